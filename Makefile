@@ -1,0 +1,50 @@
+# One set-up for everything: each target makes .venv first when it is missing or pyproject.toml has changed.
+PYTHON ?= python3
+BIN := .venv/bin
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup train evaluate test test-fast check lint types layers format clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dlexp needs Python 3.11 or newer; set PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+setup: .venv/installed ## make .venv and install everything in it
+
+train: setup ## train; ARGS="model=resnet18 optim=adamw" chooses what
+	$(BIN)/dlexp train $(ARGS)
+
+evaluate: setup ## evaluate a run; ARGS="outputs/latest --split val" chooses which
+	$(BIN)/dlexp evaluate $(ARGS)
+
+test: setup ## run every test
+	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+test-fast: setup ## run the tests that take less than ten seconds each
+	$(BIN)/python -m pytest -n 2 -m 'not slow' $(ARGS)
+
+check: lint types layers test ## everything that CI runs: style, types, layers, tests
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/mypy
+
+layers: setup
+	$(BIN)/lint-imports
+
+format: setup ## rewrite the code in the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## remove .venv and what tools have cached
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist *.egg-info

@@ -1,0 +1,124 @@
+"""Checkpoints: tensors and plain containers, hashed, replaced in one step, read back without running anything.
+
+checkpoints/last.pt       everything needed to continue
+checkpoints/previous.pt   the one before it, for the day that last.pt is damaged
+checkpoints/best.pt       the weights of the best epoch
+checkpoints/hashes.json   the SHA-256 that each of them may have
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dlexp.artifacts.files import flush_directory, read_json, write_bytes, write_json
+from dlexp.errors import DlexpError
+
+_ON_DISK = 2  # contents of a name that can be there at once: last.pt and, as previous.pt, the one before it
+
+
+class CheckpointStore:
+    """The checkpoints of one run; only the owner of the run's lock may save."""
+
+    def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
+        self.folder = folder
+        self._say = say
+        self._saved: dict[str, list[str]] = {}  # name -> hashes of what this process has put in place
+
+    def save_last(self, state: Mapping[str, Any]) -> None:
+        """Replace last.pt; the old one becomes previous.pt."""
+        last, previous = self.folder / "last.pt", self.folder / "previous.pt"
+        if last.is_file():
+            spare = self.folder / f".tmp-{os.getpid()}-previous.pt"
+            spare.unlink(missing_ok=True)
+            try:
+                spare.hardlink_to(last)
+                spare.replace(previous)
+            except OSError:  # a file system without hard links
+                write_bytes(previous, last.read_bytes())
+        self._save(last, state)
+
+    def save_best(self, state: Mapping[str, Any]) -> None:
+        """Replace best.pt."""
+        self._save(self.folder / "best.pt", state)
+
+    def load_last(self) -> dict[str, Any] | None:
+        """The newest state that can be trusted, None where nothing was saved yet.
+
+        A damaged file is moved aside and named; raises DlexpError when files are there and none is whole.
+        """
+        damaged, hashes = [], self._hashes()
+        for name in ("last.pt", "previous.pt"):
+            path = self.folder / name
+            if not path.is_file():
+                continue
+            try:
+                return read_checkpoint(path, hashes)
+            except DlexpError as error:
+                aside = _free_name(path)
+                path.replace(aside)
+                flush_directory(self.folder)
+                self._say(f"{error}; moved to {aside.name}, trying the one before it")
+                damaged.append(aside.name)
+        if damaged:
+            raise DlexpError(
+                f"no whole checkpoint in {self.folder} (damaged: {', '.join(damaged)}); nothing was started over"
+            )
+        return None
+
+    def load_best(self) -> dict[str, Any] | None:
+        """The weights of the best epoch, None before there is one. Raises DlexpError when the file is damaged."""
+        path = self.folder / "best.pt"
+        return read_checkpoint(path, self._hashes()) if path.is_file() else None
+
+    def _save(self, path: Path, state: Mapping[str, Any]) -> None:
+        buffer = io.BytesIO()
+        torch.save(dict(state), buffer)
+        content = buffer.getvalue()
+        # The hash goes first: a kill between the two writes leaves the old file with its old hash still listed. Old
+        # hashes go only when this process has replaced every file they may belong to, however often it failed before.
+        hashes, saved = self._hashes(), self._saved.setdefault(path.name, [])
+        known = saved[-_ON_DISK:] if len(saved) >= _ON_DISK else hashes.get(path.name, [])
+        digest = hashlib.sha256(content).hexdigest()
+        write_json(self.folder / "hashes.json", hashes | {path.name: [*known, digest]})
+        write_bytes(path, content)
+        self._saved[path.name] = [*saved[1 - _ON_DISK :], digest]
+
+    def _hashes(self) -> dict[str, list[str]]:
+        path = self.folder / "hashes.json"
+        found: dict[str, list[str]] = read_json(path) if path.is_file() else {}
+        return found
+
+
+def read_checkpoint(path: Path, hashes: Mapping[str, list[str]] | None = None) -> dict[str, Any]:
+    """The content of a checkpoint, on the CPU. Nothing in the file is executed.
+
+    Raises DlexpError for a file that is missing, damaged (its hash is not among `hashes`) or no checkpoint of dlexp.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DlexpError(f"{path} cannot be read: {error.strerror}") from error
+    if hashes is not None and not any(hashlib.sha256(content).hexdigest() in known for known in hashes.values()):
+        raise DlexpError(f"{path} is damaged: its {len(content)} bytes are not what was written")
+    try:
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for files that are no checkpoint
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DlexpError(f"{path} is no checkpoint that can be loaded safely: {reason[:200]}") from error
+    if not isinstance(state, dict) or "networks" not in state:
+        raise DlexpError(f"{path} is no checkpoint of dlexp: it holds no `networks`")
+    return state
+
+
+def _free_name(path: Path) -> Path:
+    number = 1
+    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
+        number += 1
+    return aside

@@ -1,0 +1,100 @@
+"""Writing files so that a reader, or a crash, never meets half of one."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from dlexp.errors import DlexpError
+
+_TEMP_PREFIX = ".tmp-"
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace `path` in one step: temporary file beside it, flushed to disk, renamed, directory flushed.
+
+    Raises DlexpError that names the file, the size and the system's reason; the old file is then untouched.
+    """
+    temporary = path.with_name(f"{_TEMP_PREFIX}{os.getpid()}-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        flush_directory(path.parent)
+    except OSError as error:
+        with suppress(OSError):  # where the folder itself is no folder there is nothing to remove
+            temporary.unlink(missing_ok=True)
+        raise DlexpError(f"cannot write {path} ({len(content)} bytes): {error.strerror}") from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a UTF-8 text file in one step."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace a JSON file in one step; NaN and the infinities, which JSON does not have, become null."""
+    write_text(path, json.dumps(_finite(value), indent=2) + "\n")
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Replace a CSV file in one step; floats keep every digit, None is an empty cell."""
+    write_text(path, "".join(csv_line(row) for row in (header, *rows)))
+
+
+def csv_line(cells: Sequence[Any]) -> str:
+    """One line of a CSV file, with its line break."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(["" if cell is None else cell for cell in cells])
+    return text.getvalue()
+
+
+def append_text(path: Path, text: str) -> None:
+    """Add to the end of a UTF-8 text file. Raises DlexpError that names the file, the size and the system's reason."""
+    try:
+        with path.open("a", encoding="utf-8", newline="") as file:
+            file.write(text)
+    except OSError as error:
+        raise DlexpError(f"cannot write {path} ({len(text.encode())} bytes more): {error.strerror}") from error
+
+
+def read_json(path: Path) -> Any:
+    """The value in a JSON file. Raises DlexpError that names the file."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DlexpError(f"{path} cannot be read: {error}") from error
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Delete what a killed writer left behind; call only as the owner of `folder`."""
+    for path in folder.rglob(f"{_TEMP_PREFIX}*"):
+        path.unlink(missing_ok=True)
+
+
+def flush_directory(folder: Path) -> None:
+    """Make a rename in `folder` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if value - value == 0 else None
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value

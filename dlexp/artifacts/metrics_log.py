@@ -1,0 +1,77 @@
+"""metrics.csv (one row per epoch, fixed columns), metrics.jsonl (every record) and train.log (plain words)."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dlexp.artifacts.files import append_text, csv_line, write_csv, write_text
+from dlexp.runtime.clock import now_utc
+
+
+class MetricsLog:
+    """The history of one run on disk. An epoch that is trained again after a kill replaces its old rows."""
+
+    def __init__(self, folder: Path) -> None:
+        self._csv, self._jsonl, self._log = (folder / name for name in ("metrics.csv", "metrics.jsonl", "train.log"))
+        self._columns: list[str] = []
+
+    def rewind(self, epoch: int, step: int) -> None:
+        """Forget what lies behind a checkpoint: epochs after `epoch` and steps after `step`; torn last lines too."""
+        header, rows = read_metrics(self._csv)
+        if header:
+            self._columns = header
+            write_csv(self._csv, header, [list(row.values()) for row in rows if int(row["epoch"]) <= epoch])
+        if self._jsonl.is_file():
+            kept = [line for line in self._jsonl.read_text().splitlines() if _belongs(line, epoch, step)]
+            write_text(self._jsonl, "".join(f"{line}\n" for line in kept))
+
+    def epoch(self, values: Mapping[str, float | int]) -> None:
+        """Append an epoch's row. The first row decides the columns; a later name that is not among them is an error."""
+        if not self._columns:
+            self._columns = list(values)
+            write_csv(self._csv, self._columns, [])
+        unknown = set(values) - set(self._columns)
+        if unknown:
+            raise ValueError(f"metrics.csv has the columns {self._columns}, and this epoch adds {sorted(unknown)}")
+        append_text(self._csv, csv_line([values.get(name, "") for name in self._columns]))
+        self._append({"kind": "epoch", **values})
+
+    def step(self, values: Mapping[str, float | int]) -> None:
+        """Append a step's record to metrics.jsonl."""
+        self._append({"kind": "step", **values})
+
+    def say(self, text: str) -> None:
+        """Append a line to train.log."""
+        append_text(self._log, f"{now_utc()} {text}\n")
+
+    def _append(self, record: Mapping[str, Any]) -> None:
+        clean = {
+            key: None if isinstance(value, float) and value - value != 0 else value for key, value in record.items()
+        }
+        append_text(self._jsonl, json.dumps(clean) + "\n")
+
+
+def read_metrics(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """(columns, rows) of a metrics.csv, without a torn last line; ([], []) where there is none yet."""
+    if not path.is_file():
+        return [], []
+    with path.open(newline="") as file:
+        text = file.read()
+    # Without its line break the last line may be cut in the middle of a number, which still looks like one.
+    lines: Sequence[list[str]] = list(csv.reader(text[: text.rfind("\n") + 1].splitlines()))
+    if not lines:
+        return [], []
+    whole = [line for line in lines[1:] if len(line) == len(lines[0]) and line[0].isdigit()]
+    return lines[0], [dict(zip(lines[0], line, strict=True)) for line in whole]
+
+
+def _belongs(line: str, epoch: int, step: int) -> bool:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return False
+    return bool(record["epoch"] <= epoch) if record.get("kind") == "epoch" else bool(record["step"] <= step)

@@ -1,0 +1,236 @@
+"""One run, one directory: claimed by one process, named in status.json, never written by two.
+
+config.yaml  overrides.yaml  command.txt   what was asked for
+meta.json  git.diff  env.txt               with what code, machine and data
+status.json                                how far it got
+metrics.csv  metrics.jsonl  train.log      what happened
+checkpoints/  plots/  eval/<split>/        what came out
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dlexp.artifacts.files import read_json, remove_temporaries, write_json
+from dlexp.errors import ConfigError, DlexpError, Interrupted, exit_code_of
+from dlexp.runtime.clock import now_utc, stamp
+
+UNFINISHED = ("running", "interrupted", "failed")
+_HEARTBEAT_SECONDS = 10.0
+_LOCK_TRIES, _LOCK_PAUSE_SECONDS = 5, 0.02
+
+
+def outputs_root() -> Path:
+    """Where run directories are made: DLEXP_RUNS_DIR, or outputs/ in the current folder."""
+    return Path(os.environ.get("DLEXP_RUNS_DIR") or "outputs")
+
+
+@dataclass(frozen=True)
+class Status:
+    """What status.json says, corrected by whether the process still lives."""
+
+    state: str
+    epoch: int
+    epochs: int
+    reason: str
+    exit_code: int | None
+
+
+class RunDir:
+    """A run directory that exists; `create` makes a new one, `find` names an old one."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._last_beat = 0.0
+        self._status: dict[str, Any] = {}
+
+    @classmethod
+    def create(cls, kind: str, name: str, exact: Path | None) -> RunDir:
+        """A new directory: `exact`, or outputs/<kind>/<time>-<name>-<4hex>; making it is what claims it.
+
+        Raises ConfigError when `exact` holds anything already.
+        """
+        if exact is not None:
+            refuse_occupied(exact)
+            exact.mkdir(parents=True, exist_ok=True)
+            return cls(exact)
+        parent = outputs_root() / kind
+        parent.mkdir(parents=True, exist_ok=True)
+        while True:
+            path = parent / f"{stamp()}-{name}-{secrets.token_hex(2)}"
+            try:
+                path.mkdir()
+            except FileExistsError:
+                continue
+            return cls(path)
+
+    @classmethod
+    def find(cls, path: Path) -> RunDir:
+        """The run at `path`. Raises ConfigError when there is none."""
+        if not (path / "config.yaml").is_file():
+            what = "is no run directory (it has no config.yaml)" if path.exists() else "does not exist"
+            newest = newest_runs()
+            remedy = f"the newest run is {newest[0]}" if newest else "dlexp train makes one"
+            raise ConfigError.one(str(path), "", what, remedy)
+        return cls(path.resolve() if path.is_symlink() else path)
+
+    def __truediv__(self, name: str) -> Path:
+        return self.path / name
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Be the one process that writes here; the system lets go of the lock when the process dies.
+
+        Raises ConfigError naming the owner when there is one.
+        """
+        with (self.path / ".lock").open("a+") as file:
+            try:
+                _claim(file.fileno())
+            except OSError as error:
+                file.seek(0)
+                owner = file.read().strip() or "another process"
+                raise ConfigError.one(
+                    str(self.path), "", f"is being written by {owner}", "wait for it, or stop it"
+                ) from error
+            file.seek(0)
+            file.truncate()
+            file.write(f"process {os.getpid()} on {socket.gethostname()} since {now_utc()}\n")
+            file.flush()
+            remove_temporaries(self.path)
+            yield
+
+    def is_locked(self) -> bool:
+        """Whether a live process writes here."""
+        try:
+            with (self.path / ".lock").open("r") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: two who look are not two who write
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
+    @contextmanager
+    def recording(self, epochs: int) -> Iterator[None]:
+        """Keep status.json true while the body runs and however it ends."""
+        previous = read_json(self / "status.json") if (self / "status.json").is_file() else {}
+        self._status = {
+            "state": "running",
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "started": previous.get("started", now_utc()),
+            "epoch": previous.get("epoch", 0),
+            "epochs": epochs,
+            "exit_code": None,
+            "reason": "",
+        }
+        self._write_status()
+        try:
+            yield
+        except BaseException as error:
+            stopped = isinstance(error, Interrupted | KeyboardInterrupt)
+            self._status |= {
+                "state": "interrupted" if stopped else "failed",
+                "exit_code": exit_code_of(error),
+                "reason": str(error) or type(error).__name__,
+            }
+            try:
+                self._write_status()
+            except DlexpError as second:  # a full disk must not hide the first failure
+                error.add_note(str(second))
+            raise
+        self._status |= {"state": "finished", "exit_code": 0}
+        self._write_status()
+
+    def beat(self, epoch: int | None = None) -> None:
+        """Say that the run lives; writes when an epoch ended or the last word is some seconds old."""
+        if epoch is None and time.monotonic() - self._last_beat < _HEARTBEAT_SECONDS:
+            return
+        if epoch is not None:
+            self._status["epoch"] = epoch
+        self._write_status()
+
+    def status(self) -> Status:
+        """How far the run got; a run whose process is gone is interrupted, whatever its last word was."""
+        if not (self / "status.json").is_file():
+            return Status("running" if self.is_locked() else "interrupted", 0, 0, "killed before its first epoch", None)
+        word = read_json(self / "status.json")
+        if word["state"] == "running" and not self.is_locked():
+            word |= {"state": "interrupted", "reason": "the process ended without a word (killed, or power lost)"}
+        return Status(word["state"], word["epoch"], word["epochs"], word["reason"], word["exit_code"])
+
+    def point_latest(self) -> None:
+        """Make outputs/latest name this run, when it lies under outputs/."""
+        root = outputs_root().resolve()
+        here = self.path.resolve()
+        if not here.is_relative_to(root):
+            return
+        link, temporary = root / "latest", root / f".latest-{os.getpid()}"
+        temporary.unlink(missing_ok=True)
+        try:
+            temporary.symlink_to(here.relative_to(root))
+            temporary.replace(link)
+        except OSError:  # a file system without links: a text file says the same
+            temporary.unlink(missing_ok=True)
+            link.write_text(f"{here}\n")
+
+    def _write_status(self) -> None:
+        self._last_beat = time.monotonic()
+        write_json(self / "status.json", self._status | {"heartbeat": now_utc()})
+
+
+def _claim(descriptor: int) -> None:
+    """Take the lock; who only looks (`is_locked`) holds it for an instant, so one refusal is not believed."""
+    for _ in range(_LOCK_TRIES - 1):
+        with suppress(BlockingIOError):
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        time.sleep(_LOCK_PAUSE_SECONDS)
+    return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def refuse_occupied(path: Path) -> None:
+    """Raise ConfigError when a directory given for a new run holds something already."""
+    if path.exists() and not path.is_dir():
+        raise ConfigError.one("--run-dir", path, "is a file")
+    if path.is_dir() and any(entry.name != ".lock" for entry in path.iterdir()):
+        is_run = (path / "config.yaml").is_file()
+        remedy = f"dlexp train --resume {path} continues the run in it" if is_run else "name a new or empty directory"
+        raise ConfigError.one("--run-dir", path, "is not empty", remedy)
+
+
+def newest_runs() -> list[Path]:
+    """The run directories under outputs/train, newest first; those of a group of seeds count one by one."""
+    root = outputs_root() / "train"
+    found = [path.parent for depth in ("*", "*/*") for path in root.glob(f"{depth}/config.yaml")]
+    return sorted(found, key=lambda path: (path / "config.yaml").stat().st_mtime_ns, reverse=True)
+
+
+def newest_unfinished() -> RunDir:
+    """The newest run that is neither finished nor alive. Raises ConfigError when there is none."""
+    for path in newest_runs():
+        run = RunDir(path)
+        if run.status().state in UNFINISHED and not run.is_locked():
+            return run
+    raise ConfigError.one(
+        "--resume", "", f"there is no unfinished run under {outputs_root() / 'train'}", "name one: --resume RUN"
+    )
+
+
+def named_run(name: str) -> Path:
+    """The directory that a person means by `name`: a path, `latest`, or the name of a run or study under outputs/."""
+    root = outputs_root()
+    for path in (Path(name), root / name, root / "train" / name, root / "tune" / name):
+        if path.is_file() and path.name == "latest":
+            return Path(path.read_text().strip())
+        if path.is_dir():
+            return path
+    return Path(name)

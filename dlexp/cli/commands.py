@@ -1,0 +1,242 @@
+"""From the words of a command to a workflow and back to something to read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
+
+from dlexp.cli import show
+from dlexp.cli.console import out, over_seeds, print_json, table
+from dlexp.config.catalog import Catalog
+from dlexp.config.suggest import nearest
+from dlexp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from dlexp.config.repeat import Change
+    from dlexp.config.schema import RunConfig
+
+_EVALUATION_KEYS = ("trainer.device", "trainer.precision", "data.eval_batch_size", "data.path")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What commands share: the user's own configuration folders, trusted packages, and the line as typed."""
+
+    config_dirs: tuple[Path, ...]
+    trust: tuple[str, ...]
+    command: str
+
+
+@dataclass(frozen=True)
+class TrainWords:
+    """The words of `dlexp train`. `resume` is "" for the newest unfinished run."""
+
+    overrides: tuple[str, ...]
+    resume: str | None
+    from_run: str | None
+    seeds: int | None
+    run_dir: Path | None
+    dry_run: bool
+
+
+def train(words: TrainWords, setting: Setting, quiet: bool, as_json: bool) -> None:
+    """Start, repeat, continue or only try a run, and show what came out."""
+    _refuse_contradictions(words)
+    catalog = Catalog(setting.config_dirs)
+    if words.resume is not None:
+        _resume(words, setting, catalog, quiet, as_json)
+        return
+    config, typed, changes = _configuration(words, catalog)
+    trusted = trusted_of(setting)
+    from dlexp.cli.display import reporter
+    from dlexp.workflows import train as workflow
+    from dlexp.workflows.seeds import train_seeds
+
+    if words.dry_run:
+        show.dry_run(workflow.dry_run(config, trusted), as_json)
+        return
+    request = workflow.Request(typed, (setting.command,), words.run_dir, trusted)
+    display = reporter(quiet)
+    if changes is not None:
+        show.changes(changes, display.say)
+    if words.seeds is not None:
+        show.seeds(train_seeds(config, request, words.seeds, display), as_json)
+    else:
+        show.summary(workflow.train(config, request, display), as_json)
+
+
+def evaluate(
+    run: str, words: Sequence[str], split: str, checkpoint: str, trust: tuple[str, ...], as_json: bool
+) -> None:
+    """Evaluate a run, or every run of a group of seeds, and show the report."""
+    if "=" in run:
+        run, words = "latest", (run, *words)
+    for name, value, allowed in (
+        ("--split", split, ("train", "val", "test")),
+        ("--checkpoint", checkpoint, ("best", "last")),
+    ):
+        if value not in allowed:
+            near = nearest(value, allowed)
+            raise ConfigError.one(
+                name, value, f"is not one of {', '.join(allowed)}", f"did you mean {near}?" if near else ""
+            )
+    changes = _evaluation_changes(words)
+    from dlexp.artifacts.run_dir import RunDir, named_run
+    from dlexp.config.nodes import trusted_packages
+    from dlexp.workflows.seeds import evaluate_group, is_group
+
+    folder = named_run(run)
+    if not is_group(folder):
+        RunDir.find(folder)  # says what is wrong before torch is loaded
+    trusted = trusted_packages(trust)
+    from dlexp.workflows.evaluate import evaluate_run
+
+    if is_group(folder):
+        content = evaluate_group(folder, split, lambda one: evaluate_run(one, split, checkpoint, changes, trusted))
+        if as_json:
+            print_json(content)
+        else:
+            out.print(over_seeds(f"{folder}, {split} split", content))
+        return
+    content = evaluate_run(folder, split, checkpoint, changes, trusted)
+    if as_json:
+        print_json(content)
+    else:
+        show.evaluation(content)
+
+
+def config(words: Sequence[str], key: str | None, with_sources: bool, setting: Setting, as_json: bool) -> None:
+    """Show the resolved configuration, one key of it, or where everything comes from."""
+    from dlexp.config.compose import load
+    from dlexp.config.explain import explain, sources
+    from dlexp.config.saved import to_yaml
+
+    catalog = Catalog(setting.config_dirs)
+    found = load(words, catalog)
+    if key is not None:
+        facts = explain(key, found, words, catalog)
+        if as_json:
+            print_json(facts)
+        else:
+            out.print(table("", ["", ""], [[name, show.plain(value)] for name, value in facts.items()], numbers_from=9))
+    elif with_sources:
+        rows = sources(found, words, catalog)
+        if as_json:
+            print_json(rows)
+        else:
+            out.print(
+                table(
+                    "",
+                    ["key", "value", "from"],
+                    [[r["key"], show.plain(r["value"]), r["origin"]] for r in rows],
+                    numbers_from=9,
+                )
+            )
+    elif as_json:
+        print_json({"choices": dict(found.choices), **found.tree})
+    else:
+        out.print(escape(to_yaml(found)), end="")
+
+
+def list_options(group: str | None, setting: Setting, as_json: bool) -> None:
+    """Show the options of one group or of all."""
+    catalog = Catalog(setting.config_dirs)
+    group = {"optimizer": "optim"}.get(group or "", group)
+    if group is not None and group not in catalog.groups:
+        near = nearest(group, catalog.groups)
+        remedy = f"did you mean dlexp list {near}?" if near else f"the groups are {', '.join(catalog.groups)}"
+        raise ConfigError.one(f"dlexp list {group}", "", "there is no such group", remedy)
+    found = {
+        name: {option: file.description for option, file in catalog.options(name).items()}
+        for name in ([group] if group else catalog.groups)
+    }
+    if as_json:
+        print_json(found)
+        return
+    for name, options in found.items():
+        out.print(f"[bold]{name}[/]")
+        width = max((len(option) for option in options), default=0)
+        for option, description in options.items():
+            out.print(f"  {option:<{width}}  [dim]{escape(description)}[/]")
+
+
+def _configuration(words: TrainWords, catalog: Catalog) -> tuple[RunConfig, tuple[str, ...], Sequence[Change] | None]:
+    """(configuration, words that describe it, changes against the run that is repeated)."""
+    from dlexp.config.compose import load
+
+    if words.from_run is None:
+        return load(words.overrides, catalog), words.overrides, None
+    from dlexp.artifacts.run_dir import RunDir, named_run
+    from dlexp.config.repeat import repeat
+    from dlexp.config.saved import read_overrides
+
+    run = RunDir.find(_winner(named_run(words.from_run)))
+    config, changes = repeat(run.path, words.overrides, catalog)
+    return config, (*read_overrides(run / "overrides.yaml"), *words.overrides), changes
+
+
+def _winner(path: Path) -> Path:
+    """The best trial of a study, for the study's directory; any other path as it is."""
+    from dlexp.artifacts.files import read_json
+
+    if not (path / "study.json").is_file():
+        return path
+    best = read_json(path / "study.json")["best"]
+    if best is None:
+        raise ConfigError.one(str(path), "", "is a study in which no trial gave a value")
+    return path / str(best["folder"])
+
+
+def _resume(words: TrainWords, setting: Setting, catalog: Catalog, quiet: bool, as_json: bool) -> None:
+    from dlexp.artifacts.run_dir import RunDir, named_run, newest_unfinished
+    from dlexp.config.repeat import continued
+
+    run = RunDir.find(named_run(words.resume)) if words.resume else newest_unfinished()
+    config, changes = continued(run.path, words.overrides, catalog)
+    trusted = trusted_of(setting)
+    from dlexp.cli.display import reporter
+    from dlexp.workflows.train import resume
+
+    display = reporter(quiet)
+    show.changes(changes, display.say)
+    show.summary(resume(run, config, trusted, display), as_json)
+
+
+def trusted_of(setting: Setting) -> tuple[str, ...]:
+    """The packages that the line and DLEXP_TRUST name."""
+    from dlexp.config.nodes import trusted_packages
+
+    return trusted_packages(setting.trust)
+
+
+def _refuse_contradictions(words: TrainWords) -> None:
+    """Options that cannot stand on one line."""
+    if words.resume is None:
+        return
+    given = {
+        "--from": words.from_run is not None,
+        "--seeds": words.seeds is not None,
+        "--run-dir": words.run_dir is not None,
+        "--dry-run": words.dry_run,
+        "init_from": any(word.startswith("init_from=") for word in words.overrides),
+    }
+    for name in (name for name, is_given in given.items() if is_given):
+        rule = f"cannot stand beside {name}: --resume continues a run with its own weights, in its own directory"
+        raise ConfigError.one("--resume", words.resume, rule, "drop one of the two")
+
+
+def _evaluation_changes(words: Iterable[str]) -> dict[str, Any]:
+    """What may differ from training when a run is evaluated: where and how fast, not what."""
+    changes: dict[str, Any] = {}
+    for word in words:
+        key, _, value = word.partition("=")
+        if key not in _EVALUATION_KEYS:
+            near = nearest(key, _EVALUATION_KEYS)
+            remedy = f"did you mean {near}?" if near else f"it may change {', '.join(_EVALUATION_KEYS)}"
+            raise ConfigError.one(key, value, "is fixed by the run that is evaluated", remedy)
+        changes[key] = int(value) if value.isdigit() else value
+    return changes

@@ -1,0 +1,103 @@
+"""Shell completion: commands and options are Typer's; groups, options, dotted keys and runs are found here.
+
+Reads YAML with PyYAML alone, so that TAB answers before torch could be imported.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import typer
+
+from dlexp.config.catalog import ALIASES, GROUPS, Catalog
+
+
+def overrides(context: typer.Context, incomplete: str) -> list[str]:
+    """GROUP=, GROUP=OPTION and KEY= for the word under the cursor."""
+    catalog = _catalog(context)
+    group = _group_that_bash_cut_off()
+    if group:  # bash takes `model=res` for three words and replaces the last one only
+        return _starting(catalog.options(ALIASES.get(group, group)) if _is_group(group) else (), incomplete.lstrip("="))
+    name, equals, start = incomplete.partition("=")
+    if equals:
+        return [
+            f"{name}={option}"
+            for option in _starting(catalog.options(ALIASES.get(name, name)) if _is_group(name) else (), start)
+        ]
+    chosen = dict(str(word).split("=", 1) for word in context.params.get("overrides") or () if "=" in str(word))
+    return _starting(_keys(catalog, chosen, incomplete), incomplete)
+
+
+def groups(context: typer.Context, incomplete: str) -> list[str]:
+    """Names of groups."""
+    return _starting(_catalog(context).groups, incomplete)
+
+
+def splits(incomplete: str) -> list[str]:
+    """Names of splits."""
+    return _starting(("train", "val", "test"), incomplete)
+
+
+def runs(incomplete: str) -> list[str]:
+    """Paths of run directories, newest first."""
+    from dlexp.artifacts.run_dir import newest_runs, outputs_root
+
+    latest = outputs_root() / "latest"
+    found = [str(latest)] if latest.exists() else []
+    return [name for name in found + [str(path) for path in newest_runs()] if name.startswith(incomplete)]
+
+
+def _keys(catalog: Catalog, chosen: Mapping[str, str], incomplete: str) -> Iterator[str]:
+    """`group=` for every group; once a dot is typed, the keys of the option that is chosen there."""
+    from dlexp.config.schema import COMPONENTS, SECTIONS, TOP_LEVEL, section_fields
+
+    head, dot, _ = incomplete.partition(".")
+    if not dot:
+        yield from (f"{name}=" for name in catalog.groups)
+        yield from (f"{name}=" for name in TOP_LEVEL)
+        yield from (f"{name}." for name in (*COMPONENTS, *SECTIONS))
+    elif head in SECTIONS:
+        yield from (f"{path}=" for path in section_fields(SECTIONS[head], head))
+    elif head in COMPONENTS:
+        option = chosen.get(head) or _default_option(catalog, head)
+        if option in catalog.options(head):
+            yield from (f"{head}.{key}=" for key in catalog.keys(head, option))
+
+
+def _default_option(catalog: Catalog, group: str) -> str:
+    """The option of `group` in the defaults list of config.yaml."""
+    path = next(root / "config.yaml" for root in catalog.roots if (root / "config.yaml").is_file())
+    for line in path.read_text().splitlines():
+        name, _, option = line.strip().removeprefix("- ").partition(": ")
+        if name == group:
+            return option
+    return ""
+
+
+def _catalog(context: typer.Context) -> Catalog:
+    extra = os.environ.get("DLEXP_CONFIG_DIR")
+    folders = [*(context.params.get("config_dir") or ()), *([extra] if extra else [])]
+    return Catalog(tuple(Path(folder) for folder in folders if Path(folder).is_dir()))
+
+
+def _group_that_bash_cut_off() -> str:
+    """`model` when bash has cut `model=res` into `model`, `=`, `res` and the cursor is behind the `=`."""
+    if "complete_bash" not in os.environ.get("_DLEXP_COMPLETE", ""):
+        return ""
+    words = os.environ.get("COMP_WORDS", "").split()
+    cursor = int(os.environ.get("COMP_CWORD", "0") or 0)
+    if cursor >= 1 and cursor < len(words) and words[cursor] == "=":
+        return words[cursor - 1]
+    if cursor >= 2 and words[cursor - 1 : cursor] == ["="]:
+        return words[cursor - 2]
+    return ""
+
+
+def _is_group(name: str) -> bool:
+    return name in GROUPS or name in ALIASES
+
+
+def _starting(names: Iterable[str], start: str) -> list[str]:
+    return [name for name in names if name.startswith(start)]

@@ -1,0 +1,92 @@
+"""The two consoles, and how numbers, errors and tables look on them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from dlexp.errors import ConfigError, DlexpError, exit_code_of
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+_SHARES = ("accuracy", "f1", "precision", "recall")
+
+
+def number(name: str, value: object) -> str:
+    """A metric for people: shares in per cent, others with four digits."""
+    if value is None:
+        return "-"
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return str(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    if name.endswith("samples_per_s"):
+        return f"{value:,.0f}"
+    if any(word in name for word in _SHARES):
+        return f"{100 * value:.2f} %"
+    return f"{value:.4g}"
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+
+
+def show_error(error: DlexpError, as_json: bool) -> None:
+    """All of an error on one screen of standard error; as JSON on standard output too when that was asked for."""
+    if isinstance(error, ConfigError):
+        count = len(error.problems)
+        err.print(f"[bold red]{count} problem{'s' if count > 1 else ''}[/]; nothing was run.")
+        for problem in error.problems:
+            value = f"={escape(problem.given)}" if problem.given else ""
+            origin = f" [dim]({escape(problem.origin)})[/]" if problem.origin else ""
+            err.print(f"\n  [bold]{escape(problem.where)}{value}[/]{origin}\n    {escape(problem.rule)}")
+            if problem.remedy:
+                err.print(f"    [green]{escape(problem.remedy)}[/]")
+    else:
+        err.print(f"[bold red]{type(error).__name__}[/]: {escape(str(error))}")
+    if as_json:
+        problems = [vars(problem) for problem in error.problems] if isinstance(error, ConfigError) else []
+        content = {
+            "kind": type(error).__name__,
+            "message": str(error),
+            "exit_code": exit_code_of(error),
+            "problems": problems,
+        }
+        print_json({"error": content})
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, numbers_from: int = 1) -> Table:
+    """A plain table; columns from number `numbers_from` on are right-aligned."""
+    made = Table(
+        title=title or None,
+        box=None,
+        pad_edge=False,
+        title_justify="left",
+        title_style="bold",
+        show_header=any(columns),
+    )
+    for position, column in enumerate(columns):
+        made.add_column(
+            column, justify="right" if position >= numbers_from else "left", style="bold" if position == 0 else None
+        )
+    for row in rows:
+        made.add_row(*(escape(cell) for cell in row))
+    return made
+
+
+def over_seeds(title: str, content: Mapping[str, Any]) -> Table:
+    """Mean, standard deviation and n of every metric, with the value of each run."""
+    runs = [path.rsplit("/", 1)[-1] for path in content["runs"]]
+    rows = []
+    for name, spread in content["over_seeds"].items():
+        each = [number(name, row[name]) for row in content["metrics"]]
+        rows.append([name, number(name, float(spread["mean"])), number(name, spread["std"]), str(spread["n"]), *each])
+    return table(title, ["metric", "mean", "std", "n", *runs], rows)

@@ -1,0 +1,191 @@
+"""What a person sees while a run trains: a live view on a terminal, one plain line an epoch elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Mapping
+
+from rich.console import Group
+from rich.live import Live
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from dlexp.cli.console import err, number
+from dlexp.engine.loop import EpochRecord, StepRecord
+from dlexp.runtime.clock import spoken
+from dlexp.workflows.reporting import Reporter, RunFacts
+
+_REDRAW_SECONDS = 0.1  # reading the loss from a GPU waits for it, so ask this often at most
+_HEARTBEAT_SECONDS = 60.0
+_ROWS = 8
+
+
+def reporter(quiet: bool) -> Reporter:
+    """The display that fits where standard error goes."""
+    if quiet:
+        return Quiet()
+    return LiveDisplay() if err.is_terminal and not err.is_dumb_terminal else PlainDisplay()
+
+
+class Pace:
+    """Time left, from the updates made in this process: validation and saving are in it."""
+
+    def __init__(self, facts: RunFacts) -> None:
+        self._epochs, self._num_batches = facts.epochs, facts.num_batches
+        self._started, self._first = time.perf_counter(), 0.0
+        self._offset: float | None = None
+
+    def left(self, epoch: int, batch: int) -> str:
+        """After `batch` batches of epoch number `epoch` (from 1): the time to the last epoch's end."""
+        done = epoch - 1 + batch / self._num_batches
+        if self._offset is None:
+            self._offset = done
+            self._started = time.perf_counter()
+            return "..."
+        progress = done - self._offset
+        if progress <= 0:
+            return "..."
+        return spoken((time.perf_counter() - self._started) / progress * (self._epochs - done))
+
+
+class Quiet:
+    """Only what was asked for."""
+
+    def say(self, text: str) -> None:
+        """A line on standard error: what is said here a person must know."""
+        err.print(escape(text))
+
+    def begin(self, facts: RunFacts) -> None:
+        """Nothing."""
+
+    def observe(self, record: StepRecord | EpochRecord) -> None:
+        """Nothing."""
+
+    def end(self) -> None:
+        """Nothing."""
+
+
+class PlainDisplay(Quiet):
+    """A line an epoch, and one a minute within a long epoch."""
+
+    def begin(self, facts: RunFacts) -> None:
+        """The facts, a line each."""
+        self._pace, self._epochs, self._spoke = Pace(facts), facts.epochs, time.monotonic()
+        for label, text in facts.facts.items():
+            err.print(f"{label}: {escape(text)}")
+        err.print(f"run: {escape(facts.run_dir)}")
+
+    def observe(self, record: StepRecord | EpochRecord) -> None:
+        """An epoch always; a step when the last line is a minute old."""
+        if isinstance(record, EpochRecord):
+            left = self._pace.left(record.epoch + 1, 0)
+            parts = [f"{name} {number(name, value)}" for name, value in _shown(record).items()]
+            best = "  best" if record.is_best else ""
+            err.print(f"epoch {record.epoch}/{record.epochs}  {'  '.join(parts)}  {left} left{best}")
+            self._spoke = time.monotonic()
+        elif time.monotonic() - self._spoke > _HEARTBEAT_SECONDS:
+            left = self._pace.left(record.epoch, record.batch)
+            loss = number("loss", next(iter(record.means().values())))
+            batch = f"batch {record.batch}/{record.num_batches}"
+            err.print(f"epoch {record.epoch}/{self._epochs}  {batch}  train/loss {loss}  {left} left")
+            self._spoke = time.monotonic()
+
+
+class LiveDisplay(Quiet):
+    """Facts, the last epochs as a table, and two bars; drawn from the training thread, so nothing races."""
+
+    def __init__(self) -> None:
+        self._live: Live | None = None
+
+    def say(self, text: str) -> None:
+        """A line above the live view."""
+        (self._live.console if self._live else err).print(escape(text))
+
+    def begin(self, facts: RunFacts) -> None:
+        """Print the facts and open the live view."""
+        self._facts, self._pace = facts, Pace(facts)
+        self._history: deque[EpochRecord] = deque(maxlen=_ROWS)
+        self._step_text, self._done, self._batch = "", float(facts.first_epoch), 0
+        self._samples, self._drawn = (0, time.perf_counter(), 0), 0.0
+        self._rate, self._left = "", "..."
+        err.print(f"[bold]{escape(facts.title)}[/]  [dim]{escape(facts.run_dir)}[/]")
+        for label, text in facts.facts.items():
+            err.print(f"  [cyan]{label:<9}[/]{escape(text)}")
+        self._live = Live(
+            console=err, auto_refresh=False, transient=False, redirect_stdout=False, redirect_stderr=False
+        )
+        self._live.start()
+
+    def observe(self, record: StepRecord | EpochRecord) -> None:
+        """Take the record in, and redraw when the last drawing is old enough."""
+        now = time.perf_counter()
+        if isinstance(record, EpochRecord):
+            self._history.append(record)
+            self._done, self._batch = float(record.epoch), self._facts.num_batches
+            self._left = self._pace.left(record.epoch + 1, 0)
+            train = {name: value for name, value in record.values.items() if name.startswith("train/")}
+            self._step_text = _joined({name.removeprefix("train/"): value for name, value in train.items()})
+            if now - self._drawn > _REDRAW_SECONDS:
+                self._draw(now)
+        elif now - self._drawn > _REDRAW_SECONDS:
+            self._done, self._batch = record.epoch - 1 + record.batch / record.num_batches, record.batch
+            self._left = self._pace.left(record.epoch, record.batch)
+            epoch, then, samples = self._samples
+            if epoch == record.epoch and record.samples > samples:
+                self._rate = f"{(record.samples - samples) / (now - then):,.0f} samples/s"
+            self._samples = (record.epoch, now, record.samples)
+            self._step_text = f"{_joined(record.means())}  {self._rate}"
+            self._draw(now)
+
+    def end(self) -> None:
+        """Close the live view; the last drawing stays."""
+        if self._live is not None:
+            self._draw(time.perf_counter())
+            self._live.stop()
+            self._live = None
+
+    def _draw(self, now: float) -> None:
+        self._drawn = now
+        if self._live is not None:
+            parts = ([self._table()] if self._history else []) + [self._bars()]
+            self._live.update(Group(*parts), refresh=True)
+
+    def _table(self) -> Table:
+        columns = _shown(self._history[-1])
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        table.add_column("epoch", justify="right")
+        for name in columns:
+            table.add_column(name, justify="right", no_wrap=True)
+        for record in self._history:
+            style = "bold green" if record.is_best else None
+            cells = [number(name, value) for name, value in _shown(record).items()]
+            table.add_row(f"{record.epoch}{'*' if record.is_best else ' '}", *cells, style=style)
+        return table
+
+    def _bars(self) -> Table:
+        facts = self._facts
+        grid = Table.grid(padding=(0, 1))
+        is_whole = self._done == int(self._done) and self._done > facts.first_epoch
+        epoch = int(self._done) if is_whole else int(self._done) + 1
+        whole = ProgressBar(total=facts.epochs, completed=self._done, width=24)
+        inner = ProgressBar(total=facts.num_batches, completed=self._batch, width=24)
+        grid.add_row("run  ", whole, Text(f"epoch {epoch}/{facts.epochs}  {self._left} left"))
+        grid.add_row("epoch", inner, Text(f"batch {self._batch}/{facts.num_batches}  {self._step_text}"))
+        return grid
+
+
+def _joined(means: Mapping[str, float]) -> str:
+    return "  ".join(f"{name} {number(name, value)}" for name, value in means.items())
+
+
+def _shown(record: EpochRecord) -> dict[str, float | int]:
+    """The columns of an epoch that fit a line of 80 characters: losses, the monitored metric, one more, the pace."""
+    wanted = ["train/loss", "val/loss", record.monitor]
+    extra = [name for name in record.values if name.startswith("val/") and name not in wanted]
+    names = dict.fromkeys([*wanted, *extra[:1], "lr", "samples_per_s"])
+    if not any(name in record.values for name in ("train/loss",)):  # several phases have a loss each
+        names = dict.fromkeys([*(n for n in record.values if n.endswith("loss")), *names])
+    return {name: record.values[name] for name in names if name in record.values}

@@ -1,0 +1,113 @@
+"""What a workflow returned, as something to read; with `as_json`, as one JSON document."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
+
+from dlexp.cli.console import number, out, over_seeds, print_json, table
+from dlexp.runtime.clock import spoken
+
+if TYPE_CHECKING:
+    from dlexp.config.repeat import Change
+
+_MAX_CLASSES_SHOWN = 30
+
+
+def changes(found: Sequence[Change], say: Callable[[str], None]) -> None:
+    """What differs from the run that is repeated or continued, a line each."""
+    for change in found:
+        say(f"changed: {change.path}: {plain(change.before)} -> {plain(change.after)}")
+
+
+def summary(content: Mapping[str, Any], as_json: bool) -> None:
+    """The end of a training: its best epoch, its files and the next command."""
+    if as_json:
+        print_json(content)
+        return
+    best, run = content["best"] or {}, _near(content["run"])
+    rows = [[f"val/{name}", number(name, value)] for name, value in best.items()]
+    rows += [[f"test/{name}", number(name, value)] for name, value in content.get("test", {}).items()]
+    title = f"best epoch {content['best_epoch']} of {content['epochs']} by {content['monitor']}"
+    out.print()
+    out.print(table(title, ["metric", "value"], rows))
+    pace = content["samples"]["train"] * content["epochs"] / max(content["seconds"], 1e-9)
+    out.print(f"\n{content['reason']}; {spoken(content['seconds'])} of training, {pace:,.0f} samples/s")
+    out.print(f"\n  run      {escape(run)}")
+    for name, text in (("weights", "checkpoints/best.pt"), ("history", "metrics.csv"), ("curves", "plots/curves.png")):
+        out.print(f"  {name:<8} {escape(run)}/{text}")
+    out.print(f"\nnext: dlexp evaluate {escape(run)}")
+
+
+def seeds(content: Mapping[str, Any], as_json: bool) -> None:
+    """The table of several seeds."""
+    if as_json:
+        print_json(content)
+        return
+    group = escape(_near(content["group"]))
+    out.print()
+    out.print(over_seeds(f"{len(content['runs'])} seeds, each at its best epoch", content))
+    out.print(f"\n  runs     {group}\n  table    {group}/seeds.csv\n\nnext: dlexp evaluate {group}")
+
+
+def dry_run(facts: Mapping[str, Any], as_json: bool) -> None:
+    """Go, and what was found out on the way."""
+    if as_json:
+        print_json(facts)
+        return
+    for name, value in facts.items():
+        if name != "go":
+            out.print(f"  {name:<21} {escape(plain(value))}")
+    out.print("\n[bold green]go[/]: everything was built and one update was made; nothing was written")
+
+
+def evaluation(content: Mapping[str, Any]) -> None:
+    """The report of a split, with a line a class where they fit a screen."""
+    folder = _near(f"{content['run']}/eval/{content['split']}")
+    rows = [[name, number(name, value)] for name, value in content["metrics"].items()]
+    for average in ("macro", "weighted"):
+        rows += [[f"{name} ({average})", number(name, value)] for name, value in content.get(average, {}).items()]
+    if "log_loss" in content:
+        rows.append(["log loss", number("", content["log_loss"])])
+    title = f"{content['split']} split, {content['samples']:,} samples, {content['checkpoint']} weights"
+    out.print(table(title, ["metric", "value"], rows))
+    _per_class(Path(folder) / "per_class.csv")
+    if not content["data_as_trained"]:
+        out.print(
+            "\n[bold yellow]the data is not what this run was trained on[/] (its fingerprint or split has changed)"
+        )
+    out.print(f"\n  report   {escape(folder)}/report.json and the files beside it")
+    if content["split"] == "test":
+        looks = content["looks_at_this_split"]
+        out.print(f"  the test split of this run has been looked at {looks} time{'s' if looks > 1 else ''}")
+
+
+def plain(value: object) -> str:
+    """A configuration value as YAML would write it."""
+    if value is None:
+        return "null"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {plain(item)}" for key, item in value.items())
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _per_class(path: Path) -> None:
+    if not path.is_file():
+        return
+    with path.open(newline="") as file:
+        header, *rows = list(csv.reader(file))
+    if len(rows) <= _MAX_CLASSES_SHOWN:
+        kinds = header[1:4]
+        out.print()
+        cells = [[row[0], *(number(n, float(v)) for n, v in zip(kinds, row[1:4], strict=True)), row[4]] for row in rows]
+        out.print(table("", header, cells))
+
+
+def _near(path: str) -> str:
+    """A path as seen from here, when that is shorter."""
+    return min(os.path.relpath(path), path, key=len)

@@ -1,0 +1,223 @@
+"""`dlexp tune` on a terminal: the words, the live table, and the end."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+
+from dlexp.cli.commands import Setting, trusted_of
+from dlexp.cli.console import err, number, out, print_json, table
+from dlexp.config.catalog import Catalog
+from dlexp.errors import ConfigError
+from dlexp.runtime.clock import spoken, stamp
+
+if TYPE_CHECKING:
+    from dlexp.config.search import Search
+    from dlexp.workflows.tune import TrialRecord
+
+_NAME = re.compile(r"^[\w][\w.-]*$")
+_ROWS = 10
+
+
+@dataclass(frozen=True)
+class TuneWords:
+    """The words of `dlexp tune`."""
+
+    overrides: tuple[str, ...]
+    total: int
+    name: str | None
+    jobs: int
+    storage: str | None
+    dry_run: bool
+
+
+def tune(words: TuneWords, setting: Setting, quiet: bool, as_json: bool) -> None:
+    """Run or continue a study, or only show what it would do."""
+    from dlexp.artifacts.run_dir import outputs_root
+    from dlexp.config.search import load_search
+
+    if words.name is not None and not _NAME.match(words.name):
+        raise ConfigError.one("--name", words.name, "is a directory's name: letters, digits, '.', '_' and '-'")
+    search = load_search(words.overrides, Catalog(setting.config_dirs))
+    if words.dry_run:
+        _dry_run(search, words, as_json)
+        return
+    from dlexp.workflows.tune import TuneRequest
+    from dlexp.workflows.tune import tune as run
+
+    base = search.base
+    folder = outputs_root() / "tune" / (words.name or f"{stamp()}-{base.model.option}-{base.data.option}")
+    request = TuneRequest(folder, words.total, words.jobs, words.storage, words.overrides, trusted_of(setting))
+    display = _display(quiet, words.total, base.monitor)
+    started = time.perf_counter()
+    try:
+        content = run(search, request, display)
+    finally:
+        display.end()
+    if as_json:
+        print_json(content)
+    else:
+        _show(content, folder, time.perf_counter() - started)
+
+
+class QuietStudy:
+    """Only what a person must know."""
+
+    def say(self, text: str) -> None:
+        """A line on standard error."""
+        err.print(escape(text))
+
+    def trial(self, record: TrialRecord, finished: int, best: float | None) -> None:
+        """Nothing."""
+
+    def end(self) -> None:
+        """Nothing."""
+
+
+class PlainStudy(QuietStudy):
+    """A line a finished trial."""
+
+    def __init__(self, total: int, metric: str) -> None:
+        self._total, self._metric, self._started = total, metric, time.perf_counter()
+        self._first: int | None = None
+
+    def trial(self, record: TrialRecord, finished: int, best: float | None) -> None:
+        """A trial that ended."""
+        if record.state == "running":
+            self._first = finished if self._first is None else self._first
+            return
+        value = number(self._metric, record.value)
+        detail = f"  {record.reason}" if record.reason else ""
+        err.print(
+            f"trial {record.number}  {record.state}  {self._metric} {value}{escape(detail)}  "
+            f"best {number(self._metric, best)}  {finished}/{self._total}  {self.left(finished)} left"
+        )
+
+    def left(self, finished: int) -> str:
+        """Time to the total, from the trials that ended in this process."""
+        done = finished - (self._first or 0)
+        return spoken((time.perf_counter() - self._started) / done * (self._total - finished)) if done > 0 else "..."
+
+
+class LiveStudy(PlainStudy):
+    """The last trials as a table, redrawn as they report."""
+
+    def __init__(self, total: int, metric: str) -> None:
+        super().__init__(total, metric)
+        self._rows: dict[int, TrialRecord] = {}
+        self._order: deque[int] = deque(maxlen=_ROWS)
+        self._live = Live(console=err, auto_refresh=False)
+        self._live.start()
+        self._drawn = 0.0
+
+    def say(self, text: str) -> None:
+        """A line above the table."""
+        self._live.console.print(escape(text))
+
+    def trial(self, record: TrialRecord, finished: int, best: float | None) -> None:
+        """A trial started, reported or ended."""
+        if self._first is None:
+            self._first = finished
+        if record.number not in self._rows:
+            self._order.append(record.number)
+        self._rows[record.number] = record
+        if time.perf_counter() - self._drawn > 0.1 or record.state != "running":
+            self._drawn = time.perf_counter()
+            self._live.update(self._table(finished, best), refresh=True)
+
+    def end(self) -> None:
+        """The last drawing stays."""
+        self._live.stop()
+
+    def _table(self, finished: int, best: float | None) -> Table:
+        title = f"{finished}/{self._total} trials  best {number(self._metric, best)}  {self.left(finished)} left"
+        made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="dim")
+        for column in ("trial", "state", "epoch", self._metric, "parameters"):
+            made.add_column(column, justify="left" if column in ("state", "parameters") else "right", no_wrap=True)
+        room = max(20, err.width - len(self._metric) - 34)  # cut here, or rich would empty the narrow columns first
+        for key in self._order:
+            record = self._rows[key]
+            is_best = record.state == "complete" and record.value == best
+            parameters = "  ".join(
+                f"{name.rpartition('.')[2]} {_short(value)}" for name, value in record.params.items()
+            )
+            style = "bold green" if is_best else "dim" if record.state in ("pruned", "failed") else None
+            shown = record.reason if record.state == "failed" else parameters
+            value = number(self._metric, record.value)
+            star = "*" if is_best else " "
+            made.add_row(
+                f"{record.number}{star}", record.state, str(record.epoch), value, escape(shown[:room]), style=style
+            )
+        return made
+
+
+def _display(quiet: bool, total: int, metric: str) -> QuietStudy:
+    if quiet:
+        return QuietStudy()
+    return LiveStudy(total, metric) if err.is_terminal and not err.is_dumb_terminal else PlainStudy(total, metric)
+
+
+def _dry_run(search: Search, words: TuneWords, as_json: bool) -> None:
+    """The space, three sampled configurations of every branch, and the most that it can cost."""
+    from dlexp.tune.sample import samples
+
+    drawn = samples(search.space, search.settings.seed, 3)
+    epochs = words.total * search.base.trainer.epochs
+    content = {"space": search.space.described(), "samples": drawn, "trials": words.total, "epochs_at_most": epochs}
+    if as_json:
+        print_json(content)
+        return
+    out.print(
+        table("the space", ["key", "may be"], [[k, v] for k, v in search.space.described().items()], numbers_from=9)
+    )
+    for sample in drawn:
+        out.print(
+            "\n"
+            + escape(
+                "  ".join(
+                    f"{key}={value if not isinstance(value, float) else f'{value:.4g}'}"
+                    for key, value in sample.items()
+                )
+            )
+        )
+    out.print(
+        f"\nat most {epochs:,} epochs: {words.total} trials of {search.base.trainer.epochs}; pruning makes it fewer"
+    )
+
+
+def _show(content: Mapping[str, Any], folder: Path, seconds: float) -> None:
+    best, metric = content["best"], content["metric"]
+    rows = [[name, _short(value)] for name, value in best["params"].items()]
+    out.print()
+    out.print(
+        table(f"best: trial {best['trial']}, {metric} {number(metric, best['value'])}", ["parameter", "value"], rows)
+    )
+    if content["baseline"] is not None:
+        out.print(f"\nas written (trial 0): {metric} {number(metric, content['baseline'])}")
+    if content["confirmation"]:
+        rows = [
+            [name, number(metric, row["mean"]), number(metric, row["std"]), str(row["n"])]
+            for name, row in content["confirmation"]["rows"].items()
+        ]
+        out.print()
+        if rows:
+            out.print(table("on fresh seeds", ["configuration", "mean", "std", "n"], rows))
+        out.print(content["confirmation"]["text"])
+    counts = ", ".join(f"{count} {state}" for state, count in content["trials"].items())
+    saved = content["epochs_saved_by_pruning"]
+    out.print(f"\n{counts}; pruning saved {saved:,} epochs; {spoken(seconds)}; {content['reason']}")
+    out.print(f"\n  study    {folder}\n  table    {folder}/trials.csv\n  plots    {folder}/plots")
+    out.print(f"\nnext: dlexp train --from {folder}")
+
+
+def _short(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

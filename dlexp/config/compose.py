@@ -1,0 +1,283 @@
+"""Words on the command line + YAML files -> one checked RunConfig. The only module that runs Hydra.
+
+Composition is a pure function: the loader is built for the call and dropped after it, so nothing global changes and
+several threads, or a program that uses Hydra itself, may call it at any time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, flag_override
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from dlexp.config.catalog import ALIASES, Catalog
+from dlexp.config.defaults import check_files
+from dlexp.config.nodes import resolve
+from dlexp.config.saved import first_line, to_plain, without_secrets
+from dlexp.config.schema import COMPONENTS, SECTIONS, TOP_LEVEL, RunConfig, section_defaults
+from dlexp.config.suggest import all_paths, nearest, nearest_path, option_meant
+from dlexp.config.tree import ABSENT, leaves, shown, value_at
+from dlexp.config.validate import Origins, check, run_config, value_problems
+from dlexp.errors import ConfigError, Problem
+
+
+@dataclass(frozen=True)
+class Words:
+    """The overrides of a command line, sorted by what they do."""
+
+    groups: Mapping[str, str]
+    values: tuple[Override, ...]
+
+    def group_words(self) -> list[str]:
+        """The group choices in Hydra's grammar."""
+        return [f"{group}={option}" for group, option in self.groups.items()]
+
+
+def load(words: Sequence[str], catalog: Catalog) -> RunConfig:
+    """The configuration that `words` describe.
+
+    Raises ConfigError with every problem found: words that parse to nothing, unknown names, values out of range,
+    options that do not fit each other.
+    """
+    parsed, problems = parse(words, catalog)
+    config, choices = compose(parsed, catalog)
+    problems += _unknown_keys(config, choices, catalog)
+    problems += apply_values(config, parsed.values, choices, catalog)
+    if problems:
+        raise ConfigError([*problems, *_further_problems(config, choices, catalog)])
+    tree = to_plain(config)
+    if tree["data"].get("_targets_") == "auto":
+        kind = settle_targets(tree, "task" in parsed.groups, choices, catalog)
+        if "task" not in parsed.groups:
+            return load([*words, f"task={tree['data']['_tasks_'][kind]}"], catalog)
+    return finish(config, tree, choices, catalog)
+
+
+def settle_targets(tree: dict[str, Any], task_given: bool, choices: Mapping[str, str], catalog: Catalog) -> str:
+    """`class` or `value` for a source whose targets are told only by looking at it; written into `tree`.
+
+    What data.target_kind says decides, then a task that was asked for, then the data. Raises ConfigError for values
+    that keep no rule, since the look would stumble over them, and DataError for data that cannot be read.
+    """
+    problems = value_problems(tree, choices, catalog)
+    if problems:
+        raise ConfigError(problems)
+    data = tree["data"]
+    if task_given and data["target_kind"] == "auto":
+        kind = str(tree["task"].get("_targets_"))
+    else:
+        arguments = {key: value for key, value in data.items() if not key.startswith("_")}
+        kind = str(resolve(data["_detect_"], ())(arguments))
+    data |= {"_targets_": kind, "target_kind": kind}
+    return kind
+
+
+def _further_problems(config: DictConfig, choices: Mapping[str, str], catalog: Catalog) -> list[Problem]:
+    """Values out of range, so that they are told together with the names that are wrong."""
+    try:
+        return value_problems(to_plain(config), choices, catalog)
+    except ConfigError as error:
+        return list(error.problems)
+
+
+def finish(config: DictConfig, tree: dict[str, Any], choices: Mapping[str, str], catalog: Catalog) -> RunConfig:
+    """Check a composed configuration; the tree that is kept and saved has its secrets unresolved."""
+    for group in COMPONENTS:
+        tree[group].pop("_search_", None)  # what a search may vary is no part of a run
+    check(tree, choices, catalog)
+    return run_config(tree, choices, without_secrets(config, tree))
+
+
+def parse(words: Sequence[str], catalog: Catalog) -> tuple[Words, list[Problem]]:
+    """The words that can be understood, and a problem for each of the others."""
+    parser = OverridesParser.create()
+    groups: dict[str, str] = {}
+    values: list[Override] = []
+    problems: list[Problem] = []
+    for word in words:
+        try:
+            override = parser.parse_override(word)
+        except HydraException:  # its text speaks of lexers and links to other manuals
+            problems.append(_grammar_problem(word, catalog))
+            continue
+        problem = _shape_problem(word, override) or _group_problem(override, catalog)
+        if problem:
+            problems.append(problem)
+        elif _group_of(override, catalog):
+            groups[_group_of(override, catalog)] = str(override.value())
+        else:
+            values.append(override)
+    return Words(groups, tuple(values)), problems
+
+
+def compose(words: Words, catalog: Catalog) -> tuple[DictConfig, dict[str, str]]:
+    """The composed configuration without the user's values, and group -> option. Raises ConfigError."""
+    Plugins.instance()  # registers file:// and pkg:// as sources
+    search_path = ConfigSearchPathImpl()
+    search_path.append("hydra", "pkg://hydra.conf")
+    for number, root in enumerate(catalog.roots):
+        search_path.append(f"dlexp{number}", f"file://{root}")
+    search_path.append("schema", "structured://")
+    check_files(catalog)
+    try:
+        config = ConfigLoaderImpl(search_path).load_configuration("config", words.group_words(), RunMode.RUN)
+    except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
+        raise ConfigError.one("the configuration files", "", first_line(error)) from error
+    choices = {k: str(v) for k, v in config.hydra.runtime.choices.items() if k in catalog.groups and v is not None}
+    missing = [group for group in (*COMPONENTS, *SECTIONS) if group not in choices]
+    if missing:
+        raise ConfigError([Problem(group, "", "config.yaml chooses no option of it") for group in missing])
+    with flag_override(config, ["struct", "readonly"], False):
+        del config["hydra"]
+        for name, section in SECTIONS.items():
+            written = config.get(name, {})
+            if not OmegaConf.is_dict(written):
+                rule = "a file sets this section to a value; it takes keys"
+                raise ConfigError.one(name, shown(written), rule, f"write {name}: {{KEY: VALUE}}")
+            config[name] = OmegaConf.merge(section_defaults(section), written)
+    return config, choices
+
+
+def _group_of(override: Override, catalog: Catalog) -> str:
+    """The group that an override chooses an option of, or "" where it sets a value."""
+    name = ALIASES.get(override.key_or_group, override.key_or_group)
+    return name if name in catalog.groups else ""
+
+
+def _grammar_problem(word: str, catalog: Catalog) -> Problem:
+    if "=" not in word:
+        meant = option_meant(word, catalog)
+        return Problem(word, "", "is not key=value", f"did you mean {meant}?" if meant else "")
+    key, _, value = word.partition("=")
+    remedy = f"quote what the shell or the grammar reads as a sign: '{key}=\"{value}\"'"
+    return Problem(key, value, "this value cannot be parsed", remedy)
+
+
+def _shape_problem(word: str, override: Override) -> Problem | None:
+    """Words that parse, and ask for what one run does not do."""
+    key = override.key_or_group
+    if key == "hydra" or key.startswith("hydra."):
+        return Problem(
+            word,
+            "",
+            "dlexp owns the run directory and the logging; hydra.* keys are not used",
+            "see dlexp train --help",
+        )
+    if override.is_delete():
+        return Problem(word, "", "a key cannot be removed", f"set it: {key}=null where null is allowed")
+    if override.is_sweep_override():
+        _, _, value = word.partition("=")
+        search = f"dlexp tune 'search.space.{key}={{choice:[{value}]}}'"
+        remedy = f"for a list write '{key}=[{value}]'; to search over them: {search}"
+        return Problem(key, value, "train runs one configuration, and this names several", remedy)
+    if override.package is not None:
+        return Problem(word, "", "a group has one place in the configuration", f"write {key}={override.value()}")
+    return None
+
+
+def _group_problem(override: Override, catalog: Catalog) -> Problem | None:
+    """A group given an option that it does not have, or a first word that is nearly a group."""
+    key, value = override.key_or_group, override.value()
+    group = _group_of(override, catalog)
+    if group:
+        options = list(catalog.options(group))
+        if isinstance(value, str) and value in options:
+            return None
+        if isinstance(value, dict):
+            return Problem(
+                group, str(value), "a group takes the name of an option", f"set its keys one by one: {group}.KEY=VALUE"
+            )
+        near = nearest(str(value), options)
+        return Problem(
+            group,
+            shown(value),
+            f"is no option of {group}; it has {', '.join(options)}",
+            f"did you mean {group}={near}?" if near else "",
+        )
+    if "." not in key and key not in TOP_LEVEL and key not in SECTIONS:
+        return _unknown(key, shown(value), nearest(key, (*catalog.groups, *ALIASES)), catalog)
+    return None
+
+
+def _unknown(key: str, value: str, group: str | None, catalog: Catalog) -> Problem:
+    if group:
+        return Problem(key, value, "is no group and no key", f"did you mean {group}={value}?")
+    path = nearest_path(key, all_paths(catalog))
+    return Problem(key, value, "is no group and no key", f"did you mean {path}={value}?" if path else "")
+
+
+def apply_values(
+    config: DictConfig, overrides: Iterable[Override], choices: Mapping[str, str], catalog: Catalog
+) -> list[Problem]:
+    """Write the user's values into `config`; a problem for each key that is not there."""
+    problems: list[Problem] = []
+    for override in overrides:
+        key, value = override.key_or_group, override.value()
+        component, _, leaf = key.partition(".")
+        now = value_at(_raw(config), key)
+        added = override.is_add() or override.is_force_add()
+        # A component may take a mapping as an argument; the keys of a section are set one by one.
+        if isinstance(now, dict) and (component in SECTIONS or not isinstance(value, dict)):
+            problems.append(
+                Problem(key, shown(value), "is a section, not a value", f"set one of its keys: {key}.KEY=VALUE")
+            )
+        elif (now is not ABSENT or (added and component in COMPONENTS and leaf)) and not leaf.startswith("_"):
+            # A key added to a component is checked against the signature of its target before anything is built.
+            OmegaConf.update(config, key, value, merge=False, force_add=True)
+        else:
+            problems.append(_unknown_key(key, shown(value), choices, catalog))
+    return problems
+
+
+def _unknown_key(key: str, value: str, choices: Mapping[str, str], catalog: Catalog, origin: str = "") -> Problem:
+    paths = all_paths(catalog)
+    group = key.partition(".")[0]
+    if key in paths:  # another option of the group has it
+        chosen = f"{group}={choices[group]}"
+        return Problem(key, value, f"{chosen} has no such key; {' and '.join(paths[key])} has it", origin=origin)
+    here = [
+        p
+        for p, owners in paths.items()
+        if not owners or any(choices.get(o.split("=")[0]) == o.split("=")[1] for o in owners)
+    ]
+    near = nearest_path(key, here)
+    return Problem(key, value, "is no key of this configuration", f"did you mean {near}?" if near else "", origin)
+
+
+def _unknown_keys(config: DictConfig, choices: Mapping[str, str], catalog: Catalog) -> list[Problem]:
+    """Keys that a YAML file brought in and that nothing reads: a typo in an experiment would train on in silence."""
+    known = set(TOP_LEVEL) | {p for p, owners in all_paths(catalog).items() if not owners}
+    for group in COMPONENTS:
+        known |= {f"{group}.{key}" for key in catalog.keys(group, choices[group])}
+    origins = Origins(choices, catalog)
+    problems: list[Problem] = []
+    for path, value in leaves(_raw(config)):
+        holders = path.split(".")
+        if path.rpartition(".")[2].startswith("_") or any(".".join(holders[:n]) in known for n in range(1, 9)):
+            continue
+        leaf = origins.find(path)
+        origin = leaf.place if leaf else ""
+        if holders[0] == "experiment":
+            remedy = "let the file's first line be `# @package _global_`"
+            problems.append(Problem("experiment", choices["experiment"], "its values reach nothing", remedy, origin))
+            break
+        problems.append(_unknown_key(path, shown(value), choices, catalog, origin))
+    return problems
+
+
+def _raw(config: DictConfig) -> dict[str, Any]:
+    """The configuration as plain containers, interpolations as they are written."""
+    raw = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(raw, dict)
+    return {str(key): value for key, value in raw.items()}

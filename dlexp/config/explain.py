@@ -1,0 +1,88 @@
+"""Where a value comes from, and what it may be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from dlexp.config.catalog import Catalog
+from dlexp.config.compose import parse
+from dlexp.config.schema import OWN_KEYS, RunConfig
+from dlexp.config.suggest import nearest_path
+from dlexp.config.validate import ROUTES, Origins, rules
+from dlexp.errors import ConfigError
+
+
+def explain(path: str, config: RunConfig, words: Sequence[str], catalog: Catalog) -> dict[str, Any]:
+    """value, rule, default, help and origin of the key at `path`. Raises ConfigError for a key that is not there."""
+    known = rules(config.choices, catalog)
+    values = flat(config)
+    if path not in values:
+        near = nearest_path(path, values)
+        raise ConfigError.one(
+            "--explain", path, "is no key of this configuration", f"did you mean {near}?" if near else ""
+        )
+    origins = Origins(config.choices, catalog)
+    leaf, field = origins.find(path), known.get(path)
+    return {
+        "key": path,
+        "value": values[path],
+        "rule": field.rule if field else "",
+        "default": leaf.text if leaf else _schema_default(path),
+        "help": field.help if field else "",
+        "origin": origin_of(path, config, words, catalog, origins),
+        "read_by": _reader(path, config),
+    }
+
+
+def sources(config: RunConfig, words: Sequence[str], catalog: Catalog) -> list[dict[str, Any]]:
+    """Every key with its value and origin, in the order of the configuration."""
+    origins = Origins(config.choices, catalog)
+    return [
+        {"key": path, "value": value, "origin": origin_of(path, config, words, catalog, origins)}
+        for path, value in flat(config).items()
+    ]
+
+
+def origin_of(path: str, config: RunConfig, words: Sequence[str], catalog: Catalog, origins: Origins) -> str:
+    """Where the value at `path` comes from: the command line, a file and line, another key, or the schema."""
+    parsed, _ = parse(words, catalog)
+    if any(override.key_or_group == path for override in parsed.values):
+        return "command line"
+    for key, group in ROUTES.items():
+        if path == f"{group}.{key}" and getattr(config.regularization, key) is not None:
+            routed = f"regularization.{key}"
+            return f"{routed}, from {origin_of(routed, config, words, catalog, origins)}"
+    leaf = origins.find(path)
+    return leaf.place if leaf else "default of the schema"
+
+
+def flat(config: RunConfig) -> dict[str, Any]:
+    """Dotted path -> value, without the keys that only dlexp reads."""
+    found: dict[str, Any] = {}
+
+    def walk(tree: Any, prefix: str) -> None:
+        for key, value in tree.items():
+            if isinstance(value, dict) and not key.startswith("_"):
+                walk(value, f"{prefix}{key}.")
+            elif not key.startswith("_"):
+                found[f"{prefix}{key}"] = value
+
+    walk(config.tree, "")
+    return found
+
+
+def _schema_default(path: str) -> Any:
+    from dlexp.config.schema import SECTIONS, section_defaults
+
+    node: Any = {name: section_defaults(section) for name, section in SECTIONS.items()}
+    for part in path.split("."):
+        node = node.get(part) if isinstance(node, dict) else None
+    return node
+
+
+def _reader(path: str, config: RunConfig) -> str:
+    group, _, key = path.partition(".")
+    node = getattr(config, group, None) if key else None
+    target = getattr(node, "target", None)
+    return str(target) if target and key not in OWN_KEYS.get(group, ()) else "dlexp"

@@ -1,0 +1,122 @@
+"""What one configuration key may hold: its type, its range and its help.
+
+The keys of the run-level sections get their `Field` from a dataclass (schema.py), the keys of components from
+the `_fields.yaml` of their group; both are checked by the same few lines, without torch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_SCALARS: dict[str, tuple[type, ...]] = {
+    "bool": (bool,),
+    "int": (int,),
+    "float": (int, float),
+    "str": (str,),
+    "path": (str,),
+}
+_WORDS = {
+    "bool": "true or false",
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "path": "a path",
+    "list[int]": "a list of whole numbers",
+    "list[float]": "a list of numbers",
+    "list[str]": "a list of texts",
+}
+
+
+@dataclass(frozen=True)
+class Field:
+    """The rule of one key.
+
+    type      bool, int, float, str, path, list[int], list[float] or list[str]
+    nullable  whether null is a value
+    choices   the only values allowed, or () for any
+    minimum, above, maximum, below   bounds of a number, or of every number in a list
+    words     texts that may stand for a value that is found later, such as auto
+    """
+
+    type: str
+    help: str = ""
+    nullable: bool = False
+    choices: tuple[Any, ...] = ()
+    minimum: float | None = None
+    above: float | None = None
+    maximum: float | None = None
+    below: float | None = None
+    words: tuple[str, ...] = ()
+
+    @classmethod
+    def from_mapping(cls, entry: Mapping[str, Any]) -> Field:
+        """A Field as `_fields.yaml` writes it; raises TypeError or ValueError for what is no rule."""
+        words = {"min": "minimum", "max": "maximum"}
+        values = {words.get(key, key): value for key, value in entry.items()}
+        values |= {key: tuple(values.get(key, ())) for key in ("choices", "words")}
+        found = cls(**values)
+        if found.type not in _WORDS:
+            raise ValueError(f"{found.type!r} is no type; there are {', '.join(_WORDS)}")
+        for bound in (found.minimum, found.above, found.maximum, found.below):
+            if bound is not None and (isinstance(bound, bool) or not isinstance(bound, int | float)):
+                raise TypeError(f"{bound!r} is no number (YAML reads 1e-3 as text; write 0.001)")
+        return found
+
+    @property
+    def rule(self) -> str:
+        """The rule in words, such as `a number > 0`."""
+        if self.choices:
+            return "one of " + ", ".join(_show(choice) for choice in self.choices) + self._or_null
+        bounds = " and ".join(
+            f"{sign} {_show(bound)}"
+            for sign, bound in ((">=", self.minimum), (">", self.above), ("<=", self.maximum), ("<", self.below))
+            if bound is not None
+        )
+        each = ", each" if bounds and self.type.startswith("list") else ""
+        word = f", or {' or '.join(self.words)}" if self.words else ""
+        return f"{_WORDS[self.type]}{each}{' ' + bounds if bounds else ''}{word}{self._or_null}"
+
+    @property
+    def _or_null(self) -> str:
+        return " or null" if self.nullable else ""
+
+    def accepts(self, value: object) -> bool:
+        """Whether `value` keeps the rule. NaN and the infinities never do."""
+        if value is None:
+            return self.nullable
+        if isinstance(value, str) and value in self.words:
+            return True
+        if self.type.startswith("list["):
+            inner = Field(self.type[5:-1], "", False, self.choices, self.minimum, self.above, self.maximum, self.below)
+            return isinstance(value, list | tuple) and all(inner.accepts(item) for item in value)
+        if isinstance(value, bool) != (self.type == "bool") or not isinstance(value, _SCALARS[self.type]):
+            return False
+        if self.choices and value not in self.choices:
+            return False
+        return not isinstance(value, int | float) or isinstance(value, bool) or self._in_range(float(value))
+
+    def _in_range(self, number: float) -> bool:
+        return (
+            math.isfinite(number)
+            and (self.minimum is None or number >= self.minimum)
+            and (self.above is None or number > self.above)
+            and (self.maximum is None or number <= self.maximum)
+            and (self.below is None or number < self.below)
+        )
+
+
+def inferred(value: object) -> Field | None:
+    """The Field of a key that no one described, from its default; None where the default tells nothing."""
+    for name, kinds in (("bool", bool), ("int", int), ("float", float), ("str", str)):
+        if isinstance(value, kinds):
+            return Field(name)
+    return None
+
+
+def _show(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)

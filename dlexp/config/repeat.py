@@ -1,0 +1,120 @@
+"""A past run's configuration with changes, and what differs from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from dlexp.config.catalog import Catalog
+from dlexp.config.compose import Words, apply_values, compose, finish, parse, settle_targets
+from dlexp.config.saved import load_saved, read_config, read_overrides, to_plain
+from dlexp.config.schema import COMPONENTS, SECTIONS, TOP_LEVEL, RunConfig
+from dlexp.config.tree import leaves, shown
+from dlexp.errors import ConfigError, Problem
+
+# What may change while a run goes on without making it another run.
+CHANGEABLE = (
+    "trainer.epochs",
+    "trainer.device",
+    "trainer.test",
+    "trainer.save_every_steps",
+    "logger.every_steps",
+    "logger.tensorboard",
+)
+
+
+# What decides whether the targets are classes or values: with another one, the past run's answer may be wrong.
+_DECIDES_TARGETS = ("data.path", "data.target", "data.target_kind")
+
+
+@dataclass(frozen=True)
+class Change:
+    """A value that differs from the past run's; None stands for a key that one of the two does not have."""
+
+    path: str
+    before: Any
+    after: Any
+
+
+def repeat(folder: Path, words: Sequence[str], catalog: Catalog) -> tuple[RunConfig, list[Change]]:
+    """The configuration of the run in `folder` with `words` applied, and every difference between the two.
+
+    Groups are composed anew from today's files; where the chosen option is the same as in the past run, its saved
+    values are laid over them, so that a default that has changed since does not change the repetition.
+    """
+    before = load_saved(folder / "config.yaml").tree
+    saved, saved_choices = read_config(folder / "config.yaml")
+    old, problems = parse(read_overrides(folder / "overrides.yaml"), catalog)
+    new, new_problems = parse(words, catalog)
+    if problems or new_problems:
+        raise ConfigError([*problems, *new_problems])
+    groups = {**old.groups, **new.groups}
+    other_targets = any(override.key_or_group in _DECIDES_TARGETS for override in new.values)
+    if not other_targets and not new.groups.keys() & {"data", "task", "model"}:
+        groups["task"] = saved_choices["task"]
+    config, choices = compose(Words(groups, ()), catalog)
+    for name in (*COMPONENTS, *SECTIONS):
+        if choices.get(name) == saved_choices.get(name):
+            _lay_over(config[name], saved[name], () if other_targets else ("_targets_", "target_kind"))
+    for key in TOP_LEVEL:
+        config[key] = saved.get(key, config[key])
+    problems = apply_values(config, new.values, choices, catalog)
+    if problems:
+        raise ConfigError(problems)
+    tree = to_plain(config)
+    if tree["data"].get("_targets_") == "auto":
+        kind = settle_targets(tree, "task" in groups, choices, catalog)
+        if "task" not in groups:
+            return repeat(folder, [*words, f"task={tree['data']['_tasks_'][kind]}"], catalog)
+    result = finish(config, tree, choices, catalog)
+    return result, differences(before, result.tree)
+
+
+def continued(folder: Path, words: Sequence[str], catalog: Catalog) -> tuple[RunConfig, list[Change]]:
+    """The configuration with which a run goes on. Raises ConfigError for a change that makes it another run."""
+    parsed, problems = parse(words, catalog)
+    changes: dict[str, Any] = {}
+    for override in parsed.values:
+        if override.key_or_group in CHANGEABLE:
+            changes[override.key_or_group] = override.value()
+        else:
+            problems.append(_not_on_resume(override.key_or_group, shown(override.value()), folder))
+    problems += [_not_on_resume(group, option, folder) for group, option in parsed.groups.items()]
+    if problems:
+        raise ConfigError(problems)
+    before = load_saved(folder / "config.yaml")
+    result = load_saved(folder / "config.yaml", changes)
+    return result, differences(before.tree, result.tree)
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
+    """Every leaf that differs, sorted by path."""
+    old, new = dict(leaves(before)), dict(leaves(after))
+    return [
+        Change(path, old.get(path), new.get(path))
+        for path in sorted(old.keys() | new.keys())
+        if old.get(path) != new.get(path)
+    ]
+
+
+def _not_on_resume(key: str, value: str, folder: Path) -> Problem:
+    rule = f"would make it another run; while one goes on only {', '.join(CHANGEABLE)} may change"
+    return Problem(key, value, rule, f"start a new one from it: dlexp train --from {folder} {key}={value}")
+
+
+def _lay_over(config: DictConfig, saved: DictConfig, kind_keys: tuple[str, ...]) -> None:
+    """Put the saved values where the same keys still are; what to call and what fits it come from today's files.
+
+    kind_keys  what was settled by looking at the data, () when another look is due
+    """
+    raw = OmegaConf.to_container(saved, resolve=False)
+    assert isinstance(raw, dict)
+    for key, value in raw.items():
+        name = str(key)
+        keep = not (name.startswith("_") or name == "target_kind") or name in kind_keys
+        if keep and (name in config or OmegaConf.is_missing(config, name)):
+            config[name] = value

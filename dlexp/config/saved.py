@@ -1,0 +1,118 @@
+"""A configuration as text in a run directory, and back; environment variables are written as their names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from dlexp.config.catalog import Catalog, read_yaml
+from dlexp.config.interpolation import check_references, reads_environment
+from dlexp.config.schema import RunConfig
+from dlexp.config.validate import check, run_config
+from dlexp.errors import ConfigError, Problem
+
+
+def to_yaml(config: RunConfig) -> str:
+    """The text of config.yaml: the choices, then every value; floats keep every digit."""
+    text: str = OmegaConf.to_yaml(OmegaConf.create({"choices": dict(config.choices), **config.tree}))
+    return text
+
+
+def overrides_to_yaml(words: list[str]) -> str:
+    """The text of overrides.yaml: what the user typed, one item a word."""
+    text: str = OmegaConf.to_yaml(OmegaConf.create(list(words)))
+    return text
+
+
+def read_overrides(path: Path) -> list[str]:
+    """The words in overrides.yaml, [] where there is none."""
+    if not path.is_file():
+        return []
+    read_yaml(path)
+    words = OmegaConf.to_container(OmegaConf.load(path))
+    return [str(word) for word in words] if isinstance(words, list) else []
+
+
+def read_config(path: Path) -> tuple[DictConfig, dict[str, str]]:
+    """(configuration, choices) of a run's config.yaml. Raises ConfigError that names the file."""
+    read_yaml(path)
+    try:
+        config = OmegaConf.load(path)
+    except (OSError, OmegaConfBaseException, ValueError, YAMLError) as error:
+        raise ConfigError.one(str(path), "", f"cannot be read: {first_line(error)}") from error
+    if not isinstance(config, DictConfig) or not OmegaConf.is_dict(config.get("choices")):
+        raise ConfigError.one(str(path), "", "is not the config.yaml of a dlexp run")
+    choices = {str(key): str(value) for key, value in config.pop("choices").items()}
+    return config, choices
+
+
+def load_saved(path: Path, changes: Mapping[str, Any] | None = None) -> RunConfig:
+    """The configuration of a run, checked like a new one, with some values changed."""
+    config, choices = read_config(path)
+    for key, value in (changes or {}).items():
+        OmegaConf.update(config, key, value)
+    tree = to_plain(config)
+    kept = without_secrets(config, tree)
+    check(tree, choices, Catalog())
+    return run_config(tree, choices, kept)
+
+
+def to_plain(config: DictConfig) -> dict[str, Any]:
+    """The configuration as plain containers, interpolations resolved. Raises ConfigError for what is missing."""
+    raw = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(raw, dict)
+    check_references({str(key): value for key, value in raw.items()})
+    try:
+        missing = sorted(OmegaConf.missing_keys(config))
+        tree = OmegaConf.to_container(config, resolve=True)
+    except (OmegaConfBaseException, RecursionError) as error:
+        where = str(getattr(error, "full_key", None) or "an interpolation ${...}")
+        raise ConfigError.one(where, "", str(error).splitlines()[0]) from error
+    if missing:
+        raise ConfigError([Problem(key, "", "must be given", f"add {key}=...") for key in missing])
+    assert isinstance(tree, dict)
+    return {str(key): value for key, value in tree.items()}
+
+
+def without_secrets(config: DictConfig, tree: dict[str, Any]) -> dict[str, Any]:
+    """`tree`, except that what came from the environment, by whatever detour, stands there as it was written."""
+    raw = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(raw, dict)
+    pairs = list(_pairs(raw, tree))
+    secrets = {str(value) for text, value in pairs if reads_environment(text)}
+    return dict(_masked(raw, tree, secrets)) if secrets else tree
+
+
+def first_line(error: BaseException) -> str:
+    """The reason at the bottom of a chain of exceptions, on one line."""
+    if isinstance(error, YAMLError):  # its lines are one sentence: what, and where
+        return " ".join(str(error).split())
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return " ".join(line.strip() for line in str(error).splitlines()[:2] if line.strip())
+
+
+def _pairs(raw: Any, value: Any) -> Iterator[tuple[str, Any]]:
+    """(text as written, resolved value) of every interpolation."""
+    if isinstance(raw, dict) and isinstance(value, dict):
+        for key in raw.keys() & value.keys():
+            yield from _pairs(raw[key], value[key])
+    elif isinstance(raw, list) and isinstance(value, list):
+        for one, other in zip(raw, value, strict=True):
+            yield from _pairs(one, other)
+    elif isinstance(raw, str) and "${" in raw:
+        yield raw, value
+
+
+def _masked(raw: Any, value: Any, secrets: set[str]) -> Any:
+    if isinstance(raw, dict) and isinstance(value, dict):
+        return {key: _masked(raw.get(key), item, secrets) for key, item in value.items()}
+    if isinstance(raw, list) and isinstance(value, list):
+        return [_masked(one, other, secrets) for one, other in zip(raw, value, strict=True)]
+    is_secret = isinstance(raw, str) and "${" in raw and any(secret in str(value) for secret in secrets)
+    return raw if is_secret else value

@@ -1,0 +1,207 @@
+"""The typed configuration of a run.
+
+Each dataclass field carries its default and, as metadata, the rule and the help that `dlexp config --explain` shows.
+Component nodes stay open (`Node`): their keys are the keyword arguments of what they name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, get_type_hints
+
+from dlexp.config.fields import Field
+
+
+def key_field(default: Any, type_name: str, help_text: str, **rule: Any) -> Any:
+    """A dataclass field whose rule and help travel in its metadata."""
+    return field(
+        default=default, metadata={"field": Field.from_mapping({"type": type_name, "help": help_text, **rule})}
+    )
+
+
+@dataclass(frozen=True)
+class TrainerConfig:
+    """How long, where and in which precision to train."""
+
+    epochs: int = key_field(30, "int", "passes over the training split", min=1)
+    device: str = key_field(
+        "auto", "str", "auto, cpu, cuda, cuda:N or mps; auto takes the first GPU where there is one"
+    )
+    precision: str = key_field(
+        "auto",
+        "str",
+        "number format of the arithmetic; auto takes bf16 where the hardware has it and it pays",
+        choices=["auto", "fp32", "bf16", "fp16"],
+    )
+    accumulate: int = key_field(1, "int", "batches whose gradients are added up before one update", min=1)
+    clip_norm: float | None = key_field(
+        None, "float", "largest norm of the whole gradient; a longer one is scaled down", above=0, nullable=True
+    )
+    monitor: str | None = key_field(
+        None, "str", "metric that decides which epoch is best, such as val/loss; null is the task's own", nullable=True
+    )
+    save_every_steps: int | None = key_field(
+        None,
+        "int",
+        "also save within an epoch, every so many updates (each epoch's end is always saved)",
+        min=1,
+        nullable=True,
+    )
+    test: bool = key_field(False, "bool", "evaluate the best weights on the test split when training is over")
+
+
+@dataclass(frozen=True)
+class EarlyStoppingConfig:
+    """When to stop before the last epoch."""
+
+    patience: int | None = key_field(
+        None,
+        "int",
+        "epochs without improvement of the monitored metric before training stops; null never stops",
+        min=1,
+        nullable=True,
+    )
+    min_delta: float = key_field(
+        0.0, "float", "how much better counts as an improvement, in the metric's own units", min=0
+    )
+
+
+@dataclass(frozen=True)
+class RegularizationConfig:
+    """What keeps a network from learning its training data by heart (weight decay is in `optim`)."""
+
+    dropout: float | None = key_field(
+        None,
+        "float",
+        "dropout of the model, whichever it is; null leaves model.dropout as it is",
+        min=0,
+        below=1,
+        nullable=True,
+    )
+    label_smoothing: float | None = key_field(
+        None,
+        "float",
+        "label smoothing of the loss; null leaves loss.label_smoothing as it is",
+        min=0,
+        below=1,
+        nullable=True,
+    )
+    l1: float = key_field(
+        0.0, "float", "l1 * sum(|w|) over the weights, norms and biases left out, is added to the loss", min=0
+    )
+    l2: float = key_field(
+        0.0, "float", "l2 * sum(w^2) over the weights, norms and biases left out, is added to the loss", min=0
+    )
+    early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
+
+
+@dataclass(frozen=True)
+class LoggerConfig:
+    """What is written while training, beside metrics.csv."""
+
+    every_steps: int = key_field(10, "int", "updates between two step rows in metrics.jsonl", min=1)
+    tensorboard: bool = key_field(False, "bool", "also write TensorBoard event files under tb/")
+
+
+@dataclass(frozen=True)
+class Node:
+    """A component: what to call, and its keyword arguments.
+
+    group      the configuration group, such as `model`
+    option     the option chosen there, such as `resnet18`
+    target     dotted path of the function or class
+    arguments  the keyword arguments as plain values
+    """
+
+    group: str
+    option: str
+    target: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One run, checked: everything that decides its result.
+
+    monitor    full name of the deciding metric, such as val/accuracy
+    maximize   whether more of it is better
+    choices    group -> option, as composed
+    tree       the same configuration as plain containers, secrets unresolved: what is saved, compared and shown
+    """
+
+    seed: int
+    deterministic: bool
+    init_from: str | None
+    name: str | None
+    data: Node
+    model: Node
+    task: Node
+    loss: Node
+    optim: Node
+    scheduler: Node
+    batch_size: int
+    eval_batch_size: int
+    decay_norms_and_biases: bool
+    regularization: RegularizationConfig
+    trainer: TrainerConfig
+    logger: LoggerConfig
+    monitor: str
+    maximize: bool
+    choices: Mapping[str, str]
+    tree: Mapping[str, Any]
+
+
+TOP_LEVEL: Mapping[str, Field] = {
+    "seed": Field("int", "seed of the weights, the data order, augmentation and dropout", minimum=0),
+    "deterministic": Field("bool", "refuse operations that may give other bits on a repeat (GPU); slower there"),
+    "init_from": Field(
+        "path", "run directory or checkpoint whose weights to start from; nothing else is taken", nullable=True
+    ),
+    "name": Field("str", "name in the run directory, in place of <model>-<data>", nullable=True),
+}
+SECTIONS: Mapping[str, type] = {
+    "trainer": TrainerConfig,
+    "regularization": RegularizationConfig,
+    "logger": LoggerConfig,
+}
+COMPONENTS = ("data", "model", "task", "loss", "optim", "scheduler")
+# Keys of a component's node that dlexp itself reads; all others are arguments of the target.
+OWN_KEYS: Mapping[str, tuple[str, ...]] = {
+    "data": ("batch_size", "eval_batch_size"),
+    "task": ("monitor",),
+    "optim": ("decay_norms_and_biases",),
+}
+
+
+def section_fields(section: type, prefix: str) -> dict[str, Field]:
+    """Dotted path -> rule, for a section dataclass and the sections inside it."""
+    hints = get_type_hints(section)
+    found: dict[str, Field] = {}
+    for item in fields(section):
+        path = f"{prefix}.{item.name}"
+        if is_dataclass(hints[item.name]):
+            found |= section_fields(hints[item.name], path)
+        else:
+            found[path] = item.metadata["field"]
+    return found
+
+
+def section_defaults(section: type) -> dict[str, Any]:
+    """The defaults of a section as plain nested values."""
+    hints = get_type_hints(section)
+    return {
+        item.name: section_defaults(hints[item.name]) if is_dataclass(hints[item.name]) else item.default
+        for item in fields(section)
+    }
+
+
+def section_from(section: type, values: Mapping[str, Any]) -> Any:
+    """The section dataclass that `values` describe; they must have been checked."""
+    hints = get_type_hints(section)
+    return section(
+        **{
+            name: section_from(hints[name], value) if is_dataclass(hints[name]) else value
+            for name, value in values.items()
+        }
+    )

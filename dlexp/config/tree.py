@@ -1,0 +1,39 @@
+"""Plain nested values addressed by dotted paths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+ABSENT = object()
+
+
+def value_at(tree: Any, path: str) -> Any:
+    """The value at `path`, ABSENT where there is none; the items of a list are numbered from 0."""
+    node = tree
+    for part in path.split("."):
+        if isinstance(node, Mapping) and part in node:
+            node = node[part]
+        elif isinstance(node, list) and part.isdigit() and int(part) < len(node):
+            node = node[int(part)]
+        else:
+            return ABSENT
+    return node
+
+
+def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted path and value of everything that is not divided further, as lists are not, nor what is under _KEY_."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and value and not str(key).startswith("_"):
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def shown(value: object) -> str:
+    """A value as one writes it in YAML and on the command line."""
+    if value is None:
+        return "null"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(shown(item) for item in value)}]"
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,300 @@
+"""Is this configuration one that can run? Types, ranges and whether its parts fit each other; all without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dlexp.config.catalog import Catalog, Leaf, leaves_of
+from dlexp.config.fields import Field, inferred
+from dlexp.config.schema import (
+    COMPONENTS,
+    OWN_KEYS,
+    SECTIONS,
+    TOP_LEVEL,
+    LoggerConfig,
+    Node,
+    RegularizationConfig,
+    RunConfig,
+    TrainerConfig,
+    section_fields,
+    section_from,
+)
+from dlexp.config.suggest import nearest
+from dlexp.config.tree import ABSENT, leaves, shown, value_at
+from dlexp.errors import ConfigError, Problem
+
+# regularization.KEY -> the component and its key that the value goes to.
+ROUTES = {"dropout": "model", "label_smoothing": "loss"}
+_KINDS = {
+    "image": "images (channels, height, width)",
+    "tabular": "tables (rows of numbers)",
+    "class": "classes",
+    "value": "numbers",
+}
+_FITTING = {
+    "image": "data=digits",
+    "tabular": "data=breast_cancer",
+    "class": "task=classification loss=cross_entropy",
+    "value": "task=regression loss=mse",
+}
+
+
+def check(tree: dict[str, Any], choices: Mapping[str, str], catalog: Catalog) -> None:
+    """Raise ConfigError with every problem of `tree`; route the shared regularisation keys to their components."""
+    origins = Origins(choices, catalog)
+    problems = [*_strangers(tree), *value_problems(tree, choices, catalog)]
+    if not problems:
+        problems = [*_fits(tree, choices), *_combines(tree, origins), *_routed(tree, choices, origins)]
+    if problems:
+        raise ConfigError(problems)
+    _make_paths_absolute(tree, rules(choices, catalog))
+
+
+def value_problems(tree: Mapping[str, Any], choices: Mapping[str, str], catalog: Catalog) -> list[Problem]:
+    """Every value that does not keep the rule of its key."""
+    return list(_typed(tree, choices, rules(choices, catalog), Origins(choices, catalog)))
+
+
+class Origins:
+    """Which file and line a value of the composed configuration comes from."""
+
+    def __init__(self, choices: Mapping[str, str], catalog: Catalog) -> None:
+        self._choices, self._catalog = choices, catalog
+        self._found: dict[str, dict[str, Leaf]] = {}
+
+    def find(self, path: str) -> Leaf | None:
+        """The place that decides `path` when the command line does not; None for a default of the schema."""
+        group, _, key = path.partition(".")
+        for source, name in (("experiment", path), (group, key), ("", path)):
+            leaf = self._leaves(source).get(name)
+            if leaf:
+                return leaf
+        return None
+
+    def text(self, path: str, value: object) -> str:
+        """`file:line` when the file says `value` there, "" when the command line changed it."""
+        leaf = self.find(path)
+        says_so = leaf is not None and (shown(value) in (leaf.text, shown(_value(leaf))))
+        return leaf.place if leaf and says_so else ""
+
+    def _leaves(self, source: str) -> dict[str, Leaf]:
+        if source not in self._found:
+            option = self._choices.get(source)
+            if option is not None and option in self._catalog.options(source):
+                self._found[source] = self._catalog.keys(source, option)
+            elif source == "":
+                self._found[source] = leaves_of(
+                    next(r / "config.yaml" for r in self._catalog.roots if (r / "config.yaml").is_file())
+                )
+            else:
+                self._found[source] = {}
+        return self._found[source]
+
+
+def rules(choices: Mapping[str, str], catalog: Catalog) -> dict[str, Field]:
+    """Dotted path -> rule, for every key of the chosen options."""
+    found: dict[str, Field] = dict(TOP_LEVEL)
+    for name, section in SECTIONS.items():
+        found |= section_fields(section, name)
+    for group in COMPONENTS:
+        described = catalog.fields(group)
+        option = choices.get(group, "")
+        written = catalog.keys(group, option) if option in catalog.options(group) else {}
+        for key in {*written, *described}:
+            field = described.get(key) or inferred(_value(written[key]))
+            if field:
+                found[f"{group}.{key}"] = field
+    return found
+
+
+def run_config(tree: Mapping[str, Any], choices: Mapping[str, str], kept: Mapping[str, Any]) -> RunConfig:
+    """The typed view of a checked tree; `kept` is the form of it that may be written down."""
+    monitor = tree["trainer"]["monitor"] or tree["task"]["monitor"]
+    nodes = {group: _node(group, choices.get(group, "?"), tree[group]) for group in COMPONENTS}
+    return RunConfig(
+        seed=tree["seed"],
+        deterministic=tree["deterministic"],
+        init_from=tree["init_from"],
+        name=tree["name"],
+        data=nodes["data"],
+        model=nodes["model"],
+        task=nodes["task"],
+        loss=nodes["loss"],
+        optim=nodes["optim"],
+        scheduler=nodes["scheduler"],
+        batch_size=tree["data"]["batch_size"],
+        eval_batch_size=tree["data"]["eval_batch_size"],
+        decay_norms_and_biases=tree["optim"]["decay_norms_and_biases"],
+        regularization=section_from(RegularizationConfig, tree["regularization"]),
+        trainer=section_from(TrainerConfig, tree["trainer"]),
+        logger=section_from(LoggerConfig, tree["logger"]),
+        monitor=monitor,
+        maximize=_directions(tree).get(monitor) == "max",
+        choices=dict(choices),
+        tree=kept,
+    )
+
+
+def _node(group: str, option: str, values: Mapping[str, Any]) -> Node:
+    own = OWN_KEYS.get(group, ())
+    arguments = {key: value for key, value in values.items() if key not in own and not key.startswith("_")}
+    return Node(group, option, str(values["_target_"]), arguments)
+
+
+def _make_paths_absolute(tree: dict[str, Any], known: Mapping[str, Field]) -> None:
+    """A run must mean the same file from whatever folder it is read again."""
+    for path, field in known.items():
+        section, _, key = path.rpartition(".")
+        holder = value_at(tree, section) if section else tree
+        if field.type == "path" and isinstance(holder, dict) and isinstance(holder.get(key), str):
+            holder[key] = str(Path(holder[key]).expanduser().resolve())
+
+
+def _typed(
+    tree: Mapping[str, Any], choices: Mapping[str, str], known: Mapping[str, Field], origins: Origins
+) -> Iterator[Problem]:
+    """Every value against the rule of its key."""
+    for group in COMPONENTS:
+        section = tree.get(group)
+        if not isinstance(section, Mapping) or not isinstance(section.get("_target_"), str):
+            yield Problem(
+                f"{group}._target_", shown(section), "must name a function or class", f"choose {group}=OPTION"
+            )
+            return
+    for path, field in known.items():
+        value = value_at(tree, path)
+        if value is not ABSENT and not field.accepts(value):
+            yield Problem(path, shown(value), f"must be {field.rule}", origin=origins.text(path, value))
+    yield from _kinds(tree, choices)
+    for path in (*TOP_LEVEL, *(p for name, section in SECTIONS.items() for p in section_fields(section, name))):
+        if value_at(tree, path) is ABSENT:
+            yield Problem(path, "", "is missing")
+    for group, keys in OWN_KEYS.items():
+        for key in keys:
+            if key not in tree[group]:
+                yield Problem(
+                    f"{group}.{key}",
+                    "",
+                    "is missing",
+                    f"start {group}/{choices.get(group)}.yaml with `defaults: [_base, _self_]`",
+                )
+
+
+def _kinds(tree: Mapping[str, Any], choices: Mapping[str, str]) -> Iterator[Problem]:
+    """Whether the keys that say what a component works on say something that dlexp knows."""
+    for group in COMPONENTS:
+        for aspect, allowed in (("_inputs_", ("image", "tabular")), ("_targets_", ("class", "value"))):
+            given = tree[group].get(aspect)
+            is_known = given in allowed or (group == "data" and aspect == "_targets_" and given == "auto")
+            if given is not None and not is_known:
+                rule = f"must be one of {', '.join(allowed)} in {group}/{choices.get(group)}.yaml"
+                yield Problem(f"{group}.{aspect}", shown(given), rule)
+    metrics = tree["task"].get("_metrics_", {})
+    if not isinstance(metrics, Mapping) or not {str(way) for way in metrics.values()} <= {"min", "max"}:
+        yield Problem("task._metrics_", shown(metrics), "must give each metric as NAME: min or NAME: max")
+
+
+def _strangers(tree: Mapping[str, Any]) -> Iterator[Problem]:
+    """Keys that no section has: a file that was written by hand, or by another version."""
+    known = {*TOP_LEVEL, *(path for name, section in SECTIONS.items() for path in section_fields(section, name))}
+    for path, value in leaves(tree):
+        if path.partition(".")[0] not in COMPONENTS and path not in known:
+            near = nearest(path, known)
+            rule = "is no key of this configuration"
+            yield Problem(path, shown(value), rule, f"did you mean {near}?" if near else "")
+
+
+def _fits(tree: Mapping[str, Any], choices: Mapping[str, str]) -> Iterator[Problem]:
+    """Whether the chosen components can work together."""
+    data = tree["data"]
+    for group, aspect in (("model", "_inputs_"), ("task", "_targets_"), ("loss", "_targets_")):
+        wanted, given = tree[group].get(aspect), data.get(aspect)
+        if wanted and given and wanted != given:
+            remedy = "choose model=mlp, which reads both" if group == "model" else f"choose {_FITTING[given]}"
+            rule = f"works on {_KINDS[wanted]}, and data={choices.get('data')} holds {_KINDS[given]}"
+            yield Problem(
+                group,
+                str(choices.get(group)),
+                rule,
+                f"{remedy}, or other data ({_FITTING[wanted].split()[0]})" if group == "model" else remedy,
+            )
+
+
+def _combines(tree: Mapping[str, Any], origins: Origins) -> Iterator[Problem]:
+    """Rules that speak of two keys."""
+    data, scheduler, trainer = tree["data"], tree["scheduler"], tree["trainer"]
+    held_out = data.get("val_fraction", 0) + data.get("test_fraction", 0)
+    if held_out >= 1:
+        yield Problem(
+            "data.val_fraction + data.test_fraction", f"{held_out:g}", "must leave something to train on (< 1)"
+        )
+    if scheduler.get("warmup_steps") is not None and scheduler.get("warmup_epochs"):
+        yield Problem(
+            "scheduler.warmup_steps",
+            str(scheduler["warmup_steps"]),
+            "the warm-up is given twice",
+            "set scheduler.warmup_epochs=0",
+        )
+    yield from _auto_rate(tree)
+    names = _directions(tree)
+    for path, monitor in (("trainer.monitor", trainer["monitor"]), ("task.monitor", tree["task"]["monitor"])):
+        if monitor is not None and monitor not in names:
+            near = nearest(str(monitor), names)
+            rule = f"is no metric of this task; it has {', '.join(names)}"
+            yield Problem(
+                path, str(monitor), rule, f"did you mean {path}={near}?" if near else "", origins.text(path, monitor)
+            )
+    betas = tree["optim"].get("betas")
+    if betas is not None and len(betas) != 2:
+        yield Problem("optim.betas", shown(betas), "must be two numbers")
+
+
+def _auto_rate(tree: Mapping[str, Any]) -> Iterator[Problem]:
+    """A rate that is looked for is the peak of the run, so a schedule must not have a peak of its own."""
+    if tree["optim"].get("lr") != "auto":
+        return
+    scheduler = tree["scheduler"]
+    for key, peak in (("max_lr", scheduler.get("max_lr")), ("max_factor", scheduler.get("max_factor"))):
+        if peak is not None and not (key == "max_factor" and peak == 1):
+            remedy = "set scheduler.max_factor=1" if key == "max_factor" else "choose another schedule"
+            rule = f"finds the peak of the run, and scheduler.{key}={shown(peak)} sets another"
+            yield Problem("optim.lr", "auto", rule, f"{remedy}, or give optim.lr a number")
+
+
+def _routed(tree: dict[str, Any], choices: Mapping[str, str], origins: Origins) -> Iterator[Problem]:
+    """Hand regularization.dropout to the model and regularization.label_smoothing to the loss, or say why not."""
+    for key, group in ROUTES.items():
+        value = tree["regularization"][key]
+        if value is None:
+            continue
+        path = f"regularization.{key}"
+        if key in tree[group]:
+            tree[group][key] = value
+        else:
+            rule = f"{group}={choices.get(group)} has no {key} to set"
+            yield Problem(path, shown(value), rule, f"leave it out, or set {path}=null", origins.text(path, value))
+
+
+def _directions(tree: Mapping[str, Any]) -> dict[str, str]:
+    """Metric name -> min or max, for everything that can be monitored."""
+    metrics: Mapping[str, str] = tree["task"].get("_metrics_") or {"loss": "min"}
+    return {f"val/{name}": direction for name, direction in metrics.items()} | {"train/loss": "min"}
+
+
+def _value(leaf: Leaf) -> object:
+    """What the text in a file stands for, as OmegaConf reads it; None for what tells no type."""
+    if leaf.quoted:
+        return leaf.text
+    if leaf.text in ("", "???") or leaf.text.startswith(("[", "{")) or "${" in leaf.text:
+        return None
+    value = yaml.safe_load(leaf.text)
+    if not isinstance(value, str):
+        return value if isinstance(value, bool | int | float | None) else leaf.text
+    try:
+        return float(value)  # YAML takes 1e-3 for text, OmegaConf for a number
+    except ValueError:
+        return value

@@ -1,0 +1,98 @@
+"""What every data source returns: three disjoint splits, what they hold, and how a batch is made ready.
+
+Symbols: N samples of a split, B samples of a batch, F features, C channels, H and W height and width in pixels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dlexp.types import DataSpec
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Split:
+    """Samples that are used for one purpose.
+
+    inputs   (N, *input_shape): uint8 pixels, or float32 features
+    targets  (N,) int64 class numbers, or (N, O) float32 values in their own units
+    rows     (N,) int64: the sample's number in the source
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    rows: Tensor
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def to(self, device: torch.device) -> Split:
+        """The same split on `device`."""
+        return Split(self.inputs.to(device), self.targets.to(device), self.rows.to(device))
+
+
+@dataclass(frozen=True)
+class Affine:
+    """`inputs * scale + shift`, element by element: pixels to numbers of mean 0 and deviation 1.
+
+    scale, shift  shape that broadcasts against (B, *input_shape), float32
+    """
+
+    scale: Tensor
+    shift: Tensor
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """(B, *input_shape) of any type -> the same shape, float32."""
+        return torch.addcmul(self.shift, inputs.float(), self.scale)
+
+    def to(self, device: torch.device) -> Affine:
+        """The same map on `device`."""
+        return Affine(self.scale.to(device), self.shift.to(device))
+
+
+@dataclass(frozen=True)
+class DataBundle:
+    """A data set, split and described.
+
+    normalize      what every batch goes through, in training and after
+    augment        name and strength of the random changes to training batches
+    fingerprint    SHA-256 of the samples as read, so that a later run can tell whether the data changed
+    preprocessing  how raw input became `inputs`, as plain values, stored with the run
+    notes          what the source changed or left out and a person should know
+    """
+
+    spec: DataSpec
+    splits: Mapping[str, Split]
+    normalize: Affine
+    fingerprint: str
+    preprocessing: Mapping[str, Any]
+    augment: str = "none"
+    pad: int = 0
+    notes: tuple[str, ...] = field(default_factory=tuple)
+
+    @property
+    def split_hash(self) -> str:
+        """SHA-256 over the row numbers of the three splits: equal splits have equal hashes."""
+        return fingerprint(*(self.splits[name].rows.numpy() for name in SPLITS))
+
+    def sizes(self) -> dict[str, int]:
+        """Samples in each split."""
+        return {name: len(self.splits[name]) for name in SPLITS}
+
+
+def fingerprint(*arrays: np.ndarray[Any, Any]) -> str:
+    """SHA-256 over the shapes, types and bytes of some arrays."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.shape}{array.dtype}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,102 @@
+"""Real data sets that come with scikit-learn: no download, no file to provide.
+
+Every function takes the shares of validation and test samples and the seed of the split, and returns a DataBundle.
+Source of all five: scikit-learn's `sklearn.datasets`, "Toy datasets".
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from dlexp.data.bundle import Affine, DataBundle, Split, fingerprint
+from dlexp.data.split import split_rows
+from dlexp.data.tables import build_table
+from dlexp.types import DataSpec
+
+__all__ = ["breast_cancer", "diabetes", "digits", "iris", "wine"]
+
+_DIGITS_WHITE = 16  # pixel values run from 0 to 16
+
+
+def digits(
+    *,
+    val_fraction: float = 0.1,
+    test_fraction: float = 0.2,
+    split_seed: int = 0,
+    augment: str = "none",
+    pad: int = 1,
+) -> DataBundle:
+    """1,797 handwritten digits: inputs (1, 8, 8) uint8 in 0..16, ten classes.
+
+    augment  none, crop (shift by up to `pad` pixels) or crop_flip (and mirror, which turns some digits into none)
+    """
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    images = found.images.astype(np.uint8)[:, None]
+    labels = found.target.astype(np.int64)
+    names = tuple(str(name) for name in found.target_names)
+    rows = split_rows(labels, names, val_fraction, test_fraction, split_seed)
+    train_pixels = images[rows[0]] / _DIGITS_WHITE
+    mean, std = float(train_pixels.mean()), float(train_pixels.std())
+    return DataBundle(
+        spec=DataSpec("image", "class", (1, 8, 8), 10, class_names=names),
+        splits={
+            name: Split(torch.from_numpy(images[part]), torch.from_numpy(labels[part]), torch.from_numpy(part))
+            for name, part in zip(("train", "val", "test"), rows, strict=True)
+        },
+        normalize=Affine(torch.tensor(1 / (_DIGITS_WHITE * std)), torch.tensor(-mean / std)),
+        fingerprint=fingerprint(images, labels),
+        preprocessing={"kind": "image", "white": _DIGITS_WHITE, "mean": [mean], "std": [std]},
+        augment=augment,
+        pad=pad,
+    )
+
+
+def iris(
+    *, val_fraction: float = 0.2, test_fraction: float = 0.2, split_seed: int = 0, standardize: bool = True
+) -> DataBundle:
+    """150 iris flowers: inputs (4,) lengths and widths in cm, three classes (Fisher 1936)."""
+    from sklearn.datasets import load_iris
+
+    return _table(load_iris(), True, val_fraction, test_fraction, split_seed, standardize)
+
+
+def wine(
+    *, val_fraction: float = 0.2, test_fraction: float = 0.2, split_seed: int = 0, standardize: bool = True
+) -> DataBundle:
+    """178 Italian wines: inputs (13,) chemical measurements, three classes."""
+    from sklearn.datasets import load_wine
+
+    return _table(load_wine(), True, val_fraction, test_fraction, split_seed, standardize)
+
+
+def breast_cancer(
+    *, val_fraction: float = 0.2, test_fraction: float = 0.2, split_seed: int = 0, standardize: bool = True
+) -> DataBundle:
+    """569 breast tumours: inputs (30,) measurements of cell nuclei, classes malignant and benign."""
+    from sklearn.datasets import load_breast_cancer
+
+    return _table(load_breast_cancer(), True, val_fraction, test_fraction, split_seed, standardize)
+
+
+def diabetes(
+    *, val_fraction: float = 0.2, test_fraction: float = 0.2, split_seed: int = 0, standardize: bool = True
+) -> DataBundle:
+    """442 diabetes patients: inputs (10,) measurements, target (1,) disease progression after a year, 25 to 346."""
+    from sklearn.datasets import load_diabetes
+
+    return _table(load_diabetes(scaled=False), False, val_fraction, test_fraction, split_seed, standardize)
+
+
+def _table(
+    found: Any, is_classes: bool, val_fraction: float, test_fraction: float, split_seed: int, standardize: bool
+) -> DataBundle:
+    names = tuple(str(name) for name in found.target_names) if is_classes else ()
+    targets = found.target.astype(np.int64) if is_classes else found.target.astype(np.float32)[:, None]
+    rows = split_rows(targets, names, val_fraction, test_fraction, split_seed)
+    columns = {str(name): found.data[:, number] for number, name in enumerate(found.feature_names)}
+    return build_table(columns, targets, names, ("target",), rows, standardize)

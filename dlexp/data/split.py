@@ -1,0 +1,50 @@
+"""Train, validation and test rows: disjoint, complete, the same for the same seed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlexp.errors import DataError
+
+Rows = NDArray[np.int64]
+
+
+def split_rows(
+    labels: NDArray[Any], classes: Sequence[str], val_fraction: float, test_fraction: float, seed: int
+) -> tuple[Rows, Rows, Rows]:
+    """Row numbers (train, val, test) of N samples.
+
+    labels   (N,) class numbers, each class then divided in the same shares (stratified), or (N, ...) values
+    classes  name of each class, or () for values
+    Raises DataError when a split, or a class in a split, would be empty.
+    """
+    rng = np.random.default_rng(seed)
+    if not classes:
+        parts = _divide(np.arange(len(labels)), val_fraction, test_fraction, rng)
+        if min(len(part) for part in parts) == 0:
+            raise DataError(f"{len(labels)} rows are too few to split into train, val and test")
+    else:
+        groups = []
+        for number, name in enumerate(classes):
+            rows = np.flatnonzero(labels == number)
+            if len(rows) < 3:
+                raise DataError(
+                    f"class {name!r} has {len(rows)} of {len(labels)} rows, and train, val and test need one each",
+                    remedy="add rows of this class or leave the class out",
+                )
+            groups.append(_divide(rows, val_fraction, test_fraction, rng))
+        parts = tuple(np.concatenate(part) for part in zip(*groups, strict=True))
+    train, val, test = (np.sort(part).astype(np.int64) for part in parts)
+    return train, val, test
+
+
+def _divide(rows: Rows, val_fraction: float, test_fraction: float, rng: np.random.Generator) -> tuple[Rows, ...]:
+    """Shuffle and cut; where there are three rows, each part gets one, whatever its share."""
+    shuffled = rng.permutation(rows)
+    num_test = max(1, min(round(len(rows) * test_fraction), len(rows) - 2))
+    num_val = max(1, min(round(len(rows) * val_fraction), len(rows) - num_test - 1))
+    return shuffled[num_test + num_val :], shuffled[num_test : num_test + num_val], shuffled[:num_test]

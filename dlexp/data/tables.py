@@ -1,0 +1,105 @@
+"""Columns of numbers and categories -> standardised features; everything that is measured is measured on train only.
+
+Symbols: N rows, F features after encoding, O targets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dlexp.data.bundle import Affine, DataBundle, Split, fingerprint
+from dlexp.types import DataSpec
+
+Column = NDArray[Any]  # (N,) float64 with NaN for a missing number, or (N,) str objects with None
+
+
+@dataclass(frozen=True)
+class NumberColumn:
+    """A column of numbers: a missing cell becomes `fill`, then (x - mean) / std."""
+
+    name: str
+    fill: float
+    mean: float
+    std: float
+
+    def encode(self, column: Column) -> NDArray[np.float64]:
+        """(N,) -> (N, 1)."""
+        filled = np.where(np.isnan(column), self.fill, column)
+        scaled: NDArray[np.float64] = ((filled - self.mean) / self.std)[:, None]
+        return scaled
+
+
+@dataclass(frozen=True)
+class CategoryColumn:
+    """A column of categories: one feature each; a missing or never seen category is all zeros."""
+
+    name: str
+    categories: tuple[str, ...]
+
+    def encode(self, column: Column) -> NDArray[np.float64]:
+        """(N,) -> (N, len(categories))."""
+        equal = column[:, None] == np.array(self.categories, dtype=object)[None, :]
+        return np.asarray(equal, dtype=np.float64)
+
+
+def fit_column(name: str, column: Column, standardize: bool) -> NumberColumn | CategoryColumn:
+    """What the training rows of a column tell: median, mean and deviation, or the categories that occur."""
+    if column.dtype == object:
+        return CategoryColumn(name, tuple(sorted({cell for cell in column if cell is not None})))
+    seen = column[~np.isnan(column)]
+    fill = float(np.median(seen)) if len(seen) else 0.0
+    if not standardize:
+        return NumberColumn(name, fill, 0.0, 1.0)
+    filled = np.where(np.isnan(column), fill, column)
+    std = float(filled.std())
+    return NumberColumn(name, fill, float(filled.mean()), std if std > 1e-12 else 1.0)
+
+
+def build_table(
+    columns: Mapping[str, Column],
+    targets: NDArray[Any],
+    class_names: tuple[str, ...],
+    target_names: tuple[str, ...],
+    rows: tuple[NDArray[np.int64], ...],
+    standardize: bool,
+    notes: tuple[str, ...] = (),
+) -> DataBundle:
+    """A DataBundle from raw columns.
+
+    columns  name -> (N,)
+    targets  (N,) int64 class numbers, or (N, O) float32
+    rows     row numbers of train, val and test
+    """
+    fitted = [fit_column(name, column[rows[0]], standardize) for name, column in columns.items()]
+    features = np.concatenate([fit.encode(columns[fit.name]) for fit in fitted], axis=1).astype(np.float32)
+    kinds = [{"kind": "category" if isinstance(fit, CategoryColumn) else "number", **asdict(fit)} for fit in fitted]
+    train_targets = targets[rows[0]].astype(np.float64)
+    spread = train_targets.std(axis=0)
+    regression = not class_names
+    spec = DataSpec(
+        "tabular",
+        "value" if regression else "class",
+        (features.shape[1],),
+        targets.shape[1] if regression else len(class_names),
+        class_names=class_names,
+        target_names=target_names if regression else (),
+        target_mean=tuple(float(v) for v in train_targets.mean(axis=0)) if regression else (),
+        target_std=tuple(float(v) if v > 1e-12 else 1.0 for v in spread) if regression else (),
+    )
+    return DataBundle(
+        spec=spec,
+        splits={
+            name: Split(torch.from_numpy(features[part]), torch.from_numpy(targets[part]), torch.from_numpy(part))
+            for name, part in zip(("train", "val", "test"), rows, strict=True)
+        },
+        normalize=Affine(torch.tensor(1.0), torch.tensor(0.0)),
+        fingerprint=fingerprint(features, targets),
+        preprocessing={"kind": "table", "columns": kinds},
+        notes=notes,
+    )

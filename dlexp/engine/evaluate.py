@@ -1,0 +1,58 @@
+"""The only evaluation loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from dlexp.runtime.precision import Precision
+from dlexp.tasks.base import Task
+from dlexp.types import Batch, Prediction
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The metrics over a split, and what was predicted (empty unless it was asked for)."""
+
+    metrics: dict[str, float]
+    predictions: tuple[Prediction, ...]
+
+
+class StoppedInEvaluation(Exception):
+    """A signal came while evaluating; the position in training is unchanged."""
+
+
+def evaluate(
+    task: Task,
+    networks: nn.ModuleDict,
+    batches: Iterable[Batch],
+    precision: Precision,
+    *,
+    keep_predictions: bool = False,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Evaluation:
+    """Run `networks` over `batches` without changing anything: evaluation mode, no gradient, modes put back after.
+
+    Raises StoppedInEvaluation as soon as `should_stop()` is true.
+    """
+    modes = [(module, module.training) for module in networks.modules()]
+    networks.eval()
+    metrics = task.metric_state()
+    kept = []
+    try:
+        with torch.inference_mode():
+            for batch in batches:
+                if should_stop():
+                    raise StoppedInEvaluation
+                with precision.autocast():
+                    prediction = task.predict(dict(networks.items()), batch)
+                metrics.update(prediction)
+                if keep_predictions:
+                    kept.append(prediction)
+    finally:
+        for module, mode in modes:  # one by one: a layer may be in another mode than the network around it
+            module.training = mode
+    return Evaluation(metrics.compute(), tuple(kept))

@@ -1,0 +1,119 @@
+"""Everything that training changes, and how it becomes plain containers and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from dlexp.engine.policy import BestSoFar
+from dlexp.errors import DlexpError
+from dlexp.optim.schedules import Schedule
+from dlexp.runtime.seed import global_state, set_global_state
+
+
+@dataclass
+class EpochSums:
+    """Sums over the training samples of the running epoch; divided by `count` they are its means.
+
+    The sums stay on the device in float64, so that adding to them never waits and never rounds what a user would see.
+    """
+
+    count: int = 0
+    sums: dict[str, Tensor] = field(default_factory=dict)
+    learning_rate: float = 0.0  # of the last update; the schedule has moved on by the time a row is written
+
+    def add(self, name: str, mean: Tensor, weight: int) -> None:
+        """Add a mean over `weight` samples."""
+        total = mean.detach().double() * weight
+        self.sums[name] = self.sums[name] + total if name in self.sums else total
+
+    def means(self) -> dict[str, float]:
+        """Name -> mean over the samples so far."""
+        return {name: float(total) / max(self.count, 1) for name, total in self.sums.items()}
+
+
+@dataclass
+class TrainState:
+    """The changing part of a run.
+
+    epoch   epochs finished
+    batch   batches taken of the epoch that is running
+    step    updates made in all
+    """
+
+    networks: nn.ModuleDict
+    optimizers: dict[str, Optimizer]
+    schedules: dict[str, Schedule]
+    scaler: torch.amp.GradScaler
+    best: BestSoFar
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    sums: EpochSums = field(default_factory=EpochSums)
+
+    def finish_epoch(self) -> None:
+        """Move the position to the start of the next epoch."""
+        self.epoch, self.batch, self.sums = self.epoch + 1, 0, EpochSums()
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the first parameter group of the first phase."""
+        return float(next(iter(self.optimizers.values())).param_groups[0]["lr"])
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors and plain containers only, so that it loads with `weights_only=True`."""
+        return {
+            "networks": self.networks.state_dict(),
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
+            "schedules": {name: schedule.state_dict() for name, schedule in self.schedules.items()},
+            "scaler": self.scaler.state_dict(),
+            "best": self.best.state_dict(),
+            "position": {"epoch": self.epoch, "batch": self.batch, "step": self.step},
+            "sums": {"count": self.sums.count, "sums": self.sums.sums, "learning_rate": self.sums.learning_rate},
+            "random": global_state(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from `state`. Raises DlexpError when its networks or phases are others."""
+        load_weights(self.networks, state["networks"])
+        for name, optimizer in self.optimizers.items():
+            if name not in state["optimizers"]:
+                raise DlexpError(
+                    f"the checkpoint has the phases {sorted(state['optimizers'])}, and this task has {name!r}"
+                )
+            optimizer.load_state_dict(state["optimizers"][name])
+        for name, schedule in self.schedules.items():
+            schedule.load_state_dict(state["schedules"][name])
+        self.scaler.load_state_dict(state["scaler"])
+        self.best.load_state_dict(state["best"])
+        position = state["position"]
+        self.epoch, self.batch, self.step = position["epoch"], position["batch"], position["step"]
+        device = next(self.networks.parameters()).device
+        saved = state["sums"]
+        sums = {name: total.to(device) for name, total in saved["sums"].items()}
+        self.sums = EpochSums(saved["count"], sums, saved["learning_rate"])
+        set_global_state(state["random"])
+
+
+def load_weights(networks: nn.ModuleDict, weights: Mapping[str, Tensor]) -> None:
+    """Put `weights` into `networks`. Raises DlexpError that names what is missing, left over or of another shape."""
+    own = networks.state_dict()
+    missing, extra = sorted(own.keys() - weights.keys()), sorted(weights.keys() - own.keys())
+    reshaped = [
+        f"{name} {tuple(weights[name].shape)} for {tuple(own[name].shape)}"
+        for name in sorted(own.keys() & weights.keys())
+        if weights[name].shape != own[name].shape
+    ]
+    problems = [
+        f"{what}: {', '.join(names[:5])}{f' and {len(names) - 5} more' if len(names) > 5 else ''}"
+        for what, names in (("missing", missing), ("not wanted", extra), ("of another shape", reshaped))
+        if names
+    ]
+    if problems:
+        raise DlexpError(f"these weights belong to another model ({'; '.join(problems)})")
+    networks.load_state_dict(weights)

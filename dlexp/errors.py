@@ -1,0 +1,116 @@
+"""Everything dlexp refuses, fails at or stops for, each kind with the exit code that the process ends with.
+
+DlexpError            1    a failure with a message of its own
++-- ConfigError       2    the command line or the configuration is wrong; nothing was run
++-- DataError         3    the data cannot be used
++-- Diverged          4    the loss became NaN or infinite
++-- NoResult          5    the command ran and has no answer to give
++-- Interrupted  75/130    stopped by a signal, with a checkpoint saved
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+
+class DlexpError(Exception):
+    """A failure that is told in its message; no traceback is needed to act on it."""
+
+    exit_code: ClassVar[int] = 1
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with what the user asked for.
+
+    where   the configuration path or the word on the command line
+    given   the value as the user wrote it, or "" where there is none
+    rule    what is allowed there
+    remedy  what to type instead, or "" where nothing close is known
+    origin  the file and line that the value comes from, or "" for the command line
+    """
+
+    where: str
+    given: str
+    rule: str
+    remedy: str = ""
+    origin: str = ""
+
+    def __str__(self) -> str:
+        value = f"={self.given}" if self.given else ""
+        origin = f" ({self.origin})" if self.origin else ""
+        remedy = f"; {self.remedy}" if self.remedy else ""
+        return f"{self.where}{value}{origin}: {self.rule}{remedy}"
+
+
+class ConfigError(DlexpError):
+    """All problems of a configuration at once; nothing was run and nothing was written."""
+
+    exit_code = 2
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+    @classmethod
+    def one(cls, where: str, given: object, rule: str, remedy: str = "") -> ConfigError:
+        """A ConfigError with a single problem."""
+        return cls([Problem(where, str(given), rule, remedy)])
+
+
+class DataError(DlexpError):
+    """The data cannot be used; names the file, the column and the row where there is one.
+
+    row counts as an editor does: the header of a CSV file is line 1.
+    """
+
+    exit_code = 3
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        file: Path | str | None = None,
+        column: str | None = None,
+        row: int | None = None,
+        remedy: str = "",
+    ) -> None:
+        self.file, self.column, self.row, self.remedy = file, column, row, remedy
+        place = [str(file)] if file is not None else []
+        place += [f"line {row}"] if row is not None else []
+        place += [f"column {column!r}"] if column is not None else []
+        prefix = ", ".join(place)
+        text = f"{prefix}: {message}" if prefix else message
+        super().__init__(f"{text}; {remedy}" if remedy else text)
+
+
+class Diverged(DlexpError):
+    """The loss or the gradient became NaN or infinite."""
+
+    exit_code = 4
+
+
+class NoResult(DlexpError):
+    """The command ran and has no answer to give."""
+
+    exit_code = 5
+
+
+class Interrupted(DlexpError):
+    """Stopped by a signal after the step was finished and a checkpoint was saved."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.code = exit_code
+
+
+def exit_code_of(error: BaseException) -> int:
+    """The exit code of the process that ends with `error`."""
+    if isinstance(error, Interrupted):
+        return error.code
+    if isinstance(error, DlexpError):
+        return error.exit_code
+    return 130 if isinstance(error, KeyboardInterrupt) else 1

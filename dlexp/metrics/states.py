@@ -1,0 +1,121 @@
+"""Metrics as sums that can be added up: the last short batch and several processes come out right.
+
+These are the few that every epoch needs; they are here and not torchmetrics' because importing that takes longer than
+importing torch. An evaluation's report is torchmetrics' (report.py), and a test holds the two together.
+
+Symbols: B batch, C classes, O outputs.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Self
+
+import torch
+
+from dlexp.types import Prediction
+
+
+class MetricState(ABC):
+    """Sums over the samples seen so far."""
+
+    @abstractmethod
+    def update(self, prediction: Prediction) -> None:
+        """Add the samples of a batch."""
+
+    @abstractmethod
+    def merge(self, other: Self) -> None:
+        """Add the samples that another state has seen."""
+
+    @abstractmethod
+    def compute(self) -> dict[str, float]:
+        """Metric name -> value over all samples. Raises ValueError when there were none."""
+
+
+class ClassificationState(MetricState):
+    """Loss, accuracy, balanced accuracy and macro F1, from a confusion matrix."""
+
+    def __init__(self, num_classes: int) -> None:
+        self.confusion = torch.zeros(num_classes, num_classes, dtype=torch.int64)  # rows true, columns predicted
+        self._loss = _Mean()
+
+    def update(self, prediction: Prediction) -> None:
+        """outputs (B, C) probabilities, targets (B,) class numbers."""
+        num_classes = len(self.confusion)
+        pairs = prediction.targets * num_classes + prediction.outputs.argmax(dim=1)
+        counts = torch.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
+        self.confusion += counts.cpu()
+        self._loss.add(prediction)
+
+    def merge(self, other: Self) -> None:
+        """Add another state's confusion matrix and loss."""
+        self.confusion += other.confusion
+        self._loss.merge(other._loss)
+
+    def compute(self) -> dict[str, float]:
+        """A class that occurs neither in the targets nor in the predictions is left out of the means."""
+        matrix = self.confusion.double()
+        hits, true, predicted = matrix.diagonal(), matrix.sum(1), matrix.sum(0)
+        f1 = (2 * hits / (true + predicted))[true + predicted > 0]
+        recall = (hits / true)[true > 0]
+        return {
+            "loss": self._loss.value(),
+            "accuracy": float(hits.sum() / matrix.sum()),
+            "balanced_accuracy": float(recall.mean()),
+            "f1_macro": float(f1.mean()),
+        }
+
+
+class RegressionState(MetricState):
+    """Loss, MAE, RMSE and R2, averaged over the outputs; in the target's own units."""
+
+    def __init__(self, num_outputs: int) -> None:
+        self._loss = _Mean()
+        # One row each: sum |e|, sum e^2, sum y, sum y^2, in float64 so that R2 does not cancel.
+        self._sums = torch.zeros(4, num_outputs, dtype=torch.float64)
+
+    def update(self, prediction: Prediction) -> None:
+        """outputs (B, O), targets (B, O)."""
+        targets = prediction.targets.double().cpu()
+        errors = prediction.outputs.double().cpu() - targets
+        self._sums += torch.stack([errors.abs().sum(0), (errors**2).sum(0), targets.sum(0), (targets**2).sum(0)])
+        self._loss.add(prediction)
+
+    def merge(self, other: Self) -> None:
+        """Add another state's sums."""
+        self._sums += other._sums
+        self._loss.merge(other._loss)
+
+    def compute(self) -> dict[str, float]:
+        """R2 is 0 for an output whose targets are all the same, unless it is predicted exactly (then 1)."""
+        count = self._loss.count
+        absolute, squared, total, total_squared = self._sums
+        spread = total_squared - total**2 / max(count, 1)
+        exact = (squared == 0).double()
+        r2 = torch.where(spread > 1e-12 * total_squared, 1 - squared / spread, exact)
+        return {
+            "loss": self._loss.value(),
+            "mae": float((absolute / count).mean()),
+            "rmse": float((squared / count).sqrt().mean()),
+            "r2": float(r2.mean()),
+        }
+
+
+class _Mean:
+    """A mean over samples from means over batches."""
+
+    def __init__(self) -> None:
+        self.total, self.count = 0.0, 0
+
+    def add(self, prediction: Prediction) -> None:
+        self.total += float(prediction.loss) * len(prediction.targets)
+        self.count += len(prediction.targets)
+
+    def merge(self, other: _Mean) -> None:
+        self.total += other.total
+        self.count += other.count
+
+    def value(self) -> float:
+        if not self.count:
+            raise ValueError("no sample was evaluated")
+        return self.total / self.count

@@ -1,0 +1,64 @@
+"""What this machine is, and the settings that must be made before torch is loaded."""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+import subprocess
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+_MAX_DIFF_BYTES = 1_000_000
+
+
+def prepare_process() -> None:
+    """Settings that OpenMP reads once, when torch loads it.
+
+    A waiting OpenMP thread spins for long by default: beside one busy process two threads then run at a fifth of the
+    speed of one. A short spin costs a tenth when the machine is free. A value that the user set stays.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+
+def packages() -> list[str]:
+    """`name==version` of every installed distribution, sorted."""
+    found = {f"{d.metadata['Name']}=={d.version}" for d in distributions() if d.metadata["Name"]}
+    return sorted(found, key=str.lower)
+
+
+def facts() -> dict[str, Any]:
+    """Host, system and versions, as plain values."""
+    import torch
+
+    return {
+        "host": socket.gethostname(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "cuda": torch.version.cuda if torch.cuda.is_available() else None,
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def git_state(folder: Path) -> tuple[dict[str, Any] | None, str]:
+    """(commit and whether the tree is changed, the change as a patch) of `folder`; (None, "") outside a checkout."""
+    commit = _git(folder, "rev-parse", "HEAD")
+    if not commit:
+        return None, ""
+    diff = _git(folder, "diff", "HEAD")
+    dirty = bool(_git(folder, "status", "--porcelain"))
+    if len(diff) > _MAX_DIFF_BYTES:
+        diff = diff[:_MAX_DIFF_BYTES] + f"\n# cut after {_MAX_DIFF_BYTES} characters\n"
+    return {"commit": commit.strip(), "dirty": dirty}, diff
+
+
+def _git(folder: Path, *words: str) -> str:
+    try:
+        done = subprocess.run(["git", *words], cwd=folder, capture_output=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.decode(errors="replace") if done.returncode == 0 else ""

@@ -1,0 +1,117 @@
+"""All randomness, as a function of (seed, purpose, position): nothing depends on what ran before.
+
+So a resumed run draws what the uninterrupted one would have drawn, and the only state to keep is a position.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_MASK = (1 << 63) - 1
+
+
+def derive(seed: int, *purpose: str | int) -> int:
+    """A seed of its own for each purpose: 63 bits of a hash of `seed` and `purpose`."""
+    text = "/".join(str(part) for part in (seed, *purpose))
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") & _MASK
+
+
+def generator(seed: int, *purpose: str | int) -> torch.Generator:
+    """A CPU generator for one purpose."""
+    return torch.Generator().manual_seed(derive(seed, *purpose))
+
+
+def seed_global(seed: int, *purpose: str | int) -> None:
+    """Seed the generators that code without a generator argument uses: Python's, NumPy's and torch's."""
+    value = derive(seed, *purpose)
+    random.seed(value)
+    np.random.seed(value % (1 << 32))
+    seed_step(value)
+
+
+def seed_step(value: int) -> None:
+    """Seed torch's own generators (dropout draws from them); microseconds, so that every step can do it."""
+    torch.default_generator.manual_seed(value)
+    if _has_cuda():
+        torch.cuda.manual_seed_all(value)
+
+
+def order(count: int, seed: int, epoch: int) -> Tensor:
+    """The order of the training samples in an epoch: (count,) int64, a permutation."""
+    return torch.randperm(count, generator=generator(seed, "order", epoch))
+
+
+def uniforms(seed: int, epoch: int, rows: Tensor, draws: int) -> Tensor:
+    """Random numbers that belong to samples, whatever batch or worker they come in.
+
+    rows (B,) int64 sample numbers -> (B, draws) float32 in [0, 1), a hash of (seed, epoch, row, draw): splitmix64
+    (Steele et al. 2014), whose wrapping multiplications torch's int64 does as they are.
+    """
+    start = torch.tensor(derive(seed, "sample", epoch), dtype=torch.int64, device=rows.device)
+    column = torch.arange(1, draws + 1, dtype=torch.int64, device=rows.device)
+    bits = _mix(start + rows[:, None] * _signed(0x9E3779B97F4A7C15))
+    bits = _mix(bits + column[None, :] * _signed(0xD1B54A32D192ED03))
+    return ((bits >> 40) & 0xFFFFFF).float() / float(1 << 24)
+
+
+def global_state() -> dict[str, Any]:
+    """Python's and NumPy's generators as plain values, for components of users that draw from them."""
+    version, words, gauss = random.getstate()
+    name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
+    numpy_state = [str(name), [int(key) for key in keys], int(position), int(has_gauss), float(cached)]
+    return {"python": [version, list(words), gauss], "numpy": numpy_state}
+
+
+def set_global_state(state: dict[str, Any]) -> None:
+    """Put back what `global_state` gave."""
+    version, words, gauss = state["python"]
+    random.setstate((version, tuple(words), gauss))
+    name, keys, position, has_gauss, cached = state["numpy"]
+    np.random.set_state((name, np.array(keys, dtype=np.uint32), position, has_gauss, cached))
+
+
+@contextmanager
+def kept_randomness() -> Iterator[None]:
+    """Put every global generator back as it was found, however the body ends: Python's, NumPy's and torch's."""
+    others, cpu = global_state(), torch.get_rng_state()
+    # A GPU that nothing has used yet has no state to keep, and asking for it would occupy the GPU.
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
+    mps = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None
+    try:
+        yield
+    finally:
+        set_global_state(others)
+        torch.set_rng_state(cpu)
+        if cuda is not None:
+            torch.cuda.set_rng_state_all(cuda)
+        if mps is not None:
+            torch.mps.set_rng_state(mps)
+
+
+@cache
+def _has_cuda() -> bool:
+    return torch.cuda.is_available()
+
+
+def _mix(x: Tensor) -> Tensor:
+    x = (x ^ _shift(x, 30)) * _signed(0xBF58476D1CE4E5B9)
+    x = (x ^ _shift(x, 27)) * _signed(0x94D049BB133111EB)
+    return x ^ _shift(x, 31)
+
+
+def _shift(x: Tensor, bits: int) -> Tensor:
+    """Logical right shift: torch's own on int64 keeps the sign."""
+    return (x >> bits) & ((1 << (64 - bits)) - 1)
+
+
+def _signed(word: int) -> int:
+    return word - (1 << 64) if word >> 63 else word

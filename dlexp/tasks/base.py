@@ -1,0 +1,40 @@
+"""What a kind of learning must say, and all it must say: its phases, its loss, its prediction.
+
+Symbols: B samples in a batch.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar
+
+from torch import nn
+
+from dlexp.metrics.states import MetricState
+from dlexp.types import Batch, LossOutput, Prediction
+
+Networks = Mapping[str, nn.Module]
+
+
+class Task(ABC):
+    """The meaning of training; the engine gives it time and never asks which task it has.
+
+    phases   name -> the networks that this phase updates, in the order in which a step runs them
+    metrics  name -> min or max, for everything that `metric_state().compute()` returns
+    """
+
+    phases: ClassVar[Mapping[str, tuple[str, ...]]] = {"train": ("model",)}
+    metrics: ClassVar[Mapping[str, str]]
+
+    @abstractmethod
+    def loss(self, phase: str, networks: Networks, batch: Batch) -> LossOutput:
+        """The loss of `batch` in `phase`, a mean over its B samples."""
+
+    @abstractmethod
+    def predict(self, networks: Networks, batch: Batch) -> Prediction:
+        """What the networks say of `batch`, and the loss without penalties or smoothing of the inputs."""
+
+    @abstractmethod
+    def metric_state(self) -> MetricState:
+        """An empty state for the metrics of one evaluation."""

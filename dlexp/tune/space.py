@@ -1,0 +1,200 @@
+"""A search space as plain data: what may vary, within which bounds, and under which choice.
+
+    {log: [low, high]}                      a number, uniform in its logarithm
+    {float: [low, high]}                    a number, uniform; `step: s` for multiples of s from low
+    {int: [low, high]}                      a whole number; `log: true` and `step: s` likewise
+    {choice: [a, b, c]}                     one of them
+    {repeat: [least, most], choice: [...]}  a list of one chosen value, repeated
+
+A group choice (`optim: {choice: [sgd, adamw]}`) opens branches: a dimension of a branch exists only in the trials that
+took it, and carries the branch in its name (`optim=sgd/optim.momentum`), so two branches may range differently.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from optuna.trial import Trial
+
+KINDS = ("log", "float", "int", "choice", "repeat")
+WORDS = (*KINDS, "step")  # what a specification is written with
+_WORDS = {
+    "log": {"log"},
+    "float": {"float", "step"},
+    "int": {"int", "log", "step"},
+    "choice": {"choice"},
+    "repeat": {"repeat", "choice"},
+}
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One thing that varies.
+
+    path     the configuration key
+    branch   group=option under which it exists, "" for always
+    choices  values of a choice, or of the repeated element
+    """
+
+    path: str
+    kind: str
+    branch: str = ""
+    low: float = 0.0
+    high: float = 0.0
+    step: float | None = None
+    log: bool = False
+    choices: tuple[Any, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The name under which the study knows it."""
+        return f"{self.branch}/{self.path}" if self.branch else self.path
+
+    def extremes(self) -> list[Any]:
+        """Values at the edges of what can be drawn: if the configuration takes these it takes all."""
+        if self.kind == "choice":
+            return list(self.choices)
+        if self.kind == "repeat":
+            return [[value] * count for value in self.choices for count in (int(self.low), int(self.high))]
+        return [int(self.low), int(self.high)] if self.kind == "int" else [self.low, self.high]
+
+    def suggest(self, trial: Trial) -> Any:
+        """Draw a value."""
+        if self.kind == "choice":
+            return trial.suggest_categorical(self.name, list(self.choices))
+        if self.kind == "repeat":
+            count = trial.suggest_int(f"{self.name}.length", int(self.low), int(self.high))
+            return [trial.suggest_categorical(f"{self.name}.each", list(self.choices))] * count
+        if self.kind == "int":
+            return trial.suggest_int(self.name, int(self.low), int(self.high), step=int(self.step or 1), log=self.log)
+        return trial.suggest_float(self.name, self.low, self.high, step=self.step, log=self.log)
+
+    def encode(self, value: Any) -> dict[str, Any]:
+        """The parameters that make `suggest` give `value`; {} when it lies outside."""
+        if self.kind == "repeat":
+            uniform = isinstance(value, Sequence) and len(set(value)) == 1 and value[0] in self.choices
+            inside = uniform and self.low <= len(value) <= self.high
+            return {f"{self.name}.length": len(value), f"{self.name}.each": value[0]} if inside else {}
+        if self.kind == "choice":
+            return {self.name: value} if value in self.choices else {}
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return {self.name: value} if is_number and self._holds(value) else {}
+
+    def _holds(self, value: float) -> bool:
+        step = self.step or (1 if self.kind == "int" and not self.log else None)
+        is_on_step = step is None or math.isclose(math.remainder(value - self.low, step), 0, abs_tol=1e-9 * step)
+        return self.low <= value <= self.high and is_on_step and (self.kind != "int" or value == int(value))
+
+    def decode(self, params: Mapping[str, Any]) -> Any:
+        """The value that `suggest` gave when it drew these parameters."""
+        if self.kind == "repeat":
+            return [params[f"{self.name}.each"]] * int(params[f"{self.name}.length"])
+        return params[self.name]
+
+
+@dataclass(frozen=True)
+class Space:
+    """All that varies: group choices first, then the dimensions that exist under them."""
+
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    dimensions: tuple[Dimension, ...] = ()
+
+    def branches(self) -> list[dict[str, str]]:
+        """Every combination of group choices."""
+        return [dict(zip(self.groups, options, strict=True)) for options in product(*self.groups.values())]
+
+    def within(self, chosen: Mapping[str, str]) -> Iterator[Dimension]:
+        """The dimensions that exist once the groups are chosen."""
+        taken = {f"{group}={option}" for group, option in chosen.items()}
+        return (dimension for dimension in self.dimensions if not dimension.branch or dimension.branch in taken)
+
+    def suggest(self, trial: Trial) -> tuple[dict[str, str], dict[str, Any]]:
+        """(group choices, path -> value) of a trial."""
+        chosen = {group: trial.suggest_categorical(group, list(options)) for group, options in self.groups.items()}
+        return chosen, {dimension.path: dimension.suggest(trial) for dimension in self.within(chosen)}
+
+    def encode(self, chosen: Mapping[str, str], values: Mapping[str, Any]) -> dict[str, Any]:
+        """The parameters of a configuration as it is written; what lies outside the space has none."""
+        found: dict[str, Any] = {g: o for g, o in chosen.items() if o in self.groups.get(g, ())}
+        for dimension in self.within(chosen):
+            if dimension.path in values:
+                found |= dimension.encode(values[dimension.path])
+        return found
+
+    def decode(self, params: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, Any]]:
+        """(group choices, path -> value) of a trial that was drawn with these parameters: what `suggest` returned."""
+        chosen = {group: str(params[group]) for group in self.groups}
+        return chosen, {dimension.path: dimension.decode(params) for dimension in self.within(chosen)}
+
+    def fingerprint(self) -> str:
+        """A hash of everything that may vary."""
+        content = {"groups": dict(self.groups), "dimensions": [asdict(d) for d in self.dimensions]}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def described(self) -> dict[str, str]:
+        """Name -> what it may be, for people and for study.json."""
+        groups = {group: "one of " + ", ".join(options) for group, options in self.groups.items()}
+        return groups | {dimension.name: _in_words(dimension) for dimension in self.dimensions}
+
+
+def is_spec(value: object) -> bool:
+    """Whether a mapping is a specification, and not a level of nested keys."""
+    return isinstance(value, Mapping) and bool(value.keys() & set(KINDS))
+
+
+def parse_dimension(path: str, spec: Mapping[str, Any], branch: str = "") -> Dimension:
+    """The Dimension that `spec` describes. Raises ValueError that says what is wrong with it."""
+    kind = next((k for k in ("repeat", "int", "float", "log", "choice") if k in spec), "")
+    unknown = set(spec) - _WORDS.get(kind, set())
+    if not kind or unknown:
+        raise ValueError(
+            f"{dict(spec)} is no range; write {{log: [low, high]}}, {{float: ...}}, {{int: ...}} or {{choice: [...]}}"
+        )
+    if kind in ("choice", "repeat"):
+        choices = spec.get("choice")
+        if not isinstance(choices, list | tuple) or not choices or any(isinstance(c, list | dict) for c in choices):
+            raise ValueError(f"choice must list one or more plain values, and is {choices!r}")
+        low, high = _ends(spec["repeat"], kind) if kind == "repeat" else (0.0, 0.0)
+        return Dimension(path, kind, branch, low, high, choices=tuple(choices))
+    low, high = _ends(spec[kind], kind)
+    log = kind == "log" or bool(spec.get("log"))
+    if log and low <= 0:
+        raise ValueError(f"a logarithmic range begins above 0, and this one at {low:g}")
+    if log and spec.get("step") is not None:
+        raise ValueError("a logarithmic range has no step")
+    step = spec.get("step")
+    if step is not None:
+        if isinstance(step, bool) or not isinstance(step, int | float) or step <= 0 or (kind == "int" and step % 1):
+            raise ValueError(f"step must be a {'whole ' if kind == 'int' else ''}number above 0, and is {step!r}")
+        high = low + math.floor((high - low) / step + 1e-9) * step
+    return Dimension(path, "float" if kind == "log" else kind, branch, low, high, step, log)
+
+
+def _ends(value: Any, kind: str) -> tuple[float, float]:
+    numbers = (
+        isinstance(value, list | tuple)
+        and len(value) == 2
+        and all(isinstance(end, int | float) and not isinstance(end, bool) and math.isfinite(end) for end in value)
+    )
+    if not numbers or value[0] > value[1]:
+        raise ValueError(f"{kind} takes [low, high] with low <= high, and this is {value!r}")
+    if kind in ("int", "repeat") and any(end != int(end) for end in value):
+        raise ValueError(f"{kind} takes whole numbers, and this is {value!r}")
+    return float(value[0]), float(value[1])
+
+
+def _in_words(dimension: Dimension) -> str:
+    if dimension.kind == "choice":
+        return "one of " + ", ".join(map(str, dimension.choices))
+    if dimension.kind == "repeat":
+        return f"{dimension.low:g} to {dimension.high:g} times one of {', '.join(map(str, dimension.choices))}"
+    how = ", logarithmic" if dimension.log else ""
+    step = f", in steps of {dimension.step:g}" if dimension.step else ""
+    return f"{'whole numbers ' if dimension.kind == 'int' else ''}{dimension.low:g} to {dimension.high:g}{how}{step}"

@@ -1,0 +1,82 @@
+"""The values that pass between data, tasks and engine.
+
+Symbols: B samples in a batch, C classes, F features, O outputs, H and W image height and width in pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from torch import Tensor
+
+InputKind = Literal["image", "tabular"]
+TargetKind = Literal["class", "value"]
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """What a model and a task must know of the data, and nothing else.
+
+    input_shape     shape of one sample: (channels, H, W) for images, (F,) for tables
+    num_outputs     C for classes, O for values: how many numbers the network puts out for one sample
+    class_names     C names, in the order of the class numbers; empty for values
+    target_names    O names, empty for classes
+    target_mean     mean of each target over the training split, O numbers; empty for classes
+    target_std      its standard deviation, O numbers above 0; empty for classes
+    """
+
+    inputs: InputKind
+    targets: TargetKind
+    input_shape: tuple[int, ...]
+    num_outputs: int
+    class_names: tuple[str, ...] = ()
+    target_names: tuple[str, ...] = ()
+    target_mean: tuple[float, ...] = ()
+    target_std: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some samples on one device.
+
+    inputs   (B, *input_shape), float
+    targets  (B,) int64 class numbers, or (B, O) float values in their own units
+    rows     (B,) int64: the number of each sample in its source, the same in every epoch and split
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    rows: Tensor
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+
+@dataclass(frozen=True)
+class LossOutput:
+    """The loss of a batch in one phase.
+
+    value  shape (), the mean over the samples; the gradient flows from here
+    parts  further means over the samples that are worth a column in the log, shape () each, detached
+    """
+
+    value: Tensor
+    parts: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a network says of a batch, in the units of the data.
+
+    outputs  (B, C) class probabilities, or (B, O) values in the target's own units
+    targets  (B,) class numbers, or (B, O) values
+    loss     shape (), the mean loss over the samples, without penalties
+    rows     (B,) sample numbers
+    """
+
+    outputs: Tensor
+    targets: Tensor
+    loss: Tensor
+    rows: Tensor

@@ -1,0 +1,52 @@
+"""The settings of a learning-rate sweep, checked without torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dlexp.errors import ConfigError, Problem
+
+_MIN_STEPS = 20
+_LOSSES = ("train", "val")
+
+
+@dataclass(frozen=True)
+class SweepSettings:
+    """The range, and how it is swept.
+
+    steps        updates from min_lr to max_lr
+    seeds        sweeps, each with weights, order and dropout of its own
+    loss         `train`: of each update's own samples; `val`: of the same validation samples after each update
+    val_batches  how many batches of data.eval_batch_size those are
+    """
+
+    min_lr: float = 1e-7
+    max_lr: float = 10.0
+    steps: int = 100
+    seeds: int = 1
+    loss: str = "train"
+    val_batches: int = 4
+
+    def check(self) -> None:
+        """Raise ConfigError with everything that is wrong."""
+        problems = list(self._problems())
+        if problems:
+            raise ConfigError(problems)
+
+    def _problems(self) -> Iterator[Problem]:
+        for name, value in (("--min-lr", self.min_lr), ("--max-lr", self.max_lr)):
+            if not (math.isfinite(value) and value > 0):
+                yield Problem(name, f"{value:g}", "must be a number > 0")
+        if 0 < self.max_lr < 10 * self.min_lr:
+            rule = f"must be at least ten times --min-lr={self.min_lr:g}"
+            yield Problem("--max-lr", f"{self.max_lr:g}", rule, f"--max-lr {1000 * self.min_lr:g}")
+        if self.steps < _MIN_STEPS:
+            rule = f"fewer than {_MIN_STEPS} points make no curve"
+            yield Problem("--steps", str(self.steps), rule, "the data is gone through again when it is short")
+        if self.loss not in _LOSSES:
+            yield Problem("--loss", self.loss, f"is not one of {', '.join(_LOSSES)}")
+        for name, count in (("--seeds", self.seeds), ("--val-batches", self.val_batches)):
+            if count < 1:
+                yield Problem(name, str(count), "must be a whole number >= 1")

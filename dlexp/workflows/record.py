@@ -1,0 +1,61 @@
+"""What a run writes about itself before it begins: what was asked, with which code, machine and data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import dlexp
+from dlexp.artifacts.files import read_json, write_json, write_text
+from dlexp.artifacts.run_dir import RunDir
+from dlexp.assemble import Experiment
+from dlexp.config.saved import overrides_to_yaml, to_yaml
+from dlexp.runtime.clock import now_utc
+from dlexp.runtime.machine import facts, git_state, packages
+
+
+def write_request(
+    run: RunDir, experiment: Experiment, words: Sequence[str] | None, command: Sequence[str] | None
+) -> None:
+    """config.yaml, overrides.yaml, command.txt, meta.json, env.txt, git.diff; None keeps what a continued run has."""
+    write_text(run / "config.yaml", to_yaml(experiment.config))
+    if words is not None:
+        write_text(run / "overrides.yaml", overrides_to_yaml(list(words)))
+    if command is not None:
+        write_text(run / "command.txt", " ".join(command) + f"\n# in {Path.cwd()}\n")
+    commit, diff = git_state(Path.cwd())
+    write_text(run / "git.diff", diff)
+    write_text(run / "env.txt", "".join(f"{line}\n" for line in packages()))
+    write_json(run / "preprocessing.json", experiment.bundle.preprocessing)
+    old = read_json(run / "meta.json") if (run / "meta.json").is_file() else {}
+    write_json(
+        run / "meta.json",
+        {
+            "dlexp": dlexp.__version__,
+            "started": old.get("started", now_utc()),
+            "continued": [*old.get("continued", []), now_utc()] if old else [],
+            "git": commit,
+            **facts(),
+            "seed": experiment.config.seed,
+            "data_fingerprint": experiment.bundle.fingerprint,
+            "split_hash": experiment.bundle.split_hash,
+            "notes": list(experiment.bundle.notes),
+            **describe(experiment),
+        },
+    )
+
+
+def describe(experiment: Experiment) -> dict[str, Any]:
+    """The size and the settings of an experiment, as plain values."""
+    config = experiment.config
+    return {
+        "model": config.model.option,
+        "data": config.data.option,
+        "task": config.task.option,
+        "parameters": experiment.num_parameters,
+        "samples": experiment.bundle.sizes(),
+        "device": str(experiment.device),
+        "precision": experiment.precision.name,
+        "precision_reason": experiment.precision.reason,
+    }

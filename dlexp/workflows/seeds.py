@@ -1,0 +1,115 @@
+"""`dlexp train --seeds N` and the evaluation of such a group: several runs, one table."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dlexp.artifacts.files import write_csv, write_json
+from dlexp.artifacts.run_dir import RunDir
+from dlexp.config.repeat import differences
+from dlexp.config.saved import load_saved
+from dlexp.config.schema import RunConfig
+from dlexp.errors import ConfigError
+from dlexp.workflows.lr_find import AUTO, settle_rate, with_rate
+from dlexp.workflows.lr_record import Findings, write_findings
+from dlexp.workflows.reporting import Reporter
+from dlexp.workflows.train import Request, resume, train
+
+
+def train_seeds(config: RunConfig, request: Request, count: int, reporter: Reporter) -> dict[str, Any]:
+    """Train `count` runs with the seeds config.seed, config.seed + 1, ...; returns their table.
+
+    Given the directory of a group that was interrupted, runs that are finished stay and the others go on.
+    Raises ConfigError when that directory holds runs of another configuration.
+    """
+    config, findings = _with_one_rate(config, request, reporter)
+    group = _group_directory(config, request, count)
+    if findings is not None:
+        write_findings(group / "lr_find", config, findings)
+    summaries = []
+    for seed in range(config.seed, config.seed + count):
+        reporter.say(f"seed {seed} ({seed - config.seed + 1} of {count})")
+        folder = group / f"seed-{seed}"
+        own = dataclasses.replace(config, seed=seed, tree={**config.tree, "seed": seed})
+        words = (*(word for word in request.words if not word.startswith("seed=")), f"seed={seed}")
+        if (folder / "config.yaml").is_file():
+            _refuse_other_configuration(folder, own)
+            summaries.append(resume(RunDir(folder), own, request.trusted, reporter))
+        else:
+            summaries.append(train(own, dataclasses.replace(request, words=words, run_dir=folder), reporter))
+    metrics = [{"best_epoch": summary["best_epoch"], **_flat(summary)} for summary in summaries]
+    table = write_table(group, "seeds", [s["run"] for s in summaries], metrics)
+    RunDir(group).point_latest()
+    return table
+
+
+def is_group(folder: Path) -> bool:
+    """Whether a directory holds the runs of several seeds."""
+    return not (folder / "config.yaml").is_file() and any(folder.glob("seed-*/config.yaml"))
+
+
+def members(folder: Path) -> list[Path]:
+    """The runs of a group, by seed."""
+    return sorted(
+        (path.parent for path in folder.glob("seed-*/config.yaml")), key=lambda path: int(path.name.split("-")[1])
+    )
+
+
+def evaluate_group(folder: Path, split: str, evaluate: Callable[[Path], Mapping[str, Any]]) -> dict[str, Any]:
+    """Evaluate every run of a group; writes and returns the table of their metrics."""
+    runs = members(folder)
+    return write_table(folder, f"eval-{split}", [str(run) for run in runs], [evaluate(run)["metrics"] for run in runs])
+
+
+def write_table(folder: Path, name: str, runs: Sequence[str], metrics: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    """<name>.csv and <name>.json in `folder`: a row a run; mean, standard deviation (n - 1) and n of each metric."""
+    columns = list(metrics[0])
+    spread = {
+        column: {
+            "mean": statistics.fmean(row[column] for row in metrics),
+            "std": statistics.stdev(row[column] for row in metrics) if len(metrics) > 1 else None,
+            "n": len(metrics),
+        }
+        for column in columns
+    }
+    write_csv(
+        folder / f"{name}.csv",
+        ["run", *columns],
+        [[run, *row.values()] for run, row in zip(runs, metrics, strict=True)],
+    )
+    table = {"group": str(folder), "runs": list(runs), "metrics": [dict(row) for row in metrics], "over_seeds": spread}
+    write_json(folder / f"{name}.json", table)
+    return table
+
+
+def _with_one_rate(config: RunConfig, request: Request, reporter: Reporter) -> tuple[RunConfig, Findings | None]:
+    """optim.lr=auto is found once for all seeds; a group that goes on keeps what it began with."""
+    done = members(request.run_dir) if request.run_dir is not None else []
+    if done and config.optim.arguments.get("lr") == AUTO:
+        return with_rate(config, load_saved(done[0] / "config.yaml").optim.arguments["lr"]), None
+    return settle_rate(config, request.trusted, reporter)
+
+
+def _group_directory(config: RunConfig, request: Request, count: int) -> Path:
+    if request.run_dir is not None and is_group(request.run_dir):
+        return request.run_dir
+    name = f"{config.name or f'{config.model.option}-{config.data.option}'}-{count}-seeds"
+    return RunDir.create("train", name, request.run_dir).path
+
+
+def _refuse_other_configuration(folder: Path, config: RunConfig) -> None:
+    changes = differences(load_saved(folder / "config.yaml").tree, config.tree)
+    if changes:
+        text = ", ".join(f"{change.path} was {change.before}, is {change.after}" for change in changes[:5])
+        raise ConfigError.one(
+            "--run-dir", folder.parent, f"holds runs of another configuration ({text})", "name a new directory"
+        )
+
+
+def _flat(summary: Mapping[str, Any]) -> dict[str, float]:
+    best = {f"val/{name}": value for name, value in (summary["best"] or {}).items()}
+    return best | {f"test/{name}": value for name, value in summary.get("test", {}).items()}

@@ -1,0 +1,150 @@
+"""What a study leaves, replaced in one step after every trial: best.yaml, trials.csv, study.json; plots at the end."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from dlexp.artifacts.files import write_bytes, write_csv, write_json, write_text
+from dlexp.config.saved import to_yaml
+from dlexp.config.search import Search
+from dlexp.tune.study import REQUEUED, Study
+
+_STATES = {"FAIL": "failed"}  # the word that the terminal has for it
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The winner against the configuration as written, on seeds that the search never used.
+
+    rows  configuration -> its values, mean, standard deviation (n - 1) and n
+    """
+
+    rows: dict[str, dict[str, Any]]
+    winner: str
+    text: str
+
+    @classmethod
+    def of(cls, values: Mapping[str, list[float]], maximize: bool) -> Verdict:
+        """Compare by Welch's t interval at 95 %; too few values cannot be told apart."""
+        rows = {
+            name: {
+                "values": found,
+                "mean": statistics.fmean(found) if found else None,
+                "std": statistics.stdev(found) if len(found) > 1 else None,
+                "n": len(found),
+            }
+            for name, found in values.items()
+        }
+        sign = 1 if maximize else -1
+        rivals = [name for name in values if name != "baseline" and values[name]]
+        if not rivals or len(values["baseline"]) < 2:
+            return cls(rows, "baseline", "not enough runs finished to compare")
+        winner = max(rivals, key=lambda name: sign * statistics.fmean(values[name]))
+        gain, margin = _welch(values[winner], values["baseline"], sign)
+        if gain > margin:
+            return cls(
+                rows, winner, f"{winner} is better than the baseline by {gain:.4g} (95 % interval +- {margin:.4g})"
+            )
+        if gain < -margin:
+            return cls(
+                rows, "baseline", f"no better than the baseline: {winner} is worse by {-gain:.4g} (+- {margin:.4g})"
+            )
+        return cls(
+            rows, "baseline", f"no better than the baseline can be shown: {gain:+.4g} (95 % interval +- {margin:.4g})"
+        )
+
+
+def write_progress(folder: Path, search: Search, study: Study) -> dict[str, Any]:
+    """best.yaml, trials.csv and study.json; returns the last."""
+    best = study.best()
+    trials = [trial for trial in study.trials() if trial.state.name != "WAITING"]
+    parameters = list(dict.fromkeys(key for trial in trials for key in trial.params))
+    rows = [
+        [
+            trial.number,
+            "requeued" if trial.user_attrs.get(REQUEUED) else _STATES.get(trial.state.name, trial.state.name.lower()),
+            trial.value,
+            len(trial.intermediate_values),
+            trial.duration.total_seconds() if trial.duration else None,
+            trial.user_attrs.get("folder"),
+            trial.user_attrs.get("reason"),
+            *(trial.params.get(key) for key in parameters),
+        ]
+        for trial in trials
+    ]
+    write_csv(
+        folder / "trials.csv", ["trial", "state", "value", "epochs", "seconds", "folder", "reason", *parameters], rows
+    )
+    states = [str(row[1]) for row in rows]
+    epochs = search.base.trainer.epochs
+    pruned = [len(t.intermediate_values) for t in trials if t.state.name == "PRUNED"]
+    content: dict[str, Any] = {
+        "study": folder.name,
+        "metric": search.base.monitor,
+        "direction": "maximize" if search.base.maximize else "minimize",
+        "settings": asdict(search.settings),
+        "space": search.space.described(),
+        "trials": {state: states.count(state) for state in sorted(set(states))},
+        "epochs_saved_by_pruning": sum(epochs - count for count in pruned),
+        "baseline": next((t.value for t in trials if t.user_attrs.get("baseline") and t.value is not None), None),
+        "best": None,
+    }
+    if best is not None:
+        trial_folder = str(best.user_attrs.get("folder"))
+        content["best"] = {"trial": best.number, "value": best.value, "params": best.params, "folder": trial_folder}
+        saved = (folder / trial_folder / "config.yaml").read_text(encoding="utf-8")
+        write_text(
+            folder / "best.yaml",
+            f"# trial {best.number} of {folder.name}: {search.base.monitor} {best.value!r}, in {trial_folder}\n{saved}",
+        )
+    write_json(folder / "study.json", content)
+    return content
+
+
+def write_end(folder: Path, search: Search, study: Study, verdict: Verdict | None, reason: str) -> dict[str, Any]:
+    """The same with importances, the confirmation and the plots; returns study.json."""
+    from dlexp.report.study_figures import figures  # matplotlib loads when the search is over
+
+    content = write_progress(folder, search, study)
+    importances = study.importances()
+    content |= {"reason": reason, "importances": importances, "confirmation": asdict(verdict) if verdict else None}
+    write_json(folder / "study.json", content)
+    write_json(folder / "importance.json", importances)
+    write_text(folder / "base.yaml", to_yaml(search.base))
+    histories = [
+        {
+            "number": trial.number,
+            "state": trial.state.name.lower(),
+            "value": trial.value,
+            "params": dict(trial.params),
+            "epochs": dict(trial.intermediate_values),
+        }
+        for trial in study.trials()
+        if trial.state.name in ("COMPLETE", "PRUNED")
+    ]
+    log_names = {dimension.name for dimension in search.space.dimensions if dimension.log}
+    for name, picture in figures(histories, importances, search.base.monitor, search.base.maximize, log_names).items():
+        write_bytes(folder / "plots" / f"{name}.png", picture)
+    return content
+
+
+# Two-sided 95 % points of Student's t, by degrees of freedom.
+_T95 = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120]
+
+
+def _welch(one: list[float], other: list[float], sign: int) -> tuple[float, float]:
+    """(mean gain of `one`, half width of its 95 % interval) by Welch's t."""
+    gain = sign * (statistics.fmean(one) - statistics.fmean(other))
+    if len(one) < 2:
+        return gain, math.inf
+    a, b = statistics.variance(one) / len(one), statistics.variance(other) / len(other)
+    if a + b == 0:
+        return gain, 0.0
+    freedom = (a + b) ** 2 / (a**2 / (len(one) - 1) + b**2 / (len(other) - 1))
+    point = _T95[max(0, min(int(freedom), len(_T95)) - 1)]
+    return gain, point * math.sqrt(a + b)

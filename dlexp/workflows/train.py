@@ -1,0 +1,251 @@
+"""`dlexp train`: load, assemble, fit, evaluate, summary."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dlexp.artifacts.checkpoint import CheckpointStore
+from dlexp.artifacts.files import read_json, write_bytes, write_json
+from dlexp.artifacts.metrics_log import MetricsLog, read_metrics
+from dlexp.artifacts.run_dir import RunDir, refuse_occupied
+from dlexp.assemble import Experiment, Started, assemble, start
+from dlexp.config.repeat import Change
+from dlexp.config.schema import RunConfig
+from dlexp.engine.evaluate import evaluate
+from dlexp.engine.loop import EpochRecord, FitPlan, Observer, StepRecord, fit
+from dlexp.engine.state import TrainState, load_weights
+from dlexp.engine.step import train_step
+from dlexp.errors import ConfigError, DataError, Interrupted
+from dlexp.runtime.signals import StopRequest
+from dlexp.workflows.evaluate import write_evaluation
+from dlexp.workflows.lr_find import settle_rate, stand_in
+from dlexp.workflows.lr_record import write_findings
+from dlexp.workflows.prepare import prepared
+from dlexp.workflows.record import describe, write_request
+from dlexp.workflows.reporting import Reporter, RunFacts
+
+
+@dataclass(frozen=True)
+class Request:
+    """A new run: what was typed, and where it goes.
+
+    words     the overrides, as typed
+    run_dir   exactly this directory, or None for a new one under outputs/
+    trusted   packages that the user trusts
+    changes   what differs from the run that it repeats
+    """
+
+    words: tuple[str, ...]
+    command: tuple[str, ...]
+    run_dir: Path | None = None
+    trusted: tuple[str, ...] = ()
+    changes: tuple[Change, ...] = ()
+
+
+def train(config: RunConfig, request: Request, reporter: Reporter) -> dict[str, Any]:
+    """Train a new run to its end; returns its summary."""
+    if request.run_dir is not None:
+        refuse_occupied(request.run_dir)
+    config, findings = settle_rate(config, request.trusted, reporter)
+    experiment = prepared(config, request.trusted)
+    started = start(experiment)  # before a directory is made: optimizer and schedule may refuse their settings
+    run = RunDir.create("train", config.name or f"{config.model.option}-{config.data.option}", request.run_dir)
+    with run.lock():
+        write_request(run, experiment, request.words, request.command)
+        if findings is not None:
+            write_findings(run / "lr_find", config, findings)
+        run.point_latest()
+        return _run(run, experiment, started, reporter)
+
+
+def resume(run: RunDir, config: RunConfig, trusted: Sequence[str], reporter: Reporter) -> dict[str, Any]:
+    """Continue a run in its own directory; a finished one is left as it is and its summary returned."""
+    with run.lock():
+        status = run.status()
+        if status.state == "finished" and status.epoch >= status.epochs == config.trainer.epochs:
+            reporter.say(f"{run.path} is already finished ({status.epoch} epochs); trainer.epochs=N would extend it")
+            return _summary_of(run)
+        experiment = assemble(config, trusted)
+        _refuse_other_data(run, experiment)
+        started = start(experiment)
+        write_request(run, experiment, None, None)
+        run.point_latest()
+        return _run(run, experiment, started, reporter)
+
+
+def dry_run(config: RunConfig, trusted: Sequence[str]) -> dict[str, Any]:
+    """Build everything and make one update with the first batch, in memory: go, or the reason why not.
+
+    A learning rate that is yet to be found is not looked for; any other stands in its place.
+    """
+    experiment = assemble(stand_in(config), trusted)
+    started = start(experiment)
+    state = started.state
+    begun = time.perf_counter()
+    state.networks.train()
+    train_step(experiment.task, state, [next(started.batches.epoch(0))], started.rules)
+    seconds = time.perf_counter() - begun
+    loss = {name: round(value, 6) for name, value in state.sums.means().items()}
+    updates = started.steps_per_epoch * config.trainer.epochs
+    return {"go": True, "first_batch": loss, "first_update_seconds": round(seconds, 3), "updates": updates} | describe(
+        experiment
+    )
+
+
+def _run(run: RunDir, experiment: Experiment, started: Started, reporter: Reporter) -> dict[str, Any]:
+    """Everything between a claimed directory and its summary; the same for a new run and a continued one."""
+    config = experiment.config
+    log = MetricsLog(run.path)
+    checkpoints = CheckpointStore(run / "checkpoints", _both(log.say, reporter.say))
+    with run.recording(config.trainer.epochs), StopRequest() as stop, ExitStack() as cleanup:
+        state = started.state
+        saved = checkpoints.load_last()
+        if saved is not None:
+            state.load_state_dict(saved)
+        log.rewind(state.epoch, state.step)
+        observers = [_recorder(run, log, config.logger.every_steps), reporter.observe]
+        if config.logger.tensorboard:
+            observers.append(_tensorboard(run, cleanup))
+        trainer = config.trainer
+        plan = FitPlan(
+            task=experiment.task,
+            train=started.batches,
+            val=experiment.split("val"),
+            rules=started.rules,
+            epochs=trainer.epochs,
+            accumulate=trainer.accumulate,
+            monitor=config.monitor,
+            save_every_steps=trainer.save_every_steps,
+            observers=observers,
+        )
+        facts = describe(experiment)
+        log.say(f"training from epoch {state.epoch + 1}, batch {state.batch}: {facts}")
+        reporter.begin(_facts(run, experiment, state, len(started.batches)))
+        try:
+            reason = fit(plan, state, checkpoints, stop)
+        except Interrupted as error:
+            log.say(str(error))
+            raise Interrupted(f"{error}; continue with: dlexp train --resume {run.path}", error.code) from None
+        finally:
+            reporter.end()
+        log.say(reason)
+        return _finish(run, experiment, state, checkpoints, reason)
+
+
+def _finish(
+    run: RunDir, experiment: Experiment, state: TrainState, checkpoints: CheckpointStore, reason: str
+) -> dict[str, Any]:
+    """Put the best weights back, look at the test split if asked to, and write what came out."""
+    best = checkpoints.load_best()
+    if best is not None:
+        load_weights(experiment.networks, best["networks"])
+    from dlexp.report.figures import curves_png  # here, so that matplotlib loads when training is over
+
+    columns, rows = read_metrics(run / "metrics.csv")
+    write_bytes(run / "plots" / "curves.png", curves_png(columns, rows, state.best.epoch, experiment.config.monitor))
+    summary = {
+        "run": str(run.path),
+        "reason": reason,
+        "monitor": experiment.config.monitor,
+        "best_epoch": state.best.epoch,
+        "best": best["metrics"] if best is not None else None,
+        "epochs": state.epoch,
+        "updates": state.step,
+        "seconds": round(sum(float(row["seconds"]) for row in rows), 3),
+        **describe(experiment),
+    }
+    if experiment.config.trainer.test:
+        result = evaluate(
+            experiment.task, experiment.networks, experiment.split("test"), experiment.precision, keep_predictions=True
+        )
+        write_evaluation(run, experiment, "test", "best", result)
+        summary["test"] = result.metrics
+    write_json(run / "summary.json", summary)
+    return summary
+
+
+def _recorder(run: RunDir, log: MetricsLog, every_steps: int) -> Observer:
+    """Writes metrics.csv and metrics.jsonl, and the heartbeat."""
+
+    def record(event: StepRecord | EpochRecord) -> None:
+        if isinstance(event, EpochRecord):
+            log.epoch(event.values)
+            run.beat(event.epoch)
+        elif event.step % every_steps == 0:
+            means = {f"train/{name}": value for name, value in event.means().items()}
+            log.step({"epoch": event.epoch, "step": event.step, "lr": event.learning_rate, **means})
+            run.beat()
+
+    return record
+
+
+def _tensorboard(run: RunDir, cleanup: ExitStack) -> Observer:
+    """Writes TensorBoard event files. Raises ConfigError when tensorboard is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise ConfigError.one(
+            "logger.tensorboard", "true", "tensorboard is not installed", "pip install 'dlexp[tensorboard]'"
+        ) from error
+    writer = SummaryWriter(str(run / "tb"))
+    cleanup.callback(writer.close)
+
+    def record(event: StepRecord | EpochRecord) -> None:
+        if isinstance(event, EpochRecord):
+            for name, value in event.values.items():
+                if name not in ("epoch", "step"):
+                    writer.add_scalar(name, value, event.values["step"])
+
+    return record
+
+
+def _both(first: Callable[[str], None], second: Callable[[str], None]) -> Callable[[str], None]:
+    def say(text: str) -> None:
+        first(text)
+        second(text)
+
+    return say
+
+
+def _facts(run: RunDir, experiment: Experiment, state: TrainState, num_batches: int) -> RunFacts:
+    config, facts = experiment.config, describe(experiment)
+    sizes = facts["samples"]
+    rate, batch = config.optim.arguments.get("lr"), str(config.batch_size)
+    if config.trainer.accumulate > 1:
+        batch += f" x {config.trainer.accumulate}"
+    texts = {
+        "model": f"{config.model.option}, {facts['parameters']:,} parameters",
+        "data": f"{config.data.option}, {sizes['train']:,} train / {sizes['val']:,} val / {sizes['test']:,} test",
+        "optim": f"{config.optim.option}, lr {rate}, {config.scheduler.option} schedule, batch {batch}",
+        "machine": f"{facts['device']}, {facts['precision']} ({experiment.precision.reason})",
+        "seed": str(config.seed),
+    }
+    texts |= {f"note {number}": note for number, note in enumerate(experiment.bundle.notes, start=1)}
+    if state.step:
+        texts["continues"] = f"after epoch {state.epoch}" + (f", batch {state.batch}" if state.batch else "")
+    title = f"{config.model.option} on {config.data.option}"
+    return RunFacts(title, str(run.path), config.trainer.epochs, state.epoch, num_batches, texts)
+
+
+def _refuse_other_data(run: RunDir, experiment: Experiment) -> None:
+    """A run goes on only with the samples and the split that it began with."""
+    meta = read_json(run / "meta.json")
+    for key, found in (
+        ("data_fingerprint", experiment.bundle.fingerprint),
+        ("split_hash", experiment.bundle.split_hash),
+    ):
+        if meta.get(key) not in (None, found):
+            raise DataError(
+                f"the data has changed since {run.path} began ({key} was {meta[key][:12]}, is {found[:12]})",
+                remedy=f"put the old data back, or start anew with dlexp train --from {run.path}",
+            )
+
+
+def _summary_of(run: RunDir) -> dict[str, Any]:
+    summary: dict[str, Any] = read_json(run / "summary.json")
+    return summary

@@ -1,0 +1,277 @@
+"""`dlexp tune`: propose, train, judge, again; then confirm the winner on fresh seeds."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from dlexp.artifacts.run_dir import RunDir
+from dlexp.config.search import Search, rules_of, with_values
+from dlexp.config.tree import leaves, shown
+from dlexp.data.bundle import DataBundle
+from dlexp.errors import ConfigError, Interrupted, NoResult
+from dlexp.runtime.signals import StopRequest
+from dlexp.tune.study import BASELINE, Proposal, Study, is_alive
+from dlexp.workflows.study_files import Verdict, write_end, write_progress
+from dlexp.workflows.trials import Child, Job, known_value, launch, prepare, wait_for_messages
+
+_POLL_SECONDS = 0.2
+_ORPHAN_SECONDS = 20.0  # what the trial of a killed process gets to save and leave
+
+
+@dataclass(frozen=True)
+class TuneRequest:
+    """What was asked for: a total of trials, side by side, in a directory, in a storage."""
+
+    folder: Path
+    total: int
+    jobs: int
+    storage: str | None
+    words: tuple[str, ...]
+    trusted: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """A trial changed: it started, reported an epoch, or ended as complete, pruned, failed or requeued."""
+
+    number: int
+    state: str
+    epoch: int = 0
+    value: float | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    reason: str = ""
+
+
+class TuneReporter(Protocol):
+    """Watches a study."""
+
+    def say(self, text: str) -> None: ...
+
+    def trial(self, record: TrialRecord, finished: int, best: float | None) -> None: ...
+
+
+def tune(search: Search, request: TuneRequest, reporter: TuneReporter) -> dict[str, Any]:
+    """Run the study to its total; returns study.json. Raises NoResult when no trial gave a value."""
+    request.folder.mkdir(parents=True, exist_ok=True)
+    _wait_for_orphans(request.folder)
+    with RunDir(request.folder).lock():
+        study = Study(request.folder.name, request.storage, request.folder, rules_of(search), search.space)
+        study.enqueue_baseline(_choices(search), dict(leaves(search.base.tree)))
+        if study.num_finished() >= request.total:
+            reporter.say(f"{request.folder} already has {study.num_finished()} trials; -n is the total")
+        bundle = prepare(search.base, request.trusted)
+        runner = Runner(search, request, study, reporter, bundle)
+        with StopRequest() as stop:
+            reason = runner.run(stop)
+            if study.best() is None:
+                write_end(request.folder, search, study, None, reason)
+                raise NoResult(f"no trial of {request.folder} gave a value ({reason}); see trials.csv for the reasons")
+            verdict = runner.confirm(stop) if search.settings.confirm_top else None
+        return write_end(request.folder, search, study, verdict, reason)
+
+
+class Runner:
+    """The trials that are running, and what decides whether another one starts."""
+
+    def __init__(
+        self, search: Search, request: TuneRequest, study: Study, reporter: TuneReporter, bundle: DataBundle
+    ) -> None:
+        self._search, self._request, self._study, self._reporter = search, request, study, reporter
+        self._bundle = bundle
+        self._threads = max(1, (os.cpu_count() or 1) // request.jobs)
+        self._running: dict[int, tuple[Child, Proposal]] = {}
+        self._last: dict[int, tuple[int, float]] = {}
+        self._failures = 0
+        self._started = time.monotonic()
+
+    def run(self, stop: StopRequest) -> str:
+        """Trials until the total, a budget or a signal; returns why it ended. Raises Interrupted after a signal."""
+        base = self._search.base
+        chosen, values = _choices(self._search), dict(leaves(base.tree))
+        reason = ""
+        while True:
+            reason = reason or self._over_budget()
+            while not stop and not reason and len(self._running) < self._request.jobs:
+                proposal = self._study.ask(self._request.total, chosen, values)
+                if proposal is None:
+                    break
+                self._start(proposal)
+                reason = self._over_budget()
+            if stop or reason:
+                for child, _ in self._running.values():
+                    child.stop()
+            if not self._running:
+                break
+            self._listen()
+        self._raise_if(stop)
+        return reason or f"{self._study.num_finished()} trials done"
+
+    def _raise_if(self, stop: StopRequest) -> None:
+        if stop:
+            text = f"{stop.name} received; {self._study.num_finished()} of {self._request.total} trials are kept"
+            raise Interrupted(f"{text}; run the same line again to continue", stop.exit_code)
+
+    def confirm(self, stop: StopRequest) -> Verdict:
+        """Train the best trials and the baseline again on fresh seeds; says whether they can be told apart."""
+        settings, base = self._search.settings, self._search.base
+        best = self._study.ranked()[: settings.confirm_top]
+        configs = {"baseline": base}
+        for trial in best:
+            if not trial.user_attrs.get(BASELINE):  # which is the baseline itself
+                configs[f"trial {trial.number}"] = self._search.config_of(*self._search.space.decode(trial.params))
+        if len(configs) == 1:
+            return Verdict({}, "baseline", "no trial was better than the configuration as written")
+        seeds = [base.seed + 1000 + n for n in range(settings.confirm_seeds)]
+        values: dict[str, list[float]] = {name: [] for name in configs}
+        queue = [(name, seed) for seed in seeds for name in configs]
+        running: dict[int, tuple[Child, str]] = {}
+        while (queue or running) and not stop:
+            while queue and len(running) < self._request.jobs:
+                name, seed = queue.pop(0)
+                folder = self._request.folder / "confirm" / f"{name.replace(' ', '-')}-seed-{seed}"
+                job = self._job(with_values(configs[name], {"seed": seed}), {"seed": seed}, folder)
+                known = known_value(job)
+                if known is not None:
+                    values[name].append(known)
+                    continue
+                child = launch(-1, job)
+                running[child.pid] = (child, name)
+            for child in wait_for_messages([child for child, _ in running.values()], _POLL_SECONDS):
+                open_still = child.read()
+                for message in child.lines():
+                    if "epoch" in message:
+                        child.reply(True)
+                    elif message.get("value") is not None:
+                        values[running[child.pid][1]].append(float(message["value"]))
+                if not open_still:
+                    child.wait()
+                    del running[child.pid]
+        for child, _ in running.values():
+            child.stop()
+            child.wait()
+        self._raise_if(stop)
+        return Verdict.of(values, base.maximize)
+
+    def _start(self, proposal: Proposal) -> None:
+        number = proposal.trial.number
+        try:
+            is_baseline, search = proposal.is_baseline, self._search
+            config = search.base if is_baseline else search.config_of(proposal.chosen, proposal.values)
+        except ConfigError as error:  # each value is allowed, and together they are not
+            self._failed(number, proposal, str(error))
+            write_progress(self._request.folder, self._search, self._study)
+            return
+        origin = proposal.continues if proposal.continues is not None else number
+        folder = self._request.folder / "trials" / f"{origin:04d}"
+        proposal.trial.set_user_attr("folder", str(folder.relative_to(self._request.folder)))
+        child = launch(number, self._job(config, {**proposal.chosen, **proposal.values}, folder))
+        self._running[number] = (child, proposal)
+        self._tell(TrialRecord(number, "running", params=proposal.trial.params))
+
+    def _job(self, config: Any, changes: Mapping[str, Any], folder: Path) -> Job:
+        words = (
+            *(w for w in self._request.words if not w.startswith("search")),
+            *(f"{k}={shown(v)}" for k, v in changes.items()),
+        )
+        bundle = self._bundle if config.data == self._search.base.data else None
+        return Job(config, words, folder, self._request.trusted, bundle, self._threads)
+
+    def _listen(self) -> None:
+        for child in wait_for_messages([child for child, _ in self._running.values()], _POLL_SECONDS):
+            proposal = self._running[child.number][1]
+            open_still = child.read()
+            for message in child.lines():
+                if "epoch" in message:
+                    prune = self._study.report(proposal.trial, message["epoch"], float(message["value"]))
+                    self._last[child.number] = (message["epoch"], float(message["value"]))
+                    child.reply(not prune)
+                    self._tell(
+                        TrialRecord(
+                            child.number, "running", message["epoch"], float(message["value"]), proposal.trial.params
+                        )
+                    )
+                else:
+                    self._settle(child, proposal, message)
+                    child.has_settled = True
+            if not open_still:
+                how = child.wait()
+                del self._running[child.number]
+                if not child.has_settled:
+                    failed = {"failed": how or "its process ended without a word"}
+                    self._settle(child, proposal, failed if child.asked_to_stop is None else {"interrupted": True})
+                write_progress(self._request.folder, self._search, self._study)
+
+    def _settle(self, child: Child, proposal: Proposal, message: Mapping[str, Any]) -> None:
+        """Tell the study how a trial ended."""
+        number, trial = child.number, proposal.trial
+        epoch, value = self._last.get(number, (0, math.nan))
+        if message.get("interrupted") and child.is_late:
+            reason, state = "longer than search.trial_minutes", "pruned"
+            self._study.prune(trial, reason)
+        elif message.get("interrupted"):
+            self._study.requeue(trial, "stopped by a signal or a budget")
+            state, reason = "requeued", "stopped by a signal or a budget"
+        elif "failed" in message:
+            self._failed(number, proposal, str(message["failed"]))
+            return
+        elif message["pruned"]:
+            self._study.prune(trial)
+            state, reason = "pruned", f"after epoch {epoch}"
+        elif message["value"] is None or not math.isfinite(message["value"]):
+            self._failed(number, proposal, "the metric was never finite")
+            return
+        else:
+            value, state, reason = float(message["value"]), "complete", ""
+            self._study.complete(trial, value)
+        self._failures = 0
+        self._tell(TrialRecord(number, state, epoch, value, trial.params, reason))
+
+    def _failed(self, number: int, proposal: Proposal, reason: str) -> None:
+        self._study.fail(proposal.trial, reason)
+        self._failures += 1
+        epoch, value = self._last.get(number, (0, math.nan))
+        self._tell(TrialRecord(number, "failed", epoch, value, proposal.trial.params, reason))
+
+    def _tell(self, record: TrialRecord) -> None:
+        best = self._study.best()
+        self._reporter.trial(record, self._study.num_finished(), best.value if best else None)
+
+    def _over_budget(self) -> str:
+        """Why no further trial should start, "" when one may; trials that run too long are stopped here."""
+        settings, best = self._search.settings, self._study.best()
+        for child, _ in self._running.values():
+            too_long = settings.trial_minutes and time.monotonic() - child.started > 60 * settings.trial_minutes
+            if too_long and (child.is_late or child.asked_to_stop is None):
+                child.is_late = True
+                child.stop()
+        if settings.hours and time.monotonic() - self._started > 3600 * settings.hours:
+            return f"search.hours={settings.hours:g} is over"
+        if settings.patience and self._study.since_best() >= settings.patience:
+            return f"no better trial in {self._study.since_best()} (search.patience)"
+        if self._failures >= settings.max_failures:
+            return f"{self._failures} trials failed in a row (search.max_failures)"
+        if settings.target is not None and best is not None and best.value is not None:
+            reached = best.value >= settings.target if self._search.base.maximize else best.value <= settings.target
+            return f"search.target={settings.target:g} is reached" if reached else ""
+        return ""
+
+
+def _wait_for_orphans(folder: Path) -> None:
+    """Let the trials of a killed process end: they hold its lock until their next step."""
+    until = time.monotonic() + _ORPHAN_SECONDS
+    while RunDir(folder).is_locked() and time.monotonic() < until:
+        words = (folder / ".lock").read_text(encoding="utf-8").split()  # process PID on HOST since ...
+        if len(words) < 4 or is_alive(f"{words[3]}:{words[1]}"):
+            return
+        time.sleep(_POLL_SECONDS)
+
+
+def _choices(search: Search) -> dict[str, str]:
+    """The options of the searched groups as they are written."""
+    return {group: search.base.choices[group] for group in search.space.groups}

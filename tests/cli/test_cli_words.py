@@ -1,0 +1,211 @@
+"""The mistakes that people make on the command line, and help, lists, explanations and completion."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dlexp.cli.app import main, with_resume_value
+
+DLEXP = str(Path(sys.executable).with_name("dlexp"))
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Every test starts in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def refused(capsys: pytest.CaptureFixture[str], *words: str, code: int = 2) -> str:
+    """Run the words, which must end with `code`, write nothing, and show no traceback; returns standard error."""
+    with pytest.raises(SystemExit) as stopped:
+        main(list(words))
+    assert stopped.value.code == code
+    assert list(Path.cwd().iterdir()) == []
+    text = capsys.readouterr().err
+    assert "Traceback" not in text
+    assert len(text.splitlines()) < 40
+    return text
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["model=resnet81"], "did you mean model=resnet18?"),
+        (["modle=mlp"], "did you mean model=mlp?"),
+        (["optim.lrr=0.1"], "did you mean optim.lr?"),
+        (["optimizer.lr=0.1"], "did you mean optim.lr?"),
+        (["lr=0.1"], "did you mean optim.lr=0.1?"),
+        (["epochs=3"], "did you mean trainer.epochs=3?"),
+        (["resnet18"], "did you mean model=resnet18?"),
+        (["optim=sgdd"], "did you mean optim=sgd?"),
+        (["trainer.epochs=1O"], "must be a whole number >= 1"),
+        (["trainer.epochs=0"], "must be a whole number >= 1"),
+        (["optim.lr=nan"], "must be a number > 0"),
+        (["optim.lr=[1"], "cannot be parsed"),
+        (["optim.lr=0.1,0.2"], "train runs one configuration"),
+        (["optim.momentum=0.9"], "optim=sgd has it"),
+        (["trainer.monitor=val/acc"], "did you mean trainer.monitor=val/accuracy?"),
+        (["model=resnet18", "data=iris"], "works on images"),
+        (["loss=mse"], "works on numbers"),
+        (["model=resnet18", "regularization.dropout=0.1"], "has no dropout to set"),
+        (["data=diabetes", "regularization.label_smoothing=0.1"], "has no label_smoothing to set"),
+        (["data=csv"], "data.target"),
+        (["+optim.colour=red"], "torch.optim.AdamW has no such argument"),
+        (["experiment=none_such"], "is no option of experiment"),
+        (["--config-dir", "nowhere"], "is not a folder"),
+        (["trainer.device=cuda:99"], "trainer.device=auto"),
+        (["init_from=nowhere"], "init_from"),
+        (["scheduler=onecycle", "optim=sgd", "optim.momentum=0"], "scheduler.cycle_momentum=false"),
+        (["optim=sgd", "optim.nesterov=true", "optim.momentum=0"], "Nesterov momentum requires a momentum"),
+        (["scheduler.warmup_epochs=99"], "leaves nothing of a run"),
+        (["data.val_fraction=0.6", "data.test_fraction=0.5"], "must leave something to train on"),
+        (["--resume", "--from", "x"], "cannot stand beside --from"),
+        (["--resume", "init_from=x"], "cannot stand beside init_from"),
+        (["--resume"], "no unfinished run"),
+        (["--resume", "nowhere"], "does not exist"),
+        (["--from", "nowhere"], "does not exist"),
+        (["--epochs", "3"], "trainer.epochs=..."),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_train_refuses_with_the_remedy(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert told in refused(capsys, "train", *words)
+
+
+def test_all_problems_come_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    text = refused(capsys, "train", "modle=mlp", "optim.lrr=1", "trainer.epochs=1O", "seed=-1")
+    assert text.startswith("4 problems; nothing was run.")
+
+
+def test_json_errors_are_json_on_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["train", "optim.lrr=1", "--json"])
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert error["exit_code"] == 2
+    assert error["problems"][0]["where"] == "optim.lrr"
+
+
+def test_data_errors_end_with_three(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    words = ("train", "data=csv", "data.path=none.csv", "data.target=x")
+    assert "there is no such file" in refused(capsys, *words, code=3)
+
+
+def test_a_directory_in_use_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "used").mkdir()
+    (tmp_path / "used" / "thesis.txt").write_text("years of work")
+    with pytest.raises(SystemExit) as stopped:
+        main(["train", "--run-dir", "used"])
+    assert stopped.value.code == 2
+    assert "is not empty" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "used").iterdir()] == ["thesis.txt"]
+
+
+def test_evaluate_refuses_what_the_run_has_fixed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "is fixed by the run" in refused(capsys, "evaluate", "latest", "optim.lr=1")
+    assert "did you mean test?" in refused(capsys, "evaluate", "latest", "--split", "tets")
+    assert "dlexp train makes one" in refused(capsys, "evaluate", "latest")
+
+
+def test_list_shows_every_group_with_descriptions(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["list", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert set(found) >= {"model", "optim", "scheduler", "regularization", "data"}
+    assert all(description for options in found.values() for description in options.values())
+
+
+def test_config_shows_sources_and_explains(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["config", "optim=sgd", "optim.lr=0.1", "--explain", "optim.lr", "--json"])
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["value"] == 0.1
+    assert facts["default"] == "0.05"
+    assert facts["origin"] == "command line"
+    assert facts["read_by"] == "torch.optim.SGD"
+    with pytest.raises(SystemExit):
+        main(["config", "--sources", "--json"])
+    rows = {row["key"]: row["origin"] for row in json.loads(capsys.readouterr().out)}
+    assert "adamw.yaml:" in rows["optim.lr"]
+    assert rows["trainer.clip_norm"] == "default of the schema"
+
+
+@pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["list"], ["config"], ["train", "optim.lrr=1"]])
+def test_quick_commands_import_no_torch(words: list[str]) -> None:
+    code = (
+        "import sys\nfrom dlexp.cli.app import main\n"
+        "try:\n    main(sys.argv[1:])\n"
+        "finally:\n    slow = {'torch', 'optuna', 'matplotlib', 'pandas', 'sklearn'} & set(sys.modules)\n"
+        "    print('slow:', sorted(slow))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+    assert "slow: []" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "filled"),
+    [
+        (["--resume"], ["--resume", ""]),
+        (["--resume", "-q"], ["--resume", "", "-q"]),
+        (["--resume", "trainer.epochs=9"], ["--resume", "", "trainer.epochs=9"]),
+        (["--resume", "outputs/latest"], ["--resume", "outputs/latest"]),
+        (["--resume=outputs/latest"], ["--resume=outputs/latest"]),
+    ],
+)
+def test_resume_takes_a_run_or_none(words: list[str], filled: list[str]) -> None:
+    assert with_resume_value(words) == filled
+
+
+def completed(shell: str, line: str, cursor: int | None = None) -> list[str]:
+    """What `shell` would offer at the end of `line`."""
+    words = line.split(" ")
+    env = {**os.environ, "_DLEXP_COMPLETE": f"complete_{shell}", "_TYPER_COMPLETE_ARGS": line}
+    if shell == "bash":
+        env |= {"COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1 if cursor is None else cursor)}
+    if shell == "fish":
+        env |= {"_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+    done = subprocess.run([DLEXP], env=env, capture_output=True, text=True)
+    assert "Traceback" not in done.stderr
+    text = done.stdout.replace('"', "").replace("_arguments '*: :((", "").replace("))'", "")
+    return [word.split("\t")[0].split(":")[0].replace("\\", "") for word in text.split()]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("dlexp tra", "train"),
+        ("dlexp train mod", "model="),
+        ("dlexp train model=res", "model=resnet18"),
+        ("dlexp train optim.l", "optim.lr="),
+        ("dlexp train optim=sgd optim.mom", "optim.momentum="),
+        ("dlexp train trainer.ep", "trainer.epochs="),
+        ("dlexp list sch", "scheduler"),
+        ("dlexp evaluate --split v", "val"),
+        ("dlexp train --see", "--seeds"),
+    ],
+)
+def test_completion(shell: str, line: str, offered: str) -> None:
+    assert offered in completed(shell, line)
+
+
+def test_completion_in_bash_after_it_cut_the_word_at_the_equals_sign() -> None:
+    assert completed("bash", "dlexp train model = res", 4) == ["resnet18"]
+    assert "mlp" in completed("bash", "dlexp train model =", 3)
+
+
+def test_completion_offers_run_directories(tmp_path: Path) -> None:
+    run = tmp_path / "outputs" / "train" / "20260101-000000-mlp-digits-abcd"
+    run.mkdir(parents=True)
+    (run / "config.yaml").write_text("choices: {}\n")
+    assert "outputs/train/20260101-000000-mlp-digits-abcd" in completed("bash", "dlexp evaluate outp")
+
+
+def test_batch_normalisation_with_batches_of_one_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "needs two samples" in refused(capsys, "train", "data=iris", "data.batch_size=1")

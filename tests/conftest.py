@@ -1,0 +1,27 @@
+"""What every test gets: one thread, an empty folder to be in, and no DLEXP_* settings of the person who runs it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> Iterator[None]:
+    """Sums come out the same on every machine, and tests that run side by side do not slow each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is written into the repository, and nobody's environment decides a test."""
+    for name in [name for name in os.environ if name.startswith("DLEXP_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)

@@ -1,0 +1,136 @@
+"""Every option of every group, held to one contract; the lists come from conf/, and what was seen is counted."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+import torch
+
+from dlexp.assemble import Experiment, assemble, start
+from dlexp.config.catalog import Catalog
+from dlexp.config.compose import load
+from dlexp.engine.evaluate import Evaluation, evaluate
+from dlexp.engine.state import TrainState
+from dlexp.engine.step import train_step
+
+CATALOG = Catalog()
+MODELS, DATA = tuple(CATALOG.options("model")), tuple(n for n in CATALOG.options("data") if n != "csv")
+OPTIMS, SCHEDULERS = tuple(CATALOG.options("optim")), tuple(CATALOG.options("scheduler"))
+LOSSES, REGULARIZATIONS = tuple(CATALOG.options("loss")), tuple(CATALOG.options("regularization"))
+SMALL = ("trainer.epochs=2", "trainer.device=cpu", "data.batch_size=16", "trainer.precision=fp32")
+
+
+def kind(group: str, option: str, key: str) -> str | None:
+    """What an option says of itself under a reserved key, such as `_inputs_`."""
+    lines = CATALOG.options(group)[option].path.read_text().splitlines()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(f"{key}:")), None)
+
+
+def fits(model: str, data: str) -> bool:
+    """Whether the model reads what the data holds; a model that does not say reads everything."""
+    return kind("model", model, "_inputs_") in (None, kind("data", data, "_inputs_"))
+
+
+PAIRS = [(model, data) for model in MODELS for data in DATA if fits(model, data)]
+MISFITS = [(model, data) for model in MODELS for data in DATA if not fits(model, data)]
+
+
+def experiment(*words: str) -> Experiment:
+    return assemble(load([*SMALL, *words], CATALOG))
+
+
+def two_steps(built: Experiment) -> TrainState:
+    started = start(built)
+    started.state.networks.train()
+    batches = started.batches.epoch(0)
+    for _ in range(2):
+        train_step(built.task, started.state, [next(batches)], started.rules)
+    return started.state
+
+
+def on_validation(built: Experiment) -> Evaluation:
+    return evaluate(built.task, built.networks, built.split("val"), built.precision, keep_predictions=True)
+
+
+def test_the_lists_are_what_is_built_in() -> None:
+    """A new option is seen here by changing a number; nothing can drop out of the lists unnoticed."""
+    seen = {
+        "model": len(MODELS),
+        "data": len(DATA),
+        "optim": len(OPTIMS),
+        "scheduler": len(SCHEDULERS),
+        "loss": len(LOSSES),
+        "pairs": len(PAIRS),
+        "misfits": len(MISFITS),
+    }
+    assert seen == COUNTS
+    assert len(PAIRS) + len(MISFITS) == len(MODELS) * len(DATA)
+
+
+COUNTS = {"model": 3, "data": 5, "optim": 3, "scheduler": 4, "loss": 4, "pairs": 7, "misfits": 8}
+
+
+@pytest.mark.parametrize(("model", "data"), PAIRS)
+def test_a_model_trains_on_the_data_that_it_fits_and_comes_back_from_its_state(model: str, data: str) -> None:
+    words = (f"model={model}", f"data={data}")
+    built = experiment(*words)
+    before = {name: value.clone() for name, value in built.networks.state_dict().items()}
+    state = two_steps(built)
+    assert state.step == 2
+    assert all(value == value and abs(value) < 1e6 for value in state.sums.means().values())
+    changed = [name for name, p in built.networks.named_parameters() if not torch.equal(p, before[name])]
+    assert len(changed) == len(list(built.networks.parameters()))
+    found = on_validation(built)
+    assert found.metrics.keys() == built.task.metrics.keys()
+
+    buffer = io.BytesIO()
+    torch.save(state.state_dict(), buffer)
+    buffer.seek(0)
+    other = experiment(*words, "seed=1")
+    other_state = start(other).state
+    assert on_validation(other).metrics != found.metrics
+    other_state.load_state_dict(torch.load(buffer, weights_only=True))
+    again = on_validation(other)
+    assert again.metrics == found.metrics
+    for first, second in zip(found.predictions, again.predictions, strict=True):
+        assert torch.equal(first.outputs, second.outputs)
+        assert torch.equal(first.rows, second.rows)
+
+
+@pytest.mark.parametrize(("model", "data"), PAIRS)
+def test_the_same_words_build_the_same_weights(model: str, data: str) -> None:
+    first, second = (experiment(f"model={model}", f"data={data}").networks.state_dict() for _ in range(2))
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+@pytest.mark.parametrize("optim", OPTIMS)
+def test_an_optimizer_goes_with_every_schedule(optim: str, scheduler: str) -> None:
+    # without batch normalisation, in front of which a bias has no gradient
+    words = ("model=mlp", "model.norm=none", "data=iris", f"optim={optim}", f"scheduler={scheduler}")
+    built = experiment(*words)
+    before = [p.detach().clone() for p in built.networks.parameters()]
+    state = two_steps(built)
+    state.schedules["train"].epoch_end(1.0)
+    assert all(not torch.equal(old, new) for old, new in zip(before, built.networks.parameters(), strict=True))
+    continued = start(experiment(*words)).state
+    continued.load_state_dict(state.state_dict())
+    groups = [{k: v for k, v in g.items() if k != "params"} for g in state.optimizers["train"].param_groups]
+    assert [{k: v for k, v in g.items() if k != "params"} for g in continued.optimizers["train"].param_groups] == groups
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_loss_goes_with_the_data_of_its_kind(loss: str) -> None:
+    targets = kind("loss", loss, "_targets_")
+    data = next(name for name in DATA if kind("data", name, "_targets_") == targets)
+    built = experiment("model=mlp", f"data={data}", f"loss={loss}")
+    state = two_steps(built)
+    assert 0 < state.sums.means()["loss"] < 100
+
+
+@pytest.mark.parametrize("regularization", REGULARIZATIONS)
+def test_a_regularization_goes_with_the_default_run(regularization: str) -> None:
+    state = two_steps(experiment(f"regularization={regularization}"))
+    patience = {"none": None, "light": 20, "early_stopping": 10}
+    assert state.best.patience == patience[regularization]

@@ -1,0 +1,122 @@
+"""Every option under conf/ keeps one contract, and the count says that none was missed."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import pytest
+import yaml
+
+from dlexp.assemble import _RUNTIME_NAMES
+from dlexp.config.catalog import GROUPS, SEARCH, Catalog, builtin_root
+from dlexp.config.compose import load
+from dlexp.config.nodes import resolve
+from dlexp.config.schema import COMPONENTS, OWN_KEYS, SECTIONS, section_fields
+from dlexp.config.search import load_search
+from dlexp.config.validate import rules
+from dlexp.errors import ConfigError
+
+CATALOG = Catalog(
+    (),
+)
+SEEN = {
+    "data": 6, "experiment": 2, "logger": 2, "loss": 4, "model": 3,
+    "optim": 3, "regularization": 3, "scheduler": 4, "task": 2, "trainer": 2,
+}  # fmt: skip
+ALL = [(group, option) for group in GROUPS for option in CATALOG.options(group)]
+COMPONENT_OPTIONS = [(group, option) for group, option in ALL if group in COMPONENTS]
+# What an option needs so that it can be composed at all.
+COMPANIONS = {
+    "data=csv": ["data.path=a.csv", "data.target=b", "task=classification"],
+    "task=regression": ["data=diabetes"],
+    "loss=mae": ["data=diabetes"],
+    "loss=mse": ["data=diabetes"],
+    "loss=smooth_l1": ["data=diabetes"],
+}
+
+
+def own_file(group: str, option: str) -> dict[str, Any]:
+    found = yaml.safe_load(CATALOG.options(group)[option].path.read_text(encoding="utf-8"))
+    return found or {}
+
+
+def words_for(group: str, option: str) -> list[str]:
+    return [f"{group}={option}", *COMPANIONS.get(f"{group}={option}", [])]
+
+
+def test_every_option_was_seen() -> None:
+    assert {group: len(CATALOG.options(group)) for group in GROUPS} == SEEN
+    on_disk = [p for p in builtin_root().rglob("*.yaml") if not p.name.startswith("_") and p.parent != builtin_root()]
+    searches = CATALOG.options(SEARCH)
+    assert len(searches) == 2
+    assert len(ALL) + len(searches) == len(on_disk)
+
+
+@pytest.mark.parametrize("option", CATALOG.options(SEARCH))
+def test_every_search_composes_and_is_described(option: str) -> None:
+    assert len(CATALOG.options(SEARCH)[option].description) >= 10
+    search = load_search([f"search={option}"], CATALOG)
+    assert len(search.bases) == 3  # one for each optimizer
+    assert len(search.space.dimensions) >= 7
+
+
+@pytest.mark.parametrize(("group", "option"), ALL)
+def test_option_has_a_description(group: str, option: str) -> None:
+    assert len(CATALOG.options(group)[option].description) >= 10
+
+
+@pytest.mark.parametrize(("group", "option"), ALL)
+def test_option_composes(group: str, option: str) -> None:
+    assert load(words_for(group, option), CATALOG).choices[group] == option
+
+
+@pytest.mark.parametrize(("group", "option"), COMPONENT_OPTIONS)
+def test_keys_are_the_arguments_of_the_target(group: str, option: str) -> None:
+    target = own_file(group, option)["_target_"]
+    keys = set(CATALOG.keys(group, option)) - set(OWN_KEYS.get(group, ()))
+    signature = inspect.signature(resolve(target, ())).parameters.values()
+    named = {p.name for p in signature if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+    parameters = named - set(_RUNTIME_NAMES[group])
+    if target.startswith("torch."):
+        assert keys <= parameters
+        assert keys
+    else:
+        assert keys == parameters
+
+
+@pytest.mark.parametrize(("group", "option"), COMPONENT_OPTIONS)
+def test_key_has_a_rule_with_help(group: str, option: str) -> None:
+    fields = CATALOG.fields(group)
+    assert [key for key in CATALOG.keys(group, option) if key not in fields or len(fields[key].help) < 10] == []
+
+
+@pytest.mark.parametrize("group", COMPONENTS)
+def test_rule_belongs_to_a_key_of_some_option(group: str) -> None:
+    keys = {key for option in CATALOG.options(group) for key in CATALOG.keys(group, option)}
+    assert set(CATALOG.fields(group)) == keys
+
+
+@pytest.mark.parametrize("option", CATALOG.options("task"))
+def test_metrics_of_a_task_are_those_of_its_class(option: str) -> None:
+    values = own_file("task", option)
+    task: Any = resolve(values["_target_"], ())
+    assert values["_metrics_"] == dict(task.metrics)
+
+
+@pytest.mark.parametrize(("group", "option"), [pair for pair in ALL if pair[0] != "experiment"])
+def test_every_number_refuses_nan(group: str, option: str) -> None:
+    config = load(words_for(group, option), CATALOG)
+    known = rules(config.choices, CATALOG)
+    numbers = [
+        path
+        for path, field in known.items()
+        if path.startswith(f"{group}.") and any(kind in field.type for kind in ("int", "float"))
+    ]
+    here = CATALOG.keys(group, option) if group in COMPONENTS else section_fields(SECTIONS[group], group)
+    numbers = [path for path in numbers if path in here or path.removeprefix(f"{group}.") in here]
+    words = [f"{path}={'[nan]' if known[path].type.startswith('list') else 'nan'}" for path in numbers]
+    if words:
+        with pytest.raises(ConfigError) as caught:
+            load([*words_for(group, option), *words], CATALOG)
+        assert {problem.where for problem in caught.value.problems} == set(numbers)

@@ -1,0 +1,219 @@
+"""The engine knows no task: a GAN with two phases and two optimizers, written here alone, runs through it as it is."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from dlexp.artifacts.checkpoint import CheckpointStore, read_checkpoint
+from dlexp.engine.loop import EpochRecord, FitPlan, Observer, StepRecord, fit
+from dlexp.engine.policy import BestSoFar
+from dlexp.engine.state import TrainState
+from dlexp.engine.step import StepRules, train_step
+from dlexp.errors import Interrupted
+from dlexp.metrics.states import MetricState, RegressionState
+from dlexp.optim.schedules import cosine
+from dlexp.regularization.penalties import Penalty
+from dlexp.runtime.precision import Precision
+from dlexp.runtime.seed import generator, order, seed_global
+from dlexp.runtime.signals import NeverStop, StopRequest
+from dlexp.tasks.base import Networks, Task
+from dlexp.types import Batch, LossOutput, Prediction
+
+MEAN, SAMPLES, BATCH, NOISE = 4.0, 256, 32, 2
+BATCHES = SAMPLES // BATCH
+FP32 = Precision("fp32", "cpu", "")
+RULES = StepRules(FP32, Penalty(0.0, 0.0), None, 5, check_at_once=True)
+
+
+class Gan(Task):
+    """Goodfellow et al. 2014 in one dimension; the metric is how far the mean of the samples is from the data's."""
+
+    phases = {"discriminator": ("discriminator",), "generator": ("generator",)}
+    metrics = {"loss": "min", "mae": "min", "rmse": "min", "r2": "max"}
+
+    def loss(self, phase: str, networks: Networks, batch: Batch) -> LossOutput:
+        """The phase decides whose loss it is."""
+        fake = networks["generator"](torch.randn(len(batch), NOISE))
+        if phase == "generator":
+            return LossOutput(nn.functional.softplus(-networks["discriminator"](fake)).mean())
+        real, made = networks["discriminator"](batch.inputs), networks["discriminator"](fake.detach())
+        value = (nn.functional.softplus(-real) + nn.functional.softplus(made)).mean()
+        return LossOutput(value, {"hits": (real.detach() > 0).float().mean()})
+
+    def predict(self, networks: Networks, batch: Batch) -> Prediction:
+        """The mean of many samples, against the mean of the data."""
+        outputs = samples(networks).mean(0, keepdim=True).expand(len(batch), 1)
+        return Prediction(outputs, torch.full_like(outputs, MEAN), (outputs - MEAN).abs().mean(), batch.rows)
+
+    def metric_state(self) -> MetricState:
+        """Distances."""
+        return RegressionState(1)
+
+
+def samples(networks: Mapping[str, nn.Module]) -> Tensor:
+    return torch.as_tensor(networks["generator"](torch.randn(500, NOISE, generator=generator(0, "noise"))))
+
+
+class Bell:
+    """Samples of a normal distribution around MEAN."""
+
+    num_samples = SAMPLES
+
+    def __init__(self) -> None:
+        self.values = MEAN + 0.5 * torch.randn(SAMPLES, 1, generator=generator(0, "bell"))
+
+    def __len__(self) -> int:
+        return BATCHES
+
+    def epoch(self, epoch: int, first_batch: int = 0) -> Iterator[Batch]:
+        for rows in order(SAMPLES, 0, epoch).split(BATCH)[first_batch:]:
+            yield Batch(self.values[rows], self.values[rows], rows)
+
+
+def new_state(epochs: int) -> TrainState:
+    seed_global(1, "init")
+    networks = nn.ModuleDict(
+        {
+            "generator": nn.Sequential(nn.Linear(NOISE, 8), nn.ReLU(), nn.Linear(8, 1)),
+            "discriminator": nn.Sequential(nn.Linear(1, 16), nn.ReLU(), nn.Dropout(0.1), nn.Linear(16, 1)),
+        }
+    )
+    optimizers: dict[str, torch.optim.Optimizer] = {
+        phase: torch.optim.Adam(networks[phase].parameters(), lr=0.01, betas=(0.5, 0.9)) for phase in Gan.phases
+    }
+    schedules = {
+        phase: cosine(optimizer=optimizer, total_steps=epochs * BATCHES, steps_per_epoch=BATCHES)
+        for phase, optimizer in optimizers.items()
+    }
+    return TrainState(networks, optimizers, schedules, FP32.scaler(), BestSoFar(maximize=False))
+
+
+def train(
+    folder: Path, epochs: int, observers: tuple[Observer, ...] = (), stop: StopRequest | None = None
+) -> list[dict[str, float | int]]:
+    """Train from where last.pt stands; returns the rows of the epochs."""
+    rows: list[dict[str, float | int]] = []
+
+    def remember(record: StepRecord | EpochRecord) -> None:
+        if isinstance(record, EpochRecord):
+            rows.append({k: v for k, v in record.values.items() if k not in ("seconds", "samples_per_s")})
+
+    state, store, data = new_state(epochs), CheckpointStore(folder, print), Bell()
+    saved = store.load_last()
+    if saved is not None:
+        state.load_state_dict(saved)
+    val = list(data.epoch(0))[:1]
+    plan = FitPlan(Gan(), data, val, RULES, epochs, 1, "val/mae", observers=(remember, *observers))
+    fit(plan, state, store, NeverStop() if stop is None else stop)
+    return rows
+
+
+def weights(networks: nn.ModuleDict) -> dict[str, Tensor]:
+    return {name: torch.cat([p.detach().flatten() for p in net.parameters()]) for name, net in networks.items()}
+
+
+class ChangeLog:
+    """Which networks changed in the step of which phase."""
+
+    def __init__(self, state: TrainState) -> None:
+        self.seen: list[tuple[str, list[str]]] = []
+        self._state = state
+        self._last = weights(state.networks)
+        for phase, optimizer in state.optimizers.items():
+            optimizer.register_step_post_hook(self._hook(phase))
+
+    def _hook(self, phase: str) -> Callable[[object, object, object], None]:
+        def after(optimizer: object, args: object, kwargs: object) -> None:
+            now = weights(self._state.networks)
+            self.seen.append((phase, [name for name in now if not torch.equal(now[name], self._last[name])]))
+            self._last = now
+
+        return after
+
+
+def test_each_phase_changes_its_own_network_alone() -> None:
+    state = new_state(1)
+    log = ChangeLog(state)
+    batches = Bell().epoch(0)
+    for _ in range(2):
+        train_step(Gan(), state, [next(batches)], RULES)
+    assert log.seen == [("discriminator", ["discriminator"]), ("generator", ["generator"])] * 2
+    assert torch.equal(weights(state.networks)["generator"], log._last["generator"])
+
+
+def test_what_one_phase_leaves_in_the_gradients_of_the_other_is_not_used() -> None:
+    """The generator's loss flows through the discriminator; its next step must not see that gradient."""
+    with_generator, alone = new_state(1), new_state(1)
+    batch = next(Bell().epoch(0))
+    train_step(Gan(), with_generator, [batch], RULES)
+    assert any(p.grad is not None and p.grad.any() for p in with_generator.networks["discriminator"].parameters())
+    for p in alone.networks.parameters():
+        p.grad = torch.full_like(p, 1e3)
+    train_step(Gan(), alone, [batch], RULES)
+    for name, found in weights(alone.networks).items():
+        assert torch.equal(found, weights(with_generator.networks)[name])
+
+
+def test_the_columns_carry_the_names_of_the_phases(tmp_path: Path) -> None:
+    (row,) = train(tmp_path, 1)
+    train_columns = [name for name in row if name.startswith("train/")]
+    assert train_columns == ["train/discriminator_loss", "train/discriminator_hits", "train/generator_loss"]
+    # at the beginning nobody can tell: 2 log 2 and log 2
+    assert row["train/discriminator_loss"] == pytest.approx(2 * 0.693, rel=0.5)
+    assert row["train/generator_loss"] == pytest.approx(0.693, rel=0.5)
+
+
+def test_the_samples_move_to_the_data(tmp_path: Path) -> None:
+    before = samples(dict(new_state(40).networks.items()))
+    rows = train(tmp_path, 40)
+    state = new_state(40)
+    state.networks.load_state_dict(read_checkpoint(tmp_path / "best.pt")["networks"])
+    after = samples(dict(state.networks.items()))
+    assert abs(float(before.mean().detach()) - MEAN) > 3
+    assert abs(float(after.mean().detach()) - MEAN) < 0.5
+    assert min(row["val/mae"] for row in rows) < 0.5
+
+
+class AskedStop(StopRequest):
+    """Stops when told to, as if SIGTERM had come."""
+
+    def ask(self) -> None:
+        """What the handler does when the signal comes."""
+        self._on_signal(signal.SIGTERM, None)
+
+
+def differences(left: Any, right: Any, path: str = "") -> list[str]:
+    """The places where two checkpoints differ, in bits."""
+    if isinstance(left, Tensor):
+        return [] if torch.equal(left, right) else [path]
+    if isinstance(left, dict):
+        assert left.keys() == right.keys(), path
+        return [place for key in left for place in differences(left[key], right[key], f"{path}/{key}")]
+    if isinstance(left, list | tuple):
+        assert len(left) == len(right), path
+        return [place for n, a in enumerate(left) for place in differences(a, right[n], f"{path}/{n}")]
+    return [] if left == right else [path]
+
+
+def test_a_gan_stopped_in_the_middle_of_an_epoch_ends_with_the_same_bits(tmp_path: Path) -> None:
+    expected = train(tmp_path / "whole", 3)
+    stop = AskedStop()
+
+    def ask(record: StepRecord | EpochRecord) -> None:
+        if isinstance(record, StepRecord) and record.step == BATCHES + 3:
+            stop.ask()
+
+    with pytest.raises(Interrupted, match="epoch 2, batch 3"):
+        train(tmp_path / "parts", 3, (ask,), stop)
+    rest = train(tmp_path / "parts", 3)
+    assert rest == expected[1:]
+    whole, parts = (read_checkpoint(tmp_path / name / "last.pt") for name in ("whole", "parts"))
+    assert set(whole["optimizers"]) == {"discriminator", "generator"}
+    assert differences(whole, parts) == []

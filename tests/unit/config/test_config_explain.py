@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from own_files import GLOBAL, own_catalog
+
+from dlexp.config.catalog import Catalog, builtin_root
+from dlexp.config.compose import load
+from dlexp.config.explain import explain, flat, sources
+from dlexp.errors import ConfigError
+
+
+def test_key_from_a_file_is_explained() -> None:
+    found = explain("optim.lr", load([], Catalog()), [], Catalog())
+    assert (found["value"], found["default"], found["rule"]) == (0.002, "2e-3", "a number > 0, or auto")
+    assert found["help"].startswith("learning rate")
+    assert found["read_by"] == "torch.optim.AdamW"
+    file, _, line = found["origin"].rpartition(":")
+    assert file == "conf/optim/adamw.yaml"
+    assert (builtin_root().parent / file).read_text().splitlines()[int(line) - 1].startswith("lr:")
+
+
+def test_key_from_the_command_line_is_explained() -> None:
+    words = ["optim.lr=0.5"]
+    found = explain("optim.lr", load(words, Catalog()), words, Catalog())
+    assert (found["value"], found["default"], found["origin"]) == (0.5, "2e-3", "command line")
+
+
+def test_default_of_the_schema_is_explained() -> None:
+    found = explain("trainer.accumulate", load([], Catalog()), [], Catalog())
+    assert (found["value"], found["default"], found["origin"]) == (1, 1, "default of the schema")
+    assert found["read_by"] == "dlexp"
+
+
+def test_routed_value_names_both_places() -> None:
+    words = ["regularization.dropout=0.5"]
+    found = explain("model.dropout", load(words, Catalog()), words, Catalog())
+    assert (found["value"], found["origin"]) == (0.5, "regularization.dropout, from command line")
+
+
+def test_list_is_shown_as_written() -> None:
+    assert explain("model.hidden", load([], Catalog()), [], Catalog())["default"] == "[512, 256]"
+
+
+def test_own_keys_are_read_by_dlexp() -> None:
+    assert explain("data.batch_size", load([], Catalog()), [], Catalog())["read_by"] == "dlexp"
+
+
+def test_key_that_is_not_there_gets_the_nearest_name() -> None:
+    with pytest.raises(ConfigError, match=r"--explain=optim\.lrr: .*did you mean optim\.lr\?"):
+        explain("optim.lrr", load([], Catalog()), [], Catalog())
+
+
+def test_every_value_has_a_source(tmp_path: Path) -> None:  # H6
+    catalog = own_catalog(tmp_path, {"experiment/e.yaml": GLOBAL + "optim:\n  lr: 0.3\n"})
+    words = ["experiment=e", "seed=5"]
+    config = load(words, catalog)
+    found = {row["key"]: row for row in sources(config, words, catalog)}
+    assert found.keys() == flat(config).keys()
+    assert found["optim.lr"]["origin"] == str(Path("my/experiment/e.yaml:4"))
+    assert found["seed"]["origin"] == "command line"
+    assert found["model.dropout"]["origin"].rpartition(":")[0].endswith("mlp.yaml")
+    assert not [key for key in found if key.rpartition(".")[2].startswith("_")]

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import pytest
+
+from dlexp.config.catalog import Catalog
+from dlexp.config.suggest import all_paths, nearest, nearest_path, option_meant
+
+
+@pytest.mark.parametrize(
+    ("word", "found"), [("resnet81", "resnet18"), ("MLP", "mlp"), ("simplecnn", "simple_cnn"), ("zzz", None)]
+)
+def test_nearest_name(word: str, found: str | None) -> None:
+    assert nearest(word, ["mlp", "resnet18", "simple_cnn"]) == found
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("lr", "optim.lr"),
+        ("optimizer.lr", "optim.lr"),
+        ("optim.lrr", "optim.lr"),
+        ("trainer.epoch", "trainer.epochs"),
+        ("epochs", "trainer.epochs"),
+        ("early_stopping.patience", "regularization.early_stopping.patience"),
+        ("model.hiden", "model.hidden"),
+        ("sead", "seed"),
+        ("qqqqqq", None),
+    ],
+)
+def test_nearest_path_over_the_whole_configuration(path: str, found: str | None) -> None:
+    assert nearest_path(path, all_paths(Catalog())) == found
+
+
+def test_paths_know_which_options_have_them() -> None:
+    paths = all_paths(Catalog())
+    assert paths["optim.momentum"] == ("optim=sgd",)
+    assert paths["optim.lr"] == ("optim=adam", "optim=adamw", "optim=sgd")
+    assert paths["trainer.epochs"] == paths["seed"] == ()
+
+
+@pytest.mark.parametrize(
+    ("word", "found"),
+    [("resnet18", "model=resnet18"), ("resnet81", "model=resnet18"), ("iris", "data=iris"), ("zz", None)],
+)
+def test_bare_word_is_an_option_of_some_group(word: str, found: str | None) -> None:
+    assert option_meant(word, Catalog()) == found

@@ -1,0 +1,167 @@
+"""Whether the chosen parts fit each other (H5), and what the checked configuration holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from own_files import own_catalog
+
+from dlexp.config.catalog import Catalog
+from dlexp.config.compose import load
+from dlexp.config.validate import rules
+from dlexp.errors import ConfigError
+
+CHOICES = {
+    "model": "mlp",
+    "optim": "sgd",
+    "scheduler": "cosine",
+    "data": "iris",
+    "task": "classification",
+    "loss": "mse",
+}
+
+
+@pytest.mark.parametrize(
+    ("words", "where", "told"),
+    [
+        ("model=resnet18 data=iris", "model", "data=iris holds tables (rows of numbers); choose model=mlp"),
+        ("model=simple_cnn data=diabetes", "model", "other data (data=digits)"),
+        ("loss=mse", "loss", "works on numbers, and data=digits holds classes; choose task=classification loss=cross"),
+        ("loss=cross_entropy data=diabetes", "loss", "holds numbers; choose task=regression loss=mse"),
+        ("task=regression", "task", "works on numbers, and data=digits holds classes"),
+        ("model=resnet18 regularization.dropout=0.1", "regularization.dropout", "model=resnet18 has no dropout to set"),
+        (
+            "data=diabetes regularization.label_smoothing=0.1",
+            "regularization.label_smoothing",
+            "loss=mse has no label_",
+        ),
+        ("trainer.monitor=val/accurcy", "trainer.monitor", "did you mean trainer.monitor=val/accuracy?"),
+        ("data=diabetes trainer.monitor=val/accuracy", "trainer.monitor", "it has val/loss, val/mae, val/rmse, val/r2"),
+        ("task.monitor=val/f1", "task.monitor", "did you mean task.monitor=val/f1_macro?"),
+        ("data.val_fraction=0.6 data.test_fraction=0.5", "data.val_fraction + data.test_fraction", "=1.1: must leave"),
+        (
+            "scheduler.warmup_steps=3 scheduler.warmup_epochs=1",
+            "scheduler.warmup_steps",
+            "set scheduler.warmup_epochs=0",
+        ),
+        ("optim.betas=[0.9]", "optim.betas", "must be two numbers"),
+    ],
+)
+def test_parts_that_do_not_fit_are_told_with_the_reason(words: str, where: str, told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(words.split(), Catalog())
+    assert where in {problem.where for problem in caught.value.problems}
+    assert told in str(caught.value)
+
+
+def test_misfits_come_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(["data=iris", "model=resnet18", "loss=mse", "trainer.monitor=val/r2"], Catalog())
+    assert [problem.where for problem in caught.value.problems] == ["model", "loss", "trainer.monitor"]
+
+
+def test_shared_dropout_and_smoothing_reach_their_components() -> None:
+    config = load(["regularization.dropout=0.35", "regularization.label_smoothing=0.05"], Catalog())
+    assert config.model.arguments["dropout"] == 0.35
+    assert config.loss.arguments["label_smoothing"] == 0.05
+    assert config.tree["model"]["dropout"] == 0.35
+
+
+def test_unset_shared_dropout_leaves_the_models_own() -> None:
+    assert load(["model.dropout=0.11"], Catalog()).model.arguments["dropout"] == 0.11
+
+
+def test_own_keys_of_dlexp_are_no_arguments() -> None:
+    config = load(["data.batch_size=7", "optim.decay_norms_and_biases=true"], Catalog())
+    assert (config.batch_size, config.eval_batch_size, config.decay_norms_and_biases) == (7, 256, True)
+    assert not {"batch_size", "eval_batch_size"} & config.data.arguments.keys()
+    assert "decay_norms_and_biases" not in config.optim.arguments
+    assert not [key for node in (config.data, config.task) for key in node.arguments if key.startswith("_")]
+
+
+def test_trainer_monitor_goes_before_the_tasks_own() -> None:
+    assert load(["task.monitor=val/accuracy"], Catalog()).monitor == "val/accuracy"
+    assert load(["task.monitor=val/accuracy", "trainer.monitor=train/loss"], Catalog()).monitor == "train/loss"
+
+
+def test_paths_become_absolute(tmp_path: Path) -> None:
+    assert load(["init_from=runs/a"], Catalog()).init_from == str(tmp_path / "runs/a")
+    assert load(['init_from="~/a"'], Catalog()).init_from == str(Path.home() / "a")
+    assert load([], Catalog()).init_from is None
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "told"),
+    [
+        ("model/x.yaml", "width: 3\n", "model._target_"),
+        ("model/x.yaml", "", "must name a function or class"),
+        (
+            "data/x.yaml",
+            "_target_: p.f\n",
+            "data.batch_size: is missing; start data/x.yaml with `defaults: [_base, _self_]`",
+        ),
+        (
+            "data/x.yaml",
+            "defaults: [_base, _self_]\n_target_: p.f\n_inputs_: sound\n",
+            "data._inputs_=sound: must be one of",
+        ),
+        (
+            "data/x.yaml",
+            "defaults: [_base, _self_]\n_target_: p.f\n_targets_: text\n",
+            "data._targets_=text: must be one",
+        ),
+        (
+            "task/x.yaml",
+            "_target_: p.f\nmonitor: val/loss\n_metrics_: [loss]\n",
+            "task._metrics_=[loss]: must give each",
+        ),
+        ("task/x.yaml", "_target_: p.f\nmonitor: val/loss\n_metrics_: {loss: down}\n", "NAME: min or NAME: max"),
+        ("task/x.yaml", "_target_: p.f\n", "task.monitor: is missing"),
+    ],
+)
+def test_own_component_file_that_is_incomplete_is_told(tmp_path: Path, path: str, text: str, told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load([f"{path.partition('/')[0]}=x"], own_catalog(tmp_path, {path: text}))
+    assert told in str(caught.value)
+
+
+UNDESCRIBED = """_target_: p.f
+width: 3
+rate: 1e-3
+bias: yes
+kind: a
+code: "5"
+day: 2020-01-01
+sizes: [1, 2]
+same: ${seed}
+any: null
+"""
+
+
+def test_key_that_no_one_described_keeps_the_type_of_its_default(tmp_path: Path) -> None:
+    catalog = own_catalog(tmp_path, {"model/x.yaml": UNDESCRIBED})
+    found = rules(CHOICES | {"model": "x"}, catalog)
+    types = {
+        path: field.type for path, field in found.items() if path.removeprefix("model.") in catalog.keys("model", "x")
+    }
+    assert types == {
+        "model.width": "int",
+        "model.rate": "float",
+        "model.bias": "bool",
+        "model.kind": "str",
+        "model.code": "str",
+        "model.day": "str",
+    }
+    arguments = load(["model=x"], catalog).model.arguments
+    assert (arguments["bias"], arguments["code"], arguments["sizes"], arguments["same"]) == (True, "5", [1, 2], 42)
+    with pytest.raises(ConfigError, match=r"model\.width=abc: must be a whole number"):
+        load(["model=x", "model.width=abc"], catalog)
+
+
+def test_rules_cover_every_key_of_a_composed_configuration() -> None:
+    known = rules(CHOICES, Catalog())
+    assert {"optim.momentum", "optim.lr", "data.batch_size", "seed", "trainer.epochs", "scheduler.warmup_steps"} <= set(
+        known
+    )
+    assert known["optim.lr"].rule == "a number > 0, or auto"

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from dlexp.data.bundle import Affine, Split, fingerprint
+from dlexp.data.embedded import iris
+
+
+def test_affine_maps_pixels_to_float() -> None:
+    affine = Affine(torch.tensor(0.5), torch.tensor(-1.0))
+    found = affine(torch.tensor([[0, 2], [4, 255]], dtype=torch.uint8))
+    assert found.dtype == torch.float32
+    assert found.tolist() == [[-1.0, 0.0], [1.0, 126.5]]
+
+
+def test_affine_takes_one_scale_a_channel() -> None:
+    affine = Affine(torch.tensor([1.0, 2.0])[:, None, None], torch.tensor([0.0, 1.0])[:, None, None])
+    assert affine(torch.ones(3, 2, 4, 4))[0, :, 0, 0].tolist() == [1.0, 3.0]
+
+
+def test_split_counts_samples_and_moves() -> None:
+    split = Split(torch.zeros(5, 2), torch.zeros(5), torch.arange(5))
+    moved = split.to(torch.device("meta"))
+    assert len(split) == 5
+    assert {part.device.type for part in (moved.inputs, moved.targets, moved.rows)} == {"meta"}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        np.array([[1, 2], [3, 5]]),
+        np.array([1, 2, 3, 4]),
+        np.array([[1, 2], [3, 4]], dtype=np.int32),
+        np.array([[1.0, 2.0], [3.0, 4.0]]),
+        np.array([[1, 3], [2, 4]]),
+    ],
+)
+def test_fingerprint_sees_values_shape_and_type(other: np.ndarray) -> None:
+    array = np.array([[1, 2], [3, 4]])
+    assert fingerprint(array) == fingerprint(array.copy())
+    assert fingerprint(np.asfortranarray(array)) == fingerprint(array)
+    assert fingerprint(array) != fingerprint(other)
+
+
+def test_sizes_and_split_hash_follow_the_splits() -> None:
+    assert iris(val_fraction=0.1, test_fraction=0.3).sizes() == {"train": 90, "val": 15, "test": 45}
+    assert iris(val_fraction=0.1).split_hash != iris(val_fraction=0.2).split_hash

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from dlexp.data import embedded
+from dlexp.data.bundle import SPLITS, DataBundle
+
+SETS: dict[str, tuple[tuple[int, ...], int, int]] = {
+    "digits": ((1, 8, 8), 1797, 10),
+    "iris": ((4,), 150, 3),
+    "wine": ((13,), 178, 3),
+    "breast_cancer": ((30,), 569, 2),
+    "diabetes": ((10,), 442, 1),
+}
+
+
+def source(name: str) -> Callable[..., DataBundle]:
+    found: Callable[..., DataBundle] = getattr(embedded, name)
+    return found
+
+
+def test_every_set_is_looked_at() -> None:
+    assert set(SETS) == set(embedded.__all__)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_shapes_sizes_and_outputs(name: str) -> None:
+    shape, count, outputs = SETS[name]
+    bundle = source(name)()
+    assert (bundle.spec.input_shape, sum(bundle.sizes().values()), bundle.spec.num_outputs) == (shape, count, outputs)
+    for split in bundle.splits.values():
+        assert split.inputs.shape == (len(split), *shape)
+        assert split.rows.dtype == torch.int64
+        if bundle.spec.targets == "class":
+            assert split.targets.unique().tolist() == list(range(outputs))
+            assert split.targets.dtype == torch.int64
+        else:
+            assert split.targets.shape == (len(split), 1)
+            assert split.targets.dtype == torch.float32
+    assert len(bundle.spec.class_names) == (outputs if bundle.spec.targets == "class" else 0)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_splits_share_no_row_and_miss_none(name: str) -> None:
+    bundle = source(name)(split_seed=3)
+    rows = torch.cat([bundle.splits[split].rows for split in SPLITS])
+    assert sorted(rows.tolist()) == list(range(SETS[name][1]))
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_same_seed_same_splits_and_the_samples_do_not_change(name: str) -> None:
+    first, again, other = source(name)(split_seed=1), source(name)(split_seed=1), source(name)(split_seed=2)
+    assert (first.split_hash, first.fingerprint) == (again.split_hash, again.fingerprint)
+    assert other.split_hash != first.split_hash
+
+
+def test_fingerprint_of_digits_is_that_of_the_samples_alone() -> None:
+    assert embedded.digits(split_seed=1).fingerprint == embedded.digits(split_seed=2).fingerprint
+
+
+def test_digits_are_pixels_that_become_standard_numbers() -> None:
+    bundle = embedded.digits()
+    pixels = bundle.splits["train"].inputs
+    assert (pixels.dtype, int(pixels.min()), int(pixels.max())) == (torch.uint8, 0, 16)
+    numbers = bundle.normalize(pixels).double()
+    assert numbers.mean().item() == pytest.approx(0.0, abs=1e-5)
+    assert numbers.std(correction=0).item() == pytest.approx(1.0, abs=1e-5)
+
+
+def test_digits_measure_the_training_split_alone() -> None:
+    one, other = embedded.digits(split_seed=1), embedded.digits(split_seed=2)
+    assert one.preprocessing["mean"] != other.preprocessing["mean"]
+    train = one.splits["train"].inputs.double() / 16
+    assert one.preprocessing["mean"] == [pytest.approx(train.mean().item())]
+    assert one.preprocessing["std"] == [pytest.approx(train.std(correction=0).item())]
+
+
+@pytest.mark.parametrize("name", ["iris", "wine", "breast_cancer", "diabetes"])
+def test_tables_are_standard_on_the_training_split(name: str) -> None:
+    bundle = source(name)()
+    train = bundle.splits["train"].inputs.double()
+    torch.testing.assert_close(train.mean(dim=0), torch.zeros(train.shape[1]).double(), atol=1e-5, rtol=0)
+    torch.testing.assert_close(train.std(dim=0, correction=0), torch.ones(train.shape[1]).double(), atol=1e-4, rtol=0)
+    assert abs(bundle.splits["test"].inputs.mean().item()) > 1e-4  # measured on train, so not exactly 0 here
+
+
+def test_tables_can_stay_in_their_own_units() -> None:
+    bundle = embedded.iris(standardize=False)
+    row = int(bundle.splits["val"].rows[0])
+    from sklearn.datasets import load_iris
+
+    assert bundle.splits["val"].inputs[0].tolist() == pytest.approx(load_iris().data[row].tolist())
+
+
+def test_diabetes_keeps_its_units_and_tells_their_scale() -> None:
+    bundle = embedded.diabetes()
+    train = bundle.splits["train"].targets.double()
+    every = torch.cat([split.targets for split in bundle.splits.values()])
+    assert (every.min().item(), every.max().item()) == (25.0, 346.0)
+    assert list(bundle.spec.target_mean) == pytest.approx([train.mean().item()])
+    assert list(bundle.spec.target_std) == pytest.approx([train.std(correction=0).item()])
+
+
+def test_augmentation_is_handed_on() -> None:
+    bundle = embedded.digits(augment="crop", pad=2)
+    assert (bundle.augment, bundle.pad) == ("crop", 2)

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from dlexp.errors import ConfigError
+from dlexp.runtime import machine
+from dlexp.runtime.clock import now_utc, spoken, stamp
+from dlexp.runtime.device import select_device, set_deterministic
+from dlexp.runtime.precision import Precision, choose_precision
+
+CPU = torch.device("cpu")
+CUDA = torch.device("cuda")
+
+
+@pytest.fixture
+def torch_settings() -> Iterator[None]:
+    deterministic, benchmark = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    yield
+    torch.use_deterministic_algorithms(deterministic)
+    torch.backends.cudnn.benchmark = benchmark
+
+
+def amx(monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": there})
+
+
+@pytest.mark.parametrize("wanted", ["fp32", "bf16", "fp16"])
+def test_a_precision_that_was_asked_for_is_given(wanted: str) -> None:
+    found = choose_precision(wanted, CPU, has_convolutions=True)
+    assert (found.name, found.device_type, found.reason) == (wanted, "cpu", "as configured")
+
+
+@pytest.mark.parametrize(
+    ("tiles", "convolutions", "name"), [(True, True, "bf16"), (True, False, "fp32"), (False, True, "fp32")]
+)
+def test_a_cpu_takes_bf16_for_convolutions_on_tiles_alone(
+    monkeypatch: pytest.MonkeyPatch, tiles: bool, convolutions: bool, name: str
+) -> None:
+    amx(monkeypatch, tiles)
+    assert choose_precision("auto", CPU, convolutions).name == name
+
+
+@pytest.mark.parametrize(("own", "name"), [(True, "bf16"), (False, "fp32")])
+def test_a_gpu_takes_bf16_where_it_computes_it_itself(monkeypatch: pytest.MonkeyPatch, own: bool, name: str) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: own and not including_emulation)
+    assert choose_precision("auto", CUDA, False).name == name
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16)]
+)
+def test_a_forward_pass_computes_in_the_precision(name: str, dtype: torch.dtype) -> None:
+    precision = Precision(name, "cpu", "")
+    with precision.autocast():
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
+    assert precision.scaler().is_enabled() == (name == "fp16")
+
+
+def test_auto_takes_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert select_device("auto") == CPU
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert select_device("auto") == CUDA
+    assert select_device("cuda:1") == torch.device("cuda", 1)
+    with pytest.raises(ConfigError, match=r"trainer\.device=cuda:2: this machine has 2 CUDA devices"):
+        select_device("cuda:2")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("gpu", "is no device; use auto"),
+        ("", "is no device"),
+        ("cuda:-1", "is no device"),
+        ("cuda", "torch sees no CUDA device here; use trainer.device=auto"),
+        ("mps", "torch sees no Apple GPU"),
+        ("meta", "is not supported"),
+    ],
+)
+def test_a_device_that_is_not_there_is_refused_with_what_is(
+    monkeypatch: pytest.MonkeyPatch, name: str, message: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match=message):
+        select_device(name)
+
+
+@pytest.mark.usefixtures("torch_settings")
+def test_deterministic_sets_what_cublas_needs_and_keeps_what_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    set_deterministic(False)
+    assert "CUBLAS_WORKSPACE_CONFIG" not in os.environ
+    assert not torch.are_deterministic_algorithms_enabled()
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
+    set_deterministic(True)
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"
+    assert torch.are_deterministic_algorithms_enabled()
+    assert not torch.backends.cudnn.benchmark
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0.0 s"),
+        (0.44, "0.4 s"),
+        (12.4, "12 s"),
+        (59.6, "1:00"),
+        (185, "3:05"),
+        (3723, "1:02:03"),
+        (90000, "25:00:00"),
+    ],
+)
+def test_durations_are_spoken(seconds: float, words: str) -> None:
+    assert spoken(seconds) == words
+
+
+@pytest.mark.parametrize("seconds", [9.94, 9.96, 9.999])
+def test_a_duration_just_below_ten_seconds_is_not_ten_point_zero(seconds: float) -> None:
+    assert spoken(seconds) in ("9.9 s", "10 s")
+
+
+def test_times_are_utc_in_files_and_sortable_in_names() -> None:
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", now_utc())
+    assert re.fullmatch(r"\d{8}-\d{6}", stamp())
+
+
+def test_a_waiting_policy_of_the_user_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOMP_SPINCOUNT", "5")
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    machine.prepare_process()
+    assert os.environ["GOMP_SPINCOUNT"] == "5"
+    monkeypatch.delenv("GOMP_SPINCOUNT")
+    machine.prepare_process()
+    assert "GOMP_SPINCOUNT" not in os.environ
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    machine.prepare_process()
+    assert os.environ["GOMP_SPINCOUNT"] == "1000"
+
+
+def test_the_machine_is_described_in_plain_values() -> None:
+    found = machine.facts()
+    assert found["torch"] == torch.__version__
+    assert {type(value) for value in found.values()} <= {str, int, type(None)}
+    assert any(line.startswith("torch==") for line in machine.packages())
+
+
+def test_outside_a_checkout_there_is_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert machine.git_state(tmp_path) == (None, "")
+
+
+def test_a_checkout_gives_its_commit_and_its_changes(tmp_path: Path) -> None:
+    def git(*words: str) -> str:
+        who = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        return subprocess.run(["git", *who, *words], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+
+    git("init", "-q")
+    (tmp_path / "file").write_text("one\n")
+    git("add", "file")
+    git("commit", "-q", "-m", "first")
+    commit = git("rev-parse", "HEAD").strip()
+    assert machine.git_state(tmp_path) == ({"commit": commit, "dirty": False}, "")
+    (tmp_path / "file").write_text("two\n")
+    state, diff = machine.git_state(tmp_path)
+    assert state == {"commit": commit, "dirty": True}
+    assert "+two" in diff
+    (tmp_path / "file").write_text("x" * 2_000_000)
+    assert len(machine.git_state(tmp_path)[1]) < 1_000_100
