@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import optuna
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from dlexp.errors import ConfigError
+from dlexp.tune.journal import Journal
 from dlexp.tune.samplers import Grid, Rules, pruner_for, sampler_for
 from dlexp.tune.space import Space
 
@@ -50,9 +50,10 @@ class Study:
         self._space, self._rules = space, rules
         sampler_for(rules, 0, space)  # what it lacks is told before anything is made
         direction: Literal["maximize", "minimize"] = "maximize" if rules.maximize else "minimize"
+        self._journal = None if storage else Journal(folder / "study.journal")
         self._study = optuna.create_study(
             study_name=name,
-            storage=_storage(storage, folder),
+            storage=optuna.storages.JournalStorage(self._journal) if self._journal else _database(storage or ""),
             direction=direction,
             pruner=pruner_for(rules),
             load_if_exists=True,
@@ -103,7 +104,7 @@ class Study:
         earlier = [t for t in self._study.get_trials(deepcopy=False) if t.number < trial.number]
         if sum(_counts(t) or t.state == TrialState.RUNNING for t in earlier) >= total:
             trial.set_user_attr(REQUEUED, True)  # another machine asked at the same moment, and was first
-            self._study.tell(trial, state=TrialState.FAIL)
+            self._tell(trial, TrialState.FAIL)
             return None
         continues = trial.user_attrs.get("continues")
         return Proposal(trial, *drawn, is_baseline=bool(trial.user_attrs.get(BASELINE)), continues=continues)
@@ -116,18 +117,18 @@ class Study:
 
     def complete(self, trial: Trial, value: float) -> None:
         """The trial ended with `value`."""
-        self._study.tell(trial, value)
+        self._tell(trial, TrialState.COMPLETE, value)
 
     def prune(self, trial: Trial, reason: str = "") -> None:
         """The trial was stopped because others were better at its age, or for the reason given."""
         if reason:
             trial.set_user_attr("reason", reason)
-        self._study.tell(trial, state=TrialState.PRUNED)
+        self._tell(trial, TrialState.PRUNED)
 
     def fail(self, trial: Trial, reason: str) -> None:
         """The trial gave no value."""
         trial.set_user_attr("reason", reason)
-        self._study.tell(trial, state=TrialState.FAIL)
+        self._tell(trial, TrialState.FAIL)
 
     def requeue(self, trial: FrozenTrial | Trial, reason: str) -> None:
         """A trial that was cut off makes way for another one with the same parameters."""
@@ -136,7 +137,7 @@ class Study:
         storage, trial_id = self._study._storage, frozen._trial_id
         storage.set_trial_user_attr(trial_id, REQUEUED, True)
         storage.set_trial_user_attr(trial_id, "reason", reason)
-        self._study.tell(number, state=TrialState.FAIL)
+        self._tell(number, TrialState.FAIL)
         first = frozen.user_attrs.get("continues", number)  # the directory is named after the first of them
         attributes = {"continues": first, BASELINE: frozen.user_attrs.get(BASELINE, False)}
         planned = frozen.system_attrs.get("fixed_params", {})  # it may have been cut off before it drew them
@@ -183,6 +184,12 @@ class Study:
         except (ValueError, RuntimeError):
             return {}
 
+    def _tell(self, trial: Trial | int, state: TrialState, value: float | None = None) -> None:
+        """End a trial, for good: what is known of it survives a power cut."""
+        self._study.tell(trial, value, state=state)
+        if self._journal:
+            self._journal.sync()
+
     def _refuse_another_study(self, known: Mapping[str, Any], direction: str) -> None:
         if known.get("metric") != self._rules.metric or self._study.direction.name.lower() != direction:
             was = f"{self._study.direction.name.lower()} {known.get('metric')}"
@@ -217,14 +224,8 @@ def is_alive(owner: str) -> bool:
     return int(pid) != os.getpid()
 
 
-def _storage(url: str | None, folder: Path) -> Any:
-    """A journal file in the study's directory, or what `url` names. Raises ConfigError when that cannot be opened.
-
-    The journal is written ten times faster than SQLite and is safe on network file systems.
-    """
-    if url is None:
-        backend = JournalFileBackend(str(folder / "study.journal"))
-        return optuna.storages.JournalStorage(backend)
+def _database(url: str) -> Any:
+    """The storage that `url` names. Raises ConfigError when it cannot be opened."""
     try:
         return optuna.storages.RDBStorage(url)
     except Exception as error:  # SQLAlchemy and its drivers have many kinds
