@@ -28,7 +28,8 @@ from dlexp.config.saved import first_line, to_plain, without_secrets
 from dlexp.config.schema import COMPONENTS, SECTIONS, TOP_LEVEL, RunConfig, section_defaults
 from dlexp.config.suggest import all_paths, nearest, nearest_path, option_meant
 from dlexp.config.tree import ABSENT, leaves, shown, value_at
-from dlexp.config.validate import Origins, check, run_config, value_problems
+from dlexp.config.typed import run_config
+from dlexp.config.validate import Origins, check, value_problems
 from dlexp.errors import ConfigError, Problem
 
 

@@ -13,7 +13,8 @@ from yaml import YAMLError
 from dlexp.config.catalog import Catalog, read_yaml
 from dlexp.config.interpolation import check_references, reads_environment
 from dlexp.config.schema import RunConfig
-from dlexp.config.validate import check, run_config
+from dlexp.config.typed import run_config
+from dlexp.config.validate import check
 from dlexp.errors import ConfigError, Problem
 
 

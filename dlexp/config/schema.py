@@ -128,6 +128,7 @@ class RunConfig:
     maximize   whether more of it is better
     choices    group -> option, as composed
     tree       the same configuration as plain containers, secrets unresolved: what is saved, compared and shown
+    resolved   the same with every value in place; never written or printed
     """
 
     seed: int
@@ -150,6 +151,7 @@ class RunConfig:
     maximize: bool
     choices: Mapping[str, str]
     tree: Mapping[str, Any]
+    resolved: Mapping[str, Any] = field(repr=False)
 
 
 TOP_LEVEL: Mapping[str, Field] = {

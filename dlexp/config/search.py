@@ -19,7 +19,8 @@ from dlexp.config.fields import Field
 from dlexp.config.schema import COMPONENTS, RunConfig, key_field, section_defaults, section_fields, section_from
 from dlexp.config.suggest import nearest, nearest_path
 from dlexp.config.tree import ABSENT, leaves, shown, value_at
-from dlexp.config.validate import ROUTES, rules, run_config
+from dlexp.config.typed import with_values
+from dlexp.config.validate import ROUTES, rules
 from dlexp.errors import ConfigError, Problem
 from dlexp.tune.samplers import PRUNERS, SAMPLERS, Rules
 from dlexp.tune.space import WORDS, Dimension, Space, is_spec, parse_dimension
@@ -111,18 +112,6 @@ def rules_of(search: Search) -> Rules:
         metric=base.monitor,
         epochs=base.trainer.epochs,
     )
-
-
-def with_values(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
-    """`config` with some of its values replaced; that they keep the rules of their keys is known from the ranges."""
-    tree = _copied(config.tree)
-    for path, value in values.items():
-        *parents, last = path.split(".")
-        node = tree
-        for part in parents:
-            node = node[part]
-        node[last] = value
-    return run_config(tree, config.choices, tree)
 
 
 def _settings(words: Sequence[str], catalog: Catalog) -> tuple[SearchConfig, dict[str, Any]]:
@@ -261,9 +250,3 @@ def _unused(extra: Mapping[str, Any], dimensions: Mapping[str, Dimension], base:
             near = nearest_path(path, paths)
             remedy = f"did you mean search.space.{near}?" if near else ""
             yield Problem(f"search.space.{path}", shown(spec), "is no key of this configuration", remedy)
-
-
-def _copied(tree: Any) -> Any:
-    if isinstance(tree, Mapping):
-        return {key: _copied(value) for key, value in tree.items()}
-    return list(tree) if isinstance(tree, list) else tree

@@ -15,13 +15,7 @@ from dlexp.config.schema import (
     OWN_KEYS,
     SECTIONS,
     TOP_LEVEL,
-    LoggerConfig,
-    Node,
-    RegularizationConfig,
-    RunConfig,
-    TrainerConfig,
     section_fields,
-    section_from,
 )
 from dlexp.config.suggest import nearest
 from dlexp.config.tree import ABSENT, leaves, shown, value_at
@@ -109,40 +103,6 @@ def rules(choices: Mapping[str, str], catalog: Catalog) -> dict[str, Field]:
             if field:
                 found[f"{group}.{key}"] = field
     return found
-
-
-def run_config(tree: Mapping[str, Any], choices: Mapping[str, str], kept: Mapping[str, Any]) -> RunConfig:
-    """The typed view of a checked tree; `kept` is the form of it that may be written down."""
-    monitor = tree["trainer"]["monitor"] or tree["task"]["monitor"]
-    nodes = {group: _node(group, choices.get(group, "?"), tree[group]) for group in COMPONENTS}
-    return RunConfig(
-        seed=tree["seed"],
-        deterministic=tree["deterministic"],
-        init_from=tree["init_from"],
-        name=tree["name"],
-        data=nodes["data"],
-        model=nodes["model"],
-        task=nodes["task"],
-        loss=nodes["loss"],
-        optim=nodes["optim"],
-        scheduler=nodes["scheduler"],
-        batch_size=tree["data"]["batch_size"],
-        eval_batch_size=tree["data"]["eval_batch_size"],
-        decay_norms_and_biases=tree["optim"]["decay_norms_and_biases"],
-        regularization=section_from(RegularizationConfig, tree["regularization"]),
-        trainer=section_from(TrainerConfig, tree["trainer"]),
-        logger=section_from(LoggerConfig, tree["logger"]),
-        monitor=monitor,
-        maximize=_directions(tree).get(monitor) == "max",
-        choices=dict(choices),
-        tree=kept,
-    )
-
-
-def _node(group: str, option: str, values: Mapping[str, Any]) -> Node:
-    own = OWN_KEYS.get(group, ())
-    arguments = {key: value for key, value in values.items() if key not in own and not key.startswith("_")}
-    return Node(group, option, str(values["_target_"]), arguments)
 
 
 def _make_paths_absolute(tree: dict[str, Any], known: Mapping[str, Field]) -> None:
@@ -240,7 +200,7 @@ def _combines(tree: Mapping[str, Any], origins: Origins) -> Iterator[Problem]:
             "set scheduler.warmup_epochs=0",
         )
     yield from _auto_rate(tree)
-    names = _directions(tree)
+    names = directions(tree)
     for path, monitor in (("trainer.monitor", trainer["monitor"]), ("task.monitor", tree["task"]["monitor"])):
         if monitor is not None and monitor not in names:
             near = nearest(str(monitor), names)
@@ -279,7 +239,7 @@ def _routed(tree: dict[str, Any], choices: Mapping[str, str], origins: Origins) 
             yield Problem(path, shown(value), rule, f"leave it out, or set {path}=null", origins.text(path, value))
 
 
-def _directions(tree: Mapping[str, Any]) -> dict[str, str]:
+def directions(tree: Mapping[str, Any]) -> dict[str, str]:
     """Metric name -> min or max, for everything that can be monitored."""
     metrics: Mapping[str, str] = tree["task"].get("_metrics_") or {"loss": "min"}
     return {f"val/{name}": direction for name, direction in metrics.items()} | {"train/loss": "min"}

@@ -14,6 +14,7 @@ from dlexp.artifacts.run_dir import RunDir, refuse_occupied
 from dlexp.assemble import Experiment, start
 from dlexp.config.saved import overrides_to_yaml, to_yaml
 from dlexp.config.schema import Node, RunConfig
+from dlexp.config.typed import with_values
 from dlexp.data.loaders import EvalBatches
 from dlexp.engine.loop import StepRecord
 from dlexp.engine.lr_finder import Sweep, SweepPlan, SweepPoint, sweep
@@ -81,18 +82,12 @@ def settle_rate(config: RunConfig, trusted: Sequence[str], reporter: Reporter) -
     low, high = (digits(value) for value in (findings.verdict.low, findings.verdict.high))
     confidence = findings.verdict.confidence
     reporter.say(f"optim.lr={findings.rate} found (range {low:g} to {high:g}, drop / noise {confidence:.1f})")
-    return with_rate(config, findings.rate), findings
-
-
-def with_rate(config: RunConfig, rate: float) -> RunConfig:
-    """`config` with `rate` as its learning rate, in what is built and in what is saved."""
-    optim = replace(config.optim, arguments={**config.optim.arguments, "lr": rate})
-    return replace(config, optim=optim, tree={**config.tree, "optim": {**config.tree["optim"], "lr": rate}})
+    return with_values(config, {"optim.lr": findings.rate}), findings
 
 
 def stand_in(config: RunConfig) -> RunConfig:
     """`config` with some number where it said auto: for building everything without looking for the right one."""
-    return with_rate(config, _STAND_IN) if config.optim.arguments.get("lr") == AUTO else config
+    return with_values(config, {"optim.lr": _STAND_IN}) if config.optim.arguments.get("lr") == AUTO else config
 
 
 def find(

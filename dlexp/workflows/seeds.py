@@ -13,8 +13,9 @@ from dlexp.artifacts.run_dir import RunDir
 from dlexp.config.repeat import differences
 from dlexp.config.saved import load_saved
 from dlexp.config.schema import RunConfig
+from dlexp.config.typed import with_values
 from dlexp.errors import ConfigError
-from dlexp.workflows.lr_find import AUTO, settle_rate, with_rate
+from dlexp.workflows.lr_find import AUTO, settle_rate
 from dlexp.workflows.lr_record import Findings, write_findings
 from dlexp.workflows.reporting import Reporter
 from dlexp.workflows.train import Request, resume, train
@@ -34,7 +35,7 @@ def train_seeds(config: RunConfig, request: Request, count: int, reporter: Repor
     for seed in range(config.seed, config.seed + count):
         reporter.say(f"seed {seed} ({seed - config.seed + 1} of {count})")
         folder = group / f"seed-{seed}"
-        own = dataclasses.replace(config, seed=seed, tree={**config.tree, "seed": seed})
+        own = with_values(config, {"seed": seed})
         words = (*(word for word in request.words if not word.startswith("seed=")), f"seed={seed}")
         if (folder / "config.yaml").is_file():
             _refuse_other_configuration(folder, own)
@@ -90,7 +91,7 @@ def _with_one_rate(config: RunConfig, request: Request, reporter: Reporter) -> t
     """optim.lr=auto is found once for all seeds; a group that goes on keeps what it began with."""
     done = members(request.run_dir) if request.run_dir is not None else []
     if done and config.optim.arguments.get("lr") == AUTO:
-        return with_rate(config, load_saved(done[0] / "config.yaml").optim.arguments["lr"]), None
+        return with_values(config, {"optim.lr": load_saved(done[0] / "config.yaml").optim.arguments["lr"]}), None
     return settle_rate(config, request.trusted, reporter)
 
 

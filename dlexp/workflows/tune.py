@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from dlexp.artifacts.run_dir import RunDir
-from dlexp.config.search import Search, rules_of, with_values
+from dlexp.config.search import Search, rules_of
 from dlexp.config.tree import leaves, shown
+from dlexp.config.typed import with_values
 from dlexp.data.bundle import DataBundle
 from dlexp.errors import ConfigError, Interrupted, NoResult
 from dlexp.runtime.signals import StopRequest

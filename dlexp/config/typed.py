@@ -1,0 +1,67 @@
+"""A checked configuration as one typed object, and the same object with some of its values replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dlexp.config.schema import (
+    COMPONENTS,
+    OWN_KEYS,
+    LoggerConfig,
+    Node,
+    RegularizationConfig,
+    RunConfig,
+    TrainerConfig,
+    section_from,
+)
+from dlexp.config.validate import directions
+
+
+def run_config(tree: Mapping[str, Any], choices: Mapping[str, str], kept: Mapping[str, Any]) -> RunConfig:
+    """The typed view of a checked tree; `kept` is the form of it that may be written down."""
+    monitor = tree["trainer"]["monitor"] or tree["task"]["monitor"]
+    nodes = {group: _node(group, choices.get(group, "?"), tree[group]) for group in COMPONENTS}
+    return RunConfig(
+        seed=tree["seed"],
+        deterministic=tree["deterministic"],
+        init_from=tree["init_from"],
+        name=tree["name"],
+        data=nodes["data"],
+        model=nodes["model"],
+        task=nodes["task"],
+        loss=nodes["loss"],
+        optim=nodes["optim"],
+        scheduler=nodes["scheduler"],
+        batch_size=tree["data"]["batch_size"],
+        eval_batch_size=tree["data"]["eval_batch_size"],
+        decay_norms_and_biases=tree["optim"]["decay_norms_and_biases"],
+        regularization=section_from(RegularizationConfig, tree["regularization"]),
+        trainer=section_from(TrainerConfig, tree["trainer"]),
+        logger=section_from(LoggerConfig, tree["logger"]),
+        monitor=monitor,
+        maximize=directions(tree).get(monitor) == "max",
+        choices=dict(choices),
+        tree=kept,
+        resolved=tree,
+    )
+
+
+def with_values(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
+    """`config` with other values under dotted paths that it has; the caller knows that they keep the keys' rules."""
+    return run_config(_replaced(config.resolved, values), config.choices, _replaced(config.tree, values))
+
+
+def _node(group: str, option: str, values: Mapping[str, Any]) -> Node:
+    own = OWN_KEYS.get(group, ())
+    arguments = {key: value for key, value in values.items() if key not in own and not key.startswith("_")}
+    return Node(group, option, str(values["_target_"]), arguments)
+
+
+def _replaced(tree: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of `tree` with new values; what is not on their paths is shared."""
+    copy = dict(tree)
+    for path, value in values.items():
+        head, _, rest = path.partition(".")
+        copy[head] = _replaced(copy[head], {rest: value}) if rest else value
+    return copy
