@@ -80,7 +80,7 @@ def load_search(words: Sequence[str], catalog: Catalog) -> Search:
     bases: dict[tuple[tuple[str, str], ...], RunConfig] = {}
     dimensions: dict[str, Dimension] = {}
     for chosen in Space({group: tuple(options) for group, options in groups.items()}).branches():
-        config = load([*rest, *(f"{group}={option}" for group, option in chosen.items())], catalog)
+        config = load([*rest, *(f"{g}={option}" for g, option in chosen.items())], catalog) if chosen else base
         bases[tuple(sorted(chosen.items()))] = config
         found, wrong = _dimensions(config, chosen, extra, catalog)
         dimensions |= {dimension.name: dimension for dimension in found}

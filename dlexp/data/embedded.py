@@ -6,10 +6,14 @@ Source of all five: scikit-learn's `sklearn.datasets`, "Toy datasets".
 
 from __future__ import annotations
 
+import gzip
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from dlexp.data.bundle import Affine, DataBundle, Split, fingerprint
 from dlexp.data.split import split_rows
@@ -33,12 +37,8 @@ def digits(
 
     augment  none, crop (shift by up to `pad` pixels) or crop_flip (and mirror, which turns some digits into none)
     """
-    from sklearn.datasets import load_digits
-
-    found = load_digits()
-    images = found.images.astype(np.uint8)[:, None]
-    labels = found.target.astype(np.int64)
-    names = tuple(str(name) for name in found.target_names)
+    images, labels = _read_digits()
+    names = tuple("0123456789")
     rows = split_rows(labels, names, val_fraction, test_fraction, split_seed)
     train_pixels = images[rows[0]] / _DIGITS_WHITE
     mean, std = float(train_pixels.mean()), float(train_pixels.std())
@@ -90,6 +90,24 @@ def diabetes(
     from sklearn.datasets import load_diabetes
 
     return _table(load_diabetes(scaled=False), False, val_fraction, test_fraction, split_seed, standardize)
+
+
+def _read_digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Images (1797, 1, 8, 8) and labels (1797,).
+
+    Read straight from scikit-learn's file: importing its loader takes as long as importing torch.
+    """
+    package = find_spec("sklearn")
+    places = package.submodule_search_locations if package and package.submodule_search_locations else []
+    for path in (Path(place, "datasets", "data", "digits.csv.gz") for place in places):
+        if path.is_file():
+            with gzip.open(path, "rt") as file:
+                table = np.loadtxt(file, delimiter=",", dtype=np.uint8)
+            return table[:, :-1].reshape(-1, 1, 8, 8), table[:, -1].astype(np.int64)
+    from sklearn.datasets import load_digits  # a version that keeps the file elsewhere
+
+    found = load_digits()
+    return found.images.astype(np.uint8)[:, None], found.target.astype(np.int64)
 
 
 def _table(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from dlexp.artifacts.run_dir import RunDir
+from dlexp.config.schema import RunConfig
 from dlexp.config.search import Search, rules_of
 from dlexp.config.tree import leaves, shown
 from dlexp.config.typed import with_values
@@ -18,8 +19,9 @@ from dlexp.data.bundle import DataBundle
 from dlexp.errors import ConfigError, Interrupted, NoResult
 from dlexp.runtime.signals import StopRequest
 from dlexp.tune.study import BASELINE, Proposal, Study, is_alive
+from dlexp.workflows.pool import Child, Pool
 from dlexp.workflows.study_files import Verdict, write_end, write_progress
-from dlexp.workflows.trials import Child, Job, known_value, launch, prepare, wait_for_messages
+from dlexp.workflows.trials import Job, known_value, prepare, work_of
 
 _POLL_SECONDS = 0.2
 _ORPHAN_SECONDS = 20.0  # what the trial of a killed process gets to save and leave
@@ -86,28 +88,25 @@ class Runner:
         self._search, self._request, self._study, self._reporter = search, request, study, reporter
         self._bundle = bundle
         self._threads = max(1, (os.cpu_count() or 1) // request.jobs)
-        self._running: dict[int, tuple[Child, Proposal]] = {}
+        self._pool = Pool(request.jobs)
         self._last: dict[int, tuple[int, float]] = {}
         self._failures = 0
+        self._is_behind = False  # a trial has ended that the files do not know
         self._started = time.monotonic()
 
     def run(self, stop: StopRequest) -> str:
         """Trials until the total, a budget or a signal; returns why it ended. Raises Interrupted after a signal."""
-        base = self._search.base
-        chosen, values = _choices(self._search), dict(leaves(base.tree))
         reason = ""
         while True:
             reason = reason or self._over_budget()
-            while not stop and not reason and len(self._running) < self._request.jobs:
-                proposal = self._study.ask(self._request.total, chosen, values)
-                if proposal is None:
-                    break
-                self._start(proposal)
+            while not stop and not reason and self._pool.has_room and self._start_next():
                 reason = self._over_budget()
+            if self._is_behind:
+                write_progress(self._request.folder, self._search, self._study)  # while the next trials run
+                self._is_behind = False
             if stop or reason:
-                for child, _ in self._running.values():
-                    child.stop()
-            if not self._running:
+                self._pool.stop()
+            if not self._pool.children:
                 break
             self._listen()
         self._raise_if(stop)
@@ -131,51 +130,50 @@ class Runner:
         seeds = [base.seed + 1000 + n for n in range(settings.confirm_seeds)]
         values: dict[str, list[float]] = {name: [] for name in configs}
         queue = [(name, seed) for seed in seeds for name in configs]
-        running: dict[int, tuple[Child, str]] = {}
-        while (queue or running) and not stop:
-            while queue and len(running) < self._request.jobs:
+        while (queue or self._pool.children) and not stop:
+            while queue and self._pool.has_room:
                 name, seed = queue.pop(0)
                 folder = self._request.folder / "confirm" / f"{name.replace(' ', '-')}-seed-{seed}"
                 job = self._job(with_values(configs[name], {"seed": seed}), {"seed": seed}, folder)
                 known = known_value(job)
-                if known is not None:
+                if known is None:
+                    self._pool.start(name, folder / "output.log", work_of(job))
+                else:
                     values[name].append(known)
-                    continue
-                child = launch(-1, job)
-                running[child.pid] = (child, name)
-            for child in wait_for_messages([child for child, _ in running.values()], _POLL_SECONDS):
-                open_still = child.read()
-                for message in child.lines():
-                    if "epoch" in message:
-                        child.reply(True)
-                    elif message.get("value") is not None:
-                        values[running[child.pid][1]].append(float(message["value"]))
-                if not open_still:
-                    child.wait()
-                    del running[child.pid]
-        for child, _ in running.values():
-            child.stop()
-            child.wait()
+            for child, message in self._pool.events():
+                if "epoch" in message:
+                    child.reply(True)
+                elif message.get("value") is not None:
+                    values[child.key].append(float(message["value"]))
+        while self._pool.children:
+            self._pool.stop()
+            for child, message in self._pool.events():
+                if "epoch" in message:
+                    child.reply(True)
         self._raise_if(stop)
         return Verdict.of(values, base.maximize)
 
-    def _start(self, proposal: Proposal) -> None:
+    def _start_next(self) -> bool:
+        """Start another trial; False when there is none."""
+        search = self._search
+        proposal = self._study.ask(self._request.total, _choices(search), dict(leaves(search.base.tree)))
+        if proposal is None:
+            return False
         number = proposal.trial.number
         try:
-            is_baseline, search = proposal.is_baseline, self._search
-            config = search.base if is_baseline else search.config_of(proposal.chosen, proposal.values)
+            config = search.base if proposal.is_baseline else search.config_of(proposal.chosen, proposal.values)
         except ConfigError as error:  # each value is allowed, and together they are not
-            self._failed(number, proposal, str(error))
-            write_progress(self._request.folder, self._search, self._study)
-            return
+            self._failed(proposal, str(error))
+            return True
         origin = proposal.continues if proposal.continues is not None else number
         folder = self._request.folder / "trials" / f"{origin:04d}"
         proposal.trial.set_user_attr("folder", str(folder.relative_to(self._request.folder)))
-        child = launch(number, self._job(config, {**proposal.chosen, **proposal.values}, folder))
-        self._running[number] = (child, proposal)
+        job = self._job(config, {**proposal.chosen, **proposal.values}, folder)
+        self._pool.start(proposal, folder / "output.log", work_of(job))
         self._tell(TrialRecord(number, "running", params=proposal.trial.params))
+        return True
 
-    def _job(self, config: Any, changes: Mapping[str, Any], folder: Path) -> Job:
+    def _job(self, config: RunConfig, changes: Mapping[str, Any], folder: Path) -> Job:
         words = (
             *(w for w in self._request.words if not w.startswith("search")),
             *(f"{k}={shown(v)}" for k, v in changes.items()),
@@ -184,34 +182,21 @@ class Runner:
         return Job(config, words, folder, self._request.trusted, bundle, self._threads)
 
     def _listen(self) -> None:
-        for child in wait_for_messages([child for child, _ in self._running.values()], _POLL_SECONDS):
-            proposal = self._running[child.number][1]
-            open_still = child.read()
-            for message in child.lines():
-                if "epoch" in message:
-                    prune = self._study.report(proposal.trial, message["epoch"], float(message["value"]))
-                    self._last[child.number] = (message["epoch"], float(message["value"]))
-                    child.reply(not prune)
-                    self._tell(
-                        TrialRecord(
-                            child.number, "running", message["epoch"], float(message["value"]), proposal.trial.params
-                        )
-                    )
-                else:
-                    self._settle(child, proposal, message)
-                    child.has_settled = True
-            if not open_still:
-                how = child.wait()
-                del self._running[child.number]
-                if not child.has_settled:
-                    failed = {"failed": how or "its process ended without a word"}
-                    self._settle(child, proposal, failed if child.asked_to_stop is None else {"interrupted": True})
-                write_progress(self._request.folder, self._search, self._study)
+        for child, message in self._pool.events():
+            trial = child.key.trial
+            if "epoch" in message:
+                epoch, value = message["epoch"], float(message["value"])
+                child.reply(not self._study.report(trial, epoch, value))
+                self._last[trial.number] = (epoch, value)
+                self._tell(TrialRecord(trial.number, "running", epoch, value, trial.params))
+            else:
+                self._settle(child, child.key, message)
 
     def _settle(self, child: Child, proposal: Proposal, message: Mapping[str, Any]) -> None:
         """Tell the study how a trial ended."""
-        number, trial = child.number, proposal.trial
-        epoch, value = self._last.get(number, (0, math.nan))
+        trial = proposal.trial
+        epoch, value = self._last.get(trial.number, (0, math.nan))
+        self._is_behind = True
         if message.get("interrupted") and child.is_late:
             reason, state = "longer than search.trial_minutes", "pruned"
             self._study.prune(trial, reason)
@@ -219,25 +204,27 @@ class Runner:
             self._study.requeue(trial, "stopped by a signal or a budget")
             state, reason = "requeued", "stopped by a signal or a budget"
         elif "failed" in message:
-            self._failed(number, proposal, str(message["failed"]))
+            self._failed(proposal, str(message["failed"]))
             return
         elif message["pruned"]:
             self._study.prune(trial)
             state, reason = "pruned", f"after epoch {epoch}"
         elif message["value"] is None or not math.isfinite(message["value"]):
-            self._failed(number, proposal, "the metric was never finite")
+            self._failed(proposal, "the metric was never finite")
             return
         else:
             value, state, reason = float(message["value"]), "complete", ""
             self._study.complete(trial, value)
         self._failures = 0
-        self._tell(TrialRecord(number, state, epoch, value, trial.params, reason))
+        self._tell(TrialRecord(trial.number, state, epoch, value, trial.params, reason))
 
-    def _failed(self, number: int, proposal: Proposal, reason: str) -> None:
-        self._study.fail(proposal.trial, reason)
+    def _failed(self, proposal: Proposal, reason: str) -> None:
+        trial = proposal.trial
+        self._study.fail(trial, reason)
         self._failures += 1
-        epoch, value = self._last.get(number, (0, math.nan))
-        self._tell(TrialRecord(number, "failed", epoch, value, proposal.trial.params, reason))
+        self._is_behind = True
+        epoch, value = self._last.get(trial.number, (0, math.nan))
+        self._tell(TrialRecord(trial.number, "failed", epoch, value, trial.params, reason))
 
     def _tell(self, record: TrialRecord) -> None:
         best = self._study.best()
@@ -246,7 +233,7 @@ class Runner:
     def _over_budget(self) -> str:
         """Why no further trial should start, "" when one may; trials that run too long are stopped here."""
         settings, best = self._search.settings, self._study.best()
-        for child, _ in self._running.values():
+        for child in self._pool.children:
             too_long = settings.trial_minutes and time.monotonic() - child.started > 60 * settings.trial_minutes
             if too_long and (child.is_late or child.asked_to_stop is None):
                 child.is_late = True

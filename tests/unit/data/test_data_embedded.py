@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from sklearn.datasets import load_digits
 
 from dlexp.data import embedded
 from dlexp.data.bundle import SPLITS, DataBundle
@@ -24,6 +25,18 @@ def source(name: str) -> Callable[..., DataBundle]:
 
 def test_every_set_is_looked_at() -> None:
     assert set(SETS) == set(embedded.__all__)
+
+
+def test_digits_are_those_of_scikit_learn_and_its_loader_is_asked_where_the_file_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read = embedded.digits()
+    found = load_digits()
+    for split in read.splits.values():
+        assert torch.equal(split.inputs[:, 0], torch.tensor(found.images, dtype=torch.uint8)[split.rows])
+        assert torch.equal(split.targets, torch.tensor(found.target)[split.rows])
+    monkeypatch.setattr(embedded, "find_spec", lambda name: None)
+    assert embedded.digits().fingerprint == read.fingerprint
 
 
 @pytest.mark.parametrize("name", SETS)
