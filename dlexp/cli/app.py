@@ -86,6 +86,9 @@ Storage = Annotated[
 DryRunOfStudy = Annotated[
     bool, typer.Option("--dry-run", help="the space, sampled configurations and a bound on the cost; nothing is run")
 ]
+Dashboard = Annotated[
+    bool, typer.Option("--dashboard", help="show the study of --name or --storage in a browser; nothing is run")
+]
 Explain = Annotated[
     str | None,
     typer.Option("--explain", metavar="KEY", help="value, rule, default, help and origin of one key"),
@@ -192,13 +195,14 @@ def tune(
     config_dir: ConfigDirs = None,
     trust: Trust = None,
     dry_run: DryRunOfStudy = False,
+    dashboard: Dashboard = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
     """Search the space of the chosen options; the same line again goes on to the total."""
     from dlexp.cli import tune as command
 
-    words = command.TuneWords(tuple(overrides or ()), trials, name, jobs, storage, dry_run)
+    words = command.TuneWords(tuple(overrides or ()), trials, name, jobs, storage, dry_run, dashboard)
     command.tune(words, _setting(config_dir, trust), quiet or json, json)
 
 

@@ -1,4 +1,4 @@
-"""The two consoles, and how numbers, errors and tables look on them."""
+"""The two consoles, and how errors and tables look on them."""
 
 from __future__ import annotations
 
@@ -12,26 +12,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from dlexp.errors import ConfigError, DlexpError, exit_code_of
+from dlexp.report.numbers import number
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
-
-_SHARES = ("accuracy", "f1", "precision", "recall")
-
-
-def number(name: str, value: object) -> str:
-    """A metric for people: shares in per cent, others with four digits."""
-    if value is None:
-        return "-"
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return str(value)
-    if isinstance(value, int):
-        return f"{value:,}"
-    if name.endswith("samples_per_s"):
-        return f"{value:,.0f}"
-    if any(word in name for word in _SHARES):
-        return f"{100 * value:.2f} %"
-    return f"{value:.4g}"
 
 
 def print_json(value: Any) -> None:

@@ -13,8 +13,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from dlexp.cli.console import err, number
+from dlexp.cli.console import err
 from dlexp.engine.loop import EpochRecord, StepRecord
+from dlexp.report.numbers import number
 from dlexp.runtime.clock import spoken
 from dlexp.workflows.reporting import Reporter, RunFacts
 

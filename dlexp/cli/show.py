@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
-from dlexp.cli.console import number, out, over_seeds, print_json, table
+from dlexp.cli.console import out, over_seeds, print_json, table
+from dlexp.report.numbers import number
 from dlexp.runtime.clock import spoken
 
 if TYPE_CHECKING:

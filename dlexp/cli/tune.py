@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -15,9 +16,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from dlexp.cli.commands import Setting, trusted_of
-from dlexp.cli.console import err, number, out, print_json, table
+from dlexp.cli.console import err, out, print_json, table
 from dlexp.config.catalog import Catalog
 from dlexp.errors import ConfigError
+from dlexp.report.numbers import number
 from dlexp.runtime.clock import spoken, stamp
 
 if TYPE_CHECKING:
@@ -38,15 +40,19 @@ class TuneWords:
     jobs: int
     storage: str | None
     dry_run: bool
+    dashboard: bool
 
 
 def tune(words: TuneWords, setting: Setting, quiet: bool, as_json: bool) -> None:
-    """Run or continue a study, or only show what it would do."""
+    """Run or continue a study, or only show what it would do, or what it did."""
     from dlexp.artifacts.run_dir import outputs_root
     from dlexp.config.search import load_search
 
     if words.name is not None and not _NAME.match(words.name):
         raise ConfigError.one("--name", words.name, "is a directory's name: letters, digits, '.', '_' and '-'")
+    if words.dashboard:
+        _dashboard(words)
+        return
     search = load_search(words.overrides, Catalog(setting.config_dirs))
     if words.dry_run:
         _dry_run(search, words, as_json)
@@ -56,7 +62,8 @@ def tune(words: TuneWords, setting: Setting, quiet: bool, as_json: bool) -> None
 
     base = search.base
     folder = outputs_root() / "tune" / (words.name or f"{stamp()}-{base.model.option}-{base.data.option}")
-    request = TuneRequest(folder, words.total, words.jobs, words.storage, words.overrides, trusted_of(setting))
+    trusted, command = trusted_of(setting), without_secrets(setting.command)
+    request = TuneRequest(folder, words.total, words.jobs, words.storage, words.overrides, trusted, command)
     display = _display(quiet, words.total, base.monitor)
     started = time.perf_counter()
     try:
@@ -67,6 +74,17 @@ def tune(words: TuneWords, setting: Setting, quiet: bool, as_json: bool) -> None
         print_json(content)
     else:
         _show(content, folder, time.perf_counter() - started)
+
+
+def without_secrets(command: str) -> str:
+    """A typed line as it may be written to a file: no password in an address, nor what follows its question mark."""
+    from dlexp.tune.study import masked
+
+    words = []
+    for word in shlex.split(command):
+        address, mark, _ = masked(word).partition("?") if "://" in word else (word, "", "")
+        words.append(f"{address}?***" if mark else address)
+    return shlex.join(words)
 
 
 class QuietStudy:
@@ -166,6 +184,20 @@ def _display(quiet: bool, total: int, metric: str) -> QuietStudy:
     return LiveStudy(total, metric) if err.is_terminal and not err.is_dumb_terminal else PlainStudy(total, metric)
 
 
+def _dashboard(words: TuneWords) -> None:
+    """Serve the study to a browser until Ctrl-C."""
+    from dlexp.artifacts.run_dir import outputs_root
+    from dlexp.runtime.signals import StopRequest
+    from dlexp.tune.dashboard import serve
+
+    folder = outputs_root() / "tune" / words.name if words.name is not None else None
+
+    def say(address: str) -> None:
+        err.print(f"{escape(words.name or 'the studies of the storage')}: {address}; no trial is run")
+
+    serve(folder, words.storage, say, StopRequest())
+
+
 def _dry_run(search: Search, words: TuneWords, as_json: bool) -> None:
     """The space, three sampled configurations of every branch, and the most that it can cost."""
     from dlexp.tune.sample import samples
@@ -215,8 +247,8 @@ def _show(content: Mapping[str, Any], folder: Path, seconds: float) -> None:
     counts = ", ".join(f"{count} {state}" for state, count in content["trials"].items())
     saved = content["epochs_saved_by_pruning"]
     out.print(f"\n{counts}; pruning saved {saved:,} epochs; {spoken(seconds)}; {content['reason']}")
-    out.print(f"\n  study    {folder}\n  table    {folder}/trials.csv\n  plots    {folder}/plots")
-    out.print(f"\nnext: dlexp train --from {folder}")
+    out.print(f"\n  study    {folder}\n  table    {folder}/trials.csv\n  report   {folder}/report.html")
+    out.print(escape(f"\nnext: dlexp train --from {shlex.quote(str(folder))}"))
 
 
 def _short(value: object) -> str:

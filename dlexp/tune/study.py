@@ -53,7 +53,7 @@ class Study:
         self._journal = None if storage else Journal(folder / "study.journal")
         self._study = optuna.create_study(
             study_name=name,
-            storage=optuna.storages.JournalStorage(self._journal) if self._journal else _database(storage or ""),
+            storage=optuna.storages.JournalStorage(self._journal) if self._journal else database(storage or ""),
             direction=direction,
             pruner=pruner_for(rules),
             load_if_exists=True,
@@ -224,7 +224,7 @@ def is_alive(owner: str) -> bool:
     return int(pid) != os.getpid()
 
 
-def _database(url: str) -> Any:
+def database(url: str) -> Any:
     """The storage that `url` names. Raises ConfigError when it cannot be opened."""
     try:
         return optuna.storages.RDBStorage(url)

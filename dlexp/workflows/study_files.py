@@ -1,17 +1,22 @@
-"""What a study leaves, replaced in one step after every trial: best.yaml, trials.csv, study.json; plots at the end."""
+"""What a study leaves. Replaced in one step after every trial: best.yaml, trials.csv, study.json; at the end: plots
+and report.html.
+"""
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import dlexp
 from dlexp.artifacts.files import write_bytes, write_csv, write_json, write_text
 from dlexp.config.saved import to_yaml
 from dlexp.config.search import Search
+from dlexp.runtime.machine import facts, git_state
 from dlexp.tune.study import REQUEUED, Study
 
 _STATES = {"FAIL": "failed"}  # the word that the terminal has for it
@@ -63,23 +68,8 @@ def write_progress(folder: Path, search: Search, study: Study) -> dict[str, Any]
     """best.yaml, trials.csv and study.json; returns the last."""
     best = study.best()
     trials = [trial for trial in study.trials() if trial.state.name != "WAITING"]
-    parameters = list(dict.fromkeys(key for trial in trials for key in trial.params))
-    rows = [
-        [
-            trial.number,
-            "requeued" if trial.user_attrs.get(REQUEUED) else _STATES.get(trial.state.name, trial.state.name.lower()),
-            trial.value,
-            len(trial.intermediate_values),
-            trial.duration.total_seconds() if trial.duration else None,
-            trial.user_attrs.get("folder"),
-            trial.user_attrs.get("reason"),
-            *(trial.params.get(key) for key in parameters),
-        ]
-        for trial in trials
-    ]
-    write_csv(
-        folder / "trials.csv", ["trial", "state", "value", "epochs", "seconds", "folder", "reason", *parameters], rows
-    )
+    columns, rows = _table(trials)
+    write_csv(folder / "trials.csv", columns, rows)
     states = [str(row[1]) for row in rows]
     epochs = search.base.trainer.epochs
     pruned = [len(t.intermediate_values) for t in trials if t.state.name == "PRUNED"]
@@ -106,13 +96,20 @@ def write_progress(folder: Path, search: Search, study: Study) -> dict[str, Any]
     return content
 
 
-def write_end(folder: Path, search: Search, study: Study, verdict: Verdict | None, reason: str) -> dict[str, Any]:
-    """The same with importances, the confirmation and the plots; returns study.json."""
+def write_end(
+    folder: Path, search: Search, study: Study, verdict: Verdict | None, reason: str, command: str
+) -> dict[str, Any]:
+    """The same with importances, the confirmation, the plots and report.html; returns study.json.
+
+    command  the line that was typed, "" when there was none
+    """
     from dlexp.report.study_figures import figures  # matplotlib loads when the search is over
+    from dlexp.report.study_page import StudyFacts, study_page
 
     content = write_progress(folder, search, study)
-    importances = study.importances()
+    importances, made_with = study.importances(), _versions()
     content |= {"reason": reason, "importances": importances, "confirmation": asdict(verdict) if verdict else None}
+    content |= {"command": command, "made_with": made_with}
     write_json(folder / "study.json", content)
     write_json(folder / "importance.json", importances)
     write_text(folder / "base.yaml", to_yaml(search.base))
@@ -128,9 +125,49 @@ def write_end(folder: Path, search: Search, study: Study, verdict: Verdict | Non
         if trial.state.name in ("COMPLETE", "PRUNED")
     ]
     log_names = {dimension.name for dimension in search.space.dimensions if dimension.log}
-    for name, picture in figures(histories, importances, search.base.monitor, search.base.maximize, log_names).items():
+    pictures = figures(histories, importances, search.base.monitor, search.base.maximize, log_names)
+    for name, picture in pictures.items():
         write_bytes(folder / "plots" / f"{name}.png", picture)
+    columns, rows = _table([trial for trial in study.trials() if trial.state.name != "WAITING"])
+    about = StudyFacts(str(folder), command, made_with)
+    write_text(folder / "report.html", study_page(content, columns, rows, pictures, about))
     return content
+
+
+def where_told(folder: Path, attributes: Mapping[str, Any]) -> str:
+    """In brackets, the file with the traceback of a trial that failed; "" when it left none."""
+    log = folder / str(attributes.get("folder", "")) / "output.log"
+    return f" ({log})" if log.is_file() and log.stat().st_size else ""
+
+
+def _table(trials: Sequence[Any]) -> tuple[list[str], list[list[Any]]]:
+    """(columns, a row for each trial) of trials.csv; a parameter that a trial does not have is None."""
+    parameters = list(dict.fromkeys(key for trial in trials for key in trial.params))
+    rows = [
+        [
+            trial.number,
+            "requeued" if trial.user_attrs.get(REQUEUED) else _STATES.get(trial.state.name, trial.state.name.lower()),
+            trial.value,
+            len(trial.intermediate_values),
+            trial.duration.total_seconds() if trial.duration else None,
+            trial.user_attrs.get("folder"),
+            trial.user_attrs.get("reason"),
+            *(trial.params.get(key) for key in parameters),
+        ]
+        for trial in trials
+    ]
+    return ["trial", "state", "value", "epochs", "seconds", "folder", "reason", *parameters], rows
+
+
+def _versions() -> dict[str, str]:
+    """What the study was made with."""
+    commit, _ = git_state(Path.cwd())
+    machine = facts()
+    found = {"dlexp": dlexp.__version__, **{name: str(machine[name]) for name in ("python", "torch")}}
+    found |= {name: version(name) for name in ("optuna", "numpy")}
+    found |= {name: str(machine[name]) for name in ("system", "gpu") if machine[name]}
+    changed = " with changes" if commit and commit["dirty"] else ""
+    return found | ({"git": f"{commit['commit']}{changed}"} if commit else {})
 
 
 # Two-sided 95 % points of Student's t, by degrees of freedom.

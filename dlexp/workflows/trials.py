@@ -57,13 +57,11 @@ def work_of(job: Job) -> Work:
             send({"failed": f"diverged: {error}"})
         except Interrupted:
             send({"interrupted": True})
-        except MemoryError:
-            send({"failed": "oom"})
         except DlexpError as error:
             send({"failed": str(error)})
         except BaseException as error:
             traceback.print_exc()
-            is_memory = "out of memory" in str(error).lower()
+            is_memory = isinstance(error, MemoryError) or "out of memory" in str(error).lower()
             send({"failed": "oom" if is_memory else f"{type(error).__name__}: {error}"})
 
     return work
@@ -168,13 +166,17 @@ def known_value(job: Job) -> float | None:
     return None if value is None else float(value)
 
 
-def prepare(config: RunConfig, trusted: tuple[str, ...]) -> DataBundle:
-    """Everything that trials share: torch with its optimizers, and the data, in the parent of all forks."""
+def prepare(config: RunConfig, trusted: tuple[str, ...]) -> tuple[DataBundle, int]:
+    """Everything that trials share: torch with its optimizers, and the data, in the parent of all forks.
+
+    Returns the data, and how many processor cores a run of `dlexp train` would use.
+    """
     import torch
 
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)  # a pool of threads made here would be lost in a fork, and waited for
     import torch._dynamo  # a second and a half that every optimizer's constructor pays, once
 
     for node in (config.model, config.task, config.loss, config.optim, config.scheduler):
         resolve(node.target, trusted)  # imported here, once
-    return build_data(config, trusted)
+    return build_data(config, trusted), threads

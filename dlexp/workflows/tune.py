@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from dlexp.errors import ConfigError, Interrupted, NoResult
 from dlexp.runtime.signals import StopRequest
 from dlexp.tune.study import BASELINE, Proposal, Study, is_alive
 from dlexp.workflows.pool import Child, Pool
-from dlexp.workflows.study_files import Verdict, write_end, write_progress
+from dlexp.workflows.study_files import Verdict, where_told, write_end, write_progress
 from dlexp.workflows.trials import Job, known_value, prepare, work_of
 
 _POLL_SECONDS = 0.2
@@ -37,6 +36,7 @@ class TuneRequest:
     storage: str | None
     words: tuple[str, ...]
     trusted: tuple[str, ...]
+    command: str = ""  # as typed, without a password
 
 
 @dataclass(frozen=True)
@@ -68,29 +68,34 @@ def tune(search: Search, request: TuneRequest, reporter: TuneReporter) -> dict[s
         study.enqueue_baseline(_choices(search), dict(leaves(search.base.tree)))
         if study.num_finished() >= request.total:
             reporter.say(f"{request.folder} already has {study.num_finished()} trials; -n is the total")
-        bundle = prepare(search.base, request.trusted)
-        runner = Runner(search, request, study, reporter, bundle)
+        runner = Runner(search, request, study, reporter, *prepare(search.base, request.trusted))
         with StopRequest() as stop:
             reason = runner.run(stop)
             if study.best() is None:
-                write_end(request.folder, search, study, None, reason)
+                write_end(request.folder, search, study, None, reason, request.command)
                 raise NoResult(f"no trial of {request.folder} gave a value ({reason}); see trials.csv for the reasons")
             verdict = runner.confirm(stop) if search.settings.confirm_top else None
-        return write_end(request.folder, search, study, verdict, reason)
+        return write_end(request.folder, search, study, verdict, reason, request.command)
 
 
 class Runner:
     """The trials that are running, and what decides whether another one starts."""
 
     def __init__(
-        self, search: Search, request: TuneRequest, study: Study, reporter: TuneReporter, bundle: DataBundle
+        self,
+        search: Search,
+        request: TuneRequest,
+        study: Study,
+        reporter: TuneReporter,
+        bundle: DataBundle,
+        threads: int,
     ) -> None:
         self._search, self._request, self._study, self._reporter = search, request, study, reporter
         self._bundle = bundle
-        self._threads = max(1, (os.cpu_count() or 1) // request.jobs)
+        self._threads = max(1, threads // request.jobs)
         self._pool = Pool(request.jobs)
         self._last: dict[int, tuple[int, float]] = {}
-        self._failures = 0
+        self._failures, self._last_failure = 0, ""
         self._is_behind = False  # a trial has ended that the files do not know
         self._started = time.monotonic()
 
@@ -223,6 +228,7 @@ class Runner:
         self._study.fail(trial, reason)
         self._failures += 1
         self._is_behind = True
+        self._last_failure = f"trial {trial.number}: {reason}{where_told(self._request.folder, trial.user_attrs)}"
         epoch, value = self._last.get(trial.number, (0, math.nan))
         self._tell(TrialRecord(trial.number, "failed", epoch, value, trial.params, reason))
 
@@ -243,7 +249,7 @@ class Runner:
         if settings.patience and self._study.since_best() >= settings.patience:
             return f"no better trial in {self._study.since_best()} (search.patience)"
         if self._failures >= settings.max_failures:
-            return f"{self._failures} trials failed in a row (search.max_failures)"
+            return f"{self._failures} trials failed in a row (search.max_failures); the last, {self._last_failure}"
         if settings.target is not None and best is not None and best.value is not None:
             reached = best.value >= settings.target if self._search.base.maximize else best.value <= settings.target
             return f"search.target={settings.target:g} is reached" if reached else ""

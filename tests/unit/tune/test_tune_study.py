@@ -176,6 +176,25 @@ def test_nan_is_the_worst_for_every_pruner(tmp_path: Path, pruner: str, maximize
     assert any(study.report(bad.trial, epoch, math.nan) for epoch in range(1, 10))
 
 
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+@pytest.mark.parametrize("maximize", [False, True])
+def test_nan_is_a_change_for_the_worse_for_the_patient_pruner(tmp_path: Path, maximize: bool) -> None:
+    rules = replace(RULES, pruner="patient", maximize=maximize, pruner_warmup_epochs=1)
+    study = opened(tmp_path, rules, FLAT)
+    poor = 0.4 if maximize else 0.6
+    for _ in range(5):
+        good = study.ask(99, {}, {})
+        assert good is not None
+        assert not any(study.report(good.trial, epoch, 0.5) for epoch in range(1, 10))
+        study.complete(good.trial, 0.5)
+    steady, bad = study.ask(99, {}, {}), study.ask(99, {}, {})
+    assert steady is not None
+    assert bad is not None
+    assert not any(study.report(steady.trial, epoch, poor) for epoch in range(1, 10))  # it gets no worse
+    answers = [study.report(bad.trial, epoch, poor if epoch < 4 else math.nan) for epoch in range(1, 10)]
+    assert answers.index(True) >= 3
+
+
 def test_a_study_of_another_metric_direction_or_space_is_refused_by_name(tmp_path: Path) -> None:
     opened(tmp_path)
     with pytest.raises(ConfigError, match="made to minimize val/loss, and now it should minimize val/mae"):

@@ -1,0 +1,20 @@
+"""How a metric is written for people, on the terminal and on a page."""
+
+from __future__ import annotations
+
+_SHARES = ("accuracy", "f1", "precision", "recall")
+
+
+def number(name: str, value: object) -> str:
+    """A metric for people: shares in per cent, others with four digits."""
+    if value is None:
+        return "-"
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return str(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    if name.endswith("samples_per_s"):
+        return f"{value:,.0f}"
+    if any(word in name for word in _SHARES):
+        return f"{100 * value:.2f} %"
+    return f"{value:.4g}"
