@@ -1,4 +1,4 @@
-"""Batches of a split that lives on the device: one gather, one normalisation, no copies of single samples.
+"""Batches of a split that lives on the device: one gather and one normalisation for several batches at a time.
 
 Symbols: N samples of the split, B samples of a batch.
 """
@@ -14,6 +14,8 @@ from dlexp.data.augment import augmented
 from dlexp.data.bundle import DataBundle
 from dlexp.runtime.seed import order
 from dlexp.types import Batch
+
+_CHUNK_BYTES = 1 << 20  # of float32 inputs made at a time: small batches share the calls, and a cache still holds them
 
 
 def bounds(count: int, batch_size: int) -> list[tuple[int, int]]:
@@ -35,6 +37,7 @@ class TrainBatches:
         self._normalize = bundle.normalize.to(device)
         self._augment, self._pad, self._seed = bundle.augment, bundle.pad, seed
         self._bounds = bounds(len(self._split), batch_size)
+        self._per_chunk = max(1, _CHUNK_BYTES // (4 * batch_size * max(1, self._split.inputs[:1].numel())))
 
     def __len__(self) -> int:
         return len(self._bounds)
@@ -47,12 +50,16 @@ class TrainBatches:
     def epoch(self, epoch: int, first_batch: int = 0) -> Iterator[Batch]:
         """The batches of `epoch` from number `first_batch` on: the same ones wherever the iteration starts."""
         positions = order(len(self._split), self._seed, epoch).to(self._split.rows.device)
-        for start, end in self._bounds[first_batch:]:
-            picked = positions[start:end]
-            rows = self._split.rows[picked]
-            inputs = self._split.inputs[picked]
-            inputs = augmented(inputs, rows, self._augment, self._pad, self._seed, epoch)
-            yield Batch(self._normalize(inputs), self._split.targets[picked], rows)
+        for first in range(first_batch, len(self._bounds), self._per_chunk):
+            chunk = self._bounds[first : first + self._per_chunk]
+            origin = chunk[0][0]
+            picked = positions[origin : chunk[-1][1]]
+            rows, targets = self._split.rows[picked], self._split.targets[picked]
+            inputs = augmented(self._split.inputs[picked], rows, self._augment, self._pad, self._seed, epoch)
+            inputs = self._normalize(inputs)
+            for start, end in chunk:
+                part = slice(start - origin, end - origin)
+                yield Batch(inputs[part], targets[part], rows[part])
 
 
 class EvalBatches:

@@ -5,6 +5,7 @@ from itertools import pairwise
 import pytest
 import torch
 
+from dlexp.data import loaders
 from dlexp.data.bundle import DataBundle
 from dlexp.data.embedded import digits, iris
 from dlexp.data.loaders import EvalBatches, TrainBatches, bounds
@@ -89,3 +90,12 @@ def test_evaluation_sees_each_row_once_in_order_and_unchanged(images: DataBundle
     assert torch.equal(torch.cat([batch.rows for batch in found]), images.splits[split].rows)
     assert torch.equal(torch.cat([batch.inputs for batch in found]), images.normalize(images.splits[split].inputs))
     assert same(found, list(batches))
+
+
+@pytest.mark.parametrize("chunk", [1, 3 * 4 * 100 * 64, 1 << 30])
+def test_how_many_batches_are_made_at_a_time_changes_nothing(
+    images: DataBundle, monkeypatch: pytest.MonkeyPatch, chunk: int
+) -> None:
+    usual = list(TrainBatches(images, 100, 3, CPU).epoch(1, 2))
+    monkeypatch.setattr(loaders, "_CHUNK_BYTES", chunk)
+    assert same(list(TrainBatches(images, 100, 3, CPU).epoch(1, 2)), usual)
