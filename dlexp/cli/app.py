@@ -81,7 +81,10 @@ StudyName = Annotated[
 Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="trials side by side on this machine")]
 Storage = Annotated[
     str | None,
-    typer.Option("--storage", metavar="URL", help="a database that several machines share, in place of a file"),
+    typer.Option("--storage", metavar="URL", help="sqlite:///, journal:/// or postgresql://: what machines can share"),
+]
+Migrate = Annotated[
+    str | None, typer.Option("--migrate", metavar="STUDY", help="begin with the trials of STUDY that lie in this space")
 ]
 DryRunOfStudy = Annotated[
     bool, typer.Option("--dry-run", help="the space, sampled configurations and a bound on the cost; nothing is run")
@@ -192,6 +195,7 @@ def tune(
     name: StudyName = None,
     jobs: Jobs = 1,
     storage: Storage = None,
+    migrate: Migrate = None,
     config_dir: ConfigDirs = None,
     trust: Trust = None,
     dry_run: DryRunOfStudy = False,
@@ -202,7 +206,7 @@ def tune(
     """Search the space of the chosen options; the same line again goes on to the total."""
     from dlexp.cli import tune as command
 
-    words = command.TuneWords(tuple(overrides or ()), trials, name, jobs, storage, dry_run, dashboard)
+    words = command.TuneWords(tuple(overrides or ()), trials, name, jobs, storage, dry_run, dashboard, migrate)
     command.tune(words, _setting(config_dir, trust), quiet or json, json)
 
 

@@ -41,6 +41,7 @@ class TuneWords:
     storage: str | None
     dry_run: bool
     dashboard: bool
+    migrate: str | None
 
 
 def tune(words: TuneWords, setting: Setting, quiet: bool, as_json: bool) -> None:
@@ -53,6 +54,8 @@ def tune(words: TuneWords, setting: Setting, quiet: bool, as_json: bool) -> None
     if words.dashboard:
         _dashboard(words)
         return
+    if words.migrate is not None and words.name in (None, Path(words.migrate).name):
+        raise ConfigError.one("--migrate", words.migrate, "fills another study", "give it a name: --name NEW")
     search = load_search(words.overrides, Catalog(setting.config_dirs))
     if words.dry_run:
         _dry_run(search, words, as_json)
@@ -63,7 +66,9 @@ def tune(words: TuneWords, setting: Setting, quiet: bool, as_json: bool) -> None
     base = search.base
     folder = outputs_root() / "tune" / (words.name or f"{stamp()}-{base.model.option}-{base.data.option}")
     trusted, command = trusted_of(setting), without_secrets(setting.command)
-    request = TuneRequest(folder, words.total, words.jobs, words.storage, words.overrides, trusted, command)
+    request = TuneRequest(
+        folder, words.total, words.jobs, words.storage, words.overrides, trusted, command, words.migrate
+    )
     display = _display(quiet, words.total, base.monitor)
     started = time.perf_counter()
     try:
@@ -78,7 +83,7 @@ def tune(words: TuneWords, setting: Setting, quiet: bool, as_json: bool) -> None
 
 def without_secrets(command: str) -> str:
     """A typed line as it may be written to a file: no password in an address, nor what follows its question mark."""
-    from dlexp.tune.study import masked
+    from dlexp.tune.storage import masked
 
     words = []
     for word in shlex.split(command):
@@ -200,30 +205,34 @@ def _dashboard(words: TuneWords) -> None:
 
 def _dry_run(search: Search, words: TuneWords, as_json: bool) -> None:
     """The space, three sampled configurations of every branch, and the most that it can cost."""
-    from dlexp.tune.sample import samples
+    from dlexp.config.search import rules_of
+    from dlexp.tune.sample import cost, samples
+    from dlexp.tune.samplers import sampler_for
 
-    drawn = samples(search.space, search.settings.seed, 3)
-    epochs = words.total * search.base.trainer.epochs
-    content = {"space": search.space.described(), "samples": drawn, "trials": words.total, "epochs_at_most": epochs}
+    rules, settings = rules_of(search), search.settings
+    sampler_for(rules, 0, search.space)  # what is missing is told here too
+    drawn, bound = samples(search.space, settings.seed, 3), cost(search.space, rules, words.total)
+    confirmed = (settings.confirm_top + 1) * settings.confirm_seeds if settings.confirm_top else 0
+    epochs = (bound.trials + confirmed) * bound.epochs
+    content = {"space": search.space.described(), "samples": drawn, "trials": bound.trials, "confirmations": confirmed}
     if as_json:
-        print_json(content)
+        print_json({**content, "epochs_at_most": epochs})
         return
     out.print(
         table("the space", ["key", "may be"], [[k, v] for k, v in search.space.described().items()], numbers_from=9)
     )
+    title: str | None = None
     for sample in drawn:
-        out.print(
-            "\n"
-            + escape(
-                "  ".join(
-                    f"{key}={value if not isinstance(value, float) else f'{value:.4g}'}"
-                    for key, value in sample.items()
-                )
-            )
-        )
-    out.print(
-        f"\nat most {epochs:,} epochs: {words.total} trials of {search.base.trainer.epochs}; pruning makes it fewer"
-    )
+        branch = ", ".join(f"{group}={sample[group]}" for group in search.space.groups)
+        if branch != title:
+            title = branch
+            out.print(f"\n{escape(branch) or 'sampled'}")
+        values = {key: value for key, value in sample.items() if key not in search.space.groups}
+        out.print("  " + escape("  ".join(f"{key}={_short(value)}" for key, value in values.items())))
+    runs = f"{bound.trials} trials" + (f" and {confirmed} runs that confirm" if confirmed else "")
+    out.print(f"\nat most {epochs:,} epochs: {runs}, of {bound.epochs} each; pruning makes it fewer")
+    if settings.hours:
+        out.print(f"the search ends after {settings.hours:g} hours at the latest (search.hours)")
 
 
 def _show(content: Mapping[str, Any], folder: Path, seconds: float) -> None:

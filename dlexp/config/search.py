@@ -46,6 +46,9 @@ class SearchConfig:
     )
     target: float | None = key_field(None, "float", "stop once the metric is this good", nullable=True)
     max_failures: int = key_field(10, "int", "stop after so many failed trials in a row", min=1)
+    stale_minutes: float = key_field(
+        10.0, "float", "run a trial of another machine again that was silent for so many minutes", above=0
+    )
     confirm_top: int = key_field(1, "int", "best trials that are trained again on fresh seeds", min=0)
     confirm_seeds: int = key_field(3, "int", "seeds of that confirmation", min=2)
 
@@ -111,6 +114,7 @@ def rules_of(search: Search) -> Rules:
         maximize=base.maximize,
         metric=base.monitor,
         epochs=base.trainer.epochs,
+        stale_minutes=settings.stale_minutes,
     )
 
 

@@ -15,7 +15,9 @@ from dlexp.config.schema import (
     TrainerConfig,
     section_from,
 )
+from dlexp.config.tree import ABSENT, shown, value_at
 from dlexp.config.validate import directions
+from dlexp.errors import ConfigError
 
 
 def run_config(tree: Mapping[str, Any], choices: Mapping[str, str], kept: Mapping[str, Any]) -> RunConfig:
@@ -48,7 +50,13 @@ def run_config(tree: Mapping[str, Any], choices: Mapping[str, str], kept: Mappin
 
 
 def with_values(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
-    """`config` with other values under dotted paths that it has; the caller knows that they keep the keys' rules."""
+    """`config` with other values, which must keep the rules of their keys, under dotted paths that it has.
+
+    Raises ConfigError for a path that it has not: a trial of a study was made with a key that is gone.
+    """
+    for path, value in values.items():
+        if value_at(config.tree, path) is ABSENT:
+            raise ConfigError.one(path, shown(value), "is no key of this configuration")
     return run_config(_replaced(config.resolved, values), config.choices, _replaced(config.tree, values))
 
 

@@ -17,6 +17,8 @@ from dlexp.tune.space import Space
 SAMPLERS = ("tpe", "random", "grid", "qmc", "gp", "cmaes")
 PRUNERS = ("median", "none", "hyperband", "asha", "percentile", "patient", "threshold")
 
+optuna.logging.set_verbosity(optuna.logging.ERROR)  # what it tells of itself, dlexp tells in its own words
+
 _NEEDS = {"cmaes": "cmaes", "gp": "scipy", "qmc": "scipy"}
 
 
@@ -34,13 +36,45 @@ class Rules:
     maximize: bool
     metric: str
     epochs: int
+    stale_minutes: float = 10.0
 
 
-class Grid(optuna.samplers.GridSampler):
-    """A grid whose end is asked for, `is_exhausted`, and not announced by stopping an optimization that is not run."""
+class _Current(optuna.samplers.BaseSampler):
+    """A sampler in the space as it is now.
+
+    Optuna takes ranges from past trials: in a range that was widened, the samplers of `group` and of QMC would stay in
+    the old one for ever, and GP would draw at random.
+    """
+
+    def __init__(self, inner: optuna.samplers.BaseSampler, space: Space) -> None:
+        self._inner, self._now = inner, space.distributions()
+
+    def infer_relative_search_space(self, study: Any, trial: Any) -> dict[str, Any]:
+        """What is drawn together: as the sampler says, with the ranges of now."""
+        found = self._inner.infer_relative_search_space(study, trial)
+        for part in getattr(getattr(self._inner, "_search_space_group", None), "search_spaces", ()):
+            part.update({name: self._now[name] for name in part.keys() & self._now.keys()})
+        if isinstance(self._inner, optuna.samplers.GPSampler):  # it has left out what changed
+            done = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
+            common = set.intersection(*(set(t.params) for t in done)) if done else set()
+            found |= {name: self._now[name] for name in common & self._now.keys()}
+        return {name: self._now.get(name, found[name]) for name in sorted(found)}
+
+    def sample_relative(self, study: Any, trial: Any, search_space: dict[str, Any]) -> dict[str, Any]:
+        """As the sampler does."""
+        return self._inner.sample_relative(study, trial, search_space)
+
+    def sample_independent(self, study: Any, trial: Any, param_name: str, param_distribution: Any) -> Any:
+        """As the sampler does."""
+        return self._inner.sample_independent(study, trial, param_name, param_distribution)
+
+    def before_trial(self, study: Any, trial: Any) -> None:
+        """As the sampler does."""
+        self._inner.before_trial(study, trial)
 
     def after_trial(self, study: Any, trial: Any, state: Any, values: Any) -> None:
-        """Nothing."""
+        """As the sampler does."""
+        self._inner.after_trial(study, trial, state, values)
 
 
 def sampler_for(rules: Rules, existing: int, space: Space) -> optuna.samplers.BaseSampler:
@@ -50,7 +84,7 @@ def sampler_for(rules: Rules, existing: int, space: Space) -> optuna.samplers.Ba
         raise ConfigError.one("search.sampler", rules.sampler, f"needs the package {package}", f"pip install {package}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # `group` and GP are both years old
-        return _built_sampler(rules, existing, space)
+        return _Current(_built_sampler(rules, existing, space), space)
 
 
 def _built_sampler(rules: Rules, existing: int, space: Space) -> optuna.samplers.BaseSampler:
@@ -62,37 +96,13 @@ def _built_sampler(rules: Rules, existing: int, space: Space) -> optuna.samplers
         return samplers.TPESampler(
             seed=seed, n_startup_trials=rules.startup_trials, multivariate=True, group=group, constant_liar=True
         )
-    if rules.sampler == "random":
-        return samplers.RandomSampler(seed=seed)
     if rules.sampler == "qmc":
         return samplers.QMCSampler(seed=rules.seed, warn_asynchronous_seeding=False)
     if rules.sampler == "gp":
         return samplers.GPSampler(seed=seed, n_startup_trials=rules.startup_trials)
     if rules.sampler == "cmaes":
         return samplers.CmaEsSampler(seed=seed, n_startup_trials=rules.startup_trials)
-    return Grid(_grid(space), seed=rules.seed)
-
-
-def _grid(space: Space) -> dict[str, list[Any]]:
-    """The values of a grid. Raises ConfigError for a space that has endless ones."""
-    grid: dict[str, list[Any]] = {group: list(options) for group, options in space.groups.items()}
-    for dimension in space.dimensions:
-        if dimension.kind == "choice":
-            grid[dimension.name] = list(dimension.choices)
-        elif dimension.kind == "repeat":
-            grid[f"{dimension.name}.length"] = list(range(int(dimension.low), int(dimension.high) + 1))
-            grid[f"{dimension.name}.each"] = list(dimension.choices)
-        elif dimension.kind == "int" and not dimension.log:
-            grid[dimension.name] = list(range(int(dimension.low), int(dimension.high) + 1, int(dimension.step or 1)))
-        elif dimension.step:
-            count = int((dimension.high - dimension.low) / dimension.step + 1e-9) + 1
-            grid[dimension.name] = [dimension.low + n * dimension.step for n in range(count)]
-        else:
-            rule = f"a grid needs finitely many values, and {dimension.path} has a range"
-            raise ConfigError.one(
-                "search.sampler", "grid", rule, "give it a choice or a step, or use search.sampler=tpe"
-            )
-    return grid
+    return samplers.RandomSampler(seed=seed)  # of a grid too: the study fixes every value
 
 
 def pruner_for(rules: Rules) -> optuna.pruners.BasePruner:

@@ -21,6 +21,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
     from optuna.trial import Trial
 
 KINDS = ("log", "float", "int", "choice", "repeat")
@@ -57,6 +58,11 @@ class Dimension:
         """The name under which the study knows it."""
         return f"{self.branch}/{self.path}" if self.branch else self.path
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The parameters that it is drawn as."""
+        return (f"{self.name}.length", f"{self.name}.each") if self.kind == "repeat" else (self.name,)
+
     def extremes(self) -> list[Any]:
         """Values at the edges of what can be drawn: if the configuration takes these it takes all."""
         if self.kind == "choice":
@@ -75,6 +81,20 @@ class Dimension:
         if self.kind == "int":
             return trial.suggest_int(self.name, int(self.low), int(self.high), step=int(self.step or 1), log=self.log)
         return trial.suggest_float(self.name, self.low, self.high, step=self.step, log=self.log)
+
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """Parameter -> what `suggest` draws it from."""
+        from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+        if self.kind == "choice":
+            return {self.name: CategoricalDistribution(list(self.choices))}
+        if self.kind == "repeat":
+            length, each = self.names
+            lengths = IntDistribution(int(self.low), int(self.high))
+            return {length: lengths, each: CategoricalDistribution(list(self.choices))}
+        if self.kind == "int":
+            return {self.name: IntDistribution(int(self.low), int(self.high), self.log, int(self.step or 1))}
+        return {self.name: FloatDistribution(self.low, self.high, self.log, self.step)}
 
     def encode(self, value: Any) -> dict[str, Any]:
         """The parameters that make `suggest` give `value`; {} when it lies outside."""
@@ -129,19 +149,43 @@ class Space:
         return found
 
     def decode(self, params: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, Any]]:
-        """(group choices, path -> value) of a trial that was drawn with these parameters: what `suggest` returned."""
-        chosen = {group: str(params[group]) for group in self.groups}
-        return chosen, {dimension.path: dimension.decode(params) for dimension in self.within(chosen)}
+        """(group choices, path -> value) of a trial that was drawn with these parameters: what `suggest` returned.
+
+        A dimension that the space did not have then is left out: the trial had the value as written.
+        """
+        chosen = {group: str(params[group]) for group in self.groups if group in params}
+        return chosen, {d.path: d.decode(params) for d in self.within(chosen) if params.keys() >= set(d.names)}
+
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """Parameter -> what it is drawn from, over all branches."""
+        from optuna.distributions import CategoricalDistribution
+
+        found: dict[str, BaseDistribution] = {g: CategoricalDistribution(list(o)) for g, o in self.groups.items()}
+        for dimension in self.dimensions:
+            found |= dimension.distributions()
+        return found
+
+    def as_json(self) -> dict[str, Any]:
+        """The space as plain data."""
+        return {
+            "groups": {g: list(o) for g, o in self.groups.items()},
+            "dimensions": [asdict(d) for d in self.dimensions],
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Space:
+        """The space that `as_json` gave."""
+        groups = {group: tuple(options) for group, options in content["groups"].items()}
+        return cls(groups, tuple(Dimension(**{**d, "choices": tuple(d["choices"])}) for d in content["dimensions"]))
 
     def fingerprint(self) -> str:
         """A hash of everything that may vary."""
-        content = {"groups": dict(self.groups), "dimensions": [asdict(d) for d in self.dimensions]}
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(self.as_json(), sort_keys=True).encode()).hexdigest()
 
     def described(self) -> dict[str, str]:
         """Name -> what it may be, for people and for study.json."""
         groups = {group: "one of " + ", ".join(options) for group, options in self.groups.items()}
-        return groups | {dimension.name: _in_words(dimension) for dimension in self.dimensions}
+        return groups | {dimension.name: in_words(dimension) for dimension in self.dimensions}
 
 
 def is_spec(value: object) -> bool:
@@ -190,7 +234,8 @@ def _ends(value: Any, kind: str) -> tuple[float, float]:
     return float(value[0]), float(value[1])
 
 
-def _in_words(dimension: Dimension) -> str:
+def in_words(dimension: Dimension) -> str:
+    """What it may be, for people."""
     if dimension.kind == "choice":
         return "one of " + ", ".join(map(str, dimension.choices))
     if dimension.kind == "repeat":

@@ -1,13 +1,13 @@
 """The study: which trial comes next, which is pruned, and what is known so far. The only module that runs Optuna.
 
-One process holds the study and asks for every trial, so there is one writer, whatever the number of workers.
+One process holds the study of a directory and asks for every trial in it, whatever the number of its workers; processes
+of several machines may share a storage, and take turns.
 """
 
 from __future__ import annotations
 
 import math
-import os
-import socket
+import time
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,20 +15,22 @@ from pathlib import Path
 from typing import Any, Literal
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from dlexp.errors import ConfigError
-from dlexp.tune.journal import Journal
-from dlexp.tune.samplers import Grid, Rules, pruner_for, sampler_for
+from dlexp.tune.changes import planned
+from dlexp.tune.grid import first_untried, points
+from dlexp.tune.identity import Identity
+from dlexp.tune.migrate import take_over
+from dlexp.tune.queue import BASELINE, REQUEUED, claim, continued, counts, requeue, requeue_abandoned, still_there
+from dlexp.tune.samplers import Rules, pruner_for, sampler_for
 from dlexp.tune.space import Space
+from dlexp.tune.storage import Store, masked
+from dlexp.tune.usage import Usage
+from dlexp.tune.written import Written
 
-FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-REQUEUED = "requeued"  # user attribute of a trial that was cut off and given to another one
-_OWNER = "owner"
-_MADE_FOR = "made_for"  # study attribute
-BASELINE = "baseline"
-
-optuna.logging.set_verbosity(optuna.logging.ERROR)
+_BEAT_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -43,137 +45,163 @@ class Proposal:
 
 
 class Study:
-    """An Optuna study that means what its directory says."""
+    """An Optuna study that means what its directory says.
 
-    def __init__(self, name: str, storage: str | None, folder: Path, rules: Rules, space: Space) -> None:
-        """Open or make the study. Raises ConfigError when it exists with another metric, direction or space."""
-        self._space, self._rules = space, rules
+    notes  what a person should know about how it was opened
+    """
+
+    def __init__(
+        self, name: str, storage: str | None, folder: Path, rules: Rules, space: Space, trusted: tuple[str, ...] = ()
+    ) -> None:
+        """Open or make the study.
+
+        Raises ConfigError when it exists with another metric or direction or with a space that it cannot go on with,
+        when the storage cannot be opened, and for a sampler that reads what others may have written (see `trusted`).
+        """
+        self._rules, self._folder = rules, folder
+        self._grid = points(space, rules.seed) if rules.sampler == "grid" else None
+        if rules.sampler == "cmaes" and storage and "cmaes" not in trusted:
+            _refuse_cmaes(f"the storage {masked(storage)}")
         sampler_for(rules, 0, space)  # what it lacks is told before anything is made
         direction: Literal["maximize", "minimize"] = "maximize" if rules.maximize else "minimize"
-        self._journal = None if storage else Journal(folder / "study.journal")
-        self._study = optuna.create_study(
-            study_name=name,
-            storage=optuna.storages.JournalStorage(self._journal) if self._journal else database(storage or ""),
-            direction=direction,
-            pruner=pruner_for(rules),
-            load_if_exists=True,
-        )
-        known = self._study.user_attrs.get(_MADE_FOR)
-        if known is None:  # one attribute, so that no kill leaves half of it
-            made_for = {"metric": rules.metric, "space": space.fingerprint(), "described": space.described()}
-            self._study.set_user_attr(_MADE_FOR, made_for)
-        else:
-            self._refuse_another_study(known, direction)
-        self.requeue_abandoned()
+        self._store = Store(storage, folder)
+        if rules.sampler == "cmaes" and not self._store.is_own and "cmaes" not in trusted:
+            _refuse_cmaes(f"{folder / 'study.journal'}, which this machine did not make")
+        with self._store.turn(name):
+            self._study = optuna.create_study(
+                study_name=name,
+                storage=self._store.records,
+                direction=direction,
+                pruner=pruner_for(rules),
+                load_if_exists=True,
+            )
+            self._identity = Identity(self._study, rules, space)
+            self.notes = self._identity.notes
+            requeue_abandoned(self._study, rules.stale_minutes, is_opening=True)
+        self._space = space
+        self._usage = Usage(self._study)
+        self._mine: dict[int, Trial] = {}
+        self._beaten = 0.0
+
+    def begin(self, written: Written, source: str | None = None) -> None:
+        """Make trial 0 the configuration as it is written, whether or not the space holds it; then take over trials.
+
+        `source` is the study whose usable trials are copied: a name in the same storage, or a directory beside this
+        one or at that path. What is here already is not copied again. Raises ConfigError when there is none.
+        """
+        with self._store.turn(self._study.study_name):
+            if not self._all():
+                self._study.enqueue_trial(
+                    self._space.encode(written.chosen, written.values), user_attrs={BASELINE: True}
+                )
+            self._identity.write(written, self._space)
+            if source is not None:
+                self.notes.append(take_over(self._study, self._store, self._folder, source, self._space, written))
 
     def num_finished(self) -> int:
         """Trials that count: complete, pruned and failed; for one that was cut off counts the trial in its place."""
-        return sum(_counts(trial) for trial in self._study.get_trials(deepcopy=False))
+        return sum(counts(trial) for trial in self._all())
 
-    def enqueue_baseline(self, chosen: Mapping[str, str], values: Mapping[str, Any]) -> None:
-        """Make trial 0 the configuration as it is written, whether or not the space holds it."""
-        if not self._study.get_trials(deepcopy=False):
-            self._study.enqueue_trial(self._space.encode(chosen, values), user_attrs={BASELINE: True})
+    def num_elsewhere(self) -> int:
+        """Trials that other processes run at this moment."""
+        return sum(t.state == TrialState.RUNNING and t.number not in self._mine for t in self._all())
+
+    def progress(self) -> str:
+        """How far the study is, in words."""
+        elsewhere = self.num_elsewhere()
+        return f"{self.num_finished()} trials done" + (f", {elsewhere} under way elsewhere" if elsewhere else "")
 
     def ask(self, total: int, chosen: Mapping[str, str], values: Mapping[str, Any]) -> Proposal | None:
         """The next trial, None after a whole grid or when `total` trials are finished or under way, here or elsewhere.
 
         `chosen` and `values` are the configuration as written, for the baseline. The sampler is seeded by how many
         trials there are, without those that were cut off: a study that is continued draws what it would have drawn.
+        Trials whose process is gone are queued again first.
         """
-        known = self._study.get_trials(deepcopy=False)
-        if sum(_counts(t) or t.state == TrialState.RUNNING for t in known) >= total:
-            return None
-        started = sum(t.state != TrialState.WAITING and not t.user_attrs.get(REQUEUED, False) for t in known)
-        sampler = self._study.sampler = sampler_for(self._rules, started, self._space)
-        is_waiting = any(t.state == TrialState.WAITING for t in known)
-        if isinstance(sampler, Grid) and not is_waiting and sampler.is_exhausted(self._study):
-            return None
-        trial = self._study.ask()
-        trial.set_user_attr(_OWNER, f"{socket.gethostname()}:{os.getpid()}")
-        if trial.user_attrs.get(BASELINE):
-            params = self._space.encode(chosen, values)
-            for group in params.keys() & self._space.groups.keys():
-                trial.suggest_categorical(group, list(self._space.groups[group]))
-            for dimension in self._space.within(chosen):
-                if dimension.path in values and dimension.encode(values[dimension.path]):
-                    dimension.suggest(trial)
-            drawn: tuple[dict[str, str], dict[str, Any]] = (dict(chosen), {})
-        else:
-            drawn = self._space.suggest(trial)
-        earlier = [t for t in self._study.get_trials(deepcopy=False) if t.number < trial.number]
-        if sum(_counts(t) or t.state == TrialState.RUNNING for t in earlier) >= total:
-            trial.set_user_attr(REQUEUED, True)  # another machine asked at the same moment, and was first
-            self._tell(trial, TrialState.FAIL)
-            return None
-        continues = trial.user_attrs.get("continues")
-        return Proposal(trial, *drawn, is_baseline=bool(trial.user_attrs.get(BASELINE)), continues=continues)
+        with self._store.turn(self._study.study_name):
+            requeue_abandoned(self._study, self._rules.stale_minutes, is_opening=False)
+            known = self._all()
+            if sum(counts(t) or t.state == TrialState.RUNNING for t in known) >= total:
+                return None
+            started = sum(t.state != TrialState.WAITING and not t.user_attrs.get(REQUEUED, False) for t in known)
+            self._study.sampler = sampler_for(self._rules, started, self._space)
+            if self._grid is not None and not any(t.state == TrialState.WAITING for t in known):
+                tried = (planned(t) for t in known if not t.user_attrs.get(REQUEUED))
+                point = first_untried(self._grid, tried)
+                if point is None:
+                    return None
+                self._study.enqueue_trial(point)
+            trial = self._study.ask()
+            claim(trial)
+            drawn = self._drawn(trial, chosen, values)
+        self._mine[trial.number] = trial
+        return Proposal(trial, *drawn, bool(trial.user_attrs.get(BASELINE)), continued(trial))
+
+    def beat(self) -> None:
+        """Say, now and then, that this process lives: nobody takes its trials for abandoned, and its time counts."""
+        often = min(_BEAT_SECONDS, 60 * self._rules.stale_minutes / 4)
+        if time.monotonic() - self._beaten < often:
+            return
+        self._beaten = time.monotonic()
+        self._usage.record()
+        for trial in list(self._mine.values()):
+            still_there(trial)
+
+    def hours(self) -> float:
+        """Wall-clock time in which the study was worked on, over all its starts."""
+        return self._usage.seconds() / 3600
 
     def report(self, trial: Trial, epoch: int, value: float) -> bool:
         """Take in the metric of an epoch; True when the trial should be pruned. NaN counts as the worst there is."""
         worst = -math.inf if self._rules.maximize else math.inf
-        trial.report(value if math.isfinite(value) else worst, epoch)
+        try:
+            trial.report(value if math.isfinite(value) else worst, epoch)
+        except UpdateFinishedTrialError:  # it was taken for dead, and runs elsewhere
+            return True
         return bool(trial.should_prune())
 
     def complete(self, trial: Trial, value: float) -> None:
         """The trial ended with `value`."""
-        self._tell(trial, TrialState.COMPLETE, value)
+        self._end(trial, TrialState.COMPLETE, "", value)
 
     def prune(self, trial: Trial, reason: str = "") -> None:
         """The trial was stopped because others were better at its age, or for the reason given."""
-        if reason:
-            trial.set_user_attr("reason", reason)
-        self._tell(trial, TrialState.PRUNED)
+        self._end(trial, TrialState.PRUNED, reason)
 
     def fail(self, trial: Trial, reason: str) -> None:
         """The trial gave no value."""
-        trial.set_user_attr("reason", reason)
-        self._tell(trial, TrialState.FAIL)
+        self._end(trial, TrialState.FAIL, reason)
 
     def requeue(self, trial: FrozenTrial | Trial, reason: str) -> None:
         """A trial that was cut off makes way for another one with the same parameters."""
-        number = trial.number
-        frozen = next(t for t in self._study.get_trials(deepcopy=False) if t.number == number)
-        storage, trial_id = self._study._storage, frozen._trial_id
-        storage.set_trial_user_attr(trial_id, REQUEUED, True)
-        storage.set_trial_user_attr(trial_id, "reason", reason)
-        self._tell(number, TrialState.FAIL)
-        first = frozen.user_attrs.get("continues", number)  # the directory is named after the first of them
-        attributes = {"continues": first, BASELINE: frozen.user_attrs.get(BASELINE, False)}
-        planned = frozen.system_attrs.get("fixed_params", {})  # it may have been cut off before it drew them
-        self._study.enqueue_trial({**planned, **frozen.params}, user_attrs=attributes)
-
-    def requeue_abandoned(self) -> list[int]:
-        """Requeue the running trials of a process of this machine that is gone; returns their numbers."""
-        abandoned = [
-            trial
-            for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-            if not is_alive(str(trial.user_attrs.get(_OWNER, "")))
-        ]
-        for trial in abandoned:
-            self.requeue(trial, "its process was killed")
-        return [trial.number for trial in abandoned]
+        with self._store.turn(self._study.study_name):
+            requeue(self._study, trial.number, reason)
+            self._mine.pop(trial.number, None)
+            self._store.sync()
 
     def best(self) -> FrozenTrial | None:
         """The best complete trial, None before there is one."""
-        return self.ranked()[0] if self.ranked() else None
+        ranked = self.ranked()
+        return ranked[0] if ranked else None
 
     def ranked(self) -> list[FrozenTrial]:
         """Complete trials, best first; of equals the earlier."""
-        done = [
-            t for t in self._study.get_trials(deepcopy=False) if t.state == TrialState.COMPLETE and t.value is not None
-        ]
+        done = [t for t in self._all() if t.state == TrialState.COMPLETE and t.value is not None]
         sign = -1 if self._rules.maximize else 1
         return sorted(done, key=lambda trial: (sign * (trial.value or 0.0), trial.number))
+
+    def decode(self, trial: FrozenTrial) -> tuple[dict[str, str], dict[str, Any]]:
+        """(group choices, path -> value) of a trial, with what the study searched once and no longer does."""
+        return self._identity.known.decode(trial.params)
 
     def since_best(self) -> int:
         """Trials that counted since the best one; all of them before there is one."""
         best = self.best()
-        return sum(_counts(trial) for trial in self.trials() if best is None or trial.number > best.number)
+        return sum(counts(trial) for trial in self._all() if best is None or trial.number > best.number)
 
     def trials(self) -> list[FrozenTrial]:
         """Every trial in order."""
-        return self._study.get_trials(deepcopy=False)
+        return self._all()
 
     def importances(self) -> dict[str, float]:
         """Parameter -> share of the variance that it explains (PED-ANOVA); {} when there is too little to tell."""
@@ -184,59 +212,45 @@ class Study:
         except (ValueError, RuntimeError):
             return {}
 
-    def _tell(self, trial: Trial | int, state: TrialState, value: float | None = None) -> None:
+    def _all(self) -> list[FrozenTrial]:
+        return self._study.get_trials(deepcopy=False)
+
+    def _drawn(
+        self, trial: Trial, chosen: Mapping[str, str], values: Mapping[str, Any]
+    ) -> tuple[dict[str, str], dict[str, Any]]:
+        """(group choices, path -> value) of a trial that begins."""
+        if trial.user_attrs.get(BASELINE):
+            params = self._space.encode(chosen, values)
+            for group in params.keys() & self._space.groups.keys():
+                trial.suggest_categorical(group, list(self._space.groups[group]))
+            for dimension in self._space.within(chosen):
+                if dimension.path in values and dimension.encode(values[dimension.path]):
+                    dimension.suggest(trial)
+            return {group: option for group, option in chosen.items() if group in self._space.groups}, {}
+        fixed = planned(self._all()[trial.number])
+        groups, drawn = self._space.suggest(trial)
+        for dimension in self._identity.known.within(groups):  # one that is run again keeps what is searched no longer
+            if dimension.path not in drawn and fixed.keys() >= set(dimension.names):
+                drawn[dimension.path] = dimension.suggest(trial)
+        return groups, drawn
+
+    def _end(self, trial: Trial, state: TrialState, reason: str, value: float | None = None) -> None:
         """End a trial, for good: what is known of it survives a power cut."""
-        self._study.tell(trial, value, state=state)
-        if self._journal:
-            self._journal.sync()
-
-    def _refuse_another_study(self, known: Mapping[str, Any], direction: str) -> None:
-        if known.get("metric") != self._rules.metric or self._study.direction.name.lower() != direction:
-            was = f"{self._study.direction.name.lower()} {known.get('metric')}"
-            rule = f"this study was made to {was}, and now it should {direction} {self._rules.metric}"
-            raise ConfigError.one("--name", self._study.study_name, rule, "give the new study another name")
-        if known.get("space") != self._space.fingerprint():
-            before, now = known.get("described", {}), self._space.described()
-            changed = [
-                f"{k}: {before.get(k, 'absent')} -> {now.get(k, 'absent')}"
-                for k in sorted({*before, *now})
-                if before.get(k) != now.get(k)
-            ]
-            rule = f"this study has another space ({'; '.join(changed[:4])})"
-            raise ConfigError.one("--name", self._study.study_name, rule, "give the new study another name")
+        self._mine.pop(trial.number, None)
+        try:
+            if reason:
+                trial.set_user_attr("reason", reason)
+            self._study.tell(trial, value, state=state, skip_if_finished=True)
+        except UpdateFinishedTrialError:  # it was taken for dead: another process runs it, and tells its end
+            return
+        self._usage.record()
+        self._store.sync()
 
 
-def _counts(trial: FrozenTrial) -> bool:
-    return trial.state in FINISHED and not trial.user_attrs.get(REQUEUED, False)
+def _refuse_cmaes(where: str) -> None:
+    """Raise ConfigError: what CMA-ES reads back runs as code."""
+    rule = f"unpickles its state from {where}; whoever can write there could run code here"
+    raise ConfigError.one("search.sampler", "cmaes", rule, "use tpe, or --trust cmaes when you trust them")
 
 
-def is_alive(owner: str) -> bool:
-    """Whether the process that runs a trial is there; one of another machine is taken to be."""
-    host, _, pid = owner.rpartition(":")
-    if host != socket.gethostname() or not pid.isdigit():
-        return bool(host)
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return int(pid) != os.getpid()
-
-
-def database(url: str) -> Any:
-    """The storage that `url` names. Raises ConfigError when it cannot be opened."""
-    try:
-        return optuna.storages.RDBStorage(url)
-    except Exception as error:  # SQLAlchemy and its drivers have many kinds
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ConfigError.one(
-            "--storage", masked(url), f"cannot be opened: {reason.replace(url, masked(url))}"
-        ) from error
-
-
-def masked(url: str) -> str:
-    """A storage URL without its password."""
-    scheme, mark, rest = url.partition("://")
-    account, at, place = rest.rpartition("@")
-    return f"{scheme}{mark}{account.partition(':')[0]}:***@{place}" if mark and at and ":" in account else url
+__all__ = ["BASELINE", "REQUEUED", "Proposal", "Study", "Written"]

@@ -15,6 +15,7 @@ from typing import Any
 import dlexp
 from dlexp.artifacts.files import write_bytes, write_csv, write_json, write_text
 from dlexp.config.saved import to_yaml
+from dlexp.config.schema import RunConfig
 from dlexp.config.search import Search
 from dlexp.runtime.machine import facts, git_state
 from dlexp.tune.study import REQUEUED, Study
@@ -87,13 +88,19 @@ def write_progress(folder: Path, search: Search, study: Study) -> dict[str, Any]
     if best is not None:
         trial_folder = str(best.user_attrs.get("folder"))
         content["best"] = {"trial": best.number, "value": best.value, "params": best.params, "folder": trial_folder}
-        saved = (folder / trial_folder / "config.yaml").read_text(encoding="utf-8")
+        own = folder / trial_folder / "config.yaml"  # not there when another machine ran it
+        saved = own.read_text(encoding="utf-8") if own.is_file() else to_yaml(_config_of(best, search, study))
         write_text(
             folder / "best.yaml",
             f"# trial {best.number} of {folder.name}: {search.base.monitor} {best.value!r}, in {trial_folder}\n{saved}",
         )
     write_json(folder / "study.json", content)
     return content
+
+
+def _config_of(trial: Any, search: Search, study: Study) -> RunConfig:
+    """The configuration of a trial, from its parameters."""
+    return search.base if trial.user_attrs.get("baseline") else search.config_of(*study.decode(trial))
 
 
 def write_end(

@@ -17,7 +17,9 @@ from dlexp.config.typed import with_values
 from dlexp.data.bundle import DataBundle
 from dlexp.errors import ConfigError, Interrupted, NoResult
 from dlexp.runtime.signals import StopRequest
-from dlexp.tune.study import BASELINE, Proposal, Study, is_alive
+from dlexp.tune.owner import is_alive
+from dlexp.tune.storage import failures
+from dlexp.tune.study import BASELINE, Proposal, Study, Written
 from dlexp.workflows.pool import Child, Pool
 from dlexp.workflows.study_files import Verdict, where_told, write_end, write_progress
 from dlexp.workflows.trials import Job, known_value, prepare, work_of
@@ -37,6 +39,7 @@ class TuneRequest:
     words: tuple[str, ...]
     trusted: tuple[str, ...]
     command: str = ""  # as typed, without a password
+    migrate: str | None = None
 
 
 @dataclass(frozen=True)
@@ -63,9 +66,12 @@ def tune(search: Search, request: TuneRequest, reporter: TuneReporter) -> dict[s
     """Run the study to its total; returns study.json. Raises NoResult when no trial gave a value."""
     request.folder.mkdir(parents=True, exist_ok=True)
     _wait_for_orphans(request.folder)
-    with RunDir(request.folder).lock():
-        study = Study(request.folder.name, request.storage, request.folder, rules_of(search), search.space)
-        study.enqueue_baseline(_choices(search), dict(leaves(search.base.tree)))
+    with RunDir(request.folder).lock(), failures(request.storage):
+        rules, written = rules_of(search), Written(search.base.choices, dict(leaves(search.base.tree)))
+        study = Study(request.folder.name, request.storage, request.folder, rules, search.space, request.trusted)
+        study.begin(written, request.migrate)
+        for note in study.notes:
+            reporter.say(note)
         if study.num_finished() >= request.total:
             reporter.say(f"{request.folder} already has {study.num_finished()} trials; -n is the total")
         runner = Runner(search, request, study, reporter, *prepare(search.base, request.trusted))
@@ -74,7 +80,8 @@ def tune(search: Search, request: TuneRequest, reporter: TuneReporter) -> dict[s
             if study.best() is None:
                 write_end(request.folder, search, study, None, reason, request.command)
                 raise NoResult(f"no trial of {request.folder} gave a value ({reason}); see trials.csv for the reasons")
-            verdict = runner.confirm(stop) if search.settings.confirm_top else None
+            is_last = not study.num_elsewhere()  # the last process to end sees the whole study
+            verdict = runner.confirm(stop) if search.settings.confirm_top and is_last else None
         return write_end(request.folder, search, study, verdict, reason, request.command)
 
 
@@ -97,7 +104,6 @@ class Runner:
         self._last: dict[int, tuple[int, float]] = {}
         self._failures, self._last_failure = 0, ""
         self._is_behind = False  # a trial has ended that the files do not know
-        self._started = time.monotonic()
 
     def run(self, stop: StopRequest) -> str:
         """Trials until the total, a budget or a signal; returns why it ended. Raises Interrupted after a signal."""
@@ -114,8 +120,9 @@ class Runner:
             if not self._pool.children:
                 break
             self._listen()
+            self._study.beat()
         self._raise_if(stop)
-        return reason or f"{self._study.num_finished()} trials done"
+        return reason or self._study.progress()
 
     def _raise_if(self, stop: StopRequest) -> None:
         if stop:
@@ -129,7 +136,7 @@ class Runner:
         configs = {"baseline": base}
         for trial in best:
             if not trial.user_attrs.get(BASELINE):  # which is the baseline itself
-                configs[f"trial {trial.number}"] = self._search.config_of(*self._search.space.decode(trial.params))
+                configs[f"trial {trial.number}"] = self._search.config_of(*self._study.decode(trial))
         if len(configs) == 1:
             return Verdict({}, "baseline", "no trial was better than the configuration as written")
         seeds = [base.seed + 1000 + n for n in range(settings.confirm_seeds)]
@@ -244,7 +251,7 @@ class Runner:
             if too_long and (child.is_late or child.asked_to_stop is None):
                 child.is_late = True
                 child.stop()
-        if settings.hours and time.monotonic() - self._started > 3600 * settings.hours:
+        if settings.hours and self._study.hours() > settings.hours:
             return f"search.hours={settings.hours:g} is over"
         if settings.patience and self._study.since_best() >= settings.patience:
             return f"no better trial in {self._study.since_best()} (search.patience)"

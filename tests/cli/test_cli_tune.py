@@ -140,6 +140,25 @@ def test_another_metric_is_another_study(finished: Path) -> None:
     assert "this study was made to minimize val/loss, and now it should maximize val/accuracy" in err
 
 
+def test_a_space_that_does_not_mix_is_refused_and_migrated(finished: Path) -> None:
+    batches = "search.space.data.batch_size={choice:[16,32,64]}"
+    _, err = tune(finished, *LINE, "-n", "6", batches, code=2)
+    assert "search.space.data.batch_size=one of 16, 32, 64" in err
+    assert "--name NEW --migrate s makes a new study with the trials that fit" in " ".join(err.split())
+    words = ("data=iris", "trainer.epochs=3", batches, "search.confirm_top=0", "--name", "moved", "--migrate", "s")
+    before = rows(finished)
+    _, err = tune(finished, *words, "-n", "2")
+    told = " ".join(err.split())
+    copied = sum(row["data.batch_size"] != "128" and int(row["trial"]) > 0 for row in before)
+    assert f"{copied} trials of s copied; {5 - copied} not copied: " in told
+    assert "model.hidden lies outside (1)" in told  # the configuration as written is outside the space
+    assert rows(finished) == before
+    with (finished / "outputs" / "tune" / "moved" / "trials.csv").open(newline="") as file:
+        moved = list(csv.DictReader(file))
+    here = [row["value"] for row in moved if row["folder"].startswith("../s/trials/")]
+    assert here == [row["value"] for row in before if row["data.batch_size"] != "128" and int(row["trial"]) > 0]
+
+
 def test_the_winner_is_trained_from_the_study(finished: Path) -> None:
     words = [sys.executable, "-m", "dlexp", "train", "--from", "outputs/tune/s", "--run-dir", "again", "-q"]
     env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -213,8 +232,12 @@ def test_two_jobs_make_the_exact_total(tmp_path: Path) -> None:
 def test_a_dry_run_shows_the_space_and_writes_nothing(tmp_path: Path) -> None:
     out, _ = tune(tmp_path, "data=iris", "trainer.epochs=3", "-n", "7", "--dry-run")
     assert "optim=sgd/optim.momentum" in out
-    assert "at most 21 epochs: 7 trials of 3" in out
-    shown = json.loads(tune(tmp_path, "data=iris", "--dry-run", "--json")[0])
+    assert "at most 39 epochs: 7 trials and 6 runs that confirm, of 3 each" in " ".join(out.split())
+    assert [line for line in out.splitlines() if line in ("optim=sgd", "optim=adam", "optim=adamw")] == [
+        "optim=sgd", "optim=adam", "optim=adamw",
+    ]  # fmt: skip
+    shown = json.loads(tune(tmp_path, "data=iris", "--dry-run", "--json", "search.confirm_top=0")[0])
+    assert (shown["trials"], shown["confirmations"], shown["epochs_at_most"]) == (50, 0, 1500)
     assert [sample["optim"] for sample in shown["samples"]] == ["sgd"] * 3 + ["adam"] * 3 + ["adamw"] * 3
     assert list(tmp_path.iterdir()) == []
 

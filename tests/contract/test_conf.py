@@ -49,7 +49,7 @@ def test_every_option_was_seen() -> None:
     assert {group: len(CATALOG.options(group)) for group in GROUPS} == SEEN
     on_disk = [p for p in builtin_root().rglob("*.yaml") if not p.name.startswith("_") and p.parent != builtin_root()]
     searches = CATALOG.options(SEARCH)
-    assert len(searches) == 2
+    assert len(searches) == 3
     assert len(ALL) + len(searches) == len(on_disk)
 
 

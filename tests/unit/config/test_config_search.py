@@ -167,3 +167,35 @@ def test_a_search_of_ones_own_is_an_option_too(tmp_path: Path) -> None:
     assert search.settings.sampler == "random"
     assert search.space.groups == {}
     assert search.space.described()["optim.lr"] == "0.001 to 0.01, logarithmic"
+
+
+@pytest.mark.parametrize(
+    ("word", "low", "high"),
+    [
+        ("model.hidden={repeat:[2,100],choice:[32,64,128,256,512,1024,2048]}", 2, 100),  # HPO-01, HPO-02
+        ("model.dropout={float:[0.1,0.3]}", 0.1, 0.3),  # HPO-03
+        ("optim.lr={log:[1e-5,1e-1]}", 1e-5, 1e-1),  # HPO-04
+        ("optim.weight_decay={log:[1e-5,1e-2]}", 1e-5, 1e-2),  # HPO-07
+        ("regularization.l1={log:[1e-5,1e-2]}", 1e-5, 1e-2),  # HPO-08
+        ("regularization.l2={log:[1e-5,1e-2]}", 1e-5, 1e-2),
+    ],
+)
+def test_every_range_that_the_guides_name_can_be_searched(word: str, low: float, high: float) -> None:
+    path, _, _ = word.partition("=")
+    search = found("data=iris", "optim=sgd", f"search.space.{word}")
+    (dimension,) = (d for d in search.space.dimensions if d.path == path)
+    assert (dimension.low, dimension.high) == (low, high)
+
+
+def test_the_wide_search_has_large_batches_and_both_penalties() -> None:  # HPO-05, HPO-06, HPO-08
+    space = found("data=iris", "search=wide").space
+    described = space.described()
+    assert described["data.batch_size"] == "one of 16, 32, 64, 128, 256, 512"
+    assert described["regularization.l1"] == described["regularization.l2"] == "1e-05 to 0.01, logarithmic"
+    assert space.groups == {"optim": ("sgd", "adam", "adamw")}
+
+
+def test_a_value_of_a_key_that_is_not_there_is_refused() -> None:
+    search = found("data=iris", "optim=sgd")
+    with pytest.raises(ConfigError, match=r"model\.channels=3: is no key of this configuration"):
+        search.config_of({}, {"model.channels": 3})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +18,8 @@ from optuna.trial import TrialState
 from dlexp.errors import ConfigError
 from dlexp.tune.samplers import PRUNERS, SAMPLERS, Rules
 from dlexp.tune.space import Space, parse_dimension
-from dlexp.tune.study import Study, is_alive, masked
+from dlexp.tune.storage import masked
+from dlexp.tune.study import Study, Written
 
 SPACE = Space(
     {"optim": ("sgd", "adamw")},
@@ -114,8 +114,8 @@ def test_a_trial_that_was_cut_off_twice_keeps_its_values_and_its_directory(tmp_p
 
 def test_the_running_trial_of_a_dead_process_runs_again(tmp_path: Path) -> None:
     code = (
-        "import os; from pathlib import Path; from test_tune_study import SPACE, opened;"
-        "study = opened(Path.cwd()); study.enqueue_baseline({'optim': 'sgd'}, {'x': 0.5, 'optim.lr': 0.01});"
+        "import os; from pathlib import Path; from test_tune_study import SPACE, Written, opened;"
+        "study = opened(Path.cwd()); study.begin(Written({'optim': 'sgd'}, {'x': 0.5, 'optim.lr': 0.01}));"
         "[study.ask(9, {'optim': 'sgd'}, {'x': 0.5, 'optim.lr': 0.01}) for _ in range(2)]; os.kill(os.getpid(), 9)"
     )
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
@@ -150,8 +150,8 @@ def test_a_trial_killed_before_it_drew_its_values_still_runs_as_planned(tmp_path
 def test_the_baseline_is_as_written_even_outside_the_space(tmp_path: Path) -> None:
     study = opened(tmp_path)
     chosen, values = {"optim": "sgd"}, {"x": 7.0, "optim.lr": 0.01}
-    study.enqueue_baseline(chosen, values)
-    study.enqueue_baseline(chosen, values)
+    study.begin(Written(chosen, values))
+    study.begin(Written(chosen, values))
     proposal = study.ask(2, chosen, values)
     assert proposal is not None
     assert (proposal.is_baseline, proposal.chosen, proposal.values) == (True, chosen, {})
@@ -195,17 +195,12 @@ def test_nan_is_a_change_for_the_worse_for_the_patient_pruner(tmp_path: Path, ma
     assert answers.index(True) >= 3
 
 
-def test_a_study_of_another_metric_direction_or_space_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_study_of_another_metric_or_direction_is_refused_by_name(tmp_path: Path) -> None:
     opened(tmp_path)
     with pytest.raises(ConfigError, match="made to minimize val/loss, and now it should minimize val/mae"):
         opened(tmp_path, replace(RULES, metric="val/mae"))
     with pytest.raises(ConfigError, match="now it should maximize val/loss"):
         opened(tmp_path, replace(RULES, maximize=True))
-    wider = Space(SPACE.groups, (parse_dimension("x", {"float": [-2, 1]}), *SPACE.dimensions[1:]))
-    with pytest.raises(ConfigError, match=r"another space \(x: -1 to 1 -> -2 to 1\)"):
-        opened(tmp_path, space=wider)
-    with pytest.raises(ConfigError, match=r"optim=sgd/optim\.momentum: 0 to 0\.9 -> absent"):
-        opened(tmp_path, space=Space(SPACE.groups, (*SPACE.dimensions[:2], SPACE.dimensions[3])))
     assert opened(tmp_path).num_finished() == 0
 
 
@@ -243,14 +238,14 @@ def test_every_sampler_proposes_or_names_its_package(tmp_path: Path, sampler: st
 def test_a_grid_ends_when_every_point_was_tried(tmp_path: Path) -> None:
     rules = replace(RULES, sampler="grid")
     study = opened(tmp_path, rules, FINITE)
-    study.enqueue_baseline({}, {"x": 2, "y": 0})
+    study.begin(Written({}, {"x": 2, "y": 0}))
     for total in (2, 9):
         study = opened(tmp_path, rules, FINITE)
         while (proposal := study.ask(total, {}, {"x": 2, "y": 0})) is not None:
             study.complete(proposal.trial, 1.0)
     tried = {tuple(found.values()) for found in params(study)}
     assert tried == {(1, 0), (1, 1), (2, 0), (2, 1)}
-    assert study.num_finished() == 5  # the baseline, and the grid
+    assert study.num_finished() == 4  # the baseline is a point of the grid
     with pytest.raises(ConfigError, match="a grid needs finitely many values, and x has a range"):
         Study("t", None, tmp_path, rules, FLAT)
 
@@ -262,14 +257,6 @@ def test_sixteen_that_open_one_study_at_once_do_not_crash(tmp_path: Path) -> Non
     assert [study.num_finished() for study in studies] == [0] * 16
     run(studies[0], 2)
     assert opened(tmp_path).num_finished() == 2
-
-
-def test_a_process_is_alive_dead_or_elsewhere() -> None:
-    host = socket.gethostname()
-    assert is_alive(f"{host}:{os.getppid()}")
-    assert not is_alive(f"{host}:{os.getpid()}")  # an older process that had this number
-    assert not is_alive("")
-    assert is_alive("elsewhere:1")
 
 
 def test_a_password_is_never_shown(tmp_path: Path) -> None:

@@ -1,0 +1,133 @@
+"""Trials that move to a study with another space: those that fit, once, and a reason for every other one (T6)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dlexp.errors import ConfigError
+from dlexp.tune.samplers import Rules
+from dlexp.tune.space import Space, parse_dimension
+from dlexp.tune.study import Study, Written
+
+RULES = Rules("random", 0, 3, "none", 0, 0, 25.0, False, "val/loss", 10)
+X, LR = parse_dimension("x", {"choice": [1, 2, 3]}), parse_dimension("optim.lr", {"log": [1e-4, 1e-1]}, "optim=sgd")
+OLD = Space({"optim": ("sgd", "adam")}, (X, LR))
+WRITTEN = Written({"optim": "sgd", "data": "iris"}, {"x": 1, "optim.lr": 0.01, "epochs": 3})
+
+
+def made(folder: Path, name: str, space: Space, storage: str | None = None, rules: Rules = RULES) -> Study:
+    (folder / name).mkdir(exist_ok=True)
+    return Study(name, storage, folder / name, rules, space)
+
+
+def tried(study: Study, params: dict[str, Any], end: str = "complete") -> None:
+    study._study.enqueue_trial(params)
+    proposal = study.ask(99, {}, {})
+    assert proposal is not None
+    study.report(proposal.trial, 1, 0.5)
+    if end == "complete":
+        study.complete(proposal.trial, float(proposal.values["x"]))
+    elif end == "pruned":
+        study.prune(proposal.trial)
+    else:
+        study.fail(proposal.trial, "crashed")
+
+
+def filled(folder: Path, storage: str | None = None) -> Study:
+    old = made(folder, "old", OLD, storage)
+    old._identity.write(WRITTEN, OLD)
+    tried(old, {"optim": "sgd", "x": 1, "optim=sgd/optim.lr": 0.01})
+    tried(old, {"optim": "sgd", "x": 2, "optim=sgd/optim.lr": 0.09}, "pruned")
+    tried(old, {"optim": "adam", "x": 2})
+    tried(old, {"optim": "sgd", "x": 3, "optim=sgd/optim.lr": 0.01})
+    tried(old, {"optim": "sgd", "x": 1, "optim=sgd/optim.lr": 0.02}, "failed")
+    return old
+
+
+def test_the_trials_that_lie_in_the_new_space_are_copied_and_the_others_explained(tmp_path: Path) -> None:
+    old = filled(tmp_path)
+    before = [(trial.params, trial.value) for trial in old.trials()]
+    narrow = parse_dimension("optim.lr", {"log": [1e-3, 5e-2]}, "optim=sgd")
+    new = made(tmp_path, "new", Space(OLD.groups, (parse_dimension("x", {"choice": [0, 1, 2]}), narrow)))
+    new.begin(WRITTEN, "old")
+    assert new.notes == [
+        "2 trials of old copied; 3 not copied: optim=sgd/optim.lr lies outside (1); they failed (1); x lies outside (1)"
+    ]
+    copied = new.trials()[1:]  # the first one is the configuration as written, which is still to run
+    assert [(t.params, t.value, t.state.name) for t in copied] == [
+        ({"optim": "sgd", "x": 1, "optim=sgd/optim.lr": 0.01}, 1.0, "COMPLETE"),
+        ({"optim": "adam", "x": 2}, 2.0, "COMPLETE"),
+    ]
+    assert copied[0].intermediate_values == {1: 0.5}
+    assert new.num_finished() == 2
+    assert [(trial.params, trial.value) for trial in filled_again(tmp_path).trials()] == before
+
+
+def filled_again(folder: Path) -> Study:
+    return made(folder, "old", OLD)
+
+
+def test_the_same_line_again_copies_nothing_twice(tmp_path: Path) -> None:
+    old = filled(tmp_path)
+    for expected in ("4 trials of old copied; 1 not copied", "0 trials of old copied, 4 were here already; 1 not"):
+        new = made(tmp_path, "new", OLD)
+        new.begin(WRITTEN, "old")
+        assert new.notes[0].startswith(expected)
+    tried(old, {"optim": "adam", "x": 3})
+    new = made(tmp_path, "new", OLD)
+    new.begin(WRITTEN, str(tmp_path / "old"))
+    assert new.notes[0].startswith("1 trials of old copied, 4 were here already")
+    assert new.num_finished() == 5
+
+
+def test_a_pruned_trial_stays_pruned_and_names_its_files(tmp_path: Path) -> None:
+    old = filled(tmp_path)
+    old._study.enqueue_trial({"optim": "adam", "x": 1})
+    proposal = old.ask(99, {}, {})
+    assert proposal is not None
+    proposal.trial.set_user_attr("folder", "trials/0005")
+    old.complete(proposal.trial, 1.0)
+    new = made(tmp_path, "new", OLD)
+    new.begin(WRITTEN, "old")
+    assert [trial.state.name for trial in new.trials()].count("PRUNED") == 1
+    assert new.trials()[-1].user_attrs["folder"] == "../old/trials/0005"
+
+
+def test_values_that_are_not_drawn_are_compared_as_they_were_written(tmp_path: Path) -> None:
+    filled(tmp_path)
+    for name, space, written, copied, reason in (
+        ("fixed", Space(OLD.groups, (LR,)), WRITTEN, 1, "x is now 1, and they had another value of it (3)"),
+        ("data", OLD, Written({**WRITTEN.chosen, "data": "wine"}, WRITTEN.values), 0, "data is now wine, and they had"),
+        ("longer", OLD, Written(WRITTEN.chosen, {**WRITTEN.values, "epochs": 9}), 0, "epochs is now 9, and they had"),
+        ("sgd", Space({}, (X, replace(LR, branch=""))), WRITTEN, 3, "optim is now sgd, and they had adam (1)"),
+        ("more", Space(OLD.groups, (X, LR, parse_dimension("epochs", {"int": [1, 5]}))), WRITTEN, 4, "they failed (1)"),
+        ("new", Space(OLD.groups, (X, LR, parse_dimension("y", {"int": [1, 5]}))), WRITTEN, 0, "they had no y (4)"),
+    ):
+        study = made(tmp_path, name, space)
+        study.begin(written, "old")
+        assert study.notes[0].startswith(f"{copied} trials of old copied"), study.notes
+        assert reason in study.notes[0]
+        assert study.num_finished() == copied
+
+
+def test_what_is_no_source_is_refused(tmp_path: Path) -> None:
+    filled(tmp_path)
+    with pytest.raises(ConfigError, match="--migrate=older: is no study in this storage or under"):
+        made(tmp_path, "new", OLD).begin(WRITTEN, "older")
+    other = made(tmp_path, "other", OLD, rules=replace(RULES, maximize=True))
+    with pytest.raises(ConfigError, match="was made to minimize val/loss, and this study to maximize val/loss"):
+        other.begin(WRITTEN, "old")
+
+
+def test_a_study_moves_into_a_database_and_within_it(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/studies.db"
+    filled(tmp_path)
+    first = made(tmp_path, "first", OLD, url)
+    first.begin(WRITTEN, "old")
+    second = made(tmp_path, "second", OLD, url)
+    second.begin(WRITTEN, "first")
+    assert (first.num_finished(), second.num_finished()) == (4, 4)
