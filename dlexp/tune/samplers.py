@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import sys
 import warnings
 from dataclasses import dataclass
@@ -77,6 +78,21 @@ class _Current(optuna.samplers.BaseSampler):
         self._inner.after_trial(study, trial, state, values)
 
 
+class Patient(optuna.pruners.PatientPruner):
+    """Optuna's, and an end for a trial that was never finite: it does not get worse, so Optuna's waits for ever."""
+
+    def __init__(self, wrapped: optuna.pruners.BasePruner, patience: int) -> None:
+        super().__init__(wrapped, patience)
+        self._most = patience
+
+    def prune(self, study: Any, trial: Any) -> bool:
+        """Whether the trial should end now."""
+        values = trial.intermediate_values.values()
+        if len(values) > self._most and not any(math.isfinite(value) for value in values):
+            return True
+        return bool(super().prune(study, trial))
+
+
 def sampler_for(rules: Rules, existing: int, space: Space) -> optuna.samplers.BaseSampler:
     """The sampler for one proposal. Raises ConfigError when a package that it needs is missing."""
     package = _NEEDS.get(rules.sampler, "optuna")
@@ -118,7 +134,9 @@ def pruner_for(rules: Rules) -> optuna.pruners.BasePruner:
     if rules.pruner == "hyperband":
         return pruners.HyperbandPruner(min_resource=max(1, warmup), max_resource=rules.epochs)
     if rules.pruner == "patient":
-        return pruners.PatientPruner(pruners.MedianPruner(startup, warmup), patience=max(1, warmup))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return Patient(pruners.MedianPruner(startup, warmup), max(1, warmup))
     if rules.pruner == "threshold":
         largest = sys.float_info.max  # what is not finite is reported as beyond it
         return pruners.ThresholdPruner(lower=-largest, upper=largest)

@@ -64,6 +64,9 @@ class Study:
             _refuse_cmaes(f"the storage {masked(storage)}")
         sampler_for(rules, 0, space)  # what it lacks is told before anything is made
         direction: Literal["maximize", "minimize"] = "maximize" if rules.maximize else "minimize"
+        if storage and (folder / "study.journal").is_file() and not storage.startswith("journal:"):
+            rule = f"{folder} holds a study with a journal of its own, and its trials would be mixed"
+            raise ConfigError.one("--storage", masked(storage), rule, "leave --storage out, or give another --name")
         self._store = Store(storage, folder)
         if rules.sampler == "cmaes" and not self._store.is_own and "cmaes" not in trusted:
             _refuse_cmaes(f"{folder / 'study.journal'}, which this machine did not make")

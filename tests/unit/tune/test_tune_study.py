@@ -176,7 +176,14 @@ def test_nan_is_the_worst_for_every_pruner(tmp_path: Path, pruner: str, maximize
     assert any(study.report(bad.trial, epoch, math.nan) for epoch in range(1, 10))
 
 
-@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+@pytest.mark.parametrize("maximize", [False, True])
+def test_nan_from_the_first_epoch_is_waited_for_no_longer_than_patience(tmp_path: Path, maximize: bool) -> None:
+    study = opened(tmp_path, replace(RULES, pruner="patient", maximize=maximize, pruner_warmup_epochs=3), FLAT)
+    bad = study.ask(99, {}, {})
+    assert bad is not None
+    assert [study.report(bad.trial, epoch, math.nan) for epoch in range(1, 6)] == [False, False, False, True, True]
+
+
 @pytest.mark.parametrize("maximize", [False, True])
 def test_nan_is_a_change_for_the_worse_for_the_patient_pruner(tmp_path: Path, maximize: bool) -> None:
     rules = replace(RULES, pruner="patient", maximize=maximize, pruner_warmup_epochs=1)
@@ -266,3 +273,10 @@ def test_a_password_is_never_shown(tmp_path: Path) -> None:
         Study("s", "nosuch://me:s3cret@db/x", tmp_path, RULES, SPACE)
     assert "s3cret" not in str(caught.value)
     assert "me:***@db" in str(caught.value)
+
+
+def test_a_directory_with_a_journal_of_its_own_takes_no_study_of_a_database(tmp_path: Path) -> None:
+    opened(tmp_path)
+    with pytest.raises(ConfigError, match="holds a study with a journal of its own"):
+        Study("s", f"sqlite:///{tmp_path}/other.db", tmp_path, RULES, SPACE)
+    assert not (tmp_path / "other.db").exists()
