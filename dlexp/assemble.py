@@ -15,6 +15,7 @@ from dlexp.config.schema import Node, RunConfig
 from dlexp.data.bundle import DataBundle
 from dlexp.data.loaders import EvalBatches, TrainBatches
 from dlexp.engine.evaluate import evaluate
+from dlexp.engine.guard import NonfinitePolicy
 from dlexp.engine.policy import BestSoFar
 from dlexp.engine.state import TrainState
 from dlexp.engine.step import StepRules
@@ -122,6 +123,12 @@ def start(experiment: Experiment) -> Started:
     rules = StepRules(experiment.precision, penalty, config.trainer.clip_norm, config.seed, check_at_once=on_cpu)
     state = TrainState(networks, optimizers, schedules, experiment.precision.scaler(), best)
     return Started(state, train, rules, steps_per_epoch)
+
+
+def nonfinite_policy(config: RunConfig) -> NonfinitePolicy:
+    """What the configuration wants done about losses and gradients that are not finite."""
+    trainer = config.trainer
+    return NonfinitePolicy(trainer.on_nonfinite, trainer.nonfinite_limit)
 
 
 def _refuse_batches_of_one(experiment: Experiment) -> None:

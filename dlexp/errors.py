@@ -5,6 +5,7 @@ DlexpError            1    a failure with a message of its own
 +-- DataError         3    the data cannot be used
 +-- Diverged          4    the loss became NaN or infinite
 +-- NoResult          5    the command ran and has no answer to give
++-- OutOfMemory       6    memory ran out
 +-- Interrupted  75/130    stopped by a signal, with a checkpoint saved
 """
 
@@ -88,15 +89,28 @@ class DataError(DlexpError):
 
 
 class Diverged(DlexpError):
-    """The loss or the gradient became NaN or infinite."""
+    """The loss, the gradient or a weight became NaN or infinite.
+
+    what  the part of the message that says what happened, without the remedy
+    """
 
     exit_code = 4
+
+    def __init__(self, what: str, remedy: str = "") -> None:
+        self.what, self.remedy = what, remedy
+        super().__init__(f"{what}; {remedy}" if remedy else what)
 
 
 class NoResult(DlexpError):
     """The command ran and has no answer to give."""
 
     exit_code = 5
+
+
+class OutOfMemory(DlexpError):
+    """Memory ran out; the message says in what, how much was used at most, and what to try."""
+
+    exit_code = 6
 
 
 class Interrupted(DlexpError):

@@ -107,14 +107,19 @@ def read_checkpoint(path: Path, hashes: Mapping[str, list[str]] | None = None) -
         raise DlexpError(f"{path} cannot be read: {error.strerror}") from error
     if hashes is not None and not any(hashlib.sha256(content).hexdigest() in known for known in hashes.values()):
         raise DlexpError(f"{path} is damaged: its {len(content)} bytes are not what was written")
-    try:
-        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for files that are no checkpoint
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DlexpError(f"{path} is no checkpoint that can be loaded safely: {reason[:200]}") from error
+    state = load_safely(content, path)
     if not isinstance(state, dict) or "networks" not in state:
         raise DlexpError(f"{path} is no checkpoint of dlexp: it holds no `networks`")
     return state
+
+
+def load_safely(content: bytes, path: Path) -> Any:
+    """What torch.save wrote, on the CPU. Raises DlexpError that names `path`; nothing in it is executed."""
+    try:
+        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for files that are no checkpoint
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DlexpError(f"{path} is no checkpoint that can be loaded safely: {reason[:200]}") from error
 
 
 def _free_name(path: Path) -> Path:

@@ -6,8 +6,10 @@ import csv
 import io
 import json
 import os
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +45,7 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Replace a JSON file in one step; NaN and the infinities, which JSON does not have, become null."""
-    write_text(path, json.dumps(_finite(value), indent=2) + "\n")
+    write_text(path, json.dumps(finite_or_none(value), indent=2) + "\n")
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -77,8 +79,33 @@ def read_json(path: Path) -> Any:
 
 def remove_temporaries(folder: Path) -> None:
     """Delete what a killed writer left behind; call only as the owner of `folder`."""
-    for path in folder.rglob(f"{_TEMP_PREFIX}*"):
-        path.unlink(missing_ok=True)
+    for path in list(folder.rglob(f"{_TEMP_PREFIX}*")):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def place_folder(folder: Path, name: str, files: Mapping[str, bytes]) -> Path:
+    """A new directory `name` in `folder`, or `name`-2, `name`-3, ..., that appears with all its files or not at all.
+
+    Raises DlexpError as `write_bytes` does; nothing is left then.
+    """
+    temporary = folder / f"{_TEMP_PREFIX}{os.getpid()}-{name}"
+    try:
+        for file, content in files.items():
+            write_bytes(temporary / file, content)
+        for number in count(1):
+            path = folder / (name if number == 1 else f"{name}-{number}")
+            if not path.exists():
+                temporary.rename(path)
+                flush_directory(folder)
+                return path
+    except OSError as error:
+        raise DlexpError(f"cannot write {folder / name}: {error.strerror}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    raise AssertionError("an endless count ended")
 
 
 def flush_directory(folder: Path) -> None:
@@ -90,11 +117,12 @@ def flush_directory(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _finite(value: Any) -> Any:
+def finite_or_none(value: Any) -> Any:
+    """`value` with None for NaN and the infinities, which JSON does not have; tuples become lists."""
     if isinstance(value, float):
         return value if value - value == 0 else None
     if isinstance(value, Mapping):
-        return {str(key): _finite(item) for key, item in value.items()}
+        return {str(key): finite_or_none(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite_or_none(item) for item in value]
     return value

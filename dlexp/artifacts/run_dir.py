@@ -5,12 +5,14 @@ meta.json  git.diff  env.txt               with what code, machine and data
 status.json                                how far it got
 metrics.csv  metrics.jsonl  train.log      what happened
 checkpoints/  plots/  eval/<split>/        what came out
+crash/                                     the step that ended it, when one did
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import re
 import secrets
 import socket
 import time
@@ -26,6 +28,10 @@ from dlexp.runtime.clock import now_utc, stamp
 
 UNFINISHED = ("running", "interrupted", "failed")
 _HEARTBEAT_SECONDS = 10.0
+_NAME, _MAX_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*"), 100
+_REQUEST_FILES = {
+    *(".lock", "lr_find", "overrides.yaml", "command.txt", "git.diff", "env.txt", "preprocessing.json", "meta.json")
+}
 _LOCK_TRIES, _LOCK_PAUSE_SECONDS = 5, 0.02
 
 
@@ -198,13 +204,25 @@ def _claim(descriptor: int) -> None:
 
 
 def refuse_occupied(path: Path) -> None:
-    """Raise ConfigError when a directory given for a new run holds something already."""
+    """Raise ConfigError when a directory given for a new run holds something already.
+
+    What a run that was killed before it began has left counts as nothing: its config.yaml is written last.
+    """
     if path.exists() and not path.is_dir():
         raise ConfigError.one("--run-dir", path, "is a file")
-    if path.is_dir() and any(entry.name != ".lock" for entry in path.iterdir()):
-        is_run = (path / "config.yaml").is_file()
+    names = {entry.name for entry in path.iterdir()} if path.is_dir() else set()
+    left_over = _REQUEST_FILES if ".lock" in names else {".lock"}
+    if any(name not in left_over and not name.startswith(".tmp-") for name in names):
+        is_run = "config.yaml" in names
         remedy = f"dlexp train --resume {path} continues the run in it" if is_run else "name a new or empty directory"
         raise ConfigError.one("--run-dir", path, "is not empty", remedy)
+
+
+def refuse_bad_name(where: str, name: str) -> None:
+    """Raise ConfigError for a name that a person gives to a directory and that is none to be sure of."""
+    if not _NAME.fullmatch(name) or len(name) > _MAX_NAME or name == "latest":
+        rule = f"is a directory's name: letters, digits, '.', '_' and '-', not first '.' or '-', {_MAX_NAME} at most"
+        raise ConfigError.one(where, name, rule, "`latest` is taken" if name == "latest" else "")
 
 
 def newest_runs() -> list[Path]:

@@ -16,6 +16,7 @@ import typer
 
 from dlexp import __version__
 from dlexp.cli import complete
+from dlexp.cli.words import hint_at_keys, with_resume_value
 from dlexp.errors import DlexpError, exit_code_of
 from dlexp.runtime.machine import prepare_process
 
@@ -48,6 +49,10 @@ Trust = Annotated[
 RunDirectory = Annotated[
     Path | None, typer.Option("--run-dir", "-o", help="use exactly this directory, which must be new or empty")
 ]
+RunId = Annotated[
+    str | None,
+    typer.Option("--run-id", metavar="ID", help="start outputs/train/ID, continue it, or leave it finished"),
+]
 Resume = Annotated[
     str | None,
     typer.Option(
@@ -72,6 +77,7 @@ EvaluationWords = Annotated[
         metavar="[KEY=VALUE]...", help="trainer.device, trainer.precision, data.eval_batch_size or data.path"
     ),
 ]
+ReplayWords = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="trainer.device")]
 Split = Annotated[str, typer.Option("--split", help="train, val or test", autocompletion=complete.splits)]
 Checkpoint = Annotated[str, typer.Option("--checkpoint", help="best or last")]
 Trials = Annotated[int, typer.Option("--trials", "-n", min=1, help="how many trials the study has in all")]
@@ -135,6 +141,7 @@ def train(
     from_run: FromRun = None,
     seeds: Seeds = None,
     run_dir: RunDirectory = None,
+    run_id: RunId = None,
     config_dir: ConfigDirs = None,
     trust: Trust = None,
     dry_run: DryRun = False,
@@ -144,7 +151,7 @@ def train(
     """Train a model and leave a run directory that can be trusted, repeated and compared."""
     from dlexp.cli import commands
 
-    request = commands.TrainWords(tuple(overrides or ()), resume, from_run, seeds, run_dir, dry_run)
+    request = commands.TrainWords(tuple(overrides or ()), resume, from_run, seeds, run_dir, dry_run, run_id)
     commands.train(request, _setting(config_dir, trust), quiet or json, json)
 
 
@@ -161,6 +168,19 @@ def evaluate(
     from dlexp.cli import commands
 
     commands.evaluate(run, tuple(overrides or ()), split, checkpoint, tuple(trust or ()), json)
+
+
+@app.command()
+def replay(
+    run: Run = "latest",
+    overrides: ReplayWords = None,
+    trust: Trust = None,
+    json: Json = False,
+) -> None:
+    """Make the step happen again that ended a run, from its crash capsule; no data set is needed."""
+    from dlexp.cli import replay as command
+
+    command.replay(run, tuple(overrides or ()), tuple(trust or ()), json)
 
 
 @app.command("lr-find")
@@ -245,7 +265,7 @@ def main(argv: list[str] | None = None) -> None:
         app(args=words, prog_name="dlexp")
     except SystemExit as error:
         if error.code == 2:
-            _hint_at_keys(words)
+            hint_at_keys(words)
         raise
     except (DlexpError, KeyboardInterrupt) as error:
         if os.environ.get("DLEXP_DEBUG"):
@@ -257,31 +277,6 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(exit_code_of(error))
 
 
-def with_resume_value(words: list[str]) -> list[str]:
-    """`--resume` alone means the newest unfinished run; the parser wants a value there, so it gets an empty one."""
-    found = []
-    for position, word in enumerate(words):
-        following = words[position + 1] if position + 1 < len(words) else "-"
-        alone = word == "--resume" and (following.startswith("-") or "=" in following)
-        found += ["--resume", ""] if alone else [word]
-    return found
-
-
-def _hint_at_keys(words: list[str]) -> None:
-    """`--lr 0.1` is what other tools want; say how it is written here."""
-    from dlexp.config.catalog import Catalog
-    from dlexp.config.suggest import all_paths
-
-    paths = list(all_paths(Catalog()))
-    for word in words:
-        name = word.partition("=")[0].removeprefix("--").replace("-", "_")
-        found = [path for path in paths if path.rpartition(".")[2] == name] if word.startswith("--") else []
-        if found:
-            typer.echo(
-                f"Configuration keys have no dashes: {' or '.join(f'{path}=...' for path in found[:3])}", err=True
-            )
-
-
 def _setting(config_dirs: list[Path] | None, trust: list[str] | None) -> Any:
     from dlexp.cli.commands import Setting
 
@@ -290,4 +285,4 @@ def _setting(config_dirs: list[Path] | None, trust: list[str] | None) -> Any:
     return Setting(folders, tuple(trust or ()), shlex.join(["dlexp", *sys.argv[1:]]))
 
 
-__all__ = ["app", "main", "with_resume_value"]
+__all__ = ["app", "main"]

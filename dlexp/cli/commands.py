@@ -18,6 +18,8 @@ from dlexp.errors import ConfigError
 if TYPE_CHECKING:
     from dlexp.config.repeat import Change
     from dlexp.config.schema import RunConfig
+    from dlexp.workflows.reporting import Reporter
+    from dlexp.workflows.train import Request
 
 _EVALUATION_KEYS = ("trainer.device", "trainer.precision", "data.eval_batch_size", "data.path")
 
@@ -41,6 +43,7 @@ class TrainWords:
     seeds: int | None
     run_dir: Path | None
     dry_run: bool
+    run_id: str | None = None
 
 
 def train(words: TrainWords, setting: Setting, quiet: bool, as_json: bool) -> None:
@@ -63,10 +66,23 @@ def train(words: TrainWords, setting: Setting, quiet: bool, as_json: bool) -> No
     display = reporter(quiet)
     if changes is not None:
         show.changes(changes, display.say)
-    if words.seeds is not None:
+    if words.run_id is not None:
+        _under_id(words.run_id, words.seeds, config, request, display, as_json)
+    elif words.seeds is not None:
         show.seeds(train_seeds(config, request, words.seeds, display), as_json)
     else:
         show.summary(workflow.train(config, request, display), as_json)
+
+
+def _under_id(
+    name: str, seeds: int | None, config: RunConfig, request: Request, display: Reporter, as_json: bool
+) -> None:
+    from dlexp.workflows.run_id import train_seeds_under_id, train_under_id
+
+    if seeds is not None:
+        show.seeds(train_seeds_under_id(config, request, name, seeds, display), as_json)
+    else:
+        show.summary(train_under_id(config, request, name, display), as_json)
 
 
 def evaluate(
@@ -215,6 +231,14 @@ def trusted_of(setting: Setting) -> tuple[str, ...]:
 
 def _refuse_contradictions(words: TrainWords) -> None:
     """Options that cannot stand on one line."""
+    if words.run_id is not None:
+        from dlexp.artifacts.run_dir import refuse_bad_name
+
+        refuse_bad_name("--run-id", words.run_id)
+        for name, is_given in (("--resume", words.resume is not None), ("--run-dir", words.run_dir is not None)):
+            if is_given:
+                rule = f"cannot stand beside {name}: an ID is a directory, and continues the run in it by itself"
+                raise ConfigError.one("--run-id", words.run_id, rule, "drop one of the two")
     if words.resume is None:
         return
     given = {

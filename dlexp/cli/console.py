@@ -36,6 +36,9 @@ def show_error(error: DlexpError, as_json: bool) -> None:
                 err.print(f"    [green]{escape(problem.remedy)}[/]")
     else:
         err.print(f"[bold red]{type(error).__name__}[/]: {escape(str(error))}")
+    notes = list(getattr(error, "__notes__", ()))
+    for note in notes:
+        err.print(f"  {escape(note)}")
     if as_json:
         problems = [vars(problem) for problem in error.problems] if isinstance(error, ConfigError) else []
         content = {
@@ -43,6 +46,7 @@ def show_error(error: DlexpError, as_json: bool) -> None:
             "message": str(error),
             "exit_code": exit_code_of(error),
             "problems": problems,
+            "notes": notes,
         }
         print_json({"error": content})
 

@@ -39,6 +39,9 @@ def summary(content: Mapping[str, Any], as_json: bool) -> None:
     out.print(table(title, ["metric", "value"], rows))
     pace = content["samples"]["train"] * content["epochs"] / max(content["seconds"], 1e-9)
     out.print(f"\n{content['reason']}; {spoken(content['seconds'])} of training, {pace:,.0f} samples/s")
+    if content.get("skipped_updates") or content.get("rollbacks"):
+        done = f"{content['skipped_updates']} updates were skipped, {content['rollbacks']} epochs rolled back"
+        out.print(f"[bold yellow]not everything was finite[/]: {done}; train.log says where")
     out.print(f"\n  run      {escape(run)}")
     for name, text in (("weights", "checkpoints/best.pt"), ("history", "metrics.csv"), ("curves", "plots/curves.png")):
         out.print(f"  {name:<8} {escape(run)}/{text}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import time
 from collections import deque
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from dlexp.config.search import Search
     from dlexp.workflows.tune import TrialRecord
 
-_NAME = re.compile(r"^[\w][\w.-]*$")
 _ROWS = 10
 
 
@@ -46,11 +44,11 @@ class TuneWords:
 
 def tune(words: TuneWords, setting: Setting, quiet: bool, as_json: bool) -> None:
     """Run or continue a study, or only show what it would do, or what it did."""
-    from dlexp.artifacts.run_dir import outputs_root
+    from dlexp.artifacts.run_dir import outputs_root, refuse_bad_name
     from dlexp.config.search import load_search
 
-    if words.name is not None and not _NAME.match(words.name):
-        raise ConfigError.one("--name", words.name, "is a directory's name: letters, digits, '.', '_' and '-'")
+    if words.name is not None:
+        refuse_bad_name("--name", words.name)
     if words.dashboard:
         _dashboard(words)
         return

@@ -22,6 +22,8 @@ CHANGEABLE = (
     "trainer.device",
     "trainer.test",
     "trainer.save_every_steps",
+    "trainer.on_nonfinite",
+    "trainer.nonfinite_limit",
     "logger.every_steps",
     "logger.tensorboard",
 )

@@ -12,10 +12,13 @@ from yaml import YAMLError
 
 from dlexp.config.catalog import Catalog, read_yaml
 from dlexp.config.interpolation import check_references, reads_environment
-from dlexp.config.schema import RunConfig
+from dlexp.config.schema import SECTIONS, RunConfig, section_defaults
 from dlexp.config.typed import run_config
 from dlexp.config.validate import check
 from dlexp.errors import ConfigError, Problem
+
+# Keys that runs of earlier versions do not have; their default is what those runs did.
+_NEWER_KEYS = {"trainer": ("on_nonfinite", "nonfinite_limit")}
 
 
 def to_yaml(config: RunConfig) -> str:
@@ -54,8 +57,26 @@ def read_config(path: Path) -> tuple[DictConfig, dict[str, str]]:
 
 def load_saved(path: Path, changes: Mapping[str, Any] | None = None) -> RunConfig:
     """The configuration of a run, checked like a new one, with some values changed."""
-    config, choices = read_config(path)
-    for key, value in (changes or {}).items():
+    return _checked(*read_config(path), changes or {})
+
+
+def load_plain(content: Mapping[str, Any], changes: Mapping[str, Any]) -> RunConfig:
+    """The configuration that `plain` gave, checked like a new one, with some values changed. Raises ConfigError."""
+    return _checked(OmegaConf.create(dict(content["tree"])), dict(content["choices"]), changes)
+
+
+def plain(config: RunConfig) -> dict[str, Any]:
+    """A configuration as plain containers that `load_plain` reads; secrets unresolved."""
+    return {"choices": dict(config.choices), "tree": dict(config.tree)}
+
+
+def _checked(config: DictConfig, choices: dict[str, str], changes: Mapping[str, Any]) -> RunConfig:
+    for section, keys in _NEWER_KEYS.items():
+        defaults = section_defaults(SECTIONS[section])
+        for key in keys:
+            if OmegaConf.is_dict(config.get(section)) and key not in config[section]:
+                config[section][key] = defaults[key]
+    for key, value in changes.items():
         OmegaConf.update(config, key, value)
     tree = to_plain(config)
     kept = without_secrets(config, tree)

@@ -48,6 +48,16 @@ class TrainerConfig:
         min=1,
         nullable=True,
     )
+    on_nonfinite: str = key_field(
+        "stop",
+        "str",
+        "what to do when a loss or a gradient is NaN or infinite: stop with exit code 4; skip that update; rollback to "
+        "the start of the epoch and take its samples in another order",
+        choices=["stop", "skip", "rollback"],
+    )
+    nonfinite_limit: int = key_field(
+        5, "int", "updates skipped in a row, or rollbacks of one epoch, after which the run stops all the same", min=1
+    )
     test: bool = key_field(False, "bool", "evaluate the best weights on the test split when training is over")
 
 

@@ -47,9 +47,12 @@ class TrainBatches:
         """N of the training split."""
         return len(self._split)
 
-    def epoch(self, epoch: int, first_batch: int = 0) -> Iterator[Batch]:
-        """The batches of `epoch` from number `first_batch` on: the same ones wherever the iteration starts."""
-        positions = order(len(self._split), self._seed, epoch).to(self._split.rows.device)
+    def epoch(self, epoch: int, first_batch: int = 0, attempt: int = 0) -> Iterator[Batch]:
+        """The batches of `epoch` from number `first_batch` on: the same ones wherever the iteration starts.
+
+        attempt  how often the epoch was begun anew; each time the samples come in another order
+        """
+        positions = order(len(self._split), self._seed, epoch, attempt).to(self._split.rows.device)
         for first in range(first_batch, len(self._bounds), self._per_chunk):
             chunk = self._bounds[first : first + self._per_chunk]
             origin = chunk[0][0]

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from dlexp.errors import OutOfMemory
+from dlexp.runtime.memory import out_of_memory
 from dlexp.runtime.precision import Precision
 from dlexp.tasks.base import Task
 from dlexp.types import Batch, Prediction
@@ -47,12 +49,24 @@ def evaluate(
             for batch in batches:
                 if should_stop():
                     raise StoppedInEvaluation
-                with precision.autocast():
-                    prediction = task.predict(dict(networks.items()), batch)
-                metrics.update(prediction)
+                try:
+                    with precision.autocast():
+                        prediction = task.predict(dict(networks.items()), batch)
+                    metrics.update(prediction)
+                except Exception as error:
+                    told = _out_of_memory(error, len(batch), networks)
+                    if told is None:
+                        raise
+                    raise told from error
                 if keep_predictions:
                     kept.append(prediction)
     finally:
         for module, mode in modes:  # one by one: a layer may be in another mode than the network around it
             module.training = mode
     return Evaluation(metrics.compute(), tuple(kept))
+
+
+def _out_of_memory(error: Exception, size: int, networks: nn.ModuleDict) -> OutOfMemory | None:
+    device = next((value.device for value in networks.state_dict().values()), torch.device("cpu"))
+    remedy = f"data.eval_batch_size={size // 2}" if size > 1 else "a smaller model"
+    return out_of_memory(error, f"the evaluation of a batch of {size} samples", device, remedy)

@@ -8,12 +8,10 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Protocol, TypeVar
 
-import torch
-from torch import nn
-
 from dlexp.engine.evaluate import StoppedInEvaluation, evaluate
+from dlexp.engine.guard import Guard, Rewound, Watch
 from dlexp.engine.state import TrainState
-from dlexp.engine.step import StepRules, train_step
+from dlexp.engine.step import StepRules
 from dlexp.errors import Diverged, Interrupted
 from dlexp.runtime.signals import StopRequest
 from dlexp.tasks.base import Task
@@ -53,14 +51,14 @@ Observer = Callable[[StepRecord | EpochRecord], None]
 
 
 class TrainingData(Protocol):
-    """Batches of an epoch, from any batch on; the same ones each time."""
+    """Batches of an epoch, from any batch on; the same ones each time, in another order at each attempt."""
 
     @property
     def num_samples(self) -> int: ...
 
     def __len__(self) -> int: ...
 
-    def epoch(self, epoch: int, first_batch: int = 0) -> Iterator[Batch]: ...
+    def epoch(self, epoch: int, first_batch: int = 0, attempt: int = 0) -> Iterator[Batch]: ...
 
 
 class Checkpoints(Protocol):
@@ -84,24 +82,32 @@ class FitPlan:
     monitor: str
     save_every_steps: int | None = None
     observers: Sequence[Observer] = field(default_factory=tuple)
+    watch: Watch = field(default_factory=Watch)
 
 
 def fit(plan: FitPlan, state: TrainState, checkpoints: Checkpoints, stop: StopRequest) -> str:
     """Train from where `state` stands to the last epoch; returns why it ended.
 
-    Raises Interrupted, with everything saved, when `stop` becomes true; Diverged when a loss is not finite.
+    Raises Interrupted, with everything saved, when `stop` becomes true; Diverged when something is not finite and
+    the policy of `plan.watch` is to stop, or has come to its limit.
     """
     state.networks.train()
     if state.epoch and state.best.exhausted:
         return _patience_text(state)
+    guard = Guard(plan.task, plan.rules, state, plan.watch)
     while state.epoch < plan.epochs:
         started = time.perf_counter()
         samples_before = state.sums.count
-        _train_epoch(plan, state, checkpoints, stop)
+        try:
+            _train_epoch(plan, state, guard, checkpoints, stop)
+            # The means are read before anything is saved: a loss that went wrong on a GPU is seen here at the latest.
+            means = state.sums.means()
+            guard.check(means)
+        except Rewound:
+            continue
         seconds = time.perf_counter() - started
-        # The means are read before anything is saved: a loss that went wrong on a GPU is seen here at the latest.
-        means = state.sums.means()
-        _refuse_nonfinite(means, state)
+        if not state.sums.count:
+            raise Diverged(f"every update of epoch {state.epoch + 1} was skipped", "look at the data and the model")
         try:
             evaluation = evaluate(
                 plan.task, state.networks, plan.val, plan.rules.precision, should_stop=lambda: bool(stop)
@@ -116,6 +122,7 @@ def fit(plan: FitPlan, state: TrainState, checkpoints: Checkpoints, stop: StopRe
             schedule.epoch_end(metrics[plan.monitor])
         is_best = state.best.update(metrics[plan.monitor], state.epoch + 1)
         state.finish_epoch()
+        guard.epoch_is_over()
         values = {"epoch": state.epoch, "step": state.step, "lr": learning_rate, **metrics, **pace}
         # Observers write the epoch's row first: a kill between the two repeats the epoch, row and all, and loses none.
         _observe(plan, EpochRecord(state.epoch, plan.epochs, values, is_best, plan.monitor))
@@ -129,11 +136,13 @@ def fit(plan: FitPlan, state: TrainState, checkpoints: Checkpoints, stop: StopRe
     return f"all {plan.epochs} epochs done"
 
 
-def _train_epoch(plan: FitPlan, state: TrainState, checkpoints: Checkpoints, stop: StopRequest) -> None:
+def _train_epoch(plan: FitPlan, state: TrainState, guard: Guard, checkpoints: Checkpoints, stop: StopRequest) -> None:
     """The updates of an epoch that are still to be made."""
     num_batches = len(plan.train)
-    for window in windows(plan.train.epoch(state.epoch, state.batch), plan.accumulate):
-        train_step(plan.task, state, window, plan.rules)
+    guard.epoch_begins()
+    batches = plan.train.epoch(state.epoch, state.batch, state.troubles.attempt)
+    for window in windows(batches, plan.accumulate):
+        guard.update(window)
         record = StepRecord(
             state.epoch + 1,
             state.batch,
@@ -145,10 +154,10 @@ def _train_epoch(plan: FitPlan, state: TrainState, checkpoints: Checkpoints, sto
         )
         _observe(plan, record)
         if stop:
-            _refuse_nonfinite(state.sums.means(), state)
+            guard.check(state.sums.means())
             raise _saved_and_stopped(state, checkpoints, stop)
         if plan.save_every_steps and state.step % plan.save_every_steps == 0 and state.batch < num_batches:
-            _refuse_nonfinite(state.sums.means(), state)
+            guard.check(state.sums.means())
             checkpoints.save_last(state.state_dict())
 
 
@@ -166,22 +175,6 @@ def _observe(plan: FitPlan, record: StepRecord | EpochRecord) -> None:
 def _weights(state: TrainState, metrics: dict[str, float]) -> dict[str, object]:
     position = {"epoch": state.epoch, "batch": 0, "step": state.step}
     return {"networks": state.networks.state_dict(), "position": position, "metrics": metrics}
-
-
-def _refuse_nonfinite(means: dict[str, float], state: TrainState) -> None:
-    wrong = [f"{name}={value}" for name, value in means.items() if value - value != 0]
-    if wrong or not _finite(state.networks):
-        what = ", ".join(wrong) or "a weight is not finite"
-        raise Diverged(
-            f"training diverged in epoch {state.epoch + 1} ({what}, update {state.step}); "
-            "the last checkpoint is from before it; try a smaller optim.lr or trainer.clip_norm=1.0"
-        )
-
-
-def _finite(networks: nn.Module) -> bool:
-    """Whether every weight is finite: one norm over all of them, read once."""
-    weights = [p.detach() for p in networks.parameters() if p.is_floating_point()]
-    return bool(torch.isfinite(torch.stack(torch._foreach_norm(weights)).sum())) if weights else True
 
 
 def _saved_and_stopped(state: TrainState, checkpoints: Checkpoints, stop: StopRequest) -> Interrupted:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -38,12 +38,29 @@ class EpochSums:
 
 
 @dataclass
+class Troubles:
+    """What was done about losses and gradients that were not finite.
+
+    skipped    updates left out in all
+    in_a_row   the last so many of them without one in between that was made
+    rollbacks  returns to the start of an epoch in all
+    attempt    those of the epoch that is running; it decides the order of its samples
+    """
+
+    skipped: int = 0
+    in_a_row: int = 0
+    rollbacks: int = 0
+    attempt: int = 0
+
+
+@dataclass
 class TrainState:
     """The changing part of a run.
 
     epoch   epochs finished
     batch   batches taken of the epoch that is running
-    step    updates made in all
+    step    updates made in all, those that were skipped included: they have their place in the schedule
+    anchor  what `state_dict` gave at the start of the running epoch, when a rollback may want it
     """
 
     networks: nn.ModuleDict
@@ -55,10 +72,13 @@ class TrainState:
     batch: int = 0
     step: int = 0
     sums: EpochSums = field(default_factory=EpochSums)
+    troubles: Troubles = field(default_factory=Troubles)
+    anchor: dict[str, Any] | None = None
 
     def finish_epoch(self) -> None:
         """Move the position to the start of the next epoch."""
         self.epoch, self.batch, self.sums = self.epoch + 1, 0, EpochSums()
+        self.troubles.attempt = 0
 
     @property
     def learning_rate(self) -> float:
@@ -76,6 +96,9 @@ class TrainState:
             "position": {"epoch": self.epoch, "batch": self.batch, "step": self.step},
             "sums": {"count": self.sums.count, "sums": self.sums.sums, "learning_rate": self.sums.learning_rate},
             "random": global_state(),
+            "troubles": asdict(self.troubles),
+            # Within an epoch the start of it goes along, so that a rollback after a resume ends where it would have.
+            "anchor": self.anchor if self.batch else None,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -98,6 +121,8 @@ class TrainState:
         sums = {name: total.to(device) for name, total in saved["sums"].items()}
         self.sums = EpochSums(saved["count"], sums, saved["learning_rate"])
         set_global_state(state["random"])
+        self.troubles = Troubles(**state.get("troubles", {}))  # checkpoints of older versions have none
+        self.anchor = state.get("anchor")
 
 
 def load_weights(networks: nn.ModuleDict, weights: Mapping[str, Tensor]) -> None:

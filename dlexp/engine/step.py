@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
+from dlexp.engine.before import Before
 from dlexp.engine.state import TrainState
 from dlexp.errors import Diverged
 from dlexp.optim.groups import weights_of
@@ -26,7 +29,7 @@ class StepRules:
     """How an update is made; the same for every update of a run.
 
     clip_norm       largest norm of a phase's whole gradient, None for no limit
-    check_at_once   look at every loss before it is used: free on a CPU, a wait on a GPU
+    check_at_once   look at every loss and gradient before it is used: next to free on a CPU, a wait on a GPU
     """
 
     precision: Precision
@@ -36,38 +39,100 @@ class StepRules:
     check_at_once: bool
 
 
-def train_step(task: Task, state: TrainState, window: Sequence[Batch], rules: StepRules) -> None:
+def train_step(
+    task: Task, state: TrainState, window: Sequence[Batch], rules: StepRules, before: Before | None = None
+) -> None:
     """Change `state` by one update on `window`; adds the losses to the sums of the epoch.
 
     The gradient is that of the mean over all samples of the window, so that four batches of 8 are one of 32 and a
-    short last window weighs what it holds. Raises Diverged for a loss that is not finite, before it is used.
+    short last window weighs what it holds. Raises Diverged for a loss or a gradient that is not finite, before the
+    phase's weights are changed; `before` is then what undoes the rest.
     """
-    num_samples = sum(len(batch) for batch in window)
     state.sums.learning_rate = state.learning_rate
-    for phase, names in task.phases.items():
-        updated = [state.networks[name] for name in names]
-        optimizer = state.optimizers[phase]
-        optimizer.zero_grad()
-        seed_step(derive(rules.seed, "step", phase, state.epoch, state.batch))
-        for number, batch in enumerate(window, start=state.batch + 1):
-            with rules.precision.autocast():
-                output = task.loss(phase, _networks(state), batch)
-            if rules.check_at_once:
-                _refuse_nonfinite(output.value, phase, state, batch, number)
-            _record(state, task, phase, output.value, output.parts, len(batch))
-            loss = output.value * (len(batch) / num_samples)
-            if rules.penalty and batch is window[-1]:
-                loss = loss + rules.penalty(weights_of(updated))
-            state.scaler.scale(loss).backward()
-        if rules.clip_norm is not None:
-            state.scaler.unscale_(optimizer)  # else the limit would be compared with scaled gradients
-            nn.utils.clip_grad_norm_([p for network in updated for p in network.parameters()], rules.clip_norm)
-        state.scaler.step(optimizer)
+    if before is not None:
+        before.window_begins(state)
+    for phase in task.phases:
+        if before is not None:
+            before.phase_begins(phase)
+        step_phase(task, state, window, rules, phase, before)
         state.schedules[phase].step()
     state.scaler.update()
-    state.sums.count += num_samples
+    state.sums.count += sum(len(batch) for batch in window)
     state.batch += len(window)
     state.step += 1
+
+
+def step_phase(
+    task: Task, state: TrainState, window: Sequence[Batch], rules: StepRules, phase: str, before: Before | None = None
+) -> None:
+    """One phase of an update: the gradient of its loss over the window, and its optimizer's step. Raises Diverged."""
+    num_samples = sum(len(batch) for batch in window)
+    updated = [state.networks[name] for name in task.phases[phase]]
+    optimizer = state.optimizers[phase]
+    optimizer.zero_grad()
+    seed_step(phase_seed(state, rules, phase))
+    for number, batch in enumerate(window, start=state.batch + 1):
+        with rules.precision.autocast():
+            output = task.loss(phase, _networks(state), batch)
+        if before is not None:
+            before.losses.append(output.value.detach())
+        if rules.check_at_once and not isfinite(output.value.item()):
+            raise _not_finite(f"the loss became {output.value.item()}", phase, state, batch, number)
+        _record(state, task, phase, output.value, output.parts, len(batch))
+        loss = output.value * (len(batch) / num_samples)
+        if rules.penalty and batch is window[-1]:
+            loss = loss + rules.penalty(weights_of(updated))
+        state.scaler.scale(loss).backward()
+    if before is not None:
+        before.stage = "gradient"
+    norm = _clipped(state, optimizer, updated, rules)
+    # In fp16 an overflow is no accident: the scaler skips the update by itself and lowers its scale.
+    if rules.check_at_once and not state.scaler.is_enabled():
+        found = float(norm) if norm is not None else _gradient_size(optimizer)
+        if not isfinite(found):
+            what = f"the gradient is not finite (its norm is {found})"
+            raise _not_finite(what, phase, state, window[0], state.batch + 1)
+    if before is not None:
+        before.stage = "update"
+    state.scaler.step(optimizer)
+
+
+def skip_step(task: Task, state: TrainState, window: Sequence[Batch], phase: str) -> None:
+    """Let `window` pass without the update of `phase` and of those behind it, as the fp16 scaler does.
+
+    The position and every schedule move on, so that the run ends where it was meant to.
+    """
+    abandon_update(task, state, phase)
+    names = list(task.phases)
+    for name in names[names.index(phase) :]:
+        state.schedules[name].step()
+    state.batch += len(window)
+    state.step += 1
+
+
+def abandon_update(task: Task, state: TrainState, phase: str) -> None:
+    """Leave an update in the middle, at `phase`: the scaler forgets the phases that it has stepped."""
+    if phase != next(iter(task.phases)):
+        state.scaler.update()
+
+
+def phase_seed(state: TrainState, rules: StepRules, phase: str) -> int:
+    """What torch's generators are seeded with for a phase: a function of its place."""
+    return derive(rules.seed, "step", phase, state.epoch, state.batch)
+
+
+def _clipped(state: TrainState, optimizer: Optimizer, updated: Sequence[nn.Module], rules: StepRules) -> Tensor | None:
+    """Scale the gradient down to the limit; its norm before that, shape (), or None without a limit."""
+    if rules.clip_norm is None:
+        return None
+    state.scaler.unscale_(optimizer)  # else the limit would be compared with scaled gradients
+    return nn.utils.clip_grad_norm_([p for network in updated for p in network.parameters()], rules.clip_norm)
+
+
+def _gradient_size(optimizer: Optimizer) -> float:
+    """The sum of the norms of all gradients, finite when all of them are: one pass, about a hundredth of an update."""
+    gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+    return sum(map(float, torch._foreach_norm(gradients))) if gradients else 0.0
 
 
 def _networks(state: TrainState) -> Mapping[str, nn.Module]:
@@ -81,11 +146,10 @@ def _record(state: TrainState, task: Task, phase: str, value: Tensor, parts: Map
         state.sums.add(f"{prefix}{name}", mean, weight)
 
 
-def _refuse_nonfinite(value: Tensor, phase: str, state: TrainState, batch: Batch, number: int) -> None:
-    if not torch.isfinite(value):
-        rows = batch.rows[:8].tolist()
-        raise Diverged(
-            f"the loss became {value.item()} in phase {phase!r}, epoch {state.epoch + 1}, batch {number} "
-            f"(update {state.step + 1}, learning rate {state.learning_rate:g}, rows {rows}...); "
-            "try a smaller optim.lr, trainer.clip_norm=1.0, or look at these rows"
-        )
+def _not_finite(what: str, phase: str, state: TrainState, batch: Batch, number: int) -> Diverged:
+    rows = batch.rows[:8].tolist()
+    return Diverged(
+        f"{what} in phase {phase!r}, epoch {state.epoch + 1}, batch {number} "
+        f"(update {state.step + 1}, learning rate {state.learning_rate:g}, rows {rows}...)",
+        "try a smaller optim.lr, trainer.clip_norm=1.0, or look at these rows",
+    )

@@ -56,11 +56,11 @@ class Schedule:
         """Continue from `state`, once the optimizer has its own; a run made longer gets the rates of its new length."""
         self._taken = state["taken"]
         past_warmup = self._taken - self._warmup
+        if self._per_step is not None:  # before the warm-up is over too: this may be a return from further on
+            self._per_step.last_epoch = max(past_warmup, 0) - 1
+            self._per_step.step()
         if past_warmup <= 0:
             self._set_warmup_rate()
-        elif self._per_step is not None:
-            self._per_step.last_epoch = past_warmup - 1
-            self._per_step.step()
         if self._per_epoch is not None:
             self._per_epoch.load_state_dict(dict(state["per_epoch"]))
 

@@ -45,9 +45,10 @@ def seed_step(value: int) -> None:
         torch.cuda.manual_seed_all(value)
 
 
-def order(count: int, seed: int, epoch: int) -> Tensor:
-    """The order of the training samples in an epoch: (count,) int64, a permutation."""
-    return torch.randperm(count, generator=generator(seed, "order", epoch))
+def order(count: int, seed: int, epoch: int, attempt: int = 0) -> Tensor:
+    """The order of the training samples in an epoch: (count,) int64, a permutation; each attempt at it has its own."""
+    again = ("attempt", attempt) if attempt else ()
+    return torch.randperm(count, generator=generator(seed, "order", epoch, *again))
 
 
 def uniforms(seed: int, epoch: int, rows: Tensor, draws: int) -> Tensor:
@@ -63,10 +64,13 @@ def uniforms(seed: int, epoch: int, rows: Tensor, draws: int) -> Tensor:
     return ((bits >> 40) & 0xFFFFFF).float() / float(1 << 24)
 
 
-def global_state() -> dict[str, Any]:
-    """Python's and NumPy's generators as plain values, for components of users that draw from them."""
-    version, words, gauss = random.getstate()
-    name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
+def global_state(taken: Any = None) -> dict[str, Any]:
+    """Python's and NumPy's generators as plain values, for components of users that draw from them.
+
+    taken  (random.getstate(), np.random.get_state(legacy=True)) of an earlier moment, None for now
+    """
+    (version, words, gauss), numpys = taken or (random.getstate(), np.random.get_state(legacy=True))
+    name, keys, position, has_gauss, cached = numpys
     numpy_state = [str(name), [int(key) for key in keys], int(position), int(has_gauss), float(cached)]
     return {"python": [version, list(words), gauss], "numpy": numpy_state}
 

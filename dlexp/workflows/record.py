@@ -19,7 +19,6 @@ def write_request(
     run: RunDir, experiment: Experiment, words: Sequence[str] | None, command: Sequence[str] | None
 ) -> None:
     """config.yaml, overrides.yaml, command.txt, meta.json, env.txt, git.diff; None keeps what a continued run has."""
-    write_text(run / "config.yaml", to_yaml(experiment.config))
     if words is not None:
         write_text(run / "overrides.yaml", overrides_to_yaml(list(words)))
     if command is not None:
@@ -44,6 +43,8 @@ def write_request(
             **describe(experiment),
         },
     )
+    # Last: a directory with a config.yaml holds everything else that continuing needs.
+    write_text(run / "config.yaml", to_yaml(experiment.config))
 
 
 def describe(experiment: Experiment) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -96,10 +97,19 @@ def _with_one_rate(config: RunConfig, request: Request, reporter: Reporter) -> t
 
 
 def _group_directory(config: RunConfig, request: Request, count: int) -> Path:
-    if request.run_dir is not None and is_group(request.run_dir):
-        return request.run_dir
+    folder = request.run_dir
+    if folder is not None and folder.is_dir() and any(folder.iterdir()) and _is_group_so_far(folder):
+        return folder
     name = f"{config.name or f'{config.model.option}-{config.data.option}'}-{count}-seeds"
     return RunDir.create("train", name, request.run_dir).path
+
+
+def _is_group_so_far(folder: Path) -> bool:
+    """Whether a directory is a group, be it one that was killed before its first run had begun."""
+    own = ("lr_find", "seeds.csv", "seeds.json")
+    return is_group(folder) or all(
+        path.name in own or (path.is_dir() and re.fullmatch(r"seed-\d+", path.name)) for path in folder.iterdir()
+    )
 
 
 def _refuse_other_configuration(folder: Path, config: RunConfig) -> None:
@@ -107,7 +117,7 @@ def _refuse_other_configuration(folder: Path, config: RunConfig) -> None:
     if changes:
         text = ", ".join(f"{change.path} was {change.before}, is {change.after}" for change in changes[:5])
         raise ConfigError.one(
-            "--run-dir", folder.parent, f"holds runs of another configuration ({text})", "name a new directory"
+            str(folder.parent), "", f"holds runs of another configuration ({text})", "name a new directory or ID"
         )
 
 

@@ -13,15 +13,17 @@ from dlexp.artifacts.checkpoint import CheckpointStore
 from dlexp.artifacts.files import read_json, write_bytes, write_json
 from dlexp.artifacts.metrics_log import MetricsLog, read_metrics
 from dlexp.artifacts.run_dir import RunDir, refuse_occupied
-from dlexp.assemble import Experiment, Started, assemble, start
+from dlexp.assemble import Experiment, Started, assemble, nonfinite_policy, start
 from dlexp.config.repeat import Change
 from dlexp.config.schema import RunConfig
 from dlexp.engine.evaluate import evaluate
+from dlexp.engine.guard import Trouble, Watch
 from dlexp.engine.loop import EpochRecord, FitPlan, Observer, StepRecord, fit
 from dlexp.engine.state import TrainState, load_weights
 from dlexp.engine.step import train_step
-from dlexp.errors import ConfigError, DataError, Interrupted
+from dlexp.errors import ConfigError, DataError, Diverged, Interrupted
 from dlexp.runtime.signals import StopRequest
+from dlexp.workflows.crash import capsule_writer
 from dlexp.workflows.evaluate import write_evaluation
 from dlexp.workflows.lr_find import settle_rate, stand_in
 from dlexp.workflows.lr_record import write_findings
@@ -56,9 +58,10 @@ def train(config: RunConfig, request: Request, reporter: Reporter) -> dict[str, 
     started = start(experiment)  # before a directory is made: optimizer and schedule may refuse their settings
     run = RunDir.create("train", config.name or f"{config.model.option}-{config.data.option}", request.run_dir)
     with run.lock():
-        write_request(run, experiment, request.words, request.command)
+        refuse_occupied(run.path)  # another process may have been faster, and have ended since
         if findings is not None:
             write_findings(run / "lr_find", config, findings)
+        write_request(run, experiment, request.words, request.command)
         run.point_latest()
         return _run(run, experiment, started, reporter)
 
@@ -67,10 +70,12 @@ def resume(run: RunDir, config: RunConfig, trusted: Sequence[str], reporter: Rep
     """Continue a run in its own directory; a finished one is left as it is and its summary returned."""
     with run.lock():
         status = run.status()
-        if status.state == "finished" and status.epoch >= status.epochs == config.trainer.epochs:
+        if status.state == "finished" and status.epochs == config.trainer.epochs:
             reporter.say(f"{run.path} is already finished ({status.epoch} epochs); trainer.epochs=N would extend it")
             return _summary_of(run)
-        experiment = assemble(config, trusted)
+        # Before the first checkpoint the weights are still those to begin with.
+        begun = any((run / "checkpoints").glob("*.pt*"))
+        experiment = assemble(config, trusted) if begun else prepared(config, trusted)
         _refuse_other_data(run, experiment)
         started = start(experiment)
         write_request(run, experiment, None, None)
@@ -122,6 +127,7 @@ def _run(run: RunDir, experiment: Experiment, started: Started, reporter: Report
             monitor=config.monitor,
             save_every_steps=trainer.save_every_steps,
             observers=observers,
+            watch=_watch(run, experiment, log, reporter),
         )
         facts = describe(experiment)
         log.say(f"training from epoch {state.epoch + 1}, batch {state.batch}: {facts}")
@@ -131,6 +137,11 @@ def _run(run: RunDir, experiment: Experiment, started: Started, reporter: Report
         except Interrupted as error:
             log.say(str(error))
             raise Interrupted(f"{error}; continue with: dlexp train --resume {run.path}", error.code) from None
+        except Exception as error:
+            if isinstance(error, Diverged) and trainer.on_nonfinite == "stop":
+                error.add_note(f"go on without it: dlexp train --resume {run.path} trainer.on_nonfinite=skip")
+            log.say("; ".join([str(error) or type(error).__name__, *getattr(error, "__notes__", ())]))
+            raise
         finally:
             reporter.end()
         log.say(reason)
@@ -156,6 +167,8 @@ def _finish(
         "best": best["metrics"] if best is not None else None,
         "epochs": state.epoch,
         "updates": state.step,
+        "skipped_updates": state.troubles.skipped,
+        "rollbacks": state.troubles.rollbacks,
         "seconds": round(sum(float(row["seconds"]) for row in rows), 3),
         **describe(experiment),
     }
@@ -182,6 +195,23 @@ def _recorder(run: RunDir, log: MetricsLog, every_steps: int) -> Observer:
             run.beat()
 
     return record
+
+
+def _watch(run: RunDir, experiment: Experiment, log: MetricsLog, reporter: Reporter) -> Watch:
+    """What becomes of a step that fails; every decision is said, and what was rewound is forgotten in the metrics."""
+    say = _both(log.say, reporter.say)
+
+    def on_trouble(trouble: Trouble) -> None:
+        say(trouble.text)
+        if trouble.rewound:
+            log.rewind(trouble.epoch, trouble.step)
+
+    return Watch(
+        policy=nonfinite_policy(experiment.config),
+        keep_generators=bool(experiment.trusted),
+        on_trouble=on_trouble,
+        on_failure=capsule_writer(run, experiment),
+    )
 
 
 def _tensorboard(run: RunDir, cleanup: ExitStack) -> Observer:

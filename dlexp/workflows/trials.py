@@ -13,13 +13,15 @@ from typing import Any
 from dlexp.artifacts.checkpoint import CheckpointStore
 from dlexp.artifacts.files import read_json, write_json, write_text
 from dlexp.artifacts.metrics_log import MetricsLog
-from dlexp.assemble import assemble, build_data, start
+from dlexp.assemble import assemble, build_data, nonfinite_policy, start
 from dlexp.config.nodes import resolve
 from dlexp.config.saved import overrides_to_yaml, to_yaml
 from dlexp.config.schema import RunConfig
 from dlexp.data.bundle import DataBundle
+from dlexp.engine.guard import Watch
 from dlexp.engine.loop import EpochRecord, FitPlan, StepRecord, fit
-from dlexp.errors import Diverged, DlexpError, Interrupted
+from dlexp.errors import Diverged, DlexpError, Interrupted, OutOfMemory
+from dlexp.runtime.memory import is_out_of_memory
 from dlexp.runtime.signals import StopRequest
 from dlexp.workflows.pool import Receive, Send, Work
 
@@ -57,11 +59,14 @@ def work_of(job: Job) -> Work:
             send({"failed": f"diverged: {error}"})
         except Interrupted:
             send({"interrupted": True})
+        except OutOfMemory:
+            traceback.print_exc()
+            send({"failed": "oom"})
         except DlexpError as error:
             send({"failed": str(error)})
         except BaseException as error:
             traceback.print_exc()
-            is_memory = isinstance(error, MemoryError) or "out of memory" in str(error).lower()
+            is_memory = is_out_of_memory(error)
             send({"failed": "oom" if is_memory else f"{type(error).__name__}: {error}"})
 
     return work
@@ -136,6 +141,7 @@ def run_trial(job: Job, go_on: Callable[[int, float], bool]) -> dict[str, Any]:
         accumulate=config.trainer.accumulate,
         monitor=config.monitor,
         observers=(observe,),
+        watch=Watch(nonfinite_policy(config), bool(job.trusted), lambda trouble: log.say(trouble.text)),
     )
     with stop:
         try:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from dlexp.cli.app import main, with_resume_value
+from dlexp.cli.app import main
+from dlexp.cli.words import with_resume_value
 
 DLEXP = str(Path(sys.executable).with_name("dlexp"))
 

@@ -72,8 +72,8 @@ class Bell:
     def __len__(self) -> int:
         return BATCHES
 
-    def epoch(self, epoch: int, first_batch: int = 0) -> Iterator[Batch]:
-        for rows in order(SAMPLES, 0, epoch).split(BATCH)[first_batch:]:
+    def epoch(self, epoch: int, first_batch: int = 0, attempt: int = 0) -> Iterator[Batch]:
+        for rows in order(SAMPLES, 0, epoch, attempt).split(BATCH)[first_batch:]:
             yield Batch(self.values[rows], self.values[rows], rows)
 
 

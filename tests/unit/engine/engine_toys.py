@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from dlexp.artifacts.checkpoint import CheckpointStore
 from dlexp.data.bundle import Affine, DataBundle, Split
 from dlexp.data.loaders import EvalBatches, TrainBatches
+from dlexp.engine.guard import Trouble, Watch
 from dlexp.engine.loop import EpochRecord, FitPlan, Observer, fit
 from dlexp.engine.policy import BestSoFar
 from dlexp.engine.state import TrainState
@@ -114,7 +115,11 @@ class Run:
     records: list[EpochRecord] = field(default_factory=list)
     observers: list[Observer] = field(default_factory=list)
     on_read: Callable[[int, int], None] = lambda evaluation, batch: None
+    check_at_once: bool = True
+    clip_norm: float | None = 1.0
+    watch: Watch = field(default_factory=Watch)
     task: Task = field(default_factory=lambda: Classification(spec=CLASSES, loss=CrossEntropy()))
+    said: list[Trouble] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.store = CheckpointStore(self.folder, lambda text: None)
@@ -138,12 +143,13 @@ class Run:
             task=self.task,
             train=TrainBatches(self.bundle, BATCH, self.seed, CPU),
             val=WatchedBatches(EvalBatches(self.bundle, "val", 4, CPU), lambda e, b: self.on_read(e, b)),
-            rules=rules(Penalty(0.0, 1e-4), 1.0),
+            rules=replace(rules(Penalty(0.0, 1e-4), self.clip_norm), check_at_once=self.check_at_once),
             epochs=self.epochs,
             accumulate=self.accumulate,
             monitor="val/loss",
             save_every_steps=self.save_every_steps,
             observers=[self._remember, *self.observers],
+            watch=self.watch,
         )
         return fit(plan, self.state, self.store, NeverStop() if stop is None else stop)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from engine_toys import BATCHES, CLASSES, CPU, FP32, SAMPLES, AskedStop, Run
+from engine_toys import BATCH, BATCHES, CLASSES, CPU, FP32, SAMPLES, AskedStop, Run
 from torch import nn
 
 from dlexp.artifacts.checkpoint import read_checkpoint
@@ -17,6 +17,7 @@ from dlexp.engine.state import load_weights
 from dlexp.errors import Diverged, Interrupted
 from dlexp.losses.classification import CrossEntropy
 from dlexp.metrics.states import ClassificationState
+from dlexp.runtime.seed import order
 from dlexp.tasks.classification import Classification
 from dlexp.types import Batch, LossOutput
 
@@ -179,29 +180,34 @@ def test_without_any_finite_metric_there_is_no_best(tmp_path: Path) -> None:
 
 
 class Exploding(Classification):
-    """Makes a weight infinite in one update while its loss stays finite."""
+    """Its loss is finite and its gradient is not, wherever a certain sample is in the batch."""
 
-    def __init__(self, at: int) -> None:
+    def __init__(self, row: int) -> None:
         super().__init__(spec=CLASSES, loss=CrossEntropy())
-        self.at, self.seen = at, 0
+        self.row = row
 
     def loss(self, phase: str, networks: Mapping[str, nn.Module], batch: Batch) -> LossOutput:
-        self.seen += 1
         found = super().loss(phase, networks, batch)
-        if self.seen != self.at:
+        if self.row not in batch.rows:
             return found
         weight = next(networks["model"].parameters())
         return LossOutput(found.value + (weight - weight.detach()).abs().sqrt().sum())  # 0, of infinite slope
 
 
+@pytest.mark.parametrize("at_once", [True, False])
 @pytest.mark.parametrize("how", ["save_every_steps", "signal", "epoch"])
-def test_weights_that_are_not_finite_are_never_saved(tmp_path: Path, how: str) -> None:
-    task = Exploding(BATCHES if how == "epoch" else 5)
-    run = Run(tmp_path, epochs=1, save_every_steps=5 if how == "save_every_steps" else None, task=task)
+def test_weights_that_are_not_finite_are_never_saved(tmp_path: Path, how: str, at_once: bool) -> None:
+    row = int(order(SAMPLES, 3, 0)[-1 if how == "epoch" else 4 * BATCH])  # in the last batch, or in the fifth
+    run = Run(tmp_path, epochs=1, save_every_steps=5 if how == "save_every_steps" else None, task=Exploding(row))
+    run.check_at_once = at_once
     stop = AskedStop()
     if how == "signal":
         run.observers.append(lambda record: stop.ask() if run.state.step == 5 else None)
-    with pytest.raises(Diverged, match="a weight is not finite"):
+        if not at_once:  # the epoch is begun again, and the stop that was asked for comes first
+            with pytest.raises(Interrupted, match="saved at epoch 1, batch 1"):
+                run.fit(stop)
+            return
+    with pytest.raises(Diverged, match=f"the gradient is not finite .* batch {BATCHES if how == 'epoch' else 5} "):
         run.fit(stop)
     assert not (tmp_path / "last.pt").exists()
 

@@ -46,7 +46,7 @@ class Repeated:
     def __len__(self) -> int:
         return len(self.batches)
 
-    def epoch(self, epoch: int, first_batch: int = 0) -> Iterator[Batch]:
+    def epoch(self, epoch: int, first_batch: int = 0, attempt: int = 0) -> Iterator[Batch]:
         self.epochs_asked += 1
         assert epoch == self.epochs_asked - 1
         yield from self.batches[first_batch:]

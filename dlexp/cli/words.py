@@ -1,0 +1,30 @@
+"""What is done to the words before the parser reads them, and said when it refuses them."""
+
+from __future__ import annotations
+
+import typer
+
+
+def with_resume_value(words: list[str]) -> list[str]:
+    """`--resume` alone means the newest unfinished run; the parser wants a value there, so it gets an empty one."""
+    found = []
+    for position, word in enumerate(words):
+        following = words[position + 1] if position + 1 < len(words) else "-"
+        alone = word == "--resume" and (following.startswith("-") or "=" in following)
+        found += ["--resume", ""] if alone else [word]
+    return found
+
+
+def hint_at_keys(words: list[str]) -> None:
+    """`--lr 0.1` is what other tools want; say how it is written here."""
+    from dlexp.config.catalog import Catalog
+    from dlexp.config.suggest import all_paths
+
+    paths = list(all_paths(Catalog()))
+    for word in words:
+        name = word.partition("=")[0].removeprefix("--").replace("-", "_")
+        found = [path for path in paths if path.rpartition(".")[2] == name] if word.startswith("--") else []
+        if found:
+            typer.echo(
+                f"Configuration keys have no dashes: {' or '.join(f'{path}=...' for path in found[:3])}", err=True
+            )

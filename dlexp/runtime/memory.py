@@ -1,0 +1,41 @@
+"""When memory runs out: whether an error means that, and the error that says what a person can do."""
+
+from __future__ import annotations
+
+import resource
+import sys
+
+import torch
+
+from dlexp.errors import OutOfMemory
+
+_GIB = float(1 << 30)
+# What torch's allocators say beside raising torch.OutOfMemoryError, which only CUDA's does.
+_PHRASES = ("out of memory", "not enough memory", "can't allocate memory")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether `error` says that memory ran out: of Python, of the CPU allocator or of a GPU."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError | OutOfMemory):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and any(phrase in text for phrase in _PHRASES)
+
+
+def out_of_memory(error: BaseException, during: str, device: torch.device, remedy: str) -> OutOfMemory | None:
+    """The error for a person when `error` means that memory ran out, None otherwise; notes on it are kept."""
+    if not is_out_of_memory(error):
+        return None
+    told = OutOfMemory(f"memory ran out in {during} on {device} (peak {peak_memory(device)}); try {remedy}")
+    for note in getattr(error, "__notes__", ()):
+        told.add_note(note)
+    return told
+
+
+def peak_memory(device: torch.device) -> str:
+    """The most memory that this process has had, and what there is: that of the GPU on one, else the resident set."""
+    if device.type == "cuda":
+        total = torch.cuda.get_device_properties(device).total_memory
+        return f"{torch.cuda.max_memory_allocated(device) / _GIB:.2f} of {total / _GIB:.2f} GiB"
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return f"{used / _GIB:.2f} GiB"

@@ -1,0 +1,184 @@
+"""A step that ended a run, kept as a capsule, and `dlexp replay`: the same step once more."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import dlexp
+from dlexp.artifacts.capsule import find_capsule, read_capsule, write_capsule
+from dlexp.artifacts.run_dir import RunDir
+from dlexp.assemble import Experiment, assemble, start
+from dlexp.config.saved import load_plain, plain
+from dlexp.data.bundle import SPLITS, Affine, DataBundle, Split
+from dlexp.engine.before import Before
+from dlexp.engine.guard import Failure
+from dlexp.engine.step import step_phase
+from dlexp.runtime.seed import kept_randomness, set_global_state
+from dlexp.types import Batch, DataSpec
+
+
+def capsule_writer(run: RunDir, experiment: Experiment) -> Callable[[Failure], str]:
+    """Writes the capsule of a failure into the run's directory; returns the line that tells where it is."""
+
+    def keep(failure: Failure) -> str:
+        trust = "".join(f" --trust {package}" for package in experiment.trusted)
+        content, facts = _content(experiment, failure), _facts(experiment, failure)
+        path = write_capsule(run.path, content, facts, content["traceback"])
+        name = os.path.relpath(path)
+        return f"the step is kept in {name}; make it happen again with: dlexp replay {name}{trust}"
+
+    return keep
+
+
+def replay(folder: Path, changes: Mapping[str, Any], trusted: Sequence[str]) -> dict[str, Any]:
+    """Run the failing step of a capsule once more, and compare.
+
+    folder   a run directory, or one of its crash directories
+    changes  trainer.device, to replay somewhere else
+    Returns what was kept, what came now, and what differs; the data set is not needed. Raises ConfigError when there
+    is no capsule, DlexpError when it is damaged.
+    """
+    path = find_capsule(folder)
+    content = read_capsule(path)
+    config = load_plain(content["config"], changes)
+    experiment = assemble(config, trusted, _bundle(content))
+    started = start(experiment)
+    state = started.state
+    state.load_state_dict(content["state"])
+    state.networks.train()
+    window = [Batch(*(tensor.to(experiment.device) for tensor in parts)) for parts in content["window"]]
+    before = Before(state.networks)
+    before.phase_begins(content["phase"])
+    rules = replace(started.rules, check_at_once=True)
+    error: Exception | None = None
+    with kept_randomness():
+        set_global_state(content["generators"])
+        try:
+            step_phase(experiment.task, state, window, rules, content["phase"], before)
+        except Exception as caught:
+            error = caught
+    kept = {"error": content["error"], "stage": content["stage"], "losses": content["losses"]}
+    now = {"error": _error(error), "stage": before.stage, "losses": _texts(map(float, before.losses))}
+    surroundings = _surroundings(experiment)
+    return {
+        "capsule": str(path),
+        "where": content["where"],
+        "reproduced": _same(kept, now),
+        "kept": kept,
+        "now": now,
+        "differences": {
+            name: {"kept": value, "now": surroundings.get(name)}
+            for name, value in content["surroundings"].items()
+            if value != surroundings.get(name)
+        },
+        "traceback": content["traceback"],
+    }
+
+
+def _content(experiment: Experiment, failure: Failure) -> dict[str, Any]:
+    """Everything that `replay` needs, as tensors and plain values."""
+    return {
+        "window": [[_alone(t) for t in (batch.inputs, batch.targets, batch.rows)] for batch in failure.window],
+        "state": failure.state,
+        "phase": failure.phase,
+        "stage": failure.stage,
+        "losses": _texts(failure.losses),
+        "error": _error(failure.error),
+        "traceback": _traceback(failure.error),
+        "where": _where(failure),
+        "generators": failure.generators,
+        "torch_seed": failure.torch_seed,
+        "config": plain(experiment.config),
+        "data": {"spec": asdict(experiment.bundle.spec), "samples": experiment.bundle.sizes()},
+        "surroundings": _surroundings(experiment),
+    }
+
+
+def _facts(experiment: Experiment, failure: Failure) -> dict[str, Any]:
+    """What a person wants to know; the same failure of the same code and weights gives the same facts."""
+    weights = hashlib.sha256()
+    for tensor in failure.state["networks"].values():
+        weights.update(tensor.detach().to("cpu", copy=True).contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return {
+        "error": _error(failure.error),
+        "stage": failure.stage,
+        **_where(failure),
+        "losses": _texts(failure.losses),
+        "rows": [batch.rows.tolist() for batch in failure.window],
+        "weights_sha256": weights.hexdigest(),
+        **_surroundings(experiment),
+    }
+
+
+def _where(failure: Failure) -> dict[str, Any]:
+    """The place of the step; epoch, batch and update are counted from 1, as messages do."""
+    return {
+        "phase": failure.phase,
+        "epoch": failure.epoch + 1,
+        "batch": failure.batch + 1,
+        "update": failure.step + 1,
+        "learning_rate": failure.learning_rate,
+    }
+
+
+def _surroundings(experiment: Experiment) -> dict[str, Any]:
+    """What may make the same step come out otherwise."""
+    return {
+        "dlexp": dlexp.__version__,
+        "torch": str(torch.__version__),
+        "device": str(experiment.device),
+        "precision": experiment.precision.name,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _error(error: Exception | None) -> dict[str, str] | None:
+    return None if error is None else {"kind": type(error).__name__, "message": str(error)}
+
+
+def _texts(losses: Iterable[float]) -> list[str]:
+    """Numbers with every bit, as text: JSON has no NaN."""
+    return [repr(loss) for loss in losses]
+
+
+def _alone(tensor: torch.Tensor) -> torch.Tensor:
+    """A copy on the CPU; a view would take all that it is a view of into the file."""
+    return tensor.detach().to("cpu", copy=True)
+
+
+def _traceback(error: Exception) -> str:
+    return "".join(traceback.format_exception(error))
+
+
+def _same(kept: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Equal bits of every loss, NaN being equal to NaN, and the same exception at the same stage."""
+    if (kept["losses"], kept["stage"]) != (now["losses"], now["stage"]):
+        return False
+    if kept["error"]["kind"] == "OutOfMemoryError" and now["error"]:  # its text tells what else was in memory
+        return bool(now["error"]["kind"] == kept["error"]["kind"])
+    return bool(kept["error"] == now["error"])
+
+
+def _bundle(content: Mapping[str, Any]) -> DataBundle:
+    """Data of the same shape and number, all zero: nothing of a replay reads them but the lengths."""
+    spec = DataSpec(**content["data"]["spec"])
+    kinds = torch.int64 if spec.targets == "class" else torch.float32
+    shape = () if spec.targets == "class" else (spec.num_outputs,)
+    splits = {
+        name: Split(
+            torch.zeros(1, *spec.input_shape).expand(count, *spec.input_shape),
+            torch.zeros(1, *shape, dtype=kinds).expand(count, *shape),
+            torch.arange(count),
+        )
+        for name, count in content["data"]["samples"].items()
+        if name in SPLITS
+    }
+    return DataBundle(spec, splits, Affine(torch.tensor(1.0), torch.tensor(0.0)), "", {})

@@ -1,0 +1,66 @@
+"""`dlexp train --run-id ID`: one line that starts a run, continues it, or finds it finished."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from dlexp.artifacts.run_dir import RunDir, outputs_root, refuse_bad_name
+from dlexp.config.repeat import CHANGEABLE, Change, differences
+from dlexp.config.saved import load_saved
+from dlexp.config.schema import RunConfig
+from dlexp.config.typed import with_values
+from dlexp.errors import ConfigError, Problem
+from dlexp.workflows.lr_find import AUTO
+from dlexp.workflows.reporting import Reporter
+from dlexp.workflows.seeds import is_group, train_seeds
+from dlexp.workflows.train import Request, resume, train
+
+
+def train_under_id(config: RunConfig, request: Request, name: str, reporter: Reporter) -> dict[str, Any]:
+    """Train the run outputs/train/<name> to its end, from wherever it stands; returns its summary.
+
+    A finished run is left as it is. Raises ConfigError when the directory holds something else, a run of another
+    configuration (every difference is named), or a run that a live process writes.
+    """
+    folder = folder_of(name)
+    if is_group(folder):
+        remedy = "add --seeds with their number, or name another ID"
+        raise ConfigError.one("--run-id", name, f"{folder} is a group of several seeds", remedy)
+    if not (folder / "config.yaml").is_file():
+        return train(config, replace(request, run_dir=folder), reporter)
+    saved = load_saved(folder / "config.yaml")
+    if config.optim.arguments.get("lr") == AUTO:  # found when the run began, and never again
+        config = with_values(config, {"optim.lr": saved.optim.arguments["lr"]})
+    for change in changed(saved, config, folder):
+        reporter.say(f"changed: {change.path}: {change.before} -> {change.after}")
+    return resume(RunDir(folder), config, request.trusted, reporter)
+
+
+def train_seeds_under_id(
+    config: RunConfig, request: Request, name: str, count: int, reporter: Reporter
+) -> dict[str, Any]:
+    """`count` seeds under one ID: those that are finished stay, the others start or go on; returns their table."""
+    folder = folder_of(name)
+    if (folder / "config.yaml").is_file():
+        remedy = "drop --seeds, or name another ID"
+        raise ConfigError.one("--run-id", name, f"{folder} is a single run", remedy)
+    return train_seeds(config, replace(request, run_dir=folder), count, reporter)
+
+
+def folder_of(name: str) -> Path:
+    """The directory of an ID. Raises ConfigError for what is none."""
+    refuse_bad_name("--run-id", name)
+    return outputs_root() / "train" / name
+
+
+def changed(saved: RunConfig, config: RunConfig, folder: Path) -> list[Change]:
+    """What differs from the run in `folder` and may. Raises ConfigError with everything that may not."""
+    found = differences(saved.tree, config.tree)
+    others = [change for change in found if change.path not in CHANGEABLE]
+    if others:
+        rule = f"the run {folder} has {{}} there; under one ID only {', '.join(CHANGEABLE)} may change"
+        remedy = "name another ID, or put the value back"
+        raise ConfigError([Problem(c.path, str(c.after), rule.format(c.before), remedy) for c in others])
+    return found
