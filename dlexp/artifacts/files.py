@@ -108,6 +108,14 @@ def place_folder(folder: Path, name: str, files: Mapping[str, bytes]) -> Path:
     raise AssertionError("an endless count ended")
 
 
+def remove_folder(folder: Path) -> None:
+    """Delete a folder and what is in it; call only for one that this process made. Raises DlexpError."""
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise DlexpError(f"cannot delete {folder}: {error.strerror}") from error
+
+
 def flush_directory(folder: Path) -> None:
     """Make a rename in `folder` survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)

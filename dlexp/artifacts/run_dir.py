@@ -175,10 +175,10 @@ class RunDir:
         return Status(word["state"], word["epoch"], word["epochs"], word["reason"], word["exit_code"])
 
     def point_latest(self) -> None:
-        """Make outputs/latest name this run, when it lies under outputs/."""
+        """Make outputs/latest name this run, when it lies under outputs/ and is no part of a verification."""
         root = outputs_root().resolve()
         here = self.path.resolve()
-        if not here.is_relative_to(root):
+        if not here.is_relative_to(root) or here.is_relative_to(root / "verify"):
             return
         link, temporary = root / "latest", root / f".latest-{os.getpid()}"
         temporary.unlink(missing_ok=True)

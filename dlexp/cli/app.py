@@ -15,7 +15,45 @@ from typing import Annotated, Any
 import typer
 
 from dlexp import __version__
-from dlexp.cli import complete
+from dlexp.cli.options import (
+    AllowChanges,
+    Apply,
+    Checkpoint,
+    ConfigDirs,
+    Dashboard,
+    Determinism,
+    DryRun,
+    DryRunOfStudy,
+    EvaluationWords,
+    Explain,
+    FromRun,
+    Group,
+    Jobs,
+    Json,
+    MaxRate,
+    Migrate,
+    MinRate,
+    Overrides,
+    Quiet,
+    ReplayWords,
+    Resume,
+    Run,
+    RunDirectory,
+    RunId,
+    Seeds,
+    Sources,
+    Split,
+    StopAt,
+    Storage,
+    StudyName,
+    SweepLoss,
+    SweepSeeds,
+    SweepSteps,
+    Trials,
+    Trust,
+    ValBatches,
+    VerifyWords,
+)
 from dlexp.cli.words import hint_at_keys, with_resume_value
 from dlexp.errors import DlexpError, exit_code_of
 from dlexp.runtime.machine import prepare_process
@@ -29,92 +67,6 @@ app = typer.Typer(
     help="Train, evaluate and compare neural networks from one command line.\n\n"
     "Words with dashes belong to the tool; GROUP=OPTION and KEY=VALUE belong to the configuration. Any order works.",
 )
-
-Overrides = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="[GROUP=OPTION | KEY=VALUE]...",
-        help="the configuration, such as model=resnet18 optim.lr=0.01",
-        autocompletion=complete.overrides,
-    ),
-]
-ConfigDirs = Annotated[
-    list[Path] | None,
-    typer.Option("--config-dir", help="a folder with groups of your own, such as my_conf/model/my_net.yaml"),
-]
-Trust = Annotated[
-    list[str] | None,
-    typer.Option("--trust", metavar="PACKAGE", help="a package of your own that a configuration may call"),
-]
-RunDirectory = Annotated[
-    Path | None, typer.Option("--run-dir", "-o", help="use exactly this directory, which must be new or empty")
-]
-RunId = Annotated[
-    str | None,
-    typer.Option("--run-id", metavar="ID", help="start outputs/train/ID, continue it, or leave it finished"),
-]
-Resume = Annotated[
-    str | None,
-    typer.Option(
-        "--resume",
-        metavar="[RUN]",
-        help="continue the newest unfinished run, or RUN, in its own directory",
-        autocompletion=complete.runs,
-    ),
-]
-FromRun = Annotated[
-    str | None,
-    typer.Option(
-        "--from", metavar="RUN", help="repeat a past run, with the changes given", autocompletion=complete.runs
-    ),
-]
-Seeds = Annotated[int | None, typer.Option("--seeds", min=1, help="train this many runs that differ in the seed alone")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="build everything, make one update in memory, write nothing")]
-Run = Annotated[str, typer.Argument(help="a run directory, or `latest`", autocompletion=complete.runs)]
-EvaluationWords = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="[KEY=VALUE]...", help="trainer.device, trainer.precision, data.eval_batch_size or data.path"
-    ),
-]
-ReplayWords = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="trainer.device")]
-Split = Annotated[str, typer.Option("--split", help="train, val or test", autocompletion=complete.splits)]
-Checkpoint = Annotated[str, typer.Option("--checkpoint", help="best or last")]
-Trials = Annotated[int, typer.Option("--trials", "-n", min=1, help="how many trials the study has in all")]
-StudyName = Annotated[
-    str | None, typer.Option("--name", help="the study's directory under outputs/tune; an old name goes on with it")
-]
-Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="trials side by side on this machine")]
-Storage = Annotated[
-    str | None,
-    typer.Option("--storage", metavar="URL", help="sqlite:///, journal:/// or postgresql://: what machines can share"),
-]
-Migrate = Annotated[
-    str | None, typer.Option("--migrate", metavar="STUDY", help="begin with the trials of STUDY that lie in this space")
-]
-DryRunOfStudy = Annotated[
-    bool, typer.Option("--dry-run", help="the space, sampled configurations and a bound on the cost; nothing is run")
-]
-Dashboard = Annotated[
-    bool, typer.Option("--dashboard", help="show the study of --name or --storage in a browser; nothing is run")
-]
-Explain = Annotated[
-    str | None,
-    typer.Option("--explain", metavar="KEY", help="value, rule, default, help and origin of one key"),
-]
-Sources = Annotated[bool, typer.Option("--sources", help="every key with where its value comes from")]
-Group = Annotated[str | None, typer.Argument(help="model, optim, scheduler, ...", autocompletion=complete.groups)]
-MinRate = Annotated[float, typer.Option("--min-lr", help="where the sweep begins")]
-MaxRate = Annotated[float, typer.Option("--max-lr", help="where it ends, unless the loss diverges before")]
-SweepSteps = Annotated[int, typer.Option("--steps", help="updates of a sweep, 20 or more")]
-SweepSeeds = Annotated[int, typer.Option("--seeds", help="sweeps with other weights and order; their median counts")]
-SweepLoss = Annotated[str, typer.Option("--loss", help="train: of each update's samples; val: of validation samples")]
-ValBatches = Annotated[int, typer.Option("--val-batches", help="batches of validation samples, for --loss val")]
-Apply = Annotated[
-    bool, typer.Option("--apply", help="write the override, also as experiment=lr_found into the first --config-dir")
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress, only the result")]
-Json = Annotated[bool, typer.Option("--json", help="the result as one JSON document on standard output")]
 
 
 def _print_version(wanted: bool) -> None:
@@ -142,6 +94,7 @@ def train(
     seeds: Seeds = None,
     run_dir: RunDirectory = None,
     run_id: RunId = None,
+    allow_changes: AllowChanges = False,
     config_dir: ConfigDirs = None,
     trust: Trust = None,
     dry_run: DryRun = False,
@@ -151,7 +104,9 @@ def train(
     """Train a model and leave a run directory that can be trusted, repeated and compared."""
     from dlexp.cli import commands
 
-    request = commands.TrainWords(tuple(overrides or ()), resume, from_run, seeds, run_dir, dry_run, run_id)
+    request = commands.TrainWords(
+        tuple(overrides or ()), resume, from_run, seeds, run_dir, dry_run, allow_changes, run_id
+    )
     commands.train(request, _setting(config_dir, trust), quiet or json, json)
 
 
@@ -161,13 +116,15 @@ def evaluate(
     overrides: EvaluationWords = None,
     split: Split = "test",
     checkpoint: Checkpoint = "best",
+    allow_changes: AllowChanges = False,
     trust: Trust = None,
     json: Json = False,
 ) -> None:
     """Evaluate a run on a split that training never saw; several seeds of one configuration are evaluated together."""
     from dlexp.cli import commands
 
-    commands.evaluate(run, tuple(overrides or ()), split, checkpoint, tuple(trust or ()), json)
+    words = commands.EvaluateWords(run, tuple(overrides or ()), split, checkpoint, allow_changes)
+    commands.evaluate(words, tuple(trust or ()), json)
 
 
 @app.command()
@@ -228,6 +185,23 @@ def tune(
 
     words = command.TuneWords(tuple(overrides or ()), trials, name, jobs, storage, dry_run, dashboard, migrate)
     command.tune(words, _setting(config_dir, trust), quiet or json, json)
+
+
+@app.command()
+def verify(
+    words: VerifyWords = None,
+    at: StopAt = None,
+    determinism: Determinism = False,
+    config_dir: ConfigDirs = None,
+    trust: Trust = None,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Prove that a run that is stopped and resumed ends with the bits of one that never stopped."""
+    from dlexp.cli import verify as command
+
+    found = command.VerifyWords(tuple(words or ()), tuple(at or ()), determinism)
+    command.verify(found, _setting(config_dir, trust), quiet or json, json)
 
 
 @app.command()

@@ -43,7 +43,19 @@ class TrainWords:
     seeds: int | None
     run_dir: Path | None
     dry_run: bool
+    allow_changes: bool
     run_id: str | None = None
+
+
+@dataclass(frozen=True)
+class EvaluateWords:
+    """The words of `dlexp evaluate`."""
+
+    run: str
+    overrides: tuple[str, ...]
+    split: str
+    checkpoint: str
+    allow_changes: bool
 
 
 def train(words: TrainWords, setting: Setting, quiet: bool, as_json: bool) -> None:
@@ -53,7 +65,7 @@ def train(words: TrainWords, setting: Setting, quiet: bool, as_json: bool) -> No
     if words.resume is not None:
         _resume(words, setting, catalog, quiet, as_json)
         return
-    config, typed, changes = _configuration(words, catalog)
+    config, typed, changes = configuration(words.overrides, words.from_run, catalog)
     trusted = trusted_of(setting)
     from dlexp.cli.display import reporter
     from dlexp.workflows import train as workflow
@@ -62,7 +74,7 @@ def train(words: TrainWords, setting: Setting, quiet: bool, as_json: bool) -> No
     if words.dry_run:
         show.dry_run(workflow.dry_run(config, trusted), as_json)
         return
-    request = workflow.Request(typed, (setting.command,), words.run_dir, trusted)
+    request = workflow.Request(typed, (setting.command,), words.run_dir, trusted, allow_changes=words.allow_changes)
     display = reporter(quiet)
     if changes is not None:
         show.changes(changes, display.say)
@@ -85,22 +97,21 @@ def _under_id(
         show.summary(train_under_id(config, request, name, display), as_json)
 
 
-def evaluate(
-    run: str, words: Sequence[str], split: str, checkpoint: str, trust: tuple[str, ...], as_json: bool
-) -> None:
+def evaluate(words: EvaluateWords, trust: tuple[str, ...], as_json: bool) -> None:
     """Evaluate a run, or every run of a group of seeds, and show the report."""
+    run, overrides = words.run, words.overrides
     if "=" in run:
-        run, words = "latest", (run, *words)
+        run, overrides = "latest", (run, *overrides)
     for name, value, allowed in (
-        ("--split", split, ("train", "val", "test")),
-        ("--checkpoint", checkpoint, ("best", "last")),
+        ("--split", words.split, ("train", "val", "test")),
+        ("--checkpoint", words.checkpoint, ("best", "last")),
     ):
         if value not in allowed:
             near = nearest(value, allowed)
             raise ConfigError.one(
                 name, value, f"is not one of {', '.join(allowed)}", f"did you mean {near}?" if near else ""
             )
-    changes = _evaluation_changes(words)
+    changes = _evaluation_changes(overrides)
     from dlexp.artifacts.run_dir import RunDir, named_run
     from dlexp.config.nodes import trusted_packages
     from dlexp.workflows.seeds import evaluate_group, is_group
@@ -111,14 +122,18 @@ def evaluate(
     trusted = trusted_packages(trust)
     from dlexp.workflows.evaluate import evaluate_run
 
+    def one(path: Path) -> dict[str, Any]:
+        split, checkpoint = words.split, words.checkpoint
+        return evaluate_run(path, split, checkpoint, changes, trusted, allow_changes=words.allow_changes)
+
     if is_group(folder):
-        content = evaluate_group(folder, split, lambda one: evaluate_run(one, split, checkpoint, changes, trusted))
+        content = evaluate_group(folder, words.split, one)
         if as_json:
             print_json(content)
         else:
-            out.print(over_seeds(f"{folder}, {split} split", content))
+            out.print(over_seeds(f"{folder}, {words.split} split", content))
         return
-    content = evaluate_run(folder, split, checkpoint, changes, trusted)
+    content = one(folder)
     if as_json:
         print_json(content)
     else:
@@ -180,19 +195,21 @@ def list_options(group: str | None, setting: Setting, as_json: bool) -> None:
             out.print(f"  {option:<{width}}  [dim]{escape(description)}[/]")
 
 
-def _configuration(words: TrainWords, catalog: Catalog) -> tuple[RunConfig, tuple[str, ...], Sequence[Change] | None]:
+def configuration(
+    overrides: tuple[str, ...], from_run: str | None, catalog: Catalog
+) -> tuple[RunConfig, tuple[str, ...], Sequence[Change] | None]:
     """(configuration, words that describe it, changes against the run that is repeated)."""
     from dlexp.config.compose import load
 
-    if words.from_run is None:
-        return load(words.overrides, catalog), words.overrides, None
+    if from_run is None:
+        return load(overrides, catalog), overrides, None
     from dlexp.artifacts.run_dir import RunDir, named_run
     from dlexp.config.repeat import repeat
     from dlexp.config.saved import read_overrides
 
-    run = RunDir.find(_winner(named_run(words.from_run)))
-    config, changes = repeat(run.path, words.overrides, catalog)
-    return config, (*read_overrides(run / "overrides.yaml"), *words.overrides), changes
+    run = RunDir.find(_winner(named_run(from_run)))
+    config, changes = repeat(run.path, overrides, catalog)
+    return config, (*read_overrides(run / "overrides.yaml"), *overrides), changes
 
 
 def _winner(path: Path) -> Path:
@@ -219,7 +236,7 @@ def _resume(words: TrainWords, setting: Setting, catalog: Catalog, quiet: bool, 
 
     display = reporter(quiet)
     show.changes(changes, display.say)
-    show.summary(resume(run, config, trusted, display), as_json)
+    show.summary(resume(run, config, trusted, display, allow_changes=words.allow_changes), as_json)
 
 
 def trusted_of(setting: Setting) -> tuple[str, ...]:
@@ -240,6 +257,9 @@ def _refuse_contradictions(words: TrainWords) -> None:
                 rule = f"cannot stand beside {name}: an ID is a directory, and continues the run in it by itself"
                 raise ConfigError.one("--run-id", words.run_id, rule, "drop one of the two")
     if words.resume is None:
+        if words.allow_changes and words.seeds is None and words.run_id is None:
+            rule = "is for runs that go on, and nothing goes on here"
+            raise ConfigError.one("--allow-changes", "", rule, "name the run with --resume, or drop the word")
         return
     given = {
         "--from": words.from_run is not None,

@@ -6,7 +6,7 @@ Reads YAML with PyYAML alone, so that TAB answers before torch could be imported
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import typer
@@ -26,7 +26,7 @@ def overrides(context: typer.Context, incomplete: str) -> list[str]:
             f"{name}={option}"
             for option in _starting(catalog.options(ALIASES.get(name, name)) if _is_group(name) else (), start)
         ]
-    chosen = dict(str(word).split("=", 1) for word in context.params.get("overrides") or () if "=" in str(word))
+    chosen = dict(str(word).split("=", 1) for word in _typed(context) if "=" in str(word))
     return _starting(_keys(catalog, chosen, incomplete), incomplete)
 
 
@@ -49,6 +49,12 @@ def runs(incomplete: str) -> list[str]:
     return [name for name in found + [str(path) for path in newest_runs()] if name.startswith(incomplete)]
 
 
+def runs_and_overrides(context: typer.Context, incomplete: str) -> list[str]:
+    """A run or the beginning of an override, for the first word; overrides for the others."""
+    first = not context.params.get("words")
+    return [*(runs(incomplete) if first else ()), *overrides(context, incomplete)]
+
+
 def _keys(catalog: Catalog, chosen: Mapping[str, str], incomplete: str) -> Iterator[str]:
     """`group=` for every group; once a dot is typed, the keys of the option that is chosen there."""
     from dlexp.config.schema import COMPONENTS, SECTIONS, TOP_LEVEL, section_fields
@@ -64,6 +70,11 @@ def _keys(catalog: Catalog, chosen: Mapping[str, str], incomplete: str) -> Itera
         option = chosen.get(head) or _default_option(catalog, head)
         if option in catalog.options(head):
             yield from (f"{head}.{key}=" for key in catalog.keys(head, option))
+
+
+def _typed(context: typer.Context) -> Sequence[str]:
+    """The overrides on the line so far."""
+    return context.params.get("overrides") or context.params.get("words") or ()
 
 
 def _default_option(catalog: Catalog, group: str) -> str:

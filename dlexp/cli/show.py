@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dlexp.config.repeat import Change
 
 _MAX_CLASSES_SHOWN = 30
+_MAX_VALUE = 40  # characters of a value, so that a hash or a list of classes stays on its line
 
 
 def changes(found: Sequence[Change], say: Callable[[str], None]) -> None:
@@ -85,6 +86,9 @@ def evaluation(content: Mapping[str, Any]) -> None:
         out.print(
             "\n[bold yellow]the data is not what this run was trained on[/] (its fingerprint or split has changed)"
         )
+    for change in content["changed_since_training"]:
+        before, after = (str(plain(change[key]))[:_MAX_VALUE] for key in ("before", "after"))
+        out.print(f"[yellow]changed since training[/]: {change['path']}: {escape(f'{before} -> {after}')}")
     out.print(f"\n  report   {escape(folder)}/report.json and the files beside it")
     if content["split"] == "test":
         looks = content["looks_at_this_split"]

@@ -1,4 +1,4 @@
-"""What is done to the words before the parser reads them, and said when it refuses them."""
+"""What is done to the words of a line before and after the parser sees them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def with_resume_value(words: list[str]) -> list[str]:
 
 def hint_at_keys(words: list[str]) -> None:
     """`--lr 0.1` is what other tools want; say how it is written here."""
-    from dlexp.config.catalog import Catalog
+    from dlexp.config.catalog import Catalog  # here, because only a mistake needs it
     from dlexp.config.suggest import all_paths
 
     paths = list(all_paths(Catalog()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib.util
 import os
 import platform
 import socket
@@ -54,6 +56,20 @@ def git_state(folder: Path) -> tuple[dict[str, Any] | None, str]:
     if len(diff) > _MAX_DIFF_BYTES:
         diff = diff[:_MAX_DIFF_BYTES] + f"\n# cut after {_MAX_DIFF_BYTES} characters\n"
     return {"commit": commit.strip(), "dirty": dirty}, diff
+
+
+def source_hash(package: str) -> str | None:
+    """SHA-256 over the names and contents of a package's Python files; None where there are none to read."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        return None
+    origin = Path(spec.origin)
+    files = sorted(origin.parent.rglob("*.py")) if spec.submodule_search_locations is not None else [origin]
+    digest = hashlib.sha256()
+    for path in files:
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(origin.parent)} {len(content)}\n".encode() + content)
+    return digest.hexdigest()
 
 
 def _git(folder: Path, *words: str) -> str:

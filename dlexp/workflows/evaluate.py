@@ -10,6 +10,7 @@ from dlexp.artifacts.checkpoint import CheckpointStore
 from dlexp.artifacts.files import read_json, write_bytes, write_csv, write_json
 from dlexp.artifacts.run_dir import RunDir
 from dlexp.assemble import Experiment, assemble
+from dlexp.config.repeat import Change
 from dlexp.config.saved import load_saved
 from dlexp.engine.evaluate import Evaluation, evaluate
 from dlexp.engine.state import load_weights
@@ -17,17 +18,26 @@ from dlexp.errors import DlexpError
 from dlexp.metrics.report import Report, report
 from dlexp.runtime.clock import now_utc
 from dlexp.types import DataSpec
+from dlexp.workflows.since import DATA, check_evaluated
 
 
 def evaluate_run(
-    folder: Path, split: str, checkpoint: str, changes: dict[str, Any], trusted: Sequence[str]
+    folder: Path,
+    split: str,
+    checkpoint: str,
+    changes: dict[str, Any],
+    trusted: Sequence[str],
+    *,
+    allow_changes: bool = False,
 ) -> dict[str, Any]:
     """Evaluate a run on `split` with its `checkpoint` (best or last); writes eval/<split>/ and returns report.json.
 
-    Raises ConfigError when there is no such run, DlexpError when it has no such checkpoint.
+    Raises ConfigError when there is no such run or its configuration was edited, DataError when its data have changed
+    (both unless `allow_changes`), DlexpError when it has no such checkpoint or one of another model.
     """
     run = RunDir.find(folder)
     experiment = assemble(load_saved(run / "config.yaml", changes), trusted)
+    changed = check_evaluated(run, experiment, changes, allow_changes)
     store = CheckpointStore(run / "checkpoints", lambda text: None)
     state = store.load_best() if checkpoint == "best" else store.load_last()
     if state is None:
@@ -39,13 +49,18 @@ def evaluate_run(
     result = evaluate(
         experiment.task, experiment.networks, experiment.split(split), experiment.precision, keep_predictions=True
     )
-    return write_evaluation(run, experiment, split, checkpoint, result)
+    return write_evaluation(run, experiment, (split, checkpoint), result, changed)
 
 
 def write_evaluation(
-    run: RunDir, experiment: Experiment, split: str, checkpoint: str, result: Evaluation
+    run: RunDir, experiment: Experiment, what: tuple[str, str], result: Evaluation, changed: Sequence[Change] = ()
 ) -> dict[str, Any]:
-    """eval/<split>/: report.json, predictions.csv, and for classes per_class.csv, confusion.csv and a picture of it."""
+    """eval/<split>/: report.json, predictions.csv, and for classes per_class.csv, confusion.csv and a picture of it.
+
+    what     (split, checkpoint)
+    changed  what has changed since the run was trained
+    """
+    split, checkpoint = what
     from dlexp.report.figures import confusion_png, prediction_png  # matplotlib loads when there is something to draw
 
     folder, spec = run / "eval" / split, experiment.bundle.spec
@@ -59,7 +74,8 @@ def write_evaluation(
         "metrics": result.metrics,
         **details.averages,
         "looks_at_this_split": looks,
-        "data_as_trained": _same_data(run, experiment),
+        "data_as_trained": not any(change.path in DATA for change in changed),
+        "changed_since_training": [vars(change) for change in changed],
         "evaluated": now_utc(),
     }
     write_json(folder / "report.json", content)
@@ -89,12 +105,3 @@ def _count_look(run: RunDir, split: str, checkpoint: str) -> int:
     looks.append({"split": split, "checkpoint": checkpoint, "time": now_utc()})
     write_json(path, looks)
     return sum(look["split"] == split for look in looks)
-
-
-def _same_data(run: RunDir, experiment: Experiment) -> bool:
-    meta = read_json(run / "meta.json")
-    same: bool = (meta.get("data_fingerprint"), meta.get("split_hash")) == (
-        experiment.bundle.fingerprint,
-        experiment.bundle.split_hash,
-    )
-    return same

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,39 +12,55 @@ from dlexp.artifacts.run_dir import RunDir
 from dlexp.assemble import Experiment
 from dlexp.config.saved import overrides_to_yaml, to_yaml
 from dlexp.runtime.clock import now_utc
-from dlexp.runtime.machine import facts, git_state, packages
+from dlexp.runtime.machine import facts, git_state, packages, source_hash
 
 
 def write_request(
-    run: RunDir, experiment: Experiment, words: Sequence[str] | None, command: Sequence[str] | None
+    run: RunDir,
+    experiment: Experiment,
+    words: Sequence[str] | None,
+    command: Sequence[str] | None,
+    changed: Sequence[Mapping[str, Any]] = (),
 ) -> None:
-    """config.yaml, overrides.yaml, command.txt, meta.json, env.txt, git.diff; None keeps what a continued run has."""
+    """config.yaml, overrides.yaml, command.txt, meta.json, env.txt, git.diff; None keeps what a continued run has.
+
+    changed  what has changed since the run began, when it goes on
+    """
     if words is not None:
         write_text(run / "overrides.yaml", overrides_to_yaml(list(words)))
     if command is not None:
         write_text(run / "command.txt", " ".join(command) + f"\n# in {Path.cwd()}\n")
-    commit, diff = git_state(Path.cwd())
-    write_text(run / "git.diff", diff)
+    write_text(run / "git.diff", git_state(Path.cwd())[1])
     write_text(run / "env.txt", "".join(f"{line}\n" for line in packages()))
     write_json(run / "preprocessing.json", experiment.bundle.preprocessing)
     old = read_json(run / "meta.json") if (run / "meta.json").is_file() else {}
-    write_json(
-        run / "meta.json",
-        {
-            "dlexp": dlexp.__version__,
-            "started": old.get("started", now_utc()),
-            "continued": [*old.get("continued", []), now_utc()] if old else [],
-            "git": commit,
-            **facts(),
-            "seed": experiment.config.seed,
-            "data_fingerprint": experiment.bundle.fingerprint,
-            "split_hash": experiment.bundle.split_hash,
-            "notes": list(experiment.bundle.notes),
-            **describe(experiment),
-        },
-    )
+    now = now_utc()
+    history = {
+        "started": old.get("started", now),
+        "continued": [*old.get("continued", []), now] if old else [],
+        "changed": [*old.get("changed", []), *({"time": now, **change} for change in changed)],
+    }
+    notes = list(experiment.bundle.notes)
+    write_json(run / "meta.json", {**history, **present(experiment), "notes": notes, "config": experiment.config.tree})
     # Last: a directory with a config.yaml holds everything else that continuing needs.
     write_text(run / "config.yaml", to_yaml(experiment.config))
+
+
+def present(experiment: Experiment) -> dict[str, Any]:
+    """Code, versions, machine and data as they are now: what meta.json keeps and a later look is compared with."""
+    spec, commit = experiment.bundle.spec, git_state(Path.cwd())[0]
+    return {
+        "dlexp": dlexp.__version__,
+        "code": {name: source_hash(name) for name in ("dlexp", *experiment.trusted)},
+        "commit": commit["commit"] if commit else None,
+        "dirty": commit["dirty"] if commit else None,
+        **facts(),
+        "seed": experiment.config.seed,
+        "data_fingerprint": experiment.bundle.fingerprint,
+        "split_hash": experiment.bundle.split_hash,
+        "outputs": list(spec.class_names or spec.target_names),
+        **describe(experiment),
+    }
 
 
 def describe(experiment: Experiment) -> dict[str, Any]:

@@ -35,7 +35,8 @@ def train_under_id(config: RunConfig, request: Request, name: str, reporter: Rep
         config = with_values(config, {"optim.lr": saved.optim.arguments["lr"]})
     for change in changed(saved, config, folder):
         reporter.say(f"changed: {change.path}: {change.before} -> {change.after}")
-    return resume(RunDir(folder), config, request.trusted, reporter)
+    allowed = request.allow_changes
+    return resume(RunDir(folder), config, request.trusted, reporter, allow_changes=allowed)
 
 
 def train_seeds_under_id(

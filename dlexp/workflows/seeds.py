@@ -40,7 +40,8 @@ def train_seeds(config: RunConfig, request: Request, count: int, reporter: Repor
         words = (*(word for word in request.words if not word.startswith("seed=")), f"seed={seed}")
         if (folder / "config.yaml").is_file():
             _refuse_other_configuration(folder, own)
-            summaries.append(resume(RunDir(folder), own, request.trusted, reporter))
+            allow = request.allow_changes
+            summaries.append(resume(RunDir(folder), own, request.trusted, reporter, allow_changes=allow))
         else:
             summaries.append(train(own, dataclasses.replace(request, words=words, run_dir=folder), reporter))
     metrics = [{"best_epoch": summary["best_epoch"], **_flat(summary)} for summary in summaries]

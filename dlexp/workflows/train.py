@@ -21,7 +21,7 @@ from dlexp.engine.guard import Trouble, Watch
 from dlexp.engine.loop import EpochRecord, FitPlan, Observer, StepRecord, fit
 from dlexp.engine.state import TrainState, load_weights
 from dlexp.engine.step import train_step
-from dlexp.errors import ConfigError, DataError, Diverged, Interrupted
+from dlexp.errors import ConfigError, Diverged, Interrupted
 from dlexp.runtime.signals import StopRequest
 from dlexp.workflows.crash import capsule_writer
 from dlexp.workflows.evaluate import write_evaluation
@@ -30,6 +30,7 @@ from dlexp.workflows.lr_record import write_findings
 from dlexp.workflows.prepare import prepared
 from dlexp.workflows.record import describe, write_request
 from dlexp.workflows.reporting import Reporter, RunFacts
+from dlexp.workflows.since import check_resumed
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Request:
     words     the overrides, as typed
     run_dir   exactly this directory, or None for a new one under outputs/
     trusted   packages that the user trusts
+    allow_changes  whether runs of a group go on although what decides their bits has changed
     changes   what differs from the run that it repeats
     """
 
@@ -47,10 +49,14 @@ class Request:
     run_dir: Path | None = None
     trusted: tuple[str, ...] = ()
     changes: tuple[Change, ...] = ()
+    allow_changes: bool = False
 
 
-def train(config: RunConfig, request: Request, reporter: Reporter) -> dict[str, Any]:
-    """Train a new run to its end; returns its summary."""
+def train(config: RunConfig, request: Request, reporter: Reporter, stop: StopRequest | None = None) -> dict[str, Any]:
+    """Train a new run to its end; returns its summary.
+
+    stop  what may stop it, None for signals alone
+    """
     if request.run_dir is not None:
         refuse_occupied(request.run_dir)
     config, findings = settle_rate(config, request.trusted, reporter)
@@ -63,11 +69,24 @@ def train(config: RunConfig, request: Request, reporter: Reporter) -> dict[str, 
             write_findings(run / "lr_find", config, findings)
         write_request(run, experiment, request.words, request.command)
         run.point_latest()
-        return _run(run, experiment, started, reporter)
+        return _run(run, experiment, started, reporter, StopRequest() if stop is None else stop)
 
 
-def resume(run: RunDir, config: RunConfig, trusted: Sequence[str], reporter: Reporter) -> dict[str, Any]:
-    """Continue a run in its own directory; a finished one is left as it is and its summary returned."""
+def resume(
+    run: RunDir,
+    config: RunConfig,
+    trusted: Sequence[str],
+    reporter: Reporter,
+    stop: StopRequest | None = None,
+    *,
+    allow_changes: bool = False,
+) -> dict[str, Any]:
+    """Continue a run in its own directory; a finished one is left as it is and its summary returned.
+
+    stop           what may stop it, None for signals alone
+    allow_changes  go on although what decides its bits has changed
+    Raises DataError for other data, ConfigError for changes that are not allowed.
+    """
     with run.lock():
         status = run.status()
         if status.state == "finished" and status.epochs == config.trainer.epochs:
@@ -76,11 +95,11 @@ def resume(run: RunDir, config: RunConfig, trusted: Sequence[str], reporter: Rep
         # Before the first checkpoint the weights are still those to begin with.
         begun = any((run / "checkpoints").glob("*.pt*"))
         experiment = assemble(config, trusted) if begun else prepared(config, trusted)
-        _refuse_other_data(run, experiment)
+        changed = check_resumed(run, experiment, allow_changes, reporter.say)
         started = start(experiment)
-        write_request(run, experiment, None, None)
+        write_request(run, experiment, None, None, changed)
         run.point_latest()
-        return _run(run, experiment, started, reporter)
+        return _run(run, experiment, started, reporter, StopRequest() if stop is None else stop)
 
 
 def dry_run(config: RunConfig, trusted: Sequence[str]) -> dict[str, Any]:
@@ -102,12 +121,14 @@ def dry_run(config: RunConfig, trusted: Sequence[str]) -> dict[str, Any]:
     )
 
 
-def _run(run: RunDir, experiment: Experiment, started: Started, reporter: Reporter) -> dict[str, Any]:
+def _run(
+    run: RunDir, experiment: Experiment, started: Started, reporter: Reporter, stop: StopRequest
+) -> dict[str, Any]:
     """Everything between a claimed directory and its summary; the same for a new run and a continued one."""
     config = experiment.config
     log = MetricsLog(run.path)
     checkpoints = CheckpointStore(run / "checkpoints", _both(log.say, reporter.say))
-    with run.recording(config.trainer.epochs), StopRequest() as stop, ExitStack() as cleanup:
+    with run.recording(config.trainer.epochs), stop, ExitStack() as cleanup:
         state = started.state
         saved = checkpoints.load_last()
         if saved is not None:
@@ -176,7 +197,7 @@ def _finish(
         result = evaluate(
             experiment.task, experiment.networks, experiment.split("test"), experiment.precision, keep_predictions=True
         )
-        write_evaluation(run, experiment, "test", "best", result)
+        write_evaluation(run, experiment, ("test", "best"), result)
         summary["test"] = result.metrics
     write_json(run / "summary.json", summary)
     return summary
@@ -260,20 +281,6 @@ def _facts(run: RunDir, experiment: Experiment, state: TrainState, num_batches: 
         texts["continues"] = f"after epoch {state.epoch}" + (f", batch {state.batch}" if state.batch else "")
     title = f"{config.model.option} on {config.data.option}"
     return RunFacts(title, str(run.path), config.trainer.epochs, state.epoch, num_batches, texts)
-
-
-def _refuse_other_data(run: RunDir, experiment: Experiment) -> None:
-    """A run goes on only with the samples and the split that it began with."""
-    meta = read_json(run / "meta.json")
-    for key, found in (
-        ("data_fingerprint", experiment.bundle.fingerprint),
-        ("split_hash", experiment.bundle.split_hash),
-    ):
-        if meta.get(key) not in (None, found):
-            raise DataError(
-                f"the data has changed since {run.path} began ({key} was {meta[key][:12]}, is {found[:12]})",
-                remedy=f"put the old data back, or start anew with dlexp train --from {run.path}",
-            )
 
 
 def _summary_of(run: RunDir) -> dict[str, Any]:

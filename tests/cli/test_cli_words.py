@@ -187,6 +187,8 @@ def completed(shell: str, line: str, cursor: int | None = None) -> list[str]:
         ("dlexp train optim.l", "optim.lr="),
         ("dlexp train optim=sgd optim.mom", "optim.momentum="),
         ("dlexp train trainer.ep", "trainer.epochs="),
+        ("dlexp verify model=res", "model=resnet18"),
+        ("dlexp verify latest optim.l", "optim.lr="),
         ("dlexp list sch", "scheduler"),
         ("dlexp evaluate --split v", "val"),
         ("dlexp train --see", "--seeds"),
@@ -205,7 +207,8 @@ def test_completion_offers_run_directories(tmp_path: Path) -> None:
     run = tmp_path / "outputs" / "train" / "20260101-000000-mlp-digits-abcd"
     run.mkdir(parents=True)
     (run / "config.yaml").write_text("choices: {}\n")
-    assert "outputs/train/20260101-000000-mlp-digits-abcd" in completed("bash", "dlexp evaluate outp")
+    for command in ("evaluate", "verify"):
+        assert "outputs/train/20260101-000000-mlp-digits-abcd" in completed("bash", f"dlexp {command} outp")
 
 
 def test_batch_normalisation_with_batches_of_one_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

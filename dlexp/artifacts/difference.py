@@ -1,0 +1,110 @@
+"""Where two saved states differ, in bits: what `torch.equal` says, and for NaN, signed zeros and types more."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One place where two states are not the same.
+
+    where    path of the value, such as last/networks/model.0.weight
+    what     a sentence: how many numbers differ and by how much at most, or the two values
+    largest  greatest absolute difference, None where the two cannot be subtracted
+    """
+
+    where: str
+    what: str
+    largest: float | None = None
+    is_tensor: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as plain values."""
+        return asdict(self)
+
+
+@dataclass
+class Compared:
+    """How much was compared: tensors, the numbers in them, and values that are no tensors."""
+
+    tensors: int = 0
+    numbers: int = 0
+    values: int = 0
+
+
+def differences(one: Any, other: Any, counted: Compared, where: str = "") -> Iterator[Difference]:
+    """Every place where `other` differs from `one`, in the order of `one`; adds to `counted` what was looked at."""
+    if isinstance(one, Tensor) and isinstance(other, Tensor):
+        counted.tensors += 1
+        counted.numbers += one.numel()
+        found = _between_tensors(one, other, where)
+        if found is not None:
+            yield found
+    elif isinstance(one, Mapping) and isinstance(other, Mapping):
+        for key, value in one.items():
+            if key in other:
+                yield from differences(value, other[key], counted, _join(where, key))
+            else:
+                yield Difference(_join(where, key), "is missing in the second")
+        for key in other.keys() - one.keys():
+            yield Difference(_join(where, key), "is missing in the first")
+    elif isinstance(one, list | tuple) and isinstance(other, list | tuple) and len(one) == len(other):
+        for number, (left, right) in enumerate(zip(one, other, strict=True)):
+            yield from differences(left, right, counted, _join(where, number))
+    else:
+        counted.values += 1
+        if not _same_value(one, other):
+            yield Difference(where, f"{_shown(one)} and {_shown(other)}", _distance(one, other))
+
+
+def _between_tensors(one: Tensor, other: Tensor, where: str) -> Difference | None:
+    if one.shape != other.shape or one.dtype != other.dtype:
+        kinds = [f"{tuple(t.shape)} {str(t.dtype).removeprefix('torch.')}" for t in (one, other)]
+        return Difference(where, " and ".join(kinds), is_tensor=True)
+    left, right = one.detach().cpu().reshape(-1), other.detach().cpu().reshape(-1)
+    if torch.equal(_bits(left), _bits(right)):
+        return None
+    width = left.element_size()
+    changed = (_bits(left).view(-1, width) != _bits(right).view(-1, width)).any(dim=1)
+    at = int(changed.nonzero()[0])
+    distances = (left[changed].double() - right[changed].double()).abs()
+    largest = float(distances.nan_to_num(torch.inf).max())
+    count, pair = int(changed.sum()), f"{_shown(left[at].item())} and {_shown(right[at].item())}"
+    place = [int(index) for index in torch.unravel_index(torch.tensor(at), one.shape)]
+    text = f"{count:,} of {left.numel():,} numbers differ, by {largest:.3g} at most; the first at {place}: {pair}"
+    return Difference(where, text, largest, is_tensor=True)
+
+
+def _bits(flat: Tensor) -> Tensor:
+    """(N,) of any type -> (N * width,) uint8."""
+    return flat.contiguous().view(torch.uint8)
+
+
+def _same_value(one: Any, other: Any) -> bool:
+    if isinstance(one, float) and isinstance(other, float):
+        return struct.pack("d", one) == struct.pack("d", other)
+    return type(one) is type(other) and bool(one == other)
+
+
+def _distance(one: Any, other: Any) -> float | None:
+    both = isinstance(one, int | float) and isinstance(other, int | float)
+    return abs(float(one) - float(other)) if both else None
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _join(where: str, key: object) -> str:
+    return f"{where}/{key}" if where else str(key)

@@ -1,0 +1,112 @@
+"""The words of the command line: each option once, with its help, its range and what completes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dlexp.cli import complete
+
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[GROUP=OPTION | KEY=VALUE]...",
+        help="the configuration, such as model=resnet18 optim.lr=0.01",
+        autocompletion=complete.overrides,
+    ),
+]
+ConfigDirs = Annotated[
+    list[Path] | None,
+    typer.Option("--config-dir", help="a folder with groups of your own, such as my_conf/model/my_net.yaml"),
+]
+Trust = Annotated[
+    list[str] | None,
+    typer.Option("--trust", metavar="PACKAGE", help="a package of your own that a configuration may call"),
+]
+RunDirectory = Annotated[
+    Path | None, typer.Option("--run-dir", "-o", help="use exactly this directory, which must be new or empty")
+]
+RunId = Annotated[
+    str | None,
+    typer.Option("--run-id", metavar="ID", help="start outputs/train/ID, continue it, or leave it finished"),
+]
+Resume = Annotated[
+    str | None,
+    typer.Option(
+        "--resume",
+        metavar="[RUN]",
+        help="continue the newest unfinished run, or RUN, in its own directory",
+        autocompletion=complete.runs,
+    ),
+]
+FromRun = Annotated[
+    str | None,
+    typer.Option(
+        "--from", metavar="RUN", help="repeat a past run, with the changes given", autocompletion=complete.runs
+    ),
+]
+Seeds = Annotated[int | None, typer.Option("--seeds", min=1, help="train this many runs that differ in the seed alone")]
+AllowChanges = Annotated[
+    bool, typer.Option("--allow-changes", help="go on although code, versions or machine are others than before")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="build everything, make one update in memory, write nothing")]
+Run = Annotated[str, typer.Argument(help="a run directory, or `latest`", autocompletion=complete.runs)]
+EvaluationWords = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[KEY=VALUE]...", help="trainer.device, trainer.precision, data.eval_batch_size or data.path"
+    ),
+]
+ReplayWords = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="trainer.device")]
+Split = Annotated[str, typer.Option("--split", help="train, val or test", autocompletion=complete.splits)]
+Checkpoint = Annotated[str, typer.Option("--checkpoint", help="best or last")]
+Trials = Annotated[int, typer.Option("--trials", "-n", min=1, help="how many trials the study has in all")]
+StudyName = Annotated[
+    str | None, typer.Option("--name", help="the study's directory under outputs/tune; an old name goes on with it")
+]
+Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="trials side by side on this machine")]
+Storage = Annotated[
+    str | None,
+    typer.Option("--storage", metavar="URL", help="sqlite:///, journal:/// or postgresql://: what machines can share"),
+]
+Migrate = Annotated[
+    str | None, typer.Option("--migrate", metavar="STUDY", help="begin with the trials of STUDY that lie in this space")
+]
+DryRunOfStudy = Annotated[
+    bool, typer.Option("--dry-run", help="the space, sampled configurations and a bound on the cost; nothing is run")
+]
+Dashboard = Annotated[
+    bool, typer.Option("--dashboard", help="show the study of --name or --storage in a browser; nothing is run")
+]
+Explain = Annotated[
+    str | None,
+    typer.Option("--explain", metavar="KEY", help="value, rule, default, help and origin of one key"),
+]
+Sources = Annotated[bool, typer.Option("--sources", help="every key with where its value comes from")]
+Group = Annotated[str | None, typer.Argument(help="model, optim, scheduler, ...", autocompletion=complete.groups)]
+MinRate = Annotated[float, typer.Option("--min-lr", help="where the sweep begins")]
+MaxRate = Annotated[float, typer.Option("--max-lr", help="where it ends, unless the loss diverges before")]
+SweepSteps = Annotated[int, typer.Option("--steps", help="updates of a sweep, 20 or more")]
+SweepSeeds = Annotated[int, typer.Option("--seeds", help="sweeps with other weights and order; their median counts")]
+SweepLoss = Annotated[str, typer.Option("--loss", help="train: of each update's samples; val: of validation samples")]
+ValBatches = Annotated[int, typer.Option("--val-batches", help="batches of validation samples, for --loss val")]
+Apply = Annotated[
+    bool, typer.Option("--apply", help="write the override, also as experiment=lr_found into the first --config-dir")
+]
+VerifyWords = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[RUN] [GROUP=OPTION | KEY=VALUE]...",
+        help="a run, `latest`, or a configuration; three epochs unless trainer.epochs says otherwise",
+        autocompletion=complete.runs_and_overrides,
+    ),
+]
+StopAt = Annotated[
+    list[int] | None,
+    typer.Option("--at", metavar="UPDATE", help="stop after this update, in place of one stop of each kind"),
+]
+Determinism = Annotated[bool, typer.Option("--determinism", help="train twice without a stop, and compare the two")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress, only the result")]
+Json = Annotated[bool, typer.Option("--json", help="the result as one JSON document on standard output")]

@@ -1,0 +1,109 @@
+"""Every exit code of the table in docs/runs.md, by a process that ends with it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+DLEXP = str(Path(sys.executable).with_name("dlexp"))
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "runs.md"
+TRAIN = ("train", "-q", "data=iris", "trainer.epochs=2", "--run-dir", "run")
+LONG = ("train", "-q", "data=iris", "trainer.epochs=100000", "logger.every_steps=1", "--run-dir", "run")
+# code -> the words that end with it of themselves, and what standard error says
+WORDS: dict[int, tuple[tuple[str, ...], str]] = {
+    0: (TRAIN, ""),
+    1: (("evaluate", "empty"), "has no best checkpoint yet"),
+    2: (("train", "model=resnet81"), "did you mean model=resnet18?"),
+    3: (("train", "data=csv", "data.path=rows.csv", "data.target=y"), "rows.csv"),
+    4: ((*TRAIN, "optim=sgd", "optim.lr=1e30", "model.norm=none"), "Diverged"),
+    5: (("lr-find", "-q", "data=iris", "--max-lr", "1e-6", "--run-dir", "sweep"), "NoResult"),
+}
+# code -> the signal that a long run gets
+SIGNALS: dict[int, signal.Signals] = {75: signal.SIGTERM, 130: signal.SIGINT}
+# code -> the signal that ends a process which has nothing to save yet; a shell reports 128 + its number
+EARLY: dict[int, signal.Signals] = {138: signal.SIGUSR1, 143: signal.SIGTERM}
+
+
+def table() -> set[int]:
+    """The codes in the table under `## Stopping`."""
+    section = DOCS.read_text().partition("## Stopping")[2].partition("\n## ")[0]
+    return {int(code) for code in re.findall(r"^\| (\d+) \|", section, flags=re.MULTILINE)}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    (tmp_path / "rows.csv").write_text("x,y\n1,a\n")
+    (tmp_path / "slow.py").write_text(
+        "import time\nfrom pathlib import Path\nfrom torch import nn\n\n"
+        "class Net(nn.Module):\n"
+        "    def __init__(self, in_features, num_outputs):\n"
+        "        super().__init__()\n"
+        "        Path('held').touch()\n"
+        "        while not Path('go').exists():\n"
+        "            time.sleep(0.01)\n"
+    )
+    (tmp_path / "conf" / "model").mkdir(parents=True)
+    (tmp_path / "conf" / "model" / "slow.yaml").write_text("# Slow\n_target_: slow.Net\n")
+    yield tmp_path
+    (tmp_path / "go").touch()
+
+
+def begin(folder: Path, *words: str) -> subprocess.Popen[str]:
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [DLEXP, *words], cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+
+
+def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    while not path.exists():
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.01)  # polling another process: there is nothing to be notified by
+
+
+def test_every_code_of_the_table_is_tested_and_every_tested_one_is_in_it() -> None:
+    assert table() == {*WORDS, *SIGNALS, *EARLY}
+
+
+@pytest.mark.parametrize("code", WORDS)
+def test_code_of_a_line(code: int, folder: Path) -> None:
+    words, told = WORDS[code]
+    if code == 1:
+        described = subprocess.run([DLEXP, "config"], cwd=folder, capture_output=True, text=True, timeout=240)
+        (folder / "empty").mkdir()
+        (folder / "empty" / "config.yaml").write_text(described.stdout)
+    process = begin(folder, *words)
+    _, err = process.communicate(timeout=240)
+    assert process.returncode == code, err
+    assert told in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("code", SIGNALS)
+def test_code_of_a_stop_that_is_saved(code: int, folder: Path) -> None:
+    process = begin(folder, *LONG)
+    wait_for(folder / "run" / "metrics.jsonl", process)
+    process.send_signal(SIGNALS[code])
+    _, err = process.communicate(timeout=240)
+    assert process.returncode == code, err
+    assert "saved at" in err
+
+
+@pytest.mark.parametrize("code", EARLY)
+def test_code_of_an_end_before_there_was_anything_to_save(code: int, folder: Path) -> None:
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "DLEXP": DLEXP}
+    line = '"$DLEXP" train -q --config-dir conf --trust slow model=slow data=iris & echo $! > pid; wait $!'
+    shell = subprocess.Popen(["sh", "-c", line], cwd=folder, env=env, stderr=subprocess.PIPE, text=True)
+    wait_for(folder / "held", shell)
+    os.kill(int((folder / "pid").read_text()), EARLY[code])
+    shell.communicate(timeout=240)
+    assert shell.returncode == code
+    assert not (folder / "outputs").exists()

@@ -1,0 +1,236 @@
+"""R1: stopped anywhere and resumed, a run ends with the bits of one that never stopped; the lists come from conf/.
+
+There are no data workers here: the samples live on the device and a batch is gathered whole, so what R1 says of 0 and 2
+workers is that a batch is a function of (seed, epoch, batch), which `tests/unit/data/test_data_loaders.py` holds.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import pytest
+import torch
+
+from dlexp.artifacts.difference import Compared, differences
+from dlexp.assemble import assemble, build_data, start
+from dlexp.config.catalog import Catalog
+from dlexp.config.compose import load
+from dlexp.config.schema import RunConfig
+from dlexp.data.bundle import DataBundle
+from dlexp.engine.loop import EpochRecord, FitPlan, StepRecord, fit
+from dlexp.errors import Interrupted
+from dlexp.runtime.signals import StopRequest
+from dlexp.types import Batch
+
+CATALOG = Catalog()
+GROUPS = ("task", "optim", "scheduler", "loss", "regularization")
+COUNTS = {"task": 2, "optim": 3, "scheduler": 4, "loss": 4, "regularization": 3}
+EPOCHS = 3
+SMALL = (f"trainer.epochs={EPOCHS}", "trainer.device=cpu", "data.eval_batch_size=8")
+NET = ("model.hidden=[8]", "model.dropout=0.2", "data.batch_size=16")  # batch normalisation and dropout
+OF_TASK = {"classification": ("data=iris", *NET), "regression": ("data=diabetes", *NET, "data.batch_size=64")}
+OF_LOSS = {"cross_entropy": "classification", "mse": "regression", "mae": "regression", "smooth_l1": "regression"}
+OF_SCHEDULER = {  # settings under which every kind moves the rate within three epochs
+    "constant": ("scheduler.warmup_steps=4",),
+    "cosine": ("scheduler.warmup_epochs=0.5",),
+    "onecycle": (),
+    "plateau": ("scheduler.patience=0", "scheduler.threshold=0.1"),
+}
+IMAGES = ("data=digits", "data.batch_size=256", "data.augment=crop_flip", "data.eval_batch_size=100")
+CNN = (*IMAGES, "model=simple_cnn", "model.channels=[4,4]", "model.fc=8", "model.dropout=0.3")
+
+
+def options(group: str) -> list[str]:
+    return list(CATALOG.options(group))
+
+
+CASES: dict[str, tuple[str, ...]] = {
+    **{
+        f"{optim}-{scheduler}": (f"optim={optim}", f"scheduler={scheduler}", *OF_SCHEDULER[scheduler], *OF_TASK[task])
+        for task in ("classification",)
+        for optim in options("optim")
+        for scheduler in options("scheduler")
+    },
+    **{f"task-{task}": (f"task={task}", *OF_TASK[task]) for task in options("task")},
+    **{f"loss-{loss}": (f"loss={loss}", *OF_TASK[OF_LOSS[loss]]) for loss in options("loss")},
+    **{f"reg-{name}": (f"regularization={name}", *OF_TASK["classification"]) for name in options("regularization")},
+    "bf16": ("trainer.precision=bf16", *OF_TASK["classification"]),
+    "bf16-images": ("trainer.precision=bf16", *CNN),
+    "augment-norm-dropout": CNN,
+    "penalties-clip": ("regularization.l1=1e-4", "regularization.l2=1e-3", "trainer.clip_norm=0.5", *CNN),
+    "patience": ("regularization.early_stopping.patience=1", "regularization.early_stopping.min_delta=1e9", *CNN),
+}
+# place -> (accumulate, the event at which the stop comes): an epoch's batches, updates and validation count from 1
+PLACES: dict[str, tuple[int, tuple[str, int, int]]] = {
+    "mid-epoch": (1, ("update", 2, 2)),
+    "edge": (1, ("epoch", 1, 0)),
+    "last-update": (1, ("update", 2, -1)),
+    "mid-accumulation": (3, ("batch", 2, 2)),
+    "validation": (1, ("validation", 2, 2)),
+}
+
+
+class Asked(StopRequest):
+    """Stops when told to, and hears no signals."""
+
+    asked = False
+
+    def __enter__(self) -> Asked:
+        return self
+
+    def __bool__(self) -> bool:
+        return self.asked
+
+    @property
+    def exit_code(self) -> int:
+        return 75
+
+
+@dataclass
+class Kept:
+    """Checkpoints as bytes, through the same writer and the same safe reader as on disk."""
+
+    saved: dict[str, bytes] = field(default_factory=dict)
+
+    def save_last(self, state: Any) -> None:
+        self._save("last", state)
+
+    def save_best(self, state: Any) -> None:
+        self._save("best", state)
+
+    def load(self, name: str) -> Any:
+        return torch.load(io.BytesIO(self.saved[name]), weights_only=True) if name in self.saved else None
+
+    def _save(self, name: str, state: Any) -> None:
+        buffer = io.BytesIO()
+        torch.save(dict(state), buffer)
+        self.saved[name] = buffer.getvalue()
+
+
+@dataclass
+class Told:
+    """Batches that tell of every one that is read."""
+
+    batches: Any
+    on_read: Callable[[str, int, int], None]
+    kind: str
+    passes: int = 0
+
+    @property
+    def num_samples(self) -> int:
+        return int(self.batches.num_samples)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def epoch(self, epoch: int, first_batch: int = 0, attempt: int = 0) -> Iterator[Batch]:
+        return self._tell(epoch + 1, first_batch, self.batches.epoch(epoch, first_batch, attempt))
+
+    def __iter__(self) -> Iterator[Batch]:
+        self.passes += 1
+        return self._tell(self.passes, 0, self.batches)
+
+    def _tell(self, number: int, before: int, batches: Iterable[Batch]) -> Iterator[Batch]:
+        for position, batch in enumerate(batches, start=before + 1):
+            self.on_read(self.kind, number, position)
+            yield batch
+
+
+@cache
+def configured(words: tuple[str, ...]) -> tuple[RunConfig, DataBundle]:
+    config = load([*SMALL, *words], CATALOG)
+    return config, build_data(config)
+
+
+def trained(words: tuple[str, ...], store: Kept, stop_at: tuple[str, int, int] | None = None) -> list[dict[str, Any]]:
+    """Go on from what `store` holds, to the end or until `stop_at`; returns the rows of metrics.csv."""
+    config, bundle = configured(words)
+    experiment = assemble(config, (), bundle)
+    started, stop, rows = start(experiment), Asked(), []
+    saved = store.load("last")
+    if saved is not None:
+        started.state.load_state_dict(saved)
+
+    def event(kind: str, epoch: int, number: int) -> None:
+        stop.asked = stop.asked or (kind, epoch, number) == stop_at
+
+    def observe(record: StepRecord | EpochRecord) -> None:
+        if isinstance(record, StepRecord):
+            number = -(-record.batch // config.trainer.accumulate)
+            event("update", record.epoch, number)
+            event("update", record.epoch, -1 if record.batch == record.num_batches else 0)
+        else:
+            event("epoch", record.epoch, 0)
+            rows.append({k: v for k, v in record.values.items() if k not in ("seconds", "samples_per_s")})
+
+    plan = FitPlan(
+        task=experiment.task,
+        train=Told(started.batches, event, "batch"),
+        val=Told(experiment.split("val"), event, "validation", passes=started.state.epoch),
+        rules=started.rules,
+        epochs=config.trainer.epochs,
+        accumulate=config.trainer.accumulate,
+        monitor=config.monitor,
+        observers=[observe],
+    )
+    if stop_at is None:
+        fit(plan, started.state, store, stop)
+        return rows
+    with pytest.raises(Interrupted):
+        fit(plan, started.state, store, stop)
+    return rows
+
+
+@cache
+def never_stopped(words: tuple[str, ...]) -> tuple[Kept, list[dict[str, Any]]]:
+    store = Kept()
+    return store, trained(words, store)
+
+
+def test_nothing_of_conf_is_left_out() -> None:
+    assert {group: len(options(group)) for group in GROUPS} == COUNTS
+    assert len(CASES) == 3 * 4 + 2 + 4 + 3 + 5
+    for group in GROUPS:
+        assert {option for case in CASES.values() for option in _chosen(case, group)} >= set(options(group))
+
+
+def _chosen(words: tuple[str, ...], group: str) -> list[str]:
+    return [word.partition("=")[2] for word in words if word.startswith(f"{group}=")]
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("case", CASES)
+def test_stopped_and_resumed_is_never_stopped(case: str, place: str) -> None:
+    accumulate, stop_at = PLACES[place]
+    words = (*CASES[case], f"trainer.accumulate={accumulate}")
+    whole, rows = never_stopped(words)
+    store = Kept()
+    before = trained(words, store, stop_at)
+    torch.rand(17)  # nothing may depend on what ran in between
+    after = trained(words, store)
+    counted = Compared()
+    for name in ("last", "best"):
+        assert [str(one) for one in differences(whole.load(name), store.load(name), counted, name)] == []
+    assert before + after == rows
+    assert len(before) == 1
+    assert len(rows) == (2 if case == "patience" else EPOCHS)
+    assert counted.tensors >= 20
+
+
+@pytest.mark.parametrize(
+    ("part", "case"),
+    [("networks", "sgd-onecycle"), ("optimizers", "sgd-onecycle"), ("schedules", "sgd-onecycle"), ("best", "patience")],
+)
+def test_the_matrix_sees_a_part_of_the_state_that_is_lost(part: str, case: str) -> None:
+    words = (*CASES[case], "trainer.accumulate=1")
+    whole, _ = never_stopped(words)
+    store, other = Kept(), Kept()
+    trained(words, store, ("epoch", 1, 0))
+    trained((*words, "seed=7"), other, ("update", 1, 1))
+    store.save_last({**store.load("last"), part: other.load("last")[part]})
+    trained(words, store)
+    assert list(differences(whole.load("last"), store.load("last"), Compared()))
