@@ -28,6 +28,7 @@ from dlexp.runtime.clock import now_utc, stamp
 
 UNFINISHED = ("running", "interrupted", "failed")
 _HEARTBEAT_SECONDS = 10.0
+_EPOCH_SECONDS = 1.0
 _NAME, _MAX_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*"), 100
 _REQUEST_FILES = {
     *(".lock", "lr_find", "overrides.yaml", "command.txt", "git.diff", "env.txt", "preprocessing.json", "meta.json")
@@ -158,12 +159,12 @@ class RunDir:
         self._write_status()
 
     def beat(self, epoch: int | None = None) -> None:
-        """Say that the run lives; writes when an epoch ended or the last word is some seconds old."""
-        if epoch is None and time.monotonic() - self._last_beat < _HEARTBEAT_SECONDS:
-            return
+        """Say that the run lives; writes when the last word is some seconds old, one second when an epoch ended."""
         if epoch is not None:
             self._status["epoch"] = epoch
-        self._write_status()
+        least = _HEARTBEAT_SECONDS if epoch is None else _EPOCH_SECONDS
+        if time.monotonic() - self._last_beat >= least:
+            self._write_status()
 
     def status(self) -> Status:
         """How far the run got; a run whose process is gone is interrupted, whatever its last word was."""

@@ -33,7 +33,7 @@ class Before:
         self._copies = [torch.empty_like(buffer) for buffer in self._buffers]
         self._keep_generators = keep_generators
         self._generators: Any = None
-        self._sums: dict[str, Tensor] = {}
+        self._sums: dict[str, Tensor | float] = {}
         self.phase, self.stage = "", "loss"
         self.losses: list[Tensor] = []
 

@@ -7,7 +7,6 @@ last look is run again with every step looked at, and so the step that did it is
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,6 +19,7 @@ from dlexp.engine.state import TrainState
 from dlexp.engine.step import StepRules, abandon_update, phase_seed, skip_step, train_step
 from dlexp.errors import Diverged, OutOfMemory
 from dlexp.runtime.memory import out_of_memory
+from dlexp.runtime.tensors import snapshot
 from dlexp.tasks.base import Task
 from dlexp.types import Batch
 
@@ -183,7 +183,7 @@ class Guard:
     def _rewind(self, text: str, anchor: dict[str, Any]) -> None:
         """Go back to `anchor`; what was counted stays counted. Raises Rewound."""
         troubles, kept = self._state.troubles, self._state.anchor
-        self._state.load_state_dict(_copied(anchor))
+        self._state.load_state_dict(snapshot(anchor))
         self._state.troubles, self._state.anchor = troubles, kept
         self._say(text, True)
         raise Rewound
@@ -195,7 +195,7 @@ class Guard:
         """Keep the present state where somebody may want it back, in the memory of the CPU."""
         rolls_back = self._watch.policy.action == "rollback"
         if rolls_back or not self._rules.check_at_once:
-            self._anchor = _copied(self._state.state_dict())
+            self._anchor = snapshot(self._state.state_dict())
         self._state.anchor = self._anchor if rolls_back and not self._state.batch else None
 
     def _tell(self, error: Exception, window: Sequence[Batch], cause: Exception) -> None:
@@ -259,14 +259,3 @@ _LEAST_SCALE = 2.0**-40  # of the fp16 scaler, which begins at 2**16 and halves 
 def _numbers(networks: nn.Module) -> list[tuple[str, Tensor]]:
     """Every floating-point tensor of a network's state."""
     return [(name, value.detach()) for name, value in networks.state_dict().items() if value.is_floating_point()]
-
-
-def _copied(value: Any) -> Any:
-    """Plain containers with every tensor copied to the CPU, so that nothing that goes on changes it."""
-    if isinstance(value, Tensor):
-        return value.detach().to("cpu", copy=True)
-    if isinstance(value, dict):
-        return {key: _copied(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_copied(item) for item in value)
-    return copy.copy(value)

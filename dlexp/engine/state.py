@@ -20,17 +20,18 @@ from dlexp.runtime.seed import global_state, set_global_state
 class EpochSums:
     """Sums over the training samples of the running epoch; divided by `count` they are its means.
 
-    The sums stay on the device in float64, so that adding to them never waits and never rounds what a user would see.
+    On a GPU the sums stay there, in float64, so that adding to them never waits; on a CPU they are Python's numbers,
+    which are the same.
     """
 
     count: int = 0
-    sums: dict[str, Tensor] = field(default_factory=dict)
+    sums: dict[str, Tensor | float] = field(default_factory=dict)
     learning_rate: float = 0.0  # of the last update; the schedule has moved on by the time a row is written
 
     def add(self, name: str, mean: Tensor, weight: int) -> None:
         """Add a mean over `weight` samples."""
-        total = mean.detach().double() * weight
-        self.sums[name] = self.sums[name] + total if name in self.sums else total
+        total = mean.item() * weight if mean.device.type == "cpu" else mean.detach().double() * weight
+        self.sums[name] = self.sums.get(name, 0.0) + total
 
     def means(self) -> dict[str, float]:
         """Name -> mean over the samples so far."""
@@ -118,7 +119,11 @@ class TrainState:
         self.epoch, self.batch, self.step = position["epoch"], position["batch"], position["step"]
         device = next(self.networks.parameters()).device
         saved = state["sums"]
-        sums = {name: total.to(device) for name, total in saved["sums"].items()}
+        on_cpu = device.type == "cpu"
+        sums = {
+            name: float(total) if on_cpu else torch.as_tensor(total, dtype=torch.float64, device=device)
+            for name, total in saved["sums"].items()
+        }
         self.sums = EpochSums(saved["count"], sums, saved["learning_rate"])
         set_global_state(state["random"])
         self.troubles = Troubles(**state.get("troubles", {}))  # checkpoints of older versions have none

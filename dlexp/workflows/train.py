@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dlexp.artifacts.background import BackgroundCheckpoints
 from dlexp.artifacts.checkpoint import CheckpointStore
 from dlexp.artifacts.files import read_json, write_bytes, write_json
 from dlexp.artifacts.metrics_log import MetricsLog, read_metrics
@@ -127,10 +128,10 @@ def _run(
     """Everything between a claimed directory and its summary; the same for a new run and a continued one."""
     config = experiment.config
     log = MetricsLog(run.path)
-    checkpoints = CheckpointStore(run / "checkpoints", _both(log.say, reporter.say))
+    store = CheckpointStore(run / "checkpoints", _both(log.say, reporter.say))
     with run.recording(config.trainer.epochs), stop, ExitStack() as cleanup:
         state = started.state
-        saved = checkpoints.load_last()
+        saved = store.load_last()
         if saved is not None:
             state.load_state_dict(saved)
         log.rewind(state.epoch, state.step)
@@ -154,7 +155,8 @@ def _run(
         log.say(f"training from epoch {state.epoch + 1}, batch {state.batch}: {facts}")
         reporter.begin(_facts(run, experiment, state, len(started.batches)))
         try:
-            reason = fit(plan, state, checkpoints, stop)
+            with BackgroundCheckpoints(store) as checkpoints:
+                reason = fit(plan, state, checkpoints, stop)
         except Interrupted as error:
             log.say(str(error))
             raise Interrupted(f"{error}; continue with: dlexp train --resume {run.path}", error.code) from None
@@ -166,7 +168,7 @@ def _run(
         finally:
             reporter.end()
         log.say(reason)
-        return _finish(run, experiment, state, checkpoints, reason)
+        return _finish(run, experiment, state, store, reason)
 
 
 def _finish(

@@ -44,8 +44,7 @@ def test_sums_are_means_over_samples_in_float64() -> None:
         sums.add("loss", torch.tensor(mean, requires_grad=True), weight)
         sums.count += weight
     assert sums.means() == {"loss": 1.25}
-    assert sums.sums["loss"].dtype == torch.float64
-    assert not sums.sums["loss"].requires_grad
+    assert sums.sums["loss"] == 5.0  # a number of Python's, 64 bits wide
     assert EpochSums().means() == {}
 
 

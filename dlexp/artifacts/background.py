@@ -1,0 +1,99 @@
+"""Checkpoints written beside training: the loop copies the state in memory and goes on, a thread does the rest.
+
+At most a tenth of the time goes into writing, so short epochs are not all saved one by one: of states that wait, the
+newest counts. A kill costs what came after the last write: ten times as long as a write takes, and no more.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Protocol
+
+from dlexp.errors import Interrupted
+from dlexp.runtime.tensors import snapshot
+
+_REST = 9.0  # times as long as a write took, before the next one
+
+
+class Store(Protocol):
+    """Where states go in the end."""
+
+    def save_last(self, state: Mapping[str, Any]) -> None: ...
+
+    def save_best(self, state: Mapping[str, Any]) -> None: ...
+
+
+class BackgroundCheckpoints:
+    """A store that does not keep its caller waiting; a context that ends when everything is written.
+
+    An error of a write is raised by the next save, or at the end. An exit that stands for a kill (an exception that is
+    no `Exception`) leaves what waits unwritten, as a kill would.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._writers: dict[str, Callable[[Mapping[str, Any]], None]] = {
+            "best": store.save_best,
+            "last": store.save_last,
+        }
+        self._waiting: dict[str, Any] = {}
+        self._error: Exception | None = None
+        self._hurry = self._over = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._write_all, name="checkpoints", daemon=True)
+
+    def __enter__(self) -> BackgroundCheckpoints:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._changed:
+            if kind is not None and not issubclass(kind, Exception):
+                self._waiting.clear()
+            self._hurry = self._over = True
+            self._changed.notify()
+        self._thread.join()
+        if self._error is None:
+            return
+        if error is None or isinstance(error, Interrupted):  # which says that everything is saved
+            raise self._error
+        error.add_note(f"and the last checkpoint could not be written: {self._error}")
+
+    def save_last(self, state: Mapping[str, Any]) -> None:
+        """Have `state` replace last.pt."""
+        self._save("last", state)
+
+    def save_best(self, state: Mapping[str, Any]) -> None:
+        """Have `state` replace best.pt."""
+        self._save("best", state)
+
+    def _save(self, name: str, state: Mapping[str, Any]) -> None:
+        copy = snapshot(state)
+        with self._changed:
+            if self._error is not None:
+                raise self._error
+            self._waiting[name] = copy
+            self._changed.notify()
+
+    def _write_all(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._over)
+                if not self._waiting:
+                    return
+                taken, self._waiting = self._waiting, {}
+            started = time.monotonic()
+            try:
+                for name in [name for name in self._writers if name in taken]:  # best first: last.pt speaks of it
+                    self._writers[name](taken[name])
+            except Exception as error:
+                with self._changed:
+                    self._error, self._waiting = error, {}
+                return
+            seconds = time.monotonic() - started
+            with self._changed:
+                self._changed.wait_for(lambda: self._hurry, timeout=_REST * seconds)

@@ -1,0 +1,19 @@
+"""Containers of tensors."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from torch import Tensor
+
+
+def snapshot(value: Any) -> Any:
+    """Plain containers with every tensor copied to the CPU, so that nothing that goes on changes it."""
+    if isinstance(value, Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, dict):
+        return {key: snapshot(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(snapshot(item) for item in value)
+    return copy.copy(value)
