@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from dlexp.artifacts.files import flush_directory, read_json, write_bytes, write_json
+from dlexp.artifacts.files import flush_directory, read_json, refuse_without_space, write_bytes, write_json
 from dlexp.errors import DlexpError
 
 _ON_DISK = 2  # contents of a name that can be there at once: last.pt and, as previous.pt, the one before it
@@ -40,6 +40,7 @@ class CheckpointStore:
             try:
                 spare.hardlink_to(last)
                 spare.replace(previous)
+                spare.unlink(missing_ok=True)  # where both were one file already, the rename did nothing
             except OSError:  # a file system without hard links
                 write_bytes(previous, last.read_bytes())
         self._save(last, state)
@@ -48,24 +49,30 @@ class CheckpointStore:
         """Replace best.pt."""
         self._save(self.folder / "best.pt", state)
 
-    def load_last(self) -> dict[str, Any] | None:
+    def load_last(self, *, owner: bool = True) -> dict[str, Any] | None:
         """The newest state that can be trusted, None where nothing was saved yet.
 
-        A damaged file is moved aside and named; raises DlexpError when files are there and none is whole.
+        A damaged file is named, and moved aside by the owner of the run's lock; who only looks moves nothing.
+        Raises DlexpError when files are there, or were moved aside before, and none is whole.
         """
-        damaged, hashes = [], self._hashes()
+        damaged = []
         for name in ("last.pt", "previous.pt"):
             path = self.folder / name
             if not path.is_file():
                 continue
+            content, hashes = _bytes_of(path), self._hashes()
             try:
-                return read_checkpoint(path, hashes)
+                return _state_in(path, content, hashes)
             except DlexpError as error:
                 aside = _free_name(path)
-                path.replace(aside)
-                flush_directory(self.folder)
-                self._say(f"{error}; moved to {aside.name}, trying the one before it")
-                damaged.append(aside.name)
+                if owner:
+                    path.replace(aside)
+                    flush_directory(self.folder)
+                what = f"moved to {aside.name}, " if owner else ""
+                self._say(f"{error}; {what}trying the one before it")
+                damaged.append(aside.name if owner else name)
+        # What an earlier attempt moved aside is a beginning too: the run is not started over in silence.
+        damaged = damaged or sorted(path.name for path in self.folder.glob("*.pt.damaged-*") if "best" not in path.name)
         if damaged:
             raise DlexpError(
                 f"no whole checkpoint in {self.folder} (damaged: {', '.join(damaged)}); nothing was started over"
@@ -75,12 +82,13 @@ class CheckpointStore:
     def load_best(self) -> dict[str, Any] | None:
         """The weights of the best epoch, None before there is one. Raises DlexpError when the file is damaged."""
         path = self.folder / "best.pt"
-        return read_checkpoint(path, self._hashes()) if path.is_file() else None
+        return _state_in(path, _bytes_of(path), self._hashes()) if path.is_file() else None
 
     def _save(self, path: Path, state: Mapping[str, Any]) -> None:
         buffer = io.BytesIO()
         torch.save(dict(state), buffer)
         content = buffer.getvalue()
+        refuse_without_space(path, len(content))
         # The hash goes first: a kill between the two writes leaves the old file with its old hash still listed. Old
         # hashes go only when this process has replaced every file they may belong to, however often it failed before.
         hashes, saved = self._hashes(), self._saved.setdefault(path.name, [])
@@ -101,16 +109,27 @@ def read_checkpoint(path: Path, hashes: Mapping[str, list[str]] | None = None) -
 
     Raises DlexpError for a file that is missing, damaged (its hash is not among `hashes`) or no checkpoint of dlexp.
     """
+    return _state_in(path, _bytes_of(path), hashes)
+
+
+def _bytes_of(path: Path) -> bytes:
+    """To be read before the hashes are: a hash is listed before its file is put in place, maybe while we look."""
     try:
-        content = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise DlexpError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _state_in(path: Path, content: bytes, hashes: Mapping[str, list[str]] | None) -> dict[str, Any]:
     if hashes is not None and not any(hashlib.sha256(content).hexdigest() in known for known in hashes.values()):
         raise DlexpError(f"{path} is damaged: its {len(content)} bytes are not what was written")
     state = load_safely(content, path)
-    if not isinstance(state, dict) or "networks" not in state:
-        raise DlexpError(f"{path} is no checkpoint of dlexp: it holds no `networks`")
-    return state
+    weights = state.get("networks") if isinstance(state, dict) else None
+    if not isinstance(weights, dict) or not all(
+        isinstance(name, str) and isinstance(tensor, torch.Tensor) for name, tensor in weights.items()
+    ):
+        raise DlexpError(f"{path} is no checkpoint of dlexp: it holds no `networks` of named tensors")
+    return dict(state)
 
 
 def load_safely(content: bytes, path: Path) -> Any:

@@ -26,6 +26,7 @@ def write_bytes(path: Path, content: bytes) -> None:
     temporary = path.with_name(f"{_TEMP_PREFIX}{os.getpid()}-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        refuse_without_space(path, len(content))
         with temporary.open("wb") as file:
             file.write(content)
             file.flush()
@@ -36,6 +37,14 @@ def write_bytes(path: Path, content: bytes) -> None:
         with suppress(OSError):  # where the folder itself is no folder there is nothing to remove
             temporary.unlink(missing_ok=True)
         raise DlexpError(f"cannot write {path} ({len(content)} bytes): {error.strerror}") from error
+
+
+def refuse_without_space(path: Path, needed: int) -> None:
+    """Raise DlexpError where the disk has no room for `needed` bytes beside `path`, before anything is touched."""
+    folder = next(folder for folder in path.absolute().parents if folder.is_dir())
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise DlexpError(f"cannot write {path}: {needed} bytes are needed, and {free} are free on that disk")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -75,6 +84,19 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DlexpError(f"{path} cannot be read: {error}") from error
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The keys and values in a JSON file. Raises DlexpError that names the file."""
+    found = read_json(path)
+    if not isinstance(found, dict):
+        raise DlexpError(f"{path} cannot be read: it holds no keys and values")
+    return found
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a file is one that is being written, or that a killed writer left behind."""
+    return path.name.startswith(_TEMP_PREFIX)
 
 
 def remove_temporaries(folder: Path) -> None:

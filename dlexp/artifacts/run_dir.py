@@ -20,9 +20,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from dlexp.artifacts.files import read_json, remove_temporaries, write_json
+from dlexp.artifacts.files import is_temporary, read_object, remove_temporaries, write_json
 from dlexp.errors import ConfigError, DlexpError, Interrupted, exit_code_of
 from dlexp.runtime.clock import now_utc, stamp
 
@@ -30,9 +30,11 @@ UNFINISHED = ("running", "interrupted", "failed")
 _HEARTBEAT_SECONDS = 10.0
 _EPOCH_SECONDS = 1.0
 _NAME, _MAX_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*"), 100
-_REQUEST_FILES = {
-    *(".lock", "lr_find", "overrides.yaml", "command.txt", "git.diff", "env.txt", "preprocessing.json", "meta.json")
-}
+# What is written about a run before config.yaml, which makes the directory one: a start that was killed leaves these.
+_BEFORE_IT_IS_A_RUN = (
+    *(".lock", "lr_find", "overrides.yaml", "command.txt", "git.diff", "env.txt"),
+    *("preprocessing.json", "meta.json"),
+)
 _LOCK_TRIES, _LOCK_PAUSE_SECONDS = 5, 0.02
 
 
@@ -64,21 +66,22 @@ class RunDir:
     def create(cls, kind: str, name: str, exact: Path | None) -> RunDir:
         """A new directory: `exact`, or outputs/<kind>/<time>-<name>-<4hex>; making it is what claims it.
 
-        Raises ConfigError when `exact` holds anything already.
+        Raises ConfigError when `exact` holds anything already, DlexpError where no directory can be made.
         """
-        if exact is not None:
-            refuse_occupied(exact)
-            exact.mkdir(parents=True, exist_ok=True)
-            return cls(exact)
-        parent = outputs_root() / kind
-        parent.mkdir(parents=True, exist_ok=True)
-        while True:
-            path = parent / f"{stamp()}-{name}-{secrets.token_hex(2)}"
-            try:
-                path.mkdir()
-            except FileExistsError:
-                continue
-            return cls(path)
+        path = exact or outputs_root() / kind
+        try:
+            if exact is not None:
+                refuse_occupied(exact)
+                exact.mkdir(parents=True, exist_ok=True)
+                return cls(exact)
+            path.mkdir(parents=True, exist_ok=True)
+            while True:
+                fresh = path / f"{stamp()}-{name}-{secrets.token_hex(2)}"
+                with suppress(FileExistsError):
+                    fresh.mkdir()
+                    return cls(fresh)
+        except OSError as error:
+            raise DlexpError(f"cannot make {path}: {error.strerror}") from error
 
     @classmethod
     def find(cls, path: Path) -> RunDir:
@@ -99,7 +102,7 @@ class RunDir:
 
         Raises ConfigError naming the owner when there is one.
         """
-        with (self.path / ".lock").open("a+") as file:
+        with self._lock_file() as file:
             try:
                 _claim(file.fileno())
             except OSError as error:
@@ -115,6 +118,12 @@ class RunDir:
             remove_temporaries(self.path)
             yield
 
+    def _lock_file(self) -> IO[str]:
+        try:
+            return (self.path / ".lock").open("a+")
+        except OSError as error:
+            raise DlexpError(f"cannot write in {self.path}: {error.strerror}") from error
+
     def is_locked(self) -> bool:
         """Whether a live process writes here."""
         try:
@@ -129,7 +138,7 @@ class RunDir:
     @contextmanager
     def recording(self, epochs: int) -> Iterator[None]:
         """Keep status.json true while the body runs and however it ends."""
-        previous = read_json(self / "status.json") if (self / "status.json").is_file() else {}
+        previous = read_object(self / "status.json") if (self / "status.json").is_file() else {}
         self._status = {
             "state": "running",
             "pid": os.getpid(),
@@ -170,7 +179,9 @@ class RunDir:
         """How far the run got; a run whose process is gone is interrupted, whatever its last word was."""
         if not (self / "status.json").is_file():
             return Status("running" if self.is_locked() else "interrupted", 0, 0, "killed before its first epoch", None)
-        word = read_json(self / "status.json")
+        word = {"reason": "", "exit_code": None, **read_object(self / "status.json")}
+        if not isinstance(word.get("state"), str) or not all(isinstance(word.get(n), int) for n in ("epoch", "epochs")):
+            raise DlexpError(f"{self / 'status.json'} cannot be read: it does not say how far the run got")
         if word["state"] == "running" and not self.is_locked():
             word |= {"state": "interrupted", "reason": "the process ended without a word (killed, or power lost)"}
         return Status(word["state"], word["epoch"], word["epochs"], word["reason"], word["exit_code"])
@@ -211,10 +222,8 @@ def refuse_occupied(path: Path) -> None:
     """
     if path.exists() and not path.is_dir():
         raise ConfigError.one("--run-dir", path, "is a file")
-    names = {entry.name for entry in path.iterdir()} if path.is_dir() else set()
-    left_over = _REQUEST_FILES if ".lock" in names else {".lock"}
-    if any(name not in left_over and not name.startswith(".tmp-") for name in names):
-        is_run = "config.yaml" in names
+    if path.is_dir() and any(path.iterdir()) and not _is_a_start_that_was_killed(path):
+        is_run = (path / "config.yaml").is_file()
         remedy = f"dlexp train --resume {path} continues the run in it" if is_run else "name a new or empty directory"
         raise ConfigError.one("--run-dir", path, "is not empty", remedy)
 
@@ -224,6 +233,13 @@ def refuse_bad_name(where: str, name: str) -> None:
     if not _NAME.fullmatch(name) or len(name) > _MAX_NAME or name == "latest":
         rule = f"is a directory's name: letters, digits, '.', '_' and '-', not first '.' or '-', {_MAX_NAME} at most"
         raise ConfigError.one(where, name, rule, "`latest` is taken" if name == "latest" else "")
+
+
+def _is_a_start_that_was_killed(path: Path) -> bool:
+    """Whether a directory holds nothing but what a run writes before it is one, so that nothing is lost in it."""
+    entries = list(path.iterdir())
+    claimed = any(entry.name == ".lock" for entry in entries)
+    return claimed and all(entry.name in _BEFORE_IT_IS_A_RUN or is_temporary(entry) for entry in entries)
 
 
 def newest_runs() -> list[Path]:

@@ -112,6 +112,15 @@ _NumberLoader.add_implicit_resolver(
 )
 
 
+def _values(path: Path) -> Any:
+    """What a YAML file says, as plain values. Raises ConfigError naming the file for what cannot be made one."""
+    read_yaml(path)  # refuses a bomb before it is expanded
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_NumberLoader)
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:  # a date in no calendar, a list as a key
+        raise ConfigError.one(str(path), "", f"is no YAML that can be used: {_short(error)}") from error
+
+
 class Catalog:
     """The options under one or more roots; an earlier root hides a later one's file of the same name."""
 
@@ -119,9 +128,11 @@ class Catalog:
         for folder in config_dirs:
             if not folder.is_dir():
                 raise ConfigError.one("--config-dir", folder, "is not a folder")
+            _refuse_ways_out(folder.resolve())
         self.roots = (*(folder.resolve() for folder in config_dirs), builtin_root())
         self._options: dict[str, dict[str, OptionFile]] = {}
         self._keys: dict[tuple[str, str], dict[str, Leaf]] = {}
+        self._fields: dict[str, dict[str, Field]] = {}
 
     @cached_property
     def groups(self) -> tuple[str, ...]:
@@ -169,21 +180,41 @@ class Catalog:
                 (root / group / f"{name}.yaml" for root in self.roots if (root / group / f"{name}.yaml").is_file()),
                 None,
             )
-            read_yaml(file) if file else None
-            content = yaml.load(file.read_text(encoding="utf-8"), Loader=_NumberLoader) if file else None
-            found |= (content or {}).get("_search_") or {}
+            content = _values(file) if file else None
+            offered = content.get("_search_") if isinstance(content, dict) else None
+            if offered is not None and not isinstance(offered, dict):
+                raise ConfigError.one(f"{file}: _search_", offered, "must give each key a range")
+            found |= {str(key): spec for key, spec in (offered or {}).items()}
         return found
 
     def fields(self, group: str) -> dict[str, Field]:
         """Key -> rule, from the `_fields.yaml` files of the group."""
+        if group not in self._fields:
+            self._fields[group] = self._read_fields(group)
+        return self._fields[group]
+
+    def _read_fields(self, group: str) -> dict[str, Field]:
         found: dict[str, Field] = {}
         for root in reversed(self.roots):
             path = root / group / "_fields.yaml"
             if path.is_file():
-                read_yaml(path)  # refuses a bomb before it is expanded
-                entries = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-                found |= _rules(entries, path)
+                found |= _rules(_values(path) or {}, path)
         return found
+
+
+def _refuse_ways_out(root: Path) -> None:
+    """Raise ConfigError for a link under a user's root that leads out of it: what is read is what lies there."""
+    for folder, folders, files in os.walk(root):
+        for path in (Path(folder, name) for name in (*folders, *files)):
+            if not path.is_symlink():
+                continue
+            try:
+                inside = path.resolve().is_relative_to(root)
+            except (OSError, RuntimeError):  # a circle of links
+                inside = False
+            if not inside:
+                remedy = "copy it, or name the folder that it leads to with a --config-dir of its own"
+                raise ConfigError.one(str(path), "", f"is a link that leads out of {root}", remedy)
 
 
 def _rules(entries: Any, path: Path) -> dict[str, Field]:
@@ -224,7 +255,7 @@ def _walk(node: yaml.Node, prefix: str, path: Path) -> Iterator[tuple[str, Leaf]
     if not isinstance(node, yaml.MappingNode) or not node.value:
         if prefix:
             quoted = isinstance(node, yaml.ScalarNode) and node.style is not None
-        yield prefix, Leaf(path, node.start_mark.line + 1, _text(node), quoted)
+            yield prefix, Leaf(path, node.start_mark.line + 1, _text(node), quoted)
         return
     for key, value in node.value:
         name = str(key.value)

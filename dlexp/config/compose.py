@@ -24,7 +24,7 @@ from yaml import YAMLError
 from dlexp.config.catalog import ALIASES, Catalog
 from dlexp.config.defaults import check_files
 from dlexp.config.nodes import resolve
-from dlexp.config.saved import first_line, to_plain, without_secrets
+from dlexp.config.saved import first_line, set_value, to_plain, without_secrets
 from dlexp.config.schema import COMPONENTS, SECTIONS, TOP_LEVEL, RunConfig, section_defaults
 from dlexp.config.suggest import all_paths, nearest, nearest_path, option_meant
 from dlexp.config.tree import ABSENT, leaves, shown, value_at
@@ -61,7 +61,7 @@ def load(words: Sequence[str], catalog: Catalog) -> RunConfig:
     if tree["data"].get("_targets_") == "auto":
         kind = settle_targets(tree, "task" in parsed.groups, choices, catalog)
         if "task" not in parsed.groups:
-            return load([*words, f"task={tree['data']['_tasks_'][kind]}"], catalog)
+            return load([*words, f"task={task_of(tree, kind)}"], catalog)
     return finish(config, tree, choices, catalog)
 
 
@@ -75,13 +75,24 @@ def settle_targets(tree: dict[str, Any], task_given: bool, choices: Mapping[str,
     if problems:
         raise ConfigError(problems)
     data = tree["data"]
-    if task_given and data["target_kind"] == "auto":
+    if task_given and data.get("target_kind") == "auto":
         kind = str(tree["task"].get("_targets_"))
     else:
         arguments = {key: value for key, value in data.items() if not key.startswith("_")}
-        kind = str(resolve(data["_detect_"], ())(arguments))
+        try:
+            kind = str(resolve(str(data.get("_detect_")), ())(arguments))
+        except (TypeError, ValueError, KeyError, AttributeError) as error:
+            raise ConfigError.one("data._detect_", data["_detect_"], f"cannot tell the targets: {error}") from error
     data |= {"_targets_": kind, "target_kind": kind}
     return kind
+
+
+def task_of(tree: Mapping[str, Any], kind: str) -> str:
+    """The task for targets of `kind`. Raises ConfigError where the data's file names none."""
+    tasks = tree["data"].get("_tasks_")
+    if not isinstance(tasks, Mapping) or kind not in tasks:
+        raise ConfigError.one("data._tasks_", shown(tasks), f"must name the task of targets that are a {kind}")
+    return str(tasks[kind])
 
 
 def _further_problems(config: DictConfig, choices: Mapping[str, str], catalog: Catalog) -> list[Problem]:
@@ -139,6 +150,10 @@ def compose(words: Words, catalog: Catalog) -> tuple[DictConfig, dict[str, str]]
     missing = [group for group in (*COMPONENTS, *SECTIONS) if group not in choices]
     if missing:
         raise ConfigError([Problem(group, "", "config.yaml chooses no option of it") for group in missing])
+    for group in COMPONENTS:
+        if group not in config:
+            rule = "its file sets no key of this component"
+            raise ConfigError.one(group, choices[group], rule, "write at least _target_: FUNCTION into it")
     with flag_override(config, ["struct", "readonly"], False):
         del config["hydra"]
         for name, section in SECTIONS.items():
@@ -169,12 +184,8 @@ def _shape_problem(word: str, override: Override) -> Problem | None:
     """Words that parse, and ask for what one run does not do."""
     key = override.key_or_group
     if key == "hydra" or key.startswith("hydra."):
-        return Problem(
-            word,
-            "",
-            "dlexp owns the run directory and the logging; hydra.* keys are not used",
-            "see dlexp train --help",
-        )
+        rule = "dlexp owns the run directory and the logging; hydra.* keys are not used"
+        return Problem(word, "", rule, "see dlexp train --help")
     if override.is_delete():
         return Problem(word, "", "a key cannot be removed", f"set it: {key}=null where null is allowed")
     if override.is_sweep_override():
@@ -235,7 +246,10 @@ def apply_values(
             )
         elif (now is not ABSENT or (added and component in COMPONENTS and leaf)) and not leaf.startswith("_"):
             # A key added to a component is checked against the signature of its target before anything is built.
-            OmegaConf.update(config, key, value, merge=False, force_add=True)
+            try:
+                set_value(config, key, value)
+            except ConfigError as error:
+                problems += error.problems
         else:
             problems.append(_unknown_key(key, shown(value), choices, catalog))
     return problems

@@ -16,6 +16,7 @@ from dlexp.config.catalog import Catalog, read_yaml
 from dlexp.config.suggest import nearest
 from dlexp.errors import ConfigError, Problem
 
+_PACKAGE = re.compile(r"^\s*#\s*@(?P<words>.*)$")
 _FILE = re.compile(r"^\w[\w-]*$")
 _CHOICE = re.compile(r"^(?:override\s+)?(?P<root>/?)(?P<group>\w+)(?:@_global_\.(?P<package>\w+))?$")
 
@@ -34,6 +35,7 @@ def check_files(catalog: Catalog) -> None:
 
 def _problems(path: Path, group: str, catalog: Catalog) -> Iterator[Problem]:
     root = read_yaml(path)
+    yield from _header(path, group)
     if root is None:
         return
     if not isinstance(root, yaml.MappingNode):
@@ -50,6 +52,18 @@ def _problems(path: Path, group: str, catalog: Catalog) -> Iterator[Problem]:
                 yield Problem("defaults", "", "must say when the file's own values come", "add - _self_", origin)
         elif key.value == "defaults":
             yield Problem("defaults", "", "must be a list", "write - override /GROUP: OPTION", origin)
+
+
+def _header(path: Path, group: str) -> Iterator[Problem]:
+    """A line `# @package ...`: an experiment's values go to the top, and every other file's to its own group."""
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        found = _PACKAGE.match(line)
+        if found is None and line.strip():
+            return
+        allowed = "package _global_" if group == "experiment" else ""
+        if found is not None and " ".join(found["words"].split()) != allowed:
+            remedy = "write # @package _global_" if allowed else "leave the line out"
+            yield Problem("# @", found["words"].strip(), "a file has one place here", remedy, f"{path}:{number}")
 
 
 def _entry(entry: yaml.Node, group: str, origin: str, catalog: Catalog) -> Iterator[Problem]:

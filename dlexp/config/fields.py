@@ -18,6 +18,7 @@ _SCALARS: dict[str, tuple[type, ...]] = {
     "str": (str,),
     "path": (str,),
 }
+_LARGEST_INT = 2**63 - 1  # what torch, NumPy and a C library take for a whole number
 _WORDS = {
     "bool": "true or false",
     "int": "a whole number",
@@ -96,11 +97,18 @@ class Field:
             return False
         if self.choices and value not in self.choices:
             return False
-        return not isinstance(value, int | float) or isinstance(value, bool) or self._in_range(float(value))
+        return not isinstance(value, int | float) or isinstance(value, bool) or self._in_range(value)
 
-    def _in_range(self, number: float) -> bool:
+    def refusal(self, value: object) -> str:
+        """What is wrong with `value`, "" where it keeps the rule."""
+        if self.accepts(value):
+            return ""
+        too_large = isinstance(value, int) and abs(value) > _LARGEST_INT
+        return f"must be {self.rule}{', of 64 bits at most' if too_large else ''}"
+
+    def _in_range(self, number: int | float) -> bool:
         return (
-            math.isfinite(number)
+            (abs(number) <= _LARGEST_INT if isinstance(number, int) else math.isfinite(number))
             and (self.minimum is None or number >= self.minimum)
             and (self.above is None or number > self.above)
             and (self.maximum is None or number <= self.maximum)

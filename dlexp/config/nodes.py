@@ -95,7 +95,8 @@ def check_arguments(node: Node, runtime: Sequence[str], trusted: Sequence[str]) 
 def build(node: Node, runtime: Mapping[str, Any], trusted: Sequence[str]) -> Any:
     """Call the node's target with its arguments and those values of `runtime` that its signature asks for.
 
-    Raises ConfigError for arguments that do not fit, and for a ValueError or TypeError of the target itself.
+    Raises ConfigError for arguments that do not fit, and for what the target itself refuses: a wrong value, a size
+    that no memory holds (torch raises RuntimeError for it).
     """
     target = resolve(node.target, trusted)
     problems = check_arguments(node, tuple(runtime), trusted)
@@ -107,8 +108,9 @@ def build(node: Node, runtime: Mapping[str, Any], trusted: Sequence[str]) -> Any
         return target(**supplied, **node.arguments)
     except (ConfigError, DataError):
         raise
-    except (ValueError, TypeError) as error:
-        raise ConfigError.one(node.group, node.option, str(error)) from error
+    except (ValueError, TypeError, OverflowError, MemoryError, RuntimeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ConfigError.one(node.group, node.option, reason) from error
 
 
 def _imported(module_name: str, target: str) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from dlexp.config.catalog import Catalog
-from dlexp.config.compose import Words, apply_values, compose, finish, parse, settle_targets
+from dlexp.config.compose import Words, apply_values, compose, finish, parse, settle_targets, task_of
 from dlexp.config.saved import load_saved, read_config, read_overrides, to_plain
 from dlexp.config.schema import COMPONENTS, SECTIONS, TOP_LEVEL, RunConfig
 from dlexp.config.tree import leaves, shown
@@ -71,7 +71,7 @@ def repeat(folder: Path, words: Sequence[str], catalog: Catalog) -> tuple[RunCon
     if tree["data"].get("_targets_") == "auto":
         kind = settle_targets(tree, "task" in groups, choices, catalog)
         if "task" not in groups:
-            return repeat(folder, [*words, f"task={tree['data']['_tasks_'][kind]}"], catalog)
+            return repeat(folder, [*words, f"task={task_of(tree, kind)}"], catalog)
     result = finish(config, tree, choices, catalog)
     return result, differences(before, result.tree)
 

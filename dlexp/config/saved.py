@@ -13,6 +13,7 @@ from yaml import YAMLError
 from dlexp.config.catalog import Catalog, read_yaml
 from dlexp.config.interpolation import check_references, reads_environment
 from dlexp.config.schema import SECTIONS, RunConfig, section_defaults
+from dlexp.config.tree import shown
 from dlexp.config.typed import run_config
 from dlexp.config.validate import check
 from dlexp.errors import ConfigError, Problem
@@ -34,25 +35,40 @@ def overrides_to_yaml(words: list[str]) -> str:
 
 
 def read_overrides(path: Path) -> list[str]:
-    """The words in overrides.yaml, [] where there is none."""
+    """The words in overrides.yaml, [] where there is none. Raises ConfigError that names the file."""
     if not path.is_file():
         return []
-    read_yaml(path)
-    words = OmegaConf.to_container(OmegaConf.load(path))
-    return [str(word) for word in words] if isinstance(words, list) else []
+    words = OmegaConf.to_container(_loaded(path), resolve=False)
+    if not isinstance(words, list) and words:
+        raise ConfigError.one(str(path), "", "is not the overrides.yaml of a dlexp run: it holds no list")
+    return [str(word) for word in words or []]
 
 
 def read_config(path: Path) -> tuple[DictConfig, dict[str, str]]:
     """(configuration, choices) of a run's config.yaml. Raises ConfigError that names the file."""
-    read_yaml(path)
-    try:
-        config = OmegaConf.load(path)
-    except (OSError, OmegaConfBaseException, ValueError, YAMLError) as error:
-        raise ConfigError.one(str(path), "", f"cannot be read: {first_line(error)}") from error
+    config = _loaded(path)
     if not isinstance(config, DictConfig) or not OmegaConf.is_dict(config.get("choices")):
         raise ConfigError.one(str(path), "", "is not the config.yaml of a dlexp run")
-    choices = {str(key): str(value) for key, value in config.pop("choices").items()}
-    return config, choices
+    choices = OmegaConf.to_container(config.pop("choices"), resolve=False)
+    assert isinstance(choices, dict)
+    return config, {str(key): str(value) for key, value in choices.items()}
+
+
+def _loaded(path: Path) -> Any:
+    """A YAML file as OmegaConf reads it, once it is known to be of a size that may be read."""
+    read_yaml(path)
+    try:
+        return OmegaConf.load(path)
+    except (OSError, OmegaConfBaseException, ValueError, YAMLError) as error:
+        raise ConfigError.one(str(path), "", f"cannot be read: {first_line(error)}") from error
+
+
+def set_value(config: DictConfig, key: str, value: Any) -> None:
+    """Put a value under a dotted key. Raises ConfigError for a value, or a place in a list, that cannot be."""
+    try:
+        OmegaConf.update(config, key, value, merge=False, force_add=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError.one(key, shown(value), f"cannot be set: {first_line(error)}") from error
 
 
 def load_saved(path: Path, changes: Mapping[str, Any] | None = None) -> RunConfig:
@@ -77,7 +93,7 @@ def _checked(config: DictConfig, choices: dict[str, str], changes: Mapping[str, 
             if OmegaConf.is_dict(config.get(section)) and key not in config[section]:
                 config[section][key] = defaults[key]
     for key, value in changes.items():
-        OmegaConf.update(config, key, value)
+        set_value(config, key, value)
     tree = to_plain(config)
     kept = without_secrets(config, tree)
     check(tree, choices, Catalog())
@@ -116,7 +132,7 @@ def first_line(error: BaseException) -> str:
         return " ".join(str(error).split())
     while error.__cause__ is not None:
         error = error.__cause__
-    return " ".join(line.strip() for line in str(error).splitlines()[:2] if line.strip())
+    return " ".join(line.strip() for line in str(error).splitlines()[:2] if line.strip()) or type(error).__name__
 
 
 def _pairs(raw: Any, value: Any) -> Iterator[tuple[str, Any]]:

@@ -23,6 +23,7 @@ from dlexp.errors import ConfigError, Problem
 
 # regularization.KEY -> the component and its key that the value goes to.
 ROUTES = {"dropout": "model", "label_smoothing": "loss"}
+_MAX_NAME = 50  # in UTF-8, with the time before it, within what file systems take
 _KINDS = {
     "image": "images (channels, height, width)",
     "tabular": "tables (rows of numbers)",
@@ -127,8 +128,9 @@ def _typed(
             return
     for path, field in known.items():
         value = value_at(tree, path)
-        if value is not ABSENT and not field.accepts(value):
-            yield Problem(path, shown(value), f"must be {field.rule}", origin=origins.text(path, value))
+        refusal = "" if value is ABSENT else field.refusal(value)
+        if refusal:
+            yield Problem(path, shown(value), refusal, origin=origins.text(path, value))
     yield from _kinds(tree, choices)
     for path in (*TOP_LEVEL, *(p for name, section in SECTIONS.items() for p in section_fields(section, name))):
         if value_at(tree, path) is ABSENT:
@@ -200,6 +202,9 @@ def _combines(tree: Mapping[str, Any], origins: Origins) -> Iterator[Problem]:
             "set scheduler.warmup_epochs=0",
         )
     yield from _auto_rate(tree)
+    name = tree["name"]
+    if name is not None and (len(name) > _MAX_NAME or "/" in name or not name.isprintable()):
+        yield Problem("name", name, f"must be part of a folder's name: at most {_MAX_NAME} characters, none of them /")
     names = directions(tree)
     for path, monitor in (("trainer.monitor", trainer["monitor"]), ("task.monitor", tree["task"]["monitor"])):
         if monitor is not None and monitor not in names:
@@ -251,7 +256,10 @@ def _value(leaf: Leaf) -> object:
         return leaf.text
     if leaf.text in ("", "???") or leaf.text.startswith(("[", "{")) or "${" in leaf.text:
         return None
-    value = yaml.safe_load(leaf.text)
+    try:
+        value = yaml.safe_load(leaf.text)
+    except (yaml.YAMLError, ValueError):  # a date in no calendar, a tag: text, as OmegaConf takes it
+        return leaf.text
     if not isinstance(value, str):
         return value if isinstance(value, bool | int | float | None) else leaf.text
     try:

@@ -23,6 +23,8 @@ __all__ = ["csv", "target_kind"]
 _MAX_CLASSES_OF_NUMBERS = 20  # whole numbers with no more distinct values than this are taken for classes
 _MOSTLY_NUMBERS = 0.9  # a column with this share of numbers is one of numbers, and its other cells are mistakes
 
+_LARGEST = float(np.finfo(np.float32).max)  # the numbers of a network
+
 Cells = dict[str, NDArray[Any]]  # column -> (N,) str objects, None for a missing cell
 
 
@@ -70,7 +72,10 @@ def csv(
         rows = split_rows(targets, classes, val_fraction, test_fraction, split_seed)
     except DataError as error:
         raise DataError(str(error), file=file, column=target) from error
-    return build_table(columns, targets, classes, (target,), rows, standardize, tuple(notes))
+    try:
+        return build_table(columns, targets, classes, (target,), rows, standardize, tuple(notes))
+    except DataError as error:
+        raise DataError(str(error), file=file) from error
 
 
 def target_kind(arguments: Mapping[str, Any]) -> str:
@@ -170,6 +175,7 @@ def _targets(
                 f"the target {cell!r} is no finite number", file=file, column=name, row=int(line), remedy=remedy
             )
     if kind == "value":
+        _refuse_too_large(file, name, column, lines)
         values = np.array([float(cell) for cell in column], dtype=np.float32)[:, None]
         if len(np.unique(values)) == 1:
             raise DataError(f"every row has the target {column[0]}", file=file, column=name)
@@ -186,6 +192,14 @@ def _targets(
     return np.array([numbers[cell] for cell in column], dtype=np.int64), classes
 
 
+def _refuse_too_large(file: Path, name: str, column: NDArray[Any], lines: NDArray[np.int64]) -> None:
+    """Raise DataError for a number that would be infinite to a network."""
+    for cell, line in zip(column, lines, strict=True):
+        if abs(_number(cell) or 0.0) > _LARGEST:
+            remedy = f"correct it, or give the column in another unit (at most {_LARGEST:.1e})"
+            raise DataError(f"the number {cell} is too large", file=file, column=name, row=int(line), remedy=remedy)
+
+
 def _column(
     file: Path, name: str, column: NDArray[Any], lines: NDArray[np.int64], as_category: bool, max_categories: int
 ) -> Column:
@@ -193,6 +207,7 @@ def _column(
     present = [(cell, line) for cell, line in zip(column, lines, strict=True) if cell is not None]
     wrong = [(cell, line) for cell, line in present if _number(cell) is None]
     if not as_category and not wrong:
+        _refuse_too_large(file, name, column, lines)
         return np.array([np.nan if cell is None else float(cell) for cell in column], dtype=np.float64)
     if not as_category and len(wrong) <= (1 - _MOSTLY_NUMBERS) * len(present):
         cell, line = wrong[0]

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from dlexp.data.bundle import Affine, DataBundle, Split, fingerprint
+from dlexp.errors import DataError
 from dlexp.types import DataSpec
 
 Column = NDArray[Any]  # (N,) float64 with NaN for a missing number, or (N,) str objects with None
@@ -61,6 +62,15 @@ def fit_column(name: str, column: Column, standardize: bool) -> NumberColumn | C
     return NumberColumn(name, fill, float(filled.mean()), std if std > 1e-12 else 1.0)
 
 
+def _encoded(fit: NumberColumn | CategoryColumn, column: Column) -> NDArray[np.float32]:
+    """(N, features of the column). Raises DataError for a row too far from the training rows to be a finite number."""
+    encoded = fit.encode(column)
+    if np.abs(encoded).max(initial=0.0) > np.finfo(np.float32).max:
+        rule = "a row that is held out lies too far from the training rows to be standardised"
+        raise DataError(rule, column=fit.name, remedy="correct it, or leave the column out with data.drop")
+    return encoded.astype(np.float32)
+
+
 def build_table(
     columns: Mapping[str, Column],
     targets: NDArray[Any],
@@ -75,9 +85,10 @@ def build_table(
     columns  name -> (N,)
     targets  (N,) int64 class numbers, or (N, O) float32
     rows     row numbers of train, val and test
+    Raises DataError for a column that cannot be standardised.
     """
     fitted = [fit_column(name, column[rows[0]], standardize) for name, column in columns.items()]
-    features = np.concatenate([fit.encode(columns[fit.name]) for fit in fitted], axis=1).astype(np.float32)
+    features = np.concatenate([_encoded(fit, columns[fit.name]) for fit in fitted], axis=1)
     kinds = [{"kind": "category" if isinstance(fit, CategoryColumn) else "number", **asdict(fit)} for fit in fitted]
     train_targets = targets[rows[0]].astype(np.float64)
     spread = train_targets.std(axis=0)

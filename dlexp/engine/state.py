@@ -103,8 +103,15 @@ class TrainState:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from `state`. Raises DlexpError when its networks or phases are others."""
+        """Continue from `state`. Raises DlexpError for other networks or phases, and for what is no such state."""
         load_weights(self.networks, state["networks"])
+        try:
+            self._load_rest(state)
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
+            what = f"holds no {error}" if isinstance(error, KeyError) else f"does not fit: {error}"
+            raise DlexpError(f"the checkpoint is no state that a run can go on from: it {what}") from error
+
+    def _load_rest(self, state: Mapping[str, Any]) -> None:
         for name, optimizer in self.optimizers.items():
             if name not in state["optimizers"]:
                 raise DlexpError(

@@ -39,7 +39,7 @@ def evaluate_run(
     experiment = assemble(load_saved(run / "config.yaml", changes), trusted)
     changed = check_evaluated(run, experiment, changes, allow_changes)
     store = CheckpointStore(run / "checkpoints", lambda text: None)
-    state = store.load_best() if checkpoint == "best" else store.load_last()
+    state = store.load_best() if checkpoint == "best" else store.load_last(owner=False)
     if state is None:
         state_of_run = run.status().state
         raise DlexpError(

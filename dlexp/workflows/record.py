@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import dlexp
-from dlexp.artifacts.files import read_json, write_json, write_text
+from dlexp.artifacts.files import read_object, write_json, write_text
 from dlexp.artifacts.run_dir import RunDir
 from dlexp.assemble import Experiment
 from dlexp.config.saved import overrides_to_yaml, to_yaml
@@ -22,7 +22,9 @@ def write_request(
     command: Sequence[str] | None,
     changed: Sequence[Mapping[str, Any]] = (),
 ) -> None:
-    """config.yaml, overrides.yaml, command.txt, meta.json, env.txt, git.diff; None keeps what a continued run has.
+    """overrides.yaml, command.txt, meta.json, env.txt, git.diff and config.yaml; None keeps what a continued run has.
+
+    config.yaml comes last, since it is what makes the directory a run: whoever finds it finds everything else.
 
     changed  what has changed since the run began, when it goes on
     """
@@ -33,7 +35,7 @@ def write_request(
     write_text(run / "git.diff", git_state(Path.cwd())[1])
     write_text(run / "env.txt", "".join(f"{line}\n" for line in packages()))
     write_json(run / "preprocessing.json", experiment.bundle.preprocessing)
-    old = read_json(run / "meta.json") if (run / "meta.json").is_file() else {}
+    old = read_object(run / "meta.json") if (run / "meta.json").is_file() else {}
     now = now_utc()
     history = {
         "started": old.get("started", now),
@@ -42,7 +44,6 @@ def write_request(
     }
     notes = list(experiment.bundle.notes)
     write_json(run / "meta.json", {**history, **present(experiment), "notes": notes, "config": experiment.config.tree})
-    # Last: a directory with a config.yaml holds everything else that continuing needs.
     write_text(run / "config.yaml", to_yaml(experiment.config))
 
 

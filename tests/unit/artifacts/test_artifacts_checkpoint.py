@@ -116,8 +116,35 @@ def test_training_goes_on_after_damage_and_a_second_damage_does_not_overwrite_th
 def test_when_both_are_damaged_nothing_is_started_over(saved: Saved, damage: Any) -> None:
     damage(saved.last)
     damage(saved.previous)
-    with pytest.raises(DlexpError, match=r"damaged: last\.pt\.damaged-1, previous\.pt\.damaged-1.*nothing was started"):
-        saved.store.load_last()
+    for _ in range(2):  # the second time finds neither in its place, and no beginning either
+        with pytest.raises(
+            DlexpError, match=r"damaged: last\.pt\.damaged-1, previous\.pt\.damaged-1.*nothing was started"
+        ):
+            saved.store.load_last()
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_who_only_looks_moves_nothing(saved: Saved, damage: Any) -> None:
+    damage(saved.last)
+    before = sorted(path.name for path in saved.folder.iterdir())
+    assert epoch(saved.store.load_last(owner=False)) == 1
+    damage(saved.previous)
+    with pytest.raises(DlexpError, match=r"no whole checkpoint in .*damaged: last\.pt, previous\.pt"):
+        saved.store.load_last(owner=False)
+    assert sorted(path.name for path in saved.folder.iterdir()) == before
+
+
+def test_a_save_while_another_looks_is_no_damage(saved: Saved, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = CheckpointStore._hashes
+
+    def late(store: CheckpointStore) -> dict[str, list[str]]:
+        monkeypatch.undo()
+        saved.store.save_last(state(3))  # after the file was read, before its hash is
+        return real(store)
+
+    monkeypatch.setattr(CheckpointStore, "_hashes", late)
+    assert epoch(CheckpointStore(saved.folder, saved.said.append).load_last()) == 2
+    assert saved.said == []
 
 
 @pytest.mark.parametrize("damage", [foreign_pickle, foreign_torch_file])
