@@ -18,9 +18,10 @@ from dlexp.errors import DlexpError
 _TEMP_PREFIX = ".tmp-"
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes, durable: bool = True) -> None:
     """Replace `path` in one step: temporary file beside it, flushed to disk, renamed, directory flushed.
 
+    durable  False leaves the flushing to the system: after a power cut the file may be the old one, or empty
     Raises DlexpError that names the file, the size and the system's reason; the old file is then untouched.
     """
     temporary = path.with_name(f"{_TEMP_PREFIX}{os.getpid()}-{path.name}")
@@ -30,9 +31,11 @@ def write_bytes(path: Path, content: bytes) -> None:
         with temporary.open("wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         temporary.replace(path)
-        flush_directory(path.parent)
+        if durable:
+            flush_directory(path.parent)
     except OSError as error:
         with suppress(OSError):  # where the folder itself is no folder there is nothing to remove
             temporary.unlink(missing_ok=True)
@@ -47,14 +50,14 @@ def refuse_without_space(path: Path, needed: int) -> None:
         raise DlexpError(f"cannot write {path}: {needed} bytes are needed, and {free} are free on that disk")
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, durable: bool = True) -> None:
     """Replace a UTF-8 text file in one step."""
-    write_bytes(path, text.encode())
+    write_bytes(path, text.encode(), durable)
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, durable: bool = True) -> None:
     """Replace a JSON file in one step; NaN and the infinities, which JSON does not have, become null."""
-    write_text(path, json.dumps(finite_or_none(value), indent=2) + "\n")
+    write_text(path, json.dumps(finite_or_none(value), indent=2) + "\n", durable)
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -28,7 +28,6 @@ from dlexp.runtime.clock import now_utc, stamp
 
 UNFINISHED = ("running", "interrupted", "failed")
 _HEARTBEAT_SECONDS = 10.0
-_EPOCH_SECONDS = 1.0
 _NAME, _MAX_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*"), 100
 # What is written about a run before config.yaml, which makes the directory one: a start that was killed leaves these.
 _BEFORE_IT_IS_A_RUN = (
@@ -138,7 +137,7 @@ class RunDir:
     @contextmanager
     def recording(self, epochs: int) -> Iterator[None]:
         """Keep status.json true while the body runs and however it ends."""
-        previous = read_object(self / "status.json") if (self / "status.json").is_file() else {}
+        previous = read_object(self / "status.json") if self._has_status() else {}
         self._status = {
             "state": "running",
             "pid": os.getpid(),
@@ -168,16 +167,16 @@ class RunDir:
         self._write_status()
 
     def beat(self, epoch: int | None = None) -> None:
-        """Say that the run lives; writes when the last word is some seconds old, one second when an epoch ended."""
+        """Say that the run lives; writes when an epoch ended or the last word is some seconds old."""
+        if epoch is None and time.monotonic() - self._last_beat < _HEARTBEAT_SECONDS:
+            return
         if epoch is not None:
             self._status["epoch"] = epoch
-        least = _HEARTBEAT_SECONDS if epoch is None else _EPOCH_SECONDS
-        if time.monotonic() - self._last_beat >= least:
-            self._write_status()
+        self._write_status(durable=False)
 
     def status(self) -> Status:
         """How far the run got; a run whose process is gone is interrupted, whatever its last word was."""
-        if not (self / "status.json").is_file():
+        if not self._has_status():
             return Status("running" if self.is_locked() else "interrupted", 0, 0, "killed before its first epoch", None)
         word = {"reason": "", "exit_code": None, **read_object(self / "status.json")}
         if not isinstance(word.get("state"), str) or not all(isinstance(word.get(n), int) for n in ("epoch", "epochs")):
@@ -201,9 +200,14 @@ class RunDir:
             temporary.unlink(missing_ok=True)
             link.write_text(f"{here}\n")
 
-    def _write_status(self) -> None:
+    def _has_status(self) -> bool:
+        """Whether there is a word; an empty file is what a power cut may leave of a heartbeat, and is none."""
+        path = self / "status.json"
+        return path.is_file() and path.stat().st_size > 0
+
+    def _write_status(self, durable: bool = True) -> None:
         self._last_beat = time.monotonic()
-        write_json(self / "status.json", self._status | {"heartbeat": now_utc()})
+        write_json(self / "status.json", self._status | {"heartbeat": now_utc()}, durable)
 
 
 def _claim(descriptor: int) -> None:

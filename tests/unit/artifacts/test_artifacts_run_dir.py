@@ -171,8 +171,11 @@ def test_a_killed_run_is_interrupted_whatever_it_said_last() -> None:
     assert "killed" in status.reason
 
 
-def test_a_run_without_a_word_is_running_while_locked_and_interrupted_after() -> None:
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_run_without_a_word_is_running_while_locked_and_interrupted_after(is_there: bool) -> None:
     run = new_run()
+    if is_there:  # as a power cut may leave it
+        (run / "status.json").touch()
     with run.lock():
         assert run.status().state == "running"
     assert run.status().state == "interrupted"
