@@ -150,6 +150,10 @@ class Study:
         for trial in list(self._mine.values()):
             still_there(trial)
 
+    def work_begins(self) -> None:
+        """From now on this process's time counts."""
+        self._usage.begin()
+
     def hours(self) -> float:
         """Wall-clock time in which the study was worked on, over all its starts."""
         return self._usage.seconds() / 3600

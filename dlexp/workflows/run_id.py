@@ -29,7 +29,13 @@ def train_under_id(config: RunConfig, request: Request, name: str, reporter: Rep
         remedy = "add --seeds with their number, or name another ID"
         raise ConfigError.one("--run-id", name, f"{folder} is a group of several seeds", remedy)
     if not (folder / "config.yaml").is_file():
-        return train(config, replace(request, run_dir=folder), reporter)
+        try:
+            return train(config, replace(request, run_dir=folder), reporter)
+        except ConfigError:
+            if not RunDir(folder).is_locked():
+                raise
+        with RunDir(folder).lock():  # another process was faster: it is named
+            pass
     saved = load_saved(folder / "config.yaml")
     if config.optim.arguments.get("lr") == AUTO:  # found when the run began, and never again
         config = with_values(config, {"optim.lr": saved.optim.arguments["lr"]})

@@ -108,6 +108,7 @@ class Runner:
     def run(self, stop: StopRequest) -> str:
         """Trials until the total, a budget or a signal; returns why it ended. Raises Interrupted after a signal."""
         reason = ""
+        self._study.work_begins()
         while True:
             reason = reason or self._over_budget()
             while not stop and not reason and self._pool.has_room and self._start_next():

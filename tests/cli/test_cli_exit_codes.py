@@ -24,6 +24,10 @@ WORDS: dict[int, tuple[tuple[str, ...], str]] = {
     2: (("train", "model=resnet81"), "did you mean model=resnet18?"),
     3: (("train", "data=csv", "data.path=rows.csv", "data.target=y"), "rows.csv"),
     4: ((*TRAIN, "optim=sgd", "optim.lr=1e30", "model.norm=none"), "Diverged"),
+    6: (
+        (*TRAIN, "--config-dir", "conf", "--trust", "hungry", "model=hungry"),
+        "memory ran out in an update on a batch of",
+    ),
     5: (("lr-find", "-q", "data=iris", "--max-lr", "1e-6", "--run-dir", "sweep"), "NoResult"),
 }
 # code -> the signal that a long run gets
@@ -50,7 +54,18 @@ def folder(tmp_path: Path) -> Iterator[Path]:
         "        while not Path('go').exists():\n"
         "            time.sleep(0.01)\n"
     )
+    (tmp_path / "hungry.py").write_text(
+        "from torch import nn\n\n"
+        "class Net(nn.Linear):\n"
+        "    def __init__(self, in_features, num_outputs):\n"
+        "        super().__init__(in_features, num_outputs)\n"
+        "    def forward(self, x):\n"
+        "        if self.training:\n"
+        "            raise MemoryError\n"
+        "        return super().forward(x)\n"
+    )
     (tmp_path / "conf" / "model").mkdir(parents=True)
+    (tmp_path / "conf" / "model" / "hungry.yaml").write_text("# Hungry\n_target_: hungry.Net\n")
     (tmp_path / "conf" / "model" / "slow.yaml").write_text("# Slow\n_target_: slow.Net\n")
     yield tmp_path
     (tmp_path / "go").touch()

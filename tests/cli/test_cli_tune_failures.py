@@ -69,7 +69,7 @@ def test_whatever_ends_a_trial_ends_nothing_else(tmp_path: Path) -> None:
     assert found["5"].startswith("diverged: ")
     assert found["6"] == "the metric was never finite"
     assert found["7"] == "RuntimeError: broken in training"
-    assert content(tmp_path)["trials"] == {"complete": 2, "failed": 7}
+    assert content(tmp_path)["trials"] == {"complete": 1, "failed": 7}  # the grid has no more points
     folders = {row["model.width"]: row["folder"] for row in rows(tmp_path)}
     for width, error in (("3", "MemoryError"), ("4", "torch.OutOfMemoryError"), ("7", "RuntimeError")):
         assert error in (study_of(tmp_path) / folders[width] / "output.log").read_text()

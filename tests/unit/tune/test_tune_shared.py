@@ -134,15 +134,19 @@ def test_hours_are_counted_over_all_starts_and_once_for_those_side_by_side(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = opened(tmp_path)
+    clock.now += 600  # reading the data is no work on the study
+    first.work_begins()
     clock.now += 1800
     assert first.hours() == pytest.approx(0.5)
     first.beat()
     clock.now += 36000  # nobody works on it
     second = opened(tmp_path)
+    second.work_begins()
     clock.now += 900
     with monkeypatch.context() as there:
         there.setattr(usage, "me", lambda: ELSEWHERE)
         third = opened(tmp_path)
+        third.work_begins()
     clock.now += 900
     second.beat()
     third.beat()
