@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from dlexp.artifacts.files import read_json
+from dlexp.artifacts.files import read_object
 from dlexp.artifacts.run_dir import RunDir
 from dlexp.assemble import Experiment
 from dlexp.config.repeat import CHANGEABLE, Change, differences
@@ -79,7 +79,7 @@ def check_evaluated(run: RunDir, experiment: Experiment, changed: Collection[str
 def _meta(run: RunDir) -> Mapping[str, Any]:
     """meta.json; {} where a run was ended before it wrote one, and so before it trained."""
     path = run / "meta.json"
-    found: dict[str, Any] = read_json(path) if path.is_file() else {}
+    found: dict[str, Any] = read_object(path) if path.is_file() else {}
     return found
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from dlexp.artifacts.background import BackgroundCheckpoints
 from dlexp.artifacts.checkpoint import CheckpointStore
-from dlexp.artifacts.files import read_json, write_bytes, write_json
+from dlexp.artifacts.files import read_object, write_bytes, write_json
 from dlexp.artifacts.metrics_log import MetricsLog, read_metrics
 from dlexp.artifacts.run_dir import RunDir, refuse_occupied
 from dlexp.assemble import Experiment, Started, assemble, nonfinite_policy, start
@@ -286,5 +286,5 @@ def _facts(run: RunDir, experiment: Experiment, state: TrainState, num_batches: 
 
 
 def _summary_of(run: RunDir) -> dict[str, Any]:
-    summary: dict[str, Any] = read_json(run / "summary.json")
+    summary: dict[str, Any] = read_object(run / "summary.json")
     return summary

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dlexp.artifacts.checkpoint import CheckpointStore
-from dlexp.artifacts.files import read_json, write_json, write_text
+from dlexp.artifacts.files import read_object, write_json, write_text
 from dlexp.artifacts.metrics_log import MetricsLog
 from dlexp.assemble import assemble, build_data, nonfinite_policy, start
 from dlexp.config.nodes import resolve
@@ -168,7 +168,7 @@ def known_value(job: Job) -> float | None:
     saved, result = job.folder / "config.yaml", job.folder / "result.json"
     if not result.is_file() or saved.read_text(encoding="utf-8") != to_yaml(job.config):
         return None
-    value = read_json(result)["value"]
+    value = read_object(result)["value"]
     return None if value is None else float(value)
 
 

@@ -298,5 +298,8 @@ def test_damaged_words_of_a_run_are_told(name: str, content: str, run: RunDir) -
     if name == "meta.json" and "state" in content:
         content = '{"data_fingerprint": 3}'
     (run / name).write_text(content)
+    if (name, content) == ("status.json", ""):  # what a power cut leaves of a heartbeat: no word, and no lie
+        assert resume(run, load_saved(run / "config.yaml", {"trainer.epochs": 2}), (), Silent())["epochs"] == 2
+        return
     with pytest.raises(DlexpError, match=rf"{name}|the data has changed"):
         resume(run, load_saved(run / "config.yaml", {"trainer.epochs": 2}), (), Silent())

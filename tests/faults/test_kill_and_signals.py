@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -70,25 +69,6 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("uninterrupted")
     finish(folder, *WORDS, "--run-dir", "run")
     return folder / "run"
-
-
-@pytest.mark.slow
-def test_five_kills_at_random_moments_change_no_bit(uninterrupted: Path, tmp_path: Path) -> None:
-    rng, run, kills = random.Random(7), tmp_path / "run", 0
-    process = start(tmp_path, *WORDS, "--run-dir", "run")
-    while kills < 5:
-        wait_for(run / "metrics.jsonl", 4 * kills + 1, process)
-        time.sleep(rng.random() * 0.15)  # a random moment within an epoch, or within a save
-        assert process.poll() is None, "the run ended before it was killed five times"
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        kills += 1
-        process = start(tmp_path, "--resume", "run")
-    assert process.communicate(timeout=240)[1] == ""
-    assert process.returncode == 0
-    assert assert_same(last(uninterrupted), last(run)) > 20
-    assert rows(uninterrupted) == rows(run)
-    assert not list(run.rglob(".tmp-*"))
 
 
 @pytest.mark.slow

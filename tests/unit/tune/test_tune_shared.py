@@ -165,6 +165,7 @@ def test_signs_of_life_are_few(tmp_path: Path, clock: Clock) -> None:
         study.beat()
     assert (tmp_path / "study.journal").stat().st_size == size
     quick = opened(tmp_path / "quick", replace(RULES, stale_minutes=0.1))
+    quick.work_begins()
     quick.beat()
     size = (tmp_path / "quick" / "study.journal").stat().st_size
     clock.now += 2
