@@ -99,7 +99,7 @@ def rules(choices: Mapping[str, str], catalog: Catalog) -> dict[str, Field]:
         described = catalog.fields(group)
         option = choices.get(group, "")
         written = catalog.keys(group, option) if option in catalog.options(group) else {}
-        for key in {*written, *described}:
+        for key in dict.fromkeys((*written, *described)):  # in the order of the files, the same in every process
             field = described.get(key) or inferred(_value(written[key]))
             if field:
                 found[f"{group}.{key}"] = field

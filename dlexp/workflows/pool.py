@@ -72,10 +72,14 @@ class Child:
         *lines, self.buffer = (self.buffer + content).split(b"\n")
         return [json.loads(line) for line in lines], bool(content)
 
-    def collect(self) -> str:
-        """Wait for the end of the process; how it ended, "" for an exit with 0."""
+    def close(self) -> None:
+        """Hear and say no more."""
         os.close(self.reports)
         os.close(self.replies)
+
+    def collect(self) -> str:
+        """Wait for the end of the process; how it ended, "" for an exit with 0."""
+        self.close()
         _, status = os.waitpid(self.pid, 0)
         code = os.waitstatus_to_exitcode(status)
         if code < 0:
@@ -89,6 +93,7 @@ class Pool:
     def __init__(self, size: int) -> None:
         self._size = size
         self.children: list[Child] = []
+        self._leaving: list[int] = []  # processes that have said everything and hold no GPU
 
     @property
     def has_room(self) -> bool:
@@ -128,9 +133,10 @@ class Pool:
     def events(self) -> Iterator[tuple[Child, dict[str, Any]]]:
         """What the children say, waiting a moment for it: each epoch, and once for each child how it ended.
 
-        A child without last words failed, or was interrupted when it had been asked to stop. It is gone when its end
-        is told, and its memory with it.
+        A child without last words failed, or was interrupted when it had been asked to stop. One that used a GPU is
+        gone when its end is told, and its memory with it; of another one only the process may take a moment more.
         """
+        self._leaving = [pid for pid in self._leaving if os.waitpid(pid, os.WNOHANG)[0] == 0]
         ready, _, _ = select.select([child.reports for child in self.children], [], [], _POLL_SECONDS)
         for child in [child for child in self.children if child.reports in ready]:
             messages, is_open = child.take_in()
@@ -141,8 +147,13 @@ class Pool:
                     child.last_words = message
             if is_open and child.last_words is None:
                 continue
-            how = child.collect()
             self.children.remove(child)
+            if child.last_words is not None and not child.last_words.get("used_gpu", True):
+                child.close()
+                self._leaving.append(child.pid)
+                yield child, child.last_words
+                continue
+            how = child.collect()
             failed = {"failed": how or "its process ended without a word"}
             yield child, child.last_words or (failed if child.asked_to_stop is None else {"interrupted": True})
 

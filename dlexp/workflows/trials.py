@@ -54,7 +54,8 @@ def work_of(job: Job) -> Work:
             return receive()
 
         try:
-            send(run_trial(job, go_on))
+            result = run_trial(job, go_on)
+            send({**result, "used_gpu": _has_used_gpu()})
         except Diverged as error:
             send({"failed": f"diverged: {error}"})
         except Interrupted:
@@ -161,6 +162,13 @@ def run_trial(job: Job, go_on: Callable[[int, float], bool]) -> dict[str, Any]:
     }
     write_json(folder / "result.json", result)
     return result
+
+
+def _has_used_gpu() -> bool:
+    import torch
+
+    used: bool = torch.cuda.is_initialized()
+    return used
 
 
 def known_value(job: Job) -> float | None:
