@@ -29,8 +29,7 @@ class Store(Protocol):
 class BackgroundCheckpoints:
     """A store that does not keep its caller waiting; a context that ends when everything is written.
 
-    An error of a write is raised by the next save, or at the end. An exit that stands for a kill (an exception that is
-    no `Exception`) leaves what waits unwritten, as a kill would.
+    An error of a write is raised by the next save, or at the end.
     """
 
     def __init__(self, store: Store) -> None:
@@ -52,8 +51,6 @@ class BackgroundCheckpoints:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with self._changed:
-            if kind is not None and not issubclass(kind, Exception):
-                self._waiting.clear()
             self._hurry = self._over = True
             self._changed.notify()
         self._thread.join()

@@ -16,7 +16,7 @@ class Place:
 
     after      the update, or the end of the epoch, whose record comes last
     questions  how often the loop asks whether to stop, from there on, until the answer is yes
-    kill       leave the loop without a save, as `kill -9` would
+    kill       leave the loop without saving its position, as `kill -9` would
     """
 
     name: str
@@ -27,7 +27,7 @@ class Place:
 
 
 class Killed(BaseException):
-    """Leaves the loop as a kill does: nothing is saved on the way out."""
+    """Leaves the loop as a kill does: its position is not saved on the way out, only what it had handed over before."""
 
 
 class Tripwire(StopRequest):

@@ -45,8 +45,9 @@ def run_of(folder: Path) -> Path:
 def test_a_run_leaves_everything_that_its_directory_promises(finished: Path) -> None:
     run = run_of(finished)
     names = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
-    assert names == {
-        ".lock", "checkpoints/best.pt", "checkpoints/hashes.json", "checkpoints/last.pt", "checkpoints/previous.pt",
+    # Of short epochs not every one is written, and the first write has none before it.
+    assert names - {"checkpoints/previous.pt"} == {
+        ".lock", "checkpoints/best.pt", "checkpoints/hashes.json", "checkpoints/last.pt",
         "command.txt", "config.yaml", "env.txt", "git.diff", "meta.json", "metrics.csv", "metrics.jsonl",
         "overrides.yaml", "plots/curves.png", "preprocessing.json", "status.json", "summary.json", "train.log",
     }  # fmt: skip

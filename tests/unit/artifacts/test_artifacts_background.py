@@ -1,4 +1,4 @@
-"""Saving beside training: the newest state counts, nothing waits for a disk, and every end but a kill is written."""
+"""Saving beside training: the newest state counts, nothing waits for a disk, and every end is written."""
 
 from __future__ import annotations
 
@@ -34,10 +34,6 @@ class Slow:
         if self.error:
             raise self.error
         self.written.append((name, state["x"]))
-
-
-class Kill(BaseException):
-    """What stands for a kill."""
 
 
 def test_the_caller_does_not_wait_and_of_states_that_wait_the_newest_counts() -> None:
@@ -86,7 +82,7 @@ def save(store: Slow, *numbers: int, then: BaseException | None = None) -> None:
 
 
 @pytest.mark.parametrize("error", [None, Interrupted("stopped", 75), ValueError("wrong")])
-def test_every_end_but_a_kill_writes_what_waits(error: Exception | None) -> None:
+def test_every_end_writes_what_waits(error: Exception | None) -> None:
     store = Slow()
     store.go.set()
     if error is None:
@@ -95,14 +91,6 @@ def test_every_end_but_a_kill_writes_what_waits(error: Exception | None) -> None
         with pytest.raises(type(error), match=str(error)):
             save(store, 7, then=error)
     assert store.written == [("last", 7)]
-
-
-def test_a_kill_leaves_what_waits_unwritten() -> None:
-    store = Slow()
-    threading.Timer(0.3, store.go.set).start()  # the write that has begun ends
-    with pytest.raises(Kill):
-        save(store, 0, 1, then=Kill())
-    assert store.written == [("last", 0)]
 
 
 def broken() -> Slow:
