@@ -59,7 +59,8 @@ class LossOutput:
     """The loss of a batch in one phase.
 
     value  shape (), the mean over the samples; the gradient flows from here
-    parts  further means over the samples that are worth a column in the log, shape () each, detached
+    parts  what else is worth a column in the log, as a mean over the samples: that mean, shape (), or what is true of
+           which sample, shape (B,) bool; detached
     """
 
     value: Tensor

@@ -33,13 +33,13 @@ class Before:
         self._copies = [torch.empty_like(buffer) for buffer in self._buffers]
         self._keep_generators = keep_generators
         self._generators: Any = None
-        self._sums: dict[str, Tensor | float] = {}
+        self._sums: tuple[dict[str, Tensor | float], int] = ({}, 0)
         self.phase, self.stage = "", "loss"
         self.losses: list[Tensor] = []
 
     def window_begins(self, state: TrainState) -> None:
         """A new update: the sums of the epoch are as they will be if it is left out."""
-        self._sums = dict(state.sums.sums)  # adding to a sum makes a new tensor, so the old ones stay
+        self._sums = state.sums.mark()
 
     def phase_begins(self, phase: str) -> None:
         """A phase of it."""
@@ -53,7 +53,7 @@ class Before:
         """Put back what the phase has changed so far; of an update of several phases the earlier ones stay made."""
         if self._buffers:
             torch._foreach_copy_(self._buffers, self._copies)
-        state.sums.sums = dict(self._sums)
+        state.sums.back_to(self._sums)
 
     def generators(self) -> dict[str, Any]:
         """Python's and NumPy's generators as they were, as plain values."""

@@ -15,27 +15,60 @@ from dlexp.errors import DlexpError
 from dlexp.optim.schedules import Schedule
 from dlexp.runtime.seed import global_state, set_global_state
 
+_UNCOUNTED = 64  # tensors of yes-or-no values that may wait to be counted
+
 
 @dataclass
 class EpochSums:
     """Sums over the training samples of the running epoch; divided by `count` they are its means.
 
     On a GPU the sums stay there, in float64, so that adding to them never waits; on a CPU they are Python's numbers,
-    which are the same.
+    which are the same. Yes-or-no values are kept as they are and counted many batches at a time.
     """
 
     count: int = 0
     sums: dict[str, Tensor | float] = field(default_factory=dict)
     learning_rate: float = 0.0  # of the last update; the schedule has moved on by the time a row is written
+    _uncounted: list[tuple[str, Tensor]] = field(default_factory=list)
 
-    def add(self, name: str, mean: Tensor, weight: int) -> None:
-        """Add a mean over `weight` samples."""
-        total = mean.item() * weight if mean.device.type == "cpu" else mean.detach().double() * weight
-        self.sums[name] = self.sums.get(name, 0.0) + total
+    def add(self, name: str, values: Tensor | float, weight: int) -> None:
+        """Add a mean over `weight` samples, shape (), or what is true of which of them, shape (weight,) bool."""
+        if isinstance(values, float):
+            self._add(name, values * weight)
+        elif values.dim():
+            self._uncounted.append((name, values))
+        else:
+            self._add(name, values.item() * weight if values.device.type == "cpu" else values.double() * weight)
 
     def means(self) -> dict[str, float]:
         """Name -> mean over the samples so far."""
-        return {name: float(total) / max(self.count, 1) for name, total in self.sums.items()}
+        return {name: float(total) / max(self.count, 1) for name, total in self.totals().items()}
+
+    def totals(self) -> dict[str, Tensor | float]:
+        """Name -> sum over the samples so far."""
+        waiting: dict[str, list[Tensor]] = {}
+        for name, values in self._uncounted:
+            waiting.setdefault(name, []).append(values)
+        self._uncounted.clear()
+        for name, parts in waiting.items():
+            total = torch.cat(parts).sum(dtype=torch.float64)
+            self._add(name, total.item() if total.device.type == "cpu" else total)
+        return self.sums
+
+    def mark(self) -> tuple[dict[str, Tensor | float], int]:
+        """Where the sums stand, for `back_to`."""
+        if len(self._uncounted) >= _UNCOUNTED:
+            self.totals()
+        return dict(self.sums), len(self._uncounted)
+
+    def back_to(self, mark: tuple[dict[str, Tensor | float], int]) -> None:
+        """Forget what was added since `mark`, when nothing was read in between."""
+        sums, number = mark
+        self.sums = dict(sums)
+        del self._uncounted[number:]
+
+    def _add(self, name: str, total: Tensor | float) -> None:
+        self.sums[name] = self.sums.get(name, 0.0) + total  # a new tensor, so that a mark keeps the old one
 
 
 @dataclass
@@ -95,7 +128,7 @@ class TrainState:
             "scaler": self.scaler.state_dict(),
             "best": self.best.state_dict(),
             "position": {"epoch": self.epoch, "batch": self.batch, "step": self.step},
-            "sums": {"count": self.sums.count, "sums": self.sums.sums, "learning_rate": self.sums.learning_rate},
+            "sums": {"count": self.sums.count, "sums": self.sums.totals(), "learning_rate": self.sums.learning_rate},
             "random": global_state(),
             "troubles": asdict(self.troubles),
             # Within an epoch the start of it goes along, so that a rollback after a resume ends where it would have.

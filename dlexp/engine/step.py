@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from math import isfinite
 
 import torch
@@ -19,7 +20,7 @@ from dlexp.errors import Diverged
 from dlexp.optim.groups import weights_of
 from dlexp.regularization.penalties import Penalty
 from dlexp.runtime.precision import Precision
-from dlexp.runtime.seed import derive, seed_step
+from dlexp.runtime.seed import derive, nth, seed_step
 from dlexp.tasks.base import Task
 from dlexp.types import Batch
 
@@ -74,11 +75,13 @@ def step_phase(
     for number, batch in enumerate(window, start=state.batch + 1):
         with rules.precision.autocast():
             output = task.loss(phase, _networks(state), batch)
+        value = output.value.detach()
         if before is not None:
-            before.losses.append(output.value.detach())
-        if rules.check_at_once and not isfinite(output.value.item()):
-            raise _not_finite(f"the loss became {output.value.item()}", phase, state, batch, number)
-        _record(state, task, phase, output.value, output.parts, len(batch))
+            before.losses.append(value)
+        known = value.item() if rules.check_at_once else value
+        if rules.check_at_once and not isfinite(known):
+            raise _not_finite(f"the loss became {known}", phase, state, batch, number)
+        _record(state, task, phase, known, output.parts, len(batch))
         loss = output.value if len(window) == 1 else output.value * (len(batch) / num_samples)
         if rules.penalty and batch is window[-1]:
             loss = loss + rules.penalty(weights_of(updated))
@@ -88,9 +91,8 @@ def step_phase(
     norm = _clipped(state, optimizer, updated, rules)
     # In fp16 an overflow is no accident: the scaler skips the update by itself and lowers its scale.
     if rules.check_at_once and not state.scaler.is_enabled():
-        found = float(norm) if norm is not None else _gradient_size(optimizer)
-        if not isfinite(found):
-            what = f"the gradient is not finite (its norm is {found})"
+        if not (_all_finite(optimizer) if norm is None else isfinite(norm)):
+            what = "the gradient is not finite" + (f" (its norm is {float(norm)})" if norm is not None else "")
             raise _not_finite(what, phase, state, window[0], state.batch + 1)
     if before is not None:
         before.stage = "update"
@@ -118,7 +120,12 @@ def abandon_update(task: Task, state: TrainState, phase: str) -> None:
 
 def phase_seed(state: TrainState, rules: StepRules, phase: str) -> int:
     """What torch's generators are seeded with for a phase: a function of its place."""
-    return derive(rules.seed, "step", phase, state.epoch, state.batch)
+    return nth(_epoch_seed(rules.seed, phase, state.epoch), state.batch)
+
+
+@lru_cache(maxsize=8)
+def _epoch_seed(seed: int, phase: str, epoch: int) -> int:
+    return derive(seed, "step", phase, epoch)
 
 
 def _forget_gradients(optimizer: Optimizer) -> None:
@@ -136,21 +143,38 @@ def _clipped(state: TrainState, optimizer: Optimizer, updated: Sequence[nn.Modul
     return nn.utils.clip_grad_norm_([p for network in updated for p in network.parameters()], rules.clip_norm)
 
 
-def _gradient_size(optimizer: Optimizer) -> float:
-    """The sum of the norms of all gradients, finite when all of them are: one pass, about a hundredth of an update."""
+def _all_finite(optimizer: Optimizer) -> bool:
+    """Whether every gradient is: one pass over them, with the kernel that a gradient scaler uses, at a scale of 1."""
     gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-    return sum(map(float, torch._foreach_norm(gradients))) if gradients else 0.0
+    if not gradients:
+        return True
+    found, one = _found_and_one(gradients[0].device)
+    try:
+        torch._amp_foreach_non_finite_check_and_unscale_(gradients, found, one)
+    except (RuntimeError, NotImplementedError):  # gradients that are sparse or complex, or on several devices
+        return all(isfinite(float(torch.linalg.vector_norm(g._values() if g.is_sparse else g))) for g in gradients)
+    if not found.item():
+        return True
+    found.zero_()
+    return False
+
+
+@cache
+def _found_and_one(device: torch.device) -> tuple[Tensor, Tensor]:
+    return torch.zeros((), device=device), torch.ones((), device=device)
 
 
 def _networks(state: TrainState) -> Mapping[str, nn.Module]:
     return dict(state.networks.items())
 
 
-def _record(state: TrainState, task: Task, phase: str, value: Tensor, parts: Mapping[str, Tensor], weight: int) -> None:
+def _record(
+    state: TrainState, task: Task, phase: str, value: Tensor | float, parts: Mapping[str, Tensor], weight: int
+) -> None:
     prefix = "" if len(task.phases) == 1 else f"{phase}_"
     state.sums.add(f"{prefix}loss", value, weight)
-    for name, mean in parts.items():
-        state.sums.add(f"{prefix}{name}", mean, weight)
+    for name, values in parts.items():
+        state.sums.add(f"{prefix}{name}", values, weight)
 
 
 def _not_finite(what: str, phase: str, state: TrainState, batch: Batch, number: int) -> Diverged:

@@ -29,7 +29,7 @@ class Classification(Task):
         """The criterion on the logits; `accuracy` beside it."""
         logits = networks["model"](batch.inputs)
         hits = logits.detach().argmax(dim=1) == batch.targets
-        return LossOutput(self._criterion(logits, batch.targets), {"accuracy": hits.sum() / len(batch)})
+        return LossOutput(self._criterion(logits, batch.targets), {"accuracy": hits})
 
     def predict(self, networks: Networks, batch: Batch) -> Prediction:
         """Probabilities (B, C)."""
