@@ -28,6 +28,7 @@ from dlexp.runtime.clock import now_utc, stamp
 
 UNFINISHED = ("running", "interrupted", "failed")
 _HEARTBEAT_SECONDS = 10.0
+_LEAST_SECONDS = 0.25  # between two heartbeats of short epochs
 _NAME, _MAX_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*"), 100
 # What is written about a run before config.yaml, which makes the directory one: a start that was killed leaves these.
 _BEFORE_IT_IS_A_RUN = (
@@ -168,11 +169,11 @@ class RunDir:
 
     def beat(self, epoch: int | None = None) -> None:
         """Say that the run lives; writes when an epoch ended or the last word is some seconds old."""
-        if epoch is None and time.monotonic() - self._last_beat < _HEARTBEAT_SECONDS:
-            return
         if epoch is not None:
             self._status["epoch"] = epoch
-        self._write_status(durable=False)
+        rest = _HEARTBEAT_SECONDS if epoch is None else _LEAST_SECONDS
+        if time.monotonic() - self._last_beat >= rest:
+            self._write_status(durable=False)
 
     def status(self) -> Status:
         """How far the run got; a run whose process is gone is interrupted, whatever its last word was."""

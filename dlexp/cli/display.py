@@ -19,7 +19,7 @@ from dlexp.report.numbers import number
 from dlexp.runtime.clock import spoken
 from dlexp.workflows.reporting import Reporter, RunFacts
 
-_REDRAW_SECONDS = 0.1  # reading the loss from a GPU waits for it, so ask this often at most
+_REDRAW_SECONDS = 0.25  # a drawing costs some milliseconds, and reading the loss from a GPU waits for it
 _HEARTBEAT_SECONDS = 60.0
 _ROWS = 8
 
