@@ -90,10 +90,10 @@ def step_phase(
         before.stage = "gradient"
     norm = _clipped(state, optimizer, updated, rules)
     # In fp16 an overflow is no accident: the scaler skips the update by itself and lowers its scale.
-    if rules.check_at_once and not state.scaler.is_enabled():
-        if not (_all_finite(optimizer) if norm is None else isfinite(norm)):
-            what = "the gradient is not finite" + (f" (its norm is {float(norm)})" if norm is not None else "")
-            raise _not_finite(what, phase, state, window[0], state.batch + 1)
+    looked_at = rules.check_at_once and not state.scaler.is_enabled()
+    if looked_at and not (_all_finite(optimizer) if norm is None else isfinite(norm)):
+        what = "the gradient is not finite" + (f" (its norm is {float(norm)})" if norm is not None else "")
+        raise _not_finite(what, phase, state, window[0], state.batch + 1)
     if before is not None:
         before.stage = "update"
     state.scaler.step(optimizer)
