@@ -134,6 +134,7 @@ def _run(
         saved = store.load_last()
         if saved is not None:
             state.load_state_dict(saved)
+            run.beat(state.epoch)  # the last word of a run that was killed may be from before its last epochs
         log.rewind(state.epoch, state.step)
         observers = [_recorder(run, log, config.logger.every_steps), reporter.observe]
         if config.logger.tensorboard:
