@@ -12,7 +12,7 @@ from torch import nn
 
 from dlexp.config.nodes import build, check_arguments
 from dlexp.config.schema import Node, RunConfig
-from dlexp.data.bundle import DataBundle
+from dlexp.data.bundle import DataBundle, with_counts
 from dlexp.data.loaders import EvalBatches, TrainBatches
 from dlexp.engine.evaluate import evaluate
 from dlexp.engine.guard import NonfinitePolicy
@@ -27,14 +27,14 @@ from dlexp.runtime.device import select_device, set_deterministic
 from dlexp.runtime.precision import Precision, choose_precision
 from dlexp.runtime.seed import seed_global
 from dlexp.tasks.base import Task
-from dlexp.types import Batch
+from dlexp.types import Batch, DataSpec
 
 # What each kind of component may ask for by naming it as an argument; the values exist only at run time.
 _RUNTIME_NAMES: Mapping[str, tuple[str, ...]] = {
     "data": (),
     "model": ("input_shape", "num_outputs", "num_classes", "in_channels", "in_features"),
     "task": ("spec", "loss"),
-    "loss": (),
+    "loss": ("class_counts", "target_min"),
     "optim": ("params",),
     "scheduler": ("optimizer", "total_steps", "steps_per_epoch", "maximize"),
 }
@@ -70,11 +70,13 @@ def assemble(config: RunConfig, trusted: Sequence[str] = (), bundle: DataBundle 
     check_nodes(config, trusted)
     device = select_device(config.trainer.device)
     set_deterministic(config.deterministic)
-    bundle = bundle or build_data(config, trusted)
-    loss = build(config.loss, {}, trusted)
+    bundle = with_counts(bundle or build_data(config, trusted))
+    facts = {"class_counts": bundle.spec.class_counts, "target_min": bundle.spec.target_min}
+    loss = build(config.loss, facts, trusted)
+    loss = loss.to(device) if isinstance(loss, nn.Module) else loss
     task: Task = build(config.task, {"spec": bundle.spec, "loss": loss}, trusted)
     seed_global(config.seed, "init")
-    networks = _networks(build(config.model, _facts(bundle), trusted))
+    networks = _networks(build(config.model, _facts(bundle.spec, task), trusted))
     has_convolutions = any(isinstance(module, nn.Conv2d) for module in networks.modules())
     # Convolutions on a CPU and on tensor cores read channels_last faster; nothing else minds the format.
     networks = networks.to(device)
@@ -153,13 +155,13 @@ def check_nodes(config: RunConfig, trusted: Sequence[str]) -> None:
         raise ConfigError(problems)
 
 
-def _facts(bundle: DataBundle) -> dict[str, Any]:
-    """What a model may want to know of the data."""
-    spec = bundle.spec
+def _facts(spec: DataSpec, task: Task) -> dict[str, Any]:
+    """What a model may want to know of the data, and of what its outputs are for."""
+    num_outputs = task.num_outputs(spec)
     return {
         "input_shape": spec.input_shape,
-        "num_outputs": spec.num_outputs,
-        "num_classes": spec.num_outputs,
+        "num_outputs": num_outputs,
+        "num_classes": num_outputs,
         "in_channels": spec.input_shape[0],
         "in_features": prod(spec.input_shape),
     }

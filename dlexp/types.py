@@ -20,11 +20,14 @@ class DataSpec:
     """What a model and a task must know of the data, and nothing else.
 
     input_shape     shape of one sample: (channels, H, W) for images, (F,) for tables
-    num_outputs     C for classes, O for values: how many numbers the network puts out for one sample
+    num_outputs     C for classes, O for values: how many numbers the network puts out for one sample, unless the task
+                    or its loss asks for another number (one logit for two classes, an embedding)
     class_names     C names, in the order of the class numbers; empty for values
     target_names    O names, empty for classes
     target_mean     mean of each target over the training split, O numbers; empty for classes
     target_std      its standard deviation, O numbers above 0; empty for classes
+    class_counts    training samples of each class, C numbers; empty for values
+    target_min      smallest training value of each target, O numbers; empty for classes
     """
 
     inputs: InputKind
@@ -35,6 +38,8 @@ class DataSpec:
     target_names: tuple[str, ...] = ()
     target_mean: tuple[float, ...] = ()
     target_std: tuple[float, ...] = ()
+    class_counts: tuple[int, ...] = ()
+    target_min: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,13 +76,15 @@ class LossOutput:
 class Prediction:
     """What a network says of a batch, in the units of the data.
 
-    outputs  (B, C) class probabilities, or (B, O) values in the target's own units
+    outputs  (B, C) class probabilities or scores, (B, O) values in the target's own units, or (B, E) embeddings
     targets  (B,) class numbers, or (B, O) values
     loss     shape (), the mean loss over the samples, without penalties
     rows     (B,) sample numbers
+    further  more values of each sample for the report, by name, such as a quantile: (B, O)
     """
 
     outputs: Tensor
     targets: Tensor
     loss: Tensor
     rows: Tensor
+    further: Mapping[str, Tensor] = field(default_factory=dict)

@@ -40,6 +40,7 @@ class Field:
     choices   the only values allowed, or () for any
     minimum, above, maximum, below   bounds of a number, or of every number in a list
     words     texts that may stand for a value that is found later, such as auto
+    or_one    whether one item may stand for a list
     """
 
     type: str
@@ -51,6 +52,7 @@ class Field:
     maximum: float | None = None
     below: float | None = None
     words: tuple[str, ...] = ()
+    or_one: bool = False
 
     @classmethod
     def from_mapping(cls, entry: Mapping[str, Any]) -> Field:
@@ -78,7 +80,8 @@ class Field:
         )
         each = ", each" if bounds and self.type.startswith("list") else ""
         word = f", or {' or '.join(self.words)}" if self.words else ""
-        return f"{_WORDS[self.type]}{each}{' ' + bounds if bounds else ''}{word}{self._or_null}"
+        one = ", or one of them alone" if self.or_one else ""
+        return f"{_WORDS[self.type]}{each}{' ' + bounds if bounds else ''}{one}{word}{self._or_null}"
 
     @property
     def _or_null(self) -> str:
@@ -92,6 +95,8 @@ class Field:
             return True
         if self.type.startswith("list["):
             inner = Field(self.type[5:-1], "", False, self.choices, self.minimum, self.above, self.maximum, self.below)
+            if self.or_one and not isinstance(value, list | tuple):
+                return inner.accepts(value)
             return isinstance(value, list | tuple) and all(inner.accepts(item) for item in value)
         if isinstance(value, bool) != (self.type == "bool") or not isinstance(value, _SCALARS[self.type]):
             return False

@@ -1,7 +1,8 @@
 """The `search` words of `dlexp tune` and the spaces that come with the options -> one checked search.
 
 A space is made of what each chosen option offers (`_search_` in its file) and of `search.space`, which adds to it,
-narrows it (a range of your own) or takes from it (`null`). A group that the line chooses is not searched.
+narrows it (a range of your own) or takes from it (`null`). A group that the line chooses is not searched. What changes
+the loss is searched only where another metric decides: trials whose losses differ cannot be compared by them.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from dlexp.config.schema import COMPONENTS, RunConfig, key_field, section_defaul
 from dlexp.config.suggest import nearest, nearest_path
 from dlexp.config.tree import ABSENT, leaves, shown, value_at
 from dlexp.config.typed import with_values
-from dlexp.config.validate import ROUTES, rules
+from dlexp.config.validate import ROUTES, directions, rules
 from dlexp.errors import ConfigError, Problem
 from dlexp.tune.samplers import PRUNERS, SAMPLERS, Rules
 from dlexp.tune.space import WORDS, Dimension, Space, is_spec, parse_dimension
@@ -88,6 +89,7 @@ def load_search(words: Sequence[str], catalog: Catalog) -> Search:
         found, wrong = _dimensions(config, chosen, extra, catalog)
         dimensions |= {dimension.name: dimension for dimension in found}
         problems += [problem for problem in wrong if problem not in problems]
+    problems += _measured_by_itself({**groups, **extra}, base)
     told = {problem.where for problem in problems}
     problems += [problem for problem in _unused(extra, dimensions, base) if problem.where not in told]
     if problems:
@@ -211,7 +213,7 @@ def _dimensions(
 ) -> tuple[list[Dimension], list[Problem]]:
     """What varies once the groups are chosen, checked against the rules of the keys."""
     specs: dict[str, tuple[Any, str]] = {}
-    for group in COMPONENTS:
+    for group in (g for g in COMPONENTS if g != "loss" or not _loss_decides(config)):
         branch = f"{group}={chosen[group]}" if group in chosen else ""
         for key, spec in catalog.search_space(group, config.choices[group]).items():
             specs[f"{group}.{key}"] = (spec, branch)
@@ -234,6 +236,24 @@ def _dimensions(
         problems += _out_of_range(dimension, known.get(path))
         found.append(dimension)
     return found, problems
+
+
+def _loss_decides(config: RunConfig) -> bool:
+    return config.monitor.endswith("/loss")
+
+
+def _measured_by_itself(space: Mapping[str, Any], base: RunConfig) -> Iterator[Problem]:
+    """Entries of search.space that change the loss while the loss decides."""
+    if not _loss_decides(base):
+        return
+    other = next((name for name in directions(base.tree) if not name.endswith("/loss")), "")
+    for path, spec in space.items():
+        if spec is not None and (
+            path == "loss" or path.startswith("loss.") or path == "regularization.label_smoothing"
+        ):
+            rule = f"changes the loss, and {base.monitor} decides: the trials would be measured in different units"
+            remedy = f"add trainer.monitor={other}" if other else "let another metric decide"
+            yield Problem(f"search.space.{path}", shown(spec), rule, remedy)
 
 
 def _out_of_range(dimension: Dimension, rule: Field | None) -> list[Problem]:

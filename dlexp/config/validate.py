@@ -30,6 +30,10 @@ _KINDS = {
     "class": "classes",
     "value": "numbers",
 }
+# What a task has the network put out, and a loss compares: `_outputs_` in their files.
+_OUTPUTS = {"scores": "class scores", "values": "values", "embedding": "embeddings"}
+_LOSS_OF = {"scores": "loss=cross_entropy", "values": "loss=mse", "embedding": "loss=triplet"}
+_TASK_OF = {"scores": "task=classification", "values": "task=regression", "embedding": "task=metric_learning"}
 _FITTING = {
     "image": "data=digits",
     "tabular": "data=breast_cancer",
@@ -149,7 +153,11 @@ def _typed(
 def _kinds(tree: Mapping[str, Any], choices: Mapping[str, str]) -> Iterator[Problem]:
     """Whether the keys that say what a component works on say something that dlexp knows."""
     for group in COMPONENTS:
-        for aspect, allowed in (("_inputs_", ("image", "tabular")), ("_targets_", ("class", "value"))):
+        for aspect, allowed in (
+            ("_inputs_", ("image", "tabular")),
+            ("_targets_", ("class", "value")),
+            ("_outputs_", tuple(_OUTPUTS)),
+        ):
             given = tree[group].get(aspect)
             is_known = given in allowed or (group == "data" and aspect == "_targets_" and given == "auto")
             if given is not None and not is_known:
@@ -184,6 +192,12 @@ def _fits(tree: Mapping[str, Any], choices: Mapping[str, str]) -> Iterator[Probl
                 rule,
                 f"{remedy}, or other data ({_FITTING[wanted].split()[0]})" if group == "model" else remedy,
             )
+    task, loss = tree["task"], tree["loss"]
+    made, compared = task.get("_outputs_"), loss.get("_outputs_")
+    # A loss of other targets than the data's was told above.
+    if made and compared and made != compared and loss.get("_targets_") in (None, data.get("_targets_")):
+        rule = f"compares {_OUTPUTS[compared]}, and task={choices.get('task')} makes {_OUTPUTS[made]}"
+        yield Problem("loss", str(choices.get("loss")), rule, f"choose {_LOSS_OF[made]}, or {_TASK_OF[compared]}")
 
 
 def _combines(tree: Mapping[str, Any], origins: Origins) -> Iterator[Problem]:

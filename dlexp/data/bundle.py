@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -87,6 +87,20 @@ class DataBundle:
     def sizes(self) -> dict[str, int]:
         """Samples in each split."""
         return {name: len(self.splits[name]) for name in SPLITS}
+
+
+def with_counts(bundle: DataBundle) -> DataBundle:
+    """`bundle` with the counts that losses ask for, measured on the training split alone; as it is where it has them.
+
+    They are part of the spec, for a replay has the spec of a run and not its data.
+    """
+    spec, targets = bundle.spec, bundle.splits["train"].targets
+    if spec.targets == "class" and not spec.class_counts:
+        counts = torch.bincount(targets, minlength=spec.num_outputs).tolist()
+        return replace(bundle, spec=replace(spec, class_counts=tuple(counts)))
+    if spec.targets == "value" and not spec.target_min:
+        return replace(bundle, spec=replace(spec, target_min=tuple(targets.amin(dim=0).tolist())))
+    return bundle
 
 
 def fingerprint(*arrays: np.ndarray[Any, Any]) -> str:

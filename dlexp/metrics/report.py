@@ -1,11 +1,11 @@
 """The metrics of an evaluation report, computed by torchmetrics from the predictions.
 
-Symbols: N samples, C classes, O outputs.
+Symbols: N samples, C classes, O targets.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,21 +42,41 @@ class Report:
 
 
 def report(spec: DataSpec, predictions: Sequence[Prediction]) -> Report:
-    """The report over all `predictions`, at least one."""
-    outputs = torch.cat([p.outputs for p in predictions]).double().cpu()
+    """The report over all `predictions`, at least one: probabilities of classes, or values."""
+    return class_report(spec, predictions) if spec.targets == "class" else value_report(spec, predictions)
+
+
+def class_report(spec: DataSpec, predictions: Sequence[Prediction], meaning: str = "p") -> Report:
+    """The report of (N, C) numbers whose largest says the class.
+
+    meaning  what they are, and how their columns are headed: p for probabilities; anything else, such as score or
+             vote, is none, and gets neither a log loss nor a confidence
+    """
+    outputs, targets, rows = _joined(predictions)
+    return _classes(spec, outputs.double(), targets, rows, meaning)
+
+
+def value_report(spec: DataSpec, predictions: Sequence[Prediction]) -> Report:
+    """The report of (N, O) values, and of the further values of each target, such as quantiles."""
+    outputs, targets, rows = _joined(predictions)
+    names = predictions[0].further
+    further = {name: torch.cat([p.further[name] for p in predictions]).double().cpu() for name in names}
+    return _values(spec, outputs.double(), targets.double(), rows, further)
+
+
+def _joined(predictions: Sequence[Prediction]) -> tuple[Tensor, Tensor, Tensor]:
+    """(outputs, targets, rows) of all samples."""
+    outputs = torch.cat([p.outputs for p in predictions]).cpu()
     targets = torch.cat([p.targets for p in predictions]).cpu()
-    rows = torch.cat([p.rows for p in predictions]).cpu()
-    if spec.targets == "class":
-        return _classes(spec, outputs, targets, rows)
-    return _values(spec, outputs, targets.double(), rows)
+    return outputs, targets, torch.cat([p.rows for p in predictions]).cpu()
 
 
-def _classes(spec: DataSpec, probabilities: Tensor, targets: Tensor, rows: Tensor) -> Report:
-    """probabilities (N, C), targets (N,), rows (N,)."""
+def _classes(spec: DataSpec, outputs: Tensor, targets: Tensor, rows: Tensor, meaning: str) -> Report:
+    """outputs (N, C), targets (N,), rows (N,)."""
     from torchmetrics.functional import classification as tm
 
-    num_classes = spec.num_outputs
-    predicted = probabilities.argmax(dim=1)
+    num_classes, names = spec.num_outputs, spec.class_names
+    predicted = outputs.argmax(dim=1)
     kinds = {"precision": tm.multiclass_precision, "recall": tm.multiclass_recall, "f1": tm.multiclass_f1_score}
     averaged = {
         average: {name: float(f(predicted, targets, num_classes, average=average)) for name, f in kinds.items()}
@@ -64,27 +84,31 @@ def _classes(spec: DataSpec, probabilities: Tensor, targets: Tensor, rows: Tenso
     }
     each = [f(predicted, targets, num_classes, average="none").tolist() for f in kinds.values()]
     support = torch.bincount(targets, minlength=num_classes).tolist()
-    per_class = [list(row) for row in zip(spec.class_names, *each, support, strict=True)]
+    per_class = [list(row) for row in zip(names, *each, support, strict=True)]
     confusion = tm.multiclass_confusion_matrix(predicted, targets, num_classes).tolist()
-    chosen = probabilities.gather(1, targets[:, None]).clamp_min(torch.finfo(torch.float32).tiny)
     averages: dict[str, Any] = {
         "accuracy": float(tm.multiclass_accuracy(predicted, targets, num_classes, average="micro")),
-        "log_loss": float(-chosen.log().mean()),
+        **({"log_loss": _log_loss(outputs, targets)} if meaning == "p" else {}),
         **averaged,
     }
-    header = ["row", "true", "predicted", "confidence", *(f"p({name})" for name in spec.class_names)]
-    names = spec.class_names
+    confidence = ["confidence"] if meaning == "p" else []
+    header = ["row", "true", "predicted", *confidence, *(f"{meaning}({name})" for name in names)]
     lines = [
-        [int(row), names[true], names[guess], max(p), *p]
-        for row, true, guess, p in zip(
-            rows.tolist(), targets.tolist(), predicted.tolist(), probabilities.tolist(), strict=True
+        [int(row), names[true], names[guess], *([max(numbers)] if confidence else []), *numbers]
+        for row, true, guess, numbers in zip(
+            rows.tolist(), targets.tolist(), predicted.tolist(), outputs.tolist(), strict=True
         )
     ]
     return Report(averages, header, lines, per_class, confusion)
 
 
-def _values(spec: DataSpec, outputs: Tensor, targets: Tensor, rows: Tensor) -> Report:
-    """outputs (N, O), targets (N, O), rows (N,)."""
+def _log_loss(probabilities: Tensor, targets: Tensor) -> float:
+    chosen = probabilities.gather(1, targets[:, None]).clamp_min(torch.finfo(torch.float32).tiny)
+    return float(-chosen.log().mean())
+
+
+def _values(spec: DataSpec, outputs: Tensor, targets: Tensor, rows: Tensor, further: Mapping[str, Tensor]) -> Report:
+    """outputs (N, O), targets (N, O), rows (N,), further (N, O) each."""
     from torchmetrics.functional import regression as tm
 
     per_output = {
@@ -92,15 +116,24 @@ def _values(spec: DataSpec, outputs: Tensor, targets: Tensor, rows: Tensor) -> R
             "mae": float(tm.mean_absolute_error(outputs[:, n], targets[:, n])),
             "rmse": float(tm.mean_squared_error(outputs[:, n], targets[:, n], squared=False)),
             "r2": _r2(outputs[:, n], targets[:, n]),
+            **{f"share_below_{more}": _share_below(targets[:, n], bound[:, n]) for more, bound in further.items()},
         }
         for n, name in enumerate(spec.target_names)
     }
     header = ["row"] + [f"{kind} {name}" for name in spec.target_names for kind in ("true", "predicted")]
+    header += [f"{more} {name}" for more in further for name in spec.target_names]
+    more_values = torch.cat([rows[:, None].double()[:, :0], *further.values()], dim=1)
     lines = [
-        [int(row), *(value for pair in zip(true, guess, strict=True) for value in pair)]
-        for row, true, guess in zip(rows.tolist(), targets.tolist(), outputs.tolist(), strict=True)
+        [int(row), *(value for pair in zip(true, guess, strict=True) for value in pair), *more]
+        for row, true, guess, more in zip(
+            rows.tolist(), targets.tolist(), outputs.tolist(), more_values.tolist(), strict=True
+        )
     ]
     return Report({"per_output": per_output}, header, lines)
+
+
+def _share_below(targets: Tensor, bound: Tensor) -> float:
+    return float((targets <= bound).double().mean())
 
 
 def _r2(outputs: Tensor, targets: Tensor) -> float:

@@ -37,7 +37,7 @@ class ClassificationState(MetricState):
 
     def __init__(self, num_classes: int) -> None:
         self.confusion = torch.zeros(num_classes, num_classes, dtype=torch.int64)  # rows true, columns predicted
-        self._loss = _Mean()
+        self._loss = Mean()
 
     def update(self, prediction: Prediction) -> None:
         """outputs (B, C) probabilities, targets (B,) class numbers."""
@@ -70,7 +70,7 @@ class RegressionState(MetricState):
     """Loss, MAE, RMSE and R2, averaged over the outputs; in the target's own units."""
 
     def __init__(self, num_outputs: int) -> None:
-        self._loss = _Mean()
+        self._loss = Mean()
         # One row each: sum |e|, sum e^2, sum y, sum y^2, in float64 so that R2 does not cancel.
         self._sums = torch.zeros(4, num_outputs, dtype=torch.float64)
 
@@ -101,7 +101,7 @@ class RegressionState(MetricState):
         }
 
 
-class _Mean:
+class Mean:
     """A mean over samples from means over batches."""
 
     def __init__(self) -> None:
@@ -111,7 +111,7 @@ class _Mean:
         self.total += float(prediction.loss) * len(prediction.targets)
         self.count += len(prediction.targets)
 
-    def merge(self, other: _Mean) -> None:
+    def merge(self, other: Mean) -> None:
         self.total += other.total
         self.count += other.count
 

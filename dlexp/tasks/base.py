@@ -6,13 +6,14 @@ Symbols: B samples in a batch.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from torch import nn
 
+from dlexp.metrics.report import Report, report
 from dlexp.metrics.states import MetricState
-from dlexp.types import Batch, LossOutput, Prediction
+from dlexp.types import Batch, DataSpec, LossOutput, Prediction
 
 Networks = Mapping[str, nn.Module]
 
@@ -38,3 +39,11 @@ class Task(ABC):
     @abstractmethod
     def metric_state(self) -> MetricState:
         """An empty state for the metrics of one evaluation."""
+
+    def num_outputs(self, spec: DataSpec) -> int:
+        """How many numbers the network puts out for one sample of the data that `spec` describes."""
+        return spec.num_outputs
+
+    def report(self, spec: DataSpec, predictions: Sequence[Prediction]) -> Report:
+        """What an evaluation writes down, from all `predictions`, at least one."""
+        return report(spec, predictions)

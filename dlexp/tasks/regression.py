@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from dlexp.losses.reading import reading_of_values
 from dlexp.metrics.states import RegressionState
 from dlexp.tasks.base import Networks, Task
 from dlexp.types import Batch, DataSpec, LossOutput, Prediction
@@ -18,7 +19,8 @@ __all__ = ["Regression"]
 class Regression(Task):
     """The model puts out (B, O) standardised values; the loss is theirs, the prediction is in the target's own units.
 
-    So a learning rate that suits one target suits another that is counted in thousands.
+    So a learning rate that suits one target suits another that is counted in thousands. A loss may ask for another
+    number of outputs and another scale (`loss=quantile`, `loss=poisson`).
     """
 
     metrics = {"loss": "min", "mae": "min", "rmse": "min", "r2": "max"}
@@ -27,25 +29,31 @@ class Regression(Task):
         """Raises ValueError when the data holds no values."""
         if spec.targets != "value":
             raise ValueError("regression needs numbers, and this data holds classes; choose task=classification")
-        self._criterion, self._num_outputs = loss, spec.num_outputs
+        self._criterion, self._num_targets, self._reading = loss, spec.num_outputs, reading_of_values(loss)
+        self._width = self._reading.num_outputs(spec.num_outputs)
         self._mean, self._std = torch.tensor(spec.target_mean), torch.tensor(spec.target_std)
 
+    def num_outputs(self, spec: DataSpec) -> int:
+        """O, or what the loss makes of it."""
+        return self._reading.num_outputs(spec.num_outputs)
+
     def loss(self, phase: str, networks: Networks, batch: Batch) -> LossOutput:
-        """The criterion on standardised values."""
-        return LossOutput(self._criterion(networks["model"](batch.inputs), self._standardized(batch.targets)))
+        """The criterion on scaled targets."""
+        return LossOutput(self._criterion(networks["model"](batch.inputs), self._scaled(batch.targets)))
 
     def predict(self, networks: Networks, batch: Batch) -> Prediction:
         """Values (B, O) in the target's own units."""
         outputs = networks["model"](batch.inputs).float()
-        if outputs.shape != (len(batch), self._num_outputs):  # (B,) against (B, 1) would broadcast to (B, B)
-            raise ValueError(f"its output has shape {tuple(outputs.shape)}, not {(len(batch), self._num_outputs)}")
-        loss = self._criterion(outputs, self._standardized(batch.targets))
-        device = outputs.device
-        return Prediction(outputs * self._std.to(device) + self._mean.to(device), batch.targets, loss, batch.rows)
+        if outputs.shape != (len(batch), self._width):  # (B,) against (B, 1) would broadcast to (B, B)
+            raise ValueError(f"its output has shape {tuple(outputs.shape)}, not {(len(batch), self._width)}")
+        loss = self._criterion(outputs, self._scaled(batch.targets))
+        unit = self._mean.to(outputs.device), self._std.to(outputs.device)
+        further = self._reading.further(outputs, *unit)
+        return Prediction(self._reading.read(outputs, *unit), batch.targets, loss, batch.rows, further)
 
     def metric_state(self) -> RegressionState:
         """Loss, MAE, RMSE and R2."""
-        return RegressionState(self._num_outputs)
+        return RegressionState(self._num_targets)
 
-    def _standardized(self, targets: Tensor) -> Tensor:
-        return (targets - self._mean.to(targets.device)) / self._std.to(targets.device)
+    def _scaled(self, targets: Tensor) -> Tensor:
+        return self._reading.scaled(targets, self._mean.to(targets.device), self._std.to(targets.device))

@@ -15,7 +15,7 @@ from dlexp.config.saved import load_saved
 from dlexp.engine.evaluate import Evaluation, evaluate
 from dlexp.engine.state import load_weights
 from dlexp.errors import DlexpError
-from dlexp.metrics.report import Report, report
+from dlexp.metrics.report import Report
 from dlexp.runtime.clock import now_utc
 from dlexp.types import DataSpec
 from dlexp.workflows.since import DATA, check_evaluated
@@ -64,7 +64,7 @@ def write_evaluation(
     from dlexp.report.figures import confusion_png, prediction_png  # matplotlib loads when there is something to draw
 
     folder, spec = run / "eval" / split, experiment.bundle.spec
-    details = report(spec, result.predictions)
+    details = experiment.task.report(spec, result.predictions)
     looks = _count_look(run, split, checkpoint)
     content = {
         "run": str(run.path),

@@ -18,6 +18,7 @@ CATALOG = Catalog()
 MODELS, DATA = tuple(CATALOG.options("model")), tuple(n for n in CATALOG.options("data") if n != "csv")
 OPTIMS, SCHEDULERS = tuple(CATALOG.options("optim")), tuple(CATALOG.options("scheduler"))
 LOSSES, REGULARIZATIONS = tuple(CATALOG.options("loss")), tuple(CATALOG.options("regularization"))
+TASKS = tuple(CATALOG.options("task"))
 SMALL = ("trainer.epochs=2", "trainer.device=cpu", "data.batch_size=16", "trainer.precision=fp32")
 
 
@@ -68,7 +69,7 @@ def test_the_lists_are_what_is_built_in() -> None:
     assert len(PAIRS) + len(MISFITS) == len(MODELS) * len(DATA)
 
 
-COUNTS = {"model": 3, "data": 5, "optim": 3, "scheduler": 4, "loss": 4, "pairs": 7, "misfits": 8}
+COUNTS = {"model": 3, "data": 5, "optim": 3, "scheduler": 4, "loss": 17, "pairs": 7, "misfits": 8}
 
 
 @pytest.mark.parametrize(("model", "data"), PAIRS)
@@ -124,7 +125,8 @@ def test_an_optimizer_goes_with_every_schedule(optim: str, scheduler: str) -> No
 def test_a_loss_goes_with_the_data_of_its_kind(loss: str) -> None:
     targets = kind("loss", loss, "_targets_")
     data = next(name for name in DATA if kind("data", name, "_targets_") == targets)
-    built = experiment("model=mlp", f"data={data}", f"loss={loss}")
+    task = next(name for name in TASKS if kind("task", name, "_outputs_") == kind("loss", loss, "_outputs_"))
+    built = experiment("model=mlp", f"data={data}", f"task={task}", f"loss={loss}")
     state = two_steps(built)
     assert 0 < state.sums.means()["loss"] < 100
 

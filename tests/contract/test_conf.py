@@ -21,8 +21,8 @@ CATALOG = Catalog(
     (),
 )
 SEEN = {
-    "data": 6, "experiment": 2, "logger": 2, "loss": 4, "model": 3,
-    "optim": 3, "regularization": 3, "scheduler": 4, "task": 2, "trainer": 2,
+    "data": 6, "experiment": 2, "logger": 2, "loss": 17, "model": 3,
+    "optim": 3, "regularization": 3, "scheduler": 4, "task": 3, "trainer": 2,
 }  # fmt: skip
 ALL = [(group, option) for group in GROUPS for option in CATALOG.options(group)]
 COMPONENT_OPTIONS = [(group, option) for group, option in ALL if group in COMPONENTS]
@@ -30,9 +30,11 @@ COMPONENT_OPTIONS = [(group, option) for group, option in ALL if group in COMPON
 COMPANIONS = {
     "data=csv": ["data.path=a.csv", "data.target=b", "task=classification"],
     "task=regression": ["data=diabetes"],
-    "loss=mae": ["data=diabetes"],
-    "loss=mse": ["data=diabetes"],
-    "loss=smooth_l1": ["data=diabetes"],
+    **{
+        f"loss={name}": ["data=diabetes"]
+        for name in ("huber", "mae", "mse", "mse_mae", "poisson", "quantile", "smooth_l1")
+    },
+    **{f"loss={name}": ["task=metric_learning"] for name in ("contrastive", "triplet")},
 }
 
 

@@ -28,12 +28,22 @@ from dlexp.types import Batch
 
 CATALOG = Catalog()
 GROUPS = ("task", "optim", "scheduler", "loss", "regularization")
-COUNTS = {"task": 2, "optim": 3, "scheduler": 4, "loss": 4, "regularization": 3}
+COUNTS = {"task": 3, "optim": 3, "scheduler": 4, "loss": 17, "regularization": 3}
 EPOCHS = 3
 SMALL = (f"trainer.epochs={EPOCHS}", "trainer.device=cpu", "data.eval_batch_size=8")
 NET = ("model.hidden=[8]", "model.dropout=0.2", "data.batch_size=16")  # batch normalisation and dropout
-OF_TASK = {"classification": ("data=iris", *NET), "regression": ("data=diabetes", *NET, "data.batch_size=64")}
-OF_LOSS = {"cross_entropy": "classification", "mse": "regression", "mae": "regression", "smooth_l1": "regression"}
+OF_TASK = {
+    "classification": ("data=iris", *NET),
+    "regression": ("data=diabetes", *NET, "data.batch_size=64"),
+    "metric_learning": ("data=iris", "task=metric_learning", *NET),
+    "two classes": ("data=breast_cancer", *NET, "data.batch_size=64"),
+}
+OF_LOSS = {
+    **dict.fromkeys(("cross_entropy", "focal", "hinge", "kl", "multi_margin", "nll"), "classification"),
+    **dict.fromkeys(("bce", "focal_binary"), "two classes"),
+    **dict.fromkeys(("huber", "mae", "mse", "mse_mae", "poisson", "quantile", "smooth_l1"), "regression"),
+    **dict.fromkeys(("contrastive", "triplet"), "metric_learning"),
+}
 OF_SCHEDULER = {  # settings under which every kind moves the rate within three epochs
     "constant": ("scheduler.warmup_steps=4",),
     "cosine": ("scheduler.warmup_epochs=0.5",),

@@ -78,8 +78,30 @@ def test_null_removes_a_range_or_a_group() -> None:
 
 
 def test_a_key_that_no_option_offers_can_be_searched() -> None:
-    search = found("data=iris", "search.space.loss.label_smoothing={float:[0,0.2]}")
+    smoothing = "search.space.loss.label_smoothing={float:[0,0.2]}"
+    search = found("data=iris", smoothing, "trainer.monitor=val/accuracy")
     assert "loss.label_smoothing" in names(search)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("search.space.loss.label_smoothing={float:[0,0.2]}", "add trainer.monitor=val/accuracy"),
+        ("search.space.regularization.label_smoothing={float:[0,0.2]}", "measured in different units"),
+        ("data=diabetes search.space.loss={choice:[mse,mae]}", "add trainer.monitor=val/mae"),
+    ],
+)
+def test_a_loss_that_changes_does_not_measure_itself(words: str, told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        found("data=iris", *words.split())
+    assert told in str(caught.value)
+
+
+def test_what_a_loss_offers_is_searched_where_another_metric_decides() -> None:
+    assert "loss.gamma" not in names(found("data=iris", "loss=focal"))
+    assert "loss.gamma" in names(found("data=iris", "loss=focal", "trainer.monitor=val/accuracy"))
+    offered = names(found("data=iris", "task=metric_learning"))  # k-NN accuracy decides
+    assert {"loss.margin", "task.embedding_size"} <= set(offered)
 
 
 def test_regularization_dropout_means_the_dropout_of_the_model() -> None:

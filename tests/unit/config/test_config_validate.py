@@ -111,6 +111,7 @@ def test_paths_become_absolute(tmp_path: Path) -> None:
             "defaults: [_base, _self_]\n_target_: p.f\n_targets_: text\n",
             "data._targets_=text: must be one",
         ),
+        ("loss/x.yaml", "_target_: p.f\n_outputs_: song\n", "_outputs_=song: must be one of scores, values, embedding"),
         (
             "task/x.yaml",
             "_target_: p.f\nmonitor: val/loss\n_metrics_: [loss]\n",

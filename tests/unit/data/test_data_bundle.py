@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from dlexp.data.bundle import Affine, Split, fingerprint
-from dlexp.data.embedded import iris
+from dlexp.data.bundle import Affine, Split, fingerprint, with_counts
+from dlexp.data.embedded import diabetes, iris
 
 
 def test_affine_maps_pixels_to_float() -> None:
@@ -47,3 +49,17 @@ def test_fingerprint_sees_values_shape_and_type(other: np.ndarray) -> None:
 def test_sizes_and_split_hash_follow_the_splits() -> None:
     assert iris(val_fraction=0.1, test_fraction=0.3).sizes() == {"train": 90, "val": 15, "test": 45}
     assert iris(val_fraction=0.1).split_hash != iris(val_fraction=0.2).split_hash
+
+
+def test_counts_are_those_of_the_training_split_and_are_kept_where_they_are_known() -> None:
+    """A replay has the spec of a run and zeros for its samples."""
+    bundle = with_counts(iris(val_fraction=0.4))
+    targets = bundle.splits["train"].targets
+    assert bundle.spec.class_counts == tuple(int((targets == number).sum()) for number in range(3))
+    assert sum(bundle.spec.class_counts) == len(targets) < 150
+    emptied = Split(bundle.splits["train"].inputs, torch.zeros_like(targets), bundle.splits["train"].rows)
+    replayed = replace(bundle, splits={**bundle.splits, "train": emptied})
+    assert with_counts(replayed).spec == bundle.spec
+    values = with_counts(diabetes())
+    assert values.spec.target_min == (float(values.splits["train"].targets.min()),)
+    assert values.spec.class_counts == ()

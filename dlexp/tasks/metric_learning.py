@@ -1,0 +1,87 @@
+"""Embeddings in which samples of a class lie near each other.
+
+Symbols: B batch, E numbers of an embedding, C classes, N samples of a split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dlexp.metrics.neighbours import NeighbourState, nearest, votes
+from dlexp.metrics.report import Report, class_report
+from dlexp.tasks.base import Networks, Task
+from dlexp.types import Batch, DataSpec, LossOutput, Prediction
+
+__all__ = ["MetricLearning"]
+
+
+class MetricLearning(Task):
+    """The model puts out E numbers a sample, its embedding; the loss compares the samples of a batch.
+
+    Evaluated by the neighbours of each sample within its own split, see dlexp/metrics/neighbours.py.
+
+    embedding_size  E
+    normalize       scale each embedding to length 1, so that distances lie in [0, 2]
+    k               neighbours that vote on the class of a sample
+    """
+
+    metrics = {
+        "loss": "min",
+        "knn_accuracy": "max",
+        "recall_at_1": "max",
+        "recall_at_5": "max",
+        "same_distance": "min",
+        "other_distance": "max",
+    }
+
+    def __init__(
+        self, *, spec: DataSpec, loss: nn.Module, embedding_size: int = 64, normalize: bool = True, k: int = 5
+    ) -> None:
+        """Raises ValueError when the data holds no classes."""
+        if spec.targets != "class":
+            raise ValueError("metric learning needs classes, and this data holds numbers; choose task=regression")
+        self._criterion, self._num_classes = loss, spec.num_outputs
+        self._embedding_size, self._normalize, self._k = embedding_size, normalize, k
+
+    def num_outputs(self, spec: DataSpec) -> int:
+        """E."""
+        return self._embedding_size
+
+    def loss(self, phase: str, networks: Networks, batch: Batch) -> LossOutput:
+        """The criterion on the embeddings of the batch."""
+        return LossOutput(self._criterion(self._embedded(networks, batch), batch.targets))
+
+    def predict(self, networks: Networks, batch: Batch) -> Prediction:
+        """Embeddings (B, E). The loss is that of the pairs of the batch, so it depends on data.eval_batch_size."""
+        embeddings = self._embedded(networks, batch)
+        if embeddings.shape != (len(batch), self._embedding_size):
+            raise ValueError(
+                f"its output has shape {tuple(embeddings.shape)}, not {(len(batch), self._embedding_size)}"
+            )
+        return Prediction(embeddings, batch.targets, self._criterion(embeddings, batch.targets), batch.rows)
+
+    def metric_state(self) -> NeighbourState:
+        """Loss, accuracy of k neighbours, recall at 1 and 5, distances within and between classes."""
+        return NeighbourState(self._num_classes, self._k)
+
+    def report(self, spec: DataSpec, predictions: Sequence[Prediction]) -> Report:
+        """The classes by the votes of the neighbours, and every sample's embedding."""
+        embeddings = torch.cat([p.outputs for p in predictions]).double().cpu()
+        targets = torch.cat([p.targets for p in predictions]).cpu()
+        found = votes(targets[nearest(embeddings, self._k)], self._num_classes)
+        whole = Prediction(found, targets, predictions[0].loss, torch.cat([p.rows for p in predictions]))
+        voted = class_report(spec, [whole], "vote")
+        header = [*voted.prediction_header, *(f"e{n}" for n in range(self._embedding_size))]
+        lines = [[*row, *e] for row, e in zip(voted.prediction_rows, embeddings.tolist(), strict=True)]
+        return replace(voted, prediction_header=header, prediction_rows=lines)
+
+    def _embedded(self, networks: Mapping[str, nn.Module], batch: Batch) -> Tensor:
+        """(B, E) float32 or float64, of length 1 where that was asked for."""
+        outputs = networks["model"](batch.inputs)
+        outputs = outputs.to(torch.promote_types(outputs.dtype, torch.float32))
+        return F.normalize(outputs, dim=1) if self._normalize else outputs

@@ -1,0 +1,203 @@
+"""The losses from the command line down: one logit, weights measured on the training split, and every key's effect."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from dlexp.artifacts.files import read_json
+from dlexp.assemble import assemble
+from dlexp.config.catalog import Catalog
+from dlexp.config.compose import load
+from dlexp.config.nodes import build
+from dlexp.config.schema import OWN_KEYS
+from dlexp.engine.evaluate import evaluate
+from dlexp.errors import ConfigError
+from dlexp.losses.reading import Softmax, reading_of_classes
+from dlexp.workflows.evaluate import evaluate_run
+from dlexp.workflows.reporting import Silent
+from dlexp.workflows.train import Request, train
+
+CATALOG = Catalog()
+COUNTS = (9, 3)
+NEEDS = {"values": ["data=diabetes"], "embedding": ["data=iris", "task=metric_learning"], "scores": ["data=iris"]}
+# option -> key -> what to change it to, and what must be set beside it for it to matter
+CHANGES: dict[str, dict[str, list[str]]] = {
+    "cross_entropy": {"label_smoothing": ["0.2"], "smoothing_kind": ["others", "label_smoothing=0.2"]},
+    "kl": {
+        "temperature": ["2"],
+        "label_smoothing": ["0.2"],
+        "smoothing_kind": ["others", "label_smoothing=0.2"],
+    },
+    "nll": {},
+    "bce": {
+        "pos_weight": ["2"],
+        "label_smoothing": ["0.2"],
+        "smoothing_kind": ["others", "label_smoothing=0.2"],
+    },
+    "focal": {"gamma": ["1"], "alpha": ["[0.3,0.7]"]},
+    "focal_binary": {"gamma": ["1"], "alpha": ["0.5"]},
+    "hinge": {"margin": ["2"], "power": ["2"]},
+    "multi_margin": {"margin": ["2"], "power": ["2"]},
+    "mse": {},
+    "mae": {},
+    "smooth_l1": {"beta": ["0.3"]},
+    "huber": {"delta": ["0.3"]},
+    "mse_mae": {"mae_weight": ["1"]},
+    "quantile": {"quantiles": ["[0.2,0.5,0.9]"]},
+    "poisson": {},
+    "contrastive": {"margin": ["2"], "positive_weight": ["3"]},
+    "triplet": {"margin": ["2"], "mining": ["batch_hard"]},
+}
+PAIRS = [(o, key) for o, keys in CHANGES.items() for key in keys] + [
+    (o, "class_weights") for o in CHANGES if "class_weights" in CATALOG.keys("loss", o)
+]
+
+
+def kind(option: str) -> str:
+    lines = CATALOG.options("loss")[option].path.read_text().splitlines()
+    return next(line.partition(":")[2].strip() for line in lines if line.startswith("_outputs_:"))
+
+
+def value(option: str, *words: str) -> float:
+    """The loss of some fixed outputs."""
+    node = load([f"loss={option}", *NEEDS[kind(option)], *(f"loss.{word}" for word in words)], CATALOG).loss
+    loss = build(node, {"class_counts": COUNTS, "target_min": (0.0,)}, ())
+    rng = torch.Generator().manual_seed(1)
+    if kind(option) == "values":
+        width = 3 if option == "quantile" else 1
+        return float(loss(torch.randn(8, width, generator=rng), torch.randn(8, 1, generator=rng).abs()))
+    width = reading_of_classes(loss).num_outputs(2) if kind(option) == "scores" else 5
+    targets = torch.tensor([0, 1, 0, 0, 1, 1, 0, 0])
+    return float(loss(0.5 * torch.randn(8, width, generator=rng), targets))
+
+
+def test_every_key_of_every_loss_is_listed_here() -> None:
+    written = {option: set(CATALOG.keys("loss", option)) - {"class_weights"} for option in CATALOG.options("loss")}
+    assert {option: set(keys) for option, keys in CHANGES.items()} == written
+    assert len(PAIRS) == 32
+
+
+@pytest.mark.parametrize(("option", "key"), PAIRS)
+def test_every_key_changes_the_loss(option: str, key: str) -> None:
+    changed, *beside = ["balanced"] if key == "class_weights" else CHANGES[option][key]
+    before, after = value(option, *beside), value(option, f"{key}={changed}", *beside)
+    assert abs(after - before) > 1e-3 * abs(before)
+
+
+@pytest.mark.parametrize("option", [o for o in CHANGES if "label_smoothing" in CHANGES[o]])
+def test_regularization_sets_the_smoothing_of_any_loss_that_has_it(option: str) -> None:
+    config = load([f"loss={option}", "data=breast_cancer", "regularization.label_smoothing=0.07"], CATALOG)
+    assert config.loss.arguments["label_smoothing"] == 0.07
+
+
+def small(*words: str) -> Any:
+    return assemble(load(["trainer.device=cpu", "trainer.precision=fp32", "model=mlp", *words], CATALOG))
+
+
+def test_class_weights_are_measured_on_the_training_split_alone() -> None:
+    built = small("data=breast_cancer", "loss.class_weights=balanced", "data.val_fraction=0.3")
+    counts = torch.bincount(built.bundle.splits["train"].targets).double()
+    assert built.bundle.spec.class_counts == tuple(counts.int().tolist())
+    weights = built.task._criterion.weights.double()
+    torch.testing.assert_close(weights, counts.sum() / (2 * counts), rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize(("loss", "width"), [("bce", 1), ("focal_binary", 1), ("hinge", 1), ("multi_margin", 2)])
+def test_the_loss_decides_how_many_numbers_the_network_puts_out(loss: str, width: int) -> None:
+    built = small("data=breast_cancer", f"loss={loss}")
+    assert list(built.networks["model"].parameters())[-1].shape == (width,)
+    found = evaluate(built.task, built.networks, built.split("val"), built.precision, keep_predictions=True)
+    assert found.predictions[0].outputs.shape[1] == 2
+    report = built.task.report(built.bundle.spec, found.predictions)
+    assert ("log_loss" in report.averages) == (loss in ("bce", "focal_binary"))
+    meaning = "p" if loss in ("bce", "focal_binary") else "score"
+    assert report.prediction_header[-2:] == [f"{meaning}(malignant)", f"{meaning}(benign)"]
+    assert ("confidence" in report.prediction_header) == (meaning == "p")
+    assert report.averages["accuracy"] == pytest.approx(found.metrics["accuracy"])
+
+
+def test_quantiles_reach_the_report() -> None:
+    built = small("data=diabetes", "loss=quantile", "loss.quantiles=[0.25,0.5,0.75]", "model.hidden=[8]")
+    found = evaluate(built.task, built.networks, built.split("val"), built.precision, keep_predictions=True)
+    report = built.task.report(built.bundle.spec, found.predictions)
+    assert report.prediction_header == ["row", "true target", "predicted target"] + [
+        f"q{q} target" for q in (0.25, 0.5, 0.75)
+    ]
+    rows = report.prediction_rows
+    assert all(row[3] <= row[4] <= row[5] and row[2] == row[4] for row in rows)
+    below = report.averages["per_output"]["target"]["share_below_q0.75"]
+    assert below == pytest.approx(sum(row[1] <= row[5] for row in rows) / len(rows))
+
+
+@pytest.mark.parametrize(
+    ("words", "where", "told"),
+    [
+        ("loss=bce", "loss", "one logit tells two classes apart, and this data has 10"),
+        ("loss.class_weights=[1,2]", "loss", "class_weights has 2 numbers, and this data has 10 classes"),
+        ("loss=triplet", "loss", "choose loss=cross_entropy, or task=metric_learning"),
+        ("task=metric_learning loss=focal", "loss", "choose loss=triplet, or task=classification"),
+        ("task=metric_learning data=diabetes", "task loss", "works on classes, and data=diabetes holds numbers"),
+        ("loss.class_weights=equal", "loss.class_weights", "or balanced or null"),
+        ("loss=focal loss.alpha=much", "loss.alpha", "or one of them alone"),
+        ("loss=focal loss.alpha=-1", "loss.alpha", "each >= 0"),
+        ("loss=hinge regularization.label_smoothing=0.1", "regularization.label_smoothing", "has no label_smoothing"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_the_reason(words: str, where: str, told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        small(*words.split())
+    assert {problem.where for problem in caught.value.problems} == set(where.split())
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "changed"), [("embedding_size", "7"), ("normalize", "false"), ("k", "1"), ("monitor", "val/recall_at_5")]
+)
+def test_every_key_of_metric_learning_changes_something(key: str, changed: str) -> None:
+    def outcome(*words: str) -> Any:
+        built = small("data=wine", "data.val_fraction=0.4", "task=metric_learning", "model.hidden=[]", *words)
+        found = evaluate(built.task, built.networks, built.split("val"), built.precision)
+        return built.config.monitor, found.metrics
+
+    assert (
+        {key} <= {"embedding_size", "normalize", "k", *OWN_KEYS["task"]} == set(CATALOG.keys("task", "metric_learning"))
+    )
+    assert outcome() != outcome(f"task.{key}={changed}")
+
+
+def test_metric_learning_trains_and_evaluates_end_to_end(tmp_path: Path) -> None:
+    words = [
+        "data=wine",
+        "task=metric_learning",
+        "model.hidden=[16]",
+        "model.dropout=0",
+        "trainer.epochs=12",
+        "trainer.device=cpu",
+    ]
+    run = tmp_path / "run"
+    summary = train(load(words, CATALOG), Request(tuple(words), (), run), Silent())
+    assert summary["monitor"] == "val/knn_accuracy"
+    untrained = small(*words)
+    before = evaluate(untrained.task, untrained.networks, untrained.split("val"), untrained.precision).metrics
+    closer = summary["best"]["same_distance"] / summary["best"]["other_distance"]
+    assert closer < 0.8 * before["same_distance"] / before["other_distance"]
+    report = evaluate_run(run, "test", "best", {}, ())
+    assert report["accuracy"] == pytest.approx(report["metrics"]["knn_accuracy"])
+    assert report["accuracy"] > 0.8
+    assert "log_loss" not in report
+    table = (run / "eval" / "test" / "predictions.csv").read_text().splitlines()
+    assert table[0].startswith("row,true,predicted,vote(class_0),vote(class_1),vote(class_2),e0,e1,")
+    assert len(table) == 1 + report["samples"]
+    lengths = [sum(float(x) ** 2 for x in line.split(",")[6:]) for line in table[1:]]
+    assert lengths == pytest.approx([1.0] * len(lengths), abs=1e-5)
+    assert read_json(run / "eval" / "test" / "report.json")["metrics"] == report["metrics"]
+
+
+def test_a_reading_is_found_on_every_loss_of_scores() -> None:
+    for option in (o for o in CHANGES if kind(o) == "scores"):
+        node = load([f"loss={option}", "data=breast_cancer"], CATALOG).loss
+        assert isinstance(build(node, {"class_counts": COUNTS}, ()).reading, Softmax)

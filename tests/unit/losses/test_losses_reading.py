@@ -1,0 +1,97 @@
+"""What the outputs of a network say under each kind of loss."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from dlexp.losses.binary import BCE
+from dlexp.losses.classification import KL, CrossEntropy
+from dlexp.losses.margins import Hinge, MultiMargin
+from dlexp.losses.reading import reading_of_classes, reading_of_values
+from dlexp.losses.regression import MSE, Poisson, Quantile
+
+MEAN, STD = torch.tensor([100.0, -2.0]), torch.tensor([50.0, 0.5])
+
+
+def test_a_loss_of_somebody_else_is_read_as_logits_or_as_standardised_values() -> None:
+    outputs = torch.tensor([[1.0, 2.0, 0.0]])
+    for loss in (nn.CrossEntropyLoss(), CrossEntropy()):
+        reading = reading_of_classes(loss)
+        assert reading.num_outputs(3) == 3
+        assert reading.probabilistic
+        assert torch.equal(reading.read(outputs), outputs.softmax(1))
+    values = reading_of_values(nn.MSELoss())
+    assert values.num_outputs(2) == 2
+    assert values.read(torch.tensor([[1.0, -2.0]]), MEAN, STD).tolist() == [[150.0, -3.0]]
+    assert type(values) is type(reading_of_values(MSE()))
+
+
+def test_one_logit_is_two_probabilities_that_keep_small_ones() -> None:
+    reading = reading_of_classes(BCE())
+    outputs = torch.tensor([[0.0], [2.0], [-50.0], [1e4]])
+    found = reading.read(outputs)
+    assert found.sum(1).tolist() == pytest.approx([1.0] * 4, abs=1e-7)
+    assert found[1, 1].item() == pytest.approx(0.880797)
+    assert found[2, 1].item() == pytest.approx(1.9287e-22, rel=1e-4)
+    assert reading.chosen(outputs).tolist() == [0, 1, 0, 1]  # above 0.5, not at it
+    assert reading.chosen(outputs).tolist() == found.argmax(1).tolist()
+    assert reading.num_outputs(2) == 1
+    with pytest.raises(ValueError, match="two classes"):
+        reading.num_outputs(3)
+
+
+def test_scores_are_no_probabilities() -> None:
+    two, many = reading_of_classes(Hinge()), reading_of_classes(MultiMargin())
+    assert (two.num_outputs(2), two.num_outputs(3), many.num_outputs(2), many.num_outputs(3)) == (1, 3, 2, 3)
+    assert not two.probabilistic
+    assert not many.probabilistic
+    one = torch.tensor([[0.3], [-2.0]])
+    assert two.read(one).tolist() == [[pytest.approx(-0.3), pytest.approx(0.3)], [2.0, -2.0]]
+    assert two.chosen(one).tolist() == [1, 0]
+    scores = torch.tensor([[3.0, 5.0, -1.0]])
+    assert torch.equal(two.read(scores), scores)
+    assert two.chosen(scores).tolist() == [1]
+
+
+def test_a_temperature_is_read_as_it_was_learned() -> None:
+    outputs = torch.tensor([[4.0, 0.0]])
+    assert torch.equal(reading_of_classes(KL(2.0)).read(outputs), (outputs / 2).softmax(1))
+
+
+def test_quantiles_come_back_in_units_and_in_order_with_the_middle_one_as_the_prediction() -> None:
+    reading = reading_of_values(Quantile([0.05, 0.4, 0.9]))
+    assert reading.num_outputs(2) == 6
+    # blocks of the two targets, the first target's quantiles crossed
+    outputs = torch.tensor([[2.0, -1.0, 0.0, 0.0, 1.0, 4.0]])
+    assert reading.read(outputs, MEAN, STD).tolist() == [[150.0, -2.0]]
+    further = reading.further(outputs, MEAN, STD)
+    assert {name: value.tolist() for name, value in further.items()} == {
+        "q0.05": [[100.0, -2.5]],
+        "q0.4": [[150.0, -2.0]],
+        "q0.9": [[200.0, 0.0]],
+    }
+
+
+def test_a_rate_is_a_multiple_of_the_mean() -> None:
+    reading, mean = reading_of_values(Poisson()), torch.tensor([4.0])
+    assert reading.read(torch.zeros(1, 1), mean, mean).item() == 4.0
+    assert reading.scaled(torch.tensor([[8.0]]), mean, mean).item() == 2.0
+
+
+@pytest.mark.parametrize(("loss", "share"), [(Quantile([0.2]), 0.2), (Quantile([0.9]), 0.9)])
+def test_what_minimises_the_pinball_loss_is_the_quantile(loss: nn.Module, share: float) -> None:
+    targets = torch.randn(2001, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    grid = torch.linspace(-2, 2, 401, dtype=torch.float64)
+    costs = torch.stack([loss(value.expand(2001, 1), targets) for value in grid])
+    assert (targets <= grid[costs.argmin()]).double().mean().item() == pytest.approx(share, abs=0.01)
+
+
+def test_what_minimises_the_poisson_loss_is_the_mean() -> None:
+    targets = torch.tensor([[0.0], [1.0], [3.0], [8.0]], dtype=torch.float64)
+    mean = targets.mean(0)
+    reading, loss = reading_of_values(Poisson()), Poisson()
+    outputs = torch.linspace(-1, 1, 201, dtype=torch.float64)
+    costs = torch.stack([loss(o.expand(4, 1), reading.scaled(targets, mean, mean)) for o in outputs])
+    assert reading.read(outputs[costs.argmin()], mean, mean).item() == pytest.approx(3.0)
