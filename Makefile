@@ -4,7 +4,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train evaluate test test-fast check lint types layers format clean
+.PHONY: help setup train evaluate test test-fast bench check lint types layers format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -31,6 +31,11 @@ test-fast: setup ## run the tests that take less than ten seconds each
 	$(BIN)/python -m pytest -n 2 -m 'not slow' $(ARGS)
 
 check: lint types layers test ## everything that CI runs: style, types, layers, tests
+
+bench: setup ## dlexp against its limits, minutes; ARGS="--rows a --rounds 9" chooses (see benchmarks/README.md)
+	mkdir -p outputs/bench
+	$(BIN)/python -m benchmarks.train_speed --rounds 3 --json outputs/bench/train_speed.json --markdown outputs/bench/train_speed.md $(ARGS)
+	$(BIN)/python benchmarks/tune.py --rounds 1 --trials 20 --jobs-trials 0
 
 lint: setup
 	$(BIN)/ruff check .

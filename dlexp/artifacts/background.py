@@ -1,7 +1,7 @@
 """Checkpoints written beside training: the loop copies the state in memory and goes on, a thread does the rest.
 
-At most a tenth of the time goes into writing, so short epochs are not all saved one by one: of states that wait, the
-newest counts. A kill costs what came after the last write: ten times as long as a write takes, and no more.
+At most a twentieth of the time goes into writing, so short epochs are not all saved one by one: of states that wait,
+the newest counts. A kill costs what came after the last write: twenty times as long as a write takes, and no more.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from dlexp.errors import Interrupted
 from dlexp.runtime.tensors import snapshot
 
-_REST = 9.0  # times as long as a write took, before the next one
+_REST = 19.0  # times as long as a write took, before the next one
 
 
 class Store(Protocol):
@@ -91,6 +91,7 @@ class BackgroundCheckpoints:
                 with self._changed:
                     self._error, self._waiting = error, {}
                 return
+            taken = {}  # a copy of the state is not kept while nothing is written
             seconds = time.monotonic() - started
             with self._changed:
                 self._changed.wait_for(lambda: self._hurry, timeout=_REST * seconds)

@@ -7,6 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
+_NEVER_CHANGE = (int, float, str, bool, bytes, type(None))  # what most of a state is: the words of Python's generator
+
 
 def snapshot(value: Any) -> Any:
     """Plain containers with every tensor copied to the CPU, so that nothing that goes on changes it."""
@@ -15,5 +17,5 @@ def snapshot(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: snapshot(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(snapshot(item) for item in value)
+        return type(value)([item if type(item) in _NEVER_CHANGE else snapshot(item) for item in value])
     return copy.copy(value)

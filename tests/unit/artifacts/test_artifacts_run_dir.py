@@ -243,6 +243,19 @@ def test_a_beat_between_epochs_is_written_only_now_and_then(monkeypatch: pytest.
         assert (run / "status.json").exists()
 
 
+def test_epochs_are_told_once_a_second_and_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    run, now = new_run(), [1000.0]
+    monkeypatch.setattr("dlexp.artifacts.run_dir.time.monotonic", lambda: now[0])
+    told = []
+    with run.recording(100):
+        for epoch in range(1, 31):
+            run.beat(epoch)
+            told.append(json.loads((run / "status.json").read_text())["epoch"])
+            now[0] += 0.125
+    assert told == [1] * 8 + [9] * 8 + [17] * 8 + [25] * 6
+    assert run.status().epoch == 30
+
+
 def test_latest_names_the_newest_run_by_a_relative_link() -> None:
     first, second = new_run("a"), new_run("b")
     first.point_latest()

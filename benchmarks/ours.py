@@ -1,0 +1,69 @@
+"""dlexp's side: the command `dlexp train` itself, display and all, and the engine's `evaluate`."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from dlexp.cli import app
+
+app.prepare_process()  # as the command does, before torch is loaded
+
+from benchmarks.turns import Turns  # noqa: E402
+from dlexp.cli import display  # noqa: E402
+from dlexp.engine.loop import EpochRecord, StepRecord  # noqa: E402
+from dlexp.workflows.reporting import Reporter, RunFacts  # noqa: E402
+
+CONF = Path(__file__).with_name("conf")
+
+
+class Timed:
+    """A reporter that tells the turns about what another one shows."""
+
+    def __init__(self, shown: Reporter, turns: Turns) -> None:
+        self._shown, self._turns, self._samples = shown, turns, 0
+        self.say, self.end = shown.say, shown.end
+
+    def begin(self, facts: RunFacts) -> None:
+        """What the run says about its machine goes to the driver."""
+        machine = facts.facts["machine"]
+        self._turns.know(machine.partition(",")[0], machine=machine, display=type(self._shown).__name__)
+        self._shown.begin(facts)
+
+    def observe(self, record: StepRecord | EpochRecord) -> None:
+        """Shown first: it belongs to what is measured."""
+        self._shown.observe(record)
+        if isinstance(record, StepRecord):
+            self._turns.step(record.batch, record.num_batches, record.samples)
+            self._samples = record.samples
+        else:
+            self._turns.epoch(self._samples)
+
+
+def train(turns: Turns, words: Sequence[str]) -> None:
+    """`dlexp train` with `words`, for more epochs than anybody waits for."""
+    usual = display.reporter
+    display.reporter = lambda quiet: Timed(usual(quiet), turns)
+    with tempfile.TemporaryDirectory() as folder:
+        app.main(["train", "--run-dir", f"{folder}/run", *_own_data(words), *words, "trainer.epochs=1000000"])
+
+
+def evaluate(turns: Turns, words: Sequence[str]) -> None:
+    """What `dlexp evaluate` does with the validation split once everything is read, before it writes."""
+    from dlexp.assemble import assemble
+    from dlexp.config.catalog import Catalog
+    from dlexp.config.compose import load
+    from dlexp.engine.evaluate import evaluate as over
+
+    experiment = assemble(load(words, Catalog((CONF,))), ("benchmarks",))
+    turns.know(str(experiment.device), machine=f"{experiment.device.type}, {experiment.precision.name}")
+    batches = experiment.split("val")
+    while True:
+        over(experiment.task, experiment.networks, batches, experiment.precision, keep_predictions=True)
+        turns.epoch(batches.num_samples)
+
+
+def _own_data(words: Sequence[str]) -> list[str]:
+    """What the benchmarks' own data need; others get no trust, for with it every step keeps Python's generators."""
+    return ["--config-dir", str(CONF), "--trust", "benchmarks"] if "data=random_images" in words else []
