@@ -104,6 +104,12 @@ class CheckpointStore:
         return found
 
 
+def checkpoint_bytes(state: Mapping[str, Any], epochs: int) -> int:
+    """Bytes that the checkpoints of a run of `epochs` epochs fill, given a state as `save_last` gets it."""
+    best = {"networks": state["networks"], "position": state["position"], "metrics": {}}
+    return min(epochs, _ON_DISK) * _saved_bytes(state) + _saved_bytes(best)
+
+
 def read_checkpoint(path: Path, hashes: Mapping[str, list[str]] | None = None) -> dict[str, Any]:
     """The content of a checkpoint, on the CPU. Nothing in the file is executed.
 
@@ -139,6 +145,25 @@ def load_safely(content: bytes, path: Path) -> Any:
     except Exception as error:  # torch raises many kinds for files that are no checkpoint
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DlexpError(f"{path} is no checkpoint that can be loaded safely: {reason[:200]}") from error
+
+
+def _saved_bytes(state: Mapping[str, Any]) -> int:
+    """The size of the file that `state` makes, without making it."""
+    counter = _Counter()
+    torch.save(dict(state), counter)
+    return counter.count
+
+
+class _Counter(io.BytesIO):
+    """A file that keeps nothing but the number of its bytes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def write(self, content: Any) -> int:
+        self.count += len(content)
+        return len(content)
 
 
 def _free_name(path: Path) -> Path:

@@ -32,7 +32,7 @@ _LEAST_SECONDS = 0.25  # between two heartbeats of short epochs
 _NAME, _MAX_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*"), 100
 # What is written about a run before config.yaml, which makes the directory one: a start that was killed leaves these.
 _BEFORE_IT_IS_A_RUN = (
-    *(".lock", "lr_find", "overrides.yaml", "command.txt", "git.diff", "env.txt"),
+    *(".lock", "batch_size.json", "lr_find", "overrides.yaml", "command.txt", "git.diff", "env.txt"),
     *("preprocessing.json", "meta.json"),
 )
 _LOCK_TRIES, _LOCK_PAUSE_SECONDS = 5, 0.02

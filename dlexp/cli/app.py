@@ -34,6 +34,7 @@ from dlexp.cli.options import (
     Migrate,
     MinRate,
     Overrides,
+    ProfileSteps,
     Quiet,
     ReplayWords,
     Resume,
@@ -163,6 +164,24 @@ def lr_find(
     settings = SweepSettings(min_lr, max_lr, steps, seeds, loss, val_batches)
     words = command.FindWords(tuple(overrides or ()), run_dir, apply)
     command.lr_find(words, settings, _setting(config_dir, trust), quiet or json, json)
+
+
+@app.command()
+def profile(
+    overrides: Overrides = None,
+    steps: ProfileSteps = None,
+    run_dir: RunDirectory = None,
+    config_dir: ConfigDirs = None,
+    trust: Trust = None,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Measure where an update's time and memory go, and what the whole run will cost."""
+    from dlexp.cli import profile as command
+    from dlexp.workflows.profile_settings import ProfileRequest
+
+    request = ProfileRequest(tuple(overrides or ()), run_dir=run_dir, steps=steps)
+    command.profile(request, _setting(config_dir, trust), quiet or json, json)
 
 
 @app.command()

@@ -95,6 +95,9 @@ ValBatches = Annotated[int, typer.Option("--val-batches", help="batches of valid
 Apply = Annotated[
     bool, typer.Option("--apply", help="write the override, also as experiment=lr_found into the first --config-dir")
 ]
+ProfileSteps = Annotated[
+    int | None, typer.Option("--steps", help="updates of each measurement; as many as some seconds hold otherwise")
+]
 VerifyWords = Annotated[
     list[str] | None,
     typer.Argument(

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
+from dlexp.config.batch import AUTO
 from dlexp.config.catalog import Catalog
 from dlexp.config.compose import Words, apply_values, compose, finish, parse, settle_targets, task_of
 from dlexp.config.saved import load_saved, read_config, read_overrides, to_plain
@@ -64,6 +66,7 @@ def repeat(folder: Path, words: Sequence[str], catalog: Catalog) -> tuple[RunCon
             _lay_over(config[name], saved[name], () if other_targets else ("_targets_", "target_kind"))
     for key in TOP_LEVEL:
         config[key] = saved.get(key, config[key])
+    _keep_update(config, new.values)
     problems = apply_values(config, new.values, choices, catalog)
     if problems:
         raise ConfigError(problems)
@@ -74,6 +77,14 @@ def repeat(folder: Path, words: Sequence[str], catalog: Catalog) -> tuple[RunCon
             return repeat(folder, [*words, f"task={task_of(tree, kind)}"], catalog)
     result = finish(config, tree, choices, catalog)
     return result, differences(before, result.tree)
+
+
+def _keep_update(config: DictConfig, values: Sequence[Override]) -> None:
+    """data.batch_size=auto keeps the samples of an update that the past run had, not those that the files say."""
+    words = {override.key_or_group: override.value() for override in values}
+    if words.get("data.batch_size") == AUTO:  # what the line says itself comes after this
+        config.trainer.effective_batch = config.data.batch_size * config.trainer.accumulate
+        config.trainer.accumulate = 1
 
 
 def continued(folder: Path, words: Sequence[str], catalog: Catalog) -> tuple[RunConfig, list[Change]]:

@@ -19,7 +19,7 @@ from dlexp.config.validate import check
 from dlexp.errors import ConfigError, Problem
 
 # Keys that runs of earlier versions do not have; their default is what those runs did.
-_NEWER_KEYS = {"trainer": ("on_nonfinite", "nonfinite_limit")}
+_NEWER_KEYS = {"trainer": ("on_nonfinite", "nonfinite_limit", "effective_batch")}
 
 
 def to_yaml(config: RunConfig) -> str:

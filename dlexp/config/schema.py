@@ -35,6 +35,14 @@ class TrainerConfig:
         choices=["auto", "fp32", "bf16", "fp16"],
     )
     accumulate: int = key_field(1, "int", "batches whose gradients are added up before one update", min=1)
+    effective_batch: int | None = key_field(
+        None,
+        "int",
+        "samples of an update when data.batch_size=auto finds the batch: batch times accumulate is always this; null "
+        "keeps what the data's own batch size times accumulate makes",
+        min=1,
+        nullable=True,
+    )
     clip_norm: float | None = key_field(
         None, "float", "largest norm of the whole gradient; a longer one is scaled down", above=0, nullable=True
     )
@@ -134,6 +142,7 @@ class Node:
 class RunConfig:
     """One run, checked: everything that decides its result.
 
+    batch_size samples of a batch, 0 while data.batch_size=auto has not been found
     monitor    full name of the deciding metric, such as val/accuracy
     maximize   whether more of it is better
     choices    group -> option, as composed

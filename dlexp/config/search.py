@@ -14,6 +14,7 @@ from typing import Any
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from dlexp.config.batch import is_auto
 from dlexp.config.catalog import Catalog, read_yaml
 from dlexp.config.compose import load, parse
 from dlexp.config.fields import Field
@@ -78,6 +79,9 @@ def load_search(words: Sequence[str], catalog: Catalog) -> Search:
     own = [word for word in words if word.lstrip("+").partition("=")[0].partition(".")[0] == "search"]
     rest = [word for word in words if word not in own]
     base = load(rest, catalog)
+    if is_auto(base.tree):
+        rule = "trials differ in what fits in memory, and their updates should not"
+        raise ConfigError.one("data.batch_size", "auto", rule, "give it a number, or leave it out to search it")
     typed = parse(rest, catalog)[0]
     settings, raw = _settings(own, catalog)
     groups, extra, problems = _sorted_space(raw, set(typed.groups), catalog)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from dlexp.config.batch import is_auto
 from dlexp.config.schema import (
     COMPONENTS,
     OWN_KEYS,
@@ -35,7 +36,7 @@ def run_config(tree: Mapping[str, Any], choices: Mapping[str, str], kept: Mappin
         loss=nodes["loss"],
         optim=nodes["optim"],
         scheduler=nodes["scheduler"],
-        batch_size=tree["data"]["batch_size"],
+        batch_size=0 if is_auto(tree) else tree["data"]["batch_size"],
         eval_batch_size=tree["data"]["eval_batch_size"],
         decay_norms_and_biases=tree["optim"]["decay_norms_and_biases"],
         regularization=section_from(RegularizationConfig, tree["regularization"]),

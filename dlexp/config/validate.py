@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from dlexp.config.batch import effective_batch_problems
 from dlexp.config.catalog import Catalog, Leaf, leaves_of
 from dlexp.config.fields import Field, inferred
 from dlexp.config.schema import (
@@ -216,6 +217,8 @@ def _combines(tree: Mapping[str, Any], origins: Origins) -> Iterator[Problem]:
             "set scheduler.warmup_epochs=0",
         )
     yield from _auto_rate(tree)
+    leaf = origins.find("data.batch_size")
+    yield from effective_batch_problems(tree, _value(leaf) if leaf else None)
     name = tree["name"]
     if name is not None and (len(name) > _MAX_NAME or "/" in name or not name.isprintable()):
         yield Problem("name", name, f"must be part of a folder's name: at most {_MAX_NAME} characters, none of them /")

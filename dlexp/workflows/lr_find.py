@@ -23,6 +23,7 @@ from dlexp.errors import ConfigError, NoResult
 from dlexp.runtime.seed import kept_randomness
 from dlexp.runtime.signals import StopRequest
 from dlexp.types import Batch
+from dlexp.workflows.batch_size import settle_batch
 from dlexp.workflows.lr_record import (
     Findings,
     FindRequest,
@@ -51,12 +52,15 @@ def lr_find(config: RunConfig, settings: SweepSettings, request: FindRequest, re
         refuse_occupied(request.run_dir)
     if request.apply:
         refuse_foreign_experiment(request)
+    config, batch = settle_batch(config, request.trusted, reporter)
     # Before a directory is made: model, data and optimizer may refuse each other.
     with kept_randomness():
         experiment = prepared(_sweepable(config, config.seed), request.trusted)
     run = RunDir.create("lr-find", config.name or f"{config.model.option}-{config.data.option}", request.run_dir)
     with run.lock():
         write_text(run / "config.yaml", to_yaml(config))
+        if batch is not None:
+            batch.write(run.path)
         write_text(run / "overrides.yaml", overrides_to_yaml(list(request.words)))
         write_text(run / "command.txt", f"{request.command}\n# in {Path.cwd()}\n")
         findings = find(config, settings, request.trusted, reporter, str(run.path), experiment)

@@ -10,11 +10,10 @@ from dlexp.artifacts.run_dir import RunDir, outputs_root, refuse_bad_name
 from dlexp.config.repeat import CHANGEABLE, Change, differences
 from dlexp.config.saved import load_saved
 from dlexp.config.schema import RunConfig
-from dlexp.config.typed import with_values
 from dlexp.errors import ConfigError, Problem
-from dlexp.workflows.lr_find import AUTO
 from dlexp.workflows.reporting import Reporter
 from dlexp.workflows.seeds import is_group, train_seeds
+from dlexp.workflows.settle import settled_as
 from dlexp.workflows.train import Request, resume, train
 
 
@@ -37,8 +36,7 @@ def train_under_id(config: RunConfig, request: Request, name: str, reporter: Rep
         with RunDir(folder).lock():  # another process was faster: it is named
             pass
     saved = load_saved(folder / "config.yaml")
-    if config.optim.arguments.get("lr") == AUTO:  # found when the run began, and never again
-        config = with_values(config, {"optim.lr": saved.optim.arguments["lr"]})
+    config = settled_as(config, saved)
     for change in changed(saved, config, folder):
         reporter.say(f"changed: {change.path}: {change.before} -> {change.after}")
     allowed = request.allow_changes

@@ -16,9 +16,9 @@ from dlexp.config.saved import load_saved
 from dlexp.config.schema import RunConfig
 from dlexp.config.typed import with_values
 from dlexp.errors import ConfigError
-from dlexp.workflows.lr_find import AUTO, settle_rate
-from dlexp.workflows.lr_record import Findings, write_findings
+from dlexp.workflows.batch_size import FILE as BATCH_FILE
 from dlexp.workflows.reporting import Reporter
+from dlexp.workflows.settle import Found, settle, settled_as
 from dlexp.workflows.train import Request, resume, train
 
 
@@ -28,10 +28,9 @@ def train_seeds(config: RunConfig, request: Request, count: int, reporter: Repor
     Given the directory of a group that was interrupted, runs that are finished stay and the others go on.
     Raises ConfigError when that directory holds runs of another configuration.
     """
-    config, findings = _with_one_rate(config, request, reporter)
+    config, found = _settled_once(config, request, reporter)
     group = _group_directory(config, request, count)
-    if findings is not None:
-        write_findings(group / "lr_find", config, findings)
+    found.write(group, config)
     summaries = []
     for seed in range(config.seed, config.seed + count):
         reporter.say(f"seed {seed} ({seed - config.seed + 1} of {count})")
@@ -89,12 +88,12 @@ def write_table(folder: Path, name: str, runs: Sequence[str], metrics: Sequence[
     return table
 
 
-def _with_one_rate(config: RunConfig, request: Request, reporter: Reporter) -> tuple[RunConfig, Findings | None]:
-    """optim.lr=auto is found once for all seeds; a group that goes on keeps what it began with."""
+def _settled_once(config: RunConfig, request: Request, reporter: Reporter) -> tuple[RunConfig, Found]:
+    """What is auto is found once for all seeds; a group that goes on keeps what it began with."""
     done = members(request.run_dir) if request.run_dir is not None else []
-    if done and config.optim.arguments.get("lr") == AUTO:
-        return with_values(config, {"optim.lr": load_saved(done[0] / "config.yaml").optim.arguments["lr"]}), None
-    return settle_rate(config, request.trusted, reporter)
+    if done:
+        config = settled_as(config, load_saved(done[0] / "config.yaml"))
+    return settle(config, request.trusted, reporter)
 
 
 def _group_directory(config: RunConfig, request: Request, count: int) -> Path:
@@ -107,7 +106,7 @@ def _group_directory(config: RunConfig, request: Request, count: int) -> Path:
 
 def _is_group_so_far(folder: Path) -> bool:
     """Whether a directory is a group, be it one that was killed before its first run had begun."""
-    own = ("lr_find", "seeds.csv", "seeds.json")
+    own = (BATCH_FILE, "lr_find", "seeds.csv", "seeds.json")
     return is_group(folder) or all(
         path.name in own or (path.is_dir() and re.fullmatch(r"seed-\d+", path.name)) for path in folder.iterdir()
     )

@@ -26,11 +26,10 @@ from dlexp.errors import ConfigError, Diverged, Interrupted
 from dlexp.runtime.signals import StopRequest
 from dlexp.workflows.crash import capsule_writer
 from dlexp.workflows.evaluate import write_evaluation
-from dlexp.workflows.lr_find import settle_rate, stand_in
-from dlexp.workflows.lr_record import write_findings
 from dlexp.workflows.prepare import prepared
 from dlexp.workflows.record import describe, write_request
 from dlexp.workflows.reporting import Reporter, RunFacts
+from dlexp.workflows.settle import settle, stand_in
 from dlexp.workflows.since import check_resumed
 
 
@@ -60,14 +59,13 @@ def train(config: RunConfig, request: Request, reporter: Reporter, stop: StopReq
     """
     if request.run_dir is not None:
         refuse_occupied(request.run_dir)
-    config, findings = settle_rate(config, request.trusted, reporter)
+    config, found = settle(config, request.trusted, reporter)
     experiment = prepared(config, request.trusted)
     started = start(experiment)  # before a directory is made: optimizer and schedule may refuse their settings
     run = RunDir.create("train", config.name or f"{config.model.option}-{config.data.option}", request.run_dir)
     with run.lock():
         refuse_occupied(run.path)  # another process may have been faster, and have ended since
-        if findings is not None:
-            write_findings(run / "lr_find", config, findings)
+        found.write(run.path, config)
         write_request(run, experiment, request.words, request.command)
         run.point_latest()
         return _run(run, experiment, started, reporter, StopRequest() if stop is None else stop)
@@ -106,7 +104,7 @@ def resume(
 def dry_run(config: RunConfig, trusted: Sequence[str]) -> dict[str, Any]:
     """Build everything and make one update with the first batch, in memory: go, or the reason why not.
 
-    A learning rate that is yet to be found is not looked for; any other stands in its place.
+    What is yet to be found is not looked for: any learning rate, and a whole update's samples, stand in its place.
     """
     experiment = assemble(stand_in(config), trusted)
     started = start(experiment)

@@ -23,10 +23,10 @@ from dlexp.config.schema import RunConfig
 from dlexp.engine.loop import EpochRecord, StepRecord
 from dlexp.errors import ConfigError, Interrupted
 from dlexp.runtime.signals import StopRequest
-from dlexp.workflows.lr_find import settle_rate
 from dlexp.workflows.prepare import prepared
 from dlexp.workflows.record import describe
 from dlexp.workflows.reporting import Reporter, Silent
+from dlexp.workflows.settle import settle
 from dlexp.workflows.stops import Killed, Place, Tripwire, places_of
 from dlexp.workflows.train import Request, resume, train
 
@@ -89,7 +89,7 @@ def verify(config: RunConfig, request: VerifyRequest, reporter: Reporter) -> dic
 
     Raises ConfigError for an update to stop after that the run does not have, Interrupted when a signal comes.
     """
-    config, _ = settle_rate(config, request.trusted, reporter)
+    config, _ = settle(config, request.trusted, reporter)
     experiment = prepared(config, request.trusted)  # before a directory is made: the parts may refuse each other
     per_epoch = start(experiment).steps_per_epoch
     last = per_epoch * config.trainer.epochs

@@ -302,7 +302,7 @@ def test_auto_without_confidence_trains_nothing(capsys: pytest.CaptureFixture[st
         (["scheduler=onecycle", "scheduler.max_factor=10"], 2, "set scheduler.max_factor=1, or give optim.lr a number"),
         (["scheduler=onecycle", "+scheduler.max_lr=1"], 2, "scheduler.max_lr=1 sets another"),
         (["optim.weight_decay=auto"], 2, "must be a number >= 0"),
-        (["data.batch_size=auto"], 2, "a whole number >= 1"),
+        (["data.eval_batch_size=auto"], 2, "a whole number >= 1"),
     ],
 )
 def test_auto_is_refused_where_it_means_nothing(

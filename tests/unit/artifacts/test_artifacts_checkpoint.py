@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from dlexp.artifacts.checkpoint import CheckpointStore, read_checkpoint
+from dlexp.artifacts.checkpoint import CheckpointStore, checkpoint_bytes, read_checkpoint
 from dlexp.errors import DlexpError
 
 
@@ -37,6 +37,16 @@ class Saved:
 @pytest.fixture
 def saved(tmp_path: Path) -> Saved:
     return Saved(tmp_path / "checkpoints")
+
+
+def test_the_disk_that_checkpoints_take_is_known_before(tmp_path: Path) -> None:
+    large = {"networks": {"w": torch.zeros(30_000)}, "position": {"epoch": 1}, "optimizers": [torch.zeros(7_000)]}
+    store = CheckpointStore(tmp_path, print)
+    store.save_best({"networks": large["networks"], "position": {"epoch": 1}, "metrics": {}})
+    for epochs in (1, 2, 3):
+        store.save_last(large)
+        written = sum(path.stat().st_size for path in tmp_path.glob("*.pt"))
+        assert checkpoint_bytes(large, epochs) == written
 
 
 class Harmful:

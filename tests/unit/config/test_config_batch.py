@@ -1,0 +1,93 @@
+"""data.batch_size=auto: what an update keeps, and what contradicts it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from own_files import GLOBAL, own_catalog
+
+from dlexp.config.catalog import Catalog
+from dlexp.config.compose import load
+from dlexp.config.repeat import repeat
+from dlexp.config.saved import load_plain, load_saved, overrides_to_yaml, plain, to_yaml
+from dlexp.config.schema import RunConfig
+from dlexp.config.search import load_search
+from dlexp.config.typed import with_values
+from dlexp.errors import ConfigError
+
+BUILTIN = Catalog(())
+
+
+def shape(config: RunConfig) -> tuple[object, int, int | None]:
+    """(data.batch_size, trainer.accumulate, trainer.effective_batch)."""
+    return config.tree["data"]["batch_size"], config.trainer.accumulate, config.trainer.effective_batch
+
+
+@pytest.mark.parametrize(
+    ("words", "effective"),
+    [
+        ([], 64),
+        (["data=iris"], 16),
+        (["trainer.accumulate=4"], 256),
+        (["data=iris", "trainer.accumulate=3"], 48),
+        (["trainer.effective_batch=96"], 96),
+    ],
+)
+def test_an_update_keeps_its_samples(words: list[str], effective: int) -> None:
+    config = load(["data.batch_size=auto", *words], BUILTIN)
+    assert shape(config) == ("auto", 1, effective)
+    assert config.batch_size == 0
+    assert shape(load_plain(plain(config), {})) == shape(config)  # checked a second time
+
+
+def test_an_experiment_says_what_an_update_holds(tmp_path: Path) -> None:
+    mine = own_catalog(
+        tmp_path, {"experiment/big.yaml": f"{GLOBAL}data:\n  batch_size: 48\ntrainer:\n  accumulate: 2\n"}
+    )
+    assert shape(load(["experiment=big", "data.batch_size=auto"], mine)) == ("auto", 1, 96)
+
+
+def test_a_file_that_says_auto_must_say_the_rest(tmp_path: Path) -> None:
+    mine = own_catalog(tmp_path, {"experiment/free.yaml": f"{GLOBAL}data:\n  batch_size: auto\n"})
+    with pytest.raises(ConfigError, match=r"no file says how many those are; add trainer\.effective_batch=N"):
+        load(["experiment=free"], mine)
+    assert shape(load(["experiment=free", "trainer.effective_batch=32"], mine)) == ("auto", 1, 32)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["trainer.effective_batch=64"], "is for data.batch_size=auto, and data.batch_size is 64"),
+        (["data.batch_size=auto", "trainer.effective_batch=64", "trainer.accumulate=2"], "leave one of the two out"),
+        (["data.batch_size=auto", "trainer.effective_batch=0"], "must be a whole number >= 1 or null"),
+        (["data.batch_size=most"], "must be a whole number >= 1, or auto"),
+        (["data.eval_batch_size=auto"], "must be a whole number >= 1"),
+    ],
+)
+def test_contradictions_are_refused(words: list[str], told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(words, BUILTIN)
+    assert told in str(caught.value)
+
+
+def test_a_study_is_given_a_number() -> None:
+    with pytest.raises(ConfigError, match="trials differ in what fits in memory"):
+        load_search(["data.batch_size=auto"], BUILTIN)
+
+
+def test_a_repetition_keeps_what_the_past_run_had(tmp_path: Path) -> None:
+    past = with_values(load([], BUILTIN), {"data.batch_size": 24, "trainer.accumulate": 3})
+    (tmp_path / "config.yaml").write_text(to_yaml(past))
+    (tmp_path / "overrides.yaml").write_text(overrides_to_yaml(["data.batch_size=auto"]))  # as it was typed
+    assert shape(repeat(tmp_path, [], BUILTIN)[0]) == (24, 3, None)
+    assert shape(repeat(tmp_path, ["data.batch_size=auto"], BUILTIN)[0]) == ("auto", 1, 72)
+    words = ["data.batch_size=auto", "trainer.effective_batch=10"]
+    assert shape(repeat(tmp_path, words, BUILTIN)[0]) == ("auto", 1, 10)
+
+
+def test_runs_of_earlier_versions_have_no_such_key(tmp_path: Path) -> None:
+    text = to_yaml(load([], BUILTIN))
+    assert "  effective_batch: null\n" in text
+    (tmp_path / "config.yaml").write_text(text.replace("  effective_batch: null\n", ""))
+    assert shape(load_saved(tmp_path / "config.yaml")) == (64, 1, None)
