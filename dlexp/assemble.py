@@ -32,7 +32,7 @@ from dlexp.types import Batch, DataSpec
 # What each kind of component may ask for by naming it as an argument; the values exist only at run time.
 _RUNTIME_NAMES: Mapping[str, tuple[str, ...]] = {
     "data": (),
-    "model": ("input_shape", "num_outputs", "num_classes", "in_channels", "in_features"),
+    "model": ("input_shape", "num_outputs", "num_classes", "in_channels", "in_features", "categorical"),
     "task": ("spec", "loss"),
     "loss": ("class_counts", "target_min"),
     "optim": ("params",),
@@ -164,6 +164,7 @@ def _facts(spec: DataSpec, task: Task) -> dict[str, Any]:
         "num_classes": num_outputs,
         "in_channels": spec.input_shape[0],
         "in_features": prod(spec.input_shape),
+        "categorical": spec.categorical,
     }
 
 

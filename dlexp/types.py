@@ -28,6 +28,8 @@ class DataSpec:
     target_std      its standard deviation, O numbers above 0; empty for classes
     class_counts    training samples of each class, C numbers; empty for values
     target_min      smallest training value of each target, O numbers; empty for classes
+    categorical     (first feature, number of categories) of each categorical column of a table, whose features are 1
+                    for the category of the row and 0 for the others; all other features are numbers
     """
 
     inputs: InputKind
@@ -40,6 +42,7 @@ class DataSpec:
     target_std: tuple[float, ...] = ()
     class_counts: tuple[int, ...] = ()
     target_min: tuple[float, ...] = ()
+    categorical: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from dlexp.cli.options import (
     Checkpoint,
     ConfigDirs,
     Dashboard,
+    Depth,
     Determinism,
     DryRun,
     DryRunOfStudy,
@@ -221,6 +222,20 @@ def verify(
 
     found = command.VerifyWords(tuple(words or ()), tuple(at or ()), determinism)
     command.verify(found, _setting(config_dir, trust), quiet or json, json)
+
+
+@app.command()
+def summary(
+    overrides: Overrides = None,
+    depth: Depth = None,
+    config_dir: ConfigDirs = None,
+    trust: Trust = None,
+    json: Json = False,
+) -> None:
+    """Show the layers of a model on its data: shapes, parameters, multiply-adds, memory; nothing is trained."""
+    from dlexp.cli import summary as command
+
+    command.summary(tuple(overrides or ()), depth, _setting(config_dir, trust), json)
 
 
 @app.command()

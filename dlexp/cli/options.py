@@ -112,4 +112,8 @@ StopAt = Annotated[
 ]
 Determinism = Annotated[bool, typer.Option("--determinism", help="train twice without a stop, and compare the two")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress, only the result")]
+Depth = Annotated[
+    int | None,
+    typer.Option("--depth", min=1, help="add up layers whose names agree in so many parts; the table alone"),
+]
 Json = Annotated[bool, typer.Option("--json", help="the result as one JSON document on standard output")]

@@ -5,8 +5,9 @@ Symbols: N rows, F features after encoding, O targets.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -71,6 +72,17 @@ def _encoded(fit: NumberColumn | CategoryColumn, column: Column) -> NDArray[np.f
     return encoded.astype(np.float32)
 
 
+def _blocks(fitted: Sequence[NumberColumn | CategoryColumn]) -> tuple[tuple[int, int], ...]:
+    """(first feature, number of categories) of each categorical column, in the order of the features."""
+    widths = [len(fit.categories) if isinstance(fit, CategoryColumn) else 1 for fit in fitted]
+    firsts = accumulate(widths, initial=0)
+    return tuple(
+        (first, width)
+        for fit, first, width in zip(fitted, firsts, widths, strict=False)
+        if isinstance(fit, CategoryColumn) and width
+    )
+
+
 def build_table(
     columns: Mapping[str, Column],
     targets: NDArray[Any],
@@ -102,6 +114,7 @@ def build_table(
         target_names=target_names if regression else (),
         target_mean=tuple(float(v) for v in train_targets.mean(axis=0)) if regression else (),
         target_std=tuple(float(v) if v > 1e-12 else 1.0 for v in spread) if regression else (),
+        categorical=_blocks(fitted),
     )
     return DataBundle(
         spec=spec,

@@ -10,9 +10,19 @@ from itertools import pairwise
 
 from torch import nn
 
-from dlexp.models.layers import norm_2d
+from dlexp.models.init import initialized
+from dlexp.models.layers import (
+    SqueezeExcitation,
+    image_shape,
+    norm_2d,
+    ordered,
+    refuse_alpha_without_selu,
+    refuse_one_pixel,
+)
+from dlexp.models.layers import activation as activation_of
+from dlexp.models.layers import dropout as dropout_of
 
-__all__ = ["simple_cnn"]
+__all__ = ["block_cnn", "simple_cnn"]
 
 
 def simple_cnn(
@@ -21,30 +31,92 @@ def simple_cnn(
     num_outputs: int,
     channels: Sequence[int] = (32, 64, 128),
     fc: int = 512,
+    activation: str = "relu",
     norm: str = "none",
+    norm_place: str = "before",
     dropout: float = 0.5,
+    conv_dropout: float = 0.0,
+    init: str = "default",
 ) -> nn.Sequential:
     """3x3 convolutions with 2x2 max pooling, then one hidden layer: (B, C, H, W) -> (B, O).
 
     1,147,466 parameters for (3, 32, 32) and ten classes. A map of one pixel is not pooled further, so that images down
     to 1x1 pass.
 
-    channels  output channels of each block (convolution, normalisation, ReLU, pooling)
-    fc        units of the hidden layer
-    dropout   chance in [0, 1) that a unit of the hidden layer is zeroed while training
+    channels      output channels of each block (convolution, normalisation, activation, pooling)
+    fc            units of the hidden layer
+    norm_place    before the activation, or after it
+    dropout       chance in [0, 1) that a unit of the hidden layer is zeroed while training
+    conv_dropout  chance in [0, 1) that a whole map is zeroed behind each block while training
+    init          how weights begin, as in dlexp.models.init
     """
-    if len(input_shape) != 3:
-        raise ValueError(
-            f"simple_cnn reads images (channels, height, width), and a sample here has shape {input_shape}"
-        )
-    in_channels, height, width = input_shape
+    in_channels, height, width = image_shape("simple_cnn", input_shape)
     layers: list[nn.Module] = []
     for fan_in, fan_out in pairwise([in_channels, *channels]):
-        layers += [nn.Conv2d(fan_in, fan_out, 3, padding=1), *norm_2d(norm, fan_out), nn.ReLU()]
+        refuse_one_pixel(norm, height, width)
+        layers += [nn.Conv2d(fan_in, fan_out, 3, padding=1)]
+        layers += ordered(norm_place, norm_2d(norm, fan_out), activation_of(activation))
         if min(height, width) >= 2:
             layers.append(nn.MaxPool2d(2))
             height, width = height // 2, width // 2
+        layers += dropout_of("channel", conv_dropout)
     last = channels[-1] if channels else in_channels
-    head: list[nn.Module] = [nn.Flatten(), nn.Linear(last * height * width, fc), nn.ReLU()]
-    head += [nn.Dropout(dropout)] if dropout else []
-    return nn.Sequential(*layers, *head, nn.Linear(fc, num_outputs))
+    head: list[nn.Module] = [nn.Flatten(), nn.Linear(last * height * width, fc), activation_of(activation)]
+    head += dropout_of("unit", dropout)
+    return initialized(nn.Sequential(*layers, *head, nn.Linear(fc, num_outputs)), init, activation, norm)
+
+
+def block_cnn(
+    *,
+    input_shape: tuple[int, ...],
+    num_outputs: int,
+    channels: Sequence[int] = (64, 128, 256),
+    convs: int = 2,
+    fc: int = 512,
+    activation: str = "relu",
+    norm: str = "batch",
+    norm_place: str = "before",
+    se_reduction: int | None = None,
+    dropout: float = 0.5,
+    dropout_kind: str = "unit",
+    pool_dropout: float = 0.0,
+    conv_dropout: float = 0.0,
+    init: str = "default",
+) -> nn.Sequential:
+    """3x3 convolutions in blocks, the mean over the pixels, one hidden layer: (B, C, H, W) -> (B, O).
+
+    Each block ends in 2x2 max pooling. A convolution in front of a normalisation has no bias, which that would undo.
+    Images down to 1x1 pass.
+
+    channels      output channels of each block
+    convs         convolutions of each block, every one with normalisation and activation
+    fc            units of the hidden layer
+    norm_place    before the activation, or after it
+    se_reduction  each block ends in squeeze-and-excitation whose hidden layer has channels / se_reduction units; None
+                  for none
+    dropout       chance in [0, 1) that a unit of the hidden layer is zeroed while training
+    dropout_kind  unit, or alpha with activation=selu and norm=none
+    pool_dropout  chance in [0, 1) that a mean over the pixels is zeroed in front of the hidden layer while training
+    conv_dropout  chance in [0, 1) that a whole map is zeroed behind each block while training
+    init          how weights begin, as in dlexp.models.init
+    """
+    if dropout_kind == "channel":
+        raise ValueError("dropout_kind='channel' zeroes whole maps; conv_dropout does that here")
+    refuse_alpha_without_selu(dropout_kind, activation, norm)
+    in_channels, height, width = image_shape("block_cnn", input_shape)
+    layers: list[nn.Module] = []
+    for fan_in, fan_out in pairwise([in_channels, *channels]):
+        refuse_one_pixel(norm, height, width)
+        for number in range(convs):
+            layers += [nn.Conv2d(fan_in if number == 0 else fan_out, fan_out, 3, padding=1, bias=norm == "none")]
+            layers += ordered(norm_place, norm_2d(norm, fan_out), activation_of(activation))
+        if se_reduction is not None:
+            layers.append(SqueezeExcitation(fan_out, se_reduction, bias=False))
+        if min(height, width) >= 2:
+            layers.append(nn.MaxPool2d(2))
+            height, width = height // 2, width // 2
+        layers += dropout_of("channel", conv_dropout)
+    last = channels[-1] if channels else in_channels
+    layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), *dropout_of(dropout_kind, pool_dropout)]
+    layers += [nn.Linear(last, fc), activation_of(activation), *dropout_of(dropout_kind, dropout)]
+    return initialized(nn.Sequential(*layers, nn.Linear(fc, num_outputs)), init, activation, norm)

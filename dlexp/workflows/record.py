@@ -11,6 +11,7 @@ from dlexp.artifacts.files import read_object, write_json, write_text
 from dlexp.artifacts.run_dir import RunDir
 from dlexp.assemble import Experiment
 from dlexp.config.saved import overrides_to_yaml, to_yaml
+from dlexp.models.init import described
 from dlexp.runtime.clock import now_utc
 from dlexp.runtime.machine import facts, git_state, packages, source_hash
 
@@ -67,6 +68,7 @@ def present(experiment: Experiment) -> dict[str, Any]:
 def describe(experiment: Experiment) -> dict[str, Any]:
     """The size and the settings of an experiment, as plain values."""
     config = experiment.config
+    init = described(config.model.arguments)
     return {
         "model": config.model.option,
         "data": config.data.option,
@@ -76,4 +78,4 @@ def describe(experiment: Experiment) -> dict[str, Any]:
         "device": str(experiment.device),
         "precision": experiment.precision.name,
         "precision_reason": experiment.precision.reason,
-    }
+    } | ({"init": init} if init else {})

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
+from functools import cache
 
 import pytest
 import torch
 
-from dlexp.assemble import Experiment, assemble, start
+from dlexp.assemble import Experiment, assemble, build_data, start
 from dlexp.config.catalog import Catalog
 from dlexp.config.compose import load
+from dlexp.data.bundle import DataBundle, Split
 from dlexp.engine.evaluate import Evaluation, evaluate
 from dlexp.engine.state import TrainState
 from dlexp.engine.step import train_step
 
 CATALOG = Catalog()
-MODELS, DATA = tuple(CATALOG.options("model")), tuple(n for n in CATALOG.options("data") if n != "csv")
+# timm is no dependency; tests/unit/models/test_models_zoo.py has a stand-in for it.
+MODELS = tuple(name for name in CATALOG.options("model") if name != "timm")
+DATA = tuple(n for n in CATALOG.options("data") if n != "csv")
 OPTIMS, SCHEDULERS = tuple(CATALOG.options("optim")), tuple(CATALOG.options("scheduler"))
 LOSSES, REGULARIZATIONS = tuple(CATALOG.options("loss")), tuple(CATALOG.options("regularization"))
 TASKS = tuple(CATALOG.options("task"))
@@ -37,8 +42,28 @@ PAIRS = [(model, data) for model in MODELS for data in DATA if fits(model, data)
 MISFITS = [(model, data) for model in MODELS for data in DATA if not fits(model, data)]
 
 
+# Deeper siblings of a network that is trained here: built in full, and run once.
+DEEP = ("resnet34", "resnet101", "resnet152", "se_resnet50", "vgg13", "vgg16", "vgg19")
+
+
 def experiment(*words: str) -> Experiment:
     return assemble(load([*SMALL, *words], CATALOG))
+
+
+@cache
+def few_samples(data: str) -> DataBundle:
+    """The data set with 48 samples to train on and 16 in each other split: enough for a contract, not for learning."""
+    bundle = build_data(load([f"data={data}"], CATALOG))
+    kept = {
+        name: Split(split.inputs[:n], split.targets[:n], split.rows[:n])
+        for name, split in bundle.splits.items()
+        for n in [48 if name == "train" else 16]
+    }
+    return replace(bundle, splits=kept)
+
+
+def small_experiment(model: str, data: str, *words: str) -> Experiment:
+    return assemble(load([*SMALL, f"model={model}", f"data={data}", *words], CATALOG), bundle=few_samples(data))
 
 
 def two_steps(built: Experiment) -> TrainState:
@@ -69,13 +94,12 @@ def test_the_lists_are_what_is_built_in() -> None:
     assert len(PAIRS) + len(MISFITS) == len(MODELS) * len(DATA)
 
 
-COUNTS = {"model": 3, "data": 5, "optim": 3, "scheduler": 4, "loss": 17, "pairs": 7, "misfits": 8}
+COUNTS = {"model": 37, "data": 5, "optim": 3, "scheduler": 4, "loss": 17, "pairs": 73, "misfits": 112}
 
 
-@pytest.mark.parametrize(("model", "data"), PAIRS)
+@pytest.mark.parametrize(("model", "data"), [pair for pair in PAIRS if pair[0] not in DEEP])
 def test_a_model_trains_on_the_data_that_it_fits_and_comes_back_from_its_state(model: str, data: str) -> None:
-    words = (f"model={model}", f"data={data}")
-    built = experiment(*words)
+    built = small_experiment(model, data)
     before = {name: value.clone() for name, value in built.networks.state_dict().items()}
     state = two_steps(built)
     assert state.step == 2
@@ -88,7 +112,7 @@ def test_a_model_trains_on_the_data_that_it_fits_and_comes_back_from_its_state(m
     buffer = io.BytesIO()
     torch.save(state.state_dict(), buffer)
     buffer.seek(0)
-    other = experiment(*words, "seed=1")
+    other = small_experiment(model, data, "seed=1")
     other_state = start(other).state
     assert on_validation(other).metrics != found.metrics
     other_state.load_state_dict(torch.load(buffer, weights_only=True))
@@ -99,9 +123,24 @@ def test_a_model_trains_on_the_data_that_it_fits_and_comes_back_from_its_state(m
         assert torch.equal(first.rows, second.rows)
 
 
-@pytest.mark.parametrize(("model", "data"), PAIRS)
-def test_the_same_words_build_the_same_weights(model: str, data: str) -> None:
-    first, second = (experiment(f"model={model}", f"data={data}").networks.state_dict() for _ in range(2))
+@pytest.mark.parametrize("model", DEEP)
+def test_a_deep_sibling_learns_from_a_batch(model: str) -> None:
+    built = small_experiment(model, "digits", "data.batch_size=4")
+    started = start(built)
+    weights = {name: p.detach().clone() for name, p in built.networks.named_parameters()}
+    train_step(built.task, started.state, [next(started.batches.epoch(0))], started.rules)
+    assert 0 < started.state.sums.means()["loss"] < 100
+    assert all(not torch.equal(p, weights[name]) for name, p in built.networks.named_parameters())
+
+
+# One option for each function that builds models.
+BUILDERS = tuple({kind("model", model, "_target_"): model for model in reversed(MODELS)}.values())
+
+
+@pytest.mark.parametrize("model", BUILDERS)
+def test_the_same_words_build_the_same_weights(model: str) -> None:
+    data = next(data for data in DATA if fits(model, data))
+    first, second = (small_experiment(model, data).networks.state_dict() for _ in range(2))
     assert all(torch.equal(value, second[name]) for name, value in first.items())
 
 

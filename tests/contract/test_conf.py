@@ -21,7 +21,7 @@ CATALOG = Catalog(
     (),
 )
 SEEN = {
-    "data": 6, "experiment": 2, "logger": 2, "loss": 17, "model": 3,
+    "data": 6, "experiment": 2, "logger": 2, "loss": 17, "model": 38,
     "optim": 3, "regularization": 3, "scheduler": 4, "task": 3, "trainer": 2,
 }  # fmt: skip
 ALL = [(group, option) for group in GROUPS for option in CATALOG.options(group)]
@@ -35,6 +35,7 @@ COMPANIONS = {
         for name in ("huber", "mae", "mse", "mse_mae", "poisson", "quantile", "smooth_l1")
     },
     **{f"loss={name}": ["task=metric_learning"] for name in ("contrastive", "triplet")},
+    **{f"model={name}": ["data=iris"] for name in ("ft_transformer", "neural_ode", "tabular_mlp", "wide_deep")},
 }
 
 

@@ -27,7 +27,7 @@ def problems_of(*words: str) -> tuple[Problem, ...]:
 @pytest.mark.parametrize(
     ("word", "rule", "remedy"),
     [
-        ("model=resnet81", "is no option of model; it has mlp, resnet18, simple_cnn", "did you mean model=resnet18?"),
+        ("model=resnet81", "is no option of model; it has alexnet, block_cnn, ", "did you mean model=resnet18?"),
         ("optimizer=sdg", "is no option of optim; it has adam, adamw, sgd", "did you mean optim=sgd?"),
         ("modle=mlp", "is no group and no key", "did you mean model=mlp?"),
         ("optimizer.lr=0.1", "is no key of this configuration", "did you mean optim.lr?"),
@@ -86,7 +86,7 @@ def test_mistake_is_told_with_rule_and_remedy(word: str, rule: str, remedy: str)
         ("trainer.precision=fp8", "trainer.precision=fp8", "one of auto, fp32, bf16, fp16"),
         ("model.hidden=3", "model.hidden=3", "a list of whole numbers, each >= 1"),
         ("model.hidden=[64,a]", "model.hidden=[64, a]", "a list of whole numbers, each >= 1"),
-        ("model.activation=relux", "model.activation=relux", "one of relu, leaky_relu"),
+        ("model.activation=relux", "model.activation=relux", "one of identity, step, sigmoid"),
         ("data.val_fraction=1", "data.val_fraction=1", "a number > 0 and < 1"),
         ("seed=-1", "seed=-1", "a whole number >= 0"),
         ("deterministic=maybe", "deterministic=maybe", "true or false"),

@@ -105,7 +105,17 @@ def test_a_block_is_convolution_norm_relu_pooling() -> None:
 def test_activations_have_their_names() -> None:
     x = torch.linspace(-2, 2, 9)
     expected = {
+        "identity": x,
+        "step": (x > 0).float(),
         "relu": x.clamp_min(0),
+        "relu6": x.clamp(0, 6),
+        "leaky_relu_0.1": torch.where(x > 0, x, 0.1 * x),
+        "leaky_relu_0.2": torch.where(x > 0, x, 0.2 * x),
+        "prelu": torch.where(x > 0, x, 0.25 * x),
+        "gelu_tanh": 0.5 * x * (1 + torch.tanh((2 / torch.pi) ** 0.5 * (x + 0.044715 * x**3))),
+        "mish": x * torch.tanh(torch.log1p(x.exp())),
+        "hardswish": x * (x + 3).clamp(0, 6) / 6,
+        "softplus": torch.log1p(x.exp()),
         "leaky_relu": torch.where(x > 0, x, 0.01 * x),
         "elu": torch.where(x > 0, x, x.exp() - 1),
         "selu": 1.0507009873554805 * torch.where(x > 0, x, 1.6732632423543772 * (x.exp() - 1)),
@@ -114,9 +124,19 @@ def test_activations_have_their_names() -> None:
         "tanh": x.tanh(),
         "sigmoid": 1 / (1 + (-x).exp()),
     }
-    assert ACTIVATIONS.keys() == expected.keys()
+    assert ACTIVATIONS.keys() == expected.keys() | {"softmax", "log_softmax"}
     for name, values in expected.items():
         torch.testing.assert_close(activation(name)(x), values)
+    shares = x.exp() / x.exp().sum()
+    torch.testing.assert_close(activation("softmax")(x[None])[0], shares)
+    torch.testing.assert_close(activation("log_softmax")(x[None])[0], shares.log())
+
+
+def test_a_step_learns_straight_through_near_the_threshold() -> None:
+    x = torch.tensor([-2.0, -0.5, 0.5, 2.0], requires_grad=True)
+    activation("step")(x).sum().backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [0, 1, 1, 0]
 
 
 def test_layer_norm_of_images_is_over_channels_and_pixels_of_each_sample() -> None:
@@ -127,15 +147,35 @@ def test_layer_norm_of_images_is_over_channels_and_pixels_of_each_sample() -> No
 
 
 @pytest.mark.parametrize("make", [norm_1d, norm_2d])
-def test_norms_have_three_names(make: Callable[[str, int], list[nn.Module]]) -> None:
+def test_norms_have_names(make: Callable[[str, int], list[nn.Module]]) -> None:
     assert make("none", 3) == []
-    assert len(make("batch", 3)) == len(make("layer", 3)) == 1
-    with pytest.raises(ValueError, match="norm='group' is not one of none, batch, layer"):
-        make("group", 3)
+    assert all(len(make(name, 3)) == 1 for name in ("batch", "layer", "group", "rms"))
+    with pytest.raises(ValueError, match="norm='weight' is not one of none, batch, layer"):
+        make("weight", 3)
+
+
+def test_norms_of_maps_are_those_of_the_formula() -> None:
+    x = torch.randn(4, 12, 3, 5, dtype=torch.float64) * 3 + 1
+    layers = {name: norm_2d(name, 12)[0].double() for name in ("batch", "layer", "group", "instance", "rms")}
+    axes = {"batch": (0, 2, 3), "layer": (1, 2, 3), "instance": (2, 3)}
+    for name, over in axes.items():
+        expected = (x - x.mean(over, keepdim=True)) / (x.var(over, correction=0, keepdim=True) + 1e-5).sqrt()
+        torch.testing.assert_close(layers[name](x), expected)
+    grouped = x.view(4, 4, 45)  # twelve channels make four groups: 8 does not divide them
+    expected = (grouped - grouped.mean(2, keepdim=True)) / (grouped.var(2, correction=0, keepdim=True) + 1e-5).sqrt()
+    torch.testing.assert_close(layers["group"](x), expected.view_as(x))
+    torch.testing.assert_close(layers["rms"](x), x / (x.square().mean(1, keepdim=True)).sqrt())
+    rms = norm_1d("rms", 12)[0].double()
+    torch.testing.assert_close(rms(x[:, :, 0, 0]), layers["rms"](x)[:, :, 0, 0])
+
+
+def test_features_have_no_pixels_to_normalise_over() -> None:
+    with pytest.raises(ValueError, match="norm='instance' is over the pixels of a map"):
+        mlp(input_shape=(3,), num_outputs=1, norm="instance")
 
 
 def test_an_activation_of_another_name_is_refused_with_the_names() -> None:
-    with pytest.raises(ValueError, match="activation='swish' is not one of relu, leaky_relu, elu"):
+    with pytest.raises(ValueError, match="activation='swish' is not one of identity, step, sigmoid"):
         mlp(input_shape=(3,), num_outputs=1, activation="swish")
 
 

@@ -1,0 +1,65 @@
+"""`dlexp summary`: what a model is made of, on the data that it would be trained on; nothing is trained or written."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from dlexp.assemble import Experiment, assemble
+from dlexp.config.schema import RunConfig
+from dlexp.models.init import described
+from dlexp.models.inspect import Layer, layers_of
+from dlexp.types import Batch
+
+
+def summary(config: RunConfig, trusted: Sequence[str]) -> dict[str, Any]:
+    """Layers, output shapes, parameters, multiply-adds of one sample, and memory in float32.
+
+    Raises ConfigError and DataError as `dlexp train` would.
+    """
+    experiment = assemble(config, trusted)
+    layers = _layers(experiment)
+    held = [*experiment.networks.parameters(), *experiment.networks.buffers()]
+    weights, outputs = sum(t.numel() * t.element_size() for t in held), sum(layer.output_bytes for layer in layers)
+    return {
+        "model": config.model.option,
+        "data": config.data.option,
+        "init": described(config.model.arguments),
+        "input_shape": list(experiment.bundle.spec.input_shape),
+        "parameters": sum(p.numel() for p in experiment.networks.parameters()),
+        "trainable_parameters": experiment.num_parameters,
+        "multiply_adds": sum(layer.multiply_adds for layer in layers),
+        "memory": {
+            "weights_bytes": weights,
+            "outputs_of_a_sample_bytes": outputs,
+            "batch_size": config.batch_size,
+            "outputs_of_a_batch_bytes": outputs * config.batch_size,
+        },
+        "layers": [vars(layer) | {"shape": list(layer.shape)} for layer in layers],
+    }
+
+
+def _layers(experiment: Experiment) -> list[Layer]:
+    """One validation sample through the networks: without arithmetic where they allow it, else in earnest."""
+    batch = next(iter(experiment.split("val")))
+    one = Batch(batch.inputs[:1], batch.targets[:1], batch.rows[:1])
+    networks = experiment.networks.eval()
+    shadow = copy.deepcopy(networks).to("meta")
+    shadows = Batch(one.inputs.to("meta"), one.targets.to("meta"), one.rows.to("meta"))
+    try:
+        found = _seen(experiment, shadow, shadows)
+    except Exception:  # a network that asks for the numbers themselves; what is really wrong is told by the second try
+        found = _seen(experiment, networks, one)
+    names = {layer.name.partition(".")[0] for layer in found}
+    for layer in found:
+        layer.name = layer.name.partition(".")[2] or layer.name if len(names) == 1 else layer.name
+    return found
+
+
+def _seen(experiment: Experiment, networks: nn.ModuleDict, batch: Batch) -> list[Layer]:
+    with torch.no_grad():
+        return layers_of(networks, lambda found: experiment.task.predict(dict(found.items()), batch))
