@@ -20,7 +20,8 @@ from dlexp.engine.policy import BestSoFar
 from dlexp.engine.state import TrainState
 from dlexp.engine.step import StepRules
 from dlexp.errors import ConfigError, Problem
-from dlexp.optim.groups import parameter_groups
+from dlexp.optim.groups import parameter_groups, shares
+from dlexp.optim.layers import hidden_matrices
 from dlexp.optim.schedules import Schedule
 from dlexp.regularization.penalties import Penalty
 from dlexp.runtime.device import select_device, set_deterministic
@@ -35,7 +36,7 @@ _RUNTIME_NAMES: Mapping[str, tuple[str, ...]] = {
     "model": ("input_shape", "num_outputs", "num_classes", "in_channels", "in_features", "categorical"),
     "task": ("spec", "loss"),
     "loss": ("class_counts", "target_min"),
-    "optim": ("params",),
+    "optim": ("params", "hidden_matrices"),
     "scheduler": ("optimizer", "total_steps", "steps_per_epoch", "maximize"),
 }
 
@@ -113,9 +114,17 @@ def start(experiment: Experiment) -> Started:
     length = {"steps_per_epoch": steps_per_epoch, "total_steps": steps_per_epoch * config.trainer.epochs}
     optimizers: dict[str, torch.optim.Optimizer] = {}
     schedules: dict[str, Schedule] = {}
+    given = shares(dict(networks.items()), config.layer_decay, config.optim_groups)
+    rate = config.optim.arguments.get("lr")
     for phase, names in task.phases.items():
-        groups = parameter_groups([networks[name] for name in names], config.decay_norms_and_biases)
-        optimizer = build(config.optim, {"params": groups}, experiment.trusted)
+        updated = [networks[name] for name in names]
+        parts = {
+            "params": parameter_groups(updated, config.decay_norms_and_biases, given, rate),
+            "hidden_matrices": hidden_matrices(updated),
+        }
+        optimizer = build(config.optim, parts, experiment.trusted)
+        if getattr(optimizer, "needs_closure", False):
+            _refuse_beside_closure(experiment)
         runtime = {"optimizer": optimizer, "maximize": config.maximize, **length}
         optimizers[phase], schedules[phase] = optimizer, build(config.scheduler, runtime, experiment.trusted)
     stopping = config.regularization.early_stopping
@@ -139,6 +148,17 @@ def _refuse_batches_of_one(experiment: Experiment) -> None:
     if norms and min(experiment.config.batch_size, len(experiment.bundle.splits["train"])) == 1:
         remedy = "use data.batch_size=2 or more (trainer.accumulate is no help), or another norm"
         raise ConfigError.one("data.batch_size", 1, "batch normalisation needs two samples in a batch", remedy)
+
+
+def _refuse_beside_closure(experiment: Experiment) -> None:
+    """What an optimizer that compares losses and gradients of its own line search cannot stand. Raises ConfigError."""
+    option, trainer = experiment.config.optim.option, experiment.config.trainer
+    if experiment.precision.name == "fp16":
+        rule = f"scales the loss and leaves out updates, and optim={option} compares losses and gradients of its own"
+        raise ConfigError.one("trainer.precision", "fp16", rule, "set trainer.precision=fp32")
+    if trainer.clip_norm is not None:
+        rule = f"changes gradients, and optim={option} takes the curvature from how they change"
+        raise ConfigError.one("trainer.clip_norm", trainer.clip_norm, rule, "leave it out")
 
 
 def check_nodes(config: RunConfig, trusted: Sequence[str]) -> None:

@@ -35,6 +35,7 @@ from dlexp.cli.options import (
     Migrate,
     MinRate,
     Overrides,
+    PlotSchedule,
     ProfileSteps,
     Quiet,
     ReplayWords,
@@ -56,7 +57,7 @@ from dlexp.cli.options import (
     ValBatches,
     VerifyWords,
 )
-from dlexp.cli.words import hint_at_keys, with_resume_value
+from dlexp.cli.words import hint_at_keys, with_empty_values
 from dlexp.errors import DlexpError, exit_code_of
 from dlexp.runtime.machine import prepare_process
 
@@ -243,13 +244,20 @@ def config(
     overrides: Overrides = None,
     explain: Explain = None,
     sources: Sources = False,
+    plot_schedule: PlotSchedule = None,
     config_dir: ConfigDirs = None,
+    trust: Trust = None,
     json: Json = False,
 ) -> None:
     """Print the configuration that the words describe; nothing is run."""
     from dlexp.cli import commands
 
-    commands.config(tuple(overrides or ()), explain, sources, _setting(config_dir, None), json)
+    if plot_schedule is not None:
+        from dlexp.cli import schedule
+
+        schedule.plot_schedule(tuple(overrides or ()), plot_schedule, _setting(config_dir, trust), json)
+        return
+    commands.config(tuple(overrides or ()), explain, sources, _setting(config_dir, trust), json)
 
 
 @app.command("list")
@@ -268,7 +276,7 @@ def main(argv: list[str] | None = None) -> None:
     """Run the command line and end the process with the documented exit code."""
     prepare_process()
     gc.set_threshold(100_000, 20, 20)  # the default collects dozens of times while imports make what stays
-    words = with_resume_value(list(sys.argv[1:] if argv is None else argv))
+    words = with_empty_values(list(sys.argv[1:] if argv is None else argv))
     try:
         app(args=words, prog_name="dlexp")
     except SystemExit as error:

@@ -85,6 +85,14 @@ Explain = Annotated[
     typer.Option("--explain", metavar="KEY", help="value, rule, default, help and origin of one key"),
 ]
 Sources = Annotated[bool, typer.Option("--sources", help="every key with where its value comes from")]
+PlotSchedule = Annotated[
+    str | None,
+    typer.Option(
+        "--plot-schedule",
+        metavar="[FILE]",
+        help="draw the learning rate of every update into FILE, schedule.png unless another is named",
+    ),
+]
 Group = Annotated[str | None, typer.Argument(help="model, optim, scheduler, ...", autocompletion=complete.groups)]
 MinRate = Annotated[float, typer.Option("--min-lr", help="where the sweep begins")]
 MaxRate = Annotated[float, typer.Option("--max-lr", help="where it ends, unless the loss diverges before")]

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import typer
 
+_ALONE = ("--resume", "--plot-schedule")
 
-def with_resume_value(words: list[str]) -> list[str]:
-    """`--resume` alone means the newest unfinished run; the parser wants a value there, so it gets an empty one."""
+
+def with_empty_values(words: list[str]) -> list[str]:
+    """Options that may stand alone (the newest unfinished run, the usual file) get the empty value the parser wants."""
     found = []
     for position, word in enumerate(words):
         following = words[position + 1] if position + 1 < len(words) else "-"
-        alone = word == "--resume" and (following.startswith("-") or "=" in following)
-        found += ["--resume", ""] if alone else [word]
+        alone = word in _ALONE and (following.startswith("-") or "=" in following)
+        found += [word, ""] if alone else [word]
     return found
 
 

@@ -260,7 +260,8 @@ def _unknown_key(key: str, value: str, choices: Mapping[str, str], catalog: Cata
     group = key.partition(".")[0]
     if key in paths:  # another option of the group has it
         chosen = f"{group}={choices[group]}"
-        return Problem(key, value, f"{chosen} has no such key; {' and '.join(paths[key])} has it", origin=origin)
+        have = f"{', '.join(paths[key])} {'has' if len(paths[key]) == 1 else 'have'} it"
+        return Problem(key, value, f"{chosen} has no such key; {have}", origin=origin)
     here = [
         p
         for p, owners in paths.items()

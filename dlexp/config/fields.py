@@ -17,6 +17,7 @@ _SCALARS: dict[str, tuple[type, ...]] = {
     "float": (int, float),
     "str": (str,),
     "path": (str,),
+    "map": (dict,),
 }
 _LARGEST_INT = 2**63 - 1  # what torch, NumPy and a C library take for a whole number
 _WORDS = {
@@ -28,6 +29,7 @@ _WORDS = {
     "list[int]": "a list of whole numbers",
     "list[float]": "a list of numbers",
     "list[str]": "a list of texts",
+    "list[map]": "a list of mappings, [{KEY: VALUE, ...}, ...]",
 }
 
 
@@ -35,7 +37,7 @@ _WORDS = {
 class Field:
     """The rule of one key.
 
-    type      bool, int, float, str, path, list[int], list[float] or list[str]
+    type      bool, int, float, str, path, list[int], list[float], list[str] or list[map]
     nullable  whether null is a value
     choices   the only values allowed, or () for any
     minimum, above, maximum, below   bounds of a number, or of every number in a list

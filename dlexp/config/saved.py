@@ -21,6 +21,8 @@ from dlexp.errors import ConfigError, Problem
 # Keys that runs of earlier versions do not have; their default is what those runs did.
 _NEWER_KEYS = {"trainer": ("on_nonfinite", "nonfinite_limit", "effective_batch")}
 
+_NEWER_OWN_KEYS: Mapping[str, Mapping[str, Any]] = {"optim": {"layer_decay": None, "groups": []}}
+
 
 def to_yaml(config: RunConfig) -> str:
     """The text of config.yaml: the choices, then every value; floats keep every digit."""
@@ -92,6 +94,10 @@ def _checked(config: DictConfig, choices: dict[str, str], changes: Mapping[str, 
         for key in keys:
             if OmegaConf.is_dict(config.get(section)) and key not in config[section]:
                 config[section][key] = defaults[key]
+    for group, own in _NEWER_OWN_KEYS.items():
+        for key, default in own.items():
+            if OmegaConf.is_dict(config.get(group)) and key not in config[group]:
+                config[group][key] = default
     for key, value in changes.items():
         set_value(config, key, value)
     tree = to_plain(config)

@@ -163,6 +163,8 @@ class RunConfig:
     batch_size: int
     eval_batch_size: int
     decay_norms_and_biases: bool
+    layer_decay: float | None
+    optim_groups: tuple[Mapping[str, Any], ...]
     regularization: RegularizationConfig
     trainer: TrainerConfig
     logger: LoggerConfig
@@ -191,7 +193,7 @@ COMPONENTS = ("data", "model", "task", "loss", "optim", "scheduler")
 OWN_KEYS: Mapping[str, tuple[str, ...]] = {
     "data": ("batch_size", "eval_batch_size"),
     "task": ("monitor",),
-    "optim": ("decay_norms_and_biases",),
+    "optim": ("decay_norms_and_biases", "layer_decay", "groups"),
 }
 
 

@@ -39,6 +39,8 @@ def run_config(tree: Mapping[str, Any], choices: Mapping[str, str], kept: Mappin
         batch_size=0 if is_auto(tree) else tree["data"]["batch_size"],
         eval_batch_size=tree["data"]["eval_batch_size"],
         decay_norms_and_biases=tree["optim"]["decay_norms_and_biases"],
+        layer_decay=tree["optim"]["layer_decay"],
+        optim_groups=tuple(tree["optim"]["groups"]),
         regularization=section_from(RegularizationConfig, tree["regularization"]),
         trainer=section_from(TrainerConfig, tree["trainer"]),
         logger=section_from(LoggerConfig, tree["logger"]),

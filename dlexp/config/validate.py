@@ -11,6 +11,7 @@ import yaml
 from dlexp.config.batch import effective_batch_problems
 from dlexp.config.catalog import Catalog, Leaf, leaves_of
 from dlexp.config.fields import Field, inferred
+from dlexp.config.grouping import group_problems
 from dlexp.config.schema import (
     COMPONENTS,
     OWN_KEYS,
@@ -230,9 +231,11 @@ def _combines(tree: Mapping[str, Any], origins: Origins) -> Iterator[Problem]:
             yield Problem(
                 path, str(monitor), rule, f"did you mean {path}={near}?" if near else "", origins.text(path, monitor)
             )
-    betas = tree["optim"].get("betas")
-    if betas is not None and len(betas) != 2:
-        yield Problem("optim.betas", shown(betas), "must be two numbers")
+    for key in ("betas", "adamw_betas"):
+        betas = tree["optim"].get(key)
+        if betas is not None and len(betas) != 2:
+            yield Problem(f"optim.{key}", shown(betas), "must be two numbers")
+    yield from group_problems(tree)
 
 
 def _auto_rate(tree: Mapping[str, Any]) -> Iterator[Problem]:

@@ -109,9 +109,10 @@ def fit(plan: FitPlan, state: TrainState, checkpoints: Checkpoints, stop: StopRe
         if not state.sums.count:
             raise Diverged(f"every update of epoch {state.epoch + 1} was skipped", "look at the data and the model")
         try:
-            evaluation = evaluate(
-                plan.task, state.networks, plan.val, plan.rules.precision, should_stop=lambda: bool(stop)
-            )
+            with state.evaluation_weights():
+                evaluation = evaluate(
+                    plan.task, state.networks, plan.val, plan.rules.precision, should_stop=lambda: bool(stop)
+                )
         except StoppedInEvaluation:
             # The position says that every batch is taken and the epoch is open: resuming evaluates first.
             raise _saved_and_stopped(state, checkpoints, stop) from None
@@ -127,7 +128,8 @@ def fit(plan: FitPlan, state: TrainState, checkpoints: Checkpoints, stop: StopRe
         # Observers write the epoch's row first: a kill between the two repeats the epoch, row and all, and loses none.
         _observe(plan, EpochRecord(state.epoch, plan.epochs, values, is_best, plan.monitor))
         if is_best:
-            checkpoints.save_best(_weights(state, evaluation.metrics))
+            with state.evaluation_weights():
+                checkpoints.save_best(_weights(state, evaluation.metrics))
         checkpoints.save_last(state.state_dict())
         if state.best.exhausted:
             return _patience_text(state)

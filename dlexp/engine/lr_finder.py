@@ -192,7 +192,8 @@ def _loss(plan: SweepPlan, task: Task, trial: TrainState) -> float:
         means = trial.sums.means()
         loss = sum(means[f"{phase}_loss" if len(task.phases) > 1 else "loss"] for phase in task.phases)
     else:
-        metrics = evaluate(task, trial.networks, plan.val, plan.rules.precision).metrics
+        with trial.evaluation_weights():
+            metrics = evaluate(task, trial.networks, plan.val, plan.rules.precision).metrics
         if "loss" not in metrics:
             rule = f"this task's metrics hold no loss (they are {', '.join(metrics)})"
             raise ConfigError.one("--loss", "val", rule, "use --loss train")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -114,6 +115,28 @@ class TrainState:
         self.epoch, self.batch, self.sums = self.epoch + 1, 0, EpochSums()
         self.troubles.attempt = 0
 
+    @contextmanager
+    def evaluation_weights(self) -> Iterator[None]:
+        """Within it the networks hold the weights that are judged and kept: an average, if an optimizer trains others.
+
+        Those that it trains are put back to the bit; going there and back by the optimizer's own means would round.
+        """
+        averaging: list[Any] = [optimizer for optimizer in self.optimizers.values() if hasattr(optimizer, "eval")]
+        if not averaging:
+            yield
+            return
+        parameters: list[Tensor] = list(self.networks.parameters())
+        kept = [parameter.detach().clone() for parameter in parameters]
+        for optimizer in averaging:
+            optimizer.eval()
+        try:
+            yield
+        finally:
+            for optimizer in averaging:
+                optimizer.train()
+            with torch.no_grad():
+                torch._foreach_copy_(parameters, kept)
+
     @property
     def learning_rate(self) -> float:
         """The learning rate of the first parameter group of the first phase."""
@@ -123,6 +146,7 @@ class TrainState:
         """Tensors and plain containers only, so that it loads with `weights_only=True`."""
         return {
             "networks": self.networks.state_dict(),
+            **self._judged(),
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
             "schedules": {name: schedule.state_dict() for name, schedule in self.schedules.items()},
             "scaler": self.scaler.state_dict(),
@@ -134,6 +158,14 @@ class TrainState:
             # Within an epoch the start of it goes along, so that a rollback after a resume ends where it would have.
             "anchor": self.anchor if self.batch else None,
         }
+
+    def _judged(self) -> dict[str, Any]:
+        """The weights of `evaluation_weights` beside those that are trained, for who reads the state to judge it."""
+        if not any(hasattr(optimizer, "eval") for optimizer in self.optimizers.values()):
+            return {}
+        with self.evaluation_weights():
+            weights = {name: value.clone() for name, value in self.networks.state_dict().items()}
+        return {"evaluation_networks": weights}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from `state`. Raises DlexpError for other networks or phases, and for what is no such state."""

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from dlexp.engine.before import Before
+from dlexp.engine.closure import step_with_closure
 from dlexp.engine.state import TrainState
 from dlexp.errors import Diverged
 from dlexp.optim.groups import weights_of
@@ -67,25 +68,9 @@ def step_phase(
     task: Task, state: TrainState, window: Sequence[Batch], rules: StepRules, phase: str, before: Before | None = None
 ) -> None:
     """One phase of an update: the gradient of its loss over the window, and its optimizer's step. Raises Diverged."""
-    num_samples = sum(len(batch) for batch in window)
     updated = [state.networks[name] for name in task.phases[phase]]
     optimizer = state.optimizers[phase]
-    _forget_gradients(optimizer)
-    seed_step(phase_seed(state, rules, phase))
-    for number, batch in enumerate(window, start=state.batch + 1):
-        with rules.precision.autocast():
-            output = task.loss(phase, _networks(state), batch)
-        value = output.value.detach()
-        if before is not None:
-            before.losses.append(value)
-        known = value.item() if rules.check_at_once else value
-        if rules.check_at_once and not isfinite(known):
-            raise _not_finite(f"the loss became {known}", phase, state, batch, number)
-        _record(state, task, phase, known, output.parts, len(batch))
-        loss = output.value if len(window) == 1 else output.value * (len(batch) / num_samples)
-        if rules.penalty and batch is window[-1]:
-            loss = loss + rules.penalty(weights_of(updated))
-        state.scaler.scale(loss).backward()
+    losses = _gradient(task, state, window, rules, phase, before)
     if before is not None:
         before.stage = "gradient"
     norm = _clipped(state, optimizer, updated, rules)
@@ -96,7 +81,58 @@ def step_phase(
         raise _not_finite(what, phase, state, window[0], state.batch + 1)
     if before is not None:
         before.stage = "update"
-    state.scaler.step(optimizer)
+    if not getattr(optimizer, "needs_closure", False):
+        state.scaler.step(optimizer)
+        return
+
+    def again() -> float:
+        return _total(_gradient(task, state, window, rules, phase, None, again=True))
+
+    if not step_with_closure(optimizer, state.networks, _total(losses), again, rules.check_at_once):
+        raise _not_finite("the update led to where nothing is finite", phase, state, window[0], state.batch + 1)
+
+
+def _gradient(
+    task: Task,
+    state: TrainState,
+    window: Sequence[Batch],
+    rules: StepRules,
+    phase: str,
+    before: Before | None,
+    *,
+    again: bool = False,
+) -> list[Tensor]:
+    """Put the gradient of a phase's loss over `window` into its parameters; returns the summands of that loss.
+
+    again  whether the window was counted already: nothing is recorded, and a line search deals with what is not finite
+    Raises Diverged for a loss that is not finite.
+    """
+    num_samples = sum(len(batch) for batch in window)
+    updated = [state.networks[name] for name in task.phases[phase]]
+    _forget_gradients(state.optimizers[phase])
+    seed_step(phase_seed(state, rules, phase))
+    losses = []
+    for number, batch in enumerate(window, start=state.batch + 1):
+        with rules.precision.autocast():
+            output = task.loss(phase, _networks(state), batch)
+        value = output.value.detach()
+        if before is not None:
+            before.losses.append(value)
+        if not again:
+            known = value.item() if rules.check_at_once else value
+            if rules.check_at_once and not isfinite(known):
+                raise _not_finite(f"the loss became {known}", phase, state, batch, number)
+            _record(state, task, phase, known, output.parts, len(batch))
+        loss = output.value if len(window) == 1 else output.value * (len(batch) / num_samples)
+        if rules.penalty and batch is window[-1]:
+            loss = loss + rules.penalty(weights_of(updated))
+        state.scaler.scale(loss).backward()
+        losses.append(loss.detach())
+    return losses
+
+
+def _total(losses: Sequence[Tensor]) -> float:
+    return sum(loss.item() for loss in losses)
 
 
 def skip_step(task: Task, state: TrainState, window: Sequence[Batch], phase: str) -> None:

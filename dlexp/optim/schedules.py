@@ -1,17 +1,22 @@
 """Learning rates over time: torch's schedulers, counted in updates, behind one warm-up.
 
-Every factory gets the optimizer and the length of the run from `assemble`, the rest from the configuration.
+Every factory gets the optimizer and the length of the run from `assemble`, the rest from the configuration. Schedules
+that fall once are here; those that fall in steps are in `steps`, those that rise again in `cycles`.
+
+Symbols: t updates made since the warm-up ended, T updates from there to the end of the run; a factor is what the
+learning rate of every parameter group is multiplied by.
 """
 
 from __future__ import annotations
 
-from math import cos, pi
+from collections.abc import Callable
+from math import cos, pi, pow, sqrt
 from typing import Any
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
 
-__all__ = ["constant", "cosine", "onecycle", "plateau"]
+__all__ = ["constant", "cosine", "linear", "noam", "onecycle", "plateau", "polynomial", "wsd"]
 
 
 class Schedule:
@@ -34,6 +39,11 @@ class Schedule:
         if per_step is not None:
             per_step._step_count += 1  # else torch warns when the fp16 scaler skips the first update
         self._set_warmup_rate()
+
+    @property
+    def follows_a_metric(self) -> bool:
+        """Whether the rates depend on how training goes, and so are not known before."""
+        return self._per_epoch is not None
 
     def step(self) -> None:
         """Call after each update."""
@@ -71,6 +81,28 @@ class Schedule:
                 group["lr"] = full * share
 
 
+def after_warmup(optimizer: Optimizer, warmup: int, factor: Callable[[int], float]) -> Schedule:
+    """`warmup` updates of rise, then `factor(t)` times the learning rate of each group."""
+    return Schedule(optimizer, LambdaLR(optimizer, factor), warmup)
+
+
+def warmup_updates(epochs: float, steps: int | None, steps_per_epoch: int, total_steps: int) -> int:
+    """The warm-up in updates. Raises ValueError when it takes the whole run."""
+    found = steps if steps is not None else round(epochs * steps_per_epoch)
+    if found >= total_steps:
+        raise ValueError(f"a warm-up of {found} updates leaves nothing of a run of {total_steps}")
+    return found
+
+
+def refuse_without_momentum(optimizer: Optimizer, name: str) -> None:
+    """Raises ValueError, with what to set, for an optimizer whose momentum `name` cannot turn."""
+    defaults, remedy = optimizer.defaults, "set scheduler.cycle_momentum=false"
+    if not defaults.get("momentum") and "betas" not in defaults:
+        raise ValueError(f"{name} turns the momentum, and this optimizer has none; {remedy}")
+    if hasattr(optimizer, "eval"):  # the weights it averages are found with the beta that they were made with
+        raise ValueError(f"{name} turns the first beta, and a schedule-free optimizer averages with it; {remedy}")
+
+
 def constant(
     *,
     optimizer: Optimizer,
@@ -80,7 +112,7 @@ def constant(
     warmup_steps: int | None = None,
 ) -> Schedule:
     """The same learning rate throughout."""
-    return Schedule(optimizer, None, _warmup(warmup_epochs, warmup_steps, steps_per_epoch, total_steps))
+    return Schedule(optimizer, None, warmup_updates(warmup_epochs, warmup_steps, steps_per_epoch, total_steps))
 
 
 def cosine(
@@ -96,13 +128,106 @@ def cosine(
 
     Update t of T after the warm-up runs at min + (1 - min) (1 + cos(pi t / T)) / 2 of the learning rate.
     """
-    warmup = _warmup(warmup_epochs, warmup_steps, steps_per_epoch, total_steps)
+    warmup = warmup_updates(warmup_epochs, warmup_steps, steps_per_epoch, total_steps)
     length = max(1, total_steps - warmup)
 
     def factor(t: int) -> float:
         return min_factor + (1 - min_factor) * (1 + cos(pi * min(t, length) / length)) / 2
 
-    return Schedule(optimizer, LambdaLR(optimizer, factor), warmup)  # CosineAnnealingLR's floor ignores group ratios
+    return after_warmup(optimizer, warmup, factor)  # CosineAnnealingLR's floor ignores group ratios
+
+
+def polynomial(
+    *,
+    optimizer: Optimizer,
+    total_steps: int,
+    steps_per_epoch: int,
+    power: float = 2.0,
+    min_factor: float = 0.0,
+    warmup_epochs: float = 0.0,
+    warmup_steps: int | None = None,
+) -> Schedule:
+    """From the learning rate to `min_factor` of it: min + (1 - min) (1 - t / T)^power.
+
+    `power` 1 is a straight line; above it the rate falls fast and ends slowly (Liu et al. 2015, arXiv:1506.04579).
+    """
+    warmup = warmup_updates(warmup_epochs, warmup_steps, steps_per_epoch, total_steps)
+    length = max(1, total_steps - warmup)
+
+    def factor(t: int) -> float:
+        return min_factor + (1 - min_factor) * pow(1 - min(t, length) / length, power)
+
+    return after_warmup(optimizer, warmup, factor)
+
+
+def linear(
+    *,
+    optimizer: Optimizer,
+    total_steps: int,
+    steps_per_epoch: int,
+    min_factor: float = 0.0,
+    warmup_epochs: float = 0.0,
+    warmup_steps: int | None = None,
+) -> Schedule:
+    """A straight line from the learning rate to `min_factor` of it, reached when the run ends."""
+    warmup = warmup_updates(warmup_epochs, warmup_steps, steps_per_epoch, total_steps)
+    return polynomial(
+        optimizer=optimizer,
+        total_steps=total_steps,
+        steps_per_epoch=steps_per_epoch,
+        power=1.0,
+        min_factor=min_factor,
+        warmup_steps=warmup,
+    )
+
+
+def noam(
+    *,
+    optimizer: Optimizer,
+    total_steps: int,
+    steps_per_epoch: int,
+    warmup_epochs: float = 1.0,
+    warmup_steps: int | None = None,
+) -> Schedule:
+    """Rises for W - 1 updates, then falls with the inverse square root (Vaswani et al. 2017, arXiv:1706.03762).
+
+    Update n, from 1, runs at min(n / W, sqrt(W / n)) of the learning rate, W one more than the updates of the warm-up.
+    The paper's rate is that of `optim.lr` = (d W)^-0.5 for a model of width d; here the peak is said, not derived.
+    """
+    warmup = warmup_updates(warmup_epochs, warmup_steps, steps_per_epoch, total_steps)
+    return after_warmup(optimizer, warmup, lambda t: sqrt((warmup + 1) / (warmup + 1 + t)))
+
+
+def wsd(
+    *,
+    optimizer: Optimizer,
+    total_steps: int,
+    steps_per_epoch: int,
+    decay_share: float = 0.2,
+    decay_shape: str = "sqrt",
+    min_factor: float = 0.0,
+    warmup_epochs: float = 0.0,
+    warmup_steps: int | None = None,
+) -> Schedule:
+    """Warm-up, a stable rate, and a decay over the last `decay_share` of the run (Hu et al. 2024, arXiv:2404.06395).
+
+    With s from 0 to 1 over the decay, the rate is min + (1 - min) d(s): d is 1 - sqrt(s), 1 - s or (1 + cos(pi s)) / 2
+    for the shapes sqrt, linear and cosine. The first did best in Haegele et al. 2024 (arXiv:2405.18392).
+    """
+    warmup = warmup_updates(warmup_epochs, warmup_steps, steps_per_epoch, total_steps)
+    length = min(max(1, round(decay_share * total_steps)), total_steps - warmup)
+    begin = total_steps - warmup - length
+    shapes: dict[str, Callable[[float], float]] = {
+        "sqrt": lambda s: 1 - sqrt(s),
+        "linear": lambda s: 1 - s,
+        "cosine": lambda s: (1 + cos(pi * s)) / 2,
+    }
+    shape = shapes[decay_shape]
+
+    def factor(t: int) -> float:
+        return min_factor + (1 - min_factor) * shape(min(max(t - begin, 0), length) / length)
+
+    return after_warmup(optimizer, warmup, factor)
 
 
 def onecycle(
@@ -120,9 +245,8 @@ def onecycle(
     The momentum, or the first beta, falls while the learning rate rises and the other way round.
     Raises ValueError for an optimizer that has neither while `cycle_momentum` is true.
     """
-    defaults = optimizer.defaults
-    if cycle_momentum and not defaults.get("momentum") and "betas" not in defaults:
-        raise ValueError("onecycle turns the momentum, and this optimizer has none; set scheduler.cycle_momentum=false")
+    if cycle_momentum:
+        refuse_without_momentum(optimizer, "onecycle")
     per_step = OneCycleLR(
         optimizer,
         max_lr=[group["lr"] * max_factor for group in optimizer.param_groups],
@@ -148,7 +272,11 @@ def plateau(
     warmup_epochs: float = 0.0,
     warmup_steps: int | None = None,
 ) -> Schedule:
-    """Multiply the learning rate by `factor` once the monitored metric has not improved for `patience` epochs."""
+    """Multiply the learning rate by `factor` once the monitored metric has not improved for `patience` epochs.
+
+    min_lr  the first parameter group's rate never falls below it, the others' at their ratio to it
+    """
+    rates = [float(group["lr"]) for group in optimizer.param_groups]
     per_epoch = ReduceLROnPlateau(
         optimizer,
         mode="max" if maximize else "min",
@@ -156,14 +284,9 @@ def plateau(
         patience=patience,
         threshold=threshold,
         threshold_mode="abs",
-        min_lr=min_lr,
+        min_lr=[min_lr * rate / rates[0] for rate in rates],
+        eps=0.0,  # torch would leave rates alone that change by less than 1e-8, and so the ratio of small ones
     )
-    return Schedule(optimizer, None, _warmup(warmup_epochs, warmup_steps, steps_per_epoch, total_steps), per_epoch)
-
-
-def _warmup(epochs: float, steps: int | None, steps_per_epoch: int, total_steps: int) -> int:
-    """The warm-up in updates. Raises ValueError when it takes the whole run."""
-    found = steps if steps is not None else round(epochs * steps_per_epoch)
-    if found >= total_steps:
-        raise ValueError(f"a warm-up of {found} updates leaves nothing of a run of {total_steps}")
-    return found
+    return Schedule(
+        optimizer, None, warmup_updates(warmup_epochs, warmup_steps, steps_per_epoch, total_steps), per_epoch
+    )

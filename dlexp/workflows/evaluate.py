@@ -45,7 +45,7 @@ def evaluate_run(
         raise DlexpError(
             f"{run.path} has no {checkpoint} checkpoint yet ({state_of_run}); let it finish an epoch first"
         )
-    load_weights(experiment.networks, state["networks"])
+    load_weights(experiment.networks, state.get("evaluation_networks", state["networks"]))
     result = evaluate(
         experiment.task, experiment.networks, experiment.split(split), experiment.precision, keep_predictions=True
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dlexp.cli.app import main
-from dlexp.cli.words import with_resume_value
+from dlexp.cli.words import with_empty_values
 
 DLEXP = str(Path(sys.executable).with_name("dlexp"))
 
@@ -51,7 +51,7 @@ def refused(capsys: pytest.CaptureFixture[str], *words: str, code: int = 2) -> s
         (["optim.lr=nan"], "must be a number > 0"),
         (["optim.lr=[1"], "cannot be parsed"),
         (["optim.lr=0.1,0.2"], "train runs one configuration"),
-        (["optim.momentum=0.9"], "optim=sgd has it"),
+        (["optim.momentum=0.9"], "optim=sgd have it"),
         (["trainer.monitor=val/acc"], "did you mean trainer.monitor=val/accuracy?"),
         (["model=resnet18", "data=iris"], "works on images"),
         (["loss=mse"], "works on numbers"),
@@ -154,13 +154,14 @@ def test_quick_commands_import_no_torch(words: list[str]) -> None:
     [
         (["--resume"], ["--resume", ""]),
         (["--resume", "-q"], ["--resume", "", "-q"]),
+        (["--plot-schedule", "optim=sgd"], ["--plot-schedule", "", "optim=sgd"]),
         (["--resume", "trainer.epochs=9"], ["--resume", "", "trainer.epochs=9"]),
         (["--resume", "outputs/latest"], ["--resume", "outputs/latest"]),
         (["--resume=outputs/latest"], ["--resume=outputs/latest"]),
     ],
 )
-def test_resume_takes_a_run_or_none(words: list[str], filled: list[str]) -> None:
-    assert with_resume_value(words) == filled
+def test_options_that_may_stand_alone_get_an_empty_value(words: list[str], filled: list[str]) -> None:
+    assert with_empty_values(words) == filled
 
 
 def completed(shell: str, line: str, cursor: int | None = None) -> list[str]:

@@ -28,7 +28,7 @@ def problems_of(*words: str) -> tuple[Problem, ...]:
     ("word", "rule", "remedy"),
     [
         ("model=resnet81", "is no option of model; it has alexnet, block_cnn, ", "did you mean model=resnet18?"),
-        ("optimizer=sdg", "is no option of optim; it has adam, adamw, sgd", "did you mean optim=sgd?"),
+        ("optimizer=sdg", "is no option of optim; it has adadelta, adafactor, ", "did you mean optim=sgd?"),
         ("modle=mlp", "is no group and no key", "did you mean model=mlp?"),
         ("optimizer.lr=0.1", "is no key of this configuration", "did you mean optim.lr?"),
         ("optim.lrr=0.1", "is no key of this configuration", "did you mean optim.lr?"),
@@ -36,7 +36,7 @@ def problems_of(*words: str) -> tuple[Problem, ...]:
         ("lr=0.1", "is no group and no key", "did you mean optim.lr=0.1?"),
         ("device=cpu", "is no group and no key", "did you mean trainer.device=cpu?"),
         ("resnet18", "is not key=value", "did you mean model=resnet18?"),
-        ("optim.momentum=0.5", "optim=adamw has no such key; optim=sgd has it", ""),
+        ("optim.momentum=0.5", "optim=adamw has no such key; optim=muon, optim=rmsprop, optim=sgd have it", ""),
         ("scheduler.patience=3", "scheduler=cosine has no such key; scheduler=plateau has it", ""),
         ("optim.lr=[", "this value cannot be parsed", "quote what the shell or the grammar reads as a sign"),
         (

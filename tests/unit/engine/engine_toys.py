@@ -120,6 +120,9 @@ class Run:
     watch: Watch = field(default_factory=Watch)
     task: Task = field(default_factory=lambda: Classification(spec=CLASSES, loss=CrossEntropy()))
     said: list[Trouble] = field(default_factory=list)
+    make_optimizer: Callable[[list[dict[str, Any]]], torch.optim.Optimizer] = lambda groups: torch.optim.SGD(
+        groups, lr=0.1, momentum=0.9, weight_decay=1e-3
+    )
 
     def __post_init__(self) -> None:
         self.store = CheckpointStore(self.folder, lambda text: None)
@@ -127,7 +130,7 @@ class Run:
         hidden = [nn.Linear(5, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.3)]
         self.networks = nn.ModuleDict({"model": nn.Sequential(*hidden, nn.Linear(8, 3))})
         groups = parameter_groups([self.networks["model"]], False)
-        self.optimizer = torch.optim.SGD(groups, lr=0.1, momentum=0.9, weight_decay=1e-3)
+        self.optimizer = self.make_optimizer(groups)
         steps = -(-BATCHES // self.accumulate)
         schedule = schedule_named(self.scheduler, self.optimizer, steps, steps * self.epochs)
         best = BestSoFar(False, 0.0, self.patience)

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
 
-from dlexp.optim.groups import parameter_groups, weights_of
+from dlexp.errors import ConfigError
+from dlexp.optim.groups import parameter_groups, shares, weights_of
+from dlexp.optim.schedules import cosine
 
 
 class Net(nn.Module):
@@ -102,3 +106,81 @@ def test_networks_with_only_norms_or_only_weights_make_one_group() -> None:
 def test_nothing_to_train_is_an_error() -> None:
     with pytest.raises(ValueError, match="no trainable parameter"):
         parameter_groups([nn.Linear(2, 2).requires_grad_(False)], False)
+
+
+def rates_of(net: nn.Module, groups: list[dict[str, Any]], lr: float) -> dict[str, float]:
+    by_id = {id(p): name for name, p in net.named_parameters()}
+    return {by_id[id(p)]: group.get("lr", lr) for group in groups for p in group["params"]}
+
+
+def chain() -> nn.Sequential:
+    return nn.Sequential(nn.Linear(2, 3), nn.LayerNorm(3), nn.Linear(3, 3), nn.Linear(3, 1))
+
+
+def test_layer_decay_is_a_power_of_the_distance_from_the_head() -> None:
+    net = chain()
+    groups = parameter_groups([net], False, shares({"model": net}, 0.5, ()), 0.8)
+    found = rates_of(net, groups, 0.8)
+    expected = {"0": 0.2, "1": 0.2, "2": 0.4, "3": 0.8}
+    assert found == pytest.approx({name: expected[name[0]] for name in found})
+    assert "lr" not in groups[0]  # the first group is at the rate that was configured
+    assert [group.get("weight_decay") for group in groups] == [None, 0.0, None, None, 0.0, 0.0]
+
+
+def test_a_pattern_is_for_a_module_or_a_parameter_and_a_later_one_counts() -> None:
+    net = chain()
+    entries = [
+        {"match": "2", "lr_factor": 10.0},
+        {"match": "*.bias", "lr_factor": 3.0},
+        {"match": "3.weight", "weight_decay": 0.7},
+    ]
+    groups = parameter_groups([net], False, shares({"model": net}, None, entries), 0.1)
+    found = rates_of(net, groups, 0.1)
+    assert found["2.weight"] == pytest.approx(1.0)
+    assert found["2.bias"] == found["0.bias"] == found["1.bias"] == pytest.approx(0.3)
+    assert found["0.weight"] == found["1.weight"] == 0.1
+    decays = {name: group.get("weight_decay") for group in groups for name in names(net, group["params"])}
+    assert decays["3.weight"] == 0.7
+    assert decays["0.weight"] is None
+    assert decays["1.weight"] == decays["3.bias"] == 0.0
+
+
+def test_a_factor_multiplies_the_decay_of_its_layer() -> None:
+    net = chain()
+    entries = [{"match": "0", "lr_factor": 9.0}, {"match": "0", "lr_factor": 2.0}]
+    groups = parameter_groups([net], False, shares({"model": net}, 0.5, entries), 0.8)
+    assert rates_of(net, groups, 0.8)["0.weight"] == pytest.approx(0.4)
+
+
+def test_names_of_several_networks_begin_with_the_network() -> None:
+    nets = {"generator": nn.Linear(2, 2), "critic": nn.Linear(2, 2)}
+    found = shares(nets, None, [{"match": "critic", "lr_factor": 4.0}])
+    assert [found[id(nets[key].weight)].lr_factor for key in nets] == [1.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "remedy"), [("hed", "did you mean head"), ("hed.*", "did you mean head"), ("qqq", "there are conv")]
+)
+def test_a_pattern_that_matches_nothing_is_an_error_with_the_nearest_names(pattern: str, remedy: str) -> None:
+    net = nn.ModuleDict({"conv": nn.Linear(2, 2), "head": nn.Linear(2, 2)})
+    with pytest.raises(ConfigError, match=f"matches no parameter of this model; {remedy}"):
+        shares({"model": net}, None, [{"match": pattern, "lr_factor": 2.0}])
+
+
+def test_factors_for_an_optimizer_without_a_rate_are_an_error() -> None:
+    net = chain()
+    with pytest.raises(ConfigError, match="this optimizer has none"):
+        parameter_groups([net], False, shares({"model": net}, 0.5, ()), None)
+
+
+def test_schedules_keep_the_ratios_of_the_layers() -> None:
+    net = chain()
+    optimizer = torch.optim.SGD(parameter_groups([net], False, shares({"model": net}, 0.5, ()), 0.8), lr=0.8)
+    ratios = [group["lr"] / 0.8 for group in optimizer.param_groups]
+    schedule = cosine(optimizer=optimizer, total_steps=8, steps_per_epoch=4, warmup_steps=2)
+    for _ in range(7):
+        optimizer.step()
+        schedule.step()
+        first = optimizer.param_groups[0]["lr"]
+        assert [group["lr"] / first for group in optimizer.param_groups] == pytest.approx(ratios)
+    assert len(set(ratios)) == 3

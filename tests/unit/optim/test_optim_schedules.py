@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 import torch
+from optim_toys import LR, PER_EPOCH, STEPS, Make, one, optimizer, rates
 from torch import nn
 
-from dlexp.optim.schedules import Schedule, constant, cosine, onecycle, plateau
+from dlexp.optim.cycles import cosine_restarts, cyclic
+from dlexp.optim.schedules import Schedule, constant, cosine, linear, noam, onecycle, plateau, polynomial, wsd
+from dlexp.optim.steps import exponential, multistep, step
 
-LR, STEPS, PER_EPOCH = 0.2, 20, 5
-Make = Callable[[torch.optim.Optimizer], Schedule]
-
+LENGTH: dict[str, Any] = {"total_steps": STEPS, "steps_per_epoch": PER_EPOCH}
 EVERY: dict[str, Make] = {
     "constant": lambda o: constant(optimizer=o, total_steps=STEPS, steps_per_epoch=PER_EPOCH),
     "constant after warm-up": lambda o: constant(
@@ -28,31 +29,18 @@ EVERY: dict[str, Make] = {
     "plateau after warm-up": lambda o: plateau(
         optimizer=o, total_steps=STEPS, steps_per_epoch=PER_EPOCH, maximize=False, patience=0, warmup_steps=7
     ),
+    "step": lambda o: step(optimizer=o, **LENGTH, step_size=1, gamma=0.3, warmup_epochs=0.6),
+    "step by updates": lambda o: step(optimizer=o, **LENGTH, step_size=3, gamma=0.3, unit="steps", warmup_steps=2),
+    "multistep": lambda o: multistep(optimizer=o, **LENGTH, milestones=(1, 3), gamma=0.3, warmup_epochs=0.6),
+    "exponential": lambda o: exponential(optimizer=o, **LENGTH, gamma=0.7),
+    "polynomial": lambda o: polynomial(optimizer=o, **LENGTH, power=2.5, min_factor=0.1, warmup_steps=3),
+    "linear": lambda o: linear(optimizer=o, **LENGTH, warmup_epochs=0.6),
+    "noam": lambda o: noam(optimizer=o, **LENGTH, warmup_steps=4),
+    "wsd": lambda o: wsd(optimizer=o, **LENGTH, decay_share=0.5, warmup_steps=2),
+    "cosine_restarts": lambda o: cosine_restarts(optimizer=o, **LENGTH, period=1, warmup_steps=2),
+    "cyclic": lambda o: cyclic(optimizer=o, steps_per_epoch=PER_EPOCH, rise=0.6, fall=1.0, mode="triangular2"),
+    "cyclic, exp_range": lambda o: cyclic(optimizer=o, steps_per_epoch=PER_EPOCH, mode="exp_range", gamma=0.9),
 }
-
-
-def optimizer(lr: float = LR, ratio: float = 1.0) -> torch.optim.SGD:
-    """Two parameter groups, the second at `ratio` times the rate of the first."""
-    first: dict[str, Any] = {"params": [nn.Parameter(torch.zeros(1))]}
-    second: dict[str, Any] = {"params": [nn.Parameter(torch.zeros(1))], "lr": lr * ratio}
-    return torch.optim.SGD([first, second], lr=lr, momentum=0.9)
-
-
-def rates(opt: torch.optim.Optimizer, schedule: Schedule, steps: int = STEPS, metric: float = 1.0) -> list[float]:
-    """The rate of each update of a run."""
-    found = []
-    for number in range(1, steps + 1):
-        found.append(opt.param_groups[0]["lr"])
-        one(opt, schedule, number, metric)
-    return found
-
-
-def one(opt: torch.optim.Optimizer, schedule: Schedule, number: int, metric: float = 1.0) -> None:
-    """An update, and the end of its epoch where it is the last one."""
-    opt.step()
-    schedule.step()
-    if number % PER_EPOCH == 0:
-        schedule.epoch_end(metric)
 
 
 def test_constant_stays() -> None:
@@ -202,13 +190,20 @@ def test_a_restored_schedule_goes_on_to_the_bit_from_every_step(name: str) -> No
         one(opt, schedule, done + 1)
 
 
-@pytest.mark.parametrize("name", ["cosine", "onecycle"])
-def test_a_run_made_longer_gets_the_rates_of_its_new_length(name: str) -> None:
-    def make(opt: torch.optim.Optimizer, length: int) -> Schedule:
-        if name == "onecycle":
-            return onecycle(optimizer=opt, total_steps=length)
-        return cosine(optimizer=opt, total_steps=length, steps_per_epoch=PER_EPOCH, warmup_steps=3)
+LONGER: dict[str, Callable[[torch.optim.Optimizer, int], Schedule]] = {
+    "onecycle": lambda o, n: onecycle(optimizer=o, total_steps=n),
+    "cosine": lambda o, n: cosine(optimizer=o, total_steps=n, steps_per_epoch=PER_EPOCH, warmup_steps=3),
+    "polynomial": lambda o, n: polynomial(optimizer=o, total_steps=n, steps_per_epoch=PER_EPOCH, warmup_steps=3),
+    "wsd": lambda o, n: wsd(optimizer=o, total_steps=n, steps_per_epoch=PER_EPOCH, warmup_steps=3),
+    "step": lambda o, n: step(optimizer=o, total_steps=n, steps_per_epoch=PER_EPOCH, step_size=3),
+    "noam": lambda o, n: noam(optimizer=o, total_steps=n, steps_per_epoch=PER_EPOCH),
+    "cosine_restarts": lambda o, n: cosine_restarts(optimizer=o, total_steps=n, steps_per_epoch=PER_EPOCH, period=1),
+}
 
+
+@pytest.mark.parametrize("name", LONGER)
+def test_a_run_made_longer_gets_the_rates_of_its_new_length(name: str) -> None:
+    make = LONGER[name]
     short = optimizer()
     first = make(short, STEPS)
     rates(short, first)

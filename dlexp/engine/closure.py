@@ -1,0 +1,48 @@
+"""The update of an optimizer that asks for loss and gradient more than once, such as L-BFGS with its line search."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf, isfinite
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from dlexp.runtime.tensors import snapshot
+
+
+def step_with_closure(
+    optimizer: Optimizer, networks: nn.ModuleDict, loss: float, again: Callable[[], float], check: bool
+) -> bool:
+    """`optimizer.step` from the gradient that is there, of `loss`; `again` computes both anew at the weights of now.
+
+    Running statistics are left as the first pass made them: further looks at a window are no further samples. A loss
+    that is NaN is infinite to a line search, which then turns back; NaN is larger than nothing.
+    Returns False, with weights and optimizer as they were, when `check` finds a weight or the last loss not finite.
+    """
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    kept = [parameter.detach().clone() for parameter in parameters] if check else []
+    memory = snapshot(optimizer.state_dict()) if check else {}
+    buffers = list(networks.buffers())
+    seen = [buffer.clone() for buffer in buffers]
+    losses: list[float] = []
+
+    def closure() -> float:
+        found = again() if losses else loss
+        losses.append(found if isfinite(found) else inf)
+        return losses[-1]
+
+    optimizer.step(closure)
+    with torch.no_grad():
+        if buffers:
+            torch._foreach_copy_(buffers, seen)
+        if not check or (isfinite(losses[-1]) and _finite(parameters)):
+            return True
+        torch._foreach_copy_(parameters, kept)
+    optimizer.load_state_dict(memory)
+    return False
+
+
+def _finite(parameters: list[Tensor]) -> bool:
+    return bool(torch.isfinite(torch.stack(torch._foreach_norm(parameters)).sum()))

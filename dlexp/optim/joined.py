@@ -1,0 +1,52 @@
+"""Two optimizers that are one to everything outside: their groups in one list, their states in one dict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch.optim import Optimizer
+
+
+class Joined(Optimizer):
+    """Steps each of `parts`, which share no parameter.
+
+    The groups are the parts' own dicts, so that whatever sets a rate or a momentum here sets it there. `defaults` are
+    those of the first part: what a schedule may turn is decided by it.
+    """
+
+    def __init__(self, parts: list[Optimizer]) -> None:
+        self.parts = parts
+        super().__init__([group for part in parts for group in part.param_groups], {})
+        self.defaults = dict(
+            parts[0].defaults
+        )  # only now: torch would give each group of the others those of the first
+
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """One update by each part. Raises TypeError for a closure: no part needs one."""
+        if closure is not None:
+            raise TypeError("joined optimizers take no closure")
+        for part in self.parts:
+            part.step()
+        return None
+
+    def state_dict(self) -> dict[str, Any]:
+        """The parts' states, in order."""
+        return {"parts": [part.state_dict() for part in self.parts]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue from what `state_dict` gave. Raises KeyError or ValueError for another optimizer's state."""
+        for part, state in zip(self.parts, state_dict["parts"], strict=True):
+            part.load_state_dict(state)
+        self._join()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"parts": self.parts, "defaults": self.defaults}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._join()
+
+    def _join(self) -> None:
+        """Take the groups that the parts have now: loading a state replaces a part's dicts by others."""
+        self.param_groups = [group for part in self.parts for group in part.param_groups]

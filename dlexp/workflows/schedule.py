@@ -1,0 +1,70 @@
+"""`dlexp config --plot-schedule`: the learning rate of every update, from the run's own schedule, without training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dlexp.artifacts.files import write_bytes
+from dlexp.assemble import assemble, start
+from dlexp.config.schema import RunConfig
+from dlexp.errors import ConfigError
+from dlexp.runtime.seed import kept_randomness
+
+
+def plot_schedule(config: RunConfig, path: Path, trusted: Sequence[str]) -> dict[str, Any]:
+    """Write the curve of `config` to `path`, a PNG; returns its numbers.
+
+    Raises ConfigError where there is no curve before training: for a schedule that follows a metric, for a rate that is
+    yet to be found, and for a path that is no PNG.
+    """
+    if path.suffix != ".png":
+        raise ConfigError.one("--plot-schedule", str(path), "must be the name of a PNG file", "end it with .png")
+    if config.optim.arguments.get("lr") == "auto":
+        rule = "is found when training begins, so there is no curve yet"
+        raise ConfigError.one("optim.lr", "auto", rule, "give a number, such as the one of `dlexp lr-find`")
+    with kept_randomness():
+        started = start(assemble(config, trusted))
+    phase, schedule = next(iter(started.state.schedules.items()))
+    if schedule.follows_a_metric:
+        rule = f"lowers the rate when {config.monitor} stops improving, which only training can tell; there is no curve"
+        remedy = "plots/curves.png of a run shows where it fell"
+        raise ConfigError.one("scheduler", config.scheduler.option, rule, remedy)
+    groups = started.state.optimizers[phase].param_groups
+    total = started.steps_per_epoch * config.trainer.epochs
+    rates: list[list[float]] = [[] for _ in groups]
+    momenta: list[float] = []
+    for _ in range(total):
+        for course, group in zip(rates, groups, strict=True):
+            course.append(float(group["lr"]))
+        momenta.append(_momentum(groups[0]))
+        schedule.step()
+    courses = {f"group {number}": course for number, course in _different(rates).items()}
+    from dlexp.report.schedule import schedule_png  # matplotlib loads when there is something to draw
+
+    turns = momenta if len(set(momenta)) > 1 else None
+    title = f"scheduler={config.scheduler.option} optim={config.optim.option}"
+    write_bytes(path.absolute(), schedule_png(title, courses, turns, started.steps_per_epoch))
+    first = rates[0]
+    peak = max(range(total), key=first.__getitem__)
+    return {
+        "file": str(path),
+        "updates": total,
+        "updates_per_epoch": started.steps_per_epoch,
+        "lr_first": first[0],
+        "lr_highest": first[peak],
+        "update_of_highest": peak + 1,
+        "lr_last": first[-1],
+        "momentum": [min(momenta), max(momenta)] if turns else None,
+    }
+
+
+def _momentum(group: Mapping[str, Any]) -> float:
+    """What a schedule may turn: the first beta, or the momentum; 0 for an optimizer with neither."""
+    return float(group["betas"][0] if "betas" in group else group.get("momentum") or 0.0)
+
+
+def _different(rates: Sequence[list[float]]) -> dict[int, list[float]]:
+    """Group number -> its rates, without those that run as an earlier group does."""
+    return {number: course for number, course in enumerate(rates) if course not in rates[:number]}
