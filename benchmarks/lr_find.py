@@ -22,7 +22,7 @@ from dlexp.config.catalog import Catalog
 from dlexp.config.compose import load
 from dlexp.engine.loop import EpochRecord, FitPlan, StepRecord, fit
 from dlexp.errors import Diverged
-from dlexp.runtime.machine import prepare_process
+from dlexp.runtime.process import prepare_process
 from dlexp.runtime.signals import NeverStop
 from dlexp.workflows.lr_find import find
 from dlexp.workflows.lr_settings import SweepSettings

@@ -125,7 +125,7 @@ def _precision(wanted: str, device: str) -> str:
     """The number format that dlexp would choose for a network with convolutions."""
     import torch
 
-    from dlexp.runtime.precision import choose_precision
+    from dlexp.runtime.settings import choose_precision
 
     return choose_precision(wanted, torch.device(device), True).name
 

@@ -25,8 +25,11 @@ from dlexp.optim.layers import hidden_matrices
 from dlexp.optim.schedules import Schedule
 from dlexp.regularization.penalties import Penalty
 from dlexp.runtime.device import select_device, set_deterministic
-from dlexp.runtime.precision import Precision, choose_precision
+from dlexp.runtime.precision import Precision
+from dlexp.runtime.process import Setting
+from dlexp.runtime.recompute import recompute_activations
 from dlexp.runtime.seed import seed_global
+from dlexp.runtime.settings import NetworkFacts, Settings, apply, compile_networks, decide
 from dlexp.tasks.base import Task
 from dlexp.types import Batch, DataSpec
 
@@ -51,7 +54,12 @@ class Experiment:
     task: Task
     networks: nn.ModuleDict
     device: torch.device
-    precision: Precision
+    settings: Settings
+
+    @property
+    def precision(self) -> Precision:
+        """How a step computes."""
+        return self.settings.precision
 
     def split(self, name: str) -> EvalBatches:
         """The batches of a split, in order."""
@@ -63,9 +71,13 @@ class Experiment:
         return sum(p.numel() for p in self.networks.parameters() if p.requires_grad)
 
 
-def assemble(config: RunConfig, trusted: Sequence[str] = (), bundle: DataBundle | None = None) -> Experiment:
-    """Build data, task and networks; `bundle` is the data when they were read before.
+def assemble(
+    config: RunConfig, trusted: Sequence[str] = (), bundle: DataBundle | None = None, cores: int | None = None
+) -> Experiment:
+    """Build data, task and networks, and let the settings for them hold in this process.
 
+    bundle  the data, when they were read before
+    cores   processor cores that the run may use, None for all of the process's
     Raises ConfigError for parts that do not fit, DataError for data that cannot be used.
     """
     check_nodes(config, trusted)
@@ -77,16 +89,23 @@ def assemble(config: RunConfig, trusted: Sequence[str] = (), bundle: DataBundle 
     loss = loss.to(device) if isinstance(loss, nn.Module) else loss
     task: Task = build(config.task, {"spec": bundle.spec, "loss": loss}, trusted)
     seed_global(config.seed, "init")
-    networks = _networks(build(config.model, _facts(bundle.spec, task), trusted))
-    has_convolutions = any(isinstance(module, nn.Conv2d) for module in networks.modules())
-    # Convolutions on a CPU and on tensor cores read channels_last faster; nothing else minds the format.
-    networks = networks.to(device)
-    if has_convolutions:
-        networks = networks.to(memory_format=torch.channels_last)
-    precision = choose_precision(config.trainer.precision, device, has_convolutions)
-    experiment = Experiment(config, tuple(trusted), bundle, task, networks, device, precision)
+    networks = _networks(build(config.model, _facts(bundle.spec, task), trusted)).to(device)
+    network_facts = NetworkFacts.of(networks, config.batch_size)
+    settings = decide(config.trainer, device, network_facts, cores, _data_settings(device))
+    networks = apply(settings, networks)
+    experiment = Experiment(config, tuple(trusted), bundle, task, networks, device, settings)
     _probe(experiment)
+    if settings.checkpoint_activations:
+        recompute_activations(networks)
+    if settings.compile_mode is not None:
+        compile_networks(networks, settings.compile_mode, device)
     return experiment
+
+
+def _data_settings(device: torch.device) -> tuple[Setting, ...]:
+    """How samples reach the device."""
+    reason = f"the data is kept once, as tensors on {device}, and a batch is gathered from them"
+    return Setting("workers", "0", reason, "-"), Setting("pinned_memory", "false", reason, "-")
 
 
 def build_data(config: RunConfig, trusted: Sequence[str] = ()) -> DataBundle:

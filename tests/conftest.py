@@ -13,10 +13,15 @@ import torch
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> Iterator[None]:
     """Sums come out the same on every machine, and tests that run side by side do not slow each other."""
-    before = torch.get_num_threads()
+    before, variable = torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")
     torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"  # what trainer.threads=auto takes, and what processes started here read
     yield
     torch.set_num_threads(before)
+    if variable is None:
+        del os.environ["OMP_NUM_THREADS"]
+    else:
+        os.environ["OMP_NUM_THREADS"] = variable
 
 
 @pytest.fixture(autouse=True)

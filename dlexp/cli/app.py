@@ -5,64 +5,24 @@ Nothing here imports torch, hydra or matplotlib before a command's body runs, so
 
 from __future__ import annotations
 
-import gc
 import os
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from dlexp import __version__
-from dlexp.cli.options import (
-    AllowChanges,
-    Apply,
-    Checkpoint,
-    ConfigDirs,
-    Dashboard,
-    Depth,
-    Determinism,
-    DryRun,
-    DryRunOfStudy,
-    EvaluationWords,
-    Explain,
-    FromRun,
-    Group,
-    Jobs,
-    Json,
-    MaxRate,
-    Migrate,
-    MinRate,
-    Overrides,
-    PlotSchedule,
-    ProfileSteps,
-    Quiet,
-    ReplayWords,
-    Resume,
-    Run,
-    RunDirectory,
-    RunId,
-    Seeds,
-    Sources,
-    Split,
-    StopAt,
-    Storage,
-    StudyName,
-    SweepLoss,
-    SweepSeeds,
-    SweepSteps,
-    Trials,
-    Trust,
-    ValBatches,
-    VerifyWords,
-)
-from dlexp.cli.words import hint_at_keys, with_empty_values
+from dlexp.cli import options as given
+from dlexp.cli.plain import PlainGroup
+from dlexp.cli.words import Setting, hint_at_keys, with_empty_values
 from dlexp.errors import DlexpError, exit_code_of
-from dlexp.runtime.machine import prepare_process
+from dlexp.runtime.process import prepare_process
 
 app = typer.Typer(
     name="dlexp",
+    cls=PlainGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -91,18 +51,18 @@ def _options(version: Version = False) -> None:
 
 @app.command()
 def train(
-    overrides: Overrides = None,
-    resume: Resume = None,
-    from_run: FromRun = None,
-    seeds: Seeds = None,
-    run_dir: RunDirectory = None,
-    run_id: RunId = None,
-    allow_changes: AllowChanges = False,
-    config_dir: ConfigDirs = None,
-    trust: Trust = None,
-    dry_run: DryRun = False,
-    quiet: Quiet = False,
-    json: Json = False,
+    overrides: given.Overrides = None,
+    resume: given.Resume = None,
+    from_run: given.FromRun = None,
+    seeds: given.Seeds = None,
+    run_dir: given.RunDirectory = None,
+    run_id: given.RunId = None,
+    allow_changes: given.AllowChanges = False,
+    config_dir: given.ConfigDirs = None,
+    trust: given.Trust = None,
+    dry_run: given.DryRun = False,
+    quiet: given.Quiet = False,
+    json: given.Json = False,
 ) -> None:
     """Train a model and leave a run directory that can be trusted, repeated and compared."""
     from dlexp.cli import commands
@@ -115,13 +75,13 @@ def train(
 
 @app.command()
 def evaluate(
-    run: Run = "latest",
-    overrides: EvaluationWords = None,
-    split: Split = "test",
-    checkpoint: Checkpoint = "best",
-    allow_changes: AllowChanges = False,
-    trust: Trust = None,
-    json: Json = False,
+    run: given.Run = "latest",
+    overrides: given.EvaluationWords = None,
+    split: given.Split = "test",
+    checkpoint: given.Checkpoint = "best",
+    allow_changes: given.AllowChanges = False,
+    trust: given.Trust = None,
+    json: given.Json = False,
 ) -> None:
     """Evaluate a run on a split that training never saw; several seeds of one configuration are evaluated together."""
     from dlexp.cli import commands
@@ -132,10 +92,10 @@ def evaluate(
 
 @app.command()
 def replay(
-    run: Run = "latest",
-    overrides: ReplayWords = None,
-    trust: Trust = None,
-    json: Json = False,
+    run: given.Run = "latest",
+    overrides: given.ReplayWords = None,
+    trust: given.Trust = None,
+    json: given.Json = False,
 ) -> None:
     """Make the step happen again that ended a run, from its crash capsule; no data set is needed."""
     from dlexp.cli import replay as command
@@ -145,19 +105,19 @@ def replay(
 
 @app.command("lr-find")
 def lr_find(
-    overrides: Overrides = None,
-    min_lr: MinRate = 1e-7,
-    max_lr: MaxRate = 10.0,
-    steps: SweepSteps = 100,
-    seeds: SweepSeeds = 1,
-    loss: SweepLoss = "train",
-    val_batches: ValBatches = 4,
-    apply: Apply = False,
-    run_dir: RunDirectory = None,
-    config_dir: ConfigDirs = None,
-    trust: Trust = None,
-    quiet: Quiet = False,
-    json: Json = False,
+    overrides: given.Overrides = None,
+    min_lr: given.MinRate = 1e-7,
+    max_lr: given.MaxRate = 10.0,
+    steps: given.SweepSteps = 100,
+    seeds: given.SweepSeeds = 1,
+    loss: given.SweepLoss = "train",
+    val_batches: given.ValBatches = 4,
+    apply: given.Apply = False,
+    run_dir: given.RunDirectory = None,
+    config_dir: given.ConfigDirs = None,
+    trust: given.Trust = None,
+    quiet: given.Quiet = False,
+    json: given.Json = False,
 ) -> None:
     """Sweep the learning rate on a copy of the model, and suggest one where the curve is clear."""
     from dlexp.cli import lr_find as command
@@ -170,13 +130,13 @@ def lr_find(
 
 @app.command()
 def profile(
-    overrides: Overrides = None,
-    steps: ProfileSteps = None,
-    run_dir: RunDirectory = None,
-    config_dir: ConfigDirs = None,
-    trust: Trust = None,
-    quiet: Quiet = False,
-    json: Json = False,
+    overrides: given.Overrides = None,
+    steps: given.ProfileSteps = None,
+    run_dir: given.RunDirectory = None,
+    config_dir: given.ConfigDirs = None,
+    trust: given.Trust = None,
+    quiet: given.Quiet = False,
+    json: given.Json = False,
 ) -> None:
     """Measure where an update's time and memory go, and what the whole run will cost."""
     from dlexp.cli import profile as command
@@ -188,18 +148,18 @@ def profile(
 
 @app.command()
 def tune(
-    overrides: Overrides = None,
-    trials: Trials = 50,
-    name: StudyName = None,
-    jobs: Jobs = 1,
-    storage: Storage = None,
-    migrate: Migrate = None,
-    config_dir: ConfigDirs = None,
-    trust: Trust = None,
-    dry_run: DryRunOfStudy = False,
-    dashboard: Dashboard = False,
-    quiet: Quiet = False,
-    json: Json = False,
+    overrides: given.Overrides = None,
+    trials: given.Trials = 50,
+    name: given.StudyName = None,
+    jobs: given.Jobs = 1,
+    storage: given.Storage = None,
+    migrate: given.Migrate = None,
+    config_dir: given.ConfigDirs = None,
+    trust: given.Trust = None,
+    dry_run: given.DryRunOfStudy = False,
+    dashboard: given.Dashboard = False,
+    quiet: given.Quiet = False,
+    json: given.Json = False,
 ) -> None:
     """Search the space of the chosen options; the same line again goes on to the total."""
     from dlexp.cli import tune as command
@@ -210,13 +170,13 @@ def tune(
 
 @app.command()
 def verify(
-    words: VerifyWords = None,
-    at: StopAt = None,
-    determinism: Determinism = False,
-    config_dir: ConfigDirs = None,
-    trust: Trust = None,
-    quiet: Quiet = False,
-    json: Json = False,
+    words: given.VerifyWords = None,
+    at: given.StopAt = None,
+    determinism: given.Determinism = False,
+    config_dir: given.ConfigDirs = None,
+    trust: given.Trust = None,
+    quiet: given.Quiet = False,
+    json: given.Json = False,
 ) -> None:
     """Prove that a run that is stopped and resumed ends with the bits of one that never stopped."""
     from dlexp.cli import verify as command
@@ -227,11 +187,11 @@ def verify(
 
 @app.command()
 def summary(
-    overrides: Overrides = None,
-    depth: Depth = None,
-    config_dir: ConfigDirs = None,
-    trust: Trust = None,
-    json: Json = False,
+    overrides: given.Overrides = None,
+    depth: given.Depth = None,
+    config_dir: given.ConfigDirs = None,
+    trust: given.Trust = None,
+    json: given.Json = False,
 ) -> None:
     """Show the layers of a model on its data: shapes, parameters, multiply-adds, memory; nothing is trained."""
     from dlexp.cli import summary as command
@@ -241,15 +201,16 @@ def summary(
 
 @app.command()
 def config(
-    overrides: Overrides = None,
-    explain: Explain = None,
-    sources: Sources = False,
-    plot_schedule: PlotSchedule = None,
-    config_dir: ConfigDirs = None,
-    trust: Trust = None,
-    json: Json = False,
+    overrides: given.Overrides = None,
+    explain: given.Explain = None,
+    sources: given.Sources = False,
+    plot_schedule: given.PlotSchedule = None,
+    machine: given.Machine = False,
+    config_dir: given.ConfigDirs = None,
+    trust: given.Trust = None,
+    json: given.Json = False,
 ) -> None:
-    """Print the configuration that the words describe; nothing is run."""
+    """Print the configuration that the words describe, or what it comes to on this machine; nothing is run."""
     from dlexp.cli import commands
 
     if plot_schedule is not None:
@@ -257,25 +218,29 @@ def config(
 
         schedule.plot_schedule(tuple(overrides or ()), plot_schedule, _setting(config_dir, trust), json)
         return
-    commands.config(tuple(overrides or ()), explain, sources, _setting(config_dir, trust), json)
+    if machine:
+        from dlexp.cli.machine import machine as show_machine
+
+        show_machine(tuple(overrides or ()), _setting(config_dir, trust), json)
+        return
+    commands.config(tuple(overrides or ()), explain, sources, _setting(config_dir, None), json)
 
 
 @app.command("list")
 def list_options(
-    group: Group = None,
-    config_dir: ConfigDirs = None,
-    json: Json = False,
+    group: given.Group = None,
+    config_dir: given.ConfigDirs = None,
+    json: given.Json = False,
 ) -> None:
     """List the options of every group, or of one, with a line of description each."""
-    from dlexp.cli import commands
+    from dlexp.cli import listing
 
-    commands.list_options(group, _setting(config_dir, None), json)
+    listing.list_options(group, _setting(config_dir, None), json)
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and end the process with the documented exit code."""
     prepare_process()
-    gc.set_threshold(100_000, 20, 20)  # the default collects dozens of times while imports make what stays
     words = with_empty_values(list(sys.argv[1:] if argv is None else argv))
     try:
         app(args=words, prog_name="dlexp")
@@ -293,9 +258,7 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(exit_code_of(error))
 
 
-def _setting(config_dirs: list[Path] | None, trust: list[str] | None) -> Any:
-    from dlexp.cli.commands import Setting
-
+def _setting(config_dirs: list[Path] | None, trust: list[str] | None) -> Setting:
     extra = os.environ.get("DLEXP_CONFIG_DIR")
     folders = (*(config_dirs or ()), *((Path(extra),) if extra else ()))
     return Setting(folders, tuple(trust or ()), shlex.join(["dlexp", *sys.argv[1:]]))

@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from dlexp.cli import show
 from dlexp.cli.console import out, over_seeds, print_json, table
+from dlexp.cli.words import Setting as Setting
 from dlexp.config.catalog import Catalog
 from dlexp.config.suggest import nearest
 from dlexp.errors import ConfigError
@@ -21,16 +22,17 @@ if TYPE_CHECKING:
     from dlexp.workflows.reporting import Reporter
     from dlexp.workflows.train import Request
 
-_EVALUATION_KEYS = ("trainer.device", "trainer.precision", "data.eval_batch_size", "data.path")
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What commands share: the user's own configuration folders, trusted packages, and the line as typed."""
-
-    config_dirs: tuple[Path, ...]
-    trust: tuple[str, ...]
-    command: str
+_EVALUATION_KEYS = (
+    "trainer.device",
+    "trainer.precision",
+    "trainer.threads",
+    "trainer.channels_last",
+    "trainer.compile",
+    "trainer.tf32",
+    "data.eval_batch_size",
+    "data.path",
+)
+_BOOLS = {"true": True, "false": False}
 
 
 @dataclass(frozen=True)
@@ -173,28 +175,6 @@ def config(words: Sequence[str], key: str | None, with_sources: bool, setting: S
         out.print(escape(to_yaml(found)), end="")
 
 
-def list_options(group: str | None, setting: Setting, as_json: bool) -> None:
-    """Show the options of one group or of all."""
-    catalog = Catalog(setting.config_dirs)
-    group = {"optimizer": "optim"}.get(group or "", group)
-    if group is not None and group not in catalog.groups:
-        near = nearest(group, catalog.groups)
-        remedy = f"did you mean dlexp list {near}?" if near else f"the groups are {', '.join(catalog.groups)}"
-        raise ConfigError.one(f"dlexp list {group}", "", "there is no such group", remedy)
-    found = {
-        name: {option: file.description for option, file in catalog.options(name).items()}
-        for name in ([group] if group else catalog.groups)
-    }
-    if as_json:
-        print_json(found)
-        return
-    for name, options in found.items():
-        out.print(f"[bold]{name}[/]")
-        width = max((len(option) for option in options), default=0)
-        for option, description in options.items():
-            out.print(f"  {option:<{width}}  [dim]{escape(description)}[/]")
-
-
 def configuration(
     overrides: tuple[str, ...], from_run: str | None, catalog: Catalog
 ) -> tuple[RunConfig, tuple[str, ...], Sequence[Change] | None]:
@@ -282,5 +262,5 @@ def _evaluation_changes(words: Iterable[str]) -> dict[str, Any]:
             near = nearest(key, _EVALUATION_KEYS)
             remedy = f"did you mean {near}?" if near else f"it may change {', '.join(_EVALUATION_KEYS)}"
             raise ConfigError.one(key, value, "is fixed by the run that is evaluated", remedy)
-        changes[key] = int(value) if value.isdigit() else value
+        changes[key] = int(value) if value.isdigit() else _BOOLS.get(value.lower(), value)
     return changes

@@ -8,14 +8,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
-from dlexp.config.catalog import ALIASES, GROUPS, Catalog
+if TYPE_CHECKING:
+    from dlexp.config.catalog import Catalog
 
 
 def overrides(context: typer.Context, incomplete: str) -> list[str]:
     """GROUP=, GROUP=OPTION and KEY= for the word under the cursor."""
+    from dlexp.config.catalog import ALIASES  # when TAB is pressed, and not for every other word of help
+
     catalog = _catalog(context)
     group = _group_that_bash_cut_off()
     if group:  # bash takes `model=res` for three words and replaces the last one only
@@ -88,6 +92,8 @@ def _default_option(catalog: Catalog, group: str) -> str:
 
 
 def _catalog(context: typer.Context) -> Catalog:
+    from dlexp.config.catalog import Catalog
+
     extra = os.environ.get("DLEXP_CONFIG_DIR")
     folders = [*(context.params.get("config_dir") or ()), *([extra] if extra else [])]
     return Catalog(tuple(Path(folder) for folder in folders if Path(folder).is_dir()))
@@ -107,6 +113,8 @@ def _group_that_bash_cut_off() -> str:
 
 
 def _is_group(name: str) -> bool:
+    from dlexp.config.catalog import ALIASES, GROUPS
+
     return name in GROUPS or name in ALIASES
 
 

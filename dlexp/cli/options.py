@@ -106,6 +106,9 @@ Apply = Annotated[
 ProfileSteps = Annotated[
     int | None, typer.Option("--steps", help="updates of each measurement; as many as some seconds hold otherwise")
 ]
+Machine = Annotated[
+    bool, typer.Option("--machine", help="show what is decided for this machine, why, and which key decides otherwise")
+]
 VerifyWords = Annotated[
     list[str] | None,
     typer.Argument(

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
+
 import typer
 
 _ALONE = ("--resume", "--plot-schedule")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What commands share: the user's own configuration folders, trusted packages, and the line as typed."""
+
+    config_dirs: tuple[Path, ...]
+    trust: tuple[str, ...]
+    command: str
 
 
 def with_empty_values(words: list[str]) -> list[str]:

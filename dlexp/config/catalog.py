@@ -1,57 +1,30 @@
-"""What can be chosen: groups, their options and keys, read from the YAML files with nothing but PyYAML.
+"""What can be chosen: groups, their options and keys, as the YAML files have them.
 
-Help, completion and the search for the nearest name need names and line numbers only, and need them fast.
+Names and descriptions are told without reading any YAML, and keys with nothing but PyYAML: help, completion and the
+search for the nearest name need them fast.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-import yaml
+from typing import TYPE_CHECKING, Any
 
 from dlexp.config.fields import Field
+from dlexp.config.root import builtin_root as builtin_root
 from dlexp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from dlexp.config.files import Leaf
 
 GROUPS = ("model", "optim", "scheduler", "regularization", "data", "task", "loss", "trainer", "logger", "experiment")
 SEARCH = "search"  # a folder of options too, that only `dlexp tune` reads
 ALIASES = {"optimizer": "optim"}
-_RESERVED = re.compile(r"^(defaults|_\w+_)$")  # keys that compose and build read, and no user sets
 _OPTION_NAME = re.compile(r"^[A-Za-z0-9][\w-]*$")
-_MAX_NODES = 10_000  # a hand-written file has hundreds; a YAML bomb has billions
-_MAX_BYTES = 1_000_000
-_MAX_DEPTH = 50
-
-
-def builtin_root() -> Path:
-    """The folder of dlexp's own options: inside the installed package, or beside it in a source checkout."""
-    package = Path(__file__).resolve().parents[1]
-    installed = package / "conf"
-    return installed if installed.is_dir() else package.parent / "conf"
-
-
-@dataclass(frozen=True)
-class Leaf:
-    """One value in a YAML file: where it stands, and whether its text stands for itself and not for a number."""
-
-    file: Path
-    line: int
-    text: str
-
-    @property
-    def place(self) -> str:
-        """`file:line`, as short as it can be said: conf/... for dlexp's own files, else as seen from here."""
-        own = builtin_root().parent
-        if self.file.is_relative_to(own):
-            return f"{self.file.relative_to(own)}:{self.line}"
-        return f"{min(os.path.relpath(self.file), str(self.file), key=len)}:{self.line}"
-
-    quoted: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,62 +36,6 @@ class OptionFile:
     path: Path
     description: str
     leaves: Mapping[str, Leaf] = field(default_factory=dict)
-
-
-def read_yaml(path: Path) -> yaml.Node | None:
-    """The node graph of a YAML file, None for an empty one; refuses what is too large, too deep or no YAML.
-
-    Raises ConfigError naming the file. Aliases are counted as often as they expand, before anything expands them.
-    """
-    try:
-        stat = path.stat()
-    except OSError as error:
-        raise ConfigError.one(str(path), "", f"cannot be read as text: {error}") from error
-    return _read(path, stat.st_mtime_ns, stat.st_size)
-
-
-@lru_cache(maxsize=512)
-def _read(path: Path, changed_ns: int, size: int) -> yaml.Node | None:
-    """`read_yaml` once for each state of a file: one command asks for the same files many times."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError.one(str(path), "", f"cannot be read as text: {error}") from error
-    if len(text) > _MAX_BYTES:
-        raise ConfigError.one(str(path), f"{len(text)} characters", f"a configuration file has at most {_MAX_BYTES}")
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ConfigError.one(str(path), "", f"is no YAML: {_short(error)}") from error
-    if root is not None and _weight(root, {}, 0) > _MAX_NODES:
-        raise ConfigError.one(
-            str(path), "", f"expands to more than {_MAX_NODES} values or nests deeper than {_MAX_DEPTH}"
-        )
-    return root
-
-
-def leaves_of(path: Path) -> dict[str, Leaf]:
-    """Dotted path -> place, for every value of a YAML file; lists are values."""
-    root = read_yaml(path)
-    return dict(_walk(root, "", path)) if root is not None else {}
-
-
-class _NumberLoader(yaml.SafeLoader):
-    """PyYAML's safe loader, except that 1e-5 is a number, as it is everywhere else in a configuration."""
-
-
-_NumberLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
-
-
-def _values(path: Path) -> Any:
-    """What a YAML file says, as plain values. Raises ConfigError naming the file for what cannot be made one."""
-    read_yaml(path)  # refuses a bomb before it is expanded
-    try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_NumberLoader)
-    except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:  # a date in no calendar, a list as a key
-        raise ConfigError.one(str(path), "", f"is no YAML that can be used: {_short(error)}") from error
 
 
 class Catalog:
@@ -161,10 +78,12 @@ class Catalog:
         return self._keys[group, option]
 
     def _read_keys(self, group: str, option: str) -> dict[str, Leaf]:
+        from dlexp.config.files import bases_of, leaves_of, read_yaml
+
         path = self.options(group)[option].path
         root = read_yaml(path)
         found: dict[str, Leaf] = {}
-        for base in _bases(root):
+        for base in bases_of(root):
             base_path = next(
                 (r / group / f"{base}.yaml" for r in self.roots if (r / group / f"{base}.yaml").is_file()), None
             )
@@ -173,14 +92,16 @@ class Catalog:
 
     def search_space(self, group: str, option: str) -> dict[str, Any]:
         """Key -> range, as `_search_` of the option and of the files that it extends offers it."""
+        from dlexp.config.files import bases_of, read_yaml, values_of
+
         path = self.options(group)[option].path
         found: dict[str, Any] = {}
-        for name in (*_bases(read_yaml(path)), option):
+        for name in (*bases_of(read_yaml(path)), option):
             file = next(
                 (root / group / f"{name}.yaml" for root in self.roots if (root / group / f"{name}.yaml").is_file()),
                 None,
             )
-            content = _values(file) if file else None
+            content = values_of(file) if file else None
             offered = content.get("_search_") if isinstance(content, dict) else None
             if offered is not None and not isinstance(offered, dict):
                 raise ConfigError.one(f"{file}: _search_", offered, "must give each key a range")
@@ -194,11 +115,13 @@ class Catalog:
         return self._fields[group]
 
     def _read_fields(self, group: str) -> dict[str, Field]:
+        from dlexp.config.files import values_of
+
         found: dict[str, Field] = {}
         for root in reversed(self.roots):
             path = root / group / "_fields.yaml"
             if path.is_file():
-                found |= _rules(_values(path) or {}, path)
+                found |= _rules(values_of(path) or {}, path)
         return found
 
 
@@ -238,50 +161,3 @@ def _description(path: Path) -> str:
             if line.strip() and not line.startswith("#"):
                 break
     return ""
-
-
-def _bases(root: yaml.Node | None) -> Iterator[str]:
-    """Plain names in a `defaults:` list: files of the same group that this one extends."""
-    if not isinstance(root, yaml.MappingNode):
-        return
-    for key, value in root.value:
-        if key.value == "defaults" and isinstance(value, yaml.SequenceNode):
-            for entry in value.value:
-                if isinstance(entry, yaml.ScalarNode) and entry.value != "_self_":
-                    yield entry.value
-
-
-def _walk(node: yaml.Node, prefix: str, path: Path) -> Iterator[tuple[str, Leaf]]:
-    if not isinstance(node, yaml.MappingNode) or not node.value:
-        if prefix:
-            quoted = isinstance(node, yaml.ScalarNode) and node.style is not None
-            yield prefix, Leaf(path, node.start_mark.line + 1, _text(node), quoted)
-        return
-    for key, value in node.value:
-        name = str(key.value)
-        if not prefix and _RESERVED.match(name):
-            continue
-        yield from _walk(value, f"{prefix}.{name}" if prefix else name, path)
-
-
-def _text(node: yaml.Node) -> str:
-    """A scalar as it is written, a list as `[1, 2]`."""
-    if isinstance(node, yaml.SequenceNode):
-        return f"[{', '.join(_text(item) for item in node.value)}]"
-    return str(node.value) if isinstance(node, yaml.ScalarNode) else ""
-
-
-def _weight(node: yaml.Node, seen: dict[int, int], depth: int) -> int:
-    """How many values `node` is once its aliases are expanded; too deep counts as too many."""
-    if depth > _MAX_DEPTH:
-        return _MAX_NODES + 1
-    if id(node) not in seen:
-        seen[id(node)] = _MAX_NODES + 1  # an alias to its own parent never ends
-        children = node.value if isinstance(node, yaml.CollectionNode) else []
-        flat = [part for child in children for part in (child if isinstance(child, tuple) else (child,))]
-        seen[id(node)] = min(1 + sum(_weight(child, seen, depth + 1) for child in flat), _MAX_NODES + 1)
-    return seen[id(node)]
-
-
-def _short(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]

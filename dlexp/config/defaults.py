@@ -12,7 +12,8 @@ from pathlib import Path
 
 import yaml
 
-from dlexp.config.catalog import Catalog, read_yaml
+from dlexp.config.catalog import Catalog
+from dlexp.config.files import read_yaml
 from dlexp.config.suggest import nearest
 from dlexp.errors import ConfigError, Problem
 

@@ -22,6 +22,7 @@ from dlexp.errors import ConfigError, Problem
 CHANGEABLE = (
     "trainer.epochs",
     "trainer.device",
+    "trainer.threads",  # the number that comes of it is compared
     "trainer.test",
     "trainer.save_every_steps",
     "trainer.on_nonfinite",

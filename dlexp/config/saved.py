@@ -10,7 +10,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from dlexp.config.catalog import Catalog, read_yaml
+from dlexp.config.catalog import Catalog
+from dlexp.config.files import read_yaml
 from dlexp.config.interpolation import check_references, reads_environment
 from dlexp.config.schema import SECTIONS, RunConfig, section_defaults
 from dlexp.config.tree import shown
@@ -19,8 +20,18 @@ from dlexp.config.validate import check
 from dlexp.errors import ConfigError, Problem
 
 # Keys that runs of earlier versions do not have; their default is what those runs did.
-_NEWER_KEYS = {"trainer": ("on_nonfinite", "nonfinite_limit", "effective_batch")}
-
+_NEWER_KEYS = {
+    "trainer": (
+        "on_nonfinite",
+        "nonfinite_limit",
+        "effective_batch",
+        "threads",
+        "channels_last",
+        "compile",
+        "tf32",
+        "checkpoint_activations",
+    )
+}
 _NEWER_OWN_KEYS: Mapping[str, Mapping[str, Any]] = {"optim": {"layer_decay": None, "groups": []}}
 
 

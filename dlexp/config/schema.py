@@ -34,6 +34,27 @@ class TrainerConfig:
         "number format of the arithmetic; auto takes bf16 where the hardware has it and it pays",
         choices=["auto", "fp32", "bf16", "fp16"],
     )
+    threads: int | str = key_field(
+        "auto",
+        "int",
+        "processor threads of the arithmetic; auto takes every core, and one for a small network of dense layers",
+        min=1,
+        max=1024,
+        words=["auto"],
+    )
+    channels_last: bool | str = key_field(
+        "auto", "bool", "memory format of images; auto takes it for 2-d convolutions", words=["auto"]
+    )
+    compile: bool | str = key_field(
+        False,
+        "bool",
+        "torch.compile the networks: true, reduce-overhead (CUDA graphs) or max-autotune; auto does it on a GPU alone",
+        words=["auto", "reduce-overhead", "max-autotune"],
+    )
+    tf32: bool = key_field(False, "bool", "let fp32 products on an NVIDIA GPU keep 10 of the 23 bits of their mantissa")
+    checkpoint_activations: bool = key_field(
+        False, "bool", "compute activations again in the backward pass and not keep them: less memory, more time"
+    )
     accumulate: int = key_field(1, "int", "batches whose gradients are added up before one update", min=1)
     effective_batch: int | None = key_field(
         None,

@@ -9,8 +9,9 @@ from typing import Any
 import yaml
 
 from dlexp.config.batch import effective_batch_problems
-from dlexp.config.catalog import Catalog, Leaf, leaves_of
+from dlexp.config.catalog import Catalog
 from dlexp.config.fields import Field, inferred
+from dlexp.config.files import Leaf, leaves_of
 from dlexp.config.grouping import group_problems
 from dlexp.config.schema import (
     COMPONENTS,

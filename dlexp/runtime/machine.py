@@ -1,10 +1,9 @@
-"""What this machine is, and the settings that must be made before torch is loaded."""
+"""What this machine is: versions, host, and the code that runs."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
-import os
 import platform
 import socket
 import subprocess
@@ -13,16 +12,6 @@ from pathlib import Path
 from typing import Any
 
 _MAX_DIFF_BYTES = 1_000_000
-
-
-def prepare_process() -> None:
-    """Settings that OpenMP reads once, when torch loads it.
-
-    A waiting OpenMP thread spins for long by default: beside one busy process two threads then run at a fifth of the
-    speed of one. A short spin costs a tenth when the machine is free. A value that the user set stays.
-    """
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
 def packages() -> list[str]:

@@ -177,7 +177,7 @@ def _facts(config: RunConfig, settings: SweepSettings, facts: Mapping[str, Any],
         "data": f"{config.data.option}, batch {config.batch_size} x {config.trainer.accumulate}",
         "optim": f"{config.optim.option}, lr from {settings.min_lr:g} to {settings.max_lr:g}",
         "sweep": f"{settings.steps} updates, {settings.loss} loss, {seeds}",
-        "machine": f"{facts['device']}, {facts['precision']} ({facts['precision_reason']})",
+        "machine": f"{facts['device']}, {facts['threads']} threads, {facts['precision']} ({facts['precision_reason']})",
     }
     title = f"learning rate of {config.model.option} on {config.data.option}"
     return RunFacts(title, where, settings.seeds, 0, settings.steps, texts)

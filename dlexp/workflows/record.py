@@ -57,6 +57,7 @@ def present(experiment: Experiment) -> dict[str, Any]:
         "commit": commit["commit"] if commit else None,
         "dirty": commit["dirty"] if commit else None,
         **facts(),
+        "settings": experiment.settings.as_dict(),
         "seed": experiment.config.seed,
         "data_fingerprint": experiment.bundle.fingerprint,
         "split_hash": experiment.bundle.split_hash,
@@ -78,4 +79,5 @@ def describe(experiment: Experiment) -> dict[str, Any]:
         "device": str(experiment.device),
         "precision": experiment.precision.name,
         "precision_reason": experiment.precision.reason,
+        **experiment.settings.deciding_bits(),
     } | ({"init": init} if init else {})

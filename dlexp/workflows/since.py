@@ -19,10 +19,11 @@ from dlexp.workflows.record import present
 
 FLAG = "--allow-changes"
 DATA = ("data_fingerprint", "split_hash", "outputs")
-_BITS = ("code", "torch", "cuda", "gpu", "threads", "device", "precision")
+_BITS = ("code", "torch", "cuda", "gpu", "threads", "device", "precision", "channels_last", "compile", "tf32")
 _TOLD = ("dlexp", "commit", "python", "system", "host")
 # What follows from trainer.device: to name another one on the line is to want another one.
-_OF_DEVICE = ("device", "precision", "cuda", "gpu")
+_OF_DEVICE = ("device", "precision", "cuda", "gpu", "threads", "channels_last", "compile", "tf32")
+_KEYS = {"threads": "trainer.threads"}  # what can be put back by a word on the line of a run that goes on
 _SHOWN_CHARACTERS = 12  # of a hash
 
 
@@ -99,7 +100,9 @@ def _of_config(before: Mapping[str, Any], experiment: Experiment, free: Collecti
 
 def _refused(change: Change, run: RunDir, why: str) -> Problem:
     rule = f"was {_short(change.before)} when {run.path} was last written; {why}"
-    return Problem(change.path, _short(change.after), rule, f"put it back, or add {FLAG} to go on all the same")
+    key = _KEYS.get(change.path)
+    back = f"put it back with {key}={_short(change.before).lower()}" if key else "put it back"
+    return Problem(change.path, _short(change.after), rule, f"{back}, or add {FLAG} to go on all the same")
 
 
 def _listed(changes: Sequence[Change]) -> str:

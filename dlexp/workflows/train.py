@@ -267,6 +267,7 @@ def _both(first: Callable[[str], None], second: Callable[[str], None]) -> Callab
 def _facts(run: RunDir, experiment: Experiment, state: TrainState, num_batches: int) -> RunFacts:
     config, facts = experiment.config, describe(experiment)
     sizes = facts["samples"]
+    values, reasons = experiment.settings.summary()
     rate, batch = config.optim.arguments.get("lr"), str(config.batch_size)
     if config.trainer.accumulate > 1:
         batch += f" x {config.trainer.accumulate}"
@@ -274,7 +275,8 @@ def _facts(run: RunDir, experiment: Experiment, state: TrainState, num_batches: 
         "model": f"{config.model.option}, {facts['parameters']:,} parameters",
         "data": f"{config.data.option}, {sizes['train']:,} train / {sizes['val']:,} val / {sizes['test']:,} test",
         "optim": f"{config.optim.option}, lr {rate}, {config.scheduler.option} schedule, batch {batch}",
-        "machine": f"{facts['device']}, {facts['precision']} ({experiment.precision.reason})",
+        "machine": f"{facts['device']}, {values}",
+        "because": reasons,
         "seed": str(config.seed),
     }
     texts |= {f"note {number}": note for number, note in enumerate(experiment.bundle.notes, start=1)}

@@ -22,6 +22,7 @@ from dlexp.engine.guard import Watch
 from dlexp.engine.loop import EpochRecord, FitPlan, StepRecord, fit
 from dlexp.errors import Diverged, DlexpError, Interrupted, OutOfMemory
 from dlexp.runtime.memory import is_out_of_memory
+from dlexp.runtime.process import available_cores
 from dlexp.runtime.signals import StopRequest
 from dlexp.workflows.pool import Receive, Send, Work
 
@@ -112,13 +113,10 @@ def run_trial(job: Job, go_on: Callable[[int, float], bool]) -> dict[str, Any]:
     Leaves config.yaml, metrics.csv, metrics.jsonl, train.log and result.json. Raises Interrupted, with a checkpoint
     saved, on SIGTERM; Diverged when the loss is not finite.
     """
-    import torch
-
-    torch.set_num_threads(job.threads)
     config, folder = job.config, job.folder
     write_text(folder / "config.yaml", to_yaml(config))
     write_text(folder / "overrides.yaml", overrides_to_yaml(list(job.words)))
-    experiment = assemble(config, job.trusted, job.bundle)
+    experiment = assemble(config, job.trusted, job.bundle, job.threads)
     started = start(experiment)
     state, log, stop = started.state, MetricsLog(folder), _Pruned()
     store = CheckpointStore(folder / "checkpoints", log.say)
@@ -187,7 +185,7 @@ def prepare(config: RunConfig, trusted: tuple[str, ...]) -> tuple[DataBundle, in
     """
     import torch
 
-    threads = torch.get_num_threads()
+    threads, _ = available_cores()
     torch.set_num_threads(1)  # a pool of threads made here would be lost in a fork, and waited for
     import torch._dynamo  # a second and a half that every optimizer's constructor pays, once
 

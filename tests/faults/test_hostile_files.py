@@ -21,7 +21,7 @@ from dlexp.artifacts.checkpoint import CheckpointStore
 from dlexp.artifacts.files import read_json, write_json
 from dlexp.artifacts.run_dir import RunDir
 from dlexp.assemble import check_nodes
-from dlexp.config import catalog as catalog_module
+from dlexp.config import files as files_module
 from dlexp.config.catalog import Catalog
 from dlexp.config.compose import load
 from dlexp.config.nodes import _LIBRARY_CLASSES, _OWN, resolve
@@ -220,7 +220,7 @@ def test_bomb_is_refused_with_little_work_wherever_it_lies(
     path, looks = Path(place), 0
     path.parent.mkdir(parents=True)
     path.write_text(BOMB)
-    weigh = catalog_module._weight
+    weigh = files_module._weight
 
     def counted(node: yaml.Node, seen: dict[int, int], depth: int) -> int:
         nonlocal looks
@@ -232,7 +232,7 @@ def test_bomb_is_refused_with_little_work_wherever_it_lies(
         return construct(self, node, deep)
 
     construct = yaml.constructor.SafeConstructor.construct_object
-    monkeypatch.setattr(catalog_module, "_weight", counted)
+    monkeypatch.setattr(files_module, "_weight", counted)
     monkeypatch.setattr(yaml.constructor.SafeConstructor, "construct_object", built)
     with pytest.raises(ConfigError, match=r"expands to more than 10000 values"):
         read()

@@ -13,7 +13,8 @@ from dlexp.errors import ConfigError
 from dlexp.runtime import machine
 from dlexp.runtime.clock import now_utc, spoken, stamp
 from dlexp.runtime.device import select_device, set_deterministic
-from dlexp.runtime.precision import Precision, choose_precision
+from dlexp.runtime.precision import Precision
+from dlexp.runtime.settings import choose_precision
 
 CPU = torch.device("cpu")
 CUDA = torch.device("cuda")
@@ -28,7 +29,13 @@ def torch_settings() -> Iterator[None]:
 
 
 def amx(monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": there})
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": there, "avx512_bf16": False})
+
+
+def test_a_cpu_that_multiplies_bf16_without_tiles_takes_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    assert choose_precision("auto", CPU, True).name == "bf16"
+    assert choose_precision("auto", CPU, False).name == "fp32"
 
 
 @pytest.mark.parametrize("wanted", ["fp32", "bf16", "fp16"])
@@ -132,19 +139,6 @@ def test_a_duration_just_below_ten_seconds_is_not_ten_point_zero(seconds: float)
 def test_times_are_utc_in_files_and_sortable_in_names() -> None:
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", now_utc())
     assert re.fullmatch(r"\d{8}-\d{6}", stamp())
-
-
-def test_a_waiting_policy_of_the_user_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GOMP_SPINCOUNT", "5")
-    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
-    machine.prepare_process()
-    assert os.environ["GOMP_SPINCOUNT"] == "5"
-    monkeypatch.delenv("GOMP_SPINCOUNT")
-    machine.prepare_process()
-    assert "GOMP_SPINCOUNT" not in os.environ
-    monkeypatch.delenv("OMP_WAIT_POLICY")
-    machine.prepare_process()
-    assert os.environ["GOMP_SPINCOUNT"] == "1000"
 
 
 def test_the_machine_is_described_in_plain_values() -> None:

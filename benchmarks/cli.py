@@ -1,0 +1,82 @@
+"""How long does the command line take to answer? Whole processes, each in turn with what it is measured against.
+
+    python benchmarks/cli.py [--rounds 15]
+
+Help, `list` and completion are set against `python -c "import typer, rich"`; a configuration error, and `config`,
+against a process that composes the same files with bare Hydra. A ratio is taken within a round; told are the medians of
+the ratios of processor time (user and system) and of wall time, their ranges, and n.
+Processor time is what a busy neighbour disturbs least. Prints Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+# What the installed script does.
+DLEXP = (sys.executable, "-c", "from dlexp.cli.app import main; main()")
+LIBRARIES = (sys.executable, "-c", "import typer, rich")
+HYDRA = (
+    sys.executable,
+    "-c",
+    "from hydra import compose, initialize_config_dir\n"
+    f"with initialize_config_dir({str(ROOT / 'conf')!r}, version_base=None):\n"
+    "    compose('config', overrides=['model=simple_cnn', 'optim.lr=0.1'])",
+)
+# What bash sends when TAB is pressed.
+TAB = {"_DLEXP_COMPLETE": "complete_bash", "COMP_CWORD": "2"}
+CASES: tuple[tuple[str, tuple[str, ...], Mapping[str, str], tuple[str, ...]], ...] = (
+    ("dlexp --help", (*DLEXP, "--help"), {}, LIBRARIES),
+    ("dlexp train --help", (*DLEXP, "train", "--help"), {}, LIBRARIES),
+    ("dlexp list", (*DLEXP, "list"), {}, LIBRARIES),
+    ("TAB after dlexp train mod", DLEXP, {**TAB, "COMP_WORDS": "dlexp train mod"}, LIBRARIES),
+    ("TAB after dlexp train optim.", DLEXP, {**TAB, "COMP_WORDS": "dlexp train optim."}, LIBRARIES),
+    ("TAB after dlexp evaluate", DLEXP, {**TAB, "COMP_WORDS": "dlexp evaluate "}, LIBRARIES),
+    ("dlexp train optim.lrr=0.1", (*DLEXP, "train", "optim.lrr=0.1"), {}, HYDRA),
+    ("dlexp train model=resnet81", (*DLEXP, "train", "model=resnet81"), {}, HYDRA),
+    ("dlexp config model=simple_cnn", (*DLEXP, "config", "model=simple_cnn"), {}, HYDRA),
+)
+
+
+def cost(line: tuple[str, ...], more: Mapping[str, str], folder: str) -> tuple[float, float]:
+    """(processor seconds, wall seconds) of a process, started in `folder`."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "DLEXP_RUNS_DIR": f"{folder}/runs", **more}
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    subprocess.run(line, env=env, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+    wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, wall
+
+
+def told(values: list[float]) -> str:
+    """Median and range."""
+    return f"{statistics.median(values):.2f} ({min(values):.2f}-{max(values):.2f})"
+
+
+def main() -> None:
+    """Print a row a case."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=15)
+    rounds = parser.parse_args().rounds
+    print("| command | against | processor ms | ratio of processor time | ratio of wall time | n |")
+    print("|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        for name, line, more, base in CASES:
+            cost(line, more, folder), cost(base, {}, folder)  # warms the page cache
+            pairs = [(cost(line, more, folder), cost(base, {}, folder)) for _ in range(rounds)]
+            cpu, wall = ([one[i] / other[i] for one, other in pairs] for i in (0, 1))
+            against = "import typer, rich" if base is LIBRARIES else "bare Hydra compose"
+            own = statistics.median(one[0] for one, _ in pairs) * 1000
+            print(f"| `{name}` | {against} | {own:.0f} | {told(cpu)} | {told(wall)} | {rounds} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,288 @@
+"""The one place that decides how a run uses the machine: each value with its reason, and what overrides it.
+
+What must hold before torch is loaded is in `process`; here is what follows from the configuration, the device and the
+network. docs/performance.md has the measurements behind the defaults.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sys
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from dlexp.errors import ConfigError
+from dlexp.runtime.precision import Precision
+from dlexp.runtime.process import Setting, available_cores, prepare_process
+
+AUTO = "auto"
+# Multiplications of a forward pass, parameters x batch, from which on several threads pay: benchmarks/threads.py.
+_SMALL_WORK = 20_000_000
+_TOLD = ("threads", "precision")  # the first two values that are shown when a run begins, and their reasons
+_RECURRENT = (nn.RNNBase, nn.RNNCellBase)
+_ATTENTION = (nn.MultiheadAttention, nn.Transformer, nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
+
+
+class Wanted(Protocol):
+    """What a person may ask for: the keys of `trainer` with these names."""
+
+    @property
+    def precision(self) -> str: ...
+    @property
+    def threads(self) -> int | str: ...
+    @property
+    def channels_last(self) -> bool | str: ...
+    @property
+    def compile(self) -> bool | str: ...
+    @property
+    def tf32(self) -> bool: ...
+    @property
+    def checkpoint_activations(self) -> bool: ...
+
+
+@dataclass(frozen=True)
+class NetworkFacts:
+    """What the decisions ask of a network.
+
+    convolutions  it has some, of any number of dimensions
+    images        it has two-dimensional ones, which is what channels_last is a format of
+    plain         it has neither convolutions nor attention nor recurrence: only dense layers and what is between them
+    work          parameters x samples in a batch: the multiplications of a forward pass of dense layers
+    """
+
+    convolutions: bool
+    images: bool
+    plain: bool
+    work: int
+
+    @classmethod
+    def of(cls, networks: nn.Module, batch_size: int) -> NetworkFacts:
+        """The facts of built networks that read `batch_size` samples at a time."""
+        modules = list(networks.modules())
+        convolutions = any(isinstance(module, nn.modules.conv._ConvNd) for module in modules)
+        # A layer that torch does not know may hold anything; only what is made of known layers counts as plain.
+        known = all(type(m).__module__.startswith(("torch.nn.modules", "torch.nn.parameter")) for m in modules)
+        complex_ = any(isinstance(module, (*_RECURRENT, *_ATTENTION)) for module in modules)
+        return cls(
+            convolutions,
+            any(isinstance(module, nn.Conv2d | nn.ConvTranspose2d) for module in modules),
+            known and not convolutions and not complex_,
+            sum(p.numel() for p in networks.parameters()) * batch_size,
+        )
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that was decided, for one network on one device.
+
+    compile_mode  None for eager execution, else a mode of torch.compile
+    entries       the same decisions and those of the process, as text with reasons, in the order to show them
+    """
+
+    threads: int
+    precision: Precision
+    channels_last: bool
+    compile_mode: str | None
+    tf32: bool
+    checkpoint_activations: bool
+    entries: tuple[Setting, ...]
+
+    def as_dict(self) -> dict[str, dict[str, str]]:
+        """Name -> value, reason and override, as plain values."""
+        return {entry.name: entry.as_dict() for entry in self.entries}
+
+    def deciding_bits(self) -> dict[str, Any]:
+        """What other values would change the bits of a result, as plain values."""
+        return {
+            "threads": self.threads,
+            "precision": self.precision.name,
+            "channels_last": self.channels_last,
+            "compile": self.compile_mode or "false",
+            "tf32": self.tf32,
+        }
+
+    def summary(self) -> tuple[str, str]:
+        """(the values on one line, the reasons of those that were chosen on another)."""
+        extras = {
+            "channels_last": self.channels_last,
+            f"compiled ({self.compile_mode})": self.compile_mode is not None,
+            "TF32": self.tf32,
+            "activations recomputed": self.checkpoint_activations,
+        }
+        words = [f"{self.threads} thread{'s' if self.threads > 1 else ''}", self.precision.name]
+        words += [word for word, is_on in extras.items() if is_on]
+        reasons = {entry.name: entry.reason for entry in self.entries}
+        return ", ".join(words), "; ".join(f"{word}: {reasons[name]}" for word, name in zip(words, _TOLD, strict=False))
+
+
+def decide(
+    wanted: Wanted,
+    device: torch.device,
+    facts: NetworkFacts,
+    cores: int | None = None,
+    of_data: tuple[Setting, ...] = (),
+) -> Settings:
+    """What `wanted` comes to for a network of these `facts` on `device`; `auto` takes what was measured to be best.
+
+    cores    processor cores that this run may use; None asks the process
+    of_data  what was decided about the data, to be told with the rest
+    Raises ConfigError for what cannot be had here.
+    """
+    threads = _threads(wanted.threads, device, facts, cores)
+    precision = choose_precision(wanted.precision, device, facts.convolutions)
+    channels_last = _channels_last(wanted.channels_last, facts)
+    mode, compiled = _compile(wanted.compile, device)
+    if mode is not None and wanted.checkpoint_activations:
+        rule = "cannot stand beside trainer.compile: the compiler itself decides what is computed again"
+        raise ConfigError.one("trainer.checkpoint_activations", "true", rule, "choose one of the two")
+    tf32 = _tf32(wanted.tf32, device)
+    recompute = Setting(
+        "checkpoint_activations",
+        _text(wanted.checkpoint_activations),
+        "as configured: they are computed again in the backward pass"
+        if wanted.checkpoint_activations
+        else "kept: memory is cheaper than a second forward pass",
+        "trainer.checkpoint_activations",
+    )
+    return Settings(
+        threads=int(threads.value),
+        precision=precision,
+        channels_last=channels_last.value == "true",
+        compile_mode=mode,
+        tf32=tf32.value == "true",
+        checkpoint_activations=wanted.checkpoint_activations,
+        entries=(
+            Setting("device", str(device), _DEVICE_REASONS.get(device.type, "as configured"), "trainer.device"),
+            threads,
+            Setting("precision", precision.name, precision.reason, "trainer.precision"),
+            channels_last,
+            compiled,
+            tf32,
+            recompute,
+            *of_data,
+            *prepare_process(),
+        ),
+    )
+
+
+_DEVICE_REASONS = {"cuda": "torch sees a GPU here", "mps": "torch sees Apple's GPU here", "cpu": "the processor"}
+
+
+def apply(settings: Settings, networks: nn.ModuleDict) -> nn.ModuleDict:
+    """Make `settings` hold for this process and lay `networks` out as they say; compiling comes last.
+
+    The networks that are returned have the same parameters under the same names.
+    """
+    torch.set_num_threads(settings.threads)
+    kind = "tf32" if settings.tf32 else "ieee"
+    cudnn: Any = torch.backends.cudnn  # torch's own annotations have not heard of these
+    for products in (torch.backends.cuda.matmul, cudnn.conv, cudnn.rnn):
+        products.fp32_precision = kind
+    return networks.to(memory_format=torch.channels_last) if settings.channels_last else networks
+
+
+def compile_networks(networks: nn.ModuleDict, mode: str, device: torch.device) -> None:
+    """Compile the forward pass of every network, in place: `state_dict()` and the names in it stay as they are.
+
+    Each shape of a batch is compiled for itself (dynamic=False), so that its bits do not depend on the shapes that came
+    before it, in this process or in the one that a resumed run was stopped in. Raises ConfigError where nothing can be
+    compiled.
+    """
+    _refuse_without_compiler(device)
+    for network in networks.values():
+        network.compile(mode=mode, dynamic=False)
+
+
+def _refuse_without_compiler(device: torch.device) -> None:
+    """torch's compiler writes C++ and builds it here, also what stays on the CPU beside a GPU."""
+    key, remedy = "trainer.compile", "install it, or use trainer.compile=false"
+    name = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
+    if shutil.which(name) is None:
+        raise ConfigError.one(key, "true", f"needs a C++ compiler, and there is no {name} here", remedy)
+    header = Path(sysconfig.get_path("include")) / "Python.h"
+    if not header.is_file():
+        raise ConfigError.one(key, "true", f"needs the headers of Python, and there is no {header}", remedy)
+    if device.type == "cuda" and importlib.util.find_spec("triton") is None:
+        raise ConfigError.one(key, "true", "needs the package triton on a GPU, and it is not installed", remedy)
+
+
+def choose_precision(wanted: str, device: torch.device, has_convolutions: bool) -> Precision:
+    """The precision that `wanted` means on `device`.
+
+    `auto` on a CPU is bf16 for convolutional networks where the CPU multiplies it: with AMX tiles 2.5 to 2.8 times as
+    fast as fp32, with AVX-512 BF16 1.6 times (docs/performance.md); a small fully connected network loses more to the
+    conversions than it gains.
+    """
+    if wanted != AUTO:
+        return Precision(wanted, device.type, "as configured")
+    if device.type == "cuda":
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return Precision("bf16", "cuda", "this GPU computes bf16")
+        return Precision("fp32", "cuda", "this GPU has no bf16 of its own")
+    if device.type == "cpu" and has_convolutions:
+        found = torch.cpu.get_capabilities()
+        for name, text in (("amx_bf16", "with AMX tiles"), ("avx512_bf16", "that multiplies bf16 (AVX-512)")):
+            if found.get(name, False):
+                return Precision("bf16", "cpu", f"convolutions, on a CPU {text}")
+    return Precision("fp32", device.type, "no bf16 hardware that this network gains from")
+
+
+def _threads(wanted: int | str, device: torch.device, facts: NetworkFacts, cores: int | None) -> Setting:
+    name, key = "threads", "trainer.threads"
+    if isinstance(wanted, int):
+        return Setting(name, str(wanted), "as configured", key)
+    found, reason = available_cores(os.environ) if cores is None else (cores, "its share of the study's cores")
+    if found == 1 or reason.endswith("is set") or device.type != "cpu":
+        return Setting(name, str(found), reason, key)
+    if facts.plain and facts.work < _SMALL_WORK:
+        small = f"a small network of dense layers ({facts.work / 1e6:.2g} M multiplications a batch) loses more to "
+        return Setting(name, "1", f"{small}waiting for threads than it gains", key)
+    return Setting(name, str(found), reason, key)
+
+
+def _channels_last(wanted: bool | str, facts: NetworkFacts) -> Setting:
+    name, key = "channels_last", "trainer.channels_last"
+    if wanted is True and not facts.images:
+        remedy = "leave trainer.channels_last=auto"
+        raise ConfigError.one(key, "true", "is a format of images, and this network has no 2-d convolution", remedy)
+    if wanted != AUTO:
+        return Setting(name, _text(wanted), "as configured", key)
+    if facts.images:
+        return Setting(name, "true", "2-d convolutions read this format faster", key)
+    return Setting(name, "false", "a format of images, and this network has no 2-d convolution", key)
+
+
+def _compile(wanted: bool | str, device: torch.device) -> tuple[str | None, Setting]:
+    """(mode of torch.compile or None, the setting). Raises ConfigError for CUDA graphs without CUDA."""
+    name, key = "compile", "trainer.compile"
+    if wanted is False:
+        return None, Setting(name, "false", "as configured: compiling takes 15 to 30 s before the first update", key)
+    if wanted == AUTO and device.type != "cuda":
+        reason = f"on a {device.type} the compiled step was 0.7 to 1.0 times as fast, after 15 to 30 s of compiling"
+        return None, Setting(name, "false", reason, key)
+    if wanted == "reduce-overhead" and device.type != "cuda":
+        rule = f"replays CUDA graphs, and the device is {device}"
+        raise ConfigError.one(key, wanted, rule, "use trainer.compile=true, or a CUDA device")
+    mode = "default" if wanted in (True, AUTO) else str(wanted)
+    reason = "on a GPU fused kernels save memory traffic" if wanted == AUTO else "as configured"
+    return mode, Setting(name, mode, reason, key)
+
+
+def _tf32(wanted: bool, device: torch.device) -> Setting:
+    name, key = "tf32", "trainer.tf32"
+    if device.type != "cuda":
+        return Setting(name, "false", f"a format of NVIDIA's GPUs; it has no effect on {device.type}", key)
+    if wanted:
+        return Setting(name, "true", "as configured: fp32 products keep 10 of 23 bits of the mantissa", key)
+    return Setting(name, "false", "who asks for fp32 gets all 23 bits of the mantissa; bf16 is the fast format", key)
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
