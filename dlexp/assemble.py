@@ -31,7 +31,7 @@ from dlexp.runtime.recompute import recompute_activations
 from dlexp.runtime.seed import seed_global
 from dlexp.runtime.settings import NetworkFacts, Settings, apply, compile_networks, decide
 from dlexp.tasks.base import Task
-from dlexp.types import Batch, DataSpec
+from dlexp.types import DataSpec
 
 # What each kind of component may ask for by naming it as an argument; the values exist only at run time.
 _RUNTIME_NAMES: Mapping[str, tuple[str, ...]] = {
@@ -221,10 +221,10 @@ def _networks(built: object) -> nn.ModuleDict:
 def _probe(experiment: Experiment) -> None:
     """Two validation samples through the networks: a shape that does not fit is told now, and by its key."""
     node: Node = experiment.config.model
-    batch = next(iter(experiment.split("val")))
-    few = Batch(batch.inputs[:2], batch.targets[:2], batch.rows[:2])
+    two = torch.arange(min(2, len(experiment.bundle.splits["val"])))
+    few = EvalBatches(experiment.bundle.narrowed("val", two), "val", 2, experiment.device)
     try:
-        evaluate(experiment.task, experiment.networks, [few], experiment.precision)
+        evaluate(experiment.task, experiment.networks, few, experiment.precision)
     except (RuntimeError, ValueError, TypeError, IndexError, KeyError) as error:
         shape = experiment.bundle.spec.input_shape
         rule = f"does not work on data={experiment.config.data.option}, whose samples have shape {shape}: {error}"

@@ -31,6 +31,8 @@ _EVALUATION_KEYS = (
     "trainer.tf32",
     "data.eval_batch_size",
     "data.path",
+    "data.in_memory",
+    "data.workers",
 )
 _BOOLS = {"true": True, "false": False}
 

@@ -29,6 +29,8 @@ CHANGEABLE = (
     "trainer.nonfinite_limit",
     "logger.every_steps",
     "logger.tensorboard",
+    "data.in_memory",
+    "data.workers",
 )
 
 

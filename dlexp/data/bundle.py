@@ -6,7 +6,7 @@ Symbols: N samples of a split, B samples of a batch, F features, C channels, H a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,7 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dlexp.data.augment import Change
 from dlexp.types import DataSpec
+
+Piece = slice | Tensor  # some positions in a split: a range, or their numbers (B,) int64
 
 SPLITS = ("train", "val", "test")
 
@@ -23,7 +26,8 @@ SPLITS = ("train", "val", "test")
 class Split:
     """Samples that are used for one purpose.
 
-    inputs   (N, *input_shape): uint8 pixels, or float32 features
+    inputs   (N, *input_shape): uint8 pixels, or float32 features; in a split that is streamed they are on torch's
+             meta device, which knows their shape and no values: use `read` or `chosen`
     targets  (N,) int64 class numbers, or (N, O) float32 values in their own units
     rows     (N,) int64: the sample's number in the source
     """
@@ -39,6 +43,17 @@ class Split:
         """The same split on `device`."""
         return Split(self.inputs.to(device), self.targets.to(device), self.rows.to(device))
 
+    def read(self, pieces: Iterable[Piece], change: Change | None = None) -> Iterator[Tensor]:
+        """The inputs of each piece in turn, (B, *input_shape) on the split's device, after `change`."""
+        for piece in pieces:
+            inputs = self.inputs[piece]
+            yield inputs if change is None else change(inputs, self.rows[piece])
+
+    def chosen(self, positions: Tensor) -> Split:
+        """The samples at `positions` (B,) int64, as a split in memory."""
+        (inputs,) = self.read([positions])
+        return Split(inputs, self.targets[positions], self.rows[positions])
+
 
 @dataclass(frozen=True)
 class Affine:
@@ -52,7 +67,10 @@ class Affine:
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """(B, *input_shape) of any type -> the same shape, float32."""
-        return torch.addcmul(self.shift, inputs.float(), self.scale)
+        if inputs.dtype == torch.float32:  # may be the samples themselves
+            return torch.addcmul(self.shift, inputs, self.scale)
+        numbers = inputs.float()
+        return torch.addcmul(self.shift, numbers, self.scale, out=numbers)
 
     def to(self, device: torch.device) -> Affine:
         """The same map on `device`."""
@@ -83,6 +101,10 @@ class DataBundle:
     def split_hash(self) -> str:
         """SHA-256 over the row numbers of the three splits: equal splits have equal hashes."""
         return fingerprint(*(self.splits[name].rows.numpy() for name in SPLITS))
+
+    def narrowed(self, split: str, positions: Tensor) -> DataBundle:
+        """The same data with no more of `split` than `positions` (B,) int64, in memory."""
+        return replace(self, splits={**self.splits, split: self.splits[split].chosen(positions)})
 
     def sizes(self) -> dict[str, int]:
         """Samples in each split."""

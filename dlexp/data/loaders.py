@@ -1,4 +1,6 @@
-"""Batches of a split that lives on the device: one gather and one normalisation for several batches at a time.
+"""Batches of a split: one reading and one normalisation for several batches at a time.
+
+Where the samples are, on the device or in files, is the split's own affair (`Split.read`).
 
 Symbols: N samples of the split, B samples of a batch.
 """
@@ -8,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor
 
-from dlexp.data.augment import augmented
+from dlexp.data.augment import Change
 from dlexp.data.bundle import DataBundle
 from dlexp.runtime.seed import order
 from dlexp.types import Batch
@@ -52,13 +53,14 @@ class TrainBatches:
 
         attempt  how often the epoch was begun anew; each time the samples come in another order
         """
-        positions = order(len(self._split), self._seed, epoch, attempt).to(self._split.rows.device)
-        for first in range(first_batch, len(self._bounds), self._per_chunk):
-            chunk = self._bounds[first : first + self._per_chunk]
-            origin = chunk[0][0]
-            picked = positions[origin : chunk[-1][1]]
-            rows, targets = self._split.rows[picked], self._split.targets[picked]
-            inputs = augmented(self._split.inputs[picked], rows, self._augment, self._pad, self._seed, epoch)
+        split = self._split
+        positions = order(len(split), self._seed, epoch, attempt).to(split.rows.device)
+        starts = range(first_batch, len(self._bounds), self._per_chunk)
+        chunks = [self._bounds[first : first + self._per_chunk] for first in starts]
+        pieces = [positions[chunk[0][0] : chunk[-1][1]] for chunk in chunks]
+        change = None if self._augment == "none" else Change(self._augment, self._pad, self._seed, epoch)
+        for chunk, piece, inputs in zip(chunks, pieces, split.read(pieces, change), strict=True):
+            rows, targets, origin = split.rows[piece], split.targets[piece], chunk[0][0]
             inputs = self._normalize(inputs)
             for start, end in chunk:
                 part = slice(start - origin, end - origin)
@@ -82,6 +84,6 @@ class EvalBatches:
         return len(self._split)
 
     def __iter__(self) -> Iterator[Batch]:
-        for start, end in self._bounds:
-            inputs: Tensor = self._normalize(self._split.inputs[start:end])
-            yield Batch(inputs, self._split.targets[start:end], self._split.rows[start:end])
+        pieces = [slice(start, end) for start, end in self._bounds]
+        for piece, inputs in zip(pieces, self._split.read(pieces), strict=True):
+            yield Batch(self._normalize(inputs), self._split.targets[piece], self._split.rows[piece])

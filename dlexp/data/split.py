@@ -42,6 +42,24 @@ def split_rows(
     return train, val, test
 
 
+def held_out(rows: Rows, labels: NDArray[Any], classes: Sequence[str], fraction: float, seed: int) -> tuple[Rows, Rows]:
+    """(the others, those held out) of `rows`: a share of each class, one of it at least.
+
+    labels  class numbers of all samples
+    Raises DataError when a class has fewer than two rows.
+    """
+    rng = np.random.default_rng(seed)
+    kept, held = [], []
+    for number, name in enumerate(classes):
+        group = rng.permutation(rows[labels[rows] == number])
+        if len(group) < 2:
+            raise DataError(f"class {name!r} has {len(group)} rows to train on, and one is to be held out")
+        count = max(1, min(round(len(group) * fraction), len(group) - 1))
+        kept.append(group[count:])
+        held.append(group[:count])
+    return np.sort(np.concatenate(kept)).astype(np.int64), np.sort(np.concatenate(held)).astype(np.int64)
+
+
 def _divide(rows: Rows, val_fraction: float, test_fraction: float, rng: np.random.Generator) -> tuple[Rows, ...]:
     """Shuffle and cut; where there are three rows, each part gets one, whatever its share."""
     shuffled = rng.permutation(rows)

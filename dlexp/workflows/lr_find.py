@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from dlexp.artifacts.files import write_text
 from dlexp.artifacts.run_dir import RunDir, refuse_occupied
@@ -155,11 +156,10 @@ def _sweep(
 
 def _validation_subset(experiment: Experiment, batches: int) -> list[Batch]:
     """The same rows every time, spread evenly over the split: a file sorted by class is met in all its classes."""
-    split = experiment.bundle.splits["val"]
-    count = min(len(split), batches * experiment.config.eval_batch_size)
-    picked = np.linspace(0, len(split) - 1, count).round().astype(int)
-    few = type(split)(split.inputs[picked], split.targets[picked], split.rows[picked])
-    bundle = replace(experiment.bundle, splits={**experiment.bundle.splits, "val": few})
+    samples = len(experiment.bundle.splits["val"])
+    count = min(samples, batches * experiment.config.eval_batch_size)
+    picked = np.linspace(0, samples - 1, count).round().astype(np.int64)
+    bundle = experiment.bundle.narrowed("val", torch.from_numpy(picked))
     return list(EvalBatches(bundle, "val", experiment.config.eval_batch_size, experiment.device))
 
 

@@ -21,13 +21,14 @@ CATALOG = Catalog(
     (),
 )
 SEEN = {
-    "data": 6, "experiment": 2, "logger": 2, "loss": 17, "model": 38,
+    "data": 8, "experiment": 2, "logger": 2, "loss": 17, "model": 38,
     "optim": 15, "regularization": 3, "scheduler": 13, "task": 3, "trainer": 2,
 }  # fmt: skip
 ALL = [(group, option) for group in GROUPS for option in CATALOG.options(group)]
 COMPONENT_OPTIONS = [(group, option) for group, option in ALL if group in COMPONENTS]
 # What an option needs so that it can be composed at all.
 COMPANIONS = {
+    "data=image_folder": ["data.path=a"],
     "data=csv": ["data.path=a.csv", "data.target=b", "task=classification"],
     "task=regression": ["data=diabetes"],
     **{

@@ -1,19 +1,22 @@
 """R1: stopped anywhere and resumed, a run ends with the bits of one that never stopped; the lists come from conf/.
 
-There are no data workers here: the samples live on the device and a batch is gathered whole, so what R1 says of 0 and 2
-workers is that a batch is a function of (seed, epoch, batch), which `tests/unit/data/test_data_loaders.py` holds.
+Data workers are there where images are streamed: the cases `streamed-0` and `streamed-2` are the same run with 0 and 2.
 """
 
 from __future__ import annotations
 
 import io
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from dlexp.artifacts.difference import Compared, differences
 from dlexp.assemble import assemble, build_data, start
@@ -27,6 +30,7 @@ from dlexp.runtime.signals import StopRequest
 from dlexp.types import Batch
 
 CATALOG = Catalog()
+KEPT_UNTIL_THE_END = tempfile.TemporaryDirectory()
 GROUPS = ("task", "optim", "scheduler", "loss", "regularization")
 COUNTS = {"task": 3, "optim": 3, "scheduler": 4, "loss": 17, "regularization": 3}
 EPOCHS = 3
@@ -52,6 +56,10 @@ OF_SCHEDULER = {  # settings under which every kind moves the rate within three 
 }
 IMAGES = ("data=digits", "data.batch_size=256", "data.augment=crop_flip", "data.eval_batch_size=100")
 CNN = (*IMAGES, "model=simple_cnn", "model.channels=[4,4]", "model.fc=8", "model.dropout=0.3")
+STREAMED = (
+    *("data=image_folder", "data.image_size=8", "data.pad=1", "data.in_memory=false", "data.batch_size=8"),
+    *("model=simple_cnn", "model.channels=[4,4]", "model.fc=8", "model.dropout=0.3", "data.val_fraction=0.3"),
+)
 
 
 def options(group: str) -> list[str]:
@@ -72,6 +80,8 @@ CASES: dict[str, tuple[str, ...]] = {
     "bf16-images": ("trainer.precision=bf16", *CNN),
     "augment-norm-dropout": CNN,
     "penalties-clip": ("regularization.l1=1e-4", "regularization.l2=1e-3", "trainer.clip_norm=0.5", *CNN),
+    "streamed-0": (*STREAMED, "data.workers=0"),
+    "streamed-2": (*STREAMED, "data.workers=2"),
     "patience": ("regularization.early_stopping.patience=1", "regularization.early_stopping.min_delta=1e9", *CNN),
 }
 # place -> (accumulate, the event at which the stop comes): an epoch's batches, updates and validation count from 1
@@ -152,8 +162,19 @@ class Told:
 
 @cache
 def configured(words: tuple[str, ...]) -> tuple[RunConfig, DataBundle]:
-    config = load([*SMALL, *words], CATALOG)
+    folder = (f"data.path={image_folder()}",) if "data=image_folder" in words else ()
+    config = load([*SMALL, *words, *folder], CATALOG)
     return config, build_data(config)
+
+
+@cache
+def image_folder() -> Path:
+    """Two classes of 28 small files, until the end of the process."""
+    root = Path(KEPT_UNTIL_THE_END.name)
+    for number, image in enumerate(np.random.default_rng(0).integers(0, 256, (56, 8, 8, 3), dtype=np.uint8)):
+        (root / "ab"[number % 2]).mkdir(exist_ok=True)
+        Image.fromarray(image).save(root / "ab"[number % 2] / f"{number}.png")
+    return root
 
 
 def trained(words: tuple[str, ...], store: Kept, stop_at: tuple[str, int, int] | None = None) -> list[dict[str, Any]]:
@@ -203,7 +224,7 @@ def never_stopped(words: tuple[str, ...]) -> tuple[Kept, list[dict[str, Any]]]:
 
 def test_nothing_of_conf_is_left_out() -> None:
     assert {group: len(options(group)) for group in GROUPS} == COUNTS
-    assert len(CASES) == 3 * 4 + 2 + 4 + 3 + 5
+    assert len(CASES) == 3 * 4 + 2 + 4 + 3 + 7
     for group in GROUPS:
         assert {option for case in CASES.values() for option in _chosen(case, group)} >= set(options(group))
 
@@ -229,6 +250,17 @@ def test_stopped_and_resumed_is_never_stopped(case: str, place: str) -> None:
     assert len(before) == 1
     assert len(rows) == (2 if case == "patience" else EPOCHS)
     assert counted.tensors >= 20
+
+
+def test_the_number_of_workers_changes_no_bit() -> None:
+    (one, rows), (other, other_rows) = (
+        never_stopped((*STREAMED, f"data.workers={count}", "trainer.accumulate=1")) for count in (0, 2)
+    )
+    kept, kept_rows = never_stopped((*STREAMED, "data.in_memory=true", "trainer.accumulate=1"))
+    assert rows == other_rows == kept_rows
+    for name in ("last", "best"):
+        assert list(differences(one.load(name), other.load(name), Compared(), name)) == []
+        assert list(differences(one.load(name), kept.load(name), Compared(), name)) == []
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dlexp.data.augment import augmented, random_flip, random_shift
+from dlexp.data.augment import Change, augmented, one_by_one, random_flip, random_shift
+from dlexp.runtime.seed import uniforms
 
 IMAGES = torch.arange(1, 6 * 2 * 4 * 4 + 1).reshape(6, 2, 4, 4)
 ROWS = torch.tensor([5, 17, 3, 99, 0, 42])
@@ -61,3 +62,25 @@ def test_flip_mirrors_below_one_half() -> None:
     images = torch.arange(8).reshape(2, 1, 1, 4)
     found = random_flip(images, torch.tensor([0.49, 0.5]))
     assert found.flatten().tolist() == [3, 2, 1, 0, 4, 5, 6, 7]
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize(("channels", "height", "width", "pad"), [(1, 7, 9, 1), (3, 16, 11, 4), (5, 8, 8, 9)])
+def test_one_by_one_and_all_at_once_give_the_same_pixels(
+    layout: torch.memory_format, channels: int, height: int, width: int, pad: int
+) -> None:
+    images = torch.randint(0, 256, (40, channels, height, width), dtype=torch.uint8).contiguous(memory_format=layout)
+    draws = uniforms(1, 2, torch.arange(40), 3)
+    shifted = random_shift(images, draws[:, :2], pad)
+    assert torch.equal(one_by_one(images, draws, pad, False), shifted)
+    changed = one_by_one(images, draws, pad, True)
+    assert torch.equal(changed, random_flip(shifted, draws[:, 2]))
+    assert changed.is_contiguous(memory_format=layout)
+
+
+def test_large_images_are_changed_like_small_ones() -> None:
+    large = torch.randint(0, 256, (6, 3, 40, 40), dtype=torch.uint8)
+    draws = uniforms(3, 4, ROWS, 3)
+    expected = random_flip(random_shift(large, draws[:, :2], 2), draws[:, 2])
+    assert torch.equal(Change("crop_flip", 2, 3, 4)(large, ROWS), expected)
+    assert torch.equal(augmented(large, ROWS, "crop", 2, 3, 4), random_shift(large, draws[:, :2], 2))

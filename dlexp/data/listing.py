@@ -1,0 +1,169 @@
+"""The image files under a folder: which there are, of which class, and whether they look whole.
+
+Symbols: N files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlexp.data.decode import is_grey, reason, shown
+from dlexp.errors import DataError
+
+_SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"),
+    *(".pnm", ".avif", ".jp2", ".tga"),
+)
+_SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}  # folder -> split
+_END = 1 << 15  # bytes at either end of a file that are hashed; a smaller file is hashed whole
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a folder holds.
+
+    names    (N,) bytes, relative to the folder, in order
+    labels   (N,) class numbers
+    splits   (N,) train, val or test where the folder comes divided, "" where it does not
+    classes  the names of the folders, in order
+    others   files that have no suffix of an image
+    """
+
+    names: NDArray[np.bytes_]
+    labels: NDArray[np.int64]
+    splits: NDArray[np.str_]
+    classes: tuple[str, ...]
+    others: tuple[str, ...]
+
+    def only(self, rows: NDArray[np.int64]) -> Listing:
+        """The files `rows` alone, with all classes."""
+        return Listing(self.names[rows], self.labels[rows], self.splits[rows], self.classes, self.others)
+
+
+@dataclass(frozen=True)
+class Look:
+    """A first look at a file, which reads its header and both ends.
+
+    digest    SHA-256 of its size and its ends
+    is_whole  whether it has the end mark of its format; many formats have none, and only decoding tells
+    problem   why it is no image, "" if it seems one
+    """
+
+    digest: bytes
+    is_grey: bool
+    is_whole: bool
+    problem: str
+
+
+def list_images(root: Path) -> Listing:
+    """The images below `root`, whose folders are the classes, or train, val and test with the classes in each.
+
+    Raises DataError for a folder that is not there, that has no or one class, or a class without an image.
+    """
+    if not root.is_dir():
+        there = [path.name for path in root.parent.iterdir()] if root.parent.is_dir() else []
+        near = get_close_matches(root.name, there, n=1)
+        what = "is a file, not a folder" if root.exists() else "there is no such folder"
+        raise DataError(what, file=root, remedy=f"did you mean {near[0]}?" if near else "")
+    folders = _folders(root)
+    is_divided = "train" in folders and set(folders) <= set(_SPLITS) and bool(_folders(root / "train"))
+    places = [(name, _SPLITS[name]) for name in folders] if is_divided else [("", "")]
+    doubled = sorted(name for name, split in places if sum(other == split for _, other in places) > 1)
+    if doubled:
+        raise DataError(f"has {' and '.join(doubled)}, which are the same split", file=root)
+    classes = tuple(sorted({name for place, _ in places for name in _folders(root / place)}))
+    _check_classes(root, classes, root / "train" if is_divided else root)
+    found, others = [], []
+    for place, split in places:
+        for number, name in enumerate(classes):
+            for path in _files(root / place / name, set()):
+                relative = os.path.relpath(path, root)
+                if path.lower().endswith(_SUFFIXES):
+                    found.append((os.fsencode(relative), number, split))
+                else:
+                    others.append(relative)
+    others += [os.path.join(place, name) for place, _ in places for name in _loose(root / place)]  # noqa: PTH118
+    found.sort()
+    labels = np.array([number for _, number, _ in found], dtype=np.int64)
+    splits = np.array([split for _, _, split in found], dtype=np.str_)
+    learnt = labels[splits == "train"] if is_divided else labels
+    for number, name in enumerate(classes):
+        if number not in learnt:
+            where = root / "train" / name if is_divided else root / name
+            remedy = "add some, or remove the folder"
+            raise DataError(f"class {name!r} has no images to learn from", file=where, remedy=remedy)
+    return Listing(np.array([name for name, _, _ in found], dtype=np.bytes_), labels, splits, classes, tuple(others))
+
+
+def look(root: Path, name: bytes) -> Look:
+    """Open the file `name` below `root`, without decoding it."""
+    from PIL import Image
+
+    try:
+        with open(os.path.join(os.fsencode(root), name), "rb") as file:  # noqa: PTH118, PTH123 - a Path is slower
+            ends = file.read(_END)
+            size = os.fstat(file.fileno()).st_size
+            if size > _END:
+                file.seek(max(_END, size - _END))
+                ends += file.read(_END)
+            digest = hashlib.sha256(b"%d " % size + ends).digest()
+            file.seek(0)
+            with Image.open(file) as image:
+                mode, kind = image.mode, image.format or ""
+    except Exception as error:  # Pillow raises all kinds for damaged files
+        return Look(b"", False, False, "is empty" if _is_empty(root, name) else reason(error))
+    tail = ends.rstrip(b"\0\r\n ")
+    is_whole = {"JPEG": tail.endswith(b"\xff\xd9"), "PNG": tail.endswith(b"IEND\xaeB`\x82")}.get(kind, False)
+    return Look(digest, is_grey(mode), is_whole, "")
+
+
+def _is_empty(root: Path, name: bytes) -> bool:
+    try:
+        return (root / os.fsdecode(name)).stat().st_size == 0
+    except OSError:
+        return False
+
+
+def _folders(place: Path) -> list[str]:
+    """The names of the folders in `place`, hidden ones left out; [] where there is no such place."""
+    if not place.is_dir():
+        return []
+    return sorted(entry.name for entry in os.scandir(place) if entry.is_dir() and not entry.name.startswith("."))
+
+
+def _loose(place: Path) -> list[str]:
+    """Files beside the classes."""
+    return sorted(entry.name for entry in os.scandir(place) if entry.is_file())
+
+
+def _files(folder: Path, above: set[str]) -> Iterator[str]:
+    """Every file below `folder`, through links too, except those that lead back up."""
+    here = os.path.realpath(folder)
+    if here in above or not folder.is_dir():
+        return
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        if entry.is_dir():
+            yield from _files(Path(entry.path), above | {here})
+        elif entry.is_file() or entry.is_symlink():
+            yield entry.path
+
+
+def _check_classes(root: Path, classes: tuple[str, ...], place: Path) -> None:
+    for name in classes:
+        if not name.isprintable():
+            raise DataError(f"the folder {shown(name)} has a name that cannot be printed", file=root)
+    if len(classes) >= 2:
+        return
+    if classes:
+        rule, remedy = f"holds one class only, {classes[0]!r}", "add a folder of images of something else"
+    else:
+        rule, remedy = "has no folders of images", "put the images of each class into a folder named after the class"
+    raise DataError(rule, file=place, remedy=remedy)

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from dlexp.data.bundle import SPLITS
+from dlexp.data.shapes import SHAPES
+from dlexp.data.synthetic import class_names, draw, synthetic_images
+
+
+def test_an_image_is_a_function_of_its_number_and_the_seed() -> None:
+    few, many = draw(300, (3, 16, 16), 10), draw(700, (3, 16, 16), 10)
+    assert np.array_equal(few.images, many.images[:300])
+    assert np.array_equal(few.masks, many.masks[:300])
+    other = draw(300, (3, 16, 16), 10, seed=1)
+    assert (few.images != other.images).mean() > 0.9
+    assert len(np.unique(many.images.reshape(700, -1), axis=0)) == 700
+
+
+@pytest.mark.parametrize("channels", [1, 3, 5])
+def test_the_mask_is_where_the_shape_is(channels: int) -> None:
+    drawn = draw(200, (channels, 24, 24), 10, noise=0.0)
+    bright = drawn.images.max(axis=1) > 0.36 * 255  # the ground is at most 0.35 of white
+    assert np.array_equal(bright, drawn.masks)
+    share = drawn.masks.mean(axis=(1, 2))
+    assert 0.02 < share.min() < share.max() < 0.6
+
+
+def test_noise_is_as_strong_as_it_was_asked_to_be() -> None:
+    plain, noisy = draw(50, (3, 32, 32), 10, noise=0.0), draw(50, (3, 32, 32), 10, noise=0.05)
+    inner = (plain.images > 60) & (plain.images < 195)  # where nothing is cut off
+    spread = (noisy.images.astype(float) - plain.images)[inner].std() / 255
+    assert spread == pytest.approx(0.05, rel=0.05)
+    assert np.array_equal(plain.masks, noisy.masks)
+
+
+@pytest.mark.parametrize(("channels", "most"), [(1, 1280), (3, 2560)])
+def test_there_are_as_many_classes_as_it_says(channels: int, most: int) -> None:
+    assert len(set(class_names(most, channels))) == most
+    assert class_names(10, channels) == tuple(SHAPES)
+    with pytest.raises(ValueError, match=f"{most:,} are drawn at most"):
+        class_names(most + 1, channels)
+    drawn = draw(most, (channels, 16, 16), most, noise=0.0)
+    assert np.array_equal(drawn.labels, np.arange(most))
+
+
+def test_what_tells_classes_apart_is_in_the_picture() -> None:
+    """Colour, texture and backdrop, each seen in the pixels of two classes that differ in nothing else."""
+    names = class_names(2560, 3)
+    drawn = draw(2560, (3, 32, 32), 2560, noise=0.0)
+    by_name = dict(zip(names, range(2560), strict=True))
+
+    def look(name: str) -> tuple[int, float, float]:
+        number = by_name[name]
+        image, mask = drawn.images[number].astype(float), drawn.masks[number]
+        inside, outside = image[:, mask], image[:, ~mask]
+        return int(inside.mean(axis=1).argmax()), inside.max(axis=0).std(), outside.std()
+
+    hue, texture, backdrop = look("square, colour 1, plain, on plain")
+    assert look("square, colour 4, plain, on plain")[0] != hue
+    assert look("square, colour 1, small squares, on plain")[1] > texture + 20
+    assert look("square, colour 1, plain, on large squares")[2] > backdrop + 10
+
+
+def test_bundle_is_split_and_normalised() -> None:
+    bundle = synthetic_images(num_samples=400, image_size=12, channels=3, num_classes=4)
+    assert bundle.spec.input_shape == (3, 12, 12)
+    assert bundle.spec.class_names == ("disc", "square", "triangle", "cross")
+    assert bundle.sizes() == {"train": 280, "val": 40, "test": 80}
+    rows = torch.cat([bundle.splits[name].rows for name in SPLITS])
+    assert sorted(rows.tolist()) == list(range(400))
+    drawn = draw(400, (3, 12, 12), 4)
+    for split in bundle.splits.values():
+        assert torch.equal(split.inputs, torch.from_numpy(drawn.images[split.rows.numpy()]))
+        assert torch.equal(split.targets, split.rows % 4)
+        assert split.inputs.is_contiguous(memory_format=torch.channels_last)
+    ready = bundle.normalize(bundle.splits["train"].inputs)
+    assert ready.is_contiguous(memory_format=torch.channels_last)
+    assert ready.mean(dim=(0, 2, 3)).abs().max() < 1e-5
+    assert torch.allclose(ready.std(dim=(0, 2, 3), correction=0), torch.ones(3), atol=1e-5)
+    again = synthetic_images(num_samples=400, image_size=12, channels=3, num_classes=4)
+    other = synthetic_images(num_samples=400, image_size=12, channels=3, num_classes=4, data_seed=1)
+    assert bundle.fingerprint == again.fingerprint != other.fingerprint
+
+
+def test_channels_must_be_a_number() -> None:
+    with pytest.raises(ValueError, match="give a number"):
+        synthetic_images(channels="auto")
