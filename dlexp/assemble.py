@@ -91,7 +91,7 @@ def assemble(
     seed_global(config.seed, "init")
     networks = _networks(build(config.model, _facts(bundle.spec, task), trusted)).to(device)
     network_facts = NetworkFacts.of(networks, config.batch_size)
-    settings = decide(config.trainer, device, network_facts, cores, _data_settings(device))
+    settings = decide(config.trainer, device, network_facts, cores, _data_settings(config, bundle, device))
     networks = apply(settings, networks)
     experiment = Experiment(config, tuple(trusted), bundle, task, networks, device, settings)
     _probe(experiment)
@@ -102,10 +102,16 @@ def assemble(
     return experiment
 
 
-def _data_settings(device: torch.device) -> tuple[Setting, ...]:
+def _data_settings(config: RunConfig, bundle: DataBundle, device: torch.device) -> tuple[Setting, ...]:
     """How samples reach the device."""
-    reason = f"the data is kept once, as tensors on {device}, and a batch is gathered from them"
-    return Setting("workers", "0", reason, "-"), Setting("pinned_memory", "false", reason, "-")
+    if not bundle.is_streamed:
+        reason = f"the data is kept once, as tensors on {device}, and a batch is gathered from them"
+        return Setting("workers", "0", reason, "data.in_memory"), Setting("pinned_memory", "false", reason, "-")
+    reason = "samples are read while they are used; auto is one worker for each thread, 8 at most"
+    workers = Setting("workers", str(config.data.arguments.get("workers", "auto")), reason, "data.workers")
+    pinned = device.type == "cuda"
+    reason = "a GPU copies from pinned memory while it computes" if pinned else "only a GPU gains from it"
+    return workers, Setting("pinned_memory", str(pinned).lower(), reason, "-")
 
 
 def build_data(config: RunConfig, trusted: Sequence[str] = ()) -> DataBundle:

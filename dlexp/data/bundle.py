@@ -98,6 +98,11 @@ class DataBundle:
     notes: tuple[str, ...] = field(default_factory=tuple)
 
     @property
+    def is_streamed(self) -> bool:
+        """Whether samples are read while they are used."""
+        return self.splits["train"].inputs.is_meta
+
+    @property
     def split_hash(self) -> str:
         """SHA-256 over the row numbers of the three splits: equal splits have equal hashes."""
         return fingerprint(*(self.splits[name].rows.numpy() for name in SPLITS))
