@@ -22,7 +22,7 @@ from dlexp.engine.step import StepRules
 from dlexp.errors import ConfigError, Problem
 from dlexp.optim.groups import parameter_groups, shares
 from dlexp.optim.layers import hidden_matrices
-from dlexp.optim.schedules import Schedule
+from dlexp.optim.schedule import Schedule
 from dlexp.regularization.penalties import Penalty
 from dlexp.runtime.device import select_device, set_deterministic
 from dlexp.runtime.precision import Precision

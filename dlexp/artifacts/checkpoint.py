@@ -13,12 +13,13 @@ import io
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
-from dlexp.artifacts.files import flush_directory, read_json, refuse_without_space, write_bytes, write_json
+from dlexp.artifacts.files import flush_directory, read_json, replacing, write_bytes, write_json
 from dlexp.errors import DlexpError
+from dlexp.runtime.tensors import tensor_bytes
 
 _ON_DISK = 2  # contents of a name that can be there at once: last.pt and, as previous.pt, the one before it
 
@@ -85,17 +86,15 @@ class CheckpointStore:
         return _state_in(path, _bytes_of(path), self._hashes()) if path.is_file() else None
 
     def _save(self, path: Path, state: Mapping[str, Any]) -> None:
-        buffer = io.BytesIO()
-        torch.save(dict(state), buffer)
-        content = buffer.getvalue()
-        refuse_without_space(path, len(content))
-        # The hash goes first: a kill between the two writes leaves the old file with its old hash still listed. Old
-        # hashes go only when this process has replaced every file they may belong to, however often it failed before.
-        hashes, saved = self._hashes(), self._saved.setdefault(path.name, [])
-        known = saved[-_ON_DISK:] if len(saved) >= _ON_DISK else hashes.get(path.name, [])
-        digest = hashlib.sha256(content).hexdigest()
-        write_json(self.folder / "hashes.json", hashes | {path.name: [*known, digest]})
-        write_bytes(path, content)
+        with replacing(path, tensor_bytes(state)) as file:
+            hashing = _Hashing(file)
+            torch.save(dict(state), hashing)
+            # The hash goes first: a kill between the two writes leaves the old file with its old hash still listed. Old
+            # hashes go only when this process has replaced every file they may belong to, however often it failed.
+            hashes, saved = self._hashes(), self._saved.setdefault(path.name, [])
+            known = saved[-_ON_DISK:] if len(saved) >= _ON_DISK else hashes.get(path.name, [])
+            digest = hashing.digest()
+            write_json(self.folder / "hashes.json", hashes | {path.name: [*known, digest]})
         self._saved[path.name] = [*saved[1 - _ON_DISK :], digest]
 
     def _hashes(self) -> dict[str, list[str]]:
@@ -164,6 +163,22 @@ class _Counter(io.BytesIO):
     def write(self, content: Any) -> int:
         self.count += len(content)
         return len(content)
+
+
+class _Hashing(io.BytesIO):
+    """Passes on what is written and hashes it on the way, so that no second copy of it is in memory."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        super().__init__()
+        self._file, self._hash = file, hashlib.sha256()
+
+    def write(self, content: Any) -> int:
+        self._hash.update(content)
+        return self._file.write(content)
+
+    def digest(self) -> str:
+        """The SHA-256 of everything so far."""
+        return self._hash.hexdigest()
 
 
 def _free_name(path: Path) -> Path:

@@ -7,11 +7,11 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from dlexp.errors import DlexpError
 
@@ -19,27 +19,37 @@ _TEMP_PREFIX = ".tmp-"
 
 
 def write_bytes(path: Path, content: bytes, durable: bool = True) -> None:
-    """Replace `path` in one step: temporary file beside it, flushed to disk, renamed, directory flushed.
+    """Replace `path` in one step, as `replacing` does."""
+    with replacing(path, len(content), durable) as file:
+        file.write(content)
 
+
+@contextmanager
+def replacing(path: Path, size: int, durable: bool = True) -> Iterator[IO[bytes]]:
+    """A temporary file beside `path`: flushed to disk, put in its place when the body is over, the directory flushed.
+
+    size     about how many bytes it takes, so that a disk without room for them is refused before anything is touched
     durable  False leaves the flushing to the system: after a power cut the file may be the old one, or empty
     Raises DlexpError that names the file, the size and the system's reason; the old file is then untouched.
     """
     temporary = path.with_name(f"{_TEMP_PREFIX}{os.getpid()}-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        refuse_without_space(path, len(content))
+        refuse_without_space(path, size)
         with temporary.open("wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             if durable:
                 os.fsync(file.fileno())
         temporary.replace(path)
         if durable:
             flush_directory(path.parent)
-    except OSError as error:
+    except BaseException as error:
         with suppress(OSError):  # where the folder itself is no folder there is nothing to remove
             temporary.unlink(missing_ok=True)
-        raise DlexpError(f"cannot write {path} ({len(content)} bytes): {error.strerror}") from error
+        if isinstance(error, OSError):
+            raise DlexpError(f"cannot write {path} ({size} bytes): {error.strerror}") from error
+        raise
 
 
 def refuse_without_space(path: Path, needed: int) -> None:

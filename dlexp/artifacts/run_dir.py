@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import IO, Any
 
@@ -28,7 +29,7 @@ from dlexp.runtime.clock import now_utc, stamp
 
 UNFINISHED = ("running", "interrupted", "failed")
 _HEARTBEAT_SECONDS = 10.0
-_LEAST_SECONDS = 0.25  # between two heartbeats of short epochs
+_LEAST_SECONDS = 1.0  # between the words of two short epochs
 _NAME, _MAX_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*"), 100
 # What is written about a run before config.yaml, which makes the directory one: a start that was killed leaves these.
 _BEFORE_IT_IS_A_RUN = (
@@ -59,7 +60,7 @@ class RunDir:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._last_beat = 0.0
+        self._last_beat, self._last_epoch = 0.0, -inf  # when the last word was written, and the last of an epoch
         self._status: dict[str, Any] = {}
 
     @classmethod
@@ -168,11 +169,15 @@ class RunDir:
         self._write_status()
 
     def beat(self, epoch: int | None = None) -> None:
-        """Say that the run lives; writes when an epoch ended or the last word is some seconds old."""
+        """Say that the run lives; writes when the last word is some seconds old, or that of an epoch not quite new."""
+        now = time.monotonic()
         if epoch is not None:
             self._status["epoch"] = epoch
-        rest = _HEARTBEAT_SECONDS if epoch is None else _LEAST_SECONDS
-        if time.monotonic() - self._last_beat >= rest:
+            is_due = now - self._last_epoch >= _LEAST_SECONDS
+            self._last_epoch = now if is_due else self._last_epoch
+        else:
+            is_due = now - self._last_beat >= _HEARTBEAT_SECONDS
+        if is_due:
             self._write_status(durable=False)
 
     def status(self) -> Status:

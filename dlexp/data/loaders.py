@@ -60,11 +60,9 @@ class TrainBatches:
         pieces = [positions[chunk[0][0] : chunk[-1][1]] for chunk in chunks]
         change = None if self._augment == "none" else Change(self._augment, self._pad, self._seed, epoch)
         for chunk, piece, inputs in zip(chunks, pieces, split.read(pieces, change), strict=True):
-            rows, targets, origin = split.rows[piece], split.targets[piece], chunk[0][0]
-            inputs = self._normalize(inputs)
-            for start, end in chunk:
-                part = slice(start - origin, end - origin)
-                yield Batch(inputs[part], targets[part], rows[part])
+            sizes = [end - start for start, end in chunk]
+            parts = (part.split(sizes) for part in (self._normalize(inputs), split.targets[piece], split.rows[piece]))
+            yield from map(Batch, *parts)
 
 
 class EvalBatches:

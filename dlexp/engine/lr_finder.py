@@ -24,7 +24,7 @@ from dlexp.engine.policy import BestSoFar
 from dlexp.engine.state import EpochSums, TrainState
 from dlexp.engine.step import StepRules, train_step
 from dlexp.errors import ConfigError, Diverged, DlexpError, Interrupted
-from dlexp.optim.schedules import Schedule
+from dlexp.optim.schedule import Schedule
 from dlexp.runtime.seed import derive, kept_randomness, seed_step
 from dlexp.runtime.signals import StopRequest
 from dlexp.tasks.base import Task

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 
 from dlexp.engine.policy import BestSoFar
 from dlexp.errors import DlexpError
-from dlexp.optim.schedules import Schedule
+from dlexp.optim.schedule import Schedule
 from dlexp.runtime.seed import global_state, set_global_state
 
 _UNCOUNTED = 64  # tensors of yes-or-no values that may wait to be counted

@@ -7,7 +7,7 @@ from math import cos, pi
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CyclicLR
 
-from dlexp.optim.schedules import Schedule, after_warmup, refuse_without_momentum, warmup_updates
+from dlexp.optim.schedule import Schedule, after_warmup, refuse_without_momentum, warmup_updates
 
 __all__ = ["cosine_restarts", "cyclic"]
 

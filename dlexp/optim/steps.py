@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from torch.optim import Optimizer
 
-from dlexp.optim.schedules import Schedule, after_warmup, warmup_updates
+from dlexp.optim.schedule import Schedule, after_warmup, warmup_updates
 
 __all__ = ["exponential", "multistep", "step"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
@@ -19,3 +20,14 @@ def snapshot(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return type(value)([item if type(item) in _NEVER_CHANGE else snapshot(item) for item in value])
     return copy.copy(value)
+
+
+def tensor_bytes(value: Any) -> int:
+    """Bytes of all tensors in plain containers; a storage that two of them share counts twice."""
+    if isinstance(value, Tensor):
+        return value.numel() * value.element_size()
+    if isinstance(value, Mapping):
+        return sum(tensor_bytes(item) for item in value.values())
+    if isinstance(value, list | tuple):
+        return sum(tensor_bytes(item) for item in value if type(item) not in _NEVER_CHANGE)
+    return 0

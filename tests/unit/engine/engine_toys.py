@@ -23,6 +23,7 @@ from dlexp.losses.classification import CrossEntropy
 from dlexp.losses.regression import MSE
 from dlexp.optim import schedules
 from dlexp.optim.groups import parameter_groups
+from dlexp.optim.schedule import Schedule
 from dlexp.regularization.penalties import Penalty
 from dlexp.runtime.precision import Precision
 from dlexp.runtime.seed import generator, seed_global
@@ -162,9 +163,7 @@ class Run:
             self.rows.append({name: value for name, value in record.values.items() if name not in CLOCK})
 
 
-def schedule_named(
-    name: str, optimizer: torch.optim.Optimizer, steps_per_epoch: int, total_steps: int
-) -> schedules.Schedule:
+def schedule_named(name: str, optimizer: torch.optim.Optimizer, steps_per_epoch: int, total_steps: int) -> Schedule:
     """One of each kind, with settings that show within three epochs."""
     if name == "cosine":
         return schedules.cosine(optimizer=optimizer, total_steps=total_steps, steps_per_epoch=steps_per_epoch)
