@@ -22,7 +22,6 @@ CATALOG = Catalog()
 MODELS = tuple(name for name in CATALOG.options("model") if name != "timm")
 # Files have tests of their own, and drawn images are to a model what digits are.
 DATA = tuple(n for n in CATALOG.options("data") if n not in ("csv", "image_folder", "synthetic_images"))
-OPTIMS, SCHEDULERS = tuple(CATALOG.options("optim")), tuple(CATALOG.options("scheduler"))
 LOSSES, REGULARIZATIONS = tuple(CATALOG.options("loss")), tuple(CATALOG.options("regularization"))
 TASKS = tuple(CATALOG.options("task"))
 SMALL = ("trainer.epochs=2", "trainer.device=cpu", "data.batch_size=16", "trainer.precision=fp32")
@@ -85,8 +84,6 @@ def test_the_lists_are_what_is_built_in() -> None:
     seen = {
         "model": len(MODELS),
         "data": len(DATA),
-        "optim": len(OPTIMS),
-        "scheduler": len(SCHEDULERS),
         "loss": len(LOSSES),
         "pairs": len(PAIRS),
         "misfits": len(MISFITS),
@@ -95,7 +92,7 @@ def test_the_lists_are_what_is_built_in() -> None:
     assert len(PAIRS) + len(MISFITS) == len(MODELS) * len(DATA)
 
 
-COUNTS = {"model": 37, "data": 5, "optim": 15, "scheduler": 13, "loss": 17, "pairs": 73, "misfits": 112}
+COUNTS = {"model": 37, "data": 5, "loss": 17, "pairs": 73, "misfits": 112}
 
 
 @pytest.mark.parametrize(("model", "data"), [pair for pair in PAIRS if pair[0] not in DEEP])
@@ -143,22 +140,6 @@ def test_the_same_words_build_the_same_weights(model: str) -> None:
     data = next(data for data in DATA if fits(model, data))
     first, second = (small_experiment(model, data).networks.state_dict() for _ in range(2))
     assert all(torch.equal(value, second[name]) for name, value in first.items())
-
-
-@pytest.mark.parametrize("scheduler", SCHEDULERS)
-@pytest.mark.parametrize("optim", OPTIMS)
-def test_an_optimizer_goes_with_every_schedule(optim: str, scheduler: str) -> None:
-    # without batch normalisation, in front of which a bias has no gradient
-    words = ("model=mlp", "model.norm=none", "data=iris", f"optim={optim}", f"scheduler={scheduler}")
-    built = experiment(*words)
-    before = [p.detach().clone() for p in built.networks.parameters()]
-    state = two_steps(built)
-    state.schedules["train"].epoch_end(1.0)
-    assert all(not torch.equal(old, new) for old, new in zip(before, built.networks.parameters(), strict=True))
-    continued = start(experiment(*words)).state
-    continued.load_state_dict(state.state_dict())
-    groups = [{k: v for k, v in g.items() if k != "params"} for g in state.optimizers["train"].param_groups]
-    assert [{k: v for k, v in g.items() if k != "params"} for g in continued.optimizers["train"].param_groups] == groups
 
 
 @pytest.mark.parametrize("loss", LOSSES)

@@ -25,7 +25,8 @@ def test_the_networks_are_those_of_dlexp(regular: bool) -> None:
     assert str(nn.Sequential(*list(ours)[1:])) == str(limits.perceptron(regular))
     images = {"input_shape": (3, 32, 32), "num_outputs": 10}
     assert str(simple_cnn(**images, norm="batch")) == str(limits.convolutions())  # type: ignore[arg-type]
-    assert str(resnet18(**images)) == str(limits.resnet())  # type: ignore[arg-type]
+    # dlexp's ReLUs are not in place, so that hooks see what a layer put out; the numbers are the same.
+    assert str(resnet18(**images)) == str(limits.resnet()).replace("inplace=True", "")  # type: ignore[arg-type]
 
 
 def test_updates_by_hand_and_by_the_bare_kernel_are_those_of_adamw() -> None:
