@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dlexp.artifacts.checkpoint import CheckpointStore
-from dlexp.assemble import assemble, start
+from dlexp.assemble import assemble
+from dlexp.begin import start
 from dlexp.config.catalog import Catalog
 from dlexp.config.compose import load
 from dlexp.engine.loop import EpochRecord, FitPlan, StepRecord, fit

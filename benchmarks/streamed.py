@@ -115,7 +115,8 @@ def own(folder: Path, workers: int, row: str) -> Callable[[], int]:
     """An epoch of dlexp; returns how many samples it had."""
     from itertools import count
 
-    from dlexp.assemble import assemble, start
+    from dlexp.assemble import assemble
+    from dlexp.begin import start
     from dlexp.config.catalog import Catalog
     from dlexp.config.compose import load
     from dlexp.engine.step import train_step

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from math import ceil, prod
+from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import torch
@@ -13,17 +13,10 @@ from torch import nn
 from dlexp.config.nodes import build, check_arguments
 from dlexp.config.schema import Node, RunConfig
 from dlexp.data.bundle import DataBundle, with_counts
-from dlexp.data.loaders import EvalBatches, TrainBatches
+from dlexp.data.loaders import EvalBatches
 from dlexp.engine.evaluate import evaluate
-from dlexp.engine.guard import NonfinitePolicy
-from dlexp.engine.policy import BestSoFar
-from dlexp.engine.state import TrainState
-from dlexp.engine.step import StepRules
 from dlexp.errors import ConfigError, Problem
-from dlexp.optim.groups import parameter_groups, shares
-from dlexp.optim.layers import hidden_matrices
-from dlexp.optim.schedule import Schedule
-from dlexp.regularization.penalties import Penalty
+from dlexp.optim.freezing import Freezing, freezing
 from dlexp.runtime.device import select_device, set_deterministic
 from dlexp.runtime.precision import Precision
 from dlexp.runtime.process import Setting
@@ -46,7 +39,10 @@ _RUNTIME_NAMES: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Experiment:
-    """Everything that a run needs, built and fitted together."""
+    """Everything that a run needs, built and fitted together.
+
+    notes  what a person should know of how it was built
+    """
 
     config: RunConfig
     trusted: tuple[str, ...]
@@ -55,6 +51,8 @@ class Experiment:
     networks: nn.ModuleDict
     device: torch.device
     settings: Settings
+    freezing: Freezing = field(default_factory=Freezing)
+    notes: tuple[str, ...] = ()
 
     @property
     def precision(self) -> Precision:
@@ -67,8 +65,9 @@ class Experiment:
 
     @property
     def num_parameters(self) -> int:
-        """Numbers that training may change."""
-        return sum(p.numel() for p in self.networks.parameters() if p.requires_grad)
+        """Numbers that training may change, sooner or later."""
+        never = {name for name, begins in self.freezing.until.items() if begins is None}
+        return sum(p.numel() for name, p in self.networks.named_parameters() if name not in never)
 
 
 def assemble(
@@ -93,7 +92,10 @@ def assemble(
     network_facts = NetworkFacts.of(networks, config.batch_size)
     settings = decide(config.trainer, device, network_facts, cores, _data_settings(config, bundle, device))
     networks = apply(settings, networks)
-    experiment = Experiment(config, tuple(trusted), bundle, task, networks, device, settings)
+    trainer = config.trainer
+    frozen = freezing(networks, trainer.freeze, trainer.freeze_layers, trainer.unfreeze_epoch, trainer.unfreeze_every)
+    frozen.fix(networks)
+    experiment = Experiment(config, tuple(trusted), bundle, task, networks, device, settings, frozen)
     _probe(experiment)
     if settings.checkpoint_activations:
         recompute_activations(networks)
@@ -118,72 +120,6 @@ def build_data(config: RunConfig, trusted: Sequence[str] = ()) -> DataBundle:
     """Read and split the data. Raises DataError for data that cannot be used."""
     bundle: DataBundle = build(config.data, {}, trusted)
     return bundle
-
-
-@dataclass(frozen=True)
-class Started:
-    """What training changes, what it reads and how it steps, for an experiment at its beginning."""
-
-    state: TrainState
-    batches: TrainBatches
-    rules: StepRules
-    steps_per_epoch: int
-
-
-def start(experiment: Experiment) -> Started:
-    """Optimizers, schedules and batches. Raises ConfigError for settings that they refuse."""
-    config, task, networks = experiment.config, experiment.task, experiment.networks
-    train = TrainBatches(experiment.bundle, config.batch_size, config.seed, experiment.device)
-    _refuse_batches_of_one(experiment)
-    steps_per_epoch = ceil(len(train) / config.trainer.accumulate)
-    length = {"steps_per_epoch": steps_per_epoch, "total_steps": steps_per_epoch * config.trainer.epochs}
-    optimizers: dict[str, torch.optim.Optimizer] = {}
-    schedules: dict[str, Schedule] = {}
-    given = shares(dict(networks.items()), config.layer_decay, config.optim_groups)
-    rate = config.optim.arguments.get("lr")
-    for phase, names in task.phases.items():
-        updated = [networks[name] for name in names]
-        parts = {
-            "params": parameter_groups(updated, config.decay_norms_and_biases, given, rate),
-            "hidden_matrices": hidden_matrices(updated),
-        }
-        optimizer = build(config.optim, parts, experiment.trusted)
-        if getattr(optimizer, "needs_closure", False):
-            _refuse_beside_closure(experiment)
-        runtime = {"optimizer": optimizer, "maximize": config.maximize, **length}
-        optimizers[phase], schedules[phase] = optimizer, build(config.scheduler, runtime, experiment.trusted)
-    stopping = config.regularization.early_stopping
-    best = BestSoFar(config.maximize, stopping.min_delta, stopping.patience)
-    penalty = Penalty(config.regularization.l1, config.regularization.l2)
-    on_cpu = experiment.device.type == "cpu"
-    rules = StepRules(experiment.precision, penalty, config.trainer.clip_norm, config.seed, check_at_once=on_cpu)
-    state = TrainState(networks, optimizers, schedules, experiment.precision.scaler(), best)
-    return Started(state, train, rules, steps_per_epoch)
-
-
-def nonfinite_policy(config: RunConfig) -> NonfinitePolicy:
-    """What the configuration wants done about losses and gradients that are not finite."""
-    trainer = config.trainer
-    return NonfinitePolicy(trainer.on_nonfinite, trainer.nonfinite_limit)
-
-
-def _refuse_batches_of_one(experiment: Experiment) -> None:
-    """Batch normalisation has no variance over a single sample; told before training, not in its first update."""
-    norms = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in experiment.networks.modules())
-    if norms and min(experiment.config.batch_size, len(experiment.bundle.splits["train"])) == 1:
-        remedy = "use data.batch_size=2 or more (trainer.accumulate is no help), or another norm"
-        raise ConfigError.one("data.batch_size", 1, "batch normalisation needs two samples in a batch", remedy)
-
-
-def _refuse_beside_closure(experiment: Experiment) -> None:
-    """What an optimizer that compares losses and gradients of its own line search cannot stand. Raises ConfigError."""
-    option, trainer = experiment.config.optim.option, experiment.config.trainer
-    if experiment.precision.name == "fp16":
-        rule = f"scales the loss and leaves out updates, and optim={option} compares losses and gradients of its own"
-        raise ConfigError.one("trainer.precision", "fp16", rule, "set trainer.precision=fp32")
-    if trainer.clip_norm is not None:
-        rule = f"changes gradients, and optim={option} takes the curvature from how they change"
-        raise ConfigError.one("trainer.clip_norm", trainer.clip_norm, rule, "leave it out")
 
 
 def check_nodes(config: RunConfig, trusted: Sequence[str]) -> None:

@@ -46,17 +46,31 @@ class DataSpec:
 
 
 @dataclass(frozen=True)
+class Mixed:
+    """What the samples of a batch were mixed with.
+
+    targets  as in Batch: those of the second sample of each
+    share    of the first sample, in [0, 1]; the second has the rest
+    """
+
+    targets: Tensor
+    share: float
+
+
+@dataclass(frozen=True)
 class Batch:
     """Some samples on one device.
 
     inputs   (B, *input_shape), float
     targets  (B,) int64 class numbers, or (B, O) float values in their own units
     rows     (B,) int64: the number of each sample in its source, the same in every epoch and split
+    mixed    what each sample was mixed with, None where it is as it came
     """
 
     inputs: Tensor
     targets: Tensor
     rows: Tensor
+    mixed: Mixed | None = None
 
     def __len__(self) -> int:
         return len(self.targets)

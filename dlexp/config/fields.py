@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 _SCALARS: dict[str, tuple[type, ...]] = {
@@ -121,6 +121,13 @@ class Field:
             and (self.maximum is None or number <= self.maximum)
             and (self.below is None or number < self.below)
         )
+
+
+def key_field(default: Any, type_name: str, help_text: str, **rule: Any) -> Any:
+    """A dataclass field whose rule and help travel in its metadata."""
+    return field(
+        default=default, metadata={"field": Field.from_mapping({"type": type_name, "help": help_text, **rule})}
+    )
 
 
 def inferred(value: object) -> Field | None:

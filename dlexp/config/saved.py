@@ -22,16 +22,16 @@ from dlexp.errors import ConfigError, Problem
 # Keys that runs of earlier versions do not have; their default is what those runs did.
 _NEWER_KEYS = {
     "trainer": (
-        "on_nonfinite",
-        "nonfinite_limit",
-        "effective_batch",
-        "threads",
-        "channels_last",
-        "compile",
-        "tf32",
-        "checkpoint_activations",
-    )
+        *("on_nonfinite", "nonfinite_limit", "effective_batch", "checkpoint_activations"),
+        *("threads", "channels_last", "compile", "tf32"),
+        *("freeze", "freeze_layers", "unfreeze_epoch", "unfreeze_every"),
+    ),
+    "regularization": (
+        *("mixup", "cutmix", "mix_probability", "random_erasing"),
+        *("max_norm", "gradient_noise", "ema", "swa"),
+    ),
 }
+_NEWER_TOP_LEVEL: Mapping[str, Any] = {"init_head": "keep", "init_strict": True}
 _NEWER_OWN_KEYS: Mapping[str, Mapping[str, Any]] = {"optim": {"layer_decay": None, "groups": []}}
 
 
@@ -105,6 +105,9 @@ def _checked(config: DictConfig, choices: dict[str, str], changes: Mapping[str, 
         for key in keys:
             if OmegaConf.is_dict(config.get(section)) and key not in config[section]:
                 config[section][key] = defaults[key]
+    for key, default in _NEWER_TOP_LEVEL.items():
+        if key not in config:
+            config[key] = default
     for group, own in _NEWER_OWN_KEYS.items():
         for key, default in own.items():
             if OmegaConf.is_dict(config.get(group)) and key not in config[group]:

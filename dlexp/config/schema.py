@@ -10,14 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, get_type_hints
 
-from dlexp.config.fields import Field
-
-
-def key_field(default: Any, type_name: str, help_text: str, **rule: Any) -> Any:
-    """A dataclass field whose rule and help travel in its metadata."""
-    return field(
-        default=default, metadata={"field": Field.from_mapping({"type": type_name, "help": help_text, **rule})}
-    )
+from dlexp.config.fields import Field, key_field
+from dlexp.config.regularizing import RegularizationConfig
 
 
 @dataclass(frozen=True)
@@ -87,52 +81,22 @@ class TrainerConfig:
     nonfinite_limit: int = key_field(
         5, "int", "updates skipped in a row, or rollbacks of one epoch, after which the run stops all the same", min=1
     )
+    freeze: tuple[str, ...] = key_field(
+        (),
+        "list[str]",
+        "patterns for names of parameters or modules that do not learn, such as [stem, layer1]; one that begins with ! "
+        "frees what it matches",
+    )
+    freeze_layers: int | None = key_field(
+        None, "int", "so many first layers do not learn; -N is all but the last N, so -1 trains the head", nullable=True
+    )
+    unfreeze_epoch: int | None = key_field(
+        None, "int", "epoch, counted from 1, in which what is frozen begins to learn; null never", min=2, nullable=True
+    )
+    unfreeze_every: int = key_field(
+        0, "int", "epochs from there until one more layer begins to learn, the last first; 0 is all at once", min=0
+    )
     test: bool = key_field(False, "bool", "evaluate the best weights on the test split when training is over")
-
-
-@dataclass(frozen=True)
-class EarlyStoppingConfig:
-    """When to stop before the last epoch."""
-
-    patience: int | None = key_field(
-        None,
-        "int",
-        "epochs without improvement of the monitored metric before training stops; null never stops",
-        min=1,
-        nullable=True,
-    )
-    min_delta: float = key_field(
-        0.0, "float", "how much better counts as an improvement, in the metric's own units", min=0
-    )
-
-
-@dataclass(frozen=True)
-class RegularizationConfig:
-    """What keeps a network from learning its training data by heart (weight decay is in `optim`)."""
-
-    dropout: float | None = key_field(
-        None,
-        "float",
-        "dropout of the model, whichever it is; null leaves model.dropout as it is",
-        min=0,
-        below=1,
-        nullable=True,
-    )
-    label_smoothing: float | None = key_field(
-        None,
-        "float",
-        "label smoothing of the loss; null leaves loss.label_smoothing as it is",
-        min=0,
-        below=1,
-        nullable=True,
-    )
-    l1: float = key_field(
-        0.0, "float", "l1 * sum(|w|) over the weights, norms and biases left out, is added to the loss", min=0
-    )
-    l2: float = key_field(
-        0.0, "float", "l2 * sum(w^2) over the weights, norms and biases left out, is added to the loss", min=0
-    )
-    early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
 
 
 @dataclass(frozen=True)
@@ -174,6 +138,8 @@ class RunConfig:
     seed: int
     deterministic: bool
     init_from: str | None
+    init_head: str
+    init_strict: bool
     name: str | None
     data: Node
     model: Node
@@ -201,6 +167,14 @@ TOP_LEVEL: Mapping[str, Field] = {
     "deterministic": Field("bool", "refuse operations that may give other bits on a repeat (GPU); slower there"),
     "init_from": Field(
         "path", "run directory or checkpoint whose weights to start from; nothing else is taken", nullable=True
+    ),
+    "init_head": Field(
+        "str",
+        "the last layer of a model with init_from: keep takes its weights too, new begins it anew",
+        choices=("keep", "new"),
+    ),
+    "init_strict": Field(
+        "bool", "refuse init_from where weights are missing or of another shape; false begins those anew and tells them"
     ),
     "name": Field("str", "name in the run directory, in place of <model>-<data>", nullable=True),
 }

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from dlexp.config.batch import is_auto
+from dlexp.config.regularizing import RegularizationConfig
 from dlexp.config.schema import (
     COMPONENTS,
     OWN_KEYS,
     LoggerConfig,
     Node,
-    RegularizationConfig,
     RunConfig,
     TrainerConfig,
     section_from,
@@ -29,6 +29,8 @@ def run_config(tree: Mapping[str, Any], choices: Mapping[str, str], kept: Mappin
         seed=tree["seed"],
         deterministic=tree["deterministic"],
         init_from=tree["init_from"],
+        init_head=tree["init_head"],
+        init_strict=tree["init_strict"],
         name=tree["name"],
         data=nodes["data"],
         model=nodes["model"],

@@ -7,6 +7,7 @@ Source of all five: scikit-learn's `sklearn.datasets`, "Toy datasets".
 from __future__ import annotations
 
 import gzip
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ import torch
 from numpy.typing import NDArray
 
 from dlexp.data.bundle import Affine, DataBundle, Split, fingerprint
-from dlexp.data.split import split_rows
+from dlexp.data.split import some_of_each, split_rows
 from dlexp.data.tables import build_table
+from dlexp.errors import DataError
 from dlexp.types import DataSpec
 
 __all__ = ["breast_cancer", "diabetes", "digits", "iris", "wine"]
@@ -32,18 +34,29 @@ def digits(
     split_seed: int = 0,
     augment: str = "none",
     pad: int = 1,
+    classes: Sequence[int] | None = None,
+    train_per_class: int | None = None,
 ) -> DataBundle:
     """1,797 handwritten digits: inputs (1, 8, 8) uint8 in 0..16, ten classes.
 
-    augment  none, crop (shift by up to `pad` pixels) or crop_flip (and mirror, which turns some digits into none)
+    augment          none, crop (shift by up to `pad` pixels) or crop_flip (and mirror, which turns some digits into
+                     none)
+    classes          the digits to keep, numbered in this order; None for all ten
+    train_per_class  so many training samples of each class are kept, drawn by `split_seed`; None for all. Validation
+                     and test samples stay as they are.
+    Raises DataError for classes that are not there, or fewer than two.
     """
     images, labels = _read_digits()
     names = tuple("0123456789")
+    if classes is not None:
+        labels, names = _only(labels, names, classes)
     rows = split_rows(labels, names, val_fraction, test_fraction, split_seed)
+    if train_per_class is not None:
+        rows = (some_of_each(rows[0], labels, names, train_per_class, split_seed), *rows[1:])
     train_pixels = images[rows[0]] / _DIGITS_WHITE
     mean, std = float(train_pixels.mean()), float(train_pixels.std())
     return DataBundle(
-        spec=DataSpec("image", "class", (1, 8, 8), 10, class_names=names),
+        spec=DataSpec("image", "class", (1, 8, 8), len(names), class_names=names),
         splits={
             name: Split(torch.from_numpy(images[part]), torch.from_numpy(labels[part]), torch.from_numpy(part))
             for name, part in zip(("train", "val", "test"), rows, strict=True)
@@ -108,6 +121,19 @@ def _read_digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
 
     found = load_digits()
     return found.images.astype(np.uint8)[:, None], found.target.astype(np.int64)
+
+
+def _only(
+    labels: NDArray[np.int64], names: tuple[str, ...], classes: Sequence[int]
+) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Labels and names of `classes` alone, numbered anew in their order; every other label is -1. Raises DataError."""
+    known = len(set(classes)) == len(classes) and all(0 <= number < len(names) for number in classes)
+    if len(classes) < 2 or not known:
+        rule = f"data.classes={list(classes)} must be two or more different numbers of 0 to {len(names) - 1}"
+        raise DataError(rule, remedy="data.classes=[0,1,2,3,4]")
+    number_of = np.full(len(names), -1, dtype=np.int64)
+    number_of[list(classes)] = np.arange(len(classes))
+    return number_of[labels], tuple(names[number] for number in classes)
 
 
 def _table(

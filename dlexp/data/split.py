@@ -60,6 +60,23 @@ def held_out(rows: Rows, labels: NDArray[Any], classes: Sequence[str], fraction:
     return np.sort(np.concatenate(kept)).astype(np.int64), np.sort(np.concatenate(held)).astype(np.int64)
 
 
+def some_of_each(rows: Rows, labels: NDArray[Any], classes: Sequence[str], count: int, seed: int) -> Rows:
+    """`count` rows of each class, drawn at random from `rows`, in their order.
+
+    labels  (N,) class numbers of all samples
+    Raises DataError when a class has fewer.
+    """
+    rng = np.random.default_rng(seed)
+    kept = []
+    for number, name in enumerate(classes):
+        group = rng.permutation(rows[labels[rows] == number])
+        if len(group) < count:
+            rule = f"class {name!r} has {len(group)} training rows, and {count} of each class are asked for"
+            raise DataError(rule, remedy=f"data.train_per_class={len(group)} or fewer")
+        kept.append(group[:count])
+    return np.sort(np.concatenate(kept)).astype(np.int64)
+
+
 def _divide(rows: Rows, val_fraction: float, test_fraction: float, rng: np.random.Generator) -> tuple[Rows, ...]:
     """Shuffle and cut; where there are three rows, each part gets one, whatever its share."""
     shuffled = rng.permutation(rows)

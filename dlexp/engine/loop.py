@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 from dlexp.engine.evaluate import StoppedInEvaluation, evaluate
 from dlexp.engine.guard import Guard, Rewound, Watch
 from dlexp.engine.state import TrainState
+from dlexp.engine.statistics import measure_statistics
 from dlexp.engine.step import StepRules
 from dlexp.errors import Diverged, Interrupted
 from dlexp.runtime.signals import StopRequest
@@ -71,7 +72,10 @@ class Checkpoints(Protocol):
 
 @dataclass(frozen=True)
 class FitPlan:
-    """What `fit` is given beside the state: data, rules and how long."""
+    """What `fit` is given beside the state: data, rules and how long.
+
+    statistics  the training samples as running statistics are measured on them, None for those of `train`
+    """
 
     task: Task
     train: TrainingData
@@ -83,6 +87,7 @@ class FitPlan:
     save_every_steps: int | None = None
     observers: Sequence[Observer] = field(default_factory=tuple)
     watch: Watch = field(default_factory=Watch)
+    statistics: TrainingData | None = None
 
 
 def fit(plan: FitPlan, state: TrainState, checkpoints: Checkpoints, stop: StopRequest) -> str:
@@ -91,13 +96,13 @@ def fit(plan: FitPlan, state: TrainState, checkpoints: Checkpoints, stop: StopRe
     Raises Interrupted, with everything saved, when `stop` becomes true; Diverged when something is not finite and
     the policy of `plan.watch` is to stop, or has come to its limit.
     """
-    state.networks.train()
     if state.epoch and state.best.exhausted:
         return _patience_text(state)
     guard = Guard(plan.task, plan.rules, state, plan.watch)
     while state.epoch < plan.epochs:
         started = time.perf_counter()
         samples_before = state.sums.count
+        state.train_mode()
         try:
             _train_epoch(plan, state, guard, checkpoints, stop)
             # The means are read before anything is saved: a loss that went wrong on a GPU is seen here at the latest.
@@ -108,8 +113,10 @@ def fit(plan: FitPlan, state: TrainState, checkpoints: Checkpoints, stop: StopRe
         seconds = time.perf_counter() - started
         if not state.sums.count:
             raise Diverged(f"every update of epoch {state.epoch + 1} was skipped", "look at the data and the model")
+        state.average.after_epoch(state.epoch + 1)
         try:
             with state.evaluation_weights():
+                _measure_statistics(plan, state, stop)
                 evaluation = evaluate(
                     plan.task, state.networks, plan.val, plan.rules.precision, should_stop=lambda: bool(stop)
                 )
@@ -161,6 +168,14 @@ def _train_epoch(plan: FitPlan, state: TrainState, guard: Guard, checkpoints: Ch
         if plan.save_every_steps and state.step % plan.save_every_steps == 0 and state.batch < num_batches:
             guard.check(state.sums.means())
             checkpoints.save_last(state.state_dict())
+
+
+def _measure_statistics(plan: FitPlan, state: TrainState, stop: StopRequest) -> None:
+    """An average of weights gets the running statistics that belong to it. Raises StoppedInEvaluation."""
+    if state.average.needs_statistics():
+        batches = (plan.statistics or plan.train).epoch(state.epoch)
+        measure_statistics(plan.task, state.networks, batches, plan.rules.precision, lambda: bool(stop))
+        state.average.keep_statistics()
 
 
 def windows(batches: Iterator[T], size: int) -> Iterator[list[T]]:

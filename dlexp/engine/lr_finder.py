@@ -109,7 +109,7 @@ def sweep(plan: SweepPlan, state: TrainState, stop: StopRequest) -> Sweep:
         task, trial = _copied(plan.task, state)
         rates, norm = _Rates(trial.optimizers), _GradientNorm(trial.optimizers)
         rules = replace(plan.rules, check_at_once=True)  # the loss is read after each update anyway
-        trial.networks.train()
+        trial.train_mode()
         if plan.val is not None:
             _settle(plan, task, trial)
         points: list[SweepPoint] = []
@@ -155,7 +155,8 @@ def _copied(task: Task, state: TrainState) -> tuple[Task, TrainState]:
     except (RuntimeError, TypeError) as error:
         raise DlexpError(f"lr-find works on a copy, and this model or task cannot be copied: {error}") from error
     schedules = {phase: Schedule(optimizer, None, 0) for phase, optimizer in optimizers.items()}
-    return task, TrainState(networks, optimizers, schedules, scaler, BestSoFar(False), epoch=state.epoch)
+    best, freezing = BestSoFar(False), state.freezing
+    return task, TrainState(networks, optimizers, schedules, scaler, best, freezing=freezing, epoch=state.epoch)
 
 
 def _endless(plan: SweepPlan, trial: TrainState) -> Iterator[list[Batch]]:

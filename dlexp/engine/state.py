@@ -13,7 +13,9 @@ from torch.optim import Optimizer
 
 from dlexp.engine.policy import BestSoFar
 from dlexp.errors import DlexpError
+from dlexp.optim.freezing import Freezing
 from dlexp.optim.schedule import Schedule
+from dlexp.regularization.averaging import WeightAverage
 from dlexp.runtime.seed import global_state, set_global_state
 
 _UNCOUNTED = 64  # tensors of yes-or-no values that may wait to be counted
@@ -92,10 +94,12 @@ class Troubles:
 class TrainState:
     """The changing part of a run.
 
-    epoch   epochs finished
-    batch   batches taken of the epoch that is running
-    step    updates made in all, those that were skipped included: they have their place in the schedule
-    anchor  what `state_dict` gave at the start of the running epoch, when a rollback may want it
+    average   what is judged in place of the weights that are trained
+    freezing  what is not trained, and until when
+    epoch     epochs finished
+    batch     batches taken of the epoch that is running
+    step      updates made in all, those that were skipped included: they have their place in the schedule
+    anchor    what `state_dict` gave at the start of the running epoch, when a rollback may want it
     """
 
     networks: nn.ModuleDict
@@ -103,6 +107,8 @@ class TrainState:
     schedules: dict[str, Schedule]
     scaler: torch.amp.GradScaler
     best: BestSoFar
+    average: WeightAverage = field(default_factory=WeightAverage)
+    freezing: Freezing = field(default_factory=Freezing)
     epoch: int = 0
     batch: int = 0
     step: int = 0
@@ -115,27 +121,35 @@ class TrainState:
         self.epoch, self.batch, self.sums = self.epoch + 1, 0, EpochSums()
         self.troubles.attempt = 0
 
+    def train_mode(self) -> None:
+        """Make the networks ready for updates in the running epoch: training mode, but for what is frozen in it."""
+        self.freezing.apply(self.networks, self.epoch + 1)
+
     @contextmanager
     def evaluation_weights(self) -> Iterator[None]:
-        """Within it the networks hold the weights that are judged and kept: an average, if an optimizer trains others.
+        """Within it the networks hold the weights that are judged and kept: an average, if the run or its optimizer
+        keeps one.
 
-        Those that it trains are put back to the bit; going there and back by the optimizer's own means would round.
+        Those that are trained are put back to the bit; going there and back by an optimizer's own means would round.
         """
         averaging: list[Any] = [optimizer for optimizer in self.optimizers.values() if hasattr(optimizer, "eval")]
-        if not averaging:
+        judged = self.average.weights()
+        if not averaging and not judged:
             yield
             return
-        parameters: list[Tensor] = list(self.networks.parameters())
-        kept = [parameter.detach().clone() for parameter in parameters]
+        tensors = [tensor.detach() for tensor in (*self.networks.parameters(), *self.networks.buffers())]
+        kept = [tensor.clone() for tensor in tensors]
         for optimizer in averaging:
             optimizer.eval()
+        own = self.networks.state_dict()
+        for name, tensor in judged.items():
+            own[name].copy_(tensor)
         try:
             yield
         finally:
             for optimizer in averaging:
                 optimizer.train()
-            with torch.no_grad():
-                torch._foreach_copy_(parameters, kept)
+            torch._foreach_copy_(tensors, kept)
 
     @property
     def learning_rate(self) -> float:
@@ -147,6 +161,7 @@ class TrainState:
         return {
             "networks": self.networks.state_dict(),
             **self._judged(),
+            "average": self.average.state_dict(),
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
             "schedules": {name: schedule.state_dict() for name, schedule in self.schedules.items()},
             "scaler": self.scaler.state_dict(),
@@ -161,6 +176,8 @@ class TrainState:
 
     def _judged(self) -> dict[str, Any]:
         """The weights of `evaluation_weights` beside those that are trained, for who reads the state to judge it."""
+        if judged := self.average.weights():
+            return {"evaluation_networks": {**self.networks.state_dict(), **judged}}
         if not any(hasattr(optimizer, "eval") for optimizer in self.optimizers.values()):
             return {}
         with self.evaluation_weights():
@@ -199,6 +216,7 @@ class TrainState:
         self.sums = EpochSums(saved["count"], sums, saved["learning_rate"])
         set_global_state(state["random"])
         self.troubles = Troubles(**state.get("troubles", {}))  # checkpoints of older versions have none
+        self.average.load_state_dict(state.get("average", {}), state.get("evaluation_networks", {}))
         self.anchor = state.get("anchor")
 
 

@@ -19,6 +19,8 @@ from dlexp.engine.closure import step_with_closure
 from dlexp.engine.state import TrainState
 from dlexp.errors import Diverged
 from dlexp.optim.groups import weights_of
+from dlexp.regularization.constraints import MaxNorm
+from dlexp.regularization.noise import GradientNoise
 from dlexp.regularization.penalties import Penalty
 from dlexp.runtime.precision import Precision
 from dlexp.runtime.seed import derive, nth, seed_step
@@ -32,6 +34,8 @@ class StepRules:
 
     clip_norm       largest norm of a phase's whole gradient, None for no limit
     check_at_once   look at every loss and gradient before it is used: next to free on a CPU, a wait on a GPU
+    noise           what is added to each gradient after that, None for nothing
+    max_norm        what weights keep after an update, None for no limit
     """
 
     precision: Precision
@@ -39,6 +43,8 @@ class StepRules:
     clip_norm: float | None
     seed: int
     check_at_once: bool
+    noise: GradientNoise | None = None
+    max_norm: MaxNorm | None = None
 
 
 def train_step(
@@ -59,6 +65,7 @@ def train_step(
         step_phase(task, state, window, rules, phase, before)
         state.schedules[phase].step()
     state.scaler.update()
+    state.average.after_update()
     state.sums.count += sum(len(batch) for batch in window)
     state.batch += len(window)
     state.step += 1
@@ -81,8 +88,12 @@ def step_phase(
         raise _not_finite(what, phase, state, window[0], state.batch + 1)
     if before is not None:
         before.stage = "update"
+    if rules.noise is not None:
+        _disturb(rules.noise, state, rules, phase)
     if not getattr(optimizer, "needs_closure", False):
         state.scaler.step(optimizer)
+        if rules.max_norm is not None:
+            rules.max_norm(updated)
         return
 
     def again() -> float:
@@ -177,6 +188,14 @@ def _clipped(state: TrainState, optimizer: Optimizer, updated: Sequence[nn.Modul
         return None
     state.scaler.unscale_(optimizer)  # else the limit would be compared with scaled gradients
     return nn.utils.clip_grad_norm_([p for network in updated for p in network.parameters()], rules.clip_norm)
+
+
+def _disturb(noise: GradientNoise, state: TrainState, rules: StepRules, phase: str) -> None:
+    """Add the noise of this place, however much was drawn before it."""
+    if rules.clip_norm is None:
+        state.scaler.unscale_(state.optimizers[phase])  # else the noise would be divided by the scale
+    seed_step(derive(phase_seed(state, rules, phase), "noise"))
+    noise(state.optimizers[phase], state.step)
 
 
 def _all_finite(optimizer: Optimizer) -> bool:

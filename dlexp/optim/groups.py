@@ -44,12 +44,12 @@ def shares(
         layers = layers_of(network)
         for depth, layer in enumerate(reversed(layers)):
             found |= {id(p): Share(1.0 if layer_decay is None else layer_decay**depth) for p in layer}
-    named = _named(networks)
+    all_named = named(networks)
     depths = {key: share.lr_factor for key, share in found.items()}
     for entry in entries:
-        matched = [p for name, p in named if _matches(name, entry["match"])]
+        matched = [p for name, p in all_named if matches(name, entry["match"])]
         if not matched:
-            raise _no_match(entry["match"], [name for name, _ in named])
+            raise no_match("optim.groups", entry["match"], [name for name, _ in all_named])
         for key in map(id, matched):
             if entry.get("lr_factor") is not None:
                 found[key] = replace(found[key], lr_factor=depths[key] * entry["lr_factor"])
@@ -96,7 +96,7 @@ def _group(share: Share, parameters: list[nn.Parameter], lr: float | None) -> di
     return group
 
 
-def _named(networks: Mapping[str, nn.Module]) -> list[tuple[str, nn.Parameter]]:
+def named(networks: Mapping[str, nn.Module]) -> list[tuple[str, nn.Parameter]]:
     """(name, parameter); of several networks the name begins with the network's."""
     prefixes = dict.fromkeys(networks, "") if len(networks) == 1 else {name: f"{name}." for name in networks}
     return [
@@ -106,16 +106,18 @@ def _named(networks: Mapping[str, nn.Module]) -> list[tuple[str, nn.Parameter]]:
     ]
 
 
-def _matches(name: str, pattern: str) -> bool:
+def matches(name: str, pattern: str) -> bool:
+    """Whether a shell's pattern is that of a parameter's name, or of a module that it is in."""
     return fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}.*")
 
 
-def _no_match(pattern: str, names: list[str]) -> ConfigError:
+def no_match(key: str, pattern: str, names: list[str]) -> ConfigError:
+    """The error of a pattern under `key` that matches none of `names`; it tells the nearest."""
     parts = [".".join(name.split(".")[:depth]) for name in names for depth in range(1, name.count(".") + 2)]
     candidates = list(dict.fromkeys(parts))
     near = get_close_matches(pattern.strip("*."), candidates, n=3, cutoff=0.4)
     remedy = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(candidates[:12])}"
-    return ConfigError.one("optim.groups", pattern, "matches no parameter of this model", remedy)
+    return ConfigError.one(key, pattern, "matches no parameter of this model", remedy)
 
 
 def _norms_and_biases(network: nn.Module) -> Iterable[nn.Parameter]:

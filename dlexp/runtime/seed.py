@@ -35,6 +35,11 @@ def generator(seed: int, *purpose: str | int) -> torch.Generator:
     return torch.Generator().manual_seed(derive(seed, *purpose))
 
 
+def numbers(seed: int, *purpose: str | int) -> np.random.Generator:
+    """A NumPy generator for one purpose, for distributions that torch draws from its own generators alone."""
+    return np.random.default_rng(derive(seed, *purpose))
+
+
 def seed_global(seed: int, *purpose: str | int) -> None:
     """Seed the generators that code without a generator argument uses: Python's, NumPy's and torch's."""
     value = derive(seed, *purpose)
@@ -56,13 +61,13 @@ def order(count: int, seed: int, epoch: int, attempt: int = 0) -> Tensor:
     return torch.randperm(count, generator=generator(seed, "order", epoch, *again))
 
 
-def uniforms(seed: int, epoch: int, rows: Tensor, draws: int) -> Tensor:
+def uniforms(seed: int, epoch: int, rows: Tensor, draws: int, purpose: str = "sample") -> Tensor:
     """Random numbers that belong to samples, whatever batch or worker they come in.
 
-    rows (B,) int64 sample numbers -> (B, draws) float32 in [0, 1), a hash of (seed, epoch, row, draw): splitmix64
-    (Steele et al. 2014), whose wrapping multiplications torch's int64 does as they are.
+    rows (B,) int64 sample numbers -> (B, draws) float32 in [0, 1), a hash of (seed, purpose, epoch, row, draw):
+    splitmix64 (Steele et al. 2014), whose wrapping multiplications torch's int64 does as they are.
     """
-    start = torch.tensor(derive(seed, "sample", epoch), dtype=torch.int64, device=rows.device)
+    start = torch.tensor(derive(seed, purpose, epoch), dtype=torch.int64, device=rows.device)
     column = torch.arange(1, draws + 1, dtype=torch.int64, device=rows.device)
     bits = _mix(start + rows[:, None] * _signed(0x9E3779B97F4A7C15))
     bits = _mix(bits + column[None, :] * _signed(0xD1B54A32D192ED03))

@@ -23,10 +23,12 @@ class Task(ABC):
 
     phases   name -> the networks that this phase updates, in the order in which a step runs them
     metrics  name -> min or max, for everything that `metric_state().compute()` returns
+    mixes    whether `loss` knows what to do with a batch whose samples were mixed (`Batch.mixed`)
     """
 
     phases: ClassVar[Mapping[str, tuple[str, ...]]] = {"train": ("model",)}
     metrics: ClassVar[Mapping[str, str]]
+    mixes: ClassVar[bool] = False
 
     @abstractmethod
     def loss(self, phase: str, networks: Networks, batch: Batch) -> LossOutput:

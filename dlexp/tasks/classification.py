@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import nn
 
 from dlexp.losses.reading import reading_of_classes
@@ -28,6 +29,8 @@ class Classification(Task):
 
     metrics = {"loss": "min", "accuracy": "max", "balanced_accuracy": "max", "f1_macro": "max"}
 
+    mixes = True
+
     def __init__(self, *, spec: DataSpec, loss: nn.Module) -> None:
         """Raises ValueError when the data holds no classes."""
         if spec.targets != "class":
@@ -41,10 +44,20 @@ class Classification(Task):
         return self._reading.num_outputs(spec.num_outputs)
 
     def loss(self, phase: str, networks: Networks, batch: Batch) -> LossOutput:
-        """The criterion on the outputs; `accuracy` beside it."""
+        """The criterion on the outputs; `accuracy` beside it.
+
+        A mixed sample is of both classes, each by its share: so is its loss, which for cross entropy is that of the
+        soft target. Its accuracy is the share of the class that was chosen, called `mixed_accuracy`: no network can
+        come to 1 there, so it does not stand beside that of samples as they are.
+        """
         outputs = networks["model"](batch.inputs)
-        hits = self._reading.chosen(outputs.detach()) == batch.targets
-        return LossOutput(self._criterion(outputs, batch.targets), {"accuracy": hits})
+        chosen = self._reading.chosen(outputs.detach())
+        hits, mixed = chosen == batch.targets, batch.mixed
+        if mixed is None:
+            return LossOutput(self._criterion(outputs, batch.targets), {"accuracy": hits})
+        first, second = self._criterion(outputs, batch.targets), self._criterion(outputs, mixed.targets)
+        right = torch.lerp((chosen == mixed.targets).float(), hits.float(), mixed.share).mean()
+        return LossOutput(torch.lerp(second, first, mixed.share), {"mixed_accuracy": right})
 
     def predict(self, networks: Networks, batch: Batch) -> Prediction:
         """Probabilities (B, C), or scores where the loss makes none."""

@@ -25,6 +25,8 @@ class Regression(Task):
 
     metrics = {"loss": "min", "mae": "min", "rmse": "min", "r2": "max"}
 
+    mixes = True
+
     def __init__(self, *, spec: DataSpec, loss: nn.Module) -> None:
         """Raises ValueError when the data holds no values."""
         if spec.targets != "value":
@@ -38,8 +40,11 @@ class Regression(Task):
         return self._reading.num_outputs(spec.num_outputs)
 
     def loss(self, phase: str, networks: Networks, batch: Batch) -> LossOutput:
-        """The criterion on scaled targets."""
-        return LossOutput(self._criterion(networks["model"](batch.inputs), self._scaled(batch.targets)))
+        """The criterion on scaled targets; those of a mixed sample lie between the two, by their shares."""
+        mixed, targets = batch.mixed, batch.targets
+        if mixed is not None:
+            targets = torch.lerp(mixed.targets, targets, mixed.share)
+        return LossOutput(self._criterion(networks["model"](batch.inputs), self._scaled(targets)))
 
     def predict(self, networks: Networks, batch: Batch) -> Prediction:
         """Values (B, O) in the target's own units."""

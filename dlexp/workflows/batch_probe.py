@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from dlexp.artifacts.files import read_object, write_json
-from dlexp.assemble import nonfinite_policy, start
+from dlexp.begin import nonfinite_policy, start
 from dlexp.config.saved import load_plain
 from dlexp.config.schema import RunConfig
 from dlexp.engine.gauges import Clock

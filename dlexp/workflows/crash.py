@@ -15,14 +15,15 @@ import torch
 import dlexp
 from dlexp.artifacts.capsule import find_capsule, read_capsule, write_capsule
 from dlexp.artifacts.run_dir import RunDir
-from dlexp.assemble import Experiment, assemble, start
+from dlexp.assemble import Experiment, assemble
+from dlexp.begin import start
 from dlexp.config.saved import load_plain, plain
 from dlexp.data.bundle import SPLITS, Affine, DataBundle, Split
 from dlexp.engine.before import Before
 from dlexp.engine.guard import Failure
 from dlexp.engine.step import step_phase
 from dlexp.runtime.seed import kept_randomness, set_global_state
-from dlexp.types import Batch, DataSpec
+from dlexp.types import Batch, DataSpec, Mixed
 
 
 def capsule_writer(run: RunDir, experiment: Experiment) -> Callable[[Failure], str]:
@@ -53,8 +54,8 @@ def replay(folder: Path, changes: Mapping[str, Any], trusted: Sequence[str]) -> 
     started = start(experiment)
     state = started.state
     state.load_state_dict(content["state"])
-    state.networks.train()
-    window = [Batch(*(tensor.to(experiment.device) for tensor in parts)) for parts in content["window"]]
+    state.train_mode()
+    window = [_batch(parts, experiment.device) for parts in content["window"]]
     before = Before(state.networks)
     before.phase_begins(content["phase"])
     rules = replace(started.rules, check_at_once=True)
@@ -86,7 +87,7 @@ def replay(folder: Path, changes: Mapping[str, Any], trusted: Sequence[str]) -> 
 def _content(experiment: Experiment, failure: Failure) -> dict[str, Any]:
     """Everything that `replay` needs, as tensors and plain values."""
     return {
-        "window": [[_alone(t) for t in (batch.inputs, batch.targets, batch.rows)] for batch in failure.window],
+        "window": [_parts(batch) for batch in failure.window],
         "state": failure.state,
         "phase": failure.phase,
         "stage": failure.stage,
@@ -100,6 +101,19 @@ def _content(experiment: Experiment, failure: Failure) -> dict[str, Any]:
         "data": {"spec": asdict(experiment.bundle.spec), "samples": experiment.bundle.sizes()},
         "surroundings": _surroundings(experiment),
     }
+
+
+def _parts(batch: Batch) -> list[Any]:
+    """A batch as tensors and, if it was mixed, the share of its first samples."""
+    mixed = batch.mixed
+    parts = [_alone(tensor) for tensor in (batch.inputs, batch.targets, batch.rows)]
+    return [*parts, *([] if mixed is None else [_alone(mixed.targets), mixed.share])]
+
+
+def _batch(parts: Sequence[Any], device: torch.device) -> Batch:
+    """What `_parts` was given."""
+    inputs, targets, rows = (tensor.to(device) for tensor in parts[:3])
+    return Batch(inputs, targets, rows, Mixed(parts[3].to(device), parts[4]) if len(parts) > 3 else None)
 
 
 def _facts(experiment: Experiment, failure: Failure) -> dict[str, Any]:

@@ -12,7 +12,8 @@ import torch
 
 from dlexp.artifacts.files import write_text
 from dlexp.artifacts.run_dir import RunDir, refuse_occupied
-from dlexp.assemble import Experiment, start
+from dlexp.assemble import Experiment
+from dlexp.begin import start
 from dlexp.config.saved import overrides_to_yaml, to_yaml
 from dlexp.config.schema import Node, RunConfig
 from dlexp.config.typed import with_values

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor, nn
 
 from dlexp.artifacts.checkpoint import read_checkpoint
 from dlexp.artifacts.run_dir import named_run
@@ -12,20 +15,51 @@ from dlexp.assemble import Experiment, assemble
 from dlexp.config.schema import RunConfig
 from dlexp.engine.state import load_weights
 from dlexp.errors import ConfigError, DlexpError
+from dlexp.optim.layers import layers_of
 
 
 def prepared(config: RunConfig, trusted: Sequence[str]) -> Experiment:
-    """Assemble `config` and put its initial weights in. Raises ConfigError when they are missing or do not fit."""
+    """Assemble `config` and put its initial weights in; the experiment's notes tell which were taken and which not.
+
+    Raises ConfigError when the weights are missing or do not fit.
+    """
     initial = _initial_weights(config)
     experiment = assemble(config, trusted)
-    if initial is not None:
-        try:
-            load_weights(experiment.networks, initial)
-        except DlexpError as error:
-            raise ConfigError.one(
-                "init_from", str(config.init_from), str(error), "choose the model that it holds"
-            ) from error
-    return experiment
+    if initial is None:
+        return experiment
+    return replace(experiment, notes=(f"init_from={config.init_from}: {_take(initial, experiment)}",))
+
+
+def _take(initial: Mapping[str, Tensor], experiment: Experiment) -> str:
+    """Put the initial weights in, but for what is to begin anew; returns what became of them. Raises ConfigError."""
+    config, networks = experiment.config, experiment.networks
+    own = networks.state_dict()
+    anew = _head(networks) if config.init_head == "new" else set()
+    wanted = {name: value for name, value in initial.items() if name not in anew}
+    reshaped = [name for name in wanted if name in own and own[name].shape != wanted[name].shape]
+    missing = [name for name in own if name not in wanted and name not in anew]
+    left = [name for name in wanted if name not in own]
+    fitting = {name: value for name, value in wanted.items() if name in own and name not in reshaped}
+    if not config.init_strict and not any(name in fitting for name, _ in networks.named_parameters()):
+        rule = "holds no weight that this model has under the same name and of the same shape"
+        raise ConfigError.one("init_from", str(config.init_from), rule, "choose the model that it holds")
+    try:
+        keep = anew if config.init_strict else own.keys() - fitting.keys()
+        load_weights(networks, (wanted if config.init_strict else fitting) | {name: own[name] for name in keep})
+    except DlexpError as error:
+        heads = _head(networks)
+        only_head = not left and {*missing, *reshaped} <= heads
+        remedy = "set init_head=new" if only_head else "choose the model that it holds, or set init_strict=false"
+        raise ConfigError.one("init_from", str(config.init_from), str(error), remedy) from error
+    named = {"missing there": missing, "of another shape": reshaped, "not wanted": left, "begun anew": sorted(anew)}
+    told = "; ".join(f"{what}: {', '.join(names)}" for what, names in named.items() if names)
+    return f"{len(fitting)} of {len(own)} tensors taken" + (f"; {told}" if told else "")
+
+
+def _head(networks: nn.ModuleDict) -> set[str]:
+    """The names of the parameters of each network's last layer."""
+    last = {id(parameter) for network in networks.values() for parameter in layers_of(network)[-1]}
+    return {name for name, parameter in networks.named_parameters() if id(parameter) in last}
 
 
 def _initial_weights(config: RunConfig) -> Any:
@@ -40,7 +74,8 @@ def _initial_weights(config: RunConfig) -> Any:
             (path / "checkpoints" / n for n in ("best.pt", "last.pt") if (path / "checkpoints" / n).is_file()), path
         )
     try:
-        return read_checkpoint(path)["networks"]
+        state = read_checkpoint(path)
+        return state.get("evaluation_networks", state["networks"])
     except DlexpError as error:
         raise ConfigError.one(
             "init_from", config.init_from, str(error), "name a run directory or a checkpoint in one"

@@ -13,7 +13,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from dlexp.artifacts.run_dir import refuse_occupied
-from dlexp.assemble import Experiment, Started, nonfinite_policy, start
+from dlexp.assemble import Experiment
+from dlexp.begin import Started, nonfinite_policy, start
 from dlexp.config.schema import RunConfig
 from dlexp.config.typed import with_values
 from dlexp.engine.gauges import Clock, Gauge, MemoryGauge, Timer, Tracer, waiting

@@ -15,7 +15,8 @@ from torch import Tensor
 from dlexp.artifacts.checkpoint import checkpoint_bytes
 from dlexp.artifacts.files import write_bytes, write_json, write_text
 from dlexp.artifacts.run_dir import RunDir
-from dlexp.assemble import Experiment, Started
+from dlexp.assemble import Experiment
+from dlexp.begin import Started
 from dlexp.config.saved import overrides_to_yaml, to_yaml
 from dlexp.config.schema import RunConfig
 from dlexp.engine.gauges import HOOKED, PARTS, Clock, MemoryGauge, Timer, Tracer, storage_of

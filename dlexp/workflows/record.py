@@ -43,7 +43,7 @@ def write_request(
         "continued": [*old.get("continued", []), now] if old else [],
         "changed": [*old.get("changed", []), *({"time": now, **change} for change in changed)],
     }
-    notes = list(experiment.bundle.notes)
+    notes = list(dict.fromkeys((*old.get("notes", []), *experiment.bundle.notes, *experiment.notes)))
     write_json(run / "meta.json", {**history, **present(experiment), "notes": notes, "config": experiment.config.tree})
     write_text(run / "config.yaml", to_yaml(experiment.config))
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from dlexp.artifacts.files import write_bytes
-from dlexp.assemble import assemble, start
+from dlexp.assemble import assemble
+from dlexp.begin import start
 from dlexp.config.schema import RunConfig
 from dlexp.errors import ConfigError
 from dlexp.runtime.seed import kept_randomness

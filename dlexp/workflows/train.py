@@ -14,7 +14,8 @@ from dlexp.artifacts.checkpoint import CheckpointStore
 from dlexp.artifacts.files import read_object, write_bytes, write_json
 from dlexp.artifacts.metrics_log import MetricsLog, read_metrics
 from dlexp.artifacts.run_dir import RunDir, refuse_occupied
-from dlexp.assemble import Experiment, Started, assemble, nonfinite_policy, start
+from dlexp.assemble import Experiment, assemble
+from dlexp.begin import Started, nonfinite_policy, start
 from dlexp.config.repeat import Change
 from dlexp.config.schema import RunConfig
 from dlexp.engine.evaluate import evaluate
@@ -110,7 +111,7 @@ def dry_run(config: RunConfig, trusted: Sequence[str]) -> dict[str, Any]:
     started = start(experiment)
     state = started.state
     begun = time.perf_counter()
-    state.networks.train()
+    state.train_mode()
     train_step(experiment.task, state, [next(started.batches.epoch(0))], started.rules)
     seconds = time.perf_counter() - begun
     loss = {name: round(value, 6) for name, value in state.sums.means().items()}
@@ -149,8 +150,11 @@ def _run(
             save_every_steps=trainer.save_every_steps,
             observers=observers,
             watch=_watch(run, experiment, log, reporter),
+            statistics=started.unchanged,
         )
         facts = describe(experiment)
+        for note in experiment.notes:
+            log.say(note)
         log.say(f"training from epoch {state.epoch + 1}, batch {state.batch}: {facts}")
         reporter.begin(_facts(run, experiment, state, len(started.batches)))
         try:
@@ -279,7 +283,8 @@ def _facts(run: RunDir, experiment: Experiment, state: TrainState, num_batches: 
         "because": reasons,
         "seed": str(config.seed),
     }
-    texts |= {f"note {number}": note for number, note in enumerate(experiment.bundle.notes, start=1)}
+    notes = (*experiment.bundle.notes, *experiment.notes)
+    texts |= {f"note {number}": note for number, note in enumerate(notes, start=1)}
     if state.step:
         texts["continues"] = f"after epoch {state.epoch}" + (f", batch {state.batch}" if state.batch else "")
     title = f"{config.model.option} on {config.data.option}"

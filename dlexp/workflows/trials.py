@@ -13,7 +13,8 @@ from typing import Any
 from dlexp.artifacts.checkpoint import CheckpointStore
 from dlexp.artifacts.files import read_object, write_json, write_text
 from dlexp.artifacts.metrics_log import MetricsLog
-from dlexp.assemble import assemble, build_data, nonfinite_policy, start
+from dlexp.assemble import assemble, build_data
+from dlexp.begin import nonfinite_policy, start
 from dlexp.config.nodes import resolve
 from dlexp.config.saved import overrides_to_yaml, to_yaml
 from dlexp.config.schema import RunConfig

@@ -17,7 +17,7 @@ from dlexp.artifacts.difference import Compared, differences
 from dlexp.artifacts.files import remove_folder, write_json
 from dlexp.artifacts.metrics_log import read_metrics
 from dlexp.artifacts.run_dir import RunDir
-from dlexp.assemble import start
+from dlexp.begin import start
 from dlexp.config.saved import load_saved
 from dlexp.config.schema import RunConfig
 from dlexp.engine.loop import EpochRecord, StepRecord

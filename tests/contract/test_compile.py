@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from dlexp.assemble import Experiment, assemble, start
+from dlexp.assemble import Experiment, assemble
+from dlexp.begin import start
 from dlexp.config.catalog import Catalog
 from dlexp.config.compose import load
 from dlexp.engine.evaluate import evaluate

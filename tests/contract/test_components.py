@@ -9,7 +9,8 @@ from functools import cache
 import pytest
 import torch
 
-from dlexp.assemble import Experiment, assemble, build_data, start
+from dlexp.assemble import Experiment, assemble, build_data
+from dlexp.begin import start
 from dlexp.config.catalog import Catalog
 from dlexp.config.compose import load
 from dlexp.data.bundle import DataBundle, Split

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from dlexp.assemble import assemble, build_data, start
+from dlexp.assemble import assemble, build_data
+from dlexp.begin import start
 from dlexp.cli.app import app
 from dlexp.config.catalog import GROUPS, Catalog
 from dlexp.config.compose import load

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from dlexp.assemble import assemble, start
+from dlexp.assemble import assemble
+from dlexp.begin import start
 from dlexp.config.catalog import Catalog
 from dlexp.config.compose import load
 from dlexp.engine.step import train_step

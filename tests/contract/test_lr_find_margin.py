@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from dlexp.artifacts.checkpoint import CheckpointStore
-from dlexp.assemble import assemble, start
+from dlexp.assemble import assemble
+from dlexp.begin import start
 from dlexp.config.catalog import Catalog
 from dlexp.config.compose import load
 from dlexp.engine.loop import EpochRecord, FitPlan, StepRecord, fit

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from dlexp.assemble import assemble, start
+from dlexp.assemble import assemble
+from dlexp.begin import start
 from dlexp.config.catalog import Catalog
 from dlexp.config.compose import load
 from dlexp.config.saved import to_yaml

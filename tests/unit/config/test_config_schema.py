@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 
+from dlexp.config.regularizing import RegularizationConfig
 from dlexp.config.schema import (
     COMPONENTS,
     OWN_KEYS,
     SECTIONS,
     TOP_LEVEL,
-    RegularizationConfig,
     section_defaults,
     section_fields,
     section_from,

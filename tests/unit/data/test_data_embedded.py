@@ -8,6 +8,7 @@ from sklearn.datasets import load_digits
 
 from dlexp.data import embedded
 from dlexp.data.bundle import SPLITS, DataBundle
+from dlexp.errors import DataError
 
 SETS: dict[str, tuple[tuple[int, ...], int, int]] = {
     "digits": ((1, 8, 8), 1797, 10),
@@ -120,3 +121,33 @@ def test_diabetes_keeps_its_units_and_tells_their_scale() -> None:
 def test_augmentation_is_handed_on() -> None:
     bundle = embedded.digits(augment="crop", pad=2)
     assert (bundle.augment, bundle.pad) == ("crop", 2)
+
+
+def test_some_classes_are_numbered_anew_and_keep_their_rows() -> None:
+    whole, part = embedded.digits(), embedded.digits(classes=[9, 5, 7])
+    assert part.spec.class_names == ("9", "5", "7")
+    assert part.spec.num_outputs == 3
+    labels = torch.tensor(load_digits().target)
+    seen = torch.cat([split.rows for split in part.splits.values()])
+    assert len(seen) == len(seen.unique()) == int(sum((labels == number).sum() for number in (9, 5, 7)))
+    for split in part.splits.values():
+        assert torch.equal(torch.tensor([9, 5, 7])[split.targets], labels[split.rows])
+        assert torch.equal(split.inputs[:, 0], torch.tensor(load_digits().images, dtype=torch.uint8)[split.rows])
+    assert part.fingerprint != whole.fingerprint
+
+
+@pytest.mark.parametrize("classes", [[3], [], [1, 1], [0, 10]])
+def test_classes_that_are_not_there_are_refused(classes: list[int]) -> None:
+    with pytest.raises(DataError, match="two or more different numbers of 0 to 9"):
+        embedded.digits(classes=classes)
+
+
+def test_so_many_training_samples_of_each_class_and_the_same_others() -> None:
+    whole, few = embedded.digits(split_seed=3), embedded.digits(split_seed=3, train_per_class=10)
+    assert torch.equal(few.splits["train"].targets.bincount(), torch.full((10,), 10))
+    assert set(few.splits["train"].rows.tolist()) <= set(whole.splits["train"].rows.tolist())
+    for name in ("val", "test"):
+        assert torch.equal(few.splits[name].rows, whole.splits[name].rows)
+    assert not torch.equal(few.splits["train"].rows, embedded.digits(train_per_class=10).splits["train"].rows)
+    with pytest.raises(DataError, match=r"data.train_per_class=1\d\d or fewer"):
+        embedded.digits(train_per_class=1000)

@@ -22,6 +22,8 @@ from dlexp.artifacts.files import remove_temporaries
 from dlexp.cli.app import main
 from dlexp.data.embedded import digits
 from dlexp.errors import DlexpError
+from dlexp.types import Batch, Mixed
+from dlexp.workflows import crash
 
 
 @pytest.fixture(autouse=True)
@@ -224,3 +226,15 @@ def test_a_taken_name_is_never_written_over() -> None:
         path = files.place_folder(Path.cwd(), "crash", {"a": str(number).encode()})
         assert path.name == ("crash" if number == 1 else f"crash-{number}")
     assert Path("crash/a").read_text() == "1"
+
+
+@pytest.mark.parametrize("mixed", [None, Mixed(torch.tensor([1, 0]), 0.3)])
+def test_a_mixed_batch_goes_into_a_capsule_and_comes_out_of_it(mixed: Mixed | None) -> None:
+    batch = Batch(torch.rand(2, 3), torch.tensor([0, 1]), torch.tensor([4, 9]), mixed)
+    found = crash._batch(crash._parts(batch), torch.device("cpu"))
+    assert torch.equal(found.inputs, batch.inputs)
+    assert torch.equal(found.rows, batch.rows)
+    assert (found.mixed is None) == (mixed is None)
+    if mixed is not None and found.mixed is not None:
+        assert torch.equal(found.mixed.targets, mixed.targets)
+        assert found.mixed.share == mixed.share

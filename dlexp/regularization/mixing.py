@@ -1,0 +1,143 @@
+"""Training batches that are changed as a whole: parts erased, samples mixed with each other.
+
+Everything drawn is a function of the seed and of the place: of (epoch, row) for a sample, of (epoch, attempt, batch)
+for a batch. So a resumed run draws what the uninterrupted one would have drawn.
+
+Symbols: B samples of a batch, C channels, H and W height and width in pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from math import log, sqrt
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from dlexp.runtime.seed import numbers, uniforms
+from dlexp.types import Batch, Mixed
+
+__all__ = ["ChangedBatches", "Changes", "cut_mixed", "erased", "mixed_up"]
+
+_AREA = (0.02, 1 / 3)  # share of the image that an erased rectangle has (Zhong et al. 2017, arXiv:1708.04896)
+_ASPECT = (0.3, 1 / 0.3)  # its height over its width
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What happens to the training batches.
+
+    mixup        parameter of the Beta distribution that the share of the first sample is drawn from; 0 is never
+    cutmix       the same for the share of the image that the first sample keeps; with both, each batch takes one
+    probability  chance in [0, 1] that a batch is mixed
+    erasing      chance in [0, 1] that a rectangle of an image is erased
+    """
+
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    probability: float = 1.0
+    erasing: float = 0.0
+
+    def __bool__(self) -> bool:
+        return bool(self.mixes or self.erasing)
+
+    @property
+    def mixes(self) -> bool:
+        """Whether samples are mixed with each other."""
+        return bool((self.mixup or self.cutmix) and self.probability)
+
+
+class _Batches(Protocol):
+    @property
+    def num_samples(self) -> int: ...
+
+    def __len__(self) -> int: ...
+
+    def epoch(self, epoch: int, first_batch: int = 0, attempt: int = 0) -> Iterator[Batch]: ...
+
+
+class ChangedBatches:
+    """The batches of another source after `changes`."""
+
+    def __init__(self, source: _Batches, changes: Changes, seed: int) -> None:
+        self._source, self._changes, self._seed = source, changes, seed
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    @property
+    def num_samples(self) -> int:
+        """Samples of an epoch."""
+        return self._source.num_samples
+
+    def epoch(self, epoch: int, first_batch: int = 0, attempt: int = 0) -> Iterator[Batch]:
+        """The batches of `epoch` from number `first_batch` on."""
+        changes = self._changes
+        for number, batch in enumerate(self._source.epoch(epoch, first_batch, attempt), start=first_batch):
+            if changes.erasing:
+                inputs = erased(batch.inputs, uniforms(self._seed, epoch, batch.rows, 5, "erase"), changes.erasing)
+                batch = replace(batch, inputs=inputs)
+            yield self._mixed(batch, (epoch, attempt, number)) if changes.mixes else batch
+
+    def _mixed(self, batch: Batch, place: tuple[int, int, int]) -> Batch:
+        changes = self._changes
+        drawn = numbers(self._seed, "mix", *place)
+        happens, which, row, column = drawn.random(4)
+        if happens >= changes.probability or len(batch) < 2:
+            return replace(batch, mixed=Mixed(batch.targets, 1.0))  # as it is, and counted like the others
+        if changes.mixup and (which < 0.5 or not changes.cutmix):
+            return mixed_up(batch, float(drawn.beta(changes.mixup, changes.mixup)))
+        return cut_mixed(batch, float(drawn.beta(changes.cutmix, changes.cutmix)), (float(row), float(column)))
+
+
+def mixed_up(batch: Batch, share: float) -> Batch:
+    """share * each sample + (1 - share) * the one after it in the batch (Zhang et al. 2018, arXiv:1710.09412).
+
+    An epoch's order is random, and so is who comes after whom.
+    """
+    inputs = torch.lerp(batch.inputs.roll(-1, 0), batch.inputs, share)
+    return replace(batch, inputs=inputs, mixed=Mixed(batch.targets.roll(-1, 0), share))
+
+
+def cut_mixed(batch: Batch, share: float, centre: tuple[float, float]) -> Batch:
+    """A rectangle of the image after it in the batch is put into each image (Yun et al. 2019, arXiv:1905.04899).
+
+    batch   inputs (B, C, H, W)
+    share   of the image that is kept, before the rectangle is cut off at the borders
+    centre  of the rectangle, as shares of height and width in [0, 1)
+    The share of the target is that of the pixels that were kept.
+    """
+    height, width = batch.inputs.shape[2:]
+    side = sqrt(1 - share)
+    (top, bottom), (left, right) = (
+        (max(0, middle - half), min(size, middle + half))
+        for size, at in ((height, centre[0]), (width, centre[1]))
+        for middle, half in [(int(at * size), int(size * side) // 2)]
+    )
+    inputs = batch.inputs.clone()
+    inputs[:, :, top:bottom, left:right] = batch.inputs.roll(-1, 0)[:, :, top:bottom, left:right]
+    kept = 1 - (bottom - top) * (right - left) / (height * width)
+    return replace(batch, inputs=inputs, mixed=Mixed(batch.targets.roll(-1, 0), kept))
+
+
+def erased(images: Tensor, draws: Tensor, probability: float) -> Tensor:
+    """Put a rectangle of zeros, the mean of normalised images, into each image with `probability`.
+
+    images (B, C, H, W), draws (B, 5) in [0, 1): whether, area, shape, row and column -> (B, C, H, W).
+    The area is 2 to 33 per cent of the image, the height 0.3 to 3.3 times the width, where the image has room for it.
+    """
+    height, width = images.shape[2:]
+    area = height * width * (_AREA[0] + (_AREA[1] - _AREA[0]) * draws[:, 1])
+    aspect = torch.exp(log(_ASPECT[0]) + (log(_ASPECT[1]) - log(_ASPECT[0])) * draws[:, 2])
+    tall = (area * aspect).sqrt().round().clamp(1, height)
+    wide = (area / aspect).sqrt().round().clamp(1, width)
+    top = (draws[:, 3] * (height - tall + 1)).floor()
+    left = (draws[:, 4] * (width - wide + 1)).floor()
+    rows = torch.arange(height, device=images.device)
+    columns = torch.arange(width, device=images.device)
+    inside = (rows >= top[:, None]) & (rows < (top + tall)[:, None])  # (B, H)
+    across = (columns >= left[:, None]) & (columns < (left + wide)[:, None])  # (B, W)
+    gone = inside[:, None, :, None] & across[:, None, None, :] & (draws[:, 0] < probability)[:, None, None, None]
+    return images.masked_fill(gone, 0.0)

@@ -1,0 +1,134 @@
+"""Which kinds of regularisation and freezing are refused together, and that each key of them reaches a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+
+from dlexp.assemble import assemble
+from dlexp.begin import start
+from dlexp.config.catalog import Catalog
+from dlexp.config.compose import load
+from dlexp.config.regularizing import RegularizationConfig
+from dlexp.config.schema import section_fields
+from dlexp.engine.step import train_step
+from dlexp.errors import ConfigError
+from dlexp.tasks.classification import Classification
+
+CATALOG = Catalog()
+SMALL = ("model=simple_cnn", "model.channels=[4]", "model.fc=4", "trainer.device=cpu")
+FEW = ("data.train_per_class=5", "data.batch_size=16")
+
+
+@pytest.mark.parametrize(
+    ("words", "where", "told"),
+    [
+        ("data=iris regularization.cutmix=1", "regularization.cutmix", "this data holds tables; mixup works on tables"),
+        ("data=iris regularization.random_erasing=1", "regularization.random_erasing", "out of images"),
+        ("data=diabetes regularization.cutmix=1", "regularization.cutmix", "number of a patchwork is not known"),
+        ("regularization.mix_probability=0.5", "regularization.mix_probability", "a mixing that is not on"),
+        (
+            "regularization.ema.decay=0.9 regularization.swa.start_epoch=2",
+            "regularization.ema.decay",
+            "keeps one average to judge, and regularization.swa keeps another",
+        ),
+        ("regularization.swa.lr=0.1", "regularization.swa.lr", "an averaging that is not on"),
+        ("regularization.swa.start_epoch=31", "regularization.swa.start_epoch", "after the last of trainer.epochs=30"),
+        ("trainer.unfreeze_epoch=3", "trainer.unfreeze_epoch", "nothing is frozen"),
+        ("trainer.freeze_layers=1 trainer.unfreeze_epoch=31", "trainer.unfreeze_epoch", "comes after the last"),
+        ("trainer.freeze_layers=1 trainer.unfreeze_every=1", "trainer.unfreeze_every", "needs an epoch to begin with"),
+        ("trainer.freeze_layers=0", "trainer.freeze_layers", "freezes nothing"),
+        ("init_head=new", "init_head", "there are none to take; set init_from=RUN too"),
+        ("init_strict=false", "init_strict", "there are none to take"),
+        ("regularization.mixup=-1", "regularization.mixup", "must be a number >= 0"),
+        ("regularization.ema.decay=1", "regularization.ema.decay", "< 1"),
+        ("regularization.emma.decay=0.9", "regularization.emma.decay", "did you mean regularization.ema.decay?"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_the_reason(words: str, where: str, told: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load(words.split(), CATALOG)
+    assert where in str(error.value)
+    assert told in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("optim=lbfgs regularization.gradient_noise=0.1", "its own line search"),
+        ("optim=lbfgs regularization.max_norm=1", "its own line search"),
+    ],
+)
+def test_what_the_optimizer_cannot_stand_is_refused(words: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        start(assemble(load([*SMALL, *words.split()], CATALOG)))
+
+
+@pytest.mark.parametrize("key", ["ema.decay=0.9", "swa.start_epoch=2"])
+def test_two_averages_are_refused(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.optim.AdamW, "eval", lambda self: None, raising=False)
+    with pytest.raises(ConfigError, match="judges an average of its own"):
+        start(assemble(load([*SMALL, f"regularization.{key}"], CATALOG)))
+
+
+def test_a_task_without_a_loss_for_mixed_samples_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Classification, "mixes", False)
+    experiment = assemble(load([*SMALL, "regularization.cutmix=1"], CATALOG))
+    with pytest.raises(ConfigError, match="task=classification has no loss for them"):
+        start(experiment)
+
+
+# A value for each key that differs from its default; what it needs beside it comes with it.
+OTHER = {
+    "dropout": ("0.3",),
+    "label_smoothing": ("0.1",),
+    "l1": ("0.1",),
+    "l2": ("0.1",),
+    "mixup": ("0.5",),
+    "cutmix": ("1",),
+    "mix_probability": ("0.3", "regularization.mixup=0.5"),
+    "random_erasing": ("0.9",),
+    "max_norm": ("0.1",),
+    "gradient_noise": ("0.1",),
+    "ema.decay": ("0.9",),
+    "swa.start_epoch": ("1",),
+    "swa.lr": ("0.5", "regularization.swa.start_epoch=1"),
+}
+
+
+def outcome(*words: str) -> Iterator[Any]:
+    """Everything that two epochs leave: trained and judged weights."""
+    experiment = assemble(load([*SMALL, *FEW, "trainer.epochs=2", *words], CATALOG))
+    run = start(experiment)
+    run.state.train_mode()
+    for epoch in range(2):
+        for batch in run.batches.epoch(epoch):
+            train_step(experiment.task, run.state, [batch], run.rules)
+        run.state.average.after_epoch(epoch + 1)
+        run.state.finish_epoch()
+    state = run.state.state_dict()
+    yield from state["networks"].values()
+    yield from state.get("evaluation_networks", {}).values()
+
+
+def test_every_key_changes_something() -> None:
+    keys = {path.removeprefix("regularization.") for path in section_fields(RegularizationConfig, "regularization")}
+    assert keys - set(OTHER) == {"early_stopping.patience", "early_stopping.min_delta"}  # test_engine_policy.py
+    for key, (value, *others) in OTHER.items():
+        plain, changed = list(outcome(*others)), list(outcome(*others, f"regularization.{key}={value}"))
+        same = len(plain) == len(changed) and all(torch.equal(a, b) for a, b in zip(plain, changed, strict=True))
+        assert not same, key
+
+
+def test_elastic_net_is_both_penalties() -> None:
+    both = load(["regularization=elastic_net"], CATALOG).regularization
+    assert both.l1 > 0
+    assert both.l2 > 0
+
+
+def test_the_preset_for_everything_fits_tables_and_images_classes_and_values() -> None:
+    for data in ("iris", "digits", "diabetes"):
+        start(assemble(load([f"data={data}", "regularization=strong", "trainer.device=cpu"], CATALOG)))
