@@ -106,8 +106,26 @@ def hooked(task: Task, state: TrainState, gauge: Gauge) -> Iterator[None]:
         vars(task)["loss"] = loss
         cleanup.callback(vars(task).pop, "loss")
         for optimizer in state.optimizers.values():
-            before = optimizer.register_step_pre_hook(lambda *_: gauge.enter("optimizer"))
-            after = optimizer.register_step_post_hook(lambda *_: gauge.leave("optimizer"))
+            steps = _Steps(gauge)
+            before = optimizer.register_step_pre_hook(steps.begin)
+            after = optimizer.register_step_post_hook(steps.end)
             cleanup.callback(before.remove)
             cleanup.callback(after.remove)
         yield
+
+
+class _Steps:
+    """Tells a gauge of an optimizer's steps; torch calls the hooks of a step that calls its base class's twice."""
+
+    def __init__(self, gauge: Gauge) -> None:
+        self._gauge, self._depth = gauge, 0
+
+    def begin(self, *_: object) -> None:
+        if not self._depth:
+            self._gauge.enter("optimizer")
+        self._depth += 1
+
+    def end(self, *_: object) -> None:
+        self._depth -= 1
+        if not self._depth:
+            self._gauge.leave("optimizer")

@@ -91,6 +91,7 @@ def hands(monkeypatch: pytest.MonkeyPatch) -> Hands:
 def slow_state() -> TrainState:
     seed_global(0, "init")
     net = Net()
+    torch.optim.SGD(net.parameters(), lr=0.1)  # from the first one on, torch calls the hooks of both step methods
     return state_of(net, SlowSGD(net.parameters(), lr=0.1, momentum=0.9))
 
 
