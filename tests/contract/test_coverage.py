@@ -35,6 +35,9 @@ WANTED = {
     *(f"LOSS-{n:02}" for n in (*range(1, 16), 23)),
     *(f"OPT-{n:02}" for n in range(1, 15)),
     *(f"SCH-{n:02}" for n in range(1, 13)),
+    *(f"REG-{n:02}" for n in (1, *range(6, 20))),
+    *(f"TL-{n:02}" for n in range(2, 8)),
+    *(f"MEM-{n:02}" for n in (1, 2, 3, 12)),
 }
 
 
