@@ -25,7 +25,7 @@ from dlexp.data.pixels import WHITE, Moments, moments
 from dlexp.data.split import Rows, held_out, split_rows
 from dlexp.data.stream import Stream, StreamedSplit
 from dlexp.errors import DataError
-from dlexp.runtime.available import available_memory
+from dlexp.runtime.room import available_memory
 from dlexp.types import DataSpec
 
 __all__ = ["image_folder"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import sys
 from collections.abc import Iterator
@@ -27,6 +28,12 @@ def room(device: torch.device, root: Path = Path("/")) -> tuple[int, str]:
         return int(SHARE["cuda"] * total), f"{SHARE['cuda']:.0%} of the GPU's {_gib(total)}"
     free, name = min(_bounds(root))
     return int(SHARE["cpu"] * free), f"{SHARE['cpu']:.0%} of the {_gib(free)} that {name} lets this process have"
+
+
+def available_memory(root: Path = Path("/")) -> int:
+    """Bytes that this process could get beside what it holds, without swapping and within its limits."""
+    own = _status(root).get("VmRSS", 0) or _maxrss()
+    return max(0, min(_bounds(root))[0] - own)
 
 
 def peak(device: torch.device) -> int:
@@ -56,7 +63,7 @@ def _bounds(root: Path) -> Iterator[tuple[int, str]]:
     status = _status(root)
     own = status.get("VmRSS", 0) or _maxrss()
     machine = _kilobytes(root / "proc/meminfo")
-    yield own + machine.get("MemAvailable", _ENDLESS), "the machine"
+    yield own + machine.get("MemAvailable", _half_of_all()), "the machine"
     for limit, used in _cgroups(root):
         yield own + max(0, limit - used), "the cgroup"
     for kind, held in ((resource.RLIMIT_AS, "VmSize"), (resource.RLIMIT_DATA, "VmData")):
@@ -100,6 +107,11 @@ def _text(path: Path) -> str:
         return path.read_text()
     except OSError:
         return ""
+
+
+def _half_of_all() -> int:
+    """What may be free where the system does not say it."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
 
 def _maxrss() -> int:
