@@ -36,6 +36,9 @@ bench: setup ## dlexp against its limits, minutes; ARGS="--rows a --rounds 9" ch
 	mkdir -p outputs/bench
 	$(BIN)/python -m benchmarks.train_speed --rounds 3 --json outputs/bench/train_speed.json --markdown outputs/bench/train_speed.md $(ARGS)
 	$(BIN)/python benchmarks/tune.py --rounds 1 --trials 20 --jobs-trials 0
+	$(BIN)/python benchmarks/streamed.py --rounds 3 --count 1000
+	$(BIN)/python benchmarks/first_step.py --rounds 3
+	$(BIN)/python benchmarks/cli.py --rounds 5
 
 lint: setup
 	$(BIN)/ruff check .
