@@ -88,7 +88,7 @@ class CheckpointStore:
     def _save(self, path: Path, state: Mapping[str, Any]) -> None:
         with replacing(path, tensor_bytes(state)) as file:
             hashing = _Hashing(file)
-            torch.save(dict(state), hashing)
+            hashing.save(state)
             # The hash goes first: a kill between the two writes leaves the old file with its old hash still listed. Old
             # hashes go only when this process has replaced every file they may belong to, however often it failed.
             hashes, saved = self._hashes(), self._saved.setdefault(path.name, [])
@@ -171,10 +171,25 @@ class _Hashing(io.BytesIO):
     def __init__(self, file: IO[bytes]) -> None:
         super().__init__()
         self._file, self._hash = file, hashlib.sha256()
+        self._refused: OSError | None = None
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Write a checkpoint. Raises OSError as the file does; torch would make something else of it."""
+        try:
+            torch.save(dict(state), self)
+        except RuntimeError:
+            if self._refused is None:
+                raise
+        if self._refused is not None:
+            raise self._refused
 
     def write(self, content: Any) -> int:
         self._hash.update(content)
-        return self._file.write(content)
+        try:
+            return self._file.write(content)
+        except OSError as error:
+            self._refused = error
+            raise
 
     def digest(self) -> str:
         """The SHA-256 of everything so far."""

@@ -79,13 +79,18 @@ def _composed(text: str) -> yaml.Node | None:
     libyaml is ten times faster than PyYAML's own parser. It recurses in C, where too deep means the end of the process;
     nothing nests deeper than its longest line is wide, twice over, and has brackets. What it refuses, PyYAML explains.
     """
+    node: yaml.Node | None = _with_either(text, yaml.compose, yaml.SafeLoader, getattr(yaml, "CSafeLoader", None))
+    return node
+
+
+def _with_either(text: str, read: Any, plain: type, fast: type | None) -> Any:
     is_shallow = text.count("[") + text.count("{") <= _MAX_C_DEPTH and max(map(len, text.split("\n"))) <= _MAX_C_DEPTH
-    if is_shallow and yaml.__with_libyaml__:
+    if is_shallow and fast is not None:
         try:
-            return yaml.compose(text, Loader=yaml.CSafeLoader)
+            return read(text, Loader=fast)
         except yaml.YAMLError:
             pass
-    return yaml.compose(text, Loader=yaml.SafeLoader)
+    return read(text, Loader=plain)
 
 
 def leaves_of(path: Path) -> dict[str, Leaf]:
@@ -94,20 +99,25 @@ def leaves_of(path: Path) -> dict[str, Leaf]:
     return dict(_walk(root, "", path)) if root is not None else {}
 
 
-class _NumberLoader(yaml.SafeLoader):
-    """PyYAML's safe loader, except that 1e-5 is a number, as it is everywhere else in a configuration."""
+_NUMBER = re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$")  # 1e-5, as everywhere else in a configuration
 
 
-_NumberLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
+def _with_numbers(loader: type) -> type:
+    """A loader like `loader`, to which 1e-5 is a number."""
+    found: Any = type(f"Number{loader.__name__}", (loader,), {})
+    found.add_implicit_resolver("tag:yaml.org,2002:float", _NUMBER, list("-+0123456789"))
+    return found  # type: ignore[no-any-return]
+
+
+_NUMBERS = _with_numbers(yaml.SafeLoader)
+_FAST_NUMBERS = _with_numbers(yaml.CSafeLoader) if yaml.__with_libyaml__ else None
 
 
 def values_of(path: Path) -> Any:
     """What a YAML file says, as plain values. Raises ConfigError naming the file for what cannot be made one."""
     read_yaml(path)  # refuses a bomb before it is expanded
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_NumberLoader)
+        return _with_either(path.read_text(encoding="utf-8"), yaml.load, _NUMBERS, _FAST_NUMBERS)
     except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:  # a date in no calendar, a list as a key
         raise ConfigError.one(str(path), "", f"is no YAML that can be used: {_short(error)}") from error
 
