@@ -25,7 +25,7 @@ evaluate: setup ## evaluate a run; ARGS="outputs/latest --split val" chooses whi
 	$(BIN)/dlexp evaluate $(ARGS)
 
 test: setup ## run every test
-	$(BIN)/python -m pytest -n 2 $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 test-fast: setup ## run the tests that take less than ten seconds each
 	$(BIN)/python -m pytest -n 2 -m 'not slow' $(ARGS)

@@ -264,7 +264,7 @@ def never_stopped(words: tuple[str, ...]) -> tuple[Kept, list[dict[str, Any]]]:
 
 def test_nothing_of_conf_is_left_out() -> None:
     assert {group: len(options(group)) for group in GROUPS} == COUNTS
-    assert len(CASES) == 15 + 12 + 3 + 17 + 16 + 12
+    assert len(CASES) == 15 + 12 + 3 + 17 + 7 + 12
     for group in GROUPS:
         chosen = {option for case in CASES.values() for option in _chosen(case, group)}
         assert chosen | set(ALIKE if group == "regularization" else ()) >= set(options(group))

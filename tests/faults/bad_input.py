@@ -25,7 +25,7 @@ DOCUMENTED_CODES = (1, 2, 3, 4, 5, 6, 75, 130, 143)  # docs/runs.md
 if hasattr(providers, "_get_local_constants"):
     mock.patch.object(providers, "_get_local_constants", Constants).start()
 # Inputs that each test generates at least; their sum is held by a test.
-WANTED = {"words": 1600, "runs": 300, "yaml": 400, "listed": 3000, "saved": 400, "csv": 4400}
+WANTED = {"words": 800, "runs": 250, "yaml": 250, "listed": 3000, "saved": 400, "csv": 5400}
 
 
 def fuzz(name: str) -> settings:
@@ -192,7 +192,9 @@ _SAMPLES = {
     "str": st.sampled_from(["auto", "none", "a"]),
     "path": st.sampled_from(["t.csv", "none"]),
     "list[float]": st.lists(st.floats(0, 1), min_size=1, max_size=3).map(str),
+    "list[int]": st.lists(st.integers(0, 3), max_size=3).map(str),
     "list[str]": st.just("[a]"),
+    "list[map]": st.sampled_from(["[]", "[{match: '*', lr_factor: 0.5}]", "[{match: a.*}]", "[{lr_factor: 2}]", "[1]"]),
 }
 
 

@@ -185,17 +185,17 @@ def test_when_nothing_fits_it_says_why_and_leaves_nothing(
 
 
 def test_a_fresh_process_finds_what_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """500 MiB a sample in a process of 300 to 900: a limit of 1,400 MiB has room for one and not for two."""
-    config = hungry(tmp_path, monkeypatch, "model.held=500", "trainer.effective_batch=2", "optim.lr=auto")
+    """1,000 MiB a sample in a process of 300 to 1,100: a limit of 2,250 MiB has room for one and not for two."""
+    config = hungry(tmp_path, monkeypatch, "model.held=1000", "trainer.effective_batch=2", "optim.lr=auto")
     heard = Heard()
-    settled, found = settle_batch(config, ("hungry_net",), heard, 1400 * MIB)
+    settled, found = settle_batch(config, ("hungry_net",), heard, 2250 * MIB)
     assert found is not None
     assert (settled.batch_size, settled.trainer.accumulate, settled.trainer.effective_batch) == (1, 2, None)
     assert settled.optim.arguments["lr"] == "auto"  # which comes after
     two, one = found.tries
     assert (two.batch_size, two.fits, one.batch_size, one.fits) == (2, False, 1, True)
     assert two.reason
-    assert 500 * MIB < one.peak <= one.limit == 1400 * MIB
+    assert 1000 * MIB < one.peak <= one.limit == 2250 * MIB
     assert one.bound == "the limit given"
     assert heard.lines[-1] == "data.batch_size=1 trainer.accumulate=2 found"
 
