@@ -155,8 +155,12 @@ def test_a_loss_goes_with_the_data_of_its_kind(loss: str) -> None:
 
 @pytest.mark.parametrize("regularization", REGULARIZATIONS)
 def test_a_regularization_goes_with_the_default_run(regularization: str) -> None:
-    words = ("regularization.swa.start_epoch=2",) if regularization == "swa" else ()
-    words += ("model=simple_cnn",) if regularization in ("cutmix", "random_erasing") else ()
+    needs = {
+        "swa": "regularization.swa.start_epoch=2",
+        "cutmix": "model=simple_cnn",
+        "random_erasing": "model=simple_cnn",
+    }
+    words = [word for name, word in needs.items() if name == regularization]
     state = two_steps(experiment(f"regularization={regularization}", *words))
     patience = {"light": 20, "strong": 20, "early_stopping": 10}
     assert state.best.patience == patience.get(regularization)
