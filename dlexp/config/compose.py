@@ -144,7 +144,7 @@ def compose(words: Words, catalog: Catalog) -> tuple[DictConfig, dict[str, str]]
     check_files(catalog)
     try:
         config = ConfigLoaderImpl(search_path).load_configuration("config", words.group_words(), RunMode.RUN)
-    except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
+    except (HydraException, OmegaConfBaseException, YAMLError, ValueError, RecursionError) as error:
         raise ConfigError.one("the configuration files", "", first_line(error)) from error
     choices = {k: str(v) for k, v in config.hydra.runtime.choices.items() if k in catalog.groups and v is not None}
     missing = [group for group in (*COMPONENTS, *SECTIONS) if group not in choices]

@@ -152,6 +152,8 @@ def first_line(error: BaseException) -> str:
         return " ".join(str(error).split())
     while error.__cause__ is not None:
         error = error.__cause__
+    if isinstance(error, RecursionError):  # what is nested in a file is counted before; only lists of bases are left
+        return "a `defaults:` list leads back to its own file"
     return " ".join(line.strip() for line in str(error).splitlines()[:2] if line.strip()) or type(error).__name__
 
 

@@ -6,6 +6,7 @@ import pytest
 from own_files import own_catalog
 
 from dlexp.config.catalog import Catalog, builtin_root
+from dlexp.config.compose import load
 from dlexp.config.files import leaves_of, read_yaml
 from dlexp.errors import ConfigError
 
@@ -121,3 +122,10 @@ def test_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
 def test_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.yaml: cannot be read as text"):
         read_yaml(tmp_path / "none.yaml")
+
+
+def test_a_file_that_extends_itself_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "own.yaml").write_text("# A layer\ndefaults:\n  - own\n_target_: torch.nn.Linear\n")
+    with pytest.raises(ConfigError, match="leads back to its own file"):
+        load(["model=own"], Catalog((tmp_path,)))
