@@ -12,10 +12,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 from pathlib import Path
+
+from processes import told
 
 ROOT = Path(__file__).resolve().parents[1]
 CODE = """
@@ -54,11 +55,6 @@ def measured(how: str, batch: int, updates: int) -> tuple[float, float]:
     done = subprocess.run(line, capture_output=True, text=True, check=True, env=env)
     mib, seconds = json.loads(done.stdout)
     return float(mib), float(seconds)
-
-
-def told(values: list[float], digits: int) -> str:
-    """Median and range."""
-    return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f}-{max(values):.{digits}f})"
 
 
 def main() -> None:

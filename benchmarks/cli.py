@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping
 from pathlib import Path
+
+from processes import cost, told
 
 ROOT = Path(__file__).resolve().parents[1]
 # What the installed script does.
@@ -47,18 +46,9 @@ CASES: tuple[tuple[str, tuple[str, ...], Mapping[str, str], tuple[str, ...]], ..
 )
 
 
-def cost(line: tuple[str, ...], more: Mapping[str, str], folder: str) -> tuple[float, float]:
-    """(processor seconds, wall seconds) of a process, started in `folder`."""
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "DLEXP_RUNS_DIR": f"{folder}/runs", **more}
-    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    subprocess.run(line, env=env, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
-    wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, wall
-
-
-def told(values: list[float]) -> str:
-    """Median and range."""
-    return f"{statistics.median(values):.2f} ({min(values):.2f}-{max(values):.2f})"
+def surroundings(more: Mapping[str, str], folder: str) -> dict[str, str]:
+    """The environment of a process whose runs go into `folder`."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), "DLEXP_RUNS_DIR": f"{folder}/runs", **more}
 
 
 def main() -> None:
@@ -70,12 +60,14 @@ def main() -> None:
     print("|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         for name, line, more, base in CASES:
-            cost(line, more, folder), cost(base, {}, folder)  # warms the page cache
-            pairs = [(cost(line, more, folder), cost(base, {}, folder)) for _ in range(rounds)]
-            cpu, wall = ([one[i] / other[i] for one, other in pairs] for i in (0, 1))
+            sides = (line, surroundings(more, folder)), (base, surroundings({}, folder))
+            # A mistake ends with code 2, as it should. The first round warms the page cache.
+            found = [[cost(*side, folder, check=False) for side in sides] for _ in range(rounds + 1)]
+            pairs = found[1:]
+            cpu, wall = [one.processor / other.processor for one, other in pairs], [a.wall / b.wall for a, b in pairs]
             against = "import typer, rich" if base is LIBRARIES else "bare Hydra compose"
-            own = statistics.median(one[0] for one, _ in pairs) * 1000
-            print(f"| `{name}` | {against} | {own:.0f} | {told(cpu)} | {told(wall)} | {rounds} |", flush=True)
+            spent = statistics.median(one.processor for one, _ in pairs) * 1000
+            print(f"| `{name}` | {against} | {spent:.0f} | {told(cpu)} | {told(wall)} | {rounds} |", flush=True)
 
 
 if __name__ == "__main__":

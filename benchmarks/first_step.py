@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
+
+from processes import cost, told
 
 ROOT = Path(__file__).resolve().parents[1]
 NETWORKS = {
@@ -76,22 +75,6 @@ main()
 """
 
 
-def cost(code: str, folder: str) -> tuple[float, float]:
-    """(processor seconds, wall seconds) of a process that runs `code` in `folder`."""
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "DLEXP_RUNS_DIR": f"{folder}/runs", "OMP_NUM_THREADS": "1"}
-    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    subprocess.run(
-        [sys.executable, "-c", code], env=env, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=True
-    )
-    wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, wall
-
-
-def told(values: list[float]) -> str:
-    """Median and range."""
-    return f"{statistics.median(values):.2f} ({min(values):.2f}-{max(values):.2f})"
-
-
 def main() -> None:
     """Print a row a model."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -100,13 +83,14 @@ def main() -> None:
     options = parser.parse_args()
     print("| model | bare, processor s | ratio of processor time | ratio of wall time | n |\n|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
+        env = {**os.environ, "PYTHONPATH": str(ROOT), "DLEXP_RUNS_DIR": f"{folder}/runs", "OMP_NUM_THREADS": "1"}
         for model in options.model:
             codes = DLEXP.format(model=model), BARE.format(network=NETWORKS[model])
-            for code in codes:
-                cost(code, folder)  # warms the page cache
-            pairs = [(cost(codes[0], folder), cost(codes[1], folder)) for _ in range(options.rounds)]
-            cpu, wall = ([one[i] / other[i] for one, other in pairs] for i in (0, 1))
-            bare = statistics.median(other[0] for _, other in pairs)
+            lines = [[sys.executable, "-c", code] for code in codes]
+            rounds = [[cost(line, env, folder) for line in lines] for _ in range(options.rounds + 1)]
+            pairs = rounds[1:]  # the first warms the page cache
+            cpu, wall = [one.processor / other.processor for one, other in pairs], [a.wall / b.wall for a, b in pairs]
+            bare = statistics.median(other.processor for _, other in pairs)
             print(f"| {model} | {bare:.2f} | {told(cpu)} | {told(wall)} | {options.rounds} |", flush=True)
 
 

@@ -11,9 +11,10 @@ Prints Markdown.
 from __future__ import annotations
 
 import argparse
-import statistics
 import time
 from contextlib import nullcontext
+
+from processes import told
 
 from dlexp.runtime.process import prepare_process
 
@@ -79,9 +80,8 @@ def main() -> None:
         base = rates[VARIANTS[0]]
         for variant in VARIANTS:
             ratios = [one / other for one, other in zip(rates[variant], base, strict=True)]
-            spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
             best = max(rates[variant]) / max(base)
-            print(f"| {model} | {' '.join(variant)} | {spread} | {best:.2f} | {options.rounds} |", flush=True)
+            print(f"| {model} | {' '.join(variant)} | {told(ratios)} | {best:.2f} | {options.rounds} |", flush=True)
 
 
 if __name__ == "__main__":

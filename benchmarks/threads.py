@@ -11,8 +11,9 @@ neighbour disturbs least. `work` is parameters x batch: the multiplications of a
 from __future__ import annotations
 
 import argparse
-import statistics
 import time
+
+from processes import told
 
 from dlexp.runtime.process import available_cores, prepare_process
 
@@ -48,8 +49,7 @@ def compare(width: int, batch: int, threads: int, rounds: int, seconds: float) -
                 rates[count].append(found)
     ratios = [many / one for one, many in zip(rates[1], rates[threads], strict=True)]
     best = max(rates[threads]) / max(rates[1])
-    spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
-    return f"| {width} | {batch} | {parameters:,} | {parameters * batch:.2g} | {spread} | {best:.2f} | {rounds} |"
+    return f"| {width} | {batch} | {parameters:,} | {parameters * batch:.2g} | {told(ratios)} | {best:.2f} | {rounds} |"
 
 
 def main() -> None:

@@ -12,14 +12,13 @@ it needs two free cores. Prints Markdown, and processor seconds (user and system
 from __future__ import annotations
 
 import argparse
-import resource
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
+
+from processes import Cost, cost
 
 EPOCHS = 5
 WORDS = (
@@ -30,17 +29,6 @@ WORDS = (
     "search.confirm_top=0",
     "search.pruner=none",
 )
-Cost = tuple[float, float]  # wall seconds, processor seconds
-
-
-def cost(line: list[str]) -> Cost:
-    """What a process costs from its start to its end. Raises CalledProcessError when it fails."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    started = time.perf_counter()
-    subprocess.run(line, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    wall = time.perf_counter() - started
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def plain(trials: int) -> Cost:
@@ -59,9 +47,9 @@ def study(trials: int, jobs: int = 1) -> Cost:
 def compare(name: str, one: Callable[[], Cost], other: Callable[[], Cost], rounds: int) -> None:
     """Print a row: `one` over `other`."""
     pairs = [(one(), other()) if n % 2 else (other(), one())[::-1] for n in range(rounds)]
-    wall = [mine[0] / theirs[0] for mine, theirs in pairs]
-    processor = [mine[1] / theirs[1] for mine, theirs in pairs]
-    mine, theirs = (statistics.median(pair[side][0] for pair in pairs) for side in (0, 1))
+    wall = [mine.wall / theirs.wall for mine, theirs in pairs]
+    processor = [mine.processor / theirs.processor for mine, theirs in pairs]
+    mine, theirs = (statistics.median(pair[side].wall for pair in pairs) for side in (0, 1))
     cells = [
         name,
         f"{statistics.median(wall):.2f} ({min(wall):.2f} to {max(wall):.2f})",

@@ -14,7 +14,6 @@ from dlexp.config.nodes import build
 from dlexp.config.schema import RunConfig
 from dlexp.data.loaders import TrainBatches
 from dlexp.engine.guard import NonfinitePolicy
-from dlexp.engine.loop import TrainingData
 from dlexp.engine.policy import BestSoFar
 from dlexp.engine.state import TrainState
 from dlexp.engine.step import StepRules
@@ -28,6 +27,7 @@ from dlexp.regularization.constraints import MaxNorm
 from dlexp.regularization.mixing import ChangedBatches, Changes
 from dlexp.regularization.noise import GradientNoise
 from dlexp.regularization.penalties import Penalty
+from dlexp.types import TrainingData
 
 
 @dataclass(frozen=True)

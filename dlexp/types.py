@@ -5,9 +5,9 @@ Symbols: B samples in a batch, C classes, F features, O outputs, H and W image h
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 from torch import Tensor
 
@@ -74,6 +74,17 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.targets)
+
+
+class TrainingData(Protocol):
+    """Batches of an epoch, from any batch on; the same ones each time, in another order at each attempt."""
+
+    @property
+    def num_samples(self) -> int: ...
+
+    def __len__(self) -> int: ...
+
+    def epoch(self, epoch: int, first_batch: int = 0, attempt: int = 0) -> Iterator[Batch]: ...
 
 
 @dataclass(frozen=True)

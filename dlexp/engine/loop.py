@@ -16,7 +16,7 @@ from dlexp.engine.step import StepRules
 from dlexp.errors import Diverged, Interrupted
 from dlexp.runtime.signals import StopRequest
 from dlexp.tasks.base import Task
-from dlexp.types import Batch
+from dlexp.types import Batch, TrainingData
 
 T = TypeVar("T")
 
@@ -49,17 +49,6 @@ class EpochRecord:
 
 
 Observer = Callable[[StepRecord | EpochRecord], None]
-
-
-class TrainingData(Protocol):
-    """Batches of an epoch, from any batch on; the same ones each time, in another order at each attempt."""
-
-    @property
-    def num_samples(self) -> int: ...
-
-    def __len__(self) -> int: ...
-
-    def epoch(self, epoch: int, first_batch: int = 0, attempt: int = 0) -> Iterator[Batch]: ...
 
 
 class Checkpoints(Protocol):

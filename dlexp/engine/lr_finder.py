@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from dlexp.engine.evaluate import evaluate
-from dlexp.engine.loop import TrainingData, windows
+from dlexp.engine.loop import windows
 from dlexp.engine.lr_rules import Array, has_diverged
 from dlexp.engine.policy import BestSoFar
 from dlexp.engine.state import EpochSums, TrainState
@@ -28,7 +28,7 @@ from dlexp.optim.schedule import Schedule
 from dlexp.runtime.seed import derive, kept_randomness, seed_step
 from dlexp.runtime.signals import StopRequest
 from dlexp.tasks.base import Task
-from dlexp.types import Batch
+from dlexp.types import Batch, TrainingData
 
 _MAX_SKIPPED = 32  # in a row: the fp16 scale has then fallen by 2**32, and no scale is small enough
 _SETTLING = 50  # batches: with torch's momentum of 0.1, half a per cent of a first running mean is then left

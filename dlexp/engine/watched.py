@@ -11,10 +11,9 @@ from torch import Tensor
 from torch.autograd.variable import Variable
 
 from dlexp.engine.gauges import Clock, Gauge
-from dlexp.engine.loop import TrainingData
 from dlexp.engine.state import TrainState
 from dlexp.tasks.base import Networks, Task
-from dlexp.types import Batch, LossOutput
+from dlexp.types import Batch, LossOutput, TrainingData
 
 
 class Cut:

@@ -11,13 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import log, sqrt
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from dlexp.runtime.seed import numbers, uniforms
-from dlexp.types import Batch, Mixed
+from dlexp.types import Batch, Mixed, TrainingData
 
 __all__ = ["ChangedBatches", "Changes", "cut_mixed", "erased", "mixed_up"]
 
@@ -49,19 +48,10 @@ class Changes:
         return bool((self.mixup or self.cutmix) and self.probability)
 
 
-class _Batches(Protocol):
-    @property
-    def num_samples(self) -> int: ...
-
-    def __len__(self) -> int: ...
-
-    def epoch(self, epoch: int, first_batch: int = 0, attempt: int = 0) -> Iterator[Batch]: ...
-
-
 class ChangedBatches:
     """The batches of another source after `changes`."""
 
-    def __init__(self, source: _Batches, changes: Changes, seed: int) -> None:
+    def __init__(self, source: TrainingData, changes: Changes, seed: int) -> None:
         self._source, self._changes, self._seed = source, changes, seed
 
     def __len__(self) -> int:

@@ -13,7 +13,6 @@ from engine_toys import BATCHES, FP32, AskedStop, Run, differences, rules, state
 from torch import Tensor, nn
 
 from dlexp.data.loaders import EvalBatches, TrainBatches
-from dlexp.engine.loop import TrainingData
 from dlexp.engine.lr_finder import Sweep, SweepPlan, SweepPoint, sweep
 from dlexp.engine.lr_rules import read
 from dlexp.engine.policy import BestSoFar
@@ -27,7 +26,7 @@ from dlexp.runtime.precision import Precision
 from dlexp.runtime.seed import global_state, kept_randomness
 from dlexp.runtime.signals import NeverStop
 from dlexp.tasks.base import Networks, Task
-from dlexp.types import Batch, LossOutput, Prediction
+from dlexp.types import Batch, LossOutput, Prediction, TrainingData
 
 CPU = torch.device("cpu")
 
