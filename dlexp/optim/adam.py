@@ -103,7 +103,7 @@ class _Direct(Optimizer):
             if any(isinstance(beta, Tensor) for beta in group["betas"]):
                 return None
             if len({(p.device, p.dtype) for p in parameters}) > 1 or any(
-                _unusual(p, self.state[p]) for p in parameters
+                _unusual(p, self.state.get(p)) for p in parameters
             ):
                 return None
             states = [self.state[parameter] for parameter in parameters]
@@ -116,7 +116,7 @@ class _Direct(Optimizer):
         return found
 
 
-def _unusual(parameter: Tensor, state: dict[str, Any]) -> bool:
+def _unusual(parameter: Tensor, state: dict[str, Any] | None) -> bool:
     gradient = parameter.grad
     return (
         not state

@@ -110,6 +110,15 @@ def test_a_parameter_without_a_gradient_is_left_alone() -> None:
     assert steps == {4, 6}
 
 
+def test_a_parameter_that_never_had_a_gradient_has_no_state() -> None:
+    both = Both(*PAIRS[1])
+    for net in both.networks:
+        net[2].weight.requires_grad_(False)
+    for _ in range(3):
+        both.step()
+    assert len(both.optimizers[0].state_dict()["state"]) == 5
+
+
 @pytest.mark.parametrize("options", [{"fused": False}, {"amsgrad": True}, {"fused": None, "foreach": True}])
 def test_what_the_kernel_cannot_is_left_to_torch(options: dict[str, Any]) -> None:
     both = Both(*PAIRS[1], **options)
