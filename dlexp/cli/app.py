@@ -5,6 +5,7 @@ Nothing here imports torch, hydra or matplotlib before a command's body runs, so
 
 from __future__ import annotations
 
+import copy
 import os
 import shlex
 import sys
@@ -15,8 +16,8 @@ import typer
 
 from dlexp import __version__
 from dlexp.cli import options as given
-from dlexp.cli.plain import PlainGroup
-from dlexp.cli.words import Setting, hint_at_keys, with_empty_values
+from dlexp.cli.plain import PlainGroup, only_named
+from dlexp.cli.words import Setting, hint_at_keys, typed_for_completion, with_empty_values
 from dlexp.errors import DlexpError, exit_code_of
 from dlexp.runtime.process import prepare_process
 
@@ -243,7 +244,7 @@ def main(argv: list[str] | None = None) -> None:
     prepare_process()
     words = with_empty_values(list(sys.argv[1:] if argv is None else argv))
     try:
-        app(args=words, prog_name="dlexp")
+        _as_far_as_named([*words, *typed_for_completion(os.environ)])(args=words, prog_name="dlexp")
     except SystemExit as error:
         if error.code == 2:
             hint_at_keys(words)
@@ -256,6 +257,13 @@ def main(argv: list[str] | None = None) -> None:
 
             show_error(error, "--json" in words)
         sys.exit(exit_code_of(error))
+
+
+def _as_far_as_named(words: list[str]) -> typer.Typer:
+    """The app, with the options of those commands that `words` may mean."""
+    found = copy.copy(app)
+    found.registered_commands = list(only_named(app.registered_commands, words))
+    return found
 
 
 def _setting(config_dirs: list[Path] | None, trust: list[str] | None) -> Setting:
