@@ -9,13 +9,13 @@ import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dlexp.data.decode import is_grey, reason, shown
+from dlexp.data.find import near
 from dlexp.errors import DataError
 
 _SUFFIXES = (
@@ -69,10 +69,8 @@ def list_images(root: Path) -> Listing:
     Raises DataError for a folder that is not there, that has no or one class, or a class without an image.
     """
     if not root.is_dir():
-        there = [path.name for path in root.parent.iterdir()] if root.parent.is_dir() else []
-        near = get_close_matches(root.name, there, n=1)
         what = "is a file, not a folder" if root.exists() else "there is no such folder"
-        raise DataError(what, file=root, remedy=f"did you mean {near[0]}?" if near else "")
+        raise DataError(what, file=root, remedy=near(root))
     folders = _folders(root)
     is_divided = "train" in folders and set(folders) <= set(_SPLITS) and bool(_folders(root / "train"))
     places = [(name, _SPLITS[name]) for name in folders] if is_divided else [("", "")]

@@ -43,17 +43,19 @@ def split_rows(
 
 
 def held_out(rows: Rows, labels: NDArray[Any], classes: Sequence[str], fraction: float, seed: int) -> tuple[Rows, Rows]:
-    """(the others, those held out) of `rows`: a share of each class, one of it at least.
+    """(the others, those held out) of `rows`: a share of each class, or of values of all rows; one row at least.
 
-    labels  class numbers of all samples
-    Raises DataError when a class has fewer than two rows.
+    labels   class numbers or values of all samples
+    classes  name of each class, or () for values
+    Raises DataError when a class, or all, has fewer than two rows.
     """
     rng = np.random.default_rng(seed)
     kept, held = [], []
-    for number, name in enumerate(classes):
-        group = rng.permutation(rows[labels[rows] == number])
+    groups = {f"class {name!r} has": rows[labels[rows] == number] for number, name in enumerate(classes)}
+    for what, some in (groups or {"there are": rows}).items():
+        group = rng.permutation(some)
         if len(group) < 2:
-            raise DataError(f"class {name!r} has {len(group)} rows to train on, and one is to be held out")
+            raise DataError(f"{what} {len(group)} rows to train on, and one is to be held out")
         count = max(1, min(round(len(group) * fraction), len(group) - 1))
         kept.append(group[count:])
         held.append(group[:count])
