@@ -18,7 +18,7 @@ from dlexp.data.array_images import ArrayImages, as_images
 from dlexp.data.bundle import SPLITS, DataBundle
 from dlexp.data.images import ImageSet
 from dlexp.data.placing import Placing
-from dlexp.data.split import Rows, held_out, split_rows
+from dlexp.data.split import rows_of_parts
 from dlexp.data.tables import build_table
 from dlexp.errors import DataError
 
@@ -56,11 +56,15 @@ def arrays(
     found = open_arrays(file)
     given, goals = _parts(file, found, inputs, target)
     targets, names = _targets(file, goals, target, target_kind)
-    rows = _rows(file, given, targets, names, (val_fraction, test_fraction, split_seed))
+    labels = names if targets.ndim == 1 else ()
+    how = (val_fraction, test_fraction, split_seed)
+    try:
+        rows = rows_of_parts({part: len(values) for part, values in given.items()}, targets, labels, how)
+    except DataError as error:
+        raise DataError(str(error), file=file) from error
     if next(iter(given.values())).ndim == 2:
         _refuse_on_a_table(augment, mean, std)
         table = _table(file, given, inputs)
-        labels = names if targets.ndim == 1 else ()
         return build_table(table, targets, labels, names if targets.ndim == 2 else (), rows, standardize)
     reader = ArrayImages(tuple(as_images(file, part, layout) for part in given.values()), file)
     images = ImageSet(reader, targets, names, rows, digest([*given.values(), targets]), {})
@@ -143,32 +147,6 @@ def _targets(file: Path, goals: Parts, name: str, kind: str) -> tuple[NDArray[An
         raise DataError(rule, file=file, remedy=remedy)
     texts = tuple(str(int(value)) if whole.dtype.kind in "iuf" else str(value) for value in classes)
     return numbers.astype(np.int64), texts
-
-
-def _rows(
-    file: Path, given: Parts, targets: NDArray[Any], names: tuple[str, ...], how: tuple[float, float, int]
-) -> tuple[Rows, ...]:
-    """Numbers of the samples of train, val and test: as the file has them, or divided here. Raises DataError."""
-    classes = names if targets.ndim == 1 else ()
-    val_fraction, test_fraction, seed = how
-    try:
-        if "" in given:
-            return split_rows(targets, classes, val_fraction, test_fraction, seed)
-        rows, start = {}, 0
-        for part, values in given.items():
-            rows[part] = np.arange(start, start + len(values), dtype=np.int64)
-            start += len(values)
-        for number, name in enumerate(classes):
-            if number not in targets[rows["train"]]:
-                raise DataError(f"class {name!r} has no training samples")
-        for part, share in (("val", val_fraction), ("test", test_fraction)):
-            if part not in rows:
-                rows["train"], rows[part] = held_out(rows["train"], targets, classes, share, seed)
-        if not min(map(len, rows.values())):
-            raise DataError("a part has no samples")
-    except DataError as error:
-        raise DataError(str(error), file=file) from error
-    return rows["train"], rows["val"], rows["test"]
 
 
 def _table(file: Path, given: Parts, name: str) -> dict[str, NDArray[Any]]:

@@ -6,7 +6,7 @@ Symbols: N samples of a split, B samples of a batch, F features, C channels, H a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -87,6 +87,8 @@ class DataBundle:
     preprocessing  how raw input became `inputs`, as plain values, stored with the run
     notes          what the source changed or left out and a person should know
     left_out       each file that was left out, with the reason where there is one: all of those that a note counts
+    masks          sample numbers (B,) int64 -> (B, H, W) bool, true where the object is; None where nobody knows. They
+                   are made when they are asked for
     """
 
     spec: DataSpec
@@ -98,6 +100,7 @@ class DataBundle:
     pad: int = 0
     notes: tuple[str, ...] = field(default_factory=tuple)
     left_out: tuple[str, ...] = ()
+    masks: Callable[[Tensor], Tensor] | None = None
 
     @property
     def is_streamed(self) -> bool:

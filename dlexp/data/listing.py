@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,17 +63,19 @@ class Look:
     problem: str
 
 
-def list_images(root: Path) -> Listing:
+def list_images(root: Path, parts: Sequence[str] = ()) -> Listing:
     """The images below `root`, whose folders are the classes, or train, val and test with the classes in each.
 
+    parts  the folders that are splits, whatever else lies beside them; () to see it from their names
     Raises DataError for a folder that is not there, that has no or one class, or a class without an image.
     """
     if not root.is_dir():
         what = "is a file, not a folder" if root.exists() else "there is no such folder"
         raise DataError(what, file=root, remedy=near(root))
     folders = _folders(root)
-    is_divided = "train" in folders and set(folders) <= set(_SPLITS) and bool(_folders(root / "train"))
-    places = [(name, _SPLITS[name]) for name in folders] if is_divided else [("", "")]
+    looks_divided = "train" in folders and set(folders) <= set(_SPLITS) and bool(_folders(root / "train"))
+    is_divided = bool(parts) or looks_divided
+    places = [(name, _SPLITS[name]) for name in parts or folders] if is_divided else [("", "")]
     doubled = sorted(name for name, split in places if sum(other == split for _, other in places) > 1)
     if doubled:
         raise DataError(f"has {' and '.join(doubled)}, which are the same split", file=root)

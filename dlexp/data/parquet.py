@@ -40,7 +40,7 @@ def parquet(
     in data.drop are not read. Raises DataError for everything in the file that cannot be trained on, ConfigError
     where pyarrow is missing.
     """
-    cells = _read(Path(path), missing_values or [], without=drop or [])
+    cells = _read(Path(path), missing_values or [], without=[name for name in drop or [] if name != target])
     split = (val_fraction, test_fraction, split_seed)
     return table_of(cells, Wanted(target, target_kind, categorical or [], [], max_categories, standardize, split))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,6 +60,31 @@ def held_out(rows: Rows, labels: NDArray[Any], classes: Sequence[str], fraction:
         kept.append(group[count:])
         held.append(group[:count])
     return np.sort(np.concatenate(kept)).astype(np.int64), np.sort(np.concatenate(held)).astype(np.int64)
+
+
+def rows_of_parts(
+    sizes: Mapping[str, int], labels: NDArray[Any], classes: Sequence[str], how: tuple[float, float, int]
+) -> tuple[Rows, Rows, Rows]:
+    """Rows (train, val, test) of samples that come part after part.
+
+    sizes   samples of train, val and test, as far as they are there, or of "" for samples that come undivided
+    labels  (N,) class numbers or (N, ...) values of all samples, and `classes` as in `split_rows`
+    how     share of validation and of test samples where they are drawn here, and the seed of that
+    Raises DataError for a class that train has not, and for what `split_rows` and `held_out` refuse.
+    """
+    if "train" not in sizes:
+        return split_rows(labels, classes, *how)
+    rows, start = dict[str, Rows](), 0
+    for part, size in sizes.items():
+        rows[part] = np.arange(start, start + size, dtype=np.int64)
+        start += size
+    for number, name in enumerate(classes):
+        if number not in labels[rows["train"]]:
+            raise DataError(f"class {name!r} has no training samples")
+    for part, share in (("val", how[0]), ("test", how[1])):
+        if not len(rows.get(part, ())):
+            rows["train"], rows[part] = held_out(rows["train"], labels, classes, share, how[2])
+    return rows["train"], rows["val"], rows["test"]
 
 
 def some_of_each(rows: Rows, labels: NDArray[Any], classes: Sequence[str], count: int, seed: int) -> Rows:
