@@ -74,7 +74,7 @@ def write_cifar(
     names = [f"{kind.meta['key'].partition('_')[0]} {number}" for number in range(classes)]
     files[kind.meta["filename"]] = pickle.dumps({kind.meta["key"]: names}, protocol=2)
     archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w:gz") as tar:
+    with tarfile.open(fileobj=archive, mode="w:gz", compresslevel=1) as tar:
         for file, content in files.items():
             info = tarfile.TarInfo(f"{kind.base_folder}/{file}")
             info.size = len(content)

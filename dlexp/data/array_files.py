@@ -93,8 +93,9 @@ def _array_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]
 
 
 def _pt(file: Path) -> Arrays:
+    is_mapped = zipfile.is_zipfile(file)  # files of before torch 1.6 are none, and are read whole
     try:
-        found = _loaded(file)
+        found: Any = torch.load(file, map_location="cpu", weights_only=True, mmap=is_mapped)
     except Exception as error:  # torch raises UnpicklingError for what it refuses, and all kinds for damage
         if "weights_only" in str(error).lower():
             rule = "holds Python objects, which only unpickling could read, and that could run anything"
@@ -106,16 +107,6 @@ def _pt(file: Path) -> Arrays:
         remedy = 'save them by name: torch.save({"x": x, "y": y}, FILE)'
         raise DataError(f"holds a {type(found).__name__}, not tensors by name", file=file, remedy=remedy)
     return {name: _Tensor(file, name, value) for name, value in found.items() if isinstance(value, Tensor)}
-
-
-def _loaded(file: Path) -> Any:
-    """The content, its tensors mapped where the file is of the kind that can be."""
-    try:
-        return torch.load(file, map_location="cpu", weights_only=True, mmap=True)
-    except RuntimeError as error:
-        if "mmap" not in str(error):
-            raise
-        return torch.load(file, map_location="cpu", weights_only=True)
 
 
 class _Tensor:

@@ -26,6 +26,7 @@ from dlexp.errors import DataError
 __all__ = ["image_folder"]
 
 _NAMED = 50  # files that a note names; meta.json has all of them
+_DECODED_TO_NAME = 20_000  # files, most of which decode in a few milliseconds
 
 
 def image_folder(
@@ -107,7 +108,9 @@ def whole_files(root: Path, listing: Listing, on_bad: str) -> WholeFiles:
         looks = list(in_threads(lambda name: look(root, bytes(name)), listing.names))
         failures = [(os.fsdecode(name), seen.problem) for name, seen in zip(listing.names, looks, strict=True)]
         failures = [failure for failure in failures if failure[1]]
-        unsure = [n for n, seen in enumerate(looks) if not seen.problem and (on_bad == "skip" or not seen.is_whole)]
+        # Once one is known to be damaged all are decoded, so that one answer names all, unless that would take long.
+        all_of_them = on_bad == "skip" or (bool(failures) and len(looks) <= _DECODED_TO_NAME)
+        unsure = [n for n, seen in enumerate(looks) if not seen.problem and (all_of_them or not seen.is_whole)]
         trial = ImageFiles(root, listing.names, 3, 8, "stretch")
         for _, damaged in in_threads(trial.attempt, pieces(np.array(unsure, dtype=np.int64))):
             failures += damaged
@@ -150,4 +153,5 @@ def _left_out(what: str, names: Iterable[str]) -> str:
     names = list(names)
     more = f", and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
     files = "file" if len(names) == 1 else "files"
+    what = what.replace("that have", "that has") if len(names) == 1 else what
     return f"{len(names):,} {files} {what} left out: {', '.join(map(shown, names[:_NAMED]))}{more}"

@@ -22,7 +22,7 @@ PIXELS = RNG.integers(0, 256, (40, 6, 5, 3), dtype=np.uint8)
 LABELS = np.arange(40) % 4
 
 
-def saved(path: Path, **given: NDArray[Any]) -> str:
+def saved(path: Path, **given: Any) -> str:
     if path.suffix == ".pt":
         torch.save({name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in given.items()}, path)
     else:
@@ -34,7 +34,8 @@ def samples_of(bundle: DataBundle) -> dict[int, tuple[torch.Tensor, Any]]:
     found: dict[int, tuple[torch.Tensor, Any]] = {}
     for split in bundle.splits.values():
         whole = split.chosen(torch.arange(len(split)))
-        found |= {int(row): pair for row, *pair in zip(whole.rows, whole.inputs, whole.targets.tolist(), strict=True)}
+        rows = zip(whole.rows.tolist(), whole.inputs, whole.targets.tolist(), strict=True)
+        found |= {row: (image, target) for row, image, target in rows}
     return found
 
 
@@ -121,7 +122,12 @@ def test_of_a_large_array_spread_parts_are_hashed(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_file_may_come_divided(tmp_path: Path) -> None:
-    given = {"x_train": PIXELS[:24], "y_train": LABELS[:24], "x_test": PIXELS[24:], "y_test": LABELS[24:]}
+    given: dict[str, Any] = {
+        "x_train": PIXELS[:24],
+        "y_train": LABELS[:24],
+        "x_test": PIXELS[24:],
+        "y_test": LABELS[24:],
+    }
     bundle = arrays(path=saved(tmp_path / "a.npz", **given), val_fraction=0.5)
     assert bundle.sizes() == {"train": 12, "val": 12, "test": 16}
     assert bundle.splits["test"].rows.tolist() == list(range(24, 40))
@@ -217,7 +223,7 @@ def test_refusals(tmp_path: Path) -> None:
         with pytest.raises(DataError, match=match):
             arrays(path=str(tmp_path / file), **(settings or {}))
 
-    whole = {"x": PIXELS, "y": LABELS}
+    whole: dict[str, Any] = {"x": PIXELS, "y": LABELS}
     saved(tmp_path / "digits.npz", **whole)
     refused(r"there is no such file; did you mean digits\.npz\?", file="digit.npz")
     (tmp_path / "a.csv").write_text("x")
@@ -246,7 +252,12 @@ def test_refusals(tmp_path: Path) -> None:
     refused("holds fractions", x=PIXELS, y=LABELS * 0.5, settings={"target_kind": "class"})
     refused("holds texts", x=PIXELS, y=np.full(40, "a"), settings={"target_kind": "value"})
     refused(r"every sample has the target \[2.0\]", x=PIXELS, y=np.full(40, 2.0))
-    parts = {"x_train": PIXELS[:20], "y_train": LABELS[:20], "x_test": PIXELS[20:, :4], "y_test": LABELS[20:]}
+    parts: dict[str, Any] = {
+        "x_train": PIXELS[:20],
+        "y_train": LABELS[:20],
+        "x_test": PIXELS[20:, :4],
+        "y_test": LABELS[20:],
+    }
     refused("different shapes or types", **parts)
     parts |= {"x_test": PIXELS[20:], "y_test": LABELS[20:] + 1}
     refused("class '4' has no training samples", **parts)

@@ -123,7 +123,7 @@ def test_grey_images_and_labels_that_are_texts(tmp_path: Path) -> None:
     assert huggingface(folder=folder, label_column="label", channels=3, image_size=12).spec.input_shape == (3, 12, 12)
     files = [{"bytes": None, "path": str(tmp_path / f"{number}.png")} for number in range(12)]
     for number, cell in enumerate(grey):
-        Path(files[number]["path"] or "").write_bytes(cell["bytes"])
+        (tmp_path / f"{number}.png").write_bytes(cell["bytes"] or b"")
     beside = saved(tmp_path / "b", made(12, cells=dict(enumerate(files))))
     assert len(pixels_of(huggingface(folder=beside, image_size=12))) == 12
 
@@ -154,9 +154,9 @@ def test_refusals(tmp_path: Path) -> None:
     only = saved(tmp_path / "only", datasets.DatasetDict({"test": made(6)}))
     with pytest.raises(DataError, match="has no part train, but test"):
         huggingface(folder=only)
-    for given in ({}, {"name": "a", "folder": folder}):
+    for name, place in ((None, None), ("a", folder)):
         with pytest.raises(ConfigError, match="give one of the two"):
-            huggingface(**given)
+            huggingface(name=name, folder=place)
     with pytest.raises(ValueError, match="channels=2"):
         huggingface(folder=folder, channels=2)
 
