@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from source_files import folder_of_small_files as folder_of_small_files
+from source_files import small_files as small_files
 
 from dlexp.assemble import assemble, build_data
 from dlexp.begin import start
