@@ -193,10 +193,11 @@ def _as_it_is(answer: Any) -> Any:
 def _next(answers: Any) -> Any:
     try:
         return next(answers)
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
+    except (RuntimeError, ConnectionError, FileNotFoundError, EOFError) as error:
+        # A worker that ends while it hands over an answer is seen by the broken connection first.
+        if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
             raise
-        reason = str(error).splitlines()[0]
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise DlexpError(
             f"a process that reads data has ended ({reason}); was it memory? data.workers=0 reads without one"
         ) from error
