@@ -63,12 +63,12 @@ class Change:
         found, is_raised = images, False
         for step in self.steps:
             if step.operation.on_levels and not is_raised:
-                found, is_raised = found.float() * (LEVELS / self.white), True
+                found, is_raised = _raised(found, LEVELS / self.white), True
             drawn = uniforms(self.seed, self.epoch, rows, step.first + step.operation.draws, step.purpose)
             found = step.operation(found, drawn[:, step.first :])
         if not is_raised:
             return found
-        found = found * (self.white / LEVELS)
+        found = found if self.white == LEVELS else found * (self.white / LEVELS)
         found = found if images.is_floating_point() else found.round_().to(images.dtype)
         is_last = images.is_contiguous(memory_format=torch.channels_last)
         return found.contiguous(memory_format=torch.channels_last if is_last else torch.contiguous_format)
@@ -112,7 +112,7 @@ class Flip:
 
 @dataclass(frozen=True)
 class Cutout:
-    """Cover a square with the mean colour (DeVries & Taylor 2017, arXiv:1708.04552); its middle is anywhere in the image.
+    """Cover a square with the mean colour, its middle anywhere in the image (DeVries & Taylor 2017, arXiv:1708.04552).
 
     size  its side, as a share of the smaller side of the image, in (0, 1]
     fill  C levels in [0, 255]
@@ -166,6 +166,12 @@ def one_by_one(images: Tensor, draws: Tensor, pad: int, flip: bool) -> Tensor:
         found[number] = window[mirror] if flip and is_flipped else window
     changed = torch.from_numpy(found)
     return changed.permute(0, 3, 1, 2) if is_last else changed
+
+
+def _raised(images: Tensor, factor: float) -> Tensor:
+    """Float32 and planar, which all that computes with pixels is fastest on, times `factor`."""
+    found = images.to(torch.float32, memory_format=torch.contiguous_format)
+    return found if factor == 1 else found * factor
 
 
 def _within(draws: Tensor, size: int, side: int) -> Tensor:

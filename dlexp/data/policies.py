@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-
 from typing import ClassVar
 
 import torch
@@ -146,5 +145,3 @@ def _one_colour(name: str, images: Tensor, signed: Tensor, magnitude: Tensor, li
 def _slope(slopes: Tensor) -> Tensor:
     """Slopes of shears -> their angles in degrees."""
     return slopes.atan().rad2deg()
-
-

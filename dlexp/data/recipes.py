@@ -1,8 +1,8 @@
 """From the words of `data.augment` to operations: a preset's name, or a list of operations with their strengths.
 
-    strong                                        a preset
-    [crop, flip, {rotate: 15}]                    operations in this order; a number is the first key of the operation
-    [{colour: {brightness: 0.2, hue: 0.1}}]       several keys by name
+strong                                        a preset
+[crop, flip, {rotate: 15}]                    operations in this order; a number is the first key of the operation
+[{colour: {brightness: 0.2, hue: 0.1}}]       several keys by name
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ class Affine:
 
 @dataclass(frozen=True)
 class ResizedCrop:
-    """Cut out a rectangle of random area and shape and stretch it over the image (Szegedy et al. 2015, arXiv:1409.4842).
+    """Stretch a rectangle of random area and shape over the whole image (Szegedy et al. 2015, arXiv:1409.4842).
 
     scale  smallest and largest share of the area, in (0, 1]
     ratio  smallest and largest width over height
@@ -112,7 +112,8 @@ def matrices(
     Each argument is (B,) or one number for all: angles in degrees, shifts in pixels. The inverse of shift o turn o shear
     o zoom, with the conventions of torchvision's `affine`.
     """
-    parts = torch.broadcast_tensors(*(torch.as_tensor(v).double() for v in (angle, zoom, shear_x, shear_y, right, down)))
+    given = (angle, zoom, shear_x, shear_y, right, down)
+    parts = torch.broadcast_tensors(*(torch.as_tensor(value).double() for value in given))
     turn, grow, lean_x, lean_y, to_right, to_bottom = (part.reshape(-1) for part in parts)
     turn, lean_x, lean_y = (value.deg2rad() for value in (turn, lean_x, lean_y))
     along, across = (turn - lean_y).cos() / lean_y.cos(), (turn - lean_y).sin() / lean_y.cos()
@@ -128,10 +129,11 @@ def warped(images: Tensor, found: Tensor) -> Tensor:
     """(B, C, H, W) float32 and `matrices` (B, 2, 3) -> (B, C, H, W): every pixel from where its matrix says."""
     height, width = images.shape[2:]
     x, y = (torch.arange(size, device=images.device) - (size - 1) / 2 for size in (width, height))
-    m = found.to(images.device).float()[:, :, :, None, None]
-    from_x = m[:, 0, 0] * x[None, None, :] + (m[:, 0, 1] * y[None, :, None] + m[:, 0, 2])
-    from_y = m[:, 1, 0] * x[None, None, :] + (m[:, 1, 1] * y[None, :, None] + m[:, 1, 2])
-    return _sampled(images, from_x * (2 / width), from_y * (2 / height))
+    half = torch.tensor([[width / 2], [height / 2]], dtype=torch.float64, device=images.device)
+    along_x, along_y, offset = (found.to(images.device) / half).float().unbind(dim=2)  # (B, 2) each
+    across = along_x[:, :, None] * x
+    down = along_y[:, :, None] * y + offset[:, :, None]
+    return _sampled(images, across[:, :, None, :], down[:, :, :, None])
 
 
 def stretched(images: Tensor, boxes: Tensor) -> Tensor:
@@ -140,8 +142,9 @@ def stretched(images: Tensor, boxes: Tensor) -> Tensor:
     top, left, tall, wide = boxes.double().unbind(dim=1)
     from_x = _stretch(left, wide, width, images.device)
     from_y = _stretch(top, tall, height, images.device)
-    shape = (len(images), height, width)
-    return _sampled(images, from_x[:, None, :].expand(shape), from_y[:, :, None].expand(shape))
+    none = torch.zeros_like
+    across, down = torch.stack([from_x, none(from_x)], dim=1), torch.stack([none(from_y), from_y], dim=1)
+    return _sampled(images, across[:, :, None, :], down[:, :, :, None])
 
 
 def _stretch(start: Tensor, length: Tensor, size: int, device: torch.device) -> Tensor:
@@ -154,6 +157,8 @@ def _stretch(start: Tensor, length: Tensor, size: int, device: torch.device) -> 
     return ((2 * places + 1) / size - 1).float()
 
 
-def _sampled(images: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """x and y (B, H, W) in -1..1, from edge to edge of the old image."""
-    return F.grid_sample(images, torch.stack([x, y], dim=3), mode="bilinear", padding_mode="zeros", align_corners=False)
+def _sampled(images: Tensor, across: Tensor, down: Tensor) -> Tensor:
+    """Each pixel from `across` (B, 2, 1, W) + `down` (B, 2, H, 1): x and y in -1..1, from edge to edge of the image."""
+    grid = images.new_empty((len(images), *images.shape[2:], 2))
+    torch.add(across, down, out=grid.permute(0, 3, 1, 2))
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)

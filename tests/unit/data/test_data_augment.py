@@ -167,7 +167,7 @@ def test_cutout_covers_a_square_with_its_colour_and_is_clipped_at_the_border() -
     found = Cutout(0.4, 1.0, (1.0, 2.0, 3.0))(images, draws)
     covered = found[:, 0] == 1
     assert torch.equal(covered, found[:, 2] == 3)
-    assert torch.equal(found[~covered[:, None].expand_as(found)], torch.full(((~covered).sum() * 3,), 9.0))
+    assert torch.equal(found[~covered[:, None].expand_as(found)], torch.full((3 * int((~covered).sum()),), 9.0))
     areas = covered.sum(dim=(1, 2))
     assert int(areas.max()) == 16
     assert 4 <= int(areas.min()) < 16
