@@ -51,12 +51,14 @@ class Change:
     """The random changes of one epoch, as plain values that a worker process can be sent.
 
     white  what white is where the images are stored
+    size   height and width that leave: of larger images the middle, where no step has cut them out; 0 for as they come
     """
 
     steps: tuple[Step, ...]
     seed: int
     epoch: int
     white: float = LEVELS
+    size: int = 0
 
     def __call__(self, images: Tensor, rows: Tensor) -> Tensor:
         """(B, C, H, W) and (B,) sample numbers -> the changed images, of the same type and layout in memory."""
@@ -66,6 +68,7 @@ class Change:
                 found, is_raised = _raised(found, LEVELS / self.white), True
             drawn = uniforms(self.seed, self.epoch, rows, step.first + step.operation.draws, step.purpose)
             found = step.operation(found, drawn[:, step.first :])
+        found = middle(found, self.size) if self.size else found
         if not is_raised:
             return found
         found = found if self.white == LEVELS else found * (self.white / LEVELS)
@@ -76,13 +79,14 @@ class Change:
 
 @dataclass(frozen=True)
 class Crop:
-    """Pad with black and cut the old size out again, anywhere; then, with `flip`, mirror one in two.
+    """Pad with black and cut the old size, or `size`, out again, anywhere; then, with `flip`, mirror one in two.
 
     Both in one pass over the pixels, because the two together are what most training does.
     """
 
     pad: int
     flip: bool = False
+    size: int = 0
 
     draws: ClassVar[int] = 3
     on_levels: ClassVar[bool] = False
@@ -90,8 +94,8 @@ class Crop:
     def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
         """Draws (B, 3): row, column, mirror."""
         if images.device.type == "cpu" and images[:1].numel() >= _LARGE:
-            return one_by_one(images, draws, self.pad, self.flip)
-        shifted = random_shift(images, draws[:, :2], self.pad)
+            return one_by_one(images, draws, self.pad, self.flip, self.size)
+        shifted = random_shift(images, draws[:, :2], self.pad, self.size)
         return random_flip(shifted, draws[:, 2]) if self.flip else shifted
 
 
@@ -135,11 +139,11 @@ class Cutout:
         return torch.where(inside, fill, images)
 
 
-def random_shift(images: Tensor, draws: Tensor, pad: int) -> Tensor:
-    """Pad with zeros and cut the old size out again: (B, C, H, W), draws (B, 2) in [0, 1) -> (B, C, H, W)."""
-    size = images.shape[2:]
-    top, left = (draws * (2 * pad + 1)).long().unbind(dim=1)
-    windows = F.pad(images, (pad, pad, pad, pad)).unfold(2, size[0], 1).unfold(3, size[1], 1)
+def random_shift(images: Tensor, draws: Tensor, pad: int, size: int = 0) -> Tensor:
+    """Pad with zeros and cut a window of the old size, or `size` squared, out: (B, C, H, W), draws (B, 2) in [0, 1)."""
+    height, width = (size, size) if size else images.shape[2:]
+    top, left = _corners(images, draws, pad, (height, width)).unbind(dim=1)
+    windows = F.pad(images, (pad, pad, pad, pad)).unfold(2, height, 1).unfold(3, width, 1)
     return windows[torch.arange(len(images), device=images.device), :, top, left]
 
 
@@ -148,24 +152,44 @@ def random_flip(images: Tensor, draws: Tensor, probability: float = 0.5, along: 
     return torch.where(draws[:, None, None, None] < probability, images.flip(along), images)
 
 
-def one_by_one(images: Tensor, draws: Tensor, pad: int, flip: bool) -> Tensor:
+def one_by_one(images: Tensor, draws: Tensor, pad: int, flip: bool, size: int = 0) -> Tensor:
     """What `random_shift` and then, if `flip`, `random_flip` give, by one copy an image: several times faster on a CPU.
 
     (B, C, H, W), draws (B, 3) in [0, 1) -> (B, C, H, W), in memory with the channels last when `images` are so.
     """
     is_last = images.is_contiguous(memory_format=torch.channels_last)
-    height, width = images.shape[2:]
+    count, channels = images.shape[:2]
+    height, width = (size, size) if size else images.shape[2:]
     pixels = images.permute(0, 2, 3, 1).numpy() if is_last else images.numpy()
     margin = [(0, 0), (pad, pad), (pad, pad), (0, 0)] if is_last else [(0, 0), (0, 0), (pad, pad), (pad, pad)]
-    padded, found = np.pad(pixels, margin), np.empty_like(pixels)
+    padded = np.pad(pixels, margin) if pad else pixels
+    shape = (count, height, width, channels) if is_last else (count, channels, height, width)
+    found = np.empty(shape, dtype=pixels.dtype)
     mirror = np.s_[:, ::-1] if is_last else np.s_[:, :, ::-1]
-    corners = (draws[:, :2] * (2 * pad + 1)).long().tolist()
+    corners = _corners(images, draws[:, :2], pad, (height, width)).tolist()
     for number, ((top, left), is_flipped) in enumerate(zip(corners, (draws[:, 2] < 0.5).tolist(), strict=True)):
         rows, columns = slice(top, top + height), slice(left, left + width)
         window = padded[number, rows, columns] if is_last else padded[number, :, rows, columns]
         found[number] = window[mirror] if flip and is_flipped else window
     changed = torch.from_numpy(found)
     return changed.permute(0, 3, 1, 2) if is_last else changed
+
+
+def middle(images: Tensor, size: int) -> Tensor:
+    """The middle of images that are larger: (B, C, H, W) -> (B, C, size, size), in the same layout in memory."""
+    height, width = images.shape[2:]
+    if (height, width) == (size, size):
+        return images
+    top, left = (height - size) // 2, (width - size) // 2
+    is_last = images.is_contiguous(memory_format=torch.channels_last)
+    cut = images[:, :, top : top + size, left : left + size]
+    return cut.contiguous(memory_format=torch.channels_last if is_last else torch.contiguous_format)
+
+
+def _corners(images: Tensor, draws: Tensor, pad: int, size: tuple[int, int]) -> Tensor:
+    """Where windows of `size` begin in the padded images: draws (B, 2) in [0, 1) -> (B, 2) int64, row and column."""
+    room = [images.shape[2 + axis] + 2 * pad - size[axis] + 1 for axis in (0, 1)]
+    return (draws * torch.tensor(room, device=draws.device)).long()
 
 
 def _raised(images: Tensor, factor: float) -> Tensor:

@@ -83,6 +83,7 @@ class Affine:
 class DataBundle:
     """A data set, split and described.
 
+    splits         images may be stored larger than `spec` says: training then sees parts of them, evaluation the middle
     normalize      what every batch goes through, in training and after
     augment        the random changes to training images, in the words of `data.augment`
     pad            largest shift in pixels of its `crop`
@@ -109,12 +110,14 @@ class DataBundle:
     @cached_property
     def recipe(self) -> Recipe:
         """The random changes to training images, made to fit them."""
+        stored, seen = self.splits["train"].inputs.shape[1:], self.spec.input_shape
         facts = Facts(
-            channels=self.spec.input_shape[0],
+            channels=seen[0],
             pad=self.pad,
             mirrors=self.mirrors,
             white=self.preprocessing.get("white"),
             mean=tuple(self.preprocessing.get("mean", ())),
+            size=seen[-1] if tuple(stored) != tuple(seen) else 0,
         )
         return recipe(self.augment, facts)
 

@@ -44,6 +44,7 @@ def image_folder(
     path: str,
     image_size: int = 64,
     resize: str = "crop",
+    resize_to: int | None = None,
     channels: int | str = "auto",
     on_bad: str = "fail",
     in_memory: bool | str = "auto",
@@ -59,16 +60,21 @@ def image_folder(
     Folders train, val and test with the classes in each are taken as the splits; a missing val or test is held out of
     train. The first look reads headers and both ends of every file; whoever wants damage in the middle of a file to
     be found before training asks for data.on_bad=skip or data.in_memory=true, which decode all of them.
-    Raises DataError for what cannot be trained on, ValueError for a number of channels other than 1 and 3.
+    resize_to  height and width that files are brought to where the network sees less of them: `image_size` is cut out,
+               in training where `augment` says, else in the middle (ImageNet: 256 and 224)
+    Raises DataError for what cannot be trained on, ValueError for a number of channels other than 1 and 3, and for a
+    `resize_to` below `image_size`.
     """
     if channels not in ("auto", 1, 3):
         raise ValueError(f"channels={channels}: images of files have 1 channel or 3; or auto")
+    if resize_to is not None and resize_to < image_size:
+        raise ValueError(f"resize_to={resize_to}: must be image_size={image_size} or more, which is cut out of it")
     root = Path(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's, of odd metadata and of very large images; both can be read
         listing, looks, notes = _whole_files(root, list_images(root), on_bad)
     count = int(channels) if channels != "auto" else 1 if all(found.is_grey for found in looks) else 3
-    reader = ImageFiles(root, listing.names, count, image_size, resize)
+    reader = ImageFiles(root, listing.names, count, resize_to or image_size, resize)
     rows = _rows(root, listing, val_fraction, test_fraction, split_seed)
     size, free = sum(map(len, rows)) * count * image_size**2, available_memory()
     if in_memory == "auto" and size > _SHARE * free:
@@ -81,7 +87,9 @@ def image_folder(
     measured = rows[0][np.linspace(0, len(rows[0]) - 1, min(_MEASURED, len(rows[0]))).round().astype(np.int64)]
     found = _measured(reader, measured)
     return DataBundle(
-        spec=DataSpec("image", "class", reader.shape, len(listing.classes), class_names=listing.classes),
+        spec=DataSpec(
+            "image", "class", (count, image_size, image_size), len(listing.classes), class_names=listing.classes
+        ),
         splits=splits,
         normalize=found.normalization(image_size, image_size),
         fingerprint=_fingerprint(listing, looks),
@@ -90,6 +98,7 @@ def image_folder(
             "white": WHITE,
             "size": image_size,
             "resize": resize,
+            "resize_to": resize_to or image_size,
             "channels": count,
             "mean": list(found.mean),
             "std": list(found.std),

@@ -70,6 +70,7 @@ class EvalBatches:
     def __init__(self, bundle: DataBundle, split: str, batch_size: int, device: torch.device) -> None:
         self._split = bundle.splits[split].to(device)
         self._normalize = bundle.normalize.to(device)
+        self._unchanged = bundle.recipe.unchanged
         self._bounds = bounds(len(self._split), batch_size)
 
     def __len__(self) -> int:
@@ -82,5 +83,5 @@ class EvalBatches:
 
     def __iter__(self) -> Iterator[Batch]:
         pieces = [slice(start, end) for start, end in self._bounds]
-        for piece, inputs in zip(pieces, self._split.read(pieces), strict=True):
+        for piece, inputs in zip(pieces, self._split.read(pieces, self._unchanged), strict=True):
             yield Batch(self._normalize(inputs), self._split.targets[piece], self._split.rows[piece])

@@ -37,7 +37,10 @@ _OPERATIONS: Mapping[str, type[Any]] = {
 }
 _SPELLINGS = {"color": "colour", "jitter": "colour", "gray": "grey", "rotation": "rotate", "mirror": "flip"}
 # Keys that the words do not set: they follow from the name, the data or another key.
-_OWN = {"crop": ("flip",), "flip": ("upside_down",), "flip_upside_down": ("upside_down",), "cutout": ("fill",)}
+_OWN = {
+    "crop": ("flip", "size"), "resized_crop": ("size",), "flip": ("upside_down",),
+    "flip_upside_down": ("upside_down",), "cutout": ("fill",),
+}  # fmt: skip
 # Key -> smallest and largest value of it, or of both of its numbers.
 _BOUNDS: Mapping[str, tuple[float, float]] = {
     "pad": (0, 4096), "probability": (0, 1), "degrees": (0, 180), "translate": (0, 1), "shear": (0, 80),
@@ -72,6 +75,7 @@ class Facts:
     mirrors   whether a mirrored image is still one of its class
     white     what white is where they are stored; None where nothing says it
     mean      mean of each channel, as shares of white
+    size      height and width that the network sees, where the images are stored larger; else 0
     """
 
     channels: int
@@ -79,6 +83,7 @@ class Facts:
     mirrors: bool = True
     white: float | None = LEVELS
     mean: tuple[float, ...] = ()
+    size: int = 0
 
 
 @dataclass(frozen=True)
@@ -88,10 +93,16 @@ class Recipe:
     steps: tuple[Step, ...] = ()
     notes: tuple[str, ...] = ()
     white: float = LEVELS
+    size: int = 0
 
     def change(self, seed: int, epoch: int) -> Change | None:
         """The changes of an epoch, None where there are none."""
-        return Change(self.steps, seed, epoch, self.white) if self.steps else None
+        return Change(self.steps, seed, epoch, self.white, self.size) if self.steps or self.size else None
+
+    @property
+    def unchanged(self) -> Change | None:
+        """What evaluation sees: the middle of images that are stored larger; None for images as they are."""
+        return Change((), 0, 0, self.white, self.size) if self.size else None
 
 
 def recipe(words: str | Sequence[Any], facts: Facts) -> Recipe:
@@ -109,7 +120,7 @@ def recipe(words: str | Sequence[Any], facts: Facts) -> Recipe:
     if facts.white is None and any(operation.on_levels for _, operation in made):
         rule = "changes brightness or interpolates, and nothing says which value of these samples is white"
         raise ConfigError.one(KEY, _shown(words), rule, "use crop and flip alone")
-    return Recipe(_steps(made), tuple(notes), facts.white or LEVELS)
+    return Recipe(_steps(made), tuple(notes), facts.white or LEVELS, facts.size)
 
 
 def _preset(word: str, facts: Facts, notes: list[str]) -> list[tuple[str, dict[str, Any]]]:
@@ -159,7 +170,10 @@ def _made(name: str, keys: Mapping[str, Any], facts: Facts) -> Operation:
             raise ConfigError.one(KEY, f"{name}.{key}={_shown(value)}", f"must be {problem}")
     values: dict[str, Any] = {key: tuple(value) if key in _PAIRS else value for key, value in keys.items()}
     if name == "crop":
-        values.setdefault("pad", facts.pad)
+        # Where there is more of the image than is seen, the window moves over that and not over black.
+        values = {"pad": 0 if facts.size else facts.pad, "size": facts.size} | values
+    elif name == "resized_crop":
+        values["size"] = facts.size
     elif name == "flip_upside_down":
         values["upside_down"] = True
     elif name == "cutout":

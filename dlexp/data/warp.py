@@ -72,11 +72,13 @@ class ResizedCrop:
 
     scale  smallest and largest share of the area, in (0, 1]
     ratio  smallest and largest width over height
+    size   height and width of what it is stretched to; 0 for those of the image
     A rectangle that is too long for the image is cut to its side; torchvision's RandomResizedCrop draws again.
     """
 
     scale: tuple[float, float] = (0.08, 1.0)
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    size: int = 0
 
     draws: ClassVar[int] = 4
     on_levels: ClassVar[bool] = True
@@ -90,7 +92,7 @@ class ResizedCrop:
         wide = (area * shape).sqrt().round().clamp(1, width)
         top = (draws[:, 2] * (height - tall + 1)).floor()
         left = (draws[:, 3] * (width - wide + 1)).floor()
-        return stretched(images, torch.stack([top, left, tall, wide], dim=1))
+        return stretched(images, torch.stack([top, left, tall, wide], dim=1), self.size)
 
 
 def between(draws: Tensor, low: float, high: float) -> Tensor:
@@ -109,8 +111,8 @@ def matrices(
 ) -> Tensor:
     """(B, 2, 3) float64: from a place in the changed image to the place in the old one, in pixels from the middle.
 
-    Each argument is (B,) or one number for all: angles in degrees, shifts in pixels. The inverse of shift o turn o shear
-    o zoom, with the conventions of torchvision's `affine`.
+    Each argument is (B,) or one number for all: angles in degrees, shifts in pixels. What it inverts is a zoom, then
+    shears, a turn and a shift, with the conventions of torchvision's `affine`.
     """
     given = (angle, zoom, shear_x, shear_y, right, down)
     parts = torch.broadcast_tensors(*(torch.as_tensor(value).double() for value in given))
@@ -136,29 +138,33 @@ def warped(images: Tensor, found: Tensor) -> Tensor:
     return _sampled(images, across[:, :, None, :], down[:, :, :, None])
 
 
-def stretched(images: Tensor, boxes: Tensor) -> Tensor:
-    """(B, C, H, W) float32 and boxes (B, 4), whole numbers top, left, height, width -> each box over the whole image."""
+def stretched(images: Tensor, boxes: Tensor, size: int = 0) -> Tensor:
+    """(B, C, H, W) float32 and boxes (B, 4), whole numbers top, left, height, width -> each box as the whole image.
+
+    The result has the size of the images, or `size` squared.
+    """
     height, width = images.shape[2:]
-    top, left, tall, wide = boxes.double().unbind(dim=1)
-    from_x = _stretch(left, wide, width, images.device)
-    from_y = _stretch(top, tall, height, images.device)
+    top, left, tall, wide = boxes.to(images.device).double().unbind(dim=1)
+    from_x = _stretch(left, wide, width, size or width)
+    from_y = _stretch(top, tall, height, size or height)
     none = torch.zeros_like
     across, down = torch.stack([from_x, none(from_x)], dim=1), torch.stack([none(from_y), from_y], dim=1)
     return _sampled(images, across[:, :, None, :], down[:, :, :, None])
 
 
-def _stretch(start: Tensor, length: Tensor, size: int, device: torch.device) -> Tensor:
-    """Where `size` pixels spread over a stretch of an axis come from, (B, size) in grid_sample's units.
+def _stretch(start: Tensor, length: Tensor, axis: int, size: int) -> Tensor:
+    """Where `size` pixels spread over a stretch of an axis of `axis` pixels come from, (B, size) in -1..1.
 
     No pixel is taken from outside of the stretch.
     """
-    places = (torch.arange(size, device=device, dtype=torch.float64) + 0.5)[None] * (length / size)[:, None] - 0.5
+    number = torch.arange(size, device=start.device, dtype=torch.float64)
+    places = (number + 0.5)[None] * (length / size)[:, None] - 0.5
     places = start[:, None] + torch.minimum(places.clamp(min=0), (length - 1)[:, None])
-    return ((2 * places + 1) / size - 1).float()
+    return ((2 * places + 1) / axis - 1).float()
 
 
 def _sampled(images: Tensor, across: Tensor, down: Tensor) -> Tensor:
     """Each pixel from `across` (B, 2, 1, W) + `down` (B, 2, H, 1): x and y in -1..1, from edge to edge of the image."""
-    grid = images.new_empty((len(images), *images.shape[2:], 2))
+    grid = images.new_empty((len(images), down.shape[2], across.shape[3], 2))
     torch.add(across, down, out=grid.permute(0, 3, 1, 2))
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)

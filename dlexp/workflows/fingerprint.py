@@ -9,6 +9,9 @@ from dlexp.assemble import build_data
 from dlexp.config.schema import RunConfig
 from dlexp.data.bundle import SPLITS, DataBundle, Split, with_counts
 
+# Keys of a data set that decide how its samples are used, and not which they are.
+_NO_PART = ("batch_size", "eval_batch_size", "augment", "pad", "in_memory", "workers", "_inputs_", "_targets_")
+
 
 def fingerprint(config: RunConfig, trusted: Sequence[str]) -> dict[str, Any]:
     """The identity of the data and of its split, counts, and the settings that decided them.
@@ -28,7 +31,7 @@ def fingerprint(config: RunConfig, trusted: Sequence[str]) -> dict[str, Any]:
         "classes": list(spec.class_names),
         "streamed": bundle.is_streamed,
         "splits": {name: _counts(bundle, bundle.splits[name]) for name in SPLITS},
-        "source": dict(config.tree["data"]),
+        "source": {key: value for key, value in config.tree["data"].items() if key not in _NO_PART},
         "preprocessing": dict(bundle.preprocessing),
         "notes": list(bundle.notes),
     }

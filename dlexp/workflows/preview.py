@@ -30,7 +30,8 @@ def preview(config: RunConfig, request: PreviewRequest, trusted: Sequence[str]) 
     split = bundle.splits[request.split]
     count = min(request.count, len(split))
     positions = order(len(split), config.seed, request.epoch - 1)[:count]
-    chosen = split.chosen(positions)
+    (inputs,) = split.read([positions], bundle.recipe.unchanged)
+    targets = split.targets[positions]
     facts = {
         "file": str(request.path),
         "data": config.data.option,
@@ -38,17 +39,17 @@ def preview(config: RunConfig, request: PreviewRequest, trusted: Sequence[str]) 
         "of": len(split),
         "epoch": request.epoch,
         "seed": config.seed,
-        "rows": chosen.rows.tolist(),
-        "labels": _labels(bundle, chosen.targets),
+        "rows": split.rows[positions].tolist(),
+        "labels": _labels(bundle, targets),
         "notes": list(bundle.notes),
     }
     if bundle.spec.inputs == "image":
         change = bundle.recipe.change(config.seed, request.epoch - 1) if request.split == "train" else None
         changed = None if change is None else next(iter(split.read([positions], change)))
-        picture = _images(bundle, chosen.inputs, changed, facts)
+        picture = _images(bundle, inputs, changed, facts)
         facts |= {"augment": bundle.augment, "steps": [str(step.operation) for step in bundle.recipe.steps]}
     else:
-        facts["columns"] = {name: _plain(cells) for name, cells in _columns(bundle, chosen.inputs).items()}
+        facts["columns"] = {name: _plain(cells) for name, cells in _columns(bundle, inputs).items()}
         picture = _histograms(bundle, request.split)
     write_bytes(request.path.absolute(), picture)
     return facts
