@@ -93,21 +93,26 @@ def image_folder(
         splits=splits,
         normalize=found.normalization(image_size, image_size),
         fingerprint=_fingerprint(listing, looks),
-        preprocessing={
-            "kind": "image",
-            "white": WHITE,
-            "size": image_size,
-            "resize": resize,
-            "resize_to": resize_to or image_size,
-            "channels": count,
-            "mean": list(found.mean),
-            "std": list(found.std),
-            "measured_on": len(measured),
-        },
+        preprocessing=_preprocessing(reader, image_size, found, len(measured)),
         augment=augment,
         pad=pad,
         notes=tuple(notes),
     )
+
+
+def _preprocessing(reader: ImageFiles, size: int, found: Moments, measured: int) -> dict[str, Any]:
+    """How a file becomes what a network sees, as plain values."""
+    return {
+        "kind": "image",
+        "white": WHITE,
+        "size": size,
+        "resize": reader.resize,
+        "resize_to": reader.size,
+        "channels": reader.channels,
+        "mean": list(found.mean),
+        "std": list(found.std),
+        "measured_on": measured,
+    }
 
 
 def _whole_files(root: Path, listing: Listing, on_bad: str) -> tuple[Listing, list[Look], list[str]]:
