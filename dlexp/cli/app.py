@@ -32,7 +32,7 @@ app = typer.Typer(
 )
 
 
-app.add_typer(data)
+app.add_typer(data, name="data")
 
 
 def _print_version(wanted: bool) -> None:
