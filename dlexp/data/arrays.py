@@ -42,7 +42,7 @@ def arrays(
     val_fraction: float = 0.1,
     test_fraction: float = 0.2,
     split_seed: int = 0,
-    augment: str = "none",
+    augment: str | Sequence[Any] = "none",
     pad: int = 4,
 ) -> DataBundle:
     """The arrays `inputs` and `target` of a .npz or .pt file, or INPUTS_train, INPUTS_val and INPUTS_test of it.
@@ -164,7 +164,7 @@ def _table(file: Path, given: Parts, name: str) -> dict[str, NDArray[Any]]:
     return {f"{name}_{number}": numbers[:, number] for number in range(numbers.shape[1])}
 
 
-def _refuse_on_a_table(augment: str, mean: Sequence[float] | None, std: Sequence[float] | None) -> None:
+def _refuse_on_a_table(augment: object, mean: Sequence[float] | None, std: Sequence[float] | None) -> None:
     """Raise ValueError for settings that only images have."""
     for key, value, none in (("augment", augment, "none"), ("mean", mean, None), ("std", std, None)):
         if value != none:

@@ -25,7 +25,6 @@ Failure = tuple[str, str]  # the name of a file, and why it cannot be read
 
 _JPEG = b"\xff\xd8\xff"
 _NAMED = 50  # files that an error or a note names; the others are counted
-_INNER = 224 / 256  # of the middle square: what is left of an image of 256 pixels when 224 are cut out of its middle
 _GREY, _COLOUR = 1, 3  # the modes of torchvision's decoder
 
 
@@ -34,8 +33,7 @@ class ImageFiles:
     """The images of a folder, by number.
 
     names   (N,) names relative to `root`, as bytes: an array of them costs a forked worker no copies
-    resize  crop: the middle square, scaled; inner_crop: the middle 7/8 of it; stretch: all of the image, scaled in
-            both directions
+    resize  crop: the middle square, scaled; stretch: all of the image, scaled in both directions
     """
 
     root: Path
@@ -127,11 +125,10 @@ def decoded(content: bytearray, channels: int) -> Tensor:
 def fitted(image: Tensor, size: int, resize: str) -> Tensor:
     """(H, W, C) -> (S, S, C); bilinear, averaging where it shrinks."""
     height, width = image.shape[:2]
-    if (height, width) == (size, size) and resize != "inner_crop":
+    if (height, width) == (size, size):
         return image
-    if resize != "stretch":
+    if resize == "crop":
         side = min(height, width)
-        side = max(1, round(side * _INNER)) if resize == "inner_crop" else side
         top, left = (height - side) // 2, (width - side) // 2
         image = image[top : top + side, left : left + side]
         if side == size:

@@ -11,13 +11,14 @@ import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from dlexp.data.bundle import SPLITS, DataBundle
 from dlexp.data.copies import check_copies
 from dlexp.data.decode import ImageFiles, shown, unreadable
-from dlexp.data.images import ImageSet
+from dlexp.data.images import Form, ImageSet
 from dlexp.data.listing import Listing, Look, list_images, look
 from dlexp.data.placing import Placing, in_threads, pieces
 from dlexp.data.split import Rows, held_out, split_rows
@@ -34,6 +35,7 @@ def image_folder(
     path: str,
     image_size: int = 64,
     resize: str = "crop",
+    resize_to: int | None = None,
     channels: int | str = "auto",
     on_bad: str = "fail",
     allow_duplicates: bool = False,
@@ -44,7 +46,7 @@ def image_folder(
     val_fraction: float = 0.1,
     test_fraction: float = 0.2,
     split_seed: int = 0,
-    augment: str = "none",
+    augment: str | Sequence[Any] = "none",
     pad: int = 4,
 ) -> DataBundle:
     """The images below `path`, inputs (C, S, S) uint8, one class for each folder.
@@ -52,18 +54,17 @@ def image_folder(
     Folders train, val and test with the classes in each are taken as the splits; a missing val or test is held out of
     train. The first look reads headers and both ends of every file; whoever wants damage in the middle of a file to
     be found before training asks for data.on_bad=skip or data.in_memory=true, which decode all of them.
-    Raises DataError for what cannot be trained on, ValueError for a number of channels other than 1 and 3 and for a
-    mean and deviation that do not fit them.
+    Raises DataError for what cannot be trained on, ValueError for what `Form` refuses and for a mean and deviation
+    that do not fit the channels.
     """
-    if channels not in ("auto", 1, 3):
-        raise ValueError(f"channels={channels}: images of files have 1 channel or 3; or auto")
+    form = Form(channels, image_size, resize, resize_to)
     root = Path(path)
     files = whole_files(root, list_images(root), on_bad)
     try:
         rows = _rows(files.listing, val_fraction, test_fraction, split_seed)
     except DataError as error:
         raise DataError(str(error), file=root) from error
-    found = files.split(rows, (channels, image_size, resize), allow_duplicates)
+    found = files.split(rows, form, allow_duplicates)
     bundle = found.bundle(Placing(in_memory, workers), (mean, std), (augment, pad))
     return replace(bundle, left_out=files.left_out)
 
@@ -82,22 +83,22 @@ class WholeFiles:
     notes: list[str] = field(default_factory=list)
     left_out: tuple[str, ...] = ()
 
-    def split(self, rows: tuple[Rows, ...], image: tuple[int | str, int, str], allow_duplicates: bool) -> ImageSet:
-        """The images of `rows` (train, val, test), as `image` says: channels or auto, size, resize.
+    def split(self, rows: tuple[Rows, ...], form: Form, allow_duplicates: bool) -> ImageSet:
+        """The images of `rows` (train, val, test), as `form` says.
 
         Raises DataError for copies across the folder's own splits, unless they are allowed.
         """
-        channels, size, resize = image
         copies = check_copies(self.root, self.listing, self.looks, rows, allow_duplicates)
-        count = int(channels) if channels != "auto" else 1 if all(found.is_grey for found in self.looks) else 3
+        is_grey = all(found.is_grey for found in self.looks) if form.channels == "auto" else form.channels == 1
         return ImageSet(
-            ImageFiles(self.root, self.listing.names, count, size, resize),
+            ImageFiles(self.root, self.listing.names, 1 if is_grey else 3, form.stored, form.resize),
             self.listing.labels,
             self.listing.classes,
             rows,
             _fingerprint(self.listing, self.looks),
-            {"size": size, "resize": resize},
+            form.preprocessing(),
             (*self.notes, *copies),
+            form.image_size,
         )
 
 

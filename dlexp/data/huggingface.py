@@ -21,7 +21,7 @@ from torch import Tensor
 from dlexp.data.bundle import SPLITS, DataBundle
 from dlexp.data.decode import Failure, decoded, fitted, is_grey, listed, reason
 from dlexp.data.find import near
-from dlexp.data.images import ImageSet
+from dlexp.data.images import Form, ImageSet
 from dlexp.data.placing import Placing, some_of
 from dlexp.data.split import Rows, rows_of_parts
 from dlexp.errors import ConfigError, DataError
@@ -41,6 +41,7 @@ def huggingface(
     label_column: str = "auto",
     image_size: int = 64,
     resize: str = "crop",
+    resize_to: int | None = None,
     channels: int | str = "auto",
     in_memory: bool | str = "auto",
     workers: int | str = "auto",
@@ -49,7 +50,7 @@ def huggingface(
     val_fraction: float = 0.1,
     test_fraction: float = 0.2,
     split_seed: int = 0,
-    augment: str = "none",
+    augment: str | Sequence[Any] = "none",
     pad: int = 4,
 ) -> DataBundle:
     """The images of a data set and their classes, inputs (C, S, S) uint8.
@@ -59,10 +60,9 @@ def huggingface(
     channels  1, 3, or auto: 1 where the images looked at (2,000 at most) are grey
     Its parts train, validation and test are the splits; a missing one is held out of train.
     Raises DataError for what is not there or cannot be trained on, ConfigError where `datasets` is missing or neither
-    or both of name and folder are given, ValueError for a number of channels other than 1 and 3.
+    or both of name and folder are given, ValueError for what `Form` refuses.
     """
-    if channels not in ("auto", 1, 3):
-        raise ValueError(f"channels={channels}: images of files have 1 channel or 3; or auto")
+    form = Form(channels, image_size, resize, resize_to)
     where = name or str(folder)
     parts, notes = _parts(_opened(name, config_name, folder, download), where)
     first = next(iter(parts.values()))
@@ -78,7 +78,7 @@ def huggingface(
     except DataError as error:
         raise DataError(str(error), file=where) from error
     looked = some_of(np.arange(len(labels), dtype=np.int64))
-    reader = HubImages(tuple(tables.values()), image, 3, image_size, resize, where)
+    reader = HubImages(tuple(tables.values()), image, 3, form.stored, resize, where)
     if channels == 1 or (channels == "auto" and all(map(reader.is_grey, looked))):
         reader = replace(reader, channels=1)
     found = ImageSet(
@@ -87,8 +87,9 @@ def huggingface(
         classes,
         rows,
         _fingerprint(reader, labels, looked),
-        {"size": image_size, "resize": resize},
+        form.preprocessing(),
         tuple(notes),
+        image_size,
     )
     return found.bundle(Placing(in_memory, workers), (mean, std), (augment, pad))
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from dlexp.data.bundle import DataBundle
 from dlexp.data.folder import whole_files
+from dlexp.data.images import Form
 from dlexp.data.listing import list_images
 from dlexp.data.placing import Placing
 from dlexp.data.split import Rows, held_out
@@ -33,7 +35,8 @@ def imagenet(
     path: str,
     official_val: str = "test",
     image_size: int = 224,
-    resize: str = "inner_crop",
+    resize: str = "crop",
+    resize_to: int | None = 256,
     on_bad: str = "fail",
     allow_duplicates: bool = False,
     in_memory: bool | str = "auto",
@@ -42,7 +45,7 @@ def imagenet(
     std: Sequence[float] | None = None,
     val_fraction: float = 0.02,
     split_seed: int = 0,
-    augment: str = "none",
+    augment: str | Sequence[Any] = "none",
     pad: int = 4,
 ) -> DataBundle:
     """The images below `path`/train and `path`/val, inputs (3, S, S) uint8; also of other sets in this layout.
@@ -51,8 +54,10 @@ def imagenet(
                   test is held out of train
     val_fraction  share of train that is held out
     Classes have their English names where LOC_synset_mapping.txt or words.txt lies in `path`. See `image_folder`.
-    Raises DataError for what cannot be trained on, ValueError for a mean and deviation that do not fit.
+    Raises DataError for what cannot be trained on, ValueError for what `Form` refuses and for a mean and deviation
+    that do not fit.
     """
+    form = Form(3, image_size, resize, resize_to)
     root = Path(path)
     for part in _PARTS:
         place = root / part
@@ -66,7 +71,7 @@ def imagenet(
     except DataError as error:
         raise DataError(str(error), file=root / "train") from error
     parts = (kept, held, rows["val"]) if official_val == "test" else (kept, rows["val"], held)
-    found = files.split(parts, (3, image_size, resize), allow_duplicates)
+    found = files.split(parts, form, allow_duplicates)
     named = replace(found, names=_names(root, listing.classes))
     bundle = named.bundle(Placing(in_memory, workers), (mean, std), (augment, pad))
     return replace(bundle, left_out=files.left_out)

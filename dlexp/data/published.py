@@ -39,7 +39,7 @@ def mnist(
     std: Sequence[float] | None = None,
     val_fraction: float = 0.1,
     split_seed: int = 0,
-    augment: str = "none",
+    augment: str | Sequence[Any] = "none",
     pad: int = 2,
 ) -> DataBundle:
     """70,000 handwritten digits, inputs (1, 28, 28) uint8, ten classes (LeCun et al. 1998).
@@ -60,7 +60,7 @@ def fashion_mnist(
     std: Sequence[float] | None = None,
     val_fraction: float = 0.1,
     split_seed: int = 0,
-    augment: str = "none",
+    augment: str | Sequence[Any] = "none",
     pad: int = 2,
 ) -> DataBundle:
     """70,000 pieces of clothing, inputs (1, 28, 28) uint8, ten classes (Xiao, Rasul and Vollgraf 2017); see `mnist`."""
@@ -75,7 +75,7 @@ def cifar10(
     std: Sequence[float] | None = None,
     val_fraction: float = 0.1,
     split_seed: int = 0,
-    augment: str = "none",
+    augment: str | Sequence[Any] = "none",
     pad: int = 4,
 ) -> DataBundle:
     """60,000 small photographs, inputs (3, 32, 32) uint8, ten classes (Krizhevsky 2009); see `mnist`.
@@ -93,7 +93,7 @@ def cifar100(
     std: Sequence[float] | None = None,
     val_fraction: float = 0.1,
     split_seed: int = 0,
-    augment: str = "none",
+    augment: str | Sequence[Any] = "none",
     pad: int = 4,
 ) -> DataBundle:
     """60,000 small photographs, inputs (3, 32, 32) uint8, a hundred classes (Krizhevsky 2009); see `cifar10`."""
@@ -108,7 +108,7 @@ def svhn(
     std: Sequence[float] | None = None,
     val_fraction: float = 0.1,
     split_seed: int = 0,
-    augment: str = "none",
+    augment: str | Sequence[Any] = "none",
     pad: int = 4,
 ) -> DataBundle:
     """99,289 house numbers, inputs (3, 32, 32) uint8, ten classes (Netzer et al. 2011); see `mnist`."""
@@ -131,6 +131,7 @@ class _Published:
     files     what is read, below the root
     archives  what is downloaded; may be the files themselves
     shape     (C, H, W)
+    mirrors   whether a mirrored image is still one of its class
     read      (root, whether the training part, whether to unpack and download) -> the part
     """
 
@@ -139,6 +140,7 @@ class _Published:
     archives: Files
     shape: tuple[int, int, int]
     read: Callable[[Path, bool, bool], _Part]
+    mirrors: bool = True
 
 
 def _mnist(name: str) -> _Published:
@@ -153,7 +155,9 @@ def _mnist(name: str) -> _Published:
 
     raw = f"{name}/raw/"
     files: Files = [(raw + archive.removesuffix(".gz"), None) for archive, _ in kind.resources]
-    return _Published(name, files, [(raw + archive, md5) for archive, md5 in kind.resources], (1, 28, 28), read)
+    return _Published(
+        name, files, [(raw + archive, md5) for archive, md5 in kind.resources], (1, 28, 28), read, name != "MNIST"
+    )
 
 
 def _cifar(name: str) -> _Published:
@@ -179,7 +183,7 @@ def _svhn() -> _Published:
         return _Part(found.data, found.labels, tuple("0123456789"))
 
     files: Files = [(SVHN.split_list[part][1], SVHN.split_list[part][2]) for part in ("train", "test")]
-    return _Published("SVHN", files, files, (3, 32, 32), read)
+    return _Published("SVHN", files, files, (3, 32, 32), read, False)
 
 
 def _bundle(
@@ -187,7 +191,7 @@ def _bundle(
     place: tuple[str, bool],
     given: tuple[Sequence[float] | None, Sequence[float] | None],
     held: tuple[float, int],
-    change: tuple[str, int],
+    change: tuple[str | Sequence[Any], int],
 ) -> DataBundle:
     """The bundle of a set.
 
@@ -209,6 +213,7 @@ def _bundle(
         (train, val, test),
         fingerprint(learnt.images, learnt.labels, judged.images, judged.labels),
         {},
+        mirrors=known.mirrors,
     )
     return found.bundle(Placing(in_memory=True), given, change, measure_all=True)
 

@@ -27,6 +27,7 @@ ROWS = [
 ]
 LINES = list(dict.fromkeys(line.strip("`") for _, line, _ in ROWS if line))
 COMMANDS = {info.name or getattr(info.callback, "__name__", "") for info in app.registered_commands}
+COMMANDS |= {str(group.name) for group in app.registered_groups}
 # The rows of the inventory that the page must have.
 WANTED = {
     *(f"M-{n:02}" for n in (*range(1, 23), *range(45, 49))),
@@ -38,7 +39,9 @@ WANTED = {
     *(f"OPT-{n:02}" for n in range(1, 15)),
     *(f"SCH-{n:02}" for n in range(1, 13)),
     *(f"REG-{n:02}" for n in (1, *range(6, 20))),
-    *(f"TL-{n:02}" for n in range(2, 8)),
+    *(f"TL-{n:02}" for n in (*range(2, 8), 9)),
+    *(f"DAT-{n:02}" for n in range(7, 12)),
+    *("VIS-10", "BP-18"),
     *(f"MEM-{n:02}" for n in (1, 2, 3, 12)),
     *(f"DAT-{n:02}" for n in (1, 5, 6, 7, 10, 13, 14, 15, 16, 18, 19, 20, 21, 22)),
 }

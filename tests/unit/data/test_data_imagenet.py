@@ -10,8 +10,8 @@ import torch
 from image_toys import picture, write
 from PIL import Image
 
-from dlexp.data.decode import fitted
 from dlexp.data.imagenet import imagenet
+from dlexp.data.loaders import EvalBatches
 from dlexp.errors import DataError
 
 NUMBERS = ("n01440764", "n02012849", "n03126707")
@@ -35,7 +35,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_the_official_part_is_the_test_split(root: Path) -> None:
-    bundle = imagenet(path=str(root), image_size=16, val_fraction=0.3)
+    bundle = imagenet(path=str(root), image_size=16, resize_to=None, val_fraction=0.3)
     assert bundle.sizes() == {"train": 12, "val": 6, "test": 6}
     assert bundle.spec.class_names == NUMBERS
     assert bundle.spec.input_shape == (3, 16, 16)
@@ -44,7 +44,7 @@ def test_the_official_part_is_the_test_split(root: Path) -> None:
     assert {files[row].parts[0] for name in ("train", "val") for row in bundle.splits[name].rows} == {"train"}
     for split in bundle.splits.values():
         assert [NUMBERS[target] for target in split.targets] == [files[row].parts[1] for row in split.rows]
-    other = imagenet(path=str(root), image_size=16, val_fraction=0.3, official_val="val")
+    other = imagenet(path=str(root), image_size=16, resize_to=None, val_fraction=0.3, official_val="val")
     assert torch.equal(other.splits["val"].rows, bundle.splits["test"].rows)
     assert torch.equal(other.splits["test"].rows, bundle.splits["val"].rows)
     assert bundle.left_out == ()
@@ -52,37 +52,43 @@ def test_the_official_part_is_the_test_split(root: Path) -> None:
 
 def test_the_usual_normalisation(root: Path) -> None:
     mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
-    bundle = imagenet(path=str(root), image_size=16, val_fraction=0.3, mean=mean, std=std)
+    bundle = imagenet(path=str(root), image_size=16, resize_to=None, val_fraction=0.3, mean=mean, std=std)
     white = bundle.normalize(torch.full((1, 3, 16, 16), 255, dtype=torch.uint8))
     assert white[0, :, 0, 0].tolist() == pytest.approx([(1 - m) / s for m, s in zip(mean, std, strict=True)], rel=1e-5)
 
 
-def test_inner_crop_is_resize_256_and_center_crop_224() -> None:
-    """Against Pillow's own two steps: the same place, and pixels as near as two resamplings are to one."""
-    smooth = np.stack([np.add.outer(np.arange(300) / 3, np.arange(340) / 4)] * 3, axis=2).astype(np.uint8)
-    resized = Image.fromarray(smooth).resize((round(340 * 256 / 300), 256), Image.Resampling.BILINEAR)
-    left, top = (resized.width - 224) // 2, (resized.height - 224) // 2
-    wanted = np.asarray(resized.crop((left, top, left + 224, top + 224))).astype(int)
-    found = fitted(torch.from_numpy(smooth), 224, "inner_crop").numpy().astype(int)
-    assert np.abs(found - wanted).max() <= 2
-    whole = fitted(torch.from_numpy(smooth), 224, "crop").numpy().astype(int)
-    assert np.abs(whole - wanted).max() > 5
-    assert fitted(torch.from_numpy(smooth[:224, :224]), 224, "inner_crop").shape == (224, 224, 3)
+def test_evaluation_sees_the_middle_of_what_files_are_brought_to(root: Path) -> None:
+    """Against Resize(20), CenterCrop(16) by Pillow, as near as two ways to shrink are to each other."""
+    bundle = imagenet(path=str(root), image_size=16, resize_to=20, val_fraction=0.3)
+    assert bundle.spec.input_shape == (3, 16, 16)
+    (batch,) = EvalBatches(bundle, "test", 8, torch.device("cpu"))
+    seen = (batch.inputs - bundle.normalize.shift) / bundle.normalize.scale
+    assert seen.shape == (6, 3, 16, 16)
+    files = sorted((root / "val").rglob("*.JPEG"))
+    for image, file in zip(seen, files, strict=True):
+        resized = Image.open(file).convert("RGB").resize((25, 20), Image.Resampling.BILINEAR)
+        wanted = np.asarray(resized.crop((4, 2, 20, 18))).astype(float)
+        assert np.abs(image.permute(1, 2, 0).numpy() - wanted).mean() < 12
+    with pytest.raises(ValueError, match="resize_to=8: must be image_size=16 or more"):
+        imagenet(path=str(root), image_size=16, resize_to=8)
 
 
 def test_classes_have_words_where_a_file_says_them(root: Path) -> None:
     lines = ("n01440764 tench, Tinca tinca", "n02012849 crane", "n03126707 crane", "n09999999 else")
     (root / "LOC_synset_mapping.txt").write_text("\n".join(lines))
-    found = imagenet(path=str(root), image_size=16, val_fraction=0.3)
+    found = imagenet(path=str(root), image_size=16, resize_to=None, val_fraction=0.3)
     assert found.spec.class_names == ("tench", "crane (n02012849)", "crane (n03126707)")
     (root / "LOC_synset_mapping.txt").rename(root / "words.txt")
-    assert imagenet(path=str(root), image_size=16, val_fraction=0.3).spec.class_names == found.spec.class_names
+    assert (
+        imagenet(path=str(root), image_size=16, resize_to=None, val_fraction=0.3).spec.class_names
+        == found.spec.class_names
+    )
 
 
 def test_what_is_missing_is_said_with_where_it_belongs(root: Path, tmp_path: Path) -> None:
     def refused(path: Path, match: str) -> None:
         with pytest.raises(DataError, match=match):
-            imagenet(path=str(path), image_size=16)
+            imagenet(path=str(path), image_size=16, resize_to=None)
 
     refused(tmp_path / "none", r"has no folder train .*not fetched here: unpack the archives .* PATH/train/nXXXXXXXX")
     for file in (root / "val").rglob("*.JPEG"):  # as the official archive has them
