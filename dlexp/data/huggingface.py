@@ -65,7 +65,7 @@ def huggingface(
     form = Form(channels, image_size, resize, resize_to)
     where = name or str(folder)
     parts, notes = _parts(_opened(name, config_name, folder, download), where)
-    first = next(iter(parts.values()))
+    first = parts[next(iter(parts))]
     image, label = _column(first, "Image", image_column, where), _column(first, "ClassLabel", label_column, where)
     tables = {part: found.with_format("arrow") for part, found in parts.items()}
     labels, classes, unlabelled = _labels(first, tables, label, where)
@@ -81,16 +81,8 @@ def huggingface(
     reader = HubImages(tuple(tables.values()), image, 3, form.stored, resize, where)
     if channels == 1 or (channels == "auto" and all(map(reader.is_grey, looked))):
         reader = replace(reader, channels=1)
-    found = ImageSet(
-        reader,
-        labels,
-        classes,
-        rows,
-        _fingerprint(reader, labels, looked),
-        form.preprocessing(),
-        tuple(notes),
-        image_size,
-    )
+    mark = _fingerprint(reader, labels, looked)
+    found = ImageSet(reader, labels, classes, rows, mark, form.preprocessing(), tuple(notes), image_size)
     return found.bundle(Placing(in_memory, workers), (mean, std), (augment, pad))
 
 
