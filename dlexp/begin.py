@@ -106,6 +106,10 @@ def _changed(experiment: Experiment, train: TrainingData) -> TrainingData:
         key = "mixup" if given.mixup else "cutmix"
         rule = f"makes samples of two targets at once, and task={config.task.option} has no loss for them"
         raise ConfigError.one(f"regularization.{key}", getattr(given, key), rule, "leave it out")
+    for key in ("cutmix", "random_erasing"):  # of data whose kind the configuration does not tell
+        if getattr(given, key) and experiment.bundle.spec.inputs != "image":
+            rule = "cuts rectangles out of images, and this data holds a table"
+            raise ConfigError.one(f"regularization.{key}", getattr(given, key), rule, "leave it out")
     return ChangedBatches(train, changes, config.seed) if changes else train
 
 

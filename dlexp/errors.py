@@ -65,7 +65,7 @@ class ConfigError(DlexpError):
 class DataError(DlexpError):
     """The data cannot be used; names the file, the column and the row where there is one.
 
-    row counts as an editor does: the header of a CSV file is line 1.
+    row counts as an editor does: the header of a CSV file is line 1; of a file without lines in another `unit`.
     """
 
     exit_code = 3
@@ -78,10 +78,11 @@ class DataError(DlexpError):
         column: str | None = None,
         row: int | None = None,
         remedy: str = "",
+        unit: str = "line",
     ) -> None:
         self.file, self.column, self.row, self.remedy = file, column, row, remedy
         place = [str(file)] if file is not None else []
-        place += [f"line {row}"] if row is not None else []
+        place += [f"{unit} {row}"] if row is not None else []
         place += [f"column {column!r}"] if column is not None else []
         prefix = ", ".join(place)
         text = f"{prefix}: {message}" if prefix else message

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import copy
 import os
-import shlex
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from dlexp import __version__
 from dlexp.cli import options as given
+from dlexp.cli.data import data
 from dlexp.cli.plain import PlainGroup, only_named
-from dlexp.cli.words import Setting, hint_at_keys, typed_for_completion, with_empty_values
+from dlexp.cli.words import hint_at_keys, typed_for_completion, with_empty_values
+from dlexp.cli.words import setting_of as _setting
 from dlexp.errors import DlexpError, exit_code_of
 from dlexp.runtime.process import prepare_process
 
@@ -31,6 +31,9 @@ app = typer.Typer(
     help="Train, evaluate and compare neural networks from one command line.\n\n"
     "Words with dashes belong to the tool; GROUP=OPTION and KEY=VALUE belong to the configuration. Any order works.",
 )
+
+
+app.add_typer(data, name="data")
 
 
 def _print_version(wanted: bool) -> None:
@@ -264,12 +267,6 @@ def _as_far_as_named(words: list[str]) -> typer.Typer:
     found = copy.copy(app)
     found.registered_commands = list(only_named(app.registered_commands, words))
     return found
-
-
-def _setting(config_dirs: list[Path] | None, trust: list[str] | None) -> Setting:
-    extra = os.environ.get("DLEXP_CONFIG_DIR")
-    folders = (*(config_dirs or ()), *((Path(extra),) if extra else ()))
-    return Setting(folders, tuple(trust or ()), shlex.join(["dlexp", *sys.argv[1:]]))
 
 
 __all__ = ["app", "main"]

@@ -31,6 +31,8 @@ _EVALUATION_KEYS = (
     "trainer.tf32",
     "data.eval_batch_size",
     "data.path",
+    "data.folder",
+    "data.download",
     "data.in_memory",
     "data.workers",
 )

@@ -29,6 +29,7 @@ CHANGEABLE = (
     "trainer.nonfinite_limit",
     "logger.every_steps",
     "logger.tensorboard",
+    "data.download",
     "data.in_memory",
     "data.workers",
 )

@@ -47,12 +47,21 @@ class ImageFiles:
         """(C, S, S)."""
         return self.channels, self.size, self.size
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the images."""
+        return torch.uint8
+
     def read(self, rows: NDArray[np.int64]) -> Tensor:
         """(B,) numbers -> (B, C, S, S) uint8, the channels last in memory. Raises DataError naming what is damaged."""
         images, failures = self.attempt(rows)
         if failures:
-            raise unreadable(self.root, failures)
+            raise self.refusal(failures)
         return images
+
+    def refusal(self, failures: Sequence[Failure]) -> DataError:
+        """The error for files that cannot be read."""
+        return unreadable(self.root, failures)
 
     def attempt(self, rows: NDArray[np.int64]) -> tuple[Tensor, list[Failure]]:
         """The images of `rows` that can be read, (at most B, C, S, S), and those that cannot."""
@@ -74,9 +83,14 @@ def unreadable(root: Path, failures: Sequence[Failure]) -> DataError:
     if len(failures) == 1:
         name, why = failures[0]
         return DataError(f"cannot be read as an image: {why}", file=root / shown(name), remedy=remedy)
-    named = "".join(f"\n  {shown(name)}: {why}" for name, why in failures[:_NAMED])
-    more = f"\n  and {len(failures) - _NAMED} more" if len(failures) > _NAMED else ""
-    return DataError(f"{len(failures)} files cannot be read as images{named}{more}\n", file=root, remedy=remedy)
+    named = listed([f"{shown(name)}: {why}" for name, why in failures])
+    return DataError(f"{len(failures)} files cannot be read as images{named}\n", file=root, remedy=remedy)
+
+
+def listed(lines: Sequence[str]) -> str:
+    """Lines below a message, the first fifty of them."""
+    named = "".join(f"\n  {line}" for line in lines[:_NAMED])
+    return named + (f"\n  and {len(lines) - _NAMED} more" if len(lines) > _NAMED else "")
 
 
 def shown(name: str) -> str:

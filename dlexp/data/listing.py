@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dlexp.data.decode import is_grey, reason, shown
+from dlexp.data.find import near
 from dlexp.errors import DataError
 
 _SUFFIXES = (
@@ -23,7 +23,7 @@ _SUFFIXES = (
     *(".pnm", ".avif", ".jp2", ".tga"),
 )
 _SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}  # folder -> split
-_END = 1 << 15  # bytes at either end of a file that are hashed; a smaller file is hashed whole
+ENDS = 1 << 15  # bytes at either end of a file that are hashed; a file of up to twice as many is hashed whole
 
 
 @dataclass(frozen=True)
@@ -63,19 +63,19 @@ class Look:
     problem: str
 
 
-def list_images(root: Path) -> Listing:
+def list_images(root: Path, parts: Sequence[str] = ()) -> Listing:
     """The images below `root`, whose folders are the classes, or train, val and test with the classes in each.
 
+    parts  the folders that are splits, whatever else lies beside them; () to see it from their names
     Raises DataError for a folder that is not there, that has no or one class, or a class without an image.
     """
     if not root.is_dir():
-        there = [path.name for path in root.parent.iterdir()] if root.parent.is_dir() else []
-        near = get_close_matches(root.name, there, n=1)
         what = "is a file, not a folder" if root.exists() else "there is no such folder"
-        raise DataError(what, file=root, remedy=f"did you mean {near[0]}?" if near else "")
+        raise DataError(what, file=root, remedy=near(root))
     folders = _folders(root)
-    is_divided = "train" in folders and set(folders) <= set(_SPLITS) and bool(_folders(root / "train"))
-    places = [(name, _SPLITS[name]) for name in folders] if is_divided else [("", "")]
+    looks_divided = "train" in folders and set(folders) <= set(_SPLITS) and bool(_folders(root / "train"))
+    is_divided = bool(parts) or looks_divided
+    places = [(name, _SPLITS[name]) for name in parts or folders] if is_divided else [("", "")]
     doubled = sorted(name for name, split in places if sum(other == split for _, other in places) > 1)
     if doubled:
         raise DataError(f"has {' and '.join(doubled)}, which are the same split", file=root)
@@ -109,11 +109,11 @@ def look(root: Path, name: bytes) -> Look:
 
     try:
         with open(os.path.join(os.fsencode(root), name), "rb") as file:  # noqa: PTH118, PTH123 - a Path is slower
-            ends = file.read(_END)
+            ends = file.read(ENDS)
             size = os.fstat(file.fileno()).st_size
-            if size > _END:
-                file.seek(max(_END, size - _END))
-                ends += file.read(_END)
+            if size > ENDS:
+                file.seek(max(ENDS, size - ENDS))
+                ends += file.read(ENDS)
             digest = hashlib.sha256(b"%d " % size + ends).digest()
             file.seek(0)
             with Image.open(file) as image:

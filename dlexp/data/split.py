@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,21 +43,48 @@ def split_rows(
 
 
 def held_out(rows: Rows, labels: NDArray[Any], classes: Sequence[str], fraction: float, seed: int) -> tuple[Rows, Rows]:
-    """(the others, those held out) of `rows`: a share of each class, one of it at least.
+    """(the others, those held out) of `rows`: a share of each class, or of values of all rows; one row at least.
 
-    labels  class numbers of all samples
-    Raises DataError when a class has fewer than two rows.
+    labels   class numbers or values of all samples
+    classes  name of each class, or () for values
+    Raises DataError when a class, or all, has fewer than two rows.
     """
     rng = np.random.default_rng(seed)
     kept, held = [], []
-    for number, name in enumerate(classes):
-        group = rng.permutation(rows[labels[rows] == number])
+    groups = {f"class {name!r} has": rows[labels[rows] == number] for number, name in enumerate(classes)}
+    for what, some in (groups or {"there are": rows}).items():
+        group = rng.permutation(some)
         if len(group) < 2:
-            raise DataError(f"class {name!r} has {len(group)} rows to train on, and one is to be held out")
+            raise DataError(f"{what} {len(group)} rows to train on, and one is to be held out")
         count = max(1, min(round(len(group) * fraction), len(group) - 1))
         kept.append(group[count:])
         held.append(group[:count])
     return np.sort(np.concatenate(kept)).astype(np.int64), np.sort(np.concatenate(held)).astype(np.int64)
+
+
+def rows_of_parts(
+    sizes: Mapping[str, int], labels: NDArray[Any], classes: Sequence[str], how: tuple[float, float, int]
+) -> tuple[Rows, Rows, Rows]:
+    """Rows (train, val, test) of samples that come part after part.
+
+    sizes   samples of train, val and test, as far as they are there, or of "" for samples that come undivided
+    labels  (N,) class numbers or (N, ...) values of all samples, and `classes` as in `split_rows`
+    how     share of validation and of test samples where they are drawn here, and the seed of that
+    Raises DataError for a class that train has not, and for what `split_rows` and `held_out` refuse.
+    """
+    if "train" not in sizes:
+        return split_rows(labels, classes, *how)
+    rows, start = dict[str, Rows](), 0
+    for part, size in sizes.items():
+        rows[part] = np.arange(start, start + size, dtype=np.int64)
+        start += size
+    for number, name in enumerate(classes):
+        if number not in labels[rows["train"]]:
+            raise DataError(f"class {name!r} has no training samples")
+    for part, share in (("val", how[0]), ("test", how[1])):
+        if not len(rows.get(part, ())):
+            rows["train"], rows[part] = held_out(rows["train"], labels, classes, share, how[2])
+    return rows["train"], rows["val"], rows["test"]
 
 
 def some_of_each(rows: Rows, labels: NDArray[Any], classes: Sequence[str], count: int, seed: int) -> Rows:

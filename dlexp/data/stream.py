@@ -162,9 +162,12 @@ class StreamedSplit(Split):
     device: torch.device
 
     @classmethod
-    def of(cls, stream: Stream, shape: tuple[int, ...], targets: Tensor, rows: NDArray[np.int64]) -> StreamedSplit:
-        """The samples `rows` (N,) of `stream`, of `shape` and uint8, with their targets (N, ...)."""
-        inputs = torch.empty((len(rows), *shape), dtype=torch.uint8, device="meta")
+    def of(
+        cls, stream: Stream, kind: tuple[tuple[int, ...], torch.dtype], targets: Tensor, rows: NDArray[np.int64]
+    ) -> StreamedSplit:
+        """The samples `rows` (N,) of `stream`, each of the shape and type `kind`, with their targets (N, ...)."""
+        shape, dtype = kind
+        inputs = torch.empty((len(rows), *shape), dtype=dtype, device="meta")
         return cls(inputs, targets, torch.from_numpy(rows), stream, rows, torch.device("cpu"))
 
     def to(self, device: torch.device) -> StreamedSplit:
@@ -190,10 +193,11 @@ def _as_it_is(answer: Any) -> Any:
 def _next(answers: Any) -> Any:
     try:
         return next(answers)
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
+    except (RuntimeError, ConnectionError, FileNotFoundError, EOFError) as error:
+        # A worker that ends while it hands over an answer is seen by the broken connection first.
+        if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
             raise
-        reason = str(error).splitlines()[0]
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise DlexpError(
             f"a process that reads data has ended ({reason}); was it memory? data.workers=0 reads without one"
         ) from error

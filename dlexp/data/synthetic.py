@@ -7,13 +7,15 @@ Symbols: N images, C channels, S height and width, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from dlexp.data.bundle import SPLITS, DataBundle, Split, fingerprint
 from dlexp.data.pixels import WHITE, moments
@@ -35,7 +37,7 @@ class Drawn:
 
     images  (N, C, S, S) uint8, the channels last in memory
     labels  (N,) int64 class numbers
-    masks   (N, S, S) true where the shape is
+    masks   (N, S, S) true where the shape is; (0, S, S) where nobody asked for them
     """
 
     images: NDArray[np.uint8]
@@ -72,7 +74,7 @@ def synthetic_images(
     val_fraction: float = 0.1,
     test_fraction: float = 0.2,
     split_seed: int = 0,
-    augment: str = "none",
+    augment: str | Sequence[str | Mapping[str, Any]] = "none",
     pad: int = 4,
 ) -> DataBundle:
     """Drawn shapes, inputs (C, S, S) uint8: ten of them; more classes are shapes that differ in colour and kind.
@@ -83,7 +85,8 @@ def synthetic_images(
     """
     if not isinstance(channels, int):
         raise ValueError(f"channels={channels}: a drawing has as many channels as it is given, so give a number")
-    drawn = draw(num_samples, (channels, image_size, image_size), num_classes, noise, data_seed)
+    shape = (channels, image_size, image_size)
+    drawn = draw(num_samples, shape, num_classes, noise, data_seed, with_masks=False)
     names = class_names(num_classes, channels)
     rows = split_rows(drawn.labels, names, val_fraction, test_fraction, split_seed)
     splits = {
@@ -92,31 +95,54 @@ def synthetic_images(
     }
     found = moments([splits["train"].inputs])
     return DataBundle(
-        spec=DataSpec("image", "class", (channels, image_size, image_size), num_classes, class_names=names),
+        spec=DataSpec("image", "class", shape, num_classes, class_names=names),
         splits=splits,
         normalize=found.normalization(image_size, image_size),
         fingerprint=fingerprint(drawn.images.transpose(0, 2, 3, 1), drawn.labels),
         preprocessing={"kind": "image", "white": WHITE, "mean": list(found.mean), "std": list(found.std)},
         augment=augment,
         pad=pad,
+        masks=partial(_masks_of, shape=shape, num_classes=num_classes, seed=data_seed),
     )
 
 
-def draw(count: int, shape: tuple[int, int, int], num_classes: int, noise: float = 0.1, seed: int = 0) -> Drawn:
+def draw(
+    count: int,
+    shape: tuple[int, int, int],
+    num_classes: int,
+    noise: float = 0.1,
+    seed: int = 0,
+    with_masks: bool = True,
+) -> Drawn:
     """`count` images of `shape` (C, S, S), the classes in turn; image n is a function of n, K, `shape`, noise and seed.
 
+    with_masks  keep the masks too: one byte a pixel
     Raises ValueError for more classes than can be told apart.
     """
     channels, size, _ = shape
     kinds = _kinds(num_classes, channels)
     images = np.empty((count, size, size, channels), dtype=np.uint8)
-    masks = np.empty((count, size, size), dtype=np.bool_)
+    masks = np.empty((count if with_masks else 0, size, size), dtype=np.bool_)
     labels = np.arange(count, dtype=np.int64) % num_classes
     for start in range(0, count, _CHUNK):
         part = slice(start, start + _CHUNK)
         rng = np.random.default_rng([seed, start // _CHUNK])
-        _draw_chunk((images[part], masks[part]), labels[part], kinds, noise, rng)
+        covered = _draw_chunk(images[part], labels[part], kinds, noise, rng)
+        if with_masks:
+            masks[part] = covered
     return Drawn(images.transpose(0, 3, 1, 2), labels, masks)
+
+
+def _masks_of(rows: Tensor, shape: tuple[int, int, int], num_classes: int, seed: int) -> Tensor:
+    """The masks (B, S, S) of the images `rows` (B,) that `draw` makes of the same arguments, drawn anew."""
+    channels, size, _ = shape
+    kinds, numbers = _kinds(num_classes, channels), rows.cpu().numpy()
+    masks = np.empty((len(numbers), size, size), dtype=np.bool_)
+    for chunk in np.unique(numbers // _CHUNK):
+        mine = np.flatnonzero(numbers // _CHUNK == chunk)
+        traits = _traits(np.random.default_rng([seed, int(chunk)]))[numbers[mine] % _CHUNK]
+        masks[mine] = _covered(kinds.traits(numbers[mine] % num_classes)[0], traits, size)
+    return torch.from_numpy(masks)
 
 
 def class_names(num_classes: int, channels: int) -> tuple[str, ...]:
@@ -145,20 +171,18 @@ def _kinds(num_classes: int, channels: int) -> _Kinds:
 
 
 def _draw_chunk(
-    into: tuple[NDArray[np.uint8], NDArray[np.bool_]],
+    images: NDArray[np.uint8],
     labels: NDArray[np.int64],
     kinds: _Kinds,
     noise: float,
     rng: np.random.Generator,
-) -> None:
-    """Fill `into`: images (n, S, S, C) and masks (n, S, S)."""
-    images, masks = into
+) -> NDArray[np.bool_]:
+    """Fill images (n, S, S, C) and give their masks (n, S, S)."""
     count, size, _, channels = images.shape
-    drawn = rng.random((_CHUNK, 9), dtype=np.float32)[:count]  # of a full chunk, so that nothing depends on n
+    drawn = _traits(rng)[:count]
     shape, colour, texture, backdrop = kinds.traits(labels)
-    x, y = (plane[None].repeat(count, 0) for plane in np.meshgrid(*[np.arange(size, dtype=np.float32)] * 2))
-    u, v = _own_frame(x, y, drawn[:, :4], size)
-    masks[:] = _each(SHAPES, shape, u, v, np.bool_)
+    masks = _covered(shape, drawn, size)
+    x, y = _points(count, size)
     # A texture starts where the shape happens to be, so that it is no mark of a place.
     shift_x, shift_y = (drawn[:, 4:6] * 8).T[:, :, None, None]
     inside = 0.45 + 0.55 * _each(TEXTURES, texture, x + shift_x, y + shift_y, np.float32)
@@ -177,6 +201,24 @@ def _draw_chunk(
     pixels += 0.5
     np.clip(pixels, 0, WHITE, out=pixels)
     images[:] = pixels.astype(np.uint8).transpose(0, 2, 3, 1)
+    return masks
+
+
+def _traits(rng: np.random.Generator) -> NDArray[np.float32]:
+    """What is drawn of each image of a chunk, (256, 9) in [0, 1): of a full one, so that nothing depends on n."""
+    return rng.random((_CHUNK, 9), dtype=np.float32)
+
+
+def _points(count: int, size: int) -> tuple[Plane, Plane]:
+    """x and y of every pixel, (n, S, S) each."""
+    x, y = (plane[None].repeat(count, 0) for plane in np.meshgrid(*[np.arange(size, dtype=np.float32)] * 2))
+    return x, y
+
+
+def _covered(shape: NDArray[np.int64], drawn: NDArray[np.float32], size: int) -> NDArray[np.bool_]:
+    """(n, S, S) where the shapes are, of the numbers `shape` (n,)."""
+    u, v = _own_frame(*_points(len(shape), size), drawn[:, :4], size)
+    return np.asarray(_each(SHAPES, shape, u, v, np.bool_))
 
 
 def _own_frame(x: Plane, y: Plane, drawn: NDArray[np.float32], size: int) -> tuple[Plane, Plane]:
@@ -219,6 +261,6 @@ def _paint(hue: NDArray[np.float32], channels: int, level: NDArray[np.float32] |
     return np.asarray(bright * (0.2 + 0.8 * circle), dtype=np.float32)
 
 
-def _stored(images: NDArray[np.uint8], rows: NDArray[np.int64]) -> torch.Tensor:
+def _stored(images: NDArray[np.uint8], rows: NDArray[np.int64]) -> Tensor:
     """The images `rows` of (N, C, S, S) as a tensor with the channels last in memory."""
     return torch.from_numpy(images.transpose(0, 2, 3, 1)[rows]).permute(0, 3, 1, 2)

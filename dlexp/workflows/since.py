@@ -58,12 +58,12 @@ def check_resumed(
 def check_evaluated(run: RunDir, experiment: Experiment, changed: Collection[str], allowed: bool) -> list[Change]:
     """What has changed since the run was trained.
 
-    changed  the keys that the user changes for this evaluation; with data.path among them other data are meant
+    changed  the keys that the user changes for this evaluation; with data.path or data.folder other data are meant
     Raises DataError for other data that nobody asked for and for other classes or targets, ConfigError for a
     configuration that was edited by hand, unless it is `allowed`.
     """
     before, now = _meta(run), present(experiment)
-    meant = ("data_fingerprint", "split_hash") if "data.path" in changed else ()
+    meant = ("data_fingerprint", "split_hash") if {"data.path", "data.folder"} & set(changed) else ()
     data = _changes(before, now, [name for name in DATA if name not in meant])
     if data and not allowed:
         raise DataError(

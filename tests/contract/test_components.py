@@ -21,8 +21,12 @@ from dlexp.engine.step import train_step
 CATALOG = Catalog()
 # timm is no dependency; tests/unit/models/test_models_zoo.py has a stand-in for it.
 MODELS = tuple(name for name in CATALOG.options("model") if name != "timm")
-# Files have tests of their own, and drawn images are to a model what digits are.
-DATA = tuple(n for n in CATALOG.options("data") if n not in ("csv", "image_folder", "synthetic_images"))
+# Files have tests of their own, and what is drawn is to a model what digits and diabetes are.
+DATA = tuple(
+    name
+    for name in CATALOG.options("data")
+    if not {"path", "folder"} & CATALOG.keys("data", name).keys() and not name.startswith("synthetic")
+)
 LOSSES, REGULARIZATIONS = tuple(CATALOG.options("loss")), tuple(CATALOG.options("regularization"))
 TASKS = tuple(CATALOG.options("task"))
 SMALL = ("trainer.epochs=2", "trainer.device=cpu", "data.batch_size=16", "trainer.precision=fp32")

@@ -21,7 +21,7 @@ CATALOG = Catalog(
     (),
 )
 SEEN = {
-    "data": 8, "experiment": 2, "logger": 2, "loss": 17, "model": 38,
+    "data": 18, "experiment": 2, "logger": 2, "loss": 17, "model": 38,
     "optim": 15, "regularization": 16, "scheduler": 13, "task": 3, "trainer": 2,
 }  # fmt: skip
 ALL = [(group, option) for group in GROUPS for option in CATALOG.options(group)]
@@ -29,6 +29,9 @@ COMPONENT_OPTIONS = [(group, option) for group, option in ALL if group in COMPON
 # What an option needs so that it can be composed at all.
 COMPANIONS = {
     "data=image_folder": ["data.path=a"],
+    "data=arrays": ["data.path=a.npz", "task=classification"],
+    "data=parquet": ["data.path=a.parquet", "data.target=b", "task=classification"],
+    "data=imagenet": ["data.path=a"],
     "data=csv": ["data.path=a.csv", "data.target=b", "task=classification"],
     "task=regression": ["data=diabetes"],
     **{

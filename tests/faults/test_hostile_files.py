@@ -153,7 +153,7 @@ def test_the_program_itself_unpickles_and_evaluates_nothing() -> None:
                 if called == "torch.load":
                     loads += 1
                     assert options.get("weights_only") == "True", path
-    assert loads == 2  # a checkpoint, and the weights of a zoo
+    assert loads == 3  # a checkpoint, the weights of a zoo, and arrays of a user's own
 
 
 # --- what a configuration may read ---

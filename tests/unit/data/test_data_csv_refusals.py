@@ -45,8 +45,8 @@ def arguments(path: str) -> dict[str, Any]:
 
 
 def test_missing_folder_and_folder_are_refused() -> None:
-    for path in ("nowhere/shop.csv", "."):
-        with pytest.raises(DataError, match="there is no such file"):
+    for path, match in (("nowhere/shop.csv", "there is no such file"), (".", "is a folder, not a file")):
+        with pytest.raises(DataError, match=match):
             csv(path=path, target="y")
 
 

@@ -87,3 +87,16 @@ def test_bundle_is_split_and_normalised() -> None:
 def test_channels_must_be_a_number() -> None:
     with pytest.raises(ValueError, match="give a number"):
         synthetic_images(channels="auto")
+
+
+def test_masks_of_a_bundle_are_drawn_when_asked_for() -> None:
+    bundle = synthetic_images(image_size=16, num_samples=600, data_seed=3, num_classes=7)
+    drawn = draw(600, (3, 16, 16), 7, seed=3)
+    assert bundle.masks is not None
+    rows = torch.tensor([599, 0, 255, 256, 300, 0])
+    assert np.array_equal(bundle.masks(rows).numpy(), drawn.masks[rows])
+    test = bundle.splits["test"]
+    assert np.array_equal(bundle.masks(test.rows).numpy(), drawn.masks[test.rows])
+    assert np.array_equal(test.inputs.numpy(), drawn.images[test.rows])
+    assert bundle.masks(torch.empty(0, dtype=torch.int64)).shape == (0, 16, 16)
+    assert len(draw(600, (3, 16, 16), 7, seed=3, with_masks=False).masks) == 0

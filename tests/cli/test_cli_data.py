@@ -1,0 +1,56 @@
+"""`dlexp data ...` as it is typed: what it prints, what it writes, what it refuses, and the exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DLEXP = str(Path(sys.executable).with_name("dlexp"))
+
+
+def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "80", "NO_COLOR": "1"}
+    return subprocess.run(
+        [DLEXP, "data", *words], cwd=folder, env=env, capture_output=True, text=True, timeout=240, check=False
+    )
+
+
+def test_a_preview_of_images_says_what_it_shows(tmp_path: Path) -> None:
+    done = run(tmp_path, "preview", "data.augment=strong", "--count", "6", "--epoch", "2")
+    assert done.returncode == 0, done.stderr
+    assert "6 of 1,259 of the train split, epoch 2" in done.stdout
+    assert "Rotate(degrees=15.0)" in done.stdout
+    assert "saturation left out" in done.stdout
+    assert (tmp_path / "preview.png").read_bytes().startswith(b"\x89PNG")
+    assert [path.name for path in tmp_path.iterdir()] == ["preview.png"]  # no run, nothing else
+
+
+def test_a_preview_of_a_table_fits_into_eighty_columns(tmp_path: Path) -> None:
+    done = run(tmp_path, "preview", "data=wine", "--split", "val", "--out", "deep/wine.png")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "deep" / "wine.png").is_file()
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert sum(line.startswith(("alcohol", "proline", "label")) for line in done.stdout.splitlines()) == 3
+
+
+def test_json_for_scripts_and_errors_in_words(tmp_path: Path) -> None:
+    facts = json.loads(run(tmp_path, "fingerprint", "data=iris", "--json").stdout)
+    assert len(facts["fingerprint"]) == len(facts["split_hash"]) == 64
+    assert {name: split["samples"] for name, split in facts["splits"].items()} == {"train": 90, "val": 30, "test": 30}
+    wrong = run(tmp_path, "preview", "--split", "tset", "--count", "0", "--json")
+    assert wrong.returncode == 2
+    assert {problem["where"] for problem in json.loads(wrong.stdout)["error"]["problems"]} == {"--split", "--count"}
+    assert "did you mean test?" in wrong.stderr
+
+
+@pytest.mark.parametrize("command", ["preview", "fingerprint"])
+def test_data_that_is_not_there_is_exit_code_three(tmp_path: Path, command: str) -> None:
+    done = run(tmp_path, command, "data=image_folder", "data.path=nowhere")
+    assert done.returncode == 3
+    assert "there is no such folder" in done.stderr
+    assert list(tmp_path.iterdir()) == []

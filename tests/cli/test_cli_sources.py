@@ -1,0 +1,126 @@
+"""A folder with everything wrong that a folder may have, trained on; and sources that are missing, refused by name."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from dlexp.assemble import assemble, build_data
+from dlexp.begin import start
+from dlexp.config.catalog import Catalog
+from dlexp.config.compose import load
+from dlexp.errors import ConfigError, DataError
+
+SMALL = ("trainer.epochs=2", "model=mlp", "model.hidden=[32]", "optim.lr=0.01", "data.batch_size=32")
+
+
+def run(folder: Path, *words: str, code: int = 0) -> str:
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "400"}
+    line = [sys.executable, "-m", "dlexp", *words]
+    done = subprocess.run(line, cwd=folder, env=env, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == code, done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """400 of scikit-learn's digits as PNG files in train, val and test; five broken, one a text, three copied."""
+    folder = tmp_path_factory.mktemp("work")
+    root, digits = folder / "digits", load_digits()
+    for number, (pixels, label) in enumerate(zip(digits.images[:400], digits.target, strict=False)):
+        part = "train" if number < 280 else "val" if number < 340 else "test"
+        path = root / part / str(label) / f"{number:04}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((pixels * 15).astype(np.uint8)).save(path)
+    whole = (root / "train" / "0" / "0000.png").read_bytes()
+    broken = {
+        "train/1/empty.png": b"",
+        "train/2/cut.png": whole[:60],
+        "train/3/worn.png": whole[:45] + bytes(20) + whole[65:],
+        "val/4/page.png": b"<html>not found</html>",
+        "test/5/packed.png": gzip.compress(whole),
+    }
+    for name, content in broken.items():
+        (root / name).write_bytes(content)
+    (root / "train" / "6" / "notes.txt").write_text("a text file")
+    for source, copy in (("train/0/0000.png", "test/0/a.png"), ("train/1/0001.png", "val/1/b.png"),
+                         ("val/9/0299.png", "test/9/c.png")):  # fmt: skip
+        near = root / source
+        found = near if near.is_file() else sorted(near.parent.glob("*.png"))[0]
+        shutil.copy(found, root / copy)
+    return folder
+
+
+NINE = (
+    *("empty.png", "cut.png", "worn.png", "page.png", "packed.png", "notes.txt"),
+    *("test/0/a.png", "val/1/b.png", "test/9/c.png"),
+)
+
+
+def refused(*words: str) -> str:
+    with pytest.raises(DataError) as caught:
+        build_data(load(list(words), Catalog()))
+    return str(caught.value)
+
+
+def test_what_is_wrong_with_a_folder_is_named_at_once(work: Path) -> None:
+    words = ("data=image_folder", f"data.path={work / 'digits'}", "data.image_size=8")
+    said = refused(*words)
+    assert "5 files cannot be read as images" in said
+    assert all(name in said for name in NINE[:5])
+    assert "data.on_bad=skip" in said
+    said = refused(*words, "data.on_bad=skip")
+    assert "3 images are in more than one split" in said
+    assert all(name in said for name in NINE[6:])
+    assert "data.allow_duplicates=true" in said
+
+
+def test_it_trains_and_each_of_the_nine_is_named(work: Path) -> None:
+    words = ("data=image_folder", "data.path=digits", "data.image_size=8", "data.augment=none", *SMALL)
+    said = run(work, "train", *words, "data.on_bad=skip", "data.allow_duplicates=true", "--run-dir", "run")
+    log = (work / "run" / "train.log").read_text()
+    meta = json.loads((work / "run" / "meta.json").read_text())
+    notes = "\n".join(meta["notes"])
+    for name in NINE:
+        assert name in log, name
+        assert name in notes, name
+    assert "5 files that cannot be read as images left out" in notes
+    assert "1 file that has no suffix of an image left out: train/6/notes.txt" in notes
+    assert "3 images are in more than one split of the folder" in notes
+    assert len(meta["left_out"]) == 6
+    assert meta["samples"] == {"train": 280, "val": 61, "test": 62}
+    assert "5 files that cannot be read" in said
+    assert json.loads((work / "run" / "summary.json").read_text())["best"]["accuracy"] > 0.6
+
+
+def test_what_is_not_there_is_said_with_where_to_put_it(work: Path) -> None:
+    said = run(work, "train", "-q", "data=mnist", *SMALL, code=3)
+    assert f"{work / 'datasets'}: MNIST is not there" in said
+    assert "data.download=true" in said
+    assert str(work / "datasets" / "MNIST" / "raw" / "train-images-idx3-ubyte.gz") in said
+
+
+def test_arrays_bring_their_task(work: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(60, 4))
+    np.savez(work / "values.npz", x=x, y=x @ np.array([1.0, 2.0, -1.0, 0.5]))
+    words = ["data=arrays", f"data.path={work / 'values.npz'}", "trainer.device=cpu", *SMALL]
+    config = load(words, Catalog())
+    assert config.choices["task"] == "regression"
+    assert start(assemble(config)).steps_per_epoch == 2
+    np.savez(work / "classes.npz", x=x, y=np.arange(60) % 2)
+    for key in ("cutmix", "random_erasing"):
+        cut = load(["data=arrays", f"data.path={work / 'classes.npz'}", f"regularization.{key}=0.5", *SMALL], Catalog())
+        with pytest.raises(ConfigError, match=f"regularization.{key}=0.5: cuts rectangles out of images, and this"):
+            start(assemble(cut))
+    with pytest.raises(ConfigError, match="augment=crop: is for images"):
+        build_data(load([*words, "data.augment=crop"], Catalog()))

@@ -1,0 +1,128 @@
+"""Parquet files: the same table as from CSV, the types that only Parquet has, and refusals that name column and row."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from dlexp.data.csv import csv
+from dlexp.data.parquet import parquet, target_kind
+from dlexp.errors import ConfigError, DataError
+
+RNG = np.random.default_rng(0)
+COUNT = 60
+TABLE: dict[str, list[Any]] = {
+    "age": RNG.integers(18, 80, COUNT).tolist(),
+    "height": [round(float(v), 3) for v in RNG.normal(170, 9, COUNT)],
+    "town": [None if n % 11 == 0 else ("Bonn", "Köln", "Trier")[n % 3] for n in range(COUNT)],
+    "member": [None if n % 13 == 0 else bool(n % 2) for n in range(COUNT)],
+    "score": [None if n % 7 == 0 else n * 0.25 for n in range(COUNT)],
+    "income": [float(n * 1000 + 0.5) for n in range(COUNT)],
+    "plan": [("free", "paid")[n % 2] for n in range(COUNT)],
+}
+
+
+def written(path: Path, **columns: Any) -> str:
+    pq.write_table(pa.table(columns or TABLE), path)
+    return str(path)
+
+
+@pytest.mark.parametrize("target", ["income", "plan", "member", "age"])
+def test_the_same_table_as_from_csv(target: str, tmp_path: Path) -> None:
+    table = {name: cells for name, cells in TABLE.items() if name != "member" or target != "member"}
+    if target == "member":
+        table["member"] = [bool(n % 2) for n in range(COUNT)]
+    path = written(tmp_path / "a.parquet", **table)
+    lines = [",".join(table)]
+    for row in zip(*table.values(), strict=True):
+        texts = ("" if cell is None else str(cell).lower() if isinstance(cell, bool) else str(cell) for cell in row)
+        lines.append(",".join(texts))
+    (tmp_path / "a.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    one, other = parquet(path=path, target=target), csv(path=str(tmp_path / "a.csv"), target=target)
+    assert one.spec == other.spec
+    assert one.fingerprint == other.fingerprint
+    assert one.split_hash == other.split_hash
+    assert one.preprocessing == other.preprocessing
+    assert all(torch.equal(one.splits[name].inputs, other.splits[name].inputs) for name in one.splits)
+
+
+def test_types_that_text_has_not(tmp_path: Path) -> None:
+    days = [datetime.date(2020, 1, 1 + n % 3) for n in range(COUNT)]
+    columns = {
+        "small": pa.array(range(COUNT), pa.int8()),
+        "exact": pa.array([decimal.Decimal(n) / 4 for n in range(COUNT)], pa.decimal128(9, 2)),
+        "town": pa.array(TABLE["town"]).dictionary_encode(),
+        "day": pa.array(days),
+        "none": pa.nulls(COUNT),
+        "gap": pa.array([np.nan if n % 2 else 1.0 * n for n in range(COUNT)]),
+        "y": pa.array([n % 3 for n in range(COUNT)], pa.uint16()),
+    }
+    bundle = parquet(path=written(tmp_path / "a.parquet", **columns), target="y")
+    assert bundle.spec.class_names == ("0", "1", "2")
+    kinds = {column["name"]: column["kind"] for column in bundle.preprocessing["columns"]}
+    assert kinds == {"small": "number", "exact": "number", "town": "category", "day": "category", "gap": "number"}
+    assert bundle.notes == ("column 'none' holds one value only and was left out",)
+    days_seen = next(c for c in bundle.preprocessing["columns"] if c["name"] == "day")["categories"]
+    assert days_seen == ("2020-01-01", "2020-01-02", "2020-01-03")
+    as_category = parquet(path=str(tmp_path / "a.parquet"), target="y", categorical=["small"], max_categories=COUNT)
+    small = next(c for c in as_category.preprocessing["columns"] if c["name"] == "small")
+    assert set(small["categories"]) == {str(row) for row in as_category.splits["train"].rows.tolist()}
+
+
+def test_the_kind_of_the_target_is_seen_without_reading_the_rest(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.parquet")
+    asked = {"path": path, "missing_values": [], "target_kind": "auto"}
+    seen = {name: target_kind({**asked, "target": name}) for name in ("income", "plan", "age", "member")}
+    assert seen == {"income": "value", "plan": "class", "age": "value", "member": "class"}
+    assert target_kind({**asked, "target": "age", "target_kind": "class"}) == "class"
+
+
+def test_dropped_columns_are_not_read(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.parquet", **TABLE, tags=[[1, 2]] * COUNT)
+    with pytest.raises(
+        DataError, match=r"column 'tags': holds values of type list<.*leave it out with 'data.drop=\[tags\]'"
+    ):
+        parquet(path=path, target="plan")
+    bundle = parquet(path=path, target="plan", drop=["tags", "plan"])  # the target is read all the same
+    assert bundle.fingerprint == parquet(path=written(tmp_path / "b.parquet"), target="plan").fingerprint
+
+
+def test_refusals_name_column_and_row(tmp_path: Path) -> None:
+    def refused(match: str, settings: dict[str, Any], **columns: Any) -> None:
+        with pytest.raises(DataError, match=match):
+            parquet(path=written(tmp_path / "a.parquet", **columns), **settings)
+
+    written(tmp_path / "people.parquet")
+    with pytest.raises(DataError, match=r"no such file; did you mean people\.parquet"):
+        parquet(path=str(tmp_path / "peple.parquet"), target="y")
+    (tmp_path / "no.parquet").write_text("no parquet")
+    with pytest.raises(DataError, match="is no Parquet file"):
+        parquet(path=str(tmp_path / "no.parquet"), target="y")
+    refused(r"has no column 'incom' \(data.target\); did you mean data.target=income", {"target": "incom"})
+    refused("has no column 'x' .data.drop.", {"target": "income", "drop": ["x"]})
+    refused("row 1, column 'town': the target is missing; fill in the cell or delete the row", {"target": "town"})
+    refused("row 1, column 'score': the target is missing", {"target": "score"})
+    large = [1e39 if n == 4 else float(n) for n in range(COUNT)]
+    refused(r"row 5, column 'x': the number 1e\+39 is too large", {"target": "y"}, x=large, y=TABLE["plan"])
+    infinite = [float("inf") if n == 4 else float(n) for n in range(COUNT)]
+    refused("row 5, column 'x': the number inf is too large", {"target": "y"}, x=infinite, y=TABLE["plan"])
+    refused("row 5, column 'x': the number inf is too large", {"target": "x"}, x=infinite, y=TABLE["plan"])
+    mixed = ["oops" if n == 4 else str(n) for n in range(COUNT)]
+    refused("row 5, column 'x': 'oops' stands among numbers", {"target": "y"}, x=mixed, y=TABLE["plan"])
+    refused("has no rows", {"target": "y"}, x=pa.array([], pa.int64()), y=pa.array([], pa.int64()))
+
+
+def test_without_pyarrow_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path / "a.parquet")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ConfigError, match=r"needs the package pyarrow; pip install 'dlexp\[parquet\]'"):
+        parquet(path=path, target="plan")

@@ -1,0 +1,47 @@
+"""Features back to columns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_wine
+
+from dlexp.data.csv import csv
+from dlexp.data.embedded import wine
+from dlexp.data.readable import columns_of
+
+TABLE = "age,city,rich\n" + "".join(
+    f"{20 + n if n % 7 else ''},{'Bern' if n % 3 else 'Oslo'},{'yes' if n % 2 else 'no'}\n" for n in range(40)
+)
+
+
+@pytest.mark.parametrize("standardize", [True, False])
+def test_numbers_come_back_in_their_own_units(standardize: bool) -> None:
+    bundle = wine(standardize=standardize)
+    split = bundle.splits["test"]
+    found = columns_of(split.inputs.numpy(), bundle.preprocessing)
+    source = load_wine()
+    assert list(found) == list(source.feature_names)
+    for number, cells in enumerate(found.values()):
+        assert np.allclose(cells, source.data[split.rows.numpy(), number], rtol=1e-5)
+
+
+def test_categories_come_back_by_name_and_a_gap_as_what_took_its_place(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(TABLE)
+    bundle = csv(path=str(tmp_path / "t.csv"), target="rich")
+    split = bundle.splits["train"]
+    found = columns_of(split.inputs.numpy(), bundle.preprocessing)
+    rows = split.rows.tolist()
+    assert found["city"] == ["Bern" if n % 3 else "Oslo" for n in rows]
+    median = float(np.median([20 + n for n in rows if n % 7]))
+    assert np.allclose(found["age"], [20 + n if n % 7 else median for n in rows], rtol=1e-5)
+    nobody = torch.zeros(1, split.inputs.shape[1]).numpy()
+    assert columns_of(nobody, bundle.preprocessing)["city"] == ["-"]
+
+
+def test_samples_of_no_table_have_numbered_features() -> None:
+    found = columns_of(np.ones((2, 3), dtype=np.float32), {"kind": "image"})
+    assert list(found) == ["feature 0", "feature 1", "feature 2"]
