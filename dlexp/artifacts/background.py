@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -21,9 +21,7 @@ _REST = 19.0  # times as long as a write took, before the next one
 class Store(Protocol):
     """Where states go in the end."""
 
-    def save_last(self, state: Mapping[str, Any]) -> None: ...
-
-    def save_best(self, state: Mapping[str, Any]) -> None: ...
+    def save(self, state: Mapping[str, Any], best: Mapping[str, Any] | None = None) -> None: ...
 
 
 class BackgroundCheckpoints:
@@ -33,10 +31,7 @@ class BackgroundCheckpoints:
     """
 
     def __init__(self, store: Store) -> None:
-        self._writers: dict[str, Callable[[Mapping[str, Any]], None]] = {
-            "best": store.save_best,
-            "last": store.save_last,
-        }
+        self._store = store
         self._waiting: dict[str, Any] = {}
         self._error: Exception | None = None
         self._hurry = self._over = False
@@ -60,20 +55,13 @@ class BackgroundCheckpoints:
             raise self._error
         error.add_note(f"and the last checkpoint could not be written: {self._error}")
 
-    def save_last(self, state: Mapping[str, Any]) -> None:
-        """Have `state` replace last.pt."""
-        self._save("last", state)
-
-    def save_best(self, state: Mapping[str, Any]) -> None:
-        """Have `state` replace best.pt."""
-        self._save("best", state)
-
-    def _save(self, name: str, state: Mapping[str, Any]) -> None:
-        copy = snapshot(state)
+    def save(self, state: Mapping[str, Any], best: Mapping[str, Any] | None = None) -> None:
+        """Have `state` replace last.pt, and `best` best.pt; a tensor that is in both is copied once."""
+        copies = snapshot({"last": state} if best is None else {"last": state, "best": best})
         with self._changed:
             if self._error is not None:
                 raise self._error
-            self._waiting[name] = copy
+            self._waiting.update(copies)
             self._changed.notify()
 
     def _write_all(self) -> None:
@@ -85,8 +73,7 @@ class BackgroundCheckpoints:
                 taken, self._waiting = self._waiting, {}
             started = time.monotonic()
             try:
-                for name in [name for name in self._writers if name in taken]:  # best first: last.pt speaks of it
-                    self._writers[name](taken[name])
+                self._store.save(taken["last"], taken.get("best"))
             except Exception as error:
                 with self._changed:
                     self._error, self._waiting = error, {}

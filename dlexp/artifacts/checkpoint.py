@@ -32,6 +32,12 @@ class CheckpointStore:
         self._say = say
         self._saved: dict[str, list[str]] = {}  # name -> hashes of what this process has put in place
 
+    def save(self, state: Mapping[str, Any], best: Mapping[str, Any] | None = None) -> None:
+        """Replace last.pt, and best.pt before it where there is a new best: last.pt speaks of it."""
+        if best is not None:
+            self.save_best(best)
+        self.save_last(state)
+
     def save_last(self, state: Mapping[str, Any]) -> None:
         """Replace last.pt; the old one becomes previous.pt."""
         last, previous = self.folder / "last.pt", self.folder / "previous.pt"

@@ -5,6 +5,7 @@ Nothing here imports torch, hydra or matplotlib before a command's body runs, so
 
 from __future__ import annotations
 
+import copy
 import os
 import sys
 from typing import Annotated
@@ -14,8 +15,8 @@ import typer
 from dlexp import __version__
 from dlexp.cli import options as given
 from dlexp.cli.data import data
-from dlexp.cli.plain import PlainGroup
-from dlexp.cli.words import hint_at_keys, with_empty_values
+from dlexp.cli.plain import PlainGroup, only_named
+from dlexp.cli.words import hint_at_keys, typed_for_completion, with_empty_values
 from dlexp.cli.words import setting_of as _setting
 from dlexp.errors import DlexpError, exit_code_of
 from dlexp.runtime.process import prepare_process
@@ -246,7 +247,7 @@ def main(argv: list[str] | None = None) -> None:
     prepare_process()
     words = with_empty_values(list(sys.argv[1:] if argv is None else argv))
     try:
-        app(args=words, prog_name="dlexp")
+        _as_far_as_named([*words, *typed_for_completion(os.environ)])(args=words, prog_name="dlexp")
     except SystemExit as error:
         if error.code == 2:
             hint_at_keys(words)
@@ -259,6 +260,16 @@ def main(argv: list[str] | None = None) -> None:
 
             show_error(error, "--json" in words)
         sys.exit(exit_code_of(error))
+
+
+def _as_far_as_named(words: list[str], whole: typer.Typer = app) -> typer.Typer:
+    """The app, with the options of those commands that `words` may mean."""
+    found = copy.copy(whole)
+    found.registered_commands = list(only_named(whole.registered_commands, words))
+    found.registered_groups = [copy.copy(group) for group in whole.registered_groups]
+    for group in found.registered_groups:
+        group.typer_instance = _as_far_as_named(words, group.typer_instance) if group.typer_instance else None
+    return found
 
 
 __all__ = ["app", "main"]

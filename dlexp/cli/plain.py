@@ -7,10 +7,32 @@ typer as before, and its messages with it.
 
 from __future__ import annotations
 
+import copy
+import inspect
+from collections.abc import Iterable, Iterator
 from typing import Any, get_args
 
 from typer._coercion import RuntimeParam, build_runtime_param
 from typer.core import TyperGroup
+from typer.models import CommandInfo
+
+
+def only_named(commands: Iterable[CommandInfo], words: Iterable[str]) -> Iterator[CommandInfo]:
+    """The commands, those that no word names without their options: help tells one line of each and runs none.
+
+    typer looks at every option of every command before it knows which is meant: a sixth of the time of `dlexp --help`.
+    """
+    named = set(words)
+    for command in commands:
+        callback = command.callback
+        if callback is None or (command.name or callback.__name__.replace("_", "-")) in named:
+            yield command
+            continue
+        outline = copy.copy(command)
+        outline.help = command.help or inspect.getdoc(callback)
+        outline.callback = lambda: None
+        outline.name = command.name or callback.__name__.replace("_", "-")
+        yield outline
 
 
 class PlainGroup(TyperGroup):

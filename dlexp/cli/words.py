@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +38,11 @@ def with_empty_values(words: list[str]) -> list[str]:
         alone = word in _ALONE and (following.startswith("-") or "=" in following)
         found += [word, ""] if alone else [word]
     return found
+
+
+def typed_for_completion(environ: Mapping[str, str]) -> list[str]:
+    """The words of a line on which TAB was pressed: a shell hands them over in the environment."""
+    return [word for name in ("COMP_WORDS", "_TYPER_COMPLETE_ARGS") for word in environ.get(name, "").split()]
 
 
 def hint_at_keys(words: list[str]) -> None:

@@ -130,8 +130,7 @@ def _preset(word: str, facts: Facts, notes: list[str]) -> list[tuple[str, dict[s
         raise _unknown(word, PRESETS, "is no preset", f"or a list of {', '.join(_OPERATIONS)}")
     parts = [_named(part) for part in PRESETS[word]]
     if not facts.mirrors and word not in _AS_WRITTEN:
-        parts = [("rotate", {"degrees": 10.0}) if name == "flip" and word == "standard" else (name, keys)
-                 for name, keys in parts if name != "flip" or word == "standard"]  # fmt: skip
+        parts = [(name, keys) for name, keys in parts if name != "flip"]
     if facts.channels != 3:
         for _, keys in parts:
             gone = [key for key in _COLOURS if keys.pop(key, None)]

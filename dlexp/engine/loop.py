@@ -52,11 +52,13 @@ Observer = Callable[[StepRecord | EpochRecord], None]
 
 
 class Checkpoints(Protocol):
-    """Where states go; a store on disk, or one that keeps less."""
+    """Where states go; a store on disk, or one that keeps less.
 
-    def save_last(self, state: Mapping[str, Any]) -> None: ...
+    best  what to keep of the best epoch, when `state` is its end; its tensors are those of `state`, so that one copy
+          serves for both
+    """
 
-    def save_best(self, state: Mapping[str, Any]) -> None: ...
+    def save(self, state: Mapping[str, Any], best: Mapping[str, Any] | None = None) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -123,10 +125,8 @@ def fit(plan: FitPlan, state: TrainState, checkpoints: Checkpoints, stop: StopRe
         values = {"epoch": state.epoch, "step": state.step, "lr": learning_rate, **metrics, **pace}
         # Observers write the epoch's row first: a kill between the two repeats the epoch, row and all, and loses none.
         _observe(plan, EpochRecord(state.epoch, plan.epochs, values, is_best, plan.monitor))
-        if is_best:
-            with state.evaluation_weights():
-                checkpoints.save_best(_weights(state, evaluation.metrics))
-        checkpoints.save_last(state.state_dict())
+        saved = state.state_dict()
+        checkpoints.save(saved, _judged(saved, evaluation.metrics) if is_best else None)
         if state.best.exhausted:
             return _patience_text(state)
         if stop and state.epoch < plan.epochs:
@@ -156,7 +156,7 @@ def _train_epoch(plan: FitPlan, state: TrainState, guard: Guard, checkpoints: Ch
             raise _saved_and_stopped(state, checkpoints, stop)
         if plan.save_every_steps and state.step % plan.save_every_steps == 0 and state.batch < num_batches:
             guard.check(state.sums.means())
-            checkpoints.save_last(state.state_dict())
+            checkpoints.save(state.state_dict())
 
 
 def _measure_statistics(plan: FitPlan, state: TrainState, stop: StopRequest) -> None:
@@ -178,13 +178,14 @@ def _observe(plan: FitPlan, record: StepRecord | EpochRecord) -> None:
         observer(record)
 
 
-def _weights(state: TrainState, metrics: dict[str, float]) -> dict[str, object]:
-    position = {"epoch": state.epoch, "batch": 0, "step": state.step}
-    return {"networks": state.networks.state_dict(), "position": position, "metrics": metrics}
+def _judged(saved: Mapping[str, Any], metrics: dict[str, float]) -> dict[str, Any]:
+    """Of a state: the weights that the metrics are of, and where."""
+    networks = saved.get("evaluation_networks", saved["networks"])
+    return {"networks": networks, "position": saved["position"], "metrics": metrics}
 
 
 def _saved_and_stopped(state: TrainState, checkpoints: Checkpoints, stop: StopRequest) -> Interrupted:
-    checkpoints.save_last(state.state_dict())
+    checkpoints.save(state.state_dict())
     return _stopped(state, stop)
 
 

@@ -9,7 +9,7 @@ import hashlib
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -82,7 +82,7 @@ def global_state(taken: Any = None) -> dict[str, Any]:
     (version, words, gauss), numpys = taken or (random.getstate(), np.random.get_state(legacy=True))
     name, keys, position, has_gauss, cached = numpys
     numpy_state = [str(name), _as_tensor(keys), int(position), int(has_gauss), float(cached)]
-    return {"python": [version, _as_tensor(words), gauss], "numpy": numpy_state}
+    return {"python": [version, _of_words(words), gauss], "numpy": numpy_state}
 
 
 def set_global_state(state: dict[str, Any]) -> None:
@@ -91,6 +91,12 @@ def set_global_state(state: dict[str, Any]) -> None:
     random.setstate((version, tuple(torch.as_tensor(words).tolist()), gauss))
     name, keys, position, has_gauss, cached = state["numpy"]
     np.random.set_state((name, np.asarray(keys, dtype=np.uint32), position, has_gauss, cached))
+
+
+@lru_cache(maxsize=1)
+def _of_words(words: tuple[int, ...]) -> Tensor:
+    """Python's generator is asked after every epoch, and as a rule nobody has drawn from it."""
+    return _as_tensor(words)
 
 
 def _as_tensor(words: Any) -> Tensor:

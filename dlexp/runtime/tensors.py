@@ -12,13 +12,19 @@ _NEVER_CHANGE = (int, float, str, bool, bytes, type(None))  # what most of a sta
 
 
 def snapshot(value: Any) -> Any:
-    """Plain containers with every tensor copied to the CPU, so that nothing that goes on changes it."""
+    """Plain containers with every tensor copied to the CPU, once, so that nothing that goes on changes it."""
+    return _copied(value, {})
+
+
+def _copied(value: Any, copies: dict[int, Tensor]) -> Any:
     if isinstance(value, Tensor):
-        return value.detach().to("cpu", copy=True)
+        if id(value) not in copies:
+            copies[id(value)] = value.detach().to("cpu", copy=True)
+        return copies[id(value)]
     if isinstance(value, dict):
-        return {key: snapshot(item) for key, item in value.items()}
+        return {key: _copied(item, copies) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)([item if type(item) in _NEVER_CHANGE else snapshot(item) for item in value])
+        return type(value)([item if type(item) in _NEVER_CHANGE else _copied(item, copies) for item in value])
     return copy.copy(value)
 
 

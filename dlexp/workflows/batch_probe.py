@@ -91,12 +91,9 @@ def _reason_not_to(config: RunConfig, trusted: tuple[str, ...]) -> str:
 class _InMemory:
     """Checkpoints that take the memory that saving takes, a copy and the bytes of a file, and are then forgotten."""
 
-    def save_last(self, state: Mapping[str, Any]) -> None:
-        """As a run does it."""
+    def save(self, state: Mapping[str, Any], best: Mapping[str, Any] | None = None) -> None:
+        """As a run does it; the best weights take no more, they are those of the state."""
         torch.save(snapshot(state), io.BytesIO())
-
-    def save_best(self, state: Mapping[str, Any]) -> None:
-        """Less than the other."""
 
 
 class _UntilOrphaned(NeverStop):

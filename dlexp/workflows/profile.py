@@ -140,10 +140,7 @@ def _leg(bench: _Bench, gauge: Gauge, updates: int, validation: Few | None = Non
 class _Nowhere:
     """Checkpoints that are not kept."""
 
-    def save_last(self, state: Mapping[str, Any]) -> None:
-        """Nothing."""
-
-    def save_best(self, state: Mapping[str, Any]) -> None:
+    def save(self, state: Mapping[str, Any], best: Mapping[str, Any] | None = None) -> None:
         """Nothing."""
 
 

@@ -98,14 +98,11 @@ class _SeldomSaved:
     def __init__(self, store: CheckpointStore) -> None:
         self._store, self._saved = store, time.monotonic()
 
-    def save_last(self, state: Any) -> None:
-        """Save when it is worth it."""
+    def save(self, state: Any, best: Any = None) -> None:
+        """Save when it is worth it; no best weights, for the winner is trained again."""
         if time.monotonic() - self._saved > _SAVE_SECONDS:
             self._store.save_last(state)
             self._saved = time.monotonic()
-
-    def save_best(self, state: Any) -> None:
-        """Nothing: the winner is trained again."""
 
 
 def run_trial(job: Job, go_on: Callable[[int, float], bool]) -> dict[str, Any]:

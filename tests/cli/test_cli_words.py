@@ -214,3 +214,23 @@ def test_completion_offers_run_directories(tmp_path: Path) -> None:
 
 def test_batch_normalisation_with_batches_of_one_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert "needs two samples" in refused(capsys, "train", "data=iris", "data.batch_size=1")
+
+
+def test_help_of_every_command_has_its_options_and_the_groups_help_has_every_command(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from dlexp.cli import app
+
+    def told(*words: str) -> str:
+        with pytest.raises(SystemExit):
+            app.main(list(words))
+        return capsys.readouterr().out
+
+    whole = told("--help")
+    for command in app.app.registered_commands:
+        name = command.name or command.callback.__name__.replace("_", "-")  # type: ignore[union-attr]
+        assert f"\n  {name} " in whole
+        own = told(name, "--help")
+        assert f"dlexp {name} [OPTIONS]" in own
+        assert "--help" in own
+    assert "--resume" in told("train", "--help")

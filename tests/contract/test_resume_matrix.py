@@ -155,11 +155,10 @@ class Kept:
 
     saved: dict[str, bytes] = field(default_factory=dict)
 
-    def save_last(self, state: Any) -> None:
+    def save(self, state: Any, best: Any = None) -> None:
+        if best is not None:
+            self._save("best", best)
         self._save("last", state)
-
-    def save_best(self, state: Any) -> None:
-        self._save("best", state)
 
     def load(self, name: str) -> Any:
         return torch.load(io.BytesIO(self.saved[name]), weights_only=True) if name in self.saved else None
@@ -313,6 +312,6 @@ def test_the_matrix_sees_a_part_of_the_state_that_is_lost(part: str, case: str) 
     store, other = Kept(), Kept()
     trained(words, store, ("epoch", 1, 0))
     trained((*words, "seed=7"), other, ("update", 1, 1))
-    store.save_last({**store.load("last"), part: other.load("last")[part]})
+    store.save({**store.load("last"), part: other.load("last")[part]})
     trained(words, store)
     assert list(differences(whole.load("last"), store.load("last"), Compared()))

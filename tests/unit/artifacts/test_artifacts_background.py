@@ -22,40 +22,43 @@ class Slow:
         self.written: list[tuple[str, Any]] = []
         self.error: Exception | None = None
 
-    def save_last(self, state: Mapping[str, Any]) -> None:
-        self._write("last", state)
-
-    def save_best(self, state: Mapping[str, Any]) -> None:
-        self._write("best", state)
-
-    def _write(self, name: str, state: Mapping[str, Any]) -> None:
+    def save(self, state: Mapping[str, Any], best: Mapping[str, Any] | None = None) -> None:
         self.begun.set()
         assert self.go.wait(30)
         if self.error:
             raise self.error
-        self.written.append((name, state["x"]))
+        self.written += [(name, each["x"]) for name, each in (("best", best), ("last", state)) if each is not None]
 
 
 def test_the_caller_does_not_wait_and_of_states_that_wait_the_newest_counts() -> None:
     store = Slow()
     with BackgroundCheckpoints(store) as saving:
-        saving.save_last({"x": 0})
+        saving.save({"x": 0})
         assert store.begun.wait(30)
         for number in range(1, 5):  # while the first is being written
-            saving.save_best({"x": number})
-            saving.save_last({"x": number})
+            saving.save({"x": number}, best={"x": -number})
         assert store.written == []
         store.go.set()
-    assert store.written == [("last", 0), ("best", 4), ("last", 4)]
+    assert store.written == [("last", 0), ("best", -4), ("last", 4)]
 
 
 def test_what_training_changes_after_the_save_is_not_in_it() -> None:
     store, weight = Slow(), torch.zeros(2)
     with BackgroundCheckpoints(store) as saving:
-        saving.save_last({"x": {"weights": [weight]}})
+        saving.save({"x": {"weights": [weight]}})
         weight.add_(1)
         store.go.set()
     assert store.written[0][1]["weights"][0].tolist() == [0, 0]
+
+
+def test_what_both_files_hold_is_copied_once() -> None:
+    store, weight, moment = Slow(), torch.zeros(2), torch.ones(2)
+    with BackgroundCheckpoints(store) as saving:
+        saving.save({"x": {"weights": weight, "moment": moment}}, best={"x": {"weights": weight}})
+        store.go.set()
+    best, last = (state for _, state in store.written)
+    assert best["weights"] is last["weights"] is not weight
+    assert last["moment"] is not moment
 
 
 def test_it_rests_between_writes_and_an_end_does_not_wait_for_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,10 +66,10 @@ def test_it_rests_between_writes_and_an_end_does_not_wait_for_the_rest(monkeypat
     store = Slow()
     store.go.set()
     with BackgroundCheckpoints(store) as saving:
-        saving.save_last({"x": 0})
+        saving.save({"x": 0})
         assert store.begun.wait(30)
-        saving.save_last({"x": 1})
-        saving.save_last({"x": 2})
+        saving.save({"x": 1})
+        saving.save({"x": 2})
     assert store.written[-1] == ("last", 2)
     assert len(store.written) <= 2
 
@@ -75,7 +78,7 @@ def save(store: Slow, *numbers: int, then: BaseException | None = None) -> None:
     """Save each number, the first of them until its write has begun, and leave with `then`."""
     with BackgroundCheckpoints(store) as saving:
         for number in numbers:
-            saving.save_last({"x": number})
+            saving.save({"x": number})
             assert store.begun.wait(30)
         if then is not None:
             raise then

@@ -96,10 +96,7 @@ def slow_state() -> TrainState:
 
 
 class NoCheckpoints:
-    def save_last(self, state: Any) -> None:
-        """Nothing."""
-
-    def save_best(self, state: Any) -> None:
+    def save(self, state: Any, best: Any = None) -> None:
         """Nothing."""
 
 

@@ -1,0 +1,141 @@
+"""Adam and AdamW of torch, with the fused kernel called directly where nothing unusual is asked of it.
+
+torch gathers the same tensors into the same lists at every step, sorts them by device and number format, and marks
+the step for a profiler: for a small network that takes longer than the kernel. Here the lists are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+__all__ = ["Adam", "AdamW"]
+
+
+@dataclass(frozen=True)
+class _Group:
+    """What the kernel takes for a parameter group, in its order; tensors of one device and one number format.
+
+    counts  updates made of each parameter: one tensor, of which the entries of the state are views, so that counting
+            is one addition and not one for each
+    """
+
+    options: dict[str, Any]
+    weights: list[Tensor]
+    first: list[Tensor]
+    second: list[Tensor]
+    steps: list[Tensor]
+    counts: Tensor
+
+
+class _Direct(Optimizer):
+    """Puts a direct call in front of the step of the class behind it; same state, same bits.
+
+    Kept lists hold for as long as groups and state are the same objects. Whatever replaces them ends in one of the
+    three methods that forget the lists: adding a group, loading a state, and being copied or unpickled.
+    """
+
+    _kept: list[_Group] | None = None
+    _kernel: Callable[..., object]
+    _usual: Callable[..., Any]
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """As torch's."""
+        self._kept = None
+        super().add_param_group(param_group)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._kept = None
+        super().__setstate__(state)
+
+    def step(self, closure: Callable[[], float] | None = None) -> Any:
+        """As torch's; directly when no closure, hook or gradient scaler is there and every parameter has a gradient."""
+        kept = self._kept
+        if kept is None or closure is not None or self._is_watched():
+            return self._step_as_usual(closure)
+        gradients = [[weight.grad for weight in group.options["params"]] for group in kept]
+        if any(gradient is None for part in gradients for gradient in part):
+            return self._step_as_usual(closure)
+        for group, part in zip(kept, gradients, strict=True):
+            options = group.options
+            beta1, beta2 = options["betas"]
+            group.counts.add_(1)
+            self._kernel(
+                group.weights,
+                part,
+                group.first,
+                group.second,
+                [],
+                group.steps,
+                lr=options["lr"],
+                beta1=beta1,
+                beta2=beta2,
+                weight_decay=options["weight_decay"],
+                eps=options["eps"],
+                amsgrad=False,
+                maximize=options["maximize"],
+            )
+        return None
+
+    step.hooked = True  # type: ignore[attr-defined]  # torch would wrap it in the marks; those who hook get `_usual`
+
+    def _is_watched(self) -> bool:
+        hooks = self._optimizer_step_pre_hooks or self._optimizer_step_post_hooks
+        return bool(hooks) or getattr(self, "found_inf", None) is not None
+
+    def _step_as_usual(self, closure: Callable[[], float] | None) -> Any:
+        found = self._usual(self, closure)
+        self._kept = self._lists()
+        return found
+
+    def _lists(self) -> list[_Group] | None:
+        """None where only torch's own way is right: not fused, amsgrad, a tensor as rate, mixed or unusual tensors."""
+        found = []
+        for group in self.param_groups:
+            parameters = group["params"]
+            if not group["fused"] or group["amsgrad"] or group["differentiable"] or isinstance(group["lr"], Tensor):
+                return None
+            if any(isinstance(beta, Tensor) for beta in group["betas"]):
+                return None
+            if len({(p.device, p.dtype) for p in parameters}) > 1 or any(
+                _unusual(p, self.state.get(p)) for p in parameters
+            ):
+                return None
+            states = [self.state[parameter] for parameter in parameters]
+            first, second, steps = ([state[name] for state in states] for name in ("exp_avg", "exp_avg_sq", "step"))
+            counts = torch.stack(steps)
+            for state, count in zip(states, counts.unbind(), strict=True):
+                state["step"] = count
+            weights = [parameter.detach() for parameter in parameters]
+            found.append(_Group(group, weights, first, second, list(counts.unbind()), counts))
+        return found
+
+
+def _unusual(parameter: Tensor, state: dict[str, Any] | None) -> bool:
+    gradient = parameter.grad
+    return (
+        not state
+        or gradient is None
+        or gradient.layout != torch.strided
+        or gradient.dtype != parameter.dtype
+        or parameter.is_complex()
+    )
+
+
+class Adam(_Direct, torch.optim.Adam):
+    """Adam (Kingma & Ba 2015, arXiv:1412.6980); weight decay is added to the gradient, as L2 would be."""
+
+    _kernel = staticmethod(torch._fused_adam_)
+    _usual = staticmethod(Optimizer.profile_hook_step(torch.optim.Adam.step))
+
+
+class AdamW(_Direct, torch.optim.AdamW):
+    """AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101): Adam with weight decay apart from the gradient."""
+
+    _kernel = staticmethod(torch._fused_adamw_)
+    _usual = staticmethod(Optimizer.profile_hook_step(torch.optim.AdamW.step))
