@@ -262,10 +262,13 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(exit_code_of(error))
 
 
-def _as_far_as_named(words: list[str]) -> typer.Typer:
+def _as_far_as_named(words: list[str], whole: typer.Typer = app) -> typer.Typer:
     """The app, with the options of those commands that `words` may mean."""
-    found = copy.copy(app)
-    found.registered_commands = list(only_named(app.registered_commands, words))
+    found = copy.copy(whole)
+    found.registered_commands = list(only_named(whole.registered_commands, words))
+    found.registered_groups = [copy.copy(group) for group in whole.registered_groups]
+    for group in found.registered_groups:
+        group.typer_instance = _as_far_as_named(words, group.typer_instance) if group.typer_instance else None
     return found
 
 

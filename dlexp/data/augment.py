@@ -189,7 +189,7 @@ def middle(images: Tensor, size: int) -> Tensor:
 def _corners(images: Tensor, draws: Tensor, pad: int, size: tuple[int, int]) -> Tensor:
     """Where windows of `size` begin in the padded images: draws (B, 2) in [0, 1) -> (B, 2) int64, row and column."""
     room = [images.shape[2 + axis] + 2 * pad - size[axis] + 1 for axis in (0, 1)]
-    return (draws * torch.tensor(room, device=draws.device)).long()
+    return torch.stack([draws[:, axis] * room[axis] for axis in (0, 1)], dim=1).long()
 
 
 def _raised(images: Tensor, factor: float) -> Tensor:

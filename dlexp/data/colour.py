@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from dlexp.data.augment import LEVELS
-from dlexp.data.warp import between
+from dlexp.data.warp import between, wide
 
 _LUMA = (0.2989, 0.587, 0.114)  # how bright red, green and blue look (ITU-R BT.601), as torchvision rounds them
 _FINE = 256  # parts of a level that a mean brightness is exact to
@@ -80,7 +80,7 @@ def contrasted(images: Tensor, factor: Tensor) -> Tensor:
     """Factor 0 is the image's mean brightness, 1 the image."""
     pixels = images.shape[2] * images.shape[3]
     total = (luma(images) * _FINE).round().long().sum(dim=(1, 2, 3))
-    return _blend(images, (total.double() / (_FINE * pixels)).float()[:, None, None, None], factor)
+    return _blend(images, (wide(total) / (_FINE * pixels)).float()[:, None, None, None], factor)
 
 
 def saturated(images: Tensor, factor: Tensor) -> Tensor:

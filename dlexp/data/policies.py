@@ -18,7 +18,7 @@ from torch import Tensor
 
 from dlexp.data import colour
 from dlexp.data.augment import LEVELS
-from dlexp.data.warp import matrices, warped
+from dlexp.data.warp import matrices, warped, wide
 
 _STEPS = 30  # the highest magnitude; there are so many and one more
 _MOVES = ("shear_x", "shear_y", "translate_x", "translate_y", "rotate")
@@ -95,7 +95,7 @@ def _changed(images: Tensor, draws: Tensor, magnitude: Tensor, limits: _Range) -
     """One operation for each image: draws (B, 2), magnitude (B,) int64 in 0..30."""
     known = names(images.shape[1])
     which = (draws[:, 0] * len(known)).long()
-    share = magnitude.double() / _STEPS
+    share = wide(magnitude) / _STEPS
     signed = torch.where(draws[:, 1] < 0.5, -share, share)
     found = images.clone()
     for members, changed in _moved(images, which, known, signed, limits):
@@ -111,7 +111,7 @@ def _moved(
     images: Tensor, which: Tensor, known: tuple[str, ...], signed: Tensor, limits: _Range
 ) -> list[tuple[Tensor, Tensor]]:
     """Who is moved, and how it looks then; nothing where nobody is."""
-    is_one = {name: (which == known.index(name)).double() for name in _MOVES}
+    is_one = {name: wide(which == known.index(name)) for name in _MOVES}
     members = sum(is_one.values(), torch.zeros_like(signed)).nonzero()[:, 0]
     if not len(members):
         return []
@@ -136,9 +136,9 @@ def _one_colour(name: str, images: Tensor, signed: Tensor, magnitude: Tensor, li
     if name in _BLENDS:
         return _BLENDS[name](images, (1 + signed * limits.blend).float())
     if name == "posterize":
-        return colour.posterized(images, 8 - (magnitude.double() * limits.bits / _STEPS).round().long())
+        return colour.posterized(images, 8 - (wide(magnitude) * limits.bits / _STEPS).round().long())
     if name == "solarize":
-        return colour.solarized(images, (LEVELS * (1 - magnitude.double() / _STEPS)).float())
+        return colour.solarized(images, (LEVELS * (1 - wide(magnitude) / _STEPS)).float())
     return colour.auto_contrasted(images) if name == "auto_contrast" else colour.equalized(images)
 
 

@@ -48,6 +48,7 @@ _BOUNDS: Mapping[str, tuple[float, float]] = {
     "operations": (1, 8), "magnitude": (0, 30),
 }  # fmt: skip
 _PAIRS: Mapping[str, tuple[float, float]] = {"scale": (0.01, 10), "ratio": (0.1, 10)}
+_SHARES = (0.01, 1)  # of an image's area
 
 _JITTER = {"brightness": 0.2, "contrast": 0.2, "saturation": 0.2}
 # What the names alone stand for; where a mirrored image is no image of its class, without the flip.
@@ -129,8 +130,7 @@ def _preset(word: str, facts: Facts, notes: list[str]) -> list[tuple[str, dict[s
         raise _unknown(word, PRESETS, "is no preset", f"or a list of {', '.join(_OPERATIONS)}")
     parts = [_named(part) for part in PRESETS[word]]
     if not facts.mirrors and word not in _AS_WRITTEN:
-        parts = [("rotate", {"degrees": 10.0}) if name == "flip" and word == "standard" else (name, keys)
-                 for name, keys in parts if name != "flip" or word == "standard"]  # fmt: skip
+        parts = [(name, keys) for name, keys in parts if name != "flip"]
     if facts.channels != 3:
         for _, keys in parts:
             gone = [key for key in _COLOURS if keys.pop(key, None)]
@@ -165,7 +165,7 @@ def _made(name: str, keys: Mapping[str, Any], facts: Facts) -> Operation:
     for key, value in keys.items():
         if key not in known:
             raise _unknown(key, known, f"is no key of {name}", "")
-        problem = _problem(key, value, isinstance(_default(name, key), int))
+        problem = _problem(name, key, value)
         if problem:
             raise ConfigError.one(KEY, f"{name}.{key}={_shown(value)}", f"must be {problem}")
     values: dict[str, Any] = {key: tuple(value) if key in _PAIRS else value for key, value in keys.items()}
@@ -212,13 +212,14 @@ def _refuse_colours(named: Sequence[tuple[str, Mapping[str, Any]]], facts: Facts
             raise ConfigError.one(KEY, what, rule, "leave it out")
 
 
-def _problem(key: str, value: Any, is_whole: bool) -> str:
+def _problem(name: str, key: str, value: Any) -> str:
     """What a value must be, "" where it is."""
     if key in _PAIRS:
-        low, high = _PAIRS[key]
+        low, high = _SHARES if (name, key) == ("resized_crop", "scale") else _PAIRS[key]
         good = isinstance(value, list | tuple) and len(value) == 2 and all(_is_in(v, low, high) for v in value)
         return "" if good and value[0] <= value[1] else f"two rising numbers from {low:g} to {high:g}"
     low, high = _BOUNDS[key]
+    is_whole = isinstance(_default(name, key), int)
     good = _is_in(value, low, high) and not (is_whole and not isinstance(value, int))
     return "" if good else f"a {'whole ' * is_whole}number from {low:g} to {high:g}"
 

@@ -89,15 +89,20 @@ class ResizedCrop:
         area = height * width * between(draws[:, 0], *self.scale)
         shape = between(draws[:, 1], log(self.ratio[0]), log(self.ratio[1])).exp()
         tall = (area / shape).sqrt().round().clamp(1, height)
-        wide = (area * shape).sqrt().round().clamp(1, width)
+        broad = (area * shape).sqrt().round().clamp(1, width)
         top = (draws[:, 2] * (height - tall + 1)).floor()
-        left = (draws[:, 3] * (width - wide + 1)).floor()
-        return stretched(images, torch.stack([top, left, tall, wide], dim=1), self.size)
+        left = (draws[:, 3] * (width - broad + 1)).floor()
+        return stretched(images, torch.stack([top, left, tall, broad], dim=1), self.size)
 
 
 def between(draws: Tensor, low: float, high: float) -> Tensor:
-    """Draws in [0, 1) -> float64 in [low, high)."""
-    return low + (high - low) * draws.double()
+    """Draws in [0, 1) -> numbers in [low, high), as exact as the device computes."""
+    return low + (high - low) * wide(draws)
+
+
+def wide(numbers: Tensor) -> Tensor:
+    """Float64, so that what is rounded later is rounded alike; float32 on Apple's GPUs, which have nothing wider."""
+    return numbers.to(torch.float32 if numbers.device.type == "mps" else torch.float64)
 
 
 def matrices(
@@ -109,13 +114,14 @@ def matrices(
     shear_x: Tensor | float = 0.0,
     shear_y: Tensor | float = 0.0,
 ) -> Tensor:
-    """(B, 2, 3) float64: from a place in the changed image to the place in the old one, in pixels from the middle.
+    """(B, 2, 3): from a place in the changed image to the place in the old one, in pixels from the middle.
 
     Each argument is (B,) or one number for all: angles in degrees, shifts in pixels. What it inverts is a zoom, then
     shears, a turn and a shift, with the conventions of torchvision's `affine`.
     """
     given = (angle, zoom, shear_x, shear_y, right, down)
-    parts = torch.broadcast_tensors(*(torch.as_tensor(value).double() for value in given))
+    device = next((value.device for value in given if isinstance(value, Tensor)), None)
+    parts = torch.broadcast_tensors(*(wide(torch.as_tensor(value, device=device)) for value in given))
     turn, grow, lean_x, lean_y, to_right, to_bottom = (part.reshape(-1) for part in parts)
     turn, lean_x, lean_y = (value.deg2rad() for value in (turn, lean_x, lean_y))
     along, across = (turn - lean_y).cos() / lean_y.cos(), (turn - lean_y).sin() / lean_y.cos()
@@ -131,8 +137,8 @@ def warped(images: Tensor, found: Tensor) -> Tensor:
     """(B, C, H, W) float32 and `matrices` (B, 2, 3) -> (B, C, H, W): every pixel from where its matrix says."""
     height, width = images.shape[2:]
     x, y = (torch.arange(size, device=images.device) - (size - 1) / 2 for size in (width, height))
-    half = torch.tensor([[width / 2], [height / 2]], dtype=torch.float64, device=images.device)
-    along_x, along_y, offset = (found.to(images.device) / half).float().unbind(dim=2)  # (B, 2) each
+    scaled = torch.stack([found[:, 0] * (2 / width), found[:, 1] * (2 / height)], dim=1).float()
+    along_x, along_y, offset = scaled.unbind(dim=2)  # (B, 2) each
     across = along_x[:, :, None] * x
     down = along_y[:, :, None] * y + offset[:, :, None]
     return _sampled(images, across[:, :, None, :], down[:, :, :, None])
@@ -144,8 +150,8 @@ def stretched(images: Tensor, boxes: Tensor, size: int = 0) -> Tensor:
     The result has the size of the images, or `size` squared.
     """
     height, width = images.shape[2:]
-    top, left, tall, wide = boxes.to(images.device).double().unbind(dim=1)
-    from_x = _stretch(left, wide, width, size or width)
+    top, left, tall, broad = wide(boxes).unbind(dim=1)
+    from_x = _stretch(left, broad, width, size or width)
     from_y = _stretch(top, tall, height, size or height)
     none = torch.zeros_like
     across, down = torch.stack([from_x, none(from_x)], dim=1), torch.stack([none(from_y), from_y], dim=1)
@@ -157,7 +163,7 @@ def _stretch(start: Tensor, length: Tensor, axis: int, size: int) -> Tensor:
 
     No pixel is taken from outside of the stretch.
     """
-    number = torch.arange(size, device=start.device, dtype=torch.float64)
+    number = torch.arange(size, device=start.device, dtype=start.dtype)
     places = (number + 0.5)[None] * (length / size)[:, None] - 0.5
     places = start[:, None] + torch.minimum(places.clamp(min=0), (length - 1)[:, None])
     return ((2 * places + 1) / axis - 1).float()

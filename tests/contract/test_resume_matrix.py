@@ -104,8 +104,8 @@ CASES: dict[str, tuple[str, ...]] = {
     "bf16-images": ("trainer.precision=bf16", *CNN),
     "augment-norm-dropout": CNN,
     "penalties-clip": ("regularization.l1=1e-4", "regularization.l2=1e-3", "trainer.clip_norm=0.5", *CNN),
-    "streamed-0": (*STREAMED, "data.workers=0"),
-    "streamed-2": (*STREAMED, "data.workers=2"),
+    "streamed-0": (*STREAMED, "data.workers=0", "data.augment=trivialaugment"),
+    "streamed-2": (*STREAMED, "data.workers=2", "data.augment=strong", "data.resize_to=10"),
     "bf16-ema-mixup": (
         *("trainer.precision=bf16", "regularization.ema.decay=0.9", "regularization.mixup=0.4"),
         *("regularization.cutmix=1", "regularization.mix_probability=0.8", "regularization.random_erasing=0.5", *CNN),

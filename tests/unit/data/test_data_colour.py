@@ -9,6 +9,7 @@ import torch
 from torchvision.transforms.v2 import functional as reference
 
 from dlexp.data import colour
+from dlexp.data.augment import Cutout
 from dlexp.data.colour import Colour, Grey
 from dlexp.runtime.seed import uniforms
 
@@ -92,3 +93,11 @@ def test_how_often_colours_are_taken_away() -> None:
     is_grey = (found[:, 0] == found[:, 1]).all(dim=2).all(dim=1)
     assert abs(float(is_grey.float().mean()) - 0.3) < 4 * (0.3 * 0.7 / 2000) ** 0.5
     assert torch.equal(found[~is_grey], images[~is_grey])
+
+
+@pytest.mark.parametrize("operation", [Colour(0.1, 0.1, 0.1, 0.1), Grey(), Cutout(0.5, 1.0, (1.0, 2.0, 3.0))], ids=str)
+def test_everything_is_made_where_the_images_are(operation: Any) -> None:
+    """On the meta device a tensor that was made elsewhere is refused, as a GPU would refuse it."""
+    found = operation(LEVELS.to("meta"), torch.empty(6, operation.draws, device="meta"))
+    assert found.device.type == "meta"
+    assert found.shape == LEVELS.shape

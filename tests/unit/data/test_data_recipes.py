@@ -68,6 +68,7 @@ def test_words_and_what_they_mean(words: Any, expected: list[Any]) -> None:
         ([{"randaugment": {"magnitude": 2.5}}], "a whole number from 0 to 30"),
         ([{"affine": {"scale": 1.1}}], "two rising numbers"),
         ([{"affine": {"scale": [1.2, 0.8]}}], "two rising numbers"),
+        ([{"resized_crop": {"scale": [0.5, 1.5]}}], "from 0.01 to 1"),
         ([{"trivialaugment": 3}], "no strength to set"),
         ([{"trivialaugment": {"magnitude": 3}}], "it has none"),
         ([{"crop": {"flip": True}}], "is no key of crop"),

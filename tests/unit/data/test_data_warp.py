@@ -10,7 +10,7 @@ import torch
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as reference
 
-from dlexp.data.warp import Affine, ResizedCrop, Rotate, between, matrices, stretched, warped
+from dlexp.data.warp import Affine, ResizedCrop, Rotate, between, matrices, stretched, warped, wide
 from dlexp.runtime.seed import uniforms
 
 BILINEAR = InterpolationMode.BILINEAR
@@ -116,3 +116,23 @@ def test_areas_and_shapes_of_a_resized_crop_keep_their_bounds() -> None:
 @pytest.mark.parametrize(("key", "value"), [("degrees", 20), ("translate", 0.2), ("scale", (0.5, 0.8)), ("shear", 20)])
 def test_every_key_of_affine_changes_something(key: str, value: Any) -> None:
     assert (Affine(**{key: value})(IMAGES, torch.full((5, 6), 0.9)) - IMAGES).abs().mean() > 1
+
+
+@pytest.mark.parametrize("operation", [Rotate(), Affine(10, 0.1, (0.9, 1.1), 5), ResizedCrop(), ResizedCrop(size=8)])
+def test_everything_is_made_where_the_images_are(operation: Any) -> None:
+    """On the meta device a tensor that was made elsewhere is refused, as a GPU would refuse it."""
+    found = operation(IMAGES.to("meta"), torch.empty(5, operation.draws, device="meta"))
+    assert found.device.type == "meta"
+    assert found.shape[1] == 3
+
+
+def test_a_device_without_float64_is_asked_for_none() -> None:
+    class Apple:
+        device = torch.device("mps")
+
+        def to(self, dtype: torch.dtype) -> torch.dtype:
+            return dtype
+
+    apple: Any = Apple()
+    assert str(wide(apple)) == "torch.float32"
+    assert wide(torch.ones(1)).dtype == torch.float64
