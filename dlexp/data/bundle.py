@@ -96,6 +96,7 @@ class DataBundle:
     fingerprint    SHA-256 of the samples as read, so that a later run can tell whether the data changed
     preprocessing  how raw input became `inputs`, as plain values, stored with the run
     notes          what the source changed or left out and a person should know
+    left_out       each file that was left out, with the reason where there is one: all of those that a note counts
     """
 
     spec: DataSpec
@@ -106,6 +107,7 @@ class DataBundle:
     augment: str = "none"
     pad: int = 0
     notes: tuple[str, ...] = field(default_factory=tuple)
+    left_out: tuple[str, ...] = ()
 
     @property
     def is_streamed(self) -> bool:

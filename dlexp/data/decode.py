@@ -25,6 +25,7 @@ Failure = tuple[str, str]  # the name of a file, and why it cannot be read
 
 _JPEG = b"\xff\xd8\xff"
 _NAMED = 50  # files that an error or a note names; the others are counted
+_INNER = 224 / 256  # of the middle square: what is left of an image of 256 pixels when 224 are cut out of its middle
 _GREY, _COLOUR = 1, 3  # the modes of torchvision's decoder
 
 
@@ -33,7 +34,8 @@ class ImageFiles:
     """The images of a folder, by number.
 
     names   (N,) names relative to `root`, as bytes: an array of them costs a forked worker no copies
-    resize  crop: the middle square, scaled; stretch: all of the image, scaled in both directions
+    resize  crop: the middle square, scaled; inner_crop: the middle 7/8 of it; stretch: all of the image, scaled in
+            both directions
     """
 
     root: Path
@@ -47,12 +49,21 @@ class ImageFiles:
         """(C, S, S)."""
         return self.channels, self.size, self.size
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the images."""
+        return torch.uint8
+
     def read(self, rows: NDArray[np.int64]) -> Tensor:
         """(B,) numbers -> (B, C, S, S) uint8, the channels last in memory. Raises DataError naming what is damaged."""
         images, failures = self.attempt(rows)
         if failures:
-            raise unreadable(self.root, failures)
+            raise self.refusal(failures)
         return images
+
+    def refusal(self, failures: Sequence[Failure]) -> DataError:
+        """The error for files that cannot be read."""
+        return unreadable(self.root, failures)
 
     def attempt(self, rows: NDArray[np.int64]) -> tuple[Tensor, list[Failure]]:
         """The images of `rows` that can be read, (at most B, C, S, S), and those that cannot."""
@@ -74,9 +85,14 @@ def unreadable(root: Path, failures: Sequence[Failure]) -> DataError:
     if len(failures) == 1:
         name, why = failures[0]
         return DataError(f"cannot be read as an image: {why}", file=root / shown(name), remedy=remedy)
-    named = "".join(f"\n  {shown(name)}: {why}" for name, why in failures[:_NAMED])
-    more = f"\n  and {len(failures) - _NAMED} more" if len(failures) > _NAMED else ""
-    return DataError(f"{len(failures)} files cannot be read as images{named}{more}\n", file=root, remedy=remedy)
+    named = listed([f"{shown(name)}: {why}" for name, why in failures])
+    return DataError(f"{len(failures)} files cannot be read as images{named}\n", file=root, remedy=remedy)
+
+
+def listed(lines: Sequence[str]) -> str:
+    """Lines below a message, the first fifty of them."""
+    named = "".join(f"\n  {line}" for line in lines[:_NAMED])
+    return named + (f"\n  and {len(lines) - _NAMED} more" if len(lines) > _NAMED else "")
 
 
 def shown(name: str) -> str:
@@ -111,10 +127,11 @@ def decoded(content: bytearray, channels: int) -> Tensor:
 def fitted(image: Tensor, size: int, resize: str) -> Tensor:
     """(H, W, C) -> (S, S, C); bilinear, averaging where it shrinks."""
     height, width = image.shape[:2]
-    if (height, width) == (size, size):
+    if (height, width) == (size, size) and resize != "inner_crop":
         return image
-    if resize == "crop":
+    if resize != "stretch":
         side = min(height, width)
+        side = max(1, round(side * _INNER)) if resize == "inner_crop" else side
         top, left = (height - side) // 2, (width - side) // 2
         image = image[top : top + side, left : left + side]
         if side == size:

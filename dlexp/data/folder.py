@@ -8,35 +8,24 @@ from __future__ import annotations
 import hashlib
 import os
 import warnings
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
-from dlexp.data.bundle import SPLITS, DataBundle, Split
-from dlexp.data.decode import Failure, ImageFiles, shown, unreadable
+from dlexp.data.bundle import SPLITS, DataBundle
+from dlexp.data.copies import check_copies
+from dlexp.data.decode import ImageFiles, shown, unreadable
+from dlexp.data.images import ImageSet
 from dlexp.data.listing import Listing, Look, list_images, look
-from dlexp.data.pixels import WHITE, Moments, moments
+from dlexp.data.placing import Placing, in_threads, pieces
 from dlexp.data.split import Rows, held_out, split_rows
-from dlexp.data.stream import Stream, StreamedSplit
 from dlexp.errors import DataError
-from dlexp.runtime.room import available_memory
-from dlexp.types import DataSpec
 
 __all__ = ["image_folder"]
 
-_SHARE = 0.5  # of the memory that is free: what decoded images may take
-_MEASURED = 2000  # training images whose mean and deviation stand for all; both are then known to about 1 %
-_PIECE = 64  # files that a thread takes at a time
-_NAMED = 5  # files that a note names
-
-T = TypeVar("T")
-U = TypeVar("U")
+_NAMED = 50  # files that a note names; meta.json has all of them
 
 
 def image_folder(
@@ -46,8 +35,11 @@ def image_folder(
     resize: str = "crop",
     channels: int | str = "auto",
     on_bad: str = "fail",
+    allow_duplicates: bool = False,
     in_memory: bool | str = "auto",
     workers: int | str = "auto",
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
     val_fraction: float = 0.1,
     test_fraction: float = 0.2,
     split_seed: int = 0,
@@ -59,58 +51,67 @@ def image_folder(
     Folders train, val and test with the classes in each are taken as the splits; a missing val or test is held out of
     train. The first look reads headers and both ends of every file; whoever wants damage in the middle of a file to
     be found before training asks for data.on_bad=skip or data.in_memory=true, which decode all of them.
-    Raises DataError for what cannot be trained on, ValueError for a number of channels other than 1 and 3.
+    Raises DataError for what cannot be trained on, ValueError for a number of channels other than 1 and 3 and for a
+    mean and deviation that do not fit them.
     """
     if channels not in ("auto", 1, 3):
         raise ValueError(f"channels={channels}: images of files have 1 channel or 3; or auto")
     root = Path(path)
+    files = whole_files(root, list_images(root), on_bad)
+    try:
+        rows = _rows(files.listing, val_fraction, test_fraction, split_seed)
+    except DataError as error:
+        raise DataError(str(error), file=root) from error
+    found = files.split(rows, (channels, image_size, resize), allow_duplicates)
+    bundle = found.bundle(Placing(in_memory, workers), (mean, std), (augment, pad))
+    return replace(bundle, left_out=files.left_out)
+
+
+@dataclass(frozen=True)
+class WholeFiles:
+    """The files of a folder that can be read, and a look at each.
+
+    notes     what was left out, in words
+    left_out  each file that was, and why where it is no image
+    """
+
+    root: Path
+    listing: Listing
+    looks: list[Look]
+    notes: list[str] = field(default_factory=list)
+    left_out: tuple[str, ...] = ()
+
+    def split(self, rows: tuple[Rows, ...], image: tuple[int | str, int, str], allow_duplicates: bool) -> ImageSet:
+        """The images of `rows` (train, val, test), as `image` says: channels or auto, size, resize.
+
+        Raises DataError for copies across the folder's own splits, unless they are allowed.
+        """
+        channels, size, resize = image
+        copies = check_copies(self.root, self.listing, self.looks, rows, allow_duplicates)
+        count = int(channels) if channels != "auto" else 1 if all(found.is_grey for found in self.looks) else 3
+        return ImageSet(
+            ImageFiles(self.root, self.listing.names, count, size, resize),
+            self.listing.labels,
+            self.listing.classes,
+            rows,
+            _fingerprint(self.listing, self.looks),
+            {"size": size, "resize": resize},
+            (*self.notes, *copies),
+        )
+
+
+def whole_files(root: Path, listing: Listing, on_bad: str) -> WholeFiles:
+    """The files that can be read. Raises DataError naming those that cannot, when none may be left out."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's, of odd metadata and of very large images; both can be read
-        listing, looks, notes = _whole_files(root, list_images(root), on_bad)
-    count = int(channels) if channels != "auto" else 1 if all(found.is_grey for found in looks) else 3
-    reader = ImageFiles(root, listing.names, count, image_size, resize)
-    rows = _rows(root, listing, val_fraction, test_fraction, split_seed)
-    size, free = sum(map(len, rows)) * count * image_size**2, available_memory()
-    if in_memory == "auto" and size > _SHARE * free:
-        notes.append(
-            f"{len(listing.names):,} images would take {size / 2**30:.1f} GiB, more than half of the "
-            f"{free / 2**30:.1f} GiB of memory free: they are read while they are used (data.in_memory=true keeps them)"
-        )
-    keeps = size <= _SHARE * free if in_memory == "auto" else bool(in_memory)
-    splits = _kept(reader, listing.labels, rows) if keeps else _streamed(reader, listing.labels, rows, workers)
-    measured = rows[0][np.linspace(0, len(rows[0]) - 1, min(_MEASURED, len(rows[0]))).round().astype(np.int64)]
-    found = _measured(reader, measured)
-    return DataBundle(
-        spec=DataSpec("image", "class", reader.shape, len(listing.classes), class_names=listing.classes),
-        splits=splits,
-        normalize=found.normalization(image_size, image_size),
-        fingerprint=_fingerprint(listing, looks),
-        preprocessing={
-            "kind": "image",
-            "white": WHITE,
-            "size": image_size,
-            "resize": resize,
-            "channels": count,
-            "mean": list(found.mean),
-            "std": list(found.std),
-            "measured_on": len(measured),
-        },
-        augment=augment,
-        pad=pad,
-        notes=tuple(notes),
-    )
-
-
-def _whole_files(root: Path, listing: Listing, on_bad: str) -> tuple[Listing, list[Look], list[str]]:
-    """The files that can be read, a look at each, and what was left out. Raises DataError when none may be."""
-    looks = list(_in_threads(lambda name: look(root, bytes(name)), listing.names))
-    failures = [(os.fsdecode(name), seen.problem) for name, seen in zip(listing.names, looks, strict=True)]
-    failures = [failure for failure in failures if failure[1]]
-    unsure = [n for n, seen in enumerate(looks) if not seen.problem and (on_bad == "skip" or not seen.is_whole)]
-    trial = ImageFiles(root, listing.names, 3, 8, "stretch")
-    for _, damaged in _in_threads(trial.attempt, _pieces(np.array(unsure, dtype=np.int64))):
-        failures += damaged
-    notes = []
+        looks = list(in_threads(lambda name: look(root, bytes(name)), listing.names))
+        failures = [(os.fsdecode(name), seen.problem) for name, seen in zip(listing.names, looks, strict=True)]
+        failures = [failure for failure in failures if failure[1]]
+        unsure = [n for n, seen in enumerate(looks) if not seen.problem and (on_bad == "skip" or not seen.is_whole)]
+        trial = ImageFiles(root, listing.names, 3, 8, "stretch")
+        for _, damaged in in_threads(trial.attempt, pieces(np.array(unsure, dtype=np.int64))):
+            failures += damaged
+    notes, left_out = [], [shown(name) for name in listing.others]
     if listing.others:
         notes.append(_left_out("that have no suffix of an image", listing.others))
     if failures and on_bad == "fail":
@@ -121,53 +122,20 @@ def _whole_files(root: Path, listing: Listing, on_bad: str) -> tuple[Listing, li
         listing, looks = listing.only(kept), [looks[n] for n in kept]
         texts = [f"{name} ({why})" for name, why in sorted(failures)]
         notes.append(_left_out("that cannot be read as images", texts))
-    return listing, looks, notes
+        left_out += map(shown, texts)
+    return WholeFiles(root, listing, looks, notes, tuple(left_out))
 
 
-def _rows(root: Path, listing: Listing, val_fraction: float, test_fraction: float, seed: int) -> tuple[Rows, ...]:
+def _rows(listing: Listing, val_fraction: float, test_fraction: float, seed: int) -> tuple[Rows, ...]:
     """Row numbers of train, val and test: as the folders say, or divided here."""
     labels, classes = listing.labels, listing.classes
-    try:
-        if not (listing.splits != "").any():
-            return split_rows(labels, classes, val_fraction, test_fraction, seed)
-        rows = {name: np.flatnonzero(listing.splits == name).astype(np.int64) for name in SPLITS}
-        for name, share in (("val", val_fraction), ("test", test_fraction)):
-            if name not in listing.splits:
-                rows["train"], rows[name] = held_out(rows["train"], labels, classes, share, seed)
-    except DataError as error:
-        raise DataError(str(error), file=root) from error
+    if not (listing.splits != "").any():
+        return split_rows(labels, classes, val_fraction, test_fraction, seed)
+    rows = {name: np.flatnonzero(listing.splits == name).astype(np.int64) for name in SPLITS}
+    for name, share in (("val", val_fraction), ("test", test_fraction)):
+        if name not in listing.splits:
+            rows["train"], rows[name] = held_out(rows["train"], labels, classes, share, seed)
     return rows["train"], rows["val"], rows["test"]
-
-
-def _kept(reader: ImageFiles, labels: NDArray[np.int64], rows: tuple[Rows, ...]) -> dict[str, Split]:
-    """The splits in memory, decoded straight into their places. Raises DataError with every damaged file."""
-    splits, failures = {}, list[Failure]()
-    for name, part in zip(SPLITS, rows, strict=True):
-        inputs = torch.empty((len(part), *reader.shape), dtype=torch.uint8).to(memory_format=torch.channels_last)
-        start = 0
-        for images, damaged in _in_threads(reader.attempt, _pieces(part)):
-            inputs[start : start + len(images)] = images
-            start += len(images)
-            failures += damaged
-        splits[name] = Split(inputs, torch.from_numpy(labels[part]), torch.from_numpy(part))
-    if failures:
-        raise unreadable(reader.root, sorted(failures))
-    return splits
-
-
-def _streamed(
-    reader: ImageFiles, labels: NDArray[np.int64], rows: tuple[Rows, ...], workers: int | str
-) -> dict[str, Split]:
-    stream = Stream(reader, None if workers == "auto" else int(workers))
-    return {
-        name: StreamedSplit.of(stream, reader.shape, torch.from_numpy(labels[part]), part)
-        for name, part in zip(SPLITS, rows, strict=True)
-    }
-
-
-def _measured(reader: ImageFiles, rows: Rows) -> Moments:
-    """The same whether the images are kept or streamed, so that both give the same bits."""
-    return moments(_in_threads(reader.read, _pieces(rows)))
 
 
 def _fingerprint(listing: Listing, looks: list[Look]) -> str:
@@ -180,23 +148,6 @@ def _fingerprint(listing: Listing, looks: list[Look]) -> str:
 
 def _left_out(what: str, names: Iterable[str]) -> str:
     names = list(names)
-    more = ", ..." if len(names) > _NAMED else ""
+    more = f", and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
     files = "file" if len(names) == 1 else "files"
     return f"{len(names):,} {files} {what} left out: {', '.join(map(shown, names[:_NAMED]))}{more}"
-
-
-def _pieces(rows: Rows) -> list[Rows]:
-    return [rows[start : start + _PIECE] for start in range(0, len(rows), _PIECE)]
-
-
-def _in_threads(work: Callable[[T], U], items: Iterable[T]) -> Iterator[U]:
-    """`work` of each item, in their order, by as many threads as there are cores; decoders let others run."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with ThreadPoolExecutor(cores) as pool:
-        waiting: deque[Future[U]] = deque()
-        for item in items:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) > 4 * cores:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()

@@ -23,7 +23,7 @@ _SUFFIXES = (
     *(".pnm", ".avif", ".jp2", ".tga"),
 )
 _SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}  # folder -> split
-_END = 1 << 15  # bytes at either end of a file that are hashed; a smaller file is hashed whole
+ENDS = 1 << 15  # bytes at either end of a file that are hashed; a file of up to twice as many is hashed whole
 
 
 @dataclass(frozen=True)
@@ -109,11 +109,11 @@ def look(root: Path, name: bytes) -> Look:
 
     try:
         with open(os.path.join(os.fsencode(root), name), "rb") as file:  # noqa: PTH118, PTH123 - a Path is slower
-            ends = file.read(_END)
+            ends = file.read(ENDS)
             size = os.fstat(file.fileno()).st_size
-            if size > _END:
-                file.seek(max(_END, size - _END))
-                ends += file.read(_END)
+            if size > ENDS:
+                file.seek(max(ENDS, size - ENDS))
+                ends += file.read(ENDS)
             digest = hashlib.sha256(b"%d " % size + ends).digest()
             file.seek(0)
             with Image.open(file) as image:

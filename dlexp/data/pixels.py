@@ -5,8 +5,9 @@ Symbols: B images, C channels, H and W height and width in pixels.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import torch
@@ -21,34 +22,76 @@ _AT_A_TIME = 1 << 20  # pixels, which bincount makes eight bytes of each
 
 @dataclass(frozen=True)
 class Moments:
-    """Mean and standard deviation of each channel, as shares of white: C numbers each."""
+    """Mean and standard deviation of each channel, C numbers each: as shares of white, or of numbers as they are."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
-    def normalization(self, height: int, width: int) -> Affine:
+    def normalization(self, height: int, width: int, white: int = WHITE) -> Affine:
         """The map that gives each channel mean 0 and deviation 1; a channel of one value keeps its deviation.
+
+        white  the value that mean and deviation are shares of
 
         Its tensors have the full shape (C, H, W) with the channels last in memory: broadcasting one number a channel
         over images that are stored so would cost twice the time.
         """
         std = torch.tensor([value if value > 0 else 1.0 for value in self.std], dtype=torch.float64)
-        scale, shift = 1 / (WHITE * std), -torch.tensor(self.mean, dtype=torch.float64) / std
+        scale, shift = 1 / (white * std), -torch.tensor(self.mean, dtype=torch.float64) / std
         return Affine(_spread(scale, height, width), _spread(shift, height, width))
 
 
+def given_moments(mean: Sequence[float] | None, std: Sequence[float] | None, channels: int) -> Moments | None:
+    """The moments that a configuration names; None where it names none.
+
+    Raises ValueError for one without the other, for as many numbers as there are no channels, for a deviation of 0.
+    """
+    if mean is None and std is None:
+        return None
+    if mean is None or std is None:
+        raise ValueError(f"mean={mean}, std={std}: give both, or null for both to measure them")
+    for name, numbers in (("mean", mean), ("std", std)):
+        if len(numbers) != channels:
+            raise ValueError(f"{name}={list(numbers)}: the images have {channels} channels, so give {channels} numbers")
+    if min(std) <= 0:
+        raise ValueError(f"std={list(std)}: a deviation is above 0")
+    return Moments(tuple(map(float, mean)), tuple(map(float, std)))
+
+
 def moments(images: Iterable[Tensor]) -> Moments:
-    """Moments of uint8 images that come as (B, C, H, W); exact and whatever their order, from a count of each value."""
-    counts: NDArray[np.int64] | None = None
+    """Moments of images that come as (B, C, H, W): of uint8 as shares of white, of float32 in their own units.
+
+    Those of uint8 are exact and whatever the order, from a count of each value.
+    """
+    some = iter(images)
+    first = next(some, None)
+    if first is None:
+        raise ValueError("there are no images to measure")
+    together = chain([first], some)
+    return _of_pixels(together) if first.dtype == torch.uint8 else _of_numbers(together)
+
+
+def _of_numbers(images: Iterator[Tensor]) -> Moments:
+    """Means and squares of deviations merged part by part in float64 (Chan, Golub and LeVeque 1983)."""
+    count, mean, squares = 0, np.zeros(1), np.zeros(1)
     for some in images:
-        if counts is None:
+        numbers = some.double().transpose(0, 1).flatten(1).numpy()
+        new, here = numbers.shape[1], numbers.mean(axis=1)
+        apart = here - mean
+        squares = squares + ((numbers - here[:, None]) ** 2).sum(axis=1) + apart**2 * count * new / (count + new)
+        mean = mean + apart * new / (count + new)
+        count += new
+    return Moments(tuple(map(float, mean)), tuple(map(float, np.sqrt(squares / count))))
+
+
+def _of_pixels(images: Iterator[Tensor]) -> Moments:
+    counts: NDArray[np.int64] = np.zeros((0, WHITE + 1), dtype=np.int64)
+    for some in images:
+        if not len(counts):
             counts = np.zeros((some.shape[1], WHITE + 1), dtype=np.int64)
         for channel in range(some.shape[1]):
             flat = some[:, channel].reshape(-1).numpy()
             for start in range(0, len(flat), _AT_A_TIME):
                 counts[channel] += np.bincount(flat[start : start + _AT_A_TIME], minlength=WHITE + 1)
-    if counts is None:
-        raise ValueError("there are no images to measure")
     values = np.arange(WHITE + 1) / WHITE
     shares = counts / counts.sum(axis=1, keepdims=True)
     mean = shares @ values

@@ -162,9 +162,12 @@ class StreamedSplit(Split):
     device: torch.device
 
     @classmethod
-    def of(cls, stream: Stream, shape: tuple[int, ...], targets: Tensor, rows: NDArray[np.int64]) -> StreamedSplit:
-        """The samples `rows` (N,) of `stream`, of `shape` and uint8, with their targets (N, ...)."""
-        inputs = torch.empty((len(rows), *shape), dtype=torch.uint8, device="meta")
+    def of(
+        cls, stream: Stream, kind: tuple[tuple[int, ...], torch.dtype], targets: Tensor, rows: NDArray[np.int64]
+    ) -> StreamedSplit:
+        """The samples `rows` (N,) of `stream`, each of the shape and type `kind`, with their targets (N, ...)."""
+        shape, dtype = kind
+        inputs = torch.empty((len(rows), *shape), dtype=dtype, device="meta")
         return cls(inputs, targets, torch.from_numpy(rows), stream, rows, torch.device("cpu"))
 
     def to(self, device: torch.device) -> StreamedSplit:

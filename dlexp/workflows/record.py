@@ -45,7 +45,8 @@ def write_request(
         "changed": [*old.get("changed", []), *({"time": now, **change} for change in changed)],
     }
     notes = list(dict.fromkeys((*old.get("notes", []), *experiment.bundle.notes, *experiment.notes)))
-    write_json(run / "meta.json", {**history, **present(experiment), "notes": notes, "config": experiment.config.tree})
+    told = {"notes": notes, "left_out": list(experiment.bundle.left_out)}
+    write_json(run / "meta.json", {**history, **present(experiment), **told, "config": experiment.config.tree})
     write_text(run / "config.yaml", to_yaml(experiment.config))
 
 

@@ -153,7 +153,7 @@ def _run(
             statistics=started.unchanged,
         )
         facts = describe(experiment)
-        for note in experiment.notes:
+        for note in (*experiment.bundle.notes, *experiment.notes):
             log.say(note)
         log.say(f"training from epoch {state.epoch + 1}, batch {state.batch}: {facts}")
         reporter.begin(_facts(run, experiment, state, len(started.batches)))

@@ -26,9 +26,9 @@ def write(path: Path, pixels: NDArray[Any], **options: Any) -> Path:
     return path
 
 
-def write_folder(root: Path, per_class: int = 8, size: int = 12, suffix: str = ".jpg") -> Path:
-    """root/CLASS/NUMBER.jpg, three classes."""
+def write_folder(root: Path, per_class: int = 8, size: int = 12, suffix: str = ".jpg", first: int = 0) -> Path:
+    """root/CLASS/NUMBER.jpg, three classes; the pictures are those from number `first` on."""
     for number, name in enumerate(CLASSES):
         for index in range(per_class):
-            write(root / name / f"{index:03}{suffix}", picture(number * per_class + index, size, size))
+            write(root / name / f"{index:03}{suffix}", picture(first + number * per_class + index, size, size))
     return root

@@ -12,7 +12,7 @@ import torch
 from image_toys import CLASSES, picture, write, write_folder
 from PIL import Image
 
-from dlexp.data import folder as module
+from dlexp.data import placing as module
 from dlexp.data.bundle import SPLITS, DataBundle
 from dlexp.data.decode import decoded, fitted
 from dlexp.data.folder import image_folder
@@ -234,8 +234,8 @@ def test_deeper_folders_and_links_are_followed_but_not_in_circles(root: Path) ->
 
 def test_own_splits(tmp_path: Path) -> None:
     root = tmp_path / "data"
-    for name, count in (("train", 6), ("val", 2), ("test", 4)):
-        write_folder(root / name, per_class=count)
+    for name, count, first in (("train", 6, 0), ("val", 2, 100), ("test", 4, 200)):
+        write_folder(root / name, per_class=count, first=first)
     bundle = image_folder(path=str(root), image_size=12)
     assert bundle.sizes() == {"train": 18, "val": 6, "test": 12}
     files = sorted(path.relative_to(root) for path in root.rglob("*.jpg"))
