@@ -6,6 +6,7 @@ Symbols: N rows.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,10 @@ def csv(
     except DataError as error:
         raise DataError(str(error), file=file, column=target) from error
     try:
-        return build_table(columns, targets, classes, (target,), rows, standardize, tuple(notes))
+        bundle = build_table(columns, targets, classes, (target,), rows, standardize, tuple(notes))
+        # What a file of new rows may hold beside the columns that are read.
+        unread = [name for name in cells if name not in columns]
+        return replace(bundle, preprocessing={**bundle.preprocessing, "unread": unread})
     except DataError as error:
         raise DataError(str(error), file=file) from error
 
@@ -118,7 +122,7 @@ def _read(file: Path, separator: str, missing_values: list[str]) -> tuple[Cells,
         raise DataError(f"has a single column, {header[0]!r}", file=file, row=1, remedy=remedy)
     empty = {"", *missing_values}
     raw = table.to_numpy(dtype=object)  # in a column of pandas' own text type a None would turn back into NaN
-    body = np.array([[_cell(cell, empty) for cell in row] for row in raw[1:]], dtype=object)
+    body = np.array([[text_in(cell, empty) for cell in row] for row in raw[1:]], dtype=object)
     filled = np.array([any(cell is not None for cell in row) for row in body], dtype=bool)
     if not filled.any():
         raise DataError("has a header and no rows", file=file)
@@ -127,7 +131,7 @@ def _read(file: Path, separator: str, missing_values: list[str]) -> tuple[Cells,
     return {name: body[filled, number] for number, name in enumerate(header)}, lines
 
 
-def _cell(cell: object, empty: set[str]) -> str | None:
+def text_in(cell: object, empty: set[str]) -> str | None:
     """The text of a cell, None for a missing one; pandas fills a line that is too short with a float NaN."""
     text = cell.strip() if isinstance(cell, str) else ""
     return None if text in empty else text
@@ -141,7 +145,7 @@ def _named(file: Path, cells: Cells, names: list[str], key: str) -> None:
             raise DataError(f"has no column {name!r} ({key})", file=file, remedy=remedy)
 
 
-def _number(cell: str | None) -> float | None:
+def number_in(cell: str | None) -> float | None:
     """The number in a cell; None for text and for the words that Python, and no table, reads as numbers."""
     if cell is None or "_" in cell:
         return None
@@ -153,7 +157,7 @@ def _number(cell: str | None) -> float | None:
 
 
 def _kind_of(column: NDArray[Any]) -> str:
-    numbers = [_number(cell) for cell in column if cell is not None]
+    numbers = [number_in(cell) for cell in column if cell is not None]
     if any(number is None for number in numbers):
         return "class"
     distinct = {number for number in numbers if number is not None}
@@ -169,7 +173,7 @@ def _targets(
         if cell is None:
             remedy = "fill in the cell or delete the line"
             raise DataError("the target is missing", file=file, column=name, row=int(line), remedy=remedy)
-        if kind == "value" and _number(cell) is None:
+        if kind == "value" and number_in(cell) is None:
             remedy = "correct the cell, or set data.target_kind=class"
             raise DataError(
                 f"the target {cell!r} is no finite number", file=file, column=name, row=int(line), remedy=remedy
@@ -180,7 +184,7 @@ def _targets(
         if len(np.unique(values)) == 1:
             raise DataError(f"every row has the target {column[0]}", file=file, column=name)
         return values, ()
-    classes = tuple(sorted(set(column), key=lambda cell: (_number(cell) is None, _number(cell) or 0.0, cell)))
+    classes = tuple(sorted(set(column), key=lambda cell: (number_in(cell) is None, number_in(cell) or 0.0, cell)))
     if len(classes) == 1:
         raise DataError(
             f"holds one class only, {classes[0]!r}", file=file, column=name, remedy="name another data.target"
@@ -195,7 +199,7 @@ def _targets(
 def _refuse_too_large(file: Path, name: str, column: NDArray[Any], lines: NDArray[np.int64]) -> None:
     """Raise DataError for a number that would be infinite to a network."""
     for cell, line in zip(column, lines, strict=True):
-        if abs(_number(cell) or 0.0) > _LARGEST:
+        if abs(number_in(cell) or 0.0) > _LARGEST:
             remedy = f"correct it, or give the column in another unit (at most {_LARGEST:.1e})"
             raise DataError(f"the number {cell} is too large", file=file, column=name, row=int(line), remedy=remedy)
 
@@ -205,7 +209,7 @@ def _column(
 ) -> Column:
     """(N,) float64 with NaN where a number is missing, or (N,) objects for a category. Raises DataError."""
     present = [(cell, line) for cell, line in zip(column, lines, strict=True) if cell is not None]
-    wrong = [(cell, line) for cell, line in present if _number(cell) is None]
+    wrong = [(cell, line) for cell, line in present if number_in(cell) is None]
     if not as_category and not wrong:
         _refuse_too_large(file, name, column, lines)
         return np.array([np.nan if cell is None else float(cell) for cell in column], dtype=np.float64)

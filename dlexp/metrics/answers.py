@@ -33,9 +33,7 @@ class Answers:
         """The number of every class, a column each; `names` are the C classes. {} where there are no classes."""
         if self.scores is None:
             return {}
-        return {
-            f"{self.meaning}({name})": column for name, column in zip(names, self.scores.T.tolist(), strict=True)
-        }
+        return {f"{self.meaning}({name})": column for name, column in zip(names, self.scores.T.tolist(), strict=True)}
 
     def top(self, names: tuple[str, ...], count: int) -> Columns:
         """The `count` classes of the largest numbers, the largest first, and their numbers; {} without classes."""
