@@ -44,6 +44,11 @@ def splits(incomplete: str) -> list[str]:
     return _starting(("train", "val", "test"), incomplete)
 
 
+def export_formats(incomplete: str) -> list[str]:
+    """What a run can be exported to."""
+    return _starting(("onnx", "torch-export", "safetensors"), incomplete)
+
+
 def runs(incomplete: str) -> list[str]:
     """Paths of run directories, newest first."""
     from dlexp.artifacts.run_dir import newest_runs, outputs_root

@@ -101,7 +101,8 @@ def files_of(words: Iterable[str], suffixes: tuple[str, ...] | None = None) -> t
             found += files
             left_out += others
         elif not path.exists() and glob.has_magic(word):
-            files = sorted(name for name in glob.glob(word, recursive=True) if Path(name).is_file())
+            matches = glob.glob(word, recursive=True)  # noqa: PTH207 - a Path takes no pattern that begins with /
+            files = sorted(name for name in matches if Path(name).is_file())
             if not files:
                 raise DataError("no file matches this pattern", file=word)
             found += files

@@ -76,6 +76,8 @@ def _row(row: list[str], places: Sequence[int], width: int) -> Row:
         return f"has {len(row)} cells, and the header names {width}"
     if any("\udc80" <= letter <= "\udcff" for cell in row if not cell.isascii() for letter in cell):
         return "is not UTF-8 text"
+    if not "".join(row).strip():
+        return "every cell is empty"
     return [row[place] if place < len(row) else None for place in places]
 
 
@@ -85,14 +87,13 @@ def _text_of(path: str) -> Iterator[IO[str]]:
     if path == STDIN:
         yield io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig", errors="surrogateescape", newline="")
         return
+    if not Path(path).exists():
+        raise DataError(missing(Path(path)), file=path)
     try:
-        file = Path(path).open(encoding="utf-8-sig", errors="surrogateescape", newline="")
-    except FileNotFoundError as error:
-        raise DataError(missing(Path(path)), file=path) from error
+        with Path(path).open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            yield file
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}", file=path) from error
-    with file:
-        yield file
 
 
 def _parquet(path: str) -> OpenTable:

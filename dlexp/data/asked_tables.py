@@ -87,9 +87,6 @@ class TableInput:
         problems = [row if isinstance(row, str) else "" for row in rows]
         blank = [None] * len(self.columns)
         whole = [blank if isinstance(row, str) else [self._cell(cell) for cell in row] for row in rows]
-        for place, row in enumerate(whole):
-            if not problems[place] and all(cell is None for cell in row):
-                problems[place] = "every cell is missing"
         cells = list(zip(*whole, strict=True)) or [()] * len(blank)
         blocks = []
         for fit, column in zip(self.columns, cells, strict=True):

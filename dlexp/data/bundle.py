@@ -129,7 +129,7 @@ class DataBundle:
 
 
 def blank_bundle(spec: DataSpec, sizes: Mapping[str, int]) -> DataBundle:
-    """Data as `spec` describes and of these sizes, all zero: for who needs what a run knew of its data, and not them."""
+    """Data as `spec` describes and of these sizes, all zero: for who needs what a run knew of them."""
     kind = torch.int64 if spec.targets == "class" else torch.float32
     shape = () if spec.targets == "class" else (spec.num_outputs,)
     splits = {
@@ -168,7 +168,7 @@ def _once(values: Tensor) -> Tensor:
 
 def _in_full(values: Any, shape: Sequence[int]) -> Tensor:
     """float32 of `shape`; of an image with the channels last in memory, as images are."""
-    spread = torch.tensor(values, dtype=torch.float32).expand(*shape)
+    spread = torch.tensor(values, dtype=torch.float32).expand(tuple(shape))
     if len(shape) != 3:
         return spread.contiguous()
     return spread.permute(1, 2, 0).contiguous().permute(2, 0, 1)

@@ -51,7 +51,7 @@ def check_resumed(
         raise ConfigError([_refused(change, run, why) for change in breaking])
     found = [*breaking, *_changes(before, now, (*free, *_TOLD))]
     for change in found:
-        say(f"changed since this run began: {_text(change)}")
+        say(f"changed since this run began: {told(change)}")
     return [vars(change) for change in found]
 
 
@@ -129,7 +129,8 @@ def _listed(changes: Sequence[Change]) -> str:
     return ", ".join(f"{change.path} was {_short(change.before)}, is {_short(change.after)}" for change in changes)
 
 
-def _text(change: Change) -> str:
+def told(change: Change) -> str:
+    """A change in a line, hashes cut short."""
     return f"{change.path}: {_short(change.before)} -> {_short(change.after)}"
 
 
