@@ -33,7 +33,6 @@ def predict(
 
 def export(
     run: given.Run,
-    overrides: given.EvaluationWords = None,
     to: given.To = "onnx",
     out: given.ExportOut = None,
     checkpoint: given.Checkpoint = "best",
@@ -49,4 +48,4 @@ def export(
     from dlexp.cli import export as command
 
     words = command.ExportWords(to, out, checkpoint, with_preprocessing, tuple(samples or ()), tolerance, force)
-    command.export(run, tuple(overrides or ()), words, tuple(trust or ()), allow_changes, json)
+    command.export(run, words, tuple(trust or ()), allow_changes, json)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,6 +22,7 @@ from dlexp.engine.before import Before
 from dlexp.engine.guard import Failure
 from dlexp.engine.step import step_phase
 from dlexp.runtime.seed import kept_randomness, set_global_state
+from dlexp.runtime.tensors import sha256
 from dlexp.types import Batch, DataSpec, Mixed
 
 
@@ -119,16 +119,13 @@ def _batch(parts: Sequence[Any], device: torch.device) -> Batch:
 
 def _facts(experiment: Experiment, failure: Failure) -> dict[str, Any]:
     """What a person wants to know; the same failure of the same code and weights gives the same facts."""
-    weights = hashlib.sha256()
-    for tensor in failure.state["networks"].values():
-        weights.update(tensor.detach().to("cpu", copy=True).contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return {
         "error": _error(failure.error),
         "stage": failure.stage,
         **_where(failure),
         "losses": _texts(failure.losses),
         "rows": [batch.rows.tolist() for batch in failure.window],
-        "weights_sha256": weights.hexdigest(),
+        "weights_sha256": sha256(failure.state["networks"].values()),
         **_surroundings(experiment),
     }
 

@@ -7,6 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from dlexp.artifacts.checkpoint import CheckpointStore
 from dlexp.artifacts.files import read_object
 from dlexp.artifacts.run_dir import RunDir
@@ -17,7 +20,7 @@ from dlexp.config.schema import RunConfig
 from dlexp.data.bundle import SPLITS, Affine, blank_bundle, with_counts
 from dlexp.engine.state import load_weights
 from dlexp.errors import DlexpError
-from dlexp.types import DataSpec
+from dlexp.types import Batch, DataSpec
 from dlexp.workflows.since import check_used
 
 _ONE_SAMPLE = dict.fromkeys(SPLITS, 1)
@@ -54,6 +57,16 @@ class Stored:
     preprocessing: Mapping[str, Any]
     normalize: Affine
     changed: Sequence[Change]
+
+    def unlabelled(self, inputs: Tensor) -> Batch:
+        """(B, *input_shape), normalised, with stand-ins for targets, for a prediction comes with a loss.
+
+        They are class 0, or the mean of each target.
+        """
+        spec, rows = self.experiment.bundle.spec, torch.arange(len(inputs), device=inputs.device)
+        if spec.targets == "class":
+            return Batch(inputs, torch.zeros_like(rows), rows)
+        return Batch(inputs, torch.tensor(spec.target_mean, device=inputs.device).expand(len(inputs), -1), rows)
 
 
 def restored(folder: Path, use: Use) -> Stored:
