@@ -21,6 +21,7 @@ from dlexp.errors import ConfigError, DlexpError
 from dlexp.runtime.device import flags_of_old
 
 NAME = "dlexp"  # of the facts in a file's metadata
+_REASON = 300  # characters of why torch cannot follow a network
 _PT2_NAME = "dlexp.json"  # torch.export keeps facts as files
 
 
@@ -137,7 +138,7 @@ def _program(network: nn.Module, example: Tensor) -> torch.export.ExportedProgra
     try:
         found = torch.export.export(network, (example,), dynamic_shapes=({0: torch.export.Dim("batch")},))
     except Exception as error:  # torch raises many kinds for what it cannot trace
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        reason = " ".join(str(error).split())[:_REASON] or type(error).__name__
         raise DlexpError(f"torch.export cannot follow this network for any batch size: {reason}") from error
     for node in found.graph.nodes:
         node.meta.pop("stack_trace", None)  # files and lines of this machine

@@ -68,7 +68,8 @@ def predict(run: str, words: PredictWords, manner: Manner) -> None:
     folder = named_run(run)
     RunDir.find(folder)  # says what is wrong before torch is loaded
     trusted = trusted_packages(manner.trust)
-    from dlexp.workflows.predict import Asked, predict_run
+    from dlexp.workflows.inputs import Asked
+    from dlexp.workflows.predict import predict_run
     from dlexp.workflows.stored import Use
 
     use = Use(words.checkpoint, changes, trusted, manner.allow_changes)

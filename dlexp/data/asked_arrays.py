@@ -63,7 +63,8 @@ class ArrayInput:
             piece = np.asarray(array[start : start + _PIECE])
             inputs, problems = self._ready(piece)
             told = [f"sample {start + n}, {why}" if why else "" for n, why in enumerate(problems)]
-            names = {"input": [path] * len(piece), "row": list(range(start, start + len(piece)))}
+            names: dict[str, list[Any]] = {"input": [path] * len(piece)}
+            names["row"] = list(range(start, start + len(piece)))
             yield Items(names, told, inputs)
 
     def _ready(self, piece: Array) -> tuple[Tensor, list[str]]:
@@ -71,7 +72,7 @@ class ArrayInput:
             inputs, problems = self.table.encoded(piece.astype(np.float64).tolist())
             return torch.from_numpy(inputs), problems
         flat = piece.reshape(len(piece), -1)
-        finite = np.isfinite(flat).all(axis=1)
+        finite: NDArray[np.bool_] = np.asarray(np.isfinite(flat).all(axis=1))
         problems = ["" if good else "holds a value that is not finite" for good in finite]
         if self.white is not None:
             inside = ((flat >= 0) & (flat <= self.white)).all(axis=1)

@@ -75,7 +75,8 @@ class TableInput:
             for cells, places in table.rows(self._places(path, table.header)):
                 inputs, problems = self.encoded(cells)
                 told = zip(places, problems, strict=True)
-                names = {"input": [path] * len(cells), "row": list(range(number, number + len(cells)))}
+                names: dict[str, list[Any]] = {"input": [path] * len(cells)}
+                names["row"] = list(range(number, number + len(cells)))
                 number += len(cells)
                 found = [f"{table.place} {place}, {problem}" if problem else "" for place, problem in told]
                 yield Items(names, found, torch.from_numpy(inputs))
@@ -146,7 +147,7 @@ class TableInput:
         told += [f"column {name!r} is there more than once" for name in doubled]
         if told:
             remedy = f"training had {', '.join(wanted)}"
-            if len(header) == 1 and len(wanted) > 1:
+            if len(header) == 1 and any(letter in header[0] for letter in ",;|\t"):
                 remedy = f"{header[0]!r} is the only column; is the separator another one? --separator ';'"
             elif strange and not lacking:
                 remedy = "--ignore-extra passes over columns that training did not have"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -53,7 +53,7 @@ def evaluate(
 
 def predictions(
     task: Task, networks: nn.ModuleDict, batches: Iterable[Batch], precision: Precision
-) -> Iterator[Prediction]:
+) -> Generator[Prediction, None, None]:
     """What `networks` say of each batch, as it is asked for; in evaluation mode until the end, modes put back after.
 
     Raises OutOfMemory that names a smaller batch.

@@ -6,7 +6,7 @@ Symbols: B samples of a batch, F features, C channels, H and W height and width 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -197,6 +197,6 @@ def _what(stored: Stored, outputs: Tensor, is_read: bool) -> str:
     return {"p": "probabilities of the classes", "": "embeddings"}.get(meaning, "scores of the classes")
 
 
-def _format_facts(made: Exported) -> Mapping[str, Any]:
+def _format_facts(made: Exported) -> dict[str, Any]:
     opset = getattr(made, "opset", None)
     return {} if opset is None else {"opset": opset}

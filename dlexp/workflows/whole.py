@@ -33,8 +33,10 @@ def features(stored: Stored) -> Features | None:
         return None
     rows: list[tuple[float, float, float]] = []
     for fit in columns:
-        is_number = isinstance(fit, NumberColumn)
-        rows += [(fit.fill, fit.mean, fit.std)] if is_number else [(0.0, 0.0, 1.0)] * len(fit.categories)
+        if isinstance(fit, NumberColumn):
+            rows.append((fit.fill, fit.mean, fit.std))
+        else:
+            rows += [(0.0, 0.0, 1.0)] * len(fit.categories)
     return Features(*torch.tensor(rows, dtype=torch.float64).unbind(dim=1))
 
 
