@@ -31,26 +31,30 @@ def predict_run(folder: Path, asked: Asked, use: Use, writer: RowWriter, say: Ca
     stored = restored(folder, use)
     for change in stored.changed:
         say(f"changed since training: {told(change)}")
-    begun, rows = time.perf_counter(), _Rows(stored, asked, writer)
-    batch_size = stored.experiment.config.eval_batch_size
-    groups = in_batches(Inputs(stored, asked, say).read(), batch_size)
-    for group, answers in _answered(stored, groups):
-        rows.add(group, answers)
-    rows.finish()
+    begun = time.perf_counter()
+    found = answer(stored, asked, writer, say)
     seconds = time.perf_counter() - begun
     return {
         "run": str(stored.run.path),
         "checkpoint": use.checkpoint,
-        "items": rows.items,
-        "bad": rows.bad,
-        "first_bad": rows.first_bad,
+        **found,
         "seconds": round(seconds, 3),
-        "items_per_second": round(rows.items / seconds, 1),
-        "batch_size": batch_size,
+        "items_per_second": round(found["items"] / seconds, 1),
+        "batch_size": stored.experiment.config.eval_batch_size,
         "device": str(stored.experiment.device),
         "precision": stored.experiment.precision.name,
         "changed_since_training": [vars(change) for change in stored.changed],
     }
+
+
+def answer(stored: Stored, asked: Asked, writer: RowWriter, say: Callable[[str], None]) -> dict[str, Any]:
+    """Write a row for each item; returns how many there were, how many were bad, and the first of these."""
+    rows = _Rows(stored, asked, writer)
+    groups = in_batches(Inputs(stored, asked, say).read(), stored.experiment.config.eval_batch_size)
+    for group, answers in _answered(stored, groups):
+        rows.add(group, answers)
+    rows.finish()
+    return {"items": rows.items, "bad": rows.bad, "first_bad": rows.first_bad}
 
 
 def _answered(stored: Stored, groups: Iterable[Items]) -> Iterator[tuple[Items, Answers | None]]:
