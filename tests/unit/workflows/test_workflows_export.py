@@ -45,7 +45,7 @@ def write_table() -> None:
 
 TABLE = ("data=csv", "data.path=t.csv", "data.target=y")
 CASES = {
-    "mlp": ("data=digits", "model=mlp", "model.hidden=[8]"),
+    "mlp": ("data=digits", "model=mlp", "model.hidden=[8]", "regularization=ema"),
     "tabular_mlp": ("model=tabular_mlp", "model.hidden=[8]", *TABLE),
 }
 IMAGE: dict[str, Any] = {"input_shape": (3, 16, 16), "num_outputs": 3}
@@ -57,6 +57,23 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "ft_transformer": lambda: ft_transformer(**ROW, token=16, blocks=2, heads=4),
     "neural_ode": lambda: neural_ode(**ROW, state=8, steps=2),
 }
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a trained run of each case; it is named after its model."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        write_table()
+        for name, words in CASES.items():
+            run("train", *words, *SMALL, name)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def here(home: Path, own_folder: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(home)
 
 
 def facts_in(path: Path) -> dict[str, Any]:
@@ -77,15 +94,13 @@ def by_onnxruntime(path: Path, inputs: Tensor) -> Tensor:
 @pytest.mark.parametrize("model", CASES)
 def test_an_onnx_file_answers_as_the_run_does(model: str) -> None:
     pytest.importorskip("onnxruntime")
-    write_table()
-    run("train", *CASES[model], *SMALL, "it")
-    run("export", "it", "--to", "onnx")
-    path = Path("outputs/train/it/export/model.onnx")
-    facts, stored = facts_in(path), restored(Path("outputs/train/it"), Use(changes={"trainer.precision": "fp32"}))
+    run("export", model, "--to", "onnx")
+    path = Path(f"outputs/train/{model}/export/model.onnx")
+    facts, stored = facts_in(path), restored(Path("outputs/train", model), Use())
     spec = stored.experiment.bundle.spec
     network = stored.experiment.networks["model"].eval()
     assert facts["compared"]["largest_difference"] <= 1e-4 * (1 + facts["compared"]["largest_output"])
-    assert facts["run"] == "it" and facts["input"]["shape"] == ["batch", *spec.input_shape]
+    assert facts["run"] == model and facts["input"]["shape"] == ["batch", *spec.input_shape]
     assert facts["preprocessing"]["normalize"] == stored.preprocessing["normalize"]
     for size in (1, 7):
         inputs = torch.randn(size, *spec.input_shape, generator=torch.Generator().manual_seed(size))
@@ -118,9 +133,8 @@ def test_networks_of_every_kind_answer_the_same_from_an_onnx_file(name: str) -> 
 
 def test_no_file_of_this_machine_is_named_in_an_exported_one() -> None:
     pytest.importorskip("onnxruntime")
-    run("train", *CASES["mlp"], *SMALL, "it")
-    run("export", "it", "--to", "onnx", "--out", "a.onnx")
-    run("export", "it", "--to", "torch-export", "--out", "a.pt2")
+    run("export", "mlp", "--to", "onnx", "--out", "a.onnx")
+    run("export", "mlp", "--to", "torch-export", "--out", "a.pt2")
     for name in ("a.onnx", "a.pt2"):
         content = Path(name).read_bytes()
         for place in (str(Path.cwd()), str(Path(torch.__file__).parent), "site-packages", "/dlexp/models"):
@@ -132,46 +146,42 @@ def test_with_preprocessing_raw_pixels_go_in_and_probabilities_come_out(
     to: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("onnxruntime")
-    run("train", *CASES["mlp"], *SMALL, "it")
     split = digits().splits["test"]
     np.save("raw.npy", split.inputs.numpy())
     capsys.readouterr()
-    run("predict", "it", "raw.npy", "--probabilities", "--json")
+    run("predict", "mlp", "raw.npy", "--probabilities", "--json")
     rows = json.loads(capsys.readouterr().out)["predictions"]
     expected = torch.tensor([[row[f"p({name})"] for name in range(10)] for row in rows])
-    run("export", "it", "--to", to, "--with-preprocessing", "--samples", "raw.npy", "--out", "whole", "--json")
+    run("export", "mlp", "--to", to, "--with-preprocessing", "--samples", "raw.npy", "--out", f"whole.{to}", "--json")
     told = json.loads(capsys.readouterr().out)
     assert told["input"] == {"name": "input", "shape": ["batch", 1, 8, 8], "dtype": "uint8", "layout": "NCHW"}
     assert told["output"]["what"] == "probabilities of the classes" and told["classes"] == list("0123456789")
     assert sum(told["compared"]["batches"]) == len(split) and told["compared"]["on"] == "the samples of --samples"
     if to == "onnx":
-        found = by_onnxruntime(Path("whole"), split.inputs)
+        found = by_onnxruntime(Path(f"whole.{to}"), split.inputs)
     else:
-        found = torch.export.load(io.BytesIO(Path("whole").read_bytes())).module()(split.inputs)
+        found = torch.export.load(io.BytesIO(Path(f"whole.{to}").read_bytes())).module()(split.inputs)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_with_preprocessing_a_table_takes_raw_numbers_and_gives_values(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("onnxruntime")
-    write_table()
-    run("train", *CASES["tabular_mlp"], *SMALL, "it")
-    run("export", "it", "--with-preprocessing", "--out", "whole.onnx")
+    run("export", "tabular_mlp", "--with-preprocessing", "--out", "table.onnx")
     Path("few.csv").write_text("x,c\n44.5,b\n,a\n60,other\n")
     capsys.readouterr()
-    run("predict", "it", "few.csv", "--json")
+    run("predict", "tabular_mlp", "few.csv", "--json")
     expected = [row["predicted y"] for row in json.loads(capsys.readouterr().out)["predictions"]]
     rows = [[44.5, 0, 1, 0], [np.nan, 1, 0, 0], [60, 0, 0, 0]]
-    found = by_onnxruntime(Path("whole.onnx"), torch.tensor(rows, dtype=torch.float64))
+    found = by_onnxruntime(Path("table.onnx"), torch.tensor(rows, dtype=torch.float64))
     assert found[:, 0].tolist() == pytest.approx(expected, rel=1e-5)
-    run("export", "it", "--with-preprocessing", "--samples", "few.csv", "--out", "b.onnx", code=2)
+    run("export", "tabular_mlp", "--with-preprocessing", "--samples", "few.csv", "--out", "b.onnx", code=2)
 
 
 def test_safetensors_hold_the_judged_weights_and_the_facts(capsys: pytest.CaptureFixture[str]) -> None:
     library = pytest.importorskip("safetensors")
-    run("train", *CASES["mlp"], "regularization=ema", *SMALL, "it")
-    run("export", "it", "--to", "safetensors", "--checkpoint", "last")
-    stored = restored(Path("outputs/train/it"), Use("last"))
-    with library.safe_open("outputs/train/it/export/model.safetensors", "pt") as file:
+    run("export", "mlp", "--to", "safetensors", "--checkpoint", "last")
+    stored = restored(Path("outputs/train/mlp"), Use("last"))
+    with library.safe_open("outputs/train/mlp/export/model.safetensors", "pt") as file:
         weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
         facts = json.loads(file.metadata()["dlexp"])
     expected = stored.experiment.networks["model"].state_dict()
@@ -204,33 +214,34 @@ def test_a_file_that_answers_otherwise_is_not_written(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("safetensors")
-    run("train", *CASES["mlp"], *SMALL, "it")
 
     def wrong(self: Any, content: bytes, inputs: Tensor) -> Tensor:
         answers: Tensor = self._network(inputs)
         return answers + 1e-3
 
     monkeypatch.setattr("dlexp.artifacts.exported.Safetensors.answer", wrong)
-    words = ("export", "it", "--to", "safetensors", "--out", "a.safetensors")
+    words = ("export", "mlp", "--to", "safetensors", "--out", "otherwise.safetensors")
     run(*words, code=1)
-    assert "differs from the run's by up to 0.001" in capsys.readouterr().err and not Path("a.safetensors").exists()
+    assert (
+        "differs from the run's by up to 0.001" in capsys.readouterr().err
+        and not Path("otherwise.safetensors").exists()
+    )
     run(*words, "--tolerance", "0.1")
-    assert Path("a.safetensors").exists()
+    assert Path("otherwise.safetensors").exists()
 
 
 def test_refusals_name_the_remedy(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("safetensors")
-    run("train", *CASES["mlp"], *SMALL, "it")
-    run("export", "it", "--to", "safetensors", "--out", "a.safetensors")
+    run("export", "mlp", "--to", "safetensors", "--out", "a.safetensors")
     cases: Sequence[tuple[tuple[str, ...], str]] = (
-        (("it", "--to", "onx"), "did you mean onnx"),
+        (("mlp", "--to", "onx"), "did you mean onnx"),
         (("nowhere",), "does not exist"),
-        (("it", "--to", "safetensors", "--out", "a.safetensors"), "add --force"),
+        (("mlp", "--to", "safetensors", "--out", "a.safetensors"), "add --force"),
     )
     for words, told in cases:
         run("export", *words, code=2)
         assert told in capsys.readouterr().err
-    run("export", "it", "--to", "safetensors", "--out", "a.safetensors", "--force")
+    run("export", "mlp", "--to", "safetensors", "--out", "a.safetensors", "--force")
     real = builtins.__import__
 
     def missing(name: str, *rest: Any) -> Any:
@@ -240,7 +251,7 @@ def test_refusals_name_the_remedy(capsys: pytest.CaptureFixture[str], monkeypatc
 
     monkeypatch.setattr(builtins, "__import__", missing)
     for to in ("onnx", "safetensors"):
-        run("export", "it", "--to", to, code=2)
+        run("export", "mlp", "--to", to, "--out", "never", code=2)
         assert f"pip install 'dlexp[{to}]'" in capsys.readouterr().err
 
 
