@@ -31,12 +31,14 @@ class ImageInput:
 
     white   the largest value of a pixel in training; files have 255
     resize  as data.decode.ImageFiles has it
+    stored  height and width that a file is brought to, S or more; the network reads the middle
     """
 
     channels: int
     size: int
     resize: str
     white: int
+    stored: int
 
     @classmethod
     def of(cls, spec: DataSpec, preprocessing: Mapping[str, Any]) -> ImageInput:
@@ -47,7 +49,8 @@ class ImageInput:
         if shape[1] != shape[2] or shape[0] not in (1, 3) or white in (None, 1):
             rule = f"this run was trained on arrays of shape {shape}, which no image file becomes by a known rule"
             raise DataError(rule, remedy="give it a .npy or .npz file")
-        return cls(shape[0], shape[1], str(preprocessing.get("resize", "crop")), int(white))
+        stored = int(preprocessing.get("resize_to") or shape[1])
+        return cls(shape[0], shape[1], str(preprocessing.get("resize", "crop")), int(white), stored)
 
     def read(self, paths: Iterable[str]) -> Iterator[Items]:
         """The images, read ahead by threads; one that cannot be read is an item with a problem."""
@@ -59,7 +62,9 @@ class ImageInput:
         images, problems = [], []
         for path in paths:
             try:
-                images.append(read_image(path, self.channels, self.size, self.resize))
+                whole = read_image(path, self.channels, self.stored, self.resize)
+                edge = (self.stored - self.size) // 2
+                images.append(whole[edge : edge + self.size, edge : edge + self.size])
                 problems.append("")
             except FileNotFoundError:
                 problems.append(missing(Path(path)))

@@ -222,6 +222,14 @@ def test_pixels_of_files_are_scaled_to_what_training_counted() -> None:
     assert torch.allclose(found.inputs[0, 0], torch.tensor([[0.0, 16.0], [3.2, 6.4]]))
 
 
+def test_where_training_saw_parts_of_larger_images_the_middle_is_read() -> None:
+    write(Path("one.png"), picture(3, 20, 26))
+    spec = DataSpec("image", "class", (3, 6, 6), 2)
+    (found,) = ImageInput.of(spec, {"white": 255, "resize": "crop", "resize_to": 11}).read(["one.png"])
+    whole = ImageInput.of(DataSpec("image", "class", (3, 11, 11), 2), {"white": 255}).read(["one.png"])
+    assert torch.equal(found.inputs, next(whole).inputs[:, :, 2:8, 2:8])
+
+
 @pytest.mark.parametrize(
     ("spec", "white"), [(DataSpec("image", "class", (1, 2, 3), 2), 255), (DataSpec("image", "class", (3, 2, 2), 2), 1)]
 )
