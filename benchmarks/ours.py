@@ -1,4 +1,4 @@
-"""dlexp's side: the command `dlexp train` itself, display and all, and the engine's `evaluate`."""
+"""dlexp's side: the command `dlexp train` itself, display and all, and what `evaluate` and `predict` do."""
 
 from __future__ import annotations
 
@@ -62,6 +62,32 @@ def evaluate(turns: Turns, words: Sequence[str]) -> None:
     while True:
         over(experiment.task, experiment.networks, batches, experiment.precision, keep_predictions=True)
         turns.epoch(batches.num_samples)
+
+
+def predict(turns: Turns, words: Sequence[str]) -> None:
+    """What `dlexp predict images.npy` does with the validation images once the run is read: rows of CSV and all."""
+    import numpy as np
+
+    from dlexp.artifacts.rows_out import rows_to
+    from dlexp.artifacts.run_dir import RunDir
+    from dlexp.assemble import assemble
+    from dlexp.config.catalog import Catalog
+    from dlexp.config.compose import load
+    from dlexp.workflows.inputs import Asked
+    from dlexp.workflows.predict import answer
+    from dlexp.workflows.stored import Stored
+
+    experiment = assemble(load(words, Catalog((CONF,))), ("benchmarks",))
+    turns.know(str(experiment.device), machine=f"{experiment.device.type}, {experiment.precision.name}")
+    bundle = experiment.bundle
+    with tempfile.TemporaryDirectory() as folder:
+        path, out = Path(folder, "images.npy"), Path(folder, "out.csv")
+        np.save(path, bundle.splits["val"].inputs.contiguous().numpy())
+        stored = Stored(RunDir(Path(folder)), experiment, {"white": 255}, bundle.normalize, ())
+        while True:
+            with rows_to(out, "csv") as writer:
+                found = answer(stored, Asked((str(path),), probabilities=True), writer, lambda text: None)
+            turns.epoch(found["items"])
 
 
 def _own_data(words: Sequence[str]) -> list[str]:

@@ -1,6 +1,6 @@
 """How close does dlexp come to the best bare loop? Ratios of samples a second, both sides in turn.
 
-    python -m benchmarks.train_speed [--rows a b c evaluate] [--rounds 5] [--threads 1] [--json FILE]
+    python -m benchmarks.train_speed [--rows a b c evaluate predict] [--rounds 5] [--threads 1] [--json FILE]
 
 An epoch's fixed cost and the memory are read off the processes of the same rows. See benchmarks/README.md.
 """
@@ -17,8 +17,9 @@ from pathlib import Path
 
 from benchmarks.driver import Measured, System, measure, ratios, summary, table
 
-ROWS = ("a", "a-regular", "b", "c", "evaluate")
-SIZES = {"b": (10_000, 1000, 10), "c": (512, 256, 9232), "evaluate": (10, 1024, 10)}  # training, validation, test
+ROWS = ("a", "a-regular", "b", "c", "evaluate", "predict")
+_ANSWERING = ("evaluate", "predict")  # rows in which nothing is trained
+SIZES = {"b": (10_000, 1000, 10), "c": (512, 256, 9232)} | dict.fromkeys(_ANSWERING, (10, 1024, 10))  # train, val, test
 _DIGITS = ("data=digits", "data.augment=none", "data.batch_size=64", "model=mlp", "model.hidden=[128,64]")
 _COLUMNS = ("row", "system", "of", "ratio (min-max)", "of processor time", "n", "left out", "facts")
 _FIXED = ("validation, metrics, log", "checkpoint, new order", "share of the epoch")
@@ -62,14 +63,14 @@ def images(row: str, model: str, dtype: str, device: str) -> list[System]:
     ]
 
 
-def answers(dtype: str, device: str) -> list[System]:
-    """`evaluate` on (c): the limit has its batch norms folded and its weights in bf16."""
-    limit = {"dtype": dtype, "device": device, "sizes": SIZES["evaluate"], "batch": 128}
-    words = _image_words("evaluate", "resnet18", dtype, device)
+def answers(row: str, dtype: str, device: str) -> list[System]:
+    """`evaluate` and `predict` on (c): the limit has its batch norms folded and its weights in bf16."""
+    limit = {"dtype": dtype, "device": device, "sizes": SIZES[row], "batch": 128}
+    words = _image_words(row, "resnet18", dtype, device)
     target = "benchmarks.limits_more:evaluate"
     return [
         System("limit", target, {**limit, "fold": True}),
-        System("dlexp", "benchmarks.ours:evaluate", {"words": words}),
+        System("dlexp", f"benchmarks.ours:{row}", {"words": words}),
         System("limit, not folded", target, {**limit, "fold": False}),
         System("limit, batches of 32", target, {**limit, "fold": True, "batch": 32}),
     ]
@@ -116,9 +117,9 @@ def _image_words(row: str, model: str, dtype: str, device: str) -> list[str]:
 def _systems(row: str, dtype: str, device: str, digit_epochs: int) -> list[System]:
     if row in ("a", "a-regular"):
         return digits(row, digit_epochs)
-    return (
-        answers(dtype, device) if row == "evaluate" else images(row, {"b": "cnn", "c": "resnet18"}[row], dtype, device)
-    )
+    if row in _ANSWERING:
+        return answers(row, dtype, device)
+    return images(row, {"b": "cnn", "c": "resnet18"}[row], dtype, device)
 
 
 def _precision(wanted: str, device: str) -> str:
@@ -143,7 +144,7 @@ def main() -> None:
         foreign = summary([segment.foreign for one in found[row] for segment in one.segments])
         texts.append(f"{table(_COLUMNS, report(row, found[row]))}\n\nCores that others used meanwhile: {foreign}\n")
         print(texts[-1], flush=True)
-    trained = [(row, one) for row in found for one in found[row] if row != "evaluate" and one.segments]
+    trained = [(row, one) for row in found for one in found[row] if row not in _ANSWERING and one.segments]
     if trained:
         columns = ("row", "system", *_FIXED, "n", "memory")
         lines = [[*fixed(row, one), f"{memory(one) / memory(found[row][0]):.2f}"] for row, one in trained]
@@ -170,8 +171,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--precision", default="auto", choices=("auto", "fp32", "bf16"), help="of (b), (c), evaluate")
-    parser.add_argument("--device", default="cpu", help="of (b), (c), evaluate")
+    parser.add_argument("--precision", default="auto", choices=("auto", "fp32", "bf16"), help="but not of (a)")
+    parser.add_argument("--device", default="cpu", help="but not of (a)")
     parser.add_argument("--digit-epochs", type=int, default=80, help="epochs of a segment of (a)")
     parser.add_argument("--only", nargs="+", metavar="SYSTEM", help="leave the other systems out; the limit stays")
     parser.add_argument("--json", type=Path, metavar="FILE", help="every segment, and the machine")

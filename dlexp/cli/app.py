@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from dlexp import __version__
+from dlexp.cli import app_use
 from dlexp.cli import options as given
 from dlexp.cli.data import data
 from dlexp.cli.plain import PlainGroup, only_named
@@ -92,6 +93,10 @@ def evaluate(
 
     words = commands.EvaluateWords(run, tuple(overrides or ()), split, checkpoint, allow_changes)
     commands.evaluate(words, tuple(trust or ()), json)
+
+
+app.command()(app_use.predict)
+app.command()(app_use.export)
 
 
 @app.command()

@@ -108,16 +108,9 @@ def evaluate(words: EvaluateWords, trust: tuple[str, ...], as_json: bool) -> Non
     run, overrides = words.run, words.overrides
     if "=" in run:
         run, overrides = "latest", (run, *overrides)
-    for name, value, allowed in (
-        ("--split", words.split, ("train", "val", "test")),
-        ("--checkpoint", words.checkpoint, ("best", "last")),
-    ):
-        if value not in allowed:
-            near = nearest(value, allowed)
-            raise ConfigError.one(
-                name, value, f"is not one of {', '.join(allowed)}", f"did you mean {near}?" if near else ""
-            )
-    changes = _evaluation_changes(overrides)
+    check_word("--split", words.split, ("train", "val", "test"))
+    check_checkpoint(words.checkpoint)
+    changes = evaluation_changes(overrides)
     from dlexp.artifacts.run_dir import RunDir, named_run
     from dlexp.config.nodes import trusted_packages
     from dlexp.workflows.seeds import evaluate_group, is_group
@@ -144,6 +137,19 @@ def evaluate(words: EvaluateWords, trust: tuple[str, ...], as_json: bool) -> Non
         print_json(content)
     else:
         show.evaluation(content)
+
+
+def check_checkpoint(value: str) -> None:
+    """Raise ConfigError for a --checkpoint that is none."""
+    check_word("--checkpoint", value, ("best", "last"))
+
+
+def check_word(name: str, value: str, allowed: Sequence[str]) -> None:
+    """Raise ConfigError for a word that is not one of a few, with the nearest."""
+    if value not in allowed:
+        near = nearest(value, allowed)
+        remedy = f"did you mean {near}?" if near else ""
+        raise ConfigError.one(name, value, f"is not one of {', '.join(allowed)}", remedy)
 
 
 def config(words: Sequence[str], key: str | None, with_sources: bool, setting: Setting, as_json: bool) -> None:
@@ -257,8 +263,8 @@ def _refuse_contradictions(words: TrainWords) -> None:
         raise ConfigError.one("--resume", words.resume, rule, "drop one of the two")
 
 
-def _evaluation_changes(words: Iterable[str]) -> dict[str, Any]:
-    """What may differ from training when a run is evaluated: where and how fast, not what."""
+def evaluation_changes(words: Iterable[str]) -> dict[str, Any]:
+    """What may differ from training when a run is used: where and how fast, not what. Raises ConfigError."""
     changes: dict[str, Any] = {}
     for word in words:
         key, _, value = word.partition("=")

@@ -15,6 +15,8 @@ import typer
 if TYPE_CHECKING:
     from dlexp.config.catalog import Catalog
 
+EXPORT_FORMATS = ("onnx", "torch-export", "safetensors")
+
 
 def overrides(context: typer.Context, incomplete: str) -> list[str]:
     """GROUP=, GROUP=OPTION and KEY= for the word under the cursor."""
@@ -42,6 +44,11 @@ def groups(context: typer.Context, incomplete: str) -> list[str]:
 def splits(incomplete: str) -> list[str]:
     """Names of splits."""
     return _starting(("train", "val", "test"), incomplete)
+
+
+def export_formats(incomplete: str) -> list[str]:
+    """What a run can be exported to."""
+    return _starting(EXPORT_FORMATS, incomplete)
 
 
 def runs(incomplete: str) -> list[str]:

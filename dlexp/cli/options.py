@@ -62,6 +62,41 @@ EvaluationWords = Annotated[
 ReplayWords = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="trainer.device")]
 Split = Annotated[str, typer.Option("--split", help="train, val or test", autocompletion=complete.splits)]
 Checkpoint = Annotated[str, typer.Option("--checkpoint", help="best or last")]
+Inputs = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="INPUT... [KEY=VALUE]...",
+        help="files, folders, 'patterns/*.png', or - for CSV rows on standard input; and trainer.device and the like",
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", help="write to this file: .csv, .json, .jsonl or .parquet; standard output otherwise"),
+]
+Format = Annotated[str | None, typer.Option("--format", help="csv, json, jsonl or parquet, whatever the suffix")]
+FilesFrom = Annotated[
+    str | None,
+    typer.Option("--files-from", metavar="FILE", help="also the files named in FILE, a line each; - is stdin"),
+]
+BatchSize = Annotated[int | None, typer.Option("--batch-size", min=1, help="samples of a forward pass")]
+Probabilities = Annotated[bool, typer.Option("--probabilities", "-p", help="a column for each class")]
+Top = Annotated[int, typer.Option("--top", min=0, metavar="K", help="the K most probable classes")]
+IgnoreExtra = Annotated[bool, typer.Option("--ignore-extra", help="pass over columns that training did not have")]
+Separator = Annotated[str | None, typer.Option("--separator", help="between two cells of a CSV file")]
+UseChanged = Annotated[bool, typer.Option("--allow-changes", help="go on although config.yaml was edited by hand")]
+Force = Annotated[bool, typer.Option("--force", help="replace a file that is there")]
+To = Annotated[
+    str, typer.Option("--to", help="onnx, torch-export or safetensors", autocompletion=complete.export_formats)
+]
+ExportOut = Annotated[Path | None, typer.Option("--out", "-o", help="this file; RUN/export/model.SUFFIX otherwise")]
+WithPreprocessing = Annotated[
+    bool, typer.Option("--with-preprocessing", help="raw input in, probabilities or values out: both in the file")
+]
+Samples = Annotated[
+    list[str] | None,
+    typer.Option("--samples", metavar="INPUT", help="compare on these samples, not on random ones"),
+]
+Tolerance = Annotated[float, typer.Option("--tolerance", min=0, help="largest difference, over 1 + the largest output")]
 Trials = Annotated[int, typer.Option("--trials", "-n", min=1, help="how many trials the study has in all")]
 StudyName = Annotated[
     str | None, typer.Option("--name", help="the study's directory under outputs/tune; an old name goes on with it")

@@ -78,6 +78,16 @@ class Affine:
         """The same map on `device`."""
         return Affine(self.scale.to(device), self.shift.to(device))
 
+    def plain(self) -> dict[str, Any]:
+        """Plain values that `of_plain` makes the same bits of; what is equal along an axis is kept once."""
+        parts = {"scale": self.scale, "shift": self.shift}
+        return {name: {"shape": list(part.shape), "values": _once(part).tolist()} for name, part in parts.items()}
+
+    @classmethod
+    def of_plain(cls, values: Mapping[str, Any]) -> Affine:
+        """The map that `plain` described."""
+        return cls(*(_in_full(values[name]["values"], values[name]["shape"]) for name in ("scale", "shift")))
+
 
 @dataclass(frozen=True)
 class DataBundle:
@@ -145,6 +155,22 @@ class DataBundle:
         return {name: len(self.splits[name]) for name in SPLITS}
 
 
+def blank_bundle(spec: DataSpec, sizes: Mapping[str, int]) -> DataBundle:
+    """Data as `spec` describes and of these sizes, all zero: for who needs what a run knew of them."""
+    kind = torch.int64 if spec.targets == "class" else torch.float32
+    shape = () if spec.targets == "class" else (spec.num_outputs,)
+    splits = {
+        name: Split(
+            torch.zeros(1, *spec.input_shape).expand(count, *spec.input_shape),
+            torch.zeros(1, *shape, dtype=kind).expand(count, *shape),
+            torch.arange(count),
+        )
+        for name, count in sizes.items()
+        if name in SPLITS
+    }
+    return DataBundle(spec, splits, Affine(torch.tensor(1.0), torch.tensor(0.0)), "", {})
+
+
 def with_counts(bundle: DataBundle) -> DataBundle:
     """`bundle` with the counts that losses ask for, measured on the training split alone; as it is where it has them.
 
@@ -157,6 +183,22 @@ def with_counts(bundle: DataBundle) -> DataBundle:
     if spec.targets == "value" and not spec.target_min:
         return replace(bundle, spec=replace(spec, target_min=tuple(targets.amin(dim=0).tolist())))
     return bundle
+
+
+def _once(values: Tensor) -> Tensor:
+    """`values` with length 1 along every axis along which they are all the same."""
+    for axis in range(values.dim()):
+        first = values.narrow(axis, 0, 1)
+        values = first if torch.equal(values, first.expand_as(values)) else values
+    return values
+
+
+def _in_full(values: Any, shape: Sequence[int]) -> Tensor:
+    """float32 of `shape`; of an image with the channels last in memory, as images are."""
+    spread = torch.tensor(values, dtype=torch.float32).expand(tuple(shape))
+    if len(shape) != 3:
+        return spread.contiguous()
+    return spread.permute(1, 2, 0).contiguous().permute(2, 0, 1)
 
 
 def fingerprint(*arrays: np.ndarray[Any, Any]) -> str:

@@ -6,7 +6,7 @@ Symbols: N rows.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ class Cells:
         """`class` or `value`, as the column looks: texts and few whole numbers are classes."""
         column = self.columns[name]
         if column.dtype == object:
-            numbers = [_number(cell) for cell in column if cell is not None]
+            numbers = [number_in(cell) for cell in column if cell is not None]
             if any(number is None for number in numbers):
                 return "class"
             distinct = {number for number in numbers if number is not None}
@@ -108,12 +108,15 @@ def table_of(cells: Cells, wanted: Wanted) -> DataBundle:
     except DataError as error:
         raise DataError(str(error), file=file, column=target) from error
     try:
-        return build_table(columns, targets, classes, (target,), rows, wanted.standardize, tuple(notes))
+        bundle = build_table(columns, targets, classes, (target,), rows, wanted.standardize, tuple(notes))
+        # What a file of new rows may hold beside the columns that are read.
+        unread = [name for name in cells.columns if name not in columns]
+        return replace(bundle, preprocessing={**bundle.preprocessing, "unread": unread})
     except DataError as error:
         raise DataError(str(error), file=file) from error
 
 
-def _number(cell: str | None) -> float | None:
+def number_in(cell: str | None) -> float | None:
     """The number in a cell; None for text and for the words that Python, and no table, reads as numbers."""
     if cell is None or "_" in cell:
         return None
@@ -150,7 +153,7 @@ def _values(cells: Cells, name: str) -> tuple[NDArray[Any], tuple[str, ...]]:
     _refuse_missing(cells, name)
     if column.dtype == object:
         for row, cell in enumerate(column):
-            if _number(cell) is None:
+            if number_in(cell) is None:
                 remedy = "correct the cell, or set data.target_kind=class"
                 raise cells.refusal(f"the target {cell!r} is no finite number", name, row, remedy)
     _refuse_too_large(cells, name)
@@ -164,7 +167,7 @@ def _classes(cells: Cells, name: str) -> tuple[NDArray[Any], tuple[str, ...]]:
     """((N,) class numbers, class names)."""
     _refuse_missing(cells, name)
     column = _texts(cells.columns[name])
-    classes = tuple(sorted(set(column), key=lambda cell: (_number(cell) is None, _number(cell) or 0.0, cell)))
+    classes = tuple(sorted(set(column), key=lambda cell: (number_in(cell) is None, number_in(cell) or 0.0, cell)))
     if len(classes) == 1:
         raise cells.refusal(f"holds one class only, {classes[0]!r}", name, remedy="name another data.target")
     if len(classes) > len(column) // 2:
@@ -185,7 +188,7 @@ def _refuse_missing(cells: Cells, name: str) -> None:
 def _refuse_too_large(cells: Cells, name: str) -> None:
     """Raise DataError for a number that would be infinite to a network."""
     column = cells.columns[name]
-    numbers = np.array([_number(cell) or 0.0 for cell in column]) if column.dtype == object else column
+    numbers = np.array([number_in(cell) or 0.0 for cell in column]) if column.dtype == object else column
     large = np.flatnonzero(np.abs(numbers) > _LARGEST)
     if len(large):
         remedy = f"correct it, or give the column in another unit (at most {_LARGEST:.1e})"
@@ -199,7 +202,7 @@ def _column(cells: Cells, name: str, as_category: bool, max_categories: int) -> 
         _refuse_too_large(cells, name)
         return column
     present = [(cell, row) for row, cell in enumerate(column) if cell is not None]
-    wrong = [(cell, row) for cell, row in present if _number(cell) is None]
+    wrong = [(cell, row) for cell, row in present if number_in(cell) is None]
     if not as_category and not wrong:
         _refuse_too_large(cells, name)
         return np.array([np.nan if cell is None else float(cell) for cell in column], dtype=np.float64)

@@ -80,7 +80,7 @@ def _read(file: Path, separator: str, missing_values: list[str]) -> Cells:
         raise DataError(f"has a single column, {header[0]!r}", file=file, row=1, remedy=remedy)
     empty = {"", *missing_values}
     raw = table.to_numpy(dtype=object)  # in a column of pandas' own text type a None would turn back into NaN
-    body = np.array([[_cell(cell, empty) for cell in row] for row in raw[1:]], dtype=object)
+    body = np.array([[text_in(cell, empty) for cell in row] for row in raw[1:]], dtype=object)
     filled = np.array([any(cell is not None for cell in row) for row in body], dtype=bool)
     if not filled.any():
         raise DataError("has a header and no rows", file=file)
@@ -89,7 +89,7 @@ def _read(file: Path, separator: str, missing_values: list[str]) -> Cells:
     return Cells(file, {name: body[filled, number] for number, name in enumerate(header)}, lines)
 
 
-def _cell(cell: object, empty: set[str]) -> str | None:
+def text_in(cell: object, empty: set[str]) -> str | None:
     """The text of a cell, None for a missing one; pandas fills a line that is too short with a float NaN."""
     text = cell.strip() if isinstance(cell, str) else ""
     return None if text in empty else text

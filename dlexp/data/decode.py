@@ -69,12 +69,17 @@ class ImageFiles:
         for row in rows:
             name = self.names[row].decode("utf-8", "surrogateescape")
             try:
-                images.append(fitted(decoded(_content(f"{self.root}/{name}"), self.channels), self.size, self.resize))
+                images.append(read_image(f"{self.root}/{name}", self.channels, self.size, self.resize))
             except Exception as error:  # decoders raise all kinds for damaged files
                 failures.append((name, reason(error)))
         if not images:
             return torch.empty((0, *self.shape), dtype=torch.uint8), failures
         return torch.stack(images).permute(0, 3, 1, 2), failures
+
+
+def read_image(path: str, channels: int, size: int, resize: str) -> Tensor:
+    """The image in a file, (S, S, C) uint8. Raises OSError, or what the decoder raises for a damaged file."""
+    return fitted(decoded(_content(path), channels), size, resize)
 
 
 def unreadable(root: Path, failures: Sequence[Failure]) -> DataError:

@@ -125,6 +125,13 @@ def look(root: Path, name: bytes) -> Look:
     return Look(digest, is_grey(mode), is_whole, "")
 
 
+def files_below(folder: Path, suffixes: tuple[str, ...] = _SUFFIXES) -> tuple[list[str], list[str]]:
+    """(the files below `folder` with one of `suffixes`, in order; the others), hidden ones left out."""
+    found = [path for path in _files(folder, set()) if f"{os.sep}." not in path[len(str(folder)) :]]
+    wanted = [path for path in found if path.lower().endswith(suffixes)]
+    return wanted, [path for path in found if not path.lower().endswith(suffixes)]
+
+
 def _is_empty(root: Path, name: bytes) -> bool:
     try:
         return (root / os.fsdecode(name)).stat().st_size == 0

@@ -63,6 +63,17 @@ def fit_column(name: str, column: Column, standardize: bool) -> NumberColumn | C
     return NumberColumn(name, fill, float(filled.mean()), std if std > 1e-12 else 1.0)
 
 
+def columns_of(preprocessing: Mapping[str, Any]) -> tuple[NumberColumn | CategoryColumn, ...]:
+    """The columns as `build_table` wrote them down, in the order of the features; () where there are none."""
+    found: list[NumberColumn | CategoryColumn] = []
+    for column in preprocessing.get("columns", ()):
+        if column["kind"] == "category":
+            found.append(CategoryColumn(column["name"], tuple(column["categories"])))
+        else:
+            found.append(NumberColumn(*(column[key] for key in ("name", "fill", "mean", "std"))))
+    return tuple(found)
+
+
 def _encoded(fit: NumberColumn | CategoryColumn, column: Column) -> NDArray[np.float32]:
     """(N, features of the column). Raises DataError for a row too far from the training rows to be a finite number."""
     encoded = fit.encode(column)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
 import torch
@@ -40,30 +41,46 @@ def evaluate(
 
     Raises StoppedInEvaluation as soon as `should_stop()` is true.
     """
-    modes = [(module, module.training) for module in networks.modules()]
-    networks.eval()
     metrics = task.metric_state()
     kept = []
+    with torch.inference_mode(), closing(predictions(task, networks, _until(batches, should_stop), precision)) as found:
+        for prediction in found:
+            metrics.update(prediction)
+            if keep_predictions:
+                kept.append(prediction)
+    return Evaluation(metrics.compute(), tuple(kept))
+
+
+def predictions(
+    task: Task, networks: nn.ModuleDict, batches: Iterable[Batch], precision: Precision
+) -> Generator[Prediction, None, None]:
+    """What `networks` say of each batch, as it is asked for; in evaluation mode until the end, modes put back after.
+
+    Raises OutOfMemory that names a smaller batch.
+    """
+    modes = [(module, module.training) for module in networks.modules()]
+    networks.eval()
     try:
-        with torch.inference_mode():
-            for batch in batches:
-                if should_stop():
-                    raise StoppedInEvaluation
-                try:
-                    with precision.autocast():
-                        prediction = task.predict(dict(networks.items()), batch)
-                    metrics.update(prediction)
-                except Exception as error:
-                    told = _out_of_memory(error, len(batch), networks)
-                    if told is None:
-                        raise
-                    raise told from error
-                if keep_predictions:
-                    kept.append(prediction)
+        for batch in batches:
+            try:
+                with torch.inference_mode(), precision.autocast():
+                    prediction = task.predict(dict(networks.items()), batch)
+            except Exception as error:
+                told = _out_of_memory(error, len(batch), networks)
+                if told is None:
+                    raise
+                raise told from error
+            yield prediction
     finally:
         for module, mode in modes:  # one by one: a layer may be in another mode than the network around it
             module.training = mode
-    return Evaluation(metrics.compute(), tuple(kept))
+
+
+def _until(batches: Iterable[Batch], should_stop: Callable[[], bool]) -> Iterator[Batch]:
+    for batch in batches:
+        if should_stop():
+            raise StoppedInEvaluation
+        yield batch
 
 
 def _out_of_memory(error: Exception, size: int, networks: nn.ModuleDict) -> OutOfMemory | None:

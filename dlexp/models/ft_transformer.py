@@ -36,7 +36,7 @@ class FeatureTokens(nn.Module):
         """(B, F) -> (B, T, D). The features of a category add up to the embedding of the one that is 1."""
         products = x.unsqueeze(-1) * self.weight
         tokens = self.get_buffer("member").to(products.dtype) @ products + self.bias
-        return torch.cat([tokens, self.cls.expand(len(x), 1, -1)], 1)
+        return torch.cat([tokens, self.cls.expand(x.shape[0], 1, -1)], 1)
 
 
 class Block(nn.Module):

@@ -172,7 +172,7 @@ class _Flow(nn.Module):
         return x
 
     def _at(self, x: Tensor, t: float) -> Tensor:
-        change: Tensor = self.field(torch.cat([x, x.new_full((len(x), 1), t)], 1))
+        change: Tensor = self.field(torch.cat([x, x.new_full((x.shape[0], 1), t)], 1))
         return change
 
 

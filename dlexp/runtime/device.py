@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import torch
 
 from dlexp.errors import ConfigError
@@ -35,3 +39,20 @@ def set_deterministic(deterministic: bool) -> None:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(deterministic)
     torch.backends.cudnn.benchmark = not deterministic
+
+
+@contextmanager
+def flags_of_old() -> Iterator[None]:
+    """Within it torch's exporters can read the cuDNN flags, which they ask for by a name that knows one value for all.
+
+    Nothing is computed on a GPU there. The flags are put back after.
+    """
+    cudnn: Any = torch.backends.cudnn  # torch's own annotations have not heard of these
+    kept = [(part, part.fp32_precision) for part in (cudnn.conv, cudnn.rnn)]
+    for part, _ in kept:
+        part.fp32_precision = "tf32"
+    try:
+        yield
+    finally:
+        for part, value in kept:
+            part.fp32_precision = value

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
 _NEVER_CHANGE = (int, float, str, bool, bytes, type(None))  # what most of a state is: the words of Python's generator
@@ -37,3 +39,11 @@ def tensor_bytes(value: Any) -> int:
     if isinstance(value, list | tuple):
         return sum(tensor_bytes(item) for item in value if type(item) not in _NEVER_CHANGE)
     return 0
+
+
+def sha256(tensors: Iterable[Tensor]) -> str:
+    """SHA-256 over the bytes of some tensors, in order."""
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(tensor.detach().to("cpu", copy=True).contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -9,8 +9,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from torch import nn
+from torch import Tensor, nn
 
+from dlexp.metrics.answers import Answers, answers
 from dlexp.metrics.report import Report, report
 from dlexp.metrics.states import MetricState
 from dlexp.types import Batch, DataSpec, LossOutput, Prediction
@@ -45,6 +46,14 @@ class Task(ABC):
     def num_outputs(self, spec: DataSpec) -> int:
         """How many numbers the network puts out for one sample of the data that `spec` describes."""
         return spec.num_outputs
+
+    def read(self, outputs: Tensor) -> Tensor:
+        """The network's numbers (B, num_outputs) as `Prediction.outputs` has them."""
+        return outputs
+
+    def answers(self, spec: DataSpec, prediction: Prediction) -> Answers:
+        """What is told of samples whose targets nobody knows."""
+        return answers(spec, prediction)
 
     def report(self, spec: DataSpec, predictions: Sequence[Prediction]) -> Report:
         """What an evaluation writes down, from all `predictions`, at least one."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from dlexp.losses.reading import reading_of_classes
+from dlexp.metrics.answers import Answers, class_answers
 from dlexp.metrics.report import Report, class_report
 from dlexp.metrics.states import ClassificationState
 from dlexp.tasks.base import Networks, Task
@@ -65,12 +66,24 @@ class Classification(Task):
         if outputs.shape != (len(batch), self._width):
             raise ValueError(f"its output has shape {tuple(outputs.shape)}, not {(len(batch), self._width)}")
         loss = self._criterion(outputs, batch.targets)
-        return Prediction(self._reading.read(outputs), batch.targets, loss, batch.rows)
+        return Prediction(self.read(outputs), batch.targets, loss, batch.rows)
 
     def metric_state(self) -> ClassificationState:
         """Loss, accuracy, balanced accuracy and macro F1."""
         return ClassificationState(self._num_classes)
 
+    def read(self, outputs: Tensor) -> Tensor:
+        """(B, num_outputs) -> (B, C): probabilities, or scores where the loss makes none."""
+        return self._reading.read(outputs)
+
+    def answers(self, spec: DataSpec, prediction: Prediction) -> Answers:
+        """The class, how sure, and the numbers of every class."""
+        return class_answers(spec, prediction, self._meaning)
+
     def report(self, spec: DataSpec, predictions: Sequence[Prediction]) -> Report:
         """Averages, each class, the confusion matrix and every sample's probabilities or scores."""
-        return class_report(spec, predictions, "p" if self._reading.probabilistic else "score")
+        return class_report(spec, predictions, self._meaning)
+
+    @property
+    def _meaning(self) -> str:
+        return "p" if self._reading.probabilistic else "score"

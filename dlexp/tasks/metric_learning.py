@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dlexp.metrics.answers import Answers, embedding_answers
 from dlexp.metrics.neighbours import NeighbourState, nearest, votes
 from dlexp.metrics.report import Report, class_report
 from dlexp.tasks.base import Networks, Task
@@ -69,6 +70,14 @@ class MetricLearning(Task):
         """Loss, accuracy of k neighbours, recall at 1 and 5, distances within and between classes."""
         return NeighbourState(self._num_classes, self._k)
 
+    def read(self, outputs: Tensor) -> Tensor:
+        """(B, E) -> (B, E), of length 1 where that was asked for."""
+        return F.normalize(outputs, dim=1) if self._normalize else outputs
+
+    def answers(self, spec: DataSpec, prediction: Prediction) -> Answers:
+        """The embedding."""
+        return embedding_answers(prediction)
+
     def report(self, spec: DataSpec, predictions: Sequence[Prediction]) -> Report:
         """The classes by the votes of the neighbours, and every sample's embedding."""
         embeddings = torch.cat([p.outputs for p in predictions]).double().cpu()
@@ -83,5 +92,4 @@ class MetricLearning(Task):
     def _embedded(self, networks: Mapping[str, nn.Module], batch: Batch) -> Tensor:
         """(B, E) float32 or float64, of length 1 where that was asked for."""
         outputs = networks["model"](batch.inputs)
-        outputs = outputs.to(torch.promote_types(outputs.dtype, torch.float32))
-        return F.normalize(outputs, dim=1) if self._normalize else outputs
+        return self.read(outputs.to(torch.promote_types(outputs.dtype, torch.float32)))

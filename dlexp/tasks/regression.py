@@ -52,13 +52,19 @@ class Regression(Task):
         if outputs.shape != (len(batch), self._width):  # (B,) against (B, 1) would broadcast to (B, B)
             raise ValueError(f"its output has shape {tuple(outputs.shape)}, not {(len(batch), self._width)}")
         loss = self._criterion(outputs, self._scaled(batch.targets))
-        unit = self._mean.to(outputs.device), self._std.to(outputs.device)
-        further = self._reading.further(outputs, *unit)
-        return Prediction(self._reading.read(outputs, *unit), batch.targets, loss, batch.rows, further)
+        further = self._reading.further(outputs, *self._unit(outputs.device))
+        return Prediction(self.read(outputs), batch.targets, loss, batch.rows, further)
 
     def metric_state(self) -> RegressionState:
         """Loss, MAE, RMSE and R2."""
         return RegressionState(self._num_targets)
 
+    def read(self, outputs: Tensor) -> Tensor:
+        """(B, num_outputs) -> (B, O) values in the target's own units."""
+        return self._reading.read(outputs, *self._unit(outputs.device))
+
     def _scaled(self, targets: Tensor) -> Tensor:
-        return self._reading.scaled(targets, self._mean.to(targets.device), self._std.to(targets.device))
+        return self._reading.scaled(targets, *self._unit(targets.device))
+
+    def _unit(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        return self._mean.to(device), self._std.to(device)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,11 +17,12 @@ from dlexp.artifacts.run_dir import RunDir
 from dlexp.assemble import Experiment, assemble
 from dlexp.begin import start
 from dlexp.config.saved import load_plain, plain
-from dlexp.data.bundle import SPLITS, Affine, DataBundle, Split
+from dlexp.data.bundle import blank_bundle
 from dlexp.engine.before import Before
 from dlexp.engine.guard import Failure
 from dlexp.engine.step import step_phase
 from dlexp.runtime.seed import kept_randomness, set_global_state
+from dlexp.runtime.tensors import sha256
 from dlexp.types import Batch, DataSpec, Mixed
 
 
@@ -50,7 +50,8 @@ def replay(folder: Path, changes: Mapping[str, Any], trusted: Sequence[str]) -> 
     path = find_capsule(folder)
     content = read_capsule(path)
     config = load_plain(content["config"], changes)
-    experiment = assemble(config, trusted, _bundle(content))
+    data = content["data"]
+    experiment = assemble(config, trusted, blank_bundle(DataSpec(**data["spec"]), data["samples"]))
     started = start(experiment)
     state = started.state
     state.load_state_dict(content["state"])
@@ -118,16 +119,13 @@ def _batch(parts: Sequence[Any], device: torch.device) -> Batch:
 
 def _facts(experiment: Experiment, failure: Failure) -> dict[str, Any]:
     """What a person wants to know; the same failure of the same code and weights gives the same facts."""
-    weights = hashlib.sha256()
-    for tensor in failure.state["networks"].values():
-        weights.update(tensor.detach().to("cpu", copy=True).contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return {
         "error": _error(failure.error),
         "stage": failure.stage,
         **_where(failure),
         "losses": _texts(failure.losses),
         "rows": [batch.rows.tolist() for batch in failure.window],
-        "weights_sha256": weights.hexdigest(),
+        "weights_sha256": sha256(failure.state["networks"].values()),
         **_surroundings(experiment),
     }
 
@@ -179,20 +177,3 @@ def _same(kept: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     if kept["error"]["kind"] == "OutOfMemoryError" and now["error"]:  # its text tells what else was in memory
         return bool(now["error"]["kind"] == kept["error"]["kind"])
     return bool(kept["error"] == now["error"])
-
-
-def _bundle(content: Mapping[str, Any]) -> DataBundle:
-    """Data of the same shape and number, all zero: nothing of a replay reads them but the lengths."""
-    spec = DataSpec(**content["data"]["spec"])
-    kinds = torch.int64 if spec.targets == "class" else torch.float32
-    shape = () if spec.targets == "class" else (spec.num_outputs,)
-    splits = {
-        name: Split(
-            torch.zeros(1, *spec.input_shape).expand(count, *spec.input_shape),
-            torch.zeros(1, *shape, dtype=kinds).expand(count, *shape),
-            torch.arange(count),
-        )
-        for name, count in content["data"]["samples"].items()
-        if name in SPLITS
-    }
-    return DataBundle(spec, splits, Affine(torch.tensor(1.0), torch.tensor(0.0)), "", {})

@@ -6,19 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dlexp.artifacts.checkpoint import CheckpointStore
 from dlexp.artifacts.files import read_json, write_bytes, write_csv, write_json
 from dlexp.artifacts.run_dir import RunDir
 from dlexp.assemble import Experiment, assemble
 from dlexp.config.repeat import Change
 from dlexp.config.saved import load_saved
 from dlexp.engine.evaluate import Evaluation, evaluate
-from dlexp.engine.state import load_weights
-from dlexp.errors import DlexpError
 from dlexp.metrics.report import Report
 from dlexp.runtime.clock import now_utc
 from dlexp.types import DataSpec
 from dlexp.workflows.since import DATA, check_evaluated
+from dlexp.workflows.stored import load_judged
 
 
 def evaluate_run(
@@ -38,14 +36,7 @@ def evaluate_run(
     run = RunDir.find(folder)
     experiment = assemble(load_saved(run / "config.yaml", changes), trusted)
     changed = check_evaluated(run, experiment, changes, allow_changes)
-    store = CheckpointStore(run / "checkpoints", lambda text: None)
-    state = store.load_best() if checkpoint == "best" else store.load_last(owner=False)
-    if state is None:
-        state_of_run = run.status().state
-        raise DlexpError(
-            f"{run.path} has no {checkpoint} checkpoint yet ({state_of_run}); let it finish an epoch first"
-        )
-    load_weights(experiment.networks, state.get("evaluation_networks", state["networks"]))
+    load_judged(run, experiment, checkpoint)
     result = evaluate(
         experiment.task, experiment.networks, experiment.split(split), experiment.precision, keep_predictions=True
     )

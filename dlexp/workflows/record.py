@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def write_request(
         write_text(run / "command.txt", " ".join(command) + f"\n# in {Path.cwd()}\n")
     write_text(run / "git.diff", git_state(Path.cwd())[1])
     write_text(run / "env.txt", "".join(f"{line}\n" for line in packages()))
-    write_json(run / "preprocessing.json", experiment.bundle.preprocessing)
+    write_json(run / "preprocessing.json", preprocessing(experiment))
     old = read_object(run / "meta.json") if (run / "meta.json").is_file() else {}
     now = now_utc()
     history = {
@@ -65,6 +66,12 @@ def present(experiment: Experiment) -> dict[str, Any]:
         "outputs": list(spec.class_names or spec.target_names),
         **describe(experiment),
     }
+
+
+def preprocessing(experiment: Experiment) -> dict[str, Any]:
+    """What preprocessing.json keeps: all that turns raw input into a network's, and what the network puts out."""
+    bundle = experiment.bundle
+    return {**bundle.preprocessing, "normalize": bundle.normalize.plain(), "spec": asdict(bundle.spec)}
 
 
 def describe(experiment: Experiment) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def check_resumed(
         raise ConfigError([_refused(change, run, why) for change in breaking])
     found = [*breaking, *_changes(before, now, (*free, *_TOLD))]
     for change in found:
-        say(f"changed since this run began: {_text(change)}")
+        say(f"changed since this run began: {told(change)}")
     return [vars(change) for change in found]
 
 
@@ -70,11 +70,31 @@ def check_evaluated(run: RunDir, experiment: Experiment, changed: Collection[str
             f"the data has changed since {run.path} was trained ({_listed(data)})",
             remedy=f"put the old data back, or add {FLAG} to evaluate on what is there now",
         )
+    return [*data, *_changes(before, now, meant), *_used(run, experiment, (before, now), changed, allowed)]
+
+
+def check_used(run: RunDir, experiment: Experiment, changed: Collection[str], allowed: bool) -> list[Change]:
+    """What has changed since the run was trained, its data left aside.
+
+    changed  the keys that the user changes for this use
+    Raises ConfigError for a configuration that was edited by hand, unless it is `allowed`.
+    """
+    return _used(run, experiment, (_meta(run), present(experiment)), changed, allowed)
+
+
+def _used(
+    run: RunDir,
+    experiment: Experiment,
+    states: tuple[Mapping[str, Any], Mapping[str, Any]],
+    changed: Collection[str],
+    allowed: bool,
+) -> list[Change]:
+    before, now = states
     config = _of_config(before, experiment, {*changed, *CHANGEABLE})
     if config and not allowed:
         why = "the weights belong to the old value"
         raise ConfigError([_refused(change, run, why) for change in config])
-    return [*data, *config, *_changes(before, now, (*meant, *_BITS, *_TOLD))]
+    return [*config, *_changes(before, now, (*_BITS, *_TOLD))]
 
 
 def _meta(run: RunDir) -> Mapping[str, Any]:
@@ -109,7 +129,8 @@ def _listed(changes: Sequence[Change]) -> str:
     return ", ".join(f"{change.path} was {_short(change.before)}, is {_short(change.after)}" for change in changes)
 
 
-def _text(change: Change) -> str:
+def told(change: Change) -> str:
+    """A change in a line, hashes cut short."""
     return f"{change.path}: {_short(change.before)} -> {_short(change.after)}"
 
 

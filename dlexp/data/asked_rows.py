@@ -1,0 +1,124 @@
+"""Rows of a CSV or Parquet file, or of standard input, piece by piece: a file may be larger than memory."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from dlexp.data.asked import missing
+from dlexp.errors import ConfigError, DataError
+
+STDIN = "-"
+_PIECE = 4096  # rows that are read at a time
+
+Row = list[Any] | str  # the cells, None for one that is missing; or why the row is none
+Pieces = Iterator[tuple[list[Row], list[int]]]  # some rows, and the line (of Parquet: the row) that each is from
+
+
+@dataclass(frozen=True)
+class OpenTable:
+    """A table whose header was read.
+
+    rows   the rows, each with the cells at these positions of the header
+    place  what the number beside a row counts: line or row
+    """
+
+    header: list[str]
+    rows: Callable[[Sequence[int]], Pieces]
+    place: str
+
+
+@contextmanager
+def opened(path: str, separator: str) -> Iterator[OpenTable]:
+    """A table to read from the front. Raises DataError for what is none, ConfigError for Parquet without pyarrow."""
+    if path.lower().endswith((".parquet", ".pq")):
+        yield _parquet(path)
+        return
+    with _text_of(path) as file:
+        reader = csv.reader(file, delimiter="\t" if path.lower().endswith(".tsv") else separator)
+        try:
+            header = next(reader, None)
+        except csv.Error as error:
+            raise DataError(f"is no table: {error}", file=path, row=1) from error
+        if header is None:
+            raise DataError("is empty", file=path)
+        width = len(header)
+        yield OpenTable([name.strip() for name in header], lambda places: _lines(path, reader, places, width), "line")
+
+
+def _lines(path: str, reader: Any, places: Sequence[int], width: int) -> Pieces:
+    rows: list[Row] = []
+    lines: list[int] = []
+    while True:
+        line = reader.line_num + 1  # where the row begins: a quoted cell may span lines
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            raise DataError(f"is no table: {error}", file=path, row=line) from error
+        if row is None or len(rows) == _PIECE:
+            yield rows, lines
+            rows, lines = [], []
+        if row is None:
+            return
+        if row or width == 1:  # a blank line is no row, unless all that a row has is one cell
+            rows.append(_row(row, places, width))
+            lines.append(line)
+
+
+def _row(row: list[str], places: Sequence[int], width: int) -> Row:
+    if len(row) > width:
+        return f"has {len(row)} cells, and the header names {width}"
+    if any("\udc80" <= letter <= "\udcff" for cell in row if not cell.isascii() for letter in cell):
+        return "is not UTF-8 text"
+    if not "".join(row).strip():
+        return "every cell is empty"
+    return [row[place] if place < len(row) else None for place in places]
+
+
+@contextmanager
+def _text_of(path: str) -> Iterator[IO[str]]:
+    """The text of a file or of standard input; bytes that are no UTF-8 stay where they are, as lone surrogates."""
+    if path == STDIN:
+        yield io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig", errors="surrogateescape", newline="")
+        return
+    if not Path(path).exists():
+        raise DataError(missing(Path(path)), file=path)
+    try:
+        with Path(path).open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            yield file
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}", file=path) from error
+
+
+def _parquet(path: str) -> OpenTable:
+    try:
+        import pyarrow as arrow
+        from pyarrow import parquet
+    except ImportError as error:
+        rule, remedy = "a Parquet file needs the package pyarrow", "pip install 'dlexp[parquet]'"
+        raise ConfigError.one(path, "", rule, remedy) from error
+    if not Path(path).is_file():
+        raise DataError(missing(Path(path)), file=path)
+    try:
+        file = parquet.ParquetFile(path)
+    except (arrow.ArrowException, OSError) as error:
+        raise DataError(f"is no Parquet file: {error}", file=path) from error
+    names = list(file.schema_arrow.names)
+
+    def rows(places: Sequence[int]) -> Pieces:
+        wanted, number = [names[place] for place in places], 0
+        try:
+            for piece in file.iter_batches(batch_size=_PIECE, columns=wanted):
+                columns = [piece.column(name).to_pylist() for name in wanted]
+                yield [list(row) for row in zip(*columns, strict=True)], list(range(number, number + len(piece)))
+                number += len(piece)
+        except (arrow.ArrowException, OSError) as error:
+            raise DataError(f"cannot be read any further: {error}", file=path, row=number) from error
+
+    return OpenTable([name.strip() for name in names], rows, "row")

@@ -1,0 +1,80 @@
+"""What is told of samples whose targets nobody knows: the same numbers, to the bit, as an evaluation reports.
+
+Symbols: B samples, C classes, O targets, E numbers of an embedding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from dlexp.types import DataSpec, Prediction
+
+Columns = dict[str, list[Any]]  # name -> B values
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Some samples' answers.
+
+    columns  what is always told
+    scores   (B, C) float64 on the CPU: the numbers of each class; None where there are no classes
+    meaning  what those are: p for probabilities, anything else is none
+    """
+
+    columns: Mapping[str, list[Any]]
+    scores: Tensor | None = None
+    meaning: str = ""
+
+    def every(self, names: tuple[str, ...]) -> Columns:
+        """The number of every class, a column each; `names` are the C classes. {} where there are no classes."""
+        if self.scores is None:
+            return {}
+        return {f"{self.meaning}({name})": column for name, column in zip(names, self.scores.T.tolist(), strict=True)}
+
+    def top(self, names: tuple[str, ...], count: int) -> Columns:
+        """The `count` classes of the largest numbers, the largest first, and their numbers; {} without classes."""
+        if self.scores is None:
+            return {}
+        # A stable sort, so that of equal numbers the first class wins, as it does in `predicted`.
+        order = self.scores.sort(dim=1, descending=True, stable=True)
+        found: Columns = {}
+        for place in range(min(count, len(names))):
+            found[f"top_{place + 1}"] = [names[number] for number in order.indices[:, place].tolist()]
+            found[f"{self.meaning}_{place + 1}"] = order.values[:, place].tolist()
+        return found
+
+
+def answers(spec: DataSpec, prediction: Prediction) -> Answers:
+    """Classes with their probabilities, or values in their own units."""
+    return class_answers(spec, prediction, "p") if spec.targets == "class" else value_answers(spec, prediction)
+
+
+def class_answers(spec: DataSpec, prediction: Prediction, meaning: str) -> Answers:
+    """The class of the largest of (B, C) numbers; `confidence` is that number where they are probabilities."""
+    scores = prediction.outputs.cpu().double()
+    largest = scores.max(dim=1).values.tolist()
+    chosen = [spec.class_names[number] for number in scores.argmax(dim=1).tolist()]
+    sure = {"confidence": largest} if meaning == "p" else {}
+    return Answers({"predicted": chosen, **sure}, scores, meaning)
+
+
+def value_answers(spec: DataSpec, prediction: Prediction) -> Answers:
+    """The O values, and the further values of each target, such as quantiles."""
+    found = {f"predicted {name}": column for name, column in _each(spec, prediction.outputs)}
+    for more, values in prediction.further.items():
+        found |= {f"{more} {name}": column for name, column in _each(spec, values)}
+    return Answers(found)
+
+
+def embedding_answers(prediction: Prediction) -> Answers:
+    """The E numbers of the embedding: e0, e1, ..."""
+    return Answers({f"e{n}": column for n, column in enumerate(prediction.outputs.cpu().double().T.tolist())})
+
+
+def _each(spec: DataSpec, values: Tensor) -> list[tuple[str, list[float]]]:
+    """(B, O) -> the name and the B values of each target."""
+    return list(zip(spec.target_names, values.cpu().double().T.tolist(), strict=True))
