@@ -97,6 +97,10 @@ Samples = Annotated[
     typer.Option("--samples", metavar="INPUT", help="compare on these samples, not on random ones"),
 ]
 Tolerance = Annotated[float, typer.Option("--tolerance", min=0, help="largest difference, over 1 + the largest output")]
+Resamples = Annotated[
+    int, typer.Option("--resamples", min=0, help="bootstrap resamples of the intervals; 0 makes none")
+]
+Level = Annotated[float, typer.Option("--level", help="share of the resamples that an interval holds")]
 Trials = Annotated[int, typer.Option("--trials", "-n", min=1, help="how many trials the study has in all")]
 StudyName = Annotated[
     str | None, typer.Option("--name", help="the study's directory under outputs/tune; an old name goes on with it")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -35,10 +35,12 @@ def evaluate(
     precision: Precision,
     *,
     keep_predictions: bool = False,
+    also: Sequence[str] = (),
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Evaluation:
     """Run `networks` over `batches` without changing anything: evaluation mode, no gradient, modes put back after.
 
+    also  metrics that the task computes when they are asked for; NaN for one that is undefined here
     Raises StoppedInEvaluation as soon as `should_stop()` is true.
     """
     metrics = task.metric_state()
@@ -46,9 +48,12 @@ def evaluate(
     with torch.inference_mode(), closing(predictions(task, networks, _until(batches, should_stop), precision)) as found:
         for prediction in found:
             metrics.update(prediction)
-            if keep_predictions:
+            if keep_predictions or also:
                 kept.append(prediction)
-    return Evaluation(metrics.compute(), tuple(kept))
+    values = metrics.compute()
+    if also:
+        values |= task.requested(also, kept)
+    return Evaluation(values, tuple(kept) if keep_predictions else ())
 
 
 def predictions(

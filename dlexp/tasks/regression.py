@@ -5,10 +5,13 @@ Symbols: B batch, O outputs.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from dlexp.losses.reading import reading_of_values
+from dlexp.metrics.report import value_samples
 from dlexp.metrics.states import RegressionState
 from dlexp.tasks.base import Networks, Task
 from dlexp.types import Batch, DataSpec, LossOutput, Prediction
@@ -24,6 +27,10 @@ class Regression(Task):
     """
 
     metrics = {"loss": "min", "mae": "min", "rmse": "min", "r2": "max"}
+    on_request = {
+        **dict.fromkeys(("mse", "median_absolute_error", "max_error", "mape"), "min"),
+        "explained_variance": "max",
+    }
 
     mixes = True
 
@@ -62,6 +69,10 @@ class Regression(Task):
     def read(self, outputs: Tensor) -> Tensor:
         """(B, num_outputs) -> (B, O) values in the target's own units."""
         return self._reading.read(outputs, *self._unit(outputs.device))
+
+    def requested(self, names: Sequence[str], predictions: Sequence[Prediction]) -> dict[str, float]:
+        """Means over the targets, from every sample's values."""
+        return value_samples(predictions).chosen(names)
 
     def _scaled(self, targets: Tensor) -> Tensor:
         return self._reading.scaled(targets, *self._unit(targets.device))

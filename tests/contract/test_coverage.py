@@ -42,6 +42,8 @@ WANTED = {
     *(f"TL-{n:02}" for n in (*range(2, 8), 9)),
     *(f"DAT-{n:02}" for n in range(7, 12)),
     *("VIS-10", "BP-18"),
+    *(f"EVA-{n:02}" for n in (*range(1, 10), 11, 12)),
+    "VIS-09",
     *(f"MEM-{n:02}" for n in (1, 2, 3, 12)),
     *(f"DAT-{n:02}" for n in (1, 5, 6, 7, 10, 13, 14, 15, 16, 18, 19, 20, 21, 22)),
 }
