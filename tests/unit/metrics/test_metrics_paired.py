@@ -107,19 +107,19 @@ def test_too_little_is_refused(shapes: tuple[tuple[int, int], tuple[int, int]]) 
         over_seeds_and_samples(np.zeros(shapes[0]), np.zeros(shapes[1]), 0.95)
 
 
-# Seeds as unlike as those of real runs are, from a small test split to a large one. With 1,500 repetitions the share
-# has a standard error of 0.6 %.
+# Seeds as unlike as those of real runs are, from a small test split to a large one. With 1,000 repetitions the share
+# has a standard error of 0.7 %.
 @pytest.mark.parametrize(
     "world",
     [World(3, 360, 0.1), World(3, 360, 0.3), World(5, 100, 0.1), World(5, 360, 0.3)],
     ids=lambda world: f"{world.seeds}-{world.samples}-{world.spread}",
 )
 def test_the_interval_holds_the_truth_in_93_to_97_of_100(world: World) -> None:
-    assert 0.93 <= coverage(world, "seeds and samples", 1500, seed=1) <= 0.97
+    assert 0.93 <= coverage(world, "seeds and samples", 1000, seed=1) <= 0.97
 
 
 def test_so_does_the_bootstrap_over_samples_for_two_networks() -> None:
-    assert 0.93 <= coverage(World(1, 1000, 0.0), "samples", 600, seed=1) <= 0.975
+    assert 0.93 <= coverage(World(1, 1000, 0.0), "samples", 400, seed=1) <= 0.975
 
 
 def test_few_distinct_values_are_resampled_as_many_are() -> None:
