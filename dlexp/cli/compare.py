@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
 from dlexp.cli.console import near, out, print_json, table
 from dlexp.errors import ConfigError
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from dlexp.workflows.compare import Comparison, Group, Spread
 
 _MOST_RUNS_NAMED = 6
+_MOST_BESIDE = 3  # groups that have room for a column each
+_MEANS = "mean ± standard deviation over the seeds"
 
 
 @dataclass(frozen=True)
@@ -78,23 +82,20 @@ def _written(found: Comparison, words: CompareWords) -> list[str]:
 def print_comparison(comparison: Comparison, console: Console) -> None:
     """The groups, what differs, their metrics, every pair and the verdict."""
     groups = comparison.groups
-    names = [group.label for group in groups]
     for group in groups:
         seeds = f"seed{'s' if len(group.seeds) > 1 else ''} {', '.join(map(str, group.seeds))}"
         console.print(f"[bold]{escape(group.label)}[/]  n = {len(group.runs)}, {seeds}: {escape(_where(group))}")
-    if comparison.settings:
-        rows = [[setting.key, *setting.values] for setting in comparison.settings]
+    for made in _beside(comparison) if len(groups) <= _MOST_BESIDE else _below(comparison):
         console.print()
-        console.print(table("what differs", ["key", *names], rows, numbers_from=9))
-    shared = [name for name in groups[0].metrics if all(name in group.metrics for group in groups)]
-    rows = [[name, *(_cell(name, group.metrics[name]) for group in groups)] for name in shared]
-    console.print()
-    console.print(table("mean ± standard deviation over the seeds", ["metric", *names], rows))
+        console.print(made)
+    leader = _leader(comparison)
+    shown = [pair for pair in comparison.pairs if len(groups) <= _MOST_BESIDE or pair.first == leader]
     if len(comparison.pairs) > 1:
-        console.print(f"\n[bold]every two, {comparison.metric}[/]")
-        for pair in comparison.pairs:
+        those = "every two" if len(shown) == len(comparison.pairs) else f"{escape(leader)} and each other"
+        console.print(f"\n[bold]{those}, {comparison.metric}[/]")
+        for pair in shown:
             console.print(f"  {escape(pair.verdict)}")
-    for pair in comparison.pairs:
+    for pair in shown:
         if pair.mcnemar is not None:
             test = pair.mcnemar
             console.print(
@@ -108,6 +109,42 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         console.print(f"\n{of}[bold]{escape(comparison.verdict)}[/]")
     for note in comparison.notes:
         console.print(f"  [dim]{escape(note)}[/]")
+
+
+def _beside(comparison: Comparison) -> Iterator[Table]:
+    """What differs and the metrics, a column a group."""
+    names = [group.label for group in comparison.groups]
+    if comparison.settings:
+        rows = [[setting.key, *setting.values] for setting in comparison.settings]
+        yield table("what differs", ["key", *names], rows, numbers_from=9)
+    rows = [[name, *(_cell(name, group.metrics[name]) for group in comparison.groups)] for name in _shared(comparison)]
+    yield table(_MEANS, ["metric", *names], rows)
+
+
+def _below(comparison: Comparison) -> Iterator[Table]:
+    """The same for many groups, a line a group; of the metrics those that the verdict and the choice of epochs use."""
+    sign = -1 if comparison.maximize else 1
+    shared, metric = _shared(comparison), comparison.metric
+    best_first = sorted(comparison.groups, key=lambda g: sign * g.metrics[metric].mean if metric in shared else 0.0)
+    if comparison.settings:
+        keys = [setting.key for setting in comparison.settings]
+        places = [comparison.groups.index(group) for group in best_first]
+        lines = [[comparison.groups[n].label, *(s.values[n] for s in comparison.settings)] for n in places]
+        yield table("what differs", ["group", *keys], lines, numbers_from=9)
+    columns = [name for name in dict.fromkeys((metric, "val/loss", "seconds_per_epoch")) if name in shared]
+    lines = [[group.label, *(_cell(name, group.metrics[name]) for name in columns)] for group in best_first]
+    yield table(f"{_MEANS}; --json has the others", ["group", *columns], lines)
+
+
+def _shared(comparison: Comparison) -> list[str]:
+    """The metrics that every group has."""
+    return [name for name in comparison.groups[0].metrics if all(name in g.metrics for g in comparison.groups)]
+
+
+def _leader(comparison: Comparison) -> str:
+    """The group with the best mean: it comes first in each of its pairs; "" where there are none."""
+    firsts = [pair.first for pair in comparison.pairs]
+    return max(dict.fromkeys(firsts), key=firsts.count, default="")
 
 
 def _where(group: Group) -> str:

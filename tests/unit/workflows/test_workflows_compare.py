@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 from run_toys import CLASSES, write_predictions, write_run, write_values
 from sklearn.metrics import balanced_accuracy_score, log_loss
 
+from dlexp.cli.compare import print_comparison
+from dlexp.cli.console import out
 from dlexp.errors import ConfigError
 from dlexp.workflows.compare import CompareOptions, Comparison, compare
 from dlexp.workflows.compare_files import save
@@ -200,6 +203,20 @@ def test_tables_are_there_without_predictions(tmp_path: Path) -> None:
     one_each = compared([runs[0], runs[3]], tables_only=True)
     assert (one_each.verdict, one_each.pairs) == ("", ())
     assert "dlexp evaluate" in one_each.unpaired
+
+
+def test_many_groups_are_told_a_line_each_the_best_first(tmp_path: Path) -> None:
+    runs = [write_run(tmp_path / f"{lr}-{seed}", lr=lr, seed=seed) for lr in (0.1, 0.2, 0.3, 0.4) for seed in (0, 1)]
+    for number, run in enumerate(runs):
+        write_predictions(run, answers(0.5 + 0.05 * number, number))
+    console = type(out)(file=io.StringIO(), width=80)
+    print_comparison(compared(runs), console)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    first = [line.split()[0] for line in text.splitlines() if line.startswith("lr=") and "±" in line]
+    assert first == ["lr=0.4", "lr=0.3", "lr=0.2", "lr=0.1"]
+    assert "lr=0.4 and each other, test/accuracy" in text
+    assert text.count("interval") == 4  # three pairs with the best, and the note
+    assert max(map(len, text.split("lr=0.4 and each other")[0].split("what differs")[1].splitlines())) <= 80
 
 
 def test_one_run_is_nothing_to_compare(tmp_path: Path) -> None:

@@ -153,6 +153,16 @@ def test_what_is_no_whole_run_is_named(root: Path, capsys: pytest.CaptureFixture
     assert f"no whole run: {root / 'train' / 'torn'}" in run(capsys)
 
 
+def test_compare_takes_the_finished_runs_of_a_filter(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for place, name in enumerate(("a", "b", "g-2-seeds/seed-2", "g-2-seeds/seed-10")):
+        write_predictions(root / "train" / name, [place % 2 == 0, True, False, True] * 25)
+    with pytest.raises(SystemExit) as stopped:
+        main(["compare", "--where", "data=digits", "--json"])
+    assert stopped.value.code == 0
+    groups = json.loads(capsys.readouterr().out)["groups"]
+    assert sorted(tuple(group["seeds"]) for group in groups) == [(0,), (0,), (2, 10)]  # not the failed run
+
+
 def test_nothing_yet_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "dlexp train makes a run" in run(capsys)
     assert rows(capsys) == []
