@@ -137,8 +137,9 @@ def _below(comparison: Comparison) -> Iterator[Table]:
 
 
 def _shared(comparison: Comparison) -> list[str]:
-    """The metrics that every group has."""
-    return [name for name in comparison.groups[0].metrics if all(name in g.metrics for g in comparison.groups)]
+    """The metrics that every group has, but for those that are the accuracy or follow from it (`_micro`)."""
+    names = [name for name in comparison.groups[0].metrics if not name.endswith("_micro")]
+    return [name for name in names if all(name in group.metrics for group in comparison.groups)]
 
 
 def _leader(comparison: Comparison) -> str:

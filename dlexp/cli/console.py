@@ -77,7 +77,7 @@ def over_seeds(title: str, content: Mapping[str, Any]) -> Table:
     rows = []
     for name, spread in content["over_seeds"].items():
         each = [number(name, row[name]) for row in content["metrics"]]
-        rows.append([name, number(name, float(spread["mean"])), number(name, spread["std"]), str(spread["n"]), *each])
+        rows.append([name, number(name, spread["mean"]), number(name, spread["std"]), str(spread["n"]), *each])
     return table(title, ["metric", "mean", "std", "n", *runs], rows)
 
 
