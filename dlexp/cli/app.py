@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from dlexp import __version__
-from dlexp.cli import app_use
+from dlexp.cli import app_runs, app_use
 from dlexp.cli import options as given
 from dlexp.cli.data import data
 from dlexp.cli.plain import PlainGroup, only_named
@@ -247,6 +247,10 @@ def list_options(
     from dlexp.cli import listing
 
     listing.list_options(group, _setting(config_dir, None), json)
+
+
+app.add_typer(app_runs.runs_app, name="runs")
+app.command()(app_runs.compare)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
-from dlexp.cli.console import out, over_seeds, print_json, table
+from dlexp.cli.console import near, out, over_seeds, print_json, table
 from dlexp.report.numbers import number
 from dlexp.runtime.clock import spoken
 
@@ -34,7 +33,7 @@ def summary(content: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(content)
         return
-    best, run = content["best"] or {}, _near(content["run"])
+    best, run = content["best"] or {}, near(content["run"])
     rows = [[f"val/{name}", number(name, value)] for name, value in best.items()]
     rows += [[f"test/{name}", number(name, value)] for name, value in content.get("test", {}).items()]
     title = f"best epoch {content['best_epoch']} of {content['epochs']} by {content['monitor']}"
@@ -56,7 +55,7 @@ def seeds(content: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(content)
         return
-    group = escape(_near(content["group"]))
+    group = escape(near(content["group"]))
     out.print()
     out.print(over_seeds(f"{len(content['runs'])} seeds, each at its best epoch", content))
     out.print(f"\n  runs     {group}\n  table    {group}/seeds.csv\n\nnext: dlexp evaluate {group}")
@@ -75,7 +74,7 @@ def dry_run(facts: Mapping[str, Any], as_json: bool) -> None:
 
 def evaluation(content: Mapping[str, Any]) -> None:
     """The report of a split, with a line a class where they fit a screen."""
-    folder = _near(f"{content['run']}/eval/{content['split']}")
+    folder = near(f"{content['run']}/eval/{content['split']}")
     made, sure = content["bootstrap"], content["intervals"]
     rows = [
         [name, number(name, value), *([_interval(name, sure.get(name))] if made else [])]
@@ -152,8 +151,3 @@ def _short(cell: str) -> str:
         return number("", float(cell)) if not cell.isdigit() else cell
     except ValueError:
         return cell if len(cell) <= _MAX_VALUE else f"{cell[: _MAX_VALUE - 1]}…"
-
-
-def _near(path: str) -> str:
-    """A path as seen from here, when that is shorter."""
-    return min(os.path.relpath(path), path, key=len)
