@@ -190,8 +190,7 @@ def _shape_problem(word: str, override: Override) -> Problem | None:
         return Problem(word, "", "a key cannot be removed", f"set it: {key}=null where null is allowed")
     if override.is_sweep_override():
         _, _, value = word.partition("=")
-        search = f"dlexp tune 'search.space.{key}={{choice:[{value}]}}'"
-        remedy = f"for a list write '{key}=[{value}]'; to search over them: {search}"
+        remedy = f"add -m to train each: dlexp train -m '{word}'; for a list write '{key}=[{value}]'"
         return Problem(key, value, "train runs one configuration, and this names several", remedy)
     if override.package is not None:
         return Problem(word, "", "a group has one place in the configuration", f"write {key}={override.value()}")

@@ -18,6 +18,7 @@ from dlexp.assemble import Experiment, assemble
 from dlexp.begin import Started, nonfinite_policy, start
 from dlexp.config.repeat import Change
 from dlexp.config.schema import RunConfig
+from dlexp.data.bundle import DataBundle
 from dlexp.engine.evaluate import evaluate
 from dlexp.engine.guard import Trouble, Watch
 from dlexp.engine.loop import EpochRecord, FitPlan, Observer, StepRecord, fit
@@ -43,6 +44,7 @@ class Request:
     trusted   packages that the user trusts
     allow_changes  whether runs of a group go on although what decides their bits has changed
     changes   what differs from the run that it repeats
+    bundle    its data, None to read them
     """
 
     words: tuple[str, ...]
@@ -51,6 +53,7 @@ class Request:
     trusted: tuple[str, ...] = ()
     changes: tuple[Change, ...] = ()
     allow_changes: bool = False
+    bundle: DataBundle | None = None
 
 
 def train(config: RunConfig, request: Request, reporter: Reporter, stop: StopRequest | None = None) -> dict[str, Any]:
@@ -61,7 +64,7 @@ def train(config: RunConfig, request: Request, reporter: Reporter, stop: StopReq
     if request.run_dir is not None:
         refuse_occupied(request.run_dir)
     config, found = settle(config, request.trusted, reporter)
-    experiment = prepared(config, request.trusted)
+    experiment = prepared(config, request.trusted, request.bundle)
     started = start(experiment)  # before a directory is made: optimizer and schedule may refuse their settings
     run = RunDir.create("train", config.name or f"{config.model.option}-{config.data.option}", request.run_dir)
     with run.lock():
@@ -80,11 +83,13 @@ def resume(
     stop: StopRequest | None = None,
     *,
     allow_changes: bool = False,
+    bundle: DataBundle | None = None,
 ) -> dict[str, Any]:
     """Continue a run in its own directory; a finished one is left as it is and its summary returned.
 
     stop           what may stop it, None for signals alone
     allow_changes  go on although what decides its bits has changed
+    bundle         its data, None to read them
     Raises DataError for other data, ConfigError for changes that are not allowed.
     """
     with run.lock():
@@ -94,7 +99,7 @@ def resume(
             return _summary_of(run)
         # Before the first checkpoint the weights are still those to begin with.
         begun = any((run / "checkpoints").glob("*.pt*"))
-        experiment = assemble(config, trusted) if begun else prepared(config, trusted)
+        experiment = assemble(config, trusted, bundle) if begun else prepared(config, trusted, bundle)
         changed = check_resumed(run, experiment, allow_changes, reporter.say)
         started = start(experiment)
         write_request(run, experiment, None, None, changed)
