@@ -158,7 +158,7 @@ def _columns(content: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
     room = out.width - _OTHER_COLUMNS
     for key in keys:
         room -= 2 + max(len(key), *(len(cell["varied"].get(key, "")) for cell in content["cells"]))
-    found = []
+    found: list[str] = []
     for name in [*first, *(name for name in names if name not in first)]:
         room -= 2 + max(len(name), 8)
         if room < 0 and found:

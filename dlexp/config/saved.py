@@ -26,6 +26,10 @@ _NEWER_KEYS = {
         *("threads", "channels_last", "compile", "tf32"),
         *("freeze", "freeze_layers", "unfreeze_epoch", "unfreeze_every"),
     ),
+    "logger": (
+        *("mlflow", "mlflow_uri", "mlflow_experiment"),
+        *("wandb", "wandb_project", "wandb_entity", "wandb_mode", "patience"),
+    ),
     "regularization": (
         *("mixup", "cutmix", "mix_probability", "random_erasing"),
         *("max_norm", "gradient_noise", "ema", "swa"),

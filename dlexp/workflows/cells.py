@@ -16,6 +16,7 @@ from dlexp.data.bundle import DataBundle
 from dlexp.engine.loop import EpochRecord, StepRecord
 from dlexp.errors import ConfigError, DataError, DlexpError, Interrupted, Problem, exit_code_of
 from dlexp.runtime.memory import is_out_of_memory
+from dlexp.workflows.loggers import check_loggers
 from dlexp.workflows.member import train_member
 from dlexp.workflows.pool import ChildStop, Receive, Send, Work, has_used_gpu
 from dlexp.workflows.prepare import prepared
@@ -111,6 +112,7 @@ def work_of_check(cells: Sequence[Cell], trusted: tuple[str, ...], shared: Share
 
 
 def _built(config: RunConfig, trusted: tuple[str, ...], shared: Shared) -> Experiment:
+    check_loggers(config)
     config = stand_in(config)
     experiment = prepared(config, trusted, shared.bundle_for(config))
     start(experiment)

@@ -16,6 +16,7 @@ from dlexp.config.schema import RunConfig
 from dlexp.config.typed import with_values
 from dlexp.workflows.batch_size import FILE as BATCH_FILE
 from dlexp.workflows.member import train_member
+from dlexp.workflows.record import metrics_of
 from dlexp.workflows.reporting import Reporter
 from dlexp.workflows.settle import Found, settle, settled_as
 from dlexp.workflows.train import Request
@@ -104,9 +105,3 @@ def _is_group_so_far(folder: Path) -> bool:
     return is_group(folder) or all(
         path.name in own or (path.is_dir() and re.fullmatch(r"seed-\d+", path.name)) for path in folder.iterdir()
     )
-
-
-def metrics_of(summary: Mapping[str, Any]) -> dict[str, float]:
-    """The metrics of a run at its best epoch, and those of the test split where it was looked at."""
-    best = {f"val/{name}": value for name, value in (summary["best"] or {}).items()}
-    return best | {f"test/{name}": value for name, value in summary.get("test", {}).items()}

@@ -20,7 +20,7 @@ from dlexp.artifacts.run_dir import RunDir, outputs_root
 from dlexp.config.saved import load_plain, plain
 from dlexp.config.sweep import Cell
 from dlexp.errors import DlexpError
-from dlexp.workflows.seeds import metrics_of
+from dlexp.workflows.record import metrics_of
 
 CELLS, SWEEP = "cells.json", "sweep.json"
 FINISHED, FAILED, INTERRUPTED, RUNNING, WAITING = "finished", "failed", "interrupted", "running", "waiting"
