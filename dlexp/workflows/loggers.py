@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -15,11 +16,11 @@ from dlexp.artifacts.files import read_object, write_json
 from dlexp.artifacts.run_dir import RunDir, outputs_root
 from dlexp.assemble import Experiment
 from dlexp.config.schema import LoggerConfig, RunConfig
-from dlexp.config.tree import leaves, value_at
+from dlexp.config.tree import leaves
 from dlexp.errors import ConfigError, DlexpError, Interrupted, Problem
 from dlexp.loggers.mlflow import Mlflow
 from dlexp.loggers.relay import Card, Relay, Sink
-from dlexp.loggers.secrets import has_password, masked
+from dlexp.loggers.secrets import masked
 from dlexp.loggers.tensorboard import TensorBoard
 from dlexp.loggers.wandb import Wandb
 from dlexp.runtime.machine import git_state
@@ -31,17 +32,12 @@ _SERVICE = "api.wandb.ai"
 
 
 def check_loggers(config: RunConfig) -> None:
-    """Raise ConfigError, before anything is made, for trackers that cannot be or that would put a secret into files."""
+    """Raise ConfigError, before anything is made, for trackers that cannot be."""
     logger, problems = config.logger, []
     for kind in chosen(logger):
         if importlib.util.find_spec(kind) is None:
             remedy = f"pip install 'dlexp[{kind}]'"
             problems.append(Problem(f"logger.{kind}", "true", f"{kind} is not installed", remedy))
-    written = value_at(config.tree, "logger.mlflow_uri")
-    if isinstance(written, str) and "${" not in written and has_password(written):
-        rule = "holds a password, and would be in the files of the run"
-        remedy = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or write ${oc.env:NAME}"
-        problems.append(Problem("logger.mlflow_uri", masked(written, os.environ), rule, remedy))
     if logger.wandb and _mode(logger) == "online" and not _has_key():
         rule = "needs a key, and WANDB_API_KEY is not set"
         problems.append(Problem("logger.wandb_mode", "online", rule, "set it, run `wandb login`, or stay offline"))
@@ -150,7 +146,7 @@ class Loggers:
 
     def _card(self, identity: str, step: int) -> Card:
         experiment, run = self._experiment, self._run
-        commit = git_state(run.path.cwd())[0]
+        commit = git_state(Path.cwd())[0]
         tags = {
             "dlexp.run_dir": str(run.path.resolve()),
             "dlexp.data_fingerprint": str(experiment.bundle.fingerprint),

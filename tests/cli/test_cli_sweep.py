@@ -84,7 +84,6 @@ def test_a_failed_cell_is_counted_and_the_same_line_keeps_what_is_finished(capsy
     assert failed["state"] == "failed"
     assert failed["exit_code"] == 4
     assert "became nan" in failed["reason"]
-    assert (folder / "logs" / "001.log").read_text().count("became nan")
     before = {path: path.stat().st_mtime_ns for path in folder.glob("00[02]-*/**/*") if path.is_file()}
     dlexp(*words, code=1)
     out, err = capsys.readouterr()
@@ -201,10 +200,11 @@ def test_a_sweep_that_was_stopped_ends_with_the_bits_of_one_that_was_not(
     assert not list(folder.glob("002-*"))
     if how != "kill -9":
         assert states(folder) == ["finished", "interrupted", "waiting"]
+        assert "saved at" in (folder / "logs" / "001.log").read_text()
         assert "1 of 3 cells are finished" in err
         assert f"dlexp train --resume {folder.relative_to(tmp_path)}" in err
     dlexp("train", "-q", "--resume", str(folder), "seed=3", code=2)  # its cells are what they are
-    # The newest unfinished run is a cell: its sweep goes on. After a kill the cell may be saving yet, and is waited for.
+    # The newest unfinished run is a cell: its sweep goes on. After a kill it may be saving yet, and is waited for.
     dlexp("train", "-q", "--resume", *([str(folder)] if how == "kill -9" else []))
     assert "1 of 3 cells are finished and kept, 1 were begun" in capsys.readouterr().err
     assert states(folder) == ["finished"] * 3
