@@ -124,8 +124,9 @@ def evaluate(words: EvaluateWords, trust: tuple[str, ...], as_json: bool) -> Non
             )
     changes = _evaluation_changes(overrides)
     from dlexp.artifacts.run_dir import RunDir, named_run
+    from dlexp.artifacts.run_tree import is_group
     from dlexp.config.nodes import trusted_packages
-    from dlexp.workflows.seeds import evaluate_group, is_group
+    from dlexp.workflows.seeds import evaluate_group
 
     folder = named_run(run)
     if not is_group(folder):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -78,3 +79,8 @@ def over_seeds(title: str, content: Mapping[str, Any]) -> Table:
         each = [number(name, row[name]) for row in content["metrics"]]
         rows.append([name, number(name, float(spread["mean"])), number(name, spread["std"]), str(spread["n"]), *each])
     return table(title, ["metric", "mean", "std", "n", *runs], rows)
+
+
+def near(path: str) -> str:
+    """A path as seen from here, when that is shorter."""
+    return min(os.path.relpath(path), path, key=len)

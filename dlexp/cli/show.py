@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
-from dlexp.cli.console import out, over_seeds, print_json, table
+from dlexp.cli.console import near, out, over_seeds, print_json, table
 from dlexp.report.numbers import number
 from dlexp.runtime.clock import spoken
 
@@ -114,8 +113,3 @@ def _per_class(path: Path) -> None:
         out.print()
         cells = [[row[0], *(number(n, float(v)) for n, v in zip(kinds, row[1:4], strict=True)), row[4]] for row in rows]
         out.print(table("", header, cells))
-
-
-def near(path: str) -> str:
-    """A path as seen from here, when that is shorter."""
-    return min(os.path.relpath(path), path, key=len)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.markup import escape
 
-from dlexp.cli.console import out, print_json, table
-from dlexp.cli.show import near
+from dlexp.cli.compare import print_comparison
+from dlexp.cli.console import near, out, print_json, table
 from dlexp.cli.words import Setting
 from dlexp.config.catalog import Catalog
 from dlexp.errors import ConfigError
@@ -21,7 +21,9 @@ from dlexp.runtime.clock import spoken
 if TYPE_CHECKING:
     from dlexp.cli.commands import TrainWords
     from dlexp.config.sweep import Cell
+    from dlexp.workflows.compare import Comparison
 
+_MOST_GROUPS = 4  # configurations that stand side by side in a comparison
 _OTHER_COLUMNS = 27  # characters that number, state and time take
 
 
@@ -61,10 +63,11 @@ def sweep(words: TrainWords, setting: Setting, catalog: Catalog, quiet: bool, as
             content = workflow.sweep(cells, request, shown)
     finally:
         shown.end()
+    comparison = _compared(content)
     if as_json:
-        print_json(content)
+        print_json(content | {"comparison": comparison.as_dict() if comparison else None})
     else:
-        _show(content)
+        _show(content, comparison)
     if content["counts"].get("finished", 0) < len(content["cells"]):
         raise typer.Exit(1)
 
@@ -72,12 +75,10 @@ def sweep(words: TrainWords, setting: Setting, catalog: Catalog, quiet: bool, as
 def _resumed(name: str | None) -> Path | None:
     """The sweep that `--resume` means, None where it means a run."""
     from dlexp.artifacts.run_dir import named_run, newest_unfinished
+    from dlexp.artifacts.run_tree import is_sweep
 
-    if name:
-        folder = named_run(name)
-        return folder if (folder / "cells.json").is_file() else None
-    folder = newest_unfinished().path.parent
-    return folder if (folder / "cells.json").is_file() else None
+    folder = named_run(name) if name else newest_unfinished().path.parent
+    return folder if is_sweep(folder) else None
 
 
 def _folder(words: TrainWords) -> Path | None:
@@ -122,7 +123,19 @@ def _list(cells: Sequence[Cell], as_json: bool) -> None:
     out.print(f"\n{len(cells)} cells, at most {epochs:,} epochs; each was built, nothing was trained or written")
 
 
-def _show(content: Mapping[str, Any]) -> None:
+def _compared(content: Mapping[str, Any]) -> Comparison | None:
+    """What `dlexp compare` says of the finished cells; None where they are too few, or too many to read."""
+    from dlexp.workflows.compare import CompareOptions, compare
+
+    finished = [cell for cell in content["cells"] if cell["state"] == "finished"]
+    groups = {tuple(item for item in cell["varied"].items() if item[0] != "seed") for cell in finished}
+    if len(finished) < 2 or len(groups) > _MOST_GROUPS:
+        return None
+    runs = [Path(content["sweep"]) / cell["run"] for cell in finished]
+    return compare(runs, CompareOptions(tables_only=True))
+
+
+def _show(content: Mapping[str, Any], comparison: Comparison | None) -> None:
     """The cells with their metrics, what failed and why, and where everything is."""
     cells, folder = content["cells"], near(content["sweep"])
     keys = list(dict.fromkeys(key for cell in cells for key in cell["varied"]))
@@ -141,8 +154,13 @@ def _show(content: Mapping[str, Any]) -> None:
             log = f"{folder}/logs/{cell['number']:03d}.log"
             name = " ".join(f"{key}={value}" for key, value in cell["varied"].items())
             out.print(f"\n[bold red]cell {cell['number']}[/] {escape(name)}: {escape(cell['reason'])}\n  {escape(log)}")
+    if comparison is not None:
+        out.print()
+        print_comparison(comparison, out)
     counts = ", ".join(f"{count} {state}" for state, count in content["counts"].items())
     out.print(f"\n{counts} of {len(cells)}\n\n  sweep    {escape(folder)}\n  table    {escape(folder)}/sweep.json")
+    if comparison is None and content["counts"].get("finished", 0) > 1:
+        out.print(f"\n  compare  dlexp compare {escape(folder)}")
     if len(content["cells"]) > content["counts"].get("finished", 0):
         out.print(f"\nnext: dlexp train --resume {escape(folder)}    (what is finished stays)")
 

@@ -152,7 +152,7 @@ def without_secrets(config: DictConfig, tree: dict[str, Any]) -> dict[str, Any]:
 
 
 def refuse_passwords(tree: dict[str, Any]) -> dict[str, Any]:
-    """`tree` as it is, if no address in it holds a password, which every file of a run would hold. Raises ConfigError."""
+    """`tree` as it is. Raises ConfigError where an address in it holds a password: every file of a run would too."""
     problems = []
     for path, value in leaves(tree):
         if isinstance(value, str) and "${" not in value and has_password(value):

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from dlexp.artifacts.files import write_json
 from dlexp.artifacts.run_dir import RunDir
+from dlexp.artifacts.run_tree import is_sweep
 from dlexp.config.sweep import Cell
 from dlexp.config.typed import with_values
 from dlexp.errors import ConfigError, DataError, DlexpError, Interrupted, Problem
@@ -27,7 +28,6 @@ from dlexp.workflows.sweep_files import (
     CellState,
     content_of,
     holds,
-    is_sweep,
     read_cells,
     states_of,
     unfinished_twin,

@@ -17,12 +17,13 @@ from typing import Any
 
 from dlexp.artifacts.files import read_json, read_object, write_json
 from dlexp.artifacts.run_dir import RunDir, outputs_root
+from dlexp.artifacts.run_tree import SWEEP_MARK
 from dlexp.config.saved import load_plain, plain
 from dlexp.config.sweep import Cell
 from dlexp.errors import DlexpError
 from dlexp.workflows.record import metrics_of
 
-CELLS, SWEEP = "cells.json", "sweep.json"
+SWEEP = "sweep.json"
 FINISHED, FAILED, INTERRUPTED, RUNNING, WAITING = "finished", "failed", "interrupted", "running", "waiting"
 
 
@@ -93,12 +94,12 @@ class CellState:
 def write_cells(folder: Path, words: Sequence[str], cells: Sequence[Cell]) -> None:
     """Keep the configurations of a sweep; environment variables by their names."""
     content = [{"words": list(c.words), "varied": list(c.varied), "config": plain(c.config)} for c in cells]
-    write_json(folder / CELLS, {"words": list(words), "cells": content})
+    write_json(folder / SWEEP_MARK, {"words": list(words), "cells": content})
 
 
 def read_cells(folder: Path) -> tuple[tuple[str, ...], tuple[Cell, ...]]:
     """(words, cells) that a sweep began with, checked like new ones. Raises DlexpError, and ConfigError."""
-    content = read_object(folder / CELLS)
+    content = read_object(folder / SWEEP_MARK)
     try:
         cells = tuple(
             Cell(
@@ -110,7 +111,7 @@ def read_cells(folder: Path) -> tuple[tuple[str, ...], tuple[Cell, ...]]:
         )
         return tuple(map(str, content["words"])), cells
     except (KeyError, TypeError, ValueError) as error:
-        raise DlexpError(f"{folder / CELLS} cannot be read: it does not hold the cells of a sweep") from error
+        raise DlexpError(f"{folder / SWEEP_MARK} cannot be read: it does not hold the cells of a sweep") from error
 
 
 def states_of(folder: Path, cells: Sequence[Cell]) -> list[CellState]:
@@ -147,14 +148,9 @@ def content_of(folder: Path, words: Sequence[str], states: Sequence[CellState]) 
     }
 
 
-def is_sweep(folder: Path) -> bool:
-    """Whether a directory is that of a sweep."""
-    return (folder / CELLS).is_file()
-
-
 def unfinished_twin(words: Sequence[str], cells: Sequence[Cell]) -> Path | None:
     """The newest sweep under outputs/sweep of the same line and the same cells, unless all of those are finished."""
-    found = sorted(outputs_root().glob(f"sweep/*/{CELLS}"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    found = sorted(outputs_root().glob(f"sweep/*/{SWEEP_MARK}"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
     for path in found:
         content = read_json(path)
         if isinstance(content, dict) and content.get("words") == list(words) and holds(path.parent, cells):
