@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -157,12 +158,33 @@ def _show(content: Mapping[str, Any], comparison: Comparison | None) -> None:
     if comparison is not None:
         out.print()
         print_comparison(comparison, out)
+    elif "seed" in keys:
+        _over_seeds(cells, [key for key in keys if key != "seed"], metrics)
     counts = ", ".join(f"{count} {state}" for state, count in content["counts"].items())
     out.print(f"\n{counts} of {len(cells)}\n\n  sweep    {escape(folder)}\n  table    {escape(folder)}/sweep.json")
     if comparison is None and content["counts"].get("finished", 0) > 1:
         out.print(f"\n  compare  dlexp compare {escape(folder)}")
     if len(content["cells"]) > content["counts"].get("finished", 0):
         out.print(f"\nnext: dlexp train --resume {escape(folder)}    (what is finished stays)")
+
+
+def _over_seeds(cells: Sequence[Mapping[str, Any]], keys: Sequence[str], metrics: Sequence[str]) -> None:
+    """A row for each configuration: mean and standard deviation (n - 1) of its finished seeds."""
+    groups: dict[tuple[str, ...], list[Mapping[str, float]]] = {}
+    for cell in cells:
+        if cell["state"] == "finished":
+            groups.setdefault(tuple(cell["varied"].get(key, "") for key in keys), []).append(cell["metrics"])
+    rows = []
+    for names, found in groups.items():
+        spreads = []
+        for metric in metrics:
+            values = [float(row[metric]) for row in found if row.get(metric) is not None]
+            mean = number(metric, statistics.fmean(values) if values else None)
+            spreads.append(f"{mean} ± {number(metric, statistics.stdev(values))}" if len(values) > 1 else mean)
+        rows.append([*names, str(len(found)), *spreads])
+    out.print()
+    title = "mean ± standard deviation over the seeds"
+    out.print(table(title, [*keys, "n", *metrics], rows, numbers_from=len(keys)))
 
 
 def _title(content: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from dlexp.artifacts.checkpoint import read_checkpoint
 from dlexp.artifacts.difference import Compared, differences
 from dlexp.artifacts.run_dir import newest_runs
 from dlexp.cli.app import main
+from dlexp.cli.sweep import _show as show
 
 TINY = ("data=iris", "model.hidden=[4]", "optim=sgd", "trainer.epochs=2")
 
@@ -63,6 +65,8 @@ def test_a_cell_equals_the_same_line_run_alone(capsys: pytest.CaptureFixture[str
     losses = [cell["metrics"]["val/loss"] for cell in content["cells"]]
     assert losses[content["best"]] == min(losses)
     assert "4 finished of 4" in out
+    assert "mean ± standard deviation over the seeds" in out  # what dlexp compare says of these runs
+    assert "with 2 seeds" in out
     assert err.count("  running  ") == err.count("  finished  ") == 4
     assert "[4/4 cells finished]" in err
     last = content["cells"][3]
@@ -101,6 +105,37 @@ def test_a_line_whose_sweep_is_finished_begins_another() -> None:
     for _ in range(2):
         dlexp("train", "-q", "-m", *TINY, "seed=0")
     assert len(list(Path("outputs/sweep").iterdir())) == 2
+
+
+def test_many_configurations_get_a_row_each(capsys: pytest.CaptureFixture[str]) -> None:
+    content = {
+        "sweep": "outputs/sweep/s",
+        "metric": "val/loss",
+        "best": 3,
+        "counts": {"finished": 5, "failed": 1},
+        "cells": [
+            {
+                "number": number,
+                "varied": {"optim.lr": rate, "seed": seed},
+                "run": "r",
+                "state": "failed" if number == 5 else "finished",
+                "seconds": 1.0,
+                "reason": "it broke" if number == 5 else "",
+                "metrics": {} if number == 5 else {"val/loss": float(number), "val/accuracy": 0.5},
+            }
+            for number, (rate, seed) in enumerate(product(("0.1", "0.2", "0.3"), ("0", "1")))
+        ],
+    }
+    show(content, None)
+    out = capsys.readouterr().out
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert "3* 0.2 1 finished 3 50.00 % 1.0 s" in lines
+    assert "5 0.3 1 failed - -" in lines
+    assert "0.1 2 0.5 ± 0.7071 50.00 % ± 0.00 %" in lines
+    assert "0.3 1 4 50.00 %" in lines
+    assert "cell 5 optim.lr=0.3 seed=1: it broke" in lines
+    assert "5 finished, 1 failed of 6" in lines
+    assert "compare dlexp compare outputs/sweep/s" in lines
 
 
 def test_every_cell_is_checked_before_the_first_begins(capsys: pytest.CaptureFixture[str]) -> None:
