@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,7 @@ def is_meant(words: TrainWords) -> bool:
 
 def sweep(words: TrainWords, setting: Setting, catalog: Catalog, quiet: bool, as_json: bool) -> None:
     """Train a grid, finish one, or only list its cells; exit code 1 when a cell came to no end."""
-    from dlexp.cli.commands import trusted_of
+    from dlexp.cli.commands import configuration, trusted_of
     from dlexp.cli.sweep_display import display
 
     folder = _resumed(words.resume) if words.resume is not None else _folder(words)
@@ -51,8 +52,11 @@ def sweep(words: TrainWords, setting: Setting, catalog: Catalog, quiet: bool, as
     from dlexp.workflows import sweep as workflow
 
     if words.dry_run:
-        _list(workflow.check(cells, trusted, words.jobs)[0], as_json)
+        _list(workflow.check(cells, trusted, words.jobs)[0], words.from_run, as_json)
         return
+    if words.from_run is not None:  # what a cell's own overrides.yaml has to hold, so that it can be repeated in turn
+        before = configuration((), words.from_run, catalog)[1]
+        cells = tuple(replace(cell, words=(*before, *cell.words)) for cell in cells)
     request = workflow.SweepRequest(
         _typed(words), setting.command, folder, words.jobs, trusted, allow_changes=words.allow_changes
     )
@@ -114,12 +118,13 @@ def _cells(words: TrainWords, catalog: Catalog) -> tuple[Cell, ...]:
     return cells_of((*rest, f"seed={seeds}"), catalog, load)
 
 
-def _list(cells: Sequence[Cell], as_json: bool) -> None:
+def _list(cells: Sequence[Cell], from_run: str | None, as_json: bool) -> None:
     if as_json:
         print_json([{"number": n, "varied": dict(c.varied), "words": list(c.words)} for n, c in enumerate(cells)])
         return
+    first = ["dlexp", "train", *(["--from", from_run] if from_run is not None else [])]
     for position, cell in enumerate(cells):
-        out.print(f"{position:>4}  {escape(shlex.join(['dlexp', 'train', *cell.words]))}", no_wrap=True, crop=False)
+        out.print(f"{position:>4}  {escape(shlex.join([*first, *cell.words]))}")
     epochs = sum(cell.config.trainer.epochs for cell in cells)
     out.print(f"\n{len(cells)} cells, at most {epochs:,} epochs; each was built, nothing was trained or written")
 

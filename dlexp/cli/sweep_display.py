@@ -51,7 +51,7 @@ class PlainSweep(QuietSweep):
         value = f"  {state.cell.config.monitor} {_value(state)}" if state.value is not None else ""
         reason = f"  {state.reason}" if state.reason else ""
         text = f"cell {state.number}  {state.cell.name}  {state.state}{epoch}{value}{reason}"
-        err.print(f"{escape(text)}  [{self._pace.totals(states)}]", markup=False)
+        err.print(f"{text}  [{self._pace.totals(states)}]", markup=False)
 
 
 class LiveSweep(QuietSweep):

@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -68,9 +69,10 @@ class Loggers:
             return
         path = self._run / FILE
         self._kept = read_object(path) if path.is_file() else {}
+        card = _card(self._run, self._experiment, step)
         for name in names:
             identity = str(self._kept.setdefault(name, {}).get("id", ""))
-            sink = self._sink(name, self._card(identity, step))
+            sink = self._sink(name, replace(card, identity=identity))
             self._relays[name] = Relay(sink, self._rememberer(name), self._clean)
 
     def record(self, values: Mapping[str, float | int], prefix: str = "") -> None:
@@ -144,18 +146,19 @@ class Loggers:
             return Wandb(card, logger.wandb_project, logger.wandb_entity, _mode(logger))
         return TensorBoard(card)
 
-    def _card(self, identity: str, step: int) -> Card:
-        experiment, run = self._experiment, self._run
-        commit = git_state(Path.cwd())[0]
-        tags = {
-            "dlexp.run_dir": str(run.path.resolve()),
-            "dlexp.data_fingerprint": str(experiment.bundle.fingerprint),
-            "dlexp.split_hash": str(experiment.bundle.split_hash),
-            "mlflow.source.name": "dlexp train",
-            **({"mlflow.source.git.commit": str(commit["commit"])} if commit else {}),
-        }
-        params = dict(leaves(experiment.config.tree))
-        return Card(run.path.name, str(run.path), identity, step, params, tags)
+
+def _card(run: RunDir, experiment: Experiment, step: int) -> Card:
+    """What any tracker is told of a run: its configuration as it is saved, and facts to find it by."""
+    commit = git_state(Path.cwd())[0]
+    tags = {
+        "dlexp.run_dir": str(run.path.resolve()),
+        "dlexp.data_fingerprint": str(experiment.bundle.fingerprint),
+        "dlexp.split_hash": str(experiment.bundle.split_hash),
+        "mlflow.source.name": "dlexp train",
+        **({"mlflow.source.git.commit": str(commit["commit"])} if commit else {}),
+    }
+    params = dict(leaves(experiment.config.tree))
+    return Card(run.path.name, str(run.path), first_step=step, params=params, tags=tags)
 
 
 def _mode(logger: LoggerConfig) -> str:

@@ -110,8 +110,8 @@ def sweep(cells: Sequence[Cell], request: SweepRequest, reporter: SweepReporter)
             raise ConfigError.one(str(folder), "", "holds a sweep of other cells", remedy)
         return resume_sweep(folder, request, reporter)
     cells, shared = check(cells, request.trusted, request.jobs)
-    config = cells[0].config
-    run = RunDir.create("sweep", config.name or f"{config.model.option}-{config.data.option}", folder)
+    names = {cell.config.name or f"{cell.config.model.option}-{cell.config.data.option}" for cell in cells}
+    run = RunDir.create("sweep", names.pop() if len(names) == 1 else f"{len(cells)}-cells", folder)
     write_cells(run.path, request.words, cells)
     return _run(run, cells, request, shared, reporter)
 

@@ -9,6 +9,7 @@ outputs/sweep/<time>-<model>-<data>-<4hex>/
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -119,7 +120,7 @@ def states_of(folder: Path, cells: Sequence[Cell]) -> list[CellState]:
     found = []
     for number, cell in enumerate(cells):
         config = cell.config
-        name = config.name or f"{config.model.option}-{config.data.option}"
+        name = re.sub(r"[^\w.-]+", "-", config.name or f"{config.model.option}-{config.data.option}")
         state = CellState(number, cell, folder / f"{number:03d}-{name}")
         state.look()
         found.append(state)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import json
 import socket
 import struct
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from dlexp import loggers
 from dlexp.artifacts.checkpoint import read_checkpoint
 from dlexp.artifacts.difference import Compared, differences
 from dlexp.cli.app import main
@@ -238,7 +238,7 @@ def test_no_file_of_a_run_holds_a_secret_of_a_tracker(
     failing = (*trackers, "logger.mlflow_uri=${oc.env:MY_TRACKER}")
     dlexp("train", "-q", *TINY, *failing, "--run-dir", "outputs/fails")
     dlexp("train", "-q", *TINY, *failing, "optim.lr=1e30", "--run-dir", "outputs/crashes", code=4)
-    dlexp("train", "-q", "-m", *TINY, *failing, "seed=0,1")
+    dlexp("train", "-q", "-m", *TINY, *failing, "seed=0")
     out, err = capsys.readouterr()
     assert "logger.mlflow failed" in err
     assert SECRET not in out + err
@@ -277,15 +277,16 @@ def test_what_cannot_be_is_refused_before_anything_is_made(
     assert not Path("r").exists()
 
 
-def test_nothing_of_a_tracker_is_imported_unless_it_is_chosen() -> None:
-    code = (
-        "import sys; from dlexp.cli.app import main\n"
-        "try: main(['train', '-q', 'data=iris', 'trainer.epochs=1'])\n"
-        "except SystemExit as end: assert not end.code\n"
-        "print([n for n in ('tensorboard', 'mlflow', 'wandb') if n in sys.modules])"
-    )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
-    assert found.stdout.strip().endswith("[]")
+def test_no_module_imports_a_tracker_when_it_is_imported() -> None:
+    """Only a sink that was chosen does, in a function; conf and command line need none of them."""
+    files = sorted(Path(loggers.__file__).parents[1].rglob("*.py"))
+    assert len(files) > 150
+    for path in files:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+            assert not {name.split(".")[0] for name in names} & {"tensorboard", "mlflow", "wandb"}, path
+            assert "torch.utils.tensorboard" not in names, path
 
 
 def test_training_does_not_wait_for_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
