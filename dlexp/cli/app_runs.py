@@ -69,11 +69,13 @@ def runs(
     json: Json = False,
 ) -> None:
     """List what was run, newest first; `rm`, `prune` and `show` are about single ones."""
-    if context.invoked_subcommand is None:
-        from dlexp.cli import runs as command
+    from dlexp.cli import runs as command
 
-        words = command.ListWords(kind, state, model, data, tuple(where or ()), since, sort, columns, limit)
+    words = command.ListWords(kind, state, model, data, tuple(where or ()), since, sort, columns, limit)
+    if context.invoked_subcommand is None:
         command.list_runs(words, json)
+    elif words != command.ListWords() or json:
+        command.refuse_before(context.invoked_subcommand)
 
 
 @runs_app.command("show")

@@ -32,15 +32,15 @@ _HEADINGS = {"seconds": "time"}
 class ListWords:
     """The words of `dlexp runs`."""
 
-    kind: str
-    state: str | None
-    model: str | None
-    data: str | None
-    where: tuple[str, ...]
-    since: str | None
-    sort: str | None
-    columns: str | None
-    limit: int | None
+    kind: str = "train"
+    state: str | None = None
+    model: str | None = None
+    data: str | None = None
+    where: tuple[str, ...] = ()
+    since: str | None = None
+    sort: str | None = None
+    columns: str | None = None
+    limit: int | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,12 @@ def list_runs(words: ListWords, as_json: bool) -> None:
         typer.echo(f"and {more} more; --limit {len(rows) + more} shows them")
     for path, why in found.broken:
         typer.echo(_coloured(f"no whole run: {path}: {why}", "yellow"))
+
+
+def refuse_before(command: str) -> None:
+    """Raise ConfigError: options of the table that stand before another command would do nothing."""
+    rule = "options before it choose lines of the table, and do nothing here"
+    raise ConfigError.one(f"dlexp runs {command}", "", rule, f"write them behind: dlexp runs {command} ...")
 
 
 def show(name: str, as_json: bool) -> None:

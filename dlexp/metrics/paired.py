@@ -32,6 +32,7 @@ from dlexp.metrics.student import two_sided, two_sided_point
 Floats = NDArray[np.float64]
 RESAMPLES = 4000
 _MOST_DRAWS = 100_000_000  # a second or two
+_FEW = 64  # distinct values; the scores of some networks that are right or wrong have no more
 
 
 @dataclass(frozen=True)
@@ -106,22 +107,33 @@ def over_samples(
     samples = pairs[0][0].shape[1]
     each = np.stack([first.mean(axis=0) - second.mean(axis=0) for first, second in pairs])
     more = np.tile((1.0, -1.0), (len(pairs), 1)) if zero_or_one else each[:, :0]
-    drawn = np.concatenate((each, more), axis=1).T
     # The bounds of many intervals lie further out, where fewer resamples are.
     resamples = max(RESAMPLES, min(RESAMPLES * len(pairs), _MOST_DRAWS // samples))
+    sums = _resampled_sums(np.concatenate((each, more), axis=1), resamples, seed)
+    made = []
+    for (first, second), differences, values in zip(pairs, each, sums, strict=True):
+        bounds = interval(values / samples, level)
+        assert bounds.low is not None and bounds.high is not None  # a mean has a value in every resample
+        value, seeds = float(differences.mean()), (len(first), len(second))
+        made.append(Difference(value, bounds.low, bounds.high, level, None, "samples", seeds, samples))
+    return made
+
+
+def _resampled_sums(values: Floats, resamples: int, seed: int) -> Floats:
+    """The sums (P, R) of P rows of N values over R resamples."""
+    kinds = [np.unique(row, return_counts=True) for row in values]
+    count = values.shape[1]
+    if max(len(distinct) for distinct, _ in kinds) <= _FEW:
+        # How often each value comes in a resample is multinomial: the same draws, without one for each sample.
+        rng = np.random.default_rng(seed)
+        return np.stack([rng.multinomial(count, counts / count, size=resamples) @ kind for kind, counts in kinds])
     found = resampled(
-        lambda counts: {str(place): column for place, column in enumerate((counts @ drawn).T)},
-        len(drawn),
+        lambda counts: {str(place): sums for place, sums in enumerate((counts @ values.T).T)},
+        count,
         resamples=resamples,
         seed=seed,
     )
-    made = []
-    for place, (first, second) in enumerate(pairs):
-        bounds = interval(found[str(place)] / samples, level)
-        assert bounds.low is not None and bounds.high is not None  # a mean has a value in every resample
-        value, seeds = float(each[place].mean()), (len(first), len(second))
-        made.append(Difference(value, bounds.low, bounds.high, level, None, "samples", seeds, samples))
-    return made
+    return np.stack([found[str(place)] for place in range(len(values))])
 
 
 def over_seeds(first: Floats, second: Floats, level: float) -> Difference:

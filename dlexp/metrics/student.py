@@ -7,8 +7,9 @@ fraction, evaluated as in Lentz 1976).
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 
-_TINY, _ENOUGH, _MOST_TERMS = 1e-300, 1e-15, 500
+_TINY, _ENOUGH, _MOST_TERMS, _MOST_STEPS = 1e-300, 1e-15, 500, 100
 
 
 def two_sided(t: float, degrees: float) -> float:
@@ -22,15 +23,16 @@ def two_sided_point(probability: float, degrees: float) -> float:
     """The t >= 0 whose `two_sided` probability is `probability`, in (0, 1): 1.96 for 0.05 and very many degrees."""
     if not 0 < probability < 1:
         raise ValueError(f"probability={probability}: must lie between 0 and 1")
-    low, high = 0.0, 1.0
-    while two_sided(high, degrees) > probability:
-        low, high = high, 2 * high
-    for _ in range(100):  # halvings: far below what a float can hold
-        middle = (low + high) / 2
-        if middle in (low, high):
+    # The normal point lies below it, and from below Newton's steps on a convex function never go too far.
+    t = -NormalDist().inv_cdf(probability / 2)
+    norm = math.lgamma((degrees + 1) / 2) - math.lgamma(degrees / 2) - 0.5 * math.log(degrees * math.pi)
+    for _ in range(_MOST_STEPS):
+        density = math.exp(norm - (degrees + 1) / 2 * math.log1p(t * t / degrees))
+        step = (two_sided(t, degrees) - probability) / (2 * density)
+        t += step
+        if abs(step) <= _ENOUGH * t:
             break
-        low, high = (middle, high) if two_sided(middle, degrees) > probability else (low, middle)
-    return high
+    return t
 
 
 def _beta(x: float, a: float, b: float) -> float:

@@ -1,0 +1,96 @@
+"""How often does the interval of `dlexp compare` hold the true difference? Simulated, where the truth is known.
+
+    python benchmarks/compare_coverage.py [--repetitions 10000]
+
+Two ways to train are given: each network that one of them trains answers N samples rightly or wrongly, by a threshold
+on the sum of normal numbers: the way's own level, one for the sample (shared by all networks: how hard it is), one for
+the sample and the way, one for the seed, and one for the seed and the sample. The true accuracies follow from the
+normal distribution; an interval should hold their difference in 95 of 100 repetitions. Prints Markdown.
+
+    spread    standard deviation of the seed's number: 0 is seeds that differ by chance alone
+    shared    share of it (its variance) that both ways' seeds of one number have in common
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlexp.metrics.paired import over_samples, over_seeds, over_seeds_and_samples
+
+Floats = NDArray[np.float64]
+_HARD, _OF_WAY, _REST = 1.0, 0.4, 0.6  # standard deviations
+_ACCURACIES = (0.94, 0.96)
+
+
+@dataclass(frozen=True)
+class World:
+    """Two ways to train with `seeds` networks each, on `samples` samples."""
+
+    seeds: int
+    samples: int
+    spread: float
+    shared: float = 0.0
+
+    @property
+    def difference(self) -> float:
+        """The true difference of the accuracies."""
+        return _ACCURACIES[0] - _ACCURACIES[1]
+
+    def draw(self, rng: np.random.Generator) -> tuple[Floats, Floats]:
+        """Right (1) and wrong (0) answers of both ways' networks: two of (seeds, samples)."""
+        total = float(np.sqrt(_HARD**2 + _OF_WAY**2 + _REST**2 + self.spread**2))
+        hard, common = rng.normal(0, _HARD, self.samples), rng.normal(0, 1, self.seeds)
+        found = []
+        for accuracy in _ACCURACIES:
+            own = np.sqrt(self.shared) * common + np.sqrt(1 - self.shared) * rng.normal(0, 1, self.seeds)
+            level = NormalDist().inv_cdf(accuracy) * total + hard + rng.normal(0, _OF_WAY, self.samples)
+            rest = rng.normal(0, _REST, (self.seeds, self.samples))
+            found.append((level + self.spread * own[:, None] + rest > 0).astype(np.float64))
+        return found[0], found[1]
+
+
+def coverage(world: World, method: str, repetitions: int, seed: int) -> float:
+    """The share of repetitions in which the 95 % interval of a method holds the true difference."""
+    rng, hits = np.random.default_rng(seed), 0
+    for repetition in range(repetitions):
+        first, second = world.draw(rng)
+        if method == "seeds and samples":
+            found = over_seeds_and_samples(first, second, 0.95)
+        elif method == "seeds":
+            found = over_seeds(first.mean(axis=1), second.mean(axis=1), 0.95)
+        else:
+            (found,) = over_samples([(first, second)], 0.95, seed=repetition, zero_or_one=True)
+        hits += found.low <= world.difference <= found.high
+    return hits / repetitions
+
+
+def main() -> None:
+    """Print a table of coverages."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repetitions", type=int, default=10_000)
+    repetitions = parser.parse_args().repetitions
+    print("| seeds of each | samples | spread | shared | seeds and samples | seeds alone |")
+    print("|---|---|---|---|---|---|")
+    for seeds in (2, 3, 5, 10):
+        for samples in (100, 360, 2000):
+            for spread, shared in ((0.0, 0.0), (0.1, 0.0), (0.3, 0.0), (0.3, 0.5)):
+                world = World(seeds, samples, spread, shared)
+                both, alone = (coverage(world, method, repetitions, seeds) for method in ("seeds and samples", "seeds"))
+                print(
+                    f"| {seeds} | {samples} | {spread} | {shared} | {100 * both:.1f} % | {100 * alone:.1f} % |",
+                    flush=True,
+                )
+    print("\n| samples | one network each: bootstrap over samples |\n|---|---|")
+    for samples in (100, 360, 2000):
+        # Of one network there is no seed to draw: what is asked is about this very pair, so the spread is 0.
+        share = coverage(World(1, samples, 0.0), "samples", max(1, repetitions // 10), samples)
+        print(f"| {samples} | {100 * share:.1f} % |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
