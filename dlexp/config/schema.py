@@ -124,7 +124,7 @@ class LoggerConfig:
         choices=["offline", "online"],
         nullable=True,
     )
-    patience: float = key_field(30.0, "float", "seconds that trackers get at the end to hand over what is left", min=0)
+    patience: float = key_field(60.0, "float", "seconds that trackers get at the end to hand over what is left", min=0)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from dlexp.artifacts.checkpoint import read_checkpoint
 from dlexp.artifacts.difference import Compared, differences
 from dlexp.cli.app import main
 
-TINY = ("data=iris", "model.hidden=[4]", "optim=sgd", "trainer.epochs=3", "logger.every_steps=2")
+LONG = "logger.patience=600"  # on a busy machine an import alone takes longer than people would wait
+TINY = ("data=iris", "model.hidden=[4]", "optim=sgd", "trainer.epochs=3", "logger.every_steps=2", LONG)
 SECRET = "s3cr3t-t0ken-0123456789abcdef0123456789ab"
 # What mlflow, wandb and their own libraries warn of while they are imported is theirs.
 pytestmark = pytest.mark.filterwarnings("ignore")
