@@ -253,9 +253,11 @@ def _is_a_start_that_was_killed(path: Path) -> bool:
 
 
 def newest_runs() -> list[Path]:
-    """The run directories under outputs/train, newest first; those of a group of seeds count one by one."""
-    root = outputs_root() / "train"
-    found = [path.parent for depth in ("*", "*/*") for path in root.glob(f"{depth}/config.yaml")]
+    """The runs under outputs/train and outputs/sweep, newest first; those of seeds and of a sweep count one by one."""
+    root = outputs_root()
+    found = [
+        path.parent for depth in ("train/*", "train/*/*", "sweep/*/*") for path in root.glob(f"{depth}/config.yaml")
+    ]
     return sorted(found, key=lambda path: (path / "config.yaml").stat().st_mtime_ns, reverse=True)
 
 
@@ -273,7 +275,7 @@ def newest_unfinished() -> RunDir:
 def named_run(name: str) -> Path:
     """The directory that a person means by `name`: a path, `latest`, or the name of a run or study under outputs/."""
     root = outputs_root()
-    for path in (Path(name), root / name, root / "train" / name, root / "tune" / name):
+    for path in (Path(name), root / name, root / "train" / name, root / "tune" / name, root / "sweep" / name):
         if path.is_file() and path.name == "latest":
             return Path(path.read_text().strip())
         if path.is_dir():

@@ -8,6 +8,7 @@ from pathlib import Path
 
 # Kind, which is also the folder under outputs/ -> the file that makes a directory one of it.
 MARKS = {"train": "config.yaml", "tune": "study.json", "lr-find": "lr_find.json"}
+SWEEP_MARK = "cells.json"
 
 
 def is_group(folder: Path) -> bool:
@@ -22,18 +23,25 @@ def members(folder: Path) -> list[Path]:
     )
 
 
+def is_sweep(folder: Path) -> bool:
+    """Whether a directory is that of a sweep, `dlexp train -m`."""
+    return (folder / SWEEP_MARK).is_file()
+
+
 def runs_in(folder: Path) -> list[Path]:
-    """The runs that a directory stands for: those of a group of seeds, or itself."""
+    """The runs that a directory stands for: those of a group of seeds or of a sweep that have begun, or itself."""
+    if is_sweep(folder):
+        return sorted(path.parent for path in folder.glob("*/config.yaml"))
     return members(folder) if is_group(folder) else [folder]
 
 
 def directories(root: Path, kind: str) -> Iterator[Path]:
-    """Every directory of a kind under the outputs folder `root`, in no order; a group of seeds gives its runs.
+    """Every directory of a kind under the outputs folder `root`, in no order; a group or a sweep gives its runs.
 
     Links, hidden directories and files are passed over. What is no run comes too: whoever reads it says what is wrong.
     """
-    folder = root / kind
-    for path in folder.iterdir() if folder.is_dir() else ():
+    folders = [root / kind, root / "sweep"] if kind == "train" else [root / kind]
+    for path in (path for folder in folders if folder.is_dir() for path in folder.iterdir()):
         if path.name.startswith(".") or path.is_symlink() or not path.is_dir():
             continue
         yield from runs_in(path) if kind == "train" else [path]

@@ -17,7 +17,7 @@ from dlexp.cli import app_runs, app_use
 from dlexp.cli import options as given
 from dlexp.cli.data import data
 from dlexp.cli.plain import PlainGroup, only_named
-from dlexp.cli.words import hint_at_keys, typed_for_completion, with_empty_values
+from dlexp.cli.words import hint_at_keys, hint_at_multirun, typed_for_completion, with_empty_values
 from dlexp.cli.words import setting_of as _setting
 from dlexp.errors import DlexpError, exit_code_of
 from dlexp.runtime.process import prepare_process
@@ -60,6 +60,8 @@ def train(
     resume: given.Resume = None,
     from_run: given.FromRun = None,
     seeds: given.Seeds = None,
+    multirun: given.Multirun = False,
+    jobs: given.CellJobs = 1,
     run_dir: given.RunDirectory = None,
     run_id: given.RunId = None,
     allow_changes: given.AllowChanges = False,
@@ -73,7 +75,7 @@ def train(
     from dlexp.cli import commands
 
     request = commands.TrainWords(
-        tuple(overrides or ()), resume, from_run, seeds, run_dir, dry_run, allow_changes, run_id
+        tuple(overrides or ()), resume, from_run, seeds, run_dir, dry_run, allow_changes, run_id, multirun, jobs
     )
     commands.train(request, _setting(config_dir, trust), quiet or json, json)
 
@@ -262,6 +264,7 @@ def main(argv: list[str] | None = None) -> None:
     except SystemExit as error:
         if error.code == 2:
             hint_at_keys(words)
+            hint_at_multirun(words)
         raise
     except (DlexpError, KeyboardInterrupt) as error:
         if os.environ.get("DLEXP_DEBUG"):

@@ -52,6 +52,8 @@ class TrainWords:
     dry_run: bool
     allow_changes: bool
     run_id: str | None = None
+    multirun: bool = False
+    jobs: int = 1
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,11 @@ def train(words: TrainWords, setting: Setting, quiet: bool, as_json: bool) -> No
     """Start, repeat, continue or only try a run, and show what came out."""
     _refuse_contradictions(words)
     catalog = Catalog(setting.config_dirs)
+    from dlexp.cli import sweep
+
+    if words.multirun or sweep.is_meant(words):
+        sweep.sweep(words, setting, catalog, quiet, as_json)
+        return
     if words.resume is not None:
         _resume(words, setting, catalog, quiet, as_json)
         return
@@ -261,13 +268,14 @@ def _refuse_contradictions(words: TrainWords) -> None:
                 rule = f"cannot stand beside {name}: an ID is a directory, and continues the run in it by itself"
                 raise ConfigError.one("--run-id", words.run_id, rule, "drop one of the two")
     if words.resume is None:
-        if words.allow_changes and words.seeds is None and words.run_id is None:
+        if words.allow_changes and words.seeds is None and words.run_id is None and not words.multirun:
             rule = "is for runs that go on, and nothing goes on here"
             raise ConfigError.one("--allow-changes", "", rule, "name the run with --resume, or drop the word")
         return
     given = {
         "--from": words.from_run is not None,
         "--seeds": words.seeds is not None,
+        "--multirun": words.multirun,
         "--run-dir": words.run_dir is not None,
         "--dry-run": words.dry_run,
         "init_from": any(word.startswith("init_from=") for word in words.overrides),

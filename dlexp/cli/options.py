@@ -48,6 +48,11 @@ FromRun = Annotated[
     ),
 ]
 Seeds = Annotated[int | None, typer.Option("--seeds", min=1, help="train this many runs that differ in the seed alone")]
+Multirun = Annotated[
+    bool,
+    typer.Option("--multirun", "-m", help="train every combination, as in model=mlp,simple_cnn seed=range(3)"),
+]
+CellJobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="with -m: runs side by side on this machine")]
 AllowChanges = Annotated[
     bool, typer.Option("--allow-changes", help="go on although code, versions or machine are others than before")
 ]

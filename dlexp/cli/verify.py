@@ -16,7 +16,8 @@ from dlexp.config.catalog import Catalog
 from dlexp.errors import ConfigError
 
 _EPOCHS = "trainer.epochs=3"  # something before the stop, something after it, and an edge on either side
-_FORCED = ("trainer.test=false", "logger.tensorboard=false")  # no look at the test split, nothing but what is compared
+_TRACKERS = ("logger.tensorboard=false", "logger.mlflow=false", "logger.wandb=false")
+_FORCED = ("trainer.test=false", *_TRACKERS)  # no look at the test split, nothing but what is compared
 _DIFFERENT = 1
 
 

@@ -58,3 +58,15 @@ def hint_at_keys(words: list[str]) -> None:
             typer.echo(
                 f"Configuration keys have no dashes: {' or '.join(f'{path}=...' for path in found[:3])}", err=True
             )
+
+
+def hint_at_multirun(words: list[str]) -> None:
+    """`-m` belongs to training alone; say what the other commands have."""
+    command = next((word for word in words if not word.startswith("-")), "")
+    if command != "train" and {"-m", "--multirun"} & set(words):
+        told = {
+            "tune": "tune is the search: it tries the values of search.space by itself",
+            "evaluate": "dlexp evaluate takes a run at a time, or a group of seeds",
+        }
+        reason = told.get(command, "it trains a grid, and nothing else does")
+        typer.echo(f"-m is a word of dlexp train: {reason}. A grid: dlexp train -m model=mlp,simple_cnn", err=True)

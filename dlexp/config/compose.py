@@ -24,7 +24,7 @@ from yaml import YAMLError
 from dlexp.config.catalog import ALIASES, Catalog
 from dlexp.config.defaults import check_files
 from dlexp.config.nodes import resolve
-from dlexp.config.saved import first_line, set_value, to_plain, without_secrets
+from dlexp.config.saved import first_line, refuse_passwords, set_value, to_plain, without_secrets
 from dlexp.config.schema import COMPONENTS, SECTIONS, TOP_LEVEL, RunConfig, section_defaults
 from dlexp.config.suggest import all_paths, nearest, nearest_path, option_meant
 from dlexp.config.tree import ABSENT, leaves, shown, value_at
@@ -108,7 +108,7 @@ def finish(config: DictConfig, tree: dict[str, Any], choices: Mapping[str, str],
     for group in COMPONENTS:
         tree[group].pop("_search_", None)  # what a search may vary is no part of a run
     check(tree, choices, catalog)
-    return run_config(tree, choices, without_secrets(config, tree))
+    return run_config(tree, choices, refuse_passwords(without_secrets(config, tree)))
 
 
 def parse(words: Sequence[str], catalog: Catalog) -> tuple[Words, list[Problem]]:
@@ -190,8 +190,7 @@ def _shape_problem(word: str, override: Override) -> Problem | None:
         return Problem(word, "", "a key cannot be removed", f"set it: {key}=null where null is allowed")
     if override.is_sweep_override():
         _, _, value = word.partition("=")
-        search = f"dlexp tune 'search.space.{key}={{choice:[{value}]}}'"
-        remedy = f"for a list write '{key}=[{value}]'; to search over them: {search}"
+        remedy = f"add -m to train each: dlexp train -m '{word}'; for a list write '{key}=[{value}]'"
         return Problem(key, value, "train runs one configuration, and this names several", remedy)
     if override.package is not None:
         return Problem(word, "", "a group has one place in the configuration", f"write {key}={override.value()}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from dlexp.config.batch import AUTO
 from dlexp.config.catalog import Catalog
 from dlexp.config.compose import Words, apply_values, compose, finish, parse, settle_targets, task_of
 from dlexp.config.saved import load_saved, read_config, read_overrides, to_plain
-from dlexp.config.schema import COMPONENTS, SECTIONS, TOP_LEVEL, RunConfig
+from dlexp.config.schema import COMPONENTS, SECTIONS, TOP_LEVEL, LoggerConfig, RunConfig
 from dlexp.config.tree import leaves, shown
 from dlexp.errors import ConfigError, Problem
 
@@ -27,8 +27,7 @@ CHANGEABLE = (
     "trainer.save_every_steps",
     "trainer.on_nonfinite",
     "trainer.nonfinite_limit",
-    "logger.every_steps",
-    "logger.tensorboard",
+    *(f"logger.{item.name}" for item in fields(LoggerConfig)),
     "data.download",
     "data.in_memory",
     "data.workers",

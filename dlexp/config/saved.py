@@ -14,10 +14,11 @@ from dlexp.config.catalog import Catalog
 from dlexp.config.files import read_yaml
 from dlexp.config.interpolation import check_references, reads_environment
 from dlexp.config.schema import SECTIONS, RunConfig, section_defaults
-from dlexp.config.tree import shown
+from dlexp.config.tree import leaves, shown
 from dlexp.config.typed import run_config
 from dlexp.config.validate import check
 from dlexp.errors import ConfigError, Problem
+from dlexp.loggers.secrets import has_password, masked
 
 # Keys that runs of earlier versions do not have; their default is what those runs did.
 _NEWER_KEYS = {
@@ -25,6 +26,10 @@ _NEWER_KEYS = {
         *("on_nonfinite", "nonfinite_limit", "effective_batch", "checkpoint_activations"),
         *("threads", "channels_last", "compile", "tf32"),
         *("freeze", "freeze_layers", "unfreeze_epoch", "unfreeze_every"),
+    ),
+    "logger": (
+        *("mlflow", "mlflow_uri", "mlflow_experiment"),
+        *("wandb", "wandb_project", "wandb_entity", "wandb_mode", "patience"),
     ),
     "regularization": (
         *("mixup", "cutmix", "mix_probability", "random_erasing"),
@@ -144,6 +149,21 @@ def without_secrets(config: DictConfig, tree: dict[str, Any]) -> dict[str, Any]:
     pairs = list(_pairs(raw, tree))
     secrets = {str(value) for text, value in pairs if reads_environment(text)}
     return dict(_masked(raw, tree, secrets)) if secrets else tree
+
+
+def refuse_passwords(tree: dict[str, Any]) -> dict[str, Any]:
+    """`tree` as it is. Raises ConfigError where an address in it holds a password: every file of a run would too."""
+    problems = []
+    for path, value in leaves(tree):
+        if isinstance(value, str) and "${" not in value and has_password(value):
+            rule = "holds a password, and every file of the run would hold it too"
+            remedy = "write ${oc.env:NAME} for the address"
+            if path == "logger.mlflow_uri":
+                remedy = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or write ${oc.env:NAME}"
+            problems.append(Problem(path, masked(value, {}), rule, remedy))
+    if problems:
+        raise ConfigError(problems)
+    return tree
 
 
 def first_line(error: BaseException) -> str:

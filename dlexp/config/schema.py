@@ -105,6 +105,26 @@ class LoggerConfig:
 
     every_steps: int = key_field(10, "int", "updates between two step rows in metrics.jsonl", min=1)
     tensorboard: bool = key_field(False, "bool", "also write TensorBoard event files under tb/")
+    mlflow: bool = key_field(False, "bool", "also report to MLflow")
+    mlflow_uri: str | None = key_field(
+        None,
+        "str",
+        "database or server, such as sqlite:///FILE or http://HOST:5000; null is MLFLOW_TRACKING_URI, then "
+        "outputs/mlflow.db",
+        nullable=True,
+    )
+    mlflow_experiment: str = key_field("dlexp", "str", "experiment that the run is put into")
+    wandb: bool = key_field(False, "bool", "also report to Weights & Biases")
+    wandb_project: str = key_field("dlexp", "str", "project that the run is put into")
+    wandb_entity: str | None = key_field(None, "str", "user or team of the project; null is your own", nullable=True)
+    wandb_mode: str | None = key_field(
+        None,
+        "str",
+        "offline writes wandb/ in the run, for `wandb sync`; null is WANDB_MODE, then offline",
+        choices=["offline", "online"],
+        nullable=True,
+    )
+    patience: float = key_field(60.0, "float", "seconds that trackers get at the end to hand over what is left", min=0)
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ The parent has imported torch and read the data; it computes nothing, so no thre
 never touches CUDA. A job is a forked child: it starts in milliseconds, and whatever ends it (an exception, the
 out-of-memory killer, `kill -9`, `sys.exit`) ends nothing else.
 
-Child -> parent, JSON lines: {"epoch", "value"} after each epoch, at the end {"value", ...} or {"failed": reason}.
-Parent -> child, a byte for each epoch: c to go on, p to stop because others were better at this age.
+Child -> parent, JSON lines: {"epoch", ...} after each epoch, at the end other words, such as {"failed": reason}.
+Parent -> child, a byte for each epoch of a trial: c to go on, p to stop because others were better at this age.
 """
 
 from __future__ import annotations
@@ -22,8 +22,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dlexp.artifacts.run_dir import RunDir
+from dlexp.runtime.signals import StopRequest
+from dlexp.tune.owner import is_alive
+
 _POLL_SECONDS = 0.2
 _GRACE_SECONDS = 20.0  # what a child gets to finish its step and save
+
+_ORPHAN_SECONDS = 20.0  # what the children of a killed process get to save and leave
 
 Send = Callable[[dict[str, Any]], None]
 Receive = Callable[[], bool]
@@ -85,6 +91,50 @@ class Child:
         if code < 0:
             return f"killed by {signal.Signals(-code).name}"
         return f"ended with exit code {code}" if code else ""
+
+
+class ChildStop(StopRequest):
+    """Stops a child: its parent's word, a scheduler's, or its parent's death; Ctrl-C is the parent's to hear."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._parent = os.getppid()
+
+    def __enter__(self) -> ChildStop:
+        super().__enter__()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it reaches the whole group: a second signal would not save
+        return self
+
+    def __bool__(self) -> bool:
+        return super().__bool__() or os.getppid() != self._parent
+
+    @property
+    def name(self) -> str:
+        """Why."""
+        return super().name or "the end of the process that started it"
+
+    @property
+    def exit_code(self) -> int:
+        """What the child would end with on its own: saved, to be continued."""
+        return super().exit_code or os.EX_TEMPFAIL
+
+
+def wait_for_orphans(folder: Path) -> None:
+    """Let the children of a killed process end: they hold its lock on `folder` until their next step."""
+    until = time.monotonic() + _ORPHAN_SECONDS
+    while RunDir(folder).is_locked() and time.monotonic() < until:
+        words = (folder / ".lock").read_text(encoding="utf-8").split()  # process PID on HOST since ...
+        if len(words) < 4 or is_alive(f"{words[3]}:{words[1]}"):
+            return
+        time.sleep(_POLL_SECONDS)
+
+
+def has_used_gpu() -> bool:
+    """Whether this process holds memory of a GPU, which is free again only when it is gone."""
+    import torch
+
+    used: bool = torch.cuda.is_initialized()
+    return used
 
 
 class Pool:

@@ -13,18 +13,20 @@ from dlexp.artifacts.checkpoint import read_checkpoint
 from dlexp.artifacts.run_dir import named_run
 from dlexp.assemble import Experiment, assemble
 from dlexp.config.schema import RunConfig
+from dlexp.data.bundle import DataBundle
 from dlexp.engine.state import load_weights
 from dlexp.errors import ConfigError, DlexpError
 from dlexp.optim.layers import layers_of
 
 
-def prepared(config: RunConfig, trusted: Sequence[str]) -> Experiment:
+def prepared(config: RunConfig, trusted: Sequence[str], bundle: DataBundle | None = None) -> Experiment:
     """Assemble `config` and put its initial weights in; the experiment's notes tell which were taken and which not.
 
+    bundle  the data, None to read them
     Raises ConfigError when the weights are missing or do not fit.
     """
     initial = _initial_weights(config)
-    experiment = assemble(config, trusted)
+    experiment = assemble(config, trusted, bundle)
     if initial is None:
         return experiment
     return replace(experiment, notes=(f"init_from={config.init_from}: {_take(initial, experiment)}",))

@@ -89,3 +89,9 @@ def describe(experiment: Experiment) -> dict[str, Any]:
         "precision_reason": experiment.precision.reason,
         **experiment.settings.deciding_bits(),
     } | ({"init": init} if init else {})
+
+
+def metrics_of(summary: Mapping[str, Any]) -> dict[str, float]:
+    """The metrics of a run at its best epoch, and those of the test split where it was looked at."""
+    best = {f"val/{name}": value for name, value in (summary["best"] or {}).items()}
+    return best | {f"test/{name}": value for name, value in summary.get("test", {}).items()}

@@ -12,15 +12,15 @@ from typing import Any
 from dlexp.artifacts.files import write_csv, write_json
 from dlexp.artifacts.run_dir import RunDir
 from dlexp.artifacts.run_tree import is_group, members
-from dlexp.config.repeat import differences
 from dlexp.config.saved import load_saved
 from dlexp.config.schema import RunConfig
 from dlexp.config.typed import with_values
-from dlexp.errors import ConfigError
 from dlexp.workflows.batch_size import FILE as BATCH_FILE
+from dlexp.workflows.member import train_member
+from dlexp.workflows.record import metrics_of
 from dlexp.workflows.reporting import Reporter
 from dlexp.workflows.settle import Found, settle, settled_as
-from dlexp.workflows.train import Request, resume, train
+from dlexp.workflows.train import Request
 
 
 def train_seeds(config: RunConfig, request: Request, count: int, reporter: Reporter) -> dict[str, Any]:
@@ -38,13 +38,8 @@ def train_seeds(config: RunConfig, request: Request, count: int, reporter: Repor
         folder = group / f"seed-{seed}"
         own = with_values(config, {"seed": seed})
         words = (*(word for word in request.words if not word.startswith("seed=")), f"seed={seed}")
-        if (folder / "config.yaml").is_file():
-            _refuse_other_configuration(folder, own)
-            allow = request.allow_changes
-            summaries.append(resume(RunDir(folder), own, request.trusted, reporter, allow_changes=allow))
-        else:
-            summaries.append(train(own, dataclasses.replace(request, words=words, run_dir=folder), reporter))
-    metrics = [{"best_epoch": summary["best_epoch"], **_flat(summary)} for summary in summaries]
+        summaries.append(train_member(own, dataclasses.replace(request, words=words, run_dir=folder), reporter))
+    metrics = [{"best_epoch": summary["best_epoch"], **metrics_of(summary)} for summary in summaries]
     table = write_table(group, "seeds", [s["run"] for s in summaries], metrics)
     RunDir(group).point_latest()
     return table
@@ -100,17 +95,3 @@ def _is_group_so_far(folder: Path) -> bool:
     return is_group(folder) or all(
         path.name in own or (path.is_dir() and re.fullmatch(r"seed-\d+", path.name)) for path in folder.iterdir()
     )
-
-
-def _refuse_other_configuration(folder: Path, config: RunConfig) -> None:
-    changes = differences(load_saved(folder / "config.yaml").tree, config.tree)
-    if changes:
-        text = ", ".join(f"{change.path} was {change.before}, is {change.after}" for change in changes[:5])
-        raise ConfigError.one(
-            str(folder.parent), "", f"holds runs of another configuration ({text})", "name a new directory or ID"
-        )
-
-
-def _flat(summary: Mapping[str, Any]) -> dict[str, float]:
-    best = {f"val/{name}": value for name, value in (summary["best"] or {}).items()}
-    return best | {f"test/{name}": value for name, value in summary.get("test", {}).items()}

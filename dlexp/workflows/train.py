@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,17 +17,19 @@ from dlexp.assemble import Experiment, assemble
 from dlexp.begin import Started, nonfinite_policy, start
 from dlexp.config.repeat import Change
 from dlexp.config.schema import RunConfig
+from dlexp.data.bundle import DataBundle
 from dlexp.engine.evaluate import evaluate
 from dlexp.engine.guard import Trouble, Watch
 from dlexp.engine.loop import EpochRecord, FitPlan, Observer, StepRecord, fit
 from dlexp.engine.state import TrainState, load_weights
 from dlexp.engine.step import train_step
-from dlexp.errors import ConfigError, Diverged, Interrupted
+from dlexp.errors import Diverged, Interrupted
 from dlexp.runtime.signals import StopRequest
 from dlexp.workflows.crash import capsule_writer
 from dlexp.workflows.evaluate import write_evaluation
+from dlexp.workflows.loggers import Loggers, check_loggers
 from dlexp.workflows.prepare import prepared
-from dlexp.workflows.record import describe, write_request
+from dlexp.workflows.record import describe, metrics_of, write_request
 from dlexp.workflows.reporting import Reporter, RunFacts
 from dlexp.workflows.settle import settle, stand_in
 from dlexp.workflows.since import check_resumed
@@ -43,6 +44,7 @@ class Request:
     trusted   packages that the user trusts
     allow_changes  whether runs of a group go on although what decides their bits has changed
     changes   what differs from the run that it repeats
+    bundle    its data, None to read them
     """
 
     words: tuple[str, ...]
@@ -51,6 +53,7 @@ class Request:
     trusted: tuple[str, ...] = ()
     changes: tuple[Change, ...] = ()
     allow_changes: bool = False
+    bundle: DataBundle | None = None
 
 
 def train(config: RunConfig, request: Request, reporter: Reporter, stop: StopRequest | None = None) -> dict[str, Any]:
@@ -60,8 +63,9 @@ def train(config: RunConfig, request: Request, reporter: Reporter, stop: StopReq
     """
     if request.run_dir is not None:
         refuse_occupied(request.run_dir)
+    check_loggers(config)
     config, found = settle(config, request.trusted, reporter)
-    experiment = prepared(config, request.trusted)
+    experiment = prepared(config, request.trusted, request.bundle)
     started = start(experiment)  # before a directory is made: optimizer and schedule may refuse their settings
     run = RunDir.create("train", config.name or f"{config.model.option}-{config.data.option}", request.run_dir)
     with run.lock():
@@ -80,11 +84,13 @@ def resume(
     stop: StopRequest | None = None,
     *,
     allow_changes: bool = False,
+    bundle: DataBundle | None = None,
 ) -> dict[str, Any]:
     """Continue a run in its own directory; a finished one is left as it is and its summary returned.
 
     stop           what may stop it, None for signals alone
     allow_changes  go on although what decides its bits has changed
+    bundle         its data, None to read them
     Raises DataError for other data, ConfigError for changes that are not allowed.
     """
     with run.lock():
@@ -92,9 +98,10 @@ def resume(
         if status.state == "finished" and status.epochs == config.trainer.epochs:
             reporter.say(f"{run.path} is already finished ({status.epoch} epochs); trainer.epochs=N would extend it")
             return _summary_of(run)
+        check_loggers(config)
         # Before the first checkpoint the weights are still those to begin with.
         begun = any((run / "checkpoints").glob("*.pt*"))
-        experiment = assemble(config, trusted) if begun else prepared(config, trusted)
+        experiment = assemble(config, trusted, bundle) if begun else prepared(config, trusted, bundle)
         changed = check_resumed(run, experiment, allow_changes, reporter.say)
         started = start(experiment)
         write_request(run, experiment, None, None, changed)
@@ -107,6 +114,7 @@ def dry_run(config: RunConfig, trusted: Sequence[str]) -> dict[str, Any]:
 
     What is yet to be found is not looked for: any learning rate, and a whole update's samples, stand in its place.
     """
+    check_loggers(config)
     experiment = assemble(stand_in(config), trusted)
     started = start(experiment)
     state = started.state
@@ -128,16 +136,15 @@ def _run(
     config = experiment.config
     log = MetricsLog(run.path)
     store = CheckpointStore(run / "checkpoints", _both(log.say, reporter.say))
-    with run.recording(config.trainer.epochs), stop, ExitStack() as cleanup:
+    loggers = Loggers(run, experiment, _both(log.say, reporter.say))
+    with loggers, run.recording(config.trainer.epochs), stop:
         state = started.state
         saved = store.load_last()
         if saved is not None:
             state.load_state_dict(saved)
             run.beat(state.epoch)  # the last word of a run that was killed may be from before its last epochs
         log.rewind(state.epoch, state.step)
-        observers = [_recorder(run, log, config.logger.every_steps), reporter.observe]
-        if config.logger.tensorboard:
-            observers.append(_tensorboard(run, cleanup))
+        loggers.begin(state.step)
         trainer = config.trainer
         plan = FitPlan(
             task=experiment.task,
@@ -148,7 +155,7 @@ def _run(
             accumulate=trainer.accumulate,
             monitor=config.monitor,
             save_every_steps=trainer.save_every_steps,
-            observers=observers,
+            observers=(_recorder(run, log, loggers, config.logger.every_steps), reporter.observe),
             watch=_watch(run, experiment, log, reporter),
             statistics=started.unchanged,
         )
@@ -171,11 +178,16 @@ def _run(
         finally:
             reporter.end()
         log.say(reason)
-        return _finish(run, experiment, state, store, reason)
+        return _finish(run, experiment, state, store, loggers, reason)
 
 
 def _finish(
-    run: RunDir, experiment: Experiment, state: TrainState, checkpoints: CheckpointStore, reason: str
+    run: RunDir,
+    experiment: Experiment,
+    state: TrainState,
+    checkpoints: CheckpointStore,
+    loggers: Loggers,
+    reason: str,
 ) -> dict[str, Any]:
     """Put the best weights back, look at the test split if asked to, and write what came out."""
     best = checkpoints.load_best()
@@ -204,20 +216,26 @@ def _finish(
         )
         write_evaluation(run, experiment, ("test", "best"), result)
         summary["test"] = result.metrics
+    trackers = loggers.finish(metrics_of(summary))
+    if trackers:
+        summary["loggers"] = trackers
     write_json(run / "summary.json", summary)
     return summary
 
 
-def _recorder(run: RunDir, log: MetricsLog, every_steps: int) -> Observer:
-    """Writes metrics.csv and metrics.jsonl, and the heartbeat."""
+def _recorder(run: RunDir, log: MetricsLog, loggers: Loggers, every_steps: int) -> Observer:
+    """Writes metrics.csv and metrics.jsonl, the heartbeat, and to the trackers; those get steps under step/."""
 
     def record(event: StepRecord | EpochRecord) -> None:
         if isinstance(event, EpochRecord):
             log.epoch(event.values)
+            loggers.record(event.values)
             run.beat(event.epoch)
         elif event.step % every_steps == 0:
             means = {f"train/{name}": value for name, value in event.means().items()}
-            log.step({"epoch": event.epoch, "step": event.step, "lr": event.learning_rate, **means})
+            values = {"epoch": event.epoch, "step": event.step, "lr": event.learning_rate, **means}
+            log.step(values)
+            loggers.record(values, "step/")
             run.beat()
 
     return record
@@ -238,26 +256,6 @@ def _watch(run: RunDir, experiment: Experiment, log: MetricsLog, reporter: Repor
         on_trouble=on_trouble,
         on_failure=capsule_writer(run, experiment),
     )
-
-
-def _tensorboard(run: RunDir, cleanup: ExitStack) -> Observer:
-    """Writes TensorBoard event files. Raises ConfigError when tensorboard is not installed."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise ConfigError.one(
-            "logger.tensorboard", "true", "tensorboard is not installed", "pip install 'dlexp[tensorboard]'"
-        ) from error
-    writer = SummaryWriter(str(run / "tb"))
-    cleanup.callback(writer.close)
-
-    def record(event: StepRecord | EpochRecord) -> None:
-        if isinstance(event, EpochRecord):
-            for name, value in event.values.items():
-                if name not in ("epoch", "step"):
-                    writer.add_scalar(name, value, event.values["step"])
-
-    return record
 
 
 def _both(first: Callable[[str], None], second: Callable[[str], None]) -> Callable[[str], None]:

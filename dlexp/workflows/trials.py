@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 import traceback
 from collections.abc import Callable
@@ -24,8 +23,7 @@ from dlexp.engine.loop import EpochRecord, FitPlan, StepRecord, fit
 from dlexp.errors import Diverged, DlexpError, Interrupted, OutOfMemory
 from dlexp.runtime.memory import is_out_of_memory
 from dlexp.runtime.process import available_cores
-from dlexp.runtime.signals import StopRequest
-from dlexp.workflows.pool import Receive, Send, Work
+from dlexp.workflows.pool import ChildStop, Receive, Send, Work, has_used_gpu
 
 _SAVE_SECONDS = 5.0  # a trial shorter than this is cheaper to repeat than to save
 
@@ -57,7 +55,7 @@ def work_of(job: Job) -> Work:
 
         try:
             result = run_trial(job, go_on)
-            send({**result, "used_gpu": _has_used_gpu()})
+            send({**result, "used_gpu": has_used_gpu()})
         except Diverged as error:
             send({"failed": f"diverged: {error}"})
         except Interrupted:
@@ -75,21 +73,20 @@ def work_of(job: Job) -> Work:
     return work
 
 
-class _Pruned(StopRequest):
-    """A stop request that signals raise, a parent's answer and a parent's death too."""
+class _Pruned(ChildStop):
+    """Stopped by what stops any child, and by its parent's answer."""
 
     def __init__(self) -> None:
         super().__init__()
         self.pruned = False
-        self._parent = os.getppid()
 
     def __bool__(self) -> bool:
-        return self.pruned or super().__bool__() or os.getppid() != self._parent
+        return self.pruned or super().__bool__()
 
     @property
     def name(self) -> str:
         """Why."""
-        return "prune" if self.pruned else super().name or "the end of the study's process"
+        return "prune" if self.pruned else super().name
 
 
 class _SeldomSaved:
@@ -158,13 +155,6 @@ def run_trial(job: Job, go_on: Callable[[int, float], bool]) -> dict[str, Any]:
     }
     write_json(folder / "result.json", result)
     return result
-
-
-def _has_used_gpu() -> bool:
-    import torch
-
-    used: bool = torch.cuda.is_initialized()
-    return used
 
 
 def known_value(job: Job) -> float | None:

@@ -17,15 +17,11 @@ from dlexp.config.typed import with_values
 from dlexp.data.bundle import DataBundle
 from dlexp.errors import ConfigError, Interrupted, NoResult
 from dlexp.runtime.signals import StopRequest
-from dlexp.tune.owner import is_alive
 from dlexp.tune.storage import failures
 from dlexp.tune.study import BASELINE, Proposal, Study, Written
-from dlexp.workflows.pool import Child, Pool
+from dlexp.workflows.pool import Child, Pool, wait_for_orphans
 from dlexp.workflows.study_files import Verdict, where_told, write_end, write_progress
 from dlexp.workflows.trials import Job, known_value, prepare, work_of
-
-_POLL_SECONDS = 0.2
-_ORPHAN_SECONDS = 20.0  # what the trial of a killed process gets to save and leave
 
 
 @dataclass(frozen=True)
@@ -65,7 +61,7 @@ class TuneReporter(Protocol):
 def tune(search: Search, request: TuneRequest, reporter: TuneReporter) -> dict[str, Any]:
     """Run the study to its total; returns study.json. Raises NoResult when no trial gave a value."""
     request.folder.mkdir(parents=True, exist_ok=True)
-    _wait_for_orphans(request.folder)
+    wait_for_orphans(request.folder)
     with RunDir(request.folder).lock(), failures(request.storage):
         rules, written = rules_of(search), Written(search.base.choices, dict(leaves(search.base.tree)))
         study = Study(request.folder.name, request.storage, request.folder, rules, search.space, request.trusted)
@@ -262,16 +258,6 @@ class Runner:
             reached = best.value >= settings.target if self._search.base.maximize else best.value <= settings.target
             return f"search.target={settings.target:g} is reached" if reached else ""
         return ""
-
-
-def _wait_for_orphans(folder: Path) -> None:
-    """Let the trials of a killed process end: they hold its lock until their next step."""
-    until = time.monotonic() + _ORPHAN_SECONDS
-    while RunDir(folder).is_locked() and time.monotonic() < until:
-        words = (folder / ".lock").read_text(encoding="utf-8").split()  # process PID on HOST since ...
-        if len(words) < 4 or is_alive(f"{words[3]}:{words[1]}"):
-            return
-        time.sleep(_POLL_SECONDS)
 
 
 def _choices(search: Search) -> dict[str, str]:

@@ -21,7 +21,7 @@ CATALOG = Catalog(
     (),
 )
 SEEN = {
-    "data": 18, "experiment": 2, "logger": 2, "loss": 17, "model": 38,
+    "data": 18, "experiment": 2, "logger": 4, "loss": 17, "model": 38,
     "optim": 15, "regularization": 16, "scheduler": 13, "task": 3, "trainer": 2,
 }  # fmt: skip
 ALL = [(group, option) for group in GROUPS for option in CATALOG.options(group)]

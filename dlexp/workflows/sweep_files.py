@@ -1,0 +1,170 @@
+"""What a sweep keeps beside its runs: cells.json, written once, and sweep.json, replaced when a cell changes.
+
+outputs/sweep/<time>-<model>-<data>-<4hex>/
+  cells.json           the configuration of every cell, so that a sweep goes on with what it began with
+  sweep.json           words, cells with their states and runs, counts, metrics
+  000-<model>-<data>/  a run like any other, one a cell
+  logs/000.log         what the cell's process printed
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dlexp.artifacts.files import read_json, read_object, write_json
+from dlexp.artifacts.run_dir import RunDir, outputs_root
+from dlexp.artifacts.run_tree import SWEEP_MARK
+from dlexp.config.saved import load_plain, plain
+from dlexp.config.sweep import Cell
+from dlexp.errors import DlexpError
+from dlexp.workflows.record import metrics_of
+
+SWEEP = "sweep.json"
+FINISHED, FAILED, INTERRUPTED, RUNNING, WAITING = "finished", "failed", "interrupted", "running", "waiting"
+
+
+@dataclass
+class CellState:
+    """How far a cell is.
+
+    state    waiting, running, finished, failed or interrupted
+    value    the monitored metric: of the last epoch while it runs, of the best one at the end
+    metrics  those of its best epoch, once it is finished
+    """
+
+    number: int
+    cell: Cell
+    folder: Path
+    state: str = WAITING
+    epoch: int = 0
+    value: float | None = None
+    reason: str = ""
+    exit_code: int | None = None
+    seconds: float | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def epochs(self) -> int:
+        """The epochs that it is to have."""
+        return self.cell.config.trainer.epochs
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether there is a run of it."""
+        return (self.folder / "config.yaml").is_file()
+
+    def look(self) -> None:
+        """Take over what the cell's run says of itself: a finished one stays, whatever sweep.json says."""
+        if not self.is_begun:
+            return
+        status = RunDir(self.folder).status()
+        self.epoch = status.epoch
+        if status.state == FINISHED:
+            self.finish()
+
+    def finish(self) -> None:
+        """Take over the result of a run that is finished."""
+        summary = read_object(self.folder / "summary.json")
+        self.state, self.reason, self.exit_code = FINISHED, "", 0
+        self.epoch, self.seconds = summary["epochs"], summary["seconds"]
+        self.metrics = metrics_of(summary)
+        self.value = self.metrics.get(self.cell.config.monitor)
+
+    def as_dict(self, root: Path) -> dict[str, Any]:
+        """The cell as plain values; its run as seen from the sweep's folder."""
+        return {
+            "number": self.number,
+            "varied": dict(self.cell.varied),
+            "words": list(self.cell.words),
+            "run": str(self.folder.relative_to(root)),
+            "state": self.state,
+            "epoch": self.epoch,
+            "epochs": self.epochs,
+            "reason": self.reason,
+            "exit_code": self.exit_code,
+            "seconds": self.seconds,
+            "metrics": self.metrics,
+        }
+
+
+def write_cells(folder: Path, words: Sequence[str], cells: Sequence[Cell]) -> None:
+    """Keep the configurations of a sweep; environment variables by their names."""
+    content = [{"words": list(c.words), "varied": list(c.varied), "config": plain(c.config)} for c in cells]
+    write_json(folder / SWEEP_MARK, {"words": list(words), "cells": content})
+
+
+def read_cells(folder: Path) -> tuple[tuple[str, ...], tuple[Cell, ...]]:
+    """(words, cells) that a sweep began with, checked like new ones. Raises DlexpError, and ConfigError."""
+    content = read_object(folder / SWEEP_MARK)
+    try:
+        cells = tuple(
+            Cell(
+                tuple(map(str, item["words"])),
+                tuple((str(key), str(value)) for key, value in item["varied"]),
+                load_plain(item["config"], {}),
+            )
+            for item in content["cells"]
+        )
+        return tuple(map(str, content["words"])), cells
+    except (KeyError, TypeError, ValueError) as error:
+        raise DlexpError(f"{folder / SWEEP_MARK} cannot be read: it does not hold the cells of a sweep") from error
+
+
+def states_of(folder: Path, cells: Sequence[Cell]) -> list[CellState]:
+    """Every cell with its run's directory, and how far that is."""
+    found = []
+    for number, cell in enumerate(cells):
+        config = cell.config
+        name = re.sub(r"[^\w.-]+", "-", config.name or f"{config.model.option}-{config.data.option}")
+        state = CellState(number, cell, folder / f"{number:03d}-{name}")
+        state.look()
+        found.append(state)
+    return found
+
+
+def content_of(folder: Path, words: Sequence[str], states: Sequence[CellState]) -> dict[str, Any]:
+    """The content of sweep.json.
+
+    metric  what decides in every cell, None where cells differ in it
+    best    number of the best finished cell by that metric, None where there is none
+    """
+    monitors = {(state.cell.config.monitor, state.cell.config.maximize) for state in states}
+    metric, maximize = next(iter(monitors)) if len(monitors) == 1 else (None, True)
+    ranked = [s for s in states if metric and s.state == FINISHED and s.value is not None and s.value == s.value]
+    pick = max if maximize else min
+    best = pick(ranked, key=lambda s: (s.value or 0.0, -s.number if maximize else s.number)) if ranked else None
+    return {
+        "sweep": str(folder),
+        "words": list(words),
+        "metric": metric,
+        "maximize": maximize,
+        "counts": dict(Counter(state.state for state in states)),
+        "best": best.number if best else None,
+        "cells": [state.as_dict(folder) for state in states],
+    }
+
+
+def unfinished_twin(words: Sequence[str], cells: Sequence[Cell]) -> Path | None:
+    """The newest sweep under outputs/sweep of the same line and the same cells, unless all of those are finished."""
+    found = sorted(outputs_root().glob(f"sweep/*/{SWEEP_MARK}"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    for path in found:
+        content = read_json(path)
+        if isinstance(content, dict) and content.get("words") == list(words) and holds(path.parent, cells):
+            is_over = all(state.state == FINISHED for state in states_of(path.parent, cells))
+            return None if is_over else path.parent
+    return None
+
+
+def holds(folder: Path, cells: Sequence[Cell]) -> bool:
+    """Whether the sweep in `folder` is of these cells; their shares of the cores may differ."""
+    return [_without_threads(cell) for cell in read_cells(folder)[1]] == [_without_threads(cell) for cell in cells]
+
+
+def _without_threads(cell: Cell) -> tuple[dict[str, str], dict[str, Any]]:
+    tree = dict(cell.config.tree)
+    return dict(cell.config.choices), tree | {"trainer": {**tree["trainer"], "threads": None}}

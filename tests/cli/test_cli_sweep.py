@@ -1,0 +1,257 @@
+"""`dlexp train -m`: what it leaves, what it equals, what a failure, a signal and a kill cost."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dlexp.artifacts.checkpoint import read_checkpoint
+from dlexp.artifacts.difference import Compared, differences
+from dlexp.artifacts.run_dir import newest_runs
+from dlexp.cli.app import main
+from dlexp.cli.sweep import _show as show
+
+TINY = ("data=iris", "model.hidden=[4]", "optim=sgd", "trainer.epochs=2")
+
+
+def dlexp(*words: str, code: int = 0) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(list(words))
+    assert (end.value.code or 0) == code, words
+
+
+def sweep_in(folder: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder / "sweep.json").read_text())
+    return content
+
+
+def only_sweep() -> Path:
+    (folder,) = Path("outputs/sweep").iterdir()
+    return folder
+
+
+def states(folder: Path) -> list[str]:
+    return [cell["state"] for cell in sweep_in(folder)["cells"]]
+
+
+def assert_same_bits(one: Path, other: Path) -> None:
+    counted = Compared()
+    mine, theirs = (read_checkpoint(folder / "checkpoints" / "last.pt") for folder in (one, other))
+    assert list(differences(mine, theirs, counted)) == []
+    assert counted.tensors > 4
+    rows = [[line.split(",")[:8] for line in (f / "metrics.csv").read_text().splitlines()] for f in (one, other)]
+    assert rows[0] == rows[1]
+
+
+def test_a_cell_equals_the_same_line_run_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    dlexp("train", "-m", *TINY, "model.dropout=0,0.5", "seed=range(2)", "--jobs", "2")
+    out, err = capsys.readouterr()
+    folder = only_sweep()
+    content = sweep_in(folder)
+    assert states(folder) == ["finished"] * 4
+    assert [cell["varied"] for cell in content["cells"]] == [
+        {"model.dropout": d, "seed": s} for d in ("0", "0.5") for s in ("0", "1")
+    ]
+    assert content["metric"] == "val/loss"
+    losses = [cell["metrics"]["val/loss"] for cell in content["cells"]]
+    assert losses[content["best"]] == min(losses)
+    assert "4 finished of 4" in out
+    assert "mean ± standard deviation over the seeds" in out  # what dlexp compare says of these runs
+    assert "with 2 seeds" in out
+    assert err.count("  running  ") == err.count("  finished  ") == 4
+    assert "[4/4 cells finished]" in err
+    last = content["cells"][3]
+    dlexp("train", "-q", *last["words"], "--run-dir", "alone")
+    assert_same_bits(folder / last["run"], Path("alone"))
+    assert {path.parent.name for path in newest_runs()} >= {folder.name}
+    command = (folder / last["run"] / "command.txt").read_text()
+    assert "model.dropout=0.5 seed=1" in command
+    dlexp("evaluate", str(folder / last["run"]))  # a run like any other
+
+
+def test_a_failed_cell_is_counted_and_the_same_line_keeps_what_is_finished(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("train", "-q", "-m", *TINY, "optim.lr=0.1,1e30,0.2", "--json")
+    dlexp(*words, code=1)
+    folder = only_sweep()
+    content = json.loads(capsys.readouterr().out)
+    assert content["counts"] == {"finished": 2, "failed": 1}
+    failed = content["cells"][1]
+    assert failed["state"] == "failed"
+    assert failed["exit_code"] == 4
+    assert "became nan" in failed["reason"]
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("00[02]-*/**/*") if path.is_file()}
+    dlexp("train", "-m", *words[3:-1], code=1)
+    out, err = capsys.readouterr()
+    assert "goes on: 2 of 3 cells are finished and kept, 1 were begun" in err
+    assert only_sweep() == folder
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert "2 finished, 1 failed of 3" in out
+    assert "cell 1 optim.lr=1e+30: the loss became nan" in out
+    assert f"next: dlexp train --resume {folder}" in out
+
+
+def test_a_line_whose_sweep_is_finished_begins_another() -> None:
+    for _ in range(2):
+        dlexp("train", "-q", "-m", *TINY, "trainer.epochs=1")
+    assert len(list(Path("outputs/sweep").iterdir())) == 2
+
+
+def test_many_configurations_get_a_row_each(capsys: pytest.CaptureFixture[str]) -> None:
+    content = {
+        "sweep": "outputs/sweep/s",
+        "metric": "val/loss",
+        "best": 3,
+        "counts": {"finished": 5, "failed": 1},
+        "cells": [
+            {
+                "number": number,
+                "varied": {"optim.lr": rate, "seed": seed},
+                "run": "r",
+                "state": "failed" if number == 5 else "finished",
+                "seconds": None if number == 5 else 1.0,
+                "reason": "it broke" if number == 5 else "",
+                "metrics": {} if number == 5 else {"val/loss": float(number), "val/accuracy": 0.5},
+            }
+            for number, (rate, seed) in enumerate(product(("0.1", "0.2", "0.3"), ("0", "1")))
+        ],
+    }
+    show(content, None)
+    out = capsys.readouterr().out
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert "3* 0.2 1 finished 3 50.00 % 1.0 s" in lines
+    assert "5 0.3 1 failed - -" in lines
+    assert "0.1 2 0.5 ± 0.7071 50.00 % ± 0.00 %" in lines
+    assert "0.3 1 4 50.00 %" in lines
+    assert "cell 5 optim.lr=0.3 seed=1: it broke" in lines
+    assert "5 finished, 1 failed of 6" in lines
+    assert "compare dlexp compare outputs/sweep/s" in lines
+
+
+def test_every_cell_is_checked_before_the_first_begins(capsys: pytest.CaptureFixture[str]) -> None:
+    dlexp("train", "-m", "data=iris,digits", "model=mlp,lenet5,tabular_mlp", "trainer.epochs=1", code=2)
+    err = capsys.readouterr().err
+    assert "2 problems" in err
+    assert "cell data=iris model=lenet5" in err
+    assert "cell data=digits model=tabular_mlp" in err
+    assert not Path("outputs").exists()
+
+
+def test_data_that_is_not_there_ends_it_before_anything_is_written() -> None:
+    Path("a.csv").write_text("x,y\n" + "".join(f"{n},{n % 2}\n" for n in range(40)))
+    dlexp("train", "-q", "-m", "data=csv", "data.path=a.csv,b.csv", "data.target=y", "task=classification", code=3)
+    assert not Path("outputs").exists()
+
+
+def test_a_dry_run_lists_the_cells(capsys: pytest.CaptureFixture[str]) -> None:
+    dlexp("train", "-m", *TINY, "seed=0,1", "model.activation=relu,tanh", "--dry-run")
+    out = capsys.readouterr().out
+    assert out.count("dlexp train data=iris") == 4
+    assert "seed=1 model.activation=relu" in out
+    assert "4 cells, at most 8 epochs" in out
+    assert not Path("outputs").exists()
+
+
+def test_seeds_are_one_more_axis_and_an_id_names_the_directory() -> None:
+    words = ("train", "-q", "-m", *TINY, "seed=7", "--seeds", "2", "--run-id", "grid")
+    dlexp(*words)
+    folder = Path("outputs/sweep/grid")
+    assert [cell["varied"]["seed"] for cell in sweep_in(folder)["cells"]] == ["7", "8"]
+    before = (folder / "000-mlp-iris" / "summary.json").stat().st_mtime_ns
+    dlexp(*words)  # finished: nothing is trained again
+    assert (folder / "000-mlp-iris" / "summary.json").stat().st_mtime_ns == before
+    dlexp(*words, "optim.lr=0.3", code=2)  # other cells in the same place
+
+
+def test_a_past_run_can_be_swept_and_a_cell_of_that_repeated() -> None:
+    dlexp("train", "-q", *TINY, "optim.momentum=0.5", "--run-dir", "base")
+    dlexp("train", "-q", "-m", "--from", "base", "seed=1,2", "--run-dir", "grid")
+    assert [cell["varied"] for cell in sweep_in(Path("grid"))["cells"]] == [{"seed": "1"}, {"seed": "2"}]
+    dlexp("train", "-q", "--from", "grid/001-mlp-iris", "--run-dir", "again")
+    config = (Path("grid/001-mlp-iris/config.yaml")).read_text()
+    assert "momentum: 0.5" in config
+    assert Path("again/config.yaml").read_text() == config
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("train", "--jobs", "2"), "add -m"),
+        (("train", "-m", "--resume", "x"), "cannot stand beside --multirun"),
+        (("train", "-m", "seed=0,1", "--seeds", "2"), "cannot stand beside several values of seed"),
+        (("train", "seed=0,1"), "add -m to train each"),
+        (("tune", "-m"), "tune is the search"),
+        (("evaluate", "--multirun"), "takes a run at a time"),
+        (("lr-find", "-m", "optim=sgd,adamw"), "-m is a word of dlexp train"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_the_reason(
+    words: tuple[str, ...], text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dlexp(*words, code=2)
+    assert text in " ".join(capsys.readouterr().err.split())
+    assert not Path("outputs").exists()
+
+
+def start(folder: Path, *words: str) -> subprocess.Popen[str]:
+    env = {key: value for key, value in os.environ.items() if not key.startswith("DLEXP_")}
+    path = os.pathsep.join([str(folder), *filter(None, sys.path)])
+    return subprocess.Popen(
+        [sys.executable, "-m", "dlexp", "train", *words],
+        cwd=folder,
+        env={**env, "OMP_NUM_THREADS": "1", "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def until_epoch(folder: Path, cell: int, epoch: int) -> Path:
+    """The sweep's directory, once a cell has written the row of an epoch."""
+    limit = time.monotonic() + 120
+    while time.monotonic() < limit:
+        for path in folder.glob(f"outputs/sweep/*/{cell:03d}-*/metrics.csv"):
+            if path.read_text().count("\n") > epoch:
+                return path.parent.parent
+        time.sleep(0.02)
+    raise AssertionError("the cell did not begin")
+
+
+@pytest.mark.parametrize("how", ["Ctrl-C", "kill -9"])
+def test_a_sweep_that_was_stopped_ends_with_the_bits_of_one_that_was_not(
+    tmp_path: Path, how: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first cell is finished when the signal comes, the second in the middle, the third not begun."""
+    process = start(tmp_path, "-q", "-m", "data=iris", "model.hidden=[4]", "optim=sgd", "trainer.epochs=1,120,2")
+    folder = until_epoch(tmp_path, 1, 3)
+    if how == "Ctrl-C":
+        os.killpg(process.pid, signal.SIGINT)  # a terminal tells the whole group
+    else:
+        process.kill()
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == {"Ctrl-C": 130, "kill -9": -9}[how], err
+    kept = (folder / "000-mlp-iris" / "summary.json").stat().st_mtime_ns
+    assert not list(folder.glob("002-*"))
+    if how != "kill -9":
+        assert states(folder) == ["finished", "interrupted", "waiting"]
+        assert "saved at" in (folder / "logs" / "001.log").read_text()
+        assert "1 of 3 cells are finished" in err
+        assert f"dlexp train --resume {folder.relative_to(tmp_path)}" in err
+    dlexp("train", "-q", "--resume", str(folder), "seed=3", code=2)  # its cells are what they are
+    # The newest unfinished run is a cell: its sweep goes on. After a kill it may be saving yet, and is waited for.
+    dlexp("train", "-q", "--resume", *([str(folder)] if how == "kill -9" else []))
+    assert "1 of 3 cells are finished and kept, 1 were begun" in capsys.readouterr().err
+    assert states(folder) == ["finished"] * 3
+    assert (folder / "000-mlp-iris" / "summary.json").stat().st_mtime_ns == kept
+    if how == "kill -9":
+        dlexp("train", "-q", *sweep_in(folder)["cells"][1]["words"], "--run-dir", "alone")
+        assert_same_bits(folder / "001-mlp-iris", tmp_path / "alone")

@@ -1,0 +1,71 @@
+"""What a person sees while a sweep runs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from dlexp.cli import sweep_display
+from dlexp.cli.sweep_display import LiveSweep, PlainSweep, QuietSweep
+from dlexp.config.catalog import Catalog
+from dlexp.config.compose import load
+from dlexp.config.sweep import cells_of
+from dlexp.workflows.sweep_files import CellState
+
+
+@pytest.fixture
+def states() -> list[CellState]:
+    catalog = Catalog()
+    cells = cells_of(("trainer.epochs=4", "seed=range(3)"), catalog, lambda words: load(words, catalog))
+    return [CellState(number, cell, Path(f"{number:03d}")) for number, cell in enumerate(cells)]
+
+
+def test_in_a_pipe_begin_and_end_are_a_line_each(
+    states: list[CellState], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    display = PlainSweep()
+    first, second, _ = states
+    first.state = "running"
+    display.cell(first, states)
+    for first.epoch in (1, 2):
+        first.value = 0.25
+        display.cell(first, states)  # an epoch within a minute of the last line says nothing
+    monkeypatch.setattr(sweep_display, "_HEARTBEAT_SECONDS", 0.0)
+    display.cell(first, states)
+    first.state = "finished"
+    display.cell(first, states)
+    second.state, second.reason = "failed", "[red] it broke"
+    display.cell(second, states)
+    display.end()
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "cell 0  seed=0  running  [0/3 cells finished, 1 running]"
+    assert lines[1].startswith("cell 0  seed=0  running  epoch 2/4  val/loss 0.25  [0/3 cells finished, 1 running, ")
+    assert lines[2].startswith("cell 0  seed=0  finished  epoch 2/4  val/loss 0.25  [1/3 cells finished, ")
+    assert lines[3].startswith("cell 1  seed=1  failed  [red] it broke  [1/3 cells finished, 1 failed, ")
+    assert re.search(r"\d s left\]$", lines[3])
+    assert len(lines) == 4
+
+
+def test_on_a_terminal_each_running_cell_is_a_line(states: list[CellState], capsys: pytest.CaptureFixture[str]) -> None:
+    display = LiveSweep()
+    for state in states[:2]:
+        state.state, state.epoch, state.value = "running", 3, 0.5
+    states[2].state, states[2].reason = "failed", "no [bold] memory"
+    display.cell(states[2], states)
+    display.end()
+    err = capsys.readouterr().err
+    assert "cell 2 seed=2: failed: no [bold] memory" in err
+    assert "0/3 cells finished, 2 running, 1 failed" in err
+    rows = [" ".join(line.split()) for line in err.splitlines()]
+    assert "0 3/4 0.5 seed=0" in rows
+    assert "1 3/4 0.5 seed=1" in rows
+
+
+def test_quiet_says_only_what_must_be_known(states: list[CellState], capsys: pytest.CaptureFixture[str]) -> None:
+    display = QuietSweep()
+    display.cell(states[0], states)
+    display.say("it goes on")
+    display.end()
+    assert capsys.readouterr().err == "it goes on\n"

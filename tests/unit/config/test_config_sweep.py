@@ -1,0 +1,113 @@
+"""The grid that the words of a sweep describe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from dlexp.config.catalog import Catalog
+from dlexp.config.compose import load
+from dlexp.config.schema import RunConfig
+from dlexp.config.sweep import MAX_CELLS, Cell, cells_of, told_once
+from dlexp.errors import ConfigError, Problem
+
+CATALOG = Catalog()
+
+
+def one(words: tuple[str, ...]) -> RunConfig:
+    return load(words, CATALOG)
+
+
+def cells(*words: str) -> Sequence[Cell]:
+    return cells_of(words, CATALOG, one)
+
+
+@pytest.mark.parametrize(
+    ("word", "values"),
+    [
+        ("seed=0,1,2", ["0", "1", "2"]),
+        ("seed=range(3)", ["0", "1", "2"]),
+        ("seed=range(1,9,3)", ["1", "4", "7"]),
+        ("seed=sort(3,1,2)", ["1", "2", "3"]),
+        ("optim.lr=choice(0.1,0.01)", ["0.1", "0.01"]),
+        ("optim.lr=1e-3,1e-2", ["0.001", "0.01"]),
+        ("model.hidden=[64],[128,64]", ["[64]", "[128,64]"]),
+        ("model=glob(resnet1*)", ["resnet101", "resnet152", "resnet18"]),
+        ("optimizer=sgd,adamw", ["sgd", "adamw"]),
+        ("name='a b','c,d'", ["'a b'", "'c,d'"]),
+        ("optim.weight_decay=tag(a,choice(0.1,0.2))", ["0.1", "0.2"]),
+    ],
+)
+def test_a_word_stands_for_its_values(word: str, values: list[str]) -> None:
+    key = word.partition("=")[0]
+    found = cells(word)
+    assert [cell.varied for cell in found] == [((key, value),) for value in values]
+    assert [cell.words for cell in found] == [(f"{key}={value}",) for value in values]
+
+
+def test_values_reach_the_configuration() -> None:
+    found = cells("model.hidden=[64],[128,64]", "trainer.epochs=2", "name='a b','c,d'", "optim=sgd")
+    assert [(list(c.config.model.arguments["hidden"]), c.config.name) for c in found] == [
+        ([64], "a b"),
+        ([64], "c,d"),
+        ([128, 64], "a b"),
+        ([128, 64], "c,d"),
+    ]
+    assert {c.config.trainer.epochs for c in found} == {2}
+    assert found[2].words == ("model.hidden=[128,64]", "trainer.epochs=2", "name='a b'", "optim=sgd")
+    assert found[2].name == "model.hidden=[128,64] name='a b'"
+
+
+def test_a_cell_is_what_its_own_words_compose() -> None:
+    for cell in cells("model=mlp,simple_cnn", "optim=sgd,adamw", "seed=range(2)"):
+        assert one(cell.words).tree == cell.config.tree
+        assert one(cell.words).choices == cell.config.choices
+
+
+def test_nothing_that_varies_is_one_cell() -> None:
+    (cell,) = cells("optim=sgd")
+    assert (cell.words, cell.varied, cell.name) == (("optim=sgd",), (), "")
+
+
+@pytest.mark.parametrize(
+    ("word", "rule"),
+    [
+        ("optim.lr=interval(0,1)", "has no end of values"),
+        ("seed=shuffle(range(3))", "would draw an order"),
+        ("seed=shuffle(1,2)", "would draw an order"),
+        ("seed=range(3,0)", "stands for no value at all"),
+        ("seed=range(0,3,0)", "cannot be counted out"),
+        ("model=glob(x*)", "matches no option of model"),
+        ("optim.lr=glob(*)", "glob(...) stands for options of a group"),
+        ("seed=1,1", "is the same configuration as the cell seed=1"),
+        ("optim.lr=0.1,1e-1", "is the same configuration as the cell optim.lr=0.1"),
+        (f"seed=range({MAX_CELLS + 1})", "combinations"),
+    ],
+)
+def test_a_grid_that_cannot_be_is_refused(word: str, rule: str) -> None:
+    with pytest.raises(ConfigError, match=rule.replace("(", r"\(").replace(")", r"\)")):
+        cells(word)
+
+
+def test_a_later_word_that_decides_the_same_key_is_found() -> None:
+    with pytest.raises(ConfigError) as found:
+        cells("seed=0,1", "seed=2")
+    assert [problem.where for problem in found.value.problems] == ["seed=1"]
+
+
+def test_all_problems_of_all_cells_come_at_once_and_each_once() -> None:
+    with pytest.raises(ConfigError) as found:
+        cells("optim=sgd,adamw,adm", "optim.momentum=0.5", "trainer.epoch=3", "seed=0,1")
+    told = {(problem.where, problem.origin) for problem in found.value.problems}
+    assert told == {
+        ("trainer.epoch", ""),  # in every cell
+        ("optim", "cell optim=adm seed=0 and 1 more"),
+        ("optim.momentum", "cell optim=adamw seed=0 and 3 more"),
+    }
+
+
+def test_told_once_names_the_cells_unless_all_have_it() -> None:
+    a, b = Problem("a", "1", "rule"), Problem("b", "1", "rule", origin="f.yaml:3")
+    assert told_once([("x", a), ("y", a)], 2) == [a]
+    assert [p.origin for p in told_once([("x", a), ("x", b), ("y", b)], 3)] == ["cell x", "f.yaml:3; cell x and 1 more"]
