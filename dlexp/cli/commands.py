@@ -116,9 +116,10 @@ def evaluate(words: EvaluateWords, trust: tuple[str, ...], as_json: bool) -> Non
                 name, value, f"is not one of {', '.join(allowed)}", f"did you mean {near}?" if near else ""
             )
     changes = _evaluation_changes(overrides)
+    from dlexp.artifacts.group import is_group
     from dlexp.artifacts.run_dir import RunDir, named_run
     from dlexp.config.nodes import trusted_packages
-    from dlexp.workflows.seeds import evaluate_group, is_group
+    from dlexp.workflows.seeds import evaluate_group
 
     folder = named_run(run)
     if not is_group(folder):

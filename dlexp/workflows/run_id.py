@@ -6,13 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from dlexp.artifacts.group import is_group
 from dlexp.artifacts.run_dir import RunDir, outputs_root, refuse_bad_name
 from dlexp.config.repeat import CHANGEABLE, Change, differences
 from dlexp.config.saved import load_saved
 from dlexp.config.schema import RunConfig
 from dlexp.errors import ConfigError, Problem
 from dlexp.workflows.reporting import Reporter
-from dlexp.workflows.seeds import is_group, train_seeds
+from dlexp.workflows.seeds import train_seeds
 from dlexp.workflows.settle import settled_as
 from dlexp.workflows.train import Request, resume, train
 

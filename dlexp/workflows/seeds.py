@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dlexp.artifacts.files import write_csv, write_json
+from dlexp.artifacts.group import is_group, members
 from dlexp.artifacts.run_dir import RunDir
 from dlexp.config.repeat import differences
 from dlexp.config.saved import load_saved
@@ -47,18 +48,6 @@ def train_seeds(config: RunConfig, request: Request, count: int, reporter: Repor
     table = write_table(group, "seeds", [s["run"] for s in summaries], metrics)
     RunDir(group).point_latest()
     return table
-
-
-def is_group(folder: Path) -> bool:
-    """Whether a directory holds the runs of several seeds."""
-    return not (folder / "config.yaml").is_file() and any(folder.glob("seed-*/config.yaml"))
-
-
-def members(folder: Path) -> list[Path]:
-    """The runs of a group, by seed."""
-    return sorted(
-        (path.parent for path in folder.glob("seed-*/config.yaml")), key=lambda path: int(path.name.split("-")[1])
-    )
 
 
 def evaluate_group(folder: Path, split: str, evaluate: Callable[[Path], Mapping[str, Any]]) -> dict[str, Any]:

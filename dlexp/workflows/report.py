@@ -1,0 +1,108 @@
+"""`dlexp report`: runs or a study as one HTML page that needs nothing but itself."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dlexp
+from dlexp.artifacts.files import read_object, write_text
+from dlexp.artifacts.run_dir import RunDir
+from dlexp.config.catalog import Catalog
+from dlexp.errors import ConfigError
+from dlexp.report.run_page import run_page
+from dlexp.report.study_page import PICTURES, StudyFacts, study_page
+from dlexp.workflows.run_story import run_story
+
+_STUDY_GOES_ON = "it has not ended yet, or was stopped; the line that began it goes on with it"
+
+
+@dataclass(frozen=True)
+class Report:
+    """A page that was written.
+
+    kind      run, study or runs
+    path      where it lies
+    size      bytes
+    problems  what could not be read, in sentences; the page has them too
+    """
+
+    kind: str
+    path: Path
+    size: int
+    problems: tuple[str, ...] = ()
+
+
+def report(folders: Sequence[Path], out: Path | None, catalog: Catalog) -> Report:
+    """Write the page of a run, of a study, or of several runs; a group of seeds counts as its runs.
+
+    out      the file, None for report.html in the directory of the run, study or group
+    catalog  where the options of the configuration are looked up
+    Raises ConfigError for what is no run and no study, for a study among several runs, and for a file that is no page.
+    """
+    _refuse_other_files(out)
+    if len(folders) == 1 and (folders[0] / "study.json").is_file():
+        return _study(folders[0], out)
+    return _run(RunDir.find(folders[0]), out, catalog)
+
+
+def _run(run: RunDir, out: Path | None, catalog: Catalog) -> Report:
+    story = run_story(run, catalog)
+    return _written("run", out or run / "report.html", run_page(story, dlexp.__version__), story.problems)
+
+
+def _study(folder: Path, out: Path | None) -> Report:
+    """The page that `dlexp tune` writes at the end, from the files as they are now."""
+    content = {"reason": _STUDY_GOES_ON, "confirmation": None, **read_object(folder / "study.json")}
+    pictures = {name: folder / "plots" / f"{name}.png" for name in PICTURES}
+    found = {name: path.read_bytes() for name, path in pictures.items() if path.is_file()}
+    columns, rows = _trials(folder / "trials.csv")
+    about = StudyFacts(str(folder), str(content.get("command") or ""), content.get("made_with") or {})
+    try:
+        text = study_page(content, columns, rows, found, about)
+    except (KeyError, TypeError, AttributeError) as error:
+        remedy = "the same `dlexp tune` line again writes it anew"
+        raise ConfigError.one(str(folder / "study.json"), "", f"is not that of a study ({error})", remedy) from error
+    return _written("study", out or folder / "report.html", text)
+
+
+def _trials(path: Path) -> tuple[list[str], list[list[Any]]]:
+    """(columns, rows) of trials.csv with numbers as numbers and None for what is empty."""
+    if not path.is_file():
+        return ["trial", "state", "value"], []
+    with path.open(newline="", encoding="utf-8") as file:
+        columns, *lines = [*csv.reader(file)] or [["trial", "state", "value"]]
+    return columns, [[_value(text) for text in line] for line in lines if len(line) == len(columns)]
+
+
+def _value(text: str) -> Any:
+    if not text:
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        value = float(text)
+    except ValueError:
+        return text
+    return value if math.isfinite(value) else text
+
+
+def _written(kind: str, path: Path, text: str, problems: Sequence[str] = ()) -> Report:
+    write_text(path, text)
+    return Report(kind, path, len(text.encode()), tuple(problems))
+
+
+def _refuse_other_files(out: Path | None) -> None:
+    """An option that may replace a file replaces pages only."""
+    if out is None:
+        return
+    if out.is_dir():
+        raise ConfigError.one("--out", str(out), "is a directory", f"name a file: --out {out / 'report.html'}")
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise ConfigError.one("--out", str(out), "is no name of a page", f"end it in .html: --out {out.name}.html")
