@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -193,7 +193,7 @@ def _default(value: object) -> str:
     return "(must be given)" if value == _MUST_BE_GIVEN else shown(value)
 
 
-def _values(tree: dict[str, Any]) -> list[tuple[str, str]]:
+def _values(tree: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(path, shown(value)) for path, value in leaves(tree) if "._" not in f".{path}"]
 
 
