@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from dlexp import __version__
+from dlexp.cli import app_runs
 from dlexp.cli import options as given
 from dlexp.cli.plain import PlainGroup
 from dlexp.cli.words import Setting, hint_at_keys, with_empty_values
@@ -251,6 +252,9 @@ def list_options(
     from dlexp.cli import listing
 
     listing.list_options(group, _setting(config_dir, None), json)
+
+
+app.command()(app_runs.compare)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -116,8 +116,8 @@ def evaluate(words: EvaluateWords, trust: tuple[str, ...], as_json: bool) -> Non
                 name, value, f"is not one of {', '.join(allowed)}", f"did you mean {near}?" if near else ""
             )
     changes = _evaluation_changes(overrides)
-    from dlexp.artifacts.group import is_group
     from dlexp.artifacts.run_dir import RunDir, named_run
+    from dlexp.artifacts.run_tree import is_group
     from dlexp.config.nodes import trusted_packages
     from dlexp.workflows.seeds import evaluate_group
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -93,3 +94,8 @@ def over_seeds(title: str, content: Mapping[str, Any]) -> Table:
     if out.is_terminal and width_of(columns, rows) > out.width:
         columns, rows = columns[:4], [row[:4] for row in rows]
     return table(title, columns, rows)
+
+
+def near(path: str) -> str:
+    """A path as seen from here, when that is shorter."""
+    return min(os.path.relpath(path), path, key=len)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 from rich.markup import escape
 
 from dlexp.cli.commands import Setting
-from dlexp.cli.console import out, print_json, table
+from dlexp.cli.console import near, out, print_json, table
 from dlexp.config.catalog import Catalog
 from dlexp.errors import NoResult
 from dlexp.workflows.lr_settings import SweepSettings
@@ -48,7 +47,7 @@ def lr_find(words: FindWords, settings: SweepSettings, setting: Setting, quiet: 
     elif not is_low:
         print_json(content)
     if is_low:  # with --json the error is the one document, and it names the folder
-        raise NoResult(f"{why_none(content)}; the curve is {_near(content['run'])}/lr_find.png")
+        raise NoResult(f"{why_none(content)}; the curve is {near(content['run'])}/lr_find.png")
 
 
 def _show(content: Mapping[str, Any]) -> None:
@@ -73,10 +72,10 @@ def _show(content: Mapping[str, Any]) -> None:
         out.print(f"seed {one['seed']}: {one['points']} points, {one['stopped']}{steepest}{skipped}")
     if content["advice"] and content["suggestion"] is not None:
         out.print(f"[yellow]{escape(content['advice'])}[/]")
-    run = escape(_near(content["run"]))
+    run = escape(near(content["run"]))
     out.print(f"\n  curve    {run}/lr_find.png\n  numbers  {run}/lr_find.csv, lr_find.json")
     for path in content.get("written", ()):
-        out.print(f"  written  {escape(_near(path))}")
+        out.print(f"  written  {escape(near(path))}")
     if content["suggestion"] is not None:
         out.print(f"\n[bold]{content['override']}[/]\n\nnext: {escape(content['train'])}")
 
@@ -93,7 +92,3 @@ def _interval_text(content: Mapping[str, Any]) -> str:
 
 def _rate(rate: float | None) -> str:
     return "-" if rate is None else f"{rate:.3g}"
-
-
-def _near(path: str) -> str:
-    return min(os.path.relpath(path), path, key=len)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.markup import escape
 
-from dlexp.cli.console import out, print_json
+from dlexp.cli.console import near, out, print_json
 from dlexp.errors import ConfigError, NoResult
 
 
@@ -36,7 +35,7 @@ def replay(run: str, words: Sequence[str], trust: tuple[str, ...], as_json: bool
 def _show(content: Mapping[str, Any]) -> None:
     where, kept = content["where"], content["kept"]
     place = f"phase {where['phase']}, epoch {where['epoch']}, batch {where['batch']}, update {where['update']}"
-    out.print(f"  capsule  {escape(_near(content['capsule']))}\n  place    {escape(place)}")
+    out.print(f"  capsule  {escape(near(content['capsule']))}\n  place    {escape(place)}")
     out.print(f"  error    {escape(_told(kept['error']))}\n  stage    {kept['stage']}")
     out.print(f"  losses   {', '.join(kept['losses']) or 'none was computed'}")
     for name, pair in content["differences"].items():
@@ -78,7 +77,3 @@ def _changes(words: Sequence[str]) -> dict[str, Any]:
             raise ConfigError.one(key, value, rule, "drop it")
         changes[key] = value
     return changes
-
-
-def _near(path: str) -> str:
-    return min(os.path.relpath(path), path, key=len)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
-from dlexp.cli.console import out, over_seeds, print_json, table
+from dlexp.cli.console import near, out, over_seeds, print_json, table
 from dlexp.report.numbers import number
 from dlexp.runtime.clock import spoken
 
@@ -32,7 +31,7 @@ def summary(content: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(content)
         return
-    best, run = content["best"] or {}, _near(content["run"])
+    best, run = content["best"] or {}, near(content["run"])
     rows = [[f"val/{name}", number(name, value)] for name, value in best.items()]
     rows += [[f"test/{name}", number(name, value)] for name, value in content.get("test", {}).items()]
     title = f"best epoch {content['best_epoch']} of {content['epochs']} by {content['monitor']}"
@@ -54,7 +53,7 @@ def seeds(content: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(content)
         return
-    group = escape(_near(content["group"]))
+    group = escape(near(content["group"]))
     out.print()
     out.print(over_seeds(f"{len(content['runs'])} seeds, each at its best epoch", content))
     out.print(f"\n  runs     {group}\n  table    {group}/seeds.csv\n\nnext: dlexp evaluate {group}")
@@ -73,7 +72,7 @@ def dry_run(facts: Mapping[str, Any], as_json: bool) -> None:
 
 def evaluation(content: Mapping[str, Any]) -> None:
     """The report of a split, with a line a class where they fit a screen."""
-    folder = _near(f"{content['run']}/eval/{content['split']}")
+    folder = near(f"{content['run']}/eval/{content['split']}")
     rows = [[name, number(name, value)] for name, value in content["metrics"].items()]
     for average in ("macro", "weighted"):
         rows += [[f"{name} ({average})", number(name, value)] for name, value in content.get(average, {}).items()]
@@ -114,8 +113,3 @@ def _per_class(path: Path) -> None:
         out.print()
         cells = [[row[0], *(number(n, float(v)) for n, v in zip(kinds, row[1:4], strict=True)), row[4]] for row in rows]
         out.print(table("", header, cells))
-
-
-def _near(path: str) -> str:
-    """A path as seen from here, when that is shorter."""
-    return min(os.path.relpath(path), path, key=len)

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from dlexp.artifacts.files import write_csv, write_json
-from dlexp.artifacts.group import is_group, members
 from dlexp.artifacts.run_dir import RunDir
+from dlexp.artifacts.run_tree import is_group, members
 from dlexp.config.repeat import differences
 from dlexp.config.saved import load_saved
 from dlexp.config.schema import RunConfig

@@ -1,0 +1,121 @@
+"""`dlexp compare`: runs or a filter to a comparison, and the comparison as something to read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+
+from dlexp.cli.console import near, out, print_json, table
+from dlexp.errors import ConfigError
+from dlexp.report.numbers import number
+from dlexp.runtime.clock import spoken
+
+if TYPE_CHECKING:
+    from dlexp.workflows.compare import Comparison, Group, Spread
+
+_MOST_RUNS_NAMED = 6
+
+
+@dataclass(frozen=True)
+class CompareWords:
+    """The words of `dlexp compare`."""
+
+    runs: tuple[str, ...]
+    where: tuple[str, ...]
+    by: str | None
+    metric: str | None
+    split: str | None
+    plot: Path | None
+    save: bool
+
+
+def compare(words: CompareWords, as_json: bool) -> None:
+    """Compare, show, and write what was asked for."""
+    from dlexp.artifacts.run_dir import named_run
+    from dlexp.workflows import compare as workflow
+
+    if bool(words.runs) == bool(words.where):
+        rule = "takes the runs to compare, or --where KEY=VALUE that finds them; one of the two"
+        raise ConfigError.one("dlexp compare", "", rule, "dlexp runs lists what there is")
+    by = tuple(key for key in (words.by or "").split(",") if key)
+    options = workflow.CompareOptions(metric=words.metric, split=words.split, by=by)
+    if words.runs:
+        folders = [named_run(name) for name in words.runs]
+    else:
+        from dlexp.workflows.runs import finished_where
+
+        folders = finished_where(words.where)
+    found = workflow.compare(folders, options)
+    if as_json:
+        print_json(found.as_dict())
+    else:
+        print_comparison(found, out)
+    if words.plot is not None or words.save:
+        from dlexp.workflows.compare_files import save, write_plot
+
+        say = (lambda text: None) if as_json else (lambda text: out.print(f"\n{escape(text)}"))
+        if words.plot is not None:
+            write_plot(found, words.plot)
+            say(f"curves   {words.plot}")
+        if words.save:
+            say(f"saved    {save(found)}")
+
+
+def print_comparison(comparison: Comparison, console: Console) -> None:
+    """The groups, what differs, their metrics, every pair and the verdict."""
+    groups = comparison.groups
+    names = [group.label for group in groups]
+    for group in groups:
+        seeds = f"seed{'s' if len(group.seeds) > 1 else ''} {', '.join(map(str, group.seeds))}"
+        console.print(f"[bold]{escape(group.label)}[/]  n = {len(group.runs)}, {seeds}: {escape(_where(group))}")
+    if comparison.settings:
+        rows = [[setting.key, *setting.values] for setting in comparison.settings]
+        console.print()
+        console.print(table("what differs", ["key", *names], rows, numbers_from=9))
+    shared = [name for name in groups[0].metrics if all(name in group.metrics for group in groups)]
+    rows = [[name, *(_cell(name, group.metrics[name]) for group in groups)] for name in shared]
+    console.print()
+    console.print(table("mean ± standard deviation over the seeds", ["metric", *names], rows))
+    if len(comparison.pairs) > 1:
+        console.print(f"\n[bold]every two, {comparison.metric}[/]")
+        for pair in comparison.pairs:
+            console.print(f"  {escape(pair.verdict)}")
+    for pair in comparison.pairs:
+        if pair.mcnemar is not None:
+            test = pair.mcnemar
+            console.print(
+                f"\nMcNemar: {escape(pair.first)} alone right on {test.only_first}, {escape(pair.second)} alone on "
+                f"{test.only_second} of {comparison.samples:,} samples; p = {test.p_value:.3g}"
+            )
+    if comparison.unpaired:
+        console.print(f"\n[yellow]nothing could be paired[/]: {escape(comparison.unpaired)}")
+    if comparison.verdict:
+        of = f"{comparison.metric}, {comparison.samples:,} samples: " if comparison.samples else ""
+        console.print(f"\n{of}[bold]{escape(comparison.verdict)}[/]")
+    for note in comparison.notes:
+        console.print(f"  [dim]{escape(note)}[/]")
+
+
+def _where(group: Group) -> str:
+    """The directories of a group: the one that holds them all, or each."""
+    paths = [near(str(run)) for run in group.runs]
+    parents = {Path(path).parent for path in paths}
+    if len(paths) > 1 and len(parents) == 1 and all(Path(path).name.startswith("seed-") for path in paths):
+        return str(parents.pop())
+    more = len(paths) - _MOST_RUNS_NAMED
+    return ", ".join(paths[:_MOST_RUNS_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _cell(name: str, spread: Spread) -> str:
+    if name == "weights_bytes":
+        return f"{spread.mean / 2**20:.2f} MiB"
+    if name == "seconds_per_epoch":
+        return spoken(spread.mean) if spread.mean >= 10 else f"{spread.mean:.3g} s"
+    if name == "parameters":
+        return f"{spread.mean:,.0f}"
+    mean = number(name, spread.mean)
+    return mean if spread.std is None else f"{mean} ± {number(name, spread.std)}"

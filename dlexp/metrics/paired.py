@@ -1,0 +1,169 @@
+"""Which of two ways to train scores higher, on the same samples: the difference, and how sure it is.
+
+Two things make a mean score uncertain: which samples the split happens to hold, and which seeds the training happened
+to have. Every network here is scored on the same samples, so samples are paired; seeds are not, since the same seed in
+two configurations has nothing in common but its number. What an interval speaks of is in its `about`:
+
+seeds and samples   the two ways to train, on samples like these. The variance of the difference is put together from
+                    that between samples (N of them, of the difference of the seeds' mean scores) and that between seeds
+                    (of the mean scores of each side), less the residual that both contain; degrees of freedom by
+                    Satterthwaite (1946). It is the analysis of several readers who judge the same cases (Obuchowski
+                    1995; Hillis 2007), with seeds for readers.
+samples             these very networks, on samples like these: a bootstrap over samples (Efron 1979). With scores of 0
+                    and 1, one more sample that only the first gets right and one that only the second does are drawn
+                    from too: without them the interval is empty where the networks never differ (Bonett & Price 2012).
+seeds               the two ways to train, on exactly these samples: Welch's t interval over the seeds' mean scores.
+
+docs/compare.md has the coverage of each, simulated. Symbols: N samples, K seeds of one side.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlexp.metrics.bootstrap import interval, resampled
+from dlexp.metrics.student import two_sided, two_sided_point
+
+Floats = NDArray[np.float64]
+RESAMPLES = 4000
+_MOST_DRAWS = 100_000_000  # a second or two
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Mean score of the first side less that of the second.
+
+    low, high  bounds of the interval of `level`
+    p_value    two-sided, of no difference; None where the method has none
+    about      "seeds and samples", "samples" or "seeds": over what the interval generalises
+    seeds      networks of each side
+    samples    N, 0 where only mean scores are known
+    """
+
+    value: float
+    low: float
+    high: float
+    level: float
+    p_value: float | None
+    about: str
+    seeds: tuple[int, int]
+    samples: int
+
+    @property
+    def sign(self) -> int:
+        """1 where the first side is higher beyond doubt, -1 where the second is, 0 where they cannot be told apart."""
+        return int(self.low > 0) - int(self.high < 0)
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """How often exactly one of two networks is right, and how likely a split as uneven is by chance (exact, two-sided).
+
+    Source: McNemar 1947; the binomial probability of at least as uneven a split, at most 1.
+    """
+
+    only_first: int
+    only_second: int
+    p_value: float
+
+
+def over_seeds_and_samples(first: Floats, second: Floats, level: float) -> Difference:
+    """The difference of two ways to train, from the scores of their networks on the same samples.
+
+    first (K, N), second (K', N), K, K' and N at least 2
+    """
+    (count, samples), (others, _) = first.shape, second.shape
+    if min(count, others, samples) < 2 or second.shape[1] != samples:
+        raise ValueError(f"scores of {first.shape} and {second.shape}: two seeds and two samples, the same, are needed")
+    value = float(first.mean() - second.mean())
+    between_samples = float((first.mean(axis=0) - second.mean(axis=0)).var(ddof=1)) / samples
+    sides = [float(side.mean(axis=1).var(ddof=1)) / len(side) for side in (first, second)]
+    extra = sum(sides) - _residual(first) - _residual(second)
+    if extra > 0:
+        total = between_samples + extra
+        parts = [(between_samples, samples), (sides[0], count), (sides[1], others)]
+        least = min(count, others) - 1
+        degrees = max(least, total**2 / sum(part**2 / (of - 1) for part, of in parts))
+    else:  # no more variance between seeds than samples alone make
+        total, degrees = between_samples, samples - 1.0
+    return _by_t(value, math.sqrt(total), degrees, level, "seeds and samples", (count, others), samples)
+
+
+def over_samples(
+    pairs: Sequence[tuple[Floats, Floats]], level: float, *, seed: int, zero_or_one: bool
+) -> list[Difference]:
+    """The differences of these very networks, by one bootstrap over the samples; several of a side are averaged.
+
+    pairs        (K, N) and (K', N) scores each, of the same N samples
+    seed         of the resampling
+    zero_or_one  whether every score is 0 or 1
+    """
+    samples = pairs[0][0].shape[1]
+    each = np.stack([first.mean(axis=0) - second.mean(axis=0) for first, second in pairs])
+    more = np.tile((1.0, -1.0), (len(pairs), 1)) if zero_or_one else each[:, :0]
+    drawn = np.concatenate((each, more), axis=1).T
+    # The bounds of many intervals lie further out, where fewer resamples are.
+    resamples = max(RESAMPLES, min(RESAMPLES * len(pairs), _MOST_DRAWS // samples))
+    found = resampled(
+        lambda counts: {str(place): column for place, column in enumerate((counts @ drawn).T)},
+        len(drawn),
+        resamples=resamples,
+        seed=seed,
+    )
+    made = []
+    for place, (first, second) in enumerate(pairs):
+        bounds = interval(found[str(place)] / samples, level)
+        assert bounds.low is not None and bounds.high is not None  # a mean has a value in every resample
+        value, seeds = float(each[place].mean()), (len(first), len(second))
+        made.append(Difference(value, bounds.low, bounds.high, level, None, "samples", seeds, samples))
+    return made
+
+
+def over_seeds(first: Floats, second: Floats, level: float) -> Difference:
+    """The difference of two ways to train, from the mean scores (K,) and (K',) of their networks, 2 of each at least.
+
+    Source: Welch 1947.
+    """
+    if min(len(first), len(second)) < 2:
+        raise ValueError(f"{len(first)} and {len(second)} seeds: two of each are needed")
+    sides = [float(side.var(ddof=1)) / len(side) for side in (first, second)]
+    total = sum(sides)
+    freedom = sum(part**2 / (len(side) - 1) for part, side in zip(sides, (first, second), strict=True))
+    degrees = total**2 / freedom if freedom > 0 else float(min(len(first), len(second)) - 1)
+    value = float(first.mean() - second.mean())
+    return _by_t(value, math.sqrt(total), degrees, level, "seeds", (len(first), len(second)), 0)
+
+
+def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> McNemar:
+    """The test over two networks' right (True) and wrong answers, (N,) each."""
+    only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
+    count, fewer = only_first + only_second, min(only_first, only_second)
+    # exp(lgamma) keeps the terms in range where 2 ** count is beyond a float.
+    terms = [
+        math.lgamma(count + 1) - math.lgamma(k + 1) - math.lgamma(count - k + 1) - count * math.log(2)
+        for k in range(fewer + 1)
+    ]
+    return McNemar(only_first, only_second, min(1.0, 2 * math.fsum(math.exp(term) for term in terms)))
+
+
+def _residual(scores: Floats) -> float:
+    """Variance of a side's mean score by what neither its seeds nor its samples explain; scores (K, N)."""
+    seeds, samples = scores.shape
+    left = scores - scores.mean(axis=0) - scores.mean(axis=1, keepdims=True) + scores.mean()
+    squares = float(np.square(left).sum())
+    return squares / ((seeds - 1) * (samples - 1)) / (seeds * samples)
+
+
+def _by_t(
+    value: float, error: float, degrees: float, level: float, about: str, seeds: tuple[int, int], samples: int
+) -> Difference:
+    """The t interval around `value` with standard error `error`."""
+    margin = two_sided_point(1 - level, degrees) * error
+    alone = 0.0 if value else 1.0  # with no variance at all, any difference is beyond doubt
+    p_value = two_sided(value / error, degrees) if error > 0 else alone
+    return Difference(value, value - margin, value + margin, level, p_value, about, seeds, samples)
