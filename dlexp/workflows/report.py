@@ -11,11 +11,15 @@ from typing import Any
 
 import dlexp
 from dlexp.artifacts.files import read_object, write_text
-from dlexp.artifacts.run_dir import RunDir
+from dlexp.artifacts.run_dir import RunDir, outputs_root
+from dlexp.artifacts.run_tree import is_group
 from dlexp.config.catalog import Catalog
 from dlexp.errors import ConfigError
 from dlexp.report.run_page import run_page
+from dlexp.report.runs_page import runs_page
 from dlexp.report.study_page import PICTURES, StudyFacts, study_page
+from dlexp.runtime.clock import stamp
+from dlexp.workflows.past import PastRun, read_past
 from dlexp.workflows.run_story import run_story
 
 _STUDY_GOES_ON = "it has not ended yet, or was stopped; the line that began it goes on with it"
@@ -45,9 +49,40 @@ def report(folders: Sequence[Path], out: Path | None, catalog: Catalog) -> Repor
     Raises ConfigError for what is no run and no study, for a study among several runs, and for a file that is no page.
     """
     _refuse_other_files(out)
-    if len(folders) == 1 and (folders[0] / "study.json").is_file():
-        return _study(folders[0], out)
-    return _run(RunDir.find(folders[0]), out, catalog)
+    studies = [folder for folder in folders if (folder / "study.json").is_file()]
+    if studies and len(folders) > 1:
+        rule = "is a study, and a page of several runs has no place for one"
+        raise ConfigError.one(str(studies[0]), "", rule, f"dlexp report {studies[0]} writes its own page")
+    if studies:
+        return _study(studies[0], out)
+    if len(folders) == 1 and not is_group(folders[0]):
+        return _run(RunDir.find(folders[0]), out, catalog)
+    if out is None:
+        out = folders[0] / "report.html" if len(folders) == 1 else outputs_root() / "report" / f"{stamp()}.html"
+    return _runs(folders, out)
+
+
+def _runs(folders: Sequence[Path], out: Path) -> Report:
+    """The comparison of several runs; what cannot be paired is told on the page."""
+    from dlexp.workflows.compare import CompareOptions, compare
+    from dlexp.workflows.compare_files import curves_of
+
+    found = compare(folders, CompareOptions(tables_only=True))
+    rows = [_row(read_past(path), group.label) for group in found.groups for path in group.runs]
+    return _written("runs", out, runs_page(found.as_dict(), curves_of(found), rows, dlexp.__version__))
+
+
+def _row(run: PastRun, group: str) -> dict[str, Any]:
+    status = run.status
+    return {
+        "directory": str(run.path),
+        "group": group,
+        "seed": run.seed,
+        "state": status.state,
+        "epoch": status.epoch,
+        "epochs": status.epochs,
+        "metrics": dict(run.metrics),
+    }
 
 
 def _run(run: RunDir, out: Path | None, catalog: Catalog) -> Report:
