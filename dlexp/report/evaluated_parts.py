@@ -24,6 +24,7 @@ _TABLES = {
     "per_class": "Each class of the {split} split.",
     "mistakes": "The worst mistakes on the {split} split, worst first.",
 }
+_SPLIT = "{split}"
 _MAX_ROWS = 200
 _SPREADS = ("macro", "weighted", "micro")
 
@@ -95,7 +96,9 @@ def _table(name: str, content: Table, split: str) -> Html:
         if at and any(isinstance(line[at], Cell) for line in cells if at < len(line))
     ]
     left = len(rows) - _MAX_ROWS
-    caption = _TABLES[name].format(split=split) + (f" The first {_MAX_ROWS}; {name}.csv has all." if left > 0 else "")
+    caption = _TABLES[name].replace(_SPLIT, split) + (
+        f" The first {_MAX_ROWS}; {name}.csv has all." if left > 0 else ""
+    )
     return table(
         f"{caption} A click on a heading sorts.", columns, cells[:_MAX_ROWS], numbers=frozenset(numeric), sortable=True
     )
@@ -114,5 +117,5 @@ def _cell(column: str, text: str, first: bool) -> object:
 
 def _picture(name: str, png: bytes, split: str) -> Html:
     base, _, place = name.partition("-")  # predicted-1.png: the second target
-    text = _PICTURES.get(base, f"{name}.png, a picture of the {{split}} split.").format(split=split)
+    text = _PICTURES.get(base, f"{name}.png, a picture of the {_SPLIT} split.").replace(_SPLIT, split)
     return picture(png, text, f"{text} Target {int(place) + 1}." if place.isdigit() else text)

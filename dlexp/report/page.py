@@ -51,6 +51,7 @@ th[aria-sort=descending] button::after { content: " \\2193"; }
 tr.marked > * { color: var(--mark); font-weight: 600; }
 figure { margin: 1rem 0; }
 figure img { max-width: 100%; height: auto; background: #fff; border: 1px solid var(--line); border-radius: .3rem; }
+figure img.broad { max-width: 200%; }
 figcaption, footer { color: var(--dim); font-size: .9rem; }
 @media (max-width: 40rem) { figure img { max-width: 250%; } }
 @media (max-width: 30rem) { dl { grid-template-columns: 1fr; } dd { margin-bottom: .4rem; } }
@@ -58,7 +59,7 @@ figcaption, footer { color: var(--dim); font-size: .9rem; }
   --mark: #8a3600; --link: #000; }
   body { max-width: none; padding: 0; font-size: 10pt; } nav, .skip { display: none; }
   .wide { overflow: visible; } pre { white-space: pre-wrap; overflow-wrap: anywhere; }
-  figure img { max-width: 100%; }
+  figure img, figure img.broad { max-width: 100%; }
   h2, summary, caption { break-after: avoid; } figure, tr { break-inside: avoid; } }
 """
 
@@ -91,6 +92,7 @@ addEventListener('beforeprint', () => { for (const part of document.querySelecto
 """
 
 
+_PNG, _BROAD = b"\x89PNG", 1800  # pixels; a picture that is broader is not made as narrow as the page
 _COLUMN, _ROW, _MARKED = 'scope="col"', 'scope="row"', 'class="marked"'
 
 
@@ -220,9 +222,11 @@ def picture(png: bytes, alt: str, caption: str) -> Html:
     """A PNG picture; `alt` says in words what it shows. A narrow screen shows it larger than itself, to be moved."""
     data = base64.b64encode(png).decode("ascii")
     region = f'role="region" aria-label="{_html(caption)}" tabindex="0"'
+    is_broad = png.startswith(_PNG) and int.from_bytes(png[16:20], "big") > _BROAD
+    kind = ' class="broad"' if is_broad else ""
+    image = f'<img{kind} src="data:image/png;base64,{data}" alt="{_html(alt)}">'
     return Html(
-        f'<figure>\n<div class="wide" {region}><img src="data:image/png;base64,{data}" alt="{_html(alt)}"></div>\n'
-        f"<figcaption>{_html(caption)}</figcaption>\n</figure>"
+        f'<figure>\n<div class="wide" {region}>{image}</div>\n<figcaption>{_html(caption)}</figcaption>\n</figure>'
     )
 
 

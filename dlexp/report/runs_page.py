@@ -36,7 +36,7 @@ def runs_page(content: Mapping[str, Any], curves: bytes, rows: Sequence[Mapping[
 
 def _lead(content: Mapping[str, Any]) -> str:
     text = str(content["verdict"] or "There is no verdict: the runs cannot be paired")
-    return f"{text[:1].upper()}{text[1:]}."
+    return f"{text}."
 
 
 def _verdict(content: Mapping[str, Any]) -> Iterator[Html]:
@@ -102,10 +102,11 @@ def _curves(png: bytes, groups: Sequence[Mapping[str, Any]]) -> Html:
 
 def _runs(rows: Sequence[Mapping[str, Any]]) -> Html:
     names = list(dict.fromkeys(name for row in rows for name in row["metrics"]))
+    shared = _shared([str(row["directory"]) for row in rows])
     columns = ["run", "configuration", "seed", "state", "epochs", *names]
     cells = [
         [
-            row["directory"],
+            str(row["directory"]).removeprefix(shared),
             row["group"],
             row["seed"],
             row["state"],
@@ -115,7 +116,19 @@ def _runs(rows: Sequence[Mapping[str, Any]]) -> Html:
         for row in rows
     ]
     caption = "Every run, at its best epoch; a click on a heading sorts."
+    caption = f"{caption} They are in {shared.rstrip('/')}." if shared else caption
     return table(caption, columns, cells, numbers=frozenset(["seed", *names]), sortable=True)
+
+
+def _shared(paths: Sequence[str]) -> str:
+    """The folders that all paths begin with, to be named once."""
+    heads = [path.split("/")[:-1] for path in paths]
+    found: list[str] = []
+    for parts in zip(*heads, strict=False):
+        if len(set(parts)) > 1:
+            break
+        found.append(parts[0])
+    return "".join(f"{part}/" for part in found) if len(paths) > 1 else ""
 
 
 def _metric(name: str, value: float | None) -> object:
