@@ -2,7 +2,7 @@
 
     python benchmarks/cli.py [--rounds 15]
 
-Help, `list` and completion are set against `python -c "import typer, rich"`; a configuration error, and `config`,
+Help, `list`, `runs` (over 100 finished runs) and completion are set against `python -c "import typer, rich"`; a configuration error, and `config`,
 against a process that composes the same files with bare Hydra. A ratio is taken within a round; told are the medians of
 the ratios of processor time (user and system) and of wall time, their ranges, and n.
 Processor time is what a busy neighbour disturbs least. Prints Markdown.
@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -37,6 +39,7 @@ CASES: tuple[tuple[str, tuple[str, ...], Mapping[str, str], tuple[str, ...]], ..
     ("dlexp --help", (*DLEXP, "--help"), {}, LIBRARIES),
     ("dlexp train --help", (*DLEXP, "train", "--help"), {}, LIBRARIES),
     ("dlexp list", (*DLEXP, "list"), {}, LIBRARIES),
+    ("dlexp runs", (*DLEXP, "runs"), {}, LIBRARIES),
     ("TAB after dlexp train mod", DLEXP, {**TAB, "COMP_WORDS": "dlexp train mod"}, LIBRARIES),
     ("TAB after dlexp train optim.", DLEXP, {**TAB, "COMP_WORDS": "dlexp train optim."}, LIBRARIES),
     ("TAB after dlexp evaluate", DLEXP, {**TAB, "COMP_WORDS": "dlexp evaluate "}, LIBRARIES),
@@ -51,6 +54,15 @@ def surroundings(more: Mapping[str, str], folder: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "DLEXP_RUNS_DIR": f"{folder}/runs", **more}
 
 
+def write_runs(folder: Path, count: int = 100) -> None:
+    """One short run of `dlexp train`, and copies of it: what `dlexp runs` and completion read."""
+    run = folder / "train" / "20260101-000000-mlp-iris-0000"
+    words = ("train", "data=iris", "model=mlp", "trainer.epochs=1", "--quiet", "--run-dir", str(run))
+    subprocess.run((*DLEXP, *words), env=surroundings({}, str(folder)), check=True, capture_output=True)
+    for number in range(1, count):
+        shutil.copytree(run, run.with_name(f"20260101-000000-mlp-iris-{number:04x}"))
+
+
 def main() -> None:
     """Print a row a case."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -59,6 +71,7 @@ def main() -> None:
     print("| command | against | processor ms | ratio of processor time | ratio of wall time | n |")
     print("|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
+        write_runs(Path(folder) / "runs")
         for name, line, more, base in CASES:
             sides = (line, surroundings(more, folder)), (base, surroundings({}, folder))
             # A mistake ends with code 2, as it should. The first round warms the page cache.

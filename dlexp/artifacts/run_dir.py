@@ -13,7 +13,6 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-import secrets
 import socket
 import time
 from collections.abc import Iterator
@@ -69,6 +68,8 @@ class RunDir:
 
         Raises ConfigError when `exact` holds anything already, DlexpError where no directory can be made.
         """
+        import secrets  # here, because reading a hundred runs needs none of its cryptography
+
         path = exact or outputs_root() / kind
         try:
             if exact is not None:

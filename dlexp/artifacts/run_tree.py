@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
-# What makes a directory one of its kind, where commands put it, and how deep below that runs of a group lie.
-MARKS = {"train": "config.yaml", "tune": "base.yaml", "lr-find": "lr_find.json"}
+# Kind, which is also the folder under outputs/ -> the file that makes a directory one of it.
+MARKS = {"train": "config.yaml", "tune": "study.json", "lr-find": "lr_find.json"}
 
 
 def is_group(folder: Path) -> bool:
@@ -36,3 +37,19 @@ def directories(root: Path, kind: str) -> Iterator[Path]:
         if path.name.startswith(".") or path.is_symlink() or not path.is_dir():
             continue
         yield from runs_in(path) if kind == "train" else [path]
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of the files in a directory; links count for themselves, and what goes away meanwhile for nothing."""
+    total, waiting = 0, [str(folder)]
+    while waiting:
+        try:
+            with os.scandir(waiting.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(entry.path)
+                    else:
+                        total += entry.stat(follow_symlinks=False).st_size
+        except OSError:
+            continue
+    return total

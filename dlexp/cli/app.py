@@ -254,6 +254,7 @@ def list_options(
     listing.list_options(group, _setting(config_dir, None), json)
 
 
+app.add_typer(app_runs.runs_app, name="runs")
 app.command()(app_runs.compare)
 
 

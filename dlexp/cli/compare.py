@@ -54,15 +54,25 @@ def compare(words: CompareWords, as_json: bool) -> None:
         print_json(found.as_dict())
     else:
         print_comparison(found, out)
-    if words.plot is not None or words.save:
-        from dlexp.workflows.compare_files import save, write_plot
+    written = _written(found, words)
+    if not as_json:
+        for line in written:
+            out.print(f"\n{escape(line)}")
 
-        say = (lambda text: None) if as_json else (lambda text: out.print(f"\n{escape(text)}"))
-        if words.plot is not None:
-            write_plot(found, words.plot)
-            say(f"curves   {words.plot}")
-        if words.save:
-            say(f"saved    {save(found)}")
+
+def _written(found: Comparison, words: CompareWords) -> list[str]:
+    """Write the files that were asked for; a line to show for each."""
+    if words.plot is None and not words.save:
+        return []
+    from dlexp.workflows.compare_files import save, write_plot
+
+    lines = []
+    if words.plot is not None:
+        write_plot(found, words.plot)
+        lines.append(f"curves   {words.plot}")
+    if words.save:
+        lines.append(f"saved    {near(str(save(found)))}")
+    return lines
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:

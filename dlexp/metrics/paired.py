@@ -155,8 +155,7 @@ def _residual(scores: Floats) -> float:
     """Variance of a side's mean score by what neither its seeds nor its samples explain; scores (K, N)."""
     seeds, samples = scores.shape
     left = scores - scores.mean(axis=0) - scores.mean(axis=1, keepdims=True) + scores.mean()
-    squares = float(np.square(left).sum())
-    return squares / ((seeds - 1) * (samples - 1)) / (seeds * samples)
+    return float(np.square(left).sum()) / float((seeds - 1) * (samples - 1) * seeds * samples)
 
 
 def _by_t(

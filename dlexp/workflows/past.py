@@ -85,6 +85,8 @@ class PastRun:
     @property
     def seconds(self) -> float:
         """Of training, as far as it has gone."""
+        if self.status.state == "finished" and "seconds" in self.summary:
+            return float(self.summary["seconds"])
         return sum(float(row["seconds"]) for row in self.epochs if row.get("seconds"))
 
     def _best_epoch(self) -> dict[str, float]:
