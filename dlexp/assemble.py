@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
@@ -119,7 +119,7 @@ def _data_settings(config: RunConfig, bundle: DataBundle, device: torch.device) 
 def build_data(config: RunConfig, trusted: Sequence[str] = ()) -> DataBundle:
     """Read and split the data. Raises DataError for data that cannot be used."""
     bundle: DataBundle = build(config.data, {}, trusted)
-    return bundle
+    return replace(bundle, notes=(*bundle.notes, *bundle.recipe.notes)) if bundle.recipe.notes else bundle
 
 
 def check_nodes(config: RunConfig, trusted: Sequence[str]) -> None:

@@ -6,9 +6,7 @@ Nothing here imports torch, hydra or matplotlib before a command's body runs, so
 from __future__ import annotations
 
 import os
-import shlex
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,8 +14,10 @@ import typer
 from dlexp import __version__
 from dlexp.cli import app_runs
 from dlexp.cli import options as given
+from dlexp.cli.data import data
 from dlexp.cli.plain import PlainGroup
-from dlexp.cli.words import Setting, hint_at_keys, with_empty_values
+from dlexp.cli.words import hint_at_keys, with_empty_values
+from dlexp.cli.words import setting_of as _setting
 from dlexp.errors import DlexpError, exit_code_of
 from dlexp.runtime.process import prepare_process
 
@@ -31,6 +31,9 @@ app = typer.Typer(
     help="Train, evaluate and compare neural networks from one command line.\n\n"
     "Words with dashes belong to the tool; GROUP=OPTION and KEY=VALUE belong to the configuration. Any order works.",
 )
+
+
+app.add_typer(data)
 
 
 def _print_version(wanted: bool) -> None:
@@ -276,12 +279,6 @@ def main(argv: list[str] | None = None) -> None:
 
             show_error(error, "--json" in words)
         sys.exit(exit_code_of(error))
-
-
-def _setting(config_dirs: list[Path] | None, trust: list[str] | None) -> Setting:
-    extra = os.environ.get("DLEXP_CONFIG_DIR")
-    folders = (*(config_dirs or ()), *((Path(extra),) if extra else ()))
-    return Setting(folders, tuple(trust or ()), shlex.join(["dlexp", *sys.argv[1:]]))
 
 
 __all__ = ["app", "main"]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +20,13 @@ class Setting:
     config_dirs: tuple[Path, ...]
     trust: tuple[str, ...]
     command: str
+
+
+def setting_of(config_dirs: list[Path] | None, trust: list[str] | None) -> Setting:
+    """The words that every command has, and what the environment adds to them."""
+    extra = os.environ.get("DLEXP_CONFIG_DIR")
+    folders = (*(config_dirs or ()), *((Path(extra),) if extra else ()))
+    return Setting(folders, tuple(trust or ()), shlex.join(["dlexp", *sys.argv[1:]]))
 
 
 def with_empty_values(words: list[str]) -> list[str]:

@@ -18,6 +18,7 @@ _SCALARS: dict[str, tuple[type, ...]] = {
     "str": (str,),
     "path": (str,),
     "map": (dict,),
+    "item": (str, dict),
 }
 _LARGEST_INT = 2**63 - 1  # what torch, NumPy and a C library take for a whole number
 _WORDS = {
@@ -30,6 +31,7 @@ _WORDS = {
     "list[float]": "a list of numbers",
     "list[str]": "a list of texts",
     "list[map]": "a list of mappings, [{KEY: VALUE, ...}, ...]",
+    "list[item]": "a list of names and of names with values, [NAME, {NAME: VALUE}, ...]",
 }
 
 
@@ -37,7 +39,8 @@ _WORDS = {
 class Field:
     """The rule of one key.
 
-    type      bool, int, float, str, path, list[int], list[float], list[str] or list[map]
+    type      bool, int, float, str, path, list[int], list[float], list[str], list[map] or
+              list[item], whose items are texts or mappings
     nullable  whether null is a value
     choices   the only values allowed, or () for any
     minimum, above, maximum, below   bounds of a number, or of every number in a list

@@ -138,7 +138,9 @@ def _typed(
         value = value_at(tree, path)
         refusal = "" if value is ABSENT else field.refusal(value)
         if refusal:
-            yield Problem(path, shown(value), refusal, origin=origins.text(path, value))
+            near = nearest(value, field.words) if isinstance(value, str) else None
+            remedy = f"did you mean {path}={near}?" if near else ""
+            yield Problem(path, shown(value), refusal, remedy, origins.text(path, value))
     yield from _kinds(tree, choices)
     for path in (*TOP_LEVEL, *(p for name, section in SECTIONS.items() for p in section_fields(section, name))):
         if value_at(tree, path) is ABSENT:

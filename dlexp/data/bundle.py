@@ -6,8 +6,9 @@ Symbols: N samples of a split, B samples of a batch, F features, C channels, H a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from dlexp.data.augment import Change
+from dlexp.data.recipes import Facts, Recipe, recipe
 from dlexp.types import DataSpec
 
 Piece = slice | Tensor  # some positions in a split: a range, or their numbers (B,) int64
@@ -82,7 +84,9 @@ class DataBundle:
     """A data set, split and described.
 
     normalize      what every batch goes through, in training and after
-    augment        name and strength of the random changes to training batches
+    augment        the random changes to training images, in the words of `data.augment`
+    pad            largest shift in pixels of its `crop`
+    mirrors        whether a mirrored image is still one of its class; where not, no preset mirrors by itself
     fingerprint    SHA-256 of the samples as read, so that a later run can tell whether the data changed
     preprocessing  how raw input became `inputs`, as plain values, stored with the run
     notes          what the source changed or left out and a person should know
@@ -93,9 +97,26 @@ class DataBundle:
     normalize: Affine
     fingerprint: str
     preprocessing: Mapping[str, Any]
-    augment: str = "none"
+    augment: str | Sequence[Any] = "none"
     pad: int = 0
     notes: tuple[str, ...] = field(default_factory=tuple)
+    mirrors: bool = True
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError for changes that these samples cannot have."""
+        _ = self.recipe
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """The random changes to training images, made to fit them."""
+        facts = Facts(
+            channels=self.spec.input_shape[0],
+            pad=self.pad,
+            mirrors=self.mirrors,
+            white=self.preprocessing.get("white"),
+            mean=tuple(self.preprocessing.get("mean", ())),
+        )
+        return recipe(self.augment, facts)
 
     @property
     def is_streamed(self) -> bool:

@@ -7,7 +7,7 @@ Source of all five: scikit-learn's `sklearn.datasets`, "Toy datasets".
 from __future__ import annotations
 
 import gzip
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -32,15 +32,15 @@ def digits(
     val_fraction: float = 0.1,
     test_fraction: float = 0.2,
     split_seed: int = 0,
-    augment: str = "none",
+    augment: str | Sequence[str | Mapping[str, Any]] = "none",
     pad: int = 1,
     classes: Sequence[int] | None = None,
     train_per_class: int | None = None,
 ) -> DataBundle:
     """1,797 handwritten digits: inputs (1, 8, 8) uint8 in 0..16, ten classes.
 
-    augment          none, crop (shift by up to `pad` pixels) or crop_flip (and mirror, which turns some digits into
-                     none)
+    augment          random changes to training images, see `recipes`; no preset mirrors digits but those named so,
+                     because a mirrored digit is none
     classes          the digits to keep, numbered in this order; None for all ten
     train_per_class  so many training samples of each class are kept, drawn by `split_seed`; None for all. Validation
                      and test samples stay as they are.
@@ -66,6 +66,7 @@ def digits(
         preprocessing={"kind": "image", "white": _DIGITS_WHITE, "mean": [mean], "std": [std]},
         augment=augment,
         pad=pad,
+        mirrors=False,
     )
 
 

@@ -9,10 +9,10 @@ import hashlib
 import os
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -51,7 +51,7 @@ def image_folder(
     val_fraction: float = 0.1,
     test_fraction: float = 0.2,
     split_seed: int = 0,
-    augment: str = "none",
+    augment: str | Sequence[str | Mapping[str, Any]] = "none",
     pad: int = 4,
 ) -> DataBundle:
     """The images below `path`, inputs (C, S, S) uint8, one class for each folder.

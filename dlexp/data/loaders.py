@@ -11,7 +11,6 @@ from collections.abc import Iterator
 
 import torch
 
-from dlexp.data.augment import Change
 from dlexp.data.bundle import DataBundle
 from dlexp.runtime.seed import order
 from dlexp.types import Batch
@@ -36,7 +35,7 @@ class TrainBatches:
     def __init__(self, bundle: DataBundle, batch_size: int, seed: int, device: torch.device) -> None:
         self._split = bundle.splits["train"].to(device)
         self._normalize = bundle.normalize.to(device)
-        self._augment, self._pad, self._seed = bundle.augment, bundle.pad, seed
+        self._recipe, self._seed = bundle.recipe, seed
         self._bounds = bounds(len(self._split), batch_size)
         self._per_chunk = max(1, _CHUNK_BYTES // (4 * batch_size * max(1, self._split.inputs[:1].numel())))
 
@@ -58,7 +57,7 @@ class TrainBatches:
         starts = range(first_batch, len(self._bounds), self._per_chunk)
         chunks = [self._bounds[first : first + self._per_chunk] for first in starts]
         pieces = [positions[chunk[0][0] : chunk[-1][1]] for chunk in chunks]
-        change = None if self._augment == "none" else Change(self._augment, self._pad, self._seed, epoch)
+        change = self._recipe.change(self._seed, epoch)
         for chunk, piece, inputs in zip(chunks, pieces, split.read(pieces, change), strict=True):
             sizes = [end - start for start, end in chunk]
             parts = (part.split(sizes) for part in (self._normalize(inputs), split.targets[piece], split.rows[piece]))

@@ -7,7 +7,7 @@ Symbols: N images, C channels, S height and width, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,7 +72,7 @@ def synthetic_images(
     val_fraction: float = 0.1,
     test_fraction: float = 0.2,
     split_seed: int = 0,
-    augment: str = "none",
+    augment: str | Sequence[str | Mapping[str, Any]] = "none",
     pad: int = 4,
 ) -> DataBundle:
     """Drawn shapes, inputs (C, S, S) uint8: ten of them; more classes are shapes that differ in colour and kind.

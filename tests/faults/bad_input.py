@@ -195,6 +195,9 @@ _SAMPLES = {
     "list[int]": st.lists(st.integers(0, 3), max_size=3).map(str),
     "list[str]": st.just("[a]"),
     "list[map]": st.sampled_from(["[]", "[{match: '*', lr_factor: 0.5}]", "[{match: a.*}]", "[{lr_factor: 2}]", "[1]"]),
+    "list[item]": st.sampled_from(
+        ["[]", "[crop]", "[{rotate: 5}]", "[{colour: {hue: 1}}]", "[a]", "[{a: 1}]", "strong"]
+    ),
 }
 
 

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
-from dlexp.data.augment import Change, augmented, one_by_one, random_flip, random_shift
+from dlexp.data.augment import Change, Cutout, Flip, one_by_one, random_flip, random_shift
+from dlexp.data.recipes import Facts, recipe
 from dlexp.runtime.seed import uniforms
 
 IMAGES = torch.arange(1, 6 * 2 * 4 * 4 + 1).reshape(6, 2, 4, 4)
 ROWS = torch.tensor([5, 17, 3, 99, 0, 42])
+
+
+def augmented(images: torch.Tensor, rows: torch.Tensor, words: Any, pad: int, seed: int, epoch: int) -> torch.Tensor:
+    change = recipe(words, Facts(images.shape[1], pad)).change(seed, epoch)
+    return images if change is None else change(images, rows)
 
 
 @pytest.mark.parametrize("kind", ["crop", "crop_flip"])
@@ -82,5 +90,95 @@ def test_large_images_are_changed_like_small_ones() -> None:
     large = torch.randint(0, 256, (6, 3, 40, 40), dtype=torch.uint8)
     draws = uniforms(3, 4, ROWS, 3)
     expected = random_flip(random_shift(large, draws[:, :2], 2), draws[:, 2])
-    assert torch.equal(Change("crop_flip", 2, 3, 4)(large, ROWS), expected)
+    assert torch.equal(augmented(large, ROWS, "crop_flip", 2, 3, 4), expected)
     assert torch.equal(augmented(large, ROWS, "crop", 2, 3, 4), random_shift(large, draws[:, :2], 2))
+
+
+def pictures(count: int, channels: int, size: int, seed: int = 0) -> torch.Tensor:
+    """Smooth random images, as cameras take them: (N, C, S, S) uint8, the channels last in memory."""
+    coarse = torch.rand(count, channels, 5, 5, generator=torch.Generator().manual_seed(seed))
+    fine = torch.nn.functional.interpolate(coarse, (size, size), mode="bicubic").clamp(0, 1)
+    return (fine * 255).round().to(torch.uint8).contiguous(memory_format=torch.channels_last)
+
+
+EVERYTHING = {
+    "standard": "standard", "strong": "strong", "randaugment": "randaugment", "trivialaugment": "trivialaugment",
+    "imagenet": "imagenet", "flip": "flip", "upside down": ["flip_upside_down"], "rotate": [{"rotate": 40}],
+    "affine": [{"affine": {"degrees": 10, "translate": 0.2, "scale": [0.7, 1.3], "shear": 15}}],
+    "colour": [{"colour": {"brightness": 0.5, "contrast": 0.5, "saturation": 0.5, "hue": 0.2}}],
+    "grey": [{"grey": 0.5}], "cutout": [{"cutout": 0.4}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", EVERYTHING)
+def test_every_change_belongs_to_its_sample(name: str, channels: int) -> None:
+    """The same bits alone, in any company, on any number of threads and in either layout; and a change at all."""
+    if channels == 1 and name in ("colour", "grey"):
+        return
+    images, rows = pictures(24, channels, 20), torch.arange(100, 124)
+    change = recipe(EVERYTHING[name], Facts(channels, 2, mean=(0.5,) * channels)).change(3, 4)
+    assert change is not None
+    together = change(images, rows)
+    assert together.shape == images.shape
+    assert together.dtype == torch.uint8
+    assert together.is_contiguous(memory_format=torch.channels_last)
+    picked = torch.tensor([7, 0, 23, 11])
+    assert torch.equal(change(images[picked], rows[picked]), together[picked])
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        alone = torch.cat([change(images[n : n + 1], rows[n : n + 1]) for n in range(24)])
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(alone, together)
+    assert torch.equal(change(images.contiguous(), rows), together)
+    differ = [not torch.equal(a, b) for a, b in zip(together, images, strict=True)]
+    assert sum(differ) >= 8
+    assert not torch.equal(together, Change(change.steps, 3, 5)(images, rows))
+
+
+def test_white_may_be_any_number_where_images_are_stored() -> None:
+    few = (pictures(8, 1, 12).double() / 255 * 16).round().to(torch.uint8)  # as the digits: 0 to 16
+    facts = Facts(1, 1, white=16, mean=(0.3,))
+    for words in ([{"rotate": 0}], [{"colour": {"brightness": 0}}, {"affine": {}}]):
+        change = recipe(words, facts).change(0, 0)
+        assert change is not None
+        assert torch.equal(change(few, torch.arange(8)), few)
+    bright = recipe([{"colour": {"brightness": 10.0}}], facts).change(0, 0)
+    assert bright is not None
+    assert int(bright(few, torch.arange(8)).max()) == 16
+
+
+def test_adding_an_operation_leaves_what_the_others_draw() -> None:
+    images, rows = pictures(16, 3, 16), torch.arange(16)
+    alone = augmented(images, rows, ["crop", "flip"], 2, 1, 1)
+    assert torch.equal(augmented(images, rows, ["crop", "flip", {"cutout": {"probability": 0}}], 2, 1, 1), alone)
+    assert torch.equal(augmented(images, rows, "crop_flip", 2, 1, 1), alone)
+    apart = augmented(augmented(images, rows, "crop", 2, 1, 1), rows, "flip", 2, 1, 1)
+    assert torch.equal(apart, alone)
+    twice = augmented(images, rows, ["flip", "flip"], 2, 1, 1)
+    assert not torch.equal(twice, images)  # the second flip has draws of its own
+
+
+def test_cutout_covers_a_square_with_its_colour_and_is_clipped_at_the_border() -> None:
+    images = torch.full((200, 3, 10, 12), 9.0)
+    draws = uniforms(0, 0, torch.arange(200), 3)
+    found = Cutout(0.4, 1.0, (1.0, 2.0, 3.0))(images, draws)
+    covered = found[:, 0] == 1
+    assert torch.equal(covered, found[:, 2] == 3)
+    assert torch.equal(found[~covered[:, None].expand_as(found)], torch.full((3 * int((~covered).sum()),), 9.0))
+    areas = covered.sum(dim=(1, 2))
+    assert int(areas.max()) == 16
+    assert 4 <= int(areas.min()) < 16
+    none = Cutout(0.4, 0.0, (1.0, 2.0, 3.0))(images, draws)
+    assert torch.equal(none, images)
+
+
+def test_how_often_images_are_mirrored() -> None:
+    images = torch.arange(4.0).reshape(1, 1, 2, 2).expand(4000, 1, 2, 2)
+    for share in (0.0, 0.2, 1.0):
+        found = Flip(share)(images, uniforms(0, 0, torch.arange(4000), 1))
+        mirrored = (found[:, 0, 0, 0] == 1).float().mean().item()
+        assert abs(mirrored - share) < 4 * (0.2 * 0.8 / 4000) ** 0.5
+    assert Flip(1.0, True)(images[:1], torch.zeros(1, 1)).flatten().tolist() == [2, 3, 0, 1]

@@ -1,0 +1,138 @@
+"""What the `dlexp data` commands found, as something to read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from dlexp.cli.commands import trusted_of
+from dlexp.cli.console import out, print_json, table
+from dlexp.cli.words import Setting
+from dlexp.config.catalog import Catalog
+
+if TYPE_CHECKING:
+    from dlexp.config.schema import RunConfig
+    from dlexp.workflows.preview_settings import PreviewRequest
+
+_WIDTH = 80  # characters of a table of samples, so that it stays whole wherever it is shown
+_NAME, _CELL = 26, 12
+_CLASSES = 30  # lines of class counts
+_LONG = 46  # characters of a value
+
+
+def preview(words: tuple[str, ...], request: PreviewRequest, setting: Setting, as_json: bool) -> None:
+    """Draw the samples, and list those of a table."""
+    request.check()
+    config = _config(words, setting)
+    from dlexp.workflows.preview import preview as workflow
+
+    facts = workflow(config, request, trusted_of(setting))
+    if as_json:
+        print_json(facts)
+        return
+    if "columns" in facts:
+        out.print(_samples(facts))
+        out.print()
+    for label, text in _of_preview(facts):
+        out.print(f"  {label:<8} {escape(text)}")
+
+
+def fingerprint(words: tuple[str, ...], setting: Setting, as_json: bool) -> None:
+    """Show the identity of the data, and what is counted."""
+    config = _config(words, setting)
+    from dlexp.workflows.fingerprint import fingerprint as workflow
+
+    facts = workflow(config, trusted_of(setting))
+    if as_json:
+        print_json(facts)
+        return
+    out.print(_counts(facts))
+    out.print()
+    for label, text in _of_fingerprint(facts):
+        out.print(f"  {label:<12} {escape(text)}")
+
+
+def _config(words: tuple[str, ...], setting: Setting) -> RunConfig:
+    from dlexp.config.compose import load
+
+    return load(words, Catalog(setting.config_dirs))
+
+
+def _samples(facts: Mapping[str, Any]) -> Table:
+    """A line for each column of the data, and as many samples beside each other as fit."""
+    lines = {"label": facts["labels"], **facts["columns"]}
+    cells = {name: [_cell(value) for value in values] for name, values in lines.items()}
+    room = _WIDTH - min(_NAME, max(map(len, cells)))
+    shown, used = 0, 0
+    while shown < len(facts["rows"]):
+        used += 2 + max(len(str(facts["rows"][shown])) + 4, *(len(values[shown]) for values in cells.values()))
+        if used > room:
+            break
+        shown += 1
+    rows = [[_short(name, _NAME), *values[: max(1, shown)]] for name, values in cells.items()]
+    heads = [f"row {row}" for row in facts["rows"][: max(1, shown)]]
+    return table(f"{facts['split']}: {facts['of']:,} rows", ["column", *heads], rows)
+
+
+def _of_preview(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    samples = f"{len(facts['rows']):,} of {facts['of']:,} of the {facts['split']} split"
+    order = f"epoch {facts['epoch']}, seed {facts['seed']}" if facts["split"] == "train" else "in a random order"
+    yield "samples", f"{samples}, {order}" if "steps" in facts else f"{samples}; histograms are of all"
+    if facts.get("steps") and facts["split"] == "train":
+        for number, step in enumerate(facts["steps"]):
+            yield "" if number else "augment", step
+    for note in facts["notes"]:
+        yield "note", note
+    yield "picture", facts["file"]
+
+
+def _counts(facts: Mapping[str, Any]) -> Table:
+    """Samples of each split, then of each class or value."""
+    splits = facts["splits"]
+    rows = [["samples", *(f"{split['samples']:,}" for split in splits.values())]]
+    first = next(iter(splits.values()))
+    for name in list(first.get("classes", ()))[:_CLASSES]:
+        rows.append([_short(name, _NAME), *(f"{split['classes'][name]:,}" for split in splits.values())])
+    hidden = len(first.get("classes", ())) - _CLASSES
+    if hidden > 0:
+        rows.append([f"and {hidden:,} more classes", *("" for _ in splits)])
+    for name in first.get("values", ()):
+        for what in ("mean", "std", "min", "max"):
+            values = (f"{split['values'][name][what]:.4g}" for split in splits.values())
+            rows.append([f"{_short(name, _NAME)} {what}", *values])
+    return table(f"data={facts['data']}", ["", *splits], rows)
+
+
+def _of_fingerprint(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "data", facts["fingerprint"]
+    yield "split", facts["split_hash"]
+    shape = " x ".join(map(str, facts["input_shape"]))
+    where = "read while they are used" if facts["streamed"] else "in memory"
+    yield "inputs", f"{facts['inputs']}, {shape}, {where}"
+    for number, (key, value) in enumerate(facts["source"].items()):
+        yield "" if number else "made of", f"data.{key}={_short(_plain(value), _LONG)}"
+    made = facts["preprocessing"]
+    for number, (key, value) in enumerate(made.items()):
+        text = f"{len(value)} columns" if key == "columns" else _short(_plain(value), _LONG)
+        yield "" if number else "read as", f"{key}: {text}"
+    for note in facts["notes"]:
+        yield "note", note
+
+
+def _cell(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else _short(str(value), _CELL)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return f"[{', '.join(_plain(item) for item in value)}]"
+    if value is None:
+        return "null"
+    return f"{value:.4g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _short(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 2]}.."

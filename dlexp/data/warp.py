@@ -1,0 +1,164 @@
+"""Rotations, shears, shifts and zooms of images: where each pixel comes from, and one interpolation.
+
+Bilinear throughout; what comes from outside the image is black, as in torchvision. Matrices are computed in float64 and
+grids term by term, so that a sample's bits do not depend on the samples beside it.
+
+Symbols: B samples, C channels, H and W height and width in pixels, D random numbers. Angles are in degrees and turn
+clockwise as one looks at the image.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import log
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Rotate:
+    """Turn about the middle by -degrees to +degrees."""
+
+    degrees: float = 15.0
+
+    draws: ClassVar[int] = 1
+    on_levels: ClassVar[bool] = True
+
+    def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
+        """Draws (B, 1): the angle."""
+        return warped(images, matrices(angle=between(draws[:, 0], -self.degrees, self.degrees)))
+
+
+@dataclass(frozen=True)
+class Affine:
+    """Turn, shift, zoom and shear at once about the middle, as torchvision's RandomAffine.
+
+    degrees    largest angle
+    translate  largest shift, as a share of width and height
+    scale      smallest and largest zoom
+    shear      largest angle of a shear along x and, drawn apart, along y
+    """
+
+    degrees: float = 0.0
+    translate: float = 0.0
+    scale: tuple[float, float] = (1.0, 1.0)
+    shear: float = 0.0
+
+    draws: ClassVar[int] = 6
+    on_levels: ClassVar[bool] = True
+
+    def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
+        """Draws (B, 6): angle, shift in x and in y, zoom, shear along x and along y."""
+        height, width = images.shape[2:]
+        far = self.translate
+        found = matrices(
+            angle=between(draws[:, 0], -self.degrees, self.degrees),
+            # Whole pixels, as torchvision shifts: a fraction of a pixel would only blur.
+            right=(between(draws[:, 1], -far, far) * width).round(),
+            down=(between(draws[:, 2], -far, far) * height).round(),
+            zoom=between(draws[:, 3], *self.scale),
+            shear_x=between(draws[:, 4], -self.shear, self.shear),
+            shear_y=between(draws[:, 5], -self.shear, self.shear),
+        )
+        return warped(images, found)
+
+
+@dataclass(frozen=True)
+class ResizedCrop:
+    """Stretch a rectangle of random area and shape over the whole image (Szegedy et al. 2015, arXiv:1409.4842).
+
+    scale  smallest and largest share of the area, in (0, 1]
+    ratio  smallest and largest width over height
+    A rectangle that is too long for the image is cut to its side; torchvision's RandomResizedCrop draws again.
+    """
+
+    scale: tuple[float, float] = (0.08, 1.0)
+    ratio: tuple[float, float] = (3 / 4, 4 / 3)
+
+    draws: ClassVar[int] = 4
+    on_levels: ClassVar[bool] = True
+
+    def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
+        """Draws (B, 4): area, shape, row, column."""
+        height, width = images.shape[2:]
+        area = height * width * between(draws[:, 0], *self.scale)
+        shape = between(draws[:, 1], log(self.ratio[0]), log(self.ratio[1])).exp()
+        tall = (area / shape).sqrt().round().clamp(1, height)
+        wide = (area * shape).sqrt().round().clamp(1, width)
+        top = (draws[:, 2] * (height - tall + 1)).floor()
+        left = (draws[:, 3] * (width - wide + 1)).floor()
+        return stretched(images, torch.stack([top, left, tall, wide], dim=1))
+
+
+def between(draws: Tensor, low: float, high: float) -> Tensor:
+    """Draws in [0, 1) -> float64 in [low, high)."""
+    return low + (high - low) * draws.double()
+
+
+def matrices(
+    *,
+    angle: Tensor | float = 0.0,
+    right: Tensor | float = 0.0,
+    down: Tensor | float = 0.0,
+    zoom: Tensor | float = 1.0,
+    shear_x: Tensor | float = 0.0,
+    shear_y: Tensor | float = 0.0,
+) -> Tensor:
+    """(B, 2, 3) float64: from a place in the changed image to the place in the old one, in pixels from the middle.
+
+    Each argument is (B,) or one number for all: angles in degrees, shifts in pixels. The inverse of shift o turn o shear
+    o zoom, with the conventions of torchvision's `affine`.
+    """
+    given = (angle, zoom, shear_x, shear_y, right, down)
+    parts = torch.broadcast_tensors(*(torch.as_tensor(value).double() for value in given))
+    turn, grow, lean_x, lean_y, to_right, to_bottom = (part.reshape(-1) for part in parts)
+    turn, lean_x, lean_y = (value.deg2rad() for value in (turn, lean_x, lean_y))
+    along, across = (turn - lean_y).cos() / lean_y.cos(), (turn - lean_y).sin() / lean_y.cos()
+    a, b = along, -along * lean_x.tan() - turn.sin()
+    c, d = across, -across * lean_x.tan() + turn.cos()
+    back = torch.stack([d, -b, -c, a], dim=1) / grow[:, None]
+    offset_x = -(back[:, 0] * to_right + back[:, 1] * to_bottom)
+    offset_y = -(back[:, 2] * to_right + back[:, 3] * to_bottom)
+    return torch.stack([back[:, 0], back[:, 1], offset_x, back[:, 2], back[:, 3], offset_y], dim=1).reshape(-1, 2, 3)
+
+
+def warped(images: Tensor, found: Tensor) -> Tensor:
+    """(B, C, H, W) float32 and `matrices` (B, 2, 3) -> (B, C, H, W): every pixel from where its matrix says."""
+    height, width = images.shape[2:]
+    x, y = (torch.arange(size, device=images.device) - (size - 1) / 2 for size in (width, height))
+    half = torch.tensor([[width / 2], [height / 2]], dtype=torch.float64, device=images.device)
+    along_x, along_y, offset = (found.to(images.device) / half).float().unbind(dim=2)  # (B, 2) each
+    across = along_x[:, :, None] * x
+    down = along_y[:, :, None] * y + offset[:, :, None]
+    return _sampled(images, across[:, :, None, :], down[:, :, :, None])
+
+
+def stretched(images: Tensor, boxes: Tensor) -> Tensor:
+    """(B, C, H, W) float32 and boxes (B, 4), whole numbers top, left, height, width -> each box over the whole image."""
+    height, width = images.shape[2:]
+    top, left, tall, wide = boxes.double().unbind(dim=1)
+    from_x = _stretch(left, wide, width, images.device)
+    from_y = _stretch(top, tall, height, images.device)
+    none = torch.zeros_like
+    across, down = torch.stack([from_x, none(from_x)], dim=1), torch.stack([none(from_y), from_y], dim=1)
+    return _sampled(images, across[:, :, None, :], down[:, :, :, None])
+
+
+def _stretch(start: Tensor, length: Tensor, size: int, device: torch.device) -> Tensor:
+    """Where `size` pixels spread over a stretch of an axis come from, (B, size) in grid_sample's units.
+
+    No pixel is taken from outside of the stretch.
+    """
+    places = (torch.arange(size, device=device, dtype=torch.float64) + 0.5)[None] * (length / size)[:, None] - 0.5
+    places = start[:, None] + torch.minimum(places.clamp(min=0), (length - 1)[:, None])
+    return ((2 * places + 1) / size - 1).float()
+
+
+def _sampled(images: Tensor, across: Tensor, down: Tensor) -> Tensor:
+    """Each pixel from `across` (B, 2, 1, W) + `down` (B, 2, H, 1): x and y in -1..1, from edge to edge of the image."""
+    grid = images.new_empty((len(images), *images.shape[2:], 2))
+    torch.add(across, down, out=grid.permute(0, 3, 1, 2))
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)

@@ -1,0 +1,53 @@
+"""`dlexp data fingerprint`: which data this is, what its splits hold, and what it was made of; nothing is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from dlexp.assemble import build_data
+from dlexp.config.schema import RunConfig
+from dlexp.data.bundle import SPLITS, DataBundle, Split, with_counts
+
+
+def fingerprint(config: RunConfig, trusted: Sequence[str]) -> dict[str, Any]:
+    """The identity of the data and of its split, counts, and the settings that decided them.
+
+    Two runs with equal `fingerprint` and `split_hash` were trained and judged on the same samples. Raises DataError for
+    data that cannot be read.
+    """
+    bundle = with_counts(build_data(config, trusted))
+    spec = bundle.spec
+    return {
+        "data": config.data.option,
+        "fingerprint": bundle.fingerprint,
+        "split_hash": bundle.split_hash,
+        "inputs": spec.inputs,
+        "input_shape": list(spec.input_shape),
+        "targets": spec.targets,
+        "classes": list(spec.class_names),
+        "streamed": bundle.is_streamed,
+        "splits": {name: _counts(bundle, bundle.splits[name]) for name in SPLITS},
+        "source": dict(config.tree["data"]),
+        "preprocessing": dict(bundle.preprocessing),
+        "notes": list(bundle.notes),
+    }
+
+
+def _counts(bundle: DataBundle, split: Split) -> dict[str, Any]:
+    """How many samples, and of what."""
+    spec, targets = bundle.spec, split.targets
+    if spec.targets == "class":
+        counts = targets.bincount(minlength=len(spec.class_names)).tolist()
+        names = spec.class_names or tuple(map(str, range(len(counts))))
+        return {"samples": len(split), "classes": dict(zip(names, counts, strict=True))}
+    names = spec.target_names or tuple(f"target {number}" for number in range(targets.shape[1]))
+    values = targets.double()
+    return {
+        "samples": len(split),
+        "values": {
+            name: {"mean": float(one.mean()), "std": float(one.std(correction=0)), "min": float(one.min()),
+                   "max": float(one.max())}
+            for name, one in zip(names, values.unbind(dim=1), strict=True)
+        },
+    }  # fmt: skip

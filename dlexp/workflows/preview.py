@@ -1,0 +1,111 @@
+"""`dlexp data preview`: samples as they are and as training sees them; nothing is trained.
+
+Symbols: B samples, C channels, H and W height and width in pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from dlexp.artifacts.files import write_bytes
+from dlexp.assemble import build_data
+from dlexp.config.schema import RunConfig
+from dlexp.data.bundle import DataBundle
+from dlexp.data.readable import Cells, columns_of
+from dlexp.runtime.seed import order
+from dlexp.workflows.preview_settings import PreviewRequest
+
+
+def preview(config: RunConfig, request: PreviewRequest, trusted: Sequence[str]) -> dict[str, Any]:
+    """Write the picture; returns what it shows: the first samples of the epoch, in the order of training.
+
+    Raises ConfigError for a request that cannot be met, DataError for data that cannot be read.
+    """
+    request.check()
+    bundle = build_data(config, trusted)
+    split = bundle.splits[request.split]
+    count = min(request.count, len(split))
+    positions = order(len(split), config.seed, request.epoch - 1)[:count]
+    chosen = split.chosen(positions)
+    facts = {
+        "file": str(request.path),
+        "data": config.data.option,
+        "split": request.split,
+        "of": len(split),
+        "epoch": request.epoch,
+        "seed": config.seed,
+        "rows": chosen.rows.tolist(),
+        "labels": _labels(bundle, chosen.targets),
+        "notes": list(bundle.notes),
+    }
+    if bundle.spec.inputs == "image":
+        change = bundle.recipe.change(config.seed, request.epoch - 1) if request.split == "train" else None
+        changed = None if change is None else next(iter(split.read([positions], change)))
+        picture = _images(bundle, chosen.inputs, changed, facts)
+        facts |= {"augment": bundle.augment, "steps": [str(step.operation) for step in bundle.recipe.steps]}
+    else:
+        facts["columns"] = {name: _plain(cells) for name, cells in _columns(bundle, chosen.inputs).items()}
+        picture = _histograms(bundle, request.split)
+    write_bytes(request.path.absolute(), picture)
+    return facts
+
+
+def _labels(bundle: DataBundle, targets: Tensor) -> list[str]:
+    """A sample's class, or its values."""
+    names = bundle.spec.class_names
+    if bundle.spec.targets == "class":
+        return [names[number] if names else str(number) for number in targets.tolist()]
+    return [", ".join(f"{value:.4g}" for value in row) for row in targets.tolist()]
+
+
+def _images(bundle: DataBundle, inputs: Tensor, changed: Tensor | None, facts: dict[str, Any]) -> bytes:
+    """The picture of images (B, C, H, W), and beside each what training makes of it."""
+    from dlexp.report.samples import samples_png  # matplotlib loads when there is something to draw
+
+    white = float(bundle.preprocessing.get("white", inputs.max()))
+    shown = [_pixels(images, white) for images in (inputs, changed) if images is not None]
+    title = f"data={facts['data']}, {facts['split']}: {len(inputs)} of {facts['of']:,} samples"
+    if changed is not None:
+        title += f"; left as stored, right after data.augment={_words(bundle.augment)} in epoch {facts['epoch']}"
+    elif facts["split"] == "train":
+        title += "; data.augment=none"
+    else:
+        title += "; no augmentation outside of training"
+    return samples_png(title, shown, facts["labels"])
+
+
+def _words(augment: str | Sequence[Any]) -> str:
+    text = augment if isinstance(augment, str) else str(list(augment)).replace("'", "")
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _pixels(images: Tensor, white: float) -> np.ndarray[Any, Any]:
+    """(B, C, H, W) -> (B, H, W) grey or (B, H, W, 3), uint8; of more channels than three the first three."""
+    levels = (images.float() * (255 / (white or 1.0))).round().clamp(0, 255).byte()
+    grey = levels.shape[1] < 3
+    return (levels[:, 0] if grey else levels[:, :3].permute(0, 2, 3, 1)).contiguous().numpy()
+
+
+def _columns(bundle: DataBundle, inputs: Tensor) -> dict[str, Cells]:
+    return columns_of(inputs.flatten(1).numpy(), bundle.preprocessing)
+
+
+def _histograms(bundle: DataBundle, name: str) -> bytes:
+    from dlexp.report.samples import columns_png
+
+    spec, split = bundle.spec, bundle.splits[name]
+    labels = _labels(bundle, split.targets)
+    if spec.targets == "class":
+        targets: dict[str, Cells] = {"class": labels}
+    else:
+        names = spec.target_names or ("target",)
+        targets = {one: split.targets[:, n].double().numpy() for n, one in enumerate(names)}
+    return columns_png(f"{name}: {len(split):,} rows", {**targets, **_columns(bundle, split.inputs)}, len(targets))
+
+
+def _plain(cells: Cells) -> list[Any]:
+    return cells if isinstance(cells, list) else cells.tolist()

@@ -1,0 +1,38 @@
+"""What `dlexp data preview` is asked to show, checked without torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from dlexp.errors import ConfigError, Problem
+
+_MOST = 400  # samples of a picture
+_SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class PreviewRequest:
+    """What to show. `epoch` counts from 1, as everywhere where people read it."""
+
+    split: str
+    count: int
+    epoch: int
+    path: Path
+
+    def check(self) -> None:
+        """Raise ConfigError with everything that asks for nothing that there is."""
+        problems = []
+        if self.split not in _SPLITS:
+            near = get_close_matches(self.split, _SPLITS, n=1)
+            remedy = f"did you mean {near[0]}?" if near else ""
+            problems.append(Problem("--split", self.split, f"is not one of {', '.join(_SPLITS)}", remedy))
+        if not 1 <= self.count <= _MOST:
+            problems.append(Problem("--count", str(self.count), f"must be a whole number from 1 to {_MOST}"))
+        if self.epoch < 1:
+            problems.append(Problem("--epoch", str(self.epoch), "must be a whole number >= 1; the first epoch is 1"))
+        if self.path.suffix != ".png":
+            problems.append(Problem("--out", str(self.path), "must be the name of a PNG file", "end it with .png"))
+        if problems:
+            raise ConfigError(problems)

@@ -1,0 +1,94 @@
+"""Colours against torchvision's functional transforms, on floating-point images so that nothing is rounded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torchvision.transforms.v2 import functional as reference
+
+from dlexp.data import colour
+from dlexp.data.colour import Colour, Grey
+from dlexp.runtime.seed import uniforms
+
+LEVELS = torch.randint(0, 256, (6, 3, 9, 11), generator=torch.Generator().manual_seed(0)).float()
+FACTORS = torch.tensor([0.0, 0.3, 0.9, 1.0, 1.4, 3.0])
+TURNS = torch.tensor([-0.5, -0.3, -0.05, 0.0, 0.17, 0.5])
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (colour.brightened, reference.adjust_brightness),
+        (colour.contrasted, reference.adjust_contrast),
+        (colour.saturated, reference.adjust_saturation),
+        (colour.sharpened, reference.adjust_sharpness),
+    ],
+)
+def test_a_blend_is_torchvisions(ours: Any, theirs: Any, channels: int) -> None:
+    images = LEVELS[:, :channels]
+    if ours is colour.saturated and channels == 1:
+        return  # a grey image has no colours: below
+    for image, factor, found in zip(images, FACTORS, ours(images, FACTORS), strict=True):
+        assert (found - theirs(image / 255, float(factor)) * 255).abs().max() < 0.05
+
+
+def test_a_turn_of_hue_is_torchvisions() -> None:
+    for image, turn, found in zip(LEVELS, TURNS, colour.hue_turned(LEVELS, TURNS), strict=True):
+        assert (found - reference.adjust_hue(image / 255, float(turn)) * 255).abs().max() < 0.05
+
+
+def test_greys_have_no_hue_and_no_saturation() -> None:
+    grey = LEVELS[:, :1].expand(6, 3, 9, 11)
+    assert torch.equal(colour.hue_turned(grey, TURNS), grey)
+    assert (colour.saturated(grey, FACTORS) - grey).abs().max() < 0.1  # torchvision's weights add up to 0.9999
+    assert (colour.luma(LEVELS) - reference.rgb_to_grayscale(LEVELS / 255) * 255).abs().max() < 0.05
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 7, 8])
+def test_fewer_bits_are_torchvisions(bits: int) -> None:
+    expected = reference.posterize(LEVELS.to(torch.uint8), bits).float()
+    assert torch.equal(colour.posterized(LEVELS, torch.full((6,), bits)), expected)
+
+
+@pytest.mark.parametrize("threshold", [0.0, 100.0, 255.0])
+def test_solarize_is_torchvisions(threshold: float) -> None:
+    expected = reference.solarize(LEVELS.to(torch.uint8), threshold).float()
+    assert torch.equal(colour.solarized(LEVELS, torch.full((6,), threshold)), expected)
+
+
+@pytest.mark.parametrize("low", [0, 40])
+def test_stretching_and_equalizing_are_torchvisions(low: int) -> None:
+    images = (low + LEVELS * 0.4).round()
+    images[0, 0] = 77.0  # one level alone
+    whole = images.to(torch.uint8)
+    assert (colour.auto_contrasted(images) - reference.autocontrast(whole).float()).abs().max() <= 1
+    assert torch.equal(colour.equalized(images), reference.equalize(whole).float())
+
+
+@pytest.mark.parametrize("key", ["brightness", "contrast", "saturation", "hue"])
+def test_every_key_changes_something_and_nothing_at_zero(key: str) -> None:
+    draws = uniforms(0, 0, torch.arange(6), 4)
+    assert torch.equal(Colour(**{key: 0.0})(LEVELS, draws), LEVELS)
+    assert (Colour(**{key: 0.4})(LEVELS, draws) - LEVELS).abs().mean() > 1
+
+
+def test_factors_keep_their_bounds_and_are_drawn_apart() -> None:
+    flat = torch.full((4000, 1, 2, 2), 50.0)
+    found = Colour(brightness=0.4)(flat, uniforms(0, 0, torch.arange(4000), 4))[:, 0, 0, 0] / 50
+    assert 0.6 <= float(found.min()) < 0.605
+    assert 1.395 < float(found.max()) <= 1.4
+    assert abs(float(found.mean()) - 1) < 4 * 0.8 / 12**0.5 / 4000**0.5
+    dark = Colour(brightness=3.0)(flat, uniforms(0, 0, torch.arange(4000), 4))[:, 0, 0, 0] / 50
+    assert 0 <= float(dark.min()) < 0.01
+    assert float(dark.max()) > 3.9
+
+
+def test_how_often_colours_are_taken_away() -> None:
+    images = torch.rand(2000, 3, 2, 2) * 255
+    found = Grey(0.3)(images, uniforms(0, 0, torch.arange(2000), 1))
+    is_grey = (found[:, 0] == found[:, 1]).all(dim=2).all(dim=1)
+    assert abs(float(is_grey.float().mean()) - 0.3) < 4 * (0.3 * 0.7 / 2000) ** 0.5
+    assert torch.equal(found[~is_grey], images[~is_grey])
