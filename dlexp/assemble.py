@@ -166,7 +166,8 @@ def _probe(experiment: Experiment) -> None:
     two = torch.arange(min(2, len(experiment.bundle.splits["val"])))
     few = EvalBatches(experiment.bundle.narrowed("val", two), "val", 2, experiment.device)
     try:
-        evaluate(experiment.task, experiment.networks, few, experiment.precision)
+        also = experiment.task.on_request_of(experiment.config.monitor)
+        evaluate(experiment.task, experiment.networks, few, experiment.precision, also=also)
     except (RuntimeError, ValueError, TypeError, IndexError, KeyError) as error:
         shape = experiment.bundle.spec.input_shape
         rule = f"does not work on data={experiment.config.data.option}, whose samples have shape {shape}: {error}"

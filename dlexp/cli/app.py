@@ -83,6 +83,8 @@ def evaluate(
     overrides: given.EvaluationWords = None,
     split: given.Split = "test",
     checkpoint: given.Checkpoint = "best",
+    resamples: given.Resamples = 1000,
+    level: given.Level = 0.95,
     allow_changes: given.AllowChanges = False,
     trust: given.Trust = None,
     json: given.Json = False,
@@ -90,7 +92,7 @@ def evaluate(
     """Evaluate a run on a split that training never saw; several seeds of one configuration are evaluated together."""
     from dlexp.cli import commands
 
-    words = commands.EvaluateWords(run, tuple(overrides or ()), split, checkpoint, allow_changes)
+    words = commands.EvaluateWords(run, tuple(overrides or ()), split, checkpoint, allow_changes, resamples, level)
     commands.evaluate(words, tuple(trust or ()), json)
 
 

@@ -34,6 +34,7 @@ _EVALUATION_KEYS = (
     "data.in_memory",
     "data.workers",
 )
+_FEWEST = 100  # resamples that an interval can come from
 _BOOLS = {"true": True, "false": False}
 
 
@@ -60,6 +61,8 @@ class EvaluateWords:
     split: str
     checkpoint: str
     allow_changes: bool
+    resamples: int = 1000
+    level: float = 0.95
 
 
 def train(words: TrainWords, setting: Setting, quiet: bool, as_json: bool) -> None:
@@ -115,6 +118,11 @@ def evaluate(words: EvaluateWords, trust: tuple[str, ...], as_json: bool) -> Non
             raise ConfigError.one(
                 name, value, f"is not one of {', '.join(allowed)}", f"did you mean {near}?" if near else ""
             )
+    if not 0 < words.level < 1:
+        raise ConfigError.one("--level", words.level, "must lie between 0 and 1", "such as 0.95")
+    if words.resamples and words.resamples < _FEWEST:
+        rule = f"is too few for an interval; {_FEWEST} or more, or 0 for none"
+        raise ConfigError.one("--resamples", words.resamples, rule)
     changes = _evaluation_changes(overrides)
     from dlexp.artifacts.run_dir import RunDir, named_run
     from dlexp.artifacts.run_tree import is_group
@@ -125,11 +133,16 @@ def evaluate(words: EvaluateWords, trust: tuple[str, ...], as_json: bool) -> Non
     if not is_group(folder):
         RunDir.find(folder)  # says what is wrong before torch is loaded
     trusted = trusted_packages(trust)
+    from dlexp.metrics.bootstrap import Resampling
     from dlexp.workflows.evaluate import evaluate_run
+
+    resampling = Resampling(words.resamples, words.level)
 
     def one(path: Path) -> dict[str, Any]:
         split, checkpoint = words.split, words.checkpoint
-        return evaluate_run(path, split, checkpoint, changes, trusted, allow_changes=words.allow_changes)
+        return evaluate_run(
+            path, split, checkpoint, changes, trusted, allow_changes=words.allow_changes, resampling=resampling
+        )
 
     if is_group(folder):
         content = evaluate_group(folder, words.split, one)

@@ -90,7 +90,7 @@ def over_seeds(title: str, content: Mapping[str, Any]) -> Table:
     rows = []
     for name, spread in content["over_seeds"].items():
         each = [number(name, row[name]) for row in content["metrics"]]
-        rows.append([name, number(name, float(spread["mean"])), number(name, spread["std"]), str(spread["n"]), *each])
+        rows.append([name, number(name, spread["mean"]), number(name, spread["std"]), str(spread["n"]), *each])
     if out.is_terminal and width_of(columns, rows) > out.width:
         columns, rows = columns[:4], [row[:4] for row in rows]
     return table(title, columns, rows)

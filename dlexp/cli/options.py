@@ -62,6 +62,10 @@ EvaluationWords = Annotated[
 ReplayWords = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="trainer.device")]
 Split = Annotated[str, typer.Option("--split", help="train, val or test", autocompletion=complete.splits)]
 Checkpoint = Annotated[str, typer.Option("--checkpoint", help="best or last")]
+Resamples = Annotated[
+    int, typer.Option("--resamples", min=0, help="bootstrap resamples of the intervals; 0 makes none")
+]
+Level = Annotated[float, typer.Option("--level", help="share of the resamples that an interval holds")]
 Trials = Annotated[int, typer.Option("--trials", "-n", min=1, help="how many trials the study has in all")]
 StudyName = Annotated[
     str | None, typer.Option("--name", help="the study's directory under outputs/tune; an old name goes on with it")

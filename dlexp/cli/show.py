@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from dlexp.config.repeat import Change
 
 _MAX_CLASSES_SHOWN = 30
+_MISTAKES_SHOWN = 5
+_MAX_COLUMNS = 8
 _MAX_VALUE = 40  # characters of a value, so that a hash or a list of classes stays on its line
 
 
@@ -73,14 +75,23 @@ def dry_run(facts: Mapping[str, Any], as_json: bool) -> None:
 def evaluation(content: Mapping[str, Any]) -> None:
     """The report of a split, with a line a class where they fit a screen."""
     folder = near(f"{content['run']}/eval/{content['split']}")
-    rows = [[name, number(name, value)] for name, value in content["metrics"].items()]
-    for average in ("macro", "weighted"):
-        rows += [[f"{name} ({average})", number(name, value)] for name, value in content.get(average, {}).items()]
-    if "log_loss" in content:
-        rows.append(["log loss", number("", content["log_loss"])])
+    made, sure = content["bootstrap"], content["intervals"]
+    rows = [
+        [name, number(name, value), *([_interval(name, sure.get(name))] if made else [])]
+        for name, value in content["metrics"].items()
+        if not name.endswith("_micro")  # of one class a sample they are the accuracy, or follow from it
+    ]
     title = f"{content['split']} split, {content['samples']:,} samples, {content['checkpoint']} weights"
-    out.print(table(title, ["metric", "value"], rows))
+    columns = ["metric", "value", *([f"{100 * made['level']:g} % interval"] if made else [])]
+    out.print(table(title, columns, rows))
+    for reason in dict.fromkeys(content["undefined"].values()):
+        names = [name for name, told in content["undefined"].items() if told == reason]
+        out.print(f"[yellow]undefined[/]: {', '.join(names)}: {escape(reason)}")
+    for name, each in sure.items():
+        if each["undefined"]:
+            out.print(f"[yellow]{name}[/]: undefined in {each['undefined']:,} of {made['resamples']:,} resamples")
     _per_class(Path(folder) / "per_class.csv")
+    _mistakes(Path(folder) / "mistakes.csv")
     if not content["data_as_trained"]:
         out.print(
             "\n[bold yellow]the data is not what this run was trained on[/] (its fingerprint or split has changed)"
@@ -109,7 +120,34 @@ def _per_class(path: Path) -> None:
     with path.open(newline="") as file:
         header, *rows = list(csv.reader(file))
     if len(rows) <= _MAX_CLASSES_SHOWN:
-        kinds = header[1:4]
+        cells = [dict(zip(header, row, strict=True)) for row in rows]
+        shares = [[number(kind, float(row[kind])) for kind in ("precision", "recall", "f1")] for row in cells]
+        lines = [[row["class"], *own, row["support"]] for row, own in zip(cells, shares, strict=True)]
         out.print()
-        cells = [[row[0], *(number(n, float(v)) for n, v in zip(kinds, row[1:4], strict=True)), row[4]] for row in rows]
-        out.print(table("", header, cells))
+        out.print(table("", ["class", "precision", "recall", "f1", "support"], lines))
+
+
+def _interval(name: str, interval: Mapping[str, Any] | None) -> str:
+    if interval is None or interval["low"] is None:
+        return "-"
+    return f"{number(name, interval['low'])} to {number(name, interval['high'])}"
+
+
+def _mistakes(path: Path) -> None:
+    """The first lines of mistakes.csv, where there are any."""
+    if not path.is_file():
+        return
+    with path.open(newline="") as file:
+        header, *rows = list(csv.reader(file))
+    if rows and len(header) <= _MAX_COLUMNS:
+        shown = [[row[0], *(_short(cell) for cell in row[1:])] for row in rows[:_MISTAKES_SHOWN]]
+        out.print()
+        out.print(table(f"the worst {len(shown)}, more in mistakes.csv", header, shown))
+
+
+def _short(cell: str) -> str:
+    """A number with four digits; anything else as it is, in one line's room."""
+    try:
+        return number("", float(cell)) if not cell.isdigit() else cell
+    except ValueError:
+        return cell if len(cell) <= _MAX_VALUE else f"{cell[: _MAX_VALUE - 1]}…"

@@ -169,9 +169,10 @@ def _kinds(tree: Mapping[str, Any], choices: Mapping[str, str]) -> Iterator[Prob
             if given is not None and not is_known:
                 rule = f"must be one of {', '.join(allowed)} in {group}/{choices.get(group)}.yaml"
                 yield Problem(f"{group}.{aspect}", shown(given), rule)
-    metrics = tree["task"].get("_metrics_", {})
-    if not isinstance(metrics, Mapping) or not {str(way) for way in metrics.values()} <= {"min", "max"}:
-        yield Problem("task._metrics_", shown(metrics), "must give each metric as NAME: min or NAME: max")
+    for key in ("_metrics_", "_on_request_"):
+        metrics = tree["task"].get(key, {})
+        if not isinstance(metrics, Mapping) or not {str(way) for way in metrics.values()} <= {"min", "max"}:
+            yield Problem(f"task.{key}", shown(metrics), "must give each metric as NAME: min or NAME: max")
 
 
 def _strangers(tree: Mapping[str, Any]) -> Iterator[Problem]:
@@ -272,7 +273,9 @@ def _routed(tree: dict[str, Any], choices: Mapping[str, str], origins: Origins) 
 
 def directions(tree: Mapping[str, Any]) -> dict[str, str]:
     """Metric name -> min or max, for everything that can be monitored."""
-    metrics: Mapping[str, str] = tree["task"].get("_metrics_") or {"loss": "min"}
+    metrics: Mapping[str, str] = (tree["task"].get("_metrics_") or {"loss": "min"}) | (
+        tree["task"].get("_on_request_") or {}
+    )
     return {f"val/{name}": direction for name, direction in metrics.items()} | {"train/loss": "min"}
 
 

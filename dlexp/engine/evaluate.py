@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -34,10 +34,12 @@ def evaluate(
     precision: Precision,
     *,
     keep_predictions: bool = False,
+    also: Sequence[str] = (),
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Evaluation:
     """Run `networks` over `batches` without changing anything: evaluation mode, no gradient, modes put back after.
 
+    also  metrics that the task computes when they are asked for; NaN for one that is undefined here
     Raises StoppedInEvaluation as soon as `should_stop()` is true.
     """
     modes = [(module, module.training) for module in networks.modules()]
@@ -58,12 +60,15 @@ def evaluate(
                     if told is None:
                         raise
                     raise told from error
-                if keep_predictions:
+                if keep_predictions or also:
                     kept.append(prediction)
     finally:
         for module, mode in modes:  # one by one: a layer may be in another mode than the network around it
             module.training = mode
-    return Evaluation(metrics.compute(), tuple(kept))
+    values = metrics.compute()
+    if also:
+        values |= task.requested(also, kept)
+    return Evaluation(values, tuple(kept) if keep_predictions else ())
 
 
 def _out_of_memory(error: Exception, size: int, networks: nn.ModuleDict) -> OutOfMemory | None:

@@ -88,6 +88,7 @@ def fit(plan: FitPlan, state: TrainState, checkpoints: Checkpoints, stop: StopRe
     if state.epoch and state.best.exhausted:
         return _patience_text(state)
     guard = Guard(plan.task, plan.rules, state, plan.watch)
+    also = plan.task.on_request_of(plan.monitor)
     while state.epoch < plan.epochs:
         started = time.perf_counter()
         samples_before = state.sums.count
@@ -107,7 +108,12 @@ def fit(plan: FitPlan, state: TrainState, checkpoints: Checkpoints, stop: StopRe
             with state.evaluation_weights():
                 _measure_statistics(plan, state, stop)
                 evaluation = evaluate(
-                    plan.task, state.networks, plan.val, plan.rules.precision, should_stop=lambda: bool(stop)
+                    plan.task,
+                    state.networks,
+                    plan.val,
+                    plan.rules.precision,
+                    also=also,
+                    should_stop=lambda: bool(stop),
                 )
         except StoppedInEvaluation:
             # The position says that every batch is taken and the epoch is open: resuming evaluates first.

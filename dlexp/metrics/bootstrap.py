@@ -27,6 +27,20 @@ _MOST_UNDEFINED = 0.05  # of the resamples; beyond it the rest is too much of a 
 
 
 @dataclass(frozen=True)
+class Resampling:
+    """How intervals are made.
+
+    resamples  how many; 0 makes no intervals
+    level      share of the resamples that an interval holds, in (0, 1)
+    seed       of the resamples
+    """
+
+    resamples: int = 1000
+    level: float = 0.95
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class Interval:
     """Where a statistic lies when the samples are drawn again.
 

@@ -1,34 +1,63 @@
-"""The metrics of an evaluation report, computed by torchmetrics from the predictions.
+"""What an evaluation writes down: every metric with its interval, each class, each sample.
 
-Symbols: N samples, C classes, O targets.
+The definitions are in classes.py, ranking.py, calibration.py and values.py, as functions of how often each sample
+counts: once for the metric itself, and a thousand resamples in one go for its interval. A test holds each of them to
+scikit-learn's.
+
+Symbols: N samples, C classes, O targets, R resamples.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
 
+from dlexp.metrics import calibration
+from dlexp.metrics.bootstrap import Floats, Interval, Resampling, Statistic, intervals
+from dlexp.metrics.ranking import Curve
+from dlexp.metrics.scores import RANKING, ClassSamples
+from dlexp.metrics.values import EXTREME, ValueSamples
 from dlexp.types import DataSpec, Prediction
+
+_MOST_WORK = 1_000_000_000  # numbers to go through for the intervals of areas: seconds, not minutes
+_MOST_CURVES = 10  # in one picture
+_WITH_INTERVAL = ("precision", "recall", "f1")
+PER_CLASS = (
+    *("class", "precision", "recall", "f1", "support", "predicted", "specificity", "roc_auc", "average_precision"),
+    *(f"{name}_{end}" for name in _WITH_INTERVAL for end in ("low", "high")),
+)
 
 
 @dataclass(frozen=True)
 class Report:
     """What is written of an evaluation.
 
-    averages    name -> value or group of values, for report.json
-    per_class   rows of (class, precision, recall, f1, support)
+    scores      metric -> value, None where it is undefined
+    undefined   metric -> why it is, for each None among the scores
+    intervals   metric -> interval, for the scores that have a value; empty where none were asked for
+    losses      (N,) how wrong each sample is, in the order of `prediction_rows`
+    per_class   a row of `PER_CLASS` for each class
     confusion   C rows (true) of C counts (predicted)
+    per_output  target -> metric -> value
+    reliability bins of confidence, in order, where there are probabilities
+    curves      class -> its curves of ranking, of at most ten classes: those with the smallest areas
     """
 
-    averages: dict[str, Any]
+    scores: dict[str, float | None]
+    undefined: dict[str, str]
+    intervals: dict[str, Interval]
     prediction_header: list[str]
     prediction_rows: list[list[Any]]
+    losses: Floats
     per_class: list[list[Any]] = field(default_factory=list)
     confusion: list[list[int]] = field(default_factory=list)
+    per_output: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    reliability: list[calibration.Bin] = field(default_factory=list)
+    curves: dict[int, Curve] = field(default_factory=dict)
 
     def confusion_rows(self, names: Sequence[str]) -> list[list[Any]]:
         """The confusion matrix with the true class in front of each row."""
@@ -41,106 +70,159 @@ class Report:
         ]
 
 
-def report(spec: DataSpec, predictions: Sequence[Prediction]) -> Report:
+def report(spec: DataSpec, predictions: Sequence[Prediction], resampling: Resampling | None = None) -> Report:
     """The report over all `predictions`, at least one: probabilities of classes, or values."""
-    return class_report(spec, predictions) if spec.targets == "class" else value_report(spec, predictions)
+    if spec.targets == "class":
+        return class_report(spec, predictions, resampling=resampling)
+    return value_report(spec, predictions, resampling)
 
 
-def class_report(spec: DataSpec, predictions: Sequence[Prediction], meaning: str = "p") -> Report:
+def class_report(
+    spec: DataSpec, predictions: Sequence[Prediction], meaning: str = "p", resampling: Resampling | None = None
+) -> Report:
     """The report of (N, C) numbers whose largest says the class.
 
-    meaning  what they are, and how their columns are headed: p for probabilities; anything else, such as score or
-             vote, is none, and gets neither a log loss nor a confidence
+    meaning     what they are, and how their columns are headed: p for probabilities; anything else, such as score or
+                vote, is none, and gets neither a log loss nor a calibration nor a confidence
+    resampling  how intervals are made; None makes none
     """
-    outputs, targets, rows = _joined(predictions)
-    return _classes(spec, outputs.double(), targets, rows, meaning)
-
-
-def value_report(spec: DataSpec, predictions: Sequence[Prediction]) -> Report:
-    """The report of (N, O) values, and of the further values of each target, such as quantiles."""
-    outputs, targets, rows = _joined(predictions)
-    names = predictions[0].further
-    further = {name: torch.cat([p.further[name] for p in predictions]).double().cpu() for name in names}
-    return _values(spec, outputs.double(), targets.double(), rows, further)
-
-
-def _joined(predictions: Sequence[Prediction]) -> tuple[Tensor, Tensor, Tensor]:
-    """(outputs, targets, rows) of all samples."""
-    outputs = torch.cat([p.outputs for p in predictions]).cpu()
-    targets = torch.cat([p.targets for p in predictions]).cpu()
-    return outputs, targets, torch.cat([p.rows for p in predictions]).cpu()
-
-
-def _classes(spec: DataSpec, outputs: Tensor, targets: Tensor, rows: Tensor, meaning: str) -> Report:
-    """outputs (N, C), targets (N,), rows (N,)."""
-    from torchmetrics.functional import classification as tm
-
-    num_classes, names = spec.num_outputs, spec.class_names
-    predicted = outputs.argmax(dim=1)
-    kinds = {"precision": tm.multiclass_precision, "recall": tm.multiclass_recall, "f1": tm.multiclass_f1_score}
-    averaged = {
-        average: {name: float(f(predicted, targets, num_classes, average=average)) for name, f in kinds.items()}
-        for average in ("macro", "weighted")
-    }
-    each = [f(predicted, targets, num_classes, average="none").tolist() for f in kinds.values()]
-    support = torch.bincount(targets, minlength=num_classes).tolist()
-    per_class = [list(row) for row in zip(names, *each, support, strict=True)]
-    confusion = tm.multiclass_confusion_matrix(predicted, targets, num_classes).tolist()
-    averages: dict[str, Any] = {
-        "accuracy": float(tm.multiclass_accuracy(predicted, targets, num_classes, average="micro")),
-        **({"log_loss": _log_loss(outputs, targets)} if meaning == "p" else {}),
-        **averaged,
-    }
-    confidence = ["confidence"] if meaning == "p" else []
-    header = ["row", "true", "predicted", *confidence, *(f"{meaning}({name})" for name in names)]
+    found, names = class_samples(predictions, probabilistic=meaning == "p"), spec.class_names
+    plain = _once(found.statistic(), len(found))
+    scores, undefined = _told(plain, lambda name: found.why(name, names))
+    sure = _class_intervals(found, resampling)
+    rows = torch.cat([p.rows for p in predictions]).tolist()
+    is_p = meaning == "p"
     lines = [
-        [int(row), names[true], names[guess], *([max(numbers)] if confidence else []), *numbers]
+        [int(row), names[true], names[guess], *([max(numbers)] if is_p else []), *numbers]
         for row, true, guess, numbers in zip(
-            rows.tolist(), targets.tolist(), predicted.tolist(), outputs.tolist(), strict=True
+            rows, found.targets.tolist(), found.predicted.tolist(), found.outputs.tolist(), strict=True
         )
     ]
-    return Report(averages, header, lines, per_class, confusion)
+    cells = np.bincount(found.targets * len(names) + found.predicted, minlength=len(names) ** 2)
+    confusion = cells.reshape(len(names), len(names))
+    return Report(
+        scores,
+        undefined,
+        {name: each for name, each in sure.items() if scores.get(name) is not None},
+        ["row", "true", "predicted", *(["confidence"] if is_p else []), *(f"{meaning}({name})" for name in names)],
+        lines,
+        found.losses(),
+        per_class=_class_rows(names, plain, sure, confusion),
+        confusion=confusion.tolist(),
+        reliability=calibration.bins(found.outputs, found.targets) if is_p and found.is_finite else [],
+        curves=found.curves(_MOST_CURVES),
+    )
 
 
-def _log_loss(probabilities: Tensor, targets: Tensor) -> float:
-    chosen = probabilities.gather(1, targets[:, None]).clamp_min(torch.finfo(torch.float32).tiny)
-    return float(-chosen.log().mean())
+def value_report(spec: DataSpec, predictions: Sequence[Prediction], resampling: Resampling | None = None) -> Report:
+    """The report of (N, O) values, and of the further values of each target, such as quantiles.
 
-
-def _values(spec: DataSpec, outputs: Tensor, targets: Tensor, rows: Tensor, further: Mapping[str, Tensor]) -> Report:
-    """outputs (N, O), targets (N, O), rows (N,), further (N, O) each."""
-    from torchmetrics.functional import regression as tm
-
-    per_output = {
-        name: {
-            "mae": float(tm.mean_absolute_error(outputs[:, n], targets[:, n])),
-            "rmse": float(tm.mean_squared_error(outputs[:, n], targets[:, n], squared=False)),
-            "r2": _r2(outputs[:, n], targets[:, n]),
-            **{f"share_below_{more}": _share_below(targets[:, n], bound[:, n]) for more, bound in further.items()},
-        }
-        for n, name in enumerate(spec.target_names)
-    }
-    header = ["row"] + [f"{kind} {name}" for name in spec.target_names for kind in ("true", "predicted")]
-    header += [f"{more} {name}" for more in further for name in spec.target_names]
-    more_values = torch.cat([rows[:, None].double()[:, :0], *further.values()], dim=1)
-    lines = [
-        [int(row), *(value for pair in zip(true, guess, strict=True) for value in pair), *more]
-        for row, true, guess, more in zip(
-            rows.tolist(), targets.tolist(), outputs.tolist(), more_values.tolist(), strict=True
-        )
-    ]
-    return Report({"per_output": per_output}, header, lines)
-
-
-def _share_below(targets: Tensor, bound: Tensor) -> float:
-    return float((targets <= bound).double().mean())
-
-
-def _r2(outputs: Tensor, targets: Tensor) -> float:
-    """1 - squared error / spread, for one output; torchmetrics' own takes any sum of squares below 1e-4 for zero.
-
-    As in states.py, targets that are all the same give 0, or 1 when they are predicted exactly.
+    The scores are means over the targets. Of several targets the intervals of each are there too, as `height/rmse`.
     """
-    squared, spread = (outputs - targets).square().sum(), (targets - targets.mean()).square().sum()
-    same = spread <= 1e-12 * targets.square().sum()
-    return float(squared == 0) if same else float(1 - squared / spread)
+    found, names = value_samples(predictions), spec.target_names
+    further = {name: _joined([p.further[name] for p in predictions]) for name in predictions[0].further}
+    plain = _once(found.statistic(), len(found))
+    scores, undefined = _told(plain, found.why)
+    sure = _intervals(found.statistic(), len(found), resampling)
+    sure = {name: _NO_EXTREME if name.endswith(EXTREME) else each for name, each in sure.items()}
+    per_output: dict[str, dict[str, float | None]] = {}
+    for n, name in enumerate(names):
+        own = {key.partition("/")[2]: value for key, value in plain.items() if key.startswith(f"{n}/")}
+        shares: dict[str, float | None] = {
+            f"share_below_{more}": _share_below(found.true[:, n], bound[:, n]) for more, bound in further.items()
+        }
+        per_output[name] = _told(own, found.why)[0] | shares
+    several = {f"{n}/": f"{name}/" for n, name in enumerate(names)} if len(names) > 1 else {}
+    rows = torch.cat([p.rows for p in predictions]).tolist()
+    pairs = np.stack([found.true, found.predicted], axis=2).reshape(len(found), -1)
+    numbers = np.concatenate([pairs, *further.values()], axis=1).tolist()
+    header = ["row"] + [f"{kind} {name}" for name in names for kind in ("true", "predicted")]
+    return Report(
+        scores,
+        undefined,
+        {name: each for name, each in sure.items() if scores.get(name) is not None}
+        | {
+            long + key.removeprefix(short): each
+            for key, each in sure.items()
+            for short, long in several.items()
+            if key.startswith(short) and per_output[long[:-1]].get(key.removeprefix(short)) is not None
+        },
+        header + [f"{more} {name}" for more in further for name in names],
+        [[int(row), *line] for row, line in zip(rows, numbers, strict=True)],
+        found.losses(spec.target_std or [1.0] * len(names)),
+        per_output=per_output,
+    )
+
+
+def class_samples(predictions: Sequence[Prediction], *, probabilistic: bool) -> ClassSamples:
+    """All samples of `predictions`, at least one."""
+    targets = torch.cat([p.targets for p in predictions]).cpu().numpy()
+    return ClassSamples(_joined([p.outputs for p in predictions]), targets, probabilistic)
+
+
+def value_samples(predictions: Sequence[Prediction]) -> ValueSamples:
+    """All samples of `predictions`, at least one."""
+    return ValueSamples(_joined([p.outputs for p in predictions]), _joined([p.targets for p in predictions]))
+
+
+def _joined(parts: Sequence[torch.Tensor]) -> Floats:
+    whole: Floats = torch.cat(list(parts)).cpu().double().numpy()
+    return whole
+
+
+def _once(statistic: Statistic, count: int) -> dict[str, float]:
+    """The values of a statistic in which each sample counts once."""
+    return {name: float(column[0]) for name, column in statistic(np.ones((1, count))).items()}
+
+
+def _told(values: Mapping[str, float], why: Callable[[str], str]) -> tuple[dict[str, float | None], dict[str, str]]:
+    """(metric -> value or None, metric -> why None) of those that are no class's or output's own."""
+    own = {name: value for name, value in values.items() if "/" not in name}
+    undefined = {name: why(name) for name, value in own.items() if not np.isfinite(value)}
+    return {name: None if name in undefined else value for name, value in own.items()}, undefined
+
+
+def _intervals(statistic: Statistic, count: int, resampling: Resampling | None) -> dict[str, Interval]:
+    if resampling is None or not resampling.resamples:
+        return {}
+    kinds = {"resamples": resampling.resamples, "seed": resampling.seed}
+    return intervals(statistic, count, level=resampling.level, **kinds)
+
+
+def _class_intervals(found: ClassSamples, resampling: Resampling | None) -> dict[str, Interval]:
+    if resampling is None:
+        return {}
+    work = resampling.resamples * len(found) * found.num_classes
+    sure = _intervals(found.statistic(ranking=work <= _MOST_WORK), len(found), resampling)
+    if work > _MOST_WORK:
+        fits = _MOST_WORK // (len(found) * found.num_classes)
+        reason = f"{work:,} numbers to go through; at most {fits:,} resamples are made of so many samples and classes"
+        sure |= {name: Interval(None, None, 0, reason) for name in RANKING}
+    return sure
+
+
+def _class_rows(
+    names: Sequence[str], plain: Mapping[str, float], sure: Mapping[str, Interval], confusion: Any
+) -> list[list[Any]]:
+    """A row of `PER_CLASS` for each class; as in the averages, precision, recall and F1 of 0/0 are 0."""
+    rows = []
+    for c, name in enumerate(names):
+        own = {kind.partition("/")[0]: value for kind, value in plain.items() if kind.endswith(f"/{c}")}
+        filled = [float(np.nan_to_num(own[kind])) for kind in _WITH_INTERVAL]
+        rest = [own[kind] for kind in ("specificity", "roc_auc", "average_precision")]
+        between = [sure.get(f"{kind}/{c}") for kind in _WITH_INTERVAL]
+        rows.append(
+            [
+                *(name, *filled, int(confusion[c].sum()), int(confusion[:, c].sum())),
+                *(value if np.isfinite(value) else None for value in rest),
+                *(getattr(each, end) if each else None for each in between for end in ("low", "high")),
+            ]
+        )
+    return rows
+
+
+def _share_below(targets: Floats, bound: Floats) -> float:
+    return float((targets <= bound).mean())
+
+
+_NO_EXTREME = Interval(None, None, 0, "a resample holds no larger error than the sample itself")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_SHARES = ("accuracy", "f1", "precision", "recall")
+_SHARES = ("accuracy", "f1", "precision", "recall", "specificity", "mape", "calibration_error")
 
 
 def is_share(name: str) -> bool:

@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from torch import nn
 
+from dlexp.metrics.bootstrap import Resampling
 from dlexp.metrics.report import Report, report
 from dlexp.metrics.states import MetricState
 from dlexp.types import Batch, DataSpec, LossOutput, Prediction
@@ -23,11 +24,13 @@ class Task(ABC):
 
     phases   name -> the networks that this phase updates, in the order in which a step runs them
     metrics  name -> min or max, for everything that `metric_state().compute()` returns
+    on_request  name -> min or max, for what `requested` computes and no epoch pays for unless it is monitored
     mixes    whether `loss` knows what to do with a batch whose samples were mixed (`Batch.mixed`)
     """
 
     phases: ClassVar[Mapping[str, tuple[str, ...]]] = {"train": ("model",)}
     metrics: ClassVar[Mapping[str, str]]
+    on_request: ClassVar[Mapping[str, str]] = {}
     mixes: ClassVar[bool] = False
 
     @abstractmethod
@@ -42,10 +45,22 @@ class Task(ABC):
     def metric_state(self) -> MetricState:
         """An empty state for the metrics of one evaluation."""
 
+    def requested(self, names: Sequence[str], predictions: Sequence[Prediction]) -> dict[str, float]:
+        """Those of `on_request` that `names` has, over all `predictions`, at least one; NaN where undefined.
+
+        Raises ConfigError for one that this task can never compute as it is configured.
+        """
+        raise NotImplementedError(f"{type(self).__name__} computes no {', '.join(names)}")
+
+    def on_request_of(self, monitor: str) -> tuple[str, ...]:
+        """What an epoch must compute beside `metrics` so that `monitor`, such as val/roc_auc, is there."""
+        name = monitor.removeprefix("val/")
+        return (name,) if name in self.on_request else ()
+
     def num_outputs(self, spec: DataSpec) -> int:
         """How many numbers the network puts out for one sample of the data that `spec` describes."""
         return spec.num_outputs
 
-    def report(self, spec: DataSpec, predictions: Sequence[Prediction]) -> Report:
-        """What an evaluation writes down, from all `predictions`, at least one."""
-        return report(spec, predictions)
+    def report(self, spec: DataSpec, predictions: Sequence[Prediction], resampling: Resampling | None = None) -> Report:
+        """What an evaluation writes down, from all `predictions`, at least one; with intervals by `resampling`."""
+        return report(spec, predictions, resampling)

@@ -10,8 +10,11 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from dlexp.errors import ConfigError
 from dlexp.losses.reading import reading_of_classes
-from dlexp.metrics.report import Report, class_report
+from dlexp.metrics.bootstrap import Resampling
+from dlexp.metrics.report import Report, class_report, class_samples
+from dlexp.metrics.scores import OF_PROBABILITIES, RANKING, TOP
 from dlexp.metrics.states import ClassificationState
 from dlexp.tasks.base import Networks, Task
 from dlexp.types import Batch, DataSpec, LossOutput, Prediction
@@ -28,6 +31,13 @@ class Classification(Task):
     """
 
     metrics = {"loss": "min", "accuracy": "max", "balanced_accuracy": "max", "f1_macro": "max"}
+    on_request = {
+        **dict.fromkeys(OF_PROBABILITIES, "min"),
+        **dict.fromkeys((*RANKING, *(f"top_{k}_accuracy" for k in TOP)), "max"),
+        **dict.fromkeys(("precision_macro", "recall_macro", "specificity_macro"), "max"),
+        **dict.fromkeys(("precision_weighted", "recall_weighted", "f1_weighted", "specificity_weighted"), "max"),
+        **dict.fromkeys(("cohen_kappa", "matthews_correlation"), "max"),
+    }
 
     mixes = True
 
@@ -71,6 +81,17 @@ class Classification(Task):
         """Loss, accuracy, balanced accuracy and macro F1."""
         return ClassificationState(self._num_classes)
 
-    def report(self, spec: DataSpec, predictions: Sequence[Prediction]) -> Report:
+    def requested(self, names: Sequence[str], predictions: Sequence[Prediction]) -> dict[str, float]:
+        """From every sample's probabilities or scores. Raises ConfigError for what the loss or the classes rule out."""
+        for name in names:
+            if name in OF_PROBABILITIES and not self._reading.probabilistic:
+                rule = "needs probabilities, and this loss makes scores"
+                raise ConfigError.one("trainer.monitor", f"val/{name}", rule, "monitor val/roc_auc, or another loss")
+            if name in (f"top_{k}_accuracy" for k in TOP if k >= self._num_classes):
+                rule = f"is always 1 with {self._num_classes} classes"
+                raise ConfigError.one("trainer.monitor", f"val/{name}", rule, "monitor val/accuracy")
+        return class_samples(predictions, probabilistic=self._reading.probabilistic).chosen(names)
+
+    def report(self, spec: DataSpec, predictions: Sequence[Prediction], resampling: Resampling | None = None) -> Report:
         """Averages, each class, the confusion matrix and every sample's probabilities or scores."""
-        return class_report(spec, predictions, "p" if self._reading.probabilistic else "score")
+        return class_report(spec, predictions, "p" if self._reading.probabilistic else "score", resampling)

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dlexp.metrics.bootstrap import Resampling
 from dlexp.metrics.neighbours import NeighbourState, nearest, votes
 from dlexp.metrics.report import Report, class_report
 from dlexp.tasks.base import Networks, Task
@@ -69,13 +70,13 @@ class MetricLearning(Task):
         """Loss, accuracy of k neighbours, recall at 1 and 5, distances within and between classes."""
         return NeighbourState(self._num_classes, self._k)
 
-    def report(self, spec: DataSpec, predictions: Sequence[Prediction]) -> Report:
+    def report(self, spec: DataSpec, predictions: Sequence[Prediction], resampling: Resampling | None = None) -> Report:
         """The classes by the votes of the neighbours, and every sample's embedding."""
         embeddings = torch.cat([p.outputs for p in predictions]).double().cpu()
         targets = torch.cat([p.targets for p in predictions]).cpu()
         found = votes(targets[nearest(embeddings, self._k)], self._num_classes)
         whole = Prediction(found, targets, predictions[0].loss, torch.cat([p.rows for p in predictions]))
-        voted = class_report(spec, [whole], "vote")
+        voted = class_report(spec, [whole], "vote", resampling)
         header = [*voted.prediction_header, *(f"e{n}" for n in range(self._embedding_size))]
         lines = [[*row, *e] for row, e in zip(voted.prediction_rows, embeddings.tolist(), strict=True)]
         return replace(voted, prediction_header=header, prediction_rows=lines)

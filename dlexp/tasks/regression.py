@@ -5,10 +5,13 @@ Symbols: B batch, O outputs.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from dlexp.losses.reading import reading_of_values
+from dlexp.metrics.report import value_samples
 from dlexp.metrics.states import RegressionState
 from dlexp.tasks.base import Networks, Task
 from dlexp.types import Batch, DataSpec, LossOutput, Prediction
@@ -24,6 +27,10 @@ class Regression(Task):
     """
 
     metrics = {"loss": "min", "mae": "min", "rmse": "min", "r2": "max"}
+    on_request = {
+        **dict.fromkeys(("mse", "median_absolute_error", "max_error", "mape"), "min"),
+        "explained_variance": "max",
+    }
 
     mixes = True
 
@@ -59,6 +66,10 @@ class Regression(Task):
     def metric_state(self) -> RegressionState:
         """Loss, MAE, RMSE and R2."""
         return RegressionState(self._num_targets)
+
+    def requested(self, names: Sequence[str], predictions: Sequence[Prediction]) -> dict[str, float]:
+        """Means over the targets, from every sample's values."""
+        return value_samples(predictions).chosen(names)
 
     def _scaled(self, targets: Tensor) -> Tensor:
         return self._reading.scaled(targets, self._mean.to(targets.device), self._std.to(targets.device))

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from dlexp.artifacts.checkpoint import CheckpointStore
-from dlexp.artifacts.files import read_json, write_bytes, write_csv, write_json
+from dlexp.artifacts.files import write_json
+from dlexp.artifacts.looks import note_look
 from dlexp.artifacts.run_dir import RunDir
 from dlexp.assemble import Experiment, assemble
 from dlexp.config.repeat import Change
@@ -15,10 +16,13 @@ from dlexp.config.saved import load_saved
 from dlexp.engine.evaluate import Evaluation, evaluate
 from dlexp.engine.state import load_weights
 from dlexp.errors import DlexpError
-from dlexp.metrics.report import Report
+from dlexp.metrics.bootstrap import Resampling
 from dlexp.runtime.clock import now_utc
-from dlexp.types import DataSpec
+from dlexp.workflows.evaluation_files import score_facts, worst, write_pictures, write_tables
 from dlexp.workflows.since import DATA, check_evaluated
+
+SCHEMA = 2  # of report.json; 1 had no number, no intervals, and averages in groups of their own
+_USUAL = Resampling()
 
 
 def evaluate_run(
@@ -29,6 +33,7 @@ def evaluate_run(
     trusted: Sequence[str],
     *,
     allow_changes: bool = False,
+    resampling: Resampling = _USUAL,
 ) -> dict[str, Any]:
     """Evaluate a run on `split` with its `checkpoint` (best or last); writes eval/<split>/ and returns report.json.
 
@@ -49,59 +54,42 @@ def evaluate_run(
     result = evaluate(
         experiment.task, experiment.networks, experiment.split(split), experiment.precision, keep_predictions=True
     )
-    return write_evaluation(run, experiment, (split, checkpoint), result, changed)
+    return write_evaluation(run, experiment, (split, checkpoint), result, changed, resampling)
 
 
 def write_evaluation(
-    run: RunDir, experiment: Experiment, what: tuple[str, str], result: Evaluation, changed: Sequence[Change] = ()
+    run: RunDir,
+    experiment: Experiment,
+    what: tuple[str, str],
+    result: Evaluation,
+    changed: Sequence[Change] = (),
+    resampling: Resampling = _USUAL,
 ) -> dict[str, Any]:
-    """eval/<split>/: report.json, predictions.csv, and for classes per_class.csv, confusion.csv and a picture of it.
+    """eval/<split>/: report.json, predictions.csv, mistakes.csv, for classes per_class.csv and confusion.csv, pictures.
 
-    what     (split, checkpoint)
-    changed  what has changed since the run was trained
+    what        (split, checkpoint)
+    changed     what has changed since the run was trained
+    resampling  how the intervals of the metrics are made
     """
     split, checkpoint = what
-    from dlexp.report.figures import confusion_png, prediction_png  # matplotlib loads when there is something to draw
-
     folder, spec = run / "eval" / split, experiment.bundle.spec
-    details = experiment.task.report(spec, result.predictions)
-    looks = _count_look(run, split, checkpoint)
+    details = experiment.task.report(spec, result.predictions, resampling)
+    looks = note_look(run / "eval", split, checkpoint)
     content = {
+        "schema": SCHEMA,
         "run": str(run.path),
         "split": split,
         "checkpoint": checkpoint,
         "samples": len(experiment.bundle.splits[split]),
-        "metrics": result.metrics,
-        **details.averages,
+        "metrics": {**result.metrics, **details.scores},
+        **score_facts(details, spec, resampling),
         "looks_at_this_split": looks,
         "data_as_trained": not any(change.path in DATA for change in changed),
         "changed_since_training": [vars(change) for change in changed],
         "evaluated": now_utc(),
     }
-    write_json(folder / "report.json", content)
-    write_csv(folder / "predictions.csv", details.prediction_header, details.prediction_rows)
-    if spec.targets == "class":
-        _write_classes(folder, spec, details)
-        write_bytes(folder / "confusion.png", confusion_png(details.confusion, spec.class_names, split))
-    else:
-        for number, name in enumerate(spec.target_names):
-            true, predicted = details.columns(number)
-            suffix = "" if number == 0 else f"-{number}"
-            write_bytes(folder / f"predicted{suffix}.png", prediction_png(true, predicted, name, split))
+    mistakes = worst(spec, details)
+    write_tables(folder, spec, details, mistakes)
+    write_pictures(folder, split, experiment.bundle, details, mistakes)
+    write_json(folder / "report.json", content)  # last: who finds it finds the files that it belongs to
     return content
-
-
-def _write_classes(folder: Path, spec: DataSpec, details: Report) -> None:
-    write_csv(folder / "per_class.csv", ["class", "precision", "recall", "f1", "support"], details.per_class)
-    write_csv(
-        folder / "confusion.csv", ["true \\ predicted", *spec.class_names], details.confusion_rows(spec.class_names)
-    )
-
-
-def _count_look(run: RunDir, split: str, checkpoint: str) -> int:
-    """Note in eval/looks.json that a split was looked at; returns how often it has been."""
-    path = run / "eval" / "looks.json"
-    looks = read_json(path) if path.is_file() else []
-    looks.append({"split": split, "checkpoint": checkpoint, "time": now_utc()})
-    write_json(path, looks)
-    return sum(look["split"] == split for look in looks)

@@ -61,11 +61,12 @@ def write_table(folder: Path, name: str, runs: Sequence[str], metrics: Sequence[
     columns = list(metrics[0])
     spread = {
         column: {
-            "mean": statistics.fmean(row[column] for row in metrics),
-            "std": statistics.stdev(row[column] for row in metrics) if len(metrics) > 1 else None,
-            "n": len(metrics),
+            "mean": statistics.fmean(known) if known else None,
+            "std": statistics.stdev(known) if len(known) > 1 else None,
+            "n": len(known),  # a metric that is undefined for a run has no value there
         }
         for column in columns
+        for known in [[row[column] for row in metrics if row[column] is not None]]
     }
     write_csv(
         folder / f"{name}.csv",

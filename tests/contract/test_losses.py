@@ -113,11 +113,11 @@ def test_the_loss_decides_how_many_numbers_the_network_puts_out(loss: str, width
     found = evaluate(built.task, built.networks, built.split("val"), built.precision, keep_predictions=True)
     assert found.predictions[0].outputs.shape[1] == 2
     report = built.task.report(built.bundle.spec, found.predictions)
-    assert ("log_loss" in report.averages) == (loss in ("bce", "focal_binary"))
+    assert ("log_loss" in report.scores) == (loss in ("bce", "focal_binary"))
     meaning = "p" if loss in ("bce", "focal_binary") else "score"
     assert report.prediction_header[-2:] == [f"{meaning}(malignant)", f"{meaning}(benign)"]
     assert ("confidence" in report.prediction_header) == (meaning == "p")
-    assert report.averages["accuracy"] == pytest.approx(found.metrics["accuracy"])
+    assert report.scores["accuracy"] == pytest.approx(found.metrics["accuracy"])
 
 
 def test_quantiles_reach_the_report() -> None:
@@ -129,7 +129,7 @@ def test_quantiles_reach_the_report() -> None:
     ]
     rows = report.prediction_rows
     assert all(row[3] <= row[4] <= row[5] and row[2] == row[4] for row in rows)
-    below = report.averages["per_output"]["target"]["share_below_q0.75"]
+    below = report.per_output["target"]["share_below_q0.75"]
     assert below == pytest.approx(sum(row[1] <= row[5] for row in rows) / len(rows))
 
 
@@ -186,9 +186,9 @@ def test_metric_learning_trains_and_evaluates_end_to_end(tmp_path: Path) -> None
     closer = summary["best"]["same_distance"] / summary["best"]["other_distance"]
     assert closer < 0.8 * before["same_distance"] / before["other_distance"]
     report = evaluate_run(run, "test", "best", {}, ())
-    assert report["accuracy"] == pytest.approx(report["metrics"]["knn_accuracy"])
-    assert report["accuracy"] > 0.8
-    assert "log_loss" not in report
+    assert report["metrics"]["accuracy"] == pytest.approx(report["metrics"]["knn_accuracy"])
+    assert report["metrics"]["accuracy"] > 0.8
+    assert "log_loss" not in report["metrics"]
     table = (run / "eval" / "test" / "predictions.csv").read_text().splitlines()
     assert table[0].startswith("row,true,predicted,vote(class_0),vote(class_1),vote(class_2),e0,e1,")
     assert len(table) == 1 + report["samples"]

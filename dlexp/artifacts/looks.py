@@ -1,0 +1,48 @@
+"""eval/looks.jsonl: every look at a split of a run, a line each, never rewritten."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from pathlib import Path
+
+from dlexp.artifacts.files import read_json
+from dlexp.errors import DlexpError
+from dlexp.runtime.clock import now_utc
+
+_OLD = "looks.json"  # what versions before looks.jsonl rewrote as a whole
+
+
+def note_look(folder: Path, split: str, checkpoint: str) -> int:
+    """Add a look to `folder`/looks.jsonl; returns how many there have been at this split, this one included.
+
+    Processes that evaluate one run at a time wait for each other, so that each look is counted once and has a number of
+    its own. A line that a crash cut off is a look too: somebody was about to see the result. Raises DlexpError.
+    """
+    path, line = folder / "looks.jsonl", {"split": split, "checkpoint": checkpoint, "time": now_utc()}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with path.open("a+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # given back when the file is closed, by us or by the kernel
+            file.seek(0)
+            before = file.read()
+            torn = b"" if before.endswith(b"\n") or not before else b"\n"
+            file.write(torn + json.dumps(line).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise DlexpError(f"cannot write {path}: {error.strerror}") from error
+    old = read_json(folder / _OLD) if (folder / _OLD).is_file() else []
+    earlier = [look.get("split") for look in old if isinstance(look, dict)] if isinstance(old, list) else []
+    earlier += [_split_of(text) for text in before.splitlines() if text.strip()]
+    return 1 + sum(name in (split, None) for name in earlier)
+
+
+def _split_of(text: bytes) -> str | None:
+    """The split of a line; None for one that cannot be read, which may have been any."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    return found.get("split") if isinstance(found, dict) else None

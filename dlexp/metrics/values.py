@@ -1,0 +1,114 @@
+"""Metrics of numbers, over any number of resamples at once.
+
+Symbols: N samples, O targets, R resamples; y true value, e = predicted - true.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlexp.metrics.bootstrap import Floats
+
+EXTREME = "max_error"  # a resample holds no larger error than the sample does: no interval comes from it
+
+
+@dataclass(frozen=True)
+class ValueSamples:
+    """What was said of N samples, in the units of the targets: predicted and true, (N, O) each."""
+
+    predicted: Floats
+    true: Floats
+
+    def __len__(self) -> int:
+        return len(self.true)
+
+    def losses(self, scale: Sequence[float]) -> Floats:
+        """(N,) how wrong each sample is: root of the mean over the targets of (error / scale)^2, `scale` O numbers."""
+        return np.asarray(np.sqrt((((self.predicted - self.true) / np.asarray(scale)) ** 2).mean(axis=1)))
+
+    def statistic(self) -> Callable[[Floats], dict[str, Floats]]:
+        """What counts (R, N) give: metric -> mean over the targets, (R,), NaN where one of them has none.
+
+        Of each target too, as `rmse` of target 1 under `1/rmse`.
+        """
+        each = [of_values(self.predicted[:, n], self.true[:, n]) for n in range(self.true.shape[1])]
+
+        @np.errstate(invalid="ignore", over="ignore")  # values that are not finite are told by their NaN
+        def of(counts: Floats) -> dict[str, Floats]:
+            own = [one(counts) for one in each]
+            means = {name: np.stack([found[name] for found in own]).mean(axis=0) for name in own[0]}
+            return means | {f"{n}/{name}": column for n, found in enumerate(own) for name, column in found.items()}
+
+        return of
+
+    def chosen(self, names: Sequence[str]) -> dict[str, float]:
+        """The metrics `names` alone; NaN for one that is undefined."""
+        found = self.statistic()(np.ones((1, len(self))))
+        return {name: float(found[name][0]) for name in names}
+
+    def why(self, name: str) -> str:
+        """Why a metric has no value."""
+        finite = np.isfinite(self.predicted) & np.isfinite(self.true)
+        if not finite.all():
+            return f"{int((~finite.all(axis=1)).sum()):,} of {len(self):,} samples are not finite"
+        if name == "mape":
+            return f"{int((self.true == 0).any(axis=1).sum()):,} of {len(self):,} true values are 0"
+        return "there is one sample" if len(self) == 1 else "its numbers are too large"
+
+
+@np.errstate(invalid="ignore", over="ignore", divide="ignore")
+def of_values(predicted: Floats, true: Floats) -> Callable[[Floats], dict[str, Floats]]:
+    """What counts (R, N) give for predicted (N,) and true (N,), (R,) each; NaN where a resample has none.
+
+    mse, rmse, mae, median_absolute_error, max_error and mean_error (positive: predicted too high) are in the unit of
+    the target or its square. r2 is 1 - sum e^2 / sum (y - mean y)^2; explained_variance is the same with the mean taken
+    off e. mape is the mean of |e / y|, a share, and undefined where some y is 0.
+    """
+    error = predicted - true
+    # Centred, or the squares of numbers far from 0 leave nothing of their spread.
+    bias = error.mean()
+    centred, unbiased = true - true.mean(), error - bias
+    zero, shares = true == 0, np.abs(error / true)
+    columns = np.stack(
+        [error**2, np.abs(error), unbiased, unbiased**2, centred, centred**2, np.where(zero, 0.0, shares), zero], axis=1
+    )
+    order = np.argsort(np.abs(error), kind="stable")
+    sizes = np.abs(error)[order]
+    unit = true**2
+
+    def of(counts: Floats) -> dict[str, Floats]:
+        samples = counts.sum(axis=1)
+        squared, absolute, mean, rest, middle, spread, share, zeros = (counts @ columns).T / samples
+        variance = spread - middle**2
+        is_constant = variance <= 1e-12 * (counts @ unit) / samples
+        rest = np.maximum(rest - mean**2, 0)
+        by_size = np.cumsum(counts.take(order, axis=1), axis=1)
+        places = [np.floor((samples - 1) / 2), np.floor(samples / 2)]
+        middles = [sizes[(by_size > place[:, None]).argmax(axis=1)] for place in places]
+        largest = sizes[(by_size >= samples[:, None]).argmax(axis=1)]
+        alone = samples < 2
+        return {
+            "mse": squared,
+            "rmse": np.sqrt(squared),
+            "mae": absolute,
+            "median_absolute_error": (middles[0] + middles[1]) / 2,
+            EXTREME: largest,
+            "mean_error": bias + mean,
+            "r2": np.where(alone, np.nan, _explained(squared, variance, is_constant, squared == 0)),
+            "explained_variance": np.where(
+                alone, np.nan, _explained(rest, variance, is_constant, rest <= 1e-12 * squared)
+            ),
+            "mape": np.where(zeros > 0, np.nan, share),
+        }
+
+    return of
+
+
+def _explained(left: Floats, variance: Floats, is_constant: NDArray[np.bool_], is_exact: NDArray[np.bool_]) -> Floats:
+    """1 - left / variance; of targets that are all the same 1 for an exact prediction and 0 for any other."""
+    share = 1 - np.divide(left, variance, out=np.zeros_like(left), where=~is_constant)
+    return np.where(is_constant, is_exact.astype(np.float64), share)

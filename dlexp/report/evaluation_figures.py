@@ -1,0 +1,177 @@
+"""Pictures of an evaluation, as PNG bytes: curves of ranking, calibration, residuals, the worst mistakes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+from numpy.typing import NDArray
+
+from dlexp.metrics.calibration import Bin
+from dlexp.metrics.ranking import Curve
+from dlexp.report.figures import as_png
+
+Floats = NDArray[np.float64]
+
+# Okabe & Ito, told apart by colour-blind people; with the second line style there are ten that differ.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
+_STYLES = ("-", "--")
+_GREY = "#555555"
+_MOST_CELLS = 40  # classes whose shares can still be read when they are written in
+_MOST_NAMES = 60  # classes whose names can still be read at an axis
+_LETTERS = 18
+
+
+def roc_png(curves: Mapping[str, Curve], areas: Mapping[str, float], split: str, classes: int) -> bytes:
+    """ROC curves of classes, with their areas; a guess lies on the diagonal."""
+    figure, axes = _square()
+    axes.plot([0, 1], [0, 1], color=_GREY, linewidth=1, linestyle=":", label="a guess")
+    for number, (name, curve) in enumerate(curves.items()):
+        axes.plot(curve.false_positive_rate, curve.recall, label=_area(name, areas[name]), **_line(number))
+    axes.set_xlabel("false positive rate: others called so")
+    axes.set_ylabel("true positive rate: of the class found")
+    axes.set_title(f"{split}: {_which(curves, classes)} against the rest\narea under the ROC curve", fontsize="medium")
+    return _finished(figure, axes, "lower right")
+
+
+def pr_png(curves: Mapping[str, Curve], areas: Mapping[str, float], split: str, classes: int) -> bytes:
+    """Precision over recall of classes, with their average precisions."""
+    figure, axes = _square()
+    for number, (name, curve) in enumerate(curves.items()):
+        # Precision belongs to the step that reaches a recall, which is how its average adds it up.
+        axes.step(curve.recall, curve.precision, where="pre", label=_area(name, areas[name]), **_line(number))
+    axes.set_xlabel("recall: of the class found")
+    axes.set_ylabel("precision: of those called so, right")
+    axes.set_title(f"{split}: {_which(curves, classes)} against the rest\naverage precision", fontsize="medium")
+    return _finished(figure, axes, "lower left")
+
+
+def reliability_png(bins: Sequence[Bin], error: float, split: str) -> bytes:
+    """How often the network is right against how sure it is, with the samples of each bin below."""
+    figure = Figure(figsize=(4.8, 5.6), layout="constrained", dpi=110)
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    found = [each for each in bins if each.samples]
+    sure, right = [each.confidence for each in found], [each.accuracy for each in found]
+    above.plot([0, 1], [0, 1], color=_GREY, linewidth=1, linestyle=":", label="as sure as right")
+    above.vlines(sure, sure, right, color=_COLOURS[1], linewidth=2, label="gap")
+    above.plot(sure, right, "o", color=_COLOURS[0], label=f"a bin, {len(bins)} of equal width")
+    above.set_ylabel("share that is right")
+    above.set_title(f"{split}: expected calibration error {100 * error:.2f} %", fontsize="medium")
+    below.bar([(each.low + each.high) / 2 for each in bins], [each.samples for each in bins], 0.9 / len(bins))
+    below.set_xlabel("confidence: the largest probability")
+    below.set_ylabel("samples")
+    for axes in (above, below):
+        axes.grid(alpha=0.25)
+        axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+    above.yaxis.set_major_formatter(PercentFormatter(1.0))
+    above.set_ylim(-0.03, 1.03)
+    above.legend(fontsize="small", loc="upper left")
+    return as_png(figure)
+
+
+def confusion_share_png(counts: Sequence[Sequence[int]], names: Sequence[str], split: str) -> bytes:
+    """The confusion matrix with every row as shares of its true class, in per cent; readable to a hundred classes."""
+    whole = np.asarray(counts, dtype=np.float64)
+    shares = whole / np.maximum(1, whole.sum(axis=1, keepdims=True))
+    labels = [_short(name) for name in names]
+    has_cells, has_names = len(names) <= _MOST_CELLS, len(names) <= _MOST_NAMES
+    room = 0.085 * max(map(len, labels)) if has_names else 0.4
+    size = max(2.4, 0.36 * len(names)) if has_names else 10.5
+    figure = Figure(figsize=(size + room + 1.5, size + room + 0.8), layout="constrained", dpi=110)
+    axes = figure.add_subplot()
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    figure.colorbar(image, ax=axes, label="share of the true class", fraction=0.046, format=PercentFormatter(1.0))
+    if has_cells:
+        for y, x in zip(*np.nonzero(whole), strict=True):
+            text, colour = f"{100 * shares[y, x]:.0f}", "white" if shares[y, x] > 0.55 else "black"
+            axes.text(x, y, text, ha="center", va="center", color=colour, fontsize=7)
+    if has_names:
+        axes.set_xticks(range(len(names)), labels, rotation=90, fontsize=7)
+        axes.set_yticks(range(len(names)), labels, fontsize=7)
+    axes.set_xlabel("predicted" if has_names else "predicted, number of the class")
+    axes.set_ylabel("true" if has_names else "true, number of the class")
+    recall = np.diagonal(shares)[whole.sum(axis=1) > 0]
+    axes.set_title(
+        f"{split}: {100 * recall.mean() if len(recall) else 0:.1f} % of a class right in the mean", fontsize="medium"
+    )
+    return as_png(figure)
+
+
+def residuals_png(true: Sequence[float], predicted: Sequence[float], name: str, split: str) -> bytes:
+    """Predicted minus true over predicted values, and how often each residual occurs."""
+    figure = Figure(figsize=(7.6, 4.2), layout="constrained", dpi=110)
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 1))
+    values, residuals = np.asarray(predicted), np.asarray(predicted) - np.asarray(true)
+    is_drawn = np.isfinite(residuals)
+    left.axhline(0, color=_GREY, linewidth=1)
+    left.scatter(values[is_drawn], residuals[is_drawn], s=16, color=_COLOURS[0], alpha=0.7)
+    mean = float(residuals[is_drawn].mean()) if is_drawn.any() else 0.0
+    left.axhline(mean, color=_COLOURS[1], linestyle="--", linewidth=1, label=f"mean {mean:.3g}")
+    left.set_xlabel(f"predicted {name}")
+    left.set_ylabel(f"predicted - true {name}")
+    left.set_title(f"{split}: {len(values):,} samples", fontsize="medium")
+    left.legend(fontsize="small")
+    right.hist(residuals[is_drawn], bins=min(30, max(5, int(len(values) ** 0.5))), orientation="horizontal")
+    right.set_xlabel("samples")
+    for axes in (left, right):
+        axes.grid(alpha=0.25)
+    return as_png(figure)
+
+
+def mistakes_png(images: Floats, captions: Sequence[tuple[str, str, str]], title: str) -> bytes:
+    """A grid of images, each under its true class, its predicted one and how sure that was.
+
+    images  (K, 1 or 3, H, W), 0 black and 1 white; at least one
+    """
+    width = min(5, len(images))
+    height = -(-len(images) // width)
+    figure = Figure(figsize=(1.9 * width + 0.2, 2.35 * height + 0.5), layout="constrained", dpi=110)
+    for number, (image, (true, predicted, sure)) in enumerate(zip(images, captions, strict=True)):
+        axes = figure.add_subplot(height, width, number + 1)
+        pixels = np.clip(np.moveaxis(image, 0, -1), 0, 1)
+        if pixels.shape[2] == 1:
+            axes.imshow(pixels[:, :, 0], cmap="gray", vmin=0, vmax=1)
+        else:
+            axes.imshow(pixels)
+        axes.set_title(f"{_short(true, 12)} → {_short(predicted, 12)}\n{sure}", fontsize=8)
+        axes.set_axis_off()
+    figure.suptitle(title, fontsize="medium")
+    return as_png(figure)
+
+
+def _square() -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(5.6, 5.6), layout="constrained", dpi=110)
+    return figure, figure.add_subplot()
+
+
+def _line(number: int) -> dict[str, Any]:
+    return {"color": _COLOURS[number % len(_COLOURS)], "linestyle": _STYLES[number // len(_COLOURS) % len(_STYLES)]}
+
+
+def _area(name: str, area: float) -> str:
+    return f"{_short(name)}  {area:.3f}"
+
+
+def _short(name: str, most: int = _LETTERS) -> str:
+    return name if len(name) <= most else f"{name[: most - 1]}…"
+
+
+def _which(curves: Mapping[str, Curve], classes: int) -> str:
+    if len(curves) == classes:
+        return "each class" if classes > 2 else "a class"
+    return f"{len(curves)} of {classes} classes, those told apart least,"
+
+
+def _finished(figure: Figure, axes: Axes, place: Literal["lower left", "lower right"]) -> bytes:
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(PercentFormatter(1.0))
+    axes.set_xlim(-0.02, 1.02)
+    axes.set_ylim(-0.02, 1.02)
+    axes.set_aspect("equal")
+    axes.grid(alpha=0.25)
+    axes.legend(fontsize="small", loc=place)
+    return as_png(figure)

@@ -1,0 +1,63 @@
+"""Looks at a split are counted, whoever looks at the same time and whatever happened to the file."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from pathlib import Path
+
+import pytest
+
+from dlexp.artifacts.files import write_json
+from dlexp.artifacts.looks import note_look
+from dlexp.errors import DlexpError
+
+
+def _look(folder: str, times: int, found: multiprocessing.Queue[list[int]]) -> None:
+    found.put([note_look(Path(folder), "test", "best") for _ in range(times)])
+
+
+def test_each_split_is_counted_by_itself(tmp_path: Path) -> None:
+    folder = tmp_path / "eval"
+    assert [note_look(folder, split, "best") for split in ("test", "val", "test", "test", "val")] == [1, 1, 2, 3, 2]
+    lines = [json.loads(line) for line in (folder / "looks.jsonl").read_text().splitlines()]
+    assert [line["split"] for line in lines] == ["test", "val", "test", "test", "val"]
+    assert set(lines[0]) == {"split", "checkpoint", "time"}
+
+
+def test_two_at_once_each_have_a_number_of_their_own(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    found = context.Queue()
+    workers = [context.Process(target=_look, args=(str(tmp_path), 40, found)) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    numbers = [number for _ in workers for number in found.get(timeout=60)]
+    for worker in workers:
+        worker.join()
+    assert sorted(numbers) == list(range(1, 121))
+    assert len((tmp_path / "looks.jsonl").read_text().splitlines()) == 120
+
+
+def test_looks_of_an_older_version_count(tmp_path: Path) -> None:
+    old = [{"split": "test", "checkpoint": "best", "time": "then"}, {"split": "val", "checkpoint": "best", "time": ""}]
+    write_json(tmp_path / "looks.json", old)
+    assert note_look(tmp_path, "test", "best") == 2
+    assert note_look(tmp_path, "test", "best") == 3
+    assert note_look(tmp_path, "val", "best") == 2
+
+
+@pytest.mark.parametrize("torn", [b'{"split": "te', b"\xff\xfe\n", b"[]\n", b'{"time": 1}\n'])
+def test_a_line_that_cannot_be_read_is_a_look_and_the_next_stands_alone(tmp_path: Path, torn: bytes) -> None:
+    note_look(tmp_path, "test", "best")
+    with (tmp_path / "looks.jsonl").open("ab") as file:
+        file.write(torn)
+    assert note_look(tmp_path, "test", "best") == 3
+    assert note_look(tmp_path, "test", "best") == 4
+    lines = (tmp_path / "looks.jsonl").read_bytes().splitlines()
+    assert [json.loads(line)["split"] for line in (lines[0], *lines[-2:])] == ["test"] * 3
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "eval").write_text("a file")
+    with pytest.raises(DlexpError, match=r"cannot write .*looks.jsonl"):
+        note_look(tmp_path / "eval", "test", "best")

@@ -1,0 +1,159 @@
+"""A metric of counts is the metric of samples that are there so often, and its interval is made of those."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from dlexp.metrics.bootstrap import Resampling, blocks
+from dlexp.metrics.report import PER_CLASS, class_report, report
+from dlexp.metrics.scores import RANKING, ClassSamples
+from dlexp.metrics.values import EXTREME, ValueSamples
+from dlexp.types import DataSpec, Prediction
+
+Array = np.ndarray[Any, Any]
+
+
+def classes(count: int, num_classes: int, ties: bool = False, seed: int = 0) -> ClassSamples:
+    rng = np.random.default_rng(seed)
+    targets = rng.integers(num_classes, size=count)
+    outputs = rng.dirichlet(np.ones(num_classes), size=count) + 0.5 * (np.arange(num_classes) == targets[:, None])
+    outputs /= outputs.sum(axis=1, keepdims=True)
+    return ClassSamples(np.round(outputs, 1) if ties else outputs, targets, True)
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("num_classes", [2, 3, 7])
+def test_a_resample_of_classes_is_its_samples_repeated(num_classes: int, ties: bool) -> None:
+    found = classes(25, num_classes, ties)
+    counts = next(blocks(25, 12, seed=5))
+    whole = found.statistic()(counts)
+    for number, row in enumerate(counts):
+        taken = np.repeat(np.arange(25), row.astype(int))
+        alone = ClassSamples(found.outputs[taken], found.targets[taken], True).statistic()(np.ones((1, 25)))
+        assert set(alone) == set(whole)
+        for name, value in alone.items():
+            # Areas of many resamples are added up in float32.
+            assert whole[name][number] == pytest.approx(value[0], abs=2e-6, nan_ok=True), name
+
+
+def test_a_resample_of_values_is_its_samples_repeated() -> None:
+    rng = np.random.default_rng(0)
+    true = rng.normal(size=(24, 2)) + 3
+    predicted = np.round(true + rng.normal(size=(24, 2)), 1)
+    counts = next(blocks(24, 12, seed=5))
+    whole = ValueSamples(predicted, true).statistic()(counts)
+    for number, row in enumerate(counts):
+        taken = np.repeat(np.arange(24), row.astype(int))
+        alone = ValueSamples(predicted[taken], true[taken]).statistic()(np.ones((1, 24)))
+        for name, value in alone.items():
+            assert whole[name][number] == pytest.approx(value[0], abs=1e-9), name
+
+
+def predictions(samples: ClassSamples) -> list[Prediction]:
+    rows = torch.arange(len(samples))
+    return [Prediction(torch.from_numpy(samples.outputs), torch.from_numpy(samples.targets), torch.tensor(0.0), rows)]
+
+
+def spec(num_classes: int) -> DataSpec:
+    return DataSpec("tabular", "class", (2,), num_classes, class_names=tuple(f"c{n}" for n in range(num_classes)))
+
+
+def test_every_defined_metric_lies_in_its_interval_and_seeds_repeat() -> None:
+    samples = classes(150, 4, seed=1)
+    found = report(spec(4), predictions(samples), Resampling(300, 0.99, seed=7))
+    assert set(found.intervals) == {name for name, value in found.scores.items() if value is not None}
+    for name, each in found.intervals.items():
+        value = found.scores[name]
+        assert value is not None
+        assert each.low is not None
+        assert each.high is not None
+        if name != "calibration_error":  # it is above 0 by chance alone, and a resample has chance twice
+            assert each.low <= value <= each.high, name
+            assert each.low < each.high or value == 1, name
+    assert report(spec(4), predictions(samples), Resampling(300, 0.99, seed=7)).intervals == found.intervals
+    assert report(spec(4), predictions(samples), Resampling(300, 0.99, seed=8)).intervals != found.intervals
+    assert report(spec(4), predictions(samples), Resampling(0)).intervals == {}
+    cells = [dict(zip(PER_CLASS, row, strict=True)) for row in found.per_class]
+    assert all(row["recall_low"] <= row["recall"] <= row["recall_high"] for row in cells)
+
+
+def test_a_rare_class_leaves_resamples_without_an_area_and_they_are_counted() -> None:
+    samples = classes(60, 3)
+    targets = np.where(samples.targets == 2, 0, samples.targets)
+    targets[:2] = 2  # of 60: left out of (1 - 2/60)^60 = 13 % of the resamples
+    rare = ClassSamples(samples.outputs, targets, True)
+    found = report(spec(3), predictions(rare), Resampling(400))
+    area = found.intervals["roc_auc"]
+    assert (area.low, area.high) == (None, None)
+    assert area.undefined / 400 == pytest.approx((1 - 2 / 60) ** 60, abs=0.06)
+    assert area.reason == f"undefined in {area.undefined} of 400 resamples"
+    assert found.scores["roc_auc"] is not None
+    assert found.intervals["roc_auc_weighted"].undefined == 0
+
+
+def test_what_would_take_minutes_has_no_interval_and_says_how_many_would_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dlexp.metrics.report._MOST_WORK", 200 * 50 * 3)
+    found = report(spec(3), predictions(classes(50, 3)), Resampling(201))
+    for name in RANKING:
+        assert found.scores[name] is not None
+        assert found.intervals[name].low is None
+        assert "at most 200 resamples" in found.intervals[name].reason
+    assert found.intervals["accuracy"].low is not None
+    assert report(spec(3), predictions(classes(50, 3)), Resampling(200)).intervals["roc_auc"].low is not None
+
+
+def test_an_extreme_has_no_interval_and_each_target_has_its_own() -> None:
+    rng = np.random.default_rng(0)
+    true = torch.from_numpy(rng.normal(size=(40, 2)))
+    guess = true + torch.from_numpy(rng.normal(size=(40, 2)))
+    about = DataSpec("tabular", "value", (2,), 2, target_names=("a", "b/c"), target_std=(1.0, 2.0))
+    found = report(about, [Prediction(guess, true, torch.tensor(0.0), torch.arange(40))], Resampling(200))
+    assert found.intervals[EXTREME].low is None
+    assert "no larger error" in found.intervals[EXTREME].reason
+    assert found.intervals["b/c/rmse"].low is not None
+    assert found.per_output["b/c"]["rmse"] == pytest.approx(float((guess - true)[:, 1].square().mean().sqrt()))
+    scaled = (guess - true) / torch.tensor([1.0, 2.0])
+    assert found.losses == pytest.approx(scaled.square().mean(1).sqrt().numpy())
+
+
+def test_curves_hold_the_areas_of_their_class() -> None:
+    samples = classes(80, 12, seed=3)
+    found = report(spec(12), predictions(samples))
+    areas = [dict(zip(PER_CLASS, row, strict=True)) for row in found.per_class]
+    assert len(found.curves) == 10
+    left_out = set(range(12)) - set(found.curves)
+    assert min(areas[c]["roc_auc"] for c in left_out) >= max(areas[c]["roc_auc"] for c in found.curves)
+    for c, curve in found.curves.items():
+        assert np.trapezoid(curve.recall, curve.false_positive_rate) == pytest.approx(areas[c]["roc_auc"])
+        steps = (np.diff(curve.recall) * curve.precision[1:]).sum()
+        assert steps == pytest.approx(areas[c]["average_precision"])
+        assert (curve.recall[-1], curve.false_positive_rate[-1]) == (1, 1)
+
+
+def test_the_loss_of_a_sample_names_the_worst() -> None:
+    scores = np.array([[3.0, 1.0, 0.0], [0.0, 1.0, 4.0], [2.0, 2.0, 0.0]])
+    targets = np.array([0, 0, 1])
+    assert ClassSamples(scores, targets, False).losses().tolist() == [-2.0, 4.0, 0.0]
+    shares = np.array([[0.7, 0.3], [0.2, 0.8]])
+    losses = ClassSamples(shares, np.array([0, 0]), True).losses()
+    assert losses == pytest.approx([-math.log(0.7), -math.log(0.2)])
+
+
+def test_scores_have_no_probabilities_to_judge() -> None:
+    found = class_report(spec(3), predictions(classes(30, 3)), "score")
+    assert not {"log_loss", "brier", "calibration_error"} & set(found.scores)
+    assert found.reliability == []
+    assert found.scores["roc_auc"] is not None
+
+
+def test_bins_of_a_reliability_diagram_hold_every_sample_once() -> None:
+    outputs = np.array([[1.0, 0.0], [0.5, 0.5], [0.6, 0.4], [0.61, 0.39], [0.2, 0.8]])
+    found = report(spec(2), predictions(ClassSamples(outputs, np.array([0, 1, 1, 0, 1]), True))).reliability
+    assert sum(each.samples for each in found) == 5
+    assert all(each.low < each.confidence <= each.high for each in found if each.confidence is not None)
+    assert [each.accuracy for each in found if each.samples] == [0.0, 0.0, 1.0, 1.0, 1.0]
