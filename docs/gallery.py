@@ -79,7 +79,7 @@ def terminal(name: str, words: str) -> None:
     print(f"dlexp {words}", flush=True)
     console = Console(record=True, width=WIDTH, file=io.StringIO(), highlight=False)
     shown = "\n".join(screen(typed(words)))
-    console.print(Text(f"$ dlexp {words}\n", style="bold") + Text.from_ansi(shown))
+    console.print(Text.assemble((f"$ dlexp {words}\n", "bold"), Text.from_ansi(shown)))
     svg = console.export_svg(title="dlexp", code_format=SVG, unique_id=f"gallery-{name}")
     (GALLERY / f"{name}.svg").write_text(svg, encoding="utf-8")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from textwrap import wrap
 
 from rich.console import Group
@@ -24,7 +24,7 @@ from dlexp.workflows.reporting import Reporter, RunFacts
 _REDRAW_SECONDS, _SLOWEST_REDRAW_SECONDS, _REST = 0.1, 1.0, 99.0
 _HEARTBEAT_SECONDS = 60.0
 _ROWS = 8
-_USUAL_WIDTH, _BAR = 80, 24  # characters
+_BAR = 24  # characters
 _BESIDE_BAR = 5 + 2 + 4  # the label, the gaps, and room for the ^C that a terminal writes behind the last line
 _INDENT, _LEAST_TEXT = 11, 30
 _LINE_BREAK = "\n" + " " * _INDENT
@@ -122,7 +122,8 @@ class LiveDisplay(Quiet):
         err.print(f"[bold]{escape(facts.title)}[/]")
         for label, text in {**facts.facts, "run": facts.run_dir}.items():
             lines = wrap(text, max(_LEAST_TEXT, err.width - _INDENT), break_long_words=False, break_on_hyphens=False)
-            err.print(f"  [cyan]{label:<9}[/]{escape(f'{_LINE_BREAK}'.join(lines))}")
+            err.print(f"  [cyan]{label:<9}[/]{escape(_LINE_BREAK.join(lines))}")
+        err.print()
         self._live = Live(
             console=err, auto_refresh=False, transient=False, redirect_stdout=False, redirect_stderr=False
         )
@@ -167,11 +168,10 @@ class LiveDisplay(Quiet):
 
     def _table(self) -> Text:
         """The last epochs as lines of text: rich's own table takes four times as long to draw."""
-        rows = [_shown(record, wide=err.width > _USUAL_WIDTH) for record in self._history]
-        columns = [["epoch ", *(f"{r.epoch}{'*' if r.is_best else ' '}" for r in self._history)]]
-        columns += [[name, *(number(name, row[name]) for row in rows)] for name in rows[-1]]
-        widths = [max(map(len, column)) for column in columns]
-        while len(widths) > 2 and sum(widths) + 2 * len(widths) - 2 > err.width:
+        columns, widths = self._columns(wide=True)
+        if _line_length(widths) > err.width:
+            columns, widths = self._columns(wide=False)
+        while len(widths) > 2 and _line_length(widths) > err.width:
             widths.pop()  # half a number would be another number
         text = Text(no_wrap=True, overflow="crop", end="")
         styles = ["dim", *("bold green" if record.is_best else "" for record in self._history)]
@@ -179,6 +179,13 @@ class LiveDisplay(Quiet):
             line = "  ".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=False))
             text.append(f"{line}\n", style)
         return text
+
+    def _columns(self, wide: bool) -> tuple[list[list[str]], list[int]]:
+        """(the cells of every column, its heading first; the width of each)."""
+        rows = [_shown(record, wide) for record in self._history]
+        columns = [["epoch ", *(f"{r.epoch}{'*' if r.is_best else ' '}" for r in self._history)]]
+        columns += [[name, *(number(name, row[name]) for row in rows)] for name in rows[-1]]
+        return columns, [max(map(len, column)) for column in columns]
 
     def _bars(self) -> Table:
         facts = self._facts
@@ -192,6 +199,11 @@ class LiveDisplay(Quiet):
         grid.add_row("run  ", whole, _fitted([f"epoch {epoch}/{facts.epochs}", f"{self._left} left"], room))
         grid.add_row("epoch", inner, _fitted([f"batch {self._batch}/{facts.num_batches}", *self._step], room))
         return grid
+
+
+def _line_length(widths: Sequence[int]) -> int:
+    """Characters of a line whose columns are two spaces apart."""
+    return sum(widths) + 2 * (len(widths) - 1)
 
 
 def _fitted(parts: Iterable[str], room: int) -> Text:

@@ -25,28 +25,19 @@ _TABLES = {
     "mistakes": "The worst mistakes on the {split} split, worst first.",
 }
 _SPLIT = "{split}"
-_MAX_ROWS = 200
-_SPREADS = ("macro", "weighted", "micro")
+_MAX_ROWS, _MAX_UNFOLDED = 200, 30
+_NAMES = ("class", "row", "true", "predicted")
 
 
 def evaluated_section(found: Evaluated) -> Section:
     """What was measured, its tables and its pictures."""
-    parts = [facts(_about(found)), *_averages(found)]
+    parts = [facts(_about(found)), *_metrics(found)]
     parts += [_table(name, found.tables[name], found.split) for name in _TABLES if name in found.tables]
     names = [*(n for n in _PICTURES if n in found.pictures), *sorted(found.pictures.keys() - _PICTURES.keys())]
     parts += [_picture(name, found.pictures[name], found.split) for name in names]
     if not found.pictures:
         parts.append(paragraph(f"eval/{found.split}/ holds no picture."))
     return Section(f"On the {found.split} split", tuple(parts))
-
-
-def told(name: str, value: Any) -> str:
-    """A metric and, where there is one, its interval."""
-    if isinstance(value, Mapping):
-        low, high = value.get("low"), value.get("high")
-        shown = number(name, value.get("value"))
-        return shown if low is None or high is None else f"{shown} ({number(name, low)} to {number(name, high)})"
-    return number(name, value)
 
 
 def _about(found: Evaluated) -> dict[str, object]:
@@ -66,47 +57,51 @@ def _times(count: object) -> str | None:
     return "once" if count == 1 else f"{count} times"
 
 
-def _averages(found: Evaluated) -> list[Html]:
-    """Everything in report.json beside the metrics of training: averages over the classes, the log loss."""
+def _metrics(found: Evaluated) -> list[Html]:
+    """Every metric with its interval, and why one has no value."""
+    sure, made, why = (_mapping(found.content.get(key)) for key in ("intervals", "bootstrap", "undefined"))
+    columns, caption = ["metric", "value"], f"Every metric of the {found.split} split."
+    if made:
+        columns.append(f"{100 * made['level']:g} % interval" if isinstance(made.get("level"), float) else "interval")
+        caption += f" The intervals are over {made.get('resamples')} resamples of its samples ({made.get('method')})."
+    numeric = frozenset(columns)
+    columns += ["remark"] if why else []
     rows = [
-        [f"{name} ({kind})", told(name, value)]
-        for kind in _SPREADS
-        if isinstance(found.content.get(kind), Mapping)
-        for name, value in found.content[kind].items()
+        [
+            name,
+            number(name, value),
+            *([_interval(name, _mapping(sure.get(name)))] if made else ()),
+            *([why.get(name)] if why else ()),
+        ]
+        for name, value in found.metrics.items()
     ]
-    if "log_loss" in found.content:
-        rows.append(["log loss", told("loss", found.content["log_loss"])])
-    if not rows:
-        return []
-    caption = f"Averages over the classes of the {found.split} split."
-    return [
-        folded("Averages over the classes", table(caption, ["metric", "value"], rows, numbers=frozenset(["value"])))
-    ]
+    return [table(caption, columns, rows, numbers=numeric - {"metric"})] if rows else []
+
+
+def _interval(name: str, interval: Mapping[str, Any]) -> str:
+    low, high = interval.get("low"), interval.get("high")
+    return "" if low is None or high is None else f"{number(name, low)} to {number(name, high)}"
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    """`value` where it is one; a report of an older version has none."""
+    return value if isinstance(value, Mapping) else {}
 
 
 def _table(name: str, content: Table, split: str) -> Html:
     columns, rows = content
-    cells = [
-        [_cell(column, text, first=at == 0) for at, (column, text) in enumerate(zip(columns, row, strict=False))]
-        for row in rows
-    ]
-    numeric = [
-        column
-        for at, column in enumerate(columns)
-        if at and any(isinstance(line[at], Cell) for line in cells if at < len(line))
-    ]
-    left = len(rows) - _MAX_ROWS
-    caption = _TABLES[name].replace(_SPLIT, split) + (
-        f" The first {_MAX_ROWS}; {name}.csv has all." if left > 0 else ""
-    )
-    return table(
-        f"{caption} A click on a heading sorts.", columns, cells[:_MAX_ROWS], numbers=frozenset(numeric), sortable=True
-    )
+    cells = [[_cell(column, text) for column, text in zip(columns, row, strict=True)] for row in rows[:_MAX_ROWS]]
+    numeric = [column for at, column in enumerate(columns) if any(isinstance(line[at], Cell) for line in cells)]
+    caption = _TABLES[name].replace(_SPLIT, split)
+    if len(rows) > _MAX_ROWS:
+        caption += f" The first {_MAX_ROWS}; {name}.csv has all."
+    made = table(f"{caption} A click on a heading sorts.", columns, cells, numbers=frozenset(numeric), sortable=True)
+    return made if len(rows) <= _MAX_UNFOLDED else folded(f"{caption.rstrip('.')}: {len(rows)} rows", made)
 
 
-def _cell(column: str, text: str, first: bool) -> object:
-    """A number for people, sorted by its value; names as they are."""
-    if first:
+def _cell(column: str, text: str) -> object:
+    """A number for people, sorted by its value; names, of which some look like numbers, as they are."""
+    if column in _NAMES:
         return text
     try:
         value = float(text)

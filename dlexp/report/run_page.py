@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from dlexp.report.evaluated_parts import evaluated_section, told
+from dlexp.report.evaluated_parts import evaluated_section
 from dlexp.report.notice import notices
 from dlexp.report.numbers import number
 from dlexp.report.page import Html, Section, code, facts, folded, page, paragraph, picture, points, table
@@ -50,7 +50,7 @@ def _lead(story: RunStory) -> str:
         shown = [name for name in best if name != "loss"][:1] or list(best)[:1]
         text += "".join(f", val/{name} {number(name, best[name])}" for name in shown)
         tests = [found.metrics for found in story.evaluated if found.split == "test"]
-        text += "".join(f", test/{n} {told(n, tests[0][n])}" for n in shown if tests and n in tests[0])
+        text += "".join(f", test/{n} {number(n, tests[0][n])}" for n in shown if tests and n in tests[0])
     return f"{text}."
 
 
@@ -87,9 +87,9 @@ def _results(story: RunStory) -> Iterator[Html]:
         return
     columns = {"val, best epoch": best, **{f"{found.split}, evaluated": found.metrics for found in story.evaluated}}
     columns = {name: values for name, values in columns.items() if values}
-    names = list(dict.fromkeys(name for values in columns.values() for name in values))
+    names = list(best or dict.fromkeys(name for values in columns.values() for name in values))
     rows = [
-        [name, *(told(name, values[name]) if name in values else "" for values in columns.values())] for name in names
+        [name, *(number(name, values[name]) if name in values else "" for values in columns.values())] for name in names
     ]
     yield table("The metrics of the weights that are kept.", ["metric", *columns], rows, numbers=frozenset(columns))
 
