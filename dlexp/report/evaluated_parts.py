@@ -26,7 +26,7 @@ _TABLES = {
 }
 _SPLIT = "{split}"
 _MAX_ROWS, _MAX_UNFOLDED = 200, 30
-_NAMES = ("class", "row", "true", "predicted")
+_NAMES = {"per_class": ("class",), "mistakes": ("row", "true", "predicted")}
 
 
 def evaluated_section(found: Evaluated) -> Section:
@@ -90,7 +90,10 @@ def _mapping(value: object) -> Mapping[str, Any]:
 
 def _table(name: str, content: Table, split: str) -> Html:
     columns, rows = content
-    cells = [[_cell(column, text) for column, text in zip(columns, row, strict=True)] for row in rows[:_MAX_ROWS]]
+    cells = [
+        [_cell(column, text, column in _NAMES[name]) for column, text in zip(columns, row, strict=True)]
+        for row in rows[:_MAX_ROWS]
+    ]
     numeric = [column for at, column in enumerate(columns) if any(isinstance(line[at], Cell) for line in cells)]
     caption = _TABLES[name].replace(_SPLIT, split)
     if len(rows) > _MAX_ROWS:
@@ -99,9 +102,9 @@ def _table(name: str, content: Table, split: str) -> Html:
     return made if len(rows) <= _MAX_UNFOLDED else folded(f"{caption.rstrip('.')}: {len(rows)} rows", made)
 
 
-def _cell(column: str, text: str) -> object:
+def _cell(column: str, text: str, is_name: bool) -> object:
     """A number for people, sorted by its value; names, of which some look like numbers, as they are."""
-    if column in _NAMES:
+    if is_name:
         return text
     try:
         value = float(text)
