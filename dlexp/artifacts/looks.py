@@ -33,10 +33,20 @@ def note_look(folder: Path, split: str, checkpoint: str) -> int:
             os.fsync(file.fileno())
     except OSError as error:
         raise DlexpError(f"cannot write {path}: {error.strerror}") from error
+    return 1 + _count(folder, before, split)
+
+
+def looks_at(folder: Path, split: str) -> int:
+    """How many looks there have been at a split, without adding one; 0 where there is no such folder."""
+    path = folder / "looks.jsonl"
+    return _count(folder, path.read_bytes() if path.is_file() else b"", split)
+
+
+def _count(folder: Path, lines: bytes, split: str) -> int:
     old = read_json(folder / _OLD) if (folder / _OLD).is_file() else []
-    earlier = [look.get("split") for look in old if isinstance(look, dict)] if isinstance(old, list) else []
-    earlier += [_split_of(text) for text in before.splitlines() if text.strip()]
-    return 1 + sum(name in (split, None) for name in earlier)
+    names = [look.get("split") for look in old if isinstance(look, dict)] if isinstance(old, list) else []
+    names += [_split_of(text) for text in lines.splitlines() if text.strip()]
+    return sum(name in (split, None) for name in names)
 
 
 def _split_of(text: bytes) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -35,7 +35,7 @@ def roc_png(curves: Mapping[str, Curve], areas: Mapping[str, float], split: str,
     axes.set_xlabel("false positive rate: others called so")
     axes.set_ylabel("true positive rate: of the class found")
     axes.set_title(f"{split}: {_which(curves, classes)} against the rest\narea under the ROC curve", fontsize="medium")
-    return _finished(figure, axes, "lower right")
+    return _finished(figure, axes)
 
 
 def pr_png(curves: Mapping[str, Curve], areas: Mapping[str, float], split: str, classes: int) -> bytes:
@@ -47,7 +47,7 @@ def pr_png(curves: Mapping[str, Curve], areas: Mapping[str, float], split: str, 
     axes.set_xlabel("recall: of the class found")
     axes.set_ylabel("precision: of those called so, right")
     axes.set_title(f"{split}: {_which(curves, classes)} against the rest\naverage precision", fontsize="medium")
-    return _finished(figure, axes, "lower left")
+    return _finished(figure, axes)
 
 
 def reliability_png(bins: Sequence[Bin], error: float, split: str) -> bytes:
@@ -80,8 +80,8 @@ def confusion_share_png(counts: Sequence[Sequence[int]], names: Sequence[str], s
     labels = [_short(name) for name in names]
     has_cells, has_names = len(names) <= _MOST_CELLS, len(names) <= _MOST_NAMES
     room = 0.085 * max(map(len, labels)) if has_names else 0.4
-    size = max(2.4, 0.36 * len(names)) if has_names else 10.5
-    figure = Figure(figsize=(size + room + 1.5, size + room + 0.8), layout="constrained", dpi=110)
+    size = max(2.8, 0.36 * len(names)) if has_names else 10.5
+    figure = Figure(figsize=(size + room + 1.9, size + room + 0.9), layout="constrained", dpi=110)
     axes = figure.add_subplot()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     figure.colorbar(image, ax=axes, label="share of the true class", fraction=0.046, format=PercentFormatter(1.0))
@@ -129,9 +129,14 @@ def mistakes_png(images: Floats, captions: Sequence[tuple[str, str, str]], title
     """
     width = min(5, len(images))
     height = -(-len(images) // width)
-    figure = Figure(figsize=(1.9 * width + 0.2, 2.35 * height + 0.5), layout="constrained", dpi=110)
+    # Places by hand: a layout that is searched for takes longer than all other pictures together.
+    side, room, top = 1.8, 0.45, 0.4  # inches of an image, of its caption, of the title
+    size = max(3.6, width * (side + 0.1)), height * (side + room) + top
+    figure = Figure(figsize=size, dpi=110)
     for number, (image, (true, predicted, sure)) in enumerate(zip(images, captions, strict=True)):
-        axes = figure.add_subplot(height, width, number + 1)
+        row, column = divmod(number, width)
+        corner = column * (side + 0.1) + 0.05, size[1] - top - (row + 1) * (side + room)
+        axes = figure.add_axes((corner[0] / size[0], corner[1] / size[1], side / size[0], side / size[1]))
         pixels = np.clip(np.moveaxis(image, 0, -1), 0, 1)
         if pixels.shape[2] == 1:
             axes.imshow(pixels[:, :, 0], cmap="gray", vmin=0, vmax=1)
@@ -139,12 +144,12 @@ def mistakes_png(images: Floats, captions: Sequence[tuple[str, str, str]], title
             axes.imshow(pixels)
         axes.set_title(f"{_short(true, 12)} → {_short(predicted, 12)}\n{sure}", fontsize=8)
         axes.set_axis_off()
-    figure.suptitle(title, fontsize="medium")
+    figure.suptitle(title, fontsize="medium", y=1 - 0.08 / size[1], va="top")
     return as_png(figure)
 
 
 def _square() -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(5.6, 5.6), layout="constrained", dpi=110)
+    figure = Figure(figsize=(7.4, 5.6), layout="constrained", dpi=110)
     return figure, figure.add_subplot()
 
 
@@ -157,7 +162,9 @@ def _area(name: str, area: float) -> str:
 
 
 def _short(name: str, most: int = _LETTERS) -> str:
-    return name if len(name) <= most else f"{name[: most - 1]}…"
+    """Both ends of a long name: of several names that begin alike the ends tell which is which."""
+    end = most // 3
+    return name if len(name) <= most else f"{name[: most - 1 - end]}…{name[-end:]}"
 
 
 def _which(curves: Mapping[str, Curve], classes: int) -> str:
@@ -166,12 +173,12 @@ def _which(curves: Mapping[str, Curve], classes: int) -> str:
     return f"{len(curves)} of {classes} classes, those told apart least,"
 
 
-def _finished(figure: Figure, axes: Axes, place: Literal["lower left", "lower right"]) -> bytes:
+def _finished(figure: Figure, axes: Axes) -> bytes:
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(PercentFormatter(1.0))
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(-0.02, 1.02)
     axes.set_aspect("equal")
     axes.grid(alpha=0.25)
-    axes.legend(fontsize="small", loc=place)
+    figure.legend(fontsize="small", loc="outside right upper")  # inside it would lie on curves
     return as_png(figure)

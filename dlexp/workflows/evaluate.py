@@ -17,6 +17,7 @@ from dlexp.engine.evaluate import Evaluation, evaluate
 from dlexp.engine.state import load_weights
 from dlexp.errors import DlexpError
 from dlexp.metrics.bootstrap import Resampling
+from dlexp.metrics.report import Report
 from dlexp.runtime.clock import now_utc
 from dlexp.workflows.evaluation_files import score_facts, worst, write_pictures, write_tables
 from dlexp.workflows.since import DATA, check_evaluated
@@ -81,7 +82,7 @@ def write_evaluation(
         "split": split,
         "checkpoint": checkpoint,
         "samples": len(experiment.bundle.splits[split]),
-        "metrics": {**result.metrics, **details.scores},
+        "metrics": _metrics(result, details),
         **score_facts(details, spec, resampling),
         "looks_at_this_split": looks,
         "data_as_trained": not any(change.path in DATA for change in changed),
@@ -93,3 +94,9 @@ def write_evaluation(
     write_pictures(folder, split, experiment.bundle, details, mistakes)
     write_json(folder / "report.json", content)  # last: who finds it finds the files that it belongs to
     return content
+
+
+def _metrics(result: Evaluation, details: Report) -> dict[str, float | None]:
+    """All of them; what every epoch logs too has the bits that it was logged with."""
+    others = {name: v for name, v in details.scores.items() if name not in result.metrics or v is None}
+    return {**result.metrics, **others}

@@ -124,7 +124,8 @@ def _pictures(split: str, bundle: DataBundle, details: Report, mistakes: Mistake
     if spec.inputs == "image" and mistakes.positions and len(spec.input_shape) == 3 and spec.input_shape[0] in (1, 3):
         positions = mistakes.positions[:_MOST_IMAGES]
         images = _images(bundle, split, positions)
-        title = f"{split}: the {len(positions)} worst mistakes, true → predicted"
+        worst_ones = f"{len(positions)} worst mistakes" if len(positions) > 1 else "only mistake"
+        title = f"{split}: the {worst_ones}, true → predicted"
         yield "mistakes", draw.mistakes_png(images, mistakes.captions[: len(positions)], title)
 
 

@@ -37,6 +37,8 @@ WANTED = {
     *(f"SCH-{n:02}" for n in range(1, 13)),
     *(f"REG-{n:02}" for n in (1, *range(6, 20))),
     *(f"TL-{n:02}" for n in range(2, 8)),
+    *(f"EVA-{n:02}" for n in (*range(1, 10), 11, 12)),
+    "VIS-09",
     *(f"MEM-{n:02}" for n in (1, 2, 3, 12)),
 }
 

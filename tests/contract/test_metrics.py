@@ -98,7 +98,7 @@ def perfect() -> tuple[Array, Array]:
 
 
 def constant() -> tuple[Array, Array]:
-    return np.tile(np.float32([0.5, 0.3, 0.2]), (50, 1)), np.arange(50) % 3
+    return np.tile(np.array([0.5, 0.3, 0.2], dtype=np.float32), (50, 1)), np.arange(50) % 3
 
 
 CASES: dict[str, Callable[[], tuple[Array, Array]]] = {
@@ -217,9 +217,8 @@ def check_classes(found: Report, true: Array, predicted: Array, areas: dict[str,
 
 def test_what_is_undefined_says_why() -> None:
     found = of_classes(*missing())
-    assert found.undefined == dict.fromkeys(
-        ("roc_auc", "average_precision"), "no sample of the class c3 is in this split"
-    )
+    reason = "no sample of the class c3 is in this split"
+    assert found.undefined == dict.fromkeys(("roc_auc", "average_precision"), reason)
     assert of_classes(*one_class()).undefined["roc_auc"] == "every sample is of the class c1"
     outputs, targets = drawn(20, 3, 0)
     outputs[[4, 9]] = NAN

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dlexp.artifacts.files import write_json
-from dlexp.artifacts.looks import note_look
+from dlexp.artifacts.looks import looks_at, note_look
 from dlexp.errors import DlexpError
 
 
@@ -44,6 +44,8 @@ def test_looks_of_an_older_version_count(tmp_path: Path) -> None:
     assert note_look(tmp_path, "test", "best") == 2
     assert note_look(tmp_path, "test", "best") == 3
     assert note_look(tmp_path, "val", "best") == 2
+    assert [looks_at(tmp_path, split) for split in ("test", "val", "train")] == [3, 2, 0]
+    assert looks_at(tmp_path / "none", "test") == 0
 
 
 @pytest.mark.parametrize("torn", [b'{"split": "te', b"\xff\xfe\n", b"[]\n", b'{"time": 1}\n'])
