@@ -46,7 +46,7 @@ def main() -> None:
         terminal("compare", "compare with_sgd with_adamw --plot compare.png")
         run("lr-find -q optim=sgd --run-dir sweep")
         run("tune -q -n 16 --name study data=iris trainer.epochs=6 search.confirm_seeds=2")
-        run("data preview data=synthetic_images regularization=strong --count 8 --out preview.png")
+        run("data preview data=synthetic_images data.augment=strong --count 16 --out preview.png")
         run("report cnn")
         keep("curves.png", "outputs/train/cnn/plots/curves.png")
         keep("confusion.png", "outputs/train/cnn/eval/test/confusion.png")
