@@ -78,7 +78,7 @@ def confusion_png(counts: Sequence[Sequence[int]], names: Sequence[str], split: 
     labels = short_labels(names)
     longest = max(map(len, labels), default=0)
     room = 0.09 * longest if len(names) <= _MAX_NAMED else 0.0  # inches that the names take beside the matrix
-    size = max(3.6, min(14.0, 0.55 * len(names) + 2.2))
+    size = max(3.6, min(14.0 - 0.7 * room, 0.55 * len(names) + 2.2))
     figure = Figure(figsize=(size + 0.8 + room, size + 0.7 * room), layout="compressed", dpi=110)
     axes = figure.add_subplot()
     shares = [[count / max(1, sum(row)) for count in row] for row in counts]
