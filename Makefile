@@ -4,7 +4,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train evaluate test test-fast bench check lint types layers format clean
+.PHONY: help setup train evaluate test test-fast bench gallery check lint types layers format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -39,6 +39,9 @@ bench: setup ## dlexp against its limits, minutes; ARGS="--rows a --rounds 9" ch
 	$(BIN)/python benchmarks/streamed.py --rounds 3 --count 1000
 	$(BIN)/python benchmarks/first_step.py --rounds 3
 	$(BIN)/python benchmarks/cli.py --rounds 5
+
+gallery: setup ## make the pictures of the README anew, minutes; GALLERY_BROWSER names a browser for the page's picture
+	$(BIN)/python docs/gallery.py
 
 lint: setup
 	$(BIN)/ruff check .

@@ -199,6 +199,21 @@ def verify(
 
 
 @app.command()
+def report(
+    runs: given.Pages = None,
+    out: given.PageFile = None,
+    open_it: given.OpenPage = False,
+    config_dir: given.ConfigDirs = None,
+    json: given.Json = False,
+) -> None:
+    """Write a run, a study or several runs as one HTML page that needs no network and no other file."""
+    from dlexp.cli import report as command
+
+    words = command.ReportWords(tuple(runs or ()), out, open_it)
+    command.report(words, _setting(config_dir, None), json)
+
+
+@app.command()
 def summary(
     overrides: given.Overrides = None,
     depth: given.Depth = None,

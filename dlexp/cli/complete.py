@@ -60,6 +60,14 @@ def runs(incomplete: str) -> list[str]:
     return [name for name in found + [str(path) for path in newest_runs()] if name.startswith(incomplete)]
 
 
+def runs_and_studies(incomplete: str) -> list[str]:
+    """Paths of run directories, newest first, and of studies."""
+    from dlexp.artifacts.run_dir import outputs_root
+
+    studies = sorted(str(path.parent) for path in (outputs_root() / "tune").glob("*/study.json"))
+    return [*runs(incomplete), *_starting(studies, incomplete)]
+
+
 def runs_and_overrides(context: typer.Context, incomplete: str) -> list[str]:
     """A run or the beginning of an override, for the first word; overrides for the others."""
     first = not context.params.get("words")

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -53,7 +54,10 @@ def show_error(error: DlexpError, as_json: bool) -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, numbers_from: int = 1) -> Table:
-    """A plain table; columns from number `numbers_from` on are right-aligned."""
+    """A plain table; columns from number `numbers_from` on are right-aligned.
+
+    A terminal that is too narrow shortens cells with an ellipsis; a pipe and a file get all of them.
+    """
     made = Table(
         title=title or None,
         box=None,
@@ -68,17 +72,28 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, 
         )
     for row in rows:
         made.add_row(*(escape(cell) for cell in row))
+    if not out.is_terminal:
+        made.width = width_of(columns, rows)
     return made
 
 
+def width_of(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    """Characters of a line of a table: the widest cells, and two spaces between them."""
+    widths = [max(map(cell_len, cells)) for cells in zip(columns, *rows, strict=True)]
+    return max(1, sum(widths) + 2 * (len(widths) - 1))
+
+
 def over_seeds(title: str, content: Mapping[str, Any]) -> Table:
-    """Mean, standard deviation and n of every metric, with the value of each run."""
+    """Mean, standard deviation and n of every metric, with the value of each run where the terminal has room."""
     runs = [path.rsplit("/", 1)[-1] for path in content["runs"]]
+    columns = ["metric", "mean", "std", "n", *runs]
     rows = []
     for name, spread in content["over_seeds"].items():
         each = [number(name, row[name]) for row in content["metrics"]]
         rows.append([name, number(name, spread["mean"]), number(name, spread["std"]), str(spread["n"]), *each])
-    return table(title, ["metric", "mean", "std", "n", *runs], rows)
+    if out.is_terminal and width_of(columns, rows) > out.width:
+        columns, rows = columns[:4], [row[:4] for row in rows]
+    return table(title, columns, rows)
 
 
 def near(path: str) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from textwrap import wrap
 
 from rich.console import Group
 from rich.live import Live
@@ -23,6 +24,10 @@ from dlexp.workflows.reporting import Reporter, RunFacts
 _REDRAW_SECONDS, _SLOWEST_REDRAW_SECONDS, _REST = 0.1, 1.0, 99.0
 _HEARTBEAT_SECONDS = 60.0
 _ROWS = 8
+_BAR = 24  # characters
+_BESIDE_BAR = 5 + 2 + 4  # the label, the gaps, and room for the ^C that a terminal writes behind the last line
+_INDENT, _LEAST_TEXT = 11, 30
+_LINE_BREAK = "\n" + " " * _INDENT
 
 
 def reporter(quiet: bool) -> Reporter:
@@ -110,12 +115,15 @@ class LiveDisplay(Quiet):
         """Print the facts and open the live view."""
         self._facts, self._pace = facts, Pace(facts)
         self._history: deque[EpochRecord] = deque(maxlen=_ROWS)
-        self._step_text, self._done, self._batch = "", float(facts.first_epoch), 0
+        self._done, self._batch = float(facts.first_epoch), 0
+        self._step: list[str] = []
         self._samples, self._next = (0, time.perf_counter(), 0), 0.0
         self._rate, self._left = "", "..."
-        err.print(f"[bold]{escape(facts.title)}[/]  [dim]{escape(facts.run_dir)}[/]")
-        for label, text in facts.facts.items():
-            err.print(f"  [cyan]{label:<9}[/]{escape(text)}")
+        err.print(f"[bold]{escape(facts.title)}[/]")
+        for label, text in {**facts.facts, "run": facts.run_dir}.items():
+            lines = wrap(text, max(_LEAST_TEXT, err.width - _INDENT), break_long_words=False, break_on_hyphens=False)
+            err.print(f"  [cyan]{label:<9}[/]{escape(_LINE_BREAK.join(lines))}")
+        err.print()
         self._live = Live(
             console=err, auto_refresh=False, transient=False, redirect_stdout=False, redirect_stderr=False
         )
@@ -129,7 +137,7 @@ class LiveDisplay(Quiet):
             self._done, self._batch = float(record.epoch), self._facts.num_batches
             self._left = self._pace.left(record.epoch + 1, 0)
             train = {name: value for name, value in record.values.items() if name.startswith("train/")}
-            self._step_text = _joined({name.removeprefix("train/"): value for name, value in train.items()})
+            self._step = _told({name.removeprefix("train/"): value for name, value in train.items()})
             if now > self._next:
                 self._draw()
         elif now > self._next:
@@ -139,7 +147,8 @@ class LiveDisplay(Quiet):
             if epoch == record.epoch and record.samples > samples:
                 self._rate = f"{(record.samples - samples) / (now - then):,.0f} samples/s"
             self._samples = (record.epoch, now, record.samples)
-            self._step_text = f"{_joined(record.means())}  {self._rate}"
+            first, *others = _told(record.means())
+            self._step = [first, *([self._rate] if self._rate else ()), *others]
             self._draw()
 
     def end(self) -> None:
@@ -159,38 +168,66 @@ class LiveDisplay(Quiet):
 
     def _table(self) -> Text:
         """The last epochs as lines of text: rich's own table takes four times as long to draw."""
-        lines = [("dim", ["epoch ", *_shown(self._history[-1])])]
-        for record in self._history:
-            cells = [number(name, value) for name, value in _shown(record).items()]
-            style = "bold green" if record.is_best else ""
-            lines.append((style, [f"{record.epoch}{'*' if record.is_best else ' '}", *cells]))
-        widths = [max(map(len, column)) for column in zip(*(cells for _, cells in lines), strict=True)]
+        columns, widths = self._columns(wide=True)
+        if _line_length(widths) > err.width:
+            columns, widths = self._columns(wide=False)
+        while len(widths) > 2 and _line_length(widths) > err.width:
+            widths.pop()  # half a number would be another number
         text = Text(no_wrap=True, overflow="crop", end="")
-        for style, cells in lines:
-            text.append("  ".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True)) + "\n", style)
+        styles = ["dim", *("bold green" if record.is_best else "" for record in self._history)]
+        for style, cells in zip(styles, zip(*columns, strict=True), strict=True):
+            line = "  ".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=False))
+            text.append(f"{line}\n", style)
         return text
+
+    def _columns(self, wide: bool) -> tuple[list[list[str]], list[int]]:
+        """(the cells of every column, its heading first; the width of each)."""
+        rows = [_shown(record, wide) for record in self._history]
+        columns = [["epoch ", *(f"{r.epoch}{'*' if r.is_best else ' '}" for r in self._history)]]
+        columns += [[name, *(number(name, row[name]) for row in rows)] for name in rows[-1]]
+        return columns, [max(map(len, column)) for column in columns]
 
     def _bars(self) -> Table:
         facts = self._facts
         grid = Table.grid(padding=(0, 1))
         is_whole = self._done == int(self._done) and self._done > facts.first_epoch
         epoch = int(self._done) if is_whole else int(self._done) + 1
-        whole = ProgressBar(total=facts.epochs, completed=self._done, width=24)
-        inner = ProgressBar(total=facts.num_batches, completed=self._batch, width=24)
-        grid.add_row("run  ", whole, Text(f"epoch {epoch}/{facts.epochs}  {self._left} left"))
-        grid.add_row("epoch", inner, Text(f"batch {self._batch}/{facts.num_batches}  {self._step_text}"))
+        bar = min(_BAR, max(4, err.width // 4))
+        whole = ProgressBar(total=facts.epochs, completed=self._done, width=bar)
+        inner = ProgressBar(total=facts.num_batches, completed=self._batch, width=bar)
+        room = err.width - bar - _BESIDE_BAR
+        grid.add_row("run  ", whole, _fitted([f"epoch {epoch}/{facts.epochs}", f"{self._left} left"], room))
+        grid.add_row("epoch", inner, _fitted([f"batch {self._batch}/{facts.num_batches}", *self._step], room))
         return grid
 
 
-def _joined(means: Mapping[str, float]) -> str:
-    return "  ".join(f"{name} {number(name, value)}" for name, value in means.items())
+def _line_length(widths: Sequence[int]) -> int:
+    """Characters of a line whose columns are two spaces apart."""
+    return sum(widths) + 2 * (len(widths) - 1)
 
 
-def _shown(record: EpochRecord) -> dict[str, float | int]:
-    """The columns of an epoch that fit a line of 80 characters: losses, the monitored metric, one more, the pace."""
+def _fitted(parts: Iterable[str], room: int) -> Text:
+    """As many of the parts, beginning with the first, as fit one line: a line that breaks makes the display jump."""
+    kept: list[str] = []
+    for part in parts:
+        if kept and len("  ".join([*kept, part])) > room:
+            break
+        kept.append(part)
+    return Text("  ".join(kept), no_wrap=True, overflow="ellipsis")
+
+
+def _told(means: Mapping[str, float]) -> list[str]:
+    return [f"{name} {number(name, value)}" for name, value in means.items()]
+
+
+def _shown(record: EpochRecord, wide: bool = False) -> dict[str, float | int]:
+    """The columns of an epoch that fit a line of 80 characters: losses, the monitored metric, one more, the pace.
+
+    wide  every metric, in place of one more
+    """
     wanted = ["train/loss", "val/loss", record.monitor]
     extra = [name for name in record.values if name.startswith("val/") and name not in wanted]
-    names = dict.fromkeys([*wanted, *extra[:1], "lr", "samples_per_s"])
+    names = dict.fromkeys([*wanted, *extra[: None if wide else 1], "lr", "samples_per_s"])
     if not any(name in record.values for name in ("train/loss",)):  # several phases have a loss each
         names = dict.fromkeys([*(n for n in record.values if n.endswith("loss")), *names])
     return {name: record.values[name] for name in names if name in record.values}

@@ -166,6 +166,18 @@ StopAt = Annotated[
     typer.Option("--at", metavar="UPDATE", help="stop after this update, in place of one stop of each kind"),
 ]
 Determinism = Annotated[bool, typer.Option("--determinism", help="train twice without a stop, and compare the two")]
+Pages = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[RUN | STUDY]...",
+        help="a run, a study, or several runs; the newest run otherwise",
+        autocompletion=complete.runs_and_studies,
+    ),
+]
+PageFile = Annotated[
+    Path | None, typer.Option("--out", help="the page's file, report.html in the directory of the run otherwise")
+]
+OpenPage = Annotated[bool, typer.Option("--open", help="show the page in a browser")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress, only the result")]
 Depth = Annotated[
     int | None,

@@ -117,6 +117,42 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Cha
     ]
 
 
+@dataclass(frozen=True)
+class Departure:
+    """What a saved configuration has that the files do not say by themselves.
+
+    choices  group -> (option of the default run, option of this one), where they differ
+    values   keys whose value is not that of the chosen options; `before` is the files' value
+    tree     the whole configuration as it is saved; what came from the environment stands there by its name
+    """
+
+    choices: dict[str, tuple[str | None, str | None]]
+    values: list[Change]
+    tree: Mapping[str, Any]
+
+
+def departure(path: Path, catalog: Catalog) -> Departure:
+    """How the config.yaml at `path` departs from the defaults of today's files.
+
+    Keys that only dlexp reads (_KEY_) are left out. Raises ConfigError for a file that is no configuration of a run,
+    and where an option that it chose is no longer among the files.
+    """
+    saved, choices = read_config(path)
+    tree = {str(key): value for key, value in _as_written(saved).items()}
+    usual = compose(Words({}, ()), catalog)[1]
+    before = _as_written(compose(Words(choices, ()), catalog)[0])
+    values = [change for change in differences(before, tree) if "._" not in f".{change.path}"]
+    names = [name for name in dict.fromkeys((*usual, *choices)) if usual.get(name) != choices.get(name)]
+    return Departure({name: (usual.get(name), choices.get(name)) for name in names}, values, tree)
+
+
+def _as_written(config: DictConfig) -> dict[Any, Any]:
+    """The values as plain containers, with what is read from elsewhere standing there by its name."""
+    found = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(found, dict)
+    return found
+
+
 def _not_on_resume(key: str, value: str, folder: Path) -> Problem:
     rule = f"would make it another run; while one goes on only {', '.join(CHANGEABLE)} may change"
     return Problem(key, value, rule, f"start a new one from it: dlexp train --from {folder} {key}={value}")

@@ -3,57 +3,98 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping, Sequence
 
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
+from dlexp.report.fonts import make_readable
+from dlexp.report.labels import short_labels
+from dlexp.report.numbers import is_share
+from dlexp.report.numbers import number as spoken
+
+_WIDE = 20.0  # a loss that spans more than this factor is drawn in its logarithm
+_MAX_NAMED = 25  # more classes than these are too small for their names and counts
 _TRAIN, _VAL, _BEST, _LR = "#0072B2", "#D55E00", "#009E73", "#555555"
 
 
 def curves_png(columns: Sequence[str], rows: Sequence[Mapping[str, str]], best_epoch: int, monitor: str) -> bytes:
-    """Training and validation curves over the epochs, one panel a metric, the best epoch marked."""
+    """Training and validation curves over the epochs, one panel a metric; the best epoch and its value marked.
+
+    Shares are in per cent. A loss that spans more than a factor of 20 is drawn in its logarithm.
+    """
     names = [name for name in dict.fromkeys(c.partition("/")[2] for c in columns if "/" in c) if name]
     panels = [*names, "lr"]
-    width = min(3, len(panels))
+    width = 2 if len(panels) == 4 else min(3, len(panels))
     height = -(-len(panels) // width)
     figure = Figure(figsize=(4.2 * width, 3.1 * height), layout="constrained", dpi=110)
     epochs = [int(row["epoch"]) for row in rows]
     for number, name in enumerate(panels):
         axes = figure.add_subplot(height, width, number + 1)
-        lines = [("lr", _LR)] if name == "lr" else [(f"train/{name}", _TRAIN), (f"val/{name}", _VAL)]
-        for column, colour in lines:
-            if column in columns:
-                values = [float(row[column]) if row[column] else float("nan") for row in rows]
-                axes.plot(epochs, values, color=colour, label=column, marker="o" if len(epochs) < 3 else None)
+        lines = {"lr": _LR} if name == "lr" else {f"train/{name}": _TRAIN, f"val/{name}": _VAL}
+        curves = {column: _values(rows, column) for column in lines if column in columns}
+        for column, values in curves.items():
+            style = "--" if column.startswith("train/") else "-"  # told apart on grey paper too
+            marker = "o" if len(epochs) < 3 else None
+            axes.plot(epochs, values, color=lines[column], linestyle=style, label=column, marker=marker)
         if best_epoch:
             axes.axvline(best_epoch, color=_BEST, linestyle=":", label=f"best {monitor}" if number == 0 else None)
-        axes.set_title("learning rate" if name == "lr" else name)
-        axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.grid(alpha=0.25)
-        if name != "lr":
-            axes.legend(fontsize="small")
+        if monitor in curves and best_epoch in epochs:
+            value = curves[monitor][epochs.index(best_epoch)]
+            label = f"{spoken(name, value)} in epoch {best_epoch}"
+            axes.plot([best_epoch], [value], "*", color=_BEST, markersize=12, markeredgecolor="white", label=label)
+        _curve_axes(axes, name, [value for values in curves.values() for value in values])
     return as_png(figure)
+
+
+def _values(rows: Sequence[Mapping[str, str]], column: str) -> list[float]:
+    return [float(row[column]) if row[column] else math.nan for row in rows]
+
+
+def _curve_axes(axes: Axes, name: str, values: Sequence[float]) -> None:
+    """Title, units, scale and legend of a panel."""
+    axes.set_title("learning rate" if name == "lr" else name)
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.25)
+    finite = [value for value in values if math.isfinite(value)]
+    if is_share(name):
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    if name.endswith("loss") and finite and min(finite) > 0 and max(finite) / min(finite) > _WIDE:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    if name != "lr":
+        axes.legend(fontsize="small")
 
 
 def confusion_png(counts: Sequence[Sequence[int]], names: Sequence[str], split: str) -> bytes:
     """The confusion matrix: rows are the true classes, shaded by their share of the row, counts written in."""
-    size = max(3.6, min(14.0, 0.55 * len(names) + 2.2))
-    figure = Figure(figsize=(size + 0.8, size), layout="constrained", dpi=110)
+    labels = short_labels(names)
+    longest = max(map(len, labels), default=0)
+    room = 0.09 * longest if len(names) <= _MAX_NAMED else 0.0  # inches that the names take beside the matrix
+    size = max(3.6, min(14.0 - 0.7 * room, 0.55 * len(names) + 2.2))
+    figure = Figure(figsize=(size + 0.8 + room, size + 0.7 * room), layout="compressed", dpi=110)
     axes = figure.add_subplot()
     shares = [[count / max(1, sum(row)) for count in row] for row in counts]
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     figure.colorbar(image, ax=axes, label="share of the true class", fraction=0.046)
-    if len(names) <= 25:
+    if len(names) <= _MAX_NAMED:
         for y, row in enumerate(counts):
             for x, count in enumerate(row):
                 colour = "white" if shares[y][x] > 0.55 else "black"
                 axes.text(x, y, str(count) if count else "·", ha="center", va="center", color=colour, fontsize="small")
-        axes.set_xticks(range(len(names)), names, rotation=0 if max(map(len, names)) < 4 else 45, ha="center")
-        axes.set_yticks(range(len(names)), names)
+        axes.set_xticks(range(len(names)), labels)
+        if longest >= 4:
+            axes.tick_params("x", rotation=45)
+            for label in axes.get_xticklabels():
+                label.set(ha="right", rotation_mode="anchor")
+        axes.set_yticks(range(len(names)), labels)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     axes.set_title(f"{split}: {sum(row[i] for i, row in enumerate(counts))} of {sum(map(sum, counts))} right")
@@ -77,10 +118,14 @@ def prediction_png(true: Sequence[float], predicted: Sequence[float], name: str,
 
 
 def as_png(figure: Figure, *, formulas: bool = False) -> bytes:
-    """The picture as the bytes of a PNG file; dollar signs are dollar signs unless `formulas` (10^-3 on an axis)."""
+    """The picture as the bytes of a PNG file, in fonts that have its letters.
+
+    Dollar signs are dollar signs unless `formulas` (10^-3 on an axis).
+    """
     buffer = io.BytesIO()
     FigureCanvasAgg(figure)
     for text in figure.findobj(Text) if not formulas else ():
         text.set_parse_math(False)  # a class called $x_{$ is a name and no formula
+    make_readable(figure)
     figure.savefig(buffer, format="png")
     return buffer.getvalue()

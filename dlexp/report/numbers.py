@@ -5,6 +5,11 @@ from __future__ import annotations
 _SHARES = ("accuracy", "f1", "precision", "recall", "specificity", "mape", "calibration_error")
 
 
+def is_share(name: str) -> bool:
+    """Whether a metric lies between 0 and 1 and is read in per cent."""
+    return any(word in name for word in _SHARES)
+
+
 def number(name: str, value: object) -> str:
     """A metric for people: shares in per cent, others with four digits."""
     if value is None:
@@ -15,6 +20,4 @@ def number(name: str, value: object) -> str:
         return f"{value:,}"
     if name.endswith("samples_per_s"):
         return f"{value:,.0f}"
-    if any(word in name for word in _SHARES):
-        return f"{100 * value:.2f} %"
-    return f"{value:.4g}"
+    return f"{100 * value:.2f} %" if is_share(name) else f"{value:.4g}"

@@ -11,7 +11,7 @@ from dlexp.report.numbers import number
 from dlexp.report.page import Cell, Html, Section, code, facts, page, paragraph, picture, table
 
 # name of the picture -> (what it shows, what a reader should know), in the order of the page
-_PICTURES = {
+PICTURES = {
     "history": (
         "The {metric} of every trial, and the best so far",
         "A pruned trial is drawn at the last value it had.",
@@ -58,7 +58,7 @@ def study_page(
         Section("Summary", (_summary(content),)),
         Section("Best trial", _best(content)),
         Section("On fresh seeds", _confirmation(content)),
-        Section("Plots", tuple(_picture(name, png, metric) for name, png in _ordered(pictures))),
+        Section("Plots", _plots(pictures, metric)),
         Section("Trials", (_trials(content, columns, rows),)),
         Section("The space", (table("What varied.", ["key", "may be"], list(content["space"].items())),)),
         Section("Settings", (facts({k: "-" if v is None else v for k, v in content["settings"].items()}),)),
@@ -120,12 +120,14 @@ def _listed(metric: str, values: Sequence[float]) -> str:
     return ", ".join(number(metric, value) for value in values)
 
 
-def _ordered(pictures: Mapping[str, bytes]) -> list[tuple[str, bytes]]:
-    return [(name, pictures[name]) for name in _PICTURES if name in pictures]
+def _plots(pictures: Mapping[str, bytes], metric: str) -> tuple[Html, ...]:
+    if not pictures:
+        return (paragraph("There are none yet: they are drawn when the search ends, from trials that are complete."),)
+    return tuple(_picture(name, pictures[name], metric) for name in PICTURES if name in pictures)
 
 
 def _picture(name: str, png: bytes, metric: str) -> Html:
-    shows, note = _PICTURES[name]
+    shows, note = PICTURES[name]
     text = shows.format(metric=metric)
     return picture(png, text, f"{text}. {note}")
 

@@ -32,6 +32,11 @@ def write_plot(comparison: Comparison, path: Path) -> None:
     """The monitored metric of every run over the epochs, a colour a group. Raises ConfigError for another file type."""
     if path.suffix.lower() != ".png":
         raise ConfigError.one("--plot", path, "must end in .png", f"--plot {path.with_suffix('.png')}")
+    write_bytes(path, curves_of(comparison))
+
+
+def curves_of(comparison: Comparison) -> bytes:
+    """The monitored metric of every run over the epochs, a colour a group, as the bytes of a PNG."""
     from dlexp.report.overlay import Curve, overlay_png  # matplotlib loads when there is something to draw
 
     monitors, curves = [], []
@@ -43,7 +48,7 @@ def write_plot(comparison: Comparison, path: Path) -> None:
             maximize = past.directions.get(past.monitor.partition("/")[2]) == "max"
             curves.append(Curve(group.label, [int(row["epoch"]) for row in rows], values, maximize))
             monitors.append(past.monitor)
-    write_bytes(path, overlay_png(curves, ", ".join(dict.fromkeys(monitors))))
+    return overlay_png(curves, ", ".join(dict.fromkeys(monitors)))
 
 
 def _rows(comparison: Comparison) -> Iterator[list[Any]]:

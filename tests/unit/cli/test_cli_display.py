@@ -8,7 +8,9 @@ from itertools import pairwise
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 
+from dlexp.cli import console as console_module
 from dlexp.cli import display
 from dlexp.engine.loop import EpochRecord, StepRecord
 from dlexp.workflows.reporting import RunFacts
@@ -81,3 +83,66 @@ def test_it_rests_as_long_as_drawing_is_dear(
     assert len(drawn) == len(asked) > 2
     assert min(gaps) >= 0.2  # a drawing of 2 ms, and 99 times as long without one
     assert max(gaps) < 0.21
+
+
+@pytest.mark.parametrize("width", [40, 80, 100, 240])
+def test_no_line_of_the_live_view_breaks(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=width, height=40, highlight=False, soft_wrap=True)
+    monkeypatch.setattr(display, "err", console)
+    live = begun()
+    metrics = {f"val/metric_number_{n}": 0.123456 for n in range(6)}
+    values = {"epoch": 3, "train/loss": 0.5, "val/loss": 0.25, **metrics, "lr": 0.001, "samples_per_s": 12345.6}
+    live.observe(EpochRecord(3, 20, values, True, "val/loss"))
+    means = {f"a_long_name_of_a_loss_{n}": 0.123456 for n in range(5)}
+    live._next = 0.0
+    live.observe(StepRecord(4, 2, 10, 32, 640, 0.1, lambda: means))
+    table = live._table().plain.splitlines()
+    paper = Console(file=io.StringIO(), width=width, highlight=False, soft_wrap=True)
+    paper.print(live._bars())
+    assert isinstance(paper.file, io.StringIO)
+    bars = paper.file.getvalue().splitlines()
+    assert len(bars) == 2  # a third line would make the view jump
+    assert max(len(line.rstrip()) for line in (*table, *bars)) <= width
+    assert len(bars[1].rstrip()) <= width - 2  # a terminal writes ^C behind the last line
+    assert ("val/metric_number_5" in table[0]) == (width == 240)
+    assert ("samples_per_s" in table[0]) == (width >= 80)
+    assert all(name in " ".join(table).split() for name in ("epoch", "train/loss", "val/loss"))
+    live.end()
+
+
+def test_facts_break_between_words_under_their_own_column(monkeypatch: pytest.MonkeyPatch) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=60, highlight=False, soft_wrap=True)
+    monkeypatch.setattr(display, "err", console)
+    text, path = "many small words " * 12, "outputs/" + "x" * 90
+    live = display.LiveDisplay()
+    live.begin(RunFacts("t", path, 1, 0, 1, {"because": text}))
+    live.end()
+    assert isinstance(console.file, io.StringIO)
+    lines = [Text.from_ansi(line).plain for line in console.file.getvalue().splitlines()]
+    facts = [line for line in lines if "small" in line]
+    assert len(facts) > 2
+    assert all(len(line) <= 60 and line[:11] in ("  because  ", " " * 11) for line in facts)
+    assert " ".join(" ".join(line[11:] for line in facts).split()) == text.strip()
+    assert any(path in line for line in lines)  # whole, to be copied
+
+
+def test_a_table_is_whole_in_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = io.StringIO()
+    monkeypatch.setattr(console_module, "out", Console(file=file, highlight=False, soft_wrap=True))
+    columns = ["metric", "mean", *(f"seed-{n}" for n in range(30))]
+    rows = [["a metric 猫", "98.12 %", *("97.77 %" for _ in range(30))]]
+    console_module.out.print(console_module.table("a title", columns, rows))
+    title, *lines = file.getvalue().splitlines()
+    assert title.strip() == "a title"
+    assert [line.split() for line in lines] == [columns, " ".join(rows[0]).split()]
+
+
+def test_a_table_of_seeds_leaves_the_runs_out_where_there_is_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    spread = {"val/accuracy": {"mean": 0.9, "std": 0.01, "n": 9}}
+    content = {"runs": [f"g/seed-{n}" for n in range(9)], "over_seeds": spread, "metrics": [{"val/accuracy": 0.9}] * 9}
+    for width, has_runs in ((80, False), (200, True)):
+        file = io.StringIO()
+        monkeypatch.setattr(console_module, "out", Console(file=file, force_terminal=True, width=width, soft_wrap=True))
+        console_module.out.print(console_module.over_seeds("t", content))
+        assert ("seed-8" in file.getvalue()) == has_runs
+        assert "1.00 %" in file.getvalue() and "…" not in file.getvalue()

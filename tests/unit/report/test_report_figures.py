@@ -34,7 +34,7 @@ def rows(count: int, value: str | None = None) -> list[dict[str, str]]:
 @pytest.mark.parametrize("count", [0, 1, 2, 50])
 def test_curves_have_a_panel_for_each_metric_and_the_rate(count: int) -> None:
     width, height = size(curves_png(COLUMNS, rows(count), min(count, 1), "val/loss"))
-    assert (width, height) == (1386, 682)  # four panels: three beside each other, two rows
+    assert (width, height) == (924, 682)  # four panels: two beside each other, two rows
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "", "0.5"])

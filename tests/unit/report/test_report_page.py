@@ -58,7 +58,7 @@ def assert_inert(document: Document) -> None:
     for tag, attributes in document.elements:
         assert tag not in ("iframe", "object", "embed", "link", "base", "form")
         assert not [name for name in attributes if name.startswith("on")]
-        assert "href" not in attributes
+        assert str(attributes.get("href", "#")).startswith("#")
         assert (attributes.get("src") or "data:image/png;base64,").startswith("data:image/png;base64,")
 
 
@@ -188,7 +188,7 @@ def test_every_part_escapes_what_it_is_given() -> None:
     document = Document(page(EVIL, EVIL, [Section(EVIL, parts)], EVIL))
     assert_inert(document)
     assert len(document.all("img")) == 1
-    assert sum(EVIL in part for part in document.text) == 14
+    assert sum(EVIL in part for part in document.text) == 15  # the heading stands in the table of contents too
     assert [cell["data-value"] for cell in document.all("th") if "data-value" in cell] == [EVIL]
 
 

@@ -1,0 +1,16 @@
+"""Names at an axis: no more letters than there is room for, and still told apart."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+_MAX_LETTERS = 24
+
+
+def short_labels(names: Sequence[str], most: int = _MAX_LETTERS) -> list[str]:
+    """Each name on one line, in at most `most` letters and an ellipsis; those that became the same get their number."""
+    lines = [" ".join(name.split()) for name in names]
+    found = [line if len(line) <= most else f"{line[: most - 1]}…" for line in lines]
+    counts = Counter(found)
+    return [f"{label} ({place})" if counts[label] > 1 else label for place, label in enumerate(found)]
