@@ -22,7 +22,7 @@ CATALOG = Catalog(
 )
 SEEN = {
     "data": 8, "experiment": 2, "logger": 2, "loss": 17, "model": 38,
-    "optim": 15, "regularization": 16, "scheduler": 13, "task": 3, "trainer": 2,
+    "optim": 17, "regularization": 16, "scheduler": 13, "task": 3, "trainer": 2,
 }  # fmt: skip
 ALL = [(group, option) for group in GROUPS for option in CATALOG.options(group)]
 COMPONENT_OPTIONS = [(group, option) for group, option in ALL if group in COMPONENTS]
