@@ -48,7 +48,7 @@ def lookahead(
     base: str = "adamw",
     sync_every: int = 6,
     slow_step: float = 0.5,
-    lr: float = 1e-3,
+    lr: float = 4e-3,
     momentum: float = 0.9,
     weight_decay: float = 0.01,
 ) -> Optimizer:
