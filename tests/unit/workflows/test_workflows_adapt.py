@@ -68,7 +68,7 @@ def test_the_run_is_one_to_evaluate_and_tells_what_it_came_from(source: RunDir) 
     assert content["val"]["before"] != content["val"]["after"] == content["best"]
     run = RunDir.find(named_run("latest"))
     assert run.status().state == "finished"
-    assert named_run(run.path.name) == run.path.resolve()
+    assert named_run(run.path.name).resolve() == run.path.resolve()
     assert read_object(run / "meta.json")["config"]["init_from"] == str(source.path.resolve())
     report = evaluate_run(run.path, "val", "best", {}, ())
     assert report["metrics"] == pytest.approx(content["best"])
@@ -122,7 +122,10 @@ def test_words_that_are_not_about_data_are_refused(source: RunDir, words: tuple[
     assert re.search(told, str(error.value).replace("\n", " "))
 
 
-def test_the_answer_can_be_read_and_the_run_may_be_left_out(source: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_answer_can_be_read_and_the_run_may_be_left_out(
+    source: RunDir, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DLEXP_RUNS_DIR", str(source.path.parents[1]))
     source.point_latest()
     words_of_adapt.adapt("data.domain=thick", (), None, Setting((), (), "dlexp"), False)
     told = capsys.readouterr().out
