@@ -50,7 +50,7 @@ def _of_model(model: Mapping[str, Any]) -> Iterator[str]:
     layers = model.get("depth") if "vgg" in str(model.get("_target_")) else len(model.get("hidden") or ())
     if model.get("norm") == "none" and isinstance(layers, int) and layers >= _DEEP and activation != "selu":
         yield (
-            f"model.norm=none in {layers} layers without shortcuts: the first ones learn slowly; model.norm=batch helps, "
+            f"model.norm=none in {layers} layers without shortcuts: the first learn slowly; model.norm=batch helps, "
             "or shortcuts, as in model=resnet18"
         )
 

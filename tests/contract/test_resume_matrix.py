@@ -33,7 +33,7 @@ from dlexp.types import Batch
 CATALOG = Catalog()
 KEPT_UNTIL_THE_END = tempfile.TemporaryDirectory()
 GROUPS = ("task", "optim", "scheduler", "loss", "regularization")
-COUNTS = {"task": 3, "optim": 17, "scheduler": 13, "loss": 17, "regularization": 16}
+COUNTS = {"task": 3, "optim": 17, "scheduler": 13, "loss": 18, "regularization": 16}
 EPOCHS = 3
 SMALL = (f"trainer.epochs={EPOCHS}", "trainer.device=cpu", "data.eval_batch_size=8")
 NET = ("model.hidden=[8]", "model.dropout=0.2", "data.batch_size=16")  # batch normalisation and dropout
@@ -47,7 +47,7 @@ OF_LOSS = {
     **dict.fromkeys(("cross_entropy", "focal", "hinge", "kl", "multi_margin", "nll"), "classification"),
     **dict.fromkeys(("bce", "focal_binary"), "two classes"),
     **dict.fromkeys(("huber", "mae", "mse", "mse_mae", "poisson", "quantile", "smooth_l1"), "regression"),
-    **dict.fromkeys(("contrastive", "triplet"), "metric_learning"),
+    **dict.fromkeys(("arcface", "contrastive", "triplet"), "metric_learning"),
 }
 OF_SCHEDULER = {  # settings under which every kind moves the rate within three epochs
     "constant": ("scheduler.warmup_steps=4",),
@@ -271,7 +271,7 @@ def never_stopped(words: tuple[str, ...]) -> tuple[Kept, list[dict[str, Any]]]:
 
 def test_nothing_of_conf_is_left_out() -> None:
     assert {group: len(options(group)) for group in GROUPS} == COUNTS
-    assert len(CASES) == 17 + 12 + 3 + 17 + 7 + 14
+    assert len(CASES) == 17 + 12 + 3 + 18 + 7 + 14
     for group in GROUPS:
         chosen = {option for case in CASES.values() for option in _chosen(case, group)}
         assert chosen | set(ALIKE if group == "regularization" else ()) >= set(options(group))
