@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from dlexp.config.advice import advice, advice_on_classes
 from dlexp.config.nodes import build, check_arguments
 from dlexp.config.schema import Node, RunConfig
 from dlexp.data.bundle import DataBundle, with_counts
@@ -95,7 +96,9 @@ def assemble(
     trainer = config.trainer
     frozen = freezing(networks, trainer.freeze, trainer.freeze_layers, trainer.unfreeze_epoch, trainer.unfreeze_every)
     frozen.fix(networks)
-    experiment = Experiment(config, tuple(trusted), bundle, task, networks, device, settings, frozen)
+    spec = bundle.spec
+    notes = (*advice(config), *advice_on_classes(spec.class_counts, spec.class_names, config.loss.arguments))
+    experiment = Experiment(config, tuple(trusted), bundle, task, networks, device, settings, frozen, notes)
     _probe(experiment)
     if settings.checkpoint_activations:
         recompute_activations(networks)

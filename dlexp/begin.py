@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 import torch
@@ -11,7 +11,7 @@ from torch import nn
 
 from dlexp.assemble import Experiment
 from dlexp.config.nodes import build
-from dlexp.config.schema import RunConfig
+from dlexp.config.schema import Node, RunConfig
 from dlexp.data.loaders import TrainBatches
 from dlexp.engine.guard import NonfinitePolicy
 from dlexp.engine.policy import BestSoFar
@@ -61,9 +61,9 @@ def start(experiment: Experiment) -> Started:
             "params": parameter_groups(updated, config.decay_norms_and_biases, given, rate),
             "hidden_matrices": hidden_matrices(updated),
         }
-        optimizer = build(config.optim, parts, experiment.trusted)
+        optimizer = build(_optimizer_node(experiment), parts, experiment.trusted)
         if getattr(optimizer, "needs_closure", False):
-            _refuse_beside_closure(experiment)
+            _refuse_beside_closure(experiment, searches=getattr(optimizer, "searches", False))
         runtime = {"optimizer": optimizer, "maximize": config.maximize, **length}
         optimizers[phase], schedules[phase] = optimizer, build(config.scheduler, runtime, experiment.trusted)
         schedules[phase] = _held(experiment, schedules[phase], optimizer, steps_per_epoch)
@@ -74,6 +74,15 @@ def start(experiment: Experiment) -> Started:
     scaler = experiment.precision.scaler()
     state = TrainState(networks, optimizers, schedules, scaler, best, average, experiment.freezing)
     return Started(state, _changed(experiment, train), train, _rules(experiment), steps_per_epoch)
+
+
+def _optimizer_node(experiment: Experiment) -> Node:
+    """What builds the optimizer: torch's fused SGD raises once weights of one group have a momentum and others none."""
+    node = experiment.config.optim
+    thaws = any(begins is not None for begins in experiment.freezing.until.values())
+    if thaws and "momentum" in node.arguments and node.arguments.get("fused"):
+        return replace(node, arguments={**node.arguments, "fused": False})
+    return node
 
 
 def _rules(experiment: Experiment) -> StepRules:
@@ -87,6 +96,7 @@ def _rules(experiment: Experiment) -> StepRules:
         check_at_once=on_cpu,
         noise=GradientNoise(given.gradient_noise) if given.gradient_noise else None,
         max_norm=None if given.max_norm is None else MaxNorm(given.max_norm),
+        gradient_norm=config.trainer.gradient_norm,
     )
 
 
@@ -143,17 +153,22 @@ def _refuse_batches_of_one(experiment: Experiment) -> None:
         raise ConfigError.one("data.batch_size", 1, "batch normalisation needs two samples in a batch", remedy)
 
 
-def _refuse_beside_closure(experiment: Experiment) -> None:
-    """What an optimizer that compares losses and gradients of its own line search cannot stand. Raises ConfigError."""
-    option, trainer = experiment.config.optim.option, experiment.config.trainer
+def _refuse_beside_closure(experiment: Experiment, searches: bool) -> None:
+    """What an optimizer that takes several gradients for an update cannot stand. Raises ConfigError.
+
+    searches  whether it compares them, along a line or from one update to the next
+    """
+    option, trainer, given = experiment.config.optim.option, experiment.config.trainer, experiment.config.regularization
     if experiment.precision.name == "fp16":
-        rule = f"scales the loss and leaves out updates, and optim={option} compares losses and gradients of its own"
+        rule = f"scales the loss and leaves out updates, and optim={option} takes losses and gradients of its own"
         raise ConfigError.one("trainer.precision", "fp16", rule, "set trainer.precision=fp32")
-    given = experiment.config.regularization
-    for key, value in (("gradient_noise", given.gradient_noise), ("max_norm", given.max_norm)):
-        if value:
-            rule = f"changes what optim={option} finds by its own line search"
-            raise ConfigError.one(f"regularization.{key}", value, rule, "leave it out")
-    if trainer.clip_norm is not None:
-        rule = f"changes gradients, and optim={option} takes the curvature from how they change"
-        raise ConfigError.one("trainer.clip_norm", trainer.clip_norm, rule, "leave it out")
+    if given.gradient_noise:
+        rule = f"is noise on one gradient, and optim={option} takes several for an update"
+        raise ConfigError.one("regularization.gradient_noise", given.gradient_noise, rule, "leave it out")
+    if searches and given.max_norm:
+        rule = f"changes what optim={option} finds by its own line search"
+        raise ConfigError.one("regularization.max_norm", given.max_norm, rule, "leave it out")
+    for key, value in (("clip_norm", trainer.clip_norm), ("gradient_norm", trainer.gradient_norm)):
+        if searches and value is not None:
+            rule = f"changes gradients, and optim={option} takes the curvature from how they change"
+            raise ConfigError.one(f"trainer.{key}", value, rule, "leave it out")

@@ -275,7 +275,7 @@ def newest_unfinished() -> RunDir:
 def named_run(name: str) -> Path:
     """The directory that a person means by `name`: a path, `latest`, or the name of a run or study under outputs/."""
     root = outputs_root()
-    for path in (Path(name), root / name, root / "train" / name, root / "tune" / name, root / "sweep" / name):
+    for path in (Path(name), root / name, *(root / kind / name for kind in ("train", "tune", "sweep", "adapt"))):
         if path.is_file() and path.name == "latest":
             return Path(path.read_text().strip())
         if path.is_dir():

@@ -104,6 +104,21 @@ app.command()(app_use.export)
 
 
 @app.command()
+def adapt(
+    run: given.Run,
+    overrides: given.AdaptationWords = None,
+    run_dir: given.RunDirectory = None,
+    config_dir: given.ConfigDirs = None,
+    trust: given.Trust = None,
+    json: given.Json = False,
+) -> None:
+    """Adapt a run to other data without labels: its normalisation layers are measured anew; no weight is trained."""
+    from dlexp.cli import adapt as command
+
+    command.adapt(run, tuple(overrides or ()), run_dir, _setting(config_dir, trust), json)
+
+
+@app.command()
 def replay(
     run: given.Run = "latest",
     overrides: given.ReplayWords = None,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 
 from dlexp.cli import show
-from dlexp.cli.console import out, over_seeds, print_json, table
+from dlexp.cli.console import err, out, over_seeds, print_json, table
 from dlexp.cli.words import Setting as Setting
 from dlexp.config.catalog import Catalog
 from dlexp.config.suggest import nearest
@@ -175,12 +175,15 @@ def check_word(name: str, value: str, allowed: Sequence[str]) -> None:
 
 def config(words: Sequence[str], key: str | None, with_sources: bool, setting: Setting, as_json: bool) -> None:
     """Show the resolved configuration, one key of it, or where everything comes from."""
+    from dlexp.config.advice import advice
     from dlexp.config.compose import load
     from dlexp.config.explain import explain, sources
     from dlexp.config.saved import to_yaml
 
     catalog = Catalog(setting.config_dirs)
     found = load(words, catalog)
+    for note in advice(found):
+        err.print(f"[yellow]note[/]: {escape(note)}")
     if key is not None:
         facts = explain(key, found, words, catalog)
         if as_json:

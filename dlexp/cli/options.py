@@ -64,6 +64,10 @@ EvaluationWords = Annotated[
         metavar="[KEY=VALUE]...", help="trainer.device, trainer.precision, data.eval_batch_size or data.path"
     ),
 ]
+AdaptationWords = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[data=OPTION | data.KEY=VALUE]...", help="the data to adapt to, and trainer.device"),
+]
 ReplayWords = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="trainer.device")]
 Split = Annotated[str, typer.Option("--split", help="train, val or test", autocompletion=complete.splits)]
 Checkpoint = Annotated[str, typer.Option("--checkpoint", help="best or last")]

@@ -36,6 +36,14 @@ def regularization_problems(tree: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem("regularization.swa.start_epoch", shown(swa["start_epoch"]), rule, f"take {epochs} at most")
 
 
+def gradient_problems(tree: Mapping[str, Any]) -> Iterator[Problem]:
+    """Two lengths for one gradient."""
+    trainer = tree["trainer"]
+    if trainer["clip_norm"] is not None and trainer["gradient_norm"] is not None:
+        rule = f"gives every gradient one norm, and trainer.clip_norm={shown(trainer['clip_norm'])} limits it"
+        yield Problem("trainer.gradient_norm", shown(trainer["gradient_norm"]), rule, "choose one of the two")
+
+
 def freezing_problems(tree: Mapping[str, Any]) -> Iterator[Problem]:
     """What trainer.freeze and its companions, and init_head, ask for and cannot have."""
     trainer = tree["trainer"]

@@ -25,7 +25,7 @@ _NEWER_KEYS = {
     "trainer": (
         *("on_nonfinite", "nonfinite_limit", "effective_batch", "checkpoint_activations"),
         *("threads", "channels_last", "compile", "tf32"),
-        *("freeze", "freeze_layers", "unfreeze_epoch", "unfreeze_every"),
+        *("freeze", "freeze_layers", "unfreeze_epoch", "unfreeze_every", "gradient_norm"),
     ),
     "logger": (
         *("mlflow", "mlflow_uri", "mlflow_experiment"),

@@ -61,6 +61,9 @@ class TrainerConfig:
     clip_norm: float | None = key_field(
         None, "float", "largest norm of the whole gradient; a longer one is scaled down", above=0, nullable=True
     )
+    gradient_norm: float | None = key_field(
+        None, "float", "norm that every gradient is scaled to, up or down; null leaves it", above=0, nullable=True
+    )
     monitor: str | None = key_field(
         None, "str", "metric that decides which epoch is best, such as val/loss; null is the task's own", nullable=True
     )

@@ -10,7 +10,7 @@ import yaml
 
 from dlexp.config.batch import effective_batch_problems
 from dlexp.config.catalog import Catalog
-from dlexp.config.combining import freezing_problems, regularization_problems
+from dlexp.config.combining import freezing_problems, gradient_problems, regularization_problems
 from dlexp.config.fields import Field, inferred
 from dlexp.config.files import Leaf, leaves_of
 from dlexp.config.grouping import group_problems
@@ -243,6 +243,7 @@ def _combines(tree: Mapping[str, Any], origins: Origins) -> Iterator[Problem]:
     yield from group_problems(tree)
     yield from regularization_problems(tree)
     yield from freezing_problems(tree)
+    yield from gradient_problems(tree)
 
 
 def _auto_rate(tree: Mapping[str, Any]) -> Iterator[Problem]:

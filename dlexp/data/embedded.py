@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from dlexp.data.bundle import Affine, DataBundle, Split, fingerprint
+from dlexp.data.domains import in_domain
 from dlexp.data.split import some_of_each, split_rows
 from dlexp.data.tables import build_table
 from dlexp.errors import DataError
@@ -36,6 +37,7 @@ def digits(
     pad: int = 1,
     classes: Sequence[int] | None = None,
     train_per_class: int | None = None,
+    domain: str = "clean",
 ) -> DataBundle:
     """1,797 handwritten digits: inputs (1, 8, 8) uint8 in 0..16, ten classes.
 
@@ -44,9 +46,11 @@ def digits(
     classes          the digits to keep, numbered in this order; None for all ten
     train_per_class  so many training samples of each class are kept, drawn by `split_seed`; None for all. Validation
                      and test samples stay as they are.
+    domain           clean, noisy, blurred, thick or inverted: see `in_domain`
     Raises DataError for classes that are not there, or fewer than two.
     """
     images, labels = _read_digits()
+    images = in_domain(images, domain, _DIGITS_WHITE)
     names = tuple("0123456789")
     if classes is not None:
         labels, names = _only(labels, names, classes)

@@ -27,12 +27,15 @@ from dlexp.runtime.seed import derive, nth, seed_step
 from dlexp.tasks.base import Task
 from dlexp.types import Batch
 
+_LEAST_NORM = 1e-12  # a gradient of zeros stays one
+
 
 @dataclass(frozen=True)
 class StepRules:
     """How an update is made; the same for every update of a run.
 
     clip_norm       largest norm of a phase's whole gradient, None for no limit
+    gradient_norm   what the norm of a phase's whole gradient is made, up or down, None for what it is
     check_at_once   look at every loss and gradient before it is used: next to free on a CPU, a wait on a GPU
     noise           what is added to each gradient after that, None for nothing
     max_norm        what weights keep after an update, None for no limit
@@ -45,6 +48,7 @@ class StepRules:
     check_at_once: bool
     noise: GradientNoise | None = None
     max_norm: MaxNorm | None = None
+    gradient_norm: float | None = None
 
 
 def train_step(
@@ -80,7 +84,7 @@ def step_phase(
     losses = _gradient(task, state, window, rules, phase, before)
     if before is not None:
         before.stage = "gradient"
-    norm = _clipped(state, optimizer, updated, rules)
+    norm = _limited(state, optimizer, updated, rules)
     # In fp16 an overflow is no accident: the scaler skips the update by itself and lowers its scale.
     looked_at = rules.check_at_once and not state.scaler.is_enabled()
     if looked_at and not (_all_finite(optimizer) if norm is None else isfinite(norm)):
@@ -90,17 +94,18 @@ def step_phase(
         before.stage = "update"
     if rules.noise is not None:
         _disturb(rules.noise, state, rules, phase)
-    if not getattr(optimizer, "needs_closure", False):
-        state.scaler.step(optimizer)
-        if rules.max_norm is not None:
-            rules.max_norm(updated)
-        return
 
     def again() -> float:
-        return _total(_gradient(task, state, window, rules, phase, None, again=True))
+        found = _gradient(task, state, window, rules, phase, None, again=True)
+        _limited(state, optimizer, updated, rules)
+        return _total(found)
 
-    if not step_with_closure(optimizer, state.networks, _total(losses), again, rules.check_at_once):
+    if not getattr(optimizer, "needs_closure", False):
+        state.scaler.step(optimizer)
+    elif not step_with_closure(optimizer, state.networks, _total(losses), again, rules.check_at_once):
         raise _not_finite("the update led to where nothing is finite", phase, state, window[0], state.batch + 1)
+    if rules.max_norm is not None:
+        rules.max_norm(updated)
 
 
 def _gradient(
@@ -182,17 +187,27 @@ def _forget_gradients(optimizer: Optimizer) -> None:
             parameter.grad = None
 
 
-def _clipped(state: TrainState, optimizer: Optimizer, updated: Sequence[nn.Module], rules: StepRules) -> Tensor | None:
-    """Scale the gradient down to the limit; its norm before that, shape (), or None without a limit."""
-    if rules.clip_norm is None:
+def _limited(state: TrainState, optimizer: Optimizer, updated: Sequence[nn.Module], rules: StepRules) -> Tensor | None:
+    """Scale the gradient to the norm or limit of the rules; its norm before that, shape (), or None with neither."""
+    if not _limits(rules):
         return None
     state.scaler.unscale_(optimizer)  # else the limit would be compared with scaled gradients
-    return nn.utils.clip_grad_norm_([p for network in updated for p in network.parameters()], rules.clip_norm)
+    parameters = [p for network in updated for p in network.parameters()]
+    if rules.gradient_norm is None:
+        return nn.utils.clip_grad_norm_(parameters, rules.clip_norm or 0.0)
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    norm = nn.utils.get_total_norm(gradients)
+    torch._foreach_mul_(gradients, rules.gradient_norm / norm.clamp_min(_LEAST_NORM))
+    return norm
+
+
+def _limits(rules: StepRules) -> bool:
+    return rules.clip_norm is not None or rules.gradient_norm is not None
 
 
 def _disturb(noise: GradientNoise, state: TrainState, rules: StepRules, phase: str) -> None:
     """Add the noise of this place, however much was drawn before it."""
-    if rules.clip_norm is None:
+    if not _limits(rules):
         state.scaler.unscale_(state.optimizers[phase])  # else the noise would be divided by the scale
     seed_step(derive(phase_seed(state, rules, phase), "noise"))
     noise(state.optimizers[phase], state.step)

@@ -20,9 +20,13 @@ Groups = list[dict[str, Any]]
 
 
 class LBFGS(torch.optim.LBFGS):
-    """torch's, with word to the engine that `step` wants a function which computes loss and gradient again."""
+    """torch's, with word to the engine that `step` wants a function which computes loss and gradient again.
+
+    searches  whether it compares losses and gradients, which nothing else may change then
+    """
 
     needs_closure = True
+    searches = True
 
 
 def lbfgs(

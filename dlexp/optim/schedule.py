@@ -118,5 +118,5 @@ def refuse_without_momentum(optimizer: Optimizer, name: str) -> None:
     defaults, remedy = optimizer.defaults, "set scheduler.cycle_momentum=false"
     if not defaults.get("momentum") and "betas" not in defaults:
         raise ValueError(f"{name} turns the momentum, and this optimizer has none; {remedy}")
-    if hasattr(optimizer, "eval"):  # the weights it averages are found with the beta that they were made with
+    if "weight_lr_power" in defaults:  # the weights it averages are found with the beta that they were made with
         raise ValueError(f"{name} turns the first beta, and a schedule-free optimizer averages with it; {remedy}")

@@ -29,7 +29,8 @@ def prepared(config: RunConfig, trusted: Sequence[str], bundle: DataBundle | Non
     experiment = assemble(config, trusted, bundle)
     if initial is None:
         return experiment
-    return replace(experiment, notes=(f"init_from={config.init_from}: {_take(initial, experiment)}",))
+    taken = f"init_from={config.init_from}: {_take(initial, experiment)}"
+    return replace(experiment, notes=(taken, *experiment.notes))
 
 
 def _take(initial: Mapping[str, Tensor], experiment: Experiment) -> str:

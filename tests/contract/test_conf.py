@@ -21,8 +21,8 @@ CATALOG = Catalog(
     (),
 )
 SEEN = {
-    "data": 18, "experiment": 2, "logger": 4, "loss": 17, "model": 38,
-    "optim": 15, "regularization": 16, "scheduler": 13, "task": 3, "trainer": 2,
+    "data": 18, "experiment": 2, "logger": 4, "loss": 18, "model": 38,
+    "optim": 17, "regularization": 16, "scheduler": 13, "task": 3, "trainer": 2,
 }  # fmt: skip
 ALL = [(group, option) for group in GROUPS for option in CATALOG.options(group)]
 COMPONENT_OPTIONS = [(group, option) for group, option in ALL if group in COMPONENTS]
@@ -38,7 +38,7 @@ COMPANIONS = {
         f"loss={name}": ["data=diabetes"]
         for name in ("huber", "mae", "mse", "mse_mae", "poisson", "quantile", "smooth_l1")
     },
-    **{f"loss={name}": ["task=metric_learning"] for name in ("contrastive", "triplet")},
+    **{f"loss={name}": ["task=metric_learning"] for name in ("arcface", "contrastive", "triplet")},
     **{f"model={name}": ["data=iris"] for name in ("ft_transformer", "neural_ode", "tabular_mlp", "wide_deep")},
 }
 

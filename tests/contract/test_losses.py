@@ -51,6 +51,7 @@ CHANGES: dict[str, dict[str, list[str]]] = {
     "poisson": {},
     "contrastive": {"margin": ["2"], "positive_weight": ["3"]},
     "triplet": {"margin": ["2"], "mining": ["batch_hard"]},
+    "arcface": {"margin": ["0.2"], "scale": ["4"], "margin_on": ["cosine"]},
 }
 PAIRS = [(o, key) for o, keys in CHANGES.items() for key in keys] + [
     (o, "class_weights") for o in CHANGES if "class_weights" in CATALOG.keys("loss", o)
@@ -78,7 +79,7 @@ def value(option: str, *words: str) -> float:
 def test_every_key_of_every_loss_is_listed_here() -> None:
     written = {option: set(CATALOG.keys("loss", option)) - {"class_weights"} for option in CATALOG.options("loss")}
     assert {option: set(keys) for option, keys in CHANGES.items()} == written
-    assert len(PAIRS) == 32
+    assert len(PAIRS) == 35
 
 
 @pytest.mark.parametrize(("option", "key"), PAIRS)

@@ -125,7 +125,7 @@ def equal(left: Any, right: Any) -> bool:
 
 
 def test_every_option_was_seen() -> None:
-    assert (len(OPTIMS), len(SCHEDULERS)) == (15, 13)
+    assert (len(OPTIMS), len(SCHEDULERS)) == (17, 13)
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
@@ -172,8 +172,9 @@ OTHER: dict[str, Any] = {
     "momentum_decay": 0.5, "alpha": 0.5, "lr_decay": 0.5, "initial_accumulator_value": 0.5, "rho": 0.5,
     "beta2_decay": -0.3, "d": 5.0, "ns_steps": 2, "adjust_lr": "original", "adamw_lr_factor": 0.3,
     "adamw_betas": [0.5, 0.9], "max_iter": 2, "history_size": 1, "tolerance_grad": 1e3, "tolerance_change": 1e3,
-    "r": 2.0, "weight_lr_power": 0.0,
+    "r": 2.0, "weight_lr_power": 0.0, "radius": 0.5, "sync_every": 2, "slow_step": 0.9,
 }  # fmt: skip
+OTHER_OF = {("sam", "base"): "adamw", ("lookahead", "base"): "sgd"}
 BESIDE: dict[str, dict[str, Any]] = {"decoupled_weight_decay": {"weight_decay": 0.3}}
 KERNELS = ("fused", "foreach")  # other code for the same numbers
 TARGET_KEYS = [(optim, key) for optim in OPTIMS for key in composed(f"optim={optim}").optim.arguments]
@@ -182,7 +183,7 @@ TARGET_KEYS = [(optim, key) for optim in OPTIMS for key in composed(f"optim={opt
 @pytest.mark.parametrize(("optim", "key"), [pair for pair in TARGET_KEYS if pair[1] not in KERNELS])
 def test_every_key_changes_the_weights(optim: str, key: str) -> None:
     default, beside = composed(f"optim={optim}").optim.arguments[key], BESIDE.get(key, {})
-    other = not default if isinstance(default, bool) else OTHER[key]
+    other = not default if isinstance(default, bool) else OTHER_OF.get((optim, key), OTHER.get(key))
     assert other != default
     one, two = make(optim, "noam", beside), make(optim, "noam", {**beside, key: other})
     go_on(one)

@@ -33,7 +33,7 @@ from dlexp.types import Batch
 CATALOG = Catalog()
 KEPT_UNTIL_THE_END = tempfile.TemporaryDirectory()
 GROUPS = ("task", "optim", "scheduler", "loss", "regularization")
-COUNTS = {"task": 3, "optim": 15, "scheduler": 13, "loss": 17, "regularization": 16}
+COUNTS = {"task": 3, "optim": 17, "scheduler": 13, "loss": 18, "regularization": 16}
 EPOCHS = 3
 SMALL = (f"trainer.epochs={EPOCHS}", "trainer.device=cpu", "data.eval_batch_size=8")
 NET = ("model.hidden=[8]", "model.dropout=0.2", "data.batch_size=16")  # batch normalisation and dropout
@@ -47,7 +47,7 @@ OF_LOSS = {
     **dict.fromkeys(("cross_entropy", "focal", "hinge", "kl", "multi_margin", "nll"), "classification"),
     **dict.fromkeys(("bce", "focal_binary"), "two classes"),
     **dict.fromkeys(("huber", "mae", "mse", "mse_mae", "poisson", "quantile", "smooth_l1"), "regression"),
-    **dict.fromkeys(("contrastive", "triplet"), "metric_learning"),
+    **dict.fromkeys(("arcface", "contrastive", "triplet"), "metric_learning"),
 }
 OF_SCHEDULER = {  # settings under which every kind moves the rate within three epochs
     "constant": ("scheduler.warmup_steps=4",),
@@ -114,6 +114,11 @@ CASES: dict[str, tuple[str, ...]] = {
     "mixup-values": ("regularization.mixup=0.4", *OF_TASK["regression"]),
     "limits": ("regularization.max_norm=0.5", "regularization.gradient_noise=1e-4", *CNN),
     "unfreezing": ("trainer.freeze_layers=-1", "trainer.unfreeze_epoch=2", "trainer.unfreeze_every=1", *CNN),
+    "unfreezing-sgd": (
+        *("optim=sgd", "trainer.freeze_layers=-1", "trainer.unfreeze_epoch=2", "trainer.unfreeze_every=1"),
+        *OF_TASK["classification"],
+    ),
+    "gradient-norm-sam": ("optim=sam", "optim.adaptive=true", "trainer.gradient_norm=0.5", *CNN),
     "patience": ("regularization.early_stopping.patience=1", "regularization.early_stopping.min_delta=1e9", *CNN),
 }
 # place -> (accumulate, the event at which the stop comes): an epoch's batches, updates and validation count from 1
@@ -130,6 +135,8 @@ ELSEWHERE = {
     **dict.fromkeys([case for case in CASES if case.startswith("loss-")], ("mid-epoch",)),
     **dict.fromkeys([case for case in CASES if case.partition("-")[0] in options("optim")], ("mid-epoch", "edge")),
     **dict.fromkeys(("sgd-onecycle", "sgd-plateau", "adamw-cosine", "lbfgs-cosine"), tuple(PLACES)),
+    **dict.fromkeys(("unfreezing-sgd", "gradient-norm-sam"), ("mid-epoch", "mid-accumulation")),
+    "lookahead-cosine": ("mid-epoch", "edge", "mid-accumulation"),
 }
 
 
@@ -263,7 +270,7 @@ def never_stopped(words: tuple[str, ...]) -> tuple[Kept, list[dict[str, Any]]]:
 
 def test_nothing_of_conf_is_left_out() -> None:
     assert {group: len(options(group)) for group in GROUPS} == COUNTS
-    assert len(CASES) == 15 + 12 + 3 + 17 + 7 + 12
+    assert len(CASES) == 17 + 12 + 3 + 18 + 7 + 14
     for group in GROUPS:
         chosen = {option for case in CASES.values() for option in _chosen(case, group)}
         assert chosen | set(ALIKE if group == "regularization" else ()) >= set(options(group))

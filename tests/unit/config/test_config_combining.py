@@ -42,6 +42,7 @@ FEW = ("data.train_per_class=5", "data.batch_size=16")
         ("trainer.freeze_layers=1 trainer.unfreeze_every=1", "trainer.unfreeze_every", "needs an epoch to begin with"),
         ("trainer.freeze_layers=0", "trainer.freeze_layers", "freezes nothing"),
         ("init_head=new", "init_head", "there are none to take; set init_from=RUN too"),
+        ("trainer.clip_norm=1 trainer.gradient_norm=1", "trainer.gradient_norm", "choose one of the two"),
         ("init_strict=false", "init_strict", "there are none to take"),
         ("regularization.mixup=-1", "regularization.mixup", "must be a number >= 0"),
         ("regularization.ema.decay=1", "regularization.ema.decay", "< 1"),
@@ -58,7 +59,11 @@ def test_what_cannot_be_is_refused_with_the_reason(words: str, where: str, told:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ("optim=lbfgs regularization.gradient_noise=0.1", "its own line search"),
+        ("optim=lbfgs regularization.gradient_noise=0.1", "takes several for an update"),
+        ("optim=sam regularization.gradient_noise=0.1", "takes several for an update"),
+        ("optim=sam trainer.precision=fp16", "takes losses and gradients of its own"),
+        ("optim=lbfgs trainer.gradient_norm=1", "takes the curvature from how they change"),
+        ("optim=lookahead regularization.ema.decay=0.9", "judges an average of its own"),
         ("optim=lbfgs regularization.max_norm=1", "its own line search"),
     ],
 )

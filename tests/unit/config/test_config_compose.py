@@ -36,7 +36,7 @@ def problems_of(*words: str) -> tuple[Problem, ...]:
         ("lr=0.1", "is no group and no key", "did you mean optim.lr=0.1?"),
         ("device=cpu", "is no group and no key", "did you mean trainer.device=cpu?"),
         ("resnet18", "is not key=value", "did you mean model=resnet18?"),
-        ("optim.momentum=0.5", "optim=adamw has no such key; optim=muon, optim=rmsprop, optim=sgd have it", ""),
+        ("optim.momentum=0.5", "optim=adamw has no such key; optim=lookahead, optim=muon, ", ""),
         ("scheduler.patience=3", "scheduler=cosine has no such key; scheduler=plateau has it", ""),
         ("optim.lr=[", "this value cannot be parsed", "quote what the shell or the grammar reads as a sign"),
         (

@@ -8,6 +8,7 @@ from sklearn.datasets import load_digits
 
 from dlexp.data import embedded
 from dlexp.data.bundle import SPLITS, DataBundle
+from dlexp.data.domains import DOMAINS
 from dlexp.errors import DataError
 
 SETS: dict[str, tuple[tuple[int, ...], int, int]] = {
@@ -151,3 +152,23 @@ def test_so_many_training_samples_of_each_class_and_the_same_others() -> None:
     assert not torch.equal(few.splits["train"].rows, embedded.digits(train_per_class=10).splits["train"].rows)
     with pytest.raises(DataError, match=r"data.train_per_class=1\d\d or fewer"):
         embedded.digits(train_per_class=1000)
+
+
+def test_digits_of_another_domain_are_the_same_digits_seen_otherwise() -> None:
+    clean = embedded.digits()
+    white, images = 16, clean.splits["test"].inputs.double()
+    found = {name: embedded.digits(domain=name) for name in DOMAINS}
+    assert found["clean"].fingerprint == clean.fingerprint
+    assert len({bundle.fingerprint for bundle in found.values()}) == len(DOMAINS) == 5
+    assert all(torch.equal(b.splits["test"].rows, clean.splits["test"].rows) for b in found.values())
+    seen = {name: bundle.splits["test"].inputs for name, bundle in found.items()}
+    assert torch.equal(seen["inverted"].double(), white - images)
+    mean = torch.nn.functional.avg_pool2d(images, 3, 1, 1)
+    assert (seen["blurred"] - mean).abs().max() <= 0.5 + 1e-9
+    brightest = torch.nn.functional.max_pool2d(images, 3, 1, 1)
+    assert (seen["thick"] - (images + 0.7 * (brightest - images))).abs().max() <= 0.5 + 1e-9
+    middle = (images > 4) & (images < 12)  # where noise of 0.3 whites is seldom cut off
+    assert (seen["noisy"] - images)[middle].std().item() == pytest.approx(0.3 * white, rel=0.1)
+    assert embedded.digits(domain="noisy").fingerprint == found["noisy"].fingerprint
+    with pytest.raises(ValueError, match="'foggy' is not one of clean, noisy"):
+        embedded.digits(domain="foggy")

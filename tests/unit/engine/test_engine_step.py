@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from engine_toys import rules, split_batch, state_of, values_batch, values_task
@@ -66,6 +68,31 @@ def test_clip_norm_limits_the_norm_and_keeps_the_direction() -> None:
 def test_a_gradient_below_clip_norm_is_left_alone() -> None:
     free = moved(linear_state(lr=1.0), [values_batch(8)], rules())
     assert torch.equal(moved(linear_state(lr=1.0), [values_batch(8)], rules(clip_norm=1e6)), free)
+
+
+@pytest.mark.parametrize("norm", [0.01, 50.0])
+def test_gradient_norm_is_the_norm_of_every_gradient_and_keeps_the_direction(norm: float) -> None:
+    free = moved(linear_state(lr=1.0), [values_batch(8)], rules())
+    scaled = moved(linear_state(lr=1.0), [values_batch(8)], replace(rules(), gradient_norm=norm))
+    assert 0.01 < free.norm() < 50
+    assert scaled.norm() == pytest.approx(norm, rel=1e-12)
+    torch.testing.assert_close(scaled / norm, free / free.norm(), rtol=1e-12, atol=1e-14)
+
+
+def test_a_gradient_of_zeros_keeps_its_norm_and_one_that_is_not_finite_is_told() -> None:
+    state, batch = linear_state(lr=1.0), values_batch(8)
+    exact = replace(batch, targets=state.networks["model"](batch.inputs).detach())
+    assert not moved(state, [exact], replace(rules(), gradient_norm=1.0)).any()
+    infinite = replace(batch, targets=batch.targets * 1e200)
+    with pytest.raises(Diverged):
+        moved(linear_state(lr=1.0), [infinite], replace(rules(), gradient_norm=1.0))
+
+
+def test_the_norm_is_set_before_the_scale_of_fp16_and_after_it_is_taken_out() -> None:
+    state = linear_state(1.0, torch.float32, FP16)
+    state.scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    scaled = moved(state, [values_batch(8, torch.float32)], replace(rules(precision=FP16), gradient_norm=2.0))
+    assert scaled.norm() == pytest.approx(2.0, rel=1e-4)
 
 
 def test_clipping_looks_at_the_unscaled_gradient() -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import pi, sin
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dlexp.losses.angular import AngularMargin
 from dlexp.losses.binary import BCE, BinaryFocal
 from dlexp.losses.classification import KL, NLL, CrossEntropy, Focal
 from dlexp.losses.embedding import Contrastive, Triplet
@@ -214,6 +216,29 @@ def pairs(name: str, loss: nn.Module, formula: Formula, classes: int = 3) -> Cas
     return Case(name, loss, formula, classes, 5, 1e4, "embedding")
 
 
+def angular(margin: float, scale: float, on_angle: bool, classes: int = 3) -> Formula:
+    """By angles, sample by sample, of the three directions that lie 120 degrees apart."""
+
+    def mean(outputs: Tensor, targets: Tensor) -> Tensor:
+        hot = torch.eye(classes, outputs.shape[1], dtype=torch.float64)
+        middle = hot.mean(0)
+        costs = []
+        for output, target in zip(outputs, targets.tolist(), strict=True):
+            angles = [torch.acos(F.cosine_similarity(output, one - middle, dim=0)) for one in hot]
+            scores = [angle.cos() for angle in angles]
+            if not on_angle:
+                scores[target] = scores[target] - margin
+            elif float(angles[target]) + margin < pi:
+                scores[target] = (angles[target] + margin).cos()
+            else:
+                scores[target] = scores[target] - margin * sin(margin)
+            logits = scale * torch.stack(scores)
+            costs.append(logits.logsumexp(0) - logits[target])
+        return torch.stack(costs).mean()
+
+    return mean
+
+
 CASES = [
     Case("ce", CrossEntropy(), mean_of(cross_entropy())),
     Case("ce uniform", CrossEntropy(0.1), mean_of(cross_entropy(0.1))),
@@ -253,7 +278,10 @@ CASES = [
     pairs("contrastive", Contrastive(3.0, 2.0), contrastive(3.0, 2.0)),
     pairs("triplet batch hard", Triplet(0.7, "batch_hard"), batch_hard(0.7)),
     pairs("triplet semi hard", Triplet(0.7, "semi_hard"), semi_hard(0.7)),
+    pairs("arcface", AngularMargin((1, 1, 1), 0.5, 8.0), angular(0.5, 8.0, True)),
+    pairs("arcface wide", AngularMargin((5, 1, 9), 2.0, 3.0), angular(2.0, 3.0, True)),
+    pairs("cosface", AngularMargin((1, 1, 1), 0.3, 5.0, "cosine"), angular(0.3, 5.0, False)),
 ]  # fmt: skip
 SEEN = {"CrossEntropy": 5, "NLL": 2, "KL": 3, "Focal": 3, "BCE": 3, "BinaryFocal": 3, "Hinge": 4, "MultiMargin": 2,
         "MSE": 1, "MAE": 1, "SmoothL1": 2, "Huber": 2, "MSEPlusMAE": 1, "Quantile": 2, "Poisson": 1,
-        "Contrastive": 1, "Triplet": 2}  # fmt: skip
+        "Contrastive": 1, "Triplet": 2, "AngularMargin": 3}  # fmt: skip

@@ -14,6 +14,7 @@ from sklearn import metrics as sk
 from torch import Tensor, nn
 
 import dlexp.losses
+from dlexp.losses.angular import AngularMargin
 from dlexp.losses.binary import BCE, BinaryFocal
 from dlexp.losses.classification import KL, NLL, CrossEntropy, Focal
 from dlexp.losses.embedding import Contrastive, Triplet, euclidean
@@ -254,6 +255,9 @@ def test_a_heavier_class_pulls_harder(case: Case) -> None:
         (lambda: Quantile([0.5, 0.1]), "rising"),
         (lambda: Poisson([3.0, -1.0]), "go down to -1"),
         (lambda: Triplet(mining="easy"), "batch_hard, semi_hard"),
+        (lambda: AngularMargin((1, 1), margin_on="sine"), "is not one of angle, cosine"),
+        (lambda: AngularMargin((1, 1), margin=3.2), "must be below pi"),
+        (lambda: AngularMargin((1,) * 6)(torch.zeros(2, 5), torch.tensor([0, 1])), "task.embedding_size=6"),
         (lambda: BCE()(torch.zeros(3, 2), torch.zeros(3, dtype=torch.int64)), r"\(B, 1\)"),
         (lambda: MSE()(torch.zeros(3), torch.zeros(3, 1)), "must be the same"),  # LOSS-07: would broadcast to (3, 3)
         (lambda: Quantile()(torch.zeros(3, 2), torch.zeros(3, 1)), "quantiles x targets"),

@@ -1,0 +1,75 @@
+"""What is advised, when, and that no default line is advised against."""
+
+from __future__ import annotations
+
+import pytest
+
+from dlexp.assemble import assemble
+from dlexp.config.advice import advice, advice_on_classes
+from dlexp.config.catalog import Catalog
+from dlexp.config.compose import load
+
+CATALOG = Catalog()
+TABLES = ("ft_transformer", "neural_ode", "tabular_mlp", "wide_deep")
+MODELS = tuple(CATALOG.options("model"))
+OPTIMS = tuple(CATALOG.options("optim"))
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("model.activation=sigmoid", "model.activation=sigmoid saturates"),
+        ("model=lenet5 model.activation=tanh", "model.activation=tanh saturates"),
+        ("model=vgg16 model.norm=none", "model.norm=none in 16 layers without shortcuts"),
+        ("model=mlp model.norm=none model.hidden=[8,8,8,8,8,8]", "in 6 layers"),
+        ("optim.lr=0.05", "optim.lr=0.05 is 25 times the usual 0.002: dlexp lr-find"),
+        ("optim=lookahead optim.base=adamw optim.lr=0.03", "is a rate for sgd"),
+        ("optim=sam optim.base=adamw", "optim.lr=0.05 is a rate for sgd"),
+        ("data=iris data.standardize=false", "data.standardize=false: features of very different sizes"),
+        ("regularization.early_stopping.patience=30", "patience=30 cannot stop a run of trainer.epochs=30"),
+    ],
+)
+def test_what_is_allowed_and_seldom_wise_is_told(words: str, told: str) -> None:
+    found = list(advice(load(words.split(), CATALOG)))
+    assert len(found) == 1
+    assert told in found[0]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "model=mlp model.norm=none model.hidden=[8,8,8,8,8]",
+        "model=mlp_selu model.hidden=[8,8,8,8,8,8]",
+        "optim.lr=0.02",
+        "optim.lr=auto",
+        "optim=sam optim.lr=0.4",
+        "regularization.early_stopping.patience=29",
+    ],
+)
+def test_what_is_usual_is_not(words: str) -> None:
+    assert list(advice(load(words.split(), CATALOG))) == []
+
+
+def test_no_default_line_is_advised_against() -> None:
+    lines = [(f"model={name}", *(("data=iris",) if name in TABLES else ())) for name in MODELS]
+    lines += [(f"optim={name}",) for name in OPTIMS]
+    lines += [(f"regularization={name}",) for name in CATALOG.options("regularization")]
+    assert len(lines) == 38 + 17 + 16
+    assert {line: found for line in lines if (found := list(advice(load(line, CATALOG))))} == {}
+
+
+def test_uneven_classes_are_told_unless_they_are_weighed() -> None:
+    names, loss = ("a", "b", "c"), {"class_weights": None}
+    (found,) = advice_on_classes((500, 50, 200), names, loss)
+    assert "class 'a' has 500 training samples and class 'b' 50: loss.class_weights=balanced" in found
+    assert list(advice_on_classes((499, 50, 200), names, loss)) == []
+    assert list(advice_on_classes((500, 50, 200), names, {"class_weights": "balanced"})) == []
+    assert list(advice_on_classes((500, 50, 200), names, {})) == []  # a loss without weights
+    assert list(advice_on_classes((), (), loss)) == []
+    assert list(advice_on_classes((500, 0, 200), names, loss)) == []
+
+
+def test_an_experiment_carries_the_advice() -> None:
+    experiment = assemble(load(["data=iris", "model.activation=tanh", "trainer.device=cpu"], CATALOG))
+    assert len(experiment.notes) == 1
+    assert "saturates" in experiment.notes[0]
