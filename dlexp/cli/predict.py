@@ -12,8 +12,8 @@ from typing import IO, Any
 import typer
 from rich.markup import escape
 
-from dlexp.cli.commands import check_checkpoint, evaluation_changes
 from dlexp.cli.console import err, print_json
+from dlexp.cli.evaluate import check_checkpoint, evaluation_changes
 from dlexp.errors import ConfigError, DataError
 
 _BAD = DataError.exit_code
