@@ -69,7 +69,7 @@ def reliability_png(bins: Sequence[Bin], error: float, split: str) -> bytes:
         axes.xaxis.set_major_formatter(PercentFormatter(1.0))
     above.yaxis.set_major_formatter(PercentFormatter(1.0))
     above.set_ylim(-0.03, 1.03)
-    above.legend(fontsize="small", loc="upper left")
+    above.legend(fontsize="small", loc="lower right")
     return as_png(figure)
 
 
