@@ -93,42 +93,17 @@ def evaluate(
     json: given.Json = False,
 ) -> None:
     """Evaluate a run on a split that training never saw; several seeds of one configuration are evaluated together."""
-    from dlexp.cli import commands
+    from dlexp.cli import evaluate as command
 
-    words = commands.EvaluateWords(run, tuple(overrides or ()), split, checkpoint, allow_changes, resamples, level)
-    commands.evaluate(words, tuple(trust or ()), json)
+    words = command.EvaluateWords(run, tuple(overrides or ()), split, checkpoint, allow_changes, resamples, level)
+    command.evaluate(words, tuple(trust or ()), json)
 
 
 app.command()(app_use.predict)
 app.command()(app_use.export)
-
-
-@app.command()
-def adapt(
-    run: given.Run,
-    overrides: given.AdaptationWords = None,
-    run_dir: given.RunDirectory = None,
-    config_dir: given.ConfigDirs = None,
-    trust: given.Trust = None,
-    json: given.Json = False,
-) -> None:
-    """Adapt a run to other data without labels: its normalisation layers are measured anew; no weight is trained."""
-    from dlexp.cli import adapt as command
-
-    command.adapt(run, tuple(overrides or ()), run_dir, _setting(config_dir, trust), json)
-
-
-@app.command()
-def replay(
-    run: given.Run = "latest",
-    overrides: given.ReplayWords = None,
-    trust: given.Trust = None,
-    json: given.Json = False,
-) -> None:
-    """Make the step happen again that ended a run, from its crash capsule; no data set is needed."""
-    from dlexp.cli import replay as command
-
-    command.replay(run, tuple(overrides or ()), tuple(trust or ()), json)
+app.command()(app_use.report)
+app.command()(app_use.adapt)
+app.command()(app_use.replay)
 
 
 @app.command("lr-find")
@@ -211,21 +186,6 @@ def verify(
 
     found = command.VerifyWords(tuple(words or ()), tuple(at or ()), determinism)
     command.verify(found, _setting(config_dir, trust), quiet or json, json)
-
-
-@app.command()
-def report(
-    runs: given.Pages = None,
-    out: given.PageFile = None,
-    open_it: given.OpenPage = False,
-    config_dir: given.ConfigDirs = None,
-    json: given.Json = False,
-) -> None:
-    """Write a run, a study or several runs as one HTML page that needs no network and no other file."""
-    from dlexp.cli import report as command
-
-    words = command.ReportWords(tuple(runs or ()), out, open_it)
-    command.report(words, _setting(config_dir, None), json)
 
 
 @app.command()

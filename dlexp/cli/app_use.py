@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dlexp.cli import options as given
+from dlexp.cli.words import setting_of
 
 
 def predict(
@@ -49,3 +50,43 @@ def export(
 
     words = command.ExportWords(to, out, checkpoint, with_preprocessing, tuple(samples or ()), tolerance, force)
     command.export(run, words, tuple(trust or ()), allow_changes, json)
+
+
+def adapt(
+    run: given.Run,
+    overrides: given.AdaptationWords = None,
+    run_dir: given.RunDirectory = None,
+    config_dir: given.ConfigDirs = None,
+    trust: given.Trust = None,
+    json: given.Json = False,
+) -> None:
+    """Adapt a run to other data without labels: its normalisation layers are measured anew; no weight is trained."""
+    from dlexp.cli import adapt as command
+
+    command.adapt(run, tuple(overrides or ()), run_dir, setting_of(config_dir, trust), json)
+
+
+def replay(
+    run: given.Run = "latest",
+    overrides: given.ReplayWords = None,
+    trust: given.Trust = None,
+    json: given.Json = False,
+) -> None:
+    """Make the step happen again that ended a run, from its crash capsule; no data set is needed."""
+    from dlexp.cli import replay as command
+
+    command.replay(run, tuple(overrides or ()), tuple(trust or ()), json)
+
+
+def report(
+    runs: given.Pages = None,
+    out: given.PageFile = None,
+    open_it: given.OpenPage = False,
+    config_dir: given.ConfigDirs = None,
+    json: given.Json = False,
+) -> None:
+    """Write a run, a study or several runs as one HTML page that needs no network and no other file."""
+    from dlexp.cli import report as command
+
+    words = command.ReportWords(tuple(runs or ()), out, open_it)
+    command.report(words, setting_of(config_dir, None), json)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
 from dlexp.cli import show
-from dlexp.cli.console import err, out, over_seeds, print_json, table
+from dlexp.cli.console import err, out, print_json, table
 from dlexp.cli.words import Setting as Setting
 from dlexp.config.catalog import Catalog
-from dlexp.config.suggest import nearest
 from dlexp.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -21,23 +20,6 @@ if TYPE_CHECKING:
     from dlexp.config.schema import RunConfig
     from dlexp.workflows.reporting import Reporter
     from dlexp.workflows.train import Request
-
-_EVALUATION_KEYS = (
-    "trainer.device",
-    "trainer.precision",
-    "trainer.threads",
-    "trainer.channels_last",
-    "trainer.compile",
-    "trainer.tf32",
-    "data.eval_batch_size",
-    "data.path",
-    "data.folder",
-    "data.download",
-    "data.in_memory",
-    "data.workers",
-)
-_FEWEST = 100  # resamples that an interval can come from
-_BOOLS = {"true": True, "false": False}
 
 
 @dataclass(frozen=True)
@@ -54,19 +36,6 @@ class TrainWords:
     run_id: str | None = None
     multirun: bool = False
     jobs: int = 1
-
-
-@dataclass(frozen=True)
-class EvaluateWords:
-    """The words of `dlexp evaluate`."""
-
-    run: str
-    overrides: tuple[str, ...]
-    split: str
-    checkpoint: str
-    allow_changes: bool
-    resamples: int = 1000
-    level: float = 0.95
 
 
 def train(words: TrainWords, setting: Setting, quiet: bool, as_json: bool) -> None:
@@ -111,66 +80,6 @@ def _under_id(
         show.seeds(train_seeds_under_id(config, request, name, seeds, display), as_json)
     else:
         show.summary(train_under_id(config, request, name, display), as_json)
-
-
-def evaluate(words: EvaluateWords, trust: tuple[str, ...], as_json: bool) -> None:
-    """Evaluate a run, or every run of a group of seeds, and show the report."""
-    run, overrides = words.run, words.overrides
-    if "=" in run:
-        run, overrides = "latest", (run, *overrides)
-    check_word("--split", words.split, ("train", "val", "test"))
-    check_checkpoint(words.checkpoint)
-    if not 0 < words.level < 1:
-        raise ConfigError.one("--level", words.level, "must lie between 0 and 1", "such as 0.95")
-    if words.resamples and words.resamples < _FEWEST:
-        rule = f"is too few for an interval; {_FEWEST} or more, or 0 for none"
-        raise ConfigError.one("--resamples", words.resamples, rule)
-    changes = evaluation_changes(overrides)
-    from dlexp.artifacts.run_dir import RunDir, named_run
-    from dlexp.artifacts.run_tree import is_group
-    from dlexp.config.nodes import trusted_packages
-    from dlexp.workflows.seeds import evaluate_group
-
-    folder = named_run(run)
-    if not is_group(folder):
-        RunDir.find(folder)  # says what is wrong before torch is loaded
-    trusted = trusted_packages(trust)
-    from dlexp.metrics.bootstrap import Resampling
-    from dlexp.workflows.evaluate import evaluate_run
-
-    resampling = Resampling(words.resamples, words.level)
-
-    def one(path: Path) -> dict[str, Any]:
-        split, checkpoint = words.split, words.checkpoint
-        return evaluate_run(
-            path, split, checkpoint, changes, trusted, allow_changes=words.allow_changes, resampling=resampling
-        )
-
-    if is_group(folder):
-        content = evaluate_group(folder, words.split, one)
-        if as_json:
-            print_json(content)
-        else:
-            out.print(over_seeds(f"{folder}, {words.split} split", content))
-        return
-    content = one(folder)
-    if as_json:
-        print_json(content)
-    else:
-        show.evaluation(content)
-
-
-def check_checkpoint(value: str) -> None:
-    """Raise ConfigError for a --checkpoint that is none."""
-    check_word("--checkpoint", value, ("best", "last"))
-
-
-def check_word(name: str, value: str, allowed: Sequence[str]) -> None:
-    """Raise ConfigError for a word that is not one of a few, with the nearest."""
-    if value not in allowed:
-        near = nearest(value, allowed)
-        remedy = f"did you mean {near}?" if near else ""
-        raise ConfigError.one(name, value, f"is not one of {', '.join(allowed)}", remedy)
 
 
 def config(words: Sequence[str], key: str | None, with_sources: bool, setting: Setting, as_json: bool) -> None:
@@ -286,16 +195,3 @@ def _refuse_contradictions(words: TrainWords) -> None:
     for name in (name for name, is_given in given.items() if is_given):
         rule = f"cannot stand beside {name}: --resume continues a run with its own weights, in its own directory"
         raise ConfigError.one("--resume", words.resume, rule, "drop one of the two")
-
-
-def evaluation_changes(words: Iterable[str]) -> dict[str, Any]:
-    """What may differ from training when a run is used: where and how fast, not what. Raises ConfigError."""
-    changes: dict[str, Any] = {}
-    for word in words:
-        key, _, value = word.partition("=")
-        if key not in _EVALUATION_KEYS:
-            near = nearest(key, _EVALUATION_KEYS)
-            remedy = f"did you mean {near}?" if near else f"it may change {', '.join(_EVALUATION_KEYS)}"
-            raise ConfigError.one(key, value, "is fixed by the run that is evaluated", remedy)
-        changes[key] = int(value) if value.isdigit() else _BOOLS.get(value.lower(), value)
-    return changes

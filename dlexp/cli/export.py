@@ -10,9 +10,9 @@ from typing import Any
 
 from rich.markup import escape
 
-from dlexp.cli.commands import check_checkpoint, check_word
 from dlexp.cli.complete import EXPORT_FORMATS
 from dlexp.cli.console import err, out, print_json, table
+from dlexp.cli.evaluate import check_checkpoint, check_word
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,10 @@ from typing import IO, Any
 import typer
 from rich.markup import escape
 
-from dlexp.cli.commands import check_checkpoint, evaluation_changes
 from dlexp.cli.console import err, print_json
+from dlexp.cli.evaluate import check_checkpoint, evaluation_changes
 from dlexp.errors import ConfigError, DataError
+from dlexp.report.numbers import counted
 
 _BAD = DataError.exit_code
 
@@ -141,9 +142,11 @@ def _tell(content: Mapping[str, Any], quiet: bool) -> None:
     if not quiet:
         where = f" in {content['out']}" if content["out"] else ""
         pace = f"{content['seconds']:.1f} s, {content['items_per_second']:,.0f} a second"
-        err.print(f"{content['items']:,} items{escape(where)} ({pace}; {content['device']}, {content['precision']})")
+        err.print(
+            f"{counted(content['items'], 'item')}{escape(where)} ({pace}; {content['device']}, {content['precision']})"
+        )
     if content["bad"]:
-        err.print(f"[bold red]{content['bad']:,} of them could not be used[/]; the column `error` says why:")
+        err.print(f"[bold red]{content['bad']:,} could not be used[/]; the column `error` says why:")
         for text in content["first_bad"]:
             err.print(f"  {escape(text)}")
         if content["bad"] > len(content["first_bad"]):

@@ -81,7 +81,8 @@ def check_arguments(node: Node, runtime: Sequence[str], trusted: Sequence[str]) 
     for name, value in node.arguments.items():
         if name not in parameters:
             near = get_close_matches(name, parameters, n=1)
-            remedy = f"did you mean {node.group}.{near[0]}?" if near else f"it takes {', '.join(parameters)}"
+            taken = ", ".join(key for key in parameters if key not in runtime)
+            remedy = f"did you mean {node.group}.{near[0]}?" if near else f"it takes {taken}"
             problems.append(Problem(f"{node.group}.{name}", str(value), f"{node.target} has no such argument", remedy))
     for name, parameter in parameters.items():
         needed = parameter.default is parameter.empty and parameter.kind is not parameter.VAR_POSITIONAL

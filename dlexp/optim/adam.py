@@ -6,7 +6,7 @@ the step for a profiler: for a small network that takes longer than the kernel. 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,37 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-__all__ = ["Adam", "AdamW"]
+__all__ = ["adam", "adamw"]
+
+
+def adam(
+    *,
+    params: list[dict[str, Any]],
+    lr: float = 1e-3,
+    betas: Sequence[float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+    amsgrad: bool = False,
+    fused: bool = True,
+) -> Optimizer:
+    """Adam (Kingma & Ba 2015, arXiv:1412.6980); weight decay is added to the gradient, as L2 would be."""
+    rates = betas[0], betas[1]
+    return Adam(params, lr=lr, betas=rates, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad, fused=fused)
+
+
+def adamw(
+    *,
+    params: list[dict[str, Any]],
+    lr: float = 2e-3,
+    betas: Sequence[float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    weight_decay: float = 0.01,
+    amsgrad: bool = False,
+    fused: bool = True,
+) -> Optimizer:
+    """AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101): Adam with weight decay apart from the gradient."""
+    rates = betas[0], betas[1]
+    return AdamW(params, lr=lr, betas=rates, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad, fused=fused)
 
 
 @dataclass(frozen=True)
@@ -128,14 +158,14 @@ def _unusual(parameter: Tensor, state: dict[str, Any] | None) -> bool:
 
 
 class Adam(_Direct, torch.optim.Adam):
-    """Adam (Kingma & Ba 2015, arXiv:1412.6980); weight decay is added to the gradient, as L2 would be."""
+    """torch's Adam."""
 
     _kernel = staticmethod(torch._fused_adam_)
     _usual = staticmethod(Optimizer.profile_hook_step(torch.optim.Adam.step))
 
 
 class AdamW(_Direct, torch.optim.AdamW):
-    """AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101): Adam with weight decay apart from the gradient."""
+    """torch's AdamW."""
 
     _kernel = staticmethod(torch._fused_adamw_)
     _usual = staticmethod(Optimizer.profile_hook_step(torch.optim.AdamW.step))

@@ -21,3 +21,8 @@ def number(name: str, value: object) -> str:
     if name.endswith("samples_per_s"):
         return f"{value:,.0f}"
     return f"{100 * value:.2f} %" if is_share(name) else f"{value:.4g}"
+
+
+def counted(count: int, noun: str) -> str:
+    """1 item, 2 items."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")

@@ -12,6 +12,7 @@ from dlexp.data.asked_images import ImageInput
 from dlexp.data.asked_rows import STDIN
 from dlexp.data.asked_tables import TableInput
 from dlexp.errors import DataError
+from dlexp.report.numbers import counted
 from dlexp.workflows.stored import Stored
 
 
@@ -47,7 +48,7 @@ class Inputs:
         """The samples of all files in order. Columns of tables are checked before the first row is read."""
         paths, left_out = files_of(self._asked.words, None if self._is_image else TABLES + ARRAYS)
         if left_out:
-            self._say(f"{len(left_out):,} files of other kinds were left out, such as {left_out[0]}")
+            self._say(f"{counted(len(left_out), 'file')} of another kind left out, such as {left_out[0]}")
         for path in paths:
             if self._kind(path) == "table" and path != STDIN:
                 self._of_tables().check(path)

@@ -58,7 +58,7 @@ def refused(capsys: pytest.CaptureFixture[str], *words: str, code: int = 2) -> s
         (["model=resnet18", "regularization.dropout=0.1"], "has no dropout to set"),
         (["data=diabetes", "regularization.label_smoothing=0.1"], "has no label_smoothing to set"),
         (["data=csv"], "data.target"),
-        (["+optim.colour=red"], "torch.optim.AdamW has no such argument"),
+        (["+optim.colour=red"], "dlexp.optim.adam.adamw has no such argument"),
         (["experiment=none_such"], "is no option of experiment"),
         (["--config-dir", "nowhere"], "is not a folder"),
         (["trainer.device=cuda:99"], "trainer.device=auto"),

@@ -149,8 +149,8 @@ def test_a_bad_item_has_a_row_and_the_command_ends_with_3(here: Path, capsys: py
     assert found[1]["error"] == "is in no known image format" and found[1]["predicted"] == ""
     assert found[-1] == {"input": "gone.png", "predicted": "", "confidence": "", "error": "there is no such file"}
     assert len(found) == 24 and sum(bool(row["error"]) for row in found) == 2
-    assert "2 of them could not be used" in told.err and "mixed/1.png: is in no" in told.err
-    assert "1 files of other kinds were left out" in told.err
+    assert "2 could not be used" in told.err and "mixed/1.png: is in no" in told.err
+    assert "1 file of another kind left out" in told.err
 
 
 def test_when_nothing_can_be_used_that_is_told_all_the_same(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -201,7 +201,7 @@ def test_rows_come_from_standard_input_too(
         (("income", "away/people.csv", "--out", "away/people.csv"), 2, "add --force"),
         (("income", "gone.csv"), 3, "there is no such file"),
         (("income", "away/pets"), 3, "has no file with the suffix"),
-        (("digits", "away/people.csv"), 3, "1 of them could not be used"),
+        (("digits", "away/people.csv"), 3, "1 could not be used"),
     ],
 )
 def test_nonsense_is_refused(
