@@ -65,12 +65,13 @@ def doubled(columns: Columns, dropped: Dropped) -> list[Finding]:
     return [finding("warning", "same columns", what, pairs, dropping(later, dropped))]
 
 
-def outliers(columns: Columns, named: Callable[[NDArray[np.int64]], list[str]]) -> list[Finding]:
+def outliers(columns: Columns, named: Callable[[NDArray[np.int64]], list[str]], remedy: str) -> list[Finding]:
     """Numbers more than six median absolute deviations from the median.
 
     A column of which more than half is one value has no such deviation and is passed over; where more than a tenth of
     the rows lie so far out the column has two heaps, or a long tail, and no outliers.
-    named  positions (B,) of rows -> what each is called
+    named   positions (B,) of rows -> what each is called
+    remedy  for those more than a hundred away, which are often codes for missing
     """
     some: list[str] = []
     far: list[str] = []
@@ -89,8 +90,8 @@ def outliers(columns: Columns, named: Callable[[NDArray[np.int64]], list[str]]) 
     for texts, most in ((far, _FAR_MADS), (some, _MADS)):
         if texts:
             what = f"{counted(len(texts), 'column has', 'columns have')} numbers beyond {most:.0f} median deviations"
-            remedy = "is it a code for missing? data.missing_values=[...] names such cells" if texts is far else ""
-            found.append(finding("warning" if texts is far else "note", "outliers", what, texts, remedy))
+            is_far = texts is far
+            found.append(finding("warning" if is_far else "note", "outliers", what, texts, remedy if is_far else ""))
     return found
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from dlexp.data.finding import Finding, counted, finding
 from dlexp.data.split import Rows
+from dlexp.errors import DataError
 
 _FEW = 50  # held-out samples, of which one more or less changes a share by two points
 _UNEVEN, _RATHER_UNEVEN = 10.0, 3.0  # samples of the most frequent class for each of the rarest
@@ -33,13 +34,16 @@ def overlaps(rows: Mapping[str, Rows]) -> list[Finding]:
 
 
 def sizes(counts: Mapping[str, int]) -> list[Finding]:
-    """Splits without samples, and held-out ones that are too small to tell much."""
+    """Held-out splits that are too small to tell much.
+
+    Raises DataError for a split without samples, of which no other check can say anything.
+    """
     found = []
     for name, count in counts.items():
-        remedy = "" if name == "train" else f"data.{name}_fraction=0.2"
         if not count:
-            found.append(finding("error", "empty split", f"{name} has no samples", remedy=remedy))
-        elif name != "train" and count < _FEW:
+            remedy = "" if name == "train" else f"data.{name}_fraction=0.2"
+            raise DataError(f"the {name} split has no samples", remedy=remedy)
+        if name != "train" and count < _FEW:
             what = f"{name} has {counted(count, 'sample')}: one of them moves a share by {100 / count:.1f} points"
             found.append(finding("note", "small split", what))
     return found

@@ -1,6 +1,7 @@
 """One pass over the images of a split, of which numbers remain and no images: what the checks need.
 
-Symbols: N images of the split, K of them with a thumbnail, B images of a piece, C channels, H and W height and width.
+Symbols: N images of the split, K of them with a thumbnail, B images of a piece, C channels, H and W height and
+width, L bins of a histogram.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from dlexp.data.bundle import Split
 
-_PIECE = 256  # images at a time
+_PIECE, _NUMBERS = 256, 1 << 22  # images at a time, and of large ones so many numbers
 _SIDE = 16  # pixels of a thumbnail's side
 _BINS = 32
 _MARGIN = 0.03  # share of an image's contrast that a step of brightness is more than
@@ -37,7 +38,7 @@ class ImageLook:
     thumbs     (K, 256) of mean 0 and length 1, zeros for images of one colour
     low, high  (C, H, W) extremes of each pixel over the images
     mean, std  (C,) of all finite pixels of a channel
-    histogram  (C, 32) pixels of each level, between `edges` (33,); what lies outside is in the first and the last
+    histogram  (C, L) pixels between `edges` (L + 1,), L of 64 at most; what lies outside is in the first and the last
     """
 
     digests: NDArray[np.bytes_]
@@ -58,7 +59,7 @@ class ImageLook:
 def look_at_images(split: Split, white: float | None, most: int) -> ImageLook:
     """Read all images of `split` once, a few at a time.
 
-    white  the largest value of a pixel, None where only the images tell
+    white  the largest value of a whole number that is a pixel, None where only the images tell
     most   thumbnails that are kept, of images evenly spread
     Raises DataError for images that cannot be read.
     """
@@ -66,12 +67,13 @@ def look_at_images(split: Split, white: float | None, most: int) -> ImageLook:
     thumbed = np.linspace(0, count - 1, min(most, count)).round().astype(np.int64)
     positions = torch.arange(count)
     parts: list[tuple[NDArray[np.generic], ...]] = []
-    seen = _Seen(split.inputs.shape[1:], white)
+    seen = _Seen(split.inputs.shape[1:], white if split.inputs.dtype == torch.uint8 else None)
     start = 0
-    for images in split.read(positions.split(_PIECE)):
+    piece = max(1, min(_PIECE, _NUMBERS // max(1, split.inputs[0].numel()))) if count else 1
+    for images in split.read(positions.split(piece)):
         flat = images.flatten(1)
         low, high = flat.amin(dim=1), flat.amax(dim=1)
-        is_finite = torch.isfinite(flat.float()).all(dim=1)
+        is_finite = torch.isfinite(flat).all(dim=1)
         seen.add(images[is_finite])
         inside = thumbed[(thumbed >= start) & (thumbed < start + len(images))] - start
         small = images[torch.from_numpy(inside)].float().mean(dim=1, keepdim=True).nan_to_num()
@@ -109,6 +111,12 @@ def _digests(images: Tensor) -> NDArray[np.bytes_]:
     return np.array([hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in whole], dtype="S16")
 
 
+def _levels(white: float) -> NDArray[np.float64]:
+    """Edges of bins that hold equally many whole numbers of 0 to `white`."""
+    count = int(white) + 1
+    return np.linspace(-0.5, white + 0.5, (count if count <= 2 * _BINS else _BINS) + 1)
+
+
 class _Seen:
     """Sums over the pixels of many pieces."""
 
@@ -118,8 +126,9 @@ class _Seen:
         self._high = torch.full(shape, -torch.inf)
         self._count = 0
         self._sums = torch.zeros(2, channels, dtype=torch.float64)
-        self._histogram = np.zeros((channels, _BINS), dtype=np.int64)
-        self._edges = None if white is None else np.linspace(0, float(white), _BINS + 1)
+        self._edges = np.linspace(0, 1, _BINS + 1) if white is None else _levels(white)
+        self._is_open = white is None
+        self._histogram = np.zeros((channels, len(self._edges) - 1), dtype=np.int64)
 
     def add(self, images: Tensor) -> None:
         """(B, C, H, W), all finite."""
@@ -130,7 +139,8 @@ class _Seen:
         self._high = torch.maximum(self._high, numbers.amax(dim=0).float())
         self._count += len(images) * images[0, 0].numel()
         self._sums += torch.stack([numbers.sum(dim=(0, 2, 3)), numbers.square().sum(dim=(0, 2, 3))])
-        if self._edges is None:
+        if self._is_open:
+            self._is_open = False
             low, high = float(numbers.min()), float(numbers.max())
             self._edges = np.linspace(low, high if high > low else low + 1, _BINS + 1)
         inner = np.clip(numbers.numpy(), self._edges[0], self._edges[-1])
@@ -140,5 +150,4 @@ class _Seen:
     def told(self) -> tuple[Any, ...]:
         """low, high, mean, std, histogram, edges."""
         mean, square = (self._sums / max(1, self._count)).numpy()
-        edges = np.linspace(0, 1, _BINS + 1) if self._edges is None else self._edges
-        return self._low, self._high, mean, np.sqrt(np.maximum(square - mean**2, 0)), self._histogram, edges
+        return self._low, self._high, mean, np.sqrt(np.maximum(square - mean**2, 0)), self._histogram, self._edges

@@ -18,6 +18,7 @@ from dlexp.report.labels import short_labels
 _SPLIT_COLOURS = ("#0072B2", "#D55E00", "#009E73")
 _COLOUR = "#0072B2"
 _MOST_PANELS, _MOST_CLASSES, _MOST_BARS = 24, 25, 12
+_LONG = 1e5  # numbers that take so much room that few of them fit below a panel
 _DPI = 100
 
 
@@ -69,10 +70,10 @@ def check_png(title: str, panels: Sequence[Panel]) -> bytes:
     wide = [panel for panel in panels if panel.series]
     small = [panel for panel in panels if not panel.series]
     shown = small[:_MOST_PANELS]
-    columns = min(4, max(2, len(shown)))
+    columns = min(4, max(1, len(shown)))
     rows = -(-len(shown) // columns)
     heights = [max(2.2, 0.9 + 0.3 * len(panel.names)) for panel in wide] + [2.3] * rows
-    figure = Figure(figsize=(3.1 * columns, sum(heights) + 0.5), layout="constrained", dpi=_DPI)
+    figure = Figure(figsize=(max(6.2, 3.1 * columns), sum(heights) + 0.5), layout="constrained", dpi=_DPI)
     further = f"; {len(small) - len(shown)} more columns are not drawn" if len(small) > len(shown) else ""
     figure.suptitle(f"{title}{further}", fontsize="medium")
     grid = figure.add_gridspec(len(heights), columns, height_ratios=heights)
@@ -111,7 +112,7 @@ def _bars(axes: Axes, panel: Panel) -> None:
 def _histogram(axes: Axes, panel: Panel) -> None:
     axes.stairs(panel.counts, panel.edges, fill=True, color=_COLOUR)
     axes.ticklabel_format(style="plain", useOffset=False)
-    axes.locator_params(axis="x", nbins=5)
+    axes.locator_params(axis="x", nbins=3 if np.abs(panel.edges).max() >= _LONG else 5)
     axes.set_ylabel(panel.unit, fontsize="small")
     axes.set_ylim(bottom=0)
     _labels(axes, panel)

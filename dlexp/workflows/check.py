@@ -29,6 +29,7 @@ from dlexp.report.check_figure import Panel, check_png
 from dlexp.workflows.fingerprint import counts_of
 
 _SCHEMA = 1
+_CODES = "is it a code for missing? data.missing_values=[...] names such cells"
 _MOST_NEAR = 20_000  # images among which near copies are looked for: seconds, and some 20 MB
 # What a source is asked for, so that all of what training would stop at is found, and the rest too.
 _LENIENT = {"on_bad": "skip", "allow_duplicates": True}
@@ -49,11 +50,10 @@ def check(config: RunConfig, folder: Path, trusted: Sequence[str]) -> dict[str, 
     Raises DataError for data of which nothing can be read, ConfigError for settings that do not fit it.
     """
     bundle, refusal = _read(config, trusted)
-    who = _samples(bundle)
-    found = (
-        _of_images(bundle, config, who, refusal) if bundle.spec.inputs == "image" else _of_table(bundle, config, who)
-    )
-    findings = [*_of_splits(bundle, config), *_of_files(bundle, config), *found.findings]
+    findings = _of_splits(bundle, config) + _of_files(bundle, config)
+    who, is_image = _samples(bundle), bundle.spec.inputs == "image"
+    found = _of_images(bundle, config, who, refusal) if is_image else _of_table(bundle, config, who)
+    findings += found.findings
     if refusal and not any(one.severity == "error" for one in findings):
         findings.append(finding("error", "refused", refusal))
     findings.sort(key=lambda one: SEVERITIES.index(one.severity))
@@ -189,7 +189,8 @@ def _of_table(bundle: DataBundle, config: RunConfig, who: alike.Samples) -> _Fou
     targets = np.concatenate([split.targets.numpy() for split in splits])
     finite = np.isfinite(whole).all(axis=1)
     found = checked_images.not_finite(who.named(np.flatnonzero(~finite)))
-    columns = columns_of(inputs[0].numpy()[finite[: len(inputs[0])]], bundle.preprocessing)
+    learnt = np.flatnonzero(finite[: len(inputs[0])])
+    columns = columns_of(inputs[0].numpy()[learnt], bundle.preprocessing)
     dropped = asked.get("drop")
     named = {asked.get("target"), *(dropped or ())}
     unread = [name for name in bundle.preprocessing.get("unread", ()) if name not in named]
@@ -197,8 +198,9 @@ def _of_table(bundle: DataBundle, config: RunConfig, who: alike.Samples) -> _Fou
     found += checked_columns.doubled(columns, dropped)
     gaps = {name: (count, who_is(bundle, rows)) for name, (count, rows) in bundle.missing.items()}
     found += checked_columns.missing(gaps, len(whole), dropped)
-    found += checked_columns.outliers(columns, who.named)
-    found += leaks(columns, _targets(bundle, finite[: len(inputs[0])]), dropped)
+    codes = _CODES if "missing_values" in asked else ""
+    found += checked_columns.outliers(columns, lambda rows: who.named(learnt[rows]), codes)
+    found += leaks(columns, _targets(bundle, learnt), dropped)
     ready = bundle.normalize(inputs[0]).double().numpy()
     numbers = _number_features(bundle, ready.shape[1])
     names, chosen = [name for name, _ in numbers], [place for _, place in numbers]
@@ -228,7 +230,7 @@ def _number_features(bundle: DataBundle, count: int) -> list[tuple[str, int]]:
     return names if place == count else [(f"feature {number}", number) for number in range(count)]
 
 
-def _targets(bundle: DataBundle, chosen: NDArray[np.bool_]) -> dict[str, NDArray[np.generic]]:
+def _targets(bundle: DataBundle, chosen: NDArray[np.int64]) -> dict[str, NDArray[np.generic]]:
     """Those of the chosen training rows, by name."""
     values = bundle.splits["train"].targets.numpy()[chosen]
     if bundle.spec.targets == "class":
@@ -248,7 +250,7 @@ def _target_panels(bundle: DataBundle, facts: dict[str, Any]) -> list[Panel]:
             [[split["classes"][name] for name in _class_names(bundle)] for split in facts["splits"].values()]
         )
         return [Panel.classes(_class_names(bundle), SPLITS, counts)]
-    everything = np.ones(len(bundle.splits["train"]), dtype=np.bool_)
+    everything = np.arange(len(bundle.splits["train"]))
     found: dict[str, Cells] = {
         name: np.asarray(v, dtype=np.float64) for name, v in _targets(bundle, everything).items()
     }

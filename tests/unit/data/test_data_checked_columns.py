@@ -8,12 +8,13 @@ from numpy.typing import NDArray
 
 from dlexp.data.checked_columns import constant, doubled, missing, outliers, unnormalised
 from dlexp.data.leaks import leaks, told_by
+from dlexp.data.readable import Cells
 
 RNG = np.random.default_rng(0)
 COUNT = 400
 A, B = RNG.normal(5, 2, COUNT), RNG.normal(-1, 9, COUNT)
 NAMES = [("red", "green", "blue")[number] for number in RNG.integers(0, 3, COUNT)]
-CLEAN = {"a": A, "b": B, "colour": NAMES}
+CLEAN: dict[str, Cells] = {"a": A, "b": B, "colour": NAMES}
 
 
 def lines(rows: NDArray[np.int64]) -> list[str]:
@@ -24,7 +25,7 @@ def test_clean_columns_have_no_findings() -> None:
     labels = {"label": RNG.integers(0, 2, COUNT)}
     assert constant(CLEAN, (), []) == []
     assert doubled(CLEAN, []) == []
-    assert outliers({**CLEAN, "uniform": RNG.random(COUNT)}, lines) == []
+    assert outliers({**CLEAN, "uniform": RNG.random(COUNT)}, lines, "") == []
     assert missing({}, COUNT, []) == []
     assert leaks(CLEAN, labels, []) == []
     assert unnormalised(["a", "b"], np.array([0.0, 0.5]), np.array([1.0, 3.0]), "") == []
@@ -49,13 +50,14 @@ def test_outliers_are_counted_named_and_told_from_codes_for_missing() -> None:
     some, coded = A.copy(), B.copy()
     some[[3, 8]] = 5 + 20 * 1.5, 5 - 17 * 1.5  # deviations of about 1.35
     coded[11] = 99999
-    far, near = outliers({"some": some, "coded": coded, "colour": NAMES}, lines)
+    far, near = outliers({"some": some, "coded": coded, "colour": NAMES}, lines, "is it a code?")
     assert (far.severity, near.severity) == ("warning", "note")
+    assert (far.remedy, near.remedy) == ("is it a code?", "")
     assert far.where[0].startswith("coded: 1, as 99999 in line 13")
     assert near.where[0].startswith("some: 2, as 35 in line 5")
     two_heaps = np.where(RNG.random(COUNT) < 0.7, 0.0, 50.0) + RNG.normal(0, 1, COUNT)
     mostly_zero = np.where(RNG.random(COUNT) < 0.9, 0.0, A)
-    assert outliers({"two": two_heaps, "zero": mostly_zero}, lines) == []
+    assert outliers({"two": two_heaps, "zero": mostly_zero}, lines, "") == []
 
 
 def test_features_far_from_mean_zero_and_deviation_one() -> None:

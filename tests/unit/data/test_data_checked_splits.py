@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from dlexp.data.checked_splits import classes, overlaps, sizes
 from dlexp.data.finding import counted, dropping, finding
+from dlexp.errors import DataError
 
 
 def rows(*some: int) -> np.ndarray:
@@ -19,10 +21,11 @@ def test_a_sample_in_two_splits_is_an_error() -> None:
     assert found.what == "2 samples are in train and in test"
 
 
-def test_an_empty_split_is_an_error_and_a_small_one_a_note() -> None:
+def test_an_empty_split_is_refused_and_a_small_one_a_note() -> None:
     assert sizes({"train": 10, "val": 50, "test": 5000}) == []
-    empty, small = sizes({"train": 10, "val": 0, "test": 20})
-    assert (empty.severity, empty.remedy) == ("error", "data.val_fraction=0.2")
+    with pytest.raises(DataError, match=r"the val split has no samples; data\.val_fraction=0\.2"):
+        sizes({"train": 10, "val": 0, "test": 20})
+    (small,) = sizes({"train": 10, "val": 60, "test": 20})
     assert small.severity == "note"
     assert "5.0 points" in small.what
 
