@@ -26,6 +26,7 @@ data = typer.Typer(
 Split = Annotated[str, typer.Option("--split", help="train, val or test", autocompletion=complete.splits)]
 Count = Annotated[int, typer.Option("--count", help="samples to show, 400 at most")]
 Epoch = Annotated[int, typer.Option("--epoch", help="as the samples come in this epoch; the first is 1")]
+Folder = Annotated[Path, typer.Option("--out", metavar="DIR", help="where check.json and check.png go")]
 Out = Annotated[Path, typer.Option("--out", metavar="FILE", help="the picture, a PNG")]
 
 
@@ -59,3 +60,17 @@ def fingerprint(
     from dlexp.cli import data_views
 
     data_views.fingerprint(tuple(overrides or ()), setting_of(config_dir, trust), json)
+
+
+@data.command()
+def check(
+    overrides: given.Overrides = None,
+    out: Folder = Path(),
+    config_dir: given.ConfigDirs = None,
+    trust: given.Trust = None,
+    json: given.Json = False,
+) -> None:
+    """Look for what spoils training: copies across splits, broken files, rare classes, leaks; 3 for errors."""
+    from dlexp.cli import data_views
+
+    data_views.check(tuple(overrides or ()), out, setting_of(config_dir, trust), json)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
+from rich.cells import cell_len
 from rich.markup import escape
 from rich.table import Table
 
@@ -12,6 +15,7 @@ from dlexp.cli.commands import trusted_of
 from dlexp.cli.console import out, print_json, table
 from dlexp.cli.words import Setting
 from dlexp.config.catalog import Catalog
+from dlexp.errors import ConfigError
 
 if TYPE_CHECKING:
     from dlexp.config.schema import RunConfig
@@ -20,6 +24,9 @@ if TYPE_CHECKING:
 _WIDTH = 80  # characters of a table of samples, so that it stays whole wherever it is shown
 _NAME, _CELL = 26, 12
 _CLASSES = 30  # lines of class counts
+_SPOILT = 3  # exit code, that of DataError
+_COLOURS = {"error": "bold red", "warning": "yellow", "note": "cyan"}
+_WORD = len("warning")
 _LONG = 46  # characters of a value
 
 
@@ -53,6 +60,26 @@ def fingerprint(words: tuple[str, ...], setting: Setting, as_json: bool) -> None
     out.print()
     for label, text in _of_fingerprint(facts):
         out.print(f"  {label:<12} {escape(text)}")
+
+
+def check(words: tuple[str, ...], folder: Path, setting: Setting, as_json: bool) -> None:
+    """Show what was found; ends with exit code 3 where something would spoil training."""
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError.one("--out", folder, "is a file", "name a folder")
+    config = _config(words, setting)
+    from dlexp.workflows.check import check as workflow
+
+    facts = workflow(config, folder, trusted_of(setting))
+    if as_json:
+        print_json(facts)
+    else:
+        out.print(_counts(facts))
+        out.print()
+        out.print(_findings(facts), soft_wrap=not out.is_terminal)
+        out.print()
+        out.print(f"  {'files':<8} {escape(', '.join(facts['files']))}")
+    if facts["counts"]["error"]:
+        raise typer.Exit(_SPOILT)
 
 
 def _config(words: tuple[str, ...], setting: Setting) -> RunConfig:
@@ -120,6 +147,28 @@ def _of_fingerprint(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "" if number else "read as", f"{key}: {text}"
     for note in facts["notes"]:
         yield "note", note
+
+
+def _findings(facts: Mapping[str, Any]) -> Table | str:
+    """Each finding with its places and what to do; a terminal wraps them, a pipe gets whole lines."""
+    if not facts["findings"]:
+        return "[green]nothing was found[/]"
+    counts = ", ".join(f"{count} {name}{'' if count == 1 else 's'}" for name, count in facts["counts"].items() if count)
+    made = Table(title=counts, box=None, pad_edge=False, title_justify="left", title_style="bold", show_header=False)
+    made.add_column(no_wrap=True)
+    made.add_column()
+    width = 0
+    for found in facts["findings"]:
+        lines = [f"{found['kind']}: {found['what']}", *(f"  {place}" for place in found["where"])]
+        more = found["count"] - len(found["where"])
+        lines += [f"  and {more:,} more"] if more else []
+        width = max(width, *map(cell_len, lines), cell_len(found["remedy"]) + 2)
+        remedy = f"\n[green]> {escape(found['remedy'])}[/]" if found["remedy"] else ""
+        colour = _COLOURS[found["severity"]]
+        made.add_row(f"[{colour}]{found['severity']}[/]", escape("\n".join(lines)) + remedy)
+    if not out.is_terminal:
+        made.width = width + _WORD + 2
+    return made
 
 
 def _cell(value: object) -> str:

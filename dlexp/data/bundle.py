@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dlexp.data.augment import Change
@@ -102,6 +103,9 @@ class DataBundle:
     preprocessing  how raw input became `inputs`, as plain values, stored with the run
     notes          what the source changed or left out and a person should know
     left_out       each file that was left out, with the reason where there is one: all of those that a note counts
+    damaged        those of them that could not be read
+    missing        name of a column with missing cells -> (how many, the first ten rows)
+    named          sample numbers (B,) -> what the source calls them: a file, or a line; None where a number is all
     masks          sample numbers (B,) int64 -> (B, H, W) bool, true where the object is; None where nobody knows. They
                    are made when they are asked for
     """
@@ -115,6 +119,9 @@ class DataBundle:
     pad: int = 0
     notes: tuple[str, ...] = field(default_factory=tuple)
     left_out: tuple[str, ...] = ()
+    damaged: tuple[str, ...] = ()
+    missing: Mapping[str, tuple[int, tuple[int, ...]]] = field(default_factory=dict)
+    named: Callable[[NDArray[np.int64]], list[str]] | None = None
     masks: Callable[[Tensor], Tensor] | None = None
     mirrors: bool = True
 

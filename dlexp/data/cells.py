@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,9 +112,15 @@ def table_of(cells: Cells, wanted: Wanted) -> DataBundle:
         bundle = build_table(columns, targets, classes, (target,), rows, wanted.standardize, tuple(notes))
         # What a file of new rows may hold beside the columns that are read.
         unread = [name for name in cells.columns if name not in columns]
-        return replace(bundle, preprocessing={**bundle.preprocessing, "unread": unread})
+        # The lines alone: a bundle lives as long as the run, and the cells as read are large.
+        named = partial(_named, cells.unit, cells.lines)
+        return replace(bundle, preprocessing={**bundle.preprocessing, "unread": unread}, named=named)
     except DataError as error:
         raise DataError(str(error), file=file) from error
+
+
+def _named(unit: str, lines: NDArray[np.int64], rows: NDArray[np.int64]) -> list[str]:
+    return [f"{unit} {line}" for line in lines[rows]]
 
 
 def number_in(cell: str | None) -> float | None:

@@ -10,10 +10,12 @@ import os
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dlexp.data.bundle import SPLITS, DataBundle
 from dlexp.data.copies import check_copies
@@ -66,7 +68,7 @@ def image_folder(
         raise DataError(str(error), file=root) from error
     found = files.split(rows, form, allow_duplicates)
     bundle = found.bundle(Placing(in_memory, workers), (mean, std), (augment, pad))
-    return replace(bundle, left_out=files.left_out)
+    return files.told(bundle)
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ class WholeFiles:
 
     notes     what was left out, in words
     left_out  each file that was, and why where it is no image
+    damaged   those of them that are none
     """
 
     root: Path
@@ -82,6 +85,13 @@ class WholeFiles:
     looks: list[Look]
     notes: list[str] = field(default_factory=list)
     left_out: tuple[str, ...] = ()
+    damaged: tuple[str, ...] = ()
+
+    def told(self, bundle: DataBundle) -> DataBundle:
+        """`bundle`, made of these files, with their names and those of the others."""
+        # The names alone: a bundle lives as long as the run, and the looks at a large folder are large.
+        named = partial(_named, self.listing.names)
+        return replace(bundle, left_out=self.left_out, damaged=self.damaged, named=named)
 
     def split(self, rows: tuple[Rows, ...], form: Form, allow_duplicates: bool) -> ImageSet:
         """The images of `rows` (train, val, test), as `form` says.
@@ -102,6 +112,10 @@ class WholeFiles:
         )
 
 
+def _named(names: NDArray[np.bytes_], rows: Rows) -> list[str]:
+    return [shown(os.fsdecode(bytes(name))) for name in names[rows]]
+
+
 def whole_files(root: Path, listing: Listing, on_bad: str) -> WholeFiles:
     """The files that can be read. Raises DataError naming those that cannot, when none may be left out."""
     with warnings.catch_warnings():
@@ -115,7 +129,8 @@ def whole_files(root: Path, listing: Listing, on_bad: str) -> WholeFiles:
         trial = ImageFiles(root, listing.names, 3, 8, "stretch")
         for _, damaged in in_threads(trial.attempt, pieces(np.array(unsure, dtype=np.int64))):
             failures += damaged
-    notes, left_out = [], [shown(name) for name in listing.others]
+    notes, left_out = [], tuple(shown(name) for name in listing.others)
+    texts: list[str] = []
     if listing.others:
         notes.append(_left_out("that have no suffix of an image", listing.others))
     if failures and on_bad == "fail":
@@ -126,8 +141,8 @@ def whole_files(root: Path, listing: Listing, on_bad: str) -> WholeFiles:
         listing, looks = listing.only(kept), [looks[n] for n in kept]
         texts = [f"{name} ({why})" for name, why in sorted(failures)]
         notes.append(_left_out("that cannot be read as images", texts))
-        left_out += map(shown, texts)
-    return WholeFiles(root, listing, looks, notes, tuple(left_out))
+    unread = tuple(map(shown, texts))
+    return WholeFiles(root, listing, looks, notes, (*left_out, *unread), unread)
 
 
 def _rows(listing: Listing, val_fraction: float, test_fraction: float, seed: int) -> tuple[Rows, ...]:

@@ -74,7 +74,7 @@ def imagenet(
     found = files.split(parts, form, allow_duplicates)
     named = replace(found, names=_names(root, listing.classes))
     bundle = named.bundle(Placing(in_memory, workers), (mean, std), (augment, pad))
-    return replace(bundle, left_out=files.left_out)
+    return files.told(bundle)
 
 
 def _names(root: Path, numbers: tuple[str, ...]) -> tuple[str, ...]:

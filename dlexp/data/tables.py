@@ -137,4 +137,15 @@ def build_table(
         fingerprint=fingerprint(features, targets),
         preprocessing={"kind": "table", "columns": kinds},
         notes=notes,
+        missing=_missing(columns),
     )
+
+
+def _missing(columns: Mapping[str, Column]) -> dict[str, tuple[int, tuple[int, ...]]]:
+    """How many cells are missing in each column where some are, and the first ten rows of them."""
+    found = {}
+    for name, column in columns.items():
+        rows = np.flatnonzero(column == None if column.dtype == object else np.isnan(column))  # noqa: E711 - each cell
+        if len(rows):
+            found[name] = (len(rows), tuple(rows[:10].tolist()))
+    return found

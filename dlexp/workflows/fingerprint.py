@@ -30,14 +30,14 @@ def fingerprint(config: RunConfig, trusted: Sequence[str]) -> dict[str, Any]:
         "targets": spec.targets,
         "classes": list(spec.class_names),
         "streamed": bundle.is_streamed,
-        "splits": {name: _counts(bundle, bundle.splits[name]) for name in SPLITS},
+        "splits": {name: counts_of(bundle, bundle.splits[name]) for name in SPLITS},
         "source": {key: value for key, value in config.tree["data"].items() if key not in _NO_PART},
         "preprocessing": dict(bundle.preprocessing),
         "notes": list(bundle.notes),
     }
 
 
-def _counts(bundle: DataBundle, split: Split) -> dict[str, Any]:
+def counts_of(bundle: DataBundle, split: Split) -> dict[str, Any]:
     """How many samples, and of what."""
     spec, targets = bundle.spec, split.targets
     if spec.targets == "class":

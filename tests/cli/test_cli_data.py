@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 DLEXP = str(Path(sys.executable).with_name("dlexp"))
@@ -48,9 +49,41 @@ def test_json_for_scripts_and_errors_in_words(tmp_path: Path) -> None:
     assert "did you mean test?" in wrong.stderr
 
 
-@pytest.mark.parametrize("command", ["preview", "fingerprint"])
+@pytest.mark.parametrize("command", ["preview", "fingerprint", "check"])
 def test_data_that_is_not_there_is_exit_code_three(tmp_path: Path, command: str) -> None:
     done = run(tmp_path, command, "data=image_folder", "data.path=nowhere")
     assert done.returncode == 3
     assert "there is no such folder" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_check_of_clean_data_ends_with_zero_and_writes_two_files(tmp_path: Path) -> None:
+    done = run(tmp_path, "check", "data=wine", "--out", "found")
+    assert done.returncode == 0, done.stderr
+    assert "3 notes" in done.stdout
+    assert "as 5.8 in row 123" in done.stdout
+    assert sorted(path.name for path in (tmp_path / "found").iterdir()) == ["check.json", "check.png"]
+    assert (tmp_path / "found" / "check.png").read_bytes().startswith(b"\x89PNG")
+    wrong = run(tmp_path, "check", "data=wine", "--out", "found/check.json")
+    assert wrong.returncode == 2
+    assert "--out" in wrong.stderr
+
+
+def test_a_check_that_finds_what_spoils_training_ends_with_three(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (300, 8, 8), dtype=np.uint8)
+    images[150:] = images[:150]
+    np.savez(tmp_path / "twice.npz", x=images, y=np.tile(np.arange(150) % 3, 2))
+    done = run(tmp_path, "check", "data=arrays", "data.path=twice.npz")
+    assert done.returncode == 3, done.stderr
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("error")]
+    assert "copies across splits: " in line
+    assert "of a held-out split" in line  # a pipe gets whole lines
+    said = run(tmp_path, "check", "data=arrays", "data.path=twice.npz", "--json")
+    assert said.returncode == 3
+    facts = json.loads(said.stdout)
+    assert facts == json.loads((tmp_path / "check.json").read_text())
+    assert facts["counts"]["error"] == 1
+    (found,) = [one for one in facts["findings"] if one["severity"] == "error"]
+    assert found["count"] > 50
+    assert len(found["where"]) == 10

@@ -36,7 +36,7 @@ ROWS_OF = {
 WANTED = {
     *(f"{letter}-{n:02}" for letter, count in ROWS_OF.items() for n in range(1, count + 1)),
     *(f"MEM-{n:02}" for n in (1, 2, 3, 12)),
-    *(f"DAT-{n:02}" for n in (1, *range(5, 12), *range(13, 17), *range(18, 23))),
+    *(f"DAT-{n:02}" for n in (1, *range(5, 12), *range(13, 23))),
     *(f"EVA-{n:02}" for n in range(1, 13)),
     *("VIS-09", "VIS-10"),
 }

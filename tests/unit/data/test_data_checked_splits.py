@@ -1,0 +1,58 @@
+"""Checks of splits: each finds what is planted, and nothing where nothing is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dlexp.data.checked_splits import classes, overlaps, sizes
+from dlexp.data.finding import counted, dropping, finding
+from dlexp.errors import DataError
+
+
+def rows(*some: int) -> np.ndarray:
+    return np.array(some, dtype=np.int64)
+
+
+def test_a_sample_in_two_splits_is_an_error() -> None:
+    assert overlaps({"train": rows(0, 1, 2), "val": rows(3, 4), "test": rows(5)}) == []
+    (found,) = overlaps({"train": rows(0, 1, 2), "val": rows(3, 4), "test": rows(5, 2, 1)})
+    assert (found.severity, found.count, found.where) == ("error", 2, ("row 1", "row 2"))
+    assert found.what == "2 samples are in train and in test"
+
+
+def test_an_empty_split_is_refused_and_a_small_one_a_note() -> None:
+    assert sizes({"train": 10, "val": 50, "test": 5000}) == []
+    with pytest.raises(DataError, match=r"the val split has no samples; data\.val_fraction=0\.2"):
+        sizes({"train": 10, "val": 0, "test": 20})
+    (small,) = sizes({"train": 10, "val": 60, "test": 20})
+    assert small.severity == "note"
+    assert "5.0 points" in small.what
+
+
+def test_classes_that_lack_and_classes_that_are_rare() -> None:
+    even = {"train": rows(20, 21), "val": rows(3, 2), "test": rows(4, 4)}
+    assert classes(even, ("a", "b"), "x=1") == []
+    (lacking,) = classes({**even, "val": rows(3, 0)}, ("a", "b"), "x=1")
+    assert (lacking.severity, lacking.where) == ("warning", ("b",))
+    (error,) = classes({**even, "train": rows(0, 20)}, ("a", "b"), "x=1")
+    assert (error.severity, error.where) == ("error", ("a",))
+    for learnt, severity in ((rows(10, 29), None), (rows(10, 30), "note"), (rows(10, 100), "warning")):
+        found = classes({**even, "train": learnt}, ("a", "b"), "x=1")
+        assert [one.severity for one in found] == ([severity] if severity else [])
+    assert found[0].where == ("a: 10", "b: 100")
+    assert found[0].remedy == "x=1"
+    assert "10.0 times" in found[0].what
+
+
+def test_a_finding_names_ten_places_and_counts_all() -> None:
+    found = finding("note", "k", "w", [str(number) for number in range(25)])
+    assert found.where == tuple(map(str, range(10)))
+    assert found.count == 25
+    assert counted(1, "row is", "rows are") == "1 row is"
+    assert counted(1200, "row") == "1,200 rows"
+
+
+def test_the_setting_that_drops_keeps_what_is_dropped_and_quotes_odd_names() -> None:
+    assert dropping(["a"], None) == ""
+    assert dropping(["a", "b c"], ["id", "a"]) == "'data.drop=[id,a,\"b c\"]'"
