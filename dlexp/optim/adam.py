@@ -6,6 +6,7 @@ the step for a profiler: for a small network that takes longer than the kernel. 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -157,15 +158,26 @@ def _unusual(parameter: Tensor, state: dict[str, Any] | None) -> bool:
     )
 
 
+def _usual(step: Callable[..., Any]) -> Callable[..., Any]:
+    """torch's step with its marks and hooks, less a wrapper that imports the compiler to break its graphs."""
+    plain = inspect.unwrap(step)
+
+    def usual(self: Optimizer, closure: Callable[[], float] | None = None) -> Any:
+        with torch.set_grad_enabled(self.defaults["differentiable"]):
+            return plain(self, closure)
+
+    return Optimizer.profile_hook_step(usual)
+
+
 class Adam(_Direct, torch.optim.Adam):
     """torch's Adam."""
 
     _kernel = staticmethod(torch._fused_adam_)
-    _usual = staticmethod(Optimizer.profile_hook_step(torch.optim.Adam.step))
+    _usual = staticmethod(_usual(torch.optim.Adam.step))
 
 
 class AdamW(_Direct, torch.optim.AdamW):
     """torch's AdamW."""
 
     _kernel = staticmethod(torch._fused_adamw_)
-    _usual = staticmethod(Optimizer.profile_hook_step(torch.optim.AdamW.step))
+    _usual = staticmethod(_usual(torch.optim.AdamW.step))

@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from dlexp.errors import ConfigError
+from dlexp.runtime.compiler import spare_compiler
 from dlexp.runtime.precision import Precision
 from dlexp.runtime.process import Setting, available_cores, prepare_process
 
@@ -180,6 +181,7 @@ def apply(settings: Settings, networks: nn.ModuleDict) -> nn.ModuleDict:
 
     The networks that are returned have the same parameters under the same names.
     """
+    spare_compiler()
     torch.set_num_threads(settings.threads)
     kind = "tf32" if settings.tf32 else "ieee"
     cudnn: Any = torch.backends.cudnn  # torch's own annotations have not heard of these

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -164,3 +167,16 @@ def test_hooks_closures_and_a_scalers_verdict_are_heard() -> None:
         del optimizer.grad_scale, optimizer.found_inf
     both.compare()
     assert all(torch.equal(a, b) for a, b in zip(before, both.networks[0].parameters(), strict=True))
+
+
+def test_a_run_of_the_default_line_does_without_torchs_compiler(tmp_path: Path) -> None:
+    """It would take a second of every start, and 150 MiB."""
+    program = (
+        "import sys\n"
+        "from dlexp.cli.app import main\n"
+        "main(['train', '-q', 'trainer.epochs=1', 'model.hidden=[8]', '--run-dir', 'run'])\n"
+        "print([name for name in ('torch._dynamo', 'torch._inductor', 'sympy') if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"
