@@ -137,7 +137,7 @@ def _below(comparison: Comparison) -> Iterator[Table]:
 
 
 def _shared(comparison: Comparison) -> list[str]:
-    """The metrics that every group has; the `_micro` and `_weighted` ones, which tell little more, stand in --json alone."""
+    """The metrics that every group has; of those in other weights (`_micro`, `_weighted`) --json tells."""
     names = [name for name in comparison.groups[0].metrics if not name.endswith(("_micro", "_weighted"))]
     return [name for name in names if all(name in group.metrics for group in comparison.groups)]
 
