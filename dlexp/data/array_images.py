@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dlexp.data.decode import Failure, listed
+from dlexp.data.decode import AllOrNone, Failure, listed
 from dlexp.data.pixels import WHITE
 from dlexp.errors import DataError
 
@@ -23,7 +23,7 @@ _CHANNELS = (1, 3, 4)  # what auto takes for a number of channels
 
 
 @dataclass(frozen=True)
-class ArrayImages:
+class ArrayImages(AllOrNone):
     """Images by number, through the parts one after the other.
 
     parts  (N, C, H, W) each, all of one type; of uint8 and bool they become uint8 pixels, of others float32
@@ -42,13 +42,6 @@ class ArrayImages:
     def dtype(self) -> torch.dtype:
         """Of the images that come out."""
         return torch.uint8 if self.parts[0].dtype in (np.uint8, np.bool_) else torch.float32
-
-    def read(self, rows: NDArray[np.int64]) -> Tensor:
-        """(B,) numbers -> (B, C, H, W), the channels last in memory. Raises DataError naming what is not finite."""
-        images, failures = self.attempt(rows)
-        if failures:
-            raise self.refusal(failures)
-        return images
 
     def attempt(self, rows: NDArray[np.int64]) -> tuple[Tensor, list[Failure]]:
         """The images of `rows` whose numbers are finite, (at most B, C, H, W), and the others."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 import glob
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from dlexp.data.find import near
 from dlexp.data.listing import files_below
 from dlexp.errors import DataError
 
@@ -113,5 +113,5 @@ def files_of(words: Iterable[str], suffixes: tuple[str, ...] | None = None) -> t
 
 def missing(path: Path) -> str:
     """Why a file cannot be read that is not there, with the nearest name beside it."""
-    near = get_close_matches(path.name, [p.name for p in path.parent.glob("*")] if path.parent.is_dir() else [], n=1)
-    return "there is no such file" + (f"; did you mean {near[0]}?" if near else "")
+    advice = near(path)
+    return "there is no such file" + (f"; {advice}" if advice else "")

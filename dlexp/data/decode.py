@@ -5,6 +5,7 @@ Symbols: B images, C channels (1 or 3), S the height and width that images are b
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -28,8 +29,27 @@ _NAMED = 50  # files that an error or a note names; the others are counted
 _GREY, _COLOUR = 1, 3  # the modes of torchvision's decoder
 
 
+class AllOrNone(ABC):
+    """A reader of images that says which it cannot read, and so can refuse to give a part of them."""
+
+    def read(self, rows: NDArray[np.int64]) -> Tensor:
+        """(B,) numbers -> (B, C, H, W), the channels last in memory. Raises DataError naming what cannot be read."""
+        images, failures = self.attempt(rows)
+        if failures:
+            raise self.refusal(failures)
+        return images
+
+    @abstractmethod
+    def attempt(self, rows: NDArray[np.int64]) -> tuple[Tensor, list[Failure]]:
+        """The images of `rows` that can be read, (at most B, C, H, W), and those that cannot."""
+
+    @abstractmethod
+    def refusal(self, failures: Sequence[Failure]) -> DataError:
+        """The error for images that cannot be read."""
+
+
 @dataclass(frozen=True)
-class ImageFiles:
+class ImageFiles(AllOrNone):
     """The images of a folder, by number.
 
     names   (N,) names relative to `root`, as bytes: an array of them costs a forked worker no copies
@@ -51,13 +71,6 @@ class ImageFiles:
     def dtype(self) -> torch.dtype:
         """Of the images."""
         return torch.uint8
-
-    def read(self, rows: NDArray[np.int64]) -> Tensor:
-        """(B,) numbers -> (B, C, S, S) uint8, the channels last in memory. Raises DataError naming what is damaged."""
-        images, failures = self.attempt(rows)
-        if failures:
-            raise self.refusal(failures)
-        return images
 
     def refusal(self, failures: Sequence[Failure]) -> DataError:
         """The error for files that cannot be read."""

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dlexp.data.bundle import SPLITS, DataBundle
-from dlexp.data.decode import Failure, decoded, fitted, is_grey, listed, reason
+from dlexp.data.decode import AllOrNone, Failure, decoded, fitted, is_grey, listed, reason
 from dlexp.data.find import near
 from dlexp.data.images import Form, ImageSet
 from dlexp.data.placing import Placing, some_of
@@ -87,7 +87,7 @@ def huggingface(
 
 
 @dataclass(frozen=True)
-class HubImages:
+class HubImages(AllOrNone):
     """The images of a column, by number through the parts one after the other.
 
     tables  the parts, each gives rows as Arrow tables, whose images are {bytes, path}
@@ -132,13 +132,6 @@ class HubImages:
                 return is_grey(image.mode)
         except Exception:  # told where it is read, with its name
             return True
-
-    def read(self, rows: NDArray[np.int64]) -> Tensor:
-        """(B,) numbers -> (B, C, S, S) uint8, the channels last in memory. Raises DataError naming what is damaged."""
-        images, failures = self.attempt(rows)
-        if failures:
-            raise self.refusal(failures)
-        return images
 
     def attempt(self, rows: NDArray[np.int64]) -> tuple[Tensor, list[Failure]]:
         """The images of `rows` that can be read, (at most B, C, S, S), and those that cannot."""

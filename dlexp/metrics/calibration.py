@@ -5,8 +5,7 @@ Symbols: N samples, C classes, K bins.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -70,11 +69,6 @@ def bins(probabilities: Floats, targets: Numbers) -> list[Bin]:
         means = (float(confidence[inside].mean()), float(right[inside].mean())) if some else (None, None)
         found.append(Bin(k / BINS, (k + 1) / BINS, int(inside.sum()), *means))
     return found
-
-
-def as_plain(found: list[Bin]) -> list[dict[str, Any]]:
-    """The bins as plain values, for report.json."""
-    return [asdict(each) for each in found]
 
 
 def _of_true(probabilities: Floats, targets: Numbers) -> Floats:

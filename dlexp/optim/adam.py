@@ -140,10 +140,11 @@ class _Direct(Optimizer):
             states = [self.state[parameter] for parameter in parameters]
             first, second, steps = ([state[name] for state in states] for name in ("exp_avg", "exp_avg_sq", "step"))
             counts = torch.stack(steps)
-            for state, count in zip(states, counts.unbind(), strict=True):
+            steps = list(counts.unbind())
+            for state, count in zip(states, steps, strict=True):
                 state["step"] = count
             weights = [parameter.detach() for parameter in parameters]
-            found.append(_Group(group, weights, first, second, list(counts.unbind()), counts))
+            found.append(_Group(group, weights, first, second, steps, counts))
         return found
 
 

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from dlexp.report.figures import as_png
-from dlexp.report.labels import short_labels
+from dlexp.report.labels import cut, short_labels
 
 _SPLIT_COLOURS = ("#0072B2", "#D55E00", "#009E73")
 _COLOUR = "#0072B2"
@@ -104,7 +104,7 @@ def _grouped(axes: Axes, panel: Panel) -> None:
 
 def _bars(axes: Axes, panel: Panel) -> None:
     axes.barh(range(len(panel.names)), panel.counts, color=_COLOUR)
-    axes.set_yticks(range(len(panel.names)), [_short(name, 14) for name in panel.names], fontsize="small")
+    axes.set_yticks(range(len(panel.names)), [cut(name, 14) for name in panel.names], fontsize="small")
     axes.invert_yaxis()
     _labels(axes, panel)
 
@@ -119,12 +119,8 @@ def _histogram(axes: Axes, panel: Panel) -> None:
 
 
 def _labels(axes: Axes, panel: Panel) -> None:
-    axes.set_title(_short(panel.title, 80 if panel.series else 34), fontsize="small")
+    axes.set_title(cut(panel.title, 80 if panel.series else 34), fontsize="small")
     axes.set_xlabel(panel.label, fontsize="small")
     if panel.names:
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
     axes.tick_params(labelsize="small")
-
-
-def _short(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 2]}.."

@@ -8,6 +8,11 @@ from collections.abc import Sequence
 _MAX_LETTERS = 24
 
 
+def cut(text: str, most: int) -> str:
+    """The first letters of a text, in at most `most` with the two dots that say there was more."""
+    return text if len(text) <= most else f"{text[: max(1, most - 2)]}.."
+
+
 def short_labels(names: Sequence[str], most: int = _MAX_LETTERS) -> list[str]:
     """Each name on one line, in at most `most` letters and an ellipsis; those that became the same get their number."""
     lines = [" ".join(name.split()) for name in names]

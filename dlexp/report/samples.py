@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dlexp.report.figures import as_png
+from dlexp.report.labels import cut
 
 _TILE, _GAP, _BETWEEN = 72, 10, 2  # pixels: of an image, between samples, between the pictures of a sample
 _LABEL = 16  # pixels below a sample
@@ -49,7 +50,7 @@ def samples_png(title: str, pictures: Sequence[NDArray[np.uint8]], labels: Seque
             start = x + place * (wide + _BETWEEN)
             canvas[y : y + high, start : start + wide] = images[number]
         middle = x + (step_x - _GAP) / 2
-        axes.text(middle, y + high + 2, _short(label, step_x // 7), ha="center", va="top", fontsize=8)
+        axes.text(middle, y + high + 2, cut(label, step_x // 7), ha="center", va="top", fontsize=8)
     axes.imshow(canvas, interpolation="nearest")
     axes.set_axis_off()
     figure.text(left, 1 - 8 / size[1], "\n".join(lines), ha="left", va="top", fontsize=10)
@@ -80,7 +81,7 @@ def columns_png(title: str, columns: Mapping[str, NDArray[np.float64] | list[str
             axes.locator_params(axis="x", nbins=5)
             axes.set_ylabel("rows", fontsize="small")
         kind = " (target)" if number < targets else ""
-        axes.set_title(_short(name, 34) + kind, fontsize="small")
+        axes.set_title(cut(name, 34) + kind, fontsize="small")
         axes.tick_params(labelsize="small")
     return as_png(figure)
 
@@ -93,7 +94,7 @@ def _bars(axes: Axes, cells: Sequence[str], colour: str) -> None:
         counts = [*counts[: _MOST_BARS - 1], (f"{len(rest)} others", sum(count for _, count in rest))]
     places = range(len(counts))
     axes.barh(places, [count for _, count in counts], color=colour)
-    axes.set_yticks(places, [_short(name, 14) for name, _ in counts])
+    axes.set_yticks(places, [cut(name, 14) for name, _ in counts])
     axes.invert_yaxis()
     axes.set_xlabel("rows", fontsize="small")
 
@@ -108,7 +109,3 @@ def _tile(image: NDArray[np.uint8]) -> NDArray[Any]:
     scale = max(_TILE, min(largest, 112)) / largest
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     return np.asarray(Image.fromarray(colours).resize(size, Image.Resampling.BOX))
-
-
-def _short(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: max(1, most - 2)]}.."

@@ -209,10 +209,6 @@ def _table(path: Path) -> dict[str, list[str]]:
     return {name: [line[place] for line in lines] for place, name in enumerate(header)}
 
 
-def _when(time: str) -> datetime:
-    return datetime.fromisoformat(time)
-
-
 def _of(split: str) -> str:
     return "" if split == "test" else f" --split {split}"
 
