@@ -12,14 +12,15 @@ from torch import nn
 
 from dlexp.config.advice import advice, advice_on_classes
 from dlexp.config.nodes import build, check_arguments
-from dlexp.config.schema import Node, RunConfig
+from dlexp.config.schema import RunConfig
 from dlexp.data.bundle import DataBundle, with_counts
 from dlexp.data.loaders import EvalBatches
 from dlexp.engine.evaluate import evaluate
 from dlexp.errors import ConfigError, Problem
 from dlexp.optim.freezing import Freezing, freezing
+from dlexp.runtime.arithmetic import Arithmetic, watched
 from dlexp.runtime.device import select_device, set_deterministic
-from dlexp.runtime.precision import Precision
+from dlexp.runtime.precision import AUTO, Precision
 from dlexp.runtime.process import Setting
 from dlexp.runtime.recompute import recompute_activations
 from dlexp.runtime.seed import seed_global
@@ -90,7 +91,8 @@ def assemble(
     task: Task = build(config.task, {"spec": bundle.spec, "loss": loss}, trusted)
     seed_global(config.seed, "init")
     networks = _networks(build(config.model, _facts(bundle.spec, task), trusted)).to(device)
-    network_facts = NetworkFacts.of(networks, config.batch_size)
+    torch.set_num_threads(1)  # two samples, and a study forks its trials from here; `apply` sets what is decided
+    network_facts = NetworkFacts.of(networks, config.batch_size, _probe(config, bundle, task, networks, device))
     settings = decide(config.trainer, device, network_facts, cores, _data_settings(config, bundle, device))
     networks = apply(settings, networks)
     trainer = config.trainer
@@ -98,13 +100,11 @@ def assemble(
     frozen.fix(networks)
     spec = bundle.spec
     notes = (*advice(config), *advice_on_classes(spec.class_counts, spec.class_names, config.loss.arguments))
-    experiment = Experiment(config, tuple(trusted), bundle, task, networks, device, settings, frozen, notes)
-    _probe(experiment)
     if settings.checkpoint_activations:
         recompute_activations(networks)
     if settings.compile_mode is not None:
         compile_networks(networks, settings.compile_mode, device)
-    return experiment
+    return Experiment(config, tuple(trusted), bundle, task, networks, device, settings, frozen, notes)
 
 
 def _data_settings(config: RunConfig, bundle: DataBundle, device: torch.device) -> tuple[Setting, ...]:
@@ -163,15 +163,22 @@ def _networks(built: object) -> nn.ModuleDict:
     raise ConfigError.one("model", type(built).__name__, "must build a torch.nn.Module, or a dict of named ones")
 
 
-def _probe(experiment: Experiment) -> None:
-    """Two validation samples through the networks: a shape that does not fit is told now, and by its key."""
-    node: Node = experiment.config.model
-    two = torch.arange(min(2, len(experiment.bundle.splits["val"])))
-    few = EvalBatches(experiment.bundle.narrowed("val", two), "val", 2, experiment.device)
+def _probe(
+    config: RunConfig, bundle: DataBundle, task: Task, networks: nn.ModuleDict, device: torch.device
+) -> Arithmetic:
+    """Two validation samples through the networks: what they compute, before the precision is chosen by it.
+
+    Raises ConfigError for a shape that does not fit, by its key.
+    """
+    two = torch.arange(min(2, len(bundle.splits["val"])))
+    few = EvalBatches(bundle.narrowed("val", two), "val", 2, device)
+    wanted = config.trainer.precision
+    precision = Precision("fp32" if wanted == AUTO else wanted, device.type, "to look at the networks")
     try:
-        also = experiment.task.on_request_of(experiment.config.monitor)
-        evaluate(experiment.task, experiment.networks, few, experiment.precision, also=also)
+        with watched(networks) as work:
+            evaluate(task, networks, few, precision, also=task.on_request_of(config.monitor))
     except (RuntimeError, ValueError, TypeError, IndexError, KeyError) as error:
-        shape = experiment.bundle.spec.input_shape
-        rule = f"does not work on data={experiment.config.data.option}, whose samples have shape {shape}: {error}"
-        raise ConfigError.one("model", node.option, rule) from error
+        shape = bundle.spec.input_shape
+        rule = f"does not work on data={config.data.option}, whose samples have shape {shape}: {error}"
+        raise ConfigError.one("model", config.model.option, rule) from error
+    return work

@@ -13,8 +13,6 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-import secrets
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -77,7 +75,7 @@ class RunDir:
                 return cls(exact)
             path.mkdir(parents=True, exist_ok=True)
             while True:
-                fresh = path / f"{stamp()}-{name}-{secrets.token_hex(2)}"
+                fresh = path / f"{stamp()}-{name}-{os.urandom(2).hex()}"
                 with suppress(FileExistsError):
                     fresh.mkdir()
                     return cls(fresh)
@@ -114,7 +112,7 @@ class RunDir:
                 ) from error
             file.seek(0)
             file.truncate()
-            file.write(f"process {os.getpid()} on {socket.gethostname()} since {now_utc()}\n")
+            file.write(f"process {os.getpid()} on {os.uname().nodename} since {now_utc()}\n")
             file.flush()
             remove_temporaries(self.path)
             yield
@@ -143,7 +141,7 @@ class RunDir:
         self._status = {
             "state": "running",
             "pid": os.getpid(),
-            "host": socket.gethostname(),
+            "host": os.uname().nodename,
             "started": previous.get("started", now_utc()),
             "epoch": previous.get("epoch", 0),
             "epochs": epochs,

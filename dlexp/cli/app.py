@@ -20,7 +20,6 @@ from dlexp.cli.plain import PlainGroup, only_named
 from dlexp.cli.words import hint_at_keys, hint_at_multirun, typed_for_completion, with_empty_values
 from dlexp.cli.words import setting_of as _setting
 from dlexp.errors import DlexpError, exit_code_of
-from dlexp.runtime.process import prepare_process
 
 app = typer.Typer(
     name="dlexp",
@@ -33,6 +32,7 @@ app = typer.Typer(
     "Words with dashes belong to the tool; GROUP=OPTION and KEY=VALUE belong to the configuration. Any order works.",
 )
 
+_WITHOUT_TORCH = ("list", "runs")
 
 app.add_typer(data, name="data")
 
@@ -49,9 +49,12 @@ Version = Annotated[
 
 
 @app.callback()
-def _options(version: Version = False) -> None:
+def _options(context: typer.Context, version: Version = False) -> None:
     # A docstring here would replace the help text of the whole command.
-    del version
+    if context.invoked_subcommand not in _WITHOUT_TORCH:
+        from dlexp.runtime.process import prepare_process
+
+        prepare_process()
 
 
 @app.command()
@@ -247,7 +250,6 @@ app.command()(app_runs.compare)
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and end the process with the documented exit code."""
-    prepare_process()
     words = with_empty_values(list(sys.argv[1:] if argv is None else argv))
     try:
         _as_far_as_named([*words, *typed_for_completion(os.environ)])(args=words, prog_name="dlexp")

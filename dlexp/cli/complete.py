@@ -1,6 +1,6 @@
 """Shell completion: commands and options are Typer's; groups, options, dotted keys and runs are found here.
 
-Reads YAML with PyYAML alone, so that TAB answers before torch could be imported.
+Nothing is parsed and no rule is loaded for it, so that TAB answers at once.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ EXPORT_FORMATS = ("onnx", "torch-export", "safetensors")
 
 def overrides(context: typer.Context, incomplete: str) -> list[str]:
     """GROUP=, GROUP=OPTION and KEY= for the word under the cursor."""
-    from dlexp.config.catalog import ALIASES  # when TAB is pressed, and not for every other word of help
+    from dlexp.config.names import ALIASES  # when TAB is pressed, and not for every other word of help
 
     catalog = _catalog(context)
     group = _group_that_bash_cut_off()
@@ -76,19 +76,21 @@ def runs_and_overrides(context: typer.Context, incomplete: str) -> list[str]:
 
 def _keys(catalog: Catalog, chosen: Mapping[str, str], incomplete: str) -> Iterator[str]:
     """`group=` for every group; once a dot is typed, the keys of the option that is chosen there."""
-    from dlexp.config.schema import COMPONENTS, SECTIONS, TOP_LEVEL, section_fields
+    from dlexp.config.names import COMPONENTS, SECTION_NAMES, TOP_LEVEL_NAMES
 
     head, dot, _ = incomplete.partition(".")
     if not dot:
-        yield from (f"{name}=" for name in catalog.groups)
-        yield from (f"{name}=" for name in TOP_LEVEL)
-        yield from (f"{name}." for name in (*COMPONENTS, *SECTIONS))
-    elif head in SECTIONS:
+        yield from (f"{name}=" for name in (*catalog.groups, *TOP_LEVEL_NAMES))
+        yield from (f"{name}." for name in (*COMPONENTS, *SECTION_NAMES))
+    elif head in SECTION_NAMES:
+        from dlexp.config.schema import SECTIONS, section_fields
+
         yield from (f"{path}=" for path in section_fields(SECTIONS[head], head))
     elif head in COMPONENTS:
+        from dlexp.config.glance import key_names
+
         option = chosen.get(head) or _default_option(catalog, head)
-        if option in catalog.options(head):
-            yield from (f"{head}.{key}=" for key in catalog.keys(head, option))
+        yield from (f"{head}.{key}=" for key in key_names(catalog.roots, head, option))
 
 
 def _typed(context: typer.Context) -> Sequence[str]:
@@ -128,7 +130,7 @@ def _group_that_bash_cut_off() -> str:
 
 
 def _is_group(name: str) -> bool:
-    from dlexp.config.catalog import ALIASES, GROUPS
+    from dlexp.config.names import ALIASES, GROUPS
 
     return name in GROUPS or name in ALIASES
 

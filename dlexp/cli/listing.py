@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import typer
 
 from dlexp.cli.words import Setting
-from dlexp.config.catalog import ALIASES, Catalog
+from dlexp.config.catalog import Catalog
+from dlexp.config.names import ALIASES
 from dlexp.errors import ConfigError
 
 
@@ -26,6 +25,8 @@ def list_options(group: str | None, setting: Setting, as_json: bool) -> None:
         for name in ([group] if group else catalog.groups)
     }
     if as_json:
+        import json
+
         typer.echo(json.dumps(found, indent=2))
         return
     for name, options in found.items():

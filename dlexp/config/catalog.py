@@ -14,16 +14,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dlexp.config.fields import Field
+from dlexp.config.names import GROUPS, SEARCH
 from dlexp.config.root import builtin_root as builtin_root
+from dlexp.config.root import option_file
 from dlexp.errors import ConfigError
 
 if TYPE_CHECKING:
+    from dlexp.config.fields import Field
     from dlexp.config.files import Leaf
 
-GROUPS = ("model", "optim", "scheduler", "regularization", "data", "task", "loss", "trainer", "logger", "experiment")
-SEARCH = "search"  # a folder of options too, that only `dlexp tune` reads
-ALIASES = {"optimizer": "optim"}
 _OPTION_NAME = re.compile(r"^[A-Za-z0-9][\w-]*$")
 
 
@@ -84,9 +83,7 @@ class Catalog:
         root = read_yaml(path)
         found: dict[str, Leaf] = {}
         for base in bases_of(root):
-            base_path = next(
-                (r / group / f"{base}.yaml" for r in self.roots if (r / group / f"{base}.yaml").is_file()), None
-            )
+            base_path = option_file(self.roots, group, base)
             found |= leaves_of(base_path) if base_path else {}
         return found | leaves_of(path)
 
@@ -97,10 +94,7 @@ class Catalog:
         path = self.options(group)[option].path
         found: dict[str, Any] = {}
         for name in (*bases_of(read_yaml(path)), option):
-            file = next(
-                (root / group / f"{name}.yaml" for root in self.roots if (root / group / f"{name}.yaml").is_file()),
-                None,
-            )
+            file = option_file(self.roots, group, name)
             content = values_of(file) if file else None
             offered = content.get("_search_") if isinstance(content, dict) else None
             if offered is not None and not isinstance(offered, dict):
@@ -142,6 +136,8 @@ def _refuse_ways_out(root: Path) -> None:
 
 def _rules(entries: Any, path: Path) -> dict[str, Field]:
     """Key -> rule of one `_fields.yaml`. Raises ConfigError for an entry that is no rule."""
+    from dlexp.config.fields import Field
+
     found: dict[str, Field] = {}
     for key, entry in entries.items() if isinstance(entries, dict) else [("", entries)]:
         try:

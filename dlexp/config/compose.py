@@ -21,11 +21,12 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from dlexp.config.catalog import ALIASES, Catalog
+from dlexp.config.catalog import Catalog
 from dlexp.config.defaults import check_files
+from dlexp.config.names import ALIASES, COMPONENTS
 from dlexp.config.nodes import resolve
 from dlexp.config.saved import first_line, refuse_passwords, set_value, to_plain, without_secrets
-from dlexp.config.schema import COMPONENTS, SECTIONS, TOP_LEVEL, RunConfig, section_defaults
+from dlexp.config.schema import SECTIONS, TOP_LEVEL, RunConfig, section_defaults
 from dlexp.config.suggest import all_paths, nearest, nearest_path, option_meant
 from dlexp.config.tree import ABSENT, leaves, shown, value_at
 from dlexp.config.typed import run_config

@@ -13,8 +13,9 @@ from omegaconf import DictConfig, OmegaConf
 from dlexp.config.batch import AUTO
 from dlexp.config.catalog import Catalog
 from dlexp.config.compose import Words, apply_values, compose, finish, parse, settle_targets, task_of
+from dlexp.config.names import COMPONENTS
 from dlexp.config.saved import load_saved, read_config, read_overrides, to_plain
-from dlexp.config.schema import COMPONENTS, SECTIONS, TOP_LEVEL, LoggerConfig, RunConfig
+from dlexp.config.schema import SECTIONS, TOP_LEVEL, LoggerConfig, RunConfig
 from dlexp.config.tree import leaves, shown
 from dlexp.errors import ConfigError, Problem
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, get_type_hints
 
 from dlexp.config.fields import Field, key_field
+from dlexp.config.names import SECTION_NAMES
 from dlexp.config.regularizing import RegularizationConfig
 
 
@@ -201,12 +202,9 @@ TOP_LEVEL: Mapping[str, Field] = {
     ),
     "name": Field("str", "name in the run directory, in place of <model>-<data>", nullable=True),
 }
-SECTIONS: Mapping[str, type] = {
-    "trainer": TrainerConfig,
-    "regularization": RegularizationConfig,
-    "logger": LoggerConfig,
-}
-COMPONENTS = ("data", "model", "task", "loss", "optim", "scheduler")
+SECTIONS: Mapping[str, type] = dict(
+    zip(SECTION_NAMES, (TrainerConfig, RegularizationConfig, LoggerConfig), strict=True)
+)
 # Keys of a component's node that dlexp itself reads; all others are arguments of the target.
 OWN_KEYS: Mapping[str, tuple[str, ...]] = {
     "data": ("batch_size", "eval_batch_size"),

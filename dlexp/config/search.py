@@ -19,7 +19,8 @@ from dlexp.config.catalog import Catalog
 from dlexp.config.compose import load, parse
 from dlexp.config.fields import Field, key_field
 from dlexp.config.files import read_yaml
-from dlexp.config.schema import COMPONENTS, RunConfig, section_defaults, section_fields, section_from
+from dlexp.config.names import COMPONENTS
+from dlexp.config.schema import RunConfig, section_defaults, section_fields, section_from
 from dlexp.config.suggest import nearest, nearest_path
 from dlexp.config.tree import ABSENT, leaves, shown, value_at
 from dlexp.config.typed import with_values

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import SequenceMatcher, get_close_matches
 
-from dlexp.config.catalog import ALIASES, Catalog
-from dlexp.config.schema import COMPONENTS, SECTIONS, TOP_LEVEL, section_fields
+from dlexp.config.catalog import Catalog
+from dlexp.config.names import ALIASES, COMPONENTS
+from dlexp.config.schema import SECTIONS, TOP_LEVEL, section_fields
 
 
 def nearest(word: str, names: Iterable[str]) -> str | None:

@@ -18,7 +18,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
 
-from dlexp.config.catalog import ALIASES, Catalog
+from dlexp.config.catalog import Catalog
+from dlexp.config.names import ALIASES
 from dlexp.config.schema import RunConfig
 from dlexp.errors import ConfigError, Problem
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from dlexp.config.batch import is_auto
+from dlexp.config.names import COMPONENTS
 from dlexp.config.regularizing import RegularizationConfig
 from dlexp.config.schema import (
-    COMPONENTS,
     OWN_KEYS,
     LoggerConfig,
     Node,

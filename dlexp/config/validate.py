@@ -14,8 +14,8 @@ from dlexp.config.combining import freezing_problems, gradient_problems, regular
 from dlexp.config.fields import Field, inferred
 from dlexp.config.files import Leaf, leaves_of
 from dlexp.config.grouping import group_problems
+from dlexp.config.names import COMPONENTS
 from dlexp.config.schema import (
-    COMPONENTS,
     OWN_KEYS,
     SECTIONS,
     TOP_LEVEL,

@@ -19,11 +19,11 @@ import torch
 from torch import nn
 
 from dlexp.errors import ConfigError
+from dlexp.runtime.arithmetic import Arithmetic
 from dlexp.runtime.compiler import spare_compiler
-from dlexp.runtime.precision import Precision
+from dlexp.runtime.precision import AUTO, Precision, choose_precision
 from dlexp.runtime.process import Setting, available_cores, prepare_process
 
-AUTO = "auto"
 # Multiplications of a forward pass, parameters x batch, from which on several threads pay: benchmarks/threads.py.
 _SMALL_WORK = 20_000_000
 _TOLD = ("threads", "precision")  # the first two values that are shown when a run begins, and their reasons
@@ -56,15 +56,17 @@ class NetworkFacts:
     images        it has two-dimensional ones, which is what channels_last is a format of
     plain         it has neither convolutions nor attention nor recurrence: only dense layers and what is between them
     work          parameters x samples in a batch: the multiplications of a forward pass of dense layers
+    arithmetic    what a forward pass computes
     """
 
     convolutions: bool
     images: bool
     plain: bool
     work: int
+    arithmetic: Arithmetic
 
     @classmethod
-    def of(cls, networks: nn.Module, batch_size: int) -> NetworkFacts:
+    def of(cls, networks: nn.Module, batch_size: int, arithmetic: Arithmetic) -> NetworkFacts:
         """The facts of built networks that read `batch_size` samples at a time."""
         modules = list(networks.modules())
         convolutions = any(isinstance(module, nn.modules.conv._ConvNd) for module in modules)
@@ -76,6 +78,7 @@ class NetworkFacts:
             any(isinstance(module, nn.Conv2d | nn.ConvTranspose2d) for module in modules),
             known and not convolutions and not complex_,
             sum(p.numel() for p in networks.parameters()) * batch_size,
+            arithmetic,
         )
 
 
@@ -137,7 +140,7 @@ def decide(
     Raises ConfigError for what cannot be had here.
     """
     threads = _threads(wanted.threads, device, facts, cores)
-    precision = choose_precision(wanted.precision, device, facts.convolutions)
+    precision = choose_precision(wanted.precision, device, facts.arithmetic)
     channels_last = _channels_last(wanted.channels_last, facts)
     mode, compiled = _compile(wanted.compile, device)
     if mode is not None and wanted.checkpoint_activations:
@@ -213,27 +216,6 @@ def _refuse_without_compiler(device: torch.device) -> None:
         raise ConfigError.one(key, "true", f"needs the headers of Python, and there is no {header}", remedy)
     if device.type == "cuda" and importlib.util.find_spec("triton") is None:
         raise ConfigError.one(key, "true", "needs the package triton on a GPU, and it is not installed", remedy)
-
-
-def choose_precision(wanted: str, device: torch.device, has_convolutions: bool) -> Precision:
-    """The precision that `wanted` means on `device`.
-
-    `auto` on a CPU is bf16 for convolutional networks where the CPU multiplies it: with AMX tiles 2.5 to 2.8 times as
-    fast as fp32, with AVX-512 BF16 1.6 times (docs/performance.md); a small fully connected network loses more to the
-    conversions than it gains.
-    """
-    if wanted != AUTO:
-        return Precision(wanted, device.type, "as configured")
-    if device.type == "cuda":
-        if torch.cuda.is_bf16_supported(including_emulation=False):
-            return Precision("bf16", "cuda", "this GPU computes bf16")
-        return Precision("fp32", "cuda", "this GPU has no bf16 of its own")
-    if device.type == "cpu" and has_convolutions:
-        found = torch.cpu.get_capabilities()
-        for name, text in (("amx_bf16", "with AMX tiles"), ("avx512_bf16", "that multiplies bf16 (AVX-512)")):
-            if found.get(name, False):
-                return Precision("bf16", "cpu", f"convolutions, on a CPU {text}")
-    return Precision("fp32", device.type, "no bf16 hardware that this network gains from")
 
 
 def _threads(wanted: int | str, device: torch.device, facts: NetworkFacts, cores: int | None) -> Setting:

@@ -9,10 +9,11 @@ import pytest
 import yaml
 
 from dlexp.assemble import _RUNTIME_NAMES
-from dlexp.config.catalog import GROUPS, SEARCH, Catalog, builtin_root
+from dlexp.config.catalog import Catalog, builtin_root
 from dlexp.config.compose import load
+from dlexp.config.names import COMPONENTS, GROUPS, SEARCH
 from dlexp.config.nodes import resolve
-from dlexp.config.schema import COMPONENTS, OWN_KEYS, SECTIONS, section_fields
+from dlexp.config.schema import OWN_KEYS, SECTIONS, section_fields
 from dlexp.config.search import load_search
 from dlexp.config.validate import rules
 from dlexp.errors import ConfigError

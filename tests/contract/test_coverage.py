@@ -14,8 +14,9 @@ from source_files import small_files as small_files
 from dlexp.assemble import assemble, build_data
 from dlexp.begin import start
 from dlexp.cli.app import app
-from dlexp.config.catalog import GROUPS, Catalog
+from dlexp.config.catalog import Catalog
 from dlexp.config.compose import load
+from dlexp.config.names import GROUPS
 from dlexp.data.bundle import DataBundle
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "coverage.md").read_text(encoding="utf-8")

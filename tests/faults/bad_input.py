@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.internal.conjecture import providers
 from hypothesis.internal.constants_ast import Constants
 
-from dlexp.config.catalog import ALIASES, GROUPS, Catalog
+from dlexp.config.catalog import Catalog
 from dlexp.config.fields import Field
+from dlexp.config.names import ALIASES, GROUPS
 from dlexp.config.schema import SECTIONS
 from dlexp.config.suggest import all_paths
 from dlexp.config.validate import rules

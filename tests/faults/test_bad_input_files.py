@@ -12,8 +12,9 @@ from bad_input import CATALOG, ENVIRONMENT, Judge, fuzz, numbers, odd_scalars, p
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlexp.config.catalog import GROUPS, Catalog, builtin_root
+from dlexp.config.catalog import Catalog, builtin_root
 from dlexp.config.compose import load
+from dlexp.config.names import GROUPS
 from dlexp.config.saved import load_saved, read_overrides, to_yaml
 
 FILES = [*sorted(builtin_root().glob("*/*.yaml")), builtin_root() / "config.yaml"]

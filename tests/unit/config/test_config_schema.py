@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from dlexp.config.names import COMPONENTS
 from dlexp.config.regularizing import RegularizationConfig
 from dlexp.config.schema import (
-    COMPONENTS,
     OWN_KEYS,
     SECTIONS,
     TOP_LEVEL,

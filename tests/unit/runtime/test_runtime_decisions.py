@@ -13,11 +13,12 @@ from torch import nn
 from dlexp.config.schema import TrainerConfig
 from dlexp.errors import ConfigError
 from dlexp.models.mlp import mlp
+from dlexp.runtime.arithmetic import Arithmetic
 from dlexp.runtime.settings import NetworkFacts, apply, compile_networks, decide
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
-DENSE = NetworkFacts(convolutions=False, images=False, plain=True, work=10_000_000)
-IMAGES = NetworkFacts(convolutions=True, images=True, plain=False, work=10_000_000)
+DENSE = NetworkFacts(convolutions=False, images=False, plain=True, work=10_000_000, arithmetic=Arithmetic())
+IMAGES = NetworkFacts(convolutions=True, images=True, plain=False, work=10_000_000, arithmetic=Arithmetic())
 AUTO = TrainerConfig()
 
 
@@ -44,7 +45,7 @@ def torch_settings() -> Iterator[None]:
     ids=["mlp", "conv1d", "conv2d", "lstm", "transformer"],
 )
 def test_facts_of_networks(network: nn.Module, plain: bool, images: bool) -> None:
-    facts = NetworkFacts.of(nn.ModuleDict({"model": network}), batch_size=10)
+    facts = NetworkFacts.of(nn.ModuleDict({"model": network}), 10, Arithmetic())
     assert (facts.plain, facts.images) == (plain, images)
     assert facts.work == 10 * sum(p.numel() for p in network.parameters())
 
@@ -55,7 +56,7 @@ def test_a_layer_that_torch_does_not_know_is_not_taken_for_a_plain_one() -> None
             super().__init__()
             self.inner = nn.Linear(2, 2)
 
-    assert not NetworkFacts.of(Own(), 1).plain
+    assert not NetworkFacts.of(Own(), 1, Arithmetic()).plain
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,13 +12,15 @@ import torch
 
 from dlexp.errors import ConfigError
 from dlexp.runtime import machine
+from dlexp.runtime.arithmetic import Arithmetic
 from dlexp.runtime.clock import now_utc, spoken, stamp
 from dlexp.runtime.device import select_device, set_deterministic
-from dlexp.runtime.precision import Precision
-from dlexp.runtime.settings import choose_precision
+from dlexp.runtime.precision import Precision, choose_precision
 
 CPU = torch.device("cpu")
 CUDA = torch.device("cuda")
+DENSE = Arithmetic(total=10_000_000, samples=2)
+LARGE = Arithmetic(total=10_000_000, convolutions=9_000_000, samples=2)
 
 
 @pytest.fixture
@@ -34,30 +37,42 @@ def amx(monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
 
 def test_a_cpu_that_multiplies_bf16_without_tiles_takes_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
-    assert choose_precision("auto", CPU, True).name == "bf16"
-    assert choose_precision("auto", CPU, False).name == "fp32"
+    assert choose_precision("auto", CPU, LARGE).name == "bf16"
+    assert choose_precision("auto", CPU, DENSE).name == "fp32"
 
 
 @pytest.mark.parametrize("wanted", ["fp32", "bf16", "fp16"])
 def test_a_precision_that_was_asked_for_is_given(wanted: str) -> None:
-    found = choose_precision(wanted, CPU, has_convolutions=True)
+    found = choose_precision(wanted, CPU, LARGE)
     assert (found.name, found.device_type, found.reason) == (wanted, "cpu", "as configured")
 
 
 @pytest.mark.parametrize(
-    ("tiles", "convolutions", "name"), [(True, True, "bf16"), (True, False, "fp32"), (False, True, "fp32")]
+    ("tiles", "work", "name", "reason"),
+    [
+        (True, LARGE, "bf16", "AMX tiles"),
+        (True, DENSE, "fp32", "no bf16 hardware that this network gains from"),
+        (False, LARGE, "fp32", "no bf16 hardware"),
+        (True, replace(LARGE, samples=20), "fp32", "0.5 M multiply-adds"),
+        (True, replace(LARGE, depthwise=400_000), "fp32", "depthwise"),
+        (True, replace(LARGE, depthwise=200_000), "bf16", "AMX tiles"),
+        (True, replace(LARGE, small=4_500_000), "fp32", "45% of its arithmetic"),
+        (True, replace(LARGE, small=3_500_000), "bf16", "AMX tiles"),
+    ],
 )
-def test_a_cpu_takes_bf16_for_convolutions_on_tiles_alone(
-    monkeypatch: pytest.MonkeyPatch, tiles: bool, convolutions: bool, name: str
+def test_a_cpu_takes_bf16_for_convolutions_that_gain_from_it(
+    monkeypatch: pytest.MonkeyPatch, tiles: bool, work: Arithmetic, name: str, reason: str
 ) -> None:
     amx(monkeypatch, tiles)
-    assert choose_precision("auto", CPU, convolutions).name == name
+    found = choose_precision("auto", CPU, work)
+    assert found.name == name
+    assert reason in found.reason
 
 
 @pytest.mark.parametrize(("own", "name"), [(True, "bf16"), (False, "fp32")])
 def test_a_gpu_takes_bf16_where_it_computes_it_itself(monkeypatch: pytest.MonkeyPatch, own: bool, name: str) -> None:
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: own and not including_emulation)
-    assert choose_precision("auto", CUDA, False).name == name
+    assert choose_precision("auto", CUDA, DENSE).name == name
 
 
 @pytest.mark.parametrize(

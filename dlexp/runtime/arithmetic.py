@@ -1,0 +1,76 @@
+"""What a network's arithmetic is made of, seen in one forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from torch import Tensor, nn
+
+_SMALL_MAP = 16  # positions of an output, 4x4
+
+
+@dataclass
+class Arithmetic:
+    """Multiply-adds of the convolutions and dense layers that were called, over all samples of the pass.
+
+    total         of all of them
+    convolutions  of the convolutions
+    depthwise     of those with one input channel for each kernel
+    small         of two-dimensional kernels larger than a pixel whose output is smaller than 4x4
+    samples       how many passed through, once
+    """
+
+    total: int = 0
+    convolutions: int = 0
+    depthwise: int = 0
+    small: int = 0
+    samples: int = 1
+
+    def share(self, part: int) -> float:
+        """`part` of the total, in [0, 1]."""
+        return part / max(1, self.total)
+
+    @property
+    def per_sample(self) -> float:
+        """Multiply-adds of one sample."""
+        return self.total / max(1, self.samples)
+
+    def add(self, module: nn.Module, output: Tensor) -> None:
+        """Count a call of a layer."""
+        weight = module.weight
+        assert isinstance(weight, Tensor)
+        self.samples = max(self.samples, len(output))
+        if isinstance(module, nn.Linear):
+            self.total += output.numel() // module.out_features * weight.numel()
+            return
+        assert isinstance(module, nn.modules.conv._ConvNd)
+        positions = prod(output.shape[2:])
+        done = len(output) * positions * weight.numel()
+        self.total += done
+        self.convolutions += done
+        if module.groups > 1 and module.groups == module.in_channels:
+            self.depthwise += done
+        elif isinstance(module, nn.Conv2d) and positions < _SMALL_MAP and prod(module.kernel_size) > 1:
+            self.small += done
+
+
+@contextmanager
+def watched(networks: nn.Module) -> Iterator[Arithmetic]:
+    """Count what the layers of `networks` do while the body runs."""
+    found = Arithmetic()
+
+    def note(module: nn.Module, _inputs: Any, output: Any) -> None:
+        if isinstance(output, Tensor):
+            found.add(module, output)
+
+    layers = [m for m in networks.modules() if isinstance(m, nn.Linear | nn.modules.conv._ConvNd)]
+    handles = [layer.register_forward_hook(note) for layer in layers]
+    try:
+        yield found
+    finally:
+        for handle in handles:
+            handle.remove()
