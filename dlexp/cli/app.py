@@ -217,8 +217,6 @@ def config(
     json: given.Json = False,
 ) -> None:
     """Print the configuration that the words describe, or what it comes to on this machine; nothing is run."""
-    from dlexp.cli import commands
-
     if plot_schedule is not None:
         from dlexp.cli import schedule
 
@@ -229,7 +227,9 @@ def config(
 
         show_machine(tuple(overrides or ()), _setting(config_dir, trust), json)
         return
-    commands.config(tuple(overrides or ()), explain, sources, _setting(config_dir, None), json)
+    from dlexp.cli import config as command
+
+    command.config(tuple(overrides or ()), explain, sources, _setting(config_dir, None), json)
 
 
 @app.command("list")

@@ -7,10 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
-
 from dlexp.cli import show
-from dlexp.cli.console import err, out, print_json, table
 from dlexp.cli.words import Setting as Setting
 from dlexp.config.catalog import Catalog
 from dlexp.errors import ConfigError
@@ -80,42 +77,6 @@ def _under_id(
         show.seeds(train_seeds_under_id(config, request, name, seeds, display), as_json)
     else:
         show.summary(train_under_id(config, request, name, display), as_json)
-
-
-def config(words: Sequence[str], key: str | None, with_sources: bool, setting: Setting, as_json: bool) -> None:
-    """Show the resolved configuration, one key of it, or where everything comes from."""
-    from dlexp.config.advice import advice
-    from dlexp.config.compose import load
-    from dlexp.config.explain import explain, sources
-    from dlexp.config.saved import to_yaml
-
-    catalog = Catalog(setting.config_dirs)
-    found = load(words, catalog)
-    for note in advice(found):
-        err.print(f"[yellow]note[/]: {escape(note)}")
-    if key is not None:
-        facts = explain(key, found, words, catalog)
-        if as_json:
-            print_json(facts)
-        else:
-            out.print(table("", ["", ""], [[name, show.plain(value)] for name, value in facts.items()], numbers_from=9))
-    elif with_sources:
-        rows = sources(found, words, catalog)
-        if as_json:
-            print_json(rows)
-        else:
-            out.print(
-                table(
-                    "",
-                    ["key", "value", "from"],
-                    [[r["key"], show.plain(r["value"]), r["origin"]] for r in rows],
-                    numbers_from=9,
-                )
-            )
-    elif as_json:
-        print_json({"choices": dict(found.choices), **found.tree})
-    else:
-        out.print(escape(to_yaml(found)), end="")
 
 
 def configuration(

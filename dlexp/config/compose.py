@@ -26,7 +26,7 @@ from dlexp.config.defaults import check_files
 from dlexp.config.names import ALIASES, COMPONENTS
 from dlexp.config.nodes import resolve
 from dlexp.config.saved import first_line, refuse_passwords, set_value, to_plain, without_secrets
-from dlexp.config.schema import SECTIONS, TOP_LEVEL, RunConfig, section_defaults
+from dlexp.config.schema import SECTIONS, TOP_LEVEL, RunConfig, common_paths, section_defaults
 from dlexp.config.suggest import all_paths, nearest, nearest_path, option_meant
 from dlexp.config.tree import ABSENT, leaves, shown, value_at
 from dlexp.config.typed import run_config
@@ -273,7 +273,7 @@ def _unknown_key(key: str, value: str, choices: Mapping[str, str], catalog: Cata
 
 def _unknown_keys(config: DictConfig, choices: Mapping[str, str], catalog: Catalog) -> list[Problem]:
     """Keys that a YAML file brought in and that nothing reads: a typo in an experiment would train on in silence."""
-    known = set(TOP_LEVEL) | {p for p, owners in all_paths(catalog).items() if not owners}
+    known = set(common_paths())
     for group in COMPONENTS:
         known |= {f"{group}.{key}" for key in catalog.keys(group, choices[group])}
     origins = Origins(choices, catalog)

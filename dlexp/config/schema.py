@@ -226,6 +226,11 @@ def section_fields(section: type, prefix: str) -> dict[str, Field]:
     return found
 
 
+def common_paths() -> tuple[str, ...]:
+    """The dotted paths that every run has, whatever its options are."""
+    return (*TOP_LEVEL, *(path for name, section in SECTIONS.items() for path in section_fields(section, name)))
+
+
 def section_defaults(section: type) -> dict[str, Any]:
     """The defaults of a section as plain nested values."""
     hints = get_type_hints(section)

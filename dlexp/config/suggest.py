@@ -7,7 +7,7 @@ from difflib import SequenceMatcher, get_close_matches
 
 from dlexp.config.catalog import Catalog
 from dlexp.config.names import ALIASES, COMPONENTS
-from dlexp.config.schema import SECTIONS, TOP_LEVEL, section_fields
+from dlexp.config.schema import common_paths
 
 
 def nearest(word: str, names: Iterable[str]) -> str | None:
@@ -19,10 +19,8 @@ def nearest(word: str, names: Iterable[str]) -> str | None:
 
 
 def all_paths(catalog: Catalog) -> dict[str, tuple[str, ...]]:
-    """Every dotted path -> the options that have it, as `group=option`; () where every run has it."""
-    found: dict[str, tuple[str, ...]] = dict.fromkeys(TOP_LEVEL, ())
-    for name, section in SECTIONS.items():
-        found |= dict.fromkeys(section_fields(section, name), ())
+    """Every dotted path -> the options that have it, as `group=option`; () where every run has it. Reads every file."""
+    found: dict[str, tuple[str, ...]] = dict.fromkeys(common_paths(), ())
     for group in COMPONENTS:
         for option in catalog.options(group):
             for key in catalog.keys(group, option):

@@ -19,6 +19,7 @@ from dlexp.config.schema import (
     OWN_KEYS,
     SECTIONS,
     TOP_LEVEL,
+    common_paths,
     section_fields,
 )
 from dlexp.config.suggest import nearest
@@ -142,7 +143,7 @@ def _typed(
             remedy = f"did you mean {path}={near}?" if near else ""
             yield Problem(path, shown(value), refusal, remedy, origins.text(path, value))
     yield from _kinds(tree, choices)
-    for path in (*TOP_LEVEL, *(p for name, section in SECTIONS.items() for p in section_fields(section, name))):
+    for path in common_paths():
         if value_at(tree, path) is ABSENT:
             yield Problem(path, "", "is missing")
     for group, keys in OWN_KEYS.items():
@@ -177,7 +178,7 @@ def _kinds(tree: Mapping[str, Any], choices: Mapping[str, str]) -> Iterator[Prob
 
 def _strangers(tree: Mapping[str, Any]) -> Iterator[Problem]:
     """Keys that no section has: a file that was written by hand, or by another version."""
-    known = {*TOP_LEVEL, *(path for name, section in SECTIONS.items() for path in section_fields(section, name))}
+    known = set(common_paths())
     for path, value in leaves(tree):
         if path.partition(".")[0] not in COMPONENTS and path not in known:
             near = nearest(path, known)

@@ -6,7 +6,6 @@ the step for a profiler: for a small network that takes longer than the kernel. 
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
+
+from dlexp.runtime.compiler import without_graph_breaks
 
 __all__ = ["adam", "adamw"]
 
@@ -160,14 +161,8 @@ def _unusual(parameter: Tensor, state: dict[str, Any] | None) -> bool:
 
 
 def _usual(step: Callable[..., Any]) -> Callable[..., Any]:
-    """torch's step with its marks and hooks, less a wrapper that imports the compiler to break its graphs."""
-    plain = inspect.unwrap(step)
-
-    def usual(self: Optimizer, closure: Callable[[], float] | None = None) -> Any:
-        with torch.set_grad_enabled(self.defaults["differentiable"]):
-            return plain(self, closure)
-
-    return Optimizer.profile_hook_step(usual)
+    """torch's step with its marks and hooks."""
+    return Optimizer.profile_hook_step(without_graph_breaks(step))
 
 
 class Adam(_Direct, torch.optim.Adam):

@@ -1,0 +1,52 @@
+"""`dlexp config`: the configuration that words describe. rich is loaded for tables and notes alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import typer
+
+from dlexp.cli.words import Setting
+from dlexp.config.advice import advice
+from dlexp.config.catalog import Catalog
+from dlexp.config.compose import load
+from dlexp.config.explain import explain, sources
+from dlexp.config.saved import to_yaml
+
+
+def config(words: Sequence[str], key: str | None, with_sources: bool, setting: Setting, as_json: bool) -> None:
+    """Show the resolved configuration, one key of it, or where everything comes from."""
+    catalog = Catalog(setting.config_dirs)
+    found = load(words, catalog)
+    _tell(tuple(advice(found)))
+    if key is not None:
+        facts = explain(key, found, words, catalog)
+        _show(facts, ["", ""], facts.items(), as_json)
+    elif with_sources:
+        rows = sources(found, words, catalog)
+        _show(rows, ["key", "value", "from"], ((row["key"], row["value"], row["origin"]) for row in rows), as_json)
+    elif as_json:
+        _show({"choices": dict(found.choices), **found.tree}, [], [], as_json)
+    else:
+        typer.echo(to_yaml(found), nl=False)
+
+
+def _tell(notes: Sequence[str]) -> None:
+    if notes:
+        from rich.markup import escape
+
+        from dlexp.cli.console import err
+
+        for note in notes:
+            err.print(f"[yellow]note[/]: {escape(note)}")
+
+
+def _show(content: object, columns: Sequence[str], rows: Iterable[Sequence[object]], as_json: bool) -> None:
+    from dlexp.cli import show
+    from dlexp.cli.console import out, print_json, table
+
+    if as_json:
+        print_json(content)
+    else:
+        cells = [[str(name), *map(show.plain, values)] for name, *values in rows]
+        out.print(table("", columns, cells, numbers_from=9))
