@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import ceil
 
 import torch
@@ -11,7 +11,7 @@ from torch import nn
 
 from dlexp.assemble import Experiment
 from dlexp.config.nodes import build
-from dlexp.config.schema import Node, RunConfig
+from dlexp.config.schema import RunConfig
 from dlexp.data.loaders import TrainBatches
 from dlexp.engine.guard import NonfinitePolicy
 from dlexp.engine.policy import BestSoFar
@@ -61,7 +61,7 @@ def start(experiment: Experiment) -> Started:
             "params": parameter_groups(updated, config.decay_norms_and_biases, given, rate),
             "hidden_matrices": hidden_matrices(updated),
         }
-        optimizer = build(_optimizer_node(experiment), parts, experiment.trusted)
+        optimizer = build(config.optim, parts, experiment.trusted)
         if getattr(optimizer, "needs_closure", False):
             _refuse_beside_closure(experiment, searches=getattr(optimizer, "searches", False))
         runtime = {"optimizer": optimizer, "maximize": config.maximize, **length}
@@ -74,15 +74,6 @@ def start(experiment: Experiment) -> Started:
     scaler = experiment.precision.scaler()
     state = TrainState(networks, optimizers, schedules, scaler, best, average, experiment.freezing)
     return Started(state, _changed(experiment, train), train, _rules(experiment), steps_per_epoch)
-
-
-def _optimizer_node(experiment: Experiment) -> Node:
-    """What builds the optimizer: torch's fused SGD raises once weights of one group have a momentum and others none."""
-    node = experiment.config.optim
-    thaws = any(begins is not None for begins in experiment.freezing.until.values())
-    if thaws and "momentum" in node.arguments and node.arguments.get("fused"):
-        return replace(node, arguments={**node.arguments, "fused": False})
-    return node
 
 
 def _rules(experiment: Experiment) -> StepRules:

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from dlexp.optim.joined import Joined
+from dlexp.optim.sgd import sgd
 
 __all__ = ["lookahead", "sam"]
 
@@ -150,8 +151,7 @@ class Lookahead(Joined):
 
 def _base(name: str, params: Groups, lr: float, momentum: float, weight_decay: float) -> Optimizer:
     if name == "sgd":
-        # Its fused kernel takes no weights that thaw later than others.
-        return torch.optim.SGD(params, lr=lr, momentum=momentum, weight_decay=weight_decay, foreach=True)
+        return sgd(params=params, lr=lr, momentum=momentum, weight_decay=weight_decay)
     if name == "adamw":
         return torch.optim.AdamW(params, lr=lr, betas=(momentum, _BETA2), weight_decay=weight_decay, fused=True)
     raise ValueError(f"optim.base={name!r} is not one of sgd, adamw")
