@@ -33,7 +33,7 @@ _RUNTIME_NAMES: Mapping[str, tuple[str, ...]] = {
     "data": (),
     "model": ("input_shape", "num_outputs", "num_classes", "in_channels", "in_features", "categorical"),
     "task": ("spec", "loss"),
-    "loss": ("class_counts", "target_min"),
+    "loss": ("class_counts", "target_min", "embedding_size"),
     "optim": ("params", "hidden_matrices"),
     "scheduler": ("optimizer", "total_steps", "steps_per_epoch", "maximize"),
 }
@@ -85,12 +85,16 @@ def assemble(
     device = select_device(config.trainer.device)
     set_deterministic(config.deterministic)
     bundle = with_counts(bundle or build_data(config, trusted))
-    facts = {"class_counts": bundle.spec.class_counts, "target_min": bundle.spec.target_min}
+    facts = {
+        "class_counts": bundle.spec.class_counts,
+        "target_min": bundle.spec.target_min,
+        "embedding_size": config.task.arguments.get("embedding_size"),
+    }
+    seed_global(config.seed, "init")
     loss = build(config.loss, facts, trusted)
     loss = loss.to(device) if isinstance(loss, nn.Module) else loss
     task: Task = build(config.task, {"spec": bundle.spec, "loss": loss}, trusted)
-    seed_global(config.seed, "init")
-    networks = _networks(build(config.model, _facts(bundle.spec, task), trusted)).to(device)
+    networks = _networks(build(config.model, _facts(bundle.spec, task), trusted), task).to(device)
     torch.set_num_threads(1)  # two samples, and a study forks its trials from here; `apply` sets what is decided
     network_facts = NetworkFacts.of(networks, config.batch_size, _probe(config, bundle, task, networks, device))
     settings = decide(config.trainer, device, network_facts, cores, _data_settings(config, bundle, device))
@@ -152,14 +156,16 @@ def _facts(spec: DataSpec, task: Task) -> dict[str, Any]:
     }
 
 
-def _networks(built: object) -> nn.ModuleDict:
-    """A single network is called `model`; several come with their names. Raises ConfigError for anything else."""
-    if isinstance(built, nn.ModuleDict):
-        return built
-    if isinstance(built, nn.Module):
-        return nn.ModuleDict({"model": built})
-    if isinstance(built, dict) and built and all(isinstance(network, nn.Module) for network in built.values()):
-        return nn.ModuleDict(built)
+def _networks(built: object, task: Task) -> nn.ModuleDict:
+    """The model's networks and the task's own. A single network is called `model`; several come with their names.
+
+    Raises ConfigError for what is no network.
+    """
+    if isinstance(built, nn.Module) and not isinstance(built, nn.ModuleDict):
+        built = {"model": built}
+    named = dict(built.items()) if isinstance(built, nn.ModuleDict | dict) else {}
+    if named and all(isinstance(network, nn.Module) for network in named.values()):
+        return nn.ModuleDict({**named, **task.own_networks()})
     raise ConfigError.one("model", type(built).__name__, "must build a torch.nn.Module, or a dict of named ones")
 
 

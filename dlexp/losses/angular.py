@@ -26,39 +26,47 @@ class AngularMargin(nn.Module):
     own class has cos(theta + margin) (Deng et al. 2019, arXiv:1801.07698), and cos(theta) - margin sin(margin) where
     theta + margin passes pi; with margin_on=cosine it has cos(theta) - margin (Wang et al. 2018, arXiv:1801.09414).
 
-    The papers learn the direction of each class. Here they are fixed, as far from each other as C directions can be (a
-    simplex, to which learned ones come: Papyan et al. 2020, arXiv:2008.08186), so that the loss has no weights. A
-    simplex of C corners needs E >= C.
+    The papers learn the direction of each class: directions=learned makes them weights of this loss, which train with
+    the network. Fixed ones are as far from each other as C directions can be, a simplex, to which learned ones come
+    (Papyan et al. 2020, arXiv:2008.08186); a simplex of C corners needs E >= C.
 
-    class_counts  training samples of each class; their number is C
-    margin        > 0: of an angle in radians, below pi, or of a cosine
-    scale         > 0: how sharp the softmax is; cosines alone lie in [-1, 1]
+    class_counts    training samples of each class; their number is C
+    embedding_size  E
+    margin          > 0: of an angle in radians, below pi, or of a cosine
+    scale           > 0: how sharp the softmax is; cosines alone lie in [-1, 1]
+    directions      learned or fixed
     """
 
     directions: Tensor
 
     def __init__(
-        self, class_counts: Sequence[int], margin: float = 0.5, scale: float = 16.0, margin_on: str = "angle"
+        self,
+        class_counts: Sequence[int],
+        embedding_size: int,
+        margin: float = 0.5,
+        scale: float = 16.0,
+        margin_on: str = "angle",
+        directions: str = "learned",
     ) -> None:
-        """Raises ValueError for another kind of margin, and for one of half a turn or more."""
+        """Raises ValueError for other kinds, a margin of half a turn or more, and a simplex that E has no room for."""
         super().__init__()
         if margin_on not in ("angle", "cosine"):
             raise ValueError(f"margin_on={margin_on!r} is not one of angle, cosine")
         if margin_on == "angle" and margin >= pi:
             raise ValueError(f"margin={margin:g} of an angle must be below pi")
         self.margin, self.scale, self.margin_on = margin, scale, margin_on
-        classes = len(class_counts)
-        corners = (torch.eye(classes, dtype=torch.float64) - 1 / classes) * sqrt(classes / max(classes - 1, 1))
-        self.register_buffer("directions", corners, persistent=False)
+        if directions == "learned":
+            self.directions = nn.Parameter(torch.randn(len(class_counts), embedding_size))
+        elif directions == "fixed":
+            self.register_buffer("directions", _simplex(len(class_counts), embedding_size), persistent=False)
+        else:
+            raise ValueError(f"directions={directions!r} is not one of learned, fixed")
 
     def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The loss. Raises ValueError for embeddings of fewer numbers than there are classes."""
-        points, classes = widened(outputs), len(self.directions)
-        if points.shape[1] < classes:
-            rule = f"{classes} classes need embeddings of {classes} numbers or more"
-            raise ValueError(f"{rule}; set task.embedding_size={classes}")
+        """The loss."""
+        points = widened(outputs)
         with torch.autocast(points.device.type, enabled=False):
-            cosines = F.normalize(points, dim=1)[:, :classes] @ self.directions.to(points.dtype).T
+            cosines = F.normalize(points, dim=1) @ F.normalize(self.directions.to(points.dtype), dim=1).T
         own = cosines.gather(1, targets[:, None])
         logits = cosines.scatter(1, targets[:, None], self._harder(own))
         return F.cross_entropy(self.scale * logits, targets)
@@ -70,3 +78,12 @@ class AngularMargin(nn.Module):
         sine = (1 - own.square()).clamp_min(_LEAST_SQUARE).sqrt()
         turned = own * cos(self.margin) - sine * sin(self.margin)
         return torch.where(own > cos(pi - self.margin), turned, own - self.margin * sin(self.margin))
+
+
+def _simplex(classes: int, size: int) -> Tensor:
+    """(C, E) float64: directions of length 1 with the same, least cosine between any two of them."""
+    if size < classes:
+        rule = f"{classes} fixed directions need embeddings of {classes} numbers or more"
+        raise ValueError(f"{rule}; set task.embedding_size={classes} or loss.directions=learned")
+    corners = (torch.eye(classes, dtype=torch.float64) - 1 / classes) * sqrt(classes / max(classes - 1, 1))
+    return F.pad(corners, (0, size - classes))

@@ -29,10 +29,14 @@ class Task(ABC):
     mixes    whether `loss` knows what to do with a batch whose samples were mixed (`Batch.mixed`)
     """
 
-    phases: ClassVar[Mapping[str, tuple[str, ...]]] = {"train": ("model",)}
+    phases: Mapping[str, tuple[str, ...]] = {"train": ("model",)}
     metrics: ClassVar[Mapping[str, str]]
     on_request: ClassVar[Mapping[str, str]] = {}
     mixes: ClassVar[bool] = False
+
+    def own_networks(self) -> Networks:
+        """Networks that come with the task and not with the model, by names that the model's have not."""
+        return {}
 
     @abstractmethod
     def loss(self, phase: str, networks: Networks, batch: Batch) -> LossOutput:

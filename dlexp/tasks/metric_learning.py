@@ -48,15 +48,21 @@ class MetricLearning(Task):
         if spec.targets != "class":
             raise ValueError("metric learning needs classes, and this data holds numbers; choose task=regression")
         self._criterion, self._num_classes = loss, spec.num_outputs
+        if any(True for _ in loss.parameters()):
+            self.phases = {"train": ("model", "loss")}
         self._embedding_size, self._normalize, self._k = embedding_size, normalize, k
 
     def num_outputs(self, spec: DataSpec) -> int:
         """E."""
         return self._embedding_size
 
+    def own_networks(self) -> Networks:
+        """The loss, where it has weights that are learned with the model's."""
+        return {"loss": self._criterion} if "loss" in self.phases["train"] else {}
+
     def loss(self, phase: str, networks: Networks, batch: Batch) -> LossOutput:
         """The criterion on the embeddings of the batch."""
-        return LossOutput(self._criterion(self._embedded(networks, batch), batch.targets))
+        return LossOutput(self._judged(networks, self._embedded(networks, batch), batch))
 
     def predict(self, networks: Networks, batch: Batch) -> Prediction:
         """Embeddings (B, E). The loss is that of the pairs of the batch, so it depends on data.eval_batch_size."""
@@ -65,7 +71,7 @@ class MetricLearning(Task):
             raise ValueError(
                 f"its output has shape {tuple(embeddings.shape)}, not {(len(batch), self._embedding_size)}"
             )
-        return Prediction(embeddings, batch.targets, self._criterion(embeddings, batch.targets), batch.rows)
+        return Prediction(embeddings, batch.targets, self._judged(networks, embeddings, batch), batch.rows)
 
     def metric_state(self) -> NeighbourState:
         """Loss, accuracy of k neighbours, recall at 1 and 5, distances within and between classes."""
@@ -89,6 +95,10 @@ class MetricLearning(Task):
         header = [*voted.prediction_header, *(f"e{n}" for n in range(self._embedding_size))]
         lines = [[*row, *e] for row, e in zip(voted.prediction_rows, embeddings.tolist(), strict=True)]
         return replace(voted, prediction_header=header, prediction_rows=lines)
+
+    def _judged(self, networks: Networks, embeddings: Tensor, batch: Batch) -> Tensor:
+        found: Tensor = networks.get("loss", self._criterion)(embeddings, batch.targets)
+        return found
 
     def _embedded(self, networks: Mapping[str, nn.Module], batch: Batch) -> Tensor:
         """(B, E) float32 or float64, of length 1 where that was asked for."""

@@ -51,7 +51,7 @@ CHANGES: dict[str, dict[str, list[str]]] = {
     "poisson": {},
     "contrastive": {"margin": ["2"], "positive_weight": ["3"]},
     "triplet": {"margin": ["2"], "mining": ["batch_hard"]},
-    "arcface": {"margin": ["0.2"], "scale": ["4"], "margin_on": ["cosine"]},
+    "arcface": {"margin": ["0.2"], "scale": ["4"], "margin_on": ["cosine"], "directions": ["fixed"]},
 }
 PAIRS = [(o, key) for o, keys in CHANGES.items() for key in keys] + [
     (o, "class_weights") for o in CHANGES if "class_weights" in CATALOG.keys("loss", o)
@@ -66,20 +66,21 @@ def kind(option: str) -> str:
 def value(option: str, *words: str) -> float:
     """The loss of some fixed outputs."""
     node = load([f"loss={option}", *NEEDS[kind(option)], *(f"loss.{word}" for word in words)], CATALOG).loss
-    loss = build(node, {"class_counts": COUNTS, "target_min": (0.0,)}, ())
+    torch.manual_seed(4)  # of directions that are learned
+    loss = build(node, {"class_counts": COUNTS, "target_min": (0.0,), "embedding_size": 5}, ())
     rng = torch.Generator().manual_seed(1)
     if kind(option) == "values":
         width = 3 if option == "quantile" else 1
         return float(loss(torch.randn(8, width, generator=rng), torch.randn(8, 1, generator=rng).abs()))
     width = reading_of_classes(loss).num_outputs(2) if kind(option) == "scores" else 5
     targets = torch.tensor([0, 1, 0, 0, 1, 1, 0, 0])
-    return float(loss(0.5 * torch.randn(8, width, generator=rng), targets))
+    return float(loss(0.5 * torch.randn(8, width, generator=rng), targets).detach())
 
 
 def test_every_key_of_every_loss_is_listed_here() -> None:
     written = {option: set(CATALOG.keys("loss", option)) - {"class_weights"} for option in CATALOG.options("loss")}
     assert {option: set(keys) for option, keys in CHANGES.items()} == written
-    assert len(PAIRS) == 35
+    assert len(PAIRS) == 36
 
 
 @pytest.mark.parametrize(("option", "key"), PAIRS)
@@ -168,6 +169,25 @@ def test_every_key_of_metric_learning_changes_something(key: str, changed: str) 
         {key} <= {"embedding_size", "normalize", "k", *OWN_KEYS["task"]} == set(CATALOG.keys("task", "metric_learning"))
     )
     assert outcome() != outcome(f"task.{key}={changed}")
+
+
+def test_directions_of_classes_are_learned_kept_and_judged_with_the_network(tmp_path: Path) -> None:
+    words = ["data=wine", "task=metric_learning", "loss=arcface", "model.hidden=[8]", "trainer.epochs=2"]
+    words += ["trainer.device=cpu", "task.embedding_size=2"]  # fewer numbers than classes
+    run = tmp_path / "run"
+    summary = train(load(words, CATALOG), Request(tuple(words), (), run), Silent())
+    begun = small(*words)
+    assert begun.task.phases == {"train": ("model", "loss")}
+    before = begun.networks["loss"].directions
+    weights = torch.load(run / "checkpoints" / "best.pt", weights_only=True)["networks"]
+    after = next(value for name, value in weights.items() if name.endswith("loss.directions"))
+    assert after.shape == before.shape == (3, 2)
+    assert not torch.equal(after, before)
+    # The same loss comes out of the stored directions, and would not out of those that they began with.
+    again = evaluate_run(run, "val", "best", {}, ())["metrics"]["loss"]
+    assert again == pytest.approx(summary["best"]["loss"], rel=1e-5)
+    fixed = small(*words, "loss.directions=fixed", "task.embedding_size=3")
+    assert list(fixed.networks) == ["model"]
 
 
 def test_metric_learning_trains_and_evaluates_end_to_end(tmp_path: Path) -> None:

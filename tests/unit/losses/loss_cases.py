@@ -216,15 +216,26 @@ def pairs(name: str, loss: nn.Module, formula: Formula, classes: int = 3) -> Cas
     return Case(name, loss, formula, classes, 5, 1e4, "embedding")
 
 
-def angular(margin: float, scale: float, on_angle: bool, classes: int = 3) -> Formula:
-    """By angles, sample by sample, of the three directions that lie 120 degrees apart."""
+def learned_margin() -> AngularMargin:
+    """Directions of other lengths, which must not matter."""
+    torch.manual_seed(3)
+    return AngularMargin((5, 1, 9), 5, 0.4, 6.0)
+
+
+def apart(classes: int = 3, size: int = 5) -> Tensor:
+    """Directions that lie 120 degrees apart."""
+    hot = torch.eye(classes, size, dtype=torch.float64)
+    return hot - hot.mean(0)
+
+
+def angular(margin: float, scale: float, on_angle: bool, directions: Tensor | None = None) -> Formula:
+    """By angles, sample by sample."""
+    known = apart() if directions is None else directions.detach().double()
 
     def mean(outputs: Tensor, targets: Tensor) -> Tensor:
-        hot = torch.eye(classes, outputs.shape[1], dtype=torch.float64)
-        middle = hot.mean(0)
         costs = []
         for output, target in zip(outputs, targets.tolist(), strict=True):
-            angles = [torch.acos(F.cosine_similarity(output, one - middle, dim=0)) for one in hot]
+            angles = [torch.acos(F.cosine_similarity(output, one, dim=0)) for one in known]
             scores = [angle.cos() for angle in angles]
             if not on_angle:
                 scores[target] = scores[target] - margin
@@ -239,6 +250,7 @@ def angular(margin: float, scale: float, on_angle: bool, classes: int = 3) -> Fo
     return mean
 
 
+LEARNED = learned_margin()
 CASES = [
     Case("ce", CrossEntropy(), mean_of(cross_entropy())),
     Case("ce uniform", CrossEntropy(0.1), mean_of(cross_entropy(0.1))),
@@ -278,10 +290,11 @@ CASES = [
     pairs("contrastive", Contrastive(3.0, 2.0), contrastive(3.0, 2.0)),
     pairs("triplet batch hard", Triplet(0.7, "batch_hard"), batch_hard(0.7)),
     pairs("triplet semi hard", Triplet(0.7, "semi_hard"), semi_hard(0.7)),
-    pairs("arcface", AngularMargin((1, 1, 1), 0.5, 8.0), angular(0.5, 8.0, True)),
-    pairs("arcface wide", AngularMargin((5, 1, 9), 2.0, 3.0), angular(2.0, 3.0, True)),
-    pairs("cosface", AngularMargin((1, 1, 1), 0.3, 5.0, "cosine"), angular(0.3, 5.0, False)),
+    pairs("arcface", AngularMargin((1, 1, 1), 5, 0.5, 8.0, "angle", "fixed"), angular(0.5, 8.0, True)),
+    pairs("arcface wide", AngularMargin((5, 1, 9), 5, 2.0, 3.0, "angle", "fixed"), angular(2.0, 3.0, True)),
+    pairs("cosface", AngularMargin((1, 1, 1), 5, 0.3, 5.0, "cosine", "fixed"), angular(0.3, 5.0, False)),
+    pairs("arcface learned", LEARNED, angular(0.4, 6.0, True, LEARNED.directions)),
 ]  # fmt: skip
 SEEN = {"CrossEntropy": 5, "NLL": 2, "KL": 3, "Focal": 3, "BCE": 3, "BinaryFocal": 3, "Hinge": 4, "MultiMargin": 2,
         "MSE": 1, "MAE": 1, "SmoothL1": 2, "Huber": 2, "MSEPlusMAE": 1, "Quantile": 2, "Poisson": 1,
-        "Contrastive": 1, "Triplet": 2, "AngularMargin": 3}  # fmt: skip
+        "Contrastive": 1, "Triplet": 2, "AngularMargin": 4}  # fmt: skip

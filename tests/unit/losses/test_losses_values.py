@@ -255,9 +255,10 @@ def test_a_heavier_class_pulls_harder(case: Case) -> None:
         (lambda: Quantile([0.5, 0.1]), "rising"),
         (lambda: Poisson([3.0, -1.0]), "go down to -1"),
         (lambda: Triplet(mining="easy"), "batch_hard, semi_hard"),
-        (lambda: AngularMargin((1, 1), margin_on="sine"), "is not one of angle, cosine"),
-        (lambda: AngularMargin((1, 1), margin=3.2), "must be below pi"),
-        (lambda: AngularMargin((1,) * 6)(torch.zeros(2, 5), torch.tensor([0, 1])), "task.embedding_size=6"),
+        (lambda: AngularMargin((1, 1), 2, margin_on="sine"), "is not one of angle, cosine"),
+        (lambda: AngularMargin((1, 1), 2, margin=3.2), "must be below pi"),
+        (lambda: AngularMargin((1,) * 6, 5, directions="fixed"), "task.embedding_size=6 or loss.directions=learned"),
+        (lambda: AngularMargin((1, 1), 2, directions="random"), "is not one of learned, fixed"),
         (lambda: BCE()(torch.zeros(3, 2), torch.zeros(3, dtype=torch.int64)), r"\(B, 1\)"),
         (lambda: MSE()(torch.zeros(3), torch.zeros(3, 1)), "must be the same"),  # LOSS-07: would broadcast to (3, 3)
         (lambda: Quantile()(torch.zeros(3, 2), torch.zeros(3, 1)), "quantiles x targets"),
