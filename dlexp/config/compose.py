@@ -124,7 +124,7 @@ def parse(words: Sequence[str], catalog: Catalog) -> tuple[Words, list[Problem]]
         except HydraException:  # its text speaks of lexers and links to other manuals
             problems.append(_grammar_problem(word, catalog))
             continue
-        problem = _shape_problem(word, override) or _group_problem(override, catalog)
+        problem = _shape_problem(word, override, _group_of(override, catalog)) or _group_problem(override, catalog)
         if problem:
             problems.append(problem)
         elif _group_of(override, catalog):
@@ -181,8 +181,8 @@ def _grammar_problem(word: str, catalog: Catalog) -> Problem:
     return Problem(key, value, "this value cannot be parsed", remedy)
 
 
-def _shape_problem(word: str, override: Override) -> Problem | None:
-    """Words that parse, and ask for what one run does not do."""
+def _shape_problem(word: str, override: Override, group: str) -> Problem | None:
+    """Words that parse, and ask for what one run does not do; `group` as `_group_of` tells it."""
     key = override.key_or_group
     if key == "hydra" or key.startswith("hydra."):
         rule = "dlexp owns the run directory and the logging; hydra.* keys are not used"
@@ -191,7 +191,8 @@ def _shape_problem(word: str, override: Override) -> Problem | None:
         return Problem(word, "", "a key cannot be removed", f"set it: {key}=null where null is allowed")
     if override.is_sweep_override():
         _, _, value = word.partition("=")
-        remedy = f"add -m to train each: dlexp train -m '{word}'; for a list write '{key}=[{value}]'"
+        as_list = "" if group else f"; for a list write '{key}=[{value}]'"
+        remedy = f"add -m to train each: dlexp train -m '{word}'{as_list}"
         return Problem(key, value, "train runs one configuration, and this names several", remedy)
     if override.package is not None:
         return Problem(word, "", "a group has one place in the configuration", f"write {key}={override.value()}")

@@ -14,7 +14,7 @@ from typing import Any
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from dlexp.config.batch import is_auto
+from dlexp.config.batch import AUTO, is_auto
 from dlexp.config.catalog import Catalog
 from dlexp.config.compose import load, parse
 from dlexp.config.fields import Field, key_field
@@ -84,6 +84,9 @@ def load_search(words: Sequence[str], catalog: Catalog) -> Search:
     if is_auto(base.tree):
         rule = "trials differ in what fits in memory, and their updates should not"
         raise ConfigError.one("data.batch_size", "auto", rule, "give it a number, or leave it out to search it")
+    if base.tree["optim"].get("lr") == AUTO:
+        remedy = "leave it out to search it, or write what dlexp lr-find suggests"
+        raise ConfigError.one("optim.lr", "auto", "trials compare rates, and none is looked for", remedy)
     typed = parse(rest, catalog)[0]
     settings, raw = _settings(own, catalog)
     groups, extra, problems = _sorted_space(raw, set(typed.groups), catalog)

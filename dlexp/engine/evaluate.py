@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from dlexp.errors import OutOfMemory
 from dlexp.runtime.memory import out_of_memory
 from dlexp.runtime.precision import Precision
 from dlexp.tasks.base import Task
@@ -47,7 +46,8 @@ def evaluate(
     kept = []
     with torch.inference_mode(), closing(predictions(task, networks, _until(batches, should_stop), precision)) as found:
         for prediction in found:
-            metrics.update(prediction)
+            with _told(len(prediction.targets), networks):
+                metrics.update(prediction)
             if keep_predictions or also:
                 kept.append(prediction)
     values = metrics.compute()
@@ -67,14 +67,8 @@ def predictions(
     networks.eval()
     try:
         for batch in batches:
-            try:
-                with torch.inference_mode(), precision.autocast():
-                    prediction = task.predict(dict(networks.items()), batch)
-            except Exception as error:
-                told = _out_of_memory(error, len(batch), networks)
-                if told is None:
-                    raise
-                raise told from error
+            with _told(len(batch), networks), torch.inference_mode(), precision.autocast():
+                prediction = task.predict(dict(networks.items()), batch)
             yield prediction
     finally:
         for module, mode in modes:  # one by one: a layer may be in another mode than the network around it
@@ -88,7 +82,15 @@ def _until(batches: Iterable[Batch], should_stop: Callable[[], bool]) -> Iterato
         yield batch
 
 
-def _out_of_memory(error: Exception, size: int, networks: nn.ModuleDict) -> OutOfMemory | None:
-    device = next((value.device for value in networks.state_dict().values()), torch.device("cpu"))
-    remedy = f"data.eval_batch_size={size // 2}" if size > 1 else "a smaller model"
-    return out_of_memory(error, f"the evaluation of a batch of {size} samples", device, remedy)
+@contextmanager
+def _told(size: int, networks: nn.ModuleDict) -> Iterator[None]:
+    """Memory that runs out in the body is told with the size of the batch and what to try."""
+    try:
+        yield
+    except Exception as error:
+        device = next((value.device for value in networks.state_dict().values()), torch.device("cpu"))
+        remedy = f"data.eval_batch_size={size // 2}" if size > 1 else "a smaller model"
+        told = out_of_memory(error, f"the evaluation of a batch of {size} samples", device, remedy)
+        if told is None:
+            raise
+        raise told from error

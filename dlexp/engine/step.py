@@ -68,8 +68,10 @@ def train_step(
             before.phase_begins(phase)
         step_phase(task, state, window, rules, phase, before)
         state.schedules[phase].step()
+    scale = state.scaler.get_scale()
     state.scaler.update()
-    state.average.after_update()
+    if state.scaler.get_scale() >= scale:  # else fp16 overflowed, and no update was made
+        state.average.after_update()
     state.sums.count += sum(len(batch) for batch in window)
     state.batch += len(window)
     state.step += 1

@@ -21,6 +21,7 @@ from dlexp.data.bundle import DataBundle
 from dlexp.engine.guard import Watch
 from dlexp.engine.loop import EpochRecord, FitPlan, StepRecord, fit
 from dlexp.errors import Diverged, DlexpError, Interrupted, OutOfMemory
+from dlexp.runtime.compiler import spare_compiler
 from dlexp.runtime.memory import is_out_of_memory
 from dlexp.runtime.process import available_cores
 from dlexp.workflows.pool import ChildStop, Receive, Send, Work, has_used_gpu
@@ -173,10 +174,9 @@ def prepare(config: RunConfig, trusted: tuple[str, ...]) -> tuple[DataBundle, in
     """
     import torch
 
+    spare_compiler()
     threads, _ = available_cores()
     torch.set_num_threads(1)  # a pool of threads made here would be lost in a fork, and waited for
-    import torch._dynamo  # a second and a half that every optimizer's constructor pays, once
-
     for node in (config.model, config.task, config.loss, config.optim, config.scheduler):
         resolve(node.target, trusted)  # imported here, once
     return build_data(config, trusted), threads

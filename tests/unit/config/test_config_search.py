@@ -221,3 +221,9 @@ def test_a_value_of_a_key_that_is_not_there_is_refused() -> None:
     search = found("data=iris", "optim=sgd")
     with pytest.raises(ConfigError, match=r"model\.channels=3: is no key of this configuration"):
         search.config_of({}, {"model.channels": 3})
+
+
+@pytest.mark.parametrize("word", ["optim.lr=auto", "data.batch_size=auto"])
+def test_what_is_found_before_a_run_is_no_base_of_trials(word: str) -> None:
+    with pytest.raises(ConfigError, match=f"{word}.*leave it out to search it"):
+        load_search([word], Catalog())

@@ -8,7 +8,9 @@ from engine_toys import FP32, VALUES, values_batch, values_task
 from torch import nn
 
 from dlexp.engine.evaluate import StoppedInEvaluation, evaluate
+from dlexp.errors import OutOfMemory
 from dlexp.losses.regression import MSE
+from dlexp.metrics.states import MetricState
 from dlexp.tasks.regression import Regression
 from dlexp.types import Batch, Prediction
 
@@ -109,3 +111,21 @@ def test_a_stop_is_noticed_before_the_next_batch() -> None:
 def test_no_sample_is_an_error() -> None:
     with pytest.raises(ValueError, match="no sample"):
         evaluate(values_task(), networks(), [], FP32)
+
+
+class Greedy(Regression):
+    """Its metrics take more memory than there is."""
+
+    def metric_state(self) -> MetricState:
+        state = super().metric_state()
+
+        def update(prediction: Prediction) -> None:
+            raise torch.OutOfMemoryError("out of memory")
+
+        state.update = update  # type: ignore[method-assign]
+        return state
+
+
+def test_memory_that_runs_out_in_a_metric_is_told_with_what_to_try() -> None:
+    with pytest.raises(OutOfMemory, match=r"the evaluation of a batch of 8 samples.*data.eval_batch_size=4"):
+        evaluate(Greedy(spec=VALUES, loss=MSE()), networks(), batches(8), FP32)

@@ -11,6 +11,7 @@ from dlexp.engine.state import TrainState
 from dlexp.engine.step import StepRules, train_step
 from dlexp.errors import Diverged
 from dlexp.optim.schedules import cosine
+from dlexp.regularization.averaging import Ema
 from dlexp.regularization.penalties import Penalty
 from dlexp.runtime.precision import Precision
 from dlexp.types import Batch
@@ -111,10 +112,15 @@ def test_an_overflow_in_fp16_skips_the_update_without_a_warning_and_halves_the_s
     state.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**40)
     schedule = cosine(optimizer=state.optimizers["train"], total_steps=10, steps_per_epoch=5)
     state.schedules["train"] = schedule
+    state.average = Ema(state.networks, 0.9)
     before = weights(state)
     train_step(values_task(), state, [values_batch(8, torch.float32)], rules(precision=FP16))
     assert torch.equal(weights(state), before)
     assert state.scaler.get_scale() == 2.0**39
+    assert state.average.state_dict() == {"updates": 0}  # an average counts the updates that were made
+    state.scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    train_step(values_task(), state, [values_batch(8, torch.float32)], rules(precision=FP16))
+    assert state.average.state_dict() == {"updates": 1}
 
 
 def test_penalties_reach_the_gradient_and_not_the_recorded_loss() -> None:
