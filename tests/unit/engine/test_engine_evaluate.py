@@ -10,7 +10,7 @@ from torch import nn
 from dlexp.engine.evaluate import StoppedInEvaluation, evaluate
 from dlexp.errors import OutOfMemory
 from dlexp.losses.regression import MSE
-from dlexp.metrics.states import MetricState
+from dlexp.metrics.states import RegressionState
 from dlexp.tasks.regression import Regression
 from dlexp.types import Batch, Prediction
 
@@ -116,7 +116,7 @@ def test_no_sample_is_an_error() -> None:
 class Greedy(Regression):
     """Its metrics take more memory than there is."""
 
-    def metric_state(self) -> MetricState:
+    def metric_state(self) -> RegressionState:
         state = super().metric_state()
 
         def update(prediction: Prediction) -> None:
