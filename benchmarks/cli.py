@@ -2,8 +2,8 @@
 
     python benchmarks/cli.py [--rounds 15]
 
-Help, `list`, `runs` over 100 finished runs, and completion are set against `python -c "import typer, rich"`; a
-configuration error, and `config`, against a process that composes the same files with bare Hydra. A ratio is taken
+Help, `list`, `runs` over 10 and over 100 finished runs, and completion are set against `python -c "import typer,
+rich"`; a configuration error, and `config`, against a process that composes the same files with bare Hydra. A ratio is taken
 within a round; told are the medians of the ratios of processor time (user and system) and of wall time, their ranges,
 and n.
 Processor time is what a busy neighbour disturbs least. Prints Markdown.
@@ -40,7 +40,8 @@ CASES: tuple[tuple[str, tuple[str, ...], Mapping[str, str], tuple[str, ...]], ..
     ("dlexp --help", (*DLEXP, "--help"), {}, LIBRARIES),
     ("dlexp train --help", (*DLEXP, "train", "--help"), {}, LIBRARIES),
     ("dlexp list", (*DLEXP, "list"), {}, LIBRARIES),
-    ("dlexp runs", (*DLEXP, "runs"), {}, LIBRARIES),
+    ("dlexp runs, 10 runs", (*DLEXP, "runs"), {"DLEXP_RUNS_DIR": "few"}, LIBRARIES),
+    ("dlexp runs, 100 runs", (*DLEXP, "runs"), {}, LIBRARIES),
     ("TAB after dlexp train mod", DLEXP, {**TAB, "COMP_WORDS": "dlexp train mod"}, LIBRARIES),
     ("TAB after dlexp train optim.", DLEXP, {**TAB, "COMP_WORDS": "dlexp train optim."}, LIBRARIES),
     ("TAB after dlexp evaluate", DLEXP, {**TAB, "COMP_WORDS": "dlexp evaluate "}, LIBRARIES),
@@ -73,6 +74,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         write_runs(Path(folder) / "runs")
+        write_runs(Path(folder) / "few", 10)
         for name, line, more, base in CASES:
             sides = (line, surroundings(more, folder)), (base, surroundings({}, folder))
             # A mistake ends with code 2, as it should. The first round warms the page cache.

@@ -6,12 +6,12 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from dlexp.cli import app
+from dlexp.runtime.process import prepare_process
 
-app.prepare_process()  # as the command does, before torch is loaded
+prepare_process()  # as the command does, before torch is loaded
 
 from benchmarks.turns import Turns  # noqa: E402
-from dlexp.cli import display  # noqa: E402
+from dlexp.cli import app, display  # noqa: E402
 from dlexp.engine.loop import EpochRecord, StepRecord  # noqa: E402
 from dlexp.workflows.reporting import Reporter, RunFacts  # noqa: E402
 

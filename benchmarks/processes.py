@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import statistics
 import subprocess
@@ -20,7 +21,11 @@ class Cost(NamedTuple):
 def cost(
     line: Sequence[str], env: Mapping[str, str] | None = None, folder: str | None = None, check: bool = True
 ) -> Cost:
-    """What a process costs from its start to its end. Raises CalledProcessError when it fails and `check` is true."""
+    """What a process costs from its start to its end. Raises CalledProcessError when it fails and `check` is true.
+
+    Python may keep what it compiles, as it does for a package that is installed: the first round pays for it.
+    """
+    env = {name: value for name, value in (env or os.environ).items() if name != "PYTHONDONTWRITEBYTECODE"}
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     subprocess.run(line, env=env, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=check)
     wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)

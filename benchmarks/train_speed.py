@@ -126,9 +126,11 @@ def _precision(wanted: str, device: str) -> str:
     """The number format that dlexp would choose for a network with convolutions."""
     import torch
 
-    from dlexp.runtime.settings import choose_precision
+    from dlexp.runtime.arithmetic import Arithmetic
+    from dlexp.runtime.precision import choose_precision
 
-    return choose_precision(wanted, torch.device(device), True).name
+    convolved = Arithmetic(total=10**9, convolutions=10**9)
+    return choose_precision(wanted, torch.device(device), convolved).name
 
 
 def main() -> None:

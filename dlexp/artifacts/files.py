@@ -94,7 +94,7 @@ def append_text(path: Path, text: str) -> None:
 def read_json(path: Path) -> Any:
     """The value in a JSON file. Raises DlexpError that names the file."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         raise DlexpError(f"{path} cannot be read: {error}") from error
 

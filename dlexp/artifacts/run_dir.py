@@ -44,13 +44,17 @@ def outputs_root() -> Path:
 
 @dataclass(frozen=True)
 class Status:
-    """What status.json says, corrected by whether the process still lives."""
+    """What status.json says, corrected by whether the process still lives.
+
+    died  its last word was that it runs, and its process is gone
+    """
 
     state: str
     epoch: int
     epochs: int
     reason: str
     exit_code: int | None
+    died: bool = False
 
 
 class RunDir:
@@ -181,13 +185,16 @@ class RunDir:
     def status(self) -> Status:
         """How far the run got; a run whose process is gone is interrupted, whatever its last word was."""
         if not self._has_status():
-            return Status("running" if self.is_locked() else "interrupted", 0, 0, "killed before its first epoch", None)
+            lives, has_begun = self.is_locked(), (self / "status.json").is_file()
+            reason = "killed before its first epoch"
+            return Status("running" if lives else "interrupted", 0, 0, reason, None, has_begun and not lives)
         word = {"reason": "", "exit_code": None, **read_object(self / "status.json")}
         if not isinstance(word.get("state"), str) or not all(isinstance(word.get(n), int) for n in ("epoch", "epochs")):
             raise DlexpError(f"{self / 'status.json'} cannot be read: it does not say how far the run got")
-        if word["state"] == "running" and not self.is_locked():
+        died = word["state"] == "running" and not self.is_locked()
+        if died:
             word |= {"state": "interrupted", "reason": "the process ended without a word (killed, or power lost)"}
-        return Status(word["state"], word["epoch"], word["epochs"], word["reason"], word["exit_code"])
+        return Status(word["state"], word["epoch"], word["epochs"], word["reason"], word["exit_code"], died)
 
     def point_latest(self) -> None:
         """Make outputs/latest name this run, when it lies under outputs/ and is no part of a verification."""

@@ -215,9 +215,11 @@ def _print_table(rows: Sequence[Row], columns: Sequence[str], *, fixed: bool) ->
             if sum(widths.values()) + 2 * (len(widths) - 1) > room and key in widths:
                 dropped.append(key)
                 del widths[key]
+    lines = []
     for line in range(len(rows) + 1):
         texts = [_padded(key, cells[key][line], width, line) for key, width in widths.items()]
-        typer.echo("  ".join(texts).rstrip())
+        lines.append("  ".join(texts).rstrip())
+    typer.echo("\n".join(lines))
     if dropped:
         typer.echo(f"too narrow for {', '.join(dropped)}; --columns chooses")
 

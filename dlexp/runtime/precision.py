@@ -61,10 +61,9 @@ def _lost_in_bf16(arithmetic: Arithmetic) -> str:
     """Why these convolutions are no faster in bf16 on a CPU, "" where they are."""
     small = arithmetic.share(arithmetic.small)
     if arithmetic.per_sample < _LEAST_PER_SAMPLE:
-        millions = arithmetic.per_sample / 1e6
-        return f"{millions:.2g} M multiply-adds a sample lose more to conversions to bf16 than they gain"
+        return f"too small for bf16 to pay ({arithmetic.per_sample / 1e6:.2g} M multiply-adds a sample)"
     if arithmetic.share(arithmetic.depthwise) > _MOST_DEPTHWISE:
-        return "its depthwise convolutions are slower in bf16 on a CPU"
+        return "depthwise convolutions are slower in bf16 on a CPU"
     if small > _MOST_SMALL:
-        return f"{small:.0%} of its arithmetic is in maps smaller than 4x4, which bf16 does not make faster on a CPU"
+        return f"{small:.0%} of the arithmetic is in maps below 4x4, where bf16 does not pay on a CPU"
     return ""

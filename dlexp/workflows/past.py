@@ -6,7 +6,7 @@ Nothing here loads torch, Hydra or YAML, so that a table of a hundred runs is th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import isfinite
 from pathlib import Path
@@ -73,8 +73,9 @@ class PastRun:
     def metrics(self) -> Mapping[str, float]:
         """split/name -> value: validation at the best epoch so far, and every split that was evaluated."""
         found: dict[str, Any] = {}
-        for split in SPLITS:
-            report = self.path / "eval" / split / "report.json"
+        evaluated = self.path / "eval"
+        for split in SPLITS if evaluated.is_dir() else ():
+            report = evaluated / split / "report.json"
             if report.is_file():
                 values = read_object(report).get("metrics", {})
                 found |= {f"{split}/{name}": value for name, value in values.items()}
@@ -111,17 +112,7 @@ def read_past(folder: Path) -> PastRun:
 def true_status(run: RunDir) -> Status:
     """How far a run got; `died` where its last word was that it runs, and no process is there."""
     status = run.status()
-    claims_to_run = (run / "status.json").is_file() and _last_word(run) == "running"
-    if status.state == "interrupted" and claims_to_run:
-        return Status(DIED, status.epoch, status.epochs, status.reason, status.exit_code)
-    return status
-
-
-def _last_word(run: RunDir) -> str:
-    try:
-        return str(read_object(run / "status.json").get("state"))
-    except DlexpError:  # an empty file is what a power cut may leave of a heartbeat
-        return "running"
+    return replace(status, state=DIED) if status.died else status
 
 
 def _choices(path: Path) -> dict[str, str]:

@@ -96,8 +96,8 @@ def test_processes_that_start_at_once_get_a_directory_each() -> None:
 
 
 def test_a_name_that_is_taken_is_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn = iter(["aaaa", "aaaa", "bbbb"])
-    monkeypatch.setattr("dlexp.artifacts.run_dir.secrets.token_hex", lambda count: next(drawn))
+    drawn = iter([b"\xaa\xaa", b"\xaa\xaa", b"\xbb\xbb"])
+    monkeypatch.setattr("dlexp.artifacts.run_dir.os.urandom", lambda count: next(drawn))
     monkeypatch.setattr("dlexp.artifacts.run_dir.stamp", lambda: "20260101-000000")
     names = [RunDir.create("train", "x", None).path.name for _ in range(2)]
     assert names == ["20260101-000000-x-aaaa", "20260101-000000-x-bbbb"]
