@@ -9,8 +9,9 @@ from typing import Any
 
 from rich.markup import escape
 
-from dlexp.cli.commands import Setting, configuration, trusted_of
+from dlexp.cli.configured import configuration, trusted_of
 from dlexp.cli.console import out, print_json, table
+from dlexp.cli.words import Setting
 from dlexp.config.catalog import Catalog
 from dlexp.config.suggest import nearest
 from dlexp.errors import ConfigError

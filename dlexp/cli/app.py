@@ -76,8 +76,9 @@ def train(
 ) -> None:
     """Train a model and leave a run directory that can be trusted, repeated and compared."""
     from dlexp.cli import commands
+    from dlexp.cli.configured import TrainWords
 
-    request = commands.TrainWords(
+    request = TrainWords(
         tuple(overrides or ()), resume, from_run, seeds, run_dir, dry_run, allow_changes, run_id, multirun, jobs
     )
     commands.train(request, _setting(config_dir, trust), quiet or json, json)

@@ -11,7 +11,7 @@ from rich.cells import cell_len
 from rich.markup import escape
 from rich.table import Table
 
-from dlexp.cli.commands import trusted_of
+from dlexp.cli.configured import trusted_of
 from dlexp.cli.console import out, print_json, table
 from dlexp.cli.words import Setting
 from dlexp.config.catalog import Catalog

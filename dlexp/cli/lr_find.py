@@ -9,8 +9,8 @@ from typing import Any
 
 from rich.markup import escape
 
-from dlexp.cli.commands import Setting
 from dlexp.cli.console import near, out, print_json, table
+from dlexp.cli.words import Setting
 from dlexp.config.catalog import Catalog
 from dlexp.errors import NoResult
 from dlexp.workflows.lr_settings import SweepSettings

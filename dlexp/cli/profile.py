@@ -10,8 +10,9 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from dlexp.cli.commands import Setting, trusted_of
+from dlexp.cli.configured import trusted_of
 from dlexp.cli.console import out, print_json, table
+from dlexp.cli.words import Setting
 from dlexp.config.catalog import Catalog
 from dlexp.runtime.clock import spoken
 from dlexp.workflows.profile_settings import ProfileRequest

@@ -8,8 +8,9 @@ from pathlib import Path
 from rich.markup import escape
 
 from dlexp.cli import show
-from dlexp.cli.commands import Setting, trusted_of
+from dlexp.cli.configured import trusted_of
 from dlexp.cli.console import out, print_json
+from dlexp.cli.words import Setting
 from dlexp.config.catalog import Catalog
 
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
-from dlexp.cli.commands import configuration, trusted_of
+from dlexp.cli.configured import configuration, trusted_of
 from dlexp.cli.console import out, print_json, table
 from dlexp.config.catalog import Catalog
 
 if TYPE_CHECKING:
-    from dlexp.cli.commands import Setting
+    from dlexp.cli.words import Setting
 
 _MAX_NAME, _MAX_KIND, _MAX_SHAPE = 20, 14, 12  # with two columns of numbers, 80 characters
 

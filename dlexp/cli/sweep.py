@@ -21,7 +21,7 @@ from dlexp.report.numbers import number
 from dlexp.runtime.clock import spoken
 
 if TYPE_CHECKING:
-    from dlexp.cli.commands import TrainWords
+    from dlexp.cli.configured import TrainWords
     from dlexp.config.sweep import Cell
     from dlexp.workflows.compare import Comparison
 
@@ -40,7 +40,7 @@ def is_meant(words: TrainWords) -> bool:
 
 def sweep(words: TrainWords, setting: Setting, catalog: Catalog, quiet: bool, as_json: bool) -> None:
     """Train a grid, finish one, or only list its cells; exit code 1 when a cell came to no end."""
-    from dlexp.cli.commands import configuration, trusted_of
+    from dlexp.cli.configured import configuration, trusted_of
     from dlexp.cli.sweep_display import display
 
     folder = _resumed(words.resume) if words.resume is not None else _folder(words)
@@ -99,7 +99,7 @@ def _typed(words: TrainWords) -> tuple[str, ...]:
 
 
 def _cells(words: TrainWords, catalog: Catalog) -> tuple[Cell, ...]:
-    from dlexp.cli.commands import configuration
+    from dlexp.cli.configured import configuration
     from dlexp.config.sweep import cells_of
 
     def load(own: tuple[str, ...]) -> Any:

@@ -14,8 +14,9 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from dlexp.cli.commands import Setting, trusted_of
+from dlexp.cli.configured import trusted_of
 from dlexp.cli.console import err, out, print_json, table
+from dlexp.cli.words import Setting
 from dlexp.config.catalog import Catalog
 from dlexp.errors import ConfigError
 from dlexp.report.numbers import number

@@ -10,8 +10,9 @@ from typing import Any
 import typer
 from rich.markup import escape
 
-from dlexp.cli.commands import Setting, configuration, trusted_of
+from dlexp.cli.configured import configuration, trusted_of
 from dlexp.cli.console import out, print_json, table
+from dlexp.cli.words import Setting
 from dlexp.config.catalog import Catalog
 from dlexp.errors import ConfigError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dlexp.config.batch import is_auto
+from dlexp.config.batch import AUTO, is_auto
 from dlexp.config.names import COMPONENTS
 from dlexp.config.regularizing import RegularizationConfig
 from dlexp.config.schema import (
@@ -19,6 +19,8 @@ from dlexp.config.schema import (
 from dlexp.config.tree import ABSENT, shown, value_at
 from dlexp.config.validate import directions
 from dlexp.errors import ConfigError
+
+_ANY_RATE = 1e-3
 
 
 def run_config(tree: Mapping[str, Any], choices: Mapping[str, str], kept: Mapping[str, Any]) -> RunConfig:
@@ -78,3 +80,8 @@ def _replaced(tree: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, A
         head, _, rest = path.partition(".")
         copy[head] = _replaced(copy[head], {rest: value}) if rest else value
     return copy
+
+
+def with_any_rate(config: RunConfig) -> RunConfig:
+    """`config` with some learning rate where it said auto: to build everything without looking for the right one."""
+    return with_values(config, {"optim.lr": _ANY_RATE}) if config.optim.arguments.get("lr") == AUTO else config

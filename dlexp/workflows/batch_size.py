@@ -20,7 +20,7 @@ from dlexp.artifacts.files import read_object, write_json
 from dlexp.config.batch import is_auto
 from dlexp.config.saved import plain
 from dlexp.config.schema import RunConfig
-from dlexp.config.typed import with_values
+from dlexp.config.typed import with_any_rate, with_values
 from dlexp.errors import ConfigError, DataError, Diverged, DlexpError, OutOfMemory, Problem
 from dlexp.runtime.device import select_device
 from dlexp.workflows.reporting import Reporter
@@ -135,10 +135,8 @@ def _effective(config: RunConfig) -> int:
 
 def _tried(config: RunConfig, trusted: Sequence[str], limit: int | None) -> Try:
     """Try one configuration in a fresh process. Raises what it raised, but for memory that ran out."""
-    from dlexp.workflows.lr_find import stand_in
-
     begun = time.perf_counter()
-    content = plain(stand_in(config))
+    content = plain(with_any_rate(config))
     ask = {"config": content, "trusted": list(trusted), "limit": limit, "threads": torch.get_num_threads()}
     with TemporaryDirectory() as name:
         folder = Path(name)

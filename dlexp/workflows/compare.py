@@ -21,7 +21,7 @@ from dlexp.errors import ConfigError
 from dlexp.metrics.paired import Difference, McNemar, mcnemar, over_samples, over_seeds, over_seeds_and_samples
 from dlexp.workflows.compare_groups import Setting, differing, grouped, labels
 from dlexp.workflows.compare_scores import Measure, read_scores
-from dlexp.workflows.compare_words import conclusion, verdict
+from dlexp.workflows.compare_words import Pair, conclusion, verdict
 from dlexp.workflows.past import PastRun, read_past
 
 _LEVEL = 0.95
@@ -65,22 +65,6 @@ class Group:
     runs: tuple[Path, ...]
     seeds: tuple[int, ...]
     metrics: Mapping[str, Spread]
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two groups: the difference of the first less the second in the metric's own unit, and what it means in words.
-
-    better   label of the better one, None where they are not distinguishable
-    mcnemar  where each is one network and the metric is accuracy
-    """
-
-    first: str
-    second: str
-    difference: Difference
-    better: str | None
-    mcnemar: McNemar | None
-    verdict: str
 
 
 @dataclass(frozen=True)

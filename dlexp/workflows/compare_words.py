@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
-from dlexp.metrics.paired import Difference
+from dlexp.metrics.paired import Difference, McNemar
 from dlexp.workflows.compare_scores import Measure
 
-if TYPE_CHECKING:
-    from dlexp.workflows.compare import Pair
+
+@dataclass(frozen=True)
+class Pair:
+    """Two groups: the difference of the first less the second in the metric's own unit, and what it means in words.
+
+    better   label of the better one, None where they are not distinguishable
+    mcnemar  where each is one network and the metric is accuracy
+    """
+
+    first: str
+    second: str
+    difference: Difference
+    better: str | None
+    mcnemar: McNemar | None
+    verdict: str
 
 
 def verdict(ahead: str, behind: str, found: Difference, measure: Measure) -> str:

@@ -14,9 +14,10 @@ from dlexp.artifacts.files import write_text
 from dlexp.artifacts.run_dir import RunDir, refuse_occupied
 from dlexp.assemble import Experiment
 from dlexp.begin import start
+from dlexp.config.batch import AUTO
 from dlexp.config.saved import overrides_to_yaml, to_yaml
 from dlexp.config.schema import Node, RunConfig
-from dlexp.config.typed import with_values
+from dlexp.config.typed import with_any_rate, with_values
 from dlexp.data.loaders import EvalBatches
 from dlexp.engine.loop import StepRecord
 from dlexp.engine.lr_finder import Sweep, SweepPlan, SweepPoint, sweep
@@ -42,10 +43,8 @@ from dlexp.workflows.prepare import prepared
 from dlexp.workflows.record import describe
 from dlexp.workflows.reporting import Reporter, RunFacts, Silent
 
-AUTO = "auto"
 # The sweep is the schedule; and its rates are its own, so any number may stand where `auto` does.
 _NO_SCHEDULE = Node("scheduler", "constant", "dlexp.optim.schedules.constant", {})
-_STAND_IN = 1e-3
 
 
 def lr_find(config: RunConfig, settings: SweepSettings, request: FindRequest, reporter: Reporter) -> dict[str, Any]:
@@ -89,11 +88,6 @@ def settle_rate(config: RunConfig, trusted: Sequence[str], reporter: Reporter) -
     confidence = findings.verdict.confidence
     reporter.say(f"optim.lr={findings.rate} found (range {low:g} to {high:g}, drop / noise {confidence:.1f})")
     return with_values(config, {"optim.lr": findings.rate}), findings
-
-
-def stand_in(config: RunConfig) -> RunConfig:
-    """`config` with some number where it said auto: for building everything without looking for the right one."""
-    return with_values(config, {"optim.lr": _STAND_IN}) if config.optim.arguments.get("lr") == AUTO else config
 
 
 def find(
@@ -168,7 +162,7 @@ def _sweepable(config: RunConfig, seed: int) -> RunConfig:
     """`config` without its schedule, with a seed. Raises ConfigError when there is no optim.lr to find."""
     if "lr" not in config.optim.arguments:
         raise ConfigError.one("optim", config.optim.option, "has no key lr, and that is what lr-find looks for")
-    return replace(stand_in(config), seed=seed, scheduler=_NO_SCHEDULE)
+    return replace(with_any_rate(config), seed=seed, scheduler=_NO_SCHEDULE)
 
 
 def _facts(config: RunConfig, settings: SweepSettings, facts: Mapping[str, Any], where: str) -> RunFacts:

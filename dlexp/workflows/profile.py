@@ -16,7 +16,7 @@ from dlexp.artifacts.run_dir import refuse_occupied
 from dlexp.assemble import Experiment
 from dlexp.begin import Started, nonfinite_policy, start
 from dlexp.config.schema import RunConfig
-from dlexp.config.typed import with_values
+from dlexp.config.typed import with_any_rate, with_values
 from dlexp.engine.gauges import Clock, Gauge, MemoryGauge, Timer, Tracer, waiting
 from dlexp.engine.guard import Watch
 from dlexp.engine.loop import EpochRecord, FitPlan, StepRecord, fit, windows
@@ -28,7 +28,6 @@ from dlexp.runtime.room import peak
 from dlexp.runtime.seed import kept_randomness
 from dlexp.runtime.signals import StopRequest
 from dlexp.workflows.batch_size import settle_batch
-from dlexp.workflows.lr_find import stand_in
 from dlexp.workflows.prepare import prepared
 from dlexp.workflows.profile_record import Measured, content_of, write_profile
 from dlexp.workflows.profile_settings import WARM_UP, ProfileRequest
@@ -62,7 +61,7 @@ def profile(config: RunConfig, request: ProfileRequest, reporter: Reporter) -> d
         refuse_occupied(request.run_dir)
     config, _ = settle_batch(config, request.trusted, reporter)
     with kept_randomness(), StopRequest() as stop:
-        experiment = prepared(_endless(stand_in(config)), request.trusted)
+        experiment = prepared(_endless(with_any_rate(config)), request.trusted)
         bench = _Bench(experiment, start(experiment), stop)
         measured = _measured(bench, request.steps, reporter)
         if stop:  # between two legs

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dlexp.config.batch import is_auto
+from dlexp.config.batch import AUTO, is_auto
 from dlexp.config.schema import RunConfig
-from dlexp.config.typed import with_values
+from dlexp.config.typed import with_any_rate, with_values
 from dlexp.workflows.batch_size import FoundBatch, settle_batch, stand_in_batch
-from dlexp.workflows.lr_find import AUTO, settle_rate
-from dlexp.workflows.lr_find import stand_in as stand_in_rate
+from dlexp.workflows.lr_find import settle_rate
 from dlexp.workflows.lr_record import Findings, write_findings
 from dlexp.workflows.reporting import Reporter
 
@@ -50,4 +49,4 @@ def settled_as(config: RunConfig, saved: RunConfig) -> RunConfig:
 
 def stand_in(config: RunConfig) -> RunConfig:
     """`config` with some number where it said auto: for building everything without looking for the right one."""
-    return stand_in_rate(stand_in_batch(config))
+    return with_any_rate(stand_in_batch(config))

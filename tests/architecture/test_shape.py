@@ -22,9 +22,9 @@ def functions() -> Iterator[tuple[str, ast.FunctionDef]]:
 
 
 def modules_imported_by(path: Path) -> set[str]:
-    """Modules of dlexp that are imported when `path` is; imports inside functions are left out."""
+    """Modules of dlexp that `path` imports: at once, when a function is called, or for its types alone."""
     found: set[str] = set()
-    for node in ast.parse(path.read_text()).body:
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("dlexp"):
             base = node.module or ""
             for name in node.names:

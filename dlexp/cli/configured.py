@@ -1,0 +1,68 @@
+"""What commands that train have in common: their words, the configuration that these describe, and whom they trust."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dlexp.cli.words import Setting
+from dlexp.config.catalog import Catalog
+from dlexp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from dlexp.config.repeat import Change
+    from dlexp.config.schema import RunConfig
+
+
+@dataclass(frozen=True)
+class TrainWords:
+    """The words of `dlexp train`. `resume` is "" for the newest unfinished run."""
+
+    overrides: tuple[str, ...]
+    resume: str | None
+    from_run: str | None
+    seeds: int | None
+    run_dir: Path | None
+    dry_run: bool
+    allow_changes: bool
+    run_id: str | None = None
+    multirun: bool = False
+    jobs: int = 1
+
+
+def configuration(
+    overrides: tuple[str, ...], from_run: str | None, catalog: Catalog
+) -> tuple[RunConfig, tuple[str, ...], Sequence[Change] | None]:
+    """(configuration, words that describe it, changes against the run that is repeated)."""
+    from dlexp.config.compose import load
+
+    if from_run is None:
+        return load(overrides, catalog), overrides, None
+    from dlexp.artifacts.run_dir import RunDir, named_run
+    from dlexp.config.repeat import repeat
+    from dlexp.config.saved import read_overrides
+
+    run = RunDir.find(_winner(named_run(from_run)))
+    config, changes = repeat(run.path, overrides, catalog)
+    return config, (*read_overrides(run / "overrides.yaml"), *overrides), changes
+
+
+def _winner(path: Path) -> Path:
+    """The best trial of a study, for the study's directory; any other path as it is."""
+    from dlexp.artifacts.files import read_json
+
+    if not (path / "study.json").is_file():
+        return path
+    best = read_json(path / "study.json")["best"]
+    if best is None:
+        raise ConfigError.one(str(path), "", "is a study in which no trial gave a value")
+    return path / str(best["folder"])
+
+
+def trusted_of(setting: Setting) -> tuple[str, ...]:
+    """The packages that the line and DLEXP_TRUST name."""
+    from dlexp.config.nodes import trusted_packages
+
+    return trusted_packages(setting.trust)
