@@ -129,7 +129,7 @@ def test_config_shows_sources_and_explains(capsys: pytest.CaptureFixture[str]) -
     assert facts["value"] == 0.1
     assert facts["default"] == "0.05"
     assert facts["origin"] == "command line"
-    assert facts["read_by"] == "torch.optim.SGD"
+    assert facts["read_by"] == "dlexp.optim.sgd.sgd"
     with pytest.raises(SystemExit):
         main(["config", "--sources", "--json"])
     rows = {row["key"]: row["origin"] for row in json.loads(capsys.readouterr().out)}
