@@ -263,7 +263,7 @@ def main(argv: list[str] | None = None) -> None:
         if os.environ.get("DLEXP_DEBUG"):
             raise
         if isinstance(error, DlexpError):
-            from dlexp.cli.console import show_error
+            from dlexp.cli.refusal import show_error
 
             show_error(error, "--json" in words)
         sys.exit(exit_code_of(error))

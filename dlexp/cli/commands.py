@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dlexp.cli import show
-from dlexp.cli.configured import TrainWords, configuration, trusted_of
+from dlexp.cli.configured import TrainWords, configuration, means_sweep, trusted_of
 from dlexp.cli.words import Setting
 from dlexp.config.catalog import Catalog
 from dlexp.errors import ConfigError
@@ -20,16 +19,17 @@ def train(words: TrainWords, setting: Setting, quiet: bool, as_json: bool) -> No
     """Start, repeat, continue or only try a run, and show what came out."""
     _refuse_contradictions(words)
     catalog = Catalog(setting.config_dirs)
-    from dlexp.cli import sweep
+    if means_sweep(words):
+        from dlexp.cli.sweep import sweep
 
-    if words.multirun or sweep.is_meant(words):
-        sweep.sweep(words, setting, catalog, quiet, as_json)
+        sweep(words, setting, catalog, quiet, as_json)
         return
     if words.resume is not None:
         _resume(words, setting, catalog, quiet, as_json)
         return
     config, typed, changes = configuration(words.overrides, words.from_run, catalog)
     trusted = trusted_of(setting)
+    from dlexp.cli import show
     from dlexp.cli.display import reporter
     from dlexp.workflows import train as workflow
     from dlexp.workflows.seeds import train_seeds
@@ -52,6 +52,7 @@ def train(words: TrainWords, setting: Setting, quiet: bool, as_json: bool) -> No
 def _under_id(
     name: str, seeds: int | None, config: RunConfig, request: Request, display: Reporter, as_json: bool
 ) -> None:
+    from dlexp.cli import show
     from dlexp.workflows.run_id import train_seeds_under_id, train_under_id
 
     if seeds is not None:
@@ -67,6 +68,7 @@ def _resume(words: TrainWords, setting: Setting, catalog: Catalog, quiet: bool, 
     run = RunDir.find(named_run(words.resume)) if words.resume else newest_unfinished()
     config, changes = continued(run.path, words.overrides, catalog)
     trusted = trusted_of(setting)
+    from dlexp.cli import show
     from dlexp.cli.display import reporter
     from dlexp.workflows.train import resume
 

@@ -66,3 +66,24 @@ def trusted_of(setting: Setting) -> tuple[str, ...]:
     from dlexp.config.nodes import trusted_packages
 
     return trusted_packages(setting.trust)
+
+
+def means_sweep(words: TrainWords) -> bool:
+    """Whether the words are of a grid: `-m`, or a `--resume` that names a sweep, or a run that is a cell of one.
+
+    Raises ConfigError for `--jobs` without a grid.
+    """
+    if words.multirun:
+        return True
+    if words.resume is None and words.jobs > 1:
+        raise ConfigError.one("--jobs", words.jobs, "is how many cells of a sweep run side by side", "add -m")
+    return words.resume is not None and resumed_sweep(words.resume) is not None
+
+
+def resumed_sweep(name: str) -> Path | None:
+    """The sweep that `--resume` means, None where it means a run."""
+    from dlexp.artifacts.run_dir import named_run, newest_unfinished
+    from dlexp.artifacts.run_tree import is_sweep
+
+    folder = named_run(name) if name else newest_unfinished().path.parent
+    return folder if is_sweep(folder) else None

@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from dlexp.errors import ConfigError, DlexpError, exit_code_of
 from dlexp.report.numbers import number
 
 out = Console(highlight=False, soft_wrap=True)
@@ -23,34 +22,6 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 def print_json(value: Any) -> None:
     """One JSON document on standard output."""
     sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
-
-
-def show_error(error: DlexpError, as_json: bool) -> None:
-    """All of an error on one screen of standard error; as JSON on standard output too when that was asked for."""
-    if isinstance(error, ConfigError):
-        count = len(error.problems)
-        err.print(f"[bold red]{count} problem{'s' if count > 1 else ''}[/]; nothing was run.")
-        for problem in error.problems:
-            value = f"={escape(problem.given)}" if problem.given else ""
-            origin = f" [dim]({escape(problem.origin)})[/]" if problem.origin else ""
-            err.print(f"\n  [bold]{escape(problem.where)}{value}[/]{origin}\n    {escape(problem.rule)}")
-            if problem.remedy:
-                err.print(f"    [green]{escape(problem.remedy)}[/]")
-    else:
-        err.print(f"[bold red]{type(error).__name__}[/]: {escape(str(error))}")
-    notes = list(getattr(error, "__notes__", ()))
-    for note in notes:
-        err.print(f"  {escape(note)}")
-    if as_json:
-        problems = [vars(problem) for problem in error.problems] if isinstance(error, ConfigError) else []
-        content = {
-            "kind": type(error).__name__,
-            "message": str(error),
-            "exit_code": exit_code_of(error),
-            "problems": problems,
-            "notes": notes,
-        }
-        print_json({"error": content})
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, numbers_from: int = 1) -> Table:

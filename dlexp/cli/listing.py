@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from dlexp.cli.style import styled
 from dlexp.cli.words import Setting
 from dlexp.config.catalog import Catalog
 from dlexp.config.names import ALIASES
@@ -30,7 +31,7 @@ def list_options(group: str | None, setting: Setting, as_json: bool) -> None:
         typer.echo(json.dumps(found, indent=2))
         return
     for name, options in found.items():
-        typer.secho(name, bold=True)
+        typer.echo(styled(name, bold=True))
         width = max((len(option) for option in options), default=0)
         for option, description in options.items():
-            typer.echo(f"  {option:<{width}}  {typer.style(description, dim=True)}")
+            typer.echo(f"  {option:<{width}}  {styled(description, dim=True)}")

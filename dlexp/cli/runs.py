@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +14,7 @@ import typer
 from dlexp.artifacts.files import finite_or_none, read_json
 from dlexp.artifacts.run_dir import RunDir, named_run, outputs_root
 from dlexp.artifacts.run_tree import MARKS, is_group, members
+from dlexp.cli.style import styled
 from dlexp.config.tree import ABSENT, shown
 from dlexp.errors import ConfigError
 from dlexp.report.numbers import number
@@ -83,7 +83,7 @@ def list_runs(words: ListWords, as_json: bool) -> None:
     if more > 0:
         typer.echo(f"and {more} more; --limit {len(rows) + more} shows them")
     for path, why in found.broken:
-        typer.echo(_coloured(f"no whole run: {path}: {why}", "yellow"))
+        typer.echo(styled(f"no whole run: {path}: {why}", "yellow"))
 
 
 def refuse_before(command: str) -> None:
@@ -153,7 +153,7 @@ def _carry_out(plan: Any, yes: bool, *, dry_run: bool, as_json: bool) -> None:
     for kept in plan.kept:
         say(f"stays    {kept.path}: {kept.why}")
     for planned in plan.going:
-        warning = _coloured(f"; {planned.warning}", "yellow") if planned.warning else ""
+        warning = styled(f"; {planned.warning}", "yellow") if planned.warning else ""
         say(f"goes     {planned.path}, {_bytes(planned.size)}{warning}")
     count = f"{len(plan.going)} director{'ies' if len(plan.going) != 1 else 'y'}, {_bytes(plan.size)}"
     if dry_run or not plan.going:
@@ -227,8 +227,8 @@ def _print_table(rows: Sequence[Row], columns: Sequence[str], *, fixed: bool) ->
 def _padded(key: str, text: str, width: int, line: int) -> str:
     padded = f"{text:<{width}}" if key in _LEFT else f"{text:>{width}}"
     if line == 0:
-        return _styled(padded, bold=True)
-    return _coloured(padded, _COLOURS[text]) if key == "state" and text in _COLOURS else padded
+        return styled(padded, bold=True)
+    return styled(padded, _COLOURS[text]) if key == "state" and text in _COLOURS else padded
 
 
 def _cell(row: Row, key: str) -> str:
@@ -280,11 +280,3 @@ def _plain(value: Any) -> Any:
 
 def _print_json(value: Mapping[str, Any]) -> None:
     typer.echo(json.dumps(finite_or_none(value), indent=2, default=str))
-
-
-def _coloured(text: str, colour: str) -> str:
-    return text if os.environ.get("NO_COLOR") else typer.style(text, fg=colour)
-
-
-def _styled(text: str, *, bold: bool) -> str:
-    return text if os.environ.get("NO_COLOR") else typer.style(text, bold=bold)

@@ -29,21 +29,12 @@ _MOST_GROUPS = 4  # configurations that stand side by side in a comparison
 _OTHER_COLUMNS = 27  # characters that number, state and time take
 
 
-def is_meant(words: TrainWords) -> bool:
-    """Whether `--resume` names a sweep, or the newest unfinished run is a cell of one; `--jobs` asks for one."""
-    if words.resume is None:
-        if words.jobs > 1:
-            raise ConfigError.one("--jobs", words.jobs, "is how many cells of a sweep run side by side", "add -m")
-        return False
-    return _resumed(words.resume) is not None
-
-
 def sweep(words: TrainWords, setting: Setting, catalog: Catalog, quiet: bool, as_json: bool) -> None:
     """Train a grid, finish one, or only list its cells; exit code 1 when a cell came to no end."""
-    from dlexp.cli.configured import configuration, trusted_of
+    from dlexp.cli.configured import configuration, resumed_sweep, trusted_of
     from dlexp.cli.sweep_display import display
 
-    folder = _resumed(words.resume) if words.resume is not None else _folder(words)
+    folder = resumed_sweep(words.resume) if words.resume is not None else _folder(words)
     cells = () if words.resume is not None else _cells(words, catalog)
     if words.resume is not None and words.overrides:
         rule = "would make its cells others; a sweep goes on with the configurations that it began with"
@@ -75,15 +66,6 @@ def sweep(words: TrainWords, setting: Setting, catalog: Catalog, quiet: bool, as
         _show(content, comparison)
     if content["counts"].get("finished", 0) < len(content["cells"]):
         raise typer.Exit(1)
-
-
-def _resumed(name: str | None) -> Path | None:
-    """The sweep that `--resume` means, None where it means a run."""
-    from dlexp.artifacts.run_dir import named_run, newest_unfinished
-    from dlexp.artifacts.run_tree import is_sweep
-
-    folder = named_run(name) if name else newest_unfinished().path.parent
-    return folder if is_sweep(folder) else None
 
 
 def _folder(words: TrainWords) -> Path | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from difflib import SequenceMatcher, get_close_matches
 
 from dlexp.config.catalog import Catalog
+from dlexp.config.glance import key_names
 from dlexp.config.names import ALIASES, COMPONENTS
 from dlexp.config.schema import common_paths
 
@@ -19,11 +20,14 @@ def nearest(word: str, names: Iterable[str]) -> str | None:
 
 
 def all_paths(catalog: Catalog) -> dict[str, tuple[str, ...]]:
-    """Every dotted path -> the options that have it, as `group=option`; () where every run has it. Reads every file."""
+    """Every dotted path -> the options that have it, as `group=option`; () where every run has it.
+
+    Told by the lines of every file: a name that is nearly right is looked for here, and nothing is decided by it.
+    """
     found: dict[str, tuple[str, ...]] = dict.fromkeys(common_paths(), ())
     for group in COMPONENTS:
         for option in catalog.options(group):
-            for key in catalog.keys(group, option):
+            for key in key_names(catalog.roots, group, option):
                 path = f"{group}.{key}"
                 found[path] = (*found.get(path, ()), f"{group}={option}")
     return found

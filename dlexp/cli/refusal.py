@@ -1,0 +1,40 @@
+"""How an error looks: all of it on one screen. Without rich, so that a mistake is told at once."""
+
+from __future__ import annotations
+
+import json
+
+import typer
+
+from dlexp.cli.style import styled
+from dlexp.errors import ConfigError, DlexpError, Problem, exit_code_of
+
+
+def show_error(error: DlexpError, as_json: bool) -> None:
+    """All of an error on standard error; as JSON on standard output too when that was asked for."""
+    if isinstance(error, ConfigError):
+        count = f"{len(error.problems)} problem{'s' if len(error.problems) > 1 else ''}"
+        lines = [f"{styled(count, 'red', bold=True)}; nothing was run."]
+        lines += [line for problem in error.problems for line in ("", *_of(problem))]
+    else:
+        lines = [f"{styled(type(error).__name__, 'red', bold=True)}: {error}"]
+    notes = list(getattr(error, "__notes__", ()))
+    typer.echo("\n".join([*lines, *(f"  {note}" for note in notes)]), err=True)
+    if as_json:
+        problems = [vars(problem) for problem in error.problems] if isinstance(error, ConfigError) else []
+        content = {
+            "kind": type(error).__name__,
+            "message": str(error),
+            "exit_code": exit_code_of(error),
+            "problems": problems,
+            "notes": notes,
+        }
+        typer.echo(json.dumps({"error": content}, indent=2, default=str))
+
+
+def _of(problem: Problem) -> list[str]:
+    """The lines of one problem: where, with the value, and where that comes from; the rule; the remedy."""
+    value = f"={problem.given}" if problem.given else ""
+    origin = f" {styled(f'({problem.origin})', dim=True)}" if problem.origin else ""
+    lines = [f"  {styled(f'{problem.where}{value}', bold=True)}{origin}", f"    {problem.rule}"]
+    return [*lines, f"    {styled(problem.remedy, 'green')}"] if problem.remedy else lines

@@ -1,0 +1,12 @@
+"""Colours and weights of text for commands that answer without rich."""
+
+from __future__ import annotations
+
+import os
+
+import typer
+
+
+def styled(text: str, colour: str | None = None, *, bold: bool = False, dim: bool = False) -> str:
+    """`text` for `typer.echo`, which takes styles out where no terminal reads it; plain with NO_COLOR."""
+    return text if os.environ.get("NO_COLOR") else typer.style(text, fg=colour, bold=bold or None, dim=dim or None)
