@@ -87,10 +87,8 @@ def _keys(catalog: Catalog, chosen: Mapping[str, str], incomplete: str) -> Itera
 
         yield from (f"{path}=" for path in section_fields(SECTIONS[head], head))
     elif head in COMPONENTS:
-        from dlexp.config.glance import key_names
-
         option = chosen.get(head) or _default_option(catalog, head)
-        yield from (f"{head}.{key}=" for key in key_names(catalog.roots, head, option))
+        yield from (f"{head}.{key}=" for key in catalog.key_names(head, option))
 
 
 def _typed(context: typer.Context) -> Sequence[str]:

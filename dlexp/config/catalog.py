@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dlexp.config.glance import key_names
 from dlexp.config.names import GROUPS, SEARCH
 from dlexp.config.root import builtin_root as builtin_root
 from dlexp.config.root import option_file
@@ -48,6 +49,7 @@ class Catalog:
         self.roots = (*(folder.resolve() for folder in config_dirs), builtin_root())
         self._options: dict[str, dict[str, OptionFile]] = {}
         self._keys: dict[tuple[str, str], dict[str, Leaf]] = {}
+        self._names: dict[tuple[str, str], tuple[str, ...]] = {}
         self._fields: dict[str, dict[str, Field]] = {}
 
     @cached_property
@@ -75,6 +77,12 @@ class Catalog:
         if (group, option) not in self._keys:
             self._keys[group, option] = self._read_keys(group, option)
         return self._keys[group, option]
+
+    def key_names(self, group: str, option: str) -> tuple[str, ...]:
+        """The keys of `keys` that are in no mapping, told by their lines without loading YAML."""
+        if (group, option) not in self._names:
+            self._names[group, option] = tuple(key_names(self.roots, group, option))
+        return self._names[group, option]
 
     def _read_keys(self, group: str, option: str) -> dict[str, Leaf]:
         from dlexp.config.files import bases_of, leaves_of, read_yaml

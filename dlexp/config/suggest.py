@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from difflib import SequenceMatcher, get_close_matches
 
 from dlexp.config.catalog import Catalog
-from dlexp.config.glance import key_names
 from dlexp.config.names import ALIASES, COMPONENTS
 from dlexp.config.schema import common_paths
 
@@ -27,7 +26,7 @@ def all_paths(catalog: Catalog) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = dict.fromkeys(common_paths(), ())
     for group in COMPONENTS:
         for option in catalog.options(group):
-            for key in key_names(catalog.roots, group, option):
+            for key in catalog.key_names(group, option):
                 path = f"{group}.{key}"
                 found[path] = (*found.get(path, ()), f"{group}={option}")
     return found
