@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import typer
 
+from dlexp.cli.style import print_json
 from dlexp.cli.words import Setting
 from dlexp.config.advice import advice
 from dlexp.config.catalog import Catalog
@@ -42,11 +43,11 @@ def _tell(notes: Sequence[str]) -> None:
 
 
 def _show(content: object, columns: Sequence[str], rows: Iterable[Sequence[object]], as_json: bool) -> None:
-    from dlexp.cli import show
-    from dlexp.cli.console import out, print_json, table
-
     if as_json:
         print_json(content)
-    else:
-        cells = [[str(name), *map(show.plain, values)] for name, *values in rows]
-        out.print(table("", columns, cells, numbers_from=9))
+        return
+    from dlexp.cli import show
+    from dlexp.cli.console import out, table
+
+    cells = [[str(name), *map(show.plain, values)] for name, *values in rows]
+    out.print(table("", columns, cells, numbers_from=9))

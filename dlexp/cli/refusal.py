@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import typer
 
-from dlexp.cli.style import styled
+from dlexp.cli.style import print_json, styled
 from dlexp.errors import ConfigError, DlexpError, Problem, exit_code_of
 
 
@@ -29,7 +27,7 @@ def show_error(error: DlexpError, as_json: bool) -> None:
             "problems": problems,
             "notes": notes,
         }
-        typer.echo(json.dumps({"error": content}, indent=2, default=str))
+        print_json({"error": content})
 
 
 def _of(problem: Problem) -> list[str]:

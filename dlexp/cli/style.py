@@ -1,8 +1,11 @@
-"""Colours and weights of text for commands that answer without rich."""
+"""Text and JSON of commands that answer without rich."""
 
 from __future__ import annotations
 
+import json
 import os
+import sys
+from typing import Any
 
 import typer
 
@@ -10,3 +13,8 @@ import typer
 def styled(text: str, colour: str | None = None, *, bold: bool = False, dim: bool = False) -> str:
     """`text` for `typer.echo`, which takes styles out where no terminal reads it; plain with NO_COLOR."""
     return text if os.environ.get("NO_COLOR") else typer.style(text, fg=colour, bold=bold or None, dim=dim or None)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")

@@ -52,14 +52,12 @@ class Wanted(Protocol):
 class NetworkFacts:
     """What the decisions ask of a network.
 
-    convolutions  it has some, of any number of dimensions
-    images        it has two-dimensional ones, which is what channels_last is a format of
+    images        it has two-dimensional convolutions, which is what channels_last is a format of
     plain         it has neither convolutions nor attention nor recurrence: only dense layers and what is between them
     work          parameters x samples in a batch: the multiplications of a forward pass of dense layers
     arithmetic    what a forward pass computes
     """
 
-    convolutions: bool
     images: bool
     plain: bool
     work: int
@@ -74,7 +72,6 @@ class NetworkFacts:
         known = all(type(m).__module__.startswith(("torch.nn.modules", "torch.nn.parameter")) for m in modules)
         complex_ = any(isinstance(module, (*_RECURRENT, *_ATTENTION)) for module in modules)
         return cls(
-            convolutions,
             any(isinstance(module, nn.Conv2d | nn.ConvTranspose2d) for module in modules),
             known and not convolutions and not complex_,
             sum(p.numel() for p in networks.parameters()) * batch_size,

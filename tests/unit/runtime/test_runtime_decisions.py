@@ -17,8 +17,8 @@ from dlexp.runtime.arithmetic import Arithmetic
 from dlexp.runtime.settings import NetworkFacts, apply, compile_networks, decide
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
-DENSE = NetworkFacts(convolutions=False, images=False, plain=True, work=10_000_000, arithmetic=Arithmetic())
-IMAGES = NetworkFacts(convolutions=True, images=True, plain=False, work=10_000_000, arithmetic=Arithmetic())
+DENSE = NetworkFacts(images=False, plain=True, work=10_000_000, arithmetic=Arithmetic())
+IMAGES = NetworkFacts(images=True, plain=False, work=10_000_000, arithmetic=Arithmetic())
 AUTO = TrainerConfig()
 
 
