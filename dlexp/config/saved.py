@@ -87,6 +87,9 @@ def set_value(config: DictConfig, key: str, value: Any) -> None:
         OmegaConf.update(config, key, value, merge=False, force_add=True)
     except OmegaConfBaseException as error:
         raise ConfigError.one(key, shown(value), f"cannot be set: {first_line(error)}") from error
+    except (ValueError, TypeError) as error:  # how OmegaConf takes a name where a list has places
+        rule = "cannot be set: the places of a list are numbers, counted from 0"
+        raise ConfigError.one(key, shown(value), rule, "set the whole list: KEY=[...]") from error
 
 
 def load_saved(path: Path, changes: Mapping[str, Any] | None = None) -> RunConfig:

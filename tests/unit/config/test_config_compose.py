@@ -63,6 +63,8 @@ def problems_of(*words: str) -> tuple[Problem, ...]:
         ("model=/etc/passwd", "is no option of model", ""),
         ("model=null", "is no option of model", ""),
         ("seed.x=1", "is no key of this configuration", "did you mean seed?"),
+        ("+optim.groups.x=1", "the places of a list are numbers", "set the whole list"),
+        ("+optim.groups.x.y=1", "the places of a list are numbers", "set the whole list"),
     ],
 )
 def test_mistake_is_told_with_rule_and_remedy(word: str, rule: str, remedy: str) -> None:
