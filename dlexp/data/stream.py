@@ -37,6 +37,7 @@ Request = tuple[NDArray[np.int64], Change | None]
 
 _MOST_WORKERS = 8  # of workers=auto: a GPU is rarely faster, and each costs memory
 _AHEAD = 2  # requests that each worker may be ahead
+_MORE_THAN_CORES = "This DataLoader will create"  # worker processes than cores: where the user wants them
 
 
 class Reader(Protocol):
@@ -121,6 +122,7 @@ class Stream:
         with warnings.catch_warnings():
             # Python 3.12 warns of every fork beside threads; a worker waits for no thread and no lock of its parent.
             warnings.simplefilter("ignore", DeprecationWarning)
+            warnings.filterwarnings("ignore", _MORE_THAN_CORES, UserWarning)
             self._iterator = iter(self._loader)
         if threading.current_thread() is threading.main_thread():
             # The loader's own handler raises wherever the program happens to be, in the middle of an update too;
@@ -131,7 +133,7 @@ class Stream:
     def _started(self, count: int, pin: bool) -> DataLoader[Any]:
         is_main = threading.current_thread() is threading.main_thread()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # more workers than cores, where the user wants them
+            warnings.filterwarnings("ignore", _MORE_THAN_CORES, UserWarning)
             return DataLoader(
                 self._answers,
                 batch_size=None,
