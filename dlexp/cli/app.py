@@ -17,6 +17,7 @@ from dlexp.cli import app_runs, app_use
 from dlexp.cli import options as given
 from dlexp.cli.data import data
 from dlexp.cli.plain import PlainGroup, only_named
+from dlexp.cli.style import accept_every_letter
 from dlexp.cli.words import hint_at_keys, hint_at_multirun, typed_for_completion, with_empty_values
 from dlexp.cli.words import setting_of as _setting
 from dlexp.errors import DlexpError, exit_code_of
@@ -252,6 +253,7 @@ app.command()(app_runs.compare)
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and end the process with the documented exit code."""
     words = with_empty_values(list(sys.argv[1:] if argv is None else argv))
+    accept_every_letter()
     try:
         _as_far_as_named([*words, *typed_for_completion(os.environ)])(args=words, prog_name="dlexp")
     except SystemExit as error:

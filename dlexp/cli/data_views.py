@@ -16,6 +16,7 @@ from dlexp.cli.console import out, print_json, table
 from dlexp.cli.words import Setting
 from dlexp.config.catalog import Catalog
 from dlexp.errors import ConfigError
+from dlexp.report.labels import cut
 
 if TYPE_CHECKING:
     from dlexp.config.schema import RunConfig
@@ -99,7 +100,7 @@ def _samples(facts: Mapping[str, Any]) -> Table:
         if used > room:
             break
         shown += 1
-    rows = [[_short(name, _NAME), *values[: max(1, shown)]] for name, values in cells.items()]
+    rows = [[cut(name, _NAME), *values[: max(1, shown)]] for name, values in cells.items()]
     heads = [f"row {row}" for row in facts["rows"][: max(1, shown)]]
     return table(f"{facts['split']}: {facts['of']:,} rows", ["column", *heads], rows)
 
@@ -122,14 +123,14 @@ def _counts(facts: Mapping[str, Any]) -> Table:
     rows = [["samples", *(f"{split['samples']:,}" for split in splits.values())]]
     first = next(iter(splits.values()))
     for name in list(first.get("classes", ()))[:_CLASSES]:
-        rows.append([_short(name, _NAME), *(f"{split['classes'][name]:,}" for split in splits.values())])
+        rows.append([cut(name, _NAME), *(f"{split['classes'][name]:,}" for split in splits.values())])
     hidden = len(first.get("classes", ())) - _CLASSES
     if hidden > 0:
         rows.append([f"and {hidden:,} more classes", *("" for _ in splits)])
     for name in first.get("values", ()):
         for what in ("mean", "std", "min", "max"):
             values = (f"{split['values'][name][what]:.4g}" for split in splits.values())
-            rows.append([f"{_short(name, _NAME)} {what}", *values])
+            rows.append([f"{cut(name, _NAME)} {what}", *values])
     return table(f"data={facts['data']}", ["", *splits], rows)
 
 
@@ -140,10 +141,10 @@ def _of_fingerprint(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     where = "read while they are used" if facts["streamed"] else "in memory"
     yield "inputs", f"{facts['inputs']}, {shape}, {where}"
     for number, (key, value) in enumerate(facts["source"].items()):
-        yield "" if number else "made of", f"data.{key}={_short(_plain(value), _LONG)}"
+        yield "" if number else "made of", f"data.{key}={cut(_plain(value), _LONG)}"
     made = facts["preprocessing"]
     for number, (key, value) in enumerate(made.items()):
-        text = f"{len(value)} columns" if key == "columns" else _short(_plain(value), _LONG)
+        text = f"{len(value)} columns" if key == "columns" else cut(_plain(value), _LONG)
         yield "" if number else "read as", f"{key}: {text}"
     for note in facts["notes"]:
         yield "note", note
@@ -172,7 +173,7 @@ def _findings(facts: Mapping[str, Any]) -> Table | str:
 
 
 def _cell(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else _short(str(value), _CELL)
+    return f"{value:.4g}" if isinstance(value, float) else cut(str(value), _CELL)
 
 
 def _plain(value: object) -> str:
@@ -181,7 +182,3 @@ def _plain(value: object) -> str:
     if value is None:
         return "null"
     return f"{value:.4g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _short(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[: most - 2]}.."

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 
 from dlexp.cli.console import near, out, over_seeds, print_json, table
+from dlexp.report.labels import cut
 from dlexp.report.numbers import number
 from dlexp.runtime.clock import spoken
 
@@ -150,4 +151,4 @@ def _short(cell: str) -> str:
     try:
         return number("", float(cell)) if not cell.isdigit() else cell
     except ValueError:
-        return cell if len(cell) <= _MAX_VALUE else f"{cell[: _MAX_VALUE - 1]}…"
+        return cut(cell, _MAX_VALUE)

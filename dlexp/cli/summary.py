@@ -11,6 +11,7 @@ from rich.markup import escape
 from dlexp.cli.configured import configuration, trusted_of
 from dlexp.cli.console import out, print_json, table
 from dlexp.config.catalog import Catalog
+from dlexp.report.labels import cut
 
 if TYPE_CHECKING:
     from dlexp.cli.words import Setting
@@ -28,7 +29,7 @@ def summary(words: Sequence[str], depth: int | None, setting: Setting, as_json: 
         print_json(content)
         return
     rows = [
-        [_short(name, _MAX_NAME), _short(kind, _MAX_KIND), shape, *numbers]
+        [cut(name, _MAX_NAME, "end"), cut(kind, _MAX_KIND, "end"), shape, *numbers]
         for name, kind, shape, *numbers in (_row(name, group) for name, group in _grouped(content["layers"], depth))
     ]
     names = ["layer", "kind", "output", "parameters", "multiply-adds"]
@@ -59,12 +60,7 @@ def _row(name: str, group: Sequence[Mapping[str, Any]]) -> list[str]:
     kind = last["kind"] if len(group) == 1 else f"{len(group)} layers"
     shape = "x".join(map(str, last["shape"][1:])) or "-"
     sums = [sum(layer[key] for layer in group) for key in ("parameters", "multiply_adds")]
-    return [name, str(kind), _short(shape, _MAX_SHAPE), *(f"{number:,}" if number else "-" for number in sums)]
-
-
-def _short(text: str, most: int) -> str:
-    """The end of a text tells names apart."""
-    return text if len(text) <= most else f"..{text[2 - most :]}"
+    return [name, str(kind), cut(shape, _MAX_SHAPE, "end"), *(f"{number:,}" if number else "-" for number in sums)]
 
 
 def _size(number: float) -> str:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from dlexp.metrics.calibration import Bin
 from dlexp.metrics.ranking import Curve
 from dlexp.report.figures import as_png
+from dlexp.report.labels import cut, short_labels
 
 Floats = NDArray[np.float64]
 
@@ -21,7 +22,7 @@ Floats = NDArray[np.float64]
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
 _STYLES = ("-", "--")
 _GREY = "#555555"
-_MOST_CELLS = 40  # classes whose shares can still be read when they are written in
+_MOST_CELLS = 40  # classes whose cells can still be read when they are written in
 _MOST_NAMES = 60  # classes whose names can still be read at an axis
 _LETTERS = 18
 
@@ -73,31 +74,52 @@ def reliability_png(bins: Sequence[Bin], error: float, split: str) -> bytes:
     return as_png(figure)
 
 
-def confusion_share_png(counts: Sequence[Sequence[int]], names: Sequence[str], split: str) -> bytes:
-    """The confusion matrix with every row as shares of its true class, in per cent; readable to a hundred classes."""
-    whole = np.asarray(counts, dtype=np.float64)
-    shares = whole / np.maximum(1, whole.sum(axis=1, keepdims=True))
-    labels = [_short(name) for name in names]
+def confusion_png(counts: Sequence[Sequence[int]], names: Sequence[str], split: str, *, shares: bool = False) -> bytes:
+    """The confusion matrix, rows the true classes, shaded by the share of a row; readable to a hundred classes.
+
+    Written in are the counts, or with `shares` the shares of the true class in per cent.
+    """
+    whole = np.asarray(counts, dtype=np.int64)
+    of_row = whole / np.maximum(1, whole.sum(axis=1, keepdims=True))
+    labels = short_labels(names)
     has_cells, has_names = len(names) <= _MOST_CELLS, len(names) <= _MOST_NAMES
-    room = 0.085 * max(map(len, labels)) if has_names else 0.4
-    size = max(2.8, 0.36 * len(names)) if has_names else 10.5
-    figure = Figure(figsize=(size + room + 1.9, size + room + 0.9), layout="constrained", dpi=110)
+    longest = max(map(len, labels))
+    room = 0.08 * longest if has_names else 0.4  # inches beside the matrix
+    size = min(max(2.8, 0.42 * len(names)), 11.0)
+    figure = Figure(figsize=(size + room + 1.9, size + room + 0.9), layout="compressed", dpi=110)
     axes = figure.add_subplot()
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    image = axes.imshow(of_row, cmap="Blues", vmin=0, vmax=1)
     figure.colorbar(image, ax=axes, label="share of the true class", fraction=0.046, format=PercentFormatter(1.0))
     if has_cells:
         for y, x in zip(*np.nonzero(whole), strict=True):
-            text, colour = f"{100 * shares[y, x]:.0f}", "white" if shares[y, x] > 0.55 else "black"
-            axes.text(x, y, text, ha="center", va="center", color=colour, fontsize=7)
+            text, colour = f"{100 * of_row[y, x]:.0f}" if shares else f"{whole[y, x]}", of_row[y, x] > 0.55
+            axes.text(x, y, text, ha="center", va="center", color="white" if colour else "black", fontsize=8)
     if has_names:
-        axes.set_xticks(range(len(names)), labels, rotation=90, fontsize=7)
-        axes.set_yticks(range(len(names)), labels, fontsize=7)
+        axes.set_xticks(range(len(names)), labels, rotation=90 if longest > 3 else 0, fontsize=8)
+        axes.set_yticks(range(len(names)), labels, fontsize=8)
     axes.set_xlabel("predicted" if has_names else "predicted, number of the class")
     axes.set_ylabel("true" if has_names else "true, number of the class")
-    recall = np.diagonal(shares)[whole.sum(axis=1) > 0]
-    axes.set_title(
-        f"{split}: {100 * recall.mean() if len(recall) else 0:.1f} % of a class right in the mean", fontsize="medium"
-    )
+    title = f"{split}: {np.trace(whole)} of {whole.sum()} right"
+    if shares:
+        recall = np.diagonal(of_row)[whole.sum(axis=1) > 0]
+        title = f"{split}: {100 * recall.mean() if len(recall) else 0:.1f} % of a class right in the mean"
+    axes.set_title(title, fontsize="medium")
+    return as_png(figure)
+
+
+def prediction_png(true: Sequence[float], predicted: Sequence[float], name: str, split: str) -> bytes:
+    """Predicted against true values; a perfect prediction lies on the line."""
+    figure = Figure(figsize=(4.8, 4.6), layout="constrained", dpi=110)
+    axes = figure.add_subplot()
+    low, high = min(*true, *predicted), max(*true, *predicted)
+    axes.plot([low, high], [low, high], color=_GREY, linewidth=1, label="exact")
+    axes.scatter(true, predicted, s=16, color=_COLOURS[0], alpha=0.7, label=f"{len(true)} samples")
+    axes.set_xlabel(f"true {name}")
+    axes.set_ylabel(f"predicted {name}")
+    axes.set_title(split)
+    axes.set_aspect("equal")
+    axes.grid(alpha=0.25)
+    axes.legend(fontsize="small")
     return as_png(figure)
 
 
@@ -142,7 +164,7 @@ def mistakes_png(images: Floats, captions: Sequence[tuple[str, str, str]], title
             axes.imshow(pixels[:, :, 0], cmap="gray", vmin=0, vmax=1)
         else:
             axes.imshow(pixels)
-        axes.set_title(f"{_short(true, 12)} → {_short(predicted, 12)}\n{sure}", fontsize=8)
+        axes.set_title(f"{cut(true, 12, 'both')} → {cut(predicted, 12, 'both')}\n{sure}", fontsize=8)
         axes.set_axis_off()
     figure.suptitle(title, fontsize="medium", y=1 - 0.08 / size[1], va="top")
     return as_png(figure)
@@ -158,13 +180,7 @@ def _line(number: int) -> dict[str, Any]:
 
 
 def _area(name: str, area: float) -> str:
-    return f"{_short(name)}  {area:.3f}"
-
-
-def _short(name: str, most: int = _LETTERS) -> str:
-    """Both ends of a long name: of several names that begin alike the ends tell which is which."""
-    end = most // 3
-    return name if len(name) <= most else f"{name[: most - 1 - end]}…{name[-end:]}"
+    return f"{cut(name, _LETTERS, 'both')}  {area:.3f}"
 
 
 def _which(curves: Mapping[str, Curve], classes: int) -> str:

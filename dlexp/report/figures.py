@@ -13,12 +13,10 @@ from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
 from dlexp.report.fonts import make_readable
-from dlexp.report.labels import short_labels
 from dlexp.report.numbers import is_share
 from dlexp.report.numbers import number as spoken
 
 _WIDE = 20.0  # a loss that spans more than this factor is drawn in its logarithm
-_MAX_NAMED = 25  # more classes than these are too small for their names and counts
 _TRAIN, _VAL, _BEST, _LR = "#0072B2", "#D55E00", "#009E73", "#555555"
 
 
@@ -71,50 +69,6 @@ def _curve_axes(axes: Axes, name: str, values: Sequence[float]) -> None:
         axes.yaxis.set_minor_formatter(NullFormatter())
     if name != "lr":
         axes.legend(fontsize="small")
-
-
-def confusion_png(counts: Sequence[Sequence[int]], names: Sequence[str], split: str) -> bytes:
-    """The confusion matrix: rows are the true classes, shaded by their share of the row, counts written in."""
-    labels = short_labels(names)
-    longest = max(map(len, labels), default=0)
-    room = 0.09 * longest if len(names) <= _MAX_NAMED else 0.0  # inches that the names take beside the matrix
-    size = max(3.6, min(14.0 - 0.7 * room, 0.55 * len(names) + 2.2))
-    figure = Figure(figsize=(size + 0.8 + room, size + 0.7 * room), layout="compressed", dpi=110)
-    axes = figure.add_subplot()
-    shares = [[count / max(1, sum(row)) for count in row] for row in counts]
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    figure.colorbar(image, ax=axes, label="share of the true class", fraction=0.046)
-    if len(names) <= _MAX_NAMED:
-        for y, row in enumerate(counts):
-            for x, count in enumerate(row):
-                colour = "white" if shares[y][x] > 0.55 else "black"
-                axes.text(x, y, str(count) if count else "·", ha="center", va="center", color=colour, fontsize="small")
-        axes.set_xticks(range(len(names)), labels)
-        if longest >= 4:
-            axes.tick_params("x", rotation=45)
-            for label in axes.get_xticklabels():
-                label.set(ha="right", rotation_mode="anchor")
-        axes.set_yticks(range(len(names)), labels)
-    axes.set_xlabel("predicted")
-    axes.set_ylabel("true")
-    axes.set_title(f"{split}: {sum(row[i] for i, row in enumerate(counts))} of {sum(map(sum, counts))} right")
-    return as_png(figure)
-
-
-def prediction_png(true: Sequence[float], predicted: Sequence[float], name: str, split: str) -> bytes:
-    """Predicted against true values; a perfect prediction lies on the line."""
-    figure = Figure(figsize=(4.8, 4.6), layout="constrained", dpi=110)
-    axes = figure.add_subplot()
-    low, high = min(*true, *predicted), max(*true, *predicted)
-    axes.plot([low, high], [low, high], color=_LR, linewidth=1, label="exact")
-    axes.scatter(true, predicted, s=16, color=_TRAIN, alpha=0.7, label=f"{len(true)} samples")
-    axes.set_xlabel(f"true {name}")
-    axes.set_ylabel(f"predicted {name}")
-    axes.set_title(split)
-    axes.set_aspect("equal")
-    axes.grid(alpha=0.25)
-    axes.legend(fontsize="small")
-    return as_png(figure)
 
 
 def as_png(figure: Figure, *, formulas: bool = False) -> bytes:

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dlexp.report.figures import as_png
+from dlexp.report.labels import cut
 
 # Okabe & Ito, in an order whose neighbours differ in lightness too; the hatches are for prints without colour.
 _COLOURS = {"data": "#E69F00", "forward": "#56B4E9", "backward": "#0072B2", "optimizer": "#009E73", "other": "#BBBBBB"}
@@ -63,7 +64,7 @@ def _turns(axes: Axes, updates: Sequence[Mapping[str, float]]) -> None:
 
 
 def _bars(axes: Axes, operators: Sequence[Mapping[str, Any]]) -> None:
-    names = [_short(row["name"]) for row in operators]
+    names = [cut(row["name"], _NAME) for row in operators]
     shares = [100 * row["share"] for row in operators]
     places = range(len(operators))
     axes.barh(places, shares, color="#555555")
@@ -73,7 +74,3 @@ def _bars(axes: Axes, operators: Sequence[Mapping[str, Any]]) -> None:
     axes.invert_yaxis()
     axes.set_xlim(0, 1.25 * max(shares, default=1.0))
     axes.set_xlabel("operator's own time (% of all operators)")
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= _NAME else f"{name[: _NAME - 3]}..."

@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from dlexp.report.figures import as_png
+from dlexp.report.labels import cut
 
 _COMPLETE, _PRUNED, _BEST = "#0072B2", "#999999", "#D55E00"  # Okabe & Ito, told apart by form too
 _MAX_PANELS = 12
@@ -256,9 +257,9 @@ def _finite(value: float | None) -> float:
 def _short(value: object) -> str:
     """A value at an axis: three digits, and no more letters than there is room for."""
     text = f"{value:.3g}" if isinstance(value, float) else str(value)
-    return text if len(text) <= _MAX_LETTERS else f"{text[: _MAX_LETTERS - 1]}…"
+    return cut(text, _MAX_LETTERS)
 
 
 def _name(path: str) -> str:
     """A parameter's name; of one that is too long the end, which tells it from others."""
-    return path if len(path) <= 2 * _MAX_LETTERS else f"…{path[1 - 2 * _MAX_LETTERS :]}"
+    return cut(path, 2 * _MAX_LETTERS, "end")

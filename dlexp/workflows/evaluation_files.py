@@ -100,13 +100,12 @@ def worst(spec: DataSpec, details: Report) -> Mistakes:
 
 def _pictures(split: str, bundle: DataBundle, details: Report, mistakes: Mistakes) -> Iterator[tuple[str, bytes]]:
     from dlexp.report import evaluation_figures as draw  # matplotlib loads when there is something to draw
-    from dlexp.report.figures import confusion_png, prediction_png
 
     spec = bundle.spec
     if spec.targets == "class":
         names = spec.class_names
-        yield "confusion", confusion_png(details.confusion, names, split)
-        yield "confusion_share", draw.confusion_share_png(details.confusion, names, split)
+        yield "confusion", draw.confusion_png(details.confusion, names, split)
+        yield "confusion_share", draw.confusion_png(details.confusion, names, split, shares=True)
         if details.curves:
             curves = {names[c]: curve for c, curve in details.curves.items()}
             for kind, area, drawn in (("roc", "roc_auc", draw.roc_png), ("pr", "average_precision", draw.pr_png)):
@@ -119,7 +118,7 @@ def _pictures(split: str, bundle: DataBundle, details: Report, mistakes: Mistake
     for number, name in enumerate(spec.target_names):
         true, predicted = details.columns(number)
         suffix = "" if number == 0 else f"-{number}"
-        yield f"predicted{suffix}", prediction_png(true, predicted, name, split)
+        yield f"predicted{suffix}", draw.prediction_png(true, predicted, name, split)
         yield f"residuals{suffix}", draw.residuals_png(true, predicted, name, split)
     if spec.inputs == "image" and mistakes.positions and len(spec.input_shape) == 3 and spec.input_shape[0] in (1, 3):
         positions = mistakes.positions[:_MOST_IMAGES]

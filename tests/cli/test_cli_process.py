@@ -210,3 +210,9 @@ def test_python_m_dlexp_is_the_same_command(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-m", "dlexp", "--version"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0
     assert done.stdout.startswith("dlexp 0.")
+
+
+def test_a_letter_that_the_encoding_lacks_ends_no_command(tmp_path: Path) -> None:
+    found = dlexp("summary", "model=resnet18", "--depth", "3", cwd=tmp_path, PYTHONIOENCODING="ascii")
+    assert found.returncode == 0, found.stderr
+    assert "\\u2026" in found.stdout

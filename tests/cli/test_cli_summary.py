@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -43,4 +44,5 @@ def test_the_numbers_as_json(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_table_fits_eighty_columns(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     lines = said(capsys, *words).splitlines()
     assert len(lines) > 10
-    assert [line for line in lines if len(line) > 80 or "\u2026" in line] == []
+    # Ours stands before the end of a name that is too long, rich's behind what it cuts off.
+    assert [line for line in lines if len(line) > 80 or re.search(r"\u2026(\s|$)", line)] == []

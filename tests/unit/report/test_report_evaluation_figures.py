@@ -76,11 +76,16 @@ def test_shares_of_a_confusion_matrix_are_readable_up_to_a_hundred_classes(
 ) -> None:
     counts = np.eye(count, dtype=int) * 8
     counts[0, 1], counts[1, 1] = 2, 0  # the second class has no sample
-    png = draw.confusion_share_png(counts.tolist(), [f"quite a long name {n}" for n in range(count)], "test")
+    names = [f"quite a long name {n}" for n in range(count)]
+    png = draw.confusion_png(counts.tolist(), names, "test", shares=True)
     assert max(size(png)) < 2800
     axes = drawn().axes[0]
     texts = {text.get_text() for text in axes.texts}
     assert texts == ({"80", "20", "100"} if 2 < count <= 40 else {"80", "20"} if count == 2 else set())
+    draw.confusion_png(counts.tolist(), names, "test")
+    written = [text.get_text() for text in drawn().axes[0].texts]
+    assert written == (["8", "2", *["8"] * (count - 2)] if count <= 40 else [])
+    assert drawn().axes[0].get_title() == f"test: {8 * (count - 1)} of {8 * count + 2 - 8} right"
     assert bool(axes.get_xticklabels()[0].get_text().startswith("quite")) == (count <= 60)
 
 

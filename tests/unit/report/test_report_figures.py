@@ -5,7 +5,8 @@ import zlib
 
 import pytest
 
-from dlexp.report.figures import confusion_png, curves_png, prediction_png
+from dlexp.report.evaluation_figures import confusion_png, prediction_png
+from dlexp.report.figures import curves_png
 
 COLUMNS = ["epoch", "step", "lr", "train/loss", "train/accuracy", "val/loss", "val/accuracy", "val/f1_macro", "seconds"]
 

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from test_report_figures import size
 
 from dlexp.report import fonts
-from dlexp.report.figures import confusion_png, prediction_png
+from dlexp.report.evaluation_figures import confusion_png, prediction_png
 from dlexp.report.labels import short_labels
 
 
@@ -60,6 +60,6 @@ def test_such_names_make_pictures_without_a_warning(name: str) -> None:
 def test_names_are_short_on_one_line_and_told_apart() -> None:
     long = "x" * 40
     assert short_labels(["cat", "a\nb", long + "1", long + "2"]) == [
-        "cat", "a b", f"{'x' * 23}… (2)", f"{'x' * 23}… (3)",
+        "cat", "a b", f"{'x' * 15}…{'x' * 7}1", f"{'x' * 15}…{'x' * 7}2",
     ]  # fmt: skip
     assert short_labels([]) == []
