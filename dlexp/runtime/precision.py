@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -49,12 +51,20 @@ def choose_precision(wanted: str, device: torch.device, arithmetic: Arithmetic) 
         if torch.cuda.is_bf16_supported(including_emulation=False):
             return Precision("bf16", "cuda", "this GPU computes bf16")
         return Precision("fp32", "cuda", "this GPU has no bf16 of its own")
-    found = torch.cpu.get_capabilities() if device.type == "cpu" and arithmetic.convolutions else {}
+    found = _cpu_capabilities() if device.type == "cpu" and arithmetic.convolutions else {}
     has = next((text for name, text in _TELLING if found.get(name, False)), "")
     if not has:
         return Precision("fp32", device.type, "no bf16 hardware that this network gains from")
     lost = _lost_in_bf16(arithmetic)
     return Precision("fp32", "cpu", lost) if lost else Precision("bf16", "cpu", f"convolutions, on a CPU {has}")
+
+
+def _cpu_capabilities() -> Mapping[str, Any]:
+    """Name of an instruction set -> whether the CPU has it."""
+    if hasattr(torch.cpu, "get_capabilities"):
+        return torch.cpu.get_capabilities()
+    # torch 2.10 has no public word for it; every CPU with AMX multiplies bf16.
+    return {"amx_bf16": torch.cpu._is_amx_tile_supported(), "avx512_bf16": torch.cpu._is_avx512_bf16_supported()}
 
 
 def _lost_in_bf16(arithmetic: Arithmetic) -> str:

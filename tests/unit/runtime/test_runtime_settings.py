@@ -32,13 +32,25 @@ def torch_settings() -> Iterator[None]:
 
 
 def amx(monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": there, "avx512_bf16": False})
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": there, "avx512_bf16": False}, raising=False)
 
 
 def test_a_cpu_that_multiplies_bf16_without_tiles_takes_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True}, raising=False)
     assert choose_precision("auto", CPU, LARGE).name == "bf16"
     assert choose_precision("auto", CPU, DENSE).name == "fp32"
+
+
+@pytest.mark.parametrize(
+    ("tiles", "vectors", "name"), [(True, True, "bf16"), (False, True, "bf16"), (False, False, "fp32")]
+)
+def test_torch_2_10_is_asked_in_its_own_way(
+    monkeypatch: pytest.MonkeyPatch, tiles: bool, vectors: bool, name: str
+) -> None:
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: tiles)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: vectors)
+    assert choose_precision("auto", CPU, LARGE).name == name
 
 
 @pytest.mark.parametrize("wanted", ["fp32", "bf16", "fp16"])
