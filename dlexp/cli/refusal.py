@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+import textwrap
+
 import typer
 
 from dlexp.cli.style import print_json, styled
@@ -34,5 +38,14 @@ def _of(problem: Problem) -> list[str]:
     """The lines of one problem: where, with the value, and where that comes from; the rule; the remedy."""
     value = f"={problem.given}" if problem.given else ""
     origin = f" {styled(f'({problem.origin})', dim=True)}" if problem.origin else ""
-    lines = [f"  {styled(f'{problem.where}{value}', bold=True)}{origin}", f"    {problem.rule}"]
+    lines = [f"  {styled(f'{problem.where}{value}', bold=True)}{origin}", _between_words(f"    {problem.rule}")]
+    # A remedy is often a line to copy: the terminal breaks it, and gives it back whole.
     return [*lines, f"    {styled(problem.remedy, 'green')}"] if problem.remedy else lines
+
+
+def _between_words(text: str) -> str:
+    """A text that a terminal does not break within a word; as it is where no terminal reads it."""
+    if not sys.stderr.isatty():
+        return text
+    width = shutil.get_terminal_size().columns
+    return textwrap.fill(text, width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
