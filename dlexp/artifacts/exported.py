@@ -11,7 +11,7 @@ import copy
 import io
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import Any, Protocol
 
 import torch
@@ -162,8 +162,8 @@ def _anonymize(model: Any) -> None:
 
 @contextmanager
 def _exporting() -> Iterator[None]:
-    """torch's exporters warn of their own doings, which nobody can act on."""
-    with flags_of_old(), warnings.catch_warnings():
+    """torch's exporters warn of their own doings, which nobody can act on; older ones print them, into our JSON."""
+    with flags_of_old(), redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
