@@ -92,8 +92,9 @@ def confusion_png(counts: Sequence[Sequence[int]], names: Sequence[str], split: 
     figure.colorbar(image, ax=axes, label="share of the true class", fraction=0.046, format=PercentFormatter(1.0))
     if has_cells:
         for y, x in zip(*np.nonzero(whole), strict=True):
-            text, colour = f"{100 * of_row[y, x]:.0f}" if shares else f"{whole[y, x]}", of_row[y, x] > 0.55
-            axes.text(x, y, text, ha="center", va="center", color="white" if colour else "black", fontsize=8)
+            text = f"{100 * of_row[y, x]:.0f}" if shares else f"{whole[y, x]}"
+            colour = "white" if of_row[y, x] > 0.55 else "black"
+            axes.text(x, y, text, ha="center", va="center", color=colour, fontsize=8)
     if has_names:
         axes.set_xticks(range(len(names)), labels, rotation=90 if longest > 3 else 0, fontsize=8)
         axes.set_yticks(range(len(names)), labels, fontsize=8)

@@ -62,4 +62,5 @@ def test_names_are_short_on_one_line_and_told_apart() -> None:
     assert short_labels(["cat", "a\nb", long + "1", long + "2"]) == [
         "cat", "a b", f"{'x' * 15}…{'x' * 7}1", f"{'x' * 15}…{'x' * 7}2",
     ]  # fmt: skip
+    assert short_labels([f"{long}1{long}", f"{long}2{long}"]) == [f"{'x' * 15}…{'x' * 8} ({n})" for n in range(2)]
     assert short_labels([]) == []
