@@ -13,6 +13,8 @@ from itertools import count
 from pathlib import Path
 from typing import IO, Any
 
+from dlexp.artifacts.json_shapes import MAX_DEPTH, is_too_deep
+from dlexp.artifacts.regular_files import MAX_TEXT_BYTES, read_bytes
 from dlexp.errors import DlexpError
 
 _TEMP_PREFIX = ".tmp-"
@@ -92,11 +94,19 @@ def append_text(path: Path, text: str) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The value in a JSON file. Raises DlexpError that names the file."""
+    """The value in a JSON file, at most MAX_DEPTH levels deep. Raises DlexpError that names the file."""
     try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+        found = json.loads(read_bytes(path, MAX_TEXT_BYTES))
+        if not is_too_deep(found):
+            return found
+        reason = f"it nests deeper than {MAX_DEPTH} levels"
+    except RecursionError:
+        reason = f"it nests deeper than {MAX_DEPTH} levels"
+    except OSError as error:
+        raise DlexpError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
         raise DlexpError(f"{path} cannot be read: {error}") from error
+    raise DlexpError(f"{path} cannot be read: {reason}")
 
 
 def read_object(path: Path) -> dict[str, Any]:

@@ -10,7 +10,6 @@ crash/                                     the step that ended it, when one did
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import time
@@ -19,22 +18,25 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from dlexp.artifacts.files import is_temporary, read_object, remove_temporaries, write_json
+from dlexp.artifacts.files import is_temporary, remove_temporaries, write_json
+from dlexp.artifacts.lock_file import is_locked, lock, open_lock
+from dlexp.artifacts.regular_files import is_file, is_folder, is_there, read_text
+from dlexp.artifacts.run_files import read_run_file
 from dlexp.errors import ConfigError, DlexpError, Interrupted, exit_code_of
 from dlexp.runtime.clock import now_utc, stamp
 
 UNFINISHED = ("running", "interrupted", "failed")
 _HEARTBEAT_SECONDS = 10.0
 _LEAST_SECONDS = 1.0  # between the words of two short epochs
+_MAX_NAME_BYTES = 1 << 16
 _NAME, _MAX_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*"), 100
 # What is written about a run before config.yaml, which makes the directory one: a start that was killed leaves these.
 _BEFORE_IT_IS_A_RUN = (
     *(".lock", "batch_size.json", "lr_find", "overrides.yaml", "command.txt", "git.diff", "env.txt"),
     *("preprocessing.json", "meta.json"),
 )
-_LOCK_TRIES, _LOCK_PAUSE_SECONDS = 5, 0.02
 
 
 def outputs_root() -> Path:
@@ -89,8 +91,12 @@ class RunDir:
     @classmethod
     def find(cls, path: Path) -> RunDir:
         """The run at `path`. Raises ConfigError when there is none."""
-        if not (path / "config.yaml").is_file():
-            what = "is no run directory (it has no config.yaml)" if path.exists() else "does not exist"
+        try:
+            has_config, exists = (path / "config.yaml").is_file(), path.exists()
+        except OSError as error:  # a folder of somebody else, a name that no file system takes
+            raise ConfigError.one(str(path), "", f"cannot be looked into: {error.strerror}") from error
+        if not has_config:
+            what = "is no run directory (it has no config.yaml)" if exists else "does not exist"
             newest = newest_runs()
             remedy = f"the newest run is {newest[0]}" if newest else "dlexp train makes one"
             raise ConfigError.one(str(path), "", what, remedy)
@@ -105,9 +111,9 @@ class RunDir:
 
         Raises ConfigError naming the owner when there is one.
         """
-        with self._lock_file() as file:
+        with open_lock(self.path / ".lock") as file:
             try:
-                _claim(file.fileno())
+                lock(file.fileno())
             except OSError as error:
                 file.seek(0)
                 owner = file.read().strip() or "another process"
@@ -121,27 +127,14 @@ class RunDir:
             remove_temporaries(self.path)
             yield
 
-    def _lock_file(self) -> IO[str]:
-        try:
-            return (self.path / ".lock").open("a+")
-        except OSError as error:
-            raise DlexpError(f"cannot write in {self.path}: {error.strerror}") from error
-
     def is_locked(self) -> bool:
         """Whether a live process writes here."""
-        try:
-            with (self.path / ".lock").open("r") as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: two who look are not two who write
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        return False
+        return is_locked(self.path / ".lock")
 
     @contextmanager
     def recording(self, epochs: int) -> Iterator[None]:
         """Keep status.json true while the body runs and however it ends."""
-        previous = read_object(self / "status.json") if self._has_status() else {}
+        previous = read_run_file(self / "status.json") if self._has_status() else {}
         self._status = {
             "state": "running",
             "pid": os.getpid(),
@@ -185,12 +178,10 @@ class RunDir:
     def status(self) -> Status:
         """How far the run got; a run whose process is gone is interrupted, whatever its last word was."""
         if not self._has_status():
-            lives, has_begun = self.is_locked(), (self / "status.json").is_file()
+            lives, has_begun = self.is_locked(), is_file(self / "status.json")
             reason = "killed before its first epoch"
             return Status("running" if lives else "interrupted", 0, 0, reason, None, has_begun and not lives)
-        word = {"reason": "", "exit_code": None, **read_object(self / "status.json")}
-        if not isinstance(word.get("state"), str) or not all(isinstance(word.get(n), int) for n in ("epoch", "epochs")):
-            raise DlexpError(f"{self / 'status.json'} cannot be read: it does not say how far the run got")
+        word = {"reason": "", "exit_code": None, **read_run_file(self / "status.json")}
         died = word["state"] == "running" and not self.is_locked()
         if died:
             word |= {"state": "interrupted", "reason": "the process ended without a word (killed, or power lost)"}
@@ -214,20 +205,11 @@ class RunDir:
     def _has_status(self) -> bool:
         """Whether there is a word; an empty file is what a power cut may leave of a heartbeat, and is none."""
         path = self / "status.json"
-        return path.is_file() and path.stat().st_size > 0
+        return is_there(path) and not (is_file(path) and path.stat().st_size == 0)
 
     def _write_status(self, durable: bool = True) -> None:
         self._last_beat = time.monotonic()
         write_json(self / "status.json", self._status | {"heartbeat": now_utc()}, durable)
-
-
-def _claim(descriptor: int) -> None:
-    """Take the lock; who only looks (`is_locked`) holds it for an instant, so one refusal is not believed."""
-    for _ in range(_LOCK_TRIES - 1):
-        with suppress(BlockingIOError):
-            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        time.sleep(_LOCK_PAUSE_SECONDS)
-    return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def refuse_occupied(path: Path) -> None:
@@ -263,14 +245,27 @@ def newest_runs() -> list[Path]:
     found = [
         path.parent for depth in ("train/*", "train/*/*", "sweep/*/*") for path in root.glob(f"{depth}/config.yaml")
     ]
-    return sorted(found, key=lambda path: (path / "config.yaml").stat().st_mtime_ns, reverse=True)
+    return sorted(found, key=_written, reverse=True)
+
+
+def _written(path: Path) -> int:
+    """When a run's config.yaml was written, in nanoseconds; 0 where that cannot be seen."""
+    try:
+        return (path / "config.yaml").stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def newest_unfinished() -> RunDir:
     """The newest run that is neither finished nor alive. Raises ConfigError when there is none."""
     for path in newest_runs():
         run = RunDir(path)
-        if run.status().state in UNFINISHED and not run.is_locked():
+        try:
+            state = run.status().state
+        except DlexpError as error:  # it may be the one that is meant
+            rule = f"cannot tell which run is meant: {error}"
+            raise ConfigError.one("--resume", "", rule, "name one: --resume RUN") from error
+        if state in UNFINISHED and not run.is_locked():
             return run
     raise ConfigError.one(
         "--resume", "", f"there is no unfinished run under {outputs_root() / 'train'}", "name one: --resume RUN"
@@ -281,8 +276,16 @@ def named_run(name: str) -> Path:
     """The directory that a person means by `name`: a path, `latest`, or the name of a run or study under outputs/."""
     root = outputs_root()
     for path in (Path(name), root / name, *(root / kind / name for kind in ("train", "tune", "sweep", "adapt"))):
-        if path.is_file() and path.name == "latest":
-            return Path(path.read_text().strip())
-        if path.is_dir():
+        if path.name == "latest" and is_file(path):
+            return _target_of(path)
+        if is_folder(path):
             return path
     return Path(name)
+
+
+def _target_of(latest: Path) -> Path:
+    """What a file says that stands for the link outputs/latest. Raises ConfigError where it cannot be read."""
+    try:
+        return Path(read_text(latest, _MAX_NAME_BYTES).strip())
+    except (OSError, ValueError) as error:
+        raise ConfigError.one(str(latest), "", f"cannot be read: {error}", "name the run itself") from error

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dlexp.artifacts.files import is_temporary, read_object
+from dlexp.artifacts.files import is_temporary
 from dlexp.artifacts.metrics_log import read_metrics
+from dlexp.artifacts.regular_files import is_there, read_bytes, read_text
 from dlexp.artifacts.run_dir import RunDir
+from dlexp.artifacts.run_files import read_run_file
 from dlexp.config.catalog import Catalog
 from dlexp.config.repeat import departure
-from dlexp.config.tree import leaves, shown
+from dlexp.config.tree import ABSENT, leaves, shown, value_at
 from dlexp.errors import ConfigError, DlexpError
 from dlexp.report.story import Configuration, Evaluated, RunStory, Table
 
@@ -35,28 +38,31 @@ class _Reader:
 
     def json(self, name: str) -> dict[str, Any]:
         path = self.folder / name
-        if not path.is_file():
+        if not is_there(path):
             return {}
         try:
-            return read_object(path)
+            return read_run_file(path)
         except DlexpError as error:
             self.problems.append(f"{error}")
             return {}
 
     def text(self, name: str) -> str:
         try:
-            return (self.folder / name).read_text(encoding="utf-8", errors="replace")
-        except OSError:
+            return read_text(self.folder / name, errors="replace")
+        except FileNotFoundError:
+            return ""
+        except OSError as error:
+            self.problems.append(f"{name} cannot be read: {error.strerror}")
             return ""
 
     def table(self, name: str) -> Table | None:
         """(columns, rows) of a CSV file, without rows that are cut off; None where there is none."""
         path = self.folder / name
-        if not path.is_file():
+        if not is_there(path):
             return None
         try:
-            with path.open(newline="", encoding="utf-8") as file:
-                lines = [line for _, line in zip(range(_MAX_ROWS + 1), csv.reader(file), strict=False)]
+            file = io.StringIO(read_bytes(path).decode("utf-8"), newline="")
+            lines = [line for _, line in zip(range(_MAX_ROWS + 1), csv.reader(file), strict=False)]
         except (OSError, ValueError, csv.Error) as error:
             self.problems.append(f"{name} cannot be read: {error}")
             return None
@@ -65,8 +71,11 @@ class _Reader:
     def picture(self, name: str) -> bytes | None:
         """The bytes of a PNG file, as long as the page has room."""
         try:
-            content = (self.folder / name).read_bytes()
-        except OSError:
+            content = read_bytes(self.folder / name)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self.problems.append(f"{name} cannot be read: {error.strerror}")
             return None
         if not content.startswith(b"\x89PNG"):
             self.problems.append(f"{name} is no PNG picture.")
@@ -117,17 +126,16 @@ def run_story(run: RunDir, catalog: Catalog) -> RunStory:
 def _metrics(reader: _Reader) -> tuple[list[str], list[dict[str, str]]]:
     try:
         return read_metrics(reader.folder / "metrics.csv")
-    except (OSError, ValueError, csv.Error) as error:
-        reader.problems.append(f"metrics.csv cannot be read: {error}")
+    except DlexpError as error:
+        reader.problems.append(str(error))
         return [], []
 
 
 def _best_so_far(meta: dict[str, Any], rows: Sequence[dict[str, str]]) -> dict[str, Any]:
     """The monitored metric of a run that has not ended, and its best epoch yet; {} where it is not known."""
-    config = meta.get("config") or {}
-    task = config.get("task") or {}
-    monitor = str((config.get("trainer") or {}).get("monitor") or task.get("monitor") or "")
-    direction = (task.get("_metrics_") or {}).get(monitor.partition("/")[2])
+    monitor = str(_at(meta, "config.trainer.monitor") or _at(meta, "config.task.monitor") or "")
+    metrics = _at(meta, "config.task._metrics_")
+    direction = metrics.get(monitor.partition("/")[2]) if isinstance(metrics, Mapping) else None
     found = []
     for row in rows:
         try:
@@ -139,6 +147,12 @@ def _best_so_far(meta: dict[str, Any], rows: Sequence[dict[str, str]]) -> dict[s
         return {"monitor": monitor}
     best = min(finite, key=lambda pair: (pair[0] if direction == "min" else -pair[0], -pair[1]))
     return {"monitor": monitor, "best_epoch": -best[1]}
+
+
+def _at(meta: Mapping[str, Any], path: str) -> Any:
+    """The value at a dotted path of meta.json, None where there is none."""
+    found = value_at(meta, path)
+    return None if found is ABSENT else found
 
 
 def _pictures(

@@ -10,9 +10,10 @@ from typing import Any
 
 from dlexp.artifacts.background import BackgroundCheckpoints
 from dlexp.artifacts.checkpoint import CheckpointStore
-from dlexp.artifacts.files import read_object, write_bytes, write_json
+from dlexp.artifacts.files import write_bytes, write_json
 from dlexp.artifacts.metrics_log import MetricsLog, read_metrics
 from dlexp.artifacts.run_dir import RunDir, refuse_occupied
+from dlexp.artifacts.run_files import read_run_file, with_keys
 from dlexp.assemble import Experiment, assemble
 from dlexp.begin import Started, nonfinite_policy, start
 from dlexp.config.repeat import Change
@@ -33,6 +34,8 @@ from dlexp.workflows.record import describe, metrics_of, write_request
 from dlexp.workflows.reporting import Reporter, RunFacts
 from dlexp.workflows.settle import settle, stand_in
 from dlexp.workflows.since import check_resumed
+
+_SHOWN_AT_THE_END = ("run", "reason", "monitor", "best_epoch", "best", "epochs", "seconds", "samples")
 
 
 @dataclass(frozen=True)
@@ -290,5 +293,5 @@ def _facts(run: RunDir, experiment: Experiment, state: TrainState, num_batches: 
 
 
 def _summary_of(run: RunDir) -> dict[str, Any]:
-    summary: dict[str, Any] = read_object(run / "summary.json")
-    return summary
+    """summary.json of a finished run, with all that the end of a training shows."""
+    return read_run_file(run / "summary.json", needs=with_keys(*_SHOWN_AT_THE_END))
