@@ -10,9 +10,10 @@ import errno
 import os
 import stat
 from functools import cache
+from io import BufferedReader
 from pathlib import Path
-from typing import IO
 
+NO_LIMIT = 1 << 63  # of what is mapped, or read a piece at a time
 MAX_TEXT_BYTES = 1 << 28  # 256 MiB; the JSON and YAML files of a run have kilobytes
 
 _KINDS = {
@@ -28,7 +29,7 @@ class NotReadableError(OSError):
     """A file that is not read: it is no regular file, or larger than allowed. `strerror` is the reason."""
 
 
-def open_regular(path: Path | str, max_bytes: int | None = None) -> IO[bytes]:
+def open_regular(path: Path | str | bytes, max_bytes: int | None = None) -> BufferedReader:
     """A regular file of at most `max_bytes`, opened for reading; never blocks.
 
     max_bytes  None for the memory of this machine, in bytes
@@ -45,7 +46,19 @@ def open_regular(path: Path | str, max_bytes: int | None = None) -> IO[bytes]:
         raise
 
 
-def check_regular(path: Path | str, max_bytes: int | None = None) -> None:
+def open_stream(path: Path | str) -> BufferedReader:
+    """A file or a named pipe that is read once, from its beginning; a pipe without a writer is empty.
+
+    Raises OSError for what is neither, as `open_regular` does.
+    """
+    if not stat.S_ISFIFO(os.stat(path).st_mode):  # noqa: PTH116 - `path` may be a text
+        return open_regular(path, NO_LIMIT)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    os.set_blocking(descriptor, True)
+    return os.fdopen(descriptor, "rb")
+
+
+def check_regular(path: Path | str | bytes, max_bytes: int | None = None) -> None:
     """Raise OSError, as `open_regular` does, for a file that a library is to open by its name."""
     _refuse(os.stat(path), path, max_bytes)  # noqa: PTH116 - `path` may be a text
 
@@ -91,14 +104,14 @@ def is_folder(path: Path) -> bool:
         return False
 
 
-def _refuse(found: os.stat_result, path: Path | str, max_bytes: int | None) -> None:
+def _refuse(found: os.stat_result, path: Path | str | bytes, max_bytes: int | None) -> None:
     if not stat.S_ISREG(found.st_mode):
         kind = _KINDS.get(stat.S_IFMT(found.st_mode), "no file")
-        raise NotReadableError(errno.EINVAL, f"it is {kind}, and only regular files are read", str(path))
+        raise NotReadableError(errno.EINVAL, f"it is {kind}, and only regular files are read", os.fsdecode(path))
     limit, of_machine = (_memory_bytes(), ", the memory of this machine") if max_bytes is None else (max_bytes, "")
     if found.st_size > limit:
         reason = f"it has {found.st_size:,} bytes, and at most {limit:,} are read{of_machine}"
-        raise NotReadableError(errno.EFBIG, reason, str(path))
+        raise NotReadableError(errno.EFBIG, reason, os.fsdecode(path))
 
 
 @cache

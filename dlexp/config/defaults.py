@@ -12,6 +12,7 @@ from pathlib import Path
 
 import yaml
 
+from dlexp.artifacts.regular_files import read_text
 from dlexp.config.catalog import Catalog
 from dlexp.config.files import read_yaml
 from dlexp.config.suggest import nearest
@@ -57,7 +58,7 @@ def _problems(path: Path, group: str, catalog: Catalog) -> Iterator[Problem]:
 
 def _header(path: Path, group: str) -> Iterator[Problem]:
     """A line `# @package ...`: an experiment's values go to the top, and every other file's to its own group."""
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         found = _PACKAGE.match(line)
         if found is None and line.strip():
             return

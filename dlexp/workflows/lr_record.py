@@ -10,6 +10,7 @@ from statistics import median
 from typing import Any
 
 from dlexp.artifacts.files import write_bytes, write_csv, write_json, write_text
+from dlexp.artifacts.regular_files import is_there, read_text
 from dlexp.artifacts.run_dir import RunDir
 from dlexp.config.schema import RunConfig
 from dlexp.engine.lr_finder import Sweep
@@ -165,7 +166,11 @@ def _experiments(request: FindRequest) -> list[Path]:
 def refuse_foreign_experiment(request: FindRequest) -> None:
     """A file of the user's own is never replaced."""
     for path in _experiments(request):
-        if path.is_file() and _MARK not in path.read_text(encoding="utf-8", errors="replace"):
+        try:
+            is_foreign = is_there(path) and _MARK not in read_text(path, errors="replace")
+        except OSError as error:
+            raise ConfigError.one("--apply", path, f"cannot be read: {error.strerror}") from error
+        if is_foreign:
             raise ConfigError.one("--apply", path, "was not written by lr-find", "rename it, or leave --apply out")
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import dlexp
 from dlexp.artifacts.files import write_bytes, write_csv, write_json, write_text
+from dlexp.artifacts.regular_files import is_file, read_text
 from dlexp.config.saved import to_yaml
 from dlexp.config.schema import RunConfig
 from dlexp.config.search import Search
@@ -89,7 +90,7 @@ def write_progress(folder: Path, search: Search, study: Study) -> dict[str, Any]
         trial_folder = str(best.user_attrs.get("folder"))
         content["best"] = {"trial": best.number, "value": best.value, "params": best.params, "folder": trial_folder}
         own = folder / trial_folder / "config.yaml"  # not there when another machine ran it
-        saved = own.read_text(encoding="utf-8") if own.is_file() else to_yaml(_config_of(best, search, study))
+        saved = read_text(own) if is_file(own) else to_yaml(_config_of(best, search, study))
         write_text(
             folder / "best.yaml",
             f"# trial {best.number} of {folder.name}: {search.base.monitor} {best.value!r}, in {trial_folder}\n{saved}",
