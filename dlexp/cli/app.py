@@ -52,6 +52,7 @@ Version = Annotated[
 @app.callback()
 def _options(context: typer.Context, version: Version = False) -> None:
     # A docstring here would replace the help text of the whole command.
+    os.environ["MPLBACKEND"] = "agg"  # a shell started from Jupyter names a backend that may not be installed here
     if context.invoked_subcommand not in _WITHOUT_TORCH:
         from dlexp.runtime.process import prepare_process
 

@@ -75,7 +75,8 @@ def _written(found: Comparison, words: CompareWords) -> list[str]:
         write_plot(found, words.plot)
         lines.append(f"curves   {words.plot}")
     if words.save:
-        lines.append(f"saved    {near(str(save(found)))}")
+        folder, undrawn = save(found)
+        lines += [f"saved    {near(str(folder))}", *(f"not drawn: {problem}" for problem in undrawn)]
     return lines
 
 

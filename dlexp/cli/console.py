@@ -61,6 +61,12 @@ def over_seeds(title: str, content: Mapping[str, Any]) -> Table:
     return table(title, columns, rows)
 
 
+def undrawn(content: Mapping[str, Any]) -> None:
+    """A line for each picture that could not be drawn; the result holds without it."""
+    for problem in content.get("undrawn", ()):
+        err.print(f"[yellow]no picture[/]: {escape(str(problem))}")
+
+
 def near(path: str) -> str:
     """A path as seen from here, when that is shorter."""
     return min(os.path.relpath(path), path, key=len)

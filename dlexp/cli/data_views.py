@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from dlexp.cli.configured import trusted_of
-from dlexp.cli.console import out, print_json, table
+from dlexp.cli.console import out, print_json, table, undrawn
 from dlexp.cli.words import Setting
 from dlexp.config.catalog import Catalog
 from dlexp.errors import ConfigError
@@ -77,6 +77,7 @@ def check(words: tuple[str, ...], folder: Path, setting: Setting, as_json: bool)
         out.print(_counts(facts))
         out.print()
         out.print(_findings(facts), soft_wrap=not out.is_terminal)
+        undrawn(facts)
         out.print()
         out.print(f"  {'files':<8} {escape(', '.join(facts['files']))}")
     if facts["counts"]["error"]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.markup import escape
 
-from dlexp.cli.console import near, out, print_json, table
+from dlexp.cli.console import near, out, print_json, table, undrawn
 from dlexp.cli.words import Setting
 from dlexp.config.catalog import Catalog
 from dlexp.errors import NoResult
@@ -47,7 +47,8 @@ def lr_find(words: FindWords, settings: SweepSettings, setting: Setting, quiet: 
     elif not is_low:
         print_json(content)
     if is_low:  # with --json the error is the one document, and it names the folder
-        raise NoResult(f"{why_none(content)}; the curve is {near(content['run'])}/lr_find.png")
+        where = "" if "undrawn" in content else f"; the curve is {near(content['run'])}/lr_find.png"
+        raise NoResult(f"{why_none(content)}{where}")
 
 
 def _show(content: Mapping[str, Any]) -> None:
@@ -73,7 +74,9 @@ def _show(content: Mapping[str, Any]) -> None:
     if content["advice"] and content["suggestion"] is not None:
         out.print(f"[yellow]{escape(content['advice'])}[/]")
     run = escape(near(content["run"]))
-    out.print(f"\n  curve    {run}/lr_find.png\n  numbers  {run}/lr_find.csv, lr_find.json")
+    undrawn(content)
+    curve = "" if "undrawn" in content else f"  curve    {run}/lr_find.png\n"
+    out.print(f"\n{curve}  numbers  {run}/lr_find.csv, lr_find.json")
     for path in content.get("written", ()):
         out.print(f"  written  {escape(near(path))}")
     if content["suggestion"] is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
-from dlexp.cli.console import near, out, over_seeds, print_json, table
+from dlexp.cli.console import near, out, over_seeds, print_json, table, undrawn
 from dlexp.report.labels import cut
 from dlexp.report.numbers import number
 from dlexp.runtime.clock import spoken
@@ -47,7 +47,8 @@ def summary(content: Mapping[str, Any], as_json: bool) -> None:
         out.print(f"[bold yellow]not everything was finite[/]: {done}; train.log says where")
     out.print(f"\n  run      {escape(run)}")
     for name, text in (("weights", "checkpoints/best.pt"), ("history", "metrics.csv"), ("curves", "plots/curves.png")):
-        out.print(f"  {name:<8} {escape(run)}/{text}")
+        if Path(content["run"], text).is_file():
+            out.print(f"  {name:<8} {escape(run)}/{text}")
     out.print(f"\nnext: dlexp evaluate {escape(run)}")
 
 
@@ -100,6 +101,7 @@ def evaluation(content: Mapping[str, Any]) -> None:
     for change in content["changed_since_training"]:
         before, after = (str(plain(change[key]))[:_MAX_VALUE] for key in ("before", "after"))
         out.print(f"[yellow]changed since training[/]: {change['path']}: {escape(f'{before} -> {after}')}")
+    undrawn(content)
     out.print(f"\n  report   {escape(folder)}/report.json and the files beside it")
     if content["split"] == "test":
         looks = content["looks_at_this_split"]

@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from dlexp.cli.configured import trusted_of
-from dlexp.cli.console import err, out, print_json, table
+from dlexp.cli.console import err, out, print_json, table, undrawn
 from dlexp.cli.words import Setting
 from dlexp.config.catalog import Catalog
 from dlexp.errors import ConfigError
@@ -255,6 +255,7 @@ def _show(content: Mapping[str, Any], folder: Path, seconds: float) -> None:
     counts = ", ".join(f"{count} {state}" for state, count in content["trials"].items())
     saved = content["epochs_saved_by_pruning"]
     out.print(f"\n{counts}; pruning saved {saved:,} epochs; {spoken(seconds)}; {content['reason']}")
+    undrawn(content)
     out.print(f"\n  study    {folder}\n  table    {folder}/trials.csv\n  report   {folder}/report.html")
     out.print(escape(f"\nnext: dlexp train --from {shlex.quote(str(folder))}"))
 

@@ -82,7 +82,7 @@ def write_evaluation(
     }
     mistakes = worst(spec, details)
     write_tables(folder, spec, details, mistakes)
-    write_pictures(folder, split, experiment.bundle, details, mistakes)
+    content |= write_pictures(folder, split, experiment.bundle, details, mistakes)
     write_json(folder / "report.json", content)  # last: who finds it finds the files that it belongs to
     return content
 

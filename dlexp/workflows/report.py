@@ -23,6 +23,7 @@ from dlexp.report.runs_page import runs_page
 from dlexp.report.study_page import PICTURES, StudyFacts, study_page
 from dlexp.runtime.clock import stamp
 from dlexp.workflows.past import PastRun, read_past
+from dlexp.workflows.pictures import Pictures
 from dlexp.workflows.run_story import run_story
 
 _STUDY_GOES_ON = "it has not ended yet, or was stopped; the line that began it goes on with it"
@@ -72,7 +73,10 @@ def _runs(folders: Sequence[Path], out: Path) -> Report:
 
     found = compare(folders, CompareOptions(tables_only=True))
     rows = [_row(read_past(path), group.label) for group in found.groups for path in group.runs]
-    return _written("runs", out, runs_page(found.as_dict(), curves_of(found), rows, dlexp.__version__))
+    pictures = Pictures()
+    curves = pictures.draw("the curves", lambda: curves_of(found))
+    page = runs_page(found.as_dict(), curves, rows, dlexp.__version__)
+    return _written("runs", out, page, pictures.undrawn)
 
 
 def _row(run: PastRun, group: str) -> dict[str, Any]:
