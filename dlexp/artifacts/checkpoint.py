@@ -33,6 +33,7 @@ class CheckpointStore:
     def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
         self.folder = folder
         self._say = say
+        self._there: set[str] = set()  # names that this process has saved or loaded
         self._saved: dict[str, list[str]] = {}  # name -> hashes of what this process has put in place
 
     def save(self, state: Mapping[str, Any], best: Mapping[str, Any] | None = None) -> None:
@@ -72,7 +73,9 @@ class CheckpointStore:
                 continue
             content, hashes = _bytes_of(path), self._hashes()
             try:
-                return _state_in(path, content, hashes)
+                state = _state_in(path, content, hashes)
+                self._there.add(name)
+                return state
             except DlexpError as error:
                 aside = _free_name(path)
                 if owner:
@@ -91,10 +94,18 @@ class CheckpointStore:
 
     def load_best(self) -> dict[str, Any] | None:
         """The weights of the best epoch, None before there is one. Raises DlexpError when the file is damaged."""
+        self.check_there()
         path = self.folder / "best.pt"
         return _state_in(path, _bytes_of(path), self._hashes()) if is_there(path) else None
 
+    def check_there(self) -> None:
+        """Raise DlexpError where a checkpoint that this process has saved or loaded was deleted since."""
+        gone = [name for name in ("last.pt", "best.pt") if name in self._there and not is_there(self.folder / name)]
+        if gone:
+            raise DlexpError(f"{self.folder / gone[0]} was deleted while this run was trained")
+
     def _save(self, path: Path, state: Mapping[str, Any]) -> None:
+        self.check_there()
         with replacing(path, tensor_bytes(state)) as file:
             hashing = _Hashing(file)
             hashing.save(state)
@@ -104,6 +115,7 @@ class CheckpointStore:
             known = saved[-_ON_DISK:] if len(saved) >= _ON_DISK else hashes.get(path.name, [])
             digest = hashing.digest()
             write_json(self.folder / "hashes.json", hashes | {path.name: [*known, digest]})
+        self._there.add(path.name)
         self._saved[path.name] = [*saved[1 - _ON_DISK :], digest]
 
     def _hashes(self) -> dict[str, list[str]]:

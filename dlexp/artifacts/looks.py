@@ -7,6 +7,7 @@ import json
 import os
 from pathlib import Path
 
+from dlexp.artifacts.claims import make_folder
 from dlexp.artifacts.files import read_json
 from dlexp.artifacts.regular_files import check_regular, is_there, read_bytes
 from dlexp.errors import DlexpError
@@ -23,7 +24,7 @@ def note_look(folder: Path, split: str, checkpoint: str) -> int:
     """
     path, line = folder / "looks.jsonl", {"split": split, "checkpoint": checkpoint, "time": now_utc()}
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         if is_there(path):
             check_regular(path)
         with path.open("a+b") as file:

@@ -22,6 +22,7 @@ class MetricsLog:
     def __init__(self, folder: Path) -> None:
         self._csv, self._jsonl, self._log = (folder / name for name in ("metrics.csv", "metrics.jsonl", "train.log"))
         self._columns: list[str] = []
+        self._begun: set[Path] = set()  # files that are there since this process looked or wrote
 
     def rewind(self, epoch: int, step: int) -> None:
         """Forget what lies behind a checkpoint: epochs after `epoch` and steps after `step`; torn last lines too."""
@@ -41,22 +42,26 @@ class MetricsLog:
         unknown = set(values) - set(self._columns)
         if unknown:
             raise ValueError(f"metrics.csv has the columns {self._columns}, and this epoch adds {sorted(unknown)}")
-        append_text(self._csv, csv_line([values.get(name, "") for name in self._columns]))
-        self._append({"kind": "epoch", **values})
+        append_text(self._csv, csv_line([values.get(name, "") for name in self._columns]), create=False)
+        self._record({"kind": "epoch", **values})
 
     def step(self, values: Mapping[str, float | int]) -> None:
         """Append a step's record to metrics.jsonl."""
-        self._append({"kind": "step", **values})
+        self._record({"kind": "step", **values})
 
     def say(self, text: str) -> None:
         """Append a line to train.log."""
-        append_text(self._log, f"{now_utc()} {text}\n")
+        self._append(self._log, f"{now_utc()} {text}\n")
 
-    def _append(self, record: Mapping[str, Any]) -> None:
+    def _append(self, path: Path, text: str) -> None:
+        append_text(path, text, create=path not in self._begun)
+        self._begun.add(path)
+
+    def _record(self, record: Mapping[str, Any]) -> None:
         clean = {
             key: None if isinstance(value, float) and value - value != 0 else value for key, value in record.items()
         }
-        append_text(self._jsonl, json.dumps(clean) + "\n")
+        self._append(self._jsonl, json.dumps(clean) + "\n")
 
 
 def read_metrics(path: Path) -> tuple[list[str], list[dict[str, str]]]:

@@ -20,6 +20,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+from dlexp.artifacts.claims import check_claims, claimed, make_folder
 from dlexp.artifacts.files import is_temporary, remove_temporaries, write_json
 from dlexp.artifacts.lock_file import is_locked, lock, open_lock
 from dlexp.artifacts.regular_files import is_file, is_folder, is_there, read_text
@@ -30,7 +31,6 @@ from dlexp.runtime.clock import now_utc, stamp
 UNFINISHED = ("running", "interrupted", "failed")
 _HEARTBEAT_SECONDS = 10.0
 _LEAST_SECONDS = 1.0  # between the words of two short epochs
-_MAX_NAME_BYTES = 1 << 16
 _NAME, _MAX_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*"), 100
 # What is written about a run before config.yaml, which makes the directory one: a start that was killed leaves these.
 _BEFORE_IT_IS_A_RUN = (
@@ -77,9 +77,9 @@ class RunDir:
         try:
             if exact is not None:
                 refuse_occupied(exact)
-                exact.mkdir(parents=True, exist_ok=True)
+                make_folder(exact)
                 return cls(exact)
-            path.mkdir(parents=True, exist_ok=True)
+            make_folder(path)
             while True:
                 fresh = path / f"{stamp()}-{name}-{os.urandom(2).hex()}"
                 with suppress(FileExistsError):
@@ -125,7 +125,8 @@ class RunDir:
             file.write(f"process {os.getpid()} on {os.uname().nodename} since {now_utc()}\n")
             file.flush()
             remove_temporaries(self.path)
-            yield
+            with claimed(self.path):
+                yield
 
     def is_locked(self) -> bool:
         """Whether a live process writes here."""
@@ -158,16 +159,25 @@ class RunDir:
             try:
                 self._write_status()
             except DlexpError as second:  # a full disk must not hide the first failure
-                error.add_note(str(second))
+                if str(second) != str(error):
+                    error.add_note(str(second))
             raise
         self._status |= {"state": "finished", "exit_code": 0}
         self._write_status()
+
+    def check_whole(self) -> None:
+        """Raise DlexpError where the directory, or a file that makes it a run, was deleted since the run began."""
+        check_claims(self / "config.yaml")
+        for name in (".lock", "config.yaml", "meta.json", "status.json"):
+            if not is_file(self / name):
+                raise DlexpError(f"{self / name} was deleted while this run was trained; it cannot be resumed without")
 
     def beat(self, epoch: int | None = None) -> None:
         """Say that the run lives; writes when the last word is some seconds old, or that of an epoch not quite new."""
         now = time.monotonic()
         if epoch is not None:
             self._status["epoch"] = epoch
+            self.check_whole()
             is_due = now - self._last_epoch >= _LEAST_SECONDS
             self._last_epoch = now if is_due else self._last_epoch
         else:
@@ -286,6 +296,6 @@ def named_run(name: str) -> Path:
 def _target_of(latest: Path) -> Path:
     """What a file says that stands for the link outputs/latest. Raises ConfigError where it cannot be read."""
     try:
-        return Path(read_text(latest, _MAX_NAME_BYTES).strip())
+        return Path(read_text(latest).strip())
     except (OSError, ValueError) as error:
         raise ConfigError.one(str(latest), "", f"cannot be read: {error}", "name the run itself") from error

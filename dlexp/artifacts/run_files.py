@@ -139,6 +139,11 @@ SHAPES: Mapping[str, Shape] = {
 }
 # What a run needs to stand in a table, beside other runs.
 OF_A_RUN = Record(required={"started": TIME, "config": _CONFIG})
+# What summary.json has once a run is finished: the end of a training shows it.
+OF_AN_END = Record(
+    dict.fromkeys(("run", "reason", "monitor", "best_epoch", "best", "epochs", "seconds"), ANY)
+    | {"samples": Record(required={"train": WHOLE})}
+)
 
 
 def read_run_file(path: Path, *, needs: Shape | None = None) -> dict[str, Any]:

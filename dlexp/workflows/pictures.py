@@ -6,7 +6,7 @@ that was asked for, `draw` says in one sentence why there is none.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -62,6 +62,13 @@ class Pictures:
     def facts(self) -> dict[str, list[str]]:
         """`undrawn` as a key of a JSON file; {} where every picture is there."""
         return {"undrawn": list(self.undrawn)} if self.undrawn else {}
+
+
+def curves(columns: Sequence[str], rows: Sequence[Mapping[str, str]], best_epoch: int, monitor: str) -> bytes:
+    """plots/curves.png of a run, from its metrics.csv."""
+    from dlexp.report.figures import curves_png  # here, so that matplotlib loads when training is over
+
+    return curves_png(columns, rows, best_epoch, monitor)
 
 
 def _remove(path: Path) -> None:

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dlexp.artifacts.claims import make_folder
 from dlexp.artifacts.regular_files import read_text
 from dlexp.artifacts.run_dir import RunDir
 from dlexp.runtime.signals import StopRequest
@@ -229,7 +230,7 @@ def _become_child(output: Path, slot: int, size: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     if size > 1:
         _take_gpu(slot)
-    output.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(output.parent)
     with output.open("ab") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)

@@ -19,7 +19,7 @@ from dlexp.config.repeat import departure
 from dlexp.config.tree import ABSENT, leaves, shown, value_at
 from dlexp.errors import ConfigError, DlexpError
 from dlexp.report.story import Configuration, Evaluated, RunStory, Table
-from dlexp.workflows.pictures import Pictures
+from dlexp.workflows.pictures import Pictures, curves
 
 # base64 makes four bytes of three, and a page is to stay below 2 MB
 _PICTURE_BYTES = 1_300_000
@@ -163,19 +163,13 @@ def _pictures(
     found: dict[str, bytes] = {}
     if rows:
         pictures, epoch = Pictures(), int(summary.get("best_epoch") or 0)
-        curves = pictures.draw("metrics.csv", lambda: _curves(columns, rows, epoch, str(summary.get("monitor") or "")))
+        png = pictures.draw("metrics.csv", lambda: curves(columns, rows, epoch, str(summary.get("monitor") or "")))
         reader.problems += pictures.undrawn
-        if curves is not None:
-            found["curves"] = curves
-            reader.room -= len(curves)
+        if png is not None:
+            found["curves"] = png
+            reader.room -= len(png)
     sweep = reader.picture("lr_find/lr_find.png")
     return found | ({"lr_find": sweep} if sweep is not None else {})
-
-
-def _curves(columns: Sequence[str], rows: Sequence[Mapping[str, str]], best_epoch: int, monitor: str) -> bytes:
-    from dlexp.report.figures import curves_png  # matplotlib loads when there is something to draw
-
-    return curves_png(columns, rows, best_epoch, monitor)
 
 
 def _evaluated(reader: _Reader, folder: Path) -> Evaluated:

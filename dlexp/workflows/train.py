@@ -14,7 +14,7 @@ from dlexp.artifacts.checkpoint import CheckpointStore
 from dlexp.artifacts.files import write_json
 from dlexp.artifacts.metrics_log import MetricsLog, read_metrics
 from dlexp.artifacts.run_dir import RunDir, refuse_occupied
-from dlexp.artifacts.run_files import read_run_file, with_keys
+from dlexp.artifacts.run_files import OF_AN_END, read_run_file
 from dlexp.assemble import Experiment, assemble
 from dlexp.begin import Started, nonfinite_policy, start
 from dlexp.config.repeat import Change
@@ -30,14 +30,12 @@ from dlexp.runtime.signals import StopRequest
 from dlexp.workflows.crash import capsule_writer
 from dlexp.workflows.evaluate import write_evaluation
 from dlexp.workflows.loggers import Loggers, check_loggers
-from dlexp.workflows.pictures import Pictures
+from dlexp.workflows.pictures import Pictures, curves
 from dlexp.workflows.prepare import prepared
 from dlexp.workflows.record import describe, metrics_of, write_request
 from dlexp.workflows.reporting import Reporter, RunFacts
 from dlexp.workflows.settle import settle, stand_in
 from dlexp.workflows.since import check_resumed
-
-_SHOWN_AT_THE_END = ("run", "reason", "monitor", "best_epoch", "best", "epochs", "seconds", "samples")
 
 
 @dataclass(frozen=True)
@@ -196,12 +194,13 @@ def _finish(
     say: Callable[[str], None],
 ) -> dict[str, Any]:
     """Put the best weights back, look at the test split if asked to, and write what came out."""
+    run.check_whole()
     best, config = checkpoints.load_best(), experiment.config
     if best is not None:
         load_weights(experiment.networks, best["networks"])
     columns, rows = read_metrics(run / "metrics.csv")
     pictures = Pictures()
-    pictures.write(run / "plots" / "curves.png", partial(_curves, columns, rows, state.best.epoch, config.monitor))
+    pictures.write(run / "plots" / "curves.png", partial(curves, columns, rows, state.best.epoch, config.monitor))
     summary = {
         "run": str(run.path),
         "reason": reason,
@@ -228,12 +227,6 @@ def _finish(
         say(problem)
     write_json(run / "summary.json", summary)
     return summary
-
-
-def _curves(columns: Sequence[str], rows: Sequence[dict[str, str]], best_epoch: int, monitor: str) -> bytes:
-    from dlexp.report.figures import curves_png  # here, so that matplotlib loads when training is over
-
-    return curves_png(columns, rows, best_epoch, monitor)
 
 
 def _recorder(run: RunDir, log: MetricsLog, loggers: Loggers, every_steps: int) -> Observer:
@@ -304,4 +297,4 @@ def _facts(run: RunDir, experiment: Experiment, state: TrainState, num_batches: 
 
 def _summary_of(run: RunDir) -> dict[str, Any]:
     """summary.json of a finished run, with all that the end of a training shows."""
-    return read_run_file(run / "summary.json", needs=with_keys(*_SHOWN_AT_THE_END))
+    return read_run_file(run / "summary.json", needs=OF_AN_END)

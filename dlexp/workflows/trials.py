@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dlexp.artifacts.checkpoint import CheckpointStore
+from dlexp.artifacts.claims import claimed
 from dlexp.artifacts.files import write_json, write_text
 from dlexp.artifacts.metrics_log import MetricsLog
 from dlexp.artifacts.regular_files import is_file, read_text
@@ -111,9 +112,15 @@ def run_trial(job: Job, go_on: Callable[[int, float], bool]) -> dict[str, Any]:
     Leaves config.yaml, metrics.csv, metrics.jsonl, train.log and result.json. Raises Interrupted, with a checkpoint
     saved, on SIGTERM; Diverged when the loss is not finite.
     """
-    config, folder = job.config, job.folder
-    write_text(folder / "config.yaml", to_yaml(config))
+    folder = job.folder
+    write_text(folder / "config.yaml", to_yaml(job.config))
     write_text(folder / "overrides.yaml", overrides_to_yaml(list(job.words)))
+    with claimed(folder):
+        return _trained(job, go_on)
+
+
+def _trained(job: Job, go_on: Callable[[int, float], bool]) -> dict[str, Any]:
+    config, folder = job.config, job.folder
     experiment = assemble(config, job.trusted, job.bundle, job.threads)
     started = start(experiment)
     state, log, stop = started.state, MetricsLog(folder), _Pruned()
