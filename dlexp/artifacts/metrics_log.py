@@ -12,6 +12,7 @@ from dlexp.artifacts.files import append_text, csv_line, write_csv, write_text
 from dlexp.artifacts.regular_files import is_there, read_bytes
 from dlexp.errors import DlexpError
 from dlexp.runtime.clock import now_utc
+from dlexp.runtime.printable import printable
 
 _WHOLE = ("epoch", "step")
 
@@ -50,8 +51,8 @@ class MetricsLog:
         self._record({"kind": "step", **values})
 
     def say(self, text: str) -> None:
-        """Append a line to train.log."""
-        self._append(self._log, f"{now_utc()} {text}\n")
+        """Append a line to train.log; what a terminal would obey stands there as its number."""
+        self._append(self._log, f"{now_utc()} {printable(text)}\n")
 
     def _append(self, path: Path, text: str) -> None:
         append_text(path, text, create=path not in self._begun)

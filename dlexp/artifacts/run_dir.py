@@ -244,9 +244,8 @@ def refuse_bad_name(where: str, name: str) -> None:
 
 def _is_a_start_that_was_killed(path: Path) -> bool:
     """Whether a directory holds nothing but what a run writes before it is one, so that nothing is lost in it."""
-    entries = list(path.iterdir())
-    claimed = any(entry.name == ".lock" for entry in entries)
-    return claimed and all(entry.name in _BEFORE_IT_IS_A_RUN or is_temporary(entry) for entry in entries)
+    names = {entry.name for entry in path.iterdir() if not is_temporary(entry)}
+    return ".lock" in names and names <= {*_BEFORE_IT_IS_A_RUN}
 
 
 def newest_runs() -> list[Path]:

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.markup import escape
-
-from dlexp.cli.console import near, out, print_json, table, undrawn
+from dlexp.cli.console import escape, near, out, print_json, table, undrawn
 from dlexp.cli.words import Setting
 from dlexp.config.catalog import Catalog
 from dlexp.errors import NoResult
@@ -70,7 +68,7 @@ def _show(content: Mapping[str, Any]) -> None:
     for one in content["sweeps"]:
         skipped = f", {one['skipped']} updates skipped by the fp16 scaler" if one["skipped"] else ""
         steepest = f", steepest {_rate(one['steepest'])}" if len(content["sweeps"]) > 1 else ""
-        out.print(f"seed {one['seed']}: {one['points']} points, {one['stopped']}{steepest}{skipped}")
+        out.print(f"seed {one['seed']}: {one['points']} points, {escape(one['stopped'])}{steepest}{skipped}")
     if content["advice"] and content["suggestion"] is not None:
         out.print(f"[yellow]{escape(content['advice'])}[/]")
     run = escape(near(content["run"]))
@@ -80,7 +78,7 @@ def _show(content: Mapping[str, Any]) -> None:
     for path in content.get("written", ()):
         out.print(f"  written  {escape(near(path))}")
     if content["suggestion"] is not None:
-        out.print(f"\n[bold]{content['override']}[/]\n\nnext: {escape(content['train'])}")
+        out.print(f"\n[bold]{escape(content['override'])}[/]\n\nnext: {escape(content['train'])}")
 
 
 def _groups(content: Mapping[str, Any]) -> list[tuple[str, float | None]]:

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import IO, Any
 
 import typer
-from rich.markup import escape
 
 from dlexp.artifacts.regular_files import open_stream
-from dlexp.cli.console import err, print_json
+from dlexp.cli.console import err, escape, print_json
 from dlexp.cli.evaluate import check_checkpoint, evaluation_changes
 from dlexp.errors import ConfigError, DataError
 from dlexp.report.numbers import counted

@@ -7,11 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from rich.markup import escape
 from rich.table import Table
 
 from dlexp.cli.configured import trusted_of
-from dlexp.cli.console import out, print_json, table, undrawn
+from dlexp.cli.console import escape, out, print_json, table, undrawn
 from dlexp.cli.words import Setting
 from dlexp.config.catalog import Catalog
 from dlexp.runtime.clock import spoken

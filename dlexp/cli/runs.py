@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +16,7 @@ from dlexp.artifacts.looks import looks_at
 from dlexp.artifacts.regular_files import is_file, read_text
 from dlexp.artifacts.run_dir import RunDir, named_run, outputs_root
 from dlexp.artifacts.run_tree import MARKS, is_group, members
-from dlexp.cli.style import styled
+from dlexp.cli.style import echo, print_json, styled
 from dlexp.config.tree import ABSENT, shown
 from dlexp.errors import ConfigError
 from dlexp.report.numbers import number
@@ -80,17 +79,17 @@ def list_runs(words: ListWords, as_json: bool) -> None:
     if rows:
         _print_table(rows, ["name", *(key for key in chosen if key != "name")], fixed=bool(columns))
     elif found.rows:
-        typer.echo(f"none of the {len(found.rows)} runs under {outputs_root()} is like that")
+        echo(f"none of the {len(found.rows)} runs under {outputs_root()} is like that")
     elif not found.broken:
-        typer.echo(f"there is nothing under {outputs_root()} yet; dlexp train makes a run")
+        echo(f"there is nothing under {outputs_root()} yet; dlexp train makes a run")
     if more > 0:
-        typer.echo(f"and {more} more; --limit {len(rows) + more} shows them")
+        echo(f"and {more} more; --limit {len(rows) + more} shows them")
     _name_broken(found.broken)
 
 
 def _name_broken(broken: Sequence[tuple[Path, str]]) -> None:
     for path, why in broken:
-        typer.echo(styled(f"no whole run: {path}: {why}", "yellow"))
+        echo(styled(f"no whole run: {path}: {why}", "yellow"))
 
 
 def _as_dicts(broken: Sequence[tuple[Path, str]]) -> list[dict[str, str]]:
@@ -133,7 +132,7 @@ def show(name: str, as_json: bool) -> None:
     width = max(map(len, facts))
     for name, text in facts.items():
         if text not in ("", "-"):
-            typer.echo(f"{name:<{width}}  {text}")
+            echo(f"{name:<{width}}  {text}")
 
 
 def rm(names: Sequence[str], yes: bool, as_json: bool) -> None:
@@ -162,7 +161,7 @@ def _carry_out(plan: Any, yes: bool, *, dry_run: bool, as_json: bool) -> None:
         "kept": [{"path": str(kept.path), "why": kept.why} for kept in plan.kept],
         "bytes": plan.size,
     }
-    say: Callable[[str], None] = (lambda text: None) if as_json else typer.echo
+    say: Callable[[str], None] = (lambda text: None) if as_json else echo
     for kept in plan.kept:
         say(f"stays    {kept.path}: {kept.why}")
     for planned in plan.going:
@@ -232,9 +231,9 @@ def _print_table(rows: Sequence[Row], columns: Sequence[str], *, fixed: bool) ->
     for line in range(len(rows) + 1):
         texts = [_padded(key, cells[key][line], width, line) for key, width in widths.items()]
         lines.append("  ".join(texts).rstrip())
-    typer.echo("\n".join(lines))
+    echo("\n".join(lines))
     if dropped:
-        typer.echo(f"too narrow for {', '.join(dropped)}; --columns chooses")
+        echo(f"too narrow for {', '.join(dropped)}; --columns chooses")
 
 
 def _padded(key: str, text: str, width: int, line: int) -> str:
@@ -291,4 +290,4 @@ def _plain(value: Any) -> Any:
 
 
 def _print_json(value: Mapping[str, Any]) -> None:
-    typer.echo(json.dumps(finite_or_none(value), indent=2, default=str))
+    print_json(finite_or_none(value))
