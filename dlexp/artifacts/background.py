@@ -53,7 +53,8 @@ class BackgroundCheckpoints:
             return
         if error is None or isinstance(error, Interrupted):  # which says that everything is saved
             raise self._error
-        error.add_note(f"and the last checkpoint could not be written: {self._error}")
+        if str(self._error) != str(error):
+            error.add_note(f"and the last checkpoint could not be written: {self._error}")
 
     def save(self, state: Mapping[str, Any], best: Mapping[str, Any] | None = None) -> None:
         """Have `state` replace last.pt, and `best` best.pt; a tensor that is in both is copied once."""

@@ -20,9 +20,23 @@ from typing import Any
 import torch
 
 from dlexp.artifacts.checkpoint import load_safely
-from dlexp.artifacts.files import finite_or_none, place_folder, read_json
+from dlexp.artifacts.files import finite_or_none, place_folder
+from dlexp.artifacts.json_shapes import ANY, OBJECT, TEXT, WHOLE, ListOf, MapOf, OrNull, Record, mismatch
+from dlexp.artifacts.regular_files import is_file, is_folder, read_bytes
+from dlexp.artifacts.run_files import read_run_file
 from dlexp.errors import ConfigError, DlexpError
 
+_CONTENT = Record(
+    required={
+        "window": ListOf(ListOf(ANY)),
+        **dict.fromkeys(("state", "generators", "where", "surroundings"), OBJECT),
+        **dict.fromkeys(("phase", "stage", "traceback"), TEXT),
+        "losses": ListOf(TEXT),
+        "error": OrNull(Record(required={"kind": TEXT, "message": TEXT})),
+        "config": Record(required={"choices": OBJECT, "tree": OBJECT}),
+        "data": Record(required={"spec": OBJECT, "samples": MapOf(WHOLE)}),
+    }
+)
 _NAME = re.compile(r"crash(?:-(\d+))?")
 
 
@@ -34,7 +48,10 @@ def write_capsule(folder: Path, content: Mapping[str, Any], facts: Mapping[str, 
     """
     facts = finite_or_none(facts)
     for path in capsules(folder):
-        known = read_json(path / "crash.json")
+        try:
+            known = read_run_file(path / "crash.json")
+        except DlexpError:  # a damaged capsule is none that holds this failure
+            continue
         if {key: known.get(key) for key in facts} == facts:
             return path
     buffer = io.BytesIO()
@@ -56,15 +73,16 @@ def read_capsule(path: Path) -> dict[str, Any]:
     """The content of the capsule in directory `path`. Raises DlexpError when it is damaged."""
     file = path / "capsule.pt"
     try:
-        payload = file.read_bytes()
+        payload = read_bytes(file)
     except OSError as error:
         raise DlexpError(f"{file} cannot be read: {error.strerror}") from error
-    if hashlib.sha256(payload).hexdigest() != read_json(path / "crash.json").get("sha256"):
+    if hashlib.sha256(payload).hexdigest() != read_run_file(path / "crash.json")["sha256"]:
         raise DlexpError(f"{file} is damaged: its {len(payload)} bytes are not what was written")
     content = load_safely(payload, file)
-    if not isinstance(content, dict) or "window" not in content:
-        raise DlexpError(f"{file} is no crash capsule of dlexp: it holds no `window`")
-    return content
+    wrong = mismatch(content, _CONTENT)
+    if wrong:
+        raise DlexpError(f"{file} is no crash capsule of dlexp: {wrong}")
+    return dict(content)
 
 
 def capsules(folder: Path) -> list[Path]:
@@ -76,10 +94,10 @@ def capsules(folder: Path) -> list[Path]:
 
 def find_capsule(path: Path) -> Path:
     """The capsule that is meant by a run, whose newest it is, or by a capsule's own directory. Raises ConfigError."""
-    if (path / "crash.json").is_file():
+    if is_file(path / "crash.json"):
         return path
-    found = capsules(path) if path.is_dir() else []
+    found = capsules(path) if is_folder(path) else []
     if not found:
-        what = "has no crash capsule" if path.is_dir() else "does not exist"
+        what = "has no crash capsule" if is_folder(path) else "does not exist"
         raise ConfigError.one(str(path), "", what, "a run whose step failed has one in crash/")
     return found[-1]

@@ -17,7 +17,10 @@ from typing import IO, Any
 
 import torch
 
-from dlexp.artifacts.files import flush_directory, read_json, replacing, write_bytes, write_json
+from dlexp.artifacts.files import flush_directory, replacing, write_bytes, write_json
+from dlexp.artifacts.load_failure import why_not_loaded
+from dlexp.artifacts.regular_files import is_there, read_bytes
+from dlexp.artifacts.run_files import read_run_file
 from dlexp.errors import DlexpError
 from dlexp.runtime.tensors import tensor_bytes
 
@@ -30,6 +33,7 @@ class CheckpointStore:
     def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
         self.folder = folder
         self._say = say
+        self._there: set[str] = set()  # names that this process has saved or loaded
         self._saved: dict[str, list[str]] = {}  # name -> hashes of what this process has put in place
 
     def save(self, state: Mapping[str, Any], best: Mapping[str, Any] | None = None) -> None:
@@ -65,11 +69,13 @@ class CheckpointStore:
         damaged = []
         for name in ("last.pt", "previous.pt"):
             path = self.folder / name
-            if not path.is_file():
+            if not is_there(path):
                 continue
             content, hashes = _bytes_of(path), self._hashes()
             try:
-                return _state_in(path, content, hashes)
+                state = _state_in(path, content, hashes)
+                self._there.add(name)
+                return state
             except DlexpError as error:
                 aside = _free_name(path)
                 if owner:
@@ -88,10 +94,18 @@ class CheckpointStore:
 
     def load_best(self) -> dict[str, Any] | None:
         """The weights of the best epoch, None before there is one. Raises DlexpError when the file is damaged."""
+        self.check_there()
         path = self.folder / "best.pt"
-        return _state_in(path, _bytes_of(path), self._hashes()) if path.is_file() else None
+        return _state_in(path, _bytes_of(path), self._hashes()) if is_there(path) else None
+
+    def check_there(self) -> None:
+        """Raise DlexpError where a checkpoint that this process has saved or loaded was deleted since."""
+        gone = [name for name in ("last.pt", "best.pt") if name in self._there and not is_there(self.folder / name)]
+        if gone:
+            raise DlexpError(f"{self.folder / gone[0]} was deleted while this run was trained")
 
     def _save(self, path: Path, state: Mapping[str, Any]) -> None:
+        self.check_there()
         with replacing(path, tensor_bytes(state)) as file:
             hashing = _Hashing(file)
             hashing.save(state)
@@ -101,11 +115,12 @@ class CheckpointStore:
             known = saved[-_ON_DISK:] if len(saved) >= _ON_DISK else hashes.get(path.name, [])
             digest = hashing.digest()
             write_json(self.folder / "hashes.json", hashes | {path.name: [*known, digest]})
+        self._there.add(path.name)
         self._saved[path.name] = [*saved[1 - _ON_DISK :], digest]
 
     def _hashes(self) -> dict[str, list[str]]:
         path = self.folder / "hashes.json"
-        found: dict[str, list[str]] = read_json(path) if path.is_file() else {}
+        found: dict[str, list[str]] = read_run_file(path) if is_there(path) else {}
         return found
 
 
@@ -126,7 +141,7 @@ def read_checkpoint(path: Path, hashes: Mapping[str, list[str]] | None = None) -
 def _bytes_of(path: Path) -> bytes:
     """To be read before the hashes are: a hash is listed before its file is put in place, maybe while we look."""
     try:
-        return path.read_bytes()
+        return read_bytes(path)
     except OSError as error:
         raise DlexpError(f"{path} cannot be read: {error.strerror}") from error
 
@@ -148,8 +163,7 @@ def load_safely(content: bytes, path: Path) -> Any:
     try:
         return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for files that are no checkpoint
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DlexpError(f"{path} is no checkpoint that can be loaded safely: {reason[:200]}") from error
+        raise DlexpError(f"{path} is no checkpoint that can be loaded safely: it {why_not_loaded(error)}") from error
 
 
 def _saved_bytes(state: Mapping[str, Any]) -> int:

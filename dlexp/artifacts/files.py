@@ -13,6 +13,9 @@ from itertools import count
 from pathlib import Path
 from typing import IO, Any
 
+from dlexp.artifacts.claims import check_claims, make_folder
+from dlexp.artifacts.json_shapes import MAX_DEPTH, is_too_deep
+from dlexp.artifacts.regular_files import MAX_TEXT_BYTES, read_bytes
 from dlexp.errors import DlexpError
 
 _TEMP_PREFIX = ".tmp-"
@@ -34,7 +37,7 @@ def replacing(path: Path, size: int, durable: bool = True) -> Iterator[IO[bytes]
     """
     temporary = path.with_name(f"{_TEMP_PREFIX}{os.getpid()}-{path.name}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         refuse_without_space(path, size)
         with temporary.open("wb") as file:
             yield file
@@ -82,21 +85,34 @@ def csv_line(cells: Sequence[Any]) -> str:
     return text.getvalue()
 
 
-def append_text(path: Path, text: str) -> None:
-    """Add to the end of a UTF-8 text file. Raises DlexpError that names the file, the size and the system's reason."""
+def append_text(path: Path, text: str, *, create: bool = True) -> None:
+    """Add to the end of a UTF-8 text file. Raises DlexpError that names the file, the size and the system's reason.
+
+    create  False for a file that is known to be there, so that one that was deleted is not begun again in its middle
+    """
+    check_claims(path)
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | (os.O_CREAT if create else 0)
     try:
-        with path.open("a", encoding="utf-8", newline="") as file:
+        with open(os.open(path, flags, 0o666), "a", encoding="utf-8", newline="") as file:  # noqa: PTH123 - its flags
             file.write(text)
     except OSError as error:
         raise DlexpError(f"cannot write {path} ({len(text.encode())} bytes more): {error.strerror}") from error
 
 
 def read_json(path: Path) -> Any:
-    """The value in a JSON file. Raises DlexpError that names the file."""
+    """The value in a JSON file, at most MAX_DEPTH levels deep. Raises DlexpError that names the file."""
     try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+        found = json.loads(read_bytes(path, MAX_TEXT_BYTES))
+        if not is_too_deep(found):
+            return found
+        reason = f"it nests deeper than {MAX_DEPTH} levels"
+    except RecursionError:
+        reason = f"it nests deeper than {MAX_DEPTH} levels"
+    except OSError as error:
+        raise DlexpError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
         raise DlexpError(f"{path} cannot be read: {error}") from error
+    raise DlexpError(f"{path} cannot be read: {reason}")
 
 
 def read_object(path: Path) -> dict[str, Any]:
@@ -126,6 +142,7 @@ def place_folder(folder: Path, name: str, files: Mapping[str, bytes]) -> Path:
 
     Raises DlexpError as `write_bytes` does; nothing is left then.
     """
+    check_claims(folder)
     temporary = folder / f"{_TEMP_PREFIX}{os.getpid()}-{name}"
     try:
         for file, content in files.items():

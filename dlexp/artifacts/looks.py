@@ -7,7 +7,9 @@ import json
 import os
 from pathlib import Path
 
+from dlexp.artifacts.claims import make_folder
 from dlexp.artifacts.files import read_json
+from dlexp.artifacts.regular_files import check_regular, is_there, read_bytes
 from dlexp.errors import DlexpError
 from dlexp.runtime.clock import now_utc
 
@@ -22,7 +24,9 @@ def note_look(folder: Path, split: str, checkpoint: str) -> int:
     """
     path, line = folder / "looks.jsonl", {"split": split, "checkpoint": checkpoint, "time": now_utc()}
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
+        if is_there(path):
+            check_regular(path)
         with path.open("a+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)  # given back when the file is closed, by us or by the kernel
             file.seek(0)
@@ -39,11 +43,15 @@ def note_look(folder: Path, split: str, checkpoint: str) -> int:
 def looks_at(folder: Path, split: str) -> int:
     """How many looks there have been at a split, without adding one; 0 where there is no such folder."""
     path = folder / "looks.jsonl"
-    return _count(folder, path.read_bytes() if path.is_file() else b"", split)
+    try:
+        lines = read_bytes(path) if is_there(path) else b""
+    except OSError as error:
+        raise DlexpError(f"{path} cannot be read: {error.strerror}") from error
+    return _count(folder, lines, split)
 
 
 def _count(folder: Path, lines: bytes, split: str) -> int:
-    old = read_json(folder / _OLD) if (folder / _OLD).is_file() else []
+    old = read_json(folder / _OLD) if is_there(folder / _OLD) else []
     names = [look.get("split") for look in old if isinstance(look, dict)] if isinstance(old, list) else []
     names += [_split_of(text) for text in lines.splitlines() if text.strip()]
     return sum(name in (split, None) for name in names)
@@ -53,6 +61,6 @@ def _split_of(text: bytes) -> str | None:
     """The split of a line; None for one that cannot be read, which may have been any."""
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return found.get("split") if isinstance(found, dict) else None

@@ -13,6 +13,7 @@ from typing import IO, Any, Protocol
 
 from dlexp.artifacts.files import finite_or_none, replacing
 from dlexp.errors import ConfigError
+from dlexp.runtime.printable import printable_lines
 
 FORMATS = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".parquet": "parquet"}  # suffix -> format
 
@@ -52,7 +53,8 @@ def rows_to(path: Path | None, kind: str) -> Iterator[RowWriter]:
     Raises ConfigError for Parquet without pyarrow, DlexpError where the file cannot be written.
     """
     if path is None:
-        writer = _writer(sys.stdout.buffer, kind)
+        # A pipe and a file get every byte; a terminal is shown what it would obey.
+        writer = _writer(_Terminal(sys.stdout.buffer) if sys.stdout.isatty() else sys.stdout.buffer, kind)
         yield writer
         writer.close()
         sys.stdout.buffer.flush()
@@ -61,6 +63,18 @@ def rows_to(path: Path | None, kind: str) -> Iterator[RowWriter]:
         writer = _writer(file, kind)
         yield writer
         writer.close()
+
+
+class _Terminal(io.BytesIO):
+    """Standard output where a terminal reads it."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        super().__init__()
+        self._file = file
+
+    def write(self, content: Any) -> int:
+        self._file.write(printable_lines(bytes(content).decode(errors="replace")).encode())
+        return len(content)
 
 
 class Collected:

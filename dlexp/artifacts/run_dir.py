@@ -10,7 +10,6 @@ crash/                                     the step that ended it, when one did
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import time
@@ -19,9 +18,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from dlexp.artifacts.files import is_temporary, read_object, remove_temporaries, write_json
+from dlexp.artifacts.claims import check_claims, claimed, make_folder
+from dlexp.artifacts.files import is_temporary, remove_temporaries, write_json
+from dlexp.artifacts.lock_file import is_locked, lock, open_lock
+from dlexp.artifacts.regular_files import is_file, is_folder, is_there, read_text
+from dlexp.artifacts.run_files import read_run_file
 from dlexp.errors import ConfigError, DlexpError, Interrupted, exit_code_of
 from dlexp.runtime.clock import now_utc, stamp
 
@@ -34,7 +37,6 @@ _BEFORE_IT_IS_A_RUN = (
     *(".lock", "batch_size.json", "lr_find", "overrides.yaml", "command.txt", "git.diff", "env.txt"),
     *("preprocessing.json", "meta.json"),
 )
-_LOCK_TRIES, _LOCK_PAUSE_SECONDS = 5, 0.02
 
 
 def outputs_root() -> Path:
@@ -75,9 +77,9 @@ class RunDir:
         try:
             if exact is not None:
                 refuse_occupied(exact)
-                exact.mkdir(parents=True, exist_ok=True)
+                make_folder(exact)
                 return cls(exact)
-            path.mkdir(parents=True, exist_ok=True)
+            make_folder(path)
             while True:
                 fresh = path / f"{stamp()}-{name}-{os.urandom(2).hex()}"
                 with suppress(FileExistsError):
@@ -89,8 +91,12 @@ class RunDir:
     @classmethod
     def find(cls, path: Path) -> RunDir:
         """The run at `path`. Raises ConfigError when there is none."""
-        if not (path / "config.yaml").is_file():
-            what = "is no run directory (it has no config.yaml)" if path.exists() else "does not exist"
+        try:
+            has_config, exists = (path / "config.yaml").is_file(), path.exists()
+        except OSError as error:  # a folder of somebody else, a name that no file system takes
+            raise ConfigError.one(str(path), "", f"cannot be looked into: {error.strerror}") from error
+        if not has_config:
+            what = "is no run directory (it has no config.yaml)" if exists else "does not exist"
             newest = newest_runs()
             remedy = f"the newest run is {newest[0]}" if newest else "dlexp train makes one"
             raise ConfigError.one(str(path), "", what, remedy)
@@ -105,9 +111,9 @@ class RunDir:
 
         Raises ConfigError naming the owner when there is one.
         """
-        with self._lock_file() as file:
+        with open_lock(self.path / ".lock") as file:
             try:
-                _claim(file.fileno())
+                lock(file.fileno())
             except OSError as error:
                 file.seek(0)
                 owner = file.read().strip() or "another process"
@@ -119,29 +125,17 @@ class RunDir:
             file.write(f"process {os.getpid()} on {os.uname().nodename} since {now_utc()}\n")
             file.flush()
             remove_temporaries(self.path)
-            yield
-
-    def _lock_file(self) -> IO[str]:
-        try:
-            return (self.path / ".lock").open("a+")
-        except OSError as error:
-            raise DlexpError(f"cannot write in {self.path}: {error.strerror}") from error
+            with claimed(self.path):
+                yield
 
     def is_locked(self) -> bool:
         """Whether a live process writes here."""
-        try:
-            with (self.path / ".lock").open("r") as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: two who look are not two who write
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        return False
+        return is_locked(self.path / ".lock")
 
     @contextmanager
     def recording(self, epochs: int) -> Iterator[None]:
         """Keep status.json true while the body runs and however it ends."""
-        previous = read_object(self / "status.json") if self._has_status() else {}
+        previous = read_run_file(self / "status.json") if self._has_status() else {}
         self._status = {
             "state": "running",
             "pid": os.getpid(),
@@ -165,16 +159,25 @@ class RunDir:
             try:
                 self._write_status()
             except DlexpError as second:  # a full disk must not hide the first failure
-                error.add_note(str(second))
+                if str(second) != str(error):
+                    error.add_note(str(second))
             raise
         self._status |= {"state": "finished", "exit_code": 0}
         self._write_status()
+
+    def check_whole(self) -> None:
+        """Raise DlexpError where the directory, or a file that makes it a run, was deleted since the run began."""
+        check_claims(self / "config.yaml")
+        for name in (".lock", "config.yaml", "meta.json", "status.json"):
+            if not is_file(self / name):
+                raise DlexpError(f"{self / name} was deleted while this run was trained; it cannot be resumed without")
 
     def beat(self, epoch: int | None = None) -> None:
         """Say that the run lives; writes when the last word is some seconds old, or that of an epoch not quite new."""
         now = time.monotonic()
         if epoch is not None:
             self._status["epoch"] = epoch
+            self.check_whole()
             is_due = now - self._last_epoch >= _LEAST_SECONDS
             self._last_epoch = now if is_due else self._last_epoch
         else:
@@ -185,12 +188,10 @@ class RunDir:
     def status(self) -> Status:
         """How far the run got; a run whose process is gone is interrupted, whatever its last word was."""
         if not self._has_status():
-            lives, has_begun = self.is_locked(), (self / "status.json").is_file()
+            lives, has_begun = self.is_locked(), is_file(self / "status.json")
             reason = "killed before its first epoch"
             return Status("running" if lives else "interrupted", 0, 0, reason, None, has_begun and not lives)
-        word = {"reason": "", "exit_code": None, **read_object(self / "status.json")}
-        if not isinstance(word.get("state"), str) or not all(isinstance(word.get(n), int) for n in ("epoch", "epochs")):
-            raise DlexpError(f"{self / 'status.json'} cannot be read: it does not say how far the run got")
+        word = {"reason": "", "exit_code": None, **read_run_file(self / "status.json")}
         died = word["state"] == "running" and not self.is_locked()
         if died:
             word |= {"state": "interrupted", "reason": "the process ended without a word (killed, or power lost)"}
@@ -214,20 +215,11 @@ class RunDir:
     def _has_status(self) -> bool:
         """Whether there is a word; an empty file is what a power cut may leave of a heartbeat, and is none."""
         path = self / "status.json"
-        return path.is_file() and path.stat().st_size > 0
+        return is_there(path) and not (is_file(path) and path.stat().st_size == 0)
 
     def _write_status(self, durable: bool = True) -> None:
         self._last_beat = time.monotonic()
         write_json(self / "status.json", self._status | {"heartbeat": now_utc()}, durable)
-
-
-def _claim(descriptor: int) -> None:
-    """Take the lock; who only looks (`is_locked`) holds it for an instant, so one refusal is not believed."""
-    for _ in range(_LOCK_TRIES - 1):
-        with suppress(BlockingIOError):
-            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        time.sleep(_LOCK_PAUSE_SECONDS)
-    return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def refuse_occupied(path: Path) -> None:
@@ -252,9 +244,8 @@ def refuse_bad_name(where: str, name: str) -> None:
 
 def _is_a_start_that_was_killed(path: Path) -> bool:
     """Whether a directory holds nothing but what a run writes before it is one, so that nothing is lost in it."""
-    entries = list(path.iterdir())
-    claimed = any(entry.name == ".lock" for entry in entries)
-    return claimed and all(entry.name in _BEFORE_IT_IS_A_RUN or is_temporary(entry) for entry in entries)
+    names = {entry.name for entry in path.iterdir() if not is_temporary(entry)}
+    return ".lock" in names and names <= {*_BEFORE_IT_IS_A_RUN}
 
 
 def newest_runs() -> list[Path]:
@@ -263,14 +254,27 @@ def newest_runs() -> list[Path]:
     found = [
         path.parent for depth in ("train/*", "train/*/*", "sweep/*/*") for path in root.glob(f"{depth}/config.yaml")
     ]
-    return sorted(found, key=lambda path: (path / "config.yaml").stat().st_mtime_ns, reverse=True)
+    return sorted(found, key=_written, reverse=True)
+
+
+def _written(path: Path) -> int:
+    """When a run's config.yaml was written, in nanoseconds; 0 where that cannot be seen."""
+    try:
+        return (path / "config.yaml").stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def newest_unfinished() -> RunDir:
     """The newest run that is neither finished nor alive. Raises ConfigError when there is none."""
     for path in newest_runs():
         run = RunDir(path)
-        if run.status().state in UNFINISHED and not run.is_locked():
+        try:
+            state = run.status().state
+        except DlexpError as error:  # it may be the one that is meant
+            rule = f"cannot tell which run is meant: {error}"
+            raise ConfigError.one("--resume", "", rule, "name one: --resume RUN") from error
+        if state in UNFINISHED and not run.is_locked():
             return run
     raise ConfigError.one(
         "--resume", "", f"there is no unfinished run under {outputs_root() / 'train'}", "name one: --resume RUN"
@@ -281,8 +285,16 @@ def named_run(name: str) -> Path:
     """The directory that a person means by `name`: a path, `latest`, or the name of a run or study under outputs/."""
     root = outputs_root()
     for path in (Path(name), root / name, *(root / kind / name for kind in ("train", "tune", "sweep", "adapt"))):
-        if path.is_file() and path.name == "latest":
-            return Path(path.read_text().strip())
-        if path.is_dir():
+        if path.name == "latest" and is_file(path):
+            return _target_of(path)
+        if is_folder(path):
             return path
     return Path(name)
+
+
+def _target_of(latest: Path) -> Path:
+    """What a file says that stands for the link outputs/latest. Raises ConfigError where it cannot be read."""
+    try:
+        return Path(read_text(latest).strip())
+    except (OSError, ValueError) as error:
+        raise ConfigError.one(str(latest), "", f"cannot be read: {error}", "name the run itself") from error

@@ -6,26 +6,33 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from dlexp.artifacts.regular_files import is_file, is_folder
+
 # Kind, which is also the folder under outputs/ -> the file that makes a directory one of it.
 MARKS = {"train": "config.yaml", "tune": "study.json", "lr-find": "lr_find.json"}
 SWEEP_MARK = "cells.json"
+_MOST_DIGITS = 20
 
 
 def is_group(folder: Path) -> bool:
     """Whether a directory holds the runs of several seeds."""
-    return not (folder / "config.yaml").is_file() and any(folder.glob("seed-*/config.yaml"))
+    return not is_file(folder / "config.yaml") and any(folder.glob("seed-*/config.yaml"))
 
 
 def members(folder: Path) -> list[Path]:
     """The runs of a group, by seed."""
-    return sorted(
-        (path.parent for path in folder.glob("seed-*/config.yaml")), key=lambda path: int(path.name.split("-")[1])
-    )
+    return sorted((path.parent for path in folder.glob("seed-*/config.yaml")), key=_seed_of)
+
+
+def _seed_of(path: Path) -> tuple[int, str]:
+    """The order of a group: by seed; a directory whose name has no number comes last."""
+    number = path.name.partition("-")[2]
+    return (int(number) if number.isdecimal() and len(number) < _MOST_DIGITS else 2**64, path.name)
 
 
 def is_sweep(folder: Path) -> bool:
     """Whether a directory is that of a sweep, `dlexp train -m`."""
-    return (folder / SWEEP_MARK).is_file()
+    return is_file(folder / SWEEP_MARK)
 
 
 def runs_in(folder: Path) -> list[Path]:
@@ -41,8 +48,8 @@ def directories(root: Path, kind: str) -> Iterator[Path]:
     Links, hidden directories and files are passed over. What is no run comes too: whoever reads it says what is wrong.
     """
     folders = [root / kind, root / "sweep"] if kind == "train" else [root / kind]
-    for path in (path for folder in folders if folder.is_dir() for path in folder.iterdir()):
-        if path.name.startswith(".") or path.is_symlink() or not path.is_dir():
+    for path in (path for folder in folders if is_folder(folder) for path in folder.iterdir()):
+        if path.name.startswith(".") or path.is_symlink() or not is_folder(path):
             continue
         yield from runs_in(path) if kind == "train" else [path]
 

@@ -7,10 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.markup import escape
-
 from dlexp.cli.configured import configuration, trusted_of
-from dlexp.cli.console import out, print_json, table
+from dlexp.cli.console import escape, out, print_json, table
 from dlexp.cli.words import Setting
 from dlexp.config.catalog import Catalog
 from dlexp.config.suggest import nearest

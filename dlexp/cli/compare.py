@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
-from dlexp.cli.console import near, out, print_json, table
+from dlexp.cli.console import escape, near, out, print_json, table
 from dlexp.errors import ConfigError
 from dlexp.report.numbers import number
 from dlexp.runtime.clock import spoken
@@ -75,7 +74,8 @@ def _written(found: Comparison, words: CompareWords) -> list[str]:
         write_plot(found, words.plot)
         lines.append(f"curves   {words.plot}")
     if words.save:
-        lines.append(f"saved    {near(str(save(found)))}")
+        folder, undrawn = save(found)
+        lines += [f"saved    {near(str(folder))}", *(f"not drawn: {problem}" for problem in undrawn)]
     return lines
 
 
@@ -92,7 +92,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     shown = [pair for pair in comparison.pairs if len(groups) <= _MOST_BESIDE or pair.first == leader]
     if len(comparison.pairs) > 1:
         those = "every two" if len(shown) == len(comparison.pairs) else f"{escape(leader)} and each other"
-        console.print(f"\n[bold]{those}, {comparison.metric}[/]")
+        console.print(f"\n[bold]{those}, {escape(comparison.metric)}[/]")
         for pair in shown:
             console.print(f"  {escape(pair.verdict)}")
     for pair in shown:
@@ -106,7 +106,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         console.print(f"\n[yellow]nothing could be paired[/]: {escape(comparison.unpaired)}")
     if comparison.verdict:
         of = f"{comparison.metric}, {comparison.samples:,} samples: " if comparison.samples else ""
-        console.print(f"\n{of}[bold]{escape(comparison.verdict)}[/]")
+        console.print(f"\n{escape(of)}[bold]{escape(comparison.verdict)}[/]")
     for note in comparison.notes:
         console.print(f"  [dim]{escape(note)}[/]")
 

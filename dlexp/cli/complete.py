@@ -99,7 +99,7 @@ def _typed(context: typer.Context) -> Sequence[str]:
 def _default_option(catalog: Catalog, group: str) -> str:
     """The option of `group` in the defaults list of config.yaml."""
     path = next(root / "config.yaml" for root in catalog.roots if (root / "config.yaml").is_file())
-    for line in path.read_text().splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         name, _, option = line.strip().removeprefix("- ").partition(": ")
         if name == group:
             return option

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 
-import typer
-
-from dlexp.cli.style import print_json
+from dlexp.cli.style import echo, print_json
 from dlexp.cli.words import Setting
 from dlexp.config.advice import advice
 from dlexp.config.catalog import Catalog
@@ -29,14 +28,16 @@ def config(words: Sequence[str], key: str | None, with_sources: bool, setting: S
     elif as_json:
         _show({"choices": dict(found.choices), **found.tree}, [], [], as_json)
     else:
-        typer.echo(to_yaml(found), nl=False)
+        text = to_yaml(found)
+        if sys.stdout.isatty():
+            echo(text, nl=False)
+        else:  # which may be read again
+            sys.stdout.write(text)
 
 
 def _tell(notes: Sequence[str]) -> None:
     if notes:
-        from rich.markup import escape
-
-        from dlexp.cli.console import err
+        from dlexp.cli.console import err, escape
 
         for note in notes:
             err.print(f"[yellow]note[/]: {escape(note)}")

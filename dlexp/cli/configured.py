@@ -51,14 +51,15 @@ def configuration(
 
 def _winner(path: Path) -> Path:
     """The best trial of a study, for the study's directory; any other path as it is."""
-    from dlexp.artifacts.files import read_json
+    from dlexp.artifacts.regular_files import is_file
+    from dlexp.artifacts.run_files import read_run_file
 
-    if not (path / "study.json").is_file():
+    if not is_file(path / "study.json"):
         return path
-    best = read_json(path / "study.json")["best"]
+    best = read_run_file(path / "study.json").get("best")
     if best is None:
         raise ConfigError.one(str(path), "", "is a study in which no trial gave a value")
-    return path / str(best["folder"])
+    return path / str(best.get("folder", ""))
 
 
 def trusted_of(setting: Setting) -> tuple[str, ...]:

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.cells import cell_len
-from rich.markup import escape
 from rich.table import Table
 
 from dlexp.cli.configured import trusted_of
-from dlexp.cli.console import out, print_json, table
+from dlexp.cli.console import escape, escape_lines, out, print_json, table, undrawn
 from dlexp.cli.words import Setting
 from dlexp.config.catalog import Catalog
 from dlexp.errors import ConfigError
 from dlexp.report.labels import cut
+from dlexp.runtime.printable import printable
 
 if TYPE_CHECKING:
     from dlexp.config.schema import RunConfig
@@ -77,6 +77,7 @@ def check(words: tuple[str, ...], folder: Path, setting: Setting, as_json: bool)
         out.print(_counts(facts))
         out.print()
         out.print(_findings(facts), soft_wrap=not out.is_terminal)
+        undrawn(facts)
         out.print()
         out.print(f"  {'files':<8} {escape(', '.join(facts['files']))}")
     if facts["counts"]["error"]:
@@ -161,12 +162,13 @@ def _findings(facts: Mapping[str, Any]) -> Table | str:
     width = 0
     for found in facts["findings"]:
         lines = [f"{found['kind']}: {found['what']}", *(f"  {place}" for place in found["where"])]
+        lines = [printable(line) for line in lines]
         more = found["count"] - len(found["where"])
         lines += [f"  and {more:,} more"] if more else []
-        width = max(width, *map(cell_len, lines), cell_len(found["remedy"]) + 2)
+        width = max(width, *map(cell_len, lines), cell_len(printable(found["remedy"])) + 2)
         remedy = f"\n[green]> {escape(found['remedy'])}[/]" if found["remedy"] else ""
         colour = _COLOURS[found["severity"]]
-        made.add_row(f"[{colour}]{found['severity']}[/]", escape("\n".join(lines)) + remedy)
+        made.add_row(f"[{colour}]{found['severity']}[/]", escape_lines("\n".join(lines)) + remedy)
     if not out.is_terminal:
         made.width = width + _WORD + 2
     return made

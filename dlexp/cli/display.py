@@ -9,15 +9,15 @@ from textwrap import wrap
 
 from rich.console import Group
 from rich.live import Live
-from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from dlexp.cli.console import err
+from dlexp.cli.console import err, escape, escape_lines
 from dlexp.engine.loop import EpochRecord, StepRecord
 from dlexp.report.numbers import number
 from dlexp.runtime.clock import spoken
+from dlexp.runtime.printable import printable
 from dlexp.workflows.reporting import Reporter, RunFacts
 
 # Reading the loss from a GPU waits for it, and drawing takes a millisecond: a hundredth of the time may go into both.
@@ -63,7 +63,7 @@ class Quiet:
 
     def say(self, text: str) -> None:
         """A line on standard error: what is said here a person must know."""
-        err.print(escape(text))
+        err.print(escape_lines(text))
 
     def begin(self, facts: RunFacts) -> None:
         """Nothing."""
@@ -109,7 +109,7 @@ class LiveDisplay(Quiet):
 
     def say(self, text: str) -> None:
         """A line above the live view."""
-        (self._live.console if self._live else err).print(escape(text))
+        (self._live.console if self._live else err).print(escape_lines(text))
 
     def begin(self, facts: RunFacts) -> None:
         """Print the facts and open the live view."""
@@ -122,7 +122,7 @@ class LiveDisplay(Quiet):
         err.print(f"[bold]{escape(facts.title)}[/]")
         for label, text in {**facts.facts, "run": facts.run_dir}.items():
             lines = wrap(text, max(_LEAST_TEXT, err.width - _INDENT), break_long_words=False, break_on_hyphens=False)
-            err.print(f"  [cyan]{label:<9}[/]{escape(_LINE_BREAK.join(lines))}")
+            err.print(f"  [cyan]{label:<9}[/]{escape_lines(_LINE_BREAK.join(map(printable, lines)))}")
         err.print()
         self._live = Live(
             console=err, auto_refresh=False, transient=False, redirect_stdout=False, redirect_stderr=False

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.markup import escape
-
 from dlexp.cli.complete import EXPORT_FORMATS
-from dlexp.cli.console import err, out, print_json, table
+from dlexp.cli.console import err, escape, out, print_json, table
 from dlexp.cli.evaluate import check_checkpoint, check_word
 
 

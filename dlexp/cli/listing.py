@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import typer
-
-from dlexp.cli.style import styled
+from dlexp.cli.style import echo, print_json, styled
 from dlexp.cli.words import Setting
 from dlexp.config.catalog import Catalog
 from dlexp.config.names import ALIASES
@@ -26,12 +24,10 @@ def list_options(group: str | None, setting: Setting, as_json: bool) -> None:
         for name in ([group] if group else catalog.groups)
     }
     if as_json:
-        import json
-
-        typer.echo(json.dumps(found, indent=2))
+        print_json(found)
         return
     for name, options in found.items():
-        typer.echo(styled(name, bold=True))
+        echo(styled(name, bold=True))
         width = max((len(option) for option in options), default=0)
         for option, description in options.items():
-            typer.echo(f"  {option:<{width}}  {styled(description, dim=True)}")
+            echo(f"  {option:<{width}}  {styled(description, dim=True)}")

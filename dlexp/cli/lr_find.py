@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.markup import escape
-
-from dlexp.cli.console import near, out, print_json, table
+from dlexp.cli.console import escape, near, out, print_json, table, undrawn
 from dlexp.cli.words import Setting
 from dlexp.config.catalog import Catalog
 from dlexp.errors import NoResult
@@ -47,7 +45,8 @@ def lr_find(words: FindWords, settings: SweepSettings, setting: Setting, quiet: 
     elif not is_low:
         print_json(content)
     if is_low:  # with --json the error is the one document, and it names the folder
-        raise NoResult(f"{why_none(content)}; the curve is {near(content['run'])}/lr_find.png")
+        where = "" if "undrawn" in content else f"; the curve is {near(content['run'])}/lr_find.png"
+        raise NoResult(f"{why_none(content)}{where}")
 
 
 def _show(content: Mapping[str, Any]) -> None:
@@ -69,15 +68,17 @@ def _show(content: Mapping[str, Any]) -> None:
     for one in content["sweeps"]:
         skipped = f", {one['skipped']} updates skipped by the fp16 scaler" if one["skipped"] else ""
         steepest = f", steepest {_rate(one['steepest'])}" if len(content["sweeps"]) > 1 else ""
-        out.print(f"seed {one['seed']}: {one['points']} points, {one['stopped']}{steepest}{skipped}")
+        out.print(f"seed {one['seed']}: {one['points']} points, {escape(one['stopped'])}{steepest}{skipped}")
     if content["advice"] and content["suggestion"] is not None:
         out.print(f"[yellow]{escape(content['advice'])}[/]")
     run = escape(near(content["run"]))
-    out.print(f"\n  curve    {run}/lr_find.png\n  numbers  {run}/lr_find.csv, lr_find.json")
+    undrawn(content)
+    curve = "" if "undrawn" in content else f"  curve    {run}/lr_find.png\n"
+    out.print(f"\n{curve}  numbers  {run}/lr_find.csv, lr_find.json")
     for path in content.get("written", ()):
         out.print(f"  written  {escape(near(path))}")
     if content["suggestion"] is not None:
-        out.print(f"\n[bold]{content['override']}[/]\n\nnext: {escape(content['train'])}")
+        out.print(f"\n[bold]{escape(content['override'])}[/]\n\nnext: {escape(content['train'])}")
 
 
 def _groups(content: Mapping[str, Any]) -> list[tuple[str, float | None]]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from rich.markup import escape
-
 from dlexp.cli.configured import trusted_of
-from dlexp.cli.console import out, print_json
+from dlexp.cli.console import escape, out, print_json
 from dlexp.cli.words import Setting
 from dlexp.config.catalog import Catalog
 

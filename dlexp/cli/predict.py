@@ -6,13 +6,14 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 from typing import IO, Any
 
 import typer
-from rich.markup import escape
 
-from dlexp.cli.console import err, print_json
+from dlexp.artifacts.regular_files import open_stream
+from dlexp.cli.console import err, escape, print_json
 from dlexp.cli.evaluate import check_checkpoint, evaluation_changes
 from dlexp.errors import ConfigError, DataError
 from dlexp.report.numbers import counted
@@ -122,7 +123,7 @@ def _names(source: str | None) -> Iterator[Iterator[str]]:
         yield _lines(sys.stdin)
     else:
         try:
-            file = Path(source).open(encoding="utf-8", errors="surrogateescape")  # noqa: SIM115 - closed below
+            file = TextIOWrapper(open_stream(source), encoding="utf-8", errors="surrogateescape")
         except OSError as error:
             raise ConfigError.one("--files-from", source, f"cannot be read: {error.strerror}") from error
         with file:

@@ -7,11 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from rich.markup import escape
 from rich.table import Table
 
 from dlexp.cli.configured import trusted_of
-from dlexp.cli.console import out, print_json, table
+from dlexp.cli.console import escape, out, print_json, table, undrawn
 from dlexp.cli.words import Setting
 from dlexp.config.catalog import Catalog
 from dlexp.runtime.clock import spoken
@@ -51,7 +50,9 @@ def _show(content: Mapping[str, Any]) -> None:
     for label, text in _lines(content):
         out.print(f"  {label:<12} {escape(text)}")
     folder = escape(min(os.path.relpath(content["folder"]), content["folder"], key=len))
-    out.print(f"\n  picture  {folder}/profile.png\n  trace    {folder}/trace.json.gz\n  numbers  {folder}/profile.json")
+    undrawn(content)
+    picture = "" if "undrawn" in content else f"  picture  {folder}/profile.png\n"
+    out.print(f"\n{picture}  trace    {folder}/trace.json.gz\n  numbers  {folder}/profile.json")
 
 
 def _parts(title: str, content: Mapping[str, Any]) -> Table:

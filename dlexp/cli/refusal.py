@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import textwrap
 
-import typer
-
-from dlexp.cli.style import print_json, styled
+from dlexp.cli.style import echo, print_json, styled
 from dlexp.errors import ConfigError, DlexpError, Problem, exit_code_of
+from dlexp.runtime.printable import printable_lines
 
 
 def show_error(error: DlexpError, as_json: bool) -> None:
@@ -19,9 +19,9 @@ def show_error(error: DlexpError, as_json: bool) -> None:
         lines = [f"{styled(count, 'red', bold=True)}; nothing was run."]
         lines += [line for problem in error.problems for line in ("", *_of(problem))]
     else:
-        lines = [f"{styled(type(error).__name__, 'red', bold=True)}: {error}"]
+        lines = [f"{styled(type(error).__name__, 'red', bold=True)}: {_indented(str(error), '  ')}"]
     notes = list(getattr(error, "__notes__", ()))
-    typer.echo("\n".join([*lines, *(f"  {note}" for note in notes)]), err=True)
+    echo("\n".join([*lines, *(f"  {_indented(note, '    ')}" for note in notes)]), err=True)
     if as_json:
         problems = [vars(problem) for problem in error.problems] if isinstance(error, ConfigError) else []
         content = {
@@ -38,9 +38,17 @@ def _of(problem: Problem) -> list[str]:
     """The lines of one problem: where, with the value, and where that comes from; the rule; the remedy."""
     value = f"={problem.given}" if problem.given else ""
     origin = f" {styled(f'({problem.origin})', dim=True)}" if problem.origin else ""
-    lines = [f"  {styled(f'{problem.where}{value}', bold=True)}{origin}", _between_words(f"    {problem.rule}")]
+    lines = [
+        f"  {styled(f'{problem.where}{value}', bold=True)}{origin}",
+        _between_words(f"    {_indented(problem.rule, '    ')}"),
+    ]
     # A remedy is often a line to copy: the terminal breaks it, and gives it back whole.
     return [*lines, f"    {styled(problem.remedy, 'green')}"] if problem.remedy else lines
+
+
+def _indented(text: str, indent: str) -> str:
+    """A text whose further lines cannot be taken for lines of dlexp's own: a name in it may hold a line break."""
+    return re.sub(r"\n(?=\S)", f"\n{indent}", printable_lines(text))
 
 
 def _between_words(text: str) -> str:

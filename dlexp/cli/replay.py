@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.markup import escape
-
-from dlexp.cli.console import near, out, print_json
+from dlexp.cli.console import escape, near, out, print_json
 from dlexp.errors import ConfigError, NoResult
 
 
@@ -36,10 +34,10 @@ def _show(content: Mapping[str, Any]) -> None:
     where, kept = content["where"], content["kept"]
     place = f"phase {where['phase']}, epoch {where['epoch']}, batch {where['batch']}, update {where['update']}"
     out.print(f"  capsule  {escape(near(content['capsule']))}\n  place    {escape(place)}")
-    out.print(f"  error    {escape(_told(kept['error']))}\n  stage    {kept['stage']}")
-    out.print(f"  losses   {', '.join(kept['losses']) or 'none was computed'}")
+    out.print(f"  error    {escape(_told(kept['error']))}\n  stage    {escape(kept['stage'])}")
+    out.print(f"  losses   {escape(', '.join(kept['losses'])) or 'none was computed'}")
     for name, pair in content["differences"].items():
-        out.print(f"  [yellow]{name} was {escape(str(pair['kept']))}, is {escape(str(pair['now']))}[/]")
+        out.print(f"  [yellow]{escape(name)} was {escape(str(pair['kept']))}, is {escape(str(pair['now']))}[/]")
     if content["reproduced"]:
         same = "the same losses in every bit, and the same error" if kept["losses"] else "the same error"
         out.print(f"\n[bold green]reproduced[/]: {same}")

@@ -6,10 +6,8 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from rich.markup import escape
-
 from dlexp.artifacts.run_dir import named_run, newest_runs, outputs_root
-from dlexp.cli.console import err, out, print_json
+from dlexp.cli.console import err, escape, out, print_json
 from dlexp.cli.words import Setting
 from dlexp.config.catalog import Catalog
 from dlexp.config.suggest import nearest

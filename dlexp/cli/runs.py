@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import typer
 
-from dlexp.artifacts.files import finite_or_none, read_json
+from dlexp.artifacts.files import finite_or_none
+from dlexp.artifacts.looks import looks_at
+from dlexp.artifacts.regular_files import is_file, read_text
 from dlexp.artifacts.run_dir import RunDir, named_run, outputs_root
 from dlexp.artifacts.run_tree import MARKS, is_group, members
-from dlexp.cli.style import styled
+from dlexp.cli.style import echo, print_json, styled
 from dlexp.config.tree import ABSENT, shown
 from dlexp.errors import ConfigError
 from dlexp.report.numbers import number
 from dlexp.runtime.clock import ago, spoken
 from dlexp.workflows import runs as workflow
+from dlexp.workflows.past import SPLITS
 from dlexp.workflows.runs import Row
 
 _COLOURS = {"running": "cyan", "finished": "green", "failed": "red", "died": "red", "interrupted": "yellow"}
@@ -70,20 +73,27 @@ def list_runs(words: ListWords, as_json: bool) -> None:
     rows = rows[: words.limit or len(rows)]
     if as_json:
         asked = [{**row.as_dict(), **{key: _plain(row.value(key)) for key in columns}} for row in rows]
-        broken = [{"path": str(path), "reason": why} for path, why in found.broken]
-        _print_json({"runs": asked, "broken": broken})
+        _print_json({"runs": asked, "broken": _as_dicts(found.broken)})
         return
     chosen = columns or _usual_columns(rows, len(MARKS if kinds == ["all"] else kinds) > 1)
     if rows:
         _print_table(rows, ["name", *(key for key in chosen if key != "name")], fixed=bool(columns))
     elif found.rows:
-        typer.echo(f"none of the {len(found.rows)} runs under {outputs_root()} is like that")
+        echo(f"none of the {len(found.rows)} runs under {outputs_root()} is like that")
     elif not found.broken:
-        typer.echo(f"there is nothing under {outputs_root()} yet; dlexp train makes a run")
+        echo(f"there is nothing under {outputs_root()} yet; dlexp train makes a run")
     if more > 0:
-        typer.echo(f"and {more} more; --limit {len(rows) + more} shows them")
-    for path, why in found.broken:
-        typer.echo(styled(f"no whole run: {path}: {why}", "yellow"))
+        echo(f"and {more} more; --limit {len(rows) + more} shows them")
+    _name_broken(found.broken)
+
+
+def _name_broken(broken: Sequence[tuple[Path, str]]) -> None:
+    for path, why in broken:
+        echo(styled(f"no whole run: {path}: {why}", "yellow"))
+
+
+def _as_dicts(broken: Sequence[tuple[Path, str]]) -> list[dict[str, str]]:
+    return [{"path": str(path), "reason": why} for path, why in broken]
 
 
 def refuse_before(command: str) -> None:
@@ -97,13 +107,15 @@ def show(name: str, as_json: bool) -> None:
     path = named_run(name)
     path = path.resolve() if path.is_symlink() else path
     if is_group(path):
-        rows = [workflow.read_row(run, "train") for run in members(path)]
+        rows, broken = workflow.rows_of(members(path), "train")
         if as_json:
-            _print_json({"group": str(path), "runs": [row.as_dict() for row in rows]})
+            _print_json({"group": str(path), "runs": [row.as_dict() for row in rows], "broken": _as_dicts(broken)})
         else:
-            _print_table(rows, _usual_columns(rows, False), fixed=True)
+            if rows:
+                _print_table(rows, _usual_columns(rows, False), fixed=True)
+            _name_broken(broken)
         return
-    kind = next((kind for kind in reversed(MARKS) if (path / MARKS[kind]).is_file()), None)
+    kind = next((kind for kind in reversed(MARKS) if is_file(path / MARKS[kind])), None)
     if kind is None:
         RunDir.find(path)  # says what is wrong
         raise AssertionError("a run directory has a config.yaml")
@@ -120,7 +132,7 @@ def show(name: str, as_json: bool) -> None:
     width = max(map(len, facts))
     for name, text in facts.items():
         if text not in ("", "-"):
-            typer.echo(f"{name:<{width}}  {text}")
+            echo(f"{name:<{width}}  {text}")
 
 
 def rm(names: Sequence[str], yes: bool, as_json: bool) -> None:
@@ -149,7 +161,7 @@ def _carry_out(plan: Any, yes: bool, *, dry_run: bool, as_json: bool) -> None:
         "kept": [{"path": str(kept.path), "why": kept.why} for kept in plan.kept],
         "bytes": plan.size,
     }
-    say: Callable[[str], None] = (lambda text: None) if as_json else typer.echo
+    say: Callable[[str], None] = (lambda text: None) if as_json else echo
     for kept in plan.kept:
         say(f"stays    {kept.path}: {kept.why}")
     for planned in plan.going:
@@ -219,9 +231,9 @@ def _print_table(rows: Sequence[Row], columns: Sequence[str], *, fixed: bool) ->
     for line in range(len(rows) + 1):
         texts = [_padded(key, cells[key][line], width, line) for key, width in widths.items()]
         lines.append("  ".join(texts).rstrip())
-    typer.echo("\n".join(lines))
+    echo("\n".join(lines))
     if dropped:
-        typer.echo(f"too narrow for {', '.join(dropped)}; --columns chooses")
+        echo(f"too narrow for {', '.join(dropped)}; --columns chooses")
 
 
 def _padded(key: str, text: str, width: int, line: int) -> str:
@@ -253,17 +265,16 @@ def _details(row: Row) -> dict[str, Any]:
     """What only `show` tells: the command, the words, what was evaluated, what was changed on the way."""
     path = row.path
     found: dict[str, Any] = {}
-    if (path / "command.txt").is_file():
-        found["command"] = (path / "command.txt").read_text(encoding="utf-8").splitlines()[0]
+    if is_file(path / "command.txt"):
+        found["command"] = read_text(path / "command.txt", errors="replace").partition("\n")[0]
     if row.run is None:
         return found
     found["options"] = [f"{group}={option}" for group, option in row.run.choices.items()]
     found["continued"] = list(row.run.meta.get("continued", []))
     found["notes"] = list(row.run.meta.get("notes", []))
     found["checkpoints"] = sorted(item.name for item in (path / "checkpoints").glob("*.pt"))
-    looks = path / "eval" / "looks.json"
-    seen = [look["split"] for look in read_json(looks)] if looks.is_file() else []
-    found["evaluated"] = [f"{split} {seen.count(split)}x" for split in dict.fromkeys(seen)]
+    looks = {split: looks_at(path / "eval", split) for split in SPLITS}
+    found["evaluated"] = [f"{split} {count}x" for split, count in looks.items() if count]
     return found
 
 
@@ -279,4 +290,4 @@ def _plain(value: Any) -> Any:
 
 
 def _print_json(value: Mapping[str, Any]) -> None:
-    typer.echo(json.dumps(finite_or_none(value), indent=2, default=str))
+    print_json(finite_or_none(value))

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.markup import escape
-
 from dlexp.cli import show
 from dlexp.cli.configured import trusted_of
-from dlexp.cli.console import out, print_json
+from dlexp.cli.console import escape, out, print_json
 from dlexp.cli.words import Setting
 from dlexp.config.catalog import Catalog
 

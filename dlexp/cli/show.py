@@ -7,9 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.markup import escape
-
-from dlexp.cli.console import near, out, over_seeds, print_json, table
+from dlexp.cli.console import escape, near, out, over_seeds, print_json, table, undrawn
 from dlexp.report.labels import cut
 from dlexp.report.numbers import number
 from dlexp.runtime.clock import spoken
@@ -41,13 +39,14 @@ def summary(content: Mapping[str, Any], as_json: bool) -> None:
     out.print()
     out.print(table(title, ["metric", "value"], rows))
     pace = content["samples"]["train"] * content["epochs"] / max(content["seconds"], 1e-9)
-    out.print(f"\n{content['reason']}; {spoken(content['seconds'])} of training, {pace:,.0f} samples/s")
+    out.print(f"\n{escape(content['reason'])}; {spoken(content['seconds'])} of training, {pace:,.0f} samples/s")
     if content.get("skipped_updates") or content.get("rollbacks"):
         done = f"{content['skipped_updates']} updates were skipped, {content['rollbacks']} epochs rolled back"
         out.print(f"[bold yellow]not everything was finite[/]: {done}; train.log says where")
     out.print(f"\n  run      {escape(run)}")
     for name, text in (("weights", "checkpoints/best.pt"), ("history", "metrics.csv"), ("curves", "plots/curves.png")):
-        out.print(f"  {name:<8} {escape(run)}/{text}")
+        if Path(content["run"], text).is_file():
+            out.print(f"  {name:<8} {escape(run)}/{text}")
     out.print(f"\nnext: dlexp evaluate {escape(run)}")
 
 
@@ -69,7 +68,7 @@ def dry_run(facts: Mapping[str, Any], as_json: bool) -> None:
         return
     for name, value in facts.items():
         if name != "go":
-            out.print(f"  {name:<21} {escape(plain(value))}")
+            out.print(f"  {escape(name):<21} {escape(plain(value))}")
     out.print("\n[bold green]go[/]: everything was built and one update was made; nothing was written")
 
 
@@ -87,10 +86,12 @@ def evaluation(content: Mapping[str, Any]) -> None:
     out.print(table(title, columns, rows))
     for reason in dict.fromkeys(content["undefined"].values()):
         names = [name for name, told in content["undefined"].items() if told == reason]
-        out.print(f"[yellow]undefined[/]: {', '.join(names)}: {escape(reason)}")
+        out.print(f"[yellow]undefined[/]: {escape(', '.join(names))}: {escape(reason)}")
     for name, each in sure.items():
         if each["undefined"]:
-            out.print(f"[yellow]{name}[/]: undefined in {each['undefined']:,} of {made['resamples']:,} resamples")
+            out.print(
+                f"[yellow]{escape(name)}[/]: undefined in {each['undefined']:,} of {made['resamples']:,} resamples"
+            )
     _per_class(Path(folder) / "per_class.csv")
     _mistakes(Path(folder) / "mistakes.csv")
     if not content["data_as_trained"]:
@@ -99,7 +100,8 @@ def evaluation(content: Mapping[str, Any]) -> None:
         )
     for change in content["changed_since_training"]:
         before, after = (str(plain(change[key]))[:_MAX_VALUE] for key in ("before", "after"))
-        out.print(f"[yellow]changed since training[/]: {change['path']}: {escape(f'{before} -> {after}')}")
+        out.print(f"[yellow]changed since training[/]: {escape(change['path'])}: {escape(f'{before} -> {after}')}")
+    undrawn(content)
     out.print(f"\n  report   {escape(folder)}/report.json and the files beside it")
     if content["split"] == "test":
         looks = content["looks_at_this_split"]

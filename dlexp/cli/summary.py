@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from rich.markup import escape
-
 from dlexp.cli.configured import configuration, trusted_of
-from dlexp.cli.console import out, print_json, table
+from dlexp.cli.console import escape, out, print_json, table
 from dlexp.config.catalog import Catalog
 from dlexp.report.labels import cut
 

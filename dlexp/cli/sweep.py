@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.markup import escape
 
 from dlexp.cli.compare import print_comparison
-from dlexp.cli.console import near, out, print_json, table
+from dlexp.cli.console import escape, near, out, print_json, table
 from dlexp.cli.words import Setting
 from dlexp.config.catalog import Catalog
 from dlexp.errors import ConfigError

@@ -7,10 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
 
-from dlexp.cli.console import err
+from dlexp.cli.console import err, escape, escape_lines
 from dlexp.report.numbers import number
 from dlexp.runtime.clock import spoken
 from dlexp.workflows.sweep_files import FINISHED, RUNNING, WAITING, CellState
@@ -24,7 +23,7 @@ class QuietSweep:
 
     def say(self, text: str) -> None:
         """A line on standard error."""
-        err.print(escape(text))
+        err.print(escape_lines(text))
 
     def cell(self, state: CellState, states: Sequence[CellState]) -> None:
         """Nothing."""
@@ -65,7 +64,7 @@ class LiveSweep(QuietSweep):
 
     def say(self, text: str) -> None:
         """A line above the view."""
-        self._live.console.print(escape(text))
+        self._live.console.print(escape_lines(text))
 
     def cell(self, state: CellState, states: Sequence[CellState]) -> None:
         """Draw again, at once when a cell ended; one that failed is told above, so that it stays."""

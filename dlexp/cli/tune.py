@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
 
 from dlexp.cli.configured import trusted_of
-from dlexp.cli.console import err, out, print_json, table
+from dlexp.cli.console import err, escape, escape_lines, out, print_json, table, undrawn
 from dlexp.cli.words import Setting
 from dlexp.config.catalog import Catalog
 from dlexp.errors import ConfigError
@@ -96,7 +95,7 @@ class QuietStudy:
 
     def say(self, text: str) -> None:
         """A line on standard error."""
-        err.print(escape(text))
+        err.print(escape_lines(text))
 
     def trial(self, record: TrialRecord, finished: int, best: float | None) -> None:
         """Nothing."""
@@ -143,7 +142,7 @@ class LiveStudy(PlainStudy):
 
     def say(self, text: str) -> None:
         """A line above the table."""
-        self._live.console.print(escape(text))
+        self._live.console.print(escape_lines(text))
 
     def trial(self, record: TrialRecord, finished: int, best: float | None) -> None:
         """A trial started, reported or ended."""
@@ -242,7 +241,7 @@ def _show(content: Mapping[str, Any], folder: Path, seconds: float) -> None:
         table(f"best: trial {best['trial']}, {metric} {number(metric, best['value'])}", ["parameter", "value"], rows)
     )
     if content["baseline"] is not None:
-        out.print(f"\nas written (trial 0): {metric} {number(metric, content['baseline'])}")
+        out.print(f"\nas written (trial 0): {escape(metric)} {number(metric, content['baseline'])}")
     if content["confirmation"]:
         rows = [
             [name, number(metric, row["mean"]), number(metric, row["std"]), str(row["n"])]
@@ -251,12 +250,14 @@ def _show(content: Mapping[str, Any], folder: Path, seconds: float) -> None:
         out.print()
         if rows:
             out.print(table("on fresh seeds", ["configuration", "mean", "std", "n"], rows))
-        out.print(content["confirmation"]["text"])
+        out.print(escape(content["confirmation"]["text"]))
     counts = ", ".join(f"{count} {state}" for state, count in content["trials"].items())
     saved = content["epochs_saved_by_pruning"]
-    out.print(f"\n{counts}; pruning saved {saved:,} epochs; {spoken(seconds)}; {content['reason']}")
-    out.print(f"\n  study    {folder}\n  table    {folder}/trials.csv\n  report   {folder}/report.html")
-    out.print(escape(f"\nnext: dlexp train --from {shlex.quote(str(folder))}"))
+    out.print(f"\n{counts}; pruning saved {saved:,} epochs; {spoken(seconds)}; {escape(content['reason'])}")
+    undrawn(content)
+    near = escape(str(folder))
+    out.print(f"\n  study    {near}\n  table    {near}/trials.csv\n  report   {near}/report.html")
+    out.print(f"\nnext: dlexp train --from {escape(shlex.quote(str(folder)))}")
 
 
 def _short(value: object) -> str:

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import typer
-from rich.markup import escape
 
 from dlexp.cli.configured import configuration, trusted_of
-from dlexp.cli.console import out, print_json, table
+from dlexp.cli.console import escape, out, print_json, table
 from dlexp.cli.words import Setting
 from dlexp.config.catalog import Catalog
 from dlexp.errors import ConfigError

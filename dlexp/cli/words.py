@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import typer
+from dlexp.cli.style import echo
 
 _ALONE = ("--resume", "--plot-schedule")
 
@@ -55,9 +55,7 @@ def hint_at_keys(words: list[str]) -> None:
         name = word.partition("=")[0].removeprefix("--").replace("-", "_")
         found = [path for path in paths if path.rpartition(".")[2] == name] if word.startswith("--") else []
         if found:
-            typer.echo(
-                f"Configuration keys have no dashes: {' or '.join(f'{path}=...' for path in found[:3])}", err=True
-            )
+            echo(f"Configuration keys have no dashes: {' or '.join(f'{path}=...' for path in found[:3])}", err=True)
 
 
 def hint_at_multirun(words: list[str]) -> None:
@@ -69,4 +67,4 @@ def hint_at_multirun(words: list[str]) -> None:
             "evaluate": "dlexp evaluate takes a run at a time, or a group of seeds",
         }
         reason = told.get(command, "it trains a grid, and nothing else does")
-        typer.echo(f"-m is a word of dlexp train: {reason}. A grid: dlexp train -m model=mlp,simple_cnn", err=True)
+        echo(f"-m is a word of dlexp train: {reason}. A grid: dlexp train -m model=mlp,simple_cnn", err=True)

@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dlexp.artifacts.regular_files import read_text
 from dlexp.config.glance import key_names
 from dlexp.config.names import GROUPS, SEARCH
 from dlexp.config.root import builtin_root as builtin_root
@@ -158,10 +159,13 @@ def _rules(entries: Any, path: Path) -> dict[str, Field]:
 
 def _description(path: Path) -> str:
     """The first comment line of the file."""
-    with path.open(encoding="utf-8", errors="replace") as lines:
-        for line in lines:
-            if line.startswith("#") and not line.startswith("# @"):
-                return line.lstrip("# ").strip()
-            if line.strip() and not line.startswith("#"):
-                break
+    try:
+        lines = read_text(path, errors="replace").split("\n")
+    except OSError:  # who chooses the option gets the reason
+        return ""
+    for line in lines:
+        if line.startswith("#") and not line.startswith("# @"):
+            return line.lstrip("# ").strip()
+        if line.strip() and not line.startswith("#"):
+            break
     return ""

@@ -24,13 +24,15 @@ from yaml import YAMLError
 from dlexp.config.catalog import Catalog
 from dlexp.config.defaults import check_files
 from dlexp.config.names import ALIASES, COMPONENTS
+from dlexp.config.node_keys import hydra_key_problem
 from dlexp.config.nodes import resolve
 from dlexp.config.saved import first_line, refuse_passwords, set_value, to_plain, without_secrets
 from dlexp.config.schema import SECTIONS, TOP_LEVEL, RunConfig, common_paths, section_defaults
-from dlexp.config.suggest import all_paths, nearest, nearest_path, option_meant
+from dlexp.config.suggest import all_paths, nearest, nearest_path
 from dlexp.config.tree import ABSENT, leaves, shown, value_at
 from dlexp.config.typed import run_config
 from dlexp.config.validate import Origins, check, value_problems
+from dlexp.config.word_problems import depth_problem, grammar_problem, shape_problem
 from dlexp.errors import ConfigError, Problem
 
 
@@ -119,12 +121,16 @@ def parse(words: Sequence[str], catalog: Catalog) -> tuple[Words, list[Problem]]
     values: list[Override] = []
     problems: list[Problem] = []
     for word in words:
+        too_deep = depth_problem(word)
+        if too_deep is not None:
+            problems.append(too_deep)
+            continue
         try:
             override = parser.parse_override(word)
         except HydraException:  # its text speaks of lexers and links to other manuals
-            problems.append(_grammar_problem(word, catalog))
+            problems.append(grammar_problem(word, catalog))
             continue
-        problem = _shape_problem(word, override, _group_of(override, catalog)) or _group_problem(override, catalog)
+        problem = shape_problem(word, override, _group_of(override, catalog)) or _group_problem(override, catalog)
         if problem:
             problems.append(problem)
         elif _group_of(override, catalog):
@@ -170,33 +176,6 @@ def _group_of(override: Override, catalog: Catalog) -> str:
     """The group that an override chooses an option of, or "" where it sets a value."""
     name = ALIASES.get(override.key_or_group, override.key_or_group)
     return name if name in catalog.groups else ""
-
-
-def _grammar_problem(word: str, catalog: Catalog) -> Problem:
-    if "=" not in word:
-        meant = option_meant(word, catalog)
-        return Problem(word, "", "is not key=value", f"did you mean {meant}?" if meant else "")
-    key, _, value = word.partition("=")
-    remedy = f"quote what the shell or the grammar reads as a sign: '{key}=\"{value}\"'"
-    return Problem(key, value, "this value cannot be parsed", remedy)
-
-
-def _shape_problem(word: str, override: Override, group: str) -> Problem | None:
-    """Words that parse, and ask for what one run does not do; `group` as `_group_of` tells it."""
-    key = override.key_or_group
-    if key == "hydra" or key.startswith("hydra."):
-        rule = "dlexp owns the run directory and the logging; hydra.* keys are not used"
-        return Problem(word, "", rule, "see dlexp train --help")
-    if override.is_delete():
-        return Problem(word, "", "a key cannot be removed", f"set it: {key}=null where null is allowed")
-    if override.is_sweep_override():
-        _, _, value = word.partition("=")
-        as_list = "" if group else f"; for a list write '{key}=[{value}]'"
-        remedy = f"add -m to train each: dlexp train -m '{word}'{as_list}"
-        return Problem(key, value, "train runs one configuration, and this names several", remedy)
-    if override.package is not None:
-        return Problem(word, "", "a group has one place in the configuration", f"write {key}={override.value()}")
-    return None
 
 
 def _group_problem(override: Override, catalog: Catalog) -> Problem | None:
@@ -257,6 +236,9 @@ def apply_values(
 
 
 def _unknown_key(key: str, value: str, choices: Mapping[str, str], catalog: Catalog, origin: str = "") -> Problem:
+    of_hydra = hydra_key_problem(key, value, origin)
+    if of_hydra is not None:
+        return of_hydra
     paths = all_paths(catalog)
     group = key.partition(".")[0]
     if key in paths:  # another option of the group has it

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import yaml
 
+from dlexp.artifacts.regular_files import read_text
 from dlexp.config.catalog import Catalog
 from dlexp.config.files import read_yaml
 from dlexp.config.suggest import nearest
@@ -57,14 +58,19 @@ def _problems(path: Path, group: str, catalog: Catalog) -> Iterator[Problem]:
 
 def _header(path: Path, group: str) -> Iterator[Problem]:
     """A line `# @package ...`: an experiment's values go to the top, and every other file's to its own group."""
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    is_first = True
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         found = _PACKAGE.match(line)
-        if found is None and line.strip():
+        if found is None and line.strip() and not line.lstrip().startswith("#"):
             return
         allowed = "package _global_" if group == "experiment" else ""
         if found is not None and " ".join(found["words"].split()) != allowed:
             remedy = "write # @package _global_" if allowed else "leave the line out"
             yield Problem("# @", found["words"].strip(), "a file has one place here", remedy, f"{path}:{number}")
+        elif found is not None and not is_first:
+            rule = "has no effect below another comment"
+            yield Problem("# @", allowed, rule, "make it the first line of the file", f"{path}:{number}")
+        is_first = is_first and (found is not None or not line.strip())
 
 
 def _entry(entry: yaml.Node, group: str, origin: str, catalog: Catalog) -> Iterator[Problem]:

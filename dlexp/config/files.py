@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from dlexp.artifacts.regular_files import NotReadableError, read_text
 from dlexp.config.root import builtin_root
 from dlexp.errors import ConfigError
 
@@ -19,7 +20,9 @@ _RESERVED = re.compile(r"^(defaults|_\w+_)$")  # keys that compose and build rea
 _MAX_NODES = 10_000  # a hand-written file has hundreds; a YAML bomb has billions
 _MAX_BYTES = 1_000_000
 _MAX_DEPTH = 50
+_MAX_EXPLAINED = 100_000  # characters; PyYAML's own parser reads some hundred thousand in a second
 _MAX_C_DEPTH = 2000
+_BOMB = f"expands to more than {_MAX_NODES} values or nests deeper than {_MAX_DEPTH}"
 
 
 @dataclass(frozen=True)
@@ -57,20 +60,39 @@ def read_yaml(path: Path) -> yaml.Node | None:
 def _read(path: Path, changed_ns: int, size: int) -> yaml.Node | None:
     """`read_yaml` once for each state of a file: one command asks for the same files many times."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path, _MAX_BYTES)
+    except NotReadableError as error:
+        raise ConfigError.one(str(path), "", f"cannot be read as a configuration: {error.strerror}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError.one(str(path), "", f"cannot be read as text: {error}") from error
-    if len(text) > _MAX_BYTES:
-        raise ConfigError.one(str(path), f"{len(text)} characters", f"a configuration file has at most {_MAX_BYTES}")
     try:
+        if _is_bomb(text):
+            raise ConfigError.one(str(path), "", _BOMB)
         root = _composed(text)
     except (yaml.YAMLError, RecursionError) as error:
         raise ConfigError.one(str(path), "", f"is no YAML: {_short(error)}") from error
     if root is not None and _weight(root, {}, 0) > _MAX_NODES:
-        raise ConfigError.one(
-            str(path), "", f"expands to more than {_MAX_NODES} values or nests deeper than {_MAX_DEPTH}"
-        )
+        raise ConfigError.one(str(path), "", _BOMB)
     return root
+
+
+def _is_bomb(text: str) -> bool:
+    """Whether a text holds more values, or nests deeper, than a configuration may; aliases count once here.
+
+    The parser hands out events one by one and does not recurse, so that the first one too many ends the reading: to
+    compose 1,500 levels takes seconds, and in C the process. Raises yaml.YAMLError.
+    """
+    depth = values = 0
+    try:
+        for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            values += isinstance(event, yaml.NodeEvent)
+            if depth > _MAX_DEPTH or values > _MAX_NODES:
+                return True
+    except yaml.YAMLError:
+        if len(text) > _MAX_EXPLAINED:
+            raise
+    return False  # what is no YAML is explained better by PyYAML's own parser
 
 
 def _composed(text: str) -> yaml.Node | None:
@@ -117,7 +139,7 @@ def values_of(path: Path) -> Any:
     """What a YAML file says, as plain values. Raises ConfigError naming the file for what cannot be made one."""
     read_yaml(path)  # refuses a bomb before it is expanded
     try:
-        return _with_either(path.read_text(encoding="utf-8"), yaml.load, _NUMBERS, _FAST_NUMBERS)
+        return _with_either(read_text(path, _MAX_BYTES), yaml.load, _NUMBERS, _FAST_NUMBERS)
     except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:  # a date in no calendar, a list as a key
         raise ConfigError.one(str(path), "", f"is no YAML that can be used: {_short(error)}") from error
 

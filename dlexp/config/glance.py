@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from dlexp.artifacts.regular_files import read_text
 from dlexp.config.root import option_file
 
 _KEY = re.compile(r"([A-Za-z]\w*) *:(?: |$)")
@@ -25,7 +26,10 @@ def key_names(roots: Sequence[Path], group: str, option: str) -> dict[str, None]
 
 def _lines(roots: Sequence[Path], group: str, name: str) -> list[str]:
     path = option_file(roots, group, name)
-    return path.read_text(encoding="utf-8", errors="replace").splitlines() if path else []
+    try:
+        return read_text(path, errors="replace").splitlines() if path else []
+    except OSError:
+        return []
 
 
 def _bases(lines: Sequence[str]) -> Iterator[str]:

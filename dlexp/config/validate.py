@@ -15,6 +15,7 @@ from dlexp.config.fields import Field, inferred
 from dlexp.config.files import Leaf, leaves_of
 from dlexp.config.grouping import group_problems
 from dlexp.config.names import COMPONENTS
+from dlexp.config.node_keys import node_key_problems, works_on_problems
 from dlexp.config.schema import (
     OWN_KEYS,
     SECTIONS,
@@ -60,7 +61,8 @@ def check(tree: dict[str, Any], choices: Mapping[str, str], catalog: Catalog) ->
 
 def value_problems(tree: Mapping[str, Any], choices: Mapping[str, str], catalog: Catalog) -> list[Problem]:
     """Every value that does not keep the rule of its key."""
-    return list(_typed(tree, choices, rules(choices, catalog), Origins(choices, catalog)))
+    typed = _typed(tree, choices, rules(choices, catalog), Origins(choices, catalog))
+    return [*node_key_problems(tree, choices, catalog), *typed]
 
 
 class Origins:
@@ -142,7 +144,7 @@ def _typed(
             near = nearest(value, field.words) if isinstance(value, str) else None
             remedy = f"did you mean {path}={near}?" if near else ""
             yield Problem(path, shown(value), refusal, remedy, origins.text(path, value))
-    yield from _kinds(tree, choices)
+    yield from works_on_problems(tree, choices, _OUTPUTS)
     for path in common_paths():
         if value_at(tree, path) is ABSENT:
             yield Problem(path, "", "is missing")
@@ -155,25 +157,6 @@ def _typed(
                     "is missing",
                     f"start {group}/{choices.get(group)}.yaml with `defaults: [_base, _self_]`",
                 )
-
-
-def _kinds(tree: Mapping[str, Any], choices: Mapping[str, str]) -> Iterator[Problem]:
-    """Whether the keys that say what a component works on say something that dlexp knows."""
-    for group in COMPONENTS:
-        for aspect, allowed in (
-            ("_inputs_", ("image", "tabular")),
-            ("_targets_", ("class", "value")),
-            ("_outputs_", tuple(_OUTPUTS)),
-        ):
-            given = tree[group].get(aspect)
-            is_known = given in allowed or (group == "data" and aspect == "_targets_" and given == "auto")
-            if given is not None and not is_known:
-                rule = f"must be one of {', '.join(allowed)} in {group}/{choices.get(group)}.yaml"
-                yield Problem(f"{group}.{aspect}", shown(given), rule)
-    for key in ("_metrics_", "_on_request_"):
-        metrics = tree["task"].get(key, {})
-        if not isinstance(metrics, Mapping) or not {str(way) for way in metrics.values()} <= {"min", "max"}:
-            yield Problem(f"task.{key}", shown(metrics), "must give each metric as NAME: min or NAME: max")
 
 
 def _strangers(tree: Mapping[str, Any]) -> Iterator[Problem]:

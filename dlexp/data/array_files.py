@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dlexp.artifacts.load_failure import holds_objects, why_not_loaded
 from dlexp.data.find import check_file
 from dlexp.errors import DataError
 
@@ -63,7 +64,7 @@ class _Member:
                 whole: NDArray[Any] = found[name]
                 return whole
         except (ValueError, OSError, EOFError, zipfile.BadZipFile, zipfile.error) as error:
-            if "pickle" in str(error) or "Object arrays" in str(error):
+            if holds_objects(error):
                 raise _pickled(self._file, name) from error
             raise DataError(f"array {name!r} cannot be read: {error}", file=self._file) from error
 
@@ -97,12 +98,8 @@ def _pt(file: Path) -> Arrays:
     try:
         found: Any = torch.load(file, map_location="cpu", weights_only=True, mmap=is_mapped)
     except Exception as error:  # torch raises UnpicklingError for what it refuses, and all kinds for damage
-        if "weights_only" in str(error).lower():
-            rule = "holds Python objects, which only unpickling could read, and that could run anything"
-            remedy = 'save tensors alone: torch.save({"x": x, "y": y}, FILE)'
-            raise DataError(rule, file=file, remedy=remedy) from error
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(f"is no file of torch.save: {reason}", file=file) from error
+        remedy = 'save tensors alone: torch.save({"x": x, "y": y}, FILE)' if holds_objects(error) else ""
+        raise DataError(f"is no file of tensors: it {why_not_loaded(error)}", file=file, remedy=remedy) from error
     if not isinstance(found, Mapping) or not all(isinstance(name, str) for name in found):
         remedy = 'save them by name: torch.save({"x": x, "y": y}, FILE)'
         raise DataError(f"holds a {type(found).__name__}, not tensors by name", file=file, remedy=remedy)

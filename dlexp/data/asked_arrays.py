@@ -16,8 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dlexp.data.asked import Items, missing
+from dlexp.artifacts.load_failure import holds_objects, why_not_loaded
+from dlexp.data.asked import Items
 from dlexp.data.asked_tables import TableInput
+from dlexp.data.find import check_file
 from dlexp.data.tables import NumberColumn, columns_of
 from dlexp.errors import DataError
 from dlexp.types import DataSpec
@@ -111,12 +113,12 @@ class ArrayInput:
 
 def _arrays(path: str) -> dict[str, Array]:
     """The arrays of a file by name; that of a .npy file stays on the disk until it is read."""
-    if not Path(path).is_file():
-        raise DataError(missing(Path(path)), file=path)
+    check_file(Path(path))
     try:
         if path.lower().endswith(".npy"):
             return {"array": np.load(path, mmap_mode="r", allow_pickle=False)}
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"cannot be read as arrays of numbers: {error}", file=path) from error
+        remedy = "save numbers of one type, such as x.astype('float32')" if holds_objects(error) else ""
+        raise DataError(f"is no file of arrays: it {why_not_loaded(error)}", file=path, remedy=remedy) from error

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from dlexp.artifacts.regular_files import NO_LIMIT, NotReadableError, open_regular
 from dlexp.data.asked import missing
+from dlexp.data.find import check_file
 from dlexp.errors import ConfigError, DataError
 
 STDIN = "-"
@@ -87,11 +89,13 @@ def _text_of(path: str) -> Iterator[IO[str]]:
     if path == STDIN:
         yield io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig", errors="surrogateescape", newline="")
         return
-    if not Path(path).exists():
-        raise DataError(missing(Path(path)), file=path)
     try:
-        with Path(path).open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            yield file
+        with open_regular(path, NO_LIMIT) as file:
+            yield io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
+    except FileNotFoundError:
+        raise DataError(missing(Path(path)), file=path) from None
+    except NotReadableError as error:  # its header is read twice, and what a pipe gave is gone
+        raise DataError(f"cannot be read: {error.strerror}", file=path, remedy="give the rows to INPUT -") from error
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}", file=path) from error
 
@@ -103,8 +107,7 @@ def _parquet(path: str) -> OpenTable:
     except ImportError as error:
         rule, remedy = "a Parquet file needs the package pyarrow", "pip install 'dlexp[parquet]'"
         raise ConfigError.one(path, "", rule, remedy) from error
-    if not Path(path).is_file():
-        raise DataError(missing(Path(path)), file=path)
+    check_file(Path(path))
     try:
         file = parquet.ParquetFile(path)
     except (arrow.ArrowException, OSError) as error:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from dlexp.artifacts.regular_files import NO_LIMIT, open_regular
 from dlexp.data.decode import listed, shown
 from dlexp.data.listing import ENDS, Listing, Look
 from dlexp.data.split import Rows
@@ -72,7 +73,7 @@ def _digest(root: Path, name: bytes) -> bytes:
     if path.stat().st_size <= 2 * ENDS:
         return b""
     found = hashlib.sha256()
-    with path.open("rb") as file:
+    with open_regular(path, NO_LIMIT) as file:
         while some := file.read(_READ):
             found.update(some)
     return found.digest()

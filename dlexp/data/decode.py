@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dlexp.artifacts.regular_files import open_regular
 from dlexp.errors import DataError
 
 Failure = tuple[str, str]  # the name of a file, and why it cannot be read
@@ -161,7 +162,7 @@ def is_grey(mode: str) -> bool:
 
 
 def _content(path: str) -> bytearray:
-    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - a Path costs as much as reading a small file
+    with open_regular(path) as file:
         content = bytearray(file.seek(0, 2))
         file.seek(0)
         taken = file.readinto(content)

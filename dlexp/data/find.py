@@ -5,14 +5,19 @@ from __future__ import annotations
 from difflib import get_close_matches
 from pathlib import Path
 
+from dlexp.artifacts.regular_files import NO_LIMIT, check_regular, is_folder
 from dlexp.errors import DataError
 
 
 def check_file(file: Path) -> None:
-    """Raise DataError where there is no such file."""
-    if not file.is_file():
-        what = "is a folder, not a file" if file.is_dir() else "there is no such file"
-        raise DataError(what, file=file, remedy=near(file))
+    """Raise DataError where there is no such file, and for a pipe or a device, which may block or never end."""
+    try:
+        check_regular(file, NO_LIMIT)
+    except FileNotFoundError:
+        raise DataError("there is no such file", file=file, remedy=near(file)) from None
+    except OSError as error:
+        what = "is a folder, not a file" if is_folder(file) else f"cannot be read: {error.strerror}"
+        raise DataError(what, file=file, remedy=near(file) if is_folder(file) else "") from error
 
 
 def near(path: Path) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from dlexp.artifacts.regular_files import read_text
 from dlexp.data.bundle import DataBundle
 from dlexp.data.folder import whole_files
 from dlexp.data.images import Form
@@ -85,7 +86,7 @@ def _names(root: Path, numbers: tuple[str, ...]) -> tuple[str, ...]:
     words: dict[str, str] = {}
     for path in (root / name for name in _NAMES):
         if path.is_file():
-            lines = (line.split(maxsplit=1) for line in path.read_text(encoding="utf-8", errors="replace").splitlines())
+            lines = (line.split(maxsplit=1) for line in read_text(path, errors="replace").splitlines())
             words |= {line[0]: line[1].partition(",")[0].strip() for line in lines if len(line) == 2}
             break
     found = [words.get(number, number) for number in numbers]

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from dlexp.artifacts.regular_files import open_regular
 from dlexp.data.decode import is_grey, reason, shown
 from dlexp.data.find import near
 from dlexp.errors import DataError
@@ -108,7 +109,7 @@ def look(root: Path, name: bytes) -> Look:
     from PIL import Image
 
     try:
-        with open(os.path.join(os.fsencode(root), name), "rb") as file:  # noqa: PTH118, PTH123 - a Path is slower
+        with open_regular(os.path.join(os.fsencode(root), name)) as file:  # noqa: PTH118 - a Path is slower
             ends = file.read(ENDS)
             size = os.fstat(file.fileno()).st_size
             if size > ENDS:

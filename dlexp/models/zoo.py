@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from dlexp.artifacts.load_failure import why_not_loaded
+from dlexp.artifacts.regular_files import check_regular
 from dlexp.errors import ConfigError
 from dlexp.models.layers import hookable, image_shape
 
@@ -115,9 +117,10 @@ def _pretrained_state(name: str, url: str) -> dict[str, Any]:
             rule = f"the weights of {name} are not at {file}, and no network has them: {_first_line(error)}"
             raise ConfigError.one("model.pretrained", "true", rule, remedy) from error
     try:
+        check_regular(file)
         state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:
-        rule = f"{file} holds no weights: {_first_line(error)}"
+        rule = f"{file} holds no weights: it {why_not_loaded(error)}"
         raise ConfigError.one("model.pretrained", "true", rule, f"delete it, then {remedy}") from error
     return state
 

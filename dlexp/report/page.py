@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from dlexp.runtime.printable import printable_lines
+
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --dim: #57606a; --paper: #fff; --soft: #f4f6f8; --line: #d0d7de;
   --mark: #b34700; --link: #0058a3; }
@@ -243,7 +245,7 @@ def _with(*words: str) -> str:
 
 def _html(value: object) -> str:
     """`value` as HTML: escaped, for text and for attributes, unless it is HTML already."""
-    return value if isinstance(value, Html) else escape(str(value), quote=True)
+    return value if isinstance(value, Html) else escape(printable_lines(str(value)), quote=True)
 
 
 def _hash(content: str) -> str:

@@ -13,11 +13,11 @@ from dlexp.runtime.clock import spoken
 _MIB = 2.0**20
 
 
-def runs_page(content: Mapping[str, Any], curves: bytes, rows: Sequence[Mapping[str, Any]], version: str) -> str:
+def runs_page(content: Mapping[str, Any], curves: bytes | None, rows: Sequence[Mapping[str, Any]], version: str) -> str:
     """The page as HTML.
 
     content  what `dlexp compare --json` prints
-    curves   PNG: the monitored metric of every run over the epochs
+    curves   PNG: the monitored metric of every run over the epochs; None where it could not be drawn
     rows     a mapping each run: directory, group, seed, state, epoch, epochs, metrics
     version  of the dlexp that writes it
     """
@@ -92,7 +92,9 @@ def _spread(name: str, spread: Mapping[str, Any]) -> str:
     return number(name, mean) if std is None else f"{number(name, mean)} ± {number(name, std)}"
 
 
-def _curves(png: bytes, groups: Sequence[Mapping[str, Any]]) -> Html:
+def _curves(png: bytes | None, groups: Sequence[Mapping[str, Any]]) -> Html:
+    if png is None:
+        return paragraph("The curves could not be drawn.")
     text = "The monitored metric of every run over the epochs, a colour and a line style a configuration."
     names = ", ".join(str(group["label"]) for group in groups)
     return picture(

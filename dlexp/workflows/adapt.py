@@ -12,8 +12,9 @@ from dataclasses import replace
 from typing import Any
 
 from dlexp.artifacts.checkpoint import CheckpointStore
-from dlexp.artifacts.files import read_object, write_json
+from dlexp.artifacts.files import write_json
 from dlexp.artifacts.run_dir import RunDir
+from dlexp.artifacts.run_files import read_run_file
 from dlexp.assemble import Experiment, assemble
 from dlexp.config.schema import RunConfig
 from dlexp.engine.evaluate import evaluate
@@ -92,7 +93,7 @@ def _from_source(source: RunDir, config: RunConfig) -> RunConfig:
 
 
 def _refuse_other_outputs(source: RunDir, experiment: Experiment) -> None:
-    before, now = read_object(source / "meta.json").get("outputs"), present(experiment)["outputs"]
+    before, now = read_run_file(source / "meta.json").get("outputs"), present(experiment)["outputs"]
     if before is not None and before != now:
         what = f"{source.path} tells apart {before}, and these data hold {now}"
         raise DataError(what, remedy="adapt to data with the same classes, or train with init_from=RUN init_head=new")

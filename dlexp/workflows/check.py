@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dlexp.artifacts.files import write_bytes, write_json
+from dlexp.artifacts.files import write_json
 from dlexp.assemble import build_data
 from dlexp.config.schema import RunConfig
 from dlexp.data import alike, checked_columns, checked_images, checked_splits
@@ -25,8 +25,9 @@ from dlexp.data.leaks import leaks
 from dlexp.data.looked import ImageLook, look_at_images
 from dlexp.data.readable import Cells, columns_of
 from dlexp.errors import DataError
-from dlexp.report.check_figure import Panel, check_png
+from dlexp.report.panel import Panel
 from dlexp.workflows.fingerprint import counts_of
+from dlexp.workflows.pictures import Pictures
 
 _SCHEMA = 1
 _CODES = "is it a code for missing? data.missing_values=[...] names such cells"
@@ -68,12 +69,21 @@ def check(config: RunConfig, folder: Path, trusted: Sequence[str]) -> dict[str, 
         "findings": [{**asdict(one), "where": list(one.where)} for one in findings],
         "near_copies_among": found.near_among,
         "notes": list(bundle.notes),
-        "files": [str(folder / "check.json"), str(folder / "check.png")],
     }
     title = f"data={config.data.option}: " + ", ".join(f"{count:,} {name}" for name, count in bundle.sizes().items())
-    write_bytes(folder.absolute() / "check.png", check_png(title, [*_target_panels(bundle, facts), *found.panels]))
+    pictures = Pictures()
+    panels = [*_target_panels(bundle, facts), *found.panels]
+    is_drawn = pictures.write(folder.absolute() / "check.png", lambda: _drawn(title, panels))
+    names = ("check.json", "check.png") if is_drawn else ("check.json",)
+    facts |= {"files": [str(folder / name) for name in names], **pictures.facts()}
     write_json(folder.absolute() / "check.json", facts)
     return facts
+
+
+def _drawn(title: str, panels: Sequence[Panel]) -> bytes:
+    from dlexp.report.check_figure import check_png  # matplotlib loads when there is something to draw
+
+    return check_png(title, panels)
 
 
 def _read(config: RunConfig, trusted: Sequence[str]) -> tuple[DataBundle, str]:

@@ -12,27 +12,29 @@ from dlexp.artifacts.run_dir import RunDir
 from dlexp.errors import ConfigError
 from dlexp.workflows.compare import Comparison
 from dlexp.workflows.past import read_past
+from dlexp.workflows.pictures import Pictures, draw
 
 _MAX_NAME = 60  # characters of the groups' labels in a directory's name
 
 
-def save(comparison: Comparison) -> Path:
-    """Write a new outputs/compare/<time>-<labels>-<4hex>/; returns it."""
+def save(comparison: Comparison) -> tuple[Path, list[str]]:
+    """Write a new outputs/compare/<time>-<labels>-<4hex>/; returns it, and what could not be drawn."""
     words = "-".join(group.label for group in comparison.groups)
     name = "".join(letter if letter.isalnum() or letter in "_.=-" else "-" for letter in words)[:_MAX_NAME]
     folder = RunDir.create("compare", name.strip("-.") or "runs", None).path
     write_json(folder / "compare.json", comparison.as_dict())
     header = ["group", "metric", "mean", "std", "n"]
     write_csv(folder / "compare.csv", header, list(_rows(comparison)))
-    write_plot(comparison, folder / "curves.png")
-    return folder
+    pictures = Pictures()
+    pictures.write(folder / "curves.png", lambda: curves_of(comparison))
+    return folder, pictures.undrawn
 
 
 def write_plot(comparison: Comparison, path: Path) -> None:
     """The monitored metric of every run over the epochs, a colour a group. Raises ConfigError for another file type."""
     if path.suffix.lower() != ".png":
         raise ConfigError.one("--plot", path, "must end in .png", f"--plot {path.with_suffix('.png')}")
-    write_bytes(path, curves_of(comparison))
+    write_bytes(path, draw(path.name, lambda: curves_of(comparison)))
 
 
 def curves_of(comparison: Comparison) -> bytes:

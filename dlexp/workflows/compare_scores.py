@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dlexp.artifacts.files import read_object
+from dlexp.artifacts.regular_files import is_file, read_bytes
+from dlexp.artifacts.run_files import read_run_file, with_keys
 from dlexp.config.suggest import nearest
 from dlexp.errors import ConfigError, DlexpError, Problem
 from dlexp.workflows.past import PastRun
@@ -112,7 +114,7 @@ def scorer(name: str | None, table: Table) -> tuple[str, Callable[[Table], Float
 
 def has_predictions(run: PastRun, split: str) -> bool:
     """Whether the run was evaluated on `split`."""
-    return all((run.path / "eval" / split / name).is_file() for name in ("predictions.csv", "report.json"))
+    return all(is_file(run.path / "eval" / split / name) for name in ("predictions.csv", "report.json"))
 
 
 def split_of(runs: Sequence[PastRun], wanted: str | None) -> str:
@@ -143,7 +145,8 @@ def read_scores(groups: Sequence[Sequence[PastRun]], metric: str | None, wanted:
     runs = [run for group in groups for run in group]
     _refuse_other_data(runs)
     split = split_of(runs, wanted)
-    reports = [read_object(run.path / "eval" / split / "report.json") for run in runs]
+    needs = with_keys("checkpoint", "evaluated")
+    reports = [read_run_file(run.path / "eval" / split / "report.json", needs=needs) for run in runs]
     _refuse_other_conditions(runs, reports, split)
     tables = {run.path: _table(run.path / "eval" / split / "predictions.csv") for run in runs}
     first = tables[runs[0].path]
@@ -176,7 +179,8 @@ def _refuse_other_conditions(runs: Sequence[PastRun], reports: Sequence[Mapping[
         elif report.get("data_as_trained") is False:
             problems.append(Problem(str(run.path), "", "was evaluated on data that it was not trained on", again))
         elif any(
-            datetime.fromisoformat(time) > datetime.fromisoformat(report["evaluated"]) for time in run.meta["continued"]
+            datetime.fromisoformat(time) > datetime.fromisoformat(report["evaluated"])
+            for time in run.meta.get("continued", ())
         ):
             problems.append(Problem(str(run.path), "", "was trained further after it was evaluated", again))
     if problems:
@@ -199,8 +203,7 @@ def _refuse_other_rows(one: PastRun, first: Table, other: PastRun, second: Table
 def _table(path: Path) -> dict[str, list[str]]:
     """Column -> cells of a predictions.csv, rows in one order for all runs. Raises DlexpError that names the file."""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            header, *lines = list(csv.reader(file))
+        header, *lines = list(csv.reader(io.StringIO(read_bytes(path).decode("utf-8"), newline="")))
     except (OSError, ValueError, csv.Error) as error:
         raise DlexpError(f"{path} cannot be read: {error}") from error
     if header[:1] != ["row"] or not lines or any(len(line) != len(header) for line in lines):

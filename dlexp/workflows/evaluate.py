@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dlexp.artifacts.claims import claimed
 from dlexp.artifacts.files import write_json
 from dlexp.artifacts.looks import note_look
 from dlexp.artifacts.run_dir import RunDir
@@ -40,13 +41,14 @@ def evaluate_run(
     (both unless `allow_changes`), DlexpError when it has no such checkpoint or one of another model.
     """
     run = RunDir.find(folder)
-    experiment = assemble(load_saved(run / "config.yaml", changes), trusted)
-    changed = check_evaluated(run, experiment, changes, allow_changes)
-    load_judged(run, experiment, checkpoint)
-    result = evaluate(
-        experiment.task, experiment.networks, experiment.split(split), experiment.precision, keep_predictions=True
-    )
-    return write_evaluation(run, experiment, (split, checkpoint), result, changed, resampling)
+    with claimed(run.path):
+        experiment = assemble(load_saved(run / "config.yaml", changes), trusted)
+        changed = check_evaluated(run, experiment, changes, allow_changes)
+        load_judged(run, experiment, checkpoint)
+        result = evaluate(
+            experiment.task, experiment.networks, experiment.split(split), experiment.precision, keep_predictions=True
+        )
+        return write_evaluation(run, experiment, (split, checkpoint), result, changed, resampling)
 
 
 def write_evaluation(
@@ -82,7 +84,7 @@ def write_evaluation(
     }
     mistakes = worst(spec, details)
     write_tables(folder, spec, details, mistakes)
-    write_pictures(folder, split, experiment.bundle, details, mistakes)
+    content |= write_pictures(folder, split, experiment.bundle, details, mistakes)
     write_json(folder / "report.json", content)  # last: who finds it finds the files that it belongs to
     return content
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from dlexp.artifacts.files import write_bytes, write_csv
+from dlexp.artifacts.files import write_csv
 from dlexp.data.bundle import DataBundle
 from dlexp.metrics.bootstrap import METHOD, Resampling
 from dlexp.metrics.report import PER_CLASS, Report
 from dlexp.types import DataSpec
+from dlexp.workflows.pictures import Pictures
 
 _MOST_MISTAKES = 100  # lines of mistakes.csv
 _MOST_IMAGES = 25
@@ -64,14 +66,19 @@ def write_tables(folder: Path, spec: DataSpec, details: Report, mistakes: Mistak
         write_csv(folder / "confusion.csv", header, details.confusion_rows(spec.class_names))
 
 
-def write_pictures(folder: Path, split: str, bundle: DataBundle, details: Report, mistakes: Mistakes) -> None:
-    """Every picture that there is something for; one of an earlier evaluation that is not made again goes."""
-    made = dict(_pictures(split, bundle, details, mistakes))
-    for name, png in made.items():
-        write_bytes(folder / f"{name}.png", png)
+def write_pictures(
+    folder: Path, split: str, bundle: DataBundle, details: Report, mistakes: Mistakes
+) -> dict[str, list[str]]:
+    """Every picture that there is something for; one of an earlier evaluation that is not made again goes.
+
+    Returns what could not be drawn, as report.json tells it.
+    """
+    pictures, thunks = Pictures(), dict(_pictures(split, bundle, details, mistakes))
+    made = {name for name, draw in thunks.items() if pictures.write(folder / f"{name}.png", draw)}
     for path in (path for pattern in _MADE for path in folder.glob(f"{pattern}.png")):
         if path.stem not in made:
             path.unlink()
+    return pictures.facts()
 
 
 def worst(spec: DataSpec, details: Report) -> Mistakes:
@@ -98,34 +105,54 @@ def worst(spec: DataSpec, details: Report) -> Mistakes:
     return Mistakes(order, header, rows, captions)
 
 
-def _pictures(split: str, bundle: DataBundle, details: Report, mistakes: Mistakes) -> Iterator[tuple[str, bytes]]:
-    from dlexp.report import evaluation_figures as draw  # matplotlib loads when there is something to draw
-
+def _pictures(
+    split: str, bundle: DataBundle, details: Report, mistakes: Mistakes
+) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    """Name -> what draws it."""
     spec = bundle.spec
     if spec.targets == "class":
         names = spec.class_names
-        yield "confusion", draw.confusion_png(details.confusion, names, split)
-        yield "confusion_share", draw.confusion_png(details.confusion, names, split, shares=True)
+        yield "confusion", lambda: _figures().confusion_png(details.confusion, names, split)
+        yield "confusion_share", lambda: _figures().confusion_png(details.confusion, names, split, shares=True)
         if details.curves:
             curves = {names[c]: curve for c, curve in details.curves.items()}
-            for kind, area, drawn in (("roc", "roc_auc", draw.roc_png), ("pr", "average_precision", draw.pr_png)):
-                column = PER_CLASS.index(area)
-                areas = {names[c]: details.per_class[c][column] for c in details.curves}
-                yield kind, drawn(curves, areas, split, len(names))
+            roc, pr = (
+                {names[c]: details.per_class[c][PER_CLASS.index(area)] for c in details.curves}
+                for area in ("roc_auc", "average_precision")
+            )
+            yield "roc", lambda: _figures().roc_png(curves, roc, split, len(names))
+            yield "pr", lambda: _figures().pr_png(curves, pr, split, len(names))
         error = details.scores.get("calibration_error")
         if details.reliability and error is not None:
-            yield "reliability", draw.reliability_png(details.reliability, error, split)
+            yield "reliability", lambda: _figures().reliability_png(details.reliability, error, split)
     for number, name in enumerate(spec.target_names):
-        true, predicted = details.columns(number)
         suffix = "" if number == 0 else f"-{number}"
-        yield f"predicted{suffix}", draw.prediction_png(true, predicted, name, split)
-        yield f"residuals{suffix}", draw.residuals_png(true, predicted, name, split)
+        yield f"predicted{suffix}", partial(_of_target, details, number, name, split, is_residual=False)
+        yield f"residuals{suffix}", partial(_of_target, details, number, name, split, is_residual=True)
     if spec.inputs == "image" and mistakes.positions and len(spec.input_shape) == 3 and spec.input_shape[0] in (1, 3):
-        positions = mistakes.positions[:_MOST_IMAGES]
-        images = _images(bundle, split, positions)
-        worst_ones = f"{len(positions)} worst mistakes" if len(positions) > 1 else "only mistake"
-        title = f"{split}: the {worst_ones}, true → predicted"
-        yield "mistakes", draw.mistakes_png(images, mistakes.captions[: len(positions)], title)
+        yield "mistakes", lambda: _of_mistakes(bundle, split, mistakes)
+
+
+def _figures() -> Any:
+    from dlexp.report import evaluation_figures  # matplotlib loads when there is something to draw
+
+    return evaluation_figures
+
+
+def _of_target(details: Report, number: int, name: str, split: str, *, is_residual: bool) -> bytes:
+    true, predicted = details.columns(number)
+    draw = _figures().residuals_png if is_residual else _figures().prediction_png
+    png: bytes = draw(true, predicted, name, split)
+    return png
+
+
+def _of_mistakes(bundle: DataBundle, split: str, mistakes: Mistakes) -> bytes:
+    positions = mistakes.positions[:_MOST_IMAGES]
+    images = _images(bundle, split, positions)
+    worst_ones = f"{len(positions)} worst mistakes" if len(positions) > 1 else "only mistake"
+    title = f"{split}: the {worst_ones}, true → predicted"
+    png: bytes = _figures().mistakes_png(images, mistakes.captions[: len(positions)], title)
+    return png
 
 
 def _images(bundle: DataBundle, split: str, positions: Sequence[int]) -> Any:

@@ -13,8 +13,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from dlexp.artifacts.files import read_object, write_json
+from dlexp.artifacts.files import write_json
+from dlexp.artifacts.regular_files import is_there
 from dlexp.artifacts.run_dir import RunDir, outputs_root
+from dlexp.artifacts.run_files import read_run_file
 from dlexp.assemble import Experiment
 from dlexp.config.schema import LoggerConfig, RunConfig
 from dlexp.config.tree import leaves
@@ -68,7 +70,7 @@ class Loggers:
         if not names:
             return
         path = self._run / FILE
-        self._kept = read_object(path) if path.is_file() else {}
+        self._kept = read_run_file(path) if is_there(path) else {}
         card = _card(self._run, self._experiment, step)
         for name in names:
             identity = str(self._kept.setdefault(name, {}).get("id", ""))

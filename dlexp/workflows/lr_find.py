@@ -71,7 +71,8 @@ def lr_find(config: RunConfig, settings: SweepSettings, request: FindRequest, re
             content["train"] = train_line(request, findings.rate)
             if request.apply:
                 content["written"] = apply(run, request, findings.rate)
-        write_findings(run.path, config, findings, content)
+        undrawn = write_findings(run.path, config, findings, content)
+        content |= {"undrawn": undrawn} if undrawn else {}
     return content
 
 

@@ -9,13 +9,15 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from dlexp.artifacts.files import write_bytes, write_csv, write_json, write_text
+from dlexp.artifacts.files import write_csv, write_json, write_text
+from dlexp.artifacts.regular_files import is_there, read_text
 from dlexp.artifacts.run_dir import RunDir
 from dlexp.config.schema import RunConfig
 from dlexp.engine.lr_finder import Sweep
 from dlexp.engine.lr_rules import Reading, Verdict, rules_of_others
 from dlexp.errors import ConfigError
 from dlexp.workflows.lr_settings import SweepSettings
+from dlexp.workflows.pictures import Pictures
 
 EXPERIMENT = "lr_found"  # the option that --apply writes into a configuration folder of the user's own
 _MARK = "# Written by dlexp lr-find --apply"
@@ -61,10 +63,8 @@ class Findings:
 
 def write_findings(
     folder: Path, config: RunConfig, findings: Findings, content: Mapping[str, Any] | None = None
-) -> None:
-    """lr_find.csv, lr_find.json and lr_find.png in `folder`."""
-    from dlexp.report.lr_curve import Curve, lr_png  # here, so that matplotlib loads when there is something to draw
-
+) -> list[str]:
+    """lr_find.csv, lr_find.json and, where it can be drawn, lr_find.png in `folder`."""
     content = content or content_of(findings)
     groups = findings.sweeps[0].groups
     header = ["seed", "step", *(f"lr_{name}" for name in groups), "loss", "smoothed", "grad_norm", "skipped"]
@@ -74,14 +74,22 @@ def write_findings(
         for step, (p, smoothed) in enumerate(zip(one.points, reading.smoothed, strict=True), start=1)
     ]
     write_csv(folder / "lr_find.csv", header, rows)
-    write_json(folder / "lr_find.json", content)
+    pictures = Pictures()
+    pictures.write(folder / "lr_find.png", lambda: _drawn(config, findings, content))
+    write_json(folder / "lr_find.json", {**content, **pictures.facts()})
+    return pictures.undrawn
+
+
+def _drawn(config: RunConfig, findings: Findings, content: Mapping[str, Any]) -> bytes:
+    from dlexp.report.lr_curve import Curve, lr_png  # here, so that matplotlib loads when there is something to draw
+
     curves = [
         Curve(f"seed {seed}", [p.rate for p in one.points], [p.loss for p in one.points], reading.smoothed.tolist())
         for seed, one, reading in zip(findings.seeds, findings.sweeps, findings.readings, strict=True)
     ]
     title = f"{config.model.option} on {config.data.option}, {config.optim.option}: confidence {content['confidence']}"
     low, high = content["range"]
-    write_bytes(folder / "lr_find.png", lr_png(title, curves, content["steepest"], (low, high), content["rules"]))
+    return lr_png(title, curves, content["steepest"], (low, high), content["rules"])
 
 
 def content_of(findings: Findings) -> dict[str, Any]:
@@ -165,7 +173,11 @@ def _experiments(request: FindRequest) -> list[Path]:
 def refuse_foreign_experiment(request: FindRequest) -> None:
     """A file of the user's own is never replaced."""
     for path in _experiments(request):
-        if path.is_file() and _MARK not in path.read_text(encoding="utf-8", errors="replace"):
+        try:
+            is_foreign = is_there(path) and _MARK not in read_text(path, errors="replace")
+        except OSError as error:
+            raise ConfigError.one("--apply", path, f"cannot be read: {error.strerror}") from error
+        if is_foreign:
             raise ConfigError.one("--apply", path, "was not written by lr-find", "rename it, or leave --apply out")
 
 

@@ -12,9 +12,10 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from dlexp.artifacts.files import read_object
 from dlexp.artifacts.metrics_log import read_metrics
+from dlexp.artifacts.regular_files import is_there, read_text
 from dlexp.artifacts.run_dir import RunDir, Status
+from dlexp.artifacts.run_files import OF_A_RUN, read_run_file
 from dlexp.errors import ConfigError, DlexpError
 
 DIED = "died"  # the word of status.json is `running`, and nobody is there
@@ -67,17 +68,17 @@ class PastRun:
     def summary(self) -> Mapping[str, Any]:
         """summary.json, {} until the run has one."""
         path = self.path / "summary.json"
-        return read_object(path) if path.is_file() else {}
+        return read_run_file(path) if is_there(path) else {}
 
     @cached_property
     def metrics(self) -> Mapping[str, float]:
         """split/name -> value: validation at the best epoch so far, and every split that was evaluated."""
         found: dict[str, Any] = {}
         evaluated = self.path / "eval"
-        for split in SPLITS if evaluated.is_dir() else ():
+        for split in SPLITS:
             report = evaluated / split / "report.json"
-            if report.is_file():
-                values = read_object(report).get("metrics", {})
+            if is_there(report):
+                values = read_run_file(report).get("metrics", {})
                 found |= {f"{split}/{name}": value for name, value in values.items()}
         best = self.summary.get("best") if self.status.state == "finished" else None
         found |= {f"val/{name}": value for name, value in (best or self._best_epoch()).items()}
@@ -103,9 +104,7 @@ class PastRun:
 def read_past(folder: Path) -> PastRun:
     """The run in `folder`. Raises ConfigError where there is none, DlexpError where its files cannot be read."""
     run = RunDir.find(folder)
-    meta = read_object(run / "meta.json")
-    if not isinstance(meta.get("config"), dict) or not {"task", "trainer", "seed"} <= meta["config"].keys():
-        raise DlexpError(f"{run / 'meta.json'} cannot be read: it holds no configuration")
+    meta = read_run_file(run / "meta.json", needs=OF_A_RUN)
     return PastRun(run.path, meta, _choices(run / "config.yaml"), true_status(run))
 
 
@@ -117,13 +116,16 @@ def true_status(run: RunDir) -> Status:
 
 def _choices(path: Path) -> dict[str, str]:
     """group -> option, from the head of a config.yaml as dlexp writes it: plain `  group: option` lines come first."""
+    try:
+        first, *lines = read_text(path, errors="replace").split("\n")
+    except OSError as error:
+        raise DlexpError(f"{path} cannot be read: {error.strerror}") from error
+    if first.rstrip() != "choices:":
+        raise ConfigError.one(str(path), "", "is not the config.yaml of a dlexp run")
     found: dict[str, str] = {}
-    with path.open(encoding="utf-8", errors="replace") as file:
-        if file.readline().rstrip() != "choices:":
-            raise ConfigError.one(str(path), "", "is not the config.yaml of a dlexp run")
-        for line in file:
-            group, colon, option = line.strip().partition(":")
-            if not line.startswith("  ") or not colon:
-                break
-            found[group] = option.strip().strip("'\"")
+    for line in lines:
+        group, colon, option = line.strip().partition(":")
+        if not line.startswith("  ") or not colon:
+            break
+        found[group] = option.strip().strip("'\"")
     return found

@@ -22,6 +22,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dlexp.artifacts.claims import make_folder
+from dlexp.artifacts.regular_files import read_text
 from dlexp.artifacts.run_dir import RunDir
 from dlexp.runtime.signals import StopRequest
 from dlexp.tune.owner import is_alive
@@ -123,7 +125,7 @@ def wait_for_orphans(folder: Path) -> None:
     """Let the children of a killed process end: they hold its lock on `folder` until their next step."""
     until = time.monotonic() + _ORPHAN_SECONDS
     while RunDir(folder).is_locked() and time.monotonic() < until:
-        words = (folder / ".lock").read_text(encoding="utf-8").split()  # process PID on HOST since ...
+        words = read_text(folder / ".lock", errors="replace").split()  # process PID on HOST since ...
         if len(words) < 4 or is_alive(f"{words[3]}:{words[1]}"):
             return
         time.sleep(_POLL_SECONDS)
@@ -228,7 +230,7 @@ def _become_child(output: Path, slot: int, size: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     if size > 1:
         _take_gpu(slot)
-    output.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(output.parent)
     with output.open("ab") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)

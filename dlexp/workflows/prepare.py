@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from dlexp.artifacts.checkpoint import read_checkpoint
+from dlexp.artifacts.regular_files import is_file, is_folder, is_there
 from dlexp.artifacts.run_dir import named_run
 from dlexp.assemble import Experiment, assemble
 from dlexp.config.schema import RunConfig
@@ -70,12 +71,11 @@ def _initial_weights(config: RunConfig) -> Any:
     if config.init_from is None:
         return None
     path = Path(config.init_from)
-    if not path.exists():
+    if not is_there(path):
         path = named_run(config.init_from)
-    if path.is_dir():
-        path = next(
-            (path / "checkpoints" / n for n in ("best.pt", "last.pt") if (path / "checkpoints" / n).is_file()), path
-        )
+    if is_folder(path):
+        saved = [path / "checkpoints" / name for name in ("best.pt", "last.pt")]
+        path = next((file for file in saved if is_file(file)), path)
     try:
         state = read_checkpoint(path)
         return state.get("evaluation_networks", state["networks"])

@@ -17,6 +17,7 @@ from dlexp.config.schema import RunConfig
 from dlexp.data.bundle import DataBundle
 from dlexp.data.readable import Cells, columns_of
 from dlexp.runtime.seed import order
+from dlexp.workflows.pictures import draw
 from dlexp.workflows.preview_settings import PreviewRequest
 
 
@@ -46,11 +47,11 @@ def preview(config: RunConfig, request: PreviewRequest, trusted: Sequence[str]) 
     if bundle.spec.inputs == "image":
         change = bundle.recipe.change(config.seed, request.epoch - 1) if request.split == "train" else None
         changed = None if change is None else next(iter(split.read([positions], change)))
-        picture = _images(bundle, inputs, changed, facts)
+        picture = draw(request.path.name, lambda: _images(bundle, inputs, changed, facts))
         facts |= {"augment": bundle.augment, "steps": [str(step.operation) for step in bundle.recipe.steps]}
     else:
         facts["columns"] = {name: _plain(cells) for name, cells in _columns(bundle, inputs).items()}
-        picture = _histograms(bundle, request.split)
+        picture = draw(request.path.name, lambda: _histograms(bundle, request.split))
     write_bytes(request.path.absolute(), picture)
     return facts
 

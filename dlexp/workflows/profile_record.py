@@ -22,6 +22,7 @@ from dlexp.config.schema import RunConfig
 from dlexp.engine.gauges import HOOKED, PARTS, Clock, MemoryGauge, Timer, Tracer, storage_of
 from dlexp.engine.state import TrainState
 from dlexp.runtime.clock import now_utc
+from dlexp.workflows.pictures import Pictures
 from dlexp.workflows.profile_settings import ProfileRequest
 from dlexp.workflows.record import describe
 
@@ -98,10 +99,6 @@ def write_profile(
     config: RunConfig, request: ProfileRequest, content: Mapping[str, Any], measured: Measured
 ) -> dict[str, Any]:
     """The files, in a new directory; returns the content with its place."""
-    from dlexp.report.profile_figure import (
-        profile_png,
-    )  # here, so that matplotlib loads when there is something to draw
-
     run = RunDir.create("profile", config.name or f"{config.model.option}-{config.data.option}", request.run_dir)
     with run.lock():
         write_text(run / "config.yaml", to_yaml(config))
@@ -109,11 +106,17 @@ def write_profile(
         write_text(run / "command.txt", f"{request.command}\n# in {Path.cwd()}\n")
         write_bytes(run / "trace.json.gz", _trace(measured.tracer))
         shown = measured.timer.updates[-_SHOWN_UPDATES:]
-        picture = profile_png(title_of(content), content["parts"], shown, content["operators"])
-        write_bytes(run / "profile.png", picture)
-        content = {"folder": str(run.path), **content}
+        pictures = Pictures()
+        pictures.write(run / "profile.png", lambda: _drawn(content, shown))
+        content = {"folder": str(run.path), **content, **pictures.facts()}
         write_json(run / "profile.json", content)
     return content
+
+
+def _drawn(content: Mapping[str, Any], updates: Sequence[Mapping[str, float]]) -> bytes:
+    from dlexp.report.profile_figure import profile_png  # matplotlib loads when there is something to draw
+
+    return profile_png(title_of(content), content["parts"], updates, content["operators"])
 
 
 def title_of(content: Mapping[str, Any]) -> str:

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import dlexp
-from dlexp.artifacts.files import read_object, write_json, write_text
+from dlexp.artifacts.files import write_json, write_text
+from dlexp.artifacts.regular_files import is_there
 from dlexp.artifacts.run_dir import RunDir
+from dlexp.artifacts.run_files import read_run_file
 from dlexp.assemble import Experiment
 from dlexp.config.saved import overrides_to_yaml, to_yaml
 from dlexp.models.init import described
@@ -37,7 +39,7 @@ def write_request(
     write_text(run / "git.diff", git_state(Path.cwd())[1])
     write_text(run / "env.txt", "".join(f"{line}\n" for line in packages()))
     write_json(run / "preprocessing.json", preprocessing(experiment))
-    old = read_object(run / "meta.json") if (run / "meta.json").is_file() else {}
+    old = read_run_file(run / "meta.json") if is_there(run / "meta.json") else {}
     now = now_utc()
     history = {
         "started": old.get("started", now),

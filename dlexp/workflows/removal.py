@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dlexp.artifacts.files import is_temporary, remove_folder
+from dlexp.artifacts.regular_files import is_file, is_folder, read_text
 from dlexp.artifacts.run_dir import RunDir, named_run, newest_runs, outputs_root
 from dlexp.artifacts.run_tree import MARKS, is_group, runs_in, size_of
 from dlexp.config.tree import ABSENT, shown, value_at
@@ -151,15 +152,15 @@ def _refusal(path: Path) -> Problem | None:
     where_it_is = str(path)
     if path.is_symlink():
         return Problem(where_it_is, "", f"is a link, to {path.resolve()}", f"dlexp runs rm {path.resolve()}")
-    if not path.is_dir():
+    if not is_folder(path):
         return Problem(where_it_is, "", "does not exist", "dlexp runs lists what there is")
-    marks = [mark for mark in MARKS.values() if (path / mark).is_file()]
+    marks = [mark for mark in MARKS.values() if is_file(path / mark)]
     if not marks and not is_group(path):
         return Problem(where_it_is, "", "is no directory of a run, a group of seeds, a study or a sweep")
     if _unit(path) != path:
         return Problem(where_it_is, "", f"is part of the group of seeds {path.parent}", f"dlexp runs rm {path.parent}")
     for parent in path.resolve().parents:
-        if (parent / "study.json").is_file() or (parent / "study.journal").is_file():
+        if is_file(parent / "study.json") or is_file(parent / "study.journal"):
             return Problem(where_it_is, "", f"is part of the study {parent}", f"dlexp runs rm {parent}")
     busy = [lock.parent for lock in sorted(path.rglob(".lock")) if RunDir(lock.parent).is_locked()]
     if busy:
@@ -223,7 +224,7 @@ def _why_kept(path: Path, rows: Sequence[Row], is_best: bool, users: Mapping[Pat
 def _repair_latest() -> None:
     """Make outputs/latest name the newest run that is left, when what it named is gone; without runs it goes too."""
     link = outputs_root() / "latest"
-    named = Path(link.read_text().strip()) if link.is_file() and not link.is_symlink() else link
+    named = Path(read_text(link, errors="replace").strip()) if is_file(link) and not link.is_symlink() else link
     if named.exists() or not (link.is_symlink() or link.exists()):
         return
     newest = newest_runs()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,16 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import dlexp
-from dlexp.artifacts.files import read_object, write_text
+from dlexp.artifacts.files import write_text
+from dlexp.artifacts.regular_files import is_file, is_there, read_bytes
 from dlexp.artifacts.run_dir import RunDir, outputs_root
+from dlexp.artifacts.run_files import read_run_file
 from dlexp.artifacts.run_tree import is_group
 from dlexp.config.catalog import Catalog
-from dlexp.errors import ConfigError
+from dlexp.errors import ConfigError, DlexpError
 from dlexp.report.run_page import run_page
 from dlexp.report.runs_page import runs_page
 from dlexp.report.study_page import PICTURES, StudyFacts, study_page
 from dlexp.runtime.clock import stamp
 from dlexp.workflows.past import PastRun, read_past
+from dlexp.workflows.pictures import Pictures
 from dlexp.workflows.run_story import run_story
 
 _STUDY_GOES_ON = "it has not ended yet, or was stopped; the line that began it goes on with it"
@@ -49,7 +53,7 @@ def report(folders: Sequence[Path], out: Path | None, catalog: Catalog) -> Repor
     Raises ConfigError for what is no run and no study, for a study among several runs, and for a file that is no page.
     """
     _refuse_other_files(out)
-    studies = [folder for folder in folders if (folder / "study.json").is_file()]
+    studies = [folder for folder in folders if is_file(folder / "study.json")]
     if studies and len(folders) > 1:
         rule = "is a study, and a page of several runs has no place for one"
         raise ConfigError.one(str(studies[0]), "", rule, f"dlexp report {studies[0]} writes its own page")
@@ -69,7 +73,10 @@ def _runs(folders: Sequence[Path], out: Path) -> Report:
 
     found = compare(folders, CompareOptions(tables_only=True))
     rows = [_row(read_past(path), group.label) for group in found.groups for path in group.runs]
-    return _written("runs", out, runs_page(found.as_dict(), curves_of(found), rows, dlexp.__version__))
+    pictures = Pictures()
+    curves = pictures.draw("the curves", lambda: curves_of(found))
+    page = runs_page(found.as_dict(), curves, rows, dlexp.__version__)
+    return _written("runs", out, page, pictures.undrawn)
 
 
 def _row(run: PastRun, group: str) -> dict[str, Any]:
@@ -92,25 +99,40 @@ def _run(run: RunDir, out: Path | None, catalog: Catalog) -> Report:
 
 def _study(folder: Path, out: Path | None) -> Report:
     """The page that `dlexp tune` writes at the end, from the files as they are now."""
-    content = {"reason": _STUDY_GOES_ON, "confirmation": None, **read_object(folder / "study.json")}
+    content = {"reason": _STUDY_GOES_ON, "confirmation": None, **read_run_file(folder / "study.json")}
     pictures = {name: folder / "plots" / f"{name}.png" for name in PICTURES}
-    found = {name: path.read_bytes() for name, path in pictures.items() if path.is_file()}
+    problems: list[str] = []
+    found = {name: png for name, path in pictures.items() if (png := _picture(path, problems)) is not None}
     columns, rows = _trials(folder / "trials.csv")
     about = StudyFacts(str(folder), str(content.get("command") or ""), content.get("made_with") or {})
     try:
         text = study_page(content, columns, rows, found, about)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         remedy = "the same `dlexp tune` line again writes it anew"
         raise ConfigError.one(str(folder / "study.json"), "", f"is not that of a study ({error})", remedy) from error
-    return _written("study", out or folder / "report.html", text)
+    return _written("study", out or folder / "report.html", text, problems)
+
+
+def _picture(path: Path, problems: list[str]) -> bytes | None:
+    """The bytes of a picture; None where there is none, and with a sentence for the page where it cannot be read."""
+    if not is_there(path):
+        return None
+    try:
+        return read_bytes(path)
+    except OSError as error:
+        problems.append(f"{path} cannot be read: {error.strerror}")
+        return None
 
 
 def _trials(path: Path) -> tuple[list[str], list[list[Any]]]:
     """(columns, rows) of trials.csv with numbers as numbers and None for what is empty."""
-    if not path.is_file():
+    if not is_there(path):
         return ["trial", "state", "value"], []
-    with path.open(newline="", encoding="utf-8") as file:
-        columns, *lines = [*csv.reader(file)] or [["trial", "state", "value"]]
+    try:
+        text = io.StringIO(read_bytes(path).decode("utf-8"), newline="")
+        columns, *lines = [*csv.reader(text)] or [["trial", "state", "value"]]
+    except (OSError, ValueError, csv.Error) as error:
+        raise DlexpError(f"{path} cannot be read: {error}") from error
     return columns, [[_value(text) for text in line] for line in lines if len(line) == len(columns)]
 
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dlexp.artifacts.files import is_temporary, read_object
+from dlexp.artifacts.files import is_temporary
 from dlexp.artifacts.metrics_log import read_metrics
+from dlexp.artifacts.regular_files import is_there, read_bytes, read_text
 from dlexp.artifacts.run_dir import RunDir
+from dlexp.artifacts.run_files import read_run_file
 from dlexp.config.catalog import Catalog
 from dlexp.config.repeat import departure
-from dlexp.config.tree import leaves, shown
+from dlexp.config.tree import ABSENT, leaves, shown, value_at
 from dlexp.errors import ConfigError, DlexpError
 from dlexp.report.story import Configuration, Evaluated, RunStory, Table
+from dlexp.workflows.pictures import Pictures, curves
 
 # base64 makes four bytes of three, and a page is to stay below 2 MB
 _PICTURE_BYTES = 1_300_000
@@ -35,28 +39,31 @@ class _Reader:
 
     def json(self, name: str) -> dict[str, Any]:
         path = self.folder / name
-        if not path.is_file():
+        if not is_there(path):
             return {}
         try:
-            return read_object(path)
+            return read_run_file(path)
         except DlexpError as error:
             self.problems.append(f"{error}")
             return {}
 
     def text(self, name: str) -> str:
         try:
-            return (self.folder / name).read_text(encoding="utf-8", errors="replace")
-        except OSError:
+            return read_text(self.folder / name, errors="replace")
+        except FileNotFoundError:
+            return ""
+        except OSError as error:
+            self.problems.append(f"{name} cannot be read: {error.strerror}")
             return ""
 
     def table(self, name: str) -> Table | None:
         """(columns, rows) of a CSV file, without rows that are cut off; None where there is none."""
         path = self.folder / name
-        if not path.is_file():
+        if not is_there(path):
             return None
         try:
-            with path.open(newline="", encoding="utf-8") as file:
-                lines = [line for _, line in zip(range(_MAX_ROWS + 1), csv.reader(file), strict=False)]
+            file = io.StringIO(read_bytes(path).decode("utf-8"), newline="")
+            lines = [line for _, line in zip(range(_MAX_ROWS + 1), csv.reader(file), strict=False)]
         except (OSError, ValueError, csv.Error) as error:
             self.problems.append(f"{name} cannot be read: {error}")
             return None
@@ -65,8 +72,11 @@ class _Reader:
     def picture(self, name: str) -> bytes | None:
         """The bytes of a PNG file, as long as the page has room."""
         try:
-            content = (self.folder / name).read_bytes()
-        except OSError:
+            content = read_bytes(self.folder / name)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self.problems.append(f"{name} cannot be read: {error.strerror}")
             return None
         if not content.startswith(b"\x89PNG"):
             self.problems.append(f"{name} is no PNG picture.")
@@ -117,17 +127,16 @@ def run_story(run: RunDir, catalog: Catalog) -> RunStory:
 def _metrics(reader: _Reader) -> tuple[list[str], list[dict[str, str]]]:
     try:
         return read_metrics(reader.folder / "metrics.csv")
-    except (OSError, ValueError, csv.Error) as error:
-        reader.problems.append(f"metrics.csv cannot be read: {error}")
+    except DlexpError as error:
+        reader.problems.append(str(error))
         return [], []
 
 
 def _best_so_far(meta: dict[str, Any], rows: Sequence[dict[str, str]]) -> dict[str, Any]:
     """The monitored metric of a run that has not ended, and its best epoch yet; {} where it is not known."""
-    config = meta.get("config") or {}
-    task = config.get("task") or {}
-    monitor = str((config.get("trainer") or {}).get("monitor") or task.get("monitor") or "")
-    direction = (task.get("_metrics_") or {}).get(monitor.partition("/")[2])
+    monitor = str(_at(meta, "config.trainer.monitor") or _at(meta, "config.task.monitor") or "")
+    metrics = _at(meta, "config.task._metrics_")
+    direction = metrics.get(monitor.partition("/")[2]) if isinstance(metrics, Mapping) else None
     found = []
     for row in rows:
         try:
@@ -141,21 +150,24 @@ def _best_so_far(meta: dict[str, Any], rows: Sequence[dict[str, str]]) -> dict[s
     return {"monitor": monitor, "best_epoch": -best[1]}
 
 
+def _at(meta: Mapping[str, Any], path: str) -> Any:
+    """The value at a dotted path of meta.json, None where there is none."""
+    found = value_at(meta, path)
+    return None if found is ABSENT else found
+
+
 def _pictures(
     reader: _Reader, columns: Sequence[str], rows: Sequence[dict[str, str]], summary: dict[str, Any]
 ) -> dict[str, bytes]:
     """The curves, drawn from metrics.csv so that a run that was cut off has them too, and the sweep of its rate."""
     found: dict[str, bytes] = {}
     if rows:
-        from dlexp.report.figures import curves_png  # matplotlib loads when there is something to draw
-
-        best = summary.get("best_epoch")
-        try:
-            epoch = best if isinstance(best, int) else 0
-            found["curves"] = curves_png(columns, rows, epoch, str(summary.get("monitor") or ""))
-            reader.room -= len(found["curves"])
-        except ValueError as error:
-            reader.problems.append(f"metrics.csv cannot be drawn: {error}")
+        pictures, epoch = Pictures(), int(summary.get("best_epoch") or 0)
+        png = pictures.draw("metrics.csv", lambda: curves(columns, rows, epoch, str(summary.get("monitor") or "")))
+        reader.problems += pictures.undrawn
+        if png is not None:
+            found["curves"] = png
+            reader.room -= len(png)
     sweep = reader.picture("lr_find/lr_find.png")
     return found | ({"lr_find": sweep} if sweep is not None else {})
 

@@ -12,8 +12,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from dlexp.artifacts.files import read_object
+from dlexp.artifacts.regular_files import is_file
 from dlexp.artifacts.run_dir import RunDir, outputs_root
+from dlexp.artifacts.run_files import read_run_file, with_keys
 from dlexp.artifacts.run_tree import MARKS, directories, size_of
 from dlexp.config.tree import ABSENT, leaves, shown, value_at
 from dlexp.errors import ConfigError, DlexpError
@@ -83,21 +84,33 @@ class Found:
 
 def find(kinds: Iterable[str] = ("train",), root: Path | None = None) -> Found:
     """Everything of these kinds under outputs/, newest first."""
-    rows, broken = [], []
+    rows: list[Row] = []
+    broken: list[tuple[Path, str]] = []
     for kind in kinds:
-        for path in directories(root or outputs_root(), kind):
-            try:
-                rows.append(read_row(path, kind))
-            except (DlexpError, OSError, KeyError, TypeError, ValueError) as error:
-                broken.append((path, _what_is_wrong(path, kind, error)))
+        whole, others = rows_of(directories(root or outputs_root(), kind), kind)
+        rows, broken = [*rows, *whole], [*broken, *others]
     rows.sort(key=lambda row: (row.facts["age"], str(row.path)))
     return Found(rows, sorted(broken))
 
 
+def rows_of(paths: Iterable[Path], kind: str) -> tuple[list[Row], list[tuple[Path, str]]]:
+    """(a row for each whole directory of `kind`, each other directory with what is wrong)."""
+    rows, broken = [], []
+    for path in paths:
+        try:
+            rows.append(read_row(path, kind))
+        except Exception as error:  # one directory, whatever is wrong with it, is no reason to list no other
+            broken.append((path, _what_is_wrong(path, kind, error)))
+    return rows, broken
+
+
 def read_row(path: Path, kind: str) -> Row:
-    """The row of one directory. Raises DlexpError, KeyError, TypeError or ValueError where it is not a whole one."""
-    if not (path / MARKS[kind]).is_file():
-        raise DlexpError(f"{path} has no {MARKS[kind]}")
+    """The row of one directory. Raises DlexpError where it is not a whole one, or may not be looked into."""
+    try:
+        if not (path / MARKS[kind]).is_file():
+            raise DlexpError(f"{path} has no {MARKS[kind]}")
+    except OSError as error:
+        raise DlexpError(f"{path} cannot be looked into: {error.strerror}") from error
     return _run_row(read_past(path)) if kind == "train" else _other_row(path, kind)
 
 
@@ -201,7 +214,8 @@ def _run_row(run: PastRun) -> Row:
 
 def _other_row(path: Path, kind: str) -> Row:
     """A study, by the best of its trials, or a sweep of the learning rate, by the rate it suggests."""
-    content = read_object(path / MARKS[kind])
+    needs = with_keys("metric", "direction") if kind == "tune" else None
+    content = read_run_file(path / MARKS[kind], needs=needs)
     written = (path / MARKS[kind]).stat().st_mtime
     facts = dict.fromkeys((*OWN, *_MORE)) | {"name": path.name, "path": str(path), "kind": kind}
     facts |= {"age": time.time() - written, "started": datetime.fromtimestamp(written).astimezone().isoformat()}
@@ -220,7 +234,8 @@ def _other_row(path: Path, kind: str) -> Row:
 
 
 def _what_is_wrong(path: Path, kind: str, error: Exception) -> str:
-    if not (path / MARKS[kind]).is_file():
+    is_hidden = isinstance(error.__cause__, OSError)  # a folder that may not be looked into has no known content
+    if not is_file(path / MARKS[kind]) and not is_hidden:
         if RunDir(path).is_locked():
             return "is being started"
         return f"has no {MARKS[kind]}: its start was killed, or it is no {kind} directory"

@@ -12,6 +12,7 @@ from dlexp.begin import start
 from dlexp.config.schema import RunConfig
 from dlexp.errors import ConfigError
 from dlexp.runtime.seed import kept_randomness
+from dlexp.workflows.pictures import draw
 
 
 def plot_schedule(config: RunConfig, path: Path, trusted: Sequence[str]) -> dict[str, Any]:
@@ -42,11 +43,10 @@ def plot_schedule(config: RunConfig, path: Path, trusted: Sequence[str]) -> dict
         momenta.append(_momentum(groups[0]))
         schedule.step()
     courses = {f"group {number}": course for number, course in _different(rates).items()}
-    from dlexp.report.schedule import schedule_png  # matplotlib loads when there is something to draw
-
     turns = momenta if len(set(momenta)) > 1 else None
     title = f"scheduler={config.scheduler.option} optim={config.optim.option}"
-    write_bytes(path.absolute(), schedule_png(title, courses, turns, started.steps_per_epoch))
+    png = draw(path.name, lambda: _drawn(title, courses, turns, started.steps_per_epoch))
+    write_bytes(path.absolute(), png)
     first = rates[0]
     peak = max(range(total), key=first.__getitem__)
     return {
@@ -69,3 +69,11 @@ def _momentum(group: Mapping[str, Any]) -> float:
 def _different(rates: Sequence[list[float]]) -> dict[int, list[float]]:
     """Group number -> its rates, without those that run as an earlier group does."""
     return {number: course for number, course in enumerate(rates) if course not in rates[:number]}
+
+
+def _drawn(
+    title: str, rates: Mapping[str, Sequence[float]], momenta: Sequence[float] | None, steps_per_epoch: int
+) -> bytes:
+    from dlexp.report.schedule import schedule_png  # matplotlib loads when there is something to draw
+
+    return schedule_png(title, rates, momenta, steps_per_epoch)

@@ -9,12 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dlexp.artifacts.claims import claimed
 from dlexp.artifacts.files import write_csv, write_json
 from dlexp.artifacts.run_dir import RunDir
 from dlexp.artifacts.run_tree import is_group, members
 from dlexp.config.saved import load_saved
 from dlexp.config.schema import RunConfig
 from dlexp.config.typed import with_values
+from dlexp.errors import DlexpError
 from dlexp.workflows.batch_size import FILE as BATCH_FILE
 from dlexp.workflows.member import train_member
 from dlexp.workflows.record import metrics_of
@@ -31,24 +33,39 @@ def train_seeds(config: RunConfig, request: Request, count: int, reporter: Repor
     """
     config, found = _settled_once(config, request, reporter)
     group = _group_directory(config, request, count)
-    found.write(group, config)
-    summaries = []
-    for seed in range(config.seed, config.seed + count):
-        reporter.say(f"seed {seed} ({seed - config.seed + 1} of {count})")
-        folder = group / f"seed-{seed}"
-        own = with_values(config, {"seed": seed})
-        words = (*(word for word in request.words if not word.startswith("seed=")), f"seed={seed}")
-        summaries.append(train_member(own, dataclasses.replace(request, words=words, run_dir=folder), reporter))
-    metrics = [{"best_epoch": summary["best_epoch"], **metrics_of(summary)} for summary in summaries]
-    table = write_table(group, "seeds", [s["run"] for s in summaries], metrics)
+    with claimed(group):
+        found.write(group, config)
+        summaries = []
+        for seed in range(config.seed, config.seed + count):
+            reporter.say(f"seed {seed} ({seed - config.seed + 1} of {count})")
+            folder = group / f"seed-{seed}"
+            own = with_values(config, {"seed": seed})
+            words = (*(word for word in request.words if not word.startswith("seed=")), f"seed={seed}")
+            summaries.append(train_member(own, dataclasses.replace(request, words=words, run_dir=folder), reporter))
+        _refuse_missing(summaries)
+        table = _table_of(group, summaries)
     RunDir(group).point_latest()
     return table
+
+
+def _refuse_missing(summaries: Sequence[Mapping[str, Any]]) -> None:
+    """Raise DlexpError where a run of the group was deleted while the others were trained."""
+    gone = [summary["run"] for summary in summaries if not Path(summary["run"], "config.yaml").is_file()]
+    if gone:
+        raise DlexpError(f"{', '.join(gone)} was deleted while the other seeds were trained")
+
+
+def _table_of(group: Path, summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    metrics = [{"best_epoch": summary["best_epoch"], **metrics_of(summary)} for summary in summaries]
+    return write_table(group, "seeds", [s["run"] for s in summaries], metrics)
 
 
 def evaluate_group(folder: Path, split: str, evaluate: Callable[[Path], Mapping[str, Any]]) -> dict[str, Any]:
     """Evaluate every run of a group; writes and returns the table of their metrics."""
     runs = members(folder)
-    return write_table(folder, f"eval-{split}", [str(run) for run in runs], [evaluate(run)["metrics"] for run in runs])
+    with claimed(folder):
+        metrics = [evaluate(run)["metrics"] for run in runs]
+        return write_table(folder, f"eval-{split}", [str(run) for run in runs], metrics)
 
 
 def write_table(folder: Path, name: str, runs: Sequence[str], metrics: Sequence[Mapping[str, float]]) -> dict[str, Any]:

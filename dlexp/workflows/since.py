@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from dlexp.artifacts.files import read_object
+from dlexp.artifacts.regular_files import is_there
 from dlexp.artifacts.run_dir import RunDir
+from dlexp.artifacts.run_files import read_run_file
 from dlexp.assemble import Experiment
 from dlexp.config.repeat import CHANGEABLE, Change, differences
 from dlexp.errors import ConfigError, DataError, Problem
@@ -100,8 +101,7 @@ def _used(
 def _meta(run: RunDir) -> Mapping[str, Any]:
     """meta.json; {} where a run was ended before it wrote one, and so before it trained."""
     path = run / "meta.json"
-    found: dict[str, Any] = read_object(path) if path.is_file() else {}
-    return found
+    return read_run_file(path) if is_there(path) else {}
 
 
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any], names: Sequence[str]) -> list[Change]:

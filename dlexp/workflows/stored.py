@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from dlexp.artifacts.checkpoint import CheckpointStore
-from dlexp.artifacts.files import read_object
+from dlexp.artifacts.regular_files import is_there
 from dlexp.artifacts.run_dir import RunDir
+from dlexp.artifacts.run_files import read_run_file
 from dlexp.assemble import Experiment, assemble, build_data
 from dlexp.config.repeat import Change
 from dlexp.config.saved import load_saved
@@ -105,7 +106,7 @@ def load_judged(run: RunDir, experiment: Experiment, checkpoint: str) -> None:
 
 def _preprocessing(run: RunDir, config: RunConfig, trusted: Sequence[str]) -> dict[str, Any]:
     path = run / "preprocessing.json"
-    found = read_object(path) if path.is_file() else {}
+    found = read_run_file(path) if is_there(path) else {}
     if {"spec", "normalize"} <= found.keys():
         return found
     bundle = with_counts(build_data(config, trusted))

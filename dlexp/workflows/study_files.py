@@ -8,17 +8,20 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import dlexp
-from dlexp.artifacts.files import write_bytes, write_csv, write_json, write_text
+from dlexp.artifacts.files import write_csv, write_json, write_text
+from dlexp.artifacts.regular_files import is_file, read_text
 from dlexp.config.saved import to_yaml
 from dlexp.config.schema import RunConfig
 from dlexp.config.search import Search
 from dlexp.runtime.machine import facts, git_state
 from dlexp.tune.study import REQUEUED, Study
+from dlexp.workflows.pictures import Pictures
 
 _STATES = {"FAIL": "failed"}  # the word that the terminal has for it
 
@@ -89,7 +92,7 @@ def write_progress(folder: Path, search: Search, study: Study) -> dict[str, Any]
         trial_folder = str(best.user_attrs.get("folder"))
         content["best"] = {"trial": best.number, "value": best.value, "params": best.params, "folder": trial_folder}
         own = folder / trial_folder / "config.yaml"  # not there when another machine ran it
-        saved = own.read_text(encoding="utf-8") if own.is_file() else to_yaml(_config_of(best, search, study))
+        saved = read_text(own) if is_file(own) else to_yaml(_config_of(best, search, study))
         write_text(
             folder / "best.yaml",
             f"# trial {best.number} of {folder.name}: {search.base.monitor} {best.value!r}, in {trial_folder}\n{saved}",
@@ -110,7 +113,6 @@ def write_end(
 
     command  the line that was typed, "" when there was none
     """
-    from dlexp.report.study_figures import figures  # matplotlib loads when the search is over
     from dlexp.report.study_page import StudyFacts, study_page
 
     content = write_progress(folder, search, study)
@@ -132,13 +134,28 @@ def write_end(
         if trial.state.name in ("COMPLETE", "PRUNED")
     ]
     log_names = {dimension.name for dimension in search.space.dimensions if dimension.log}
-    pictures = figures(histories, importances, search.base.monitor, search.base.maximize, log_names)
+    drawn, base = Pictures(), search.base
+    arguments = (histories, importances, base.monitor, base.maximize, log_names)
+    pictures = drawn.draw("the study's plots", lambda: _figures(*arguments)) or {}
     for name, picture in pictures.items():
-        write_bytes(folder / "plots" / f"{name}.png", picture)
+        drawn.write(folder / "plots" / f"{name}.png", partial(bytes, picture))
+    content |= drawn.facts()
     columns, rows = _table([trial for trial in study.trials() if trial.state.name != "WAITING"])
     about = StudyFacts(str(folder), command, made_with)
     write_text(folder / "report.html", study_page(content, columns, rows, pictures, about))
     return content
+
+
+def _figures(
+    trials: Sequence[Mapping[str, Any]],
+    importances: Mapping[str, float],
+    metric: str,
+    maximize: bool,
+    log_names: set[str],
+) -> dict[str, bytes]:
+    from dlexp.report.study_figures import figures  # matplotlib loads when the search is over
+
+    return figures(trials, importances, metric, maximize, log_names)
 
 
 def where_told(folder: Path, attributes: Mapping[str, Any]) -> str:

@@ -140,6 +140,9 @@ def _run(
             done = sum(state.state == FINISHED for state in states)
             text = f"{stop.name} received; {done} of {len(states)} cells are finished, the others are saved"
             raise Interrupted(f"{text}; continue with: dlexp train --resume {run.path}", stop.exit_code)
+        gone = [str(state.folder) for state in states if state.state == FINISHED and not state.is_begun]
+        if gone:
+            raise DlexpError(f"{', '.join(gone)} was deleted while other cells were trained")
         return content
 
 

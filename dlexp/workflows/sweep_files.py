@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dlexp.artifacts.files import read_json, read_object, write_json
+from dlexp.artifacts.files import write_json
 from dlexp.artifacts.run_dir import RunDir, outputs_root
+from dlexp.artifacts.run_files import read_run_file, with_keys
 from dlexp.artifacts.run_tree import SWEEP_MARK
 from dlexp.config.saved import load_plain, plain
 from dlexp.config.sweep import Cell
@@ -69,7 +70,7 @@ class CellState:
 
     def finish(self) -> None:
         """Take over the result of a run that is finished."""
-        summary = read_object(self.folder / "summary.json")
+        summary = read_run_file(self.folder / "summary.json", needs=with_keys("epochs", "seconds", "best"))
         self.state, self.reason, self.exit_code = FINISHED, "", 0
         self.epoch, self.seconds = summary["epochs"], summary["seconds"]
         self.metrics = metrics_of(summary)
@@ -100,7 +101,7 @@ def write_cells(folder: Path, words: Sequence[str], cells: Sequence[Cell]) -> No
 
 def read_cells(folder: Path) -> tuple[tuple[str, ...], tuple[Cell, ...]]:
     """(words, cells) that a sweep began with, checked like new ones. Raises DlexpError, and ConfigError."""
-    content = read_object(folder / SWEEP_MARK)
+    content = read_run_file(folder / SWEEP_MARK)
     try:
         cells = tuple(
             Cell(
@@ -153,8 +154,11 @@ def unfinished_twin(words: Sequence[str], cells: Sequence[Cell]) -> Path | None:
     """The newest sweep under outputs/sweep of the same line and the same cells, unless all of those are finished."""
     found = sorted(outputs_root().glob(f"sweep/*/{SWEEP_MARK}"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
     for path in found:
-        content = read_json(path)
-        if isinstance(content, dict) and content.get("words") == list(words) and holds(path.parent, cells):
+        try:
+            is_twin = read_run_file(path)["words"] == list(words) and holds(path.parent, cells)
+        except DlexpError:  # a damaged sweep is not continued by itself; --resume says what is wrong with it
+            continue
+        if is_twin:
             is_over = all(state.state == FINISHED for state in states_of(path.parent, cells))
             return None if is_over else path.parent
     return None

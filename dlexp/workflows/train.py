@@ -5,14 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from dlexp.artifacts.background import BackgroundCheckpoints
 from dlexp.artifacts.checkpoint import CheckpointStore
-from dlexp.artifacts.files import read_object, write_bytes, write_json
+from dlexp.artifacts.files import write_json
 from dlexp.artifacts.metrics_log import MetricsLog, read_metrics
 from dlexp.artifacts.run_dir import RunDir, refuse_occupied
+from dlexp.artifacts.run_files import OF_AN_END, read_run_file
 from dlexp.assemble import Experiment, assemble
 from dlexp.begin import Started, nonfinite_policy, start
 from dlexp.config.repeat import Change
@@ -28,6 +30,7 @@ from dlexp.runtime.signals import StopRequest
 from dlexp.workflows.crash import capsule_writer
 from dlexp.workflows.evaluate import write_evaluation
 from dlexp.workflows.loggers import Loggers, check_loggers
+from dlexp.workflows.pictures import Pictures, curves
 from dlexp.workflows.prepare import prepared
 from dlexp.workflows.record import describe, metrics_of, write_request
 from dlexp.workflows.reporting import Reporter, RunFacts
@@ -178,7 +181,7 @@ def _run(
         finally:
             reporter.end()
         log.say(reason)
-        return _finish(run, experiment, state, store, loggers, reason)
+        return _finish(run, experiment, state, store, loggers, reason, _both(log.say, reporter.say))
 
 
 def _finish(
@@ -188,19 +191,20 @@ def _finish(
     checkpoints: CheckpointStore,
     loggers: Loggers,
     reason: str,
+    say: Callable[[str], None],
 ) -> dict[str, Any]:
     """Put the best weights back, look at the test split if asked to, and write what came out."""
-    best = checkpoints.load_best()
+    run.check_whole()
+    best, config = checkpoints.load_best(), experiment.config
     if best is not None:
         load_weights(experiment.networks, best["networks"])
-    from dlexp.report.figures import curves_png  # here, so that matplotlib loads when training is over
-
     columns, rows = read_metrics(run / "metrics.csv")
-    write_bytes(run / "plots" / "curves.png", curves_png(columns, rows, state.best.epoch, experiment.config.monitor))
+    pictures = Pictures()
+    pictures.write(run / "plots" / "curves.png", partial(curves, columns, rows, state.best.epoch, config.monitor))
     summary = {
         "run": str(run.path),
         "reason": reason,
-        "monitor": experiment.config.monitor,
+        "monitor": config.monitor,
         "best_epoch": state.best.epoch,
         "best": best["metrics"] if best is not None else None,
         "epochs": state.epoch,
@@ -210,15 +214,17 @@ def _finish(
         "seconds": round(sum(float(row["seconds"]) for row in rows), 3),
         **describe(experiment),
     }
-    if experiment.config.trainer.test:
+    if config.trainer.test:
         result = evaluate(
             experiment.task, experiment.networks, experiment.split("test"), experiment.precision, keep_predictions=True
         )
-        write_evaluation(run, experiment, ("test", "best"), result)
+        pictures.undrawn += write_evaluation(run, experiment, ("test", "best"), result).get("undrawn", ())
         summary["test"] = result.metrics
     trackers = loggers.finish(metrics_of(summary))
     if trackers:
         summary["loggers"] = trackers
+    for problem in pictures.undrawn:
+        say(problem)
     write_json(run / "summary.json", summary)
     return summary
 
@@ -290,5 +296,5 @@ def _facts(run: RunDir, experiment: Experiment, state: TrainState, num_batches: 
 
 
 def _summary_of(run: RunDir) -> dict[str, Any]:
-    summary: dict[str, Any] = read_object(run / "summary.json")
-    return summary
+    """summary.json of a finished run, with all that the end of a training shows."""
+    return read_run_file(run / "summary.json", needs=OF_AN_END)

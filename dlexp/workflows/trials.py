@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from dlexp.artifacts.checkpoint import CheckpointStore
-from dlexp.artifacts.files import read_object, write_json, write_text
+from dlexp.artifacts.claims import claimed
+from dlexp.artifacts.files import write_json, write_text
 from dlexp.artifacts.metrics_log import MetricsLog
+from dlexp.artifacts.regular_files import is_file, read_text
+from dlexp.artifacts.run_files import read_run_file
 from dlexp.assemble import assemble, build_data
 from dlexp.begin import nonfinite_policy, start
 from dlexp.config.nodes import resolve
@@ -109,9 +112,15 @@ def run_trial(job: Job, go_on: Callable[[int, float], bool]) -> dict[str, Any]:
     Leaves config.yaml, metrics.csv, metrics.jsonl, train.log and result.json. Raises Interrupted, with a checkpoint
     saved, on SIGTERM; Diverged when the loss is not finite.
     """
-    config, folder = job.config, job.folder
-    write_text(folder / "config.yaml", to_yaml(config))
+    folder = job.folder
+    write_text(folder / "config.yaml", to_yaml(job.config))
     write_text(folder / "overrides.yaml", overrides_to_yaml(list(job.words)))
+    with claimed(folder):
+        return _trained(job, go_on)
+
+
+def _trained(job: Job, go_on: Callable[[int, float], bool]) -> dict[str, Any]:
+    config, folder = job.config, job.folder
     experiment = assemble(config, job.trusted, job.bundle, job.threads)
     started = start(experiment)
     state, log, stop = started.state, MetricsLog(folder), _Pruned()
@@ -161,9 +170,9 @@ def run_trial(job: Job, go_on: Callable[[int, float], bool]) -> dict[str, Any]:
 def known_value(job: Job) -> float | None:
     """What the same configuration gave in this directory before, None when it did not end there."""
     saved, result = job.folder / "config.yaml", job.folder / "result.json"
-    if not result.is_file() or saved.read_text(encoding="utf-8") != to_yaml(job.config):
+    if not is_file(result) or not is_file(saved) or read_text(saved, errors="replace") != to_yaml(job.config):
         return None
-    value = read_object(result)["value"]
+    value = read_run_file(result)["value"]
     return None if value is None else float(value)
 
 

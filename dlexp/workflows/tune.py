@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from dlexp.artifacts.claims import check_claims
 from dlexp.artifacts.run_dir import RunDir
 from dlexp.config.schema import RunConfig
 from dlexp.config.search import Search, rules_of
@@ -62,7 +64,7 @@ def tune(search: Search, request: TuneRequest, reporter: TuneReporter) -> dict[s
     """Run the study to its total; returns study.json. Raises NoResult when no trial gave a value."""
     request.folder.mkdir(parents=True, exist_ok=True)
     wait_for_orphans(request.folder)
-    with RunDir(request.folder).lock(), failures(request.storage):
+    with RunDir(request.folder).lock(), failures(request.storage), _in_place(request.folder):
         rules, written = rules_of(search), Written(search.base.choices, dict(leaves(search.base.tree)))
         study = Study(request.folder.name, request.storage, request.folder, rules, search.space, request.trusted)
         study.begin(written, request.migrate)
@@ -79,6 +81,16 @@ def tune(search: Search, request: TuneRequest, reporter: TuneReporter) -> dict[s
             is_last = not study.num_elsewhere()  # the last process to end sees the whole study
             verdict = runner.confirm(stop) if search.settings.confirm_top and is_last else None
         return write_end(request.folder, search, study, verdict, reason, request.command)
+
+
+@contextmanager
+def _in_place(folder: Path) -> Iterator[None]:
+    """Tell an error of the system that comes from a study's directory being gone as what it is."""
+    try:
+        yield
+    except OSError:
+        check_claims(folder)
+        raise
 
 
 class Runner:
@@ -106,6 +118,7 @@ class Runner:
         reason = ""
         self._study.work_begins()
         while True:
+            check_claims(self._request.folder)
             reason = reason or self._over_budget()
             while not stop and not reason and self._pool.has_room and self._start_next():
                 reason = self._over_budget()
@@ -140,6 +153,7 @@ class Runner:
         values: dict[str, list[float]] = {name: [] for name in configs}
         queue = [(name, seed) for seed in seeds for name in configs]
         while (queue or self._pool.children) and not stop:
+            check_claims(self._request.folder)
             while queue and self._pool.has_room:
                 name, seed = queue.pop(0)
                 folder = self._request.folder / "confirm" / f"{name.replace(' ', '-')}-seed-{seed}"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dlexp.artifacts.checkpoint import read_checkpoint
+from dlexp.artifacts.claims import claimed
 from dlexp.artifacts.difference import Compared, differences
 from dlexp.artifacts.files import remove_folder, write_json
 from dlexp.artifacts.metrics_log import read_metrics
@@ -101,7 +102,7 @@ def verify(config: RunConfig, request: VerifyRequest, reporter: Reporter) -> dic
     facts = {**describe(experiment), "deterministic": config.deterministic, "epochs": config.trainer.epochs}
     folder = RunDir.create("verify", config.name or f"{config.model.option}-{config.data.option}", None).path
     try:
-        with StopRequest() as stop:
+        with StopRequest() as stop, claimed(folder):
             verdict = _verdict(_Setting(folder, config, request, reporter, stop), val_batches)
     except (Interrupted, KeyboardInterrupt):
         remove_folder(folder)

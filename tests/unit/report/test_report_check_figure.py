@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dlexp.report.check_figure import Panel, check_png
+from dlexp.report.check_figure import check_png
+from dlexp.report.panel import Panel
 
 
 def test_a_panel_counts_its_cells() -> None:

@@ -1,0 +1,97 @@
+"""The keys of a component's node that begin and end with `_`: those that dlexp reads, and those that it refuses.
+
+A node names what is called, and its other keys are the arguments. `_inputs_` and its like say what a component works
+on. Hydra's own directives are not carried out here: a node with `_partial_: true` would be called like any other.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import yaml
+
+from dlexp.config.catalog import Catalog
+from dlexp.config.files import read_yaml
+from dlexp.config.names import COMPONENTS
+from dlexp.config.tree import shown
+from dlexp.errors import Problem
+
+_KNOWN = {
+    *("_target_", "_inputs_", "_targets_", "_outputs_", "_metrics_", "_on_request_", "_search_", "_detect_"),
+    "_tasks_",
+}
+_REASONS = {
+    "_args_": "arguments are given by name, one key each",
+    "_partial_": "dlexp calls a component when the run is built",
+    "_convert_": "a component always takes plain lists and mappings",
+    "_recursive_": "an argument is never built from a node of its own",
+    "_self_": "it belongs into a `defaults:` list",
+}
+_TARGET = "only the node of a group names what is called; an argument is passed as it is written"
+_DIRECTIVE = re.compile(r"_[A-Za-z]\w*_")
+_WORKS_ON = {"_inputs_": ("image", "tabular"), "_targets_": ("class", "value")}
+
+
+def hydra_key_problem(path: str, value: str, origin: str = "") -> Problem | None:
+    """What is wrong with a key such as `model._partial_`; None for one that is no directive of Hydra's."""
+    key = path.rpartition(".")[2]
+    reason = _TARGET if key == "_target_" and path.count(".") > 1 else _REASONS.get(key)
+    return Problem(path, value, f"unknown configuration key: {reason}", "remove it", origin) if reason else None
+
+
+def node_key_problems(tree: Mapping[str, Any], choices: Mapping[str, str], catalog: Catalog) -> Iterator[Problem]:
+    """Every `_key_` of a component that is not read, at any depth."""
+    for group in COMPONENTS:
+        node = tree.get(group)
+        if isinstance(node, Mapping):
+            for path, value in _directives(node, group, is_node=True):
+                origin = _origin(group, choices.get(group, ""), path, catalog)
+                rule = f"unknown configuration key: a node has {', '.join(sorted(_KNOWN))}"
+                plain = Problem(path, shown(value), rule, "remove it", origin)
+                yield hydra_key_problem(path, shown(value), origin) or plain
+
+
+def works_on_problems(
+    tree: Mapping[str, Any], choices: Mapping[str, str], outputs: Mapping[str, str]
+) -> Iterator[Problem]:
+    """Whether the keys that say what a component works on say something that dlexp knows."""
+    for group in COMPONENTS:
+        for aspect, allowed in (*_WORKS_ON.items(), ("_outputs_", tuple(outputs))):
+            given = tree[group].get(aspect)
+            is_known = given in allowed or (group == "data" and aspect == "_targets_" and given == "auto")
+            if given is not None and not is_known:
+                rule = f"must be one of {', '.join(allowed)} in {group}/{choices.get(group)}.yaml"
+                yield Problem(f"{group}.{aspect}", shown(given), rule)
+    for key in ("_metrics_", "_on_request_"):
+        metrics = tree["task"].get(key, {})
+        if not isinstance(metrics, Mapping) or not {str(way) for way in metrics.values()} <= {"min", "max"}:
+            yield Problem(f"task.{key}", shown(metrics), "must give each metric as NAME: min or NAME: max")
+
+
+def _directives(value: Any, path: str, *, is_node: bool) -> Iterator[tuple[str, Any]]:
+    """Path and value of each `_key_` that has no meaning where it stands; what a known one holds is not looked into."""
+    if isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from _directives(item, f"{path}.{number}", is_node=False)
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            if is_node and key in _KNOWN:
+                continue
+            is_directive = _DIRECTIVE.fullmatch(str(key)) is not None
+            if is_directive and (is_node or key in _REASONS or key == "_target_"):
+                yield f"{path}.{key}", item
+            else:
+                yield from _directives(item, f"{path}.{key}", is_node=False)
+
+
+def _origin(group: str, option: str, path: str, catalog: Catalog) -> str:
+    """`file:line` of a key at the top of the option's own file, "" for one from elsewhere."""
+    file = catalog.options(group).get(option)
+    root = read_yaml(file.path) if file is not None else None
+    if file is None or not isinstance(root, yaml.MappingNode):
+        return ""
+    name = path.partition(".")[2].partition(".")[0]
+    lines = (key.start_mark.line + 1 for key, _ in root.value if key.value == name)
+    return next((f"{file.path}:{line}" for line in lines), "")

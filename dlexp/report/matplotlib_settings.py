@@ -1,0 +1,34 @@
+"""matplotlib with its own defaults, whatever the environment and the user's files say.
+
+MPLBACKEND, which every shell started from Jupyter has, may name a module that is not installed here: matplotlib's
+import then fails. A matplotlibrc may ask for LaTeX, for another file format or for colors in which nothing can be read.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_OF_WINDOWS = ("backend", "backend_fallback", "interactive", "toolbar")  # of no picture; a program around may use them
+
+
+@contextmanager
+def default_settings() -> Iterator[None]:
+    """A context in which matplotlib has its defaults; what was set before is set again afterwards.
+
+    The pictures of this package put themselves on the Agg canvas, so that no backend is asked for.
+    """
+    hidden = os.environ.pop("MPLBACKEND", None)
+    try:
+        import matplotlib
+    finally:
+        if hidden is not None:
+            os.environ["MPLBACKEND"] = hidden
+    with matplotlib.rc_context():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", matplotlib.MatplotlibDeprecationWarning)
+            values = {key: value for key, value in matplotlib.rcParamsDefault.items() if key not in _OF_WINDOWS}
+            matplotlib.rcParams.update(values)
+        yield

@@ -1,0 +1,78 @@
+"""Pictures beside a result: drawn where that is possible, told where it is not, and never a reason to fail.
+
+A run of hours is not lost to a missing font, a broken matplotlib or a full disk. Where the picture is the very thing
+that was asked for, `draw` says in one sentence why there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from dlexp.artifacts.files import write_bytes
+from dlexp.errors import DlexpError
+
+_T = TypeVar("_T")
+_MAX_REASON = 300  # characters
+
+
+def draw(name: str, picture: Callable[[], _T]) -> _T:
+    """What `picture` draws, with matplotlib's own defaults. Raises DlexpError that says why it cannot be drawn."""
+    try:
+        from dlexp.report.matplotlib_settings import default_settings  # matplotlib loads when something is drawn
+
+        with default_settings():
+            return picture()
+    except DlexpError:
+        raise
+    except Exception as error:
+        first = next((line for line in str(error).splitlines() if line.strip()), "")
+        reason = f"{type(error).__name__}: {first[:_MAX_REASON]}" if first else type(error).__name__
+        raise DlexpError(f"{name} cannot be drawn: {reason}") from error
+
+
+class Pictures:
+    """Draws and writes the pictures of one result.
+
+    undrawn  a sentence for each picture that could not be drawn or written
+    """
+
+    def __init__(self) -> None:
+        self.undrawn: list[str] = []
+
+    def draw(self, name: str, picture: Callable[[], _T]) -> _T | None:
+        """What `picture` draws, None where it cannot be drawn."""
+        try:
+            return draw(name, picture)
+        except DlexpError as error:
+            self.undrawn.append(str(error))
+            return None
+
+    def write(self, path: Path, picture: Callable[[], bytes]) -> bool:
+        """Draw into a PNG file; whether there is one now. What could not be replaced is removed: it is out of date."""
+        try:
+            write_bytes(path, draw(path.name, picture))
+        except DlexpError as error:
+            self.undrawn.append(str(error))
+            _remove(path)
+            return False
+        return True
+
+    def facts(self) -> dict[str, list[str]]:
+        """`undrawn` as a key of a JSON file; {} where every picture is there."""
+        return {"undrawn": list(self.undrawn)} if self.undrawn else {}
+
+
+def curves(columns: Sequence[str], rows: Sequence[Mapping[str, str]], best_epoch: int, monitor: str) -> bytes:
+    """plots/curves.png of a run, from its metrics.csv."""
+    from dlexp.report.figures import curves_png  # here, so that matplotlib loads when training is over
+
+    return curves_png(columns, rows, best_epoch, monitor)
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:  # a folder that is gone holds no picture either
+        return
