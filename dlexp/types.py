@@ -62,7 +62,7 @@ class Batch:
     """Some samples on one device.
 
     inputs   (B, *input_shape), float
-    targets  (B,) int64 class numbers, or (B, O) float values in their own units
+    targets  (B,) int64 class numbers, or (B, O) float64 values in their own units
     rows     (B,) int64: the number of each sample in its source, the same in every epoch and split
     mixed    what each sample was mixed with, None where it is as it came
     """
@@ -105,7 +105,7 @@ class Prediction:
     """What a network says of a batch, in the units of the data.
 
     outputs  (B, C) class probabilities or scores, (B, O) values in the target's own units, or (B, E) embeddings
-    targets  (B,) class numbers, or (B, O) values
+    targets  (B,) class numbers, or (B, O) values as in Batch
     loss     shape (), the mean loss over the samples, without penalties
     rows     (B,) sample numbers
     further  more values of each sample for the report, by name, such as a quantile: (B, O)

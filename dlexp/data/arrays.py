@@ -20,7 +20,9 @@ from dlexp.data.images import ImageSet
 from dlexp.data.placing import Placing
 from dlexp.data.split import rows_of_parts
 from dlexp.data.tables import build_table
+from dlexp.data.targets import constant_reason, whole_number_reason
 from dlexp.errors import DataError
+from dlexp.runtime.rounding import LARGEST
 
 __all__ = ["arrays", "target_kind"]
 
@@ -118,7 +120,7 @@ def _parts(file: Path, found: Arrays, inputs: str, target: str) -> tuple[Parts, 
 
 
 def _targets(file: Path, goals: Parts, name: str, kind: str) -> tuple[NDArray[Any], tuple[str, ...]]:
-    """((N,) class numbers, class names) or ((N, O) float32 values, their names). Raises DataError."""
+    """((N,) class numbers, class names) or ((N, O) float64 values, their names). Raises DataError."""
     kind = _kind_of(goals) if kind == "auto" else kind
     whole = np.concatenate([np.asarray(part) for part in goals.values()])
     if whole.ndim == 2 and whole.shape[1] == 1:
@@ -129,13 +131,16 @@ def _targets(file: Path, goals: Parts, name: str, kind: str) -> tuple[NDArray[An
     if whole.dtype.kind == "f" or kind == "value":
         if whole.dtype.kind == "U":
             raise DataError(f"{name!r} holds texts, and data.target_kind=value wants numbers", file=file)
-        bad = np.flatnonzero(~np.isfinite(whole.reshape(len(whole), -1).astype(np.float32)).all(axis=1))
+        small = np.abs(whole.reshape(len(whole), -1).astype(np.float64)) <= LARGEST  # NaN is not
+        bad = np.flatnonzero(~small.all(axis=1))
         if len(bad):
-            raise DataError(f"{name!r} holds {whole[bad[0]]} for sample {bad[0]}, no finite number", file=file)
+            rule = f"{name!r} holds {whole[bad[0]]} for sample {bad[0]}, no finite number of at most {LARGEST:g}"
+            raise DataError(rule, file=file)
     if kind == "value":
-        values = whole.astype(np.float32).reshape(len(whole), -1)
-        if (values == values[:1]).all():
-            raise DataError(f"every sample has the target {values[0].tolist()}", file=file)
+        values = whole.astype(np.float64).reshape(len(whole), -1)
+        _refuse_rounding(file, name, whole)
+        if reason := constant_reason(values, f"every sample has the target {values[0].tolist()}"):
+            raise DataError(reason, file=file)
         count = values.shape[1]
         return values, (name,) if count == 1 else tuple(f"{name}_{number}" for number in range(count))
     if whole.dtype.kind == "f" and (whole != np.round(whole)).any():
@@ -154,14 +159,20 @@ def _table(file: Path, given: Parts, name: str) -> dict[str, NDArray[Any]]:
     whole = np.concatenate([np.asarray(part) for part in given.values()])
     if whole.dtype.kind not in "biuf":
         raise DataError(f"{name!r} holds values of type {whole.dtype}, not numbers", file=file)
+    _refuse_rounding(file, name, whole)
     numbers = whole.astype(np.float64)
-    largest = np.finfo(np.float32).max
-    bad = np.argwhere(np.abs(numbers) > largest)
+    bad = np.argwhere(np.abs(numbers) > LARGEST)
     if len(bad):
         sample, feature = bad[0]
         rule = f"{name!r} holds {numbers[sample, feature]} in feature {feature} of sample {sample}"
-        raise DataError(rule, file=file, remedy=f"correct it; at most {largest:.1e}, or NaN where it is missing")
+        raise DataError(rule, file=file, remedy=f"correct it; at most {LARGEST:g}, or NaN where it is missing")
     return {f"{name}_{number}": numbers[:, number] for number in range(numbers.shape[1])}
+
+
+def _refuse_rounding(file: Path, name: str, values: NDArray[Any]) -> None:
+    """Raise DataError for whole numbers that float64 cannot tell apart."""
+    if reason := whole_number_reason(values):
+        raise DataError(f"{name!r} holds {reason}", file=file, remedy="subtract a constant from them")
 
 
 def _refuse_on_a_table(augment: object, mean: Sequence[float] | None, std: Sequence[float] | None) -> None:

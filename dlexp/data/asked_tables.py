@@ -24,9 +24,10 @@ from dlexp.data.cells import number_in
 from dlexp.data.csv import text_in
 from dlexp.data.tables import CategoryColumn, NumberColumn, columns_of
 from dlexp.errors import DataError
+from dlexp.runtime.rounding import LARGEST
 
 MISSING = ("NA", "N/A", "NaN", "nan", "null", "?")  # as in conf/data/csv.yaml
-_LARGEST = float(np.finfo(np.float32).max)
+_FARTHEST = float(np.finfo(np.float32).max)  # of a standardised number
 _NAMED = 5  # categories that a note names
 
 
@@ -95,7 +96,7 @@ class TableInput:
             is_number = isinstance(fit, NumberColumn)
             ready = _numbers(fit.name, column, problems) if is_number else self._categories(fit, column, problems)
             block = fit.encode(ready)
-            for place in np.flatnonzero((np.abs(block) > _LARGEST).any(axis=1)):
+            for place in np.flatnonzero((np.abs(block) > _FARTHEST).any(axis=1)):
                 problems[place] = problems[place] or f"column {fit.name!r}: lies too far from the training rows"
             blocks.append(block)
         good = np.array([not problem for problem in problems], dtype=bool)
@@ -163,7 +164,7 @@ def _numbers(name: str, column: Sequence[Any], problems: list[str]) -> NDArray[n
         if cell is None:
             continue
         value = number_in(cell) if isinstance(cell, str) else _typed(cell)
-        if value is None or abs(value) > _LARGEST:
+        if value is None or abs(value) > LARGEST:
             what = "is no finite number" if value is None else "is too large"
             problems[place] = problems[place] or f"column {name!r}: {str(cell)!r} {what}"
         else:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from dlexp.data.augment import Change
 from dlexp.data.recipes import Facts, Recipe, recipe
+from dlexp.runtime.tensors import moved
 from dlexp.types import DataSpec
 
 Piece = slice | Tensor  # some positions in a split: a range, or their numbers (B,) int64
@@ -31,7 +32,7 @@ class Split:
 
     inputs   (N, *input_shape): uint8 pixels, or float32 features; in a split that is streamed they are on torch's
              meta device, which knows their shape and no values: use `read` or `chosen`
-    targets  (N,) int64 class numbers, or (N, O) float32 values in their own units
+    targets  (N,) int64 class numbers, or (N, O) float64 values in their own units
     rows     (N,) int64: the sample's number in the source
     """
 
@@ -44,13 +45,17 @@ class Split:
 
     def to(self, device: torch.device) -> Split:
         """The same split on `device`."""
-        return Split(self.inputs.to(device), self.targets.to(device), self.rows.to(device))
+        return Split(self.inputs.to(device), moved(self.targets, device), self.rows.to(device))
 
     def read(self, pieces: Iterable[Piece], change: Change | None = None) -> Iterator[Tensor]:
         """The inputs of each piece in turn, (B, *input_shape) on the split's device, after `change`."""
         for piece in pieces:
             inputs = self.inputs[piece]
             yield inputs if change is None else change(inputs, self.rows[piece])
+
+    def targets_at(self, piece: Piece) -> Tensor:
+        """The targets of a piece, (B,) or (B, O), where the split keeps them."""
+        return self.targets[piece if isinstance(piece, slice) else piece.to(self.targets.device)]
 
     def chosen(self, positions: Tensor) -> Split:
         """The samples at `positions` (B,) int64, as a split in memory."""
@@ -164,7 +169,7 @@ class DataBundle:
 
 def blank_bundle(spec: DataSpec, sizes: Mapping[str, int]) -> DataBundle:
     """Data as `spec` describes and of these sizes, all zero: for who needs what a run knew of them."""
-    kind = torch.int64 if spec.targets == "class" else torch.float32
+    kind = torch.int64 if spec.targets == "class" else torch.float64
     shape = () if spec.targets == "class" else (spec.num_outputs,)
     splits = {
         name: Split(

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from dlexp.data.bundle import DataBundle
 from dlexp.data.split import split_rows
 from dlexp.data.tables import Column, build_table
+from dlexp.data.targets import constant_reason
 from dlexp.errors import DataError
+from dlexp.runtime.rounding import LARGEST
 
 _MAX_CLASSES_OF_NUMBERS = 20  # whole numbers with no more distinct values than this are taken for classes
 _MOSTLY_NUMBERS = 0.9  # a column with this share of numbers is one of numbers, and its other cells are mistakes
-
-_LARGEST = float(np.finfo(np.float32).max)  # the numbers of a network
 
 
 @dataclass(frozen=True)
@@ -164,9 +164,9 @@ def _values(cells: Cells, name: str) -> tuple[NDArray[Any], tuple[str, ...]]:
                 remedy = "correct the cell, or set data.target_kind=class"
                 raise cells.refusal(f"the target {cell!r} is no finite number", name, row, remedy)
     _refuse_too_large(cells, name)
-    values = column.astype(np.float64).astype(np.float32)[:, None]
-    if len(np.unique(values)) == 1:
-        raise DataError(f"every row has the target {column[0]}", file=cells.file, column=name)
+    values = column.astype(np.float64)[:, None]
+    if reason := constant_reason(values, f"every row has the target {column[0]}"):
+        raise DataError(reason, file=cells.file, column=name)
     return values, ()
 
 
@@ -193,12 +193,12 @@ def _refuse_missing(cells: Cells, name: str) -> None:
 
 
 def _refuse_too_large(cells: Cells, name: str) -> None:
-    """Raise DataError for a number that would be infinite to a network."""
+    """Raise DataError for a number whose mean or deviation would not be finite."""
     column = cells.columns[name]
     numbers = np.array([number_in(cell) or 0.0 for cell in column]) if column.dtype == object else column
-    large = np.flatnonzero(np.abs(numbers) > _LARGEST)
+    large = np.flatnonzero(np.abs(numbers) > LARGEST)
     if len(large):
-        remedy = f"correct it, or give the column in another unit (at most {_LARGEST:.1e})"
+        remedy = f"correct it, or give the column in another unit (at most {LARGEST:g})"
         raise cells.refusal(f"the number {column[large[0]]} is too large", name, int(large[0]), remedy)
 
 

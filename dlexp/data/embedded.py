@@ -145,7 +145,7 @@ def _table(
     found: Any, is_classes: bool, val_fraction: float, test_fraction: float, split_seed: int, standardize: bool
 ) -> DataBundle:
     names = tuple(str(name) for name in found.target_names) if is_classes else ()
-    targets = found.target.astype(np.int64) if is_classes else found.target.astype(np.float32)[:, None]
+    targets = found.target.astype(np.int64) if is_classes else found.target.astype(np.float64)[:, None]
     rows = split_rows(targets, names, val_fraction, test_fraction, split_seed)
     columns = {str(name): found.data[:, number] for number, name in enumerate(found.feature_names)}
     return build_table(columns, targets, names, ("target",), rows, standardize)

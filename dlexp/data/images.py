@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 
@@ -17,6 +16,7 @@ from dlexp.data.bundle import DataBundle
 from dlexp.data.pixels import WHITE, given_moments, moments
 from dlexp.data.placing import ImageReader, Placing, read_some, some_of
 from dlexp.data.split import Rows
+from dlexp.data.targets import target_unit
 from dlexp.types import DataSpec
 
 
@@ -55,7 +55,7 @@ class Form:
 class ImageSet:
     """Images that are split, and neither placed nor measured yet.
 
-    targets        (N,) int64 class numbers, or (N, O) float32 values in their own units
+    targets        (N,) int64 class numbers, or (N, O) float64 values in their own units
     names          of the classes, or of the values
     rows           numbers of the samples of train, val and test
     preprocessing  how a file became what the reader gives
@@ -125,14 +125,13 @@ class ImageSet:
         shape = self.seen
         if self.targets.ndim == 1:
             return DataSpec("image", "class", shape, len(self.names), class_names=self.names)
-        learnt = self.targets[self.rows[0]].astype(np.float64)
-        spread = learnt.std(axis=0)
+        mean, std = target_unit(self.targets[self.rows[0]])
         return DataSpec(
             "image",
             "value",
             shape,
             self.targets.shape[1],
             target_names=self.names,
-            target_mean=tuple(float(value) for value in learnt.mean(axis=0)),
-            target_std=tuple(float(value) if value > 1e-12 else 1.0 for value in spread),
+            target_mean=mean,
+            target_std=std,
         )

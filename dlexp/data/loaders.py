@@ -60,7 +60,9 @@ class TrainBatches:
         change = self._recipe.change(self._seed, epoch)
         for chunk, piece, inputs in zip(chunks, pieces, split.read(pieces, change), strict=True):
             sizes = [end - start for start, end in chunk]
-            parts = (part.split(sizes) for part in (self._normalize(inputs), split.targets[piece], split.rows[piece]))
+            parts = (
+                part.split(sizes) for part in (self._normalize(inputs), split.targets_at(piece), split.rows[piece])
+            )
             yield from map(Batch, *parts)
 
 
@@ -84,4 +86,4 @@ class EvalBatches:
     def __iter__(self) -> Iterator[Batch]:
         pieces = [slice(start, end) for start, end in self._bounds]
         for piece, inputs in zip(pieces, self._split.read(pieces, self._unchanged), strict=True):
-            yield Batch(self._normalize(inputs), self._split.targets[piece], self._split.rows[piece])
+            yield Batch(self._normalize(inputs), self._split.targets_at(piece), self._split.rows[piece])

@@ -32,6 +32,7 @@ from dlexp.data.bundle import Piece, Split
 from dlexp.errors import DataError, DlexpError
 from dlexp.runtime.children import become_helper
 from dlexp.runtime.seed import generator
+from dlexp.runtime.tensors import moved
 
 Request = tuple[NDArray[np.int64], Change | None]
 
@@ -174,7 +175,7 @@ class StreamedSplit(Split):
 
     def to(self, device: torch.device) -> StreamedSplit:
         """The same split, which gives its inputs on `device`."""
-        return replace(self, targets=self.targets.to(device), rows=self.rows.to(device), device=device)
+        return replace(self, targets=moved(self.targets, device), rows=self.rows.to(device), device=device)
 
     def read(self, pieces: Iterable[Piece], change: Change | None = None) -> Iterator[Tensor]:
         """The inputs of each piece in turn, (B, *input_shape) on the split's device, after `change`."""

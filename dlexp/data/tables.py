@@ -15,8 +15,12 @@ import torch
 from numpy.typing import NDArray
 
 from dlexp.data.bundle import Affine, DataBundle, Split, fingerprint
+from dlexp.data.targets import target_unit
 from dlexp.errors import DataError
+from dlexp.runtime.rounding import mean_and_std
 from dlexp.types import DataSpec
+
+_KEPT = 100.0  # a deviation of fewer steps of float32 would lose more than a hundredth to rounding
 
 Column = NDArray[Any]  # (N,) float64 with NaN for a missing number, or (N,) str objects with None
 
@@ -51,16 +55,19 @@ class CategoryColumn:
 
 
 def fit_column(name: str, column: Column, standardize: bool) -> NumberColumn | CategoryColumn:
-    """What the training rows of a column tell: median, mean and deviation, or the categories that occur."""
+    """What the training rows of a column tell: median, mean and deviation, or the categories that occur.
+
+    Raises DataError for numbers that float32 would not tell apart, where they are not standardised.
+    """
     if column.dtype == object:
         return CategoryColumn(name, tuple(sorted({cell for cell in column if cell is not None})))
     seen = column[~np.isnan(column)]
     fill = float(np.median(seen)) if len(seen) else 0.0
     if not standardize:
+        _refuse_narrowing(name, seen)
         return NumberColumn(name, fill, 0.0, 1.0)
-    filled = np.where(np.isnan(column), fill, column)
-    std = float(filled.std())
-    return NumberColumn(name, fill, float(filled.mean()), std if std > 1e-12 else 1.0)
+    mean, std = (float(found) for found in mean_and_std(np.where(np.isnan(column), fill, column)))
+    return NumberColumn(name, fill, mean, std or 1.0)
 
 
 def columns_of(preprocessing: Mapping[str, Any]) -> tuple[NumberColumn | CategoryColumn, ...]:
@@ -72,6 +79,17 @@ def columns_of(preprocessing: Mapping[str, Any]) -> tuple[NumberColumn | Categor
         else:
             found.append(NumberColumn(*(column[key] for key in ("name", "fill", "mean", "std"))))
     return tuple(found)
+
+
+def _refuse_narrowing(name: str, seen: Column) -> None:
+    """Raise DataError for numbers whose deviation float32 does not hold: they would reach the network without it."""
+    if not len(seen):
+        return
+    std, largest = float(mean_and_std(seen)[1]), float(np.abs(seen).max())
+    limits = np.finfo(np.float32)
+    if largest > limits.max or 0 < std < max(float(limits.tiny), _KEPT * largest * float(limits.eps)):
+        rule = f"the numbers, up to {largest:.6g} with a deviation of {std:.3g}, have more digits than float32 holds"
+        raise DataError(rule, column=name, remedy="set data.standardize=true")
 
 
 def _encoded(fit: NumberColumn | CategoryColumn, column: Column) -> NDArray[np.float32]:
@@ -106,16 +124,15 @@ def build_table(
     """A DataBundle from raw columns.
 
     columns  name -> (N,)
-    targets  (N,) int64 class numbers, or (N, O) float32
+    targets  (N,) int64 class numbers, or (N, O) float64
     rows     row numbers of train, val and test
     Raises DataError for a column that cannot be standardised.
     """
     fitted = [fit_column(name, column[rows[0]], standardize) for name, column in columns.items()]
     features = np.concatenate([_encoded(fit, columns[fit.name]) for fit in fitted], axis=1)
     kinds = [{"kind": "category" if isinstance(fit, CategoryColumn) else "number", **asdict(fit)} for fit in fitted]
-    train_targets = targets[rows[0]].astype(np.float64)
-    spread = train_targets.std(axis=0)
     regression = not class_names
+    mean, std = target_unit(targets[rows[0]]) if regression else ((), ())
     spec = DataSpec(
         "tabular",
         "value" if regression else "class",
@@ -123,8 +140,8 @@ def build_table(
         targets.shape[1] if regression else len(class_names),
         class_names=class_names,
         target_names=target_names if regression else (),
-        target_mean=tuple(float(v) for v in train_targets.mean(axis=0)) if regression else (),
-        target_std=tuple(float(v) if v > 1e-12 else 1.0 for v in spread) if regression else (),
+        target_mean=mean,
+        target_std=std,
         categorical=_blocks(fitted),
     )
     return DataBundle(
@@ -136,9 +153,20 @@ def build_table(
         normalize=Affine(torch.tensor(1.0), torch.tensor(0.0)),
         fingerprint=fingerprint(features, targets),
         preprocessing={"kind": "table", "columns": kinds},
-        notes=notes,
+        notes=(*notes, *_of_one_value(columns, rows[0])),
         missing=_missing(columns),
     )
+
+
+def _of_one_value(columns: Mapping[str, Column], rows: NDArray[np.int64]) -> list[str]:
+    """A note for each column of numbers that differ, and by no more than rounding."""
+    found = []
+    for name, column in columns.items():
+        seen = column[rows] if column.dtype != object else column[:0]
+        seen = seen[~np.isnan(seen)] if len(seen) else seen
+        if len(seen) and seen.min() < seen.max() and not mean_and_std(seen)[1]:
+            found.append(f"column {name!r}: its training values differ by no more than rounding and count as one value")
+    return found
 
 
 def _missing(columns: Mapping[str, Column]) -> dict[str, tuple[int, tuple[int, ...]]]:

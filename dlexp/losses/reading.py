@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from dlexp.runtime.tensors import doubled
+
 
 class Softmax:
     """C logits, read as probabilities.
@@ -79,22 +81,25 @@ class Margins(Softmax):
 
 
 class Standardized:
-    """O values, each in standard deviations from the mean of its target."""
+    """O values, each in standard deviations from the mean of its target.
+
+    What has a unit is float64, for float32 has no digits left for the deviation of a target such as 1.7e9 +- 20.
+    """
 
     def num_outputs(self, num_targets: int) -> int:
         """How many numbers the network puts out for one sample."""
         return num_targets
 
     def scaled(self, targets: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-        """Targets (B, O) in their own units -> what the loss compares the outputs with; mean, std (O,)."""
+        """Targets (B, O) in their own units -> what the loss compares the outputs with; mean, std (O,); all float64."""
         return (targets - mean) / std
 
     def read(self, outputs: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-        """(B, num_outputs) -> (B, O): one value a target, in its own units."""
-        return outputs * std + mean
+        """(B, num_outputs) -> (B, O) float64: one value a target, in its own units."""
+        return doubled(outputs) * std + mean
 
     def further(self, outputs: Tensor, mean: Tensor, std: Tensor) -> Mapping[str, Tensor]:
-        """More values a target, by name, each (B, O) in its own units."""
+        """More values a target, by name, each (B, O) float64 in its own units."""
         return {}
 
 
@@ -114,15 +119,16 @@ class Quantiles(Standardized):
 
     def read(self, outputs: Tensor, mean: Tensor, std: Tensor) -> Tensor:
         """The quantile nearest to the median, (B, O)."""
-        return self._ordered(outputs, len(mean))[:, self._middle] * std + mean
+        return doubled(self._ordered(outputs, len(mean))[:, self._middle]) * std + mean
 
     def further(self, outputs: Tensor, mean: Tensor, std: Tensor) -> Mapping[str, Tensor]:
         """Every quantile, called q0.1 and so on."""
-        ordered = self._ordered(outputs, len(mean)) * std + mean
+        ordered = doubled(self._ordered(outputs, len(mean))) * std + mean
         return {f"q{quantile:g}": ordered[:, n] for n, quantile in enumerate(self._quantiles)}
 
     def _ordered(self, outputs: Tensor, num_targets: int) -> Tensor:
-        return outputs.reshape(len(outputs), -1, num_targets).sort(dim=1).values
+        # By the numbers that are the same in every batch: len(outputs) would fix the batch size of an exported graph.
+        return outputs.reshape(-1, len(self._quantiles), num_targets).sort(dim=1).values
 
 
 class LogRate(Standardized):
@@ -134,7 +140,7 @@ class LogRate(Standardized):
 
     def read(self, outputs: Tensor, mean: Tensor, std: Tensor) -> Tensor:
         """The rate, (B, O)."""
-        return outputs.exp() * mean
+        return doubled(outputs).exp() * mean
 
 
 def reading_of_classes(loss: nn.Module) -> Softmax:

@@ -9,11 +9,14 @@ Symbols: B batch, C classes, O outputs.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from dlexp.runtime.rounding import power_of_two
 from dlexp.types import Prediction
 
 
@@ -69,38 +72,64 @@ class ClassificationState(MetricState):
 
 
 class RegressionState(MetricState):
-    """Loss, MAE, RMSE and R2, averaged over the outputs; in the target's own units."""
+    """Loss, MAE, RMSE and R2, averaged over the outputs; in the target's own units.
 
-    def __init__(self, num_outputs: int) -> None:
+    The squares of deviations from the mean are merged batch by batch (Chan, Golub and LeVeque 1983): a difference of
+    sums of squares would leave no digit of them where the mean is 1e6 deviations from 0.
+    """
+
+    def __init__(self, num_outputs: int, scale: Sequence[float] = ()) -> None:
+        """`scale` is about the deviation of each output, O numbers, so that squares neither overflow nor vanish."""
         self._loss = Mean()
-        # One row each: sum |e|, sum e^2, sum y, sum y^2, in float64 so that R2 does not cancel.
-        self._sums = torch.zeros(4, num_outputs, dtype=torch.float64)
+        factors = [1 / power_of_two(size) for size in scale or [1.0] * num_outputs]
+        self._factor = torch.tensor(factors, dtype=torch.float64)  # powers of two: they round nothing
+        # One row each: sum |e|, sum e^2; mean of y, sum of (y - mean)^2; least and largest y.
+        self._errors, self._spread = torch.zeros(2, 2, num_outputs, dtype=torch.float64)
+        self._range = torch.tensor([[torch.inf], [-torch.inf]], dtype=torch.float64).repeat(1, num_outputs)
 
     def update(self, prediction: Prediction) -> None:
         """outputs (B, O), targets (B, O)."""
-        targets = prediction.targets.double().cpu()
-        errors = prediction.outputs.double().cpu() - targets
-        self._sums += torch.stack([errors.abs().sum(0), (errors**2).sum(0), targets.sum(0), (targets**2).sum(0)])
+        targets = prediction.targets.cpu().double()
+        errors = (prediction.outputs.cpu().double() - targets) * self._factor
+        scaled = targets * self._factor
+        mean = scaled.mean(0)
+        self._add(
+            torch.stack([errors.abs().sum(0), (errors**2).sum(0)]),
+            torch.stack([mean, ((scaled - mean) ** 2).sum(0)]),
+            torch.stack([scaled.amin(0), scaled.amax(0)]),
+            len(targets),
+        )
         self._loss.add(prediction)
 
     def merge(self, other: Self) -> None:
-        """Add another state's sums."""
-        self._sums += other._sums
+        """Add the samples of another state of the same scale."""
+        self._add(other._errors, other._spread, other._range, other._loss.count)
         self._loss.merge(other._loss)
 
     def compute(self) -> dict[str, float]:
         """R2 is 0 for an output whose targets are all the same, unless it is predicted exactly (then 1)."""
         count = self._loss.count
-        absolute, squared, total, total_squared = self._sums
-        spread = total_squared - total**2 / max(count, 1)
+        absolute, squared = self._errors
         exact = (squared == 0).double()
-        r2 = torch.where(spread > 1e-12 * total_squared, 1 - squared / spread, exact)
+        r2 = torch.where(self._range[0] < self._range[1], 1 - squared / self._spread[1], exact)
         return {
             "loss": self._loss.value(),
-            "mae": float((absolute / count).mean()),
-            "rmse": float((squared / count).sqrt().mean()),
+            "mae": float((absolute / count / self._factor).mean()),
+            "rmse": float(((squared / count).sqrt() / self._factor).mean()),
             "r2": float(r2.mean()),
         }
+
+    def _add(self, errors: Tensor, spread: Tensor, extent: Tensor, count: int) -> None:
+        """Add `count` samples, which the loss does not count yet."""
+        if not count:
+            return
+        before = self._loss.count
+        apart, share = spread[0] - self._spread[0], count / (before + count)
+        between = apart**2 * before * share
+        self._spread = torch.stack([self._spread[0] + apart * share, self._spread[1] + spread[1] + between])
+        self._errors = self._errors + errors
+        low, high = torch.minimum(self._range[0], extent[0]), torch.maximum(self._range[1], extent[1])
+        self._range = torch.stack([low, high])
 
 
 class Mean:

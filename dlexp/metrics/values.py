@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlexp.metrics.bootstrap import Floats
+from dlexp.runtime.rounding import power_of_two, rounding
 
+_CANCELLED = 1e-14  # of a sum of squares: what rounding leaves where the rest should be 0
 EXTREME = "max_error"  # a resample holds no larger error than the sample does: no interval comes from it
 
 
@@ -55,9 +57,9 @@ class ValueSamples:
         finite = np.isfinite(self.predicted) & np.isfinite(self.true)
         if not finite.all():
             return f"{int((~finite.all(axis=1)).sum()):,} of {len(self):,} samples are not finite"
-        if name == "mape":
+        if name == "mape" and (self.true == 0).any():
             return f"{int((self.true == 0).any(axis=1).sum()):,} of {len(self):,} true values are 0"
-        return "there is one sample" if len(self) == 1 else "its numbers are too large"
+        return "there is one sample" if len(self) == 1 else "it is too large or too small for a float64 number"
 
 
 @np.errstate(invalid="ignore", over="ignore", divide="ignore")
@@ -68,44 +70,58 @@ def of_values(predicted: Floats, true: Floats) -> Callable[[Floats], dict[str, F
     the target or its square. r2 is 1 - sum e^2 / sum (y - mean y)^2; explained_variance is the same with the mean taken
     off e. mape is the mean of |e / y|, a share, and undefined where some y is 0.
     """
-    error = predicted - true
-    # Centred, or the squares of numbers far from 0 leave nothing of their spread.
-    bias = error.mean()
-    centred, unbiased = true - true.mean(), error - bias
-    zero, shares = true == 0, np.abs(error / true)
-    columns = np.stack(
-        [error**2, np.abs(error), unbiased, unbiased**2, centred, centred**2, np.where(zero, 0.0, shares), zero], axis=1
-    )
+    error, zero = predicted - true, true == 0
+    shares = np.where(zero, 0.0, np.abs(error / true))
+    largest_of_all = np.abs([predicted, true]).max()
+    middle_of_all = _mean(true)
+    unit = _unit(error, true - middle_of_all)
+    error, spread_out = error / unit, (true - middle_of_all) / unit
+    # Centred, or the squares of numbers far from 0 leave nothing of their spread; equal ones are centred to 0 exactly.
+    bias = _mean(error)
+    centred = spread_out if true.min() < true.max() else np.zeros_like(true)
+    unbiased = error - bias
+    columns = np.stack([error**2, np.abs(error), unbiased, unbiased**2, centred, centred**2, shares, zero], axis=1)
     order = np.argsort(np.abs(error), kind="stable")
     sizes = np.abs(error)[order]
-    unit = true**2
+    # What a difference of two sums leaves of equal numbers, and what rounding makes of equal errors.
+    least_variance, least_rest = _CANCELLED * columns[:, 5].mean(), _CANCELLED * columns[:, 3].mean()
+    least_rest = max(least_rest, float(rounding(largest_of_all / unit)) ** 2)
 
     def of(counts: Floats) -> dict[str, Floats]:
         samples = counts.sum(axis=1)
         squared, absolute, mean, rest, middle, spread, share, zeros = (counts @ columns).T / samples
         variance = spread - middle**2
-        is_constant = variance <= 1e-12 * (counts @ unit) / samples
+        is_constant = variance <= least_variance
         rest = np.maximum(rest - mean**2, 0)
         by_size = np.cumsum(counts.take(order, axis=1), axis=1)
         places = [np.floor((samples - 1) / 2), np.floor(samples / 2)]
         middles = [sizes[(by_size > place[:, None]).argmax(axis=1)] for place in places]
         largest = sizes[(by_size >= samples[:, None]).argmax(axis=1)]
         alone = samples < 2
+        mse = squared * unit * unit
         return {
-            "mse": squared,
-            "rmse": np.sqrt(squared),
-            "mae": absolute,
-            "median_absolute_error": (middles[0] + middles[1]) / 2,
-            EXTREME: largest,
-            "mean_error": bias + mean,
+            "mse": np.where((mse > 0) == (squared > 0), mse, np.nan),
+            "rmse": np.sqrt(squared) * unit,
+            "mae": absolute * unit,
+            "median_absolute_error": (middles[0] + middles[1]) / 2 * unit,
+            EXTREME: largest * unit,
+            "mean_error": (bias + mean) * unit,
             "r2": np.where(alone, np.nan, _explained(squared, variance, is_constant, squared == 0)),
-            "explained_variance": np.where(
-                alone, np.nan, _explained(rest, variance, is_constant, rest <= 1e-12 * squared)
-            ),
+            "explained_variance": np.where(alone, np.nan, _explained(rest, variance, is_constant, rest <= least_rest)),
             "mape": np.where(zeros > 0, np.nan, share),
         }
 
     return of
+
+
+def _mean(values: Floats) -> float:
+    """Their mean; of equal numbers exactly their value."""
+    return float(values.mean() if values.min() < values.max() else values[0])
+
+
+def _unit(*values: Floats) -> float:
+    """A power of two that their squares are taken in, so that none overflows or vanishes."""
+    return power_of_two(float(max(np.abs(each).max() for each in values)))
 
 
 def _explained(left: Floats, variance: Floats, is_constant: NDArray[np.bool_], is_exact: NDArray[np.bool_]) -> Floats:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from dlexp.losses.reading import reading_of_values
 from dlexp.metrics.report import value_samples
 from dlexp.metrics.states import RegressionState
+from dlexp.runtime.tensors import moved
 from dlexp.tasks.base import Networks, Task
 from dlexp.types import Batch, DataSpec, LossOutput, Prediction
 
@@ -40,7 +41,9 @@ class Regression(Task):
             raise ValueError("regression needs numbers, and this data holds classes; choose task=classification")
         self._criterion, self._num_targets, self._reading = loss, spec.num_outputs, reading_of_values(loss)
         self._width = self._reading.num_outputs(spec.num_outputs)
-        self._mean, self._std = torch.tensor(spec.target_mean), torch.tensor(spec.target_std)
+        unit = (torch.tensor(numbers, dtype=torch.float64) for numbers in (spec.target_mean, spec.target_std))
+        self._units = {torch.device("cpu"): tuple(unit)}
+        self._scale = spec.target_std
 
     def num_outputs(self, spec: DataSpec) -> int:
         """O, or what the loss makes of it."""
@@ -51,31 +54,37 @@ class Regression(Task):
         mixed, targets = batch.mixed, batch.targets
         if mixed is not None:
             targets = torch.lerp(mixed.targets, targets, mixed.share)
-        return LossOutput(self._criterion(networks["model"](batch.inputs), self._scaled(targets)))
+        outputs = networks["model"](batch.inputs)
+        return LossOutput(self._criterion(outputs, self._scaled(targets, outputs.device)))
 
     def predict(self, networks: Networks, batch: Batch) -> Prediction:
-        """Values (B, O) in the target's own units."""
+        """Values (B, O) float64 in the target's own units."""
         outputs = networks["model"](batch.inputs).float()
         if outputs.shape != (len(batch), self._width):  # (B,) against (B, 1) would broadcast to (B, B)
             raise ValueError(f"its output has shape {tuple(outputs.shape)}, not {(len(batch), self._width)}")
-        loss = self._criterion(outputs, self._scaled(batch.targets))
+        loss = self._criterion(outputs, self._scaled(batch.targets, outputs.device))
         further = self._reading.further(outputs, *self._unit(outputs.device))
         return Prediction(self.read(outputs), batch.targets, loss, batch.rows, further)
 
     def metric_state(self) -> RegressionState:
         """Loss, MAE, RMSE and R2."""
-        return RegressionState(self._num_targets)
+        return RegressionState(self._num_targets, self._scale)
 
     def read(self, outputs: Tensor) -> Tensor:
-        """(B, num_outputs) -> (B, O) values in the target's own units."""
+        """(B, num_outputs) -> (B, O) float64 values in the target's own units."""
         return self._reading.read(outputs, *self._unit(outputs.device))
 
     def requested(self, names: Sequence[str], predictions: Sequence[Prediction]) -> dict[str, float]:
         """Means over the targets, from every sample's values."""
         return value_samples(predictions).chosen(names)
 
-    def _scaled(self, targets: Tensor) -> Tensor:
-        return self._reading.scaled(targets, *self._unit(targets.device))
+    def _scaled(self, targets: Tensor, device: torch.device) -> Tensor:
+        """(B, O) float32 on `device`; only here, where mean and deviation are taken out, are targets narrowed."""
+        return self._reading.scaled(targets, *self._unit(targets.device)).to(device, torch.float32)
 
-    def _unit(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        return self._mean.to(device), self._std.to(device)
+    def _unit(self, device: torch.device) -> tuple[Tensor, ...]:
+        """Mean and deviation of each target, (O,) float64, copied to a device once."""
+        if device not in self._units:
+            with torch.inference_mode(False):
+                self._units[device] = tuple(moved(part, device) for part in self._units[torch.device("cpu")])
+        return self._units[device]

@@ -22,7 +22,7 @@ from dlexp.engine.before import Before
 from dlexp.engine.guard import Failure
 from dlexp.engine.step import step_phase
 from dlexp.runtime.seed import kept_randomness, set_global_state
-from dlexp.runtime.tensors import sha256
+from dlexp.runtime.tensors import moved, sha256
 from dlexp.types import Batch, DataSpec, Mixed
 
 
@@ -113,8 +113,8 @@ def _parts(batch: Batch) -> list[Any]:
 
 def _batch(parts: Sequence[Any], device: torch.device) -> Batch:
     """What `_parts` was given."""
-    inputs, targets, rows = (tensor.to(device) for tensor in parts[:3])
-    return Batch(inputs, targets, rows, Mixed(parts[3].to(device), parts[4]) if len(parts) > 3 else None)
+    inputs, targets, rows = (moved(tensor, device) for tensor in parts[:3])
+    return Batch(inputs, targets, rows, Mixed(moved(parts[3], device), parts[4]) if len(parts) > 3 else None)
 
 
 def _facts(experiment: Experiment, failure: Failure) -> dict[str, Any]:

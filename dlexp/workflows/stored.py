@@ -21,6 +21,7 @@ from dlexp.config.schema import RunConfig
 from dlexp.data.bundle import SPLITS, Affine, blank_bundle, with_counts
 from dlexp.engine.state import load_weights
 from dlexp.errors import DlexpError
+from dlexp.runtime.tensors import moved
 from dlexp.types import Batch, DataSpec
 from dlexp.workflows.since import check_used
 
@@ -67,7 +68,8 @@ class Stored:
         spec, rows = self.experiment.bundle.spec, torch.arange(len(inputs), device=inputs.device)
         if spec.targets == "class":
             return Batch(inputs, torch.zeros_like(rows), rows)
-        return Batch(inputs, torch.tensor(spec.target_mean, device=inputs.device).expand(len(inputs), -1), rows)
+        means = moved(torch.tensor(spec.target_mean, dtype=torch.float64), inputs.device)
+        return Batch(inputs, means.expand(len(inputs), -1), rows)
 
 
 def restored(folder: Path, use: Use) -> Stored:

@@ -106,11 +106,11 @@ def read(reader: TableInput, text: str, name: str = "new.csv") -> Items:
 
 
 def test_a_bad_row_is_named_by_its_line_and_the_others_go_on() -> None:
-    text = 'kind,size\nred,4\n"blue\n",1e39\nred,x\n\nred,inf\n5,3\ngreen,NA\n , \nred,1,2\nblue'
+    text = 'kind,size\nred,4\n"blue\n",1e301\nred,x\n\nred,inf\n5,3\ngreen,NA\n , \nred,1,2\nblue'
     found = read(table(), text)
     assert found.problems == [
         "",
-        "line 3, column 'size': '1e39' is too large",
+        "line 3, column 'size': '1e301' is too large",
         "line 5, column 'size': 'x' is no finite number",
         "line 7, column 'size': 'inf' is no finite number",
         "line 8, column 'kind': 5 is a number, and training had the categories blue, red",

@@ -55,7 +55,7 @@ def test_shapes_sizes_and_outputs(name: str) -> None:
             assert split.targets.dtype == torch.int64
         else:
             assert split.targets.shape == (len(split), 1)
-            assert split.targets.dtype == torch.float32
+            assert split.targets.dtype == torch.float64
     assert len(bundle.spec.class_names) == (outputs if bundle.spec.targets == "class" else 0)
 
 

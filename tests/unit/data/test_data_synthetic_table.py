@@ -39,5 +39,5 @@ def test_it_is_split_and_described() -> None:
     x, y = draw_table(1000, 20, 0.1, 0)
     raw = synthetic_regression(standardize=False).splits["val"]
     assert np.array_equal(raw.inputs, x[raw.rows].astype(np.float32))
-    assert np.array_equal(raw.targets[:, 0], y[raw.rows].astype(np.float32))
+    assert np.array_equal(raw.targets[:, 0], y[raw.rows])
     assert bundle.fingerprint != synthetic_regression(data_seed=1).fingerprint

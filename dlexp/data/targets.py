@@ -1,0 +1,52 @@
+"""Values to learn: checked, as float64 in their own units, and the mean and deviation that training takes out of them.
+
+Symbols: N rows, O targets.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlexp.runtime.rounding import mean_and_std
+
+_WHOLE = 1 << 53  # whole numbers beyond it are not all float64 numbers
+_LOST = 0.01  # share of their deviation that rounding may take from whole numbers
+
+
+def target_unit(learnt: NDArray[Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """(`target_mean`, `target_std`) of a DataSpec from the training values (N, O).
+
+    The deviation of a target that is constant but for rounding is 1.
+    """
+    mean, std = mean_and_std(learnt)
+    return tuple(float(value) for value in mean), tuple(float(value) or 1.0 for value in std)
+
+
+def constant_reason(values: NDArray[np.float64], equal: str) -> str:
+    """Why there is nothing to learn from values (N, O), in the words `equal` where all are equal; "" where there is."""
+    if (values == values[:1]).all():
+        return equal
+    if not mean_and_std(values)[1].any():
+        low, high = float(values.min()), float(values.max())
+        return f"the targets, {low!r} to {high!r}, differ by no more than the rounding of float64 numbers"
+    return ""
+
+
+def whole_number_reason(values: NDArray[Any]) -> str:
+    """Why an array of whole numbers cannot be computed with as float64, "" where it can."""
+    if (
+        values.dtype.kind not in "iu"
+        or not values.size
+        or max(abs(int(values.min())), abs(int(values.max()))) <= _WHOLE
+    ):
+        return ""
+    apart = values.max(axis=0).astype(object) - values.min(axis=0).astype(object)
+    steps = np.spacing(
+        np.maximum(abs(values.max(axis=0).astype(np.float64)), abs(values.min(axis=0).astype(np.float64)))
+    )
+    if np.any((np.asarray(apart, dtype=np.float64) > 0) & (steps > _LOST * np.asarray(apart, dtype=np.float64))):
+        return f"whole numbers up to {int(values.max())}, whose differences float64 numbers do not hold"
+    return ""
