@@ -8,7 +8,9 @@ seeds and samples   the two ways to train, on samples like these. The variance o
                     that between samples (N of them, of the difference of the seeds' mean scores) and that between seeds
                     (of the mean scores of each side), less the residual that both contain; degrees of freedom by
                     Satterthwaite (1946). It is the analysis of several readers who judge the same cases (Obuchowski
-                    1995; Hillis 2007), with seeds for readers.
+                    1995; Hillis 2007), with seeds for readers. Among several intervals that shall hold together, each
+                    lies further out, where degrees of freedom that are themselves estimated from a few seeds mislead:
+                    there each part of the variance has the t point of its own degrees (Banerjee 1961).
 samples             these very networks, on samples like these: a bootstrap over samples (Efron 1979). With scores of 0
                     and 1, one more sample that only the first gets right and one that only the second does are drawn
                     from too: without them the interval is empty where the networks never differ (Bonett & Price 2012).
@@ -73,10 +75,13 @@ class McNemar:
     p_value: float
 
 
-def over_seeds_and_samples(first: Floats, second: Floats, level: float) -> Difference:
+def over_seeds_and_samples(
+    first: Floats, second: Floats, level: float, *, is_one_of_several: bool = False
+) -> Difference:
     """The difference of two ways to train, from the scores of their networks on the same samples.
 
     first (K, N), second (K', N), K, K' and N at least 2
+    is_one_of_several  whether `level` is that of one interval among several that shall hold together
     """
     (count, samples), (others, _) = first.shape, second.shape
     if min(count, others, samples) < 2 or second.shape[1] != samples:
@@ -84,7 +89,15 @@ def over_seeds_and_samples(first: Floats, second: Floats, level: float) -> Diffe
     value = float(first.mean() - second.mean())
     between_samples = float((first.mean(axis=0) - second.mean(axis=0)).var(ddof=1)) / samples
     sides = [float(side.mean(axis=1).var(ddof=1)) / len(side) for side in (first, second)]
-    extra = sum(sides) - _residual(first) - _residual(second)
+    residual = _residual(first) + _residual(second)
+    extra = sum(sides) - residual
+    seeds = (count, others)
+    if is_one_of_several:
+        # The residual stays with the seeds' part, which makes the interval wider where seeds hardly differ. Left out of
+        # both, it would be for three seeds to say whether they differ at all.
+        rest = max(0.0, between_samples - residual)
+        parts = [(rest, samples - 1.0), (sum(sides), _welch_degrees(sides, seeds))]
+        return _by_parts(value, parts, level, seeds, samples)
     if extra > 0:
         total = between_samples + extra
         parts = [(between_samples, samples), (sides[0], count), (sides[1], others)]
@@ -92,7 +105,7 @@ def over_seeds_and_samples(first: Floats, second: Floats, level: float) -> Diffe
         degrees = max(least, total**2 / sum(part**2 / (of - 1) for part, of in parts))
     else:  # no more variance between seeds than samples alone make
         total, degrees = between_samples, samples - 1.0
-    return _by_t(value, math.sqrt(total), degrees, level, "seeds and samples", (count, others), samples)
+    return _by_t(value, math.sqrt(total), degrees, level, "seeds and samples", seeds, samples)
 
 
 def over_samples(
@@ -144,11 +157,8 @@ def over_seeds(first: Floats, second: Floats, level: float) -> Difference:
     if min(len(first), len(second)) < 2:
         raise ValueError(f"{len(first)} and {len(second)} seeds: two of each are needed")
     sides = [float(side.var(ddof=1)) / len(side) for side in (first, second)]
-    total = sum(sides)
-    freedom = sum(part**2 / (len(side) - 1) for part, side in zip(sides, (first, second), strict=True))
-    degrees = total**2 / freedom if freedom > 0 else float(min(len(first), len(second)) - 1)
-    value = float(first.mean() - second.mean())
-    return _by_t(value, math.sqrt(total), degrees, level, "seeds", (len(first), len(second)), 0)
+    seeds, value = (len(first), len(second)), float(first.mean() - second.mean())
+    return _by_t(value, math.sqrt(sum(sides)), _welch_degrees(sides, seeds), level, "seeds", seeds, 0)
 
 
 def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> McNemar:
@@ -161,6 +171,25 @@ def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> McNemar:
         for k in range(fewer + 1)
     ]
     return McNemar(only_first, only_second, min(1.0, 2 * math.fsum(math.exp(term) for term in terms)))
+
+
+def _by_parts(
+    value: float, parts: Sequence[tuple[float, float]], level: float, seeds: tuple[int, int], samples: int
+) -> Difference:
+    """The interval around `value` from (variance, degrees of freedom) of its parts: its half width is the root of the
+    sum of the parts, each times the square of its own t point. It holds at least `level` for normal parts, whatever their variances.
+
+    Source: Banerjee 1961.
+    """
+
+    margin = math.hypot(*(two_sided_point(1 - level, of) * math.sqrt(part) for part, of in parts))
+    return Difference(value, value - margin, value + margin, level, None, "seeds and samples", seeds, samples)
+
+
+def _welch_degrees(parts: Sequence[float], seeds: tuple[int, int]) -> float:
+    """Degrees of freedom of a sum of two variances of mean scores, each from its own seeds."""
+    freedom = sum(part**2 / (of - 1) for part, of in zip(parts, seeds, strict=True))
+    return sum(parts) ** 2 / freedom if freedom > 0 else float(min(seeds) - 1)
 
 
 def _residual(scores: Floats) -> float:

@@ -196,7 +196,9 @@ def _over_samples(groups: Sequence[Sequence[PastRun]], names: Sequence[str], opt
     pairs = []
     for one, other in order:
         first, second = found[one], found[other]
-        difference = by_pair.get((one, other)) or over_seeds_and_samples(first, second, level)
+        difference = by_pair.get((one, other)) or over_seeds_and_samples(
+            first, second, level, is_one_of_several=len(order) > 1
+        )
         is_two = zero_or_one and len(first) == len(second) == 1
         test = mcnemar(first[0] > 0, second[0] > 0) if is_two else None
         pairs.append(_pair(names[one], names[other], difference, measure, test))

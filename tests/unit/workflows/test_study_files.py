@@ -158,7 +158,7 @@ def test_the_interval_is_welchs(
     worse = Verdict.of({"baseline": values["trial 3"], "trial 3": values["baseline"]}, maximize)
     assert worse.winner == "baseline"
     assert worse.text.startswith("no better than the baseline")
-    assert (f"is worse by {gain:.4g} (+- {margin:.4g})" in worse.text) == (gain > margin)
+    assert (f"is worse by {gain:.4g} (95 % interval +- {margin:.4g})" in worse.text) == (gain > margin)
 
 
 def test_the_interval_is_never_narrower_than_scipys() -> None:

@@ -14,6 +14,7 @@ from sklearn.metrics import balanced_accuracy_score, log_loss
 from dlexp.cli.compare import print_comparison
 from dlexp.cli.console import out
 from dlexp.errors import ConfigError
+from dlexp.metrics.paired import over_seeds_and_samples
 from dlexp.workflows.compare import CompareOptions, Comparison, compare
 from dlexp.workflows.compare_files import save
 
@@ -118,6 +119,12 @@ def test_several_pairs_have_wider_intervals(tmp_path: Path) -> None:
     pair = next(pair for pair in found.pairs if {pair.first, pair.second} == {"mlp", "simple_cnn"})
     assert len(found.pairs) == 3
     assert pair.difference.level == pytest.approx(1 - 0.05 / 3)
+    first, second = (
+        np.array([answers(share, seed + 100 * (seed + before)) for seed in range(3)], float)
+        for share, before in ((0.95, 3), (0.7, 0))
+    )
+    expected = over_seeds_and_samples(first, second, 1 - 0.05 / 3, is_one_of_several=True)
+    assert (pair.difference.low, pair.difference.high) == pytest.approx((expected.low, expected.high))
     assert pair.difference.high - pair.difference.low > alone.high - alone.low
     assert any("Bonferroni" in note for note in found.notes)
     assert found.verdict.endswith(("is not distinguishable from vit", "is not distinguishable from simple_cnn"))
