@@ -41,7 +41,7 @@ _FEW = 64  # distinct values; the scores of some networks that are right or wron
 class Difference:
     """Mean score of the first side less that of the second.
 
-    low, high  bounds of the interval of `level`
+    low, high  bounds of the interval of `level`; infinite where nothing is known of the spread
     p_value    two-sided, of no difference; None where the method has none
     about      "seeds and samples", "samples" or "seeds": over what the interval generalises
     seeds      networks of each side
@@ -152,6 +152,8 @@ def _resampled_sums(values: Floats, resamples: int, seed: int) -> Floats:
 def over_seeds(first: Floats, second: Floats, level: float) -> Difference:
     """The difference of two ways to train, from the mean scores (K,) and (K',) of their networks, 2 of each at least.
 
+    Where the seeds of each side gave one and the same value, their spread is unknown: the interval is infinite.
+
     Source: Welch 1947.
     """
     if min(len(first), len(second)) < 2:
@@ -177,7 +179,8 @@ def _by_parts(
     value: float, parts: Sequence[tuple[float, float]], level: float, seeds: tuple[int, int], samples: int
 ) -> Difference:
     """The interval around `value` from (variance, degrees of freedom) of its parts: its half width is the root of the
-    sum of the parts, each times the square of its own t point. It holds at least `level` for normal parts, whatever their variances.
+    sum of the parts, each times the square of its own t point. For normal parts it holds `level` or more, whatever
+    their variances are.
 
     Source: Banerjee 1961.
     """
@@ -202,7 +205,9 @@ def _residual(scores: Floats) -> float:
 def _by_t(
     value: float, error: float, degrees: float, level: float, about: str, seeds: tuple[int, int], samples: int
 ) -> Difference:
-    """The t interval around `value` with standard error `error`."""
+    """The t interval around `value` with standard error `error`; infinite for seeds that differ in nothing."""
+    if about == "seeds" and error == 0 and value:
+        return Difference(value, -math.inf, math.inf, level, None, about, seeds, samples)
     margin = two_sided_point(1 - level, degrees) * error
     alone = 0.0 if value else 1.0  # with no variance at all, any difference is beyond doubt
     p_value = two_sided(value / error, degrees) if error > 0 else alone

@@ -59,6 +59,9 @@ class Verdict:
         winner = max(rivals, key=lambda name: sign * statistics.fmean(values[name]))
         wrong = _WRONG / len(rivals)
         gain, margin = _welch(values[winner], values["baseline"], sign, wrong)
+        if math.isinf(margin):
+            text = f"no better than the baseline can be shown: {gain:+.4g}, and the spread over the seeds is unknown"
+            return cls(rows, "baseline", text)
         interval = f"{100 * (1 - wrong):.4g} % interval"
         if gain > margin:
             text = f"{winner} is better than the baseline by {gain:.4g} ({interval} +- {margin:.4g})"
@@ -192,7 +195,7 @@ def _welch(one: list[float], other: list[float], sign: int, wrong: float) -> tup
     if len(one) < 2:
         return gain, math.inf
     a, b = statistics.variance(one) / len(one), statistics.variance(other) / len(other)
-    if a + b == 0:
-        return gain, 0.0
+    if a + b == 0:  # with one value for all seeds, as of an accuracy on few samples, their spread is unknown
+        return gain, math.inf if gain else 0.0
     freedom = (a + b) ** 2 / (a**2 / (len(one) - 1) + b**2 / (len(other) - 1))
     return gain, two_sided_point(wrong, max(1, int(freedom))) * math.sqrt(a + b)

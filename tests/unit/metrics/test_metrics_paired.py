@@ -144,7 +144,9 @@ def test_the_interval_holds_the_truth_in_93_to_97_of_100(world: World) -> None:
 
 
 # With Satterthwaite's degrees, as for one pair, 13, 7 and 6.5 of 100 were wrong.
-@pytest.mark.parametrize(("ways", "world"), [(4, World(2, 360, 0.3)), (4, World(3, 360, 0.2)), (6, World(3, 360, 0.15))])
+@pytest.mark.parametrize(
+    ("ways", "world"), [(4, World(2, 360, 0.3)), (4, World(3, 360, 0.2)), (6, World(3, 360, 0.15))]
+)
 def test_of_several_equal_ways_any_two_are_told_apart_in_5_of_100_at_most(ways: int, world: World) -> None:
     assert false_verdicts(ways, world, 200, seed=1) <= 0.05
 
