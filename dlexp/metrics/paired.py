@@ -93,11 +93,8 @@ def over_seeds_and_samples(
     extra = sum(sides) - residual
     seeds = (count, others)
     if is_one_of_several:
-        # The residual stays with the seeds' part, which makes the interval wider where seeds hardly differ. Left out of
-        # both, it would be for three seeds to say whether they differ at all.
-        rest = max(0.0, between_samples - residual)
-        parts = [(rest, samples - 1.0), (sum(sides), _welch_degrees(sides, seeds))]
-        return _by_parts(value, parts, level, seeds, samples)
+        degrees = samples - 1.0, _welch_degrees(sides, seeds)
+        return _by_parts(value, (between_samples, sum(sides), residual), degrees, level, seeds, samples)
     if extra > 0:
         total = between_samples + extra
         parts = [(between_samples, samples), (sides[0], count), (sides[1], others)]
@@ -176,16 +173,27 @@ def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> McNemar:
 
 
 def _by_parts(
-    value: float, parts: Sequence[tuple[float, float]], level: float, seeds: tuple[int, int], samples: int
+    value: float,
+    parts: tuple[float, float, float],
+    degrees: tuple[float, float],
+    level: float,
+    seeds: tuple[int, int],
+    samples: int,
 ) -> Difference:
-    """The interval around `value` from (variance, degrees of freedom) of its parts: its half width is the root of the
-    sum of the parts, each times the square of its own t point. For normal parts it holds `level` or more, whatever
-    their variances are.
+    """The interval around `value` whose half width is the root of a sum: each part times its own t point squared.
 
+    For normal parts such an interval holds `level` or more, whatever their variances are. The residual stays with the
+    seeds' part: whether seeds differ beyond it is not for a few of them to say. Where they happen to differ by less,
+    the residual itself, which rests on all samples, takes their place.
+
+    parts    variance between samples, between seeds, and the residual that both contain
+    degrees  of freedom of the first two
     Source: Banerjee 1961.
     """
-
-    margin = math.hypot(*(two_sided_point(1 - level, of) * math.sqrt(part) for part, of in parts))
+    of_samples, of_seeds = (two_sided_point(1 - level, of) for of in degrees)
+    between_samples, between_seeds, residual = parts
+    alone = max(0.0, between_samples - residual)
+    margin = math.sqrt(of_samples**2 * alone + max(of_seeds**2 * between_seeds, of_samples**2 * residual))
     return Difference(value, value - margin, value + margin, level, None, "seeds and samples", seeds, samples)
 
 
