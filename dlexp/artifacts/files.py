@@ -123,6 +123,14 @@ def read_object(path: Path) -> dict[str, Any]:
     return found
 
 
+def read_lines(path: Path) -> list[str]:
+    """The lines of a UTF-8 text file. Raises DlexpError that names the file."""
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise DlexpError(f"{path} cannot be read: {error}") from error
+
+
 def is_temporary(path: Path) -> bool:
     """Whether a file is one that is being written, or that a killed writer left behind."""
     return path.name.startswith(_TEMP_PREFIX)

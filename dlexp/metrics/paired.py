@@ -8,7 +8,9 @@ seeds and samples   the two ways to train, on samples like these. The variance o
                     that between samples (N of them, of the difference of the seeds' mean scores) and that between seeds
                     (of the mean scores of each side), less the residual that both contain; degrees of freedom by
                     Satterthwaite (1946). It is the analysis of several readers who judge the same cases (Obuchowski
-                    1995; Hillis 2007), with seeds for readers.
+                    1995; Hillis 2007), with seeds for readers. Among several intervals that shall hold together, each
+                    lies further out, where degrees of freedom that are themselves estimated from a few seeds mislead:
+                    there each part of the variance has the t point of its own degrees (Banerjee 1961).
 samples             these very networks, on samples like these: a bootstrap over samples (Efron 1979). With scores of 0
                     and 1, one more sample that only the first gets right and one that only the second does are drawn
                     from too: without them the interval is empty where the networks never differ (Bonett & Price 2012).
@@ -39,7 +41,7 @@ _FEW = 64  # distinct values; the scores of some networks that are right or wron
 class Difference:
     """Mean score of the first side less that of the second.
 
-    low, high  bounds of the interval of `level`
+    low, high  bounds of the interval of `level`; infinite where nothing is known of the spread
     p_value    two-sided, of no difference; None where the method has none
     about      "seeds and samples", "samples" or "seeds": over what the interval generalises
     seeds      networks of each side
@@ -73,10 +75,13 @@ class McNemar:
     p_value: float
 
 
-def over_seeds_and_samples(first: Floats, second: Floats, level: float) -> Difference:
+def over_seeds_and_samples(
+    first: Floats, second: Floats, level: float, *, is_one_of_several: bool = False
+) -> Difference:
     """The difference of two ways to train, from the scores of their networks on the same samples.
 
     first (K, N), second (K', N), K, K' and N at least 2
+    is_one_of_several  whether `level` is that of one interval among several that shall hold together
     """
     (count, samples), (others, _) = first.shape, second.shape
     if min(count, others, samples) < 2 or second.shape[1] != samples:
@@ -84,7 +89,12 @@ def over_seeds_and_samples(first: Floats, second: Floats, level: float) -> Diffe
     value = float(first.mean() - second.mean())
     between_samples = float((first.mean(axis=0) - second.mean(axis=0)).var(ddof=1)) / samples
     sides = [float(side.mean(axis=1).var(ddof=1)) / len(side) for side in (first, second)]
-    extra = sum(sides) - _residual(first) - _residual(second)
+    residual = _residual(first) + _residual(second)
+    extra = sum(sides) - residual
+    seeds = (count, others)
+    if is_one_of_several:
+        degrees = samples - 1.0, _welch_degrees(sides, seeds)
+        return _by_parts(value, (between_samples, sum(sides), residual), degrees, level, seeds, samples)
     if extra > 0:
         total = between_samples + extra
         parts = [(between_samples, samples), (sides[0], count), (sides[1], others)]
@@ -92,7 +102,7 @@ def over_seeds_and_samples(first: Floats, second: Floats, level: float) -> Diffe
         degrees = max(least, total**2 / sum(part**2 / (of - 1) for part, of in parts))
     else:  # no more variance between seeds than samples alone make
         total, degrees = between_samples, samples - 1.0
-    return _by_t(value, math.sqrt(total), degrees, level, "seeds and samples", (count, others), samples)
+    return _by_t(value, math.sqrt(total), degrees, level, "seeds and samples", seeds, samples)
 
 
 def over_samples(
@@ -139,16 +149,15 @@ def _resampled_sums(values: Floats, resamples: int, seed: int) -> Floats:
 def over_seeds(first: Floats, second: Floats, level: float) -> Difference:
     """The difference of two ways to train, from the mean scores (K,) and (K',) of their networks, 2 of each at least.
 
+    Where the seeds of each side gave one and the same value, their spread is unknown: the interval is infinite.
+
     Source: Welch 1947.
     """
     if min(len(first), len(second)) < 2:
         raise ValueError(f"{len(first)} and {len(second)} seeds: two of each are needed")
     sides = [float(side.var(ddof=1)) / len(side) for side in (first, second)]
-    total = sum(sides)
-    freedom = sum(part**2 / (len(side) - 1) for part, side in zip(sides, (first, second), strict=True))
-    degrees = total**2 / freedom if freedom > 0 else float(min(len(first), len(second)) - 1)
-    value = float(first.mean() - second.mean())
-    return _by_t(value, math.sqrt(total), degrees, level, "seeds", (len(first), len(second)), 0)
+    seeds, value = (len(first), len(second)), float(first.mean() - second.mean())
+    return _by_t(value, math.sqrt(sum(sides)), _welch_degrees(sides, seeds), level, "seeds", seeds, 0)
 
 
 def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> McNemar:
@@ -163,6 +172,37 @@ def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> McNemar:
     return McNemar(only_first, only_second, min(1.0, 2 * math.fsum(math.exp(term) for term in terms)))
 
 
+def _by_parts(
+    value: float,
+    parts: tuple[float, float, float],
+    degrees: tuple[float, float],
+    level: float,
+    seeds: tuple[int, int],
+    samples: int,
+) -> Difference:
+    """The interval around `value` whose half width is the root of a sum: each part times its own t point squared.
+
+    For normal parts such an interval holds `level` or more, whatever their variances are. The residual stays with the
+    seeds' part: whether seeds differ beyond it is not for a few of them to say. Where they happen to differ by less,
+    the residual itself, which rests on all samples, takes their place.
+
+    parts    variance between samples, between seeds, and the residual that both contain
+    degrees  of freedom of the first two
+    Source: Banerjee 1961.
+    """
+    of_samples, of_seeds = (two_sided_point(1 - level, of) for of in degrees)
+    between_samples, between_seeds, residual = parts
+    alone = max(0.0, between_samples - residual)
+    margin = math.sqrt(of_samples**2 * alone + max(of_seeds**2 * between_seeds, of_samples**2 * residual))
+    return Difference(value, value - margin, value + margin, level, None, "seeds and samples", seeds, samples)
+
+
+def _welch_degrees(parts: Sequence[float], seeds: tuple[int, int]) -> float:
+    """Degrees of freedom of a sum of two variances of mean scores, each from its own seeds."""
+    freedom = sum(part**2 / (of - 1) for part, of in zip(parts, seeds, strict=True))
+    return sum(parts) ** 2 / freedom if freedom > 0 else float(min(seeds) - 1)
+
+
 def _residual(scores: Floats) -> float:
     """Variance of a side's mean score by what neither its seeds nor its samples explain; scores (K, N)."""
     seeds, samples = scores.shape
@@ -173,7 +213,9 @@ def _residual(scores: Floats) -> float:
 def _by_t(
     value: float, error: float, degrees: float, level: float, about: str, seeds: tuple[int, int], samples: int
 ) -> Difference:
-    """The t interval around `value` with standard error `error`."""
+    """The t interval around `value` with standard error `error`; infinite for seeds that differ in nothing."""
+    if about == "seeds" and error == 0 and value:
+        return Difference(value, -math.inf, math.inf, level, None, about, seeds, samples)
     margin = two_sided_point(1 - level, degrees) * error
     alone = 0.0 if value else 1.0  # with no variance at all, any difference is beyond doubt
     p_value = two_sided(value / error, degrees) if error > 0 else alone

@@ -30,7 +30,7 @@ def two_sided_point(probability: float, degrees: float) -> float:
         density = math.exp(norm - (degrees + 1) / 2 * math.log1p(t * t / degrees))
         step = (two_sided(t, degrees) - probability) / (2 * density)
         t += step
-        if abs(step) <= _ENOUGH * t:
+        if step <= _ENOUGH * t:  # below 0 is rounding: the steps change their sign at the root only
             break
     return t
 

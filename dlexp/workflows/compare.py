@@ -20,6 +20,7 @@ from dlexp.artifacts.run_tree import runs_in
 from dlexp.errors import ConfigError
 from dlexp.metrics.paired import Difference, McNemar, mcnemar, over_samples, over_seeds, over_seeds_and_samples
 from dlexp.workflows.compare_groups import Setting, differing, grouped, labels
+from dlexp.workflows.compare_same import sameness
 from dlexp.workflows.compare_scores import Measure, read_scores
 from dlexp.workflows.compare_words import Pair, conclusion, verdict
 from dlexp.workflows.past import PastRun, read_past
@@ -104,21 +105,28 @@ def compare(runs: Sequence[Path], options: CompareOptions) -> Comparison:
     """Compare runs, or the runs of groups of seeds, that were trained on the same data.
 
     Raises ConfigError for fewer than two runs, runs that have trained no epoch, other data or rows, and runs that were
-    not evaluated (naming the lines to type); with `tables_only` the last three are told in the result.
+    not evaluated (naming the lines to type); with `tables_only` the last three are told in the result. Raises it for a
+    `by` that puts runs of several configurations into one group.
     """
     read, notes = _distinct([read_past(path) for folder in runs for path in runs_in(folder)])
     groups = grouped(read, options.by)
     if not options.by and len(groups) > 1:
         groups = [_once_each(group, notes) for group in groups]
     one_configuration = len(groups) == 1
+    if one_configuration and options.by and len(grouped(read, ())) > 1:
+        rule = f"puts all {len(read)} runs into one group, which leaves nothing to compare"
+        raise ConfigError.one("--by", ",".join(options.by), rule, "Name a key in which they differ, or leave --by out.")
+    is_one_seed = one_configuration and len({run.seed for run in groups[0]}) == 1
     if one_configuration:
-        groups = [[run] for run in groups[0]]
+        groups = [[run] for run in (groups[0] if is_one_seed else _once_each(groups[0], notes))]
     settings = [] if one_configuration else differing(groups)
     names = labels(groups, settings)
     told = tuple(
         Group(name, tuple(run.path for run in group), tuple(run.seed for run in group), _table(group))
         for name, group in zip(names, groups, strict=True)
     )
+    if is_one_seed:
+        return Comparison(told, (), "", True, 0, (), sameness(read), tuple(notes))
     if options.by:
         notes.append(f"grouped by {', '.join(options.by)}: the spread within a group holds whatever else differs")
     try:
@@ -196,7 +204,9 @@ def _over_samples(groups: Sequence[Sequence[PastRun]], names: Sequence[str], opt
     pairs = []
     for one, other in order:
         first, second = found[one], found[other]
-        difference = by_pair.get((one, other)) or over_seeds_and_samples(first, second, level)
+        difference = by_pair.get((one, other)) or over_seeds_and_samples(
+            first, second, level, is_one_of_several=len(order) > 1
+        )
         is_two = zero_or_one and len(first) == len(second) == 1
         test = mcnemar(first[0] > 0, second[0] > 0) if is_two else None
         pairs.append(_pair(names[one], names[other], difference, measure, test))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -32,6 +33,11 @@ def verdict(ahead: str, behind: str, found: Difference, measure: Measure) -> str
     of = "'s network" if found.about == "samples" else ""
     what = f"{measure.unit} of {measure.name}" if measure.unit else measure.name
     bounds = f"{100 * found.level:.4g} % interval {_plain(low)} to {_plain(high)}"
+    if found.low == found.high == 0:
+        return f"{ahead} and {behind} do not differ: every {measure.name} is the same in both"
+    if math.isinf(found.low):
+        values = f"each has one value with all its seeds, {_plain(sign * found.value)} {what} apart"
+        return f"{ahead} and {behind} are not distinguishable {_where(found)}: {values}, so their spread is unknown"
     gain = f"{_plain(sign * found.value)} {what}, {bounds}"
     if found.sign:
         return f"{ahead}{of} is better than {behind}{of} by {gain}"

@@ -19,10 +19,12 @@ from dlexp.artifacts.regular_files import is_file, read_text
 from dlexp.config.saved import to_yaml
 from dlexp.config.schema import RunConfig
 from dlexp.config.search import Search
+from dlexp.metrics.student import two_sided_point
 from dlexp.runtime.machine import facts, git_state
 from dlexp.tune.study import REQUEUED, Study
 from dlexp.workflows.pictures import Pictures
 
+_WRONG = 0.05  # the share of searches without a better trial in which a verdict may name one, in either direction
 _STATES = {"FAIL": "failed"}  # the word that the terminal has for it
 
 
@@ -39,7 +41,11 @@ class Verdict:
 
     @classmethod
     def of(cls, values: Mapping[str, list[float]], maximize: bool) -> Verdict:
-        """Compare by Welch's t interval at 95 %; too few values cannot be told apart."""
+        """Hold the best of the rivals against the baseline by Welch's t interval; too few values cannot be told apart.
+
+        The best of several was chosen by the values that it is judged by, so its interval is one of as many as there
+        are rivals, which hold together with 95 % (Bonferroni).
+        """
         rows = {
             name: {
                 "values": found,
@@ -54,18 +60,21 @@ class Verdict:
         if not rivals or len(values["baseline"]) < 2:
             return cls(rows, "baseline", "not enough runs finished to compare")
         winner = max(rivals, key=lambda name: sign * statistics.fmean(values[name]))
-        gain, margin = _welch(values[winner], values["baseline"], sign)
+        wrong = _WRONG / len(rivals)
+        gain, margin = _welch(values[winner], values["baseline"], sign, wrong)
+        if math.isinf(margin):
+            text = f"no better than the baseline can be shown: {gain:+.4g}, and the spread over the seeds is unknown"
+            return cls(rows, "baseline", text)
+        interval = f"{100 * (1 - wrong):.4g} % interval"
         if gain > margin:
-            return cls(
-                rows, winner, f"{winner} is better than the baseline by {gain:.4g} (95 % interval +- {margin:.4g})"
-            )
-        if gain < -margin:
-            return cls(
-                rows, "baseline", f"no better than the baseline: {winner} is worse by {-gain:.4g} (+- {margin:.4g})"
-            )
-        return cls(
-            rows, "baseline", f"no better than the baseline can be shown: {gain:+.4g} (95 % interval +- {margin:.4g})"
-        )
+            text = f"{winner} is better than the baseline by {gain:.4g} ({interval} +- {margin:.4g})"
+        elif gain < -margin:
+            text = f"no better than the baseline: {winner} is worse by {-gain:.4g} ({interval} +- {margin:.4g})"
+        else:
+            text = f"no better than the baseline can be shown: {gain:+.4g} ({interval} +- {margin:.4g})"
+        if len(rivals) > 1:
+            text += f"; the intervals of all {len(rivals)} rivals hold together with 95 %"
+        return cls(rows, winner if gain > margin else "baseline", text)
 
 
 def write_progress(folder: Path, search: Search, study: Study) -> dict[str, Any]:
@@ -194,18 +203,16 @@ def _versions() -> dict[str, str]:
     return found | ({"git": f"{commit['commit']}{changed}"} if commit else {})
 
 
-# Two-sided 95 % points of Student's t, by degrees of freedom.
-_T95 = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120]
+def _welch(one: list[float], other: list[float], sign: int, wrong: float) -> tuple[float, float]:
+    """(mean gain of `one`, half width of its interval of 1 - `wrong`) by Welch's t, with whole degrees of freedom.
 
-
-def _welch(one: list[float], other: list[float], sign: int) -> tuple[float, float]:
-    """(mean gain of `one`, half width of its 95 % interval) by Welch's t."""
+    Rounded down, they make up for being estimated from a few seeds.
+    """
     gain = sign * (statistics.fmean(one) - statistics.fmean(other))
     if len(one) < 2:
         return gain, math.inf
     a, b = statistics.variance(one) / len(one), statistics.variance(other) / len(other)
-    if a + b == 0:
-        return gain, 0.0
+    if a + b == 0:  # with one value for all seeds, as of an accuracy on few samples, their spread is unknown
+        return gain, math.inf if gain else 0.0
     freedom = (a + b) ** 2 / (a**2 / (len(one) - 1) + b**2 / (len(other) - 1))
-    point = _T95[max(0, min(int(freedom), len(_T95)) - 1)]
-    return gain, point * math.sqrt(a + b)
+    return gain, two_sided_point(wrong, max(1, int(freedom))) * math.sqrt(a + b)

@@ -21,6 +21,7 @@ from dlexp.errors import ConfigError, Interrupted, NoResult
 from dlexp.runtime.signals import StopRequest
 from dlexp.tune.storage import failures
 from dlexp.tune.study import BASELINE, Proposal, Study, Written
+from dlexp.workflows.confirmation import fresh_seeds
 from dlexp.workflows.pool import Child, Pool, wait_for_orphans
 from dlexp.workflows.study_files import Verdict, where_told, write_end, write_progress
 from dlexp.workflows.trials import Job, known_value, prepare, work_of
@@ -149,7 +150,8 @@ class Runner:
                 configs[f"trial {trial.number}"] = self._search.config_of(*self._study.decode(trial))
         if len(configs) == 1:
             return Verdict({}, "baseline", "no trial was better than the configuration as written")
-        seeds = [base.seed + 1000 + n for n in range(settings.confirm_seeds)]
+        drawn = [self._study.decode(trial)[1].get("seed") for trial in self._study.trials()]
+        seeds = fresh_seeds(base.seed, {seed for seed in drawn if seed is not None}, settings.confirm_seeds)
         values: dict[str, list[float]] = {name: [] for name in configs}
         queue = [(name, seed) for seed in seeds for name in configs]
         while (queue or self._pool.children) and not stop:

@@ -97,6 +97,18 @@ def test_a_trial_is_pruned_at_the_epoch_that_was_answered(tmp_path: Path) -> Non
     assert result["value"] == min(float(row["val/loss"]) for row in history(tmp_path / "t"))
 
 
+@pytest.mark.parametrize(("monitor", "pick"), [("val/loss", min), ("val/accuracy", max)])
+def test_a_trial_counts_with_its_best_epoch_however_little_better_it_was(
+    tmp_path: Path, monitor: str, pick: Callable[[list[float]], float]
+) -> None:
+    words = ("regularization.early_stopping.min_delta=100", f"trainer.monitor={monitor}")
+    result = run_trial(job(tmp_path / "t", *words), always)
+    values = [float(row[monitor]) for row in history(tmp_path / "t")]
+    assert values[0] != pick(values)  # from which patience counts, with so large a min_delta
+    assert result["value"] == pick(values)
+    assert result["best_epoch"] == values.index(pick(values)) + 1
+
+
 def test_a_result_is_known_for_the_same_configuration_and_no_other(tmp_path: Path) -> None:
     done = run_trial(job(tmp_path / "t"), always)
     assert known_value(job(tmp_path / "t")) == done["value"]

@@ -14,6 +14,7 @@ from sklearn.metrics import balanced_accuracy_score, log_loss
 from dlexp.cli.compare import print_comparison
 from dlexp.cli.console import out
 from dlexp.errors import ConfigError
+from dlexp.metrics.paired import over_seeds_and_samples
 from dlexp.workflows.compare import CompareOptions, Comparison, compare
 from dlexp.workflows.compare_files import save
 
@@ -76,6 +77,68 @@ def test_one_configuration_is_never_better_than_itself(tmp_path: Path) -> None:
     assert [group.label for group in found.groups] == ["seed 0", "seed 1"]
 
 
+@pytest.mark.parametrize("is_evaluated", [True, False])
+def test_the_same_seed_twice_differs_in_nothing(is_evaluated: bool, tmp_path: Path) -> None:
+    runs = [write_run(tmp_path / str(number), seed=3) for number in range(2)]
+    for run in runs if is_evaluated else ():
+        write_predictions(run, answers(0.9, 1))
+    rows = (runs[1] / "metrics.csv").read_text()
+    (runs[1] / "metrics.csv").write_text(rows.replace(",2.0\n", ",7.5\n"))  # another time is no difference
+    found = compared(runs)
+    what = "the metrics of every epoch" + (" and all predictions" if is_evaluated else "")
+    assert (
+        found.verdict == f"the 2 runs are one configuration with one seed, and differ in nothing: {what} are the same"
+    )
+    assert (found.pairs, found.unpaired, found.samples) == ((), "", 0)
+    console = type(out)(file=io.StringIO(), width=200)
+    print_comparison(found, console)
+    assert "differ in nothing" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_the_same_seed_that_came_out_otherwise_is_told_with_the_first_difference(tmp_path: Path) -> None:
+    runs = [write_run(tmp_path / str(number), seed=3) for number in range(3)]
+    for run in runs:
+        write_predictions(run, answers(0.9, 1))
+    replace(runs[2], "\n3,cat,", "\n3,dog,")
+    assert "and yet differ: their predictions of 1 of 300 samples of the test split" in compared(runs).verdict
+    rows = (runs[1] / "metrics.csv").read_text()
+    (runs[1] / "metrics.csv").write_text(rows.replace("2,2,0.1,0.5,", "2,2,0.1,0.25,"))
+    told = f"val/loss of epoch 2 is 0.5 in {runs[0]} and 0.25 in {runs[1]}"
+    assert told in compared(runs).verdict
+
+
+def test_a_seed_that_is_there_twice_is_no_second_draw_of_one_configuration(tmp_path: Path) -> None:
+    runs = [write_run(tmp_path / str(number), seed=seed) for number, seed in enumerate((0, 1, 1))]
+    for number, run in enumerate(runs):
+        write_predictions(run, answers(0.9, number))
+    found = compared(runs)
+    assert found.verdict.startswith("not distinguishable: the 2 runs are one configuration, and differ in the seed")
+    assert len(found.pairs) == 1
+
+
+def test_a_key_in_which_no_run_differs_groups_nothing(tmp_path: Path) -> None:
+    runs = [write_run(tmp_path / str(lr), lr=lr) for lr in (0.1, 0.2)]
+    for run in runs:
+        write_predictions(run, answers(0.9, 1))
+    with pytest.raises(ConfigError, match="puts all 2 runs into one group"):
+        compared(runs, by=("model",))
+
+
+def test_seeds_that_vary_in_nothing_are_no_verdict(tmp_path: Path) -> None:
+    runs = [
+        write_run(tmp_path / f"{model}-{seed}", model=model, seed=seed, loss=loss)
+        for model, loss in (("mlp", 0.5), ("cnn", 0.25), ("vit", 0.25))
+        for seed in range(2)
+    ]
+    found = compared(runs, tables_only=True)
+    by_names = {frozenset((pair.first, pair.second)): pair for pair in found.pairs}
+    assert {pair.better for pair in found.pairs} == {None}
+    assert by_names[frozenset(("mlp", "cnn"))].verdict.endswith(
+        "each has one value with all its seeds, 0.25 loss apart, so their spread is unknown"
+    )
+    assert by_names[frozenset(("cnn", "vit"))].verdict == "cnn and vit do not differ: every loss is the same in both"
+
+
 def test_what_does_not_decide_the_training_makes_no_group(tmp_path: Path) -> None:
     runs = [write_run(tmp_path / str(seed), seed=seed) for seed in range(2)]
     meta = json.loads((runs[1] / "meta.json").read_text())
@@ -118,6 +181,12 @@ def test_several_pairs_have_wider_intervals(tmp_path: Path) -> None:
     pair = next(pair for pair in found.pairs if {pair.first, pair.second} == {"mlp", "simple_cnn"})
     assert len(found.pairs) == 3
     assert pair.difference.level == pytest.approx(1 - 0.05 / 3)
+    first, second = (
+        np.array([answers(share, seed + 100 * (seed + before)) for seed in range(3)], float)
+        for share, before in ((0.95, 3), (0.7, 0))
+    )
+    expected = over_seeds_and_samples(first, second, 1 - 0.05 / 3, is_one_of_several=True)
+    assert (pair.difference.low, pair.difference.high) == pytest.approx((expected.low, expected.high))
     assert pair.difference.high - pair.difference.low > alone.high - alone.low
     assert any("Bonferroni" in note for note in found.notes)
     assert found.verdict.endswith(("is not distinguishable from vit", "is not distinguishable from simple_cnn"))
