@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from dlexp.artifacts.onnx_graph import drop_weight_shapes, separate_shared_weights
 from dlexp.errors import ConfigError, DlexpError
 from dlexp.runtime.device import flags_of_old
 
@@ -57,6 +58,8 @@ class Onnx:
             )
             assert found is not None
         self._model: Any = found.model_proto
+        separate_shared_weights(self._model.graph)
+        drop_weight_shapes(self._model.graph)
         _anonymize(self._model)
 
     @property

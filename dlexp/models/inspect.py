@@ -11,20 +11,22 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+
+from dlexp.runtime.products import Products, counted_products
 
 
 @dataclass
 class Layer:
-    """A module without children, or one with parameters of its own.
+    """A module without children, one with parameters of its own, or one that multiplies matrices itself.
 
     name            dotted path in the networks
     kind            name of its class
     shape           of its output with B in front, () for a layer that was not run or puts out no tensor
     parameters      numbers of its own, those shared with an earlier layer left out
     trainable       those of them that training changes
-    multiply_adds   of matrix products, convolutions and attention, over all B samples
-    output_bytes    new memory of its outputs over all B samples
+    multiply_adds   of matrix products, convolutions, attention and recurrent layers, over all B samples; what other
+                    rows inside it compute is theirs
+    output_bytes    new memory of its outputs over all B samples; 0 for a module around other rows alone
     """
 
     name: str
@@ -41,38 +43,44 @@ def layers_of(networks: nn.ModuleDict, run: Callable[[nn.ModuleDict], object]) -
 
     run  passes some samples through the networks it is given
     """
-    found, modules = _rows(networks)
+    found, inner = _rows(networks)
     order: list[str] = []
-    counter = FlopCounterMode(display=False)
-    begun: list[list[int]] = []  # of each row that is running: operations before it, and those of rows inside it
+    begun: list[list[int]] = []  # of each module that is running: multiply-adds before it, and of modules inside it
 
-    def before(_module: nn.Module, _inputs: Any) -> None:
-        begun.append([counter.get_total_flops(), 0])
+    def before(counter: Products) -> Callable[[nn.Module, Any], None]:
+        def note(_module: nn.Module, _inputs: Any) -> None:
+            begun.append([counter.multiply_adds, 0])
 
-    def after(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        return note
+
+    def after(name: str, counter: Products) -> Callable[[nn.Module, Any, Any], None]:
         def note(_module: nn.Module, inputs: Any, output: Any) -> None:
             start, inside = begun.pop()
-            total = counter.get_total_flops() - start
+            total = counter.multiply_adds - start
             if begun:
                 begun[-1][1] += total
             row = found[name]
-            row.multiply_adds += (total - inside) // 2
+            row.multiply_adds += total - inside
             if isinstance(output, Tensor):
                 row.shape = tuple(output.shape)
-                row.output_bytes += 0 if _is_view(output, inputs) else output.numel() * output.element_size()
+                is_new = name in inner and not _is_view(output, inputs)
+                row.output_bytes += output.numel() * output.element_size() if is_new else 0
             if name not in order:
                 order.append(name)
 
         return note
 
-    handles = [module.register_forward_pre_hook(before) for module in modules.values()]
-    handles += [module.register_forward_hook(after(name)) for name, module in modules.items()]
+    handles: list[Any] = []
     try:
-        with torch.no_grad(), counter:
+        with torch.no_grad(), counted_products() as counter:
+            for name, module in _modules(networks).items():
+                handles.append(module.register_forward_pre_hook(before(counter)))
+                handles.append(module.register_forward_hook(after(name, counter)))
             run(networks)
     finally:
         for handle in handles:
             handle.remove()
+    order = [name for name in order if name in inner or found[name].multiply_adds]
     return [*(found[name] for name in order), *_never_called(found, order)]
 
 
@@ -91,19 +99,25 @@ def _never_called(found: dict[str, Layer], order: list[str]) -> list[Layer]:
     return left
 
 
-def _rows(networks: nn.ModuleDict) -> tuple[dict[str, Layer], dict[str, nn.Module]]:
+def _modules(networks: nn.ModuleDict) -> dict[str, nn.Module]:
+    """Every module once, by its first name."""
+    return dict(networks.named_modules())
+
+
+def _rows(networks: nn.ModuleDict) -> tuple[dict[str, Layer], set[str]]:
+    """A row for every module, and the names of those that are layers whatever they compute."""
     found: dict[str, Layer] = {}
-    modules: dict[str, nn.Module] = {}
+    inner: set[str] = set()
     seen: set[int] = set()
-    for name, module in networks.named_modules():
+    for name, module in _modules(networks).items():
         own = [p for p in module.parameters(recurse=False) if id(p) not in seen]
         seen |= {id(p) for p in own}
+        sizes = [(p.numel(), p.requires_grad) for p in own]
+        total, trainable = sum(n for n, _ in sizes), sum(n for n, changes in sizes if changes)
+        found[name] = Layer(name, type(module).__name__, parameters=total, trainable=trainable)
         if own or not any(True for _ in module.children()):
-            modules[name] = module
-            sizes = [(p.numel(), p.requires_grad) for p in own]
-            total, trainable = sum(n for n, _ in sizes), sum(n for n, changes in sizes if changes)
-            found[name] = Layer(name, type(module).__name__, parameters=total, trainable=trainable)
-    return found, modules
+            inner.add(name)
+    return found, inner
 
 
 def _is_view(output: Tensor, inputs: Any) -> bool:

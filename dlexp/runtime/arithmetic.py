@@ -39,7 +39,7 @@ class Arithmetic:
         """Multiply-adds of one sample."""
         return self.total / max(1, self.samples)
 
-    def add(self, module: nn.Module, output: Tensor) -> None:
+    def add(self, module: nn.Module, inputs: Tensor, output: Tensor) -> None:
         """Count a call of a layer."""
         weight = module.weight
         assert isinstance(weight, Tensor)
@@ -48,7 +48,8 @@ class Arithmetic:
             self.total += output.numel() // module.out_features * weight.numel()
             return
         assert isinstance(module, nn.modules.conv._ConvNd)
-        positions = prod(output.shape[2:])
+        # Each position of a transposed convolution's input meets every weight, of another's output.
+        positions = prod((inputs if module.transposed else output).shape[2:])
         done = len(output) * positions * weight.numel()
         self.total += done
         self.convolutions += done
@@ -63,9 +64,9 @@ def watched(networks: nn.Module) -> Iterator[Arithmetic]:
     """Count what the layers of `networks` do while the body runs."""
     found = Arithmetic()
 
-    def note(module: nn.Module, _inputs: Any, output: Any) -> None:
-        if isinstance(output, Tensor):
-            found.add(module, output)
+    def note(module: nn.Module, inputs: Any, output: Any) -> None:
+        if isinstance(output, Tensor) and inputs and isinstance(inputs[0], Tensor):
+            found.add(module, inputs[0], output)
 
     layers = [m for m in networks.modules() if isinstance(m, nn.Linear | nn.modules.conv._ConvNd)]
     handles = [layer.register_forward_hook(note) for layer in layers]

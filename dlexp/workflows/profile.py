@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from dlexp.artifacts.run_dir import refuse_occupied
 from dlexp.assemble import Experiment
@@ -24,6 +23,7 @@ from dlexp.engine.step import train_step
 from dlexp.engine.watched import Cut, Few, hooked
 from dlexp.errors import Interrupted
 from dlexp.runtime.matmul import matrix_rate
+from dlexp.runtime.products import counted_products
 from dlexp.runtime.room import peak
 from dlexp.runtime.seed import kept_randomness
 from dlexp.runtime.signals import StopRequest
@@ -151,9 +151,9 @@ def _flops(bench: _Bench) -> int:
     """Floating point operations of one update's products and convolutions, forward and backward; 0 if none is seen."""
     experiment, started = bench.experiment, bench.started
     window = next(windows(started.batches.epoch(0), experiment.config.trainer.accumulate))
-    with FlopCounterMode(display=False) as counter:
+    with counted_products() as counter:
         train_step(experiment.task, started.state, window, started.rules)
-    return int(counter.get_total_flops())
+    return 2 * counter.multiply_adds
 
 
 def _enough(seconds: float, per_epoch: int) -> int:

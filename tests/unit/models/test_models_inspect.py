@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 import torch
+import torchvision
 from torch import Tensor, nn
 
+from dlexp.models.ft_transformer import ft_transformer
 from dlexp.models.inspect import Layer, layers_of
 from dlexp.models.published import densenet121, mobilenet_v2
 from dlexp.models.resnet import resnet
@@ -80,3 +82,44 @@ def test_nothing_stays_behind_on_the_networks() -> None:
     look(network, 3)
     assert not network[0]._forward_hooks
     assert not network[0]._forward_pre_hooks
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_products_between_layers_are_those_of_the_module_around_them(device: str) -> None:
+    network = ft_transformer(input_shape=(30,), num_outputs=2)
+    found = look(network, 30, device=device)
+    assert sum(row.multiply_adds for row in found.values()) == 3_468_224
+    tokens, width = 31, 64
+    blocks = [row for row in found.values() if row.kind == "Block"]
+    assert [row.multiply_adds for row in blocks] == 3 * [2 * tokens * tokens * width]  # scores and mixture
+    assert {(row.parameters, row.output_bytes) for row in blocks} == {(0, 0)}
+    assert sum(row.parameters for row in found.values()) == sum(p.numel() for p in network.parameters())
+
+
+def test_a_vision_transformer_computes_as_much_as_is_published() -> None:
+    with torch.device("meta"):
+        network = torchvision.models.vit_b_16()
+    found = look(network, 3, 224, 224, device="meta")
+    assert round(sum(row.multiply_adds for row in found.values()) / 1e7) == 1756  # torchvision's table: 17.56 GFLOPS
+
+
+class Inner(nn.Module):
+    """A module without children that calls no layer, inside one that multiplies as well, inside one that does not."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x[:, :, None] * x[:, None]) @ x[:, :, None]  # the outer product is elementwise
+
+
+class Around(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = Inner()
+
+    def forward(self, x: Tensor) -> Tensor:
+        mixed: Tensor = self.inner(x)[..., 0] @ x.T
+        return mixed
+
+
+def test_nothing_is_counted_twice() -> None:
+    found = look(nn.Sequential(nn.Sequential(Around())), 4)
+    assert {name: row.multiply_adds for name, row in found.items()} == {"0.0.inner": 16, "0.0": 4}

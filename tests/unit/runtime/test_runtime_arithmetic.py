@@ -26,6 +26,13 @@ def test_layers_are_counted_by_kind() -> None:
     assert found.per_sample == first + depthwise + small + pixel + dense
 
 
+def test_a_transposed_convolution_works_at_every_position_of_its_input() -> None:
+    network = nn.ConvTranspose2d(4, 6, 3, stride=2)
+    with watched(network) as found:
+        network(torch.zeros(2, 4, 5, 5))
+    assert found.convolutions == 2 * 25 * 4 * 6 * 9
+
+
 def test_nothing_is_counted_behind_the_body() -> None:
     network = nn.Conv1d(1, 1, 3)
     with watched(network) as found:

@@ -111,8 +111,8 @@ def test_an_onnx_file_answers_as_the_run_does(model: str) -> None:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_networks_of_every_kind_answer_the_same_from_an_onnx_file(name: str) -> None:
-    pytest.importorskip("onnxruntime")
+def test_networks_of_every_kind_answer_the_same_from_an_onnx_file(name: str, tmp_path: Path) -> None:
+    quantization = pytest.importorskip("onnxruntime.quantization")
     source = torch.Generator().manual_seed(3)
     network = NETWORKS[name]().eval()
     for module in network.modules():
@@ -129,6 +129,10 @@ def test_networks_of_every_kind_answer_the_same_from_an_onnx_file(name: str) -> 
             expected = network(inputs)
         assert expected.shape == (size, 3 if shape == (3, 16, 16) else 2) and expected.abs().max() > 0
         torch.testing.assert_close(made.answer(content, inputs), expected, rtol=1e-4, atol=1e-5)
+    file, small = tmp_path / "whole.onnx", tmp_path / "small.onnx"
+    file.write_bytes(content)
+    quantization.quantize_dynamic(str(file), str(small))
+    assert (by_onnxruntime(small, inputs) - expected).abs().max() <= 0.05 * (1 + expected.abs().max())
 
 
 def test_no_file_of_this_machine_is_named_in_an_exported_one() -> None:
