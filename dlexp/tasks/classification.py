@@ -76,7 +76,9 @@ class Classification(Task):
         if outputs.shape != (len(batch), self._width):
             raise ValueError(f"its output has shape {tuple(outputs.shape)}, not {(len(batch), self._width)}")
         loss = self._criterion(outputs, batch.targets)
-        return Prediction(self.read(outputs), batch.targets, loss, batch.rows)
+        # A task that reads its outputs in another way is known by its probabilities alone.
+        logits = self._reading.logits(outputs) if type(self).read is Classification.read else None
+        return Prediction(self.read(outputs), batch.targets, loss, batch.rows, logits=logits)
 
     def metric_state(self) -> ClassificationState:
         """Loss, accuracy, balanced accuracy and macro F1."""
