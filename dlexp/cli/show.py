@@ -47,7 +47,8 @@ def summary(content: Mapping[str, Any], as_json: bool) -> None:
         out.print(f"[bold yellow]not everything was finite[/]: {done}; train.log says where")
     out.print(f"\n  run      {escape(run)}")
     for name, text in (("weights", "checkpoints/best.pt"), ("history", "metrics.csv"), ("curves", "plots/curves.png")):
-        out.print(f"  {name:<8} {escape(run)}/{text}")
+        if (Path(content["run"]) / text).is_file():
+            out.print(f"  {name:<8} {escape(run)}/{text}")
     out.print(f"\nnext: dlexp evaluate {escape(run)}")
 
 

@@ -14,6 +14,7 @@ from dlexp.errors import ConfigError
 from dlexp.losses.reading import reading_of_classes
 from dlexp.metrics.answers import Answers, class_answers
 from dlexp.metrics.bootstrap import Resampling
+from dlexp.metrics.definable import undefined_of_classes
 from dlexp.metrics.report import Report, class_report, class_samples
 from dlexp.metrics.scores import OF_PROBABILITIES, RANKING, TOP
 from dlexp.metrics.states import ClassificationState
@@ -47,7 +48,7 @@ class Classification(Task):
         if spec.targets != "class":
             raise ValueError("classification needs classes, and this data holds numbers; choose task=regression")
         self._criterion, self._num_classes = loss, spec.num_outputs
-        self._reading = reading_of_classes(loss)
+        self._reading, self._class_names = reading_of_classes(loss), spec.class_names
         self._width = self._reading.num_outputs(spec.num_outputs)
 
     def num_outputs(self, spec: DataSpec) -> int:
@@ -106,6 +107,10 @@ class Classification(Task):
                 rule = f"is always 1 with {self._num_classes} classes"
                 raise ConfigError.one("trainer.monitor", f"val/{name}", rule, "monitor val/accuracy")
         return class_samples(predictions, probabilistic=self._reading.probabilistic).chosen(names)
+
+    def undefined(self, name: str, targets: Tensor) -> str:
+        """Areas under curves need samples of every class, and what compares classes needs two."""
+        return undefined_of_classes(name, targets, self._class_names)
 
     def report(self, spec: DataSpec, predictions: Sequence[Prediction], resampling: Resampling | None = None) -> Report:
         """Averages, each class, the confusion matrix and every sample's probabilities or scores."""

@@ -153,7 +153,7 @@ def test_every_reading_is_ranked_by_what_it_reads(loss: nn.Module) -> None:
 
 def test_equal_logits_share_a_threshold() -> None:
     targets = np.arange(60) % 3
-    _, _, constant = task_of(np.tile(np.float32([1.5, 0.25, -7.0]), (60, 1)), targets, CrossEntropy())
+    _, _, constant = task_of(np.tile(np.array([1.5, 0.25, -7.0], np.float32), (60, 1)), targets, CrossEntropy())
     assert [row[PER_CLASS.index("roc_auc")] for row in constant.per_class] == [0.5] * 3
     logits = np.round(drawn(2, scale=2.0)[0])
     targets = drawn(2)[1]
