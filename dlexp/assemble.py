@@ -85,15 +85,8 @@ def assemble(
     device = select_device(config.trainer.device)
     set_deterministic(config.deterministic)
     bundle = with_counts(bundle or build_data(config, trusted))
-    facts = {
-        "class_counts": bundle.spec.class_counts,
-        "target_min": bundle.spec.target_min,
-        "embedding_size": config.task.arguments.get("embedding_size"),
-    }
     seed_global(config.seed, "init")
-    loss = build(config.loss, facts, trusted)
-    loss = loss.to(device) if isinstance(loss, nn.Module) else loss
-    task: Task = build(config.task, {"spec": bundle.spec, "loss": loss}, trusted)
+    task = build_task(config, bundle.spec, trusted, device)
     networks = _networks(build(config.model, _facts(bundle.spec, task), trusted), task).to(device)
     torch.set_num_threads(1)  # two samples, and a study forks its trials from here; `apply` sets what is decided
     network_facts = NetworkFacts.of(networks, config.batch_size, _probe(config, bundle, task, networks, device))
@@ -127,6 +120,19 @@ def build_data(config: RunConfig, trusted: Sequence[str] = ()) -> DataBundle:
     """Read and split the data. Raises DataError for data that cannot be used."""
     bundle: DataBundle = build(config.data, {}, trusted)
     return replace(bundle, notes=(*bundle.notes, *bundle.recipe.notes)) if bundle.recipe.notes else bundle
+
+
+def build_task(config: RunConfig, spec: DataSpec, trusted: Sequence[str], device: torch.device) -> Task:
+    """The task with its loss on `device`, for data with counted classes. Raises ConfigError for what does not fit."""
+    facts = {
+        "class_counts": spec.class_counts,
+        "target_min": spec.target_min,
+        "embedding_size": config.task.arguments.get("embedding_size"),
+    }
+    loss = build(config.loss, facts, trusted)
+    loss = loss.to(device) if isinstance(loss, nn.Module) else loss
+    task: Task = build(config.task, {"spec": spec, "loss": loss}, trusted)
+    return task
 
 
 def check_nodes(config: RunConfig, trusted: Sequence[str]) -> None:

@@ -12,6 +12,7 @@ from torch import nn
 from dlexp.assemble import Experiment
 from dlexp.config.nodes import build
 from dlexp.config.schema import RunConfig
+from dlexp.data.bundle import DataBundle
 from dlexp.data.loaders import TrainBatches
 from dlexp.engine.guard import NonfinitePolicy
 from dlexp.engine.policy import BestSoFar
@@ -27,6 +28,7 @@ from dlexp.regularization.constraints import MaxNorm
 from dlexp.regularization.mixing import ChangedBatches, Changes
 from dlexp.regularization.noise import GradientNoise
 from dlexp.regularization.penalties import Penalty
+from dlexp.tasks.base import Task
 from dlexp.types import TrainingData
 
 
@@ -48,6 +50,7 @@ def start(experiment: Experiment) -> Started:
     """Optimizers, schedules and batches. Raises ConfigError for settings that they refuse."""
     config, task, networks = experiment.config, experiment.task, experiment.networks
     train = TrainBatches(experiment.bundle, config.batch_size, config.seed, experiment.device)
+    check_monitor(config, experiment.bundle, task)
     _refuse_batches_of_one(experiment)
     steps_per_epoch = ceil(len(train) / config.trainer.accumulate)
     length = {"steps_per_epoch": steps_per_epoch, "total_steps": steps_per_epoch * config.trainer.epochs}
@@ -74,6 +77,16 @@ def start(experiment: Experiment) -> Started:
     scaler = experiment.precision.scaler()
     state = TrainState(networks, optimizers, schedules, scaler, best, average, experiment.freezing)
     return Started(state, _changed(experiment, train), train, _rules(experiment), steps_per_epoch)
+
+
+def check_monitor(config: RunConfig, bundle: DataBundle, task: Task) -> None:
+    """Raise ConfigError where the deciding metric can have no value on this validation split."""
+    reason = task.undefined(config.monitor.removeprefix("val/"), bundle.splits["val"].targets)
+    if reason:
+        key = "trainer.monitor" if config.trainer.monitor else "task.monitor"
+        rule = f"has no value on this validation split: {reason}"
+        remedy = "set trainer.monitor=val/loss, or another split by data.split_seed or data.val_fraction"
+        raise ConfigError.one(key, config.monitor, rule, remedy)
 
 
 def _rules(experiment: Experiment) -> StepRules:

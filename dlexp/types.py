@@ -6,7 +6,7 @@ Symbols: B samples in a batch, C classes, F features, O outputs, H and W image h
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 from torch import Tensor
@@ -109,6 +109,8 @@ class Prediction:
     loss     shape (), the mean loss over the samples, without penalties
     rows     (B,) sample numbers
     further  more values of each sample for the report, by name, such as a quantile: (B, O)
+    logits   (B, C) the numbers whose softmax the probabilities are, None where `outputs` are not made of any. They
+             keep what probabilities round away: of two classes that float32 calls 1 and 0, how far apart they are
     """
 
     outputs: Tensor
@@ -116,3 +118,11 @@ class Prediction:
     loss: Tensor
     rows: Tensor
     further: Mapping[str, Tensor] = field(default_factory=dict)
+    logits: Tensor | None = None
+
+    @property
+    def condensed(self) -> Prediction:
+        """The same without the probabilities, whose tensor is then (0, C), where the logits hold them."""
+        if self.logits is None:
+            return self
+        return replace(self, outputs=self.outputs.new_empty((0, *self.outputs.shape[1:])))

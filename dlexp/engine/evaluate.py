@@ -17,7 +17,7 @@ from dlexp.types import Batch, Prediction
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The metrics over a split, and what was predicted (empty unless it was asked for)."""
+    """The metrics over a split, and its condensed predictions (empty unless they were asked for)."""
 
     metrics: dict[str, float]
     predictions: tuple[Prediction, ...]
@@ -49,7 +49,7 @@ def evaluate(
             with _told(len(prediction.targets), networks):
                 metrics.update(prediction)
             if keep_predictions or also:
-                kept.append(prediction)
+                kept.append(prediction.condensed)
     values = metrics.compute()
     if also:
         values |= task.requested(also, kept)

@@ -36,6 +36,12 @@ class Softmax:
         """(B, num_outputs) -> (B, C): probabilities, or scores where they are none."""
         return (outputs / self.temperature).softmax(dim=1)
 
+    def logits(self, outputs: Tensor) -> Tensor | None:
+        """(B, num_outputs) -> (B, C): numbers whose softmax `read` gives, None where it gives anything else."""
+        if type(self).read is not Softmax.read:
+            return None
+        return outputs if self.temperature == 1 else outputs / self.temperature
+
     def chosen(self, outputs: Tensor) -> Tensor:
         """(B, num_outputs) -> (B,) int64: the class of the largest score."""
         return outputs.argmax(dim=1)
@@ -52,6 +58,10 @@ class OneLogit(Softmax):
     def read(self, outputs: Tensor) -> Tensor:
         """(B, 1) -> (B, 2): both from the logit itself, for 1 - sigmoid rounds small probabilities away."""
         return torch.cat([-outputs, outputs], dim=1).sigmoid()
+
+    def logits(self, outputs: Tensor) -> Tensor | None:
+        """(B, 1) -> (B, 2): 0 and the logit itself, which is exact."""
+        return torch.cat([torch.zeros_like(outputs), outputs], dim=1)
 
     def chosen(self, outputs: Tensor) -> Tensor:
         """(B, 1) -> (B,) int64."""

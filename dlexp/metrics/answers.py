@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from dlexp.metrics.outputs import softmax
 from dlexp.types import DataSpec, Prediction
 
 Columns = dict[str, list[Any]]  # name -> B values
@@ -23,11 +25,14 @@ class Answers:
     columns  what is always told
     scores   (B, C) float64 on the CPU: the numbers of each class; None where there are no classes
     meaning  what those are: p for probabilities, anything else is none
+    order    (B, C) what puts the classes of a sample in order, None for `scores`: the logits, which differ where
+             probabilities are too small to
     """
 
     columns: Mapping[str, list[Any]]
     scores: Tensor | None = None
     meaning: str = ""
+    order: Tensor | None = None
 
     def every(self, names: tuple[str, ...]) -> Columns:
         """The number of every class, a column each; `names` are the C classes. {} where there are no classes."""
@@ -40,11 +45,13 @@ class Answers:
         if self.scores is None:
             return {}
         # A stable sort, so that of equal numbers the first class wins, as it does in `predicted`.
-        order = self.scores.sort(dim=1, descending=True, stable=True)
+        order = self.scores if self.order is None else self.order
+        places = order.sort(dim=1, descending=True, stable=True).indices
+        numbers = self.scores.gather(1, places)
         found: Columns = {}
         for place in range(min(count, len(names))):
-            found[f"top_{place + 1}"] = [names[number] for number in order.indices[:, place].tolist()]
-            found[f"{self.meaning}_{place + 1}"] = order.values[:, place].tolist()
+            found[f"top_{place + 1}"] = [names[number] for number in places[:, place].tolist()]
+            found[f"{self.meaning}_{place + 1}"] = numbers[:, place].tolist()
         return found
 
 
@@ -54,12 +61,16 @@ def answers(spec: DataSpec, prediction: Prediction) -> Answers:
 
 
 def class_answers(spec: DataSpec, prediction: Prediction, meaning: str) -> Answers:
-    """The class of the largest of (B, C) numbers; `confidence` is that number where they are probabilities."""
-    scores = prediction.outputs.cpu().double()
-    largest = scores.max(dim=1).values.tolist()
-    chosen = [spec.class_names[number] for number in scores.argmax(dim=1).tolist()]
-    sure = {"confidence": largest} if meaning == "p" else {}
-    return Answers({"predicted": chosen, **sure}, scores, meaning)
+    """The class of the largest of (B, C) numbers; `confidence` is that number where they are probabilities.
+
+    Where there are logits they say the class, and the probabilities are theirs in float64.
+    """
+    logits = None if prediction.logits is None else prediction.logits.cpu().double()
+    scores = prediction.outputs.cpu().double() if logits is None else torch.from_numpy(softmax(logits.numpy()))
+    places = (scores if logits is None else logits).argmax(dim=1, keepdim=True)
+    chosen = [spec.class_names[number] for number in places[:, 0].tolist()]
+    sure = {"confidence": scores.gather(1, places)[:, 0].tolist()} if meaning == "p" else {}
+    return Answers({"predicted": chosen, **sure}, scores, meaning, logits)
 
 
 def value_answers(spec: DataSpec, prediction: Prediction) -> Answers:

@@ -107,13 +107,6 @@ def _averages(
         yield f"{kind}_weighted", np.where(true > 0, cells * true, 0).sum(axis=1) / samples[:, 0]
 
 
-def ranks(outputs: Floats, targets: Numbers) -> Numbers:
-    """(N, C) -> (N,): how many classes come before the true one; of equals the lower number is first."""
-    own = np.take_along_axis(outputs, targets[:, None], axis=1)
-    before = (outputs == own) & (np.arange(outputs.shape[1]) < targets[:, None])
-    return np.asarray(((outputs > own) | before).sum(axis=1))
-
-
 def _mean(values: Floats, where: NDArray[np.bool_]) -> Floats:
     """Over the classes (R, C) that `where` names; NaN where there is none, or one of them is undefined."""
     return _ratio(np.where(where, values, 0.0).sum(axis=1), where.sum(axis=1).astype(np.float64))

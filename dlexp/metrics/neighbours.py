@@ -20,6 +20,7 @@ from dlexp.metrics.states import Mean, MetricState
 from dlexp.types import Prediction
 
 _ROWS = 512  # of distances at a time
+_FAR = 100  # squared distance of the mean from 0, in mean squared distances from the mean
 
 
 class NeighbourState(MetricState):
@@ -98,6 +99,9 @@ def _mean_distances(embeddings: Tensor, targets: Tensor) -> tuple[float, float]:
 
 def _squared(embeddings: Tensor, to_itself: float) -> Iterator[Tensor]:
     """Squared distances (rows, N), some rows at a time, in float64; `to_itself` stands on the diagonal."""
+    mean = embeddings.mean(dim=0)
+    if mean.square().sum() > _FAR * (embeddings - mean).square().sum() / len(embeddings):
+        embeddings = embeddings - mean  # far from 0 the difference of squares leaves nothing of a small distance
     lengths = embeddings.square().sum(dim=1)
     for start in range(0, len(embeddings), _ROWS):
         rows = embeddings[start : start + _ROWS]

@@ -9,7 +9,7 @@ Symbols: N samples, C classes, O targets, R resamples.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,18 +18,43 @@ import torch
 
 from dlexp.metrics import calibration
 from dlexp.metrics.bootstrap import Floats, Interval, Resampling, Statistic, intervals
+from dlexp.metrics.class_intervals import class_intervals, each_class
+from dlexp.metrics.classes import Numbers
+from dlexp.metrics.outputs import ClassOutputs, Form
 from dlexp.metrics.ranking import Curve
-from dlexp.metrics.scores import RANKING, ClassSamples
+from dlexp.metrics.rows import TOP, ClassRows
+from dlexp.metrics.scores import ClassSamples
 from dlexp.metrics.values import EXTREME, ValueSamples
 from dlexp.types import DataSpec, Prediction
 
-_MOST_WORK = 1_000_000_000  # numbers to go through for the intervals of areas: seconds, not minutes
 _MOST_CURVES = 10  # in one picture
 _WITH_INTERVAL = ("precision", "recall", "f1")
+_CUT = (
+    "predictions.csv has the {top} most likely of the {classes} classes for each sample; "
+    "`dlexp predict --probabilities` writes every class"
+)
 PER_CLASS = (
     *("class", "precision", "recall", "f1", "support", "predicted", "specificity", "roc_auc", "average_precision"),
     *(f"{name}_{end}" for name in _WITH_INTERVAL for end in ("low", "high")),
 )
+
+
+@dataclass(frozen=True)
+class Guesses:
+    """What was said of the classes of N samples.
+
+    meaning         what the numbers are, such as p
+    rows            N sample numbers
+    true, guessed   (N,) class numbers
+    own, largest    (N,) the number of the true class, and of the guessed one
+    """
+
+    meaning: str
+    rows: Sequence[int]
+    true: Numbers
+    guessed: Numbers
+    own: Floats
+    largest: Floats
 
 
 @dataclass(frozen=True)
@@ -40,24 +65,38 @@ class Report:
     undefined   metric -> why it is, for each None among the scores
     intervals   metric -> interval, for the scores that have a value; empty where none were asked for
     losses      (N,) how wrong each sample is, in the order of `prediction_rows`
+    prediction_rows  a line a sample; may be read again and again
     per_class   a row of `PER_CLASS` for each class
-    confusion   C rows (true) of C counts (predicted)
+    cells       of classes: (true, predicted, samples) of each cell of the confusion matrix that is not 0
     per_output  target -> metric -> value
     reliability bins of confidence, in order, where there are probabilities
     curves      class -> its curves of ranking, of at most ten classes: those with the smallest areas
+    mistakes    of classes: what was said of each sample
+    notes       what was left out, a sentence each
     """
 
     scores: dict[str, float | None]
     undefined: dict[str, str]
     intervals: dict[str, Interval]
     prediction_header: list[str]
-    prediction_rows: list[list[Any]]
+    prediction_rows: Iterable[list[Any]]
     losses: Floats
+    mistakes: Guesses | None = None
     per_class: list[list[Any]] = field(default_factory=list)
-    confusion: list[list[int]] = field(default_factory=list)
+    cells: list[tuple[int, int, int]] = field(default_factory=list)
     per_output: dict[str, dict[str, float | None]] = field(default_factory=dict)
     reliability: list[calibration.Bin] = field(default_factory=list)
     curves: dict[int, Curve] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def confusion(self) -> list[list[int]]:
+        """C rows (true) of C counts (predicted); with very many classes `cells` is what fits into memory."""
+        whole = np.zeros((len(self.per_class),) * 2, dtype=np.int64)
+        for true, predicted, samples in self.cells:
+            whole[true, predicted] = samples
+        found: list[list[int]] = whole.tolist()
+        return found
 
     def confusion_rows(self, names: Sequence[str]) -> list[list[Any]]:
         """The confusion matrix with the true class in front of each row."""
@@ -65,9 +104,8 @@ class Report:
 
     def columns(self, output: int) -> tuple[list[float], list[float]]:
         """(true, predicted) values of one output."""
-        return [row[1 + 2 * output] for row in self.prediction_rows], [
-            row[2 + 2 * output] for row in self.prediction_rows
-        ]
+        pairs = [(row[1 + 2 * output], row[2 + 2 * output]) for row in self.prediction_rows]
+        return [true for true, _ in pairs], [predicted for _, predicted in pairs]
 
 
 def report(spec: DataSpec, predictions: Sequence[Prediction], resampling: Resampling | None = None) -> Report:
@@ -87,30 +125,25 @@ def class_report(
     resampling  how intervals are made; None makes none
     """
     found, names = class_samples(predictions, probabilistic=meaning == "p"), spec.class_names
-    plain = _once(found.statistic(), len(found))
-    scores, undefined = _told(plain, lambda name: found.why(name, names))
-    sure = _class_intervals(found, resampling)
-    rows = torch.cat([p.rows for p in predictions]).tolist()
-    is_p = meaning == "p"
-    lines = [
-        [int(row), names[true], names[guess], *([max(numbers)] if is_p else []), *numbers]
-        for row, true, guess, numbers in zip(
-            rows, found.targets.tolist(), found.predicted.tolist(), found.outputs.tolist(), strict=True
-        )
-    ]
-    cells = np.bincount(found.targets * len(names) + found.predicted, minlength=len(names) ** 2)
-    confusion = cells.reshape(len(names), len(names))
+    scores, undefined = _told(found.values(), lambda name: found.why(name, names))
+    sure = class_intervals(found, resampling) if resampling and resampling.resamples else {}
+    numbers = torch.cat([p.rows for p in predictions]).tolist()
+    rows = ClassRows(numbers, names, found, meaning)
+    judged = found.judged
+    true, predicted, samples = found.cells
     return Report(
         scores,
         undefined,
         {name: each for name, each in sure.items() if scores.get(name) is not None},
-        ["row", "true", "predicted", *(["confidence"] if is_p else []), *(f"{meaning}({name})" for name in names)],
-        lines,
+        rows.header,
+        rows,
         found.losses(),
-        per_class=_class_rows(names, plain, sure, confusion),
-        confusion=confusion.tolist(),
-        reliability=calibration.bins(found.outputs, found.targets) if is_p and found.is_finite else [],
+        mistakes=Guesses(meaning, numbers, found.targets, judged.predicted, judged.own, judged.confidence),
+        per_class=_class_rows(names, found, resampling),
+        cells=list(zip(true.tolist(), predicted.tolist(), samples.tolist(), strict=True)),
+        reliability=_reliability(found),
         curves=found.curves(_MOST_CURVES),
+        notes=(_CUT.format(classes=f"{len(names):,}", top=TOP),) if rows.is_cut else (),
     )
 
 
@@ -155,14 +188,23 @@ def value_report(spec: DataSpec, predictions: Sequence[Prediction], resampling: 
 
 
 def class_samples(predictions: Sequence[Prediction], *, probabilistic: bool) -> ClassSamples:
-    """All samples of `predictions`, at least one."""
+    """All samples of `predictions`, at least one: by their logits where all have some."""
     targets = torch.cat([p.targets for p in predictions]).cpu().numpy()
-    return ClassSamples(_joined([p.outputs for p in predictions]), targets, probabilistic)
+    logits = [p.logits for p in predictions if p.logits is not None]
+    if probabilistic and len(logits) == len(predictions):
+        return ClassSamples(ClassOutputs(_arrays(logits), "logits"), targets)
+    form: Form = "probabilities" if probabilistic else "scores"
+    return ClassSamples(ClassOutputs(_arrays([p.outputs for p in predictions]), form), targets)
 
 
 def value_samples(predictions: Sequence[Prediction]) -> ValueSamples:
     """All samples of `predictions`, at least one."""
     return ValueSamples(_joined([p.outputs for p in predictions]), _joined([p.targets for p in predictions]))
+
+
+def _arrays(parts: Sequence[torch.Tensor]) -> list[Any]:
+    """As they came, without a copy where they lie in main memory."""
+    return [(part if part.dtype in (torch.float32, torch.float64) else part.float()).cpu().numpy() for part in parts]
 
 
 def _joined(parts: Sequence[torch.Tensor]) -> Floats:
@@ -189,36 +231,27 @@ def _intervals(statistic: Statistic, count: int, resampling: Resampling | None) 
     return intervals(statistic, count, level=resampling.level, **kinds)
 
 
-def _class_intervals(found: ClassSamples, resampling: Resampling | None) -> dict[str, Interval]:
-    if resampling is None:
-        return {}
-    work = resampling.resamples * len(found) * found.num_classes
-    sure = _intervals(found.statistic(ranking=work <= _MOST_WORK), len(found), resampling)
-    if work > _MOST_WORK:
-        fits = _MOST_WORK // (len(found) * found.num_classes)
-        reason = f"{work:,} numbers to go through; at most {fits:,} resamples are made of so many samples and classes"
-        sure |= {name: Interval(None, None, 0, reason) for name in RANKING}
-    return sure
+def _reliability(found: ClassSamples) -> list[calibration.Bin]:
+    if not (found.outputs.probabilistic and found.is_finite):
+        return []
+    return calibration.bins(found.judged.confidence, found.predicted == found.targets)
 
 
-def _class_rows(
-    names: Sequence[str], plain: Mapping[str, float], sure: Mapping[str, Interval], confusion: Any
-) -> list[list[Any]]:
+def _class_rows(names: Sequence[str], found: ClassSamples, resampling: Resampling | None) -> list[list[Any]]:
     """A row of `PER_CLASS` for each class; as in the averages, precision, recall and F1 of 0/0 are 0."""
-    rows = []
-    for c, name in enumerate(names):
-        own = {kind.partition("/")[0]: value for kind, value in plain.items() if kind.endswith(f"/{c}")}
-        filled = [float(np.nan_to_num(own[kind])) for kind in _WITH_INTERVAL]
-        rest = [own[kind] for kind in ("specificity", "roc_auc", "average_precision")]
-        between = [sure.get(f"{kind}/{c}") for kind in _WITH_INTERVAL]
-        rows.append(
-            [
-                *(name, *filled, int(confusion[c].sum()), int(confusion[:, c].sum())),
-                *(value if np.isfinite(value) else None for value in rest),
-                *(getattr(each, end) if each else None for each in between for end in ("low", "high")),
-            ]
-        )
-    return rows
+    made = resampling is not None and resampling.resamples
+    sure = each_class(found, resampling.level) if resampling is not None and made else {}
+    blank = [np.full(len(names), np.nan)] * (2 * len(_WITH_INTERVAL))
+    columns = [
+        *(np.nan_to_num(found.each[kind]) for kind in _WITH_INTERVAL),
+        *(np.bincount(numbers, minlength=len(names)) for numbers in (found.targets, found.predicted)),
+        *(found.each[kind] for kind in ("specificity", "roc_auc", "average_precision")),
+        *([bound for kind in _WITH_INTERVAL for bound in sure[kind]] if made else blank),
+    ]
+    lines = zip(*(column.tolist() for column in columns), strict=True)
+    return [
+        [name, *(cell if np.isfinite(cell) else None for cell in line)] for name, line in zip(names, lines, strict=True)
+    ]
 
 
 def _share_below(targets: Floats, bound: Floats) -> float:

@@ -5,7 +5,7 @@ Symbols: N samples, C classes, R resamples.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,26 +13,26 @@ import numpy as np
 
 from dlexp.metrics import calibration
 from dlexp.metrics.bootstrap import Floats
-from dlexp.metrics.classes import Numbers, of_classes, per_class, ranks, tally
-from dlexp.metrics.ranking import Areas, Counts, Curve, areas, averaged, curve
+from dlexp.metrics.classes import Numbers, Tally, of_classes, per_class, tally
+from dlexp.metrics.outputs import ClassOutputs, Judged
+from dlexp.metrics.ranking import Areas, Counts, Curve, areas, averaged, curve, plain_areas
 
 RANKING = ("roc_auc", "roc_auc_weighted", "average_precision", "average_precision_weighted")
 OF_PROBABILITIES = ("log_loss", "brier", "calibration_error")
 TOP = (3, 5)
+_CELLS = 1 << 20  # scores of some classes at a time, 8 MiB
 
 
 @dataclass(frozen=True)
 class ClassSamples:
     """What was said of N samples.
 
-    outputs        (N, C), the largest says the class; of equals the first
-    targets        (N,) class numbers
-    probabilistic  whether the outputs are probabilities
+    outputs  (N, C), the largest says the class; of equals the first
+    targets  (N,) class numbers
     """
 
-    outputs: Floats
+    outputs: ClassOutputs
     targets: Numbers
-    probabilistic: bool
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -40,93 +40,128 @@ class ClassSamples:
     @property
     def num_classes(self) -> int:
         """C."""
-        return int(self.outputs.shape[1])
+        return self.outputs.num_classes
 
     @cached_property
+    def judged(self) -> Judged:
+        """Every sample against its true class."""
+        return self.outputs.judged(self.targets)
+
+    @property
     def predicted(self) -> Numbers:
         """(N,) class numbers."""
-        return np.asarray(self.outputs.argmax(axis=1))
+        return self.judged.predicted
 
-    @cached_property
+    @property
     def is_finite(self) -> bool:
-        """Whether every output is a number."""
-        return bool(np.isfinite(self.outputs).all())
+        """Whether every sample's outputs say something."""
+        return self.outputs.is_finite
 
     def losses(self) -> Floats:
         """(N,) how wrong each sample is: -ln p of the true class, or by how much another score exceeds the true one."""
-        if self.probabilistic:
-            return calibration.log_losses(self.outputs, self.targets)
-        is_true = np.arange(self.num_classes) == self.targets[:, None]
-        others: Floats = np.where(is_true, -np.inf, self.outputs).max(axis=1)
-        return np.asarray(others - self.outputs[is_true])
+        return self.judged.losses
+
+    @cached_property
+    def cells(self) -> tuple[Numbers, Numbers, Numbers]:
+        """The cells of the confusion matrix that are not 0, by row and column: true class, predicted class, samples."""
+        pairs, samples = np.unique(self.targets * self.num_classes + self.predicted, return_counts=True)
+        return pairs // self.num_classes, pairs % self.num_classes, samples
+
+    @cached_property
+    def each(self) -> dict[str, Floats]:
+        """Metric -> its value for each class, (C,); NaN where a class has none."""
+        return {name: column[0] for name, column in per_class(self._tally).items()} | self._each_area
+
+    def values(self, ranking: bool = True) -> dict[str, float]:
+        """Metric -> value, NaN where it has none; `ranking` says whether the areas, which take most time, are there."""
+        found = dict(of_classes(self._tally)) | self._means(np.ones((1, len(self))))
+        if ranking:
+            found |= self._ranking({name: area[None] for name, area in self._each_area.items()}, self._tally.true)
+        return {name: float(column[0]) for name, column in found.items()}
 
     def statistic(self, ranking: bool = True) -> Callable[[Floats], dict[str, Floats]]:
-        """What counts (R, N) give: metric -> (R,), NaN where a resample has none.
+        """What counts (R, N) give: metric -> (R,), NaN where a resample has none; `ranking` as in `values`."""
+        tallied = tally(self.targets, self.predicted, self.num_classes)
 
-        Of each class too, as `precision/4` for class 4. The areas of `RANKING` take most of the time; False leaves
-        them out.
-        """
-        tallied, columns = tally(self.targets, self.predicted, self.num_classes), self._columns()
-        stacked = np.concatenate(list(columns.values()), axis=1)
-        edges = np.cumsum([column.shape[1] for column in columns.values()])[:-1]
-
-        @np.errstate(invalid="ignore", over="ignore")  # outputs that are not finite are told by their NaN
         def of(counts: Floats) -> dict[str, Floats]:
             found = tallied(counts)
-            samples = counts.sum(axis=1)
-            sums = dict(zip(columns, np.split(counts @ stacked, edges, axis=1), strict=True))
-            means = {name: np.abs(column).sum(axis=1) / samples for name, column in sums.items()}
-            each = dict(per_class(found))
-            values = of_classes(found) | means
-            if ranking:
-                each |= self._areas(counts)
-                values |= self._ranking(each, found.true)
-            return values | {f"{kind}/{c}": column[:, c] for kind, column in each.items() for c in self._classes}
+            values = of_classes(found) | self._means(counts)
+            return values | self._ranking(self._areas(counts), found.true) if ranking else values
 
         return of
 
+    def ranking_statistic(self) -> Callable[[Floats], dict[str, Floats]]:
+        """What counts (R, N) give for the areas alone."""
+        columns = np.eye(self.num_classes)[self.targets]
+        return lambda counts: self._ranking(self._areas(counts), counts @ columns)
+
     def chosen(self, names: Sequence[str]) -> dict[str, float]:
         """The metrics `names` alone; NaN for one that is undefined."""
-        found = self.statistic(ranking=bool(set(names) & set(RANKING)))(np.ones((1, len(self))))
-        return {name: float(found[name][0]) if name in found else float("nan") for name in names}
+        found = self.values(ranking=bool(set(names) & set(RANKING)))
+        return {name: found.get(name, float("nan")) for name in names}
 
     def curves(self, most: int) -> dict[int, Curve]:
         """Class -> curve, of the classes that have one, `most` of them: those with the smallest areas."""
-        if not self.is_finite:
-            return {}
-        found = self._areas(np.ones((1, len(self))))["roc_auc"][0]
+        found = self._each_area["roc_auc"]
         defined = [int(c) for c in np.argsort(found, kind="stable") if np.isfinite(found[c])]
-        return {c: curve(self.outputs[:, c], self.targets == c) for c in sorted(defined[:most])}
+        return {c: curve(self.outputs.columns(c, c + 1)[:, 0], self.targets == c) for c in sorted(defined[:most])}
 
     def why(self, name: str, class_names: Sequence[str]) -> str:
         """Why a metric has no value."""
         counts = np.bincount(self.targets, minlength=self.num_classes)
         if not self.is_finite and name in (*RANKING, *OF_PROBABILITIES):
-            rows = int((~np.isfinite(self.outputs).all(axis=1)).sum())
+            rows = int((~self.outputs.is_finite_row).sum())
             return f"{rows:,} of {len(self):,} samples have outputs that are not finite"
+        if name in OF_PROBABILITIES:
+            rows = int(np.isinf(self.judged.losses).sum())
+            return f"{rows:,} of {len(self):,} samples have a true class of probability 0"
         if (counts > 0).sum() == 1:
             return f"every sample is of the class {class_names[int(counts.argmax())]}"
         missing = [class_names[int(c)] for c in np.flatnonzero(counts == 0)]
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
         return f"no sample of the class {', '.join(missing[:3])}{more} is in this split"
 
-    @property
-    def _classes(self) -> range:
-        return range(self.num_classes)
-
-    def _columns(self) -> dict[str, Floats]:
+    @cached_property
+    def sample_columns(self) -> dict[str, Floats]:
         """Metric -> columns (N, K) such that the metric is the sum of |sum over samples| over them, over N."""
-        rank = ranks(self.outputs, self.targets)
-        found = {f"top_{k}_accuracy": (rank < k)[:, None].astype(np.float64) for k in TOP if k < self.num_classes}
-        if self.probabilistic:
-            found["log_loss"] = calibration.log_losses(self.outputs, self.targets)[:, None]
-            found["brier"] = calibration.brier_scores(self.outputs, self.targets)[:, None]
-            found["calibration_error"] = calibration.gaps(self.outputs, self.targets)
-        return found or {"": np.zeros((len(self), 0))}
+        judged = self.judged
+        found = {f"top_{k}_accuracy": (judged.rank < k)[:, None].astype(float) for k in TOP if k < self.num_classes}
+        if self.outputs.probabilistic:
+            found["log_loss"] = judged.losses[:, None]
+            found["brier"] = judged.brier[:, None]
+            found["calibration_error"] = calibration.gaps(judged.confidence, judged.predicted == self.targets)
+        return found
+
+    @cached_property
+    def _tally(self) -> Tally:
+        return tally(self.targets, self.predicted, self.num_classes)(np.ones((1, len(self))))
+
+    @np.errstate(invalid="ignore", over="ignore")  # outputs that are not finite are told by their NaN
+    def _means(self, counts: Floats) -> dict[str, Floats]:
+        samples = counts.sum(axis=1)
+        return {name: np.abs(counts @ columns).sum(axis=1) / samples for name, columns in self.sample_columns.items()}
+
+    @cached_property
+    def _each_area(self) -> dict[str, Floats]:
+        """Areas under the ROC curves, and average precisions, (C,) each."""
+        found = np.full((2, self.num_classes), np.nan)
+        if self.is_finite:
+            by_class = np.argsort(self.targets, kind="stable")
+            ends = np.cumsum(np.bincount(self.targets, minlength=self.num_classes))
+            for c, scores in self._class_scores():
+                found[:, c] = plain_areas(scores, by_class[ends[c - 1] if c else 0 : ends[c]])
+        return {"roc_auc": found[0], "average_precision": found[1]}
+
+    def _class_scores(self) -> Iterator[tuple[int, Floats]]:
+        """Each class with what ranks the samples for it, (N,)."""
+        width = max(1, _CELLS // len(self))
+        for first in range(0, self.num_classes, width):
+            columns = self.outputs.columns(first, min(first + width, self.num_classes))
+            yield from enumerate(np.ascontiguousarray(columns.T), start=first)
 
     @cached_property
     def _ranked(self) -> list[Callable[[Counts], Areas]]:
-        return [areas(self.outputs[:, c], self.targets == c) for c in self._classes]
+        return [areas(scores, self.targets == c) for c, scores in self._class_scores()]
 
     def _areas(self, counts: Floats) -> dict[str, Floats]:
         """(R, C) areas under the ROC curves, and average precisions."""

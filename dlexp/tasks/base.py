@@ -62,6 +62,10 @@ class Task(ABC):
         name = monitor.removeprefix("val/")
         return (name,) if name in self.on_request else ()
 
+    def undefined(self, name: str, targets: Tensor) -> str:
+        """Why no prediction can give the metric `name` a value on samples with these targets; "" where one can."""
+        return ""
+
     def num_outputs(self, spec: DataSpec) -> int:
         """How many numbers the network puts out for one sample of the data that `spec` describes."""
         return spec.num_outputs

@@ -14,6 +14,7 @@ from dlexp.errors import ConfigError
 from dlexp.losses.reading import reading_of_classes
 from dlexp.metrics.answers import Answers, class_answers
 from dlexp.metrics.bootstrap import Resampling
+from dlexp.metrics.definable import undefined_of_classes
 from dlexp.metrics.report import Report, class_report, class_samples
 from dlexp.metrics.scores import OF_PROBABILITIES, RANKING, TOP
 from dlexp.metrics.states import ClassificationState
@@ -47,7 +48,7 @@ class Classification(Task):
         if spec.targets != "class":
             raise ValueError("classification needs classes, and this data holds numbers; choose task=regression")
         self._criterion, self._num_classes = loss, spec.num_outputs
-        self._reading = reading_of_classes(loss)
+        self._reading, self._class_names = reading_of_classes(loss), spec.class_names
         self._width = self._reading.num_outputs(spec.num_outputs)
 
     def num_outputs(self, spec: DataSpec) -> int:
@@ -76,7 +77,9 @@ class Classification(Task):
         if outputs.shape != (len(batch), self._width):
             raise ValueError(f"its output has shape {tuple(outputs.shape)}, not {(len(batch), self._width)}")
         loss = self._criterion(outputs, batch.targets)
-        return Prediction(self.read(outputs), batch.targets, loss, batch.rows)
+        # A task that reads its outputs in another way is known by its probabilities alone.
+        logits = self._reading.logits(outputs) if type(self).read is Classification.read else None
+        return Prediction(self.read(outputs), batch.targets, loss, batch.rows, logits=logits)
 
     def metric_state(self) -> ClassificationState:
         """Loss, accuracy, balanced accuracy and macro F1."""
@@ -104,6 +107,10 @@ class Classification(Task):
                 rule = f"is always 1 with {self._num_classes} classes"
                 raise ConfigError.one("trainer.monitor", f"val/{name}", rule, "monitor val/accuracy")
         return class_samples(predictions, probabilistic=self._reading.probabilistic).chosen(names)
+
+    def undefined(self, name: str, targets: Tensor) -> str:
+        """Areas under curves need samples of every class, and what compares classes needs two."""
+        return undefined_of_classes(name, targets, self._class_names)
 
     def report(self, spec: DataSpec, predictions: Sequence[Prediction], resampling: Resampling | None = None) -> Report:
         """Averages, each class, the confusion matrix and every sample's probabilities or scores."""

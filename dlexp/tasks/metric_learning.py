@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from dlexp.metrics.answers import Answers, embedding_answers
 from dlexp.metrics.bootstrap import Resampling
+from dlexp.metrics.definable import undefined_of_neighbours
 from dlexp.metrics.neighbours import NeighbourState, nearest, votes
 from dlexp.metrics.report import Report, class_report
 from dlexp.tasks.base import Networks, Task
@@ -84,6 +85,10 @@ class MetricLearning(Task):
     def answers(self, spec: DataSpec, prediction: Prediction) -> Answers:
         """The embedding."""
         return embedding_answers(prediction)
+
+    def undefined(self, name: str, targets: Tensor) -> str:
+        """Neighbours of a class need two samples of one, and a distance between classes needs two of them."""
+        return undefined_of_neighbours(name, targets)
 
     def report(self, spec: DataSpec, predictions: Sequence[Prediction], resampling: Resampling | None = None) -> Report:
         """The classes by the votes of the neighbours, and every sample's embedding."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from dlexp.losses.reading import reading_of_values
+from dlexp.metrics.definable import undefined_of_values
 from dlexp.metrics.report import value_samples
 from dlexp.metrics.states import RegressionState
 from dlexp.runtime.tensors import moved
@@ -77,6 +78,10 @@ class Regression(Task):
     def requested(self, names: Sequence[str], predictions: Sequence[Prediction]) -> dict[str, float]:
         """Means over the targets, from every sample's values."""
         return value_samples(predictions).chosen(names)
+
+    def undefined(self, name: str, targets: Tensor) -> str:
+        """What is explained of a spread needs one, and a percentage a target that is not 0."""
+        return undefined_of_values(name, targets)
 
     def _scaled(self, targets: Tensor, device: torch.device) -> Tensor:
         """(B, O) float32 on `device`; only here, where mean and deviation are taken out, are targets narrowed."""

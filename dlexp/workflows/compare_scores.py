@@ -72,9 +72,8 @@ def _balanced(table: Table) -> Floats:
 
 
 def _surprise(table: Table) -> Floats:
-    """-log of the probability of the true class."""
-    chosen = [table[f"p({true})"][row] for row, true in enumerate(table["true"])]
-    return -np.log(np.maximum(np.asarray(chosen, np.float64), np.finfo(np.float32).tiny))
+    """-ln of the probability of the true class, as the evaluation had it: the column p has 0 where it is too small."""
+    return np.asarray(table["log_loss"], np.float64)
 
 
 def _error(table: Table, power: int) -> Floats:
@@ -102,7 +101,7 @@ def scorer(name: str | None, table: Table) -> tuple[str, Callable[[Table], Float
     Raises ConfigError for a metric that such a table does not have.
     """
     found = dict(_OF_CLASSES if "true" in table else _OF_VALUES)
-    if not any(column.startswith("p(") for column in table):
+    if "log_loss" not in table:
         found.pop("log_loss", None)
     name = next(iter(found)) if name is None else name
     if name not in found:

@@ -84,25 +84,29 @@ def write_pictures(
 def worst(spec: DataSpec, details: Report) -> Mistakes:
     """The samples with the highest loss."""
     order = np.argsort(-np.nan_to_num(details.losses, nan=np.inf), kind="stable").tolist()
-    lines = details.prediction_rows
     if spec.targets != "class":
+        lines = list(details.prediction_rows)
         order = order[:_MOST_MISTAKES]
         header = ["row", "loss", *details.prediction_header[1:]]
         captions = [(f"{lines[n][1]:.4g}", f"{lines[n][2]:.4g}", "") for n in order]
         return Mistakes(order, header, [[lines[n][0], details.losses[n], *lines[n][1:]] for n in order], captions)
-    order = [n for n in order if lines[n][1] != lines[n][2]][:_MOST_MISTAKES]
-    first = details.prediction_header.index("predicted") + 1
-    first += details.prediction_header[first] == "confidence"
-    meaning = details.prediction_header[first].partition("(")[0]
-    place = {name: first + number for number, name in enumerate(spec.class_names)}
+    names = spec.class_names
+    said = details.mistakes
+    assert said is not None  # a report of classes has them
+    order = [n for n in order if said.true[n] != said.guessed[n]][:_MOST_MISTAKES]
     rows, captions = [], []
     for n in order:
-        row, true, predicted = lines[n][:3]
-        shown, wanted = lines[n][place[predicted]], lines[n][place[true]]
-        rows.append([row, true, predicted, wanted, shown, float(details.losses[n])])
-        captions.append((true, predicted, f"{meaning} {wanted:.2g} → {shown:.2g}"))
-    header = ["row", "true", "predicted", f"{meaning}(true)", f"{meaning}(predicted)", "loss"]
+        true, guessed = names[said.true[n]], names[said.guessed[n]]
+        own, largest = float(said.own[n]), float(said.largest[n])
+        rows.append([said.rows[n], true, guessed, own, largest, float(details.losses[n])])
+        captions.append((true, guessed, f"{said.meaning} {_shown(own, said.meaning)} → {largest:.2g}"))
+    header = ["row", "true", "predicted", f"{said.meaning}(true)", f"{said.meaning}(predicted)", "loss"]
     return Mistakes(order, header, rows, captions)
+
+
+def _shown(number: float, meaning: str) -> str:
+    """Two digits; a probability is never 0, it is too small for a float."""
+    return "< 1e-307" if meaning == "p" and number == 0 else f"{number:.2g}"
 
 
 def _pictures(

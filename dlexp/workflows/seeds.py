@@ -6,6 +6,7 @@ import dataclasses
 import re
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from dlexp.artifacts.run_tree import is_group, members
 from dlexp.config.saved import load_saved
 from dlexp.config.schema import RunConfig
 from dlexp.config.typed import with_values
-from dlexp.errors import DlexpError
+from dlexp.errors import ConfigError, DlexpError
 from dlexp.workflows.batch_size import FILE as BATCH_FILE
 from dlexp.workflows.member import train_member
 from dlexp.workflows.record import metrics_of
@@ -41,7 +42,12 @@ def train_seeds(config: RunConfig, request: Request, count: int, reporter: Repor
             folder = group / f"seed-{seed}"
             own = with_values(config, {"seed": seed})
             words = (*(word for word in request.words if not word.startswith("seed=")), f"seed={seed}")
-            summaries.append(train_member(own, dataclasses.replace(request, words=words, run_dir=folder), reporter))
+            try:
+                summaries.append(train_member(own, dataclasses.replace(request, words=words, run_dir=folder), reporter))
+            except ConfigError:
+                with suppress(OSError):  # it is not empty where something was run
+                    group.rmdir()
+                raise
         _refuse_missing(summaries)
         table = _table_of(group, summaries)
     RunDir(group).point_latest()

@@ -36,6 +36,7 @@ from dlexp.workflows.record import describe, metrics_of, write_request
 from dlexp.workflows.reporting import Reporter, RunFacts
 from dlexp.workflows.settle import settle, stand_in
 from dlexp.workflows.since import check_resumed
+from dlexp.workflows.undecided import no_best_epoch, undefined_epochs
 
 
 @dataclass(frozen=True)
@@ -138,8 +139,9 @@ def _run(
     """Everything between a claimed directory and its summary; the same for a new run and a continued one."""
     config = experiment.config
     log = MetricsLog(run.path)
-    store = CheckpointStore(run / "checkpoints", _both(log.say, reporter.say))
-    loggers = Loggers(run, experiment, _both(log.say, reporter.say))
+    say = _both(log.say, reporter.say)
+    store = CheckpointStore(run / "checkpoints", say)
+    loggers = Loggers(run, experiment, say)
     with loggers, run.recording(config.trainer.epochs), stop:
         state = started.state
         saved = store.load_last()
@@ -158,8 +160,8 @@ def _run(
             accumulate=trainer.accumulate,
             monitor=config.monitor,
             save_every_steps=trainer.save_every_steps,
-            observers=(_recorder(run, log, loggers, config.logger.every_steps), reporter.observe),
-            watch=_watch(run, experiment, log, reporter),
+            observers=(_recorder(run, log, loggers, config), undefined_epochs(say), reporter.observe),
+            watch=_watch(run, experiment, log, say),
             statistics=started.unchanged,
         )
         facts = describe(experiment)
@@ -196,8 +198,9 @@ def _finish(
     """Put the best weights back, look at the test split if asked to, and write what came out."""
     run.check_whole()
     best, config = checkpoints.load_best(), experiment.config
-    if best is not None:
-        load_weights(experiment.networks, best["networks"])
+    if best is None:
+        raise no_best_epoch(run.path, config.monitor, state.epoch)
+    load_weights(experiment.networks, best["networks"])
     columns, rows = read_metrics(run / "metrics.csv")
     pictures = Pictures()
     pictures.write(run / "plots" / "curves.png", partial(curves, columns, rows, state.best.epoch, config.monitor))
@@ -206,7 +209,7 @@ def _finish(
         "reason": reason,
         "monitor": config.monitor,
         "best_epoch": state.best.epoch,
-        "best": best["metrics"] if best is not None else None,
+        "best": best["metrics"],
         "epochs": state.epoch,
         "updates": state.step,
         "skipped_updates": state.troubles.skipped,
@@ -229,7 +232,7 @@ def _finish(
     return summary
 
 
-def _recorder(run: RunDir, log: MetricsLog, loggers: Loggers, every_steps: int) -> Observer:
+def _recorder(run: RunDir, log: MetricsLog, loggers: Loggers, config: RunConfig) -> Observer:
     """Writes metrics.csv and metrics.jsonl, the heartbeat, and to the trackers; those get steps under step/."""
 
     def record(event: StepRecord | EpochRecord) -> None:
@@ -237,7 +240,7 @@ def _recorder(run: RunDir, log: MetricsLog, loggers: Loggers, every_steps: int) 
             log.epoch(event.values)
             loggers.record(event.values)
             run.beat(event.epoch)
-        elif event.step % every_steps == 0:
+        elif event.step % config.logger.every_steps == 0:
             means = {f"train/{name}": value for name, value in event.means().items()}
             values = {"epoch": event.epoch, "step": event.step, "lr": event.learning_rate, **means}
             log.step(values)
@@ -247,9 +250,8 @@ def _recorder(run: RunDir, log: MetricsLog, loggers: Loggers, every_steps: int) 
     return record
 
 
-def _watch(run: RunDir, experiment: Experiment, log: MetricsLog, reporter: Reporter) -> Watch:
+def _watch(run: RunDir, experiment: Experiment, log: MetricsLog, say: Callable[[str], None]) -> Watch:
     """What becomes of a step that fails; every decision is said, and what was rewound is forgotten in the metrics."""
-    say = _both(log.say, reporter.say)
 
     def on_trouble(trouble: Trouble) -> None:
         say(trouble.text)

@@ -15,12 +15,12 @@ from dlexp.artifacts.files import write_json, write_text
 from dlexp.artifacts.metrics_log import MetricsLog
 from dlexp.artifacts.regular_files import is_file, read_text
 from dlexp.artifacts.run_files import read_run_file
-from dlexp.assemble import assemble, build_data
-from dlexp.begin import nonfinite_policy, start
+from dlexp.assemble import assemble, build_data, build_task
+from dlexp.begin import check_monitor, nonfinite_policy, start
 from dlexp.config.nodes import resolve
 from dlexp.config.saved import overrides_to_yaml, to_yaml
 from dlexp.config.schema import RunConfig
-from dlexp.data.bundle import DataBundle
+from dlexp.data.bundle import DataBundle, with_counts
 from dlexp.engine.guard import Watch
 from dlexp.engine.loop import EpochRecord, FitPlan, StepRecord, fit
 from dlexp.errors import Diverged, DlexpError, Interrupted, OutOfMemory
@@ -179,7 +179,8 @@ def known_value(job: Job) -> float | None:
 def prepare(config: RunConfig, trusted: tuple[str, ...]) -> tuple[DataBundle, int]:
     """Everything that trials share: torch with its optimizers, and the data, in the parent of all forks.
 
-    Returns the data, and how many processor cores a run of `dlexp train` would use.
+    Returns the data, and how many processor cores a run of `dlexp train` would use. Raises ConfigError where the
+    deciding metric can have no value.
     """
     import torch
 
@@ -188,4 +189,7 @@ def prepare(config: RunConfig, trusted: tuple[str, ...]) -> tuple[DataBundle, in
     torch.set_num_threads(1)  # a pool of threads made here would be lost in a fork, and waited for
     for node in (config.model, config.task, config.loss, config.optim, config.scheduler):
         resolve(node.target, trusted)  # imported here, once
-    return build_data(config, trusted), threads
+    bundle = build_data(config, trusted)
+    # On the processor, for a process that has used a GPU cannot be forked.
+    check_monitor(config, bundle, build_task(config, with_counts(bundle).spec, trusted, torch.device("cpu")))
+    return bundle, threads

@@ -66,6 +66,7 @@ def tune(search: Search, request: TuneRequest, reporter: TuneReporter) -> dict[s
     request.folder.mkdir(parents=True, exist_ok=True)
     wait_for_orphans(request.folder)
     with RunDir(request.folder).lock(), failures(request.storage), _in_place(request.folder):
+        prepared = prepare(search.base, request.trusted)  # before a study is written: it may refuse
         rules, written = rules_of(search), Written(search.base.choices, dict(leaves(search.base.tree)))
         study = Study(request.folder.name, request.storage, request.folder, rules, search.space, request.trusted)
         study.begin(written, request.migrate)
@@ -73,7 +74,7 @@ def tune(search: Search, request: TuneRequest, reporter: TuneReporter) -> dict[s
             reporter.say(note)
         if study.num_finished() >= request.total:
             reporter.say(f"{request.folder} already has {study.num_finished()} trials; -n is the total")
-        runner = Runner(search, request, study, reporter, *prepare(search.base, request.trusted))
+        runner = Runner(search, request, study, reporter, *prepared)
         with StopRequest() as stop:
             reason = runner.run(stop)
             if study.best() is None:

@@ -55,6 +55,18 @@ def test_neighbours_are_those_of_scikit_learn(k: int, rows: int, monkeypatch: py
     assert found["other_distance"] == pytest.approx(distances[~same].mean())
 
 
+def test_neighbours_far_from_zero_are_those_near_it() -> None:
+    points = torch.cat([p.outputs for p in predictions()]).double()
+    far = points * 1e-3 + 1e6
+    near = far - 1e6
+    assert nearest(far, 3).tolist() == nearest(near, 3).tolist()
+    targets = torch.arange(len(points)) % 3
+    found, expected = (
+        computed([Prediction(p, targets, torch.tensor(0.0), torch.arange(len(p)))], 3) for p in (far, near)
+    )
+    assert found["same_distance"] == pytest.approx(expected["same_distance"], rel=1e-9)
+
+
 def majority(classes: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> int:
     """The most frequent class; of several the one of the nearest neighbour."""
     counts = np.bincount(classes, minlength=3)

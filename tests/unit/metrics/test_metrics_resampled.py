@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from dlexp.metrics.bootstrap import Resampling, blocks
+from dlexp.metrics.outputs import ClassOutputs
 from dlexp.metrics.report import PER_CLASS, class_report, report
 from dlexp.metrics.scores import RANKING, ClassSamples
 from dlexp.metrics.values import EXTREME, ValueSamples
@@ -23,7 +24,16 @@ def classes(count: int, num_classes: int, ties: bool = False, seed: int = 0) -> 
     targets = rng.integers(num_classes, size=count)
     outputs = rng.dirichlet(np.ones(num_classes), size=count) + 0.5 * (np.arange(num_classes) == targets[:, None])
     outputs /= outputs.sum(axis=1, keepdims=True)
-    return ClassSamples(np.round(outputs, 1) if ties else outputs, targets, True)
+    return samples_of(np.round(outputs, 1) if ties else outputs, targets)
+
+
+def samples_of(outputs: Array, targets: Array, probabilistic: bool = True) -> ClassSamples:
+    parts = [outputs[:1], outputs[1:]] if len(outputs) > 1 else [outputs]
+    return ClassSamples(ClassOutputs(parts, "probabilities" if probabilistic else "scores"), targets)
+
+
+def outputs_of(samples: ClassSamples) -> Array:
+    return np.concatenate(list(samples.outputs.blocks()))
 
 
 @pytest.mark.parametrize("ties", [False, True])
@@ -34,7 +44,7 @@ def test_a_resample_of_classes_is_its_samples_repeated(num_classes: int, ties: b
     whole = found.statistic()(counts)
     for number, row in enumerate(counts):
         taken = np.repeat(np.arange(25), row.astype(int))
-        alone = ClassSamples(found.outputs[taken], found.targets[taken], True).statistic()(np.ones((1, 25)))
+        alone = samples_of(outputs_of(found)[taken], found.targets[taken]).statistic()(np.ones((1, 25)))
         assert set(alone) == set(whole)
         for name, value in alone.items():
             # Areas of many resamples are added up in float32.
@@ -56,7 +66,9 @@ def test_a_resample_of_values_is_its_samples_repeated() -> None:
 
 def predictions(samples: ClassSamples) -> list[Prediction]:
     rows = torch.arange(len(samples))
-    return [Prediction(torch.from_numpy(samples.outputs), torch.from_numpy(samples.targets), torch.tensor(0.0), rows)]
+    return [
+        Prediction(torch.from_numpy(outputs_of(samples)), torch.from_numpy(samples.targets), torch.tensor(0.0), rows)
+    ]
 
 
 def spec(num_classes: int) -> DataSpec:
@@ -86,7 +98,7 @@ def test_a_rare_class_leaves_resamples_without_an_area_and_they_are_counted() ->
     samples = classes(60, 3)
     targets = np.where(samples.targets == 2, 0, samples.targets)
     targets[:2] = 2  # of 60: left out of (1 - 2/60)^60 = 13 % of the resamples
-    rare = ClassSamples(samples.outputs, targets, True)
+    rare = samples_of(outputs_of(samples), targets)
     found = report(spec(3), predictions(rare), Resampling(400))
     area = found.intervals["roc_auc"]
     assert (area.low, area.high) == (None, None)
@@ -97,7 +109,7 @@ def test_a_rare_class_leaves_resamples_without_an_area_and_they_are_counted() ->
 
 
 def test_what_would_take_minutes_has_no_interval_and_says_how_many_would_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dlexp.metrics.report._MOST_WORK", 200 * 50 * 3)
+    monkeypatch.setattr("dlexp.metrics.class_intervals._MOST_WORK", 200 * 50 * 3)
     found = report(spec(3), predictions(classes(50, 3)), Resampling(201))
     for name in RANKING:
         assert found.scores[name] is not None
@@ -138,9 +150,9 @@ def test_curves_hold_the_areas_of_their_class() -> None:
 def test_the_loss_of_a_sample_names_the_worst() -> None:
     scores = np.array([[3.0, 1.0, 0.0], [0.0, 1.0, 4.0], [2.0, 2.0, 0.0]])
     targets = np.array([0, 0, 1])
-    assert ClassSamples(scores, targets, False).losses().tolist() == [-2.0, 4.0, 0.0]
+    assert samples_of(scores, targets, False).losses().tolist() == [-2.0, 4.0, 0.0]
     shares = np.array([[0.7, 0.3], [0.2, 0.8]])
-    losses = ClassSamples(shares, np.array([0, 0]), True).losses()
+    losses = samples_of(shares, np.array([0, 0])).losses()
     assert losses == pytest.approx([-math.log(0.7), -math.log(0.2)])
 
 
@@ -153,7 +165,7 @@ def test_scores_have_no_probabilities_to_judge() -> None:
 
 def test_bins_of_a_reliability_diagram_hold_every_sample_once() -> None:
     outputs = np.array([[1.0, 0.0], [0.5, 0.5], [0.6, 0.4], [0.61, 0.39], [0.2, 0.8]])
-    found = report(spec(2), predictions(ClassSamples(outputs, np.array([0, 1, 1, 0, 1]), True))).reliability
+    found = report(spec(2), predictions(samples_of(outputs, np.array([0, 1, 1, 0, 1])))).reliability
     assert sum(each.samples for each in found) == 5
     assert all(each.low < each.confidence <= each.high for each in found if each.confidence is not None)
     assert [each.accuracy for each in found if each.samples] == [0.0, 0.0, 1.0, 1.0, 1.0]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -173,8 +174,11 @@ def test_the_report_of_values_agrees_with_the_states_output_by_output() -> None:
 def test_a_row_of_predictions_names_sample_classes_and_probabilities() -> None:
     outputs = torch.tensor([[0.25, 0.75], [0.5, 0.5]])
     found = report(spec(2), [Prediction(outputs, torch.tensor([0, 0]), torch.tensor(0.0), torch.tensor([41, 7]))])
-    assert found.prediction_header == ["row", "true", "predicted", "confidence", "p(c0)", "p(c1)"]
-    assert found.prediction_rows == [[41, "c0", "c1", 0.75, 0.25, 0.75], [7, "c0", "c0", 0.5, 0.5, 0.5]]
+    assert found.prediction_header == ["row", "true", "predicted", "confidence", "log_loss", "p(c0)", "p(c1)"]
+    assert list(found.prediction_rows) == [
+        [41, "c0", "c1", 0.75, -math.log(0.25), 0.25, 0.75],
+        [7, "c0", "c0", 0.5, -math.log(0.5), 0.5, 0.5],
+    ]
     assert found.confusion_rows(("c0", "c1")) == [["c0", 1, 1], ["c1", 0, 0]]
 
 

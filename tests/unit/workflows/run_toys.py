@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -64,12 +65,13 @@ def write_predictions(
     """eval/<split>/ of a classifier: sample i is of class i % 3, and the answer is that one or the next."""
     folder = run / "eval" / split
     folder.mkdir(parents=True, exist_ok=True)
-    lines = ["row,true,predicted,confidence," + ",".join(f"p({name})" for name in CLASSES)]
+    lines = ["row,true,predicted,confidence,log_loss," + ",".join(f"p({name})" for name in CLASSES)]
     for row, is_right in enumerate(right):
         true = row % 3
         guess = true if is_right else (true + 1) % 3
         shares = [0.8 if number == guess else 0.1 for number in range(3)]
-        lines.append(f"{row},{CLASSES[true]},{CLASSES[guess]},0.8,{','.join(map(str, shares))}")
+        numbers = [0.8, -math.log(shares[true]), *shares]
+        lines.append(f"{row},{CLASSES[true]},{CLASSES[guess]},{','.join(map(str, numbers))}")
     (folder / "predictions.csv").write_text("\n".join(lines) + "\n")
     report = {
         "split": split,
