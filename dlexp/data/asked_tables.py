@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from dlexp.data.asked import Items
 from dlexp.data.asked_rows import opened
-from dlexp.data.mixed_column import refused_number
+from dlexp.data.mixed_column import special_in
 from dlexp.data.raw_column import RawColumn
 from dlexp.data.spelling import MISSING, Marks, identity, number_in
 from dlexp.data.tables import CategoryColumn, NumberColumn, columns_of
@@ -204,7 +204,7 @@ def _numbers(name: str, column: RawColumn, problems: list[str]) -> NDArray[np.fl
     wrong = bad | (np.abs(numbers) > _LARGEST)
     for place in np.flatnonzero(wrong).tolist():
         cell = column.cell(place)
-        what = f"is no finite number{refused_number(cell)}" if bad[place] else "is too large"
+        what = f"is no finite number{special_in(cell)}" if bad[place] else "is too large"
         problems[place] = problems[place] or f"column {name!r}: {cell!r} {what}"
     return np.where(wrong, np.nan, numbers)
 

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from dlexp.data.bundle import DataBundle
 from dlexp.data.finding import dropping, setting
-from dlexp.data.labels import Labels, labels_of
-from dlexp.data.mixed_column import refuse_numbers, refused_number
+from dlexp.data.labels import Labels, Refusal, labels_of
+from dlexp.data.mixed_column import refuse_numbers, special_in
 from dlexp.data.raw_column import RawColumn
 from dlexp.data.spelling import Marks, number_in
 from dlexp.data.split import split_rows
@@ -65,15 +65,11 @@ class Cells:
     def labels_of(self, name: str) -> Labels:
         """A column as labels. Raises DataError for one value in two spellings that may be two labels."""
 
-        def refuse(rule: str, row: int) -> DataError:
-            remedy = f"write it in one way, or leave the column out with {dropping([name], [])}"
-            return self.refusal(rule, name, row, remedy)
-
-        return labels_of(self.raw[name].present, refuse)
+        return labels_of(self.raw[name].present, partial(self.refusal, column=name))
 
     def kind_of(self, name: str) -> str:
-        """`class` or `value`, as the column looks: texts and few whole numbers are classes."""
-        return kind_of(self.columns[name])
+        """`class` or `value`, as the column looks. Raises DataError for numbers among which are texts."""
+        return kind_of(self.raw[name], partial(self.refusal, column=name))
 
 
 @dataclass(frozen=True)
@@ -105,7 +101,7 @@ def table_of(cells: Cells, wanted: Wanted) -> DataBundle:
     if kind == "value":
         targets, classes = _values(cells, target)
     else:
-        targets, classes = _classes(cells, target, wanted.target_kind == "auto", notes)
+        targets, classes = _classes(cells, target, notes)
     columns: dict[str, Column] = {}
     as_category, dropped = set(wanted.categorical), {target, *wanted.drop}
     for name in cells.columns:
@@ -143,9 +139,14 @@ def _named(unit: str, lines: NDArray[np.int64], rows: NDArray[np.int64]) -> list
     return [f"{unit} {line}" for line in lines[rows]]
 
 
-def kind_of(column: NDArray[Any]) -> str:
-    """`class` or `value`, as the cells of a target look: texts and few whole numbers are classes."""
+def kind_of(target: RawColumn, refusal: Refusal) -> str:
+    """`class` or `value`, as the cells of a target look: texts and few whole numbers are classes.
+
+    Raises the error of `refusal` for a column of numbers some of which are texts.
+    """
+    column = target.cells()
     if column.dtype == object:
+        refuse_numbers(target, refusal, "data.target_kind=class")
         return "class"
     finite = column[np.isfinite(column)]
     if (finite != np.floor(finite)).any():
@@ -179,7 +180,7 @@ def _values(cells: Cells, name: str) -> tuple[NDArray[Any], tuple[str, ...]]:
     _refuse_missing(cells, name)
     if column.dtype == object:
         row = int(np.argmax(cells.raw[name].numbers[1]))
-        remedy = f"correct the cell{refused_number(column[row])}, or set data.target_kind=class"
+        remedy = f"correct the cell{special_in(column[row])}, or set data.target_kind=class"
         raise cells.refusal(f"the target {column[row]!r} is no finite number", name, row, remedy)
     _refuse_too_large(cells, name)
     values = column.astype(np.float64).astype(np.float32)[:, None]
@@ -188,14 +189,9 @@ def _values(cells: Cells, name: str) -> tuple[NDArray[Any], tuple[str, ...]]:
     return values, ()
 
 
-def _classes(cells: Cells, name: str, is_seen: bool, notes: list[str]) -> tuple[NDArray[Any], tuple[str, ...]]:
-    """((N,) class numbers, class names).
-
-    is_seen  classes were seen in the cells, and not asked for: a column of numbers is then no column of classes
-    """
+def _classes(cells: Cells, name: str, notes: list[str]) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """((N,) class numbers, class names); adds to `notes` what a person should know of them."""
     _refuse_missing(cells, name)
-    if is_seen:
-        refuse_numbers(cells.raw[name], partial(cells.refusal, column=name), "data.target_kind=class")
     labels = cells.labels_of(name)
     notes += labels.note(name)
     order = sorted(range(len(labels.names)), key=lambda number: _in_order(labels.names[number]))

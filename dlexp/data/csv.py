@@ -10,6 +10,7 @@ from dlexp.data.bundle import DataBundle
 from dlexp.data.cells import Cells, Wanted, check_names, kind_of, table_of
 from dlexp.data.spelling import Marks
 from dlexp.data.text_file import TextFile
+from dlexp.errors import DataError
 
 __all__ = ["csv", "target_kind"]
 
@@ -47,7 +48,13 @@ def target_kind(arguments: Mapping[str, Any]) -> str:
         return str(arguments["target_kind"])
     file = TextFile(Path(arguments["path"]), arguments["separator"], Marks(arguments["missing_values"]))
     check_names(file.path, file.header, [arguments["target"]], "data.target")
-    return kind_of(file.column(arguments["target"]).cells())
+    column = file.column(arguments["target"])
+
+    def refusal(message: str, row: int, remedy: str) -> DataError:
+        line = file.line_of(row, column.size)
+        return DataError(message, file=file.path, column=arguments["target"], row=line, remedy=remedy)
+
+    return kind_of(column, refusal)
 
 
 def _read(path: Path, separator: str, missing_values: Sequence[str], without: Sequence[str] = ()) -> Cells:

@@ -15,7 +15,8 @@ from dlexp.data.raw_column import Spelled
 from dlexp.data.spelling import has_leading_zero, identity, is_word, number_in
 from dlexp.errors import DataError
 
-Refuse = Callable[[str, int], DataError]  # (what is wrong, row) -> the error
+Refusal = Callable[..., DataError]  # (what is wrong, row=..., remedy=...) -> the error
+_REMEDY = "write it in one way"
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,11 @@ class Labels:
         return [f"column {name!r} spells one value in two ways, {one!r} and {other!r}{more}: read as one"]
 
 
-def labels_of(spelled: Spelled, refuse: Refuse) -> Labels:
+def labels_of(spelled: Spelled, refusal: Refusal) -> Labels:
     """The labels of a column: spellings of one value are one label.
 
     A label is called by the `identity` of its value where all of the column are numbers, or booleans and moments, and
-    by its most frequent spelling where there are other texts too. Raises the error of `refuse` for a number with and
+    by its most frequent spelling where there are other texts too. Raises the error of `refusal` for a number with and
     without leading zeros (01 and 1), and for two spellings of a number among other texts (1 and 1.0 beside A).
     """
     codes, texts = spelled.codes, spelled.distinct
@@ -57,7 +58,7 @@ def labels_of(spelled: Spelled, refuse: Refuse) -> Labels:
     spellings: dict[str, list[int]] = {}
     for number in used:
         spellings.setdefault(identity(texts[number]), []).append(number)
-    _refuse_zeros(codes, texts, used, refuse)
+    _refuse_zeros(codes, texts, used, refusal)
     is_mixed = any(is_word(texts[number]) for number in used)
     places = np.full(len(texts) + 1, -1, dtype=np.int64)
     names: list[str] = []
@@ -69,7 +70,7 @@ def labels_of(spelled: Spelled, refuse: Refuse) -> Labels:
             one, other = texts[numbers[0]], texts[numbers[1]]
             if is_mixed and number_in(one) is not None:
                 rule = f"{other!r} and {one!r} are one number in two spellings, among other texts"
-                raise refuse(rule, first_row(codes, numbers[1]))
+                raise refusal(rule, row=first_row(codes, numbers[1]), remedy=_REMEDY)
             joined.append((one, other))
     return Labels(places[codes], tuple(names), tuple(joined))
 
@@ -79,8 +80,8 @@ def first_row(codes: NDArray[np.int64], code: int) -> int:
     return int(np.argmax(codes == code))
 
 
-def _refuse_zeros(codes: NDArray[np.int64], texts: Sequence[str], used: Sequence[int], refuse: Refuse) -> None:
-    """Raise the error of `refuse` for a number with leading zeros in one cell and without in another."""
+def _refuse_zeros(codes: NDArray[np.int64], texts: Sequence[str], used: Sequence[int], refusal: Refusal) -> None:
+    """Raise the error of `refusal` for a number with leading zeros in one cell and without in another."""
     if not any(has_leading_zero(texts[number]) for number in used):
         return
     seen: dict[float, int] = {}
@@ -90,5 +91,6 @@ def _refuse_zeros(codes: NDArray[np.int64], texts: Sequence[str], used: Sequence
             continue
         other = seen.setdefault(value, number)
         if identity(texts[other]) != identity(texts[number]):
-            rule = f"{texts[number]!r} and {texts[other]!r} are one number in two spellings"
-            raise refuse(f"{rule}, with and without leading zeros", first_row(codes, number))
+            both = f"{texts[number]!r} and {texts[other]!r} are one number in two spellings"
+            rule = f"{both}, with and without leading zeros"
+            raise refusal(rule, row=first_row(codes, number), remedy=_REMEDY)

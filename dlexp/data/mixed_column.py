@@ -5,22 +5,17 @@ Symbols: N rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
-from dlexp.data.labels import first_row
+from dlexp.data.labels import Refusal, first_row
 from dlexp.data.raw_column import RawColumn
 from dlexp.data.spelling import number_in, other_number
-from dlexp.errors import DataError
 
 _MOSTLY = 0.9  # share of numbers from which on a column is one of numbers, and its other cells are mistakes
 _MANY = 20  # different numbers, beyond which a column is one of numbers, whatever stands among them
 
 
-def refuse_numbers(
-    column: RawColumn, refusal: Callable[..., DataError], remedy: str, name: str = "the target"
-) -> list[str]:
+def refuse_numbers(column: RawColumn, refusal: Refusal, remedy: str, name: str = "the target") -> list[str]:
     """Raise the error of `refusal` for a column of numbers some of which are texts; else notes on it.
 
     remedy  the setting that reads the column as texts all the same
@@ -37,12 +32,15 @@ def refuse_numbers(
     wrong = sorted((number for number in used if number_in(texts[number]) is None), key=lambda n: first_row(codes, n))
     is_one_of_numbers = numbers >= _MOSTLY * total or len(plain) + len(other) > _MANY
     if is_one_of_numbers and wrong:
-        first = wrong[0]
-        rest = int(counts[wrong].sum()) - 1
+        cell, rest = texts[wrong[0]], int(counts[wrong].sum()) - 1
         more = f" and {rest} more like it" if rest else ""
-        stands = f"{texts[first]!r}{more} stands among numbers{refused_number(texts[first])}"
-        todo = f"correct it, or add it to data.missing_values, or set {remedy}"
-        raise refusal(stands, row=first_row(codes, first), remedy=todo)
+        special = other_number(cell)
+        todo = "correct it, or add it to data.missing_values"
+        if special:
+            todo = f"write it without {special}"
+        raise refusal(
+            f"{cell!r}{more} stands among numbers", row=first_row(codes, wrong[0]), remedy=f"{todo}, or set {remedy}"
+        )
     if not wrong:
         return []
     what = f"{numbers:,} of {total:,} cells are numbers"
@@ -51,7 +49,7 @@ def refuse_numbers(
     return [f"{note}; for numbers, add those to data.missing_values"]
 
 
-def refused_number(cell: str) -> str:
-    """What keeps a text from being a number, in parentheses; "" for a text that no one reads as a number."""
+def special_in(cell: str) -> str:
+    """`, which has a percent sign`, or what else keeps a text from being a number; "" for other texts."""
     told = other_number(cell)
-    return f" (it has {told})" if told else ""
+    return f", which has {told}" if told else ""

@@ -38,8 +38,8 @@ _OTHER_NUMBERS = (
     (re.compile(r"[+\-\u2212]?\d+(?:[.,]\d+)?\s*[%\u2030]"), "a percent sign"),
     (re.compile(r"[+\-]?\d*,\d+(?:[eE][+\-]?\d+)?"), "a decimal comma"),
     (re.compile(rf"[+\-]?{_CURRENCY}\s*[+\-]?\d[\d.,' ]*|[+\-]?\d[\d.,' ]*{_CURRENCY}"), "a currency sign"),
-    (re.compile(r"\(\d[\d.,]*\)"), "parentheses in place of a minus sign"),
-    (re.compile(r"\u2212\d+(?:\.\d+)?"), "a minus sign other than '-'"),
+    (re.compile(r"\(\d[\d.,]*\)"), "parentheses"),
+    (re.compile(r"\u2212\d+(?:\.\d+)?"), "a typographic minus sign"),
     (re.compile(r"[+\-]?\d+(?:_\d+)+(?:\.\d+)?"), "underscores"),
 )
 

@@ -91,6 +91,10 @@ class TextFile:
                 return self._by_pandas([place], is_part=True)[0]
             return self._column(place, None, self._cells(place))
 
+    def line_of(self, row: int, count: int) -> int:
+        """The line of one of all `count` rows."""
+        return int(self._lines(count)[row])
+
     def _by_pandas(self, places: Sequence[int], is_part: bool = False) -> list[RawColumn]:
         # Words that only mean "no value" leave a column one of numbers; those beyond the defaults are counted.
         empty = ["", *(word for word in self.marks.words if word in MISSING)]
