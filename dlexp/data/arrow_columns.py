@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dlexp.data.finding import dropping
-from dlexp.data.raw_column import RawColumn, Spelled, spell_numbers
+from dlexp.data.raw_column import RawColumn, Spelled, spell_coded, spell_numbers
 from dlexp.data.spelling import Marks
 from dlexp.errors import DataError
 
@@ -143,9 +143,4 @@ def _spelled(column: Any) -> Spelled:
         array = pa.array([], pa.string())
     coded = array.dictionary_encode()
     codes = np.asarray(coded.indices.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int64)
-    places: list[int] = []
-    stripped: dict[str, int] = {}
-    for cell in coded.dictionary.to_pylist():
-        text = cell.strip() if cell is not None else ""
-        places.append(stripped.setdefault(text, len(stripped)) if text else -1)
-    return Spelled(np.array([*places, -1], dtype=np.int64)[codes], tuple(stripped))
+    return spell_coded(codes, coded.dictionary.to_pylist())

@@ -134,12 +134,20 @@ def spell(cells: Iterable[object]) -> Spelled:
     """The texts of some cells without the blanks around them; what is no text is empty."""
     numbers: dict[object, int] = {}
     codes = np.array([numbers.setdefault(cell, len(numbers)) for cell in cells], dtype=np.int64)
+    return spell_coded(codes, numbers)
+
+
+def spell_coded(codes: NDArray[np.int64], cells: Iterable[object]) -> Spelled:
+    """The texts of cells that were numbered, each kept once.
+
+    codes  (N,) the number of each cell among `cells`, -1 for an empty one
+    """
     stripped: dict[str, int] = {}
-    places = np.empty(len(numbers), dtype=np.int64)
-    for cell, number in numbers.items():
+    places = []
+    for cell in cells:
         text = cell.strip() if isinstance(cell, str) else ""
-        places[number] = stripped.setdefault(text, len(stripped)) if text else -1
-    return Spelled(places[codes] if len(places) else codes, tuple(stripped))
+        places.append(stripped.setdefault(text, len(stripped)) if text else -1)
+    return Spelled(np.array([*places, -1], dtype=np.int64)[codes], tuple(stripped))
 
 
 def spell_numbers(values: NDArray[np.generic], empty: NDArray[np.bool_]) -> Spelled:

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlexp.data.find import check_file
-from dlexp.data.raw_column import RawColumn, Spelled, filled_rows, spell
+from dlexp.data.raw_column import RawColumn, Spelled, filled_rows, spell, spell_coded
 from dlexp.data.spelling import MISSING, Marks
 from dlexp.errors import DataError
 
@@ -126,8 +126,14 @@ class TextFile:
 
     def _texts(self, places: Sequence[int]) -> dict[int, Spelled]:
         """The texts of some columns, read again."""
+        import pandas as pd
+
         table = self._frame(list(places), dtype=object, na_filter=False)
-        return {place: spell(table[place].to_numpy()) for place in places}
+        found = {}
+        for place in places:
+            codes, cells = pd.factorize(table.pop(place).to_numpy())
+            found[place] = spell_coded(codes.astype(np.int64), cells.tolist())
+        return found
 
     def _frame(self, columns: list[int] | None, **how: Any) -> Any:
         import pandas as pd
@@ -184,8 +190,7 @@ class TextFile:
 
     def _lines(self, count: int) -> NDArray[np.int64]:
         """(N,) the line of each row. A cell in quotes may span several lines, so that rows are then counted."""
-        breaks, has_quotes = _breaks(self.path)
-        if not has_quotes or breaks == count + 1:
+        if not _has_quotes(self.path):
             return np.arange(2, count + 2, dtype=np.int64)
         lines = []
         with self._rows() as rows:
@@ -197,17 +202,9 @@ class TextFile:
         return np.array((lines + [before + 1] * count)[:count], dtype=np.int64)
 
 
-def _breaks(path: Path) -> tuple[int, bool]:
-    """(lines of a file, whether there are quotes in it)."""
-    found, has_quotes, last = 0, False, b"\n"
+def _has_quotes(path: Path) -> bool:
     with path.open("rb") as file:
-        while piece := file.read(_PIECE):
-            newlines, returns = piece.count(b"\n"), piece.count(b"\r")
-            both = piece.count(b"\r\n") + (last == b"\r" and piece[:1] == b"\n") if returns or last == b"\r" else 0
-            found += newlines + returns - both
-            has_quotes = has_quotes or b'"' in piece
-            last = piece[-1:]
-    return found + (last not in b"\r\n"), has_quotes
+        return any(b'"' in piece for piece in iter(lambda: file.read(_PIECE), b""))
 
 
 def _numbers(values: NDArray[Any]) -> NDArray[np.generic] | None:
