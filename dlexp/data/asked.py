@@ -19,7 +19,7 @@ from dlexp.data.listing import files_below
 from dlexp.errors import DataError
 
 ARRAYS = (".npy", ".npz")
-TABLES = (".csv", ".tsv", ".txt", ".parquet", ".pq")
+TABLES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".parquet", ".pq")
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from dlexp.artifacts.load_failure import holds_objects, why_not_loaded
 from dlexp.data.asked import Items
 from dlexp.data.asked_tables import TableInput
 from dlexp.data.find import check_file
+from dlexp.data.raw_column import RawColumn
 from dlexp.data.tables import NumberColumn, columns_of
 from dlexp.errors import DataError
 from dlexp.types import DataSpec
@@ -71,8 +72,9 @@ class ArrayInput:
 
     def _ready(self, piece: Array) -> tuple[Tensor, list[str]]:
         if self.table is not None:
-            inputs, problems = self.table.encoded(piece.astype(np.float64).tolist())
-            return torch.from_numpy(inputs), problems
+            problems = [""] * len(piece)
+            columns = [RawColumn.of_numbers(column) for column in piece.astype(np.float64).T]
+            return torch.from_numpy(self.table.encoded(columns, problems)), problems
         flat = piece.reshape(len(piece), -1)
         finite: NDArray[np.bool_] = np.asarray(np.isfinite(flat).all(axis=1))
         problems = ["" if good else "holds a value that is not finite" for good in finite]

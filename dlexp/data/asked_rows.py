@@ -1,48 +1,40 @@
-"""Rows of a CSV or Parquet file, or of standard input, piece by piece: a file may be larger than memory."""
+"""Rows of a CSV, JSON lines or Parquet file, or of standard input, piece by piece: a file may be larger than memory."""
 
 from __future__ import annotations
 
 import csv
 import io
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from dlexp.artifacts.regular_files import NO_LIMIT, NotReadableError, open_regular
+from dlexp.data.arrow_columns import check_type, raw_column
 from dlexp.data.asked import missing
 from dlexp.data.find import check_file
+from dlexp.data.json_lines import JSON_LINES, json_lines
+from dlexp.data.pieces import ROWS_AT_A_TIME, OpenTable, Piece, Row
+from dlexp.data.spelling import Marks
 from dlexp.errors import ConfigError, DataError
 
 STDIN = "-"
-_PIECE = 4096  # rows that are read at a time
-
-Row = list[Any] | str  # the cells, None for one that is missing; or why the row is none
-Pieces = Iterator[tuple[list[Row], list[int]]]  # some rows, and the line (of Parquet: the row) that each is from
-
-
-@dataclass(frozen=True)
-class OpenTable:
-    """A table whose header was read.
-
-    rows   the rows, each with the cells at these positions of the header
-    place  what the number beside a row counts: line or row
-    """
-
-    header: list[str]
-    rows: Callable[[Sequence[int]], Pieces]
-    place: str
 
 
 @contextmanager
-def opened(path: str, separator: str) -> Iterator[OpenTable]:
-    """A table to read from the front. Raises DataError for what is none, ConfigError for Parquet without pyarrow."""
+def opened(path: str, separator: str, marks: Marks) -> Iterator[OpenTable]:
+    """A table to read from the front. Raises DataError for what is none, ConfigError for Parquet without pyarrow.
+
+    marks  texts that mean "no value"
+    """
     if path.lower().endswith((".parquet", ".pq")):
-        yield _parquet(path)
+        yield _parquet(path, marks)
         return
     with _text_of(path) as file:
+        if path.lower().endswith(JSON_LINES):
+            yield json_lines(path, file, marks)
+            return
         reader = csv.reader(file, delimiter="\t" if path.lower().endswith(".tsv") else separator)
         try:
             header = next(reader, None)
@@ -51,10 +43,11 @@ def opened(path: str, separator: str) -> Iterator[OpenTable]:
         if header is None:
             raise DataError("is empty", file=path)
         width = len(header)
-        yield OpenTable([name.strip() for name in header], lambda places: _lines(path, reader, places, width), "line")
+        names = [name.strip() for name in header]
+        yield OpenTable(names, lambda places: _lines(path, reader, places, width, marks), "line")
 
 
-def _lines(path: str, reader: Any, places: Sequence[int], width: int) -> Pieces:
+def _lines(path: str, reader: Any, places: Sequence[int], width: int, marks: Marks) -> Iterator[Piece]:
     rows: list[Row] = []
     lines: list[int] = []
     while True:
@@ -63,8 +56,8 @@ def _lines(path: str, reader: Any, places: Sequence[int], width: int) -> Pieces:
             row = next(reader, None)
         except csv.Error as error:
             raise DataError(f"is no table: {error}", file=path, row=line) from error
-        if row is None or len(rows) == _PIECE:
-            yield rows, lines
+        if row is None or len(rows) == ROWS_AT_A_TIME:
+            yield Piece.of_rows(rows, lines, len(places), marks)
             rows, lines = [], []
         if row is None:
             return
@@ -100,7 +93,7 @@ def _text_of(path: str) -> Iterator[IO[str]]:
         raise DataError(f"cannot be read: {error.strerror}", file=path) from error
 
 
-def _parquet(path: str) -> OpenTable:
+def _parquet(path: str, marks: Marks) -> OpenTable:
     try:
         import pyarrow as arrow
         from pyarrow import parquet
@@ -114,12 +107,14 @@ def _parquet(path: str) -> OpenTable:
         raise DataError(f"is no Parquet file: {error}", file=path) from error
     names = list(file.schema_arrow.names)
 
-    def rows(places: Sequence[int]) -> Pieces:
+    def rows(places: Sequence[int]) -> Iterator[Piece]:
         wanted, number = [names[place] for place in places], 0
+        for name in wanted:
+            check_type(path, name, file.schema_arrow.field(name).type)
         try:
-            for piece in file.iter_batches(batch_size=_PIECE, columns=wanted):
-                columns = [piece.column(name).to_pylist() for name in wanted]
-                yield [list(row) for row in zip(*columns, strict=True)], list(range(number, number + len(piece)))
+            for piece in file.iter_batches(batch_size=ROWS_AT_A_TIME, columns=wanted):
+                columns = [raw_column(path, name, piece.column(name), marks) for name in wanted]
+                yield Piece(columns, [""] * len(piece), list(range(number, number + len(piece))))
                 number += len(piece)
         except (arrow.ArrowException, OSError) as error:
             raise DataError(f"cannot be read any further: {error}", file=path, row=number) from error

@@ -19,16 +19,18 @@ import torch
 from numpy.typing import NDArray
 
 from dlexp.data.asked import Items
-from dlexp.data.asked_rows import Row, opened
-from dlexp.data.cells import number_in
-from dlexp.data.csv import text_in
+from dlexp.data.asked_rows import opened
+from dlexp.data.mixed_column import special_in
+from dlexp.data.raw_column import RawColumn
+from dlexp.data.spelling import MISSING, Marks, identity, number_in
 from dlexp.data.tables import CategoryColumn, NumberColumn, columns_of
 from dlexp.errors import DataError
 from dlexp.runtime.rounding import LARGEST
 
-MISSING = ("NA", "N/A", "NaN", "nan", "null", "?")  # as in conf/data/csv.yaml
 _FARTHEST = float(np.finfo(np.float32).max)  # of a standardised number
 _NAMED = 5  # categories that a note names
+_LISTED = 30  # columns that a refusal lists
+_HELD = 16  # pieces that wait for the first category that is known
 
 
 @dataclass(frozen=True)
@@ -64,43 +66,52 @@ class TableInput:
 
     def check(self, path: str) -> None:
         """Raise DataError for a file that cannot be read at all, or whose columns are not those of training."""
-        with opened(path, self.separator) as table:
+        with opened(path, self.separator, Marks(self.empty)) as table:
             self._places(path, table.header)
 
     def read(self, path: str) -> Iterator[Items]:
         """The rows of a file, or of standard input for `-`; one that cannot be used is an item with a problem.
 
-        Raises DataError for a file that cannot be read at all, or whose columns are not those of training.
+        Raises DataError for a file that cannot be read at all, or whose columns are not those of training, and for one
+        with two rows or more that has a column without a single category of training: it is another column, or the
+        same in another spelling. Rows wait for the first known category, 65,536 of them at most.
         """
-        number = 0
-        with opened(path, self.separator) as table:
-            for cells, places in table.rows(self._places(path, table.header)):
-                inputs, problems = self.encoded(cells)
-                told = zip(places, problems, strict=True)
-                names: dict[str, list[Any]] = {"input": [path] * len(cells)}
-                names["row"] = list(range(number, number + len(cells)))
-                number += len(cells)
+        number, held, seen = 0, list[Items](), Recognized()
+        with opened(path, self.separator, Marks(self.empty)) as table:
+            for piece in table.rows(self._places(path, table.header)):
+                problems = list(piece.problems)
+                inputs = self.encoded(piece.columns, problems, seen)
+                told = zip(piece.places, problems, strict=True)
+                names: dict[str, list[Any]] = {"input": [path] * len(problems)}
+                names["row"] = list(range(number, number + len(problems)))
+                number += len(problems)
                 found = [f"{table.place} {place}, {problem}" if problem else "" for place, problem in told]
-                yield Items(names, found, torch.from_numpy(inputs))
+                held.append(Items(names, found, torch.from_numpy(inputs)))
+                if len(held) > _HELD or not seen.strange():
+                    yield from held
+                    held.clear()
         if not number:
             raise DataError("has a header and no rows", file=path)
+        seen.check(path, self.columns)
+        yield from held
 
-    def encoded(self, rows: Sequence[Row]) -> tuple[NDArray[np.float32], list[str]]:
-        """N rows -> ((G, F), N problems)."""
-        problems = [row if isinstance(row, str) else "" for row in rows]
-        blank = [None] * len(self.columns)
-        whole = [blank if isinstance(row, str) else [self._cell(cell) for cell in row] for row in rows]
-        cells = list(zip(*whole, strict=True)) or [()] * len(blank)
+    def encoded(
+        self, columns: Sequence[RawColumn], problems: list[str], seen: Recognized | None = None
+    ) -> NDArray[np.float32]:
+        """The columns of N rows -> (G, F); adds to `problems` (N) why a row cannot be used."""
         blocks = []
-        for fit, column in zip(self.columns, cells, strict=True):
-            is_number = isinstance(fit, NumberColumn)
-            ready = _numbers(fit.name, column, problems) if is_number else self._categories(fit, column, problems)
+        for fit, column in zip(self.columns, columns, strict=True):
+            if isinstance(fit, NumberColumn):
+                ready: NDArray[Any] = _numbers(fit.name, column, problems)
+            else:
+                ready = self._categories(fit, column, problems, seen or Recognized())
             block = fit.encode(ready)
             for place in np.flatnonzero((np.abs(block) > _FARTHEST).any(axis=1)):
                 problems[place] = problems[place] or f"column {fit.name!r}: lies too far from the training rows"
             blocks.append(block)
         good = np.array([not problem for problem in problems], dtype=bool)
-        return np.concatenate(blocks, axis=1)[good].astype(np.float32), problems
+        features: NDArray[np.float32] = np.concatenate(blocks, axis=1)[good].astype(np.float32)
+        return features
 
     def notes(self) -> list[str]:
         """What a person should know of the rows that were read."""
@@ -114,70 +125,94 @@ class TableInput:
             )
         return found
 
-    def _cell(self, cell: Any) -> Any:
-        """Text without the blanks around it, or a number; None for a missing cell."""
-        if isinstance(cell, str):
-            return text_in(cell, set(self.empty))
-        return None if cell is None or cell != cell else cell
-
-    def _categories(self, fit: Any, column: Sequence[Any], problems: list[str]) -> NDArray[Any]:
+    def _categories(
+        self, fit: CategoryColumn, column: RawColumn, problems: list[str], seen: Recognized
+    ) -> NDArray[Any]:
         """(N,) str objects, None for no category. A number where no category is one is a problem."""
-        texts = [None if cell is None else str(cell) for cell in column]
-        known = set(fit.categories)
+        known = {identity(text): text for text in fit.categories}
         has_numbers = any(number_in(text) is not None for text in known)
-        for place, text in enumerate(texts):
-            if text is None or text in known:
-                continue
-            if not has_numbers and number_in(text) is not None:
+        codes, texts = column.present.codes, column.present.distinct
+        found = [known.get(identity(text)) for text in texts]
+        for code in np.unique(codes[codes >= 0]).tolist():
+            text, places = texts[code], np.flatnonzero(codes == code).tolist()
+            usable = sum(not problems[place] for place in places)
+            if found[code] is not None:
+                seen.known[fit.name] += usable
+            elif not has_numbers and number_in(text) is not None:
                 named = ", ".join(fit.categories[:_NAMED])
-                problems[place] = problems[place] or (
-                    f"column {fit.name!r}: {text} is a number, and training had the categories {named}"
-                )
-            elif not problems[place]:
-                self.unknown.setdefault(fit.name, Counter())[text] += 1
-        return np.array(texts, dtype=object)
+                for place in places:
+                    problems[place] = problems[place] or (
+                        f"column {fit.name!r}: {text} is a number, and training had the categories {named}"
+                    )
+            elif usable:
+                self.unknown.setdefault(fit.name, Counter())[text] += usable
+                seen.unknown.setdefault(fit.name, Counter())[text] += usable
+        return np.array([*found, None], dtype=object)[codes]
 
     def _places(self, path: str, header: list[str]) -> list[int]:
         """Where each column of training stands. Raises DataError with everything that is wrong with the header."""
         wanted = [fit.name for fit in self.columns]
-        lacking = [name for name in wanted if name not in header]
+        counts = Counter(header)
+        lacking = [name for name in wanted if name not in counts]
         known = {*wanted, *self.unread}
-        strange = [] if self.lenient else [name for name in dict.fromkeys(header) if name not in known]
-        doubled = [name for name in wanted if header.count(name) > 1]
-        told = [f"column {name!r} is missing{_near(name, strange or header)}" for name in lacking]
-        told += [f"column {name!r} was not in training{_near(name, lacking)}" for name in strange]
-        told += [f"column {name!r} is there more than once" for name in doubled]
+        strange = [] if self.lenient else [name for name in counts if name not in known]
+        doubled = [name for name in wanted if counts[name] > 1]
+        told = [f"column {name!r} is missing{_near(name, strange or header)}" for name in lacking[:_LISTED]]
+        told += [f"column {name!r} was not in training{_near(name, lacking)}" for name in strange[:_LISTED]]
+        told += [f"column {name!r} is there more than once" for name in doubled[:_LISTED]]
         if told:
-            remedy = f"training had {', '.join(wanted)}"
+            remedy = f"training had {_listed(wanted)}"
             if len(header) == 1 and any(letter in header[0] for letter in ",;|\t"):
                 remedy = f"{header[0]!r} is the only column; is the separator another one? --separator ';'"
             elif strange and not lacking:
                 remedy = "--ignore-extra passes over columns that training did not have"
             raise DataError("; ".join(told), file=path, remedy=remedy)
-        return [header.index(name) for name in wanted]
+        place_of = {name: place for place, name in enumerate(header)}
+        return [place_of[name] for name in wanted]
 
 
-def _numbers(name: str, column: Sequence[Any], problems: list[str]) -> NDArray[np.float64]:
+@dataclass(frozen=True)
+class Recognized:
+    """The cells of categorical columns of one file.
+
+    known    column -> how many were categories of training
+    unknown  column -> how often each other text came
+    """
+
+    known: Counter[str] = field(default_factory=Counter)
+    unknown: dict[str, Counter[str]] = field(default_factory=dict)
+
+    def strange(self) -> list[str]:
+        """Columns with cells, none of which was a category of training."""
+        return [name for name, counts in self.unknown.items() if counts.total() and not self.known[name]]
+
+    def check(self, path: str, columns: Sequence[NumberColumn | CategoryColumn]) -> None:
+        """Raise DataError for a column of two cells or more, none of which was a category of training."""
+        for fit in columns:
+            if isinstance(fit, CategoryColumn) and fit.categories and fit.name in self.strange():
+                counts = self.unknown[fit.name]
+                if counts.total() > 1:
+                    here = ", ".join(repr(text) for text, _ in counts.most_common(_NAMED))
+                    there = ", ".join(map(repr, fit.categories[:_NAMED]))
+                    rule = f"no cell is a category of training: they hold {here}, and training had {there}"
+                    remedy = "write them as in training, or leave the cells empty where the category is another one"
+                    raise DataError(rule, file=path, column=fit.name, remedy=remedy)
+
+
+def _numbers(name: str, column: RawColumn, problems: list[str]) -> NDArray[np.float64]:
     """(N,) float64, NaN for a missing number and for what is a problem."""
-    found = np.full(len(column), np.nan)
-    for place, cell in enumerate(column):
-        if cell is None:
-            continue
-        value = number_in(cell) if isinstance(cell, str) else _typed(cell)
-        if value is None or abs(value) > LARGEST:
-            what = "is no finite number" if value is None else "is too large"
-            problems[place] = problems[place] or f"column {name!r}: {str(cell)!r} {what}"
-        else:
-            found[place] = value
-    return found
+    numbers, bad = column.numbers
+    wrong = bad | (np.abs(numbers) > LARGEST)
+    for place in np.flatnonzero(wrong).tolist():
+        cell = column.cell(place)
+        what = f"is no finite number{special_in(cell)}" if bad[place] else "is too large"
+        problems[place] = problems[place] or f"column {name!r}: {cell!r} {what}"
+    return np.where(wrong, np.nan, numbers)
 
 
-def _typed(cell: Any) -> float | None:
-    try:
-        value = float(cell)
-    except (TypeError, ValueError):
-        return None
-    return value if np.isfinite(value) else None
+def _listed(names: Sequence[str]) -> str:
+    more = f", ... ({len(names):,} in all)" if len(names) > _LISTED else ""
+    return ", ".join(names[:_LISTED]) + more
 
 
 def _near(name: str, names: Sequence[str]) -> str:

@@ -5,10 +5,10 @@ Symbols: N rows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlexp.data.bundle import DataBundle
+from dlexp.data.finding import dropping, setting
+from dlexp.data.labels import Labels, Refusal, labels_of
+from dlexp.data.mixed_column import refuse_numbers, special_in
+from dlexp.data.raw_column import RawColumn
+from dlexp.data.spelling import Marks, number_in
 from dlexp.data.split import split_rows
 from dlexp.data.tables import Column, build_table
 from dlexp.data.targets import constant_reason
@@ -23,21 +28,30 @@ from dlexp.errors import DataError
 from dlexp.runtime.rounding import LARGEST
 
 _MAX_CLASSES_OF_NUMBERS = 20  # whole numbers with no more distinct values than this are taken for classes
-_MOSTLY_NUMBERS = 0.9  # a column with this share of numbers is one of numbers, and its other cells are mistakes
+_NAMED = 30  # columns that a refusal lists
 
 
 @dataclass(frozen=True)
 class Cells:
     """The columns of a file, and where each row is in it.
 
-    columns  name -> (N,) str objects, None for a missing cell; or (N,) float64, NaN for a missing one
-    lines    (N,) the number that an error gives a row, counted in `unit`
+    raw    name -> the column as the file holds it, of those that are read
+    lines  (N,) the number that an error gives a row, counted in `unit`
+    names  all columns of the file
+    marks  texts that mean "no value"
     """
 
     file: Path
-    columns: dict[str, NDArray[Any]]
+    raw: Mapping[str, RawColumn]
     lines: NDArray[np.int64]
+    names: tuple[str, ...]
+    marks: Marks
     unit: str = "line"
+
+    @cached_property
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """name -> (N,) str objects, None for a missing cell; or (N,) float64, NaN for a missing one."""
+        return {name: column.cells() for name, column in self.raw.items()}
 
     def refusal(self, message: str, column: str, row: int | None = None, remedy: str = "") -> DataError:
         """The error for a column, or for its cell in row number `row`."""
@@ -46,24 +60,16 @@ class Cells:
 
     def check_names(self, names: Sequence[str], key: str) -> None:
         """Raise DataError for a column that is not there, which `key` names."""
-        for name in names:
-            if name not in self.columns:
-                near = get_close_matches(name, self.columns, n=1, cutoff=0.5)
-                remedy = f"did you mean {key}={near[0]}?" if near else f"it has {', '.join(self.columns)}"
-                raise DataError(f"has no column {name!r} ({key})", file=self.file, remedy=remedy)
+        check_names(self.file, self.names, names, key)
+
+    def labels_of(self, name: str) -> Labels:
+        """A column as labels. Raises DataError for one value in two spellings that may be two labels."""
+
+        return labels_of(self.raw[name].present, partial(self.refusal, column=name))
 
     def kind_of(self, name: str) -> str:
-        """`class` or `value`, as the column looks: texts and few whole numbers are classes."""
-        column = self.columns[name]
-        if column.dtype == object:
-            numbers = [number_in(cell) for cell in column if cell is not None]
-            if any(number is None for number in numbers):
-                return "class"
-            distinct = {number for number in numbers if number is not None}
-        else:
-            distinct = set(np.unique(column[~np.isnan(column)]).tolist())
-        whole = all(number == int(number) for number in distinct if np.isfinite(number))
-        return "class" if whole and len(distinct) <= _MAX_CLASSES_OF_NUMBERS else "value"
+        """`class` or `value`, as the column looks. Raises DataError for numbers among which are texts."""
+        return kind_of(self.raw[name], partial(self.refusal, column=name))
 
 
 @dataclass(frozen=True)
@@ -91,19 +97,29 @@ def table_of(cells: Cells, wanted: Wanted) -> DataBundle:
     cells.check_names(wanted.drop, "data.drop")
     cells.check_names(wanted.categorical, "data.categorical")
     kind = cells.kind_of(target) if wanted.target_kind == "auto" else wanted.target_kind
-    targets, classes = _values(cells, target) if kind == "value" else _classes(cells, target)
-    columns: dict[str, Column] = {}
     notes: list[str] = []
+    if kind == "value":
+        targets, classes = _values(cells, target)
+    else:
+        targets, classes = _classes(cells, target, notes)
+    columns: dict[str, Column] = {}
+    as_category, dropped = set(wanted.categorical), {target, *wanted.drop}
     for name in cells.columns:
-        if name == target or name in wanted.drop:
+        if name in dropped:
             continue
-        encoded = _column(cells, name, name in wanted.categorical, wanted.max_categories)
-        if _distinct(cells.columns[name]) <= 1:
-            notes.append(f"column {name!r} holds one value only and was left out")
-        else:
+        encoded = _column(cells, name, name in as_category, wanted.max_categories, notes)
+        if _distinct(encoded) > 1:
             columns[name] = encoded
+        elif encoded.dtype != object and len(cells.labels_of(name).names) > 1:
+            notes.append(
+                f"column {name!r} was left out: its numbers are too large to differ as float64; "
+                f"{setting('data.categorical', [name])} reads them as categories"
+            )
+        else:
+            notes.append(f"column {name!r} holds one value only and was left out")
     if not columns:
         raise DataError("no column is left to learn from", file=file)
+    notes += [f"data.missing_values: no cell is {word!r}" for word in cells.marks.unmatched()]
     try:
         rows = split_rows(targets, classes, *wanted.split)
     except DataError as error:
@@ -111,7 +127,7 @@ def table_of(cells: Cells, wanted: Wanted) -> DataBundle:
     try:
         bundle = build_table(columns, targets, classes, (target,), rows, wanted.standardize, tuple(notes))
         # What a file of new rows may hold beside the columns that are read.
-        unread = [name for name in cells.columns if name not in columns]
+        unread = [name for name in cells.names if name not in columns]
         # The lines alone: a bundle lives as long as the run, and the cells as read are large.
         named = partial(_named, cells.unit, cells.lines)
         return replace(bundle, preprocessing={**bundle.preprocessing, "unread": unread}, named=named)
@@ -123,35 +139,39 @@ def _named(unit: str, lines: NDArray[np.int64], rows: NDArray[np.int64]) -> list
     return [f"{unit} {line}" for line in lines[rows]]
 
 
-def number_in(cell: str | None) -> float | None:
-    """The number in a cell; None for text and for the words that Python, and no table, reads as numbers."""
-    if cell is None or "_" in cell:
-        return None
-    try:
-        value = float(cell)
-    except ValueError:
-        return None
-    return value if np.isfinite(value) else None
+def kind_of(target: RawColumn, refusal: Refusal) -> str:
+    """`class` or `value`, as the cells of a target look: texts and few whole numbers are classes.
+
+    Raises the error of `refusal` for a column of numbers some of which are texts.
+    """
+    column = target.cells()
+    if column.dtype == object:
+        refuse_numbers(target, refusal, "data.target_kind=class")
+        return "class"
+    finite = column[np.isfinite(column)]
+    if (finite != np.floor(finite)).any():
+        return "value"
+    return "class" if len(np.unique(finite)) <= _MAX_CLASSES_OF_NUMBERS else "value"
+
+
+def check_names(file: Path, there: Sequence[str], names: Sequence[str], key: str) -> None:
+    """Raise DataError for a column that a file has not, which `key` names."""
+    known = set(there)
+    for name in names:
+        if name not in known:
+            near = get_close_matches(name, there, n=1, cutoff=0.5)
+            more = f", ... ({len(there):,} in all)" if len(there) > _NAMED else ""
+            remedy = f"did you mean {key}={near[0]}?" if near else f"it has {', '.join(there[:_NAMED])}{more}"
+            raise DataError(f"has no column {name!r} ({key})", file=file, remedy=remedy)
 
 
 def _distinct(column: NDArray[Any]) -> int:
-    """Different values in a column, the missing ones left out."""
+    """Different values in a column, the missing ones left out; 2 for two or more numbers."""
     if column.dtype == object:
         return len({cell for cell in column if cell is not None})
-    return len(np.unique(column[~np.isnan(column)]))
-
-
-def _texts(column: NDArray[Any]) -> NDArray[Any]:
-    """(N,) str objects, None for a missing cell; a whole number is written without a point."""
-    if column.dtype == object:
-        return column
-    return np.array(
-        [
-            None if np.isnan(v) else str(int(v)) if np.isfinite(v) and v == np.floor(v) else repr(float(v))
-            for v in column
-        ],
-        object,
-    )
+    if np.isnan(column).all():
+        return 0
+    return 1 if np.nanmin(column) == np.nanmax(column) else 2
 
 
 def _values(cells: Cells, name: str) -> tuple[NDArray[Any], tuple[str, ...]]:
@@ -159,37 +179,49 @@ def _values(cells: Cells, name: str) -> tuple[NDArray[Any], tuple[str, ...]]:
     column = cells.columns[name]
     _refuse_missing(cells, name)
     if column.dtype == object:
-        for row, cell in enumerate(column):
-            if number_in(cell) is None:
-                remedy = "correct the cell, or set data.target_kind=class"
-                raise cells.refusal(f"the target {cell!r} is no finite number", name, row, remedy)
+        row = int(np.argmax(cells.raw[name].numbers[1]))
+        remedy = f"correct the cell{special_in(column[row])}, or set data.target_kind=class"
+        raise cells.refusal(f"the target {column[row]!r} is no finite number", name, row, remedy)
     _refuse_too_large(cells, name)
     values = column.astype(np.float64)[:, None]
-    if reason := constant_reason(values, f"every row has the target {column[0]}"):
+    if reason := constant_reason(values, f"every row has the target {cells.raw[name].cell(0)}"):
         raise DataError(reason, file=cells.file, column=name)
     return values, ()
 
 
-def _classes(cells: Cells, name: str) -> tuple[NDArray[Any], tuple[str, ...]]:
-    """((N,) class numbers, class names)."""
+def _classes(cells: Cells, name: str, notes: list[str]) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """((N,) class numbers, class names); adds to `notes` what a person should know of them."""
     _refuse_missing(cells, name)
-    column = _texts(cells.columns[name])
-    classes = tuple(sorted(set(column), key=lambda cell: (number_in(cell) is None, number_in(cell) or 0.0, cell)))
+    labels = cells.labels_of(name)
+    notes += labels.note(name)
+    order = sorted(range(len(labels.names)), key=lambda number: _in_order(labels.names[number]))
+    classes = tuple(labels.names[number] for number in order)
     if len(classes) == 1:
         raise cells.refusal(f"holds one class only, {classes[0]!r}", name, remedy="name another data.target")
-    if len(classes) > len(column) // 2:
-        rule = f"holds {len(classes)} different classes in {len(column)} rows"
+    if len(classes) > len(labels.codes) // 2:
+        rule = f"holds {len(classes)} different classes in {len(labels.codes)} rows"
         raise cells.refusal(rule, name, remedy="name another data.target, or set data.target_kind=value")
-    numbers = {label: number for number, label in enumerate(classes)}
-    return np.array([numbers[cell] for cell in column], dtype=np.int64), classes
+    return np.argsort(order)[labels.codes].astype(np.int64), classes
+
+
+def _in_order(label: str) -> tuple[bool, float, str]:
+    number = number_in(label)
+    return number is None, number or 0.0, label
 
 
 def _refuse_missing(cells: Cells, name: str) -> None:
     column = cells.columns[name]
     missing = np.flatnonzero(column == None if column.dtype == object else np.isnan(column))  # noqa: E711 - each cell
     if len(missing):
+        row = int(missing[0])
+        word = cells.raw[name].cell(row)
         remedy = f"fill in the cell or delete the {cells.unit}"
-        raise cells.refusal("the target is missing", name, int(missing[0]), remedy)
+        if not word or word == "nan":
+            raise cells.refusal("the target is missing", name, row, remedy)
+        rule = f"the target is missing: {word!r} is among data.missing_values"
+        others = [mark for mark in cells.marks.words if not Marks([mark]).matches(word, number_in(word))]
+        keep = setting("data.missing_values", others)
+        raise cells.refusal(rule, name, row, f"{remedy}, or keep {word!r} as a value with {keep}")
 
 
 def _refuse_too_large(cells: Cells, name: str) -> None:
@@ -202,24 +234,18 @@ def _refuse_too_large(cells: Cells, name: str) -> None:
         raise cells.refusal(f"the number {column[large[0]]} is too large", name, int(large[0]), remedy)
 
 
-def _column(cells: Cells, name: str, as_category: bool, max_categories: int) -> Column:
+def _column(cells: Cells, name: str, as_category: bool, max_categories: int, notes: list[str]) -> Column:
     """(N,) float64 with NaN where a number is missing, or (N,) objects for a category. Raises DataError."""
-    column = _texts(cells.columns[name]) if as_category else cells.columns[name]
-    if column.dtype != object:
+    column = cells.columns[name]
+    if not as_category and column.dtype != object:
         _refuse_too_large(cells, name)
         return column
-    present = [(cell, row) for row, cell in enumerate(column) if cell is not None]
-    wrong = [(cell, row) for cell, row in present if number_in(cell) is None]
-    if not as_category and not wrong:
-        _refuse_too_large(cells, name)
-        return np.array([np.nan if cell is None else float(cell) for cell in column], dtype=np.float64)
-    if not as_category and len(wrong) <= (1 - _MOSTLY_NUMBERS) * len(present):
-        cell, row = wrong[0]
-        more = f" and {len(wrong) - 1} more like it" if len(wrong) > 1 else ""
-        remedy = f"correct it, or add it to data.missing_values, or set 'data.categorical=[{name}]'"
-        raise cells.refusal(f"{cell!r}{more} stands among numbers", name, row, remedy)
-    distinct = len({cell for cell, _ in present})
-    if distinct > max_categories:
-        rule = f"holds {distinct} different texts, more than data.max_categories={max_categories}"
-        raise cells.refusal(rule, name, remedy=f"leave it out with 'data.drop=[{name}]'")
-    return column
+    if not as_category:
+        remedy = setting("data.categorical", [name])
+        notes += refuse_numbers(cells.raw[name], partial(cells.refusal, column=name), remedy, name)
+    labels = cells.labels_of(name)
+    notes += labels.note(name)
+    if len(labels.names) > max_categories:
+        rule = f"holds {len(labels.names)} different texts, more than data.max_categories={max_categories}"
+        raise cells.refusal(rule, name, remedy=f"leave it out with {dropping([name], [])}")
+    return labels.column()

@@ -13,6 +13,7 @@ Dropped = Sequence[str] | None  # what data.drop names, None where a source has 
 
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 _NAMED = 10  # places that a finding names
+_OTHER_TYPES = ("null", "true", "false", "nan", "inf")  # words that are no text without quotes
 _PLAIN = re.compile(r"[A-Za-z_][\w.-]*")  # what a list on the command line takes without quotes
 
 
@@ -47,7 +48,13 @@ def counted(number: int, one: str, many: str = "") -> str:
 
 def dropping(names: Sequence[str], dropped: Dropped) -> str:
     """The setting that leaves columns of a table out, beside those that are; "" where the source has none."""
-    if dropped is None:
-        return ""
-    words = [name if _PLAIN.fullmatch(name) else f'"{name}"' for name in dict.fromkeys((*dropped, *names))]
-    return f"'data.drop=[{','.join(words)}]'"
+    return "" if dropped is None else setting("data.drop", (*dropped, *names))
+
+
+def setting(key: str, words: Sequence[str]) -> str:
+    """The setting of a key to a list of texts, in quotes for a shell."""
+    quoted = [
+        word if _PLAIN.fullmatch(word) and word.lower() not in _OTHER_TYPES else f'"{word}"'
+        for word in dict.fromkeys(words)
+    ]
+    return f"'{key}=[{','.join(quoted)}]'"

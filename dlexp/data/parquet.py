@@ -1,20 +1,19 @@
-"""A user's own Parquet file, read as a CSV file is, with the types that it has; needs the extra `parquet`.
-
-Symbols: N rows.
-"""
+"""A user's own Parquet file, read as a CSV file is, with the types that it has; needs the extra `parquet`."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dlexp.data.arrow_columns import check_type, raw_column
 from dlexp.data.bundle import DataBundle
-from dlexp.data.cells import Cells, Wanted, table_of
+from dlexp.data.cells import Cells, Wanted, check_names, table_of
 from dlexp.data.find import check_file
+from dlexp.data.spelling import Marks
 from dlexp.errors import ConfigError, DataError
 
 __all__ = ["parquet", "target_kind"]
@@ -42,7 +41,9 @@ def parquet(
     """
     cells = _read(Path(path), missing_values or [], without=[name for name in drop or [] if name != target])
     split = (val_fraction, test_fraction, split_seed)
-    return table_of(cells, Wanted(target, target_kind, categorical or [], [], max_categories, standardize, split))
+    return table_of(
+        cells, Wanted(target, target_kind, categorical or [], drop or [], max_categories, standardize, split)
+    )
 
 
 def target_kind(arguments: Mapping[str, Any]) -> str:
@@ -65,39 +66,21 @@ def _read(file: Path, missing_values: Sequence[str], without: Sequence[str] = ()
     try:
         with pq.ParquetFile(file) as source:
             names = [str(name) for name in source.schema_arrow.names]
-            all_columns = Cells(file, dict.fromkeys(names, np.empty(0)), np.empty(0, dtype=np.int64))
-            all_columns.check_names([only] if only is not None else [], "data.target")
-            all_columns.check_names(without, "data.drop")
-            wanted = [only] if only is not None else [name for name in names if name not in without]
-            doubled = sorted({name for name in names if names.count(name) > 1})
+            check_names(file, names, [only] if only is not None else [], "data.target")
+            check_names(file, names, without, "data.drop")
+            left_out = set(without)
+            wanted = [only] if only is not None else [name for name in names if name not in left_out]
+            doubled = sorted(name for name, count in Counter(names).items() if count > 1)
             if doubled:
                 raise DataError(f"has {', '.join(map(repr, doubled))} more than once", file=file)
+            for name in wanted:
+                check_type(str(file), name, source.schema_arrow.field(name).type)
             table = source.read(columns=wanted)
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"is no Parquet file: {reason}", file=file) from error
     if not table.num_rows:
         raise DataError("has no rows", file=file)
-    empty = {"", *missing_values}
-    columns = {name: _column(file, name, table.column(name), empty) for name in wanted}
-    return Cells(file, columns, np.arange(1, table.num_rows + 1, dtype=np.int64), unit="row")
-
-
-def _column(file: Path, name: str, column: Any, empty: set[str]) -> NDArray[Any]:
-    """(N,) float64 with NaN for a missing number, or (N,) str objects with None. Raises DataError for a nested one."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        return _column(file, name, column.cast(kind.value_type), empty)
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        numbers: NDArray[Any] = pc.fill_null(column.cast(pa.float64(), safe=False), float("nan")).to_numpy()
-        return numbers
-    if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        remedy = f"leave it out with 'data.drop=[{name}]'"
-        raise DataError(
-            f"holds values of type {kind}, neither numbers nor texts", file=file, column=name, remedy=remedy
-        )
-    texts = (None if cell is None else cell.strip() for cell in column.cast(pa.string()).to_pylist())
-    return np.array([None if cell is None or cell in empty else cell for cell in texts], dtype=object)
+    marks = Marks(missing_values)
+    columns = {name: raw_column(str(file), name, table.column(name), marks) for name in wanted}
+    return Cells(file, columns, np.arange(1, table.num_rows + 1, dtype=np.int64), tuple(names), marks, unit="row")

@@ -6,7 +6,7 @@ Symbols: N rows, F features after encoding, O targets.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
@@ -130,7 +130,7 @@ def build_table(
     """
     fitted = [fit_column(name, column[rows[0]], standardize) for name, column in columns.items()]
     features = np.concatenate([_encoded(fit, columns[fit.name]) for fit in fitted], axis=1)
-    kinds = [{"kind": "category" if isinstance(fit, CategoryColumn) else "number", **asdict(fit)} for fit in fitted]
+    kinds = [{"kind": "category" if isinstance(fit, CategoryColumn) else "number", **vars(fit)} for fit in fitted]
     regression = not class_names
     mean, std = target_unit(targets[rows[0]]) if regression else ((), ())
     spec = DataSpec(

@@ -1,0 +1,197 @@
+"""Cells as text: the value behind a spelling, and the spellings that mean that nothing is there.
+
+The same value is spelled in several ways by different programs (1 and 1.0, True and true, 2024-05-01 and
+2024-05-01 00:00:00). Training and prediction compare cells by `identity`, whatever kind of file they come from.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal, InvalidOperation
+
+import numpy as np
+from numpy.typing import NDArray
+
+# The default of data.missing_values, beside the empty cell (conf/data/_table.yaml).
+MISSING = ("NA", "N/A", "n/a", "<NA>", "#N/A", "NaN", "nan", "NaT", "NULL", "null", "None", "?")
+
+_EXACT = 2**53  # up to here every whole number is a float64 of its own
+_LEADING_ZERO = re.compile(r"[+-]?0\d")
+_BOOLEANS = ("true", "false")
+_STAMP = re.compile(
+    r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(?::(\d\d)(?:\.(\d+))?)? ?(Z|[+-]\d\d(?::?\d\d)?)?)?", re.ASCII
+)
+_TIME = re.compile(r"(\d\d:\d\d:\d\d)(?:\.(\d+))?", re.ASCII)
+# As pandas writes a duration: "1 days 02:00:00.5", and a negative one as "-1 days +22:00:00".
+_DURATION = re.compile(r"(-?\d+) days?(?: ([+-]?)(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?)?", re.ASCII)
+
+_CURRENCY = r"[$\u20ac\u00a3\u00a5]"
+
+# Numbers in a spelling that only people read: regular expression -> its name.
+_OTHER_NUMBERS = (
+    (
+        re.compile(r"[+\-\u2212]?(?:\d{1,3}(?:[,'\u2019 \u00a0\u202f]\d{3})+(?:\.\d+)?|\d{1,3}(?:\.\d{3})+,\d+)"),
+        "a thousands separator",
+    ),
+    (re.compile(r"[+\-\u2212]?\d+(?:[.,]\d+)?\s*[%\u2030]"), "a percent sign"),
+    (re.compile(r"[+\-]?\d*,\d+(?:[eE][+\-]?\d+)?"), "a decimal comma"),
+    (re.compile(rf"[+\-]?{_CURRENCY}\s*[+\-]?\d[\d.,' ]*|[+\-]?\d[\d.,' ]*{_CURRENCY}"), "a currency sign"),
+    (re.compile(r"\(\d[\d.,]*\)"), "parentheses"),
+    (re.compile(r"\u2212\d+(?:\.\d+)?"), "a typographic minus sign"),
+    (re.compile(r"[+\-]?\d+(?:_\d+)+(?:\.\d+)?"), "underscores"),
+)
+
+
+def number_in(cell: str | None) -> float | None:
+    """The number in a cell: a finite one, or the seconds of a duration; None for text.
+
+    Words and underscores that Python reads as numbers, and tables do not, are text.
+    """
+    if cell is None or "_" in cell:
+        return None
+    try:
+        value = float(cell)
+    except ValueError:
+        return _seconds(cell)
+    return value if np.isfinite(value) else None
+
+
+def has_leading_zero(cell: str) -> bool:
+    """Whether a number is written as a code is: 01234 is more than 1234."""
+    return _LEADING_ZERO.match(cell) is not None
+
+
+def identity(cell: str) -> str:
+    """The one spelling of the value in a cell: equal for cells that mean the same, and different for all others.
+
+    Numbers are compared by value: 1, 1.0, +1 and 1e0 are "1"; whole ones beyond 2**53 keep every digit. One with a
+    leading zero is a code and stays as it is. Booleans are lower case, midnight without a zone is its date, a moment
+    with a zone is in UTC, and a time has no zeros behind its seconds.
+    """
+    value = None if has_leading_zero(cell) else number_in(cell)
+    if value is not None:
+        return _number_text(cell, value)
+    if cell[:1].isdigit():
+        return _moment(cell)
+    lower = cell.lower()
+    return lower if lower in _BOOLEANS else cell
+
+
+def is_word(cell: str) -> bool:
+    """Whether a text is no number, no boolean, no date and no time: one that has a single spelling."""
+    if number_in(cell) is not None or cell.lower() in _BOOLEANS:
+        return False
+    return _STAMP.fullmatch(cell) is None and _TIME.fullmatch(cell) is None
+
+
+def other_number(cell: str) -> str:
+    """How a number is written that a table does not read as one, such as `a percent sign`; "" for all other texts."""
+    if not any(letter.isdigit() for letter in cell):
+        return ""
+    return next((name for pattern, name in _OTHER_NUMBERS if pattern.fullmatch(cell)), "")
+
+
+class Marks:
+    """The texts that mean "no value", compared by what they mean: -999.0 marks a cell -999 too.
+
+    words  as in data.missing_values; the empty cell is always one
+    found  those that a cell was equal to, so far
+    """
+
+    def __init__(self, words: Iterable[str] = ()) -> None:
+        self.words = tuple(dict.fromkeys(word.strip() for word in words if word.strip()))
+        self.found: set[str] = set()
+        self._texts = frozenset(self.words)
+        self._numbers = {value: word for word in self.words if (value := number_in(word)) is not None}
+        self._others = {identity(word): word for word in self.words if _has_spellings(word)}
+
+    def matches(self, cell: str, value: float | None) -> bool:
+        """Whether a cell without blanks around it is marked; `value` is its number."""
+        word = cell if cell in self._texts else None
+        if word is None and value is not None and self._numbers and not has_leading_zero(cell):
+            word = self._numbers.get(value)
+            if word is not None and abs(value) >= _EXACT and identity(word) != identity(cell):
+                word = None  # whole numbers that float64 does not tell apart
+        elif word is None and self._others:
+            word = self._others.get(identity(cell))
+        if word is not None:
+            self.found.add(word)
+        return word is not None
+
+    def among(self, values: NDArray[np.generic]) -> NDArray[np.bool_]:
+        """Which of some numbers (N,) are marked, compared in their own type. Records what was found."""
+        marked = np.zeros(len(values), dtype=np.bool_)
+        for value, word in self._numbers.items():
+            if values.dtype.kind in "iu":
+                whole = int(identity(word)) if value == int(value) and not has_leading_zero(word) else None
+                limits = np.iinfo(values.dtype)  # type: ignore[type-var]
+                if whole is None or not limits.min <= whole <= limits.max:
+                    continue
+                hits = values == values.dtype.type(whole)
+            else:
+                with np.errstate(over="ignore"):
+                    hits = values == values.dtype.type(value)
+            if hits.any():
+                self.found.add(word)
+                marked |= hits
+        return marked
+
+    def unmatched(self) -> list[str]:
+        """The words beyond the defaults that no cell was equal to."""
+        return [word for word in self.words if word not in self.found and word not in MISSING]
+
+
+def _has_spellings(word: str) -> bool:
+    """Whether a text that is no number can be spelled in another way."""
+    return number_in(word) is None and (word.lower() in _BOOLEANS or word[:1].isdigit())
+
+
+def _number_text(cell: str, value: float) -> str:
+    if abs(value) < _EXACT:
+        return str(int(value)) if value == int(value) else repr(value)
+    try:
+        exact = Decimal(cell)
+    except InvalidOperation:  # a duration
+        return repr(value)
+    whole = int(exact)
+    return str(whole) if exact == whole else format(exact, "f").rstrip("0")
+
+
+def _seconds(cell: str) -> float | None:
+    found = _DURATION.fullmatch(cell)
+    if found is None:
+        return None
+    days, sign, hours, minutes, seconds, fraction = found.groups()
+    within = (int(hours or 0) * 60 + int(minutes or 0)) * 60 + int(seconds or 0)
+    nanoseconds = within * 10**9 + int((fraction or "").ljust(9, "0"))
+    return (int(days) * 86_400 * 10**9 + (-nanoseconds if sign == "-" else nanoseconds)) / 10**9
+
+
+def _moment(cell: str) -> str:
+    """A date, a time or both in one spelling; anything else as it is."""
+    found = _TIME.fullmatch(cell)
+    if found is not None:
+        return found[1] + _fraction(found[2])
+    found = _STAMP.fullmatch(cell)
+    if found is None or found[2] is None:
+        return cell
+    day, minute, second, fraction, zone = found.groups()
+    second = second or "00"
+    if zone is None:
+        moment = f"{minute}:{second}{_fraction(fraction)}"
+        return day if moment == "00:00:00" else f"{day} {moment}"
+    try:
+        local = datetime.fromisoformat(f"{day} {minute}:{second}")
+        digits = zone[1:].replace(":", "").ljust(4, "0") if zone != "Z" else "0000"
+        offset = timedelta(hours=int(digits[:2]), minutes=int(digits[2:])) * (-1 if zone[0] == "-" else 1)
+        moment = str(local.replace(tzinfo=timezone(offset)).astimezone(UTC))
+    except (ValueError, OverflowError):
+        return cell
+    return moment[: len("2024-05-01 00:00:00")] + _fraction(fraction) + "+00:00"
+
+
+def _fraction(digits: str | None) -> str:
+    kept = (digits or "").rstrip("0")
+    return f".{kept}" if kept else ""
