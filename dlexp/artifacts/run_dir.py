@@ -115,11 +115,14 @@ class RunDir:
                     str(self.path), "", f"is being written by {owner}", "wait for it, or stop it"
                 ) from error
             file.seek(0)
-            file.truncate()
-            file.write(f"process {os.getpid()} on {os.uname().nodename} since {now_utc()}\n")
-            file.flush()
+            before = file.read()
+            _replace(file, f"process {os.getpid()} on {os.uname().nodename} since {now_utc()}\n")
             remove_temporaries(self.path)
-            yield
+            try:
+                yield
+            except ConfigError:  # what was refused leaves every file as it was
+                _replace(file, before)
+                raise
 
     def _lock_file(self) -> IO[str]:
         try:
@@ -219,6 +222,13 @@ class RunDir:
     def _write_status(self, durable: bool = True) -> None:
         self._last_beat = time.monotonic()
         write_json(self / "status.json", self._status | {"heartbeat": now_utc()}, durable)
+
+
+def _replace(file: IO[str], text: str) -> None:
+    file.seek(0)
+    file.truncate()
+    file.write(text)
+    file.flush()
 
 
 def _claim(descriptor: int) -> None:

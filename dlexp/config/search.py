@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from dlexp.config.batch import AUTO, is_auto
 from dlexp.config.catalog import Catalog
-from dlexp.config.compose import load, parse
+from dlexp.config.compose import load
 from dlexp.config.fields import Field, key_field
 from dlexp.config.files import read_yaml
 from dlexp.config.names import COMPONENTS
@@ -25,6 +25,7 @@ from dlexp.config.suggest import nearest, nearest_path
 from dlexp.config.tree import ABSENT, leaves, shown, value_at
 from dlexp.config.typed import with_values
 from dlexp.config.validate import ROUTES, directions, rules
+from dlexp.config.words import parse
 from dlexp.errors import ConfigError, Problem
 from dlexp.tune.samplers import PRUNERS, SAMPLERS, Rules
 from dlexp.tune.space import WORDS, Dimension, Space, is_spec, parse_dimension
