@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 # What the grammar of overrides reads as one text without quotes, whatever is to the left and right of it in a list.
@@ -44,9 +45,9 @@ def setting(key: str, content: Any) -> str:
     return shell_word(f"{key}={value(content)}")
 
 
-def command(*words: str | tuple[str, Any]) -> str:
-    """A line that calls dlexp; a (key, value) pair becomes KEY=VALUE."""
-    return " ".join(["dlexp", *(setting(*word) if isinstance(word, tuple) else shell_word(word) for word in words)])
+def command(*words: str | Path | tuple[str, Any]) -> str:
+    """A line that calls dlexp; a path stays one where it looks like an option, a (key, value) pair is KEY=VALUE."""
+    return " ".join(["dlexp", *map(_quoted, words)])
 
 
 def shell_word(word: str) -> str:
@@ -54,6 +55,14 @@ def shell_word(word: str) -> str:
     if all(char.isprintable() for char in word):
         return f"'{word}'" if word.startswith(_DIRECTORY_OR_JOB) and shlex.quote(word) == word else shlex.quote(word)
     return "$'" + "".join(map(_ansi, word)) + "'"
+
+
+def _quoted(word: str | Path | tuple[str, Any]) -> str:
+    if isinstance(word, tuple):
+        return setting(*word)
+    if isinstance(word, Path):
+        return shell_word(f"./{word}" if str(word).startswith("-") else str(word))
+    return shell_word(word)
 
 
 def _escaped(found: re.Match[str]) -> str:

@@ -23,6 +23,7 @@ from typing import IO, Any
 
 from dlexp.artifacts.files import is_temporary, read_object, remove_temporaries, write_json
 from dlexp.errors import ConfigError, DlexpError, Interrupted, exit_code_of
+from dlexp.quoting import command
 from dlexp.runtime.clock import now_utc, stamp
 
 UNFINISHED = ("running", "interrupted", "failed")
@@ -116,12 +117,14 @@ class RunDir:
                 ) from error
             file.seek(0)
             before = file.read()
-            _replace(file, f"process {os.getpid()} on {os.uname().nodename} since {now_utc()}\n")
+            file.truncate(0)
+            print(f"process {os.getpid()} on {os.uname().nodename} since {now_utc()}", file=file, flush=True)
             remove_temporaries(self.path)
             try:
                 yield
             except ConfigError:  # what was refused leaves every file as it was
-                _replace(file, before)
+                file.truncate(0)
+                print(before, end="", file=file, flush=True)
                 raise
 
     def _lock_file(self) -> IO[str]:
@@ -224,13 +227,6 @@ class RunDir:
         write_json(self / "status.json", self._status | {"heartbeat": now_utc()}, durable)
 
 
-def _replace(file: IO[str], text: str) -> None:
-    file.seek(0)
-    file.truncate()
-    file.write(text)
-    file.flush()
-
-
 def _claim(descriptor: int) -> None:
     """Take the lock; who only looks (`is_locked`) holds it for an instant, so one refusal is not believed."""
     for _ in range(_LOCK_TRIES - 1):
@@ -249,7 +245,8 @@ def refuse_occupied(path: Path) -> None:
         raise ConfigError.one("--run-dir", path, "is a file")
     if path.is_dir() and any(path.iterdir()) and not _is_a_start_that_was_killed(path):
         is_run = (path / "config.yaml").is_file()
-        remedy = f"dlexp train --resume {path} continues the run in it" if is_run else "name a new or empty directory"
+        again = f"{command('train', '--resume', path)} continues the run in it"
+        remedy = again if is_run else "name a new or empty directory"
         raise ConfigError.one("--run-dir", path, "is not empty", remedy)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 
 from dlexp.cli.console import near, out, over_seeds, print_json, table
+from dlexp.quoting import command
 from dlexp.report.labels import cut
 from dlexp.report.numbers import number
 from dlexp.runtime.clock import spoken
@@ -48,7 +49,7 @@ def summary(content: Mapping[str, Any], as_json: bool) -> None:
     out.print(f"\n  run      {escape(run)}")
     for name, text in (("weights", "checkpoints/best.pt"), ("history", "metrics.csv"), ("curves", "plots/curves.png")):
         out.print(f"  {name:<8} {escape(run)}/{text}")
-    out.print(f"\nnext: dlexp evaluate {escape(run)}")
+    out.print(f"\nnext: {escape(command('evaluate', Path(run)))}")
 
 
 def seeds(content: Mapping[str, Any], as_json: bool) -> None:
@@ -56,10 +57,11 @@ def seeds(content: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(content)
         return
-    group = escape(near(content["group"]))
+    place = Path(near(content["group"]))
+    group = escape(str(place))
     out.print()
     out.print(over_seeds(f"{len(content['runs'])} seeds, each at its best epoch", content))
-    out.print(f"\n  runs     {group}\n  table    {group}/seeds.csv\n\nnext: dlexp evaluate {group}")
+    out.print(f"\n  runs     {group}\n  table    {group}/seeds.csv\n\nnext: {escape(command('evaluate', place))}")
 
 
 def dry_run(facts: Mapping[str, Any], as_json: bool) -> None:

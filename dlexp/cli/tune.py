@@ -19,6 +19,7 @@ from dlexp.cli.console import err, out, print_json, table
 from dlexp.cli.words import Setting
 from dlexp.config.catalog import Catalog
 from dlexp.errors import ConfigError
+from dlexp.quoting import command
 from dlexp.report.numbers import number
 from dlexp.runtime.clock import spoken, stamp
 
@@ -256,7 +257,7 @@ def _show(content: Mapping[str, Any], folder: Path, seconds: float) -> None:
     saved = content["epochs_saved_by_pruning"]
     out.print(f"\n{counts}; pruning saved {saved:,} epochs; {spoken(seconds)}; {content['reason']}")
     out.print(f"\n  study    {folder}\n  table    {folder}/trials.csv\n  report   {folder}/report.html")
-    out.print(escape(f"\nnext: dlexp train --from {shlex.quote(str(folder))}"))
+    out.print(escape(f"\nnext: {command('train', '--from', folder)}"))
 
 
 def _short(value: object) -> str:

@@ -24,6 +24,7 @@ from dlexp.config.spelling import with_texts
 from dlexp.config.suggest import nearest
 from dlexp.config.tree import ABSENT, leaves, shown, value_at
 from dlexp.errors import ConfigError, Problem
+from dlexp.quoting import setting
 
 # regularization.KEY -> the component and its key that the value goes to.
 ROUTES = {"dropout": "model", "label_smoothing": "loss"}
@@ -105,7 +106,7 @@ def _typed(
         refusal = "" if value is ABSENT else field.refusal(value)
         if refusal:
             near = nearest(value, field.words) if isinstance(value, str) else None
-            remedy = f"did you mean {path}={near}?" if near else ""
+            remedy = f"did you mean {setting(path, near)}?" if near else ""
             yield Problem(path, shown(value), refusal, remedy, origins.text(path, value))
     yield from _kinds(tree, choices)
     for path in common_paths():
@@ -200,7 +201,11 @@ def _combines(tree: Mapping[str, Any], origins: Origins) -> Iterator[Problem]:
             near = nearest(str(monitor), names)
             rule = f"is no metric of this task; it has {', '.join(names)}"
             yield Problem(
-                path, str(monitor), rule, f"did you mean {path}={near}?" if near else "", origins.text(path, monitor)
+                path,
+                str(monitor),
+                rule,
+                f"did you mean {setting(path, near)}?" if near else "",
+                origins.text(path, monitor),
             )
     for key in ("betas", "adamw_betas"):
         betas = tree["optim"].get(key)

@@ -19,6 +19,7 @@ from dlexp.data.bundle import DataBundle
 from dlexp.data.split import split_rows
 from dlexp.data.tables import Column, build_table
 from dlexp.errors import DataError
+from dlexp.quoting import setting
 
 _MAX_CLASSES_OF_NUMBERS = 20  # whole numbers with no more distinct values than this are taken for classes
 _MOSTLY_NUMBERS = 0.9  # a column with this share of numbers is one of numbers, and its other cells are mistakes
@@ -49,7 +50,7 @@ class Cells:
         for name in names:
             if name not in self.columns:
                 near = get_close_matches(name, self.columns, n=1, cutoff=0.5)
-                remedy = f"did you mean {key}={near[0]}?" if near else f"it has {', '.join(self.columns)}"
+                remedy = f"did you mean {setting(key, near[0])}?" if near else f"it has {', '.join(self.columns)}"
                 raise DataError(f"has no column {name!r} ({key})", file=self.file, remedy=remedy)
 
     def kind_of(self, name: str) -> str:
@@ -216,10 +217,10 @@ def _column(cells: Cells, name: str, as_category: bool, max_categories: int) -> 
     if not as_category and len(wrong) <= (1 - _MOSTLY_NUMBERS) * len(present):
         cell, row = wrong[0]
         more = f" and {len(wrong) - 1} more like it" if len(wrong) > 1 else ""
-        remedy = f"correct it, or add it to data.missing_values, or set 'data.categorical=[{name}]'"
+        remedy = f"correct it, or add it to data.missing_values, or set {setting('data.categorical', [name])}"
         raise cells.refusal(f"{cell!r}{more} stands among numbers", name, row, remedy)
     distinct = len({cell for cell, _ in present})
     if distinct > max_categories:
         rule = f"holds {distinct} different texts, more than data.max_categories={max_categories}"
-        raise cells.refusal(rule, name, remedy=f"leave it out with 'data.drop=[{name}]'")
+        raise cells.refusal(rule, name, remedy=f"leave it out with {setting('data.drop', [name])}")
     return column

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+from dlexp.quoting import setting
 
 Severity = Literal["error", "warning", "note"]
 
@@ -13,7 +14,6 @@ Dropped = Sequence[str] | None  # what data.drop names, None where a source has 
 
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 _NAMED = 10  # places that a finding names
-_PLAIN = re.compile(r"[A-Za-z_][\w.-]*")  # what a list on the command line takes without quotes
 
 
 @dataclass(frozen=True)
@@ -49,5 +49,4 @@ def dropping(names: Sequence[str], dropped: Dropped) -> str:
     """The setting that leaves columns of a table out, beside those that are; "" where the source has none."""
     if dropped is None:
         return ""
-    words = [name if _PLAIN.fullmatch(name) else f'"{name}"' for name in dict.fromkeys((*dropped, *names))]
-    return f"'data.drop=[{','.join(words)}]'"
+    return setting("data.drop", list(dict.fromkeys((*dropped, *names))))

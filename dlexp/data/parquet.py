@@ -16,6 +16,7 @@ from dlexp.data.bundle import DataBundle
 from dlexp.data.cells import Cells, Wanted, table_of
 from dlexp.data.find import check_file
 from dlexp.errors import ConfigError, DataError
+from dlexp.quoting import setting
 
 __all__ = ["parquet", "target_kind"]
 
@@ -95,7 +96,7 @@ def _column(file: Path, name: str, column: Any, empty: set[str]) -> NDArray[Any]
         numbers: NDArray[Any] = pc.fill_null(column.cast(pa.float64(), safe=False), float("nan")).to_numpy()
         return numbers
     if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        remedy = f"leave it out with 'data.drop=[{name}]'"
+        remedy = f"leave it out with {setting('data.drop', [name])}"
         raise DataError(
             f"holds values of type {kind}, neither numbers nor texts", file=file, column=name, remedy=remedy
         )

@@ -232,7 +232,7 @@ def _without_effect(change: Change, progress: Progress) -> Problem:
     rule = f"has no effect: the run is finished ({progress.epoch} epochs)"
     remedy = f"leave it out, or start a new run: {_anew(progress, change.path, change.after)}"
     if change.path == "trainer.test":
-        remedy = f"use {command('evaluate', str(progress.folder))}"
+        remedy = f"use {command('evaluate', progress.folder)}"
     return Problem(change.path, shown(change.after), rule, remedy)
 
 
@@ -242,7 +242,7 @@ def _back(change: Change, progress: Progress) -> str:
 
 
 def _anew(progress: Progress, path: str, value: object, *more: str) -> str:
-    return command("train", "--from", str(progress.folder), (path, value), *more)
+    return command("train", "--from", progress.folder, (path, value), *more)
 
 
 def _after(change: Change) -> int:

@@ -15,6 +15,7 @@ from dlexp.artifacts.run_dir import RunDir, outputs_root
 from dlexp.artifacts.run_tree import is_group
 from dlexp.config.catalog import Catalog
 from dlexp.errors import ConfigError
+from dlexp.quoting import command
 from dlexp.report.run_page import run_page
 from dlexp.report.runs_page import runs_page
 from dlexp.report.study_page import PICTURES, StudyFacts, study_page
@@ -52,7 +53,7 @@ def report(folders: Sequence[Path], out: Path | None, catalog: Catalog) -> Repor
     studies = [folder for folder in folders if (folder / "study.json").is_file()]
     if studies and len(folders) > 1:
         rule = "is a study, and a page of several runs has no place for one"
-        raise ConfigError.one(str(studies[0]), "", rule, f"dlexp report {studies[0]} writes its own page")
+        raise ConfigError.one(str(studies[0]), "", rule, f"{command('report', studies[0])} writes its own page")
     if studies:
         return _study(studies[0], out)
     if len(folders) == 1 and not is_group(folders[0]):

@@ -17,6 +17,7 @@ from dlexp.artifacts.run_dir import RunDir, outputs_root
 from dlexp.artifacts.run_tree import MARKS, directories, size_of
 from dlexp.config.tree import ABSENT, leaves, shown, value_at
 from dlexp.errors import ConfigError, DlexpError
+from dlexp.quoting import command
 from dlexp.workflows.past import DIED, PastRun, read_past
 
 STATES = ("running", "finished", "failed", "interrupted", DIED)
@@ -170,7 +171,7 @@ def finished_where(conditions: Sequence[str]) -> list[Path]:
     """The finished runs for which every condition holds. Raises ConfigError where there are none."""
     rows = where([row for row in find().rows if row.facts["state"] == "finished"], conditions)
     if not rows:
-        remedy = f"dlexp runs --where '{conditions[0]}' shows those in other states"
+        remedy = f"{command('runs', '--where', conditions[0])} shows those in other states"
         raise ConfigError.one("--where", " ".join(conditions), "holds for no finished run", remedy)
     return [row.path for row in rows]
 

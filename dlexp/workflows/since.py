@@ -43,7 +43,7 @@ def check_resumed(
     if data:
         raise DataError(
             f"the data has changed since {run.path} began ({_listed(data)})",
-            remedy=f"put the old data back, or start anew with {command('train', '--from', str(run.path))}",
+            remedy=f"put the old data back, or start anew with {command('train', '--from', run.path)}",
         )
     config = _of_config(before, experiment, CHANGEABLE)
     other_device = any(change.path == "trainer.device" for change in _of_config(before, experiment, ()))

@@ -178,11 +178,11 @@ def _run(
                 reason = fit(plan, state, checkpoints, stop)
         except Interrupted as error:
             log.say(str(error))
-            again = command("train", "--resume", str(run.path))
+            again = command("train", "--resume", run.path)
             raise Interrupted(f"{error}; continue with: {again}", error.code) from None
         except Exception as error:
             if isinstance(error, Diverged) and trainer.on_nonfinite == "stop":
-                again = command("train", "--resume", str(run.path), "trainer.on_nonfinite=skip")
+                again = command("train", "--resume", run.path, "trainer.on_nonfinite=skip")
                 error.add_note(f"go on without it: {again}")
             log.say("; ".join([str(error) or type(error).__name__, *getattr(error, "__notes__", ())]))
             raise
