@@ -13,7 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import IO, Any
 
-from dlexp.errors import DlexpError
+from dlexp.errors import DlexpError, reason_of
 
 _TEMP_PREFIX = ".tmp-"
 
@@ -50,6 +50,14 @@ def replacing(path: Path, size: int, durable: bool = True) -> Iterator[IO[bytes]
         if isinstance(error, OSError):
             raise DlexpError(f"cannot write {path} ({size} bytes): {error.strerror}") from error
         raise
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it. Raises DlexpError that names it and says why not."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DlexpError(f"cannot make {path}: {reason_of(error)}") from error
 
 
 def refuse_without_space(path: Path, needed: int) -> None:

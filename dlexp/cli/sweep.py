@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,7 +59,8 @@ def sweep(words: TrainWords, setting: Setting, catalog: Catalog, quiet: bool, as
         else:
             content = workflow.sweep(cells, request, shown)
     finally:
-        shown.end()
+        with suppress(OSError):  # a terminal that is gone
+            shown.end()
     comparison = _compared(content)
     if as_json:
         print_json(content | {"comparison": comparison.as_dict() if comparison else None})

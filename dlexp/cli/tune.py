@@ -6,6 +6,7 @@ import shlex
 import time
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,7 +75,8 @@ def tune(words: TuneWords, setting: Setting, quiet: bool, as_json: bool) -> None
     try:
         content = run(search, request, display)
     finally:
-        display.end()
+        with suppress(OSError):  # a terminal that is gone
+            display.end()
     if as_json:
         print_json(content)
     else:

@@ -32,7 +32,7 @@ from dlexp.config.tree import ABSENT, leaves, shown, value_at
 from dlexp.config.typed import run_config
 from dlexp.config.validate import check, rules, value_problems
 from dlexp.config.words import Words, parse
-from dlexp.errors import ConfigError, Problem
+from dlexp.errors import ConfigError, Problem, reading_data
 
 
 def load(words: Sequence[str], catalog: Catalog) -> RunConfig:
@@ -70,7 +70,8 @@ def settle_targets(tree: dict[str, Any], task_given: bool, choices: Mapping[str,
     else:
         arguments = {key: value for key, value in data.items() if not key.startswith("_")}
         try:
-            kind = str(resolve(str(data.get("_detect_")), ())(arguments))
+            with reading_data(data.get("path")):
+                kind = str(resolve(str(data.get("_detect_")), ())(arguments))
         except (TypeError, ValueError, KeyError, AttributeError) as error:
             raise ConfigError.one("data._detect_", data["_detect_"], f"cannot tell the targets: {error}") from error
     data |= {"_targets_": kind, "target_kind": kind}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,8 @@ def _make_paths_absolute(tree: dict[str, Any], known: Mapping[str, Field]) -> No
         section, _, key = path.rpartition(".")
         holder = value_at(tree, section) if section else tree
         if field.type == "path" and isinstance(holder, dict) and isinstance(holder.get(key), str):
-            holder[key] = str(Path(holder[key]).expanduser().resolve())
+            # Not Path.resolve, which raises RuntimeError for a link to itself; whoever opens the path says so.
+            holder[key] = os.path.realpath(Path(holder[key]).expanduser())
 
 
 def _typed(

@@ -20,6 +20,7 @@ from dlexp.runtime.process import available_cores
 from dlexp.runtime.signals import StopRequest
 from dlexp.workflows.cells import Shared, work_of_cell, work_of_check
 from dlexp.workflows.pool import Pool, wait_for_orphans
+from dlexp.workflows.reporting import unbroken
 from dlexp.workflows.sweep_files import (
     FAILED,
     FINISHED,
@@ -134,7 +135,7 @@ def _run(
         begun = sum(state.is_begun and state.state != FINISHED for state in states)
         if kept or begun:
             reporter.say(f"{run.path} goes on: {kept} of {len(states)} cells are finished and kept, {begun} were begun")
-        runner = _Runner(run.path, states, request, shared, reporter)
+        runner = _Runner(run.path, states, request, shared, unbroken(reporter, stop))
         runner.run(stop)
         content = runner.write()
         if stop and any(state.state != FINISHED for state in states):

@@ -32,7 +32,7 @@ from dlexp.workflows.evaluate import write_evaluation
 from dlexp.workflows.loggers import Loggers, check_loggers
 from dlexp.workflows.prepare import prepared
 from dlexp.workflows.record import describe, metrics_of, write_request
-from dlexp.workflows.reporting import Reporter, RunFacts
+from dlexp.workflows.reporting import Reporter, RunFacts, unbroken
 from dlexp.workflows.settle import settle, stand_in
 from dlexp.workflows.since import check_resumable, check_resumed, finished_text
 
@@ -143,7 +143,7 @@ def _run(
     saved: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Everything between a claimed directory and its summary; `saved` is the state that was loaded, None for none."""
-    config = experiment.config
+    config, reporter = experiment.config, unbroken(reporter, stop)
     log = MetricsLog(run.path)
     store = CheckpointStore(run / "checkpoints", _both(log.say, reporter.say))
     loggers = Loggers(run, experiment, _both(log.say, reporter.say))

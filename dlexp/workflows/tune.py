@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from dlexp.artifacts.files import make_folder
 from dlexp.artifacts.run_dir import RunDir
 from dlexp.config.schema import RunConfig
 from dlexp.config.search import Search, rules_of
@@ -20,6 +21,7 @@ from dlexp.runtime.signals import StopRequest
 from dlexp.tune.storage import failures
 from dlexp.tune.study import BASELINE, Proposal, Study, Written
 from dlexp.workflows.pool import Child, Pool, wait_for_orphans
+from dlexp.workflows.reporting import unbroken
 from dlexp.workflows.study_files import Verdict, where_told, write_end, write_progress
 from dlexp.workflows.trials import Job, known_value, prepare, work_of
 
@@ -60,7 +62,7 @@ class TuneReporter(Protocol):
 
 def tune(search: Search, request: TuneRequest, reporter: TuneReporter) -> dict[str, Any]:
     """Run the study to its total; returns study.json. Raises NoResult when no trial gave a value."""
-    request.folder.mkdir(parents=True, exist_ok=True)
+    make_folder(request.folder)
     wait_for_orphans(request.folder)
     with RunDir(request.folder).lock(), failures(request.storage):
         rules, written = rules_of(search), Written(search.base.choices, dict(leaves(search.base.tree)))
@@ -70,8 +72,9 @@ def tune(search: Search, request: TuneRequest, reporter: TuneReporter) -> dict[s
             reporter.say(note)
         if study.num_finished() >= request.total:
             reporter.say(f"{request.folder} already has {study.num_finished()} trials; -n is the total")
-        runner = Runner(search, request, study, reporter, *prepare(search.base, request.trusted))
+        prepared = prepare(search.base, request.trusted)
         with StopRequest() as stop:
+            runner = Runner(search, request, study, unbroken(reporter, stop), *prepared)
             reason = runner.run(stop)
             if study.best() is None:
                 write_end(request.folder, search, study, None, reason, request.command)
