@@ -16,7 +16,7 @@ from dlexp.config.schema import RunConfig
 from dlexp.data.bundle import DataBundle, with_counts
 from dlexp.data.loaders import EvalBatches
 from dlexp.engine.evaluate import evaluate
-from dlexp.errors import ConfigError, Problem
+from dlexp.errors import ConfigError, Problem, reading_data
 from dlexp.optim.freezing import Freezing, freezing
 from dlexp.runtime.arithmetic import Arithmetic, watched
 from dlexp.runtime.device import select_device, set_deterministic
@@ -118,7 +118,8 @@ def _data_settings(config: RunConfig, bundle: DataBundle, device: torch.device) 
 
 def build_data(config: RunConfig, trusted: Sequence[str] = ()) -> DataBundle:
     """Read and split the data. Raises DataError for data that cannot be used."""
-    bundle: DataBundle = build(config.data, {}, trusted)
+    with reading_data(config.data.arguments.get("path")):
+        bundle: DataBundle = build(config.data, {}, trusted)
     return replace(bundle, notes=(*bundle.notes, *bundle.recipe.notes)) if bundle.recipe.notes else bundle
 
 

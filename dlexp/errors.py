@@ -11,7 +11,10 @@ DlexpError            1    a failure with a message of its own
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import errno
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -120,6 +123,57 @@ class Interrupted(DlexpError):
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
         self.code = exit_code
+
+
+_REMEDIES = {
+    errno.EMFILE: "raise the limit of open files: ulimit -n 4096",
+    errno.ENOSPC: "free space on that disk, or write elsewhere",
+    errno.EDQUOT: "free space within the quota, or write elsewhere",
+    errno.EROFS: "choose a place that can be written",
+    errno.EACCES: "give yourself the permission, or choose another place",
+    errno.EPERM: "give yourself the permission, or choose another place",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ELOOP: "remove the link, which leads back to itself",
+    errno.EIO: "check the disk or device that it is on",
+}
+
+
+def reason_of(error: OSError) -> str:
+    """What the system said, and what to do where that is known."""
+    if _is_folder_gone():
+        return f"{error.strerror or error}; the current directory no longer exists, change to another one with cd"
+    reason, remedy = error.strerror or str(error) or type(error).__name__, _REMEDIES.get(error.errno or 0)
+    return f"{reason}; {remedy}" if remedy else reason
+
+
+def refusal_of(error: OSError) -> DlexpError:
+    """An error of the system as a refusal that names the path."""
+    places = " -> ".join(os.fsdecode(place) for place in (error.filename, error.filename2) if isinstance(place, str))
+    return DlexpError(f"{places}: {reason_of(error)}" if places else f"the system refused: {reason_of(error)}")
+
+
+@contextmanager
+def reading_data(place: object = None) -> Iterator[None]:
+    """Raise an error of the system within as a DataError that names the file, or `place` where none is known."""
+    try:
+        yield
+    except OSError as error:
+        where = error.filename if isinstance(error.filename, str) else place
+        raise DataError(f"cannot be read: {reason_of(error)}", file=None if where is None else str(where)) from error
+
+
+def refuse_without_folder() -> None:
+    """Raise DlexpError where the current directory was deleted: libraries of torch end the process there."""
+    if _is_folder_gone():
+        raise DlexpError("the current directory no longer exists; change to another one with cd")
+
+
+def _is_folder_gone() -> bool:
+    try:
+        Path.cwd()
+    except OSError:
+        return True
+    return False
 
 
 def exit_code_of(error: BaseException) -> int:

@@ -11,7 +11,6 @@ crash/                                     the step that ended it, when one did
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from dlexp.artifacts.claims import check_claims, claimed, make_folder
-from dlexp.artifacts.files import is_temporary, remove_temporaries, write_json
+from dlexp.artifacts.files import remove_temporaries, write_json
 from dlexp.artifacts.lock_file import is_locked, lock, open_lock
+from dlexp.artifacts.new_folder import refuse_occupied
 from dlexp.artifacts.regular_files import is_file, is_folder, is_there, read_text
 from dlexp.artifacts.run_files import read_run_file
 from dlexp.errors import ConfigError, DlexpError, Interrupted, exit_code_of
@@ -31,12 +31,7 @@ from dlexp.runtime.clock import now_utc, stamp
 UNFINISHED = ("running", "interrupted", "failed")
 _HEARTBEAT_SECONDS = 10.0
 _LEAST_SECONDS = 1.0  # between the words of two short epochs
-_NAME, _MAX_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*"), 100
 # What is written about a run before config.yaml, which makes the directory one: a start that was killed leaves these.
-_BEFORE_IT_IS_A_RUN = (
-    *(".lock", "batch_size.json", "lr_find", "overrides.yaml", "command.txt", "git.diff", "env.txt"),
-    *("preprocessing.json", "meta.json"),
-)
 
 
 def outputs_root() -> Path:
@@ -121,12 +116,17 @@ class RunDir:
                     str(self.path), "", f"is being written by {owner}", "wait for it, or stop it"
                 ) from error
             file.seek(0)
-            file.truncate()
-            file.write(f"process {os.getpid()} on {os.uname().nodename} since {now_utc()}\n")
-            file.flush()
+            before = file.read()
+            file.truncate(0)
+            print(f"process {os.getpid()} on {os.uname().nodename} since {now_utc()}", file=file, flush=True)
             remove_temporaries(self.path)
-            with claimed(self.path):
-                yield
+            try:
+                with claimed(self.path):
+                    yield
+            except ConfigError:  # what was refused leaves every file as it was
+                file.truncate(0)
+                print(before, end="", file=file, flush=True)
+                raise
 
     def is_locked(self) -> bool:
         """Whether a live process writes here."""
@@ -220,32 +220,6 @@ class RunDir:
     def _write_status(self, durable: bool = True) -> None:
         self._last_beat = time.monotonic()
         write_json(self / "status.json", self._status | {"heartbeat": now_utc()}, durable)
-
-
-def refuse_occupied(path: Path) -> None:
-    """Raise ConfigError when a directory given for a new run holds something already.
-
-    What a run that was killed before it began has left counts as nothing: its config.yaml is written last.
-    """
-    if path.exists() and not path.is_dir():
-        raise ConfigError.one("--run-dir", path, "is a file")
-    if path.is_dir() and any(path.iterdir()) and not _is_a_start_that_was_killed(path):
-        is_run = (path / "config.yaml").is_file()
-        remedy = f"dlexp train --resume {path} continues the run in it" if is_run else "name a new or empty directory"
-        raise ConfigError.one("--run-dir", path, "is not empty", remedy)
-
-
-def refuse_bad_name(where: str, name: str) -> None:
-    """Raise ConfigError for a name that a person gives to a directory and that is none to be sure of."""
-    if not _NAME.fullmatch(name) or len(name) > _MAX_NAME or name == "latest":
-        rule = f"is a directory's name: letters, digits, '.', '_' and '-', not first '.' or '-', {_MAX_NAME} at most"
-        raise ConfigError.one(where, name, rule, "`latest` is taken" if name == "latest" else "")
-
-
-def _is_a_start_that_was_killed(path: Path) -> bool:
-    """Whether a directory holds nothing but what a run writes before it is one, so that nothing is lost in it."""
-    names = {entry.name for entry in path.iterdir() if not is_temporary(entry)}
-    return ".lock" in names and names <= {*_BEFORE_IT_IS_A_RUN}
 
 
 def newest_runs() -> list[Path]:

@@ -13,6 +13,7 @@ from dlexp.cli.words import Setting
 from dlexp.config.catalog import Catalog
 from dlexp.config.suggest import nearest
 from dlexp.errors import ConfigError
+from dlexp.quoting import command
 from dlexp.report.numbers import number
 
 _FREE = ("name", "trainer.device", "trainer.precision", "trainer.threads")
@@ -59,4 +60,4 @@ def _show(content: Mapping[str, Any]) -> None:
     out.print(
         f"\n{escape(content['reason'])}\n\n  run      {escape(run)}\n  weights  {escape(run)}/checkpoints/best.pt"
     )
-    out.print(f"\nnext: dlexp evaluate {escape(run)}")
+    out.print(f"\nnext: {escape(command('evaluate', Path(run)))}")

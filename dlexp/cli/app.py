@@ -16,11 +16,12 @@ from dlexp import __version__
 from dlexp.cli import app_runs, app_use
 from dlexp.cli import options as given
 from dlexp.cli.data import data
+from dlexp.cli.ending import exit_code, settle_inheritance
 from dlexp.cli.plain import PlainGroup, only_named
 from dlexp.cli.style import accept_every_letter, visible_errors
 from dlexp.cli.words import hint_at_keys, hint_at_multirun, typed_for_completion, with_empty_values
 from dlexp.cli.words import setting_of as _setting
-from dlexp.errors import DlexpError, exit_code_of
+from dlexp.errors import refuse_without_folder
 
 app = typer.Typer(
     name="dlexp",
@@ -53,6 +54,8 @@ Version = Annotated[
 def _options(context: typer.Context, version: Version = False) -> None:
     # A docstring here would replace the help text of the whole command.
     os.environ["MPLBACKEND"] = "agg"  # a shell started from Jupyter names a backend that may not be installed here
+    if context.invoked_subcommand != "list":
+        refuse_without_folder()
     if context.invoked_subcommand not in _WITHOUT_TORCH:
         from dlexp.runtime.process import prepare_process
 
@@ -254,23 +257,18 @@ app.command()(app_runs.compare)
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and end the process with the documented exit code."""
     words = with_empty_values(list(sys.argv[1:] if argv is None else argv))
+    settle_inheritance()
     accept_every_letter()
-    with visible_errors():
-        try:
-            _as_far_as_named([*words, *typed_for_completion(os.environ)])(args=words, prog_name="dlexp")
-        except SystemExit as error:
-            if error.code == 2:
-                hint_at_keys(words)
-                hint_at_multirun(words)
-            raise
-        except (DlexpError, KeyboardInterrupt) as error:
-            if os.environ.get("DLEXP_DEBUG"):
-                raise
-            if isinstance(error, DlexpError):
-                from dlexp.cli.refusal import show_error
 
-                show_error(error, "--json" in words)
-            sys.exit(exit_code_of(error))
+    def run() -> None:
+        _as_far_as_named([*words, *typed_for_completion(os.environ)])(args=words, prog_name="dlexp")
+
+    def hint() -> None:
+        hint_at_keys(words)
+        hint_at_multirun(words)
+
+    with visible_errors():
+        sys.exit(exit_code(run, words, hint))
 
 
 def _as_far_as_named(words: list[str], whole: typer.Typer = app) -> typer.Typer:

@@ -80,7 +80,7 @@ def _resume(words: TrainWords, setting: Setting, catalog: Catalog, quiet: bool, 
 def _refuse_contradictions(words: TrainWords) -> None:
     """Options that cannot stand on one line."""
     if words.run_id is not None:
-        from dlexp.artifacts.run_dir import refuse_bad_name
+        from dlexp.artifacts.new_folder import refuse_bad_name
 
         refuse_bad_name("--run-id", words.run_id)
         for name, is_given in (("--resume", words.resume is not None), ("--run-dir", words.run_dir is not None)):

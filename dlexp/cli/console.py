@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import IO, Any
@@ -23,6 +24,10 @@ class CleanConsole(Console):
 
     def __init__(self, *, stderr: bool = False) -> None:
         super().__init__(stderr=stderr, highlight=False, soft_wrap=True, emoji=False)
+
+    def on_broken_pipe(self) -> None:
+        """Raise what rich would end the process for: a closed pipe is an error, and the caller decides what it means."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
     @property
     def file(self) -> IO[str]:

@@ -12,6 +12,7 @@ from dlexp.cli.console import out, over_seeds, print_json
 from dlexp.config.suggest import nearest
 from dlexp.errors import ConfigError
 
+_PLACES = ("data.path", "data.folder")
 _EVALUATION_KEYS = (
     "trainer.device",
     "trainer.precision",
@@ -113,4 +114,8 @@ def evaluation_changes(words: Iterable[str]) -> dict[str, Any]:
             remedy = f"did you mean {near}?" if near else f"it may change {', '.join(_EVALUATION_KEYS)}"
             raise ConfigError.one(key, value, "is fixed by the run that is evaluated", remedy)
         changes[key] = int(value) if value.isdigit() else _BOOLS.get(value.lower(), value)
+        if key in _PLACES:
+            from dlexp.config.spelling import plain_reading  # here: it brings Hydra's grammar
+
+            changes[key] = plain_reading(word)
     return changes

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dlexp.cli.console import escape, near, out, over_seeds, print_json, table, undrawn
+from dlexp.quoting import command
 from dlexp.report.labels import cut
 from dlexp.report.numbers import number
 from dlexp.runtime.clock import spoken
@@ -47,7 +48,7 @@ def summary(content: Mapping[str, Any], as_json: bool) -> None:
     for name, text in (("weights", "checkpoints/best.pt"), ("history", "metrics.csv"), ("curves", "plots/curves.png")):
         if Path(content["run"], text).is_file():
             out.print(f"  {name:<8} {escape(run)}/{text}")
-    out.print(f"\nnext: dlexp evaluate {escape(run)}")
+    out.print(f"\nnext: {escape(command('evaluate', Path(run)))}")
 
 
 def seeds(content: Mapping[str, Any], as_json: bool) -> None:
@@ -55,10 +56,11 @@ def seeds(content: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(content)
         return
-    group = escape(near(content["group"]))
+    place = Path(near(content["group"]))
+    group = escape(str(place))
     out.print()
     out.print(over_seeds(f"{len(content['runs'])} seeds, each at its best epoch", content))
-    out.print(f"\n  runs     {group}\n  table    {group}/seeds.csv\n\nnext: dlexp evaluate {group}")
+    out.print(f"\n  runs     {group}\n  table    {group}/seeds.csv\n\nnext: {escape(command('evaluate', place))}")
 
 
 def dry_run(facts: Mapping[str, Any], as_json: bool) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 import statistics
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from dlexp.cli.console import escape, near, out, print_json, table
 from dlexp.cli.words import Setting
 from dlexp.config.catalog import Catalog
 from dlexp.errors import ConfigError
+from dlexp.quoting import command
 from dlexp.report.numbers import number
 from dlexp.runtime.clock import spoken
 
@@ -57,7 +58,8 @@ def sweep(words: TrainWords, setting: Setting, catalog: Catalog, quiet: bool, as
         else:
             content = workflow.sweep(cells, request, shown)
     finally:
-        shown.end()
+        with suppress(OSError):  # a terminal that is gone
+            shown.end()
     comparison = _compared(content)
     if as_json:
         print_json(content | {"comparison": comparison.as_dict() if comparison else None})
@@ -103,9 +105,9 @@ def _list(cells: Sequence[Cell], from_run: str | None, as_json: bool) -> None:
     if as_json:
         print_json([{"number": n, "varied": dict(c.varied), "words": list(c.words)} for n, c in enumerate(cells)])
         return
-    first = ["dlexp", "train", *(["--from", from_run] if from_run is not None else [])]
+    first = ["train", *(["--from", from_run] if from_run is not None else [])]
     for position, cell in enumerate(cells):
-        out.print(f"{position:>4}  {escape(shlex.join([*first, *cell.words]))}")
+        out.print(f"{position:>4}  {escape(command(*first, *cell.words))}")
     epochs = sum(cell.config.trainer.epochs for cell in cells)
     out.print(f"\n{len(cells)} cells, at most {epochs:,} epochs; each was built, nothing was trained or written")
 
@@ -149,9 +151,9 @@ def _show(content: Mapping[str, Any], comparison: Comparison | None) -> None:
     counts = ", ".join(f"{count} {state}" for state, count in content["counts"].items())
     out.print(f"\n{counts} of {len(cells)}\n\n  sweep    {escape(folder)}\n  table    {escape(folder)}/sweep.json")
     if comparison is None and content["counts"].get("finished", 0) > 1:
-        out.print(f"\n  compare  dlexp compare {escape(folder)}")
+        out.print(f"\n  compare  {escape(command('compare', Path(folder)))}")
     if len(content["cells"]) > content["counts"].get("finished", 0):
-        out.print(f"\nnext: dlexp train --resume {escape(folder)}    (what is finished stays)")
+        out.print(f"\nnext: {escape(command('train', '--resume', Path(folder)))}    (what is finished stays)")
 
 
 def _over_seeds(cells: Sequence[Mapping[str, Any]], keys: Sequence[str], metrics: Sequence[str]) -> None:

@@ -6,6 +6,7 @@ import shlex
 import time
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from dlexp.cli.console import err, escape, escape_lines, out, print_json, table,
 from dlexp.cli.words import Setting
 from dlexp.config.catalog import Catalog
 from dlexp.errors import ConfigError
+from dlexp.quoting import command
 from dlexp.report.numbers import number
 from dlexp.runtime.clock import spoken, stamp
 
@@ -44,7 +46,8 @@ class TuneWords:
 
 def tune(words: TuneWords, setting: Setting, quiet: bool, as_json: bool) -> None:
     """Run or continue a study, or only show what it would do, or what it did."""
-    from dlexp.artifacts.run_dir import outputs_root, refuse_bad_name
+    from dlexp.artifacts.new_folder import refuse_bad_name
+    from dlexp.artifacts.run_dir import outputs_root
     from dlexp.config.search import load_search
 
     if words.name is not None:
@@ -72,7 +75,8 @@ def tune(words: TuneWords, setting: Setting, quiet: bool, as_json: bool) -> None
     try:
         content = run(search, request, display)
     finally:
-        display.end()
+        with suppress(OSError):  # a terminal that is gone
+            display.end()
     if as_json:
         print_json(content)
     else:
@@ -257,7 +261,7 @@ def _show(content: Mapping[str, Any], folder: Path, seconds: float) -> None:
     undrawn(content)
     near = escape(str(folder))
     out.print(f"\n  study    {near}\n  table    {near}/trials.csv\n  report   {near}/report.html")
-    out.print(f"\nnext: dlexp train --from {escape(shlex.quote(str(folder)))}")
+    out.print(escape(f"\nnext: {command('train', '--from', folder)}"))
 
 
 def _short(value: object) -> str:

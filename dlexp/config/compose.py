@@ -7,12 +7,10 @@ several threads, or a program that uses Hydra itself, may call it at any time.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
@@ -23,29 +21,19 @@ from yaml import YAMLError
 
 from dlexp.config.catalog import Catalog
 from dlexp.config.defaults import check_files
-from dlexp.config.names import ALIASES, COMPONENTS
+from dlexp.config.names import COMPONENTS
 from dlexp.config.node_keys import hydra_key_problem
 from dlexp.config.nodes import resolve
+from dlexp.config.origins import Origins
 from dlexp.config.saved import first_line, refuse_passwords, set_value, to_plain, without_secrets
-from dlexp.config.schema import SECTIONS, TOP_LEVEL, RunConfig, common_paths, section_defaults
-from dlexp.config.suggest import all_paths, nearest, nearest_path
+from dlexp.config.schema import SECTIONS, RunConfig, common_paths, section_defaults
+from dlexp.config.spelling import typed_value
+from dlexp.config.suggest import all_paths, nearest_path
 from dlexp.config.tree import ABSENT, leaves, shown, value_at
 from dlexp.config.typed import run_config
-from dlexp.config.validate import Origins, check, value_problems
-from dlexp.config.word_problems import depth_problem, grammar_problem, shape_problem
-from dlexp.errors import ConfigError, Problem
-
-
-@dataclass(frozen=True)
-class Words:
-    """The overrides of a command line, sorted by what they do."""
-
-    groups: Mapping[str, str]
-    values: tuple[Override, ...]
-
-    def group_words(self) -> list[str]:
-        """The group choices in Hydra's grammar."""
-        return [f"{group}={option}" for group, option in self.groups.items()]
+from dlexp.config.validate import check, rules, value_problems
+from dlexp.config.words import Words, parse
+from dlexp.errors import ConfigError, Problem, reading_data
 
 
 def load(words: Sequence[str], catalog: Catalog) -> RunConfig:
@@ -83,7 +71,8 @@ def settle_targets(tree: dict[str, Any], task_given: bool, choices: Mapping[str,
     else:
         arguments = {key: value for key, value in data.items() if not key.startswith("_")}
         try:
-            kind = str(resolve(str(data.get("_detect_")), ())(arguments))
+            with reading_data(data.get("path")):
+                kind = str(resolve(str(data.get("_detect_")), ())(arguments))
         except (TypeError, ValueError, KeyError, AttributeError) as error:
             raise ConfigError.one("data._detect_", data["_detect_"], f"cannot tell the targets: {error}") from error
     data |= {"_targets_": kind, "target_kind": kind}
@@ -112,32 +101,6 @@ def finish(config: DictConfig, tree: dict[str, Any], choices: Mapping[str, str],
         tree[group].pop("_search_", None)  # what a search may vary is no part of a run
     check(tree, choices, catalog)
     return run_config(tree, choices, refuse_passwords(without_secrets(config, tree)))
-
-
-def parse(words: Sequence[str], catalog: Catalog) -> tuple[Words, list[Problem]]:
-    """The words that can be understood, and a problem for each of the others."""
-    parser = OverridesParser.create()
-    groups: dict[str, str] = {}
-    values: list[Override] = []
-    problems: list[Problem] = []
-    for word in words:
-        too_deep = depth_problem(word)
-        if too_deep is not None:
-            problems.append(too_deep)
-            continue
-        try:
-            override = parser.parse_override(word)
-        except HydraException:  # its text speaks of lexers and links to other manuals
-            problems.append(grammar_problem(word, catalog))
-            continue
-        problem = shape_problem(word, override, _group_of(override, catalog)) or _group_problem(override, catalog)
-        if problem:
-            problems.append(problem)
-        elif _group_of(override, catalog):
-            groups[_group_of(override, catalog)] = str(override.value())
-        else:
-            values.append(override)
-    return Words(groups, tuple(values)), problems
 
 
 def compose(words: Words, catalog: Catalog) -> tuple[DictConfig, dict[str, str]]:
@@ -172,50 +135,15 @@ def compose(words: Words, catalog: Catalog) -> tuple[DictConfig, dict[str, str]]
     return config, choices
 
 
-def _group_of(override: Override, catalog: Catalog) -> str:
-    """The group that an override chooses an option of, or "" where it sets a value."""
-    name = ALIASES.get(override.key_or_group, override.key_or_group)
-    return name if name in catalog.groups else ""
-
-
-def _group_problem(override: Override, catalog: Catalog) -> Problem | None:
-    """A group given an option that it does not have, or a first word that is nearly a group."""
-    key, value = override.key_or_group, override.value()
-    group = _group_of(override, catalog)
-    if group:
-        options = list(catalog.options(group))
-        if isinstance(value, str) and value in options:
-            return None
-        if isinstance(value, dict):
-            return Problem(
-                group, str(value), "a group takes the name of an option", f"set its keys one by one: {group}.KEY=VALUE"
-            )
-        near = nearest(str(value), options)
-        return Problem(
-            group,
-            shown(value),
-            f"is no option of {group}; it has {', '.join(options)}",
-            f"did you mean {group}={near}?" if near else "",
-        )
-    if "." not in key and key not in TOP_LEVEL and key not in SECTIONS:
-        return _unknown(key, shown(value), nearest(key, (*catalog.groups, *ALIASES)), catalog)
-    return None
-
-
-def _unknown(key: str, value: str, group: str | None, catalog: Catalog) -> Problem:
-    if group:
-        return Problem(key, value, "is no group and no key", f"did you mean {group}={value}?")
-    path = nearest_path(key, all_paths(catalog))
-    return Problem(key, value, "is no group and no key", f"did you mean {path}={value}?" if path else "")
-
-
 def apply_values(
     config: DictConfig, overrides: Iterable[Override], choices: Mapping[str, str], catalog: Catalog
 ) -> list[Problem]:
     """Write the user's values into `config`; a problem for each key that is not there."""
     problems: list[Problem] = []
+    known = rules(choices, catalog)
     for override in overrides:
-        key, value = override.key_or_group, override.value()
+        key = override.key_or_group
+        value = typed_value(override, known.get(key))
         component, _, leaf = key.partition(".")
         now = value_at(_raw(config), key)
         added = override.is_add() or override.is_force_add()

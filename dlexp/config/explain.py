@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from dlexp.config.catalog import Catalog
-from dlexp.config.compose import parse
+from dlexp.config.origins import Origins
 from dlexp.config.schema import OWN_KEYS, RunConfig
 from dlexp.config.suggest import nearest_path
-from dlexp.config.validate import ROUTES, Origins, rules
+from dlexp.config.validate import ROUTES, rules
+from dlexp.config.words import parse
 from dlexp.errors import ConfigError
 
 

@@ -42,6 +42,7 @@ class Leaf:
         return f"{min(os.path.relpath(self.file), str(self.file), key=len)}:{self.line}"
 
     quoted: bool = False
+    spelled: Any = None  # the text, or a tuple of the texts of a list; None for a mapping
 
 
 def read_yaml(path: Path) -> yaml.Node | None:
@@ -159,7 +160,7 @@ def _walk(node: yaml.Node, prefix: str, path: Path) -> Iterator[tuple[str, Leaf]
     if not isinstance(node, yaml.MappingNode) or not node.value:
         if prefix:
             quoted = isinstance(node, yaml.ScalarNode) and bool(node.style)
-            yield prefix, Leaf(path, node.start_mark.line + 1, _text(node), quoted)
+            yield prefix, Leaf(path, node.start_mark.line + 1, _text(node), quoted, _spelled(node))
         return
     for key, value in node.value:
         name = str(key.value)
@@ -173,6 +174,12 @@ def _text(node: yaml.Node) -> str:
     if isinstance(node, yaml.SequenceNode):
         return f"[{', '.join(_text(item) for item in node.value)}]"
     return str(node.value) if isinstance(node, yaml.ScalarNode) else ""
+
+
+def _spelled(node: yaml.Node) -> Any:
+    if isinstance(node, yaml.SequenceNode):
+        return tuple(map(_spelled, node.value))
+    return str(node.value) if isinstance(node, yaml.ScalarNode) else None
 
 
 def _weight(node: yaml.Node, seen: dict[int, int], depth: int) -> int:

@@ -12,12 +12,16 @@ from omegaconf import DictConfig, OmegaConf
 
 from dlexp.config.batch import AUTO
 from dlexp.config.catalog import Catalog
-from dlexp.config.compose import Words, apply_values, compose, finish, parse, settle_targets, task_of
+from dlexp.config.compose import apply_values, compose, finish, settle_targets, task_of
 from dlexp.config.names import COMPONENTS
 from dlexp.config.saved import load_saved, read_config, read_overrides, to_plain
 from dlexp.config.schema import SECTIONS, TOP_LEVEL, LoggerConfig, RunConfig
+from dlexp.config.spelling import typed_value
 from dlexp.config.tree import leaves, shown
+from dlexp.config.validate import rules
+from dlexp.config.words import Words, parse
 from dlexp.errors import ConfigError, Problem
+from dlexp.quoting import command, text_value
 
 # What may change while a run goes on without making it another run.
 CHANGEABLE = (
@@ -95,12 +99,14 @@ def continued(folder: Path, words: Sequence[str], catalog: Catalog) -> tuple[Run
     """The configuration with which a run goes on. Raises ConfigError for a change that makes it another run."""
     parsed, problems = parse(words, catalog)
     changes: dict[str, Any] = {}
+    known = rules({}, catalog)
     for override in parsed.values:
         if override.key_or_group in CHANGEABLE:
-            changes[override.key_or_group] = override.value()
+            changes[override.key_or_group] = typed_value(override, known.get(override.key_or_group))
         else:
-            problems.append(_not_on_resume(override.key_or_group, shown(override.value()), folder))
-    problems += [_not_on_resume(group, option, folder) for group, option in parsed.groups.items()]
+            problems.append(_not_on_resume(override, folder))
+    for group, option in parsed.groups.items():
+        problems.append(_refused_on_resume(group, option, f"{group}={text_value(option)}", folder))
     if problems:
         raise ConfigError(problems)
     before = load_saved(folder / "config.yaml")
@@ -154,9 +160,14 @@ def _as_written(config: DictConfig) -> dict[Any, Any]:
     return found
 
 
-def _not_on_resume(key: str, value: str, folder: Path) -> Problem:
+def _not_on_resume(override: Override, folder: Path) -> Problem:
+    key, typed = override.key_or_group, override.input_line or ""
+    return _refused_on_resume(key, shown(override.value()), typed, folder)
+
+
+def _refused_on_resume(key: str, value: str, word: str, folder: Path) -> Problem:
     rule = f"would make it another run; while one goes on only {', '.join(CHANGEABLE)} may change"
-    return Problem(key, value, rule, f"start a new one from it: dlexp train --from {folder} {key}={value}")
+    return Problem(key, value, rule, f"start a new one from it: {command('train', '--from', folder, word)}")
 
 
 def _lay_over(config: DictConfig, saved: DictConfig, kind_keys: tuple[str, ...]) -> None:

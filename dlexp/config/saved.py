@@ -11,12 +11,13 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from dlexp.config.catalog import Catalog
-from dlexp.config.files import read_yaml
+from dlexp.config.files import leaves_of, read_yaml
 from dlexp.config.interpolation import check_references, reads_environment
 from dlexp.config.schema import SECTIONS, RunConfig, section_defaults
+from dlexp.config.spelling import with_texts
 from dlexp.config.tree import leaves, shown
 from dlexp.config.typed import run_config
-from dlexp.config.validate import check
+from dlexp.config.validate import check, rules
 from dlexp.errors import ConfigError, Problem
 from dlexp.loggers.secrets import has_password, masked
 
@@ -94,7 +95,7 @@ def set_value(config: DictConfig, key: str, value: Any) -> None:
 
 def load_saved(path: Path, changes: Mapping[str, Any] | None = None) -> RunConfig:
     """The configuration of a run, checked like a new one, with some values changed."""
-    return _checked(*read_config(path), changes or {})
+    return _checked(*read_config(path), changes or {}, path)
 
 
 def load_plain(content: Mapping[str, Any], changes: Mapping[str, Any]) -> RunConfig:
@@ -107,7 +108,9 @@ def plain(config: RunConfig) -> dict[str, Any]:
     return {"choices": dict(config.choices), "tree": dict(config.tree)}
 
 
-def _checked(config: DictConfig, choices: dict[str, str], changes: Mapping[str, Any]) -> RunConfig:
+def _checked(
+    config: DictConfig, choices: dict[str, str], changes: Mapping[str, Any], path: Path | None = None
+) -> RunConfig:
     for section, keys in _NEWER_KEYS.items():
         defaults = section_defaults(SECTIONS[section])
         for key in keys:
@@ -123,6 +126,8 @@ def _checked(config: DictConfig, choices: dict[str, str], changes: Mapping[str, 
     for key, value in changes.items():
         set_value(config, key, value)
     tree = to_plain(config)
+    if path is not None:
+        with_texts(tree, rules(choices, Catalog()), leaves_of(path).get)
     kept = without_secrets(config, tree)
     check(tree, choices, Catalog())
     return run_config(tree, choices, kept)
@@ -146,12 +151,16 @@ def to_plain(config: DictConfig) -> dict[str, Any]:
 
 
 def without_secrets(config: DictConfig, tree: dict[str, Any]) -> dict[str, Any]:
-    """`tree`, except that what came from the environment, by whatever detour, stands there as it was written."""
+    """`tree`, except that what came from the environment, by whatever detour, stands there as it was written.
+
+    So does a text that holds ${ and is no reference: read again, it would be one.
+    """
     raw = OmegaConf.to_container(config, resolve=False)
     assert isinstance(raw, dict)
     pairs = list(_pairs(raw, tree))
     secrets = {str(value) for text, value in pairs if reads_environment(text)}
-    return dict(_masked(raw, tree, secrets)) if secrets else tree
+    has_literal = any("${" in str(value) for _, value in pairs)
+    return dict(_masked(raw, tree, secrets)) if secrets or has_literal else tree
 
 
 def refuse_passwords(tree: dict[str, Any]) -> dict[str, Any]:
@@ -197,5 +206,7 @@ def _masked(raw: Any, value: Any, secrets: set[str]) -> Any:
         return {key: _masked(raw.get(key), item, secrets) for key, item in value.items()}
     if isinstance(raw, list) and isinstance(value, list):
         return [_masked(one, other, secrets) for one, other in zip(raw, value, strict=True)]
-    is_secret = isinstance(raw, str) and "${" in raw and any(secret in str(value) for secret in secrets)
-    return raw if is_secret else value
+    if not isinstance(raw, str) or "${" not in raw:
+        return value
+    is_literal = isinstance(value, str) and "${" in value
+    return raw if is_literal or any(secret in str(value) for secret in secrets) else value

@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from dlexp.config.batch import AUTO, is_auto
 from dlexp.config.catalog import Catalog
-from dlexp.config.compose import load, parse
+from dlexp.config.compose import load
 from dlexp.config.fields import Field, key_field
 from dlexp.config.files import read_yaml
 from dlexp.config.names import COMPONENTS
@@ -25,7 +25,9 @@ from dlexp.config.suggest import nearest, nearest_path
 from dlexp.config.tree import ABSENT, leaves, shown, value_at
 from dlexp.config.typed import with_values
 from dlexp.config.validate import ROUTES, directions, rules
+from dlexp.config.words import parse
 from dlexp.errors import ConfigError, Problem
+from dlexp.quoting import setting
 from dlexp.tune.samplers import PRUNERS, SAMPLERS, Rules
 from dlexp.tune.space import WORDS, Dimension, Space, is_spec, parse_dimension
 
@@ -137,7 +139,9 @@ def _settings(words: Sequence[str], catalog: Catalog) -> tuple[SearchConfig, dic
     if option not in options:
         near = nearest(option, options)
         rule = f"is no option of search; it has {', '.join(options)}"
-        raise ConfigError([*problems, Problem("search", option, rule, f"did you mean search={near}?" if near else "")])
+        raise ConfigError(
+            [*problems, Problem("search", option, rule, f"did you mean {setting('search', near)}?" if near else "")]
+        )
     read_yaml(options[option].path)
     try:
         defaults = OmegaConf.create({**section_defaults(SearchConfig), "space": {}})
@@ -261,7 +265,7 @@ def _measured_by_itself(space: Mapping[str, Any], base: RunConfig) -> Iterator[P
             path == "loss" or path.startswith("loss.") or path == "regularization.label_smoothing"
         ):
             rule = f"changes the loss, and {base.monitor} decides: the trials would be measured in different units"
-            remedy = f"add trainer.monitor={other}" if other else "let another metric decide"
+            remedy = f"add {setting('trainer.monitor', other)}" if other else "let another metric decide"
             yield Problem(f"search.space.{path}", shown(spec), rule, remedy)
 
 

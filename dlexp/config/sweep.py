@@ -15,12 +15,13 @@ from math import prod
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob, Override
+from hydra.core.override_parser.types import ChoiceSweep, Glob, Override
 from hydra.errors import HydraException
 
 from dlexp.config.catalog import Catalog
 from dlexp.config.names import ALIASES
 from dlexp.config.schema import RunConfig
+from dlexp.config.spelling import as_typed
 from dlexp.errors import ConfigError, Problem
 
 MAX_CELLS = 1_000
@@ -124,7 +125,9 @@ def _values(word: str, catalog: Catalog) -> list[str] | None:
 
 def _texts(override: Override, key: str, text: str) -> list[str]:
     try:
-        return list(override.sweep_string_iterator())
+        # A value is written as it was typed: 1e3 of a choice may be the name of a column.
+        typed = as_typed(override.input_line or "") if isinstance(override.value(), ChoiceSweep) else None
+        return list((typed or override).sweep_string_iterator())
     except (HydraException, ValueError, TypeError, ZeroDivisionError) as error:
         raise ConfigError.one(key, text, f"cannot be counted out: {error}") from error
 

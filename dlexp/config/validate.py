@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from dlexp.config.batch import effective_batch_problems
 from dlexp.config.catalog import Catalog
 from dlexp.config.combining import freezing_problems, gradient_problems, regularization_problems
 from dlexp.config.fields import Field, inferred
-from dlexp.config.files import Leaf, leaves_of
 from dlexp.config.grouping import group_problems
 from dlexp.config.names import COMPONENTS
 from dlexp.config.node_keys import node_key_problems, works_on_problems
+from dlexp.config.origins import Origins, value_of
 from dlexp.config.schema import (
     OWN_KEYS,
     SECTIONS,
@@ -23,9 +22,11 @@ from dlexp.config.schema import (
     common_paths,
     section_fields,
 )
+from dlexp.config.spelling import with_texts
 from dlexp.config.suggest import nearest
 from dlexp.config.tree import ABSENT, leaves, shown, value_at
 from dlexp.errors import ConfigError, Problem
+from dlexp.quoting import setting
 
 # regularization.KEY -> the component and its key that the value goes to.
 ROUTES = {"dropout": "model", "label_smoothing": "loss"}
@@ -59,46 +60,11 @@ def check(tree: dict[str, Any], choices: Mapping[str, str], catalog: Catalog) ->
     _make_paths_absolute(tree, rules(choices, catalog))
 
 
-def value_problems(tree: Mapping[str, Any], choices: Mapping[str, str], catalog: Catalog) -> list[Problem]:
-    """Every value that does not keep the rule of its key."""
-    typed = _typed(tree, choices, rules(choices, catalog), Origins(choices, catalog))
-    return [*node_key_problems(tree, choices, catalog), *typed]
-
-
-class Origins:
-    """Which file and line a value of the composed configuration comes from."""
-
-    def __init__(self, choices: Mapping[str, str], catalog: Catalog) -> None:
-        self._choices, self._catalog = choices, catalog
-        self._found: dict[str, dict[str, Leaf]] = {}
-
-    def find(self, path: str) -> Leaf | None:
-        """The place that decides `path` when the command line does not; None for a default of the schema."""
-        group, _, key = path.partition(".")
-        for source, name in (("experiment", path), (group, key), ("", path)):
-            leaf = self._leaves(source).get(name)
-            if leaf:
-                return leaf
-        return None
-
-    def text(self, path: str, value: object) -> str:
-        """`file:line` when the file says `value` there, "" when the command line changed it."""
-        leaf = self.find(path)
-        says_so = leaf is not None and (shown(value) in (leaf.text, shown(_value(leaf))))
-        return leaf.place if leaf and says_so else ""
-
-    def _leaves(self, source: str) -> dict[str, Leaf]:
-        if source not in self._found:
-            option = self._choices.get(source)
-            if option is not None and option in self._catalog.options(source):
-                self._found[source] = self._catalog.keys(source, option)
-            elif source == "":
-                self._found[source] = leaves_of(
-                    next(r / "config.yaml" for r in self._catalog.roots if (r / "config.yaml").is_file())
-                )
-            else:
-                self._found[source] = {}
-        return self._found[source]
+def value_problems(tree: dict[str, Any], choices: Mapping[str, str], catalog: Catalog) -> list[Problem]:
+    """Every value that does not keep the rule of its key, once numbers that stand for texts are those texts."""
+    known, origins = rules(choices, catalog), Origins(choices, catalog)
+    with_texts(tree, known, origins.find)
+    return [*node_key_problems(tree, choices, catalog), *_typed(tree, choices, known, origins)]
 
 
 def rules(choices: Mapping[str, str], catalog: Catalog) -> dict[str, Field]:
@@ -111,7 +77,7 @@ def rules(choices: Mapping[str, str], catalog: Catalog) -> dict[str, Field]:
         option = choices.get(group, "")
         written = catalog.keys(group, option) if option in catalog.options(group) else {}
         for key in dict.fromkeys((*written, *described)):  # in the order of the files, the same in every process
-            field = described.get(key) or inferred(_value(written[key]))
+            field = described.get(key) or inferred(value_of(written[key]))
             if field:
                 found[f"{group}.{key}"] = field
     return found
@@ -123,7 +89,8 @@ def _make_paths_absolute(tree: dict[str, Any], known: Mapping[str, Field]) -> No
         section, _, key = path.rpartition(".")
         holder = value_at(tree, section) if section else tree
         if field.type == "path" and isinstance(holder, dict) and isinstance(holder.get(key), str):
-            holder[key] = str(Path(holder[key]).expanduser().resolve())
+            # Not Path.resolve, which raises RuntimeError for a link to itself; whoever opens the path says so.
+            holder[key] = os.path.realpath(Path(holder[key]).expanduser())
 
 
 def _typed(
@@ -142,7 +109,7 @@ def _typed(
         refusal = "" if value is ABSENT else field.refusal(value)
         if refusal:
             near = nearest(value, field.words) if isinstance(value, str) else None
-            remedy = f"did you mean {path}={near}?" if near else ""
+            remedy = f"did you mean {setting(path, near)}?" if near else ""
             yield Problem(path, shown(value), refusal, remedy, origins.text(path, value))
     yield from works_on_problems(tree, choices, _OUTPUTS)
     for path in common_paths():
@@ -208,7 +175,7 @@ def _combines(tree: Mapping[str, Any], origins: Origins) -> Iterator[Problem]:
         )
     yield from _auto_rate(tree)
     leaf = origins.find("data.batch_size")
-    yield from effective_batch_problems(tree, _value(leaf) if leaf else None)
+    yield from effective_batch_problems(tree, value_of(leaf) if leaf else None)
     name = tree["name"]
     if name is not None and (len(name) > _MAX_NAME or "/" in name or not name.isprintable()):
         yield Problem("name", name, f"must be part of a folder's name: at most {_MAX_NAME} characters, none of them /")
@@ -218,7 +185,11 @@ def _combines(tree: Mapping[str, Any], origins: Origins) -> Iterator[Problem]:
             near = nearest(str(monitor), names)
             rule = f"is no metric of this task; it has {', '.join(names)}"
             yield Problem(
-                path, str(monitor), rule, f"did you mean {path}={near}?" if near else "", origins.text(path, monitor)
+                path,
+                str(monitor),
+                rule,
+                f"did you mean {setting(path, near)}?" if near else "",
+                origins.text(path, monitor),
             )
     for key in ("betas", "adamw_betas"):
         betas = tree["optim"].get(key)
@@ -262,21 +233,3 @@ def directions(tree: Mapping[str, Any]) -> dict[str, str]:
         tree["task"].get("_on_request_") or {}
     )
     return {f"val/{name}": direction for name, direction in metrics.items()} | {"train/loss": "min"}
-
-
-def _value(leaf: Leaf) -> object:
-    """What the text in a file stands for, as OmegaConf reads it; None for what tells no type."""
-    if leaf.quoted:
-        return leaf.text
-    if leaf.text in ("", "???") or leaf.text.startswith(("[", "{")) or "${" in leaf.text:
-        return None
-    try:
-        value = yaml.safe_load(leaf.text)
-    except (yaml.YAMLError, ValueError):  # a date in no calendar, a tag: text, as OmegaConf takes it
-        return leaf.text
-    if not isinstance(value, str):
-        return value if isinstance(value, bool | int | float | None) else leaf.text
-    try:
-        return float(value)  # YAML takes 1e-3 for text, OmegaConf for a number
-    except ValueError:
-        return value

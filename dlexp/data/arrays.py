@@ -22,6 +22,7 @@ from dlexp.data.split import rows_of_parts
 from dlexp.data.tables import build_table
 from dlexp.data.targets import constant_reason, whole_number_reason
 from dlexp.errors import DataError
+from dlexp.quoting import setting
 from dlexp.runtime.rounding import LARGEST
 
 __all__ = ["arrays", "target_kind"]
@@ -100,7 +101,7 @@ def _parts(file: Path, found: Arrays, inputs: str, target: str) -> tuple[Parts, 
             if name not in found:
                 near = get_close_matches(name, found, n=1, cutoff=0.5)
                 has = f"it has {', '.join(found) or 'none'}"
-                remedy = f"did you mean {near[0]}? set {key}" if near else f"{has}; set {key}"
+                remedy = f"did you mean {setting(key, near[0])}?" if near else f"{has}; set {key}"
                 raise DataError(f"has no array {name!r} ({key})", file=file, remedy=remedy)
             into[part] = found[name]()
             if not into[part].ndim:

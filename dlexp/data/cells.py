@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlexp.data.bundle import DataBundle
-from dlexp.data.finding import dropping, setting
+from dlexp.data.finding import dropping
 from dlexp.data.labels import Labels, Refusal, labels_of
 from dlexp.data.mixed_column import refuse_numbers, special_in
 from dlexp.data.raw_column import RawColumn
@@ -25,6 +25,7 @@ from dlexp.data.split import split_rows
 from dlexp.data.tables import Column, build_table
 from dlexp.data.targets import constant_reason
 from dlexp.errors import DataError
+from dlexp.quoting import setting
 from dlexp.runtime.rounding import LARGEST
 
 _MAX_CLASSES_OF_NUMBERS = 20  # whole numbers with no more distinct values than this are taken for classes

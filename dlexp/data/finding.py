@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+from dlexp.quoting import setting
 
 Severity = Literal["error", "warning", "note"]
 
@@ -13,8 +14,6 @@ Dropped = Sequence[str] | None  # what data.drop names, None where a source has 
 
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 _NAMED = 10  # places that a finding names
-_OTHER_TYPES = ("null", "true", "false", "nan", "inf")  # words that are no text without quotes
-_PLAIN = re.compile(r"[A-Za-z_][\w.-]*")  # what a list on the command line takes without quotes
 
 
 @dataclass(frozen=True)
@@ -48,13 +47,6 @@ def counted(number: int, one: str, many: str = "") -> str:
 
 def dropping(names: Sequence[str], dropped: Dropped) -> str:
     """The setting that leaves columns of a table out, beside those that are; "" where the source has none."""
-    return "" if dropped is None else setting("data.drop", (*dropped, *names))
-
-
-def setting(key: str, words: Sequence[str]) -> str:
-    """The setting of a key to a list of texts, in quotes for a shell."""
-    quoted = [
-        word if _PLAIN.fullmatch(word) and word.lower() not in _OTHER_TYPES else f'"{word}"'
-        for word in dict.fromkeys(words)
-    ]
-    return f"'{key}=[{','.join(quoted)}]'"
+    if dropped is None:
+        return ""
+    return setting("data.drop", list(dict.fromkeys((*dropped, *names))))

@@ -16,6 +16,7 @@ from dlexp.artifacts.load_failure import why_not_loaded
 from dlexp.artifacts.regular_files import check_regular
 from dlexp.errors import ConfigError
 from dlexp.models.layers import hookable, image_shape
+from dlexp.quoting import setting
 
 __all__ = ["timm", "torchvision"]
 
@@ -49,7 +50,7 @@ def torchvision(
     known = zoo.list_models(module=zoo)
     if name not in known:
         near = get_close_matches(name, known, n=1)
-        remedy = f"did you mean model.name={near[0]}?" if near else "see torchvision.models"
+        remedy = f"did you mean {setting('model.name', near[0])}?" if near else "see torchvision.models"
         raise ConfigError.one("model.name", name, "is no classification network of torchvision", remedy)
     make, options = zoo.get_model_builder(name), _FOR_SOME.get(name, {})
     if pretrained:
@@ -89,7 +90,7 @@ def timm(
         raise ConfigError.one("model", "timm", "needs the package timm", "pip install 'dlexp[timm]'") from error
     if not zoo.is_model(name):
         near = get_close_matches(name, zoo.list_models(), n=1)
-        remedy = f"did you mean model.name={near[0]}?" if near else "see timm.list_models()"
+        remedy = f"did you mean {setting('model.name', near[0])}?" if near else "see timm.list_models()"
         raise ConfigError.one("model.name", name, "is no network of timm", remedy)
     try:
         model: nn.Module = zoo.create_model(name, pretrained=pretrained, num_classes=num_outputs, in_chans=channels)

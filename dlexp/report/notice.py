@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
+from dlexp.quoting import command
 from dlexp.report.numbers import number
 from dlexp.report.page import Html, inline_code, sentence
 from dlexp.report.story import RunStory
@@ -18,11 +19,11 @@ def notices(story: RunStory) -> list[str | Html]:
 
 
 def _end(story: RunStory) -> Iterator[str | Html]:
-    status, place = story.status, shlex.quote(story.place)
+    status, place = story.status, Path(story.place)
     if status["state"] in ("failed", "interrupted"):
         reason = str(status["reason"]) or "no reason was written"
         yield f"The run is {status['state']} after epoch {status['epoch']} of {status['epochs']}: {reason}"
-        yield sentence("It goes on with ", inline_code(f"dlexp train --resume {place}"))
+        yield sentence("It goes on with ", inline_code(command("train", "--resume", place)))
     elif status["state"] == "running":
         yield f"The run is still going on, in epoch {status['epoch']} of {status['epochs']}: this is how it stands."
 
@@ -56,9 +57,9 @@ def _curves(story: RunStory) -> Iterator[str]:
 
 
 def _looks(story: RunStory) -> Iterator[str | Html]:
-    place = shlex.quote(story.place)
+    place = Path(story.place)
     if "test" not in {found.split for found in story.evaluated} and story.summary:
-        yield sentence("The test split was not looked at: ", inline_code(f"dlexp evaluate {place}"))
+        yield sentence("The test split was not looked at: ", inline_code(command("evaluate", place)))
     for found in story.evaluated:
         looks = found.content.get("looks_at_this_split")
         if found.split == "test" and isinstance(looks, int) and looks > 1:

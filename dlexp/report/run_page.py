@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from dlexp.quoting import command
 from dlexp.report.evaluated_parts import evaluated_section
 from dlexp.report.notice import notices
 from dlexp.report.numbers import number
@@ -148,7 +149,7 @@ def _not_evaluated(story: RunStory) -> tuple[Html, ...]:
     if not story.summary:
         return (paragraph("The run has not ended, so nothing was evaluated."),)
     text = "No split was evaluated: no confusion matrix, mistakes or predictions are there. This line makes them:"
-    return (paragraph(text), code(f"dlexp evaluate {shlex.quote(story.place)}"))
+    return (paragraph(text), code(command("evaluate", Path(story.place))))
 
 
 def _configuration(story: RunStory) -> tuple[Html, ...]:
@@ -174,7 +175,7 @@ def _repeat(story: RunStory) -> tuple[Html, ...]:
         parts += [paragraph("The line that was typed:"), code(story.command)]
     parts += [
         paragraph("The same values again, to the same bits on the same machine, code and data:"),
-        code(f"dlexp train --from {shlex.quote(story.place)}"),
+        code(command("train", "--from", Path(story.place))),
     ]
     hashes = {name: story.meta.get(f"{name}") for name in ("seed", "data_fingerprint", "split_hash")}
     shown = {name.replace("_", " "): value for name, value in hashes.items() if value is not None}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from dlexp.quoting import command
 from dlexp.report.numbers import number
 from dlexp.report.page import Cell, Html, Section, code, facts, page, paragraph, picture, points, table
 from dlexp.runtime.clock import spoken
@@ -138,8 +139,8 @@ def _metric(name: str, value: float | None) -> object:
 
 
 def _next(rows: Sequence[Mapping[str, Any]]) -> Iterator[Html]:
-    runs = shlex.join(str(row["directory"]) for row in rows)
+    runs = [Path(row["directory"]) for row in rows]
     yield paragraph("The comparison again, on the terminal:")
-    yield code(f"dlexp compare {runs}")
+    yield code(command("compare", *runs))
     yield paragraph("A page of one run, with its configuration, mistakes and environment:")
-    yield code(f"dlexp report {shlex.quote(str(rows[0]['directory']))}")
+    yield code(command("report", runs[0]))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from dlexp.quoting import command
 from dlexp.report.numbers import number
 from dlexp.report.page import Cell, Html, Section, code, facts, page, paragraph, picture, table
 
@@ -159,7 +160,7 @@ def _cell(column: str, metric: str, value: Any) -> object:
 def _how_to(content: Mapping[str, Any], about: StudyFacts) -> tuple[Html, ...]:
     parts = []
     if content["best"] is not None:
-        parts += [paragraph("Train the winner:"), code(f"dlexp train --from {shlex.quote(about.place)}")]
+        parts += [paragraph("Train the winner:"), code(command("train", "--from", Path(about.place)))]
     if about.command:
         parts += [
             paragraph("Repeat the search; with another --name it starts anew, and with a larger -n it goes on:"),

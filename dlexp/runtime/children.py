@@ -17,7 +17,7 @@ def become_helper(parent: int, dies_with_it: bool) -> None:
     dies_with_it  on Linux, be killed as soon as the thread that made this process ends, however it ends; false where
                   that is not the parent's main thread, which ends with the parent
     """
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     if dies_with_it and sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

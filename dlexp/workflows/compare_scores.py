@@ -17,6 +17,7 @@ from dlexp.artifacts.regular_files import is_file, read_bytes
 from dlexp.artifacts.run_files import read_run_file, with_keys
 from dlexp.config.suggest import nearest
 from dlexp.errors import ConfigError, DlexpError, Problem
+from dlexp.quoting import command
 from dlexp.workflows.past import PastRun
 
 Floats = NDArray[np.float64]
@@ -125,9 +126,7 @@ def split_of(runs: Sequence[PastRun], wanted: str | None) -> str:
     missing = [run for run in runs if not has_predictions(run, split)]
     raise ConfigError(
         [
-            Problem(
-                str(run.path), "", f"has no predictions of the {split} split", f"dlexp evaluate {run.path}{_of(split)}"
-            )
+            Problem(str(run.path), "", f"has no predictions of the {split} split", _evaluation(run.path, split))
             for run in missing
         ]
     )
@@ -171,7 +170,7 @@ def _refuse_other_conditions(runs: Sequence[PastRun], reports: Sequence[Mapping[
     """Weights of another kind, data that have changed, or weights that are newer than the predictions."""
     problems = []
     for run, report in zip(runs, reports, strict=True):
-        again = f"dlexp evaluate {run.path}{_of(split)}"
+        again = _evaluation(run.path, split)
         if report["checkpoint"] != reports[0]["checkpoint"]:
             rule = f"was evaluated with its {report['checkpoint']} weights, {runs[0].path} with its "
             problems.append(Problem(str(run.path), "", f"{rule}{reports[0]['checkpoint']} ones", again))
@@ -211,8 +210,9 @@ def _table(path: Path) -> dict[str, list[str]]:
     return {name: [line[place] for line in lines] for place, name in enumerate(header)}
 
 
-def _of(split: str) -> str:
-    return "" if split == "test" else f" --split {split}"
+def _evaluation(run: Path, split: str) -> str:
+    """The line that evaluates a run on a split."""
+    return command("evaluate", run, *([] if split == "test" else ["--split", split]))
 
 
 def _short(fingerprint: object) -> str:

@@ -21,6 +21,7 @@ from dlexp.data.bundle import blank_bundle
 from dlexp.engine.before import Before
 from dlexp.engine.guard import Failure
 from dlexp.engine.step import step_phase
+from dlexp.quoting import command
 from dlexp.runtime.seed import kept_randomness, set_global_state
 from dlexp.runtime.tensors import moved, sha256
 from dlexp.types import Batch, DataSpec, Mixed
@@ -30,11 +31,11 @@ def capsule_writer(run: RunDir, experiment: Experiment) -> Callable[[Failure], s
     """Writes the capsule of a failure into the run's directory; returns the line that tells where it is."""
 
     def keep(failure: Failure) -> str:
-        trust = "".join(f" --trust {package}" for package in experiment.trusted)
+        trust = [word for package in experiment.trusted for word in ("--trust", package)]
         content, facts = _content(experiment, failure), _facts(experiment, failure)
         path = write_capsule(run.path, content, facts, content["traceback"])
         name = os.path.relpath(path)
-        return f"the step is kept in {name}; make it happen again with: dlexp replay {name}{trust}"
+        return f"the step is kept in {name}; make it happen again with: {command('replay', Path(name), *trust)}"
 
     return keep
 

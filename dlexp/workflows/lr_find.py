@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from dlexp.artifacts.files import write_text
-from dlexp.artifacts.run_dir import RunDir, refuse_occupied
+from dlexp.artifacts.new_folder import refuse_occupied
+from dlexp.artifacts.run_dir import RunDir
 from dlexp.assemble import Experiment
 from dlexp.begin import start
 from dlexp.config.batch import AUTO
@@ -41,7 +42,7 @@ from dlexp.workflows.lr_record import (
 from dlexp.workflows.lr_settings import SweepSettings
 from dlexp.workflows.prepare import prepared
 from dlexp.workflows.record import describe
-from dlexp.workflows.reporting import Reporter, RunFacts, Silent
+from dlexp.workflows.reporting import Reporter, RunFacts, Silent, unbroken
 
 # The sweep is the schedule; and its rates are its own, so any number may stand where `auto` does.
 _NO_SCHEDULE = Node("scheduler", "constant", "dlexp.optim.schedules.constant", {})
@@ -108,6 +109,7 @@ def find(
     sweeps: list[Sweep] = []
     facts: dict[str, Any] = {}
     with kept_randomness(), StopRequest() as stop:
+        reporter = unbroken(reporter, stop)
         try:
             for number, seed in enumerate(seeds, start=1):
                 experiment = first if first and number == 1 else prepared(_sweepable(config, seed), trusted)

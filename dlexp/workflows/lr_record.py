@@ -16,6 +16,7 @@ from dlexp.config.schema import RunConfig
 from dlexp.engine.lr_finder import Sweep
 from dlexp.engine.lr_rules import Reading, Verdict, rules_of_others
 from dlexp.errors import ConfigError
+from dlexp.quoting import command
 from dlexp.workflows.lr_settings import SweepSettings
 from dlexp.workflows.pictures import Pictures
 
@@ -153,7 +154,7 @@ def train_line(request: FindRequest, rate: float) -> str:
     words = [word for word in request.words if word.partition("=")[0] not in ("optim.lr", "optimizer.lr")]
     options = [part for folder in request.config_dirs for part in ("--config-dir", str(folder))]
     options += [part for package in request.trusted for part in ("--trust", package)]
-    return shlex.join(["dlexp", "train", *words, f"optim.lr={rate}", *options])
+    return command("train", *words, f"optim.lr={rate}", *options)
 
 
 def apply(run: RunDir, request: FindRequest, rate: float) -> list[str]:

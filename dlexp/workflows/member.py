@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from dlexp.artifacts.run_dir import RunDir
 from dlexp.config.repeat import differences
 from dlexp.config.saved import load_saved
 from dlexp.config.schema import RunConfig
+from dlexp.config.tree import shown
 from dlexp.errors import ConfigError
 from dlexp.runtime.signals import StopRequest
 from dlexp.workflows.reporting import Reporter
@@ -26,12 +28,18 @@ def train_member(
     assert folder is not None
     if not (folder / "config.yaml").is_file():
         return train(config, request, reporter, stop)
+    config = same_as_saved(config, folder)
+    trusted, allowed = request.trusted, request.allow_changes
+    return resume(RunDir(folder), config, trusted, reporter, stop, allow_changes=allowed, bundle=request.bundle)
+
+
+def same_as_saved(config: RunConfig, folder: Path) -> RunConfig:
+    """`config` with the numbers that the run in `folder` found. Raises ConfigError where the two differ otherwise."""
     saved = load_saved(folder / "config.yaml")
     config = settled_as(config, saved)
     changes = differences(saved.tree, config.tree)
     if changes:
-        text = ", ".join(f"{change.path} was {change.before}, is {change.after}" for change in changes[:5])
+        text = ", ".join(f"{c.path} was {shown(c.before)}, is {shown(c.after)}" for c in changes[:5])
         rule = f"holds runs of another configuration ({text})"
-        raise ConfigError.one(str(folder.parent), "", rule, "name a new directory or ID")
-    trusted, allowed = request.trusted, request.allow_changes
-    return resume(RunDir(folder), config, trusted, reporter, stop, allow_changes=allowed, bundle=request.bundle)
+        raise ConfigError.one(str(folder.parent), "", rule, "name a new directory or ID, or put the values back")
+    return config

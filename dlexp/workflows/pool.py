@@ -88,7 +88,10 @@ class Child:
     def collect(self) -> str:
         """Wait for the end of the process; how it ended, "" for an exit with 0."""
         self.close()
-        _, status = os.waitpid(self.pid, 0)
+        try:
+            _, status = os.waitpid(self.pid, 0)
+        except ChildProcessError:  # where SIGCHLD is ignored nobody is told how a process ended
+            return "its process ended, and the system does not tell how"
         code = os.waitstatus_to_exitcode(status)
         if code < 0:
             return f"killed by {signal.Signals(-code).name}"
@@ -104,7 +107,8 @@ class ChildStop(StopRequest):
 
     def __enter__(self) -> ChildStop:
         super().__enter__()
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it reaches the whole group: a second signal would not save
+        for number in (signal.SIGINT, signal.SIGHUP):  # they reach the whole group: a second signal would not save
+            signal.signal(number, signal.SIG_IGN)
         return self
 
     def __bool__(self) -> bool:
@@ -188,7 +192,7 @@ class Pool:
         A child without last words failed, or was interrupted when it had been asked to stop. One that used a GPU is
         gone when its end is told, and its memory with it; of another one only the process may take a moment more.
         """
-        self._leaving = [pid for pid in self._leaving if os.waitpid(pid, os.WNOHANG)[0] == 0]
+        self._leaving = [pid for pid in self._leaving if _is_there(pid)]
         ready, _, _ = select.select([child.reports for child in self.children], [], [], _POLL_SECONDS)
         for child in [child for child in self.children if child.reports in ready]:
             messages, is_open = child.take_in()
@@ -210,6 +214,14 @@ class Pool:
             yield child, child.last_words or (failed if child.asked_to_stop is None else {"interrupted": True})
 
 
+def _is_there(pid: int) -> bool:
+    """Whether a child is still running; one that has ended is forgotten by the system."""
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == 0
+    except ChildProcessError:
+        return False
+
+
 def _sender(to_parent: int) -> Send:
     def send(message: dict[str, Any]) -> None:
         os.write(to_parent, json.dumps(message).encode() + b"\n")
@@ -227,7 +239,8 @@ def _receiver(from_parent: int) -> Receive:
 def _become_child(output: Path, slot: int, size: int) -> None:
     for number in (signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    for number in (signal.SIGINT, signal.SIGHUP):  # Ctrl-C and a closed terminal reach the whole group
+        signal.signal(number, signal.SIG_IGN)  # the parent decides
     if size > 1:
         _take_gpu(slot)
     make_folder(output.parent)

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from dlexp.artifacts.run_dir import refuse_occupied
+from dlexp.artifacts.new_folder import refuse_occupied
 from dlexp.assemble import Experiment
 from dlexp.begin import Started, nonfinite_policy, start
 from dlexp.config.schema import RunConfig

@@ -20,6 +20,7 @@ from dlexp.artifacts.run_dir import RunDir, named_run, newest_runs, outputs_root
 from dlexp.artifacts.run_tree import MARKS, is_group, runs_in, size_of
 from dlexp.config.tree import ABSENT, shown, value_at
 from dlexp.errors import ConfigError, DlexpError, Problem
+from dlexp.quoting import command
 from dlexp.workflows.past import PastRun
 from dlexp.workflows.runs import Row, find, refuse_unknown, where
 
@@ -151,17 +152,19 @@ def _refusal(path: Path) -> Problem | None:
     """Why a path must not be deleted, None where it may."""
     where_it_is = str(path)
     if path.is_symlink():
-        return Problem(where_it_is, "", f"is a link, to {path.resolve()}", f"dlexp runs rm {path.resolve()}")
+        return Problem(where_it_is, "", f"is a link, to {path.resolve()}", command("runs", "rm", path.resolve()))
     if not is_folder(path):
         return Problem(where_it_is, "", "does not exist", "dlexp runs lists what there is")
     marks = [mark for mark in MARKS.values() if is_file(path / mark)]
     if not marks and not is_group(path):
         return Problem(where_it_is, "", "is no directory of a run, a group of seeds, a study or a sweep")
     if _unit(path) != path:
-        return Problem(where_it_is, "", f"is part of the group of seeds {path.parent}", f"dlexp runs rm {path.parent}")
+        return Problem(
+            where_it_is, "", f"is part of the group of seeds {path.parent}", command("runs", "rm", path.parent)
+        )
     for parent in path.resolve().parents:
         if is_file(parent / "study.json") or is_file(parent / "study.journal"):
-            return Problem(where_it_is, "", f"is part of the study {parent}", f"dlexp runs rm {parent}")
+            return Problem(where_it_is, "", f"is part of the study {parent}", command("runs", "rm", parent))
     busy = [lock.parent for lock in sorted(path.rglob(".lock")) if RunDir(lock.parent).is_locked()]
     if busy:
         return Problem(where_it_is, "", f"is being written by a process ({busy[0]})", "wait for it, or stop it")

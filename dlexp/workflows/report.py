@@ -18,6 +18,7 @@ from dlexp.artifacts.run_files import read_run_file
 from dlexp.artifacts.run_tree import is_group
 from dlexp.config.catalog import Catalog
 from dlexp.errors import ConfigError, DlexpError
+from dlexp.quoting import command
 from dlexp.report.run_page import run_page
 from dlexp.report.runs_page import runs_page
 from dlexp.report.study_page import PICTURES, StudyFacts, study_page
@@ -56,7 +57,7 @@ def report(folders: Sequence[Path], out: Path | None, catalog: Catalog) -> Repor
     studies = [folder for folder in folders if is_file(folder / "study.json")]
     if studies and len(folders) > 1:
         rule = "is a study, and a page of several runs has no place for one"
-        raise ConfigError.one(str(studies[0]), "", rule, f"dlexp report {studies[0]} writes its own page")
+        raise ConfigError.one(str(studies[0]), "", rule, f"{command('report', studies[0])} writes its own page")
     if studies:
         return _study(studies[0], out)
     if len(folders) == 1 and not is_group(folders[0]):

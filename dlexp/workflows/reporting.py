@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, TypeVar, cast
 
 from dlexp.engine.loop import EpochRecord, StepRecord
+from dlexp.runtime.signals import StopRequest
+
+Watching = TypeVar("Watching")
 
 
 @dataclass(frozen=True)
@@ -53,3 +57,31 @@ class Silent:
 
     def end(self) -> None:
         """Nothing."""
+
+
+def unbroken(reporter: Watching, stop: StopRequest) -> Watching:
+    """`reporter`, silent from the first write on that fails: a terminal or a log that is gone ends no training.
+
+    A closed pipe does: whoever read has seen enough, and `stop` is asked for, so that everything is saved.
+    """
+    return cast(Watching, _Unbroken(reporter, stop))
+
+
+class _Unbroken:
+    def __init__(self, reporter: Any, stop: StopRequest) -> None:
+        self._reporter, self._stop, self._is_silent = reporter, stop, False
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._reporter, name)
+
+        def call(*given: Any) -> None:
+            if self._is_silent:
+                return
+            try:
+                method(*given)
+            except OSError as error:
+                self._is_silent = True
+                if isinstance(error, BrokenPipeError):
+                    self._stop.request(signal.SIGPIPE)
+
+        return call

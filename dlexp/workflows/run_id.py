@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dlexp.artifacts.run_dir import RunDir, outputs_root, refuse_bad_name
+from dlexp.artifacts.new_folder import refuse_bad_name
+from dlexp.artifacts.run_dir import RunDir, outputs_root
 from dlexp.artifacts.run_tree import is_group
 from dlexp.config.repeat import CHANGEABLE, Change, differences
 from dlexp.config.saved import load_saved

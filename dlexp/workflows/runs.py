@@ -18,6 +18,7 @@ from dlexp.artifacts.run_files import read_run_file, with_keys
 from dlexp.artifacts.run_tree import MARKS, directories, size_of
 from dlexp.config.tree import ABSENT, leaves, shown, value_at
 from dlexp.errors import ConfigError, DlexpError
+from dlexp.quoting import command
 from dlexp.workflows.past import DIED, PastRun, read_past
 
 STATES = ("running", "finished", "failed", "interrupted", DIED)
@@ -183,7 +184,7 @@ def finished_where(conditions: Sequence[str]) -> list[Path]:
     """The finished runs for which every condition holds. Raises ConfigError where there are none."""
     rows = where([row for row in find().rows if row.facts["state"] == "finished"], conditions)
     if not rows:
-        remedy = f"dlexp runs --where '{conditions[0]}' shows those in other states"
+        remedy = f"{command('runs', '--where', conditions[0])} shows those in other states"
         raise ConfigError.one("--where", " ".join(conditions), "holds for no finished run", remedy)
     return [row.path for row in rows]
 

@@ -19,7 +19,7 @@ from dlexp.config.schema import RunConfig
 from dlexp.config.typed import with_values
 from dlexp.errors import ConfigError, DlexpError
 from dlexp.workflows.batch_size import FILE as BATCH_FILE
-from dlexp.workflows.member import train_member
+from dlexp.workflows.member import same_as_saved, train_member
 from dlexp.workflows.record import metrics_of
 from dlexp.workflows.reporting import Reporter
 from dlexp.workflows.settle import Found, settle, settled_as
@@ -30,8 +30,10 @@ def train_seeds(config: RunConfig, request: Request, count: int, reporter: Repor
     """Train `count` runs with the seeds config.seed, config.seed + 1, ...; returns their table.
 
     Given the directory of a group that was interrupted, runs that are finished stay and the others go on.
-    Raises ConfigError when that directory holds runs of another configuration.
+    Raises ConfigError, before anything is written, when that directory holds runs of another configuration, or of
+    seeds that are not among these.
     """
+    _refuse_other_members(config, request.run_dir, count)
     config, found = _settled_once(config, request, reporter)
     group = _group_directory(config, request, count)
     with claimed(group):
@@ -102,6 +104,16 @@ def _settled_once(config: RunConfig, request: Request, reporter: Reporter) -> tu
     if done:
         config = settled_as(config, load_saved(done[0] / "config.yaml"))
     return settle(config, request.trusted, reporter)
+
+
+def _refuse_other_members(config: RunConfig, folder: Path | None, count: int) -> None:
+    """Raise ConfigError where the group in `folder` has a run that these seeds would leave out of its table."""
+    for run in members(folder) if folder is not None and folder.is_dir() else []:
+        seed = load_saved(run / "config.yaml").seed
+        if not config.seed <= seed < config.seed + count:
+            rule = f"leaves out seed {seed}, which {folder} already holds (seed={config.seed})"
+            raise ConfigError.one("--seeds", count, rule, "name at least the seeds that are there, or a new directory")
+        same_as_saved(with_values(config, {"seed": seed}), run)
 
 
 def _group_directory(config: RunConfig, request: Request, count: int) -> Path:

@@ -15,7 +15,11 @@ from dlexp.artifacts.run_dir import RunDir
 from dlexp.artifacts.run_files import read_run_file
 from dlexp.assemble import Experiment
 from dlexp.config.repeat import CHANGEABLE, Change, differences
+from dlexp.config.schema import RunConfig
 from dlexp.errors import ConfigError, DataError, Problem
+from dlexp.quoting import command
+from dlexp.workflows.contradictions import Progress, check_changes, is_continued
+from dlexp.workflows.loggers import FILE as LOGGERS
 from dlexp.workflows.record import present
 
 FLAG = "--allow-changes"
@@ -40,7 +44,7 @@ def check_resumed(
     if data:
         raise DataError(
             f"the data has changed since {run.path} began ({_listed(data)})",
-            remedy=f"put the old data back, or start anew with dlexp train --from {run.path}",
+            remedy=f"put the old data back, or start anew with {command('train', '--from', run.path)}",
         )
     config = _of_config(before, experiment, CHANGEABLE)
     other_device = any(change.path == "trainer.device" for change in _of_config(before, experiment, ()))
@@ -54,6 +58,30 @@ def check_resumed(
     for change in found:
         say(f"changed since this run began: {told(change)}")
     return [vars(change) for change in found]
+
+
+def check_resumable(run: RunDir, config: RunConfig, saved: Mapping[str, Any] | None) -> bool:
+    """Whether the run is finished, and nothing is left to train.
+
+    saved  its checkpoint, None before the first
+    Raises ConfigError with every change since the run was last written that its state contradicts.
+    """
+    if saved is None:
+        return False
+    before, kept = _meta(run).get("config"), run / LOGGERS
+    tracked = read_run_file(kept) if is_there(kept) else {}
+    names = [name for name, known in tracked.items() if isinstance(known, Mapping) and known.get("id")]
+    progress = Progress(run.path, saved, run.status().state == "finished", names)
+    check_changes(progress, dict(config.tree) if before is None else before, config)
+    return progress.is_over and not is_continued(progress, config)
+
+
+def finished_text(run: RunDir, saved: Mapping[str, Any]) -> str:
+    """What is said of a run with nothing left to train."""
+    epoch, status = saved["position"]["epoch"], run.status()
+    is_early = epoch < status.epochs
+    how = "early stopping ended it" if is_early else "a larger trainer.epochs would extend it"
+    return f"{run.path} is already finished ({epoch} epochs); {how}"
 
 
 def check_evaluated(run: RunDir, experiment: Experiment, changed: Collection[str], allowed: bool) -> list[Change]:

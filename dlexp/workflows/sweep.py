@@ -15,10 +15,12 @@ from dlexp.artifacts.run_tree import is_sweep
 from dlexp.config.sweep import Cell
 from dlexp.config.typed import with_values
 from dlexp.errors import ConfigError, DataError, DlexpError, Interrupted, Problem
+from dlexp.quoting import command
 from dlexp.runtime.process import available_cores
 from dlexp.runtime.signals import StopRequest
 from dlexp.workflows.cells import Shared, work_of_cell, work_of_check
 from dlexp.workflows.pool import Pool, wait_for_orphans
+from dlexp.workflows.reporting import unbroken
 from dlexp.workflows.sweep_files import (
     FAILED,
     FINISHED,
@@ -106,7 +108,7 @@ def sweep(cells: Sequence[Cell], request: SweepRequest, reporter: SweepReporter)
     folder = request.folder or unfinished_twin(request.words, cells)
     if folder is not None and is_sweep(folder):
         if not holds(folder, cells):
-            remedy = f"name a new directory; dlexp train --resume {folder} finishes what is there"
+            remedy = f"name a new directory; {command('train', '--resume', folder)} finishes what is there"
             raise ConfigError.one(str(folder), "", "holds a sweep of other cells", remedy)
         return resume_sweep(folder, request, reporter)
     cells, shared = check(cells, request.trusted, request.jobs)
@@ -133,13 +135,13 @@ def _run(
         begun = sum(state.is_begun and state.state != FINISHED for state in states)
         if kept or begun:
             reporter.say(f"{run.path} goes on: {kept} of {len(states)} cells are finished and kept, {begun} were begun")
-        runner = _Runner(run.path, states, request, shared, reporter)
+        runner = _Runner(run.path, states, request, shared, unbroken(reporter, stop))
         runner.run(stop)
         content = runner.write()
         if stop and any(state.state != FINISHED for state in states):
             done = sum(state.state == FINISHED for state in states)
             text = f"{stop.name} received; {done} of {len(states)} cells are finished, the others are saved"
-            raise Interrupted(f"{text}; continue with: dlexp train --resume {run.path}", stop.exit_code)
+            raise Interrupted(f"{text}; continue with: {command('train', '--resume', run.path)}", stop.exit_code)
         gone = [str(state.folder) for state in states if state.state == FINISHED and not state.is_begun]
         if gone:
             raise DlexpError(f"{', '.join(gone)} was deleted while other cells were trained")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,8 @@ from dlexp.artifacts.background import BackgroundCheckpoints
 from dlexp.artifacts.checkpoint import CheckpointStore
 from dlexp.artifacts.files import write_json
 from dlexp.artifacts.metrics_log import MetricsLog, read_metrics
-from dlexp.artifacts.run_dir import RunDir, refuse_occupied
+from dlexp.artifacts.new_folder import refuse_occupied
+from dlexp.artifacts.run_dir import RunDir
 from dlexp.artifacts.run_files import OF_AN_END, read_run_file
 from dlexp.assemble import Experiment, assemble
 from dlexp.begin import Started, nonfinite_policy, start
@@ -26,6 +27,8 @@ from dlexp.engine.loop import EpochRecord, FitPlan, Observer, StepRecord, fit
 from dlexp.engine.state import TrainState, load_weights
 from dlexp.engine.step import train_step
 from dlexp.errors import Diverged, Interrupted
+from dlexp.quoting import command
+from dlexp.runtime.seed import set_global_state
 from dlexp.runtime.signals import StopRequest
 from dlexp.workflows.crash import capsule_writer
 from dlexp.workflows.evaluate import write_evaluation
@@ -33,9 +36,9 @@ from dlexp.workflows.loggers import Loggers, check_loggers
 from dlexp.workflows.pictures import Pictures, curves
 from dlexp.workflows.prepare import prepared
 from dlexp.workflows.record import describe, metrics_of, write_request
-from dlexp.workflows.reporting import Reporter, RunFacts
+from dlexp.workflows.reporting import Reporter, RunFacts, unbroken
 from dlexp.workflows.settle import settle, stand_in
-from dlexp.workflows.since import check_resumed
+from dlexp.workflows.since import check_resumable, check_resumed, finished_text
 from dlexp.workflows.undecided import no_best_epoch, undefined_epochs
 
 
@@ -95,22 +98,25 @@ def resume(
     stop           what may stop it, None for signals alone
     allow_changes  go on although what decides its bits has changed
     bundle         its data, None to read them
-    Raises DataError for other data, ConfigError for changes that are not allowed.
+    Raises DataError for other data, ConfigError for changes that are not allowed or that its state contradicts; until
+    then nothing is written.
     """
     with run.lock():
-        status = run.status()
-        if status.state == "finished" and status.epochs == config.trainer.epochs:
-            reporter.say(f"{run.path} is already finished ({status.epoch} epochs); trainer.epochs=N would extend it")
-            return _summary_of(run)
+        say = _both(MetricsLog(run.path).say, reporter.say)
+        saved = CheckpointStore(run / "checkpoints", say).load_last()
+        if check_resumable(run, config, saved) and saved is not None:
+            reporter.say(finished_text(run, saved))
+            return read_run_file(run / "summary.json", needs=OF_AN_END)
         check_loggers(config)
         # Before the first checkpoint the weights are still those to begin with.
-        begun = any((run / "checkpoints").glob("*.pt*"))
-        experiment = assemble(config, trusted, bundle) if begun else prepared(config, trusted, bundle)
+        experiment = assemble(config, trusted, bundle) if saved is not None else prepared(config, trusted, bundle)
         changed = check_resumed(run, experiment, allow_changes, reporter.say)
         started = start(experiment)
+        if saved is not None:
+            started.state.load_state_dict(saved)
         write_request(run, experiment, None, None, changed)
         run.point_latest()
-        return _run(run, experiment, started, reporter, StopRequest() if stop is None else stop)
+        return _run(run, experiment, started, reporter, StopRequest() if stop is None else stop, saved)
 
 
 def dry_run(config: RunConfig, trusted: Sequence[str]) -> dict[str, Any]:
@@ -134,19 +140,23 @@ def dry_run(config: RunConfig, trusted: Sequence[str]) -> dict[str, Any]:
 
 
 def _run(
-    run: RunDir, experiment: Experiment, started: Started, reporter: Reporter, stop: StopRequest
+    run: RunDir,
+    experiment: Experiment,
+    started: Started,
+    reporter: Reporter,
+    stop: StopRequest,
+    saved: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Everything between a claimed directory and its summary; the same for a new run and a continued one."""
-    config = experiment.config
+    """Everything between a claimed directory and its summary; `saved` is the state that was loaded, None for none."""
+    config, reporter = experiment.config, unbroken(reporter, stop)
     log = MetricsLog(run.path)
     say = _both(log.say, reporter.say)
     store = CheckpointStore(run / "checkpoints", say)
     loggers = Loggers(run, experiment, say)
     with loggers, run.recording(config.trainer.epochs), stop:
         state = started.state
-        saved = store.load_last()
         if saved is not None:
-            state.load_state_dict(saved)
+            set_global_state(saved["random"])  # what was written since may have drawn from it
             run.beat(state.epoch)  # the last word of a run that was killed may be from before its last epochs
         log.rewind(state.epoch, state.step)
         loggers.begin(state.step)
@@ -174,10 +184,12 @@ def _run(
                 reason = fit(plan, state, checkpoints, stop)
         except Interrupted as error:
             log.say(str(error))
-            raise Interrupted(f"{error}; continue with: dlexp train --resume {run.path}", error.code) from None
+            again = command("train", "--resume", run.path)
+            raise Interrupted(f"{error}; continue with: {again}", error.code) from None
         except Exception as error:
             if isinstance(error, Diverged) and trainer.on_nonfinite == "stop":
-                error.add_note(f"go on without it: dlexp train --resume {run.path} trainer.on_nonfinite=skip")
+                again = command("train", "--resume", run.path, "trainer.on_nonfinite=skip")
+                error.add_note(f"go on without it: {again}")
             log.say("; ".join([str(error) or type(error).__name__, *getattr(error, "__notes__", ())]))
             raise
         finally:
@@ -295,8 +307,3 @@ def _facts(run: RunDir, experiment: Experiment, state: TrainState, num_batches: 
         texts["continues"] = f"after epoch {state.epoch}" + (f", batch {state.batch}" if state.batch else "")
     title = f"{config.model.option} on {config.data.option}"
     return RunFacts(title, str(run.path), config.trainer.epochs, state.epoch, num_batches, texts)
-
-
-def _summary_of(run: RunDir) -> dict[str, Any]:
-    """summary.json of a finished run, with all that the end of a training shows."""
-    return read_run_file(run / "summary.json", needs=OF_AN_END)

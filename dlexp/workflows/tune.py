@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from dlexp.artifacts.claims import check_claims
+from dlexp.artifacts.claims import check_claims, make_folder
 from dlexp.artifacts.run_dir import RunDir
 from dlexp.config.schema import RunConfig
 from dlexp.config.search import Search, rules_of
@@ -23,6 +23,7 @@ from dlexp.tune.storage import failures
 from dlexp.tune.study import BASELINE, Proposal, Study, Written
 from dlexp.workflows.confirmation import fresh_seeds
 from dlexp.workflows.pool import Child, Pool, wait_for_orphans
+from dlexp.workflows.reporting import unbroken
 from dlexp.workflows.study_files import Verdict, where_told, write_end, write_progress
 from dlexp.workflows.trials import Job, known_value, prepare, work_of
 
@@ -63,7 +64,7 @@ class TuneReporter(Protocol):
 
 def tune(search: Search, request: TuneRequest, reporter: TuneReporter) -> dict[str, Any]:
     """Run the study to its total; returns study.json. Raises NoResult when no trial gave a value."""
-    request.folder.mkdir(parents=True, exist_ok=True)
+    make_folder(request.folder)
     wait_for_orphans(request.folder)
     with RunDir(request.folder).lock(), failures(request.storage), _in_place(request.folder):
         prepared = prepare(search.base, request.trusted)  # before a study is written: it may refuse
@@ -74,8 +75,8 @@ def tune(search: Search, request: TuneRequest, reporter: TuneReporter) -> dict[s
             reporter.say(note)
         if study.num_finished() >= request.total:
             reporter.say(f"{request.folder} already has {study.num_finished()} trials; -n is the total")
-        runner = Runner(search, request, study, reporter, *prepared)
         with StopRequest() as stop:
+            runner = Runner(search, request, study, unbroken(reporter, stop), *prepared)
             reason = runner.run(stop)
             if study.best() is None:
                 write_end(request.folder, search, study, None, reason, request.command)

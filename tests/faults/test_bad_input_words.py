@@ -12,7 +12,8 @@ from hypothesis import given
 
 from dlexp.config import compose as module
 from dlexp.config.catalog import Catalog
-from dlexp.config.compose import Words, load
+from dlexp.config.compose import load
+from dlexp.config.words import Words
 from dlexp.workflows.train import dry_run
 
 

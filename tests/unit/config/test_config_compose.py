@@ -42,7 +42,7 @@ def problems_of(*words: str) -> tuple[Problem, ...]:
         (
             "seed=1,2",
             "train runs one configuration, and this names several",
-            "add -m to train each: dlexp train -m 'seed=1,2'",
+            "add -m to train each: dlexp train -m seed=1,2",
         ),
         ("model=mlp,resnet18", "train runs one configuration, and this names several", "'model=mlp,resnet18'"),
         ("data.classes=1,2", "train runs one configuration, and this names several", "for a list write"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dlexp.artifacts.run_dir import refuse_bad_name
+from dlexp.artifacts.new_folder import refuse_bad_name
 from dlexp.cli.app import main
 from dlexp.errors import ConfigError
 from dlexp.workflows import record

@@ -1,0 +1,173 @@
+"""What is printed to be typed: a shell and the grammar of overrides give back exactly what was meant."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
+
+from dlexp.config.catalog import Catalog
+from dlexp.config.compose import load
+from dlexp.config.fields import Field
+from dlexp.config.saved import load_saved, to_yaml
+from dlexp.config.spelling import plain_reading, typed_value
+from dlexp.config.words import parse
+from dlexp.data.cells import Cells
+from dlexp.data.finding import dropping
+from dlexp.errors import DataError
+from dlexp.quoting import command, setting, shell_word
+
+HOSTILE = [
+    *("2024", "1e3", "007", "-0", "+5", ".5", "1_000", "0x1f", "1,200", "3,5", "12:30", "2024-01-01", "inf", "NaN"),
+    *("true", "No", "null", "NULL", "~", "", " ", " lead", "trail ", "Zip, Code", "a=b", "[a]", "{x}", "(x)", "[]"),
+    *("$HOME", "${HOME}", "\\${x}", "a\\\\${b}\\", "$(id)", "`id`", "!", "!!", "a!b", "%", "%1", "~/x", "=ls", "-x"),
+    *("it's", 'say "x"', "'", '"', "''", '""', "\\", "a\\", 'a\\"b', "\\'", "\\\\", "C:\\x", "#c", "a#b", "*", "?"),
+    *("a;b", "a&b", "a|b", "<>", "^", "@", "a@b", "a\tb", "a\nb", "a\r\n", "\x1b[31mred", "\x07", "\u202egnp", "\xa0"),
+    *(
+        "é",
+        "größe",
+        "日本",
+        "😀",
+        "\u00ad",
+        "\udcff",
+        "x" * 300,
+        "glob(*)",
+        "choice(1,2)",
+        "a b",
+        "--json",
+        "data.drop=1",
+    ),
+]
+SHELLS = [shell for shell in ("bash", "zsh") if shutil.which(shell)]
+
+
+def split(line: str, shell: str) -> list[str]:
+    """The words that a shell makes of a line."""
+    found = subprocess.run([shell, "-c", f"printf '%s\\0' {line}"], capture_output=True, check=True).stdout
+    return found.decode("utf-8", "surrogateescape").split("\0")[:-1]
+
+
+def value_of(word: str) -> Any:
+    """The value of an override, as a configuration holds it in the end."""
+    value = OverridesParser.create().parse_override(word).value()
+    return OmegaConf.to_container(OmegaConf.create({"key": value}), resolve=True)["key"]  # type: ignore[index, call-overload]
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_shell_and_the_grammar_give_back_every_name(shell: str) -> None:
+    words = [setting("key", content) for name in HOSTILE for content in (name, [name], ["x", name, 3, None])]
+    given = [content for name in HOSTILE for content in (name, [name], ["x", name, 3, None])]
+    assert [value_of(word) for word in split(" ".join(words), shell)] == given
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_command_is_split_into_its_words(shell: str) -> None:
+    names = [name for name in HOSTILE if name]
+    assert split(command(*names), shell) == ["dlexp", *names]
+    assert split(command("evaluate", Path("-x")), shell) == ["dlexp", "evaluate", "./-x"]
+
+
+def test_what_is_printed_is_one_line_that_moves_no_cursor() -> None:
+    for name in HOSTILE:
+        assert setting("key", name).isprintable()
+    assert shell_word("plain-word_1.csv") == "plain-word_1.csv"
+    assert setting("data.drop", ["city"]) == "'data.drop=[city]'"
+    assert setting("optim.lr", 1e-05) == "optim.lr=1e-05"
+    assert setting("data.in_memory", None) == "data.in_memory=null"
+    assert setting("model.x", {"a b": [True]}) == "'model.x={\"a b\":[true]}'"
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_every_remedy_about_a_column_can_be_typed(shell: str) -> None:
+    """The messages for columns with hostile names end in a word that names exactly that column."""
+    names = [name for name in HOSTILE if name]
+    remedies = []
+    for name in names:
+        cells = Cells.__new__(Cells)
+        object.__setattr__(cells, "file", Path("t.csv"))
+        object.__setattr__(cells, "columns", (name,))
+        with pytest.raises(DataError) as refused:
+            cells.check_names([f"{name}_"], "data.target")
+        remedies.append(refused.value.remedy)
+    typed = [remedy.removeprefix("did you mean ").removesuffix("?") for remedy in remedies]
+    known = [(name, word) for name, word, remedy in zip(names, typed, remedies, strict=True) if "did you" in remedy]
+    assert len(known) > 70  # a name of one letter is near to nothing
+    assert [value_of(word) for word in split(" ".join(word for _, word in known), shell)] == [name for name, _ in known]
+    (word,) = split(dropping(names, ["old"]), shell)
+    assert value_of(word) == ["old", *dict.fromkeys(names)]
+
+
+@pytest.mark.parametrize(
+    ("typed", "field", "value"),
+    [
+        *((text, "str", text) for text in ("2024", "1e3", "007", "true", "False", "-0", "1_000", "1.50", "nan", "no")),
+        ("[2024,1e3,007,true,null,a b,'3']", "list[str]", ["2024", "1e3", "007", "true", "null", "a b", "3"]),
+        ("[ 7 ,{a:1}]", "list[item]", ["7", {"a": 1}]),
+        ("null", "str", None),
+        ("'null'", "str", "null"),
+        ("2024", "path", "2024"),
+        ("2024", "int", 2024),
+        ("[1e3]", "list[float]", [1000.0]),
+    ],
+)
+def test_what_is_no_text_is_the_text_as_typed_where_a_text_is_wanted(typed: str, field: str, value: Any) -> None:
+    override = OverridesParser.create().parse_override(f"key={typed}")
+    assert typed_value(override, Field(field, nullable=True)) == value
+
+
+def test_null_is_a_text_where_nothing_else_is_allowed() -> None:
+    override = OverridesParser.create().parse_override("key=null")
+    assert typed_value(override, Field("str")) == "null"
+
+
+def test_a_file_says_texts_too_and_a_saved_run_keeps_them(tmp_path: Path) -> None:
+    folder = tmp_path / "experiment"
+    folder.mkdir()
+    text = "# @package _global_\ndata:\n  path: 2024\n  target: 1e3\n  drop: [2024, 007, no, 12:30, 2024-01-01, ~]\n"
+    (folder / "e.yaml").write_text(text)
+    words = [
+        "data=csv",
+        "experiment=e",
+        "data.target_kind=class",
+        "task=classification",
+        "data.missing_values=[-999.0]",
+    ]
+    config = load(words, Catalog((tmp_path,)))
+    data = config.data.arguments
+    assert (data["target"], data["drop"]) == ("1e3", ["2024", "007", "no", "12:30", "2024-01-01", "~"])
+    assert Path(str(data["path"])) == tmp_path.resolve() / "2024"
+    assert data["missing_values"] == ["-999.0"]
+    (tmp_path / "config.yaml").write_text(to_yaml(config))
+    assert load_saved(tmp_path / "config.yaml").data.arguments == data
+
+
+def test_a_dollar_with_braces_is_a_text_to_the_end(tmp_path: Path) -> None:
+    (word,) = split(setting("data.target", "${HOME}"), "bash")
+    line = ["data=csv", "data.path=t.csv", "data.target_kind=class", "task=classification", word]
+    config = load(line, Catalog())
+    assert config.data.arguments["target"] == "${HOME}"
+    (tmp_path / "config.yaml").write_text(to_yaml(config))
+    assert load_saved(tmp_path / "config.yaml").data.arguments["target"] == "${HOME}"
+
+
+def test_words_that_are_read_without_a_configuration_are_read_alike() -> None:
+    assert [plain_reading(f"data.path={text}") for text in ("2024", "007", "'a, b'", "a=é", "x(1)")] == [
+        *("2024", "007", "a, b", "a=é", "x(1)")
+    ]
+
+
+def test_mistakes_are_answered_with_words_that_can_be_typed() -> None:
+    typed = "data.target=Zip, Code"
+    problem = parse([typed], Catalog())[1][0]
+    assert split(problem.remedy.partition("for one text write ")[2], "bash") == ['data.target="Zip, Code"']
+    for word in ("data.target=größe", "data.target=a(b", "data.target={x}!"):
+        problem = parse([word], Catalog())[1][0]
+        (remedy,) = split(problem.remedy.partition(": ")[2], "bash")
+        assert value_of(remedy) == word.partition("=")[2]
+    problem = parse(["modle=it's"], Catalog())[1][0]
+    assert "quote what" in problem.remedy
