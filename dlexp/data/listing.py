@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from dlexp.data.bit_depth import white_of
 from dlexp.data.decode import is_grey, reason, shown
 from dlexp.data.find import near
 from dlexp.errors import DataError
@@ -117,6 +118,7 @@ def look(root: Path, name: bytes) -> Look:
             digest = hashlib.sha256(b"%d " % size + ends).digest()
             file.seek(0)
             with Image.open(file) as image:
+                white_of(image)
                 mode, kind = image.mode, image.format or ""
     except Exception as error:  # Pillow raises all kinds for damaged files
         return Look(b"", False, False, "is empty" if _is_empty(root, name) else reason(error))
