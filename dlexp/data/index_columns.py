@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from dlexp.data.split_names import split_of
 
 _INDEX_NAME = re.compile(r"Unnamed: 0(\.\d+)*|__index_level_\d+__")  # as pandas names an index without a name
-_FEWEST = 20  # rows below which whole numbers in a row may be a ranking or a step
+_FEWEST = 40  # rows below which whole numbers in a row may be a ranking or a step
 _LOOKED = 100  # cells that are looked at before a whole column is
 
 
