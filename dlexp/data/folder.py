@@ -135,7 +135,7 @@ def whole_files(root: Path, listing: Listing, on_bad: str) -> WholeFiles:
     if listing.others:
         notes.append(_left_out("that have no suffix of an image", listing.others))
     if listing.loose:
-        notes.append(_left_out("that have no folder of a class around them", listing.loose))
+        notes.append(_left_out("that have no folder of a class", listing.loose))
     if failures and on_bad == "fail":
         raise unreadable(root, sorted(failures))
     if failures:

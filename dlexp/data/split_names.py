@@ -89,7 +89,7 @@ def split_folders(
         remedy = "name them train, val and test, each with a folder for each class in it"
         raise DataError(rule, file=root, remedy=f"{remedy}; if they are classes, rename them")
     for name, inner in folders.items():
-        if len({split_of(folder) for folder in inner} - {""}) > 1:
+        if len(folders) > 1 and len({split_of(folder) for folder in inner} - {""}) > 1:
             found_in = _listed("split", [folder for folder in inner if split_of(folder)])
             rule = f"holds the {found_in} within a class, whose images would be mixed"
             first = root / next(folder for folder in inner if split_of(folder)) / name

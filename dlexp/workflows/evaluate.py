@@ -37,8 +37,8 @@ def evaluate_run(
     """Evaluate a run on `split` with its `checkpoint` (best or last); writes eval/<split>/ and returns report.json.
 
     Classes are matched by name. Raises ConfigError when there is no such run or its configuration was edited, DataError
-    when its data have changed (both unless `allow_changes`) or hold a class that the run does not know, DlexpError when it has
-    no such checkpoint or one of another model.
+    when its data have changed (both unless `allow_changes`) or hold a class that the run does not know, DlexpError when
+    it has no such checkpoint or one of another model.
     """
     run = RunDir.find(folder)
     config = load_saved(run / "config.yaml", changes)
