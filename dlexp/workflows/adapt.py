@@ -22,8 +22,8 @@ from dlexp.engine.statistics import measure_statistics
 from dlexp.errors import ConfigError, DataError, DlexpError
 from dlexp.regularization.averaging import running_norms
 from dlexp.types import Batch
+from dlexp.workflows.other_data import data_in_classes_of
 from dlexp.workflows.record import describe, present, write_request
-from dlexp.workflows.stored import data_in_classes_of
 from dlexp.workflows.train import Request
 
 

@@ -13,12 +13,11 @@ from torch import Tensor
 from dlexp.artifacts.checkpoint import CheckpointStore
 from dlexp.artifacts.files import read_object
 from dlexp.artifacts.run_dir import RunDir
-from dlexp.assemble import Experiment, assemble, build_data, check_nodes
+from dlexp.assemble import Experiment, assemble, build_data
 from dlexp.config.repeat import Change
 from dlexp.config.saved import load_saved
 from dlexp.config.schema import RunConfig
-from dlexp.data.bundle import SPLITS, Affine, DataBundle, blank_bundle, with_counts
-from dlexp.data.class_order import with_classes
+from dlexp.data.bundle import SPLITS, Affine, blank_bundle, with_counts
 from dlexp.engine.state import load_weights
 from dlexp.errors import DlexpError
 from dlexp.types import Batch, DataSpec
@@ -82,27 +81,11 @@ def restored(folder: Path, use: Use) -> Stored:
         changes["model.pretrained"] = False
         config = load_saved(run / "config.yaml", changes)
     found = _preprocessing(run, config, use.trusted)
-    bundle = blank_bundle(_spec(found["spec"]), _ONE_SAMPLE)
+    bundle = blank_bundle(spec_of(found["spec"]), _ONE_SAMPLE)
     experiment = assemble(config, use.trusted, bundle)
     changed = check_used(run, experiment, changes, use.allow_changes)
     load_judged(run, experiment, use.checkpoint)
     return Stored(run, experiment, found, Affine.of_plain(found["normalize"]), changed)
-
-
-def data_in_classes_of(run: RunDir, config: RunConfig, trusted: Sequence[str], lacking: bool = True) -> DataBundle:
-    """The data of `config`, with the classes of `run` in its order, matched by name.
-
-    lacking  whether data that lack some of the classes are matched too; if not, they come as they are
-    Raises DataError for samples of a class that the run does not know, ConfigError for arguments that do not fit.
-    """
-    check_nodes(config, trusted)
-    bundle, path = build_data(config, trusted), run / "meta.json"
-    names = read_object(path).get("outputs") if path.is_file() else None
-    if not names or bundle.spec.targets != "class" or not bundle.spec.class_names:
-        return bundle
-    if not lacking and set(names) != set(bundle.spec.class_names):
-        return bundle
-    return with_classes(bundle, [str(name) for name in names], str(run.path))
 
 
 def load_judged(run: RunDir, experiment: Experiment, checkpoint: str) -> None:
@@ -129,7 +112,7 @@ def _preprocessing(run: RunDir, config: RunConfig, trusted: Sequence[str]) -> di
     return {**bundle.preprocessing, "normalize": bundle.normalize.plain(), "spec": asdict(bundle.spec)}
 
 
-def _spec(values: Mapping[str, Any]) -> DataSpec:
+def spec_of(values: Mapping[str, Any]) -> DataSpec:
     """The spec in a JSON file. Raises DlexpError for what is none."""
     try:
         return DataSpec(**{name: _tuples(value) for name, value in values.items()})

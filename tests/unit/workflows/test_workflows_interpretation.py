@@ -81,7 +81,8 @@ def saved(folder: str, names: list[str], dark: int = 24, light: int = 24, other:
 
 CATALOG = Catalog(())
 WORDS = ("model=simple_cnn", "model.channels=[4]", "model.fc=4", "model.norm=batch", "trainer.epochs=8",
-         "optim.lr=0.02", "data.batch_size=8", "data=huggingface", "data.image_size=8", "data.pad=1", "data.augment=none")  # fmt: skip
+         "optim.lr=0.02", "data.batch_size=8", "data=huggingface", "data.image_size=8", "data.pad=1",
+         "data.augment=none")  # fmt: skip
 
 
 def trained(run_dir: str, folder: str, *words: str) -> RunDir:
