@@ -26,7 +26,7 @@ class CleanConsole(Console):
         super().__init__(stderr=stderr, highlight=False, soft_wrap=True, emoji=False)
 
     def on_broken_pipe(self) -> None:
-        """Raise what rich would end the process for: a closed pipe is an error, and the caller decides what it means."""
+        """Raise an error, where rich would end the process: the caller decides what a closed pipe means."""
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
     @property

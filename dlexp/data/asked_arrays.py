@@ -62,6 +62,7 @@ class ArrayInput:
         Raises DataError for a file without an array whose samples are of the network's shape.
         """
         array = self._fitting(path, _arrays(path))
+        self._refuse_shares(path, array[:_PIECE])
         for start in range(0, len(array), _PIECE):
             piece = np.asarray(array[start : start + _PIECE])
             inputs, problems = self._ready(piece)
@@ -70,7 +71,18 @@ class ArrayInput:
             names["row"] = list(range(start, start + len(piece)))
             yield Items(names, told, inputs)
 
+    def _refuse_shares(self, path: str, first: Array) -> None:
+        """Raise DataError for floating-point pixels that are shares of white where training had integers up to it."""
+        if self.white is None or first.dtype.kind != "f":
+            return
+        largest, is_fraction = np.nanmax(first, initial=0), bool((first % 1 != 0).any())
+        if 0 < largest <= 1 and is_fraction:
+            rule = f"pixels must be 0 to {self.white}, as in training, got shares of white (at most {largest:g})"
+            raise DataError(rule, file=path, remedy=f"multiply them by {self.white}")
+
     def _ready(self, piece: Array) -> tuple[Tensor, list[str]]:
+        if piece.dtype == np.bool_ and self.white is not None:
+            piece = piece * np.int64(self.white)  # as in training
         if self.table is not None:
             problems = [""] * len(piece)
             columns = [RawColumn.of_numbers(column) for column in piece.astype(np.float64).T]
@@ -89,7 +101,7 @@ class ArrayInput:
 
     def _fitting(self, path: str, arrays: Mapping[str, Array]) -> Array:
         """The one array whose samples have the network's shape, with that shape."""
-        shapes = {name: self._placed(array) for name, array in arrays.items() if array.dtype.kind in "iuf"}
+        shapes = {name: self._placed(array) for name, array in arrays.items() if array.dtype.kind in "biuf"}
         fitting = {name: array for name, array in shapes.items() if array is not None}
         if len(fitting) == 1:
             return next(iter(fitting.values()))

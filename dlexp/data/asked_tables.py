@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from dlexp.data.asked import Items
 from dlexp.data.asked_rows import opened
+from dlexp.data.index_columns import is_index_name
 from dlexp.data.mixed_column import special_in
 from dlexp.data.raw_column import RawColumn
 from dlexp.data.spelling import MISSING, Marks, identity, number_in
@@ -154,7 +155,7 @@ class TableInput:
         wanted = [fit.name for fit in self.columns]
         counts = Counter(header)
         lacking = [name for name in wanted if name not in counts]
-        known = {*wanted, *self.unread}
+        known = {*wanted, *self.unread, *filter(is_index_name, header), *(name for name in header[:1] if not name)}
         strange = [] if self.lenient else [name for name in counts if name not in known]
         doubled = [name for name in wanted if counts[name] > 1]
         told = [f"column {name!r} is missing{_near(name, strange or header)}" for name in lacking[:_LISTED]]

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from dlexp.data.bundle import DataBundle
 from dlexp.data.finding import dropping
+from dlexp.data.index_columns import index_columns, keeping
 from dlexp.data.labels import Labels, Refusal, labels_of
 from dlexp.data.mixed_column import refuse_numbers, special_in
 from dlexp.data.raw_column import RawColumn
@@ -31,6 +32,8 @@ from dlexp.runtime.rounding import LARGEST
 _MAX_CLASSES_OF_NUMBERS = 20  # whole numbers with no more distinct values than this are taken for classes
 _NAMED = 30  # columns that a refusal lists
 
+ONE_VALUE = "holds one value only"
+
 
 @dataclass(frozen=True)
 class Cells:
@@ -40,6 +43,7 @@ class Cells:
     lines  (N,) the number that an error gives a row, counted in `unit`
     names  all columns of the file
     marks  texts that mean "no value"
+    index  columns that the file itself calls its index
     """
 
     file: Path
@@ -48,6 +52,7 @@ class Cells:
     names: tuple[str, ...]
     marks: Marks
     unit: str = "line"
+    index: tuple[str, ...] = ()
 
     @cached_property
     def columns(self) -> dict[str, NDArray[Any]]:
@@ -84,6 +89,7 @@ class Wanted:
     max_categories: int
     standardize: bool
     split: tuple[float, float, int]
+    keep: Sequence[str] = ()
 
 
 def table_of(cells: Cells, wanted: Wanted) -> DataBundle:
@@ -97,6 +103,7 @@ def table_of(cells: Cells, wanted: Wanted) -> DataBundle:
     cells.check_names([target], "data.target")
     cells.check_names(wanted.drop, "data.drop")
     cells.check_names(wanted.categorical, "data.categorical")
+    cells.check_names(wanted.keep, "data.keep")
     kind = cells.kind_of(target) if wanted.target_kind == "auto" else wanted.target_kind
     notes: list[str] = []
     if kind == "value":
@@ -104,14 +111,22 @@ def table_of(cells: Cells, wanted: Wanted) -> DataBundle:
     else:
         targets, classes = _classes(cells, target, notes)
     columns: dict[str, Column] = {}
-    as_category, dropped = set(wanted.categorical), {target, *wanted.drop}
+    as_category = set(wanted.categorical)
+    omitted = index_columns(cells.columns, {target, *wanted.drop, *wanted.categorical, *wanted.keep}, cells.index)
+    notes += [
+        f"column {name!r} {why} and was left out; set {keeping(name)} to read it" for name, why in omitted.items()
+    ]
+    dropped = {target, *wanted.drop, *omitted}
     for name in cells.columns:
         if name in dropped:
             continue
         encoded = _column(cells, name, name in as_category, wanted.max_categories, notes)
         if _distinct(encoded) > 1:
             columns[name] = encoded
-        elif encoded.dtype != object and len(cells.labels_of(name).names) > 1:
+            continue
+        omitted[name] = ONE_VALUE
+        if encoded.dtype != object and len(cells.labels_of(name).names) > 1:
+            omitted[name] = "holds numbers too large to differ as float64"
             notes.append(
                 f"column {name!r} was left out: its numbers are too large to differ as float64; "
                 f"{setting('data.categorical', [name])} reads them as categories"
@@ -119,7 +134,9 @@ def table_of(cells: Cells, wanted: Wanted) -> DataBundle:
         else:
             notes.append(f"column {name!r} holds one value only and was left out")
     if not columns:
-        raise DataError("no column is left to learn from", file=file)
+        index = next((name for name, why in omitted.items() if why != ONE_VALUE), None)
+        remedy = "" if index is None else f"column {index!r} {omitted[index]}; set {keeping(index)} to read it"
+        raise DataError("no column is left to learn from", file=file, remedy=remedy)
     notes += [f"data.missing_values: no cell is {word!r}" for word in cells.marks.unmatched()]
     try:
         rows = split_rows(targets, classes, *wanted.split)
@@ -131,7 +148,8 @@ def table_of(cells: Cells, wanted: Wanted) -> DataBundle:
         unread = [name for name in cells.names if name not in columns]
         # The lines alone: a bundle lives as long as the run, and the cells as read are large.
         named = partial(_named, cells.unit, cells.lines)
-        return replace(bundle, preprocessing={**bundle.preprocessing, "unread": unread}, named=named)
+        preprocessing = {**bundle.preprocessing, "unread": unread}
+        return replace(bundle, preprocessing=preprocessing, named=named, target=target, omitted=omitted)
     except DataError as error:
         raise DataError(str(error), file=file) from error
 

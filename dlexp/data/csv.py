@@ -22,6 +22,7 @@ def csv(
     target_kind: str = "auto",
     categorical: list[str] | None = None,
     drop: list[str] | None = None,
+    keep: list[str] | None = None,
     missing_values: list[str] | None = None,
     max_categories: int = 50,
     separator: str = ",",
@@ -38,7 +39,8 @@ def csv(
     cells = _read(Path(path), separator, missing_values or [], dropped)
     split = (val_fraction, test_fraction, split_seed)
     return table_of(
-        cells, Wanted(target, target_kind, categorical or [], drop or [], max_categories, standardize, split)
+        cells,
+        Wanted(target, target_kind, categorical or [], drop or [], max_categories, standardize, split, keep or []),
     )
 
 

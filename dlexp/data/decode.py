@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dlexp.artifacts.regular_files import open_regular
+from dlexp.data.bit_depth import in_eight_bits, white_of, with_transparency
 from dlexp.errors import DataError
 
 Failure = tuple[str, str]  # the name of a file, and why it cannot be read
@@ -130,7 +131,7 @@ def decoded(content: bytearray, channels: int) -> Tensor:
 
     JPEG goes through torchvision's decoder, which takes half of Pillow's time; all else, and what that decoder
     refuses, through Pillow: palettes are looked up, 16 bits cut to 8, transparent pixels laid over white.
-    Raises what the decoder raises for a damaged file, ValueError for pixels that are no shares of white.
+    Raises what the decoder raises for a damaged file, ValueError for pixels without a defined white (`white_of`).
     """
     if content[:3] == _JPEG:
         try:
@@ -178,13 +179,11 @@ def _by_pillow(content: bytearray, channels: int) -> Tensor:
     from PIL import Image, ImageOps
 
     with Image.open(BytesIO(content)) as file:
-        image = ImageOps.exif_transpose(file)
-    if image.mode.startswith("I"):
-        grey = np.clip(np.asarray(image).astype(np.int64) >> 8, 0, 255).astype(np.uint8)
-        image = Image.fromarray(grey)
-    elif image.mode == "F":
-        raise ValueError("holds floating-point numbers, and nothing says which of them is white")
-    elif image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        largest = white_of(file)
+        image = ImageOps.exif_transpose(with_transparency(file, content))
+        if image.mode.startswith("I"):
+            image = in_eight_bits(image, largest, file)
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, (255, 255, 255, 255))
         image = Image.alpha_composite(white, image)

@@ -13,6 +13,7 @@ from dlexp.data.arrow_columns import check_type, raw_column
 from dlexp.data.bundle import DataBundle
 from dlexp.data.cells import Cells, Wanted, check_names, table_of
 from dlexp.data.find import check_file
+from dlexp.data.index_columns import pandas_index
 from dlexp.data.spelling import Marks
 from dlexp.errors import ConfigError, DataError
 
@@ -26,6 +27,7 @@ def parquet(
     target_kind: str = "auto",
     categorical: list[str] | None = None,
     drop: list[str] | None = None,
+    keep: list[str] | None = None,
     missing_values: list[str] | None = None,
     max_categories: int = 50,
     standardize: bool = True,
@@ -42,7 +44,8 @@ def parquet(
     cells = _read(Path(path), missing_values or [], without=[name for name in drop or [] if name != target])
     split = (val_fraction, test_fraction, split_seed)
     return table_of(
-        cells, Wanted(target, target_kind, categorical or [], drop or [], max_categories, standardize, split)
+        cells,
+        Wanted(target, target_kind, categorical or [], drop or [], max_categories, standardize, split, keep or []),
     )
 
 
@@ -75,7 +78,7 @@ def _read(file: Path, missing_values: Sequence[str], without: Sequence[str] = ()
                 raise DataError(f"has {', '.join(map(repr, doubled))} more than once", file=file)
             for name in wanted:
                 check_type(str(file), name, source.schema_arrow.field(name).type)
-            table = source.read(columns=wanted)
+            table, index = source.read(columns=wanted), pandas_index(source.schema_arrow.metadata)
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"is no Parquet file: {reason}", file=file) from error
@@ -83,4 +86,5 @@ def _read(file: Path, missing_values: Sequence[str], without: Sequence[str] = ()
         raise DataError("has no rows", file=file)
     marks = Marks(missing_values)
     columns = {name: raw_column(str(file), name, table.column(name), marks) for name in wanted}
-    return Cells(file, columns, np.arange(1, table.num_rows + 1, dtype=np.int64), tuple(names), marks, unit="row")
+    lines = np.arange(1, table.num_rows + 1, dtype=np.int64)
+    return Cells(file, columns, lines, tuple(names), marks, unit="row", index=index)
