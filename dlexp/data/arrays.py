@@ -68,9 +68,13 @@ def arrays(
         _refuse_on_a_table(augment, mean, std)
         table = _table(file, given, inputs)
         return build_table(table, targets, labels, names if targets.ndim == 2 else (), rows, standardize)
-    reader = ArrayImages(tuple(as_images(file, part, layout) for part in given.values()), file)
-    images = ImageSet(reader, targets, names, rows, digest([*given.values(), targets]), {})
-    return images.bundle(Placing(in_memory, workers), (mean, std), (augment, pad))
+    reader = ArrayImages(tuple(as_images(file, part, layout) for part in given.values()), file).narrowed(rows[0])
+    narrowing, moments = reader.narrowing, (mean, std)
+    if narrowing is not None and mean is not None and std is not None and len(mean) == len(std) == reader.shape[0]:
+        moments = narrowing.own(mean, is_mean=True), narrowing.own(std, is_mean=False)
+    facts = narrowing.plain() if narrowing is not None else {}
+    images = ImageSet(reader, targets, names, rows, digest([*given.values(), targets]), facts)
+    return images.bundle(Placing(in_memory, workers), moments, (augment, pad))
 
 
 def target_kind(arguments: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from dlexp.data.asked import Items, missing
 from dlexp.data.asked_tables import TableInput
+from dlexp.data.narrowing import Narrowing
 from dlexp.data.tables import NumberColumn, columns_of
 from dlexp.errors import DataError
 from dlexp.types import DataSpec
@@ -34,11 +35,13 @@ class ArrayInput:
     shape  of one sample as the network reads it
     white  the largest value of a pixel in training; None for numbers of any size
     table  how a row of numbers is encoded, where the data had columns
+    narrowing  what is taken out of images before they become float32
     """
 
     shape: tuple[int, ...]
     white: int | None
     table: TableInput | None
+    narrowing: Narrowing | None = None
 
     @classmethod
     def of(cls, spec: DataSpec, preprocessing: Mapping[str, Any]) -> ArrayInput:
@@ -51,7 +54,8 @@ class ArrayInput:
                 rule = f"an array of numbers has no room for the categories of {', '.join(map(repr, categories))}"
                 raise DataError(rule, remedy="give the rows as CSV or Parquet")
             table = TableInput.of(preprocessing, {}, lenient=False)
-        return cls(spec.input_shape, None if white in (None, 1) else int(white), table)
+        narrowing = Narrowing.of_plain(preprocessing)
+        return cls(spec.input_shape, None if white in (None, 1) else int(white), table, narrowing)
 
     def read(self, path: str) -> Iterator[Items]:
         """The samples of a file, a piece at a time; one that cannot be used is an item with a problem.
@@ -71,6 +75,7 @@ class ArrayInput:
         if self.table is not None:
             inputs, problems = self.table.encoded(piece.astype(np.float64).tolist())
             return torch.from_numpy(inputs), problems
+        piece = piece if self.narrowing is None else self.narrowing(piece)
         flat = piece.reshape(len(piece), -1)
         finite: NDArray[np.bool_] = np.asarray(np.isfinite(flat).all(axis=1))
         problems = ["" if good else "holds a value that is not finite" for good in finite]

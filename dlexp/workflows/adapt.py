@@ -14,7 +14,7 @@ from typing import Any
 from dlexp.artifacts.checkpoint import CheckpointStore
 from dlexp.artifacts.files import read_object, write_json
 from dlexp.artifacts.run_dir import RunDir
-from dlexp.assemble import Experiment, assemble
+from dlexp.assemble import Experiment, assemble, build_data, check_nodes
 from dlexp.config.schema import RunConfig
 from dlexp.engine.evaluate import evaluate
 from dlexp.engine.state import load_weights
@@ -23,6 +23,7 @@ from dlexp.errors import ConfigError, DataError, DlexpError
 from dlexp.regularization.averaging import running_norms
 from dlexp.types import Batch
 from dlexp.workflows.record import describe, present, write_request
+from dlexp.workflows.stored import in_trained_units
 from dlexp.workflows.train import Request
 
 
@@ -36,7 +37,10 @@ def adapt(source: RunDir, config: RunConfig, request: Request) -> dict[str, Any]
     best = CheckpointStore(source / "checkpoints", lambda text: None).load_best()
     if best is None:
         raise DlexpError(f"{source.path} has no best checkpoint yet; let it finish an epoch first")
-    experiment = assemble(_from_source(source, config), request.trusted)
+    config = _from_source(source, config)
+    check_nodes(config, request.trusted)
+    bundle = in_trained_units(source, build_data(config, request.trusted))
+    experiment = assemble(config, request.trusted, bundle)
     _refuse_other_outputs(source, experiment)
     load_weights(experiment.networks, best["networks"])
     norms = running_norms(experiment.networks)

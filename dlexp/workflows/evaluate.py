@@ -9,7 +9,7 @@ from typing import Any
 from dlexp.artifacts.files import write_json
 from dlexp.artifacts.looks import note_look
 from dlexp.artifacts.run_dir import RunDir
-from dlexp.assemble import Experiment, assemble
+from dlexp.assemble import Experiment, assemble, build_data, check_nodes
 from dlexp.config.repeat import Change
 from dlexp.config.saved import load_saved
 from dlexp.engine.evaluate import Evaluation, evaluate
@@ -18,7 +18,7 @@ from dlexp.metrics.report import Report
 from dlexp.runtime.clock import now_utc
 from dlexp.workflows.evaluation_files import score_facts, worst, write_pictures, write_tables
 from dlexp.workflows.since import DATA, check_evaluated
-from dlexp.workflows.stored import load_judged
+from dlexp.workflows.stored import in_trained_units, load_judged
 
 SCHEMA = 2  # of report.json; 1 had no number, no intervals, and averages in groups of their own
 _USUAL = Resampling()
@@ -40,7 +40,9 @@ def evaluate_run(
     (both unless `allow_changes`), DlexpError when it has no such checkpoint or one of another model.
     """
     run = RunDir.find(folder)
-    experiment = assemble(load_saved(run / "config.yaml", changes), trusted)
+    config = load_saved(run / "config.yaml", changes)
+    check_nodes(config, trusted)
+    experiment = assemble(config, trusted, in_trained_units(run, build_data(config, trusted)))
     changed = check_evaluated(run, experiment, changes, allow_changes)
     load_judged(run, experiment, checkpoint)
     result = evaluate(
