@@ -55,7 +55,7 @@ def _show(content: Mapping[str, Any]) -> None:
     rows.append(["means", content["output"]["what"]])
     rows.append(["compared", f"{compared['on']}, batches of {', '.join(map(str, compared['batches'][:5]))}"])
     told = f"{compared['largest_difference']:.3g} where the largest output is {compared['largest_output']:.3g}"
-    rows.append(["difference", f"at most {told}"])
+    rows.append(["difference", f"at most {told}, in {compared['in']}"])
     out.print(table("", ["", ""], rows, numbers_from=9))
     out.print(f"\n  file     {escape(near)} ({content['bytes']:,} bytes)")
 

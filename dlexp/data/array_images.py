@@ -6,7 +6,7 @@ Symbols: N samples, B samples of a piece, C channels, H and W height and width i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +16,37 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dlexp.data.decode import AllOrNone, Failure, listed
+from dlexp.data.narrowing import Narrowing
 from dlexp.data.pixels import WHITE
 from dlexp.errors import DataError
 
 _CHANNELS = (1, 3, 4)  # what auto takes for a number of channels
+_LOOKED = 64  # images by which it is decided how they are narrowed
 
 
 @dataclass(frozen=True)
 class ArrayImages(AllOrNone):
     """Images by number, through the parts one after the other.
 
-    parts  (N, C, H, W) each, all of one type; of uint8 and bool they become uint8 pixels, of others float32
-    file   where they come from, for errors
+    parts      (N, C, H, W) each, all of one type; of uint8 and bool they become uint8 pixels, of others float32
+    file       where they come from, for errors
+    narrowing  what is taken out before they become float32; None for nothing
     """
 
     parts: tuple[NDArray[Any], ...]
     file: Path
+    narrowing: Narrowing | None = None
+
+    def narrowed(self, rows: NDArray[np.int64]) -> ArrayImages:
+        """The same images, narrowed as the training images `rows` need it, by a look at a few of them."""
+        if self.dtype == torch.uint8:
+            return self
+        few = rows[np.linspace(0, len(rows) - 1, min(_LOOKED, len(rows))).round().astype(np.int64)]
+        start, found = 0, []
+        for part in self.parts:
+            found.append(part[few[(few >= start) & (few < start + len(part))] - start])
+            start += len(part)
+        return replace(self, narrowing=Narrowing.of(np.concatenate(found)))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -50,13 +65,15 @@ class ArrayImages(AllOrNone):
         start = 0
         for part in self.parts:
             mine = np.flatnonzero((rows >= start) & (rows < start + len(part)))
-            pixels = part[rows[mine] - start].transpose(0, 2, 3, 1)
-            found[mine] = pixels * WHITE if pixels.dtype == np.bool_ else pixels
+            images = part[rows[mine] - start]
+            pixels = (images if self.narrowing is None else self.narrowing(images)).transpose(0, 2, 3, 1)
+            with np.errstate(over="ignore"):  # what is infinite is told below
+                found[mine] = pixels * WHITE if pixels.dtype == np.bool_ else pixels
             start += len(part)
         if self.dtype == torch.uint8:
             return torch.from_numpy(found).permute(0, 3, 1, 2), []
         whole = np.isfinite(found).all(axis=(1, 2, 3))
-        failures = [(f"{row:>12}", "holds a number that is not finite") for row in rows[~whole]]
+        failures = [(f"{row:>12}", "holds a number that is not finite as float32") for row in rows[~whole]]
         return torch.from_numpy(found if whole.all() else found[whole]).permute(0, 3, 1, 2), failures
 
     def refusal(self, failures: Sequence[Failure]) -> DataError:

@@ -74,9 +74,13 @@ def arrays(
         table = _table(file, given, inputs)
         made = build_table(table, targets, labels, names if targets.ndim == 2 else (), rows, standardize)
         return replace(made, target=target, omitted=omitted)
-    reader = ArrayImages(tuple(as_images(file, part, layout) for part in given.values()), file)
-    images = ImageSet(reader, targets, names, rows, digest([*given.values(), targets]), {})
-    bundle = images.bundle(Placing(in_memory, workers), (mean, std), (augment, pad))
+    reader = ArrayImages(tuple(as_images(file, part, layout) for part in given.values()), file).narrowed(rows[0])
+    narrowing, moments = reader.narrowing, (mean, std)
+    if narrowing is not None and mean is not None and std is not None and len(mean) == len(std) == reader.shape[0]:
+        moments = narrowing.own(mean, is_mean=True), narrowing.own(std, is_mean=False)
+    facts = narrowing.plain() if narrowing is not None else {}
+    images = ImageSet(reader, targets, names, rows, digest([*given.values(), targets]), facts)
+    bundle = images.bundle(Placing(in_memory, workers), moments, (augment, pad))
     return replace(bundle, target=target, omitted=omitted)
 
 

@@ -20,6 +20,7 @@ from dlexp.artifacts.load_failure import holds_objects, why_not_loaded
 from dlexp.data.asked import Items
 from dlexp.data.asked_tables import TableInput
 from dlexp.data.find import check_file
+from dlexp.data.narrowing import Narrowing
 from dlexp.data.raw_column import RawColumn
 from dlexp.data.tables import NumberColumn, columns_of
 from dlexp.errors import DataError
@@ -37,11 +38,13 @@ class ArrayInput:
     shape  of one sample as the network reads it
     white  the largest value of a pixel in training; None for numbers of any size
     table  how a row of numbers is encoded, where the data had columns
+    narrowing  what is taken out of images before they become float32
     """
 
     shape: tuple[int, ...]
     white: int | None
     table: TableInput | None
+    narrowing: Narrowing | None = None
 
     @classmethod
     def of(cls, spec: DataSpec, preprocessing: Mapping[str, Any]) -> ArrayInput:
@@ -54,7 +57,8 @@ class ArrayInput:
                 rule = f"an array of numbers has no room for the categories of {', '.join(map(repr, categories))}"
                 raise DataError(rule, remedy="give the rows as CSV or Parquet")
             table = TableInput.of(preprocessing, {}, lenient=False)
-        return cls(spec.input_shape, None if white in (None, 1) else int(white), table)
+        narrowing = Narrowing.of_plain(preprocessing)
+        return cls(spec.input_shape, None if white in (None, 1) else int(white), table, narrowing)
 
     def read(self, path: str) -> Iterator[Items]:
         """The samples of a file, a piece at a time; one that cannot be used is an item with a problem.
@@ -87,6 +91,7 @@ class ArrayInput:
             problems = [""] * len(piece)
             columns = [RawColumn.of_numbers(column) for column in piece.astype(np.float64).T]
             return torch.from_numpy(self.table.encoded(columns, problems)), problems
+        piece = piece if self.narrowing is None else self.narrowing(piece)
         flat = piece.reshape(len(piece), -1)
         finite: NDArray[np.bool_] = np.asarray(np.isfinite(flat).all(axis=1))
         problems = ["" if good else "holds a value that is not finite" for good in finite]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dlexp.data.bundle import Affine
+from dlexp.runtime.rounding import rounding
 
 WHITE = 255  # pixel values run from 0 to 255
 _AT_A_TIME = 1 << 20  # pixels, which bincount makes eight bytes of each
@@ -72,7 +73,7 @@ def moments(images: Iterable[Tensor]) -> Moments:
 
 def _of_numbers(images: Iterator[Tensor]) -> Moments:
     """Means and squares of deviations merged part by part in float64 (Chan, Golub and LeVeque 1983)."""
-    count, mean, squares = 0, np.zeros(1), np.zeros(1)
+    count, mean, squares, largest = 0, np.zeros(1), np.zeros(1), np.zeros(1)
     for some in images:
         numbers = some.double().transpose(0, 1).flatten(1).numpy()
         new, here = numbers.shape[1], numbers.mean(axis=1)
@@ -80,7 +81,10 @@ def _of_numbers(images: Iterator[Tensor]) -> Moments:
         squares = squares + ((numbers - here[:, None]) ** 2).sum(axis=1) + apart**2 * count * new / (count + new)
         mean = mean + apart * new / (count + new)
         count += new
-    return Moments(tuple(map(float, mean)), tuple(map(float, np.sqrt(squares / count))))
+        largest = np.maximum(largest, np.abs(numbers).max(axis=1))
+    std = np.sqrt(squares / count)
+    std = np.where(std > rounding(largest), std, 0.0)  # of a channel of one value rounding may leave a trifle
+    return Moments(tuple(map(float, mean)), tuple(map(float, std)))
 
 
 def _of_pixels(images: Iterator[Tensor]) -> Moments:

@@ -25,6 +25,7 @@ from dlexp.regularization.averaging import running_norms
 from dlexp.types import Batch
 from dlexp.workflows.other_data import data_in_classes_of
 from dlexp.workflows.record import describe, present, write_request
+from dlexp.workflows.stored import in_trained_units
 from dlexp.workflows.train import Request
 
 
@@ -38,8 +39,9 @@ def adapt(source: RunDir, config: RunConfig, request: Request) -> dict[str, Any]
     best = CheckpointStore(source / "checkpoints", lambda text: None).load_best()
     if best is None:
         raise DlexpError(f"{source.path} has no best checkpoint yet; let it finish an epoch first")
-    bundle = data_in_classes_of(source, config, request.trusted, lacking=False)
-    experiment = assemble(_from_source(source, config), request.trusted, bundle)
+    config = _from_source(source, config)
+    bundle = in_trained_units(source, data_in_classes_of(source, config, request.trusted, lacking=False))
+    experiment = assemble(config, request.trusted, bundle)
     _refuse_other_outputs(source, experiment)
     load_weights(experiment.networks, best["networks"])
     norms = running_norms(experiment.networks)

@@ -24,6 +24,7 @@ from dlexp.data.cells import ONE_VALUE
 from dlexp.data.finding import SEVERITIES, Finding, finding
 from dlexp.data.leaks import leaks
 from dlexp.data.looked import ImageLook, look_at_images
+from dlexp.data.narrowing import Narrowing
 from dlexp.data.readable import Cells, columns_of
 from dlexp.errors import DataError
 from dlexp.report.panel import Panel
@@ -162,9 +163,14 @@ def _of_images(bundle: DataBundle, config: RunConfig, who: alike.Samples, refusa
     names = [f"channel {number}" for number in range(len(learnt.mean))]
     remedy = "data.mean=null data.std=null" if measured else ""
     found += checked_columns.unnormalised(names, *_normalised(bundle, learnt), remedy)
+    narrowing = Narrowing.of_plain(bundle.preprocessing)
     panels = [
         Panel(
-            f"pixels, {name}" if len(names) > 1 else "pixels", learnt.edges, learnt.histogram[number], "value", "pixels"
+            f"pixels, {name}" if len(names) > 1 else "pixels",
+            learnt.edges if narrowing is None else learnt.edges * narrowing.unit[number] + narrowing.offset[number],
+            learnt.histogram[number],
+            "value",
+            "pixels",
         )
         for number, name in enumerate(names)
     ]

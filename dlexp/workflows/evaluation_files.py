@@ -165,5 +165,6 @@ def _images(bundle: DataBundle, split: str, positions: Sequence[int]) -> Any:
     white = bundle.preprocessing.get("white")
     if white is None or not math.isfinite(white) or white <= 0:
         low, high = inputs.amin(dim=(1, 2, 3), keepdim=True), inputs.amax(dim=(1, 2, 3), keepdim=True)
-        return ((inputs - low) / (high - low).clamp_min(1e-12)).numpy()
+        apart = high - low
+        return ((inputs - low) / torch.where(apart > 0, apart, 1.0)).numpy()
     return (inputs / white).numpy()

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 import dlexp
 from dlexp.artifacts.exported import FORMATS, Exported
 from dlexp.artifacts.files import finite_or_none, write_bytes
+from dlexp.data.narrowing import Narrowing
 from dlexp.errors import ConfigError, DlexpError
 from dlexp.runtime.seed import generator
 from dlexp.runtime.tensors import sha256
@@ -45,7 +46,8 @@ class ExportRequest:
     out                 the file; None for RUN/export/model.SUFFIX
     with_preprocessing  take raw input, and put out what `dlexp predict` tells
     samples             words that name what to compare on; () for random inputs
-    tolerance           largest difference over 1 + the largest output
+    tolerance           largest difference over 1 + the largest output; values in their own units are compared in
+                        standard deviations from the mean of their target
     force               replace a file that is there
     """
 
@@ -77,7 +79,8 @@ def export_run(folder: Path, request: ExportRequest, use: Use, say: Callable[[st
     # Exporters read the network with autograd in mind, and inference tensors are not for that.
     made = make(network, batches[1].clone())
     facts = _facts(stored, request, use, (batches[1], answers[1])) | _format_facts(made)
-    facts["compared"] = _compared(made, made.content("{}"), (batches, answers), request)
+    unit = _unit(stored) if isinstance(network, Whole) else None
+    facts["compared"] = _compared(made, made.content("{}"), (batches, answers), request, unit)
     write_bytes(path, made.content(json.dumps(finite_or_none(facts))))
     return {**facts, "file": str(path), "bytes": path.stat().st_size}
 
@@ -119,6 +122,10 @@ def _random(stored: Stored, size: int, source: torch.Generator, raw: bool) -> Te
     white = stored.preprocessing.get("white")
     if raw and spec.inputs == "image" and white not in (None, 1):
         return torch.randint(0, int(white) + 1, numbers.shape, generator=source, dtype=torch.uint8)
+    narrowing = Narrowing.of_plain(stored.preprocessing)
+    if raw and narrowing is not None:
+        offset, unit = (torch.tensor(part, dtype=torch.float64)[:, None, None] for part in vars(narrowing).values())
+        return offset + unit * numbers.double()
     if raw and (columns := features(stored)) is not None:
         numbers = columns.mean + columns.std * numbers.double()
     for first, count in spec.categorical:
@@ -127,11 +134,29 @@ def _random(stored: Stored, size: int, source: torch.Generator, raw: bool) -> Te
     return numbers
 
 
+def _unit(stored: Stored) -> tuple[Tensor, Tensor] | None:
+    """Mean and deviation (O,) of the values that a pipeline puts out; None for classes and embeddings."""
+    spec = stored.experiment.bundle.spec
+    if spec.targets != "value":
+        return None
+    return torch.tensor(spec.target_mean, dtype=torch.float64), torch.tensor(spec.target_std, dtype=torch.float64)
+
+
 def _compared(
-    made: Exported, content: bytes, samples: tuple[list[Tensor], list[Tensor]], request: ExportRequest
+    made: Exported,
+    content: bytes,
+    samples: tuple[list[Tensor], list[Tensor]],
+    request: ExportRequest,
+    unit: tuple[Tensor, Tensor] | None,
 ) -> dict[str, Any]:
-    """How far the file's answers are from the run's. Raises DlexpError where that is more than the tolerance."""
+    """How far the file's answers are from the run's. Raises DlexpError where that is more than the tolerance.
+
+    unit  (mean, deviation) of each output, (O,): an error of one deviation is large, whatever the size of the mean;
+          None to compare the outputs as they are
+    """
     largest, scale = 0.0, 0.0
+    mean, std = unit or (torch.tensor(0.0), torch.tensor(1.0))
+    of = "the largest output" if unit is None else "the largest output in standard deviations"
     for inputs, expected in zip(*samples, strict=True):
         with torch.inference_mode():
             found = made.answer(content, inputs.contiguous())
@@ -140,19 +165,20 @@ def _compared(
                 f"the exported network answers {len(inputs)} samples with {tuple(found.shape)}, and not with "
                 f"{tuple(expected.shape)} numbers that are finite where the run's are; nothing was written"
             )
-        largest = max(largest, float((found - expected).nan_to_num().abs().max()))
-        scale = max(scale, float(expected.nan_to_num().abs().max()))
+        largest = max(largest, float(((found - expected) / std).nan_to_num().abs().max()))
+        scale = max(scale, float(((expected - mean) / std).nan_to_num().abs().max()))
     allowed = request.tolerance * (1 + scale)
     if largest > allowed:
         raise DlexpError(
             f"the exported network differs from the run's by up to {largest:.3g}, and {allowed:.3g} is allowed "
-            f"({request.tolerance:g} times 1 + the largest output); nothing was written"
+            f"({request.tolerance:g} times 1 + {of}); nothing was written"
         )
     return {
         "on": "the samples of --samples" if request.samples else "random inputs",
         "batches": [len(inputs) for inputs in samples[0]],
         "largest_difference": largest,
         "largest_output": scale,
+        "in": "the unit of the outputs" if unit is None else "standard deviations of each target, from its mean",
         "tolerance": request.tolerance,
     }
 

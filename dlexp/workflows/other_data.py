@@ -25,6 +25,7 @@ from dlexp.data.asked_tables import TableInput
 from dlexp.data.bundle import Affine, DataBundle, Split
 from dlexp.data.class_order import with_classes
 from dlexp.data.finding import dropping
+from dlexp.data.narrowing import Narrowing, between
 from dlexp.data.readable import columns_of
 from dlexp.data.tables import columns_of as fits_of
 from dlexp.errors import DataError
@@ -72,7 +73,18 @@ def data_as_in(run: RunDir, config: RunConfig, trusted: Sequence[str]) -> DataBu
         bundle = _encoded(bundle, config, preprocessing)
     if bundle.spec.input_shape != spec.input_shape and not fits_of(found):
         return bundle
-    return replace(bundle, spec=spec, normalize=Affine.of_plain(found["normalize"]), preprocessing=preprocessing)
+    normalize = _normalize(Affine.of_plain(found["normalize"]), bundle.preprocessing, preprocessing)
+    return replace(bundle, spec=spec, normalize=normalize, preprocessing=preprocessing)
+
+
+def _normalize(trained: Affine, read: Mapping[str, Any], wanted: Mapping[str, Any]) -> Affine:
+    """`trained` for images that were narrowed as `read` says and not as `wanted` says, composed in float64."""
+    narrowings = Narrowing.of_plain(read), Narrowing.of_plain(wanted)
+    if narrowings[0] == narrowings[1]:
+        return trained
+    scale, shift = map(torch.from_numpy, between(*narrowings))
+    own = trained.scale.double()
+    return Affine((own * scale).float(), (own * shift + trained.shift.double()).float())
 
 
 def _encoded(bundle: DataBundle, config: RunConfig, preprocessing: Mapping[str, Any]) -> DataBundle:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from dlexp.assemble import Experiment, assemble, build_data
 from dlexp.config.repeat import Change
 from dlexp.config.saved import load_saved
 from dlexp.config.schema import RunConfig
-from dlexp.data.bundle import SPLITS, Affine, blank_bundle, with_counts
+from dlexp.data.bundle import SPLITS, Affine, DataBundle, blank_bundle, with_counts
 from dlexp.engine.state import load_weights
 from dlexp.errors import DlexpError
 from dlexp.runtime.tensors import moved
@@ -89,6 +89,20 @@ def restored(folder: Path, use: Use) -> Stored:
     changed = check_used(run, experiment, changes, use.allow_changes)
     load_judged(run, experiment, use.checkpoint)
     return Stored(run, experiment, found, Affine.of_plain(found["normalize"]), changed)
+
+
+def in_trained_units(run: RunDir, bundle: DataBundle) -> DataBundle:
+    """`bundle` with the mean and deviation of each target that the run's network counts its outputs in.
+
+    They are those of the data that it was trained on, whatever data it is used on now. A run that did not write them
+    down has those of `bundle`.
+    """
+    path = run / "preprocessing.json"
+    trained = read_run_file(path).get("spec") if is_there(path) else None
+    if trained is None or bundle.spec.targets != "value" or len(trained["target_mean"]) != bundle.spec.num_outputs:
+        return bundle
+    mean, std = _tuples(trained["target_mean"]), _tuples(trained["target_std"])
+    return replace(bundle, spec=replace(bundle.spec, target_mean=mean, target_std=std))
 
 
 def load_judged(run: RunDir, experiment: Experiment, checkpoint: str) -> None:

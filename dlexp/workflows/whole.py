@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from dlexp.data.bundle import Affine
+from dlexp.data.narrowing import Narrowing
 from dlexp.data.tables import NumberColumn, columns_of
 from dlexp.errors import ConfigError
 from dlexp.tasks.base import Task
@@ -54,6 +55,19 @@ class Standardize(nn.Module):
         return ((filled - self.get_buffer("mean")) / self.get_buffer("std")).float()
 
 
+class Narrow(nn.Module):
+    """`Narrowing` as a module: (B, C, H, W) float64 in their own units -> the same shape, float32."""
+
+    def __init__(self, narrowing: Narrowing) -> None:
+        super().__init__()
+        for name, values in vars(narrowing).items():
+            self.register_buffer(name, torch.tensor(values, dtype=torch.float64)[:, None, None])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> the same shape."""
+        return ((x - self.get_buffer("offset")) / self.get_buffer("unit")).float()
+
+
 class Normalize(nn.Module):
     """`Affine` as a module: (B, C, H, W) pixels, or numbers -> the same shape, float32."""
 
@@ -83,7 +97,9 @@ class Whole(nn.Module):
 def whole(stored: Stored) -> Whole:
     """The run's network with everything around it."""
     columns, affine = features(stored), Normalize(stored.normalize)
-    ready = affine if columns is None else nn.Sequential(Standardize(columns), affine)
+    narrowing = Narrowing.of_plain(stored.preprocessing)
+    before = [Standardize(columns)] if columns is not None else [Narrow(narrowing)] if narrowing is not None else []
+    ready = nn.Sequential(*before, affine)
     return Whole(ready, stored.experiment.networks["model"], stored.experiment.task)
 
 
