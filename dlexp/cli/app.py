@@ -269,6 +269,14 @@ def main(argv: list[str] | None = None) -> None:
 
             show_error(error, "--json" in words)
         sys.exit(exit_code_of(error))
+    except Exception as error:
+        from dlexp.cli.refusal import memory_error, show_error
+
+        told = memory_error(error)
+        if told is None or os.environ.get("DLEXP_DEBUG"):
+            raise
+        show_error(told, "--json" in words)
+        sys.exit(exit_code_of(told))
 
 
 def _as_far_as_named(words: list[str], whole: typer.Typer = app) -> typer.Typer:

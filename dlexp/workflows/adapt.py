@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from dlexp.artifacts.checkpoint import CheckpointStore
+from dlexp.artifacts.checkpoint import CheckpointStore, naming
 from dlexp.artifacts.files import read_object, write_json
 from dlexp.artifacts.run_dir import RunDir
 from dlexp.assemble import Experiment, assemble
@@ -38,7 +38,8 @@ def adapt(source: RunDir, config: RunConfig, request: Request) -> dict[str, Any]
         raise DlexpError(f"{source.path} has no best checkpoint yet; let it finish an epoch first")
     experiment = assemble(_from_source(source, config), request.trusted)
     _refuse_other_outputs(source, experiment)
-    load_weights(experiment.networks, best["networks"])
+    with naming(source / "checkpoints" / "best.pt"):
+        load_weights(experiment.networks, best["networks"])
     norms = running_norms(experiment.networks)
     if not norms:
         rule = "has no normalisation with running statistics, so that there is nothing to adapt"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -29,12 +28,15 @@ def prepared(config: RunConfig, trusted: Sequence[str], bundle: DataBundle | Non
     experiment = assemble(config, trusted, bundle)
     if initial is None:
         return experiment
-    taken = f"init_from={config.init_from}: {_take(initial, experiment)}"
+    taken = f"init_from={config.init_from}: {_take(*initial, experiment)}"
     return replace(experiment, notes=(taken, *experiment.notes))
 
 
-def _take(initial: Mapping[str, Tensor], experiment: Experiment) -> str:
-    """Put the initial weights in, but for what is to begin anew; returns what became of them. Raises ConfigError."""
+def _take(path: Path, initial: Mapping[str, Tensor], experiment: Experiment) -> str:
+    """Put the weights of the file `path` in, but for what is to begin anew; returns what became of them.
+
+    Raises ConfigError.
+    """
     config, networks = experiment.config, experiment.networks
     own = networks.state_dict()
     anew = _head(networks) if config.init_head == "new" else set()
@@ -53,7 +55,9 @@ def _take(initial: Mapping[str, Tensor], experiment: Experiment) -> str:
         heads = _head(networks)
         only_head = not left and {*missing, *reshaped} <= heads
         remedy = "set init_head=new" if only_head else "choose the model that it holds, or set init_strict=false"
-        raise ConfigError.one("init_from", str(config.init_from), str(error), remedy) from error
+        if not (missing or reshaped or left):
+            remedy = "name another checkpoint"
+        raise ConfigError.one("init_from", str(config.init_from), f"{path.name}: {error}", remedy) from error
     named = {"missing there": missing, "of another shape": reshaped, "not wanted": left, "begun anew": sorted(anew)}
     told = "; ".join(f"{what}: {', '.join(names)}" for what, names in named.items() if names)
     return f"{len(fitting)} of {len(own)} tensors taken" + (f"; {told}" if told else "")
@@ -65,8 +69,8 @@ def _head(networks: nn.ModuleDict) -> set[str]:
     return {name for name, parameter in networks.named_parameters() if id(parameter) in last}
 
 
-def _initial_weights(config: RunConfig) -> Any:
-    """The weights that init_from names, before anything expensive is done. Raises ConfigError."""
+def _initial_weights(config: RunConfig) -> tuple[Path, Mapping[str, Tensor]] | None:
+    """The file that init_from names and its weights, before anything expensive is done. Raises ConfigError."""
     if config.init_from is None:
         return None
     path = Path(config.init_from)
@@ -78,7 +82,7 @@ def _initial_weights(config: RunConfig) -> Any:
         )
     try:
         state = read_checkpoint(path)
-        return state.get("evaluation_networks", state["networks"])
+        return path, state.get("evaluation_networks", state["networks"])
     except DlexpError as error:
         raise ConfigError.one(
             "init_from", config.init_from, str(error), "name a run directory or a checkpoint in one"

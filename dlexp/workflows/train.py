@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dlexp.artifacts.background import BackgroundCheckpoints
-from dlexp.artifacts.checkpoint import CheckpointStore
+from dlexp.artifacts.checkpoint import CheckpointStore, naming
 from dlexp.artifacts.files import read_object, write_bytes, write_json
 from dlexp.artifacts.metrics_log import MetricsLog, read_metrics
 from dlexp.artifacts.run_dir import RunDir, refuse_occupied
@@ -115,7 +115,7 @@ def dry_run(config: RunConfig, trusted: Sequence[str]) -> dict[str, Any]:
     What is yet to be found is not looked for: any learning rate, and a whole update's samples, stand in its place.
     """
     check_loggers(config)
-    experiment = assemble(stand_in(config), trusted)
+    experiment = prepared(stand_in(config), trusted)
     started = start(experiment)
     state = started.state
     begun = time.perf_counter()
@@ -141,7 +141,8 @@ def _run(
         state = started.state
         saved = store.load_last()
         if saved is not None:
-            state.load_state_dict(saved)
+            with naming(store.folder / "last.pt"):
+                state.load_state_dict(saved)
             run.beat(state.epoch)  # the last word of a run that was killed may be from before its last epochs
         log.rewind(state.epoch, state.step)
         loggers.begin(state.step)
