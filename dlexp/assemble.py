@@ -17,10 +17,11 @@ from dlexp.data.bundle import DataBundle, with_counts
 from dlexp.data.interpretation import interpretation
 from dlexp.data.loaders import EvalBatches
 from dlexp.engine.evaluate import evaluate
-from dlexp.errors import ConfigError, Problem, reading_data
+from dlexp.errors import ConfigError, DlexpError, Problem, message_of, reading_data
 from dlexp.optim.freezing import Freezing, freezing
 from dlexp.runtime.arithmetic import Arithmetic, watched
 from dlexp.runtime.device import select_device, set_deterministic
+from dlexp.runtime.memory import out_of_memory
 from dlexp.runtime.precision import AUTO, Precision
 from dlexp.runtime.process import Setting
 from dlexp.runtime.recompute import recompute_activations
@@ -202,8 +203,21 @@ def _probe(
     try:
         with watched(networks) as work:
             evaluate(task, networks, few, precision, also=task.on_request_of(config.monitor))
-    except (RuntimeError, ValueError, TypeError, IndexError, KeyError) as error:
+    except DlexpError:
+        raise
+    except Exception as error:  # a network may raise anything
+        if told := out_of_memory(error, f"a first look at model={config.model.option}", device, "a smaller model"):
+            raise told from error
         shape = bundle.spec.input_shape
-        rule = f"does not work on data={config.data.option}, whose samples have shape {shape}: {error}"
-        raise ConfigError.one("model", config.model.option, rule) from error
+        rule = f"does not work on data={config.data.option}, whose samples have shape {shape}: {message_of(error)}"
+        raise ConfigError.one("model", config.model.option, rule, _remedy(config, networks)) from error
     return work
+
+
+def _remedy(config: RunConfig, networks: nn.ModuleDict) -> str:
+    """What lets networks read images of another size, or where their exception comes from."""
+    sides = (getattr(module, "usual_side", None) for network in networks.values() for module in network.modules())
+    side = next((side for side in sides if side is not None), None)
+    if side is not None and config.model.arguments.get("resize") != side:
+        return f"set model.resize={side}"
+    return "" if config.model.target.startswith("dlexp.") else "set DLEXP_DEBUG=1 to see the traceback"

@@ -176,6 +176,17 @@ def _is_folder_gone() -> bool:
     return False
 
 
+def message_of(error: BaseException, limit: int = 300) -> str:
+    """The message of an error of another library: on one line, printable, of at most `limit` characters.
+
+    The kind comes first where the message is no sentence: a missing key, a failed assertion.
+    """
+    words = "".join(letter if letter.isprintable() else " " for letter in str(error)).split()
+    kind, text = type(error).__name__, " ".join(words)
+    text = f"{kind}: {text}" if text and isinstance(error, KeyError | StopIteration) else text or kind
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
 def exit_code_of(error: BaseException) -> int:
     """The exit code of the process that ends with `error`."""
     if isinstance(error, Interrupted):

@@ -11,7 +11,9 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,7 +23,9 @@ from dlexp.artifacts.files import flush_directory, replacing, write_bytes, write
 from dlexp.artifacts.load_failure import why_not_loaded
 from dlexp.artifacts.regular_files import is_there, read_bytes
 from dlexp.artifacts.run_files import read_run_file
-from dlexp.errors import DlexpError
+from dlexp.errors import DlexpError, OutOfMemory
+from dlexp.runtime.memory import is_out_of_memory
+from dlexp.runtime.room import available_memory
 from dlexp.runtime.tensors import tensor_bytes
 
 _ON_DISK = 2  # contents of a name that can be there at once: last.pt and, as previous.pt, the one before it
@@ -138,6 +142,15 @@ def read_checkpoint(path: Path, hashes: Mapping[str, list[str]] | None = None) -
     return _state_in(path, _bytes_of(path), hashes)
 
 
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Name the file that weights come from in a DlexpError of the body, and what to do without it."""
+    try:
+        yield
+    except DlexpError as error:
+        raise DlexpError(f"{path}: {error}; choose another checkpoint or train again") from error
+
+
 def _bytes_of(path: Path) -> bytes:
     """To be read before the hashes are: a hash is listed before its file is put in place, maybe while we look."""
     try:
@@ -161,8 +174,12 @@ def _state_in(path: Path, content: bytes, hashes: Mapping[str, list[str]] | None
 def load_safely(content: bytes, path: Path) -> Any:
     """What torch.save wrote, on the CPU. Raises DlexpError that names `path`; nothing in it is executed."""
     try:
-        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of tensors that are refused afterwards
+            return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for files that are no checkpoint
+        if is_out_of_memory(error) and available_memory() < 2 * len(content):
+            raise OutOfMemory(f"memory ran out in reading {path}; close other programs") from error
         raise DlexpError(f"{path} is no checkpoint that can be loaded safely: it {why_not_loaded(error)}") from error
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from math import inf, isnan
 from typing import Any
 
 import torch
@@ -77,12 +78,19 @@ def _between_tensors(one: Tensor, other: Tensor, where: str) -> Difference | Non
     width = left.element_size()
     changed = (_bits(left).view(-1, width) != _bits(right).view(-1, width)).any(dim=1)
     at = int(changed.nonzero()[0])
-    distances = (left[changed].double() - right[changed].double()).abs()
+    distances = (_wide(left[changed]) - _wide(right[changed])).abs().double()
     largest = float(distances.nan_to_num(torch.inf).max())
     count, pair = int(changed.sum()), f"{_shown(left[at].item())} and {_shown(right[at].item())}"
     place = [int(index) for index in torch.unravel_index(torch.tensor(at), one.shape)]
     text = f"{count:,} of {left.numel():,} numbers differ, by {largest:.3g} at most; the first at {place}: {pair}"
     return Difference(where, text, largest, is_tensor=True)
+
+
+def _wide(flat: Tensor) -> Tensor:
+    """In a type in which two values subtract without a loss."""
+    if flat.is_complex():
+        return flat.to(torch.complex128)
+    return flat.double() if flat.is_floating_point() else flat.long()
 
 
 def _bits(flat: Tensor) -> Tensor:
@@ -98,7 +106,10 @@ def _same_value(one: Any, other: Any) -> bool:
 
 def _distance(one: Any, other: Any) -> float | None:
     both = isinstance(one, int | float) and isinstance(other, int | float)
-    return abs(float(one) - float(other)) if both else None
+    if not both:
+        return None
+    distance = abs(float(one - other))
+    return inf if isnan(distance) else distance
 
 
 def _shown(value: object) -> str:

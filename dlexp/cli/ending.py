@@ -66,14 +66,29 @@ def _code_of(run: Callable[[], Any], words: Sequence[str], hint: Callable[[], No
         return error.code if isinstance(error.code, int) else int(error.code is not None)
     except KeyboardInterrupt as error:
         return exit_code_of(error)
-    except (DlexpError, OSError, RuntimeError) as error:
-        if os.environ.get("DLEXP_DEBUG") or (isinstance(error, RuntimeError) and not _is_link_to_itself(error)):
+    except Exception as error:
+        if os.environ.get("DLEXP_DEBUG"):
             raise
         if isinstance(error, OSError) and _is_of_output(error):
             return _unwritten(error)
-        if isinstance(error, RuntimeError):
-            error = OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(error).partition("from ")[2].strip("'"))
-        return _shown(error if isinstance(error, DlexpError) else refusal_of(error), words)
+        refusal = _refusal_of(error)
+        if refusal is None:
+            raise
+        return _shown(refusal, words)
+
+
+def _refusal_of(error: Exception) -> DlexpError | None:
+    """An error as the user is shown it; None for one that is a fault of the program."""
+    if isinstance(error, DlexpError):
+        return error
+    if isinstance(error, OSError):
+        return refusal_of(error)
+    if isinstance(error, RuntimeError) and _is_link_to_itself(error):
+        place = str(error).partition("from ")[2].strip("'")
+        return refusal_of(OSError(errno.ELOOP, os.strerror(errno.ELOOP), place))
+    from dlexp.cli.refusal import memory_error
+
+    return memory_error(error)
 
 
 def _shown(error: DlexpError, words: Sequence[str]) -> int:

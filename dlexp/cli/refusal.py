@@ -34,6 +34,15 @@ def show_error(error: DlexpError, as_json: bool) -> None:
         print_json({"error": content})
 
 
+def memory_error(error: Exception) -> DlexpError | None:
+    """OutOfMemory where memory ran out in a place that knows nothing better to try; None for any other error."""
+    if not isinstance(error, MemoryError) and "torch" not in sys.modules:
+        return None
+    from dlexp.runtime.memory import out_of_memory  # here, for it loads torch
+
+    return out_of_memory(error, "this command", None, "smaller data or a smaller batch")
+
+
 def _of(problem: Problem) -> list[str]:
     """The lines of one problem: where, with the value, and where that comes from; the rule; the remedy."""
     value = f"={problem.given}" if problem.given else ""

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from dlexp.config.schema import Node
-from dlexp.errors import ConfigError, DataError, Problem
+from dlexp.errors import ConfigError, DataError, DlexpError, Problem, message_of
 
 # Packages of dlexp whose modules hold components; a component is named in its module's __all__.
 _OWN = ("data", "models", "tasks", "losses", "optim")
@@ -31,6 +31,7 @@ _LIBRARY_CLASSES = {
 }
 # Library modules, and the exact functions that may be called.
 _LIBRARY_FUNCTIONS = {"timm": ("create_model",)}
+_SMALLER = {"data": "fewer or smaller samples", "model": "a smaller model"}  # group -> what needs less memory
 _PATH = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")
 
 
@@ -96,8 +97,8 @@ def check_arguments(node: Node, runtime: Sequence[str], trusted: Sequence[str]) 
 def build(node: Node, runtime: Mapping[str, Any], trusted: Sequence[str]) -> Any:
     """Call the node's target with its arguments and those values of `runtime` that its signature asks for.
 
-    Raises ConfigError for arguments that do not fit, and for what the target itself refuses: a wrong value, a size
-    that no memory holds (torch raises RuntimeError for it).
+    Raises ConfigError for arguments that do not fit, and for whatever the target itself raises, OutOfMemory where no
+    memory holds what it makes. The target's own exception is the cause.
     """
     target = resolve(node.target, trusted)
     problems = check_arguments(node, tuple(runtime), trusted)
@@ -107,11 +108,22 @@ def build(node: Node, runtime: Mapping[str, Any], trusted: Sequence[str]) -> Any
     supplied = {name: value for name, value in runtime.items() if name in wanted and name not in node.arguments}
     try:
         return target(**supplied, **node.arguments)
-    except (ConfigError, DataError):
+    except DlexpError:
         raise
-    except (ValueError, TypeError, OverflowError, MemoryError, RuntimeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ConfigError.one(node.group, node.option, reason) from error
+    except Exception as error:
+        from dlexp.runtime.memory import out_of_memory  # here, for it loads torch
+
+        if told := out_of_memory(error, f"building {node.group}={node.option}", None, _SMALLER.get(node.group, "")):
+            raise told from error
+        if node.group == "data" and isinstance(error, OSError):
+            raise DataError(f"data={node.option} cannot be read: {message_of(error)}") from error
+        raise ConfigError.one(node.group, node.option, message_of(error), _how_to_see(node)) from error
+
+
+def _how_to_see(node: Node) -> str:
+    """How to see where an exception of a user's own component comes from."""
+    is_own = node.target.partition(".")[0] == "dlexp"
+    return "" if is_own else "set DLEXP_DEBUG=1 to see the traceback"
 
 
 def _imported(module_name: str, target: str) -> Any:

@@ -183,7 +183,7 @@ class Guard:
     def _rewind(self, text: str, anchor: dict[str, Any]) -> None:
         """Go back to `anchor`; what was counted stays counted. Raises Rewound."""
         troubles, kept = self._state.troubles, self._state.anchor
-        self._state.load_state_dict(snapshot(anchor))
+        self._state.load_state_dict(snapshot(anchor), allow_nonfinite=True)
         self._state.troubles, self._state.anchor = troubles, kept
         self._say(text, True)
         raise Rewound

@@ -17,6 +17,7 @@ from dlexp.optim.freezing import Freezing
 from dlexp.optim.schedule import Schedule
 from dlexp.regularization.averaging import WeightAverage
 from dlexp.runtime.seed import global_state, set_global_state
+from dlexp.runtime.weights import weights_problem
 
 _UNCOUNTED = 64  # tensors of yes-or-no values that may wait to be counted
 
@@ -184,9 +185,16 @@ class TrainState:
             weights = {name: value.clone() for name, value in self.networks.state_dict().items()}
         return {"evaluation_networks": weights}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from `state`. Raises DlexpError for other networks or phases, and for what is no such state."""
-        load_weights(self.networks, state["networks"])
+    def load_state_dict(self, state: Mapping[str, Any], *, allow_nonfinite: bool = False) -> None:
+        """Continue from `state`. Raises DlexpError for other networks or phases, and for what is no such state.
+
+        allow_nonfinite  take weights that are NaN or infinite; a state that a rollback can mend may have them anyway
+        """
+        allow_nonfinite |= state.get("anchor") is not None
+        average = state.get("evaluation_networks", {})
+        if problem := weights_problem(self.networks.state_dict(), average, allow_nonfinite=allow_nonfinite):
+            raise DlexpError(f"the average of the weights cannot be used: {problem}")
+        load_weights(self.networks, state["networks"], allow_nonfinite=allow_nonfinite)
         try:
             self._load_rest(state)
         except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
@@ -220,14 +228,18 @@ class TrainState:
         self.anchor = state.get("anchor")
 
 
-def load_weights(networks: nn.ModuleDict, weights: Mapping[str, Tensor]) -> None:
-    """Put `weights` into `networks`. Raises DlexpError that names what is missing, left over or of another shape."""
+def load_weights(networks: nn.ModuleDict, weights: Mapping[str, Tensor], *, allow_nonfinite: bool = False) -> None:
+    """Put `weights` into `networks`, which were just built.
+
+    Raises DlexpError that names what is missing, left over or of another shape, and a tensor that is not dense, of
+    another kind of numbers or, unless `allow_nonfinite`, not finite.
+    """
     own = networks.state_dict()
     missing, extra = sorted(own.keys() - weights.keys()), sorted(weights.keys() - own.keys())
     reshaped = [
         f"{name} {tuple(weights[name].shape)} for {tuple(own[name].shape)}"
         for name in sorted(own.keys() & weights.keys())
-        if weights[name].shape != own[name].shape
+        if not weights[name].is_nested and weights[name].shape != own[name].shape
     ]
     problems = [
         f"{what}: {', '.join(names[:5])}{f' and {len(names) - 5} more' if len(names) > 5 else ''}"
@@ -236,4 +248,6 @@ def load_weights(networks: nn.ModuleDict, weights: Mapping[str, Tensor]) -> None
     ]
     if problems:
         raise DlexpError(f"these weights belong to another model ({'; '.join(problems)})")
+    if problem := weights_problem(own, weights, allow_nonfinite=allow_nonfinite):
+        raise DlexpError(f"these weights cannot be used: {problem}")
     networks.load_state_dict(weights)

@@ -5,8 +5,9 @@ Symbols: B samples, C classes, O targets, E numbers of an embedding.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import isfinite
 from typing import Any
 
 import torch
@@ -33,6 +34,20 @@ class Answers:
     scores: Tensor | None = None
     meaning: str = ""
     order: Tensor | None = None
+
+    def undefined(self) -> list[int]:
+        """The samples, in order, of which a number that is told is NaN or infinite, or a score NaN."""
+        found = set() if self.scores is None else set(self.scores.isnan().any(dim=1).nonzero().flatten().tolist())
+        for column in self.columns.values():
+            found |= {n for n, value in enumerate(column) if isinstance(value, float) and not isfinite(value)}
+        return sorted(found)
+
+    def without(self, samples: Sequence[int]) -> Answers:
+        """The answers of the other samples."""
+        left = set(samples)
+        columns = {name: [v for n, v in enumerate(c) if n not in left] for name, c in self.columns.items()}
+        kept = None if self.scores is None else [n for n in range(len(self.scores)) if n not in left]
+        return replace(self, columns=columns, scores=None if self.scores is None else self.scores[kept])
 
     def every(self, names: tuple[str, ...]) -> Columns:
         """The number of every class, a column each; `names` are the C classes. {} where there are no classes."""

@@ -17,6 +17,7 @@ from dlexp.artifacts.regular_files import check_regular
 from dlexp.errors import ConfigError
 from dlexp.models.layers import hookable, image_shape
 from dlexp.quoting import setting
+from dlexp.runtime.weights import weights_problem
 
 __all__ = ["timm", "torchvision"]
 
@@ -24,6 +25,9 @@ _FOR_SOME = {  # arguments that keep these networks to one output and quiet
     "googlenet": {"aux_logits": False, "init_weights": True, "transform_input": False},
     "inception_v3": {"aux_logits": False, "init_weights": True, "transform_input": False},
 }
+
+
+_SIDES = {"inception_v3": 299}  # pixels, where the published network reads others than 224
 
 
 def torchvision(
@@ -57,7 +61,10 @@ def torchvision(
         weights: Any = zoo.get_model_weights(name).DEFAULT
         options = {**options, "aux_logits": True} if "aux_logits" in options else options
         model: nn.Module = make(num_classes=len(weights.meta["categories"]), **options)
-        model.load_state_dict(_pretrained_state(name, weights.url))
+        state = _pretrained_state(name, weights.url)
+        if problem := weights_problem(model.state_dict(), state):
+            raise ConfigError.one("model.pretrained", "true", f"the weights of {name} cannot be used: {problem}")
+        model.load_state_dict(state)
         if "aux_logits" in options:
             model.aux_logits = False  # type: ignore[assignment]
             for auxiliary in ("AuxLogits", "aux1", "aux2"):
@@ -66,7 +73,7 @@ def torchvision(
     else:
         model = make(num_classes=num_outputs, **options)
     _fit_channels(model, channels, pretrained)
-    return _resized(hookable(model), resize)
+    return _resized(hookable(model), resize, _SIDES.get(name, 224))
 
 
 def timm(
@@ -102,7 +109,8 @@ def timm(
         rule = f"the weights of {name} ({where}) are not in the cache and not to be had: {_first_line(error)}"
         remedy = f"put {where} in the cache that HF_HOME names, or leave out model.pretrained"
         raise ConfigError.one("model.pretrained", "true", rule, remedy) from error
-    return _resized(model, resize)
+    *_, side = getattr(model, "pretrained_cfg", {}).get("input_size") or (224,)
+    return _resized(model, resize, int(side))
 
 
 def _pretrained_state(name: str, url: str) -> dict[str, Any]:
@@ -157,7 +165,9 @@ def _put(model: nn.Module, name: str, module: nn.Module) -> None:
     setattr(model.get_submodule(parent), last, module)
 
 
-def _resized(model: nn.Module, side: int | None) -> nn.Module:
+def _resized(model: nn.Module, side: int | None, usual_side: int) -> nn.Module:
+    """`model` behind a change to `side` pixels; `usual_side` stays with it, for the message when images do not fit."""
+    model.usual_side = usual_side  # type: ignore[assignment]
     if side is None:
         return model
     return nn.Sequential(nn.Upsample(size=(side, side), mode="bilinear", align_corners=False), model)

@@ -22,11 +22,16 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(phrase in text for phrase in _PHRASES)
 
 
-def out_of_memory(error: BaseException, during: str, device: torch.device, remedy: str) -> OutOfMemory | None:
-    """The error for a person when `error` means that memory ran out, None otherwise; notes on it are kept."""
+def out_of_memory(error: BaseException, during: str, device: torch.device | None, remedy: str) -> OutOfMemory | None:
+    """The error for a person when `error` means that memory ran out, None otherwise; notes on it are kept.
+
+    device  None for the processor's memory, whatever computes
+    """
     if not is_out_of_memory(error):
         return None
-    told = OutOfMemory(f"memory ran out in {during} on {device} (peak {peak_memory(device)}); try {remedy}")
+    where = device or torch.device("cpu")
+    advice = f"; try {remedy}" if remedy else ""
+    told = OutOfMemory(f"memory ran out in {during} on {where} (peak {peak_memory(where)}){advice}")
     for note in getattr(error, "__notes__", ()):
         told.add_note(note)
     return told

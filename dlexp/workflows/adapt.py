@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from dlexp.artifacts.checkpoint import CheckpointStore
+from dlexp.artifacts.checkpoint import CheckpointStore, naming
 from dlexp.artifacts.files import write_json
 from dlexp.artifacts.run_dir import RunDir
 from dlexp.artifacts.run_files import read_run_file
@@ -43,7 +43,8 @@ def adapt(source: RunDir, config: RunConfig, request: Request) -> dict[str, Any]
     bundle = in_trained_units(source, data_in_classes_of(source, config, request.trusted, lacking=False))
     experiment = assemble(config, request.trusted, bundle)
     _refuse_other_outputs(source, experiment)
-    load_weights(experiment.networks, best["networks"])
+    with naming(source / "checkpoints" / "best.pt"):
+        load_weights(experiment.networks, best["networks"])
     norms = running_norms(experiment.networks)
     if not norms:
         rule = "has no normalisation with running statistics, so that there is nothing to adapt"

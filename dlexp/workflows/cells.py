@@ -14,7 +14,7 @@ from dlexp.config.schema import RunConfig
 from dlexp.config.sweep import Cell, told_once
 from dlexp.data.bundle import DataBundle
 from dlexp.engine.loop import EpochRecord, StepRecord
-from dlexp.errors import ConfigError, DataError, DlexpError, Interrupted, Problem, exit_code_of
+from dlexp.errors import ConfigError, DataError, DlexpError, Interrupted, OutOfMemory, Problem, exit_code_of
 from dlexp.runtime.memory import is_out_of_memory
 from dlexp.workflows.loggers import check_loggers
 from dlexp.workflows.member import train_member
@@ -77,7 +77,8 @@ def work_of_cell(config: RunConfig, request: Request) -> Work:
         except BaseException as error:
             traceback.print_exc()
             is_memory = is_out_of_memory(error)
-            send({"failed": "out of memory" if is_memory else f"{type(error).__name__}: {error}", "exit_code": 1})
+            what = "out of memory" if is_memory else f"{type(error).__name__}: {error}"
+            send({"failed": what, "exit_code": OutOfMemory.exit_code if is_memory else 1})
 
     return work
 

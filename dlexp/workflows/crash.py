@@ -55,7 +55,7 @@ def replay(folder: Path, changes: Mapping[str, Any], trusted: Sequence[str]) -> 
     experiment = assemble(config, trusted, blank_bundle(DataSpec(**data["spec"]), data["samples"]))
     started = start(experiment)
     state = started.state
-    state.load_state_dict(content["state"])
+    state.load_state_dict(content["state"], allow_nonfinite=True)  # which may be why the step failed
     state.train_mode()
     window = [_batch(parts, experiment.device) for parts in content["window"]]
     before = Before(state.networks)

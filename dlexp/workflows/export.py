@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,8 @@ def export_run(folder: Path, request: ExportRequest, use: Use, say: Callable[[st
     the file's network answers otherwise than the run's. Nothing is written then.
     """
     stored = restored(folder, Use(use.checkpoint, {**_PLAIN, **(use.changes or {})}, use.trusted, use.allow_changes))
+    if not isfinite(request.tolerance) or request.tolerance < 0:
+        raise ConfigError.one("--tolerance", request.tolerance, "must be a finite number of 0 or more")
     suffix, make = FORMATS[request.kind]
     path = request.out or stored.run / "export" / f"model{suffix}"
     if path.exists() and not request.force:
@@ -158,15 +161,23 @@ def _compared(
     mean, std = unit or (torch.tensor(0.0), torch.tensor(1.0))
     of = "the largest output" if unit is None else "the largest output in standard deviations"
     for inputs, expected in zip(*samples, strict=True):
+        if expected.isnan().any():
+            raise DlexpError(
+                f"the run's network answers NaN for some of {len(inputs)} samples, which cannot be compared; "
+                "nothing was written; train again, or name samples that it can answer with --samples"
+            )
         with torch.inference_mode():
             found = made.answer(content, inputs.contiguous())
-        if found.shape != expected.shape or not torch.equal(found.isfinite(), expected.isfinite()):
+        finite = expected.isfinite()
+        if found.shape != expected.shape or not torch.equal(found[~finite], expected[~finite]):
             raise DlexpError(
                 f"the exported network answers {len(inputs)} samples with {tuple(found.shape)}, and not with "
-                f"{tuple(expected.shape)} numbers that are finite where the run's are; nothing was written"
+                f"{tuple(expected.shape)} numbers that are infinite where the run's are; nothing was written"
             )
-        largest = max(largest, float(((found - expected) / std).nan_to_num().abs().max()))
-        scale = max(scale, float(((expected - mean) / std).nan_to_num().abs().max()))
+        if finite.any():  # a NaN or infinite answer where the run's is finite is an infinite difference
+            differences = ((found - expected) / std)[finite].abs().nan_to_num(torch.inf)
+            largest = max(largest, float(differences.max()))
+            scale = max(scale, float(((expected - mean) / std)[finite].abs().max()))
     allowed = request.tolerance * (1 + scale)
     if largest > allowed:
         raise DlexpError(

@@ -52,7 +52,7 @@ def answer(stored: Stored, asked: Asked, writer: RowWriter, say: Callable[[str],
     rows = _Rows(stored, asked, writer)
     groups = in_batches(Inputs(stored, asked, say).read(), stored.experiment.config.eval_batch_size)
     for group, answers in _answered(stored, groups):
-        rows.add(group, answers)
+        rows.add(*_without_undefined(group, answers))
     rows.finish()
     return {"items": rows.items, "bad": rows.bad, "first_bad": rows.first_bad}
 
@@ -77,6 +77,19 @@ def _answered(stored: Stored, groups: Iterable[Items]) -> Iterator[tuple[Items, 
             yield waiting.popleft(), experiment.task.answers(spec, prediction)
     for group in waiting:
         yield group, None
+
+
+def _without_undefined(group: Items, answers: Answers | None) -> tuple[Items, Answers | None]:
+    """The same, where a sample whose answer is not finite, such as one of huge numbers, has a problem in its place."""
+    undefined = answers.undefined() if answers is not None else []
+    if answers is None or not undefined:
+        return group, answers
+    problems = list(group.problems)
+    places = [place for place, problem in enumerate(problems) if not problem]
+    for number in undefined:
+        problems[places[number]] = "the network's answer is NaN or infinite"
+    kept = [number for number in range(len(places)) if number not in set(undefined)]
+    return Items(group.names, problems, group.inputs[kept]), answers.without(undefined)
 
 
 class _Rows:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -33,9 +32,9 @@ def prepared(config: RunConfig, trusted: Sequence[str], bundle: DataBundle | Non
     experiment = assemble(config, trusted, bundle)
     if found is None:
         return experiment
-    initial, outputs = found
+    path, initial, outputs = found
     heads = _check_classes(config, outputs, experiment.bundle.spec.class_names)
-    taken = f"init_from={config.init_from}: {_take(initial, experiment)}{heads}"
+    taken = f"init_from={config.init_from}: {_take(path, initial, experiment)}{heads}"
     return replace(experiment, notes=(taken, *experiment.notes))
 
 
@@ -55,8 +54,11 @@ def _check_classes(config: RunConfig, before: Sequence[str], now: Sequence[str])
     return f"; the last layer was trained for the classes {trained}: set init_head=new to begin without it"
 
 
-def _take(initial: Mapping[str, Tensor], experiment: Experiment) -> str:
-    """Put the initial weights in, but for what is to begin anew; returns what became of them. Raises ConfigError."""
+def _take(path: Path, initial: Mapping[str, Tensor], experiment: Experiment) -> str:
+    """Put the weights of the file `path` in, but for what is to begin anew; returns what became of them.
+
+    Raises ConfigError.
+    """
     config, networks = experiment.config, experiment.networks
     own = networks.state_dict()
     anew = _head(networks) if config.init_head == "new" else set()
@@ -75,7 +77,9 @@ def _take(initial: Mapping[str, Tensor], experiment: Experiment) -> str:
         heads = _head(networks)
         only_head = not left and {*missing, *reshaped} <= heads
         remedy = "set init_head=new" if only_head else "choose the model that it holds, or set init_strict=false"
-        raise ConfigError.one("init_from", str(config.init_from), str(error), remedy) from error
+        if not (missing or reshaped or left):
+            remedy = "name another checkpoint"
+        raise ConfigError.one("init_from", str(config.init_from), f"{path.name}: {error}", remedy) from error
     named = {"missing there": missing, "of another shape": reshaped, "not wanted": left, "begun anew": sorted(anew)}
     told = "; ".join(f"{what}: {', '.join(names)}" for what, names in named.items() if names)
     return f"{len(fitting)} of {len(own)} tensors taken" + (f"; {told}" if told else "")
@@ -93,8 +97,8 @@ def _classes_at(path: Path) -> list[str]:
     return [str(name) for name in read_run_file(meta).get("outputs", ())] if is_file(meta) else []
 
 
-def _initial_weights(config: RunConfig) -> tuple[Any, list[str]] | None:
-    """The weights that init_from names, and the classes that they were trained for; before anything expensive is done.
+def _initial_weights(config: RunConfig) -> tuple[Path, Mapping[str, Tensor], list[str]] | None:
+    """The file that init_from names, its weights and the classes that they were trained for, before anything else.
 
     Raises ConfigError.
     """
@@ -108,7 +112,7 @@ def _initial_weights(config: RunConfig) -> tuple[Any, list[str]] | None:
         path = next((file for file in saved if is_file(file)), path)
     try:
         state = read_checkpoint(path)
-        return state.get("evaluation_networks", state["networks"]), _classes_at(path)
+        return path, state.get("evaluation_networks", state["networks"]), _classes_at(path)
     except DlexpError as error:
         raise ConfigError.one(
             "init_from", config.init_from, str(error), "name a run directory or a checkpoint in one"

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dlexp.artifacts.checkpoint import CheckpointStore
+from dlexp.artifacts.checkpoint import CheckpointStore, naming
 from dlexp.artifacts.regular_files import is_there
 from dlexp.artifacts.run_dir import RunDir
 from dlexp.artifacts.run_files import read_run_file
@@ -108,7 +108,7 @@ def in_trained_units(run: RunDir, bundle: DataBundle) -> DataBundle:
 def load_judged(run: RunDir, experiment: Experiment, checkpoint: str) -> None:
     """Put the weights of a run's `checkpoint` (best or last) that are judged, an average if it keeps one, in place.
 
-    Raises DlexpError when there is no such checkpoint, or it is of another model.
+    Raises DlexpError when there is no such checkpoint, or it holds no weights of this model, finite numbers all.
     """
     store = CheckpointStore(run / "checkpoints", lambda text: None)
     state = store.load_best() if checkpoint == "best" else store.load_last(owner=False)
@@ -117,7 +117,8 @@ def load_judged(run: RunDir, experiment: Experiment, checkpoint: str) -> None:
         raise DlexpError(
             f"{run.path} has no {checkpoint} checkpoint yet ({state_of_run}); let it finish an epoch first"
         )
-    load_weights(experiment.networks, state.get("evaluation_networks", state["networks"]))
+    with naming(store.folder / f"{checkpoint}.pt"):
+        load_weights(experiment.networks, state.get("evaluation_networks", state["networks"]))
 
 
 def _preprocessing(run: RunDir, config: RunConfig, trusted: Sequence[str]) -> dict[str, Any]:

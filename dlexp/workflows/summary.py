@@ -9,11 +9,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from dlexp.assemble import Experiment, assemble
+from dlexp.assemble import Experiment
 from dlexp.config.schema import RunConfig
 from dlexp.models.init import described
 from dlexp.models.inspect import Layer, layers_of
 from dlexp.types import Batch
+from dlexp.workflows.prepare import prepared
 
 
 def summary(config: RunConfig, trusted: Sequence[str]) -> dict[str, Any]:
@@ -21,7 +22,7 @@ def summary(config: RunConfig, trusted: Sequence[str]) -> dict[str, Any]:
 
     Raises ConfigError and DataError as `dlexp train` would.
     """
-    experiment = assemble(config, trusted)
+    experiment = prepared(config, trusted)
     layers = _layers(experiment)
     held = [*experiment.networks.parameters(), *experiment.networks.buffers()]
     weights, outputs = sum(t.numel() * t.element_size() for t in held), sum(layer.output_bytes for layer in layers)

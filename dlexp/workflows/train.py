@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dlexp.artifacts.background import BackgroundCheckpoints
-from dlexp.artifacts.checkpoint import CheckpointStore
+from dlexp.artifacts.checkpoint import CheckpointStore, naming
 from dlexp.artifacts.files import write_json
 from dlexp.artifacts.metrics_log import MetricsLog, read_metrics
 from dlexp.artifacts.new_folder import refuse_occupied
@@ -113,7 +113,8 @@ def resume(
         changed = check_resumed(run, experiment, allow_changes, reporter.say)
         started = start(experiment)
         if saved is not None:
-            started.state.load_state_dict(saved)
+            with naming(run / "checkpoints" / "last.pt"):
+                started.state.load_state_dict(saved)
         write_request(run, experiment, None, None, changed)
         run.point_latest()
         return _run(run, experiment, started, reporter, StopRequest() if stop is None else stop, saved)
@@ -125,7 +126,7 @@ def dry_run(config: RunConfig, trusted: Sequence[str]) -> dict[str, Any]:
     What is yet to be found is not looked for: any learning rate, and a whole update's samples, stand in its place.
     """
     check_loggers(config)
-    experiment = assemble(stand_in(config), trusted)
+    experiment = prepared(stand_in(config), trusted)
     started = start(experiment)
     state = started.state
     begun = time.perf_counter()

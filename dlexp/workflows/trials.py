@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dlexp.artifacts.checkpoint import CheckpointStore
+from dlexp.artifacts.checkpoint import CheckpointStore, naming
 from dlexp.artifacts.claims import claimed
 from dlexp.artifacts.files import write_json, write_text
 from dlexp.artifacts.metrics_log import MetricsLog
@@ -127,7 +127,8 @@ def _trained(job: Job, go_on: Callable[[int, float], bool]) -> dict[str, Any]:
     store = CheckpointStore(folder / "checkpoints", log.say)
     saved = store.load_last()
     if saved is not None:
-        state.load_state_dict(saved)
+        with naming(store.folder / "last.pt"):
+            state.load_state_dict(saved)
     first_epoch = state.epoch + 1
     log.rewind(state.epoch, state.step)
 
