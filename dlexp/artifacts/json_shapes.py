@@ -85,7 +85,7 @@ def mismatch(value: Any, shape: Shape) -> str:
 def is_too_deep(value: Any) -> bool:
     """Whether lists and objects lie in each other more than MAX_DEPTH times; counted without recursion."""
     level = [value]
-    for _ in range(MAX_DEPTH + 1):
+    for _ in range(MAX_DEPTH):
         level = [item for holder in level for item in _items(holder)]
         if not level:
             return False
