@@ -6,6 +6,7 @@ Symbols: N rows, F features, O target values.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -139,6 +140,23 @@ def missing(found: Mapping[str, tuple[int, Sequence[str]]], total: int, dropped:
             what = f"{counted(len(names), 'column has', 'columns have')} missing cells: a number becomes the median"
             findings.append(finding("note", "missing", what, where))
     return findings
+
+
+def alike_labels(names: Mapping[str, Sequence[str]]) -> list[Finding]:
+    """Classes and categories that differ by case, blanks or the form of a letter alone, and may be one.
+
+    names  column -> its labels
+    """
+    where = []
+    for column, labels in names.items():
+        seen: dict[str, list[str]] = {}
+        for label in labels:
+            seen.setdefault("".join(normalize("NFKC", label).casefold().split()), []).append(label)
+        where += [f"{column}: {' = '.join(map(repr, some))}" for some in seen.values() if len(some) > 1]
+    if not where:
+        return []
+    what = f"{counted(len(where), 'label is', 'labels are')} spelled in several ways, by case or blanks"
+    return [finding("warning", "labels alike", what, where, "write each in one way")]
 
 
 def _is_constant(cells: Cells) -> bool:

@@ -190,7 +190,7 @@ class TextFile:
 
     def _lines(self, count: int) -> NDArray[np.int64]:
         """(N,) the line of each row. A cell in quotes may span several lines, so that rows are then counted."""
-        if not _has_quotes(self.path):
+        if not _has_quotes(self.path) or _breaks(self.path) == count + 1:
             return np.arange(2, count + 2, dtype=np.int64)
         lines = []
         with self._rows() as rows:
@@ -200,6 +200,18 @@ class TextFile:
                 lines.append(before + 1)
                 before = rows.line_num
         return np.array((lines + [before + 1] * count)[:count], dtype=np.int64)
+
+
+def _breaks(path: Path) -> int:
+    """Lines of a file, those inside of quotes too."""
+    found, last = 0, b"\n"
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            newlines, returns = piece.count(b"\n"), piece.count(b"\r")
+            found += newlines + returns - (piece.count(b"\r\n") if returns else 0)
+            found -= last == b"\r" and piece[:1] == b"\n"
+            last = piece[-1:]
+    return found + (last not in b"\r\n")
 
 
 def _has_quotes(path: Path) -> bool:

@@ -214,6 +214,7 @@ def _of_table(bundle: DataBundle, config: RunConfig, who: alike.Samples) -> _Fou
     found += checked_columns.constant(columns, [name for name in bundle.omitted if name not in index], dropped)
     found += checked_columns.no_features(index)
     found += checked_columns.doubled(columns, dropped)
+    found += checked_columns.alike_labels(_labels(bundle, config))
     gaps = {name: (count, who_is(bundle, rows)) for name, (count, rows) in bundle.missing.items()}
     found += checked_columns.missing(gaps, len(whole), dropped)
     codes = _CODES if "missing_values" in asked else ""
@@ -229,6 +230,13 @@ def _of_table(bundle: DataBundle, config: RunConfig, who: alike.Samples) -> _Fou
     found += alike.copies(alike.equal(alike.rows_as_keys(pairs)), who, True, "")
     found += alike.conflicts(alike.equal(rows), targets, who, bundle.spec.targets == "class")
     return _Found(found, [Panel.of(name, cells) for name, cells in columns.items()])
+
+
+def _labels(bundle: DataBundle, config: RunConfig) -> dict[str, Sequence[str]]:
+    """The categories of each column, and the classes."""
+    fitted = bundle.preprocessing.get("columns", ())
+    found: dict[str, Sequence[str]] = {fit["name"]: fit["categories"] for fit in fitted if fit["kind"] == "category"}
+    return {**found, str(config.data.arguments.get("target", "the target")): bundle.spec.class_names}
 
 
 def who_is(bundle: DataBundle, rows: Sequence[int]) -> list[str]:
