@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from dlexp.tune.changes import planned
 from dlexp.tune.evidence import refuse_lost_file, refuse_lost_study, refuse_lost_trials
 from dlexp.tune.grid import first_untried, points
 from dlexp.tune.identity import Identity
+from dlexp.tune.importance import importances
 from dlexp.tune.migrate import take_over
 from dlexp.tune.queue import BASELINE, REQUEUED, claim, continued, counts, requeue, requeue_abandoned, still_there
 from dlexp.tune.samplers import Rules, pruner_for, sampler_for
@@ -216,13 +216,8 @@ class Study:
         return self._all()
 
     def importances(self) -> dict[str, float]:
-        """Parameter -> share of the variance that it explains (PED-ANOVA); {} when there is too little to tell."""
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # that few trials say little is plain from their number
-                return dict(optuna.importance.get_param_importances(self._study))
-        except (ValueError, RuntimeError):
-            return {}
+        """Parameter -> share, as `dlexp.tune.importance` has it; {} where that has nothing to say."""
+        return importances(self._study)
 
     def _all(self) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False)
