@@ -110,7 +110,7 @@ def _importances(importances: Mapping[str, float], metric: str) -> bytes:
     axes.set_yticks(range(len(names)), list(map(_name, names)))
     axes.bar_label(bars, [f"{share:.0f} %" if share >= 0.5 or not share else "< 1 %" for share in shares], padding=3)
     axes.set_xlim(0, 1.12 * max(*shares, 1.0))  # room for the labels
-    axes.set_xlabel(f"share of the differences in {metric}, in % (PED-ANOVA)")
+    axes.set_xlabel(f"share of what sets the best tenth by {metric} apart, in % (PED-ANOVA)")
     return as_png(figure)
 
 
@@ -139,6 +139,8 @@ def _slices(trials: Sequence[Trial], metric: str, maximize: bool, log_names: set
         _metric_axis(axes, metric, maximize, [trial["value"] for trial in trials])
         if position == 0:
             axes.legend(fontsize="small")
+    if _left_out(trials):
+        figure.suptitle(_left_out(trials), fontsize="medium")
     return as_png(figure)
 
 
@@ -152,11 +154,14 @@ def _parallel(complete: Sequence[Trial], metric: str, maximize: bool, log_names:
     metric_scale = _scale([trial["value"] for trial in complete], log=False)
     ranked = sorted(complete, key=lambda t: t["value"], reverse=not maximize)
     for place, trial in enumerate(ranked):
-        points = [(x, scales[name][trial["params"][name]]) for x, name in enumerate(names) if name in trial["params"]]
-        points.append((len(names), metric_scale[trial["value"]]))  # past the branches it did not take
+        # A line is broken at the axes of branches that the trial did not take.
+        heights = [scales[name][trial["params"][name]] if name in trial["params"] else math.nan for name in names]
         is_best = place == len(ranked) - 1
         axes.plot(
-            *zip(*points, strict=True),
+            range(len(names) + 1),
+            [*heights, metric_scale[trial["value"]]],
+            marker="o",  # what stands alone between two axes that it lacks has no line
+            markersize=5 if is_best else 3,
             color=_BEST if is_best else _COMPLETE,
             linewidth=2.2 if is_best else 1.2,
             alpha=1.0 if is_best else 0.15 + 0.6 * place / max(1, len(ranked) - 1),
@@ -175,7 +180,8 @@ def _parallel(complete: Sequence[Trial], metric: str, maximize: bool, log_names:
     axes.set_ylim(-0.05, 1.1)  # room for what is written above the highest
     axes.set_xticks(range(len(names) + 1), [*map(_name, names), metric], rotation=30, ha="right", fontsize="small")
     axes.set_yticks([])
-    axes.set_title("a line is a trial: darker is better, the best in orange", fontsize="medium")
+    title = "a line is a trial: darker is better, the best in orange; a gap is a parameter that it does not have"
+    axes.set_title("\n".join(filter(None, (title, _left_out(complete)))), fontsize="medium")
     return as_png(figure)
 
 
@@ -212,7 +218,17 @@ def _log_ticks(axis: Axis, values: Sequence[float], most: float) -> None:
 
 
 def _parameters(trials: Sequence[Trial]) -> list[str]:
-    return list(dict.fromkeys(name for trial in trials for name in trial["params"]))[:_MAX_PANELS]
+    return _all_parameters(trials)[:_MAX_PANELS]
+
+
+def _all_parameters(trials: Sequence[Trial]) -> list[str]:
+    return list(dict.fromkeys(name for trial in trials for name in trial["params"]))
+
+
+def _left_out(trials: Sequence[Trial]) -> str:
+    """A line on the parameters that there is no room for; "" when all are drawn."""
+    count = len(_all_parameters(trials))
+    return f"the first {_MAX_PANELS} of {count} parameters; trials.csv has all" if count > _MAX_PANELS else ""
 
 
 def _places(values: Sequence[Any], log: bool) -> tuple[dict[Any, float], list[str] | None]:

@@ -18,10 +18,12 @@ PICTURES = {
         "A pruned trial is drawn at the last value it had.",
     ),
     "importances": (
-        "How much of the differences in {metric} each parameter explains",
-        "From complete trials only (PED-ANOVA): a hint where to look, and a weak one after few trials.",
+        "Which parameters set the best tenth of the trials by {metric} apart",
+        "PED-ANOVA over the complete trials: how far the values of a parameter among the best tenth differ from those "
+        "among all, as a share of the sum over the parameters. It is no share of a variance, and no direction. Below "
+        "50 complete trials the best tenth holds fewer than five, and the bars are a weak hint.",
     ),
-    "parallel": ("The parameters of every complete trial, a line each", "A trial has no mark where it took no value."),
+    "parallel": ("The parameters of every complete trial, a line each", "A line has a gap where it took no value."),
     "slices": ("The {metric} over the values of each parameter", "Pruned trials are drawn at the last value they had."),
     "intermediate": ("The {metric} of every trial over its epochs", "A trial counts with its best epoch."),
 }
@@ -59,7 +61,7 @@ def study_page(
         Section("Summary", (_summary(content),)),
         Section("Best trial", _best(content)),
         Section("On fresh seeds", _confirmation(content)),
-        Section("Plots", _plots(pictures, metric)),
+        Section("Plots", _plots(pictures, metric, str(content.get("without_importances") or ""))),
         Section("Trials", (_trials(content, columns, rows),)),
         Section("The space", (table("What varied.", ["key", "may be"], list(content["space"].items())),)),
         Section("Settings", (facts({k: "-" if v is None else v for k, v in content["settings"].items()}),)),
@@ -121,10 +123,13 @@ def _listed(metric: str, values: Sequence[float]) -> str:
     return ", ".join(number(metric, value) for value in values)
 
 
-def _plots(pictures: Mapping[str, bytes], metric: str) -> tuple[Html, ...]:
+def _plots(pictures: Mapping[str, bytes], metric: str, without_importances: str) -> tuple[Html, ...]:
     if not pictures:
         return (paragraph("There are none yet: they are drawn when the search ends, from trials that are complete."),)
-    return tuple(_picture(name, pictures[name], metric) for name in PICTURES if name in pictures)
+    found = [_picture(name, pictures[name], metric) for name in PICTURES if name in pictures]
+    if without_importances:
+        found.append(paragraph(without_importances))
+    return tuple(found)
 
 
 def _picture(name: str, png: bytes, metric: str) -> Html:

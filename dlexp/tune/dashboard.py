@@ -16,7 +16,7 @@ import optuna
 from dlexp.errors import ConfigError
 from dlexp.runtime.signals import StopRequest
 from dlexp.tune.journal import Journal
-from dlexp.tune.storage import Store, masked
+from dlexp.tune.storage import Store, file_of, masked
 
 _HOST, _PORT = "127.0.0.1", 8080
 _POLL_SECONDS = 0.2
@@ -48,6 +48,9 @@ def serve(folder: Path | None, storage: str | None, say: Callable[[str], None], 
 def _records(folder: Path | None, storage: str | None) -> optuna.storages.BaseStorage:
     name = folder.name if folder is not None else None
     if storage is not None:
+        file = file_of(storage, folder or Path())
+        if file is not None and not file.is_file():
+            raise ConfigError.one("--storage", masked(storage), "not found: a dashboard shows what is there", "")
         found = Store(storage, folder or Path()).records
         known = sorted(study.study_name for study in optuna.get_all_study_summaries(found, include_best_trial=False))
         if name is not None and name not in known:

@@ -47,7 +47,13 @@ def _found(store: Store, folder: Path, source: str) -> tuple[optuna.Study, Path]
         return optuna.load_study(study_name=source, storage=store.records), folder.parent / source
     for place in (folder.parent / source, Path(source)):
         if (place / "study.journal").is_file():
-            return optuna.load_study(study_name=place.resolve().name, storage=Store(None, place).records), place
+            records, name = Store(None, place).records, place.resolve().name
+            known = optuna.get_all_study_names(records)
+            if name not in known:
+                rule = f"holds no study {name} (it has {', '.join(known) or 'none'})"
+                remedy = "Restore the file from a copy, or give the directory the name of its study."
+                raise ConfigError.one("--migrate", str(place / "study.journal"), rule, remedy)
+            return optuna.load_study(study_name=name, storage=records), place
     raise ConfigError.one("--migrate", source, f"is no study in this storage or under {folder.parent}")
 
 

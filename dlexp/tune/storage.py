@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 import socket
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -40,6 +41,7 @@ class Store:
     """An open storage.
 
     records  Optuna's view of it
+    place    its file or its address, without a password
     is_own   whether the folder's own journal, made on this machine, is what it is
     """
 
@@ -48,6 +50,7 @@ class Store:
 
         Raises ConfigError, without a password in it, when it cannot be opened or its driver is missing.
         """
+        self.place = masked(url) if url is not None else str(folder / "study.journal")
         self._journal: Journal | None = None
         self._lock_file: Path | None = None
         self._engine: sqlalchemy.Engine | None = None
@@ -101,6 +104,9 @@ class Store:
             options: dict[str, Any] = {"pool_pre_ping": True}
             if parsed.get_backend_name() == "sqlite":
                 options = {"connect_args": {"timeout": _WAIT_SECONDS}, "poolclass": sqlalchemy.pool.NullPool}
+                file = file_of(url, Path())
+                if file is not None and file.is_file():
+                    _refuse_damaged_sqlite(file)
                 if parsed.database and parsed.database != ":memory:":
                     self._lock_file = Path(f"{parsed.database}.turn")
                     self._lock_file.parent.mkdir(parents=True, exist_ok=True)
@@ -108,10 +114,45 @@ class Store:
                 self._engine = sqlalchemy.create_engine(address, poolclass=sqlalchemy.pool.NullPool)
             with self.turn(""):  # Optuna makes its tables in several steps, and fails where two make them
                 self.records = optuna.storages.RDBStorage(address, engine_kwargs=options)
+        except ConfigError:
+            raise
         except Exception as error:  # SQLAlchemy and its drivers have many kinds
             cause = error.__cause__ if isinstance(error, optuna.exceptions.StorageInternalError) else error
             # None: what the driver said may hold the password
             raise ConfigError.one("--storage", masked(url), f"cannot be opened: {_told(cause or error, url)}") from None
+
+
+def file_of(url: str | None, folder: Path) -> Path | None:
+    """The file that a storage is kept in, None for a server and for what is no storage."""
+    if url is None:
+        return folder / "study.journal"
+    scheme, _, rest = url.partition(":")
+    if scheme == "journal":
+        return Path(rest.removeprefix("//"))
+    if scheme.partition("+")[0] != "sqlite":
+        return None
+    try:
+        name = sqlalchemy.make_url(url).database
+    except sqlalchemy.exc.ArgumentError:
+        return None
+    return Path(name) if name and name != ":memory:" else None
+
+
+def _refuse_damaged_sqlite(path: Path) -> None:
+    """Raise ConfigError for a file that is no SQLite database, or one whose pages do not fit together."""
+    engine = sqlalchemy.create_engine("sqlite://", creator=lambda: _read_only(path), poolclass=sqlalchemy.pool.NullPool)
+    try:
+        with engine.connect() as connection:
+            found = str(connection.execute(sqlalchemy.text("PRAGMA quick_check(1)")).scalar())
+    except sqlalchemy.exc.SQLAlchemyError as error:
+        found = _told(error, "")
+    if found != "ok":
+        rule = f"is corrupted: {' '.join(found.split())}"
+        raise ConfigError.one("--storage", str(path), rule, "Restore the file from a copy, or name another one.")
+
+
+def _read_only(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_WAIT_SECONDS)
 
 
 @contextmanager

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +19,15 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from dlexp.errors import ConfigError
 from dlexp.tune.changes import planned
+from dlexp.tune.evidence import refuse_lost_file, refuse_lost_study, refuse_lost_trials
 from dlexp.tune.grid import first_untried, points
 from dlexp.tune.identity import Identity
+from dlexp.tune.importance import importances
 from dlexp.tune.migrate import take_over
 from dlexp.tune.queue import BASELINE, REQUEUED, claim, continued, counts, requeue, requeue_abandoned, still_there
 from dlexp.tune.samplers import Rules, pruner_for, sampler_for
 from dlexp.tune.space import Space
-from dlexp.tune.storage import Store, masked
+from dlexp.tune.storage import Store, file_of, masked
 from dlexp.tune.usage import Usage
 from dlexp.tune.written import Written
 
@@ -56,7 +57,8 @@ class Study:
         """Open or make the study.
 
         Raises ConfigError when it exists with another metric or direction or with a space that it cannot go on with,
-        when the storage cannot be opened, and for a sampler that reads what others may have written (see `trusted`).
+        when the storage cannot be opened, is damaged, or lacks trials of which `folder` has results, and for a sampler
+        that reads what others may have written (see `trusted`).
         """
         self._rules, self._folder = rules, folder
         self._grid = points(space, rules.seed) if rules.sampler == "grid" else None
@@ -67,17 +69,20 @@ class Study:
         if storage and (folder / "study.journal").is_file() and not storage.startswith("journal:"):
             rule = f"{folder} holds a study with a journal of its own, and its trials would be mixed"
             raise ConfigError.one("--storage", masked(storage), rule, "leave --storage out, or give another --name")
+        file = file_of(storage, folder)
+        if file is not None:
+            refuse_lost_file(file, folder)
         self._store = Store(storage, folder)
         if rules.sampler == "cmaes" and not self._store.is_own and "cmaes" not in trusted:
             _refuse_cmaes(f"{folder / 'study.journal'}, which this machine did not make")
         with self._store.turn(name):
-            self._study = optuna.create_study(
-                study_name=name,
-                storage=self._store.records,
-                direction=direction,
-                pruner=pruner_for(rules),
-                load_if_exists=True,
-            )
+            records, pruner = self._store.records, pruner_for(rules)
+            refuse_lost_study(records, self._store.place, name, folder)
+            if name in optuna.get_all_study_names(records):
+                self._study = optuna.load_study(study_name=name, storage=records, pruner=pruner)
+                refuse_lost_trials(self._study, self._store.place, folder)
+            else:
+                self._study = optuna.create_study(study_name=name, storage=records, direction=direction, pruner=pruner)
             self._identity = Identity(self._study, rules, space)
             self.notes = self._identity.notes
             requeue_abandoned(self._study, rules.stale_minutes, is_opening=True)
@@ -211,13 +216,8 @@ class Study:
         return self._all()
 
     def importances(self) -> dict[str, float]:
-        """Parameter -> share of the variance that it explains (PED-ANOVA); {} when there is too little to tell."""
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # that few trials say little is plain from their number
-                return dict(optuna.importance.get_param_importances(self._study))
-        except (ValueError, RuntimeError):
-            return {}
+        """Parameter -> share, as `dlexp.tune.importance` has it; {} where that has nothing to say."""
+        return importances(self._study)
 
     def _all(self) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False)

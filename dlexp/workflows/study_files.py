@@ -21,6 +21,7 @@ from dlexp.config.schema import RunConfig
 from dlexp.config.search import Search
 from dlexp.metrics.student import two_sided_point
 from dlexp.runtime.machine import facts, git_state
+from dlexp.tune.importance import LEAST_TRIALS
 from dlexp.tune.study import REQUEUED, Study
 from dlexp.workflows.pictures import Pictures
 
@@ -127,6 +128,7 @@ def write_end(
     content = write_progress(folder, search, study)
     importances, made_with = study.importances(), _versions()
     content |= {"reason": reason, "importances": importances, "confirmation": asdict(verdict) if verdict else None}
+    content |= {"without_importances": without_importances(content["trials"].get("complete", 0), importances)}
     content |= {"command": command, "made_with": made_with}
     write_json(folder / "study.json", content)
     write_json(folder / "importance.json", importances)
@@ -165,6 +167,17 @@ def _figures(
     from dlexp.report.study_figures import figures  # matplotlib loads when the search is over
 
     return figures(trials, importances, metric, maximize, log_names)
+
+
+def without_importances(complete: int, importances: Mapping[str, float]) -> str:
+    """Why there is no picture of the importances, in a sentence; "" where there is one."""
+    if importances:
+        return ""
+    if complete < LEAST_TRIALS:
+        what = "Which parameters set the best tenth of the trials apart is shown"
+        have = f"there {'is' if complete == 1 else 'are'} {complete}"
+        return f"{what} from {LEAST_TRIALS} complete trials on, and {have}: the best tenth of fewer is one trial."
+    return "No parameter sets the best tenth of the complete trials apart from the others."
 
 
 def where_told(folder: Path, attributes: Mapping[str, Any]) -> str:

@@ -108,7 +108,9 @@ def test_a_study_leaves_its_files(finished: Path) -> None:
     assert yaml.safe_load((study / "best.yaml").read_text())["choices"]["data"] == "iris"
     assert json.loads((study / "importance.json").read_text()) == content(finished)["importances"]
     pictures = {path.name for path in (study / "plots").iterdir()}
-    assert {"history.png", "parallel.png", "importances.png", "intermediate.png"} <= pictures
+    assert {"history.png", "parallel.png", "intermediate.png"} <= pictures
+    assert "importances.png" not in pictures  # five trials have no best tenth
+    assert "from 20 complete trials on" in (study / "report.html").read_text()
     assert not (study / "eval").exists()
     assert not list(study.glob("trials/*/eval"))
 

@@ -61,7 +61,9 @@ def test_every_axis_is_named(drawn: list[Any]) -> None:
     assert {axes.get_ylabel() for f in (history, intermediate, slices) for axes in f.axes} == {"val/loss"}
     ticks = [text.get_text() for text in axes_of(parallel)[0].get_xticklabels()]
     assert ticks == ["lr", "optim", "width", "momentum", "val/loss"]
-    assert "in %" in axes_of(importances)[0].get_xlabel()
+    assert (
+        axes_of(importances)[0].get_xlabel() == "share of what sets the best tenth by val/loss apart, in % (PED-ANOVA)"
+    )
     assert {"70 %", "30 %", "0 %"} <= {text.get_text() for text in axes_of(importances)[0].texts}
 
 
@@ -98,6 +100,30 @@ def test_the_values_of_a_choice_and_the_ends_of_a_range_are_written_at_the_axes(
     figures(TRIALS, {}, "val/loss", False, {"lr"})
     written = [text.get_text() for text in axes_of(drawn[3])[0].texts]
     assert written == ["0.0001", "0.01", "adamw", "sgd", "16", "32", "64", "0.9", "0.3", "0.5"]
+
+
+@pytest.mark.parametrize("maximize", [False, True])
+def test_no_line_goes_through_the_axis_of_a_branch_that_a_trial_never_had(drawn: list[Any], maximize: bool) -> None:
+    branches = [
+        trial(0, 0.5, optim="sgd", momentum=0.9, lr=1e-3),
+        trial(1, 0.3, optim="adamw", beta=0.5, lr=1e-4),
+        trial(2, 0.4, optim="adamw", beta=0.7, lr=1e-2),
+    ]
+    figures(branches, {}, "val/loss", maximize, set())
+    axes = axes_of(drawn[3])[0]
+    names = [text.get_text() for text in axes.get_xticklabels()]
+    assert names == ["optim", "momentum", "lr", "beta", "val/loss"]
+    best = next(line for line in axes.lines if line.get_linewidth() > 2)
+    has = [math.isfinite(height) for height in best.get_ydata()]
+    assert has == ([True, True, True, False, True] if maximize else [True, False, True, True, True])
+    assert best.get_marker() == "o"  # the metric stands alone where the last axis is not its own
+    assert list(map(float, best.get_xdata())) == [0, 1, 2, 3, 4]
+
+
+def test_parameters_that_have_no_room_are_counted(drawn: list[Any]) -> None:
+    figures([trial(0, 0.5, **{f"p{n}": n for n in range(14)})], {}, "val/loss", False, set())
+    assert "the first 12 of 14 parameters" in drawn[2].get_suptitle()
+    assert "the first 12 of 14 parameters" in axes_of(drawn[3])[0].get_title()
 
 
 @pytest.mark.parametrize("value", [None, math.inf, math.nan])

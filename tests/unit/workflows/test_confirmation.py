@@ -61,7 +61,8 @@ def test_every_configuration_is_confirmed_on_the_same_fresh_seeds(
     def work_of(job: Any) -> float:
         jobs.append(job)
         sign = 1 if maximize else -1
-        return float(sign * (job.config.optim.arguments["lr"] != search.base.optim.arguments["lr"])) + job.config.seed
+        is_other = job.config.optim.arguments["lr"] != search.base.optim.arguments["lr"]
+        return float(sign * is_other + job.config.seed)
 
     monkeypatch.setattr(workflow, "Pool", FakePool)
     monkeypatch.setattr(workflow, "work_of", work_of)

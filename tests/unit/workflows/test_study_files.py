@@ -117,8 +117,27 @@ def test_the_end_is_told_in_every_file(tmp_path: Path, search: Search) -> None:
     page = (tmp_path / "report.html").read_text()
     assert "dlexp tune &lt;x&gt;" in page
     assert verdict.text in page.replace("&#x27;", "'")
-    assert page.count("data:image/png;base64,") == len(list((tmp_path / "plots").iterdir())) >= 4
+    assert page.count("data:image/png;base64,") == len(list((tmp_path / "plots").iterdir())) == 4
     assert page.count('<tr class="marked">') == 1
+
+
+def test_importances_are_shown_from_20_complete_trials_on_and_called_what_they_are(
+    tmp_path: Path, search: Search
+) -> None:
+    values: list[float | None] = [1.0 + number % 7 for number in range(19)]
+    few = write_end(tmp_path, search, grown(tmp_path, search, [*values, None]), None, "", "")
+    assert few["importances"] == {}
+    assert not (tmp_path / "plots" / "importances.png").exists()
+    assert "is shown from 20 complete trials on, and there are 19: the best tenth of fewer is one trial." in (
+        (tmp_path / "report.html").read_text()
+    )
+    enough = write_end(tmp_path, search, grown(tmp_path, search, [9.0]), None, "", "")
+    assert sum(enough["importances"].values()) == pytest.approx(1.0)
+    assert (tmp_path / "plots" / "importances.png").is_file()
+    page = (tmp_path / "report.html").read_text()
+    assert "Which parameters set the best tenth of the trials by val/loss apart" in page
+    assert "explains" not in page
+    assert "from 20 complete trials on" not in page
 
 
 def test_a_study_without_a_result_has_a_page_too(tmp_path: Path, search: Search) -> None:
