@@ -92,6 +92,8 @@ def evaluation(content: Mapping[str, Any]) -> None:
     for name, each in sure.items():
         if each["undefined"]:
             out.print(f"[yellow]{name}[/]: undefined in {each['undefined']:,} of {made['resamples']:,} resamples")
+    for note in content.get("notes", ()):
+        out.print(f"[yellow]cut[/]: {escape(note)}")
     _per_class(Path(folder) / "per_class.csv")
     _mistakes(Path(folder) / "mistakes.csv")
     if not content["data_as_trained"]:
