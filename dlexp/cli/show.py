@@ -94,6 +94,8 @@ def evaluation(content: Mapping[str, Any]) -> None:
             out.print(
                 f"[yellow]{escape(name)}[/]: undefined in {each['undefined']:,} of {made['resamples']:,} resamples"
             )
+    for note in content.get("notes", ()):
+        out.print(f"[yellow]cut[/]: {escape(note)}")
     _per_class(Path(folder) / "per_class.csv")
     _mistakes(Path(folder) / "mistakes.csv")
     if not content["data_as_trained"]:

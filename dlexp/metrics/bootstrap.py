@@ -47,12 +47,14 @@ class Interval:
     low, high  bounds, in the statistic's own unit; None where `reason` says why there are none
     undefined  resamples that gave no value, such as an area under the curve of a single class; not among the bounds
     reason     why there are no bounds, "" where there are
+    method     how it was made
     """
 
     low: float | None
     high: float | None
     undefined: int = 0
     reason: str = ""
+    method: str = METHOD
 
 
 def blocks(count: int, resamples: int, seed: int) -> Iterator[Floats]:

@@ -17,22 +17,19 @@ import numpy as np
 import torch
 
 from dlexp.metrics import calibration
-from dlexp.metrics.bootstrap import Floats, Interval, Resampling, Statistic, intervals
+from dlexp.metrics.bootstrap import Floats, Interval, Resampling, Statistic
 from dlexp.metrics.class_intervals import class_intervals, each_class
 from dlexp.metrics.classes import Numbers
 from dlexp.metrics.outputs import ClassOutputs, Form
 from dlexp.metrics.ranking import Curve
-from dlexp.metrics.rows import TOP, ClassRows
+from dlexp.metrics.rows import MOST_CLASSES, TOP, ClassRows
 from dlexp.metrics.scores import ClassSamples
-from dlexp.metrics.values import EXTREME, ValueSamples
+from dlexp.metrics.value_intervals import value_intervals
+from dlexp.metrics.values import ValueSamples
 from dlexp.types import DataSpec, Prediction
 
 _MOST_CURVES = 10  # in one picture
 _WITH_INTERVAL = ("precision", "recall", "f1")
-_CUT = (
-    "predictions.csv has the {top} most likely of the {classes} classes for each sample; "
-    "`dlexp predict --probabilities` writes every class"
-)
 PER_CLASS = (
     *("class", "precision", "recall", "f1", "support", "predicted", "specificity", "roc_auc", "average_precision"),
     *(f"{name}_{end}" for name in _WITH_INTERVAL for end in ("low", "high")),
@@ -143,7 +140,7 @@ def class_report(
         cells=list(zip(true.tolist(), predicted.tolist(), samples.tolist(), strict=True)),
         reliability=_reliability(found),
         curves=found.curves(_MOST_CURVES),
-        notes=(_CUT.format(classes=f"{len(names):,}", top=TOP),) if rows.is_cut else (),
+        notes=_notes(len(names)) if rows.is_cut else (),
     )
 
 
@@ -156,8 +153,7 @@ def value_report(spec: DataSpec, predictions: Sequence[Prediction], resampling: 
     further = {name: _joined([p.further[name] for p in predictions]) for name in predictions[0].further}
     plain = _once(found.statistic(), len(found))
     scores, undefined = _told(plain, found.why)
-    sure = _intervals(found.statistic(), len(found), resampling)
-    sure = {name: _NO_EXTREME if name.endswith(EXTREME) else each for name, each in sure.items()}
+    sure = value_intervals(found, resampling) if resampling and resampling.resamples else {}
     per_output: dict[str, dict[str, float | None]] = {}
     for n, name in enumerate(names):
         own = {key.partition("/")[2]: value for key, value in plain.items() if key.startswith(f"{n}/")}
@@ -224,11 +220,14 @@ def _told(values: Mapping[str, float], why: Callable[[str], str]) -> tuple[dict[
     return {name: None if name in undefined else value for name, value in own.items()}, undefined
 
 
-def _intervals(statistic: Statistic, count: int, resampling: Resampling | None) -> dict[str, Interval]:
-    if resampling is None or not resampling.resamples:
-        return {}
-    kinds = {"resamples": resampling.resamples, "seed": resampling.seed}
-    return intervals(statistic, count, level=resampling.level, **kinds)
+def _notes(classes: int) -> tuple[str, ...]:
+    """What is cut with very many classes."""
+    return (
+        f"predictions.csv has the {TOP} most likely of {classes:,} classes for each sample; "
+        "dlexp predict --probabilities writes every class",
+        f"confusion_cells.csv has the cells of the {classes:,} x {classes:,} confusion matrix that are not 0; "
+        f"a picture of it is drawn up to {MOST_CLASSES:,} classes",
+    )
 
 
 def _reliability(found: ClassSamples) -> list[calibration.Bin]:
@@ -256,6 +255,3 @@ def _class_rows(names: Sequence[str], found: ClassSamples, resampling: Resamplin
 
 def _share_below(targets: Floats, bound: Floats) -> float:
     return float((targets <= bound).mean())
-
-
-_NO_EXTREME = Interval(None, None, 0, "a resample holds no larger error than the sample itself")

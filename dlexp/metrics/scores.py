@@ -5,7 +5,7 @@ Symbols: N samples, C classes, R resamples.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,7 +15,7 @@ from dlexp.metrics import calibration
 from dlexp.metrics.bootstrap import Floats
 from dlexp.metrics.classes import Numbers, Tally, of_classes, per_class, tally
 from dlexp.metrics.outputs import ClassOutputs, Judged
-from dlexp.metrics.ranking import Areas, Counts, Curve, areas, averaged, curve, plain_areas
+from dlexp.metrics.ranking import Curve, areas, averaged, curve
 
 RANKING = ("roc_auc", "roc_auc_weighted", "average_precision", "average_precision_weighted")
 OF_PROBABILITIES = ("log_loss", "brier", "calibration_error")
@@ -79,22 +79,6 @@ class ClassSamples:
             found |= self._ranking({name: area[None] for name, area in self._each_area.items()}, self._tally.true)
         return {name: float(column[0]) for name, column in found.items()}
 
-    def statistic(self, ranking: bool = True) -> Callable[[Floats], dict[str, Floats]]:
-        """What counts (R, N) give: metric -> (R,), NaN where a resample has none; `ranking` as in `values`."""
-        tallied = tally(self.targets, self.predicted, self.num_classes)
-
-        def of(counts: Floats) -> dict[str, Floats]:
-            found = tallied(counts)
-            values = of_classes(found) | self._means(counts)
-            return values | self._ranking(self._areas(counts), found.true) if ranking else values
-
-        return of
-
-    def ranking_statistic(self) -> Callable[[Floats], dict[str, Floats]]:
-        """What counts (R, N) give for the areas alone."""
-        columns = np.eye(self.num_classes)[self.targets]
-        return lambda counts: self._ranking(self._areas(counts), counts @ columns)
-
     def chosen(self, names: Sequence[str]) -> dict[str, float]:
         """The metrics `names` alone; NaN for one that is undefined."""
         found = self.values(ranking=bool(set(names) & set(RANKING)))
@@ -149,7 +133,7 @@ class ClassSamples:
             by_class = np.argsort(self.targets, kind="stable")
             ends = np.cumsum(np.bincount(self.targets, minlength=self.num_classes))
             for c, scores in self._class_scores():
-                found[:, c] = plain_areas(scores, by_class[ends[c - 1] if c else 0 : ends[c]])
+                found[:, c] = areas(scores, by_class[ends[c - 1] if c else 0 : ends[c]])
         return {"roc_auc": found[0], "average_precision": found[1]}
 
     def _class_scores(self) -> Iterator[tuple[int, Floats]]:
@@ -158,20 +142,6 @@ class ClassSamples:
         for first in range(0, self.num_classes, width):
             columns = self.outputs.columns(first, min(first + width, self.num_classes))
             yield from enumerate(np.ascontiguousarray(columns.T), start=first)
-
-    @cached_property
-    def _ranked(self) -> list[Callable[[Counts], Areas]]:
-        return [areas(scores, self.targets == c) for c, scores in self._class_scores()]
-
-    def _areas(self, counts: Floats) -> dict[str, Floats]:
-        """(R, C) areas under the ROC curves, and average precisions."""
-        if not self.is_finite:
-            nothing = np.full((len(counts), self.num_classes), np.nan)
-            return {"roc_auc": nothing, "average_precision": nothing}
-        # Half the bytes, and still exact: counts and their sums are whole numbers.
-        light: Counts = counts.astype(np.float32) if len(self) < 1 << 24 and len(counts) > 1 else counts
-        roc, precision = zip(*(of(light) for of in self._ranked), strict=True)
-        return {"roc_auc": np.stack(roc, axis=1), "average_precision": np.stack(precision, axis=1)}
 
     def _ranking(self, each: Mapping[str, Floats], true: Floats) -> dict[str, Floats]:
         found = {}

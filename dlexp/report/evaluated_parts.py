@@ -63,7 +63,7 @@ def _metrics(found: Evaluated) -> list[Html]:
     columns, caption = ["metric", "value"], f"Every metric of the {found.split} split."
     if made:
         columns.append(f"{100 * made['level']:g} % interval" if isinstance(made.get("level"), float) else "interval")
-        caption += f" The intervals are over {made.get('resamples')} resamples of its samples ({made.get('method')})."
+        caption += f" The intervals say how far another choice of samples could lie; {made.get('resamples')} resamples."
     numeric = frozenset(columns)
     columns += ["remark"] if why else []
     rows = [

@@ -22,7 +22,7 @@ from dlexp.workflows.other_data import data_as_in
 from dlexp.workflows.since import DATA, check_evaluated
 from dlexp.workflows.stored import load_judged
 
-SCHEMA = 2  # of report.json; 1 had no number, no intervals, and averages in groups of their own
+SCHEMA = 3  # of report.json; 2 had one method for all intervals, 1 no number and no intervals
 _USUAL = Resampling()
 
 

@@ -14,8 +14,9 @@ import torch
 
 from dlexp.artifacts.files import write_csv
 from dlexp.data.bundle import DataBundle
-from dlexp.metrics.bootstrap import METHOD, Resampling
+from dlexp.metrics.bootstrap import Resampling
 from dlexp.metrics.report import PER_CLASS, Report
+from dlexp.metrics.rows import MOST_CLASSES
 from dlexp.types import DataSpec
 from dlexp.workflows.pictures import Pictures
 
@@ -41,7 +42,7 @@ class Mistakes:
 
 def score_facts(details: Report, spec: DataSpec, resampling: Resampling) -> dict[str, Any]:
     """What report.json tells of the metrics beside their values."""
-    made = {"method": METHOD, **asdict(resampling)} if resampling.resamples else None
+    made = asdict(resampling) if resampling.resamples else None
     facts: dict[str, Any] = {
         "intervals": {name: asdict(each) for name, each in details.intervals.items()},
         "bootstrap": made,
@@ -49,6 +50,8 @@ def score_facts(details: Report, spec: DataSpec, resampling: Resampling) -> dict
     }
     if details.per_output:
         facts["per_output"] = details.per_output
+    if details.notes:
+        facts["notes"] = list(details.notes)
     if details.reliability:
         facts["reliability"] = [asdict(each) for each in details.reliability]
     if len(spec.class_names) == 2:
@@ -57,13 +60,21 @@ def score_facts(details: Report, spec: DataSpec, resampling: Resampling) -> dict
 
 
 def write_tables(folder: Path, spec: DataSpec, details: Report, mistakes: Mistakes) -> None:
-    """predictions.csv and mistakes.csv, and for classes per_class.csv and confusion.csv."""
+    """predictions.csv and mistakes.csv, and for classes per_class.csv and confusion.csv.
+
+    Of more than `MOST_CLASSES` classes the confusion matrix is confusion_cells.csv: the cells that are not 0.
+    """
     write_csv(folder / "predictions.csv", details.prediction_header, details.prediction_rows)
     write_csv(folder / "mistakes.csv", mistakes.header, mistakes.rows)
     if spec.targets == "class":
         write_csv(folder / "per_class.csv", PER_CLASS, details.per_class)
-        header = ["true \\ predicted", *spec.class_names]
-        write_csv(folder / "confusion.csv", header, details.confusion_rows(spec.class_names))
+        names = spec.class_names
+        if len(names) > MOST_CLASSES:
+            cells = ((names[true], names[predicted], count) for true, predicted, count in details.cells)
+            write_csv(folder / "confusion_cells.csv", ["true", "predicted", "samples"], cells)
+        else:
+            header = ["true \\ predicted", *names]
+            write_csv(folder / "confusion.csv", header, details.confusion_rows(names))
 
 
 def write_pictures(
@@ -116,8 +127,9 @@ def _pictures(
     spec = bundle.spec
     if spec.targets == "class":
         names = spec.class_names
-        yield "confusion", lambda: _figures().confusion_png(details.confusion, names, split)
-        yield "confusion_share", lambda: _figures().confusion_png(details.confusion, names, split, shares=True)
+        if len(names) <= MOST_CLASSES:
+            yield "confusion", lambda: _figures().confusion_png(details.confusion, names, split)
+            yield "confusion_share", lambda: _figures().confusion_png(details.confusion, names, split, shares=True)
         if details.curves:
             curves = {names[c]: curve for c, curve in details.curves.items()}
             roc, pr = (

@@ -67,9 +67,15 @@ def test_classes_leave_every_file_and_metrics_that_a_reader_finds_again(digits: 
     p = np.array([[float(row[f"p({name})"]) for name in names] for row in rows])
     assert content["metrics"]["roc_auc"] == pytest.approx(sk.roc_auc_score(true, p, multi_class="ovr"), abs=1e-6)
     assert content["metrics"]["top_3_accuracy"] == pytest.approx(sk.top_k_accuracy_score(true, p, k=3), abs=1e-6)
-    assert content["bootstrap"] == {"method": "percentile", "resamples": 200, "level": 0.95, "seed": 0}
+    assert content["bootstrap"] == {"resamples": 200, "level": 0.95, "seed": 0}
+    methods = {name: each["method"] for name, each in content["intervals"].items()}
+    assert (methods["accuracy"], methods["roc_auc"], methods["log_loss"]) == (
+        "Clopper-Pearson",
+        "Newcombe",
+        "bootstrap-t",
+    )
     assert set(content["intervals"]) == set(content["metrics"]) - {"loss"}
-    assert content["schema"] == 2
+    assert content["schema"] == 3
     classes = read(folder / "per_class.csv")
     assert tuple(classes[0]) == PER_CLASS
     assert sum(int(row["support"]) for row in classes) == sum(int(row["predicted"]) for row in classes) == len(rows)
