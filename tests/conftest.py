@@ -13,9 +13,10 @@ import torch
 
 @pytest.fixture(autouse=True, scope="session")
 def interruptible() -> None:
-    """A shell starts jobs in the background with SIGINT ignored, and processes started here would inherit that."""
-    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Background jobs have SIGINT ignored, those of nohup SIGHUP, and processes started here would inherit that."""
+    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, usual)
 
 
 @pytest.fixture(autouse=True, scope="session")

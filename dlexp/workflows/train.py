@@ -36,7 +36,8 @@ from dlexp.workflows.loggers import Loggers, check_loggers
 from dlexp.workflows.pictures import Pictures, curves
 from dlexp.workflows.prepare import prepared
 from dlexp.workflows.record import describe, metrics_of, write_request
-from dlexp.workflows.reporting import Reporter, RunFacts, unbroken
+from dlexp.workflows.reporting import Reporter, unbroken
+from dlexp.workflows.run_header import run_facts
 from dlexp.workflows.settle import settle, stand_in
 from dlexp.workflows.since import check_resumable, check_resumed, finished_text
 from dlexp.workflows.undecided import no_best_epoch, undefined_epochs
@@ -178,7 +179,7 @@ def _run(
         for note in (*experiment.bundle.notes, *experiment.notes):
             log.say(note)
         log.say(f"training from epoch {state.epoch + 1}, batch {state.batch}: {facts}; {experiment.interpretation}")
-        reporter.begin(_facts(run, experiment, state, len(started.batches)))
+        reporter.begin(run_facts(run, experiment, state, len(started.batches)))
         try:
             with BackgroundCheckpoints(store) as checkpoints:
                 reason = fit(plan, state, checkpoints, stop)
@@ -284,27 +285,3 @@ def _both(first: Callable[[str], None], second: Callable[[str], None]) -> Callab
         second(text)
 
     return say
-
-
-def _facts(run: RunDir, experiment: Experiment, state: TrainState, num_batches: int) -> RunFacts:
-    config, facts = experiment.config, describe(experiment)
-    sizes = facts["samples"]
-    values, reasons = experiment.settings.summary()
-    rate, batch = config.optim.arguments.get("lr"), str(config.batch_size)
-    if config.trainer.accumulate > 1:
-        batch += f" x {config.trainer.accumulate}"
-    texts = {
-        "model": f"{config.model.option}, {facts['parameters']:,} parameters",
-        "task": experiment.interpretation,
-        "data": f"{config.data.option}, {sizes['train']:,} train / {sizes['val']:,} val / {sizes['test']:,} test",
-        "optim": f"{config.optim.option}, lr {rate}, {config.scheduler.option} schedule, batch {batch}",
-        "machine": f"{facts['device']}, {values}",
-        "because": reasons,
-        "seed": str(config.seed),
-    }
-    notes = (*experiment.bundle.notes, *experiment.notes)
-    texts |= {f"note {number}": note for number, note in enumerate(notes, start=1)}
-    if state.step:
-        texts["continues"] = f"after epoch {state.epoch}" + (f", batch {state.batch}" if state.batch else "")
-    title = f"{config.model.option} on {config.data.option}"
-    return RunFacts(title, str(run.path), config.trainer.epochs, state.epoch, num_batches, texts)

@@ -9,7 +9,7 @@ import pytest
 
 from dlexp.runtime.signals import NeverStop, StopRequest
 
-SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 75), (signal.SIGUSR1, 75)]
+SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 75), (signal.SIGUSR1, 75), (signal.SIGHUP, 75)]
 TWICE = """
 import os, signal, sys
 from dlexp.runtime.signals import StopRequest
@@ -52,6 +52,24 @@ def test_a_second_signal_ends_the_process_at_once(number: signal.Signals) -> Non
     done = subprocess.run([sys.executable, "-c", TWICE, str(int(number))], capture_output=True, text=True, check=False)
     assert done.stdout == "first noticed\n"
     assert done.returncode == 128 + number
+
+
+def test_a_terminal_that_closes_sends_sighup_more_than_once() -> None:
+    with StopRequest() as stop:
+        os.kill(os.getpid(), signal.SIGHUP)
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert (stop.name, stop.exit_code) == ("SIGHUP", 75)
+
+
+def test_sighup_that_is_ignored_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopRequest() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not stop
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_never_stop_leaves_the_handlers_alone() -> None:
