@@ -22,6 +22,7 @@ from dlexp.data.asked_rows import opened
 from dlexp.data.decode import read_image
 from dlexp.data.find import check_file
 from dlexp.data.listing import look
+from dlexp.data.spelling import Marks
 from dlexp.errors import ConfigError, DataError, DlexpError
 
 
@@ -63,7 +64,7 @@ def test_every_reader_refuses_a_pipe_and_a_device(endless: Path, tmp_path: Path)
         check_file(endless)
     with pytest.raises(DataError, match="only regular files"):
         open_arrays(endless)
-    with pytest.raises(DataError, match="INPUT -"), opened(str(endless), ","):
+    with pytest.raises(DataError, match="INPUT -"), opened(str(endless), ",", Marks(())):
         pass
     with pytest.raises(OSError, match="only regular files"):
         read_image(str(endless), 1, 8, "crop")

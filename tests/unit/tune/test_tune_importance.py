@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import optuna
 import pytest
 
 from dlexp.tune.importance import LEAST_TRIALS, importances
 
 
-def study(count: int, direction: str = "minimize", low: float = -1.0) -> optuna.Study:
+def study(count: int, direction: Literal["minimize", "maximize"] = "minimize", low: float = -1.0) -> optuna.Study:
     """Trials that x alone decides, in the direction of the study; y has no part in it."""
     made = optuna.create_study(direction=direction, sampler=optuna.samplers.RandomSampler(seed=0))
     sign = 1 if direction == "minimize" else -1

@@ -62,7 +62,8 @@ def test_every_configuration_is_confirmed_on_the_same_fresh_seeds(
         jobs.append(job)
         sign = 1 if maximize else -1
         is_other = job.config.optim.arguments["lr"] != search.base.optim.arguments["lr"]
-        return float(sign * is_other + job.config.seed)
+        seed: int = job.config.seed
+        return float(sign * is_other + seed)
 
     monkeypatch.setattr(workflow, "Pool", FakePool)
     monkeypatch.setattr(workflow, "work_of", work_of)

@@ -12,7 +12,7 @@ from run_toys import CLASSES, write_predictions, write_run, write_values
 from sklearn.metrics import balanced_accuracy_score, log_loss
 
 from dlexp.cli.compare import print_comparison
-from dlexp.cli.console import out
+from dlexp.cli.console import CleanConsole
 from dlexp.errors import ConfigError
 from dlexp.metrics.paired import over_seeds_and_samples
 from dlexp.workflows.compare import CompareOptions, Comparison, compare
@@ -31,6 +31,13 @@ def two_groups(root: Path, shares: tuple[float, float], seeds: int) -> list[Path
             write_predictions(run, answers(share, seed + 100 * len(found)))
             found.append(run)
     return found
+
+
+def printed(found: Comparison, width: int) -> str:
+    console, text = CleanConsole(), io.StringIO()
+    console.file, console.width = text, width
+    print_comparison(found, console)
+    return text.getvalue()
 
 
 def compared(runs: list[Path], **options: object) -> Comparison:
@@ -90,9 +97,8 @@ def test_the_same_seed_twice_differs_in_nothing(is_evaluated: bool, tmp_path: Pa
         found.verdict == f"the 2 runs are one configuration with one seed, and differ in nothing: {what} are the same"
     )
     assert (found.pairs, found.unpaired, found.samples) == ((), "", 0)
-    console = type(out)(file=io.StringIO(), width=200)
-    print_comparison(found, console)
-    assert "differ in nothing" in console.file.getvalue()  # type: ignore[attr-defined]
+    shown = printed(found, 200)
+    assert "differ in nothing" in shown
 
 
 def test_the_same_seed_that_came_out_otherwise_is_told_with_the_first_difference(tmp_path: Path) -> None:
@@ -278,14 +284,12 @@ def test_many_groups_are_told_a_line_each_the_best_first(tmp_path: Path) -> None
     runs = [write_run(tmp_path / f"{lr}-{seed}", lr=lr, seed=seed) for lr in (0.1, 0.2, 0.3, 0.4) for seed in (0, 1)]
     for number, run in enumerate(runs):
         write_predictions(run, answers(0.5 + 0.05 * number, number))
-    console = type(out)(file=io.StringIO(), width=80)
-    print_comparison(compared(runs), console)
-    text = console.file.getvalue()  # type: ignore[attr-defined]
-    first = [line.split()[0] for line in text.splitlines() if line.startswith("lr=") and "±" in line]
+    shown = printed(compared(runs), 80)
+    first = [line.split()[0] for line in shown.splitlines() if line.startswith("lr=") and "±" in line]
     assert first == ["lr=0.4", "lr=0.3", "lr=0.2", "lr=0.1"]
-    assert "lr=0.4 and each other, test/accuracy" in text
-    assert text.count("interval") == 4  # three pairs with the best, and the note
-    assert max(map(len, text.split("lr=0.4 and each other")[0].split("what differs")[1].splitlines())) <= 80
+    assert "lr=0.4 and each other, test/accuracy" in shown
+    assert shown.count("interval") == 4  # three pairs with the best, and the note
+    assert max(map(len, shown.split("lr=0.4 and each other")[0].split("what differs")[1].splitlines())) <= 80
 
 
 def test_one_run_is_nothing_to_compare(tmp_path: Path) -> None:
@@ -304,7 +308,8 @@ def test_a_metric_that_cannot_be_paired_names_those_that_can(tmp_path: Path) -> 
 def test_the_files_hold_what_was_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DLEXP_RUNS_DIR", str(tmp_path / "outputs"))
     found = compared(two_groups(tmp_path, (0.7, 0.95), 2))
-    folder = save(found)
+    folder, undrawn = save(found)
+    assert undrawn == []
     content = json.loads((folder / "compare.json").read_text())
     assert content["verdict"] == found.verdict
     assert content["groups"][0]["runs"] == [str(path) for path in found.groups[0].runs]

@@ -93,5 +93,5 @@ def test_arrays_are_on_the_scale_of_training(kind: str, capsys: pytest.CaptureFi
     evaluate_run(run, "test", "best", {"data.path": "b.npz"}, ())
     found = pd.read_csv(run / "eval/test/predictions.csv").set_index("row")
     column = next(name for name in answers if name not in ("input", "error"))
-    assert found["predicted y"].to_numpy() == pytest.approx(answers.loc[found.index, column].to_numpy(), rel=1e-4)
+    assert found["predicted y"].to_numpy() == pytest.approx(answers[column].loc[found.index].to_numpy(), rel=1e-4)
     assert found["true y"].to_numpy() == pytest.approx(y[found.index] * 9, rel=1e-6)
