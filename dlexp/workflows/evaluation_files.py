@@ -15,6 +15,7 @@ from dlexp.artifacts.files import write_bytes, write_csv
 from dlexp.data.bundle import DataBundle
 from dlexp.metrics.bootstrap import METHOD, Resampling
 from dlexp.metrics.report import PER_CLASS, Report
+from dlexp.report.numbers import alike
 from dlexp.types import DataSpec
 
 _MOST_MISTAKES = 100  # lines of mistakes.csv
@@ -81,7 +82,8 @@ def worst(spec: DataSpec, details: Report) -> Mistakes:
     if spec.targets != "class":
         order = order[:_MOST_MISTAKES]
         header = ["row", "loss", *details.prediction_header[1:]]
-        captions = [(f"{lines[n][1]:.4g}", f"{lines[n][2]:.4g}", "") for n in order]
+        shown = alike([lines[n][place] for n in order for place in (1, 2)])
+        captions = [(true, predicted, "") for true, predicted in zip(shown[::2], shown[1::2], strict=True)]
         return Mistakes(order, header, [[lines[n][0], details.losses[n], *lines[n][1:]] for n in order], captions)
     order = [n for n in order if lines[n][1] != lines[n][2]][:_MOST_MISTAKES]
     first = details.prediction_header.index("predicted") + 1
