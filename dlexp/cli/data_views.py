@@ -16,6 +16,7 @@ from dlexp.cli.words import Setting
 from dlexp.config.catalog import Catalog
 from dlexp.errors import ConfigError
 from dlexp.report.labels import cut
+from dlexp.report.numbers import alike
 from dlexp.runtime.printable import printable
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def _config(words: tuple[str, ...], setting: Setting) -> RunConfig:
 def _samples(facts: Mapping[str, Any]) -> Table:
     """A line for each column of the data, and as many samples beside each other as fit."""
     lines = {"label": facts["labels"], **facts["columns"]}
-    cells = {name: [_cell(value) for value in values] for name, values in lines.items()}
+    cells = {name: _cells(values) for name, values in lines.items()}
     room = _WIDTH - min(_NAME, max(map(len, cells)))
     shown, used = 0, 0
     while shown < len(facts["rows"]):
@@ -131,9 +132,11 @@ def _counts(facts: Mapping[str, Any]) -> Table:
     if hidden > 0:
         rows.append([f"and {hidden:,} more classes", *("" for _ in splits)])
     for name in first.get("values", ()):
-        for what in ("mean", "std", "min", "max"):
-            values = (f"{split['values'][name][what]:.4g}" for split in splits.values())
-            rows.append([f"{cut(name, _NAME)} {what}", *values])
+        places = ("mean", "min", "max")
+        shown = alike([split["values"][name][what] for split in splits.values() for what in places])
+        spread = [f"{split['values'][name]['std']:.4g}" for split in splits.values()]
+        columns = {what: shown[number :: len(places)] for number, what in enumerate(places)}
+        rows += [[f"{cut(name, _NAME)} {what}", *values] for what, values in ({"std": spread} | columns).items()]
     return table(f"data={facts['data']}", ["", *splits], rows)
 
 
@@ -177,8 +180,10 @@ def _findings(facts: Mapping[str, Any]) -> Table | str:
     return made
 
 
-def _cell(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else cut(str(value), _CELL)
+def _cells(values: Sequence[Any]) -> list[str]:
+    if all(isinstance(value, float) for value in values):
+        return alike(values)
+    return [cut(str(value), _CELL) for value in values]
 
 
 def _plain(value: object) -> str:

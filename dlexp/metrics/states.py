@@ -80,9 +80,14 @@ class RegressionState(MetricState):
     sums of squares would leave no digit of them where the mean is 1e6 deviations from 0.
     """
 
-    def __init__(self, num_outputs: int, scale: Sequence[float] = ()) -> None:
-        """`scale` is about the deviation of each output, O numbers, so that squares neither overflow nor vanish."""
+    def __init__(self, num_outputs: int, mean: Sequence[float] = (), scale: Sequence[float] = ()) -> None:
+        """Where the targets lie, O numbers each; () for 0 and 1. States that are merged have the same.
+
+        mean   about their mean: without it a batch's mean would keep few digits of what the targets differ in
+        scale  about their deviation, so that squares neither overflow nor vanish
+        """
         self._loss = Mean()
+        self._middle = torch.tensor(mean or [0.0] * num_outputs, dtype=torch.float64)
         factors = [1 / power_of_two(size) for size in scale or [1.0] * num_outputs]
         self._factor = torch.tensor(factors, dtype=torch.float64)  # powers of two: they round nothing
         # One row each: sum |e|, sum e^2; mean of y, sum of (y - mean)^2; least and largest y.
@@ -93,7 +98,7 @@ class RegressionState(MetricState):
         """outputs (B, O), targets (B, O)."""
         targets = prediction.targets.cpu().double()
         errors = (prediction.outputs.cpu().double() - targets) * self._factor
-        scaled = targets * self._factor
+        scaled = (targets - self._middle) * self._factor
         mean = scaled.mean(0)
         self._add(
             torch.stack([errors.abs().sum(0), (errors**2).sum(0)]),
@@ -104,7 +109,7 @@ class RegressionState(MetricState):
         self._loss.add(prediction)
 
     def merge(self, other: Self) -> None:
-        """Add the samples of another state of the same scale."""
+        """Add the samples of another state of the same mean and scale."""
         self._add(other._errors, other._spread, other._range, other._loss.count)
         self._loss.merge(other._loss)
 

@@ -85,7 +85,8 @@ def of_values(predicted: Floats, true: Floats) -> Callable[[Floats], dict[str, F
     sizes = np.abs(error)[order]
     # What a difference of two sums leaves of equal numbers, and what rounding makes of equal errors.
     least_variance, least_rest = _CANCELLED * columns[:, 5].mean(), _CANCELLED * columns[:, 3].mean()
-    least_rest = max(least_rest, float(rounding(largest_of_all / unit)) ** 2)
+    smallest = float(rounding(largest_of_all / unit))  # of an error that is no rounding
+    least_rest = max(least_rest, smallest * smallest)
 
     def of(counts: Floats) -> dict[str, Floats]:
         samples = counts.sum(axis=1)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 _SHARES = ("accuracy", "f1", "precision", "recall", "specificity", "mape", "calibration_error")
 
 
@@ -21,6 +24,15 @@ def number(name: str, value: object) -> str:
     if name.endswith("samples_per_s"):
         return f"{value:,.0f}"
     return f"{100 * value:.2f} %" if is_share(name) else f"{value:.4g}"
+
+
+def alike(values: Sequence[float], digits: int = 4) -> list[str]:
+    """Numbers in one table, with `digits` digits of what they differ in: 1700000012.3, not 1.7e+09."""
+    finite = [value for value in values if math.isfinite(value)]
+    extent = max(finite, default=0.0) - min(finite, default=0.0)
+    largest = max(map(abs, finite), default=0.0)
+    more = math.floor(math.log10(largest / extent)) if 0 < extent < largest else 0
+    return [f"{value:.{min(17, digits + max(0, more))}g}" for value in values]
 
 
 def counted(count: int, noun: str) -> str:

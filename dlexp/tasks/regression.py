@@ -44,7 +44,7 @@ class Regression(Task):
         self._width = self._reading.num_outputs(spec.num_outputs)
         unit = (torch.tensor(numbers, dtype=torch.float64) for numbers in (spec.target_mean, spec.target_std))
         self._units = {torch.device("cpu"): tuple(unit)}
-        self._scale = spec.target_std
+        self._spec = spec
 
     def num_outputs(self, spec: DataSpec) -> int:
         """O, or what the loss makes of it."""
@@ -69,7 +69,7 @@ class Regression(Task):
 
     def metric_state(self) -> RegressionState:
         """Loss, MAE, RMSE and R2."""
-        return RegressionState(self._num_targets, self._scale)
+        return RegressionState(self._num_targets, self._spec.target_mean, self._spec.target_std)
 
     def read(self, outputs: Tensor) -> Tensor:
         """(B, num_outputs) -> (B, O) float64 values in the target's own units."""

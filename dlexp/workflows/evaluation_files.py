@@ -17,6 +17,7 @@ from dlexp.data.bundle import DataBundle
 from dlexp.metrics.bootstrap import Resampling
 from dlexp.metrics.report import PER_CLASS, Report
 from dlexp.metrics.rows import MOST_CLASSES
+from dlexp.report.numbers import alike
 from dlexp.types import DataSpec
 from dlexp.workflows.pictures import Pictures
 
@@ -99,7 +100,8 @@ def worst(spec: DataSpec, details: Report) -> Mistakes:
         lines = list(details.prediction_rows)
         order = order[:_MOST_MISTAKES]
         header = ["row", "loss", *details.prediction_header[1:]]
-        captions = [(f"{lines[n][1]:.4g}", f"{lines[n][2]:.4g}", "") for n in order]
+        shown = alike([lines[n][place] for n in order for place in (1, 2)])
+        captions = [(true, predicted, "") for true, predicted in zip(shown[::2], shown[1::2], strict=True)]
         return Mistakes(order, header, [[lines[n][0], details.losses[n], *lines[n][1:]] for n in order], captions)
     names = spec.class_names
     said = details.mistakes

@@ -16,6 +16,7 @@ from dlexp.assemble import build_data, interpretation_of
 from dlexp.config.schema import RunConfig
 from dlexp.data.bundle import DataBundle
 from dlexp.data.readable import Cells, columns_of
+from dlexp.report.numbers import alike
 from dlexp.runtime.seed import order
 from dlexp.workflows.pictures import draw
 from dlexp.workflows.preview_settings import PreviewRequest
@@ -43,6 +44,7 @@ def preview(config: RunConfig, request: PreviewRequest, trusted: Sequence[str]) 
         "seed": config.seed,
         "rows": split.rows[positions].tolist(),
         "labels": _labels(bundle, targets),
+        "targets": targets.tolist(),
         "notes": list(bundle.notes),
     }
     if bundle.spec.inputs == "image":
@@ -58,11 +60,11 @@ def preview(config: RunConfig, request: PreviewRequest, trusted: Sequence[str]) 
 
 
 def _labels(bundle: DataBundle, targets: Tensor) -> list[str]:
-    """A sample's class, or its values."""
+    """A sample's class, or its values with as many digits as tell them apart."""
     names = bundle.spec.class_names
     if bundle.spec.targets == "class":
         return [names[number] if names else str(number) for number in targets.tolist()]
-    return [", ".join(f"{value:.4g}" for value in row) for row in targets.tolist()]
+    return [", ".join(row) for row in zip(*map(alike, targets.T.tolist()), strict=True)]
 
 
 def _images(bundle: DataBundle, inputs: Tensor, changed: Tensor | None, facts: dict[str, Any]) -> bytes:
