@@ -78,6 +78,8 @@ def check(words: tuple[str, ...], folder: Path, setting: Setting, as_json: bool)
         out.print()
         out.print(_findings(facts), soft_wrap=not out.is_terminal)
         out.print()
+        for note in facts["notes"]:
+            out.print(f"  {'note':<8} {escape(note)}")
         out.print(f"  {'files':<8} {escape(', '.join(facts['files']))}")
     if facts["counts"]["error"]:
         raise typer.Exit(_SPOILT)
