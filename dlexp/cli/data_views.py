@@ -81,6 +81,8 @@ def check(words: tuple[str, ...], folder: Path, setting: Setting, as_json: bool)
         undrawn(facts)
         out.print()
         out.print(f"  {'task':<8} {escape(facts['interpretation'])}")
+        for note in facts["notes"]:
+            out.print(f"  {'note':<8} {escape(note)}")
         out.print(f"  {'files':<8} {escape(', '.join(facts['files']))}")
     if facts["counts"]["error"]:
         raise typer.Exit(_SPOILT)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from warnings import catch_warnings, simplefilter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,7 +100,7 @@ class TextFile:
         # Words that only mean "no value" leave a column one of numbers; those beyond the defaults are counted.
         empty = ["", *(word for word in self.marks.words if word in MISSING)]
         # Lines are held to the header where whole lines are read alone.
-        table = self._frame(list(places) if is_part else None, keep_default_na=False, na_values=empty, low_memory=False)
+        table = self._frame(list(places) if is_part else None, keep_default_na=False, na_values=empty)
         numbers = {place: _numbers(table[place].to_numpy()) for place in places if table[place].dtype.kind in "iuf"}
         numbers = {place: values for place, values in numbers.items() if values is not None}
         del table
@@ -141,10 +142,13 @@ class TextFile:
         if not _rounds_exactly(pd.__version__):
             how["float_precision"] = "round_trip"
         read: Any = pd.read_csv
-        return read(
-            self.path, sep=self.separator, header=None, skiprows=1, names=range(len(self.header)), usecols=columns,
-            skip_blank_lines=False, encoding="utf-8-sig", engine="c", **how,
-        )  # fmt: skip
+        with catch_warnings():
+            # A column is read in parts; one of numbers and texts, whose parts differ in type, is read again as texts.
+            simplefilter("ignore", pd.errors.DtypeWarning)
+            return read(
+                self.path, sep=self.separator, header=None, skiprows=1, names=range(len(self.header)), usecols=columns,
+                skip_blank_lines=False, encoding="utf-8-sig", engine="c", **how,
+            )  # fmt: skip
 
     def _by_lines(self, places: Sequence[int]) -> list[RawColumn]:
         width = len(self.header)

@@ -22,6 +22,7 @@ from dlexp.data.asked_tables import TableInput
 from dlexp.data.bundle import DataBundle
 from dlexp.data.csv import csv
 from dlexp.data.parquet import parquet
+from dlexp.data.spelling import Marks
 from dlexp.errors import DataError
 
 COUNT = 60
@@ -223,6 +224,20 @@ def test_a_wide_file_is_read_as_a_narrow_one(seed: int, monkeypatch: pytest.Monk
         except DataError as error:
             found.append((str(error),))
     assert found[0] == found[1]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("most", "last", "value"), [("7", "x", None), ("7", "01", 1.0), ("-7", str(2**64 - 1), float(2**64 - 1))]
+)
+def test_a_cell_far_below_decides_as_one_at_the_top(most: str, last: str, value: float | None) -> None:
+    rows = 150_000  # several of the parts in which pandas reads a column
+    Path("t.csv").write_text("a,b\n" + f"{most},1\n" * (rows - 1) + f"{last},2\n")
+    file = text_file.TextFile(Path("t.csv"), ",", Marks())
+    columns, lines = file.read(["a", "b"])
+    cells = columns["a"].cells()
+    assert cells[0] == (most if value is None else float(most)) and cells[-1] == (last if value is None else value)
+    assert columns["a"].cell(rows - 1) == last and lines[-1] == rows + 1
 
 
 def test_lines_of_quoted_cells_are_those_of_an_editor() -> None:
