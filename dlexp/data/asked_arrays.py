@@ -5,7 +5,6 @@ Symbols: N samples, G samples that can be used, F features, C channels, H and W 
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from dlexp.data.asked import Items, missing
 from dlexp.data.asked_tables import TableInput
+from dlexp.data.numpy_files import npy_array, npz_arrays
 from dlexp.data.tables import NumberColumn, columns_of
 from dlexp.errors import DataError
 from dlexp.types import DataSpec
@@ -113,10 +113,6 @@ def _arrays(path: str) -> dict[str, Array]:
     """The arrays of a file by name; that of a .npy file stays on the disk until it is read."""
     if not Path(path).is_file():
         raise DataError(missing(Path(path)), file=path)
-    try:
-        if path.lower().endswith(".npy"):
-            return {"array": np.load(path, mmap_mode="r", allow_pickle=False)}
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"cannot be read as arrays of numbers: {error}", file=path) from error
+    if path.lower().endswith(".npy"):
+        return {"array": npy_array(Path(path))}
+    return {name: read() for name, read in npz_arrays(Path(path)).items()}
