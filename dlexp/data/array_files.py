@@ -8,10 +8,11 @@ Symbols: N samples.
 from __future__ import annotations
 
 import hashlib
+import warnings
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,9 +21,11 @@ from torch import Tensor
 
 from dlexp.artifacts.load_failure import holds_objects, why_not_loaded
 from dlexp.data.find import check_file
+from dlexp.data.numpy_files import npz_arrays
 from dlexp.errors import DataError
+from dlexp.runtime.room import available_memory
+from dlexp.runtime.weights import kind_of
 
-_LOCAL_HEADER = 30  # bytes of a zip member's own header before its name
 _HASHED = 1 << 30  # bytes of an array that are hashed; of a larger one evenly spread parts
 _PART = 1 << 20  # bytes hashed at a time
 
@@ -33,70 +36,19 @@ def open_arrays(file: Path) -> Arrays:
     """The arrays in `file`. Raises DataError for what is no such file, and for pickled objects in one."""
     check_file(file)
     if file.suffix == ".npz":
-        return _npz(file)
+        return npz_arrays(file)
     if file.suffix in (".pt", ".pth"):
         return _pt(file)
     remedy = "save it with numpy.savez (.npz) or torch.save (.pt)"
     raise DataError(f"a file of arrays ends in .npz or .pt, not {file.suffix!r}", file=file, remedy=remedy)
 
 
-def _npz(file: Path) -> Arrays:
-    try:
-        with zipfile.ZipFile(file) as archive:
-            members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
-    except (zipfile.BadZipFile, OSError) as error:
-        raise DataError(f"is no .npz file: {error}", file=file) from error
-    return {info.filename.removesuffix(".npy"): _Member(file, info) for info in members}
-
-
-class _Member:
-    """An array in a .npz file: mapped where it is stored as it is, read whole where it is compressed."""
-
-    def __init__(self, file: Path, info: zipfile.ZipInfo) -> None:
-        self._file, self._info = file, info
-
-    def __call__(self) -> NDArray[Any]:
-        name = self._info.filename.removesuffix(".npy")
-        try:
-            if self._info.compress_type == zipfile.ZIP_STORED:
-                return self._mapped()
-            with np.load(self._file, allow_pickle=False) as found:
-                whole: NDArray[Any] = found[name]
-                return whole
-        except (ValueError, OSError, EOFError, zipfile.BadZipFile, zipfile.error) as error:
-            if holds_objects(error):
-                raise _pickled(self._file, name) from error
-            raise DataError(f"array {name!r} cannot be read: {error}", file=self._file) from error
-
-    def _mapped(self) -> NDArray[Any]:
-        with self._file.open("rb") as file:
-            file.seek(self._info.header_offset)
-            header = file.read(_LOCAL_HEADER)
-            lengths = int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
-            file.seek(lengths, 1)
-            shape, fortran, dtype = _array_header(file)
-            if dtype.hasobject:
-                raise ValueError("Object arrays")
-            start = file.tell()
-        if 0 in shape or not shape:
-            with np.load(self._file, allow_pickle=False) as found:
-                small: NDArray[Any] = found[self._info.filename.removesuffix(".npy")]
-                return small
-        return np.memmap(self._file, dtype, "r", start, shape, "F" if fortran else "C")
-
-
-def _array_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """(shape, whether in Fortran's order, type), as the header of an array in NumPy's format says."""
-    version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran, dtype = read(file)
-    return shape, bool(fortran), dtype
-
-
 def _pt(file: Path) -> Arrays:
     is_mapped = zipfile.is_zipfile(file)  # files of before torch 1.6 are none, and are read whole
     try:
-        found: Any = torch.load(file, map_location="cpu", weights_only=True, mmap=is_mapped)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of tensors that are refused where they are used
+            found: Any = torch.load(file, map_location="cpu", weights_only=True, mmap=is_mapped)
     except Exception as error:  # torch raises UnpicklingError for what it refuses, and all kinds for damage
         remedy = 'save tensors alone: torch.save({"x": x, "y": y}, FILE)' if holds_objects(error) else ""
         raise DataError(f"is no file of tensors: it {why_not_loaded(error)}", file=file, remedy=remedy) from error
@@ -114,15 +66,19 @@ class _Tensor:
 
     def __call__(self) -> NDArray[Any]:
         value = self._value.detach()
-        if value.layout != torch.strided or value.is_quantized:
-            raise DataError(f"tensor {self._name!r} is of the kind {value.layout}, not dense", file=self._file)
-        found: NDArray[Any] = (value.float() if value.dtype in (torch.bfloat16, torch.float16) else value).numpy()
+        if kind := kind_of(value):
+            raise DataError(f"tensor {self._name!r} is {kind}, not dense", file=self._file)
+        if value.is_complex():
+            rule = f"tensor {self._name!r} holds complex numbers"
+            raise DataError(rule, file=self._file, remedy="save their real and imaginary parts")
+        # A tensor may repeat the few numbers of its file without end.
+        needed, stored = value.numel() * max(4, value.element_size()), value.untyped_storage().nbytes()
+        if needed > max(2 * stored, available_memory()):
+            rule = f"tensor {self._name!r} claims the shape {tuple(value.shape)}, and the file holds {stored:,} bytes"
+            raise DataError(rule, file=self._file, remedy="save numbers, such as x.clone()")
+        is_narrow = value.is_floating_point() and value.dtype not in (torch.float32, torch.float64)
+        found: NDArray[Any] = (value.float() if is_narrow else value).resolve_neg().numpy()
         return found
-
-
-def _pickled(file: Path, name: str) -> DataError:
-    rule = f"array {name!r} holds Python objects, which only unpickling could read, and that could run anything"
-    return DataError(rule, file=file, remedy="save numbers or text of one type, such as x.astype('float32')")
 
 
 def digest(arrays: Sequence[NDArray[Any]]) -> str:

@@ -5,7 +5,6 @@ Symbols: N samples, G samples that can be used, F features, C channels, H and W 
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dlexp.artifacts.load_failure import holds_objects, why_not_loaded
 from dlexp.data.asked import Items
 from dlexp.data.asked_tables import TableInput
 from dlexp.data.find import check_file
 from dlexp.data.narrowing import Narrowing
+from dlexp.data.numpy_files import npy_array, npz_arrays
 from dlexp.data.raw_column import RawColumn
 from dlexp.data.tables import NumberColumn, columns_of
 from dlexp.errors import DataError
@@ -133,11 +132,6 @@ class ArrayInput:
 def _arrays(path: str) -> dict[str, Array]:
     """The arrays of a file by name; that of a .npy file stays on the disk until it is read."""
     check_file(Path(path))
-    try:
-        if path.lower().endswith(".npy"):
-            return {"array": np.load(path, mmap_mode="r", allow_pickle=False)}
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        remedy = "save numbers of one type, such as x.astype('float32')" if holds_objects(error) else ""
-        raise DataError(f"is no file of arrays: it {why_not_loaded(error)}", file=path, remedy=remedy) from error
+    if path.lower().endswith(".npy"):
+        return {"array": npy_array(Path(path))}
+    return {name: read() for name, read in npz_arrays(Path(path)).items()}

@@ -30,7 +30,7 @@ def weights_problem(own: Mapping[str, Tensor], given: Mapping[str, Tensor], *, a
 
 
 def _kind_problem(own: Tensor, tensor: Tensor) -> str:
-    kind = _kind(tensor)
+    kind = kind_of(tensor)
     if kind:
         return f"is {kind}, and must be dense"
     if _family(own) != _family(tensor):
@@ -39,7 +39,7 @@ def _kind_problem(own: Tensor, tensor: Tensor) -> str:
     return ""
 
 
-def _kind(tensor: Tensor) -> str:
+def kind_of(tensor: Tensor) -> str:
     """What a tensor is that does not hold plain numbers in memory, "" for one that does."""
     if tensor.is_nested:
         return "nested"
