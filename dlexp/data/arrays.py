@@ -6,7 +6,7 @@ Symbols: N samples, F features, O target values, C channels, H and W height and 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from dlexp.data.array_files import Arrays, digest, open_arrays
 from dlexp.data.array_images import ArrayImages, as_images
-from dlexp.data.bundle import SPLITS, DataBundle
+from dlexp.data.array_parts import Parts, as_class_numbers, names_of_parts, near_name
+from dlexp.data.bundle import DataBundle
 from dlexp.data.images import ImageSet
 from dlexp.data.placing import Placing
 from dlexp.data.split import rows_of_parts
@@ -24,7 +25,7 @@ from dlexp.errors import DataError
 
 __all__ = ["arrays", "target_kind"]
 
-Parts = dict[str, NDArray[Any]]  # train, val or test, or "" for all samples -> (N, ...)
+_SHAPES = "classes have the shape (N,), values (N,) or (N, O); of scores for each class take argmax(axis=1)"
 
 
 def arrays(
@@ -49,12 +50,15 @@ def arrays(
 
     inputs  images (N, H, W), (N, C, H, W) or (N, H, W, C), as `layout` says or auto sees it: of uint8 they are
             pixels, of other types float32 numbers as they are; or a table (N, F) of numbers, NaN where one is missing
-    target  class numbers or names (N,), or values (N,) or (N, O); target_kind=auto takes floats for values
+    target  class numbers or names (N,), or one-hot rows (N, O) of zeros and ones; or values (N,) or (N, O).
+            target_kind=auto takes floats for values, unless they are one-hot
+    Parts may be called train, training, val, valid, validation, dev, test or testing in any letter case.
     Raises DataError for what cannot be trained on, ValueError for settings of images where there is a table.
     """
     file = Path(path)
     found = open_arrays(file)
-    given, goals = _parts(file, found, inputs, target)
+    given, goals, omitted = _parts(file, found, inputs, target)
+    goals = as_class_numbers(file, goals, target, target_kind)
     targets, names = _targets(file, goals, target, target_kind)
     labels = names if targets.ndim == 1 else ()
     how = (val_fraction, test_fraction, split_seed)
@@ -65,10 +69,12 @@ def arrays(
     if next(iter(given.values())).ndim == 2:
         _refuse_on_a_table(augment, mean, std)
         table = _table(file, given, inputs)
-        return build_table(table, targets, labels, names if targets.ndim == 2 else (), rows, standardize)
+        made = build_table(table, targets, labels, names if targets.ndim == 2 else (), rows, standardize)
+        return replace(made, target=target, omitted=omitted)
     reader = ArrayImages(tuple(as_images(file, part, layout) for part in given.values()), file)
     images = ImageSet(reader, targets, names, rows, digest([*given.values(), targets]), {})
-    return images.bundle(Placing(in_memory, workers), (mean, std), (augment, pad))
+    bundle = images.bundle(Placing(in_memory, workers), (mean, std), (augment, pad))
+    return replace(bundle, target=target, omitted=omitted)
 
 
 def target_kind(arguments: Mapping[str, Any]) -> str:
@@ -76,8 +82,8 @@ def target_kind(arguments: Mapping[str, Any]) -> str:
     if arguments["target_kind"] != "auto":
         return str(arguments["target_kind"])
     file = Path(arguments["path"])
-    _, goals = _parts(file, open_arrays(file), arguments["inputs"], arguments["target"])
-    return _kind_of(goals)
+    _, goals, _ = _parts(file, open_arrays(file), arguments["inputs"], arguments["target"])
+    return _kind_of(as_class_numbers(file, goals, arguments["target"], "auto"))
 
 
 def _kind_of(goals: Parts) -> str:
@@ -85,20 +91,16 @@ def _kind_of(goals: Parts) -> str:
     return "value" if first.dtype.kind == "f" or (first.ndim == 2 and first.shape[1] > 1) else "class"
 
 
-def _parts(file: Path, found: Arrays, inputs: str, target: str) -> tuple[Parts, Parts]:
-    """Inputs and targets of each part, as many of the one as of the other. Raises DataError."""
-    if inputs in found or f"{inputs}_train" not in found:
-        names = {"": (inputs, target)}
-    else:
-        there = [name for name in SPLITS if f"{inputs}_{name}" in found]
-        names = {name: (f"{inputs}_{name}", f"{target}_{name}") for name in there}
+def _parts(file: Path, found: Arrays, inputs: str, target: str) -> tuple[Parts, Parts, dict[str, str]]:
+    """Inputs and targets of each part, as many of the one as of the other, and arrays that are not read."""
+    names = names_of_parts(file, found, inputs, target)
     given, goals = Parts(), Parts()
     for part, pair in names.items():
         for into, name, key in ((given, pair[0], "data.inputs"), (goals, pair[1], "data.target")):
             if name not in found:
-                near = get_close_matches(name, found, n=1, cutoff=0.5)
+                near = near_name(name, found)
                 has = f"it has {', '.join(found) or 'none'}"
-                remedy = f"did you mean {near[0]}? set {key}" if near else f"{has}; set {key}"
+                remedy = f"did you mean {near}? set {key}={near}" if near else f"{has}; set {key}"
                 raise DataError(f"has no array {name!r} ({key})", file=file, remedy=remedy)
             into[part] = found[name]()
             if not into[part].ndim:
@@ -114,7 +116,8 @@ def _parts(file: Path, found: Arrays, inputs: str, target: str) -> tuple[Parts, 
         shape = next(iter(given.values())).shape
         rule = f"{inputs!r} of shape {shape} holds neither images (N, H, W) or with channels, nor a table (N, F)"
         raise DataError(rule, file=file)
-    return given, goals
+    read = {name for pair in names.values() for name in pair}
+    return given, goals, {name: "is an array that no setting names" for name in found if name not in read}
 
 
 def _targets(file: Path, goals: Parts, name: str, kind: str) -> tuple[NDArray[Any], tuple[str, ...]]:
@@ -125,7 +128,7 @@ def _targets(file: Path, goals: Parts, name: str, kind: str) -> tuple[NDArray[An
         whole = whole[:, 0]
     if whole.dtype.kind not in "biufU" or whole.ndim > 2 or (kind == "class" and whole.ndim > 1):
         rule = f"{name!r} of type {whole.dtype} and shape {whole.shape} is no {kind} for each sample"
-        raise DataError(rule, file=file, remedy="classes have the shape (N,), values (N,) or (N, O)")
+        raise DataError(rule, file=file, remedy=_SHAPES)
     if whole.dtype.kind == "f" or kind == "value":
         if whole.dtype.kind == "U":
             raise DataError(f"{name!r} holds texts, and data.target_kind=value wants numbers", file=file)

@@ -104,6 +104,8 @@ class DataBundle:
     notes          what the source changed or left out and a person should know
     left_out       each file that was left out, with the reason where there is one: all of those that a note counts
     damaged        those of them that could not be read
+    target         name of the column or array that is learnt, "" where it has none
+    omitted        columns of a table, or arrays of a file, that are not read: name -> why, a phrase that follows it
     missing        name of a column with missing cells -> (how many, the first ten rows)
     named          sample numbers (B,) -> what the source calls them: a file, or a line; None where a number is all
     masks          sample numbers (B,) int64 -> (B, H, W) bool, true where the object is; None where nobody knows. They
@@ -120,6 +122,8 @@ class DataBundle:
     notes: tuple[str, ...] = field(default_factory=tuple)
     left_out: tuple[str, ...] = ()
     damaged: tuple[str, ...] = ()
+    target: str = ""
+    omitted: Mapping[str, str] = field(default_factory=dict)
     missing: Mapping[str, tuple[int, tuple[int, ...]]] = field(default_factory=dict)
     named: Callable[[NDArray[np.int64]], list[str]] | None = None
     masks: Callable[[Tensor], Tensor] | None = None

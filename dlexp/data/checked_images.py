@@ -63,7 +63,7 @@ def left_out(damaged: Sequence[str], others: Sequence[str], may_skip: bool) -> l
     """Files of a folder that are not among the samples.
 
     damaged   those that cannot be read, each with its reason
-    others    those that have no suffix of an image
+    others    those that have no suffix of an image, or no folder of a class
     may_skip  whether training leaves damaged ones out (data.on_bad=skip), where it otherwise stops
     """
     found = []
@@ -72,6 +72,6 @@ def left_out(damaged: Sequence[str], others: Sequence[str], may_skip: bool) -> l
         remedy = "delete or replace them" + ("" if may_skip else ", or data.on_bad=skip")
         found.append(finding("warning" if may_skip else "error", "unreadable", what, damaged, remedy))
     if others:
-        what = f"{counted(len(others), 'file has', 'files have')} no suffix of an image"
+        what = f"{counted(len(others), 'file has', 'files have')} no suffix of an image, or no folder of a class"
         found.append(finding("note", "other files", what, others))
     return found

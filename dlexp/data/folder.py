@@ -53,9 +53,10 @@ def image_folder(
 ) -> DataBundle:
     """The images below `path`, inputs (C, S, S) uint8, one class for each folder.
 
-    Folders train, val and test with the classes in each are taken as the splits; a missing val or test is held out of
-    train. The first look reads headers and both ends of every file; whoever wants damage in the middle of a file to
-    be found before training asks for data.on_bad=skip or data.in_memory=true, which decode all of them.
+    Folders train, val and test (or training, validation, dev, ..., in any letter case) with the classes in each are the
+    splits; a missing val or test is held out of train. The first look reads headers and both ends of every file;
+    whoever wants damage in the middle of a file to be found before training asks for data.on_bad=skip or
+    data.in_memory=true, which decode all of them.
     Raises DataError for what cannot be trained on, ValueError for what `Form` refuses and for a mean and deviation
     that do not fit the channels.
     """
@@ -129,10 +130,12 @@ def whole_files(root: Path, listing: Listing, on_bad: str) -> WholeFiles:
         trial = ImageFiles(root, listing.names, 3, 8, "stretch")
         for _, damaged in in_threads(trial.attempt, pieces(np.array(unsure, dtype=np.int64))):
             failures += damaged
-    notes, left_out = [], tuple(shown(name) for name in listing.others)
+    notes, left_out = [], tuple(shown(name) for name in (*listing.others, *listing.loose))
     texts: list[str] = []
     if listing.others:
         notes.append(_left_out("that have no suffix of an image", listing.others))
+    if listing.loose:
+        notes.append(_left_out("that have no folder of a class", listing.loose))
     if failures and on_bad == "fail":
         raise unreadable(root, sorted(failures))
     if failures:

@@ -63,7 +63,7 @@ def imagenet(
         place = root / part
         if not place.is_dir() or not any(entry.is_dir() for entry in place.iterdir()):
             raise DataError(f"has no folder {part} with a folder for each class", file=root, remedy=_ADVICE)
-    files = whole_files(root, list_images(root, _PARTS), on_bad)
+    files = whole_files(root, list_images(root, {part: part for part in _PARTS}), on_bad)
     listing = files.listing
     rows: dict[str, Rows] = {part: np.flatnonzero(listing.splits == part).astype(np.int64) for part in _PARTS}
     try:

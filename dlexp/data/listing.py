@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from dlexp.data.bit_depth import white_of
 from dlexp.data.decode import is_grey, reason, shown
 from dlexp.data.find import near
+from dlexp.data.split_names import split_folders
 from dlexp.errors import DataError
 
 _SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"),
     *(".pnm", ".avif", ".jp2", ".tga"),
 )
-_SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}  # folder -> split
 ENDS = 1 << 15  # bytes at either end of a file that are hashed; a file of up to twice as many is hashed whole
 
 
@@ -36,6 +36,7 @@ class Listing:
     splits   (N,) train, val or test where the folder comes divided, "" where it does not
     classes  the names of the folders, in order
     others   files that have no suffix of an image
+    loose    images that lie in no folder of a class
     """
 
     names: NDArray[np.bytes_]
@@ -43,10 +44,11 @@ class Listing:
     splits: NDArray[np.str_]
     classes: tuple[str, ...]
     others: tuple[str, ...]
+    loose: tuple[str, ...] = ()
 
     def only(self, rows: NDArray[np.int64]) -> Listing:
         """The files `rows` alone, with all classes."""
-        return Listing(self.names[rows], self.labels[rows], self.splits[rows], self.classes, self.others)
+        return Listing(self.names[rows], self.labels[rows], self.splits[rows], self.classes, self.others, self.loose)
 
 
 @dataclass(frozen=True)
@@ -64,25 +66,30 @@ class Look:
     problem: str
 
 
-def list_images(root: Path, parts: Sequence[str] = ()) -> Listing:
+def list_images(root: Path, parts: Mapping[str, str] | None = None) -> Listing:
     """The images below `root`, whose folders are the classes, or train, val and test with the classes in each.
 
-    parts  the folders that are splits, whatever else lies beside them; () to see it from their names
-    Raises DataError for a folder that is not there, that has no or one class, or a class without an image.
+    parts  split -> its folder, whatever else lies beside them; None to see it from their names (`split_folders`)
+    Raises DataError for a folder that is not there, that has no or one class, or a class without an image, and for
+    folders that may be splits or classes.
     """
     if not root.is_dir():
         what = "is a file, not a folder" if root.exists() else "there is no such folder"
         raise DataError(what, file=root, remedy=near(root))
     folders = _folders(root)
-    looks_divided = "train" in folders and set(folders) <= set(_SPLITS) and bool(_folders(root / "train"))
-    is_divided = bool(parts) or looks_divided
-    places = [(name, _SPLITS[name]) for name in parts or folders] if is_divided else [("", "")]
-    doubled = sorted(name for name, split in places if sum(other == split for _, other in places) > 1)
-    if doubled:
-        raise DataError(f"has {' and '.join(doubled)}, which are the same split", file=root)
+    outside: list[str] = []
+    if parts is None:
+        parts = split_folders(root, {name: _folders(root / name) for name in folders}, _has_images)
+        if parts:
+            beside = [name for name in folders if name not in parts.values()]
+            outside = [os.path.relpath(path, root) for name in beside for path in _files(root / name, set())]
+            outside += _loose(root)
+    places = [(name, split) for split, name in parts.items()] or [("", "")]
+    learnt_from = root / parts.get("train", "")
     classes = tuple(sorted({name for place, _ in places for name in _folders(root / place)}))
-    _check_classes(root, classes, root / "train" if is_divided else root)
-    found, others = [], []
+    _check_classes(root, classes, learnt_from)
+    found, others = [], list[str]()
+    loose: list[str] = []
     for place, split in places:
         for number, name in enumerate(classes):
             for path in _files(root / place / name, set()):
@@ -91,17 +98,19 @@ def list_images(root: Path, parts: Sequence[str] = ()) -> Listing:
                     found.append((os.fsencode(relative), number, split))
                 else:
                     others.append(relative)
-    others += [os.path.join(place, name) for place, _ in places for name in _loose(root / place)]  # noqa: PTH118
+    outside += [os.path.join(place, name) for place, _ in places for name in _loose(root / place)]  # noqa: PTH118
+    for name in outside:
+        (loose if name.lower().endswith(_SUFFIXES) else others).append(name)
     found.sort()
     labels = np.array([number for _, number, _ in found], dtype=np.int64)
     splits = np.array([split for _, _, split in found], dtype=np.str_)
-    learnt = labels[splits == "train"] if is_divided else labels
+    learnt = labels[splits == "train"] if parts else labels
     for number, name in enumerate(classes):
         if number not in learnt:
-            where = root / "train" / name if is_divided else root / name
             remedy = "add some, or remove the folder"
-            raise DataError(f"class {name!r} has no images to learn from", file=where, remedy=remedy)
-    return Listing(np.array([name for name, _, _ in found], dtype=np.bytes_), labels, splits, classes, tuple(others))
+            raise DataError(f"class {name!r} has no images to learn from", file=learnt_from / name, remedy=remedy)
+    names = np.array([name for name, _, _ in found], dtype=np.bytes_)
+    return Listing(names, labels, splits, classes, tuple(others), tuple(loose))
 
 
 def look(root: Path, name: bytes) -> Look:
@@ -132,6 +141,10 @@ def files_below(folder: Path, suffixes: tuple[str, ...] = _SUFFIXES) -> tuple[li
     found = [path for path in _files(folder, set()) if f"{os.sep}." not in path[len(str(folder)) :]]
     wanted = [path for path in found if path.lower().endswith(suffixes)]
     return wanted, [path for path in found if not path.lower().endswith(suffixes)]
+
+
+def _has_images(folder: Path) -> bool:
+    return any(path.lower().endswith(_SUFFIXES) for path in _files(folder, set()))
 
 
 def _is_empty(root: Path, name: bytes) -> bool:
@@ -173,6 +186,8 @@ def _check_classes(root: Path, classes: tuple[str, ...], place: Path) -> None:
         return
     if classes:
         rule, remedy = f"holds one class only, {classes[0]!r}", "add a folder of images of something else"
+        if _folders(place / classes[0]):
+            remedy += f"; if its folders are the classes, set data.path={place / classes[0]}"
     else:
         rule, remedy = "has no folders of images", "put the images of each class into a folder named after the class"
     raise DataError(rule, file=place, remedy=remedy)

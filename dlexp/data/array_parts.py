@@ -1,0 +1,102 @@
+"""Which arrays of a file are inputs and targets of which split, and one-hot targets as class numbers.
+
+Symbols: N samples, O columns of the targets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlexp.data.bundle import SPLITS
+from dlexp.data.split_names import parts_of, split_of
+from dlexp.errors import DataError
+
+Parts = dict[str, NDArray[Any]]  # train, val or test, or "" for all samples -> (N, ...)
+Names = dict[str, tuple[str, str]]  # the same keys -> names of the inputs and of the targets
+
+
+def names_of_parts(file: Path, found: Collection[str], inputs: str, target: str) -> Names:
+    """The arrays of each part: x_train, x_valid, x_Test or train_x where `inputs` is x; or `inputs` and `target` alone.
+
+    Raises DataError for two arrays of one split, and for both undivided and divided ones with targets.
+    """
+    xs, ys = (_divided(file, found, name) for name in (inputs, target))
+    if inputs in found or "train" not in xs:
+        labelled = [xs[split] for split in xs if split in ys]
+        if inputs in found and target in found and labelled:
+            rule = f"has {inputs!r} and beside it {', '.join(map(repr, labelled))}"
+            remedy = f"save {inputs!r} as '{inputs}_train' and {target!r} as '{target}_train', or save it alone"
+            raise DataError(rule, file=file, remedy=remedy)
+        return {"": (inputs, target)}
+    return {split: (name, ys.get(split) or _like(name, inputs, target)) for split, name in _in_order(xs).items()}
+
+
+def near_name(name: str, found: Collection[str]) -> str:
+    """What `name` may have been meant to be, "" where nothing in the file is like it."""
+    bases = {base for array in found if (base := _base(array))}
+    same = [other for other in (*found, *sorted(bases)) if other.casefold() == name.casefold()]
+    near = get_close_matches(name, [*found, *sorted(bases)], n=1, cutoff=0.5)
+    return (same or near or [""])[0]
+
+
+def as_class_numbers(file: Path, goals: Parts, name: str, kind: str) -> Parts:
+    """`goals` with one-hot rows (N, O) as class numbers (N,), unless `kind` (data.target_kind) is value.
+
+    Raises DataError for rows of zeros and ones with none or several ones, and for parts of different shapes.
+    """
+    if kind != "value":
+        goals = {part: _from_one_hot(file, values, name) for part, values in goals.items()}
+    widths = {values.shape[1:] if values.shape[1:] != (1,) else () for values in goals.values()}
+    if len(widths) > 1:
+        shapes = ", ".join(f"{part} {values.shape}" for part, values in goals.items())
+        raise DataError(f"the parts of {name!r} are of different shapes: {shapes}", file=file)
+    return goals
+
+
+def _from_one_hot(file: Path, values: NDArray[Any], name: str) -> NDArray[Any]:
+    if values.ndim != 2 or values.shape[1] < 2 or values.dtype.kind not in "biuf":
+        return values
+    whole = np.asarray(values)
+    if not ((whole == 0) | (whole == 1)).all():
+        return values
+    ones = np.count_nonzero(whole, axis=1)
+    wrong = np.flatnonzero(ones != 1)
+    if len(wrong):
+        rule = f"{name!r} of shape {whole.shape} holds zeros and ones, and sample {wrong[0]} has {ones[wrong[0]]} ones"
+        remedy = "give one class for each sample, or set data.target_kind=value to learn the columns as numbers"
+        raise DataError(rule, file=file, remedy=remedy)
+    numbers: NDArray[np.int64] = whole.argmax(axis=1).astype(np.int64)
+    return numbers
+
+
+def _divided(file: Path, found: Collection[str], name: str) -> dict[str, str]:
+    """Split -> its array of the name `name`."""
+    rests = {}
+    for array in found:
+        if array.startswith(f"{name}_"):
+            rests[array.removeprefix(f"{name}_")] = array
+        elif array.endswith(f"_{name}"):
+            rests[array.removesuffix(f"_{name}")] = array
+    return {split: rests[rest] for split, rest in parts_of(rests, f"{file} ({name})").items()}
+
+
+def _like(array: str, inputs: str, target: str) -> str:
+    """The name that the targets of the inputs `array` should have."""
+    return f"{target}{array[len(inputs) :]}" if array.startswith(f"{inputs}_") else f"{array[: -len(inputs)]}{target}"
+
+
+def _base(array: str) -> str:
+    """`X` of X_train and train_X, "" for an array of no split."""
+    before, _, last = array.rpartition("_")
+    first, _, behind = array.partition("_")
+    return before if split_of(last) else behind if split_of(first) else ""
+
+
+def _in_order(parts: Mapping[str, str]) -> dict[str, str]:
+    return {split: parts[split] for split in SPLITS if split in parts}

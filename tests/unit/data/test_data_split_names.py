@@ -1,0 +1,205 @@
+"""Splits by their names: folders, arrays and parts; recognised, or refused by name, and never taken for classes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from image_toys import picture, write
+
+from dlexp.data.arrays import arrays
+from dlexp.data.bundle import DataBundle
+from dlexp.data.folder import image_folder
+from dlexp.data.split_names import lookalikes, split_of
+from dlexp.errors import DataError
+
+NAMES = ("cat", "dog")
+
+
+def folder(root: Path, **parts: int) -> Path:
+    """root/PART/CLASS/N.png with so many pictures of each class, all different; __ in a name stands for a /."""
+    first = 0
+    for part, count in parts.items():
+        for name in NAMES:
+            for number in range(count):
+                write(root / part.replace("__", "/") / name / f"{number}.png", picture(first + number))
+            first += 7 * count
+    return root
+
+
+def read(root: Path) -> DataBundle:
+    return image_folder(path=str(root), image_size=12, allow_duplicates=True)
+
+
+def parts_of(root: Path, bundle: DataBundle) -> dict[str, set[str]]:
+    """Split -> the folders that its samples are from."""
+    files = sorted(path.relative_to(root) for path in root.rglob("*.png"))
+    return {name: {files[row].parts[0] for row in split.rows} for name, split in bundle.splits.items()}
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "test"),
+    [
+        ("Train", "Val", "Test"),
+        ("TRAIN", "VALID", "TEST"),
+        ("training", "validation", "testing"),
+        ("Training", "dev", "Test"),
+        ("train", "eval", "test"),
+    ],
+)
+def test_folders_of_splits_are_recognised_however_they_are_written(
+    train: str, val: str, test: str, tmp_path: Path
+) -> None:
+    root = folder(tmp_path / "pets", **{train: 6, val: 3, test: 4})
+    bundle = read(root)
+    assert bundle.spec.class_names == NAMES
+    assert parts_of(root, bundle) == {"train": {train}, "val": {val}, "test": {test}}
+    two = folder(tmp_path / "two", **{train: 8, test: 4})
+    bundle = read(two)
+    assert bundle.spec.class_names == NAMES
+    assert parts_of(two, bundle) == {"train": {train}, "val": {train}, "test": {test}}
+    one = folder(tmp_path / "one", **{train: 8})
+    assert read(one).spec.class_names == NAMES
+
+
+@pytest.mark.parametrize(
+    ("parts", "match"),
+    [
+        ({"Train": 4, "Test": 4, "extra": 4}, r"has the splits 'Test' and 'Train' and beside them the folder 'extra'"),
+        ({"train": 4, "test_set": 4}, "has the split 'train' and beside them the folder 'test_set'"),
+        ({"val": 4, "Test": 4}, "has the splits 'Test' and 'val' and no folder of training images"),
+        ({"train": 4, "valid": 4, "Val": 4}, "has Val and valid, which are the same split"),
+        ({"Train": 4, "train": 4}, "has Train and train, which are the same split"),
+        ({"seg_train": 4, "seg_test": 4, "seg_pred": 4}, "has the folders 'seg_test' and 'seg_train', which look like"),
+        ({"train2017": 4, "val2017": 4}, "look like splits and would be taken for classes"),
+        ({"trainImages": 4, "Holdout-test": 4}, "look like splits and would be taken for classes"),
+        ({"pets__train": 4, "pets__test": 4}, r"holds one class only, 'pets'.*set data\.path=.*pets"),
+    ],
+)
+def test_folders_that_may_be_splits_are_refused_by_name(parts: dict[str, int], match: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=match):
+        read(folder(tmp_path / "a", **parts))
+
+
+def test_splits_without_folders_of_classes_are_no_classes(tmp_path: Path) -> None:
+    for part in ("Train", "Test"):
+        for number in range(6):
+            write(tmp_path / part / f"{number}.png", picture(number))
+    with pytest.raises(DataError, match="has the folders 'Test' and 'Train', which look like splits"):
+        read(tmp_path)
+
+
+def test_splits_within_the_classes_are_not_mixed(tmp_path: Path) -> None:
+    for name in NAMES:
+        for part in ("train", "Test"):
+            for number in range(4):
+                write(tmp_path / "a" / name / part / f"{number}.png", picture(number))
+    with pytest.raises(DataError, match=r"splits 'Test' and 'train' within a class.*put the splits above .*Test/cat"):
+        read(tmp_path / "a")
+
+
+def test_what_lies_beside_the_splits_is_told(tmp_path: Path) -> None:
+    root = folder(tmp_path / "a", train=8)
+    (root / "labels").mkdir()
+    (root / "labels" / "all.csv").write_text("x")
+    write(root / "test" / "1.png", picture(1))
+    bundle = read(root)
+    assert bundle.notes == (
+        "1 file that has no suffix of an image left out: labels/all.csv",
+        "1 file that has no folder of a class left out: test/1.png",
+    )
+    assert set(bundle.left_out) == {"labels/all.csv", "test/1.png"}
+
+
+def test_names_of_classes_stay_classes(tmp_path: Path) -> None:
+    assert lookalikes(["bullet_train", "test_tube", "cat"]) == []
+    assert lookalikes(["train", "plane", "valid_ticket"]) == []
+    assert lookalikes(["a_train", "b_train"]) == []
+    assert lookalikes(["trainer", "tester"]) == []
+    assert [split_of(name) for name in ("trains", "evaluations", "", "pets")] == [""] * 4
+    for number in range(4):
+        for name in ("control", "test"):
+            write(tmp_path / name / f"{number}.png", picture(number))
+    assert read(tmp_path).spec.class_names == ("control", "test")
+
+
+def test_a_class_that_a_part_lacks_keeps_its_place(tmp_path: Path) -> None:
+    root = folder(tmp_path / "a", train=6, val=2)
+    for number in range(3):
+        write(root / "test" / "dog" / f"{number}.png", picture(50 + number))
+    bundle = read(root)
+    assert bundle.spec.class_names == NAMES
+    assert bundle.splits["test"].targets.tolist() == [1, 1, 1]
+
+
+X, Y = np.arange(120.0).reshape(40, 3) % 7, np.array(["b", "a"] * 20)
+
+
+@pytest.mark.parametrize(
+    ("names", "sizes"),
+    [
+        (("x_train", "x_valid", "x_test"), (20, 10, 10)),
+        (("x_Train", "x_dev", "x_Testing"), (20, 10, 10)),
+        (("train_x", "validation_x", "test_x"), (20, 10, 10)),
+    ],
+)
+def test_arrays_of_parts_are_recognised(names: tuple[str, ...], sizes: tuple[int, ...], tmp_path: Path) -> None:
+    edges = np.cumsum([0, *sizes])
+    given = {name: X[start:stop] for name, start, stop in zip(names, edges, edges[1:], strict=False)} | {
+        name.replace("x", "y"): Y[start:stop] for name, start, stop in zip(names, edges, edges[1:], strict=False)
+    }
+    np.savez(tmp_path / "a.npz", **given)
+    bundle = arrays(path=str(tmp_path / "a.npz"))
+    assert tuple(bundle.sizes().values()) == sizes
+    assert bundle.spec.class_names == ("a", "b")
+    assert torch.equal(bundle.splits["val"].targets, torch.tensor([1, 0] * 5))
+    assert bundle.omitted == {}
+
+
+def test_arrays_that_may_be_parts_are_refused_by_name(tmp_path: Path) -> None:
+    def refused(match: str, **given: np.ndarray) -> None:  # type: ignore[type-arg]
+        np.savez(tmp_path / "a.npz", **given)
+        with pytest.raises(DataError, match=match):
+            arrays(path=str(tmp_path / "a.npz"))
+
+    refused("has 'x' and beside it 'x_test'; save 'x' as 'x_train'", x=X, y=Y, x_test=X, y_test=Y)
+    refused("has val and valid, which are the same split", x_train=X, y_train=Y, x_val=X, y_val=Y, x_valid=X, y_valid=Y)
+    refused("did you mean X[?] set data.inputs=X", X_train=X, y_train=Y, X_test=X, y_test=Y)
+    np.savez(tmp_path / "a.npz", x=X, y=Y, x_test=X)  # a competition's: nothing says what its samples are
+    assert set(arrays(path=str(tmp_path / "a.npz")).omitted) == {"x_test"}
+
+
+ONE_HOT = np.eye(3)[np.arange(40) % 3]
+
+
+@pytest.mark.parametrize("kind", ["int64", "uint8", "bool", "float32", "float64"])
+def test_one_hot_rows_are_classes(kind: str, tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", x=X, y=ONE_HOT.astype(kind))
+    bundle = arrays(path=str(tmp_path / "a.npz"))
+    assert bundle.spec.class_names == ("0", "1", "2")
+    for split in bundle.splits.values():
+        assert torch.equal(split.targets, split.rows % 3)
+    values = arrays(path=str(tmp_path / "a.npz"), target_kind="value") if kind != "bool" else None
+    assert values is None or values.spec.target_names == ("y_0", "y_1", "y_2")
+
+
+def test_several_ones_are_no_class(tmp_path: Path) -> None:
+    many = ONE_HOT.astype(int)
+    many[5] = [1, 1, 0]
+    np.savez(tmp_path / "a.npz", x=X, y=many)
+    with pytest.raises(
+        DataError, match=r"sample 5 has 2 ones; give one class for each sample, or set data\.target_kind"
+    ):
+        arrays(path=str(tmp_path / "a.npz"))
+    np.savez(tmp_path / "a.npz", x=X, y=ONE_HOT * 0.5 + 0.25)
+    assert arrays(path=str(tmp_path / "a.npz")).spec.targets == "value"
+    with pytest.raises(DataError, match="argmax"):
+        arrays(path=str(tmp_path / "a.npz"), target_kind="class")
+    parts = {"x_train": X, "y_train": ONE_HOT, "x_test": X, "y_test": np.arange(40) % 3}
+    np.savez(tmp_path / "a.npz", **parts)
+    assert torch.equal(arrays(path=str(tmp_path / "a.npz")).splits["test"].targets, torch.arange(40) % 3)
+    np.savez(tmp_path / "a.npz", **{**parts, "y_train": ONE_HOT + 1})
+    with pytest.raises(DataError, match="the parts of 'y' are of different shapes"):
+        arrays(path=str(tmp_path / "a.npz"))
