@@ -14,6 +14,7 @@ from dlexp.config.advice import advice, advice_on_classes
 from dlexp.config.nodes import build, check_arguments
 from dlexp.config.schema import RunConfig
 from dlexp.data.bundle import DataBundle, with_counts
+from dlexp.data.interpretation import interpretation
 from dlexp.data.loaders import EvalBatches
 from dlexp.engine.evaluate import evaluate
 from dlexp.errors import ConfigError, Problem
@@ -60,6 +61,11 @@ class Experiment:
     def precision(self) -> Precision:
         """How a step computes."""
         return self.settings.precision
+
+    @property
+    def interpretation(self) -> str:
+        """What was made of the data, in one line."""
+        return interpretation_of(self.config, self.bundle)
 
     def split(self, name: str) -> EvalBatches:
         """The batches of a split, in order."""
@@ -127,6 +133,12 @@ def build_data(config: RunConfig, trusted: Sequence[str] = ()) -> DataBundle:
     """Read and split the data. Raises DataError for data that cannot be used."""
     bundle: DataBundle = build(config.data, {}, trusted)
     return replace(bundle, notes=(*bundle.notes, *bundle.recipe.notes)) if bundle.recipe.notes else bundle
+
+
+def interpretation_of(config: RunConfig, bundle: DataBundle) -> str:
+    """What was made of the data of `config`, in one line; see `interpretation`."""
+    task = "" if config.task.option in ("classification", "regression") else config.task.option.replace("_", " ")
+    return interpretation(bundle, task, config.data.arguments.get("drop") or ())
 
 
 def check_nodes(config: RunConfig, trusted: Sequence[str]) -> None:

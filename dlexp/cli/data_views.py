@@ -78,6 +78,7 @@ def check(words: tuple[str, ...], folder: Path, setting: Setting, as_json: bool)
         out.print()
         out.print(_findings(facts), soft_wrap=not out.is_terminal)
         out.print()
+        out.print(f"  {'task':<8} {escape(facts['interpretation'])}")
         out.print(f"  {'files':<8} {escape(', '.join(facts['files']))}")
     if facts["counts"]["error"]:
         raise typer.Exit(_SPOILT)
@@ -112,6 +113,7 @@ def _of_preview(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if facts.get("steps") and facts["split"] == "train":
         for number, step in enumerate(facts["steps"]):
             yield "" if number else "augment", step
+    yield "task", facts["interpretation"]
     for note in facts["notes"]:
         yield "note", note
     yield "picture", facts["file"]
@@ -137,6 +139,7 @@ def _counts(facts: Mapping[str, Any]) -> Table:
 def _of_fingerprint(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "data", facts["fingerprint"]
     yield "split", facts["split_hash"]
+    yield "task", facts["interpretation"]
     shape = " x ".join(map(str, facts["input_shape"]))
     where = "read while they are used" if facts["streamed"] else "in memory"
     yield "inputs", f"{facts['inputs']}, {shape}, {where}"

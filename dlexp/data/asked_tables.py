@@ -22,6 +22,7 @@ from dlexp.data.asked import Items
 from dlexp.data.asked_rows import Row, opened
 from dlexp.data.cells import number_in
 from dlexp.data.csv import text_in
+from dlexp.data.index_columns import is_index_name
 from dlexp.data.tables import CategoryColumn, NumberColumn, columns_of
 from dlexp.errors import DataError
 
@@ -140,7 +141,7 @@ class TableInput:
         """Where each column of training stands. Raises DataError with everything that is wrong with the header."""
         wanted = [fit.name for fit in self.columns]
         lacking = [name for name in wanted if name not in header]
-        known = {*wanted, *self.unread}
+        known = {*wanted, *self.unread, *filter(is_index_name, header), *(name for name in header[:1] if not name)}
         strange = [] if self.lenient else [name for name in dict.fromkeys(header) if name not in known]
         doubled = [name for name in wanted if header.count(name) > 1]
         told = [f"column {name!r} is missing{_near(name, strange or header)}" for name in lacking]

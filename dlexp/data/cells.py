@@ -16,12 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlexp.data.bundle import DataBundle
+from dlexp.data.index_columns import index_columns, keeping
 from dlexp.data.split import split_rows
 from dlexp.data.tables import Column, build_table
 from dlexp.errors import DataError
 
 _MAX_CLASSES_OF_NUMBERS = 20  # whole numbers with no more distinct values than this are taken for classes
 _MOSTLY_NUMBERS = 0.9  # a column with this share of numbers is one of numbers, and its other cells are mistakes
+
+ONE_VALUE = "holds one value only"
 
 _LARGEST = float(np.finfo(np.float32).max)  # the numbers of a network
 
@@ -32,12 +35,14 @@ class Cells:
 
     columns  name -> (N,) str objects, None for a missing cell; or (N,) float64, NaN for a missing one
     lines    (N,) the number that an error gives a row, counted in `unit`
+    index    columns that the file itself calls its index
     """
 
     file: Path
     columns: dict[str, NDArray[Any]]
     lines: NDArray[np.int64]
     unit: str = "line"
+    index: tuple[str, ...] = ()
 
     def refusal(self, message: str, column: str, row: int | None = None, remedy: str = "") -> DataError:
         """The error for a column, or for its cell in row number `row`."""
@@ -77,6 +82,7 @@ class Wanted:
     max_categories: int
     standardize: bool
     split: tuple[float, float, int]
+    keep: Sequence[str] = ()
 
 
 def table_of(cells: Cells, wanted: Wanted) -> DataBundle:
@@ -90,20 +96,25 @@ def table_of(cells: Cells, wanted: Wanted) -> DataBundle:
     cells.check_names([target], "data.target")
     cells.check_names(wanted.drop, "data.drop")
     cells.check_names(wanted.categorical, "data.categorical")
+    cells.check_names(wanted.keep, "data.keep")
     kind = cells.kind_of(target) if wanted.target_kind == "auto" else wanted.target_kind
     targets, classes = _values(cells, target) if kind == "value" else _classes(cells, target)
     columns: dict[str, Column] = {}
-    notes: list[str] = []
+    omitted = index_columns(cells.columns, {target, *wanted.drop, *wanted.categorical, *wanted.keep}, cells.index)
+    notes = [f"column {name!r} {why} and was left out; set {keeping(name)} to read it" for name, why in omitted.items()]
     for name in cells.columns:
-        if name == target or name in wanted.drop:
+        if name == target or name in wanted.drop or name in omitted:
             continue
         encoded = _column(cells, name, name in wanted.categorical, wanted.max_categories)
         if _distinct(cells.columns[name]) <= 1:
             notes.append(f"column {name!r} holds one value only and was left out")
+            omitted[name] = ONE_VALUE
         else:
             columns[name] = encoded
     if not columns:
-        raise DataError("no column is left to learn from", file=file)
+        index = next((name for name, why in omitted.items() if why != ONE_VALUE), None)
+        remedy = "" if index is None else f"column {index!r} {omitted[index]}; set {keeping(index)} to read it"
+        raise DataError("no column is left to learn from", file=file, remedy=remedy)
     try:
         rows = split_rows(targets, classes, *wanted.split)
     except DataError as error:
@@ -114,7 +125,8 @@ def table_of(cells: Cells, wanted: Wanted) -> DataBundle:
         unread = [name for name in cells.columns if name not in columns]
         # The lines alone: a bundle lives as long as the run, and the cells as read are large.
         named = partial(_named, cells.unit, cells.lines)
-        return replace(bundle, preprocessing={**bundle.preprocessing, "unread": unread}, named=named)
+        preprocessing = {**bundle.preprocessing, "unread": unread}
+        return replace(bundle, preprocessing=preprocessing, named=named, target=target, omitted=omitted)
     except DataError as error:
         raise DataError(str(error), file=file) from error
 

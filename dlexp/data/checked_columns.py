@@ -41,6 +41,18 @@ def constant(columns: Columns, left_out: Sequence[str], dropped: Dropped) -> lis
     return found
 
 
+def no_features(index: Mapping[str, str]) -> list[Finding]:
+    """Columns that the source leaves out because they number or divide the rows.
+
+    index  name -> why, a phrase that follows it
+    """
+    if not index:
+        return []
+    what = counted(len(index), "column was not read: it describes", "columns were not read: they describe") + " no row"
+    where = [f"{name or repr(name)}: {why}" for name, why in index.items()]
+    return [finding("note", "index", what, where)]
+
+
 def doubled(columns: Columns, dropped: Dropped) -> list[Finding]:
     """Columns that say what an earlier one says: equal, or a straight function of it (correlation 0.9999)."""
     pairs, later = [], []

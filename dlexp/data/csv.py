@@ -26,6 +26,7 @@ def csv(
     target_kind: str = "auto",
     categorical: list[str] | None = None,
     drop: list[str] | None = None,
+    keep: list[str] | None = None,
     missing_values: list[str] | None = None,
     max_categories: int = 50,
     separator: str = ",",
@@ -41,7 +42,8 @@ def csv(
     cells = _read(Path(path), separator, missing_values or [])
     split = (val_fraction, test_fraction, split_seed)
     return table_of(
-        cells, Wanted(target, target_kind, categorical or [], drop or [], max_categories, standardize, split)
+        cells,
+        Wanted(target, target_kind, categorical or [], drop or [], max_categories, standardize, split, keep or []),
     )
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from dlexp.data.bundle import DataBundle
 from dlexp.data.cells import Cells, Wanted, table_of
 from dlexp.data.find import check_file
+from dlexp.data.index_columns import pandas_index
 from dlexp.errors import ConfigError, DataError
 
 __all__ = ["parquet", "target_kind"]
@@ -27,6 +28,7 @@ def parquet(
     target_kind: str = "auto",
     categorical: list[str] | None = None,
     drop: list[str] | None = None,
+    keep: list[str] | None = None,
     missing_values: list[str] | None = None,
     max_categories: int = 50,
     standardize: bool = True,
@@ -42,7 +44,9 @@ def parquet(
     """
     cells = _read(Path(path), missing_values or [], without=[name for name in drop or [] if name != target])
     split = (val_fraction, test_fraction, split_seed)
-    return table_of(cells, Wanted(target, target_kind, categorical or [], [], max_categories, standardize, split))
+    return table_of(
+        cells, Wanted(target, target_kind, categorical or [], [], max_categories, standardize, split, keep or [])
+    )
 
 
 def target_kind(arguments: Mapping[str, Any]) -> str:
@@ -72,7 +76,7 @@ def _read(file: Path, missing_values: Sequence[str], without: Sequence[str] = ()
             doubled = sorted({name for name in names if names.count(name) > 1})
             if doubled:
                 raise DataError(f"has {', '.join(map(repr, doubled))} more than once", file=file)
-            table = source.read(columns=wanted)
+            table, index = source.read(columns=wanted), pandas_index(source.schema_arrow.metadata)
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"is no Parquet file: {reason}", file=file) from error
@@ -80,7 +84,7 @@ def _read(file: Path, missing_values: Sequence[str], without: Sequence[str] = ()
         raise DataError("has no rows", file=file)
     empty = {"", *missing_values}
     columns = {name: _column(file, name, table.column(name), empty) for name in wanted}
-    return Cells(file, columns, np.arange(1, table.num_rows + 1, dtype=np.int64), unit="row")
+    return Cells(file, columns, np.arange(1, table.num_rows + 1, dtype=np.int64), unit="row", index=index)
 
 
 def _column(file: Path, name: str, column: Any, empty: set[str]) -> NDArray[Any]:

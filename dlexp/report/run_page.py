@@ -62,7 +62,7 @@ def _summary(story: RunStory) -> tuple[Html, ...]:
         "model": _with_count(meta.get("model"), meta.get("parameters"), "parameters"),
         "data": meta.get("data"),
         "samples": ", ".join(f"{count:,} {split}" for split, count in samples.items()) if samples else None,
-        "task": meta.get("task"),
+        "task": meta.get("interpretation") or meta.get("task"),
         "decided by": story.monitor or None,
         "ended because": summary.get("reason"),
         "training took": spoken(seconds) if isinstance(seconds, int | float) else None,

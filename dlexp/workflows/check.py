@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlexp.artifacts.files import write_bytes, write_json
-from dlexp.assemble import build_data
+from dlexp.assemble import build_data, interpretation_of
 from dlexp.config.schema import RunConfig
 from dlexp.data import alike, checked_columns, checked_images, checked_splits
 from dlexp.data.bundle import SPLITS, DataBundle
+from dlexp.data.cells import ONE_VALUE
 from dlexp.data.finding import SEVERITIES, Finding, finding
 from dlexp.data.leaks import leaks
 from dlexp.data.looked import ImageLook, look_at_images
@@ -61,6 +62,7 @@ def check(config: RunConfig, folder: Path, trusted: Sequence[str]) -> dict[str, 
     facts = {
         "schema": _SCHEMA,
         "data": config.data.option,
+        "interpretation": interpretation_of(config, bundle),
         "fingerprint": bundle.fingerprint,
         "split_hash": bundle.split_hash,
         "splits": {name: counts_of(bundle, bundle.splits[name]) for name in SPLITS},
@@ -192,9 +194,9 @@ def _of_table(bundle: DataBundle, config: RunConfig, who: alike.Samples) -> _Fou
     learnt = np.flatnonzero(finite[: len(inputs[0])])
     columns = columns_of(inputs[0].numpy()[learnt], bundle.preprocessing)
     dropped = asked.get("drop")
-    named = {asked.get("target"), *(dropped or ())}
-    unread = [name for name in bundle.preprocessing.get("unread", ()) if name not in named]
-    found += checked_columns.constant(columns, unread, dropped)
+    index = {name: why for name, why in bundle.omitted.items() if why != ONE_VALUE}
+    found += checked_columns.constant(columns, [name for name in bundle.omitted if name not in index], dropped)
+    found += checked_columns.no_features(index)
     found += checked_columns.doubled(columns, dropped)
     gaps = {name: (count, who_is(bundle, rows)) for name, (count, rows) in bundle.missing.items()}
     found += checked_columns.missing(gaps, len(whole), dropped)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from dlexp.assemble import build_data
+from dlexp.assemble import build_data, interpretation_of
 from dlexp.config.schema import RunConfig
 from dlexp.data.bundle import SPLITS, DataBundle, Split, with_counts
 
@@ -23,6 +23,7 @@ def fingerprint(config: RunConfig, trusted: Sequence[str]) -> dict[str, Any]:
     spec = bundle.spec
     return {
         "data": config.data.option,
+        "interpretation": interpretation_of(config, bundle),
         "fingerprint": bundle.fingerprint,
         "split_hash": bundle.split_hash,
         "inputs": spec.inputs,

@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from dlexp.artifacts.files import write_bytes
-from dlexp.assemble import build_data
+from dlexp.assemble import build_data, interpretation_of
 from dlexp.config.schema import RunConfig
 from dlexp.data.bundle import DataBundle
 from dlexp.data.readable import Cells, columns_of
@@ -35,6 +35,7 @@ def preview(config: RunConfig, request: PreviewRequest, trusted: Sequence[str]) 
     facts = {
         "file": str(request.path),
         "data": config.data.option,
+        "interpretation": interpretation_of(config, bundle),
         "split": request.split,
         "of": len(split),
         "epoch": request.epoch,
@@ -67,9 +68,13 @@ def _images(bundle: DataBundle, inputs: Tensor, changed: Tensor | None, facts: d
     """The picture of images (B, C, H, W), and beside each what training makes of it."""
     from dlexp.report.samples import samples_png  # matplotlib loads when there is something to draw
 
-    white = float(bundle.preprocessing.get("white", inputs.max()))
-    shown = [_pixels(images, white) for images in (inputs, changed) if images is not None]
+    white = bundle.preprocessing.get("white")
+    # Numbers without a white are drawn between the extremes of what is shown.
+    black, white = (0.0, float(white)) if white else (float(inputs.min()), float(inputs.max()))
+    shown = [_pixels(images, black, white) for images in (inputs, changed) if images is not None]
     title = f"data={facts['data']}, {facts['split']}: {len(inputs)} of {facts['of']:,} samples"
+    if not bundle.preprocessing.get("white"):
+        title += f"; black is {black:.4g}, white {white:.4g}"
     if changed is not None:
         title += f"; left as stored, right after data.augment={_words(bundle.augment)} in epoch {facts['epoch']}"
     elif facts["split"] == "train":
@@ -84,9 +89,9 @@ def _words(augment: str | Sequence[Any]) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _pixels(images: Tensor, white: float) -> np.ndarray[Any, Any]:
+def _pixels(images: Tensor, black: float, white: float) -> np.ndarray[Any, Any]:
     """(B, C, H, W) -> (B, H, W) grey or (B, H, W, 3), uint8; of more channels than three the first three."""
-    levels = (images.float() * (255 / (white or 1.0))).round().clamp(0, 255).byte()
+    levels = ((images.float() - black) * (255 / ((white - black) or 1.0))).round().clamp(0, 255).byte()
     grey = levels.shape[1] < 3
     return (levels[:, 0] if grey else levels[:, :3].permute(0, 2, 3, 1)).contiguous().numpy()
 

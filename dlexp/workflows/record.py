@@ -45,7 +45,8 @@ def write_request(
         "changed": [*old.get("changed", []), *({"time": now, **change} for change in changed)],
     }
     notes = list(dict.fromkeys((*old.get("notes", []), *experiment.bundle.notes, *experiment.notes)))
-    told = {"notes": notes, "left_out": list(experiment.bundle.left_out)}
+    left_out = {"left_out": list(experiment.bundle.left_out), "omitted": dict(experiment.bundle.omitted)}
+    told = {"notes": notes, **left_out}
     write_json(run / "meta.json", {**history, **present(experiment), **told, "config": experiment.config.tree})
     write_text(run / "config.yaml", to_yaml(experiment.config))
 
@@ -64,6 +65,7 @@ def present(experiment: Experiment) -> dict[str, Any]:
         "data_fingerprint": experiment.bundle.fingerprint,
         "split_hash": experiment.bundle.split_hash,
         "outputs": list(spec.class_names or spec.target_names),
+        "interpretation": experiment.interpretation,
         **describe(experiment),
     }
 

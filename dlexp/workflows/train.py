@@ -124,9 +124,8 @@ def dry_run(config: RunConfig, trusted: Sequence[str]) -> dict[str, Any]:
     seconds = time.perf_counter() - begun
     loss = {name: round(value, 6) for name, value in state.sums.means().items()}
     updates = started.steps_per_epoch * config.trainer.epochs
-    return {"go": True, "first_batch": loss, "first_update_seconds": round(seconds, 3), "updates": updates} | describe(
-        experiment
-    )
+    found = {"go": True, "first_batch": loss, "first_update_seconds": round(seconds, 3), "updates": updates}
+    return found | {"interpretation": experiment.interpretation} | describe(experiment)
 
 
 def _run(
@@ -162,7 +161,7 @@ def _run(
         facts = describe(experiment)
         for note in (*experiment.bundle.notes, *experiment.notes):
             log.say(note)
-        log.say(f"training from epoch {state.epoch + 1}, batch {state.batch}: {facts}")
+        log.say(f"training from epoch {state.epoch + 1}, batch {state.batch}: {facts}; {experiment.interpretation}")
         reporter.begin(_facts(run, experiment, state, len(started.batches)))
         try:
             with BackgroundCheckpoints(store) as checkpoints:
@@ -275,6 +274,7 @@ def _facts(run: RunDir, experiment: Experiment, state: TrainState, num_batches: 
         batch += f" x {config.trainer.accumulate}"
     texts = {
         "model": f"{config.model.option}, {facts['parameters']:,} parameters",
+        "task": experiment.interpretation,
         "data": f"{config.data.option}, {sizes['train']:,} train / {sizes['val']:,} val / {sizes['test']:,} test",
         "optim": f"{config.optim.option}, lr {rate}, {config.scheduler.option} schedule, batch {batch}",
         "machine": f"{facts['device']}, {values}",

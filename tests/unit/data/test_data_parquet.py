@@ -66,7 +66,7 @@ def test_types_that_text_has_not(tmp_path: Path) -> None:
         "gap": pa.array([np.nan if n % 2 else 1.0 * n for n in range(COUNT)]),
         "y": pa.array([n % 3 for n in range(COUNT)], pa.uint16()),
     }
-    bundle = parquet(path=written(tmp_path / "a.parquet", **columns), target="y")
+    bundle = parquet(path=written(tmp_path / "a.parquet", **columns), target="y", keep=["small"])
     assert bundle.spec.class_names == ("0", "1", "2")
     kinds = {column["name"]: column["kind"] for column in bundle.preprocessing["columns"]}
     assert kinds == {"small": "number", "exact": "number", "town": "category", "day": "category", "gap": "number"}
