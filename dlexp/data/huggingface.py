@@ -21,14 +21,14 @@ from torch import Tensor
 from dlexp.data.bundle import SPLITS, DataBundle
 from dlexp.data.decode import AllOrNone, Failure, decoded, fitted, is_grey, listed, reason
 from dlexp.data.find import near
+from dlexp.data.hub_labels import labels_by_name
 from dlexp.data.images import Form, ImageSet
 from dlexp.data.placing import Placing, some_of
 from dlexp.data.split import Rows, rows_of_parts
+from dlexp.data.split_names import parts_of, split_of
 from dlexp.errors import ConfigError, DataError
 
 __all__ = ["huggingface"]
-
-_PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val", "test": "test"}
 
 
 def huggingface(
@@ -67,8 +67,10 @@ def huggingface(
     parts, notes = _parts(_opened(name, config_name, folder, download), where)
     first = parts[next(iter(parts))]
     image, label = _column(first, "Image", image_column, where), _column(first, "ClassLabel", label_column, where)
+    for part, found in parts.items():
+        _column(found, "Image", image, f"{where}, part {part}" if part else where)
     tables = {part: found.with_format("arrow") for part, found in parts.items()}
-    labels, classes, unlabelled = _labels(first, tables, label, where)
+    labels, classes, unlabelled = labels_by_name(parts, label, where)
     for part in unlabelled:
         del tables[part]
         notes.append(f"{part} was left out: none of its samples has a label")
@@ -83,7 +85,9 @@ def huggingface(
         reader = replace(reader, channels=1)
     mark = _fingerprint(reader, labels, looked)
     found = ImageSet(reader, labels, classes, rows, mark, form.preprocessing(), tuple(notes), image_size)
-    return found.bundle(Placing(in_memory, workers), (mean, std), (augment, pad))
+    bundle = found.bundle(Placing(in_memory, workers), (mean, std), (augment, pad))
+    others = [column for column in first.features if column not in (image, label)]
+    return replace(bundle, target=label, omitted=dict.fromkeys(others, "is a column that no setting names"))
 
 
 @dataclass(frozen=True)
@@ -210,13 +214,13 @@ def _parts(found: Any, where: str) -> tuple[dict[str, Any], list[str]]:
     """(train, val and test as far as they are there, or "" for all samples; what was left out)."""
     if not isinstance(found, dict):
         return {"": found}, []
-    parts = {_PARTS[name]: part for name, part in found.items() if name in _PARTS and len(part)}
-    if "train" not in parts:
+    names = parts_of([name for name, part in found.items() if len(part)], where)
+    if "train" not in names:
         rule = f"has no part train, but {', '.join(found) or 'none'}"
         raise DataError(rule, file=where, remedy="name its training part train")
-    others = [name for name in found if name not in _PARTS]
+    others = [name for name in found if not split_of(name)]
     notes = [f"the parts {', '.join(others)} are left out"] if others else []
-    return {name: parts[name] for name in SPLITS if name in parts}, notes
+    return {split: found[names[split]] for split in SPLITS if split in names}, notes
 
 
 def _column(part: Any, kind: str, given: str, where: str) -> str:
@@ -231,30 +235,6 @@ def _column(part: Any, kind: str, given: str, where: str) -> str:
         rule = f"has no column {name!r}" + (" of images" if kind == "Image" else "") + f" ({key})"
         raise DataError(rule, file=where, remedy=f"it has {', '.join(part.features)}")
     return name
-
-
-def _labels(
-    part: Any, tables: Mapping[str, Any], column: str, where: str
-) -> tuple[NDArray[np.int64], tuple[str, ...], list[str]]:
-    """(class number of each sample, class names, parts without labels). Raises DataError."""
-    names = getattr(part.features[column], "names", None)
-    values = {name: table[:].column(column).to_pylist() for name, table in tables.items()}
-    missing = {
-        name: [value is None or (bool(names) and value == -1) for value in some] for name, some in values.items()
-    }
-    unlabelled = [name for name, some in missing.items() if name in ("val", "test") and all(some)]
-    kept = [value for name, some in values.items() if name not in unlabelled for value in some]
-    bad = [is_bad for name, some in missing.items() if name not in unlabelled for is_bad in some]
-    if any(bad):
-        raise DataError(f"sample {bad.index(True)} has no label", file=where, column=column)
-    if names:
-        return np.array(kept, dtype=np.int64), tuple(map(str, names)), unlabelled
-    classes = sorted(set(kept))
-    if len(classes) < 2 or len(classes) > len(kept) // 2 or any(isinstance(value, float) for value in classes):
-        rule = f"holds {len(classes)} different values in {len(kept)} samples, which are no classes"
-        raise DataError(rule, file=where, column=column, remedy="set data.label_column")
-    number_of = {value: number for number, value in enumerate(classes)}
-    return np.array([number_of[value] for value in kept], dtype=np.int64), tuple(map(str, classes)), unlabelled
 
 
 def _fingerprint(reader: HubImages, labels: NDArray[np.int64], looked: Rows) -> str:
