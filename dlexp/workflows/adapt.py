@@ -22,6 +22,7 @@ from dlexp.engine.statistics import measure_statistics
 from dlexp.errors import ConfigError, DataError, DlexpError
 from dlexp.regularization.averaging import running_norms
 from dlexp.types import Batch
+from dlexp.workflows.other_data import data_in_classes_of
 from dlexp.workflows.record import describe, present, write_request
 from dlexp.workflows.train import Request
 
@@ -36,7 +37,8 @@ def adapt(source: RunDir, config: RunConfig, request: Request) -> dict[str, Any]
     best = CheckpointStore(source / "checkpoints", lambda text: None).load_best()
     if best is None:
         raise DlexpError(f"{source.path} has no best checkpoint yet; let it finish an epoch first")
-    experiment = assemble(_from_source(source, config), request.trusted)
+    bundle = data_in_classes_of(source, config, request.trusted, lacking=False)
+    experiment = assemble(_from_source(source, config), request.trusted, bundle)
     _refuse_other_outputs(source, experiment)
     load_weights(experiment.networks, best["networks"])
     norms = running_norms(experiment.networks)

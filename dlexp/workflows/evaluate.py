@@ -17,6 +17,7 @@ from dlexp.metrics.bootstrap import Resampling
 from dlexp.metrics.report import Report
 from dlexp.runtime.clock import now_utc
 from dlexp.workflows.evaluation_files import score_facts, worst, write_pictures, write_tables
+from dlexp.workflows.other_data import data_as_in
 from dlexp.workflows.since import DATA, check_evaluated
 from dlexp.workflows.stored import load_judged
 
@@ -36,11 +37,14 @@ def evaluate_run(
 ) -> dict[str, Any]:
     """Evaluate a run on `split` with its `checkpoint` (best or last); writes eval/<split>/ and returns report.json.
 
+    Other data are read as the run reads its own, their classes matched by name.
     Raises ConfigError when there is no such run or its configuration was edited, DataError when its data have changed
-    (both unless `allow_changes`), DlexpError when it has no such checkpoint or one of another model.
+    (both unless `allow_changes`) or hold a class that the run does not know, DlexpError when it has no such checkpoint
+    or one of another model.
     """
     run = RunDir.find(folder)
-    experiment = assemble(load_saved(run / "config.yaml", changes), trusted)
+    config = load_saved(run / "config.yaml", changes)
+    experiment = assemble(config, trusted, data_as_in(run, config, trusted))
     changed = check_evaluated(run, experiment, changes, allow_changes)
     load_judged(run, experiment, checkpoint)
     result = evaluate(

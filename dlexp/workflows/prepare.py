@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from dlexp.artifacts.checkpoint import read_checkpoint
+from dlexp.artifacts.files import read_object
 from dlexp.artifacts.run_dir import named_run
 from dlexp.assemble import Experiment, assemble
 from dlexp.config.schema import RunConfig
@@ -18,6 +19,8 @@ from dlexp.engine.state import load_weights
 from dlexp.errors import ConfigError, DlexpError
 from dlexp.optim.layers import layers_of
 
+_NAMED = 10  # classes that a message names
+
 
 def prepared(config: RunConfig, trusted: Sequence[str], bundle: DataBundle | None = None) -> Experiment:
     """Assemble `config` and put its initial weights in; the experiment's notes tell which were taken and which not.
@@ -25,12 +28,30 @@ def prepared(config: RunConfig, trusted: Sequence[str], bundle: DataBundle | Non
     bundle  the data, None to read them
     Raises ConfigError when the weights are missing or do not fit.
     """
-    initial = _initial_weights(config)
+    found = _initial_weights(config)
     experiment = assemble(config, trusted, bundle)
-    if initial is None:
+    if found is None:
         return experiment
-    taken = f"init_from={config.init_from}: {_take(initial, experiment)}"
+    initial, outputs = found
+    heads = _check_classes(config, outputs, experiment.bundle.spec.class_names)
+    taken = f"init_from={config.init_from}: {_take(initial, experiment)}{heads}"
     return replace(experiment, notes=(taken, *experiment.notes))
+
+
+def _check_classes(config: RunConfig, before: Sequence[str], now: Sequence[str]) -> str:
+    """A note on a last layer that was trained for other classes, "" where there is nothing to say.
+
+    Raises ConfigError for the same classes in another order, which would be confused with each other.
+    """
+    if config.init_head == "new" or not before or not now or list(before) == list(now):
+        return ""
+    if sorted(before) == sorted(now):
+        rule = f"has the classes {', '.join(before[:_NAMED])} in this order, and these data {', '.join(now[:_NAMED])}"
+        raise ConfigError.one("init_from", str(config.init_from), rule, "set init_head=new")
+    if len(before) != len(now):
+        return ""
+    trained = ", ".join(before[:_NAMED])
+    return f"; the last layer was trained for the classes {trained}: set init_head=new to begin without it"
 
 
 def _take(initial: Mapping[str, Tensor], experiment: Experiment) -> str:
@@ -65,8 +86,17 @@ def _head(networks: nn.ModuleDict) -> set[str]:
     return {name for name, parameter in networks.named_parameters() if id(parameter) in last}
 
 
-def _initial_weights(config: RunConfig) -> Any:
-    """The weights that init_from names, before anything expensive is done. Raises ConfigError."""
+def _classes_at(path: Path) -> list[str]:
+    """The classes, or names of values, of the run that the checkpoint `path` is of; [] where that is not known."""
+    meta = path.resolve().parent.parent / "meta.json"
+    return [str(name) for name in read_object(meta).get("outputs", ())] if meta.is_file() else []
+
+
+def _initial_weights(config: RunConfig) -> tuple[Any, list[str]] | None:
+    """The weights that init_from names, and the classes that they were trained for; before anything expensive is done.
+
+    Raises ConfigError.
+    """
     if config.init_from is None:
         return None
     path = Path(config.init_from)
@@ -78,7 +108,7 @@ def _initial_weights(config: RunConfig) -> Any:
         )
     try:
         state = read_checkpoint(path)
-        return state.get("evaluation_networks", state["networks"])
+        return state.get("evaluation_networks", state["networks"]), _classes_at(path)
     except DlexpError as error:
         raise ConfigError.one(
             "init_from", config.init_from, str(error), "name a run directory or a checkpoint in one"

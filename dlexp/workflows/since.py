@@ -65,6 +65,9 @@ def check_evaluated(run: RunDir, experiment: Experiment, changed: Collection[str
     before, now = _meta(run), present(experiment)
     meant = ("data_fingerprint", "split_hash") if {"data.path", "data.folder"} & set(changed) else ()
     data = _changes(before, now, [name for name in DATA if name not in meant])
+    if any(change.path == "outputs" for change in data) and experiment.bundle.spec.targets == "class":
+        what = f"{run.path} has the classes {before['outputs']}, and these data {now['outputs']}"
+        raise DataError(what, remedy="evaluate on data with the same classes")
     if data and not allowed:
         raise DataError(
             f"the data has changed since {run.path} was trained ({_listed(data)})",

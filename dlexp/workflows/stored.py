@@ -81,7 +81,7 @@ def restored(folder: Path, use: Use) -> Stored:
         changes["model.pretrained"] = False
         config = load_saved(run / "config.yaml", changes)
     found = _preprocessing(run, config, use.trusted)
-    bundle = blank_bundle(_spec(found["spec"]), _ONE_SAMPLE)
+    bundle = blank_bundle(spec_of(found["spec"]), _ONE_SAMPLE)
     experiment = assemble(config, use.trusted, bundle)
     changed = check_used(run, experiment, changes, use.allow_changes)
     load_judged(run, experiment, use.checkpoint)
@@ -112,7 +112,7 @@ def _preprocessing(run: RunDir, config: RunConfig, trusted: Sequence[str]) -> di
     return {**bundle.preprocessing, "normalize": bundle.normalize.plain(), "spec": asdict(bundle.spec)}
 
 
-def _spec(values: Mapping[str, Any]) -> DataSpec:
+def spec_of(values: Mapping[str, Any]) -> DataSpec:
     """The spec in a JSON file. Raises DlexpError for what is none."""
     try:
         return DataSpec(**{name: _tuples(value) for name, value in values.items()})
