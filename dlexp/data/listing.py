@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dlexp.artifacts.regular_files import open_regular
+from dlexp.artifacts.regular_files import NotReadableError, open_regular
 from dlexp.data.decode import is_grey, reason, shown
 from dlexp.data.find import near
 from dlexp.errors import DataError
@@ -119,6 +119,8 @@ def look(root: Path, name: bytes) -> Look:
             file.seek(0)
             with Image.open(file) as image:
                 mode, kind = image.mode, image.format or ""
+    except NotReadableError as error:
+        return Look(b"", False, False, error.strerror)
     except Exception as error:  # Pillow raises all kinds for damaged files
         return Look(b"", False, False, "is empty" if _is_empty(root, name) else reason(error))
     tail = ends.rstrip(b"\0\r\n ")
