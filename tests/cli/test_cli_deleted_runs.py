@@ -44,7 +44,7 @@ def ended(*words: str) -> int:
         (lambda: gone(RUN), "outputs/train/r was deleted, moved or replaced"),
         (lambda: gone("outputs"), "outputs/train/r was deleted, moved or replaced"),
         (lambda: RUN.rename("outputs/train/s"), "outputs/train/r was deleted, moved or replaced"),
-        (lambda: gone(RUN / "checkpoints"), "was deleted while this run was trained"),
+        (lambda: gone(RUN / "checkpoints"), "outputs/train/r/checkpoints/"),
         (lambda: (RUN / "config.yaml").unlink(), "config.yaml was deleted while this run was trained"),
     ],
 )
