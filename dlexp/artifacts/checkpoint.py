@@ -110,6 +110,13 @@ class CheckpointStore:
 
     def _save(self, path: Path, state: Mapping[str, Any]) -> None:
         self.check_there()
+        try:
+            self._replace(path, state)
+        except DlexpError:
+            self.check_there()  # what was deleted meanwhile is what is wrong
+            raise
+
+    def _replace(self, path: Path, state: Mapping[str, Any]) -> None:
         with replacing(path, tensor_bytes(state)) as file:
             hashing = _Hashing(file)
             hashing.save(state)

@@ -51,6 +51,7 @@ def replacing(path: Path, size: int, durable: bool = True) -> Iterator[IO[bytes]
         with suppress(OSError):  # where the folder itself is no folder there is nothing to remove
             temporary.unlink(missing_ok=True)
         if isinstance(error, OSError):
+            check_claims(path)  # a directory that went away meanwhile is what is wrong
             raise DlexpError(f"cannot write {path} ({size} bytes): {error.strerror}") from error
         raise
 
@@ -96,6 +97,7 @@ def append_text(path: Path, text: str, *, create: bool = True) -> None:
         with open(os.open(path, flags, 0o666), "a", encoding="utf-8", newline="") as file:  # noqa: PTH123 - its flags
             file.write(text)
     except OSError as error:
+        check_claims(path)
         raise DlexpError(f"cannot write {path} ({len(text.encode())} bytes more): {error.strerror}") from error
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dlexp.artifacts.regular_files import open_regular
+from dlexp.artifacts.regular_files import NotReadableError, open_regular
 from dlexp.data.bit_depth import white_of
 from dlexp.data.decode import is_grey, reason, shown
 from dlexp.data.find import near
@@ -130,6 +130,8 @@ def look(root: Path, name: bytes) -> Look:
             with Image.open(file) as image:
                 white_of(image)
                 mode, kind = image.mode, image.format or ""
+    except NotReadableError as error:
+        return Look(b"", False, False, error.strerror)
     except Exception as error:  # Pillow raises all kinds for damaged files
         return Look(b"", False, False, "is empty" if _is_empty(root, name) else reason(error))
     tail = ends.rstrip(b"\0\r\n ")

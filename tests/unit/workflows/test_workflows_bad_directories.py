@@ -1,0 +1,130 @@
+"""One bad directory among good ones: the good ones are listed, the bad one is named with what is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from run_toys import write_predictions, write_run
+
+from dlexp.cli.app import main
+
+
+def rewritten(name: str, **values: Any) -> Callable[[Path], None]:
+    def apply(run: Path) -> None:
+        path = run / name
+        content = json.loads(path.read_text()) if path.is_file() else {}
+        path.write_text(json.dumps({**content, **values}))
+
+    return apply
+
+
+def without(name: str, key: str) -> Callable[[Path], None]:
+    def apply(run: Path) -> None:
+        content = json.loads((run / name).read_text())
+        del content[key]
+        (run / name).write_text(json.dumps(content))
+
+    return apply
+
+
+def replaced(name: str, text: str) -> Callable[[Path], None]:
+    return lambda run: (run / name).write_text(text) and None
+
+
+def piped(name: str) -> Callable[[Path], None]:
+    def apply(run: Path) -> None:
+        (run / name).unlink(missing_ok=True)
+        os.mkfifo(run / name)
+
+    return apply
+
+
+BAD: dict[str, tuple[Callable[[Path], None], str]] = {
+    "best a list": (rewritten("summary.json", best=[1], seconds=1.0), "summary.json cannot be read: `best` must be"),
+    "seconds null": (
+        rewritten("summary.json", best={}, seconds=None),
+        "summary.json cannot be read: `seconds` must be",
+    ),
+    "started gone": (without("meta.json", "started"), "meta.json cannot be read: `started` is missing"),
+    "started a word": (rewritten("meta.json", started="then"), "meta.json cannot be read: `started` must be a time"),
+    "notes numbers": (rewritten("meta.json", notes=[1]), "meta.json cannot be read: `notes[0]` must be a text"),
+    "config a list": (rewritten("meta.json", config=[]), "meta.json cannot be read: `config` must be an object"),
+    "epoch a text": (rewritten("status.json", epoch="3"), "status.json cannot be read: `epoch` must be a whole number"),
+    "metrics a list": (
+        rewritten("eval/test/report.json", metrics=[1]),
+        "report.json cannot be read: `metrics` must be",
+    ),
+    "nested": (replaced("meta.json", "[" * 3000 + "]" * 3000), "meta.json cannot be read: it nests deeper than 100"),
+    "no number": (
+        replaced("metrics.csv", "epoch,step,val/loss,seconds\n1,1,low,2\n"),
+        "metrics.csv cannot be read: line 2, column 'val/loss' must be a number, got 'low'",
+    ),
+    "pipe": (piped("meta.json"), "meta.json cannot be read: it is a named pipe"),
+    "pipe as status": (piped("status.json"), "status.json cannot be read: it is a named pipe"),
+}
+
+
+def ran(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
+    with pytest.raises(SystemExit) as stopped:
+        main(list(words))
+    told = capsys.readouterr()
+    return int(stopped.value.code or 0), told.out + told.err
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_others_are_listed_and_the_bad_one_is_named(case: str, capsys: pytest.CaptureFixture[str]) -> None:
+    harm, wrong = BAD[case]
+    for name in ("good", "bad"):
+        write_predictions(write_run(Path("outputs/train") / name), [True, False, True])
+    harm(Path("outputs/train/bad"))
+    code, told = ran(capsys, "runs")
+    assert code == 0 and "good" in told
+    assert f"no whole run: outputs/train/bad: outputs/train/bad/{'eval/test/' * ('report' in wrong)}{wrong}" in told
+    listed = json.loads(ran(capsys, "runs", "--json")[1])
+    assert [Path(row["path"]).name for row in listed["runs"]] == ["good"]
+    assert wrong in listed["broken"][0]["reason"]
+    for words in (("runs", "show", "bad"), ("compare", "good", "bad"), ("report", "good", "bad", "--out", "both.html")):
+        code, told = ran(capsys, *words)
+        assert code in (1, 2) and wrong in told, words
+    assert ran(capsys, "report", "bad", "--out", "bad.html")[0] == 0  # a page tells what it lacks
+
+
+def test_directory_of_somebody_else_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("good", "closed"):
+        write_run(Path("outputs/train") / name)
+    Path("outputs/train/closed").chmod(0)
+    own = os.geteuid()
+    try:
+        if own == 0:  # for whom no directory is closed
+            tmp_path.chmod(0o755)
+            os.seteuid(65534)
+        code, told = ran(capsys, "runs")
+        shown = ran(capsys, "runs", "show", "outputs/train/closed")
+        pages = ran(capsys, "report", "outputs/train/closed", "--out", "a.html")
+    finally:
+        os.seteuid(own)
+        Path("outputs/train/closed").chmod(0o755)
+    assert code == 0 and "good" in told
+    assert "no whole run: outputs/train/closed: outputs/train/closed cannot be looked into: Permission denied" in told
+    for code, told in (shown, pages):
+        assert code == 2 and "cannot be looked into: Permission denied" in told
+
+
+def test_members_of_a_group_are_shown_without_the_bad_one(capsys: pytest.CaptureFixture[str]) -> None:
+    for seed in (1, 2):
+        write_run(Path("outputs/train/g") / f"seed-{seed}", seed=seed)
+    BAD["notes numbers"][0](Path("outputs/train/g/seed-2"))
+    code, told = ran(capsys, "runs", "show", "g")
+    assert code == 0 and "g/seed-1" in told and "seed-2/meta.json cannot be read: `notes[0]`" in told
+
+
+def test_newest_run_that_cannot_be_read_is_not_passed_over_by_resume(capsys: pytest.CaptureFixture[str]) -> None:
+    write_run(Path("outputs/train/a"), state="failed")
+    BAD["epoch a text"][0](Path("outputs/train/a"))
+    code, told = ran(capsys, "train", "--resume")
+    assert code == 2 and "cannot tell which run is meant" in told and "name one: --resume RUN" in told

@@ -1,0 +1,111 @@
+"""A picture is drawn the same whatever the environment says, and one that cannot be drawn fails no command."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from run_toys import write_predictions, write_run
+
+from dlexp.cli.app import main
+from dlexp.errors import DataError, DlexpError
+from dlexp.workflows.pictures import Pictures, curves, draw
+
+ROWS = [{"epoch": str(n), "train/loss": str(1 / n), "val/loss": str(2 / n), "lr": "0.1"} for n in (1, 2, 3)]
+DRAWS = """
+import sys
+from pathlib import Path
+from dlexp.workflows.pictures import curves, draw
+rows = [{"epoch": str(n), "train/loss": str(1 / n), "val/loss": str(2 / n), "lr": "0.1"} for n in (1, 2, 3)]
+Path(sys.argv[1]).write_bytes(draw("curves.png", lambda: curves(list(rows[0]), rows, 3, "val/loss")))
+"""
+RC = "text.usetex: True\nsavefig.format: pdf\nsavefig.bbox: tight\nsavefig.dpi: 7\nfigure.facecolor: black\n"
+
+
+def broken(*words: Any, **more: Any) -> bytes:
+    raise RuntimeError("no font\nand more")
+
+
+def test_environment_and_matplotlibrc_decide_nothing(tmp_path: Path) -> None:
+    (tmp_path / "matplotlibrc").write_text(RC)
+    environment = {**os.environ, "MPLBACKEND": "module://nowhere.backend_inline"}
+    subprocess.run([sys.executable, "-c", DRAWS, "foreign.png"], check=True, env=environment, cwd=tmp_path)
+    own = draw("curves.png", lambda: curves(list(ROWS[0]), ROWS, 3, "val/loss"))
+    assert (tmp_path / "foreign.png").read_bytes() == own
+
+
+def test_one_that_cannot_be_drawn_is_told_and_an_old_one_goes(tmp_path: Path) -> None:
+    pictures, path = Pictures(), tmp_path / "a.png"
+    assert pictures.write(path, lambda: b"new")
+    assert path.read_bytes() == b"new"
+    assert not pictures.write(path, broken)
+    assert not path.exists()
+    (tmp_path / "file").touch()
+    assert not pictures.write(tmp_path / "file" / "b.png", lambda: b"new")  # as where the disk is full
+    assert pictures.draw("c", broken) is None
+    first, second, third = pictures.undrawn
+    assert first == "a.png cannot be drawn: RuntimeError: no font"
+    assert second.startswith("cannot write") and third == "c cannot be drawn: RuntimeError: no font"
+    assert pictures.facts() == {"undrawn": [first, second, third]}
+    assert Pictures().facts() == {}
+
+
+def test_error_of_the_data_stays_one() -> None:
+    def refuse() -> bytes:
+        raise DataError("cannot be read")
+
+    with pytest.raises(DataError):
+        draw("a.png", refuse)
+    with pytest.raises(DlexpError, match=r"a\.png cannot be drawn: RuntimeError: no font$"):
+        draw("a.png", broken)
+
+
+def ended(*words: str) -> int:
+    with pytest.raises(SystemExit) as stopped:
+        main(list(words))
+    return int(stopped.value.code or 0)
+
+
+def test_training_and_its_evaluation_end_well_without_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("dlexp.report.figures.curves_png", broken)
+    monkeypatch.setattr("dlexp.report.evaluation_figures.roc_png", broken)
+    words = ["model=perceptron", "data=iris", "trainer.epochs=1", "trainer.test=true", "--run-dir", "r", "--quiet"]
+    assert ended("train", *words) == 0
+    told = capsys.readouterr()
+    assert "curves.png cannot be drawn" in told.err and "roc.png cannot be drawn" in told.err
+    assert "plots/curves.png" not in told.out and "metrics.csv" in told.out
+    assert json.loads(Path("r/status.json").read_text())["state"] == "finished"
+    assert "test" in json.loads(Path("r/summary.json").read_text())
+    assert Path("r/eval/test/confusion.png").is_file() and not Path("r/eval/test/roc.png").exists()
+    report = json.loads(Path("r/eval/test/report.json").read_text())
+    assert report["undrawn"] == ["roc.png cannot be drawn: RuntimeError: no font"]
+    assert "curves.png cannot be drawn" in Path("r/train.log").read_text()
+    monkeypatch.setattr("dlexp.report.check_figure.check_png", broken)
+    assert ended("data", "check", "data=iris") in (0, 3)
+    assert "check.png cannot be drawn" in capsys.readouterr().err
+    assert json.loads(Path("check.json").read_text())["files"] == ["check.json"]
+    monkeypatch.setattr("dlexp.report.samples.columns_png", broken)  # the picture is what was asked for
+    assert ended("data", "preview", "data=iris", "--out", "p.png") == 1
+    assert "p.png cannot be drawn" in capsys.readouterr().err
+
+
+def test_comparison_is_told_without_its_curves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("dlexp.report.overlay.overlay_png", broken)
+    for name, lr in (("a", 0.1), ("b", 0.2)):
+        write_predictions(write_run(tmp_path / name, lr=lr), [True, False, True, True])
+    assert ended("compare", "a", "b", "--save") == 0
+    assert "not drawn: curves.png cannot be drawn" in capsys.readouterr().out
+    assert ended("report", "a", "b", "--out", "page.html") == 0
+    assert "The curves could not be drawn." in Path("page.html").read_text()
+    capsys.readouterr()
+    assert ended("compare", "a", "b", "--plot", "c.png") == 1  # the picture is what was asked for
+    assert "c.png cannot be drawn" in capsys.readouterr().err
