@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -147,9 +148,9 @@ X, Y = np.arange(120.0).reshape(40, 3) % 7, np.array(["b", "a"] * 20)
 )
 def test_arrays_of_parts_are_recognised(names: tuple[str, ...], sizes: tuple[int, ...], tmp_path: Path) -> None:
     edges = np.cumsum([0, *sizes])
-    given = {name: X[start:stop] for name, start, stop in zip(names, edges, edges[1:], strict=False)} | {
-        name.replace("x", "y"): Y[start:stop] for name, start, stop in zip(names, edges, edges[1:], strict=False)
-    }
+    given: dict[str, Any] = {
+        name: X[start:stop] for name, start, stop in zip(names, edges, edges[1:], strict=False)
+    } | {name.replace("x", "y"): Y[start:stop] for name, start, stop in zip(names, edges, edges[1:], strict=False)}
     np.savez(tmp_path / "a.npz", **given)
     bundle = arrays(path=str(tmp_path / "a.npz"))
     assert tuple(bundle.sizes().values()) == sizes
@@ -159,7 +160,7 @@ def test_arrays_of_parts_are_recognised(names: tuple[str, ...], sizes: tuple[int
 
 
 def test_arrays_that_may_be_parts_are_refused_by_name(tmp_path: Path) -> None:
-    def refused(match: str, **given: np.ndarray) -> None:  # type: ignore[type-arg]
+    def refused(match: str, **given: Any) -> None:
         np.savez(tmp_path / "a.npz", **given)
         with pytest.raises(DataError, match=match):
             arrays(path=str(tmp_path / "a.npz"))
@@ -197,7 +198,7 @@ def test_several_ones_are_no_class(tmp_path: Path) -> None:
     assert arrays(path=str(tmp_path / "a.npz")).spec.targets == "value"
     with pytest.raises(DataError, match="argmax"):
         arrays(path=str(tmp_path / "a.npz"), target_kind="class")
-    parts = {"x_train": X, "y_train": ONE_HOT, "x_test": X, "y_test": np.arange(40) % 3}
+    parts: dict[str, Any] = {"x_train": X, "y_train": ONE_HOT, "x_test": X, "y_test": np.arange(40) % 3}
     np.savez(tmp_path / "a.npz", **parts)
     assert torch.equal(arrays(path=str(tmp_path / "a.npz")).splits["test"].targets, torch.arange(40) % 3)
     np.savez(tmp_path / "a.npz", **{**parts, "y_train": ONE_HOT + 1})

@@ -56,9 +56,9 @@ def test_categories_and_numbers_of_another_table_are_encoded_as_in_training(caps
             frame.to_csv("b.csv", index=False)
         content = evaluate_run(run, "test", "best", {"data.path": "b.csv"}, ())
         found = pd.read_csv(run / "eval/test/predictions.csv").set_index("row")
-        assert (found["predicted"] == answers.loc[found.index, "predicted"]).all()
+        assert (found["predicted"] == answers["predicted"].loc[found.index]).all()
         assert found["confidence"].to_numpy() == pytest.approx(
-            answers.loc[found.index, "confidence"].to_numpy(), rel=1e-6
+            answers["confidence"].loc[found.index].to_numpy(), rel=1e-6
         )
         assert (found["true"] == frame.loc[found.index, "y"]).all()
         assert content["metrics"]["accuracy"] == pytest.approx((found["true"] == found["predicted"]).mean())
@@ -93,5 +93,5 @@ def test_arrays_are_on_the_scale_of_training(kind: str, capsys: pytest.CaptureFi
     evaluate_run(run, "test", "best", {"data.path": "b.npz"}, ())
     found = pd.read_csv(run / "eval/test/predictions.csv").set_index("row")
     column = next(name for name in answers if name not in ("input", "error"))
-    assert found["predicted y"].to_numpy() == pytest.approx(answers.loc[found.index, column].to_numpy(), rel=1e-4)
+    assert found["predicted y"].to_numpy() == pytest.approx(answers[column].loc[found.index].to_numpy(), rel=1e-4)
     assert found["true y"].to_numpy() == pytest.approx(y[found.index] * 9, rel=1e-6)
