@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from image_toys import picture, write
-from numpy.typing import NDArray
 
 from dlexp.data.arrays import arrays
 from dlexp.data.bundle import DataBundle
@@ -18,11 +17,6 @@ from dlexp.data.split_names import lookalikes, split_of
 from dlexp.errors import DataError
 
 NAMES = ("cat", "dog")
-
-
-def save(path: Path, **arrays: NDArray[Any]) -> None:
-    named: dict[str, Any] = arrays  # numpy's stubs take any name for an option of savez
-    np.savez(path, **named)
 
 
 def folder(root: Path, **parts: int) -> Path:
@@ -154,10 +148,10 @@ X, Y = np.arange(120.0).reshape(40, 3) % 7, np.array(["b", "a"] * 20)
 )
 def test_arrays_of_parts_are_recognised(names: tuple[str, ...], sizes: tuple[int, ...], tmp_path: Path) -> None:
     edges = np.cumsum([0, *sizes])
-    given = {name: X[start:stop] for name, start, stop in zip(names, edges, edges[1:], strict=False)} | {
-        name.replace("x", "y"): Y[start:stop] for name, start, stop in zip(names, edges, edges[1:], strict=False)
-    }
-    save(tmp_path / "a.npz", **given)
+    given: dict[str, Any] = {
+        name: X[start:stop] for name, start, stop in zip(names, edges, edges[1:], strict=False)
+    } | {name.replace("x", "y"): Y[start:stop] for name, start, stop in zip(names, edges, edges[1:], strict=False)}
+    np.savez(tmp_path / "a.npz", **given)
     bundle = arrays(path=str(tmp_path / "a.npz"))
     assert tuple(bundle.sizes().values()) == sizes
     assert bundle.spec.class_names == ("a", "b")
@@ -166,8 +160,8 @@ def test_arrays_of_parts_are_recognised(names: tuple[str, ...], sizes: tuple[int
 
 
 def test_arrays_that_may_be_parts_are_refused_by_name(tmp_path: Path) -> None:
-    def refused(match: str, **given: NDArray[Any]) -> None:
-        save(tmp_path / "a.npz", **given)
+    def refused(match: str, **given: Any) -> None:
+        np.savez(tmp_path / "a.npz", **given)
         with pytest.raises(DataError, match=match):
             arrays(path=str(tmp_path / "a.npz"))
 
@@ -204,9 +198,9 @@ def test_several_ones_are_no_class(tmp_path: Path) -> None:
     assert arrays(path=str(tmp_path / "a.npz")).spec.targets == "value"
     with pytest.raises(DataError, match="argmax"):
         arrays(path=str(tmp_path / "a.npz"), target_kind="class")
-    parts = {"x_train": X, "y_train": ONE_HOT, "x_test": X, "y_test": np.arange(40) % 3}
-    save(tmp_path / "a.npz", **parts)
+    parts: dict[str, Any] = {"x_train": X, "y_train": ONE_HOT, "x_test": X, "y_test": np.arange(40) % 3}
+    np.savez(tmp_path / "a.npz", **parts)
     assert torch.equal(arrays(path=str(tmp_path / "a.npz")).splits["test"].targets, torch.arange(40) % 3)
-    save(tmp_path / "a.npz", **{**parts, "y_train": ONE_HOT + 1})
+    np.savez(tmp_path / "a.npz", **{**parts, "y_train": ONE_HOT + 1})
     with pytest.raises(DataError, match="the parts of 'y' are of different shapes"):
         arrays(path=str(tmp_path / "a.npz"))

@@ -121,8 +121,8 @@ def test_a_last_layer_of_other_classes_is_reported() -> None:
     words = ("model=mlp", "model.hidden=[4]", "trainer.epochs=1", "data.classes=[0,1]")
     config = load(words, CATALOG)
     source = train(config, Request(words, ("dlexp",), Path("r")), Silent())["run"]
-    again = ("model=mlp", "model.hidden=[4]", "trainer.epochs=1", "data.classes=[5,6]", f"init_from={source}")
-    run = train(load(again, CATALOG), Request(again, ("dlexp",), Path("s")), Silent())["run"]
+    others = ("model=mlp", "model.hidden=[4]", "trainer.epochs=1", "data.classes=[5,6]", f"init_from={source}")
+    run = train(load(others, CATALOG), Request(others, ("dlexp",), Path("s")), Silent())["run"]
     (note,) = [note for note in json.loads(Path(run, "meta.json").read_text())["notes"] if "init_from" in note]
     assert note.endswith("; the last layer was trained for the classes 0, 1: set init_head=new to begin without it")
 

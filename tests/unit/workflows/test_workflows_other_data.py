@@ -56,9 +56,9 @@ def test_categories_and_numbers_of_another_table_are_encoded_as_in_training(caps
             frame.to_csv("b.csv", index=False)
         content = evaluate_run(run, "test", "best", {"data.path": "b.csv"}, ())
         found = pd.read_csv(run / "eval/test/predictions.csv").set_index("row")
-        assert (found["predicted"] == answers.loc[found.index, "predicted"]).all()
+        assert (found["predicted"] == answers["predicted"].loc[found.index]).all()
         assert found["confidence"].to_numpy() == pytest.approx(
-            answers.loc[found.index, "confidence"].to_numpy(), rel=1e-6
+            answers["confidence"].loc[found.index].to_numpy(), rel=1e-6
         )
         assert (found["true"] == frame.loc[found.index, "y"]).all()
         assert content["metrics"]["accuracy"] == pytest.approx((found["true"] == found["predicted"]).mean())
