@@ -18,6 +18,7 @@ from dlexp.cli.configured import trusted_of
 from dlexp.cli.console import err, out, print_json, table
 from dlexp.cli.words import Setting
 from dlexp.config.catalog import Catalog
+from dlexp.config.tree import shown
 from dlexp.errors import ConfigError
 from dlexp.report.numbers import number
 from dlexp.runtime.clock import spoken, stamp
@@ -260,4 +261,4 @@ def _show(content: Mapping[str, Any], folder: Path, seconds: float) -> None:
 
 
 def _short(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return f"{value:.3g}" if isinstance(value, float) else shown(value)
