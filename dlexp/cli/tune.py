@@ -18,6 +18,7 @@ from dlexp.cli.configured import trusted_of
 from dlexp.cli.console import err, escape, escape_lines, out, print_json, table, undrawn
 from dlexp.cli.words import Setting
 from dlexp.config.catalog import Catalog
+from dlexp.config.tree import shown
 from dlexp.errors import ConfigError
 from dlexp.quoting import command
 from dlexp.report.numbers import number
@@ -265,4 +266,4 @@ def _show(content: Mapping[str, Any], folder: Path, seconds: float) -> None:
 
 
 def _short(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return f"{value:.3g}" if isinstance(value, float) else shown(value)

@@ -194,12 +194,14 @@ def _sorted_space(
             problems.append(Problem(where, shown(value), "a group takes {choice: [OPTION, ...]}"))
         else:
             for option in value["choice"]:
-                if option not in catalog.options(path):
-                    near = nearest(str(option), catalog.options(path))
+                if not isinstance(option, str) or option not in catalog.options(path):
+                    near = nearest(shown(option), catalog.options(path))
                     problems.append(
-                        Problem(where, str(option), f"is no option of {path}", f"did you mean {near}?" if near else "")
+                        Problem(
+                            where, shown(option), f"is no option of {path}", f"did you mean {near}?" if near else ""
+                        )
                     )
-            groups[path] = list(dict.fromkeys(value["choice"]))
+            groups[path] = list(dict.fromkeys(map(shown, value["choice"])))
     if problems:
         raise ConfigError(problems)
     return groups, extra, problems

@@ -272,6 +272,8 @@ def _finite(value: float | None) -> float:
 
 def _short(value: object) -> str:
     """A value at an axis: three digits, and no more letters than there is room for."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
     text = f"{value:.3g}" if isinstance(value, float) else str(value)
     return cut(text, _MAX_LETTERS)
 

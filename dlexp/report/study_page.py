@@ -101,7 +101,12 @@ def _best(content: Mapping[str, Any]) -> tuple[Html, ...]:
     if best is None:
         return ()
     text = f"Trial {best['trial']}, in {best['folder']}; best.yaml is its whole configuration."
-    return (table(text, ["parameter", "value"], list(best["params"].items())),)
+    return (table(text, ["parameter", "value"], [[key, _written(value)] for key, value in best["params"].items()]),)
+
+
+def _written(value: Any) -> object:
+    """A value as one writes it, null and true; numbers and texts as they are."""
+    return {None: "null", True: "true", False: "false"}[value] if value is None or isinstance(value, bool) else value
 
 
 def _confirmation(content: Mapping[str, Any]) -> tuple[Html, ...]:

@@ -46,10 +46,10 @@ def _values(dimension: Dimension) -> dict[str, list[Any]]:
     """Parameter -> its values."""
     low, high = dimension.low, dimension.high
     if dimension.kind == "choice":
-        return {dimension.name: list(dimension.choices)}
+        return {dimension.name: dimension.stored}
     if dimension.kind == "repeat":
         length, each = dimension.names
-        return {length: list(range(int(low), int(high) + 1)), each: list(dimension.choices)}
+        return {length: list(range(int(low), int(high) + 1)), each: dimension.stored}
     if dimension.kind == "int" and not dimension.log:
         return {dimension.name: list(range(int(low), int(high) + 1, int(dimension.step or 1)))}
     if dimension.step:

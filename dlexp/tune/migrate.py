@@ -13,6 +13,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from dlexp.errors import ConfigError
+from dlexp.tune.choices import as_text
 from dlexp.tune.identity import known_space, metric_of, written_of
 from dlexp.tune.space import Space
 from dlexp.tune.storage import Store
@@ -126,11 +127,11 @@ def _moved(
     searched = set()
     for dimension in space.within(took):
         searched.add(dimension.path)
-        params = dimension.encode(had.get(dimension.path))
+        params = dimension.encode(had[dimension.path]) if dimension.path in had else {}
         if not params:
             return {}, f"{dimension.name} lies outside" if dimension.path in had else f"they had no {dimension.name}"
         moved |= params
     for path, value in now.under(took).items():
         if path not in searched and path in had and had[path] != value:
-            return {}, f"{path} is now {value}, and they had another value of it"
+            return {}, f"{path} is now {as_text(value)}, and they had another value of it"
     return moved, ""

@@ -3,7 +3,7 @@
     {log: [low, high]}                      a number, uniform in its logarithm
     {float: [low, high]}                    a number, uniform; `step: s` for multiples of s from low
     {int: [low, high]}                      a whole number; `log: true` and `step: s` likewise
-    {choice: [a, b, c]}                     one of them
+    {choice: [a, b, c]}                     one of them; each may be a list
     {repeat: [least, most], choice: [...]}  a list of one chosen value, repeated
 
 A group choice (`optim: {choice: [sgd, adamw]}`) opens branches: a dimension of a branch exists only in the trials that
@@ -19,6 +19,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import product
 from typing import TYPE_CHECKING, Any
+
+from dlexp.tune.choices import as_text, checked_choices, identity, stored_choices
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -74,10 +76,10 @@ class Dimension:
     def suggest(self, trial: Trial) -> Any:
         """Draw a value."""
         if self.kind == "choice":
-            return trial.suggest_categorical(self.name, list(self.choices))
+            return self._choice_of(trial.suggest_categorical(self.name, self.stored))
         if self.kind == "repeat":
             count = trial.suggest_int(f"{self.name}.length", int(self.low), int(self.high))
-            return [trial.suggest_categorical(f"{self.name}.each", list(self.choices))] * count
+            return [self._choice_of(trial.suggest_categorical(f"{self.name}.each", self.stored))] * count
         if self.kind == "int":
             return trial.suggest_int(self.name, int(self.low), int(self.high), step=int(self.step or 1), log=self.log)
         return trial.suggest_float(self.name, self.low, self.high, step=self.step, log=self.log)
@@ -87,11 +89,11 @@ class Dimension:
         from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
         if self.kind == "choice":
-            return {self.name: CategoricalDistribution(list(self.choices))}
+            return {self.name: CategoricalDistribution(self.stored)}
         if self.kind == "repeat":
             length, each = self.names
             lengths = IntDistribution(int(self.low), int(self.high))
-            return {length: lengths, each: CategoricalDistribution(list(self.choices))}
+            return {length: lengths, each: CategoricalDistribution(self.stored)}
         if self.kind == "int":
             return {self.name: IntDistribution(int(self.low), int(self.high), self.log, int(self.step or 1))}
         return {self.name: FloatDistribution(self.low, self.high, self.log, self.step)}
@@ -99,11 +101,14 @@ class Dimension:
     def encode(self, value: Any) -> dict[str, Any]:
         """The parameters that make `suggest` give `value`; {} when it lies outside."""
         if self.kind == "repeat":
-            uniform = isinstance(value, Sequence) and len(set(value)) == 1 and value[0] in self.choices
-            inside = uniform and self.low <= len(value) <= self.high
-            return {f"{self.name}.length": len(value), f"{self.name}.each": value[0]} if inside else {}
+            is_list = isinstance(value, Sequence) and not isinstance(value, str) and len(value) > 0
+            if not is_list or len({identity(item) for item in value}) > 1 or not self.low <= len(value) <= self.high:
+                return {}
+            each = self._stored_as(value[0])
+            return {f"{self.name}.length": len(value), f"{self.name}.each": each[0]} if each else {}
         if self.kind == "choice":
-            return {self.name: value} if value in self.choices else {}
+            found = self._stored_as(value)
+            return {self.name: found[0]} if found else {}
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         return {self.name: value} if is_number and self._holds(value) else {}
 
@@ -115,8 +120,24 @@ class Dimension:
     def decode(self, params: Mapping[str, Any]) -> Any:
         """The value that `suggest` gave when it drew these parameters."""
         if self.kind == "repeat":
-            return [params[f"{self.name}.each"]] * int(params[f"{self.name}.length"])
-        return params[self.name]
+            return [self._choice_of(params[f"{self.name}.each"])] * int(params[f"{self.name}.length"])
+        return self._choice_of(params[self.name]) if self.kind == "choice" else params[self.name]
+
+    @property
+    def stored(self) -> list[Any]:
+        """The choices as a study keeps them."""
+        return stored_choices(self.choices)
+
+    def _stored_as(self, value: Any) -> list[Any]:
+        """What a study keeps for a value, in a list; [] for a value that is no choice."""
+        wanted = identity(value)
+        pairs = zip(self.choices, self.stored, strict=True)
+        return [stored for choice, stored in pairs if identity(choice) == wanted][:1]
+
+    def _choice_of(self, stored: Any) -> Any:
+        """The choice that a study keeps as `stored`; what is none, as it is."""
+        pairs = zip(self.choices, self.stored, strict=True)
+        return next((c for c, kept in pairs if identity(kept) == identity(stored)), stored)
 
 
 @dataclass(frozen=True)
@@ -202,11 +223,9 @@ def parse_dimension(path: str, spec: Mapping[str, Any], branch: str = "") -> Dim
             f"{dict(spec)} is no range; write {{log: [low, high]}}, {{float: ...}}, {{int: ...}} or {{choice: [...]}}"
         )
     if kind in ("choice", "repeat"):
-        choices = spec.get("choice")
-        if not isinstance(choices, list | tuple) or not choices or any(isinstance(c, list | dict) for c in choices):
-            raise ValueError(f"choice must list one or more plain values, and is {choices!r}")
+        choices = checked_choices(spec.get("choice"), kind)
         low, high = _ends(spec["repeat"], kind) if kind == "repeat" else (0.0, 0.0)
-        return Dimension(path, kind, branch, low, high, choices=tuple(choices))
+        return Dimension(path, kind, branch, low, high, choices=choices)
     low, high = _ends(spec[kind], kind)
     log = kind == "log" or bool(spec.get("log"))
     if log and low <= 0:
@@ -237,9 +256,9 @@ def _ends(value: Any, kind: str) -> tuple[float, float]:
 def in_words(dimension: Dimension) -> str:
     """What it may be, for people."""
     if dimension.kind == "choice":
-        return "one of " + ", ".join(map(str, dimension.choices))
+        return "one of " + ", ".join(map(as_text, dimension.choices))
     if dimension.kind == "repeat":
-        return f"{dimension.low:g} to {dimension.high:g} times one of {', '.join(map(str, dimension.choices))}"
+        return f"{dimension.low:g} to {dimension.high:g} times one of {', '.join(map(as_text, dimension.choices))}"
     how = ", logarithmic" if dimension.log else ""
     step = f", in steps of {dimension.step:g}" if dimension.step else ""
     return f"{'whole numbers ' if dimension.kind == 'int' else ''}{dimension.low:g} to {dimension.high:g}{how}{step}"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dlexp.tune.choices import as_text
 from dlexp.tune.space import Space
 
 
@@ -33,7 +34,7 @@ class Written:
             {k: v for k, v in w.values.items() if k.partition(".")[0] not in space.groups} for w in (self, now)
         )
         return found + [
-            f"{path}={value} -> {after[path]}"
+            f"{path}={as_text(value)} -> {as_text(after[path])}"
             for path, value in before.items()
             if path not in searched and path in after and after[path] != value
         ]

@@ -19,6 +19,7 @@ from dlexp.artifacts.regular_files import is_file, read_text
 from dlexp.config.saved import to_yaml
 from dlexp.config.schema import RunConfig
 from dlexp.config.search import Search
+from dlexp.config.tree import shown
 from dlexp.metrics.student import two_sided_point
 from dlexp.runtime.machine import facts, git_state
 from dlexp.tune.importance import LEAST_TRIALS
@@ -198,11 +199,16 @@ def _table(trials: Sequence[Any]) -> tuple[list[str], list[list[Any]]]:
             trial.duration.total_seconds() if trial.duration else None,
             trial.user_attrs.get("folder"),
             trial.user_attrs.get("reason"),
-            *(trial.params.get(key) for key in parameters),
+            *(_cell(trial.params[key]) if key in trial.params else None for key in parameters),
         ]
         for trial in trials
     ]
     return ["trial", "state", "value", "epochs", "seconds", "folder", "reason", *parameters], rows
+
+
+def _cell(value: Any) -> Any:
+    """A parameter in a table: null, true and false as one writes them."""
+    return shown(value) if value is None or isinstance(value, bool) else value
 
 
 def _versions() -> dict[str, str]:

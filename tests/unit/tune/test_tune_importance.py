@@ -9,10 +9,8 @@ import pytest
 
 from dlexp.tune.importance import LEAST_TRIALS, importances
 
-Direction = Literal["minimize", "maximize"]
 
-
-def study(count: int, direction: Direction = "minimize", low: float = -1.0) -> optuna.Study:
+def study(count: int, direction: Literal["minimize", "maximize"] = "minimize", low: float = -1.0) -> optuna.Study:
     """Trials that x alone decides, in the direction of the study; y has no part in it."""
     made = optuna.create_study(direction=direction, sampler=optuna.samplers.RandomSampler(seed=0))
     sign = 1 if direction == "minimize" else -1
@@ -28,7 +26,7 @@ def test_too_few_trials_say_nothing(count: int) -> None:
 
 
 @pytest.mark.parametrize("direction", ["minimize", "maximize"])
-def test_what_sets_the_best_tenth_apart_counts(direction: Direction) -> None:
+def test_what_sets_the_best_tenth_apart_counts(direction: Literal["minimize", "maximize"]) -> None:
     found = importances(study(100, direction))
     assert found["x"] > 0.9
     assert sum(found.values()) == pytest.approx(1.0)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import optuna
 import pytest
 
+from dlexp.tune.grid import points
 from dlexp.tune.sample import samples
 from dlexp.tune.space import Dimension, Space, is_spec, parse_dimension
 
@@ -62,10 +64,17 @@ def test_a_specification_becomes_a_dimension(spec: dict[str, Any], expected: Dim
         ({"float": [0, 1], "step": 0}, "step must be a number above 0, and is 0"),
         ({"float": [0, 1], "step": "x"}, "step must be a number above 0, and is 'x'"),
         ({"int": [0, 4], "step": 1.5}, "step must be a whole number above 0, and is 1.5"),
-        ({"choice": []}, "choice must list one or more plain values"),
-        ({"choice": 3}, "choice must list one or more plain values"),
-        ({"choice": [[1], [2]]}, "choice must list one or more plain values"),
-        ({"repeat": [1, 2]}, "choice must list one or more plain values, and is None"),
+        ({"choice": []}, r"choice must list one or more values, got \[\]"),
+        ({"choice": 3}, "choice must list one or more values, got 3"),
+        ({"repeat": [1, 2]}, "choice must list one or more values, got null"),
+        ({"repeat": [1, 2], "choice": [1, [2]]}, r"choice must list plain values beside repeat, got \[2\]"),
+        (
+            {"choice": [{"a": None}, 1]},
+            "choice cannot hold a mapping, got {a: null}; search each of its keys by its path",
+        ),
+        ({"choice": [8, 16, 8]}, "choice must list each value once, got 8 twice"),
+        ({"choice": [[1, 2], [1.0, 2]]}, "choice must list each value once, got"),
+        ({"choice": [None, None]}, "choice must list each value once, got null twice"),
     ],
 )
 def test_a_specification_that_means_nothing_is_refused_with_the_reason(spec: dict[str, Any], reason: str) -> None:
@@ -179,3 +188,39 @@ def test_what_was_drawn_is_read_back_from_its_parameters() -> None:
     suggested = [space.suggest(trial) for trial in trials]
     assert {chosen["optim"] for chosen, _ in suggested} == {"sgd", "adam"}
     assert [space.decode(trial.params) for trial in trials] == suggested
+
+
+# Optuna takes 1 for true among such choices, and has no lists.
+@pytest.mark.parametrize(
+    "choices",
+    [
+        [[64], [128, 64], []],
+        [None, 1, 2],
+        [True, 1, 0, False],
+        [None, [8], "a"],
+        [1, 1.5, True],
+        [[True], [1]],
+        ["1", 1],
+    ],
+)
+def test_every_choice_comes_back_as_it_was_written(choices: list[Any]) -> None:
+    dimension = parse_dimension("x", {"choice": choices})
+    space = Space({}, (dimension,))
+    assert Space.from_json(json.loads(json.dumps(space.as_json()))) == space
+    study = optuna.create_study(storage=optuna.storages.InMemoryStorage())
+    for choice in choices:
+        params = dimension.encode(choice)
+        study.enqueue_trial(params)
+        _, values = space.suggest(study.ask())
+        trial = study.trials[-1]
+        assert repr(values["x"]) == repr(choice)
+        assert repr(space.decode(trial.params)[1]["x"]) == repr(choice)
+        assert trial.params == params
+        assert dimension.distributions()["x"] == trial.distributions["x"]
+    assert {repr(point["x"]) for point in points(space, 0)} == {repr(kept) for kept in dimension.stored}
+    assert dimension.encode("none of them") == {}
+
+
+def test_choices_are_told_as_they_are_written() -> None:
+    space = Space({}, (parse_dimension("x", {"choice": [None, True, [128, None], "a", 0.5]}),))
+    assert space.described() == {"x": "one of null, true, [128, null], a, 0.5"}

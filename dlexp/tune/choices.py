@@ -1,0 +1,56 @@
+"""The values of a choice: which may be one, which are the same, and how a study keeps them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def stored_choices(choices: Sequence[Any]) -> list[Any]:
+    """The choices as a study keeps them: JSON text where one is a list, or where true or false stands beside numbers.
+
+    Optuna has no lists, and takes 1 for true where both are among the choices.
+    """
+    kinds = {type(choice) for choice in choices}
+    if list in kinds or (bool in kinds and kinds & {int, float}):
+        return [json.dumps(choice) for choice in choices]
+    return list(choices)
+
+
+def checked_choices(choices: Any, kind: str) -> tuple[Any, ...]:
+    """The values of a choice. Raises ValueError for none, for one that is there twice, and for what cannot be one."""
+    if not isinstance(choices, list | tuple) or not choices:
+        raise ValueError(f"choice must list one or more values, got {as_text(choices)}")
+    for choice in choices:
+        if isinstance(choice, Mapping):
+            raise ValueError(
+                f"choice cannot hold a mapping, got {as_text(choice)}; search each of its keys by its path"
+            )
+        if kind == "repeat" and isinstance(choice, list | tuple):
+            raise ValueError(f"choice must list plain values beside repeat, got {as_text(choice)}")
+    names = [identity(choice) for choice in choices]
+    twice = next((choice for choice, name in zip(choices, names, strict=True) if names.count(name) > 1), choices)
+    if twice is not choices:
+        raise ValueError(f"choice must list each value once, got {as_text(twice)} twice")
+    return tuple(list(choice) if isinstance(choice, tuple) else choice for choice in choices)
+
+
+def identity(value: Any) -> tuple[Any, ...]:
+    """What makes a value the same as another: 1 is 1.0, and neither is true."""
+    if isinstance(value, list | tuple):
+        return "list", *map(identity, value)
+    if isinstance(value, Mapping):
+        return "mapping", *((str(key), identity(item)) for key, item in sorted(value.items()))
+    return "bool" if isinstance(value, bool) else "value", value
+
+
+def as_text(value: Any) -> str:
+    """A value as one writes it in YAML: null, true, [128, 64]."""
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(as_text, value))}]"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key}: {as_text(item)}' for key, item in value.items())}}}"
+    return str(value)
