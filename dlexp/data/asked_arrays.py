@@ -121,4 +121,6 @@ def _arrays(path: str) -> dict[str, Array]:
             return {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         remedy = "save numbers of one type, such as x.astype('float32')" if holds_objects(error) else ""
-        raise DataError(f"is no file of arrays: it {why_not_loaded(error)}", file=path, remedy=remedy) from error
+        raise DataError(
+            f"cannot be read as arrays of numbers: it {why_not_loaded(error)}", file=path, remedy=remedy
+        ) from error
