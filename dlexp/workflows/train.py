@@ -198,8 +198,7 @@ def _finish(
     best, config = checkpoints.load_best(), experiment.config
     if best is not None:
         load_weights(experiment.networks, best["networks"])
-    columns, rows = read_metrics(run / "metrics.csv")
-    pictures = Pictures()
+    (columns, rows), pictures = read_metrics(run / "metrics.csv"), Pictures()
     pictures.write(run / "plots" / "curves.png", partial(curves, columns, rows, state.best.epoch, config.monitor))
     summary = {
         "run": str(run.path),
@@ -236,6 +235,7 @@ def _recorder(run: RunDir, log: MetricsLog, loggers: Loggers, every_steps: int) 
         if isinstance(event, EpochRecord):
             log.epoch(event.values)
             loggers.record(event.values)
+            run.check_whole()
             run.beat(event.epoch)
         elif event.step % every_steps == 0:
             means = {f"train/{name}": value for name, value in event.means().items()}
