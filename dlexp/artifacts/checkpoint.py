@@ -84,6 +84,7 @@ class CheckpointStore:
                 aside = _free_name(path)
                 if owner:
                     path.replace(aside)
+                    self._there.discard(name)
                     flush_directory(self.folder)
                 what = f"moved to {aside.name}, " if owner else ""
                 self._say(f"{error}; {what}trying the one before it")

@@ -15,11 +15,11 @@ _OBJECTS = "which only unpickling could read, and that could run any code"
 
 
 def why_not_loaded(error: BaseException) -> str:
-    """The reason after the name of a file: `holds the Python object os.system, which ...`, or what is damaged."""
+    """The reason after the name of a file: `holds Python objects (os.system), which ...`, or what is damaged."""
     text = str(error)
     named = _NAMED.search(text)
     if named is not None:
-        return f"holds the Python object {named[1]}, {_OBJECTS}"
+        return f"holds Python objects ({named[1]}), {_OBJECTS}"
     if _ADVICE.search(text):
         return f"is damaged or holds Python objects, {_OBJECTS}"
     first = text.splitlines()[0] if text else type(error).__name__

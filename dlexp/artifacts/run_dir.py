@@ -177,7 +177,6 @@ class RunDir:
         now = time.monotonic()
         if epoch is not None:
             self._status["epoch"] = epoch
-            self.check_whole()
             is_due = now - self._last_epoch >= _LEAST_SECONDS
             self._last_epoch = now if is_due else self._last_epoch
         else:

@@ -51,7 +51,9 @@ def _pt(file: Path) -> Arrays:
             found: Any = torch.load(file, map_location="cpu", weights_only=True, mmap=is_mapped)
     except Exception as error:  # torch raises UnpicklingError for what it refuses, and all kinds for damage
         remedy = 'save tensors alone: torch.save({"x": x, "y": y}, FILE)' if holds_objects(error) else ""
-        raise DataError(f"is no file of tensors: it {why_not_loaded(error)}", file=file, remedy=remedy) from error
+        raise DataError(
+            f"is no file of torch.save with tensors: it {why_not_loaded(error)}", file=file, remedy=remedy
+        ) from error
     if not isinstance(found, Mapping) or not all(isinstance(name, str) for name in found):
         remedy = 'save them by name: torch.save({"x": x, "y": y}, FILE)'
         raise DataError(f"holds a {type(found).__name__}, not tensors by name", file=file, remedy=remedy)

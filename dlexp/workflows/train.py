@@ -214,8 +214,7 @@ def _finish(
     if best is None:
         raise no_best_epoch(run.path, config.monitor, state.epoch)
     load_weights(experiment.networks, best["networks"])
-    columns, rows = read_metrics(run / "metrics.csv")
-    pictures = Pictures()
+    (columns, rows), pictures = read_metrics(run / "metrics.csv"), Pictures()
     pictures.write(run / "plots" / "curves.png", partial(curves, columns, rows, state.best.epoch, config.monitor))
     summary = {
         "run": str(run.path),
@@ -252,6 +251,7 @@ def _recorder(run: RunDir, log: MetricsLog, loggers: Loggers, config: RunConfig)
         if isinstance(event, EpochRecord):
             log.epoch(event.values)
             loggers.record(event.values)
+            run.check_whole()
             run.beat(event.epoch)
         elif event.step % config.logger.every_steps == 0:
             means = {f"train/{name}": value for name, value in event.means().items()}

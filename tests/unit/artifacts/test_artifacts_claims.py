@@ -71,9 +71,9 @@ def test_run_ends_when_a_file_that_makes_it_one_is_gone(tmp_path: Path) -> None:
     for name in ("config.yaml", "meta.json"):
         (run / name).touch()
     with run.lock(), pytest.raises(DlexpError, match=r"meta\.json was deleted"), run.recording(3):
-        run.beat(1)
+        run.check_whole()
         (run / "meta.json").unlink()
-        run.beat(2)
+        run.check_whole()
     assert run.status().state == "failed"
 
 
