@@ -86,6 +86,11 @@ def with_texts(tree: dict[str, Any], known: Mapping[str, Field], find: Callable[
         holder[key] = _texts(value, spelled, field)
 
 
+def wants_text(field: Field) -> bool:
+    """Whether a key holds a text, a list of texts, or either."""
+    return (field.type[5:-1] if field.type.startswith("list[") else field.type) in _TEXTS
+
+
 def _lacks_texts(value: Any, field: Field) -> bool:
     """Whether something in `value` is no text, where `field` wants one."""
     if field.type.startswith("list["):

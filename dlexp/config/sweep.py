@@ -21,7 +21,8 @@ from hydra.errors import HydraException
 from dlexp.config.catalog import Catalog
 from dlexp.config.names import ALIASES
 from dlexp.config.schema import RunConfig
-from dlexp.config.spelling import as_typed
+from dlexp.config.spelling import as_typed, wants_text
+from dlexp.config.validate import rules
 from dlexp.errors import ConfigError, Problem
 
 MAX_CELLS = 1_000
@@ -117,17 +118,19 @@ def _values(word: str, catalog: Catalog) -> list[str] | None:
     if getattr(value, "shuffle", False):
         rule = "would draw an order, and every cell is trained whatever the order"
         raise ConfigError.one(key, text, rule, "leave shuffle(...) out")
-    values = _options(override, value, text, catalog) if isinstance(value, Glob) else _texts(override, key, text)
+    values = _options(override, value, text, catalog) if isinstance(value, Glob) else _texts(override, text, catalog)
     if not values:
         raise ConfigError.one(key, text, "stands for no value at all", f"name some: {key}=A,B")
     return [f"{key}={value}" for value in values]
 
 
-def _texts(override: Override, key: str, text: str) -> list[str]:
+def _texts(override: Override, text: str, catalog: Catalog) -> list[str]:
+    key = override.key_or_group
     try:
-        # A value is written as it was typed: 1e3 of a choice may be the name of a column.
-        typed = as_typed(override.input_line or "") if isinstance(override.value(), ChoiceSweep) else None
-        return list((typed or override).sweep_string_iterator())
+        field, values = rules({}, catalog).get(key), override.value()
+        if field is not None and isinstance(values, ChoiceSweep) and wants_text(field):
+            override = as_typed(override.input_line or "") or override  # 1e3 may be the name of a column
+        return list(override.sweep_string_iterator())
     except (HydraException, ValueError, TypeError, ZeroDivisionError) as error:
         raise ConfigError.one(key, text, f"cannot be counted out: {error}") from error
 

@@ -44,7 +44,7 @@ def problems_of(*words: str) -> tuple[Problem, ...]:
             "train runs one configuration, and this names several",
             "add -m to train each: dlexp train -m seed=1,2",
         ),
-        ("model=mlp,resnet18", "train runs one configuration, and this names several", "'model=mlp,resnet18'"),
+        ("model=mlp,resnet18", "train runs one configuration, and this names several", "train -m model=mlp,resnet18"),
         ("data.classes=1,2", "train runs one configuration, and this names several", "for a list write"),
         ("seed=range(1,3)", "train runs one configuration, and this names several", ""),
         ("~optim.lr", "a key cannot be removed", "optim.lr=null"),
@@ -249,7 +249,7 @@ def test_target_kind_of_a_table_chooses_the_task() -> None:
 
 
 def test_table_is_not_looked_at_before_its_words_are_checked() -> None:
-    (problem,) = problems_of("data=csv", "data.path=5", "data.target=a")
+    (problem,) = problems_of("data=csv", "data.path=[5]", "data.target=a")
     assert (problem.where, problem.rule) == ("data.path", "must be a path")
 
 

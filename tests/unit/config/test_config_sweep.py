@@ -111,3 +111,10 @@ def test_told_once_names_the_cells_unless_all_have_it() -> None:
     a, b = Problem("a", "1", "rule"), Problem("b", "1", "rule", origin="f.yaml:3")
     assert told_once([("x", a), ("y", a)], 2) == [a]
     assert [p.origin for p in told_once([("x", a), ("x", b), ("y", b)], 3)] == ["cell x", "f.yaml:3; cell x and 1 more"]
+
+
+def test_values_of_a_text_are_spelled_as_typed() -> None:
+    words = ("data=csv", "data.path=t.csv", "data.target=1e3,007,true", "data.target_kind=class", "task=classification")
+    cells = cells_of(words, Catalog(), lambda own: load(own, Catalog()))
+    assert [cell.varied for cell in cells] == [(("data.target", text),) for text in ("1e3", "007", "true")]
+    assert [cell.config.data.arguments["target"] for cell in cells] == ["1e3", "007", "true"]

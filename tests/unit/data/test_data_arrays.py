@@ -238,7 +238,7 @@ def test_refusals(tmp_path: Path) -> None:
     cut.write_bytes((tmp_path / "digits.npz").read_bytes()[:-700])
     refused("is no .npz file|cannot be read", file="cut.npz")
     refused(r"has no array 'x' \(data.inputs\).*it has images, y; set data.inputs", images=PIXELS, y=LABELS)
-    refused("has no array 'y'.*did you mean yy", x=PIXELS, yy=LABELS)
+    refused("has no array 'y'.*did you mean data.target=yy", x=PIXELS, yy=LABELS)
     refused("'x' has 40 samples and 'y' 39", x=PIXELS, y=LABELS[1:])
     refused(r"of shape \(40, 2, 3, 6, 5\) holds neither", x=np.zeros((40, 2, 3, 6, 5)), y=LABELS)
     refused("is a single number", x=np.float32(3), y=LABELS)
