@@ -209,3 +209,15 @@ def test_a_sample_of_many_images_is_told(tmp_path: Path, monkeypatch: pytest.Mon
     (sampled,) = [one for one in facts["findings"] if one["kind"] == "sampled"]
     assert facts["near_copies_among"] == 98
     assert "98 of 1,797 images" in sampled["what"]
+
+
+def test_labels_that_differ_by_case_and_what_was_read_otherwise_are_reported(tmp_path: Path) -> None:
+    rows = [
+        f"{n},{('Rome', 'rome', '1', '1.0')[n % 4] if n else 'Oslo'},{('Yes', 'no', 'yes')[n % 3]}" for n in range(90)
+    ]
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(["x,town,y", *(row.replace("1.0", "1") for row in rows)]))
+    facts = checked(("data=csv", f"data.path={path}", "data.target=y"), tmp_path / "found")
+    (found,) = (one for one in facts["findings"] if one["kind"] == "labels alike")
+    assert (found["severity"], found["where"]) == ("warning", ["town: 'Rome' = 'rome'", "y: 'Yes' = 'yes'"])
+    assert any("'town' is read as texts" in note for note in facts["notes"])
