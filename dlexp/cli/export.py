@@ -55,7 +55,8 @@ def _show(content: Mapping[str, Any]) -> None:
     rows.append(["means", content["output"]["what"]])
     rows.append(["compared", f"{compared['on']}, batches of {', '.join(map(str, compared['batches'][:5]))}"])
     told = f"{compared['largest_difference']:.3g} where the largest output is {compared['largest_output']:.3g}"
-    rows.append(["difference", f"at most {told}, in {compared['in']}"])
+    unit = "" if compared["in"] == "the unit of the outputs" else f", in {compared['in']}"
+    rows.append(["difference", f"at most {told}{unit}"])
     out.print(table("", ["", ""], rows, numbers_from=9))
     out.print(f"\n  file     {escape(near)} ({content['bytes']:,} bytes)")
 

@@ -87,7 +87,7 @@ def _refuse_narrowing(name: str, seen: Column) -> None:
         return
     std, largest = float(mean_and_std(seen)[1]), float(np.abs(seen).max())
     limits = np.finfo(np.float32)
-    if largest > limits.max or 0 < std < max(float(limits.tiny), _KEPT * largest * float(limits.eps)):
+    if largest > float(limits.max) or 0 < std < max(float(limits.tiny), _KEPT * largest * float(limits.eps)):
         rule = f"the numbers, up to {largest:.6g} with a deviation of {std:.3g}, have more digits than float32 holds"
         raise DataError(rule, column=name, remedy="set data.standardize=true")
 

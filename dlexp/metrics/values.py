@@ -101,7 +101,7 @@ def of_values(predicted: Floats, true: Floats) -> Callable[[Floats], dict[str, F
         alone = samples < 2
         mse = squared * unit * unit
         return {
-            "mse": np.where((mse > 0) == (squared > 0), mse, np.nan),
+            "mse": np.where(((mse > 0) == (squared > 0)) & np.isfinite(mse), mse, np.nan),
             "rmse": np.sqrt(squared) * unit,
             "mae": absolute * unit,
             "median_absolute_error": (middles[0] + middles[1]) / 2 * unit,

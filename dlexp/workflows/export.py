@@ -91,7 +91,9 @@ def export_run(folder: Path, request: ExportRequest, use: Use, say: Callable[[st
 def _network(stored: Stored, with_preprocessing: bool) -> nn.Module:
     """The network that is written, in evaluation mode."""
     networks = stored.experiment.networks
-    if "model" not in networks or len(networks) > 1:
+    # A loss with weights of its own says nothing of a sample: it ends with training.
+    others = networks.keys() - stored.experiment.task.own_networks().keys() - {"model"}
+    if "model" not in networks or others:
         rule = f"has the networks {', '.join(networks)}, and one called model can be exported"
         raise ConfigError.one("task", stored.experiment.config.task.option, rule)
     if with_preprocessing:
@@ -228,7 +230,8 @@ def _what(stored: Stored, outputs: Tensor, is_read: bool) -> str:
     if not is_read:
         return f"the network's own numbers, before task={option} reads them"
     if spec.targets == "value":
-        return "values in their own units"
+        middle = experiment.config.loss.option == "quantile"
+        return "values in their own units" + (": the quantile nearest to the median" if middle else "")
     rows = torch.arange(len(outputs))
     meaning = experiment.task.answers(spec, Prediction(outputs, rows, torch.tensor(0.0), rows)).meaning
     return {"p": "probabilities of the classes", "": "embeddings"}.get(meaning, "scores of the classes")

@@ -95,3 +95,37 @@ def test_what_minimises_the_poisson_loss_is_the_mean() -> None:
     outputs = torch.linspace(-1, 1, 201, dtype=torch.float64)
     costs = torch.stack([loss(o.expand(4, 1), reading.scaled(targets, mean, mean)) for o in outputs])
     assert reading.read(outputs[costs.argmin()], mean, mean).item() == pytest.approx(3.0)
+
+
+class _Read(nn.Module):
+    def __init__(self, loss: nn.Module, is_values: bool) -> None:
+        super().__init__()
+        self.loss, self.is_values = loss, is_values
+
+    def forward(self, outputs: torch.Tensor) -> torch.Tensor:
+        """(B, num_outputs) -> as the loss reads it."""
+        if self.is_values:
+            return reading_of_values(self.loss).read(outputs, MEAN.double(), STD.double())
+        return reading_of_classes(self.loss).read(outputs)
+
+
+@pytest.mark.parametrize("loss", [MSE(), Quantile([0.2, 0.5, 0.7]), Poisson(), CrossEntropy(), KL(2.0), MultiMargin()])
+def test_readings_can_be_exported_for_any_batch(loss: nn.Module) -> None:
+    is_values = isinstance(loss, MSE | Quantile | Poisson)
+    read = _Read(loss, is_values)
+    width = reading_of_values(loss).num_outputs(2) if is_values else 3
+    dynamic = ({0: torch.export.Dim("batch")},)
+    found = torch.export.export(read, (torch.randn(7, width),), dynamic_shapes=dynamic).module()
+    for size in (1, 2, 7):
+        outputs = torch.randn(size, width)
+        torch.testing.assert_close(found(outputs), read(outputs), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("loss", [MSE(), Quantile(), Poisson()])
+def test_values_far_from_zero_keep_what_they_differ_in(loss: nn.Module) -> None:
+    reading, mean, std = reading_of_values(loss), torch.tensor([1.7e9]).double(), torch.tensor([20.0]).double()
+    outputs = torch.linspace(-1, 1, 5)[:, None] * (1e-8 if isinstance(loss, Poisson) else 1)
+    found = reading.read(outputs.repeat(1, reading.num_outputs(1)), mean, std)
+    exact = outputs.double().exp() * mean if isinstance(loss, Poisson) else mean + std * outputs.double()
+    torch.testing.assert_close(found, exact, rtol=1e-15, atol=0)
+    assert found.dtype == torch.float64
