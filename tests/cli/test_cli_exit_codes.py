@@ -33,7 +33,8 @@ WORDS: dict[int, tuple[tuple[str, ...], str]] = {
 # code -> the signal that a long run gets
 SIGNALS: dict[int, signal.Signals] = {75: signal.SIGTERM, 130: signal.SIGINT}
 # code -> the signal that ends a process which has nothing to save yet; a shell reports 128 + its number
-EARLY: dict[int, signal.Signals] = {138: signal.SIGUSR1, 143: signal.SIGTERM}
+EARLY: dict[int, signal.Signals] = {129: signal.SIGHUP, 138: signal.SIGUSR1, 143: signal.SIGTERM}
+UNREAD = 141  # nobody reads what is written
 
 
 def table() -> set[int]:
@@ -85,7 +86,7 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
 
 
 def test_every_code_of_the_table_is_tested_and_every_tested_one_is_in_it() -> None:
-    assert table() == {*WORDS, *SIGNALS, *EARLY}
+    assert table() == {*WORDS, *SIGNALS, *EARLY, UNREAD}
 
 
 @pytest.mark.parametrize("code", WORDS)
@@ -100,6 +101,14 @@ def test_code_of_a_line(code: int, folder: Path) -> None:
     assert process.returncode == code, err
     assert told in err
     assert "Traceback" not in err
+
+
+def test_code_of_output_that_nobody_reads(folder: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run([DLEXP, "list"], cwd=folder, stdout=write, stderr=subprocess.PIPE, timeout=240)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (UNREAD, b"")
 
 
 @pytest.mark.parametrize("code", SIGNALS)
