@@ -7,6 +7,7 @@ fraction, evaluated as in Lentz 1976).
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from statistics import NormalDist
 
 _TINY, _ENOUGH, _MOST_TERMS, _MOST_STEPS = 1e-300, 1e-15, 500, 100
@@ -19,6 +20,7 @@ def two_sided(t: float, degrees: float) -> float:
     return 0.0 if math.isinf(t) else _beta(degrees / (degrees + t * t), degrees / 2, 0.5)
 
 
+@lru_cache(maxsize=4096)
 def two_sided_point(probability: float, degrees: float) -> float:
     """The t >= 0 whose `two_sided` probability is `probability`, in (0, 1): 1.96 for 0.05 and very many degrees."""
     if not 0 < probability < 1:

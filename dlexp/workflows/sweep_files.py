@@ -22,7 +22,7 @@ from dlexp.artifacts.run_files import read_run_file, with_keys
 from dlexp.artifacts.run_tree import SWEEP_MARK
 from dlexp.config.saved import load_plain, plain
 from dlexp.config.sweep import Cell
-from dlexp.errors import DlexpError
+from dlexp.errors import ConfigError, DlexpError
 from dlexp.workflows.record import metrics_of
 
 SWEEP = "sweep.json"
@@ -151,17 +151,37 @@ def content_of(folder: Path, words: Sequence[str], states: Sequence[CellState]) 
 
 
 def unfinished_twin(words: Sequence[str], cells: Sequence[Cell]) -> Path | None:
-    """The newest sweep under outputs/sweep of the same line and the same cells, unless all of those are finished."""
-    found = sorted(outputs_root().glob(f"sweep/*/{SWEEP_MARK}"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    for path in found:
+    """The newest sweep under outputs/sweep of the same line and the same cells, unless all of those are finished.
+
+    Raises ConfigError where the sweep of this line has lost its cells.json; one of another line is passed over.
+    """
+    marks = [path for name in (SWEEP_MARK, SWEEP) for path in outputs_root().glob(f"sweep/*/{name}")]
+    ages = {path.parent: path.stat().st_mtime_ns for path in reversed(marks)}  # of cells.json where there is one
+    for folder in sorted(ages, key=lambda folder: ages[folder], reverse=True):
         try:
-            is_twin = read_run_file(path)["words"] == list(words) and holds(path.parent, cells)
-        except DlexpError:  # a damaged sweep is not continued by itself; --resume says what is wrong with it
+            named = read_run_file(folder / SWEEP_MARK)["words"]
+            is_twin = named == list(words) and holds(folder, cells)
+        except DlexpError as error:
+            _refuse_lost_cells(folder, words, error)
             continue
         if is_twin:
-            is_over = all(state.state == FINISHED for state in states_of(path.parent, cells))
-            return None if is_over else path.parent
+            is_over = all(state.state == FINISHED for state in states_of(folder, cells))
+            return None if is_over else folder
     return None
+
+
+def _refuse_lost_cells(folder: Path, words: Sequence[str], error: DlexpError) -> None:
+    """Raise ConfigError where sweep.json says that the sweep is of this line and not finished."""
+    try:
+        content = read_object(folder / SWEEP)
+    except DlexpError:
+        return
+    counts = content.get("counts")
+    if content.get("words") != list(words) or (isinstance(counts, dict) and set(counts) <= {FINISHED}):
+        return
+    rule = f"cannot be used, and {folder} is the unfinished sweep of this line ({str(error).splitlines()[0]})"
+    remedy = f"Restore the file from a copy, or move {folder} out of {folder.parent} to begin the sweep anew."
+    raise ConfigError.one(str(folder / SWEEP_MARK), "", rule, remedy)
 
 
 def holds(folder: Path, cells: Sequence[Cell]) -> bool:
