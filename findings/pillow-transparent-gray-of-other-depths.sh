@@ -3,9 +3,10 @@
 #
 # Expected  A PNG may name one gray level (or RGB color) as transparent (chunk tRNS, in the image's own bit depth).
 #           Image.open(...).convert("RGBA") gives such pixels alpha 0, whatever the bit depth.
-# Real      Pixels of 2 and 4 bits are scaled to 0..255, and 16-bit RGB is reduced to 8 bits, but the transparent
-#           level is compared unscaled: no pixel matches, every pixel is opaque. A 2- or 4-bit image whose level
-#           happens to be 0 is right. (16-bit gray is opaque too, and is clipped to 255 rather than scaled.)
+# Real      Pixels of 2 and 4 bits are scaled to 0..255, and 16-bit RGB is reduced to its high bytes, but the
+#           transparent level is not: the pixels that it names stay opaque, and of 16-bit RGB those become transparent
+#           whose high bytes equal its low bytes. A level of 0 is right. (16-bit gray is opaque, and is clipped to 255
+#           rather than scaled.)
 # Exit      0 while the behavior is as described, 1 when it has changed.
 set -euo pipefail
 room=$(mktemp -d)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dlexp.artifacts.files import write_json
+from dlexp.artifacts.files import read_object, write_json
 from dlexp.artifacts.run_dir import RunDir, outputs_root
 from dlexp.artifacts.run_files import read_run_file, with_keys
 from dlexp.artifacts.run_tree import SWEEP_MARK
