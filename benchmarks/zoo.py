@@ -116,6 +116,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--torchvision", default="*", help="names, as a pattern")
     parser.add_argument("--timm", default="*", help="modules, as a pattern")
+    parser.add_argument("--skip", type=int, default=0, help="networks that an earlier call has looked at")
     parser.add_argument("--minutes", type=float, default=15.0)
     parser.add_argument("--most", type=float, default=12.0, help="million parameters of a network that computes")
     parser.add_argument("--threads", type=int, default=1)
@@ -126,6 +127,7 @@ def main() -> None:
     listed = torchvision.models.list_models(module=torchvision.models)
     tasks = [(zoo.torchvision, "torchvision", name) for name in listed if fnmatch(name, given.torchvision)]
     tasks += [(zoo.timm, family, name) for family, name in smallest_names() if fnmatch(family, given.timm)]
+    tasks = tasks[given.skip :]
     print("| network | M parameters | smallest side | grey there | usual side | computed | why not |")
     print("|---|---|---|---|---|---|---|")
     begun, left = time.monotonic(), 0

@@ -73,3 +73,19 @@ def test_keys_of_either_side_are_named_and_the_order_is_that_of_the_first() -> N
 def test_nan_against_a_number_is_infinitely_far() -> None:
     (found,) = between(torch.tensor([1.0, 2.0]), torch.tensor([math.nan, 2.0]))
     assert found.largest == math.inf
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "largest"),
+    [
+        (torch.tensor([2**60]), torch.tensor([2**60 + 1]), 1.0),  # float64 would round both to the same
+        (torch.tensor([1 + 2j]), torch.tensor([1 - 1j]), 3.0),
+        (torch.tensor([True]), torch.tensor([False]), 1.0),
+        (float("nan"), 1.0, float("inf")),
+        (float("inf"), float("-inf"), float("inf")),
+        (2**60, 2**60 + 1, 1.0),
+    ],
+)
+def test_the_distance_of_numbers_of_any_kind(one: Any, other: Any, largest: float) -> None:
+    (found,) = differences({"x": one}, {"x": other}, Compared())
+    assert found.largest == largest

@@ -260,7 +260,7 @@ def test_no_array_or_two_that_fit_are_refused(content: dict[str, Any]) -> None:
 
 def test_pickles_are_not_opened() -> None:
     np.save("bad.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    with pytest.raises(DataError, match="cannot be read as arrays"):
+    with pytest.raises(DataError, match="holds Python objects"):
         list(ArrayInput.of(DataSpec("tabular", "class", (1,), 2), {}).read("bad.npy"))
 
 
