@@ -21,8 +21,8 @@ from dlexp.runtime.printable import printable, printable_lines
 class CleanConsole(Console):
     """A console whose texts hold nothing that a terminal would obey; styles and cursor moves are rich's own."""
 
-    def __init__(self, *, stderr: bool = False) -> None:
-        super().__init__(stderr=stderr, highlight=False, soft_wrap=True, emoji=False)
+    def __init__(self, *, stderr: bool = False, **others: Any) -> None:
+        super().__init__(stderr=stderr, highlight=False, soft_wrap=True, emoji=False, **others)
 
     @property
     def file(self) -> IO[str]:

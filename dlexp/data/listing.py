@@ -120,7 +120,7 @@ def look(root: Path, name: bytes) -> Look:
             with Image.open(file) as image:
                 mode, kind = image.mode, image.format or ""
     except NotReadableError as error:
-        return Look(b"", False, False, error.strerror)
+        return Look(b"", False, False, str(error.strerror))
     except Exception as error:  # Pillow raises all kinds for damaged files
         return Look(b"", False, False, "is empty" if _is_empty(root, name) else reason(error))
     tail = ends.rstrip(b"\0\r\n ")
