@@ -68,14 +68,16 @@ def _written(found: Comparison, words: CompareWords) -> list[str]:
     if words.plot is None and not words.save:
         return []
     from dlexp.workflows.compare_files import save, write_plot
+    from dlexp.workflows.pictures import Pictures
 
     lines = []
     if words.plot is not None:
         write_plot(found, words.plot)
         lines.append(f"curves   {words.plot}")
     if words.save:
-        folder, undrawn = save(found)
-        lines += [f"saved    {near(str(folder))}", *(f"not drawn: {problem}" for problem in undrawn)]
+        pictures = Pictures()
+        lines.append(f"saved    {near(str(save(found, pictures)))}")
+        lines += [f"not drawn: {problem}" for problem in pictures.undrawn]
     return lines
 
 

@@ -22,8 +22,8 @@ from dlexp.runtime.printable import printable, printable_lines
 class CleanConsole(Console):
     """A console whose texts hold nothing that a terminal would obey; styles and cursor moves are rich's own."""
 
-    def __init__(self, *, stderr: bool = False) -> None:
-        super().__init__(stderr=stderr, highlight=False, soft_wrap=True, emoji=False)
+    def __init__(self, *, stderr: bool = False, **others: Any) -> None:
+        super().__init__(stderr=stderr, highlight=False, soft_wrap=True, emoji=False, **others)
 
     def on_broken_pipe(self) -> None:
         """Raise an error, where rich would end the process: the caller decides what a closed pipe means."""

@@ -17,17 +17,16 @@ from dlexp.workflows.pictures import Pictures, draw
 _MAX_NAME = 60  # characters of the groups' labels in a directory's name
 
 
-def save(comparison: Comparison) -> tuple[Path, list[str]]:
-    """Write a new outputs/compare/<time>-<labels>-<4hex>/; returns it, and what could not be drawn."""
+def save(comparison: Comparison, pictures: Pictures | None = None) -> Path:
+    """Write a new outputs/compare/<time>-<labels>-<4hex>/; returns it. `pictures` keeps what could not be drawn."""
     words = "-".join(group.label for group in comparison.groups)
     name = "".join(letter if letter.isalnum() or letter in "_.=-" else "-" for letter in words)[:_MAX_NAME]
     folder = RunDir.create("compare", name.strip("-.") or "runs", None).path
     write_json(folder / "compare.json", comparison.as_dict())
     header = ["group", "metric", "mean", "std", "n"]
     write_csv(folder / "compare.csv", header, list(_rows(comparison)))
-    pictures = Pictures()
-    pictures.write(folder / "curves.png", lambda: curves_of(comparison))
-    return folder, pictures.undrawn
+    (pictures or Pictures()).write(folder / "curves.png", lambda: curves_of(comparison))
+    return folder
 
 
 def write_plot(comparison: Comparison, path: Path) -> None:

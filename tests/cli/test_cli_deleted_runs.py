@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from dlexp.cli.app import main
+from dlexp.config.search import Search
 from dlexp.engine.loop import EpochRecord, StepRecord
+from dlexp.tune.study import Study
 from dlexp.workflows.reporting import Silent
 
 RUN = Path("outputs/train/r")
@@ -82,15 +84,13 @@ def test_group_of_seeds_and_evaluation_say_what_is_gone(
 def test_study_says_that_its_directory_is_gone(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from dlexp.workflows import tune
+    from dlexp.workflows.study_files import write_progress
 
-    write = tune.write_progress
-
-    def lose(folder: Path, *others: object) -> object:
+    def lose(folder: Path, search: Search, study: Study) -> object:
         shutil.rmtree(folder)
-        return write(folder, *others)  # type: ignore[arg-type]
+        return write_progress(folder, search, study)
 
-    monkeypatch.setattr(tune, "write_progress", lose)
+    monkeypatch.setattr("dlexp.workflows.tune.write_progress", lose)
     words = ("model=perceptron", "data=iris", "trainer.epochs=1", "search.confirm_top=0")
     assert ended("tune", "-n", "2", "--name", "st", "--quiet", *words) == 1
     assert "outputs/tune/st was deleted" in capsys.readouterr().err

@@ -12,10 +12,12 @@ from dlexp.report.matplotlib_settings import default_settings
 
 def test_settings_of_a_program_around_are_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MPLBACKEND", "pdf")
-    for name, value in {"lines.linewidth": 7.0, "text.usetex": True, "savefig.format": "pdf"}.items():
-        monkeypatch.setitem(matplotlib.rcParams, name, value)
+    before = dict(matplotlib.rcParams)
+    matplotlib.rcParams.update({"lines.linewidth": 7.0, "text.usetex": True, "savefig.format": "pdf"})
     with default_settings():
         assert matplotlib.rcParams["lines.linewidth"] == matplotlib.rcParamsDefault["lines.linewidth"] == 1.5
         assert not matplotlib.rcParams["text.usetex"] and matplotlib.rcParams["savefig.format"] == "png"
-    assert (matplotlib.rcParams["lines.linewidth"], matplotlib.rcParams["text.usetex"]) == (7.0, True)
+    found = matplotlib.rcParams["lines.linewidth"], matplotlib.rcParams["text.usetex"]
+    matplotlib.rcParams.update({name: before[name] for name in ("lines.linewidth", "text.usetex", "savefig.format")})
+    assert found == (7.0, True)
     assert os.environ["MPLBACKEND"] == "pdf"

@@ -33,7 +33,10 @@ def without(name: str, key: str) -> Callable[[Path], None]:
 
 
 def replaced(name: str, text: str) -> Callable[[Path], None]:
-    return lambda run: (run / name).write_text(text) and None
+    def apply(run: Path) -> None:
+        (run / name).write_text(text)
+
+    return apply
 
 
 def piped(name: str) -> Callable[[Path], None]:
