@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from dlexp.artifacts.exported import Safetensors
 from dlexp.cli.app import main
 from dlexp.engine.state import load_weights
-from dlexp.errors import DlexpError, reason_of
+from dlexp.errors import DlexpError, message_of
 
 RAISES = """
 import torch
@@ -130,9 +130,9 @@ def test_a_network_that_reads_one_size_is_refused_with_that_size(
 
 
 def test_a_reason_is_short_and_of_one_line() -> None:
-    assert reason_of(RuntimeError("a\n\tb" + "c" * 999), 20) == "a b" + "c" * 14 + "..."
-    assert reason_of(KeyError("x")) == "KeyError: 'x'"
-    assert reason_of(MemoryError()) == "MemoryError"
+    assert message_of(RuntimeError("a\n\tb" + "c" * 999), 20) == "a b" + "c" * 14 + "..."
+    assert message_of(KeyError("x")) == "KeyError: 'x'"
+    assert message_of(MemoryError()) == "MemoryError"
 
 
 def test_an_answer_that_is_not_finite_is_an_error_of_its_row_and_is_not_exported(
