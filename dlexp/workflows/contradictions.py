@@ -22,6 +22,8 @@ _TRACKERS = {
     "mlflow": ("logger.mlflow_uri", "logger.mlflow_experiment"),
     "wandb": ("logger.wandb_project", "logger.wandb_entity"),
 }
+# Schedules that leave the rates alone which the optimizer's state brings back.
+_LEAVES_RATES = ("dlexp.optim.schedules.constant", "dlexp.optim.schedules.plateau")
 _PATIENCE = "regularization.early_stopping.patience"
 
 
@@ -149,16 +151,21 @@ def _swa(change: Change, progress: Progress, config: RunConfig) -> str | None:
     return None
 
 
-def _optimizer(change: Change, progress: Progress, config: RunConfig) -> str:
+def _optimizer(change: Change, progress: Progress, config: RunConfig) -> str | None:
+    if change.path == "optim.lr" and config.scheduler.target not in _LEAVES_RATES:
+        return None  # the schedule sets the rate of every update anew
     return f"the optimizer's state, of {progress.updates} updates, holds the old value"
 
 
 def _schedule(change: Change, progress: Progress, config: RunConfig) -> str | None:
     key = change.path.partition(".")[2]
-    watches = any(_innermost(schedule).get("per_epoch") for schedule in progress.state["schedules"].values())
-    if key == "_target_" or watches:
+    if key == "_target_" or _follows_a_metric(progress):
         return f"the schedule's state, of {progress.updates} updates, belongs to the old value"
     return "the warm-up has already begun" if key.startswith("warmup") else None
+
+
+def _follows_a_metric(progress: Progress) -> bool:
+    return any(_innermost(schedule).get("per_epoch") for schedule in progress.state["schedules"].values())
 
 
 def _innermost(schedule: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -122,7 +122,7 @@ def test_a_change_of_a_finished_run_is_no_change_and_is_refused(key: str, writte
         ({"regularization.swa.start_epoch": 4}, state(), "must be greater than 4, the epochs already begun"),
         ({"regularization.swa.start_epoch": 5}, state(average={"count": 1}), "weights are already averaged"),
         ({"regularization.swa.start_epoch": 6, "regularization.swa.lr": 0.1}, state(), "by a schedule without"),
-        ({"optim.lr": 0.5}, state(), "the optimizer's state, of 12 updates, holds the old value"),
+        ({"optim.weight_decay": 0.5}, state(), "the optimizer's state, of 12 updates, holds the old value"),
         ({"scheduler.warmup_epochs": 2}, state(), "the warm-up has already begun"),
         ({"scheduler._target_": "dlexp.optim.schedules.linear"}, state(), "belongs to the old value"),
         ({"scheduler.warmup_epochs": 2}, state(schedules={"train": {"per_epoch": {"best": 1}}}), "belongs to the old"),
@@ -139,6 +139,14 @@ def test_an_edited_configuration_that_the_state_contradicts_is_refused(
     assert {problem.where for problem in found} <= set(changes)
     assert all(rule in problem.rule and problem.remedy for problem in found)
     assert found
+
+
+def test_another_rate_is_what_a_schedule_makes_of_it(written: RunConfig) -> None:
+    assert problems(written, {"optim.lr": 0.5}, state()) == ()
+    for option in ("constant", "plateau"):  # leave the rate that comes back with the optimizer's state
+        flat = load(["data=iris", "model=mlp", f"scheduler={option}"], Catalog())
+        (problem,) = problems(flat, {"optim.lr": 0.5}, state())
+        assert (problem.where, "holds the old value" in problem.rule) == ("optim.lr", True)
 
 
 def test_patience_that_is_raised_lets_a_stopped_run_continue(written: RunConfig) -> None:
