@@ -2,9 +2,9 @@
 
     python benchmarks/confirm_error.py [--repetitions 10000]
 
-Baseline and trials draw their values on fresh seeds from one normal distribution; a verdict that names a trial is
-wrong, and at most 2.5 of 100 should be. The last column judges the best of ten as if it were the only one. The table is
-Markdown.
+Baseline and trials draw their values on fresh seeds from one normal distribution. A verdict that names a
+trial is wrong, which at most 2.5 of 100 should be. The last column judges the best of ten as if it were the
+only one. Prints Markdown.
 """
 
 from __future__ import annotations
