@@ -125,7 +125,7 @@ class ImageSet:
         shape = self.seen
         if self.targets.ndim == 1:
             return DataSpec("image", "class", shape, len(self.names), class_names=self.names)
-        mean, std = target_unit(self.targets[self.rows[0]])
+        mean, std = target_unit(self.targets, self.rows[0], self.names)
         return DataSpec(
             "image",
             "value",

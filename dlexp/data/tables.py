@@ -132,7 +132,7 @@ def build_table(
     features = np.concatenate([_encoded(fit, columns[fit.name]) for fit in fitted], axis=1)
     kinds = [{"kind": "category" if isinstance(fit, CategoryColumn) else "number", **vars(fit)} for fit in fitted]
     regression = not class_names
-    mean, std = target_unit(targets[rows[0]]) if regression else ((), ())
+    mean, std = target_unit(targets, rows[0], target_names) if regression else ((), ())
     spec = DataSpec(
         "tabular",
         "value" if regression else "class",

@@ -5,24 +5,37 @@ Symbols: N rows, O targets.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dlexp.errors import DataError
 from dlexp.runtime.rounding import mean_and_std
 
 _WHOLE = 1 << 53  # whole numbers beyond it are not all float64 numbers
 _LOST = 0.01  # share of their deviation that rounding may take from whole numbers
 
 
-def target_unit(learnt: NDArray[Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """(`target_mean`, `target_std`) of a DataSpec from the training values (N, O).
+def target_unit(
+    values: NDArray[Any], learnt: NDArray[np.int64], names: Sequence[str]
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """(`target_mean`, `target_std`) of a DataSpec, measured on the training rows `learnt` of the values (N, O).
 
-    The deviation of a target that is constant but for rounding is 1.
+    The deviation of a target that is constant but for rounding is 1. Raises DataError for a row that is held out and so
+    far from the training rows that a network's float32 number cannot say it.
     """
-    mean, std = mean_and_std(learnt)
-    return tuple(float(value) for value in mean), tuple(float(value) or 1.0 for value in std)
+    mean, found = mean_and_std(values[learnt])
+    std = np.where(found > 0, found, 1.0)
+    with np.errstate(over="ignore"):
+        far = np.argwhere(~(np.abs((values - mean) / std) <= float(np.finfo(np.float32).max)))
+    if len(far):
+        row, number = (int(place) for place in far[0])
+        rule = f"the target {values[row, number]} lies too far from the training rows to be standardized"
+        remedy = "correct it, or hold out other rows with data.split_seed"
+        raise DataError(rule, column=names[number] if number < len(names) else None, remedy=remedy)
+    return tuple(mean.tolist()), tuple(std.tolist())
 
 
 def constant_reason(values: NDArray[np.float64], equal: str) -> str:

@@ -45,9 +45,12 @@ def test_a_column_that_is_constant_but_for_rounding_is_noted() -> None:
 
 def test_the_unit_of_targets_is_that_of_their_deviation() -> None:
     values = np.stack([1.7e9 + _X, 1e-14 * _X, np.full(60, 5.0)], axis=1)
-    mean, std = target_unit(values)
+    mean, std = target_unit(values, np.arange(60), ("a", "b", "c"))
     assert mean == pytest.approx([1.7e9 + _X.mean(), 1e-14 * _X.mean(), 5.0])
     assert std == pytest.approx([_X.std(), 1e-14 * _X.std(), 1.0], rel=1e-6)
+    values[55, 1] = 1e150
+    with pytest.raises(DataError, match=r"column 'b': the target 1e[+]150 lies too far from the training rows"):
+        target_unit(values, np.arange(40), ("a", "b", "c"))
 
 
 def test_whole_numbers_beyond_float64_are_refused_where_their_difference_counts(tmp_path: Path) -> None:
