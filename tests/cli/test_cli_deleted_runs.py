@@ -87,7 +87,7 @@ def test_study_says_that_its_directory_is_gone(
     from dlexp.workflows.study_files import write_progress
 
     def lose(folder: Path, search: Search, study: Study) -> object:
-        shutil.rmtree(folder)
+        gone(folder)
         return write_progress(folder, search, study)
 
     monkeypatch.setattr("dlexp.workflows.tune.write_progress", lose)
