@@ -85,7 +85,8 @@ def check_monitor(config: RunConfig, bundle: DataBundle, task: Task) -> None:
     if reason:
         key = "trainer.monitor" if config.trainer.monitor else "task.monitor"
         rule = f"has no value on this validation split: {reason}"
-        remedy = "set trainer.monitor=val/loss, or another split by data.split_seed or data.val_fraction"
+        remedy = "set trainer.monitor=val/loss, or validate on samples of every kind: where the split is drawn here, "
+        remedy += "data.split_seed and data.val_fraction draw another one"
         raise ConfigError.one(key, config.monitor, rule, remedy)
 
 

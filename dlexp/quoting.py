@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,11 @@ def setting(key: str, content: Any) -> str:
 def command(*words: str | Path | tuple[str, Any]) -> str:
     """A line that calls dlexp; a path stays one where it looks like an option, a (key, value) pair is KEY=VALUE."""
     return " ".join(["dlexp", *map(_quoted, words)])
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names in a sentence, separated by commas; in quotes where a name would read as several, or as none."""
+    return ", ".join(name if name.strip(" ,") == name != "" and "," not in name else f'"{name}"' for name in names)
 
 
 def shell_word(word: str) -> str:

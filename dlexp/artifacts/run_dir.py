@@ -23,7 +23,7 @@ from dlexp.artifacts.claims import check_claims, claimed, make_folder
 from dlexp.artifacts.files import remove_temporaries, write_json
 from dlexp.artifacts.lock_file import is_locked, lock, open_lock
 from dlexp.artifacts.new_folder import refuse_occupied
-from dlexp.artifacts.regular_files import is_file, is_folder, is_there, read_text
+from dlexp.artifacts.regular_files import check_regular, is_file, is_folder, is_there, read_text
 from dlexp.artifacts.run_files import read_run_file
 from dlexp.errors import ConfigError, DlexpError, Interrupted, exit_code_of
 from dlexp.runtime.clock import now_utc, stamp
@@ -87,7 +87,9 @@ class RunDir:
     def find(cls, path: Path) -> RunDir:
         """The run at `path`. Raises ConfigError when there is none."""
         try:
-            has_config, exists = (path / "config.yaml").is_file(), path.exists()
+            has_config, exists = is_there(path / "config.yaml"), path.exists()
+            if has_config:
+                check_regular(path / "config.yaml")
         except OSError as error:  # a folder of somebody else, a name that no file system takes
             raise ConfigError.one(str(path), "", f"cannot be looked into: {error.strerror}") from error
         if not has_config:

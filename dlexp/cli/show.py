@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dlexp.cli.console import escape, near, out, over_seeds, print_json, table, undrawn
 from dlexp.quoting import command
 from dlexp.report.labels import cut
-from dlexp.report.numbers import number
+from dlexp.report.numbers import alike, number
 from dlexp.runtime.clock import spoken
 
 if TYPE_CHECKING:
@@ -147,7 +147,13 @@ def _mistakes(path: Path) -> None:
     with path.open(newline="") as file:
         header, *rows = list(csv.reader(file))
     if rows and len(header) <= _MAX_COLUMNS:
-        shown = [[row[0], *(_short(cell) for cell in row[1:])] for row in rows[:_MISTAKES_SHOWN]]
+        top = rows[:_MISTAKES_SHOWN]
+        shown = [[row[0], *(_short(cell) for cell in row[1:])] for row in top]
+        values = [place for place, name in enumerate(header) if place > 1 and "loss" in header[:2] and " " in name]
+        texts = iter(alike([float(row[place]) for row in top for place in values]))
+        for line in shown:
+            for place in values:
+                line[place] = next(texts)
         out.print()
         out.print(table(f"the worst {len(shown)}, more in mistakes.csv", header, shown))
 

@@ -66,10 +66,10 @@ def _header(path: Path, group: str) -> Iterator[Problem]:
         allowed = "package _global_" if group == "experiment" else ""
         if found is not None and " ".join(found["words"].split()) != allowed:
             remedy = "write # @package _global_" if allowed else "leave the line out"
-            yield Problem("# @", found["words"].strip(), "a file has one place here", remedy, f"{path}:{number}")
+            yield Problem(f"# @{found['words'].strip()}", "", "a file has one place here", remedy, f"{path}:{number}")
         elif found is not None and not is_first:
             rule = "has no effect below another comment"
-            yield Problem("# @", allowed, rule, "make it the first line of the file", f"{path}:{number}")
+            yield Problem(f"# @{allowed}", "", rule, "make it the first line of the file", f"{path}:{number}")
         is_first = is_first and (found is not None or not line.strip())
 
 

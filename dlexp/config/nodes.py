@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from dlexp.config.schema import Node
-from dlexp.errors import ConfigError, DataError, DlexpError, Problem, message_of
+from dlexp.errors import ConfigError, DlexpError, Problem, message_of, reading_data
 
 # Packages of dlexp whose modules hold components; a component is named in its module's __all__.
 _OWN = ("data", "models", "tasks", "losses", "optim")
@@ -116,7 +116,8 @@ def build(node: Node, runtime: Mapping[str, Any], trusted: Sequence[str]) -> Any
         if told := out_of_memory(error, f"building {node.group}={node.option}", None, _SMALLER.get(node.group, "")):
             raise told from error
         if node.group == "data" and isinstance(error, OSError):
-            raise DataError(f"data={node.option} cannot be read: {message_of(error)}") from error
+            with reading_data(node.arguments.get("path")):
+                raise
         raise ConfigError.one(node.group, node.option, message_of(error), _how_to_see(node)) from error
 
 

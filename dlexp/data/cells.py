@@ -26,7 +26,7 @@ from dlexp.data.split import split_rows
 from dlexp.data.tables import Column, build_table
 from dlexp.data.targets import constant_reason
 from dlexp.errors import DataError
-from dlexp.quoting import setting
+from dlexp.quoting import listed, setting
 from dlexp.runtime.rounding import LARGEST
 
 _MAX_CLASSES_OF_NUMBERS = 20  # whole numbers with no more distinct values than this are taken for classes
@@ -176,11 +176,14 @@ def kind_of(target: RawColumn, refusal: Refusal) -> str:
 def check_names(file: Path, there: Sequence[str], names: Sequence[str], key: str) -> None:
     """Raise DataError for a column that a file has not, which `key` names."""
     known = set(there)
-    for name in names:
+    for place, name in enumerate(names):
         if name not in known:
             near = get_close_matches(name, there, n=1, cutoff=0.5)
             more = f", ... ({len(there):,} in all)" if len(there) > _NAMED else ""
-            remedy = f"did you mean {key}={near[0]}?" if near else f"it has {', '.join(there[:_NAMED])}{more}"
+            remedy = f"it has {listed(there[:_NAMED])}{more}"
+            if near:
+                meant = near[0] if key == "data.target" else [*names[:place], near[0], *names[place + 1 :]]
+                remedy = f"did you mean {setting(key, meant)}?"
             raise DataError(f"has no column {name!r} ({key})", file=file, remedy=remedy)
 
 

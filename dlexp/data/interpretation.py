@@ -64,6 +64,6 @@ def _names(names: Sequence[str]) -> str:
 
 
 def _name(name: str) -> str:
-    """As it can be printed in a line; a blank one in quotes."""
-    text = shown(name) if name.strip() else repr(name)
+    """As it can be printed in a line; a blank one, and one with a comma, in quotes."""
+    text = shown(name) if name.strip() and "," not in name else repr(name)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."

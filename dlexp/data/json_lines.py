@@ -55,7 +55,7 @@ def _cells(line: str, wanted: Sequence[str], known: Any) -> Row:
     nested = [name for name, cell in zip(wanted, cells, strict=True) if isinstance(cell, list | dict)]
     if nested:
         return f"column {nested[0]!r}: holds a list or an object, neither a number nor a text"
-    if all(cell is None for cell in cells):
+    if all(cell is None for cell in found.values()):
         return "every cell is empty"
     return [str(cell).lower() if isinstance(cell, bool) else cell for cell in cells]
 

@@ -17,7 +17,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dlexp.artifacts.load_failure import holds_objects
+from dlexp.artifacts.load_failure import holds_objects, why_not_loaded
 from dlexp.errors import DataError, OutOfMemory, message_of
 from dlexp.runtime.room import available_memory
 
@@ -94,7 +94,10 @@ class _Member:
 
 def _header(stream: IO[bytes]) -> Header:
     """What the header of an array says. Raises ValueError for what is no header, or one of Python objects."""
-    version = np.lib.format.read_magic(stream)
+    try:
+        version = np.lib.format.read_magic(stream)
+    except ValueError as error:
+        raise ValueError("no array in NumPy's format, which a pickle is not either") from error
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, is_fortran, dtype = read(stream)
     if dtype.hasobject:
@@ -134,6 +137,8 @@ def _refusing(file: Path, what: str) -> Iterator[None]:
         *(RuntimeError, NotImplementedError),  # an encrypted member, a compression that is not known
         *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
     ) as error:
+        if "Object arrays" not in str(error) and holds_objects(error):
+            raise DataError(f"{what} {why_not_loaded(error)}", file=file) from error
         if holds_objects(error):
             rule = f"{what} holds Python objects, which only unpickling could read, and that could run anything"
             remedy = "save numbers or text of one type, such as x.astype('float32')"

@@ -6,15 +6,19 @@ Symbols: N samples, O targets, R resamples; y true value, e = predicted - true.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from dlexp.metrics.bootstrap import Floats, Interval, Resampling, intervals, resampled
 from dlexp.metrics.studentized import bootstrap_t, mean_and_error
 from dlexp.metrics.values import EXTREME, ValueSamples
+from dlexp.runtime.rounding import power_of_two
 
 STUDENTIZED = "bootstrap-t"
 _EXPLAINED = ("r2", "explained_variance")
+_POWERS = {"mse": 2, "rmse": 1, "mae": 1, "mean_error": 1}  # of the target's unit
+_SMALLEST, _LARGEST = 1e-60, 1e60  # fourth powers of what lies between are finite and not 0
 _AT_LEAST_0 = ("mse", "mae", "mape")
 _NO_EXTREME = Interval(None, None, 0, "a resample holds no larger error than the sample itself", "")
 
@@ -28,15 +32,24 @@ def value_intervals(found: ValueSamples, resampling: Resampling) -> dict[str, In
     sure = intervals(found.statistic(), count, resamples=resampling.resamples, level=resampling.level, seed=seed)
     if np.isfinite(found.predicted).all() and np.isfinite(found.true).all():
         targets = range(found.true.shape[1])
-        whole = _Columns(found.predicted, found.true)
+        largest = max(np.abs(found.predicted).max(), np.abs(found.true).max())
+        unit = power_of_two(float(largest)) if not _SMALLEST < largest < _LARGEST else 1.0
+        predicted, true = found.predicted / unit, found.true / unit
+        whole = _Columns(predicted, true)
         parts = {"": whole}
         if not whole.is_single:
-            parts |= {f"{n}/": _Columns(found.predicted[:, [n]], found.true[:, [n]]) for n in targets}
+            parts |= {f"{n}/": _Columns(predicted[:, [n]], true[:, [n]]) for n in targets}
         for prefix, columns in parts.items():
             for name, interval in _studentized(columns, resampling).items():
                 if sure[f"{prefix}{name}"].low is not None:
-                    sure[f"{prefix}{name}"] = interval
+                    sure[f"{prefix}{name}"] = _in_unit(interval, unit, _POWERS.get(name, 0))
     return {name: _NO_EXTREME if name.rpartition("/")[2] == EXTREME else each for name, each in sure.items()}
+
+
+def _in_unit(interval: Interval, unit: float, power: int) -> Interval:
+    """An interval of values that were divided by `unit`, whose metric grows with its `power`."""
+    low, high = (None if bound is None else bound * unit**power for bound in (interval.low, interval.high))
+    return replace(interval, low=low, high=high)
 
 
 class _Columns:

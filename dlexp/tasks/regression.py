@@ -56,14 +56,14 @@ class Regression(Task):
         if mixed is not None:
             targets = torch.lerp(mixed.targets, targets, mixed.share)
         outputs = networks["model"](batch.inputs)
-        return LossOutput(self._criterion(outputs, self._scaled(targets, outputs.device)))
+        return LossOutput(self._criterion(outputs, self._scaled(targets, outputs)))
 
     def predict(self, networks: Networks, batch: Batch) -> Prediction:
         """Values (B, O) float64 in the target's own units."""
         outputs = networks["model"](batch.inputs).float()
         if outputs.shape != (len(batch), self._width):  # (B,) against (B, 1) would broadcast to (B, B)
             raise ValueError(f"its output has shape {tuple(outputs.shape)}, not {(len(batch), self._width)}")
-        loss = self._criterion(outputs, self._scaled(batch.targets, outputs.device))
+        loss = self._criterion(outputs, self._scaled(batch.targets, outputs))
         further = self._reading.further(outputs, *self._unit(outputs.device))
         return Prediction(self.read(outputs), batch.targets, loss, batch.rows, further)
 
@@ -83,9 +83,10 @@ class Regression(Task):
         """What is explained of a spread needs one, and a percentage a target that is not 0."""
         return undefined_of_values(name, targets)
 
-    def _scaled(self, targets: Tensor, device: torch.device) -> Tensor:
-        """(B, O) float32 on `device`; only here, where mean and deviation are taken out, are targets narrowed."""
-        return self._reading.scaled(targets, *self._unit(targets.device)).to(device, torch.float32)
+    def _scaled(self, targets: Tensor, outputs: Tensor) -> Tensor:
+        """(B, O) where `outputs` are, float32 unless these are float64; only here are targets narrowed."""
+        kind = torch.promote_types(outputs.dtype, torch.float32)
+        return self._reading.scaled(targets, *self._unit(targets.device)).to(outputs.device, kind)
 
     def _unit(self, device: torch.device) -> tuple[Tensor, ...]:
         """Mean and deviation of each target, (O,) float64, copied to a device once."""

@@ -29,7 +29,7 @@ from dlexp.data.narrowing import Narrowing, between
 from dlexp.data.readable import columns_of
 from dlexp.data.tables import columns_of as fits_of
 from dlexp.errors import DataError
-from dlexp.workflows.stored import spec_of
+from dlexp.workflows.stored import in_trained_units, spec_of
 
 _TABLE_FILES = ("dlexp.data.csv.csv", "dlexp.data.parquet.parquet")
 _HAS_NO_VALUE = "every cell is empty"  # of a row that training does not count as one
@@ -60,7 +60,7 @@ def data_as_in(run: RunDir, config: RunConfig, trusted: Sequence[str]) -> DataBu
     meta, found = _of(run, "meta.json"), _of(run, "preprocessing.json")
     is_same = (bundle.fingerprint, bundle.split_hash) == (meta.get("data_fingerprint"), meta.get("split_hash"))
     if is_same or not {"spec", "normalize"} <= found.keys():
-        return bundle
+        return in_trained_units(run, bundle)  # of a run that was adapted they are those of the run before
     spec = spec_of(found["spec"])
     if (spec.inputs, spec.targets, spec.num_outputs) != (
         bundle.spec.inputs,

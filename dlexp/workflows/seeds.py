@@ -46,7 +46,7 @@ def train_seeds(config: RunConfig, request: Request, count: int, reporter: Repor
             words = (*(word for word in request.words if not word.startswith("seed=")), f"seed={seed}")
             try:
                 summaries.append(train_member(own, dataclasses.replace(request, words=words, run_dir=folder), reporter))
-            except ConfigError:
+            except DlexpError:
                 with suppress(OSError):  # it is not empty where something was run
                     group.rmdir()
                 raise

@@ -16,7 +16,7 @@ from dlexp.artifacts.run_files import read_run_file
 from dlexp.assemble import Experiment
 from dlexp.config.repeat import CHANGEABLE, Change, differences
 from dlexp.config.schema import RunConfig
-from dlexp.errors import ConfigError, DataError, Problem
+from dlexp.errors import ConfigError, DataError, DlexpError, Problem, message_of
 from dlexp.quoting import command
 from dlexp.workflows.contradictions import Progress, check_changes, is_continued
 from dlexp.workflows.loggers import FILE as LOGGERS
@@ -72,8 +72,11 @@ def check_resumable(run: RunDir, config: RunConfig, saved: Mapping[str, Any] | N
     tracked = read_run_file(kept) if is_there(kept) else {}
     names = [name for name, known in tracked.items() if isinstance(known, Mapping) and known.get("id")]
     progress = Progress(run.path, saved, run.status().state == "finished", names)
-    check_changes(progress, dict(config.tree) if before is None else before, config)
-    return progress.is_over and not is_continued(progress, config)
+    try:
+        check_changes(progress, dict(config.tree) if before is None else before, config)
+        return progress.is_over and not is_continued(progress, config)
+    except (KeyError, TypeError, AttributeError) as error:  # a file of torch.save with other contents
+        raise DlexpError(f"{run / 'checkpoints'} holds no state of a training: {message_of(error)}") from error
 
 
 def finished_text(run: RunDir, saved: Mapping[str, Any]) -> str:

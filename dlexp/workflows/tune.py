@@ -64,10 +64,10 @@ class TuneReporter(Protocol):
 
 def tune(search: Search, request: TuneRequest, reporter: TuneReporter) -> dict[str, Any]:
     """Run the study to its total; returns study.json. Raises NoResult when no trial gave a value."""
+    prepared = prepare(search.base, request.trusted)  # before a directory is made: it may refuse
     make_folder(request.folder)
     wait_for_orphans(request.folder)
     with RunDir(request.folder).lock(), failures(request.storage), _in_place(request.folder):
-        prepared = prepare(search.base, request.trusted)  # before a study is written: it may refuse
         rules, written = rules_of(search), Written(search.base.choices, dict(leaves(search.base.tree)))
         study = Study(request.folder.name, request.storage, request.folder, rules, search.space, request.trusted)
         study.begin(written, request.migrate)

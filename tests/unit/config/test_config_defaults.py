@@ -84,7 +84,7 @@ def test_values_that_reach_nothing_are_refused(tmp_path: Path) -> None:
     found = problem_of(
         tmp_path, {EXPERIMENT: "# Mine\n# @package _global_\ntrainer:\n  epochs: 2\n"}, "experiment=mine"
     )
-    assert "its values reach nothing; let the file's first line be `# @package _global_`" in found
+    assert "has no effect below another comment; make it the first line of the file" in found
 
 
 @pytest.mark.parametrize(

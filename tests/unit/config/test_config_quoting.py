@@ -90,7 +90,7 @@ def test_every_remedy_about_a_column_can_be_typed(shell: str) -> None:
     for name in names:
         cells = Cells.__new__(Cells)
         object.__setattr__(cells, "file", Path("t.csv"))
-        object.__setattr__(cells, "columns", (name,))
+        object.__setattr__(cells, "names", (name,))
         with pytest.raises(DataError) as refused:
             cells.check_names([f"{name}_"], "data.target")
         remedies.append(refused.value.remedy)

@@ -129,7 +129,7 @@ def test_a_class_that_is_among_the_marks_is_named_with_the_way_to_keep_it() -> N
     with pytest.raises(DataError) as caught:
         read(y=in_turn("EU", "NA"))
     assert "line 3, column 'y': the target is missing: 'NA' is among data.missing_values" in str(caught.value)
-    assert 'keep \'NA\' as a value with \'data.missing_values=["N/A","n/a","<NA>"' in str(caught.value)
+    assert "keep 'NA' as a value with 'data.missing_values=[N/A,n/a,\"<NA>\"" in str(caught.value)
     kept = [word for word in MISSING if word != "NA"]
     assert read({"missing_values": kept}, y=in_turn("EU", "NA")).spec.class_names == ("EU", "NA")
 

@@ -167,7 +167,7 @@ def test_arrays_that_may_be_parts_are_refused_by_name(tmp_path: Path) -> None:
 
     refused("has 'x' and beside it 'x_test'; save 'x' as 'x_train'", x=X, y=Y, x_test=X, y_test=Y)
     refused("has val and valid, which are the same split", x_train=X, y_train=Y, x_val=X, y_val=Y, x_valid=X, y_valid=Y)
-    refused("did you mean X[?] set data.inputs=X", X_train=X, y_train=Y, X_test=X, y_test=Y)
+    refused("did you mean data.inputs=X[?]", X_train=X, y_train=Y, X_test=X, y_test=Y)
     np.savez(tmp_path / "a.npz", x=X, y=Y, x_test=X)  # a competition's: nothing says what its samples are
     assert set(arrays(path=str(tmp_path / "a.npz")).omitted) == {"x_test"}
 

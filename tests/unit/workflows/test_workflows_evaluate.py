@@ -49,7 +49,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures take most of the time, and most tests look at numbers."""
-    monkeypatch.setattr("dlexp.workflows.evaluate.write_pictures", lambda *_: None)
+    monkeypatch.setattr("dlexp.workflows.evaluate.write_pictures", lambda *_: {})
 
 
 def test_classes_leave_every_file_and_metrics_that_a_reader_finds_again(digits: Path) -> None:
@@ -178,7 +178,7 @@ def test_images_of_any_kind_are_drawn_where_they_are_pictures(
 def test_pictures_of_an_earlier_evaluation_do_not_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("own", "roc", "residuals-3"):
         (tmp_path / f"{name}.png").touch()
-    monkeypatch.setattr(evaluation_files, "_pictures", lambda *_: [("pr", b"new")])
+    monkeypatch.setattr(evaluation_files, "_pictures", lambda *_: [("pr", lambda: b"new")])
     data = bundle(torch.zeros(2, 1, 2, 2), {})
     outputs = torch.eye(2)
     details = report(data.spec, [Prediction(outputs, data.splits["test"].targets, torch.tensor(0.0), torch.arange(2))])
