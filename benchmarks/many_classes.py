@@ -72,7 +72,7 @@ def main() -> None:
 
     def told(part: str) -> None:
         begun.append(time.process_time())
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9  # in KiB on Linux
         print(f"| {part} | {begun[-1] - begun[-2]:.1f} | {memory:.2f} |", flush=True)
 
     result = evaluate(task, networks, batches(targets), precision, keep_predictions=True)

@@ -34,13 +34,16 @@ class Softmax:
 
     def read(self, outputs: Tensor) -> Tensor:
         """(B, num_outputs) -> (B, C): probabilities, or scores where they are none."""
-        return (outputs / self.temperature).softmax(dim=1)
+        return self._cooled(outputs).softmax(dim=1)
 
     def logits(self, outputs: Tensor) -> Tensor | None:
         """(B, num_outputs) -> (B, C): numbers whose softmax `read` gives, None where it gives anything else."""
         if type(self).read is not Softmax.read:
             return None
-        return outputs if self.temperature == 1 else outputs / self.temperature
+        return self._cooled(outputs)
+
+    def _cooled(self, outputs: Tensor) -> Tensor:
+        return outputs if self.temperature == 1 else outputs / self.temperature  # with many classes a copy is large
 
     def chosen(self, outputs: Tensor) -> Tensor:
         """(B, num_outputs) -> (B,) int64: the class of the largest score."""

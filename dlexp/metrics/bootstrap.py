@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 Statistic = Callable[[Floats], Mapping[str, Floats]]
 
 METHOD = "percentile"
-_BLOCK = 1 << 20  # counts at a time, 8 MiB: what a statistic makes of them is about as large, and a cache holds some
+_BLOCK = 1 << 18  # counts at a time, 2 MiB: what a statistic makes of them is about as large, and a cache holds some
 _MOST_UNDEFINED = 0.05  # of the resamples; beyond it the rest is too much of a choice to speak for all
 
 

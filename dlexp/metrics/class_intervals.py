@@ -19,7 +19,7 @@ Sure = Iterator[tuple[str, Interval]]
 
 EXACT, WEIGHTED, BAYESIAN = "Clopper-Pearson", "weighted beta", "Dirichlet"
 AREA, SCORE, STUDENTIZED, DISTANCE = "Newcombe", "Wilson", "bootstrap-t", "bootstrap of distances"
-_CELLS = 1 << 20  # numbers of resamples at a time
+_CELLS = 1 << 18  # numbers of resamples at a time
 _ONE_CLASS = "every sample is of one class and called so"
 
 
@@ -82,9 +82,15 @@ def _means(found: ClassSamples, level: float) -> Sure:
     yield "recall_macro", interval((classes - some) / classes, 1 / (classes * of), 1 / (classes * true[is_true]))
     never = (classes - int(is_called.sum())) / classes
     yield "precision_macro", interval(never, 1 / (classes * called), 1 / (classes * predicted[is_called]))
+    share = true / len(found)  # of each class, which weighs it
+    called_share, never = share[found.predicted[wrong]] / called, float(share[~is_called].sum())
+    yield "precision_weighted", interval(never, called_share, share[is_called] / predicted[is_called])
     both = (true + predicted).astype(np.float64)
     errors = (1 / both[found.targets[wrong]] + 1 / both[found.predicted[wrong]]) / classes
     yield "f1_macro", interval(0.0, errors, 2 / (classes * both[occurs]))
+    each = share[occurs] / both[occurs]
+    errors = (share / np.maximum(both, 1))[found.targets[wrong]] + (share / np.maximum(both, 1))[found.predicted[wrong]]
+    yield "f1_weighted", interval(0.0, errors, 2 * each)
 
 
 def _drawn(found: ClassSamples, resampling: Resampling) -> Sure:
@@ -129,7 +135,9 @@ def _ranking(found: ClassSamples, level: float) -> Sure:
     for name in (name for name in RANKING if np.isfinite(values[name])):
         counts, shares = weights["_weighted" if name.endswith("_weighted") else ""]
         if name.startswith("average_precision"):
-            trials = 1 / float((shares**2 / counts).sum())
+            # The positives of each class are others; of two classes they are each other's negatives too.
+            spread = (shares / counts**0.5).sum() ** 2 if found.num_classes == 2 else (shares**2 / counts).sum()
+            trials = 1 / float(spread)
             yield name, _interval(score(values[name], trials, level), SCORE)
         else:  # of two classes both areas are the same one
             counts, shares = (own, np.ones(1)) if found.num_classes == 2 else (counts, shares)

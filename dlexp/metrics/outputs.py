@@ -26,7 +26,7 @@ Numbers = NDArray[np.int64]
 Form = Literal["logits", "probabilities", "scores"]
 
 _TINY = float(np.finfo(np.float32).tiny)  # probabilities that are given count as this where they are below it
-_CELLS = 1 << 20  # of a block, 8 MiB in float64
+_CELLS = 1 << 17  # of a block, 1 MiB in float64, which a cache holds
 
 
 @dataclass(frozen=True)

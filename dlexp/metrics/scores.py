@@ -20,7 +20,7 @@ from dlexp.metrics.ranking import Curve, areas, averaged, curve
 RANKING = ("roc_auc", "roc_auc_weighted", "average_precision", "average_precision_weighted")
 OF_PROBABILITIES = ("log_loss", "brier", "calibration_error")
 TOP = (3, 5)
-_CELLS = 1 << 20  # scores of some classes at a time, 8 MiB
+_CELLS = 1 << 19  # scores of some classes at a time, 4 MiB
 
 
 @dataclass(frozen=True)

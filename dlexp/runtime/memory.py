@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import resource
 import sys
+from contextlib import suppress
 
 import torch
 
@@ -44,3 +46,9 @@ def peak_memory(device: torch.device) -> str:
         return f"{torch.cuda.max_memory_allocated(device) / _GIB:.2f} of {total / _GIB:.2f} GiB"
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return f"{used / _GIB:.2f} GiB"
+
+
+def release_free_memory() -> None:
+    """Give pages that the C library holds and nothing uses back to the system, where it can (glibc's malloc_trim)."""
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
