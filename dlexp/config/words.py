@@ -88,8 +88,8 @@ def _grammar_problem(word: str, catalog: Catalog) -> Problem:
     if value.startswith("[") and not value.endswith("]"):
         remedy = "close it, and where it holds blanks quote the word for the shell: 'KEY=[...]'"
         return Problem(key, value, "the bracket [ is not closed", remedy)
-    is_list = value.startswith("[")
-    meant = [item.strip().strip("\"'") for item in value[1:-1].split(",")] if is_list else value
+    items = [item.strip().strip("\"'") for item in value[1:-1].split(",")]
+    meant: str | list[str] = items if value.startswith("[") else value
     remedy = f"quote what the shell or the grammar reads as a sign: {setting(key, meant)}"
     return Problem(key, value, "this value cannot be parsed", remedy)
 
