@@ -89,8 +89,8 @@ def _grammar_problem(word: str, catalog: Catalog) -> Problem:
         remedy = "close it, and where it holds blanks quote the word for the shell: 'KEY=[...]'"
         return Problem(key, value, "the bracket [ is not closed", remedy)
     items = [item.strip().strip("\"'") for item in value[1:-1].split(",")]
-    meant: str | list[str] = items if value.startswith("[") else value
-    remedy = f"quote what the shell or the grammar reads as a sign: {setting(key, meant)}"
+    word = setting(key, items if value.startswith("[") else value)
+    remedy = f"quote what the shell or the grammar reads as a sign: {word}"
     return Problem(key, value, "this value cannot be parsed", remedy)
 
 

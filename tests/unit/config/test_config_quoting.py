@@ -17,10 +17,10 @@ from dlexp.config.fields import Field
 from dlexp.config.saved import load_saved, to_yaml
 from dlexp.config.spelling import plain_reading, typed_value
 from dlexp.config.words import parse
-from dlexp.data.cells import Cells
+from dlexp.data.cells import Cells, check_names
 from dlexp.data.finding import dropping
 from dlexp.errors import DataError
-from dlexp.quoting import command, setting, shell_word
+from dlexp.quoting import command, listed, setting, shell_word
 
 HOSTILE = [
     *("2024", "1e3", "007", "-0", "+5", ".5", "1_000", "0x1f", "1,200", "3,5", "12:30", "2024-01-01", "inf", "NaN"),
@@ -80,6 +80,37 @@ def test_what_is_printed_is_one_line_that_moves_no_cursor() -> None:
     assert setting("optim.lr", 1e-05) == "optim.lr=1e-05"
     assert setting("data.in_memory", None) == "data.in_memory=null"
     assert setting("model.x", {"a b": [True]}) == "'model.x={\"a b\":[true]}'"
+
+
+@pytest.mark.parametrize("key", ["data.drop", "data.categorical", "data.keep"])
+def test_a_column_of_a_list_is_corrected_in_its_list(key: str) -> None:
+    names = [name for name in HOSTILE if len(name) > 3]
+    words = []
+    for name in names:
+        with pytest.raises(DataError) as refused:
+            check_names(Path("t.csv"), ("first", name), ["first", f"{name}_"], key)
+        words.append(refused.value.remedy.removeprefix("did you mean ").removesuffix("?"))
+    assert [value_of(word) for word in split(" ".join(words), "bash")] == [["first", name] for name in names]
+
+
+def test_names_that_would_read_as_several_stand_in_quotes() -> None:
+    assert listed(["a", "Zip, Code", "", "b "]) == 'a, "Zip, Code", "", "b "'
+
+
+@pytest.mark.parametrize(
+    ("word", "rule", "remedy"),
+    [
+        ("data.drop=[it's]", "this value cannot be parsed", [["it's"]]),
+        ("data.drop=['a, b]", "this value cannot be parsed", [["a", "b"]]),
+        ("data.drop=[nope,Zip", "the bracket [ is not closed", None),
+    ],
+)
+def test_a_list_that_cannot_be_parsed_stays_one(word: str, rule: str, remedy: list[list[str]] | None) -> None:
+    (problem,) = parse([word], Catalog(()))[1]
+    assert problem.rule == rule
+    if remedy is not None:
+        typed = problem.remedy.partition("a sign: ")[2]
+        assert [value_of(each) for each in split(typed, "bash")] == remedy
 
 
 @pytest.mark.parametrize("shell", SHELLS)

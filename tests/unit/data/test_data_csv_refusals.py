@@ -118,7 +118,7 @@ def test_too_many_categories_are_told() -> None:
         ({"target": "Y"}, "has no column 'Y' (data.target)"),
         ({"target": "color"}, "did you mean data.target=colour?"),
         ({"target": "zzz"}, "it has a, colour, y"),
-        ({"drop": ["colours"]}, "has no column 'colours' (data.drop); did you mean data.drop=colour?"),
+        ({"drop": ["colours"]}, "has no column 'colours' (data.drop); did you mean 'data.drop=[colour]'?"),
         ({"categorical": ["b2"]}, "has no column 'b2' (data.categorical)"),
     ],
 )

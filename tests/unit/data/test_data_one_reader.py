@@ -274,3 +274,13 @@ def test_json_lines_that_cannot_be_used_are_named() -> None:
         Path("new.jsonl").write_text(content)
         with pytest.raises(DataError, match=told):
             answered(bundle, "new.jsonl")
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_a_row_whose_only_column_is_missing_is_a_row(suffix: str) -> None:
+    Path("t.csv").write_text("size,kind,y\n" + "\n".join(f"{n},{'red' if n % 3 else 'blue'},{n}" for n in range(30)))
+    bundle = csv(path="t.csv", target="y", target_kind="value", drop=["size"])
+    rows = {"csv": "size,kind\n3,\n4,red\n", "jsonl": '{"size": 3, "kind": null}\n{"size": 4, "kind": "red"}\n'}
+    Path(f"new.{suffix}").write_text(rows[suffix])
+    found = answered(bundle, f"new.{suffix}")
+    assert found.problems == ["", ""] and found.inputs.tolist() == [[0.0, 0.0], [0.0, 1.0]]
