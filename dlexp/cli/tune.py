@@ -262,7 +262,7 @@ def _show(content: Mapping[str, Any], folder: Path, seconds: float) -> None:
     undrawn(content)
     near = escape(str(folder))
     out.print(f"\n  study    {near}\n  table    {near}/trials.csv\n  report   {near}/report.html")
-    out.print(escape(f"\nnext: {command('train', '--from', folder)}"))
+    out.print(f"\nnext: {escape(command('train', '--from', folder))}")
 
 
 def _short(value: object) -> str:

@@ -132,8 +132,9 @@ def test_the_winner_is_confirmed_on_fresh_seeds_or_nothing_is_claimed(finished: 
 
 def test_the_same_line_again_runs_no_trial(finished: Path) -> None:
     before = rows(finished)
-    _, err = tune(finished, *LINE, "-n", "5")
+    out, err = tune(finished, *LINE, "-n", "5")
     assert "already has 5 trials; -n is the total" in err
+    assert out.splitlines()[-2:] == ["", "next: dlexp train --from outputs/tune/s"]
     assert rows(finished) == before
 
 
