@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dlexp.errors import DlexpError, reason_of
+from dlexp.errors import DlexpError
 
 _claimed: list[tuple[Path, int]] = []  # absolute path, and a descriptor that keeps its number from being used again
 
@@ -42,15 +42,8 @@ def check_claims(path: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, but none that is claimed. Raises DlexpError that names it and says why not."""
+    """Make a folder and those above it, but none that is claimed. Raises DlexpError for that, and OSError."""
     check_claims(folder)
-    try:
-        _make(folder)
-    except OSError as error:
-        raise DlexpError(f"cannot make {folder}: {reason_of(error)}") from error
-
-
-def _make(folder: Path) -> None:
     place = folder.absolute()
     holders = [claim for claim, _ in tuple(_claimed) if place.is_relative_to(claim)]
     if not holders:

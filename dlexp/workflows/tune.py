@@ -17,7 +17,7 @@ from dlexp.config.search import Search, rules_of
 from dlexp.config.tree import leaves, shown
 from dlexp.config.typed import with_values
 from dlexp.data.bundle import DataBundle
-from dlexp.errors import ConfigError, Interrupted, NoResult
+from dlexp.errors import ConfigError, DlexpError, Interrupted, NoResult, reason_of
 from dlexp.runtime.signals import StopRequest
 from dlexp.tune.storage import failures
 from dlexp.tune.study import BASELINE, Proposal, Study, Written
@@ -65,7 +65,10 @@ class TuneReporter(Protocol):
 def tune(search: Search, request: TuneRequest, reporter: TuneReporter) -> dict[str, Any]:
     """Run the study to its total; returns study.json. Raises NoResult when no trial gave a value."""
     prepared = prepare(search.base, request.trusted)  # before a directory is made: it may refuse
-    make_folder(request.folder)
+    try:
+        make_folder(request.folder)
+    except OSError as error:
+        raise DlexpError(f"cannot make {request.folder}: {reason_of(error)}") from error
     wait_for_orphans(request.folder)
     with RunDir(request.folder).lock(), failures(request.storage), _in_place(request.folder):
         rules, written = rules_of(search), Written(search.base.choices, dict(leaves(search.base.tree)))
