@@ -161,12 +161,14 @@ def _folders(place: Path) -> list[str]:
     """The names of the folders in `place`, hidden ones left out; [] where there is no such place."""
     if not place.is_dir():
         return []
-    return sorted(entry.name for entry in os.scandir(place) if entry.is_dir() and not entry.name.startswith("."))
+    with os.scandir(place) as entries:
+        return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
 
 
 def _loose(place: Path) -> list[str]:
     """Files beside the classes."""
-    return sorted(entry.name for entry in os.scandir(place) if entry.is_file())
+    with os.scandir(place) as entries:
+        return sorted(entry.name for entry in entries if entry.is_file())
 
 
 def _files(folder: Path, above: set[str]) -> Iterator[str]:
@@ -174,7 +176,9 @@ def _files(folder: Path, above: set[str]) -> Iterator[str]:
     here = os.path.realpath(folder)
     if here in above or not folder.is_dir():
         return
-    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+    with os.scandir(folder) as entries:
+        in_order = sorted(entries, key=lambda entry: entry.name)
+    for entry in in_order:
         if entry.is_dir():
             yield from _files(Path(entry.path), above | {here})
         elif entry.is_file() or entry.is_symlink():
