@@ -79,7 +79,7 @@ def test_a_study_is_refused_before_it_is_written(tmp_path: Path, monkeypatch: py
     monkeypatch.chdir(tmp_path)
     arrays(THREE, [0, 1] * 4)
     run("tune", "-n", "2", "--name", "st", *FEW, "trainer.monitor=val/roc_auc", code=2)
-    assert {path.name for path in tmp_path.glob("outputs/tune/st/*")} == {".lock"}
+    assert not Path("outputs").exists()
 
 
 @pytest.mark.parametrize("seed", range(4))
