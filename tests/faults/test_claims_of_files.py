@@ -90,7 +90,7 @@ NPZ: dict[str, tuple[Callable[[Path], Any], str]] = {
     "more than a size can be": (lambda f: member(f, header((2**62, 8, 8))), "claims"),
     "negative": (lambda f: member(f, header((-5, 8))), r"claims the shape \(-5, 8\)"),
     "cut": (lambda f: member(f, header((2000, 8)) + bytes(9)), "64,000 bytes, and the file holds"),
-    "no array": (lambda f: member(f, b"hello " * 9), "magic"),
+    "no array": (lambda f: member(f, b"hello " * 9), "is damaged or holds Python objects"),
     "objects": (lambda f: member(f, header((2,), "|O") + bytes(16)), "Python objects"),
     "encrypted": (encrypted, "encrypted"),
     "unknown compression": (unknown_method, "not supported"),
