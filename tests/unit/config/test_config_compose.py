@@ -38,7 +38,7 @@ def problems_of(*words: str) -> tuple[Problem, ...]:
         ("resnet18", "is not key=value", "did you mean model=resnet18?"),
         ("optim.momentum=0.5", "optim=adamw has no such key; optim=lookahead, optim=muon, ", ""),
         ("scheduler.patience=3", "scheduler=cosine has no such key; scheduler=plateau has it", ""),
-        ("optim.lr=[", "this value cannot be parsed", "quote what the shell or the grammar reads as a sign"),
+        ("optim.lr=[", "the bracket [ is not closed", "close it"),
         (
             "seed=1,2",
             "train runs one configuration, and this names several",
