@@ -49,7 +49,7 @@ def refused(capsys: pytest.CaptureFixture[str], *words: str, code: int = 2) -> s
         (["trainer.epochs=1O"], "must be a whole number >= 1"),
         (["trainer.epochs=0"], "must be a whole number >= 1"),
         (["optim.lr=nan"], "must be a number > 0"),
-        (["optim.lr=[1"], "cannot be parsed"),
+        (["optim.lr=[1"], "is not closed"),
         (["optim.lr=0.1,0.2"], "train runs one configuration"),
         (["optim.momentum=0.9"], "optim=sgd have it"),
         (["trainer.monitor=val/acc"], "did you mean trainer.monitor=val/accuracy?"),
