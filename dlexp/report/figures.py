@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
@@ -81,5 +82,8 @@ def as_png(figure: Figure, *, formulas: bool = False) -> bytes:
     for text in figure.findobj(Text) if not formulas else ():
         text.set_parse_math(False)  # a class called $x_{$ is a name and no formula
     make_readable(figure)
-    figure.savefig(buffer, format="png")
+    with warnings.catch_warnings():
+        # matplotlib warns where finding the best place took a second of the clock: a busy machine, not the picture.
+        warnings.filterwarnings("ignore", message="Creating legend with loc=")
+        figure.savefig(buffer, format="png")
     return buffer.getvalue()

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib.figure import Figure
 from test_report_figures import size
 
+from dlexp.report.figures import as_png
 from dlexp.report.study_figures import figures
 
 ALL = {"history", "intermediate", "importances", "parallel", "slices"}
@@ -170,3 +172,11 @@ def test_no_display_is_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     monkeypatch.setenv("DISPLAY", ":99")
     monkeypatch.setenv("MPLBACKEND", "TkAgg")
     size(figures(TRIALS, {}, "val/loss", False, set())["history"])
+
+
+def test_a_busy_machine_is_no_warning_about_a_legend(monkeypatch: pytest.MonkeyPatch) -> None:
+    figure = Figure()
+    figure.add_subplot().plot([1, 2], label="a")
+    figure.axes[0].legend()
+    monkeypatch.setattr("matplotlib.legend.time.perf_counter", iter(range(0, 10_000, 10)).__next__)  # 10 s a look
+    assert as_png(figure).startswith(b"\x89PNG")
