@@ -26,7 +26,7 @@ prepare_process()  # before torch loads OpenMP
 import torch  # noqa: E402
 from torch import nn  # noqa: E402
 
-from dlexp.errors import reason_of  # noqa: E402
+from dlexp.errors import message_of  # noqa: E402
 from dlexp.models import zoo  # noqa: E402
 
 SIDES = (8, 16, 28, 32, 48, 64, 75, 96, 112, 128, 160, 192, 224, 240, 256, 288, 299, 320, 384, 448, 512, 1024)
@@ -59,7 +59,7 @@ def problem_at(network: nn.Module, channels: int, side: int) -> str:
         loss = nn.functional.cross_entropy(network.train()(images), torch.zeros(2, dtype=torch.long, device=device))
         loss.backward()
     except Exception as error:
-        return reason_of(error, 120)
+        return message_of(error, 120)
     finally:
         network.zero_grad()
     return ""
@@ -79,7 +79,7 @@ def looked_at(make: Maker, name: str, most: float) -> dict[str, Any]:
             try:
                 network = built(make, name, channels, device)
             except Exception as error:
-                row["note"] = f"{word}: {reason_of(error, 120)}"
+                row["note"] = f"{word}: {message_of(error, 120)}"
                 continue
             usual: Any = next(m.usual_side for m in network.modules() if hasattr(m, "usual_side"))
             row |= {"parameters": sum(p.numel() for p in network.parameters()), "usual": usual}
