@@ -4,7 +4,7 @@
 
 Every classification network of torchvision, and of each module of timm its smallest one by name. The smallest side is
 found on torch's meta device, which computes shapes and no numbers: forward in evaluation mode, forward and backward in
-training mode, two square images in colour, and at that side two in grey. There the network then makes one real step on
+training mode, two square images in color, and at that side two in grey. There the network then makes one real step on
 the processor, unless it has more than --most million parameters. Networks that were not reached in --minutes are left
 out and counted on standard error. Prints Markdown.
 """
@@ -73,8 +73,8 @@ def built(make: Maker, name: str, channels: int, device: str) -> nn.Module:
 
 def looked_at(make: Maker, name: str, most: float) -> dict[str, Any]:
     """Smallest sides, parameters and what stands against them."""
-    row: dict[str, Any] = {"name": name, "parameters": 0, "colour": None, "grey": None, "note": ""}
-    for channels, word in ((3, "colour"), (1, "grey")):
+    row: dict[str, Any] = {"name": name, "parameters": 0, "color": None, "grey": None, "note": ""}
+    for channels, word in ((3, "color"), (1, "grey")):
         for device in ("meta", "cpu"):  # some look at their numbers while they are built
             try:
                 network = built(make, name, channels, device)
@@ -83,7 +83,7 @@ def looked_at(make: Maker, name: str, most: float) -> dict[str, Any]:
                 continue
             usual: Any = next(m.usual_side for m in network.modules() if hasattr(m, "usual_side"))
             row |= {"parameters": sum(p.numel() for p in network.parameters()), "usual": usual}
-            sides = sorted({*SIDES, usual}) if word == "colour" else [row["colour"] or usual]
+            sides = sorted({*SIDES, usual}) if word == "color" else [row["color"] or usual]
             row[word], row["note"] = smallest(network, channels, sides)
             if row[word]:
                 break
@@ -105,7 +105,7 @@ def smallest(network: nn.Module, channels: int, sides: list[int]) -> tuple[int |
 
 def line(row: dict[str, Any]) -> str:
     """A row of the table."""
-    sides = [str(row[word] or "none") for word in ("colour", "grey")]
+    sides = [str(row[word] or "none") for word in ("color", "grey")]
     computed = "yes" if row.get("computed") else "no"
     cells = [row["name"], f"{row['parameters'] / 1e6:.1f}", *sides, str(row.get("usual", "")), computed, row["note"]]
     return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
