@@ -17,19 +17,66 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal, get_args
+
+# What a program may rely on: the words of a message may change, its code may not. docs lists what each one means.
+Code = Literal[
+    "already-exists",  # a result is there that would be overwritten
+    "cannot-combine",  # two values that are valid alone
+    "corrupted",  # a file of dlexp's own is damaged, cut short or not what its hash says
+    "data-changed",  # data, code, packages or machine differ from those of the run
+    "diverged",  # a loss, gradient or weight is NaN or infinite
+    "failed",  # any other failure
+    "in-use",  # another process works in that directory or study
+    "incompatible-data",  # the data do not fit the model, the task or the run
+    "incompatible-run",  # the run, study or sweep is of another kind, state or format than the command needs
+    "incompatible-weights",  # weights that do not fit the network
+    "interrupted",  # stopped by a signal
+    "invalid-data",  # the data are malformed
+    "invalid-syntax",  # a word, a file or an expression that cannot be parsed
+    "invalid-type",  # a value of another type
+    "invalid-value",  # a value of the right type that is not allowed there
+    "missing-package",  # an optional package is not installed
+    "missing-requirement",  # another key or option must be given with it
+    "missing-value",  # a value must be given
+    "no-effect",  # a value that would change nothing here
+    "no-result",  # the command ran and has no answer
+    "not-found",  # a file, directory, run, column or split
+    "not-supported",  # valid in itself and not available here
+    "out-of-memory",
+    "out-of-range",  # a number beyond its limits
+    "system-error",  # the operating system refused
+    "too-few-samples",
+    "too-large",
+    "unknown-command",
+    "unknown-key",  # of a configuration or a file
+    "unknown-option",  # of a group such as model, or of a command
+    "unknown-value",  # none of a fixed list of names
+    "untrusted",  # would run code or leave the directories that are allowed
+]
+CODES: tuple[Code, ...] = get_args(Code)
 
 
 class DlexpError(Exception):
-    """A failure that is told in its message; no traceback is needed to act on it."""
+    """A failure whose message says all that is needed to act on it; no traceback is shown.
 
-    exit_code: ClassVar[int] = 1
+    exit_code  what the process ends with
+    code       what happened, as one of `CODES`
+    """
+
+    exit_code: int = 1
+    default_code: ClassVar[Code] = "failed"
+
+    def __init__(self, message: str, *, code: Code | None = None) -> None:
+        self.code: Code = code or self.default_code
+        super().__init__(message)
 
 
 @dataclass(frozen=True)
 class Problem:
     """One thing that is wrong with what the user asked for.
 
+    code    what kind of mistake it is, as one of `CODES`
     where   the configuration path or the word on the command line
     given   the value as the user wrote it, or "" where there is none
     rule    what is allowed there
@@ -42,6 +89,7 @@ class Problem:
     rule: str
     remedy: str = ""
     origin: str = ""
+    code: Code = "invalid-value"
 
     def __str__(self) -> str:
         value = f"={self.given}" if self.given else ""
@@ -54,15 +102,19 @@ class ConfigError(DlexpError):
     """All problems of a configuration at once; nothing was run and nothing was written."""
 
     exit_code = 2
+    default_code = "invalid-value"
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
-        super().__init__("\n".join(str(problem) for problem in self.problems))
+        code = self.problems[0].code if self.problems else None
+        super().__init__("\n".join(str(problem) for problem in self.problems), code=code)
 
     @classmethod
-    def one(cls, where: str, given: object, rule: str, remedy: str = "") -> ConfigError:
+    def one(
+        cls, where: str, given: object, rule: str, remedy: str = "", *, code: Code = "invalid-value"
+    ) -> ConfigError:
         """A ConfigError with a single problem."""
-        return cls([Problem(where, str(given), rule, remedy)])
+        return cls([Problem(where, str(given), rule, remedy, code=code)])
 
 
 class DataError(DlexpError):
@@ -72,6 +124,7 @@ class DataError(DlexpError):
     """
 
     exit_code = 3
+    default_code = "invalid-data"
 
     def __init__(
         self,
@@ -82,6 +135,7 @@ class DataError(DlexpError):
         row: int | None = None,
         remedy: str = "",
         unit: str = "line",
+        code: Code | None = None,
     ) -> None:
         self.file, self.column, self.row, self.remedy = file, column, row, remedy
         place = [str(file)] if file is not None else []
@@ -89,7 +143,7 @@ class DataError(DlexpError):
         place += [f"column {column!r}"] if column is not None else []
         prefix = ", ".join(place)
         text = f"{prefix}: {message}" if prefix else message
-        super().__init__(f"{text}; {remedy}" if remedy else text)
+        super().__init__(f"{text}; {remedy}" if remedy else text, code=code)
 
 
 class Diverged(DlexpError):
@@ -99,6 +153,7 @@ class Diverged(DlexpError):
     """
 
     exit_code = 4
+    default_code = "diverged"
 
     def __init__(self, what: str, remedy: str = "") -> None:
         self.what, self.remedy = what, remedy
@@ -109,20 +164,24 @@ class NoResult(DlexpError):
     """The command ran and has no answer to give."""
 
     exit_code = 5
+    default_code = "no-result"
 
 
 class OutOfMemory(DlexpError):
     """Memory ran out; the message says in what, how much was used at most, and what to try."""
 
     exit_code = 6
+    default_code = "out-of-memory"
 
 
 class Interrupted(DlexpError):
     """Stopped by a signal after the step was finished and a checkpoint was saved."""
 
+    default_code = "interrupted"
+
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
-        self.code = exit_code
+        self.exit_code = exit_code
 
 
 _REMEDIES = {
@@ -149,7 +208,8 @@ def reason_of(error: OSError) -> str:
 def refusal_of(error: OSError) -> DlexpError:
     """An error of the system as a refusal that names the path."""
     places = " -> ".join(os.fsdecode(place) for place in (error.filename, error.filename2) if isinstance(place, str))
-    return DlexpError(f"{places}: {reason_of(error)}" if places else f"the system refused: {reason_of(error)}")
+    message = f"{places}: {reason_of(error)}" if places else f"the system refused: {reason_of(error)}"
+    return DlexpError(message, code="system-error")
 
 
 @contextmanager
@@ -189,8 +249,6 @@ def message_of(error: BaseException, limit: int = 300) -> str:
 
 def exit_code_of(error: BaseException) -> int:
     """The exit code of the process that ends with `error`."""
-    if isinstance(error, Interrupted):
-        return error.code
     if isinstance(error, DlexpError):
         return error.exit_code
     return 130 if isinstance(error, KeyboardInterrupt) else 1

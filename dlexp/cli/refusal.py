@@ -26,6 +26,7 @@ def show_error(error: DlexpError, as_json: bool) -> None:
         problems = [vars(problem) for problem in error.problems] if isinstance(error, ConfigError) else []
         content = {
             "kind": type(error).__name__,
+            "code": error.code,
             "message": str(error),
             "exit_code": exit_code_of(error),
             "problems": problems,

@@ -179,7 +179,9 @@ def _unknown_key(key: str, value: str, choices: Mapping[str, str], catalog: Cata
         if not owners or any(choices.get(o.split("=")[0]) == o.split("=")[1] for o in owners)
     ]
     near = nearest_path(key, here)
-    return Problem(key, value, "is no key of this configuration", f"did you mean {near}?" if near else "", origin)
+    return Problem(
+        key, value, "is no key of this configuration", f"did you mean {near}?" if near else "", origin, "unknown-key"
+    )
 
 
 def _unknown_keys(config: DictConfig, choices: Mapping[str, str], catalog: Catalog) -> list[Problem]:

@@ -21,7 +21,11 @@ def explain(path: str, config: RunConfig, words: Sequence[str], catalog: Catalog
     if path not in values:
         near = nearest_path(path, values)
         raise ConfigError.one(
-            "--explain", path, "is no key of this configuration", f"did you mean {near}?" if near else ""
+            "--explain",
+            path,
+            "is no key of this configuration",
+            f"did you mean {near}?" if near else "",
+            code="unknown-key",
         )
     origins = Origins(config.choices, catalog)
     leaf, field = origins.find(path), known.get(path)

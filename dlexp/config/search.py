@@ -288,4 +288,6 @@ def _unused(extra: Mapping[str, Any], dimensions: Mapping[str, Dimension], base:
         if spec is not None and routed not in reached:
             near = nearest_path(path, paths)
             remedy = f"did you mean search.space.{near}?" if near else ""
-            yield Problem(f"search.space.{path}", shown(spec), "is no key of this configuration", remedy)
+            yield Problem(
+                f"search.space.{path}", shown(spec), "is no key of this configuration", remedy, code="unknown-key"
+            )

@@ -63,7 +63,7 @@ def with_values(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
     """
     for path, value in values.items():
         if value_at(config.tree, path) is ABSENT:
-            raise ConfigError.one(path, shown(value), "is no key of this configuration")
+            raise ConfigError.one(path, shown(value), "is no key of this configuration", code="unknown-key")
     return run_config(_replaced(config.resolved, values), config.choices, _replaced(config.tree, values))
 
 

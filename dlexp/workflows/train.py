@@ -186,7 +186,7 @@ def _run(
         except Interrupted as error:
             log.say(str(error))
             again = command("train", "--resume", run.path)
-            raise Interrupted(f"{error}; continue with: {again}", error.code) from None
+            raise Interrupted(f"{error}; continue with: {again}", error.exit_code) from None
         except Exception as error:
             if isinstance(error, Diverged) and trainer.on_nonfinite == "stop":
                 again = command("train", "--resume", run.path, "trainer.on_nonfinite=skip")

@@ -171,7 +171,7 @@ def _begin(folder: Path, here: _Setting, watch: _Watch) -> None:
         pass
     except Interrupted as error:
         if watch.wire.heard_signal:
-            raise Interrupted(f"{watch.wire.name} received; {_DROPPED}", error.code) from None
+            raise Interrupted(f"{watch.wire.name} received; {_DROPPED}", error.exit_code) from None
     _refuse_stop(here)
 
 
@@ -181,7 +181,7 @@ def _go_on(folder: Path, here: _Setting) -> None:
     try:
         resume(run, load_saved(run / "config.yaml"), here.request.trusted, _Watch(wire, here.reporter), wire)
     except Interrupted as error:
-        raise Interrupted(f"{wire.name} received; {_DROPPED}", error.code) from None
+        raise Interrupted(f"{wire.name} received; {_DROPPED}", error.exit_code) from None
     _refuse_stop(here)
 
 

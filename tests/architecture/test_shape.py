@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "dlexp"
 FILES = sorted(PACKAGE.rglob("*.py"))
-MAX_FILE, MAX_FUNCTION, MAX_ARGUMENTS = 300, 60, 8
+MAX_FILE, MAX_FUNCTION, MAX_ARGUMENTS = 400, 60, 8
 # A component's keyword arguments are the keys of its configuration node, and a command's are its options.
 SIGNATURES_THAT_ARE_SCHEMAS = ("dlexp/data/", "dlexp/models/", "dlexp/optim/", "dlexp/cli/app")
 

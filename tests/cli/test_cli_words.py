@@ -89,7 +89,7 @@ def test_json_errors_are_json_on_standard_output(capsys: pytest.CaptureFixture[s
     with pytest.raises(SystemExit):
         main(["train", "optim.lrr=1", "--json"])
     error = json.loads(capsys.readouterr().out)["error"]
-    assert error["exit_code"] == 2
+    assert (error["exit_code"], error["code"]) == (2, "unknown-key")
     assert error["problems"][0]["where"] == "optim.lrr"
 
 

@@ -232,6 +232,6 @@ def test_a_stop_during_the_last_evaluation_is_still_an_interruption(tmp_path: Pa
     run.on_read = lambda evaluation, batch: stop.ask() if batch == 1 else None
     with pytest.raises(Interrupted) as caught:
         run.fit(stop)
-    assert caught.value.code == 75
+    assert caught.value.exit_code == 75
     assert "SIGTERM" in str(caught.value)
     assert run.rows == []

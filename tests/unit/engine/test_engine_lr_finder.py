@@ -152,7 +152,7 @@ def test_a_signal_ends_the_sweep_after_the_update_and_leaves_no_trace(tmp_path: 
     before = everything(run.state)
     with pytest.raises(Interrupted, match="SIGTERM received; the sweep was dropped, nothing was changed") as caught:
         sweep(replace(plan, on_point=observe), run.state, stop)
-    assert caught.value.code == 75
+    assert caught.value.exit_code == 75
     assert numbers == [1, 2, 3, 4, 5]
     assert differences(before, everything(run.state)) == []
 

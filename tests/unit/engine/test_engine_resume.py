@@ -80,7 +80,7 @@ def test_a_stopped_run_ends_with_the_bits_of_one_that_never_stopped(
     PLACES[place](first, stop)
     with pytest.raises(Interrupted) as caught:
         first.fit(stop)
-    assert caught.value.code == 75
+    assert caught.value.exit_code == 75
     assert len(first.rows) == 1
     torch.rand(17)  # nothing may depend on what ran before
     second = Run(tmp_path, scheduler, accumulate)
