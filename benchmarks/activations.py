@@ -26,7 +26,7 @@ prepare_process()
 import torch
 from torch import nn
 from dlexp.models.resnet import resnet18
-from dlexp.runtime.recompute import recompute_activations
+from dlexp.networks.activation_checkpointing import recompute_activations
 torch.set_num_threads(1)
 networks = nn.ModuleDict({"model": resnet18(input_shape=(3, 32, 32), num_outputs=10)})
 networks = networks.to(memory_format=torch.channels_last)

@@ -20,10 +20,10 @@ PRESETS = ("none", "standard", "strong", "randaugment", "trivialaugment", "image
 
 def epochs(preset: str, model: str, samples: int) -> dict[str, Callable[[int], int]]:
     """Name of a row -> what runs an epoch of it and returns its samples."""
-    from dlexp.assemble import assemble
-    from dlexp.begin import start
-    from dlexp.config.catalog import Catalog
+    from dlexp.assemble.experiment import assemble
+    from dlexp.assemble.training import start
     from dlexp.config.compose import load
+    from dlexp.config.files.catalog import Catalog
     from dlexp.engine.step import train_step
 
     words = ["data=synthetic_images", f"data.num_samples={samples}", f"data.augment={preset}", f"model={model}"]

@@ -26,7 +26,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from dlexp.metrics.paired import over_samples, over_seeds, over_seeds_and_samples
+from dlexp.metrics.intervals.paired_difference import over_samples, over_seeds, over_seeds_and_samples
 
 Floats = NDArray[np.float64]
 _HARD, _OF_WAY, _REST = 1.0, 0.4, 0.6  # standard deviations

@@ -13,7 +13,7 @@ import argparse
 
 import numpy as np
 
-from dlexp.workflows.study_files import Verdict
+from dlexp.workflows.tune.files import Verdict
 
 _SEEDS, _TRIALS = (2, 3, 5, 10), (1, 2, 3, 5, 10)
 

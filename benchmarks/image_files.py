@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from dlexp.data.synthetic import class_names, draw
+from dlexp.data.sources.synthetic_images import class_names, draw
 
 
 def write_images(folder: Path, count: int, size: int, classes: int = 10, quality: int = 90) -> None:

@@ -18,12 +18,12 @@ import numpy as np
 from scipy.stats import binom
 
 from dlexp.metrics.bootstrap import Resampling
-from dlexp.metrics.class_intervals import class_intervals, each_class
+from dlexp.metrics.class_samples import ClassSamples
+from dlexp.metrics.intervals.classes import class_intervals, each_class
+from dlexp.metrics.intervals.shares import exact
+from dlexp.metrics.intervals.values import value_intervals
 from dlexp.metrics.outputs import ClassOutputs
-from dlexp.metrics.scores import ClassSamples
-from dlexp.metrics.shares import exact
-from dlexp.metrics.value_intervals import value_intervals
-from dlexp.metrics.values import ValueSamples
+from dlexp.metrics.regression import ValueSamples
 
 Array = np.ndarray[Any, Any]
 SIZES = (50, 100, 359, 2000)

@@ -121,7 +121,7 @@ def digits(turns: Turns, regular: bool, direct: bool = False, batch: int = 64) -
 
 def digits_data() -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
     """The split that dlexp trains on: inputs (N, 64) float32, classes (N,), and the same of its validation split."""
-    from dlexp.data.embedded import digits as data
+    from dlexp.data.sources.sklearn_sets import digits as data
 
     bundle = data(augment="none")
     chosen = (bundle.splits[name] for name in ("train", "val"))

@@ -16,18 +16,18 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from dlexp.artifacts.checkpoint import CheckpointStore
-from dlexp.assemble import assemble
-from dlexp.begin import start
-from dlexp.config.catalog import Catalog
+from dlexp.artifacts.checkpoints.checkpoint import CheckpointStore
+from dlexp.assemble.experiment import assemble
+from dlexp.assemble.training import start
 from dlexp.config.compose import load
+from dlexp.config.files.catalog import Catalog
 from dlexp.engine.loop import EpochRecord, FitPlan, StepRecord, fit
 from dlexp.errors import Diverged
 from dlexp.runtime.process import prepare_process
 from dlexp.runtime.signals import NeverStop
-from dlexp.workflows.lr_find import find
-from dlexp.workflows.lr_settings import SweepSettings
-from dlexp.workflows.reporting import Silent
+from dlexp.workflows.lr_find.lr_find import find
+from dlexp.workflows.lr_find.settings import SweepSettings
+from dlexp.workflows.reporter import Silent
 
 MODELS = (("mlp", "digits"), ("simple_cnn", "digits"), ("mlp", "breast_cancer"), ("mlp", "diabetes"))
 CASES = tuple(f"{model},{data},{optim}" for model, data in MODELS for optim in ("sgd", "adamw"))

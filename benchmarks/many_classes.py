@@ -25,7 +25,7 @@ from dlexp.metrics.bootstrap import Resampling
 from dlexp.runtime.precision import Precision
 from dlexp.tasks.classification import Classification
 from dlexp.types import Batch, DataSpec
-from dlexp.workflows.evaluation_files import worst, write_pictures, write_tables
+from dlexp.workflows.evaluate.files import worst, write_pictures, write_tables
 
 _BATCH = 256
 

@@ -23,10 +23,10 @@ prepare_process()  # before torch loads OpenMP
 import torch  # noqa: E402
 from torch import nn  # noqa: E402
 
-from dlexp.config.catalog import Catalog  # noqa: E402
 from dlexp.config.compose import load  # noqa: E402
+from dlexp.config.files.catalog import Catalog  # noqa: E402
 from dlexp.config.nodes import build  # noqa: E402
-from dlexp.runtime.arithmetic import watched  # noqa: E402
+from dlexp.networks.arithmetic import watched  # noqa: E402
 from dlexp.runtime.precision import choose_precision  # noqa: E402
 
 CASES = (

@@ -11,9 +11,10 @@ from dlexp.runtime.process import prepare_process
 prepare_process()  # as the command does, before torch is loaded
 
 from benchmarks.turns import Turns  # noqa: E402
-from dlexp.cli import app, display  # noqa: E402
+from dlexp.cli import app  # noqa: E402
+from dlexp.cli.views import training  # noqa: E402
 from dlexp.engine.loop import EpochRecord, StepRecord  # noqa: E402
-from dlexp.workflows.reporting import Reporter, RunFacts  # noqa: E402
+from dlexp.workflows.reporter import Reporter, RunFacts  # noqa: E402
 
 CONF = Path(__file__).with_name("conf")
 
@@ -43,17 +44,17 @@ class Timed:
 
 def train(turns: Turns, words: Sequence[str]) -> None:
     """`dlexp train` with `words`, for more epochs than anybody waits for."""
-    usual = display.reporter
-    display.reporter = lambda quiet: Timed(usual(quiet), turns)
+    usual = training.reporter
+    training.reporter = lambda quiet: Timed(usual(quiet), turns)
     with tempfile.TemporaryDirectory() as folder:
         app.main(["train", "--run-dir", f"{folder}/run", *_own_data(words), *words, "trainer.epochs=1000000"])
 
 
 def evaluate(turns: Turns, words: Sequence[str]) -> None:
     """What `dlexp evaluate` does with the validation split once everything is read, before it writes."""
-    from dlexp.assemble import assemble
-    from dlexp.config.catalog import Catalog
+    from dlexp.assemble.experiment import assemble
     from dlexp.config.compose import load
+    from dlexp.config.files.catalog import Catalog
     from dlexp.engine.evaluate import evaluate as over
 
     experiment = assemble(load(words, Catalog((CONF,))), ("benchmarks",))
@@ -68,14 +69,14 @@ def predict(turns: Turns, words: Sequence[str]) -> None:
     """What `dlexp predict images.npy` does with the validation images once the run is read: rows of CSV and all."""
     import numpy as np
 
-    from dlexp.artifacts.rows_out import rows_to
-    from dlexp.artifacts.run_dir import RunDir
-    from dlexp.assemble import assemble
-    from dlexp.config.catalog import Catalog
+    from dlexp.artifacts.files.row_writer import rows_to
+    from dlexp.artifacts.runs.run_dir import RunDir
+    from dlexp.assemble.experiment import assemble
     from dlexp.config.compose import load
-    from dlexp.workflows.inputs import Asked
-    from dlexp.workflows.predict import answer
-    from dlexp.workflows.stored import Stored
+    from dlexp.config.files.catalog import Catalog
+    from dlexp.workflows.predict.inputs import Asked
+    from dlexp.workflows.predict.predict import answer
+    from dlexp.workflows.run_record.restore import Stored
 
     experiment = assemble(load(words, Catalog((CONF,))), ("benchmarks",))
     turns.know(str(experiment.device), machine=f"{experiment.device.type}, {experiment.precision.name}")

@@ -115,10 +115,10 @@ def own(folder: Path, workers: int, row: str) -> Callable[[], int]:
     """An epoch of dlexp; returns how many samples it had."""
     from itertools import count
 
-    from dlexp.assemble import assemble
-    from dlexp.begin import start
-    from dlexp.config.catalog import Catalog
+    from dlexp.assemble.experiment import assemble
+    from dlexp.assemble.training import start
     from dlexp.config.compose import load
+    from dlexp.config.files.catalog import Catalog
     from dlexp.engine.step import train_step
 
     words = (

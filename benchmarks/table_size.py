@@ -58,9 +58,9 @@ def megabytes() -> float:
 
 def read_rows(path: Path, rounds: int) -> list[str]:
     """Rows of the table: reading the file at `path`."""
-    from dlexp.data.csv import csv
-    from dlexp.data.spelling import MISSING, Marks
-    from dlexp.data.text_file import TextFile
+    from dlexp.data.sources.csv_file import csv
+    from dlexp.data.tables.spelling import MISSING, Marks
+    from dlexp.data.tables.text_file import TextFile
 
     def cells() -> None:
         file = TextFile(path, ",", Marks(MISSING))

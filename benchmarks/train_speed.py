@@ -126,7 +126,7 @@ def _precision(wanted: str, device: str) -> str:
     """The number format that dlexp would choose for a network with convolutions."""
     import torch
 
-    from dlexp.runtime.arithmetic import Arithmetic
+    from dlexp.networks.arithmetic import Arithmetic
     from dlexp.runtime.precision import choose_precision
 
     convolved = Arithmetic(total=10**9, convolutions=10**9)

@@ -15,12 +15,12 @@ import typer
 from dlexp import __version__
 from dlexp.cli import app_runs, app_use
 from dlexp.cli import options as given
-from dlexp.cli.data import data
-from dlexp.cli.ending import exit_code, settle_inheritance
-from dlexp.cli.plain import PlainGroup, only_named
+from dlexp.cli.argv import hint_at_keys, hint_at_multirun, typed_for_completion, with_empty_values
+from dlexp.cli.argv import setting_of as _setting
+from dlexp.cli.commands.inspection.data import data
+from dlexp.cli.fast_typer import PlainGroup, only_named
+from dlexp.cli.process import exit_code, settle_inheritance
 from dlexp.cli.style import accept_every_letter, visible_errors
-from dlexp.cli.words import hint_at_keys, hint_at_multirun, typed_for_completion, with_empty_values
-from dlexp.cli.words import setting_of as _setting
 from dlexp.errors import refuse_without_folder
 
 app = typer.Typer(
@@ -80,8 +80,8 @@ def train(
     json: given.Json = False,
 ) -> None:
     """Train a model and leave a run directory that can be trusted, repeated and compared."""
-    from dlexp.cli import commands
-    from dlexp.cli.configured import TrainWords
+    from dlexp.cli.commands.configuration import TrainWords
+    from dlexp.cli.commands.training import train as commands
 
     request = TrainWords(
         tuple(overrides or ()), resume, from_run, seeds, run_dir, dry_run, allow_changes, run_id, multirun, jobs
@@ -102,7 +102,7 @@ def evaluate(
     json: given.Json = False,
 ) -> None:
     """Evaluate a run on a split that training never saw; several seeds of one configuration are evaluated together."""
-    from dlexp.cli import evaluate as command
+    from dlexp.cli.commands.results import evaluate as command
 
     words = command.EvaluateWords(run, tuple(overrides or ()), split, checkpoint, allow_changes, resamples, level)
     command.evaluate(words, tuple(trust or ()), json)
@@ -132,8 +132,8 @@ def lr_find(
     json: given.Json = False,
 ) -> None:
     """Sweep the learning rate on a copy of the model, and suggest one where the curve is clear."""
-    from dlexp.cli import lr_find as command
-    from dlexp.workflows.lr_settings import SweepSettings
+    from dlexp.cli.commands.training import lr_find as command
+    from dlexp.workflows.lr_find.settings import SweepSettings
 
     settings = SweepSettings(min_lr, max_lr, steps, seeds, loss, val_batches)
     words = command.FindWords(tuple(overrides or ()), run_dir, apply)
@@ -151,8 +151,8 @@ def profile(
     json: given.Json = False,
 ) -> None:
     """Measure where an update's time and memory go, and what the whole run will cost."""
-    from dlexp.cli import profile as command
-    from dlexp.workflows.profile_settings import ProfileRequest
+    from dlexp.cli.commands.training import profile as command
+    from dlexp.workflows.profile.settings import ProfileRequest
 
     request = ProfileRequest(tuple(overrides or ()), run_dir=run_dir, steps=steps)
     command.profile(request, _setting(config_dir, trust), quiet or json, json)
@@ -174,7 +174,7 @@ def tune(
     json: given.Json = False,
 ) -> None:
     """Search the space of the chosen options; the same line again goes on to the total."""
-    from dlexp.cli import tune as command
+    from dlexp.cli.commands.training import tune as command
 
     words = command.TuneWords(tuple(overrides or ()), trials, name, jobs, storage, dry_run, dashboard, migrate)
     command.tune(words, _setting(config_dir, trust), quiet or json, json)
@@ -191,7 +191,7 @@ def verify(
     json: given.Json = False,
 ) -> None:
     """Prove that a run that is stopped and resumed ends with the bits of one that never stopped."""
-    from dlexp.cli import verify as command
+    from dlexp.cli.commands.training import verify as command
 
     found = command.VerifyWords(tuple(words or ()), tuple(at or ()), determinism)
     command.verify(found, _setting(config_dir, trust), quiet or json, json)
@@ -206,7 +206,7 @@ def summary(
     json: given.Json = False,
 ) -> None:
     """Show the layers of a model on its data: shapes, parameters, multiply-adds, memory; nothing is trained."""
-    from dlexp.cli import summary as command
+    from dlexp.cli.commands.inspection import summary as command
 
     command.summary(tuple(overrides or ()), depth, _setting(config_dir, trust), json)
 
@@ -224,16 +224,16 @@ def config(
 ) -> None:
     """Print the configuration that the words describe, or what it comes to on this machine; nothing is run."""
     if plot_schedule is not None:
-        from dlexp.cli import schedule
+        from dlexp.cli.commands.inspection import schedule
 
         schedule.plot_schedule(tuple(overrides or ()), plot_schedule, _setting(config_dir, trust), json)
         return
     if machine:
-        from dlexp.cli.machine import machine as show_machine
+        from dlexp.cli.commands.inspection.machine import machine as show_machine
 
         show_machine(tuple(overrides or ()), _setting(config_dir, trust), json)
         return
-    from dlexp.cli import config as command
+    from dlexp.cli.commands.inspection import config as command
 
     command.config(tuple(overrides or ()), explain, sources, _setting(config_dir, None), json)
 
@@ -245,7 +245,7 @@ def list_options(
     json: given.Json = False,
 ) -> None:
     """List the options of every group, or of one, with a line of description each."""
-    from dlexp.cli import listing
+    from dlexp.cli.commands.inspection import list as listing
 
     listing.list_options(group, _setting(config_dir, None), json)
 

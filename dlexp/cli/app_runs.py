@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from dlexp.cli import complete
+from dlexp.cli import completion
+from dlexp.cli.fast_typer import PlainGroup
 from dlexp.cli.options import Json
-from dlexp.cli.plain import PlainGroup
 
 Runs = Annotated[
     list[str] | None,
-    typer.Argument(metavar="RUN...", help="run directories, or groups of seeds", autocompletion=complete.runs),
+    typer.Argument(metavar="RUN...", help="run directories, or groups of seeds", autocompletion=completion.runs),
 ]
 Where = Annotated[
     list[str] | None,
@@ -34,14 +34,14 @@ def compare(
         str | None, typer.Option("--metric", help="accuracy, balanced_accuracy or log_loss; mae or mse for values")
     ] = None,
     split: Annotated[
-        str | None, typer.Option("--split", help="test, val or train", autocompletion=complete.splits)
+        str | None, typer.Option("--split", help="test, val or train", autocompletion=completion.splits)
     ] = None,
     plot: Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="draw the curves over each other")] = None,
     save: Annotated[bool, typer.Option("--save", help="also write outputs/compare/<time>-.../")] = False,
     json: Json = False,
 ) -> None:
     """Say which of several configurations is better, by how much, and how sure that is."""
-    from dlexp.cli import compare as command
+    from dlexp.cli.commands.results import compare as command
 
     words = command.CompareWords(tuple(runs or ()), tuple(where or ()), by, metric, split, plot, save)
     command.compare(words, json)
@@ -69,7 +69,7 @@ def runs(
     json: Json = False,
 ) -> None:
     """List what was run, newest first; `rm`, `prune` and `show` are about single ones."""
-    from dlexp.cli import runs as command
+    from dlexp.cli.commands.results import runs as command
 
     words = command.ListWords(kind, state, model, data, tuple(where or ()), since, sort, columns, limit)
     if context.invoked_subcommand is None:
@@ -80,23 +80,23 @@ def runs(
 
 @runs_app.command("show")
 def show(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="a run, or `latest`", autocompletion=complete.runs)],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="a run, or `latest`", autocompletion=completion.runs)],
     json: Json = False,
 ) -> None:
     """Show what is known of one run: how it was started, how it ended, what came out."""
-    from dlexp.cli import runs as command
+    from dlexp.cli.commands.results import runs as command
 
     command.show(run, json)
 
 
 @runs_app.command("rm")
 def rm(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="what to delete", autocompletion=complete.runs)],
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="what to delete", autocompletion=completion.runs)],
     yes: Yes = False,
     json: Json = False,
 ) -> None:
     """Delete runs, groups of seeds, studies or sweeps; asks before."""
-    from dlexp.cli import runs as command
+    from dlexp.cli.commands.results import runs as command
 
     command.rm(runs, yes, json)
 
@@ -117,6 +117,6 @@ def prune(
     json: Json = False,
 ) -> None:
     """Delete all but the best runs of each kind; asks before. What runs, or others began with, stays."""
-    from dlexp.cli import runs as command
+    from dlexp.cli.commands.results import runs as command
 
     command.prune(command.PruneWords(keep_best, metric, by, tuple(where or ()), unfinished, dry_run, yes), json)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dlexp.cli import options as given
-from dlexp.cli.words import setting_of
+from dlexp.cli.argv import setting_of
 
 
 def predict(
@@ -25,7 +25,7 @@ def predict(
     json: given.Json = False,
 ) -> None:
     """Answer for samples of your own: images, tables or arrays; the training data need not be there."""
-    from dlexp.cli import predict as command
+    from dlexp.cli.commands.results import predict as command
 
     files = command.Files(tuple(inputs or ()), files_from, out, format, force)
     words = command.PredictWords(files, checkpoint, batch_size, probabilities, top, ignore_extra, separator)
@@ -46,7 +46,7 @@ def export(
     json: given.Json = False,
 ) -> None:
     """Write a run's network to a file for other programs, and compare what comes out of it."""
-    from dlexp.cli import export as command
+    from dlexp.cli.commands.results import export as command
 
     words = command.ExportWords(to, out, checkpoint, with_preprocessing, tuple(samples or ()), tolerance, force)
     command.export(run, words, tuple(trust or ()), allow_changes, json)
@@ -61,7 +61,7 @@ def adapt(
     json: given.Json = False,
 ) -> None:
     """Adapt a run to other data without labels: its normalisation layers are measured anew; no weight is trained."""
-    from dlexp.cli import adapt as command
+    from dlexp.cli.commands.results import adapt as command
 
     command.adapt(run, tuple(overrides or ()), run_dir, setting_of(config_dir, trust), json)
 
@@ -73,7 +73,7 @@ def replay(
     json: given.Json = False,
 ) -> None:
     """Make the step happen again that ended a run, from its crash capsule; no data set is needed."""
-    from dlexp.cli import replay as command
+    from dlexp.cli.commands.training import replay as command
 
     command.replay(run, tuple(overrides or ()), tuple(trust or ()), json)
 
@@ -86,7 +86,7 @@ def report(
     json: given.Json = False,
 ) -> None:
     """Write a run, a study or several runs as one HTML page that needs no network and no other file."""
-    from dlexp.cli import report as command
+    from dlexp.cli.commands.results import report as command
 
     words = command.ReportWords(tuple(runs or ()), out, open_it)
     command.report(words, setting_of(config_dir, None), json)

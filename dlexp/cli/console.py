@@ -15,8 +15,8 @@ from rich.table import Table
 
 from dlexp.cli.style import print_json as print_json  # beside `table`, for commands that draw
 from dlexp.cli.style import unfiltered
-from dlexp.report.numbers import number
-from dlexp.runtime.printable import printable, printable_lines
+from dlexp.report.number_format import number
+from dlexp.text.printable import printable, printable_lines
 
 
 class CleanConsole(Console):

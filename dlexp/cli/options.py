@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from dlexp.cli import complete
+from dlexp.cli import completion
 
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[GROUP=OPTION | KEY=VALUE]...",
         help="the configuration, such as model=resnet18 optim.lr=0.01",
-        autocompletion=complete.overrides,
+        autocompletion=completion.overrides,
     ),
 ]
 ConfigDirs = Annotated[
@@ -38,13 +38,13 @@ Resume = Annotated[
         "--resume",
         metavar="[RUN]",
         help="continue the newest unfinished run, or RUN, in its own directory",
-        autocompletion=complete.runs,
+        autocompletion=completion.runs,
     ),
 ]
 FromRun = Annotated[
     str | None,
     typer.Option(
-        "--from", metavar="RUN", help="repeat a past run, with the changes given", autocompletion=complete.runs
+        "--from", metavar="RUN", help="repeat a past run, with the changes given", autocompletion=completion.runs
     ),
 ]
 Seeds = Annotated[int | None, typer.Option("--seeds", min=1, help="train this many runs that differ in the seed alone")]
@@ -57,7 +57,7 @@ AllowChanges = Annotated[
     bool, typer.Option("--allow-changes", help="go on although code, versions or machine are others than before")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="build everything, make one update in memory, write nothing")]
-Run = Annotated[str, typer.Argument(help="a run directory, or `latest`", autocompletion=complete.runs)]
+Run = Annotated[str, typer.Argument(help="a run directory, or `latest`", autocompletion=completion.runs)]
 EvaluationWords = Annotated[
     list[str] | None,
     typer.Argument(
@@ -69,7 +69,7 @@ AdaptationWords = Annotated[
     typer.Argument(metavar="[data=OPTION | data.KEY=VALUE]...", help="the data to adapt to, and trainer.device"),
 ]
 ReplayWords = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="trainer.device")]
-Split = Annotated[str, typer.Option("--split", help="train, val or test", autocompletion=complete.splits)]
+Split = Annotated[str, typer.Option("--split", help="train, val or test", autocompletion=completion.splits)]
 Checkpoint = Annotated[str, typer.Option("--checkpoint", help="best or last")]
 Inputs = Annotated[
     list[str] | None,
@@ -95,7 +95,7 @@ Separator = Annotated[str | None, typer.Option("--separator", help="between two 
 UseChanged = Annotated[bool, typer.Option("--allow-changes", help="go on although config.yaml was edited by hand")]
 Force = Annotated[bool, typer.Option("--force", help="replace a file that is there")]
 To = Annotated[
-    str, typer.Option("--to", help="onnx, torch-export or safetensors", autocompletion=complete.export_formats)
+    str, typer.Option("--to", help="onnx, torch-export or safetensors", autocompletion=completion.export_formats)
 ]
 ExportOut = Annotated[Path | None, typer.Option("--out", "-o", help="this file; RUN/export/model.SUFFIX otherwise")]
 WithPreprocessing = Annotated[
@@ -141,7 +141,7 @@ PlotSchedule = Annotated[
         help="draw the learning rate of every update into FILE, schedule.png unless another is named",
     ),
 ]
-Group = Annotated[str | None, typer.Argument(help="model, optim, scheduler, ...", autocompletion=complete.groups)]
+Group = Annotated[str | None, typer.Argument(help="model, optim, scheduler, ...", autocompletion=completion.groups)]
 MinRate = Annotated[float, typer.Option("--min-lr", help="where the sweep begins")]
 MaxRate = Annotated[float, typer.Option("--max-lr", help="where it ends, unless the loss diverges before")]
 SweepSteps = Annotated[int, typer.Option("--steps", help="updates of a sweep, 20 or more")]
@@ -162,7 +162,7 @@ VerifyWords = Annotated[
     typer.Argument(
         metavar="[RUN] [GROUP=OPTION | KEY=VALUE]...",
         help="a run, `latest`, or a configuration; three epochs unless trainer.epochs says otherwise",
-        autocompletion=complete.runs_and_overrides,
+        autocompletion=completion.runs_and_overrides,
     ),
 ]
 StopAt = Annotated[
@@ -175,7 +175,7 @@ Pages = Annotated[
     typer.Argument(
         metavar="[RUN | STUDY]...",
         help="a run, a study, or several runs; the newest run otherwise",
-        autocompletion=complete.runs_and_studies,
+        autocompletion=completion.runs_and_studies,
     ),
 ]
 PageFile = Annotated[

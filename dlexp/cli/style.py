@@ -13,7 +13,7 @@ from typing import IO, Any, TextIO, cast
 
 import typer
 
-from dlexp.runtime.printable import printable, printable_lines
+from dlexp.text.printable import printable, printable_lines
 
 _MARK = os.urandom(8).hex()  # of this process: no text can hold a style of its own
 _STYLE = re.compile(f"\x1b{_MARK}(\\[[0-9;]*m)")

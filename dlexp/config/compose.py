@@ -19,20 +19,20 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from dlexp.config.catalog import Catalog
-from dlexp.config.defaults import check_files
-from dlexp.config.names import COMPONENTS
+from dlexp.config.check.defaults import check_files
+from dlexp.config.check.suggest import all_paths, nearest_path
+from dlexp.config.check.validate import check, rules, value_problems
+from dlexp.config.files.catalog import Catalog
 from dlexp.config.node_keys import hydra_key_problem
 from dlexp.config.nodes import resolve
 from dlexp.config.origins import Origins
+from dlexp.config.overrides import Words, parse
 from dlexp.config.saved import first_line, refuse_passwords, set_value, to_plain, without_secrets
-from dlexp.config.schema import SECTIONS, RunConfig, common_paths, section_defaults
-from dlexp.config.spelling import typed_value
-from dlexp.config.suggest import all_paths, nearest_path
-from dlexp.config.tree import ABSENT, leaves, shown, value_at
+from dlexp.config.schema.names import COMPONENTS
+from dlexp.config.schema.run import SECTIONS, RunConfig, common_paths, section_defaults
+from dlexp.config.schema.tree import ABSENT, leaves, shown, value_at
+from dlexp.config.text_values import typed_value
 from dlexp.config.typed import run_config
-from dlexp.config.validate import check, rules, value_problems
-from dlexp.config.words import Words, parse
 from dlexp.errors import ConfigError, Problem, reading_data
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from dlexp.config.catalog import Catalog
+from dlexp.config.check.suggest import nearest_path
+from dlexp.config.check.validate import ROUTES, rules
+from dlexp.config.files.catalog import Catalog
 from dlexp.config.origins import Origins
-from dlexp.config.schema import OWN_KEYS, RunConfig
-from dlexp.config.suggest import nearest_path
-from dlexp.config.validate import ROUTES, rules
-from dlexp.config.words import parse
+from dlexp.config.overrides import parse
+from dlexp.config.schema.run import OWN_KEYS, RunConfig
 from dlexp.errors import ConfigError
 
 
@@ -78,7 +78,7 @@ def flat(config: RunConfig) -> dict[str, Any]:
 
 
 def _schema_default(path: str) -> Any:
-    from dlexp.config.schema import SECTIONS, section_defaults
+    from dlexp.config.schema.run import SECTIONS, section_defaults
 
     node: Any = {name: section_defaults(section) for name, section in SECTIONS.items()}
     for part in path.split("."):

@@ -12,10 +12,10 @@ from typing import Any
 
 import yaml
 
-from dlexp.config.catalog import Catalog
-from dlexp.config.files import read_yaml
-from dlexp.config.names import COMPONENTS
-from dlexp.config.tree import shown
+from dlexp.config.files.catalog import Catalog
+from dlexp.config.files.yaml_files import read_yaml
+from dlexp.config.schema.names import COMPONENTS
+from dlexp.config.schema.tree import shown
 from dlexp.errors import Problem
 
 _KNOWN = {

@@ -17,7 +17,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from dlexp.config.schema import Node
+from dlexp.config.schema.run import Node
 from dlexp.errors import ConfigError, DlexpError, Problem, message_of, reading_data
 
 # Packages of dlexp whose modules hold components; a component is named in its module's __all__.
@@ -111,7 +111,7 @@ def build(node: Node, runtime: Mapping[str, Any], trusted: Sequence[str]) -> Any
     except DlexpError:
         raise
     except Exception as error:
-        from dlexp.runtime.memory import out_of_memory  # here, for it loads torch
+        from dlexp.runtime.out_of_memory import out_of_memory  # here, for it loads torch
 
         if told := out_of_memory(error, f"building {node.group}={node.option}", None, _SMALLER.get(node.group, "")):
             raise told from error

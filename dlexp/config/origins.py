@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import yaml
 
-from dlexp.config.catalog import Catalog
-from dlexp.config.files import Leaf, leaves_of
-from dlexp.config.tree import shown
+from dlexp.config.files.catalog import Catalog
+from dlexp.config.files.yaml_files import Leaf, leaves_of
+from dlexp.config.schema.tree import shown
 
 
 class Origins:

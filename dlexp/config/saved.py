@@ -10,14 +10,14 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from dlexp.config.catalog import Catalog
-from dlexp.config.files import leaves_of, read_yaml
-from dlexp.config.interpolation import check_references, reads_environment
-from dlexp.config.schema import SECTIONS, RunConfig, section_defaults
-from dlexp.config.spelling import with_texts
-from dlexp.config.tree import leaves, shown
+from dlexp.config.check.validate import check, rules
+from dlexp.config.files.catalog import Catalog
+from dlexp.config.files.interpolation import check_references, reads_environment
+from dlexp.config.files.yaml_files import leaves_of, read_yaml
+from dlexp.config.schema.run import SECTIONS, RunConfig, section_defaults
+from dlexp.config.schema.tree import leaves, shown
+from dlexp.config.text_values import with_texts
 from dlexp.config.typed import run_config
-from dlexp.config.validate import check, rules
 from dlexp.errors import ConfigError, Problem
 from dlexp.loggers.secrets import has_password, masked
 

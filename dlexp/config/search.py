@@ -14,22 +14,22 @@ from typing import Any
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from dlexp.config.batch import AUTO, is_auto
-from dlexp.config.catalog import Catalog
+from dlexp.config.check.batch_size import AUTO, is_auto
+from dlexp.config.check.suggest import nearest, nearest_path
+from dlexp.config.check.validate import ROUTES, directions, rules
 from dlexp.config.compose import load
-from dlexp.config.fields import Field, key_field
-from dlexp.config.files import read_yaml
-from dlexp.config.names import COMPONENTS
-from dlexp.config.schema import RunConfig, section_defaults, section_fields, section_from
-from dlexp.config.suggest import nearest, nearest_path
-from dlexp.config.tree import ABSENT, leaves, shown, value_at
+from dlexp.config.files.catalog import Catalog
+from dlexp.config.files.yaml_files import read_yaml
+from dlexp.config.overrides import parse
+from dlexp.config.schema.fields import Field, key_field
+from dlexp.config.schema.names import COMPONENTS
+from dlexp.config.schema.run import RunConfig, section_defaults, section_fields, section_from
+from dlexp.config.schema.tree import ABSENT, leaves, shown, value_at
 from dlexp.config.typed import with_values
-from dlexp.config.validate import ROUTES, directions, rules
-from dlexp.config.words import parse
 from dlexp.errors import ConfigError, Problem
-from dlexp.quoting import setting
+from dlexp.text.quoting import setting
 from dlexp.tune.samplers import PRUNERS, SAMPLERS, Rules
-from dlexp.tune.space import WORDS, Dimension, Space, is_spec, parse_dimension
+from dlexp.tune.search_space.space import WORDS, Dimension, Space, is_spec, parse_dimension
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,11 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Glob, Override
 from hydra.errors import HydraException
 
-from dlexp.config.catalog import Catalog
-from dlexp.config.names import ALIASES
-from dlexp.config.schema import RunConfig
-from dlexp.config.spelling import as_typed, wants_text
-from dlexp.config.validate import rules
+from dlexp.config.check.validate import rules
+from dlexp.config.files.catalog import Catalog
+from dlexp.config.schema.names import ALIASES
+from dlexp.config.schema.run import RunConfig
+from dlexp.config.text_values import as_typed, wants_text
 from dlexp.errors import ConfigError, Problem
 
 MAX_CELLS = 1_000

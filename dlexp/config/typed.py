@@ -5,19 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dlexp.config.batch import AUTO, is_auto
-from dlexp.config.names import COMPONENTS
-from dlexp.config.regularizing import RegularizationConfig
-from dlexp.config.schema import (
-    OWN_KEYS,
-    LoggerConfig,
-    Node,
-    RunConfig,
-    TrainerConfig,
-    section_from,
-)
-from dlexp.config.tree import ABSENT, shown, value_at
-from dlexp.config.validate import directions
+from dlexp.config.check.batch_size import AUTO, is_auto
+from dlexp.config.check.validate import directions
+from dlexp.config.schema.names import COMPONENTS
+from dlexp.config.schema.regularization import RegularizationConfig
+from dlexp.config.schema.run import OWN_KEYS, LoggerConfig, Node, RunConfig, TrainerConfig, section_from
+from dlexp.config.schema.tree import ABSENT, shown, value_at
 from dlexp.errors import ConfigError
 
 _ANY_RATE = 1e-3

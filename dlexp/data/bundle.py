@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dlexp.data.augment import Change
-from dlexp.data.recipes import Facts, Recipe, recipe
+from dlexp.data.augment.operations import Change
+from dlexp.data.augment.recipe import Facts, Recipe, recipe
 from dlexp.runtime.tensors import moved
 from dlexp.types import DataSpec
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from dlexp.data.bundle import DataBundle
-from dlexp.data.decode import shown
-from dlexp.data.tables import CategoryColumn, columns_of
+from dlexp.data.images.decoding import shown
+from dlexp.data.tables.encoding import CategoryColumn, columns_of
 
 _NAMED = 10  # names that the line lists; of more it lists five, and their number
 _SHOWN_OF_MANY = 5

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from dlexp.runtime.memory import out_of_memory, release_free_memory
+from dlexp.runtime.out_of_memory import out_of_memory, release_free_memory
 from dlexp.runtime.precision import Precision
 from dlexp.tasks.base import Task
 from dlexp.types import Batch, Prediction

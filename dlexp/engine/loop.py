@@ -9,9 +9,9 @@ from itertools import islice
 from typing import Any, Protocol, TypeVar
 
 from dlexp.engine.evaluate import StoppedInEvaluation, evaluate
-from dlexp.engine.guard import Guard, Rewound, Watch
+from dlexp.engine.norm_statistics import measure_statistics
+from dlexp.engine.recovery import Guard, Rewound, Watch
 from dlexp.engine.state import TrainState
-from dlexp.engine.statistics import measure_statistics
 from dlexp.engine.step import StepRules
 from dlexp.errors import Diverged, Interrupted
 from dlexp.runtime.signals import StopRequest

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from dlexp.engine.policy import BestSoFar
+from dlexp.engine.best_epoch import BestSoFar
 from dlexp.errors import DlexpError
+from dlexp.networks.weight_checks import weights_problem
 from dlexp.optim.freezing import Freezing
-from dlexp.optim.schedule import Schedule
-from dlexp.regularization.averaging import WeightAverage
+from dlexp.optim.schedules.base import Schedule
+from dlexp.regularization.weight_averaging import WeightAverage
 from dlexp.runtime.seed import global_state, set_global_state
-from dlexp.runtime.weights import weights_problem
 
 _UNCOUNTED = 64  # tensors of yes-or-no values that may wait to be counted
 

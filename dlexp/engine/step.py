@@ -14,13 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from dlexp.engine.before import Before
 from dlexp.engine.closure import step_with_closure
+from dlexp.engine.snapshot import Before
 from dlexp.engine.state import TrainState
 from dlexp.errors import Diverged
-from dlexp.optim.groups import weights_of
+from dlexp.optim.parameter_groups import weights_of
 from dlexp.regularization.constraints import MaxNorm
-from dlexp.regularization.noise import GradientNoise
+from dlexp.regularization.gradient_noise import GradientNoise
 from dlexp.regularization.penalties import Penalty
 from dlexp.runtime.precision import Precision
 from dlexp.runtime.seed import derive, nth, seed_step

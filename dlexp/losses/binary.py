@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dlexp.losses.classification import doubt
-from dlexp.losses.reading import OneLogit
+from dlexp.losses.output_decoding import OneLogit
 from dlexp.losses.weighting import ClassLoss, ClassWeights, checked_kind, shares, smoothed
 
 __all__ = ["BCE", "BinaryFocal"]

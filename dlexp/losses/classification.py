@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dlexp.losses.reading import Softmax
+from dlexp.losses.output_decoding import Softmax
+from dlexp.losses.upcast import widened
 from dlexp.losses.weighting import ClassLoss, ClassWeights, checked_kind, shares, smoothed
-from dlexp.losses.widen import widened
 
 __all__ = ["KL", "NLL", "CrossEntropy", "Focal"]
 

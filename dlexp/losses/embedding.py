@@ -13,7 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from dlexp.losses.widen import widened
+from dlexp.losses.upcast import widened
 
 __all__ = ["Contrastive", "Triplet"]
 

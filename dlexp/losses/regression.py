@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlexp.losses.reading import LogRate, Quantiles
-from dlexp.losses.widen import widened
+from dlexp.losses.output_decoding import LogRate, Quantiles
+from dlexp.losses.upcast import widened
 
 __all__ = ["MAE", "MSE", "Huber", "MSEPlusMAE", "Poisson", "Quantile", "SmoothL1"]
 

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlexp.losses.reading import Softmax
-from dlexp.losses.widen import widened
+from dlexp.losses.output_decoding import Softmax
+from dlexp.losses.upcast import widened
 
 ClassWeights = Sequence[float] | str | None
 

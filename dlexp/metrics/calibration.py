@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlexp.metrics.bootstrap import Floats
-from dlexp.metrics.classes import Numbers
+from dlexp.metrics.confusion import Numbers
 
 BINS = 15
 Truths = NDArray[np.bool_]  # (N,) whether the predicted class is the true one

@@ -18,14 +18,14 @@ import torch
 
 from dlexp.metrics import calibration
 from dlexp.metrics.bootstrap import Floats, Interval, Resampling, Statistic
-from dlexp.metrics.class_intervals import class_intervals, each_class
-from dlexp.metrics.classes import Numbers
+from dlexp.metrics.class_samples import ClassSamples
+from dlexp.metrics.confusion import Numbers
+from dlexp.metrics.intervals.classes import class_intervals, each_class
+from dlexp.metrics.intervals.values import value_intervals
 from dlexp.metrics.outputs import ClassOutputs, Form
+from dlexp.metrics.prediction_rows import MOST_CLASSES, TOP, ClassRows
 from dlexp.metrics.ranking import Curve
-from dlexp.metrics.rows import MOST_CLASSES, TOP, ClassRows
-from dlexp.metrics.scores import ClassSamples
-from dlexp.metrics.value_intervals import value_intervals
-from dlexp.metrics.values import ValueSamples
+from dlexp.metrics.regression import ValueSamples
 from dlexp.types import DataSpec, Prediction
 
 _MOST_CURVES = 10  # in one picture

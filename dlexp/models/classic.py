@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from torch import nn
 
-from dlexp.models.init import initialized
+from dlexp.models.initialization import initialized
 from dlexp.models.layers import activation as activation_of
 from dlexp.models.layers import dropout as dropout_of
 from dlexp.models.layers import image_shape, is_small, norm_2d, refuse_one_pixel

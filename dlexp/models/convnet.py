@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from torch import nn
 
-from dlexp.models.init import initialized
+from dlexp.models.initialization import initialized
 from dlexp.models.layers import (
     SqueezeExcitation,
     image_shape,
@@ -48,7 +48,7 @@ def simple_cnn(
     norm_place    before the activation, or after it
     dropout       chance in [0, 1) that a unit of the hidden layer is zeroed while training
     conv_dropout  chance in [0, 1) that a whole map is zeroed behind each block while training
-    init          how weights begin, as in dlexp.models.init
+    init          how weights begin, as in dlexp.models.initialization
     """
     in_channels, height, width = image_shape("simple_cnn", input_shape)
     layers: list[nn.Module] = []
@@ -98,7 +98,7 @@ def block_cnn(
     dropout_kind  unit, or alpha with activation=selu and norm=none
     pool_dropout  chance in [0, 1) that a mean over the pixels is zeroed in front of the hidden layer while training
     conv_dropout  chance in [0, 1) that a whole map is zeroed behind each block while training
-    init          how weights begin, as in dlexp.models.init
+    init          how weights begin, as in dlexp.models.initialization
     """
     if dropout_kind == "channel":
         raise ValueError("dropout_kind='channel' zeroes whole maps; conv_dropout does that here")

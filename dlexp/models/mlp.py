@@ -11,7 +11,7 @@ from math import prod
 
 from torch import nn
 
-from dlexp.models.init import initialized
+from dlexp.models.initialization import initialized
 from dlexp.models.layers import activation as activation_of
 from dlexp.models.layers import dropout as dropout_of
 from dlexp.models.layers import norm_1d, ordered, refuse_alpha_without_selu
@@ -49,7 +49,7 @@ def mlp(
     norm_place    before the activation, or after it
     dropout       chance in [0, 1) that a hidden unit is zeroed while training
     dropout_kind  unit, or alpha, which belongs to activation=selu without normalisation (Klambauer et al. 2017)
-    init          how weights begin, as in dlexp.models.init
+    init          how weights begin, as in dlexp.models.initialization
     Raises ValueError for names that are none, and for alpha dropout in other company.
     """
     if dropout_kind == "channel":

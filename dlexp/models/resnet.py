@@ -9,7 +9,7 @@ from functools import partial
 
 from torch import nn
 
-from dlexp.models.init import initialized
+from dlexp.models.initialization import initialized
 from dlexp.models.layers import SqueezeExcitation, hookable, image_shape, is_small, one_norm_2d
 from dlexp.models.layers import activation as activation_of
 

@@ -1,8 +1,8 @@
 """Networks for tables that know which features are categories.
 
-A category reaches a network as one feature for each of its values (dlexp.data.tables): 1 for the value of the row, 0
-for the others, and all 0 for a missing or never seen value. A linear map of such a block is the embedding of its code,
-with the zero vector for the unknown; so embeddings here are linear maps of blocks.
+A category reaches a network as one feature for each of its values (dlexp.data.tables.encoding): 1 for the value of the
+row, 0 for the others, and all 0 for a missing or never seen value. A linear map of such a block is the embedding of its
+code, with the zero vector for the unknown; so embeddings here are linear maps of blocks.
 
 Symbols: B batch, F features, N numbers, K categorical columns, D width of an embedding or token, O outputs.
 """
@@ -15,7 +15,7 @@ from math import prod, sqrt
 import torch
 from torch import Tensor, nn
 
-from dlexp.models.init import initialized
+from dlexp.models.initialization import initialized
 from dlexp.models.mlp import mlp
 
 __all__ = ["neural_ode", "tabular_mlp", "wide_deep"]

@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from dlexp.artifacts.load_failure import why_not_loaded
-from dlexp.artifacts.regular_files import check_regular
+from dlexp.artifacts.checkpoints.load_failure import why_not_loaded
+from dlexp.artifacts.files.reading import check_regular
 from dlexp.errors import ConfigError
 from dlexp.models.layers import hookable, image_shape
-from dlexp.quoting import setting
-from dlexp.runtime.weights import weights_problem
+from dlexp.networks.weight_checks import weights_problem
+from dlexp.text.quoting import setting
 
 __all__ = ["timm", "torchvision"]
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from dlexp.errors import ConfigError
-from dlexp.optim.groups import matches, named, no_match
-from dlexp.optim.layers import NORMS, layers_of
+from dlexp.networks.layers import NORMS, layers_of
+from dlexp.optim.parameter_groups import matches, named, no_match
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from dlexp.runtime.arithmetic import Arithmetic
+from dlexp.networks.arithmetic import Arithmetic
 
 AUTO = "auto"
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

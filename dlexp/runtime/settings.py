@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from dlexp.errors import ConfigError
-from dlexp.runtime.arithmetic import Arithmetic
+from dlexp.networks.arithmetic import Arithmetic
 from dlexp.runtime.compiler import spare_compiler
 from dlexp.runtime.precision import AUTO, Precision, choose_precision
 from dlexp.runtime.process import Setting, available_cores, prepare_process

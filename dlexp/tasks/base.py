@@ -11,8 +11,8 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from dlexp.metrics.answers import Answers, answers
 from dlexp.metrics.bootstrap import Resampling
+from dlexp.metrics.prediction_columns import Answers, answers
 from dlexp.metrics.report import Report, report
 from dlexp.metrics.states import MetricState
 from dlexp.types import Batch, DataSpec, LossOutput, Prediction

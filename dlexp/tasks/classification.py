@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from dlexp.errors import ConfigError
-from dlexp.losses.reading import reading_of_classes
-from dlexp.metrics.answers import Answers, class_answers
+from dlexp.losses.output_decoding import reading_of_classes
 from dlexp.metrics.bootstrap import Resampling
-from dlexp.metrics.definable import undefined_of_classes
+from dlexp.metrics.class_samples import OF_PROBABILITIES, RANKING, TOP
+from dlexp.metrics.prediction_columns import Answers, class_answers
 from dlexp.metrics.report import Report, class_report, class_samples
-from dlexp.metrics.scores import OF_PROBABILITIES, RANKING, TOP
 from dlexp.metrics.states import ClassificationState
+from dlexp.metrics.undefined import undefined_of_classes
 from dlexp.tasks.base import Networks, Task
 from dlexp.types import Batch, DataSpec, LossOutput, Prediction
 

@@ -12,11 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlexp.metrics.answers import Answers, embedding_answers
 from dlexp.metrics.bootstrap import Resampling
-from dlexp.metrics.definable import undefined_of_neighbours
-from dlexp.metrics.neighbours import NeighbourState, nearest, votes
+from dlexp.metrics.neighbors import NeighbourState, nearest, votes
+from dlexp.metrics.prediction_columns import Answers, embedding_answers
 from dlexp.metrics.report import Report, class_report
+from dlexp.metrics.undefined import undefined_of_neighbours
 from dlexp.tasks.base import Networks, Task
 from dlexp.types import Batch, DataSpec, LossOutput, Prediction
 
@@ -26,7 +26,7 @@ __all__ = ["MetricLearning"]
 class MetricLearning(Task):
     """The model puts out E numbers a sample, its embedding; the loss compares the samples of a batch.
 
-    Evaluated by the neighbours of each sample within its own split, see dlexp/metrics/neighbours.py.
+    Evaluated by the neighbours of each sample within its own split, see dlexp/metrics/neighbors.py.
 
     embedding_size  E
     normalize       scale each embedding to length 1, so that distances lie in [0, 2]

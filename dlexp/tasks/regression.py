@@ -10,10 +10,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from dlexp.losses.reading import reading_of_values
-from dlexp.metrics.definable import undefined_of_values
+from dlexp.losses.output_decoding import reading_of_values
 from dlexp.metrics.report import value_samples
 from dlexp.metrics.states import RegressionState
+from dlexp.metrics.undefined import undefined_of_values
 from dlexp.runtime.tensors import moved
 from dlexp.tasks.base import Networks, Task
 from dlexp.types import Batch, DataSpec, LossOutput, Prediction

@@ -15,8 +15,8 @@ import optuna
 
 from dlexp.errors import ConfigError
 from dlexp.runtime.signals import StopRequest
-from dlexp.tune.journal import Journal
-from dlexp.tune.storage import Store, file_of, masked
+from dlexp.tune.storage.backends import Store, file_of, masked
+from dlexp.tune.storage.journal import Journal
 
 _HOST, _PORT = "127.0.0.1", 8080
 _POLL_SECONDS = 0.2

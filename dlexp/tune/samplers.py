@@ -13,7 +13,7 @@ from typing import Any
 import optuna
 
 from dlexp.errors import ConfigError
-from dlexp.tune.space import Space
+from dlexp.tune.search_space.space import Space
 
 SAMPLERS = ("tpe", "random", "grid", "qmc", "gp", "cmaes")
 PRUNERS = ("median", "none", "hyperband", "asha", "percentile", "patient", "threshold")

@@ -18,18 +18,27 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from dlexp.errors import ConfigError
-from dlexp.tune.changes import planned
-from dlexp.tune.evidence import refuse_lost_file, refuse_lost_study, refuse_lost_trials
-from dlexp.tune.grid import first_untried, points
-from dlexp.tune.identity import Identity
 from dlexp.tune.importance import importances
-from dlexp.tune.migrate import take_over
-from dlexp.tune.queue import BASELINE, REQUEUED, claim, continued, counts, requeue, requeue_abandoned, still_there
+from dlexp.tune.migration import take_over
 from dlexp.tune.samplers import Rules, pruner_for, sampler_for
-from dlexp.tune.space import Space
-from dlexp.tune.storage import Store, file_of, masked
-from dlexp.tune.usage import Usage
-from dlexp.tune.written import Written
+from dlexp.tune.search_space.changes import planned
+from dlexp.tune.search_space.grid import first_untried, points
+from dlexp.tune.search_space.space import Space
+from dlexp.tune.storage.backends import Store, file_of, masked
+from dlexp.tune.storage.base_config import Written
+from dlexp.tune.storage.lost_records import refuse_lost_file, refuse_lost_study, refuse_lost_trials
+from dlexp.tune.storage.requeue import (
+    BASELINE,
+    REQUEUED,
+    claim,
+    continued,
+    counts,
+    requeue,
+    requeue_abandoned,
+    still_there,
+)
+from dlexp.tune.storage.study_metadata import Identity
+from dlexp.tune.storage.time_used import Usage
 
 _BEAT_SECONDS = 30.0
 

@@ -11,22 +11,22 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from dlexp.artifacts.checkpoint import CheckpointStore, naming
-from dlexp.artifacts.files import write_json
-from dlexp.artifacts.run_dir import RunDir
-from dlexp.artifacts.run_files import read_run_file
-from dlexp.assemble import Experiment, assemble
-from dlexp.config.schema import RunConfig
+from dlexp.artifacts.checkpoints.checkpoint import CheckpointStore, naming
+from dlexp.artifacts.files.writing import write_json
+from dlexp.artifacts.runs.run_dir import RunDir
+from dlexp.artifacts.runs.run_files import read_run_file
+from dlexp.assemble.experiment import Experiment, assemble
+from dlexp.config.schema.run import RunConfig
 from dlexp.engine.evaluate import evaluate
+from dlexp.engine.norm_statistics import measure_statistics
 from dlexp.engine.state import load_weights
-from dlexp.engine.statistics import measure_statistics
 from dlexp.errors import ConfigError, DataError, DlexpError
-from dlexp.regularization.averaging import running_norms
+from dlexp.regularization.weight_averaging import running_norms
 from dlexp.types import Batch
-from dlexp.workflows.other_data import data_in_classes_of
-from dlexp.workflows.record import describe, present, write_request
-from dlexp.workflows.stored import in_trained_units
-from dlexp.workflows.train import Request
+from dlexp.workflows.run_record.other_data import data_in_classes_of
+from dlexp.workflows.run_record.restore import in_trained_units
+from dlexp.workflows.run_record.write import describe, present, write_request
+from dlexp.workflows.train.train import Request
 
 
 def adapt(source: RunDir, config: RunConfig, request: Request) -> dict[str, Any]:

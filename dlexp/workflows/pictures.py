@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from dlexp.artifacts.files import write_bytes
+from dlexp.artifacts.files.writing import write_bytes
 from dlexp.errors import DlexpError
 
 _T = TypeVar("_T")
@@ -20,7 +20,9 @@ _MAX_REASON = 300  # characters
 def draw(name: str, picture: Callable[[], _T]) -> _T:
     """What `picture` draws, with matplotlib's own defaults. Raises DlexpError that says why it cannot be drawn."""
     try:
-        from dlexp.report.matplotlib_settings import default_settings  # matplotlib loads when something is drawn
+        from dlexp.report.figures.matplotlib_settings import (
+            default_settings,  # matplotlib loads when something is drawn
+        )
 
         with default_settings():
             return picture()
@@ -66,7 +68,7 @@ class Pictures:
 
 def curves(columns: Sequence[str], rows: Sequence[Mapping[str, str]], best_epoch: int, monitor: str) -> bytes:
     """plots/curves.png of a run, from its metrics.csv."""
-    from dlexp.report.figures import curves_png  # here, so that matplotlib loads when training is over
+    from dlexp.report.figures.curves import curves_png  # here, so that matplotlib loads when training is over
 
     return curves_png(columns, rows, best_epoch, monitor)
 

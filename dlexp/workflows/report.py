@@ -11,21 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import dlexp
-from dlexp.artifacts.files import write_text
-from dlexp.artifacts.regular_files import is_file, is_there, read_bytes
-from dlexp.artifacts.run_dir import RunDir, outputs_root
-from dlexp.artifacts.run_files import read_run_file
-from dlexp.artifacts.run_tree import is_group
-from dlexp.config.catalog import Catalog
+from dlexp.artifacts.files.reading import is_file, is_there, read_bytes
+from dlexp.artifacts.files.writing import write_text
+from dlexp.artifacts.runs.run_dir import RunDir, outputs_root
+from dlexp.artifacts.runs.run_files import read_run_file
+from dlexp.artifacts.runs.run_tree import is_group
+from dlexp.config.files.catalog import Catalog
 from dlexp.errors import ConfigError, DlexpError
-from dlexp.quoting import command
-from dlexp.report.run_page import run_page
-from dlexp.report.runs_page import runs_page
-from dlexp.report.study_page import PICTURES, StudyFacts, study_page
-from dlexp.runtime.clock import stamp
-from dlexp.workflows.past import PastRun, read_past
+from dlexp.report.pages.run import run_page
+from dlexp.report.pages.runs import runs_page
+from dlexp.report.pages.study import PICTURES, StudyFacts, study_page
+from dlexp.text.quoting import command
+from dlexp.text.time_format import stamp
 from dlexp.workflows.pictures import Pictures
-from dlexp.workflows.run_story import run_story
+from dlexp.workflows.run_record.contents import run_story
+from dlexp.workflows.run_record.read import PastRun, read_past
 
 _STUDY_GOES_ON = "it has not ended yet, or was stopped; the line that began it goes on with it"
 
@@ -69,8 +69,8 @@ def report(folders: Sequence[Path], out: Path | None, catalog: Catalog) -> Repor
 
 def _runs(folders: Sequence[Path], out: Path) -> Report:
     """The comparison of several runs; what cannot be paired is told on the page."""
-    from dlexp.workflows.compare import CompareOptions, compare
-    from dlexp.workflows.compare_files import curves_of
+    from dlexp.workflows.compare.compare import CompareOptions, compare
+    from dlexp.workflows.compare.files import curves_of
 
     found = compare(folders, CompareOptions(tables_only=True))
     rows = [_row(read_past(path), group.label) for group in found.groups for path in group.runs]

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dlexp.artifacts.files import write_bytes
-from dlexp.assemble import assemble
-from dlexp.begin import start
-from dlexp.config.schema import RunConfig
+from dlexp.artifacts.files.writing import write_bytes
+from dlexp.assemble.experiment import assemble
+from dlexp.assemble.training import start
+from dlexp.config.schema.run import RunConfig
 from dlexp.errors import ConfigError
 from dlexp.runtime.seed import kept_randomness
 from dlexp.workflows.pictures import draw
@@ -74,6 +74,6 @@ def _different(rates: Sequence[list[float]]) -> dict[int, list[float]]:
 def _drawn(
     title: str, rates: Mapping[str, Sequence[float]], momenta: Sequence[float] | None, steps_per_epoch: int
 ) -> bytes:
-    from dlexp.report.schedule import schedule_png  # matplotlib loads when there is something to draw
+    from dlexp.report.figures.schedule import schedule_png  # matplotlib loads when there is something to draw
 
     return schedule_png(title, rates, momenta, steps_per_epoch)

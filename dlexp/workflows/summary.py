@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from dlexp.assemble import Experiment
-from dlexp.config.schema import RunConfig
-from dlexp.models.init import described
-from dlexp.models.inspect import Layer, layers_of
+from dlexp.assemble.experiment import Experiment
+from dlexp.config.schema.run import RunConfig
+from dlexp.models.initialization import described
+from dlexp.networks.summary import Layer, layers_of
 from dlexp.types import Batch
-from dlexp.workflows.prepare import prepared
+from dlexp.workflows.prepare.initial_weights import prepared
 
 
 def summary(config: RunConfig, trusted: Sequence[str]) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def test_there_is_one_backward() -> None:
 def test_the_engine_knows_no_task_model_or_data_set() -> None:
     names = {path.stem for group in ("task", "model", "data") for path in (ROOT / "conf" / group).glob("[a-z]*.yaml")}
     assert {"classification", "resnet18", "digits"} <= names
-    for path in (PACKAGE / "engine").glob("*.py"):
+    for path in (PACKAGE / "engine").rglob("*.py"):
         words = {node.id for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Name)}
         strings = {n.value for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Constant)}
         assert not names & (words | {s for s in strings if isinstance(s, str)}), path.name
@@ -106,7 +106,7 @@ def test_randomness_and_devices_come_from_runtime() -> None:
 
 def test_components_never_see_a_configuration() -> None:
     for folder in ("data", "models", "losses", "metrics", "optim", "regularization", "tasks", "engine"):
-        for path in (PACKAGE / folder).glob("*.py"):
+        for path in (PACKAGE / folder).rglob("*.py"):
             assert not any(name.startswith("dlexp.config") for name in modules_imported_by(path)), path
 
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from dlexp.cli.app import main
-from dlexp.workflows import since
+from dlexp.workflows.run_record import drift
 
 CPU = ("trainer.device=cpu", "trainer.epochs=3", "-q")
 
@@ -197,7 +197,7 @@ def test_a_run_of_an_older_version_that_wrote_less_goes_on(capsys: pytest.Captur
     (run / "meta.json").write_text(json.dumps({"started": "then", "data_fingerprint": meta(run)["data_fingerprint"]}))
     dlexp(capsys, "train", "-q", "--resume", "run", "trainer.epochs=4")
     assert meta(run)["started"] == "then"
-    assert set(since._BITS) <= meta(run).keys()
+    assert set(drift._BITS) <= meta(run).keys()
 
 
 def test_allowing_changes_where_nothing_goes_on_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ from dlexp.cli.app import main
 from dlexp.config.search import Search
 from dlexp.engine.loop import EpochRecord, StepRecord
 from dlexp.tune.study import Study
-from dlexp.workflows.reporting import Silent
+from dlexp.workflows.reporter import Silent
 
 RUN = Path("outputs/train/r")
 
@@ -58,7 +58,7 @@ def test_training_says_what_is_gone(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("dlexp.cli.display.reporter", lambda quiet: Losing(lose))
+    monkeypatch.setattr("dlexp.cli.views.training.reporter", lambda quiet: Losing(lose))
     words = ("model=perceptron", "data=iris", f"trainer.epochs={epochs}", "--run-dir", str(RUN))
     assert ended("train", *words) == 1
     assert told in capsys.readouterr().err
@@ -70,13 +70,13 @@ def test_training_says_what_is_gone(
 def test_group_of_seeds_and_evaluation_say_what_is_gone(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("dlexp.cli.display.reporter", lambda quiet: Losing(lambda: gone(RUN)))
+    monkeypatch.setattr("dlexp.cli.views.training.reporter", lambda quiet: Losing(lambda: gone(RUN)))
     words = ("model=perceptron", "data=iris", "trainer.epochs=2", "--run-dir", str(RUN))
     assert ended("train", *words, "--seeds", "2") == 1
     assert "was deleted" in capsys.readouterr().err and not RUN.exists()
-    monkeypatch.setattr("dlexp.cli.display.reporter", lambda quiet: Silent())
+    monkeypatch.setattr("dlexp.cli.views.training.reporter", lambda quiet: Silent())
     assert ended("train", *words) == 0
-    monkeypatch.setattr("dlexp.workflows.evaluate.load_judged", lambda *words: shutil.rmtree(RUN))
+    monkeypatch.setattr("dlexp.workflows.evaluate.evaluate.load_judged", lambda *words: shutil.rmtree(RUN))
     assert ended("evaluate", str(RUN), "--resamples", "0") == 1
     assert "was deleted" in capsys.readouterr().err and not RUN.exists()
 
@@ -84,13 +84,13 @@ def test_group_of_seeds_and_evaluation_say_what_is_gone(
 def test_study_says_that_its_directory_is_gone(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from dlexp.workflows.study_files import write_progress
+    from dlexp.workflows.tune.files import write_progress
 
     def lose(folder: Path, search: Search, study: Study) -> object:
         gone(folder)
         return write_progress(folder, search, study)
 
-    monkeypatch.setattr("dlexp.workflows.tune.write_progress", lose)
+    monkeypatch.setattr("dlexp.workflows.tune.tune.write_progress", lose)
     words = ("model=perceptron", "data=iris", "trainer.epochs=1", "search.confirm_top=0")
     assert ended("tune", "-n", "2", "--name", "st", "--quiet", *words) == 1
     assert "outputs/tune/st was deleted" in capsys.readouterr().err

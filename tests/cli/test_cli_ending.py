@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from dlexp.cli.app import main
-from dlexp.cli.ending import settle_inheritance
-from dlexp.workflows.pool import Child
+from dlexp.cli.process import settle_inheritance
+from dlexp.workflows.process_pool import Child
 
 DLEXP = [sys.executable, "-m", "dlexp"]
 

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from dlexp import loggers
-from dlexp.artifacts.checkpoint import read_checkpoint
-from dlexp.artifacts.difference import Compared, differences
+from dlexp.artifacts.checkpoints.checkpoint import read_checkpoint
+from dlexp.artifacts.checkpoints.state_diff import Compared, differences
 from dlexp.cli.app import main
 
 LONG = "logger.patience=600"  # on a busy machine an import alone takes longer than people would wait

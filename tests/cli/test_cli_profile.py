@@ -16,7 +16,7 @@ import torch
 
 from dlexp.cli.app import main
 from dlexp.config.saved import load_saved
-from dlexp.workflows import profile as workflow
+from dlexp.workflows.profile import profile as workflow
 
 FAST = ("data=wine", "model.hidden=[32]", "trainer.device=cpu", "--steps", "4")
 TRAINED = 106  # of wine's 178
@@ -25,8 +25,8 @@ TRAINED = 106  # of wine's 178
 @pytest.fixture(autouse=True)
 def small_products(monkeypatch: pytest.MonkeyPatch) -> None:
     """The rate of the machine is another test's."""
-    monkeypatch.setattr("dlexp.runtime.matmul._SIZES", {"cpu": (64,)})
-    monkeypatch.setattr("dlexp.runtime.matmul._SECONDS", 0.001)
+    monkeypatch.setattr("dlexp.runtime.matmul_rate._SIZES", {"cpu": (64,)})
+    monkeypatch.setattr("dlexp.runtime.matmul_rate._SECONDS", 0.001)
 
 
 def run(*words: str) -> int:

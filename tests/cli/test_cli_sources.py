@@ -15,10 +15,10 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from dlexp.assemble import assemble, build_data
-from dlexp.begin import start
-from dlexp.config.catalog import Catalog
+from dlexp.assemble.experiment import assemble, build_data
+from dlexp.assemble.training import start
 from dlexp.config.compose import load
+from dlexp.config.files.catalog import Catalog
 from dlexp.errors import ConfigError, DataError
 
 SMALL = ("trainer.epochs=2", "model=mlp", "model.hidden=[32]", "optim.lr=0.01", "data.batch_size=32")

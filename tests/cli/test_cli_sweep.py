@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from dlexp.artifacts.checkpoint import read_checkpoint
-from dlexp.artifacts.difference import Compared, differences
-from dlexp.artifacts.run_dir import newest_runs
+from dlexp.artifacts.checkpoints.checkpoint import read_checkpoint
+from dlexp.artifacts.checkpoints.state_diff import Compared, differences
+from dlexp.artifacts.runs.run_dir import newest_runs
 from dlexp.cli.app import main
-from dlexp.cli.sweep import _show as show
+from dlexp.cli.commands.training.sweep import _show as show
 
 TINY = ("data=iris", "model.hidden=[4]", "optim=sgd", "trainer.epochs=2")
 

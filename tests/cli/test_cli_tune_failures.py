@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from test_cli_tune import FLAT, LINE, content, own_net, rows, start, states, study_of, tune, wait_for
 
-from dlexp.artifacts.run_dir import RunDir
-from dlexp.cli.tune import without_secrets
+from dlexp.artifacts.runs.run_dir import RunDir
+from dlexp.cli.commands.training.tune import without_secrets
 
 NET = """
 import os

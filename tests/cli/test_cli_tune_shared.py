@@ -168,7 +168,7 @@ def test_four_workers_make_the_exact_total_though_one_is_killed(tmp_path: Path, 
 def test_sixteen_workers_make_the_tables_of_one_server_at_once(tmp_path: Path, server: str) -> None:
     code = (
         "import os, sys, traceback; from pathlib import Path; import psycopg\n"
-        "from dlexp.tune.samplers import Rules; from dlexp.tune.space import Space, parse_dimension\n"
+        "from dlexp.tune.samplers import Rules; from dlexp.tune.search_space.space import Space, parse_dimension\n"
         "from dlexp.tune.study import Study\n"
         "rules = Rules('random', 0, 3, 'none', 0, 0, 25.0, False, 'val/loss', 10)\n"
         "space = Space({}, (parse_dimension('x', {'float': [0, 1]}),))\n"

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from dlexp.cli.app import main
-from dlexp.workflows import verify as workflow
-from dlexp.workflows.train import train
+from dlexp.workflows.train.train import train
+from dlexp.workflows.verify import verify as workflow
 
 SMALL = ("data=iris", "trainer.device=cpu", "trainer.precision=fp32")
 # A network that remembers, outside its weights, how often it was called: exactly what resuming cannot know.
@@ -67,7 +67,7 @@ def test_every_kind_of_stop_is_tried_and_found_equal(
             left_by.append(type(error).__name__)
             raise
 
-    monkeypatch.setattr("dlexp.workflows.verify.train", listening)
+    monkeypatch.setattr("dlexp.workflows.verify.verify.train", listening)
     words = (*SMALL, "data.batch_size=8", "data.eval_batch_size=4", "trainer.accumulate=2", "trainer.clip_norm=1.0")
     content = json.loads(verify(capsys, *words, "--json"))
     assert content["equal"]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dlexp.cli.app import main
-from dlexp.cli.words import with_empty_values
+from dlexp.cli.argv import with_empty_values
 
 DLEXP = str(Path(sys.executable).with_name("dlexp"))
 
@@ -58,7 +58,7 @@ def refused(capsys: pytest.CaptureFixture[str], *words: str, code: int = 2) -> s
         (["model=resnet18", "regularization.dropout=0.1"], "has no dropout to set"),
         (["data=diabetes", "regularization.label_smoothing=0.1"], "has no label_smoothing to set"),
         (["data=csv"], "data.target"),
-        (["+optim.colour=red"], "dlexp.optim.adam.adamw has no such argument"),
+        (["+optim.colour=red"], "dlexp.optim.optimizers.adam.adamw has no such argument"),
         (["experiment=none_such"], "is no option of experiment"),
         (["--config-dir", "nowhere"], "is not a folder"),
         (["trainer.device=cuda:99"], "trainer.device=auto"),
@@ -129,7 +129,7 @@ def test_config_shows_sources_and_explains(capsys: pytest.CaptureFixture[str]) -
     assert facts["value"] == 0.1
     assert facts["default"] == "0.05"
     assert facts["origin"] == "command line"
-    assert facts["read_by"] == "dlexp.optim.sgd.sgd"
+    assert facts["read_by"] == "dlexp.optim.optimizers.sgd.sgd"
     with pytest.raises(SystemExit):
         main(["config", "--sources", "--json"])
     rows = {row["key"]: row["origin"] for row in json.loads(capsys.readouterr().out)}

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from dlexp.assemble import Experiment, assemble
-from dlexp.begin import start
-from dlexp.config.catalog import Catalog
+from dlexp.assemble.experiment import Experiment, assemble
+from dlexp.assemble.training import start
 from dlexp.config.compose import load
+from dlexp.config.files.catalog import Catalog
 from dlexp.engine.evaluate import evaluate
 from dlexp.engine.state import load_weights
 from dlexp.engine.step import train_step

@@ -9,10 +9,10 @@ from functools import cache
 import pytest
 import torch
 
-from dlexp.assemble import Experiment, assemble, build_data
-from dlexp.begin import start
-from dlexp.config.catalog import Catalog
+from dlexp.assemble.experiment import Experiment, assemble, build_data
+from dlexp.assemble.training import start
 from dlexp.config.compose import load
+from dlexp.config.files.catalog import Catalog
 from dlexp.data.bundle import DataBundle, Split
 from dlexp.engine.evaluate import Evaluation, evaluate
 from dlexp.engine.state import TrainState

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import yaml
 
-from dlexp.assemble import _RUNTIME_NAMES
-from dlexp.config.catalog import Catalog, builtin_root
+from dlexp.assemble.experiment import _RUNTIME_NAMES
+from dlexp.config.check.validate import rules
 from dlexp.config.compose import load
-from dlexp.config.names import COMPONENTS, GROUPS, SEARCH
+from dlexp.config.files.catalog import Catalog, builtin_root
 from dlexp.config.nodes import resolve
-from dlexp.config.schema import OWN_KEYS, SECTIONS, section_fields
+from dlexp.config.schema.names import COMPONENTS, GROUPS, SEARCH
+from dlexp.config.schema.run import OWN_KEYS, SECTIONS, section_fields
 from dlexp.config.search import load_search
-from dlexp.config.validate import rules
 from dlexp.errors import ConfigError
 
 CATALOG = Catalog(

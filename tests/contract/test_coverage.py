@@ -11,12 +11,12 @@ import pytest
 from source_files import folder_of_small_files as folder_of_small_files
 from source_files import small_files as small_files
 
-from dlexp.assemble import assemble, build_data
-from dlexp.begin import start
+from dlexp.assemble.experiment import assemble, build_data
+from dlexp.assemble.training import start
 from dlexp.cli.app import app
-from dlexp.config.catalog import Catalog
 from dlexp.config.compose import load
-from dlexp.config.names import GROUPS
+from dlexp.config.files.catalog import Catalog
+from dlexp.config.schema.names import GROUPS
 from dlexp.data.bundle import DataBundle
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "coverage.md").read_text(encoding="utf-8")

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from dlexp.assemble import assemble
-from dlexp.begin import start
-from dlexp.config.catalog import Catalog
+from dlexp.assemble.experiment import assemble
+from dlexp.assemble.training import start
 from dlexp.config.compose import load
+from dlexp.config.files.catalog import Catalog
 from dlexp.engine.step import train_step
 
 CNN = ["model=simple_cnn", "model.channels=[8,8]", "model.fc=32", "model.dropout=0", "trainer.device=cpu"]

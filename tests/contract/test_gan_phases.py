@@ -11,14 +11,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dlexp.artifacts.checkpoint import CheckpointStore, read_checkpoint
+from dlexp.artifacts.checkpoints.checkpoint import CheckpointStore, read_checkpoint
+from dlexp.engine.best_epoch import BestSoFar
 from dlexp.engine.loop import EpochRecord, FitPlan, Observer, StepRecord, fit
-from dlexp.engine.policy import BestSoFar
 from dlexp.engine.state import TrainState
 from dlexp.engine.step import StepRules, train_step
 from dlexp.errors import Interrupted
 from dlexp.metrics.states import MetricState, RegressionState
-from dlexp.optim.schedules import cosine
+from dlexp.optim.schedules.smooth import cosine
 from dlexp.regularization.penalties import Penalty
 from dlexp.runtime.precision import Precision
 from dlexp.runtime.seed import generator, order, seed_global

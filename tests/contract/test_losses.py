@@ -8,18 +8,18 @@ from typing import Any
 import pytest
 import torch
 
-from dlexp.artifacts.files import read_json
-from dlexp.assemble import assemble
-from dlexp.config.catalog import Catalog
+from dlexp.artifacts.files.writing import read_json
+from dlexp.assemble.experiment import assemble
 from dlexp.config.compose import load
+from dlexp.config.files.catalog import Catalog
 from dlexp.config.nodes import build
-from dlexp.config.schema import OWN_KEYS
+from dlexp.config.schema.run import OWN_KEYS
 from dlexp.engine.evaluate import evaluate
 from dlexp.errors import ConfigError
-from dlexp.losses.reading import Softmax, reading_of_classes
-from dlexp.workflows.evaluate import evaluate_run
-from dlexp.workflows.reporting import Silent
-from dlexp.workflows.train import Request, train
+from dlexp.losses.output_decoding import Softmax, reading_of_classes
+from dlexp.workflows.evaluate.evaluate import evaluate_run
+from dlexp.workflows.reporter import Silent
+from dlexp.workflows.train.train import Request, train
 
 CATALOG = Catalog()
 COUNTS = (9, 3)

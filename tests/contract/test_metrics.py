@@ -16,7 +16,7 @@ from sklearn import metrics as sk
 from sklearn.exceptions import UndefinedMetricWarning
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from dlexp.artifacts.files import csv_line
+from dlexp.artifacts.files.writing import csv_line
 from dlexp.metrics.report import PER_CLASS, Report, report
 from dlexp.types import DataSpec, Prediction
 

@@ -13,18 +13,18 @@ from scipy.special import logsumexp
 from sklearn import metrics as sk
 from torch import nn
 
-from dlexp.artifacts.files import csv_line
+from dlexp.artifacts.files.writing import csv_line
 from dlexp.engine.evaluate import evaluate
 from dlexp.losses.binary import BCE
 from dlexp.losses.classification import KL, CrossEntropy, Focal
-from dlexp.losses.reading import Softmax
+from dlexp.losses.output_decoding import Softmax
 from dlexp.metrics.bootstrap import Resampling
 from dlexp.metrics.report import PER_CLASS, Report
 from dlexp.runtime.precision import Precision
 from dlexp.tasks.classification import Classification
 from dlexp.types import Batch, DataSpec, Prediction
-from dlexp.workflows.compare_scores import scorer
-from dlexp.workflows.evaluation_files import worst
+from dlexp.workflows.compare.predictions import scorer
+from dlexp.workflows.evaluate.files import worst
 
 Array = np.ndarray[Any, Any]
 FP32 = Precision("fp32", "cpu", "")

@@ -9,7 +9,7 @@ import torch
 import yaml
 from torch import nn
 
-from dlexp.config.catalog import Catalog
+from dlexp.config.files.catalog import Catalog
 from dlexp.config.nodes import resolve
 
 CATALOG = Catalog()

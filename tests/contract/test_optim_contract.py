@@ -9,17 +9,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dlexp.config.catalog import Catalog
 from dlexp.config.compose import load
+from dlexp.config.files.catalog import Catalog
 from dlexp.config.nodes import build
-from dlexp.config.schema import Node, RunConfig
-from dlexp.engine.policy import BestSoFar
+from dlexp.config.schema.run import Node, RunConfig
+from dlexp.engine.best_epoch import BestSoFar
 from dlexp.engine.state import TrainState
 from dlexp.engine.step import StepRules, train_step
 from dlexp.errors import ConfigError
 from dlexp.losses.regression import MSE
-from dlexp.optim.groups import parameter_groups, shares
-from dlexp.optim.layers import hidden_matrices
+from dlexp.networks.layers import hidden_matrices
+from dlexp.optim.parameter_groups import parameter_groups, shares
 from dlexp.regularization.penalties import Penalty
 from dlexp.runtime.precision import Precision
 from dlexp.runtime.seed import generator, seed_global

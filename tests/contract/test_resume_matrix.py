@@ -18,12 +18,12 @@ import pytest
 import torch
 from PIL import Image
 
-from dlexp.artifacts.difference import Compared, differences
-from dlexp.assemble import assemble, build_data
-from dlexp.begin import start
-from dlexp.config.catalog import Catalog
+from dlexp.artifacts.checkpoints.state_diff import Compared, differences
+from dlexp.assemble.experiment import assemble, build_data
+from dlexp.assemble.training import start
 from dlexp.config.compose import load
-from dlexp.config.schema import RunConfig
+from dlexp.config.files.catalog import Catalog
+from dlexp.config.schema.run import RunConfig
 from dlexp.data.bundle import DataBundle
 from dlexp.engine.loop import EpochRecord, FitPlan, StepRecord, fit
 from dlexp.errors import Interrupted

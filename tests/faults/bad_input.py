@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from hypothesis.internal.conjecture import providers
 from hypothesis.internal.constants_ast import Constants
 
-from dlexp.config.catalog import Catalog
-from dlexp.config.fields import Field
-from dlexp.config.names import ALIASES, GROUPS
-from dlexp.config.schema import SECTIONS
-from dlexp.config.suggest import all_paths
-from dlexp.config.validate import rules
+from dlexp.config.check.suggest import all_paths
+from dlexp.config.check.validate import rules
+from dlexp.config.files.catalog import Catalog
+from dlexp.config.schema.fields import Field
+from dlexp.config.schema.names import ALIASES, GROUPS
+from dlexp.config.schema.run import SECTIONS
 from dlexp.errors import DlexpError, exit_code_of
 
 DOCUMENTED_CODES = (1, 2, 3, 4, 5, 6, 75, 130, 143)  # docs/runs.md

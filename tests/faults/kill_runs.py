@@ -30,9 +30,9 @@ from typing import Any
 
 import torch
 
-from dlexp.artifacts.checkpoint import read_checkpoint
-from dlexp.artifacts.files import is_temporary, read_json
-from dlexp.artifacts.metrics_log import read_metrics
+from dlexp.artifacts.checkpoints.checkpoint import read_checkpoint
+from dlexp.artifacts.files.writing import is_temporary, read_json
+from dlexp.artifacts.runs.metrics_log import read_metrics
 from dlexp.cli.app import main as dlexp_main
 from dlexp.errors import DlexpError
 

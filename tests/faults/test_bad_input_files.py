@@ -12,10 +12,10 @@ from bad_input import CATALOG, ENVIRONMENT, Judge, fuzz, numbers, odd_scalars, p
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlexp.config.catalog import Catalog, builtin_root
 from dlexp.config.compose import load
-from dlexp.config.names import GROUPS
+from dlexp.config.files.catalog import Catalog, builtin_root
 from dlexp.config.saved import load_saved, read_overrides, to_yaml
+from dlexp.config.schema.names import GROUPS
 
 FILES = [*sorted(builtin_root().glob("*/*.yaml")), builtin_root() / "config.yaml"]
 SAVED = to_yaml(load([], CATALOG))

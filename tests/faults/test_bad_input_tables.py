@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlexp.data.bundle import SPLITS
-from dlexp.data.csv import csv, target_kind
+from dlexp.data.sources.csv_file import csv, target_kind
 
 CELLS = (
     *(

@@ -11,10 +11,10 @@ from bad_input import CATALOG, ENVIRONMENT, WANTED, Judge, fuzz, runnable, words
 from hypothesis import given
 
 from dlexp.config import compose as module
-from dlexp.config.catalog import Catalog
 from dlexp.config.compose import load
-from dlexp.config.words import Words
-from dlexp.workflows.train import dry_run
+from dlexp.config.files.catalog import Catalog
+from dlexp.config.overrides import Words
+from dlexp.workflows.train.train import dry_run
 
 
 @pytest.fixture(autouse=True)

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from dlexp.cli.app import main
-from dlexp.data.array_files import open_arrays
-from dlexp.data.numpy_files import npy_array, npz_arrays
+from dlexp.data.sources.array_files import open_arrays
+from dlexp.data.sources.numpy_files import npy_array, npz_arrays
 from dlexp.errors import DataError
 
 PETABYTES = (10**13, 8, 8)

@@ -17,20 +17,20 @@ import torch
 import yaml
 
 import dlexp
-from dlexp.artifacts.checkpoint import CheckpointStore
-from dlexp.artifacts.files import read_json, write_json
-from dlexp.artifacts.run_dir import RunDir
-from dlexp.assemble import check_nodes
-from dlexp.config import files as files_module
-from dlexp.config.catalog import Catalog
+from dlexp.artifacts.checkpoints.checkpoint import CheckpointStore
+from dlexp.artifacts.files.writing import read_json, write_json
+from dlexp.artifacts.runs.run_dir import RunDir
+from dlexp.assemble.experiment import check_nodes
 from dlexp.config.compose import load
+from dlexp.config.files import yaml_files as files_module
+from dlexp.config.files.catalog import Catalog
 from dlexp.config.nodes import _LIBRARY_CLASSES, _OWN, resolve
 from dlexp.config.saved import load_saved, read_overrides, to_yaml
 from dlexp.errors import ConfigError, DlexpError
-from dlexp.workflows.evaluate import evaluate_run
-from dlexp.workflows.prepare import prepared
-from dlexp.workflows.reporting import Silent
-from dlexp.workflows.train import Request, resume, train
+from dlexp.workflows.evaluate.evaluate import evaluate_run
+from dlexp.workflows.prepare.initial_weights import prepared
+from dlexp.workflows.reporter import Silent
+from dlexp.workflows.train.train import Request, resume, train
 
 # What Hydra 1.3.8 instantiates in spite of its own list of what is forbidden, aliases of it, and the usual ways in.
 HARMFUL = (
@@ -44,7 +44,11 @@ HARMFUL = (
         "hydra.utils.instantiate",
         "timm.models.os.system",
     ),
-    *("dlexp.data.csv.Path.unlink", "dlexp.artifacts.run_dir.os.system", "dlexp.models.mlp.__builtins__.eval"),
+    *(
+        "dlexp.data.sources.csv_file.Path.unlink",
+        "dlexp.artifacts.runs.run_dir.os.system",
+        "dlexp.models.mlp.__builtins__.eval",
+    ),
 )
 BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"{b}: &{b} [*{a},*{a},*{a},*{a},*{a},*{a},*{a},*{a}]\n" for a, b in zip("abcdef", "bcdefg", strict=True)
@@ -104,8 +108,11 @@ def test_harmful_targets_are_refused_wherever_they_are_written(target: str) -> N
 def test_every_name_within_reach_of_the_list_is_what_the_list_says() -> None:
     """All names of the modules on the list, and all names of those, each accepted or refused rightly."""
     bases = {name: _named(base) for name, base in _LIBRARY_CLASSES.items()}
+    root = Path(dlexp.__file__).parent
     own_modules = [
-        f"dlexp.{folder}.{path.stem}" for folder in _OWN for path in Path(dlexp.__file__).parent.glob(f"{folder}/*.py")
+        ".".join(("dlexp", *path.relative_to(root).with_suffix("").parts))
+        for folder in _OWN
+        for path in sorted(root.glob(f"{folder}/**/*.py"))
     ]
     seen = accepted = 0
     for module_name in [*bases, *own_modules, "torchvision.models"]:

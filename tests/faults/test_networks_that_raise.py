@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dlexp.artifacts.exported import Safetensors
+from dlexp.artifacts.exports.formats import Safetensors
 from dlexp.cli.app import main
 from dlexp.engine.state import load_weights
 from dlexp.errors import DlexpError, message_of
@@ -111,7 +111,7 @@ def test_memory_that_runs_out_anywhere_else_ends_with_6(
     def hungry(*_given: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("dlexp.workflows.train.start", hungry)
+    monkeypatch.setattr("dlexp.workflows.train.train.start", hungry)
     ended("train", "--dry-run", "data=iris", code=6)
     told = capsys.readouterr().err
     assert "OutOfMemory: memory ran out in this command" in told

@@ -16,16 +16,16 @@ from typing import Any
 import pytest
 import torch
 
-from dlexp.artifacts import files
-from dlexp.artifacts.checkpoint import CheckpointStore, read_checkpoint
-from dlexp.artifacts.metrics_log import MetricsLog
-from dlexp.artifacts.run_dir import RunDir, newest_runs
-from dlexp.config.catalog import Catalog
+from dlexp.artifacts.checkpoints.checkpoint import CheckpointStore, read_checkpoint
+from dlexp.artifacts.files import writing
+from dlexp.artifacts.runs.metrics_log import MetricsLog
+from dlexp.artifacts.runs.run_dir import RunDir, newest_runs
 from dlexp.config.compose import load
+from dlexp.config.files.catalog import Catalog
 from dlexp.config.saved import load_saved
 from dlexp.errors import DlexpError
-from dlexp.workflows.reporting import Silent
-from dlexp.workflows.train import Request, resume, train
+from dlexp.workflows.reporter import Silent
+from dlexp.workflows.train.train import Request, resume, train
 
 RUN = ("data=iris", "model.hidden=[4]", "trainer.epochs=2")
 
@@ -49,7 +49,7 @@ def assert_two_is_there(folder: Path) -> None:
     assert last is not None
     assert best is not None
     assert (last["position"]["epoch"], best["position"]["epoch"]) == (2, 2)
-    assert not [path for path in folder.iterdir() if files.is_temporary(path) or "damaged" in path.name]
+    assert not [path for path in folder.iterdir() if writing.is_temporary(path) or "damaged" in path.name]
 
 
 def test_room_is_looked_for_before_a_save_and_the_bytes_are_told(
@@ -81,7 +81,7 @@ def test_whatever_write_fails_the_last_and_the_best_stay(
             raise OSError(28, "No space left on device")
         real(descriptor)
 
-    monkeypatch.setattr("dlexp.artifacts.files.os.fsync", full)
+    monkeypatch.setattr("dlexp.artifacts.files.writing.os.fsync", full)
     with pytest.raises(DlexpError, match=r"cannot write .* bytes\): No space left on device"):
         for number in (3, 4):
             store.save_best(state(number))
@@ -176,8 +176,8 @@ def test_directory_that_cannot_be_made_is_told(tmp_path: Path, monkeypatch: pyte
 
 
 def started(folder: Path, clock: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -> RunDir:
-    monkeypatch.setattr("dlexp.artifacts.run_dir.now_utc", clock)
-    monkeypatch.setattr("dlexp.workflows.record.now_utc", clock)
+    monkeypatch.setattr("dlexp.artifacts.runs.run_dir.now_utc", clock)
+    monkeypatch.setattr("dlexp.workflows.run_record.write.now_utc", clock)
     train(load(RUN, Catalog()), Request(RUN, ("dlexp",), folder), Silent())
     return RunDir(folder)
 
@@ -199,7 +199,7 @@ def test_clock_that_goes_back_changes_no_bit_and_no_state(tmp_path: Path, monkey
 
 def test_newest_run_is_the_one_written_last_whatever_its_name_says(monkeypatch: pytest.MonkeyPatch) -> None:
     stamps = iter(["20300101-000000", "20200101-000000"])
-    monkeypatch.setattr("dlexp.artifacts.run_dir.stamp", lambda: next(stamps))
+    monkeypatch.setattr("dlexp.artifacts.runs.run_dir.stamp", lambda: next(stamps))
     for order in (1, 2):
         run = RunDir.create("train", "x", None)
         (run / "config.yaml").write_text("seed: 1\n")

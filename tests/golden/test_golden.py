@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from dlexp.assemble import assemble
-from dlexp.begin import start
-from dlexp.config.catalog import Catalog
+from dlexp.assemble.experiment import assemble
+from dlexp.assemble.training import start
 from dlexp.config.compose import load
+from dlexp.config.files.catalog import Catalog
 from dlexp.config.saved import to_yaml
 from dlexp.engine.step import train_step
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from dlexp.artifacts import background
-from dlexp.artifacts.background import BackgroundCheckpoints
+from dlexp.artifacts.checkpoints import background
+from dlexp.artifacts.checkpoints.background import BackgroundCheckpoints
 from dlexp.errors import DlexpError, Interrupted
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from dlexp.artifacts.checkpoint import CheckpointStore, checkpoint_bytes, read_checkpoint
+from dlexp.artifacts.checkpoints.checkpoint import CheckpointStore, checkpoint_bytes, read_checkpoint
 from dlexp.errors import DlexpError
 
 

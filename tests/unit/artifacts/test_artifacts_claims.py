@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from dlexp.artifacts.checkpoint import CheckpointStore
-from dlexp.artifacts.claims import check_claims, claimed, make_folder
-from dlexp.artifacts.files import append_text, place_folder, write_json
-from dlexp.artifacts.looks import note_look
-from dlexp.artifacts.metrics_log import MetricsLog
-from dlexp.artifacts.run_dir import RunDir
+from dlexp.artifacts.checkpoints.checkpoint import CheckpointStore
+from dlexp.artifacts.files.claims import check_claims, claimed, make_folder
+from dlexp.artifacts.files.writing import append_text, place_folder, write_json
+from dlexp.artifacts.runs.metrics_log import MetricsLog
+from dlexp.artifacts.runs.run_dir import RunDir
+from dlexp.artifacts.runs.split_accesses import note_look
 from dlexp.errors import DlexpError
 
 GONE = "was deleted, moved or replaced while this process wrote in it"

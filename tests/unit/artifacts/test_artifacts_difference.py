@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from dlexp.artifacts.difference import Compared, Difference, differences
+from dlexp.artifacts.checkpoints.state_diff import Compared, Difference, differences
 
 
 def between(one: Any, other: Any) -> list[Difference]:

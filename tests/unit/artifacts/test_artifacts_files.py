@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dlexp.artifacts.files import (
+from dlexp.artifacts.files.writing import (
     append_text,
     read_json,
     remove_temporaries,
@@ -23,7 +23,7 @@ from dlexp.errors import DlexpError
 FULL_DISK = """
 import resource, sys
 from pathlib import Path
-from dlexp.artifacts.files import append_text, write_bytes
+from dlexp.artifacts.files.writing import append_text, write_bytes
 from dlexp.errors import DlexpError
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 path = Path("file.bin")

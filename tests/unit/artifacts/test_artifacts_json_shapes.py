@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from dlexp.artifacts.files import read_json
-from dlexp.artifacts.json_shapes import (
+from dlexp.artifacts.files.json_shapes import (
     ANY,
     FLAG,
     MAX_DEPTH,
@@ -25,7 +24,8 @@ from dlexp.artifacts.json_shapes import (
     is_too_deep,
     mismatch,
 )
-from dlexp.artifacts.run_files import OF_A_RUN, SHAPES, read_run_file, with_keys
+from dlexp.artifacts.files.writing import read_json
+from dlexp.artifacts.runs.run_files import OF_A_RUN, SHAPES, read_run_file, with_keys
 from dlexp.errors import DlexpError
 
 

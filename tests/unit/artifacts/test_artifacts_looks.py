@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dlexp.artifacts.files import write_json
-from dlexp.artifacts.looks import looks_at, note_look
+from dlexp.artifacts.files.writing import write_json
+from dlexp.artifacts.runs.split_accesses import looks_at, note_look
 from dlexp.errors import DlexpError
 
 

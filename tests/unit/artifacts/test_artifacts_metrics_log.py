@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dlexp.artifacts.metrics_log import MetricsLog, read_metrics
+from dlexp.artifacts.runs.metrics_log import MetricsLog, read_metrics
 
 
 def row(epoch: int) -> dict[str, float | int]:

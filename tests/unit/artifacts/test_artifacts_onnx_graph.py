@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dlexp.artifacts.exported import Onnx
+from dlexp.artifacts.exports.formats import Onnx
 from dlexp.models.mlp import mlp
 
 onnx = pytest.importorskip("onnx")

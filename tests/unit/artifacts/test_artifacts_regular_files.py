@@ -11,18 +11,18 @@ import numpy as np
 import pytest
 import torch
 
-from dlexp.artifacts.checkpoint import read_checkpoint
-from dlexp.artifacts.files import read_json
-from dlexp.artifacts.regular_files import is_file, is_folder, is_there, open_regular, open_stream, read_bytes, read_text
-from dlexp.artifacts.run_dir import RunDir
-from dlexp.config.catalog import Catalog
-from dlexp.config.files import read_yaml
-from dlexp.data.array_files import open_arrays
-from dlexp.data.asked_rows import opened
-from dlexp.data.decode import read_image
-from dlexp.data.find import check_file
-from dlexp.data.listing import look
-from dlexp.data.spelling import Marks
+from dlexp.artifacts.checkpoints.checkpoint import read_checkpoint
+from dlexp.artifacts.files.reading import is_file, is_folder, is_there, open_regular, open_stream, read_bytes, read_text
+from dlexp.artifacts.files.writing import read_json
+from dlexp.artifacts.runs.run_dir import RunDir
+from dlexp.config.files.catalog import Catalog
+from dlexp.config.files.yaml_files import read_yaml
+from dlexp.data.images.decoding import read_image
+from dlexp.data.images.listing import look
+from dlexp.data.inference.row_reader import opened
+from dlexp.data.paths import check_file
+from dlexp.data.sources.array_files import open_arrays
+from dlexp.data.tables.spelling import Marks
 from dlexp.errors import ConfigError, DataError, DlexpError
 
 
@@ -155,7 +155,7 @@ def test_no_refusal_repeats_the_advice_to_load_unsafely(tmp_path: Path, kind: st
         np.save(path, np.array([{}], dtype=object))
     else:
         path.write_bytes(b"\x80\x04not an array")
-    from dlexp.data.asked_arrays import _arrays
+    from dlexp.data.inference.arrays import _arrays
 
     with pytest.raises(DlexpError) as refused:
         if kind == "checkpoint":

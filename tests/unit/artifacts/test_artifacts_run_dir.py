@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from dlexp.artifacts.run_dir import RunDir, named_run, newest_runs, newest_unfinished
+from dlexp.artifacts.runs.run_dir import RunDir, named_run, newest_runs, newest_unfinished
 from dlexp.errors import ConfigError, DataError, Diverged, DlexpError, Interrupted
 
 OWNER = """
 import sys, time
 from pathlib import Path
-from dlexp.artifacts.run_dir import RunDir
+from dlexp.artifacts.runs.run_dir import RunDir
 run = RunDir(Path(sys.argv[1]))
 with run.lock(), run.recording(5):
     run.beat(2)
@@ -29,7 +29,7 @@ with run.lock(), run.recording(5):
 CREATE = """
 import sys
 from pathlib import Path
-from dlexp.artifacts.run_dir import RunDir
+from dlexp.artifacts.runs.run_dir import RunDir
 sys.stdin.read(1)
 for _ in range(8):
     print(RunDir.create("train", "same", None).path.resolve())
@@ -97,8 +97,8 @@ def test_processes_that_start_at_once_get_a_directory_each() -> None:
 
 def test_a_name_that_is_taken_is_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = iter([b"\xaa\xaa", b"\xaa\xaa", b"\xbb\xbb"])
-    monkeypatch.setattr("dlexp.artifacts.run_dir.os.urandom", lambda count: next(drawn))
-    monkeypatch.setattr("dlexp.artifacts.run_dir.stamp", lambda: "20260101-000000")
+    monkeypatch.setattr("dlexp.artifacts.runs.run_dir.os.urandom", lambda count: next(drawn))
+    monkeypatch.setattr("dlexp.artifacts.runs.run_dir.stamp", lambda: "20260101-000000")
     names = [RunDir.create("train", "x", None).path.name for _ in range(2)]
     assert names == ["20260101-000000-x-aaaa", "20260101-000000-x-bbbb"]
 
@@ -156,7 +156,9 @@ def test_a_look_at_the_wrong_moment_does_not_refuse_a_run(monkeypatch: pytest.Mo
     (run / ".lock").touch()
     with (run / ".lock").open() as looking:
         fcntl.flock(looking, fcntl.LOCK_SH)
-        monkeypatch.setattr("dlexp.artifacts.run_dir.time.sleep", lambda seconds: fcntl.flock(looking, fcntl.LOCK_UN))
+        monkeypatch.setattr(
+            "dlexp.artifacts.runs.run_dir.time.sleep", lambda seconds: fcntl.flock(looking, fcntl.LOCK_UN)
+        )
         with run.lock():
             assert RunDir(run.path).is_locked()
 
@@ -232,7 +234,7 @@ def test_a_continued_run_keeps_its_start_and_its_epochs() -> None:
 
 def test_a_beat_between_epochs_is_written_only_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     run, now = new_run(), [1000.0]
-    monkeypatch.setattr("dlexp.artifacts.run_dir.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("dlexp.artifacts.runs.run_dir.time.monotonic", lambda: now[0])
     with run.recording(3):
         (run / "status.json").unlink()
         now[0] += 9.0
@@ -245,7 +247,7 @@ def test_a_beat_between_epochs_is_written_only_now_and_then(monkeypatch: pytest.
 
 def test_epochs_are_told_once_a_second_and_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     run, now = new_run(), [1000.0]
-    monkeypatch.setattr("dlexp.artifacts.run_dir.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("dlexp.artifacts.runs.run_dir.time.monotonic", lambda: now[0])
     told = []
     with run.recording(100):
         for epoch in range(1, 31):

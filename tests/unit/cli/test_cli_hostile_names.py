@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 from rich.text import Text
 
-from dlexp.artifacts.metrics_log import MetricsLog
+from dlexp.artifacts.runs.metrics_log import MetricsLog
 from dlexp.cli.app import main
 from dlexp.cli.console import CleanConsole, escape, table
-from dlexp.cli.refusal import show_error
+from dlexp.cli.errors import show_error
 from dlexp.cli.style import VisibleStream, echo, print_json, styled
 from dlexp.errors import ConfigError, DlexpError
-from dlexp.report.page import paragraph
-from dlexp.runtime.printable import printable, printable_lines
+from dlexp.report.pages.html import paragraph
+from dlexp.text.printable import printable, printable_lines
 
 EVIL = "cat\x1b]0;owned\x07\x1b[31m[red]\x9b2J\u202e\nforged: 100 %"
 SHOWN = r"cat\x1b]0;owned\x07\x1b[31m[red]\x9b2J\u202e\nforged: 100 %"

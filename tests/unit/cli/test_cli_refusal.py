@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from dlexp.cli.refusal import show_error
+from dlexp.cli.errors import show_error
 from dlexp.errors import ConfigError
 
 RULE = "is no option of model; it has " + ", ".join(f"network_number_{n}" for n in range(12))

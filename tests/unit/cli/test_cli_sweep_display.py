@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from dlexp.cli import sweep_display
-from dlexp.cli.sweep_display import LiveSweep, PlainSweep, QuietSweep
-from dlexp.config.catalog import Catalog
+from dlexp.cli.views import sweep
+from dlexp.cli.views.sweep import LiveSweep, PlainSweep, QuietSweep
 from dlexp.config.compose import load
+from dlexp.config.files.catalog import Catalog
 from dlexp.config.sweep import cells_of
-from dlexp.workflows.sweep_files import CellState
+from dlexp.workflows.sweep.files import CellState
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_in_a_pipe_begin_and_end_are_a_line_each(
     for first.epoch in (1, 2):
         first.value = 0.25
         display.cell(first, states)  # an epoch within a minute of the last line says nothing
-    monkeypatch.setattr(sweep_display, "_HEARTBEAT_SECONDS", 0.0)
+    monkeypatch.setattr(sweep, "_HEARTBEAT_SECONDS", 0.0)
     display.cell(first, states)
     first.state = "finished"
     display.cell(first, states)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dlexp.config.catalog import Catalog
+from dlexp.config.files.catalog import Catalog
 
 GLOBAL = "# @package _global_\n# An experiment\n"
 

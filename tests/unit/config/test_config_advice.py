@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from dlexp.assemble import assemble
-from dlexp.config.advice import advice, advice_on_classes
-from dlexp.config.catalog import Catalog
+from dlexp.assemble.experiment import assemble
+from dlexp.config.check.advice import advice, advice_on_classes
 from dlexp.config.compose import load
+from dlexp.config.files.catalog import Catalog
 
 CATALOG = Catalog()
 TABLES = ("ft_transformer", "neural_ode", "tabular_mlp", "wide_deep")

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from own_files import GLOBAL, own_catalog
 
-from dlexp.config.catalog import Catalog
 from dlexp.config.compose import load
-from dlexp.config.repeat import repeat
+from dlexp.config.derive import repeat
+from dlexp.config.files.catalog import Catalog
 from dlexp.config.saved import load_plain, load_saved, overrides_to_yaml, plain, to_yaml
-from dlexp.config.schema import RunConfig
+from dlexp.config.schema.run import RunConfig
 from dlexp.config.search import load_search
 from dlexp.config.typed import with_values
 from dlexp.errors import ConfigError

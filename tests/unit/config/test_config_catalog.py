@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from own_files import own_catalog
 
-from dlexp.config.catalog import Catalog, builtin_root
 from dlexp.config.compose import load
-from dlexp.config.files import leaves_of, read_yaml
+from dlexp.config.files.catalog import Catalog, builtin_root
+from dlexp.config.files.yaml_files import leaves_of, read_yaml
 from dlexp.errors import ConfigError
 
 # 280 bytes that stand for ten thousand million values (R14).

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import torch
 
-from dlexp.assemble import assemble
-from dlexp.begin import start
-from dlexp.config.catalog import Catalog
+from dlexp.assemble.experiment import assemble
+from dlexp.assemble.training import start
 from dlexp.config.compose import load
-from dlexp.config.regularizing import RegularizationConfig
-from dlexp.config.schema import section_fields
+from dlexp.config.files.catalog import Catalog
+from dlexp.config.schema.regularization import RegularizationConfig
+from dlexp.config.schema.run import section_fields
 from dlexp.engine.step import train_step
 from dlexp.errors import ConfigError
 from dlexp.tasks.classification import Classification

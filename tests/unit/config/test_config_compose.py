@@ -12,8 +12,8 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from dlexp.config.catalog import Catalog, builtin_root
 from dlexp.config.compose import load
+from dlexp.config.files.catalog import Catalog, builtin_root
 from dlexp.errors import ConfigError, DataError, Problem, exit_code_of
 
 
@@ -203,7 +203,7 @@ def test_eight_threads_compose_at_once() -> None:  # H7
 
 _COLD_THREADS = """
 from concurrent.futures import ThreadPoolExecutor
-from dlexp.config.catalog import Catalog
+from dlexp.config.files.catalog import Catalog
 from dlexp.config.compose import load
 with ThreadPoolExecutor(8) as pool:
     print([config.seed for config in pool.map(lambda n: load([f"seed={n}"], Catalog()), range(8))])
@@ -217,7 +217,7 @@ def test_eight_threads_compose_in_a_fresh_process() -> None:  # H7: also where H
 
 _NO_TORCH = """
 import sys
-from dlexp.config.catalog import Catalog
+from dlexp.config.files.catalog import Catalog
 from dlexp.config.compose import load
 from dlexp.errors import ConfigError
 load([], Catalog())

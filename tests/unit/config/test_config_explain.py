@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from own_files import GLOBAL, own_catalog
 
-from dlexp.config.catalog import Catalog, builtin_root
 from dlexp.config.compose import load
 from dlexp.config.explain import explain, flat, sources
+from dlexp.config.files.catalog import Catalog, builtin_root
 from dlexp.errors import ConfigError
 
 
@@ -15,7 +15,7 @@ def test_key_from_a_file_is_explained() -> None:
     found = explain("optim.lr", load([], Catalog()), [], Catalog())
     assert (found["value"], found["default"], found["rule"]) == (0.002, "2e-3", "a number > 0, or auto")
     assert found["help"].startswith("learning rate")
-    assert found["read_by"] == "dlexp.optim.adam.adamw"
+    assert found["read_by"] == "dlexp.optim.optimizers.adam.adamw"
     file, _, line = found["origin"].rpartition(":")
     assert file == "conf/optim/adamw.yaml"
     assert (builtin_root().parent / file).read_text().splitlines()[int(line) - 1].startswith("lr:")

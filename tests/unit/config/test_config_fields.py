@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from dlexp.config.fields import Field, inferred
+from dlexp.config.schema.fields import Field, inferred
 
 NAN, INF = float("nan"), float("inf")
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from own_files import own_catalog
 
-from dlexp.config.catalog import Catalog
-from dlexp.config.glance import key_names
-from dlexp.config.names import COMPONENTS, SECTION_NAMES, TOP_LEVEL_NAMES
-from dlexp.config.schema import SECTIONS, TOP_LEVEL
+from dlexp.config.files.catalog import Catalog
+from dlexp.config.files.option_keys import key_names
+from dlexp.config.schema.names import COMPONENTS, SECTION_NAMES, TOP_LEVEL_NAMES
+from dlexp.config.schema.run import SECTIONS, TOP_LEVEL
 
 
 @pytest.mark.parametrize("group", COMPONENTS)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from dlexp.config.interpolation import check_references, reads_environment
+from dlexp.config.files.interpolation import check_references, reads_environment
 from dlexp.errors import ConfigError
 
 

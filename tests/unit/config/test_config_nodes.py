@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from dlexp.config.nodes import build, check_arguments, resolve, trusted_packages
-from dlexp.config.schema import Node
+from dlexp.config.schema.run import Node
 from dlexp.errors import ConfigError
 
 
@@ -45,13 +45,13 @@ from dlexp.errors import ConfigError
         "hydra.utils.instantiate",
         "dlexp.config.nodes.importlib.import_module",
         "dlexp.config.nodes.resolve",
-        "dlexp.data.embedded.np.load",
-        "dlexp.data.csv.Path",
-        "dlexp.data.csv._read",
+        "dlexp.data.sources.sklearn_sets.np.load",
+        "dlexp.data.sources.csv_file.Path",
+        "dlexp.data.sources.csv_file._read",
         "dlexp.data.bundle.fingerprint",
         "dlexp.models.mlp.nn",
         "dlexp.models.mlp.prod",
-        "dlexp.artifacts.files.write_atomically",
+        "dlexp.artifacts.files.writing.write_atomically",
         "dlexp.cli.app.main",
         "torch.nn._reduction",
         "Linear",
@@ -95,7 +95,7 @@ def test_refusal_does_not_advise_to_trust_the_standard_library() -> None:
         "torchvision.models.resnet18",
         "torchvision.transforms.v2.RandomCrop",
         "dlexp.models.mlp.mlp",
-        "dlexp.data.csv.csv",
+        "dlexp.data.sources.csv_file.csv",
         "dlexp.tasks.classification.Classification",
     ],
 )

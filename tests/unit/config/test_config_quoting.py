@@ -11,16 +11,16 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from dlexp.config.catalog import Catalog
 from dlexp.config.compose import load
-from dlexp.config.fields import Field
+from dlexp.config.files.catalog import Catalog
+from dlexp.config.overrides import parse
 from dlexp.config.saved import load_saved, to_yaml
-from dlexp.config.spelling import plain_reading, typed_value
-from dlexp.config.words import parse
-from dlexp.data.cells import Cells, check_names
-from dlexp.data.finding import dropping
+from dlexp.config.schema.fields import Field
+from dlexp.config.text_values import plain_reading, typed_value
+from dlexp.data.tables.raw_table import Cells, check_names
 from dlexp.errors import DataError
-from dlexp.quoting import command, listed, setting, shell_word
+from dlexp.findings import dropping
+from dlexp.text.quoting import command, listed, setting, shell_word
 
 HOSTILE = [
     *("2024", "1e3", "007", "-0", "+5", ".5", "1_000", "0x1f", "1,200", "3,5", "12:30", "2024-01-01", "inf", "NaN"),

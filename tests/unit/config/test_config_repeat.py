@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from own_files import own_catalog
 
-from dlexp.config.catalog import Catalog
 from dlexp.config.compose import load
-from dlexp.config.repeat import CHANGEABLE, Change, continued, differences, repeat
+from dlexp.config.derive import CHANGEABLE, Change, continued, differences, repeat
+from dlexp.config.files.catalog import Catalog
 from dlexp.config.saved import overrides_to_yaml, to_yaml
 from dlexp.errors import ConfigError
 

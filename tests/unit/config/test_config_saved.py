@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from own_files import GLOBAL, own_catalog
 
-from dlexp.config.catalog import Catalog
 from dlexp.config.compose import load
+from dlexp.config.files.catalog import Catalog
 from dlexp.config.saved import load_saved, overrides_to_yaml, read_config, read_overrides, to_yaml
 from dlexp.errors import ConfigError
 

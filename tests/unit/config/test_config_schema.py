@@ -2,16 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from dlexp.config.names import COMPONENTS
-from dlexp.config.regularizing import RegularizationConfig
-from dlexp.config.schema import (
-    OWN_KEYS,
-    SECTIONS,
-    TOP_LEVEL,
-    section_defaults,
-    section_fields,
-    section_from,
-)
+from dlexp.config.schema.names import COMPONENTS
+from dlexp.config.schema.regularization import RegularizationConfig
+from dlexp.config.schema.run import OWN_KEYS, SECTIONS, TOP_LEVEL, section_defaults, section_fields, section_from
 
 
 @pytest.mark.parametrize("name", SECTIONS)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from own_files import own_catalog
 
-from dlexp.config.catalog import Catalog
+from dlexp.config.files.catalog import Catalog
 from dlexp.config.search import Search, load_search, rules_of
 from dlexp.errors import ConfigError, Problem, exit_code_of
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from dlexp.config.catalog import Catalog
-from dlexp.config.suggest import all_paths, nearest, nearest_path, option_meant
+from dlexp.config.check.suggest import all_paths, nearest, nearest_path, option_meant
+from dlexp.config.files.catalog import Catalog
 
 
 @pytest.mark.parametrize(

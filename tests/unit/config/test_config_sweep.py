@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from dlexp.config.catalog import Catalog
 from dlexp.config.compose import load
-from dlexp.config.schema import RunConfig
+from dlexp.config.files.catalog import Catalog
+from dlexp.config.schema.run import RunConfig
 from dlexp.config.sweep import MAX_CELLS, Cell, cells_of, told_once
 from dlexp.errors import ConfigError, Problem
 

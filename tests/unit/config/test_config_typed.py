@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dlexp.config.catalog import Catalog
 from dlexp.config.compose import load
+from dlexp.config.files.catalog import Catalog
 from dlexp.config.saved import to_yaml
 from dlexp.config.typed import with_values
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from own_files import own_catalog
 
-from dlexp.config.catalog import Catalog
+from dlexp.config.check.validate import rules
 from dlexp.config.compose import load
-from dlexp.config.validate import rules
+from dlexp.config.files.catalog import Catalog
 from dlexp.errors import ConfigError
 
 CHOICES = {

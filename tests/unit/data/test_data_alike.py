@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from dlexp.data.alike import Samples, conflicts, copies, equal, near, near_pairs, rows_as_keys
-from dlexp.data.looked import difference_hash, thumbnail
-from dlexp.data.synthetic import draw
+from dlexp.data.checks.duplicates import Samples, conflicts, copies, equal, near, near_pairs, rows_as_keys
+from dlexp.data.checks.image_scan import difference_hash, thumbnail
+from dlexp.data.sources.synthetic_images import draw
 
 
 def samples(*part: int) -> Samples:
@@ -116,8 +116,8 @@ def test_chunks_change_nothing_and_the_nearest_is_named(monkeypatch: pytest.Monk
     hashes, thumbs = looked(images)
     whole = list(near_pairs(hashes, thumbs, part))
     assert whole == [(7, 70)]
-    monkeypatch.setattr("dlexp.data.alike._AT_A_TIME", 7)
-    monkeypatch.setattr("dlexp.data.alike._PAIRS", 1)
+    monkeypatch.setattr("dlexp.data.checks.duplicates._AT_A_TIME", 7)
+    monkeypatch.setattr("dlexp.data.checks.duplicates._PAIRS", 1)
     assert list(near_pairs(hashes, thumbs, part)) == whole
 
 

@@ -10,11 +10,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from dlexp.data import array_files, placing
-from dlexp.data.array_files import open_arrays
-from dlexp.data.arrays import arrays, target_kind
 from dlexp.data.bundle import SPLITS, DataBundle
-from dlexp.data.stream import StreamedSplit
+from dlexp.data.images import placement
+from dlexp.data.sources import array_files
+from dlexp.data.sources.array_files import open_arrays
+from dlexp.data.sources.arrays import arrays, target_kind
+from dlexp.data.streaming import StreamedSplit
 from dlexp.errors import DataError
 
 RNG = np.random.default_rng(0)
@@ -283,9 +284,9 @@ def test_settings_of_images_are_refused_on_a_table(tmp_path: Path) -> None:
 
 def test_what_does_not_fit_is_streamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = saved(tmp_path / "a.npz", x=PIXELS, y=LABELS)
-    monkeypatch.setattr(placing, "available_memory", lambda: 2 * PIXELS.nbytes)
+    monkeypatch.setattr(placement, "available_memory", lambda: 2 * PIXELS.nbytes)
     assert not arrays(path=path).is_streamed
-    monkeypatch.setattr(placing, "available_memory", lambda: 2 * PIXELS.nbytes - 1)
+    monkeypatch.setattr(placement, "available_memory", lambda: 2 * PIXELS.nbytes - 1)
     bundle = arrays(path=path, workers=0)
     assert bundle.is_streamed
     assert "more than half of" in bundle.notes[0]

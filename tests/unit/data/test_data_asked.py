@@ -13,13 +13,13 @@ import pytest
 import torch
 from image_toys import picture, write
 
-from dlexp.data.asked import Items, files_of, in_batches, joined
-from dlexp.data.asked_arrays import ArrayInput
-from dlexp.data.asked_images import ImageInput
-from dlexp.data.asked_tables import TableInput
-from dlexp.data.csv import csv
-from dlexp.data.folder import image_folder
+from dlexp.data.inference.arrays import ArrayInput
+from dlexp.data.inference.images import ImageInput
+from dlexp.data.inference.items import Items, files_of, in_batches, joined
+from dlexp.data.inference.tables import TableInput
 from dlexp.data.loaders import bounds
+from dlexp.data.sources.csv_file import csv
+from dlexp.data.sources.image_folder import image_folder
 from dlexp.errors import DataError
 from dlexp.types import DataSpec
 

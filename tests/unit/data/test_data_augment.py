@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from dlexp.data.augment import Change, Cutout, Flip, one_by_one, random_flip, random_shift
-from dlexp.data.recipes import Facts, recipe
+from dlexp.data.augment.operations import Change, Cutout, Flip, one_by_one, random_flip, random_shift
+from dlexp.data.augment.recipe import Facts, recipe
 from dlexp.runtime.seed import uniforms
 
 IMAGES = torch.arange(1, 6 * 2 * 4 * 4 + 1).reshape(6, 2, 4, 4)

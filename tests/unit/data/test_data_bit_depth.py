@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torchvision.io import ImageReadMode, decode_image
 
-from dlexp.data.asked_arrays import ArrayInput
-from dlexp.data.asked_images import ImageInput
-from dlexp.data.decode import decoded
-from dlexp.data.folder import image_folder
+from dlexp.data.images.decoding import decoded
+from dlexp.data.inference.arrays import ArrayInput
+from dlexp.data.inference.images import ImageInput
+from dlexp.data.sources.image_folder import image_folder
 from dlexp.errors import DataError
 from dlexp.types import DataSpec
 

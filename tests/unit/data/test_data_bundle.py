@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dlexp.data.bundle import Affine, Split, fingerprint, with_counts
-from dlexp.data.embedded import diabetes, iris
+from dlexp.data.sources.sklearn_sets import diabetes, iris
 
 
 def test_affine_maps_pixels_to_float() -> None:

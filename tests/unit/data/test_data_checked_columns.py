@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dlexp.data.checked_columns import constant, doubled, missing, outliers, unnormalised
-from dlexp.data.leaks import leaks, told_by
-from dlexp.data.readable import Cells
+from dlexp.data.checks.columns import constant, doubled, missing, outliers, unnormalised
+from dlexp.data.checks.leakage import leaks, told_by
+from dlexp.data.tables.original_units import Cells
 
 RNG = np.random.default_rng(0)
 COUNT = 400

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dlexp.data.checked_splits import classes, overlaps, sizes
-from dlexp.data.finding import counted, dropping, finding
+from dlexp.data.checks.splits import classes, overlaps, sizes
 from dlexp.errors import DataError
+from dlexp.findings import counted, dropping, finding
 
 
 def rows(*some: int) -> np.ndarray:

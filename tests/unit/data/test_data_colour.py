@@ -8,9 +8,9 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional as reference
 
-from dlexp.data import colour
-from dlexp.data.augment import Cutout
-from dlexp.data.colour import Colour, Grey
+from dlexp.data.augment import color
+from dlexp.data.augment.color import Colour, Grey
+from dlexp.data.augment.operations import Cutout
 from dlexp.runtime.seed import uniforms
 
 LEVELS = torch.randint(0, 256, (6, 3, 9, 11), generator=torch.Generator().manual_seed(0)).float()
@@ -22,42 +22,42 @@ TURNS = torch.tensor([-0.5, -0.3, -0.05, 0.0, 0.17, 0.5])
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [
-        (colour.brightened, reference.adjust_brightness),
-        (colour.contrasted, reference.adjust_contrast),
-        (colour.saturated, reference.adjust_saturation),
-        (colour.sharpened, reference.adjust_sharpness),
+        (color.brightened, reference.adjust_brightness),
+        (color.contrasted, reference.adjust_contrast),
+        (color.saturated, reference.adjust_saturation),
+        (color.sharpened, reference.adjust_sharpness),
     ],
 )
 def test_a_blend_is_torchvisions(ours: Any, theirs: Any, channels: int) -> None:
     images = LEVELS[:, :channels]
-    if ours is colour.saturated and channels == 1:
+    if ours is color.saturated and channels == 1:
         return  # a grey image has no colours: below
     for image, factor, found in zip(images, FACTORS, ours(images, FACTORS), strict=True):
         assert (found - theirs(image / 255, float(factor)) * 255).abs().max() < 0.05
 
 
 def test_a_turn_of_hue_is_torchvisions() -> None:
-    for image, turn, found in zip(LEVELS, TURNS, colour.hue_turned(LEVELS, TURNS), strict=True):
+    for image, turn, found in zip(LEVELS, TURNS, color.hue_turned(LEVELS, TURNS), strict=True):
         assert (found - reference.adjust_hue(image / 255, float(turn)) * 255).abs().max() < 0.05
 
 
 def test_greys_have_no_hue_and_no_saturation() -> None:
     grey = LEVELS[:, :1].expand(6, 3, 9, 11)
-    assert torch.equal(colour.hue_turned(grey, TURNS), grey)
-    assert (colour.saturated(grey, FACTORS) - grey).abs().max() < 0.1  # torchvision's weights add up to 0.9999
-    assert (colour.luma(LEVELS) - reference.rgb_to_grayscale(LEVELS / 255) * 255).abs().max() < 0.05
+    assert torch.equal(color.hue_turned(grey, TURNS), grey)
+    assert (color.saturated(grey, FACTORS) - grey).abs().max() < 0.1  # torchvision's weights add up to 0.9999
+    assert (color.luma(LEVELS) - reference.rgb_to_grayscale(LEVELS / 255) * 255).abs().max() < 0.05
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 7, 8])
 def test_fewer_bits_are_torchvisions(bits: int) -> None:
     expected = reference.posterize(LEVELS.to(torch.uint8), bits).float()
-    assert torch.equal(colour.posterized(LEVELS, torch.full((6,), bits)), expected)
+    assert torch.equal(color.posterized(LEVELS, torch.full((6,), bits)), expected)
 
 
 @pytest.mark.parametrize("threshold", [0.0, 100.0, 255.0])
 def test_solarize_is_torchvisions(threshold: float) -> None:
     expected = reference.solarize(LEVELS.to(torch.uint8), threshold).float()
-    assert torch.equal(colour.solarized(LEVELS, torch.full((6,), threshold)), expected)
+    assert torch.equal(color.solarized(LEVELS, torch.full((6,), threshold)), expected)
 
 
 @pytest.mark.parametrize("low", [0, 40])
@@ -65,8 +65,8 @@ def test_stretching_and_equalizing_are_torchvisions(low: int) -> None:
     images = (low + LEVELS * 0.4).round()
     images[0, 0] = 77.0  # one level alone
     whole = images.to(torch.uint8)
-    assert (colour.auto_contrasted(images) - reference.autocontrast(whole).float()).abs().max() <= 1
-    assert torch.equal(colour.equalized(images), reference.equalize(whole).float())
+    assert (color.auto_contrasted(images) - reference.autocontrast(whole).float()).abs().max() <= 1
+    assert torch.equal(color.equalized(images), reference.equalize(whole).float())
 
 
 @pytest.mark.parametrize("key", ["brightness", "contrast", "saturation", "hue"])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from image_toys import write_folder
 
-from dlexp.data.folder import image_folder
+from dlexp.data.sources.image_folder import image_folder
 from dlexp.errors import DataError
 
 

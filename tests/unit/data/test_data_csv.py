@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from dlexp.data.bundle import DataBundle
-from dlexp.data.csv import csv, target_kind
+from dlexp.data.sources.csv_file import csv, target_kind
 
 
 def lines(count: int = 30) -> list[str]:

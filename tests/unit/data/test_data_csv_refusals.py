@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dlexp.data.csv import csv, target_kind
+from dlexp.data.sources.csv_file import csv, target_kind
 from dlexp.errors import DataError, exit_code_of
 
 GOOD = ["a,colour,y", *(f"{n},{'red' if n % 3 else 'blue'},{'yes' if n % 2 else 'no'}" for n in range(30))]

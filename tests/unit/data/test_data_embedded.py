@@ -7,9 +7,9 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from dlexp.data import embedded
 from dlexp.data.bundle import SPLITS, DataBundle
-from dlexp.data.domains import DOMAINS
+from dlexp.data.images.domain_shift import DOMAINS
+from dlexp.data.sources import sklearn_sets
 from dlexp.errors import DataError
 
 SETS: dict[str, tuple[tuple[int, ...], int, int]] = {
@@ -22,24 +22,24 @@ SETS: dict[str, tuple[tuple[int, ...], int, int]] = {
 
 
 def source(name: str) -> Callable[..., DataBundle]:
-    found: Callable[..., DataBundle] = getattr(embedded, name)
+    found: Callable[..., DataBundle] = getattr(sklearn_sets, name)
     return found
 
 
 def test_every_set_is_looked_at() -> None:
-    assert set(SETS) == set(embedded.__all__)
+    assert set(SETS) == set(sklearn_sets.__all__)
 
 
 def test_digits_are_those_of_scikit_learn_and_its_loader_is_asked_where_the_file_is_gone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    read = embedded.digits()
+    read = sklearn_sets.digits()
     found = load_digits()
     for split in read.splits.values():
         assert torch.equal(split.inputs[:, 0], torch.tensor(found.images, dtype=torch.uint8)[split.rows])
         assert torch.equal(split.targets, torch.tensor(found.target)[split.rows])
-    monkeypatch.setattr(embedded, "find_spec", lambda name: None)
-    assert embedded.digits().fingerprint == read.fingerprint
+    monkeypatch.setattr(sklearn_sets, "find_spec", lambda name: None)
+    assert sklearn_sets.digits().fingerprint == read.fingerprint
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -74,11 +74,11 @@ def test_same_seed_same_splits_and_the_samples_do_not_change(name: str) -> None:
 
 
 def test_fingerprint_of_digits_is_that_of_the_samples_alone() -> None:
-    assert embedded.digits(split_seed=1).fingerprint == embedded.digits(split_seed=2).fingerprint
+    assert sklearn_sets.digits(split_seed=1).fingerprint == sklearn_sets.digits(split_seed=2).fingerprint
 
 
 def test_digits_are_pixels_that_become_standard_numbers() -> None:
-    bundle = embedded.digits()
+    bundle = sklearn_sets.digits()
     pixels = bundle.splits["train"].inputs
     assert (pixels.dtype, int(pixels.min()), int(pixels.max())) == (torch.uint8, 0, 16)
     numbers = bundle.normalize(pixels).double()
@@ -87,7 +87,7 @@ def test_digits_are_pixels_that_become_standard_numbers() -> None:
 
 
 def test_digits_measure_the_training_split_alone() -> None:
-    one, other = embedded.digits(split_seed=1), embedded.digits(split_seed=2)
+    one, other = sklearn_sets.digits(split_seed=1), sklearn_sets.digits(split_seed=2)
     assert one.preprocessing["mean"] != other.preprocessing["mean"]
     train = one.splits["train"].inputs.double() / 16
     assert one.preprocessing["mean"] == [pytest.approx(train.mean().item())]
@@ -104,7 +104,7 @@ def test_tables_are_standard_on_the_training_split(name: str) -> None:
 
 
 def test_tables_can_stay_in_their_own_units() -> None:
-    bundle = embedded.iris(standardize=False)
+    bundle = sklearn_sets.iris(standardize=False)
     row = int(bundle.splits["val"].rows[0])
     from sklearn.datasets import load_iris
 
@@ -112,7 +112,7 @@ def test_tables_can_stay_in_their_own_units() -> None:
 
 
 def test_diabetes_keeps_its_units_and_tells_their_scale() -> None:
-    bundle = embedded.diabetes()
+    bundle = sklearn_sets.diabetes()
     train = bundle.splits["train"].targets.double()
     every = torch.cat([split.targets for split in bundle.splits.values()])
     assert (every.min().item(), every.max().item()) == (25.0, 346.0)
@@ -121,12 +121,12 @@ def test_diabetes_keeps_its_units_and_tells_their_scale() -> None:
 
 
 def test_augmentation_is_handed_on() -> None:
-    bundle = embedded.digits(augment="crop", pad=2)
+    bundle = sklearn_sets.digits(augment="crop", pad=2)
     assert (bundle.augment, bundle.pad) == ("crop", 2)
 
 
 def test_some_classes_are_numbered_anew_and_keep_their_rows() -> None:
-    whole, part = embedded.digits(), embedded.digits(classes=[9, 5, 7])
+    whole, part = sklearn_sets.digits(), sklearn_sets.digits(classes=[9, 5, 7])
     assert part.spec.class_names == ("9", "5", "7")
     assert part.spec.num_outputs == 3
     labels = torch.tensor(load_digits().target)
@@ -141,24 +141,24 @@ def test_some_classes_are_numbered_anew_and_keep_their_rows() -> None:
 @pytest.mark.parametrize("classes", [[3], [], [1, 1], [0, 10]])
 def test_classes_that_are_not_there_are_refused(classes: list[int]) -> None:
     with pytest.raises(DataError, match="two or more different numbers of 0 to 9"):
-        embedded.digits(classes=classes)
+        sklearn_sets.digits(classes=classes)
 
 
 def test_so_many_training_samples_of_each_class_and_the_same_others() -> None:
-    whole, few = embedded.digits(split_seed=3), embedded.digits(split_seed=3, train_per_class=10)
+    whole, few = sklearn_sets.digits(split_seed=3), sklearn_sets.digits(split_seed=3, train_per_class=10)
     assert torch.equal(few.splits["train"].targets.bincount(), torch.full((10,), 10))
     assert set(few.splits["train"].rows.tolist()) <= set(whole.splits["train"].rows.tolist())
     for name in ("val", "test"):
         assert torch.equal(few.splits[name].rows, whole.splits[name].rows)
-    assert not torch.equal(few.splits["train"].rows, embedded.digits(train_per_class=10).splits["train"].rows)
+    assert not torch.equal(few.splits["train"].rows, sklearn_sets.digits(train_per_class=10).splits["train"].rows)
     with pytest.raises(DataError, match=r"data.train_per_class=1\d\d or fewer"):
-        embedded.digits(train_per_class=1000)
+        sklearn_sets.digits(train_per_class=1000)
 
 
 def test_digits_of_another_domain_are_the_same_digits_seen_otherwise() -> None:
-    clean = embedded.digits()
+    clean = sklearn_sets.digits()
     white, images = 16, clean.splits["test"].inputs.double()
-    found = {name: embedded.digits(domain=name) for name in DOMAINS}
+    found = {name: sklearn_sets.digits(domain=name) for name in DOMAINS}
     assert found["clean"].fingerprint == clean.fingerprint
     assert len({bundle.fingerprint for bundle in found.values()}) == len(DOMAINS) == 5
     assert all(torch.equal(b.splits["test"].rows, clean.splits["test"].rows) for b in found.values())
@@ -171,6 +171,6 @@ def test_digits_of_another_domain_are_the_same_digits_seen_otherwise() -> None:
     middle = (images > 4) & (images < 12)  # a noise of 3.5 grey levels is cut off at neither end
     share = ((seen["noisy"] - images)[middle].abs() < 3.5).double().mean().item()
     assert share == pytest.approx(erf(3.5 / (0.3 * white) / sqrt(2)), abs=0.02)
-    assert embedded.digits(domain="noisy").fingerprint == found["noisy"].fingerprint
+    assert sklearn_sets.digits(domain="noisy").fingerprint == found["noisy"].fingerprint
     with pytest.raises(ValueError, match="'foggy' is not one of clean, noisy"):
-        embedded.digits(domain="foggy")
+        sklearn_sets.digits(domain="foggy")

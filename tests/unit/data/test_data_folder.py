@@ -12,11 +12,11 @@ import torch
 from image_toys import CLASSES, picture, write, write_folder
 from PIL import Image
 
-from dlexp.data import placing as module
 from dlexp.data.bundle import SPLITS, DataBundle
-from dlexp.data.decode import decoded, fitted
-from dlexp.data.folder import image_folder
-from dlexp.data.stream import StreamedSplit
+from dlexp.data.images import placement as module
+from dlexp.data.images.decoding import decoded, fitted
+from dlexp.data.sources.image_folder import image_folder
+from dlexp.data.streaming import StreamedSplit
 from dlexp.errors import DataError
 
 

@@ -16,7 +16,7 @@ from image_toys import picture
 from PIL import Image
 
 from dlexp.data.bundle import DataBundle
-from dlexp.data.huggingface import huggingface
+from dlexp.data.sources.huggingface import huggingface
 from dlexp.errors import ConfigError, DataError
 
 NAMES = ["cat", "dog", "owl"]

@@ -10,8 +10,8 @@ import torch
 from image_toys import picture, write
 from PIL import Image
 
-from dlexp.data.imagenet import imagenet
 from dlexp.data.loaders import EvalBatches
+from dlexp.data.sources.imagenet import imagenet
 from dlexp.errors import DataError
 
 NUMBERS = ("n01440764", "n02012849", "n03126707")

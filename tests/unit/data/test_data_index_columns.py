@@ -10,12 +10,12 @@ import pytest
 import torch
 from pyarrow.parquet import ParquetFile
 
-from dlexp.data.asked_tables import TableInput
 from dlexp.data.bundle import DataBundle
-from dlexp.data.csv import csv
-from dlexp.data.index_columns import index_columns
+from dlexp.data.inference.tables import TableInput
 from dlexp.data.interpretation import interpretation
-from dlexp.data.parquet import parquet
+from dlexp.data.sources.csv_file import csv
+from dlexp.data.sources.parquet_file import parquet
+from dlexp.data.tables.index_columns import index_columns
 from dlexp.errors import DataError
 
 RNG = np.random.default_rng(0)

@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from dlexp.data import checked_columns
 from dlexp.data.bundle import DataBundle
-from dlexp.data.csv import csv, target_kind
-from dlexp.data.parquet import parquet
-from dlexp.data.spelling import MISSING
+from dlexp.data.checks import columns as checked_columns
+from dlexp.data.sources.csv_file import csv, target_kind
+from dlexp.data.sources.parquet_file import parquet
+from dlexp.data.tables.spelling import MISSING
 from dlexp.errors import DataError
 
 COUNT = 60

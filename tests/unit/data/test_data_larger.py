@@ -10,12 +10,12 @@ import torch
 from image_toys import write_folder
 from torchvision.transforms.v2 import functional as reference
 
-from dlexp.data.augment import Crop, middle, one_by_one, random_flip, random_shift
+from dlexp.data.augment.geometry import ResizedCrop
+from dlexp.data.augment.operations import Crop, middle, one_by_one, random_flip, random_shift
 from dlexp.data.bundle import DataBundle
-from dlexp.data.folder import image_folder
 from dlexp.data.loaders import EvalBatches, TrainBatches
-from dlexp.data.stream import StreamedSplit
-from dlexp.data.warp import ResizedCrop
+from dlexp.data.sources.image_folder import image_folder
+from dlexp.data.streaming import StreamedSplit
 from dlexp.runtime.seed import uniforms
 
 CPU = torch.device("cpu")

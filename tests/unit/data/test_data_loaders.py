@@ -7,8 +7,8 @@ import torch
 
 from dlexp.data import loaders
 from dlexp.data.bundle import DataBundle
-from dlexp.data.embedded import digits, iris
 from dlexp.data.loaders import EvalBatches, TrainBatches, bounds
+from dlexp.data.sources.sklearn_sets import digits, iris
 from dlexp.types import Batch
 
 CPU = torch.device("cpu")

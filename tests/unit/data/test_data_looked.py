@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from dlexp.data import looked
 from dlexp.data.bundle import Split
-from dlexp.data.checked_images import dead_pixels, left_out, not_finite, plain
-from dlexp.data.looked import look_at_images
+from dlexp.data.checks import image_scan
+from dlexp.data.checks.image_scan import look_at_images
+from dlexp.data.checks.images import dead_pixels, left_out, not_finite, plain
 
 
 def split_of(images: torch.Tensor) -> Split:
@@ -19,7 +19,7 @@ def split_of(images: torch.Tensor) -> Split:
 @pytest.mark.parametrize("kind", [torch.uint8, torch.float32])
 @pytest.mark.parametrize("piece", [256, 7])
 def test_a_pass_over_pieces_is_numpy_over_all(kind: torch.dtype, piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(looked, "_PIECE", piece)
+    monkeypatch.setattr(image_scan, "_PIECE", piece)
     images = torch.randint(0, 256, (40, 3, 6, 5), generator=torch.Generator().manual_seed(0), dtype=torch.uint8).to(
         kind
     )

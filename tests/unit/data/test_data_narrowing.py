@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from dlexp.data.arrays import arrays
-from dlexp.data.tables import build_table
+from dlexp.data.sources.arrays import arrays
+from dlexp.data.tables.encoding import build_table
 from dlexp.data.targets import target_unit, whole_number_reason
 from dlexp.errors import DataError
 

@@ -16,13 +16,13 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from dlexp.data import text_file
-from dlexp.data.asked import Items, joined
-from dlexp.data.asked_tables import TableInput
 from dlexp.data.bundle import DataBundle
-from dlexp.data.csv import csv
-from dlexp.data.parquet import parquet
-from dlexp.data.spelling import Marks
+from dlexp.data.inference.items import Items, joined
+from dlexp.data.inference.tables import TableInput
+from dlexp.data.sources.csv_file import csv
+from dlexp.data.sources.parquet_file import parquet
+from dlexp.data.tables import text_file
+from dlexp.data.tables.spelling import Marks
 from dlexp.errors import DataError
 
 COUNT = 60

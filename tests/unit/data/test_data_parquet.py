@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from dlexp.data.csv import csv
-from dlexp.data.parquet import parquet, target_kind
+from dlexp.data.sources.csv_file import csv
+from dlexp.data.sources.parquet_file import parquet, target_kind
 from dlexp.errors import ConfigError, DataError
 
 RNG = np.random.default_rng(0)

@@ -9,7 +9,7 @@ import torch
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import InterpolationMode
 
-from dlexp.data.policies import _NARROW, _WIDE, RandAugment, TrivialAugment, _changed, names
+from dlexp.data.augment.policies import _NARROW, _WIDE, RandAugment, TrivialAugment, _changed, names
 from dlexp.runtime.seed import uniforms
 
 THEIRS = {

@@ -18,8 +18,8 @@ import torch
 import torchvision.datasets
 from published_files import Part, md5_of, write_cifar, write_mnist, write_svhn
 
-from dlexp.data import published
 from dlexp.data.bundle import SPLITS, DataBundle
+from dlexp.data.sources import torchvision_sets
 from dlexp.errors import DataError
 
 Write = Callable[[Path, pytest.MonkeyPatch], tuple[Part, Part]]
@@ -37,7 +37,7 @@ PACKED: dict[str, Write] = {
 
 
 def opened(name: str, root: Path, **given: Any) -> DataBundle:
-    bundle: DataBundle = getattr(published, name)(path=str(root), **given)
+    bundle: DataBundle = getattr(torchvision_sets, name)(path=str(root), **given)
     return bundle
 
 

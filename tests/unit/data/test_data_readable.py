@@ -9,9 +9,9 @@ import pytest
 import torch
 from sklearn.datasets import load_wine
 
-from dlexp.data.csv import csv
-from dlexp.data.embedded import wine
-from dlexp.data.readable import columns_of
+from dlexp.data.sources.csv_file import csv
+from dlexp.data.sources.sklearn_sets import wine
+from dlexp.data.tables.original_units import columns_of
 
 TABLE = "age,city,rich\n" + "".join(
     f"{20 + n if n % 7 else ''},{'Bern' if n % 3 else 'Oslo'},{'yes' if n % 2 else 'no'}\n" for n in range(40)

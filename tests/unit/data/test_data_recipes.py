@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 import torch
 
-from dlexp.assemble import build_data
-from dlexp.config.catalog import Catalog
+from dlexp.assemble.experiment import build_data
 from dlexp.config.compose import load
-from dlexp.data.augment import Crop, Cutout, Flip
-from dlexp.data.colour import Colour, Grey
-from dlexp.data.embedded import digits
+from dlexp.config.files.catalog import Catalog
+from dlexp.data.augment.color import Colour, Grey
+from dlexp.data.augment.geometry import Affine, ResizedCrop, Rotate
+from dlexp.data.augment.operations import Crop, Cutout, Flip
+from dlexp.data.augment.policies import RandAugment, TrivialAugment
+from dlexp.data.augment.recipe import _OPERATIONS, PRESETS, Facts, recipe
 from dlexp.data.loaders import TrainBatches
-from dlexp.data.policies import RandAugment, TrivialAugment
-from dlexp.data.recipes import _OPERATIONS, PRESETS, Facts, recipe
-from dlexp.data.warp import Affine, ResizedCrop, Rotate
+from dlexp.data.sources.sklearn_sets import digits
 from dlexp.errors import ConfigError
 
 COLOURED, GREYS = Facts(3, 4, mean=(0.4, 0.5, 0.6)), Facts(1, 4, mean=(0.4,))

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from dlexp.data.spelling import MISSING, Marks, identity, number_in, other_number
+from dlexp.data.tables.spelling import MISSING, Marks, identity, number_in, other_number
 
 ROOT = Path(__file__).resolve().parents[3]
 

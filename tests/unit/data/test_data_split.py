@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from dlexp.data.split import split_rows
+from dlexp.data.splitting import split_rows
 from dlexp.errors import DataError
 
 SHARES = [(0.1, 0.2), (0.2, 0.2), (0.4, 0.5), (0.01, 0.01), (0.05, 0.9)]

@@ -10,9 +10,9 @@ import pytest
 import torch
 from image_toys import picture, write
 
-from dlexp.data.arrays import arrays
 from dlexp.data.bundle import DataBundle
-from dlexp.data.folder import image_folder
+from dlexp.data.sources.arrays import arrays
+from dlexp.data.sources.image_folder import image_folder
 from dlexp.data.split_names import lookalikes, split_of
 from dlexp.errors import DataError
 

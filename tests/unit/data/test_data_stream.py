@@ -17,11 +17,11 @@ from image_toys import write_folder
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dlexp.data.augment import Change
+from dlexp.data.augment.operations import Change
 from dlexp.data.bundle import DataBundle
-from dlexp.data.folder import image_folder
 from dlexp.data.loaders import EvalBatches, TrainBatches
-from dlexp.data.stream import Stream, StreamedSplit
+from dlexp.data.sources.image_folder import image_folder
+from dlexp.data.streaming import Stream, StreamedSplit
 from dlexp.errors import DataError, DlexpError
 from dlexp.types import Batch
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from dlexp.data.bundle import SPLITS
-from dlexp.data.shapes import SHAPES
-from dlexp.data.synthetic import class_names, draw, synthetic_images
+from dlexp.data.sources.synthetic_images import class_names, draw, synthetic_images
+from dlexp.data.sources.synthetic_shapes import SHAPES
 
 
 def test_an_image_is_a_function_of_its_number_and_the_seed() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dlexp.data.synthetic_table import draw_table, synthetic_regression
+from dlexp.data.sources.synthetic_table import draw_table, synthetic_regression
 
 
 def test_a_row_is_a_function_of_its_number_and_the_seed() -> None:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from dlexp.data.bundle import DataBundle
-from dlexp.data.tables import CategoryColumn, NumberColumn, build_table, fit_column
+from dlexp.data.tables.encoding import CategoryColumn, NumberColumn, build_table, fit_column
 
 NAN = float("nan")
 ROWS = (np.arange(0, 6), np.arange(6, 8), np.arange(8, 10))

@@ -10,7 +10,7 @@ import torch
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as reference
 
-from dlexp.data.warp import Affine, ResizedCrop, Rotate, between, matrices, stretched, warped, wide
+from dlexp.data.augment.geometry import Affine, ResizedCrop, Rotate, between, matrices, stretched, warped, wide
 from dlexp.runtime.seed import uniforms
 
 BILINEAR = InterpolationMode.BILINEAR

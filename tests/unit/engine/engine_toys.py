@@ -11,19 +11,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dlexp.artifacts.checkpoint import CheckpointStore
+from dlexp.artifacts.checkpoints.checkpoint import CheckpointStore
 from dlexp.data.bundle import Affine, DataBundle, Split
 from dlexp.data.loaders import EvalBatches, TrainBatches
-from dlexp.engine.guard import Trouble, Watch
+from dlexp.engine.best_epoch import BestSoFar
 from dlexp.engine.loop import EpochRecord, FitPlan, Observer, fit
-from dlexp.engine.policy import BestSoFar
+from dlexp.engine.recovery import Trouble, Watch
 from dlexp.engine.state import TrainState
 from dlexp.engine.step import StepRules
 from dlexp.losses.classification import CrossEntropy
 from dlexp.losses.regression import MSE
-from dlexp.optim import schedules
-from dlexp.optim.groups import parameter_groups
-from dlexp.optim.schedule import Schedule
+from dlexp.optim.parameter_groups import parameter_groups
+from dlexp.optim.schedules import smooth
+from dlexp.optim.schedules.base import Schedule
 from dlexp.regularization.penalties import Penalty
 from dlexp.runtime.precision import Precision
 from dlexp.runtime.seed import generator, seed_global
@@ -72,7 +72,7 @@ def state_of(
     model: nn.Module, optimizer: torch.optim.Optimizer, precision: Precision = FP32, maximize: bool = False
 ) -> TrainState:
     """A state at its beginning, with a constant rate."""
-    schedule = schedules.constant(optimizer=optimizer, total_steps=100, steps_per_epoch=10)
+    schedule = smooth.constant(optimizer=optimizer, total_steps=100, steps_per_epoch=10)
     networks = nn.ModuleDict({"model": model})
     scaler = precision.scaler()
     return TrainState(networks, {"train": optimizer}, {"train": schedule}, scaler, BestSoFar(maximize))
@@ -166,15 +166,15 @@ class Run:
 def schedule_named(name: str, optimizer: torch.optim.Optimizer, steps_per_epoch: int, total_steps: int) -> Schedule:
     """One of each kind, with settings that show within three epochs."""
     if name == "cosine":
-        return schedules.cosine(optimizer=optimizer, total_steps=total_steps, steps_per_epoch=steps_per_epoch)
+        return smooth.cosine(optimizer=optimizer, total_steps=total_steps, steps_per_epoch=steps_per_epoch)
     if name == "warmup":
-        return schedules.cosine(
+        return smooth.cosine(
             optimizer=optimizer, total_steps=total_steps, steps_per_epoch=steps_per_epoch, warmup_epochs=0.7
         )
     if name == "onecycle":
-        return schedules.onecycle(optimizer=optimizer, total_steps=total_steps)
+        return smooth.onecycle(optimizer=optimizer, total_steps=total_steps)
     if name == "plateau":
-        return schedules.plateau(
+        return smooth.plateau(
             optimizer=optimizer,
             total_steps=total_steps,
             steps_per_epoch=steps_per_epoch,
@@ -182,7 +182,7 @@ def schedule_named(name: str, optimizer: torch.optim.Optimizer, steps_per_epoch:
             patience=0,
             threshold=0.2,
         )
-    return schedules.constant(optimizer=optimizer, total_steps=total_steps, steps_per_epoch=steps_per_epoch)
+    return smooth.constant(optimizer=optimizer, total_steps=total_steps, steps_per_epoch=steps_per_epoch)
 
 
 def bundle() -> DataBundle:

@@ -24,14 +24,14 @@ from engine_toys import (
 from test_engine_nonfinite import sick_run
 from torch import nn
 
-from dlexp.artifacts.checkpoint import read_checkpoint
+from dlexp.artifacts.checkpoints.checkpoint import read_checkpoint
 from dlexp.data.loaders import EvalBatches, TrainBatches
 from dlexp.engine.evaluate import StoppedInEvaluation, evaluate
 from dlexp.engine.loop import EpochRecord, StepRecord
-from dlexp.engine.statistics import measure_statistics
+from dlexp.engine.norm_statistics import measure_statistics
 from dlexp.engine.step import train_step
 from dlexp.errors import Interrupted
-from dlexp.regularization.averaging import Ema, Swa
+from dlexp.regularization.weight_averaging import Ema, Swa
 from dlexp.types import Batch
 
 

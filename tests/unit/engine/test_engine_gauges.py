@@ -12,10 +12,10 @@ from engine_toys import BATCH, BATCHES, CPU, SAMPLES, bundle, rules, state_of, v
 from torch import Tensor, nn
 
 from dlexp.data.loaders import EvalBatches, TrainBatches
-from dlexp.engine.gauges import Clock, Gauge, MemoryGauge, Timer, Tracer
 from dlexp.engine.loop import FitPlan, StepRecord, fit
+from dlexp.engine.profiling.instrumentation import Cut, Few, hooked
+from dlexp.engine.profiling.probes import Clock, Gauge, MemoryGauge, Timer, Tracer
 from dlexp.engine.state import TrainState
-from dlexp.engine.watched import Cut, Few, hooked
 from dlexp.errors import Diverged
 from dlexp.runtime.seed import seed_global
 from dlexp.runtime.signals import NeverStop

@@ -9,7 +9,7 @@ import torch
 from engine_toys import BATCH, BATCHES, CLASSES, CPU, FP32, SAMPLES, AskedStop, Run
 from torch import nn
 
-from dlexp.artifacts.checkpoint import read_checkpoint
+from dlexp.artifacts.checkpoints.checkpoint import read_checkpoint
 from dlexp.data.loaders import EvalBatches
 from dlexp.engine.evaluate import evaluate
 from dlexp.engine.loop import EpochRecord, StepRecord, windows

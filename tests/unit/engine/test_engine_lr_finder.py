@@ -13,14 +13,14 @@ from engine_toys import BATCHES, FP32, AskedStop, Run, differences, rules, state
 from torch import Tensor, nn
 
 from dlexp.data.loaders import EvalBatches, TrainBatches
-from dlexp.engine.lr_finder import Sweep, SweepPlan, SweepPoint, sweep
-from dlexp.engine.lr_rules import read
-from dlexp.engine.policy import BestSoFar
+from dlexp.engine.best_epoch import BestSoFar
+from dlexp.engine.lr_finder.suggestion import read
+from dlexp.engine.lr_finder.sweep import Sweep, SweepPlan, SweepPoint, sweep
 from dlexp.engine.state import TrainState
 from dlexp.engine.step import train_step
 from dlexp.errors import ConfigError, DlexpError, Interrupted
 from dlexp.metrics.states import MetricState
-from dlexp.optim.schedules import constant, onecycle
+from dlexp.optim.schedules.smooth import constant, onecycle
 from dlexp.regularization.penalties import Penalty
 from dlexp.runtime.precision import Precision
 from dlexp.runtime.seed import global_state, kept_randomness

@@ -3,7 +3,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dlexp.engine.lr_rules import Array, Reading, combine, has_diverged, noise_of, read, rules_of_others, smooth
+from dlexp.engine.lr_finder.suggestion import (
+    Array,
+    Reading,
+    combine,
+    has_diverged,
+    noise_of,
+    read,
+    rules_of_others,
+    smooth,
+)
 
 CENTRE, STEPS = -3.2, 100
 X: Array = np.linspace(-7, 1, STEPS)

@@ -15,10 +15,10 @@ import torch
 from engine_toys import BATCH, BATCHES, CLASSES, SAMPLES, AskedStop, Run, differences, rules, state_of
 from torch import Tensor, nn
 
-from dlexp.artifacts.checkpoint import read_checkpoint
-from dlexp.engine.before import Before
-from dlexp.engine.guard import Failure, Guard, NonfinitePolicy, Trouble, Watch
+from dlexp.artifacts.checkpoints.checkpoint import read_checkpoint
 from dlexp.engine.loop import EpochRecord, StepRecord
+from dlexp.engine.recovery import Failure, Guard, NonfinitePolicy, Trouble, Watch
+from dlexp.engine.snapshot import Before
 from dlexp.engine.step import train_step
 from dlexp.errors import Diverged, Interrupted, OutOfMemory
 from dlexp.losses.classification import CrossEntropy

@@ -21,13 +21,13 @@ from engine_toys import (
 )
 from torch import Tensor, nn
 
-from dlexp.artifacts.checkpoint import read_checkpoint
+from dlexp.artifacts.checkpoints.checkpoint import read_checkpoint
 from dlexp.engine.loop import EpochRecord, StepRecord
 from dlexp.engine.state import TrainState
 from dlexp.engine.step import train_step
 from dlexp.errors import Diverged, Interrupted
-from dlexp.optim.layers import hidden_matrices
-from dlexp.optim.optimizers import lbfgs, muon, schedule_free_adamw
+from dlexp.networks.layers import hidden_matrices
+from dlexp.optim.optimizers.third_party import lbfgs, muon, schedule_free_adamw
 from dlexp.regularization.penalties import Penalty
 from dlexp.types import Batch
 

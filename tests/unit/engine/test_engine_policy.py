@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from dlexp.engine.policy import BestSoFar
+from dlexp.engine.best_epoch import BestSoFar
 
 
 def seen(policy: BestSoFar, *values: float) -> list[bool]:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from engine_toys import BATCHES, AskedStop, Run, differences
 
-from dlexp.artifacts.checkpoint import read_checkpoint
+from dlexp.artifacts.checkpoints.checkpoint import read_checkpoint
 from dlexp.engine.loop import EpochRecord, StepRecord
 from dlexp.errors import Interrupted
 

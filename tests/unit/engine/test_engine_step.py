@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from dlexp.engine.state import TrainState
 from dlexp.engine.step import StepRules, train_step
 from dlexp.errors import Diverged
-from dlexp.optim.schedules import cosine
-from dlexp.regularization.averaging import Ema
+from dlexp.optim.schedules.smooth import cosine
 from dlexp.regularization.penalties import Penalty
+from dlexp.regularization.weight_averaging import Ema
 from dlexp.runtime.precision import Precision
 from dlexp.types import Batch
 

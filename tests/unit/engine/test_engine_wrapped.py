@@ -13,12 +13,12 @@ import torch
 from engine_toys import BATCHES, AskedStop, Run, differences, rules, split_batch, state_of, values_batch, values_task
 from torch import Tensor, nn
 
-from dlexp.artifacts.checkpoint import read_checkpoint
+from dlexp.artifacts.checkpoints.checkpoint import read_checkpoint
 from dlexp.engine.loop import EpochRecord, StepRecord
 from dlexp.engine.state import TrainState
 from dlexp.engine.step import train_step
 from dlexp.errors import Diverged, Interrupted
-from dlexp.optim.wrapped import lookahead, sam
+from dlexp.optim.optimizers.wrappers import lookahead, sam
 from dlexp.regularization.constraints import MaxNorm
 from dlexp.regularization.penalties import Penalty
 from dlexp.types import Batch

@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlexp.losses.angular import AngularMargin
+from dlexp.losses.arcface import AngularMargin
 from dlexp.losses.binary import BCE, BinaryFocal
 from dlexp.losses.classification import KL, NLL, CrossEntropy, Focal
 from dlexp.losses.embedding import Contrastive, Triplet
-from dlexp.losses.margins import Hinge, MultiMargin
+from dlexp.losses.hinge import Hinge, MultiMargin
 from dlexp.losses.regression import MAE, MSE, Huber, MSEPlusMAE, Poisson, Quantile, SmoothL1
 
 SAMPLES = 8

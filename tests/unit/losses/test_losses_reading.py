@@ -8,8 +8,8 @@ from torch import nn
 
 from dlexp.losses.binary import BCE
 from dlexp.losses.classification import KL, CrossEntropy
-from dlexp.losses.margins import Hinge, MultiMargin
-from dlexp.losses.reading import reading_of_classes, reading_of_values
+from dlexp.losses.hinge import Hinge, MultiMargin
+from dlexp.losses.output_decoding import reading_of_classes, reading_of_values
 from dlexp.losses.regression import MSE, Poisson, Quantile
 
 MEAN, STD = torch.tensor([100.0, -2.0]), torch.tensor([50.0, 0.5])

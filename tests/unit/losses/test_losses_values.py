@@ -14,11 +14,11 @@ from sklearn import metrics as sk
 from torch import Tensor, nn
 
 import dlexp.losses
-from dlexp.losses.angular import AngularMargin
+from dlexp.losses.arcface import AngularMargin
 from dlexp.losses.binary import BCE, BinaryFocal
 from dlexp.losses.classification import KL, NLL, CrossEntropy, Focal
 from dlexp.losses.embedding import Contrastive, Triplet, euclidean
-from dlexp.losses.margins import Hinge, MultiMargin
+from dlexp.losses.hinge import Hinge, MultiMargin
 from dlexp.losses.regression import MAE, MSE, Huber, Poisson, Quantile, SmoothL1
 
 each_case = pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])

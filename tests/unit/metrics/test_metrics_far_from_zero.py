@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import explained_variance_score, mean_absolute_error, r2_score, root_mean_squared_error
 
 from dlexp.metrics.bootstrap import blocks
+from dlexp.metrics.regression import ValueSamples
 from dlexp.metrics.states import RegressionState
-from dlexp.metrics.values import ValueSamples
 from dlexp.types import Prediction
 
 Floats = NDArray[np.float64]

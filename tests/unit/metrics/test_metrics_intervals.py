@@ -10,13 +10,13 @@ import pytest
 from scipy import stats
 
 from dlexp.metrics.bootstrap import Resampling, blocks
-from dlexp.metrics.class_intervals import class_intervals, each_class
+from dlexp.metrics.class_samples import ClassSamples
+from dlexp.metrics.intervals.classes import class_intervals, each_class
+from dlexp.metrics.intervals.shares import area, exact, mean_of_shares, score
+from dlexp.metrics.intervals.studentized import bootstrap_t, mean_and_error
+from dlexp.metrics.intervals.values import value_intervals
 from dlexp.metrics.outputs import ClassOutputs
-from dlexp.metrics.scores import ClassSamples
-from dlexp.metrics.shares import area, exact, mean_of_shares, score
-from dlexp.metrics.studentized import bootstrap_t, mean_and_error
-from dlexp.metrics.value_intervals import value_intervals
-from dlexp.metrics.values import ValueSamples
+from dlexp.metrics.regression import ValueSamples
 
 Array = np.ndarray[Any, Any]
 LEVEL = 0.95

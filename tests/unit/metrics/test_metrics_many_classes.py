@@ -15,13 +15,13 @@ from dlexp.data.bundle import Affine, DataBundle, Split
 from dlexp.engine import evaluate as engine
 from dlexp.engine.evaluate import evaluate
 from dlexp.losses.classification import CrossEntropy
-from dlexp.metrics import rows
+from dlexp.metrics import prediction_rows
 from dlexp.metrics.bootstrap import Resampling
 from dlexp.metrics.report import PER_CLASS
 from dlexp.runtime.precision import Precision
 from dlexp.tasks.classification import Classification
 from dlexp.types import Batch, DataSpec
-from dlexp.workflows.evaluation_files import score_facts, worst, write_pictures, write_tables
+from dlexp.workflows.evaluate.files import score_facts, worst, write_pictures, write_tables
 
 CLASSES, COUNT = 1010, 90
 
@@ -80,7 +80,7 @@ def test_an_evaluation_of_many_classes_is_cut_and_says_so(
     for n, line in enumerate(lines):
         assert float(line["p(true)"]) == pytest.approx(float(p[n, targets[n]]))
         assert float(line["log_loss"]) == pytest.approx(-float(p[n, targets[n]].log()))
-        for place in range(rows.TOP):
+        for place in range(prediction_rows.TOP):
             assert line[f"top_{place + 1}"] == names[int(order[n, place])]
             assert float(line[f"p_{place + 1}"]) == pytest.approx(float(p[n, order[n, place]]))
     with (tmp_path / "confusion_cells.csv").open(newline="") as file:

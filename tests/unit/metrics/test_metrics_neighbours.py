@@ -8,8 +8,8 @@ import torch
 from sklearn.metrics import pairwise_distances
 from sklearn.neighbors import KNeighborsClassifier
 
-from dlexp.metrics import neighbours
-from dlexp.metrics.neighbours import NeighbourState, nearest, votes
+from dlexp.metrics import neighbors
+from dlexp.metrics.neighbors import NeighbourState, nearest, votes
 from dlexp.types import Prediction
 
 SIZES = (7, 40, 1, 22)
@@ -35,7 +35,7 @@ def computed(parts: list[Prediction], k: int) -> dict[str, float]:
 @pytest.mark.parametrize("rows", [512, 16])
 @pytest.mark.parametrize("k", [1, 3, 8])
 def test_neighbours_are_those_of_scikit_learn(k: int, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(neighbours, "_ROWS", rows)
+    monkeypatch.setattr(neighbors, "_ROWS", rows)
     parts = predictions()
     points = torch.cat([p.outputs for p in parts]).double().numpy()
     targets = torch.cat([p.targets for p in parts]).numpy()

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from benchmarks.compare_coverage import World, coverage, false_verdicts
-from dlexp.metrics.paired import mcnemar, over_samples, over_seeds, over_seeds_and_samples
+from dlexp.metrics.intervals.paired_difference import mcnemar, over_samples, over_seeds, over_seeds_and_samples
 
 Floats = NDArray[np.float64]
 

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from dlexp.metrics.bootstrap import Resampling, blocks
-from dlexp.metrics.classes import of_classes, tally
+from dlexp.metrics.class_samples import RANKING, ClassSamples
+from dlexp.metrics.confusion import of_classes, tally
 from dlexp.metrics.outputs import ClassOutputs
+from dlexp.metrics.regression import EXTREME, ValueSamples
 from dlexp.metrics.report import PER_CLASS, class_report, report
-from dlexp.metrics.scores import RANKING, ClassSamples
-from dlexp.metrics.values import EXTREME, ValueSamples
 from dlexp.types import DataSpec, Prediction
 
 Array = np.ndarray[Any, Any]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from scipy import stats
 
-from dlexp.metrics.student import two_sided, two_sided_point
+from dlexp.metrics.intervals.student_t import two_sided, two_sided_point
 
 DEGREES = [1.0, 1.5, 2.0, 3.3, 10.0, 29.7, 200.0, 1e5]
 

@@ -8,9 +8,9 @@ import torchvision
 from torch import Tensor, nn
 
 from dlexp.models.ft_transformer import ft_transformer
-from dlexp.models.inspect import Layer, layers_of
-from dlexp.models.published import densenet121, mobilenet_v2
+from dlexp.models.large_cnns import densenet121, mobilenet_v2
 from dlexp.models.resnet import resnet
+from dlexp.networks.summary import Layer, layers_of
 
 
 def look(network: nn.Module, *shape: int, device: str = "cpu") -> dict[str, Layer]:

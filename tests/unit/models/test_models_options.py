@@ -10,11 +10,11 @@ from torch import nn
 
 from dlexp.models.classic import alexnet, lenet5, vgg
 from dlexp.models.convnet import block_cnn, simple_cnn
-from dlexp.models.init import INITS, chosen, described, gain, initialized
+from dlexp.models.initialization import INITS, chosen, described, gain, initialized
+from dlexp.models.large_cnns import convnext_tiny, densenet121, efficientnet_b0, mobilenet_v2, mobilenet_v3
 from dlexp.models.layers import ACTIVATIONS, SqueezeExcitation, activation
 from dlexp.models.mlp import mlp, perceptron
 from dlexp.models.mobilenet import depthwise_separable, mobilenet_v1
-from dlexp.models.published import convnext_tiny, densenet121, efficientnet_b0, mobilenet_v2, mobilenet_v3
 from dlexp.models.resnet import resnet, resnet18
 
 

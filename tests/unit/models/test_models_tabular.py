@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from dlexp.assemble import assemble
-from dlexp.config.catalog import Catalog
+from dlexp.assemble.experiment import assemble
 from dlexp.config.compose import load
+from dlexp.config.files.catalog import Catalog
 from dlexp.models.ft_transformer import Block, FeatureTokens, ft_transformer
 from dlexp.models.tabular import Columns, neural_ode, tabular_mlp, wide_deep
 

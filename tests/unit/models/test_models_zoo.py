@@ -10,8 +10,8 @@ import torch
 import torchvision
 from torch import nn
 
-from dlexp.config.catalog import Catalog
 from dlexp.config.compose import load
+from dlexp.config.files.catalog import Catalog
 from dlexp.config.nodes import build
 from dlexp.errors import ConfigError
 from dlexp.models import zoo

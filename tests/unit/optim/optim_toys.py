@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from dlexp.optim.schedule import Schedule
+from dlexp.optim.schedules.base import Schedule
 
 LR, STEPS, PER_EPOCH = 0.2, 20, 5
 Make = Callable[[torch.optim.Optimizer], Schedule]

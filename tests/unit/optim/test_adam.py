@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dlexp.optim.adam import Adam, AdamW
+from dlexp.optim.optimizers.adam import Adam, AdamW
 
 PAIRS = [(Adam, torch.optim.Adam), (AdamW, torch.optim.AdamW)]
 

@@ -20,9 +20,9 @@ from torch.optim.lr_scheduler import (
     StepLR,
 )
 
-from dlexp.optim.cycles import cosine_restarts, cyclic
-from dlexp.optim.schedules import linear, noam, plateau, polynomial, wsd
-from dlexp.optim.steps import exponential, multistep, step
+from dlexp.optim.schedules.cyclic import cosine_restarts, cyclic
+from dlexp.optim.schedules.smooth import linear, noam, plateau, polynomial, wsd
+from dlexp.optim.schedules.step import exponential, multistep, step
 
 LENGTH: dict[str, Any] = {"total_steps": STEPS, "steps_per_epoch": PER_EPOCH}
 

@@ -9,15 +9,15 @@ import pytest
 import torch
 from torch import nn
 
-from dlexp.assemble import assemble
-from dlexp.begin import start
-from dlexp.config.catalog import Catalog
+from dlexp.assemble.experiment import assemble
+from dlexp.assemble.training import start
 from dlexp.config.compose import load
+from dlexp.config.files.catalog import Catalog
 from dlexp.engine.step import train_step
 from dlexp.errors import ConfigError
 from dlexp.optim.freezing import freezing
-from dlexp.optim.held import Held
-from dlexp.optim.schedules import constant, cosine
+from dlexp.optim.schedules.smooth import constant, cosine
+from dlexp.optim.schedules.swa import Held
 
 CNN = ("model=simple_cnn", "model.channels=[4,4]", "model.fc=8", "trainer.device=cpu", "data.batch_size=256")
 

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from dlexp.errors import ConfigError
-from dlexp.optim.groups import parameter_groups, shares, weights_of
-from dlexp.optim.schedules import cosine
+from dlexp.optim.parameter_groups import parameter_groups, shares, weights_of
+from dlexp.optim.schedules.smooth import cosine
 
 
 class Net(nn.Module):

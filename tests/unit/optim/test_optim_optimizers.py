@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dlexp.optim.joined import Joined
-from dlexp.optim.layers import hidden_matrices, layers_of
-from dlexp.optim.optimizers import lamb, lbfgs, lion, muon, schedule_free_adamw
+from dlexp.networks.layers import hidden_matrices, layers_of
+from dlexp.optim.optimizers.combined import Joined
+from dlexp.optim.optimizers.third_party import lamb, lbfgs, lion, muon, schedule_free_adamw
 
 STEPS = 12
 

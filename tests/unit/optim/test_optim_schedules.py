@@ -10,10 +10,10 @@ import torch
 from optim_toys import LR, PER_EPOCH, STEPS, Make, one, optimizer, rates
 from torch import nn
 
-from dlexp.optim.cycles import cosine_restarts, cyclic
-from dlexp.optim.schedule import Schedule
-from dlexp.optim.schedules import constant, cosine, linear, noam, onecycle, plateau, polynomial, wsd
-from dlexp.optim.steps import exponential, multistep, step
+from dlexp.optim.schedules.base import Schedule
+from dlexp.optim.schedules.cyclic import cosine_restarts, cyclic
+from dlexp.optim.schedules.smooth import constant, cosine, linear, noam, onecycle, plateau, polynomial, wsd
+from dlexp.optim.schedules.step import exponential, multistep, step
 
 LENGTH: dict[str, Any] = {"total_steps": STEPS, "steps_per_epoch": PER_EPOCH}
 EVERY: dict[str, Make] = {

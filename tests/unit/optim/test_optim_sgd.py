@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dlexp.optim.sgd import SGD, sgd
+from dlexp.optim.optimizers.sgd import SGD, sgd
 from dlexp.runtime.compiler import spare_compiler
 
 

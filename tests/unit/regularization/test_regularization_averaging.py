@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dlexp.regularization.averaging import Ema, Swa, WeightAverage
+from dlexp.regularization.weight_averaging import Ema, Swa, WeightAverage
 from dlexp.runtime.seed import generator
 
 DECAYS = (0.0, 0.5, 0.9, 0.999)

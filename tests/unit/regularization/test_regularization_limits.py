@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from dlexp.regularization.constraints import MaxNorm
-from dlexp.regularization.noise import GradientNoise
+from dlexp.regularization.gradient_noise import GradientNoise
 
 
 def test_max_norm_scales_down_what_is_too_long_and_nothing_else() -> None:

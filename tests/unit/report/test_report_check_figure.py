@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dlexp.report.check_figure import check_png
-from dlexp.report.panel import Panel
+from dlexp.report.figures.data_check import check_png
+from dlexp.report.figures.panel import Panel
 
 
 def test_a_panel_counts_its_cells() -> None:

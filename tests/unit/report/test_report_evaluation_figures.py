@@ -13,8 +13,8 @@ from test_report_figures import size
 
 from dlexp.metrics.calibration import bins
 from dlexp.metrics.ranking import Curve, curve
-from dlexp.report import evaluation_figures as draw
-from dlexp.report.figures import as_png
+from dlexp.report.figures import evaluation as draw
+from dlexp.report.figures.curves import as_png
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import zlib
 
 import pytest
 
-from dlexp.report.evaluation_figures import confusion_png, prediction_png
-from dlexp.report.figures import curves_png
+from dlexp.report.figures.curves import curves_png
+from dlexp.report.figures.evaluation import confusion_png, prediction_png
 
 COLUMNS = ["epoch", "step", "lr", "train/loss", "train/accuracy", "val/loss", "val/accuracy", "val/f1_macro", "seconds"]
 

@@ -6,9 +6,9 @@ import pytest
 from matplotlib.figure import Figure
 from test_report_figures import size
 
-from dlexp.report import fonts
-from dlexp.report.evaluation_figures import confusion_png, prediction_png
-from dlexp.report.labels import short_labels
+from dlexp.report.figures import fonts
+from dlexp.report.figures.evaluation import confusion_png, prediction_png
+from dlexp.report.figures.labels import short_labels
 
 
 @pytest.fixture

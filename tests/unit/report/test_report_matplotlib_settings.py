@@ -7,7 +7,7 @@ import os
 import matplotlib
 import pytest
 
-from dlexp.report.matplotlib_settings import default_settings
+from dlexp.report.figures.matplotlib_settings import default_settings
 
 
 def test_settings_of_a_program_around_are_as_before(monkeypatch: pytest.MonkeyPatch) -> None:

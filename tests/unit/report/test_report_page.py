@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from dlexp.report.page import Cell, Section, code, facts, page, paragraph, picture, table
-from dlexp.report.study_page import StudyFacts, study_page
+from dlexp.report.pages.html import Cell, Section, code, facts, page, paragraph, picture, table
+from dlexp.report.pages.study import StudyFacts, study_page
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&{metric}"
 VOID = {"meta", "img", "br", "link", "input", "hr"}

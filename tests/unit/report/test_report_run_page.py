@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from test_report_page import EVIL, Document, assert_inert
 
-from dlexp.report.page import _STYLE, picture
-from dlexp.report.run_page import run_page
-from dlexp.report.runs_page import runs_page
-from dlexp.report.story import Configuration, Evaluated, RunStory
+from dlexp.report.pages.html import _STYLE, picture
+from dlexp.report.pages.run import run_page
+from dlexp.report.pages.run_contents import Configuration, Evaluated, RunStory
+from dlexp.report.pages.runs import runs_page
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(8) + (500).to_bytes(4, "big") + (300).to_bytes(4, "big")
 COLUMNS = ["epoch", "step", "lr", "train/loss", "val/loss", "val/accuracy"]

@@ -10,8 +10,8 @@ import pytest
 from matplotlib.figure import Figure
 from test_report_figures import size
 
-from dlexp.report.figures import as_png
-from dlexp.report.study_figures import figures
+from dlexp.report.figures.curves import as_png
+from dlexp.report.figures.study import figures
 
 ALL = {"history", "intermediate", "importances", "parallel", "slices"}
 
@@ -25,7 +25,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         found.append(figure)
         return b""
 
-    monkeypatch.setattr("dlexp.report.study_figures.as_png", keep)
+    monkeypatch.setattr("dlexp.report.figures.study.as_png", keep)
     return found
 
 

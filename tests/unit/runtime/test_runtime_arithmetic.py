@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from dlexp.runtime.arithmetic import watched
+from dlexp.networks.arithmetic import watched
 
 
 def test_layers_are_counted_by_kind() -> None:

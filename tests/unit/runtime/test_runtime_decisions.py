@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import nn
 
-from dlexp.config.schema import TrainerConfig
+from dlexp.config.schema.run import TrainerConfig
 from dlexp.errors import ConfigError
 from dlexp.models.mlp import mlp
-from dlexp.runtime.arithmetic import Arithmetic
+from dlexp.networks.arithmetic import Arithmetic
 from dlexp.runtime.settings import NetworkFacts, apply, compile_networks, decide
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import DeformConv2d
 
-from dlexp.runtime.products import counted_products
+from dlexp.networks.multiply_adds import counted_products
 
 B, L, D = 2, 5, 16
 Call = Callable[..., Any]

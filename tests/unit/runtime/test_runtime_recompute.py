@@ -13,7 +13,7 @@ from dlexp.errors import ConfigError
 from dlexp.models.convnet import simple_cnn
 from dlexp.models.mlp import mlp
 from dlexp.models.resnet import resnet18
-from dlexp.runtime.recompute import recompute_activations
+from dlexp.networks.activation_checkpointing import recompute_activations
 from dlexp.runtime.seed import seed_step
 
 IMAGES: dict[str, Any] = {"input_shape": (1, 8, 8), "num_outputs": 3}

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from dlexp.runtime.matmul import matrix_rate
-from dlexp.runtime.room import SHARE, peak, room
+from dlexp.runtime.matmul_rate import matrix_rate
+from dlexp.runtime.memory_budget import SHARE, peak, room
 
 CPU = torch.device("cpu")
 MIB = 1 << 20
@@ -78,7 +78,7 @@ def test_this_machine_has_room_and_this_process_holds_something() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux says what a process holds")
 def test_allocations_beyond_the_bound_fail_and_those_below_do_not() -> None:
     code = (
-        "import torch; from dlexp.runtime.room import bound_allocations, peak\n"
+        "import torch; from dlexp.runtime.memory_budget import bound_allocations, peak\n"
         "held = peak(torch.device('cpu')); bound_allocations(held + (300 << 20))\n"
         "small = torch.zeros(100 << 20, dtype=torch.uint8); print('small')\n"
         "try:\n    torch.zeros(400 << 20, dtype=torch.uint8); print('large')\n"
@@ -91,8 +91,8 @@ def test_allocations_beyond_the_bound_fail_and_those_below_do_not() -> None:
 
 
 def test_the_matrix_rate_counts_two_operations_a_product(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dlexp.runtime.matmul._SIZES", {"cpu": (10, 20)})
+    monkeypatch.setattr("dlexp.runtime.matmul_rate._SIZES", {"cpu": (10, 20)})
     ticks = iter(range(10**6))
     monkeypatch.setattr("time.perf_counter", lambda: float(next(ticks)))  # every product takes a second
-    monkeypatch.setattr("dlexp.runtime.matmul._SECONDS", 4)
+    monkeypatch.setattr("dlexp.runtime.matmul_rate._SECONDS", 4)
     assert matrix_rate(CPU, torch.bfloat16, lambda: None) == (2 * 20**3, 20)

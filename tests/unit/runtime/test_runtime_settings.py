@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from dlexp.errors import ConfigError
+from dlexp.networks.arithmetic import Arithmetic
 from dlexp.runtime import machine
-from dlexp.runtime.arithmetic import Arithmetic
-from dlexp.runtime.clock import now_utc, spoken, stamp
 from dlexp.runtime.device import select_device, set_deterministic
 from dlexp.runtime.precision import Precision, choose_precision
+from dlexp.text.time_format import now_utc, spoken, stamp
 
 CPU = torch.device("cpu")
 CUDA = torch.device("cuda")

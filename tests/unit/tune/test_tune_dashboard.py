@@ -17,7 +17,7 @@ from dlexp.errors import ConfigError
 from dlexp.runtime.signals import StopRequest
 from dlexp.tune import dashboard
 from dlexp.tune.dashboard import serve
-from dlexp.tune.journal import Journal
+from dlexp.tune.storage.journal import Journal
 
 # What optuna-dashboard has and we use: an application made from a storage.
 FAKE = """

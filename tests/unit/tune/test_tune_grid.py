@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from dlexp.errors import ConfigError
-from dlexp.tune.grid import first_untried, points
-from dlexp.tune.sample import cost
 from dlexp.tune.samplers import Rules
-from dlexp.tune.space import Space, parse_dimension
+from dlexp.tune.search_space.grid import first_untried, points
+from dlexp.tune.search_space.space import Space, parse_dimension
+from dlexp.tune.space_preview import cost
 from dlexp.tune.study import Study, Written
 
 RULES = Rules("grid", 0, 3, "none", 0, 0, 25.0, False, "val/loss", 10)

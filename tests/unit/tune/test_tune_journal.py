@@ -12,7 +12,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from dlexp.tune.journal import Journal
+from dlexp.tune.storage.journal import Journal
 
 
 def study(path: Path) -> optuna.Study:

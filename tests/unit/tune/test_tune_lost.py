@@ -12,7 +12,7 @@ from test_tune_study import FLAT, RULES
 
 from dlexp.errors import ConfigError
 from dlexp.tune.dashboard import _records
-from dlexp.tune.journal import Journal
+from dlexp.tune.storage.journal import Journal
 from dlexp.tune.study import Study, Written
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from dlexp.errors import ConfigError
 from dlexp.tune.samplers import Rules
-from dlexp.tune.space import Space, parse_dimension
+from dlexp.tune.search_space.space import Space, parse_dimension
 from dlexp.tune.study import Study, Written
 
 RULES = Rules("random", 0, 3, "none", 0, 0, 25.0, False, "val/loss", 10)

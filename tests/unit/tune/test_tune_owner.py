@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from dlexp.tune import owner
-from dlexp.tune.owner import is_alive, is_elsewhere, me
+from dlexp.tune.storage import worker_id
+from dlexp.tune.storage.worker_id import is_alive, is_elsewhere, me
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def child() -> Iterator[subprocess.Popen[bytes]]:
 
 def of(pid: int, start: str | None = None) -> str:
     host, _, _, namespace = me().split(":")
-    return f"{host}:{pid}:{owner._start_of(pid) if start is None else start}:{namespace}"
+    return f"{host}:{pid}:{worker_id._start_of(pid) if start is None else start}:{namespace}"
 
 
 def test_a_process_is_alive_until_it_ends_even_as_a_zombie(child: subprocess.Popen[bytes]) -> None:
@@ -46,8 +46,8 @@ def test_another_process_with_the_same_number_is_another_process(child: subproce
 
 
 def test_without_proc_the_number_decides(child: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(owner, "_stat", lambda _: [])
-    monkeypatch.setattr(owner, "_namespace", lambda: "")
+    monkeypatch.setattr(worker_id, "_stat", lambda _: [])
+    monkeypatch.setattr(worker_id, "_namespace", lambda: "")
     assert me() == f"{socket.gethostname()}:{os.getpid()}::"
     assert is_alive(of(child.pid))
     child.kill()

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from dlexp.tune import queue, usage
-from dlexp.tune.owner import me
 from dlexp.tune.samplers import Rules
-from dlexp.tune.space import Space, parse_dimension
+from dlexp.tune.search_space.space import Space, parse_dimension
+from dlexp.tune.storage import requeue, time_used
+from dlexp.tune.storage.worker_id import me
 from dlexp.tune.study import Proposal, Study
 
 RULES = Rules("random", 0, 3, "none", 0, 0, 25.0, False, "val/loss", 10, stale_minutes=10.0)
@@ -34,7 +34,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     found = Clock()
-    for module in (queue, usage):
+    for module in (requeue, time_used):
         monkeypatch.setattr(module, "time", found)
     monkeypatch.setattr("dlexp.tune.study.time", found)
     return found
@@ -51,7 +51,7 @@ def asked(study: Study, total: int = 9) -> Proposal:
 
 
 def as_another_host(monkeypatch: pytest.MonkeyPatch, name: str = ELSEWHERE) -> None:
-    monkeypatch.setattr(queue, "me", lambda: name)
+    monkeypatch.setattr(requeue, "me", lambda: name)
 
 
 def states(study: Study) -> list[str]:
@@ -125,8 +125,8 @@ def test_the_end_of_a_trial_that_was_taken_for_dead_changes_nothing(
 def test_two_that_find_the_same_dead_trial_run_it_once(tmp_path: Path) -> None:
     study = opened(tmp_path)
     asked(study)
-    queue.requeue(study._study, 0, "its process was killed")
-    queue.requeue(study._study, 0, "its process was killed")
+    requeue.requeue(study._study, 0, "its process was killed")
+    requeue.requeue(study._study, 0, "its process was killed")
     assert states(study) == ["requeued", "waiting"]
 
 
@@ -144,7 +144,7 @@ def test_hours_are_counted_over_all_starts_and_once_for_those_side_by_side(
     second.work_begins()
     clock.now += 900
     with monkeypatch.context() as there:
-        there.setattr(usage, "me", lambda: ELSEWHERE)
+        there.setattr(time_used, "me", lambda: ELSEWHERE)
         third = opened(tmp_path)
         third.work_begins()
     clock.now += 900

@@ -8,9 +8,9 @@ from typing import Any
 import optuna
 import pytest
 
-from dlexp.tune.grid import points
-from dlexp.tune.sample import samples
-from dlexp.tune.space import Dimension, Space, is_spec, parse_dimension
+from dlexp.tune.search_space.grid import points
+from dlexp.tune.search_space.space import Dimension, Space, is_spec, parse_dimension
+from dlexp.tune.space_preview import samples
 
 SPACE = Space(
     {"optim": ("sgd", "adamw")},

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from dlexp.errors import ConfigError, DlexpError
-from dlexp.tune import storage
 from dlexp.tune.samplers import Rules
-from dlexp.tune.space import Space, parse_dimension
-from dlexp.tune.storage import Store, masked
+from dlexp.tune.search_space.space import Space, parse_dimension
+from dlexp.tune.storage import backends
+from dlexp.tune.storage.backends import Store, masked
 from dlexp.tune.study import Study
 
 RULES = Rules("random", 0, 3, "none", 0, 0, 25.0, False, "val/loss", 10)
@@ -65,7 +65,7 @@ def test_two_directories_share_a_storage(tmp_path: Path, url: str, file: str) ->
 def test_what_cannot_be_opened_is_said_in_a_line_without_the_password(
     tmp_path: Path, url: str, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(storage._SERVERS, "mysql", ("mysql+nosuchdriver", "nosuchdriver", "pip install nosuchdriver"))
+    monkeypatch.setitem(backends._SERVERS, "mysql", ("mysql+nosuchdriver", "nosuchdriver", "pip install nosuchdriver"))
     with pytest.raises(ConfigError) as caught:
         Store(url, tmp_path)
     assert reason in str(caught.value)
@@ -74,7 +74,7 @@ def test_what_cannot_be_opened_is_said_in_a_line_without_the_password(
 
 
 def test_the_hint_for_postgresql_names_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage, "find_spec", lambda _: None)
+    monkeypatch.setattr(backends, "find_spec", lambda _: None)
     with pytest.raises(ConfigError, match=r"needs the package psycopg; pip install 'psycopg\[binary\]'"):
         Store("postgresql://me:s3cret@db/x", tmp_path)
 
@@ -96,7 +96,7 @@ def test_a_password_is_never_shown(url: str, shown: str) -> None:
 def test_what_a_driver_says_is_shown_without_the_password() -> None:
     url = "postgresql://me:s3%2Fcret@db/x?sslpassword=other"
     error = ValueError(f"bad dsn {url}: s3/cret or s3%2Fcret with other")
-    told = storage._told(error, url)
+    told = backends._told(error, url)
     assert not {"s3/cret", "s3%2Fcret", "other"} & set(told.split())
     assert told.startswith("bad dsn postgresql://me:***@db/x?sslpassword=***: *** or *** with ***")
 
@@ -108,12 +108,12 @@ def test_a_database_that_fails_in_the_middle_is_told_in_a_line(tmp_path: Path) -
         connection.execute("DROP TABLE trial_heartbeats")
         connection.execute("ALTER TABLE trials RENAME TO gone")
     connection.close()
-    with pytest.raises(DlexpError) as caught, storage.failures(url):
+    with pytest.raises(DlexpError) as caught, backends.failures(url):
         opened.ask(1, {}, {})
     assert str(caught.value) == (
         f"the storage {url} failed: no such table: trials; what has ended is kept; run the same line again to continue"
     )
-    with pytest.raises(KeyError), storage.failures(url):
+    with pytest.raises(KeyError), backends.failures(url):
         raise KeyError("a defect of dlexp stays one")
 
 

@@ -17,8 +17,8 @@ from optuna.trial import TrialState
 
 from dlexp.errors import ConfigError
 from dlexp.tune.samplers import PRUNERS, SAMPLERS, Rules
-from dlexp.tune.space import Space, parse_dimension
-from dlexp.tune.storage import masked
+from dlexp.tune.search_space.space import Space, parse_dimension
+from dlexp.tune.storage.backends import masked
 from dlexp.tune.study import Study, Written
 
 SPACE = Space(

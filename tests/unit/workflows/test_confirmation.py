@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from dlexp.config.catalog import Catalog
+from dlexp.config.files.catalog import Catalog
 from dlexp.config.search import load_search, rules_of
 from dlexp.runtime.signals import StopRequest
 from dlexp.tune.study import Study, Written
-from dlexp.workflows import tune as workflow
-from dlexp.workflows.confirmation import fresh_seeds
-from dlexp.workflows.tune import Runner, TuneRequest
+from dlexp.workflows.tune import tune as workflow
+from dlexp.workflows.tune.confirmation import fresh_seeds
+from dlexp.workflows.tune.tune import Runner, TuneRequest
 
 
 class FakePool:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from dlexp.workflows.pool import Child, Pool, Receive, Send
+from dlexp.workflows.process_pool import Child, Pool, Receive, Send
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*fork.*:DeprecationWarning"

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 import yaml
 
-from dlexp.artifacts.files import write_text
-from dlexp.config.catalog import Catalog
+from dlexp.artifacts.files.writing import write_text
+from dlexp.config.files.catalog import Catalog
 from dlexp.config.saved import to_yaml
 from dlexp.config.search import Search, load_search, rules_of
 from dlexp.tune.study import Study
-from dlexp.workflows.study_files import Verdict, where_told, write_end, write_progress
+from dlexp.workflows.tune.files import Verdict, where_told, write_end, write_progress
 
 
 class Killed(BaseException):

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from dlexp.config.catalog import Catalog
 from dlexp.config.compose import load
+from dlexp.config.files.catalog import Catalog
 from dlexp.config.sweep import Cell
 from dlexp.errors import ConfigError
-from dlexp.workflows.sweep_files import unfinished_twin, write_cells
+from dlexp.workflows.sweep.files import unfinished_twin, write_cells
 
 WORDS = ("data=iris", "seed=0,1")
 

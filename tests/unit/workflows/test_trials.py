@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from dlexp.artifacts.files import read_json
-from dlexp.assemble import assemble, build_data
-from dlexp.config.catalog import Catalog
+from dlexp.artifacts.files.writing import read_json
+from dlexp.assemble.experiment import assemble, build_data
 from dlexp.config.compose import load
+from dlexp.config.files.catalog import Catalog
 from dlexp.data.bundle import Split
 from dlexp.errors import Diverged, Interrupted
-from dlexp.workflows.trials import Job, known_value, run_trial
+from dlexp.workflows.tune.trial import Job, known_value, run_trial
 
 WORDS = ("data=iris", "trainer.epochs=6", "model.hidden=[8]", "trainer.test=true")
 

@@ -10,22 +10,22 @@ from typing import Any
 import pytest
 import torch
 
-from dlexp.artifacts.checkpoint import read_checkpoint
-from dlexp.artifacts.files import read_object, write_json
-from dlexp.artifacts.run_dir import RunDir, named_run
-from dlexp.assemble import build_data
-from dlexp.cli import adapt as words_of_adapt
-from dlexp.cli.words import Setting
-from dlexp.config.catalog import Catalog
+from dlexp.artifacts.checkpoints.checkpoint import read_checkpoint
+from dlexp.artifacts.files.writing import read_object, write_json
+from dlexp.artifacts.runs.run_dir import RunDir, named_run
+from dlexp.assemble.experiment import build_data
+from dlexp.cli.argv import Setting
+from dlexp.cli.commands.results import adapt as words_of_adapt
 from dlexp.config.compose import load
-from dlexp.config.repeat import repeat
-from dlexp.data import embedded
-from dlexp.data.split import split_rows
+from dlexp.config.derive import repeat
+from dlexp.config.files.catalog import Catalog
+from dlexp.data.sources import sklearn_sets
+from dlexp.data.splitting import split_rows
 from dlexp.errors import ConfigError, DataError, DlexpError
 from dlexp.workflows.adapt import adapt
-from dlexp.workflows.evaluate import evaluate_run
-from dlexp.workflows.reporting import Silent
-from dlexp.workflows.train import Request, train
+from dlexp.workflows.evaluate.evaluate import evaluate_run
+from dlexp.workflows.reporter import Silent
+from dlexp.workflows.train.train import Request, train
 
 CATALOG = Catalog(())
 REAL_SPLIT = split_rows
@@ -76,13 +76,13 @@ def test_the_run_is_one_to_evaluate_and_tells_what_it_came_from(source: RunDir) 
 
 
 def test_no_label_is_used(source: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = embedded._read_digits
+    real = sklearn_sets._read_digits
     weights = []
     for flip in (False, True):
         images, labels = real()
-        monkeypatch.setattr(embedded, "_read_digits", lambda i=images, n=labels, f=flip: (i, (9 - n) if f else n))
+        monkeypatch.setattr(sklearn_sets, "_read_digits", lambda i=images, n=labels, f=flip: (i, (9 - n) if f else n))
         # Splits are drawn by class: the same rows need the same labels, so the labels are changed behind the split.
-        monkeypatch.setattr(embedded, "split_rows", lambda n, *rest, f=flip: REAL_SPLIT((9 - n) if f else n, *rest))
+        monkeypatch.setattr(sklearn_sets, "split_rows", lambda n, *rest, f=flip: REAL_SPLIT((9 - n) if f else n, *rest))
         content = adapted(source, *BLURRED)
         weights.append(read_checkpoint(Path(content["run"]) / "checkpoints" / "best.pt")["networks"])
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])

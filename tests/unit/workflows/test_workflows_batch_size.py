@@ -13,14 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlexp.cli.app import main
-from dlexp.config.catalog import Catalog
 from dlexp.config.compose import load
+from dlexp.config.files.catalog import Catalog
 from dlexp.config.saved import load_saved
-from dlexp.config.schema import RunConfig
+from dlexp.config.schema.run import RunConfig
 from dlexp.errors import ConfigError, Diverged, DlexpError, OutOfMemory
-from dlexp.workflows import batch_probe, batch_size
-from dlexp.workflows.batch_size import Try, divisors, largest, settle_batch
-from dlexp.workflows.reporting import Silent
+from dlexp.workflows.prepare import batch_probe, batch_size
+from dlexp.workflows.prepare.batch_size import Try, divisors, largest, settle_batch
+from dlexp.workflows.reporter import Silent
 
 MIB = 1 << 20
 CODE = '''
@@ -227,7 +227,7 @@ def test_what_else_may_end_a_try(
             batch_probe.main()
         return subprocess.CompletedProcess(words, code, b"", stderr)
 
-    monkeypatch.setattr("dlexp.workflows.batch_size.subprocess.run", here)
+    monkeypatch.setattr("dlexp.workflows.prepare.batch_size.subprocess.run", here)
     with pytest.raises(error) as caught:
         settle_batch(config, ("hungry_net",), Silent(), 1400 * MIB)
     assert type(caught.value) is error

@@ -12,13 +12,13 @@ import pytest
 import torch
 from PIL import Image
 
-from dlexp.assemble import build_data
-from dlexp.config.catalog import Catalog
+from dlexp.assemble.experiment import build_data
 from dlexp.config.compose import load
-from dlexp.data import looked
+from dlexp.config.files.catalog import Catalog
 from dlexp.data.bundle import Split
+from dlexp.data.checks import image_scan
 from dlexp.errors import DataError
-from dlexp.workflows.check import check
+from dlexp.workflows.data.check import check
 
 Facts = dict[str, Any]
 
@@ -197,14 +197,14 @@ def test_images_are_read_once_and_a_few_at_a_time(tmp_path: Path, monkeypatch: p
         return original(self, some, change)
 
     monkeypatch.setattr(Split, "read", counted)
-    monkeypatch.setattr(looked, "_PIECE", 50)
+    monkeypatch.setattr(image_scan, "_PIECE", 50)
     checked(("data=digits",), tmp_path)
     assert sum(read) == 1797
     assert max(read) == 50
 
 
 def test_a_sample_of_many_images_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dlexp.workflows.check._MOST_NEAR", 100)
+    monkeypatch.setattr("dlexp.workflows.data.check._MOST_NEAR", 100)
     facts = checked(("data=digits",), tmp_path)
     (sampled,) = [one for one in facts["findings"] if one["kind"] == "sampled"]
     assert facts["near_copies_among"] == 98

@@ -11,12 +11,12 @@ import pytest
 from run_toys import CLASSES, write_predictions, write_run, write_values
 from sklearn.metrics import balanced_accuracy_score, log_loss
 
-from dlexp.cli.compare import print_comparison
+from dlexp.cli.commands.results.compare import print_comparison
 from dlexp.cli.console import CleanConsole
 from dlexp.errors import ConfigError
-from dlexp.metrics.paired import over_seeds_and_samples
-from dlexp.workflows.compare import CompareOptions, Comparison, compare
-from dlexp.workflows.compare_files import save
+from dlexp.metrics.intervals.paired_difference import over_seeds_and_samples
+from dlexp.workflows.compare.compare import CompareOptions, Comparison, compare
+from dlexp.workflows.compare.files import save
 
 
 def answers(share: float, seed: int, count: int = 300) -> list[bool]:

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from dlexp.config.catalog import Catalog
 from dlexp.config.compose import load
-from dlexp.config.repeat import CHANGEABLE
+from dlexp.config.derive import CHANGEABLE
+from dlexp.config.files.catalog import Catalog
 from dlexp.config.saved import load_plain, plain
-from dlexp.config.schema import RunConfig
+from dlexp.config.schema.run import RunConfig
 from dlexp.errors import ConfigError, Problem
-from dlexp.quoting import setting
-from dlexp.workflows.contradictions import Progress, check_changes, is_continued
+from dlexp.text.quoting import setting
+from dlexp.workflows.run_record.contradictions import Progress, check_changes, is_continued
 
 PATIENCE = "regularization.early_stopping.patience"
 
@@ -124,7 +124,7 @@ def test_a_change_of_a_finished_run_is_no_change_and_is_refused(key: str, writte
         ({"regularization.swa.start_epoch": 6, "regularization.swa.lr": 0.1}, state(), "by a schedule without"),
         ({"optim.weight_decay": 0.5}, state(), "the optimizer's state, of 12 updates, holds the old value"),
         ({"scheduler.warmup_epochs": 2}, state(), "the warm-up has already begun"),
-        ({"scheduler._target_": "dlexp.optim.schedules.linear"}, state(), "belongs to the old value"),
+        ({"scheduler._target_": "dlexp.optim.schedules.smooth.linear"}, state(), "belongs to the old value"),
         ({"scheduler.warmup_epochs": 2}, state(schedules={"train": {"per_epoch": {"best": 1}}}), "belongs to the old"),
         ({"trainer.freeze_layers": 1}, state(), "12 updates were made with other weights frozen"),
         ({"data.batch_size": 8}, state(batch=1), "epoch 5 has begun, and its position counts batches"),

@@ -17,13 +17,13 @@ import pytest
 import torch
 from sick_package import WORDS, install
 
-from dlexp.artifacts import files
-from dlexp.artifacts.files import remove_temporaries
+from dlexp.artifacts.files import writing
+from dlexp.artifacts.files.writing import remove_temporaries
 from dlexp.cli.app import main
-from dlexp.data.embedded import digits
+from dlexp.data.sources.sklearn_sets import digits
 from dlexp.errors import DlexpError
 from dlexp.types import Batch, Mixed
-from dlexp.workflows import crash
+from dlexp.workflows.train import crash
 
 
 @pytest.fixture(autouse=True)
@@ -214,7 +214,7 @@ def test_a_folder_that_cannot_be_written_leaves_nothing() -> None:
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
         with pytest.raises(DlexpError, match=r"cannot write .*capsule.pt \(9999 bytes\): File too large"):
-            files.place_folder(Path.cwd(), "crash", {"capsule.pt": b"p" * 9999})
+            writing.place_folder(Path.cwd(), "crash", {"capsule.pt": b"p" * 9999})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, previous)
@@ -223,7 +223,7 @@ def test_a_folder_that_cannot_be_written_leaves_nothing() -> None:
 
 def test_a_taken_name_is_never_written_over() -> None:
     for number in (1, 2, 3):
-        path = files.place_folder(Path.cwd(), "crash", {"a": str(number).encode()})
+        path = writing.place_folder(Path.cwd(), "crash", {"a": str(number).encode()})
         assert path.name == ("crash" if number == 1 else f"crash-{number}")
     assert Path("crash/a").read_text() == "1"
 

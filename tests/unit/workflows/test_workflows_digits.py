@@ -14,11 +14,11 @@ import torch
 from numpy.typing import NDArray
 from sklearn.metrics import r2_score
 
-from dlexp.artifacts.files import read_object
+from dlexp.artifacts.files.writing import read_object
 from dlexp.cli.app import main
-from dlexp.data.arrays import arrays
-from dlexp.workflows.evaluate import evaluate_run
-from dlexp.workflows.stored import Use, restored
+from dlexp.data.sources.arrays import arrays
+from dlexp.workflows.evaluate.evaluate import evaluate_run
+from dlexp.workflows.run_record.restore import Use, restored
 
 Array = NDArray[Any]
 
@@ -108,9 +108,9 @@ def test_a_pipeline_of_quantiles_answers_any_batch_as_the_run_does() -> None:
 def test_an_export_that_differs_by_a_deviation_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     write("t.csv", _X[:120], _Y[:120] * 1e-14)
     run(*TRAIN, "data.path=t.csv", "trainer.epochs=1", "--run-dir", "r")
-    from dlexp.artifacts.exported import Program
+    from dlexp.artifacts.exports.formats import Program
     from dlexp.errors import DlexpError
-    from dlexp.workflows.export import ExportRequest, export_run
+    from dlexp.workflows.export.export import ExportRequest, export_run
 
     right = Program.answer
     monkeypatch.setattr(Program, "answer", lambda *given: right(*given) + 1e-15)

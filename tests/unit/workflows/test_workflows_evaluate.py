@@ -14,18 +14,18 @@ from sklearn import metrics as sk
 from typer.testing import CliRunner
 
 from dlexp.cli.app import app
-from dlexp.config.catalog import Catalog
 from dlexp.config.compose import load
+from dlexp.config.files.catalog import Catalog
 from dlexp.data.bundle import Affine, DataBundle, Split
 from dlexp.errors import ConfigError
 from dlexp.metrics.bootstrap import Resampling
 from dlexp.metrics.report import PER_CLASS, report
 from dlexp.types import DataSpec, Prediction
-from dlexp.workflows import evaluation_files
-from dlexp.workflows.evaluate import evaluate_run
-from dlexp.workflows.evaluation_files import worst, write_pictures, write_tables
-from dlexp.workflows.reporting import Silent
-from dlexp.workflows.train import Request, train
+from dlexp.workflows.evaluate import files
+from dlexp.workflows.evaluate.evaluate import evaluate_run
+from dlexp.workflows.evaluate.files import worst, write_pictures, write_tables
+from dlexp.workflows.reporter import Silent
+from dlexp.workflows.train.train import Request, train
 
 FEW = ("trainer.device=cpu", "trainer.epochs=2", "model.hidden=[8]")
 
@@ -49,7 +49,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures take most of the time, and most tests look at numbers."""
-    monkeypatch.setattr("dlexp.workflows.evaluate.write_pictures", lambda *_: {})
+    monkeypatch.setattr("dlexp.workflows.evaluate.evaluate.write_pictures", lambda *_: {})
 
 
 def test_classes_leave_every_file_and_metrics_that_a_reader_finds_again(digits: Path) -> None:
@@ -178,7 +178,7 @@ def test_images_of_any_kind_are_drawn_where_they_are_pictures(
 def test_pictures_of_an_earlier_evaluation_do_not_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("own", "roc", "residuals-3"):
         (tmp_path / f"{name}.png").touch()
-    monkeypatch.setattr(evaluation_files, "_pictures", lambda *_: [("pr", lambda: b"new")])
+    monkeypatch.setattr(files, "_pictures", lambda *_: [("pr", lambda: b"new")])
     data = bundle(torch.zeros(2, 1, 2, 2), {})
     outputs = torch.eye(2)
     details = report(data.spec, [Prediction(outputs, data.splits["test"].targets, torch.tensor(0.0), torch.arange(2))])

@@ -14,15 +14,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dlexp.artifacts.exported import FORMATS, Onnx
+from dlexp.artifacts.exports.formats import FORMATS, Onnx
 from dlexp.cli.app import main
-from dlexp.data.embedded import digits
+from dlexp.data.sources.sklearn_sets import digits
 from dlexp.errors import DlexpError
 from dlexp.models.convnet import simple_cnn
 from dlexp.models.ft_transformer import ft_transformer
 from dlexp.models.resnet import resnet18
 from dlexp.models.tabular import neural_ode, wide_deep
-from dlexp.workflows.stored import Use, restored
+from dlexp.workflows.run_record.restore import Use, restored
 
 SMALL = ("trainer.epochs=1", "-q", "--run-id")
 
@@ -223,7 +223,7 @@ def test_a_file_that_answers_otherwise_is_not_written(
         answers: Tensor = self._network(inputs)
         return answers + 1e-3
 
-    monkeypatch.setattr("dlexp.artifacts.exported.Safetensors.answer", wrong)
+    monkeypatch.setattr("dlexp.artifacts.exports.formats.Safetensors.answer", wrong)
     words = ("export", "mlp", "--to", "safetensors", "--out", "otherwise.safetensors")
     run(*words, code=1)
     assert (

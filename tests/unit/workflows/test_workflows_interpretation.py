@@ -14,16 +14,16 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from dlexp.artifacts.run_dir import RunDir
+from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.cli.app import main
-from dlexp.config.catalog import Catalog
 from dlexp.config.compose import load
-from dlexp.config.repeat import repeat
+from dlexp.config.derive import repeat
+from dlexp.config.files.catalog import Catalog
 from dlexp.errors import ConfigError, DataError
 from dlexp.workflows.adapt import adapt
-from dlexp.workflows.evaluate import evaluate_run
-from dlexp.workflows.reporting import Silent
-from dlexp.workflows.train import Request, train
+from dlexp.workflows.evaluate.evaluate import evaluate_run
+from dlexp.workflows.reporter import Silent
+from dlexp.workflows.train.train import Request, train
 
 LINE = "classification of y, 3 classes: 0, 1, 2; 2 numbers, 2 categories (city, plan); left out: note, id"
 

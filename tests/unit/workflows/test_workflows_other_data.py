@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 
 from dlexp.cli.app import main
-from dlexp.config.catalog import Catalog
 from dlexp.config.compose import load
+from dlexp.config.files.catalog import Catalog
 from dlexp.errors import DataError
-from dlexp.workflows.evaluate import evaluate_run
-from dlexp.workflows.reporting import Silent
-from dlexp.workflows.train import Request, train
+from dlexp.workflows.evaluate.evaluate import evaluate_run
+from dlexp.workflows.reporter import Silent
+from dlexp.workflows.train.train import Request, train
 
 CATALOG = Catalog(())
 

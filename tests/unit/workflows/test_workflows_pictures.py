@@ -74,8 +74,8 @@ def ended(*words: str) -> int:
 def test_training_and_its_evaluation_end_well_without_pictures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("dlexp.report.figures.curves_png", broken)
-    monkeypatch.setattr("dlexp.report.evaluation_figures.roc_png", broken)
+    monkeypatch.setattr("dlexp.report.figures.curves.curves_png", broken)
+    monkeypatch.setattr("dlexp.report.figures.evaluation.roc_png", broken)
     words = ["model=perceptron", "data=iris", "trainer.epochs=1", "trainer.test=true", "--run-dir", "r", "--quiet"]
     assert ended("train", *words) == 0
     told = capsys.readouterr()
@@ -87,11 +87,11 @@ def test_training_and_its_evaluation_end_well_without_pictures(
     report = json.loads(Path("r/eval/test/report.json").read_text())
     assert report["undrawn"] == ["roc.png cannot be drawn: RuntimeError: no font"]
     assert "curves.png cannot be drawn" in Path("r/train.log").read_text()
-    monkeypatch.setattr("dlexp.report.check_figure.check_png", broken)
+    monkeypatch.setattr("dlexp.report.figures.data_check.check_png", broken)
     assert ended("data", "check", "data=iris") in (0, 3)
     assert "check.png cannot be drawn" in capsys.readouterr().err
     assert json.loads(Path("check.json").read_text())["files"] == ["check.json"]
-    monkeypatch.setattr("dlexp.report.samples.columns_png", broken)  # the picture is what was asked for
+    monkeypatch.setattr("dlexp.report.figures.samples.columns_png", broken)  # the picture is what was asked for
     assert ended("data", "preview", "data=iris", "--out", "p.png") == 1
     assert "p.png cannot be drawn" in capsys.readouterr().err
 
@@ -99,7 +99,7 @@ def test_training_and_its_evaluation_end_well_without_pictures(
 def test_comparison_is_told_without_its_curves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("dlexp.report.overlay.overlay_png", broken)
+    monkeypatch.setattr("dlexp.report.figures.run_overlay.overlay_png", broken)
     for name, lr in (("a", 0.1), ("b", 0.2)):
         write_predictions(write_run(tmp_path / name, lr=lr), [True, False, True, True])
     assert ended("compare", "a", "b", "--save") == 0

@@ -17,10 +17,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from dlexp.artifacts.run_dir import RunDir
+from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.cli.app import main
-from dlexp.data.embedded import digits
-from dlexp.workflows.stored import Use, restored
+from dlexp.data.sources.sklearn_sets import digits
+from dlexp.workflows.run_record.restore import Use, restored
 
 SMALL = ("trainer.epochs=1", "-q")
 CNN = ("model=simple_cnn", "model.channels=[4]", "model.fc=8", "data.eval_batch_size=5")

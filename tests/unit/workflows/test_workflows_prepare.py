@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import torch
 
-from dlexp.artifacts.run_dir import RunDir
-from dlexp.assemble import Experiment, assemble
-from dlexp.config.catalog import Catalog
+from dlexp.artifacts.runs.run_dir import RunDir
+from dlexp.assemble.experiment import Experiment, assemble
 from dlexp.config.compose import load
+from dlexp.config.files.catalog import Catalog
 from dlexp.errors import ConfigError
-from dlexp.workflows.prepare import prepared
+from dlexp.workflows.prepare.initial_weights import prepared
 
 SMALL = ("model.hidden=[6,4]", "trainer.device=cpu")
 

@@ -11,15 +11,15 @@ import pytest
 import torch
 from PIL import Image
 
-from dlexp.assemble import build_data
-from dlexp.config.catalog import Catalog
+from dlexp.assemble.experiment import build_data
 from dlexp.config.compose import load
+from dlexp.config.files.catalog import Catalog
 from dlexp.data.loaders import TrainBatches
 from dlexp.errors import ConfigError
-from dlexp.report import samples
-from dlexp.workflows.fingerprint import fingerprint
-from dlexp.workflows.preview import preview
-from dlexp.workflows.preview_settings import PreviewRequest
+from dlexp.report.figures import samples
+from dlexp.workflows.data.fingerprint import fingerprint
+from dlexp.workflows.data.preview import preview
+from dlexp.workflows.data.settings import PreviewRequest
 
 IMAGES = ("data=synthetic_images", "data.num_samples=100", "data.image_size=12")
 

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from dlexp.runtime.signals import StopRequest
-from dlexp.workflows.reporting import Silent, unbroken
+from dlexp.workflows.reporter import Silent, unbroken
 
 
 class Broken(Silent):

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from dlexp.artifacts.new_folder import refuse_bad_name
+from dlexp.artifacts.files.new_folder import refuse_bad_name
 from dlexp.cli.app import main
 from dlexp.errors import ConfigError
-from dlexp.workflows import record
+from dlexp.workflows.run_record import write
 
 LINE = ("train", "-q", "trainer.epochs=2", "--run-id", "job.1")
 FOLDER = Path("outputs/train/job.1")
@@ -101,7 +101,7 @@ def test_a_run_killed_while_it_wrote_down_its_request_is_started_again(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(record, "to_yaml", killed)
+        patch.setattr(write, "to_yaml", killed)
         run(*LINE, code=130)
     assert (FOLDER / "meta.json").is_file()
     assert not (FOLDER / "config.yaml").exists()
@@ -121,7 +121,7 @@ def test_a_directory_of_somebody_elses_is_left_alone(capsys: pytest.CaptureFixtu
 def test_a_run_with_borrowed_weights_that_was_killed_at_once_still_begins_with_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from dlexp.workflows import train as workflow
+    from dlexp.workflows.train import train as workflow
 
     run("train", "-q", "trainer.epochs=1", "--run-dir", "source")
     line = ("train", "-q", "trainer.epochs=1", "seed=5", "init_from=source", "--run-id")

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from run_toys import write_predictions, write_run
 
-from dlexp.artifacts.run_dir import RunDir
+from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.cli.app import main
 from dlexp.errors import ConfigError
-from dlexp.workflows import removal
+from dlexp.workflows.runs import remove
 
 
 @pytest.fixture
@@ -241,9 +241,9 @@ def test_rm_refuses_what_must_not_go(root: Path, tmp_path: Path, capsys: pytest.
 
 
 def test_a_run_that_began_in_the_meantime_stays(root: Path) -> None:
-    plan = removal.plan_removal([root / "train" / "a"])
+    plan = remove.plan_removal([root / "train" / "a"])
     with RunDir(root / "train" / "a").lock(), pytest.raises(ConfigError, match="is being written"):
-        removal.remove(plan)
+        remove.remove(plan)
     assert (root / "train" / "a" / "meta.json").is_file()
 
 

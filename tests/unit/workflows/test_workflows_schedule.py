@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from dlexp.config.catalog import Catalog
 from dlexp.config.compose import load
+from dlexp.config.files.catalog import Catalog
 from dlexp.errors import ConfigError
 from dlexp.workflows.schedule import plot_schedule
 

@@ -10,21 +10,21 @@ import numpy as np
 import pytest
 import torch
 
-from dlexp.artifacts.run_dir import RunDir
+from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.cli.app import main
-from dlexp.config.catalog import Catalog
 from dlexp.config.compose import load
+from dlexp.config.files.catalog import Catalog
 from dlexp.errors import ConfigError, NoResult
-from dlexp.metrics.definable import undefined_of_classes, undefined_of_neighbours, undefined_of_values
-from dlexp.metrics.neighbours import NeighbourState
+from dlexp.metrics.class_samples import ClassSamples
+from dlexp.metrics.neighbors import NeighbourState
 from dlexp.metrics.outputs import ClassOutputs
-from dlexp.metrics.scores import ClassSamples
-from dlexp.metrics.values import ValueSamples
+from dlexp.metrics.regression import ValueSamples
+from dlexp.metrics.undefined import undefined_of_classes, undefined_of_neighbours, undefined_of_values
 from dlexp.tasks.classification import Classification
 from dlexp.types import Prediction
-from dlexp.workflows.reporting import Silent
-from dlexp.workflows.seeds import train_seeds
-from dlexp.workflows.train import Request, resume, train
+from dlexp.workflows.reporter import Silent
+from dlexp.workflows.train.seeds import train_seeds
+from dlexp.workflows.train.train import Request, resume, train
 
 FEW = ("data=arrays", "data.path=a.npz", "trainer.device=cpu", "trainer.epochs=2", "model=mlp", "model.hidden=[4]")
 

@@ -1,0 +1,1 @@
+"""Checkpoints, crash capsules, and the comparison of saved states."""

@@ -1,0 +1,1 @@
+"""Files written in one step and read with a limit on their size."""

@@ -1,0 +1,171 @@
+"""Rows that are written while they are made: CSV, JSON, JSON lines or Parquet, to a file or to standard output."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+from dlexp.artifacts.files.writing import finite_or_none, replacing
+from dlexp.errors import ConfigError
+from dlexp.text.printable import printable_lines
+
+FORMATS = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".parquet": "parquet"}  # suffix -> format
+
+Columns = Mapping[str, Sequence[Any]]  # name -> values, None for none; the same names each time
+
+
+class RowWriter(Protocol):
+    """Takes rows, some at a time."""
+
+    def write(self, columns: Columns) -> None:
+        """Add rows."""
+
+    def close(self) -> None:
+        """Write what ends the file."""
+
+
+def format_of(path: Path | None, given: str | None) -> str:
+    """csv, json, jsonl or parquet: as `given`, or as the suffix of `path` says; csv on standard output.
+
+    Raises ConfigError for another suffix, for another word, and for Parquet on standard output.
+    """
+    if given is not None and given not in FORMATS.values():
+        raise ConfigError.one("--format", given, f"is not one of {', '.join(FORMATS.values())}")
+    if path is None:
+        if given == "parquet":
+            raise ConfigError.one("--format", given, "is no text, and goes to a file only", "add --out FILE.parquet")
+        return given or "csv"
+    if given is None and path.suffix.lower() not in FORMATS:
+        raise ConfigError.one("--out", path, f"must end with one of {', '.join(FORMATS)}", "or name a --format")
+    return given or FORMATS[path.suffix.lower()]
+
+
+@contextmanager
+def rows_to(path: Path | None, kind: str) -> Iterator[RowWriter]:
+    """Write rows to `path`, which appears whole when the body is over, or to standard output.
+
+    Raises ConfigError for Parquet without pyarrow, DlexpError where the file cannot be written.
+    """
+    if path is None:
+        # A pipe and a file get every byte; a terminal is shown what it would obey.
+        writer = _writer(_Terminal(sys.stdout.buffer) if sys.stdout.isatty() else sys.stdout.buffer, kind)
+        yield writer
+        writer.close()
+        sys.stdout.buffer.flush()
+        return
+    with replacing(path, 0) as file:
+        writer = _writer(file, kind)
+        yield writer
+        writer.close()
+
+
+class _Terminal(io.BytesIO):
+    """Standard output where a terminal reads it."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        super().__init__()
+        self._file = file
+
+    def write(self, content: Any) -> int:
+        self._file.write(printable_lines(bytes(content).decode(errors="replace")).encode())
+        return len(content)
+
+
+class Collected:
+    """Keeps the rows in memory, each as name -> value."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+
+    def write(self, columns: Columns) -> None:
+        """Add rows."""
+        self.rows += _objects(columns)
+
+    def close(self) -> None:
+        """Nothing is left to do."""
+
+
+class _Csv:
+    """Floats keep every digit; None is an empty cell. The header comes with the first rows."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._begun = file, False
+
+    def write(self, columns: Columns) -> None:
+        text = io.StringIO()
+        rows = csv.writer(text, lineterminator="\n")
+        if not self._begun:
+            rows.writerow(columns)
+        rows.writerows(zip(*columns.values(), strict=True))
+        self._begun = True
+        self._file.write(text.getvalue().encode())
+
+    def close(self) -> None:
+        pass
+
+
+class _Json:
+    """A line for each row; between brackets and with commas where they are one document."""
+
+    def __init__(self, file: IO[bytes], is_document: bool) -> None:
+        self._file, self._is_document, self._begun = file, is_document, False
+
+    def write(self, columns: Columns) -> None:
+        lines = [json.dumps(row) for row in _objects(columns)]
+        if not lines:
+            return
+        between = ",\n" if self._is_document else "\n"
+        start = between if self._begun else "[\n" if self._is_document else ""
+        self._file.write(f"{start}{between.join(lines)}".encode())
+        self._begun = True
+
+    def close(self) -> None:
+        if self._is_document:
+            self._file.write(b"\n]\n" if self._begun else b"[]\n")
+        elif self._begun:
+            self._file.write(b"\n")
+
+
+class _Parquet:
+    """A row group for each write. A column's type is that of its first value; one without values holds text."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        try:
+            import pyarrow
+            from pyarrow import parquet
+        except ImportError as error:
+            rule, remedy = "a Parquet file needs the package pyarrow", "pip install 'dlexp[parquet]'"
+            raise ConfigError.one("--out", "parquet", rule, remedy) from error
+        self._arrow, self._parquet, self._file = pyarrow, parquet, file
+        self._writer: Any = None
+
+    def write(self, columns: Columns) -> None:
+        arrow = self._arrow
+        if self._writer is None:
+            kinds = {str: arrow.string(), int: arrow.int64(), float: arrow.float64()}
+            first = {name: next((v for v in values if v is not None), "") for name, values in columns.items()}
+            schema = arrow.schema([(name, kinds[type(value)]) for name, value in first.items()])
+            self._writer = self._parquet.ParquetWriter(self._file, schema)
+        self._writer.write_table(arrow.table({k: list(v) for k, v in columns.items()}, schema=self._writer.schema))
+
+    def close(self) -> None:
+        if self._writer is None:
+            self._writer = self._parquet.ParquetWriter(self._file, self._arrow.schema([]))
+        self._writer.close()
+
+
+def _writer(file: IO[bytes], kind: str) -> RowWriter:
+    if kind == "parquet":
+        return _Parquet(file)
+    return _Csv(file) if kind == "csv" else _Json(file, kind == "json")
+
+
+def _objects(columns: Columns) -> list[dict[str, Any]]:
+    names = list(columns)
+    return [finite_or_none(dict(zip(names, row, strict=True))) for row in zip(*columns.values(), strict=True)]

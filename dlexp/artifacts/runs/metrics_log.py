@@ -1,0 +1,116 @@
+"""metrics.csv (one row per epoch, fixed columns), metrics.jsonl (every record) and train.log (plain words)."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dlexp.artifacts.files.reading import is_there, read_bytes
+from dlexp.artifacts.files.writing import append_text, csv_line, write_csv, write_text
+from dlexp.errors import DlexpError
+from dlexp.text.printable import printable
+from dlexp.text.time_format import now_utc
+
+_WHOLE = ("epoch", "step")
+
+
+class MetricsLog:
+    """The history of one run on disk. An epoch that is trained again after a kill replaces its old rows."""
+
+    def __init__(self, folder: Path) -> None:
+        self._csv, self._jsonl, self._log = (folder / name for name in ("metrics.csv", "metrics.jsonl", "train.log"))
+        self._columns: list[str] = []
+        self._begun: set[Path] = set()  # files that are there since this process looked or wrote
+
+    def rewind(self, epoch: int, step: int) -> None:
+        """Forget what lies behind a checkpoint: epochs after `epoch` and steps after `step`; torn last lines too."""
+        header, rows = read_metrics(self._csv)
+        if header:
+            self._columns = header
+            write_csv(self._csv, header, [list(row.values()) for row in rows if int(row["epoch"]) <= epoch])
+        if is_there(self._jsonl):
+            kept = [line for line in _lines(self._jsonl) if _belongs(line, epoch, step)]
+            write_text(self._jsonl, "".join(f"{line}\n" for line in kept))
+
+    def epoch(self, values: Mapping[str, float | int]) -> None:
+        """Append an epoch's row. The first row decides the columns; a later name that is not among them is an error."""
+        if not self._columns:
+            self._columns = list(values)
+            write_csv(self._csv, self._columns, [])
+        unknown = set(values) - set(self._columns)
+        if unknown:
+            raise ValueError(f"metrics.csv has the columns {self._columns}, and this epoch adds {sorted(unknown)}")
+        append_text(self._csv, csv_line([values.get(name, "") for name in self._columns]), create=False)
+        self._record({"kind": "epoch", **values})
+
+    def step(self, values: Mapping[str, float | int]) -> None:
+        """Append a step's record to metrics.jsonl."""
+        self._record({"kind": "step", **values})
+
+    def say(self, text: str) -> None:
+        """Append a line to train.log; what a terminal would obey stands there as its number."""
+        self._append(self._log, f"{now_utc()} {printable(text)}\n")
+
+    def _append(self, path: Path, text: str) -> None:
+        append_text(path, text, create=path not in self._begun)
+        self._begun.add(path)
+
+    def _record(self, record: Mapping[str, Any]) -> None:
+        clean = {
+            key: None if isinstance(value, float) and value - value != 0 else value for key, value in record.items()
+        }
+        self._append(self._jsonl, json.dumps(clean) + "\n")
+
+
+def read_metrics(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """(columns, rows) of a metrics.csv, without a torn last line; ([], []) where there is none yet.
+
+    Every cell is a number or empty, `epoch` and `step` are whole. Raises DlexpError that names the file and the line.
+    """
+    if not is_there(path):
+        return [], []
+    try:
+        text = read_bytes(path).decode()
+        # Without its line break the last line may be cut in the middle of a number, which still looks like one.
+        lines: Sequence[list[str]] = list(csv.reader(text[: text.rfind("\n") + 1].splitlines()))
+    except (OSError, ValueError, csv.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise DlexpError(f"{path} cannot be read: {reason}") from error
+    if not lines:
+        return [], []
+    header = lines[0]
+    if header[:1] != ["epoch"] or len(set(header)) < len(header):
+        raise DlexpError(f"{path} cannot be read: its first line must name each column once, beginning with epoch")
+    rows = []
+    for number, line in enumerate(lines[1:], start=2):
+        if len(line) == len(header) and line[0].isdecimal():
+            rows.append(dict(zip(header, line, strict=True)))
+            _refuse_other_than_numbers(path, number, rows[-1])
+    return header, rows
+
+
+def _refuse_other_than_numbers(path: Path, line: int, row: Mapping[str, str]) -> None:
+    for column, text in row.items():
+        try:
+            (int if column in _WHOLE else float)(text or 0)
+        except ValueError as error:
+            rule = f"must be a {'whole ' if column in _WHOLE else ''}number, got {text[:40]!r}"
+            raise DlexpError(f"{path} cannot be read: line {line}, column {column!r} {rule}") from error
+
+
+def _belongs(line: str, epoch: int, step: int) -> bool:
+    try:
+        record = json.loads(line)
+        return bool(record["epoch"] <= epoch) if record.get("kind") == "epoch" else bool(record["step"] <= step)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):  # torn, or no record of ours
+        return False
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return read_bytes(path).decode(errors="replace").splitlines()
+    except OSError as error:
+        raise DlexpError(f"{path} cannot be read: {error.strerror}") from error

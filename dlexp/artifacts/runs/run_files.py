@@ -1,0 +1,167 @@
+"""The JSON files of a run, a study or a sweep, each read with the types that it has.
+
+    read_run_file(run / "meta.json")["started"]     a text, or a DlexpError that names the file and `started`
+
+A directory may be copied, edited or written by somebody else: what its files hold is not taken on trust.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dlexp.artifacts.files.json_shapes import (
+    ANY,
+    FLAG,
+    NUMBER,
+    OBJECT,
+    TEXT,
+    TIME,
+    WHOLE,
+    ListOf,
+    MapOf,
+    OrNull,
+    Record,
+    Shape,
+    mismatch,
+)
+from dlexp.artifacts.files.writing import read_json
+from dlexp.errors import DlexpError
+
+LOGGERS_FILE = "loggers.json"  # what became of the trackers of a run
+_METRICS = MapOf(OrNull(NUMBER))
+_TEXTS = ListOf(TEXT)
+_CONFIG = Record(
+    required={
+        "task": Record(required={"monitor": TEXT}, optional={"_metrics_": OrNull(MapOf(TEXT))}),
+        "trainer": Record(optional={"monitor": OrNull(TEXT), "epochs": WHOLE}),
+        "seed": WHOLE,
+    },
+    optional={"init_from": OrNull(TEXT), "name": OrNull(TEXT)},
+)
+_SPEC = Record(
+    required={"inputs": TEXT, "targets": TEXT, "input_shape": ListOf(WHOLE), "num_outputs": WHOLE},
+    optional={
+        **dict.fromkeys(("class_names", "target_names"), _TEXTS),
+        **dict.fromkeys(("target_mean", "target_std", "target_min"), ListOf(NUMBER)),
+        "class_counts": ListOf(WHOLE),
+        "categorical": ListOf(ListOf(WHOLE)),
+    },
+)
+_AFFINE = Record(required={"shape": ListOf(WHOLE), "values": ANY})
+_COLUMN = Record(required={"kind": TEXT, "name": TEXT})
+
+_META = Record(
+    optional={
+        "started": TEXT,
+        "continued": ListOf(TIME),
+        "changed": ListOf(OBJECT),
+        "notes": _TEXTS,
+        **dict.fromkeys(("dlexp", "data", "model", "task", "device", "precision", "init", "host", "python"), TEXT),
+        **dict.fromkeys(("commit", "data_fingerprint", "split_hash"), OrNull(TEXT)),
+        "code": MapOf(OrNull(TEXT)),
+        "dirty": OrNull(FLAG),
+        "outputs": _TEXTS,
+        "parameters": WHOLE,
+        "samples": MapOf(WHOLE),
+        "settings": OBJECT,
+        "config": OBJECT,
+    }
+)
+_SUMMARY = Record(
+    optional={
+        **dict.fromkeys(("run", "reason", "monitor", "model", "data"), TEXT),
+        **dict.fromkeys(("best_epoch", "epochs", "updates", "skipped_updates", "rollbacks"), WHOLE),
+        "best": OrNull(_METRICS),
+        "test": _METRICS,
+        "seconds": NUMBER,
+        "samples": MapOf(WHOLE),
+        "loggers": MapOf(OBJECT),
+    }
+)
+_INTERVAL = Record(optional={"low": OrNull(NUMBER), "high": OrNull(NUMBER), "undefined": WHOLE, "reason": TEXT})
+_REPORT = Record(
+    optional={
+        **dict.fromkeys(("run", "split", "checkpoint", "positive_class"), TEXT),
+        "metrics": _METRICS,
+        "samples": WHOLE,
+        "looks_at_this_split": WHOLE,
+        "data_as_trained": FLAG,
+        "evaluated": TIME,
+        "intervals": MapOf(_INTERVAL),
+        "bootstrap": OrNull(Record(optional={"level": NUMBER, "resamples": WHOLE, "method": TEXT})),
+        "undefined": MapOf(TEXT),
+        "changed_since_training": ListOf(OBJECT),
+    }
+)
+_STUDY = Record(
+    optional={
+        **dict.fromkeys(("study", "metric", "direction", "reason", "command"), TEXT),
+        "trials": MapOf(WHOLE),
+        "best": OrNull(Record(required={"value": NUMBER}, optional={"trial": WHOLE, "params": OBJECT, "folder": TEXT})),
+        "baseline": OrNull(NUMBER),
+        "settings": OBJECT,
+        "importances": OrNull(MapOf(OrNull(NUMBER))),
+        "made_with": MapOf(TEXT),
+    }
+)
+# File -> what it holds. Keys that a run of another version may lack are optional; who needs them asks for them.
+SHAPES: Mapping[str, Shape] = {
+    "meta.json": _META,
+    "status.json": Record(
+        required={"state": TEXT, "epoch": WHOLE, "epochs": WHOLE},
+        optional={"reason": TEXT, "exit_code": OrNull(WHOLE), "started": TEXT, "pid": WHOLE, "host": TEXT},
+    ),
+    "summary.json": _SUMMARY,
+    "report.json": _REPORT,
+    "preprocessing.json": Record(
+        optional={
+            "spec": _SPEC,
+            "normalize": Record(required={"scale": _AFFINE, "shift": _AFFINE}),
+            "columns": ListOf(_COLUMN),
+            "white": OrNull(NUMBER),
+        }
+    ),
+    "crash.json": Record(required={"sha256": TEXT}),
+    "hashes.json": MapOf(_TEXTS),
+    "cells.json": Record(
+        required={
+            "words": _TEXTS,
+            "cells": ListOf(Record({"words": _TEXTS, "varied": ListOf(_TEXTS), "config": OBJECT})),
+        }
+    ),
+    "study.json": _STUDY,
+    "lr_find.json": Record(
+        optional={"suggestion": OrNull(NUMBER), "data": TEXT, "model": TEXT, "parameters": WHOLE},
+    ),
+    "result.json": Record(required={"value": OrNull(NUMBER)}),
+    "loggers.json": MapOf(OBJECT),
+}
+# What a run needs to stand in a table, beside other runs.
+OF_A_RUN = Record(required={"started": TIME, "config": _CONFIG})
+# What summary.json has once a run is finished: the end of a training shows it.
+OF_AN_END = Record(
+    dict.fromkeys(("run", "reason", "monitor", "best_epoch", "best", "epochs", "seconds"), ANY)
+    | {"samples": Record(required={"train": WHOLE})}
+)
+
+
+def read_run_file(path: Path, *, needs: Shape | None = None) -> dict[str, Any]:
+    """The keys and values of a file that SHAPES knows by its name.
+
+    needs  what the caller must find in it, beyond that
+    Raises DlexpError that names the file, the key, what was expected and what was found.
+    """
+    found = read_json(path)
+    for shape in (SHAPES[path.name], needs):
+        wrong = mismatch(found, shape) if shape is not None else ""
+        if wrong:
+            raise DlexpError(f"{path} cannot be read: {wrong}")
+    values: dict[str, Any] = found
+    return values
+
+
+def with_keys(*keys: str) -> Record:
+    """What a caller needs that reads these keys; their types are those of the file."""
+    return Record(required=dict.fromkeys(keys, ANY))

@@ -1,0 +1,1 @@
+"""A configuration becomes the objects of an experiment."""

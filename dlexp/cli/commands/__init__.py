@@ -1,0 +1,1 @@
+"""One module for each command: its signature, its request and its call."""

@@ -1,0 +1,33 @@
+"""`dlexp list`: the options of the groups, told without hydra, rich or any YAML, so that they are there at once."""
+
+from __future__ import annotations
+
+from dlexp.cli.argv import Setting
+from dlexp.cli.style import echo, print_json, styled
+from dlexp.config.files.catalog import Catalog
+from dlexp.config.schema.names import ALIASES
+from dlexp.errors import ConfigError
+
+
+def list_options(group: str | None, setting: Setting, as_json: bool) -> None:
+    """Show the options of one group or of all. Raises ConfigError for a group that there is not."""
+    catalog = Catalog(setting.config_dirs)
+    group = ALIASES.get(group or "", group)
+    if group is not None and group not in catalog.groups:
+        from dlexp.config.check.suggest import nearest
+
+        near = nearest(group, catalog.groups)
+        remedy = f"did you mean dlexp list {near}?" if near else f"the groups are {', '.join(catalog.groups)}"
+        raise ConfigError.one(f"dlexp list {group}", "", "there is no such group", remedy)
+    found = {
+        name: {option: file.description for option, file in catalog.options(name).items()}
+        for name in ([group] if group else catalog.groups)
+    }
+    if as_json:
+        print_json(found)
+        return
+    for name, options in found.items():
+        echo(styled(name, bold=True))
+        width = max((len(option) for option in options), default=0)
+        for option, description in options.items():
+            echo(f"  {option:<{width}}  {styled(description, dim=True)}")

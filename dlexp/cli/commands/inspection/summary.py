@@ -1,0 +1,69 @@
+"""From the words of `dlexp summary` to a table of the layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from dlexp.cli.commands.configuration import configuration, trusted_of
+from dlexp.cli.console import escape, out, print_json, table
+from dlexp.config.files.catalog import Catalog
+from dlexp.report.figures.labels import cut
+
+if TYPE_CHECKING:
+    from dlexp.cli.argv import Setting
+
+_MAX_NAME, _MAX_KIND, _MAX_SHAPE = 20, 14, 12  # with two columns of numbers, 80 characters
+
+
+def summary(words: Sequence[str], depth: int | None, setting: Setting, as_json: bool) -> None:
+    """Show the layers of a model, or the blocks that they form down to `depth` dots of their names."""
+    config, _, _ = configuration(tuple(words), None, Catalog(setting.config_dirs))
+    from dlexp.workflows.summary import summary as workflow
+
+    content = workflow(config, trusted_of(setting))
+    if as_json:
+        print_json(content)
+        return
+    rows = [
+        [cut(name, _MAX_NAME, "end"), cut(kind, _MAX_KIND, "end"), shape, *numbers]
+        for name, kind, shape, *numbers in (_row(name, group) for name, group in _grouped(content["layers"], depth))
+    ]
+    names = ["layer", "kind", "output", "parameters", "multiply-adds"]
+    title = f"{content['model']} on {content['data']}, a sample of {' x '.join(map(str, content['input_shape']))}"
+    out.print(table(title, names, rows, numbers_from=3))
+    memory = content["memory"]
+    frozen = content["parameters"] - content["trainable_parameters"]
+    out.print(f"\n  parameters     {content['parameters']:,}" + (f", {frozen:,} of them frozen" if frozen else ""))
+    out.print(f"  multiply-adds  {content['multiply_adds']:,} a sample, forwards")
+    out.print(f"  memory         {_size(memory['weights_bytes'])} of weights")
+    a_sample, a_batch = (_size(memory[f"outputs_of_a_{what}_bytes"]) for what in ("sample", "batch"))
+    out.print(f"                 {a_sample} of outputs a sample, {a_batch} a batch of {memory['batch_size']}")
+    if content["init"]:
+        out.print(f"  init           {escape(content['init'])}")
+
+
+def _grouped(layers: Sequence[Mapping[str, Any]], depth: int | None) -> list[tuple[str, list[Mapping[str, Any]]]]:
+    """Neighbouring layers under their common name."""
+
+    def name(layer: Mapping[str, Any]) -> str:
+        return str(layer["name"]) if depth is None else ".".join(str(layer["name"]).split(".")[:depth])
+
+    return [(key, list(group)) for key, group in groupby(layers, name)]
+
+
+def _row(name: str, group: Sequence[Mapping[str, Any]]) -> list[str]:
+    last = group[-1]
+    kind = last["kind"] if len(group) == 1 else f"{len(group)} layers"
+    shape = "x".join(map(str, last["shape"][1:])) or "-"
+    sums = [sum(layer[key] for layer in group) for key in ("parameters", "multiply_adds")]
+    return [name, str(kind), cut(shape, _MAX_SHAPE, "end"), *(f"{number:,}" if number else "-" for number in sums)]
+
+
+def _size(number: float) -> str:
+    for unit in ("B", "KiB", "MiB"):
+        if number < 1024:
+            return f"{number:,.0f} {unit}" if unit == "B" else f"{number:,.1f} {unit}"
+        number /= 1024
+    return f"{number:,.1f} GiB"

@@ -1,0 +1,1 @@
+"""Commands that use or compare what was trained."""

@@ -1,0 +1,269 @@
+"""`dlexp tune` on a terminal: the words, the live table, and the end."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections import deque
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.live import Live
+from rich.table import Table
+
+from dlexp.cli.argv import Setting
+from dlexp.cli.commands.configuration import trusted_of
+from dlexp.cli.console import err, escape, escape_lines, out, print_json, table, undrawn
+from dlexp.config.files.catalog import Catalog
+from dlexp.config.schema.tree import shown
+from dlexp.errors import ConfigError
+from dlexp.report.number_format import number
+from dlexp.text.quoting import command
+from dlexp.text.time_format import spoken, stamp
+
+if TYPE_CHECKING:
+    from dlexp.config.search import Search
+    from dlexp.workflows.tune.tune import TrialRecord
+
+_ROWS = 10
+
+
+@dataclass(frozen=True)
+class TuneWords:
+    """The words of `dlexp tune`."""
+
+    overrides: tuple[str, ...]
+    total: int
+    name: str | None
+    jobs: int
+    storage: str | None
+    dry_run: bool
+    dashboard: bool
+    migrate: str | None
+
+
+def tune(words: TuneWords, setting: Setting, quiet: bool, as_json: bool) -> None:
+    """Run or continue a study, or only show what it would do, or what it did."""
+    from dlexp.artifacts.files.new_folder import refuse_bad_name
+    from dlexp.artifacts.runs.run_dir import outputs_root
+    from dlexp.config.search import load_search
+
+    if words.name is not None:
+        refuse_bad_name("--name", words.name)
+    if words.dashboard:
+        _dashboard(words)
+        return
+    if words.migrate is not None and words.name in (None, Path(words.migrate).name):
+        raise ConfigError.one("--migrate", words.migrate, "fills another study", "give it a name: --name NEW")
+    search = load_search(words.overrides, Catalog(setting.config_dirs))
+    if words.dry_run:
+        _dry_run(search, words, as_json)
+        return
+    from dlexp.workflows.tune.tune import TuneRequest
+    from dlexp.workflows.tune.tune import tune as run
+
+    base = search.base
+    folder = outputs_root() / "tune" / (words.name or f"{stamp()}-{base.model.option}-{base.data.option}")
+    trusted, command = trusted_of(setting), without_secrets(setting.command)
+    request = TuneRequest(
+        folder, words.total, words.jobs, words.storage, words.overrides, trusted, command, words.migrate
+    )
+    display = _display(quiet, words.total, base.monitor)
+    started = time.perf_counter()
+    try:
+        content = run(search, request, display)
+    finally:
+        with suppress(OSError):  # a terminal that is gone
+            display.end()
+    if as_json:
+        print_json(content)
+    else:
+        _show(content, folder, time.perf_counter() - started)
+
+
+def without_secrets(command: str) -> str:
+    """A typed line as it may be written to a file: no password in an address, nor what follows its question mark."""
+    from dlexp.tune.storage.backends import masked
+
+    words = []
+    for word in shlex.split(command):
+        address, mark, _ = masked(word).partition("?") if "://" in word else (word, "", "")
+        words.append(f"{address}?***" if mark else address)
+    return shlex.join(words)
+
+
+class QuietStudy:
+    """Only what a person must know."""
+
+    def say(self, text: str) -> None:
+        """A line on standard error."""
+        err.print(escape_lines(text))
+
+    def trial(self, record: TrialRecord, finished: int, best: float | None) -> None:
+        """Nothing."""
+
+    def end(self) -> None:
+        """Nothing."""
+
+
+class PlainStudy(QuietStudy):
+    """A line a finished trial."""
+
+    def __init__(self, total: int, metric: str) -> None:
+        self._total, self._metric, self._started = total, metric, time.perf_counter()
+        self._first: int | None = None
+
+    def trial(self, record: TrialRecord, finished: int, best: float | None) -> None:
+        """A trial that ended."""
+        if record.state == "running":
+            self._first = finished if self._first is None else self._first
+            return
+        value = number(self._metric, record.value)
+        detail = f"  {record.reason}" if record.reason else ""
+        err.print(
+            f"trial {record.number}  {record.state}  {self._metric} {value}{escape(detail)}  "
+            f"best {number(self._metric, best)}  {finished}/{self._total}  {self.left(finished)} left"
+        )
+
+    def left(self, finished: int) -> str:
+        """Time to the total, from the trials that ended in this process."""
+        done = finished - (self._first or 0)
+        return spoken((time.perf_counter() - self._started) / done * (self._total - finished)) if done > 0 else "..."
+
+
+class LiveStudy(PlainStudy):
+    """The last trials as a table, redrawn as they report."""
+
+    def __init__(self, total: int, metric: str) -> None:
+        super().__init__(total, metric)
+        self._rows: dict[int, TrialRecord] = {}
+        self._order: deque[int] = deque(maxlen=_ROWS)
+        self._live = Live(console=err, auto_refresh=False)
+        self._live.start()
+        self._drawn = 0.0
+
+    def say(self, text: str) -> None:
+        """A line above the table."""
+        self._live.console.print(escape_lines(text))
+
+    def trial(self, record: TrialRecord, finished: int, best: float | None) -> None:
+        """A trial started, reported or ended."""
+        if self._first is None:
+            self._first = finished
+        if record.number not in self._rows:
+            self._order.append(record.number)
+        self._rows[record.number] = record
+        if time.perf_counter() - self._drawn > 0.1 or record.state != "running":
+            self._drawn = time.perf_counter()
+            self._live.update(self._table(finished, best), refresh=True)
+
+    def end(self) -> None:
+        """The last drawing stays."""
+        self._live.stop()
+
+    def _table(self, finished: int, best: float | None) -> Table:
+        title = f"{finished}/{self._total} trials  best {number(self._metric, best)}  {self.left(finished)} left"
+        made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="dim")
+        for column in ("trial", "state", "epoch", self._metric, "parameters"):
+            made.add_column(column, justify="left" if column in ("state", "parameters") else "right", no_wrap=True)
+        room = max(20, err.width - len(self._metric) - 34)  # cut here, or rich would empty the narrow columns first
+        for key in self._order:
+            record = self._rows[key]
+            is_best = record.state == "complete" and record.value == best
+            parameters = "  ".join(
+                f"{name.rpartition('.')[2]} {_short(value)}" for name, value in record.params.items()
+            )
+            style = "bold green" if is_best else "dim" if record.state in ("pruned", "failed") else None
+            shown = record.reason if record.state == "failed" else parameters
+            value = number(self._metric, record.value)
+            star = "*" if is_best else " "
+            made.add_row(
+                f"{record.number}{star}", record.state, str(record.epoch), value, escape(shown[:room]), style=style
+            )
+        return made
+
+
+def _display(quiet: bool, total: int, metric: str) -> QuietStudy:
+    if quiet:
+        return QuietStudy()
+    return LiveStudy(total, metric) if err.is_terminal and not err.is_dumb_terminal else PlainStudy(total, metric)
+
+
+def _dashboard(words: TuneWords) -> None:
+    """Serve the study to a browser until Ctrl-C."""
+    from dlexp.artifacts.runs.run_dir import outputs_root
+    from dlexp.runtime.signals import StopRequest
+    from dlexp.tune.dashboard import serve
+
+    folder = outputs_root() / "tune" / words.name if words.name is not None else None
+
+    def say(address: str) -> None:
+        err.print(f"{escape(words.name or 'the studies of the storage')}: {address}; no trial is run")
+
+    serve(folder, words.storage, say, StopRequest())
+
+
+def _dry_run(search: Search, words: TuneWords, as_json: bool) -> None:
+    """The space, three sampled configurations of every branch, and the most that it can cost."""
+    from dlexp.config.search import rules_of
+    from dlexp.tune.samplers import sampler_for
+    from dlexp.tune.space_preview import cost, samples
+
+    rules, settings = rules_of(search), search.settings
+    sampler_for(rules, 0, search.space)  # what is missing is told here too
+    drawn, bound = samples(search.space, settings.seed, 3), cost(search.space, rules, words.total)
+    confirmed = (settings.confirm_top + 1) * settings.confirm_seeds if settings.confirm_top else 0
+    epochs = (bound.trials + confirmed) * bound.epochs
+    content = {"space": search.space.described(), "samples": drawn, "trials": bound.trials, "confirmations": confirmed}
+    if as_json:
+        print_json({**content, "epochs_at_most": epochs})
+        return
+    out.print(
+        table("the space", ["key", "may be"], [[k, v] for k, v in search.space.described().items()], numbers_from=9)
+    )
+    title: str | None = None
+    for sample in drawn:
+        branch = ", ".join(f"{group}={sample[group]}" for group in search.space.groups)
+        if branch != title:
+            title = branch
+            out.print(f"\n{escape(branch) or 'sampled'}")
+        values = {key: value for key, value in sample.items() if key not in search.space.groups}
+        out.print("  " + escape("  ".join(f"{key}={_short(value)}" for key, value in values.items())))
+    runs = f"{bound.trials} trials" + (f" and {confirmed} runs that confirm" if confirmed else "")
+    out.print(f"\nat most {epochs:,} epochs: {runs}, of {bound.epochs} each; pruning makes it fewer")
+    if settings.hours:
+        out.print(f"the search ends after {settings.hours:g} hours at the latest (search.hours)")
+
+
+def _show(content: Mapping[str, Any], folder: Path, seconds: float) -> None:
+    best, metric = content["best"], content["metric"]
+    rows = [[name, _short(value)] for name, value in best["params"].items()]
+    out.print()
+    out.print(
+        table(f"best: trial {best['trial']}, {metric} {number(metric, best['value'])}", ["parameter", "value"], rows)
+    )
+    if content["baseline"] is not None:
+        out.print(f"\nas written (trial 0): {escape(metric)} {number(metric, content['baseline'])}")
+    if content["confirmation"]:
+        rows = [
+            [name, number(metric, row["mean"]), number(metric, row["std"]), str(row["n"])]
+            for name, row in content["confirmation"]["rows"].items()
+        ]
+        out.print()
+        if rows:
+            out.print(table("on fresh seeds", ["configuration", "mean", "std", "n"], rows))
+        out.print(escape(content["confirmation"]["text"]))
+    counts = ", ".join(f"{count} {state}" for state, count in content["trials"].items())
+    saved = content["epochs_saved_by_pruning"]
+    out.print(f"\n{counts}; pruning saved {saved:,} epochs; {spoken(seconds)}; {escape(content['reason'])}")
+    undrawn(content)
+    near = escape(str(folder))
+    out.print(f"\n  study    {near}\n  table    {near}/trials.csv\n  report   {near}/report.html")
+    out.print(f"\nnext: {escape(command('train', '--from', folder))}")
+
+
+def _short(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else shown(value)

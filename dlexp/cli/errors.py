@@ -1,0 +1,69 @@
+"""How an error looks: all of it on one screen. Without rich, so that a mistake is told at once."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+import textwrap
+
+from dlexp.cli.style import echo, print_json, styled
+from dlexp.errors import ConfigError, DlexpError, Problem, exit_code_of
+from dlexp.text.printable import printable_lines
+
+
+def show_error(error: DlexpError, as_json: bool) -> None:
+    """All of an error on standard error; as JSON on standard output too when that was asked for."""
+    if isinstance(error, ConfigError):
+        count = f"{len(error.problems)} problem{'s' if len(error.problems) > 1 else ''}"
+        lines = [f"{styled(count, 'red', bold=True)}; nothing was run."]
+        lines += [line for problem in error.problems for line in ("", *_of(problem))]
+    else:
+        lines = [f"{styled(type(error).__name__, 'red', bold=True)}: {_indented(str(error), '  ')}"]
+    notes = list(getattr(error, "__notes__", ()))
+    echo("\n".join([*lines, *(f"  {_indented(note, '    ')}" for note in notes)]), err=True)
+    if as_json:
+        problems = [vars(problem) for problem in error.problems] if isinstance(error, ConfigError) else []
+        content = {
+            "kind": type(error).__name__,
+            "code": error.code,
+            "message": str(error),
+            "exit_code": exit_code_of(error),
+            "problems": problems,
+            "notes": notes,
+        }
+        print_json({"error": content})
+
+
+def memory_error(error: Exception) -> DlexpError | None:
+    """OutOfMemory where memory ran out in a place that knows nothing better to try; None for any other error."""
+    if not isinstance(error, MemoryError) and "torch" not in sys.modules:
+        return None
+    from dlexp.runtime.out_of_memory import out_of_memory  # here, for it loads torch
+
+    return out_of_memory(error, "this command", None, "smaller data or a smaller batch")
+
+
+def _of(problem: Problem) -> list[str]:
+    """The lines of one problem: where, with the value, and where that comes from; the rule; the remedy."""
+    value = f"={problem.given}" if problem.given else ""
+    origin = f" {styled(f'({problem.origin})', dim=True)}" if problem.origin else ""
+    lines = [
+        f"  {styled(f'{problem.where}{value}', bold=True)}{origin}",
+        _between_words(f"    {_indented(problem.rule, '    ')}"),
+    ]
+    # A remedy is often a line to copy: the terminal breaks it, and gives it back whole.
+    return [*lines, f"    {styled(problem.remedy, 'green')}"] if problem.remedy else lines
+
+
+def _indented(text: str, indent: str) -> str:
+    """A text whose further lines cannot be taken for lines of dlexp's own: a name in it may hold a line break."""
+    return re.sub(r"\n(?=\S)", f"\n{indent}", printable_lines(text))
+
+
+def _between_words(text: str) -> str:
+    """A text that a terminal does not break within a word; as it is where no terminal reads it."""
+    if not sys.stderr.isatty():
+        return text
+    width = shutil.get_terminal_size().columns
+    return textwrap.fill(text, width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)

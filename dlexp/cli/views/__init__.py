@@ -1,0 +1,1 @@
+"""Results as text, tables and live displays; nothing here parses a command line."""

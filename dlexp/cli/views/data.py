@@ -1,0 +1,196 @@
+"""What the `dlexp data` commands found, as something to read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.cells import cell_len
+from rich.table import Table
+
+from dlexp.cli.argv import Setting
+from dlexp.cli.commands.configuration import trusted_of
+from dlexp.cli.console import escape, escape_lines, out, print_json, table, undrawn
+from dlexp.config.files.catalog import Catalog
+from dlexp.errors import ConfigError
+from dlexp.report.figures.labels import cut
+from dlexp.report.number_format import alike
+from dlexp.text.printable import printable
+
+if TYPE_CHECKING:
+    from dlexp.config.schema.run import RunConfig
+    from dlexp.workflows.data.settings import PreviewRequest
+
+_WIDTH = 80  # characters of a table of samples, so that it stays whole wherever it is shown
+_NAME, _CELL = 26, 12
+_CLASSES = 30  # lines of class counts
+_SPOILT = 3  # exit code, that of DataError
+_COLOURS = {"error": "bold red", "warning": "yellow", "note": "cyan"}
+_WORD = len("warning")
+_LONG = 46  # characters of a value
+
+
+def preview(words: tuple[str, ...], request: PreviewRequest, setting: Setting, as_json: bool) -> None:
+    """Draw the samples, and list those of a table."""
+    request.check()
+    config = _config(words, setting)
+    from dlexp.workflows.data.preview import preview as workflow
+
+    facts = workflow(config, request, trusted_of(setting))
+    if as_json:
+        print_json(facts)
+        return
+    if "columns" in facts:
+        out.print(_samples(facts))
+        out.print()
+    for label, text in _of_preview(facts):
+        out.print(f"  {label:<8} {escape(text)}")
+
+
+def fingerprint(words: tuple[str, ...], setting: Setting, as_json: bool) -> None:
+    """Show the identity of the data, and what is counted."""
+    config = _config(words, setting)
+    from dlexp.workflows.data.fingerprint import fingerprint as workflow
+
+    facts = workflow(config, trusted_of(setting))
+    if as_json:
+        print_json(facts)
+        return
+    out.print(_counts(facts))
+    out.print()
+    for label, text in _of_fingerprint(facts):
+        out.print(f"  {label:<12} {escape(text)}")
+
+
+def check(words: tuple[str, ...], folder: Path, setting: Setting, as_json: bool) -> None:
+    """Show what was found; ends with exit code 3 where something would spoil training."""
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError.one("--out", folder, "is a file", "name a folder")
+    config = _config(words, setting)
+    from dlexp.workflows.data.check import check as workflow
+
+    facts = workflow(config, folder, trusted_of(setting))
+    if as_json:
+        print_json(facts)
+    else:
+        out.print(_counts(facts))
+        out.print()
+        out.print(_findings(facts), soft_wrap=not out.is_terminal)
+        undrawn(facts)
+        out.print()
+        out.print(f"  {'task':<8} {escape(facts['interpretation'])}")
+        for note in facts["notes"]:
+            out.print(f"  {'note':<8} {escape(note)}")
+        out.print(f"  {'files':<8} {escape(', '.join(facts['files']))}")
+    if facts["counts"]["error"]:
+        raise typer.Exit(_SPOILT)
+
+
+def _config(words: tuple[str, ...], setting: Setting) -> RunConfig:
+    from dlexp.config.compose import load
+
+    return load(words, Catalog(setting.config_dirs))
+
+
+def _samples(facts: Mapping[str, Any]) -> Table:
+    """A line for each column of the data, and as many samples beside each other as fit."""
+    lines = {"label": facts["labels"], **facts["columns"]}
+    cells = {name: _cells(values) for name, values in lines.items()}
+    room = _WIDTH - min(_NAME, max(map(len, cells)))
+    shown, used = 0, 0
+    while shown < len(facts["rows"]):
+        used += 2 + max(len(str(facts["rows"][shown])) + 4, *(len(values[shown]) for values in cells.values()))
+        if used > room:
+            break
+        shown += 1
+    rows = [[cut(name, _NAME), *values[: max(1, shown)]] for name, values in cells.items()]
+    heads = [f"row {row}" for row in facts["rows"][: max(1, shown)]]
+    return table(f"{facts['split']}: {facts['of']:,} rows", ["column", *heads], rows)
+
+
+def _of_preview(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    samples = f"{len(facts['rows']):,} of {facts['of']:,} of the {facts['split']} split"
+    order = f"epoch {facts['epoch']}, seed {facts['seed']}" if facts["split"] == "train" else "in a random order"
+    yield "samples", f"{samples}, {order}" if "steps" in facts else f"{samples}; histograms are of all"
+    if facts.get("steps") and facts["split"] == "train":
+        for number, step in enumerate(facts["steps"]):
+            yield "" if number else "augment", step
+    yield "task", facts["interpretation"]
+    for note in facts["notes"]:
+        yield "note", note
+    yield "picture", facts["file"]
+
+
+def _counts(facts: Mapping[str, Any]) -> Table:
+    """Samples of each split, then of each class or value."""
+    splits = facts["splits"]
+    rows = [["samples", *(f"{split['samples']:,}" for split in splits.values())]]
+    first = next(iter(splits.values()))
+    for name in list(first.get("classes", ()))[:_CLASSES]:
+        rows.append([cut(name, _NAME), *(f"{split['classes'][name]:,}" for split in splits.values())])
+    hidden = len(first.get("classes", ())) - _CLASSES
+    if hidden > 0:
+        rows.append([f"and {hidden:,} more classes", *("" for _ in splits)])
+    for name in first.get("values", ()):
+        places = ("mean", "min", "max")
+        shown = alike([split["values"][name][what] for split in splits.values() for what in places])
+        spread = [f"{split['values'][name]['std']:.4g}" for split in splits.values()]
+        columns = {what: shown[number :: len(places)] for number, what in enumerate(places)}
+        rows += [[f"{cut(name, _NAME)} {what}", *values] for what, values in ({"std": spread} | columns).items()]
+    return table(f"data={facts['data']}", ["", *splits], rows)
+
+
+def _of_fingerprint(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "data", facts["fingerprint"]
+    yield "split", facts["split_hash"]
+    yield "task", facts["interpretation"]
+    shape = " x ".join(map(str, facts["input_shape"]))
+    where = "read while they are used" if facts["streamed"] else "in memory"
+    yield "inputs", f"{facts['inputs']}, {shape}, {where}"
+    for number, (key, value) in enumerate(facts["source"].items()):
+        yield "" if number else "made of", f"data.{key}={cut(_plain(value), _LONG)}"
+    made = facts["preprocessing"]
+    for number, (key, value) in enumerate(made.items()):
+        text = f"{len(value)} columns" if key == "columns" else cut(_plain(value), _LONG)
+        yield "" if number else "read as", f"{key}: {text}"
+    for note in facts["notes"]:
+        yield "note", note
+
+
+def _findings(facts: Mapping[str, Any]) -> Table | str:
+    """Each finding with its places and what to do; a terminal wraps them, a pipe gets whole lines."""
+    if not facts["findings"]:
+        return "[green]nothing was found[/]"
+    counts = ", ".join(f"{count} {name}{'' if count == 1 else 's'}" for name, count in facts["counts"].items() if count)
+    made = Table(title=counts, box=None, pad_edge=False, title_justify="left", title_style="bold", show_header=False)
+    made.add_column(no_wrap=True)
+    made.add_column()
+    width = 0
+    for found in facts["findings"]:
+        lines = [f"{found['kind']}: {found['what']}", *(f"  {place}" for place in found["where"])]
+        lines = [printable(line) for line in lines]
+        more = found["count"] - len(found["where"])
+        lines += [f"  and {more:,} more"] if more else []
+        width = max(width, *map(cell_len, lines), cell_len(printable(found["remedy"])) + 2)
+        remedy = f"\n[green]> {escape(found['remedy'])}[/]" if found["remedy"] else ""
+        colour = _COLOURS[found["severity"]]
+        made.add_row(f"[{colour}]{found['severity']}[/]", escape_lines("\n".join(lines)) + remedy)
+    if not out.is_terminal:
+        made.width = width + _WORD + 2
+    return made
+
+
+def _cells(values: Sequence[Any]) -> list[str]:
+    if all(isinstance(value, float) for value in values):
+        return alike(values)
+    return [cut(str(value), _CELL) for value in values]
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return f"[{', '.join(_plain(item) for item in value)}]"
+    if value is None:
+        return "null"
+    return f"{value:.4g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,233 @@
+"""What a person sees while a run trains: a live view on a terminal, one plain line an epoch elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from textwrap import wrap
+
+from rich.console import Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from dlexp.cli.console import err, escape, escape_lines
+from dlexp.engine.loop import EpochRecord, StepRecord
+from dlexp.report.number_format import number
+from dlexp.text.printable import printable
+from dlexp.text.time_format import spoken
+from dlexp.workflows.reporter import Reporter, RunFacts
+
+# Reading the loss from a GPU waits for it, and drawing takes a millisecond: a hundredth of the time may go into both.
+_REDRAW_SECONDS, _SLOWEST_REDRAW_SECONDS, _REST = 0.1, 1.0, 99.0
+_HEARTBEAT_SECONDS = 60.0
+_ROWS = 8
+_BAR = 24  # characters
+_BESIDE_BAR = 5 + 2 + 4  # the label, the gaps, and room for the ^C that a terminal writes behind the last line
+_INDENT, _LEAST_TEXT = 11, 30
+_LINE_BREAK = "\n" + " " * _INDENT
+
+
+def reporter(quiet: bool) -> Reporter:
+    """The display that fits where standard error goes."""
+    if quiet:
+        return Quiet()
+    return LiveDisplay() if err.is_terminal and not err.is_dumb_terminal else PlainDisplay()
+
+
+class Pace:
+    """Time left, from the updates made in this process: validation and saving are in it."""
+
+    def __init__(self, facts: RunFacts) -> None:
+        self._epochs, self._num_batches = facts.epochs, facts.num_batches
+        self._started, self._first = time.perf_counter(), 0.0
+        self._offset: float | None = None
+
+    def left(self, epoch: int, batch: int) -> str:
+        """After `batch` batches of epoch number `epoch` (from 1): the time to the last epoch's end."""
+        done = epoch - 1 + batch / self._num_batches
+        if self._offset is None:
+            self._offset = done
+            self._started = time.perf_counter()
+            return "..."
+        progress = done - self._offset
+        if progress <= 0:
+            return "..."
+        return spoken((time.perf_counter() - self._started) / progress * (self._epochs - done))
+
+
+class Quiet:
+    """Only what was asked for."""
+
+    def say(self, text: str) -> None:
+        """A line on standard error: what is said here a person must know."""
+        err.print(escape_lines(text))
+
+    def begin(self, facts: RunFacts) -> None:
+        """Nothing."""
+
+    def observe(self, record: StepRecord | EpochRecord) -> None:
+        """Nothing."""
+
+    def end(self) -> None:
+        """Nothing."""
+
+
+class PlainDisplay(Quiet):
+    """A line an epoch, and one a minute within a long epoch."""
+
+    def begin(self, facts: RunFacts) -> None:
+        """The facts, a line each."""
+        self._pace, self._epochs, self._spoke = Pace(facts), facts.epochs, time.monotonic()
+        for label, text in facts.facts.items():
+            err.print(f"{label}: {escape(text)}")
+        err.print(f"run: {escape(facts.run_dir)}")
+
+    def observe(self, record: StepRecord | EpochRecord) -> None:
+        """An epoch always; a step when the last line is a minute old."""
+        if isinstance(record, EpochRecord):
+            left = self._pace.left(record.epoch + 1, 0)
+            parts = [f"{name} {number(name, value)}" for name, value in _shown(record).items()]
+            best = "  best" if record.is_best else ""
+            err.print(f"epoch {record.epoch}/{record.epochs}  {'  '.join(parts)}  {left} left{best}")
+            self._spoke = time.monotonic()
+        elif time.monotonic() - self._spoke > _HEARTBEAT_SECONDS:
+            left = self._pace.left(record.epoch, record.batch)
+            loss = number("loss", next(iter(record.means().values())))
+            batch = f"batch {record.batch}/{record.num_batches}"
+            err.print(f"epoch {record.epoch}/{self._epochs}  {batch}  train/loss {loss}  {left} left")
+            self._spoke = time.monotonic()
+
+
+class LiveDisplay(Quiet):
+    """Facts, the last epochs as a table, and two bars; drawn from the training thread, so nothing races."""
+
+    def __init__(self) -> None:
+        self._live: Live | None = None
+
+    def say(self, text: str) -> None:
+        """A line above the live view."""
+        (self._live.console if self._live else err).print(escape_lines(text))
+
+    def begin(self, facts: RunFacts) -> None:
+        """Print the facts and open the live view."""
+        self._facts, self._pace = facts, Pace(facts)
+        self._history: deque[EpochRecord] = deque(maxlen=_ROWS)
+        self._done, self._batch = float(facts.first_epoch), 0
+        self._step: list[str] = []
+        self._samples, self._next = (0, time.perf_counter(), 0), 0.0
+        self._rate, self._left = "", "..."
+        err.print(f"[bold]{escape(facts.title)}[/]")
+        for label, text in {**facts.facts, "run": facts.run_dir}.items():
+            lines = wrap(text, max(_LEAST_TEXT, err.width - _INDENT), break_long_words=False, break_on_hyphens=False)
+            err.print(f"  [cyan]{label:<9}[/]{escape_lines(_LINE_BREAK.join(map(printable, lines)))}")
+        err.print()
+        self._live = Live(
+            console=err, auto_refresh=False, transient=False, redirect_stdout=False, redirect_stderr=False
+        )
+        self._live.start()
+
+    def observe(self, record: StepRecord | EpochRecord) -> None:
+        """Take the record in, and redraw when the last drawing is old enough."""
+        now = time.perf_counter()
+        if isinstance(record, EpochRecord):
+            self._history.append(record)
+            self._done, self._batch = float(record.epoch), self._facts.num_batches
+            self._left = self._pace.left(record.epoch + 1, 0)
+            train = {name: value for name, value in record.values.items() if name.startswith("train/")}
+            self._step = _told({name.removeprefix("train/"): value for name, value in train.items()})
+            if now > self._next:
+                self._draw()
+        elif now > self._next:
+            self._done, self._batch = record.epoch - 1 + record.batch / record.num_batches, record.batch
+            self._left = self._pace.left(record.epoch, record.batch)
+            epoch, then, samples = self._samples
+            if epoch == record.epoch and record.samples > samples:
+                self._rate = f"{(record.samples - samples) / (now - then):,.0f} samples/s"
+            self._samples = (record.epoch, now, record.samples)
+            first, *others = _told(record.means())
+            self._step = [first, *([self._rate] if self._rate else ()), *others]
+            self._draw()
+
+    def end(self) -> None:
+        """Close the live view; the last drawing stays."""
+        if self._live is not None:
+            self._draw()
+            self._live.stop()
+            self._live = None
+
+    def _draw(self) -> None:
+        if self._live is not None:
+            started = time.perf_counter()
+            parts = [self._table(), self._bars()] if self._history else [self._bars()]
+            self._live.update(Group(*parts), refresh=True)
+            ended = time.perf_counter()
+            self._next = ended + min(max(_REDRAW_SECONDS, _REST * (ended - started)), _SLOWEST_REDRAW_SECONDS)
+
+    def _table(self) -> Text:
+        """The last epochs as lines of text: rich's own table takes four times as long to draw."""
+        columns, widths = self._columns(wide=True)
+        if _line_length(widths) > err.width:
+            columns, widths = self._columns(wide=False)
+        while len(widths) > 2 and _line_length(widths) > err.width:
+            widths.pop()  # half a number would be another number
+        text = Text(no_wrap=True, overflow="crop", end="")
+        styles = ["dim", *("bold green" if record.is_best else "" for record in self._history)]
+        for style, cells in zip(styles, zip(*columns, strict=True), strict=True):
+            line = "  ".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=False))
+            text.append(f"{line}\n", style)
+        return text
+
+    def _columns(self, wide: bool) -> tuple[list[list[str]], list[int]]:
+        """(the cells of every column, its heading first; the width of each)."""
+        rows = [_shown(record, wide) for record in self._history]
+        columns = [["epoch ", *(f"{r.epoch}{'*' if r.is_best else ' '}" for r in self._history)]]
+        columns += [[name, *(number(name, row[name]) for row in rows)] for name in rows[-1]]
+        return columns, [max(map(len, column)) for column in columns]
+
+    def _bars(self) -> Table:
+        facts = self._facts
+        grid = Table.grid(padding=(0, 1))
+        is_whole = self._done == int(self._done) and self._done > facts.first_epoch
+        epoch = int(self._done) if is_whole else int(self._done) + 1
+        bar = min(_BAR, max(4, err.width // 4))
+        whole = ProgressBar(total=facts.epochs, completed=self._done, width=bar)
+        inner = ProgressBar(total=facts.num_batches, completed=self._batch, width=bar)
+        room = err.width - bar - _BESIDE_BAR
+        grid.add_row("run  ", whole, _fitted([f"epoch {epoch}/{facts.epochs}", f"{self._left} left"], room))
+        grid.add_row("epoch", inner, _fitted([f"batch {self._batch}/{facts.num_batches}", *self._step], room))
+        return grid
+
+
+def _line_length(widths: Sequence[int]) -> int:
+    """Characters of a line whose columns are two spaces apart."""
+    return sum(widths) + 2 * (len(widths) - 1)
+
+
+def _fitted(parts: Iterable[str], room: int) -> Text:
+    """As many of the parts, beginning with the first, as fit one line: a line that breaks makes the display jump."""
+    kept: list[str] = []
+    for part in parts:
+        if kept and len("  ".join([*kept, part])) > room:
+            break
+        kept.append(part)
+    return Text("  ".join(kept), no_wrap=True, overflow="ellipsis")
+
+
+def _told(means: Mapping[str, float]) -> list[str]:
+    return [f"{name} {number(name, value)}" for name, value in means.items()]
+
+
+def _shown(record: EpochRecord, wide: bool = False) -> dict[str, float | int]:
+    """The columns of an epoch that fit a line of 80 characters: losses, the monitored metric, one more, the pace.
+
+    wide  every metric, in place of one more
+    """
+    wanted = ["train/loss", "val/loss", record.monitor]
+    extra = [name for name in record.values if name.startswith("val/") and name not in wanted]
+    names = dict.fromkeys([*wanted, *extra[: None if wide else 1], "lr", "samples_per_s"])
+    if not any(name in record.values for name in ("train/loss",)):  # several phases have a loss each
+        names = dict.fromkeys([*(n for n in record.values if n.endswith("loss")), *names])
+    return {name: record.values[name] for name in names if name in record.values}

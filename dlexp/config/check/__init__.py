@@ -1,0 +1,1 @@
+"""Checks of a configuration: is it valid, and do its parts fit together?"""

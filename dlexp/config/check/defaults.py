@@ -1,0 +1,104 @@
+"""What a user's own configuration files may say to the composition, checked before anything is composed.
+
+A defaults list is a list of files to read, so it names options of known groups and nothing else: no path, no package,
+no search path. Every refusal names file and line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from dlexp.artifacts.files.reading import read_text
+from dlexp.config.check.suggest import nearest
+from dlexp.config.files.catalog import Catalog
+from dlexp.config.files.yaml_files import read_yaml
+from dlexp.errors import ConfigError, Problem
+
+_PACKAGE = re.compile(r"^\s*#\s*@(?P<words>.*)$")
+_FILE = re.compile(r"^\w[\w-]*$")
+_CHOICE = re.compile(r"^(?:override\s+)?(?P<root>/?)(?P<group>\w+)(?:@_global_\.(?P<package>\w+))?$")
+
+
+def check_files(catalog: Catalog) -> None:
+    """Raise ConfigError with every problem of the files under the user's own roots."""
+    problems = [
+        problem
+        for root in catalog.roots[:-1]
+        for path in sorted(root.rglob("*.yaml"))
+        for problem in _problems(path, path.parent.relative_to(root).as_posix(), catalog)
+    ]
+    if problems:
+        raise ConfigError(problems)
+
+
+def _problems(path: Path, group: str, catalog: Catalog) -> Iterator[Problem]:
+    root = read_yaml(path)
+    yield from _header(path, group)
+    if root is None:
+        return
+    if not isinstance(root, yaml.MappingNode):
+        yield Problem(str(path), "", "must hold `key: value` lines")
+        return
+    for key, value in root.value:
+        origin = f"{path}:{key.start_mark.line + 1}"
+        if key.value == "hydra":
+            yield Problem("hydra", "", "dlexp owns the run directory and the logging; hydra.* is not used", "", origin)
+        elif key.value == "defaults" and isinstance(value, yaml.SequenceNode):
+            for entry in value.value:
+                yield from _entry(entry, group, f"{path}:{entry.start_mark.line + 1}", catalog)
+            if group == "." and not any(entry.value == "_self_" for entry in value.value):
+                yield Problem("defaults", "", "must say when the file's own values come", "add - _self_", origin)
+        elif key.value == "defaults":
+            yield Problem("defaults", "", "must be a list", "write - override /GROUP: OPTION", origin)
+
+
+def _header(path: Path, group: str) -> Iterator[Problem]:
+    """A line `# @package ...`: an experiment's values go to the top, and every other file's to its own group."""
+    is_first = True
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
+        found = _PACKAGE.match(line)
+        if found is None and line.strip() and not line.lstrip().startswith("#"):
+            return
+        allowed = "package _global_" if group == "experiment" else ""
+        if found is not None and " ".join(found["words"].split()) != allowed:
+            remedy = "write # @package _global_" if allowed else "leave the line out"
+            yield Problem(f"# @{found['words'].strip()}", "", "a file has one place here", remedy, f"{path}:{number}")
+        elif found is not None and not is_first:
+            rule = "has no effect below another comment"
+            yield Problem(f"# @{allowed}", "", rule, "make it the first line of the file", f"{path}:{number}")
+        is_first = is_first and (found is not None or not line.strip())
+
+
+def _entry(entry: yaml.Node, group: str, origin: str, catalog: Catalog) -> Iterator[Problem]:
+    """One line of a defaults list: a file of the same group, or an option of another."""
+    if isinstance(entry, yaml.ScalarNode):
+        files = {path.stem for root in catalog.roots for path in (root / group).glob("*.yaml")}
+        if entry.value != "_self_" and not (_FILE.match(entry.value) and entry.value in files):
+            near = nearest(entry.value, files)
+            yield Problem(
+                "defaults",
+                entry.value,
+                f"is no file of {group}",
+                f"did you mean {near}?" if near else "for another group write - override /GROUP: OPTION",
+                origin,
+            )
+        return
+    for key, value in entry.value if isinstance(entry, yaml.MappingNode) else [(entry, entry)]:
+        text = key.value if isinstance(key, yaml.ScalarNode) else ""
+        found = _CHOICE.match(text)
+        name = found["group"] if found else ""
+        rooted = found is not None and (found["root"] == "/" or group == ".")
+        if found is None or not rooted or name not in catalog.groups or found["package"] not in (None, name):
+            remedy = f"write - override /GROUP: OPTION, with a GROUP of {', '.join(catalog.groups)}"
+            yield Problem("defaults", text, "is no choice of a group", remedy, origin)
+            continue
+        option = value.value if isinstance(value, yaml.ScalarNode) else "a list"
+        options = catalog.options(name)
+        if option not in options and not (name == "experiment" and option in ("null", "~", "")):
+            near = nearest(str(option), options)
+            rule = f"is no option of {name}; it has {', '.join(options)}"
+            yield Problem(name, str(option), rule, f"did you mean {near}?" if near else "", origin)

@@ -1,0 +1,36 @@
+"""The entries of optim.groups: which keys they have, and what these may hold. All without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dlexp.config.check.suggest import nearest
+from dlexp.config.schema.fields import Field
+from dlexp.config.schema.tree import shown
+from dlexp.errors import Problem
+
+_KEYS = {
+    "match": Field("str", "pattern for names of parameters or modules"),
+    "lr_factor": Field("float", "multiple of the learning rate", above=0),
+    "weight_decay": Field("float", "weight decay in place of optim.weight_decay", minimum=0),
+}
+
+
+def group_problems(tree: Mapping[str, Any]) -> Iterator[Problem]:
+    """What is wrong with the entries of optim.groups, each by its number from 0."""
+    for number, entry in enumerate(tree["optim"].get("groups") or ()):
+        where = f"optim.groups.{number}"
+        for key, value in entry.items():
+            if key not in _KEYS:
+                near = nearest(str(key), _KEYS)
+                remedy = f"did you mean {near}?" if near else ""
+                yield Problem(f"{where}.{key}", shown(value), f"an entry has the keys {', '.join(_KEYS)}", remedy)
+            elif refusal := _KEYS[key].refusal(value):
+                yield Problem(f"{where}.{key}", shown(value), refusal)
+        if not entry.get("match"):
+            yield Problem(where, shown(entry), "must say what it is for", "add match: PATTERN, such as match: head")
+        elif not {"lr_factor", "weight_decay"} & entry.keys():
+            yield Problem(where, shown(entry), "changes nothing", "add lr_factor: or weight_decay:")
+        if "weight_decay" in entry and "weight_decay" not in tree["optim"]:
+            yield Problem(f"{where}.weight_decay", shown(entry["weight_decay"]), "this optimizer has no weight decay")

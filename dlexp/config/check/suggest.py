@@ -1,0 +1,54 @@
+"""The nearest valid name, over the whole configuration space."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import SequenceMatcher, get_close_matches
+
+from dlexp.config.files.catalog import Catalog
+from dlexp.config.schema.names import ALIASES, COMPONENTS
+from dlexp.config.schema.run import common_paths
+
+
+def nearest(word: str, names: Iterable[str]) -> str | None:
+    """The name closest to `word`, or None where nothing is close."""
+    pool = list(names)
+    folded = {name.lower(): name for name in pool}
+    match = get_close_matches(word.lower(), folded, n=1, cutoff=0.6)
+    return folded[match[0]] if match else None
+
+
+def all_paths(catalog: Catalog) -> dict[str, tuple[str, ...]]:
+    """Every dotted path -> the options that have it, as `group=option`; () where every run has it.
+
+    Told by the lines of every file: a name that is nearly right is looked for here, and nothing is decided by it.
+    """
+    found: dict[str, tuple[str, ...]] = dict.fromkeys(common_paths(), ())
+    for group in COMPONENTS:
+        for option in catalog.options(group):
+            for key in catalog.key_names(group, option):
+                path = f"{group}.{key}"
+                found[path] = (*found.get(path, ()), f"{group}={option}")
+    return found
+
+
+def nearest_path(path: str, candidates: Iterable[str]) -> str | None:
+    """The path most likely meant: same last word elsewhere (`lr`, `optimizer.lr`), else the closest spelling."""
+    pool = sorted(set(candidates))
+    head, _, leaf = path.rpartition(".")
+    head = ALIASES.get(head, head)
+    if f"{head}.{leaf}" in pool:
+        return f"{head}.{leaf}"
+    same_leaf = [name for name in pool if name.rpartition(".")[2] == leaf]
+    if same_leaf:
+        return max(same_leaf, key=lambda name: SequenceMatcher(None, path, name).ratio())
+    same_head = [name for name in pool if name.startswith(f"{head}.")]
+    by_leaf = {name.rpartition(".")[2]: name for name in (same_head or pool)}
+    found = by_leaf.get(nearest(leaf, by_leaf) or "")
+    return found if found or same_head else nearest(path, pool)
+
+
+def option_meant(word: str, catalog: Catalog) -> str | None:
+    """`resnet18` -> `model=resnet18`: the group option that a bare word names, or comes closest to."""
+    names = {name: f"{group}={name}" for group in catalog.groups for name in catalog.options(group)}
+    return names.get(nearest(word, names) or "")

@@ -1,0 +1,229 @@
+"""Is this configuration one that can run? Types, ranges and whether its parts fit each other; all without torch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from dlexp.config.check.batch_size import effective_batch_problems
+from dlexp.config.check.combinations import freezing_problems, gradient_problems, regularization_problems
+from dlexp.config.check.parameter_groups import group_problems
+from dlexp.config.check.suggest import nearest
+from dlexp.config.files.catalog import Catalog
+from dlexp.config.node_keys import node_key_problems, works_on_problems
+from dlexp.config.origins import Origins, value_of
+from dlexp.config.schema.fields import Field, inferred
+from dlexp.config.schema.names import COMPONENTS
+from dlexp.config.schema.run import OWN_KEYS, SECTIONS, TOP_LEVEL, common_paths, section_fields
+from dlexp.config.schema.tree import ABSENT, leaves, shown, value_at
+from dlexp.config.text_values import with_texts
+from dlexp.errors import ConfigError, Problem
+from dlexp.text.quoting import setting
+
+# regularization.KEY -> the component and its key that the value goes to.
+ROUTES = {"dropout": "model", "label_smoothing": "loss"}
+_MAX_NAME = 50  # in UTF-8, with the time before it, within what file systems take
+_KINDS = {
+    "image": "images (channels, height, width)",
+    "tabular": "tables (rows of numbers)",
+    "class": "classes",
+    "value": "numbers",
+}
+# What a task has the network put out, and a loss compares: `_outputs_` in their files.
+_OUTPUTS = {"scores": "class scores", "values": "values", "embedding": "embeddings"}
+_LOSS_OF = {"scores": "loss=cross_entropy", "values": "loss=mse", "embedding": "loss=triplet"}
+_TASK_OF = {"scores": "task=classification", "values": "task=regression", "embedding": "task=metric_learning"}
+_FITTING = {
+    "image": "data=digits",
+    "tabular": "data=breast_cancer",
+    "class": "task=classification loss=cross_entropy",
+    "value": "task=regression loss=mse",
+}
+
+
+def check(tree: dict[str, Any], choices: Mapping[str, str], catalog: Catalog) -> None:
+    """Raise ConfigError with every problem of `tree`; route the shared regularisation keys to their components."""
+    origins = Origins(choices, catalog)
+    problems = [*_strangers(tree), *value_problems(tree, choices, catalog)]
+    if not problems:
+        problems = [*_fits(tree, choices), *_combines(tree, origins), *_routed(tree, choices, origins)]
+    if problems:
+        raise ConfigError(problems)
+    _make_paths_absolute(tree, rules(choices, catalog))
+
+
+def value_problems(tree: dict[str, Any], choices: Mapping[str, str], catalog: Catalog) -> list[Problem]:
+    """Every value that does not keep the rule of its key, once numbers that stand for texts are those texts."""
+    known, origins = rules(choices, catalog), Origins(choices, catalog)
+    with_texts(tree, known, origins.find)
+    return [*node_key_problems(tree, choices, catalog), *_typed(tree, choices, known, origins)]
+
+
+def rules(choices: Mapping[str, str], catalog: Catalog) -> dict[str, Field]:
+    """Dotted path -> rule, for every key of the chosen options."""
+    found: dict[str, Field] = dict(TOP_LEVEL)
+    for name, section in SECTIONS.items():
+        found |= section_fields(section, name)
+    for group in COMPONENTS:
+        described = catalog.fields(group)
+        option = choices.get(group, "")
+        written = catalog.keys(group, option) if option in catalog.options(group) else {}
+        for key in dict.fromkeys((*written, *described)):  # in the order of the files, the same in every process
+            field = described.get(key) or inferred(value_of(written[key]))
+            if field:
+                found[f"{group}.{key}"] = field
+    return found
+
+
+def _make_paths_absolute(tree: dict[str, Any], known: Mapping[str, Field]) -> None:
+    """A run must mean the same file from whatever folder it is read again."""
+    for path, field in known.items():
+        section, _, key = path.rpartition(".")
+        holder = value_at(tree, section) if section else tree
+        if field.type == "path" and isinstance(holder, dict) and isinstance(holder.get(key), str):
+            # Not Path.resolve, which raises RuntimeError for a link to itself; whoever opens the path says so.
+            holder[key] = os.path.realpath(Path(holder[key]).expanduser())
+
+
+def _typed(
+    tree: Mapping[str, Any], choices: Mapping[str, str], known: Mapping[str, Field], origins: Origins
+) -> Iterator[Problem]:
+    """Every value against the rule of its key."""
+    for group in COMPONENTS:
+        section = tree.get(group)
+        if not isinstance(section, Mapping) or not isinstance(section.get("_target_"), str):
+            yield Problem(
+                f"{group}._target_", shown(section), "must name a function or class", f"choose {group}=OPTION"
+            )
+            return
+    for path, field in known.items():
+        value = value_at(tree, path)
+        refusal = "" if value is ABSENT else field.refusal(value)
+        if refusal:
+            near = nearest(value, field.words) if isinstance(value, str) else None
+            remedy = f"did you mean {setting(path, near)}?" if near else ""
+            yield Problem(path, shown(value), refusal, remedy, origins.text(path, value))
+    yield from works_on_problems(tree, choices, _OUTPUTS)
+    for path in common_paths():
+        if value_at(tree, path) is ABSENT:
+            yield Problem(path, "", "is missing")
+    for group, keys in OWN_KEYS.items():
+        for key in keys:
+            if key not in tree[group]:
+                yield Problem(
+                    f"{group}.{key}",
+                    "",
+                    "is missing",
+                    f"start {group}/{choices.get(group)}.yaml with `defaults: [_base, _self_]`",
+                )
+
+
+def _strangers(tree: Mapping[str, Any]) -> Iterator[Problem]:
+    """Keys that no section has: a file that was written by hand, or by another version."""
+    known = set(common_paths())
+    for path, value in leaves(tree):
+        if path.partition(".")[0] not in COMPONENTS and path not in known:
+            near = nearest(path, known)
+            rule = "is no key of this configuration"
+            yield Problem(path, shown(value), rule, f"did you mean {near}?" if near else "")
+
+
+def _fits(tree: Mapping[str, Any], choices: Mapping[str, str]) -> Iterator[Problem]:
+    """Whether the chosen components can work together."""
+    data = tree["data"]
+    for group, aspect in (("model", "_inputs_"), ("task", "_targets_"), ("loss", "_targets_")):
+        wanted, given = tree[group].get(aspect), data.get(aspect)
+        if wanted and given and wanted != given:
+            remedy = "choose model=mlp, which reads both" if group == "model" else f"choose {_FITTING[given]}"
+            rule = f"works on {_KINDS[wanted]}, and data={choices.get('data')} holds {_KINDS[given]}"
+            yield Problem(
+                group,
+                str(choices.get(group)),
+                rule,
+                f"{remedy}, or other data ({_FITTING[wanted].split()[0]})" if group == "model" else remedy,
+            )
+    task, loss = tree["task"], tree["loss"]
+    made, compared = task.get("_outputs_"), loss.get("_outputs_")
+    # A loss of other targets than the data's was told above.
+    if made and compared and made != compared and loss.get("_targets_") in (None, data.get("_targets_")):
+        rule = f"compares {_OUTPUTS[compared]}, and task={choices.get('task')} makes {_OUTPUTS[made]}"
+        yield Problem("loss", str(choices.get("loss")), rule, f"choose {_LOSS_OF[made]}, or {_TASK_OF[compared]}")
+
+
+def _combines(tree: Mapping[str, Any], origins: Origins) -> Iterator[Problem]:
+    """Rules that speak of two keys."""
+    data, scheduler, trainer = tree["data"], tree["scheduler"], tree["trainer"]
+    held_out = data.get("val_fraction", 0) + data.get("test_fraction", 0)
+    if held_out >= 1:
+        yield Problem(
+            "data.val_fraction + data.test_fraction", f"{held_out:g}", "must leave something to train on (< 1)"
+        )
+    if scheduler.get("warmup_steps") is not None and scheduler.get("warmup_epochs"):
+        yield Problem(
+            "scheduler.warmup_steps",
+            str(scheduler["warmup_steps"]),
+            "the warm-up is given twice",
+            "set scheduler.warmup_epochs=0",
+        )
+    yield from _auto_rate(tree)
+    leaf = origins.find("data.batch_size")
+    yield from effective_batch_problems(tree, value_of(leaf) if leaf else None)
+    name = tree["name"]
+    if name is not None and (len(name) > _MAX_NAME or "/" in name or not name.isprintable()):
+        yield Problem("name", name, f"must be part of a folder's name: at most {_MAX_NAME} characters, none of them /")
+    names = directions(tree)
+    for path, monitor in (("trainer.monitor", trainer["monitor"]), ("task.monitor", tree["task"]["monitor"])):
+        if monitor is not None and monitor not in names:
+            near = nearest(str(monitor), names)
+            rule = f"is no metric of this task; it has {', '.join(names)}"
+            yield Problem(
+                path,
+                str(monitor),
+                rule,
+                f"did you mean {setting(path, near)}?" if near else "",
+                origins.text(path, monitor),
+            )
+    for key in ("betas", "adamw_betas"):
+        betas = tree["optim"].get(key)
+        if betas is not None and len(betas) != 2:
+            yield Problem(f"optim.{key}", shown(betas), "must be two numbers")
+    yield from group_problems(tree)
+    yield from regularization_problems(tree)
+    yield from freezing_problems(tree)
+    yield from gradient_problems(tree)
+
+
+def _auto_rate(tree: Mapping[str, Any]) -> Iterator[Problem]:
+    """A rate that is looked for is the peak of the run, so a schedule must not have a peak of its own."""
+    if tree["optim"].get("lr") != "auto":
+        return
+    scheduler = tree["scheduler"]
+    for key, peak in (("max_lr", scheduler.get("max_lr")), ("max_factor", scheduler.get("max_factor"))):
+        if peak is not None and not (key == "max_factor" and peak == 1):
+            remedy = "set scheduler.max_factor=1" if key == "max_factor" else "choose another schedule"
+            rule = f"finds the peak of the run, and scheduler.{key}={shown(peak)} sets another"
+            yield Problem("optim.lr", "auto", rule, f"{remedy}, or give optim.lr a number")
+
+
+def _routed(tree: dict[str, Any], choices: Mapping[str, str], origins: Origins) -> Iterator[Problem]:
+    """Hand regularization.dropout to the model and regularization.label_smoothing to the loss, or say why not."""
+    for key, group in ROUTES.items():
+        value = tree["regularization"][key]
+        if value is None:
+            continue
+        path = f"regularization.{key}"
+        if key in tree[group]:
+            tree[group][key] = value
+        else:
+            rule = f"{group}={choices.get(group)} has no {key} to set"
+            yield Problem(path, shown(value), rule, f"leave it out, or set {path}=null", origins.text(path, value))
+
+
+def directions(tree: Mapping[str, Any]) -> dict[str, str]:
+    """Metric name -> min or max, for everything that can be monitored."""
+    metrics: Mapping[str, str] = (tree["task"].get("_metrics_") or {"loss": "min"}) | (
+        tree["task"].get("_on_request_") or {}
+    )
+    return {f"val/{name}": direction for name, direction in metrics.items()} | {"train/loss": "min"}

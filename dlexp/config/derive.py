@@ -1,0 +1,184 @@
+"""A past run's configuration with changes, and what differs from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf
+
+from dlexp.config.check.batch_size import AUTO
+from dlexp.config.check.validate import rules
+from dlexp.config.compose import apply_values, compose, finish, settle_targets, task_of
+from dlexp.config.files.catalog import Catalog
+from dlexp.config.overrides import Words, parse
+from dlexp.config.saved import load_saved, read_config, read_overrides, to_plain
+from dlexp.config.schema.names import COMPONENTS
+from dlexp.config.schema.run import SECTIONS, TOP_LEVEL, LoggerConfig, RunConfig
+from dlexp.config.schema.tree import leaves, shown
+from dlexp.config.text_values import typed_value
+from dlexp.errors import ConfigError, Problem
+from dlexp.text.quoting import command, text_value
+
+# What may change while a run goes on without making it another run.
+CHANGEABLE = (
+    "trainer.epochs",
+    "trainer.device",
+    "trainer.threads",  # the number that comes of it is compared
+    "trainer.test",
+    "trainer.save_every_steps",
+    "trainer.on_nonfinite",
+    "trainer.nonfinite_limit",
+    *(f"logger.{item.name}" for item in fields(LoggerConfig)),
+    "data.download",
+    "data.in_memory",
+    "data.workers",
+)
+
+
+# What decides whether the targets are classes or values: with another one, the past run's answer may be wrong.
+_DECIDES_TARGETS = ("data.path", "data.target", "data.target_kind")
+
+
+@dataclass(frozen=True)
+class Change:
+    """A value that differs from the past run's; None stands for a key that one of the two does not have."""
+
+    path: str
+    before: Any
+    after: Any
+
+
+def repeat(folder: Path, words: Sequence[str], catalog: Catalog) -> tuple[RunConfig, list[Change]]:
+    """The configuration of the run in `folder` with `words` applied, and every difference between the two.
+
+    Groups are composed anew from today's files; where the chosen option is the same as in the past run, its saved
+    values are laid over them, so that a default that has changed since does not change the repetition.
+    """
+    before = load_saved(folder / "config.yaml").tree
+    saved, saved_choices = read_config(folder / "config.yaml")
+    old, problems = parse(read_overrides(folder / "overrides.yaml"), catalog)
+    new, new_problems = parse(words, catalog)
+    if problems or new_problems:
+        raise ConfigError([*problems, *new_problems])
+    groups = {**old.groups, **new.groups}
+    other_targets = any(override.key_or_group in _DECIDES_TARGETS for override in new.values)
+    if not other_targets and not new.groups.keys() & {"data", "task", "model"}:
+        groups["task"] = saved_choices["task"]
+    config, choices = compose(Words(groups, ()), catalog)
+    for name in (*COMPONENTS, *SECTIONS):
+        if choices.get(name) == saved_choices.get(name):
+            _lay_over(config[name], saved[name], () if other_targets else ("_targets_", "target_kind"))
+    for key in TOP_LEVEL:
+        config[key] = saved.get(key, config[key])
+    _keep_update(config, new.values)
+    problems = apply_values(config, new.values, choices, catalog)
+    if problems:
+        raise ConfigError(problems)
+    tree = to_plain(config)
+    if tree["data"].get("_targets_") == "auto":
+        kind = settle_targets(tree, "task" in groups, choices, catalog)
+        if "task" not in groups:
+            return repeat(folder, [*words, f"task={task_of(tree, kind)}"], catalog)
+    result = finish(config, tree, choices, catalog)
+    return result, differences(before, result.tree)
+
+
+def _keep_update(config: DictConfig, values: Sequence[Override]) -> None:
+    """data.batch_size=auto keeps the samples of an update that the past run had, not those that the files say."""
+    words = {override.key_or_group: override.value() for override in values}
+    if words.get("data.batch_size") == AUTO:  # what the line says itself comes after this
+        config.trainer.effective_batch = config.data.batch_size * config.trainer.accumulate
+        config.trainer.accumulate = 1
+
+
+def continued(folder: Path, words: Sequence[str], catalog: Catalog) -> tuple[RunConfig, list[Change]]:
+    """The configuration with which a run goes on. Raises ConfigError for a change that makes it another run."""
+    parsed, problems = parse(words, catalog)
+    changes: dict[str, Any] = {}
+    known = rules({}, catalog)
+    for override in parsed.values:
+        if override.key_or_group in CHANGEABLE:
+            changes[override.key_or_group] = typed_value(override, known.get(override.key_or_group))
+        else:
+            problems.append(_not_on_resume(override, folder))
+    for group, option in parsed.groups.items():
+        problems.append(_refused_on_resume(group, option, f"{group}={text_value(option)}", folder))
+    if problems:
+        raise ConfigError(problems)
+    before = load_saved(folder / "config.yaml")
+    result = load_saved(folder / "config.yaml", changes)
+    return result, differences(before.tree, result.tree)
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
+    """Every leaf that differs, sorted by path."""
+    old, new = dict(leaves(before)), dict(leaves(after))
+    return [
+        Change(path, old.get(path), new.get(path))
+        for path in sorted(old.keys() | new.keys())
+        if old.get(path) != new.get(path)
+    ]
+
+
+@dataclass(frozen=True)
+class Departure:
+    """What a saved configuration has that the files do not say by themselves.
+
+    choices  group -> (option of the default run, option of this one), where they differ
+    values   keys whose value is not that of the chosen options; `before` is the files' value
+    tree     the whole configuration as it is saved; what came from the environment stands there by its name
+    """
+
+    choices: dict[str, tuple[str | None, str | None]]
+    values: list[Change]
+    tree: Mapping[str, Any]
+
+
+def departure(path: Path, catalog: Catalog) -> Departure:
+    """How the config.yaml at `path` departs from the defaults of today's files.
+
+    Keys that only dlexp reads (_KEY_) are left out. Raises ConfigError for a file that is no configuration of a run,
+    and where an option that it chose is no longer among the files.
+    """
+    saved, choices = read_config(path)
+    tree = {str(key): value for key, value in _as_written(saved).items()}
+    usual = compose(Words({}, ()), catalog)[1]
+    before = _as_written(compose(Words(choices, ()), catalog)[0])
+    values = [change for change in differences(before, tree) if "._" not in f".{change.path}"]
+    names = [name for name in dict.fromkeys((*usual, *choices)) if usual.get(name) != choices.get(name)]
+    return Departure({name: (usual.get(name), choices.get(name)) for name in names}, values, tree)
+
+
+def _as_written(config: DictConfig) -> dict[Any, Any]:
+    """The values as plain containers, with what is read from elsewhere standing there by its name."""
+    found = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(found, dict)
+    return found
+
+
+def _not_on_resume(override: Override, folder: Path) -> Problem:
+    key, typed = override.key_or_group, override.input_line or ""
+    return _refused_on_resume(key, shown(override.value()), typed, folder)
+
+
+def _refused_on_resume(key: str, value: str, word: str, folder: Path) -> Problem:
+    rule = f"would make it another run; while one goes on only {', '.join(CHANGEABLE)} may change"
+    return Problem(key, value, rule, f"start a new one from it: {command('train', '--from', folder, word)}")
+
+
+def _lay_over(config: DictConfig, saved: DictConfig, kind_keys: tuple[str, ...]) -> None:
+    """Put the saved values where the same keys still are; what to call and what fits it come from today's files.
+
+    kind_keys  what was settled by looking at the data, () when another look is due
+    """
+    raw = OmegaConf.to_container(saved, resolve=False)
+    assert isinstance(raw, dict)
+    for key, value in raw.items():
+        name = str(key)
+        keep = not (name.startswith("_") or name == "target_kind") or name in kind_keys
+        if keep and (name in config or OmegaConf.is_missing(config, name)):
+            config[name] = value

@@ -1,0 +1,1 @@
+"""The YAML files that configurations are composed of."""

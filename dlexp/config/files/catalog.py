@@ -1,0 +1,171 @@
+"""What can be chosen: groups, their options and keys, as the YAML files have them.
+
+Names and descriptions are told without reading any YAML, and keys with nothing but PyYAML: help, completion and the
+search for the nearest name need them fast.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dlexp.artifacts.files.reading import read_text
+from dlexp.config.files.builtin import builtin_root as builtin_root
+from dlexp.config.files.builtin import option_file
+from dlexp.config.files.option_keys import key_names
+from dlexp.config.schema.names import GROUPS, SEARCH
+from dlexp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from dlexp.config.files.yaml_files import Leaf
+    from dlexp.config.schema.fields import Field
+
+_OPTION_NAME = re.compile(r"^[A-Za-z0-9][\w-]*$")
+
+
+@dataclass(frozen=True)
+class OptionFile:
+    """One option of a group: its file, its line of description and its keys (dotted below the group)."""
+
+    group: str
+    name: str
+    path: Path
+    description: str
+    leaves: Mapping[str, Leaf] = field(default_factory=dict)
+
+
+class Catalog:
+    """The options under one or more roots; an earlier root hides a later one's file of the same name."""
+
+    def __init__(self, config_dirs: tuple[Path, ...] = ()) -> None:
+        for folder in config_dirs:
+            if not folder.is_dir():
+                raise ConfigError.one("--config-dir", folder, "is not a folder")
+            _refuse_ways_out(folder.resolve())
+        self.roots = (*(folder.resolve() for folder in config_dirs), builtin_root())
+        self._options: dict[str, dict[str, OptionFile]] = {}
+        self._keys: dict[tuple[str, str], dict[str, Leaf]] = {}
+        self._names: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._fields: dict[str, dict[str, Field]] = {}
+
+    @cached_property
+    def groups(self) -> tuple[str, ...]:
+        """The groups that dlexp knows; folders of other names under a user's root are refused."""
+        for root in self.roots:
+            for folder in root.iterdir():
+                if folder.is_dir() and folder.name not in (*GROUPS, SEARCH) and not folder.name.startswith((".", "_")):
+                    raise ConfigError.one(str(folder), "", f"is no group; the groups are {', '.join(GROUPS)}")
+        return GROUPS
+
+    def options(self, group: str) -> dict[str, OptionFile]:
+        """Option name -> file, sorted by name, without reading the keys of any."""
+        if group not in self._options:
+            found: dict[str, OptionFile] = {}
+            for root in self.roots:
+                for path in sorted((root / group).glob("*.yaml")):
+                    if _OPTION_NAME.match(path.stem) and path.stem not in found:
+                        found[path.stem] = OptionFile(group, path.stem, path, _description(path))
+            self._options[group] = dict(sorted(found.items()))
+        return self._options[group]
+
+    def keys(self, group: str, option: str) -> dict[str, Leaf]:
+        """Dotted path below the group -> place, with the keys of the files that the option extends."""
+        if (group, option) not in self._keys:
+            self._keys[group, option] = self._read_keys(group, option)
+        return self._keys[group, option]
+
+    def key_names(self, group: str, option: str) -> tuple[str, ...]:
+        """The keys of `keys` that are in no mapping, told by their lines without loading YAML."""
+        if (group, option) not in self._names:
+            self._names[group, option] = tuple(key_names(self.roots, group, option))
+        return self._names[group, option]
+
+    def _read_keys(self, group: str, option: str) -> dict[str, Leaf]:
+        from dlexp.config.files.yaml_files import bases_of, leaves_of, read_yaml
+
+        path = self.options(group)[option].path
+        root = read_yaml(path)
+        found: dict[str, Leaf] = {}
+        for base in bases_of(root):
+            base_path = option_file(self.roots, group, base)
+            found |= leaves_of(base_path) if base_path else {}
+        return found | leaves_of(path)
+
+    def search_space(self, group: str, option: str) -> dict[str, Any]:
+        """Key -> range, as `_search_` of the option and of the files that it extends offers it."""
+        from dlexp.config.files.yaml_files import bases_of, read_yaml, values_of
+
+        path = self.options(group)[option].path
+        found: dict[str, Any] = {}
+        for name in (*bases_of(read_yaml(path)), option):
+            file = option_file(self.roots, group, name)
+            content = values_of(file) if file else None
+            offered = content.get("_search_") if isinstance(content, dict) else None
+            if offered is not None and not isinstance(offered, dict):
+                raise ConfigError.one(f"{file}: _search_", offered, "must give each key a range")
+            found |= {str(key): spec for key, spec in (offered or {}).items()}
+        return found
+
+    def fields(self, group: str) -> dict[str, Field]:
+        """Key -> rule, from the `_fields.yaml` files of the group."""
+        if group not in self._fields:
+            self._fields[group] = self._read_fields(group)
+        return self._fields[group]
+
+    def _read_fields(self, group: str) -> dict[str, Field]:
+        from dlexp.config.files.yaml_files import values_of
+
+        found: dict[str, Field] = {}
+        for root in reversed(self.roots):
+            path = root / group / "_fields.yaml"
+            if path.is_file():
+                found |= _rules(values_of(path) or {}, path)
+        return found
+
+
+def _refuse_ways_out(root: Path) -> None:
+    """Raise ConfigError for a link under a user's root that leads out of it: what is read is what lies there."""
+    for folder, folders, files in os.walk(root):
+        for path in (Path(folder, name) for name in (*folders, *files)):
+            if not path.is_symlink():
+                continue
+            try:
+                inside = path.resolve().is_relative_to(root)
+            except (OSError, RuntimeError):  # a circle of links
+                inside = False
+            if not inside:
+                remedy = "copy it, or name the folder that it leads to with a --config-dir of its own"
+                raise ConfigError.one(str(path), "", f"is a link that leads out of {root}", remedy)
+
+
+def _rules(entries: Any, path: Path) -> dict[str, Field]:
+    """Key -> rule of one `_fields.yaml`. Raises ConfigError for an entry that is no rule."""
+    from dlexp.config.schema.fields import Field
+
+    found: dict[str, Field] = {}
+    for key, entry in entries.items() if isinstance(entries, dict) else [("", entries)]:
+        try:
+            found[str(key)] = Field.from_mapping(entry)
+        except (TypeError, ValueError, AttributeError) as error:
+            rule = f"is no rule: {error}; write {{type: int, min: 1, help: ...}}"
+            raise ConfigError.one(f"{path}: {key}", entry, rule) from error
+    return found
+
+
+def _description(path: Path) -> str:
+    """The first comment line of the file."""
+    try:
+        lines = read_text(path, errors="replace").split("\n")
+    except OSError:  # who chooses the option gets the reason
+        return ""
+    for line in lines:
+        if line.startswith("#") and not line.startswith("# @"):
+            return line.lstrip("# ").strip()
+        if line.strip() and not line.startswith("#"):
+            break
+    return ""

@@ -1,0 +1,128 @@
+"""Numbers, truth values and null where a text is wanted: they are that text, letter by letter as it was typed.
+
+A column may be named 2024, 007, 1e3, true or no; both the grammar of overrides and YAML read those as something else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from antlr4 import CommonTokenStream, InputStream
+from hydra.core.override_parser.overrides_parser import OverridesParser, create_functions
+from hydra.core.override_parser.overrides_visitor import HydraErrorListener, HydraOverrideVisitor
+from hydra.core.override_parser.types import Override, QuotedString
+from hydra.errors import HydraException
+from hydra.grammar.gen.OverrideLexer import OverrideLexer
+from hydra.grammar.gen.OverrideParser import OverrideParser
+
+from dlexp.config.files.yaml_files import Leaf
+from dlexp.config.origins import read_scalar
+from dlexp.config.schema.fields import Field
+from dlexp.config.schema.tree import ABSENT, shown, value_at
+
+_TEXTS = ("str", "path", "item")
+
+
+class _AsTyped(HydraOverrideVisitor):
+    """Reads each value as the text that stands there."""
+
+    def visitPrimitive(self, ctx: Any) -> Any:  # noqa: N802
+        """The text, whatever else it could stand for."""
+        found = super().visitPrimitive(ctx)
+        return found if isinstance(found, str | QuotedString) else ctx.getText().strip(" \t")
+
+
+def as_typed(word: str) -> Override | None:
+    """An override whose values are texts; None where its functions count with them, as range does."""
+    listener = HydraErrorListener()
+    lexer = OverrideLexer(InputStream(word))
+    parser: Any = OverrideParser(CommonTokenStream(lexer))
+    for source in (lexer, parser):
+        source.removeErrorListeners()
+        source.addErrorListener(listener)
+    try:
+        found = _AsTyped(create_functions()).visit(parser.override())
+    except HydraException:
+        return None
+    assert isinstance(found, Override)
+    found.input_line = word
+    return found
+
+
+def typed_value(override: Override, field: Field | None) -> Any:
+    """The value of an override of a key with the rule `field`; where that wants a text, the text as typed."""
+    value = override.value()
+    if field is None or override.input_line is None or not _lacks_texts(value, field):
+        return value
+    typed = as_typed(override.input_line)
+    return value if typed is None else _texts(value, typed.value(), field)
+
+
+def plain_reading(word: str) -> str:
+    """The text that a word KEY=VALUE gives: without its quotes, and as it is where the grammar cannot read it."""
+    try:
+        typed = OverridesParser.create().parse_override(word) and as_typed(word)
+    except HydraException:
+        typed = None
+    value = typed.value() if typed is not None and not typed.is_sweep_override() else None
+    return value if isinstance(value, str) else word.partition("=")[2]
+
+
+def with_texts(tree: dict[str, Any], known: Mapping[str, Field], find: Callable[[str], Leaf | None]) -> None:
+    """Put texts into `tree` where a key wants them and a file says numbers, truth values or null.
+
+    known  dotted path -> rule
+    find   the place in a file that decides a path
+    """
+    for path, field in known.items():
+        value = value_at(tree, path)
+        if value is ABSENT or not _lacks_texts(value, field):
+            continue
+        leaf = find(path)
+        spelled = leaf.spelled if leaf is not None and _says(leaf.spelled, value) else _shown(value)
+        section, _, key = path.rpartition(".")
+        holder = value_at(tree, section) if section else tree
+        holder[key] = _texts(value, spelled, field)
+
+
+def wants_text(field: Field) -> bool:
+    """Whether a key holds a text, a list of texts, or either."""
+    return (field.type[5:-1] if field.type.startswith("list[") else field.type) in _TEXTS
+
+
+def _lacks_texts(value: Any, field: Field) -> bool:
+    """Whether something in `value` is no text, where `field` wants one."""
+    if field.type.startswith("list["):
+        inner = _inner(field)
+        if isinstance(value, list | tuple):
+            return any(_lacks_texts(item, inner) for item in value)
+        return field.or_one and not (value is None and field.nullable) and _lacks_texts(value, inner)
+    is_scalar = value is None or isinstance(value, bool | int | float)
+    return field.type in _TEXTS and is_scalar and not (value is None and field.nullable)
+
+
+def _texts(value: Any, spelled: Any, field: Field) -> Any:
+    if isinstance(value, list | tuple):
+        inner = _inner(field)
+        return [_texts(item, text, inner) for item, text in zip(value, spelled, strict=True)]
+    is_text = isinstance(value, str | Mapping) or (value is None and field.nullable)
+    return value if is_text else spelled
+
+
+def _inner(field: Field) -> Field:
+    return Field(field.type[5:-1])
+
+
+def _says(spelled: Any, value: Any) -> bool:
+    """Whether a file's text stands for `value`."""
+    if isinstance(value, list | tuple):
+        is_list = isinstance(spelled, Sequence) and not isinstance(spelled, str) and len(spelled) == len(value)
+        return is_list and all(map(_says, spelled, value))
+    if isinstance(value, Mapping):
+        return True
+    return isinstance(spelled, str) and (value in (spelled, read_scalar(spelled)) or value != value)
+
+
+def _shown(value: Any) -> Any:
+    return [_shown(item) for item in value] if isinstance(value, list | tuple) else shown(value)

@@ -1,0 +1,250 @@
+"""From the words of `data.augment` to operations: a preset's name, or a list of operations with their strengths.
+
+strong                                        a preset
+[crop, flip, {rotate: 15}]                    operations in this order; a number is the first key of the operation
+[{colour: {brightness: 0.2, hue: 0.1}}]       several keys by name
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from typing import Any
+
+from dlexp.data.augment.color import Colour, Grey
+from dlexp.data.augment.geometry import Affine, ResizedCrop, Rotate
+from dlexp.data.augment.operations import LEVELS, Change, Crop, Cutout, Flip, Operation, Step
+from dlexp.data.augment.policies import RandAugment, TrivialAugment
+from dlexp.errors import ConfigError
+
+KEY = "data.augment"
+
+# Names in words -> what they make. A number alone is the first key.
+_OPERATIONS: Mapping[str, type[Any]] = {
+    "crop": Crop,
+    "flip": Flip,
+    "flip_upside_down": Flip,
+    "rotate": Rotate,
+    "affine": Affine,
+    "resized_crop": ResizedCrop,
+    "colour": Colour,
+    "grey": Grey,
+    "cutout": Cutout,
+    "randaugment": RandAugment,
+    "trivialaugment": TrivialAugment,
+}
+_SPELLINGS = {"color": "colour", "jitter": "colour", "gray": "grey", "rotation": "rotate", "mirror": "flip"}
+# Keys that the words do not set: they follow from the name, the data or another key.
+_OWN = {
+    "crop": ("flip", "size"), "resized_crop": ("size",), "flip": ("upside_down",),
+    "flip_upside_down": ("upside_down",), "cutout": ("fill",),
+}  # fmt: skip
+# Key -> smallest and largest value of it, or of both of its numbers.
+_BOUNDS: Mapping[str, tuple[float, float]] = {
+    "pad": (0, 4096), "probability": (0, 1), "degrees": (0, 180), "translate": (0, 1), "shear": (0, 80),
+    "brightness": (0, 10), "contrast": (0, 10), "saturation": (0, 10), "hue": (0, 0.5), "size": (0.01, 1),
+    "operations": (1, 8), "magnitude": (0, 30),
+}  # fmt: skip
+_PAIRS: Mapping[str, tuple[float, float]] = {"scale": (0.01, 10), "ratio": (0.1, 10)}
+_SHARES = (0.01, 1)  # of an image's area
+
+_JITTER = {"brightness": 0.2, "contrast": 0.2, "saturation": 0.2}
+# What the names alone stand for; where a mirrored image is no image of its class, without the flip.
+PRESETS: Mapping[str, tuple[Any, ...]] = {
+    "none": (),
+    "crop": ("crop",),
+    "flip": ("flip",),
+    "crop_flip": ("crop", "flip"),
+    "standard": ("crop", "flip"),
+    "strong": ("crop", "flip", {"rotate": 15.0}, {"colour": _JITTER}),
+    "randaugment": ("crop", "flip", "randaugment"),
+    "trivialaugment": ("crop", "flip", "trivialaugment"),
+    "imagenet": ("resized_crop", "flip"),
+}
+_AS_WRITTEN = ("flip", "crop_flip")  # presets whose name says flip have it whatever the data
+_COLOURS = ("saturation", "hue")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a recipe must know of the images.
+
+    channels  C
+    pad       largest shift of `crop` in pixels, where the words give none
+    mirrors   whether a mirrored image is still one of its class
+    white     what white is where they are stored; None where nothing says it
+    mean      mean of each channel, as shares of white
+    size      height and width that the network sees, where the images are stored larger; else 0
+    """
+
+    channels: int
+    pad: int
+    mirrors: bool = True
+    white: float | None = LEVELS
+    mean: tuple[float, ...] = ()
+    size: int = 0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Operations that fit the images, and what a person should know of them."""
+
+    steps: tuple[Step, ...] = ()
+    notes: tuple[str, ...] = ()
+    white: float = LEVELS
+    size: int = 0
+
+    def change(self, seed: int, epoch: int) -> Change | None:
+        """The changes of an epoch, None where there are none."""
+        return Change(self.steps, seed, epoch, self.white, self.size) if self.steps or self.size else None
+
+    @property
+    def unchanged(self) -> Change | None:
+        """What evaluation sees: the middle of images that are stored larger; None for images as they are."""
+        return Change((), 0, 0, self.white, self.size) if self.size else None
+
+
+def recipe(words: str | Sequence[Any], facts: Facts) -> Recipe:
+    """The operations that `words` name, for images as `facts` say. Raises ConfigError for words that mean none."""
+    notes: list[str] = []
+    if isinstance(words, str):
+        named = _preset(words, facts, notes)
+    else:
+        named = [_named(word) for word in words]
+        _refuse_colours(named, facts)
+    made = [(name, _made(name, keys, facts)) for name, keys in named]
+    flips = any(name == "flip" for name, _ in made)
+    if flips and not facts.mirrors:
+        notes.append("a mirrored image of these classes may be none of them; data.augment=standard does not mirror")
+    if facts.white is None and any(operation.on_levels for _, operation in made):
+        rule = "changes brightness or interpolates, and nothing says which value of these samples is white"
+        raise ConfigError.one(KEY, _shown(words), rule, "use crop and flip alone")
+    return Recipe(_steps(made), tuple(notes), facts.white or LEVELS, facts.size)
+
+
+def _preset(word: str, facts: Facts, notes: list[str]) -> list[tuple[str, dict[str, Any]]]:
+    """What a preset stands for on these images; what they have no use for is left out, and said in `notes`."""
+    if word not in PRESETS:
+        raise _unknown(word, PRESETS, "is no preset", f"or a list of {', '.join(_OPERATIONS)}")
+    parts = [_named(part) for part in PRESETS[word]]
+    if not facts.mirrors and word not in _AS_WRITTEN:
+        parts = [(name, keys) for name, keys in parts if name != "flip"]
+    if facts.channels != 3:
+        for _, keys in parts:
+            gone = [key for key in _COLOURS if keys.pop(key, None)]
+            if gone:
+                notes.append(f"{KEY}={word}: {' and '.join(gone)} left out, for images without colours")
+    return parts
+
+
+def _named(word: Any) -> tuple[str, dict[str, Any]]:
+    """`crop`, `{rotate: 15}` or `{colour: {hue: 0.1}}` -> the operation's name and its keys."""
+    if isinstance(word, Mapping) and len(word) == 1:
+        ((given, value),) = word.items()
+    elif isinstance(word, str):
+        given, value = word, {}
+    else:
+        rule = "is no operation: write a name, or one name with its strength"
+        raise ConfigError.one(KEY, _shown(word), rule, "such as [crop, {rotate: 15}]")
+    name = _SPELLINGS.get(str(given), str(given))
+    if name not in _OPERATIONS:
+        raise _unknown(name, _OPERATIONS, "is no operation", "")
+    if isinstance(value, Mapping):
+        return name, {str(key): item for key, item in value.items()}
+    keys = _keys(name)
+    if not keys:
+        raise ConfigError.one(KEY, _shown(word), f"{name} has no strength to set", f"write {name}")
+    return name, {keys[0]: value}
+
+
+def _made(name: str, keys: Mapping[str, Any], facts: Facts) -> Operation:
+    """The operation, with its keys checked. Raises ConfigError for a key or value that it cannot have."""
+    known = _keys(name)
+    for key, value in keys.items():
+        if key not in known:
+            raise _unknown(key, known, f"is no key of {name}", "")
+        problem = _problem(name, key, value)
+        if problem:
+            raise ConfigError.one(KEY, f"{name}.{key}={_shown(value)}", f"must be {problem}")
+    values: dict[str, Any] = {key: tuple(value) if key in _PAIRS else value for key, value in keys.items()}
+    if name == "crop":
+        # Where there is more of the image than is seen, the window moves over that and not over black.
+        values = {"pad": 0 if facts.size else facts.pad, "size": facts.size} | values
+    elif name == "resized_crop":
+        values["size"] = facts.size
+    elif name == "flip_upside_down":
+        values["upside_down"] = True
+    elif name == "cutout":
+        mean = facts.mean or (0.0,)
+        values["fill"] = tuple(LEVELS * share for share in mean)
+    operation: Operation = _OPERATIONS[name](**values)
+    return operation
+
+
+def _steps(made: Sequence[tuple[str, Operation]]) -> tuple[Step, ...]:
+    """Operations with random numbers of their own: adding one to a list leaves those of the others as they were."""
+    steps: list[Step] = []
+    seen: dict[str, int] = {}
+    for name, operation in made:
+        seen[name] = count = seen.get(name, 0) + 1
+        purpose = f"augment/{name}" if count == 1 else f"augment/{name}/{count}"
+        before = steps[-1].operation if steps else None
+        if count == 1 and name == "crop":
+            steps.append(Step(operation, "sample"))
+        elif count == 1 and name == "flip" and isinstance(before, Crop) and operation == Flip():
+            steps[-1] = replace(steps[-1], operation=replace(before, flip=True))
+        elif count == 1 and name == "flip":
+            steps.append(Step(operation, "sample", 2))
+        else:
+            steps.append(Step(operation, purpose))
+    return tuple(steps)
+
+
+def _refuse_colours(named: Sequence[tuple[str, Mapping[str, Any]]], facts: Facts) -> None:
+    """Changes of colour for images that have none. Raises ConfigError."""
+    if facts.channels == 3:
+        return
+    for name, keys in named:
+        for what in [key for key in _COLOURS if keys.get(key)] + (["grey"] if name == "grey" else []):
+            rule = f"changes colours, and these images have {facts.channels} channel{'s' * (facts.channels > 1)}, not 3"
+            raise ConfigError.one(KEY, what, rule, "leave it out")
+
+
+def _problem(name: str, key: str, value: Any) -> str:
+    """What a value must be, "" where it is."""
+    if key in _PAIRS:
+        low, high = _SHARES if (name, key) == ("resized_crop", "scale") else _PAIRS[key]
+        good = isinstance(value, list | tuple) and len(value) == 2 and all(_is_in(v, low, high) for v in value)
+        return "" if good and value[0] <= value[1] else f"two rising numbers from {low:g} to {high:g}"
+    low, high = _BOUNDS[key]
+    is_whole = isinstance(_default(name, key), int)
+    good = _is_in(value, low, high) and not (is_whole and not isinstance(value, int))
+    return "" if good else f"a {'whole ' * is_whole}number from {low:g} to {high:g}"
+
+
+def _is_in(value: Any, low: float, high: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
+
+
+def _keys(name: str) -> tuple[str, ...]:
+    own = _OWN.get(name, ())
+    return tuple(key for key in inspect.signature(_OPERATIONS[name]).parameters if key not in own)
+
+
+def _default(name: str, key: str) -> Any:
+    """A key's default; of one without, a whole number stands for its type."""
+    found = inspect.signature(_OPERATIONS[name]).parameters[key].default
+    return 0 if found is inspect.Parameter.empty else found
+
+
+def _unknown(given: str, known: Any, rule: str, further: str) -> ConfigError:
+    near = get_close_matches(given, known, n=1)
+    listed = f"there are {', '.join(known)}" if known else "it has none"
+    remedy = f"did you mean {near[0]}?" if near else f"{listed}{f', {further}' if further else ''}"
+    return ConfigError.one(KEY, given, rule, remedy)
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else str(value).replace("'", "")

@@ -1,0 +1,1 @@
+"""Images: found, decoded, placed in memory and normalized."""

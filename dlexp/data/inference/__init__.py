@@ -1,0 +1,1 @@
+"""Unlabeled samples for `dlexp predict`."""

@@ -1,0 +1,86 @@
+"""Image files that somebody asks about, brought to what a network was trained on.
+
+Symbols: G images, C channels, S height and width in pixels.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dlexp.data.images.decoding import read_image, reason, shown
+from dlexp.data.images.normalization import WHITE
+from dlexp.data.images.placement import in_threads
+from dlexp.data.inference.items import Items, missing
+from dlexp.errors import DataError
+from dlexp.types import DataSpec
+
+_PIECE = 16  # files that a thread takes at a time
+
+
+@dataclass(frozen=True)
+class ImageInput:
+    """How a file becomes an input.
+
+    white   the largest value of a pixel in training; files have 255
+    resize  as data.decode.ImageFiles has it
+    stored  height and width that a file is brought to, S or more; the network reads the middle
+    """
+
+    channels: int
+    size: int
+    resize: str
+    white: int
+    stored: int
+
+    @classmethod
+    def of(cls, spec: DataSpec, preprocessing: Mapping[str, Any]) -> ImageInput:
+        """As a run describes its data. Raises DataError for a network that reads no images of files."""
+        shape, white = spec.input_shape, preprocessing.get("white")
+        if spec.inputs != "image" or len(shape) != 3:
+            raise DataError(f"this run reads {spec.inputs} samples of shape {shape}, and these are image files")
+        if shape[1] != shape[2] or shape[0] not in (1, 3) or white in (None, 1):
+            rule = f"this run was trained on arrays of shape {shape}, which no image file becomes by a known rule"
+            raise DataError(rule, remedy="give it a .npy or .npz file")
+        stored = int(preprocessing.get("resize_to") or shape[1])
+        return cls(shape[0], shape[1], str(preprocessing.get("resize", "crop")), int(white), stored)
+
+    def read(self, paths: Iterable[str]) -> Iterator[Items]:
+        """The images, read ahead by threads; one that cannot be read is an item with a problem."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's, of odd metadata and of very large images; both can be read
+            yield from in_threads(self._some, _pieces(paths))
+
+    def _some(self, paths: list[str]) -> Items:
+        images, problems = [], []
+        for path in paths:
+            try:
+                whole = read_image(path, self.channels, self.stored, self.resize)
+                edge = (self.stored - self.size) // 2
+                images.append(whole[edge : edge + self.size, edge : edge + self.size])
+                problems.append("")
+            except FileNotFoundError:
+                problems.append(missing(Path(path)))
+            except Exception as error:  # decoders raise all kinds for damaged files
+                problems.append(reason(error))
+        return Items({"input": [shown(path) for path in paths]}, problems, self._stacked(images))
+
+    def _stacked(self, images: list[Tensor]) -> Tensor:
+        """(G, C, S, S), the channels last in memory."""
+        if not images:
+            return torch.empty((0, self.channels, self.size, self.size), dtype=torch.uint8)
+        found = torch.stack(images).permute(0, 3, 1, 2)
+        return found if self.white == WHITE else found.float() * (self.white / WHITE)
+
+
+def _pieces(paths: Iterable[str]) -> Iterator[list[str]]:
+    rest = iter(paths)
+    while piece := list(islice(rest, _PIECE)):
+        yield piece

@@ -1,0 +1,90 @@
+"""A user's own Parquet file, read as a CSV file is, with the types that it has; needs the extra `parquet`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dlexp.data.bundle import DataBundle
+from dlexp.data.paths import check_file
+from dlexp.data.tables.arrow_columns import check_type, raw_column
+from dlexp.data.tables.index_columns import pandas_index
+from dlexp.data.tables.raw_table import Cells, Wanted, check_names, table_of
+from dlexp.data.tables.spelling import Marks
+from dlexp.errors import ConfigError, DataError
+
+__all__ = ["parquet", "target_kind"]
+
+
+def parquet(
+    *,
+    path: str,
+    target: str,
+    target_kind: str = "auto",
+    categorical: list[str] | None = None,
+    drop: list[str] | None = None,
+    keep: list[str] | None = None,
+    missing_values: list[str] | None = None,
+    max_categories: int = 50,
+    standardize: bool = True,
+    val_fraction: float = 0.2,
+    test_fraction: float = 0.2,
+    split_seed: int = 0,
+) -> DataBundle:
+    """The table in `path`, ready to train on `target`; see `dlexp.data.tables.raw_table.table_of`.
+
+    Numbers stay numbers; texts, booleans, dates and times are read as the same texts in a CSV file would be. Columns
+    in data.drop are not read. Raises DataError for everything in the file that cannot be trained on, ConfigError
+    where pyarrow is missing.
+    """
+    cells = _read(Path(path), missing_values or [], without=[name for name in drop or [] if name != target])
+    split = (val_fraction, test_fraction, split_seed)
+    return table_of(
+        cells,
+        Wanted(target, target_kind, categorical or [], drop or [], max_categories, standardize, split, keep or []),
+    )
+
+
+def target_kind(arguments: Mapping[str, Any]) -> str:
+    """`class` or `value`, as told by data.target_kind or seen in the column that data.target names."""
+    if arguments["target_kind"] != "auto":
+        return str(arguments["target_kind"])
+    cells = _read(Path(arguments["path"]), arguments["missing_values"], only=arguments["target"])
+    return cells.kind_of(arguments["target"])
+
+
+def _read(file: Path, missing_values: Sequence[str], without: Sequence[str] = (), only: str | None = None) -> Cells:
+    """The cells of all columns but `without`, or of one; rows count from 1."""
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        rule = "needs the package pyarrow"
+        raise ConfigError.one("data", "parquet", rule, "pip install 'dlexp[parquet]'") from error
+    check_file(file)
+    try:
+        with pq.ParquetFile(file) as source:
+            names = [str(name) for name in source.schema_arrow.names]
+            check_names(file, names, [only] if only is not None else [], "data.target")
+            check_names(file, names, without, "data.drop")
+            left_out = set(without)
+            wanted = [only] if only is not None else [name for name in names if name not in left_out]
+            doubled = sorted(name for name, count in Counter(names).items() if count > 1)
+            if doubled:
+                raise DataError(f"has {', '.join(map(repr, doubled))} more than once", file=file)
+            for name in wanted:
+                check_type(str(file), name, source.schema_arrow.field(name).type)
+            table, index = source.read(columns=wanted), pandas_index(source.schema_arrow.metadata)
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(f"is no Parquet file: {reason}", file=file) from error
+    if not table.num_rows:
+        raise DataError("has no rows", file=file)
+    marks = Marks(missing_values)
+    columns = {name: raw_column(str(file), name, table.column(name), marks) for name in wanted}
+    lines = np.arange(1, table.num_rows + 1, dtype=np.int64)
+    return Cells(file, columns, lines, tuple(names), marks, unit="row", index=index)

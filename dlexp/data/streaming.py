@@ -1,0 +1,226 @@
+"""Samples that are read while they are used: worker processes read ahead, and the bits never depend on them.
+
+A worker answers requests: the numbers of some samples, and the random changes of the epoch, which are a function of
+(seed, epoch, sample). So any worker, or the process itself, gives the same answer, in the order of the requests.
+
+Symbols: B samples of a request.
+"""
+
+from __future__ import annotations
+
+import atexit
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Protocol
+from weakref import WeakSet
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from dlexp.data.augment.operations import Change
+from dlexp.data.bundle import Piece, Split
+from dlexp.errors import DataError, DlexpError
+from dlexp.runtime.helper_process import become_helper
+from dlexp.runtime.seed import generator
+from dlexp.runtime.tensors import moved
+
+Request = tuple[NDArray[np.int64], Change | None]
+
+_MOST_WORKERS = 8  # of workers=auto: a GPU is rarely faster, and each costs memory
+_AHEAD = 2  # requests that each worker may be ahead
+_MORE_THAN_CORES = "This DataLoader will create"  # worker processes than cores: where the user wants them
+
+
+class Reader(Protocol):
+    """Reads samples from where they are stored."""
+
+    def read(self, rows: NDArray[np.int64]) -> Tensor:
+        """(B,) sample numbers -> (B, *input_shape). Raises DataError that names the file which cannot be read."""
+
+
+@dataclass(frozen=True)
+class _Answers(Dataset[Any]):
+    """Request -> inputs; an error comes back as a value, so that it arrives without the traceback of a worker."""
+
+    reader: Reader
+
+    def __getitem__(self, request: Request) -> Tensor | DataError:
+        rows, change = request
+        try:
+            inputs = self.reader.read(rows)
+        except DataError as error:
+            return error
+        return inputs if change is None else change(inputs, torch.from_numpy(rows))
+
+
+class _Requests(Sampler[Request]):
+    """The requests that the workers go through; others for each reading."""
+
+    def __init__(self) -> None:
+        self.waiting: Sequence[Request] = ()
+
+    def __iter__(self) -> Iterator[Request]:
+        return iter(self.waiting)
+
+
+class Stream:
+    """Reads ahead with worker processes that live as long as it does, or until the end of the process.
+
+    workers  how many; None for one for each thread that torch may use here, 8 at most; 0 reads in this process
+    """
+
+    def __init__(self, reader: Reader, workers: int | None) -> None:
+        self._answers = _Answers(reader)
+        self._workers = workers
+        self._requests = _Requests()
+        self._loader: DataLoader[Any] | None = None
+        self._iterator: Any = None
+        self._turn = object()
+
+    def read(self, requests: Sequence[Request], pin: bool = False) -> Iterator[Tensor]:
+        """The inputs of each request in turn, in pinned memory if `pin`.
+
+        Raises DataError for a file that cannot be read, DlexpError when a worker was ended from outside.
+        """
+        turn = self._turn = object()
+        count = min(_MOST_WORKERS, torch.get_num_threads()) if self._workers is None else self._workers
+        ahead = self._begin(requests, count, pin) if count and len(requests) > 1 else None
+        for request in requests:
+            # Whoever begins to read has the workers from then on; an older reading goes on without them.
+            with_workers = ahead is not None and self._turn is turn
+            answer = _next(ahead) if with_workers else self._answers[request]
+            if isinstance(answer, DataError):
+                raise answer
+            yield answer.pin_memory() if pin and not with_workers else answer
+
+    def close(self) -> None:
+        """End the workers; the next reading starts others."""
+        iterator, self._iterator, self._loader = self._iterator, None, None
+        if iterator is not None:
+            self._turn = object()
+            # Python's own end of helper processes sends a signal, which these ignore, and waits.
+            iterator._shutdown_workers()
+
+    def _begin(self, requests: Sequence[Request], count: int, pin: bool) -> Any:
+        """The answers of the workers, which start now where there are none."""
+        if self._loader is not None and self._loader.pin_memory != pin:
+            self.close()
+        if self._loader is None:
+            self._loader = self._started(count, pin)
+            _STREAMS.add(self)
+        self._requests.waiting = requests
+        before = signal.getsignal(signal.SIGCHLD)
+        with warnings.catch_warnings():
+            # Python 3.12 warns of every fork beside threads; a worker waits for no thread and no lock of its parent.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            warnings.filterwarnings("ignore", _MORE_THAN_CORES, UserWarning)
+            self._iterator = iter(self._loader)
+        if threading.current_thread() is threading.main_thread():
+            # The loader's own handler raises wherever the program happens to be, in the middle of an update too;
+            # without it the end of a worker is noticed when its answer is missing.
+            signal.signal(signal.SIGCHLD, before)
+        return self._iterator
+
+    def _started(self, count: int, pin: bool) -> DataLoader[Any]:
+        is_main = threading.current_thread() is threading.main_thread()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", _MORE_THAN_CORES, UserWarning)
+            return DataLoader(
+                self._answers,
+                batch_size=None,
+                sampler=self._requests,
+                num_workers=count,
+                collate_fn=_as_it_is,
+                pin_memory=pin,
+                worker_init_fn=partial(_become_worker, os.getpid(), is_main),
+                # A fork takes milliseconds and a new interpreter seconds; only Linux forks safely.
+                multiprocessing_context=multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn"),
+                generator=generator(0, "stream"),  # nothing draws from it, but without one the loader takes torch's own
+                prefetch_factor=_AHEAD,
+                persistent_workers=True,
+            )
+
+
+@dataclass(frozen=True)
+class StreamedSplit(Split):
+    """A split whose inputs stay where they are stored; `inputs` is on torch's meta device.
+
+    stream   what reads them, shared by the splits of a bundle
+    numbers  the same as rows, always on the CPU
+    device   where `read` puts them
+    """
+
+    stream: Stream
+    numbers: NDArray[np.int64]
+    device: torch.device
+
+    @classmethod
+    def of(
+        cls, stream: Stream, kind: tuple[tuple[int, ...], torch.dtype], targets: Tensor, rows: NDArray[np.int64]
+    ) -> StreamedSplit:
+        """The samples `rows` (N,) of `stream`, each of the shape and type `kind`, with their targets (N, ...)."""
+        shape, dtype = kind
+        inputs = torch.empty((len(rows), *shape), dtype=dtype, device="meta")
+        return cls(inputs, targets, torch.from_numpy(rows), stream, rows, torch.device("cpu"))
+
+    def to(self, device: torch.device) -> StreamedSplit:
+        """The same split, which gives its inputs on `device`."""
+        return replace(self, targets=moved(self.targets, device), rows=self.rows.to(device), device=device)
+
+    def read(self, pieces: Iterable[Piece], change: Change | None = None) -> Iterator[Tensor]:
+        """The inputs of each piece in turn, (B, *input_shape) on the split's device, after `change`."""
+        numbers = [self.numbers[piece if isinstance(piece, slice) else piece.cpu().numpy()] for piece in pieces]
+        for inputs in self.stream.read([(rows, change) for rows in numbers], pin=self.device.type == "cuda"):
+            yield inputs.to(self.device, non_blocking=True)
+
+
+def _become_worker(parent: int, by_main_thread: bool, number: int) -> None:
+    become_helper(parent, by_main_thread)
+    warnings.simplefilter("ignore")  # every file was looked at before, and a terminal has one reader
+
+
+def _as_it_is(answer: Any) -> Any:
+    return answer
+
+
+def _next(answers: Any) -> Any:
+    try:
+        return next(answers)
+    except (RuntimeError, ConnectionError, FileNotFoundError, EOFError) as error:
+        # A worker that ends while it hands over an answer is seen by the broken connection first.
+        if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
+            raise
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise DlexpError(
+            f"a process that reads data has ended ({reason}); was it memory? data.workers=0 reads without one"
+        ) from error
+
+
+_STREAMS: WeakSet[Stream] = WeakSet()
+_OF_PARENT: list[Any] = []  # loaders that a fork has inherited: to collect them would end the workers of the parent
+
+
+def _forget_those_of_the_parent() -> None:
+    for stream in _STREAMS:
+        _OF_PARENT.append((stream._loader, stream._iterator))
+        stream._loader = stream._iterator = None
+
+
+def _close_all() -> None:
+    for stream in list(_STREAMS):
+        stream.close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_those_of_the_parent)
+atexit.register(_close_all)  # after torch has registered its own, so that it comes before

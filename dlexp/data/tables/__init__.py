@@ -1,0 +1,1 @@
+"""Tables: raw columns to encoded features and back."""

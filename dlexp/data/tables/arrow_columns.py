@@ -1,0 +1,146 @@
+"""Columns of Arrow, as Parquet files hold them, read as the same cells in a CSV file are; needs pyarrow.
+
+Symbols: N rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from dlexp.data.tables.raw_column import RawColumn, Spelled, spell_coded, spell_numbers
+from dlexp.data.tables.spelling import Marks
+from dlexp.errors import DataError
+from dlexp.findings import dropping
+
+_TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}  # of a duration in a second
+
+
+def raw_column(file: str, name: str, column: Any, marks: Marks) -> RawColumn:
+    """A column of Arrow, an Array or a ChunkedArray of N cells.
+
+    Integers and floats are numbers, durations are seconds; decimals, booleans, dates and times are read as their texts.
+    Raises DataError for a type that is neither a number nor a text.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kinds = pa.types
+    with arrow_errors(file, name, column.type):
+        column = _plain(column)
+        kind = column.type
+        if kinds.is_integer(kind) or kinds.is_floating(kind):
+            return _of_numbers(column, marks)
+        if kinds.is_duration(kind):
+            ticks = column.cast(pa.int64())
+            values = pc.fill_null(ticks, 0).to_numpy(zero_copy_only=False) / _TICKS[kind.unit]
+            values[_nulls(column)] = np.nan
+            return RawColumn(lambda: spell_numbers(values, np.isnan(values)), marks, values)
+        if not _has_text(kind):
+            raise _refusal(file, name, kind)
+        if kinds.is_timestamp(kind) and kind.tz is not None:
+            column = column.cast(pa.timestamp(kind.unit, "UTC"))
+        found = _spelled(column.cast(pa.string()))
+        return RawColumn(lambda: found, marks)
+
+
+def check_type(file: str, name: str, kind: Any) -> None:
+    """Raise DataError for a type of Arrow that is neither a number nor a text."""
+    import pyarrow as pa
+
+    kind = _plain_type(kind)
+    if not (_has_text(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_duration(kind)):
+        raise _refusal(file, name, kind)
+
+
+@contextmanager
+def arrow_errors(file: str, name: str, kind: Any) -> Iterator[None]:
+    """Turn what Arrow raises in the body into a DataError that names the file and the column."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, OverflowError, ValueError, TypeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        remedy = f"leave it out with {dropping([name], [])}"
+        raise DataError(f"cannot be read as {kind}: {reason}", file=file, column=name, remedy=remedy) from error
+
+
+def _refusal(file: str, name: str, kind: Any) -> DataError:
+    rule = f"holds values of type {kind}, neither numbers nor texts"
+    return DataError(rule, file=file, column=name, remedy=f"leave it out with {dropping([name], [])}")
+
+
+def _has_text(kind: Any) -> bool:
+    import pyarrow as pa
+
+    kinds = pa.types
+    is_string = kinds.is_string(kind) or kinds.is_large_string(kind) or kinds.is_string_view(kind)
+    is_moment = kinds.is_date(kind) or kinds.is_time(kind) or kinds.is_timestamp(kind)
+    return bool(is_string or is_moment or kinds.is_boolean(kind) or kinds.is_decimal(kind) or kinds.is_null(kind))
+
+
+def _plain_type(kind: Any) -> Any:
+    """The type behind a dictionary, a run-length encoding or an extension such as bool8."""
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
+        return _plain_type(kind.value_type)
+    if isinstance(kind, pa.BaseExtensionType) and kind.extension_name == "arrow.bool8":
+        return pa.bool_()
+    return kind
+
+
+def _plain(column: Any) -> Any:
+    """The column without a dictionary, a run-length encoding or an extension such as bool8."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return _plain(column.cast(kind.value_type))
+    if pa.types.is_run_end_encoded(kind):
+        return _plain(pc.run_end_decode(column))
+    return column.cast(pa.bool_()) if _plain_type(kind) != kind else column
+
+
+def _of_numbers(column: Any, marks: Marks) -> RawColumn:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    nulls = _nulls(column)
+    zero = pa.scalar(0, pa.float32()).cast(column.type) if pa.types.is_floating(column.type) else 0
+    values = pc.fill_null(column, zero).to_numpy(zero_copy_only=False)
+    if values.dtype.kind == "f" or not nulls.any():
+        if nulls.any():
+            values = np.array(values)
+            values[nulls] = np.nan
+        empty = np.isnan(values) if values.dtype.kind == "f" else nulls
+        return RawColumn(lambda: spell_numbers(values, empty), marks, values)
+    return RawColumn(lambda: spell_numbers(values, nulls), marks, _with_gaps(values, nulls, marks))
+
+
+def _with_gaps(values: Any, nulls: Any, marks: Marks) -> Any:
+    """Integers as float64 with NaN where one is missing; marks are found before digits are lost."""
+    numbers = values.astype(np.float64)
+    numbers[nulls | (marks.among(values) & ~nulls)] = np.nan
+    return numbers
+
+
+def _nulls(column: Any) -> Any:
+    return column.is_null().to_numpy(zero_copy_only=False)
+
+
+def _spelled(column: Any) -> Spelled:
+    """The texts of a column of strings, each kept once."""
+    import pyarrow as pa
+
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if isinstance(array, pa.ChunkedArray):  # without any chunk
+        array = pa.array([], pa.string())
+    coded = array.dictionary_encode()
+    codes = np.asarray(coded.indices.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int64)
+    return spell_coded(codes, coded.dictionary.to_pylist())

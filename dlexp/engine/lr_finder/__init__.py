@@ -1,0 +1,1 @@
+"""The learning-rate sweep, and how its curve is read."""

@@ -1,0 +1,1 @@
+"""Timers and memory probes around the engine."""

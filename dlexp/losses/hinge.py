@@ -1,0 +1,73 @@
+"""Losses of scores that are compared and are no probabilities.
+
+Symbols: B batch, C classes, s the scores, y the class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from dlexp.losses.output_decoding import Margins
+from dlexp.losses.weighting import ClassLoss, ClassWeights
+
+__all__ = ["Hinge", "MultiMargin"]
+
+
+class Hinge(ClassLoss):
+    """Hinge loss of a support vector machine: scores, targets (B,) int64 -> shape ().
+
+    Two classes: one score, scores (B, 1), max(0, margin - s) for class 1 and max(0, margin + s) for class 0.
+    More: scores (B, C), max(0, margin + max over the other classes - s_y) (Crammer and Singer 2001).
+
+    margin  > 0
+    power   1, or 2 for the squared hinge
+    class_weights, class_counts  see ClassLoss
+    """
+
+    def __init__(
+        self,
+        margin: float = 1.0,
+        power: int = 1,
+        class_weights: ClassWeights = None,
+        class_counts: Sequence[int] = (),
+    ) -> None:
+        super().__init__(Margins(one_for_two=True), class_weights, class_counts)
+        self.margin, self.power = margin, power
+
+    def each(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """(B,)."""
+        if outputs.shape[1] == 1:
+            lead = outputs[:, 0] * (2 * targets - 1)
+        else:
+            own = F.one_hot(targets, outputs.shape[1]).bool()
+            others = outputs.masked_fill(own, float("-inf")).amax(dim=1)
+            lead = outputs.gather(1, targets[:, None])[:, 0] - others
+        return (self.margin - lead).clamp_min(0) ** self.power
+
+
+class MultiMargin(ClassLoss):
+    """Hinge against every other class, sum over c != y of max(0, margin - s_y + s_c)^power / C (Weston, Watkins 1999).
+
+    Scores (B, C), targets (B,) int64 -> shape (). torch's multi_margin_loss.
+
+    margin  > 0
+    power   1 or 2
+    class_weights, class_counts  see ClassLoss
+    """
+
+    def __init__(
+        self,
+        margin: float = 1.0,
+        power: int = 1,
+        class_weights: ClassWeights = None,
+        class_counts: Sequence[int] = (),
+    ) -> None:
+        super().__init__(Margins(one_for_two=False), class_weights, class_counts)
+        self.margin, self.power = margin, power
+
+    def each(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """(B,)."""
+        return F.multi_margin_loss(outputs, targets, p=self.power, margin=self.margin, reduction="none")

@@ -1,0 +1,1 @@
+"""Facts about any `nn.Module`: layers, sizes, arithmetic, recomputation."""

@@ -1,0 +1,157 @@
+"""Optimizers around another one: SAM takes its gradient at the worst place near the weights, Lookahead goes back half
+the way it went.
+
+Both wrap SGD or AdamW, `base`: `momentum` is SGD's, or AdamW's beta1. Their settings stand in the parameter groups, and
+what they keep of a parameter in the wrapped optimizer's state, so that copies and checkpoints need nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from dlexp.optim.optimizers.combined import Joined
+from dlexp.optim.optimizers.sgd import sgd
+
+__all__ = ["lookahead", "sam"]
+
+Groups = list[dict[str, Any]]
+_LEAST_NORM = 1e-12  # a gradient of zeros climbs nowhere
+_BETA2 = 0.999
+
+
+def sam(
+    *,
+    params: Groups,
+    base: str = "sgd",
+    radius: float = 0.05,
+    adaptive: bool = False,
+    lr: float = 0.05,
+    momentum: float = 0.9,
+    weight_decay: float = 1e-4,
+) -> Optimizer:
+    """Sharpness-aware minimisation (Foret et al. 2021, arXiv:2010.01412): `base` with the gradient at w + e.
+
+    e = radius g / |g| for the gradient g at w, |g| over all weights. With `adaptive` (Kwon et al. 2021,
+    arXiv:2102.11600) e = radius w^2 g / | |w| g |, which no rescaling of a layer changes; its radius is about ten times
+    larger. Both gradients see the same samples and the same dropout; an update costs two.
+    """
+    return Sam(_base(base, params, lr, momentum, weight_decay), radius, adaptive)
+
+
+def lookahead(
+    *,
+    params: Groups,
+    base: str = "adamw",
+    sync_every: int = 6,
+    slow_step: float = 0.5,
+    lr: float = 4e-3,
+    momentum: float = 0.9,
+    weight_decay: float = 0.01,
+) -> Optimizer:
+    """Lookahead (Zhang et al. 2019, arXiv:1907.08610): after every `sync_every` updates of `base`, the fast weights,
+    the slow weights go `slow_step` of the way to them, and they go there too.
+
+    The slow weights are judged and kept (after `eval()`). The momentum of `base` goes on as it is.
+    """
+    return Lookahead(_base(base, params, lr, momentum, weight_decay), sync_every, slow_step)
+
+
+class Sam(Joined):
+    """`base` with the gradient at the top of a climb; settings as for `sam`."""
+
+    needs_closure = True
+
+    def __init__(self, base: Optimizer, radius: float, adaptive: bool) -> None:
+        super().__init__([base])
+        for group in self.param_groups:
+            group |= {"radius": radius, "adaptive": adaptive}
+
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """One update; `closure` puts gradients in place and returns their loss, twice. Raises TypeError without it."""
+        if closure is None:
+            raise TypeError("sam takes two gradients for an update: step(closure)")
+        loss = closure()
+        with torch.no_grad():
+            weights = [p for group in self.param_groups for p in group["params"] if p.grad is not None]
+            kept = [p.clone() for p in weights]
+            if weights:
+                torch._foreach_add_(weights, self._climb())
+        closure()
+        with torch.no_grad():
+            if weights:
+                torch._foreach_copy_(weights, kept)
+        self.parts[0].step()
+        return loss
+
+    def _climb(self) -> list[Tensor]:
+        """e of every weight that has a gradient."""
+        found: list[Tensor] = []
+        lengths: list[Tensor] = []
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is not None:
+                    scaled = p.abs() * p.grad if group["adaptive"] else p.grad
+                    lengths.append(torch.linalg.vector_norm(scaled))
+                    found.append(group["radius"] * (p.abs() * scaled if group["adaptive"] else scaled))
+        norm = torch.linalg.vector_norm(torch.stack(lengths)).clamp_min(_LEAST_NORM)
+        return [step / norm for step in found]
+
+
+class Lookahead(Joined):
+    """Slow weights behind those of `base`; settings as for `lookahead`."""
+
+    def __init__(self, base: Optimizer, sync_every: int, slow_step: float) -> None:
+        super().__init__([base])
+        for group in self.param_groups:
+            group |= {"sync_every": sync_every, "slow_step": slow_step, "updates": 0}
+
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """One update of the fast weights, and of the slow ones in their turn. Raises TypeError for a closure."""
+        if closure is not None:
+            raise TypeError("lookahead takes no closure")
+        (base,) = self.parts
+        learning = [p for group in self.param_groups for p in group["params"] if p.grad is not None]
+        begin = {p: p.detach().clone() for p in learning if "slow" not in base.state.get(p, {})}
+        base.step()  # first: it takes a parameter that has a state for one that it has seen
+        for p, value in begin.items():
+            base.state[p]["slow"] = value
+        with torch.no_grad():
+            for group in self.param_groups:
+                group["updates"] += 1
+                if group["updates"] % group["sync_every"] == 0 and (fast := self._with("slow", group)):
+                    slow = [base.state[p]["slow"] for p in fast]
+                    torch._foreach_lerp_(slow, fast, group["slow_step"])
+                    torch._foreach_copy_(fast, slow)
+        return None
+
+    def eval(self) -> None:
+        """Put the slow weights into the network, until `train`."""
+        with torch.no_grad():
+            for group in self.param_groups:
+                for p in self._with("slow", group):
+                    state = self.parts[0].state[p]
+                    state["fast"] = p.clone()
+                    p.copy_(state["slow"])
+
+    def train(self) -> None:
+        """Put the fast weights back."""
+        with torch.no_grad():
+            for group in self.param_groups:
+                for p in self._with("fast", group):
+                    p.copy_(self.parts[0].state[p].pop("fast"))
+
+    def _with(self, key: str, group: dict[str, Any]) -> list[Tensor]:
+        return [p for p in group["params"] if key in self.parts[0].state.get(p, {})]
+
+
+def _base(name: str, params: Groups, lr: float, momentum: float, weight_decay: float) -> Optimizer:
+    if name == "sgd":
+        return sgd(params=params, lr=lr, momentum=momentum, weight_decay=weight_decay)
+    if name == "adamw":
+        return torch.optim.AdamW(params, lr=lr, betas=(momentum, _BETA2), weight_decay=weight_decay, fused=True)
+    raise ValueError(f"optim.base={name!r} is not one of sgd, adamw")

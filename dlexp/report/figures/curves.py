@@ -1,0 +1,89 @@
+"""Pictures, as PNG bytes: colours that colour-blind people tell apart (Okabe & Ito), units on every axis."""
+
+from __future__ import annotations
+
+import io
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
+
+from dlexp.report.figures.fonts import make_readable
+from dlexp.report.number_format import is_share
+from dlexp.report.number_format import number as spoken
+
+_WIDE = 20.0  # a loss that spans more than this factor is drawn in its logarithm
+_TRAIN, _VAL, _BEST, _LR = "#0072B2", "#D55E00", "#009E73", "#555555"
+
+
+def curves_png(columns: Sequence[str], rows: Sequence[Mapping[str, str]], best_epoch: int, monitor: str) -> bytes:
+    """Training and validation curves over the epochs, one panel a metric; the best epoch and its value marked.
+
+    Shares are in per cent. A loss that spans more than a factor of 20 is drawn in its logarithm.
+    """
+    names = [name for name in dict.fromkeys(c.partition("/")[2] for c in columns if "/" in c) if name]
+    panels = [*names, "lr"]
+    width = 2 if len(panels) == 4 else min(3, len(panels))
+    height = -(-len(panels) // width)
+    figure = Figure(figsize=(4.2 * width, 3.1 * height), layout="constrained", dpi=110)
+    epochs = [int(row["epoch"]) for row in rows]
+    for number, name in enumerate(panels):
+        axes = figure.add_subplot(height, width, number + 1)
+        lines = {"lr": _LR} if name == "lr" else {f"train/{name}": _TRAIN, f"val/{name}": _VAL}
+        curves = {column: _values(rows, column) for column in lines if column in columns}
+        for column, values in curves.items():
+            style = "--" if column.startswith("train/") else "-"  # told apart on grey paper too
+            marker = "o" if len(epochs) < 3 else None
+            axes.plot(epochs, values, color=lines[column], linestyle=style, label=column, marker=marker)
+        if best_epoch:
+            axes.axvline(best_epoch, color=_BEST, linestyle=":", label=f"best {monitor}" if number == 0 else None)
+        if monitor in curves and best_epoch in epochs:
+            value = curves[monitor][epochs.index(best_epoch)]
+            label = f"{spoken(name, value)} in epoch {best_epoch}"
+            axes.plot([best_epoch], [value], "*", color=_BEST, markersize=12, markeredgecolor="white", label=label)
+        _curve_axes(axes, name, [value for values in curves.values() for value in values])
+    return as_png(figure)
+
+
+def _values(rows: Sequence[Mapping[str, str]], column: str) -> list[float]:
+    return [float(row[column]) if row[column] else math.nan for row in rows]
+
+
+def _curve_axes(axes: Axes, name: str, values: Sequence[float]) -> None:
+    """Title, units, scale and legend of a panel."""
+    axes.set_title("learning rate" if name == "lr" else name)
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.25)
+    finite = [value for value in values if math.isfinite(value)]
+    if is_share(name):
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    if name.endswith("loss") and finite and min(finite) > 0 and max(finite) / min(finite) > _WIDE:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    if name != "lr":
+        axes.legend(fontsize="small")
+
+
+def as_png(figure: Figure, *, formulas: bool = False) -> bytes:
+    """The picture as the bytes of a PNG file, in fonts that have its letters.
+
+    Dollar signs are dollar signs unless `formulas` (10^-3 on an axis).
+    """
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure)
+    for text in figure.findobj(Text) if not formulas else ():
+        text.set_parse_math(False)  # a class called $x_{$ is a name and no formula
+    make_readable(figure)
+    with warnings.catch_warnings():
+        # matplotlib warns where finding the best place took a second of the clock: a busy machine, not the picture.
+        warnings.filterwarnings("ignore", message="Creating legend with loc=")
+        figure.savefig(buffer, format="png")
+    return buffer.getvalue()

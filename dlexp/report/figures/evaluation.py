@@ -1,0 +1,201 @@
+"""Pictures of an evaluation, as PNG bytes: curves of ranking, calibration, residuals, the worst mistakes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+from numpy.typing import NDArray
+
+from dlexp.metrics.calibration import Bin
+from dlexp.metrics.ranking import Curve
+from dlexp.report.figures.curves import as_png
+from dlexp.report.figures.labels import cut, short_labels
+
+Floats = NDArray[np.float64]
+
+# Okabe & Ito, told apart by colour-blind people; with the second line style there are ten that differ.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
+_STYLES = ("-", "--")
+_GREY = "#555555"
+_MOST_CELLS = 40  # classes whose cells can still be read when they are written in
+_MOST_NAMES = 60  # classes whose names can still be read at an axis
+_LETTERS = 18
+
+
+def roc_png(curves: Mapping[str, Curve], areas: Mapping[str, float], split: str, classes: int) -> bytes:
+    """ROC curves of classes, with their areas; a guess lies on the diagonal."""
+    figure, axes = _square()
+    axes.plot([0, 1], [0, 1], color=_GREY, linewidth=1, linestyle=":", label="a guess")
+    for number, (name, curve) in enumerate(curves.items()):
+        axes.plot(curve.false_positive_rate, curve.recall, label=_area(name, areas[name]), **_line(number))
+    axes.set_xlabel("false positive rate: others called so")
+    axes.set_ylabel("true positive rate: of the class found")
+    axes.set_title(f"{split}: {_which(curves, classes)} against the rest\narea under the ROC curve", fontsize="medium")
+    return _finished(figure, axes)
+
+
+def pr_png(curves: Mapping[str, Curve], areas: Mapping[str, float], split: str, classes: int) -> bytes:
+    """Precision over recall of classes, with their average precisions."""
+    figure, axes = _square()
+    for number, (name, curve) in enumerate(curves.items()):
+        # Precision belongs to the step that reaches a recall, which is how its average adds it up.
+        axes.step(curve.recall, curve.precision, where="pre", label=_area(name, areas[name]), **_line(number))
+    axes.set_xlabel("recall: of the class found")
+    axes.set_ylabel("precision: of those called so, right")
+    axes.set_title(f"{split}: {_which(curves, classes)} against the rest\naverage precision", fontsize="medium")
+    return _finished(figure, axes)
+
+
+def reliability_png(bins: Sequence[Bin], error: float, split: str) -> bytes:
+    """How often the network is right against how sure it is, with the samples of each bin below."""
+    figure = Figure(figsize=(4.8, 5.6), layout="constrained", dpi=110)
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    found = [each for each in bins if each.samples]
+    sure, right = [each.confidence for each in found], [each.accuracy for each in found]
+    above.plot([0, 1], [0, 1], color=_GREY, linewidth=1, linestyle=":", label="as sure as right")
+    above.vlines(sure, sure, right, color=_COLOURS[1], linewidth=2, label="gap")
+    above.plot(sure, right, "o", color=_COLOURS[0], label=f"a bin, {len(bins)} of equal width")
+    above.set_ylabel("share that is right")
+    above.set_title(f"{split}: expected calibration error {100 * error:.2f} %", fontsize="medium")
+    below.bar([(each.low + each.high) / 2 for each in bins], [each.samples for each in bins], 0.9 / len(bins))
+    below.set_xlabel("confidence: the largest probability")
+    below.set_ylabel("samples")
+    for axes in (above, below):
+        axes.grid(alpha=0.25)
+        axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+    above.yaxis.set_major_formatter(PercentFormatter(1.0))
+    above.set_ylim(-0.03, 1.03)
+    above.legend(fontsize="small", loc="lower right")
+    return as_png(figure)
+
+
+def confusion_png(counts: Sequence[Sequence[int]], names: Sequence[str], split: str, *, shares: bool = False) -> bytes:
+    """The confusion matrix, rows the true classes, shaded by the share of a row; readable to a hundred classes.
+
+    Written in are the counts, or with `shares` the shares of the true class in per cent.
+    """
+    whole = np.asarray(counts, dtype=np.int64)
+    of_row = whole / np.maximum(1, whole.sum(axis=1, keepdims=True))
+    labels = short_labels(names)
+    has_cells, has_names = len(names) <= _MOST_CELLS, len(names) <= _MOST_NAMES
+    longest = max(map(len, labels))
+    room = 0.08 * longest if has_names else 0.4  # inches beside the matrix
+    size = min(max(2.8, 0.42 * len(names)), 11.0)
+    figure = Figure(figsize=(size + room + 1.9, size + room + 0.9), layout="compressed", dpi=110)
+    axes = figure.add_subplot()
+    image = axes.imshow(of_row, cmap="Blues", vmin=0, vmax=1)
+    figure.colorbar(image, ax=axes, label="share of the true class", fraction=0.046, format=PercentFormatter(1.0))
+    if has_cells:
+        for y, x in zip(*np.nonzero(whole), strict=True):
+            text = f"{100 * of_row[y, x]:.0f}" if shares else f"{whole[y, x]}"
+            colour = "white" if of_row[y, x] > 0.55 else "black"
+            axes.text(x, y, text, ha="center", va="center", color=colour, fontsize=8)
+    if has_names:
+        axes.set_xticks(range(len(names)), labels, rotation=90 if longest > 3 else 0, fontsize=8)
+        axes.set_yticks(range(len(names)), labels, fontsize=8)
+    axes.set_xlabel("predicted" if has_names else "predicted, number of the class")
+    axes.set_ylabel("true" if has_names else "true, number of the class")
+    title = f"{split}: {np.trace(whole)} of {whole.sum()} right"
+    if shares:
+        recall = np.diagonal(of_row)[whole.sum(axis=1) > 0]
+        title = f"{split}: {100 * recall.mean() if len(recall) else 0:.1f} % of a class right in the mean"
+    axes.set_title(title, fontsize="medium")
+    return as_png(figure)
+
+
+def prediction_png(true: Sequence[float], predicted: Sequence[float], name: str, split: str) -> bytes:
+    """Predicted against true values; a perfect prediction lies on the line."""
+    figure = Figure(figsize=(4.8, 4.6), layout="constrained", dpi=110)
+    axes = figure.add_subplot()
+    low, high = min(*true, *predicted), max(*true, *predicted)
+    axes.plot([low, high], [low, high], color=_GREY, linewidth=1, label="exact")
+    axes.scatter(true, predicted, s=16, color=_COLOURS[0], alpha=0.7, label=f"{len(true)} samples")
+    axes.set_xlabel(f"true {name}")
+    axes.set_ylabel(f"predicted {name}")
+    axes.set_title(split)
+    axes.set_aspect("equal")
+    axes.grid(alpha=0.25)
+    axes.legend(fontsize="small")
+    return as_png(figure)
+
+
+def residuals_png(true: Sequence[float], predicted: Sequence[float], name: str, split: str) -> bytes:
+    """Predicted minus true over predicted values, and how often each residual occurs."""
+    figure = Figure(figsize=(7.6, 4.2), layout="constrained", dpi=110)
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 1))
+    values, residuals = np.asarray(predicted), np.asarray(predicted) - np.asarray(true)
+    is_drawn = np.isfinite(residuals)
+    left.axhline(0, color=_GREY, linewidth=1)
+    left.scatter(values[is_drawn], residuals[is_drawn], s=16, color=_COLOURS[0], alpha=0.7)
+    mean = float(residuals[is_drawn].mean()) if is_drawn.any() else 0.0
+    left.axhline(mean, color=_COLOURS[1], linestyle="--", linewidth=1, label=f"mean {mean:.3g}")
+    left.set_xlabel(f"predicted {name}")
+    left.set_ylabel(f"predicted - true {name}")
+    left.set_title(f"{split}: {len(values):,} samples", fontsize="medium")
+    left.legend(fontsize="small")
+    right.hist(residuals[is_drawn], bins=min(30, max(5, int(len(values) ** 0.5))), orientation="horizontal")
+    right.set_xlabel("samples")
+    for axes in (left, right):
+        axes.grid(alpha=0.25)
+    return as_png(figure)
+
+
+def mistakes_png(images: Floats, captions: Sequence[tuple[str, str, str]], title: str) -> bytes:
+    """A grid of images, each under its true class, its predicted one and how sure that was.
+
+    images  (K, 1 or 3, H, W), 0 black and 1 white; at least one
+    """
+    width = min(5, len(images))
+    height = -(-len(images) // width)
+    # Places by hand: a layout that is searched for takes longer than all other pictures together.
+    side, room, top = 1.8, 0.45, 0.4  # inches of an image, of its caption, of the title
+    size = max(3.6, width * (side + 0.1)), height * (side + room) + top
+    figure = Figure(figsize=size, dpi=110)
+    for number, (image, (true, predicted, sure)) in enumerate(zip(images, captions, strict=True)):
+        row, column = divmod(number, width)
+        corner = column * (side + 0.1) + 0.05, size[1] - top - (row + 1) * (side + room)
+        axes = figure.add_axes((corner[0] / size[0], corner[1] / size[1], side / size[0], side / size[1]))
+        pixels = np.clip(np.moveaxis(image, 0, -1), 0, 1)
+        if pixels.shape[2] == 1:
+            axes.imshow(pixels[:, :, 0], cmap="gray", vmin=0, vmax=1)
+        else:
+            axes.imshow(pixels)
+        axes.set_title(f"{cut(true, 12, 'both')} → {cut(predicted, 12, 'both')}\n{sure}", fontsize=8)
+        axes.set_axis_off()
+    figure.suptitle(title, fontsize="medium", y=1 - 0.08 / size[1], va="top")
+    return as_png(figure)
+
+
+def _square() -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(7.4, 5.6), layout="constrained", dpi=110)
+    return figure, figure.add_subplot()
+
+
+def _line(number: int) -> dict[str, Any]:
+    return {"color": _COLOURS[number % len(_COLOURS)], "linestyle": _STYLES[number // len(_COLOURS) % len(_STYLES)]}
+
+
+def _area(name: str, area: float) -> str:
+    return f"{cut(name, _LETTERS, 'both')}  {area:.3f}"
+
+
+def _which(curves: Mapping[str, Curve], classes: int) -> str:
+    if len(curves) == classes:
+        return "each class" if classes > 2 else "a class"
+    return f"{len(curves)} of {classes} classes, those told apart least,"
+
+
+def _finished(figure: Figure, axes: Axes) -> bytes:
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(PercentFormatter(1.0))
+    axes.set_xlim(-0.02, 1.02)
+    axes.set_ylim(-0.02, 1.02)
+    axes.set_aspect("equal")
+    axes.grid(alpha=0.25)
+    figure.legend(fontsize="small", loc="outside right upper")  # inside it would lie on curves
+    return as_png(figure)

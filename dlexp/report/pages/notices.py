@@ -1,0 +1,77 @@
+"""What a reader should notice in a run before its figures are believed: facts with their numbers, no verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from dlexp.report.number_format import number
+from dlexp.report.pages.html import Html, inline_code, sentence
+from dlexp.report.pages.run_contents import RunStory
+from dlexp.text.quoting import command
+
+_ROSE, _FELL = 1.1, 0.9  # a loss has risen, or fallen, by a tenth
+
+
+def notices(story: RunStory) -> list[str | Html]:
+    """What stands out, the most serious first."""
+    return [*_end(story), *_numbers(story), *_curves(story), *_looks(story), *_origin(story), *story.problems]
+
+
+def _end(story: RunStory) -> Iterator[str | Html]:
+    status, place = story.status, Path(story.place)
+    if status["state"] in ("failed", "interrupted"):
+        reason = str(status["reason"]) or "no reason was written"
+        yield f"The run is {status['state']} after epoch {status['epoch']} of {status['epochs']}: {reason}"
+        yield sentence("It goes on with ", inline_code(command("train", "--resume", place)))
+    elif status["state"] == "running":
+        yield f"The run is still going on, in epoch {status['epoch']} of {status['epochs']}: this is how it stands."
+
+
+def _numbers(story: RunStory) -> Iterator[str]:
+    skipped, rollbacks = (story.summary.get(key) or 0 for key in ("skipped_updates", "rollbacks"))
+    if skipped or rollbacks:
+        yield f"Not everything was finite: {skipped} updates were skipped, {rollbacks} epochs rolled back."
+    for note in story.meta.get("notes") or ():
+        yield str(note)
+
+
+def _curves(story: RunStory) -> Iterator[str]:
+    """The best epoch is the last; the validation loss rises while the training loss falls."""
+    best, last = story.summary.get("best_epoch"), story.summary.get("epochs")
+    if best and best == last and last > 1:
+        yield f"The best epoch is the last of {last}: more epochs might do better."
+    train, val = story.curve("train/loss"), story.curve("val/loss")
+    if len(val) < 3 or len(train) < 3:
+        return
+    at, lowest = min(val, key=lambda point: point[1])
+    end, loss = val[-1]
+    before = next((value for epoch, value in train if epoch == at), None)
+    after = train[-1][1]
+    if lowest > 0 and loss > _ROSE * lowest and before is not None and 0 < after < _FELL * before:
+        yield (
+            f"val/loss rose from {lowest:.4g} in epoch {at} to {loss:.4g} in epoch {end}, while train/loss fell from "
+            f"{before:.4g} to {after:.4g}: the run ended up fitting its training samples rather than new ones. The "
+            "weights that are kept are those of the best epoch."
+        )
+
+
+def _looks(story: RunStory) -> Iterator[str | Html]:
+    place = Path(story.place)
+    if "test" not in {found.split for found in story.evaluated} and story.summary:
+        yield sentence("The test split was not looked at: ", inline_code(command("evaluate", place)))
+    for found in story.evaluated:
+        looks = found.content.get("looks_at_this_split")
+        if found.split == "test" and isinstance(looks, int) and looks > 1:
+            yield f"The test split was looked at {looks} times: a choice that was made by it makes it look too good."
+        if found.content.get("data_as_trained") is False:
+            yield f"The {found.split} split that was evaluated is not the one of the data that the run was trained on."
+
+
+def _origin(story: RunStory) -> Iterator[str]:
+    if story.meta.get("dirty"):
+        yield "The code had changes that were not committed; git.diff keeps them."
+    for change in story.meta.get("changed") or ():
+        if isinstance(change, Mapping):
+            before, after = number("", change.get("before")), number("", change.get("after"))
+            yield f"Since the run began {change.get('path')} has changed: {before} -> {after} ({change.get('time')})."

@@ -1,0 +1,213 @@
+"""report.html of a run: what came out, what to notice, how it went, what it was, and how to repeat it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dlexp.report.number_format import number
+from dlexp.report.pages.evaluation import evaluated_section
+from dlexp.report.pages.html import Html, Section, code, facts, folded, page, paragraph, picture, points, table
+from dlexp.report.pages.notices import notices
+from dlexp.report.pages.run_contents import RunStory
+from dlexp.text.quoting import command
+from dlexp.text.time_format import spoken
+
+_MAX_EPOCHS = 100  # rows of the table of epochs; of more, every n-th
+_MAX_FILES = 200
+_STATES = {"finished": "Finished", "failed": "Failed", "interrupted": "Interrupted", "running": "Still running"}
+_MADE_WITH = ("dlexp", "commit", "python", "torch", "cuda", "gpu", "system", "host", "threads")
+_MADE_WITH_IN = {"commit": "git commit", "gpu": "GPU", "cuda": "CUDA"}
+
+
+def run_page(story: RunStory, version: str) -> str:
+    """The page as HTML.
+
+    version  of the dlexp that writes it
+    """
+    sections = [
+        Section("Summary", _summary(story)),
+        Section("What to notice", (points(found),) if (found := notices(story)) else ()),
+        Section("Curves", _curves(story)),
+        *(evaluated_section(found) for found in story.evaluated),
+        Section("Evaluation", () if story.evaluated else _not_evaluated(story)),
+        Section("Configuration", _configuration(story)),
+        Section("How to repeat it", _repeat(story)),
+        Section("Environment", _environment(story)),
+        Section("Files", _files(story)),
+    ]
+    footer = f"Written by dlexp {version} from the files in {story.place}."
+    return page(f"Run {story.name}", _lead(story), sections, footer)
+
+
+def _lead(story: RunStory) -> str:
+    """The answer in a sentence."""
+    status = story.status
+    text = f"{_STATES.get(str(status['state']), str(status['state']))}, {status['epoch']} of {status['epochs']} epochs"
+    best = story.summary.get("best")
+    if isinstance(best, Mapping) and best:
+        text += f"; best epoch {story.summary.get('best_epoch')} by {story.monitor}"
+        shown = [name for name in best if name != "loss"][:1] or list(best)[:1]
+        text += "".join(f", val/{name} {number(name, best[name])}" for name in shown)
+        tests = [found.metrics for found in story.evaluated if found.split == "test"]
+        text += "".join(f", test/{n} {number(n, tests[0][n])}" for n in shown if tests and n in tests[0])
+    return f"{text}."
+
+
+def _summary(story: RunStory) -> tuple[Html, ...]:
+    meta, summary = story.meta, story.summary
+    samples = meta.get("samples")
+    seconds = summary.get("seconds")
+    pairs = {
+        "model": _with_count(meta.get("model"), meta.get("parameters"), "parameters"),
+        "data": meta.get("data"),
+        "samples": ", ".join(f"{count:,} {split}" for split, count in samples.items()) if samples else None,
+        "task": meta.get("interpretation") or meta.get("task"),
+        "decided by": story.monitor or None,
+        "ended because": summary.get("reason"),
+        "training took": spoken(seconds) if isinstance(seconds, int | float) else None,
+        "seed": meta.get("seed"),
+        "started": meta.get("started"),
+        "directory": story.place,
+    }
+    return (facts({label: value for label, value in pairs.items() if value is not None}), *_results(story))
+
+
+def _with_count(name: object, count: object, noun: str) -> str | None:
+    if name is None:
+        return None
+    return f"{name}, {count:,} {noun}" if isinstance(count, int) else str(name)
+
+
+def _results(story: RunStory) -> Iterator[Html]:
+    """A column for the best epoch and one for each split that was evaluated."""
+    best = story.summary.get("best") or {}
+    if not best and not story.evaluated:
+        yield paragraph("There is no result yet: the run has not come to its end.")
+        return
+    columns = {"val, best epoch": best, **{f"{found.split}, evaluated": found.metrics for found in story.evaluated}}
+    columns = {name: values for name, values in columns.items() if values}
+    names = list(best or dict.fromkeys(name for values in columns.values() for name in values))
+    rows = [
+        [name, *(number(name, values[name]) if name in values else "" for values in columns.values())] for name in names
+    ]
+    yield table("The metrics of the weights that are kept.", ["metric", *columns], rows, numbers=frozenset(columns))
+
+
+def _curves(story: RunStory) -> tuple[Html, ...]:
+    if not story.rows:
+        return (paragraph("No epoch has ended, so there is no curve."), *_rate_found(story))
+    parts = []
+    if "curves" in story.pictures:
+        text = "Training and validation over the epochs, and the learning rate; a dotted line marks the best epoch."
+        parts.append(picture(story.pictures["curves"], f"{text} {_in_words(story)}", text))
+    every = -(-len(story.rows) // _MAX_EPOCHS)
+    best = str(story.summary.get("best_epoch"))
+    chosen = [
+        row for at, row in enumerate(story.rows) if at % every == 0 or row["epoch"] == best or row is story.rows[-1]
+    ]
+    rows = [
+        [row["epoch"], *(_epoch_cell(name, row[name]) for name in story.columns if name != "epoch")] for row in chosen
+    ]
+    names = ["epoch", *(name for name in story.columns if name != "epoch")]
+    marked = next((at for at, row in enumerate(chosen) if row["epoch"] == best), None)
+    caption = f"{len(chosen)} of {len(story.rows)} epochs, the best marked; metrics.csv has every digit."
+    shown = table(caption, names, rows, numbers=frozenset(names), marked=marked)
+    return (*parts, folded("The numbers of the epochs", shown), *_rate_found(story))
+
+
+def _epoch_cell(name: str, text: str) -> str:
+    try:
+        value = float(text)
+    except ValueError:
+        return text
+    return number(name, int(value) if name in ("step", "epoch") else value)
+
+
+def _in_words(story: RunStory) -> str:
+    """What the curves show, for whoever does not see them."""
+    texts = []
+    for column in dict.fromkeys(("train/loss", "val/loss", story.monitor)):
+        curve = story.curve(column)
+        if curve:
+            (first, start), (last, end) = curve[0], curve[-1]
+            texts.append(
+                f"{column} goes from {number(column, start)} in epoch {first} to {number(column, end)} in {last}"
+            )
+    return "; ".join(texts) + "." if texts else ""
+
+
+def _rate_found(story: RunStory) -> tuple[Html, ...]:
+    if "lr_find" not in story.pictures:
+        return ()
+    text = "The sweep that found the learning rate before training began: loss over the rate."
+    return (picture(story.pictures["lr_find"], text, text),)
+
+
+def _not_evaluated(story: RunStory) -> tuple[Html, ...]:
+    if not story.summary:
+        return (paragraph("The run has not ended, so nothing was evaluated."),)
+    text = "No split was evaluated: no confusion matrix, mistakes or predictions are there. This line makes them:"
+    return (paragraph(text), code(command("evaluate", Path(story.place))))
+
+
+def _configuration(story: RunStory) -> tuple[Html, ...]:
+    found = story.configuration
+    parts = [paragraph(found.unknown)] if found.unknown else []
+    if found.choices:
+        caption = "Options other than those of the default run."
+        parts.append(table(caption, ["group", "default", "this run"], found.choices))
+    if found.changes:
+        caption = "Values other than those of the chosen options' files."
+        parts.append(table(caption, ["key", "default", "this run"], found.changes))
+    if not found.unknown and not found.choices and not found.changes:
+        parts.append(paragraph("Everything is as the files have it: the default run."))
+    if found.values:
+        caption = "Everything that decides the result, from config.yaml."
+        parts.append(folded(f"All {len(found.values)} values", table(caption, ["key", "value"], found.values)))
+    return tuple(parts)
+
+
+def _repeat(story: RunStory) -> tuple[Html, ...]:
+    parts = []
+    if story.command:
+        parts += [paragraph("The line that was typed:"), code(story.command)]
+    parts += [
+        paragraph("The same values again, to the same bits on the same machine, code and data:"),
+        code(command("train", "--from", Path(story.place))),
+    ]
+    hashes = {name: story.meta.get(f"{name}") for name in ("seed", "data_fingerprint", "split_hash")}
+    shown = {name.replace("_", " "): value for name, value in hashes.items() if value is not None}
+    return (*parts, facts(shown)) if shown else tuple(parts)
+
+
+def _environment(story: RunStory) -> tuple[Html, ...]:
+    meta = story.meta
+    if not meta:
+        return (paragraph("meta.json is not there, so nothing is known of the machine and the versions."),)
+    made_with = {_MADE_WITH_IN.get(name, name): meta[name] for name in _MADE_WITH if meta.get(name) is not None}
+    parts = [facts(made_with)]
+    settings = meta.get("settings")
+    if isinstance(settings, Mapping) and settings:
+        rows = [_setting(name, entry) for name, entry in settings.items()]
+        caption = "What was decided for the machine, and why."
+        parts.append(table(caption, ["setting", "value", "because", "decide otherwise with"], rows))
+    if story.packages:
+        parts.append(folded(f"All {len(story.packages)} installed packages", code("\n".join(story.packages))))
+    return tuple(parts)
+
+
+def _setting(name: str, entry: Any) -> Sequence[object]:
+    known = entry if isinstance(entry, Mapping) else {"value": entry}
+    return [name, *(known.get(key) for key in ("value", "reason", "override"))]
+
+
+def _files(story: RunStory) -> tuple[Html, ...]:
+    if not story.files:
+        return ()
+    total = sum(size for _, size in story.files)
+    rows = [[name, f"{size:,}"] for name, size in story.files[:_MAX_FILES]]
+    left = len(story.files) - len(rows)
+    caption = f"{len(story.files)} files, {total:,} bytes" + (f"; {left} more are not listed." if left else ".")
+    return (folded(caption, table(caption, ["file", "bytes"], rows, numbers=frozenset(["bytes"]))),)

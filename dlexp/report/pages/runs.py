@@ -1,0 +1,146 @@
+"""The page of several runs: which configuration is better, what differs between them, and the figures of every run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dlexp.report.number_format import number
+from dlexp.report.pages.html import Cell, Html, Section, code, facts, page, paragraph, picture, points, table
+from dlexp.text.quoting import command
+from dlexp.text.time_format import spoken
+
+_MIB = 2.0**20
+
+
+def runs_page(content: Mapping[str, Any], curves: bytes | None, rows: Sequence[Mapping[str, Any]], version: str) -> str:
+    """The page as HTML.
+
+    content  what `dlexp compare --json` prints
+    curves   PNG: the monitored metric of every run over the epochs; None where it could not be drawn
+    rows     a mapping each run: directory, group, seed, state, epoch, epochs, metrics
+    version  of the dlexp that writes it
+    """
+    groups = content["groups"]
+    sections = [
+        Section("Verdict", tuple(_verdict(content))),
+        Section("What differs", (_settings(content),)),
+        Section("Configurations", (_groups(groups),)),
+        Section("Curves", (_curves(curves, groups),)),
+        Section("Runs", (_runs(rows),)),
+        Section("How to go on", tuple(_next(rows))),
+    ]
+    count = f"{len(rows)} runs, {len(groups)} configuration{'s' if len(groups) > 1 else ''}"
+    return page(f"Comparison of {count}", _lead(content), sections, f"Written by dlexp {version}.")
+
+
+def _lead(content: Mapping[str, Any]) -> str:
+    text = str(content["verdict"] or "There is no verdict: the runs cannot be paired")
+    return f"{text}."
+
+
+def _verdict(content: Mapping[str, Any]) -> Iterator[Html]:
+    if content["unpaired"]:
+        yield paragraph("Nothing could be paired, sample by sample:")
+        yield code(str(content["unpaired"]))
+    if content["pairs"]:
+        pairs = {
+            "metric": content["metric"],
+            "more is better": "yes" if content["maximize"] else "no",
+            "samples": f"{content['samples']:,}" if content["samples"] else "none paired: over the seeds alone",
+        }
+        yield facts(pairs)
+        yield table("Every two configurations.", ["first", "second", "what can be said"], map(_pair, content["pairs"]))
+    if content["notes"]:
+        yield paragraph("To be known before it is believed:")
+        yield points(map(str, content["notes"]))
+
+
+def _pair(pair: Mapping[str, Any]) -> list[object]:
+    text = str(pair["verdict"])
+    test = pair["mcnemar"]
+    if test is not None:
+        text += f" (McNemar: {test['only_first']} against {test['only_second']} samples, p = {test['p_value']:.3g})"
+    return [pair["first"], pair["second"], text]
+
+
+def _settings(content: Mapping[str, Any]) -> Html:
+    names = [group["label"] for group in content["groups"]]
+    if not content["settings"]:
+        return paragraph("Nothing but the seed, and what does not decide how a network is trained.")
+    rows = [[setting["key"], *setting["values"]] for setting in content["settings"]]
+    return table("Keys whose values differ between the configurations.", ["key", *names], rows)
+
+
+def _groups(groups: Sequence[Mapping[str, Any]]) -> Html:
+    """A row a metric, a column a configuration."""
+    columns = [f"{group['label']}, n = {len(group['runs'])}" for group in groups]
+    shared = [name for name in groups[0]["metrics"] if all(name in group["metrics"] for group in groups)]
+    rows = [[name, *(_spread(name, group["metrics"][name]) for group in groups)] for name in shared]
+    caption = "Mean, and standard deviation over the seeds where there are several."
+    return table(caption, ["metric", *columns], rows, numbers=frozenset(columns))
+
+
+def _spread(name: str, spread: Mapping[str, Any]) -> str:
+    mean, std = spread["mean"], spread["std"]
+    if name == "weights_bytes":
+        return f"{mean / _MIB:.2f} MiB"
+    if name == "seconds_per_epoch":
+        return spoken(mean) if mean >= 10 else f"{mean:.3g} s"
+    if name == "parameters":
+        return f"{mean:,.0f}"
+    return number(name, mean) if std is None else f"{number(name, mean)} ± {number(name, std)}"
+
+
+def _curves(png: bytes | None, groups: Sequence[Mapping[str, Any]]) -> Html:
+    if png is None:
+        return paragraph("The curves could not be drawn.")
+    text = "The monitored metric of every run over the epochs, a colour and a line style a configuration."
+    names = ", ".join(str(group["label"]) for group in groups)
+    return picture(
+        png, f"{text} They are {names}.", f"{text} A thick line is the mean; a dot marks a run's best epoch."
+    )
+
+
+def _runs(rows: Sequence[Mapping[str, Any]]) -> Html:
+    names = list(dict.fromkeys(name for row in rows for name in row["metrics"]))
+    shared = _shared([str(row["directory"]) for row in rows])
+    columns = ["run", "configuration", "seed", "state", "epochs", *names]
+    cells = [
+        [
+            str(row["directory"]).removeprefix(shared),
+            row["group"],
+            row["seed"],
+            row["state"],
+            f"{row['epoch']} of {row['epochs']}",
+            *(_metric(name, row["metrics"].get(name)) for name in names),
+        ]
+        for row in rows
+    ]
+    caption = "Every run, at its best epoch; a click on a heading sorts."
+    caption = f"{caption} They are in {shared.rstrip('/')}." if shared else caption
+    return table(caption, columns, cells, numbers=frozenset(["seed", *names]), sortable=True)
+
+
+def _shared(paths: Sequence[str]) -> str:
+    """The folders that all paths begin with, to be named once."""
+    heads = [path.split("/")[:-1] for path in paths]
+    found: list[str] = []
+    for parts in zip(*heads, strict=False):
+        if len(set(parts)) > 1:
+            break
+        found.append(parts[0])
+    return "".join(f"{part}/" for part in found) if len(paths) > 1 else ""
+
+
+def _metric(name: str, value: float | None) -> object:
+    return None if value is None else Cell(number(name, value), value)
+
+
+def _next(rows: Sequence[Mapping[str, Any]]) -> Iterator[Html]:
+    runs = [Path(row["directory"]) for row in rows]
+    yield paragraph("The comparison again, on the terminal:")
+    yield code(command("compare", *runs))
+    yield paragraph("A page of one run, with its configuration, mistakes and environment:")
+    yield code(command("report", runs[0]))

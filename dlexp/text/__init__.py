@@ -1,0 +1,1 @@
+"""Text for people and shells: quoting, times, and letters that are safe to print."""

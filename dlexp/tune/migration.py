@@ -1,0 +1,137 @@
+"""Trials of one study for another one, whose space is different: those that lie in it, and why the others do not."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from dlexp.errors import ConfigError
+from dlexp.tune.search_space.choices import as_text
+from dlexp.tune.search_space.space import Space
+from dlexp.tune.storage.backends import Store
+from dlexp.tune.storage.base_config import Written
+from dlexp.tune.storage.study_metadata import known_space, metric_of, written_of
+
+USABLE = (TrialState.COMPLETE, TrialState.PRUNED)
+COPIED = "copied_from"
+
+
+def take_over(study: optuna.Study, store: Store, folder: Path, source: str, space: Space, written: Written) -> str:
+    """Copy the usable trials of `source` into `study`, those that are not there yet; says what was done.
+
+    `source` is the name of a study in the same storage, or of a directory beside `folder`, or a directory.
+    Raises ConfigError when there is none, or when it has another metric.
+    """
+    old, place = _found(store, folder, source)
+    aim, was_aim = (f"{s.direction.name.lower()} {metric_of(s)}" for s in (study, old))
+    if aim != was_aim:
+        raise ConfigError.one("--migrate", source, f"was made to {was_aim}, and this study to {aim}")
+    found = copies(old, os.path.relpath(place, folder), space, written)
+    here = {trial.user_attrs.get(COPIED) for trial in study.get_trials(deepcopy=False)}
+    new = [trial for trial in found.trials if trial.user_attrs[COPIED] not in here]
+    for trial in new:
+        study.add_trial(trial)
+    store.sync()
+    return found.told(old.study_name, len(new))
+
+
+def _found(store: Store, folder: Path, source: str) -> tuple[optuna.Study, Path]:
+    """(the study, the directory where this machine has its files, if it has them)."""
+    with suppress(KeyError):  # what Optuna raises for a name that a storage does not have
+        return optuna.load_study(study_name=source, storage=store.records), folder.parent / source
+    for place in (folder.parent / source, Path(source)):
+        if (place / "study.journal").is_file():
+            records, name = Store(None, place).records, place.resolve().name
+            known = optuna.get_all_study_names(records)
+            if name not in known:
+                rule = f"holds no study {name} (it has {', '.join(known) or 'none'})"
+                remedy = "Restore the file from a copy, or give the directory the name of its study."
+                raise ConfigError.one("--migrate", str(place / "study.journal"), rule, remedy)
+            return optuna.load_study(study_name=name, storage=records), place
+    raise ConfigError.one("--migrate", source, f"is no study in this storage or under {folder.parent}")
+
+
+def copies(old: optuna.Study, place: str, space: Space, now: Written) -> Migration:
+    """The trials of `old` as trials of a study with `space`; `now` says what a value is where it is not drawn.
+
+    place  the directory of `old`, seen from that of the new study
+    """
+    old_space, was = known_space(old), written_of(old) or Written({}, {})
+    made, reasons = [], Counter[str]()
+    for trial in old.get_trials(deepcopy=False):
+        if trial.state not in USABLE:
+            if trial.state == TrialState.FAIL and not trial.user_attrs.get("requeued"):
+                reasons["they failed"] += 1
+            continue
+        params, reason = _moved(trial, old_space, was, space, now)
+        if reason:
+            reasons[reason] += 1
+            continue
+        known = space.distributions()
+        made.append(
+            create_trial(
+                state=trial.state,
+                value=trial.value,
+                params=params,
+                distributions={name: known[name] for name in params},
+                intermediate_values=dict(trial.intermediate_values),
+                user_attrs={COPIED: f"{old.study_name}:{trial.number}", **_place(trial, place)},
+            )
+        )
+    return Migration(made, dict(reasons))
+
+
+@dataclass(frozen=True)
+class Migration:
+    """The copies, and reason -> how many trials were not copied for it."""
+
+    trials: list[FrozenTrial]
+    left: dict[str, int]
+
+    def told(self, name: str, new: int) -> str:
+        """What was done, in a sentence."""
+        known = len(self.trials) - new
+        text = f"{new} trials of {name} copied" + (f", {known} were here already" if known else "")
+        if not self.left:
+            return text
+        reasons = "; ".join(f"{reason} ({count})" for reason, count in sorted(self.left.items()))
+        return f"{text}; {sum(self.left.values())} not copied: {reasons}"
+
+
+def _place(trial: FrozenTrial, place: str) -> dict[str, str]:
+    """Where the trial's own files are."""
+    folder = trial.user_attrs.get("folder")
+    return {"folder": f"{place}/{folder}"} if folder else {}
+
+
+def _moved(
+    trial: FrozenTrial, old_space: Space, was: Written, space: Space, now: Written
+) -> tuple[dict[str, Any], str]:
+    """(parameters in the new space, "") or ({}, why there are none)."""
+    drawn, drawn_values = old_space.decode(trial.params)
+    took = {**was.chosen, **drawn}
+    had = {**was.under(took), **drawn_values}
+    for group, option in took.items():
+        if group in space.groups and option not in space.groups[group]:
+            return {}, f"{group}={option} is not searched"
+        if group not in space.groups and option != now.chosen.get(group, option):
+            return {}, f"{group} is now {now.chosen[group]}, and they had {option}"
+    moved: dict[str, Any] = {group: took[group] for group in space.groups}
+    searched = set()
+    for dimension in space.within(took):
+        searched.add(dimension.path)
+        params = dimension.encode(had[dimension.path]) if dimension.path in had else {}
+        if not params:
+            return {}, f"{dimension.name} lies outside" if dimension.path in had else f"they had no {dimension.name}"
+        moved |= params
+    for path, value in now.under(took).items():
+        if path not in searched and path in had and had[path] != value:
+            return {}, f"{path} is now {as_text(value)}, and they had another value of it"
+    return moved, ""

@@ -1,0 +1,41 @@
+"""Configurations drawn at random, to show what a space holds before anything is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+
+from dlexp.tune.samplers import Rules
+from dlexp.tune.search_space.grid import points
+from dlexp.tune.search_space.space import Space
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The most that a study can take: so many trials, and so many epochs each."""
+
+    trials: int
+    epochs: int
+
+
+def cost(space: Space, rules: Rules, total: int) -> Cost:
+    """An upper bound. Raises ConfigError for a grid over endless values."""
+    if rules.sampler == "grid":
+        total = min(total, len(points(space, rules.seed)) + 1)  # the baseline may lie outside
+    lengths = [int(d.extremes()[-1]) for d in space.dimensions if d.path == "trainer.epochs" and d.kind == "int"]
+    lengths += [int(max(d.choices)) for d in space.dimensions if d.path == "trainer.epochs" and d.kind == "choice"]
+    return Cost(total, max([rules.epochs, *lengths]))
+
+
+def samples(space: Space, seed: int, each: int) -> list[dict[str, Any]]:
+    """`each` draws from every branch: group choices and values by path."""
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
+    found = []
+    for branch in space.branches():
+        for _ in range(each):
+            study.enqueue_trial(branch)
+            chosen, values = space.suggest(study.ask())
+            found.append({**chosen, **values})
+    return found

@@ -1,0 +1,40 @@
+"""The configuration that a study starts from, as far as a study must know it: plain words and values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dlexp.tune.search_space.choices import as_text
+from dlexp.tune.search_space.space import Space
+
+
+@dataclass(frozen=True)
+class Written:
+    """The configuration as it is written: group -> option, and every value by path."""
+
+    chosen: Mapping[str, str]
+    values: Mapping[str, Any]
+
+    def under(self, took: Mapping[str, str]) -> dict[str, Any]:
+        """The values of a trial with other options: those of a group that differs are not known."""
+        other = {group for group, option in self.chosen.items() if took.get(group, option) != option}
+        return {path: value for path, value in self.values.items() if path.partition(".")[0] not in other}
+
+    def differences(self, now: Written, space: Space) -> list[str]:
+        """What is written otherwise now, and is not searched."""
+        searched = {d.path for d in space.dimensions}
+        found = [
+            f"{group}={option} -> {now.chosen[group]}"
+            for group, option in self.chosen.items()
+            if group not in space.groups and now.chosen.get(group, option) != option
+        ]
+        before, after = (
+            {k: v for k, v in w.values.items() if k.partition(".")[0] not in space.groups} for w in (self, now)
+        )
+        return found + [
+            f"{path}={as_text(value)} -> {as_text(after[path])}"
+            for path, value in before.items()
+            if path not in searched and path in after and after[path] != value
+        ]

@@ -1,0 +1,219 @@
+"""The saved predictions of several runs as scores of the same samples, refused where they are not the same."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlexp.artifacts.files.reading import is_file, read_bytes
+from dlexp.artifacts.runs.run_files import read_run_file, with_keys
+from dlexp.config.check.suggest import nearest
+from dlexp.errors import ConfigError, DlexpError, Problem
+from dlexp.text.quoting import command
+from dlexp.workflows.run_record.read import PastRun
+
+Floats = NDArray[np.float64]
+Table = Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A metric, which way is better, and how a difference in it is told: shares in points, which are hundredths."""
+
+    name: str
+    maximize: bool
+
+    @property
+    def unit(self) -> str:
+        """Of a difference multiplied by `scale`; "" for the metric's own."""
+        return "points" if "accuracy" in self.name else ""
+
+    @property
+    def scale(self) -> float:
+        """From the metric to `unit`."""
+        return 100.0 if self.unit else 1.0
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of the networks of each group on the same samples.
+
+    groups  one (K, N) each
+    looks   how often the most looked at of the runs had its split looked at
+    """
+
+    measure: Measure
+    split: str
+    checkpoint: str
+    groups: tuple[Floats, ...]
+    looks: int
+
+    @property
+    def samples(self) -> int:
+        """N."""
+        return int(self.groups[0].shape[1])
+
+
+def _right(table: Table) -> Floats:
+    return np.asarray([one == other for one, other in zip(table["true"], table["predicted"], strict=True)], np.float64)
+
+
+def _balanced(table: Table) -> Floats:
+    """Weighted so that the mean is the mean over the classes of the share that is right."""
+    _, numbers, counts = np.unique(table["true"], return_inverse=True, return_counts=True)
+    return _right(table) * (len(numbers) / (len(counts) * counts[numbers]))
+
+
+def _surprise(table: Table) -> Floats:
+    """-ln of the probability of the true class, as the evaluation had it: the column p has 0 where it is too small."""
+    return np.asarray(table["log_loss"], np.float64)
+
+
+def _error(table: Table, power: int) -> Floats:
+    """Mean over the targets of |predicted - true| to a power."""
+    names = [column.removeprefix("true ") for column in table if column.startswith("true ")]
+    each = [np.asarray(table[f"predicted {n}"], np.float64) - np.asarray(table[f"true {n}"], np.float64) for n in names]
+    found: Floats = np.mean(np.abs(np.stack(each)) ** power, axis=0)
+    return found
+
+
+_OF_CLASSES: Mapping[str, Callable[[Table], Floats]] = {
+    "accuracy": _right,
+    "balanced_accuracy": _balanced,
+    "log_loss": _surprise,
+}
+_OF_VALUES: Mapping[str, Callable[[Table], Floats]] = {
+    "mae": lambda table: _error(table, 1),
+    "mse": lambda table: _error(table, 2),
+}
+
+
+def scorer(name: str | None, table: Table) -> tuple[str, Callable[[Table], Floats]]:
+    """(name, function) of the metric of that name, or of the usual one of the table's kind; table -> scores (N,).
+
+    Raises ConfigError for a metric that such a table does not have.
+    """
+    found = dict(_OF_CLASSES if "true" in table else _OF_VALUES)
+    if "log_loss" not in table:
+        found.pop("log_loss", None)
+    name = next(iter(found)) if name is None else name
+    if name not in found:
+        near = nearest(name, found)
+        rule = f"is no mean over samples that can be paired; these predictions have {', '.join(found)}"
+        raise ConfigError.one("--metric", name, rule, f"did you mean {near}?" if near else "")
+    return name, found[name]
+
+
+def has_predictions(run: PastRun, split: str) -> bool:
+    """Whether the run was evaluated on `split`."""
+    return all(is_file(run.path / "eval" / split / name) for name in ("predictions.csv", "report.json"))
+
+
+def split_of(runs: Sequence[PastRun], wanted: str | None) -> str:
+    """The split to compare on: `wanted`, or test where all runs have it, or val. Raises ConfigError naming commands."""
+    for split in (wanted,) if wanted else ("test", "val"):
+        if all(has_predictions(run, split) for run in runs):
+            return split
+    split = wanted or "test"
+    missing = [run for run in runs if not has_predictions(run, split)]
+    raise ConfigError(
+        [
+            Problem(str(run.path), "", f"has no predictions of the {split} split", _evaluation(run.path, split))
+            for run in missing
+        ]
+    )
+
+
+def read_scores(groups: Sequence[Sequence[PastRun]], metric: str | None, wanted: str | None) -> Scores:
+    """The scores of every run on one split, sample by sample.
+
+    metric  None for accuracy, or mae where values are predicted
+    wanted  the split, None for test where all runs were evaluated on it, and val otherwise
+    Raises ConfigError where the runs were not evaluated, or not on the same data, rows and kind of weights; DlexpError
+    for a file that cannot be read.
+    """
+    runs = [run for group in groups for run in group]
+    _refuse_other_data(runs)
+    split = split_of(runs, wanted)
+    needs = with_keys("checkpoint", "evaluated")
+    reports = [read_run_file(run.path / "eval" / split / "report.json", needs=needs) for run in runs]
+    _refuse_other_conditions(runs, reports, split)
+    tables = {run.path: _table(run.path / "eval" / split / "predictions.csv") for run in runs}
+    first = tables[runs[0].path]
+    name, score = scorer(metric, first)
+    for run in runs[1:]:
+        _refuse_other_rows(runs[0], first, run, tables[run.path], split)
+    stacked = tuple(np.stack([score(tables[run.path]) for run in group]) for group in groups)
+    looks = max(int(report.get("looks_at_this_split", 0)) for report in reports)
+    measure = Measure(name, maximize="accuracy" in name)
+    return Scores(measure, split, str(reports[0]["checkpoint"]), stacked, looks)
+
+
+def _refuse_other_data(runs: Sequence[PastRun]) -> None:
+    prints = [run.meta.get("data_fingerprint") for run in runs]
+    for run, fingerprint in zip(runs, prints, strict=True):
+        if fingerprint != prints[0]:
+            rule = f"was trained on other data than {runs[0].path} (fingerprint {_short(fingerprint)}, not "
+            remedy = "compare runs of one data set: dlexp runs --data NAME lists them"
+            raise ConfigError.one(str(run.path), "", f"{rule}{_short(prints[0])})", remedy)
+
+
+def _refuse_other_conditions(runs: Sequence[PastRun], reports: Sequence[Mapping[str, Any]], split: str) -> None:
+    """Weights of another kind, data that have changed, or weights that are newer than the predictions."""
+    problems = []
+    for run, report in zip(runs, reports, strict=True):
+        again = _evaluation(run.path, split)
+        if report["checkpoint"] != reports[0]["checkpoint"]:
+            rule = f"was evaluated with its {report['checkpoint']} weights, {runs[0].path} with its "
+            problems.append(Problem(str(run.path), "", f"{rule}{reports[0]['checkpoint']} ones", again))
+        elif report.get("data_as_trained") is False:
+            problems.append(Problem(str(run.path), "", "was evaluated on data that it was not trained on", again))
+        elif any(
+            datetime.fromisoformat(time) > datetime.fromisoformat(report["evaluated"])
+            for time in run.meta.get("continued", ())
+        ):
+            problems.append(Problem(str(run.path), "", "was trained further after it was evaluated", again))
+    if problems:
+        raise ConfigError(problems)
+
+
+def _refuse_other_rows(one: PastRun, first: Table, other: PastRun, second: Table, split: str) -> None:
+    """Raise ConfigError unless both tables have the same samples with the same true answers."""
+    true = [column for column in first if column == "true" or column.startswith("true ")]
+    if len(first["row"]) != len(second["row"]) or set(first["row"]) != set(second["row"]):
+        share = len(set(first["row"]) & set(second["row"]))
+        rule = f"has other samples in its {split} split than {one.path} ({share} in common)"
+        remedy = "runs of one data.split_seed, data.val_fraction and data.test_fraction have the same"
+        raise ConfigError.one(str(other.path), "", rule, remedy)
+    if [*first["row"]] != [*second["row"]] or any(first[name] != second.get(name) for name in true):
+        rule = f"has other true answers in its {split} split than {one.path}, or other targets"
+        raise ConfigError.one(str(other.path), "", rule, "compare runs of one task on one data set")
+
+
+def _table(path: Path) -> dict[str, list[str]]:
+    """Column -> cells of a predictions.csv, rows in one order for all runs. Raises DlexpError that names the file."""
+    try:
+        header, *lines = list(csv.reader(io.StringIO(read_bytes(path).decode("utf-8"), newline="")))
+    except (OSError, ValueError, csv.Error) as error:
+        raise DlexpError(f"{path} cannot be read: {error}") from error
+    if header[:1] != ["row"] or not lines or any(len(line) != len(header) for line in lines):
+        raise DlexpError(f"{path} cannot be read: it is no whole table of predictions; evaluate the run again")
+    lines.sort(key=lambda line: line[0])
+    return {name: [line[place] for line in lines] for place, name in enumerate(header)}
+
+
+def _evaluation(run: Path, split: str) -> str:
+    """The line that evaluates a run on a split."""
+    return command("evaluate", run, *([] if split == "test" else ["--split", split]))
+
+
+def _short(fingerprint: object) -> str:
+    return str(fingerprint)[:8]

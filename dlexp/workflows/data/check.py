@@ -1,0 +1,285 @@
+"""`dlexp data check`: what is wrong with data, or may be, before anything is trained on it.
+
+Images are read once, and of each a few numbers are kept, so that data which is streamed needs little memory; tables are
+in memory as in training.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlexp.artifacts.files.writing import write_json
+from dlexp.assemble.experiment import build_data, interpretation_of
+from dlexp.config.schema.run import RunConfig
+from dlexp.data.bundle import SPLITS, DataBundle
+from dlexp.data.checks import columns as checked_columns
+from dlexp.data.checks import duplicates, images
+from dlexp.data.checks import splits as checked_splits
+from dlexp.data.checks.image_scan import ImageLook, look_at_images
+from dlexp.data.checks.leakage import leaks
+from dlexp.data.images.float_precision import Narrowing
+from dlexp.data.tables.original_units import Cells, columns_of
+from dlexp.data.tables.raw_table import ONE_VALUE
+from dlexp.errors import DataError
+from dlexp.findings import SEVERITIES, Finding, finding
+from dlexp.report.figures.panel import Panel
+from dlexp.workflows.data.fingerprint import counts_of
+from dlexp.workflows.pictures import Pictures
+
+_SCHEMA = 1
+_CODES = "is it a code for missing? data.missing_values=[...] names such cells"
+_MOST_NEAR = 20_000  # images among which near copies are looked for: seconds, and some 20 MB
+# What a source is asked for, so that all of what training would stop at is found, and the rest too.
+_LENIENT = {"on_bad": "skip", "allow_duplicates": True}
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The findings of one kind of data, and what is drawn of it."""
+
+    findings: list[Finding]
+    panels: list[Panel]
+    near_among: int = 0
+
+
+def check(config: RunConfig, folder: Path, trusted: Sequence[str]) -> dict[str, Any]:
+    """Look at all of the data; writes check.json and check.png into `folder` and returns what check.json holds.
+
+    Raises DataError for data of which nothing can be read, ConfigError for settings that do not fit it.
+    """
+    bundle, refusal = _read(config, trusted)
+    findings = _of_splits(bundle, config) + _of_files(bundle, config)
+    who, is_image = _samples(bundle), bundle.spec.inputs == "image"
+    found = _of_images(bundle, config, who, refusal) if is_image else _of_table(bundle, config, who)
+    findings += found.findings
+    if refusal and not any(one.severity == "error" for one in findings):
+        findings.append(finding("error", "refused", refusal))
+    findings.sort(key=lambda one: SEVERITIES.index(one.severity))
+    tally = Counter(one.severity for one in findings)
+    facts = {
+        "schema": _SCHEMA,
+        "data": config.data.option,
+        "interpretation": interpretation_of(config, bundle),
+        "fingerprint": bundle.fingerprint,
+        "split_hash": bundle.split_hash,
+        "splits": {name: counts_of(bundle, bundle.splits[name]) for name in SPLITS},
+        "counts": {severity: tally[severity] for severity in SEVERITIES},
+        "findings": [{**asdict(one), "where": list(one.where)} for one in findings],
+        "near_copies_among": found.near_among,
+        "notes": list(bundle.notes),
+    }
+    title = f"data={config.data.option}: " + ", ".join(f"{count:,} {name}" for name, count in bundle.sizes().items())
+    pictures = Pictures()
+    panels = [*_target_panels(bundle, facts), *found.panels]
+    is_drawn = pictures.write(folder.absolute() / "check.png", lambda: _drawn(title, panels))
+    names = ("check.json", "check.png") if is_drawn else ("check.json",)
+    facts |= {"files": [str(folder / name) for name in names], **pictures.facts()}
+    write_json(folder.absolute() / "check.json", facts)
+    return facts
+
+
+def _drawn(title: str, panels: Sequence[Panel]) -> bytes:
+    from dlexp.report.figures.data_check import check_png  # matplotlib loads when there is something to draw
+
+    return check_png(title, panels)
+
+
+def _read(config: RunConfig, trusted: Sequence[str]) -> tuple[DataBundle, str]:
+    """(the data without what cannot be read, why training would refuse copies across splits or "").
+
+    Damaged files are left out whatever data.on_bad says; copies are let through when they are what was refused.
+    """
+    asked = config.data.arguments
+    lenient = {key: value for key, value in _LENIENT.items() if key in asked}
+    skipping = {key: value for key, value in lenient.items() if key == "on_bad"}
+    try:
+        return build_data(_with(config, skipping), trusted), ""
+    except DataError as error:
+        if lenient == skipping or asked["allow_duplicates"]:
+            raise
+        try:
+            return build_data(_with(config, lenient), trusted), str(error)
+        except DataError:
+            raise error from None
+
+
+def _with(config: RunConfig, changes: dict[str, Any]) -> RunConfig:
+    return replace(config, data=replace(config.data, arguments={**config.data.arguments, **changes}))
+
+
+def _samples(bundle: DataBundle) -> duplicates.Samples:
+    """All samples, those of train first, with the names that the source has for them."""
+    splits = [bundle.splits[name] for name in SPLITS]
+    rows = np.concatenate([split.rows.numpy() for split in splits])
+    part = np.repeat(np.arange(len(splits)), [len(split) for split in splits])
+    name = bundle.named or (lambda some: [f"row {row}" for row in some.tolist()])
+    return duplicates.Samples(part, lambda positions: name(rows[positions]))
+
+
+def _of_splits(bundle: DataBundle, config: RunConfig) -> list[Finding]:
+    splits = bundle.splits
+    found = checked_splits.overlaps({name: splits[name].rows.numpy() for name in SPLITS})
+    found += checked_splits.sizes(bundle.sizes())
+    if bundle.spec.targets == "class":
+        number = bundle.spec.num_outputs
+        counts = {name: np.bincount(splits[name].targets.numpy(), minlength=number) for name in SPLITS}
+        weights = config.loss.arguments.get("class_weights", 0)
+        remedy = "loss.class_weights=balanced" if weights is None else "trainer.monitor=val/balanced_accuracy"
+        found += checked_splits.classes(counts, _class_names(bundle), remedy)
+    return found
+
+
+def _of_files(bundle: DataBundle, config: RunConfig) -> list[Finding]:
+    others = [name for name in bundle.left_out if name not in set(bundle.damaged)]
+    return images.left_out(bundle.damaged, others, config.data.arguments.get("on_bad") == "skip")
+
+
+def _of_images(bundle: DataBundle, config: RunConfig, who: duplicates.Samples, refusal: str) -> _Found:
+    splits = [bundle.splits[name] for name in SPLITS]
+    total, white = len(who.part), bundle.preprocessing.get("white")
+    looks = [look_at_images(split, white, _MOST_NEAR * len(split) // max(total, _MOST_NEAR)) for split in splits]
+    learnt = looks[0]
+    keys, flat, black, finite = (
+        np.concatenate([getattr(look, name) for look in looks])
+        for name in ("digests", "is_flat", "is_black", "is_finite")
+    )
+    targets = np.concatenate([split.targets.numpy() for split in splits])
+    # Images of one colour are a finding of their own, and equal.
+    showing = np.flatnonzero(~flat)
+    groups = [showing[group] for group in duplicates.equal(keys[showing])]
+    found = images.not_finite(who.named(np.flatnonzero(~finite)))
+    found += images.plain(flat, black, who.named(np.flatnonzero(flat)))
+    found += duplicates.copies(groups, who, False, refusal)
+    found += duplicates.conflicts(groups, targets, who, bundle.spec.targets == "class")
+    thumbed, among = _near(looks, keys, who)
+    found += thumbed
+    found += images.dead_pixels(learnt.low, learnt.high)
+    measured = config.data.arguments.get("mean", 0) is not None and "mean" in config.data.arguments
+    names = [f"channel {number}" for number in range(len(learnt.mean))]
+    remedy = "data.mean=null data.std=null" if measured else ""
+    found += checked_columns.unnormalised(names, *_normalised(bundle, learnt), remedy)
+    narrowing = Narrowing.of_plain(bundle.preprocessing)
+    panels = [
+        Panel(
+            f"pixels, {name}" if len(names) > 1 else "pixels",
+            learnt.edges if narrowing is None else learnt.edges * narrowing.unit[number] + narrowing.offset[number],
+            learnt.histogram[number],
+            "value",
+            "pixels",
+        )
+        for number, name in enumerate(names)
+    ]
+    return _Found(found, panels, among)
+
+
+def _near(looks: Sequence[ImageLook], keys: NDArray[np.generic], who: duplicates.Samples) -> tuple[list[Finding], int]:
+    """Near copies among the images that have a thumbnail, and how many those are."""
+    starts = np.cumsum([0, *(len(look.digests) for look in looks[:-1])])
+    positions = np.concatenate([look.thumbed + start for look, start in zip(looks, starts, strict=True)])
+    hashes, thumbs = (np.concatenate([getattr(look, name) for look in looks]) for name in ("hashes", "thumbs"))
+    some = duplicates.Samples(who.part[positions], lambda chosen: who.named(positions[chosen]))
+    found = duplicates.near(hashes, thumbs, keys[positions], some)
+    if len(positions) < len(who.part):
+        what = f"near copies were looked for among {len(positions):,} of {len(who.part):,} images, evenly spread"
+        found.append(finding("note", "sampled", what))
+    return found, len(positions)
+
+
+def _normalised(bundle: DataBundle, look: ImageLook) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and deviation (C,) of each channel as the network sees it."""
+    shape = bundle.spec.input_shape
+    scale, shift = (
+        part.expand(shape).double().mean(dim=(1, 2)).numpy()
+        for part in (bundle.normalize.scale, bundle.normalize.shift)
+    )
+    return look.mean * scale + shift, look.std * np.abs(scale)
+
+
+def _of_table(bundle: DataBundle, config: RunConfig, who: duplicates.Samples) -> _Found:
+    splits, asked = [bundle.splits[name] for name in SPLITS], config.data.arguments
+    inputs = [next(iter(split.read([slice(0, len(split))]))).flatten(1) for split in splits]
+    whole = np.concatenate([part.numpy() for part in inputs])
+    targets = np.concatenate([split.targets.numpy() for split in splits])
+    finite = np.isfinite(whole).all(axis=1)
+    found = images.not_finite(who.named(np.flatnonzero(~finite)))
+    learnt = np.flatnonzero(finite[: len(inputs[0])])
+    columns = columns_of(inputs[0].numpy()[learnt], bundle.preprocessing)
+    dropped = asked.get("drop")
+    index = {name: why for name, why in bundle.omitted.items() if why != ONE_VALUE}
+    found += checked_columns.constant(columns, [name for name in bundle.omitted if name not in index], dropped)
+    found += checked_columns.no_features(index)
+    found += checked_columns.doubled(columns, dropped)
+    found += checked_columns.alike_labels(_labels(bundle, config))
+    gaps = {name: (count, who_is(bundle, rows)) for name, (count, rows) in bundle.missing.items()}
+    found += checked_columns.missing(gaps, len(whole), dropped)
+    codes = _CODES if "missing_values" in asked else ""
+    found += checked_columns.outliers(columns, lambda rows: who.named(learnt[rows]), codes)
+    found += leaks(columns, _targets(bundle, learnt), dropped)
+    ready = bundle.normalize(inputs[0]).double().numpy()
+    numbers = _number_features(bundle, ready.shape[1])
+    names, chosen = [name for name, _ in numbers], [place for _, place in numbers]
+    remedy = "data.standardize=true" if asked.get("standardize") is False else ""
+    found += checked_columns.unnormalised(names, ready.mean(axis=0)[chosen], ready.std(axis=0)[chosen], remedy)
+    rows, answers = duplicates.rows_as_keys(whole), duplicates.rows_as_keys(targets.reshape(len(targets), -1))
+    pairs = np.stack([rows, answers], axis=1)
+    found += duplicates.copies(duplicates.equal(duplicates.rows_as_keys(pairs)), who, True, "")
+    found += duplicates.conflicts(duplicates.equal(rows), targets, who, bundle.spec.targets == "class")
+    return _Found(found, [Panel.of(name, cells) for name, cells in columns.items()])
+
+
+def _labels(bundle: DataBundle, config: RunConfig) -> dict[str, Sequence[str]]:
+    """The categories of each column, and the classes."""
+    fitted = bundle.preprocessing.get("columns", ())
+    found: dict[str, Sequence[str]] = {fit["name"]: fit["categories"] for fit in fitted if fit["kind"] == "category"}
+    return {**found, str(config.data.arguments.get("target", "the target")): bundle.spec.class_names}
+
+
+def who_is(bundle: DataBundle, rows: Sequence[int]) -> list[str]:
+    """What some samples are called in their source."""
+    return bundle.named(np.array(rows, dtype=np.int64)) if bundle.named else [f"row {row}" for row in rows]
+
+
+def _number_features(bundle: DataBundle, count: int) -> list[tuple[str, int]]:
+    """(name, position) of the features that are no category."""
+    fitted = bundle.preprocessing.get("columns", ())
+    names: list[tuple[str, int]] = []
+    place = 0
+    for fit in fitted:
+        if fit["kind"] != "category":
+            names.append((fit["name"], place))
+        place += len(fit["categories"]) if fit["kind"] == "category" else 1
+    return names if place == count else [(f"feature {number}", number) for number in range(count)]
+
+
+def _targets(bundle: DataBundle, chosen: NDArray[np.int64]) -> dict[str, NDArray[np.generic]]:
+    """Those of the chosen training rows, by name."""
+    values = bundle.splits["train"].targets.numpy()[chosen]
+    if bundle.spec.targets == "class":
+        return {"the target": values}
+    names = bundle.spec.target_names or tuple(f"target {number}" for number in range(values.shape[1]))
+    return {name: values[:, number].astype(np.float64) for number, name in enumerate(names)}
+
+
+def _class_names(bundle: DataBundle) -> tuple[str, ...]:
+    return bundle.spec.class_names or tuple(map(str, range(bundle.spec.num_outputs)))
+
+
+def _target_panels(bundle: DataBundle, facts: dict[str, Any]) -> list[Panel]:
+    """Class counts of every split, or the distribution of every target over the training rows."""
+    if bundle.spec.targets == "class":
+        counts = np.array(
+            [[split["classes"][name] for name in _class_names(bundle)] for split in facts["splits"].values()]
+        )
+        return [Panel.classes(_class_names(bundle), SPLITS, counts)]
+    everything = np.arange(len(bundle.splits["train"]))
+    found: dict[str, Cells] = {
+        name: np.asarray(v, dtype=np.float64) for name, v in _targets(bundle, everything).items()
+    }
+    return [Panel.of(f"{name} (target)", cells) for name, cells in found.items()]

@@ -1,0 +1,120 @@
+"""`dlexp data preview`: samples as they are and as training sees them; nothing is trained.
+
+Symbols: B samples, C channels, H and W height and width in pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from dlexp.artifacts.files.writing import write_bytes
+from dlexp.assemble.experiment import build_data, interpretation_of
+from dlexp.config.schema.run import RunConfig
+from dlexp.data.bundle import DataBundle
+from dlexp.data.tables.original_units import Cells, columns_of
+from dlexp.report.number_format import alike
+from dlexp.runtime.seed import order
+from dlexp.workflows.data.settings import PreviewRequest
+from dlexp.workflows.pictures import draw
+
+
+def preview(config: RunConfig, request: PreviewRequest, trusted: Sequence[str]) -> dict[str, Any]:
+    """Write the picture; returns what it shows: the first samples of the epoch, in the order of training.
+
+    Raises ConfigError for a request that cannot be met, DataError for data that cannot be read.
+    """
+    request.check()
+    bundle = build_data(config, trusted)
+    split = bundle.splits[request.split]
+    count = min(request.count, len(split))
+    positions = order(len(split), config.seed, request.epoch - 1)[:count]
+    (inputs,) = split.read([positions], bundle.recipe.unchanged)
+    targets = split.targets[positions]
+    facts = {
+        "file": str(request.path),
+        "data": config.data.option,
+        "interpretation": interpretation_of(config, bundle),
+        "split": request.split,
+        "of": len(split),
+        "epoch": request.epoch,
+        "seed": config.seed,
+        "rows": split.rows[positions].tolist(),
+        "labels": _labels(bundle, targets),
+        "targets": targets.tolist(),
+        "notes": list(bundle.notes),
+    }
+    if bundle.spec.inputs == "image":
+        change = bundle.recipe.change(config.seed, request.epoch - 1) if request.split == "train" else None
+        changed = None if change is None else next(iter(split.read([positions], change)))
+        picture = draw(request.path.name, lambda: _images(bundle, inputs, changed, facts))
+        facts |= {"augment": bundle.augment, "steps": [str(step.operation) for step in bundle.recipe.steps]}
+    else:
+        facts["columns"] = {name: _plain(cells) for name, cells in _columns(bundle, inputs).items()}
+        picture = draw(request.path.name, lambda: _histograms(bundle, request.split))
+    write_bytes(request.path.absolute(), picture)
+    return facts
+
+
+def _labels(bundle: DataBundle, targets: Tensor) -> list[str]:
+    """A sample's class, or its values with as many digits as tell them apart."""
+    names = bundle.spec.class_names
+    if bundle.spec.targets == "class":
+        return [names[number] if names else str(number) for number in targets.tolist()]
+    return [", ".join(row) for row in zip(*map(alike, targets.T.tolist()), strict=True)]
+
+
+def _images(bundle: DataBundle, inputs: Tensor, changed: Tensor | None, facts: dict[str, Any]) -> bytes:
+    """The picture of images (B, C, H, W), and beside each what training makes of it."""
+    from dlexp.report.figures.samples import samples_png  # matplotlib loads when there is something to draw
+
+    white = bundle.preprocessing.get("white")
+    # Numbers without a white are drawn between the extremes of what is shown.
+    black, white = (0.0, float(white)) if white else (float(inputs.min()), float(inputs.max()))
+    shown = [_pixels(images, black, white) for images in (inputs, changed) if images is not None]
+    title = f"data={facts['data']}, {facts['split']}: {len(inputs)} of {facts['of']:,} samples"
+    if not bundle.preprocessing.get("white"):
+        title += f"; black is {black:.4g}, white {white:.4g}"
+    if changed is not None:
+        title += f"; left as stored, right after data.augment={_words(bundle.augment)} in epoch {facts['epoch']}"
+    elif facts["split"] == "train":
+        title += "; data.augment=none"
+    else:
+        title += "; no augmentation outside of training"
+    return samples_png(title, shown, facts["labels"])
+
+
+def _words(augment: str | Sequence[Any]) -> str:
+    text = augment if isinstance(augment, str) else str(list(augment)).replace("'", "")
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _pixels(images: Tensor, black: float, white: float) -> np.ndarray[Any, Any]:
+    """(B, C, H, W) -> (B, H, W) grey or (B, H, W, 3), uint8; of more channels than three the first three."""
+    levels = ((images.float() - black) * (255 / ((white - black) or 1.0))).round().clamp(0, 255).byte()
+    grey = levels.shape[1] < 3
+    return (levels[:, 0] if grey else levels[:, :3].permute(0, 2, 3, 1)).contiguous().numpy()
+
+
+def _columns(bundle: DataBundle, inputs: Tensor) -> dict[str, Cells]:
+    return columns_of(inputs.flatten(1).numpy(), bundle.preprocessing)
+
+
+def _histograms(bundle: DataBundle, name: str) -> bytes:
+    from dlexp.report.figures.samples import columns_png
+
+    spec, split = bundle.spec, bundle.splits[name]
+    labels = _labels(bundle, split.targets)
+    if spec.targets == "class":
+        targets: dict[str, Cells] = {"class": labels}
+    else:
+        names = spec.target_names or ("target",)
+        targets = {one: split.targets[:, n].double().numpy() for n, one in enumerate(names)}
+    return columns_png(f"{name}: {len(split):,} rows", {**targets, **_columns(bundle, split.inputs)}, len(targets))
+
+
+def _plain(cells: Cells) -> list[Any]:
+    return cells if isinstance(cells, list) else cells.tolist()

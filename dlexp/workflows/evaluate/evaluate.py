@@ -1,0 +1,99 @@
+"""`dlexp evaluate`: the weights of a run on one of its splits, as a report that can be checked sample by sample."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dlexp.artifacts.files.claims import claimed
+from dlexp.artifacts.files.writing import write_json
+from dlexp.artifacts.runs.run_dir import RunDir
+from dlexp.artifacts.runs.split_accesses import note_look
+from dlexp.assemble.experiment import Experiment, assemble
+from dlexp.config.derive import Change
+from dlexp.config.saved import load_saved
+from dlexp.engine.evaluate import Evaluation, evaluate
+from dlexp.metrics.bootstrap import Resampling
+from dlexp.metrics.report import Report
+from dlexp.text.time_format import now_utc
+from dlexp.workflows.evaluate.files import score_facts, worst, write_pictures, write_tables
+from dlexp.workflows.run_record.drift import DATA, check_evaluated
+from dlexp.workflows.run_record.other_data import data_as_in
+from dlexp.workflows.run_record.restore import load_judged
+
+SCHEMA = 3  # of report.json; 2 had one method for all intervals, 1 no number and no intervals
+_USUAL = Resampling()
+
+
+def evaluate_run(
+    folder: Path,
+    split: str,
+    checkpoint: str,
+    changes: dict[str, Any],
+    trusted: Sequence[str],
+    *,
+    allow_changes: bool = False,
+    resampling: Resampling = _USUAL,
+) -> dict[str, Any]:
+    """Evaluate a run on `split` with its `checkpoint` (best or last); writes eval/<split>/ and returns report.json.
+
+    Other data are read as the run reads its own, their classes matched by name.
+    Raises ConfigError when there is no such run or its configuration was edited, DataError when its data have changed
+    (both unless `allow_changes`) or hold a class that the run does not know, DlexpError when it has no such checkpoint
+    or one of another model.
+    """
+    run = RunDir.find(folder)
+    with claimed(run.path):
+        config = load_saved(run / "config.yaml", changes)
+        experiment = assemble(config, trusted, data_as_in(run, config, trusted))
+        changed = check_evaluated(run, experiment, changes, allow_changes)
+        load_judged(run, experiment, checkpoint)
+        result = evaluate(
+            experiment.task, experiment.networks, experiment.split(split), experiment.precision, keep_predictions=True
+        )
+        return write_evaluation(run, experiment, (split, checkpoint), result, changed, resampling)
+
+
+def write_evaluation(
+    run: RunDir,
+    experiment: Experiment,
+    what: tuple[str, str],
+    result: Evaluation,
+    changed: Sequence[Change] = (),
+    resampling: Resampling = _USUAL,
+) -> dict[str, Any]:
+    """eval/<split>/: report.json, predictions.csv, mistakes.csv, for classes per_class.csv and confusion.csv, pictures.
+
+    what        (split, checkpoint)
+    changed     what has changed since the run was trained
+    resampling  how the intervals of the metrics are made
+    """
+    split, checkpoint = what
+    folder, spec = run / "eval" / split, experiment.bundle.spec
+    details = experiment.task.report(spec, result.predictions, resampling)
+    looks = note_look(run / "eval", split, checkpoint)
+    content = {
+        "schema": SCHEMA,
+        "run": str(run.path),
+        "split": split,
+        "checkpoint": checkpoint,
+        "samples": len(experiment.bundle.splits[split]),
+        "metrics": _metrics(result, details),
+        **score_facts(details, spec, resampling),
+        "looks_at_this_split": looks,
+        "data_as_trained": not any(change.path in DATA for change in changed),
+        "changed_since_training": [vars(change) for change in changed],
+        "evaluated": now_utc(),
+    }
+    mistakes = worst(spec, details)
+    write_tables(folder, spec, details, mistakes)
+    content |= write_pictures(folder, split, experiment.bundle, details, mistakes)
+    write_json(folder / "report.json", content)  # last: who finds it finds the files that it belongs to
+    return content
+
+
+def _metrics(result: Evaluation, details: Report) -> dict[str, float | None]:
+    """All of them; what every epoch logs too has the bits that it was logged with."""
+    others = {name: v for name, v in details.scores.items() if name not in result.metrics or v is None}
+    return {**result.metrics, **others}

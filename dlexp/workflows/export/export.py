@@ -1,0 +1,242 @@
+"""`dlexp export`: a run's network as a file for other programs, compared with the original before it is put in place.
+
+Symbols: B samples of a batch, F features, C channels, H and W height and width in pixels.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import dlexp
+from dlexp.artifacts.exports.formats import FORMATS, Exported
+from dlexp.artifacts.files.writing import finite_or_none, write_bytes
+from dlexp.data.images.float_precision import Narrowing
+from dlexp.errors import ConfigError, DlexpError
+from dlexp.runtime.seed import generator
+from dlexp.runtime.tensors import sha256
+from dlexp.types import Prediction
+from dlexp.workflows.export.pipeline import Whole, check_whole, features, whole
+from dlexp.workflows.predict.inputs import Asked, Inputs
+from dlexp.workflows.run_record.restore import Stored, Use, restored
+
+# The file is for any machine: fp32 on a CPU, in torch's own memory format, nothing compiled or computed twice.
+_PLAIN = {
+    "trainer.device": "cpu",
+    "trainer.precision": "fp32",
+    "trainer.channels_last": False,
+    "trainer.compile": False,
+    "trainer.checkpoint_activations": False,
+}
+_SIZES = (1, 7)  # of the first two batches that are compared
+_BATCH = 64  # of the others
+
+
+@dataclass(frozen=True)
+class ExportRequest:
+    """What is wanted.
+
+    kind                onnx, torch-export or safetensors
+    out                 the file; None for RUN/export/model.SUFFIX
+    with_preprocessing  take raw input, and put out what `dlexp predict` tells
+    samples             words that name what to compare on; () for random inputs
+    tolerance           largest difference over 1 + the largest output; values in their own units are compared in
+                        standard deviations from the mean of their target
+    force               replace a file that is there
+    """
+
+    kind: str
+    out: Path | None = None
+    with_preprocessing: bool = False
+    samples: Sequence[str] = ()
+    tolerance: float = 1e-4
+    force: bool = False
+
+
+def export_run(folder: Path, request: ExportRequest, use: Use, say: Callable[[str], None]) -> dict[str, Any]:
+    """Export the run in `folder`; returns the facts that are also in the file.
+
+    Raises ConfigError for what cannot be exported so, a file that is there, and a missing package; DlexpError where
+    the file's network answers otherwise than the run's. Nothing is written then.
+    """
+    stored = restored(folder, Use(use.checkpoint, {**_PLAIN, **(use.changes or {})}, use.trusted, use.allow_changes))
+    if not isfinite(request.tolerance) or request.tolerance < 0:
+        raise ConfigError.one("--tolerance", request.tolerance, "must be a finite number of 0 or more")
+    suffix, make = FORMATS[request.kind]
+    path = request.out or stored.run / "export" / f"model{suffix}"
+    if path.exists() and not request.force:
+        raise ConfigError.one("--out", path, "is there already", "add --force to replace it, or name another")
+    network = _network(stored, request.with_preprocessing)
+    with torch.inference_mode():
+        batches = list(_batches(stored, request, say))
+        answers = [network(inputs) for inputs in batches]
+        if isinstance(network, Whole):
+            check_whole(stored, network, batches[1])
+    # Exporters read the network with autograd in mind, and inference tensors are not for that.
+    made = make(network, batches[1].clone())
+    facts = _facts(stored, request, use, (batches[1], answers[1])) | _format_facts(made)
+    unit = _unit(stored) if isinstance(network, Whole) else None
+    facts["compared"] = _compared(made, made.content("{}"), (batches, answers), request, unit)
+    write_bytes(path, made.content(json.dumps(finite_or_none(facts))))
+    return {**facts, "file": str(path), "bytes": path.stat().st_size}
+
+
+def _network(stored: Stored, with_preprocessing: bool) -> nn.Module:
+    """The network that is written, in evaluation mode."""
+    networks = stored.experiment.networks
+    # A loss with weights of its own says nothing of a sample: it ends with training.
+    others = networks.keys() - stored.experiment.task.own_networks().keys() - {"model"}
+    if "model" not in networks or others:
+        rule = f"has the networks {', '.join(networks)}, and one called model can be exported"
+        raise ConfigError.one("task", stored.experiment.config.task.option, rule)
+    if with_preprocessing:
+        return whole(stored).eval()
+    return networks["model"].eval()
+
+
+def _batches(stored: Stored, request: ExportRequest, say: Callable[[str], None]) -> Iterator[Tensor]:
+    """Inputs to compare on: a batch of 1, one of 7, then the rest of the samples that were named."""
+    if not request.samples:
+        for number, size in enumerate(_SIZES):
+            yield _random(stored, size, generator(0, "export", number), request.with_preprocessing)
+        return
+    if request.with_preprocessing and stored.experiment.bundle.spec.inputs != "image":
+        rule = "are encoded before they are compared, and the file takes a table's raw numbers"
+        raise ConfigError.one("--samples", request.samples[0], rule, "leave out one of the two")
+    asked = Asked(tuple(request.samples))
+    inputs = torch.cat([items.inputs for items in Inputs(stored, asked, say).read()])
+    if len(inputs) < sum(_SIZES):
+        rule = f"hold {len(inputs)} samples that can be used, and {sum(_SIZES)} or more are compared"
+        raise ConfigError.one("--samples", request.samples[0], rule)
+    inputs = inputs if request.with_preprocessing else stored.normalize(inputs)
+    rest = inputs[sum(_SIZES) :].split(_BATCH) if len(inputs) > sum(_SIZES) else ()
+    yield from (*inputs[: sum(_SIZES)].split(list(_SIZES)), *rest)
+
+
+def _random(stored: Stored, size: int, source: torch.Generator, raw: bool) -> Tensor:
+    """(B, *input_shape): numbers of mean 0 and deviation 1, a category of each column; `raw` input as is usual."""
+    spec = stored.experiment.bundle.spec
+    numbers = torch.randn(size, *spec.input_shape, generator=source)
+    white = stored.preprocessing.get("white")
+    if raw and spec.inputs == "image" and white not in (None, 1):
+        return torch.randint(0, int(white) + 1, numbers.shape, generator=source, dtype=torch.uint8)
+    narrowing = Narrowing.of_plain(stored.preprocessing)
+    if raw and narrowing is not None:
+        offset, unit = (torch.tensor(part, dtype=torch.float64)[:, None, None] for part in vars(narrowing).values())
+        return offset + unit * numbers.double()
+    if raw and (columns := features(stored)) is not None:
+        numbers = columns.mean + columns.std * numbers.double()
+    for first, count in spec.categorical:
+        chosen = torch.randint(0, count, (size,), generator=source)
+        numbers[:, first : first + count] = nn.functional.one_hot(chosen, count).to(numbers.dtype)
+    return numbers
+
+
+def _unit(stored: Stored) -> tuple[Tensor, Tensor] | None:
+    """Mean and deviation (O,) of the values that a pipeline puts out; None for classes and embeddings."""
+    spec = stored.experiment.bundle.spec
+    if spec.targets != "value":
+        return None
+    return torch.tensor(spec.target_mean, dtype=torch.float64), torch.tensor(spec.target_std, dtype=torch.float64)
+
+
+def _compared(
+    made: Exported,
+    content: bytes,
+    samples: tuple[list[Tensor], list[Tensor]],
+    request: ExportRequest,
+    unit: tuple[Tensor, Tensor] | None,
+) -> dict[str, Any]:
+    """How far the file's answers are from the run's. Raises DlexpError where that is more than the tolerance.
+
+    unit  (mean, deviation) of each output, (O,): an error of one deviation is large, whatever the size of the mean;
+          None to compare the outputs as they are
+    """
+    largest, scale = 0.0, 0.0
+    mean, std = unit or (torch.tensor(0.0), torch.tensor(1.0))
+    of = "the largest output" if unit is None else "the largest output in standard deviations"
+    for inputs, expected in zip(*samples, strict=True):
+        if expected.isnan().any():
+            raise DlexpError(
+                f"the run's network answers NaN for some of {len(inputs)} samples, which cannot be compared; "
+                "nothing was written; train again, or name samples that it can answer with --samples"
+            )
+        with torch.inference_mode():
+            found = made.answer(content, inputs.contiguous())
+        finite = expected.isfinite()
+        if found.shape != expected.shape or not torch.equal(found[~finite], expected[~finite]):
+            raise DlexpError(
+                f"the exported network answers {len(inputs)} samples with {tuple(found.shape)}, and not with "
+                f"{tuple(expected.shape)} numbers that are infinite where the run's are; nothing was written"
+            )
+        if finite.any():  # a NaN or infinite answer where the run's is finite is an infinite difference
+            differences = ((found - expected) / std)[finite].abs().nan_to_num(torch.inf)
+            largest = max(largest, float(differences.max()))
+            scale = max(scale, float(((expected - mean) / std)[finite].abs().max()))
+    allowed = request.tolerance * (1 + scale)
+    if largest > allowed:
+        raise DlexpError(
+            f"the exported network differs from the run's by up to {largest:.3g}, and {allowed:.3g} is allowed "
+            f"({request.tolerance:g} times 1 + {of}); nothing was written"
+        )
+    return {
+        "on": "the samples of --samples" if request.samples else "random inputs",
+        "batches": [len(inputs) for inputs in samples[0]],
+        "largest_difference": largest,
+        "largest_output": scale,
+        "in": "the unit of the outputs" if unit is None else "standard deviations of each target, from its mean",
+        "tolerance": request.tolerance,
+    }
+
+
+def _facts(stored: Stored, request: ExportRequest, use: Use, pair: tuple[Tensor, Tensor]) -> dict[str, Any]:
+    """What a reader of the file must know."""
+    experiment, (inputs, outputs) = stored.experiment, pair
+    config, spec = experiment.config, experiment.bundle.spec
+    return {
+        "dlexp": dlexp.__version__,
+        "torch": str(torch.__version__),
+        "run": stored.run.path.name,
+        "checkpoint": use.checkpoint,
+        "model": config.model.option,
+        "data": config.data.option,
+        "task": config.task.option,
+        "weights_sha256": sha256(experiment.networks.state_dict().values()),
+        "with_preprocessing": request.with_preprocessing,
+        "input": _described("input", inputs) | ({"layout": "NCHW"} if spec.inputs == "image" else {}),
+        "output": _described("output", outputs) | {"what": _what(stored, outputs, request.with_preprocessing)},
+        "classes": list(spec.class_names),
+        "targets": list(spec.target_names),
+        "preprocessing": stored.preprocessing,
+    }
+
+
+def _described(name: str, values: Tensor) -> dict[str, Any]:
+    kind = str(values.dtype).removeprefix("torch.")
+    return {"name": name, "shape": ["batch", *values.shape[1:]], "dtype": kind}
+
+
+def _what(stored: Stored, outputs: Tensor, is_read: bool) -> str:
+    """What the numbers are that come out."""
+    experiment = stored.experiment
+    spec, option = experiment.bundle.spec, experiment.config.task.option
+    if not is_read:
+        return f"the network's own numbers, before task={option} reads them"
+    if spec.targets == "value":
+        middle = experiment.config.loss.option == "quantile"
+        return "values in their own units" + (": the quantile nearest to the median" if middle else "")
+    rows = torch.arange(len(outputs))
+    meaning = experiment.task.answers(spec, Prediction(outputs, rows, torch.tensor(0.0), rows)).meaning
+    return {"p": "probabilities of the classes", "": "embeddings"}.get(meaning, "scores of the classes")
+
+
+def _format_facts(made: Exported) -> dict[str, Any]:
+    opset = getattr(made, "opset", None)
+    return {} if opset is None else {"opset": opset}

@@ -1,0 +1,112 @@
+"""A network with what comes before and after it: raw input in, what `dlexp predict` tells out.
+
+Symbols: B samples, F features of a table, C channels, H and W height and width in pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from dlexp.data.bundle import Affine
+from dlexp.data.images.float_precision import Narrowing
+from dlexp.data.tables.encoding import NumberColumn, columns_of
+from dlexp.errors import ConfigError
+from dlexp.tasks.base import Task
+from dlexp.workflows.run_record.restore import Stored
+
+
+@dataclass(frozen=True)
+class Features:
+    """How each feature of a table is filled and standardised, (F,) float64; 0, 0 and 1 for those of categories."""
+
+    fill: Tensor
+    mean: Tensor
+    std: Tensor
+
+
+def features(stored: Stored) -> Features | None:
+    """Those of a run's table; None for data without named columns."""
+    columns = columns_of(stored.preprocessing)
+    if not columns:
+        return None
+    rows: list[tuple[float, float, float]] = []
+    for fit in columns:
+        if isinstance(fit, NumberColumn):
+            rows.append((fit.fill, fit.mean, fit.std))
+        else:
+            rows += [(0.0, 0.0, 1.0)] * len(fit.categories)
+    return Features(*torch.tensor(rows, dtype=torch.float64).unbind(dim=1))
+
+
+class Standardize(nn.Module):
+    """(B, F) float64, NaN for a missing number and 0 or 1 for a category -> (B, F) float32, as training had it."""
+
+    def __init__(self, features: Features) -> None:
+        super().__init__()
+        for name, values in vars(features).items():
+            self.register_buffer(name, values.clone())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, F) -> (B, F)."""
+        filled = torch.where(x.isnan(), self.get_buffer("fill"), x)
+        return ((filled - self.get_buffer("mean")) / self.get_buffer("std")).float()
+
+
+class Narrow(nn.Module):
+    """`Narrowing` as a module: (B, C, H, W) float64 in their own units -> the same shape, float32."""
+
+    def __init__(self, narrowing: Narrowing) -> None:
+        super().__init__()
+        for name, values in vars(narrowing).items():
+            self.register_buffer(name, torch.tensor(values, dtype=torch.float64)[:, None, None])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> the same shape."""
+        return ((x - self.get_buffer("offset")) / self.get_buffer("unit")).float()
+
+
+class Normalize(nn.Module):
+    """`Affine` as a module: (B, C, H, W) pixels, or numbers -> the same shape, float32."""
+
+    def __init__(self, affine: Affine) -> None:
+        super().__init__()
+        self.register_buffer("scale", affine.scale.clone())
+        self.register_buffer("shift", affine.shift.clone())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, *input_shape) -> the same shape."""
+        return torch.addcmul(self.get_buffer("shift"), x.float(), self.get_buffer("scale"))
+
+
+class Whole(nn.Module):
+    """Preprocessing, network, and how the task reads what comes out."""
+
+    def __init__(self, ready: nn.Module, network: nn.Module, task: Task) -> None:
+        super().__init__()
+        self.ready, self.network = ready, network
+        self._task = task
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Raw (B, *input_shape) -> what `Prediction.outputs` has."""
+        return self._task.read(self.network(self.ready(x)).float())
+
+
+def whole(stored: Stored) -> Whole:
+    """The run's network with everything around it."""
+    columns, affine = features(stored), Normalize(stored.normalize)
+    narrowing = Narrowing.of_plain(stored.preprocessing)
+    before = [Standardize(columns)] if columns is not None else [Narrow(narrowing)] if narrowing is not None else []
+    ready = nn.Sequential(*before, affine)
+    return Whole(ready, stored.experiment.networks["model"], stored.experiment.task)
+
+
+def check_whole(stored: Stored, network: Whole, inputs: Tensor) -> None:
+    """Raise ConfigError where `network` does not say, to the bit, what the task predicts of raw `inputs`."""
+    experiment = stored.experiment
+    prediction = experiment.task.predict(dict(experiment.networks.items()), stored.unlabelled(network.ready(inputs)))
+    if not torch.equal(prediction.outputs, network(inputs)):
+        rule = "predicts by more than its network and `read`, which no file holds"
+        raise ConfigError.one("task", experiment.config.task.option, rule, "leave out --with-preprocessing")

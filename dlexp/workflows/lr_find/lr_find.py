@@ -1,0 +1,181 @@
+"""`dlexp lr-find`, and `optim.lr=auto`: sweep, read, and say a number only where the curve does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from dlexp.artifacts.files.new_folder import refuse_occupied
+from dlexp.artifacts.files.writing import write_text
+from dlexp.artifacts.runs.run_dir import RunDir
+from dlexp.assemble.experiment import Experiment
+from dlexp.assemble.training import start
+from dlexp.config.check.batch_size import AUTO
+from dlexp.config.saved import overrides_to_yaml, to_yaml
+from dlexp.config.schema.run import Node, RunConfig
+from dlexp.config.typed import with_any_rate, with_values
+from dlexp.data.loaders import EvalBatches
+from dlexp.engine.loop import StepRecord
+from dlexp.engine.lr_finder.suggestion import MIN_POINTS, combine, read
+from dlexp.engine.lr_finder.sweep import Sweep, SweepPlan, SweepPoint, sweep
+from dlexp.errors import ConfigError, NoResult
+from dlexp.runtime.seed import kept_randomness
+from dlexp.runtime.signals import StopRequest
+from dlexp.types import Batch
+from dlexp.workflows.lr_find.result import (
+    Findings,
+    FindRequest,
+    apply,
+    content_of,
+    digits,
+    refuse_foreign_experiment,
+    train_line,
+    why_none,
+    write_findings,
+)
+from dlexp.workflows.lr_find.settings import SweepSettings
+from dlexp.workflows.prepare.batch_size import settle_batch
+from dlexp.workflows.prepare.initial_weights import prepared
+from dlexp.workflows.reporter import Reporter, RunFacts, Silent, unbroken
+from dlexp.workflows.run_record.write import describe
+
+# The sweep is the schedule; and its rates are its own, so any number may stand where `auto` does.
+_NO_SCHEDULE = Node("scheduler", "constant", "dlexp.optim.schedules.smooth.constant", {})
+
+
+def lr_find(config: RunConfig, settings: SweepSettings, request: FindRequest, reporter: Reporter) -> dict[str, Any]:
+    """Sweep, and leave lr_find.csv, .json and .png; returns the content of the JSON file."""
+    if request.run_dir is not None:
+        refuse_occupied(request.run_dir)
+    if request.apply:
+        refuse_foreign_experiment(request)
+    config, batch = settle_batch(config, request.trusted, reporter)
+    # Before a directory is made: model, data and optimizer may refuse each other.
+    with kept_randomness():
+        experiment = prepared(_sweepable(config, config.seed), request.trusted)
+    run = RunDir.create("lr-find", config.name or f"{config.model.option}-{config.data.option}", request.run_dir)
+    with run.lock():
+        write_text(run / "config.yaml", to_yaml(config))
+        if batch is not None:
+            batch.write(run.path)
+        write_text(run / "overrides.yaml", overrides_to_yaml(list(request.words)))
+        write_text(run / "command.txt", f"{request.command}\n# in {Path.cwd()}\n")
+        findings = find(config, settings, request.trusted, reporter, str(run.path), experiment)
+        content = {"run": str(run.path), **content_of(findings)}
+        if findings.rate is not None:
+            content["override"] = f"optim.lr={findings.rate}"
+            content["train"] = train_line(request, findings.rate)
+            if request.apply:
+                content["written"] = apply(run, request, findings.rate)
+        undrawn = write_findings(run.path, config, findings, content)
+        content |= {"undrawn": undrawn} if undrawn else {}
+    return content
+
+
+def settle_rate(config: RunConfig, trusted: Sequence[str], reporter: Reporter) -> tuple[RunConfig, Findings | None]:
+    """`config` with a number where it said optim.lr=auto. Raises NoResult where the finder has none to give."""
+    if config.optim.arguments.get("lr") != AUTO:
+        return config, None
+    settings = SweepSettings()
+    reporter.say(f"optim.lr=auto: sweeping {settings.steps} updates from {settings.min_lr:g} to {settings.max_lr:g}")
+    findings = find(config, settings, trusted, Silent(), "")
+    if findings.rate is None:
+        raise NoResult(f"optim.lr=auto: {why_none(content_of(findings))}; `dlexp lr-find` with the same words draws it")
+    low, high = (digits(value) for value in (findings.verdict.low, findings.verdict.high))
+    confidence = findings.verdict.confidence
+    reporter.say(f"optim.lr={findings.rate} found (range {low:g} to {high:g}, drop / noise {confidence:.1f})")
+    return with_values(config, {"optim.lr": findings.rate}), findings
+
+
+def find(
+    config: RunConfig,
+    settings: SweepSettings,
+    trusted: Sequence[str],
+    reporter: Reporter,
+    where: str,
+    first: Experiment | None = None,
+) -> Findings:
+    """Sweep once a seed and read the curves; every global generator is afterwards as it was.
+
+    first  the experiment of the first seed, when it is built already
+    Raises NoResult when a sweep ends before it has points enough for a curve.
+    """
+    seeds = tuple(range(config.seed, config.seed + settings.seeds))
+    sweeps: list[Sweep] = []
+    facts: dict[str, Any] = {}
+    with kept_randomness(), StopRequest() as stop:
+        reporter = unbroken(reporter, stop)
+        try:
+            for number, seed in enumerate(seeds, start=1):
+                experiment = first if first and number == 1 else prepared(_sweepable(config, seed), trusted)
+                if number == 1:
+                    facts = describe(experiment)
+                    reporter.begin(_facts(config, settings, facts, where))
+                sweeps.append(_sweep(experiment, settings, number, reporter, stop))
+        finally:
+            reporter.end()
+    for one in sweeps:
+        if len(one.points) < MIN_POINTS:
+            raise NoResult(
+                f"the sweep has {len(one.points)} points, and {MIN_POINTS} are the least ({one.reason}); "
+                f"lower --min-lr (it is {settings.min_lr:g}) or raise --steps (it is {settings.steps})"
+            )
+    readings = tuple(read(one.x, one.y, one.diverged) for one in sweeps)
+    return Findings(settings, seeds, tuple(sweeps), readings, combine(readings), facts)
+
+
+def _sweep(
+    experiment: Experiment, settings: SweepSettings, number: int, reporter: Reporter, stop: StopRequest
+) -> Sweep:
+    started = start(experiment)
+
+    def observe(points: int, point: SweepPoint) -> None:
+        loss = {"loss": point.loss}
+        reporter.observe(StepRecord(number, points, settings.steps, points, 0, point.rate, lambda: loss))
+
+    plan = SweepPlan(
+        task=experiment.task,
+        train=started.batches,
+        rules=started.rules,
+        accumulate=experiment.config.trainer.accumulate,
+        min_lr=settings.min_lr,
+        max_lr=settings.max_lr,
+        steps=settings.steps,
+        val=_validation_subset(experiment, settings.val_batches) if settings.loss == "val" else None,
+        on_point=observe,
+    )
+    return sweep(plan, started.state, stop)
+
+
+def _validation_subset(experiment: Experiment, batches: int) -> list[Batch]:
+    """The same rows every time, spread evenly over the split: a file sorted by class is met in all its classes."""
+    samples = len(experiment.bundle.splits["val"])
+    count = min(samples, batches * experiment.config.eval_batch_size)
+    picked = np.linspace(0, samples - 1, count).round().astype(np.int64)
+    bundle = experiment.bundle.narrowed("val", torch.from_numpy(picked))
+    return list(EvalBatches(bundle, "val", experiment.config.eval_batch_size, experiment.device))
+
+
+def _sweepable(config: RunConfig, seed: int) -> RunConfig:
+    """`config` without its schedule, with a seed. Raises ConfigError when there is no optim.lr to find."""
+    if "lr" not in config.optim.arguments:
+        raise ConfigError.one("optim", config.optim.option, "has no key lr, and that is what lr-find looks for")
+    return replace(with_any_rate(config), seed=seed, scheduler=_NO_SCHEDULE)
+
+
+def _facts(config: RunConfig, settings: SweepSettings, facts: Mapping[str, Any], where: str) -> RunFacts:
+    seeds = f"{settings.seeds} seeds from {config.seed}" if settings.seeds > 1 else f"seed {config.seed}"
+    texts = {
+        "model": f"{config.model.option}, {facts['parameters']:,} parameters",
+        "data": f"{config.data.option}, batch {config.batch_size} x {config.trainer.accumulate}",
+        "optim": f"{config.optim.option}, lr from {settings.min_lr:g} to {settings.max_lr:g}",
+        "sweep": f"{settings.steps} updates, {settings.loss} loss, {seeds}",
+        "machine": f"{facts['device']}, {facts['threads']} threads, {facts['precision']} ({facts['precision_reason']})",
+    }
+    title = f"learning rate of {config.model.option} on {config.data.option}"
+    return RunFacts(title, where, settings.seeds, 0, settings.steps, texts)

@@ -1,0 +1,155 @@
+"""`dlexp predict`: what a run says of samples that it has never seen and whose targets nobody knows."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from dlexp.artifacts.files.row_writer import Columns, RowWriter
+from dlexp.data.inference.items import Items, in_batches
+from dlexp.engine.evaluate import predictions
+from dlexp.errors import ConfigError
+from dlexp.metrics.prediction_columns import Answers
+from dlexp.types import Batch
+from dlexp.workflows.predict.inputs import Asked, Inputs
+from dlexp.workflows.run_record.drift import told
+from dlexp.workflows.run_record.restore import Stored, Use, restored
+
+_NAMED = 10  # bad items that the summary names
+
+
+def predict_run(folder: Path, asked: Asked, use: Use, writer: RowWriter, say: Callable[[str], None]) -> dict[str, Any]:
+    """Answer `asked` by the run in `folder`, row by row in the order of the input; returns a summary.
+
+    A sample that cannot be used is a row with the reason in the column `error`; the summary counts them. Raises
+    ConfigError when there is no such run, DataError for input that cannot be read at all.
+    """
+    stored = restored(folder, use)
+    for change in stored.changed:
+        say(f"changed since training: {told(change)}")
+    begun = time.perf_counter()
+    found = answer(stored, asked, writer, say)
+    seconds = time.perf_counter() - begun
+    return {
+        "run": str(stored.run.path),
+        "checkpoint": use.checkpoint,
+        **found,
+        "seconds": round(seconds, 3),
+        "items_per_second": round(found["items"] / seconds, 1),
+        "batch_size": stored.experiment.config.eval_batch_size,
+        "device": str(stored.experiment.device),
+        "precision": stored.experiment.precision.name,
+        "changed_since_training": [vars(change) for change in stored.changed],
+    }
+
+
+def answer(stored: Stored, asked: Asked, writer: RowWriter, say: Callable[[str], None]) -> dict[str, Any]:
+    """Write a row for each item; returns how many there were, how many were bad, and the first of these."""
+    rows = _Rows(stored, asked, writer)
+    groups = in_batches(Inputs(stored, asked, say).read(), stored.experiment.config.eval_batch_size)
+    for group, answers in _answered(stored, groups):
+        rows.add(*_without_undefined(group, answers))
+    rows.finish()
+    return {"items": rows.items, "bad": rows.bad, "first_bad": rows.first_bad}
+
+
+def _answered(stored: Stored, groups: Iterable[Items]) -> Iterator[tuple[Items, Answers | None]]:
+    """Each group with its answers; None where none of its items can be used."""
+    experiment, spec = stored.experiment, stored.experiment.bundle.spec
+    normalize = stored.normalize.to(experiment.device)
+    waiting: deque[Items] = deque()
+
+    def batches() -> Iterator[Batch]:
+        for group in groups:
+            waiting.append(group)
+            if len(group.inputs):
+                yield stored.unlabelled(normalize(group.inputs.to(experiment.device)))
+
+    found = predictions(experiment.task, experiment.networks, batches(), experiment.precision)
+    with closing(found):
+        for prediction in found:
+            while not len(waiting[0].inputs):
+                yield waiting.popleft(), None
+            yield waiting.popleft(), experiment.task.answers(spec, prediction)
+    for group in waiting:
+        yield group, None
+
+
+def _without_undefined(group: Items, answers: Answers | None) -> tuple[Items, Answers | None]:
+    """The same, where a sample whose answer is not finite, such as one of huge numbers, has a problem in its place."""
+    undefined = answers.undefined() if answers is not None else []
+    if answers is None or not undefined:
+        return group, answers
+    problems = list(group.problems)
+    places = [place for place, problem in enumerate(problems) if not problem]
+    for number in undefined:
+        problems[places[number]] = "the network's answer is NaN or infinite"
+    kept = [number for number in range(len(places)) if number not in set(undefined)]
+    return Items(group.names, problems, group.inputs[kept]), answers.without(undefined)
+
+
+class _Rows:
+    """Answers -> rows of output; those before the first answer wait for it, which tells the columns."""
+
+    def __init__(self, stored: Stored, asked: Asked, writer: RowWriter) -> None:
+        self._names = stored.experiment.bundle.spec.class_names
+        self._asked, self._writer = asked, writer
+        self._blank: tuple[str, ...] | None = None
+        self._waiting: list[Items] = []
+        self.items, self.bad = 0, 0
+        self.first_bad: list[str] = []
+
+    def add(self, group: Items, answers: Answers | None) -> None:
+        """Write the rows of `group`."""
+        self._count(group)
+        if answers is not None:
+            columns = self._chosen(answers)
+            if self._blank is None:
+                self._blank = tuple(columns)
+                self.finish()
+            self._write(group, columns)
+        elif self._blank is None:
+            self._waiting.append(group)
+        else:
+            self._write(group, {})
+
+    def finish(self) -> None:
+        """Write what has waited."""
+        for group in self._waiting:
+            self._write(group, {})
+        self._waiting.clear()
+
+    def _chosen(self, answers: Answers) -> Columns:
+        found = dict(answers.columns)
+        if answers.scores is None and (self._asked.top or self._asked.probabilities):
+            word = "--top" if self._asked.top else "--probabilities"
+            rule = "is for classes, and this run puts out numbers"
+            raise ConfigError.one(word, self._asked.top or "", rule, "leave it out")
+        if self._asked.top:
+            found |= answers.top(self._names, self._asked.top)
+        return {**found, **(answers.every(self._names) if self._asked.probabilities else {})}
+
+    def _write(self, group: Items, columns: Columns) -> None:
+        good = [place for place, problem in enumerate(group.problems) if not problem]
+        told: dict[str, Sequence[Any]] = {}
+        for name in self._blank or ():
+            told[name] = columns[name] if len(good) == len(group.problems) else _spread(columns.get(name, ()), group)
+        self._writer.write({**group.names, **told, "error": [problem or None for problem in group.problems]})
+
+    def _count(self, group: Items) -> None:
+        for place, problem in enumerate(group.problems):
+            if problem:
+                self.bad += 1
+                if len(self.first_bad) < _NAMED:
+                    self.first_bad.append(f"{group.names['input'][place]}: {problem}")
+        self.items += len(group.problems)
+
+
+def _spread(values: Sequence[Any], group: Items) -> list[Any]:
+    """The values of the items that can be used in their places, None in the others."""
+    rest = iter(values)
+    return [None if problem else next(rest) for problem in group.problems]

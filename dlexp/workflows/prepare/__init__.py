@@ -1,0 +1,1 @@
+"""The state that training starts from: initial weights and batch size."""

@@ -1,0 +1,111 @@
+"""One try of `data.batch_size=auto`, in a process of its own: two updates and an evaluation, and what they held.
+
+`python -m dlexp.workflows.prepare.batch_probe FOLDER` reads ask.json there and leaves answer.json.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dlexp.artifacts.files.writing import read_object, write_json
+from dlexp.assemble.training import nonfinite_policy, start
+from dlexp.config.saved import load_plain
+from dlexp.config.schema.run import RunConfig
+from dlexp.engine.loop import FitPlan, fit
+from dlexp.engine.profiling.instrumentation import Cut, Few
+from dlexp.engine.profiling.probes import Clock
+from dlexp.engine.recovery import Watch
+from dlexp.errors import ConfigError, Diverged, DlexpError
+from dlexp.runtime.device import select_device
+from dlexp.runtime.memory_budget import bound_allocations, peak, room
+from dlexp.runtime.out_of_memory import is_out_of_memory
+from dlexp.runtime.signals import NeverStop
+from dlexp.runtime.tensors import snapshot
+from dlexp.workflows.prepare.initial_weights import prepared
+
+_UPDATES = 2  # optimizers make their state in the first; the second is the first with everything in place
+_VALIDATION = 2  # batches: all but the last are of one size
+
+
+def main() -> None:
+    """Answer the question in the folder that the command line names."""
+    folder = Path(sys.argv[1])
+    ask = read_object(folder / "ask.json")
+    torch.set_num_threads(ask["threads"])
+    write_json(folder / "answer.json", probe(load_plain(ask["config"], {}), tuple(ask["trusted"]), ask["limit"]))
+
+
+def probe(config: RunConfig, trusted: tuple[str, ...], given: int | None) -> dict[str, Any]:
+    """Whether `config` fits: fits, peak, limit, bound and reason of a `Try`, or the error that it meets.
+
+    given  the limit in bytes, None for what this machine has
+    """
+    try:
+        device = select_device(config.trainer.device)
+        limit, bound = (given, "the limit given") if given is not None else room(device)
+        if device.type == "cpu":
+            bound_allocations(limit)
+        reason = _reason_not_to(config, trusted)
+        most = peak(device)
+    except ConfigError as error:
+        return {"error": type(error).__name__, "problems": [vars(problem) for problem in error.problems]}
+    except DlexpError as error:
+        what = error.what if isinstance(error, Diverged) else str(error)
+        return {"error": type(error).__name__, "message": what}
+    if not reason and most > limit:
+        reason = "more than the limit"
+    return {"fits": not reason, "peak": most, "limit": limit, "bound": bound, "reason": reason}
+
+
+def _reason_not_to(config: RunConfig, trusted: tuple[str, ...]) -> str:
+    """Train for two updates, evaluate and copy the state; "" when memory was enough, else where it was not."""
+    try:
+        experiment = prepared(config, trusted)
+        started = start(experiment)
+        data = Cut(started.batches, Clock(experiment.device), _UPDATES, config.trainer.accumulate)
+        plan = FitPlan(
+            task=experiment.task,
+            train=data,
+            val=Few(experiment.split("val"), _VALIDATION, Clock(experiment.device)),
+            rules=started.rules,
+            epochs=-(-_UPDATES // started.steps_per_epoch),
+            accumulate=config.trainer.accumulate,
+            monitor=config.monitor,
+            watch=Watch(nonfinite_policy(config), keep_generators=bool(trusted)),
+        )
+        fit(plan, started.state, _InMemory(), _UntilOrphaned())
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        return str(error).splitlines()[0] if str(error) else type(error).__name__
+    return ""
+
+
+class _InMemory:
+    """Checkpoints that take the memory that saving takes, a copy and the bytes of a file, and are then forgotten."""
+
+    def save(self, state: Mapping[str, Any], best: Mapping[str, Any] | None = None) -> None:
+        """As a run does it; the best weights take no more, they are those of the state."""
+        torch.save(snapshot(state), io.BytesIO())
+
+
+class _UntilOrphaned(NeverStop):
+    """True once the process that asked is gone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._parent = os.getppid()
+
+    def __bool__(self) -> bool:
+        return os.getppid() != self._parent
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""`data.batch_size=auto`: the largest batch that fits in memory, tried in fresh processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+
+from dlexp.artifacts.files.writing import read_object, write_json
+from dlexp.config.check.batch_size import is_auto
+from dlexp.config.saved import plain
+from dlexp.config.schema.run import RunConfig
+from dlexp.config.typed import with_any_rate, with_values
+from dlexp.errors import ConfigError, DataError, Diverged, DlexpError, OutOfMemory, Problem
+from dlexp.runtime.device import select_device
+from dlexp.workflows.reporter import Reporter
+
+FILE = "batch_size.json"
+_ERRORS: dict[str, type[DlexpError]] = {"DataError": DataError, "Diverged": Diverged}
+
+
+@dataclass(frozen=True)
+class Try:
+    """One batch size in a process of its own.
+
+    peak   bytes at its most; 0 where the process was killed before it could say
+    limit  bytes that it was allowed, and `bound` what set that
+    reason why it does not fit, "" when it does
+    """
+
+    batch_size: int
+    accumulate: int
+    fits: bool
+    peak: int
+    limit: int
+    bound: str
+    reason: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class FoundBatch:
+    """What was tried, in order, and what came out."""
+
+    effective_batch: int
+    batch_size: int
+    accumulate: int
+    tries: tuple[Try, ...]
+
+    def write(self, folder: Path) -> None:
+        """Leave batch_size.json in the folder of a run."""
+        write_json(folder / FILE, asdict(self))
+
+
+def settle_batch(
+    config: RunConfig, trusted: Sequence[str], reporter: Reporter, limit: int | None = None
+) -> tuple[RunConfig, FoundBatch | None]:
+    """`config` with a number where it said data.batch_size=auto, and None where it did not.
+
+    limit  bytes that a run may hold, None for a share of what there is
+    Raises OutOfMemory when not even the smallest batch fits, ConfigError where memory cannot be asked for.
+    """
+    if not is_auto(config.tree):
+        return config, None
+    device, effective = select_device(config.trainer.device), _effective(config)
+    if device.type not in ("cpu", "cuda"):
+        rule = f"cannot see how much memory {device} has left"
+        raise ConfigError.one("data.batch_size", "auto", rule, "give it a number")
+    reporter.say(f"data.batch_size=auto: trying how many of the {effective} samples of an update fit in memory at once")
+    tries: list[Try] = []
+
+    def fits(size: int) -> bool:
+        tries.append(_tried(with_batch(config, size), trusted, limit))
+        _say(tries[-1], reporter)
+        return tries[-1].fits
+
+    size = largest(divisors(effective), fits)
+    if size is None:
+        last = tries[-1]
+        text = f"data.batch_size=auto: not even {last.batch_size} fits in {_mib(last.limit)} ({last.reason})"
+        raise OutOfMemory(f"{text}; try a smaller model, or a smaller data.eval_batch_size if that is what failed")
+    found = FoundBatch(effective, size, effective // size, tuple(tries))
+    reporter.say(f"data.batch_size={size} trainer.accumulate={found.accumulate} found")
+    return with_batch(config, size), found
+
+
+def stand_in_batch(config: RunConfig) -> RunConfig:
+    """`config` with all samples of an update in one batch where it said auto: for building it without looking."""
+    return with_batch(config, _effective(config)) if is_auto(config.tree) else config
+
+
+def with_batch(config: RunConfig, size: int) -> RunConfig:
+    """`config` with batches of `size`, and as many of them in an update as keep its samples."""
+    accumulate = _effective(config) // size
+    values = {"data.batch_size": size, "trainer.accumulate": accumulate, "trainer.effective_batch": None}
+    return with_values(config, values)
+
+
+def divisors(count: int) -> list[int]:
+    """All of them, from 1 to `count`."""
+    small = [n for n in range(1, int(count**0.5) + 1) if count % n == 0]
+    return sorted({*small, *(count // n for n in small)})
+
+
+def largest(sizes: Sequence[int], fits: Callable[[int], bool]) -> int | None:
+    """The largest of ascending `sizes` that fits, None when none does: the last first, then by halves."""
+    if fits(sizes[-1]):
+        return sizes[-1]
+    low, high = -1, len(sizes) - 1  # `low` fits, as far as is known; `high` does not
+    while high - low > 1:
+        middle = (low + high) // 2
+        if fits(sizes[middle]):
+            low = middle
+        else:
+            high = middle
+    return sizes[low] if low >= 0 else None
+
+
+def _effective(config: RunConfig) -> int:
+    """The samples of an update, which checking the configuration has settled."""
+    effective = config.trainer.effective_batch
+    assert effective is not None
+    return effective
+
+
+def _tried(config: RunConfig, trusted: Sequence[str], limit: int | None) -> Try:
+    """Try one configuration in a fresh process. Raises what it raised, but for memory that ran out."""
+    begun = time.perf_counter()
+    content = plain(with_any_rate(config))
+    ask = {"config": content, "trusted": list(trusted), "limit": limit, "threads": torch.get_num_threads()}
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "ask.json").write_text(json.dumps(ask))
+        words = [sys.executable, "-P", "-m", "dlexp.workflows.prepare.batch_probe", name]
+        paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
+        done = subprocess.run(words, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, check=False)
+        answer = read_object(folder / "answer.json") if (folder / "answer.json").is_file() else {}
+    if "error" in answer:
+        raise _error(answer)
+    if not answer and done.returncode >= 0:
+        last = (done.stderr.decode(errors="replace").strip() or "no word of why").splitlines()[-1]
+        remedy = f"data.batch_size={config.batch_size} in place of auto shows where"
+        raise DlexpError(f"data.batch_size=auto: training failed, {last}; {remedy}")
+    if not answer:  # the system's way to say that there is no memory left
+        killed = f"the process was killed by {signal.Signals(-done.returncode).name}"
+        answer = {"fits": False, "peak": 0, "limit": limit or 0, "bound": "", "reason": killed}
+    seconds = round(time.perf_counter() - begun, 3)
+    return Try(config.batch_size, config.trainer.accumulate, **answer, seconds=seconds)
+
+
+def _error(answer: dict[str, Any]) -> DlexpError:
+    if "problems" in answer:
+        return ConfigError([Problem(**problem) for problem in answer["problems"]])
+    return _ERRORS.get(answer["error"], DlexpError)(answer["message"])
+
+
+def _say(one: Try, reporter: Reporter) -> None:
+    verdict = "fits" if one.fits else f"does not fit: {one.reason}"
+    reporter.say(
+        f"  {one.batch_size} x {one.accumulate}: {_mib(one.peak)} of {_mib(one.limit)} ({one.bound}): {verdict}"
+    )
+
+
+def _mib(count: int) -> str:
+    return f"{count / (1 << 20):,.0f} MiB"

@@ -1,0 +1,119 @@
+"""An experiment at its beginning, with the weights that `init_from` names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from dlexp.artifacts.checkpoints.checkpoint import read_checkpoint
+from dlexp.artifacts.files.reading import is_file, is_folder, is_there
+from dlexp.artifacts.runs.run_dir import named_run
+from dlexp.artifacts.runs.run_files import read_run_file
+from dlexp.assemble.experiment import Experiment, assemble
+from dlexp.config.schema.run import RunConfig
+from dlexp.data.bundle import DataBundle
+from dlexp.engine.state import load_weights
+from dlexp.errors import ConfigError, DlexpError
+from dlexp.networks.layers import layers_of
+
+_NAMED = 10  # classes that a message names
+
+
+def prepared(config: RunConfig, trusted: Sequence[str], bundle: DataBundle | None = None) -> Experiment:
+    """Assemble `config` and put its initial weights in; the experiment's notes tell which were taken and which not.
+
+    bundle  the data, None to read them
+    Raises ConfigError when the weights are missing or do not fit.
+    """
+    found = _initial_weights(config)
+    experiment = assemble(config, trusted, bundle)
+    if found is None:
+        return experiment
+    path, initial, outputs = found
+    heads = _check_classes(config, outputs, experiment.bundle.spec.class_names)
+    taken = f"init_from={config.init_from}: {_take(path, initial, experiment)}{heads}"
+    return replace(experiment, notes=(taken, *experiment.notes))
+
+
+def _check_classes(config: RunConfig, before: Sequence[str], now: Sequence[str]) -> str:
+    """A note on a last layer that was trained for other classes, "" where there is nothing to say.
+
+    Raises ConfigError for the same classes in another order, which would be confused with each other.
+    """
+    if config.init_head == "new" or not before or not now or list(before) == list(now):
+        return ""
+    if sorted(before) == sorted(now):
+        rule = f"has the classes {', '.join(before[:_NAMED])} in this order, and these data {', '.join(now[:_NAMED])}"
+        raise ConfigError.one("init_from", str(config.init_from), rule, "set init_head=new")
+    if len(before) != len(now):
+        return ""
+    trained = ", ".join(before[:_NAMED])
+    return f"; the last layer was trained for the classes {trained}: set init_head=new to begin without it"
+
+
+def _take(path: Path, initial: Mapping[str, Tensor], experiment: Experiment) -> str:
+    """Put the weights of the file `path` in, but for what is to begin anew; returns what became of them.
+
+    Raises ConfigError.
+    """
+    config, networks = experiment.config, experiment.networks
+    own = networks.state_dict()
+    anew = _head(networks) if config.init_head == "new" else set()
+    wanted = {name: value for name, value in initial.items() if name not in anew}
+    reshaped = [name for name in wanted if name in own and own[name].shape != wanted[name].shape]
+    missing = [name for name in own if name not in wanted and name not in anew]
+    left = [name for name in wanted if name not in own]
+    fitting = {name: value for name, value in wanted.items() if name in own and name not in reshaped}
+    if not config.init_strict and not any(name in fitting for name, _ in networks.named_parameters()):
+        rule = "holds no weight that this model has under the same name and of the same shape"
+        raise ConfigError.one("init_from", str(config.init_from), rule, "choose the model that it holds")
+    try:
+        keep = anew if config.init_strict else own.keys() - fitting.keys()
+        load_weights(networks, (wanted if config.init_strict else fitting) | {name: own[name] for name in keep})
+    except DlexpError as error:
+        heads = _head(networks)
+        only_head = not left and {*missing, *reshaped} <= heads
+        remedy = "set init_head=new" if only_head else "choose the model that it holds, or set init_strict=false"
+        if not (missing or reshaped or left):
+            remedy = "name another checkpoint"
+        raise ConfigError.one("init_from", str(config.init_from), f"{path.name}: {error}", remedy) from error
+    named = {"missing there": missing, "of another shape": reshaped, "not wanted": left, "begun anew": sorted(anew)}
+    told = "; ".join(f"{what}: {', '.join(names)}" for what, names in named.items() if names)
+    return f"{len(fitting)} of {len(own)} tensors taken" + (f"; {told}" if told else "")
+
+
+def _head(networks: nn.ModuleDict) -> set[str]:
+    """The names of the parameters of each network's last layer."""
+    last = {id(parameter) for network in networks.values() for parameter in layers_of(network)[-1]}
+    return {name for name, parameter in networks.named_parameters() if id(parameter) in last}
+
+
+def _classes_at(path: Path) -> list[str]:
+    """The classes, or names of values, of the run that the checkpoint `path` is of; [] where that is not known."""
+    meta = path.resolve().parent.parent / "meta.json"
+    return [str(name) for name in read_run_file(meta).get("outputs", ())] if is_file(meta) else []
+
+
+def _initial_weights(config: RunConfig) -> tuple[Path, Mapping[str, Tensor], list[str]] | None:
+    """The file that init_from names, its weights and the classes that they were trained for, before anything else.
+
+    Raises ConfigError.
+    """
+    if config.init_from is None:
+        return None
+    path = Path(config.init_from)
+    if not is_there(path):
+        path = named_run(config.init_from)
+    if is_folder(path):
+        saved = [path / "checkpoints" / name for name in ("best.pt", "last.pt")]
+        path = next((file for file in saved if is_file(file)), path)
+    try:
+        state = read_checkpoint(path)
+        return path, state.get("evaluation_networks", state["networks"]), _classes_at(path)
+    except DlexpError as error:
+        raise ConfigError.one(
+            "init_from", config.init_from, str(error), "name a run directory or a checkpoint in one"
+        ) from error

@@ -1,0 +1,167 @@
+"""`dlexp profile`: where an update's time and memory go, how fast that is here, and what the whole run will cost.
+
+It has no training loop of its own: `fit` runs over a few updates at a time, each time with another gauge at its parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from dlexp.artifacts.files.new_folder import refuse_occupied
+from dlexp.assemble.experiment import Experiment
+from dlexp.assemble.training import Started, nonfinite_policy, start
+from dlexp.config.schema.run import RunConfig
+from dlexp.config.typed import with_any_rate, with_values
+from dlexp.engine.loop import EpochRecord, FitPlan, StepRecord, fit, windows
+from dlexp.engine.profiling.instrumentation import Cut, Few, hooked
+from dlexp.engine.profiling.probes import Clock, Gauge, MemoryGauge, Timer, Tracer, waiting
+from dlexp.engine.recovery import Watch
+from dlexp.engine.step import train_step
+from dlexp.errors import Interrupted
+from dlexp.networks.multiply_adds import counted_products
+from dlexp.runtime.matmul_rate import matrix_rate
+from dlexp.runtime.memory_budget import peak
+from dlexp.runtime.seed import kept_randomness
+from dlexp.runtime.signals import StopRequest
+from dlexp.workflows.prepare.batch_size import settle_batch
+from dlexp.workflows.prepare.initial_weights import prepared
+from dlexp.workflows.profile.result import Measured, content_of, write_profile
+from dlexp.workflows.profile.settings import WARM_UP, ProfileRequest
+from dlexp.workflows.reporter import Reporter
+
+_SECONDS = 4.0  # that a measurement should take
+_FEWEST, _MOST = 8, 2000  # updates of one, unless --steps says
+_WITH_MEMORY, _TRACED = 2, 3  # updates: each is like the other in what it allocates and calls
+_ENDLESS = 10**6  # epochs
+_VALIDATION = 32  # batches of the validation split that are timed
+
+_TYPES: Mapping[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class _Bench:
+    """What every leg of a measurement shares."""
+
+    experiment: Experiment
+    started: Started
+    stop: StopRequest
+
+
+def profile(config: RunConfig, request: ProfileRequest, reporter: Reporter) -> dict[str, Any]:
+    """Measure, and leave profile.json, profile.png and trace.json.gz; returns the content of the JSON file.
+
+    A learning rate that is yet to be found is not looked for; a batch size that is yet to be found is.
+    Raises whatever ends training: Diverged, OutOfMemory, Interrupted.
+    """
+    if request.run_dir is not None:
+        refuse_occupied(request.run_dir)
+    config, _ = settle_batch(config, request.trusted, reporter)
+    with kept_randomness(), StopRequest() as stop:
+        experiment = prepared(_endless(with_any_rate(config)), request.trusted)
+        bench = _Bench(experiment, start(experiment), stop)
+        measured = _measured(bench, request.steps, reporter)
+        if stop:  # between two legs
+            raise _dropped(stop)
+    content = content_of(config, experiment, bench.started, measured)
+    return write_profile(config, request, content, measured)  # a directory is made when there is something to put in
+
+
+def _measured(bench: _Bench, steps: int | None, reporter: Reporter) -> Measured:
+    """Every leg in turn."""
+    experiment, device = bench.experiment, bench.experiment.device
+    warm = Clock(device)
+    _leg(bench, warm, WARM_UP)
+    count = steps or _enough(min(warm.updates), bench.started.steps_per_epoch)
+    reporter.say(f"measuring {count} updates twice, untouched and part by part")
+    pace, timer, memory, tracer = Clock(device), Timer(device), MemoryGauge(bench.started.state, device), Tracer(device)
+    validation = Few(experiment.split("val"), _VALIDATION, Clock(device))
+    given = _leg(bench, pace, count, validation)
+    _leg(bench, timer, count)
+    _leg(bench, memory, _WITH_MEMORY)
+    resident = peak(torch.device("cpu"))
+    reporter.say(f"tracing {_TRACED} updates, and measuring the matrix rate")
+    try:
+        _leg(bench, tracer, min(_TRACED, bench.started.steps_per_epoch))
+    finally:
+        tracer.end()
+    dtype = _TYPES[experiment.precision.name]
+    return Measured(
+        first_update=warm.updates[0],
+        pace=pace,
+        samples=given.samples,
+        timer=timer,
+        memory=memory,
+        resident=resident,
+        tracer=tracer,
+        validation_seconds=validation.seconds_of_all,
+        flops=_flops(bench),
+        matrix_rate=matrix_rate(device, dtype, waiting(device)),
+    )
+
+
+def _leg(bench: _Bench, gauge: Gauge, updates: int, validation: Few | None = None) -> Cut:
+    """`updates` more updates of the run, as `fit` makes them, with `gauge` at their parts."""
+    experiment, started, state = bench.experiment, bench.started, bench.started.state
+    accumulate = experiment.config.trainer.accumulate
+    per_epoch = started.steps_per_epoch
+    data = Cut(started.batches, gauge, updates, accumulate)
+    few = validation or Few(experiment.split("val"), 1, Clock(experiment.device))
+
+    def observe(record: StepRecord | EpochRecord) -> None:
+        if isinstance(record, StepRecord):
+            gauge.update_is_over()
+        else:
+            few.clock.end()
+
+    plan = FitPlan(
+        task=experiment.task,
+        train=data,
+        val=few,
+        rules=started.rules,
+        epochs=state.epoch + -(-updates // per_epoch),
+        accumulate=accumulate,
+        monitor=experiment.config.monitor,
+        observers=[observe],
+        watch=Watch(nonfinite_policy(experiment.config), keep_generators=bool(experiment.trusted)),
+    )
+    with hooked(experiment.task, state, gauge):
+        try:
+            fit(plan, state, _Nowhere(), bench.stop)
+        except Interrupted as error:  # which speaks of a checkpoint
+            raise _dropped(bench.stop) from error
+    return data
+
+
+class _Nowhere:
+    """Checkpoints that are not kept."""
+
+    def save(self, state: Mapping[str, Any], best: Mapping[str, Any] | None = None) -> None:
+        """Nothing."""
+
+
+def _dropped(stop: StopRequest) -> Interrupted:
+    return Interrupted(f"{stop.name} received; the profile was dropped", stop.exit_code)
+
+
+def _flops(bench: _Bench) -> int:
+    """Floating point operations of one update's products and convolutions, forward and backward; 0 if none is seen."""
+    experiment, started = bench.experiment, bench.started
+    window = next(windows(started.batches.epoch(0), experiment.config.trainer.accumulate))
+    with counted_products() as counter:
+        train_step(experiment.task, started.state, window, started.rules)
+    return 2 * counter.multiply_adds
+
+
+def _enough(seconds: float, per_epoch: int) -> int:
+    """Updates that take a few seconds: whole epochs where those are short, since batches may be made many at a time."""
+    count = max(_FEWEST, min(_MOST, round(_SECONDS / max(seconds, 1e-9))))
+    return count // per_epoch * per_epoch if count > per_epoch else count
+
+
+def _endless(config: RunConfig) -> RunConfig:
+    """`config` with an end that no leg comes to: neither its last epoch nor its patience."""
+    return with_values(config, {"trainer.epochs": _ENDLESS, "regularization.early_stopping.patience": None})

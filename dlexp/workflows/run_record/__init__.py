@@ -1,0 +1,1 @@
+"""A run directory: written, read, restored, and compared with the present."""

@@ -1,0 +1,216 @@
+"""A run's directory, read for a page: what is missing or damaged is told on the page and stops nothing."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dlexp.artifacts.files.reading import is_there, read_bytes, read_text
+from dlexp.artifacts.files.writing import is_temporary
+from dlexp.artifacts.runs.metrics_log import read_metrics
+from dlexp.artifacts.runs.run_dir import RunDir
+from dlexp.artifacts.runs.run_files import read_run_file
+from dlexp.config.derive import departure
+from dlexp.config.files.catalog import Catalog
+from dlexp.config.schema.tree import ABSENT, leaves, shown, value_at
+from dlexp.errors import ConfigError, DlexpError
+from dlexp.report.pages.run_contents import Configuration, Evaluated, RunStory, Table
+from dlexp.workflows.pictures import Pictures, curves
+
+# base64 makes four bytes of three, and a page is to stay below 2 MB
+_PICTURE_BYTES = 1_300_000
+_TABLES = ("per_class", "mistakes")
+_FIRST = ("confusion", "mistakes", "predicted")  # the pictures that a page has room for before others
+_MUST_BE_GIVEN = "???"
+_MAX_ROWS = 1000
+
+
+@dataclass
+class _Reader:
+    """Reads what it can; keeps a sentence for what it cannot, and counts the bytes of pictures."""
+
+    folder: Path
+    problems: list[str] = field(default_factory=list)
+    room: int = _PICTURE_BYTES
+
+    def json(self, name: str) -> dict[str, Any]:
+        path = self.folder / name
+        if not is_there(path):
+            return {}
+        try:
+            return read_run_file(path)
+        except DlexpError as error:
+            self.problems.append(f"{error}")
+            return {}
+
+    def text(self, name: str) -> str:
+        try:
+            return read_text(self.folder / name, errors="replace")
+        except FileNotFoundError:
+            return ""
+        except OSError as error:
+            self.problems.append(f"{name} cannot be read: {error.strerror}")
+            return ""
+
+    def table(self, name: str) -> Table | None:
+        """(columns, rows) of a CSV file, without rows that are cut off; None where there is none."""
+        path = self.folder / name
+        if not is_there(path):
+            return None
+        try:
+            file = io.StringIO(read_bytes(path).decode("utf-8"), newline="")
+            lines = [line for _, line in zip(range(_MAX_ROWS + 1), csv.reader(file), strict=False)]
+        except (OSError, ValueError, csv.Error) as error:
+            self.problems.append(f"{name} cannot be read: {error}")
+            return None
+        return (lines[0], [line for line in lines[1:] if len(line) == len(lines[0])]) if lines else None
+
+    def picture(self, name: str) -> bytes | None:
+        """The bytes of a PNG file, as long as the page has room."""
+        try:
+            content = read_bytes(self.folder / name)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self.problems.append(f"{name} cannot be read: {error.strerror}")
+            return None
+        if not content.startswith(b"\x89PNG"):
+            self.problems.append(f"{name} is no PNG picture.")
+            return None
+        if len(content) > self.room:
+            self.problems.append(f"{name} ({len(content):,} bytes) is left out: the page would be above 2 MB.")
+            return None
+        self.room -= len(content)
+        return content
+
+    def status(self, run: RunDir) -> dict[str, Any]:
+        try:
+            return vars(run.status())
+        except DlexpError as error:
+            self.problems.append(str(error))
+            return {"state": "in an unknown state", "epoch": "?", "epochs": "?", "reason": ""}
+
+
+def run_story(run: RunDir, catalog: Catalog) -> RunStory:
+    """Everything that a page tells of a run."""
+    reader = _Reader(run.path)
+    status, summary, meta = reader.status(run), reader.json("summary.json"), reader.json("meta.json")
+    columns, rows = _metrics(reader)
+    configuration = _configuration(reader, meta, catalog)
+    if rows and not summary.get("monitor"):
+        summary |= _best_so_far(meta, rows)
+    pictures = _pictures(reader, columns, rows, summary)
+    evaluated = tuple(_evaluated(reader, path.parent) for path in sorted(run.path.glob("eval/*/report.json")))
+    typed = reader.text("command.txt").partition("\n")[0]
+    return RunStory(
+        name=run.path.name,
+        place=str(run.path),
+        status=status,
+        summary=summary,
+        meta=meta,
+        command=typed,
+        configuration=configuration,
+        columns=columns,
+        rows=rows,
+        pictures=pictures,
+        evaluated=evaluated,
+        files=_files(run.path),
+        packages=reader.text("env.txt").split(),
+        problems=reader.problems,
+    )
+
+
+def _metrics(reader: _Reader) -> tuple[list[str], list[dict[str, str]]]:
+    try:
+        return read_metrics(reader.folder / "metrics.csv")
+    except DlexpError as error:
+        reader.problems.append(str(error))
+        return [], []
+
+
+def _best_so_far(meta: dict[str, Any], rows: Sequence[dict[str, str]]) -> dict[str, Any]:
+    """The monitored metric of a run that has not ended, and its best epoch yet; {} where it is not known."""
+    monitor = str(_at(meta, "config.trainer.monitor") or _at(meta, "config.task.monitor") or "")
+    metrics = _at(meta, "config.task._metrics_")
+    direction = metrics.get(monitor.partition("/")[2]) if isinstance(metrics, Mapping) else None
+    found = []
+    for row in rows:
+        try:
+            found.append((float(row[monitor]), int(row["epoch"])))
+        except (KeyError, ValueError):
+            continue
+    finite = [(value, -epoch) for value, epoch in found if value - value == 0]
+    if not finite or direction not in ("min", "max"):
+        return {"monitor": monitor}
+    best = min(finite, key=lambda pair: (pair[0] if direction == "min" else -pair[0], -pair[1]))
+    return {"monitor": monitor, "best_epoch": -best[1]}
+
+
+def _at(meta: Mapping[str, Any], path: str) -> Any:
+    """The value at a dotted path of meta.json, None where there is none."""
+    found = value_at(meta, path)
+    return None if found is ABSENT else found
+
+
+def _pictures(
+    reader: _Reader, columns: Sequence[str], rows: Sequence[dict[str, str]], summary: dict[str, Any]
+) -> dict[str, bytes]:
+    """The curves, drawn from metrics.csv so that a run that was cut off has them too, and the sweep of its rate."""
+    found: dict[str, bytes] = {}
+    if rows:
+        pictures, epoch = Pictures(), int(summary.get("best_epoch") or 0)
+        png = pictures.draw("metrics.csv", lambda: curves(columns, rows, epoch, str(summary.get("monitor") or "")))
+        reader.problems += pictures.undrawn
+        if png is not None:
+            found["curves"] = png
+            reader.room -= len(png)
+    sweep = reader.picture("lr_find/lr_find.png")
+    return found | ({"lr_find": sweep} if sweep is not None else {})
+
+
+def _evaluated(reader: _Reader, folder: Path) -> Evaluated:
+    place = f"eval/{folder.name}"
+    names = [path.stem for path in folder.glob("*.png") if not is_temporary(path)]
+    names.sort(key=lambda name: (not name.startswith(_FIRST), name))
+    tables = {name: reader.table(f"{place}/{name}.csv") for name in _TABLES}
+    pictures = {name: reader.picture(f"{place}/{name}.png") for name in names}
+    return Evaluated(
+        split=folder.name,
+        content=reader.json(f"{place}/report.json"),
+        tables={name: table for name, table in tables.items() if table is not None},
+        pictures={name: png for name, png in pictures.items() if png is not None},
+    )
+
+
+def _configuration(reader: _Reader, meta: dict[str, Any], catalog: Catalog) -> Configuration:
+    """The values, and how they differ from what today's files say by themselves."""
+    try:
+        found = departure(reader.folder / "config.yaml", catalog)
+    except ConfigError as error:
+        why = "; ".join(f"{problem.where} {problem.rule}" for problem in error.problems)
+        text = f"What differs from the defaults cannot be told here: {why}. --config-dir names a folder of your own."
+        return Configuration(values=_values(meta.get("config") or {}), unknown=text)
+    return Configuration(
+        choices=[(name, before or "-", after or "-") for name, (before, after) in found.choices.items()],
+        changes=[(change.path, _default(change.before), shown(change.after)) for change in found.values],
+        values=_values(found.tree),
+    )
+
+
+def _default(value: object) -> str:
+    return "(must be given)" if value == _MUST_BE_GIVEN else shown(value)
+
+
+def _values(tree: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [(path, shown(value)) for path, value in leaves(tree) if "._" not in f".{path}"]
+
+
+def _files(folder: Path) -> list[tuple[str, int]]:
+    """Every file of the run but its lock and its page, by name; links are not followed."""
+    found = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink() and not is_temporary(path)]
+    own = (folder / ".lock", folder / "report.html")
+    return sorted((path.relative_to(folder).as_posix(), path.stat().st_size) for path in found if path not in own)

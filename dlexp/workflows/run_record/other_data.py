@@ -1,0 +1,134 @@
+"""Data for a run that was trained on others: classes by name, inputs and targets as the run reads them.
+
+What was measured on the training rows of a run (means, deviations, medians, categories) belongs to its weights. Data
+that are read anew measure their own, which would be another encoding under the same names.
+
+Symbols: N rows, F features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dlexp.artifacts.files.reading import is_there
+from dlexp.artifacts.runs.run_dir import RunDir
+from dlexp.artifacts.runs.run_files import read_run_file
+from dlexp.assemble.experiment import build_data, check_nodes
+from dlexp.config.schema.run import RunConfig
+from dlexp.data.bundle import Affine, DataBundle, Split
+from dlexp.data.class_order import with_classes
+from dlexp.data.images.float_precision import Narrowing, between
+from dlexp.data.inference.tables import TableInput
+from dlexp.data.tables.encoding import columns_of as fits_of
+from dlexp.data.tables.original_units import columns_of
+from dlexp.errors import DataError
+from dlexp.findings import dropping
+from dlexp.workflows.run_record.restore import in_trained_units, spec_of
+
+_TABLE_FILES = ("dlexp.data.sources.csv_file.csv", "dlexp.data.sources.parquet_file.parquet")
+_HAS_NO_VALUE = "every cell is empty"  # of a row that training does not count as one
+
+
+def data_in_classes_of(run: RunDir, config: RunConfig, trusted: Sequence[str], lacking: bool = True) -> DataBundle:
+    """The data of `config`, with the classes of `run` in its order, matched by name.
+
+    lacking  whether data that lack some of the classes are matched too; if not, they come as they are
+    Raises DataError for samples of a class that the run does not know, ConfigError for arguments that do not fit.
+    """
+    check_nodes(config, trusted)
+    bundle, names = build_data(config, trusted), _of(run, "meta.json").get("outputs")
+    if not names or bundle.spec.targets != "class" or not bundle.spec.class_names:
+        return bundle
+    if not lacking and set(names) != set(bundle.spec.class_names):
+        return bundle
+    return with_classes(bundle, [str(name) for name in names], str(run.path))
+
+
+def data_as_in(run: RunDir, config: RunConfig, trusted: Sequence[str]) -> DataBundle:
+    """The data of `config` as `run` reads them: its classes by name, its encoding, its normalization.
+
+    Data that are what the run was trained on come as they are. Raises DataError for data that have other columns, for
+    a row that cannot be encoded, and for what `data_in_classes_of` refuses.
+    """
+    bundle = data_in_classes_of(run, config, trusted)
+    meta, found = _of(run, "meta.json"), _of(run, "preprocessing.json")
+    is_same = (bundle.fingerprint, bundle.split_hash) == (meta.get("data_fingerprint"), meta.get("split_hash"))
+    if is_same or not {"spec", "normalize"} <= found.keys():
+        return in_trained_units(run, bundle)  # of a run that was adapted they are those of the run before
+    spec = spec_of(found["spec"])
+    if (spec.inputs, spec.targets, spec.num_outputs) != (
+        bundle.spec.inputs,
+        bundle.spec.targets,
+        bundle.spec.num_outputs,
+    ):
+        return bundle  # refused where the run's weights are put in
+    preprocessing = {key: value for key, value in found.items() if key not in ("spec", "normalize")}
+    if fits_of(found) and fits_of(found) != fits_of(bundle.preprocessing):
+        bundle = _encoded(bundle, config, preprocessing)
+    if bundle.spec.input_shape != spec.input_shape and not fits_of(found):
+        return bundle
+    normalize = _normalize(Affine.of_plain(found["normalize"]), bundle.preprocessing, preprocessing)
+    return replace(bundle, spec=spec, normalize=normalize, preprocessing=preprocessing)
+
+
+def _normalize(trained: Affine, read: Mapping[str, Any], wanted: Mapping[str, Any]) -> Affine:
+    """`trained` for images that were narrowed as `read` says and not as `wanted` says, composed in float64."""
+    narrowings = Narrowing.of_plain(read), Narrowing.of_plain(wanted)
+    if narrowings[0] == narrowings[1]:
+        return trained
+    scale, shift = map(torch.from_numpy, between(*narrowings))
+    own = trained.scale.double()
+    return Affine((own * scale).float(), (own * shift + trained.shift.double()).float())
+
+
+def _encoded(bundle: DataBundle, config: RunConfig, preprocessing: Mapping[str, Any]) -> DataBundle:
+    """The table with its features as `preprocessing` encodes them. Raises DataError for columns that the run lacks."""
+    known = {fit.name for fit in fits_of(preprocessing)}
+    extra = [fit.name for fit in fits_of(bundle.preprocessing) if fit.name not in known]
+    if extra:
+        setting = dropping(extra, config.data.arguments.get("drop"))
+        remedy = f"leave them out with {setting}" if setting else "leave them out of the file"
+        rule = f"the run was trained without column {', '.join(map(repr, extra))}"
+        raise DataError(rule, file=config.data.arguments.get("path"), remedy=remedy)
+    if config.data.target in _TABLE_FILES:
+        features = _from_file(config.data.arguments, preprocessing)
+        inputs = {name: features[split.rows.numpy()] for name, split in bundle.splits.items()}
+    else:
+        inputs = {name: _from_features(split, bundle, preprocessing) for name, split in bundle.splits.items()}
+    splits = {name: replace(split, inputs=torch.from_numpy(inputs[name])) for name, split in bundle.splits.items()}
+    return replace(bundle, splits=splits)
+
+
+def _from_file(arguments: Mapping[str, Any], preprocessing: Mapping[str, Any]) -> NDArray[np.float32]:
+    """(N, F) of all rows of the file, read as `dlexp predict` reads it. Raises DataError."""
+    reader = TableInput.of(preprocessing, arguments, lenient=True)
+    blocks = []
+    for items in reader.read(str(arguments["path"])):
+        problem = next((text for text in items.problems if text and not text.endswith(_HAS_NO_VALUE)), "")
+        if problem:
+            raise DataError(problem, file=arguments["path"])
+        blocks.append(items.inputs.numpy())
+    return np.concatenate(blocks)
+
+
+def _from_features(split: Split, bundle: DataBundle, preprocessing: Mapping[str, Any]) -> NDArray[np.float32]:
+    """(N, F) of a split, from features that another table of the same numbers has standardized. Raises DataError."""
+    fits = fits_of(preprocessing)
+    cells = columns_of(split.inputs.numpy(), bundle.preprocessing)
+    lacking = [fit.name for fit in fits if fit.name not in cells]
+    if lacking:
+        raise DataError(f"has no column {', '.join(map(repr, lacking))}, which the run reads")
+    blocks = [fit.encode(np.asarray(cells[fit.name])) for fit in fits]
+    return np.concatenate(blocks, axis=1).astype(np.float32)
+
+
+def _of(run: RunDir, name: str) -> dict[str, Any]:
+    """A JSON file of a run; {} where it has none."""
+    found: dict[str, Any] = read_run_file(run / name) if is_there(run / name) else {}
+    return found

@@ -1,0 +1,101 @@
+"""What a run writes about itself before it begins: what was asked, with which code, machine and data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import dlexp
+from dlexp.artifacts.files.reading import is_there
+from dlexp.artifacts.files.writing import write_json, write_text
+from dlexp.artifacts.runs.run_dir import RunDir
+from dlexp.artifacts.runs.run_files import read_run_file
+from dlexp.assemble.experiment import Experiment
+from dlexp.config.saved import overrides_to_yaml, to_yaml
+from dlexp.models.initialization import described
+from dlexp.runtime.machine import facts, git_state, packages, source_hash
+from dlexp.text.time_format import now_utc
+
+
+def write_request(
+    run: RunDir,
+    experiment: Experiment,
+    words: Sequence[str] | None,
+    command: Sequence[str] | None,
+    changed: Sequence[Mapping[str, Any]] = (),
+) -> None:
+    """overrides.yaml, command.txt, meta.json, env.txt, git.diff and config.yaml; None keeps what a continued run has.
+
+    config.yaml comes last, since it is what makes the directory a run: whoever finds it finds everything else.
+
+    changed  what has changed since the run began, when it goes on
+    """
+    if words is not None:
+        write_text(run / "overrides.yaml", overrides_to_yaml(list(words)))
+    if command is not None:
+        write_text(run / "command.txt", " ".join(command) + f"\n# in {Path.cwd()}\n")
+    write_text(run / "git.diff", git_state(Path.cwd())[1])
+    write_text(run / "env.txt", "".join(f"{line}\n" for line in packages()))
+    write_json(run / "preprocessing.json", preprocessing(experiment))
+    old = read_run_file(run / "meta.json") if is_there(run / "meta.json") else {}
+    now = now_utc()
+    history = {
+        "started": old.get("started", now),
+        "continued": [*old.get("continued", []), now] if old else [],
+        "changed": [*old.get("changed", []), *({"time": now, **change} for change in changed)],
+    }
+    notes = list(dict.fromkeys((*old.get("notes", []), *experiment.bundle.notes, *experiment.notes)))
+    left_out = {"left_out": list(experiment.bundle.left_out), "omitted": dict(experiment.bundle.omitted)}
+    told = {"notes": notes, **left_out}
+    write_json(run / "meta.json", {**history, **present(experiment), **told, "config": experiment.config.tree})
+    write_text(run / "config.yaml", to_yaml(experiment.config))
+
+
+def present(experiment: Experiment) -> dict[str, Any]:
+    """Code, versions, machine and data as they are now: what meta.json keeps and a later look is compared with."""
+    spec, commit = experiment.bundle.spec, git_state(Path.cwd())[0]
+    return {
+        "dlexp": dlexp.__version__,
+        "code": {name: source_hash(name) for name in ("dlexp", *experiment.trusted)},
+        "commit": commit["commit"] if commit else None,
+        "dirty": commit["dirty"] if commit else None,
+        **facts(),
+        "settings": experiment.settings.as_dict(),
+        "seed": experiment.config.seed,
+        "data_fingerprint": experiment.bundle.fingerprint,
+        "split_hash": experiment.bundle.split_hash,
+        "outputs": list(spec.class_names or spec.target_names),
+        "interpretation": experiment.interpretation,
+        **describe(experiment),
+    }
+
+
+def preprocessing(experiment: Experiment) -> dict[str, Any]:
+    """What preprocessing.json keeps: all that turns raw input into a network's, and what the network puts out."""
+    bundle = experiment.bundle
+    return {**bundle.preprocessing, "normalize": bundle.normalize.plain(), "spec": asdict(bundle.spec)}
+
+
+def describe(experiment: Experiment) -> dict[str, Any]:
+    """The size and the settings of an experiment, as plain values."""
+    config = experiment.config
+    init = described(config.model.arguments)
+    return {
+        "model": config.model.option,
+        "data": config.data.option,
+        "task": config.task.option,
+        "parameters": experiment.num_parameters,
+        "samples": experiment.bundle.sizes(),
+        "device": str(experiment.device),
+        "precision": experiment.precision.name,
+        "precision_reason": experiment.precision.reason,
+        **experiment.settings.deciding_bits(),
+    } | ({"init": init} if init else {})
+
+
+def metrics_of(summary: Mapping[str, Any]) -> dict[str, float]:
+    """The metrics of a run at its best epoch, and those of the test split where it was looked at."""
+    best = {f"val/{name}": value for name, value in (summary["best"] or {}).items()}
+    return best | {f"test/{name}": value for name, value in summary.get("test", {}).items()}

@@ -1,0 +1,245 @@
+"""`dlexp runs rm` and `dlexp runs prune`: which directories may go, and that nothing else goes with them.
+
+A plan is made first and shown; only then is anything deleted. What is deleted is moved aside in one step before, so
+that a kill in the middle leaves no half of a run.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from dlexp.artifacts.files.reading import is_file, is_folder, read_text
+from dlexp.artifacts.files.writing import is_temporary, remove_folder
+from dlexp.artifacts.runs.run_dir import RunDir, named_run, newest_runs, outputs_root
+from dlexp.artifacts.runs.run_tree import MARKS, is_group, runs_in, size_of
+from dlexp.config.schema.tree import ABSENT, shown, value_at
+from dlexp.errors import ConfigError, DlexpError, Problem
+from dlexp.text.quoting import command
+from dlexp.workflows.run_record.read import PastRun
+from dlexp.workflows.runs.query import Row, find, refuse_unknown, where
+
+# What dlexp writes into a directory of its own. Outside outputs/ anything else in it is somebody's.
+_OWN = (
+    *("config.yaml", "overrides.yaml", "command.txt", "meta.json", "git.diff", "env.txt", "status.json", "train.log"),
+    *("metrics.csv", "metrics.jsonl", "preprocessing.json", "summary.json", "batch_size.json", "output.log", ".lock"),
+    *("checkpoints", "plots", "eval", "tb", "crash", "lr_find", "mlflow", "wandb", "report.html", "export"),
+    *("predictions", "seeds.csv", "seeds.json", "lr_find.csv", "lr_find.json", "lr_find.png"),
+)
+_ASIDE = ".removed-"
+_PREFIXES = ("seed-", "eval-", "predictions")
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A directory that is to go: its bytes, and what a person should know first, "" for nothing."""
+
+    path: Path
+    size: int
+    warning: str = ""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A directory that a pruning would leave, and why."""
+
+    path: Path
+    why: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What goes and what stays."""
+
+    going: Sequence[Planned]
+    kept: Sequence[Kept] = ()
+
+    @property
+    def size(self) -> int:
+        """Bytes that become free."""
+        return sum(planned.size for planned in self.going)
+
+
+def plan_removal(paths: Sequence[Path]) -> Plan:
+    """What `rm` of these paths would delete: runs, groups of seeds, studies, sweeps of the learning rate.
+
+    Raises ConfigError with everything that is refused: links, what is none of these, parts of a group or a study, what
+    a live process writes in, and directories outside outputs/ that hold files of somebody else.
+    """
+    refused = [problem for path in paths if (problem := _refusal(path)) is not None]
+    if refused:
+        raise ConfigError(refused)
+    distinct = list({path.resolve(): path for path in paths}.values())
+    users = _used_by([run for row in find().rows if (run := row.run) is not None])
+    going = []
+    for path in distinct:
+        others = sorted({name for run in runs_in(path) for name in users.get(run.resolve(), ())})
+        warning = f"{', '.join(others)} began with its weights (init_from)" if others else ""
+        going.append(Planned(path, size_of(path), warning))
+    return Plan(going)
+
+
+def plan_pruning(
+    keep: int, metric: str | None, by: Sequence[str], conditions: Sequence[str] = (), *, unfinished: bool = False
+) -> Plan:
+    """What a pruning that keeps the best `keep` of each kind would delete under outputs/train.
+
+    metric      None for what decides each run's best epoch; a group of seeds counts as one, by its mean
+    by          keys whose values make a kind, such as model and data
+    conditions  only runs for which these hold, as in `where`
+    unfinished  whether runs that failed, were interrupted or died may go too; they come after all that have a value
+    Never goes: what runs, what another run began with, and what another run's directory is part of.
+    Raises ConfigError for keys that no run has.
+    """
+    everything = find().rows
+    for key in by:
+        refuse_unknown("--by", key, everything)
+    if metric is not None:
+        refuse_unknown("--metric", metric, everything)
+    users = _used_by([row.run for row in everything if row.run is not None])
+    chosen = where(everything, conditions)
+    kinds: dict[tuple[str, ...], dict[Path, list[Row]]] = {}
+    for row in chosen:
+        kind = tuple(shown(row.value(key)) if row.value(key) is not ABSENT else "-" for key in by)
+        key = metric or str(row.facts["monitor"])
+        kinds.setdefault((*kind, key), {}).setdefault(_unit(row.path), []).append(row)
+    going, kept = [], []
+    for (*_, key), units in kinds.items():
+        ranked = sorted(units, key=lambda path: _rank(units[path], key))
+        best = [path for path in ranked if _score(units[path], key) is not None][:keep]
+        for path in ranked:
+            why = _why_kept(path, units[path], path in best, users, unfinished)
+            if why:
+                kept.append(Kept(path, why))
+            else:
+                going.append(Planned(path, size_of(path)))
+    return Plan(going, kept)
+
+
+def remove(plan: Plan) -> int:
+    """Delete what the plan names; returns the bytes freed. outputs/latest names the newest run that is left.
+
+    Raises ConfigError for a directory that a process has begun to write in since, DlexpError for one that cannot go.
+    """
+    freed = 0
+    _remove_leftovers()
+    try:
+        for planned in plan.going:
+            refused = _refusal(planned.path)
+            if refused is not None:
+                raise ConfigError([refused])
+            with ExitStack() as locks:  # who wants to resume it now is told who has it
+                for folder in {planned.path, *runs_in(planned.path)}:
+                    locks.enter_context(RunDir(folder).lock())
+                aside = planned.path.with_name(f"{_ASIDE}{os.getpid()}-{planned.path.name}")
+                try:
+                    planned.path.rename(aside)
+                except OSError as error:
+                    raise DlexpError(f"cannot remove {planned.path}: {error.strerror}") from error
+            remove_folder(aside)
+            freed += planned.size
+    finally:
+        _repair_latest()
+    return freed
+
+
+def _refusal(path: Path) -> Problem | None:
+    """Why a path must not be deleted, None where it may."""
+    where_it_is = str(path)
+    if path.is_symlink():
+        return Problem(where_it_is, "", f"is a link, to {path.resolve()}", command("runs", "rm", path.resolve()))
+    if not is_folder(path):
+        return Problem(where_it_is, "", "does not exist", "dlexp runs lists what there is")
+    marks = [mark for mark in MARKS.values() if is_file(path / mark)]
+    if not marks and not is_group(path):
+        return Problem(where_it_is, "", "is no directory of a run, a group of seeds, a study or a sweep")
+    if _unit(path) != path:
+        return Problem(
+            where_it_is, "", f"is part of the group of seeds {path.parent}", command("runs", "rm", path.parent)
+        )
+    for parent in path.resolve().parents:
+        if is_file(parent / "study.json") or is_file(parent / "study.journal"):
+            return Problem(where_it_is, "", f"is part of the study {parent}", command("runs", "rm", parent))
+    busy = [lock.parent for lock in sorted(path.rglob(".lock")) if RunDir(lock.parent).is_locked()]
+    if busy:
+        return Problem(where_it_is, "", f"is being written by a process ({busy[0]})", "wait for it, or stop it")
+    if not path.resolve().is_relative_to(outputs_root().resolve()):
+        foreign = [entry.name for entry in sorted(path.iterdir()) if not _is_own(entry)]
+        if foreign:
+            rule = f"lies outside {outputs_root()} and holds what dlexp did not write: {', '.join(foreign[:5])}"
+            return Problem(where_it_is, "", rule, "move that elsewhere, or delete the directory by hand")
+    return None
+
+
+def _is_own(entry: Path) -> bool:
+    return entry.name in _OWN or entry.name.startswith(_PREFIXES) or is_temporary(entry)
+
+
+def _used_by(runs: Sequence[PastRun]) -> Mapping[Path, list[str]]:
+    """Run -> names of those that began with its weights."""
+    found: dict[Path, list[str]] = {}
+    for run in runs:
+        source = value_at(run.config, "init_from")
+        if isinstance(source, str):
+            place = named_run(source).resolve()
+            for folder in (place, *place.parents[:2]):  # the run, or a checkpoint in it
+                found.setdefault(folder, []).append(run.path.name)
+    return found
+
+
+def _unit(path: Path) -> Path:
+    """What stands or goes as one: the group of seeds that a run is part of, or the run."""
+    return path.parent if path.name.startswith("seed-") and is_group(path.parent) else path
+
+
+def _score(rows: Sequence[Row], key: str) -> float | None:
+    """The mean of a metric over the runs of a unit; None where a run has none."""
+    values = [row.value(key) for row in rows]
+    numbers = [float(value) for value in values if isinstance(value, int | float)]
+    return statistics.fmean(numbers) if len(numbers) == len(values) else None
+
+
+def _rank(rows: Sequence[Row], key: str) -> tuple[bool, float, float]:
+    """Sorts the best first, then the newest, and those without a value last."""
+    score = _score(rows, key)
+    sign = -1 if rows[0].directions.get(key) == "max" else 1
+    return score is None, sign * (score or 0.0), float(rows[0].facts["age"])
+
+
+def _why_kept(path: Path, rows: Sequence[Row], is_best: bool, users: Mapping[Path, list[str]], unfinished: bool) -> str:
+    if is_best:
+        return "is among the best"
+    states = {str(row.facts["state"]) for row in rows}
+    others = [name for run in runs_in(path) for name in users.get(run.resolve(), ())]
+    if others:
+        return f"{', '.join(sorted(set(others)))} began with its weights"
+    if states != {"finished"} and not unfinished:
+        return f"is {', '.join(sorted(states - {'finished'}))}: dlexp train --resume would go on with it"
+    refused = _refusal(path)
+    return refused.rule if refused is not None else ""
+
+
+def _repair_latest() -> None:
+    """Make outputs/latest name the newest run that is left, when what it named is gone; without runs it goes too."""
+    link = outputs_root() / "latest"
+    named = Path(read_text(link, errors="replace").strip()) if is_file(link) and not link.is_symlink() else link
+    if named.exists() or not (link.is_symlink() or link.exists()):
+        return
+    newest = newest_runs()
+    with suppress(OSError):
+        link.unlink(missing_ok=True)
+    if newest:
+        RunDir(_unit(newest[0])).point_latest()
+
+
+def _remove_leftovers() -> None:
+    """Finish removals that were killed: what they had moved aside is no run any more."""
+    for kind in MARKS:
+        for path in (outputs_root() / kind).glob(f"{_ASIDE}*"):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)

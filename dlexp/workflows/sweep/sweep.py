@@ -1,0 +1,213 @@
+"""`dlexp train -m`: check every cell, train each in a process of its own, go on past what fails, and count."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from dlexp.artifacts.files.writing import write_json
+from dlexp.artifacts.runs.run_dir import RunDir
+from dlexp.artifacts.runs.run_tree import is_sweep
+from dlexp.config.sweep import Cell
+from dlexp.config.typed import with_values
+from dlexp.errors import ConfigError, DataError, DlexpError, Interrupted, Problem
+from dlexp.runtime.process import available_cores
+from dlexp.runtime.signals import StopRequest
+from dlexp.text.quoting import command
+from dlexp.workflows.process_pool import Pool, wait_for_orphans
+from dlexp.workflows.reporter import unbroken
+from dlexp.workflows.sweep.files import (
+    FAILED,
+    FINISHED,
+    INTERRUPTED,
+    RUNNING,
+    SWEEP,
+    CellState,
+    content_of,
+    holds,
+    read_cells,
+    states_of,
+    unfinished_twin,
+    write_cells,
+)
+from dlexp.workflows.sweep.job import Shared, work_of_cell, work_of_check
+from dlexp.workflows.train.train import Request
+from dlexp.workflows.tune.trial import prepare
+
+
+@dataclass(frozen=True)
+class SweepRequest:
+    """What was asked for.
+
+    words    the line's overrides, as typed
+    folder   exactly this directory, None for a new one under outputs/sweep
+    jobs     cells side by side
+    """
+
+    words: tuple[str, ...]
+    command: str
+    folder: Path | None
+    jobs: int
+    trusted: tuple[str, ...] = ()
+    allow_changes: bool = False
+
+
+class SweepReporter(Protocol):
+    """Watches a sweep."""
+
+    def say(self, text: str) -> None: ...
+
+    def cell(self, state: CellState, states: Sequence[CellState]) -> None:
+        """A cell began, ended an epoch, or ended."""
+
+
+def check(cells: Sequence[Cell], trusted: tuple[str, ...], jobs: int) -> tuple[tuple[Cell, ...], Shared]:
+    """Build every cell in a process that is thrown away; nothing is written.
+
+    Cells that run side by side share the cores: where that is fewer than the same line would take alone,
+    trainer.threads says so in the cell's own words, so that it stays repeatable.
+    Raises ConfigError with everything that any cell refuses, DataError for data that cannot be used.
+    """
+    shared = Shared(cells[0].config, prepare(cells[0].config, trusted)[0])
+    pool, words = Pool(1), dict[str, Any]()
+    with StopRequest() as stop:
+        pool.start("check", Path(os.devnull), work_of_check(cells, trusted, shared))
+        while pool.children:
+            for _, message in pool.events():
+                words = message
+            if stop:
+                pool.stop()
+    if stop:
+        raise Interrupted(f"{stop.name} received; nothing was begun", stop.exit_code)
+    if words.get("problems"):
+        raise ConfigError([Problem(**problem) for problem in words["problems"]])
+    if words.get("data"):
+        raise DataError("\n".join(words["data"]))
+    if "threads" not in words:
+        raise DlexpError(f"the cells could not be checked: {words.get('failed', 'the process was stopped')}")
+    share = max(1, available_cores()[0] // jobs)
+    return tuple(_with_share(cell, wanted, share) for cell, wanted in zip(cells, words["threads"], strict=True)), shared
+
+
+def _with_share(cell: Cell, wanted: int | None, share: int) -> Cell:
+    if cell.config.trainer.threads != "auto" or wanted is None or wanted <= share:
+        return cell
+    word = f"trainer.threads={share}"
+    return Cell((*cell.words, word), cell.varied, with_values(cell.config, {"trainer.threads": share}))
+
+
+def sweep(cells: Sequence[Cell], request: SweepRequest, reporter: SweepReporter) -> dict[str, Any]:
+    """Train every cell of a new sweep, or of the same one that was interrupted; returns the content of sweep.json.
+
+    Raises ConfigError and DataError before anything is written; Interrupted after a signal.
+    """
+    folder = request.folder or unfinished_twin(request.words, cells)
+    if folder is not None and is_sweep(folder):
+        if not holds(folder, cells):
+            remedy = f"name a new directory; {command('train', '--resume', folder)} finishes what is there"
+            raise ConfigError.one(str(folder), "", "holds a sweep of other cells", remedy)
+        return resume_sweep(folder, request, reporter)
+    cells, shared = check(cells, request.trusted, request.jobs)
+    names = {cell.config.name or f"{cell.config.model.option}-{cell.config.data.option}" for cell in cells}
+    run = RunDir.create("sweep", names.pop() if len(names) == 1 else f"{len(cells)}-cells", folder)
+    write_cells(run.path, request.words, cells)
+    return _run(run, cells, request, shared, reporter)
+
+
+def resume_sweep(folder: Path, request: SweepRequest, reporter: SweepReporter) -> dict[str, Any]:
+    """Finish the sweep in `folder` with the configurations that it began with; what is finished stays."""
+    words, cells = read_cells(folder)
+    shared = Shared(cells[0].config, prepare(cells[0].config, request.trusted)[0])
+    return _run(RunDir(folder), cells, dataclasses.replace(request, words=words), shared, reporter)
+
+
+def _run(
+    run: RunDir, cells: Sequence[Cell], request: SweepRequest, shared: Shared, reporter: SweepReporter
+) -> dict[str, Any]:
+    wait_for_orphans(run.path)
+    with run.lock(), StopRequest() as stop:
+        states = states_of(run.path, cells)
+        kept = sum(state.state == FINISHED for state in states)
+        begun = sum(state.is_begun and state.state != FINISHED for state in states)
+        if kept or begun:
+            reporter.say(f"{run.path} goes on: {kept} of {len(states)} cells are finished and kept, {begun} were begun")
+        runner = _Runner(run.path, states, request, shared, unbroken(reporter, stop))
+        runner.run(stop)
+        content = runner.write()
+        if stop and any(state.state != FINISHED for state in states):
+            done = sum(state.state == FINISHED for state in states)
+            text = f"{stop.name} received; {done} of {len(states)} cells are finished, the others are saved"
+            raise Interrupted(f"{text}; continue with: {command('train', '--resume', run.path)}", stop.exit_code)
+        gone = [str(state.folder) for state in states if state.state == FINISHED and not state.is_begun]
+        if gone:
+            raise DlexpError(f"{', '.join(gone)} was deleted while other cells were trained")
+        return content
+
+
+class _Runner:
+    """The cells that run, and those that wait."""
+
+    def __init__(
+        self,
+        folder: Path,
+        states: list[CellState],
+        request: SweepRequest,
+        shared: Shared,
+        reporter: SweepReporter,
+    ) -> None:
+        self._folder, self._states, self._request = folder, states, request
+        self._shared, self._reporter = shared, reporter
+        self._pool = Pool(request.jobs)
+
+    def run(self, stop: StopRequest) -> None:
+        """Every cell that is not finished, in order; after a signal those that run are saved and no other begins."""
+        waiting = [state for state in self._states if state.state != FINISHED]
+        while True:
+            while waiting and not stop and self._pool.has_room:
+                self._start(waiting.pop(0))
+            if stop:
+                self._pool.stop()
+            if not self._pool.children:
+                return
+            for child, message in self._pool.events():
+                state: CellState = child.key
+                if "epoch" in message:
+                    state.epoch, state.value = message["epoch"], float(message["value"])
+                else:
+                    self._settle(state, message)
+                self._reporter.cell(state, self._states)
+
+    def write(self) -> dict[str, Any]:
+        """Replace sweep.json; returns its content."""
+        content = content_of(self._folder, self._request.words, self._states)
+        write_json(self._folder / SWEEP, content)
+        return content
+
+    def _start(self, state: CellState) -> None:
+        cell = state.cell
+        request = Request(
+            cell.words,
+            (f"{self._request.command}\n# cell {state.number} of {self._folder}: {cell.name}",),
+            state.folder,
+            self._request.trusted,
+            allow_changes=self._request.allow_changes,
+            bundle=self._shared.bundle_for(cell.config),
+        )
+        state.state, state.reason, state.exit_code = RUNNING, "", None
+        self.write()
+        self._pool.start(state, self._folder / "logs" / f"{state.number:03d}.log", work_of_cell(cell.config, request))
+        self._reporter.cell(state, self._states)
+
+    def _settle(self, state: CellState, message: dict[str, Any]) -> None:
+        if message.get("finished"):
+            state.finish()
+        elif "interrupted" in message:
+            state.state, state.reason = INTERRUPTED, "stopped by a signal, and saved"
+        else:
+            state.state, state.reason = FAILED, str(message["failed"])
+            state.exit_code = int(message.get("exit_code", 1))
+        self.write()

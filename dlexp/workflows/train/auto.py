@@ -1,0 +1,52 @@
+"""What a configuration leaves to be found before it is trained: the batch size, and with it the learning rate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dlexp.config.check.batch_size import AUTO, is_auto
+from dlexp.config.schema.run import RunConfig
+from dlexp.config.typed import with_any_rate, with_values
+from dlexp.workflows.lr_find.lr_find import settle_rate
+from dlexp.workflows.lr_find.result import Findings, write_findings
+from dlexp.workflows.prepare.batch_size import FoundBatch, settle_batch, stand_in_batch
+from dlexp.workflows.reporter import Reporter
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found, None for what was given."""
+
+    batch: FoundBatch | None
+    rate: Findings | None
+
+    def write(self, folder: Path, config: RunConfig) -> None:
+        """Leave batch_size.json and lr_find/ in the folder of a run, where something was looked for."""
+        if self.batch is not None:
+            self.batch.write(folder)
+        if self.rate is not None:
+            write_findings(folder / "lr_find", config, self.rate)
+
+
+def settle(config: RunConfig, trusted: Sequence[str], reporter: Reporter) -> tuple[RunConfig, Found]:
+    """`config` with numbers where it said auto. Raises NoResult or OutOfMemory where there is none."""
+    config, batch = settle_batch(config, trusted, reporter)
+    config, rate = settle_rate(config, trusted, reporter)
+    return config, Found(batch, rate)
+
+
+def settled_as(config: RunConfig, saved: RunConfig) -> RunConfig:
+    """`config` with the numbers that were found when `saved` began: nothing is looked for twice."""
+    if is_auto(config.tree):
+        batch = {"data.batch_size": saved.batch_size, "trainer.accumulate": saved.trainer.accumulate}
+        config = with_values(config, {**batch, "trainer.effective_batch": None})
+    if config.optim.arguments.get("lr") == AUTO:
+        config = with_values(config, {"optim.lr": saved.optim.arguments["lr"]})
+    return config
+
+
+def stand_in(config: RunConfig) -> RunConfig:
+    """`config` with some number where it said auto: for building everything without looking for the right one."""
+    return with_any_rate(stand_in_batch(config))

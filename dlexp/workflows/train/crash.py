@@ -1,0 +1,180 @@
+"""A step that ended a run, kept as a capsule, and `dlexp replay`: the same step once more."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import dlexp
+from dlexp.artifacts.checkpoints.crash_capsule import find_capsule, read_capsule, write_capsule
+from dlexp.artifacts.runs.run_dir import RunDir
+from dlexp.assemble.experiment import Experiment, assemble
+from dlexp.assemble.training import start
+from dlexp.config.saved import load_plain, plain
+from dlexp.data.bundle import blank_bundle
+from dlexp.engine.recovery import Failure
+from dlexp.engine.snapshot import Before
+from dlexp.engine.step import step_phase
+from dlexp.runtime.seed import kept_randomness, set_global_state
+from dlexp.runtime.tensors import moved, sha256
+from dlexp.text.quoting import command
+from dlexp.types import Batch, DataSpec, Mixed
+
+
+def capsule_writer(run: RunDir, experiment: Experiment) -> Callable[[Failure], str]:
+    """Writes the capsule of a failure into the run's directory; returns the line that tells where it is."""
+
+    def keep(failure: Failure) -> str:
+        trust = [word for package in experiment.trusted for word in ("--trust", package)]
+        content, facts = _content(experiment, failure), _facts(experiment, failure)
+        path = write_capsule(run.path, content, facts, content["traceback"])
+        name = os.path.relpath(path)
+        return f"the step is kept in {name}; make it happen again with: {command('replay', Path(name), *trust)}"
+
+    return keep
+
+
+def replay(folder: Path, changes: Mapping[str, Any], trusted: Sequence[str]) -> dict[str, Any]:
+    """Run the failing step of a capsule once more, and compare.
+
+    folder   a run directory, or one of its crash directories
+    changes  trainer.device, to replay somewhere else
+    Returns what was kept, what came now, and what differs; the data set is not needed. Raises ConfigError when there
+    is no capsule, DlexpError when it is damaged.
+    """
+    path = find_capsule(folder)
+    content = read_capsule(path)
+    config = load_plain(content["config"], changes)
+    data = content["data"]
+    experiment = assemble(config, trusted, blank_bundle(DataSpec(**data["spec"]), data["samples"]))
+    started = start(experiment)
+    state = started.state
+    state.load_state_dict(content["state"], allow_nonfinite=True)  # which may be why the step failed
+    state.train_mode()
+    window = [_batch(parts, experiment.device) for parts in content["window"]]
+    before = Before(state.networks)
+    before.phase_begins(content["phase"])
+    rules = replace(started.rules, check_at_once=True)
+    error: Exception | None = None
+    with kept_randomness():
+        set_global_state(content["generators"])
+        try:
+            step_phase(experiment.task, state, window, rules, content["phase"], before)
+        except Exception as caught:
+            error = caught
+    kept = {"error": content["error"], "stage": content["stage"], "losses": content["losses"]}
+    now = {"error": _error(error), "stage": before.stage, "losses": _texts(map(float, before.losses))}
+    surroundings = _surroundings(experiment)
+    return {
+        "capsule": str(path),
+        "where": content["where"],
+        "reproduced": _same(kept, now),
+        "kept": kept,
+        "now": now,
+        "differences": {
+            name: {"kept": value, "now": surroundings.get(name)}
+            for name, value in content["surroundings"].items()
+            if value != surroundings.get(name)
+        },
+        "traceback": content["traceback"],
+    }
+
+
+def _content(experiment: Experiment, failure: Failure) -> dict[str, Any]:
+    """Everything that `replay` needs, as tensors and plain values."""
+    return {
+        "window": [_parts(batch) for batch in failure.window],
+        "state": failure.state,
+        "phase": failure.phase,
+        "stage": failure.stage,
+        "losses": _texts(failure.losses),
+        "error": _error(failure.error),
+        "traceback": _traceback(failure.error),
+        "where": _where(failure),
+        "generators": failure.generators,
+        "torch_seed": failure.torch_seed,
+        "config": plain(experiment.config),
+        "data": {"spec": asdict(experiment.bundle.spec), "samples": experiment.bundle.sizes()},
+        "surroundings": _surroundings(experiment),
+    }
+
+
+def _parts(batch: Batch) -> list[Any]:
+    """A batch as tensors and, if it was mixed, the share of its first samples."""
+    mixed = batch.mixed
+    parts = [_alone(tensor) for tensor in (batch.inputs, batch.targets, batch.rows)]
+    return [*parts, *([] if mixed is None else [_alone(mixed.targets), mixed.share])]
+
+
+def _batch(parts: Sequence[Any], device: torch.device) -> Batch:
+    """What `_parts` was given."""
+    inputs, targets, rows = (moved(tensor, device) for tensor in parts[:3])
+    return Batch(inputs, targets, rows, Mixed(moved(parts[3], device), parts[4]) if len(parts) > 3 else None)
+
+
+def _facts(experiment: Experiment, failure: Failure) -> dict[str, Any]:
+    """What a person wants to know; the same failure of the same code and weights gives the same facts."""
+    return {
+        "error": _error(failure.error),
+        "stage": failure.stage,
+        **_where(failure),
+        "losses": _texts(failure.losses),
+        "rows": [batch.rows.tolist() for batch in failure.window],
+        "weights_sha256": sha256(failure.state["networks"].values()),
+        **_surroundings(experiment),
+    }
+
+
+def _where(failure: Failure) -> dict[str, Any]:
+    """The place of the step; epoch, batch and update are counted from 1, as messages do."""
+    return {
+        "phase": failure.phase,
+        "epoch": failure.epoch + 1,
+        "batch": failure.batch + 1,
+        "update": failure.step + 1,
+        "learning_rate": failure.learning_rate,
+    }
+
+
+def _surroundings(experiment: Experiment) -> dict[str, Any]:
+    """What may make the same step come out otherwise."""
+    return {
+        "dlexp": dlexp.__version__,
+        "torch": str(torch.__version__),
+        "device": str(experiment.device),
+        "precision": experiment.precision.name,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _error(error: Exception | None) -> dict[str, str] | None:
+    return None if error is None else {"kind": type(error).__name__, "message": str(error)}
+
+
+def _texts(losses: Iterable[float]) -> list[str]:
+    """Numbers with every bit, as text: JSON has no NaN."""
+    return [repr(loss) for loss in losses]
+
+
+def _alone(tensor: torch.Tensor) -> torch.Tensor:
+    """A copy on the CPU; a view would take all that it is a view of into the file."""
+    return tensor.detach().to("cpu", copy=True)
+
+
+def _traceback(error: Exception) -> str:
+    return "".join(traceback.format_exception(error))
+
+
+def _same(kept: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Equal bits of every loss, NaN being equal to NaN, and the same exception at the same stage."""
+    if (kept["losses"], kept["stage"]) != (now["losses"], now["stage"]):
+        return False
+    if kept["error"]["kind"] == "OutOfMemoryError" and now["error"]:  # its text tells what else was in memory
+        return bool(now["error"]["kind"] == kept["error"]["kind"])
+    return bool(kept["error"] == now["error"])

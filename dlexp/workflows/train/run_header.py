@@ -1,0 +1,34 @@
+"""The facts that stand above a training: what it is, on what, and how."""
+
+from __future__ import annotations
+
+from dlexp.artifacts.runs.run_dir import RunDir
+from dlexp.assemble.experiment import Experiment
+from dlexp.engine.state import TrainState
+from dlexp.workflows.reporter import RunFacts
+from dlexp.workflows.run_record.write import describe
+
+
+def run_facts(run: RunDir, experiment: Experiment, state: TrainState, num_batches: int) -> RunFacts:
+    """The facts of a run that begins or goes on at `state`; an epoch has `num_batches` batches."""
+    config, facts = experiment.config, describe(experiment)
+    sizes = facts["samples"]
+    values, reasons = experiment.settings.summary()
+    rate, batch = config.optim.arguments.get("lr"), str(config.batch_size)
+    if config.trainer.accumulate > 1:
+        batch += f" x {config.trainer.accumulate}"
+    texts = {
+        "model": f"{config.model.option}, {facts['parameters']:,} parameters",
+        "task": experiment.interpretation,
+        "data": f"{config.data.option}, {sizes['train']:,} train / {sizes['val']:,} val / {sizes['test']:,} test",
+        "optim": f"{config.optim.option}, lr {rate}, {config.scheduler.option} schedule, batch {batch}",
+        "machine": f"{facts['device']}, {values}",
+        "because": reasons,
+        "seed": str(config.seed),
+    }
+    notes = (*experiment.bundle.notes, *experiment.notes)
+    texts |= {f"note {number}": note for number, note in enumerate(notes, start=1)}
+    if state.step:
+        texts["continues"] = f"after epoch {state.epoch}" + (f", batch {state.batch}" if state.batch else "")
+    title = f"{config.model.option} on {config.data.option}"
+    return RunFacts(title, str(run.path), config.trainer.epochs, state.epoch, num_batches, texts)

@@ -1,0 +1,132 @@
+"""`dlexp train --seeds N` and the evaluation of such a group: several runs, one table."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from dlexp.artifacts.files.claims import claimed
+from dlexp.artifacts.files.writing import write_csv, write_json
+from dlexp.artifacts.runs.run_dir import RunDir
+from dlexp.artifacts.runs.run_tree import is_group, members
+from dlexp.config.saved import load_saved
+from dlexp.config.schema.run import RunConfig
+from dlexp.config.typed import with_values
+from dlexp.errors import ConfigError, DlexpError
+from dlexp.workflows.prepare.batch_size import FILE as BATCH_FILE
+from dlexp.workflows.reporter import Reporter
+from dlexp.workflows.run_record.write import metrics_of
+from dlexp.workflows.train.auto import Found, settle, settled_as
+from dlexp.workflows.train.train import Request
+from dlexp.workflows.train.train_or_resume import same_as_saved, train_member
+
+
+def train_seeds(config: RunConfig, request: Request, count: int, reporter: Reporter) -> dict[str, Any]:
+    """Train `count` runs with the seeds config.seed, config.seed + 1, ...; returns their table.
+
+    Given the directory of a group that was interrupted, runs that are finished stay and the others go on.
+    Raises ConfigError, before anything is written, when that directory holds runs of another configuration, or of
+    seeds that are not among these.
+    """
+    _refuse_other_members(config, request.run_dir, count)
+    config, found = _settled_once(config, request, reporter)
+    group = _group_directory(config, request, count)
+    with claimed(group):
+        found.write(group, config)
+        summaries = []
+        for seed in range(config.seed, config.seed + count):
+            reporter.say(f"seed {seed} ({seed - config.seed + 1} of {count})")
+            folder = group / f"seed-{seed}"
+            own = with_values(config, {"seed": seed})
+            words = (*(word for word in request.words if not word.startswith("seed=")), f"seed={seed}")
+            try:
+                summaries.append(train_member(own, dataclasses.replace(request, words=words, run_dir=folder), reporter))
+            except DlexpError:
+                with suppress(OSError):  # it is not empty where something was run
+                    group.rmdir()
+                raise
+        _refuse_missing(summaries)
+        table = _table_of(group, summaries)
+    RunDir(group).point_latest()
+    return table
+
+
+def _refuse_missing(summaries: Sequence[Mapping[str, Any]]) -> None:
+    """Raise DlexpError where a run of the group was deleted while the others were trained."""
+    gone = [summary["run"] for summary in summaries if not Path(summary["run"], "config.yaml").is_file()]
+    if gone:
+        raise DlexpError(f"{', '.join(gone)} was deleted while the other seeds were trained")
+
+
+def _table_of(group: Path, summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    metrics = [{"best_epoch": summary["best_epoch"], **metrics_of(summary)} for summary in summaries]
+    return write_table(group, "seeds", [s["run"] for s in summaries], metrics)
+
+
+def evaluate_group(folder: Path, split: str, evaluate: Callable[[Path], Mapping[str, Any]]) -> dict[str, Any]:
+    """Evaluate every run of a group; writes and returns the table of their metrics."""
+    runs = members(folder)
+    with claimed(folder):
+        metrics = [evaluate(run)["metrics"] for run in runs]
+        return write_table(folder, f"eval-{split}", [str(run) for run in runs], metrics)
+
+
+def write_table(folder: Path, name: str, runs: Sequence[str], metrics: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    """<name>.csv and <name>.json in `folder`: a row a run; mean, standard deviation (n - 1) and n of each metric."""
+    columns = list(metrics[0])
+    spread = {
+        column: {
+            "mean": statistics.fmean(known) if known else None,
+            "std": statistics.stdev(known) if len(known) > 1 else None,
+            "n": len(known),  # a metric that is undefined for a run has no value there
+        }
+        for column in columns
+        for known in [[row[column] for row in metrics if row[column] is not None]]
+    }
+    write_csv(
+        folder / f"{name}.csv",
+        ["run", *columns],
+        [[run, *row.values()] for run, row in zip(runs, metrics, strict=True)],
+    )
+    table = {"group": str(folder), "runs": list(runs), "metrics": [dict(row) for row in metrics], "over_seeds": spread}
+    write_json(folder / f"{name}.json", table)
+    return table
+
+
+def _settled_once(config: RunConfig, request: Request, reporter: Reporter) -> tuple[RunConfig, Found]:
+    """What is auto is found once for all seeds; a group that goes on keeps what it began with."""
+    done = members(request.run_dir) if request.run_dir is not None else []
+    if done:
+        config = settled_as(config, load_saved(done[0] / "config.yaml"))
+    return settle(config, request.trusted, reporter)
+
+
+def _refuse_other_members(config: RunConfig, folder: Path | None, count: int) -> None:
+    """Raise ConfigError where the group in `folder` has a run that these seeds would leave out of its table."""
+    for run in members(folder) if folder is not None and folder.is_dir() else []:
+        seed = load_saved(run / "config.yaml").seed
+        if not config.seed <= seed < config.seed + count:
+            rule = f"leaves out seed {seed}, which {folder} already holds (seed={config.seed})"
+            raise ConfigError.one("--seeds", count, rule, "name at least the seeds that are there, or a new directory")
+        same_as_saved(with_values(config, {"seed": seed}), run)
+
+
+def _group_directory(config: RunConfig, request: Request, count: int) -> Path:
+    folder = request.run_dir
+    if folder is not None and folder.is_dir() and any(folder.iterdir()) and _is_group_so_far(folder):
+        return folder
+    name = f"{config.name or f'{config.model.option}-{config.data.option}'}-{count}-seeds"
+    return RunDir.create("train", name, request.run_dir).path
+
+
+def _is_group_so_far(folder: Path) -> bool:
+    """Whether a directory is a group, be it one that was killed before its first run had begun."""
+    own = (BATCH_FILE, "lr_find", "seeds.csv", "seeds.json")
+    return is_group(folder) or all(
+        path.name in own or (path.is_dir() and re.fullmatch(r"seed-\d+", path.name)) for path in folder.iterdir()
+    )

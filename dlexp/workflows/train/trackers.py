@@ -1,0 +1,178 @@
+"""Which trackers a run reports to, beside its own files, and what became of them."""
+
+from __future__ import annotations
+
+import importlib.util
+import netrc
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from dlexp.artifacts.files.reading import is_there
+from dlexp.artifacts.files.writing import write_json
+from dlexp.artifacts.runs.run_dir import RunDir, outputs_root
+from dlexp.artifacts.runs.run_files import LOGGERS_FILE, read_run_file
+from dlexp.assemble.experiment import Experiment
+from dlexp.config.schema.run import LoggerConfig, RunConfig
+from dlexp.config.schema.tree import leaves
+from dlexp.errors import ConfigError, DlexpError, Interrupted, Problem
+from dlexp.loggers.mlflow import Mlflow
+from dlexp.loggers.relay import Card, Relay, Sink
+from dlexp.loggers.secrets import masked
+from dlexp.loggers.tensorboard import TensorBoard
+from dlexp.loggers.wandb import Wandb
+from dlexp.runtime.machine import git_state
+
+_KINDS = ("tensorboard", "mlflow", "wandb")
+_INTERRUPTED_SECONDS = 5.0  # a scheduler that has sent a signal does not wait for a tracker
+_SERVICE = "api.wandb.ai"
+
+
+def check_loggers(config: RunConfig) -> None:
+    """Raise ConfigError, before anything is made, for trackers that cannot be."""
+    logger, problems = config.logger, []
+    for kind in chosen(logger):
+        if importlib.util.find_spec(kind) is None:
+            remedy = f"pip install 'dlexp[{kind}]'"
+            problems.append(Problem(f"logger.{kind}", "true", f"{kind} is not installed", remedy))
+    if logger.wandb and _mode(logger) == "online" and not _has_key():
+        rule = "needs a key, and WANDB_API_KEY is not set"
+        problems.append(Problem("logger.wandb_mode", "online", rule, "set it, run `wandb login`, or stay offline"))
+    if problems:
+        raise ConfigError(problems)
+
+
+def chosen(logger: LoggerConfig) -> list[str]:
+    """The trackers that are switched on."""
+    return [kind for kind in _KINDS if getattr(logger, kind)]
+
+
+class Loggers:
+    """The trackers of one run, as a context that ends when they have had their time."""
+
+    def __init__(self, run: RunDir, experiment: Experiment, say: Callable[[str], None]) -> None:
+        self._run, self._experiment, self._say = run, experiment, say
+        self._logger = experiment.config.logger
+        self._relays: dict[str, Relay] = {}
+        self._told: set[str] = set()
+        self._kept: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    def begin(self, step: int) -> None:
+        """Open them, each in its thread; training stands after update `step`."""
+        names = chosen(self._logger)
+        if not names:
+            return
+        path = self._run / LOGGERS_FILE
+        self._kept = read_run_file(path) if is_there(path) else {}
+        card = _card(self._run, self._experiment, step)
+        for name in names:
+            identity = str(self._kept.setdefault(name, {}).get("id", ""))
+            sink = self._sink(name, replace(card, identity=identity))
+            self._relays[name] = Relay(sink, self._rememberer(name), self._clean)
+
+    def record(self, values: Mapping[str, float | int], prefix: str = "") -> None:
+        """Hand an epoch's or a step's numbers to all of them; a `prefix` keeps the two apart."""
+        if not self._relays:
+            return
+        row = {f"{prefix}{name}": value for name, value in values.items() if name not in ("epoch", "step")}
+        for name, relay in self._relays.items():
+            relay.put((int(values["step"]), row))
+            self._tell(name, relay)
+
+    def finish(self, results: Mapping[str, float]) -> dict[str, Any]:
+        """End them as finished; returns what became of each, {} where there is none."""
+        return self._end("finished", results, self._logger.patience)
+
+    def __enter__(self) -> Loggers:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        stopped = isinstance(error, Interrupted | KeyboardInterrupt)
+        patience = min(self._logger.patience, _INTERRUPTED_SECONDS) if stopped else self._logger.patience
+        try:
+            self._end("interrupted" if stopped else "failed" if error else "finished", {}, patience)
+        except DlexpError as second:  # a full disk must not hide the first failure
+            if error is None:
+                raise
+            error.add_note(str(second))
+
+    def _end(self, end: str, results: Mapping[str, float], patience: float) -> dict[str, Any]:
+        relays, self._relays = self._relays, {}
+        until = time.monotonic() + patience
+        for relay in relays.values():
+            relay.close(end, results)
+        found = {}
+        for name, relay in relays.items():
+            relay.wait(until)
+            self._tell(name, relay)
+            found[name] = {"ok": not relay.problem, "problem": relay.problem, "lost": relay.lost}
+        if found:
+            with self._lock:
+                self._kept |= {name: {**self._kept.get(name, {}), **state} for name, state in found.items()}
+                write_json(self._run / LOGGERS_FILE, self._kept)
+        return found
+
+    def _tell(self, name: str, relay: Relay) -> None:
+        """A tracker's trouble, once."""
+        if relay.problem and name not in self._told:
+            self._told.add(name)
+            self._say(f"logger.{name} failed, and training goes on without it: {relay.problem}")
+
+    def _rememberer(self, name: str) -> Callable[[str], None]:
+        def remember(identity: str) -> None:
+            with self._lock:
+                self._kept[name] = {**self._kept.get(name, {}), "id": identity}
+                write_json(self._run / LOGGERS_FILE, self._kept)
+
+        return remember
+
+    def _clean(self, text: str) -> str:
+        return masked(text, os.environ, [self._logger.mlflow_uri or ""])
+
+    def _sink(self, name: str, card: Card) -> Sink:
+        logger = self._logger
+        if name == "mlflow":
+            own = f"sqlite:///{(outputs_root() / 'mlflow.db').resolve()}"
+            address = logger.mlflow_uri or os.environ.get("MLFLOW_TRACKING_URI") or own
+            return Mlflow(card, address, logger.mlflow_experiment)
+        if name == "wandb":
+            return Wandb(card, logger.wandb_project, logger.wandb_entity, _mode(logger))
+        return TensorBoard(card)
+
+
+def _card(run: RunDir, experiment: Experiment, step: int) -> Card:
+    """What any tracker is told of a run: its configuration as it is saved, and facts to find it by."""
+    commit = git_state(Path.cwd())[0]
+    tags = {
+        "dlexp.run_dir": str(run.path.resolve()),
+        "dlexp.data_fingerprint": str(experiment.bundle.fingerprint),
+        "dlexp.split_hash": str(experiment.bundle.split_hash),
+        "mlflow.source.name": "dlexp train",
+        **({"mlflow.source.git.commit": str(commit["commit"])} if commit else {}),
+    }
+    params = dict(leaves(experiment.config.tree))
+    return Card(run.path.name, str(run.path), first_step=step, params=params, tags=tags)
+
+
+def _mode(logger: LoggerConfig) -> str:
+    """offline or online: what the key says, then WANDB_MODE, then offline."""
+    return logger.wandb_mode or ("online" if os.environ.get("WANDB_MODE") == "online" else "offline")
+
+
+def _has_key() -> bool:
+    """Whether there is something to log in with; a thread cannot ask for it."""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    host = os.environ.get("WANDB_BASE_URL", "").partition("://")[2].partition("/")[0] or _SERVICE
+    try:
+        return netrc.netrc().authenticators(host) is not None
+    except (OSError, netrc.NetrcParseError):
+        return False

@@ -1,0 +1,287 @@
+"""`dlexp train`: load, assemble, fit, evaluate, summary."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from dlexp.artifacts.checkpoints.background import BackgroundCheckpoints
+from dlexp.artifacts.checkpoints.checkpoint import CheckpointStore, naming
+from dlexp.artifacts.files.new_folder import refuse_occupied
+from dlexp.artifacts.files.writing import write_json
+from dlexp.artifacts.runs.metrics_log import MetricsLog, read_metrics
+from dlexp.artifacts.runs.run_dir import RunDir
+from dlexp.artifacts.runs.run_files import OF_AN_END, read_run_file
+from dlexp.assemble.experiment import Experiment, assemble
+from dlexp.assemble.training import Started, nonfinite_policy, start
+from dlexp.config.derive import Change
+from dlexp.config.schema.run import RunConfig
+from dlexp.data.bundle import DataBundle
+from dlexp.engine.evaluate import evaluate
+from dlexp.engine.loop import EpochRecord, FitPlan, Observer, StepRecord, fit
+from dlexp.engine.recovery import Trouble, Watch
+from dlexp.engine.state import TrainState, load_weights
+from dlexp.engine.step import train_step
+from dlexp.errors import Diverged, Interrupted
+from dlexp.runtime.seed import set_global_state
+from dlexp.runtime.signals import StopRequest
+from dlexp.text.quoting import command
+from dlexp.workflows.evaluate.evaluate import write_evaluation
+from dlexp.workflows.pictures import Pictures, curves
+from dlexp.workflows.prepare.initial_weights import prepared
+from dlexp.workflows.reporter import Reporter, unbroken
+from dlexp.workflows.run_record.drift import check_resumable, check_resumed, finished_text
+from dlexp.workflows.run_record.write import describe, metrics_of, write_request
+from dlexp.workflows.train.auto import settle, stand_in
+from dlexp.workflows.train.crash import capsule_writer
+from dlexp.workflows.train.run_header import run_facts
+from dlexp.workflows.train.trackers import Loggers, check_loggers
+from dlexp.workflows.train.undefined_monitor import no_best_epoch, undefined_epochs
+
+
+@dataclass(frozen=True)
+class Request:
+    """A new run: what was typed, and where it goes.
+
+    words     the overrides, as typed
+    run_dir   exactly this directory, or None for a new one under outputs/
+    trusted   packages that the user trusts
+    allow_changes  whether runs of a group go on although what decides their bits has changed
+    changes   what differs from the run that it repeats
+    bundle    its data, None to read them
+    """
+
+    words: tuple[str, ...]
+    command: tuple[str, ...]
+    run_dir: Path | None = None
+    trusted: tuple[str, ...] = ()
+    changes: tuple[Change, ...] = ()
+    allow_changes: bool = False
+    bundle: DataBundle | None = None
+
+
+def train(config: RunConfig, request: Request, reporter: Reporter, stop: StopRequest | None = None) -> dict[str, Any]:
+    """Train a new run to its end; returns its summary.
+
+    stop  what may stop it, None for signals alone
+    """
+    if request.run_dir is not None:
+        refuse_occupied(request.run_dir)
+    check_loggers(config)
+    config, found = settle(config, request.trusted, reporter)
+    experiment = prepared(config, request.trusted, request.bundle)
+    started = start(experiment)  # before a directory is made: optimizer and schedule may refuse their settings
+    run = RunDir.create("train", config.name or f"{config.model.option}-{config.data.option}", request.run_dir)
+    with run.lock():
+        refuse_occupied(run.path)  # another process may have been faster, and have ended since
+        found.write(run.path, config)
+        write_request(run, experiment, request.words, request.command)
+        run.point_latest()
+        return _run(run, experiment, started, reporter, StopRequest() if stop is None else stop)
+
+
+def resume(
+    run: RunDir,
+    config: RunConfig,
+    trusted: Sequence[str],
+    reporter: Reporter,
+    stop: StopRequest | None = None,
+    *,
+    allow_changes: bool = False,
+    bundle: DataBundle | None = None,
+) -> dict[str, Any]:
+    """Continue a run in its own directory; a finished one is left as it is and its summary returned.
+
+    stop           what may stop it, None for signals alone
+    allow_changes  go on although what decides its bits has changed
+    bundle         its data, None to read them
+    Raises DataError for other data, ConfigError for changes that are not allowed or that its state contradicts; until
+    then nothing is written.
+    """
+    with run.lock():
+        say = _both(MetricsLog(run.path).say, reporter.say)
+        saved = CheckpointStore(run / "checkpoints", say).load_last()
+        if check_resumable(run, config, saved) and saved is not None:
+            reporter.say(finished_text(run, saved))
+            return read_run_file(run / "summary.json", needs=OF_AN_END)
+        check_loggers(config)
+        # Before the first checkpoint the weights are still those to begin with.
+        experiment = assemble(config, trusted, bundle) if saved is not None else prepared(config, trusted, bundle)
+        changed = check_resumed(run, experiment, allow_changes, reporter.say)
+        started = start(experiment)
+        if saved is not None:
+            with naming(run / "checkpoints" / "last.pt"):
+                started.state.load_state_dict(saved)
+        write_request(run, experiment, None, None, changed)
+        run.point_latest()
+        return _run(run, experiment, started, reporter, StopRequest() if stop is None else stop, saved)
+
+
+def dry_run(config: RunConfig, trusted: Sequence[str]) -> dict[str, Any]:
+    """Build everything and make one update with the first batch, in memory: go, or the reason why not.
+
+    What is yet to be found is not looked for: any learning rate, and a whole update's samples, stand in its place.
+    """
+    check_loggers(config)
+    experiment = prepared(stand_in(config), trusted)
+    started = start(experiment)
+    state = started.state
+    begun = time.perf_counter()
+    state.train_mode()
+    train_step(experiment.task, state, [next(started.batches.epoch(0))], started.rules)
+    seconds = time.perf_counter() - begun
+    loss = {name: round(value, 6) for name, value in state.sums.means().items()}
+    updates = started.steps_per_epoch * config.trainer.epochs
+    found = {"go": True, "first_batch": loss, "first_update_seconds": round(seconds, 3), "updates": updates}
+    return found | {"interpretation": experiment.interpretation} | describe(experiment)
+
+
+def _run(
+    run: RunDir,
+    experiment: Experiment,
+    started: Started,
+    reporter: Reporter,
+    stop: StopRequest,
+    saved: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Everything between a claimed directory and its summary; `saved` is the state that was loaded, None for none."""
+    config, reporter = experiment.config, unbroken(reporter, stop)
+    log = MetricsLog(run.path)
+    say = _both(log.say, reporter.say)
+    store = CheckpointStore(run / "checkpoints", say)
+    loggers = Loggers(run, experiment, say)
+    with loggers, run.recording(config.trainer.epochs), stop:
+        state = started.state
+        if saved is not None:
+            set_global_state(saved["random"])  # what was written since may have drawn from it
+            run.beat(state.epoch)  # the last word of a run that was killed may be from before its last epochs
+        log.rewind(state.epoch, state.step)
+        loggers.begin(state.step)
+        trainer = config.trainer
+        plan = FitPlan(
+            task=experiment.task,
+            train=started.batches,
+            val=experiment.split("val"),
+            rules=started.rules,
+            epochs=trainer.epochs,
+            accumulate=trainer.accumulate,
+            monitor=config.monitor,
+            save_every_steps=trainer.save_every_steps,
+            observers=(_recorder(run, log, loggers, config), undefined_epochs(say), reporter.observe),
+            watch=_watch(run, experiment, log, say),
+            statistics=started.unchanged,
+        )
+        facts = describe(experiment)
+        for note in (*experiment.bundle.notes, *experiment.notes):
+            log.say(note)
+        log.say(f"training from epoch {state.epoch + 1}, batch {state.batch}: {facts}; {experiment.interpretation}")
+        reporter.begin(run_facts(run, experiment, state, len(started.batches)))
+        try:
+            with BackgroundCheckpoints(store) as checkpoints:
+                reason = fit(plan, state, checkpoints, stop)
+        except Interrupted as error:
+            log.say(str(error))
+            again = command("train", "--resume", run.path)
+            raise Interrupted(f"{error}; continue with: {again}", error.exit_code) from None
+        except Exception as error:
+            if isinstance(error, Diverged) and trainer.on_nonfinite == "stop":
+                again = command("train", "--resume", run.path, "trainer.on_nonfinite=skip")
+                error.add_note(f"go on without it: {again}")
+            log.say("; ".join([str(error) or type(error).__name__, *getattr(error, "__notes__", ())]))
+            raise
+        finally:
+            reporter.end()
+        log.say(reason)
+        return _finish(run, experiment, state, store, loggers, reason, _both(log.say, reporter.say))
+
+
+def _finish(
+    run: RunDir,
+    experiment: Experiment,
+    state: TrainState,
+    checkpoints: CheckpointStore,
+    loggers: Loggers,
+    reason: str,
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """Put the best weights back, look at the test split if asked to, and write what came out."""
+    run.check_whole()
+    best, config = checkpoints.load_best(), experiment.config
+    if best is None:
+        raise no_best_epoch(run.path, config.monitor, state.epoch)
+    load_weights(experiment.networks, best["networks"])
+    (columns, rows), pictures = read_metrics(run / "metrics.csv"), Pictures()
+    pictures.write(run / "plots" / "curves.png", partial(curves, columns, rows, state.best.epoch, config.monitor))
+    summary = {
+        "run": str(run.path),
+        "reason": reason,
+        "monitor": config.monitor,
+        "best_epoch": state.best.epoch,
+        "best": best["metrics"],
+        "epochs": state.epoch,
+        "updates": state.step,
+        "skipped_updates": state.troubles.skipped,
+        "rollbacks": state.troubles.rollbacks,
+        "seconds": round(sum(float(row["seconds"]) for row in rows), 3),
+        **describe(experiment),
+    }
+    if config.trainer.test:
+        result = evaluate(
+            experiment.task, experiment.networks, experiment.split("test"), experiment.precision, keep_predictions=True
+        )
+        pictures.undrawn += write_evaluation(run, experiment, ("test", "best"), result).get("undrawn", ())
+        summary["test"] = result.metrics
+    trackers = loggers.finish(metrics_of(summary))
+    if trackers:
+        summary["loggers"] = trackers
+    for problem in pictures.undrawn:
+        say(problem)
+    write_json(run / "summary.json", summary)
+    return summary
+
+
+def _recorder(run: RunDir, log: MetricsLog, loggers: Loggers, config: RunConfig) -> Observer:
+    """Writes metrics.csv and metrics.jsonl, the heartbeat, and to the trackers; those get steps under step/."""
+
+    def record(event: StepRecord | EpochRecord) -> None:
+        if isinstance(event, EpochRecord):
+            log.epoch(event.values)
+            loggers.record(event.values)
+            run.check_whole()
+            run.beat(event.epoch)
+        elif event.step % config.logger.every_steps == 0:
+            means = {f"train/{name}": value for name, value in event.means().items()}
+            values = {"epoch": event.epoch, "step": event.step, "lr": event.learning_rate, **means}
+            log.step(values)
+            loggers.record(values, "step/")
+            run.beat()
+
+    return record
+
+
+def _watch(run: RunDir, experiment: Experiment, log: MetricsLog, say: Callable[[str], None]) -> Watch:
+    """What becomes of a step that fails; every decision is said, and what was rewound is forgotten in the metrics."""
+
+    def on_trouble(trouble: Trouble) -> None:
+        say(trouble.text)
+        if trouble.rewound:
+            log.rewind(trouble.epoch, trouble.step)
+
+    return Watch(
+        policy=nonfinite_policy(experiment.config),
+        keep_generators=bool(experiment.trusted),
+        on_trouble=on_trouble,
+        on_failure=capsule_writer(run, experiment),
+    )
+
+
+def _both(first: Callable[[str], None], second: Callable[[str], None]) -> Callable[[str], None]:
+    def say(text: str) -> None:
+        first(text)
+        second(text)
+
+    return say

@@ -1,0 +1,45 @@
+"""One run among several, be they seeds or cells of a sweep: it begins, goes on from where it stands, or stays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from dlexp.artifacts.runs.run_dir import RunDir
+from dlexp.config.derive import differences
+from dlexp.config.saved import load_saved
+from dlexp.config.schema.run import RunConfig
+from dlexp.config.schema.tree import shown
+from dlexp.errors import ConfigError
+from dlexp.runtime.signals import StopRequest
+from dlexp.workflows.reporter import Reporter
+from dlexp.workflows.train.auto import settled_as
+from dlexp.workflows.train.train import Request, resume, train
+
+
+def train_member(
+    config: RunConfig, request: Request, reporter: Reporter, stop: StopRequest | None = None
+) -> dict[str, Any]:
+    """Train the run in request.run_dir to its end, whatever is done of it already; returns its summary.
+
+    A finished run is left as it is. Raises ConfigError when the directory holds a run of another configuration.
+    """
+    folder = request.run_dir
+    assert folder is not None
+    if not (folder / "config.yaml").is_file():
+        return train(config, request, reporter, stop)
+    config = same_as_saved(config, folder)
+    trusted, allowed = request.trusted, request.allow_changes
+    return resume(RunDir(folder), config, trusted, reporter, stop, allow_changes=allowed, bundle=request.bundle)
+
+
+def same_as_saved(config: RunConfig, folder: Path) -> RunConfig:
+    """`config` with the numbers that the run in `folder` found. Raises ConfigError where the two differ otherwise."""
+    saved = load_saved(folder / "config.yaml")
+    config = settled_as(config, saved)
+    changes = differences(saved.tree, config.tree)
+    if changes:
+        text = ", ".join(f"{c.path} was {shown(c.before)}, is {shown(c.after)}" for c in changes[:5])
+        rule = f"holds runs of another configuration ({text})"
+        raise ConfigError.one(str(folder.parent), "", rule, "name a new directory or ID, or put the values back")
+    return config

@@ -1,0 +1,196 @@
+"""One trial of a study, as it is trained in a process of its own."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dlexp.artifacts.checkpoints.checkpoint import CheckpointStore, naming
+from dlexp.artifacts.files.claims import claimed
+from dlexp.artifacts.files.reading import is_file, read_text
+from dlexp.artifacts.files.writing import write_json, write_text
+from dlexp.artifacts.runs.metrics_log import MetricsLog
+from dlexp.artifacts.runs.run_files import read_run_file
+from dlexp.assemble.experiment import assemble, build_data, build_task
+from dlexp.assemble.training import check_monitor, nonfinite_policy, start
+from dlexp.config.nodes import resolve
+from dlexp.config.saved import overrides_to_yaml, to_yaml
+from dlexp.config.schema.run import RunConfig
+from dlexp.data.bundle import DataBundle, with_counts
+from dlexp.engine.loop import EpochRecord, FitPlan, StepRecord, fit
+from dlexp.engine.recovery import Watch
+from dlexp.errors import Diverged, DlexpError, Interrupted, OutOfMemory
+from dlexp.runtime.compiler import spare_compiler
+from dlexp.runtime.out_of_memory import is_out_of_memory
+from dlexp.runtime.process import available_cores
+from dlexp.workflows.process_pool import ChildStop, Receive, Send, Work, has_used_gpu
+
+_SAVE_SECONDS = 5.0  # a trial shorter than this is cheaper to repeat than to save
+
+
+@dataclass(frozen=True)
+class Job:
+    """One configuration to train.
+
+    words    the overrides that describe it
+    bundle   its data, None to read them
+    threads  processor cores it may use
+    """
+
+    config: RunConfig
+    words: tuple[str, ...]
+    folder: Path
+    trusted: tuple[str, ...]
+    bundle: DataBundle | None
+    threads: int
+
+
+def work_of(job: Job) -> Work:
+    """The job as a child of a pool does it: it asks after every epoch, and says at the end what came out."""
+
+    def work(send: Send, receive: Receive) -> None:
+        def go_on(epoch: int, value: float) -> bool:
+            send({"epoch": epoch, "value": value})
+            return receive()
+
+        try:
+            result = run_trial(job, go_on)
+            send({**result, "used_gpu": has_used_gpu()})
+        except Diverged as error:
+            send({"failed": f"diverged: {error}"})
+        except Interrupted:
+            send({"interrupted": True})
+        except OutOfMemory:
+            traceback.print_exc()
+            send({"failed": "oom"})
+        except DlexpError as error:
+            send({"failed": str(error)})
+        except BaseException as error:
+            traceback.print_exc()
+            is_memory = is_out_of_memory(error)
+            send({"failed": "oom" if is_memory else f"{type(error).__name__}: {error}"})
+
+    return work
+
+
+class _Pruned(ChildStop):
+    """Stopped by what stops any child, and by its parent's answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pruned = False
+
+    def __bool__(self) -> bool:
+        return self.pruned or super().__bool__()
+
+    @property
+    def name(self) -> str:
+        """Why."""
+        return "prune" if self.pruned else super().name
+
+
+class _SeldomSaved:
+    """Checkpoints of a trial: the last state when some seconds have passed since the one before, no best weights."""
+
+    def __init__(self, store: CheckpointStore) -> None:
+        self._store, self._saved = store, time.monotonic()
+
+    def save(self, state: Any, best: Any = None) -> None:
+        """Save when it is worth it; no best weights, for the winner is trained again."""
+        if time.monotonic() - self._saved > _SAVE_SECONDS:
+            self._store.save_last(state)
+            self._saved = time.monotonic()
+
+
+def run_trial(job: Job, go_on: Callable[[int, float], bool]) -> dict[str, Any]:
+    """Train one configuration and say what came out; `go_on(epoch, value)` is asked after every epoch.
+
+    Leaves config.yaml, metrics.csv, metrics.jsonl, train.log and result.json. Raises Interrupted, with a checkpoint
+    saved, on SIGTERM; Diverged when the loss is not finite.
+    """
+    folder = job.folder
+    write_text(folder / "config.yaml", to_yaml(job.config))
+    write_text(folder / "overrides.yaml", overrides_to_yaml(list(job.words)))
+    with claimed(folder):
+        return _trained(job, go_on)
+
+
+def _trained(job: Job, go_on: Callable[[int, float], bool]) -> dict[str, Any]:
+    config, folder = job.config, job.folder
+    experiment = assemble(config, job.trusted, job.bundle, job.threads)
+    started = start(experiment)
+    state, log, stop = started.state, MetricsLog(folder), _Pruned()
+    store = CheckpointStore(folder / "checkpoints", log.say)
+    saved = store.load_last()
+    if saved is not None:
+        with naming(store.folder / "last.pt"):
+            state.load_state_dict(saved)
+    first_epoch = state.epoch + 1
+    log.rewind(state.epoch, state.step)
+
+    def observe(record: StepRecord | EpochRecord) -> None:
+        if isinstance(record, EpochRecord):
+            log.epoch(record.values)
+            stop.pruned = not go_on(record.epoch, float(record.values[config.monitor]))
+
+    plan = FitPlan(
+        task=experiment.task,
+        train=started.batches,
+        val=experiment.split("val"),
+        rules=started.rules,
+        epochs=config.trainer.epochs,
+        accumulate=config.trainer.accumulate,
+        monitor=config.monitor,
+        observers=(observe,),
+        watch=Watch(nonfinite_policy(config), bool(job.trusted), lambda trouble: log.say(trouble.text)),
+    )
+    with stop:
+        try:
+            reason = fit(plan, state, _SeldomSaved(store), stop)
+        except Interrupted:
+            if not stop.pruned:
+                store.save_last(state.state_dict())
+                raise
+            reason = "pruned"
+    result = {
+        "value": state.best.value,
+        "best_epoch": state.best.epoch,
+        "first_epoch": first_epoch,
+        "epochs": state.epoch,
+        "pruned": reason == "pruned",
+        "parameters": experiment.num_parameters,
+    }
+    write_json(folder / "result.json", result)
+    return result
+
+
+def known_value(job: Job) -> float | None:
+    """What the same configuration gave in this directory before, None when it did not end there."""
+    saved, result = job.folder / "config.yaml", job.folder / "result.json"
+    if not is_file(result) or not is_file(saved) or read_text(saved, errors="replace") != to_yaml(job.config):
+        return None
+    value = read_run_file(result)["value"]
+    return None if value is None else float(value)
+
+
+def prepare(config: RunConfig, trusted: tuple[str, ...]) -> tuple[DataBundle, int]:
+    """Everything that trials share: torch with its optimizers, and the data, in the parent of all forks.
+
+    Returns the data, and how many processor cores a run of `dlexp train` would use. Raises ConfigError where the
+    deciding metric can have no value.
+    """
+    import torch
+
+    spare_compiler()
+    threads, _ = available_cores()
+    torch.set_num_threads(1)  # a pool of threads made here would be lost in a fork, and waited for
+    for node in (config.model, config.task, config.loss, config.optim, config.scheduler):
+        resolve(node.target, trusted)  # imported here, once
+    bundle = build_data(config, trusted)
+    # On the processor, for a process that has used a GPU cannot be forked.
+    check_monitor(config, bundle, build_task(config, with_counts(bundle).spec, trusted, torch.device("cpu")))
+    return bundle, threads

@@ -1,0 +1,286 @@
+"""`dlexp tune`: propose, train, judge, again; then confirm the winner on fresh seeds."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from dlexp.artifacts.files.claims import check_claims, make_folder
+from dlexp.artifacts.runs.run_dir import RunDir
+from dlexp.config.schema.run import RunConfig
+from dlexp.config.schema.tree import leaves, shown
+from dlexp.config.search import Search, rules_of
+from dlexp.config.typed import with_values
+from dlexp.data.bundle import DataBundle
+from dlexp.errors import ConfigError, DlexpError, Interrupted, NoResult, reason_of
+from dlexp.runtime.signals import StopRequest
+from dlexp.tune.storage.backends import failures
+from dlexp.tune.study import BASELINE, Proposal, Study, Written
+from dlexp.workflows.process_pool import Child, Pool, wait_for_orphans
+from dlexp.workflows.reporter import unbroken
+from dlexp.workflows.tune.confirmation import fresh_seeds
+from dlexp.workflows.tune.files import Verdict, where_told, write_end, write_progress
+from dlexp.workflows.tune.trial import Job, known_value, prepare, work_of
+
+
+@dataclass(frozen=True)
+class TuneRequest:
+    """What was asked for: a total of trials, side by side, in a directory, in a storage."""
+
+    folder: Path
+    total: int
+    jobs: int
+    storage: str | None
+    words: tuple[str, ...]
+    trusted: tuple[str, ...]
+    command: str = ""  # as typed, without a password
+    migrate: str | None = None
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """A trial changed: it started, reported an epoch, or ended as complete, pruned, failed or requeued."""
+
+    number: int
+    state: str
+    epoch: int = 0
+    value: float | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    reason: str = ""
+
+
+class TuneReporter(Protocol):
+    """Watches a study."""
+
+    def say(self, text: str) -> None: ...
+
+    def trial(self, record: TrialRecord, finished: int, best: float | None) -> None: ...
+
+
+def tune(search: Search, request: TuneRequest, reporter: TuneReporter) -> dict[str, Any]:
+    """Run the study to its total; returns study.json. Raises NoResult when no trial gave a value."""
+    prepared = prepare(search.base, request.trusted)  # before a directory is made: it may refuse
+    try:
+        make_folder(request.folder)
+    except OSError as error:
+        raise DlexpError(f"cannot make {request.folder}: {reason_of(error)}") from error
+    wait_for_orphans(request.folder)
+    with RunDir(request.folder).lock(), failures(request.storage), _in_place(request.folder):
+        rules, written = rules_of(search), Written(search.base.choices, dict(leaves(search.base.tree)))
+        study = Study(request.folder.name, request.storage, request.folder, rules, search.space, request.trusted)
+        study.begin(written, request.migrate)
+        for note in study.notes:
+            reporter.say(note)
+        if study.num_finished() >= request.total:
+            reporter.say(f"{request.folder} already has {study.num_finished()} trials; -n is the total")
+        with StopRequest() as stop:
+            runner = Runner(search, request, study, unbroken(reporter, stop), *prepared)
+            reason = runner.run(stop)
+            if study.best() is None:
+                write_end(request.folder, search, study, None, reason, request.command)
+                raise NoResult(f"no trial of {request.folder} gave a value ({reason}); see trials.csv for the reasons")
+            is_last = not study.num_elsewhere()  # the last process to end sees the whole study
+            verdict = runner.confirm(stop) if search.settings.confirm_top and is_last else None
+        return write_end(request.folder, search, study, verdict, reason, request.command)
+
+
+@contextmanager
+def _in_place(folder: Path) -> Iterator[None]:
+    """Tell an error of the system that comes from a study's directory being gone as what it is."""
+    try:
+        yield
+    except OSError:
+        check_claims(folder)
+        raise
+
+
+class Runner:
+    """The trials that are running, and what decides whether another one starts."""
+
+    def __init__(
+        self,
+        search: Search,
+        request: TuneRequest,
+        study: Study,
+        reporter: TuneReporter,
+        bundle: DataBundle,
+        threads: int,
+    ) -> None:
+        self._search, self._request, self._study, self._reporter = search, request, study, reporter
+        self._bundle = bundle
+        self._threads = max(1, threads // request.jobs)
+        self._pool = Pool(request.jobs)
+        self._last: dict[int, tuple[int, float]] = {}
+        self._failures, self._last_failure = 0, ""
+        self._is_behind = False  # a trial has ended that the files do not know
+
+    def run(self, stop: StopRequest) -> str:
+        """Trials until the total, a budget or a signal; returns why it ended. Raises Interrupted after a signal."""
+        reason = ""
+        self._study.work_begins()
+        while True:
+            check_claims(self._request.folder)
+            reason = reason or self._over_budget()
+            while not stop and not reason and self._pool.has_room and self._start_next():
+                reason = self._over_budget()
+            if self._is_behind:
+                write_progress(self._request.folder, self._search, self._study)  # while the next trials run
+                self._is_behind = False
+            if stop or reason:
+                self._pool.stop()
+            if not self._pool.children:
+                break
+            self._listen()
+            self._study.beat()
+        self._raise_if(stop)
+        return reason or self._study.progress()
+
+    def _raise_if(self, stop: StopRequest) -> None:
+        if stop:
+            text = f"{stop.name} received; {self._study.num_finished()} of {self._request.total} trials are kept"
+            raise Interrupted(f"{text}; run the same line again to continue", stop.exit_code)
+
+    def confirm(self, stop: StopRequest) -> Verdict:
+        """Train the best trials and the baseline again on fresh seeds; says whether they can be told apart."""
+        settings, base = self._search.settings, self._search.base
+        best = self._study.ranked()[: settings.confirm_top]
+        configs = {"baseline": base}
+        for trial in best:
+            if not trial.user_attrs.get(BASELINE):  # which is the baseline itself
+                configs[f"trial {trial.number}"] = self._search.config_of(*self._study.decode(trial))
+        if len(configs) == 1:
+            return Verdict({}, "baseline", "no trial was better than the configuration as written")
+        drawn = [self._study.decode(trial)[1].get("seed") for trial in self._study.trials()]
+        seeds = fresh_seeds(base.seed, {seed for seed in drawn if seed is not None}, settings.confirm_seeds)
+        values: dict[str, list[float]] = {name: [] for name in configs}
+        queue = [(name, seed) for seed in seeds for name in configs]
+        while (queue or self._pool.children) and not stop:
+            check_claims(self._request.folder)
+            while queue and self._pool.has_room:
+                name, seed = queue.pop(0)
+                folder = self._request.folder / "confirm" / f"{name.replace(' ', '-')}-seed-{seed}"
+                job = self._job(with_values(configs[name], {"seed": seed}), {"seed": seed}, folder)
+                known = known_value(job)
+                if known is None:
+                    self._pool.start(name, folder / "output.log", work_of(job))
+                else:
+                    values[name].append(known)
+            for child, message in self._pool.events():
+                if "epoch" in message:
+                    child.reply(True)
+                elif message.get("value") is not None:
+                    values[child.key].append(float(message["value"]))
+        while self._pool.children:
+            self._pool.stop()
+            for child, message in self._pool.events():
+                if "epoch" in message:
+                    child.reply(True)
+        self._raise_if(stop)
+        return Verdict.of(values, base.maximize)
+
+    def _start_next(self) -> bool:
+        """Start another trial; False when there is none."""
+        search = self._search
+        proposal = self._study.ask(self._request.total, _choices(search), dict(leaves(search.base.tree)))
+        if proposal is None:
+            return False
+        number = proposal.trial.number
+        try:
+            config = search.base if proposal.is_baseline else search.config_of(proposal.chosen, proposal.values)
+        except ConfigError as error:  # each value is allowed, and together they are not
+            self._failed(proposal, str(error))
+            return True
+        origin = proposal.continues if proposal.continues is not None else number
+        folder = self._request.folder / "trials" / f"{origin:04d}"
+        proposal.trial.set_user_attr("folder", str(folder.relative_to(self._request.folder)))
+        job = self._job(config, {**proposal.chosen, **proposal.values}, folder)
+        self._pool.start(proposal, folder / "output.log", work_of(job))
+        self._tell(TrialRecord(number, "running", params=proposal.trial.params))
+        return True
+
+    def _job(self, config: RunConfig, changes: Mapping[str, Any], folder: Path) -> Job:
+        words = (
+            *(w for w in self._request.words if not w.startswith("search")),
+            *(f"{k}={shown(v)}" for k, v in changes.items()),
+        )
+        bundle = self._bundle if config.data == self._search.base.data else None
+        return Job(config, words, folder, self._request.trusted, bundle, self._threads)
+
+    def _listen(self) -> None:
+        for child, message in self._pool.events():
+            trial = child.key.trial
+            if "epoch" in message:
+                epoch, value = message["epoch"], float(message["value"])
+                child.reply(not self._study.report(trial, epoch, value))
+                self._last[trial.number] = (epoch, value)
+                self._tell(TrialRecord(trial.number, "running", epoch, value, trial.params))
+            else:
+                self._settle(child, child.key, message)
+
+    def _settle(self, child: Child, proposal: Proposal, message: Mapping[str, Any]) -> None:
+        """Tell the study how a trial ended."""
+        trial = proposal.trial
+        epoch, value = self._last.get(trial.number, (0, math.nan))
+        self._is_behind = True
+        if message.get("interrupted") and child.is_late:
+            reason, state = "longer than search.trial_minutes", "pruned"
+            self._study.prune(trial, reason)
+        elif message.get("interrupted"):
+            self._study.requeue(trial, "stopped by a signal or a budget")
+            state, reason = "requeued", "stopped by a signal or a budget"
+        elif "failed" in message:
+            self._failed(proposal, str(message["failed"]))
+            return
+        elif message["pruned"]:
+            self._study.prune(trial)
+            state, reason = "pruned", f"after epoch {epoch}"
+        elif message["value"] is None or not math.isfinite(message["value"]):
+            self._failed(proposal, "the metric was never finite")
+            return
+        else:
+            value, state, reason = float(message["value"]), "complete", ""
+            self._study.complete(trial, value)
+        self._failures = 0
+        self._tell(TrialRecord(trial.number, state, epoch, value, trial.params, reason))
+
+    def _failed(self, proposal: Proposal, reason: str) -> None:
+        trial = proposal.trial
+        self._study.fail(trial, reason)
+        self._failures += 1
+        self._is_behind = True
+        self._last_failure = f"trial {trial.number}: {reason}{where_told(self._request.folder, trial.user_attrs)}"
+        epoch, value = self._last.get(trial.number, (0, math.nan))
+        self._tell(TrialRecord(trial.number, "failed", epoch, value, trial.params, reason))
+
+    def _tell(self, record: TrialRecord) -> None:
+        best = self._study.best()
+        self._reporter.trial(record, self._study.num_finished(), best.value if best else None)
+
+    def _over_budget(self) -> str:
+        """Why no further trial should start, "" when one may; trials that run too long are stopped here."""
+        settings, best = self._search.settings, self._study.best()
+        for child in self._pool.children:
+            too_long = settings.trial_minutes and time.monotonic() - child.started > 60 * settings.trial_minutes
+            if too_long and (child.is_late or child.asked_to_stop is None):
+                child.is_late = True
+                child.stop()
+        if settings.hours and self._study.hours() > settings.hours:
+            return f"search.hours={settings.hours:g} is over"
+        if settings.patience and self._study.since_best() >= settings.patience:
+            return f"no better trial in {self._study.since_best()} (search.patience)"
+        if self._failures >= settings.max_failures:
+            return f"{self._failures} trials failed in a row (search.max_failures); the last, {self._last_failure}"
+        if settings.target is not None and best is not None and best.value is not None:
+            reached = best.value >= settings.target if self._search.base.maximize else best.value <= settings.target
+            return f"search.target={settings.target:g} is reached" if reached else ""
+        return ""
+
+
+def _choices(search: Search) -> dict[str, str]:
+    """The options of the searched groups as they are written."""
+    return {group: search.base.choices[group] for group in search.space.groups}

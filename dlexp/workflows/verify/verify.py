@@ -1,0 +1,208 @@
+"""`dlexp verify`: stop a run at every kind of place, let it go on, and compare all of its bits with one never stopped.
+
+It has no training loop of its own: `train` and `resume` do here what they do for the user, and a stop request that
+trips at a chosen place stands where a signal would come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from dlexp.artifacts.checkpoints.checkpoint import read_checkpoint
+from dlexp.artifacts.checkpoints.state_diff import Compared, differences
+from dlexp.artifacts.files.claims import claimed
+from dlexp.artifacts.files.writing import remove_folder, write_json
+from dlexp.artifacts.runs.metrics_log import read_metrics
+from dlexp.artifacts.runs.run_dir import RunDir
+from dlexp.assemble.training import start
+from dlexp.config.saved import load_saved
+from dlexp.config.schema.run import RunConfig
+from dlexp.engine.loop import EpochRecord, StepRecord
+from dlexp.errors import ConfigError, Interrupted
+from dlexp.runtime.signals import StopRequest
+from dlexp.workflows.prepare.initial_weights import prepared
+from dlexp.workflows.reporter import Reporter, Silent
+from dlexp.workflows.run_record.write import describe
+from dlexp.workflows.train.auto import settle
+from dlexp.workflows.train.train import Request, resume, train
+from dlexp.workflows.verify.stop_points import Killed, Place, Tripwire, places_of
+
+_CLOCK = ("seconds", "samples_per_s")  # columns of metrics.csv that no two runs share
+_MAX_DIFFERENCES = 20  # named in verify.json; the others are counted
+_DROPPED = "the verification was dropped; nothing else was touched"
+
+
+@dataclass(frozen=True)
+class VerifyRequest:
+    """What is verified, beside the configuration.
+
+    words        the overrides, as typed       command   the line, as typed
+    at           updates to stop after, () for one place of each kind
+    determinism  train twice and compare, without any stop
+    """
+
+    words: tuple[str, ...]
+    command: tuple[str, ...]
+    trusted: tuple[str, ...] = ()
+    at: tuple[int, ...] = ()
+    determinism: bool = False
+
+
+@dataclass
+class _Watch(Silent):
+    """The reporter of one run: remembers where its epochs end, and tells the wire where the run is."""
+
+    wire: Tripwire
+    reporter: Reporter
+    edges: list[int] = field(default_factory=list)  # the last update of each epoch
+    step: int = 0
+
+    def say(self, text: str) -> None:
+        """Warnings go on to the person."""
+        self.reporter.say(text)
+
+    def observe(self, record: StepRecord | EpochRecord) -> None:
+        """A step or an epoch is over."""
+        if isinstance(record, StepRecord):
+            self.step = record.step
+        else:
+            self.edges.append(self.step)
+        self.wire.pass_by(record)
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """What every run of one verification shares; `stop` hears signals between them too."""
+
+    folder: Path
+    config: RunConfig
+    request: VerifyRequest
+    reporter: Reporter
+    stop: StopRequest
+
+
+def verify(config: RunConfig, request: VerifyRequest, reporter: Reporter) -> dict[str, Any]:
+    """Train, stop, resume and compare; returns the verdict, which is also left in outputs/verify/.../verify.json.
+
+    Raises ConfigError for an update to stop after that the run does not have, Interrupted when a signal comes.
+    """
+    config, _ = settle(config, request.trusted, reporter)
+    experiment = prepared(config, request.trusted)  # before a directory is made: the parts may refuse each other
+    per_epoch = start(experiment).steps_per_epoch
+    last = per_epoch * config.trainer.epochs
+    for step in request.at:
+        if not 1 <= step <= last:
+            rule = f"must be an update of this run, 1 to {last}"
+            raise ConfigError.one("--at", step, rule, f"an epoch has {per_epoch} updates")
+    val_batches = len(experiment.split("val"))
+    facts = {**describe(experiment), "deterministic": config.deterministic, "epochs": config.trainer.epochs}
+    folder = RunDir.create("verify", config.name or f"{config.model.option}-{config.data.option}", None).path
+    try:
+        with StopRequest() as stop, claimed(folder):
+            verdict = _verdict(_Setting(folder, config, request, reporter, stop), val_batches)
+    except (Interrupted, KeyboardInterrupt):
+        remove_folder(folder)
+        raise
+    content = {"folder": str(folder), **facts, **verdict}
+    write_json(folder / "verify.json", content)
+    return content
+
+
+def _verdict(here: _Setting, val_batches: int) -> dict[str, Any]:
+    """The uninterrupted run, then one more for each place, each compared with it; what is equal is deleted."""
+    here.reporter.say(f"training {here.config.trainer.epochs} epochs without a stop")
+    watch, counted = _Watch(Tripwire(None), here.reporter), Compared()
+    whole = here.folder / "whole"
+    _begin(whole, here, watch)
+    left_out: list[str] = []
+    if here.request.determinism:
+        checks = [_check(None, here, counted)]
+    else:
+        places, left_out = places_of(watch.edges, val_batches, here.config.trainer.accumulate, here.request.at)
+        checks = [_check(place, here, counted) for place in places]
+    equal = all(check["equal"] for check in checks)
+    rows = len(read_metrics(whole / "metrics.csv")[1])
+    if equal:
+        remove_folder(whole)
+    return {
+        "updates": watch.step,
+        "equal": equal,
+        "determinism": here.request.determinism,
+        "compared": {"tensors": counted.tensors, "numbers": counted.numbers, "values": counted.values, "rows": rows},
+        "checks": checks,
+        "left_out": left_out,
+    }
+
+
+def _check(place: Place | None, here: _Setting, counted: Compared) -> dict[str, Any]:
+    """One run that is stopped at `place` and goes on, or trained again where there is none, against the whole run."""
+    name = place.name if place else "trained again"
+    here.reporter.say(f"{name}: {'stopping, going on and comparing' if place else 'and comparing'}")
+    own, stopped = here.folder / name.replace(" ", "-"), None
+    _begin(own, here, _Watch(Tripwire(place), here.reporter))
+    if place is not None:
+        stopped = _position(own)
+        _go_on(own, here)
+    found = differences(_outcome(here.folder / "whole"), _outcome(own), counted)
+    first = list(islice(found, _MAX_DIFFERENCES))
+    count = len(first) + sum(1 for _ in found)
+    if not count:
+        remove_folder(own)
+    return {
+        "place": name,
+        "saved_at": stopped,
+        "equal": not count,
+        "num_differences": count,
+        "first_tensor": next((str(one) for one in first if one.is_tensor), None),
+        "differences": [one.as_dict() for one in first],
+    }
+
+
+def _begin(folder: Path, here: _Setting, watch: _Watch) -> None:
+    """Train into `folder` until the end, or until the wire trips. Raises Interrupted for a real signal."""
+    request = Request(here.request.words, here.request.command, folder, here.request.trusted)
+    try:
+        train(here.config, request, watch, watch.wire)
+    except Killed:
+        pass
+    except Interrupted as error:
+        if watch.wire.heard_signal:
+            raise Interrupted(f"{watch.wire.name} received; {_DROPPED}", error.exit_code) from None
+    _refuse_stop(here)
+
+
+def _go_on(folder: Path, here: _Setting) -> None:
+    """What `dlexp train --resume` does: the configuration is read back from the run."""
+    run, wire = RunDir.find(folder), Tripwire(None)
+    try:
+        resume(run, load_saved(run / "config.yaml"), here.request.trusted, _Watch(wire, here.reporter), wire)
+    except Interrupted as error:
+        raise Interrupted(f"{wire.name} received; {_DROPPED}", error.exit_code) from None
+    _refuse_stop(here)
+
+
+def _refuse_stop(here: _Setting) -> None:
+    if here.stop:
+        raise Interrupted(f"{here.stop.name} received; {_DROPPED}", here.stop.exit_code)
+
+
+def _outcome(folder: Path) -> dict[str, Any]:
+    """Everything that a run ends with: weights, buffers, optimizer, schedule, scaler, best-so-far and metrics."""
+    checkpoints = {name: read_checkpoint(folder / "checkpoints" / f"{name}.pt") for name in _saved(folder)}
+    _, rows = read_metrics(folder / "metrics.csv")
+    metrics = [{name: value for name, value in row.items() if name not in _CLOCK} for row in rows]
+    return {**checkpoints, "metrics.csv": metrics}
+
+
+def _saved(folder: Path) -> Iterator[str]:
+    return (name for name in ("last", "best") if (folder / "checkpoints" / f"{name}.pt").is_file())
+
+
+def _position(folder: Path) -> dict[str, int] | None:
+    """epoch, batch and step of what was saved last; None before the first save."""
+    path = folder / "checkpoints" / "last.pt"
+    return dict(read_checkpoint(path)["position"]) if path.is_file() else None
