@@ -16,7 +16,8 @@ import torch
 
 from dlexp.metrics.bootstrap import Resampling
 from dlexp.metrics.report import report
-from dlexp.types import DataSpec, Prediction
+from dlexp.specs import ClassSpec, DataSpec, TableSpec, ValueSpec
+from dlexp.types import Prediction
 
 SIZES = ((359, 10), (10_000, 2), (10_000, 10), (10_000, 100))
 
@@ -28,7 +29,7 @@ def of_classes(count: int, classes: int) -> tuple[DataSpec, list[Prediction]]:
     logits = rng.normal(size=(count, classes)) + 2 * (np.arange(classes) == targets[:, None])
     outputs = torch.from_numpy(logits.astype(np.float32)).softmax(dim=1)
     names = tuple(f"class {n}" for n in range(classes))
-    about = DataSpec("tabular", "class", (2,), classes, class_names=names)
+    about = DataSpec(TableSpec(2), ClassSpec(names))
     return about, [Prediction(outputs, torch.from_numpy(targets), torch.tensor(0.0), torch.arange(count))]
 
 
@@ -37,7 +38,7 @@ def of_values(count: int) -> tuple[DataSpec, list[Prediction]]:
     rng = np.random.default_rng(0)
     true = torch.from_numpy(rng.normal(size=(count, 1)))
     guess = true + torch.from_numpy(rng.normal(size=(count, 1)))
-    about = DataSpec("tabular", "value", (2,), 1, target_names=("y",), target_std=(1.0,))
+    about = DataSpec(TableSpec(2), ValueSpec(("y",), (0.0,), (1.0,)))
     return about, [Prediction(guess, true, torch.tensor(0.0), torch.arange(count))]
 
 

@@ -121,11 +121,15 @@ def digits(turns: Turns, regular: bool, direct: bool = False, batch: int = 64) -
 
 def digits_data() -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
     """The split that dlexp trains on: inputs (N, 64) float32, classes (N,), and the same of its validation split."""
+    from dlexp.data.columns import tensor_of
     from dlexp.data.sources.sklearn_sets import digits as data
+    from dlexp.types import as_tensor
 
     bundle = data(augment="none")
     chosen = (bundle.splits[name] for name in ("train", "val"))
-    (x, y), val = ((bundle.normalize(split.inputs).flatten(1), split.targets) for split in chosen)
+    (x, y), val = (
+        (as_tensor(bundle.preprocess(tensor_of(split.inputs))).flatten(1), tensor_of(split.targets)) for split in chosen
+    )
     return x, y, val
 
 

@@ -18,13 +18,15 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from dlexp.data.bundle import Affine, DataBundle, Split
+from dlexp.data.bundle import DataBundle, Split
+from dlexp.data.preprocess import Affine
 from dlexp.engine.evaluate import evaluate
 from dlexp.losses.classification import CrossEntropy
 from dlexp.metrics.bootstrap import Resampling
 from dlexp.runtime.precision import Precision
+from dlexp.specs import ClassSpec, DataSpec, TableSpec
 from dlexp.tasks.classification import Classification
-from dlexp.types import Batch, DataSpec
+from dlexp.types import Batch
 from dlexp.workflows.evaluate.files import worst, write_pictures, write_tables
 
 _BATCH = 256
@@ -59,9 +61,9 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     names = tuple(f"class {n}" for n in range(args.classes))
-    spec = DataSpec("tabular", "class", (1,), args.classes, class_names=names)
+    spec = DataSpec(TableSpec(1), ClassSpec(names))
     targets = torch.randint(args.classes, (args.samples,), generator=torch.Generator().manual_seed(1))
-    split = Split(targets[:, None].float(), targets, torch.arange(args.samples))
+    split = Split.in_memory(targets[:, None].float(), targets, torch.arange(args.samples))
     whole = Affine(torch.tensor(1.0), torch.tensor(0.0))
     bundle = DataBundle(spec, dict.fromkeys(("train", "val", "test"), split), whole, "", {})
     task, networks = Classification(spec=spec, loss=CrossEntropy()), nn.ModuleDict({"model": Drawn(args.classes)})

@@ -74,6 +74,7 @@ def predict(turns: Turns, words: Sequence[str]) -> None:
     from dlexp.assemble.experiment import assemble
     from dlexp.config.compose import load
     from dlexp.config.files.catalog import Catalog
+    from dlexp.data.columns import tensor_of
     from dlexp.workflows.predict.inputs import Asked
     from dlexp.workflows.predict.predict import answer
     from dlexp.workflows.run_record.restore import Stored
@@ -83,8 +84,8 @@ def predict(turns: Turns, words: Sequence[str]) -> None:
     bundle = experiment.bundle
     with tempfile.TemporaryDirectory() as folder:
         path, out = Path(folder, "images.npy"), Path(folder, "out.csv")
-        np.save(path, bundle.splits["val"].inputs.contiguous().numpy())
-        stored = Stored(RunDir(Path(folder)), experiment, {"white": 255}, bundle.normalize, ())
+        np.save(path, tensor_of(bundle.splits["val"].inputs).contiguous().numpy())
+        stored = Stored(RunDir(Path(folder)), experiment, {"white": 255}, bundle.preprocess, ())
         while True:
             with rows_to(out, "csv") as writer:
                 found = answer(stored, Asked((str(path),), probabilities=True), writer, lambda text: None)

@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dlexp.data.bundle import Affine, DataBundle, Split
-from dlexp.types import DataSpec
+from dlexp.data.bundle import DataBundle, Split
+from dlexp.data.preprocess import Affine
+from dlexp.specs import ClassSpec, DataSpec, ImageSpec
 
 MEAN, STD = 127.5, 73.9  # of evenly spread bytes
 SIZE = 32  # pixels
@@ -42,13 +43,13 @@ def random_images(
     rows = torch.arange(len(targets))
     ends = list(accumulate(counts, initial=0))
     splits = {
-        name: Split(inputs[start:end], targets[start:end], rows[start:end])
+        name: Split.in_memory(inputs[start:end], targets[start:end], rows[start:end])
         for name, start, end in zip(("train", "val", "test"), ends[:-1], ends[1:], strict=True)
     }
     return DataBundle(
-        spec=DataSpec("image", "class", (3, SIZE, SIZE), 10, class_names=tuple("0123456789")),
+        spec=DataSpec(ImageSpec(3, SIZE, SIZE), ClassSpec(tuple("0123456789"))),
         splits=splits,
-        normalize=Affine(torch.tensor(1 / STD), torch.tensor(-MEAN / STD)),
+        preprocess=Affine(torch.tensor(1 / STD), torch.tensor(-MEAN / STD)),
         fingerprint="random",
         preprocessing={"kind": "image"},
         augment=augment,

@@ -1,53 +1,66 @@
 """The values that pass between data, tasks and engine.
 
-Symbols: B samples in a batch, C classes, F features, O outputs, H and W image height and width in pixels.
+Symbols: B samples in a batch, T positions of the longest sequence of a batch, C classes, F features, O outputs, H and W
+image height and width in pixels.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol
+from typing import Protocol
 
+import torch
 from torch import Tensor
-
-InputKind = Literal["image", "tabular"]
-TargetKind = Literal["class", "value"]
 
 
 @dataclass(frozen=True)
-class DataSpec:
-    """What a model and a task must know of the data, and nothing else.
+class Sequences:
+    """Sequences of different lengths, padded with zeros to the longest of the batch.
 
-    input_shape     shape of one sample: (channels, H, W) for images, (F,) for tables
-    num_outputs     C for classes, O for values: how many numbers the network puts out for one sample, unless the task
-                    or its loss asks for another number (one logit for two classes, an embedding)
-    class_names     C names, in the order of the class numbers; empty for values
-    target_names    O names, empty for classes
-    target_mean     mean of each target over the training split, O numbers; empty for classes
-    target_std      its standard deviation, O numbers above 0; empty for classes
-    class_counts    training samples of each class, C numbers; empty for values
-    target_min      smallest training value of each target, O numbers; empty for classes
-    categorical     (first feature, number of categories) of each categorical column of a table, whose features are 1
-                    for the category of the row and 0 for the others; all other features are numbers
+    values   (B, T, ...)
+    lengths  (B,) int64, in [0, T]: how many positions of each sequence are its own
     """
 
-    inputs: InputKind
-    targets: TargetKind
-    input_shape: tuple[int, ...]
-    num_outputs: int
-    class_names: tuple[str, ...] = ()
-    target_names: tuple[str, ...] = ()
-    target_mean: tuple[float, ...] = ()
-    target_std: tuple[float, ...] = ()
-    class_counts: tuple[int, ...] = ()
-    target_min: tuple[float, ...] = ()
-    categorical: tuple[tuple[int, int], ...] = ()
+    values: Tensor
+    lengths: Tensor
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @property
+    def mask(self) -> Tensor:
+        """(B, T) bool: True where a position belongs to its sequence, False where it is padding."""
+        return torch.arange(self.values.shape[1], device=self.lengths.device) < self.lengths[:, None]
+
+
+Field = Tensor | Sequences | Mapping[str, Tensor]  # (B, ...); Sequences; or several (B, ...) by name
+
+
+def to_device(given: Field, device: torch.device) -> Field:
+    """The same values on `device`; see `tensor_to_device`."""
+    if isinstance(given, Tensor):
+        return tensor_to_device(given, device)
+    if isinstance(given, Sequences):
+        return Sequences(tensor_to_device(given.values, device), given.lengths.to(device))
+    return {name: tensor_to_device(value, device) for name, value in given.items()}
+
+
+def tensor_to_device(given: Tensor, device: torch.device) -> Tensor:
+    """`given` on `device`; float64 stays on the CPU for Apple's GPUs, which do not have it."""
+    return given if device.type == "mps" and given.dtype == torch.float64 else given.to(device)
+
+
+def as_tensor(given: Field | None) -> Tensor:
+    """`given` where it is one tensor. Raises TypeError for sequences, mappings and None."""
+    if isinstance(given, Tensor):
+        return given
+    raise TypeError(f"must be a tensor, got {'nothing' if given is None else type(given).__name__}")
 
 
 @dataclass(frozen=True)
 class Mixed:
-    """What the samples of a batch were mixed with.
+    """The second samples that the samples of a batch were mixed with.
 
     targets  as in Batch: those of the second sample of each
     share    of the first sample, in [0, 1]; the second has the rest
@@ -61,19 +74,25 @@ class Mixed:
 class Batch:
     """Some samples on one device.
 
-    inputs   (B, *input_shape), float
-    targets  (B,) int64 class numbers, or (B, O) float64 values in their own units
-    rows     (B,) int64: the number of each sample in its source, the same in every epoch and split
+    inputs   (B, *shape) float, `Sequences`, or several tensors by name
+    targets  such as (B,) int64 class numbers, or (B, O) float64 values in their own units; None for data without any
+    indices  (B,) int64: the number of each sample in its source, the same in every epoch and split
     mixed    what each sample was mixed with, None where it is as it came
     """
 
-    inputs: Tensor
-    targets: Tensor
-    rows: Tensor
+    inputs: Field
+    targets: Field | None
+    indices: Tensor
     mixed: Mixed | None = None
 
     def __len__(self) -> int:
-        return len(self.targets)
+        return len(self.indices)
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on `device`."""
+        mixed = None if self.mixed is None else Mixed(tensor_to_device(self.mixed.targets, device), self.mixed.share)
+        targets = None if self.targets is None else to_device(self.targets, device)
+        return Batch(to_device(self.inputs, device), targets, self.indices.to(device), mixed)
 
 
 class TrainingData(Protocol):
@@ -107,7 +126,7 @@ class Prediction:
     outputs  (B, C) class probabilities or scores, (B, O) values in the target's own units, or (B, E) embeddings
     targets  (B,) class numbers, or (B, O) values as in Batch
     loss     shape (), the mean loss over the samples, without penalties
-    rows     (B,) sample numbers
+    indices  (B,) sample numbers
     further  more values of each sample for the report, by name, such as a quantile: (B, O)
     logits   (B, C) the numbers whose softmax the probabilities are, None where `outputs` are not made of any. They
              keep what probabilities round away: of two classes that float32 calls 1 and 0, how far apart they are
@@ -116,7 +135,7 @@ class Prediction:
     outputs: Tensor
     targets: Tensor
     loss: Tensor
-    rows: Tensor
+    indices: Tensor
     further: Mapping[str, Tensor] = field(default_factory=dict)
     logits: Tensor | None = None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import prod
 from typing import Any
 
 import torch
@@ -27,13 +26,16 @@ from dlexp.runtime.precision import AUTO, Precision
 from dlexp.runtime.process import Setting
 from dlexp.runtime.seed import seed_global
 from dlexp.runtime.settings import NetworkFacts, Settings, apply, compile_networks, decide
+from dlexp.specs import ClassSpec, DataSpec
 from dlexp.tasks.base import Task
-from dlexp.types import DataSpec
 
 # What each kind of component may ask for by naming it as an argument; the values exist only at run time.
 _RUNTIME_NAMES: Mapping[str, tuple[str, ...]] = {
     "data": (),
-    "model": ("input_shape", "num_outputs", "num_classes", "in_channels", "in_features", "categorical"),
+    "model": (
+        *("input_shape", "num_outputs", "num_classes", "in_channels", "in_features", "categorical"),
+        *("vocabulary_size", "max_length"),
+    ),
     "task": ("spec", "loss"),
     "loss": ("class_counts", "target_min", "embedding_size"),
     "optim": ("params", "hidden_matrices"),
@@ -94,7 +96,7 @@ def assemble(
     bundle = with_counts(bundle or build_data(config, trusted))
     seed_global(config.seed, "init")
     task = build_task(config, bundle.spec, trusted, device)
-    networks = _networks(build(config.model, _facts(bundle.spec, task), trusted), task).to(device)
+    networks = _networks(build(config.model, _model_arguments(bundle.spec, task), trusted), task).to(device)
     torch.set_num_threads(1)  # two samples, and a study forks its trials from here; `apply` sets what is decided
     network_facts = NetworkFacts.of(networks, config.batch_size, _probe(config, bundle, task, networks, device))
     settings = decide(config.trainer, device, network_facts, cores, _data_settings(config, bundle, device))
@@ -102,13 +104,14 @@ def assemble(
     trainer = config.trainer
     frozen = freezing(networks, trainer.freeze, trainer.freeze_layers, trainer.unfreeze_epoch, trainer.unfreeze_every)
     frozen.fix(networks)
-    spec = bundle.spec
-    notes = (*advice(config), *advice_on_classes(spec.class_counts, spec.class_names, config.loss.arguments))
+    notes = [*advice(config)]
+    if isinstance(targets := bundle.spec.targets, ClassSpec):
+        notes += advice_on_classes(targets.counts, targets.names, config.loss.arguments)
     if settings.checkpoint_activations:
         recompute_activations(networks)
     if settings.compile_mode is not None:
         compile_networks(networks, settings.compile_mode, device)
-    return Experiment(config, tuple(trusted), bundle, task, networks, device, settings, frozen, notes)
+    return Experiment(config, tuple(trusted), bundle, task, networks, device, settings, frozen, tuple(notes))
 
 
 def _data_settings(config: RunConfig, bundle: DataBundle, device: torch.device) -> tuple[Setting, ...]:
@@ -132,12 +135,9 @@ def build_data(config: RunConfig, trusted: Sequence[str] = ()) -> DataBundle:
 
 def build_task(config: RunConfig, spec: DataSpec, trusted: Sequence[str], device: torch.device) -> Task:
     """The task with its loss on `device`, for data with counted classes. Raises ConfigError for what does not fit."""
-    facts = {
-        "class_counts": spec.class_counts,
-        "target_min": spec.target_min,
-        "embedding_size": config.task.arguments.get("embedding_size"),
-    }
-    loss = build(config.loss, facts, trusted)
+    own = {} if spec.targets is None else spec.targets.loss_arguments()
+    embedding_size = config.task.arguments.get("embedding_size")
+    loss = build(config.loss, {"class_counts": (), "target_min": (), **own, "embedding_size": embedding_size}, trusted)
     loss = loss.to(device) if isinstance(loss, nn.Module) else loss
     task: Task = build(config.task, {"spec": spec, "loss": loss}, trusted)
     return task
@@ -163,17 +163,11 @@ def check_nodes(config: RunConfig, trusted: Sequence[str]) -> None:
         raise ConfigError(problems)
 
 
-def _facts(spec: DataSpec, task: Task) -> dict[str, Any]:
-    """What a model may want to know of the data, and of what its outputs are for."""
+def _model_arguments(spec: DataSpec, task: Task) -> dict[str, Any]:
+    """Arguments that a model can name in its signature, from the data and the task."""
     num_outputs = task.num_outputs(spec)
-    return {
-        "input_shape": spec.input_shape,
-        "num_outputs": num_outputs,
-        "num_classes": num_outputs,
-        "in_channels": spec.input_shape[0],
-        "in_features": prod(spec.input_shape),
-        "categorical": spec.categorical,
-    }
+    outputs = {"num_outputs": num_outputs, "num_classes": num_outputs} if num_outputs else {}
+    return {**spec.model_arguments(), **outputs}
 
 
 def _networks(built: object, task: Task) -> nn.ModuleDict:
@@ -197,7 +191,7 @@ def _probe(
     Raises ConfigError for a shape that does not fit, by its key.
     """
     two = torch.arange(min(2, len(bundle.splits["val"])))
-    few = EvalBatches(bundle.narrowed("val", two), "val", 2, device)
+    few = EvalBatches(bundle.with_split_subset("val", two), "val", 2, device)
     wanted = config.trainer.precision
     precision = Precision("fp32" if wanted == AUTO else wanted, device.type, "to look at the networks")
     try:
@@ -208,8 +202,9 @@ def _probe(
     except Exception as error:  # a network may raise anything
         if told := out_of_memory(error, f"a first look at model={config.model.option}", device, "a smaller model"):
             raise told from error
-        shape = bundle.spec.input_shape
-        rule = f"does not work on data={config.data.option}, whose samples have shape {shape}: {message_of(error)}"
+        inputs = bundle.spec.inputs
+        samples = f"whose samples have shape {inputs.shape}" if inputs.shape else f"which holds {inputs.kind}"
+        rule = f"does not work on data={config.data.option}, {samples}: {message_of(error)}"
         raise ConfigError.one("model", config.model.option, rule, _remedy(config, networks)) from error
     return work
 

@@ -13,12 +13,14 @@ from dlexp.assemble.experiment import Experiment
 from dlexp.config.nodes import build
 from dlexp.config.schema.run import RunConfig
 from dlexp.data.bundle import DataBundle
+from dlexp.data.columns import tensor_of
 from dlexp.data.loaders import TrainBatches
 from dlexp.engine.best_epoch import BestSoFar
 from dlexp.engine.recovery import NonfinitePolicy
 from dlexp.engine.state import TrainState
 from dlexp.engine.step import StepRules
 from dlexp.errors import ConfigError
+from dlexp.kinds import describe_kind
 from dlexp.networks.layers import hidden_matrices
 from dlexp.optim.parameter_groups import parameter_groups, shares
 from dlexp.optim.schedules.base import Schedule
@@ -28,6 +30,7 @@ from dlexp.regularization.gradient_noise import GradientNoise
 from dlexp.regularization.mixing import ChangedBatches, Changes
 from dlexp.regularization.penalties import Penalty
 from dlexp.regularization.weight_averaging import Ema, Swa, WeightAverage
+from dlexp.specs import ClassSpec, ImageSpec, TableSpec, ValueSpec
 from dlexp.tasks.base import Task
 from dlexp.types import TrainingData
 
@@ -81,7 +84,9 @@ def start(experiment: Experiment) -> Started:
 
 def check_monitor(config: RunConfig, bundle: DataBundle, task: Task) -> None:
     """Raise ConfigError where the deciding metric can have no value on this validation split."""
-    reason = task.undefined(config.monitor.removeprefix("val/"), bundle.splits["val"].targets)
+    if not isinstance(bundle.spec.targets, ClassSpec | ValueSpec):
+        return
+    reason = task.undefined(config.monitor.removeprefix("val/"), tensor_of(bundle.splits["val"].targets))
     if reason:
         key = "trainer.monitor" if config.trainer.monitor else "task.monitor"
         rule = f"has no value on this validation split: {reason}"
@@ -122,8 +127,10 @@ def _changed(experiment: Experiment, train: TrainingData) -> TrainingData:
         rule = f"makes samples of two targets at once, and task={config.task.option} has no loss for them"
         raise ConfigError.one(f"regularization.{key}", getattr(given, key), rule, "leave it out")
     for key in ("cutmix", "random_erasing"):  # of data whose kind the configuration does not tell
-        if getattr(given, key) and experiment.bundle.spec.inputs != "image":
-            rule = "cuts rectangles out of images, and this data holds a table"
+        inputs = experiment.bundle.spec.inputs
+        if getattr(given, key) and not isinstance(inputs, ImageSpec):
+            held = "a table" if isinstance(inputs, TableSpec) else describe_kind(inputs.kind)
+            rule = f"cuts rectangles out of images, and this data holds {held}"
             raise ConfigError.one(f"regularization.{key}", getattr(given, key), rule, "leave it out")
     return ChangedBatches(train, changes, config.seed) if changes else train
 

@@ -17,6 +17,7 @@ from dlexp.config.files.yaml_files import read_yaml
 from dlexp.config.schema.names import COMPONENTS
 from dlexp.config.schema.tree import shown
 from dlexp.errors import Problem
+from dlexp.kinds import INPUTS, TARGETS, is_kind_name
 
 _KNOWN = {
     *("_target_", "_inputs_", "_targets_", "_outputs_", "_metrics_", "_on_request_", "_search_", "_detect_"),
@@ -31,7 +32,7 @@ _REASONS = {
 }
 _TARGET = "only the node of a group names what is called; an argument is passed as it is written"
 _DIRECTIVE = re.compile(r"_[A-Za-z]\w*_")
-_WORKS_ON = {"_inputs_": ("image", "tabular"), "_targets_": ("class", "value")}
+_KINDS = ("_inputs_", "_targets_")
 
 
 def hydra_key_problem(path: str, value: str, origin: str = "") -> Problem | None:
@@ -56,18 +57,25 @@ def node_key_problems(tree: Mapping[str, Any], choices: Mapping[str, str], catal
 def works_on_problems(
     tree: Mapping[str, Any], choices: Mapping[str, str], outputs: Mapping[str, str]
 ) -> Iterator[Problem]:
-    """Whether the keys that say what a component works on say something that dlexp knows."""
+    """Keys that say what a component works on and hold no name of it; kinds of the user's own are allowed."""
     for group in COMPONENTS:
-        for aspect, allowed in (*_WORKS_ON.items(), ("_outputs_", tuple(outputs))):
+        file = f"{group}/{choices.get(group)}.yaml"
+        for aspect in _KINDS:
             given = tree[group].get(aspect)
-            is_known = given in allowed or (group == "data" and aspect == "_targets_" and given == "auto")
-            if given is not None and not is_known:
-                rule = f"must be one of {', '.join(allowed)} in {group}/{choices.get(group)}.yaml"
+            if given is not None and not is_kind_name(given):
+                rule = f"must name a kind of data in {file}, such as {', '.join(_known_kinds(aspect))}"
                 yield Problem(f"{group}.{aspect}", shown(given), rule)
+        given = tree[group].get("_outputs_")
+        if given is not None and given not in outputs:
+            yield Problem(f"{group}._outputs_", shown(given), f"must be one of {', '.join(outputs)} in {file}")
     for key in ("_metrics_", "_on_request_"):
         metrics = tree["task"].get(key, {})
         if not isinstance(metrics, Mapping) or not {str(way) for way in metrics.values()} <= {"min", "max"}:
             yield Problem(f"task.{key}", shown(metrics), "must give each metric as NAME: min or NAME: max")
+
+
+def _known_kinds(aspect: str) -> tuple[str, ...]:
+    return tuple(INPUTS if aspect == "_inputs_" else TARGETS)
 
 
 def _directives(value: Any, path: str, *, is_node: bool) -> Iterator[tuple[str, Any]]:

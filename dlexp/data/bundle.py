@@ -1,6 +1,6 @@
-"""What every data source returns: three disjoint splits, what they hold, and how a batch is made ready.
+"""The result of every data source: three disjoint splits, what they hold, and how a batch is made ready.
 
-Symbols: N samples of a split, B samples of a batch, F features, C channels, H and W height and width in pixels.
+Symbols: N samples of a split, B samples of a batch, H and W height and width in pixels.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -16,83 +17,58 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dlexp.data.augment.operations import Change
-from dlexp.data.augment.recipe import Facts, Recipe, recipe
-from dlexp.runtime.tensors import moved
-from dlexp.types import DataSpec
-
-Piece = slice | Tensor  # some positions in a split: a range, or their numbers (B,) int64
+from dlexp.data.augment.recipe import AugmentContext, Recipe, recipe, recipe_without_images
+from dlexp.data.columns import Column, Constant, Piece, Transform, column_of
+from dlexp.data.preprocess import Identity, Preprocess
+from dlexp.data.streaming import Streamed
+from dlexp.specs import DataSpec, ImageSpec, MaskSpec
+from dlexp.types import Field
 
 SPLITS = ("train", "val", "test")
+_COUNTED = 1 << 16  # targets that are counted at a time
 
 
 @dataclass(frozen=True)
 class Split:
     """Samples that are used for one purpose.
 
-    inputs   (N, *input_shape): uint8 pixels, or float32 features; in a split that is streamed they are on torch's
-             meta device, which knows their shape and no values: use `read` or `chosen`
-    targets  (N,) int64 class numbers, or (N, O) float64 values in their own units
-    rows     (N,) int64: the sample's number in the source
+    inputs   N values
+    targets  N values, None for data without targets
+    indices  (N,) int64: the sample's number in the source
     """
 
-    inputs: Tensor
-    targets: Tensor
-    rows: Tensor
-
-    def __len__(self) -> int:
-        return len(self.targets)
-
-    def to(self, device: torch.device) -> Split:
-        """The same split on `device`."""
-        return Split(self.inputs.to(device), moved(self.targets, device), self.rows.to(device))
-
-    def read(self, pieces: Iterable[Piece], change: Change | None = None) -> Iterator[Tensor]:
-        """The inputs of each piece in turn, (B, *input_shape) on the split's device, after `change`."""
-        for piece in pieces:
-            inputs = self.inputs[piece]
-            yield inputs if change is None else change(inputs, self.rows[piece])
-
-    def targets_at(self, piece: Piece) -> Tensor:
-        """The targets of a piece, (B,) or (B, O), where the split keeps them."""
-        return self.targets[piece if isinstance(piece, slice) else piece.to(self.targets.device)]
-
-    def chosen(self, positions: Tensor) -> Split:
-        """The samples at `positions` (B,) int64, as a split in memory."""
-        (inputs,) = self.read([positions])
-        return Split(inputs, self.targets[positions], self.rows[positions])
-
-
-@dataclass(frozen=True)
-class Affine:
-    """`inputs * scale + shift`, element by element: pixels to numbers of mean 0 and deviation 1.
-
-    scale, shift  shape that broadcasts against (B, *input_shape), float32
-    """
-
-    scale: Tensor
-    shift: Tensor
-
-    def __call__(self, inputs: Tensor) -> Tensor:
-        """(B, *input_shape) of any type -> the same shape, float32."""
-        if inputs.dtype == torch.float32:  # may be the samples themselves
-            return torch.addcmul(self.shift, inputs, self.scale)
-        numbers = inputs.float()
-        return torch.addcmul(self.shift, numbers, self.scale, out=numbers)
-
-    def to(self, device: torch.device) -> Affine:
-        """The same map on `device`."""
-        return Affine(self.scale.to(device), self.shift.to(device))
-
-    def plain(self) -> dict[str, Any]:
-        """Plain values that `of_plain` makes the same bits of; what is equal along an axis is kept once."""
-        parts = {"scale": self.scale, "shift": self.shift}
-        return {name: {"shape": list(part.shape), "values": _once(part).tolist()} for name, part in parts.items()}
+    inputs: Column
+    targets: Column | None
+    indices: Tensor
 
     @classmethod
-    def of_plain(cls, values: Mapping[str, Any]) -> Affine:
-        """The map that `plain` described."""
-        return cls(*(_in_full(values[name]["values"], values[name]["shape"]) for name in ("scale", "shift")))
+    def in_memory(cls, inputs: Field, targets: Field | None, indices: Tensor) -> Split:
+        """N samples whose values are a batch of B = N."""
+        return cls(column_of(inputs), None if targets is None else column_of(targets), indices)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def to(self, device: torch.device) -> Split:
+        """The same split, whose samples come on `device`."""
+        targets = None if self.targets is None else self.targets.to(device)
+        return Split(self.inputs.to(device), targets, self.indices.to(device))
+
+    def read(self, pieces: Iterable[Piece], transform: Transform | None = None) -> Iterator[tuple[Field, Field | None]]:
+        """Inputs and targets of each piece in turn, on the split's device, after `transform`."""
+        pieces = list(pieces)
+        targets = repeat(None, len(pieces)) if self.targets is None else self.targets.read(pieces)
+        if isinstance(self.inputs, Streamed) and transform is not None and not transform.moves_targets:
+            # Inputs alone are changed by the processes that read them.
+            yield from zip(self.inputs.read(pieces, transform), targets, strict=True)
+            return
+        for piece, given, learned in zip(pieces, self.inputs.read(pieces), targets, strict=True):
+            yield (given, learned) if transform is None else transform(given, learned, self.indices[piece])
+
+    def select(self, positions: Tensor) -> Split:
+        """The samples at `positions` (B,) int64, as a split in memory."""
+        ((inputs, targets),) = self.read([positions])
+        return Split.in_memory(inputs, targets, self.indices[positions])
 
 
 @dataclass(frozen=True)
@@ -100,7 +76,7 @@ class DataBundle:
     """A data set, split and described.
 
     splits         images may be stored larger than `spec` says: training then sees parts of them, evaluation the middle
-    normalize      what every batch goes through, in training and after
+    preprocess     the last step before the network, in training and after
     augment        the random changes to training images, in the words of `data.augment`
     pad            largest shift in pixels of its `crop`
     mirrors        whether a mirrored image is still one of its class; where not, no preset mirrors by itself
@@ -119,7 +95,7 @@ class DataBundle:
 
     spec: DataSpec
     splits: Mapping[str, Split]
-    normalize: Affine
+    preprocess: Preprocess
     fingerprint: str
     preprocessing: Mapping[str, Any]
     augment: str | Sequence[Any] = "none"
@@ -141,30 +117,34 @@ class DataBundle:
     @cached_property
     def recipe(self) -> Recipe:
         """The random changes to training images, made to fit them."""
-        stored, seen = self.splits["train"].inputs.shape[1:], self.spec.input_shape
-        facts = Facts(
-            channels=seen[0],
+        seen, targets = self.spec.inputs, self.spec.targets
+        if not isinstance(seen, ImageSpec):
+            return recipe_without_images(self.augment, seen.kind)
+        context = AugmentContext(
+            channels=seen.channels,
             pad=self.pad,
             mirrors=self.mirrors,
             white=self.preprocessing.get("white"),
             mean=tuple(self.preprocessing.get("mean", ())),
-            size=seen[-1] if tuple(stored) != tuple(seen) else 0,
+            size=seen.width if self.splits["train"].inputs.shape not in (None, seen.shape) else 0,
+            geometry="" if targets is None else targets.geometry,
+            fill=(targets.ignored or 0) if isinstance(targets, MaskSpec) else 0,
         )
-        return recipe(self.augment, facts)
+        return recipe(self.augment, context)
 
     @property
     def is_streamed(self) -> bool:
         """Whether samples are read while they are used."""
-        return self.splits["train"].inputs.is_meta
+        return isinstance(self.splits["train"].inputs, Streamed)
 
     @property
     def split_hash(self) -> str:
-        """SHA-256 over the row numbers of the three splits: equal splits have equal hashes."""
-        return fingerprint(*(self.splits[name].rows.numpy() for name in SPLITS))
+        """SHA-256 over the sample numbers of the three splits: equal splits have equal hashes."""
+        return fingerprint(*(self.splits[name].indices.numpy() for name in SPLITS))
 
-    def narrowed(self, split: str, positions: Tensor) -> DataBundle:
+    def with_split_subset(self, split: str, positions: Tensor) -> DataBundle:
         """The same data with no more of `split` than `positions` (B,) int64, in memory."""
-        return replace(self, splits={**self.splits, split: self.splits[split].chosen(positions)})
+        return replace(self, splits={**self.splits, split: self.splits[split].select(positions)})
 
     def sizes(self) -> dict[str, int]:
         """Samples in each split."""
@@ -172,49 +152,27 @@ class DataBundle:
 
 
 def blank_bundle(spec: DataSpec, sizes: Mapping[str, int]) -> DataBundle:
-    """Data as `spec` describes and of these sizes, all zero: for who needs what a run knew of them."""
-    kind = torch.int64 if spec.targets == "class" else torch.float64
-    shape = () if spec.targets == "class" else (spec.num_outputs,)
+    """Data as `spec` describes and of these sizes, all zero: for commands that need no samples of a run."""
+    inputs, targets = spec.inputs.blank(), None if spec.targets is None else spec.targets.blank()
     splits = {
-        name: Split(
-            torch.zeros(1, *spec.input_shape).expand(count, *spec.input_shape),
-            torch.zeros(1, *shape, dtype=kind).expand(count, *shape),
-            torch.arange(count),
-        )
+        name: Split(Constant(inputs, count), None if targets is None else Constant(targets, count), torch.arange(count))
         for name, count in sizes.items()
         if name in SPLITS
     }
-    return DataBundle(spec, splits, Affine(torch.tensor(1.0), torch.tensor(0.0)), "", {})
+    return DataBundle(spec, splits, Identity(), "", {})
 
 
 def with_counts(bundle: DataBundle) -> DataBundle:
-    """`bundle` with the counts that losses ask for, measured on the training split alone; as it is where it has them.
+    """`bundle` with the counts that losses need, measured on the training split alone; as it is where it has them.
 
-    They are part of the spec, for a replay has the spec of a run and not its data.
+    They are part of the spec, because a replay has the spec of a run and not its data.
     """
-    spec, targets = bundle.spec, bundle.splits["train"].targets
-    if spec.targets == "class" and not spec.class_counts:
-        counts = torch.bincount(targets, minlength=spec.num_outputs).tolist()
-        return replace(bundle, spec=replace(spec, class_counts=tuple(counts)))
-    if spec.targets == "value" and not spec.target_min:
-        return replace(bundle, spec=replace(spec, target_min=tuple(targets.amin(dim=0).tolist())))
-    return bundle
-
-
-def _once(values: Tensor) -> Tensor:
-    """`values` with length 1 along every axis along which they are all the same."""
-    for axis in range(values.dim()):
-        first = values.narrow(axis, 0, 1)
-        values = first if torch.equal(values, first.expand_as(values)) else values
-    return values
-
-
-def _in_full(values: Any, shape: Sequence[int]) -> Tensor:
-    """float32 of `shape`; of an image with the channels last in memory, as images are."""
-    spread = torch.tensor(values, dtype=torch.float32).expand(tuple(shape))
-    if len(shape) != 3:
-        return spread.contiguous()
-    return spread.permute(1, 2, 0).contiguous().permute(2, 0, 1)
+    spec, column = bundle.spec, bundle.splits["train"].targets
+    if spec.targets is None or column is None:
+        return bundle
+    pieces = torch.arange(len(column)).split(_COUNTED)
+    measured = spec.targets.measured(column.read(pieces if len(pieces) > 1 else [slice(0, len(column))]))
+    return bundle if measured is spec.targets else replace(bundle, spec=replace(spec, targets=measured))
 
 
 def fingerprint(*arrays: np.ndarray[Any, Any]) -> str:

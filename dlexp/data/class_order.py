@@ -11,7 +11,9 @@ from dataclasses import replace
 import torch
 
 from dlexp.data.bundle import DataBundle, Split
+from dlexp.data.columns import Dense, tensor_of
 from dlexp.errors import DataError
+from dlexp.specs import ClassSpec
 
 _NAMED = 5  # classes that an error names
 
@@ -22,11 +24,11 @@ def with_classes(bundle: DataBundle, names: Sequence[str], whose: str) -> DataBu
     whose  what the classes are those of, for the error
     Raises DataError for samples of a class that is not among `names`.
     """
-    own = bundle.spec.class_names
-    if tuple(names) == own:
+    if not isinstance(bundle.spec.targets, ClassSpec) or tuple(names) == bundle.spec.targets.names:
         return bundle
+    own = bundle.spec.targets.names
     number_of = {name: number for number, name in enumerate(names)}
-    present = {number for split in bundle.splits.values() for number in split.targets.unique().tolist()}
+    present = {number for split in bundle.splits.values() for number in tensor_of(split.targets).unique().tolist()}
     unknown = [name for number, name in enumerate(own) if name not in number_of and number in present]
     if unknown:
         rule = f"unknown class {_listed(unknown)}; {whose} has the classes {_listed(names)}"
@@ -34,14 +36,14 @@ def with_classes(bundle: DataBundle, names: Sequence[str], whose: str) -> DataBu
     numbers = torch.tensor([number_of.get(name, 0) for name in own], dtype=torch.int64)
     return replace(
         bundle,
-        spec=replace(bundle.spec, class_names=tuple(names), num_outputs=len(names), class_counts=()),
+        spec=replace(bundle.spec, targets=ClassSpec(tuple(names))),
         splits=_renumbered(bundle.splits, numbers),
     )
 
 
 def _renumbered(splits: Mapping[str, Split], numbers: torch.Tensor) -> dict[str, Split]:
     """numbers  (own classes,) int64: what each class number becomes"""
-    return {name: replace(split, targets=numbers[split.targets]) for name, split in splits.items()}
+    return {name: replace(split, targets=Dense(numbers[tensor_of(split.targets)])) for name, split in splits.items()}
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""What was made of the data, in one line: what is learnt, from which inputs, and what is not read."""
+"""One line that says how data are understood: what is learned, from which inputs, and what is not read."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from dlexp.data.bundle import DataBundle
 from dlexp.data.images.decoding import shown
 from dlexp.data.tables.encoding import CategoryColumn, columns_of
+from dlexp.kinds import describe_kind
+from dlexp.specs import ClassSpec, ImageSpec, TableSpec, ValueSpec
 
 _NAMED = 10  # names that the line lists; of more it lists five, and their number
 _SHOWN_OF_MANY = 5
@@ -27,24 +29,26 @@ def interpretation(bundle: DataBundle, task: str = "", dropped: Sequence[str] = 
 
 
 def _goal(bundle: DataBundle, task: str) -> str:
-    spec = bundle.spec
+    targets = bundle.spec.targets
     target = f" of {_name(bundle.target)}" if bundle.target else ""
-    if spec.targets == "class":
-        count = f", {spec.num_outputs:,} classes"
-        return f"{task or 'classification'}{target}{count}" + (
-            f": {_names(spec.class_names)}" if spec.class_names else ""
-        )
-    values = f", {spec.num_outputs:,} values: {_names(spec.target_names)}" if spec.num_outputs > 1 else ""
-    if not target and spec.num_outputs == 1 and spec.target_names:
-        target = f" of {_name(spec.target_names[0])}"
+    if isinstance(targets, ClassSpec):
+        return f"{task or 'classification'}{target}, {targets.num_outputs:,} classes: {_names(targets.names)}"
+    if not isinstance(targets, ValueSpec):
+        kind = describe_kind(bundle.spec.target_kind)
+        return f"{task}{target}, {kind}" if task else f"{kind}{target}"
+    values = f", {targets.num_outputs:,} values: {_names(targets.names)}" if targets.num_outputs > 1 else ""
+    if not target and targets.num_outputs == 1:
+        target = f" of {_name(targets.names[0])}"
     return f"{task or 'regression'}{target}{values}"
 
 
 def _inputs(bundle: DataBundle) -> str:
-    shape = bundle.spec.input_shape
-    if bundle.spec.inputs == "image":
-        return f"images {' x '.join(map(str, shape))}"
-    return ", ".join(_columns(bundle)) or f"{shape[0]:,} number{'' if shape[0] == 1 else 's'}"
+    inputs = bundle.spec.inputs
+    if isinstance(inputs, ImageSpec):
+        return f"images {' x '.join(map(str, inputs.shape))}"
+    if isinstance(inputs, TableSpec):
+        return ", ".join(_columns(bundle)) or f"{inputs.num_features:,} number{'' if inputs.num_features == 1 else 's'}"
+    return describe_kind(inputs.kind)
 
 
 def _columns(bundle: DataBundle) -> Iterator[str]:

@@ -1,19 +1,23 @@
-"""Batches of a split: one reading and one normalisation for several batches at a time.
+"""Batches of a split: one reading and one preprocessing for several batches at a time.
 
-Where the samples are, on the device or in files, is the split's own affair (`Split.read`).
+Where the samples are, on the device or in files, is decided by the columns of the split.
 
 Symbols: N samples of the split, B samples of a batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
+from typing import Any
 
 import torch
+from torch import Tensor
 
-from dlexp.data.bundle import DataBundle
+from dlexp.data.bundle import DataBundle, Split
+from dlexp.data.columns import size_of
 from dlexp.runtime.seed import order
-from dlexp.types import Batch
+from dlexp.types import Batch, Field
 
 _CHUNK_BYTES = 1 << 20  # of float32 inputs made at a time: small batches share the calls, and a cache still holds them
 
@@ -34,10 +38,10 @@ class TrainBatches:
 
     def __init__(self, bundle: DataBundle, batch_size: int, seed: int, device: torch.device) -> None:
         self._split = bundle.splits["train"].to(device)
-        self._normalize = bundle.normalize.to(device)
+        self._preprocess = bundle.preprocess.to(device)
         self._recipe, self._seed = bundle.recipe, seed
         self._bounds = bounds(len(self._split), batch_size)
-        self._per_chunk = max(1, _CHUNK_BYTES // (4 * batch_size * max(1, self._split.inputs[:1].numel())))
+        self._per_chunk = _batches_per_chunk(self._split, batch_size)
 
     def __len__(self) -> int:
         return len(self._bounds)
@@ -53,17 +57,15 @@ class TrainBatches:
         attempt  how often the epoch was begun anew; each time the samples come in another order
         """
         split = self._split
-        positions = order(len(split), self._seed, epoch, attempt).to(split.rows.device)
+        positions = order(len(split), self._seed, epoch, attempt).to(split.indices.device)
         starts = range(first_batch, len(self._bounds), self._per_chunk)
         chunks = [self._bounds[first : first + self._per_chunk] for first in starts]
         pieces = [positions[chunk[0][0] : chunk[-1][1]] for chunk in chunks]
-        change = self._recipe.change(self._seed, epoch)
-        for chunk, piece, inputs in zip(chunks, pieces, split.read(pieces, change), strict=True):
+        transform = self._recipe.transform(self._seed, epoch)
+        for chunk, piece, (inputs, targets) in zip(chunks, pieces, split.read(pieces, transform), strict=True):
             sizes = [end - start for start, end in chunk]
-            parts = (
-                part.split(sizes) for part in (self._normalize(inputs), split.targets_at(piece), split.rows[piece])
-            )
-            yield from map(Batch, *parts)
+            parts = _parted(self._preprocess(inputs), sizes), _parted(targets, sizes)
+            yield from map(Batch, *parts, split.indices[piece].split(sizes))
 
 
 class EvalBatches:
@@ -71,7 +73,7 @@ class EvalBatches:
 
     def __init__(self, bundle: DataBundle, split: str, batch_size: int, device: torch.device) -> None:
         self._split = bundle.splits[split].to(device)
-        self._normalize = bundle.normalize.to(device)
+        self._preprocess = bundle.preprocess.to(device)
         self._unchanged = bundle.recipe.unchanged
         self._bounds = bounds(len(self._split), batch_size)
 
@@ -85,5 +87,22 @@ class EvalBatches:
 
     def __iter__(self) -> Iterator[Batch]:
         pieces = [slice(start, end) for start, end in self._bounds]
-        for piece, inputs in zip(pieces, self._split.read(pieces, self._unchanged), strict=True):
-            yield Batch(self._normalize(inputs), self._split.targets_at(piece), self._split.rows[piece])
+        found = self._split.read(pieces, self._unchanged)
+        for piece, (inputs, targets) in zip(pieces, found, strict=True):
+            yield Batch(self._preprocess(inputs), targets, self._split.indices[piece])
+
+
+def _batches_per_chunk(split: Split, batch_size: int) -> int:
+    """Batches that are read at a time; one where samples differ in shape, so that each is padded to its own longest."""
+    inputs, targets = size_of(split.inputs), size_of(split.targets)
+    if inputs is None or targets is None:
+        return 1
+    return max(1, _CHUNK_BYTES // (4 * batch_size * max(1, inputs)))
+
+
+def _parted(given: Field | None, sizes: Sequence[int]) -> Iterable[Any]:
+    """Consecutive parts of `given`, one of each size."""
+    if isinstance(given, Tensor):
+        parts: tuple[Tensor, ...] = given.split(sizes)
+        return parts
+    return repeat(given, len(sizes))  # nothing; or one batch alone, see `_batches_per_chunk`

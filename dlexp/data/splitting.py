@@ -11,29 +11,35 @@ from numpy.typing import NDArray
 from dlexp.errors import DataError
 
 Rows = NDArray[np.int64]
+Shares = tuple[float, float, int]  # of validation and of test samples, and the seed of the draw
 
 
 def split_rows(
-    labels: NDArray[Any], classes: Sequence[str], val_fraction: float, test_fraction: float, seed: int
+    count: int, how: Shares, labels: NDArray[Any] | None = None, classes: Sequence[str] = ()
 ) -> tuple[Rows, Rows, Rows]:
-    """Row numbers (train, val, test) of N samples.
+    """Row numbers (train, val, test) of `count` samples.
 
-    labels   (N,) class numbers, each class then divided in the same shares (stratified), or (N, ...) values
-    classes  name of each class, or () for values
+    Args:
+        how: Share of validation and of test samples, and the seed of the draw.
+        labels: (N,) class numbers, of which each class is divided in the same shares (stratified); ignored without
+            `classes`.
+        classes: Name of each class; () for samples without classes.
+
     Raises DataError when a split, or a class in a split, would be empty.
     """
+    val_fraction, test_fraction, seed = how
     rng = np.random.default_rng(seed)
-    if not classes:
-        parts = _divide(np.arange(len(labels)), val_fraction, test_fraction, rng)
+    if labels is None or not classes:
+        parts = _divide(np.arange(count), val_fraction, test_fraction, rng)
         if min(len(part) for part in parts) == 0:
-            raise DataError(f"{len(labels)} rows are too few to split into train, val and test")
+            raise DataError(f"{count} rows are too few to split into train, val and test")
     else:
         groups = []
         for number, name in enumerate(classes):
             rows = np.flatnonzero(labels == number)
             if len(rows) < 3:
                 raise DataError(
-                    f"class {name!r} has {len(rows)} of {len(labels)} rows, and train, val and test need one each",
+                    f"class {name!r} has {len(rows)} of {count} rows, and train, val and test need one each",
                     remedy="add rows of this class or leave the class out",
                 )
             groups.append(_divide(rows, val_fraction, test_fraction, rng))
@@ -42,17 +48,23 @@ def split_rows(
     return train, val, test
 
 
-def held_out(rows: Rows, labels: NDArray[Any], classes: Sequence[str], fraction: float, seed: int) -> tuple[Rows, Rows]:
-    """(the others, those held out) of `rows`: a share of each class, or of values of all rows; one row at least.
+def held_out(
+    rows: Rows, labels: NDArray[Any] | None, classes: Sequence[str], fraction: float, seed: int
+) -> tuple[Rows, Rows]:
+    """(the others, those held out) of `rows`: a share of each class, or of all rows; one row at least.
 
-    labels   class numbers or values of all samples
-    classes  name of each class, or () for values
+    Args:
+        labels: (N,) class numbers of all samples; ignored without `classes`.
+        classes: Name of each class; () for samples without classes.
+
     Raises DataError when a class, or all, has fewer than two rows.
     """
     rng = np.random.default_rng(seed)
     kept, held = [], []
-    groups = {f"class {name!r} has": rows[labels[rows] == number] for number, name in enumerate(classes)}
-    for what, some in (groups or {"there are": rows}).items():
+    groups = {"there are": rows}
+    if labels is not None and classes:
+        groups = {f"class {name!r} has": rows[labels[rows] == number] for number, name in enumerate(classes)}
+    for what, some in groups.items():
         group = rng.permutation(some)
         if len(group) < 2:
             raise DataError(f"{what} {len(group)} rows to train on, and one is to be held out")
@@ -63,23 +75,25 @@ def held_out(rows: Rows, labels: NDArray[Any], classes: Sequence[str], fraction:
 
 
 def rows_of_parts(
-    sizes: Mapping[str, int], labels: NDArray[Any], classes: Sequence[str], how: tuple[float, float, int]
+    sizes: Mapping[str, int], how: Shares, labels: NDArray[Any] | None = None, classes: Sequence[str] = ()
 ) -> tuple[Rows, Rows, Rows]:
     """Rows (train, val, test) of samples that come part after part.
 
-    sizes   samples of train, val and test, as far as they are there, or of "" for samples that come undivided
-    labels  (N,) class numbers or (N, ...) values of all samples, and `classes` as in `split_rows`
-    how     share of validation and of test samples where they are drawn here, and the seed of that
+    Args:
+        sizes: Samples of train, val and test, as far as they are there, or of "" for samples that come undivided.
+        how: Share of validation and of test samples where they are drawn here, and the seed of that.
+        labels: (N,) class numbers of all samples, and `classes` as in `split_rows`.
+
     Raises DataError for a class that train has not, and for what `split_rows` and `held_out` refuse.
     """
     if "train" not in sizes:
-        return split_rows(labels, classes, *how)
+        return split_rows(sum(sizes.values()), how, labels, classes)
     rows, start = dict[str, Rows](), 0
     for part, size in sizes.items():
         rows[part] = np.arange(start, start + size, dtype=np.int64)
         start += size
     for number, name in enumerate(classes):
-        if number not in labels[rows["train"]]:
+        if labels is not None and number not in labels[rows["train"]]:
             raise DataError(f"class {name!r} has no training samples")
     for part, share in (("val", how[0]), ("test", how[1])):
         if not len(rows.get(part, ())):

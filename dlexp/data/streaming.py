@@ -16,9 +16,9 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 from weakref import WeakSet
 
 import numpy as np
@@ -27,40 +27,41 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from dlexp.data.augment.operations import Change
-from dlexp.data.bundle import Piece, Split
+from dlexp.data.columns import Piece, Transform
 from dlexp.errors import DataError, DlexpError
 from dlexp.runtime.helper_process import become_helper
 from dlexp.runtime.seed import generator
-from dlexp.runtime.tensors import moved
+from dlexp.types import Field, to_device
 
-Request = tuple[NDArray[np.int64], Change | None]
+Values = TypeVar("Values", bound=Field)
+Read = TypeVar("Read", bound=Field, covariant=True)
+Request = tuple[NDArray[np.int64], Transform | None]
 
 _MOST_WORKERS = 8  # of workers=auto: a GPU is rarely faster, and each costs memory
 _AHEAD = 2  # requests that each worker may be ahead
 _MORE_THAN_CORES = "This DataLoader will create"  # worker processes than cores: where the user wants them
 
 
-class Reader(Protocol):
+class Reader(Protocol[Read]):
     """Reads samples from where they are stored."""
 
-    def read(self, rows: NDArray[np.int64]) -> Tensor:
-        """(B,) sample numbers -> (B, *input_shape). Raises DataError that names the file which cannot be read."""
+    def read(self, rows: NDArray[np.int64]) -> Read:
+        """(B,) sample numbers -> B values. Raises DataError that names the file which cannot be read."""
 
 
 @dataclass(frozen=True)
 class _Answers(Dataset[Any]):
-    """Request -> inputs; an error comes back as a value, so that it arrives without the traceback of a worker."""
+    """Request -> values; an error comes back as a value, so that it arrives without the traceback of a worker."""
 
-    reader: Reader
+    reader: Reader[Field]
 
-    def __getitem__(self, request: Request) -> Tensor | DataError:
-        rows, change = request
+    def __getitem__(self, request: Request) -> Field | DataError:
+        numbers, transform = request
         try:
-            inputs = self.reader.read(rows)
+            values = self.reader.read(numbers)
         except DataError as error:
             return error
-        return inputs if change is None else change(inputs, torch.from_numpy(rows))
+        return values if transform is None else transform(values, None, torch.from_numpy(numbers))[0]
 
 
 class _Requests(Sampler[Request]):
@@ -73,13 +74,13 @@ class _Requests(Sampler[Request]):
         return iter(self.waiting)
 
 
-class Stream:
+class Stream(Generic[Values]):
     """Reads ahead with worker processes that live as long as it does, or until the end of the process.
 
     workers  how many; None for one for each thread that torch may use here, 8 at most; 0 reads in this process
     """
 
-    def __init__(self, reader: Reader, workers: int | None) -> None:
+    def __init__(self, reader: Reader[Values], workers: int | None) -> None:
         self._answers = _Answers(reader)
         self._workers = workers
         self._requests = _Requests()
@@ -87,8 +88,8 @@ class Stream:
         self._iterator: Any = None
         self._turn = object()
 
-    def read(self, requests: Sequence[Request], pin: bool = False) -> Iterator[Tensor]:
-        """The inputs of each request in turn, in pinned memory if `pin`.
+    def read(self, requests: Sequence[Request], pin: bool = False) -> Iterator[Values]:
+        """The values of each request in turn, in pinned memory if `pin`.
 
         Raises DataError for a file that cannot be read, DlexpError when a worker was ended from outside.
         """
@@ -98,10 +99,12 @@ class Stream:
         for request in requests:
             # Whoever begins to read has the workers from then on; an older reading goes on without them.
             with_workers = ahead is not None and self._turn is turn
-            answer = _next(ahead) if with_workers else self._answers[request]
+            answer: Any = _next(ahead) if with_workers else self._answers[request]
             if isinstance(answer, DataError):
                 raise answer
-            yield answer.pin_memory() if pin and not with_workers else answer
+            if pin and not with_workers and isinstance(answer, Tensor):
+                answer = answer.pin_memory()
+            yield answer
 
     def close(self) -> None:
         """End the workers; the next reading starts others."""
@@ -152,41 +155,46 @@ class Stream:
 
 
 @dataclass(frozen=True)
-class StreamedSplit(Split):
-    """A split whose inputs stay where they are stored; `inputs` is on torch's meta device.
+class Streamed:
+    """Values that stay where they are stored and are read while they are used.
 
     stream   what reads them, shared by the splits of a bundle
-    numbers  the same as rows, always on the CPU
+    numbers  (N,) the sample's number in the source, always on the CPU
+    shape    of one value; None where values differ in shape
+    dtype    of a value
     device   where `read` puts them
     """
 
-    stream: Stream
+    stream: Stream[Any]
     numbers: NDArray[np.int64]
-    device: torch.device
+    shape: tuple[int, ...] | None
+    dtype: torch.dtype
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
-    @classmethod
-    def of(
-        cls, stream: Stream, kind: tuple[tuple[int, ...], torch.dtype], targets: Tensor, rows: NDArray[np.int64]
-    ) -> StreamedSplit:
-        """The samples `rows` (N,) of `stream`, each of the shape and type `kind`, with their targets (N, ...)."""
-        shape, dtype = kind
-        inputs = torch.empty((len(rows), *shape), dtype=dtype, device="meta")
-        return cls(inputs, targets, torch.from_numpy(rows), stream, rows, torch.device("cpu"))
+    def __len__(self) -> int:
+        return len(self.numbers)
 
-    def to(self, device: torch.device) -> StreamedSplit:
-        """The same split, which gives its inputs on `device`."""
-        return replace(self, targets=moved(self.targets, device), rows=self.rows.to(device), device=device)
+    def to(self, device: torch.device) -> Streamed:
+        """The same column, whose values come on `device`."""
+        return replace(self, device=device)
 
-    def read(self, pieces: Iterable[Piece], change: Change | None = None) -> Iterator[Tensor]:
-        """The inputs of each piece in turn, (B, *input_shape) on the split's device, after `change`."""
+    def read(self, pieces: Iterable[Piece], transform: Transform | None = None) -> Iterator[Field]:
+        """The values of each piece in turn, on the column's device, after a `transform` that needs no targets."""
         numbers = [self.numbers[piece if isinstance(piece, slice) else piece.cpu().numpy()] for piece in pieces]
-        for inputs in self.stream.read([(rows, change) for rows in numbers], pin=self.device.type == "cuda"):
-            yield inputs.to(self.device, non_blocking=True)
+        for values in self.stream.read([(some, transform) for some in numbers], pin=self.device.type == "cuda"):
+            yield _on(values, self.device)
 
 
 def _become_worker(parent: int, by_main_thread: bool, number: int) -> None:
     become_helper(parent, by_main_thread)
     warnings.simplefilter("ignore")  # every file was looked at before, and a terminal has one reader
+
+
+def _on(values: Field, device: torch.device) -> Field:
+    """`values` on `device`; those in pinned memory are copied while the program continues."""
+    if isinstance(values, Tensor):
+        return values.to(device, non_blocking=True)
+    return to_device(values, device)
 
 
 def _as_it_is(answer: Any) -> Any:
@@ -206,7 +214,7 @@ def _next(answers: Any) -> Any:
         ) from error
 
 
-_STREAMS: WeakSet[Stream] = WeakSet()
+_STREAMS: WeakSet[Stream[Any]] = WeakSet()
 _OF_PARENT: list[Any] = []  # loaders that a fork has inherited: to collect them would end the workers of the parent
 
 

@@ -250,9 +250,9 @@ def _record(
 
 
 def _not_finite(what: str, phase: str, state: TrainState, batch: Batch, number: int) -> Diverged:
-    rows = batch.rows[:8].tolist()
+    indices = batch.indices[:8].tolist()
     return Diverged(
         f"{what} in phase {phase!r}, epoch {state.epoch + 1}, batch {number} "
-        f"(update {state.step + 1}, learning rate {state.learning_rate:g}, rows {rows}...)",
+        f"(update {state.step + 1}, learning rate {state.learning_rate:g}, rows {indices}...)",
         "try a smaller optim.lr, trainer.clip_norm=1.0, or look at these rows",
     )

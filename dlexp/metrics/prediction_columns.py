@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from dlexp.metrics.outputs import softmax
-from dlexp.types import DataSpec, Prediction
+from dlexp.specs import ClassSpec, DataSpec
+from dlexp.types import Prediction
 
 Columns = dict[str, list[Any]]  # name -> B values
 
@@ -72,7 +73,9 @@ class Answers:
 
 def answers(spec: DataSpec, prediction: Prediction) -> Answers:
     """Classes with their probabilities, or values in their own units."""
-    return class_answers(spec, prediction, "p") if spec.targets == "class" else value_answers(spec, prediction)
+    return (
+        class_answers(spec, prediction, "p") if isinstance(spec.targets, ClassSpec) else value_answers(spec, prediction)
+    )
 
 
 def class_answers(spec: DataSpec, prediction: Prediction, meaning: str) -> Answers:
@@ -80,10 +83,11 @@ def class_answers(spec: DataSpec, prediction: Prediction, meaning: str) -> Answe
 
     Where there are logits they say the class, and the probabilities are theirs in float64.
     """
+    names = spec.output_names
     logits = None if prediction.logits is None else prediction.logits.cpu().double()
     scores = prediction.outputs.cpu().double() if logits is None else torch.from_numpy(softmax(logits.numpy()))
     places = (scores if logits is None else logits).argmax(dim=1, keepdim=True)
-    chosen = [spec.class_names[number] for number in places[:, 0].tolist()]
+    chosen = [names[number] for number in places[:, 0].tolist()]
     sure = {"confidence": scores.gather(1, places)[:, 0].tolist()} if meaning == "p" else {}
     return Answers({"predicted": chosen, **sure}, scores, meaning, logits)
 
@@ -103,4 +107,4 @@ def embedding_answers(prediction: Prediction) -> Answers:
 
 def _each(spec: DataSpec, values: Tensor) -> list[tuple[str, list[float]]]:
     """(B, O) -> the name and the B values of each target."""
-    return list(zip(spec.target_names, values.cpu().double().T.tolist(), strict=True))
+    return list(zip(spec.output_names, values.cpu().double().T.tolist(), strict=True))

@@ -26,7 +26,8 @@ from dlexp.metrics.outputs import ClassOutputs, Form
 from dlexp.metrics.prediction_rows import MOST_CLASSES, TOP, ClassRows
 from dlexp.metrics.ranking import Curve
 from dlexp.metrics.regression import ValueSamples
-from dlexp.types import DataSpec, Prediction
+from dlexp.specs import ClassSpec, DataSpec, ValueSpec
+from dlexp.types import Prediction
 
 _MOST_CURVES = 10  # in one picture
 _WITH_INTERVAL = ("precision", "recall", "f1")
@@ -107,7 +108,7 @@ class Report:
 
 def report(spec: DataSpec, predictions: Sequence[Prediction], resampling: Resampling | None = None) -> Report:
     """The report over all `predictions`, at least one: probabilities of classes, or values."""
-    if spec.targets == "class":
+    if isinstance(spec.targets, ClassSpec):
         return class_report(spec, predictions, resampling=resampling)
     return value_report(spec, predictions, resampling)
 
@@ -121,10 +122,10 @@ def class_report(
                 vote, is none, and gets neither a log loss nor a calibration nor a confidence
     resampling  how intervals are made; None makes none
     """
-    found, names = class_samples(predictions, probabilistic=meaning == "p"), spec.class_names
+    found, names = class_samples(predictions, probabilistic=meaning == "p"), spec.output_names
     scores, undefined = _told(found.values(), lambda name: found.why(name, names))
     sure = class_intervals(found, resampling) if resampling and resampling.resamples else {}
-    numbers = torch.cat([p.rows for p in predictions]).tolist()
+    numbers = torch.cat([p.indices for p in predictions]).tolist()
     rows = ClassRows(numbers, names, found, meaning)
     judged = found.judged
     true, predicted, samples = found.cells
@@ -149,7 +150,7 @@ def value_report(spec: DataSpec, predictions: Sequence[Prediction], resampling: 
 
     The scores are means over the targets. Of several targets the intervals of each are there too, as `height/rmse`.
     """
-    found, names = value_samples(predictions), spec.target_names
+    found, names = value_samples(predictions), spec.output_names
     further = {name: _joined([p.further[name] for p in predictions]) for name in predictions[0].further}
     plain = _once(found.statistic(), len(found))
     scores, undefined = _told(plain, found.why)
@@ -162,7 +163,7 @@ def value_report(spec: DataSpec, predictions: Sequence[Prediction], resampling: 
         }
         per_output[name] = _told(own, found.why)[0] | shares
     several = {f"{n}/": f"{name}/" for n, name in enumerate(names)} if len(names) > 1 else {}
-    rows = torch.cat([p.rows for p in predictions]).tolist()
+    rows = torch.cat([p.indices for p in predictions]).tolist()
     pairs = np.stack([found.true, found.predicted], axis=2).reshape(len(found), -1)
     numbers = np.concatenate([pairs, *further.values()], axis=1).tolist()
     header = ["row"] + [f"{kind} {name}" for name in names for kind in ("true", "predicted")]
@@ -178,7 +179,7 @@ def value_report(spec: DataSpec, predictions: Sequence[Prediction], resampling: 
         },
         header + [f"{more} {name}" for more in further for name in names],
         [[int(row), *line] for row, line in zip(rows, numbers, strict=True)],
-        found.losses(spec.target_std or [1.0] * len(names)),
+        found.losses(spec.targets.std if isinstance(spec.targets, ValueSpec) else [1.0] * len(names)),
         per_output=per_output,
     )
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from dlexp.runtime.seed import numbers, uniforms
-from dlexp.types import Batch, Mixed, TrainingData
+from dlexp.types import Batch, Mixed, TrainingData, as_tensor
 
 __all__ = ["ChangedBatches", "Changes", "cut_mixed", "erased", "mixed_up"]
 
@@ -67,7 +67,9 @@ class ChangedBatches:
         changes = self._changes
         for number, batch in enumerate(self._source.epoch(epoch, first_batch, attempt), start=first_batch):
             if changes.erasing:
-                inputs = erased(batch.inputs, uniforms(self._seed, epoch, batch.rows, 5, "erase"), changes.erasing)
+                inputs = erased(
+                    as_tensor(batch.inputs), uniforms(self._seed, epoch, batch.indices, 5, "erase"), changes.erasing
+                )
                 batch = replace(batch, inputs=inputs)
             yield self._mixed(batch, (epoch, attempt, number)) if changes.mixes else batch
 
@@ -76,7 +78,7 @@ class ChangedBatches:
         drawn = numbers(self._seed, "mix", *place)
         happens, which, row, column = drawn.random(4)
         if happens >= changes.probability or len(batch) < 2:
-            return replace(batch, mixed=Mixed(batch.targets, 1.0))  # as it is, and counted like the others
+            return replace(batch, mixed=Mixed(as_tensor(batch.targets), 1.0))  # as it is, and counted like the others
         if changes.mixup and (which < 0.5 or not changes.cutmix):
             return mixed_up(batch, float(drawn.beta(changes.mixup, changes.mixup)))
         return cut_mixed(batch, float(drawn.beta(changes.cutmix, changes.cutmix)), (float(row), float(column)))
@@ -87,8 +89,9 @@ def mixed_up(batch: Batch, share: float) -> Batch:
 
     An epoch's order is random, and so is who comes after whom.
     """
-    inputs = torch.lerp(batch.inputs.roll(-1, 0), batch.inputs, share)
-    return replace(batch, inputs=inputs, mixed=Mixed(batch.targets.roll(-1, 0), share))
+    given = as_tensor(batch.inputs)
+    inputs = torch.lerp(given.roll(-1, 0), given, share)
+    return replace(batch, inputs=inputs, mixed=Mixed(as_tensor(batch.targets).roll(-1, 0), share))
 
 
 def cut_mixed(batch: Batch, share: float, centre: tuple[float, float]) -> Batch:
@@ -99,17 +102,18 @@ def cut_mixed(batch: Batch, share: float, centre: tuple[float, float]) -> Batch:
     centre  of the rectangle, as shares of height and width in [0, 1)
     The share of the target is that of the pixels that were kept.
     """
-    height, width = batch.inputs.shape[2:]
+    given = as_tensor(batch.inputs)
+    height, width = given.shape[2:]
     side = sqrt(1 - share)
     (top, bottom), (left, right) = (
         (max(0, middle - half), min(size, middle + half))
         for size, at in ((height, centre[0]), (width, centre[1]))
         for middle, half in [(int(at * size), int(size * side) // 2)]
     )
-    inputs = batch.inputs.clone()
-    inputs[:, :, top:bottom, left:right] = batch.inputs.roll(-1, 0)[:, :, top:bottom, left:right]
+    inputs = given.clone()
+    inputs[:, :, top:bottom, left:right] = given.roll(-1, 0)[:, :, top:bottom, left:right]
     kept = 1 - (bottom - top) * (right - left) / (height * width)
-    return replace(batch, inputs=inputs, mixed=Mixed(batch.targets.roll(-1, 0), kept))
+    return replace(batch, inputs=inputs, mixed=Mixed(as_tensor(batch.targets).roll(-1, 0), kept))
 
 
 def erased(images: Tensor, draws: Tensor, probability: float) -> Tensor:

@@ -52,8 +52,3 @@ def sha256(tensors: Iterable[Tensor]) -> str:
 def doubled(values: Tensor) -> Tensor:
     """float64, on the device of `values`; on the CPU for Apple's GPUs, which have nothing wider than float32."""
     return (values.cpu() if values.device.type == "mps" else values).double()
-
-
-def moved(values: Tensor, device: torch.device) -> Tensor:
-    """`values` on `device`; float64 stays on the CPU for Apple's GPUs, which do not have it."""
-    return values if device.type == "mps" and values.dtype == torch.float64 else values.to(device)

@@ -11,13 +11,38 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from dlexp.kinds import describe_kind
 from dlexp.metrics.bootstrap import Resampling
 from dlexp.metrics.prediction_columns import Answers, answers
 from dlexp.metrics.report import Report, report
 from dlexp.metrics.states import MetricState
-from dlexp.types import Batch, DataSpec, LossOutput, Prediction
+from dlexp.specs import DataSpec
+from dlexp.types import Batch, Field, LossOutput, Prediction, Sequences
 
 Networks = Mapping[str, nn.Module]
+_TASKS = {"class": "classification", "value": "regression"}  # kind of targets -> the task that learns them
+
+
+def forward(network: nn.Module, field: Field) -> Tensor:
+    """The output of `network` for inputs of any kind.
+
+    A tensor is its one argument, `Sequences` are two, (values, lengths), and several tensors come by their names.
+    """
+    found: Tensor
+    if isinstance(field, Tensor):
+        found = network(field)
+    elif isinstance(field, Sequences):
+        found = network(field.values, field.lengths)
+    else:
+        found = network(**field)
+    return found
+
+
+def other_targets(task: str, wanted: str, spec: DataSpec) -> ValueError:
+    """The error for data whose targets are of another kind than `task` needs."""
+    fitting = _TASKS.get(spec.target_kind)
+    remedy = f"; choose task={fitting}" if fitting else ""
+    return ValueError(f"{task} needs {wanted}, and this data holds {describe_kind(spec.target_kind)}{remedy}")
 
 
 class Task(ABC):

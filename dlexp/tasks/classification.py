@@ -18,8 +18,9 @@ from dlexp.metrics.prediction_columns import Answers, class_answers
 from dlexp.metrics.report import Report, class_report, class_samples
 from dlexp.metrics.states import ClassificationState
 from dlexp.metrics.undefined import undefined_of_classes
-from dlexp.tasks.base import Networks, Task
-from dlexp.types import Batch, DataSpec, LossOutput, Prediction
+from dlexp.specs import ClassSpec, DataSpec
+from dlexp.tasks.base import Networks, Task, forward, other_targets
+from dlexp.types import Batch, LossOutput, Prediction, as_tensor
 
 __all__ = ["Classification"]
 
@@ -45,10 +46,10 @@ class Classification(Task):
 
     def __init__(self, *, spec: DataSpec, loss: nn.Module) -> None:
         """Raises ValueError when the data holds no classes."""
-        if spec.targets != "class":
-            raise ValueError("classification needs classes, and this data holds numbers; choose task=regression")
+        if not isinstance(spec.targets, ClassSpec):
+            raise other_targets("classification", "classes", spec)
         self._criterion, self._num_classes = loss, spec.num_outputs
-        self._reading, self._class_names = reading_of_classes(loss), spec.class_names
+        self._reading, self._class_names = reading_of_classes(loss), spec.targets.names
         self._width = self._reading.num_outputs(spec.num_outputs)
 
     def num_outputs(self, spec: DataSpec) -> int:
@@ -62,24 +63,24 @@ class Classification(Task):
         soft target. Its accuracy is the share of the class that was chosen, called `mixed_accuracy`: no network can
         come to 1 there, so it does not stand beside that of samples as they are.
         """
-        outputs = networks["model"](batch.inputs)
+        outputs, targets = forward(networks["model"], batch.inputs), as_tensor(batch.targets)
         chosen = self._reading.chosen(outputs.detach())
-        hits, mixed = chosen == batch.targets, batch.mixed
+        hits, mixed = chosen == targets, batch.mixed
         if mixed is None:
-            return LossOutput(self._criterion(outputs, batch.targets), {"accuracy": hits})
-        first, second = self._criterion(outputs, batch.targets), self._criterion(outputs, mixed.targets)
+            return LossOutput(self._criterion(outputs, targets), {"accuracy": hits})
+        first, second = self._criterion(outputs, targets), self._criterion(outputs, mixed.targets)
         right = torch.lerp((chosen == mixed.targets).float(), hits.float(), mixed.share).mean()
         return LossOutput(torch.lerp(second, first, mixed.share), {"mixed_accuracy": right})
 
     def predict(self, networks: Networks, batch: Batch) -> Prediction:
         """Probabilities (B, C), or scores where the loss makes none."""
-        outputs = networks["model"](batch.inputs).float()
+        outputs, targets = forward(networks["model"], batch.inputs).float(), as_tensor(batch.targets)
         if outputs.shape != (len(batch), self._width):
             raise ValueError(f"its output has shape {tuple(outputs.shape)}, not {(len(batch), self._width)}")
-        loss = self._criterion(outputs, batch.targets)
+        loss = self._criterion(outputs, targets)
         # A task that reads its outputs in another way is known by its probabilities alone.
         logits = self._reading.logits(outputs) if type(self).read is Classification.read else None
-        return Prediction(self.read(outputs), batch.targets, loss, batch.rows, logits=logits)
+        return Prediction(self.read(outputs), targets, loss, batch.indices, logits=logits)
 
     def metric_state(self) -> ClassificationState:
         """Loss, accuracy, balanced accuracy and macro F1."""

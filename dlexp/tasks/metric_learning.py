@@ -17,8 +17,9 @@ from dlexp.metrics.neighbors import NeighbourState, nearest, votes
 from dlexp.metrics.prediction_columns import Answers, embedding_answers
 from dlexp.metrics.report import Report, class_report
 from dlexp.metrics.undefined import undefined_of_neighbours
-from dlexp.tasks.base import Networks, Task
-from dlexp.types import Batch, DataSpec, LossOutput, Prediction
+from dlexp.specs import ClassSpec, DataSpec
+from dlexp.tasks.base import Networks, Task, forward, other_targets
+from dlexp.types import Batch, LossOutput, Prediction, as_tensor
 
 __all__ = ["MetricLearning"]
 
@@ -46,8 +47,8 @@ class MetricLearning(Task):
         self, *, spec: DataSpec, loss: nn.Module, embedding_size: int = 64, normalize: bool = True, k: int = 5
     ) -> None:
         """Raises ValueError when the data holds no classes."""
-        if spec.targets != "class":
-            raise ValueError("metric learning needs classes, and this data holds numbers; choose task=regression")
+        if not isinstance(spec.targets, ClassSpec):
+            raise other_targets("metric learning", "classes", spec)
         self._criterion, self._num_classes = loss, spec.num_outputs
         if any(True for _ in loss.parameters()):
             self.phases = {"train": ("model", "loss")}
@@ -72,7 +73,8 @@ class MetricLearning(Task):
             raise ValueError(
                 f"its output has shape {tuple(embeddings.shape)}, not {(len(batch), self._embedding_size)}"
             )
-        return Prediction(embeddings, batch.targets, self._judged(networks, embeddings, batch), batch.rows)
+        loss = self._judged(networks, embeddings, batch)
+        return Prediction(embeddings, as_tensor(batch.targets), loss, batch.indices)
 
     def metric_state(self) -> NeighbourState:
         """Loss, accuracy of k neighbours, recall at 1 and 5, distances within and between classes."""
@@ -95,7 +97,7 @@ class MetricLearning(Task):
         embeddings = torch.cat([p.outputs for p in predictions]).double().cpu()
         targets = torch.cat([p.targets for p in predictions]).cpu()
         found = votes(targets[nearest(embeddings, self._k)], self._num_classes)
-        whole = Prediction(found, targets, predictions[0].loss, torch.cat([p.rows for p in predictions]))
+        whole = Prediction(found, targets, predictions[0].loss, torch.cat([p.indices for p in predictions]))
         voted = class_report(spec, [whole], "vote", resampling)
         header = [*voted.prediction_header, *(f"e{n}" for n in range(self._embedding_size))]
         lines = [[*row, *e] for row, e in zip(voted.prediction_rows, embeddings.tolist(), strict=True)]
@@ -107,5 +109,5 @@ class MetricLearning(Task):
 
     def _embedded(self, networks: Mapping[str, nn.Module], batch: Batch) -> Tensor:
         """(B, E) float32 or float64, of length 1 where that was asked for."""
-        outputs = networks["model"](batch.inputs)
+        outputs = forward(networks["model"], batch.inputs)
         return self.read(outputs.to(torch.promote_types(outputs.dtype, torch.float32)))

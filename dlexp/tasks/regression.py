@@ -14,9 +14,9 @@ from dlexp.losses.output_decoding import reading_of_values
 from dlexp.metrics.report import value_samples
 from dlexp.metrics.states import RegressionState
 from dlexp.metrics.undefined import undefined_of_values
-from dlexp.runtime.tensors import moved
-from dlexp.tasks.base import Networks, Task
-from dlexp.types import Batch, DataSpec, LossOutput, Prediction
+from dlexp.specs import DataSpec, ValueSpec
+from dlexp.tasks.base import Networks, Task, forward, other_targets
+from dlexp.types import Batch, LossOutput, Prediction, as_tensor, tensor_to_device
 
 __all__ = ["Regression"]
 
@@ -38,13 +38,13 @@ class Regression(Task):
 
     def __init__(self, *, spec: DataSpec, loss: nn.Module) -> None:
         """Raises ValueError when the data holds no values."""
-        if spec.targets != "value":
-            raise ValueError("regression needs numbers, and this data holds classes; choose task=classification")
+        if not isinstance(spec.targets, ValueSpec):
+            raise other_targets("regression", "numbers", spec)
         self._criterion, self._num_targets, self._reading = loss, spec.num_outputs, reading_of_values(loss)
         self._width = self._reading.num_outputs(spec.num_outputs)
-        unit = (torch.tensor(numbers, dtype=torch.float64) for numbers in (spec.target_mean, spec.target_std))
+        unit = (torch.tensor(numbers, dtype=torch.float64) for numbers in (spec.targets.mean, spec.targets.std))
         self._units = {torch.device("cpu"): tuple(unit)}
-        self._spec = spec
+        self._targets = spec.targets
 
     def num_outputs(self, spec: DataSpec) -> int:
         """O, or what the loss makes of it."""
@@ -52,24 +52,24 @@ class Regression(Task):
 
     def loss(self, phase: str, networks: Networks, batch: Batch) -> LossOutput:
         """The criterion on scaled targets; those of a mixed sample lie between the two, by their shares."""
-        mixed, targets = batch.mixed, batch.targets
+        mixed, targets = batch.mixed, as_tensor(batch.targets)
         if mixed is not None:
             targets = torch.lerp(mixed.targets, targets, mixed.share)
-        outputs = networks["model"](batch.inputs)
+        outputs = forward(networks["model"], batch.inputs)
         return LossOutput(self._criterion(outputs, self._scaled(targets, outputs)))
 
     def predict(self, networks: Networks, batch: Batch) -> Prediction:
         """Values (B, O) float64 in the target's own units."""
-        outputs = networks["model"](batch.inputs).float()
+        outputs, targets = forward(networks["model"], batch.inputs).float(), as_tensor(batch.targets)
         if outputs.shape != (len(batch), self._width):  # (B,) against (B, 1) would broadcast to (B, B)
             raise ValueError(f"its output has shape {tuple(outputs.shape)}, not {(len(batch), self._width)}")
-        loss = self._criterion(outputs, self._scaled(batch.targets, outputs))
+        loss = self._criterion(outputs, self._scaled(targets, outputs))
         further = self._reading.further(outputs, *self._unit(outputs.device))
-        return Prediction(self.read(outputs), batch.targets, loss, batch.rows, further)
+        return Prediction(self.read(outputs), targets, loss, batch.indices, further)
 
     def metric_state(self) -> RegressionState:
         """Loss, MAE, RMSE and R2."""
-        return RegressionState(self._num_targets, self._spec.target_mean, self._spec.target_std)
+        return RegressionState(self._num_targets, self._targets.mean, self._targets.std)
 
     def read(self, outputs: Tensor) -> Tensor:
         """(B, num_outputs) -> (B, O) float64 values in the target's own units."""
@@ -92,5 +92,5 @@ class Regression(Task):
         """Mean and deviation of each target, (O,) float64, copied to a device once."""
         if device not in self._units:
             with torch.inference_mode(False):
-                self._units[device] = tuple(moved(part, device) for part in self._units[torch.device("cpu")])
+                self._units[device] = tuple(tensor_to_device(part, device) for part in self._units[torch.device("cpu")])
         return self._units[device]

@@ -11,6 +11,7 @@ from torch import nn
 
 from dlexp.assemble.experiment import Experiment
 from dlexp.config.schema.run import RunConfig
+from dlexp.data.bundle import Split
 from dlexp.models.initialization import described
 from dlexp.networks.summary import Layer, layers_of
 from dlexp.types import Batch
@@ -30,7 +31,7 @@ def summary(config: RunConfig, trusted: Sequence[str]) -> dict[str, Any]:
         "model": config.model.option,
         "data": config.data.option,
         "init": described(config.model.arguments),
-        "input_shape": list(experiment.bundle.spec.input_shape),
+        "input_shape": list(experiment.bundle.spec.inputs.shape),
         "parameters": sum(p.numel() for p in experiment.networks.parameters()),
         "trainable_parameters": experiment.num_parameters,
         "multiply_adds": sum(layer.multiply_adds for layer in layers),
@@ -47,10 +48,12 @@ def summary(config: RunConfig, trusted: Sequence[str]) -> dict[str, Any]:
 def _layers(experiment: Experiment) -> list[Layer]:
     """One validation sample through the networks: without arithmetic where they allow it, else in earnest."""
     batch = next(iter(experiment.split("val")))
-    one = Batch(batch.inputs[:1], batch.targets[:1], batch.rows[:1])
+    first = Split.in_memory(batch.inputs, batch.targets, batch.indices).select(torch.zeros(1, dtype=torch.int64))
+    ((inputs, targets),) = first.read([slice(0, 1)])
+    one = Batch(inputs, targets, batch.indices[:1])
     networks = experiment.networks.eval()
     shadow = copy.deepcopy(networks).to("meta")
-    shadows = Batch(one.inputs.to("meta"), one.targets.to("meta"), one.rows.to("meta"))
+    shadows = one.to(torch.device("meta"))
     try:
         found = _seen(experiment, shadow, shadows)
     except Exception:  # a network that asks for the numbers themselves; what is really wrong is told by the second try

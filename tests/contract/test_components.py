@@ -14,6 +14,7 @@ from dlexp.assemble.training import start
 from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog
 from dlexp.data.bundle import DataBundle, Split
+from dlexp.data.columns import tensor_of
 from dlexp.engine.evaluate import Evaluation, evaluate
 from dlexp.engine.state import TrainState
 from dlexp.engine.step import train_step
@@ -60,7 +61,7 @@ def few_samples(data: str) -> DataBundle:
     """The data set with 48 samples to train on and 16 in each other split: enough for a contract, not for learning."""
     bundle = build_data(load([f"data={data}"], CATALOG))
     kept = {
-        name: Split(split.inputs[:n], split.targets[:n], split.rows[:n])
+        name: Split.in_memory(tensor_of(split.inputs)[:n], tensor_of(split.targets)[:n], split.indices[:n])
         for name, split in bundle.splits.items()
         for n in [48 if name == "train" else 16]
     }
@@ -123,7 +124,7 @@ def test_a_model_trains_on_the_data_that_it_fits_and_comes_back_from_its_state(m
     assert again.metrics == found.metrics
     for first, second in zip(found.predictions, again.predictions, strict=True):
         assert torch.equal(first.outputs, second.outputs)
-        assert torch.equal(first.rows, second.rows)
+        assert torch.equal(first.indices, second.indices)
 
 
 @pytest.mark.parametrize("model", DEEP)

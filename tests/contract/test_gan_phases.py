@@ -50,7 +50,7 @@ class Gan(Task):
     def predict(self, networks: Networks, batch: Batch) -> Prediction:
         """The mean of many samples, against the mean of the data."""
         outputs = samples(networks).mean(0, keepdim=True).expand(len(batch), 1)
-        return Prediction(outputs, torch.full_like(outputs, MEAN), (outputs - MEAN).abs().mean(), batch.rows)
+        return Prediction(outputs, torch.full_like(outputs, MEAN), (outputs - MEAN).abs().mean(), batch.indices)
 
     def metric_state(self) -> MetricState:
         """Distances."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from typed_specs import classes_of
 
 from dlexp.artifacts.files.writing import read_json
 from dlexp.assemble.experiment import assemble
@@ -103,7 +104,7 @@ def small(*words: str) -> Any:
 def test_class_weights_are_measured_on_the_training_split_alone() -> None:
     built = small("data=breast_cancer", "loss.class_weights=balanced", "data.val_fraction=0.3")
     counts = torch.bincount(built.bundle.splits["train"].targets).double()
-    assert built.bundle.spec.class_counts == tuple(counts.int().tolist())
+    assert classes_of(built.bundle.spec).counts == tuple(counts.int().tolist())
     weights = built.task._criterion.weights.double()
     torch.testing.assert_close(weights, counts.sum() / (2 * counts), rtol=1e-6, atol=0)
 

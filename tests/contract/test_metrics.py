@@ -18,14 +18,15 @@ from torchmetrics.functional.classification import multiclass_calibration_error
 
 from dlexp.artifacts.files.writing import csv_line
 from dlexp.metrics.report import PER_CLASS, Report, report
-from dlexp.types import DataSpec, Prediction
+from dlexp.specs import ClassSpec, DataSpec, TableSpec, ValueSpec
+from dlexp.types import Prediction
 
 Array = np.ndarray[Any, Any]
 NAN = math.nan
 
 
 def spec_of(num_classes: int) -> DataSpec:
-    return DataSpec("tabular", "class", (2,), num_classes, class_names=tuple(f"c{n}" for n in range(num_classes)))
+    return DataSpec(TableSpec(2), ClassSpec(tuple(f"c{n}" for n in range(num_classes))))
 
 
 def of_classes(outputs: Array, targets: Array) -> Report:
@@ -231,7 +232,7 @@ def test_what_is_undefined_says_why() -> None:
 
 def of_values(predicted: Array, true: Array) -> Report:
     names = tuple(f"y{n}" for n in range(true.shape[1]))
-    about = DataSpec("tabular", "value", (2,), len(names), target_names=names, target_std=(1.0,) * len(names))
+    about = DataSpec(TableSpec(2), ValueSpec(names, (0.0,) * len(names), (1.0,) * len(names)))
     parts = [slice(0, 3), slice(3, None)] if len(true) > 3 else [slice(None)]
     rows = torch.arange(len(true))
     return report(

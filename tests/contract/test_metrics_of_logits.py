@@ -21,8 +21,9 @@ from dlexp.losses.output_decoding import Softmax
 from dlexp.metrics.bootstrap import Resampling
 from dlexp.metrics.report import PER_CLASS, Report
 from dlexp.runtime.precision import Precision
+from dlexp.specs import ClassSpec, DataSpec, TableSpec
 from dlexp.tasks.classification import Classification
-from dlexp.types import Batch, DataSpec, Prediction
+from dlexp.types import Batch, Prediction
 from dlexp.workflows.compare.predictions import scorer
 from dlexp.workflows.evaluate.files import worst
 
@@ -33,7 +34,7 @@ FP32 = Precision("fp32", "cpu", "")
 def spec(num_classes: int) -> DataSpec:
     names = tuple(f"c{n}" for n in range(num_classes))
     counts = (9,) * num_classes
-    return DataSpec("tabular", "class", (num_classes,), num_classes, class_names=names, class_counts=counts)
+    return DataSpec(TableSpec(num_classes), ClassSpec(names, counts))
 
 
 def drawn(num_classes: int, count: int = 300, scale: float = 60.0) -> tuple[Array, Array]:

@@ -24,15 +24,16 @@ from dlexp.regularization.penalties import Penalty
 from dlexp.runtime.precision import Precision
 from dlexp.runtime.seed import generator, seed_global
 from dlexp.runtime.tensors import snapshot
+from dlexp.specs import DataSpec, TableSpec, ValueSpec
 from dlexp.tasks.regression import Regression
-from dlexp.types import Batch, DataSpec
+from dlexp.types import Batch
 
 CATALOG = Catalog(())
 OPTIMS, SCHEDULERS = tuple(CATALOG.options("optim")), tuple(CATALOG.options("scheduler"))
 PER_EPOCH, EPOCHS = 4, 3
 STEPS = PER_EPOCH * EPOCHS
 FP32 = Precision("fp32", "cpu", "")
-SPEC = DataSpec("tabular", "value", (3,), 1, target_names=("y",), target_mean=(0.0,), target_std=(1.0,))
+SPEC = DataSpec(TableSpec(3), ValueSpec(("y",), (0.0,), (1.0,)))
 # Schedules that turn a momentum, and the optimizers that have none which may be turned.
 TURNING = ("cyclic", "onecycle")
 WITHOUT_MOMENTUM = {"adadelta", "adafactor", "adagrad", "lbfgs", "rmsprop", "schedule_free_adamw"}

@@ -11,6 +11,7 @@ import torch
 from bad_input import Judge, fuzz
 from hypothesis import given
 from hypothesis import strategies as st
+from typed_specs import values_of
 
 from dlexp.data.bundle import SPLITS
 from dlexp.data.sources.csv_file import csv, target_kind
@@ -152,12 +153,12 @@ def assert_whole(bundle: Any) -> None:
         split = bundle.splits[name]
         assert len(split) > 0
         assert bool(torch.isfinite(split.inputs).all()), "a feature is not finite"
-        mean, std = torch.tensor([bundle.spec.target_mean, bundle.spec.target_std], dtype=torch.float64)
-        learnt = (split.targets - mean) / std if bundle.spec.targets == "value" else split.targets
+        mean, std = torch.tensor([values_of(bundle.spec).mean, values_of(bundle.spec).std], dtype=torch.float64)
+        learnt = (split.targets - mean) / std if bundle.spec.target_kind == "value" else split.targets
         assert bool(torch.isfinite(learnt.float()).all()), "a target is not finite"
-    rows = torch.cat([bundle.splits[name].rows for name in SPLITS])
+    rows = torch.cat([bundle.splits[name].indices for name in SPLITS])
     assert len(rows.unique()) == len(rows)
-    values = [*bundle.spec.target_mean, *bundle.spec.target_std]
+    values = [*values_of(bundle.spec).mean, *values_of(bundle.spec).std]
     assert all(value - value == 0 for value in values), "the targets' mean or deviation is not finite"
 
 
@@ -180,7 +181,7 @@ def test_tables_are_whole_or_refused(record_property: Callable[[str, object], No
         if read is not None:
             kind, bundle = read
             assert_whole(bundle)
-            assert (kind == "class") == bool(bundle.spec.class_names)
+            assert (kind == "class") == bool(bundle.spec.output_names)
 
     attempt()
     record_property("generated", judge.told())

@@ -40,15 +40,8 @@ _CONFIG = Record(
     },
     optional={"init_from": OrNull(TEXT), "name": OrNull(TEXT)},
 )
-_SPEC = Record(
-    required={"inputs": TEXT, "targets": TEXT, "input_shape": ListOf(WHOLE), "num_outputs": WHOLE},
-    optional={
-        **dict.fromkeys(("class_names", "target_names"), _TEXTS),
-        **dict.fromkeys(("target_mean", "target_std", "target_min"), ListOf(NUMBER)),
-        "class_counts": ListOf(WHOLE),
-        "categorical": ListOf(ListOf(WHOLE)),
-    },
-)
+_SIDE = Record(required={"kind": TEXT})  # the rest depends on the kind, and is checked by `dlexp.specs`
+_SPEC = Record(required={"inputs": _SIDE, "targets": OrNull(_SIDE)})
 _AFFINE = Record(required={"shape": ListOf(WHOLE), "values": ANY})
 _COLUMN = Record(required={"kind": TEXT, "name": TEXT})
 
@@ -118,7 +111,7 @@ SHAPES: Mapping[str, Shape] = {
     "preprocessing.json": Record(
         optional={
             "spec": _SPEC,
-            "normalize": Record(required={"scale": _AFFINE, "shift": _AFFINE}),
+            "preprocess": Record(required={"kind": TEXT}, optional={"scale": _AFFINE, "shift": _AFFINE}),
             "columns": ListOf(_COLUMN),
             "white": OrNull(NUMBER),
         }

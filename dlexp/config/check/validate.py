@@ -20,17 +20,12 @@ from dlexp.config.schema.run import OWN_KEYS, SECTIONS, TOP_LEVEL, common_paths,
 from dlexp.config.schema.tree import ABSENT, leaves, shown, value_at
 from dlexp.config.text_values import with_texts
 from dlexp.errors import ConfigError, Problem
+from dlexp.kinds import describe_kind
 from dlexp.text.quoting import setting
 
 # regularization.KEY -> the component and its key that the value goes to.
 ROUTES = {"dropout": "model", "label_smoothing": "loss"}
 _MAX_NAME = 50  # in UTF-8, with the time before it, within what file systems take
-_KINDS = {
-    "image": "images (channels, height, width)",
-    "tabular": "tables (rows of numbers)",
-    "class": "classes",
-    "value": "numbers",
-}
 # What a task has the network put out, and a loss compares: `_outputs_` in their files.
 _OUTPUTS = {"scores": "class scores", "values": "values", "embedding": "embeddings"}
 _LOSS_OF = {"scores": "loss=cross_entropy", "values": "loss=mse", "embedding": "loss=triplet"}
@@ -136,13 +131,12 @@ def _fits(tree: Mapping[str, Any], choices: Mapping[str, str]) -> Iterator[Probl
     for group, aspect in (("model", "_inputs_"), ("task", "_targets_"), ("loss", "_targets_")):
         wanted, given = tree[group].get(aspect), data.get(aspect)
         if wanted and given and wanted != given:
-            remedy = "choose model=mlp, which reads both" if group == "model" else f"choose {_FITTING[given]}"
-            rule = f"works on {_KINDS[wanted]}, and data={choices.get('data')} holds {_KINDS[given]}"
+            rule = f"works on {describe_kind(wanted)}, and data={choices.get('data')} holds {describe_kind(given)}"
             yield Problem(
                 group,
                 str(choices.get(group)),
                 rule,
-                f"{remedy}, or other data ({_FITTING[wanted].split()[0]})" if group == "model" else remedy,
+                _remedy_of_kinds(group, wanted, given),
             )
     task, loss = tree["task"], tree["loss"]
     made, compared = task.get("_outputs_"), loss.get("_outputs_")
@@ -150,6 +144,15 @@ def _fits(tree: Mapping[str, Any], choices: Mapping[str, str]) -> Iterator[Probl
     if made and compared and made != compared and loss.get("_targets_") in (None, data.get("_targets_")):
         rule = f"compares {_OUTPUTS[compared]}, and task={choices.get('task')} makes {_OUTPUTS[made]}"
         yield Problem("loss", str(choices.get("loss")), rule, f"choose {_LOSS_OF[made]}, or {_TASK_OF[compared]}")
+
+
+def _remedy_of_kinds(group: str, wanted: str, given: str) -> str:
+    """What to choose instead of a component for `wanted` data where these are `given`; "" where nothing is known."""
+    if group != "model":
+        return f"choose {_FITTING[given]}" if given in _FITTING else ""
+    other = f"other data ({_FITTING[wanted].split()[0]})" if wanted in _FITTING else ""
+    reads_both = "choose model=mlp, which reads both" if {wanted, given} <= {"image", "tabular"} else ""
+    return ", or ".join(filter(None, (reads_both, other)))
 
 
 def _combines(tree: Mapping[str, Any], origins: Origins) -> Iterator[Problem]:

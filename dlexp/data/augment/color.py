@@ -16,14 +16,14 @@ import torch
 from torch import Tensor
 
 from dlexp.data.augment.geometry import between, wide
-from dlexp.data.augment.operations import LEVELS
+from dlexp.data.augment.operations import LEVELS, Operation
 
 _LUMA = (0.2989, 0.587, 0.114)  # how bright red, green and blue look (ITU-R BT.601), as torchvision rounds them
 _FINE = 256  # parts of a level that a mean brightness is exact to
 
 
 @dataclass(frozen=True)
-class Colour:
+class Colour(Operation):
     """Change brightness, contrast, saturation and hue, in this order, by factors of their own.
 
     brightness, contrast, saturation  v: a factor between max(0, 1 - v) and 1 + v
@@ -48,7 +48,7 @@ class Colour:
 
 
 @dataclass(frozen=True)
-class Grey:
+class Grey(Operation):
     """Take the colours away with a probability; the channels stay."""
 
     probability: float = 0.1

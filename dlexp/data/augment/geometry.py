@@ -9,6 +9,7 @@ clockwise as one looks at the image.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log
 from typing import ClassVar
@@ -17,9 +18,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dlexp.data.augment.operations import Operation
+from dlexp.data.motion import Motion, identities
+
 
 @dataclass(frozen=True)
-class Rotate:
+class Rotate(Operation):
     """Turn about the middle by -degrees to +degrees."""
 
     degrees: float = 15.0
@@ -29,11 +33,18 @@ class Rotate:
 
     def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
         """Draws (B, 1): the angle."""
-        return warped(images, matrices(angle=between(draws[:, 0], -self.degrees, self.degrees)))
+        return warped(images, self._matrices(draws))
+
+    def motions(self, draws: Tensor, shape: tuple[int, int, int]) -> Sequence[Motion]:
+        """One: a turn."""
+        return [Motion(self._matrices(draws), shape[1:], shape[1:])]
+
+    def _matrices(self, draws: Tensor) -> Tensor:
+        return matrices(angle=between(draws[:, 0], -self.degrees, self.degrees))
 
 
 @dataclass(frozen=True)
-class Affine:
+class Affine(Operation):
     """Turn, shift, zoom and shear at once about the middle, as torchvision's RandomAffine.
 
     degrees    largest angle
@@ -52,9 +63,15 @@ class Affine:
 
     def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
         """Draws (B, 6): angle, shift in x and in y, zoom, shear along x and along y."""
-        height, width = images.shape[2:]
+        return warped(images, self._matrices(draws, images.shape[2], images.shape[3]))
+
+    def motions(self, draws: Tensor, shape: tuple[int, int, int]) -> Sequence[Motion]:
+        """One of all together."""
+        return [Motion(self._matrices(draws, *shape[1:]), shape[1:], shape[1:])]
+
+    def _matrices(self, draws: Tensor, height: int, width: int) -> Tensor:
         far = self.translate
-        found = matrices(
+        return matrices(
             angle=between(draws[:, 0], -self.degrees, self.degrees),
             # Whole pixels, as torchvision shifts: a fraction of a pixel would only blur.
             right=(between(draws[:, 1], -far, far) * width).round(),
@@ -63,11 +80,10 @@ class Affine:
             shear_x=between(draws[:, 4], -self.shear, self.shear),
             shear_y=between(draws[:, 5], -self.shear, self.shear),
         )
-        return warped(images, found)
 
 
 @dataclass(frozen=True)
-class ResizedCrop:
+class ResizedCrop(Operation):
     """Stretch a rectangle of random area and shape over the whole image (Szegedy et al. 2015, arXiv:1409.4842).
 
     scale  smallest and largest share of the area, in (0, 1]
@@ -85,14 +101,28 @@ class ResizedCrop:
 
     def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
         """Draws (B, 4): area, shape, row, column."""
-        height, width = images.shape[2:]
+        return stretched(images, self._boxes(draws, images.shape[2], images.shape[3]), self.size)
+
+    def motions(self, draws: Tensor, shape: tuple[int, int, int]) -> Sequence[Motion]:
+        """One: the rectangle becomes the image."""
+        old = shape[1:]
+        new = (self.size, self.size) if self.size else old
+        start, length = wide(self._boxes(draws, *old)).split(2, dim=1)  # (B, 2) each, rows and columns
+        found = identities(start, len(draws))
+        for row, axis in ((0, 1), (1, 0)):  # x is along columns
+            found[:, row, row] = length[:, axis] / new[axis]
+            found[:, row, 2] = start[:, axis] + length[:, axis] / 2 - old[axis] / 2
+        return [Motion(found, old, new)]
+
+    def _boxes(self, draws: Tensor, height: int, width: int) -> Tensor:
+        """(B, 4): top, left, height and width of each rectangle."""
         area = height * width * between(draws[:, 0], *self.scale)
         shape = between(draws[:, 1], log(self.ratio[0]), log(self.ratio[1])).exp()
         tall = (area / shape).sqrt().round().clamp(1, height)
         broad = (area * shape).sqrt().round().clamp(1, width)
         top = (draws[:, 2] * (height - tall + 1)).floor()
         left = (draws[:, 3] * (width - broad + 1)).floor()
-        return stretched(images, torch.stack([top, left, tall, broad], dim=1), self.size)
+        return torch.stack([top, left, tall, broad], dim=1)
 
 
 def between(draws: Tensor, low: float, high: float) -> Tensor:

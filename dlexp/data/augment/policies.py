@@ -9,7 +9,7 @@ Symbols: B samples, C channels, H and W height and width in pixels, D random num
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -18,7 +18,8 @@ from torch import Tensor
 
 from dlexp.data.augment import color
 from dlexp.data.augment.geometry import matrices, warped, wide
-from dlexp.data.augment.operations import LEVELS
+from dlexp.data.augment.operations import LEVELS, Operation
+from dlexp.data.motion import Motion, identities
 
 _STEPS = 30  # the highest magnitude; there are so many and one more
 _MOVES = ("shear_x", "shear_y", "translate_x", "translate_y", "rotate")
@@ -48,7 +49,7 @@ _WIDE = _Range(shear=0.99, turn=135.0, shift=32.0, blend=0.99, bits=6)
 
 
 @dataclass(frozen=True)
-class RandAugment:
+class RandAugment(Operation):
     """`operations` of the list one after the other, all at one `magnitude` (Cubuk et al. 2020, arXiv:1909.13719).
 
     operations  how many an image gets, up to 8
@@ -63,14 +64,26 @@ class RandAugment:
 
     def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
         """Draws (B, 16): which and which way, for each operation."""
-        strength = torch.full((len(images),), self.magnitude, dtype=torch.int64, device=images.device)
-        for number in range(self.operations):
-            images = _changed(images, draws[:, 2 * number : 2 * number + 2], strength, _NARROW)
+        strength = self._strength(draws)
+        for own in self._own_draws(draws):
+            images = _changed(images, own, strength, _NARROW)
         return images
+
+    def motions(self, draws: Tensor, shape: tuple[int, int, int]) -> Sequence[Motion]:
+        """One for each operation; images that are not moved by it stay."""
+        strength = self._strength(draws)
+        return [_motion(own, strength, _NARROW, shape) for own in self._own_draws(draws)]
+
+    def _strength(self, draws: Tensor) -> Tensor:
+        return torch.full((len(draws),), self.magnitude, dtype=torch.int64, device=draws.device)
+
+    def _own_draws(self, draws: Tensor) -> list[Tensor]:
+        """(B, 2) of each operation."""
+        return [draws[:, 2 * number : 2 * number + 2] for number in range(self.operations)]
 
 
 @dataclass(frozen=True)
-class TrivialAugment:
+class TrivialAugment(Operation):
     """One operation of the list at a random magnitude, from wide ranges (Müller & Hutter 2021, arXiv:2103.10158).
 
     A shift is 32 pixels at most, as there, and less than half of a small image.
@@ -81,8 +94,14 @@ class TrivialAugment:
 
     def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
         """Draws (B, 3): which, which way, how strong."""
-        strength = (draws[:, 2] * (_STEPS + 1)).long()
-        return _changed(images, draws[:, :2], strength, _WIDE)
+        return _changed(images, draws[:, :2], self._strength(draws), _WIDE)
+
+    def motions(self, draws: Tensor, shape: tuple[int, int, int]) -> Sequence[Motion]:
+        """One; images that are not moved by their operation stay."""
+        return [_motion(draws[:, :2], self._strength(draws), _WIDE, shape)]
+
+    def _strength(self, draws: Tensor) -> Tensor:
+        return (draws[:, 2] * (_STEPS + 1)).long()
 
 
 def names(channels: int) -> tuple[str, ...]:
@@ -94,12 +113,11 @@ def names(channels: int) -> tuple[str, ...]:
 def _changed(images: Tensor, draws: Tensor, magnitude: Tensor, limits: _Range) -> Tensor:
     """One operation for each image: draws (B, 2), magnitude (B,) int64 in 0..30."""
     known = names(images.shape[1])
-    which = (draws[:, 0] * len(known)).long()
-    share = wide(magnitude) / _STEPS
-    signed = torch.where(draws[:, 1] < 0.5, -share, share)
+    which, signed = _choices(draws, magnitude, known)
     found = images.clone()
-    for members, changed in _moved(images, which, known, signed, limits):
-        found[members] = changed
+    members, moving = _moves(which, known, signed, limits, (images.shape[2], images.shape[3]))
+    if len(members):
+        found[members] = warped(images[members], moving)
     for name in (*(name for name in _BLENDS if name in known), *_OTHERS):
         members = (which == known.index(name)).nonzero()[:, 0]
         if len(members):
@@ -107,16 +125,32 @@ def _changed(images: Tensor, draws: Tensor, magnitude: Tensor, limits: _Range) -
     return found
 
 
-def _moved(
-    images: Tensor, which: Tensor, known: tuple[str, ...], signed: Tensor, limits: _Range
-) -> list[tuple[Tensor, Tensor]]:
-    """Who is moved, and how it looks then; nothing where nobody is."""
+def _choices(draws: Tensor, magnitude: Tensor, known: tuple[str, ...]) -> tuple[Tensor, Tensor]:
+    """(number of each image's operation (B,) int64, its strength in [-1, 1] (B,))."""
+    share = wide(magnitude) / _STEPS
+    return (draws[:, 0] * len(known)).long(), torch.where(draws[:, 1] < 0.5, -share, share)
+
+
+def _motion(draws: Tensor, magnitude: Tensor, limits: _Range, shape: tuple[int, int, int]) -> Motion:
+    """How the images of `shape` (C, H, W) move in `_changed`."""
+    known, size = names(shape[0]), shape[1:]
+    which, signed = _choices(draws, magnitude, known)
+    found = identities(signed, len(draws))
+    members, moving = _moves(which, known, signed, limits, size)
+    found[members] = moving
+    return Motion(found, size, size)
+
+
+def _moves(
+    which: Tensor, known: tuple[str, ...], signed: Tensor, limits: _Range, size: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
+    """The images that are moved, and the matrix of each; both empty where none is."""
     is_one = {name: wide(which == known.index(name)) for name in _MOVES}
     members = sum(is_one.values(), torch.zeros_like(signed)).nonzero()[:, 0]
     if not len(members):
-        return []
+        return members, signed.new_empty((0, 2, 3))
     mine = {name: (flags * signed)[members] for name, flags in is_one.items()}
-    height, width = images.shape[2:]
+    height, width = size
     far = [_SMALL * side if limits.shift is None else min(limits.shift, _SMALL * side) for side in (width, height)]
     found = matrices(
         angle=mine["rotate"] * limits.turn,
@@ -128,7 +162,7 @@ def _moved(
     # A shear leaves the upper left corner where it is, as in the papers' code; `matrices` leaves the middle.
     found[:, 0, 2] += (found[:, 0, 1] * (height / 2)) * is_one["shear_x"][members]
     found[:, 1, 2] += (found[:, 1, 0] * (width / 2)) * is_one["shear_y"][members]
-    return [(members, warped(images[members], found))]
+    return members, found
 
 
 def _one_colour(name: str, images: Tensor, signed: Tensor, magnitude: Tensor, limits: _Range) -> Tensor:

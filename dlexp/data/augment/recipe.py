@@ -15,9 +15,10 @@ from typing import Any
 
 from dlexp.data.augment.color import Colour, Grey
 from dlexp.data.augment.geometry import Affine, ResizedCrop, Rotate
-from dlexp.data.augment.operations import LEVELS, Change, Crop, Cutout, Flip, Operation, Step
+from dlexp.data.augment.operations import LEVELS, Augmentation, Crop, Cutout, Flip, Operation, Step
 from dlexp.data.augment.policies import RandAugment, TrivialAugment
 from dlexp.errors import ConfigError
+from dlexp.kinds import describe_kind
 
 KEY = "data.augment"
 
@@ -68,8 +69,8 @@ _COLOURS = ("saturation", "hue")
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What a recipe must know of the images.
+class AugmentContext:
+    """Properties of the images and of their targets that a recipe is fitted to.
 
     channels  C
     pad       largest shift of `crop` in pixels, where the words give none
@@ -77,6 +78,8 @@ class Facts:
     white     what white is where they are stored; None where nothing says it
     mean      mean of each channel, as shares of white
     size      height and width that the network sees, where the images are stored larger; else 0
+    geometry  how targets move with the images: "mask", "boxes", or "" for not at all
+    fill      class number of a mask's pixels that come from outside of the image
     """
 
     channels: int
@@ -85,53 +88,68 @@ class Facts:
     white: float | None = LEVELS
     mean: tuple[float, ...] = ()
     size: int = 0
+    geometry: str = ""
+    fill: int = 0
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Operations that fit the images, and what a person should know of them."""
+    """Operations that fit the images, and notes to show the user."""
 
     steps: tuple[Step, ...] = ()
     notes: tuple[str, ...] = ()
     white: float = LEVELS
     size: int = 0
+    geometry: str = ""
+    fill: int = 0
 
-    def change(self, seed: int, epoch: int) -> Change | None:
+    def transform(self, seed: int, epoch: int) -> Augmentation | None:
         """The changes of an epoch, None where there are none."""
-        return Change(self.steps, seed, epoch, self.white, self.size) if self.steps or self.size else None
+        return self._with(self.steps, seed, epoch) if self.steps or self.size else None
 
     @property
-    def unchanged(self) -> Change | None:
-        """What evaluation sees: the middle of images that are stored larger; None for images as they are."""
-        return Change((), 0, 0, self.white, self.size) if self.size else None
+    def unchanged(self) -> Augmentation | None:
+        """The transform of evaluation: the middle of images that are stored larger; None for images as they are."""
+        return self._with((), 0, 0) if self.size else None
+
+    def _with(self, steps: tuple[Step, ...], seed: int, epoch: int) -> Augmentation:
+        return Augmentation(steps, seed, epoch, self.white, self.size, self.geometry, self.fill)
 
 
-def recipe(words: str | Sequence[Any], facts: Facts) -> Recipe:
-    """The operations that `words` name, for images as `facts` say. Raises ConfigError for words that mean none."""
+def recipe_without_images(words: str | Sequence[Any], kind: str) -> Recipe:
+    """The empty recipe, for inputs of another kind than images. Raises ConfigError for words that name operations."""
+    if words not in ("none", [], ()):
+        rule = f"cannot be combined with {describe_kind(kind)}: augmentation is for images"
+        raise ConfigError.one(KEY, _shown(words), rule, "Set data.augment=none.", code="incompatible-data")
+    return Recipe()
+
+
+def recipe(words: str | Sequence[Any], context: AugmentContext) -> Recipe:
+    """The operations that `words` name, for images as `context` say. Raises ConfigError for words that mean none."""
     notes: list[str] = []
     if isinstance(words, str):
-        named = _preset(words, facts, notes)
+        named = _preset(words, context, notes)
     else:
         named = [_named(word) for word in words]
-        _refuse_colours(named, facts)
-    made = [(name, _made(name, keys, facts)) for name, keys in named]
+        _refuse_colours(named, context)
+    made = [(name, _made(name, keys, context)) for name, keys in named]
     flips = any(name == "flip" for name, _ in made)
-    if flips and not facts.mirrors:
+    if flips and not context.mirrors:
         notes.append("a mirrored image of these classes may be none of them; data.augment=standard does not mirror")
-    if facts.white is None and any(operation.on_levels for _, operation in made):
+    if context.white is None and any(operation.on_levels for _, operation in made):
         rule = "changes brightness or interpolates, and nothing says which value of these samples is white"
         raise ConfigError.one(KEY, _shown(words), rule, "use crop and flip alone")
-    return Recipe(_steps(made), tuple(notes), facts.white or LEVELS, facts.size)
+    return Recipe(_steps(made), tuple(notes), context.white or LEVELS, context.size, context.geometry, context.fill)
 
 
-def _preset(word: str, facts: Facts, notes: list[str]) -> list[tuple[str, dict[str, Any]]]:
+def _preset(word: str, context: AugmentContext, notes: list[str]) -> list[tuple[str, dict[str, Any]]]:
     """What a preset stands for on these images; what they have no use for is left out, and said in `notes`."""
     if word not in PRESETS:
         raise _unknown(word, PRESETS, "is no preset", f"or a list of {', '.join(_OPERATIONS)}")
     parts = [_named(part) for part in PRESETS[word]]
-    if not facts.mirrors and word not in _AS_WRITTEN:
+    if not context.mirrors and word not in _AS_WRITTEN:
         parts = [(name, keys) for name, keys in parts if name != "flip"]
-    if facts.channels != 3:
+    if context.channels != 3:
         for _, keys in parts:
             gone = [key for key in _COLOURS if keys.pop(key, None)]
             if gone:
@@ -159,7 +177,7 @@ def _named(word: Any) -> tuple[str, dict[str, Any]]:
     return name, {keys[0]: value}
 
 
-def _made(name: str, keys: Mapping[str, Any], facts: Facts) -> Operation:
+def _made(name: str, keys: Mapping[str, Any], context: AugmentContext) -> Operation:
     """The operation, with its keys checked. Raises ConfigError for a key or value that it cannot have."""
     known = _keys(name)
     for key, value in keys.items():
@@ -171,13 +189,13 @@ def _made(name: str, keys: Mapping[str, Any], facts: Facts) -> Operation:
     values: dict[str, Any] = {key: tuple(value) if key in _PAIRS else value for key, value in keys.items()}
     if name == "crop":
         # Where there is more of the image than is seen, the window moves over that and not over black.
-        values = {"pad": 0 if facts.size else facts.pad, "size": facts.size} | values
+        values = {"pad": 0 if context.size else context.pad, "size": context.size} | values
     elif name == "resized_crop":
-        values["size"] = facts.size
+        values["size"] = context.size
     elif name == "flip_upside_down":
         values["upside_down"] = True
     elif name == "cutout":
-        mean = facts.mean or (0.0,)
+        mean = context.mean or (0.0,)
         values["fill"] = tuple(LEVELS * share for share in mean)
     operation: Operation = _OPERATIONS[name](**values)
     return operation
@@ -202,13 +220,14 @@ def _steps(made: Sequence[tuple[str, Operation]]) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def _refuse_colours(named: Sequence[tuple[str, Mapping[str, Any]]], facts: Facts) -> None:
+def _refuse_colours(named: Sequence[tuple[str, Mapping[str, Any]]], context: AugmentContext) -> None:
     """Changes of colour for images that have none. Raises ConfigError."""
-    if facts.channels == 3:
+    if context.channels == 3:
         return
     for name, keys in named:
         for what in [key for key in _COLOURS if keys.get(key)] + (["grey"] if name == "grey" else []):
-            rule = f"changes colours, and these images have {facts.channels} channel{'s' * (facts.channels > 1)}, not 3"
+            count = f"{context.channels} channel{'s' * (context.channels > 1)}"
+            rule = f"changes colours, and these images have {count}, not 3"
             raise ConfigError.one(KEY, what, rule, "leave it out")
 
 

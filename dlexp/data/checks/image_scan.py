@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dlexp.data.bundle import Split
+from dlexp.types import as_tensor
 
 _PIECE, _NUMBERS = 256, 1 << 22  # images at a time, and of large ones so many numbers
 _SIDE = 16  # pixels of a thumbnail's side
@@ -70,11 +72,12 @@ def look_at_images(split: Split, white: float | None, most: int) -> ImageLook:
     digests = np.empty(count, dtype="S16")
     is_flat, is_black, is_finite = np.empty((3, count), dtype=np.bool_)
     hashes, thumbs = np.empty(len(thumbed), dtype=np.uint64), np.empty((len(thumbed), _SIDE**2), dtype=np.float32)
-    seen = _Seen(split.inputs.shape[1:], split.inputs.dtype, white)
+    shape, dtype = split.inputs.shape or (), as_tensor(next(iter(split.inputs.read([slice(0, 1)])))).dtype
+    seen = _Seen(shape, dtype, white)
     start, kept = 0, 0
-    piece = max(1, min(_PIECE, _NUMBERS // max(1, split.inputs.shape[1:].numel())))
-    for read in split.read(torch.arange(count).split(piece)):
-        images = read.contiguous()
+    piece = max(1, min(_PIECE, _NUMBERS // max(1, prod(shape))))
+    for read in split.inputs.read(torch.arange(count).split(piece)):
+        images = as_tensor(read).contiguous()
         flat, part = images.flatten(1), slice(start, start + len(images))
         low, high = flat.amin(dim=1), flat.amax(dim=1)
         digests[part] = _digests(flat)

@@ -17,7 +17,7 @@ from dlexp.data.images.normalization import WHITE, given_moments, moments
 from dlexp.data.images.placement import ImageReader, Placing, read_some, some_of
 from dlexp.data.splitting import Rows
 from dlexp.data.targets import target_unit
-from dlexp.types import DataSpec
+from dlexp.specs import ClassSpec, DataSpec, ImageSpec, ValueSpec
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Form:
 class ImageSet:
     """Images that are split, and neither placed nor measured yet.
 
-    targets        (N,) int64 class numbers, or (N, O) float64 values in their own units
+    targets        (N,) int64 class numbers, (N, O) float64 values in their own units, or None for images alone
     names          of the classes, or of the values
     rows           numbers of the samples of train, val and test
     preprocessing  how a file became what the reader gives
@@ -65,7 +65,7 @@ class ImageSet:
     """
 
     reader: ImageReader
-    targets: NDArray[Any]
+    targets: NDArray[Any] | None
     names: tuple[str, ...]
     rows: tuple[Rows, ...]
     fingerprint: str
@@ -75,7 +75,7 @@ class ImageSet:
     mirrors: bool = True
 
     @property
-    def seen(self) -> tuple[int, ...]:
+    def seen(self) -> tuple[int, int, int]:
         """(C, H, W) that the network sees."""
         channels, height, width = self.reader.shape
         return channels, self.size or height, self.size or width
@@ -104,7 +104,7 @@ class ImageSet:
         return DataBundle(
             spec=self._spec(),
             splits=splits,
-            normalize=found.normalization(height, width, white or 1),
+            preprocess=found.normalization(height, width, white or 1),
             fingerprint=self.fingerprint,
             preprocessing={
                 "kind": "image",
@@ -122,16 +122,9 @@ class ImageSet:
         )
 
     def _spec(self) -> DataSpec:
-        shape = self.seen
+        seen = ImageSpec(*self.seen)
+        if self.targets is None:
+            return DataSpec(seen, None)
         if self.targets.ndim == 1:
-            return DataSpec("image", "class", shape, len(self.names), class_names=self.names)
-        mean, std = target_unit(self.targets, self.rows[0], self.names)
-        return DataSpec(
-            "image",
-            "value",
-            shape,
-            self.targets.shape[1],
-            target_names=self.names,
-            target_mean=mean,
-            target_std=std,
-        )
+            return DataSpec(seen, ClassSpec(self.names))
+        return DataSpec(seen, ValueSpec(self.names, *target_unit(self.targets, self.rows[0], self.names)))

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dlexp.data.bundle import Affine
+from dlexp.data.preprocess import Affine
 from dlexp.runtime.rounding import rounding
 
 WHITE = 255  # pixel values run from 0 to 255

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dlexp.data.bundle import SPLITS, Split
+from dlexp.data.columns import Dense
 from dlexp.data.images.decoding import Failure
 from dlexp.data.splitting import Rows
-from dlexp.data.streaming import Reader, Stream, StreamedSplit
+from dlexp.data.streaming import Reader, Stream, Streamed
 from dlexp.errors import DataError
 from dlexp.runtime.memory_budget import available_memory
 
@@ -33,7 +34,7 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 
-class ImageReader(Reader, Protocol):
+class ImageReader(Reader[Tensor], Protocol):
     """Reads images, all of one shape."""
 
     @property
@@ -43,6 +44,9 @@ class ImageReader(Reader, Protocol):
     @property
     def dtype(self) -> torch.dtype:
         """torch.uint8, or torch.float32."""
+
+    def read(self, rows: NDArray[np.int64]) -> Tensor:
+        """(B,) sample numbers -> (B, C, H, W). Raises DataError that names the file which cannot be read."""
 
     def attempt(self, rows: NDArray[np.int64]) -> tuple[Tensor, list[Failure]]:
         """The images of `rows` that can be read, (at most B, C, H, W), and those that cannot."""
@@ -67,11 +71,11 @@ class Placing:
         return size <= _SHARE * available_memory() if self.in_memory == "auto" else bool(self.in_memory)
 
     def place(
-        self, reader: ImageReader, targets: NDArray[np.generic], rows: Sequence[Rows]
+        self, reader: ImageReader, targets: NDArray[np.generic] | None, rows: Sequence[Rows]
     ) -> tuple[dict[str, Split], list[str]]:
         """(the splits, what a person should know).
 
-        targets  (N, ...) of all samples
+        targets  (N, ...) of all samples, None without any
         rows     numbers of the samples of train, val and test
         Raises DataError with every sample that cannot be read, where they are kept.
         """
@@ -80,8 +84,12 @@ class Placing:
         if self.keeps(size):
             return _kept(reader, targets, rows), []
         stream = Stream(reader, None if self.workers == "auto" else int(self.workers))
-        splits: dict[str, Split] = {
-            name: StreamedSplit.of(stream, (reader.shape, reader.dtype), torch.from_numpy(targets[part]), part)
+        splits = {
+            name: Split(
+                Streamed(stream, part, tuple(reader.shape), reader.dtype),
+                None if targets is None else Dense(torch.from_numpy(targets[part])),
+                torch.from_numpy(part),
+            )
             for name, part in zip(SPLITS, rows, strict=True)
         }
         if self.in_memory != "auto":
@@ -104,7 +112,7 @@ def read_some(reader: ImageReader, rows: Rows) -> Iterator[Tensor]:
     return in_threads(reader.read, pieces(rows))
 
 
-def _kept(reader: ImageReader, targets: NDArray[np.generic], rows: Sequence[Rows]) -> dict[str, Split]:
+def _kept(reader: ImageReader, targets: NDArray[np.generic] | None, rows: Sequence[Rows]) -> dict[str, Split]:
     """The splits in memory, decoded straight into their places. Raises DataError with every damaged file."""
     splits, failures = {}, list[Failure]()
     for name, part in zip(SPLITS, rows, strict=True):
@@ -114,7 +122,8 @@ def _kept(reader: ImageReader, targets: NDArray[np.generic], rows: Sequence[Rows
             inputs[start : start + len(images)] = images
             start += len(images)
             failures += damaged
-        splits[name] = Split(inputs, torch.from_numpy(targets[part]), torch.from_numpy(part))
+        learned = None if targets is None else torch.from_numpy(targets[part])
+        splits[name] = Split.in_memory(inputs, learned, torch.from_numpy(part))
     if failures:
         raise reader.refusal(sorted(failures))
     return splits

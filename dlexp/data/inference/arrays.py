@@ -23,7 +23,7 @@ from dlexp.data.sources.numpy_files import npy_array, npz_arrays
 from dlexp.data.tables.encoding import NumberColumn, columns_of
 from dlexp.data.tables.raw_column import RawColumn
 from dlexp.errors import DataError
-from dlexp.types import DataSpec
+from dlexp.specs import DataSpec, ImageSpec
 
 _PIECE = 1024  # samples that are made ready at a time
 
@@ -48,7 +48,7 @@ class ArrayInput:
     @classmethod
     def of(cls, spec: DataSpec, preprocessing: Mapping[str, Any]) -> ArrayInput:
         """As a run describes its data. Raises DataError for a table with categories, which arrays do not hold."""
-        table, white = None, preprocessing.get("white") if spec.inputs == "image" else None
+        table, white = None, preprocessing.get("white") if isinstance(spec.inputs, ImageSpec) else None
         columns = columns_of(preprocessing)
         if columns:
             categories = [fit.name for fit in columns if not isinstance(fit, NumberColumn)]
@@ -57,7 +57,7 @@ class ArrayInput:
                 raise DataError(rule, remedy="give the rows as CSV or Parquet")
             table = TableInput.of(preprocessing, {}, lenient=False)
         narrowing = Narrowing.of_plain(preprocessing)
-        return cls(spec.input_shape, None if white in (None, 1) else int(white), table, narrowing)
+        return cls(spec.inputs.shape, None if white in (None, 1) else int(white), table, narrowing)
 
     def read(self, path: str) -> Iterator[Items]:
         """The samples of a file, a piece at a time; one that cannot be used is an item with a problem.

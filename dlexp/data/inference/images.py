@@ -20,7 +20,7 @@ from dlexp.data.images.normalization import WHITE
 from dlexp.data.images.placement import in_threads
 from dlexp.data.inference.items import Items, missing
 from dlexp.errors import DataError
-from dlexp.types import DataSpec
+from dlexp.specs import DataSpec, ImageSpec
 
 _PIECE = 16  # files that a thread takes at a time
 
@@ -43,9 +43,9 @@ class ImageInput:
     @classmethod
     def of(cls, spec: DataSpec, preprocessing: Mapping[str, Any]) -> ImageInput:
         """As a run describes its data. Raises DataError for a network that reads no images of files."""
-        shape, white = spec.input_shape, preprocessing.get("white")
-        if spec.inputs != "image" or len(shape) != 3:
-            raise DataError(f"this run reads {spec.inputs} samples of shape {shape}, and these are image files")
+        shape, white = spec.inputs.shape, preprocessing.get("white")
+        if not isinstance(spec.inputs, ImageSpec):
+            raise DataError(f"this run reads {spec.inputs.kind} samples of shape {shape}, and these are image files")
         if shape[1] != shape[2] or shape[0] not in (1, 3) or white in (None, 1):
             rule = f"this run was trained on arrays of shape {shape}, which no image file becomes by a known rule"
             raise DataError(rule, remedy="give it a .npy or .npz file")

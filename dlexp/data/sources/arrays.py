@@ -66,7 +66,7 @@ def arrays(
     labels = names if targets.ndim == 1 else ()
     how = (val_fraction, test_fraction, split_seed)
     try:
-        rows = rows_of_parts({part: len(values) for part, values in given.items()}, targets, labels, how)
+        rows = rows_of_parts({part: len(values) for part, values in given.items()}, how, targets, labels)
     except DataError as error:
         raise DataError(str(error), file=file) from error
     if next(iter(given.values())).ndim == 2:

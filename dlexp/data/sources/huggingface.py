@@ -76,7 +76,7 @@ def huggingface(
         notes.append(f"{part} was left out: none of its samples has a label")
     sizes, how = {part: len(table) for part, table in tables.items()}, (val_fraction, test_fraction, split_seed)
     try:
-        rows = rows_of_parts(sizes, labels, classes, how)
+        rows = rows_of_parts(sizes, how, labels, classes)
     except DataError as error:
         raise DataError(str(error), file=where) from error
     looked = some_of(np.arange(len(labels), dtype=np.int64))

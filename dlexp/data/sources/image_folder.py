@@ -152,7 +152,7 @@ def _rows(listing: Listing, val_fraction: float, test_fraction: float, seed: int
     """Row numbers of train, val and test: as the folders say, or divided here."""
     labels, classes = listing.labels, listing.classes
     if not (listing.splits != "").any():
-        return split_rows(labels, classes, val_fraction, test_fraction, seed)
+        return split_rows(len(labels), (val_fraction, test_fraction, seed), labels, classes)
     rows = {name: np.flatnonzero(listing.splits == name).astype(np.int64) for name in SPLITS}
     for name, share in (("val", val_fraction), ("test", test_fraction)):
         if name not in listing.splits:

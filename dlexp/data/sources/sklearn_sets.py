@@ -16,12 +16,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dlexp.data.bundle import Affine, DataBundle, Split, fingerprint
+from dlexp.data.bundle import DataBundle, Split, fingerprint
 from dlexp.data.images.domain_shift import in_domain
+from dlexp.data.preprocess import Affine
 from dlexp.data.splitting import some_of_each, split_rows
 from dlexp.data.tables.encoding import build_table
 from dlexp.errors import DataError
-from dlexp.types import DataSpec
+from dlexp.specs import ClassSpec, DataSpec, ImageSpec
 
 __all__ = ["breast_cancer", "diabetes", "digits", "iris", "wine"]
 
@@ -54,18 +55,20 @@ def digits(
     names = tuple("0123456789")
     if classes is not None:
         labels, names = _only(labels, names, classes)
-    rows = split_rows(labels, names, val_fraction, test_fraction, split_seed)
+    rows = split_rows(len(labels), (val_fraction, test_fraction, split_seed), labels, names)
     if train_per_class is not None:
         rows = (some_of_each(rows[0], labels, names, train_per_class, split_seed), *rows[1:])
     train_pixels = images[rows[0]] / _DIGITS_WHITE
     mean, std = float(train_pixels.mean()), float(train_pixels.std())
     return DataBundle(
-        spec=DataSpec("image", "class", (1, 8, 8), len(names), class_names=names),
+        spec=DataSpec(ImageSpec(1, 8, 8), ClassSpec(names)),
         splits={
-            name: Split(torch.from_numpy(images[part]), torch.from_numpy(labels[part]), torch.from_numpy(part))
+            name: Split.in_memory(
+                torch.from_numpy(images[part]), torch.from_numpy(labels[part]), torch.from_numpy(part)
+            )
             for name, part in zip(("train", "val", "test"), rows, strict=True)
         },
-        normalize=Affine(torch.tensor(1 / (_DIGITS_WHITE * std)), torch.tensor(-mean / std)),
+        preprocess=Affine(torch.tensor(1 / (_DIGITS_WHITE * std)), torch.tensor(-mean / std)),
         fingerprint=fingerprint(images, labels),
         preprocessing={"kind": "image", "white": _DIGITS_WHITE, "mean": [mean], "std": [std]},
         augment=augment,
@@ -146,6 +149,6 @@ def _table(
 ) -> DataBundle:
     names = tuple(str(name) for name in found.target_names) if is_classes else ()
     targets = found.target.astype(np.int64) if is_classes else found.target.astype(np.float64)[:, None]
-    rows = split_rows(targets, names, val_fraction, test_fraction, split_seed)
+    rows = split_rows(len(targets), (val_fraction, test_fraction, split_seed), targets, names)
     columns = {str(name): found.data[:, number] for number, name in enumerate(found.feature_names)}
     return build_table(columns, targets, names, ("target",), rows, standardize)

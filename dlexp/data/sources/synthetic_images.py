@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dlexp.data.bundle import SPLITS, DataBundle, Split, fingerprint
+from dlexp.data.columns import tensor_of
 from dlexp.data.images.normalization import WHITE, moments
 from dlexp.data.sources.synthetic_shapes import BACKDROPS, SHAPES, TEXTURES, Plane
 from dlexp.data.splitting import split_rows
-from dlexp.types import DataSpec
+from dlexp.specs import ClassSpec, DataSpec, ImageSpec
 
 __all__ = ["synthetic_images"]
 
@@ -88,16 +89,16 @@ def synthetic_images(
     shape = (channels, image_size, image_size)
     drawn = draw(num_samples, shape, num_classes, noise, data_seed, with_masks=False)
     names = class_names(num_classes, channels)
-    rows = split_rows(drawn.labels, names, val_fraction, test_fraction, split_seed)
+    rows = split_rows(num_samples, (val_fraction, test_fraction, split_seed), drawn.labels, names)
     splits = {
-        name: Split(_stored(drawn.images, part), torch.from_numpy(drawn.labels[part]), torch.from_numpy(part))
+        name: Split.in_memory(_stored(drawn.images, part), torch.from_numpy(drawn.labels[part]), torch.from_numpy(part))
         for name, part in zip(SPLITS, rows, strict=True)
     }
-    found = moments([splits["train"].inputs])
+    found = moments([tensor_of(splits["train"].inputs)])
     return DataBundle(
-        spec=DataSpec("image", "class", shape, num_classes, class_names=names),
+        spec=DataSpec(ImageSpec(*shape), ClassSpec(names)),
         splits=splits,
-        normalize=found.normalization(image_size, image_size),
+        preprocess=found.normalization(image_size, image_size),
         fingerprint=fingerprint(drawn.images.transpose(0, 2, 3, 1), drawn.labels),
         preprocessing={"kind": "image", "white": WHITE, "mean": list(found.mean), "std": list(found.std)},
         augment=augment,

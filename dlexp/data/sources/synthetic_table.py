@@ -35,7 +35,7 @@ def synthetic_regression(
     """
     features, targets = draw_table(num_samples, num_features, noise, data_seed)
     columns = {f"x{number + 1}": features[:, number] for number in range(num_features)}
-    rows = split_rows(targets, (), val_fraction, test_fraction, split_seed)
+    rows = split_rows(len(targets), (val_fraction, test_fraction, split_seed))
     return build_table(columns, targets[:, None], (), ("y",), rows, standardize)
 
 

@@ -14,11 +14,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dlexp.data.bundle import Affine, DataBundle, Split, fingerprint
+from dlexp.data.bundle import DataBundle, Split, fingerprint
+from dlexp.data.preprocess import Affine
 from dlexp.data.targets import target_unit
 from dlexp.errors import DataError
 from dlexp.runtime.rounding import mean_and_std
-from dlexp.types import DataSpec
+from dlexp.specs import ClassSpec, DataSpec, TableSpec, TargetSpec, ValueSpec
 
 _KEPT = 100.0  # a deviation of fewer steps of float32 would lose more than a hundredth to rounding
 
@@ -114,7 +115,7 @@ def _blocks(fitted: Sequence[NumberColumn | CategoryColumn]) -> tuple[tuple[int,
 
 def build_table(
     columns: Mapping[str, Column],
-    targets: NDArray[Any],
+    targets: NDArray[Any] | None,
     class_names: tuple[str, ...],
     target_names: tuple[str, ...],
     rows: tuple[NDArray[np.int64], ...],
@@ -124,34 +125,28 @@ def build_table(
     """A DataBundle from raw columns.
 
     columns  name -> (N,)
-    targets  (N,) int64 class numbers, or (N, O) float64
+    targets  (N,) int64 class numbers, (N, O) float64, or None
     rows     row numbers of train, val and test
     Raises DataError for a column that cannot be standardised.
     """
     fitted = [fit_column(name, column[rows[0]], standardize) for name, column in columns.items()]
     features = np.concatenate([_encoded(fit, columns[fit.name]) for fit in fitted], axis=1)
     kinds = [{"kind": "category" if isinstance(fit, CategoryColumn) else "number", **vars(fit)} for fit in fitted]
-    regression = not class_names
-    mean, std = target_unit(targets, rows[0], target_names) if regression else ((), ())
-    spec = DataSpec(
-        "tabular",
-        "value" if regression else "class",
-        (features.shape[1],),
-        targets.shape[1] if regression else len(class_names),
-        class_names=class_names,
-        target_names=target_names if regression else (),
-        target_mean=mean,
-        target_std=std,
-        categorical=_blocks(fitted),
-    )
+    learned: TargetSpec | None = ClassSpec(class_names) if class_names else None
+    if targets is not None and not class_names:
+        learned = ValueSpec(target_names, *target_unit(targets, rows[0], target_names))
     return DataBundle(
-        spec=spec,
+        spec=DataSpec(TableSpec(features.shape[1], _blocks(fitted)), learned),
         splits={
-            name: Split(torch.from_numpy(features[part]), torch.from_numpy(targets[part]), torch.from_numpy(part))
+            name: Split.in_memory(
+                torch.from_numpy(features[part]),
+                None if targets is None else torch.from_numpy(targets[part]),
+                torch.from_numpy(part),
+            )
             for name, part in zip(("train", "val", "test"), rows, strict=True)
         },
-        normalize=Affine(torch.tensor(1.0), torch.tensor(0.0)),
-        fingerprint=fingerprint(features, targets),
+        preprocess=Affine(torch.tensor(1.0), torch.tensor(0.0)),
+        fingerprint=fingerprint(features, *(() if targets is None else (targets,))),
         preprocessing={"kind": "table", "columns": kinds},
         notes=(*notes, *_of_one_value(columns, rows[0])),
         missing=_missing(columns),

@@ -139,7 +139,7 @@ def table_of(cells: Cells, wanted: Wanted) -> DataBundle:
         raise DataError("no column is left to learn from", file=file, remedy=remedy)
     notes += [f"data.missing_values: no cell is {word!r}" for word in cells.marks.unmatched()]
     try:
-        rows = split_rows(targets, classes, *wanted.split)
+        rows = split_rows(len(targets), wanted.split, targets, classes)
     except DataError as error:
         raise DataError(str(error), file=file, column=target) from error
     try:

@@ -24,12 +24,17 @@ from dlexp.data.checks import duplicates, images
 from dlexp.data.checks import splits as checked_splits
 from dlexp.data.checks.image_scan import ImageLook, look_at_images
 from dlexp.data.checks.leakage import leaks
+from dlexp.data.columns import tensor_of
 from dlexp.data.images.float_precision import Narrowing
+from dlexp.data.preprocess import Affine
 from dlexp.data.tables.original_units import Cells, columns_of
 from dlexp.data.tables.raw_table import ONE_VALUE
 from dlexp.errors import DataError
 from dlexp.findings import SEVERITIES, Finding, finding
+from dlexp.kinds import describe_kind
 from dlexp.report.figures.panel import Panel
+from dlexp.specs import ClassSpec, ImageSpec, TableSpec, ValueSpec
+from dlexp.types import as_tensor
 from dlexp.workflows.data.fingerprint import counts_of
 from dlexp.workflows.pictures import Pictures
 
@@ -56,8 +61,7 @@ def check(config: RunConfig, folder: Path, trusted: Sequence[str]) -> dict[str, 
     """
     bundle, refusal = _read(config, trusted)
     findings = _of_splits(bundle, config) + _of_files(bundle, config)
-    who, is_image = _samples(bundle), bundle.spec.inputs == "image"
-    found = _of_images(bundle, config, who, refusal) if is_image else _of_table(bundle, config, who)
+    found = _of_samples(bundle, config, refusal)
     findings += found.findings
     if refusal and not any(one.severity == "error" for one in findings):
         findings.append(finding("error", "refused", refusal))
@@ -83,6 +87,16 @@ def check(config: RunConfig, folder: Path, trusted: Sequence[str]) -> dict[str, 
     facts |= {"files": [str(folder / name) for name in names], **pictures.facts()}
     write_json(folder.absolute() / "check.json", facts)
     return facts
+
+
+def _of_samples(bundle: DataBundle, config: RunConfig, refusal: str) -> _Found:
+    """The findings of images or of a table; inputs of other kinds are not looked into."""
+    who, inputs = _samples(bundle), bundle.spec.inputs
+    if isinstance(inputs, ImageSpec):
+        return _of_images(bundle, config, who, refusal)
+    if isinstance(inputs, TableSpec):
+        return _of_table(bundle, config, who)
+    return _Found([finding("note", "not-checked", f"samples are not checked: {describe_kind(inputs.kind)}")], [])
 
 
 def _drawn(title: str, panels: Sequence[Panel]) -> bytes:
@@ -117,7 +131,7 @@ def _with(config: RunConfig, changes: dict[str, Any]) -> RunConfig:
 def _samples(bundle: DataBundle) -> duplicates.Samples:
     """All samples, those of train first, with the names that the source has for them."""
     splits = [bundle.splits[name] for name in SPLITS]
-    rows = np.concatenate([split.rows.numpy() for split in splits])
+    rows = np.concatenate([split.indices.numpy() for split in splits])
     part = np.repeat(np.arange(len(splits)), [len(split) for split in splits])
     name = bundle.named or (lambda some: [f"row {row}" for row in some.tolist()])
     return duplicates.Samples(part, lambda positions: name(rows[positions]))
@@ -125,14 +139,14 @@ def _samples(bundle: DataBundle) -> duplicates.Samples:
 
 def _of_splits(bundle: DataBundle, config: RunConfig) -> list[Finding]:
     splits = bundle.splits
-    found = checked_splits.overlaps({name: splits[name].rows.numpy() for name in SPLITS})
+    found = checked_splits.overlaps({name: splits[name].indices.numpy() for name in SPLITS})
     found += checked_splits.sizes(bundle.sizes())
-    if bundle.spec.targets == "class":
+    if isinstance(bundle.spec.targets, ClassSpec):
         number = bundle.spec.num_outputs
-        counts = {name: np.bincount(splits[name].targets.numpy(), minlength=number) for name in SPLITS}
+        counts = {name: np.bincount(tensor_of(splits[name].targets).numpy(), minlength=number) for name in SPLITS}
         weights = config.loss.arguments.get("class_weights", 0)
         remedy = "loss.class_weights=balanced" if weights is None else "trainer.monitor=val/balanced_accuracy"
-        found += checked_splits.classes(counts, _class_names(bundle), remedy)
+        found += checked_splits.classes(counts, bundle.spec.targets.names, remedy)
     return found
 
 
@@ -150,14 +164,13 @@ def _of_images(bundle: DataBundle, config: RunConfig, who: duplicates.Samples, r
         np.concatenate([getattr(look, name) for look in looks])
         for name in ("digests", "is_flat", "is_black", "is_finite")
     )
-    targets = np.concatenate([split.targets.numpy() for split in splits])
     # Images of one colour are a finding of their own, and equal.
     showing = np.flatnonzero(~flat)
     groups = [showing[group] for group in duplicates.equal(keys[showing])]
     found = images.not_finite(who.named(np.flatnonzero(~finite)))
     found += images.plain(flat, black, who.named(np.flatnonzero(flat)))
     found += duplicates.copies(groups, who, False, refusal)
-    found += duplicates.conflicts(groups, targets, who, bundle.spec.targets == "class")
+    found += _conflicts(bundle, groups, who)
     thumbed, among = _near(looks, keys, who)
     found += thumbed
     found += images.dead_pixels(learnt.low, learnt.high)
@@ -179,6 +192,21 @@ def _of_images(bundle: DataBundle, config: RunConfig, who: duplicates.Samples, r
     return _Found(found, panels, among)
 
 
+def _conflicts(bundle: DataBundle, groups: list[NDArray[np.int64]], who: duplicates.Samples) -> list[Finding]:
+    """Equal inputs whose targets differ; none where targets are neither classes nor values."""
+    targets = _all_targets(bundle)
+    if targets is None:
+        return []
+    return duplicates.conflicts(groups, targets, who, isinstance(bundle.spec.targets, ClassSpec))
+
+
+def _all_targets(bundle: DataBundle) -> NDArray[Any] | None:
+    """(N,) class numbers or (N, O) values of all splits, None for targets of other kinds."""
+    if not isinstance(bundle.spec.targets, ClassSpec | ValueSpec):
+        return None
+    return np.concatenate([tensor_of(bundle.splits[name].targets).numpy() for name in SPLITS])
+
+
 def _near(looks: Sequence[ImageLook], keys: NDArray[np.generic], who: duplicates.Samples) -> tuple[list[Finding], int]:
     """Near copies among the images that have a thumbnail, and how many those are."""
     starts = np.cumsum([0, *(len(look.digests) for look in looks[:-1])])
@@ -194,19 +222,18 @@ def _near(looks: Sequence[ImageLook], keys: NDArray[np.generic], who: duplicates
 
 def _normalised(bundle: DataBundle, look: ImageLook) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and deviation (C,) of each channel as the network sees it."""
-    shape = bundle.spec.input_shape
-    scale, shift = (
-        part.expand(shape).double().mean(dim=(1, 2)).numpy()
-        for part in (bundle.normalize.scale, bundle.normalize.shift)
-    )
+    given = bundle.preprocess
+    if not isinstance(given, Affine):
+        return look.mean, look.std
+    shape = bundle.spec.inputs.shape
+    scale, shift = (part.expand(shape).double().mean(dim=(1, 2)).numpy() for part in (given.scale, given.shift))
     return look.mean * scale + shift, look.std * np.abs(scale)
 
 
 def _of_table(bundle: DataBundle, config: RunConfig, who: duplicates.Samples) -> _Found:
     splits, asked = [bundle.splits[name] for name in SPLITS], config.data.arguments
-    inputs = [next(iter(split.read([slice(0, len(split))]))).flatten(1) for split in splits]
+    inputs = [tensor_of(split.inputs).flatten(1) for split in splits]
     whole = np.concatenate([part.numpy() for part in inputs])
-    targets = np.concatenate([split.targets.numpy() for split in splits])
     finite = np.isfinite(whole).all(axis=1)
     found = images.not_finite(who.named(np.flatnonzero(~finite)))
     learnt = np.flatnonzero(finite[: len(inputs[0])])
@@ -222,15 +249,16 @@ def _of_table(bundle: DataBundle, config: RunConfig, who: duplicates.Samples) ->
     codes = _CODES if "missing_values" in asked else ""
     found += checked_columns.outliers(columns, lambda rows: who.named(learnt[rows]), codes)
     found += leaks(columns, _targets(bundle, learnt), dropped)
-    ready = bundle.normalize(inputs[0]).double().numpy()
+    ready = as_tensor(bundle.preprocess(inputs[0])).double().numpy()
     numbers = _number_features(bundle, ready.shape[1])
     names, chosen = [name for name, _ in numbers], [place for _, place in numbers]
     remedy = "data.standardize=true" if asked.get("standardize") is False else ""
     found += checked_columns.unnormalised(names, ready.mean(axis=0)[chosen], ready.std(axis=0)[chosen], remedy)
-    rows, answers = duplicates.rows_as_keys(whole), duplicates.rows_as_keys(targets.reshape(len(targets), -1))
+    rows, targets = duplicates.rows_as_keys(whole), _all_targets(bundle)
+    answers = rows if targets is None else duplicates.rows_as_keys(targets.reshape(len(targets), -1))
     pairs = np.stack([rows, answers], axis=1)
     found += duplicates.copies(duplicates.equal(duplicates.rows_as_keys(pairs)), who, True, "")
-    found += duplicates.conflicts(duplicates.equal(rows), targets, who, bundle.spec.targets == "class")
+    found += _conflicts(bundle, duplicates.equal(rows), who)
     return _Found(found, [Panel.of(name, cells) for name, cells in columns.items()])
 
 
@@ -238,7 +266,8 @@ def _labels(bundle: DataBundle, config: RunConfig) -> dict[str, Sequence[str]]:
     """The categories of each column, and the classes."""
     fitted = bundle.preprocessing.get("columns", ())
     found: dict[str, Sequence[str]] = {fit["name"]: fit["categories"] for fit in fitted if fit["kind"] == "category"}
-    return {**found, str(config.data.arguments.get("target", "the target")): bundle.spec.class_names}
+    classes = bundle.spec.targets.names if isinstance(bundle.spec.targets, ClassSpec) else ()
+    return {**found, str(config.data.arguments.get("target", "the target")): classes}
 
 
 def who_is(bundle: DataBundle, rows: Sequence[int]) -> list[str]:
@@ -260,24 +289,21 @@ def _number_features(bundle: DataBundle, count: int) -> list[tuple[str, int]]:
 
 def _targets(bundle: DataBundle, chosen: NDArray[np.int64]) -> dict[str, NDArray[np.generic]]:
     """Those of the chosen training rows, by name."""
-    values = bundle.splits["train"].targets.numpy()[chosen]
-    if bundle.spec.targets == "class":
+    targets = bundle.spec.targets
+    if not isinstance(targets, ClassSpec | ValueSpec):
+        return {}
+    values = tensor_of(bundle.splits["train"].targets).numpy()[chosen]
+    if isinstance(targets, ClassSpec):
         return {"the target": values}
-    names = bundle.spec.target_names or tuple(f"target {number}" for number in range(values.shape[1]))
-    return {name: values[:, number].astype(np.float64) for number, name in enumerate(names)}
-
-
-def _class_names(bundle: DataBundle) -> tuple[str, ...]:
-    return bundle.spec.class_names or tuple(map(str, range(bundle.spec.num_outputs)))
+    return {name: values[:, number].astype(np.float64) for number, name in enumerate(targets.names)}
 
 
 def _target_panels(bundle: DataBundle, facts: dict[str, Any]) -> list[Panel]:
     """Class counts of every split, or the distribution of every target over the training rows."""
-    if bundle.spec.targets == "class":
-        counts = np.array(
-            [[split["classes"][name] for name in _class_names(bundle)] for split in facts["splits"].values()]
-        )
-        return [Panel.classes(_class_names(bundle), SPLITS, counts)]
+    if isinstance(bundle.spec.targets, ClassSpec):
+        names = bundle.spec.targets.names
+        counts = np.array([[split["classes"][name] for name in names] for split in facts["splits"].values()])
+        return [Panel.classes(names, SPLITS, counts)]
     everything = np.arange(len(bundle.splits["train"]))
     found: dict[str, Cells] = {
         name: np.asarray(v, dtype=np.float64) for name, v in _targets(bundle, everything).items()

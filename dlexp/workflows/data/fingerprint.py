@@ -8,6 +8,8 @@ from typing import Any
 from dlexp.assemble.experiment import build_data, interpretation_of
 from dlexp.config.schema.run import RunConfig
 from dlexp.data.bundle import SPLITS, DataBundle, Split, with_counts
+from dlexp.data.columns import tensor_of
+from dlexp.specs import ClassSpec, ValueSpec
 
 # Keys of a data set that decide how its samples are used, and not which they are.
 _NO_PART = ("batch_size", "eval_batch_size", "augment", "pad", "in_memory", "workers", "_inputs_", "_targets_")
@@ -26,10 +28,10 @@ def fingerprint(config: RunConfig, trusted: Sequence[str]) -> dict[str, Any]:
         "interpretation": interpretation_of(config, bundle),
         "fingerprint": bundle.fingerprint,
         "split_hash": bundle.split_hash,
-        "inputs": spec.inputs,
-        "input_shape": list(spec.input_shape),
-        "targets": spec.targets,
-        "classes": list(spec.class_names),
+        "inputs": spec.inputs.kind,
+        "input_shape": list(spec.inputs.shape),
+        "targets": spec.target_kind,
+        "classes": list(spec.targets.names if isinstance(spec.targets, ClassSpec) else ()),
         "streamed": bundle.is_streamed,
         "splits": {name: counts_of(bundle, bundle.splits[name]) for name in SPLITS},
         "source": {key: value for key, value in config.tree["data"].items() if key not in _NO_PART},
@@ -40,18 +42,18 @@ def fingerprint(config: RunConfig, trusted: Sequence[str]) -> dict[str, Any]:
 
 def counts_of(bundle: DataBundle, split: Split) -> dict[str, Any]:
     """How many samples, and of what."""
-    spec, targets = bundle.spec, split.targets
-    if spec.targets == "class":
-        counts = targets.bincount(minlength=len(spec.class_names)).tolist()
-        names = spec.class_names or tuple(map(str, range(len(counts))))
-        return {"samples": len(split), "classes": dict(zip(names, counts, strict=True))}
-    names = spec.target_names or tuple(f"target {number}" for number in range(targets.shape[1]))
-    values = targets.double()
+    targets = bundle.spec.targets
+    if isinstance(targets, ClassSpec):
+        counts = tensor_of(split.targets).bincount(minlength=len(targets.names)).tolist()
+        return {"samples": len(split), "classes": dict(zip(targets.names, counts, strict=True))}
+    if not isinstance(targets, ValueSpec):
+        return {"samples": len(split)}
+    values = tensor_of(split.targets).double()
     return {
         "samples": len(split),
         "values": {
             name: {"mean": float(one.mean()), "std": float(one.std(correction=0)), "min": float(one.min()),
                    "max": float(one.max())}
-            for name, one in zip(names, values.unbind(dim=1), strict=True)
+            for name, one in zip(targets.names, values.unbind(dim=1), strict=True)
         },
     }  # fmt: skip

@@ -15,9 +15,14 @@ from dlexp.artifacts.files.writing import write_bytes
 from dlexp.assemble.experiment import build_data, interpretation_of
 from dlexp.config.schema.run import RunConfig
 from dlexp.data.bundle import DataBundle
+from dlexp.data.columns import tensor_of
 from dlexp.data.tables.original_units import Cells, columns_of
+from dlexp.errors import ConfigError
+from dlexp.kinds import describe_kind
 from dlexp.report.number_format import alike
 from dlexp.runtime.seed import order
+from dlexp.specs import ClassSpec, ImageSpec, TableSpec, ValueSpec
+from dlexp.types import as_tensor
 from dlexp.workflows.data.settings import PreviewRequest
 from dlexp.workflows.pictures import draw
 
@@ -32,8 +37,9 @@ def preview(config: RunConfig, request: PreviewRequest, trusted: Sequence[str]) 
     split = bundle.splits[request.split]
     count = min(request.count, len(split))
     positions = order(len(split), config.seed, request.epoch - 1)[:count]
-    (inputs,) = split.read([positions], bundle.recipe.unchanged)
-    targets = split.targets[positions]
+    _refuse_other_kinds(bundle, config)
+    ((given, learned),) = split.read([positions], bundle.recipe.unchanged)
+    inputs, targets = as_tensor(given), as_tensor(learned)
     facts = {
         "file": str(request.path),
         "data": config.data.option,
@@ -42,14 +48,14 @@ def preview(config: RunConfig, request: PreviewRequest, trusted: Sequence[str]) 
         "of": len(split),
         "epoch": request.epoch,
         "seed": config.seed,
-        "rows": split.rows[positions].tolist(),
+        "indices": split.indices[positions].tolist(),
         "labels": _labels(bundle, targets),
         "targets": targets.tolist(),
         "notes": list(bundle.notes),
     }
-    if bundle.spec.inputs == "image":
-        change = bundle.recipe.change(config.seed, request.epoch - 1) if request.split == "train" else None
-        changed = None if change is None else next(iter(split.read([positions], change)))
+    if isinstance(bundle.spec.inputs, ImageSpec):
+        transform = bundle.recipe.transform(config.seed, request.epoch - 1) if request.split == "train" else None
+        changed = None if transform is None else as_tensor(next(iter(split.read([positions], transform)))[0])
         picture = draw(request.path.name, lambda: _images(bundle, inputs, changed, facts))
         facts |= {"augment": bundle.augment, "steps": [str(step.operation) for step in bundle.recipe.steps]}
     else:
@@ -59,11 +65,22 @@ def preview(config: RunConfig, request: PreviewRequest, trusted: Sequence[str]) 
     return facts
 
 
+def _refuse_other_kinds(bundle: DataBundle, config: RunConfig) -> None:
+    """Raise ConfigError for samples that have no picture."""
+    spec = bundle.spec
+    for is_known, kind in (
+        (isinstance(spec.inputs, ImageSpec | TableSpec), spec.inputs.kind),
+        (isinstance(spec.targets, ClassSpec | ValueSpec), spec.target_kind),
+    ):
+        if not is_known:
+            rule = f"has no preview: {describe_kind(kind)}"
+            raise ConfigError.one("data", config.data.option, rule, code="not-supported")
+
+
 def _labels(bundle: DataBundle, targets: Tensor) -> list[str]:
     """A sample's class, or its values with as many digits as tell them apart."""
-    names = bundle.spec.class_names
-    if bundle.spec.targets == "class":
-        return [names[number] if names else str(number) for number in targets.tolist()]
+    if isinstance(bundle.spec.targets, ClassSpec):
+        return [bundle.spec.targets.names[number] for number in targets.tolist()]
     return [", ".join(row) for row in zip(*map(alike, targets.T.tolist()), strict=True)]
 
 
@@ -107,13 +124,13 @@ def _histograms(bundle: DataBundle, name: str) -> bytes:
     from dlexp.report.figures.samples import columns_png
 
     spec, split = bundle.spec, bundle.splits[name]
-    labels = _labels(bundle, split.targets)
-    if spec.targets == "class":
-        targets: dict[str, Cells] = {"class": labels}
+    values = tensor_of(split.targets)
+    if isinstance(spec.targets, ClassSpec):
+        targets: dict[str, Cells] = {"class": _labels(bundle, values)}
     else:
-        names = spec.target_names or ("target",)
-        targets = {one: split.targets[:, n].double().numpy() for n, one in enumerate(names)}
-    return columns_png(f"{name}: {len(split):,} rows", {**targets, **_columns(bundle, split.inputs)}, len(targets))
+        targets = {one: values[:, n].double().numpy() for n, one in enumerate(spec.output_names)}
+    columns = _columns(bundle, tensor_of(split.inputs))
+    return columns_png(f"{name}: {len(split):,} rows", {**targets, **columns}, len(targets))
 
 
 def _plain(cells: Cells) -> list[Any]:

@@ -14,11 +14,12 @@ import torch
 
 from dlexp.artifacts.files.writing import write_csv
 from dlexp.data.bundle import DataBundle
+from dlexp.data.columns import tensor_of
 from dlexp.metrics.bootstrap import Resampling
 from dlexp.metrics.prediction_rows import MOST_CLASSES
 from dlexp.metrics.report import PER_CLASS, Report
 from dlexp.report.number_format import alike
-from dlexp.types import DataSpec
+from dlexp.specs import ClassSpec, DataSpec, ImageSpec, ValueSpec
 from dlexp.workflows.pictures import Pictures
 
 _MOST_MISTAKES = 100  # lines of mistakes.csv
@@ -55,8 +56,8 @@ def score_facts(details: Report, spec: DataSpec, resampling: Resampling) -> dict
         facts["notes"] = list(details.notes)
     if details.reliability:
         facts["reliability"] = [asdict(each) for each in details.reliability]
-    if len(spec.class_names) == 2:
-        facts["positive_class"] = spec.class_names[1]
+    if isinstance(spec.targets, ClassSpec) and len(spec.targets.names) == 2:
+        facts["positive_class"] = spec.targets.names[1]
     return facts
 
 
@@ -67,9 +68,9 @@ def write_tables(folder: Path, spec: DataSpec, details: Report, mistakes: Mistak
     """
     write_csv(folder / "predictions.csv", details.prediction_header, details.prediction_rows)
     write_csv(folder / "mistakes.csv", mistakes.header, mistakes.rows)
-    if spec.targets == "class":
+    if isinstance(spec.targets, ClassSpec):
         write_csv(folder / "per_class.csv", PER_CLASS, details.per_class)
-        names = spec.class_names
+        names = spec.targets.names
         if len(names) > MOST_CLASSES:
             cells = ((names[true], names[predicted], count) for true, predicted, count in details.cells)
             write_csv(folder / "confusion_cells.csv", ["true", "predicted", "samples"], cells)
@@ -96,14 +97,14 @@ def write_pictures(
 def worst(spec: DataSpec, details: Report) -> Mistakes:
     """The samples with the highest loss."""
     order = np.argsort(-np.nan_to_num(details.losses, nan=np.inf), kind="stable").tolist()
-    if spec.targets != "class":
+    if not isinstance(spec.targets, ClassSpec):
         lines = list(details.prediction_rows)
         order = order[:_MOST_MISTAKES]
         header = ["row", "loss", *details.prediction_header[1:]]
         shown = alike([lines[n][place] for n in order for place in (1, 2)])
         captions = [(true, predicted, "") for true, predicted in zip(shown[::2], shown[1::2], strict=True)]
         return Mistakes(order, header, [[lines[n][0], details.losses[n], *lines[n][1:]] for n in order], captions)
-    names = spec.class_names
+    names = spec.targets.names
     said = details.mistakes
     assert said is not None  # a report of classes has them
     order = [n for n in order if said.true[n] != said.guessed[n]][:_MOST_MISTAKES]
@@ -127,8 +128,8 @@ def _pictures(
 ) -> Iterator[tuple[str, Callable[[], bytes]]]:
     """Name -> what draws it."""
     spec = bundle.spec
-    if spec.targets == "class":
-        names = spec.class_names
+    if isinstance(spec.targets, ClassSpec):
+        names = spec.targets.names
         if len(names) <= MOST_CLASSES:
             yield "confusion", lambda: _figures().confusion_png(details.confusion, names, split)
             yield "confusion_share", lambda: _figures().confusion_png(details.confusion, names, split, shares=True)
@@ -143,11 +144,11 @@ def _pictures(
         error = details.scores.get("calibration_error")
         if details.reliability and error is not None:
             yield "reliability", lambda: _figures().reliability_png(details.reliability, error, split)
-    for number, name in enumerate(spec.target_names):
+    for number, name in enumerate(spec.targets.names if isinstance(spec.targets, ValueSpec) else ()):
         suffix = "" if number == 0 else f"-{number}"
         yield f"predicted{suffix}", partial(_of_target, details, number, name, split, is_residual=False)
         yield f"residuals{suffix}", partial(_of_target, details, number, name, split, is_residual=True)
-    if spec.inputs == "image" and mistakes.positions and len(spec.input_shape) == 3 and spec.input_shape[0] in (1, 3):
+    if isinstance(spec.inputs, ImageSpec) and mistakes.positions and spec.inputs.channels in (1, 3):
         yield "mistakes", lambda: _of_mistakes(bundle, split, mistakes)
 
 
@@ -175,7 +176,7 @@ def _of_mistakes(bundle: DataBundle, split: str, mistakes: Mistakes) -> bytes:
 
 def _images(bundle: DataBundle, split: str, positions: Sequence[int]) -> Any:
     """(K, C, H, W) in [0, 1]: as the file has them, before normalisation."""
-    inputs = bundle.splits[split].chosen(torch.tensor(positions)).inputs.double()
+    inputs = tensor_of(bundle.splits[split].select(torch.tensor(positions)).inputs).double()
     white = bundle.preprocessing.get("white")
     if white is None or not math.isfinite(white) or white <= 0:
         low, high = inputs.amin(dim=(1, 2, 3), keepdim=True), inputs.amax(dim=(1, 2, 3), keepdim=True)

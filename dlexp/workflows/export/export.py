@@ -22,7 +22,8 @@ from dlexp.data.images.float_precision import Narrowing
 from dlexp.errors import ConfigError, DlexpError
 from dlexp.runtime.seed import generator
 from dlexp.runtime.tensors import sha256
-from dlexp.types import Prediction
+from dlexp.specs import ClassSpec, ImageSpec, TableSpec, ValueSpec
+from dlexp.types import Prediction, as_tensor
 from dlexp.workflows.export.pipeline import Whole, check_whole, features, whole
 from dlexp.workflows.predict.inputs import Asked, Inputs
 from dlexp.workflows.run_record.restore import Stored, Use, restored
@@ -107,7 +108,7 @@ def _batches(stored: Stored, request: ExportRequest, say: Callable[[str], None])
         for number, size in enumerate(_SIZES):
             yield _random(stored, size, generator(0, "export", number), request.with_preprocessing)
         return
-    if request.with_preprocessing and stored.experiment.bundle.spec.inputs != "image":
+    if request.with_preprocessing and not isinstance(stored.experiment.bundle.spec.inputs, ImageSpec):
         rule = "are encoded before they are compared, and the file takes a table's raw numbers"
         raise ConfigError.one("--samples", request.samples[0], rule, "leave out one of the two")
     asked = Asked(tuple(request.samples))
@@ -115,7 +116,7 @@ def _batches(stored: Stored, request: ExportRequest, say: Callable[[str], None])
     if len(inputs) < sum(_SIZES):
         rule = f"hold {len(inputs)} samples that can be used, and {sum(_SIZES)} or more are compared"
         raise ConfigError.one("--samples", request.samples[0], rule)
-    inputs = inputs if request.with_preprocessing else stored.normalize(inputs)
+    inputs = inputs if request.with_preprocessing else as_tensor(stored.preprocess(inputs))
     rest = inputs[sum(_SIZES) :].split(_BATCH) if len(inputs) > sum(_SIZES) else ()
     yield from (*inputs[: sum(_SIZES)].split(list(_SIZES)), *rest)
 
@@ -123,9 +124,9 @@ def _batches(stored: Stored, request: ExportRequest, say: Callable[[str], None])
 def _random(stored: Stored, size: int, source: torch.Generator, raw: bool) -> Tensor:
     """(B, *input_shape): numbers of mean 0 and deviation 1, a category of each column; `raw` input as is usual."""
     spec = stored.experiment.bundle.spec
-    numbers = torch.randn(size, *spec.input_shape, generator=source)
+    numbers = torch.randn(size, *spec.inputs.shape, generator=source)
     white = stored.preprocessing.get("white")
-    if raw and spec.inputs == "image" and white not in (None, 1):
+    if raw and isinstance(spec.inputs, ImageSpec) and white not in (None, 1):
         return torch.randint(0, int(white) + 1, numbers.shape, generator=source, dtype=torch.uint8)
     narrowing = Narrowing.of_plain(stored.preprocessing)
     if raw and narrowing is not None:
@@ -133,7 +134,7 @@ def _random(stored: Stored, size: int, source: torch.Generator, raw: bool) -> Te
         return offset + unit * numbers.double()
     if raw and (columns := features(stored)) is not None:
         numbers = columns.mean + columns.std * numbers.double()
-    for first, count in spec.categorical:
+    for first, count in spec.inputs.categorical if isinstance(spec.inputs, TableSpec) else ():
         chosen = torch.randint(0, count, (size,), generator=source)
         numbers[:, first : first + count] = nn.functional.one_hot(chosen, count).to(numbers.dtype)
     return numbers
@@ -141,10 +142,10 @@ def _random(stored: Stored, size: int, source: torch.Generator, raw: bool) -> Te
 
 def _unit(stored: Stored) -> tuple[Tensor, Tensor] | None:
     """Mean and deviation (O,) of the values that a pipeline puts out; None for classes and embeddings."""
-    spec = stored.experiment.bundle.spec
-    if spec.targets != "value":
+    targets = stored.experiment.bundle.spec.targets
+    if not isinstance(targets, ValueSpec):
         return None
-    return torch.tensor(spec.target_mean, dtype=torch.float64), torch.tensor(spec.target_std, dtype=torch.float64)
+    return torch.tensor(targets.mean, dtype=torch.float64), torch.tensor(targets.std, dtype=torch.float64)
 
 
 def _compared(
@@ -210,10 +211,10 @@ def _facts(stored: Stored, request: ExportRequest, use: Use, pair: tuple[Tensor,
         "task": config.task.option,
         "weights_sha256": sha256(experiment.networks.state_dict().values()),
         "with_preprocessing": request.with_preprocessing,
-        "input": _described("input", inputs) | ({"layout": "NCHW"} if spec.inputs == "image" else {}),
+        "input": _described("input", inputs) | ({"layout": "NCHW"} if isinstance(spec.inputs, ImageSpec) else {}),
         "output": _described("output", outputs) | {"what": _what(stored, outputs, request.with_preprocessing)},
-        "classes": list(spec.class_names),
-        "targets": list(spec.target_names),
+        "classes": list(spec.targets.names if isinstance(spec.targets, ClassSpec) else ()),
+        "targets": list(spec.targets.names if isinstance(spec.targets, ValueSpec) else ()),
         "preprocessing": stored.preprocessing,
     }
 
@@ -229,7 +230,7 @@ def _what(stored: Stored, outputs: Tensor, is_read: bool) -> str:
     spec, option = experiment.bundle.spec, experiment.config.task.option
     if not is_read:
         return f"the network's own numbers, before task={option} reads them"
-    if spec.targets == "value":
+    if isinstance(spec.targets, ValueSpec):
         middle = experiment.config.loss.option == "quantile"
         return "values in their own units" + (": the quantile nearest to the median" if middle else "")
     rows = torch.arange(len(outputs))

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from dlexp.data.bundle import Affine
 from dlexp.data.images.float_precision import Narrowing
+from dlexp.data.preprocess import Affine
 from dlexp.data.tables.encoding import NumberColumn, columns_of
 from dlexp.errors import ConfigError
 from dlexp.tasks.base import Task
@@ -94,12 +94,17 @@ class Whole(nn.Module):
         return self._task.read(self.network(self.ready(x)).float())
 
 
+def _last(stored: Stored) -> list[nn.Module]:
+    """The preprocessing as modules; none for inputs that come as they are."""
+    return [Normalize(stored.preprocess)] if isinstance(stored.preprocess, Affine) else []
+
+
 def whole(stored: Stored) -> Whole:
     """The run's network with everything around it."""
-    columns, affine = features(stored), Normalize(stored.normalize)
+    columns, last = features(stored), _last(stored)
     narrowing = Narrowing.of_plain(stored.preprocessing)
     before = [Standardize(columns)] if columns is not None else [Narrow(narrowing)] if narrowing is not None else []
-    ready = nn.Sequential(*before, affine)
+    ready = nn.Sequential(*before, *last)
     return Whole(ready, stored.experiment.networks["model"], stored.experiment.task)
 
 

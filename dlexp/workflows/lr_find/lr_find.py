@@ -157,7 +157,7 @@ def _validation_subset(experiment: Experiment, batches: int) -> list[Batch]:
     samples = len(experiment.bundle.splits["val"])
     count = min(samples, batches * experiment.config.eval_batch_size)
     picked = np.linspace(0, samples - 1, count).round().astype(np.int64)
-    bundle = experiment.bundle.narrowed("val", torch.from_numpy(picked))
+    bundle = experiment.bundle.with_split_subset("val", torch.from_numpy(picked))
     return list(EvalBatches(bundle, "val", experiment.config.eval_batch_size, experiment.device))
 
 

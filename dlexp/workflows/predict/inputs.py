@@ -12,7 +12,9 @@ from dlexp.data.inference.items import ARRAYS, TABLES, Items, files_of
 from dlexp.data.inference.row_reader import STDIN
 from dlexp.data.inference.tables import TableInput
 from dlexp.errors import DataError
+from dlexp.kinds import describe_kind
 from dlexp.report.number_format import counted
+from dlexp.specs import ImageSpec, TableSpec
 from dlexp.workflows.run_record.restore import Stored
 
 
@@ -41,8 +43,12 @@ class Inputs:
 
     def __init__(self, stored: Stored, asked: Asked, say: Callable[[str], None]) -> None:
         self._stored, self._asked, self._say = stored, asked, say
-        self._is_image = stored.experiment.bundle.spec.inputs == "image"
+        self._is_image = isinstance(stored.experiment.bundle.spec.inputs, ImageSpec)
         self._table: TableInput | None = None
+        kind = stored.experiment.bundle.spec.inputs
+        if not isinstance(kind, ImageSpec | TableSpec):
+            rule = f"predicting files is not supported with {describe_kind(kind.kind)}"
+            raise DataError(rule, code="not-supported")
 
     def read(self) -> Iterator[Items]:
         """The samples of all files in order. Columns of tables are checked before the first row is read."""

@@ -60,14 +60,14 @@ def answer(stored: Stored, asked: Asked, writer: RowWriter, say: Callable[[str],
 def _answered(stored: Stored, groups: Iterable[Items]) -> Iterator[tuple[Items, Answers | None]]:
     """Each group with its answers; None where none of its items can be used."""
     experiment, spec = stored.experiment, stored.experiment.bundle.spec
-    normalize = stored.normalize.to(experiment.device)
+    preprocess = stored.preprocess.to(experiment.device)
     waiting: deque[Items] = deque()
 
     def batches() -> Iterator[Batch]:
         for group in groups:
             waiting.append(group)
             if len(group.inputs):
-                yield stored.unlabelled(normalize(group.inputs.to(experiment.device)))
+                yield stored.unlabelled(preprocess(group.inputs.to(experiment.device)))
 
     found = predictions(experiment.task, experiment.networks, batches(), experiment.precision)
     with closing(found):
@@ -96,7 +96,7 @@ class _Rows:
     """Answers -> rows of output; those before the first answer wait for it, which tells the columns."""
 
     def __init__(self, stored: Stored, asked: Asked, writer: RowWriter) -> None:
-        self._names = stored.experiment.bundle.spec.class_names
+        self._names = stored.experiment.bundle.spec.output_names
         self._asked, self._writer = asked, writer
         self._blank: tuple[str, ...] | None = None
         self._waiting: list[Items] = []

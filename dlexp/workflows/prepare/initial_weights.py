@@ -33,7 +33,7 @@ def prepared(config: RunConfig, trusted: Sequence[str], bundle: DataBundle | Non
     if found is None:
         return experiment
     path, initial, outputs = found
-    heads = _check_classes(config, outputs, experiment.bundle.spec.class_names)
+    heads = _check_classes(config, outputs, experiment.bundle.spec.output_names)
     taken = f"init_from={config.init_from}: {_take(path, initial, experiment)}{heads}"
     return replace(experiment, notes=(taken, *experiment.notes))
 

@@ -17,6 +17,7 @@ from dlexp.assemble.experiment import Experiment
 from dlexp.config.derive import CHANGEABLE, Change, differences
 from dlexp.config.schema.run import RunConfig
 from dlexp.errors import ConfigError, DataError, DlexpError, Problem, message_of
+from dlexp.specs import ClassSpec
 from dlexp.text.quoting import command
 from dlexp.workflows.run_record.contradictions import Progress, check_changes, is_continued
 from dlexp.workflows.run_record.write import present
@@ -96,7 +97,7 @@ def check_evaluated(run: RunDir, experiment: Experiment, changed: Collection[str
     before, now = _meta(run), present(experiment)
     meant = ("data_fingerprint", "split_hash") if {"data.path", "data.folder"} & set(changed) else ()
     data = _changes(before, now, [name for name in DATA if name not in meant])
-    if any(change.path == "outputs" for change in data) and experiment.bundle.spec.targets == "class":
+    if any(change.path == "outputs" for change in data) and isinstance(experiment.bundle.spec.targets, ClassSpec):
         what = f"{run.path} has the classes {before['outputs']}, and these data {now['outputs']}"
         raise DataError(what, remedy="evaluate on data with the same classes")
     if data and not allowed:

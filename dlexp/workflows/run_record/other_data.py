@@ -21,15 +21,19 @@ from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.artifacts.runs.run_files import read_run_file
 from dlexp.assemble.experiment import build_data, check_nodes
 from dlexp.config.schema.run import RunConfig
-from dlexp.data.bundle import Affine, DataBundle, Split
+from dlexp.data.bundle import DataBundle, Split
 from dlexp.data.class_order import with_classes
+from dlexp.data.columns import Dense, tensor_of
 from dlexp.data.images.float_precision import Narrowing, between
 from dlexp.data.inference.tables import TableInput
+from dlexp.data.preprocess import Affine, Preprocess
 from dlexp.data.tables.encoding import columns_of as fits_of
 from dlexp.data.tables.original_units import columns_of
 from dlexp.errors import DataError
 from dlexp.findings import dropping
-from dlexp.workflows.run_record.restore import in_trained_units, spec_of
+from dlexp.specs import ClassSpec, DataSpec
+from dlexp.workflows.data_record import preprocess_of, spec_of
+from dlexp.workflows.run_record.restore import in_trained_units
 
 _TABLE_FILES = ("dlexp.data.sources.csv_file.csv", "dlexp.data.sources.parquet_file.parquet")
 _HAS_NO_VALUE = "every cell is empty"  # of a row that training does not count as one
@@ -43,9 +47,9 @@ def data_in_classes_of(run: RunDir, config: RunConfig, trusted: Sequence[str], l
     """
     check_nodes(config, trusted)
     bundle, names = build_data(config, trusted), _of(run, "meta.json").get("outputs")
-    if not names or bundle.spec.targets != "class" or not bundle.spec.class_names:
+    if not names or not isinstance(bundle.spec.targets, ClassSpec):
         return bundle
-    if not lacking and set(names) != set(bundle.spec.class_names):
+    if not lacking and set(names) != set(bundle.spec.targets.names):
         return bundle
     return with_classes(bundle, [str(name) for name in names], str(run.path))
 
@@ -59,28 +63,28 @@ def data_as_in(run: RunDir, config: RunConfig, trusted: Sequence[str]) -> DataBu
     bundle = data_in_classes_of(run, config, trusted)
     meta, found = _of(run, "meta.json"), _of(run, "preprocessing.json")
     is_same = (bundle.fingerprint, bundle.split_hash) == (meta.get("data_fingerprint"), meta.get("split_hash"))
-    if is_same or not {"spec", "normalize"} <= found.keys():
+    if is_same or not {"spec", "preprocess"} <= found.keys():
         return in_trained_units(run, bundle)  # of a run that was adapted they are those of the run before
-    spec = spec_of(found["spec"])
-    if (spec.inputs, spec.targets, spec.num_outputs) != (
-        bundle.spec.inputs,
-        bundle.spec.targets,
-        bundle.spec.num_outputs,
-    ):
+    spec = spec_of(found["spec"], config, trusted)
+    if _kinds(spec) != _kinds(bundle.spec):
         return bundle  # refused where the run's weights are put in
-    preprocessing = {key: value for key, value in found.items() if key not in ("spec", "normalize")}
+    preprocessing = {key: value for key, value in found.items() if key not in ("spec", "preprocess")}
     if fits_of(found) and fits_of(found) != fits_of(bundle.preprocessing):
         bundle = _encoded(bundle, config, preprocessing)
-    if bundle.spec.input_shape != spec.input_shape and not fits_of(found):
+    if bundle.spec.inputs.shape != spec.inputs.shape and not fits_of(found):
         return bundle
-    normalize = _normalize(Affine.of_plain(found["normalize"]), bundle.preprocessing, preprocessing)
-    return replace(bundle, spec=spec, normalize=normalize, preprocessing=preprocessing)
+    preprocess = _composed(preprocess_of(found["preprocess"]), bundle.preprocessing, preprocessing)
+    return replace(bundle, spec=spec, preprocess=preprocess, preprocessing=preprocessing)
 
 
-def _normalize(trained: Affine, read: Mapping[str, Any], wanted: Mapping[str, Any]) -> Affine:
+def _kinds(spec: DataSpec) -> tuple[str, str, int]:
+    return spec.inputs.kind, spec.target_kind, spec.num_outputs
+
+
+def _composed(trained: Preprocess, read: Mapping[str, Any], wanted: Mapping[str, Any]) -> Preprocess:
     """`trained` for images that were narrowed as `read` says and not as `wanted` says, composed in float64."""
     narrowings = Narrowing.of_plain(read), Narrowing.of_plain(wanted)
-    if narrowings[0] == narrowings[1]:
+    if narrowings[0] == narrowings[1] or not isinstance(trained, Affine):
         return trained
     scale, shift = map(torch.from_numpy, between(*narrowings))
     own = trained.scale.double()
@@ -98,10 +102,12 @@ def _encoded(bundle: DataBundle, config: RunConfig, preprocessing: Mapping[str, 
         raise DataError(rule, file=config.data.arguments.get("path"), remedy=remedy)
     if config.data.target in _TABLE_FILES:
         features = _from_file(config.data.arguments, preprocessing)
-        inputs = {name: features[split.rows.numpy()] for name, split in bundle.splits.items()}
+        inputs = {name: features[split.indices.numpy()] for name, split in bundle.splits.items()}
     else:
         inputs = {name: _from_features(split, bundle, preprocessing) for name, split in bundle.splits.items()}
-    splits = {name: replace(split, inputs=torch.from_numpy(inputs[name])) for name, split in bundle.splits.items()}
+    splits = {
+        name: replace(split, inputs=Dense(torch.from_numpy(inputs[name]))) for name, split in bundle.splits.items()
+    }
     return replace(bundle, splits=splits)
 
 
@@ -120,7 +126,7 @@ def _from_file(arguments: Mapping[str, Any], preprocessing: Mapping[str, Any]) -
 def _from_features(split: Split, bundle: DataBundle, preprocessing: Mapping[str, Any]) -> NDArray[np.float32]:
     """(N, F) of a split, from features that another table of the same numbers has standardized. Raises DataError."""
     fits = fits_of(preprocessing)
-    cells = columns_of(split.inputs.numpy(), bundle.preprocessing)
+    cells = columns_of(tensor_of(split.inputs).numpy(), bundle.preprocessing)
     lacking = [fit.name for fit in fits if fit.name not in cells]
     if lacking:
         raise DataError(f"has no column {', '.join(map(repr, lacking))}, which the run reads")

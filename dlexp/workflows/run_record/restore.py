@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from dlexp.artifacts.checkpoints.checkpoint import CheckpointStore, naming
 from dlexp.artifacts.files.reading import is_there
@@ -18,11 +17,14 @@ from dlexp.assemble.experiment import Experiment, assemble, build_data
 from dlexp.config.derive import Change
 from dlexp.config.saved import load_saved
 from dlexp.config.schema.run import RunConfig
-from dlexp.data.bundle import SPLITS, Affine, DataBundle, blank_bundle, with_counts
+from dlexp.data.bundle import SPLITS, DataBundle, blank_bundle, with_counts
+from dlexp.data.columns import Constant, read_all
+from dlexp.data.preprocess import Preprocess
 from dlexp.engine.state import load_weights
 from dlexp.errors import DlexpError
-from dlexp.runtime.tensors import moved
-from dlexp.types import Batch, DataSpec
+from dlexp.specs import ValueSpec
+from dlexp.types import Batch, Field
+from dlexp.workflows.data_record import describe_data, preprocess_of, spec_of
 from dlexp.workflows.run_record.drift import check_used
 
 _ONE_SAMPLE = dict.fromkeys(SPLITS, 1)
@@ -50,26 +52,29 @@ class Stored:
 
     experiment     with the weights of the checkpoint; its samples are blank
     preprocessing  how raw input became the network's, as preprocessing.json has it
-    normalize      the last step of that
+    preprocess     the last step of that
     changed        what has changed since the run was trained
     """
 
     run: RunDir
     experiment: Experiment
     preprocessing: Mapping[str, Any]
-    normalize: Affine
+    preprocess: Preprocess
     changed: Sequence[Change]
 
-    def unlabelled(self, inputs: Tensor) -> Batch:
-        """(B, *input_shape), normalised, with stand-ins for targets, for a prediction comes with a loss.
+    def unlabelled(self, inputs: Field) -> Batch:
+        """Preprocessed inputs with placeholders for targets, because a prediction comes with a loss.
 
-        They are class 0, or the mean of each target.
+        They are the mean of each value, or blank targets, such as class 0.
         """
-        spec, rows = self.experiment.bundle.spec, torch.arange(len(inputs), device=inputs.device)
-        if spec.targets == "class":
-            return Batch(inputs, torch.zeros_like(rows), rows)
-        means = moved(torch.tensor(spec.target_mean, dtype=torch.float64), inputs.device)
-        return Batch(inputs, means.expand(len(inputs), -1), rows)
+        count = len(next(iter(inputs.values()))) if isinstance(inputs, Mapping) else len(inputs)
+        targets, device = self.experiment.bundle.spec.targets, self.experiment.device
+        if isinstance(targets, ValueSpec):
+            blank: Field | None = torch.tensor([targets.mean], dtype=torch.float64)
+        else:
+            blank = None if targets is None else targets.blank()
+        repeated = None if blank is None else read_all(Constant(blank, count).to(device))
+        return Batch(inputs, repeated, torch.arange(count, device=device))
 
 
 def restored(folder: Path, use: Use) -> Stored:
@@ -84,11 +89,11 @@ def restored(folder: Path, use: Use) -> Stored:
         changes["model.pretrained"] = False
         config = load_saved(run / "config.yaml", changes)
     found = _preprocessing(run, config, use.trusted)
-    bundle = blank_bundle(spec_of(found["spec"]), _ONE_SAMPLE)
+    bundle = blank_bundle(spec_of(found["spec"], config, use.trusted), _ONE_SAMPLE)
     experiment = assemble(config, use.trusted, bundle)
     changed = check_used(run, experiment, changes, use.allow_changes)
     load_judged(run, experiment, use.checkpoint)
-    return Stored(run, experiment, found, Affine.of_plain(found["normalize"]), changed)
+    return Stored(run, experiment, found, preprocess_of(found["preprocess"]), changed)
 
 
 def in_trained_units(run: RunDir, bundle: DataBundle) -> DataBundle:
@@ -99,10 +104,11 @@ def in_trained_units(run: RunDir, bundle: DataBundle) -> DataBundle:
     """
     path = run / "preprocessing.json"
     trained = read_run_file(path).get("spec") if is_there(path) else None
-    if trained is None or bundle.spec.targets != "value" or len(trained["target_mean"]) != bundle.spec.num_outputs:
+    own, learned = bundle.spec.targets, (trained or {}).get("targets") or {}
+    if not isinstance(own, ValueSpec) or len(learned.get("mean", ())) != own.num_outputs:
         return bundle
-    mean, std = _tuples(trained["target_mean"]), _tuples(trained["target_std"])
-    return replace(bundle, spec=replace(bundle.spec, target_mean=mean, target_std=std))
+    units = replace(own, mean=tuple(learned["mean"]), std=tuple(learned["std"]))
+    return replace(bundle, spec=replace(bundle.spec, targets=units))
 
 
 def load_judged(run: RunDir, experiment: Experiment, checkpoint: str) -> None:
@@ -124,19 +130,7 @@ def load_judged(run: RunDir, experiment: Experiment, checkpoint: str) -> None:
 def _preprocessing(run: RunDir, config: RunConfig, trusted: Sequence[str]) -> dict[str, Any]:
     path = run / "preprocessing.json"
     found = read_run_file(path) if is_there(path) else {}
-    if {"spec", "normalize"} <= found.keys():
+    if {"spec", "preprocess"} <= found.keys():
         return found
     bundle = with_counts(build_data(config, trusted))
-    return {**bundle.preprocessing, "normalize": bundle.normalize.plain(), "spec": asdict(bundle.spec)}
-
-
-def spec_of(values: Mapping[str, Any]) -> DataSpec:
-    """The spec in a JSON file. Raises DlexpError for what is none."""
-    try:
-        return DataSpec(**{name: _tuples(value) for name, value in values.items()})
-    except TypeError as error:
-        raise DlexpError(f"preprocessing.json does not say what the data were: {error}") from error
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+    return describe_data(bundle)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from dlexp.config.saved import overrides_to_yaml, to_yaml
 from dlexp.models.initialization import described
 from dlexp.runtime.machine import facts, git_state, packages, source_hash
 from dlexp.text.time_format import now_utc
+from dlexp.workflows.data_record import describe_data
 
 
 def write_request(
@@ -66,7 +66,7 @@ def present(experiment: Experiment) -> dict[str, Any]:
         "seed": experiment.config.seed,
         "data_fingerprint": experiment.bundle.fingerprint,
         "split_hash": experiment.bundle.split_hash,
-        "outputs": list(spec.class_names or spec.target_names),
+        "outputs": list(spec.output_names),
         "interpretation": experiment.interpretation,
         **describe(experiment),
     }
@@ -75,7 +75,7 @@ def present(experiment: Experiment) -> dict[str, Any]:
 def preprocessing(experiment: Experiment) -> dict[str, Any]:
     """What preprocessing.json keeps: all that turns raw input into a network's, and what the network puts out."""
     bundle = experiment.bundle
-    return {**bundle.preprocessing, "normalize": bundle.normalize.plain(), "spec": asdict(bundle.spec)}
+    return describe_data(bundle)
 
 
 def describe(experiment: Experiment) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,10 @@ from dlexp.engine.recovery import Failure
 from dlexp.engine.snapshot import Before
 from dlexp.engine.step import step_phase
 from dlexp.runtime.seed import kept_randomness, set_global_state
-from dlexp.runtime.tensors import moved, sha256
+from dlexp.runtime.tensors import sha256
 from dlexp.text.quoting import command
-from dlexp.types import Batch, DataSpec, Mixed
+from dlexp.types import Batch, Field, Mixed, Sequences
+from dlexp.workflows.data_record import spec_of
 
 
 def capsule_writer(run: RunDir, experiment: Experiment) -> Callable[[Failure], str]:
@@ -52,7 +53,7 @@ def replay(folder: Path, changes: Mapping[str, Any], trusted: Sequence[str]) -> 
     content = read_capsule(path)
     config = load_plain(content["config"], changes)
     data = content["data"]
-    experiment = assemble(config, trusted, blank_bundle(DataSpec(**data["spec"]), data["samples"]))
+    experiment = assemble(config, trusted, blank_bundle(spec_of(data["spec"], config, trusted), data["samples"]))
     started = start(experiment)
     state = started.state
     state.load_state_dict(content["state"], allow_nonfinite=True)  # which may be why the step failed
@@ -100,7 +101,7 @@ def _content(experiment: Experiment, failure: Failure) -> dict[str, Any]:
         "generators": failure.generators,
         "torch_seed": failure.torch_seed,
         "config": plain(experiment.config),
-        "data": {"spec": asdict(experiment.bundle.spec), "samples": experiment.bundle.sizes()},
+        "data": {"spec": experiment.bundle.spec.to_plain(), "samples": experiment.bundle.sizes()},
         "surroundings": _surroundings(experiment),
     }
 
@@ -108,14 +109,29 @@ def _content(experiment: Experiment, failure: Failure) -> dict[str, Any]:
 def _parts(batch: Batch) -> list[Any]:
     """A batch as tensors and, if it was mixed, the share of its first samples."""
     mixed = batch.mixed
-    parts = [_alone(tensor) for tensor in (batch.inputs, batch.targets, batch.rows)]
+    parts = [_stored(field) for field in (batch.inputs, batch.targets, batch.indices)]
     return [*parts, *([] if mixed is None else [_alone(mixed.targets), mixed.share])]
 
 
 def _batch(parts: Sequence[Any], device: torch.device) -> Batch:
     """What `_parts` was given."""
-    inputs, targets, rows = (moved(tensor, device) for tensor in parts[:3])
-    return Batch(inputs, targets, rows, Mixed(moved(parts[3], device), parts[4]) if len(parts) > 3 else None)
+    inputs, targets, indices = map(_read, parts[:3])
+    batch = Batch(inputs, targets, indices, Mixed(parts[3], parts[4]) if len(parts) > 3 else None)
+    return batch.to(device)
+
+
+def _stored(field: Field | None) -> Any:
+    """A field as tensors in plain containers, on the CPU."""
+    if field is None or isinstance(field, torch.Tensor):
+        return None if field is None else _alone(field)
+    if isinstance(field, Sequences):
+        return [_alone(field.values), _alone(field.lengths)]
+    return {name: _alone(value) for name, value in field.items()}
+
+
+def _read(stored: Any) -> Any:
+    """The field that `_stored` was given."""
+    return Sequences(*stored) if isinstance(stored, list) else stored
 
 
 def _facts(experiment: Experiment, failure: Failure) -> dict[str, Any]:
@@ -125,7 +141,7 @@ def _facts(experiment: Experiment, failure: Failure) -> dict[str, Any]:
         "stage": failure.stage,
         **_where(failure),
         "losses": _texts(failure.losses),
-        "rows": [batch.rows.tolist() for batch in failure.window],
+        "indices": [batch.indices.tolist() for batch in failure.window],
         "weights_sha256": sha256(failure.state["networks"].values()),
         **_surroundings(experiment),
     }

@@ -9,9 +9,11 @@ from torch import nn
 
 from benchmarks import limits, limits_more
 from benchmarks.random_images import pixels, random_images
+from dlexp.data.columns import tensor_of
 from dlexp.models.convnet import simple_cnn
 from dlexp.models.mlp import mlp
 from dlexp.models.resnet import resnet18
+from dlexp.types import as_tensor
 
 
 def shapes(network: nn.Module) -> list[tuple[int, ...]]:
@@ -81,7 +83,9 @@ def test_both_sides_see_the_same_images() -> None:
     work = limits.image_work("cnn", "fp32", "cpu", (6, 3, 2), 4)
     bundle = random_images(counts=(6, 3, 2), augment="none", pad=4, val_fraction=0, test_fraction=0, split_seed=0)
     assert bundle.sizes() == {"train": 6, "val": 3, "test": 2}
-    torch.testing.assert_close(work.val[0], bundle.normalize(bundle.splits["val"].inputs), rtol=1e-5, atol=1e-5)
-    assert torch.equal(work.val[1], bundle.splits["val"].targets)
+    torch.testing.assert_close(
+        work.val[0], as_tensor(bundle.preprocess(tensor_of(bundle.splits["val"].inputs))), rtol=1e-5, atol=1e-5
+    )
+    assert torch.equal(work.val[1], tensor_of(bundle.splits["val"].targets))
     assert [len(y) for _, y in work.batches()] == [4, 2]
     assert work.num_batches == 2

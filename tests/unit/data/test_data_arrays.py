@@ -9,14 +9,17 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from typed_specs import affine_of, values_of
 
 from dlexp.data.bundle import SPLITS, DataBundle
+from dlexp.data.columns import tensor_of
 from dlexp.data.images import placement
 from dlexp.data.sources import array_files
 from dlexp.data.sources.array_files import open_arrays
 from dlexp.data.sources.arrays import arrays, target_kind
-from dlexp.data.streaming import StreamedSplit
+from dlexp.data.streaming import Streamed
 from dlexp.errors import DataError
+from dlexp.types import as_tensor
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (40, 6, 5, 3), dtype=np.uint8)
@@ -34,8 +37,9 @@ def saved(path: Path, **given: Any) -> str:
 def samples_of(bundle: DataBundle) -> dict[int, tuple[torch.Tensor, Any]]:
     found: dict[int, tuple[torch.Tensor, Any]] = {}
     for split in bundle.splits.values():
-        whole = split.chosen(torch.arange(len(split)))
-        rows = zip(whole.rows.tolist(), whole.inputs, whole.targets.tolist(), strict=True)
+        whole = split.select(torch.arange(len(split)))
+        columns = tensor_of(whole.inputs), tensor_of(whole.targets).tolist()
+        rows = zip(whole.indices.tolist(), *columns, strict=True)
         found |= {row: (image, target) for row, image, target in rows}
     return found
 
@@ -48,15 +52,15 @@ def test_images_come_as_they_were_saved(layout: str, suffix: str, keep: bool, tm
     given = {"channels_last": PIXELS, "channels_first": wanted, "grey": PIXELS[..., 0]}[layout]
     path = saved(tmp_path / f"a{suffix}", x=given, y=LABELS)
     bundle = arrays(path=path, in_memory=keep, workers=0)
-    assert bundle.spec.input_shape == wanted.shape[1:]
-    assert bundle.spec.class_names == ("0", "1", "2", "3")
-    assert isinstance(bundle.splits["train"], StreamedSplit) != keep
+    assert bundle.spec.inputs.shape == wanted.shape[1:]
+    assert bundle.spec.output_names == ("0", "1", "2", "3")
+    assert isinstance(bundle.splits["train"].inputs, Streamed) != keep
     found = samples_of(bundle)
     assert sorted(found) == list(range(40))
     for row, (image, target) in found.items():
         assert np.array_equal(image.numpy(), wanted[row])
         assert target == LABELS[row]
-    assert bundle.normalize.scale.shape == wanted.shape[1:]
+    assert affine_of(bundle.preprocess).scale.shape == wanted.shape[1:]
     assert bundle.preprocessing["white"] == 255
 
 
@@ -68,8 +72,8 @@ def test_numbers_of_other_types_stay_as_they_are(tmp_path: Path) -> None:
         bundle = arrays(path=path, layout="channels_first", in_memory=keep, workers=0)
         found = samples_of(bundle)
         assert all(np.array_equal(image.numpy(), numbers[row].astype(np.float32)) for row, (image, _) in found.items())
-        learnt = torch.stack([found[int(row)][0] for row in bundle.splits["train"].rows])
-        ready = bundle.normalize(learnt).double()
+        learnt = torch.stack([found[int(row)][0] for row in bundle.splits["train"].indices])
+        ready = as_tensor(bundle.preprocess(learnt)).double()
         assert ready.mean(dim=(0, 2, 3)).abs().max() < 1e-4
         assert (ready.std(dim=(0, 2, 3), correction=0) - 1).abs().max() < 1e-4
         reference = learnt.double()
@@ -78,7 +82,7 @@ def test_numbers_of_other_types_stay_as_they_are(tmp_path: Path) -> None:
             reference.std(dim=(0, 2, 3), correction=0).tolist(), rel=1e-9
         )
     dark = saved(tmp_path / "b.npz", x=PIXELS[..., 0] > 127, y=LABELS)
-    assert set(arrays(path=dark).splits["train"].inputs.unique().tolist()) == {0, 255}
+    assert set(tensor_of(arrays(path=dark).splits["train"].inputs).unique().tolist()) == {0, 255}
 
 
 def test_what_decides_the_bits_does_not_depend_on_the_file(tmp_path: Path) -> None:
@@ -131,8 +135,8 @@ def test_a_file_may_come_divided(tmp_path: Path) -> None:
     }
     bundle = arrays(path=saved(tmp_path / "a.npz", **given), val_fraction=0.5)
     assert bundle.sizes() == {"train": 12, "val": 12, "test": 16}
-    assert bundle.splits["test"].rows.tolist() == list(range(24, 40))
-    assert bundle.splits["val"].targets.bincount().tolist() == [3] * 4
+    assert bundle.splits["test"].indices.tolist() == list(range(24, 40))
+    assert tensor_of(bundle.splits["val"].targets).bincount().tolist() == [3] * 4
     assert all(
         np.array_equal(image.permute(1, 2, 0).numpy(), PIXELS[row]) for row, (image, _) in samples_of(bundle).items()
     )
@@ -150,16 +154,16 @@ def test_a_table_is_standardised_and_its_gaps_filled(tmp_path: Path) -> None:
     numbers[7, 1] = np.nan
     values = numbers[:, [0, 2]] @ np.array([[1.0, 0.0], [2.0, 1.0]])
     bundle = arrays(path=saved(tmp_path / "a.npz", table=numbers, goal=values), inputs="table", target="goal")
-    assert bundle.spec.inputs == "tabular"
-    assert bundle.spec.targets == "value"
-    assert bundle.spec.target_names == ("goal_0", "goal_1")
+    assert bundle.spec.inputs.kind == "tabular"
+    assert bundle.spec.target_kind == "value"
+    assert bundle.spec.output_names == ("goal_0", "goal_1")
     train = bundle.splits["train"]
-    assert train.inputs.mean(dim=0).abs().max() < 1e-6
-    assert np.allclose(train.targets, values[train.rows], rtol=1e-6)
+    assert tensor_of(train.inputs).mean(dim=0).abs().max() < 1e-6
+    assert np.allclose(tensor_of(train.targets), values[train.indices], rtol=1e-6)
     column = next(c for c in bundle.preprocessing["columns"] if c["name"] == "table_1")
-    assert column["fill"] == pytest.approx(np.nanmedian(numbers[train.rows, 1].astype(np.float64)))
+    assert column["fill"] == pytest.approx(np.nanmedian(numbers[train.indices, 1].astype(np.float64)))
     raw = arrays(path=str(tmp_path / "a.npz"), inputs="table", target="goal", standardize=False)
-    assert np.array_equal(raw.splits["train"].inputs[:, 0], numbers[raw.splits["train"].rows, 0])
+    assert np.array_equal(tensor_of(raw.splits["train"].inputs)[:, 0], numbers[raw.splits["train"].indices, 0])
 
 
 @pytest.mark.parametrize(
@@ -182,19 +186,19 @@ def test_the_type_of_the_targets_says_what_they_are(
     assert target_kind(asked) == kind
     assert target_kind({**asked, "target_kind": "value"}) == "value"
     bundle = arrays(path=path)
-    assert bundle.spec.targets == kind
-    assert (bundle.spec.class_names or bundle.spec.target_names) == names
+    assert bundle.spec.target_kind == kind
+    assert bundle.spec.output_names == names
     flat = np.unique(goal, return_inverse=True)[1].ravel() if kind == "class" else goal.astype(np.float32).ravel()
     for split in bundle.splits.values():
-        assert np.array_equal(split.targets.numpy().ravel(), flat[split.rows])
+        assert np.array_equal(tensor_of(split.targets).numpy().ravel(), flat[split.indices])
 
 
 def test_images_may_have_values(tmp_path: Path) -> None:
     values = LABELS * 2.0 + 1
     bundle = arrays(path=saved(tmp_path / "a.npz", x=PIXELS, y=values))
-    train = bundle.splits["train"].targets.double()
-    assert bundle.spec.target_mean == pytest.approx(train.mean(dim=0).tolist())
-    assert bundle.spec.target_std == pytest.approx(train.std(dim=0, correction=0).tolist())
+    train = tensor_of(bundle.splits["train"].targets).double()
+    assert values_of(bundle.spec).mean == pytest.approx(train.mean(dim=0).tolist())
+    assert values_of(bundle.spec).std == pytest.approx(train.std(dim=0, correction=0).tolist())
 
 
 class Harmful:
@@ -276,7 +280,7 @@ def test_numbers_that_are_not_finite_are_named(tmp_path: Path) -> None:
 
 def test_settings_of_images_are_refused_on_a_table(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.npz", x=PIXELS[:, :, 0, 0], y=LABELS)
-    assert arrays(path=path).spec.inputs == "tabular"
+    assert arrays(path=path).spec.inputs.kind == "tabular"
     for wrong in ({"augment": "crop"}, {"mean": [0.5], "std": [0.5]}):
         with pytest.raises(ValueError, match="is for images, and the inputs are a table"):
             arrays(path=path, **wrong)

@@ -13,6 +13,7 @@ import pytest
 import torch
 from image_toys import picture, write
 
+from dlexp.data.columns import tensor_of
 from dlexp.data.inference.arrays import ArrayInput
 from dlexp.data.inference.images import ImageInput
 from dlexp.data.inference.items import Items, files_of, in_batches, joined
@@ -21,7 +22,7 @@ from dlexp.data.loaders import bounds
 from dlexp.data.sources.csv_file import csv
 from dlexp.data.sources.image_folder import image_folder
 from dlexp.errors import DataError
-from dlexp.types import DataSpec
+from dlexp.specs import ClassSpec, DataSpec, ImageSpec, TableSpec
 
 
 def items(problems: Sequence[str], first: int = 0) -> Items:
@@ -97,7 +98,7 @@ def test_rows_are_encoded_to_the_bits_of_training() -> None:
     (found,) = reader.read("train.csv")
     assert found.problems == [""] * 21 and found.names["row"] == list(range(21))
     for split in bundle.splits.values():
-        assert torch.equal(found.inputs[split.rows], split.inputs)
+        assert torch.equal(found.inputs[split.indices], tensor_of(split.inputs))
 
 
 def read(reader: TableInput, text: str, name: str = "new.csv") -> Items:
@@ -212,26 +213,30 @@ def test_images_come_as_training_decoded_them_and_bad_ones_are_named() -> None:
     assert found.problems[6] == "there is no such file; did you mean 0.png?" and found.problems[5]
     assert [bool(problem) for problem in found.problems] == [False] * 5 + [True] * 2 + [False] * 19
     for split in bundle.splits.values():
-        assert torch.equal(found.inputs[split.rows], split.inputs)
+        assert torch.equal(found.inputs[split.indices], tensor_of(split.inputs))
 
 
 def test_pixels_of_files_are_scaled_to_what_training_counted() -> None:
     write(Path("one.png"), np.array([[0, 255], [51, 102]], dtype=np.uint8))
-    spec = DataSpec("image", "class", (1, 2, 2), 2)
+    spec = DataSpec(ImageSpec(1, 2, 2), ClassSpec.numbered(2))
     (found,) = ImageInput.of(spec, {"white": 16}).read(["one.png"])
     assert torch.allclose(found.inputs[0, 0], torch.tensor([[0.0, 16.0], [3.2, 6.4]]))
 
 
 def test_where_training_saw_parts_of_larger_images_the_middle_is_read() -> None:
     write(Path("one.png"), picture(3, 20, 26))
-    spec = DataSpec("image", "class", (3, 6, 6), 2)
+    spec = DataSpec(ImageSpec(3, 6, 6), ClassSpec.numbered(2))
     (found,) = ImageInput.of(spec, {"white": 255, "resize": "crop", "resize_to": 11}).read(["one.png"])
-    whole = ImageInput.of(DataSpec("image", "class", (3, 11, 11), 2), {"white": 255}).read(["one.png"])
+    whole = ImageInput.of(DataSpec(ImageSpec(3, 11, 11), ClassSpec.numbered(2)), {"white": 255}).read(["one.png"])
     assert torch.equal(found.inputs, next(whole).inputs[:, :, 2:8, 2:8])
 
 
 @pytest.mark.parametrize(
-    ("spec", "white"), [(DataSpec("image", "class", (1, 2, 3), 2), 255), (DataSpec("image", "class", (3, 2, 2), 2), 1)]
+    ("spec", "white"),
+    [
+        (DataSpec(ImageSpec(1, 2, 3), ClassSpec.numbered(2)), 255),
+        (DataSpec(ImageSpec(3, 2, 2), ClassSpec.numbered(2)), 1),
+    ],
 )
 def test_a_network_of_arrays_takes_no_image_files(spec: DataSpec, white: int) -> None:
     with pytest.raises(DataError, match="npy"):
@@ -240,7 +245,7 @@ def test_a_network_of_arrays_takes_no_image_files(spec: DataSpec, white: int) ->
 
 def test_arrays_are_found_by_the_shape_of_their_samples() -> None:
     pixels = np.arange(2 * 12, dtype=np.uint8).reshape(2, 3, 4) % 17
-    spec, found = DataSpec("image", "class", (1, 3, 4), 2), []
+    spec, found = DataSpec(ImageSpec(1, 3, 4), ClassSpec.numbered(2)), []
     np.save("a.npy", pixels)
     np.savez("b.npz", x=pixels[:, None], y=np.arange(2))
     np.save("c.npy", pixels[..., None].astype(np.int64))
@@ -255,19 +260,19 @@ def test_arrays_are_found_by_the_shape_of_their_samples() -> None:
 def test_no_array_or_two_that_fit_are_refused(content: dict[str, Any]) -> None:
     np.savez("bad.npz", **content)
     with pytest.raises(DataError, match=r"array.* of samples of 1x3x4"):
-        list(ArrayInput.of(DataSpec("image", "class", (1, 3, 4), 2), {"white": 16}).read("bad.npz"))
+        list(ArrayInput.of(DataSpec(ImageSpec(1, 3, 4), ClassSpec.numbered(2)), {"white": 16}).read("bad.npz"))
 
 
 def test_pickles_are_not_opened() -> None:
     np.save("bad.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     with pytest.raises(DataError, match="holds Python objects"):
-        list(ArrayInput.of(DataSpec("tabular", "class", (1,), 2), {}).read("bad.npy"))
+        list(ArrayInput.of(DataSpec(TableSpec(1), ClassSpec.numbered(2)), {}).read("bad.npy"))
 
 
 def test_bad_samples_of_an_array_are_named() -> None:
     values = np.array([[0.0, 1.0], [np.nan, 1.0], [2.0, 17.0], [3.0, 4.0]]).reshape(4, 1, 1, 2)
     np.save("a.npy", values)
-    (found,) = ArrayInput.of(DataSpec("image", "class", (1, 1, 2), 2), {"white": 16}).read("a.npy")
+    (found,) = ArrayInput.of(DataSpec(ImageSpec(1, 1, 2), ClassSpec.numbered(2)), {"white": 16}).read("a.npy")
     told = ["", "sample 1, holds a value that is not finite", "sample 2, holds a pixel outside 0 to 16", ""]
     assert found.problems == told
     assert found.inputs.flatten(1).tolist() == [[0, 1], [3, 4]]
@@ -276,8 +281,8 @@ def test_bad_samples_of_an_array_are_named() -> None:
 def test_an_array_of_rows_is_encoded_as_their_columns() -> None:
     columns = [{"kind": "number", "name": name, "fill": 5.0, "mean": 1.0, "std": 2.0} for name in "ab"]
     np.save("rows.npy", np.array([[1.0, 3.0], [np.nan, 7.0]]))
-    (found,) = ArrayInput.of(DataSpec("tabular", "class", (2,), 2), {"columns": columns}).read("rows.npy")
+    (found,) = ArrayInput.of(DataSpec(TableSpec(2), ClassSpec.numbered(2)), {"columns": columns}).read("rows.npy")
     assert found.inputs.tolist() == [[0.0, 1.0], [2.0, 3.0]]
     columns[0] = {"kind": "category", "name": "a", "categories": ["x"]}
     with pytest.raises(DataError, match="categories of 'a'"):
-        ArrayInput.of(DataSpec("tabular", "class", (2,), 2), {"columns": columns})
+        ArrayInput.of(DataSpec(TableSpec(2), ClassSpec.numbered(2)), {"columns": columns})

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from dlexp.data.augment.operations import Change, Cutout, Flip, one_by_one, random_flip, random_shift
-from dlexp.data.augment.recipe import Facts, recipe
+from dlexp.data.augment.operations import Augmentation, Cutout, Flip, one_by_one, random_flip, random_shift
+from dlexp.data.augment.recipe import AugmentContext, recipe
 from dlexp.runtime.seed import uniforms
 
 IMAGES = torch.arange(1, 6 * 2 * 4 * 4 + 1).reshape(6, 2, 4, 4)
@@ -16,8 +16,8 @@ ROWS = torch.tensor([5, 17, 3, 99, 0, 42])
 
 
 def augmented(images: torch.Tensor, rows: torch.Tensor, words: Any, pad: int, seed: int, epoch: int) -> torch.Tensor:
-    change = recipe(words, Facts(images.shape[1], pad)).change(seed, epoch)
-    return images if change is None else change(images, rows)
+    transform = recipe(words, AugmentContext(images.shape[1], pad)).transform(seed, epoch)
+    return images if transform is None else transform(images, None, rows)[0]
 
 
 @pytest.mark.parametrize("kind", ["crop", "crop_flip"])
@@ -117,8 +117,14 @@ def test_every_change_belongs_to_its_sample(name: str, channels: int) -> None:
     if channels == 1 and name in ("colour", "grey"):
         return
     images, rows = pictures(24, channels, 20), torch.arange(100, 124)
-    change = recipe(EVERYTHING[name], Facts(channels, 2, mean=(0.5,) * channels)).change(3, 4)
-    assert change is not None
+    transform = recipe(EVERYTHING[name], AugmentContext(channels, 2, mean=(0.5,) * channels)).transform(3, 4)
+    assert transform is not None
+
+    def change(some: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
+        found, targets = transform(some, None, indices)
+        assert targets is None
+        return found
+
     together = change(images, rows)
     assert together.shape == images.shape
     assert together.dtype == torch.uint8
@@ -135,19 +141,19 @@ def test_every_change_belongs_to_its_sample(name: str, channels: int) -> None:
     assert torch.equal(change(images.contiguous(), rows), together)
     differ = [not torch.equal(a, b) for a, b in zip(together, images, strict=True)]
     assert sum(differ) >= 8
-    assert not torch.equal(together, Change(change.steps, 3, 5)(images, rows))
+    assert not torch.equal(together, Augmentation(transform.steps, 3, 5)(images, None, rows)[0])
 
 
 def test_white_may_be_any_number_where_images_are_stored() -> None:
     few = (pictures(8, 1, 12).double() / 255 * 16).round().to(torch.uint8)  # as the digits: 0 to 16
-    facts = Facts(1, 1, white=16, mean=(0.3,))
+    facts = AugmentContext(1, 1, white=16, mean=(0.3,))
     for words in ([{"rotate": 0}], [{"colour": {"brightness": 0}}, {"affine": {}}]):
-        change = recipe(words, facts).change(0, 0)
-        assert change is not None
-        assert torch.equal(change(few, torch.arange(8)), few)
-    bright = recipe([{"colour": {"brightness": 10.0}}], facts).change(0, 0)
+        transform = recipe(words, facts).transform(0, 0)
+        assert transform is not None
+        assert torch.equal(transform(few, None, torch.arange(8))[0], few)
+    bright = recipe([{"colour": {"brightness": 10.0}}], facts).transform(0, 0)
     assert bright is not None
-    assert int(bright(few, torch.arange(8)).max()) == 16
+    assert int(bright(few, None, torch.arange(8))[0].max()) == 16
 
 
 def test_adding_an_operation_leaves_what_the_others_draw() -> None:

@@ -22,7 +22,7 @@ from dlexp.data.inference.arrays import ArrayInput
 from dlexp.data.inference.images import ImageInput
 from dlexp.data.sources.image_folder import image_folder
 from dlexp.errors import DataError
-from dlexp.types import DataSpec
+from dlexp.specs import ClassSpec, DataSpec, ImageSpec
 
 RNG = np.random.default_rng(0)
 WIDE = RNG.integers(0, 1 << 16, (5, 7)).astype(np.uint16)
@@ -165,14 +165,14 @@ def test_a_folder_and_a_prediction_name_such_a_file(keep: bool, tmp_path: Path) 
         image_folder(path=str(root), image_size=12, in_memory=keep)
     (note,) = image_folder(path=str(root), image_size=12, in_memory=keep, on_bad="skip").notes
     assert "dark.tif (holds signed integers" in note
-    spec = DataSpec("image", "class", (3, 12, 12), 2, class_names=("a", "b"))
+    spec = DataSpec(ImageSpec(3, 12, 12), ClassSpec(("a", "b")))
     (items,) = ImageInput.of(spec, {"white": 255}).read([str(dark), str(root / "cat" / "000.png")])
     assert [bool(problem) for problem in items.problems] == [True, False]
     assert np.array_equal(items.inputs[0].permute(1, 2, 0).numpy(), picture(0))
 
 
 def test_arrays_of_pixels_are_on_the_scale_of_training(tmp_path: Path) -> None:
-    spec = DataSpec("image", "class", (1, 4, 4), 2, class_names=("a", "b"))
+    spec = DataSpec(ImageSpec(1, 4, 4), ClassSpec(("a", "b")))
     reader = ArrayInput.of(spec, {"white": 255})
 
     def read(array: NDArray[Any]) -> list[Any]:

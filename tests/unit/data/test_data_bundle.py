@@ -5,8 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from typed_specs import classes_of, values_of
 
-from dlexp.data.bundle import Affine, Split, fingerprint, with_counts
+from dlexp.data.bundle import Split, fingerprint, with_counts
+from dlexp.data.columns import tensor_of
+from dlexp.data.preprocess import Affine
 from dlexp.data.sources.sklearn_sets import diabetes, iris
 
 
@@ -23,10 +26,10 @@ def test_affine_takes_one_scale_a_channel() -> None:
 
 
 def test_split_counts_samples_and_moves() -> None:
-    split = Split(torch.zeros(5, 2), torch.zeros(5), torch.arange(5))
+    split = Split.in_memory(torch.zeros(5, 2), torch.zeros(5), torch.arange(5))
     moved = split.to(torch.device("meta"))
     assert len(split) == 5
-    assert {part.device.type for part in (moved.inputs, moved.targets, moved.rows)} == {"meta"}
+    assert {part.device.type for part in (tensor_of(moved.inputs), tensor_of(moved.targets), moved.indices)} == {"meta"}
 
 
 @pytest.mark.parametrize(
@@ -54,12 +57,14 @@ def test_sizes_and_split_hash_follow_the_splits() -> None:
 def test_counts_are_those_of_the_training_split_and_are_kept_where_they_are_known() -> None:
     """A replay has the spec of a run and zeros for its samples."""
     bundle = with_counts(iris(val_fraction=0.4))
-    targets = bundle.splits["train"].targets
-    assert bundle.spec.class_counts == tuple(int((targets == number).sum()) for number in range(3))
-    assert sum(bundle.spec.class_counts) == len(targets) < 150
-    emptied = Split(bundle.splits["train"].inputs, torch.zeros_like(targets), bundle.splits["train"].rows)
+    targets = tensor_of(bundle.splits["train"].targets)
+    assert classes_of(bundle.spec).counts == tuple(int((targets == number).sum()) for number in range(3))
+    assert sum(classes_of(bundle.spec).counts) == len(targets) < 150
+    emptied = Split.in_memory(
+        tensor_of(bundle.splits["train"].inputs), torch.zeros_like(targets), bundle.splits["train"].indices
+    )
     replayed = replace(bundle, splits={**bundle.splits, "train": emptied})
     assert with_counts(replayed).spec == bundle.spec
     values = with_counts(diabetes())
-    assert values.spec.target_min == (float(values.splits["train"].targets.min()),)
-    assert values.spec.class_counts == ()
+    assert values_of(values.spec).min == (float(tensor_of(values.splits["train"].targets).min()),)
+    assert "class_counts" not in values_of(values.spec).loss_arguments()

@@ -46,7 +46,7 @@ def test_copies_across_drawn_splits_are_told(root: Path, tmp_path: Path) -> None
         copied(whole, (f"cat/{number:03}.jpg", f"cat/copy{number}.jpg"))
     bundle = image_folder(path=str(whole), image_size=12, val_fraction=0.3, test_fraction=0.3)
     files = sorted(str(path.relative_to(whole)) for path in whole.rglob("*.jpg"))
-    place = {files[row]: name for name, split in bundle.splits.items() for row in split.rows}
+    place = {files[row]: name for name, split in bundle.splits.items() for row in split.indices}
     apart = [n for n in range(8) if place[f"cat/{n:03}.jpg"] != place[f"cat/copy{n}.jpg"]]
     assert len(apart) >= 2
     (note,) = bundle.notes

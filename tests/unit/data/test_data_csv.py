@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from dlexp.data.bundle import DataBundle
+from dlexp.data.columns import tensor_of
 from dlexp.data.sources.csv_file import csv, target_kind
 
 
@@ -30,7 +31,7 @@ def features(bundle: DataBundle) -> dict[int, list[float]]:
     return {
         int(row): sample.tolist()
         for split in bundle.splits.values()
-        for row, sample in zip(split.rows, split.inputs, strict=True)
+        for row, sample in zip(split.indices, tensor_of(split.inputs), strict=True)
     }
 
 
@@ -43,27 +44,27 @@ def test_numbers_and_categories_become_features() -> None:
     assert column_names(bundle) == [("number", "a"), ("number", "b"), ("category", "colour")]
     assert features(bundle)[7] == [7.0, 3.5, 0.0, 1.0]
     assert features(bundle)[9] == [9.0, 4.5, 1.0, 0.0]
-    assert (bundle.spec.class_names, bundle.spec.input_shape) == (("no", "yes"), (4,))
+    assert (bundle.spec.output_names, bundle.spec.inputs.shape) == (("no", "yes"), (4,))
 
 
 def test_classes_are_numbered_and_present_in_every_split() -> None:
     bundle = read("\n".join(lines()))
     for split in bundle.splits.values():
-        assert split.targets.unique().tolist() == [0, 1]
-        assert split.targets.tolist() == (split.rows % 2).tolist()
+        assert tensor_of(split.targets).unique().tolist() == [0, 1]
+        assert tensor_of(split.targets).tolist() == (split.indices % 2).tolist()
 
 
 def test_values_are_the_target_in_their_own_units() -> None:
     bundle = read("\n".join(lines()), target="price")
-    assert (bundle.spec.targets, bundle.spec.target_names) == ("value", ("price",))
+    assert (bundle.spec.target_kind, bundle.spec.output_names) == ("value", ("price",))
     for split in bundle.splits.values():
-        assert split.targets[:, 0].tolist() == (split.rows * 1.5).tolist()
+        assert tensor_of(split.targets)[:, 0].tolist() == (split.indices * 1.5).tolist()
 
 
 def test_missing_number_is_the_median_of_the_training_rows() -> None:
     text = [line.replace("7,3.5", "7,NA").replace("9,4.5", "9,") for line in lines()]
     bundle = read("\n".join(text), missing_values=["NA"], standardize=False)
-    train = [int(row) for row in bundle.splits["train"].rows if int(row) not in (7, 9)]
+    train = [int(row) for row in bundle.splits["train"].indices if int(row) not in (7, 9)]
     median = float(torch.tensor([row * 0.5 for row in train]).quantile(0.5))
     assert features(bundle)[7][1] == features(bundle)[9][1] == pytest.approx(median)
 
@@ -74,7 +75,7 @@ def test_missing_category_is_none_of_them() -> None:
 
 
 def test_category_that_train_never_saw_is_none_of_them() -> None:
-    val = int(read("\n".join(lines())).splits["val"].rows[0])
+    val = int(read("\n".join(lines())).splits["val"].indices[0])
     text = [
         line.replace("red", "green").replace("blue", "green") if line.startswith(f"{val},") else line
         for line in lines()
@@ -130,7 +131,7 @@ def test_constant_column_is_left_out_and_noted() -> None:
 
 def test_classes_that_are_numbers_are_sorted_as_numbers() -> None:
     text = ["x,y", *(f"{n},{(n % 3) * 5}" for n in range(30))]
-    assert read("\n".join(text), target="y", drop=[]).spec.class_names == ("0", "5", "10")
+    assert read("\n".join(text), target="y", drop=[]).spec.output_names == ("0", "5", "10")
 
 
 @pytest.mark.parametrize(
@@ -160,5 +161,5 @@ def test_kind_that_is_given_needs_no_file(kind: str) -> None:
 
 def test_given_kind_decides() -> None:
     text = "\n".join(["x,y", *(f"{n},{n % 3}" for n in range(30))])
-    assert read(text, target="y", drop=[], target_kind="value").spec.targets == "value"
-    assert read(text, target="y", drop=[]).spec.targets == "class"
+    assert read(text, target="y", drop=[], target_kind="value").spec.target_kind == "value"
+    assert read(text, target="y", drop=[]).spec.target_kind == "class"

@@ -6,11 +6,14 @@ from math import erf, sqrt
 import pytest
 import torch
 from sklearn.datasets import load_digits
+from typed_specs import values_of
 
 from dlexp.data.bundle import SPLITS, DataBundle
+from dlexp.data.columns import tensor_of
 from dlexp.data.images.domain_shift import DOMAINS
 from dlexp.data.sources import sklearn_sets
 from dlexp.errors import DataError
+from dlexp.types import as_tensor
 
 SETS: dict[str, tuple[tuple[int, ...], int, int]] = {
     "digits": ((1, 8, 8), 1797, 10),
@@ -36,8 +39,8 @@ def test_digits_are_those_of_scikit_learn_and_its_loader_is_asked_where_the_file
     read = sklearn_sets.digits()
     found = load_digits()
     for split in read.splits.values():
-        assert torch.equal(split.inputs[:, 0], torch.tensor(found.images, dtype=torch.uint8)[split.rows])
-        assert torch.equal(split.targets, torch.tensor(found.target)[split.rows])
+        assert torch.equal(tensor_of(split.inputs)[:, 0], torch.tensor(found.images, dtype=torch.uint8)[split.indices])
+        assert torch.equal(tensor_of(split.targets), torch.tensor(found.target)[split.indices])
     monkeypatch.setattr(sklearn_sets, "find_spec", lambda name: None)
     assert sklearn_sets.digits().fingerprint == read.fingerprint
 
@@ -46,23 +49,23 @@ def test_digits_are_those_of_scikit_learn_and_its_loader_is_asked_where_the_file
 def test_shapes_sizes_and_outputs(name: str) -> None:
     shape, count, outputs = SETS[name]
     bundle = source(name)()
-    assert (bundle.spec.input_shape, sum(bundle.sizes().values()), bundle.spec.num_outputs) == (shape, count, outputs)
+    assert (bundle.spec.inputs.shape, sum(bundle.sizes().values()), bundle.spec.num_outputs) == (shape, count, outputs)
     for split in bundle.splits.values():
-        assert split.inputs.shape == (len(split), *shape)
-        assert split.rows.dtype == torch.int64
-        if bundle.spec.targets == "class":
-            assert split.targets.unique().tolist() == list(range(outputs))
-            assert split.targets.dtype == torch.int64
+        assert tensor_of(split.inputs).shape == (len(split), *shape)
+        assert split.indices.dtype == torch.int64
+        if bundle.spec.target_kind == "class":
+            assert tensor_of(split.targets).unique().tolist() == list(range(outputs))
+            assert tensor_of(split.targets).dtype == torch.int64
         else:
-            assert split.targets.shape == (len(split), 1)
-            assert split.targets.dtype == torch.float64
-    assert len(bundle.spec.class_names) == (outputs if bundle.spec.targets == "class" else 0)
+            assert tensor_of(split.targets).shape == (len(split), 1)
+            assert tensor_of(split.targets).dtype == torch.float64
+    assert len(bundle.spec.output_names) == (outputs if bundle.spec.target_kind == "class" else 0)
 
 
 @pytest.mark.parametrize("name", SETS)
 def test_splits_share_no_row_and_miss_none(name: str) -> None:
     bundle = source(name)(split_seed=3)
-    rows = torch.cat([bundle.splits[split].rows for split in SPLITS])
+    rows = torch.cat([bundle.splits[split].indices for split in SPLITS])
     assert sorted(rows.tolist()) == list(range(SETS[name][1]))
 
 
@@ -79,9 +82,9 @@ def test_fingerprint_of_digits_is_that_of_the_samples_alone() -> None:
 
 def test_digits_are_pixels_that_become_standard_numbers() -> None:
     bundle = sklearn_sets.digits()
-    pixels = bundle.splits["train"].inputs
+    pixels = tensor_of(bundle.splits["train"].inputs)
     assert (pixels.dtype, int(pixels.min()), int(pixels.max())) == (torch.uint8, 0, 16)
-    numbers = bundle.normalize(pixels).double()
+    numbers = as_tensor(bundle.preprocess(pixels)).double()
     assert numbers.mean().item() == pytest.approx(0.0, abs=1e-5)
     assert numbers.std(correction=0).item() == pytest.approx(1.0, abs=1e-5)
 
@@ -89,7 +92,7 @@ def test_digits_are_pixels_that_become_standard_numbers() -> None:
 def test_digits_measure_the_training_split_alone() -> None:
     one, other = sklearn_sets.digits(split_seed=1), sklearn_sets.digits(split_seed=2)
     assert one.preprocessing["mean"] != other.preprocessing["mean"]
-    train = one.splits["train"].inputs.double() / 16
+    train = tensor_of(one.splits["train"].inputs).double() / 16
     assert one.preprocessing["mean"] == [pytest.approx(train.mean().item())]
     assert one.preprocessing["std"] == [pytest.approx(train.std(correction=0).item())]
 
@@ -97,27 +100,27 @@ def test_digits_measure_the_training_split_alone() -> None:
 @pytest.mark.parametrize("name", ["iris", "wine", "breast_cancer", "diabetes"])
 def test_tables_are_standard_on_the_training_split(name: str) -> None:
     bundle = source(name)()
-    train = bundle.splits["train"].inputs.double()
+    train = tensor_of(bundle.splits["train"].inputs).double()
     torch.testing.assert_close(train.mean(dim=0), torch.zeros(train.shape[1]).double(), atol=1e-5, rtol=0)
     torch.testing.assert_close(train.std(dim=0, correction=0), torch.ones(train.shape[1]).double(), atol=1e-4, rtol=0)
-    assert abs(bundle.splits["test"].inputs.mean().item()) > 1e-4  # measured on train, so not exactly 0 here
+    assert abs(tensor_of(bundle.splits["test"].inputs).mean().item()) > 1e-4  # measured on train, so not exactly 0 here
 
 
 def test_tables_can_stay_in_their_own_units() -> None:
     bundle = sklearn_sets.iris(standardize=False)
-    row = int(bundle.splits["val"].rows[0])
+    row = int(bundle.splits["val"].indices[0])
     from sklearn.datasets import load_iris
 
-    assert bundle.splits["val"].inputs[0].tolist() == pytest.approx(load_iris().data[row].tolist())
+    assert tensor_of(bundle.splits["val"].inputs)[0].tolist() == pytest.approx(load_iris().data[row].tolist())
 
 
 def test_diabetes_keeps_its_units_and_tells_their_scale() -> None:
     bundle = sklearn_sets.diabetes()
-    train = bundle.splits["train"].targets.double()
-    every = torch.cat([split.targets for split in bundle.splits.values()])
+    train = tensor_of(bundle.splits["train"].targets).double()
+    every = torch.cat([tensor_of(split.targets) for split in bundle.splits.values()])
     assert (every.min().item(), every.max().item()) == (25.0, 346.0)
-    assert list(bundle.spec.target_mean) == pytest.approx([train.mean().item()])
-    assert list(bundle.spec.target_std) == pytest.approx([train.std(correction=0).item()])
+    assert list(values_of(bundle.spec).mean) == pytest.approx([train.mean().item()])
+    assert list(values_of(bundle.spec).std) == pytest.approx([train.std(correction=0).item()])
 
 
 def test_augmentation_is_handed_on() -> None:
@@ -127,14 +130,16 @@ def test_augmentation_is_handed_on() -> None:
 
 def test_some_classes_are_numbered_anew_and_keep_their_rows() -> None:
     whole, part = sklearn_sets.digits(), sklearn_sets.digits(classes=[9, 5, 7])
-    assert part.spec.class_names == ("9", "5", "7")
+    assert part.spec.output_names == ("9", "5", "7")
     assert part.spec.num_outputs == 3
     labels = torch.tensor(load_digits().target)
-    seen = torch.cat([split.rows for split in part.splits.values()])
+    seen = torch.cat([split.indices for split in part.splits.values()])
     assert len(seen) == len(seen.unique()) == int(sum((labels == number).sum() for number in (9, 5, 7)))
     for split in part.splits.values():
-        assert torch.equal(torch.tensor([9, 5, 7])[split.targets], labels[split.rows])
-        assert torch.equal(split.inputs[:, 0], torch.tensor(load_digits().images, dtype=torch.uint8)[split.rows])
+        assert torch.equal(torch.tensor([9, 5, 7])[tensor_of(split.targets)], labels[split.indices])
+        assert torch.equal(
+            tensor_of(split.inputs)[:, 0], torch.tensor(load_digits().images, dtype=torch.uint8)[split.indices]
+        )
     assert part.fingerprint != whole.fingerprint
 
 
@@ -146,23 +151,23 @@ def test_classes_that_are_not_there_are_refused(classes: list[int]) -> None:
 
 def test_so_many_training_samples_of_each_class_and_the_same_others() -> None:
     whole, few = sklearn_sets.digits(split_seed=3), sklearn_sets.digits(split_seed=3, train_per_class=10)
-    assert torch.equal(few.splits["train"].targets.bincount(), torch.full((10,), 10))
-    assert set(few.splits["train"].rows.tolist()) <= set(whole.splits["train"].rows.tolist())
+    assert torch.equal(tensor_of(few.splits["train"].targets).bincount(), torch.full((10,), 10))
+    assert set(few.splits["train"].indices.tolist()) <= set(whole.splits["train"].indices.tolist())
     for name in ("val", "test"):
-        assert torch.equal(few.splits[name].rows, whole.splits[name].rows)
-    assert not torch.equal(few.splits["train"].rows, sklearn_sets.digits(train_per_class=10).splits["train"].rows)
+        assert torch.equal(few.splits[name].indices, whole.splits[name].indices)
+    assert not torch.equal(few.splits["train"].indices, sklearn_sets.digits(train_per_class=10).splits["train"].indices)
     with pytest.raises(DataError, match=r"data.train_per_class=1\d\d or fewer"):
         sklearn_sets.digits(train_per_class=1000)
 
 
 def test_digits_of_another_domain_are_the_same_digits_seen_otherwise() -> None:
     clean = sklearn_sets.digits()
-    white, images = 16, clean.splits["test"].inputs.double()
+    white, images = 16, tensor_of(clean.splits["test"].inputs).double()
     found = {name: sklearn_sets.digits(domain=name) for name in DOMAINS}
     assert found["clean"].fingerprint == clean.fingerprint
     assert len({bundle.fingerprint for bundle in found.values()}) == len(DOMAINS) == 5
-    assert all(torch.equal(b.splits["test"].rows, clean.splits["test"].rows) for b in found.values())
-    seen = {name: bundle.splits["test"].inputs for name, bundle in found.items()}
+    assert all(torch.equal(b.splits["test"].indices, clean.splits["test"].indices) for b in found.values())
+    seen = {name: tensor_of(bundle.splits["test"].inputs) for name, bundle in found.items()}
     assert torch.equal(seen["inverted"].double(), white - images)
     mean = torch.nn.functional.avg_pool2d(images, 3, 1, 1)
     assert (seen["blurred"] - mean).abs().max() <= 0.5 + 1e-9

@@ -11,13 +11,16 @@ import pytest
 import torch
 from image_toys import CLASSES, picture, write, write_folder
 from PIL import Image
+from typed_specs import affine_of
 
 from dlexp.data.bundle import SPLITS, DataBundle
+from dlexp.data.columns import tensor_of
 from dlexp.data.images import placement as module
 from dlexp.data.images.decoding import decoded, fitted
 from dlexp.data.sources.image_folder import image_folder
-from dlexp.data.streaming import StreamedSplit
+from dlexp.data.streaming import Streamed
 from dlexp.errors import DataError
+from dlexp.types import as_tensor
 
 
 @pytest.fixture
@@ -29,18 +32,18 @@ def pixels_of(bundle: DataBundle) -> dict[int, torch.Tensor]:
     """Sample number -> (C, S, S)."""
     found: dict[int, torch.Tensor] = {}
     for split in bundle.splits.values():
-        whole = split.chosen(torch.arange(len(split)))
-        found |= {int(row): image for row, image in zip(whole.rows, whole.inputs, strict=True)}
+        whole = split.select(torch.arange(len(split)))
+        found |= {int(row): image for row, image in zip(whole.indices, tensor_of(whole.inputs), strict=True)}
     return found
 
 
 @pytest.mark.parametrize("keep", [True, False])
 def test_folders_are_classes_and_samples_are_their_files(root: Path, keep: bool) -> None:
     bundle = image_folder(path=str(root), image_size=12, in_memory=keep)
-    assert bundle.spec.class_names == CLASSES
-    assert bundle.spec.input_shape == (3, 12, 12)
+    assert bundle.spec.output_names == CLASSES
+    assert bundle.spec.inputs.shape == (3, 12, 12)
     assert bundle.sizes() == {"train": 15, "val": 3, "test": 6}
-    assert all(isinstance(bundle.splits[name], StreamedSplit) != keep for name in SPLITS)
+    assert all(isinstance(bundle.splits[name].inputs, Streamed) != keep for name in SPLITS)
     files = sorted(root.rglob("*.jpg"))
     pixels = pixels_of(bundle)
     assert sorted(pixels) == list(range(24))
@@ -48,8 +51,10 @@ def test_folders_are_classes_and_samples_are_their_files(root: Path, keep: bool)
         expected = np.asarray(Image.open(file).convert("RGB")).transpose(2, 0, 1)
         assert np.abs(pixels[row].numpy().astype(int) - expected).max() <= 2, file
     for split in bundle.splits.values():
-        assert [CLASSES[target] for target in split.targets] == [files[row].parent.name for row in split.rows]
-    ready = bundle.normalize(torch.stack([pixels[int(row)] for row in bundle.splits["train"].rows]))
+        assert [CLASSES[target] for target in tensor_of(split.targets)] == [
+            files[row].parent.name for row in split.indices
+        ]
+    ready = as_tensor(bundle.preprocess(torch.stack([pixels[int(row)] for row in bundle.splits["train"].indices])))
     assert ready.mean(dim=(0, 2, 3)).abs().max() < 1e-5
 
 
@@ -58,7 +63,7 @@ def test_what_decides_the_bits_does_not_depend_on_where_the_images_are(root: Pat
     assert kept.fingerprint == streamed.fingerprint
     assert kept.split_hash == streamed.split_hash
     assert kept.preprocessing == streamed.preprocessing
-    assert torch.equal(kept.normalize.scale, streamed.normalize.scale)
+    assert torch.equal(affine_of(kept.preprocess).scale, affine_of(streamed.preprocess).scale)
     assert all(torch.equal(one, pixels_of(streamed)[row]) for row, one in pixels_of(kept).items())
 
 
@@ -141,11 +146,11 @@ def test_channels_are_those_of_the_files(tmp_path: Path) -> None:
     grey = tmp_path / "grey"
     for number in range(8):
         write(grey / CLASSES[number % 2] / f"{number}.png", picture(number)[:, :, 0])
-    assert image_folder(path=str(grey), image_size=12).spec.input_shape == (1, 12, 12)
-    assert image_folder(path=str(grey), image_size=12, channels=3).spec.input_shape == (3, 12, 12)
+    assert image_folder(path=str(grey), image_size=12).spec.inputs.shape == (1, 12, 12)
+    assert image_folder(path=str(grey), image_size=12, channels=3).spec.inputs.shape == (3, 12, 12)
     write(grey / "cat" / "one.png", picture(9))
-    assert image_folder(path=str(grey), image_size=12).spec.input_shape == (3, 12, 12)
-    assert image_folder(path=str(grey), image_size=12, channels=1).spec.input_shape == (1, 12, 12)
+    assert image_folder(path=str(grey), image_size=12).spec.inputs.shape == (3, 12, 12)
+    assert image_folder(path=str(grey), image_size=12, channels=1).spec.inputs.shape == (1, 12, 12)
     with pytest.raises(ValueError, match="channels=2"):
         image_folder(path=str(grey), channels=2)
 
@@ -240,15 +245,15 @@ def test_own_splits(tmp_path: Path) -> None:
     assert bundle.sizes() == {"train": 18, "val": 6, "test": 12}
     files = sorted(path.relative_to(root) for path in root.rglob("*.jpg"))
     for name, split in bundle.splits.items():
-        assert {files[row].parts[0] for row in split.rows} == {name}
+        assert {files[row].parts[0] for row in split.indices} == {name}
     (root / "val").rename(root / "valid")
     assert image_folder(path=str(root), image_size=12).sizes() == bundle.sizes()
     (root / "valid").rename(tmp_path / "away")
     held = image_folder(path=str(root), image_size=12, val_fraction=0.3)
     assert held.sizes() == {"train": 12, "val": 6, "test": 12}
-    rows = torch.cat([held.splits[name].rows for name in SPLITS])
+    rows = torch.cat([held.splits[name].indices for name in SPLITS])
     assert sorted(rows.tolist()) == list(range(30))
-    assert held.splits["val"].targets.bincount().tolist() == [2, 2, 2]
+    assert tensor_of(held.splits["val"].targets).bincount().tolist() == [2, 2, 2]
     write(root / "test" / "yak" / "1.jpg", picture(1))
     with pytest.raises(DataError, match="class 'yak' has no images to learn from"):
         image_folder(path=str(root), image_size=12)
@@ -258,7 +263,7 @@ def test_a_class_may_be_called_train(tmp_path: Path) -> None:
     for name in ("train", "plane"):
         for number in range(4):
             write(tmp_path / "v" / name / f"{number}.jpg", picture(number))
-    assert image_folder(path=str(tmp_path / "v"), image_size=12).spec.class_names == ("plane", "train")
+    assert image_folder(path=str(tmp_path / "v"), image_size=12).spec.output_names == ("plane", "train")
 
 
 def test_refusals_name_the_place(root: Path, tmp_path: Path) -> None:
@@ -302,14 +307,14 @@ def test_where_the_images_are_kept_is_decided_by_the_memory_that_is_free(
     size = 24 * 3 * 12 * 12
     monkeypatch.setattr(module, "available_memory", lambda: 2 * size)
     kept = image_folder(path=str(root), image_size=12)
-    assert not isinstance(kept.splits["train"], StreamedSplit)
+    assert not isinstance(kept.splits["train"].inputs, Streamed)
     assert kept.notes == ()
     monkeypatch.setattr(module, "available_memory", lambda: 2 * size - 1)
     streamed = image_folder(path=str(root), image_size=12)
-    assert isinstance(streamed.splits["train"], StreamedSplit)
+    assert isinstance(streamed.splits["train"].inputs, Streamed)
     assert "more than half of" in streamed.notes[0]
     forced = image_folder(path=str(root), image_size=12, in_memory=True)
-    assert not isinstance(forced.splits["train"], StreamedSplit)
+    assert not isinstance(forced.splits["train"].inputs, Streamed)
 
 
 def test_names_of_any_bytes_are_read_and_shown(root: Path) -> None:

@@ -13,6 +13,7 @@ from image_toys import picture
 from PIL import Image
 
 from dlexp.data.bundle import DataBundle
+from dlexp.data.columns import tensor_of
 from dlexp.data.sources.huggingface import huggingface
 from dlexp.errors import DataError
 
@@ -55,8 +56,8 @@ def test_classes_of_another_part_are_matched_by_name(
     split: str, labels: list[Any], feature: Any, wanted: list[int], tmp_path: Path
 ) -> None:
     bundle = read(tmp_path / "a", train=TRAIN, **{split: part(labels, feature, 50)})
-    assert bundle.spec.class_names == ("dark", "light")
-    assert bundle.splits["val" if split == "validation" else "test"].targets.tolist() == wanted
+    assert bundle.spec.output_names == ("dark", "light")
+    assert tensor_of(bundle.splits["val" if split == "validation" else "test"].targets).tolist() == wanted
     assert (bundle.target, bundle.omitted) == ("label", {})
 
 
@@ -84,12 +85,12 @@ def test_classes_that_train_lacks_are_refused_by_name(
 def test_texts_and_numbers_are_matched_by_value(tmp_path: Path) -> None:
     text = datasets.Value("string")
     bundle = read(tmp_path / "a", train=part(["b", "a"] * 6, text), test=part([1, 0], names("a", "b"), 50))
-    assert bundle.spec.class_names == ("a", "b")
-    assert bundle.splits["test"].targets.tolist() == [1, 0]
+    assert bundle.spec.output_names == ("a", "b")
+    assert tensor_of(bundle.splits["test"].targets).tolist() == [1, 0]
     whole = datasets.Value("int64")
     bundle = read(tmp_path / "b", train=part([20, 3] * 6, whole), test=part([20], datasets.Value("int8"), 50))
-    assert bundle.spec.class_names == ("3", "20")
-    assert bundle.splits["test"].targets.tolist() == [1]
+    assert bundle.spec.output_names == ("3", "20")
+    assert tensor_of(bundle.splits["test"].targets).tolist() == [1]
     with pytest.raises(DataError, match="texts in one part and numbers in another"):
         read(tmp_path / "c", train=part([20, 3] * 6, whole), test=part(["20"], text, 50))
     with pytest.raises(DataError, match="class '7' has no training samples"):
@@ -99,7 +100,7 @@ def test_texts_and_numbers_are_matched_by_value(tmp_path: Path) -> None:
 def test_parts_are_those_of_their_names(tmp_path: Path) -> None:
     bundle = read(tmp_path / "a", Train=TRAIN, dev=part([1] * 3, names("light", "dark"), 50), Testing=TRAIN)
     assert bundle.sizes() == {"train": 12, "val": 3, "test": 12}
-    assert bundle.splits["val"].targets.tolist() == [0, 0, 0]
+    assert tensor_of(bundle.splits["val"].targets).tolist() == [0, 0, 0]
     with pytest.raises(DataError, match="has dev and validation, which are the same split"):
         read(tmp_path / "b", train=TRAIN, dev=TRAIN, validation=TRAIN)
     with pytest.raises(DataError, match=r"has no column 'label' in part test .*it has image, kind"):

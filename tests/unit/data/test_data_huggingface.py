@@ -14,10 +14,13 @@ import pytest
 import torch
 from image_toys import picture
 from PIL import Image
+from typed_specs import affine_of
 
 from dlexp.data.bundle import DataBundle
+from dlexp.data.columns import tensor_of
 from dlexp.data.sources.huggingface import huggingface
 from dlexp.errors import ConfigError, DataError
+from dlexp.types import as_tensor
 
 NAMES = ["cat", "dog", "owl"]
 
@@ -51,8 +54,8 @@ def saved(folder: Path, content: Any) -> str:
 def pixels_of(bundle: DataBundle) -> dict[int, torch.Tensor]:
     found: dict[int, torch.Tensor] = {}
     for split in bundle.splits.values():
-        whole = split.chosen(torch.arange(len(split)))
-        found |= {int(row): image for row, image in zip(whole.rows, whole.inputs, strict=True)}
+        whole = split.select(torch.arange(len(split)))
+        found |= {int(row): image for row, image in zip(whole.indices, tensor_of(whole.inputs), strict=True)}
     return found
 
 
@@ -60,20 +63,20 @@ def pixels_of(bundle: DataBundle) -> dict[int, torch.Tensor]:
 def test_a_saved_set_is_read(keep: bool, tmp_path: Path) -> None:
     folder = saved(tmp_path / "pets", made(30))
     bundle = huggingface(folder=folder, image_size=12, in_memory=keep, workers=0)
-    assert bundle.spec.class_names == tuple(NAMES)
-    assert bundle.spec.input_shape == (3, 12, 12)
+    assert bundle.spec.output_names == tuple(NAMES)
+    assert bundle.spec.inputs.shape == (3, 12, 12)
     assert bundle.sizes() == {"train": 21, "val": 3, "test": 6}
     assert bundle.is_streamed != keep
     found = pixels_of(bundle)
     assert sorted(found) == list(range(30))
     assert all(np.array_equal(image.permute(1, 2, 0).numpy(), picture(row)) for row, image in found.items())
     for split in bundle.splits.values():
-        assert torch.equal(split.targets, split.rows % 3)
-    ready = bundle.normalize(torch.stack([found[int(row)] for row in bundle.splits["train"].rows]))
+        assert torch.equal(tensor_of(split.targets), split.indices % 3)
+    ready = as_tensor(bundle.preprocess(torch.stack([found[int(row)] for row in bundle.splits["train"].indices])))
     assert ready.mean(dim=(0, 2, 3)).abs().max() < 1e-5
     again = huggingface(folder=folder, image_size=12, in_memory=not keep, workers=0)
     assert (again.fingerprint, again.split_hash) == (bundle.fingerprint, bundle.split_hash)
-    assert torch.equal(again.normalize.scale, bundle.normalize.scale)
+    assert torch.equal(affine_of(again.preprocess).scale, affine_of(bundle.preprocess).scale)
     other = saved(tmp_path / "other", made(30, first=1))
     assert huggingface(folder=other, image_size=12).fingerprint != bundle.fingerprint
 
@@ -82,8 +85,8 @@ def test_workers_read_the_same(tmp_path: Path) -> None:
     folder = saved(tmp_path / "pets", made(30))
     bundle = huggingface(folder=folder, image_size=12, in_memory=False, workers=2)
     split = bundle.splits["train"]
-    seen = torch.cat(list(split.read([torch.arange(0, 10), torch.arange(10, len(split))])))
-    for row, image in zip(split.rows.tolist(), seen, strict=True):
+    seen = torch.cat([as_tensor(one) for one in split.inputs.read([torch.arange(0, 10), torch.arange(10, len(split))])])
+    for row, image in zip(split.indices.tolist(), seen, strict=True):
         assert np.array_equal(image.permute(1, 2, 0).numpy(), picture(row))
 
 
@@ -94,7 +97,7 @@ def test_its_parts_are_the_splits(tmp_path: Path) -> None:
     assert bundle.notes == ("the parts unsupervised are left out",)
     first = {"train": 0, "val": 20 - 12, "test": 30 - 15}
     for name, split in bundle.splits.items():
-        for row, image in zip(split.rows, split.inputs, strict=True):
+        for row, image in zip(split.indices, tensor_of(split.inputs), strict=True):
             assert np.array_equal(image.permute(1, 2, 0).numpy(), picture(first[name] + int(row)))
     blind = {"train": made(12), "test": made(6, 30, labels=[-1] * 6)}
     bundle = huggingface(folder=saved(tmp_path / "b", datasets.DatasetDict(blind)), image_size=12)
@@ -118,9 +121,9 @@ def test_grey_images_and_labels_that_are_texts(tmp_path: Path) -> None:
     ):
         huggingface(folder=folder)
     bundle = huggingface(folder=folder, label_column="label", image_size=12)
-    assert bundle.spec.class_names == ("a", "b")
-    assert bundle.spec.input_shape == (1, 12, 12)
-    assert huggingface(folder=folder, label_column="label", channels=3, image_size=12).spec.input_shape == (3, 12, 12)
+    assert bundle.spec.output_names == ("a", "b")
+    assert bundle.spec.inputs.shape == (1, 12, 12)
+    assert huggingface(folder=folder, label_column="label", channels=3, image_size=12).spec.inputs.shape == (3, 12, 12)
     files = [{"bytes": None, "path": str(tmp_path / f"{number}.png")} for number in range(12)]
     for number, cell in enumerate(grey):
         (tmp_path / f"{number}.png").write_bytes(cell["bytes"] or b"")

@@ -9,10 +9,13 @@ import pytest
 import torch
 from image_toys import picture, write
 from PIL import Image
+from typed_specs import affine_of
 
+from dlexp.data.columns import tensor_of
 from dlexp.data.loaders import EvalBatches
 from dlexp.data.sources.imagenet import imagenet
 from dlexp.errors import DataError
+from dlexp.types import as_tensor
 
 NUMBERS = ("n01440764", "n02012849", "n03126707")
 
@@ -37,32 +40,34 @@ def root(tmp_path: Path) -> Path:
 def test_the_official_part_is_the_test_split(root: Path) -> None:
     bundle = imagenet(path=str(root), image_size=16, resize_to=None, val_fraction=0.3)
     assert bundle.sizes() == {"train": 12, "val": 6, "test": 6}
-    assert bundle.spec.class_names == NUMBERS
-    assert bundle.spec.input_shape == (3, 16, 16)
+    assert bundle.spec.output_names == NUMBERS
+    assert bundle.spec.inputs.shape == (3, 16, 16)
     files = sorted(path.relative_to(root) for part in ("train", "val") for path in (root / part).rglob("*.JPEG"))
-    assert {files[row].parts[0] for row in bundle.splits["test"].rows} == {"val"}
-    assert {files[row].parts[0] for name in ("train", "val") for row in bundle.splits[name].rows} == {"train"}
+    assert {files[row].parts[0] for row in bundle.splits["test"].indices} == {"val"}
+    assert {files[row].parts[0] for name in ("train", "val") for row in bundle.splits[name].indices} == {"train"}
     for split in bundle.splits.values():
-        assert [NUMBERS[target] for target in split.targets] == [files[row].parts[1] for row in split.rows]
+        assert [NUMBERS[target] for target in tensor_of(split.targets)] == [
+            files[row].parts[1] for row in split.indices
+        ]
     other = imagenet(path=str(root), image_size=16, resize_to=None, val_fraction=0.3, official_val="val")
-    assert torch.equal(other.splits["val"].rows, bundle.splits["test"].rows)
-    assert torch.equal(other.splits["test"].rows, bundle.splits["val"].rows)
+    assert torch.equal(other.splits["val"].indices, bundle.splits["test"].indices)
+    assert torch.equal(other.splits["test"].indices, bundle.splits["val"].indices)
     assert bundle.left_out == ()
 
 
 def test_the_usual_normalisation(root: Path) -> None:
     mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
     bundle = imagenet(path=str(root), image_size=16, resize_to=None, val_fraction=0.3, mean=mean, std=std)
-    white = bundle.normalize(torch.full((1, 3, 16, 16), 255, dtype=torch.uint8))
+    white = as_tensor(bundle.preprocess(torch.full((1, 3, 16, 16), 255, dtype=torch.uint8)))
     assert white[0, :, 0, 0].tolist() == pytest.approx([(1 - m) / s for m, s in zip(mean, std, strict=True)], rel=1e-5)
 
 
 def test_evaluation_sees_the_middle_of_what_files_are_brought_to(root: Path) -> None:
     """Against Pillow's own square, Resize(20) and CenterCrop(16), as near as two decoders are to each other."""
     bundle = imagenet(path=str(root), image_size=16, resize_to=20, val_fraction=0.3)
-    assert bundle.spec.input_shape == (3, 16, 16)
+    assert bundle.spec.inputs.shape == (3, 16, 16)
     (batch,) = EvalBatches(bundle, "test", 8, torch.device("cpu"))
-    seen = (batch.inputs - bundle.normalize.shift) / bundle.normalize.scale
+    seen = (as_tensor(batch.inputs) - affine_of(bundle.preprocess).shift) / affine_of(bundle.preprocess).scale
     assert seen.shape == (6, 3, 16, 16)
     files = sorted((root / "val").rglob("*.JPEG"))
     for image, file in zip(seen, files, strict=True):
@@ -77,11 +82,11 @@ def test_classes_have_words_where_a_file_says_them(root: Path) -> None:
     lines = ("n01440764 tench, Tinca tinca", "n02012849 crane", "n03126707 crane", "n09999999 else")
     (root / "LOC_synset_mapping.txt").write_text("\n".join(lines))
     found = imagenet(path=str(root), image_size=16, resize_to=None, val_fraction=0.3)
-    assert found.spec.class_names == ("tench", "crane (n02012849)", "crane (n03126707)")
+    assert found.spec.output_names == ("tench", "crane (n02012849)", "crane (n03126707)")
     (root / "LOC_synset_mapping.txt").rename(root / "words.txt")
     assert (
-        imagenet(path=str(root), image_size=16, resize_to=None, val_fraction=0.3).spec.class_names
-        == found.spec.class_names
+        imagenet(path=str(root), image_size=16, resize_to=None, val_fraction=0.3).spec.output_names
+        == found.spec.output_names
     )
 
 

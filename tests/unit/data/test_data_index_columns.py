@@ -100,7 +100,7 @@ def test_a_column_that_is_named_is_read() -> None:
     assert names_of(from_csv(FRAME, index=True, keep=[""])) == ["", "a", "b", "town"]
     assert names_of(from_parquet(SHUFFLED, keep=["__index_level_0__"]))[-1] == "__index_level_0__"
     counted.to_csv("t.csv", index=False)
-    assert csv(path="t.csv", target="t", drop=["y"]).spec.target_names == ("t",)
+    assert csv(path="t.csv", target="t", drop=["y"]).spec.output_names == ("t",)
     with pytest.raises(DataError, match=r"has no column 'u' \(data\.keep\)"):
         from_csv(counted, keep=["u"])
     with pytest.raises(

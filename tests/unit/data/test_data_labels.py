@@ -13,6 +13,7 @@ import torch
 
 from dlexp.data.bundle import DataBundle
 from dlexp.data.checks import columns as checked_columns
+from dlexp.data.columns import tensor_of
 from dlexp.data.sources.csv_file import csv, target_kind
 from dlexp.data.sources.parquet_file import parquet
 from dlexp.data.tables.spelling import MISSING
@@ -53,10 +54,10 @@ def categories(bundle: DataBundle, name: str) -> list[str]:
 def test_one_value_in_two_spellings_is_one_label(cells: list[str], labels: list[str]) -> None:
     settings: dict[str, Any] = {"target_kind": "class", "categorical": ["c"]}
     bundle = read(settings, y=in_turn(*cells), c=in_turn(*cells))
-    assert list(bundle.spec.class_names) == labels and categories(bundle, "c") == labels
+    assert list(bundle.spec.output_names) == labels and categories(bundle, "c") == labels
     assert len(bundle.notes) == 2 and all("spells one value in two ways" in note for note in bundle.notes)
-    whole = torch.cat([split.targets for split in bundle.splits.values()])
-    rows = torch.cat([split.rows for split in bundle.splits.values()])
+    whole = torch.cat([tensor_of(split.targets) for split in bundle.splits.values()])
+    rows = torch.cat([split.indices for split in bundle.splits.values()])
     values = [labels[int(t)] for t in whole[rows.argsort()]]
     meant = {"True": "true", "TRUE": "true", "False": "false", "2024-05-01 00:00:00": "2024-05-01"}
     for cell, value in zip(in_turn(*cells), values, strict=True):
@@ -66,7 +67,7 @@ def test_one_value_in_two_spellings_is_one_label(cells: list[str], labels: list[
 def test_labels_in_one_spelling_are_called_as_in_the_file() -> None:
     for cells in (["01", "02", "10"], ["1.1-a", "1e5", "True"], ["A", "1.0", "2"]):
         bundle = read({"target_kind": "class", "categorical": ["c"]}, y=in_turn(*cells), c=in_turn(*cells))
-        assert set(bundle.spec.class_names) == set(categories(bundle, "c")) == set(cells)
+        assert set(bundle.spec.output_names) == set(categories(bundle, "c")) == set(cells)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +132,7 @@ def test_a_class_that_is_among_the_marks_is_named_with_the_way_to_keep_it() -> N
     assert "line 3, column 'y': the target is missing: 'NA' is among data.missing_values" in str(caught.value)
     assert "keep 'NA' as a value with 'data.missing_values=[N/A,n/a,\"<NA>\"" in str(caught.value)
     kept = [word for word in MISSING if word != "NA"]
-    assert read({"missing_values": kept}, y=in_turn("EU", "NA")).spec.class_names == ("EU", "NA")
+    assert read({"missing_values": kept}, y=in_turn("EU", "NA")).spec.output_names == ("EU", "NA")
 
 
 @pytest.mark.parametrize("mark", ["-999", "-999.0", "-9.99e2"])

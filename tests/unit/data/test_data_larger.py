@@ -13,10 +13,12 @@ from torchvision.transforms.v2 import functional as reference
 from dlexp.data.augment.geometry import ResizedCrop
 from dlexp.data.augment.operations import Crop, middle, one_by_one, random_flip, random_shift
 from dlexp.data.bundle import DataBundle
+from dlexp.data.columns import tensor_of
 from dlexp.data.loaders import EvalBatches, TrainBatches
 from dlexp.data.sources.image_folder import image_folder
-from dlexp.data.streaming import StreamedSplit
+from dlexp.data.streaming import Streamed
 from dlexp.runtime.seed import uniforms
+from dlexp.types import as_tensor
 
 CPU = torch.device("cpu")
 LARGE = torch.randint(0, 256, (60, 3, 24, 24), dtype=torch.uint8).contiguous(memory_format=torch.channels_last)
@@ -38,8 +40,8 @@ def inputs(batches: Any) -> torch.Tensor:
 @pytest.mark.parametrize("augment", ["none", "crop_flip", "imagenet", [{"rotate": 10}]])
 def test_streamed_and_kept_are_the_same_bits_and_of_the_right_size(root: Path, augment: Any) -> None:
     kept, streamed = (folder(root, resize_to=24, augment=augment, in_memory=here, workers=2) for here in (True, False))
-    assert kept.spec.input_shape == (3, 20, 20)
-    assert kept.splits["train"].inputs.shape[1:] == (3, 24, 24)
+    assert kept.spec.inputs.shape == (3, 20, 20)
+    assert kept.splits["train"].inputs.shape == (3, 24, 24)
     try:
         for epoch in (0, 1):
             one, two = (inputs(TrainBatches(b, 5, 1, CPU).epoch(epoch)) for b in (kept, streamed))
@@ -47,17 +49,19 @@ def test_streamed_and_kept_are_the_same_bits_and_of_the_right_size(root: Path, a
             assert one.shape[1:] == (3, 20, 20)
         assert torch.equal(*(inputs(EvalBatches(b, "test", 2, CPU)) for b in (kept, streamed)))
     finally:
-        split = streamed.splits["train"]
-        assert isinstance(split, StreamedSplit)
-        split.stream.close()
+        column = streamed.splits["train"].inputs
+        assert isinstance(column, Streamed)
+        column.stream.close()
 
 
 def test_evaluation_sees_the_middle(root: Path) -> None:
     bundle = folder(root, resize_to=25)
-    expected = reference.center_crop(bundle.splits["test"].inputs, [20, 20])
-    shifted = reference.center_crop(bundle.splits["test"].inputs, [21, 21])[:, :, :20, :20]
+    expected = reference.center_crop(tensor_of(bundle.splits["test"].inputs), [20, 20])
+    shifted = reference.center_crop(tensor_of(bundle.splits["test"].inputs), [21, 21])[:, :, :20, :20]
     found = inputs(EvalBatches(bundle, "test", 3, CPU))
-    assert any(torch.equal(found, bundle.normalize(one)) for one in (expected, shifted))  # half a pixel either way
+    assert any(
+        torch.equal(found, as_tensor(bundle.preprocess(one))) for one in (expected, shifted)
+    )  # half a pixel either way
     none = inputs(TrainBatches(folder(root, resize_to=25, augment="none"), 50, 0, CPU).epoch(0))
     assert none.shape[1:] == (3, 20, 20)
 

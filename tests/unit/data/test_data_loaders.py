@@ -7,9 +7,10 @@ import torch
 
 from dlexp.data import loaders
 from dlexp.data.bundle import DataBundle
+from dlexp.data.columns import tensor_of
 from dlexp.data.loaders import EvalBatches, TrainBatches, bounds
 from dlexp.data.sources.sklearn_sets import digits, iris
-from dlexp.types import Batch
+from dlexp.types import Batch, as_tensor
 
 CPU = torch.device("cpu")
 
@@ -21,7 +22,9 @@ def images() -> DataBundle:
 
 def same(one: list[Batch], other: list[Batch]) -> bool:
     return len(one) == len(other) and all(
-        torch.equal(a.inputs, b.inputs) and torch.equal(a.targets, b.targets) and torch.equal(a.rows, b.rows)
+        torch.equal(as_tensor(a.inputs), as_tensor(b.inputs))
+        and torch.equal(as_tensor(a.targets), as_tensor(b.targets))
+        and torch.equal(a.indices, b.indices)
         for a, b in zip(one, other, strict=True)
     )
 
@@ -42,13 +45,13 @@ def test_bounds_cover_every_sample_once(count: int, size: int) -> None:
 def test_training_batches_are_normalised_samples_of_train() -> None:
     bundle = iris(standardize=False)
     batches = list(TrainBatches(bundle, 16, 0, CPU).epoch(0))
-    rows = torch.cat([batch.rows for batch in batches])
-    assert sorted(rows.tolist()) == bundle.splits["train"].rows.tolist()
-    by_row = {int(row): n for n, row in enumerate(bundle.splits["train"].rows)}
+    rows = torch.cat([batch.indices for batch in batches])
+    assert sorted(rows.tolist()) == bundle.splits["train"].indices.tolist()
+    by_row = {int(row): n for n, row in enumerate(bundle.splits["train"].indices)}
     for batch in batches:
-        numbers = [by_row[int(row)] for row in batch.rows]
-        assert torch.equal(batch.inputs, bundle.splits["train"].inputs[numbers])
-        assert torch.equal(batch.targets, bundle.splits["train"].targets[numbers])
+        numbers = [by_row[int(row)] for row in batch.indices]
+        assert torch.equal(as_tensor(batch.inputs), tensor_of(bundle.splits["train"].inputs)[numbers])
+        assert torch.equal(as_tensor(batch.targets), tensor_of(bundle.splits["train"].targets)[numbers])
 
 
 def test_epoch_started_in_the_middle_goes_on_the_same(images: DataBundle) -> None:  # R2
@@ -63,7 +66,11 @@ def test_epoch_started_in_the_middle_goes_on_the_same(images: DataBundle) -> Non
 def test_pixels_of_a_sample_do_not_depend_on_the_batch_size(images: DataBundle) -> None:  # R2
     def by_row(batch_size: int) -> dict[int, torch.Tensor]:
         batches = TrainBatches(images, batch_size, 3, CPU).epoch(1)
-        return {int(row): image for batch in batches for row, image in zip(batch.rows, batch.inputs, strict=True)}
+        return {
+            int(row): image
+            for batch in batches
+            for row, image in zip(batch.indices, as_tensor(batch.inputs), strict=True)
+        }
 
     small, large = by_row(7), by_row(256)
     assert small.keys() == large.keys()
@@ -75,8 +82,8 @@ def test_order_and_pixels_differ_between_epochs_and_seeds(images: DataBundle) ->
     later = next(TrainBatches(images, 50, 3, CPU).epoch(1))
     other = next(TrainBatches(images, 50, 4, CPU).epoch(0))
     for batch in (later, other):
-        assert not torch.equal(first.rows, batch.rows)
-    shared = torch.cat([batch.inputs for batch in TrainBatches(images, 50, 3, CPU).epoch(0)])
+        assert not torch.equal(first.indices, batch.indices)
+    shared = torch.cat([as_tensor(batch.inputs) for batch in TrainBatches(images, 50, 3, CPU).epoch(0)])
     assert shared.shape[0] == TrainBatches(images, 50, 3, CPU).num_samples
 
 
@@ -87,8 +94,11 @@ def test_evaluation_sees_each_row_once_in_order_and_unchanged(images: DataBundle
     found = list(batches)
     assert len(found) == len(batches)
     assert batches.num_samples == len(images.splits[split])
-    assert torch.equal(torch.cat([batch.rows for batch in found]), images.splits[split].rows)
-    assert torch.equal(torch.cat([batch.inputs for batch in found]), images.normalize(images.splits[split].inputs))
+    assert torch.equal(torch.cat([batch.indices for batch in found]), images.splits[split].indices)
+    assert torch.equal(
+        torch.cat([as_tensor(batch.inputs) for batch in found]),
+        as_tensor(images.preprocess(tensor_of(images.splits[split].inputs))),
+    )
     assert same(found, list(batches))
 
 

@@ -13,7 +13,7 @@ from dlexp.data.checks.images import dead_pixels, left_out, not_finite, plain
 
 
 def split_of(images: torch.Tensor) -> Split:
-    return Split(images, torch.zeros(len(images), dtype=torch.int64), torch.arange(len(images)))
+    return Split.in_memory(images, torch.zeros(len(images), dtype=torch.int64), torch.arange(len(images)))
 
 
 @pytest.mark.parametrize("kind", [torch.uint8, torch.float32])

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from dlexp.data.columns import tensor_of
 from dlexp.data.sources.arrays import arrays
 from dlexp.data.tables.encoding import build_table
 from dlexp.data.targets import target_unit, whole_number_reason
@@ -25,7 +26,7 @@ def test_columns_of_any_size_reach_the_network_or_are_refused(factor: float, sta
         with pytest.raises(DataError, match=r"column 'a': the numbers.*set data.standardize=true"):
             build_table(columns, _X[:, None], (), ("y",), _ROWS, standardize)
         return
-    found = build_table(columns, _X[:, None], (), ("y",), _ROWS, standardize).splits["train"].inputs[:, 0]
+    found = tensor_of(build_table(columns, _X[:, None], (), ("y",), _ROWS, standardize).splits["train"].inputs)[:, 0]
     learnt = _X[:40]
     expected = (learnt - learnt.mean()) / learnt.std() * np.sign(factor) if standardize else learnt * factor
     assert found.numpy() == pytest.approx(expected, rel=1e-6, abs=1e-6 * abs(expected).max())
@@ -40,7 +41,7 @@ def test_a_column_that_is_constant_but_for_rounding_is_noted() -> None:
     almost = np.where(np.arange(60) % 2, 0.3, 0.1 + 0.2)
     bundle = build_table({"a": _X, "b": almost}, _X[:, None], (), ("y",), _ROWS, True)
     assert any("'b'" in note and "rounding" in note for note in bundle.notes)
-    assert float(bundle.splits["train"].inputs[:, 1].abs().max()) < 1e-12
+    assert float(tensor_of(bundle.splits["train"].inputs)[:, 1].abs().max()) < 1e-12
 
 
 def test_the_unit_of_targets_is_that_of_their_deviation() -> None:
@@ -60,8 +61,11 @@ def test_whole_numbers_beyond_float64_are_refused_where_their_difference_counts(
         if is_kept:
             bundle = arrays(path=str(tmp_path / "a.npz"), target_kind="value")
             split = bundle.splits["train"]
-            assert split.targets.dtype == torch.float64
-            assert split.targets[:, 0].tolist() == (base + scale * steps)[split.rows].astype(np.float64).tolist()
+            assert tensor_of(split.targets).dtype == torch.float64
+            assert (
+                tensor_of(split.targets)[:, 0].tolist()
+                == (base + scale * steps)[split.indices].astype(np.float64).tolist()
+            )
         else:
             with pytest.raises(DataError, match=r"'y' holds whole numbers up to .* subtract a constant"):
                 arrays(path=str(tmp_path / "a.npz"), target_kind="value")

@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from dlexp.data.bundle import DataBundle
+from dlexp.data.columns import tensor_of
 from dlexp.data.inference.items import Items, joined
 from dlexp.data.inference.tables import TableInput
 from dlexp.data.sources.csv_file import csv
@@ -113,7 +114,7 @@ def test_prediction_reads_what_training_read(source: str, suffix: str) -> None:
     assert not any(found.problems)
     for split in bundle.splits.values():
         # A float32 in a text is its shortest decimal, which is another float64.
-        assert torch.allclose(found.inputs[split.rows], split.inputs, rtol=0, atol=1e-7)
+        assert torch.allclose(found.inputs[split.indices], tensor_of(split.inputs), rtol=0, atol=1e-7)
 
 
 def test_labels_are_made_of_the_integers_themselves() -> None:
@@ -121,21 +122,24 @@ def test_labels_are_made_of_the_integers_themselves() -> None:
     columns = {"x": pa.array(RNG.normal(size=COUNT)), "y": pa.array([large[n % 3] for n in range(COUNT)], pa.int64())}
     pq.write_table(pa.table(columns), "large.parquet")
     bundle = parquet(path="large.parquet", target="y", target_kind="class")
-    assert bundle.spec.class_names == ("5", "9007199254740992", "9007199254740993")
+    assert bundle.spec.output_names == ("5", "9007199254740992", "9007199254740993")
     ids = pa.array([2**64 - 1 - n % 3 for n in range(COUNT)], pa.uint64())
     pq.write_table(pa.table({**columns, "id": ids}), "large.parquet")
     told = parquet(path="large.parquet", target="y", target_kind="class").notes
     assert any("'id' was left out: its numbers are too large to differ as float64" in note for note in told)
     bundle = parquet(path="large.parquet", target="y", target_kind="class", categorical=["id"])
     assert len(bundle.preprocessing["columns"][1]["categories"]) == 3
-    assert torch.equal(answered(bundle, "large.parquet").inputs[bundle.splits["val"].rows], bundle.splits["val"].inputs)
+    assert torch.equal(
+        answered(bundle, "large.parquet").inputs[bundle.splits["val"].indices],
+        tensor_of(bundle.splits["val"].inputs),
+    )
 
 
 def test_a_dropped_column_may_be_in_the_file_of_the_run_itself() -> None:
     for suffix in ("parquet", "csv"):
         bundle = trained(suffix, drop=["x", "town"])
         found = answered(bundle, written(suffix))
-        assert not any(found.problems) and found.inputs.shape[1] == bundle.spec.input_shape[0]
+        assert not any(found.problems) and found.inputs.shape[1] == bundle.spec.inputs.shape[0]
 
 
 def test_a_column_without_one_known_category_ends_in_an_error() -> None:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from dlexp.data.columns import tensor_of
 from dlexp.data.sources.csv_file import csv
 from dlexp.data.sources.parquet_file import parquet, target_kind
 from dlexp.errors import ConfigError, DataError
@@ -52,7 +53,9 @@ def test_the_same_table_as_from_csv(target: str, tmp_path: Path) -> None:
     assert one.fingerprint == other.fingerprint
     assert one.split_hash == other.split_hash
     assert one.preprocessing == other.preprocessing
-    assert all(torch.equal(one.splits[name].inputs, other.splits[name].inputs) for name in one.splits)
+    assert all(
+        torch.equal(tensor_of(one.splits[name].inputs), tensor_of(other.splits[name].inputs)) for name in one.splits
+    )
 
 
 def test_types_that_text_has_not(tmp_path: Path) -> None:
@@ -67,7 +70,7 @@ def test_types_that_text_has_not(tmp_path: Path) -> None:
         "y": pa.array([n % 3 for n in range(COUNT)], pa.uint16()),
     }
     bundle = parquet(path=written(tmp_path / "a.parquet", **columns), target="y", keep=["small"])
-    assert bundle.spec.class_names == ("0", "1", "2")
+    assert bundle.spec.output_names == ("0", "1", "2")
     kinds = {column["name"]: column["kind"] for column in bundle.preprocessing["columns"]}
     assert kinds == {"small": "number", "exact": "number", "town": "category", "day": "category", "gap": "number"}
     assert bundle.notes == ("column 'none' holds one value only and was left out",)
@@ -75,7 +78,7 @@ def test_types_that_text_has_not(tmp_path: Path) -> None:
     assert days_seen == ("2020-01-01", "2020-01-02", "2020-01-03")
     as_category = parquet(path=str(tmp_path / "a.parquet"), target="y", categorical=["small"], max_categories=COUNT)
     small = next(c for c in as_category.preprocessing["columns"] if c["name"] == "small")
-    assert set(small["categories"]) == {str(row) for row in as_category.splits["train"].rows.tolist()}
+    assert set(small["categories"]) == {str(row) for row in as_category.splits["train"].indices.tolist()}
 
 
 def test_the_kind_of_the_target_is_seen_without_reading_the_rest(tmp_path: Path) -> None:

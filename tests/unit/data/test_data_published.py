@@ -19,8 +19,10 @@ import torchvision.datasets
 from published_files import Part, md5_of, write_cifar, write_mnist, write_svhn
 
 from dlexp.data.bundle import SPLITS, DataBundle
+from dlexp.data.columns import tensor_of
 from dlexp.data.sources import torchvision_sets
 from dlexp.errors import DataError
+from dlexp.types import as_tensor
 
 Write = Callable[[Path, pytest.MonkeyPatch], tuple[Part, Part]]
 SETS: dict[str, Write] = {
@@ -50,30 +52,32 @@ def test_a_set_is_what_its_files_hold(name: str, tmp_path: Path, monkeypatch: py
     learnt, judged = SETS[name](tmp_path, monkeypatch)
     bundle = opened(name, tmp_path, val_fraction=0.2)
     count, classes = len(learnt[1]), bundle.spec.num_outputs
-    assert classes == len(bundle.spec.class_names) == (100 if name == "cifar100" else 10)
-    assert bundle.splits["test"].rows.tolist() == list(range(count, count + len(judged[1])))
-    assert sorted(torch.cat([bundle.splits[part].rows for part in SPLITS]).tolist()) == list(
+    assert classes == len(bundle.spec.output_names) == (100 if name == "cifar100" else 10)
+    assert bundle.splits["test"].indices.tolist() == list(range(count, count + len(judged[1])))
+    assert sorted(torch.cat([bundle.splits[part].indices for part in SPLITS]).tolist()) == list(
         range(count + len(judged[1]))
     )
-    assert bundle.splits["val"].targets.bincount().tolist() == [max(1, round(0.2 * count / classes))] * classes
+    assert (
+        tensor_of(bundle.splits["val"].targets).bincount().tolist() == [max(1, round(0.2 * count / classes))] * classes
+    )
     images, labels = np.concatenate([learnt[0], judged[0]]), np.concatenate([learnt[1], judged[1]])
     for split in bundle.splits.values():
-        assert np.array_equal(split.inputs.numpy(), images[split.rows])
-        assert np.array_equal(split.targets.numpy(), labels[split.rows])
-    ready = bundle.normalize(bundle.splits["train"].inputs)
+        assert np.array_equal(tensor_of(split.inputs).numpy(), images[split.indices])
+        assert np.array_equal(tensor_of(split.targets).numpy(), labels[split.indices])
+    ready = as_tensor(bundle.preprocess(tensor_of(bundle.splits["train"].inputs)))
     assert ready.mean(dim=(0, 2, 3)).abs().max() < 1e-5
     assert (ready.std(dim=(0, 2, 3)) - 1).abs().max() < 1e-3
     again = opened(name, tmp_path, val_fraction=0.2)
     assert (again.fingerprint, again.split_hash) == (bundle.fingerprint, bundle.split_hash)
     other = opened(name, tmp_path, val_fraction=0.2, split_seed=1)
     assert other.split_hash != bundle.split_hash
-    assert torch.equal(other.splits["test"].rows, bundle.splits["test"].rows)
+    assert torch.equal(other.splits["test"].indices, bundle.splits["test"].indices)
 
 
 @pytest.mark.parametrize("name", ["mnist", "cifar10", "cifar100", "svhn"])
 def test_classes_have_their_names(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     SETS[name](tmp_path, monkeypatch)
-    names = opened(name, tmp_path).spec.class_names
+    names = opened(name, tmp_path).spec.output_names
     digits = tuple("0123456789")
     assert names[:10] == (
         tuple(f"{'label' if name == 'cifar10' else 'fine'} {n}" for n in digits) if "c" in name else digits
@@ -85,7 +89,7 @@ def test_mean_and_deviation_may_be_given(tmp_path: Path, monkeypatch: pytest.Mon
     write_mnist(tmp_path, monkeypatch)
     bundle = opened("mnist", tmp_path, mean=[0.5], std=[0.5])
     ends = torch.tensor([0, 255], dtype=torch.uint8).reshape(2, 1, 1, 1).expand(2, 1, 28, 28)
-    assert torch.allclose(bundle.normalize(ends).amax(dim=(1, 2, 3)), torch.tensor([-1.0, 1.0]), atol=1e-6)
+    assert torch.allclose(as_tensor(bundle.preprocess(ends)).amax(dim=(1, 2, 3)), torch.tensor([-1.0, 1.0]), atol=1e-6)
     assert bundle.preprocessing["measured_on"] == 0
     for wrong, match in (({"mean": [0.5]}, "give both"), ({"mean": [0.5] * 3, "std": [0.5] * 3}, "have 1 channels")):
         with pytest.raises(ValueError, match=match):

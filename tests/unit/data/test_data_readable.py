@@ -9,6 +9,7 @@ import pytest
 import torch
 from sklearn.datasets import load_wine
 
+from dlexp.data.columns import tensor_of
 from dlexp.data.sources.csv_file import csv
 from dlexp.data.sources.sklearn_sets import wine
 from dlexp.data.tables.original_units import columns_of
@@ -22,23 +23,23 @@ TABLE = "age,city,rich\n" + "".join(
 def test_numbers_come_back_in_their_own_units(standardize: bool) -> None:
     bundle = wine(standardize=standardize)
     split = bundle.splits["test"]
-    found = columns_of(split.inputs.numpy(), bundle.preprocessing)
+    found = columns_of(tensor_of(split.inputs).numpy(), bundle.preprocessing)
     source = load_wine()
     assert list(found) == list(source.feature_names)
     for number, cells in enumerate(found.values()):
-        assert np.allclose(cells, source.data[split.rows.numpy(), number], rtol=1e-5)
+        assert np.allclose(cells, source.data[split.indices.numpy(), number], rtol=1e-5)
 
 
 def test_categories_come_back_by_name_and_a_gap_as_what_took_its_place(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text(TABLE)
     bundle = csv(path=str(tmp_path / "t.csv"), target="rich")
     split = bundle.splits["train"]
-    found = columns_of(split.inputs.numpy(), bundle.preprocessing)
-    rows = split.rows.tolist()
+    found = columns_of(tensor_of(split.inputs).numpy(), bundle.preprocessing)
+    rows = split.indices.tolist()
     assert found["city"] == ["Bern" if n % 3 else "Oslo" for n in rows]
     median = float(np.median([20 + n for n in rows if n % 7]))
     assert np.allclose(found["age"], [20 + n if n % 7 else median for n in rows], rtol=1e-5)
-    nobody = torch.zeros(1, split.inputs.shape[1]).numpy()
+    nobody = torch.zeros(1, tensor_of(split.inputs).shape[1]).numpy()
     assert columns_of(nobody, bundle.preprocessing)["city"] == ["-"]
 
 

@@ -14,16 +14,18 @@ from dlexp.data.augment.color import Colour, Grey
 from dlexp.data.augment.geometry import Affine, ResizedCrop, Rotate
 from dlexp.data.augment.operations import Crop, Cutout, Flip
 from dlexp.data.augment.policies import RandAugment, TrivialAugment
-from dlexp.data.augment.recipe import _OPERATIONS, PRESETS, Facts, recipe
+from dlexp.data.augment.recipe import _OPERATIONS, PRESETS, AugmentContext, recipe
+from dlexp.data.columns import tensor_of
 from dlexp.data.loaders import TrainBatches
 from dlexp.data.sources.sklearn_sets import digits
 from dlexp.errors import ConfigError
+from dlexp.types import as_tensor
 
-COLOURED, GREYS = Facts(3, 4, mean=(0.4, 0.5, 0.6)), Facts(1, 4, mean=(0.4,))
+COLOURED, GREYS = AugmentContext(3, 4, mean=(0.4, 0.5, 0.6)), AugmentContext(1, 4, mean=(0.4,))
 JITTER = {"brightness": 0.2, "contrast": 0.2, "saturation": 0.2}
 
 
-def operations(words: Any, facts: Facts = COLOURED) -> list[Any]:
+def operations(words: Any, facts: AugmentContext = COLOURED) -> list[Any]:
     return [step.operation for step in recipe(words, facts).steps]
 
 
@@ -91,7 +93,7 @@ def test_colours_of_grey_images_are_refused_where_they_were_asked_for(words: Any
     assert operations(words)
     for channels in (1, 4):
         with pytest.raises(ConfigError, match=f"{channels} channel"):
-            recipe(words, Facts(channels, 4))
+            recipe(words, AugmentContext(channels, 4))
 
 
 def test_presets_leave_out_what_grey_images_have_no_use_for_and_say_so() -> None:
@@ -104,7 +106,7 @@ def test_presets_leave_out_what_grey_images_have_no_use_for_and_say_so() -> None
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_no_preset_mirrors_what_must_not_be_mirrored(name: str) -> None:
-    facts = Facts(1, 1, mirrors=False, white=16, mean=(0.3,))
+    facts = AugmentContext(1, 1, mirrors=False, white=16, mean=(0.3,))
     found = recipe(name, facts)
     flips = any(isinstance(one, Flip) or (isinstance(one, Crop) and one.flip) for one in operations(name, facts))
     assert flips == (name in ("flip", "crop_flip"))
@@ -113,7 +115,7 @@ def test_no_preset_mirrors_what_must_not_be_mirrored(name: str) -> None:
 
 
 def test_samples_whose_white_is_unknown_are_moved_and_no_more() -> None:
-    unknown = Facts(3, 4, white=None)
+    unknown = AugmentContext(3, 4, white=None)
     assert operations("crop_flip", unknown) == [Crop(4, flip=True)]
     with pytest.raises(ConfigError, match="which value of these samples is white"):
         recipe("strong", unknown)
@@ -131,11 +133,11 @@ def test_a_preset_trains_from_the_command_line_and_leaves_labels_alone(name: str
     words = ["data=synthetic_images", "data.image_size=12", "data.num_samples=120", f"data.augment={name}"]
     bundle = build_data(load(words, Catalog()))
     train = bundle.splits["train"]
-    target_of = dict(zip(train.rows.tolist(), train.targets.tolist(), strict=True))
+    target_of = dict(zip(train.indices.tolist(), tensor_of(train.targets).tolist(), strict=True))
     (batch,) = TrainBatches(bundle, 200, 0, torch.device("cpu")).epoch(0)
-    assert batch.inputs.shape == (len(train), 3, 12, 12)
-    assert torch.isfinite(batch.inputs).all()
-    assert [target_of[row] for row in batch.rows.tolist()] == batch.targets.tolist()
+    assert as_tensor(batch.inputs).shape == (len(train), 3, 12, 12)
+    assert torch.isfinite(as_tensor(batch.inputs)).all()
+    assert [target_of[row] for row in batch.indices.tolist()] == as_tensor(batch.targets).tolist()
 
 
 def test_a_list_from_the_command_line() -> None:

@@ -11,6 +11,7 @@ import torch
 from image_toys import picture, write
 
 from dlexp.data.bundle import DataBundle
+from dlexp.data.columns import tensor_of
 from dlexp.data.sources.arrays import arrays
 from dlexp.data.sources.image_folder import image_folder
 from dlexp.data.split_names import lookalikes, split_of
@@ -37,7 +38,7 @@ def read(root: Path) -> DataBundle:
 def parts_of(root: Path, bundle: DataBundle) -> dict[str, set[str]]:
     """Split -> the folders that its samples are from."""
     files = sorted(path.relative_to(root) for path in root.rglob("*.png"))
-    return {name: {files[row].parts[0] for row in split.rows} for name, split in bundle.splits.items()}
+    return {name: {files[row].parts[0] for row in split.indices} for name, split in bundle.splits.items()}
 
 
 @pytest.mark.parametrize(
@@ -55,14 +56,14 @@ def test_folders_of_splits_are_recognised_however_they_are_written(
 ) -> None:
     root = folder(tmp_path / "pets", **{train: 6, val: 3, test: 4})
     bundle = read(root)
-    assert bundle.spec.class_names == NAMES
+    assert bundle.spec.output_names == NAMES
     assert parts_of(root, bundle) == {"train": {train}, "val": {val}, "test": {test}}
     two = folder(tmp_path / "two", **{train: 8, test: 4})
     bundle = read(two)
-    assert bundle.spec.class_names == NAMES
+    assert bundle.spec.output_names == NAMES
     assert parts_of(two, bundle) == {"train": {train}, "val": {train}, "test": {test}}
     one = folder(tmp_path / "one", **{train: 8})
-    assert read(one).spec.class_names == NAMES
+    assert read(one).spec.output_names == NAMES
 
 
 @pytest.mark.parametrize(
@@ -123,7 +124,7 @@ def test_names_of_classes_stay_classes(tmp_path: Path) -> None:
     for number in range(4):
         for name in ("control", "test"):
             write(tmp_path / name / f"{number}.png", picture(number))
-    assert read(tmp_path).spec.class_names == ("control", "test")
+    assert read(tmp_path).spec.output_names == ("control", "test")
 
 
 def test_a_class_that_a_part_lacks_keeps_its_place(tmp_path: Path) -> None:
@@ -131,8 +132,8 @@ def test_a_class_that_a_part_lacks_keeps_its_place(tmp_path: Path) -> None:
     for number in range(3):
         write(root / "test" / "dog" / f"{number}.png", picture(50 + number))
     bundle = read(root)
-    assert bundle.spec.class_names == NAMES
-    assert bundle.splits["test"].targets.tolist() == [1, 1, 1]
+    assert bundle.spec.output_names == NAMES
+    assert tensor_of(bundle.splits["test"].targets).tolist() == [1, 1, 1]
 
 
 X, Y = np.arange(120.0).reshape(40, 3) % 7, np.array(["b", "a"] * 20)
@@ -154,8 +155,8 @@ def test_arrays_of_parts_are_recognised(names: tuple[str, ...], sizes: tuple[int
     np.savez(tmp_path / "a.npz", **given)
     bundle = arrays(path=str(tmp_path / "a.npz"))
     assert tuple(bundle.sizes().values()) == sizes
-    assert bundle.spec.class_names == ("a", "b")
-    assert torch.equal(bundle.splits["val"].targets, torch.tensor([1, 0] * 5))
+    assert bundle.spec.output_names == ("a", "b")
+    assert torch.equal(tensor_of(bundle.splits["val"].targets), torch.tensor([1, 0] * 5))
     assert bundle.omitted == {}
 
 
@@ -179,11 +180,11 @@ ONE_HOT = np.eye(3)[np.arange(40) % 3]
 def test_one_hot_rows_are_classes(kind: str, tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x=X, y=ONE_HOT.astype(kind))
     bundle = arrays(path=str(tmp_path / "a.npz"))
-    assert bundle.spec.class_names == ("0", "1", "2")
+    assert bundle.spec.output_names == ("0", "1", "2")
     for split in bundle.splits.values():
-        assert torch.equal(split.targets, split.rows % 3)
+        assert torch.equal(tensor_of(split.targets), split.indices % 3)
     values = arrays(path=str(tmp_path / "a.npz"), target_kind="value") if kind != "bool" else None
-    assert values is None or values.spec.target_names == ("y_0", "y_1", "y_2")
+    assert values is None or values.spec.output_names == ("y_0", "y_1", "y_2")
 
 
 def test_several_ones_are_no_class(tmp_path: Path) -> None:
@@ -195,12 +196,12 @@ def test_several_ones_are_no_class(tmp_path: Path) -> None:
     ):
         arrays(path=str(tmp_path / "a.npz"))
     np.savez(tmp_path / "a.npz", x=X, y=ONE_HOT * 0.5 + 0.25)
-    assert arrays(path=str(tmp_path / "a.npz")).spec.targets == "value"
+    assert arrays(path=str(tmp_path / "a.npz")).spec.target_kind == "value"
     with pytest.raises(DataError, match="argmax"):
         arrays(path=str(tmp_path / "a.npz"), target_kind="class")
     parts: dict[str, Any] = {"x_train": X, "y_train": ONE_HOT, "x_test": X, "y_test": np.arange(40) % 3}
     np.savez(tmp_path / "a.npz", **parts)
-    assert torch.equal(arrays(path=str(tmp_path / "a.npz")).splits["test"].targets, torch.arange(40) % 3)
+    assert torch.equal(tensor_of(arrays(path=str(tmp_path / "a.npz")).splits["test"].targets), torch.arange(40) % 3)
     np.savez(tmp_path / "a.npz", **{**parts, "y_train": ONE_HOT + 1})
     with pytest.raises(DataError, match="the parts of 'y' are of different shapes"):
         arrays(path=str(tmp_path / "a.npz"))

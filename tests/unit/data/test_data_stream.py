@@ -17,13 +17,13 @@ from image_toys import write_folder
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dlexp.data.augment.operations import Change
+from dlexp.data.augment.operations import Augmentation
 from dlexp.data.bundle import DataBundle
 from dlexp.data.loaders import EvalBatches, TrainBatches
 from dlexp.data.sources.image_folder import image_folder
-from dlexp.data.streaming import Stream, StreamedSplit
+from dlexp.data.streaming import Stream, Streamed
 from dlexp.errors import DataError, DlexpError
-from dlexp.types import Batch
+from dlexp.types import Batch, as_tensor
 
 CPU = torch.device("cpu")
 SECONDS = 20.0  # after which something that should happen at once has not happened
@@ -43,7 +43,7 @@ class Numbers:
         return torch.cat([torch.from_numpy(rows)[:, None], facts.expand(len(rows), 2)], dim=1)
 
 
-def requests(count: int, first: int = 100) -> list[tuple[NDArray[np.int64], Change | None]]:
+def requests(count: int, first: int = 100) -> list[tuple[NDArray[np.int64], Augmentation | None]]:
     return [(np.arange(first + 2 * n, first + 2 * n + 2), None) for n in range(count)]
 
 
@@ -68,7 +68,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 @pytest.fixture
-def stream() -> Iterator[Stream]:
+def stream() -> Iterator[Stream[Tensor]]:
     made = Stream(Numbers(), 2)
     yield made
     made.close()
@@ -80,9 +80,9 @@ def workers_of(answers: list[Tensor]) -> set[int]:
 
 def same(one: list[Batch], other: list[Batch]) -> bool:
     return len(one) == len(other) and all(
-        torch.equal(getattr(a, name), getattr(b, name)) and a.inputs.stride() == b.inputs.stride()
+        torch.equal(getattr(a, name), getattr(b, name)) and as_tensor(a.inputs).stride() == as_tensor(b.inputs).stride()
         for a, b in zip(one, other, strict=True)
-        for name in ("inputs", "targets", "rows")
+        for name in ("inputs", "targets", "indices")
     )
 
 
@@ -97,9 +97,9 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Any, Data
         made[count] = image_folder(path=root, image_size=32, in_memory=False, workers=count, augment="crop_flip", pad=3)
     yield made
     for count in (0, 1, 2):
-        split = made[count].splits["train"]
-        assert isinstance(split, StreamedSplit)
-        split.stream.close()
+        column = made[count].splits["train"].inputs
+        assert isinstance(column, Streamed)
+        column.stream.close()
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
@@ -119,14 +119,18 @@ def test_the_bits_do_not_depend_on_who_reads(bundles: dict[Any, DataBundle], cou
 def test_augmentation_is_there(bundles: dict[Any, DataBundle]) -> None:
     train = TrainBatches(bundles[2], 24, 3, CPU)
     by_epoch = [
-        {int(row): image for batch in train.epoch(epoch) for row, image in zip(batch.rows, batch.inputs, strict=True)}
+        {
+            int(row): image
+            for batch in train.epoch(epoch)
+            for row, image in zip(batch.indices, as_tensor(batch.inputs), strict=True)
+        }
         for epoch in (0, 1)
     ]
     differ = [not torch.equal(by_epoch[0][row], by_epoch[1][row]) for row in by_epoch[0]]
     assert sum(differ) > len(differ) * 0.8
 
 
-def test_workers_read_in_order_with_one_thread_each_and_stay(stream: Stream) -> None:
+def test_workers_read_in_order_with_one_thread_each_and_stay(stream: Stream[Tensor]) -> None:
     first, second = list(stream.read(requests(9))), list(stream.read(requests(7, first=300)))
     assert numbers(first) == list(range(100, 118))
     assert numbers(second) == list(range(300, 314))
@@ -136,7 +140,7 @@ def test_workers_read_in_order_with_one_thread_each_and_stay(stream: Stream) -> 
     assert {int(answer[0, 2]) for answer in first} == {1}
 
 
-def test_no_workers_for_nothing(stream: Stream) -> None:
+def test_no_workers_for_nothing(stream: Stream[Tensor]) -> None:
     assert workers_of(list(stream.read(requests(1)))) == {os.getpid()}
     assert workers_of(list(Stream(Numbers(), 0).read(requests(5)))) == {os.getpid()}
 
@@ -148,7 +152,7 @@ def test_auto_is_a_worker_for_each_thread_of_torch() -> None:
     stream.close()
 
 
-def test_the_newest_reading_has_the_workers_and_an_older_one_goes_on_all_the_same(stream: Stream) -> None:
+def test_the_newest_reading_has_the_workers_and_an_older_one_goes_on_all_the_same(stream: Stream[Tensor]) -> None:
     old = stream.read(requests(9))
     begun = [next(old) for _ in range(3)]
     new = stream.read(requests(4, first=300))
@@ -160,7 +164,7 @@ def test_the_newest_reading_has_the_workers_and_an_older_one_goes_on_all_the_sam
     assert numbers(list(stream.read(requests(3)))) == list(range(100, 106))
 
 
-def test_reading_that_is_given_up_leaves_no_trace(stream: Stream) -> None:
+def test_reading_that_is_given_up_leaves_no_trace(stream: Stream[Tensor]) -> None:
     given_up = stream.read(requests(50))
     next(given_up)
     del given_up
@@ -178,7 +182,7 @@ def test_an_error_names_the_file_and_the_workers_go_on(count: int) -> None:
     stream.close()
 
 
-def test_workers_draw_nothing_from_the_generators_of_the_run(stream: Stream) -> None:
+def test_workers_draw_nothing_from_the_generators_of_the_run(stream: Stream[Tensor]) -> None:
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)
@@ -187,7 +191,7 @@ def test_workers_draw_nothing_from_the_generators_of_the_run(stream: Stream) -> 
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
-def test_signals_that_stop_a_run_are_the_parents_affair(stream: Stream, number: signal.Signals) -> None:
+def test_signals_that_stop_a_run_are_the_parents_affair(stream: Stream[Tensor], number: signal.Signals) -> None:
     pids = workers_of(list(stream.read(requests(4))))
     for pid in pids:
         os.kill(pid, number)
@@ -244,7 +248,7 @@ def test_workers_die_with_a_parent_that_is_killed() -> None:
     os.close(pipe)
 
 
-def test_a_fork_that_inherits_a_stream_has_workers_of_its_own(stream: Stream) -> None:
+def test_a_fork_that_inherits_a_stream_has_workers_of_its_own(stream: Stream[Tensor]) -> None:
     mine = stream.read(requests(30))
     pids = workers_of([next(mine) for _ in range(4)])
 

@@ -5,8 +5,10 @@ import pytest
 import torch
 
 from dlexp.data.bundle import SPLITS
+from dlexp.data.columns import tensor_of
 from dlexp.data.sources.synthetic_images import class_names, draw, synthetic_images
 from dlexp.data.sources.synthetic_shapes import SHAPES
+from dlexp.types import as_tensor
 
 
 def test_an_image_is_a_function_of_its_number_and_the_seed() -> None:
@@ -65,17 +67,17 @@ def test_what_tells_classes_apart_is_in_the_picture() -> None:
 
 def test_bundle_is_split_and_normalised() -> None:
     bundle = synthetic_images(num_samples=400, image_size=12, channels=3, num_classes=4)
-    assert bundle.spec.input_shape == (3, 12, 12)
-    assert bundle.spec.class_names == ("disc", "square", "triangle", "cross")
+    assert bundle.spec.inputs.shape == (3, 12, 12)
+    assert bundle.spec.output_names == ("disc", "square", "triangle", "cross")
     assert bundle.sizes() == {"train": 280, "val": 40, "test": 80}
-    rows = torch.cat([bundle.splits[name].rows for name in SPLITS])
+    rows = torch.cat([bundle.splits[name].indices for name in SPLITS])
     assert sorted(rows.tolist()) == list(range(400))
     drawn = draw(400, (3, 12, 12), 4)
     for split in bundle.splits.values():
-        assert torch.equal(split.inputs, torch.from_numpy(drawn.images[split.rows.numpy()]))
-        assert torch.equal(split.targets, split.rows % 4)
-        assert split.inputs.is_contiguous(memory_format=torch.channels_last)
-    ready = bundle.normalize(bundle.splits["train"].inputs)
+        assert torch.equal(tensor_of(split.inputs), torch.from_numpy(drawn.images[split.indices.numpy()]))
+        assert torch.equal(tensor_of(split.targets), split.indices % 4)
+        assert tensor_of(split.inputs).is_contiguous(memory_format=torch.channels_last)
+    ready = as_tensor(bundle.preprocess(tensor_of(bundle.splits["train"].inputs)))
     assert ready.is_contiguous(memory_format=torch.channels_last)
     assert ready.mean(dim=(0, 2, 3)).abs().max() < 1e-5
     assert torch.allclose(ready.std(dim=(0, 2, 3), correction=0), torch.ones(3), atol=1e-5)
@@ -96,7 +98,7 @@ def test_masks_of_a_bundle_are_drawn_when_asked_for() -> None:
     rows = torch.tensor([599, 0, 255, 256, 300, 0])
     assert np.array_equal(bundle.masks(rows).numpy(), drawn.masks[rows])
     test = bundle.splits["test"]
-    assert np.array_equal(bundle.masks(test.rows).numpy(), drawn.masks[test.rows])
-    assert np.array_equal(test.inputs.numpy(), drawn.images[test.rows])
+    assert np.array_equal(bundle.masks(test.indices).numpy(), drawn.masks[test.indices])
+    assert np.array_equal(tensor_of(test.inputs).numpy(), drawn.images[test.indices])
     assert bundle.masks(torch.empty(0, dtype=torch.int64)).shape == (0, 16, 16)
     assert len(draw(600, (3, 16, 16), 7, seed=3, with_masks=False).masks) == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dlexp.data.columns import tensor_of
 from dlexp.data.sources.synthetic_table import draw_table, synthetic_regression
 
 
@@ -34,10 +35,10 @@ def test_the_target_is_what_the_docstring_says(features: int) -> None:
 def test_it_is_split_and_described() -> None:
     bundle = synthetic_regression()
     assert bundle.sizes() == {"train": 600, "val": 200, "test": 200}
-    assert bundle.spec.input_shape == (20,)
-    assert bundle.spec.target_names == ("y",)
+    assert bundle.spec.inputs.shape == (20,)
+    assert bundle.spec.output_names == ("y",)
     x, y = draw_table(1000, 20, 0.1, 0)
     raw = synthetic_regression(standardize=False).splits["val"]
-    assert np.array_equal(raw.inputs, x[raw.rows].astype(np.float32))
-    assert np.array_equal(raw.targets[:, 0], y[raw.rows])
+    assert np.array_equal(tensor_of(raw.inputs), x[raw.indices].astype(np.float32))
+    assert np.array_equal(tensor_of(raw.targets)[:, 0], y[raw.indices])
     assert bundle.fingerprint != synthetic_regression(data_seed=1).fingerprint

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from dlexp.artifacts.checkpoints.checkpoint import CheckpointStore
-from dlexp.data.bundle import Affine, DataBundle, Split
+from dlexp.data.bundle import DataBundle, Split
 from dlexp.data.loaders import EvalBatches, TrainBatches
+from dlexp.data.preprocess import Affine
 from dlexp.engine.best_epoch import BestSoFar
 from dlexp.engine.loop import EpochRecord, FitPlan, Observer, fit
 from dlexp.engine.recovery import Trouble, Watch
@@ -28,18 +29,19 @@ from dlexp.regularization.penalties import Penalty
 from dlexp.runtime.precision import Precision
 from dlexp.runtime.seed import generator, seed_global
 from dlexp.runtime.signals import NeverStop, StopRequest
+from dlexp.specs import ClassSpec, DataSpec, TableSpec, ValueSpec
 from dlexp.tasks.base import Task
 from dlexp.tasks.classification import Classification
 from dlexp.tasks.regression import Regression
-from dlexp.types import Batch, DataSpec
+from dlexp.types import Batch, as_tensor
 
 CPU = torch.device("cpu")
 FP32 = Precision("fp32", "cpu", "as configured")
 NO_PENALTY = Penalty(0.0, 0.0)
 SAMPLES, BATCH, BATCHES = 26, 4, 7  # the last batch holds two
 CLOCK = ("seconds", "samples_per_s")
-VALUES = DataSpec("tabular", "value", (3,), 1, target_names=("y",), target_mean=(0.0,), target_std=(1.0,))
-CLASSES = DataSpec("tabular", "class", (5,), 3, class_names=("a", "b", "c"))
+VALUES = DataSpec(TableSpec(3), ValueSpec(("y",), (0.0,), (1.0,)))
+CLASSES = DataSpec(TableSpec(5), ClassSpec(("a", "b", "c")))
 
 
 def rules(
@@ -64,7 +66,12 @@ def values_batch(count: int, dtype: torch.dtype = torch.float64, first_row: int 
 
 def split_batch(batch: Batch, *sizes: int) -> list[Batch]:
     """The same samples in several batches."""
-    parts = zip(batch.inputs.split(sizes), batch.targets.split(sizes), batch.rows.split(sizes), strict=True)
+    parts = zip(
+        as_tensor(batch.inputs).split(sizes),
+        as_tensor(batch.targets).split(sizes),
+        batch.indices.split(sizes),
+        strict=True,
+    )
     return [Batch(*part) for part in parts]
 
 
@@ -193,7 +200,7 @@ def bundle() -> DataBundle:
     for name, count in sizes.items():
         targets = torch.arange(count) % 3
         inputs = torch.randn(count, 5, generator=rng) + targets[:, None]
-        splits[name] = Split(inputs, targets, torch.arange(first, first + count))
+        splits[name] = Split.in_memory(inputs, targets, torch.arange(first, first + count))
         first += count
     return DataBundle(CLASSES, splits, Affine(torch.tensor(1.0), torch.tensor(0.0)), "", {})
 

@@ -32,7 +32,7 @@ from dlexp.engine.norm_statistics import measure_statistics
 from dlexp.engine.step import train_step
 from dlexp.errors import Interrupted
 from dlexp.regularization.weight_averaging import Ema, Swa
-from dlexp.types import Batch
+from dlexp.types import Batch, as_tensor
 
 
 def averaged(run: Run, kind: str) -> Run:
@@ -132,8 +132,8 @@ def test_measured_statistics_are_those_of_the_batches() -> None:
     networks.train()
     batches = [values_batch(6, first_row=number) for number in range(4)]
     measure_statistics(values_task(), networks, batches, FP32)
-    means = torch.stack([batch.inputs.mean(0) for batch in batches]).mean(0)
-    variances = torch.stack([batch.inputs.var(0) for batch in batches]).mean(0)
+    means = torch.stack([as_tensor(batch.inputs).mean(0) for batch in batches]).mean(0)
+    variances = torch.stack([as_tensor(batch.inputs).var(0) for batch in batches]).mean(0)
     norm = model[1]
     torch.testing.assert_close(norm.running_mean, means)
     torch.testing.assert_close(norm.running_var, variances)

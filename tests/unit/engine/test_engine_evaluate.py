@@ -12,7 +12,7 @@ from dlexp.errors import OutOfMemory
 from dlexp.losses.regression import MSE
 from dlexp.metrics.states import RegressionState
 from dlexp.tasks.regression import Regression
-from dlexp.types import Batch, Prediction
+from dlexp.types import Batch, Prediction, as_tensor
 
 
 def networks() -> nn.ModuleDict:
@@ -78,7 +78,12 @@ def test_no_gradient_is_recorded() -> None:
 def test_an_uneven_last_batch_weighs_what_it_holds() -> None:
     nets = networks()
     whole = batches(7)[0]
-    parts = [Batch(*p) for p in zip(whole.inputs.split(5), whole.targets.split(5), whole.rows.split(5), strict=True)]
+    parts = [
+        Batch(*p)
+        for p in zip(
+            as_tensor(whole.inputs).split(5), as_tensor(whole.targets).split(5), whole.indices.split(5), strict=True
+        )
+    ]
     assert [len(part) for part in parts] == [5, 2]
     of_parts = evaluate(values_task(), nets, parts, FP32).metrics
     of_whole = evaluate(values_task(), nets, [whole], FP32).metrics
@@ -91,7 +96,7 @@ def test_an_uneven_last_batch_weighs_what_it_holds() -> None:
 def test_predictions_are_kept_only_when_asked_for() -> None:
     assert evaluate(values_task(), networks(), batches(3, 2), FP32).predictions == ()
     kept = evaluate(values_task(), networks(), batches(3, 2), FP32, keep_predictions=True).predictions
-    assert [p.rows.tolist() for p in kept] == [[0, 1, 2], [100, 101]]
+    assert [p.indices.tolist() for p in kept] == [[0, 1, 2], [100, 101]]
 
 
 def test_a_stop_is_noticed_before_the_next_batch() -> None:

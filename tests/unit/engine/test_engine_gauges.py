@@ -164,8 +164,8 @@ def test_a_cut_gives_whole_updates_and_the_short_ones_of_each_epoch(
 def test_a_cut_gives_the_batches_of_the_real_data() -> None:
     whole = TrainBatches(bundle(), BATCH, 3, CPU)
     cut = Cut(whole, Clock(CPU), 3, 1)
-    rows = [batch.rows.tolist() for batch in cut.epoch(5)]
-    assert rows == [batch.rows.tolist() for batch in whole.epoch(5)][:3]
+    rows = [batch.indices.tolist() for batch in cut.epoch(5)]
+    assert rows == [batch.indices.tolist() for batch in whole.epoch(5)][:3]
 
 
 def test_who_is_watched_trains_to_the_same_bits() -> None:

@@ -10,6 +10,7 @@ from engine_toys import BATCH, BATCHES, CLASSES, CPU, FP32, SAMPLES, AskedStop, 
 from torch import nn
 
 from dlexp.artifacts.checkpoints.checkpoint import read_checkpoint
+from dlexp.data.columns import tensor_of
 from dlexp.data.loaders import EvalBatches
 from dlexp.engine.evaluate import evaluate
 from dlexp.engine.loop import EpochRecord, StepRecord, windows
@@ -188,7 +189,7 @@ class Exploding(Classification):
 
     def loss(self, phase: str, networks: Mapping[str, nn.Module], batch: Batch) -> LossOutput:
         found = super().loss(phase, networks, batch)
-        if self.row not in batch.rows:
+        if self.row not in batch.indices:
             return found
         weight = next(networks["model"].parameters())
         return LossOutput(found.value + (weight - weight.detach()).abs().sqrt().sum())  # 0, of infinite slope
@@ -217,7 +218,7 @@ def test_a_loss_that_diverges_leaves_the_checkpoint_of_the_epoch_before(tmp_path
 
     def poison(record: StepRecord | EpochRecord) -> None:
         if isinstance(record, EpochRecord) and record.epoch == 2:
-            run.bundle.splits["train"].inputs[7] = math.nan
+            tensor_of(run.bundle.splits["train"].inputs)[7] = math.nan
 
     run.observers.append(poison)
     with pytest.raises(Diverged, match="epoch 3"):

@@ -26,7 +26,7 @@ from dlexp.runtime.precision import Precision
 from dlexp.runtime.seed import global_state, kept_randomness
 from dlexp.runtime.signals import NeverStop
 from dlexp.tasks.base import Networks, Task
-from dlexp.types import Batch, LossOutput, Prediction, TrainingData
+from dlexp.types import Batch, LossOutput, Prediction, TrainingData, as_tensor
 
 CPU = torch.device("cpu")
 
@@ -393,7 +393,7 @@ class Gan(Task):
     metrics = {"loss": "min"}
 
     def loss(self, phase: str, networks: Networks, batch: Batch) -> LossOutput:
-        fake = networks["maker"](batch.inputs[:, :2])
+        fake = networks["maker"](as_tensor(batch.inputs)[:, :2])
         if phase == "critic":
             real, made = networks["critic"](batch.targets), networks["critic"](fake.detach())
             ones, zeros = torch.ones_like(real), torch.zeros_like(made)

@@ -25,7 +25,7 @@ from dlexp.losses.classification import CrossEntropy
 from dlexp.runtime.precision import Precision
 from dlexp.runtime.seed import order, set_global_state
 from dlexp.tasks.classification import Classification
-from dlexp.types import Batch, LossOutput
+from dlexp.types import Batch, LossOutput, as_tensor
 
 
 class Sick(Classification):
@@ -36,9 +36,9 @@ class Sick(Classification):
         self.rows, self.how = rows, how
 
     def loss(self, phase: str, networks: Mapping[str, nn.Module], batch: Batch) -> LossOutput:
-        is_sick = self.rows <= set(batch.rows.tolist())
+        is_sick = self.rows <= set(batch.indices.tolist())
         if is_sick and self.how == "input":  # reaches the running statistics of the normalisation
-            batch = replace(batch, inputs=batch.inputs * math.nan)
+            batch = replace(batch, inputs=as_tensor(batch.inputs) * math.nan)
         found = super().loss(phase, networks, batch)
         if not is_sick or self.how == "input":
             return found
@@ -264,7 +264,7 @@ def test_a_stop_hands_over_the_step_with_the_state_before_it(tmp_path: Path, how
     (failure,) = failures
     assert (failure.epoch, failure.batch, failure.step) == (1, 2, BATCHES + 2)
     assert (failure.phase, failure.stage) == ("train", "gradient" if how == "gradient" else "loss")
-    assert failure.window[0].rows.tolist() == order(SAMPLES, 3, 1)[2 * BATCH : 3 * BATCH].tolist()
+    assert failure.window[0].indices.tolist() == order(SAMPLES, 3, 1)[2 * BATCH : 3 * BATCH].tolist()
     assert differences(dict(failure.state["networks"]), before[-1]) == []
     assert [math.isfinite(loss) for loss in failure.losses] == [how == "gradient"]
     assert caught.value.__notes__ == ["kept"]

@@ -29,7 +29,7 @@ from dlexp.errors import Diverged, Interrupted
 from dlexp.networks.layers import hidden_matrices
 from dlexp.optim.optimizers.third_party import lbfgs, muon, schedule_free_adamw
 from dlexp.regularization.penalties import Penalty
-from dlexp.types import Batch
+from dlexp.types import Batch, as_tensor
 
 Place = Callable[[Run, AskedStop], None]
 
@@ -48,9 +48,9 @@ def test_lbfgs_finds_the_least_squares_solution_with_its_penalty_in_a_few_update
     state, batch, l2 = lbfgs_state(max_iter=10, tolerance_change=1e-15), values_batch(20), 0.3
     for _ in range(6):
         train_step(values_task(), state, [batch], rules(Penalty(0.0, l2)))
-    inputs = torch.cat([batch.inputs, torch.ones(20, 1, dtype=torch.float64)], dim=1)
+    inputs = torch.cat([as_tensor(batch.inputs), torch.ones(20, 1, dtype=torch.float64)], dim=1)
     ridge = torch.diag(torch.tensor([l2, l2, l2, 0.0], dtype=torch.float64))  # the bias is spared
-    exact = torch.linalg.solve(inputs.T @ inputs / 20 + ridge, inputs.T @ batch.targets / 20)
+    exact = torch.linalg.solve(inputs.T @ inputs / 20 + ridge, inputs.T @ as_tensor(batch.targets) / 20)
     torch.testing.assert_close(weights(state), exact.flatten(), rtol=1e-6, atol=1e-8)
 
 
@@ -70,7 +70,7 @@ def test_further_looks_at_a_window_are_not_counted_and_leave_running_statistics_
     norm = state.networks["model"].get_submodule("0")
     train_step(values_task(), state, [batch], rules())
     assert int(norm.get_buffer("num_batches_tracked")) == 1
-    torch.testing.assert_close(norm.get_buffer("running_mean"), 0.1 * batch.inputs.mean(0))
+    torch.testing.assert_close(norm.get_buffer("running_mean"), 0.1 * as_tensor(batch.inputs).mean(0))
     assert state.sums.count == 10
     assert next(iter(state.optimizers["train"].state.values()))["func_evals"] > 2
 
@@ -105,7 +105,7 @@ class Cliff(nn.Module):
 def test_an_update_that_ends_where_nothing_is_finite_is_undone_and_told() -> None:
     state = lbfgs_state(Cliff(), lr=1e6, line_search=False, max_iter=5)
     batch = values_batch(8)
-    batch = Batch(batch.inputs, 100 * batch.targets, batch.rows)
+    batch = Batch(as_tensor(batch.inputs), 100 * as_tensor(batch.targets), batch.indices)
     before, memory = weights(state), state.optimizers["train"].state_dict()
     with pytest.raises(Diverged, match="led to where nothing is finite"):
         train_step(values_task(), state, [batch], rules())
@@ -116,7 +116,7 @@ def test_an_update_that_ends_where_nothing_is_finite_is_undone_and_told() -> Non
 def test_a_line_search_comes_back_from_where_nothing_is_finite() -> None:
     state = lbfgs_state(Cliff(), lr=20.0, max_iter=8)
     batch = values_batch(8)
-    batch = Batch(batch.inputs, 5 * batch.inputs.sum(1, keepdim=True), batch.rows)
+    batch = Batch(as_tensor(batch.inputs), 5 * as_tensor(batch.inputs).sum(1, keepdim=True), batch.indices)
     for _ in range(4):
         train_step(values_task(), state, [batch], rules())
     assert weights(state).item() == pytest.approx(5.0, rel=1e-4)

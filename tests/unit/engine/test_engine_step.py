@@ -14,7 +14,7 @@ from dlexp.optim.schedules.smooth import cosine
 from dlexp.regularization.penalties import Penalty
 from dlexp.regularization.weight_averaging import Ema
 from dlexp.runtime.precision import Precision
-from dlexp.types import Batch
+from dlexp.types import Batch, as_tensor
 
 BF16 = Precision("bf16", "cpu", "")
 FP16 = Precision("fp16", "cpu", "")
@@ -84,7 +84,7 @@ def test_a_gradient_of_zeros_keeps_its_norm_and_one_that_is_not_finite_is_told()
     state, batch = linear_state(lr=1.0), values_batch(8)
     exact = replace(batch, targets=state.networks["model"](batch.inputs).detach())
     assert not moved(state, [exact], replace(rules(), gradient_norm=1.0)).any()
-    infinite = replace(batch, targets=batch.targets * 1e200)
+    infinite = replace(batch, targets=as_tensor(batch.targets) * 1e200)
     with pytest.raises(Diverged):
         moved(linear_state(lr=1.0), [infinite], replace(rules(), gradient_norm=1.0))
 
@@ -149,7 +149,7 @@ def test_a_loss_that_is_not_finite_is_told_with_its_place_before_any_weight_chan
     state = linear_state()
     state.epoch, state.batch = 4, 6
     window = split_batch(values_batch(8, first_row=40), 4, 4)
-    window[1].targets[2] = bad
+    as_tensor(window[1].targets)[2] = bad
     before = weights(state)
     with pytest.raises(Diverged, match=r"epoch 5, batch 8 .*rows \[44, 45, 46, 47\]"):
         train_step(values_task(), state, window, rules())

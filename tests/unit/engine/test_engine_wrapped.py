@@ -21,7 +21,7 @@ from dlexp.errors import Diverged, Interrupted
 from dlexp.optim.optimizers.wrappers import lookahead, sam
 from dlexp.regularization.constraints import MaxNorm
 from dlexp.regularization.penalties import Penalty
-from dlexp.types import Batch
+from dlexp.types import Batch, as_tensor
 
 Groups = list[dict[str, Any]]
 Make = Callable[..., torch.optim.Optimizer]
@@ -39,8 +39,8 @@ def weights(state: TrainState) -> Tensor:
 
 def slope(w: Tensor, batch: Batch, l2: float = 0.0) -> Tensor:
     """The gradient by hand of the mean squared error of a line, w = (3 slopes, offset), and of l2 times the slopes²."""
-    inputs = torch.cat([batch.inputs, torch.ones(len(batch), 1, dtype=torch.float64)], dim=1)
-    error = inputs @ w[:, None] - batch.targets
+    inputs = torch.cat([as_tensor(batch.inputs), torch.ones(len(batch), 1, dtype=torch.float64)], dim=1)
+    error = inputs @ w[:, None] - as_tensor(batch.targets)
     return (2 / len(batch) * inputs.T @ error).flatten() + 2 * l2 * torch.cat([w[:3], torch.zeros(1)])
 
 
@@ -94,7 +94,7 @@ def test_sam_looks_twice_with_one_dropout_and_counts_once() -> None:
     assert torch.equal(looks[0], looks[1])
     assert 0 < int(looks[0].sum()) < looks[0].numel()
     norm = state.networks["model"].get_submodule("0")
-    torch.testing.assert_close(norm.get_buffer("running_mean"), 0.1 * batch.inputs.mean(0))
+    torch.testing.assert_close(norm.get_buffer("running_mean"), 0.1 * as_tensor(batch.inputs).mean(0))
     assert state.sums.count == 8
 
 
@@ -108,7 +108,7 @@ def test_weights_without_a_gradient_stay_and_a_gradient_of_zeros_moves_nothing()
         assert torch.equal(weights(state)[:12], before[:12])
         assert not torch.equal(weights(state), before)
     state, batch = made(sam, nn.Linear(3, 1), weight_decay=0.0), values_batch(8)
-    exact = Batch(batch.inputs, state.networks["model"](batch.inputs).detach(), batch.rows)
+    exact = Batch(batch.inputs, state.networks["model"](batch.inputs).detach(), batch.indices)
     before = weights(state)
     train_step(values_task(), state, [exact], rules())
     assert torch.equal(weights(state), before)

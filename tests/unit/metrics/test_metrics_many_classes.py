@@ -11,7 +11,8 @@ import torch
 from sklearn import metrics as sk
 from torch import nn
 
-from dlexp.data.bundle import Affine, DataBundle, Split
+from dlexp.data.bundle import DataBundle, Split
+from dlexp.data.preprocess import Affine
 from dlexp.engine import evaluate as engine
 from dlexp.engine.evaluate import evaluate
 from dlexp.losses.classification import CrossEntropy
@@ -19,8 +20,9 @@ from dlexp.metrics import prediction_rows
 from dlexp.metrics.bootstrap import Resampling
 from dlexp.metrics.report import PER_CLASS
 from dlexp.runtime.precision import Precision
+from dlexp.specs import ClassSpec, DataSpec, TableSpec
 from dlexp.tasks.classification import Classification
-from dlexp.types import Batch, DataSpec
+from dlexp.types import Batch
 from dlexp.workflows.evaluate.files import score_facts, worst, write_pictures, write_tables
 
 CLASSES, COUNT = 1010, 90
@@ -43,7 +45,7 @@ def test_an_evaluation_of_many_classes_is_cut_and_says_so(
     monkeypatch.setattr(engine, "_LARGE_BYTES", 1)
     monkeypatch.setattr(engine, "_CHUNK_BYTES", logits[:80].nbytes)  # one batch and a part of the next
     names = tuple(f"c{n}" for n in range(CLASSES))
-    spec = DataSpec("tabular", "class", (CLASSES,), CLASSES, class_names=names)
+    spec = DataSpec(TableSpec(CLASSES), ClassSpec(names))
     task = Classification(spec=spec, loss=CrossEntropy())
     batches = [Batch(logits[p], targets[p], p) for p in torch.arange(COUNT).split(32)]
     networks = nn.ModuleDict({"model": nn.Identity()})
@@ -60,7 +62,7 @@ def test_an_evaluation_of_many_classes_is_cut_and_says_so(
 
     mistakes = worst(spec, report)
     write_tables(tmp_path, spec, report, mistakes)
-    split = Split(logits, targets, torch.arange(COUNT))
+    split = Split.in_memory(logits, targets, torch.arange(COUNT))
     whole = Affine(torch.tensor(1.0), torch.tensor(0.0))
     bundle = DataBundle(spec, dict.fromkeys(("train", "val", "test"), split), whole, "", {})
     write_pictures(tmp_path, "test", bundle, report, mistakes)

@@ -15,7 +15,8 @@ from dlexp.metrics.confusion import of_classes, tally
 from dlexp.metrics.outputs import ClassOutputs
 from dlexp.metrics.regression import EXTREME, ValueSamples
 from dlexp.metrics.report import PER_CLASS, class_report, report
-from dlexp.types import DataSpec, Prediction
+from dlexp.specs import ClassSpec, DataSpec, TableSpec, ValueSpec
+from dlexp.types import Prediction
 
 Array = np.ndarray[Any, Any]
 
@@ -70,7 +71,7 @@ def predictions(samples: ClassSamples) -> list[Prediction]:
 
 
 def spec(num_classes: int) -> DataSpec:
-    return DataSpec("tabular", "class", (2,), num_classes, class_names=tuple(f"c{n}" for n in range(num_classes)))
+    return DataSpec(TableSpec(2), ClassSpec(tuple(f"c{n}" for n in range(num_classes))))
 
 
 def test_every_defined_metric_lies_in_its_interval_and_seeds_repeat() -> None:
@@ -109,7 +110,7 @@ def test_an_extreme_has_no_interval_and_each_target_has_its_own() -> None:
     rng = np.random.default_rng(0)
     true = torch.from_numpy(rng.normal(size=(40, 2)))
     guess = true + torch.from_numpy(rng.normal(size=(40, 2)))
-    about = DataSpec("tabular", "value", (2,), 2, target_names=("a", "b/c"), target_std=(1.0, 2.0))
+    about = DataSpec(TableSpec(2), ValueSpec(("a", "b/c"), (0.0, 0.0), (1.0, 2.0)))
     found = report(about, [Prediction(guess, true, torch.tensor(0.0), torch.arange(40))], Resampling(200))
     assert found.intervals[EXTREME].low is None
     assert "no larger error" in found.intervals[EXTREME].reason

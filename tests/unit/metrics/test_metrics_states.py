@@ -10,13 +10,14 @@ from sklearn import metrics as sk
 
 from dlexp.metrics.report import report
 from dlexp.metrics.states import ClassificationState, MetricState, RegressionState
-from dlexp.types import DataSpec, Prediction
+from dlexp.specs import ClassSpec, DataSpec, TableSpec, ValueSpec
+from dlexp.types import Prediction
 
 SIZES = (7, 16, 1, 9)
 
 
 def spec(num_classes: int) -> DataSpec:
-    return DataSpec("tabular", "class", (2,), num_classes, class_names=tuple(f"c{n}" for n in range(num_classes)))
+    return DataSpec(TableSpec(2), ClassSpec(tuple(f"c{n}" for n in range(num_classes))))
 
 
 def classes(num_classes: int, occurring: int | None = None, seed: int = 0) -> list[Prediction]:
@@ -110,7 +111,7 @@ def test_r2_does_not_depend_on_unit_or_offset(scale: float, mean: float) -> None
     true, guess = joined(predictions)
     expected = float(sk.r2_score(true, guess))
     assert computed(RegressionState(1), predictions)["r2"] == pytest.approx(expected, abs=1e-6)
-    about = DataSpec("tabular", "value", (2,), 1, target_names=("y",))
+    about = DataSpec(TableSpec(2), ValueSpec(("y",), (0.0,), (1.0,)))
     assert report(about, predictions).per_output["y"]["r2"] == pytest.approx(expected, abs=1e-6)
 
 
@@ -119,7 +120,7 @@ def test_r2_of_targets_that_are_all_the_same(error: float, r2: float) -> None:
     targets = torch.full((5, 1), 7.3)
     prediction = Prediction(targets + error, targets, torch.tensor(0.0), torch.arange(5))
     assert computed(RegressionState(1), [prediction])["r2"] == r2
-    about = DataSpec("tabular", "value", (2,), 1, target_names=("y",))
+    about = DataSpec(TableSpec(2), ValueSpec(("y",), (0.0,), (1.0,)))
     assert report(about, [prediction]).per_output["y"]["r2"] == r2
 
 
@@ -157,11 +158,11 @@ def test_the_report_agrees_with_the_states(num_classes: int, occurring: int) -> 
 
 def test_the_report_of_values_agrees_with_the_states_output_by_output() -> None:
     predictions = values(2)
-    about = DataSpec("tabular", "value", (2,), 2, target_names=("height", "weight"))
+    about = DataSpec(TableSpec(2), ValueSpec(("height", "weight"), (0.0, 0.0), (1.0, 1.0)))
     found = report(about, predictions)
     true, guess = joined(predictions)
-    for number, name in enumerate(about.target_names):
-        column = [Prediction(p.outputs[:, [number]], p.targets[:, [number]], p.loss, p.rows) for p in predictions]
+    for number, name in enumerate(about.output_names):
+        column = [Prediction(p.outputs[:, [number]], p.targets[:, [number]], p.loss, p.indices) for p in predictions]
         state = computed(RegressionState(1), column)
         own = found.per_output[name]
         assert {kind: own[kind] for kind in ("mae", "rmse", "r2")} == pytest.approx(

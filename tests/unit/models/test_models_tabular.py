@@ -7,10 +7,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from typed_specs import table_of
 
 from dlexp.assemble.experiment import assemble
 from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog
+from dlexp.data.columns import tensor_of
 from dlexp.models.ft_transformer import Block, FeatureTokens, ft_transformer
 from dlexp.models.tabular import Columns, neural_ode, tabular_mlp, wide_deep
 
@@ -125,10 +127,10 @@ def test_a_table_tells_the_networks_its_categories(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("\n".join(["a,colour,b,size,bought", *lines]))
     words = [f"data.path={tmp_path / 't.csv'}", "data.target=bought", "data=csv", "trainer.device=cpu"]
     experiment = assemble(load([*words, "model=tabular_mlp"], Catalog()))
-    assert experiment.bundle.spec.categorical == ((1, 3), (5, 2))
+    assert table_of(experiment.bundle.spec).categorical == ((1, 3), (5, 2))
     (columns,) = (m for m in experiment.networks.modules() if isinstance(m, Columns))
     assert columns.blocks == ((1, 3), (5, 2))
     assert columns.get_buffer("numbers").tolist() == [0, 4]
-    values = experiment.bundle.splits["train"].inputs
+    values = tensor_of(experiment.bundle.splits["train"].inputs)
     assert set(values[:, 1:4].sum(1).tolist()) == {0.0, 1.0}  # a missing colour is none of them
     assert set(values[:, 5:7].sum(1).tolist()) == {1.0}

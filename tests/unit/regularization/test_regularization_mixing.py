@@ -13,13 +13,14 @@ from dlexp.losses.classification import CrossEntropy
 from dlexp.losses.regression import MSE
 from dlexp.regularization.mixing import ChangedBatches, Changes, cut_mixed, erased, mixed_up
 from dlexp.runtime.seed import generator, uniforms
+from dlexp.specs import ClassSpec, DataSpec, ImageSpec, TableSpec, ValueSpec
 from dlexp.tasks.classification import Classification
 from dlexp.tasks.regression import Regression
-from dlexp.types import Batch, DataSpec
+from dlexp.types import Batch, as_tensor
 
 SIZE, COUNT = 12, 5
-CLASSES = DataSpec("image", "class", (2, SIZE, SIZE), 3, class_names=("a", "b", "c"))
-VALUES = DataSpec("tabular", "value", (4,), 1, target_names=("y",), target_mean=(2.0,), target_std=(3.0,))
+CLASSES = DataSpec(ImageSpec(2, SIZE, SIZE), ClassSpec(("a", "b", "c")))
+VALUES = DataSpec(TableSpec(4), ValueSpec(("y",), (2.0,), (3.0,)))
 
 
 def images(count: int = COUNT, first: int = 0) -> Batch:
@@ -46,11 +47,11 @@ def test_mixup_is_the_weighted_sum_with_the_next_sample(share: float) -> None:
     found = mixed_up(batch, share)
     for number in range(COUNT):
         after = (number + 1) % COUNT
-        wanted = share * batch.inputs[number] + (1 - share) * batch.inputs[after]
-        torch.testing.assert_close(found.inputs[number], wanted)
+        wanted = share * as_tensor(batch.inputs)[number] + (1 - share) * as_tensor(batch.inputs)[after]
+        torch.testing.assert_close(as_tensor(found.inputs)[number], wanted)
         assert found.mixed is not None
-        assert found.mixed.targets[number] == batch.targets[after]
-    assert torch.equal(found.targets, batch.targets)
+        assert as_tensor(found.mixed.targets)[number] == as_tensor(batch.targets)[after]
+    assert torch.equal(as_tensor(found.targets), as_tensor(batch.targets))
     assert found.mixed is not None
     assert found.mixed.share == share
 
@@ -63,7 +64,9 @@ def test_the_loss_of_a_mixed_batch_is_that_of_soft_targets(share: float, smoothi
     task = Classification(spec=CLASSES, loss=CrossEntropy(smoothing))
     found = task.loss("train", {"model": model}, batch)
     assert batch.mixed is not None
-    first, second = (F.one_hot(targets, 3).double() for targets in (batch.targets, batch.mixed.targets))
+    first, second = (
+        F.one_hot(targets, 3).double() for targets in (as_tensor(batch.targets), as_tensor(batch.mixed.targets))
+    )
     soft = share * first + (1 - share) * second
     logits = model(batch.inputs)
     wanted = F.cross_entropy(logits, soft, label_smoothing=smoothing)
@@ -88,15 +91,16 @@ def test_the_target_of_a_mixed_value_lies_between_the_two() -> None:
 def test_cutmix_says_which_share_of_the_pixels_it_kept(share: float, centre: tuple[float, float]) -> None:
     batch = images()
     found = cut_mixed(batch, share, centre)
-    other = batch.inputs.roll(-1, 0)
-    own = (found.inputs == batch.inputs).all(1)
-    assert torch.equal(own | (found.inputs == other).all(1), torch.ones_like(own))
+    other = as_tensor(batch.inputs).roll(-1, 0)
+    inputs = as_tensor(found.inputs)
+    own = (inputs == as_tensor(batch.inputs)).all(1)
+    assert torch.equal(own | (inputs == other).all(1), torch.ones_like(own))
     assert found.mixed is not None
     assert own.double().mean().item() == pytest.approx(found.mixed.share)
     assert found.mixed.share >= share - 1e-9  # sides are rounded down, and cut off at the borders
     if centre == (0.5, 0.5):  # nothing is cut off; sides are whole and even numbers of pixels
         assert abs(found.mixed.share - share) <= 1 - (1 - 2 / SIZE) ** 2
-    assert torch.equal(batch.inputs, images().inputs)
+    assert torch.equal(as_tensor(batch.inputs), as_tensor(images().inputs))
 
 
 def test_an_erased_rectangle_has_the_size_that_was_drawn() -> None:
@@ -123,10 +127,13 @@ def test_an_erased_rectangle_has_the_size_that_was_drawn() -> None:
 def test_what_is_erased_belongs_to_the_sample_and_the_epoch() -> None:
     batches = ChangedBatches(Source(), Changes(erasing=1.0), seed=3)
     first = list(batches.epoch(0))
-    together = torch.cat([batch.inputs for batch in first])
-    alone = [erased(images(1, n).inputs, uniforms(3, 0, torch.tensor([n]), 5, "erase"), 1.0) == 0 for n in range(11)]
+    together = torch.cat([as_tensor(batch.inputs) for batch in first])
+    alone = [
+        erased(as_tensor(images(1, n).inputs), uniforms(3, 0, torch.tensor([n]), 5, "erase"), 1.0) == 0
+        for n in range(11)
+    ]
     assert torch.equal(together == 0, torch.cat(alone))
-    later = torch.cat([batch.inputs for batch in batches.epoch(1)])
+    later = torch.cat([as_tensor(batch.inputs) for batch in batches.epoch(1)])
     assert not torch.equal(together == 0, later == 0)
     assert all(batch.mixed is None for batch in first)
     assert (len(batches), batches.num_samples) == (3, 11)
@@ -134,7 +141,7 @@ def test_what_is_erased_belongs_to_the_sample_and_the_epoch() -> None:
 
 def values(batches: ChangedBatches, epoch: int, first: int = 0, attempt: int = 0) -> list[tuple[Tensor, float | None]]:
     found = batches.epoch(epoch, first, attempt)
-    return [(batch.inputs, None if batch.mixed is None else batch.mixed.share) for batch in found]
+    return [(as_tensor(batch.inputs), None if batch.mixed is None else batch.mixed.share) for batch in found]
 
 
 @pytest.mark.parametrize("changes", [Changes(mixup=0.4), Changes(cutmix=1.0), Changes(0.4, 1.0, 0.7, 0.5)])
@@ -159,10 +166,14 @@ def test_how_often_each_kind_of_mixing_comes() -> None:
     plain = cut = mixed = 0
     for epoch in range(200):
         for batch, source in list(zip(batches.epoch(epoch), Source().epoch(epoch), strict=True))[:2]:
-            other = source.inputs.roll(-1, 0)
-            if torch.equal(batch.inputs, source.inputs) and batch.mixed is not None and batch.mixed.share == 1:
+            inputs, other = as_tensor(batch.inputs), as_tensor(source.inputs).roll(-1, 0)
+            if (
+                torch.equal(as_tensor(batch.inputs), as_tensor(source.inputs))
+                and batch.mixed is not None
+                and batch.mixed.share == 1
+            ):
                 plain += 1
-            elif bool(((batch.inputs == source.inputs) | (batch.inputs == other)).all()):
+            elif bool(((inputs == as_tensor(source.inputs)) | (inputs == other)).all()):
                 cut += 1
             else:
                 mixed += 1

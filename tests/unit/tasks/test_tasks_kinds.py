@@ -6,15 +6,14 @@ from torch import nn
 
 from dlexp.losses.classification import CrossEntropy
 from dlexp.losses.regression import MSE
+from dlexp.specs import ClassSpec, DataSpec, TableSpec, ValueSpec
 from dlexp.tasks.base import Task
 from dlexp.tasks.classification import Classification
 from dlexp.tasks.regression import Regression
-from dlexp.types import Batch, DataSpec
+from dlexp.types import Batch
 
-CLASSES = DataSpec("tabular", "class", (2,), 3, class_names=("a", "b", "c"))
-VALUES = DataSpec(
-    "tabular", "value", (2,), 2, target_names=("y", "z"), target_mean=(100.0, -2.0), target_std=(50.0, 0.5)
-)
+CLASSES = DataSpec(TableSpec(2), ClassSpec(("a", "b", "c")))
+VALUES = DataSpec(TableSpec(2), ValueSpec(("y", "z"), (100.0, -2.0), (50.0, 0.5)))
 
 
 class Fixed(nn.Module):
@@ -52,7 +51,7 @@ def test_classification_predicts_probabilities() -> None:
     found = task.predict({"model": Fixed(LOGITS.bfloat16())}, batch(LABELS))
     torch.testing.assert_close(found.outputs, LOGITS.softmax(1))
     assert torch.equal(found.targets, LABELS)
-    assert found.rows.tolist() == [10, 11, 12, 13]
+    assert found.indices.tolist() == [10, 11, 12, 13]
 
 
 def test_regression_learns_standardised_values() -> None:

@@ -36,7 +36,7 @@ def job(folder: Path, *words: str) -> Job:
     config = load((*WORDS, *words), Catalog())
     bundle = build_data(config)
     test = bundle.splits["test"]
-    hidden = Untouchable(test.inputs, test.targets, test.rows)
+    hidden = Untouchable(test.inputs, test.targets, test.indices)
     return Job(config, (), folder, (), replace(bundle, splits={**bundle.splits, "test": hidden}), 1)
 
 

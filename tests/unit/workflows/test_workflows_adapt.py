@@ -19,9 +19,11 @@ from dlexp.cli.commands.results import adapt as words_of_adapt
 from dlexp.config.compose import load
 from dlexp.config.derive import repeat
 from dlexp.config.files.catalog import Catalog
+from dlexp.data.columns import tensor_of
 from dlexp.data.sources import sklearn_sets
 from dlexp.data.splitting import split_rows
 from dlexp.errors import ConfigError, DataError, DlexpError
+from dlexp.types import as_tensor
 from dlexp.workflows.adapt import adapt
 from dlexp.workflows.evaluate.evaluate import evaluate_run
 from dlexp.workflows.reporter import Silent
@@ -55,7 +57,7 @@ def test_statistics_are_those_of_the_other_data_and_no_weight_moves(source: RunD
     moved = {name for name in before if not torch.equal(before[name], after[name])}
     assert moved == {name for name in before if "running" in name or "num_batches" in name}
     bundle = build_data(load([*TINY, *BLURRED], CATALOG))
-    inputs = bundle.normalize(bundle.splits["train"].inputs[:1258])
+    inputs = as_tensor(bundle.preprocess(tensor_of(bundle.splits["train"].inputs)[:1258]))
     weight, bias = after["model.0.weight"], after["model.0.bias"]
     maps = torch.nn.functional.conv2d(inputs, weight, bias, padding=1).transpose(0, 1).flatten(1)
     torch.testing.assert_close(after["model.1.running_mean"], maps.mean(1), rtol=1e-3, atol=1e-4)

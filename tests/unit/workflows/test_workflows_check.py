@@ -17,6 +17,7 @@ from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog
 from dlexp.data.bundle import Split
 from dlexp.data.checks import image_scan
+from dlexp.data.columns import tensor_of
 from dlexp.errors import DataError
 from dlexp.workflows.data.check import check
 
@@ -114,7 +115,9 @@ def digits(tmp_path: Path) -> Path:
     """300 digits as files in train, val and test: five broken, one text file, three copies across the splits."""
     table = build_data(load(["data=digits"], Catalog())).splits["train"]
     root = tmp_path / "digits"
-    for number, (image, label) in enumerate(zip(table.inputs[:300], table.targets.tolist(), strict=False)):
+    for number, (image, label) in enumerate(
+        zip(tensor_of(table.inputs)[:300], tensor_of(table.targets).tolist(), strict=False)
+    ):
         folder = root / ("train", "val", "test")[min(2, max(0, number % 10 - 7))] / str(label)
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray((image[0].numpy() * 15).astype(np.uint8)).save(folder / f"{number:03}.png")

@@ -20,9 +20,10 @@ from sick_package import WORDS, install
 from dlexp.artifacts.files import writing
 from dlexp.artifacts.files.writing import remove_temporaries
 from dlexp.cli.app import main
+from dlexp.data.columns import tensor_of
 from dlexp.data.sources.sklearn_sets import digits
 from dlexp.errors import DlexpError
-from dlexp.types import Batch, Mixed
+from dlexp.types import Batch, Mixed, as_tensor
 from dlexp.workflows.train import crash
 
 
@@ -73,10 +74,10 @@ def test_the_batch_in_the_capsule_is_the_one_that_its_rows_name(capsys: pytest.C
     run("train", "-q", *WORDS, "--run-dir", "run", code=4)
     inputs, targets, rows = capsule()["window"][0]
     bundle = digits(augment="none", val_fraction=0.1, test_fraction=0.2, split_seed=0)
-    everything = {int(row): n for n, row in enumerate(bundle.splits["train"].rows)}
+    everything = {int(row): n for n, row in enumerate(bundle.splits["train"].indices)}
     places = torch.tensor([everything[int(row)] for row in rows])
-    assert torch.equal(targets, bundle.splits["train"].targets[places])
-    assert torch.equal(inputs, bundle.normalize(bundle.splits["train"].inputs[places]))
+    assert torch.equal(targets, tensor_of(bundle.splits["train"].targets)[places])
+    assert torch.equal(inputs, as_tensor(bundle.preprocess(tensor_of(bundle.splits["train"].inputs)[places])))
 
 
 @pytest.mark.parametrize(("fault", "kind", "code"), [("bug", "ValueError", 1), ("memory", "MemoryError", 6)])
@@ -232,8 +233,8 @@ def test_a_taken_name_is_never_written_over() -> None:
 def test_a_mixed_batch_goes_into_a_capsule_and_comes_out_of_it(mixed: Mixed | None) -> None:
     batch = Batch(torch.rand(2, 3), torch.tensor([0, 1]), torch.tensor([4, 9]), mixed)
     found = crash._batch(crash._parts(batch), torch.device("cpu"))
-    assert torch.equal(found.inputs, batch.inputs)
-    assert torch.equal(found.rows, batch.rows)
+    assert torch.equal(as_tensor(found.inputs), as_tensor(batch.inputs))
+    assert torch.equal(found.indices, batch.indices)
     assert (found.mixed is None) == (mixed is None)
     if mixed is not None and found.mixed is not None:
         assert torch.equal(found.mixed.targets, mixed.targets)

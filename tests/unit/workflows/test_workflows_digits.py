@@ -13,10 +13,13 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from sklearn.metrics import r2_score
+from typed_specs import values_of
 
 from dlexp.artifacts.files.writing import read_object
 from dlexp.cli.app import main
+from dlexp.data.columns import tensor_of
 from dlexp.data.sources.arrays import arrays
+from dlexp.types import as_tensor
 from dlexp.workflows.evaluate.evaluate import evaluate_run
 from dlexp.workflows.run_record.restore import Use, restored
 
@@ -92,7 +95,7 @@ def test_a_pipeline_of_quantiles_answers_any_batch_as_the_run_does() -> None:
     session = onnxruntime.InferenceSession("m.onnx", providers=["CPUExecutionProvider"])
     stored = restored(Path("r"), Use())
     spec, task = stored.experiment.bundle.spec, stored.experiment.task
-    mean, std = spec.target_mean[0], spec.target_std[0]
+    mean, std = values_of(spec).mean[0], values_of(spec).std[0]
     stored.experiment.networks.eval()
     for size in (1, 2, 7):
         columns = stored.preprocessing["columns"]
@@ -125,7 +128,7 @@ def test_other_data_are_judged_in_the_unit_of_training() -> None:
     before = restored(Path("r"), Use()).experiment.bundle.spec
     run("adapt", "r", "data.path=two.csv", "--run-dir", "a")
     after = restored(Path("a"), Use()).experiment.bundle.spec
-    assert (after.target_mean, after.target_std) == (before.target_mean, before.target_std)
+    assert (values_of(after).mean, values_of(after).std) == (values_of(before).mean, values_of(before).std)
     evaluate_run(Path("a"), "test", "best", {}, ())
     predicted = np.array(table(Path("a/eval/test/predictions.csv"))["predicted y"], dtype=np.float64)
     assert np.abs(predicted - 100).max() < 1000  # and not around 5000, where the labels of the other data lie
@@ -139,8 +142,8 @@ def test_images_of_numbers_keep_their_deviation(unit: str) -> None:
     np.savez("i.npz", x=images, y=labels)
     bundle = arrays(path="i.npz", layout="channels_first")
     split = bundle.splits["train"]
-    found = bundle.normalize(split.inputs).double().numpy()
-    learnt = images[split.rows]
+    found = as_tensor(bundle.preprocess(tensor_of(split.inputs))).double().numpy()
+    learnt = images[split.indices]
     size = float(np.abs(learnt).max()) if unit != "far" else 1.0
     shown = (learnt - (1e9 if unit == "far" else 0.0)) / size
     middle = shown.mean(axis=(0, 2, 3), keepdims=True)
@@ -148,7 +151,7 @@ def test_images_of_numbers_keep_their_deviation(unit: str) -> None:
     assert found == pytest.approx(expected, abs=1e-5)
     given = arrays(path="i.npz", layout="channels_first", mean=[1e9, 1e9], std=[2.0, 2.0]) if unit == "far" else None
     if given is not None:
-        halved = given.normalize(given.splits["train"].inputs).double().numpy()
+        halved = as_tensor(given.preprocess(tensor_of(given.splits["train"].inputs))).double().numpy()
         assert halved == pytest.approx((learnt - 1e9) / 2, abs=1e-5)
 
 
@@ -174,5 +177,5 @@ def test_a_channel_of_one_value_is_not_standardised_by_its_rounding() -> None:
     drawn = np.random.default_rng(1).normal(size=(60, 1, 3, 3))
     np.savez("i.npz", x=np.concatenate([drawn, np.full_like(drawn, 0.1)], axis=1).astype(np.float32), y=[0, 1] * 30)
     bundle = arrays(path="i.npz", layout="channels_first")
-    found = bundle.normalize(bundle.splits["train"].inputs)
+    found = as_tensor(bundle.preprocess(tensor_of(bundle.splits["train"].inputs)))
     assert bundle.preprocessing["std"][1] == 0 and float(found[:, 1].abs().max()) < 1e-6

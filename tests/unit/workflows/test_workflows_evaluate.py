@@ -16,11 +16,14 @@ from typer.testing import CliRunner
 from dlexp.cli.app import app
 from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog
-from dlexp.data.bundle import Affine, DataBundle, Split
+from dlexp.data.bundle import DataBundle, Split
+from dlexp.data.columns import tensor_of
+from dlexp.data.preprocess import Affine
 from dlexp.errors import ConfigError
 from dlexp.metrics.bootstrap import Resampling
 from dlexp.metrics.report import PER_CLASS, report
-from dlexp.types import DataSpec, Prediction
+from dlexp.specs import ClassSpec, DataSpec, ImageSpec
+from dlexp.types import Prediction
 from dlexp.workflows.evaluate import files
 from dlexp.workflows.evaluate.evaluate import evaluate_run
 from dlexp.workflows.evaluate.files import worst, write_pictures, write_tables
@@ -153,9 +156,9 @@ def test_a_metric_on_request_decides_and_others_do_not_pay_for_it(tmp_path: Path
 
 def bundle(inputs: torch.Tensor, preprocessing: dict[str, Any]) -> DataBundle:
     count = len(inputs)
-    split = Split(inputs, torch.arange(count) % 2, torch.arange(count))
+    split = Split.in_memory(inputs, torch.arange(count) % 2, torch.arange(count))
     shape = tuple(inputs.shape[1:])
-    spec = DataSpec("image", "class", shape, 2, class_names=("a", "b"))
+    spec = DataSpec(ImageSpec(*shape), ClassSpec(("a", "b")))
     whole = Affine(torch.tensor(1.0), torch.tensor(0.0))
     return DataBundle(spec, dict.fromkeys(("train", "val", "test"), split), whole, "", preprocessing)
 
@@ -167,7 +170,9 @@ def test_images_of_any_kind_are_drawn_where_they_are_pictures(
 ) -> None:
     data = bundle(torch.randint(0, 16, (6, channels, 4, 4), dtype=torch.uint8), preprocessing)
     outputs = torch.tensor([[0.2, 0.8]]).expand(6, 2)
-    details = report(data.spec, [Prediction(outputs, data.splits["test"].targets, torch.tensor(0.0), torch.arange(6))])
+    details = report(
+        data.spec, [Prediction(outputs, tensor_of(data.splits["test"].targets), torch.tensor(0.0), torch.arange(6))]
+    )
     found = worst(data.spec, details)
     assert found.positions == [0, 2, 4]
     write_tables(tmp_path, data.spec, details, found)
@@ -181,6 +186,8 @@ def test_pictures_of_an_earlier_evaluation_do_not_stay(tmp_path: Path, monkeypat
     monkeypatch.setattr(files, "_pictures", lambda *_: [("pr", lambda: b"new")])
     data = bundle(torch.zeros(2, 1, 2, 2), {})
     outputs = torch.eye(2)
-    details = report(data.spec, [Prediction(outputs, data.splits["test"].targets, torch.tensor(0.0), torch.arange(2))])
+    details = report(
+        data.spec, [Prediction(outputs, tensor_of(data.splits["test"].targets), torch.tensor(0.0), torch.arange(2))]
+    )
     write_pictures(tmp_path, "test", data, details, worst(data.spec, details))
     assert {path.name for path in tmp_path.iterdir()} == {"own.png", "pr.png"}

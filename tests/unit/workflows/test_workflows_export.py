@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from dlexp.artifacts.exports.formats import FORMATS, Onnx
 from dlexp.cli.app import main
+from dlexp.data.columns import tensor_of
 from dlexp.data.sources.sklearn_sets import digits
 from dlexp.errors import DlexpError
 from dlexp.models.convnet import simple_cnn
@@ -100,10 +101,10 @@ def test_an_onnx_file_answers_as_the_run_does(model: str) -> None:
     spec = stored.experiment.bundle.spec
     network = stored.experiment.networks["model"].eval()
     assert facts["compared"]["largest_difference"] <= 1e-4 * (1 + facts["compared"]["largest_output"])
-    assert facts["run"] == model and facts["input"]["shape"] == ["batch", *spec.input_shape]
+    assert facts["run"] == model and facts["input"]["shape"] == ["batch", *spec.inputs.shape]
     assert facts["preprocessing"]["normalize"] == stored.preprocessing["normalize"]
     for size in (1, 7):
-        inputs = torch.randn(size, *spec.input_shape, generator=torch.Generator().manual_seed(size))
+        inputs = torch.randn(size, *spec.inputs.shape, generator=torch.Generator().manual_seed(size))
         with torch.inference_mode():
             expected = network(inputs)
         assert expected.abs().max() > 0
@@ -151,7 +152,7 @@ def test_with_preprocessing_raw_pixels_go_in_and_probabilities_come_out(
 ) -> None:
     pytest.importorskip("onnxruntime")
     split = digits().splits["test"]
-    np.save("raw.npy", split.inputs.numpy())
+    np.save("raw.npy", tensor_of(split.inputs).numpy())
     capsys.readouterr()
     run("predict", "mlp", "raw.npy", "--probabilities", "--json")
     rows = json.loads(capsys.readouterr().out)["predictions"]
@@ -162,7 +163,7 @@ def test_with_preprocessing_raw_pixels_go_in_and_probabilities_come_out(
     assert told["output"]["what"] == "probabilities of the classes" and told["classes"] == list("0123456789")
     assert sum(told["compared"]["batches"]) == len(split) and told["compared"]["on"] == "the samples of --samples"
     if to == "onnx":
-        found = by_onnxruntime(Path(f"whole.{to}"), split.inputs)
+        found = by_onnxruntime(Path(f"whole.{to}"), tensor_of(split.inputs))
     else:
         found = torch.export.load(io.BytesIO(Path(f"whole.{to}").read_bytes())).module()(split.inputs)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)

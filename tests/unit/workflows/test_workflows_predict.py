@@ -16,9 +16,11 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor
+from typed_specs import affine_of
 
 from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.cli.app import main
+from dlexp.data.columns import tensor_of
 from dlexp.data.sources.sklearn_sets import digits
 from dlexp.workflows.run_record.restore import Use, restored
 
@@ -127,8 +129,8 @@ def test_images_have_the_digits_of_the_evaluation(here: Path, capsys: pytest.Cap
 
 def test_arrays_have_the_digits_of_the_evaluation(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     known, split = evaluated("digits"), digits().splits["test"]
-    assert list(known) == split.rows.tolist()
-    np.savez("test.npz", images=split.inputs.numpy()[:, 0], labels=split.targets.numpy())
+    assert list(known) == split.indices.tolist()
+    np.savez("test.npz", images=tensor_of(split.inputs).numpy()[:, 0], labels=tensor_of(split.targets).numpy())
     run("predict", "digits", "test.npz", "--probabilities", "--top", "3")
     for row, expected in zip(table(capsys.readouterr().out), known.values(), strict=True):
         assert {column: row[column] for column in expected if column not in OF_TRUTH} == {
@@ -239,7 +241,10 @@ def test_a_run_of_an_earlier_version_takes_what_it_lacks_from_its_data(home: Pat
     path.write_text(json.dumps({key: found[key] for key in ("kind", "white", "mean", "std")}))
     old, new = restored(Path("old"), Use()), restored(home / "outputs/train/digits", Use())
     assert old.experiment.bundle.spec == new.experiment.bundle.spec
-    assert torch.equal(old.normalize.scale, new.normalize.scale) and old.normalize.scale.shape == ()
+    assert (
+        torch.equal(affine_of(old.preprocess).scale, affine_of(new.preprocess).scale)
+        and affine_of(old.preprocess).scale.shape == ()
+    )
 
 
 def test_metric_learning_puts_out_the_embeddings_of_the_evaluation(capsys: pytest.CaptureFixture[str]) -> None:
@@ -247,7 +252,7 @@ def test_metric_learning_puts_out_the_embeddings_of_the_evaluation(capsys: pytes
     run("train", *words, *SMALL, "--run-id", "near")
     run("evaluate", "near")
     split = digits().splits["test"]
-    np.save("test.npy", split.inputs.numpy())
+    np.save("test.npy", tensor_of(split.inputs).numpy())
     capsys.readouterr()
     run("predict", "near", "test.npy")
     for row, expected in zip(table(capsys.readouterr().out), evaluated("near").values(), strict=True):
@@ -257,6 +262,6 @@ def test_metric_learning_puts_out_the_embeddings_of_the_evaluation(capsys: pytes
 
 def test_the_stored_normalisation_has_the_bits_and_the_memory_of_training(home: Path) -> None:
     stored = restored(home / "outputs/train/photos", Use())
-    scale: Tensor = stored.normalize.scale
+    scale: Tensor = affine_of(stored.preprocess).scale
     assert scale.shape == (3, 8, 8) and scale.permute(1, 2, 0).is_contiguous()
     assert RunDir.find(home / "outputs/train/photos").path == stored.run.path

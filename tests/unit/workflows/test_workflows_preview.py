@@ -10,13 +10,16 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from typed_specs import affine_of
 
 from dlexp.assemble.experiment import build_data
 from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog
+from dlexp.data.columns import tensor_of
 from dlexp.data.loaders import TrainBatches
 from dlexp.errors import ConfigError
 from dlexp.report.figures import samples
+from dlexp.types import as_tensor
 from dlexp.workflows.data.fingerprint import fingerprint
 from dlexp.workflows.data.preview import preview
 from dlexp.workflows.data.settings import PreviewRequest
@@ -42,14 +45,14 @@ def test_the_samples_are_the_first_of_the_epoch_as_training_changes_them(
     facts = asked(words, tmp_path / "p.png", epoch=3)
     bundle = build_data(load(list(words), Catalog()))
     batch = next(TrainBatches(bundle, 10, 5, torch.device("cpu")).epoch(2))
-    assert facts["rows"] == batch.rows.tolist()
+    assert facts["indices"] == batch.indices.tolist()
     ((title, (left, right), labels),) = drawn
     assert "strong" in title
     assert "epoch 3" in title
-    seen = (batch.inputs - bundle.normalize.shift) / bundle.normalize.scale
+    seen = (as_tensor(batch.inputs) - affine_of(bundle.preprocess).shift) / affine_of(bundle.preprocess).scale
     assert np.abs(seen.permute(0, 2, 3, 1).numpy() - right).max() < 0.01
     assert not np.array_equal(left, right)
-    assert labels == [bundle.spec.class_names[target] for target in batch.targets.tolist()]
+    assert labels == [bundle.spec.output_names[target] for target in as_tensor(batch.targets).tolist()]
 
 
 @pytest.mark.parametrize(
@@ -142,7 +145,7 @@ def test_a_fingerprint_is_of_the_samples_and_a_split_hash_of_the_split() -> None
 
 def test_values_are_summed_up_by_split() -> None:
     facts = fingerprint(load(["data=diabetes"], Catalog()), ())
-    targets = build_data(load(["data=diabetes"], Catalog())).splits["val"].targets.double()
+    targets = tensor_of(build_data(load(["data=diabetes"], Catalog())).splits["val"].targets).double()
     told = facts["splits"]["val"]["values"]["target"]
     assert told["mean"] == pytest.approx(float(targets.mean()))
     assert told["std"] == pytest.approx(float(targets.numpy().std()))
