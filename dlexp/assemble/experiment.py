@@ -17,6 +17,7 @@ from dlexp.data.interpretation import interpretation
 from dlexp.data.loaders import EvalBatches
 from dlexp.engine.evaluate import evaluate
 from dlexp.errors import ConfigError, DlexpError, Problem, message_of, reading_data
+from dlexp.kinds import INPUTS, TARGETS, describe_kind
 from dlexp.networks.activation_checkpointing import recompute_activations
 from dlexp.networks.arithmetic import Arithmetic, watched
 from dlexp.optim.freezing import Freezing, freezing
@@ -94,6 +95,7 @@ def assemble(
     device = select_device(config.trainer.device)
     set_deterministic(config.deterministic)
     bundle = with_counts(bundle or build_data(config, trusted))
+    _check_kinds(config, bundle.spec)
     seed_global(config.seed, "init")
     task = build_task(config, bundle.spec, trusted, device)
     networks = _networks(build(config.model, _model_arguments(bundle.spec, task), trusted), task).to(device)
@@ -154,13 +156,36 @@ def check_nodes(config: RunConfig, trusted: Sequence[str]) -> None:
     problems: list[Problem] = []
     for node in (config.data, config.model, config.task, config.loss, config.optim, config.scheduler):
         try:
-            problems += check_arguments(node, _RUNTIME_NAMES[node.group], trusted)
+            is_complete = not _brings_arguments(config, node.group)
+            problems += check_arguments(node, _RUNTIME_NAMES[node.group], trusted, is_complete=is_complete)
         except ConfigError as error:
             problems += [
                 Problem(f"{node.group}={node.option}", "", f"{p.given} {p.rule}", p.remedy) for p in error.problems
             ]
     if problems:
         raise ConfigError(problems)
+
+
+def _brings_arguments(config: RunConfig, group: str) -> bool:
+    """Whether the data may be of a kind of the user's own, which can have arguments of its own for this component."""
+    kinds = {"model": ("_inputs_", INPUTS), "loss": ("_targets_", TARGETS)}
+    if group not in kinds or config.data.target.startswith("dlexp."):
+        return False
+    aspect, known = kinds[group]
+    return config.tree["data"].get(aspect) not in known
+
+
+def _check_kinds(config: RunConfig, spec: DataSpec) -> None:
+    """Raise ConfigError for a component that works on another kind of data than these are."""
+    given = {"_inputs_": spec.inputs.kind, "_targets_": spec.target_kind}
+    for group, aspect in (("model", "_inputs_"), ("task", "_targets_"), ("loss", "_targets_")):
+        wanted = config.tree[group].get(aspect)
+        if wanted is not None and wanted != given[aspect]:
+            rule = (
+                f"works on {describe_kind(wanted)}, and data={config.data.option} holds {describe_kind(given[aspect])}"
+            )
+            option = config.choices.get(group, "")
+            raise ConfigError.one(group, option, rule, f"Choose another {group}.", code="incompatible-data")
 
 
 def _model_arguments(spec: DataSpec, task: Task) -> dict[str, Any]:

@@ -72,8 +72,15 @@ def resolve(target: str, trusted: Sequence[str]) -> Callable[..., Any]:
     raise ConfigError.one("_target_", target, "is not among what a configuration may call", remedy)
 
 
-def check_arguments(node: Node, runtime: Sequence[str], trusted: Sequence[str]) -> list[Problem]:
-    """What is wrong with the node's arguments for the signature of its target; `runtime` names are supplied later."""
+def check_arguments(
+    node: Node, runtime: Sequence[str], trusted: Sequence[str], *, is_complete: bool = True
+) -> list[Problem]:
+    """Problems of the node's arguments with the signature of its target.
+
+    Args:
+        runtime: Names of arguments that are supplied later.
+        is_complete: Whether no others can be supplied later, so that an argument that is missing here is a problem.
+    """
     signature = inspect.signature(resolve(node.target, trusted))
     parameters = signature.parameters
     if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
@@ -87,7 +94,7 @@ def check_arguments(node: Node, runtime: Sequence[str], trusted: Sequence[str]) 
             problems.append(Problem(f"{node.group}.{name}", str(value), f"{node.target} has no such argument", remedy))
     for name, parameter in parameters.items():
         needed = parameter.default is parameter.empty and parameter.kind is not parameter.VAR_POSITIONAL
-        if needed and name not in node.arguments and name not in runtime:
+        if is_complete and needed and name not in node.arguments and name not in runtime:
             problems.append(
                 Problem(f"{node.group}.{name}", "", f"{node.target} needs it", f"add +{node.group}.{name}=...")
             )
