@@ -21,23 +21,23 @@ PRESETS = ("none", "standard", "strong", "randaugment", "trivialaugment", "image
 def epochs(preset: str, model: str, samples: int) -> dict[str, Callable[[int], int]]:
     """Name of a row -> what runs an epoch of it and returns its samples."""
     from dlexp.assemble.experiment import assemble
-    from dlexp.assemble.training import start
+    from dlexp.assemble.training import prepare_training
     from dlexp.config.compose import load
     from dlexp.config.files.catalog import Catalog
     from dlexp.engine.step import train_step
 
     words = ["data=synthetic_images", f"data.num_samples={samples}", f"data.augment={preset}", f"model={model}"]
     experiment = assemble(load([*words, "trainer.threads=1", "trainer.device=cpu"], Catalog()))
-    started = start(experiment)
-    started.state.train_mode()
+    setup = prepare_training(experiment)
+    setup.state.train_mode()
 
     def data(epoch: int) -> int:
-        return sum(len(batch) for batch in started.batches.epoch(epoch))
+        return sum(len(batch) for batch in setup.batches.epoch(epoch))
 
     def train(epoch: int) -> int:
         count = 0
-        for batch in started.batches.epoch(epoch):
-            train_step(experiment.task, started.state, [batch], started.rules)
+        for batch in setup.batches.epoch(epoch):
+            train_step(experiment.task, setup.state, [batch], setup.rules)
             count += len(batch)
         return count
 

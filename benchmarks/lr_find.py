@@ -18,7 +18,7 @@ from pathlib import Path
 
 from dlexp.artifacts.checkpoints.checkpoint import CheckpointStore
 from dlexp.assemble.experiment import assemble
-from dlexp.assemble.training import start
+from dlexp.assemble.training import prepare_training
 from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog
 from dlexp.engine.loop import EpochRecord, FitPlan, StepRecord, fit
@@ -51,7 +51,7 @@ def train(words: list[str]) -> tuple[float, float]:
     """(validation loss, accuracy or R2) at the best epoch of one run; (inf, nan) when it diverges."""
     config = load(words, Catalog())
     experiment = assemble(config)
-    started = start(experiment)
+    setup = prepare_training(experiment)
     best = {"val/loss": float("inf")}
 
     def remember(record: StepRecord | EpochRecord) -> None:
@@ -60,9 +60,9 @@ def train(words: list[str]) -> tuple[float, float]:
 
     plan = FitPlan(
         experiment.task,
-        started.batches,
+        setup.batches,
         list(experiment.split("val")),
-        started.rules,
+        setup.rules,
         config.trainer.epochs,
         config.trainer.accumulate,
         config.monitor,
@@ -70,7 +70,7 @@ def train(words: list[str]) -> tuple[float, float]:
     )
     with tempfile.TemporaryDirectory() as folder:
         try:
-            fit(plan, started.state, CheckpointStore(Path(folder), lambda text: None), NeverStop())
+            fit(plan, setup.state, CheckpointStore(Path(folder), lambda text: None), NeverStop())
         except Diverged:
             return float("inf"), float("nan")
     return best["val/loss"], best.get("val/accuracy", best.get("val/r2", float("nan")))

@@ -77,7 +77,7 @@ def main() -> None:
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9  # in KiB on Linux
         print(f"| {part} | {begun[-1] - begun[-2]:.1f} | {memory:.2f} |", flush=True)
 
-    result = evaluate(task, networks, batches(targets), precision, keep_predictions=True)
+    result = evaluate(task, networks, batches(targets), precision, seed=0, keep_predictions=True)
     told("logits drawn and kept, metrics of an epoch")
     details = task.report(spec, result.predictions, Resampling(args.resamples))
     told("report with intervals")

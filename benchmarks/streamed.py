@@ -116,7 +116,7 @@ def own(folder: Path, workers: int, row: str) -> Callable[[], int]:
     from itertools import count
 
     from dlexp.assemble.experiment import assemble
-    from dlexp.assemble.training import start
+    from dlexp.assemble.training import prepare_training
     from dlexp.config.compose import load
     from dlexp.config.files.catalog import Catalog
     from dlexp.engine.step import train_step
@@ -128,14 +128,14 @@ def own(folder: Path, workers: int, row: str) -> Callable[[], int]:
         *("data.val_fraction=0.01", "data.test_fraction=0.01"),
     )
     experiment = assemble(load(words, Catalog()))
-    started, numbers = start(experiment), count()
-    started.state.networks.train()
+    setup, numbers = prepare_training(experiment), count()
+    setup.state.networks.train()
 
     def epoch() -> int:
         seen = 0
-        for batch in started.batches.epoch(next(numbers)):
+        for batch in setup.batches.epoch(next(numbers)):
             if row == "train":
-                train_step(experiment.task, started.state, [batch], started.rules)
+                train_step(experiment.task, setup.state, [batch], setup.rules)
             seen += len(batch)
         return seen
 

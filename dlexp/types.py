@@ -110,9 +110,10 @@ class TrainingData(Protocol):
 class LossOutput:
     """The loss of a batch in one phase.
 
-    value  shape (), the mean over the samples; the gradient flows from here
-    parts  what else is worth a column in the log, as a mean over the samples: that mean, shape (), or what is true of
-           which sample, shape (B,) bool; detached
+    value  shape (), the mean over the terms that `Task.loss_weight` counts (samples, tokens, pixels); the gradient
+           flows from here
+    parts  name -> further values for the log, detached: a mean over the same terms, shape (); or one value for each
+           element, of any other shape and bool or float, whose mean over the epoch is that of all its elements
     """
 
     value: Tensor
@@ -121,23 +122,37 @@ class LossOutput:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a network says of a batch, in the units of the data.
+    """The output of a network for a batch, in the units of the data.
 
     outputs  (B, C) class probabilities or scores, (B, O) values in the target's own units, or (B, E) embeddings
-    targets  (B,) class numbers, or (B, O) values as in Batch
-    loss     shape (), the mean loss over the samples, without penalties
+    targets  (B,) class numbers, or (B, O) values as in Batch; None for data without targets
+    loss     shape (), the mean loss over the terms that `weight` counts, without penalties
     indices  (B,) sample numbers
     further  more values of each sample for the report, by name, such as a quantile: (B, O)
     logits   (B, C) the numbers whose softmax the probabilities are, None where `outputs` are not made of any. They
              keep what probabilities round away: of two classes that float32 calls 1 and 0, how far apart they are
+    weight   how many terms `loss` is a mean of, such as tokens; None for B, the samples
     """
 
     outputs: Tensor
-    targets: Tensor
+    targets: Tensor | None
     loss: Tensor
     indices: Tensor
     further: Mapping[str, Tensor] = field(default_factory=dict)
     logits: Tensor | None = None
+    weight: int | Tensor | None = None
+
+    @property
+    def loss_weight(self) -> float:
+        """How many terms `loss` is a mean of."""
+        return len(self.indices) if self.weight is None else float(self.weight)
+
+    @property
+    def known_targets(self) -> Tensor:
+        """The targets. Raises ValueError where there are none."""
+        if self.targets is None:
+            raise ValueError("this metric requires targets, and the data has none")
+        return self.targets
 
     @property
     def condensed(self) -> Prediction:

@@ -221,7 +221,7 @@ def _probe(
     precision = Precision("fp32" if wanted == AUTO else wanted, device.type, "to look at the networks")
     try:
         with watched(networks) as work:
-            evaluate(task, networks, few, precision, also=task.on_request_of(config.monitor))
+            evaluate(task, networks, few, precision, seed=config.seed, also=task.on_request_of(config.monitor))
     except DlexpError:
         raise
     except Exception as error:  # a network may raise anything

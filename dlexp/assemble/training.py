@@ -1,9 +1,10 @@
-"""Experiment -> what training changes, what it reads and how it steps, at its beginning."""
+"""Experiment -> the state that training changes, the batches that it reads and the rules of its updates."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from math import ceil
 
 import torch
@@ -16,7 +17,9 @@ from dlexp.data.bundle import DataBundle
 from dlexp.data.columns import tensor_of
 from dlexp.data.loaders import TrainBatches
 from dlexp.engine.best_epoch import BestSoFar
-from dlexp.engine.recovery import NonfinitePolicy
+from dlexp.engine.loop import FitPlan, Observer
+from dlexp.engine.parallel import RankShare
+from dlexp.engine.recovery import Failure, NonFiniteEvent, NonfinitePolicy, RecoveryHooks
 from dlexp.engine.state import TrainState
 from dlexp.engine.step import StepRules
 from dlexp.errors import ConfigError
@@ -24,62 +27,139 @@ from dlexp.kinds import describe_kind
 from dlexp.networks.layers import hidden_matrices
 from dlexp.optim.parameter_groups import parameter_groups, shares
 from dlexp.optim.schedules.base import Schedule
-from dlexp.optim.schedules.swa import Held
+from dlexp.optim.schedules.swa import SwaSchedule
+from dlexp.optim.traits import OptimizerTraits, traits_of
 from dlexp.regularization.constraints import MaxNorm
 from dlexp.regularization.gradient_noise import GradientNoise
 from dlexp.regularization.mixing import ChangedBatches, Changes
 from dlexp.regularization.penalties import Penalty
 from dlexp.regularization.weight_averaging import Ema, Swa, WeightAverage
+from dlexp.runtime.distributed import ALONE, ProcessGroup
 from dlexp.specs import ClassSpec, ImageSpec, TableSpec, ValueSpec
 from dlexp.tasks.base import Task
 from dlexp.types import TrainingData
 
 
 @dataclass(frozen=True)
-class Started:
-    """What training changes, what it reads and how it steps, for an experiment at its beginning.
+class TrainingSetup:
+    """The state that training changes, the batches that it reads and the rules of its updates, at its beginning.
 
-    unchanged  the batches without what regularization.* does to them
+    unchanged  the batches without the changes of regularization.*
     """
 
+    experiment: Experiment
     state: TrainState
     batches: TrainingData
     unchanged: TrainingData
     rules: StepRules
     steps_per_epoch: int
 
+    def plan(self, observers: Sequence[Observer] = (), recovery: RecoveryHooks | None = None) -> FitPlan:
+        """The plan of the whole training.
 
-def start(experiment: Experiment) -> Started:
-    """Optimizers, schedules and batches. Raises ConfigError for settings that they refuse."""
+        Args:
+            observers: Called after every update and every epoch.
+            recovery: Reaction to updates that fail, None for that of the configuration.
+        """
+        config = self.experiment.config
+        return FitPlan(
+            task=self.experiment.task,
+            train=self.batches,
+            val=self.experiment.split("val"),
+            rules=self.rules,
+            epochs=config.trainer.epochs,
+            accumulate=config.trainer.accumulate,
+            monitor=config.monitor,
+            save_every_steps=config.trainer.save_every_steps,
+            observers=tuple(observers),
+            recovery=recovery_hooks(self.experiment) if recovery is None else recovery,
+            statistics=self.unchanged,
+        )
+
+
+def recovery_hooks(
+    experiment: Experiment,
+    on_event: Callable[[NonFiniteEvent], None] = lambda event: None,
+    on_failure: Callable[[Failure], str] | None = None,
+) -> RecoveryHooks:
+    """The reaction to updates that fail which the configuration wants, with these callbacks."""
+    trainer = experiment.config.trainer
+    policy = NonfinitePolicy(trainer.on_nonfinite, trainer.nonfinite_limit)
+    return RecoveryHooks(policy, bool(experiment.trusted), on_event, on_failure)
+
+
+def prepare_training(experiment: Experiment, group: ProcessGroup = ALONE) -> TrainingSetup:
+    """Build optimizers, schedules and batches. Raises ConfigError for settings that they refuse.
+
+    group  the processes that train together; each takes its share of every batch
+    """
     config, task, networks = experiment.config, experiment.task, experiment.networks
     train = TrainBatches(experiment.bundle, config.batch_size, config.seed, experiment.device)
     check_monitor(config, experiment.bundle, task)
+    _refuse_phases(config, task)
     _refuse_batches_of_one(experiment)
     steps_per_epoch = ceil(len(train) / config.trainer.accumulate)
-    length = {"steps_per_epoch": steps_per_epoch, "total_steps": steps_per_epoch * config.trainer.epochs}
     optimizers: dict[str, torch.optim.Optimizer] = {}
     schedules: dict[str, Schedule] = {}
-    given = shares(dict(networks.items()), config.layer_decay, config.optim_groups)
-    rate = config.optim.arguments.get("lr")
-    for phase, names in task.phases.items():
-        updated = [networks[name] for name in names]
-        parts = {
-            "params": parameter_groups(updated, config.decay_norms_and_biases, given, rate),
-            "hidden_matrices": hidden_matrices(updated),
-        }
-        optimizer = build(config.optim, parts, experiment.trusted)
-        if getattr(optimizer, "needs_closure", False):
-            _refuse_beside_closure(experiment, searches=getattr(optimizer, "searches", False))
-        runtime = {"optimizer": optimizer, "maximize": config.maximize, **length}
-        optimizers[phase], schedules[phase] = optimizer, build(config.scheduler, runtime, experiment.trusted)
-        schedules[phase] = _held(experiment, schedules[phase], optimizer, steps_per_epoch)
-    _refuse_two_averages(experiment, optimizers)
+    for phase in task.phases:
+        optimizers[phase] = _optimizer(experiment, phase)
+        schedules[phase] = _schedule(experiment, phase, optimizers[phase], steps_per_epoch)
     stopping = config.regularization.early_stopping
     best = BestSoFar(config.maximize, stopping.min_delta, stopping.patience)
     average = _average(experiment)
     scaler = experiment.precision.scaler()
     state = TrainState(networks, optimizers, schedules, scaler, best, average, experiment.freezing)
-    return Started(state, _changed(experiment, train), train, _rules(experiment), steps_per_epoch)
+    _refuse_two_averages(experiment, state.traits)
+    batches = _changed(experiment, train)
+    batches = RankShare(batches, group) if group.size > 1 else batches
+    return TrainingSetup(experiment, state, batches, train, _rules(experiment, group), steps_per_epoch)
+
+
+def _optimizer(experiment: Experiment, phase: str) -> torch.optim.Optimizer:
+    """The optimizer of a phase, with what optim.phases says of it."""
+    config, networks = experiment.config, experiment.networks
+    given = shares(dict(networks.items()), config.layer_decay, config.optim_groups)
+    node, own = config.optim_of(phase)
+    updated = [networks[name] for name in experiment.task.phases[phase].networks]
+    decays = own.get("decay_norms_and_biases", config.decay_norms_and_biases)
+    parts = {
+        "params": parameter_groups(updated, decays, given, node.arguments.get("lr")),
+        "hidden_matrices": hidden_matrices(updated),
+    }
+    optimizer: torch.optim.Optimizer = build(node, parts, experiment.trusted)
+    traits = traits_of(optimizer)
+    if traits.needs_closure:
+        _refuse_beside_closure(experiment, traits)
+    return optimizer
+
+
+def _schedule(experiment: Experiment, phase: str, optimizer: torch.optim.Optimizer, steps_per_epoch: int) -> Schedule:
+    """The schedule of a phase, with what scheduler.phases says of it; it moves with every update of the run."""
+    config, swa = experiment.config, experiment.config.regularization.swa
+    runtime = {
+        "optimizer": optimizer,
+        "maximize": config.maximize,
+        "steps_per_epoch": steps_per_epoch,
+        "total_steps": steps_per_epoch * config.trainer.epochs,
+    }
+    schedule: Schedule = build(config.scheduler_of(phase), runtime, experiment.trusted)
+    if swa.start_epoch is None or swa.lr is None:
+        return schedule
+    return SwaSchedule(schedule, optimizer, (swa.start_epoch - 1) * steps_per_epoch, swa.lr)
+
+
+def _refuse_phases(config: RunConfig, task: Task) -> None:
+    """Raise ConfigError for phases that never run together, and for settings of a phase that the task has not."""
+    if all(phase.every > 1 for phase in task.phases.values()):
+        rule = "at least one phase must run in every update"
+        raise ConfigError.one("task", config.task.option, rule, "set Phase.every=1 in one of them")
+    for group, settings in (("optim", config.optim_phases), ("scheduler", config.scheduler_phases)):
+        for phase in settings:
+            if phase not in task.phases:
+                near = get_close_matches(phase, task.phases, n=1)
+                remedy = f"did you mean {group}.phases.{near[0]}?" if near else f"available: {', '.join(task.phases)}"
+                rule = f"unknown phase of task={config.task.option}"
+                raise ConfigError.one(f"{group}.phases.{phase}", "", rule, remedy, code="unknown-key")
 
 
 def check_monitor(config: RunConfig, bundle: DataBundle, task: Task) -> None:
@@ -95,7 +175,7 @@ def check_monitor(config: RunConfig, bundle: DataBundle, task: Task) -> None:
         raise ConfigError.one(key, config.monitor, rule, remedy)
 
 
-def _rules(experiment: Experiment) -> StepRules:
+def _rules(experiment: Experiment, group: ProcessGroup) -> StepRules:
     config, on_cpu = experiment.config, experiment.device.type == "cpu"
     given = config.regularization
     return StepRules(
@@ -103,10 +183,11 @@ def _rules(experiment: Experiment) -> StepRules:
         Penalty(given.l1, given.l2),
         config.trainer.clip_norm,
         config.seed,
-        check_at_once=on_cpu,
+        check_every_step=on_cpu,
         noise=GradientNoise(given.gradient_noise) if given.gradient_noise else None,
         max_norm=None if given.max_norm is None else MaxNorm(given.max_norm),
         gradient_norm=config.trainer.gradient_norm,
+        group=group,
     )
 
 
@@ -135,52 +216,43 @@ def _changed(experiment: Experiment, train: TrainingData) -> TrainingData:
     return ChangedBatches(train, changes, config.seed) if changes else train
 
 
-def _held(experiment: Experiment, schedule: Schedule, optimizer: torch.optim.Optimizer, per_epoch: int) -> Schedule:
-    """`schedule`, until stochastic weight averaging begins at a rate of its own."""
-    swa = experiment.config.regularization.swa
-    if swa.start_epoch is None or swa.lr is None:
-        return schedule
-    return Held(schedule, optimizer, (swa.start_epoch - 1) * per_epoch, swa.lr)
-
-
-def _refuse_two_averages(experiment: Experiment, optimizers: Mapping[str, torch.optim.Optimizer]) -> None:
+def _refuse_two_averages(experiment: Experiment, traits: Mapping[str, OptimizerTraits]) -> None:
     given, option = experiment.config.regularization, experiment.config.optim.option
     for key, value in (("ema.decay", given.ema.decay), ("swa.start_epoch", given.swa.start_epoch)):
-        if value is not None and any(hasattr(optimizer, "eval") for optimizer in optimizers.values()):
-            rule = f"averages weights, and optim={option} judges an average of its own"
-            raise ConfigError.one(f"regularization.{key}", value, rule, "leave it out, or choose another optimizer")
-
-
-def nonfinite_policy(config: RunConfig) -> NonfinitePolicy:
-    """What the configuration wants done about losses and gradients that are not finite."""
-    trainer = config.trainer
-    return NonfinitePolicy(trainer.on_nonfinite, trainer.nonfinite_limit)
+        if value is not None and any(has.keeps_average for has in traits.values()):
+            rule = f"cannot be combined with optim={option}, which evaluates an average of its own"
+            remedy = "leave it out, or choose another optimizer"
+            raise ConfigError.one(f"regularization.{key}", value, rule, remedy, code="cannot-combine")
 
 
 def _refuse_batches_of_one(experiment: Experiment) -> None:
-    """Batch normalisation has no variance over a single sample; told before training, not in its first update."""
+    """Raise ConfigError where batch normalization would see a single sample, which has no variance."""
     norms = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in experiment.networks.modules())
     if norms and min(experiment.config.batch_size, len(experiment.bundle.splits["train"])) == 1:
         remedy = "use data.batch_size=2 or more (trainer.accumulate is no help), or another norm"
         raise ConfigError.one("data.batch_size", 1, "batch normalisation needs two samples in a batch", remedy)
 
 
-def _refuse_beside_closure(experiment: Experiment, searches: bool) -> None:
-    """What an optimizer that takes several gradients for an update cannot stand. Raises ConfigError.
-
-    searches  whether it compares them, along a line or from one update to the next
-    """
+def _refuse_beside_closure(experiment: Experiment, traits: OptimizerTraits) -> None:
+    """Raise ConfigError for settings that an optimizer with several gradients in an update does not support."""
     option, trainer, given = experiment.config.optim.option, experiment.config.trainer, experiment.config.regularization
+    searches = traits.has_line_search
+
+    def refusal(key: str, value: object, rule: str, remedy: str = "leave it out") -> ConfigError:
+        return ConfigError.one(key, value, rule, remedy, code="cannot-combine")
+
     if experiment.precision.name == "fp16":
-        rule = f"scales the loss and leaves out updates, and optim={option} takes losses and gradients of its own"
-        raise ConfigError.one("trainer.precision", "fp16", rule, "set trainer.precision=fp32")
+        rule = (
+            f"fp16 loss scaling is not supported with optim={option}, which computes the loss several times per update"
+        )
+        raise refusal("trainer.precision", "fp16", rule, "set trainer.precision=fp32")
     if given.gradient_noise:
-        rule = f"is noise on one gradient, and optim={option} takes several for an update"
-        raise ConfigError.one("regularization.gradient_noise", given.gradient_noise, rule, "leave it out")
+        rule = f"gradient noise is not supported with optim={option}, which takes several gradients per update"
+        raise refusal("regularization.gradient_noise", given.gradient_noise, rule)
     if searches and given.max_norm:
-        rule = f"changes what optim={option} finds by its own line search"
-        raise ConfigError.one("regularization.max_norm", given.max_norm, rule, "leave it out")
+        rule = f"cannot be combined with optim={option}: it changes the weights that its line search finds"
+        raise refusal("regularization.max_norm", given.max_norm, rule)
     for key, value in (("clip_norm", trainer.clip_norm), ("gradient_norm", trainer.gradient_norm)):
         if searches and value is not None:
-            rule = f"changes gradients, and optim={option} takes the curvature from how they change"
-            raise ConfigError.one(f"trainer.{key}", value, rule, "leave it out")
+            rule = f"cannot be combined with optim={option}, which estimates the curvature from unscaled gradients"
+            raise refusal(f"trainer.{key}", value, rule)

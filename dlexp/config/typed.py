@@ -38,6 +38,8 @@ def run_config(tree: Mapping[str, Any], choices: Mapping[str, str], kept: Mappin
         decay_norms_and_biases=tree["optim"]["decay_norms_and_biases"],
         layer_decay=tree["optim"]["layer_decay"],
         optim_groups=tuple(tree["optim"]["groups"]),
+        optim_phases=tree["optim"].get("phases", {}),
+        scheduler_phases=tree["scheduler"].get("phases", {}),
         regularization=section_from(RegularizationConfig, tree["regularization"]),
         trainer=section_from(TrainerConfig, tree["trainer"]),
         logger=section_from(LoggerConfig, tree["logger"]),
@@ -75,6 +77,6 @@ def _replaced(tree: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, A
     return copy
 
 
-def with_any_rate(config: RunConfig) -> RunConfig:
+def with_placeholder_rate(config: RunConfig) -> RunConfig:
     """`config` with some learning rate where it said auto: to build everything without looking for the right one."""
     return with_values(config, {"optim.lr": _ANY_RATE}) if config.optim.arguments.get("lr") == AUTO else config

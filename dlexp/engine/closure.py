@@ -1,4 +1,4 @@
-"""The update of an optimizer that asks for loss and gradient more than once, such as L-BFGS with its line search."""
+"""The update of an optimizer that evaluates loss and gradient several times, such as L-BFGS with its line search."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from dlexp.runtime.tensors import snapshot
 
 
 def step_with_closure(
-    optimizer: Optimizer, networks: nn.ModuleDict, loss: float, again: Callable[[], float], check: bool
+    optimizer: Optimizer, networks: nn.ModuleDict, loss: float, recompute: Callable[[], float], check: bool
 ) -> bool:
-    """`optimizer.step` from the gradient that is there, of `loss`; `again` computes both anew at the weights of now.
+    """`optimizer.step` from the present gradient of `loss`; `recompute` evaluates both at the present weights.
 
-    Running statistics are left as the first pass made them: further looks at a window are no further samples. A loss
-    that is NaN is infinite to a line search, which then turns back; NaN is larger than nothing.
+    Running statistics stay as the first pass left them: further passes over micro batches add no samples. A loss that
+    is NaN is infinite to a line search, which then turns back; NaN compares as larger than nothing.
     Returns False, with weights and optimizer as they were, when `check` finds a weight or the last loss not finite.
     """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
@@ -29,7 +29,7 @@ def step_with_closure(
     losses: list[float] = []
 
     def closure() -> float:
-        found = again() if losses else loss
+        found = recompute() if losses else loss
         losses.append(found if isfinite(found) else inf)
         return losses[-1]
 

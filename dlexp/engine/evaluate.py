@@ -9,8 +9,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
+from dlexp.runtime.distributed import ALONE, ProcessGroup
 from dlexp.runtime.out_of_memory import out_of_memory, release_free_memory
 from dlexp.runtime.precision import Precision
+from dlexp.runtime.seed import derive, kept_randomness, seed_global, seed_step
 from dlexp.tasks.base import Task
 from dlexp.types import Batch, Prediction
 
@@ -20,7 +22,7 @@ _CHUNK_BYTES = 1 << 26  # above what malloc ever takes from its heap
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The metrics over a split, and its condensed predictions (empty unless they were asked for)."""
+    """The metrics over a split, and its condensed predictions (empty unless they are kept)."""
 
     metrics: dict[str, float]
     predictions: tuple[Prediction, ...]
@@ -36,23 +38,35 @@ def evaluate(
     batches: Iterable[Batch],
     precision: Precision,
     *,
+    seed: int,
     keep_predictions: bool = False,
     also: Sequence[str] = (),
-    should_stop: Callable[[], bool] = lambda: False,
+    group: ProcessGroup = ALONE,
 ) -> Evaluation:
     """Run `networks` over `batches` without changing anything: evaluation mode, no gradient, modes put back after.
 
-    also  metrics that the task computes when they are asked for; NaN for one that is undefined here
-    Raises StoppedInEvaluation as soon as `should_stop()` is true.
+    Each batch is seeded by (seed, "evaluate", its number), and generators are put back afterwards: the same weights
+    give the same metrics, also of a loss that draws noise, and training draws what it would have drawn without.
+
+    Args:
+        seed: Seed of the run.
+        keep_predictions: Whether the predictions are kept.
+        also: Metrics that the task computes on request; NaN for one that is undefined here.
+        group: The processes that evaluate together. `batches` are then every R-th of the split, from number `rank` on,
+            and the metrics are those of all of them; kept predictions are those of this process.
     """
     metrics = task.metric_state()
     kept, store = [], _Store()
-    with torch.inference_mode(), closing(predictions(task, networks, _until(batches, should_stop), precision)) as found:
+    batches = seeded(batches, seed, group)
+    with kept_randomness(), torch.inference_mode(), closing(predictions(task, networks, batches, precision)) as found:
         for prediction in found:
-            with _told(len(prediction.targets), networks):
+            with _naming_batch(len(prediction.indices), networks):
                 metrics.update(prediction)
             if keep_predictions or also:
                 kept.append(store.keep(prediction.condensed))
+    metrics, *others = group.gather(metrics)
+    for other in others:
+        metrics.merge(other)
     values = metrics.compute()
     if also:
         values |= task.requested(also, kept)
@@ -84,10 +98,18 @@ class _Store:
         return replace(prediction, logits=place.copy_(logits))
 
 
+def seeded(batches: Iterable[Batch], seed: int, group: ProcessGroup = ALONE) -> Iterator[Batch]:
+    """The batches, each with torch's generators seeded by its number in the split; Python's and NumPy's once."""
+    seed_global(seed, "evaluate")
+    for number, batch in enumerate(batches):
+        seed_step(derive(seed, "evaluate", number * group.size + group.rank))
+        yield batch
+
+
 def predictions(
     task: Task, networks: nn.ModuleDict, batches: Iterable[Batch], precision: Precision
 ) -> Generator[Prediction, None, None]:
-    """What `networks` say of each batch, as it is asked for; in evaluation mode until the end, modes put back after.
+    """The predictions of `networks` for each batch, one by one; in evaluation mode until the end, modes put back after.
 
     Raises OutOfMemory that names a smaller batch.
     """
@@ -95,7 +117,7 @@ def predictions(
     networks.eval()
     try:
         for batch in batches:
-            with _told(len(batch), networks), torch.inference_mode(), precision.autocast():
+            with _naming_batch(len(batch), networks), torch.inference_mode(), precision.autocast():
                 prediction = task.predict(dict(networks.items()), batch)
             yield prediction
     finally:
@@ -103,7 +125,8 @@ def predictions(
             module.training = mode
 
 
-def _until(batches: Iterable[Batch], should_stop: Callable[[], bool]) -> Iterator[Batch]:
+def until(should_stop: Callable[[], bool], batches: Iterable[Batch]) -> Iterator[Batch]:
+    """The batches. Raises StoppedInEvaluation as soon as `should_stop()` is true."""
     for batch in batches:
         if should_stop():
             raise StoppedInEvaluation
@@ -111,14 +134,14 @@ def _until(batches: Iterable[Batch], should_stop: Callable[[], bool]) -> Iterato
 
 
 @contextmanager
-def _told(size: int, networks: nn.ModuleDict) -> Iterator[None]:
-    """Memory that runs out in the body is told with the size of the batch and what to try."""
+def _naming_batch(size: int, networks: nn.ModuleDict) -> Iterator[None]:
+    """Raise OutOfMemory with the size of the batch and a remedy where memory runs out in the body."""
     try:
         yield
     except Exception as error:
         device = next((value.device for value in networks.state_dict().values()), torch.device("cpu"))
         remedy = f"data.eval_batch_size={size // 2}" if size > 1 else "a smaller model"
-        told = out_of_memory(error, f"the evaluation of a batch of {size} samples", device, remedy)
-        if told is None:
+        known = out_of_memory(error, f"the evaluation of a batch of {size} samples", device, remedy)
+        if known is None:
             raise
-        raise told from error
+        raise known from error

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Protocol, TypeVar
 
-from dlexp.engine.evaluate import StoppedInEvaluation, evaluate
+from dlexp.engine.evaluate import Evaluation, StoppedInEvaluation, evaluate, until
 from dlexp.engine.norm_statistics import measure_statistics
-from dlexp.engine.recovery import Guard, Rewound, Watch
+from dlexp.engine.recovery import Recovery, RecoveryHooks, RolledBack
 from dlexp.engine.state import TrainState
 from dlexp.engine.step import StepRules
 from dlexp.errors import Diverged, Interrupted
+from dlexp.runtime.distributed import is_stopping
 from dlexp.runtime.signals import StopRequest
 from dlexp.tasks.base import Task
 from dlexp.types import Batch, TrainingData
@@ -23,14 +24,18 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class StepRecord:
-    """An update was made. `means` reads the running means from the device, so ask only when they are shown."""
+    """An update was made.
+
+    learning_rates  phase -> learning rate of the update
+    means           reads the running means from the device, those of this process alone; call it only to show them
+    """
 
     epoch: int
     batch: int
     num_batches: int
     step: int
     samples: int
-    learning_rate: float
+    learning_rates: Mapping[str, float]
     means: Callable[[], dict[str, float]]
 
 
@@ -38,7 +43,8 @@ class StepRecord:
 class EpochRecord:
     """An epoch ended: its means over the training samples, the metrics over the validation split, and its pace.
 
-    values  column name -> value: epoch, step, lr, train/..., val/..., seconds, samples_per_s
+    values  column name -> value: epoch, step, lr (lr/PHASE for several phases), train/..., val/..., seconds,
+            samples_per_s
     """
 
     epoch: int
@@ -51,11 +57,18 @@ class EpochRecord:
 Observer = Callable[[StepRecord | EpochRecord], None]
 
 
-class Checkpoints(Protocol):
-    """Where states go; a store on disk, or one that keeps less.
+def learning_rate_columns(learning_rates: Mapping[str, float]) -> dict[str, float]:
+    """Column name -> learning rate: lr for one phase, lr/PHASE for each of several."""
+    if len(learning_rates) == 1:
+        return {"lr": next(iter(learning_rates.values()))}
+    return {f"lr/{phase}": rate for phase, rate in learning_rates.items()}
 
-    best  what to keep of the best epoch, when `state` is its end; its tensors are those of `state`, so that one copy
-          serves for both
+
+class Checkpoints(Protocol):
+    """Keeps states: on disk, or less than that.
+
+    best  the part to keep of the best epoch, when `state` is its end; its tensors are those of `state`, so that one
+          copy serves for both
     """
 
     def save(self, state: Mapping[str, Any], best: Mapping[str, Any] | None = None) -> None: ...
@@ -63,9 +76,17 @@ class Checkpoints(Protocol):
 
 @dataclass(frozen=True)
 class FitPlan:
-    """What `fit` is given beside the state: data, rules and how long.
+    """Data, rules and length of a training.
 
-    statistics  the training samples as running statistics are measured on them, None for those of `train`
+    Attributes:
+        train: Training batches.
+        val: Validation batches, read once an epoch.
+        accumulate: Micro batches of an update.
+        monitor: Column of the metric that decides which epoch is best, such as val/loss.
+        save_every_steps: Updates between two saves within an epoch, None for none.
+        observers: Called in rank 0 after every update and every epoch.
+        statistics: The training samples that running statistics of averaged weights are measured on, None for those of
+            `train`.
     """
 
     task: Task
@@ -77,121 +98,139 @@ class FitPlan:
     monitor: str
     save_every_steps: int | None = None
     observers: Sequence[Observer] = field(default_factory=tuple)
-    watch: Watch = field(default_factory=Watch)
+    recovery: RecoveryHooks = field(default_factory=RecoveryHooks)
     statistics: TrainingData | None = None
 
 
 def fit(plan: FitPlan, state: TrainState, checkpoints: Checkpoints, stop: StopRequest) -> str:
-    """Train from where `state` stands to the last epoch; returns why it ended.
+    """Train from the position of `state` to the last epoch; returns the reason of its end.
 
     Raises Interrupted, with everything saved, when `stop` becomes true; Diverged when something is not finite and
-    the policy of `plan.watch` is to stop, or has come to its limit.
+    the policy of `plan.recovery` is to stop, or has come to its limit.
     """
     if state.epoch and state.best.exhausted:
         return _patience_text(state)
-    guard = Guard(plan.task, plan.rules, state, plan.watch)
-    also = plan.task.on_request_of(plan.monitor)
+    recovery, group = Recovery(plan.task, plan.rules, state, plan.recovery), plan.rules.group
     while state.epoch < plan.epochs:
         started = time.perf_counter()
         samples_before = state.sums.count
         state.train_mode()
         try:
-            _train_epoch(plan, state, guard, checkpoints, stop)
+            _train_epoch(plan, state, recovery, checkpoints, stop)
             # The means are read before anything is saved: a loss that went wrong on a GPU is seen here at the latest.
-            means = state.sums.means()
-            guard.check(means)
-        except Rewound:
+            means = state.sums.means(group)
+            recovery.check(means)
+        except RolledBack:
             continue
         seconds = time.perf_counter() - started
         if not state.sums.count:
             raise Diverged(f"every update of epoch {state.epoch + 1} was skipped", "look at the data and the model")
         state.average.after_epoch(state.epoch + 1)
         try:
-            with state.evaluation_weights():
-                _measure_statistics(plan, state, stop)
-                evaluation = evaluate(
-                    plan.task,
-                    state.networks,
-                    plan.val,
-                    plan.rules.precision,
-                    also=also,
-                    should_stop=lambda: bool(stop),
-                )
+            evaluation = _evaluate(plan, state, stop)
         except StoppedInEvaluation:
             # The position says that every batch is taken and the epoch is open: resuming evaluates first.
-            raise _saved_and_stopped(state, checkpoints, stop) from None
+            raise _saved_and_stopped(plan, state, checkpoints, stop) from None
         metrics = {f"train/{k}": v for k, v in means.items()} | {f"val/{k}": v for k, v in evaluation.metrics.items()}
-        pace = {"seconds": seconds, "samples_per_s": (state.sums.count - samples_before) / seconds}
-        learning_rate = state.sums.learning_rate
+        pace = {"seconds": seconds, "samples_per_s": group.sum(state.sums.count - samples_before) / seconds}
+        rates = learning_rate_columns(state.sums.learning_rates)
         for schedule in state.schedules.values():
             schedule.epoch_end(metrics[plan.monitor])
         is_best = state.best.update(metrics[plan.monitor], state.epoch + 1)
         state.finish_epoch()
-        guard.epoch_is_over()
-        values = {"epoch": state.epoch, "step": state.step, "lr": learning_rate, **metrics, **pace}
+        recovery.end_epoch()
+        values = {"epoch": state.epoch, "step": state.step, **rates, **metrics, **pace}
         # Observers write the epoch's row first: a kill between the two repeats the epoch, row and all, and loses none.
         _observe(plan, EpochRecord(state.epoch, plan.epochs, values, is_best, plan.monitor))
-        saved = state.state_dict()
-        checkpoints.save(saved, _judged(saved, evaluation.metrics) if is_best else None)
+        _save(plan, state, checkpoints, evaluation.metrics if is_best else None)
         if state.best.exhausted:
             return _patience_text(state)
-        if stop and state.epoch < plan.epochs:
+        if is_stopping(stop, group) and state.epoch < plan.epochs:
             raise _stopped(state, stop)
     return f"all {plan.epochs} epochs done"
 
 
-def _train_epoch(plan: FitPlan, state: TrainState, guard: Guard, checkpoints: Checkpoints, stop: StopRequest) -> None:
-    """The updates of an epoch that are still to be made."""
-    num_batches = len(plan.train)
-    guard.epoch_begins()
-    batches = plan.train.epoch(state.epoch, state.batch, state.troubles.attempt)
-    for window in windows(batches, plan.accumulate):
-        guard.update(window)
+def _train_epoch(
+    plan: FitPlan, state: TrainState, recovery: Recovery, checkpoints: Checkpoints, stop: StopRequest
+) -> None:
+    """Make the remaining updates of the running epoch."""
+    num_batches, group = len(plan.train), plan.rules.group
+    recovery.begin_epoch()
+    batches = plan.train.epoch(state.epoch, state.batch, state.nonfinite.attempt)
+    for micro_batches in group_batches(batches, plan.accumulate):
+        recovery.update(micro_batches)
         record = StepRecord(
             state.epoch + 1,
             state.batch,
             num_batches,
             state.step,
             state.sums.count,
-            state.sums.learning_rate,
+            state.sums.learning_rates,
             state.sums.means,
         )
         _observe(plan, record)
-        if stop:
-            guard.check(state.sums.means())
-            raise _saved_and_stopped(state, checkpoints, stop)
+        if is_stopping(stop, group):
+            recovery.check(state.sums.means(group))
+            raise _saved_and_stopped(plan, state, checkpoints, stop)
         if plan.save_every_steps and state.step % plan.save_every_steps == 0 and state.batch < num_batches:
-            guard.check(state.sums.means())
-            checkpoints.save(state.state_dict())
+            recovery.check(state.sums.means(group))
+            _save(plan, state, checkpoints)
 
 
-def _measure_statistics(plan: FitPlan, state: TrainState, stop: StopRequest) -> None:
-    """An average of weights gets the running statistics that belong to it. Raises StoppedInEvaluation."""
+def _evaluate(plan: FitPlan, state: TrainState, stop: StopRequest) -> Evaluation:
+    """The metrics over the validation split. Raises StoppedInEvaluation."""
+    # Processes have different numbers of batches here, so they cannot agree on a stop before the end.
+    should_stop = (lambda: bool(stop)) if plan.rules.group.size == 1 else (lambda: False)
+    with state.eval_weights():
+        _measure_statistics(plan, state, should_stop)
+        return evaluate(
+            plan.task,
+            state.networks,
+            until(should_stop, plan.val),
+            plan.rules.precision,
+            seed=plan.rules.seed,
+            also=plan.task.on_request_of(plan.monitor),
+            group=plan.rules.group,
+        )
+
+
+def _measure_statistics(plan: FitPlan, state: TrainState, should_stop: Callable[[], bool]) -> None:
+    """Measure the running statistics that belong to an average of weights. Raises StoppedInEvaluation."""
     if state.average.needs_statistics():
         batches = (plan.statistics or plan.train).epoch(state.epoch)
-        measure_statistics(plan.task, state.networks, batches, plan.rules.precision, lambda: bool(stop))
+        measure_statistics(plan.task, state.networks, batches, plan.rules.precision, should_stop)
         state.average.keep_statistics()
 
 
-def windows(batches: Iterator[T], size: int) -> Iterator[list[T]]:
+def group_batches(batches: Iterator[T], size: int) -> Iterator[list[T]]:
     """Consecutive lists of `size`; the last may be shorter."""
-    while window := list(islice(batches, size)):
-        yield window
+    while micro_batches := list(islice(batches, size)):
+        yield micro_batches
 
 
 def _observe(plan: FitPlan, record: StepRecord | EpochRecord) -> None:
-    for observer in plan.observers:
-        observer(record)
+    if plan.rules.group.rank == 0:
+        for observer in plan.observers:
+            observer(record)
 
 
-def _judged(saved: Mapping[str, Any], metrics: dict[str, float]) -> dict[str, Any]:
-    """Of a state: the weights that the metrics are of, and where."""
-    networks = saved.get("evaluation_networks", saved["networks"])
+def _save(
+    plan: FitPlan, state: TrainState, checkpoints: Checkpoints, best_metrics: dict[str, float] | None = None
+) -> None:
+    """Save the state in rank 0; `best_metrics` are those of the best epoch, when it ends here."""
+    saved = state.state_dict()  # in all processes: each may hold a part of the weights
+    if plan.rules.group.rank == 0:
+        checkpoints.save(saved, None if best_metrics is None else _best(saved, best_metrics))
+
+
+def _best(saved: Mapping[str, Any], metrics: dict[str, float]) -> dict[str, Any]:
+    """Of a state: the weights that the metrics are of, and the position."""
+    networks = saved.get("eval_weights", saved["networks"])
     return {"networks": networks, "position": saved["position"], "metrics": metrics}
 
 
-def _saved_and_stopped(state: TrainState, checkpoints: Checkpoints, stop: StopRequest) -> Interrupted:
-    checkpoints.save(state.state_dict())
+def _saved_and_stopped(plan: FitPlan, state: TrainState, checkpoints: Checkpoints, stop: StopRequest) -> Interrupted:
+    _save(plan, state, checkpoints)
     return _stopped(state, stop)
 
 

@@ -1,8 +1,8 @@
-"""What becomes of an update whose loss or gradient is not finite, or that raises: stop, skip or roll back, and tell.
+"""Recovery from an update whose loss or gradient is not finite, or that raises: stop, skip or roll back, and report.
 
-On a CPU every loss and gradient is looked at before it is used. On a GPU that would be a wait in every step, so sums
-and weights are looked at when an epoch ends and before each save; if something is wrong there, the stretch since the
-last look is run again with every step looked at, and so the step that did it is found.
+On a CPU every loss and gradient is checked before it is used. On a GPU that would be a wait in every step, so sums
+and weights are checked when an epoch ends and before each save; if one is not finite, the epoch is run again with a
+check in every step, which locates the cause.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dlexp.engine.snapshot import Before
+from dlexp.engine.snapshot import StepSnapshot
 from dlexp.engine.state import TrainState
 from dlexp.engine.step import StepRules, abandon_update, phase_seed, skip_step, train_step
 from dlexp.errors import Diverged, OutOfMemory
@@ -26,22 +26,22 @@ from dlexp.types import Batch
 
 @dataclass(frozen=True)
 class NonfinitePolicy:
-    """What to do (stop, skip or rollback), and how often: updates skipped in a row, or rollbacks of one epoch."""
+    """The action (stop, skip or rollback) and its limit: updates skipped in a row, or rollbacks of one epoch."""
 
     action: str = "stop"
     limit: int = 5
 
 
 @dataclass(frozen=True)
-class Trouble:
-    """Something was not finite and training goes on.
+class NonFiniteEvent:
+    """A loss, gradient or weight was not finite, and training continues.
 
-    text     what happened and what was done
-    rewound  whether the state is that of an earlier moment, `epoch` epochs and `step` updates from the beginning
+    text            what happened and what was done
+    is_rolled_back  whether the state is an earlier one, after `epoch` epochs and `step` updates
     """
 
     text: str
-    rewound: bool
+    is_rolled_back: bool
     epoch: int
     step: int
 
@@ -50,17 +50,20 @@ class Trouble:
 class Failure:
     """A step that ended the run, with the state from before its phase.
 
-    window      the batches of the update
-    losses      those of the window that were computed, in order
-    stage       loss, gradient or update: where it failed; in the last, weights may have changed already
-    torch_seed  what torch's generators were seeded with when the phase began
-    generators  Python's and NumPy's at that moment
+    phase          its name
+    repetition     number of its run within the update, from 0
+    micro_batches  the batches of the update
+    losses         those of the micro batches that were computed, in order
+    stage          loss, gradient or update: where it failed; in the last, weights may have changed already
+    torch_seed     seed of torch's generators in the phase
+    generators     Python's and NumPy's generators at its beginning
     """
 
     error: Exception
     phase: str
+    repetition: int
     stage: str
-    window: tuple[Batch, ...]
+    micro_batches: tuple[Batch, ...]
     losses: tuple[float, ...]
     learning_rate: float
     epoch: int
@@ -72,86 +75,89 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Watch:
-    """How a run is watched over.
+class RecoveryHooks:
+    """Policy of a run's recovery, and its callbacks.
 
-    keep_generators  whether components may draw from Python's or NumPy's generators
-    on_trouble       told when training goes on after something
-    on_failure       told when it does not; returns a line for the person
+    policy            the reaction to losses and gradients that are not finite
+    keeps_generators  whether components may draw from Python's or NumPy's generators
+    on_event          called when training continues after something was not finite
+    on_failure        called when it ends; returns a line for the user
     """
 
     policy: NonfinitePolicy = NonfinitePolicy()
-    keep_generators: bool = False
-    on_trouble: Callable[[Trouble], None] = lambda trouble: None
+    keeps_generators: bool = False
+    on_event: Callable[[NonFiniteEvent], None] = lambda event: None
     on_failure: Callable[[Failure], str] | None = None
 
 
-class Rewound(Exception):
-    """The state is that of an earlier moment of the epoch, and the epoch goes on from there."""
+class RolledBack(Exception):
+    """The state is an earlier one, and the epoch continues from there."""
 
 
-class Guard:
-    """Makes the updates of a run and decides what becomes of those that fail."""
+class Recovery:
+    """Makes the updates of a run and reacts to those that fail."""
 
-    def __init__(self, task: Task, rules: StepRules, state: TrainState, watch: Watch) -> None:
-        self._task, self._rules, self._state, self._watch = task, rules, state, watch
-        self._strict = replace(rules, check_at_once=True)
-        self._all_looked_at = rules.check_at_once
-        self._anchor = state.anchor
-        self._before = Before(state.networks, watch.keep_generators)
+    def __init__(self, task: Task, rules: StepRules, state: TrainState, hooks: RecoveryHooks) -> None:
+        self._task, self._rules, self._state, self._hooks = task, rules, state, hooks
+        self._strict = replace(rules, check_every_step=True)
+        self._checks_every_step = rules.check_every_step
+        self._epoch_start = state.epoch_start
+        self._snapshot = StepSnapshot(state.networks, hooks.keeps_generators)
         # What is infinite from the beginning, such as the mask of an attention, is meant to be.
-        self._watched = {name for name, value in _numbers(state.networks) if bool(torch.isfinite(value).all())}
-        if self._anchor is None:
-            self._set_anchor()
+        self._finite = {name for name, value in _numbers(state.networks) if bool(torch.isfinite(value).all())}
+        if self._epoch_start is None:
+            self._keep_epoch_start()
 
-    def epoch_begins(self) -> None:
-        """Before the updates of an epoch, or of the rest of one: buffers are found anew, a module may replace them."""
-        self._before = Before(self._state.networks, self._watch.keep_generators)
+    def begin_epoch(self) -> None:
+        """Before the updates of an epoch, or of the rest of one: find the buffers again, a module may replace them."""
+        self._snapshot = StepSnapshot(self._state.networks, self._hooks.keeps_generators)
 
-    def epoch_is_over(self) -> None:
-        """After an epoch whose numbers are in order: this is where the next one would be begun anew."""
-        self._all_looked_at = self._rules.check_at_once
-        self._set_anchor()
+    def end_epoch(self) -> None:
+        """After an epoch: keep the state for a rollback of the next one."""
+        self._checks_every_step = self._rules.check_every_step
+        self._keep_epoch_start()
 
-    def update(self, window: Sequence[Batch]) -> None:
-        """One update, or what the policy makes of its failure.
+    def update(self, micro_batches: Sequence[Batch]) -> None:
+        """Make one update, or react to its failure as the policy says.
 
-        Raises Diverged when it stops the run, Rewound when the epoch goes on from an earlier place, OutOfMemory.
+        Raises Diverged when training stops, RolledBack when the epoch continues from an earlier state, OutOfMemory.
         """
-        rules = self._strict if self._all_looked_at else self._rules
+        rules = self._strict if self._checks_every_step else self._rules
         try:
-            train_step(self._task, self._state, window, rules, self._before)
+            train_step(self._task, self._state, micro_batches, rules, self._snapshot)
         except Diverged as error:
-            self._decide(error, window)
+            self._react(error, micro_batches)
         except Exception as error:
-            self._tell(error, window, error)
-            told = self._out_of_memory(error, window)
-            if told is None:
+            self._report_failure(error, micro_batches, error)
+            known = self._out_of_memory(error, micro_batches)
+            if known is None:
                 raise
-            raise told from error
+            raise known from error
         else:
-            self._state.troubles.in_a_row = 0
+            self._state.nonfinite.in_a_row = 0
 
     def check(self, means: dict[str, float]) -> None:
-        """Look at the means of the epoch and at every weight. Raises Diverged or Rewound as `update` does."""
-        what = self._wrong(means)
-        if not what:
+        """Check the means of the epoch and every weight. Raises Diverged or RolledBack as `update` does."""
+        problem = self._problem(means)
+        if not self._rules.group.any(bool(problem)):
             return
-        if not self._all_looked_at and self._anchor is not None:
-            self._all_looked_at = True
-            text = f"{what}; running the epoch again from its last good state, to find the step that did it"
-            self._rewind(text, self._anchor)
+        problem = problem or "another process"
+        if not self._checks_every_step and self._epoch_start is not None:
+            self._checks_every_step = True
+            text = f"{problem}; re-running the epoch from the last good state with per-step checks to locate the cause"
+            self._return_to(text, self._epoch_start)
         remedy = "the last checkpoint is from before it; try a smaller optim.lr or trainer.clip_norm=1.0"
-        self._roll_back_or_raise(Diverged(f"training diverged in {what}", remedy))
+        self._roll_back_or_raise(Diverged(f"training diverged in {problem}", remedy))
 
-    def _decide(self, error: Diverged, window: Sequence[Batch]) -> None:
-        policy, troubles, first = self._watch.policy, self._state.troubles, error
-        if policy.action == "skip" and troubles.in_a_row < policy.limit:
-            self._before.undo(self._state)
-            skip_step(self._task, self._state, window, self._before.phase)
-            troubles.skipped += 1
-            troubles.in_a_row += 1
-            self._say(f"{error.what}: update skipped ({troubles.in_a_row} in a row of at most {policy.limit})", False)
+    def _react(self, error: Diverged, micro_batches: Sequence[Batch]) -> None:
+        policy, counts, first = self._hooks.policy, self._state.nonfinite, error
+        turn = (self._snapshot.phase, self._snapshot.repetition)
+        if policy.action == "skip" and counts.in_a_row < policy.limit:
+            self._snapshot.restore(self._state)
+            skip_step(self._task, self._state, micro_batches, turn)
+            counts.skipped += 1
+            counts.in_a_row += 1
+            self._report(f"{error.what}: update skipped ({counts.in_a_row} in a row of at most {policy.limit})", False)
             return
         if policy.action == "skip":
             rule = (
@@ -159,77 +165,80 @@ class Guard:
             )
             error = Diverged(f"{error.what}; {rule}", error.remedy)
         try:
-            abandon_update(self._task, self._state, self._before.phase)
+            abandon_update(self._task, self._state, turn)
             self._roll_back_or_raise(error)
         except Diverged as final:
-            self._tell(final, window, first)
+            self._report_failure(final, micro_batches, first)
             raise
 
     def _roll_back_or_raise(self, error: Diverged) -> None:
-        policy, troubles = self._watch.policy, self._state.troubles
+        policy, counts = self._hooks.policy, self._state.nonfinite
         if policy.action != "rollback":
             raise error
-        if troubles.attempt >= policy.limit:
-            rule = f"this epoch was begun anew {policy.limit} times, the most that trainer.nonfinite_limit allows"
+        if counts.attempt >= policy.limit:
+            rule = f"this epoch was rolled back {policy.limit} times, the most that trainer.nonfinite_limit allows"
             raise Diverged(f"{error.what}; {rule}", error.remedy)
-        if self._anchor is None or self._anchor["position"]["batch"]:
+        if self._epoch_start is None or self._epoch_start["position"]["batch"]:
             rule = "the start of this epoch was not kept, since trainer.on_nonfinite=rollback was not set then"
             raise Diverged(f"{error.what}; {rule}", error.remedy)
-        troubles.rollbacks += 1
-        troubles.attempt += 1
-        number = f"{troubles.attempt} of at most {policy.limit}"
-        self._rewind(f"{error.what}: rolled back to the start of the epoch, in another order ({number})", self._anchor)
+        counts.rollbacks += 1
+        counts.attempt += 1
+        number = f"{counts.attempt} of at most {policy.limit}"
+        text = f"{error.what}: rolled back to the start of the epoch, in another order ({number})"
+        self._return_to(text, self._epoch_start)
 
-    def _rewind(self, text: str, anchor: dict[str, Any]) -> None:
-        """Go back to `anchor`; what was counted stays counted. Raises Rewound."""
-        troubles, kept = self._state.troubles, self._state.anchor
-        self._state.load_state_dict(snapshot(anchor), allow_nonfinite=True)
-        self._state.troubles, self._state.anchor = troubles, kept
-        self._say(text, True)
-        raise Rewound
+    def _return_to(self, text: str, epoch_start: dict[str, Any]) -> None:
+        """Load `epoch_start`; counts stay as they are. Raises RolledBack."""
+        counts, kept = self._state.nonfinite, self._state.epoch_start
+        self._state.load_state_dict(snapshot(epoch_start), allow_nonfinite=True)
+        self._state.nonfinite, self._state.epoch_start = counts, kept
+        self._report(text, True)
+        raise RolledBack
 
-    def _say(self, text: str, rewound: bool) -> None:
-        self._watch.on_trouble(Trouble(text, rewound, self._state.epoch, self._state.step))
+    def _report(self, text: str, is_rolled_back: bool) -> None:
+        if self._rules.group.rank == 0:
+            self._hooks.on_event(NonFiniteEvent(text, is_rolled_back, self._state.epoch, self._state.step))
 
-    def _set_anchor(self) -> None:
-        """Keep the present state where somebody may want it back, in the memory of the CPU."""
-        rolls_back = self._watch.policy.action == "rollback"
-        if rolls_back or not self._rules.check_at_once:
-            self._anchor = snapshot(self._state.state_dict())
-        self._state.anchor = self._anchor if rolls_back and not self._state.batch else None
+    def _keep_epoch_start(self) -> None:
+        """Keep the present state, in the memory of the CPU, where it may be needed again."""
+        rolls_back = self._hooks.policy.action == "rollback"
+        if rolls_back or not self._rules.check_every_step:
+            self._epoch_start = snapshot(self._state.state_dict())
+        self._state.epoch_start = self._epoch_start if rolls_back and not self._state.batch else None
 
-    def _tell(self, error: Exception, window: Sequence[Batch], cause: Exception) -> None:
-        """Hand the failure to whoever keeps it; whatever goes wrong there, `error` is what the person sees.
+    def _report_failure(self, error: Exception, micro_batches: Sequence[Batch], cause: Exception) -> None:
+        """Pass the failure to its callback; whatever fails there, `error` is the one that the user sees.
 
-        cause  what the step itself raised
+        cause  the exception of the step itself
         """
-        if self._watch.on_failure is None:
+        if self._hooks.on_failure is None or self._rules.group.rank:
             return
         try:
-            error.add_note(self._watch.on_failure(self._failure(cause, window)))
+            error.add_note(self._hooks.on_failure(self._failure(cause, micro_batches)))
         except Exception as second:
             error.add_note(f"the crash capsule could not be written: {str(second) or type(second).__name__}")
 
-    def _failure(self, error: Exception, window: Sequence[Batch]) -> Failure:
-        state, before = self._state, self._before
-        before.undo(state)
+    def _failure(self, error: Exception, micro_batches: Sequence[Batch]) -> Failure:
+        state, kept, group = self._state, self._snapshot, self._rules.group
+        kept.restore(state)
         return Failure(
             error=error,
-            phase=before.phase,
-            stage=before.stage,
-            window=tuple(window),
-            losses=tuple(float(loss) for loss in before.losses),
-            learning_rate=state.learning_rate,
+            phase=kept.phase,
+            repetition=kept.repetition,
+            stage=kept.stage,
+            micro_batches=tuple(micro_batches),
+            losses=tuple(float(loss) for loss in kept.losses),
+            learning_rate=state.learning_rates[kept.phase],
             epoch=state.epoch,
             batch=state.batch,
             step=state.step,
-            state={**state.state_dict(), "anchor": None},
-            torch_seed=phase_seed(state, self._rules, before.phase),
-            generators=before.generators(),
+            state={**state.state_dict(), "epoch_start": None},
+            torch_seed=phase_seed(state, self._rules, (kept.phase, kept.repetition), group.rank),
+            generators=kept.generators(),
         )
 
-    def _out_of_memory(self, error: Exception, window: Sequence[Batch]) -> OutOfMemory | None:
-        size, number = len(window[0]), len(window)
+    def _out_of_memory(self, error: Exception, micro_batches: Sequence[Batch]) -> OutOfMemory | None:
+        size, number = len(micro_batches[0]), len(micro_batches)
         remedy = "a smaller model"
         if size > 1:
             remedy = f"data.batch_size={size // 2} trainer.accumulate={2 * number} (the same samples in an update)"
@@ -237,19 +246,19 @@ class Guard:
         device = next(self._state.networks.parameters()).device
         return out_of_memory(error, f"an update on {batches}", device, remedy)
 
-    def _wrong(self, means: dict[str, float]) -> str:
-        """Where and what is not finite, "" when everything is."""
+    def _problem(self, means: dict[str, float]) -> str:
+        """Place and name of what is not finite, "" when everything is."""
         state = self._state
         wrong = [f"{name}={value}" for name, value in means.items() if value - value != 0]
-        if not wrong and not self._weights_finite():
+        if not wrong and not self._are_weights_finite():
             wrong = ["a weight is not finite"]
         if not wrong and state.scaler.is_enabled() and state.scaler.get_scale() < _LEAST_SCALE:
             wrong = ["the gradient overflows fp16 at every scale"]
         return f"epoch {state.epoch + 1} ({', '.join(wrong)}, update {state.step})" if wrong else ""
 
-    def _weights_finite(self) -> bool:
+    def _are_weights_finite(self) -> bool:
         """Whether every weight and running statistic is finite: one norm over all of them, read once."""
-        numbers = [value for name, value in _numbers(self._state.networks) if name in self._watched]
+        numbers = [value for name, value in _numbers(self._state.networks) if name in self._finite]
         return bool(torch.isfinite(torch.stack(torch._foreach_norm(numbers)).sum())) if numbers else True
 
 

@@ -1,4 +1,4 @@
-"""What a phase of an update changes before its optimizer steps, kept so that a failure can be undone and told.
+"""The part of the state that a phase of an update changes before its optimizer steps, kept to be restored on failure.
 
 Weights and optimizer state do not change before `optimizer.step()`, so they need no copy. Running statistics do, in
 the forward pass; one copy of them a phase takes microseconds (2.6 of the 2526 of an MLP's update on one core).
@@ -7,7 +7,7 @@ the forward pass; one copy of them a phase takes microseconds (2.6 of the 2526 o
 from __future__ import annotations
 
 import random
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -17,44 +17,84 @@ from dlexp.engine.state import TrainState
 from dlexp.runtime.seed import global_state
 
 
-class Before:
-    """The state of things when a phase began.
+class Snapshot(Protocol):
+    """What an update reports to while it runs."""
 
-    keep_generators  whether something in a step may draw from Python's or NumPy's generators; copying them costs more
-                     than everything else here, and nothing of dlexp's own draws from them
+    def begin_update(self, state: TrainState) -> None: ...
 
-    phase    the phase that runs, or ran last
-    stage    how far it got: loss, gradient or update
-    losses   shape () each: the loss of every batch of the window so far, in this phase
+    def begin_phase(self, phase: str, repetition: int = 0) -> None: ...
+
+    def begin_stage(self, stage: str) -> None: ...
+
+    def add_loss(self, value: Tensor) -> None: ...
+
+
+class NoSnapshot:
+    """The null object: nothing is kept, and nothing can be restored."""
+
+    def begin_update(self, state: TrainState) -> None:
+        """Do nothing."""
+
+    def begin_phase(self, phase: str, repetition: int = 0) -> None:
+        """Do nothing."""
+
+    def begin_stage(self, stage: str) -> None:
+        """Do nothing."""
+
+    def add_loss(self, value: Tensor) -> None:
+        """Do nothing."""
+
+
+class StepSnapshot:
+    """The state at the beginning of a phase.
+
+    Args:
+        networks: Networks whose buffers are kept.
+        keeps_generators: Whether Python's and NumPy's generators are kept as well. Copying them costs more than
+            everything else here, and only a user's own components draw from them.
+
+    Attributes:
+        phase: The phase that runs, or ran last.
+        repetition: Number of its run within the update, from 0.
+        stage: How far it got: loss, gradient or update.
+        losses: Shape () each: the loss of every micro batch so far, in this phase.
     """
 
-    def __init__(self, networks: nn.ModuleDict, keep_generators: bool = False) -> None:
+    def __init__(self, networks: nn.ModuleDict, keeps_generators: bool = False) -> None:
         self._buffers = list(networks.buffers())
         self._copies = [torch.empty_like(buffer) for buffer in self._buffers]
-        self._keep_generators = keep_generators
+        self._keeps_generators = keeps_generators
         self._generators: Any = None
-        self._sums: tuple[dict[str, Tensor | float], int] = ({}, 0)
-        self.phase, self.stage = "", "loss"
+        self._sums: Any = ({}, 0)
+        self.phase, self.repetition, self.stage = "", 0, "loss"
         self.losses: list[Tensor] = []
 
-    def window_begins(self, state: TrainState) -> None:
-        """A new update: the sums of the epoch are as they will be if it is left out."""
+    def begin_update(self, state: TrainState) -> None:
+        """Keep the sums of the epoch as they are if this update is skipped."""
         self._sums = state.sums.mark()
 
-    def phase_begins(self, phase: str) -> None:
-        """A phase of it."""
-        self.phase, self.stage, self.losses = phase, "loss", []
+    def begin_phase(self, phase: str, repetition: int = 0) -> None:
+        """Keep the buffers, and the generators if wanted."""
+        self.phase, self.repetition, self.stage, self.losses = phase, repetition, "loss", []
         if self._buffers:
             torch._foreach_copy_(self._copies, self._buffers)
-        if self._keep_generators:
+        if self._keeps_generators:
             self._generators = (random.getstate(), np.random.get_state(legacy=True))
 
-    def undo(self, state: TrainState) -> None:
+    def begin_stage(self, stage: str) -> None:
+        """Note how far the phase is."""
+        self.stage = stage
+
+    def add_loss(self, value: Tensor) -> None:
+        """Note the loss of a micro batch, shape ()."""
+        self.losses.append(value)
+
+    def restore(self, state: TrainState) -> None:
         """Put back what the phase has changed so far; of an update of several phases the earlier ones stay made."""
         if self._buffers:
             torch._foreach_copy_(self._buffers, self._copies)
         state.sums.back_to(self._sums)
 
     def generators(self) -> dict[str, Any]:
-        """Python's and NumPy's generators as they were, as plain values."""
+        """Python's and NumPy's generators at the beginning of the phase, as plain values."""
         return global_state(self._generators)

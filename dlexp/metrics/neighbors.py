@@ -38,7 +38,7 @@ class NeighbourState(MetricState):
     def update(self, prediction: Prediction) -> None:
         """outputs (B, E), targets (B,)."""
         self._embeddings.append(prediction.outputs.double().cpu())
-        self._targets.append(prediction.targets.cpu())
+        self._targets.append(prediction.known_targets.cpu())
         self._loss.add(prediction)
 
     def merge(self, other: Self) -> None:

@@ -186,7 +186,7 @@ def value_report(spec: DataSpec, predictions: Sequence[Prediction], resampling: 
 
 def class_samples(predictions: Sequence[Prediction], *, probabilistic: bool) -> ClassSamples:
     """All samples of `predictions`, at least one: by their logits where all have some."""
-    targets = torch.cat([p.targets for p in predictions]).cpu().numpy()
+    targets = torch.cat([p.known_targets for p in predictions]).cpu().numpy()
     logits = [p.logits for p in predictions if p.logits is not None]
     if probabilistic and len(logits) == len(predictions):
         return ClassSamples(ClassOutputs(_arrays(logits), "logits"), targets)
@@ -196,7 +196,7 @@ def class_samples(predictions: Sequence[Prediction], *, probabilistic: bool) -> 
 
 def value_samples(predictions: Sequence[Prediction]) -> ValueSamples:
     """All samples of `predictions`, at least one."""
-    return ValueSamples(_joined([p.outputs for p in predictions]), _joined([p.targets for p in predictions]))
+    return ValueSamples(_joined([p.outputs for p in predictions]), _joined([p.known_targets for p in predictions]))
 
 
 def _arrays(parts: Sequence[torch.Tensor]) -> list[Any]:

@@ -46,7 +46,7 @@ class ClassificationState(MetricState):
 
     def update(self, prediction: Prediction) -> None:
         """outputs (B, C) probabilities, targets (B,) class numbers; the logits say the class where there are any."""
-        targets, num_classes = prediction.targets, self._counts.shape[1]
+        targets, num_classes = prediction.known_targets, self._counts.shape[1]
         scores = prediction.outputs if prediction.logits is None else prediction.logits
         chosen = scores.argmax(dim=1)
         kinds = (targets[chosen == targets], targets, chosen)
@@ -96,7 +96,7 @@ class RegressionState(MetricState):
 
     def update(self, prediction: Prediction) -> None:
         """outputs (B, O), targets (B, O)."""
-        targets = prediction.targets.cpu().double()
+        targets = prediction.known_targets.cpu().double()
         errors = (prediction.outputs.cpu().double() - targets) * self._factor
         scaled = (targets - self._middle) * self._factor
         mean = scaled.mean(0)
@@ -140,20 +140,26 @@ class RegressionState(MetricState):
 
 
 class Mean:
-    """A mean over samples from means over batches."""
+    """The mean loss over an evaluation from the means over its batches.
+
+    total, weight  sum of the losses, and of the terms that they are means of (`Prediction.weight`)
+    count          samples
+    """
 
     def __init__(self) -> None:
-        self.total, self.count = 0.0, 0
+        self.total, self.weight, self.count = 0.0, 0.0, 0
 
     def add(self, prediction: Prediction) -> None:
-        self.total += float(prediction.loss) * len(prediction.targets)
-        self.count += len(prediction.targets)
+        self.total += float(prediction.loss) * prediction.loss_weight
+        self.weight += prediction.loss_weight
+        self.count += len(prediction.rows)
 
     def merge(self, other: Mean) -> None:
         self.total += other.total
+        self.weight += other.weight
         self.count += other.count
 
     def value(self) -> float:
         if not self.count:
             raise ValueError("no sample was evaluated")
-        return self.total / self.count
+        return self.total / self.weight

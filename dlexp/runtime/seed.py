@@ -107,14 +107,15 @@ def _as_tensor(words: Any) -> Tensor:
 @contextmanager
 def kept_randomness() -> Iterator[None]:
     """Put every global generator back as it was found, however the body ends: Python's, NumPy's and torch's."""
-    others, cpu = global_state(), torch.get_rng_state()
+    python, numpys, cpu = random.getstate(), np.random.get_state(legacy=True), torch.get_rng_state()
     # A GPU that nothing has used yet has no state to keep, and asking for it would occupy the GPU.
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
     mps = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None
     try:
         yield
     finally:
-        set_global_state(others)
+        random.setstate(python)
+        np.random.set_state(numpys)
         torch.set_rng_state(cpu)
         if cuda is not None:
             torch.cuda.set_rng_state_all(cuda)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -45,16 +46,44 @@ def other_targets(task: str, wanted: str, spec: DataSpec) -> ValueError:
     return ValueError(f"{task} needs {wanted}, and this data holds {describe_kind(spec.target_kind)}{remedy}")
 
 
+@dataclass(frozen=True)
+class Phase:
+    """A part of an update: a loss of its own, and the networks that an optimizer of its own updates by it.
+
+    Args:
+        networks: Names of the networks that the phase updates.
+        every: The phase runs in every so many-th update of the run only, in the last of them. 1 for each update.
+        repeat: How often it runs in such an update, on the same batches with other random numbers each time. For fresh
+            batches each time, let the other phases run with `every`.
+
+    Raises ValueError for a number below 1.
+    """
+
+    networks: tuple[str, ...]
+    every: int = 1
+    repeat: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("every", "repeat"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"Phase.{name} must be 1 or more, got {getattr(self, name)}")
+
+    def runs_in(self, step: int) -> bool:
+        """Whether the phase runs in the update after `step` earlier ones."""
+        return (step + 1) % self.every == 0
+
+
 class Task(ABC):
     """The meaning of training; the engine gives it time and never asks which task it has.
 
-    phases   name -> the networks that this phase updates, in the order in which a step runs them
+    phases   name -> the networks that it updates and how often, in the order in which an update runs them; at least one
+             runs in every update
     metrics  name -> min or max, for everything that `metric_state().compute()` returns
     on_request  name -> min or max, for what `requested` computes and no epoch pays for unless it is monitored
     mixes    whether `loss` knows what to do with a batch whose samples were mixed (`Batch.mixed`)
     """
 
-    phases: Mapping[str, tuple[str, ...]] = {"train": ("model",)}
+    phases: Mapping[str, Phase] = {"train": Phase(("model",))}
     metrics: ClassVar[Mapping[str, str]]
     on_request: ClassVar[Mapping[str, str]] = {}
     mixes: ClassVar[bool] = False
@@ -63,9 +92,16 @@ class Task(ABC):
         """Networks that come with the task and not with the model, by names that the model's have not."""
         return {}
 
+    def loss_weight(self, phase: str, batch: Batch) -> int | Tensor:
+        """How many terms the loss of `batch` is a mean of: B samples, unless a task counts tokens or pixels.
+
+        A tensor has shape (). Batches that are accumulated, and those of an epoch's mean, count by it.
+        """
+        return len(batch)
+
     @abstractmethod
     def loss(self, phase: str, networks: Networks, batch: Batch) -> LossOutput:
-        """The loss of `batch` in `phase`, a mean over its B samples."""
+        """The loss of `batch` in `phase`, a mean over the terms of `loss_weight`; finite where there are none."""
 
     @abstractmethod
     def predict(self, networks: Networks, batch: Batch) -> Prediction:

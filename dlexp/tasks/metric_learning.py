@@ -18,7 +18,7 @@ from dlexp.metrics.prediction_columns import Answers, embedding_answers
 from dlexp.metrics.report import Report, class_report
 from dlexp.metrics.undefined import undefined_of_neighbours
 from dlexp.specs import ClassSpec, DataSpec
-from dlexp.tasks.base import Networks, Task, forward, other_targets
+from dlexp.tasks.base import Networks, Phase, Task, forward, other_targets
 from dlexp.types import Batch, LossOutput, Prediction, as_tensor
 
 __all__ = ["MetricLearning"]
@@ -51,7 +51,7 @@ class MetricLearning(Task):
             raise other_targets("metric learning", "classes", spec)
         self._criterion, self._num_classes = loss, spec.num_outputs
         if any(True for _ in loss.parameters()):
-            self.phases = {"train": ("model", "loss")}
+            self.phases = {"train": Phase(("model", "loss"))}
         self._embedding_size, self._normalize, self._k = embedding_size, normalize, k
 
     def num_outputs(self, spec: DataSpec) -> int:
@@ -60,7 +60,7 @@ class MetricLearning(Task):
 
     def own_networks(self) -> Networks:
         """The loss, where it has weights that are learned with the model's."""
-        return {"loss": self._criterion} if "loss" in self.phases["train"] else {}
+        return {"loss": self._criterion} if "loss" in self.phases["train"].networks else {}
 
     def loss(self, phase: str, networks: Networks, batch: Batch) -> LossOutput:
         """The criterion on the embeddings of the batch."""
@@ -95,7 +95,7 @@ class MetricLearning(Task):
     def report(self, spec: DataSpec, predictions: Sequence[Prediction], resampling: Resampling | None = None) -> Report:
         """The classes by the votes of the neighbours, and every sample's embedding."""
         embeddings = torch.cat([p.outputs for p in predictions]).double().cpu()
-        targets = torch.cat([p.targets for p in predictions]).cpu()
+        targets = torch.cat([p.known_targets for p in predictions]).cpu()
         found = votes(targets[nearest(embeddings, self._k)], self._num_classes)
         whole = Prediction(found, targets, predictions[0].loss, torch.cat([p.indices for p in predictions]))
         voted = class_report(spec, [whole], "vote", resampling)

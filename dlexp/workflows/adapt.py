@@ -105,7 +105,9 @@ def _refuse_other_outputs(source: RunDir, experiment: Experiment) -> None:
 
 
 def _judged(experiment: Experiment) -> dict[str, float]:
-    return evaluate(experiment.task, experiment.networks, experiment.split("val"), experiment.precision).metrics
+    return evaluate(
+        experiment.task, experiment.networks, experiment.split("val"), experiment.precision, seed=experiment.config.seed
+    ).metrics
 
 
 def _batches(experiment: Experiment) -> Iterator[Batch]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from dlexp.artifacts.files.writing import write_bytes
 from dlexp.assemble.experiment import assemble
-from dlexp.assemble.training import start
+from dlexp.assemble.training import prepare_training
 from dlexp.config.schema.run import RunConfig
 from dlexp.errors import ConfigError
 from dlexp.runtime.seed import kept_randomness
@@ -27,14 +27,14 @@ def plot_schedule(config: RunConfig, path: Path, trusted: Sequence[str]) -> dict
         rule = "is found when training begins, so there is no curve yet"
         raise ConfigError.one("optim.lr", "auto", rule, "give a number, such as the one of `dlexp lr-find`")
     with kept_randomness():
-        started = start(assemble(config, trusted))
-    phase, schedule = next(iter(started.state.schedules.items()))
+        setup = prepare_training(assemble(config, trusted))
+    phase, schedule = next(iter(setup.state.schedules.items()))
     if schedule.follows_a_metric:
         rule = f"lowers the rate when {config.monitor} stops improving, which only training can tell; there is no curve"
         remedy = "plots/curves.png of a run shows where it fell"
         raise ConfigError.one("scheduler", config.scheduler.option, rule, remedy)
-    groups = started.state.optimizers[phase].param_groups
-    total = started.steps_per_epoch * config.trainer.epochs
+    groups = setup.state.optimizers[phase].param_groups
+    total = setup.steps_per_epoch * config.trainer.epochs
     rates: list[list[float]] = [[] for _ in groups]
     momenta: list[float] = []
     for _ in range(total):
@@ -45,14 +45,14 @@ def plot_schedule(config: RunConfig, path: Path, trusted: Sequence[str]) -> dict
     courses = {f"group {number}": course for number, course in _different(rates).items()}
     turns = momenta if len(set(momenta)) > 1 else None
     title = f"scheduler={config.scheduler.option} optim={config.optim.option}"
-    png = draw(path.name, lambda: _drawn(title, courses, turns, started.steps_per_epoch))
+    png = draw(path.name, lambda: _drawn(title, courses, turns, setup.steps_per_epoch))
     write_bytes(path.absolute(), png)
     first = rates[0]
     peak = max(range(total), key=first.__getitem__)
     return {
         "file": str(path),
         "updates": total,
-        "updates_per_epoch": started.steps_per_epoch,
+        "updates_per_epoch": setup.steps_per_epoch,
         "lr_first": first[0],
         "lr_highest": first[peak],
         "update_of_highest": peak + 1,

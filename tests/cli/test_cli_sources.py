@@ -16,7 +16,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from dlexp.assemble.experiment import assemble, build_data
-from dlexp.assemble.training import start
+from dlexp.assemble.training import prepare_training
 from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog
 from dlexp.errors import ConfigError, DataError
@@ -116,11 +116,11 @@ def test_arrays_bring_their_task(work: Path) -> None:
     words = ["data=arrays", f"data.path={work / 'values.npz'}", "trainer.device=cpu", *SMALL]
     config = load(words, Catalog())
     assert config.choices["task"] == "regression"
-    assert start(assemble(config)).steps_per_epoch == 2
+    assert prepare_training(assemble(config)).steps_per_epoch == 2
     np.savez(work / "classes.npz", x=x, y=np.arange(60) % 2)
     for key in ("cutmix", "random_erasing"):
         cut = load(["data=arrays", f"data.path={work / 'classes.npz'}", f"regularization.{key}=0.5", *SMALL], Catalog())
         with pytest.raises(ConfigError, match=f"regularization.{key}=0.5: cuts rectangles out of images, and this"):
-            start(assemble(cut))
+            prepare_training(assemble(cut))
     with pytest.raises(ConfigError, match="augment=crop: is for images"):
         build_data(load([*words, "data.augment=crop"], Catalog()))

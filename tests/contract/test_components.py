@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from dlexp.assemble.experiment import Experiment, assemble, build_data
-from dlexp.assemble.training import start
+from dlexp.assemble.training import prepare_training
 from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog
 from dlexp.data.bundle import DataBundle, Split
@@ -73,16 +73,16 @@ def small_experiment(model: str, data: str, *words: str) -> Experiment:
 
 
 def two_steps(built: Experiment) -> TrainState:
-    started = start(built)
-    started.state.networks.train()
-    batches = started.batches.epoch(0)
+    setup = prepare_training(built)
+    setup.state.networks.train()
+    batches = setup.batches.epoch(0)
     for _ in range(2):
-        train_step(built.task, started.state, [next(batches)], started.rules)
-    return started.state
+        train_step(built.task, setup.state, [next(batches)], setup.rules)
+    return setup.state
 
 
 def on_validation(built: Experiment) -> Evaluation:
-    return evaluate(built.task, built.networks, built.split("val"), built.precision, keep_predictions=True)
+    return evaluate(built.task, built.networks, built.split("val"), built.precision, seed=0, keep_predictions=True)
 
 
 def test_the_lists_are_what_is_built_in() -> None:
@@ -117,7 +117,7 @@ def test_a_model_trains_on_the_data_that_it_fits_and_comes_back_from_its_state(m
     torch.save(state.state_dict(), buffer)
     buffer.seek(0)
     other = small_experiment(model, data, "seed=1")
-    other_state = start(other).state
+    other_state = prepare_training(other).state
     assert on_validation(other).metrics != found.metrics
     other_state.load_state_dict(torch.load(buffer, weights_only=True))
     again = on_validation(other)
@@ -130,10 +130,10 @@ def test_a_model_trains_on_the_data_that_it_fits_and_comes_back_from_its_state(m
 @pytest.mark.parametrize("model", DEEP)
 def test_a_deep_sibling_learns_from_a_batch(model: str) -> None:
     built = small_experiment(model, "digits", "data.batch_size=4")
-    started = start(built)
+    setup = prepare_training(built)
     weights = {name: p.detach().clone() for name, p in built.networks.named_parameters()}
-    train_step(built.task, started.state, [next(started.batches.epoch(0))], started.rules)
-    assert 0 < started.state.sums.means()["loss"] < 100
+    train_step(built.task, setup.state, [next(setup.batches.epoch(0))], setup.rules)
+    assert 0 < setup.state.sums.means()["loss"] < 100
     assert all(not torch.equal(p, weights[name]) for name, p in built.networks.named_parameters())
 
 

@@ -12,7 +12,7 @@ from source_files import folder_of_small_files as folder_of_small_files
 from source_files import small_files as small_files
 
 from dlexp.assemble.experiment import assemble, build_data
-from dlexp.assemble.training import start
+from dlexp.assemble.training import prepare_training
 from dlexp.cli.app import app
 from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog
@@ -79,4 +79,4 @@ def test_a_line_builds(line: str, request: pytest.FixtureRequest) -> None:
     config = load([*words, "trainer.device=cpu"], CATALOG)
     experiment = assemble(config, bundle=data_of(data))
     assert experiment.num_parameters > 0
-    assert start(experiment).steps_per_epoch > 0
+    assert prepare_training(experiment).steps_per_epoch > 0

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from dlexp.assemble.experiment import assemble
-from dlexp.assemble.training import start
+from dlexp.assemble.training import prepare_training
 from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog
 from dlexp.engine.step import train_step
@@ -18,12 +18,12 @@ CNN = ["model=simple_cnn", "model.channels=[8,8]", "model.fc=32", "model.dropout
 def gradient(*words: str) -> tuple[Tensor, float]:
     """(the gradient of the first update as one vector, its loss); weights and batch are those of every other call."""
     experiment = assemble(load([*CNN, "trainer.precision=fp32", *words], Catalog()))
-    started = start(experiment)
-    started.state.networks.train()
-    train_step(experiment.task, started.state, [next(started.batches.epoch(0))], started.rules)
+    setup = prepare_training(experiment)
+    setup.state.networks.train()
+    train_step(experiment.task, setup.state, [next(setup.batches.epoch(0))], setup.rules)
     found = [p.grad.flatten() for p in experiment.networks.parameters() if p.grad is not None]
     assert all(part.dtype == torch.float32 for part in found)
-    return torch.cat(found).double(), started.state.sums.means()["loss"]
+    return torch.cat(found).double(), setup.state.sums.means()["loss"]
 
 
 @pytest.mark.parametrize(

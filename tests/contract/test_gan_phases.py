@@ -23,19 +23,19 @@ from dlexp.regularization.penalties import Penalty
 from dlexp.runtime.precision import Precision
 from dlexp.runtime.seed import generator, order, seed_global
 from dlexp.runtime.signals import NeverStop, StopRequest
-from dlexp.tasks.base import Networks, Task
+from dlexp.tasks.base import Networks, Phase, Task
 from dlexp.types import Batch, LossOutput, Prediction
 
 MEAN, SAMPLES, BATCH, NOISE = 4.0, 256, 32, 2
 BATCHES = SAMPLES // BATCH
 FP32 = Precision("fp32", "cpu", "")
-RULES = StepRules(FP32, Penalty(0.0, 0.0), None, 5, check_at_once=True)
+RULES = StepRules(FP32, Penalty(0.0, 0.0), None, 5, check_every_step=True)
 
 
 class Gan(Task):
     """Goodfellow et al. 2014 in one dimension; the metric is how far the mean of the samples is from the data's."""
 
-    phases = {"discriminator": ("discriminator",), "generator": ("generator",)}
+    phases = {"discriminator": Phase(("discriminator",)), "generator": Phase(("generator",))}
     metrics = {"loss": "min", "mae": "min", "rmse": "min", "r2": "max"}
 
     def loss(self, phase: str, networks: Networks, batch: Batch) -> LossOutput:

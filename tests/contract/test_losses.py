@@ -18,6 +18,7 @@ from dlexp.config.schema.run import OWN_KEYS
 from dlexp.engine.evaluate import evaluate
 from dlexp.errors import ConfigError
 from dlexp.losses.output_decoding import Softmax, reading_of_classes
+from dlexp.tasks.base import Phase
 from dlexp.workflows.evaluate.evaluate import evaluate_run
 from dlexp.workflows.reporter import Silent
 from dlexp.workflows.train.train import Request, train
@@ -113,7 +114,7 @@ def test_class_weights_are_measured_on_the_training_split_alone() -> None:
 def test_the_loss_decides_how_many_numbers_the_network_puts_out(loss: str, width: int) -> None:
     built = small("data=breast_cancer", f"loss={loss}")
     assert list(built.networks["model"].parameters())[-1].shape == (width,)
-    found = evaluate(built.task, built.networks, built.split("val"), built.precision, keep_predictions=True)
+    found = evaluate(built.task, built.networks, built.split("val"), built.precision, seed=0, keep_predictions=True)
     assert found.predictions[0].outputs.shape[1] == 2
     report = built.task.report(built.bundle.spec, found.predictions)
     assert ("log_loss" in report.scores) == (loss in ("bce", "focal_binary"))
@@ -125,7 +126,7 @@ def test_the_loss_decides_how_many_numbers_the_network_puts_out(loss: str, width
 
 def test_quantiles_reach_the_report() -> None:
     built = small("data=diabetes", "loss=quantile", "loss.quantiles=[0.25,0.5,0.75]", "model.hidden=[8]")
-    found = evaluate(built.task, built.networks, built.split("val"), built.precision, keep_predictions=True)
+    found = evaluate(built.task, built.networks, built.split("val"), built.precision, seed=0, keep_predictions=True)
     report = built.task.report(built.bundle.spec, found.predictions)
     assert report.prediction_header == ["row", "true target", "predicted target"] + [
         f"q{q} target" for q in (0.25, 0.5, 0.75)
@@ -163,7 +164,7 @@ def test_what_cannot_be_is_refused_with_the_reason(words: str, where: str, told:
 def test_every_key_of_metric_learning_changes_something(key: str, changed: str) -> None:
     def outcome(*words: str) -> Any:
         built = small("data=wine", "data.val_fraction=0.4", "task=metric_learning", "model.hidden=[]", *words)
-        found = evaluate(built.task, built.networks, built.split("val"), built.precision)
+        found = evaluate(built.task, built.networks, built.split("val"), built.precision, seed=0)
         return built.config.monitor, found.metrics
 
     assert (
@@ -178,7 +179,7 @@ def test_directions_of_classes_are_learned_kept_and_judged_with_the_network(tmp_
     run = tmp_path / "run"
     summary = train(load(words, CATALOG), Request(tuple(words), (), run), Silent())
     begun = small(*words)
-    assert begun.task.phases == {"train": ("model", "loss")}
+    assert begun.task.phases == {"train": Phase(("model", "loss"))}
     before = begun.networks["loss"].directions
     weights = torch.load(run / "checkpoints" / "best.pt", weights_only=True)["networks"]
     after = next(value for name, value in weights.items() if name.endswith("loss.directions"))
@@ -204,7 +205,7 @@ def test_metric_learning_trains_and_evaluates_end_to_end(tmp_path: Path) -> None
     summary = train(load(words, CATALOG), Request(tuple(words), (), run), Silent())
     assert summary["monitor"] == "val/knn_accuracy"
     untrained = small(*words)
-    before = evaluate(untrained.task, untrained.networks, untrained.split("val"), untrained.precision).metrics
+    before = evaluate(untrained.task, untrained.networks, untrained.split("val"), untrained.precision, seed=0).metrics
     closer = summary["best"]["same_distance"] / summary["best"]["other_distance"]
     assert closer < 0.8 * before["same_distance"] / before["other_distance"]
     report = evaluate_run(run, "test", "best", {}, ())

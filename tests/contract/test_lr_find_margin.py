@@ -12,7 +12,7 @@ import pytest
 
 from dlexp.artifacts.checkpoints.checkpoint import CheckpointStore
 from dlexp.assemble.experiment import assemble
-from dlexp.assemble.training import start
+from dlexp.assemble.training import prepare_training
 from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog
 from dlexp.engine.loop import EpochRecord, FitPlan, StepRecord, fit
@@ -29,7 +29,7 @@ def best_score(words: list[str], rate: float, folder: Path, name: str) -> float:
     """The best of a metric over ten epochs; minus infinity when the run diverges."""
     config = load([*words, f"optim.lr={rate!r}", "trainer.epochs=10"], Catalog())
     experiment = assemble(config)
-    started = start(experiment)
+    setup = prepare_training(experiment)
     scores = [float("-inf")]
 
     def observe(record: StepRecord | EpochRecord) -> None:
@@ -37,9 +37,9 @@ def best_score(words: list[str], rate: float, folder: Path, name: str) -> float:
             scores.append(record.values[name])
 
     val = list(experiment.split("val"))
-    plan = FitPlan(experiment.task, started.batches, val, started.rules, 10, 1, config.monitor, observers=[observe])
+    plan = FitPlan(experiment.task, setup.batches, val, setup.rules, 10, 1, config.monitor, observers=[observe])
     try:
-        fit(plan, started.state, CheckpointStore(folder / f"{rate}", lambda text: None), NeverStop())
+        fit(plan, setup.state, CheckpointStore(folder / f"{rate}", lambda text: None), NeverStop())
     except Diverged:
         return float("-inf")
     return max(scores)

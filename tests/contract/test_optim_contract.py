@@ -96,7 +96,7 @@ def batch(number: int) -> Batch:
 def go_on(state: TrainState, last: int = STEPS) -> list[float]:
     """Update to number `last`, with ends of epochs; the loss of each update."""
     task = Regression(spec=SPEC, loss=MSE())
-    rules = StepRules(FP32, Penalty(0.0, 0.0), None, 3, check_at_once=True)
+    rules = StepRules(FP32, Penalty(0.0, 0.0), None, 3, check_every_step=True)
     losses = []
     state.networks.train()
     while state.step < last:

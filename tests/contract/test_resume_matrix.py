@@ -20,7 +20,7 @@ from PIL import Image
 
 from dlexp.artifacts.checkpoints.state_diff import Compared, differences
 from dlexp.assemble.experiment import assemble, build_data
-from dlexp.assemble.training import start
+from dlexp.assemble.training import prepare_training
 from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.schema.run import RunConfig
@@ -226,10 +226,10 @@ def trained(words: tuple[str, ...], store: Kept, stop_at: tuple[str, int, int] |
     """Go on from what `store` holds, to the end or until `stop_at`; returns the rows of metrics.csv."""
     config, bundle = configured(words)
     experiment = assemble(config, (), bundle)
-    started, stop, rows = start(experiment), Asked(), []
+    setup, stop, rows = prepare_training(experiment), Asked(), []
     saved = store.load("last")
     if saved is not None:
-        started.state.load_state_dict(saved)
+        setup.state.load_state_dict(saved)
 
     def event(kind: str, epoch: int, number: int) -> None:
         stop.asked = stop.asked or (kind, epoch, number) == stop_at
@@ -245,20 +245,20 @@ def trained(words: tuple[str, ...], store: Kept, stop_at: tuple[str, int, int] |
 
     plan = FitPlan(
         task=experiment.task,
-        train=Told(started.batches, event, "batch"),
-        val=Told(experiment.split("val"), event, "validation", passes=started.state.epoch),
-        rules=started.rules,
+        train=Told(setup.batches, event, "batch"),
+        val=Told(experiment.split("val"), event, "validation", passes=setup.state.epoch),
+        rules=setup.rules,
         epochs=config.trainer.epochs,
         accumulate=config.trainer.accumulate,
         monitor=config.monitor,
         observers=[observe],
-        statistics=started.unchanged,
+        statistics=setup.unchanged,
     )
     if stop_at is None:
-        fit(plan, started.state, store, stop)
+        fit(plan, setup.state, store, stop)
         return rows
     with pytest.raises(Interrupted):
-        fit(plan, started.state, store, stop)
+        fit(plan, setup.state, store, stop)
     return rows
 
 

@@ -167,7 +167,7 @@ def spoiled(trained: Path, folder: Path, change: Callable[[Tensor], Tensor]) -> 
     hashes = {}
     for file in (copy / "checkpoints").glob("*.pt"):
         state = torch.load(file, weights_only=True)
-        for group in state.keys() & {"networks", "evaluation_networks"}:
+        for group in state.keys() & {"networks", "eval_weights"}:
             state[group]["model.1.weight"] = change(state[group]["model.1.weight"])
         torch.save(state, file)
         hashes[file.name] = [hashlib.sha256(file.read_bytes()).hexdigest()]

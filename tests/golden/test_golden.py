@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dlexp.assemble.experiment import assemble
-from dlexp.assemble.training import start
+from dlexp.assemble.training import prepare_training
 from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.saved import to_yaml
@@ -30,12 +30,12 @@ def words_of(name: str) -> list[str]:
 def first_losses(name: str) -> list[float]:
     """The training loss after each of the first updates, in fp32 on the CPU."""
     experiment = assemble(load([*words_of(name), "trainer.precision=fp32", "trainer.device=cpu"], Catalog()))
-    started = start(experiment)
+    setup = prepare_training(experiment)
     experiment.networks.train()
     losses, total = [], 0.0
-    for batch in islice(started.batches.epoch(0), UPDATES):
-        train_step(experiment.task, started.state, [batch], started.rules)
-        seen = started.state.sums.means()["loss"] * started.state.sums.count
+    for batch in islice(setup.batches.epoch(0), UPDATES):
+        train_step(experiment.task, setup.state, [batch], setup.rules)
+        seen = setup.state.sums.means()["loss"] * setup.state.sums.count
         losses.append((seen - total) / len(batch))
         total = seen
     return losses

@@ -28,7 +28,8 @@ from dlexp.errors import ConfigError, DlexpError
 
 _CONTENT = Record(
     required={
-        "window": ListOf(ListOf(ANY)),
+        "repetition": WHOLE,
+        "micro_batches": ListOf(ListOf(ANY)),
         **dict.fromkeys(("state", "generators", "where", "surroundings"), OBJECT),
         **dict.fromkeys(("phase", "stage", "traceback"), TEXT),
         "losses": ListOf(TEXT),

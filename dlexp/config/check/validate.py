@@ -106,7 +106,7 @@ def _typed(
             yield Problem(path, "", "is missing")
     for group, keys in OWN_KEYS.items():
         for key in keys:
-            if key not in tree[group]:
+            if key not in tree[group] and key != "phases":
                 yield Problem(
                     f"{group}.{key}",
                     "",

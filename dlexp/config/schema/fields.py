@@ -27,6 +27,7 @@ _WORDS = {
     "float": "a number",
     "str": "text",
     "path": "a path",
+    "map": "a mapping, {KEY: VALUE, ...}",
     "list[int]": "a list of whole numbers",
     "list[float]": "a list of numbers",
     "list[str]": "a list of texts",
@@ -39,7 +40,7 @@ _WORDS = {
 class Field:
     """The rule of one key.
 
-    type      bool, int, float, str, path, list[int], list[float], list[str], list[map] or
+    type      bool, int, float, str, path, map, list[int], list[float], list[str], list[map] or
               list[item], whose items are texts or mappings
     nullable  whether null is a value
     choices   the only values allowed, or () for any

@@ -7,7 +7,7 @@ Component nodes stay open (`Node`): their keys are the keyword arguments of what
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, get_type_hints
 
 from dlexp.config.schema.fields import Field, key_field
@@ -151,6 +151,7 @@ class Node:
 class RunConfig:
     """One run, checked: everything that decides its result.
 
+    optim_phases, scheduler_phases  phase -> its own values in place of those of `optim` or `scheduler`
     batch_size samples of a batch, 0 while data.batch_size=auto has not been found
     monitor    full name of the deciding metric, such as val/accuracy
     maximize   whether more of it is better
@@ -176,6 +177,8 @@ class RunConfig:
     decay_norms_and_biases: bool
     layer_decay: float | None
     optim_groups: tuple[Mapping[str, Any], ...]
+    optim_phases: Mapping[str, Mapping[str, Any]]
+    scheduler_phases: Mapping[str, Mapping[str, Any]]
     regularization: RegularizationConfig
     trainer: TrainerConfig
     logger: LoggerConfig
@@ -184,6 +187,18 @@ class RunConfig:
     choices: Mapping[str, str]
     tree: Mapping[str, Any]
     resolved: Mapping[str, Any] = field(repr=False)
+
+    def optim_of(self, phase: str) -> tuple[Node, Mapping[str, Any]]:
+        """The optimizer of a phase, and its own values for the keys of `optim` that are no arguments."""
+        given = self.optim_phases.get(phase, {})
+        own = {key: value for key, value in given.items() if key in OWN_KEYS["optim"]}
+        arguments = {key: value for key, value in given.items() if key not in own}
+        return replace(self.optim, arguments={**self.optim.arguments, **arguments}), own
+
+    def scheduler_of(self, phase: str) -> Node:
+        """The schedule of a phase."""
+        given = self.scheduler_phases.get(phase, {})
+        return replace(self.scheduler, arguments={**self.scheduler.arguments, **given})
 
 
 TOP_LEVEL: Mapping[str, Field] = {
@@ -209,7 +224,8 @@ SECTIONS: Mapping[str, type] = dict(
 OWN_KEYS: Mapping[str, tuple[str, ...]] = {
     "data": ("batch_size", "eval_batch_size"),
     "task": ("monitor",),
-    "optim": ("decay_norms_and_biases", "layer_decay", "groups"),
+    "optim": ("decay_norms_and_biases", "layer_decay", "groups", "phases"),
+    "scheduler": ("phases",),
 }
 
 

@@ -19,7 +19,7 @@ from torch.optim import Optimizer
 
 from dlexp.engine.best_epoch import BestSoFar
 from dlexp.engine.evaluate import evaluate
-from dlexp.engine.loop import windows
+from dlexp.engine.loop import group_batches
 from dlexp.engine.lr_finder.suggestion import Array, has_diverged
 from dlexp.engine.state import EpochSums, TrainState
 from dlexp.engine.step import StepRules, train_step
@@ -40,7 +40,8 @@ class SweepPoint:
     """One applied update.
 
     rate       the learning rate of the first parameter group
-    loss       of the update's own samples before it, summed over the phases; or of the validation subset after it
+    loss       of the update's own samples before it, summed over the phases that run in every update; or of the
+               validation subset after it
     grad_norm  norm of the whole gradient as the optimizers applied it, so after clipping
     skipped    updates that the fp16 scaler dropped at this rate before this one
     """
@@ -108,7 +109,7 @@ def sweep(plan: SweepPlan, state: TrainState, stop: StopRequest) -> Sweep:
     with kept_randomness():
         task, trial = _copied(plan.task, state)
         rates, norm = _Rates(trial.optimizers), _GradientNorm(trial.optimizers)
-        rules = replace(plan.rules, check_at_once=True)  # the loss is read after each update anyway
+        rules = replace(plan.rules, check_every_step=True)  # the loss is read after each update anyway
         trial.train_mode()
         if plan.val is not None:
             _settle(plan, task, trial)
@@ -118,13 +119,13 @@ def sweep(plan: SweepPlan, state: TrainState, stop: StopRequest) -> Sweep:
         def ended(reason: str, diverged: bool) -> Sweep:
             return Sweep(tuple(points), rates.ratios, reason, diverged)
 
-        for window in _endless(plan, trial):
+        for micro_batches in _endless(plan, trial):
             rate, scale = plan.rate(len(points)), trial.scaler.get_scale()
             rates.set(rate)
             norm.clear()
             trial.sums = EpochSums()
             try:
-                train_step(task, trial, window, rules)
+                train_step(task, trial, micro_batches, rules)
                 loss = _loss(plan, task, trial)
             except Diverged:
                 return ended(f"diverged at lr={rate:.3g}: the loss was not finite", True)
@@ -162,10 +163,10 @@ def _copied(task: Task, state: TrainState) -> tuple[Task, TrainState]:
 def _endless(plan: SweepPlan, trial: TrainState) -> Iterator[list[Batch]]:
     """The windows of one epoch after another."""
     while True:
-        window = None
-        for window in windows(plan.train.epoch(trial.epoch), plan.accumulate):
-            yield window
-        if window is None:
+        micro_batches = None
+        for micro_batches in group_batches(plan.train.epoch(trial.epoch), plan.accumulate):
+            yield micro_batches
+        if micro_batches is None:
             raise DlexpError("the training split gives no batch to sweep over")
         trial.finish_epoch()
 
@@ -191,10 +192,11 @@ def _loss(plan: SweepPlan, task: Task, trial: TrainState) -> float:
     """The loss of a point. Raises Diverged when it is not finite."""
     if plan.val is None:
         means = trial.sums.means()
-        loss = sum(means[f"{phase}_loss" if len(task.phases) > 1 else "loss"] for phase in task.phases)
+        every_update = [name for name, phase in task.phases.items() if phase.every == 1]
+        loss = sum(means[f"{name}_loss" if len(task.phases) > 1 else "loss"] for name in every_update)
     else:
-        with trial.evaluation_weights():
-            metrics = evaluate(task, trial.networks, plan.val, plan.rules.precision).metrics
+        with trial.eval_weights():
+            metrics = evaluate(task, trial.networks, plan.val, plan.rules.precision, seed=plan.rules.seed).metrics
         if "loss" not in metrics:
             rule = f"this task's metrics hold no loss (they are {', '.join(metrics)})"
             raise ConfigError.one("--loss", "val", rule, "use --loss train")

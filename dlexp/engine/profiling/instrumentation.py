@@ -1,29 +1,30 @@
-"""A stretch of training with a gauge at its parts: some updates of an epoch, some batches of an evaluation, hooks."""
+"""Instruments of a stretch of training: its first updates, the first batches of an evaluation, a probe in each part."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from itertools import count, islice
-from typing import Protocol
+from typing import Any, Protocol, cast
 
 from torch import Tensor
-from torch.autograd.variable import Variable
 
-from dlexp.engine.profiling.probes import Clock, Gauge
+from dlexp.engine.profiling.probes import Clock, Probe
 from dlexp.engine.state import TrainState
+from dlexp.engine.step import StepRules
 from dlexp.tasks.base import Networks, Task
 from dlexp.types import Batch, LossOutput, TrainingData
 
 
-class Cut:
-    """The first updates of the epochs of some training data, with a gauge at the door; training data themselves.
+class LimitedBatches:
+    """The first updates of the epochs of other training data, with a probe that times the batches.
 
-    samples  how many were given out
+    samples  samples given out so far
     """
 
-    def __init__(self, data: TrainingData, gauge: Gauge, updates: int, accumulate: int) -> None:
-        self._data, self._gauge = data, gauge
+    def __init__(self, data: TrainingData, probe: Probe, updates: int, accumulate: int) -> None:
+        self._data, self._probe = data, probe
         self._left, self._accumulate = updates, accumulate
         self.samples = 0
 
@@ -37,23 +38,23 @@ class Cut:
 
     def epoch(self, epoch: int, first_batch: int = 0, attempt: int = 0) -> Iterator[Batch]:
         """The batches of `epoch`, until those of all updates have been given out."""
-        self._gauge.begin()
+        self._probe.begin()
         batches: Iterator[Batch] = iter(())
         for number in count():
             is_first = number % self._accumulate == 0
             if is_first and not self._left:
                 break
-            self._gauge.enter("data")
+            self._probe.enter("data")
             if number == 0:  # where an order is drawn, and workers are started
                 batches = self._data.epoch(epoch, first_batch, attempt)
             batch = next(batches, None)
-            self._gauge.leave("data")
+            self._probe.leave("data")
             if batch is None:
                 break
             self._left -= is_first
             self.samples += len(batch)
             yield batch
-        self._gauge.end()
+        self._probe.end()
 
 
 class Sequenced(Protocol):
@@ -64,10 +65,10 @@ class Sequenced(Protocol):
     def __iter__(self) -> Iterator[Batch]: ...
 
 
-class Few:
+class FirstBatches:
     """The first batches of a split, and the time that an evaluation of them takes, from its first batch to `clock.end`.
 
-    count  how many at most
+    count  their largest number
     """
 
     def __init__(self, batches: Sequenced, count: int, clock: Clock) -> None:
@@ -85,46 +86,54 @@ class Few:
         return self.clock.seconds / self._times * len(self._batches) / self._count
 
 
-@contextmanager
-def hooked(task: Task, state: TrainState, gauge: Gauge) -> Iterator[None]:
-    """Tell `gauge` of every forward pass, backward pass and optimizer step while the body runs."""
-    plain = task.loss
+class TimedTask:
+    """Another task, whose loss reports the beginning and the end of the forward pass; all else is the other's."""
 
-    def loss(phase: str, networks: Networks, batch: Batch) -> LossOutput:
-        gauge.enter("forward")
-        output = plain(phase, networks, batch)
-        gauge.leave("forward")
-        output.value.register_hook(flows)  # called when the gradient reaches the loss
+    def __init__(self, task: Task, probe: Probe) -> None:
+        self._task, self._probe = task, probe
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._task, name)
+
+    def loss(self, phase: str, networks: Networks, batch: Batch) -> LossOutput:
+        """The loss of the other task."""
+        self._probe.enter("forward")
+        output = self._task.loss(phase, networks, batch)
+        self._probe.leave("forward")
         return output
 
-    def flows(gradient: Tensor) -> None:
-        gauge.enter("backward")
-        Variable._execution_engine.queue_callback(lambda: gauge.leave("backward"))  # when every gradient is there
+
+@contextmanager
+def instrument(task: Task, rules: StepRules, state: TrainState, probe: Probe) -> Iterator[tuple[Task, StepRules]]:
+    """The task and the rules that report every forward and backward pass to `probe`, as do optimizers within it."""
+
+    def backward(loss: Tensor) -> None:
+        probe.enter("backward")
+        rules.backward(loss)
+        probe.leave("backward")
 
     with ExitStack() as cleanup:
-        vars(task)["loss"] = loss
-        cleanup.callback(vars(task).pop, "loss")
         for optimizer in state.optimizers.values():
-            steps = _Steps(gauge)
+            steps = _Steps(probe)
             before = optimizer.register_step_pre_hook(steps.begin)
             after = optimizer.register_step_post_hook(steps.end)
             cleanup.callback(before.remove)
             cleanup.callback(after.remove)
-        yield
+        yield cast(Task, TimedTask(task, probe)), replace(rules, backward=backward)
 
 
 class _Steps:
-    """Tells a gauge of an optimizer's steps; torch calls the hooks of a step that calls its base class's twice."""
+    """Reports an optimizer's steps; torch calls the hooks twice of a step that calls its base class's."""
 
-    def __init__(self, gauge: Gauge) -> None:
-        self._gauge, self._depth = gauge, 0
+    def __init__(self, probe: Probe) -> None:
+        self._probe, self._depth = probe, 0
 
     def begin(self, *_: object) -> None:
         if not self._depth:
-            self._gauge.enter("optimizer")
+            self._probe.enter("optimizer")
         self._depth += 1
 
     def end(self, *_: object) -> None:
         self._depth -= 1
         if not self._depth:
-            self._gauge.leave("optimizer")
+            self._probe.leave("optimizer")

@@ -1,8 +1,8 @@
-"""Where an update's time and memory go, seen from outside: what a step calls is hooked, and nothing is added to it.
+"""Probes of an update's time and memory; the step itself holds no measuring code.
 
-A gauge is told when a part of an update begins and ends: `data` while batches are made, `forward` while the task
-computes its loss, `backward` while the gradient flows, `optimizer` while an optimizer steps. What lies between them
-(clipping, checks, penalties, schedules, observers) is `other`.
+A probe is called when a part of an update begins and ends: `data` while batches are made, `forward` while the task
+computes its loss, `backward` while gradients are computed, `optimizer` while an optimizer steps. The rest (clipping,
+checks, penalties, schedules, observers) is `other`.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ HOOKED = ("data", "forward", "backward", "optimizer")
 PARTS = (*HOOKED, "other")
 
 
-class Gauge(Protocol):
-    """What is told of the updates of an epoch: begin, (enter, leave, ..., update_is_over), ..., end."""
+class Probe(Protocol):
+    """Called in the order begin, (enter, leave, ..., end_update), ..., end of an epoch."""
 
     def begin(self) -> None: ...
 
@@ -32,15 +32,15 @@ class Gauge(Protocol):
 
     def leave(self, part: str) -> None: ...
 
-    def update_is_over(self) -> None: ...
+    def end_update(self) -> None: ...
 
     def end(self) -> None: ...
 
 
 class Clock:
-    """Whole updates, with no wait in them: the pace of a run that nobody looks at.
+    """Whole updates, with no wait in them: the pace of an undisturbed run.
 
-    updates  seconds of each; on a GPU the time to ask for it, since the work is waited for at the end alone
+    updates  seconds of each; on a GPU the time to launch it, since only the end waits for the work
     seconds  all of them, the wait included
     """
 
@@ -51,17 +51,17 @@ class Clock:
         self.seconds = 0.0
 
     def begin(self) -> None:
-        """The first batch is about to be asked for."""
+        """Called before the first batch is read."""
         self._wait()
         self._begun = self._edge = time.perf_counter()
 
     def enter(self, part: str) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def leave(self, part: str) -> None:
-        """Nothing."""
+        """Do nothing."""
 
-    def update_is_over(self) -> None:
+    def end_update(self) -> None:
         """Note the time."""
         now = time.perf_counter()
         self.updates.append(now - self._edge)
@@ -74,7 +74,7 @@ class Clock:
 
 
 class Timer:
-    """Every part of every update; a GPU is waited for at each edge, so that what it does counts where it was asked for.
+    """Every part of every update; a GPU is waited for at each edge, so that its work counts in its part.
 
     updates  a row an update: part -> seconds, whose sum is the time of the update
     """
@@ -86,7 +86,7 @@ class Timer:
         self.updates: list[dict[str, float]] = []
 
     def begin(self) -> None:
-        """The first batch is about to be asked for."""
+        """Called before the first batch is read."""
         self._wait()
         self._edge = time.perf_counter()
         self._row = dict.fromkeys(PARTS, 0.0)
@@ -97,12 +97,12 @@ class Timer:
         self._entered = time.perf_counter()
 
     def leave(self, part: str) -> None:
-        """It is over."""
+        """A part ends."""
         self._wait()
         self._row[part] += time.perf_counter() - self._entered
 
-    def update_is_over(self) -> None:
-        """What no part took is `other`."""
+    def end_update(self) -> None:
+        """The time of no part is `other`."""
         self._wait()
         now = time.perf_counter()
         self._row["other"] = now - self._edge - sum(self._row[part] for part in HOOKED)
@@ -110,11 +110,11 @@ class Timer:
         self._edge, self._row = now, dict.fromkeys(PARTS, 0.0)
 
     def end(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
-class MemoryGauge:
-    """What the parts of an update hold.
+class MemoryProbe:
+    """Memory that the parts of an update hold.
 
     kept       bytes that the forward pass of one batch keeps for the backward pass, beside the weights
     allocated  part -> most bytes in tensors on the GPU while it ran; empty on a CPU, whose allocator does not count
@@ -129,7 +129,7 @@ class MemoryGauge:
         self.allocated: dict[str, int] = {}
 
     def begin(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def enter(self, part: str) -> None:
         """A part begins."""
@@ -140,7 +140,7 @@ class MemoryGauge:
             self._hooks.__enter__()
 
     def leave(self, part: str) -> None:
-        """It is over."""
+        """A part ends."""
         if part == "forward":
             self._hooks.__exit__()
             self.kept = max(self.kept, sum(self._storages.values()))
@@ -148,11 +148,11 @@ class MemoryGauge:
             peak = torch.cuda.max_memory_allocated(self._device)
             self.allocated[part] = max(self.allocated.get(part, 0), peak)
 
-    def update_is_over(self) -> None:
-        """Nothing."""
+    def end_update(self) -> None:
+        """Do nothing."""
 
     def end(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def _pack(self, tensor: Tensor) -> Tensor:
         place, size = storage_of(tensor)
@@ -173,7 +173,7 @@ class Tracer:
         self.updates = 0
 
     def begin(self) -> None:
-        """The first batch is about to be asked for."""
+        """Called before the first batch is read."""
         self._wait()
         self.profiler.start()
         self._runs = True
@@ -185,11 +185,11 @@ class Tracer:
             self._ranges[part].__enter__()
 
     def leave(self, part: str) -> None:
-        """It is over."""
+        """A part ends."""
         if part in self._ranges:
             self._ranges.pop(part).__exit__(None, None, None)
 
-    def update_is_over(self) -> None:
+    def end_update(self) -> None:
         """Count it."""
         self.updates += 1
 
@@ -202,7 +202,7 @@ class Tracer:
 
 
 def waiting(device: torch.device) -> Callable[[], None]:
-    """What waits until `device` has done all that it was asked for; nothing on a CPU, which does it at once."""
+    """A function that waits until `device` has done all its work; on a CPU, which does it at once, it does nothing."""
     if device.type == "cuda":
         return lambda: torch.cuda.synchronize(device)
     return torch.mps.synchronize if device.type == "mps" else lambda: None

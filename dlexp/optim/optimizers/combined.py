@@ -8,7 +8,7 @@ from typing import Any
 from torch.optim import Optimizer
 
 
-class Joined(Optimizer):
+class CombinedOptimizer(Optimizer):
     """Steps each of `parts`, which share no parameter.
 
     The groups are the parts' own dicts, so that whatever sets a rate or a momentum here sets it there. `defaults` are

@@ -12,7 +12,8 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from dlexp.optim.optimizers.combined import Joined
+from dlexp.optim.optimizers.combined import CombinedOptimizer
+from dlexp.optim.traits import OptimizerTraits
 
 __all__ = ["lamb", "lbfgs", "lion", "muon", "schedule_free_adamw"]
 
@@ -20,13 +21,9 @@ Groups = list[dict[str, Any]]
 
 
 class LBFGS(torch.optim.LBFGS):
-    """torch's, with word to the engine that `step` wants a function which computes loss and gradient again.
+    """torch's L-BFGS, which declares that `step` takes a function that computes loss and gradient again."""
 
-    searches  whether it compares losses and gradients, which nothing else may change then
-    """
-
-    needs_closure = True
-    searches = True
+    traits = OptimizerTraits(needs_closure=True, has_line_search=True)
 
 
 def lbfgs(
@@ -106,7 +103,7 @@ def muon(
     if rest:
         betas = (adamw_betas[0], adamw_betas[1])
         parts.append(torch.optim.AdamW(rest, lr=lr, betas=betas, weight_decay=weight_decay, fused=True))
-    return Joined(parts)
+    return CombinedOptimizer(parts)
 
 
 def lamb(

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from dlexp.optim.optimizers.combined import Joined
+from dlexp.optim.optimizers.combined import CombinedOptimizer
 from dlexp.optim.optimizers.sgd import sgd
+from dlexp.optim.traits import OptimizerTraits
 
 __all__ = ["lookahead", "sam"]
 
@@ -61,10 +62,10 @@ def lookahead(
     return Lookahead(_base(base, params, lr, momentum, weight_decay), sync_every, slow_step)
 
 
-class Sam(Joined):
+class Sam(CombinedOptimizer):
     """`base` with the gradient at the top of a climb; settings as for `sam`."""
 
-    needs_closure = True
+    traits = OptimizerTraits(needs_closure=True)
 
     def __init__(self, base: Optimizer, radius: float, adaptive: bool) -> None:
         super().__init__([base])
@@ -102,8 +103,10 @@ class Sam(Joined):
         return [step / norm for step in found]
 
 
-class Lookahead(Joined):
+class Lookahead(CombinedOptimizer):
     """Slow weights behind those of `base`; settings as for `lookahead`."""
+
+    traits = OptimizerTraits(keeps_average=True)
 
     def __init__(self, base: Optimizer, sync_every: int, slow_step: float) -> None:
         super().__init__([base])

@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 from dlexp.optim.schedules.base import Schedule
 
 
-class Held(Schedule):
+class SwaSchedule(Schedule):
     """Another schedule up to an update, then `lr` for the first parameter group; the others keep their ratios to it.
 
     first_update  the first update, counted from 0, that is made at `lr`

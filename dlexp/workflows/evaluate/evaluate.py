@@ -50,7 +50,12 @@ def evaluate_run(
         changed = check_evaluated(run, experiment, changes, allow_changes)
         load_judged(run, experiment, checkpoint)
         result = evaluate(
-            experiment.task, experiment.networks, experiment.split(split), experiment.precision, keep_predictions=True
+            experiment.task,
+            experiment.networks,
+            experiment.split(split),
+            experiment.precision,
+            seed=config.seed,
+            keep_predictions=True,
         )
         return write_evaluation(run, experiment, (split, checkpoint), result, changed, resampling)
 

@@ -14,11 +14,11 @@ from dlexp.artifacts.files.new_folder import refuse_occupied
 from dlexp.artifacts.files.writing import write_text
 from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.assemble.experiment import Experiment
-from dlexp.assemble.training import start
+from dlexp.assemble.training import prepare_training
 from dlexp.config.check.batch_size import AUTO
 from dlexp.config.saved import overrides_to_yaml, to_yaml
 from dlexp.config.schema.run import Node, RunConfig
-from dlexp.config.typed import with_any_rate, with_values
+from dlexp.config.typed import with_placeholder_rate, with_values
 from dlexp.data.loaders import EvalBatches
 from dlexp.engine.loop import StepRecord
 from dlexp.engine.lr_finder.suggestion import MIN_POINTS, combine, read
@@ -132,16 +132,16 @@ def find(
 def _sweep(
     experiment: Experiment, settings: SweepSettings, number: int, reporter: Reporter, stop: StopRequest
 ) -> Sweep:
-    started = start(experiment)
+    setup = prepare_training(experiment)
 
     def observe(points: int, point: SweepPoint) -> None:
         loss = {"loss": point.loss}
-        reporter.observe(StepRecord(number, points, settings.steps, points, 0, point.rate, lambda: loss))
+        reporter.observe(StepRecord(number, points, settings.steps, points, 0, {"": point.rate}, lambda: loss))
 
     plan = SweepPlan(
         task=experiment.task,
-        train=started.batches,
-        rules=started.rules,
+        train=setup.batches,
+        rules=setup.rules,
         accumulate=experiment.config.trainer.accumulate,
         min_lr=settings.min_lr,
         max_lr=settings.max_lr,
@@ -149,7 +149,7 @@ def _sweep(
         val=_validation_subset(experiment, settings.val_batches) if settings.loss == "val" else None,
         on_point=observe,
     )
-    return sweep(plan, started.state, stop)
+    return sweep(plan, setup.state, stop)
 
 
 def _validation_subset(experiment: Experiment, batches: int) -> list[Batch]:
@@ -165,7 +165,7 @@ def _sweepable(config: RunConfig, seed: int) -> RunConfig:
     """`config` without its schedule, with a seed. Raises ConfigError when there is no optim.lr to find."""
     if "lr" not in config.optim.arguments:
         raise ConfigError.one("optim", config.optim.option, "has no key lr, and that is what lr-find looks for")
-    return replace(with_any_rate(config), seed=seed, scheduler=_NO_SCHEDULE)
+    return replace(with_placeholder_rate(config), seed=seed, scheduler=_NO_SCHEDULE, scheduler_phases={})
 
 
 def _facts(config: RunConfig, settings: SweepSettings, facts: Mapping[str, Any], where: str) -> RunFacts:

@@ -11,7 +11,7 @@ from typing import Any
 
 from dlexp.artifacts.files.row_writer import Columns, RowWriter
 from dlexp.data.inference.items import Items, in_batches
-from dlexp.engine.evaluate import predictions
+from dlexp.engine.evaluate import predictions, seeded
 from dlexp.errors import ConfigError
 from dlexp.metrics.prediction_columns import Answers
 from dlexp.types import Batch
@@ -69,7 +69,9 @@ def _answered(stored: Stored, groups: Iterable[Items]) -> Iterator[tuple[Items, 
             if len(group.inputs):
                 yield stored.unlabelled(preprocess(group.inputs.to(experiment.device)))
 
-    found = predictions(experiment.task, experiment.networks, batches(), experiment.precision)
+    found = predictions(
+        experiment.task, experiment.networks, seeded(batches(), experiment.config.seed), experiment.precision
+    )
     with closing(found):
         for prediction in found:
             while not len(waiting[0].inputs):

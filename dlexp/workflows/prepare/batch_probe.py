@@ -9,19 +9,19 @@ import io
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from dlexp.artifacts.files.writing import read_object, write_json
-from dlexp.assemble.training import nonfinite_policy, start
+from dlexp.assemble.training import prepare_training
 from dlexp.config.saved import load_plain
 from dlexp.config.schema.run import RunConfig
-from dlexp.engine.loop import FitPlan, fit
-from dlexp.engine.profiling.instrumentation import Cut, Few
+from dlexp.engine.loop import fit
+from dlexp.engine.profiling.instrumentation import FirstBatches, LimitedBatches
 from dlexp.engine.profiling.probes import Clock
-from dlexp.engine.recovery import Watch
 from dlexp.errors import ConfigError, Diverged, DlexpError
 from dlexp.runtime.device import select_device
 from dlexp.runtime.memory_budget import bound_allocations, peak, room
@@ -68,19 +68,16 @@ def _reason_not_to(config: RunConfig, trusted: tuple[str, ...]) -> str:
     """Train for two updates, evaluate and copy the state; "" when memory was enough, else where it was not."""
     try:
         experiment = prepared(config, trusted)
-        started = start(experiment)
-        data = Cut(started.batches, Clock(experiment.device), _UPDATES, config.trainer.accumulate)
-        plan = FitPlan(
-            task=experiment.task,
+        setup = prepare_training(experiment)
+        data = LimitedBatches(setup.batches, Clock(experiment.device), _UPDATES, config.trainer.accumulate)
+        plan = replace(
+            setup.plan(),
             train=data,
-            val=Few(experiment.split("val"), _VALIDATION, Clock(experiment.device)),
-            rules=started.rules,
-            epochs=-(-_UPDATES // started.steps_per_epoch),
-            accumulate=config.trainer.accumulate,
-            monitor=config.monitor,
-            watch=Watch(nonfinite_policy(config), keep_generators=bool(trusted)),
+            val=FirstBatches(experiment.split("val"), _VALIDATION, Clock(experiment.device)),
+            epochs=-(-_UPDATES // setup.steps_per_epoch),
+            save_every_steps=None,
         )
-        fit(plan, started.state, _InMemory(), _UntilOrphaned())
+        fit(plan, setup.state, _InMemory(), _UntilOrphaned())
     except Exception as error:
         if not is_out_of_memory(error):
             raise

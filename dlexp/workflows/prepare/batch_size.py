@@ -20,7 +20,7 @@ from dlexp.artifacts.files.writing import read_object, write_json
 from dlexp.config.check.batch_size import is_auto
 from dlexp.config.saved import plain
 from dlexp.config.schema.run import RunConfig
-from dlexp.config.typed import with_any_rate, with_values
+from dlexp.config.typed import with_placeholder_rate, with_values
 from dlexp.errors import ConfigError, DataError, Diverged, DlexpError, OutOfMemory, Problem
 from dlexp.runtime.device import select_device
 from dlexp.workflows.reporter import Reporter
@@ -136,7 +136,7 @@ def _effective(config: RunConfig) -> int:
 def _tried(config: RunConfig, trusted: Sequence[str], limit: int | None) -> Try:
     """Try one configuration in a fresh process. Raises what it raised, but for memory that ran out."""
     begun = time.perf_counter()
-    content = plain(with_any_rate(config))
+    content = plain(with_placeholder_rate(config))
     ask = {"config": content, "trusted": list(trusted), "limit": limit, "threads": torch.get_num_threads()}
     with TemporaryDirectory() as name:
         folder = Path(name)

@@ -112,7 +112,7 @@ def _initial_weights(config: RunConfig) -> tuple[Path, Mapping[str, Tensor], lis
         path = next((file for file in saved if is_file(file)), path)
     try:
         state = read_checkpoint(path)
-        return path, state.get("evaluation_networks", state["networks"]), _classes_at(path)
+        return path, state.get("eval_weights", state["networks"]), _classes_at(path)
     except DlexpError as error:
         raise ConfigError.one(
             "init_from", config.init_from, str(error), "name a run directory or a checkpoint in one"

@@ -1,25 +1,24 @@
 """`dlexp profile`: where an update's time and memory go, how fast that is here, and what the whole run will cost.
 
-It has no training loop of its own: `fit` runs over a few updates at a time, each time with another gauge at its parts.
+It has no training loop of its own: `fit` runs over a few updates at a time, each time with another probe at its parts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 from dlexp.artifacts.files.new_folder import refuse_occupied
 from dlexp.assemble.experiment import Experiment
-from dlexp.assemble.training import Started, nonfinite_policy, start
+from dlexp.assemble.training import TrainingSetup, prepare_training
 from dlexp.config.schema.run import RunConfig
-from dlexp.config.typed import with_any_rate, with_values
-from dlexp.engine.loop import EpochRecord, FitPlan, StepRecord, fit, windows
-from dlexp.engine.profiling.instrumentation import Cut, Few, hooked
-from dlexp.engine.profiling.probes import Clock, Gauge, MemoryGauge, Timer, Tracer, waiting
-from dlexp.engine.recovery import Watch
+from dlexp.config.typed import with_placeholder_rate, with_values
+from dlexp.engine.loop import EpochRecord, StepRecord, fit, group_batches
+from dlexp.engine.profiling.instrumentation import FirstBatches, LimitedBatches, instrument
+from dlexp.engine.profiling.probes import Clock, MemoryProbe, Probe, Timer, Tracer, waiting
 from dlexp.engine.step import train_step
 from dlexp.errors import Interrupted
 from dlexp.networks.multiply_adds import counted_products
@@ -47,7 +46,7 @@ class _Bench:
     """What every leg of a measurement shares."""
 
     experiment: Experiment
-    started: Started
+    setup: TrainingSetup
     stop: StopRequest
 
 
@@ -61,12 +60,12 @@ def profile(config: RunConfig, request: ProfileRequest, reporter: Reporter) -> d
         refuse_occupied(request.run_dir)
     config, _ = settle_batch(config, request.trusted, reporter)
     with kept_randomness(), StopRequest() as stop:
-        experiment = prepared(_endless(with_any_rate(config)), request.trusted)
-        bench = _Bench(experiment, start(experiment), stop)
+        experiment = prepared(_endless(with_placeholder_rate(config)), request.trusted)
+        bench = _Bench(experiment, prepare_training(experiment), stop)
         measured = _measured(bench, request.steps, reporter)
         if stop:  # between two legs
             raise _dropped(stop)
-    content = content_of(config, experiment, bench.started, measured)
+    content = content_of(config, experiment, bench.setup, measured)
     return write_profile(config, request, content, measured)  # a directory is made when there is something to put in
 
 
@@ -75,17 +74,17 @@ def _measured(bench: _Bench, steps: int | None, reporter: Reporter) -> Measured:
     experiment, device = bench.experiment, bench.experiment.device
     warm = Clock(device)
     _leg(bench, warm, WARM_UP)
-    count = steps or _enough(min(warm.updates), bench.started.steps_per_epoch)
+    count = steps or _enough(min(warm.updates), bench.setup.steps_per_epoch)
     reporter.say(f"measuring {count} updates twice, untouched and part by part")
-    pace, timer, memory, tracer = Clock(device), Timer(device), MemoryGauge(bench.started.state, device), Tracer(device)
-    validation = Few(experiment.split("val"), _VALIDATION, Clock(device))
+    pace, timer, memory, tracer = Clock(device), Timer(device), MemoryProbe(bench.setup.state, device), Tracer(device)
+    validation = FirstBatches(experiment.split("val"), _VALIDATION, Clock(device))
     given = _leg(bench, pace, count, validation)
     _leg(bench, timer, count)
     _leg(bench, memory, _WITH_MEMORY)
     resident = peak(torch.device("cpu"))
     reporter.say(f"tracing {_TRACED} updates, and measuring the matrix rate")
     try:
-        _leg(bench, tracer, min(_TRACED, bench.started.steps_per_epoch))
+        _leg(bench, tracer, min(_TRACED, bench.setup.steps_per_epoch))
     finally:
         tracer.end()
     dtype = _TYPES[experiment.precision.name]
@@ -103,32 +102,29 @@ def _measured(bench: _Bench, steps: int | None, reporter: Reporter) -> Measured:
     )
 
 
-def _leg(bench: _Bench, gauge: Gauge, updates: int, validation: Few | None = None) -> Cut:
-    """`updates` more updates of the run, as `fit` makes them, with `gauge` at their parts."""
-    experiment, started, state = bench.experiment, bench.started, bench.started.state
+def _leg(bench: _Bench, probe: Probe, updates: int, validation: FirstBatches | None = None) -> LimitedBatches:
+    """`updates` more updates of the run, as `fit` makes them, with `probe` at their parts."""
+    experiment, setup, state = bench.experiment, bench.setup, bench.setup.state
     accumulate = experiment.config.trainer.accumulate
-    per_epoch = started.steps_per_epoch
-    data = Cut(started.batches, gauge, updates, accumulate)
-    few = validation or Few(experiment.split("val"), 1, Clock(experiment.device))
+    data = LimitedBatches(setup.batches, probe, updates, accumulate)
+    few = validation or FirstBatches(experiment.split("val"), 1, Clock(experiment.device))
 
     def observe(record: StepRecord | EpochRecord) -> None:
         if isinstance(record, StepRecord):
-            gauge.update_is_over()
+            probe.end_update()
         else:
             few.clock.end()
 
-    plan = FitPlan(
-        task=experiment.task,
-        train=data,
-        val=few,
-        rules=started.rules,
-        epochs=state.epoch + -(-updates // per_epoch),
-        accumulate=accumulate,
-        monitor=experiment.config.monitor,
-        observers=[observe],
-        watch=Watch(nonfinite_policy(experiment.config), keep_generators=bool(experiment.trusted)),
-    )
-    with hooked(experiment.task, state, gauge):
+    with instrument(experiment.task, setup.rules, state, probe) as (task, rules):
+        plan = replace(
+            setup.plan([observe]),
+            task=task,
+            train=data,
+            val=few,
+            rules=rules,
+            epochs=state.epoch + -(-updates // setup.steps_per_epoch),
+            save_every_steps=None,
+        )
         try:
             fit(plan, state, _Nowhere(), bench.stop)
         except Interrupted as error:  # which speaks of a checkpoint
@@ -149,10 +145,10 @@ def _dropped(stop: StopRequest) -> Interrupted:
 
 def _flops(bench: _Bench) -> int:
     """Floating point operations of one update's products and convolutions, forward and backward; 0 if none is seen."""
-    experiment, started = bench.experiment, bench.started
-    window = next(windows(started.batches.epoch(0), experiment.config.trainer.accumulate))
+    experiment, setup = bench.experiment, bench.setup
+    micro_batches = next(group_batches(setup.batches.epoch(0), experiment.config.trainer.accumulate))
     with counted_products() as counter:
-        train_step(experiment.task, started.state, window, started.rules)
+        train_step(experiment.task, setup.state, micro_batches, setup.rules)
     return 2 * counter.multiply_adds
 
 

@@ -16,10 +16,10 @@ from dlexp.artifacts.checkpoints.checkpoint import checkpoint_bytes
 from dlexp.artifacts.files.writing import write_bytes, write_json, write_text
 from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.assemble.experiment import Experiment
-from dlexp.assemble.training import Started
+from dlexp.assemble.training import TrainingSetup
 from dlexp.config.saved import overrides_to_yaml, to_yaml
 from dlexp.config.schema.run import RunConfig
-from dlexp.engine.profiling.probes import HOOKED, PARTS, Clock, MemoryGauge, Timer, Tracer, storage_of
+from dlexp.engine.profiling.probes import HOOKED, PARTS, Clock, MemoryProbe, Timer, Tracer, storage_of
 from dlexp.engine.state import TrainState
 from dlexp.text.time_format import now_utc
 from dlexp.workflows.pictures import Pictures
@@ -46,7 +46,7 @@ class Measured:
     pace: Clock
     samples: int
     timer: Timer
-    memory: MemoryGauge
+    memory: MemoryProbe
     resident: int
     tracer: Tracer
     validation_seconds: float
@@ -54,12 +54,12 @@ class Measured:
     matrix_rate: tuple[float, int]
 
 
-def content_of(config: RunConfig, experiment: Experiment, started: Started, measured: Measured) -> dict[str, Any]:
+def content_of(config: RunConfig, experiment: Experiment, setup: TrainingSetup, measured: Measured) -> dict[str, Any]:
     """profile.json, but for where it lies. Times are in seconds, sizes in bytes, shares in 0..1."""
     update = measured.pace.seconds / len(measured.pace.updates)
     rate, size = measured.matrix_rate
     pace = measured.samples / measured.pace.seconds
-    training = config.trainer.epochs * started.batches.num_samples / pace
+    training = config.trainer.epochs * setup.batches.num_samples / pace
     validation = config.trainer.epochs * measured.validation_seconds
     return {
         **describe(experiment),
@@ -82,14 +82,14 @@ def content_of(config: RunConfig, experiment: Experiment, started: Started, meas
             "matrix_size": size,
             "fraction": measured.flops / update / rate if measured.flops else None,
         },
-        "memory": _memory(started.state, measured, experiment.device),
+        "memory": _memory(setup.state, measured, experiment.device),
         "run": {
             "epochs": config.trainer.epochs,
-            "updates": started.steps_per_epoch * config.trainer.epochs,
+            "updates": setup.steps_per_epoch * config.trainer.epochs,
             "training_seconds": training,
             "validation_seconds": validation,
             "seconds": training + validation,
-            "checkpoint_bytes": checkpoint_bytes(_state(started.state), config.trainer.epochs),
+            "checkpoint_bytes": checkpoint_bytes(_state(setup.state), config.trainer.epochs),
         },
         "measured": now_utc(),
     }
@@ -186,7 +186,7 @@ def _bytes(tensors: Any) -> int:
 
 
 def _state(state: TrainState) -> dict[str, Any]:
-    return {**state.state_dict(), "anchor": None}
+    return {**state.state_dict(), "epoch_start": None}
 
 
 def _trace(tracer: Tracer) -> bytes:

@@ -192,8 +192,8 @@ def _initial(change: Change, progress: Progress, config: RunConfig) -> str:
 
 
 def _nonfinite(change: Change, progress: Progress, config: RunConfig) -> tuple[str, str] | None:
-    trainer, counts = config.trainer, progress.state.get("troubles", {})
-    lacks_start = progress.is_inside_epoch and not progress.state.get("anchor")
+    trainer, counts = config.trainer, progress.state.get("nonfinite", {})
+    lacks_start = progress.is_inside_epoch and not progress.state.get("epoch_start")
     if change.path == "trainer.on_nonfinite" and trainer.on_nonfinite == "rollback" and lacks_start:
         rule = f"epoch {progress.begun} has begun, and the checkpoint does not hold the state at its start"
         return rule, "set trainer.on_nonfinite=skip"

@@ -124,7 +124,7 @@ def load_judged(run: RunDir, experiment: Experiment, checkpoint: str) -> None:
             f"{run.path} has no {checkpoint} checkpoint yet ({state_of_run}); let it finish an epoch first"
         )
     with naming(store.folder / f"{checkpoint}.pt"):
-        load_weights(experiment.networks, state.get("evaluation_networks", state["networks"]))
+        load_weights(experiment.networks, state.get("eval_weights", state["networks"]))
 
 
 def _preprocessing(run: RunDir, config: RunConfig, trusted: Sequence[str]) -> dict[str, Any]:

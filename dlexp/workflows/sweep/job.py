@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dlexp.assemble.experiment import Experiment
-from dlexp.assemble.training import start
+from dlexp.assemble.training import prepare_training
 from dlexp.config.schema.run import RunConfig
 from dlexp.config.sweep import Cell, told_once
 from dlexp.data.bundle import DataBundle
@@ -19,7 +19,7 @@ from dlexp.runtime.out_of_memory import is_out_of_memory
 from dlexp.workflows.prepare.initial_weights import prepared
 from dlexp.workflows.process_pool import ChildStop, Receive, Send, Work, has_used_gpu
 from dlexp.workflows.reporter import RunFacts
-from dlexp.workflows.train.auto import stand_in
+from dlexp.workflows.train.auto import placeholder_values
 from dlexp.workflows.train.trackers import check_loggers
 from dlexp.workflows.train.train import Request
 from dlexp.workflows.train.train_or_resume import train_member
@@ -114,9 +114,9 @@ def work_of_check(cells: Sequence[Cell], trusted: tuple[str, ...], shared: Share
 
 def _built(config: RunConfig, trusted: tuple[str, ...], shared: Shared) -> Experiment:
     check_loggers(config)
-    config = stand_in(config)
+    config = placeholder_values(config)
     experiment = prepared(config, trusted, shared.bundle_for(config))
-    start(experiment)
+    prepare_training(experiment)
     return experiment
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dlexp.config.check.batch_size import AUTO, is_auto
 from dlexp.config.schema.run import RunConfig
-from dlexp.config.typed import with_any_rate, with_values
+from dlexp.config.typed import with_placeholder_rate, with_values
 from dlexp.workflows.lr_find.lr_find import settle_rate
 from dlexp.workflows.lr_find.result import Findings, write_findings
 from dlexp.workflows.prepare.batch_size import FoundBatch, settle_batch, stand_in_batch
@@ -47,6 +47,6 @@ def settled_as(config: RunConfig, saved: RunConfig) -> RunConfig:
     return config
 
 
-def stand_in(config: RunConfig) -> RunConfig:
+def placeholder_values(config: RunConfig) -> RunConfig:
     """`config` with some number where it said auto: for building everything without looking for the right one."""
-    return with_any_rate(stand_in_batch(config))
+    return with_placeholder_rate(stand_in_batch(config))

@@ -15,11 +15,11 @@ import dlexp
 from dlexp.artifacts.checkpoints.crash_capsule import find_capsule, read_capsule, write_capsule
 from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.assemble.experiment import Experiment, assemble
-from dlexp.assemble.training import start
+from dlexp.assemble.training import prepare_training
 from dlexp.config.saved import load_plain, plain
 from dlexp.data.bundle import blank_bundle
 from dlexp.engine.recovery import Failure
-from dlexp.engine.snapshot import Before
+from dlexp.engine.snapshot import StepSnapshot
 from dlexp.engine.step import step_phase
 from dlexp.runtime.seed import kept_randomness, set_global_state
 from dlexp.runtime.tensors import sha256
@@ -54,23 +54,23 @@ def replay(folder: Path, changes: Mapping[str, Any], trusted: Sequence[str]) -> 
     config = load_plain(content["config"], changes)
     data = content["data"]
     experiment = assemble(config, trusted, blank_bundle(spec_of(data["spec"], config, trusted), data["samples"]))
-    started = start(experiment)
-    state = started.state
+    setup = prepare_training(experiment)
+    state = setup.state
     state.load_state_dict(content["state"], allow_nonfinite=True)  # which may be why the step failed
     state.train_mode()
-    window = [_batch(parts, experiment.device) for parts in content["window"]]
-    before = Before(state.networks)
-    before.phase_begins(content["phase"])
-    rules = replace(started.rules, check_at_once=True)
+    micro_batches = [_batch(parts, experiment.device) for parts in content["micro_batches"]]
+    taken, turn = StepSnapshot(state.networks), (content["phase"], content["repetition"])
+    taken.begin_phase(*turn)
+    rules = replace(setup.rules, check_every_step=True)
     error: Exception | None = None
     with kept_randomness():
         set_global_state(content["generators"])
         try:
-            step_phase(experiment.task, state, window, rules, content["phase"], before)
+            step_phase(experiment.task, state, micro_batches, rules, turn, taken)
         except Exception as caught:
             error = caught
     kept = {"error": content["error"], "stage": content["stage"], "losses": content["losses"]}
-    now = {"error": _error(error), "stage": before.stage, "losses": _texts(map(float, before.losses))}
+    now = {"error": _error(error), "stage": taken.stage, "losses": _texts(map(float, taken.losses))}
     surroundings = _surroundings(experiment)
     return {
         "capsule": str(path),
@@ -90,9 +90,10 @@ def replay(folder: Path, changes: Mapping[str, Any], trusted: Sequence[str]) -> 
 def _content(experiment: Experiment, failure: Failure) -> dict[str, Any]:
     """Everything that `replay` needs, as tensors and plain values."""
     return {
-        "window": [_parts(batch) for batch in failure.window],
+        "micro_batches": [_parts(batch) for batch in failure.micro_batches],
         "state": failure.state,
         "phase": failure.phase,
+        "repetition": failure.repetition,
         "stage": failure.stage,
         "losses": _texts(failure.losses),
         "error": _error(failure.error),
@@ -141,7 +142,7 @@ def _facts(experiment: Experiment, failure: Failure) -> dict[str, Any]:
         "stage": failure.stage,
         **_where(failure),
         "losses": _texts(failure.losses),
-        "indices": [batch.indices.tolist() for batch in failure.window],
+        "indices": [batch.indices.tolist() for batch in failure.micro_batches],
         "weights_sha256": sha256(failure.state["networks"].values()),
         **_surroundings(experiment),
     }

@@ -17,13 +17,13 @@ from dlexp.artifacts.runs.metrics_log import MetricsLog, read_metrics
 from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.artifacts.runs.run_files import OF_AN_END, read_run_file
 from dlexp.assemble.experiment import Experiment, assemble
-from dlexp.assemble.training import Started, nonfinite_policy, start
+from dlexp.assemble.training import TrainingSetup, prepare_training, recovery_hooks
 from dlexp.config.derive import Change
 from dlexp.config.schema.run import RunConfig
 from dlexp.data.bundle import DataBundle
 from dlexp.engine.evaluate import evaluate
-from dlexp.engine.loop import EpochRecord, FitPlan, Observer, StepRecord, fit
-from dlexp.engine.recovery import Trouble, Watch
+from dlexp.engine.loop import EpochRecord, Observer, StepRecord, fit, learning_rate_columns
+from dlexp.engine.recovery import NonFiniteEvent, RecoveryHooks
 from dlexp.engine.state import TrainState, load_weights
 from dlexp.engine.step import train_step
 from dlexp.errors import Diverged, Interrupted
@@ -36,7 +36,7 @@ from dlexp.workflows.prepare.initial_weights import prepared
 from dlexp.workflows.reporter import Reporter, unbroken
 from dlexp.workflows.run_record.drift import check_resumable, check_resumed, finished_text
 from dlexp.workflows.run_record.write import describe, metrics_of, write_request
-from dlexp.workflows.train.auto import settle, stand_in
+from dlexp.workflows.train.auto import placeholder_values, settle
 from dlexp.workflows.train.crash import capsule_writer
 from dlexp.workflows.train.run_header import run_facts
 from dlexp.workflows.train.trackers import Loggers, check_loggers
@@ -74,14 +74,14 @@ def train(config: RunConfig, request: Request, reporter: Reporter, stop: StopReq
     check_loggers(config)
     config, found = settle(config, request.trusted, reporter)
     experiment = prepared(config, request.trusted, request.bundle)
-    started = start(experiment)  # before a directory is made: optimizer and schedule may refuse their settings
+    setup = prepare_training(experiment)  # before a directory is made: optimizer and schedule may refuse their settings
     run = RunDir.create("train", config.name or f"{config.model.option}-{config.data.option}", request.run_dir)
     with run.lock():
         refuse_occupied(run.path)  # another process may have been faster, and have ended since
         found.write(run.path, config)
         write_request(run, experiment, request.words, request.command)
         run.point_latest()
-        return _run(run, experiment, started, reporter, StopRequest() if stop is None else stop)
+        return _run(run, experiment, setup, reporter, StopRequest() if stop is None else stop)
 
 
 def resume(
@@ -112,13 +112,13 @@ def resume(
         # Before the first checkpoint the weights are still those to begin with.
         experiment = assemble(config, trusted, bundle) if saved is not None else prepared(config, trusted, bundle)
         changed = check_resumed(run, experiment, allow_changes, reporter.say)
-        started = start(experiment)
+        setup = prepare_training(experiment)
         if saved is not None:
             with naming(run / "checkpoints" / "last.pt"):
-                started.state.load_state_dict(saved)
+                setup.state.load_state_dict(saved)
         write_request(run, experiment, None, None, changed)
         run.point_latest()
-        return _run(run, experiment, started, reporter, StopRequest() if stop is None else stop, saved)
+        return _run(run, experiment, setup, reporter, StopRequest() if stop is None else stop, saved)
 
 
 def dry_run(config: RunConfig, trusted: Sequence[str]) -> dict[str, Any]:
@@ -127,15 +127,15 @@ def dry_run(config: RunConfig, trusted: Sequence[str]) -> dict[str, Any]:
     What is yet to be found is not looked for: any learning rate, and a whole update's samples, stand in its place.
     """
     check_loggers(config)
-    experiment = prepared(stand_in(config), trusted)
-    started = start(experiment)
-    state = started.state
+    experiment = prepared(placeholder_values(config), trusted)
+    setup = prepare_training(experiment)
+    state = setup.state
     begun = time.perf_counter()
     state.train_mode()
-    train_step(experiment.task, state, [next(started.batches.epoch(0))], started.rules)
+    train_step(experiment.task, state, [next(setup.batches.epoch(0))], setup.rules)
     seconds = time.perf_counter() - begun
     loss = {name: round(value, 6) for name, value in state.sums.means().items()}
-    updates = started.steps_per_epoch * config.trainer.epochs
+    updates = setup.steps_per_epoch * config.trainer.epochs
     found = {"go": True, "first_batch": loss, "first_update_seconds": round(seconds, 3), "updates": updates}
     return found | {"interpretation": experiment.interpretation} | describe(experiment)
 
@@ -143,7 +143,7 @@ def dry_run(config: RunConfig, trusted: Sequence[str]) -> dict[str, Any]:
 def _run(
     run: RunDir,
     experiment: Experiment,
-    started: Started,
+    setup: TrainingSetup,
     reporter: Reporter,
     stop: StopRequest,
     saved: Mapping[str, Any] | None = None,
@@ -155,31 +155,21 @@ def _run(
     store = CheckpointStore(run / "checkpoints", say)
     loggers = Loggers(run, experiment, say)
     with loggers, run.recording(config.trainer.epochs), stop:
-        state = started.state
+        state = setup.state
         if saved is not None:
             set_global_state(saved["random"])  # what was written since may have drawn from it
             run.beat(state.epoch)  # the last word of a run that was killed may be from before its last epochs
         log.rewind(state.epoch, state.step)
         loggers.begin(state.step)
-        trainer = config.trainer
-        plan = FitPlan(
-            task=experiment.task,
-            train=started.batches,
-            val=experiment.split("val"),
-            rules=started.rules,
-            epochs=trainer.epochs,
-            accumulate=trainer.accumulate,
-            monitor=config.monitor,
-            save_every_steps=trainer.save_every_steps,
+        plan = setup.plan(
             observers=(_recorder(run, log, loggers, config), undefined_epochs(say), reporter.observe),
-            watch=_watch(run, experiment, log, say),
-            statistics=started.unchanged,
+            recovery=_recovery(run, experiment, log, say),
         )
         facts = describe(experiment)
         for note in (*experiment.bundle.notes, *experiment.notes):
             log.say(note)
         log.say(f"training from epoch {state.epoch + 1}, batch {state.batch}: {facts}; {experiment.interpretation}")
-        reporter.begin(run_facts(run, experiment, state, len(started.batches)))
+        reporter.begin(run_facts(run, experiment, state, len(setup.batches)))
         try:
             with BackgroundCheckpoints(store) as checkpoints:
                 reason = fit(plan, state, checkpoints, stop)
@@ -188,7 +178,7 @@ def _run(
             again = command("train", "--resume", run.path)
             raise Interrupted(f"{error}; continue with: {again}", error.exit_code) from None
         except Exception as error:
-            if isinstance(error, Diverged) and trainer.on_nonfinite == "stop":
+            if isinstance(error, Diverged) and config.trainer.on_nonfinite == "stop":
                 again = command("train", "--resume", run.path, "trainer.on_nonfinite=skip")
                 error.add_note(f"go on without it: {again}")
             log.say("; ".join([str(error) or type(error).__name__, *getattr(error, "__notes__", ())]))
@@ -224,14 +214,19 @@ def _finish(
         "best": best["metrics"],
         "epochs": state.epoch,
         "updates": state.step,
-        "skipped_updates": state.troubles.skipped,
-        "rollbacks": state.troubles.rollbacks,
+        "skipped_updates": state.nonfinite.skipped,
+        "rollbacks": state.nonfinite.rollbacks,
         "seconds": round(sum(float(row["seconds"]) for row in rows), 3),
         **describe(experiment),
     }
     if config.trainer.test:
         result = evaluate(
-            experiment.task, experiment.networks, experiment.split("test"), experiment.precision, keep_predictions=True
+            experiment.task,
+            experiment.networks,
+            experiment.split("test"),
+            experiment.precision,
+            seed=config.seed,
+            keep_predictions=True,
         )
         pictures.undrawn += write_evaluation(run, experiment, ("test", "best"), result).get("undrawn", ())
         summary["test"] = result.metrics
@@ -255,7 +250,7 @@ def _recorder(run: RunDir, log: MetricsLog, loggers: Loggers, config: RunConfig)
             run.beat(event.epoch)
         elif event.step % config.logger.every_steps == 0:
             means = {f"train/{name}": value for name, value in event.means().items()}
-            values = {"epoch": event.epoch, "step": event.step, "lr": event.learning_rate, **means}
+            values = {"epoch": event.epoch, "step": event.step, **learning_rate_columns(event.learning_rates), **means}
             log.step(values)
             loggers.record(values, "step/")
             run.beat()
@@ -263,20 +258,15 @@ def _recorder(run: RunDir, log: MetricsLog, loggers: Loggers, config: RunConfig)
     return record
 
 
-def _watch(run: RunDir, experiment: Experiment, log: MetricsLog, say: Callable[[str], None]) -> Watch:
-    """What becomes of a step that fails; every decision is said, and what was rewound is forgotten in the metrics."""
+def _recovery(run: RunDir, experiment: Experiment, log: MetricsLog, say: Callable[[str], None]) -> RecoveryHooks:
+    """The reaction to a step that fails; each is reported, and rows of updates that were rolled back are removed."""
 
-    def on_trouble(trouble: Trouble) -> None:
-        say(trouble.text)
-        if trouble.rewound:
-            log.rewind(trouble.epoch, trouble.step)
+    def on_event(event: NonFiniteEvent) -> None:
+        say(event.text)
+        if event.is_rolled_back:
+            log.rewind(event.epoch, event.step)
 
-    return Watch(
-        policy=nonfinite_policy(experiment.config),
-        keep_generators=bool(experiment.trusted),
-        on_trouble=on_trouble,
-        on_failure=capsule_writer(run, experiment),
-    )
+    return recovery_hooks(experiment, on_event, capsule_writer(run, experiment))
 
 
 def _both(first: Callable[[str], None], second: Callable[[str], None]) -> Callable[[str], None]:

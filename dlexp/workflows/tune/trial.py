@@ -16,13 +16,12 @@ from dlexp.artifacts.files.writing import write_json, write_text
 from dlexp.artifacts.runs.metrics_log import MetricsLog
 from dlexp.artifacts.runs.run_files import read_run_file
 from dlexp.assemble.experiment import assemble, build_data, build_task
-from dlexp.assemble.training import check_monitor, nonfinite_policy, start
+from dlexp.assemble.training import check_monitor, prepare_training, recovery_hooks
 from dlexp.config.nodes import resolve
 from dlexp.config.saved import overrides_to_yaml, to_yaml
 from dlexp.config.schema.run import RunConfig
 from dlexp.data.bundle import DataBundle, with_counts
-from dlexp.engine.loop import EpochRecord, FitPlan, StepRecord, fit
-from dlexp.engine.recovery import Watch
+from dlexp.engine.loop import EpochRecord, StepRecord, fit
 from dlexp.errors import Diverged, DlexpError, Interrupted, OutOfMemory
 from dlexp.runtime.compiler import spare_compiler
 from dlexp.runtime.out_of_memory import is_out_of_memory
@@ -122,8 +121,8 @@ def run_trial(job: Job, go_on: Callable[[int, float], bool]) -> dict[str, Any]:
 def _trained(job: Job, go_on: Callable[[int, float], bool]) -> dict[str, Any]:
     config, folder = job.config, job.folder
     experiment = assemble(config, job.trusted, job.bundle, job.threads)
-    started = start(experiment)
-    state, log, stop = started.state, MetricsLog(folder), _Pruned()
+    setup = prepare_training(experiment)
+    state, log, stop = setup.state, MetricsLog(folder), _Pruned()
     store = CheckpointStore(folder / "checkpoints", log.say)
     saved = store.load_last()
     if saved is not None:
@@ -137,17 +136,7 @@ def _trained(job: Job, go_on: Callable[[int, float], bool]) -> dict[str, Any]:
             log.epoch(record.values)
             stop.pruned = not go_on(record.epoch, float(record.values[config.monitor]))
 
-    plan = FitPlan(
-        task=experiment.task,
-        train=started.batches,
-        val=experiment.split("val"),
-        rules=started.rules,
-        epochs=config.trainer.epochs,
-        accumulate=config.trainer.accumulate,
-        monitor=config.monitor,
-        observers=(observe,),
-        watch=Watch(nonfinite_policy(config), bool(job.trusted), lambda trouble: log.say(trouble.text)),
-    )
+    plan = setup.plan((observe,), recovery_hooks(experiment, lambda event: log.say(event.text)))
     with stop:
         try:
             reason = fit(plan, state, _SeldomSaved(store), stop)

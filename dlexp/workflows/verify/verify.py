@@ -18,7 +18,7 @@ from dlexp.artifacts.files.claims import claimed
 from dlexp.artifacts.files.writing import remove_folder, write_json
 from dlexp.artifacts.runs.metrics_log import read_metrics
 from dlexp.artifacts.runs.run_dir import RunDir
-from dlexp.assemble.training import start
+from dlexp.assemble.training import prepare_training
 from dlexp.config.saved import load_saved
 from dlexp.config.schema.run import RunConfig
 from dlexp.engine.loop import EpochRecord, StepRecord
@@ -92,7 +92,7 @@ def verify(config: RunConfig, request: VerifyRequest, reporter: Reporter) -> dic
     """
     config, _ = settle(config, request.trusted, reporter)
     experiment = prepared(config, request.trusted)  # before a directory is made: the parts may refuse each other
-    per_epoch = start(experiment).steps_per_epoch
+    per_epoch = prepare_training(experiment).steps_per_epoch
     last = per_epoch * config.trainer.epochs
     for step in request.at:
         if not 1 <= step <= last:

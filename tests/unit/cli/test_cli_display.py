@@ -78,7 +78,7 @@ def test_it_rests_as_long_as_drawing_is_dear(
     monkeypatch.setattr(live._live, "update", draw_slowly)
     for step in range(1000):
         clock[0] += 0.001
-        live.observe(StepRecord(1, step % 10 + 1, 10, step, 64 * step, 0.1, means))
+        live.observe(StepRecord(1, step % 10 + 1, 10, step, 64 * step, {"train": 0.1}, means))
     gaps = [after - before for before, after in pairwise(drawn)]
     assert len(drawn) == len(asked) > 2
     assert min(gaps) >= 0.2  # a drawing of 2 ms, and 99 times as long without one
@@ -95,7 +95,7 @@ def test_no_line_of_the_live_view_breaks(width: int, monkeypatch: pytest.MonkeyP
     live.observe(EpochRecord(3, 20, values, True, "val/loss"))
     means = {f"a_long_name_of_a_loss_{n}": 0.123456 for n in range(5)}
     live._next = 0.0
-    live.observe(StepRecord(4, 2, 10, 32, 640, 0.1, lambda: means))
+    live.observe(StepRecord(4, 2, 10, 32, 640, {"train": 0.1}, lambda: means))
     table = live._table().plain.splitlines()
     paper = Console(file=io.StringIO(), width=width, highlight=False, soft_wrap=True)
     paper.print(live._bars())

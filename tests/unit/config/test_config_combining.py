@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from dlexp.assemble.experiment import assemble
-from dlexp.assemble.training import start
+from dlexp.assemble.training import prepare_training
 from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.schema.regularization import RegularizationConfig
@@ -69,21 +69,21 @@ def test_what_cannot_be_is_refused_with_the_reason(words: str, where: str, told:
 )
 def test_what_the_optimizer_cannot_stand_is_refused(words: str, told: str) -> None:
     with pytest.raises(ConfigError, match=told):
-        start(assemble(load([*SMALL, *words.split()], CATALOG)))
+        prepare_training(assemble(load([*SMALL, *words.split()], CATALOG)))
 
 
 @pytest.mark.parametrize("key", ["ema.decay=0.9", "swa.start_epoch=2"])
 def test_two_averages_are_refused(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.optim.AdamW, "eval", lambda self: None, raising=False)
     with pytest.raises(ConfigError, match="judges an average of its own"):
-        start(assemble(load([*SMALL, f"regularization.{key}"], CATALOG)))
+        prepare_training(assemble(load([*SMALL, f"regularization.{key}"], CATALOG)))
 
 
 def test_a_task_without_a_loss_for_mixed_samples_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Classification, "mixes", False)
     experiment = assemble(load([*SMALL, "regularization.cutmix=1"], CATALOG))
     with pytest.raises(ConfigError, match="task=classification has no loss for them"):
-        start(experiment)
+        prepare_training(experiment)
 
 
 # A value for each key that differs from its default; what it needs beside it comes with it.
@@ -107,7 +107,7 @@ OTHER = {
 def outcome(*words: str) -> Iterator[Any]:
     """Everything that two epochs leave: trained and judged weights."""
     experiment = assemble(load([*SMALL, *FEW, "trainer.epochs=2", *words], CATALOG))
-    run = start(experiment)
+    run = prepare_training(experiment)
     run.state.train_mode()
     for epoch in range(2):
         for batch in run.batches.epoch(epoch):
@@ -116,7 +116,7 @@ def outcome(*words: str) -> Iterator[Any]:
         run.state.finish_epoch()
     state = run.state.state_dict()
     yield from state["networks"].values()
-    yield from state.get("evaluation_networks", {}).values()
+    yield from state.get("eval_weights", {}).values()
 
 
 def test_every_key_changes_something() -> None:
@@ -136,4 +136,4 @@ def test_elastic_net_is_both_penalties() -> None:
 
 def test_the_preset_for_everything_fits_tables_and_images_classes_and_values() -> None:
     for data in ("iris", "digits", "diabetes"):
-        start(assemble(load([f"data={data}", "regularization=strong", "trainer.device=cpu"], CATALOG)))
+        prepare_training(assemble(load([f"data={data}", "regularization=strong", "trainer.device=cpu"], CATALOG)))

@@ -17,7 +17,7 @@ from dlexp.data.loaders import EvalBatches, TrainBatches
 from dlexp.data.preprocess import Affine
 from dlexp.engine.best_epoch import BestSoFar
 from dlexp.engine.loop import EpochRecord, FitPlan, Observer, fit
-from dlexp.engine.recovery import Trouble, Watch
+from dlexp.engine.recovery import NonFiniteEvent, RecoveryHooks
 from dlexp.engine.state import TrainState
 from dlexp.engine.step import StepRules
 from dlexp.losses.classification import CrossEntropy
@@ -48,7 +48,7 @@ def rules(
     penalty: Penalty = NO_PENALTY, clip_norm: float | None = None, precision: Precision = FP32, seed: int = 7
 ) -> StepRules:
     """Rules of a step on the CPU."""
-    return StepRules(precision, penalty, clip_norm, seed, check_at_once=True)
+    return StepRules(precision, penalty, clip_norm, seed, check_every_step=True)
 
 
 def values_task() -> Regression:
@@ -123,11 +123,11 @@ class Run:
     records: list[EpochRecord] = field(default_factory=list)
     observers: list[Observer] = field(default_factory=list)
     on_read: Callable[[int, int], None] = lambda evaluation, batch: None
-    check_at_once: bool = True
+    check_every_step: bool = True
     clip_norm: float | None = 1.0
-    watch: Watch = field(default_factory=Watch)
+    hooks: RecoveryHooks = field(default_factory=RecoveryHooks)
     task: Task = field(default_factory=lambda: Classification(spec=CLASSES, loss=CrossEntropy()))
-    said: list[Trouble] = field(default_factory=list)
+    said: list[NonFiniteEvent] = field(default_factory=list)
     make_optimizer: Callable[[list[dict[str, Any]]], torch.optim.Optimizer] = lambda groups: torch.optim.SGD(
         groups, lr=0.1, momentum=0.9, weight_decay=1e-3
     )
@@ -154,13 +154,13 @@ class Run:
             task=self.task,
             train=TrainBatches(self.bundle, BATCH, self.seed, CPU),
             val=WatchedBatches(EvalBatches(self.bundle, "val", 4, CPU), lambda e, b: self.on_read(e, b)),
-            rules=replace(rules(Penalty(0.0, 1e-4), self.clip_norm), check_at_once=self.check_at_once),
+            rules=replace(rules(Penalty(0.0, 1e-4), self.clip_norm), check_every_step=self.check_every_step),
             epochs=self.epochs,
             accumulate=self.accumulate,
             monitor="val/loss",
             save_every_steps=self.save_every_steps,
             observers=[self._remember, *self.observers],
-            watch=self.watch,
+            recovery=self.hooks,
         )
         return fit(plan, self.state, self.store, NeverStop() if stop is None else stop)
 

@@ -57,13 +57,13 @@ def test_the_average_is_what_is_judged_and_saved(tmp_path: Path, kind: str) -> N
     run = averaged(Run(tmp_path), kind)
     run.fit()
     best, last = read_checkpoint(tmp_path / "best.pt"), read_checkpoint(tmp_path / "last.pt")
-    assert differences(last["evaluation_networks"], last["networks"]) != []
+    assert differences(last["eval_weights"], last["networks"]) != []
     position = int(best["position"]["epoch"])
     run.networks.load_state_dict(best["networks"])
-    again = evaluate(run.task, run.networks, run_val(run), FP32)
+    again = evaluate(run.task, run.networks, run_val(run), FP32, seed=0)
     assert again.metrics["loss"] == run.rows[position - 1]["val/loss"]
     if position == 3:
-        judged = {**last["evaluation_networks"]}
+        judged = {**last["eval_weights"]}
         assert differences({k: v for k, v in judged.items() if "num_batches" not in k},
                            {k: v for k, v in best["networks"].items() if "num_batches" not in k}) == []  # fmt: skip
 
@@ -79,7 +79,7 @@ def test_the_weights_that_are_trained_come_back_to_the_bit() -> None:
     for number in range(3):
         train_step(values_task(), state, [values_batch(8, torch.float32, number)], rules())
     before = copy.deepcopy(state.networks.state_dict())
-    with pytest.raises(KeyError), state.evaluation_weights():
+    with pytest.raises(KeyError), state.eval_weights():
         for name, mean in state.average.weights().items():
             assert torch.equal(state.networks.state_dict()[name], mean)
         assert not torch.equal(state.networks.state_dict()["model.0.weight"], before["model.0.weight"])
@@ -92,7 +92,7 @@ def test_an_update_that_is_skipped_does_not_move_the_average(tmp_path: Path) -> 
     counts = []
     run.observers.append(lambda record: counts.append(run.state.average.state_dict()["updates"]))
     run.fit()
-    assert run.state.troubles.skipped == 1
+    assert run.state.nonfinite.skipped == 1
     assert counts[-1] == run.state.step - 1
 
 

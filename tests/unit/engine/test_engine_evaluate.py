@@ -7,7 +7,7 @@ import torch
 from engine_toys import FP32, VALUES, values_batch, values_task
 from torch import nn
 
-from dlexp.engine.evaluate import StoppedInEvaluation, evaluate
+from dlexp.engine.evaluate import StoppedInEvaluation, evaluate, until
 from dlexp.errors import OutOfMemory
 from dlexp.losses.regression import MSE
 from dlexp.metrics.states import RegressionState
@@ -37,7 +37,7 @@ def test_every_mode_is_put_back_network_by_network_and_layer_by_layer() -> None:
     model[1].eval()  # a frozen normalisation inside a network that trains
     before = modes(nets)
     assert set(before.values()) == {True, False}
-    evaluate(values_task(), nets, batches(4), FP32)
+    evaluate(values_task(), nets, batches(4), FP32, seed=0)
     assert modes(nets) == before
 
 
@@ -45,15 +45,15 @@ def test_modes_are_put_back_after_an_error_too() -> None:
     nets = networks()
     before = modes(nets)
     with pytest.raises(RuntimeError, match="shapes"):
-        evaluate(values_task(), nets, [Batch(torch.zeros(2, 9), torch.zeros(2, 1), torch.arange(2))], FP32)
+        evaluate(values_task(), nets, [Batch(torch.zeros(2, 9), torch.zeros(2, 1), torch.arange(2))], FP32, seed=0)
     assert modes(nets) == before
 
 
 def test_nothing_is_changed_and_dropout_is_off() -> None:
     nets = networks()
     before = {name: value.clone() for name, value in nets.state_dict().items()}
-    first = evaluate(values_task(), nets, batches(8, 8), FP32)
-    second = evaluate(values_task(), nets, batches(8, 8), FP32)
+    first = evaluate(values_task(), nets, batches(8, 8), FP32, seed=0)
+    second = evaluate(values_task(), nets, batches(8, 8), FP32, seed=0)
     assert first.metrics == second.metrics
     assert all(torch.equal(value, before[name]) for name, value in nets.state_dict().items())
 
@@ -71,7 +71,7 @@ class GradientSeen(Regression):
 
 def test_no_gradient_is_recorded() -> None:
     task = GradientSeen(spec=VALUES, loss=MSE())
-    evaluate(task, networks(), batches(4), FP32)
+    evaluate(task, networks(), batches(4), FP32, seed=0)
     assert not task.wanted
 
 
@@ -85,8 +85,8 @@ def test_an_uneven_last_batch_weighs_what_it_holds() -> None:
         )
     ]
     assert [len(part) for part in parts] == [5, 2]
-    of_parts = evaluate(values_task(), nets, parts, FP32).metrics
-    of_whole = evaluate(values_task(), nets, [whole], FP32).metrics
+    of_parts = evaluate(values_task(), nets, parts, FP32, seed=0).metrics
+    of_whole = evaluate(values_task(), nets, [whole], FP32, seed=0).metrics
     assert of_parts == pytest.approx(of_whole, rel=1e-6)
     nets.eval()
     errors = (nets["model"](whole.inputs) - whole.targets).detach()
@@ -94,8 +94,8 @@ def test_an_uneven_last_batch_weighs_what_it_holds() -> None:
 
 
 def test_predictions_are_kept_only_when_asked_for() -> None:
-    assert evaluate(values_task(), networks(), batches(3, 2), FP32).predictions == ()
-    kept = evaluate(values_task(), networks(), batches(3, 2), FP32, keep_predictions=True).predictions
+    assert evaluate(values_task(), networks(), batches(3, 2), FP32, seed=0).predictions == ()
+    kept = evaluate(values_task(), networks(), batches(3, 2), FP32, seed=0, keep_predictions=True).predictions
     assert [p.indices.tolist() for p in kept] == [[0, 1, 2], [100, 101]]
 
 
@@ -108,14 +108,14 @@ def test_a_stop_is_noticed_before_the_next_batch() -> None:
             yield batch
 
     with pytest.raises(StoppedInEvaluation):
-        evaluate(values_task(), nets, watched(), FP32, should_stop=lambda: len(read) == 3)
+        evaluate(values_task(), nets, until(lambda: len(read) == 3, watched()), FP32, seed=0)
     assert read == [0, 1, 2]
     assert set(modes(nets).values()) == {True}
 
 
 def test_no_sample_is_an_error() -> None:
     with pytest.raises(ValueError, match="no sample"):
-        evaluate(values_task(), networks(), [], FP32)
+        evaluate(values_task(), networks(), [], FP32, seed=0)
 
 
 class Greedy(Regression):
@@ -133,4 +133,4 @@ class Greedy(Regression):
 
 def test_memory_that_runs_out_in_a_metric_is_told_with_what_to_try() -> None:
     with pytest.raises(OutOfMemory, match=r"the evaluation of a batch of 8 samples.*data.eval_batch_size=4"):
-        evaluate(Greedy(spec=VALUES, loss=MSE()), networks(), batches(8), FP32)
+        evaluate(Greedy(spec=VALUES, loss=MSE()), networks(), batches(8), FP32, seed=0)

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from dlexp.data.loaders import EvalBatches, TrainBatches
 from dlexp.engine.loop import FitPlan, StepRecord, fit
-from dlexp.engine.profiling.instrumentation import Cut, Few, hooked
-from dlexp.engine.profiling.probes import Clock, Gauge, MemoryGauge, Timer, Tracer
+from dlexp.engine.profiling.instrumentation import FirstBatches, LimitedBatches, instrument
+from dlexp.engine.profiling.probes import Clock, MemoryProbe, Probe, Timer, Tracer
 from dlexp.engine.state import TrainState
 from dlexp.errors import Diverged
 from dlexp.runtime.seed import seed_global
@@ -100,28 +100,28 @@ class NoCheckpoints:
         """Nothing."""
 
 
-def run(state: TrainState, gauge: Gauge, updates: int, accumulate: int = 1, task: Task | None = None) -> Cut:
+def run(state: TrainState, probe: Probe, updates: int, accumulate: int = 1, task: Task | None = None) -> LimitedBatches:
     """`updates` more updates by the real loop, as `dlexp profile` makes them."""
     task = task or values_task()
-    data = Cut(SlowData(), gauge, updates, accumulate)
+    data = LimitedBatches(SlowData(), probe, updates, accumulate)
 
     def observe(record: object) -> None:
         if isinstance(record, StepRecord):
             TakesTime.hands.now += SECONDS["other"]
-            gauge.update_is_over()
+            probe.end_update()
 
     per_epoch = -(-BATCHES // accumulate)
-    plan = FitPlan(
-        task=task,
-        train=data,
-        val=[values_batch(4)],
-        rules=rules(),
-        epochs=state.epoch + -(-updates // per_epoch),
-        accumulate=accumulate,
-        monitor="val/loss",
-        observers=[observe],
-    )
-    with hooked(task, state, gauge):
+    with instrument(task, rules(), state, probe) as (timed, measured):
+        plan = FitPlan(
+            task=timed,
+            train=data,
+            val=[values_batch(4)],
+            rules=measured,
+            epochs=state.epoch + -(-updates // per_epoch),
+            accumulate=accumulate,
+            monitor="val/loss",
+            observers=[observe],
+        )
         fit(plan, state, NoCheckpoints(), NeverStop())
     return data
 
@@ -163,16 +163,16 @@ def test_a_cut_gives_whole_updates_and_the_short_ones_of_each_epoch(
 
 def test_a_cut_gives_the_batches_of_the_real_data() -> None:
     whole = TrainBatches(bundle(), BATCH, 3, CPU)
-    cut = Cut(whole, Clock(CPU), 3, 1)
+    cut = LimitedBatches(whole, Clock(CPU), 3, 1)
     rows = [batch.indices.tolist() for batch in cut.epoch(5)]
     assert rows == [batch.indices.tolist() for batch in whole.epoch(5)][:3]
 
 
 def test_who_is_watched_trains_to_the_same_bits() -> None:
     states = [slow_state() for _ in range(4)]
-    gauges: list[Gauge] = [Clock(CPU), Timer(CPU), MemoryGauge(states[2], CPU), Tracer(CPU)]
-    for state, gauge in zip(states, gauges, strict=True):
-        run(state, gauge, 5, 2)
+    probes: list[Probe] = [Clock(CPU), Timer(CPU), MemoryProbe(states[2], CPU), Tracer(CPU)]
+    for state, probe in zip(states, probes, strict=True):
+        run(state, probe, 5, 2)
     first, *others = [state.networks.state_dict() for state in states]
     assert all(torch.equal(first[name], other[name]) for other in others for name in first)
     assert not torch.equal(first["model.line.weight"], slow_state().networks.state_dict()["model.line.weight"])
@@ -197,11 +197,11 @@ def test_what_the_forward_pass_keeps_is_counted_in_bytes() -> None:
     def kept(depth: int) -> int:
         net = nn.Sequential(nn.Linear(3, width), *(nn.Sigmoid() for _ in range(depth)), nn.Linear(width, 1))
         state = state_of(net.double(), torch.optim.SGD(net.parameters(), lr=0.1))
-        gauge = MemoryGauge(state, CPU)
+        probe = MemoryProbe(state, CPU)
         task = values_task()
-        with hooked(task, state, gauge):
-            task.loss("train", {"model": net}, values_batch(rows))
-        return gauge.kept
+        with instrument(task, rules(), state, probe) as (timed, _):
+            timed.loss("train", {"model": net}, values_batch(rows))
+        return probe.kept
 
     # A sigmoid keeps its output, float64; the last layer keeps the same one as its input, and it counts once.
     assert kept(7) - kept(2) == 5 * rows * width * 8
@@ -219,7 +219,7 @@ def test_a_trace_holds_the_operators_of_its_updates_alone() -> None:
 
 
 def test_the_time_of_a_split_is_told_by_its_first_batches(hands: Hands) -> None:
-    few = Few(EvalBatches(bundle(), "val", 2, CPU), 2, Clock(CPU))
+    few = FirstBatches(EvalBatches(bundle(), "val", 2, CPU), 2, Clock(CPU))
     for _ in range(3):
         for _ in few:
             hands.now += 7.0

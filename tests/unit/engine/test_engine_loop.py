@@ -13,7 +13,7 @@ from dlexp.artifacts.checkpoints.checkpoint import read_checkpoint
 from dlexp.data.columns import tensor_of
 from dlexp.data.loaders import EvalBatches
 from dlexp.engine.evaluate import evaluate
-from dlexp.engine.loop import EpochRecord, StepRecord, windows
+from dlexp.engine.loop import EpochRecord, StepRecord, group_batches
 from dlexp.engine.state import load_weights
 from dlexp.errors import Diverged, Interrupted
 from dlexp.losses.classification import CrossEntropy
@@ -46,9 +46,9 @@ class Scripted(Classification):
 
 
 def test_windows_are_of_one_size_and_the_last_may_be_shorter() -> None:
-    assert list(windows(iter(range(7)), 3)) == [[0, 1, 2], [3, 4, 5], [6]]
-    assert list(windows(iter(range(4)), 2)) == [[0, 1], [2, 3]]
-    assert list(windows(iter([]), 2)) == []
+    assert list(group_batches(iter(range(7)), 3)) == [[0, 1, 2], [3, 4, 5], [6]]
+    assert list(group_batches(iter(range(4)), 2)) == [[0, 1], [2, 3]]
+    assert list(group_batches(iter([]), 2)) == []
 
 
 def test_an_epoch_is_its_steps_then_validation_then_its_record_then_its_checkpoint(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_best_pt_gives_the_validation_metrics_that_were_logged(tmp_path: Path) -
     other = Run(tmp_path / "other")
     load_weights(other.networks, best["networks"])
     batches = EvalBatches(other.bundle, "val", 4, CPU)
-    found = evaluate(other.task, other.networks, batches, FP32).metrics
+    found = evaluate(other.task, other.networks, batches, FP32, seed=0).metrics
     row = run.rows[best["position"]["epoch"] - 1]
     assert found == {name: row[f"val/{name}"] for name in found}
 
@@ -200,7 +200,7 @@ class Exploding(Classification):
 def test_weights_that_are_not_finite_are_never_saved(tmp_path: Path, how: str, at_once: bool) -> None:
     row = int(order(SAMPLES, 3, 0)[-1 if how == "epoch" else 4 * BATCH])  # in the last batch, or in the fifth
     run = Run(tmp_path, epochs=1, save_every_steps=5 if how == "save_every_steps" else None, task=Exploding(row))
-    run.check_at_once = at_once
+    run.check_every_step = at_once
     stop = AskedStop()
     if how == "signal":
         run.observers.append(lambda record: stop.ask() if run.state.step == 5 else None)

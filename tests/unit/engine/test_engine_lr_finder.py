@@ -25,7 +25,7 @@ from dlexp.regularization.penalties import Penalty
 from dlexp.runtime.precision import Precision
 from dlexp.runtime.seed import global_state, kept_randomness
 from dlexp.runtime.signals import NeverStop
-from dlexp.tasks.base import Networks, Task
+from dlexp.tasks.base import Networks, Phase, Task
 from dlexp.types import Batch, LossOutput, Prediction, TrainingData, as_tensor
 
 CPU = torch.device("cpu")
@@ -389,7 +389,7 @@ def test_a_task_without_a_loss_among_its_metrics_refuses_the_validation_loss() -
 class Gan(Task):
     """A one-dimensional GAN: two phases, a network each."""
 
-    phases = {"critic": ("critic",), "maker": ("maker",)}
+    phases = {"critic": Phase(("critic",)), "maker": Phase(("maker",))}
     metrics = {"loss": "min"}
 
     def loss(self, phase: str, networks: Networks, batch: Batch) -> LossOutput:

@@ -17,13 +17,15 @@ from torch import Tensor, nn
 
 from dlexp.artifacts.checkpoints.checkpoint import read_checkpoint
 from dlexp.engine.loop import EpochRecord, StepRecord
-from dlexp.engine.recovery import Failure, Guard, NonfinitePolicy, Trouble, Watch
-from dlexp.engine.snapshot import Before
+from dlexp.engine.recovery import Failure, NonFiniteEvent, NonfinitePolicy, Recovery, RecoveryHooks
+from dlexp.engine.snapshot import NoSnapshot, Snapshot, StepSnapshot
+from dlexp.engine.state import TrainState
 from dlexp.engine.step import train_step
 from dlexp.errors import Diverged, Interrupted, OutOfMemory
 from dlexp.losses.classification import CrossEntropy
 from dlexp.runtime.precision import Precision
 from dlexp.runtime.seed import order, set_global_state
+from dlexp.tasks.base import Phase
 from dlexp.tasks.classification import Classification
 from dlexp.types import Batch, LossOutput, as_tensor
 
@@ -51,11 +53,13 @@ class Sick(Classification):
 
 
 def sick_run(folder: Path, action: str, rows: set[int], **settings: Any) -> Run:
-    """A run of `Sick`; its list `said` is what was told of troubles."""
+    """A run of `Sick`; its list `said` is what was told of counts."""
     how, limit = settings.pop("how", "loss"), settings.pop("limit", 5)
     run = Run(folder, task=Sick(rows, how), **settings)
-    said: list[Trouble] = []
-    run.watch = Watch(NonfinitePolicy(action, limit), on_trouble=said.append, on_failure=settings.get("on_failure"))
+    said: list[NonFiniteEvent] = []
+    run.hooks = RecoveryHooks(
+        NonfinitePolicy(action, limit), on_event=said.append, on_failure=settings.get("on_failure")
+    )
     run.said = said
     return run
 
@@ -90,7 +94,7 @@ def test_each_attempt_at_an_epoch_has_its_own_order() -> None:
 def test_skip_leaves_out_one_update_and_nothing_of_it_stays(
     tmp_path: Path, how: str, clip: float | None, at_once: bool
 ) -> None:
-    run = sick_run(tmp_path, "skip", {row_at(0, 4)}, how=how, epochs=1, clip_norm=clip, check_at_once=at_once)
+    run = sick_run(tmp_path, "skip", {row_at(0, 4)}, how=how, epochs=1, clip_norm=clip, check_every_step=at_once)
     states: dict[int, Any] = {}
 
     def keep(record: StepRecord | EpochRecord) -> None:
@@ -102,10 +106,10 @@ def test_skip_leaves_out_one_update_and_nothing_of_it_stays(
     run.fit()
     assert differences(states[5], states[4]) == []  # weights, running statistics and samples counted
     assert differences(states[6], states[5])
-    assert (run.state.troubles.skipped, run.state.troubles.in_a_row) == (1, 0)
+    assert (run.state.nonfinite.skipped, run.state.nonfinite.in_a_row) == (1, 0)
     assert run.state.step == BATCHES
     assert run.rows[0]["train/loss"] < 10
-    assert [trouble.rewound for trouble in run.said] == ([False] if at_once else [True, False])
+    assert [event.is_rolled_back for event in run.said] == ([False] if at_once else [True, False])
     assert "batch 5" in run.said[-1].text
     assert "update skipped (1 in a row of at most 5)" in run.said[-1].text
 
@@ -113,7 +117,7 @@ def test_skip_leaves_out_one_update_and_nothing_of_it_stays(
 def test_skips_in_a_row_have_a_limit_and_those_apart_have_none(tmp_path: Path) -> None:
     apart = sick_run(tmp_path / "apart", "skip", {row_at(0, 1)}, epochs=3, limit=1)
     apart.fit()
-    assert apart.state.troubles.skipped == 3
+    assert apart.state.nonfinite.skipped == 3
     always = sick_run(tmp_path / "always", "skip", set(), epochs=3, limit=3)
     with pytest.raises(Diverged, match=r"batch 4 .*3 updates in a row were skipped before it"):
         always.fit()
@@ -131,40 +135,40 @@ def test_an_epoch_without_a_single_update_ends_the_run(tmp_path: Path) -> None:
 def test_a_rollback_is_the_epoch_as_if_it_had_begun_in_the_other_order(
     tmp_path: Path, scheduler: str, at_once: bool
 ) -> None:
-    run = sick_run(tmp_path / "sick", "rollback", PAIR, scheduler=scheduler, check_at_once=at_once)
+    run = sick_run(tmp_path / "sick", "rollback", PAIR, scheduler=scheduler, check_every_step=at_once)
     run.fit()
     other = Run(tmp_path / "well", scheduler=scheduler)
     other.observers.append(lambda r: _attempt(other, r))
     other.fit()
-    assert (run.state.troubles.rollbacks, run.state.troubles.attempt) == (1, 0)
+    assert (run.state.nonfinite.rollbacks, run.state.nonfinite.attempt) == (1, 0)
     assert run.rows == other.rows
     saved, expected = (read_checkpoint(tmp_path / name / "last.pt") for name in ("sick", "well"))
-    assert expected["troubles"].pop("rollbacks") == 0
-    assert saved["troubles"].pop("rollbacks") == 1
+    assert expected["nonfinite"].pop("rollbacks") == 0
+    assert saved["nonfinite"].pop("rollbacks") == 1
     assert differences(saved, expected) == []
-    assert (run.said[-1].rewound, run.said[-1].epoch, run.said[-1].step) == (True, 1, BATCHES)
+    assert (run.said[-1].is_rolled_back, run.said[-1].epoch, run.said[-1].step) == (True, 1, BATCHES)
     assert "epoch 2, batch 3" in run.said[-1].text
 
 
 def _attempt(run: Run, record: StepRecord | EpochRecord) -> None:
     if isinstance(record, EpochRecord) and record.epoch == 1:
-        run.state.troubles.attempt = 1
+        run.state.nonfinite.attempt = 1
 
 
 def test_a_rollback_in_the_first_epoch_goes_back_to_the_beginning(tmp_path: Path) -> None:
     pair = {int(row) for row in order(SAMPLES, 3, 0)[5 * BATCH : 5 * BATCH + 2]}
     run = sick_run(tmp_path, "rollback", pair, scheduler="cosine", epochs=1)
     run.fit()
-    assert run.state.troubles.rollbacks >= 1
+    assert run.state.nonfinite.rollbacks >= 1
     assert [row["epoch"] for row in run.rows] == [1]
 
 
 def test_rollbacks_of_one_epoch_have_a_limit(tmp_path: Path) -> None:
     run = sick_run(tmp_path, "rollback", {-1}, limit=2)
     run.observers.append(lambda record: _sicken_after_an_epoch(run, record, row_at(1, 3)))
-    with pytest.raises(Diverged, match=r"epoch 2, .*begun anew 2 times"):
+    with pytest.raises(Diverged, match=r"epoch 2, .*rolled back 2 times"):
         run.fit()
-    assert run.state.troubles.rollbacks == 2
+    assert run.state.nonfinite.rollbacks == 2
     last = read_checkpoint(tmp_path / "last.pt")
     assert last["position"] == {"epoch": 1, "batch": 0, "step": BATCHES}
 
@@ -209,16 +213,6 @@ def test_a_rollback_without_the_start_of_its_epoch_says_so(tmp_path: Path) -> No
         sick_run(tmp_path, "rollback", PAIR).fit()
 
 
-def test_a_checkpoint_of_an_older_version_has_no_troubles(tmp_path: Path) -> None:
-    run = Run(tmp_path, epochs=1)
-    run.fit()
-    old = read_checkpoint(tmp_path / "last.pt")
-    del old["troubles"], old["anchor"]
-    again = Run(tmp_path, epochs=2)
-    again.state.load_state_dict(old)
-    assert again.state.troubles.skipped == 0
-
-
 @pytest.mark.parametrize("action", ["skip", "rollback"])
 def test_running_statistics_that_are_not_finite_are_never_saved(tmp_path: Path, action: str) -> None:
     run = sick_run(tmp_path, action, {-1}, epochs=1)
@@ -247,14 +241,14 @@ def told_by(run: Run) -> list[Failure]:
         failures.append(failure)
         return "kept"
 
-    run.watch = replace(run.watch, on_failure=keep)
+    run.hooks = replace(run.hooks, on_failure=keep)
     return failures
 
 
 @pytest.mark.parametrize("at_once", [True, False])
 @pytest.mark.parametrize("how", ["loss", "gradient", "input"])
 def test_a_stop_hands_over_the_step_with_the_state_before_it(tmp_path: Path, how: str, at_once: bool) -> None:
-    run = sick_run(tmp_path, "stop", {-1}, how=how, check_at_once=at_once)
+    run = sick_run(tmp_path, "stop", {-1}, how=how, check_every_step=at_once)
     run.observers.append(lambda record: _sicken_after_an_epoch(run, record, row_at(1, 2)))
     before: list[dict[str, Tensor]] = []
     run.observers.append(lambda r: before.append({k: v.clone() for k, v in run.networks.state_dict().items()}))
@@ -264,7 +258,7 @@ def test_a_stop_hands_over_the_step_with_the_state_before_it(tmp_path: Path, how
     (failure,) = failures
     assert (failure.epoch, failure.batch, failure.step) == (1, 2, BATCHES + 2)
     assert (failure.phase, failure.stage) == ("train", "gradient" if how == "gradient" else "loss")
-    assert failure.window[0].indices.tolist() == order(SAMPLES, 3, 1)[2 * BATCH : 3 * BATCH].tolist()
+    assert failure.micro_batches[0].indices.tolist() == order(SAMPLES, 3, 1)[2 * BATCH : 3 * BATCH].tolist()
     assert differences(dict(failure.state["networks"]), before[-1]) == []
     assert [math.isfinite(loss) for loss in failure.losses] == [how == "gradient"]
     assert caught.value.__notes__ == ["kept"]
@@ -285,7 +279,7 @@ def test_a_capsule_that_cannot_be_written_never_hides_the_error(tmp_path: Path) 
     def fail(failure: Failure) -> str:
         raise OSError(28, "No space left on device")
 
-    run.watch = replace(run.watch, on_failure=fail)
+    run.hooks = replace(run.hooks, on_failure=fail)
     with pytest.raises(ValueError, match="as told") as caught:
         run.fit()
     assert "could not be written: [Errno 28] No space left" in caught.value.__notes__[0]
@@ -306,11 +300,11 @@ def test_in_fp16_an_overflow_is_the_scalers_business() -> None:
     model = nn.Linear(3, 3)
     state = state_of(model, torch.optim.SGD(model.parameters(), lr=0.1), precision)
     state.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**60)
-    guard = Guard(Sick({-1}), rules(precision=precision), state, Watch(NonfinitePolicy("stop")))
+    guard = Recovery(Sick({-1}), rules(precision=precision), state, RecoveryHooks(NonfinitePolicy("stop")))
     batch = Batch(torch.randn(4, 3), torch.zeros(4, dtype=torch.int64), torch.arange(4))
     guard.update([batch])
     assert state.scaler.get_scale() == 2.0**59
-    assert (state.step, state.troubles.skipped) == (1, 0)
+    assert (state.step, state.nonfinite.skipped) == (1, 0)
 
 
 def test_an_fp16_run_whose_every_gradient_overflows_ends() -> None:
@@ -320,39 +314,38 @@ def test_an_fp16_run_whose_every_gradient_overflows_ends() -> None:
     state.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**-50)
     state.scaler.scale(torch.ones(()))
     with pytest.raises(Diverged, match="overflows fp16 at every scale"):
-        Guard(Sick({-1}), rules(), state, Watch()).check({"loss": 1.0})
+        Recovery(Sick({-1}), rules(), state, RecoveryHooks()).check({"loss": 1.0})
 
 
 def test_generators_are_as_they_were_when_the_phase_began() -> None:
     model = nn.Linear(3, 3)
-    before = Before(nn.ModuleDict({"model": model}), keep_generators=True)
+    taken = StepSnapshot(nn.ModuleDict({"model": model}), keeps_generators=True)
     random.seed(5)
     np.random.seed(6)
-    before.phase_begins("train")
+    taken.begin_phase("train")
     first = (random.random(), float(np.random.rand()))
-    set_global_state(before.generators())
+    set_global_state(taken.generators())
     assert (random.random(), float(np.random.rand())) == first
 
 
 def test_a_failed_update_of_two_phases_keeps_the_first_and_undoes_the_second() -> None:
     class Two(Sick):
-        phases = {"one": ("a",), "two": ("b",)}
+        phases = {"one": Phase(("a",)), "two": Phase(("b",))}
 
         def loss(self, phase: str, networks: Mapping[str, nn.Module], batch: Batch) -> LossOutput:
             found = super().loss(phase, {"model": networks["a" if phase == "one" else "b"]}, batch)
             return LossOutput(found.value * (math.nan if phase == "two" else 1.0))
 
     networks = nn.ModuleDict({name: nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3)) for name in "ab"})
-    state = state_of(networks["a"], torch.optim.SGD(networks["a"].parameters(), lr=0.1))
-    schedule = state.schedules["train"]
-    state.networks = networks
-    state.optimizers = {
+    alone = state_of(networks["a"], torch.optim.SGD(networks["a"].parameters(), lr=0.1))
+    schedule = alone.schedules["train"]
+    optimizers: dict[str, torch.optim.Optimizer] = {
         phase: torch.optim.SGD(networks[name].parameters(), lr=0.1) for phase, name in (("one", "a"), ("two", "b"))
     }
-    state.schedules = {"one": schedule, "two": schedule}
+    state = TrainState(networks, optimizers, {"one": schedule, "two": schedule}, alone.scaler, alone.best)
     start = {k: v.clone() for k, v in networks.state_dict().items()}
     batch = Batch(torch.randn(4, 3), torch.tensor([0, 1, 2, 0]), torch.arange(4))
-    guard = Guard(Two({-1}), rules(), state, Watch(NonfinitePolicy("skip")))
+    guard = Recovery(Two({-1}), rules(), state, RecoveryHooks(NonfinitePolicy("skip")))
     guard.update([batch])
     changed = {path.split(".")[0] for path in differences(dict(networks.state_dict()), start)}
     assert changed == {"/a"}
@@ -366,7 +359,7 @@ def test_the_checks_change_no_bit_of_a_healthy_update() -> None:
         model = nn.Sequential(nn.Linear(5, 8), nn.BatchNorm1d(8), nn.Linear(8, 3))
         state = state_of(model, torch.optim.SGD(model.parameters(), lr=0.1))
         batch = Batch(torch.arange(20.0).reshape(4, 5), torch.tensor([0, 1, 2, 0]), torch.arange(4))
-        before = Before(state.networks) if at_once else None
-        train_step(Sick({-1}), state, [batch], replace(rules(), check_at_once=at_once), before)
+        taken: Snapshot = StepSnapshot(state.networks) if at_once else NoSnapshot()
+        train_step(Sick({-1}), state, [batch], replace(rules(), check_every_step=at_once), taken)
         ends.append({k: v.clone() for k, v in model.state_dict().items()})
     assert differences(ends[0], ends[1]) == []

@@ -1,4 +1,4 @@
-"""Optimizers that ask more of the engine than a step: several looks at a window, and other weights to be judged."""
+"""Optimizers that need more of the engine than a step: several gradients in an update, other weights to evaluate."""
 
 from __future__ import annotations
 
@@ -136,23 +136,23 @@ def test_the_weights_that_are_judged_are_the_average_and_those_that_train_come_b
         moved = state.optimizers["train"].state
         places.append(torch.cat([moved[p]["z"].flatten() for p in state.networks.parameters()]).clone())
     trained = weights(state)
-    with state.evaluation_weights():
+    with state.eval_weights():
         torch.testing.assert_close(weights(state), torch.stack(places).mean(0))
     assert torch.equal(weights(state), trained)
-    with pytest.raises(RuntimeError, match="in between"), state.evaluation_weights():
+    with pytest.raises(RuntimeError, match="in between"), state.eval_weights():
         raise RuntimeError("in between")
     assert torch.equal(weights(state), trained)
     saved = state.state_dict()
     assert torch.equal(torch.cat([w.flatten() for w in saved["networks"].values()]), trained)
-    averaged = torch.cat([w.flatten() for w in saved["evaluation_networks"].values()])
+    averaged = torch.cat([w.flatten() for w in saved["eval_weights"].values()])
     torch.testing.assert_close(averaged, torch.stack(places).mean(0))
 
 
 def test_other_optimizers_are_judged_as_they_are() -> None:
     state = lbfgs_state()
-    with state.evaluation_weights():
+    with state.eval_weights():
         assert weights(state).numel() == 4
-    assert "evaluation_networks" not in state.state_dict()
+    assert "eval_weights" not in state.state_dict()
 
 
 def muon_of_toy(groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
@@ -204,7 +204,7 @@ def test_best_pt_of_a_schedule_free_run_holds_the_weights_that_were_judged(tmp_p
     run = Run(tmp_path, epochs=1, make_optimizer=MAKE["schedule_free_adamw"])
     run.fit()
     best, last = read_checkpoint(tmp_path / "best.pt"), read_checkpoint(tmp_path / "last.pt")
-    assert differences(best["networks"], last["evaluation_networks"]) == []
+    assert differences(best["networks"], last["eval_weights"]) == []
     assert differences(best["networks"], last["networks"]) != []
 
 

@@ -44,7 +44,7 @@ def test_sums_are_means_over_samples_in_float64() -> None:
         sums.add("loss", torch.tensor(mean, requires_grad=True), weight)
         sums.count += weight
     assert sums.means() == {"loss": 1.25}
-    assert sums.sums["loss"] == 5.0  # a number of Python's, 64 bits wide
+    assert sums.sums["loss"] == (5.0, 4)  # a number of Python's, 64 bits wide
     assert EpochSums().means() == {}
 
 
@@ -87,4 +87,4 @@ def test_a_checkpoint_of_another_task_is_refused_by_its_phases(tmp_path: Path) -
 def test_the_learning_rate_is_that_of_the_first_phase(tmp_path: Path) -> None:
     state = Run(tmp_path).state
     state.optimizers["train"].param_groups[0]["lr"] = 0.125
-    assert state.learning_rate == 0.125
+    assert state.learning_rates == {"train": 0.125}

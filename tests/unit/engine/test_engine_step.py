@@ -31,10 +31,10 @@ def weights(state: TrainState) -> Tensor:
     return torch.cat([p.detach().flatten() for p in state.networks.parameters()]).clone()
 
 
-def moved(state: TrainState, window: list[Batch], how: StepRules) -> Tensor:
+def moved(state: TrainState, micro_batches: list[Batch], how: StepRules) -> Tensor:
     """What plain descent at rate 1 changes in one update: minus the gradient that was applied."""
     before = weights(state)
-    train_step(values_task(), state, window, how)
+    train_step(values_task(), state, micro_batches, how)
     return weights(state) - before
 
 
@@ -148,11 +148,11 @@ def test_a_penalty_counts_once_in_a_window_of_several_batches() -> None:
 def test_a_loss_that_is_not_finite_is_told_with_its_place_before_any_weight_changes(bad: float) -> None:
     state = linear_state()
     state.epoch, state.batch = 4, 6
-    window = split_batch(values_batch(8, first_row=40), 4, 4)
-    as_tensor(window[1].targets)[2] = bad
+    micro_batches = split_batch(values_batch(8, first_row=40), 4, 4)
+    as_tensor(micro_batches[1].targets)[2] = bad
     before = weights(state)
     with pytest.raises(Diverged, match=r"epoch 5, batch 8 .*rows \[44, 45, 46, 47\]"):
-        train_step(values_task(), state, window, rules())
+        train_step(values_task(), state, micro_batches, rules())
     assert torch.equal(weights(state), before)
     assert state.step == 0
 

@@ -141,7 +141,7 @@ def test_lookahead_is_the_paper_s_program_and_judges_the_slow_weights() -> None:
             fast = slow
         torch.testing.assert_close(weights(state), fast, rtol=1e-10, atol=1e-12)
         trained = weights(state)
-        with state.evaluation_weights():
+        with state.eval_weights():
             torch.testing.assert_close(weights(state), slow, rtol=1e-10, atol=1e-12)
         assert torch.equal(weights(state), trained)
 
@@ -212,7 +212,7 @@ def test_best_pt_of_lookahead_holds_the_slow_weights(tmp_path: Path) -> None:
     run = Run(tmp_path, epochs=1, make_optimizer=lambda groups: lookahead(params=groups, sync_every=4))
     run.fit()
     best, last = read_checkpoint(tmp_path / "best.pt"), read_checkpoint(tmp_path / "last.pt")
-    assert differences(best["networks"], last["evaluation_networks"]) == []
+    assert differences(best["networks"], last["eval_weights"]) == []
     assert differences(best["networks"], last["networks"]) != []
     assert [type(record) for record in run.records] == [EpochRecord]
 

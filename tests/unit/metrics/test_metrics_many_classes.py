@@ -49,7 +49,7 @@ def test_an_evaluation_of_many_classes_is_cut_and_says_so(
     task = Classification(spec=spec, loss=CrossEntropy())
     batches = [Batch(logits[p], targets[p], p) for p in torch.arange(COUNT).split(32)]
     networks = nn.ModuleDict({"model": nn.Identity()})
-    found = evaluate(task, networks, batches, Precision("fp32", "cpu", ""), keep_predictions=True)
+    found = evaluate(task, networks, batches, Precision("fp32", "cpu", ""), seed=0, keep_predictions=True)
     kept = torch.cat([p.logits for p in found.predictions if p.logits is not None])
     assert torch.equal(kept, logits)
     report = task.report(spec, found.predictions, Resampling(100))

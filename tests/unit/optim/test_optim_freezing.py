@@ -10,14 +10,14 @@ import torch
 from torch import nn
 
 from dlexp.assemble.experiment import assemble
-from dlexp.assemble.training import start
+from dlexp.assemble.training import prepare_training
 from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog
 from dlexp.engine.step import train_step
 from dlexp.errors import ConfigError
 from dlexp.optim.freezing import freezing
 from dlexp.optim.schedules.smooth import constant, cosine
-from dlexp.optim.schedules.swa import Held
+from dlexp.optim.schedules.swa import SwaSchedule
 
 CNN = ("model=simple_cnn", "model.channels=[4,4]", "model.fc=8", "trainer.device=cpu", "data.batch_size=256")
 
@@ -116,7 +116,7 @@ def test_frozen_norms_are_in_evaluation_mode(patterns: tuple[str, ...], modes: l
 
 def started(*words: str) -> Any:
     experiment = assemble(load([*CNN, *words], Catalog()))
-    return experiment, start(experiment)
+    return experiment, prepare_training(experiment)
 
 
 @pytest.mark.parametrize("optim", ["sgd", "adamw"])
@@ -163,13 +163,13 @@ def test_groups_with_rates_of_their_own_go_together_with_freezing() -> None:
 
 
 def test_a_schedule_is_held_from_an_update_on_and_goes_on_from_its_state() -> None:
-    def fresh() -> tuple[torch.optim.Optimizer, Held]:
+    def fresh() -> tuple[torch.optim.Optimizer, SwaSchedule]:
         groups = [{"params": [nn.Parameter(torch.zeros(1))], "lr": rate} for rate in (0.4, 0.1)]
         optimizer = torch.optim.SGD(groups, lr=0.4)
         inner = cosine(optimizer=optimizer, total_steps=10, steps_per_epoch=5)
-        return optimizer, Held(inner, optimizer, 6, 0.02)
+        return optimizer, SwaSchedule(inner, optimizer, 6, 0.02)
 
-    def rates(optimizer: torch.optim.Optimizer, schedule: Held, count: int) -> list[tuple[float, float]]:
+    def rates(optimizer: torch.optim.Optimizer, schedule: SwaSchedule, count: int) -> list[tuple[float, float]]:
         found = []
         for _ in range(count):
             found.append((optimizer.param_groups[0]["lr"], optimizer.param_groups[1]["lr"]))
@@ -194,5 +194,5 @@ def test_a_schedule_is_held_from_an_update_on_and_goes_on_from_its_state() -> No
         schedule.load_state_dict(saved[1])
         assert rates(optimizer, schedule, 10 - at) == whole[at:]
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.4)
-    Held(constant(optimizer=optimizer, total_steps=10, steps_per_epoch=5), optimizer, 0, 0.3)
+    SwaSchedule(constant(optimizer=optimizer, total_steps=10, steps_per_epoch=5), optimizer, 0, 0.3)
     assert optimizer.param_groups[0]["lr"] == 0.3

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from dlexp.networks.layers import hidden_matrices, layers_of
-from dlexp.optim.optimizers.combined import Joined
+from dlexp.optim.optimizers.combined import CombinedOptimizer
 from dlexp.optim.optimizers.third_party import lamb, lbfgs, lion, muon, schedule_free_adamw
 
 STEPS = 12
@@ -89,13 +89,13 @@ def test_hidden_matrices_are_neither_tables_nor_convolutions_nor_the_head() -> N
     assert [id(p) for p in hidden_matrices([net])] == [id(net.second.weight)]
 
 
-def muon_of(net: Net, lr: float = 0.02, **more: Any) -> Joined:
+def muon_of(net: Net, lr: float = 0.02, **more: Any) -> CombinedOptimizer:
     hidden = hidden_matrices([net])
     weights = [p for p in net.parameters() if p.ndim > 1]
     rest = [p for p in net.parameters() if p.ndim == 1]
     groups: list[dict[str, Any]] = [{"params": weights}, {"params": rest, "weight_decay": 0.0, "lr": lr / 2}]
     found = muon(params=groups, hidden_matrices=hidden, lr=lr, weight_decay=0.1, **more)
-    assert isinstance(found, Joined)
+    assert isinstance(found, CombinedOptimizer)
     return found
 
 

@@ -34,8 +34,8 @@ def state(*, epoch: int = 4, batch: int = 0, waited: int = 3, **more: Any) -> di
         "best": {"value": 0.5, "epoch": 1, "reference": 0.5, "waited": waited},
         "schedules": {"train": {"taken": 3 * epoch, "per_epoch": None}},
         "average": {},
-        "troubles": {"in_a_row": 2, "attempt": 0},
-        "anchor": None,
+        "nonfinite": {"in_a_row": 2, "attempt": 0},
+        "epoch_start": None,
     } | more
 
 

@@ -58,7 +58,7 @@ def test_a_stop_leaves_a_capsule_that_replays_to_the_same_bits(capsys: pytest.Ca
     facts = json.loads(Path("run/crash/crash.json").read_text())
     content = capsule()
     assert (facts["epoch"], facts["update"]) == (1, content["state"]["position"]["step"] + 1)
-    assert facts["rows"] == [content["window"][0][2].tolist()]
+    assert facts["rows"] == [content["micro_batches"][0][2].tolist()]
     assert "in step_phase" in Path("run/crash/traceback.txt").read_text()
     assert content["config"]["tree"]["model"]["fault"] == "value"
     run("replay", "run", "--trust", "sick_net", code=0)
@@ -72,7 +72,7 @@ def test_a_stop_leaves_a_capsule_that_replays_to_the_same_bits(capsys: pytest.Ca
 
 def test_the_batch_in_the_capsule_is_the_one_that_its_rows_name(capsys: pytest.CaptureFixture[str]) -> None:
     run("train", "-q", *WORDS, "--run-dir", "run", code=4)
-    inputs, targets, rows = capsule()["window"][0]
+    inputs, targets, rows = capsule()["micro_batches"][0]
     bundle = digits(augment="none", val_fraction=0.1, test_fraction=0.2, split_seed=0)
     everything = {int(row): n for n, row in enumerate(bundle.splits["train"].indices)}
     places = torch.tensor([everything[int(row)] for row in rows])
@@ -175,7 +175,7 @@ def test_skipping_is_counted_said_and_in_the_summary(capsys: pytest.CaptureFixtu
 def test_a_rollback_forgets_the_metrics_of_what_it_undid(capsys: pytest.CaptureFixture[str]) -> None:
     words = ("trainer.on_nonfinite=rollback", "trainer.nonfinite_limit=2", "logger.every_steps=1")
     run("train", "-q", *WORDS, *words, "--run-dir", "run", code=4)
-    assert "begun anew 2 times" in capsys.readouterr().err
+    assert "rolled back 2 times" in capsys.readouterr().err
     assert Path("run/train.log").read_text().count("rolled back to the start of the epoch") == 2
     steps = [json.loads(line)["step"] for line in Path("run/metrics.jsonl").read_text().splitlines()]
     assert steps == list(range(1, len(steps) + 1))

@@ -89,6 +89,6 @@ def test_more_layers_are_told_as_missing_and_fewer_as_not_wanted(source: tuple[P
 def test_an_average_that_was_judged_is_what_is_taken(source: tuple[Path, dict[str, Any]]) -> None:
     path, weights = source
     judged = {name: value + 1 for name, value in weights.items()}
-    torch.save({"networks": weights, "evaluation_networks": judged, "position": {}}, path)
+    torch.save({"networks": weights, "eval_weights": judged, "position": {}}, path)
     found, _ = taken(path)
     assert all(torch.equal(found[name], value) for name, value in judged.items())
