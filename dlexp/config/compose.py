@@ -27,6 +27,7 @@ from dlexp.config.node_keys import hydra_key_problem
 from dlexp.config.nodes import resolve
 from dlexp.config.origins import Origins
 from dlexp.config.overrides import Words, parse
+from dlexp.config.phases import shared_key, unknown_in_phase
 from dlexp.config.saved import first_line, refuse_passwords, set_value, to_plain, without_secrets
 from dlexp.config.schema.names import COMPONENTS
 from dlexp.config.schema.run import SECTIONS, RunConfig, common_paths, section_defaults
@@ -143,7 +144,8 @@ def apply_values(
     known = rules(choices, catalog)
     for override in overrides:
         key = override.key_or_group
-        value = typed_value(override, known.get(key))
+        shared = shared_key(key)
+        value = typed_value(override, known.get(shared or key))
         component, _, leaf = key.partition(".")
         now = value_at(_raw(config), key)
         added = override.is_add() or override.is_force_add()
@@ -152,7 +154,10 @@ def apply_values(
             problems.append(
                 Problem(key, shown(value), "is a section, not a value", f"set one of its keys: {key}.KEY=VALUE")
             )
-        elif (now is not ABSENT or (added and component in COMPONENTS and leaf)) and not leaf.startswith("_"):
+        elif shared and value_at(_raw(config), shared) is ABSENT and not added:
+            keys = value_at(_raw(config), component)
+            problems.append(unknown_in_phase(key, shown(value), keys))
+        elif (shared or now is not ABSENT or (added and component in COMPONENTS and leaf)) and not leaf.startswith("_"):
             # A key added to a component is checked against the signature of its target before anything is built.
             try:
                 set_value(config, key, value)

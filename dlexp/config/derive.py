@@ -116,7 +116,7 @@ def continued(folder: Path, words: Sequence[str], catalog: Catalog) -> tuple[Run
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
     """Every leaf that differs, sorted by path."""
-    old, new = dict(leaves(before)), dict(leaves(after))
+    old, new = ({path: value for path, value in leaves(tree) if value != {}} for tree in (before, after))
     return [
         Change(path, old.get(path), new.get(path))
         for path in sorted(old.keys() | new.keys())

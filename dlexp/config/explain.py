@@ -10,6 +10,7 @@ from dlexp.config.check.validate import ROUTES, rules
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.origins import Origins
 from dlexp.config.overrides import parse
+from dlexp.config.phases import shared_key
 from dlexp.config.schema.run import OWN_KEYS, RunConfig
 from dlexp.errors import ConfigError
 
@@ -28,7 +29,7 @@ def explain(path: str, config: RunConfig, words: Sequence[str], catalog: Catalog
             code="unknown-key",
         )
     origins = Origins(config.choices, catalog)
-    leaf, field = origins.find(path), known.get(path)
+    leaf, field = origins.find(path), known.get(shared_key(path) or path)
     return {
         "key": path,
         "value": values[path],

@@ -21,7 +21,7 @@ from dlexp.kinds import INPUTS, TARGETS, is_kind_name
 
 _KNOWN = {
     *("_target_", "_inputs_", "_targets_", "_outputs_", "_metrics_", "_on_request_", "_search_", "_detect_"),
-    "_tasks_",
+    *("_tasks_", "_phases_"),
 }
 _REASONS = {
     "_args_": "arguments are given by name, one key each",

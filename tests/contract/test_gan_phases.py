@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import signal
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,14 @@ from torch import Tensor, nn
 from dlexp.artifacts.checkpoints.checkpoint import CheckpointStore, read_checkpoint
 from dlexp.engine.best_epoch import BestSoFar
 from dlexp.engine.loop import EpochRecord, FitPlan, Observer, StepRecord, fit
+from dlexp.engine.recovery import NonfinitePolicy, Recovery, RecoveryHooks
 from dlexp.engine.state import TrainState
 from dlexp.engine.step import StepRules, train_step
 from dlexp.errors import Interrupted
 from dlexp.metrics.states import MetricState, RegressionState
 from dlexp.optim.schedules.smooth import cosine
 from dlexp.regularization.penalties import Penalty
+from dlexp.regularization.weight_averaging import Ema
 from dlexp.runtime.precision import Precision
 from dlexp.runtime.seed import generator, order, seed_global
 from dlexp.runtime.signals import NeverStop, StopRequest
@@ -96,7 +100,12 @@ def new_state(epochs: int) -> TrainState:
 
 
 def train(
-    folder: Path, epochs: int, observers: tuple[Observer, ...] = (), stop: StopRequest | None = None
+    folder: Path,
+    epochs: int,
+    observers: tuple[Observer, ...] = (),
+    stop: StopRequest | None = None,
+    task: Task | None = None,
+    recovery: RecoveryHooks | None = None,
 ) -> list[dict[str, float | int]]:
     """Train from where last.pt stands; returns the rows of the epochs."""
     rows: list[dict[str, float | int]] = []
@@ -110,7 +119,17 @@ def train(
     if saved is not None:
         state.load_state_dict(saved)
     val = list(data.epoch(0))[:1]
-    plan = FitPlan(Gan(), data, val, RULES, epochs, 1, "val/mae", observers=(remember, *observers))
+    plan = FitPlan(
+        task or Gan(),
+        data,
+        val,
+        RULES,
+        epochs,
+        1,
+        "val/mae",
+        observers=(remember, *observers),
+        recovery=recovery or RecoveryHooks(),
+    )
     fit(plan, state, store, NeverStop() if stop is None else stop)
     return rows
 
@@ -217,3 +236,145 @@ def test_a_gan_stopped_in_the_middle_of_an_epoch_ends_with_the_same_bits(tmp_pat
     whole, parts = (read_checkpoint(tmp_path / name / "last.pt") for name in ("whole", "parts"))
     assert set(whole["optimizers"]) == {"discriminator", "generator"}
     assert differences(whole, parts) == []
+
+
+class Critic(Gan):
+    """A Wasserstein GAN with a gradient penalty (Gulrajani et al. 2017): three steps of the critic for one."""
+
+    phases = {"discriminator": Phase(("discriminator",), repeat=3), "generator": Phase(("generator",))}
+
+    def loss(self, phase: str, networks: Networks, batch: Batch) -> LossOutput:
+        """Distances between means of scores."""
+        critic, fake = networks["discriminator"], networks["generator"](torch.randn(len(batch), NOISE))
+        if phase == "generator":
+            return LossOutput(-critic(fake).mean())
+        between = torch.lerp(batch.inputs, fake.detach(), torch.rand(len(batch), 1)).requires_grad_()
+        (slope,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+        return LossOutput(critic(fake.detach()).mean() - critic(batch.inputs).mean() + 10 * (slope.norm() - 1) ** 2)
+
+
+class Slow(Gan):
+    """The generator learns in every second update only."""
+
+    phases = {"discriminator": Phase(("discriminator",)), "generator": Phase(("generator",), every=2)}
+
+
+@pytest.mark.parametrize(
+    ("task", "turns"),
+    [(Critic(), ["discriminator"] * 3 + ["generator"]), (Slow(), ["discriminator", "discriminator", "generator"])],
+)
+def test_a_phase_runs_as_often_as_it_says(task: Gan, turns: list[str]) -> None:
+    updates = 2 * turns.count("generator") if task.phases["generator"].every == 1 else 4
+    state = new_state(1)
+    log = ChangeLog(state)
+    batches = Bell().epoch(0)
+    for _ in range(updates):
+        train_step(task, state, [next(batches)], RULES)
+    assert log.seen == [(phase, [phase]) for phase in turns] * 2
+    assert state.step == updates
+
+
+def test_each_repetition_draws_its_own_noise() -> None:
+    state, seen = new_state(1), []
+
+    class Watching(Critic):
+        def loss(self, phase: str, networks: Networks, batch: Batch) -> LossOutput:
+            seen.append(float(torch.rand(())))
+            return super().loss(phase, networks, batch)
+
+    train_step(Watching(), state, [next(Bell().epoch(0))], RULES)
+    assert len(set(seen)) == len(seen) == 4
+
+
+def test_the_mean_of_a_phase_is_over_the_updates_that_it_had(tmp_path: Path) -> None:
+    """A generator that learns in every second update saw half of the samples; its loss is no smaller for that."""
+    (row,) = train(tmp_path, 1, task=Slow())
+    assert row["train/generator_loss"] == pytest.approx(0.693, rel=0.5)
+    assert row["train/discriminator_loss"] == pytest.approx(2 * 0.693, rel=0.5)
+
+
+def test_a_schedule_moves_with_the_updates_of_the_run(tmp_path: Path) -> None:
+    for number, task in enumerate((Gan(), Critic(), Slow())):
+        (first, second) = train(tmp_path / str(number), 2, task=task)
+        assert second["lr/generator"] == second["lr/discriminator"] < first["lr/generator"]
+        assert "lr" not in second
+
+
+@pytest.mark.parametrize("task", [Critic(), Slow()])
+@pytest.mark.parametrize("step", [BATCHES + 2, BATCHES + 3])
+def test_a_resume_within_a_cycle_of_phases_is_exact(tmp_path: Path, task: Gan, step: int) -> None:
+    expected, stop = train(tmp_path / "whole", 3, task=task), AskedStop()
+
+    def ask(record: StepRecord | EpochRecord) -> None:
+        if isinstance(record, StepRecord) and record.step == step:
+            stop.ask()
+
+    with pytest.raises(Interrupted):
+        train(tmp_path / "parts", 3, (ask,), stop, task=task)
+    assert train(tmp_path / "parts", 3, task=task) == expected[1:]
+    whole, parts = (read_checkpoint(tmp_path / name / "last.pt") for name in ("whole", "parts"))
+    assert differences(whole, parts) == []
+
+
+@pytest.mark.parametrize("repetition", [0, 1, 2])
+def test_a_repetition_that_fails_is_undone_and_those_before_it_stay(repetition: int) -> None:
+    class Sick(Critic):
+        calls = 0
+
+        def loss(self, phase: str, networks: Networks, batch: Batch) -> LossOutput:
+            self.calls += 1
+            output = super().loss(phase, networks, batch)
+            return LossOutput(output.value * (math.nan if self.calls == repetition + 1 else 1.0))
+
+    state, log = new_state(1), []
+    state.optimizers["discriminator"].register_step_post_hook(lambda *_: log.append(1))
+    recovery = Recovery(Sick(), RULES, state, RecoveryHooks(NonfinitePolicy("skip")))
+    recovery.update([next(Bell().epoch(0))])
+    assert len(log) == repetition
+    assert (state.nonfinite.skipped, state.step, state.sums.means()) == (1, 1, {})
+    assert state.learning_rates["generator"] == state.learning_rates["discriminator"]
+
+
+def test_a_rollback_within_a_cycle_of_phases_begins_the_cycle_again(tmp_path: Path) -> None:
+    """Every epoch of eight updates begins at the same place of a cycle of two, and so does its second attempt."""
+
+    class Sick(Slow):
+        def __init__(self) -> None:
+            self.calls = 0
+            self.turns: list[str] = []
+
+        def loss(self, phase: str, networks: Networks, batch: Batch) -> LossOutput:
+            self.calls += 1
+            self.turns.append(phase[0])
+            output = super().loss(phase, networks, batch)
+            return replace(output, value=output.value * (math.nan if self.calls == 4 else 1.0))
+
+    task = Sick()
+    train(tmp_path, 1, task=task, recovery=RecoveryHooks(NonfinitePolicy("rollback")))
+    assert "".join(task.turns) == "ddgd" + "ddg" * (BATCHES // 2)
+
+
+def test_an_average_of_weights_follows_each_update_once() -> None:
+    state = new_state(1)
+    state.average = Ema(state.networks, 0.5)
+    batches = Bell().epoch(0)
+    for _ in range(4):
+        train_step(Critic(), state, [next(batches)], RULES)
+    assert state.average.state_dict() == {"updates": 4}
+
+
+@pytest.mark.parametrize("task", [Critic(), Slow()])
+def test_in_fp16_a_phase_may_repeat_and_pause(task: Gan) -> None:
+    """The scaler wants one update of its scale between two steps of an optimizer, and a step before each update."""
+    state, batches = new_state(1), Bell().epoch(0)
+    state.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**4)
+    for _ in range(4):
+        train_step(task, state, [next(batches)], RULES)
+    assert state.scaler.get_scale() == 2.0**4
+    assert state.average.state_dict() == {}
+
+
+@pytest.mark.parametrize("settings", [{"every": 0}, {"repeat": -1}])
+def test_a_phase_that_never_runs_is_refused(settings: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="must be 1 or more"):
+        Phase(("generator",), **settings)

@@ -227,7 +227,8 @@ def _shown(record: EpochRecord, wide: bool = False) -> dict[str, float | int]:
     """
     wanted = ["train/loss", "val/loss", record.monitor]
     extra = [name for name in record.values if name.startswith("val/") and name not in wanted]
-    names = dict.fromkeys([*wanted, *extra[: None if wide else 1], "lr", "samples_per_s"])
+    rates = [name for name in record.values if name == "lr" or name.startswith("lr/")]
+    names = dict.fromkeys([*wanted, *extra[: None if wide else 1], *rates, "samples_per_s"])
     if not any(name in record.values for name in ("train/loss",)):  # several phases have a loss each
         names = dict.fromkeys([*(n for n in record.values if n.endswith("loss")), *names])
     return {name: record.values[name] for name in names if name in record.values}

@@ -14,6 +14,7 @@ from dlexp.config.check.suggest import nearest
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.node_keys import node_key_problems, works_on_problems
 from dlexp.config.origins import Origins, value_of
+from dlexp.config.phases import phase_combinations, phase_problems, phase_rules
 from dlexp.config.schema.fields import Field, inferred
 from dlexp.config.schema.names import COMPONENTS
 from dlexp.config.schema.run import OWN_KEYS, SECTIONS, TOP_LEVEL, common_paths, section_fields
@@ -52,6 +53,8 @@ def check(tree: dict[str, Any], choices: Mapping[str, str], catalog: Catalog) ->
 def value_problems(tree: dict[str, Any], choices: Mapping[str, str], catalog: Catalog) -> list[Problem]:
     """Every value that does not keep the rule of its key, once numbers that stand for texts are those texts."""
     known, origins = rules(choices, catalog), Origins(choices, catalog)
+    if all(isinstance(tree.get(group), Mapping) for group in COMPONENTS):
+        known |= phase_rules(tree, known)
     with_texts(tree, known, origins.find)
     return [*node_key_problems(tree, choices, catalog), *_typed(tree, choices, known, origins)]
 
@@ -101,6 +104,7 @@ def _typed(
             remedy = f"did you mean {setting(path, near)}?" if near else ""
             yield Problem(path, shown(value), refusal, remedy, origins.text(path, value))
     yield from works_on_problems(tree, choices, _OUTPUTS)
+    yield from phase_problems(tree, origins)
     for path in common_paths():
         if value_at(tree, path) is ABSENT:
             yield Problem(path, "", "is missing")
@@ -193,6 +197,7 @@ def _combines(tree: Mapping[str, Any], origins: Origins) -> Iterator[Problem]:
         if betas is not None and len(betas) != 2:
             yield Problem(f"optim.{key}", shown(betas), "must be two numbers")
     yield from group_problems(tree)
+    yield from phase_combinations(tree)
     yield from regularization_problems(tree)
     yield from freezing_problems(tree)
     yield from gradient_problems(tree)

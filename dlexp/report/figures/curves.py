@@ -6,6 +6,7 @@ import io
 import math
 import warnings
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -26,7 +27,9 @@ def curves_png(columns: Sequence[str], rows: Sequence[Mapping[str, str]], best_e
 
     Shares are in per cent. A loss that spans more than a factor of 20 is drawn in its logarithm.
     """
-    names = [name for name in dict.fromkeys(c.partition("/")[2] for c in columns if "/" in c) if name]
+    rates = [column for column in columns if column == "lr" or column.startswith("lr/")]  # one a phase
+    measured = (column.partition("/")[2] for column in columns if "/" in column and column not in rates)
+    names = [name for name in dict.fromkeys(measured) if name]
     panels = [*names, "lr"]
     width = 2 if len(panels) == 4 else min(3, len(panels))
     height = -(-len(panels) // width)
@@ -34,7 +37,9 @@ def curves_png(columns: Sequence[str], rows: Sequence[Mapping[str, str]], best_e
     epochs = [int(row["epoch"]) for row in rows]
     for number, name in enumerate(panels):
         axes = figure.add_subplot(height, width, number + 1)
-        lines = {"lr": _LR} if name == "lr" else {f"train/{name}": _TRAIN, f"val/{name}": _VAL}
+        lines = {f"train/{name}": _TRAIN, f"val/{name}": _VAL}
+        if name == "lr":
+            lines = dict(zip(rates, cycle((_LR, _TRAIN, _VAL, _BEST)), strict=False))
         curves = {column: _values(rows, column) for column in lines if column in columns}
         for column, values in curves.items():
             style = "--" if column.startswith("train/") else "-"  # told apart on grey paper too
@@ -46,7 +51,7 @@ def curves_png(columns: Sequence[str], rows: Sequence[Mapping[str, str]], best_e
             value = curves[monitor][epochs.index(best_epoch)]
             label = f"{spoken(name, value)} in epoch {best_epoch}"
             axes.plot([best_epoch], [value], "*", color=_BEST, markersize=12, markeredgecolor="white", label=label)
-        _curve_axes(axes, name, [value for values in curves.values() for value in values])
+        _curve_axes(axes, name, [value for values in curves.values() for value in values], len(curves))
     return as_png(figure)
 
 
@@ -54,7 +59,7 @@ def _values(rows: Sequence[Mapping[str, str]], column: str) -> list[float]:
     return [float(row[column]) if row[column] else math.nan for row in rows]
 
 
-def _curve_axes(axes: Axes, name: str, values: Sequence[float]) -> None:
+def _curve_axes(axes: Axes, name: str, values: Sequence[float], num_curves: int) -> None:
     """Title, units, scale and legend of a panel."""
     axes.set_title("learning rate" if name == "lr" else name)
     axes.set_xlabel("epoch")
@@ -68,7 +73,7 @@ def _curve_axes(axes: Axes, name: str, values: Sequence[float]) -> None:
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
-    if name != "lr":
+    if name != "lr" or num_curves > 1:
         axes.legend(fontsize="small")
 
 

@@ -1,0 +1,106 @@
+"""Values for one phase of a task: optim.phases.PHASE.KEY and scheduler.phases.PHASE.KEY. All without torch.
+
+A phase takes every value of `optim` and `scheduler` that it has none of its own for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from dlexp.config.check.suggest import nearest
+from dlexp.config.origins import Origins
+from dlexp.config.schema.fields import Field
+from dlexp.config.schema.tree import shown
+from dlexp.errors import Problem
+
+_GROUPS = ("optim", "scheduler")
+_SHARED = {
+    "groups": "set optim.groups: its patterns select the parameters of a phase by name",
+    "layer_decay": "set optim.layer_decay for all phases",
+}
+_PAIRS = ("betas", "adamw_betas")
+
+
+def shared_key(path: str) -> str:
+    """`optim.lr` for `optim.phases.critic.lr`: the key whose value the phase replaces; "" for any other path."""
+    group, _, rest = path.partition(".phases.")
+    key = rest.partition(".")[2]
+    return f"{group}.{key}" if group in _GROUPS and key else ""
+
+
+def phase_rules(tree: Mapping[str, Any], known: Mapping[str, Field]) -> dict[str, Field]:
+    """Dotted path -> rule of every value that a phase has in `tree`; `known` has those of the shared keys."""
+    refused = (*_SHARED, "phases")
+    paths = [path for path, _ in _values(tree) if path.rpartition(".")[2] not in refused]
+    found = {path: known.get(shared_key(path)) for path in paths}
+    return {path: field for path, field in found.items() if field is not None}
+
+
+def phase_problems(tree: Mapping[str, Any], origins: Origins) -> Iterator[Problem]:
+    """Phases that the task does not have, and keys that the optimizer or the schedule does not have."""
+    phases = tree["task"].get("_phases_")
+    if phases is not None and not (isinstance(phases, list) and all(isinstance(name, str) for name in phases)):
+        yield Problem("task._phases_", shown(phases), "must be a list of names")
+        return
+    for group in _GROUPS:
+        for phase, values in _phases(tree, group):
+            where = f"{group}.phases.{phase}"
+            if phases is not None and phase not in phases:
+                yield _unknown(where, "", "phase", phase, {name: f"{group}.phases.{name}" for name in phases})
+            elif not isinstance(values, Mapping):
+                remedy = f"set one of its keys: {where}.KEY=VALUE"
+                yield Problem(where, shown(values), "must be a mapping", remedy, code="invalid-type")
+    for path, value in _values(tree):
+        group, key = path.partition(".")[0], path.split(".", 3)[3]
+        if key in _SHARED:
+            rule = "not supported for a single phase"
+            yield Problem(path, shown(value), rule, _SHARED[key], origins.text(path, value), "not-supported")
+        elif key not in tree[group] or key.startswith("_") or key == "phases":
+            yield unknown_in_phase(path, shown(value), tree[group], origins.text(path, value))
+
+
+def unknown_in_phase(path: str, value: str, keys: Iterable[str], origin: str = "") -> Problem:
+    """The problem of a key of a phase that is none of `keys`, those of its optimizer or schedule."""
+    where, _, key = path.rpartition(".")
+    allowed = [key for key in keys if not key.startswith("_") and key not in (*_SHARED, "phases")]
+    return _unknown(path, value, "configuration key", key, {name: f"{where}.{name}" for name in allowed}, origin)
+
+
+def phase_combinations(tree: Mapping[str, Any]) -> Iterator[Problem]:
+    """Values of a phase that cannot be combined with others."""
+    for phase, values in _phases(tree, "optim"):
+        for key in _PAIRS:
+            if len(values.get(key, (0, 0))) != 2:
+                yield Problem(f"optim.phases.{phase}.{key}", shown(values[key]), "must be two numbers")
+        if "auto" in (rate := values.get("lr"), tree["optim"].get("lr")) and rate is not None:
+            rule = "optim.lr=auto cannot be combined with a learning rate of one phase"
+            remedy = "give both of them numbers"
+            yield Problem(f"optim.phases.{phase}.lr", shown(rate), rule, remedy, code="cannot-combine")
+    for phase, values in _phases(tree, "scheduler"):
+        both = {**tree["scheduler"], **values}
+        if both.get("warmup_steps") is not None and both.get("warmup_epochs"):
+            where = f"scheduler.phases.{phase}"
+            rule = "cannot be combined with warmup_epochs: both give the length of the warm-up"
+            remedy = f"set {where}.warmup_epochs=0"
+            yield Problem(f"{where}.warmup_steps", shown(both["warmup_steps"]), rule, remedy, code="cannot-combine")
+
+
+def _phases(tree: Mapping[str, Any], group: str) -> Iterator[tuple[str, Any]]:
+    phases = tree[group].get("phases")
+    for phase, values in phases.items() if isinstance(phases, Mapping) else ():
+        yield str(phase), values
+
+
+def _values(tree: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Dotted path and value of everything that a phase sets."""
+    for group in _GROUPS:
+        for phase, values in _phases(tree, group):
+            for key, value in values.items() if isinstance(values, Mapping) else ():
+                yield f"{group}.phases.{phase}.{key}", value
+
+
+def _unknown(path: str, value: str, kind: str, word: str, names: Mapping[str, str], origin: str = "") -> Problem:
+    near = nearest(word, names)
+    remedy = f"did you mean {names[near]}?" if near else f"available: {', '.join(names)}"
+    return Problem(path, value, f"unknown {kind}", remedy, origin, "unknown-key")
