@@ -33,7 +33,7 @@ from dlexp.regularization.constraints import MaxNorm
 from dlexp.regularization.gradient_noise import GradientNoise
 from dlexp.regularization.mixing import ChangedBatches, Changes
 from dlexp.regularization.penalties import Penalty
-from dlexp.regularization.weight_averaging import Ema, Swa, WeightAverage
+from dlexp.regularization.weight_averaging import Ema, NoAverage, Swa, WeightAverage
 from dlexp.runtime.distributed import ALONE, ProcessGroup
 from dlexp.specs import ClassSpec, ImageSpec, TableSpec, ValueSpec
 from dlexp.tasks.base import Task
@@ -195,7 +195,7 @@ def _average(experiment: Experiment) -> WeightAverage:
     given, networks = experiment.config.regularization, experiment.networks
     if given.ema.decay is not None:
         return Ema(networks, given.ema.decay)
-    return WeightAverage() if given.swa.start_epoch is None else Swa(networks, given.swa.start_epoch)
+    return NoAverage() if given.swa.start_epoch is None else Swa(networks, given.swa.start_epoch)
 
 
 def _changed(experiment: Experiment, train: TrainingData) -> TrainingData:

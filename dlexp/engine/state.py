@@ -17,7 +17,7 @@ from dlexp.networks.weight_checks import weights_problem
 from dlexp.optim.freezing import Freezing
 from dlexp.optim.schedules.base import Schedule
 from dlexp.optim.traits import OptimizerTraits, traits_of
-from dlexp.regularization.weight_averaging import WeightAverage
+from dlexp.regularization.weight_averaging import NoAverage, WeightAverage
 from dlexp.runtime.distributed import ALONE, ProcessGroup
 from dlexp.runtime.seed import global_state, set_global_state
 
@@ -146,7 +146,7 @@ class TrainState:
     schedules: dict[str, Schedule]
     scaler: torch.amp.GradScaler
     best: BestSoFar
-    average: WeightAverage = field(default_factory=WeightAverage)
+    average: WeightAverage = field(default_factory=NoAverage)
     freezing: Freezing = field(default_factory=Freezing)
     epoch: int = 0
     batch: int = 0

@@ -1,52 +1,85 @@
-"""Averages of the weights over training: judged and kept in place of the weights that are trained.
+"""Averages of the weights over training, evaluated and kept in place of the trained weights.
 
-An average begins with the run, or with the epoch that it is told to; it changes nothing of what is trained.
+An average begins with the run or with a given epoch, and changes nothing of what is trained.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Ema", "Swa", "WeightAverage", "running_norms"]
+__all__ = ["Ema", "NoAverage", "Swa", "WeightAverage", "running_norms"]
 
 
-class WeightAverage:
-    """The null object of all averages: what is trained is what is judged."""
+class WeightAverage(ABC):
+    """An average of the weights over training."""
+
+    @abstractmethod
+    def after_update(self) -> None:
+        """Call after each update."""
+
+    @abstractmethod
+    def after_epoch(self, epoch: int) -> None:
+        """Call after the updates of an epoch, counted from 1; a second call changes nothing."""
+
+    @abstractmethod
+    def needs_statistics(self) -> bool:
+        """Whether the average exists and the running statistics that belong to it do not."""
+
+    @abstractmethod
+    def keep_statistics(self) -> None:
+        """Call when the networks hold the average, and running statistics that belong to it."""
+
+    @abstractmethod
+    def weights(self) -> dict[str, Tensor]:
+        """Name in the networks' state -> the tensor that is evaluated in its place; {} for none."""
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """The position, as plain values; the tensors are those of `weights`."""
+
+    @abstractmethod
+    def load_state_dict(self, state: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
+        """Continue from `state`; `weights` has at least the tensors that were averaged then."""
+
+
+class NoAverage(WeightAverage):
+    """The null object: the trained weights are evaluated."""
 
     def after_update(self) -> None:
-        """An update was made."""
+        """Do nothing."""
 
     def after_epoch(self, epoch: int) -> None:
-        """The updates of an epoch, counted from 1, are made; saying so twice changes nothing."""
+        """Do nothing."""
 
     def needs_statistics(self) -> bool:
-        """Whether the average is there and the running statistics that belong to it are not."""
+        """Never."""
         return False
 
     def keep_statistics(self) -> None:
-        """The networks now hold the average, and running statistics that belong to it."""
+        """Do nothing."""
 
     def weights(self) -> dict[str, Tensor]:
-        """Name in the networks' state -> the tensor that is judged in its place; {} for none."""
+        """None."""
         return {}
 
     def state_dict(self) -> dict[str, Any]:
-        """How far it is, as plain values; the tensors are those of `weights`."""
+        """No value."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
-        """Continue from `state`; `weights` has at least the tensors that were averaged then."""
+        """Do nothing."""
 
 
 class Ema(WeightAverage):
     """Exponential moving average of weights and running statistics (Polyak & Juditsky 1992).
 
     mean <- d * mean + (1 - d) * weight after each update that was made, where d = min(decay, (1 + t) / (10 + t)) after
-    t earlier ones. So a short run is not judged by the weights that it began with. Running means and variances lag like
+    t earlier ones. So the first weights count little in a short run. Running means and variances lag like
     the weights that they belong to; every other buffer is taken as it is.
 
     decay  in [0, 1)
@@ -65,6 +98,16 @@ class Ema(WeightAverage):
             torch._foreach_lerp_(*self._lists, 1 - decay)
         self._updates += 1
 
+    def after_epoch(self, epoch: int) -> None:
+        """Do nothing: an epoch is no more than its updates."""
+
+    def needs_statistics(self) -> bool:
+        """Never: running statistics are averaged like weights."""
+        return False
+
+    def keep_statistics(self) -> None:
+        """Do nothing."""
+
     def weights(self) -> dict[str, Tensor]:
         """The mean of each parameter and running statistic."""
         return self._mean
@@ -74,7 +117,7 @@ class Ema(WeightAverage):
         return {"updates": self._updates}
 
     def load_state_dict(self, state: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
-        """Continue; from a run that had no average, begin one with the weights of now."""
+        """Continue; from a state without an average, begin one with the present weights."""
         self._updates = state.get("updates", 0)
         source = weights if "updates" in state else self._live
         with torch.no_grad():
@@ -84,8 +127,7 @@ class Ema(WeightAverage):
 class Swa(WeightAverage):
     """Stochastic weight averaging: the plain mean of the weights at the ends of some epochs (Izmailov et al. 2018).
 
-    Running statistics are not averaged: those of the mean are measured anew by a pass over the training data, which is
-    the engine's to make.
+    Running statistics are not averaged: the engine measures those of the mean by a pass over the training data.
 
     first_epoch  the first epoch, counted from 1, whose weights are taken in
     """
@@ -95,6 +137,9 @@ class Swa(WeightAverage):
         self._live, self._measured = _parameters(networks), _statistics(networks)
         self._mean: dict[str, Tensor] = {}
         self._statistics: dict[str, Tensor] = {}
+
+    def after_update(self) -> None:
+        """Do nothing: the ends of epochs are averaged."""
 
     def after_epoch(self, epoch: int) -> None:
         """Take in the weights of this epoch, once."""
@@ -122,7 +167,7 @@ class Swa(WeightAverage):
         return {"count": self._count, "last": self._last, "measured": bool(self._statistics)}
 
     def load_state_dict(self, state: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
-        """Continue; a run that had no average has taken in no epoch yet."""
+        """Continue; a state without an average has taken in no epoch yet."""
         self._count, self._last = state.get("count", 0), state.get("last", 0)
         self._mean = _taken(weights, self._live) if self._count else {}
         self._statistics = _taken(weights, self._measured) if state.get("measured") else {}

@@ -125,7 +125,10 @@ def sentences(first: int, lengths: list[int]) -> Batch:
 
 def joined(*batches: Batch) -> Batch:
     """One batch of all their samples."""
-    return Batch(*(torch.cat([getattr(batch, name) for batch in batches]) for name in ("inputs", "targets", "rows")))
+    inputs, targets, rows = (
+        torch.cat([getattr(batch, name) for batch in batches]) for name in ("inputs", "targets", "rows")
+    )
+    return Batch(inputs, targets, rows)
 
 
 def new_state() -> TrainState:

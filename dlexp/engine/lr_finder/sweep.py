@@ -24,7 +24,7 @@ from dlexp.engine.lr_finder.suggestion import Array, has_diverged
 from dlexp.engine.state import EpochSums, TrainState
 from dlexp.engine.step import StepRules, train_step
 from dlexp.errors import ConfigError, Diverged, DlexpError, Interrupted
-from dlexp.optim.schedules.base import Schedule
+from dlexp.optim.schedules.base import Schedule, WarmupSchedule
 from dlexp.runtime.seed import derive, kept_randomness, seed_step
 from dlexp.runtime.signals import StopRequest
 from dlexp.tasks.base import Task
@@ -155,9 +155,9 @@ def _copied(task: Task, state: TrainState) -> tuple[Task, TrainState]:
         task, networks, optimizers, scaler = copy.deepcopy(parts)
     except (RuntimeError, TypeError) as error:
         raise DlexpError(f"lr-find works on a copy, and this model or task cannot be copied: {error}") from error
-    schedules = {phase: Schedule(optimizer, None, 0) for phase, optimizer in optimizers.items()}
+    constant: dict[str, Schedule] = {name: WarmupSchedule(part, None, 0) for name, part in optimizers.items()}
     best, freezing = BestSoFar(False), state.freezing
-    return task, TrainState(networks, optimizers, schedules, scaler, best, freezing=freezing, epoch=state.epoch)
+    return task, TrainState(networks, optimizers, constant, scaler, best, freezing=freezing, epoch=state.epoch)
 
 
 def _endless(plan: SweepPlan, trial: TrainState) -> Iterator[list[Batch]]:

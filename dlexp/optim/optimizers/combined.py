@@ -1,15 +1,16 @@
-"""Two optimizers that are one to everything outside: their groups in one list, their states in one dict."""
+"""Several optimizers behind the interface of one: their groups in one list, their states in one dict."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
 from torch.optim import Optimizer
 
 
-class CombinedOptimizer(Optimizer):
-    """Steps each of `parts`, which share no parameter.
+class PartedOptimizer(Optimizer, ABC):
+    """An optimizer made of others, which share no parameter; a subclass says how it steps them.
 
     The groups are the parts' own dicts, so that whatever sets a rate or a momentum here sets it there. `defaults` are
     those of the first part: what a schedule may turn is decided by it.
@@ -22,13 +23,9 @@ class CombinedOptimizer(Optimizer):
             parts[0].defaults
         )  # only now: torch would give each group of the others those of the first
 
+    @abstractmethod
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """One update by each part. Raises TypeError for a closure: no part needs one."""
-        if closure is not None:
-            raise TypeError("joined optimizers take no closure")
-        for part in self.parts:
-            part.step()
-        return None
+        """One update."""
 
     def state_dict(self) -> dict[str, Any]:
         """The parts' states, in order."""
@@ -38,15 +35,27 @@ class CombinedOptimizer(Optimizer):
         """Continue from what `state_dict` gave. Raises KeyError or ValueError for another optimizer's state."""
         for part, state in zip(self.parts, state_dict["parts"], strict=True):
             part.load_state_dict(state)
-        self._join()
+        self._collect_groups()
 
     def __getstate__(self) -> dict[str, Any]:
         return {"parts": self.parts, "defaults": self.defaults}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        self._join()
+        self._collect_groups()
 
-    def _join(self) -> None:
+    def _collect_groups(self) -> None:
         """Take the groups that the parts have now: loading a state replaces a part's dicts by others."""
         self.param_groups = [group for part in self.parts for group in part.param_groups]
+
+
+class CombinedOptimizer(PartedOptimizer):
+    """Steps each of its parts in turn."""
+
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """One update by each part. Raises TypeError for a closure: no part needs one."""
+        if closure is not None:
+            raise TypeError("a combined optimizer takes no closure")
+        for part in self.parts:
+            part.step()
+        return None

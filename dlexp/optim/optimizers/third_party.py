@@ -1,4 +1,4 @@
-"""Optimizers that torch has not, or not whole: from pytorch_optimizer, or torch's own with what they need around them.
+"""Optimizers that torch lacks, or has in parts: from pytorch_optimizer, or torch's own with additions.
 
 All others are named in conf/optim as torch.optim has them. Every factory takes parameter groups as `groups` makes them.
 """
@@ -164,7 +164,7 @@ def schedule_free_adamw(
     """Schedule-free AdamW (Defazio et al. 2024, arXiv:2405.15682): an average of the weights in place of a schedule.
 
     Gradients are taken at y = (1 - beta1) z + beta1 x, where z is what AdamW moves and x the average of its places;
-    the network holds y while it trains, and x (after `eval()`) when it is judged or kept.
+    the network holds y while it trains, and x (after `eval()`) when it is evaluated or kept.
 
     r                exponent of the update's number in the weight of its place in the average
     weight_lr_power  exponent of the largest learning rate so far in it, so that a warm-up counts little

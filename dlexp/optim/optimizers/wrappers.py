@@ -1,5 +1,5 @@
-"""Optimizers around another one: SAM takes its gradient at the worst place near the weights, Lookahead goes back half
-the way it went.
+"""Optimizers around another one: SAM takes its gradient at the worst point near the weights, Lookahead keeps slow
+weights that follow the fast ones.
 
 Both wrap SGD or AdamW, `base`: `momentum` is SGD's, or AdamW's beta1. Their settings stand in the parameter groups, and
 what they keep of a parameter in the wrapped optimizer's state, so that copies and checkpoints need nothing else.
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from dlexp.optim.optimizers.combined import CombinedOptimizer
+from dlexp.optim.optimizers.combined import PartedOptimizer
 from dlexp.optim.optimizers.sgd import sgd
 from dlexp.optim.traits import OptimizerTraits
 
@@ -35,7 +35,7 @@ def sam(
     momentum: float = 0.9,
     weight_decay: float = 1e-4,
 ) -> Optimizer:
-    """Sharpness-aware minimisation (Foret et al. 2021, arXiv:2010.01412): `base` with the gradient at w + e.
+    """Sharpness-aware minimization (Foret et al. 2021, arXiv:2010.01412): `base` with the gradient at w + e.
 
     e = radius g / |g| for the gradient g at w, |g| over all weights. With `adaptive` (Kwon et al. 2021,
     arXiv:2102.11600) e = radius w^2 g / | |w| g |, which no rescaling of a layer changes; its radius is about ten times
@@ -57,12 +57,12 @@ def lookahead(
     """Lookahead (Zhang et al. 2019, arXiv:1907.08610): after every `sync_every` updates of `base`, the fast weights,
     the slow weights go `slow_step` of the way to them, and they go there too.
 
-    The slow weights are judged and kept (after `eval()`). The momentum of `base` goes on as it is.
+    The slow weights are evaluated and kept (after `eval()`). The momentum of `base` stays as it is.
     """
     return Lookahead(_base(base, params, lr, momentum, weight_decay), sync_every, slow_step)
 
 
-class Sam(CombinedOptimizer):
+class Sam(PartedOptimizer):
     """`base` with the gradient at the top of a climb; settings as for `sam`."""
 
     traits = OptimizerTraits(needs_closure=True)
@@ -75,7 +75,7 @@ class Sam(CombinedOptimizer):
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """One update; `closure` puts gradients in place and returns their loss, twice. Raises TypeError without it."""
         if closure is None:
-            raise TypeError("sam takes two gradients for an update: step(closure)")
+            raise TypeError("sam requires a closure: it computes two gradients in an update")
         loss = closure()
         with torch.no_grad():
             weights = [p for group in self.param_groups for p in group["params"] if p.grad is not None]
@@ -103,7 +103,7 @@ class Sam(CombinedOptimizer):
         return [step / norm for step in found]
 
 
-class Lookahead(CombinedOptimizer):
+class Lookahead(PartedOptimizer):
     """Slow weights behind those of `base`; settings as for `lookahead`."""
 
     traits = OptimizerTraits(keeps_average=True)

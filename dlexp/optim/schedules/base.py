@@ -1,4 +1,4 @@
-"""A learning rate over time: what sets the rates, behind one warm-up.
+"""A learning rate over time: the interface of all schedules, and the one that begins with a warm-up.
 
 Symbols: t updates made since the warm-up ended; a factor is what the learning rate of every parameter group is
 multiplied by.
@@ -6,6 +6,7 @@ multiplied by.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -14,7 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 
 class PerUpdate(Protocol):
-    """What sets the rates of one update after the other: a scheduler of torch's, or `Factor`."""
+    """Sets the rates update by update: a scheduler of torch's, or `Factor`."""
 
     last_epoch: int
 
@@ -38,8 +39,33 @@ class Factor:
             group["lr"] = full * share
 
 
-class Schedule:
-    """Sets the learning rate of every parameter group after each update and after each epoch.
+class Schedule(ABC):
+    """Sets the learning rate of every parameter group after each update and after each epoch."""
+
+    @property
+    @abstractmethod
+    def follows_a_metric(self) -> bool:
+        """Whether the rates depend on the monitored metric, and so are not known before."""
+
+    @abstractmethod
+    def step(self) -> None:
+        """Call after each update."""
+
+    @abstractmethod
+    def epoch_end(self, metric: float) -> None:
+        """Call after each epoch with the monitored metric; NaN counts as no improvement."""
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """The position, as plain values."""
+
+    @abstractmethod
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state`, once the optimizer has its own."""
+
+
+class WarmupSchedule(Schedule):
+    """A warm-up, then a scheduler that sets the rates after each update or each epoch.
 
     While the warm-up lasts, update number t (from 0) runs at (t + 1) / (warmup + 1) of the learning rate; then the
     scheduler behind it begins. Ratios between parameter groups stay as they are.
@@ -61,7 +87,7 @@ class Schedule:
 
     @property
     def follows_a_metric(self) -> bool:
-        """Whether the rates depend on how training goes, and so are not known before."""
+        """True behind a plateau scheduler."""
         return self._per_epoch is not None
 
     def step(self) -> None:
@@ -102,7 +128,7 @@ class Schedule:
 
 def after_warmup(optimizer: Optimizer, warmup: int, factor: Callable[[int], float]) -> Schedule:
     """`warmup` updates of rise, then `factor(t)` times the learning rate of each group."""
-    return Schedule(optimizer, Factor(optimizer, factor), warmup)
+    return WarmupSchedule(optimizer, Factor(optimizer, factor), warmup)
 
 
 def warmup_updates(epochs: float, steps: int | None, steps_per_epoch: int, total_steps: int) -> int:

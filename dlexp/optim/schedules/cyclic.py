@@ -7,7 +7,7 @@ from math import cos, pi
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CyclicLR
 
-from dlexp.optim.schedules.base import Schedule, after_warmup, refuse_without_momentum, warmup_updates
+from dlexp.optim.schedules.base import Schedule, WarmupSchedule, after_warmup, refuse_without_momentum, warmup_updates
 
 __all__ = ["cosine_restarts", "cyclic"]
 
@@ -81,4 +81,4 @@ def cyclic(
         gamma=gamma,
         cycle_momentum=cycle_momentum,
     )
-    return Schedule(optimizer, per_step, 0)
+    return WarmupSchedule(optimizer, per_step, 0)

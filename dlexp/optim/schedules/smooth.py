@@ -15,7 +15,7 @@ from math import cos, pi, pow, sqrt
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
 
-from dlexp.optim.schedules.base import Schedule, after_warmup, refuse_without_momentum, warmup_updates
+from dlexp.optim.schedules.base import Schedule, WarmupSchedule, after_warmup, refuse_without_momentum, warmup_updates
 
 __all__ = ["constant", "cosine", "linear", "noam", "onecycle", "plateau", "polynomial", "wsd"]
 
@@ -29,7 +29,7 @@ def constant(
     warmup_steps: int | None = None,
 ) -> Schedule:
     """The same learning rate throughout."""
-    return Schedule(optimizer, None, warmup_updates(warmup_epochs, warmup_steps, steps_per_epoch, total_steps))
+    return WarmupSchedule(optimizer, None, warmup_updates(warmup_epochs, warmup_steps, steps_per_epoch, total_steps))
 
 
 def cosine(
@@ -173,7 +173,7 @@ def onecycle(
         final_div_factor=final_div_factor,
         cycle_momentum=cycle_momentum,
     )
-    return Schedule(optimizer, per_step, 0)
+    return WarmupSchedule(optimizer, per_step, 0)
 
 
 def plateau(
@@ -204,6 +204,6 @@ def plateau(
         min_lr=[min_lr * rate / rates[0] for rate in rates],
         eps=0.0,  # torch would leave rates alone that change by less than 1e-8, and so the ratio of small ones
     )
-    return Schedule(
+    return WarmupSchedule(
         optimizer, None, warmup_updates(warmup_epochs, warmup_steps, steps_per_epoch, total_steps), per_epoch
     )

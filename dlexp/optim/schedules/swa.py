@@ -1,4 +1,4 @@
-"""A schedule that ends in a constant learning rate of its own."""
+"""A schedule that ends in the constant learning rate of stochastic weight averaging."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ from dlexp.optim.schedules.base import Schedule
 
 
 class SwaSchedule(Schedule):
-    """Another schedule up to an update, then `lr` for the first parameter group; the others keep their ratios to it.
+    """Another schedule up to an update, then a constant rate; parameter groups keep their ratios.
 
-    first_update  the first update, counted from 0, that is made at `lr`
+    Args:
+        inner: The schedule up to there.
+        optimizer: The optimizer whose rates are set.
+        first_update: The first update, counted from 0, that is made at `lr`.
+        lr: Learning rate of the first parameter group from there on.
     """
 
     def __init__(self, inner: Schedule, optimizer: Optimizer, first_update: int, lr: float) -> None:
@@ -21,6 +25,11 @@ class SwaSchedule(Schedule):
         self._rates = [lr * rate / full[0] for rate in full]
         self._made = 0
         self._hold()
+
+    @property
+    def follows_a_metric(self) -> bool:
+        """True where the schedule up to there follows one."""
+        return self._inner.follows_a_metric
 
     def step(self) -> None:
         """Call after each update."""

@@ -38,7 +38,7 @@ def test_neighbours_are_those_of_scikit_learn(k: int, rows: int, monkeypatch: py
     monkeypatch.setattr(neighbors, "_ROWS", rows)
     parts = predictions()
     points = torch.cat([p.outputs for p in parts]).double().numpy()
-    targets = torch.cat([p.targets for p in parts]).numpy()
+    targets = torch.cat([p.known_targets for p in parts]).numpy()
     distances = pairwise_distances(points)
     np.fill_diagonal(distances, np.inf)
     order = distances.argsort(axis=1, kind="stable")
@@ -77,7 +77,7 @@ def majority(classes: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> int:
 def test_one_neighbour_is_scikit_learns_classifier() -> None:
     parts = predictions(seed=3)
     points = torch.cat([p.outputs for p in parts]).numpy()
-    targets = torch.cat([p.targets for p in parts]).numpy()
+    targets = torch.cat([p.known_targets for p in parts]).numpy()
     right = [
         KNeighborsClassifier(1).fit(np.delete(points, n, 0), np.delete(targets, n)).predict(points[[n]])[0] == target
         for n, target in enumerate(targets)

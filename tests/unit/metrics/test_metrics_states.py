@@ -49,7 +49,7 @@ def values(outputs: int, scale: float = 1.0, mean: float = 0.0) -> list[Predicti
 def joined(predictions: list[Prediction]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """(true, predicted) over all batches."""
     return (
-        torch.cat([p.targets for p in predictions]).numpy(),
+        torch.cat([p.known_targets for p in predictions]).numpy(),
         torch.cat([p.outputs for p in predictions]).double().numpy(),
     )
 
@@ -162,7 +162,9 @@ def test_the_report_of_values_agrees_with_the_states_output_by_output() -> None:
     found = report(about, predictions)
     true, guess = joined(predictions)
     for number, name in enumerate(about.output_names):
-        column = [Prediction(p.outputs[:, [number]], p.targets[:, [number]], p.loss, p.indices) for p in predictions]
+        column = [
+            Prediction(p.outputs[:, [number]], p.known_targets[:, [number]], p.loss, p.indices) for p in predictions
+        ]
         state = computed(RegressionState(1), column)
         own = found.per_output[name]
         assert {kind: own[kind] for kind in ("mae", "rmse", "r2")} == pytest.approx(

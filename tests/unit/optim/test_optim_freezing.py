@@ -16,7 +16,7 @@ from dlexp.config.files.catalog import Catalog
 from dlexp.engine.step import train_step
 from dlexp.errors import ConfigError
 from dlexp.optim.freezing import freezing
-from dlexp.optim.schedules.smooth import constant, cosine
+from dlexp.optim.schedules.smooth import constant, cosine, plateau
 from dlexp.optim.schedules.swa import SwaSchedule
 
 CNN = ("model=simple_cnn", "model.channels=[4,4]", "model.fc=8", "trainer.device=cpu", "data.batch_size=256")
@@ -196,3 +196,10 @@ def test_a_schedule_is_held_from_an_update_on_and_goes_on_from_its_state() -> No
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.4)
     SwaSchedule(constant(optimizer=optimizer, total_steps=10, steps_per_epoch=5), optimizer, 0, 0.3)
     assert optimizer.param_groups[0]["lr"] == 0.3
+
+
+def test_a_swa_schedule_follows_a_metric_where_the_one_before_it_does() -> None:
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=0.5)
+    length = {"optimizer": optimizer, "total_steps": 10, "steps_per_epoch": 5}
+    assert SwaSchedule(plateau(**length, maximize=False), optimizer, 5, 0.1).follows_a_metric
+    assert not SwaSchedule(constant(**length), optimizer, 5, 0.1).follows_a_metric

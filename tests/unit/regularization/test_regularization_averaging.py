@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dlexp.regularization.weight_averaging import Ema, Swa, WeightAverage
+from dlexp.regularization.weight_averaging import Ema, NoAverage, Swa, WeightAverage
 from dlexp.runtime.seed import generator
 
 DECAYS = (0.0, 0.5, 0.9, 0.999)
@@ -139,7 +139,7 @@ def test_an_average_begins_with_the_weights_of_a_run_that_had_none() -> None:
 
 
 def test_no_average_is_nothing() -> None:
-    none = WeightAverage()
+    none = NoAverage()
     none.after_update()
     none.after_epoch(1)
     assert (none.weights(), none.state_dict(), none.needs_statistics()) == ({}, {}, False)

@@ -50,7 +50,7 @@ def test_classification_predicts_probabilities() -> None:
     task = Classification(spec=CLASSES, loss=CrossEntropy(0.1))
     found = task.predict({"model": Fixed(LOGITS.bfloat16())}, batch(LABELS))
     torch.testing.assert_close(found.outputs, LOGITS.softmax(1))
-    assert torch.equal(found.targets, LABELS)
+    assert torch.equal(found.known_targets, LABELS)
     assert found.indices.tolist() == [10, 11, 12, 13]
 
 
@@ -66,7 +66,7 @@ def test_regression_predicts_in_the_units_of_the_target() -> None:
     targets = torch.tensor([[150.0, -2.0]])
     found = task.predict({"model": Fixed(torch.tensor([[1.0, 2.0]]))}, batch(targets))
     assert found.outputs.tolist() == [[150.0, -1.0]]
-    assert torch.equal(found.targets, targets)
+    assert torch.equal(found.known_targets, targets)
     assert found.loss.item() == pytest.approx(2.0)  # in standardised units: (0 + 4) / 2
 
 
