@@ -31,6 +31,7 @@ from dlexp.engine.loop import EpochRecord, StepRecord
 from dlexp.engine.norm_statistics import measure_statistics
 from dlexp.engine.step import train_step
 from dlexp.errors import Interrupted
+from dlexp.optim.schedules.base import WarmupSchedule
 from dlexp.regularization.weight_averaging import Ema, Swa
 from dlexp.types import Batch, as_tensor
 
@@ -169,7 +170,9 @@ def test_swa_on_weights_that_stand_still_is_those_weights(tmp_path: Path) -> Non
     run = averaged(Run(tmp_path, epochs=3), "swa")
     for group in run.optimizer.param_groups:
         group["lr"] = 0.0
-    run.state.schedules["train"]._full = [0.0] * len(run.optimizer.param_groups)
+    schedule = run.state.schedules["train"]
+    assert isinstance(schedule, WarmupSchedule)
+    schedule._full = [0.0] * len(run.optimizer.param_groups)
     before = copy.deepcopy(run.networks.state_dict())
     run.fit()
     found = run.state.average.weights()

@@ -44,8 +44,8 @@ def test_sums_are_means_over_samples_in_float64() -> None:
         sums.add("loss", torch.tensor(mean, requires_grad=True), weight)
         sums.count += weight
     assert sums.means() == {"loss": 1.25}
-    total, weight = sums.sums["loss"]
-    assert (total, float(weight)) == (5.0, 4.0)
+    total, samples = sums.sums["loss"]
+    assert (total, float(samples)) == (5.0, 4.0)
     assert isinstance(total, float)  # a number of Python's, 64 bits wide
     assert EpochSums().means() == {}
 

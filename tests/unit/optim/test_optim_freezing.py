@@ -200,6 +200,7 @@ def test_a_schedule_is_held_from_an_update_on_and_goes_on_from_its_state() -> No
 
 def test_a_swa_schedule_follows_a_metric_where_the_one_before_it_does() -> None:
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=0.5)
-    length = {"optimizer": optimizer, "total_steps": 10, "steps_per_epoch": 5}
-    assert SwaSchedule(plateau(**length, maximize=False), optimizer, 5, 0.1).follows_a_metric
-    assert not SwaSchedule(constant(**length), optimizer, 5, 0.1).follows_a_metric
+    fixed = constant(optimizer=optimizer, total_steps=10, steps_per_epoch=5)
+    watching = plateau(optimizer=optimizer, total_steps=10, steps_per_epoch=5, maximize=False)
+    assert SwaSchedule(watching, optimizer, 5, 0.1).follows_a_metric
+    assert not SwaSchedule(fixed, optimizer, 5, 0.1).follows_a_metric

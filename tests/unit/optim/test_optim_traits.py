@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -21,7 +22,12 @@ def made(name: str) -> Optimizer:
     params = [{"params": [nn.Parameter(torch.ones(2))]}]
     if name == "adam":
         return torch.optim.Adam(params)
-    makers = {"lbfgs": lbfgs, "sam": sam, "lookahead": lookahead, "schedule_free": schedule_free_adamw}
+    makers: dict[str, Callable[..., Optimizer]] = {
+        "lbfgs": lbfgs,
+        "sam": sam,
+        "lookahead": lookahead,
+        "schedule_free": schedule_free_adamw,
+    }
     return makers[name](params=params)
 
 
