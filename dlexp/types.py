@@ -51,6 +51,15 @@ def tensor_to_device(given: Tensor, device: torch.device) -> Tensor:
     return given if device.type == "mps" and given.dtype == torch.float64 else given.to(device)
 
 
+def select(given: Field, positions: Tensor) -> Field:
+    """The samples at `positions` (K,) int64 of some values, in that order; sequences keep their padding."""
+    if isinstance(given, Tensor):
+        return given[positions]
+    if isinstance(given, Sequences):
+        return Sequences(given.values[positions], given.lengths[positions])
+    return {name: value[positions] for name, value in given.items()}
+
+
 def as_tensor(given: Field | None) -> Tensor:
     """`given` where it is one tensor. Raises TypeError for sequences, mappings and None."""
     if isinstance(given, Tensor):

@@ -11,7 +11,7 @@ from dataclasses import replace
 import torch
 
 from dlexp.runtime.distributed import ProcessGroup
-from dlexp.types import Batch, TrainingData
+from dlexp.types import Batch, TrainingData, select
 
 
 class RankShare:
@@ -44,12 +44,12 @@ class RankShare:
 
 def share_of(batch: Batch, rank: int, size: int) -> Batch:
     """The samples number rank, rank + size, ... of a batch."""
-    chosen = torch.arange(rank, len(batch), size, device=batch.indices.device)
+    positions = torch.arange(rank, len(batch), size, device=batch.indices.device)
     mixed = batch.mixed
     return replace(
         batch,
-        inputs=batch.inputs[chosen],
-        targets=batch.targets[chosen],
-        indices=batch.indices[chosen],
-        mixed=None if mixed is None else replace(mixed, targets=mixed.targets[chosen]),
+        inputs=select(batch.inputs, positions),
+        targets=None if batch.targets is None else select(batch.targets, positions),
+        indices=batch.indices[positions],
+        mixed=None if mixed is None else replace(mixed, targets=mixed.targets[positions]),
     )

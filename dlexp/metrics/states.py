@@ -152,7 +152,7 @@ class Mean:
     def add(self, prediction: Prediction) -> None:
         self.total += float(prediction.loss) * prediction.loss_weight
         self.weight += prediction.loss_weight
-        self.count += len(prediction.rows)
+        self.count += len(prediction.indices)
 
     def merge(self, other: Mean) -> None:
         self.total += other.total

@@ -54,7 +54,7 @@ class Sick(Tokens):
     def loss(self, phase: str, networks: Networks, batch: Batch) -> LossOutput:
         """NaN in one process alone."""
         output = super().loss(phase, networks, batch)
-        is_sick = bool(torch.isin(batch.rows, torch.tensor(self.rows)).any())
+        is_sick = bool(torch.isin(batch.indices, torch.tensor(self.rows)).any())
         return replace(output, value=output.value * (math.nan if is_sick else 1.0))
 
 
@@ -90,7 +90,7 @@ def results(group: ProcessGroup) -> dict[str, Any]:
     val = [sentences(20, [1, 6]), sentences(22, [4, 4]), sentences(24, [2, 2, 6])][group.rank :: group.size]
     fit(FitPlan(Tokens(), data, val, rules, 2, 2, "val/loss", observers=[observe]), state, checkpoints, NeverStop())
     found: dict[str, Any] = {"rank": group.rank, "weights": weights(state), "rows": rows, "saves": checkpoints.saves}
-    found["taken"] = [row for batch in data.epoch(0) for row in batch.rows.tolist()]
+    found["taken"] = [row for batch in data.epoch(0) for row in batch.indices.tolist()]
     state = new()
     train_step(Tokens(), state, list(data.epoch(0))[:1], replace(rules, clip_norm=0.01))
     found["clipped"] = weights(state)

@@ -28,7 +28,7 @@ from dlexp.runtime.precision import Precision
 from dlexp.runtime.seed import generator, order, seed_global
 from dlexp.runtime.signals import NeverStop, StopRequest
 from dlexp.tasks.base import Networks, Phase, Task
-from dlexp.types import Batch, LossOutput, Prediction
+from dlexp.types import Batch, LossOutput, Prediction, as_tensor
 
 MEAN, SAMPLES, BATCH, NOISE = 4.0, 256, 32, 2
 BATCHES = SAMPLES // BATCH
@@ -248,7 +248,7 @@ class Critic(Gan):
         critic, fake = networks["discriminator"], networks["generator"](torch.randn(len(batch), NOISE))
         if phase == "generator":
             return LossOutput(-critic(fake).mean())
-        between = torch.lerp(batch.inputs, fake.detach(), torch.rand(len(batch), 1)).requires_grad_()
+        between = torch.lerp(as_tensor(batch.inputs), fake.detach(), torch.rand(len(batch), 1)).requires_grad_()
         (slope,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
         return LossOutput(critic(fake.detach()).mean() - critic(batch.inputs).mean() + 10 * (slope.norm() - 1) ** 2)
 

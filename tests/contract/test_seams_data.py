@@ -190,7 +190,7 @@ def _sample(field: Field, place: int) -> Field:
 def test_a_column_has_a_length_and_reads_many_pieces_in_order(name: str) -> None:
     column = columns()[name]
     assert len(column) == len(LENGTHS)
-    pieces = [slice(0, 5), torch.tensor([7, 2]), slice(5, 12)]
+    pieces: list[slice | torch.Tensor] = [slice(0, 5), torch.tensor([7, 2]), slice(5, 12)]
     many, alone = list(column.read(pieces)), [next(iter(column.read([piece]))) for piece in pieces]
     assert all(same(one, other) for one, other in zip(many, alone, strict=True))
     assert same(read_all(column), next(iter(column.read([torch.arange(len(column))]))))

@@ -28,7 +28,7 @@ from dlexp.runtime.precision import Precision
 from dlexp.runtime.seed import generator, seed_global
 from dlexp.runtime.signals import NeverStop
 from dlexp.tasks.base import Networks, Task
-from dlexp.types import Batch, LossOutput, Prediction
+from dlexp.types import Batch, LossOutput, Prediction, as_tensor
 
 FP32 = Precision("fp32", "cpu", "")
 RULES = StepRules(FP32, Penalty(0.0, 0.0), None, 5, check_every_step=True)
@@ -62,19 +62,21 @@ class Tokens(Task):
 
     def loss_weight(self, phase: str, batch: Batch) -> int | Tensor:
         """Tokens that are no padding."""
-        return (batch.targets != NOTHING).sum()
+        return (as_tensor(batch.targets) != NOTHING).sum()
 
     def loss(self, phase: str, networks: Networks, batch: Batch) -> LossOutput:
         """Cross entropy of the tokens."""
         outputs = networks["model"](batch.inputs)  # (B, WIDTH, 3)
-        value = nn.functional.cross_entropy(outputs.flatten(0, 1), batch.targets.flatten(), ignore_index=NOTHING)
+        value = nn.functional.cross_entropy(
+            outputs.flatten(0, 1), as_tensor(batch.targets).flatten(), ignore_index=NOTHING
+        )
         return LossOutput(value, {"accuracy": outputs.detach().argmax(-1) == batch.targets})
 
     def predict(self, networks: Networks, batch: Batch) -> Prediction:
         """The loss alone; its mean is over the tokens."""
         value = self.loss("train", networks, batch).value
         outputs = torch.zeros(len(batch), 1)
-        return Prediction(outputs, None, value, batch.rows, weight=self.loss_weight("train", batch))
+        return Prediction(outputs, None, value, batch.indices, weight=self.loss_weight("train", batch))
 
     def metric_state(self) -> MetricState:
         """The mean loss."""
@@ -86,7 +88,7 @@ class Masks(Tokens):
 
     def loss_weight(self, phase: str, batch: Batch) -> int | Tensor:
         """Pixels."""
-        return batch.targets.numel()
+        return as_tensor(batch.targets).numel()
 
 
 class Noisy(Tokens):
@@ -95,7 +97,7 @@ class Noisy(Tokens):
     def predict(self, networks: Networks, batch: Batch) -> Prediction:
         """A loss with noise in it."""
         value = torch.rand(()) + float(np.random.rand())
-        return Prediction(torch.zeros(len(batch), 1), None, value, batch.rows)
+        return Prediction(torch.zeros(len(batch), 1), None, value, batch.indices)
 
 
 class Data:
@@ -125,10 +127,10 @@ def sentences(first: int, lengths: list[int]) -> Batch:
 
 def joined(*batches: Batch) -> Batch:
     """One batch of all their samples."""
-    inputs, targets, rows = (
-        torch.cat([getattr(batch, name) for batch in batches]) for name in ("inputs", "targets", "rows")
+    inputs, targets, indices = (
+        torch.cat([getattr(batch, name) for batch in batches]) for name in ("inputs", "targets", "indices")
     )
-    return Batch(inputs, targets, rows)
+    return Batch(inputs, targets, indices)
 
 
 def new_state() -> TrainState:
@@ -167,10 +169,10 @@ def test_a_pixel_mean_over_two_batches_has_the_gradient_of_one(sizes: tuple[int,
     class Pixels(Masks):
         def loss(self, phase: str, networks: Networks, batch: Batch) -> LossOutput:
             outputs = networks["model"](batch.inputs)
-            value = nn.functional.cross_entropy(outputs.flatten(0, -2), batch.targets.flatten())
+            value = nn.functional.cross_entropy(outputs.flatten(0, -2), as_tensor(batch.targets).flatten())
             return LossOutput(value, {"accuracy": outputs.detach().argmax(-1) == batch.targets})
 
-    cut = [Batch(*part) for part in zip(*(x.split(sizes) for x in (inputs, targets, batch.rows)), strict=True)]
+    cut = [Batch(*part) for part in zip(*(x.split(sizes) for x in (inputs, targets, batch.indices)), strict=True)]
     whole, means = gradient(Pixels(), batch)
     parts, means_of_parts = gradient(Pixels(), *cut)
     assert (parts - whole).abs().max() < 1e-12
@@ -272,7 +274,7 @@ def test_a_training_with_evaluations_has_the_bits_of_one_without() -> None:
 
     class Quiet(Drawing):
         def predict(self, networks: Networks, batch: Batch) -> Prediction:
-            return Prediction(torch.zeros(len(batch), 1), None, torch.ones(()), batch.rows)
+            return Prediction(torch.zeros(len(batch), 1), None, torch.ones(()), batch.indices)
 
     ends = []
     for task, val in ((Drawing(), [SHORT, LONG] * 3), (Quiet(), [SHORT])):
