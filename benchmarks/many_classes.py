@@ -27,7 +27,7 @@ from dlexp.runtime.precision import Precision
 from dlexp.specs import ClassSpec, DataSpec, TableSpec
 from dlexp.tasks.classification import Classification
 from dlexp.types import Batch
-from dlexp.workflows.evaluate.files import worst, write_pictures, write_tables
+from dlexp.workflows.evaluate.files import write_figures, write_tables
 
 _BATCH = 256
 
@@ -77,20 +77,19 @@ def main() -> None:
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9  # in KiB on Linux
         print(f"| {part} | {begun[-1] - begun[-2]:.1f} | {memory:.2f} |", flush=True)
 
-    result = evaluate(task, networks, batches(targets), precision, seed=0, keep_predictions=True)
+    result = evaluate(task, networks, batches(targets), precision, task.report_state())
     told("logits drawn and kept, metrics of an epoch")
-    details = task.report(spec, result.predictions, Resampling(args.resamples))
+    report = task.report(spec, result.state, Resampling(args.resamples))
     told("report with intervals")
-    mistakes = worst(spec, details)
     with tempfile.TemporaryDirectory() as folder:
-        write_tables(Path(folder), spec, details, mistakes)
+        write_tables(Path(folder), report)
         told("tables")
-        write_pictures(Path(folder), "test", bundle, details, mistakes)
+        write_figures(Path(folder), "test", bundle, report)
         told("pictures")
         sizes = {path.name: path.stat().st_size for path in sorted(Path(folder).iterdir())}
     print(f"| all | {begun[-1] - begun[0]:.1f} | |\n")
     print("\n".join(f"- {name}: {size:,} bytes" for name, size in sizes.items()))
-    print("\n".join(f"- {note}" for note in details.notes))
+    print("\n".join(f"- {note}" for note in report.notes))
 
 
 if __name__ == "__main__":

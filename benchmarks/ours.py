@@ -61,7 +61,7 @@ def evaluate(turns: Turns, words: Sequence[str]) -> None:
     turns.know(str(experiment.device), machine=f"{experiment.device.type}, {experiment.precision.name}")
     batches = experiment.split("val")
     while True:
-        over(experiment.task, experiment.networks, batches, experiment.precision, keep_predictions=True)
+        over(experiment.task, experiment.networks, batches, experiment.precision, experiment.task.report_state())
         turns.epoch(batches.num_samples)
 
 

@@ -7,7 +7,7 @@ image height and width in pixels.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
@@ -131,23 +131,24 @@ class LossOutput:
 
 @dataclass(frozen=True)
 class Prediction:
-    """The output of a network for a batch, in the units of the data.
+    """The outputs of a network for a batch, in the units of the data.
 
-    outputs  (B, C) class probabilities or scores, (B, O) values in the target's own units, or (B, E) embeddings
-    targets  (B,) class numbers, or (B, O) values as in Batch; None for data without targets
-    loss     shape (), the mean loss over the terms that `weight` counts, without penalties
+    outputs  (B, C) class probabilities or scores, (B, O) values in the target's own units, (B, E) embeddings, or what
+             the states of a task of another kind take, such as (B, H, W) masks
+    targets  (B,) class numbers, (B, O) values as in Batch, or of any other shape; None where the data hold none
+    loss     shape (), the mean loss, without penalties
     indices  (B,) sample numbers
-    further  more values of each sample for the report, by name, such as a quantile: (B, O)
+    extra    more values of each sample for the report, by name, such as a quantile: (B, O)
     logits   (B, C) the numbers whose softmax the probabilities are, None where `outputs` are not made of any. They
              keep what probabilities round away: of two classes that float32 calls 1 and 0, how far apart they are
-    weight   how many terms `loss` is a mean of, such as tokens; None for B, the samples
+    weight   how many samples, tokens or pixels `loss` is the mean of; None for B
     """
 
     outputs: Tensor
     targets: Tensor | None
     loss: Tensor
     indices: Tensor
-    further: Mapping[str, Tensor] = field(default_factory=dict)
+    extra: Mapping[str, Tensor] = field(default_factory=dict)
     logits: Tensor | None = None
     weight: int | Tensor | None = None
 
@@ -163,9 +164,5 @@ class Prediction:
             raise ValueError("this metric requires targets, and the data has none")
         return self.targets
 
-    @property
-    def condensed(self) -> Prediction:
-        """The same without the probabilities, whose tensor is then (0, C), where the logits hold them."""
-        if self.logits is None:
-            return self
-        return replace(self, outputs=self.outputs.new_empty((0, *self.outputs.shape[1:])))
+    def __len__(self) -> int:
+        return len(self.indices)

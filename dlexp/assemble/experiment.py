@@ -221,7 +221,8 @@ def _probe(
     precision = Precision("fp32" if wanted == AUTO else wanted, device.type, "to look at the networks")
     try:
         with watched(networks) as work:
-            evaluate(task, networks, few, precision, seed=config.seed, also=task.on_request_of(config.monitor))
+            state = task.metric_state(task.extra_metrics_of(config.monitor))
+            evaluate(task, networks, few, precision, state, seed=config.seed)
     except DlexpError:
         raise
     except Exception as error:  # a network may raise anything

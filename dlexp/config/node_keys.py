@@ -20,7 +20,7 @@ from dlexp.errors import Problem
 from dlexp.kinds import INPUTS, TARGETS, is_kind_name
 
 _KNOWN = {
-    *("_target_", "_inputs_", "_targets_", "_outputs_", "_metrics_", "_on_request_", "_search_", "_detect_"),
+    *("_target_", "_inputs_", "_targets_", "_outputs_", "_metrics_", "_extra_metrics_", "_search_", "_detect_"),
     *("_tasks_", "_phases_"),
 }
 _REASONS = {
@@ -68,7 +68,7 @@ def works_on_problems(
         given = tree[group].get("_outputs_")
         if given is not None and given not in outputs:
             yield Problem(f"{group}._outputs_", shown(given), f"must be one of {', '.join(outputs)} in {file}")
-    for key in ("_metrics_", "_on_request_"):
+    for key in ("_metrics_", "_extra_metrics_"):
         metrics = tree["task"].get(key, {})
         if not isinstance(metrics, Mapping) or not {str(way) for way in metrics.values()} <= {"min", "max"}:
             yield Problem(f"task.{key}", shown(metrics), "must give each metric as NAME: min or NAME: max")

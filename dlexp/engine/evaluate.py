@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 
+from dlexp.metrics.states import MetricState
 from dlexp.runtime.distributed import ALONE, ProcessGroup
-from dlexp.runtime.out_of_memory import out_of_memory, release_free_memory
+from dlexp.runtime.out_of_memory import out_of_memory
 from dlexp.runtime.precision import Precision
 from dlexp.runtime.seed import derive, kept_randomness, seed_global, seed_step
 from dlexp.tasks.base import Task
 from dlexp.types import Batch, Prediction
 
-_LARGE_BYTES = 1 << 20  # of logits of a batch
-_CHUNK_BYTES = 1 << 26  # above what malloc ever takes from its heap
-
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The metrics over a split, and its condensed predictions (empty unless they are kept)."""
+    """The metrics over a split, and the state that they were computed from."""
 
     metrics: dict[str, float]
-    predictions: tuple[Prediction, ...]
+    state: MetricState
 
 
 class StoppedInEvaluation(Exception):
@@ -37,10 +35,9 @@ def evaluate(
     networks: nn.ModuleDict,
     batches: Iterable[Batch],
     precision: Precision,
+    state: MetricState | None = None,
     *,
     seed: int,
-    keep_predictions: bool = False,
-    also: Sequence[str] = (),
     group: ProcessGroup = ALONE,
 ) -> Evaluation:
     """Run `networks` over `batches` without changing anything: evaluation mode, no gradient, modes put back after.
@@ -49,53 +46,26 @@ def evaluate(
     give the same metrics, also of a loss that draws noise, and training draws what it would have drawn without.
 
     Args:
+        task: Gives the predictions.
+        networks: In any mode.
+        batches: Those of a split.
+        precision: Number format of the networks.
+        state: Takes the predictions batch by batch; None for `task.metric_state()`. One of `task.report_state()` keeps
+            what a report is made of, and one of `task.metric_state(names)` computes more metrics.
         seed: Seed of the run.
-        keep_predictions: Whether the predictions are kept.
-        also: Metrics that the task computes on request; NaN for one that is undefined here.
         group: The processes that evaluate together. `batches` are then every R-th of the split, from number `rank` on,
-            and the metrics are those of all of them; kept predictions are those of this process.
+            and metrics and state are those of all of them.
     """
-    metrics = task.metric_state()
-    kept, store = [], _Store()
+    state = task.metric_state() if state is None else state
     batches = seeded(batches, seed, group)
     with kept_randomness(), torch.inference_mode(), closing(predictions(task, networks, batches, precision)) as found:
         for prediction in found:
-            with _naming_batch(len(prediction.indices), networks):
-                metrics.update(prediction)
-            if keep_predictions or also:
-                kept.append(store.keep(prediction.condensed))
-    metrics, *others = group.gather(metrics)
+            with _naming_batch(len(prediction), networks):
+                state.update(prediction)
+    state, *others = group.gather(state)
     for other in others:
-        metrics.merge(other)
-    values = metrics.compute()
-    if also:
-        values |= task.requested(also, kept)
-    return Evaluation(values, tuple(kept) if keep_predictions else ())
-
-
-class _Store:
-    """Keeps large logits in a few large tensors, and gives back what lies free between.
-
-    The short-lived tensors of each batch leave holes in the heap that the next ones do not fit: for 20,000 samples of
-    10,000 classes, whose logits are 0.8 GB, they added up to as much again.
-    """
-
-    def __init__(self) -> None:
-        self._chunk, self._used = torch.empty(0), 0
-
-    def keep(self, prediction: Prediction) -> Prediction:
-        """The same prediction, whose logits are kept for long."""
-        logits = prediction.logits
-        if logits is None or logits.nbytes < _LARGE_BYTES:
-            return prediction
-        rows, is_alike = len(logits), self._chunk.shape[1:] == logits.shape[1:] and self._chunk.dtype == logits.dtype
-        if not is_alike or self._used + rows > len(self._chunk):
-            size = max(rows, _CHUNK_BYTES * rows // logits.nbytes)
-            release_free_memory()
-            self._chunk, self._used = logits.new_empty((size, *logits.shape[1:])), 0
-        place = self._chunk[self._used : self._used + rows]
-        self._used += rows
-        return replace(prediction, logits=place.copy_(logits))
+        state.merge(other)
+    return Evaluation(state.compute(), state)
 
 
 def seeded(batches: Iterable[Batch], seed: int, group: ProcessGroup = ALONE) -> Iterator[Batch]:

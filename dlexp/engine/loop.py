@@ -188,8 +188,8 @@ def _evaluate(plan: FitPlan, state: TrainState, stop: StopRequest) -> Evaluation
             state.networks,
             until(should_stop, plan.val),
             plan.rules.precision,
+            plan.task.metric_state(plan.task.extra_metrics_of(plan.monitor)),
             seed=plan.rules.seed,
-            also=plan.task.on_request_of(plan.monitor),
             group=plan.rules.group,
         )
 

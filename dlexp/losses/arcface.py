@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlexp.losses.upcast import widened
+from dlexp.losses.upcast import upcast
 
 __all__ = ["AngularMargin"]
 
@@ -64,7 +64,7 @@ class AngularMargin(nn.Module):
 
     def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The loss."""
-        points = widened(outputs)
+        points = upcast(outputs)
         with torch.autocast(points.device.type, enabled=False):
             cosines = F.normalize(points, dim=1) @ F.normalize(self.directions.to(points.dtype), dim=1).T
         own = cosines.gather(1, targets[:, None])

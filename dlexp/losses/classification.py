@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dlexp.losses.output_decoding import Softmax
-from dlexp.losses.upcast import widened
+from dlexp.losses.upcast import upcast
 from dlexp.losses.weighting import ClassLoss, ClassWeights, checked_kind, shares, smoothed
 
 __all__ = ["KL", "NLL", "CrossEntropy", "Focal"]
@@ -39,7 +39,7 @@ class CrossEntropy(ClassLoss):
     def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The loss; without weights and in torch's convention it is one call of torch's."""
         if self.weights is None and (self.smoothing_kind == "uniform" or not self.label_smoothing):
-            return F.cross_entropy(widened(outputs), targets, label_smoothing=self.label_smoothing)
+            return F.cross_entropy(upcast(outputs), targets, label_smoothing=self.label_smoothing)
         return super().forward(outputs, targets)
 
     def each(self, outputs: Tensor, targets: Tensor) -> Tensor:

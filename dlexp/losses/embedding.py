@@ -13,7 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from dlexp.losses.upcast import widened
+from dlexp.losses.upcast import upcast
 
 __all__ = ["Contrastive", "Triplet"]
 
@@ -33,7 +33,7 @@ class Contrastive(nn.Module):
 
     def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The loss."""
-        distances = euclidean(widened(outputs))
+        distances = euclidean(upcast(outputs))
         same = targets[:, None] == targets[None, :]
         near = self.positive_weight * distances.square()
         each = torch.where(same, near, (self.margin - distances).clamp_min(0).square())
@@ -61,7 +61,7 @@ class Triplet(nn.Module):
 
     def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The loss."""
-        distances = euclidean(widened(outputs))
+        distances = euclidean(upcast(outputs))
         same = targets[:, None] == targets[None, :]
         positive = same & ~torch.eye(len(targets), dtype=torch.bool, device=same.device)
         if self.mining == "batch_hard":

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dlexp.losses.output_decoding import LogRate, Quantiles
-from dlexp.losses.upcast import widened
+from dlexp.losses.upcast import upcast
 
 __all__ = ["MAE", "MSE", "Huber", "MSEPlusMAE", "Poisson", "Quantile", "SmoothL1"]
 
@@ -76,7 +76,7 @@ class MSEPlusMAE(nn.Module):
 class Quantile(nn.Module):
     """Pinball loss, max(q (y - o), (q - 1) (y - o)): outputs (B, Q * O), targets (B, O) -> shape () (Koenker 1978).
 
-    The network puts out Q values a target, in blocks of O; `reading` puts them back in the target's units.
+    The network puts out Q values a target, in blocks of O; `decoder` puts them back in the target's units.
 
     quantiles  rising numbers in (0, 1); the one nearest to 0.5 is the prediction
     """
@@ -86,12 +86,12 @@ class Quantile(nn.Module):
         super().__init__()
         if not quantiles or list(quantiles) != sorted(set(quantiles)):
             raise ValueError(f"quantiles={list(quantiles)} must be one or more rising numbers")
-        self.reading = Quantiles(quantiles)
+        self.decoder = Quantiles(quantiles)
         self.register_buffer("quantiles", torch.tensor(list(quantiles)), persistent=False)
 
     def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The mean over samples, quantiles and targets."""
-        wide = widened(outputs)
+        wide = upcast(outputs)
         share = self.get_buffer("quantiles").to(wide.dtype)[:, None]
         expected = (len(targets), len(share) * targets.shape[1])
         if tuple(wide.shape) != expected:
@@ -114,7 +114,7 @@ class Poisson(nn.Module):
         super().__init__()
         if any(value < 0 for value in target_min):
             raise ValueError(f"counts are not negative, and the training targets go down to {min(target_min):g}")
-        self.reading = LogRate()
+        self.decoder = LogRate()
 
     def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The mean over samples and outputs."""
@@ -122,8 +122,8 @@ class Poisson(nn.Module):
 
 
 def _alike(outputs: Tensor, targets: Tensor) -> Tensor:
-    """The widened outputs. Raises ValueError for another shape: (B,) against (B, 1) would broadcast to (B, B)."""
+    """The upcast outputs. Raises ValueError for another shape: (B,) against (B, 1) would broadcast to (B, B)."""
     if outputs.shape != targets.shape:
         shapes = f"{tuple(outputs.shape)}, and the targets {tuple(targets.shape)}"
         raise ValueError(f"the outputs have shape {shapes}; they must be the same")
-    return widened(outputs)
+    return upcast(outputs)

@@ -6,6 +6,6 @@ import torch
 from torch import Tensor
 
 
-def widened(outputs: Tensor) -> Tensor:
-    """Half precision, as autocast puts it out, becomes float32; float32 and float64 stay as they are."""
+def upcast(outputs: Tensor) -> Tensor:
+    """Half precision, as autocast returns it, in float32; float32 and float64 as they are."""
     return outputs.to(torch.promote_types(outputs.dtype, torch.float32))

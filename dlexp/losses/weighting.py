@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dlexp.losses.output_decoding import Softmax
-from dlexp.losses.upcast import widened
+from dlexp.losses.output_decoding import ClassDecoder
+from dlexp.losses.upcast import upcast
 
 ClassWeights = Sequence[float] | str | None
 
@@ -28,22 +28,22 @@ class ClassLoss(nn.Module):
 
     class_weights  one number > 0 a class, `balanced` (N / (C * samples of the class)), or None for no weights
     class_counts   training samples of each class
-    reading        what the outputs say
+    decoder        of the outputs
     """
 
     weights: Tensor | None
 
-    def __init__(self, reading: Softmax, class_weights: ClassWeights, class_counts: Sequence[int]) -> None:
+    def __init__(self, decoder: ClassDecoder, class_weights: ClassWeights, class_counts: Sequence[int]) -> None:
         """Raises ValueError for weights that do not fit the classes, or a number of classes that cannot be."""
         super().__init__()
-        self.reading = reading
+        self.decoder = decoder
         if class_counts:
-            reading.num_outputs(len(class_counts))
+            decoder.num_outputs(len(class_counts))
         self.register_buffer("weights", relative_weights(class_weights, class_counts), persistent=False)
 
     def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The loss, shape ()."""
-        return self.mean(self.each(widened(outputs), targets), targets)
+        return self.mean(self.each(upcast(outputs), targets), targets)
 
     def each(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """What each sample costs, (B,), before weights; `outputs` are float32 or float64."""

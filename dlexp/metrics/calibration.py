@@ -1,6 +1,6 @@
-"""Whether probabilities mean what they say.
+"""Calibration: how far the confidence of a network is from its accuracy.
 
-Symbols: N samples, K bins; confidence (N,) is the largest probability of each sample.
+Symbols: N samples, K bins, R resamples; confidence (N,) is the largest probability of each sample.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from dlexp.metrics.bootstrap import Floats
 from dlexp.metrics.confusion import Numbers
 
 BINS = 15
-Truths = NDArray[np.bool_]  # (N,) whether the predicted class is the true one
+_MOST_DENSE = 1 << 15  # samples
+Truths = NDArray[np.bool_]  # (N,) true where the predicted class is the true one
 
 
 @dataclass(frozen=True)
@@ -34,13 +35,29 @@ def bin_of(confidence: Floats) -> Numbers:
     return np.asarray(np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, BINS - 1))
 
 
-def gaps(confidence: Floats, right: Truths) -> Floats:
-    """(N, K): confidence - right, of each sample, in the column of its bin.
+class Gaps:
+    """confidence - right of each sample, by the bin of its confidence.
 
     The expected calibration error (Guo et al. 2017) is the sum over bins of |sum over samples|, over N. It is above 0
     for a calibrated network too, the more so the fewer the samples; so are resamples, and an interval may lie above it.
     """
-    return np.where(np.arange(BINS) == bin_of(confidence)[:, None], (confidence - right)[:, None], 0.0)
+
+    def __init__(self, confidence: Floats, right: Truths) -> None:
+        self._bins, self._gaps = bin_of(confidence), confidence - right
+        # For few samples one product of matrices is fastest; for many its K columns would be most of the memory.
+        is_small = len(confidence) <= _MOST_DENSE
+        self._columns = np.where(np.arange(BINS) == self._bins[:, None], self._gaps[:, None], 0.0) if is_small else None
+
+    @property
+    def means(self) -> Floats:
+        """(K,): the sum over the samples of a bin, over N."""
+        return np.asarray(np.bincount(self._bins, self._gaps, minlength=BINS) / len(self._gaps))
+
+    def sums(self, counts: Floats) -> Floats:
+        """(R, K): the sum over the samples of a bin, in which each sample counts as `counts` (R, N) say."""
+        if self._columns is not None:
+            return np.asarray(counts @ self._columns)
+        return np.stack([np.bincount(self._bins, row * self._gaps, minlength=BINS) for row in counts])
 
 
 def bins(confidence: Floats, right: Truths) -> list[Bin]:

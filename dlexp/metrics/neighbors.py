@@ -1,21 +1,25 @@
-"""How well embeddings group the classes, by the nearest neighbours of each sample among the samples of its own split.
+"""How well embeddings group the classes, by the nearest neighbors of each sample among the samples of its own split.
 
-Each sample is left out in turn and the rest of the split are its neighbours (as in Musgrave et al. 2020). So the
+Each sample is left out in turn and the rest of the split are its neighbors (as in Musgrave et al. 2020). So the
 validation split says nothing of the training samples and takes nothing from them: embeddings that only know the samples
 they were trained on show. The numbers belong to the size of the split: with fewer samples of a class its nearest
-neighbour is farther away, so compare runs on the same split, and not a small split with a large one.
+neighbor is farther away, so compare runs on the same split, and not a small split with a large one.
 
-Symbols: N samples, E numbers of an embedding, C classes, k neighbours.
+Symbols: N samples, E numbers of an embedding, C classes, k neighbors.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Self
+from typing import Any, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from dlexp.metrics.class_samples import ClassSamples
+from dlexp.metrics.outputs import ClassOutputs
+from dlexp.metrics.row_store import RowStore
 from dlexp.metrics.states import Mean, MetricState
 from dlexp.types import Prediction
 
@@ -23,34 +27,40 @@ _ROWS = 512  # of distances at a time
 _FAR = 100  # squared distance of the mean from 0, in mean squared distances from the mean
 
 
-class NeighbourState(MetricState):
-    """Loss, accuracy of k neighbours, recall at 1 and 5, and the mean distance within and between the classes.
+class NeighborState(MetricState):
+    """Loss, accuracy of k neighbors, recall at 1 and 5, and the mean distance within and between the classes.
 
-    It keeps the embeddings themselves, N * E numbers, since a neighbour may come with any later batch.
+    It keeps the embeddings themselves, 8 E + 16 bytes a sample, since a neighbor may come with any later batch.
     """
 
     def __init__(self, num_classes: int, k: int) -> None:
         self._num_classes, self._k = num_classes, k
-        self._embeddings: list[Tensor] = []
-        self._targets: list[Tensor] = []
+        self._embeddings, self._targets, self._indices = RowStore[Any](), RowStore[np.int64](), RowStore[np.int64]()
         self._loss = Mean()
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes that the samples take."""
+        return sum(store.num_bytes for store in (self._embeddings, self._targets, self._indices))
 
     def update(self, prediction: Prediction) -> None:
         """outputs (B, E), targets (B,)."""
-        self._embeddings.append(prediction.outputs.double().cpu())
-        self._targets.append(prediction.known_targets.cpu())
+        self._embeddings.append(prediction.outputs.double().cpu().numpy())
+        self._targets.append(prediction.known_targets.cpu().numpy())
+        self._indices.append(prediction.indices.cpu().numpy())
         self._loss.add(prediction)
 
     def merge(self, other: Self) -> None:
         """Take in another state's embeddings."""
-        self._embeddings += other._embeddings
-        self._targets += other._targets
+        self._embeddings.extend(other._embeddings)
+        self._targets.extend(other._targets)
+        self._indices.extend(other._indices)
         self._loss.merge(other._loss)
 
     def compute(self) -> dict[str, float]:
-        """A sample without a neighbour counts as missed; a distance of which there is no pair is 0."""
+        """A sample without a neighbor counts as missed; a distance of which there is no pair is 0."""
         loss = self._loss.value()
-        embeddings, targets = torch.cat(self._embeddings), torch.cat(self._targets)
+        embeddings, targets, _ = self.samples()
         found = nearest(embeddings, max(5, self._k))
         hits = targets[found] == targets[:, None]
         guesses = votes(targets[found[:, : self._k]], self._num_classes).argmax(dim=1)
@@ -64,6 +74,18 @@ class NeighbourState(MetricState):
             "other_distance": other,
         }
 
+    def samples(self) -> tuple[Tensor, Tensor, Tensor]:
+        """(embeddings (N, E) float64, class numbers (N,), sample numbers (N,)); at least one sample."""
+        stores = self._embeddings, self._targets, self._indices
+        embeddings, targets, indices = (torch.from_numpy(store.joined()) for store in stores)
+        return embeddings, targets, indices
+
+    def voted(self) -> ClassSamples:
+        """The classes of the samples by the votes of their neighbors: scores of each class, (N, C) float64."""
+        embeddings, targets, _ = self.samples()
+        shares = votes(targets[nearest(embeddings, self._k)], self._num_classes)
+        return ClassSamples(ClassOutputs([shares.numpy()], "scores"), targets.numpy())
+
 
 def nearest(embeddings: Tensor, k: int) -> Tensor:
     """(N, E) -> (N, min(k, N - 1)) int64: the nearest other samples of each, nearest first."""
@@ -72,16 +94,16 @@ def nearest(embeddings: Tensor, k: int) -> Tensor:
     return torch.cat([block.topk(k, dim=1, largest=False, sorted=True).indices for block in blocks])
 
 
-def votes(neighbours: Tensor, num_classes: int) -> Tensor:
-    """Classes (N, k) of the neighbours, nearest first -> (N, C) shares that add up to 1.
+def votes(neighbors: Tensor, num_classes: int) -> Tensor:
+    """Classes (N, k) of the neighbors, nearest first -> (N, C) shares that add up to 1.
 
-    A nearer neighbour weighs a little more, together less than 1/64 of a vote: equal numbers of votes go to the class
+    A nearer neighbor weighs a little more, together less than 1/64 of a vote: equal numbers of votes go to the class
     of the nearest, and nothing else is decided by it.
     """
-    k = neighbours.shape[1]
+    k = neighbors.shape[1]
     weights = 1 + 2.0 ** -(7 + torch.arange(k, dtype=torch.float64))
-    shares = torch.zeros(len(neighbours), num_classes, dtype=torch.float64)
-    shares.scatter_add_(1, neighbours, weights.expand(len(neighbours), k))
+    shares = torch.zeros(len(neighbors), num_classes, dtype=torch.float64)
+    shares.scatter_add_(1, neighbors, weights.expand(len(neighbors), k))
     return shares / weights.sum().clamp_min(1)
 
 

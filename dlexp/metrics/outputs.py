@@ -1,4 +1,4 @@
-"""The numbers that a network puts out for classes, and what each sample is judged by.
+"""The numbers that a network puts out for classes, and the results of each sample.
 
 A network that is sure puts out logits so far apart that its probabilities round to 1 and 0; then they rank nothing and
 hide how wrong a sample is. So wherever there are logits, everything is computed from them, in float64:
@@ -30,8 +30,8 @@ _CELLS = 1 << 17  # of a block, 1 MiB in float64, which a cache holds
 
 
 @dataclass(frozen=True)
-class Judged:
-    """What every sample comes to, (N,) each.
+class SampleResults:
+    """The results of every sample, (N,) each.
 
     predicted   number of the class with the largest output; of equals the first
     confidence  the largest probability or score
@@ -53,17 +53,24 @@ class Judged:
 class ClassOutputs:
     """(N, C) numbers, in the parts in which they came: they may be most of the memory, so no copy of all is made."""
 
-    def __init__(self, parts: Sequence[NDArray[Any]], form: Form) -> None:
-        """parts: (n, C) each, at least one; form: what the numbers are."""
+    def __init__(self, parts: Sequence[NDArray[Any]], form: Form, num_classes: int | None = None) -> None:
+        """Wrap the outputs of a network.
+
+        Args:
+            parts: (n, C) each; none where only the results of the samples are kept, which is enough for any metric but
+                the areas under curves.
+            form: meaning of the numbers.
+            num_classes: C, to be given where there are no parts.
+        """
         self._parts, self.form = tuple(parts), form
-        self.num_classes = int(parts[0].shape[1])
+        self.num_classes = int(parts[0].shape[1]) if num_classes is None else num_classes
 
     def __len__(self) -> int:
         return sum(len(part) for part in self._parts)
 
     @property
-    def probabilistic(self) -> bool:
-        """Whether there are probabilities."""
+    def is_probabilistic(self) -> bool:
+        """True where there are probabilities."""
         return self.form != "scores"
 
     def blocks(self) -> Iterator[Floats]:
@@ -79,18 +86,18 @@ class ClassOutputs:
 
     @cached_property
     def is_finite_row(self) -> NDArray[np.bool_]:
-        """(N,) whether a sample's numbers say something: no NaN, and no infinity but a logit of -inf beside others."""
+        """(N,) true for a sample without NaN and without infinity, except a logit of -inf beside finite ones."""
         if self.form == "logits":
             return np.isfinite(self._normalizers)
         return np.concatenate([np.isfinite(block).all(axis=1) for block in self.blocks()])
 
     @property
     def is_finite(self) -> bool:
-        """Whether all samples' numbers say something."""
+        """True where every row is finite in the sense of `is_finite_row`."""
         return bool(self.is_finite_row.all())
 
     def columns(self, first: int, last: int) -> Floats:
-        """(N, last - first): what ranks the samples for each of these classes, the higher the surer."""
+        """(N, last - first): the scores that rank the samples for each of these classes, higher for more certain."""
         found = np.concatenate([part[:, first:last].astype(np.float64) for part in self._parts])
         if self.form != "logits":
             return found
@@ -104,16 +111,16 @@ class ClassOutputs:
         found[inside, top[inside] - first] = self._top_log_odds[inside]
         return found
 
-    def judged(self, targets: Numbers) -> Judged:
+    def results(self, targets: Numbers) -> SampleResults:
         """Every sample against its true class, targets (N,)."""
         parts, start = [], 0
         for block in self.blocks():
-            parts.append(self._judged(block, targets[start : start + len(block)]))
+            parts.append(self._results(block, targets[start : start + len(block)]))
             start += len(block)
-        return Judged(*(np.concatenate([part[n] for part in parts]) for n in range(6)))
+        return SampleResults(*(np.concatenate([part[n] for part in parts]) for n in range(6)))
 
     @np.errstate(invalid="ignore", over="ignore", divide="ignore")
-    def _judged(self, block: Floats, targets: Numbers) -> tuple[Any, ...]:
+    def _results(self, block: Floats, targets: Numbers) -> tuple[Any, ...]:
         place = targets[:, None]
         own = np.take_along_axis(block, place, axis=1)
         before = (block == own) & (np.arange(self.num_classes) < place)
@@ -121,7 +128,7 @@ class ClassOutputs:
         predicted, shown = block.argmax(axis=1), self.shown(block)
         own_shown = np.take_along_axis(shown, place, axis=1)[:, 0]
         confidence = np.take_along_axis(shown, predicted[:, None], axis=1)[:, 0]
-        if not self.probabilistic:
+        if not self.is_probabilistic:
             others = block.copy()
             np.put_along_axis(others, place, -np.inf, axis=1)
             return predicted, confidence, own_shown, rank, others.max(axis=1) - own[:, 0], np.zeros(len(block))

@@ -1,4 +1,4 @@
-"""What is told of samples whose targets nobody knows: the same numbers, to the bit, as an evaluation reports.
+"""The columns of `dlexp predict`, for samples without targets: the same numbers, to the bit, as an evaluation reports.
 
 Symbols: B samples, C classes, O targets, E numbers of an embedding.
 """
@@ -14,20 +14,20 @@ import torch
 from torch import Tensor
 
 from dlexp.metrics.outputs import softmax
-from dlexp.specs import ClassSpec, DataSpec
+from dlexp.specs import ClassSpec, DataSpec, ValueSpec
 from dlexp.types import Prediction
 
 Columns = dict[str, list[Any]]  # name -> B values
 
 
 @dataclass(frozen=True)
-class Answers:
-    """Some samples' answers.
+class PredictionColumns:
+    """The predictions of some samples, as columns of a table.
 
-    columns  what is always told
+    columns  those that are always written
     scores   (B, C) float64 on the CPU: the numbers of each class; None where there are no classes
-    meaning  what those are: p for probabilities, anything else is none
-    order    (B, C) what puts the classes of a sample in order, None for `scores`: the logits, which differ where
+    meaning  of the scores: p for probabilities, anything else is none
+    order    (B, C) numbers that put the classes of a sample in order, None for `scores`: the logits, which differ where
              probabilities are too small to
     """
 
@@ -37,14 +37,14 @@ class Answers:
     order: Tensor | None = None
 
     def undefined(self) -> list[int]:
-        """The samples, in order, of which a number that is told is NaN or infinite, or a score NaN."""
+        """The samples, in order, of which a number in a column is NaN or infinite, or a score NaN."""
         found = set() if self.scores is None else set(self.scores.isnan().any(dim=1).nonzero().flatten().tolist())
         for column in self.columns.values():
             found |= {n for n, value in enumerate(column) if isinstance(value, float) and not isfinite(value)}
         return sorted(found)
 
-    def without(self, samples: Sequence[int]) -> Answers:
-        """The answers of the other samples."""
+    def without(self, samples: Sequence[int]) -> PredictionColumns:
+        """The predictions of the other samples."""
         left = set(samples)
         columns = {name: [v for n, v in enumerate(c) if n not in left] for name, c in self.columns.items()}
         kept = None if self.scores is None else [n for n in range(len(self.scores)) if n not in left]
@@ -71,14 +71,16 @@ class Answers:
         return found
 
 
-def answers(spec: DataSpec, prediction: Prediction) -> Answers:
-    """Classes with their probabilities, or values in their own units."""
-    return (
-        class_answers(spec, prediction, "p") if isinstance(spec.targets, ClassSpec) else value_answers(spec, prediction)
-    )
+def prediction_columns(spec: DataSpec, prediction: Prediction) -> PredictionColumns:
+    """Classes with their probabilities, values in their own units, or all numbers of outputs of another kind."""
+    if isinstance(spec.targets, ClassSpec) and prediction.outputs.shape[1:] == (len(spec.targets.names),):
+        return class_columns(spec, prediction, "p")
+    if isinstance(spec.targets, ValueSpec) and prediction.outputs.shape[1:] == (len(spec.targets.names),):
+        return value_columns(spec, prediction)
+    return embedding_columns(prediction, "o")
 
 
-def class_answers(spec: DataSpec, prediction: Prediction, meaning: str) -> Answers:
+def class_columns(spec: DataSpec, prediction: Prediction, meaning: str) -> PredictionColumns:
     """The class of the largest of (B, C) numbers; `confidence` is that number where they are probabilities.
 
     Where there are logits they say the class, and the probabilities are theirs in float64.
@@ -89,20 +91,21 @@ def class_answers(spec: DataSpec, prediction: Prediction, meaning: str) -> Answe
     places = (scores if logits is None else logits).argmax(dim=1, keepdim=True)
     chosen = [names[number] for number in places[:, 0].tolist()]
     sure = {"confidence": scores.gather(1, places)[:, 0].tolist()} if meaning == "p" else {}
-    return Answers({"predicted": chosen, **sure}, scores, meaning, logits)
+    return PredictionColumns({"predicted": chosen, **sure}, scores, meaning, logits)
 
 
-def value_answers(spec: DataSpec, prediction: Prediction) -> Answers:
-    """The O values, and the further values of each target, such as quantiles."""
+def value_columns(spec: DataSpec, prediction: Prediction) -> PredictionColumns:
+    """The O values, and the extra values of each target, such as quantiles."""
     found = {f"predicted {name}": column for name, column in _each(spec, prediction.outputs)}
-    for more, values in prediction.further.items():
+    for more, values in prediction.extra.items():
         found |= {f"{more} {name}": column for name, column in _each(spec, values)}
-    return Answers(found)
+    return PredictionColumns(found)
 
 
-def embedding_answers(prediction: Prediction) -> Answers:
-    """The E numbers of the embedding: e0, e1, ..."""
-    return Answers({f"e{n}": column for n, column in enumerate(prediction.outputs.cpu().double().T.tolist())})
+def embedding_columns(prediction: Prediction, name: str = "e") -> PredictionColumns:
+    """The numbers of a sample, such as the E of an embedding: e0, e1, ..."""
+    numbers = prediction.outputs.cpu().double().flatten(1).T.tolist()
+    return PredictionColumns({f"{name}{n}": column for n, column in enumerate(numbers)})
 
 
 def _each(spec: DataSpec, values: Tensor) -> list[tuple[str, list[float]]]:

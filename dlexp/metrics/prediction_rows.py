@@ -1,19 +1,23 @@
-"""The lines of predictions.csv for classes: made as they are written, for with many classes they are most of the work.
+"""The lines of predictions.csv: made as they are written, since with many samples or classes they are most of the work.
 
-Symbols: N samples, C classes.
+Symbols: N samples, C classes, O targets.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from dlexp.metrics.bootstrap import Floats
 from dlexp.metrics.class_samples import ClassSamples
+from dlexp.metrics.confusion import Numbers
+from dlexp.metrics.regression import ValueSamples
 
 MOST_CLASSES = 1000  # with a column each; of more classes the first few of each sample are written
 TOP = 5
+_ROWS = 4096  # at a time
 
 
 class ClassRows:
@@ -24,10 +28,10 @@ class ClassRows:
             class and the `TOP` classes of the largest numbers with theirs
     """
 
-    def __init__(self, rows: Sequence[int], names: Sequence[str], samples: ClassSamples, meaning: str) -> None:
-        self._rows, self._names, self._samples = rows, names, samples
+    def __init__(self, indices: Numbers, names: Sequence[str], samples: ClassSamples, meaning: str) -> None:
+        self._indices, self._names, self._samples = indices, names, samples
         self.is_cut = len(names) > MOST_CLASSES
-        probable = ["confidence", "log_loss"] if samples.outputs.probabilistic else []
+        probable = ["confidence", "log_loss"] if samples.outputs.is_probabilistic else []
         if self.is_cut:
             numbers = [f"{meaning}(true)"]
             numbers += [text for n in range(1, TOP + 1) for text in (f"top_{n}", f"{meaning}_{n}")]
@@ -36,18 +40,19 @@ class ClassRows:
         self.header = ["row", "true", "predicted", *probable, *numbers]
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._indices)
 
     def __iter__(self) -> Iterator[list[Any]]:
         samples, names, start = self._samples, self._names, 0
-        outputs, judged = samples.outputs, samples.judged
+        outputs, results = samples.outputs, samples.results
+        more = [results.confidence, results.losses] if outputs.is_probabilistic else []
+        more += [results.own] if self.is_cut else []
         for block in outputs.blocks():
             numbers = self._cut(block) if self.is_cut else outputs.shown(block).tolist()
-            for n, line in enumerate(numbers, start=start):
-                own = [float(judged.own[n])] if self.is_cut else []
-                sure = [float(judged.confidence[n]), float(judged.losses[n])] if outputs.probabilistic else []
-                known = [int(self._rows[n]), names[samples.targets[n]], names[judged.predicted[n]]]
-                yield [*known, *sure, *own, *line]
+            part = slice(start, start + len(block))
+            known = (column[part].tolist() for column in (self._indices, samples.targets, results.predicted, *more))
+            for line, (index, true, predicted, *own) in zip(numbers, zip(*known, strict=True), strict=True):
+                yield [index, names[true], names[predicted], *own, *line]
             start += len(block)
 
     def _cut(self, block: Any) -> list[list[Any]]:
@@ -60,3 +65,31 @@ class ClassRows:
             [cell for number, value in zip(places, values, strict=True) for cell in (self._names[number], value)]
             for places, values in zip(order.tolist(), shown.tolist(), strict=True)
         ]
+
+
+class ValueRows:
+    """A line a sample, in order; iterate as often as needed.
+
+    header  row; true and predicted value of each target; then each extra value of each target
+    """
+
+    def __init__(
+        self, indices: Numbers, names: Sequence[str], samples: ValueSamples, extra: Mapping[str, Floats]
+    ) -> None:
+        self._indices, self._samples, self._extra = indices, samples, extra
+        pairs = [f"{kind} {name}" for name in names for kind in ("true", "predicted")]
+        self.header = ["row", *pairs, *(f"{more} {name}" for more in extra for name in names)]
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __iter__(self) -> Iterator[list[Any]]:
+        for start in range(0, len(self), _ROWS):
+            yield from self.of(np.arange(start, min(start + _ROWS, len(self))))
+
+    def of(self, positions: Numbers) -> list[list[Any]]:
+        """The lines of some samples."""
+        true, predicted = self._samples.true[positions], self._samples.predicted[positions]
+        pairs = np.stack([true, predicted], axis=2).reshape(len(positions), -1)
+        numbers = np.concatenate([pairs, *(values[positions] for values in self._extra.values())], axis=1)
+        return [[index, *line] for index, line in zip(self._indices[positions].tolist(), numbers.tolist(), strict=True)]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from dlexp.metrics.bootstrap import Floats
 
 Numbers = NDArray[np.int64]
+_MOST_POINTS = 10_000  # of a curve; more than a figure has pixels
 _FEW = 16  # positives, for which counting takes less time than sorting
 
 
@@ -80,3 +81,16 @@ def curve(scores: Floats, positive: NDArray[np.bool_]) -> Curve:
         np.r_[0.0, hits / count],
         np.r_[hits[0] / called[0], hits / called],
     )
+
+
+def thinned(full: Curve) -> Curve:
+    """The same curve for a figure; of more than 10,000 points those that differ in thousandths of a share remain."""
+    if len(full.recall) <= _MOST_POINTS:
+        return full
+    columns = full.false_positive_rate, full.recall, full.precision
+    steps = np.stack([np.floor(column * 2000) for column in columns])
+    moved = np.flatnonzero((np.diff(steps) != 0).any(axis=0))
+    kept = np.unique(np.r_[0, moved, moved + 1, len(full.recall) - 1])
+    if len(kept) > _MOST_POINTS:
+        kept = kept[np.linspace(0, len(kept) - 1, _MOST_POINTS).astype(int)]
+    return Curve(*(column[kept] for column in columns))

@@ -1,7 +1,10 @@
-"""Metrics as sums that can be added up: the last short batch and several processes come out right.
+"""States of metrics: what is kept of the samples seen so far, so that no list of all predictions is needed.
 
-These are the few that every epoch needs; they are here and not torchmetrics' because importing that takes longer than
-importing torch. An evaluation's report is torchmetrics' (report.py), and a test holds the two together.
+A state is fed batch by batch, two of them can be merged, and each can be pickled. So the last short batch, several
+processes and the members of an ensemble come out right.
+
+The states here are the few that every epoch needs. They are written here because importing torchmetrics takes longer
+than importing torch; a test holds them to scikit-learn's.
 
 Symbols: B batch, C classes, O outputs.
 """
@@ -10,7 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 import torch
@@ -19,9 +22,11 @@ from torch import Tensor
 from dlexp.runtime.rounding import power_of_two
 from dlexp.types import Prediction
 
+State = TypeVar("State", bound="MetricState")
+
 
 class MetricState(ABC):
-    """Sums over the samples seen so far."""
+    """What is kept of the samples seen so far; it can be pickled."""
 
     @abstractmethod
     def update(self, prediction: Prediction) -> None:
@@ -29,11 +34,64 @@ class MetricState(ABC):
 
     @abstractmethod
     def merge(self, other: Self) -> None:
-        """Add the samples that another state has seen."""
+        """Add the samples that another state has seen, after those of this one; `other` is not used any more."""
 
     @abstractmethod
     def compute(self) -> dict[str, float]:
         """Metric name -> value over all samples. Raises ValueError when there were none."""
+
+    def part(self, kind: type[State]) -> State:
+        """This state, or that part of it, which is a `kind`. Raises TypeError where there is none."""
+        if isinstance(self, kind):
+            return self
+        raise TypeError(f"the report requires {kind.__name__}, got {type(self).__name__}; build it by report_state()")
+
+
+class StateGroup(MetricState):
+    """Several states that are fed together; `compute` returns the metrics of all of them."""
+
+    def __init__(self, *states: MetricState) -> None:
+        self.states = states
+
+    def update(self, prediction: Prediction) -> None:
+        """Add a batch to every state."""
+        for state in self.states:
+            state.update(prediction)
+
+    def merge(self, other: Self) -> None:
+        """Merge state by state."""
+        for own, more in zip(self.states, other.states, strict=True):
+            own.merge(more)
+
+    def compute(self) -> dict[str, float]:
+        """The metrics of all states."""
+        return {name: value for state in self.states for name, value in state.compute().items()}
+
+    def part(self, kind: type[State]) -> State:
+        """The first part that is a `kind`."""
+        for state in self.states:
+            if isinstance(state, kind | StateGroup):
+                return state.part(kind)
+        return super().part(kind)
+
+
+class LossState(MetricState):
+    """The mean loss alone: for a task of any kind."""
+
+    def __init__(self) -> None:
+        self._loss = Mean()
+
+    def update(self, prediction: Prediction) -> None:
+        """Add the loss of a batch."""
+        self._loss.add(prediction)
+
+    def merge(self, other: Self) -> None:
+        """Add another state's loss."""
+        self._loss.merge(other._loss)
+
+    def compute(self) -> dict[str, float]:
+        """The mean over what the losses are means of: samples, tokens, pixels."""
+        return {"loss": self._loss.value()}
 
 
 class ClassificationState(MetricState):
@@ -62,9 +120,9 @@ class ClassificationState(MetricState):
         """A class that occurs neither in the targets nor in the predictions is left out of the means."""
         loss = self._loss.value()
         hits, true, predicted = self._counts.numpy().astype(np.float64)  # a tenth of torch's time for so few numbers
-        seen, told = true + predicted > 0, true > 0
+        seen, present = true + predicted > 0, true > 0
         f1 = 2 * hits[seen] / (true + predicted)[seen]
-        recall = hits[told] / true[told]
+        recall = hits[present] / true[present]
         return {
             "loss": loss,
             "accuracy": float(hits.sum() / true.sum()),
@@ -81,12 +139,15 @@ class RegressionState(MetricState):
     """
 
     def __init__(self, num_outputs: int, mean: Sequence[float] = (), scale: Sequence[float] = ()) -> None:
-        """Where the targets lie, O numbers each; () for 0 and 1. States that are merged have the same.
+        """Begin without samples; states that are merged have the same mean and scale.
 
-        mean   about their mean: without it a batch's mean would keep few digits of what the targets differ in
-        scale  about their deviation, so that squares neither overflow nor vanish
+        Args:
+            num_outputs: O.
+            mean: about the mean of each target, () for 0: without it a batch's mean would keep few digits of what the
+                targets differ in.
+            scale: about their deviation, () for 1, so that squares neither overflow nor vanish.
         """
-        self._loss = Mean()
+        self._loss, self._count = Mean(), 0
         self._middle = torch.tensor(mean or [0.0] * num_outputs, dtype=torch.float64)
         factors = [1 / power_of_two(size) for size in scale or [1.0] * num_outputs]
         self._factor = torch.tensor(factors, dtype=torch.float64)  # powers of two: they round nothing
@@ -110,27 +171,28 @@ class RegressionState(MetricState):
 
     def merge(self, other: Self) -> None:
         """Add the samples of another state of the same mean and scale."""
-        self._add(other._errors, other._spread, other._range, other._loss.count)
+        self._add(other._errors, other._spread, other._range, other._count)
         self._loss.merge(other._loss)
 
     def compute(self) -> dict[str, float]:
         """R2 is 0 for an output whose targets are all the same, unless it is predicted exactly (then 1)."""
-        count = self._loss.count
+        loss, count = self._loss.value(), self._count
         absolute, squared = self._errors
         exact = (squared == 0).double()
         r2 = torch.where(self._range[0] < self._range[1], 1 - squared / self._spread[1], exact)
         return {
-            "loss": self._loss.value(),
+            "loss": loss,
             "mae": float((absolute / count / self._factor).mean()),
             "rmse": float(((squared / count).sqrt() / self._factor).mean()),
             "r2": float(r2.mean()),
         }
 
     def _add(self, errors: Tensor, spread: Tensor, extent: Tensor, count: int) -> None:
-        """Add `count` samples, which the loss does not count yet."""
+        """Add `count` samples."""
         if not count:
             return
-        before = self._loss.count
+        before = self._count
+        self._count += count
         apart, share = spread[0] - self._spread[0], count / (before + count)
         between = apart**2 * before * share
         self._spread = torch.stack([self._spread[0] + apart * share, self._spread[1] + spread[1] + between])
@@ -155,11 +217,13 @@ class Mean:
         self.count += len(prediction.indices)
 
     def merge(self, other: Mean) -> None:
+        """Add the batches of another mean."""
         self.total += other.total
         self.weight += other.weight
         self.count += other.count
 
     def value(self) -> float:
+        """The mean. Raises ValueError when there was no sample."""
         if not self.count:
             raise ValueError("no sample was evaluated")
         return self.total / self.weight

@@ -19,7 +19,7 @@ _EXPLAINED = ("r2", "explained_variance")
 
 
 def undefined_of_classes(name: str, targets: Tensor, class_names: Sequence[str]) -> str:
-    """Why the metric `name` has no value on targets (N,) class numbers, or always the same one; "" where it has."""
+    """The reason why the metric `name` has no value on targets (N,) class numbers, or always the same; "" otherwise."""
     counts = torch.bincount(targets.cpu(), minlength=len(class_names)).tolist()
     present = [class_names[c] for c, count in enumerate(counts) if count]
     if len(present) == 1 and name in _OF_TWO_CLASSES:
@@ -41,8 +41,8 @@ def undefined_of_values(name: str, targets: Tensor) -> str:
     return f"{zeros:,} of {len(targets):,} targets are 0" if name == "mape" and zeros else ""
 
 
-def undefined_of_neighbours(name: str, targets: Tensor) -> str:
-    """The same for class numbers (N,) of embeddings that are judged by their neighbours."""
+def undefined_of_neighbors(name: str, targets: Tensor) -> str:
+    """The same for class numbers (N,) of embeddings that are compared with their neighbors."""
     counts = torch.bincount(targets.cpu())
     if name == "other_distance" and int((counts > 0).sum()) < 2:
         return "all samples are of one class"

@@ -1,4 +1,4 @@
-"""What a kind of learning must say, and all it must say: its phases, its loss, its prediction.
+"""The interface of a kind of learning: its phases, its loss, its prediction, its metrics and its report.
 
 Symbols: B samples in a batch.
 """
@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from dlexp.kinds import describe_kind
 from dlexp.metrics.bootstrap import Resampling
-from dlexp.metrics.prediction_columns import Answers, answers
-from dlexp.metrics.report import Report, report
-from dlexp.metrics.states import MetricState
+from dlexp.metrics.prediction_columns import PredictionColumns, prediction_columns
+from dlexp.metrics.report import Report
+from dlexp.metrics.states import LossState, MetricState
 from dlexp.specs import DataSpec
 from dlexp.types import Batch, Field, LossOutput, Prediction, Sequences
 
@@ -74,22 +74,22 @@ class Phase:
 
 
 class Task(ABC):
-    """The meaning of training; the engine gives it time and never asks which task it has.
+    """The meaning of training; the engine runs every task alike.
 
-    phases   name -> the networks that it updates and how often, in the order in which an update runs them; at least one
-             runs in every update
-    metrics  name -> min or max, for everything that `metric_state().compute()` returns
-    on_request  name -> min or max, for what `requested` computes and no epoch pays for unless it is monitored
-    mixes    whether `loss` knows what to do with a batch whose samples were mixed (`Batch.mixed`)
+    phases         name -> the networks that it updates and how often, in the order in which an update runs them; at
+                   least one runs in every update
+    metrics        name -> min or max, for everything that `metric_state().compute()` returns
+    extra_metrics  name -> min or max, for metrics that an epoch computes only when one of them is monitored
+    mixes          true where `loss` supports a batch whose samples were mixed (`Batch.mixed`)
     """
 
     phases: Mapping[str, Phase] = {"train": Phase(("model",))}
-    metrics: ClassVar[Mapping[str, str]]
-    on_request: ClassVar[Mapping[str, str]] = {}
+    metrics: ClassVar[Mapping[str, str]] = {"loss": "min"}
+    extra_metrics: ClassVar[Mapping[str, str]] = {}
     mixes: ClassVar[bool] = False
 
     def own_networks(self) -> Networks:
-        """Networks that come with the task and not with the model, by names that the model's have not."""
+        """Networks that come with the task and not with the model, by names that the model does not use."""
         return {}
 
     def loss_weight(self, phase: str, batch: Batch) -> int | Tensor:
@@ -105,40 +105,46 @@ class Task(ABC):
 
     @abstractmethod
     def predict(self, networks: Networks, batch: Batch) -> Prediction:
-        """What the networks say of `batch`, and the loss without penalties or smoothing of the inputs."""
+        """The outputs of the networks for `batch`, and the loss without penalties or smoothing of the inputs."""
 
-    @abstractmethod
-    def metric_state(self) -> MetricState:
-        """An empty state for the metrics of one evaluation."""
+    def metric_state(self, names: Sequence[str] = ()) -> MetricState:
+        """An empty state of `metrics`, and of those of `extra_metrics` that `names` has; of the loss by default.
 
-    def requested(self, names: Sequence[str], predictions: Sequence[Prediction]) -> dict[str, float]:
-        """Those of `on_request` that `names` has, over all `predictions`, at least one; NaN where undefined.
-
-        Raises ConfigError for one that this task can never compute as it is configured.
+        Raises ConfigError for a name that this task can never compute as it is configured.
         """
-        raise NotImplementedError(f"{type(self).__name__} computes no {', '.join(names)}")
+        return LossState()
 
-    def on_request_of(self, monitor: str) -> tuple[str, ...]:
-        """What an epoch must compute beside `metrics` so that `monitor`, such as val/roc_auc, is there."""
+    def report_state(self) -> MetricState:
+        """An empty state whose `compute` returns `metrics`, and which keeps what `report` is made of."""
+        return self.metric_state()
+
+    def report(self, spec: DataSpec, state: MetricState, resampling: Resampling | None = None) -> Report:
+        """The report of an evaluation; by default the metrics alone.
+
+        Args:
+            spec: the data that the networks were trained on.
+            state: one that `report_state` gave, with at least one sample.
+            resampling: how intervals are made; None makes none.
+        """
+        return Report(state.compute())
+
+    def extra_metrics_of(self, monitor: str) -> tuple[str, ...]:
+        """The extra metrics that an epoch computes so that `monitor`, such as val/roc_auc, can decide."""
         name = monitor.removeprefix("val/")
-        return (name,) if name in self.on_request else ()
+        return (name,) if name in self.extra_metrics else ()
 
     def undefined(self, name: str, targets: Tensor) -> str:
-        """Why no prediction can give the metric `name` a value on samples with these targets; "" where one can."""
+        """The reason why the metric `name` has no value on samples with these targets; "" where it has one."""
         return ""
 
     def num_outputs(self, spec: DataSpec) -> int:
-        """How many numbers the network puts out for one sample of the data that `spec` describes."""
+        """The number of outputs of the network for one sample of the data that `spec` describes."""
         return spec.num_outputs
 
-    def read(self, outputs: Tensor) -> Tensor:
-        """The network's numbers (B, num_outputs) as `Prediction.outputs` has them."""
+    def decode(self, outputs: Tensor) -> Tensor:
+        """The network's outputs (B, num_outputs) as `Prediction.outputs` has them."""
         return outputs
 
-    def answers(self, spec: DataSpec, prediction: Prediction) -> Answers:
-        """What is told of samples whose targets nobody knows."""
-        return answers(spec, prediction)
-
-    def report(self, spec: DataSpec, predictions: Sequence[Prediction], resampling: Resampling | None = None) -> Report:
-        """What an evaluation writes down, from all `predictions`, at least one; with intervals by `resampling`."""
-        return report(spec, predictions, resampling)
+    def prediction_columns(self, spec: DataSpec, prediction: Prediction) -> PredictionColumns:
+        """The columns of `dlexp predict`, for samples without targets."""
+        return prediction_columns(spec, prediction)

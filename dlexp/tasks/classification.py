@@ -11,12 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from dlexp.errors import ConfigError
-from dlexp.losses.output_decoding import reading_of_classes
+from dlexp.losses.output_decoding import class_decoder
 from dlexp.metrics.bootstrap import Resampling
-from dlexp.metrics.class_samples import OF_PROBABILITIES, RANKING, TOP
-from dlexp.metrics.prediction_columns import Answers, class_answers
-from dlexp.metrics.report import Report, class_report, class_samples
-from dlexp.metrics.states import ClassificationState
+from dlexp.metrics.class_report import class_report
+from dlexp.metrics.class_samples import OF_PROBABILITIES, RANKING, TOP, ClassSampleState
+from dlexp.metrics.prediction_columns import PredictionColumns, class_columns
+from dlexp.metrics.report import Report
+from dlexp.metrics.states import ClassificationState, MetricState, StateGroup
 from dlexp.metrics.undefined import undefined_of_classes
 from dlexp.specs import ClassSpec, DataSpec
 from dlexp.tasks.base import Networks, Task, forward, other_targets
@@ -26,7 +27,7 @@ __all__ = ["Classification"]
 
 
 class Classification(Task):
-    """The loss says how many numbers the model puts out, and how they are read.
+    """The decoder of the loss sets the number of outputs and their meaning.
 
     Most losses take logits (B, C), and the prediction is their softmax. `loss=bce` takes one logit for two classes, and
     the prediction is (1 - p, p). The scores of a margin loss are no probabilities: they are reported as scores, without
@@ -34,7 +35,7 @@ class Classification(Task):
     """
 
     metrics = {"loss": "min", "accuracy": "max", "balanced_accuracy": "max", "f1_macro": "max"}
-    on_request = {
+    extra_metrics = {
         **dict.fromkeys(OF_PROBABILITIES, "min"),
         **dict.fromkeys((*RANKING, *(f"top_{k}_accuracy" for k in TOP)), "max"),
         **dict.fromkeys(("precision_macro", "recall_macro", "specificity_macro"), "max"),
@@ -49,70 +50,85 @@ class Classification(Task):
         if not isinstance(spec.targets, ClassSpec):
             raise other_targets("classification", "classes", spec)
         self._criterion, self._num_classes = loss, spec.num_outputs
-        self._reading, self._class_names = reading_of_classes(loss), spec.targets.names
-        self._width = self._reading.num_outputs(spec.num_outputs)
+        self._decoder, self._class_names = class_decoder(loss), spec.targets.names
+        self._width = self._decoder.num_outputs(spec.num_outputs)
 
     def num_outputs(self, spec: DataSpec) -> int:
-        """C, or 1 for a loss that tells two classes apart by one number."""
-        return self._reading.num_outputs(spec.num_outputs)
+        """C, or 1 for a loss that separates two classes by one number."""
+        return self._decoder.num_outputs(spec.num_outputs)
 
     def loss(self, phase: str, networks: Networks, batch: Batch) -> LossOutput:
         """The criterion on the outputs; `accuracy` beside it.
 
         A mixed sample is of both classes, each by its share: so is its loss, which for cross entropy is that of the
-        soft target. Its accuracy is the share of the class that was chosen, called `mixed_accuracy`: no network can
-        come to 1 there, so it does not stand beside that of samples as they are.
+        soft target. Its accuracy is the share of the class that was predicted, called `mixed_accuracy`: no network can
+        reach 1 there, so it is not comparable with that of unmixed samples.
         """
         outputs, targets = forward(networks["model"], batch.inputs), as_tensor(batch.targets)
-        chosen = self._reading.chosen(outputs.detach())
-        hits, mixed = chosen == targets, batch.mixed
+        predicted = self._decoder.choose(outputs.detach())
+        hits, mixed = predicted == targets, batch.mixed
         if mixed is None:
             return LossOutput(self._criterion(outputs, targets), {"accuracy": hits})
         first, second = self._criterion(outputs, targets), self._criterion(outputs, mixed.targets)
-        right = torch.lerp((chosen == mixed.targets).float(), hits.float(), mixed.share).mean()
+        right = torch.lerp((predicted == mixed.targets).float(), hits.float(), mixed.share).mean()
         return LossOutput(torch.lerp(second, first, mixed.share), {"mixed_accuracy": right})
 
     def predict(self, networks: Networks, batch: Batch) -> Prediction:
         """Probabilities (B, C), or scores where the loss makes none."""
         outputs, targets = forward(networks["model"], batch.inputs).float(), as_tensor(batch.targets)
         if outputs.shape != (len(batch), self._width):
-            raise ValueError(f"its output has shape {tuple(outputs.shape)}, not {(len(batch), self._width)}")
+            raise ValueError(f"its output must have shape {(len(batch), self._width)}, got {tuple(outputs.shape)}")
         loss = self._criterion(outputs, targets)
-        # A task that reads its outputs in another way is known by its probabilities alone.
-        logits = self._reading.logits(outputs) if type(self).read is Classification.read else None
-        return Prediction(self.read(outputs), targets, loss, batch.indices, logits=logits)
+        # A task that decodes its outputs in another way is known by its probabilities alone.
+        logits = self._decoder.logits(outputs) if type(self).decode is Classification.decode else None
+        return Prediction(self.decode(outputs), targets, loss, batch.indices, logits=logits)
 
-    def metric_state(self) -> ClassificationState:
-        """Loss, accuracy, balanced accuracy and macro F1."""
-        return ClassificationState(self._num_classes)
+    def metric_state(self, names: Sequence[str] = ()) -> MetricState:
+        """Loss, accuracy, balanced accuracy and macro F1, and the extra metrics `names`.
 
-    def read(self, outputs: Tensor) -> Tensor:
-        """(B, num_outputs) -> (B, C): probabilities, or scores where the loss makes none."""
-        return self._reading.read(outputs)
-
-    def answers(self, spec: DataSpec, prediction: Prediction) -> Answers:
-        """The class, how sure, and the numbers of every class."""
-        return class_answers(spec, prediction, self._meaning)
-
-    @property
-    def _meaning(self) -> str:
-        return "p" if self._reading.probabilistic else "score"
-
-    def requested(self, names: Sequence[str], predictions: Sequence[Prediction]) -> dict[str, float]:
-        """From every sample's probabilities or scores. Raises ConfigError for what the loss or the classes rule out."""
+        Raises ConfigError for one that the loss or the number of classes rules out.
+        """
         for name in names:
-            if name in OF_PROBABILITIES and not self._reading.probabilistic:
-                rule = "needs probabilities, and this loss makes scores"
-                raise ConfigError.one("trainer.monitor", f"val/{name}", rule, "monitor val/roc_auc, or another loss")
+            if name in OF_PROBABILITIES and not self._decoder.is_probabilistic:
+                rule = "requires probabilities, and this loss makes scores"
+                remedy = "Use trainer.monitor=val/roc_auc, or another loss."
+                raise ConfigError.one("trainer.monitor", f"val/{name}", rule, remedy, code="cannot-combine")
             if name in (f"top_{k}_accuracy" for k in TOP if k >= self._num_classes):
                 rule = f"is always 1 with {self._num_classes} classes"
-                raise ConfigError.one("trainer.monitor", f"val/{name}", rule, "monitor val/accuracy")
-        return class_samples(predictions, probabilistic=self._reading.probabilistic).chosen(names)
+                remedy = "Use trainer.monitor=val/accuracy."
+                raise ConfigError.one("trainer.monitor", f"val/{name}", rule, remedy, code="no-effect")
+        usual = ClassificationState(self._num_classes)
+        return StateGroup(usual, self._sample_state(names)) if names else usual
+
+    def report_state(self) -> MetricState:
+        """The usual metrics, and every sample."""
+        return StateGroup(self.metric_state(), self._sample_state(keeps_outputs=True))
+
+    def report(self, spec: DataSpec, state: MetricState, resampling: Resampling | None = None) -> Report:
+        """Averages, each class, the confusion matrix and every sample's probabilities or scores."""
+        found = state.part(ClassSampleState)
+        return class_report(spec.output_names, found.indices(), found.samples(), self._meaning, resampling)
+
+    def decode(self, outputs: Tensor) -> Tensor:
+        """(B, num_outputs) -> (B, C): probabilities, or scores where the loss makes none."""
+        return self._decoder.decode(outputs)
+
+    def prediction_columns(self, spec: DataSpec, prediction: Prediction) -> PredictionColumns:
+        """The predicted class, the confidence, and the numbers of every class."""
+        return class_columns(spec, prediction, self._meaning)
 
     def undefined(self, name: str, targets: Tensor) -> str:
         """Areas under curves need samples of every class, and what compares classes needs two."""
         return undefined_of_classes(name, targets, self._class_names)
 
-    def report(self, spec: DataSpec, predictions: Sequence[Prediction], resampling: Resampling | None = None) -> Report:
-        """Averages, each class, the confusion matrix and every sample's probabilities or scores."""
-        return class_report(spec, predictions, self._meaning, resampling)
+    @property
+    def _meaning(self) -> str:
+        return "p" if self._decoder.is_probabilistic else "score"
+
+    def _sample_state(self, names: Sequence[str] = (), keeps_outputs: bool = False) -> ClassSampleState:
+        return ClassSampleState(
+            self._num_classes,
+            is_probabilistic=self._decoder.is_probabilistic,
+            names=names,
+            keeps_outputs=keeps_outputs,
+        )

@@ -10,10 +10,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from dlexp.losses.output_decoding import reading_of_values
-from dlexp.metrics.report import value_samples
-from dlexp.metrics.states import RegressionState
+from dlexp.losses.output_decoding import value_decoder
+from dlexp.metrics.bootstrap import Resampling
+from dlexp.metrics.regression import ValueSampleState
+from dlexp.metrics.report import Report
+from dlexp.metrics.states import MetricState, RegressionState, StateGroup
 from dlexp.metrics.undefined import undefined_of_values
+from dlexp.metrics.value_report import value_report
 from dlexp.specs import DataSpec, ValueSpec
 from dlexp.tasks.base import Networks, Task, forward, other_targets
 from dlexp.types import Batch, LossOutput, Prediction, as_tensor, tensor_to_device
@@ -22,14 +25,14 @@ __all__ = ["Regression"]
 
 
 class Regression(Task):
-    """The model puts out (B, O) standardised values; the loss is theirs, the prediction is in the target's own units.
+    """The model returns (B, O) standardized values; the loss is theirs, the prediction is in the target's own units.
 
-    So a learning rate that suits one target suits another that is counted in thousands. A loss may ask for another
-    number of outputs and another scale (`loss=quantile`, `loss=poisson`).
+    So a learning rate that suits one target suits another that is counted in thousands. A loss may have another number
+    of outputs and another scale (`loss=quantile`, `loss=poisson`).
     """
 
     metrics = {"loss": "min", "mae": "min", "rmse": "min", "r2": "max"}
-    on_request = {
+    extra_metrics = {
         **dict.fromkeys(("mse", "median_absolute_error", "max_error", "mape"), "min"),
         "explained_variance": "max",
     }
@@ -40,15 +43,15 @@ class Regression(Task):
         """Raises ValueError when the data holds no values."""
         if not isinstance(spec.targets, ValueSpec):
             raise other_targets("regression", "numbers", spec)
-        self._criterion, self._num_targets, self._reading = loss, spec.num_outputs, reading_of_values(loss)
-        self._width = self._reading.num_outputs(spec.num_outputs)
+        self._criterion, self._num_targets, self._decoder = loss, spec.num_outputs, value_decoder(loss)
+        self._width = self._decoder.num_outputs(spec.num_outputs)
         unit = (torch.tensor(numbers, dtype=torch.float64) for numbers in (spec.targets.mean, spec.targets.std))
         self._units = {torch.device("cpu"): tuple(unit)}
         self._targets = spec.targets
 
     def num_outputs(self, spec: DataSpec) -> int:
-        """O, or what the loss makes of it."""
-        return self._reading.num_outputs(spec.num_outputs)
+        """O, or another number that the loss takes."""
+        return self._decoder.num_outputs(spec.num_outputs)
 
     def loss(self, phase: str, networks: Networks, batch: Batch) -> LossOutput:
         """The criterion on scaled targets; those of a mixed sample lie between the two, by their shares."""
@@ -62,31 +65,39 @@ class Regression(Task):
         """Values (B, O) float64 in the target's own units."""
         outputs, targets = forward(networks["model"], batch.inputs).float(), as_tensor(batch.targets)
         if outputs.shape != (len(batch), self._width):  # (B,) against (B, 1) would broadcast to (B, B)
-            raise ValueError(f"its output has shape {tuple(outputs.shape)}, not {(len(batch), self._width)}")
+            raise ValueError(f"its output must have shape {(len(batch), self._width)}, got {tuple(outputs.shape)}")
         loss = self._criterion(outputs, self._scaled(targets, outputs))
-        further = self._reading.further(outputs, *self._unit(outputs.device))
-        return Prediction(self.read(outputs), targets, loss, batch.indices, further)
+        extra = self._decoder.extra(outputs, *self._unit(outputs.device))
+        return Prediction(self.decode(outputs), targets, loss, batch.indices, extra)
 
-    def metric_state(self) -> RegressionState:
-        """Loss, MAE, RMSE and R2."""
-        return RegressionState(self._num_targets, self._targets.mean, self._targets.std)
+    def metric_state(self, names: Sequence[str] = ()) -> MetricState:
+        """Loss, MAE, RMSE and R2, and the extra metrics `names`, means over the targets."""
+        usual = RegressionState(self._num_targets, self._targets.mean, self._targets.std)
+        return StateGroup(usual, ValueSampleState(names)) if names else usual
 
-    def read(self, outputs: Tensor) -> Tensor:
+    def report_state(self) -> MetricState:
+        """The usual metrics, and every sample."""
+        return StateGroup(self.metric_state(), ValueSampleState())
+
+    def report(self, spec: DataSpec, state: MetricState, resampling: Resampling | None = None) -> Report:
+        """Means over the targets, each target, and every sample's values."""
+        found = state.part(ValueSampleState)
+        return value_report(
+            spec.output_names, found.indices(), found.samples(), found.extra(), self._targets.std, resampling
+        )
+
+    def decode(self, outputs: Tensor) -> Tensor:
         """(B, num_outputs) -> (B, O) float64 values in the target's own units."""
-        return self._reading.read(outputs, *self._unit(outputs.device))
-
-    def requested(self, names: Sequence[str], predictions: Sequence[Prediction]) -> dict[str, float]:
-        """Means over the targets, from every sample's values."""
-        return value_samples(predictions).chosen(names)
+        return self._decoder.decode(outputs, *self._unit(outputs.device))
 
     def undefined(self, name: str, targets: Tensor) -> str:
-        """What is explained of a spread needs one, and a percentage a target that is not 0."""
+        """Explained shares of a spread need one, and a percentage a target that is not 0."""
         return undefined_of_values(name, targets)
 
     def _scaled(self, targets: Tensor, outputs: Tensor) -> Tensor:
         """(B, O) where `outputs` are, float32 unless these are float64; only here are targets narrowed."""
         kind = torch.promote_types(outputs.dtype, torch.float32)
-        return self._reading.scaled(targets, *self._unit(targets.device)).to(outputs.device, kind)
+        return self._decoder.scaled(targets, *self._unit(targets.device)).to(outputs.device, kind)
 
     def _unit(self, device: torch.device) -> tuple[Tensor, ...]:
         """Mean and deviation of each target, (O,) float64, copied to a device once."""

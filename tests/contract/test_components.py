@@ -8,6 +8,7 @@ from functools import cache
 
 import pytest
 import torch
+from report_of import Kept
 
 from dlexp.assemble.experiment import Experiment, assemble, build_data
 from dlexp.assemble.training import prepare_training
@@ -82,7 +83,9 @@ def two_steps(built: Experiment) -> TrainState:
 
 
 def on_validation(built: Experiment) -> Evaluation:
-    return evaluate(built.task, built.networks, built.split("val"), built.precision, seed=0, keep_predictions=True)
+    return evaluate(
+        built.task, built.networks, built.split("val"), built.precision, Kept(built.task.metric_state()), seed=0
+    )
 
 
 def test_the_lists_are_what_is_built_in() -> None:
@@ -122,7 +125,7 @@ def test_a_model_trains_on_the_data_that_it_fits_and_comes_back_from_its_state(m
     other_state.load_state_dict(torch.load(buffer, weights_only=True))
     again = on_validation(other)
     assert again.metrics == found.metrics
-    for first, second in zip(found.predictions, again.predictions, strict=True):
+    for first, second in zip(found.state.part(Kept).predictions, again.state.part(Kept).predictions, strict=True):
         assert torch.equal(first.outputs, second.outputs)
         assert torch.equal(first.indices, second.indices)
 

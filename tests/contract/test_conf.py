@@ -110,8 +110,8 @@ def test_metrics_of_a_task_are_those_of_its_class(option: str) -> None:
     values = own_file("task", option)
     task: Any = resolve(values["_target_"], ())
     assert values["_metrics_"] == dict(task.metrics)
-    assert values.get("_on_request_", {}) == dict(task.on_request)
-    assert not set(task.metrics) & set(task.on_request)
+    assert values.get("_extra_metrics_", {}) == dict(task.extra_metrics)
+    assert not set(task.metrics) & set(task.extra_metrics)
 
 
 @pytest.mark.parametrize(("group", "option"), [pair for pair in ALL if pair[0] != "experiment"])

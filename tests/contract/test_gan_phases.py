@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ class Gan(Task):
         outputs = samples(networks).mean(0, keepdim=True).expand(len(batch), 1)
         return Prediction(outputs, torch.full_like(outputs, MEAN), (outputs - MEAN).abs().mean(), batch.indices)
 
-    def metric_state(self) -> MetricState:
+    def metric_state(self, names: Sequence[str] = ()) -> MetricState:
         """Distances."""
         return RegressionState(1)
 

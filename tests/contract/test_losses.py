@@ -17,7 +17,8 @@ from dlexp.config.nodes import build
 from dlexp.config.schema.run import OWN_KEYS
 from dlexp.engine.evaluate import evaluate
 from dlexp.errors import ConfigError
-from dlexp.losses.output_decoding import Softmax, reading_of_classes
+from dlexp.losses.output_decoding import ClassDecoder, class_decoder
+from dlexp.metrics.class_samples import ClassSampleState
 from dlexp.tasks.base import Phase
 from dlexp.workflows.evaluate.evaluate import evaluate_run
 from dlexp.workflows.reporter import Silent
@@ -74,7 +75,7 @@ def value(option: str, *words: str) -> float:
     if kind(option) == "values":
         width = 3 if option == "quantile" else 1
         return float(loss(torch.randn(8, width, generator=rng), torch.randn(8, 1, generator=rng).abs()))
-    width = reading_of_classes(loss).num_outputs(2) if kind(option) == "scores" else 5
+    width = class_decoder(loss).num_outputs(2) if kind(option) == "scores" else 5
     targets = torch.tensor([0, 1, 0, 0, 1, 1, 0, 0])
     return float(loss(0.5 * torch.randn(8, width, generator=rng), targets).detach())
 
@@ -114,33 +115,33 @@ def test_class_weights_are_measured_on_the_training_split_alone() -> None:
 def test_the_loss_decides_how_many_numbers_the_network_puts_out(loss: str, width: int) -> None:
     built = small("data=breast_cancer", f"loss={loss}")
     assert list(built.networks["model"].parameters())[-1].shape == (width,)
-    found = evaluate(built.task, built.networks, built.split("val"), built.precision, seed=0, keep_predictions=True)
-    assert found.predictions[0].outputs.shape[1] == 2
-    report = built.task.report(built.bundle.spec, found.predictions)
-    assert ("log_loss" in report.scores) == (loss in ("bce", "focal_binary"))
+    found = evaluate(built.task, built.networks, built.split("val"), built.precision, built.task.report_state(), seed=0)
+    assert next(found.state.part(ClassSampleState).samples().outputs.blocks()).shape[1] == 2
+    report = built.task.report(built.bundle.spec, found.state)
+    assert ("log_loss" in report.metrics) == (loss in ("bce", "focal_binary"))
     meaning = "p" if loss in ("bce", "focal_binary") else "score"
-    assert report.prediction_header[-2:] == [f"{meaning}(malignant)", f"{meaning}(benign)"]
-    assert ("confidence" in report.prediction_header) == (meaning == "p")
-    assert report.scores["accuracy"] == pytest.approx(found.metrics["accuracy"])
+    assert report.tables["predictions"].header[-2:] == [f"{meaning}(malignant)", f"{meaning}(benign)"]
+    assert ("confidence" in report.tables["predictions"].header) == (meaning == "p")
+    assert report.metrics["accuracy"] == pytest.approx(found.metrics["accuracy"])
 
 
 def test_quantiles_reach_the_report() -> None:
     built = small("data=diabetes", "loss=quantile", "loss.quantiles=[0.25,0.5,0.75]", "model.hidden=[8]")
-    found = evaluate(built.task, built.networks, built.split("val"), built.precision, seed=0, keep_predictions=True)
-    report = built.task.report(built.bundle.spec, found.predictions)
-    assert report.prediction_header == ["row", "true target", "predicted target"] + [
+    found = evaluate(built.task, built.networks, built.split("val"), built.precision, built.task.report_state(), seed=0)
+    report = built.task.report(built.bundle.spec, found.state)
+    assert report.tables["predictions"].header == ["row", "true target", "predicted target"] + [
         f"q{q} target" for q in (0.25, 0.5, 0.75)
     ]
-    rows = report.prediction_rows
+    rows = list(report.tables["predictions"].rows)
     assert all(row[3] <= row[4] <= row[5] and row[2] == row[4] for row in rows)
-    below = report.per_output["target"]["share_below_q0.75"]
+    below = report.facts["per_output"]["target"]["share_below_q0.75"]
     assert below == pytest.approx(sum(row[1] <= row[5] for row in rows) / len(rows))
 
 
 @pytest.mark.parametrize(
     ("words", "where", "told"),
     [
-        ("loss=bce", "loss", "one logit tells two classes apart, and this data has 10"),
+        ("loss=bce", "loss", "one logit requires two classes, got 10"),
         ("loss.class_weights=[1,2]", "loss", "class_weights has 2 numbers, and this data has 10 classes"),
         ("loss=triplet", "loss", "choose loss=cross_entropy, or task=metric_learning"),
         ("task=metric_learning loss=focal", "loss", "choose loss=triplet, or task=classification"),
@@ -220,7 +221,7 @@ def test_metric_learning_trains_and_evaluates_end_to_end(tmp_path: Path) -> None
     assert read_json(run / "eval" / "test" / "report.json")["metrics"] == report["metrics"]
 
 
-def test_a_reading_is_found_on_every_loss_of_scores() -> None:
+def test_a_decoder_is_found_on_every_loss_of_scores() -> None:
     for option in (o for o in CHANGES if kind(o) == "scores"):
         node = load([f"loss={option}", "data=breast_cancer"], CATALOG).loss
-        assert isinstance(build(node, {"class_counts": COUNTS}, ()).reading, Softmax)
+        assert isinstance(build(node, {"class_counts": COUNTS}, ()).decoder, ClassDecoder)

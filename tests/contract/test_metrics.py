@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from report_of import column_of, lines_of, report, rows_of
 from sklearn import metrics as sk
 from sklearn.exceptions import UndefinedMetricWarning
 from torchmetrics.functional.classification import multiclass_calibration_error
 
 from dlexp.artifacts.files.writing import csv_line
-from dlexp.metrics.report import PER_CLASS, Report, report
+from dlexp.metrics.class_report import PER_CLASS
+from dlexp.metrics.report import Report
 from dlexp.specs import ClassSpec, DataSpec, TableSpec, ValueSpec
 from dlexp.types import Prediction
 
@@ -120,7 +122,7 @@ CASES: dict[str, Callable[[], tuple[Array, Array]]] = {
 
 def saved(found: Report, num_classes: int) -> tuple[Array, Array, Array]:
     """(true, predicted, probabilities) as a reader of predictions.csv has them."""
-    text = "".join(csv_line(row) for row in (found.prediction_header, *found.prediction_rows))
+    text = "".join(csv_line(row) for row in lines_of(found, "predictions"))
     rows = list(csv.DictReader(io.StringIO(text)))
     numbers = {f"c{n}": n for n in range(num_classes)}
     true, predicted = (np.array([numbers[row[name]] for row in rows]) for name in ("true", "predicted"))
@@ -191,7 +193,7 @@ def test_every_metric_of_classes_is_scikit_learns(case: str) -> None:
         warnings.filterwarnings("ignore", message="A single label was found")
         warnings.filterwarnings("ignore", message="The number of unique classes")
         expected = scikit_learn(true, predicted, p) | {name: v for name, v in areas.items() if "/" not in name}
-    told = {name: NAN if value is None else value for name, value in found.scores.items()}
+    told = {name: NAN if value is None else value for name, value in found.metrics.items()}
     if case in ("perfect", "ties", "two classes, ties"):
         # A probability of exactly 0: scikit-learn cuts float64 at 2.2e-16, and here float32 is cut at its smallest.
         expected["log_loss"] = -np.log(np.maximum(p[np.arange(len(true)), true], 1.1754944e-38)).mean()
@@ -204,16 +206,18 @@ def test_every_metric_of_classes_is_scikit_learns(case: str) -> None:
 
 def check_classes(found: Report, true: Array, predicted: Array, areas: dict[str, float]) -> None:
     """per_class against scikit-learn, row by row."""
-    labels = np.arange(len(found.per_class))
+    labels = np.arange(len(rows_of(found, "per_class")))
     each = sk.precision_recall_fscore_support(true, predicted, labels=labels, zero_division=0)
-    for c, row in enumerate(found.per_class):
+    for c, row in enumerate(rows_of(found, "per_class")):
         cells = dict(zip(PER_CLASS, row, strict=True))
         assert [cells[k] for k in ("precision", "recall", "f1", "support")] == pytest.approx([v[c] for v in each])
         assert cells["predicted"] == (predicted == c).sum()
         for name in ("roc_auc", "average_precision"):
             area = areas[f"{name}/{c}"]
             assert cells[name] == (None if math.isnan(area) else pytest.approx(area, abs=1e-6))
-    assert found.confusion == sk.confusion_matrix(true, predicted, labels=labels).tolist()
+    assert [row[1:] for row in rows_of(found, "confusion")] == sk.confusion_matrix(
+        true, predicted, labels=labels
+    ).tolist()
 
 
 def test_what_is_undefined_says_why() -> None:
@@ -226,8 +230,8 @@ def test_what_is_undefined_says_why() -> None:
     found = of_classes(outputs, targets)
     assert found.undefined["log_loss"] == "2 of 20 samples have outputs that are not finite"
     assert {"roc_auc", "average_precision_weighted", "brier"} <= set(found.undefined)
-    assert found.scores["accuracy"] is not None
-    assert found.reliability == []
+    assert found.metrics["accuracy"] is not None
+    assert "reliability" not in {**found.facts, **found.figures}
 
 
 def of_values(predicted: Array, true: Array) -> Report:
@@ -269,7 +273,10 @@ def test_every_metric_of_values_is_scikit_learns(case: str) -> None:
     predicted, true = VALUES[case]()
     found = of_values(predicted, true)
     columns = range(true.shape[1])
-    saved_true, saved_predicted = (np.stack([found.columns(n)[kind] for n in columns], axis=1) for kind in (0, 1))
+    saved_true, saved_predicted = (
+        np.stack([column_of(found, "predictions", f"{kind} y{n}") for n in columns], axis=1)
+        for kind in ("true", "predicted")
+    )
     assert np.array_equal(saved_true, true)
     assert np.array_equal(saved_predicted, predicted)
     own = {
@@ -285,9 +292,9 @@ def test_every_metric_of_values_is_scikit_learns(case: str) -> None:
     }
     for n in columns:
         expected = {name: float(f(true[:, n], predicted[:, n])) for name, f in own.items()}
-        assert found.per_output[f"y{n}"] == pytest.approx(expected, rel=1e-6, abs=1e-6)
+        assert found.facts["per_output"][f"y{n}"] == pytest.approx(expected, rel=1e-6, abs=1e-6)
     means = {name: float(np.mean([f(true[:, n], predicted[:, n]) for n in columns])) for name, f in own.items()}
-    assert found.scores == pytest.approx(means, rel=1e-6, abs=1e-6)
+    assert found.metrics == pytest.approx(means, rel=1e-6, abs=1e-6)
     assert found.undefined == {}
 
 
@@ -296,12 +303,12 @@ def test_a_true_value_of_zero_has_no_percentage_and_one_sample_no_spread() -> No
     true[[3, 7], 1] = 0
     found = of_values(predicted, true)
     assert found.undefined == {"mape": "2 of 20 true values are 0"}
-    assert found.per_output["y0"]["mape"] == pytest.approx(
+    assert found.facts["per_output"]["y0"]["mape"] == pytest.approx(
         sk.mean_absolute_percentage_error(true[:, 0], predicted[:, 0])
     )
-    assert found.per_output["y1"]["mape"] is None
+    assert found.facts["per_output"]["y1"]["mape"] is None
     alone = of_values(np.ones((1, 1)), np.full((1, 1), 3.0))
     assert set(alone.undefined) == {"r2", "explained_variance"}
-    assert alone.scores["mae"] == 2.0
+    assert alone.metrics["mae"] == 2.0
     predicted[0] = np.inf
     assert of_values(predicted, true).undefined["rmse"] == "1 of 20 samples are not finite"

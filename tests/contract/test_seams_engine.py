@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from report_of import Kept
 from torch import Tensor, nn
 
 from dlexp.engine.best_epoch import BestSoFar
@@ -78,7 +79,7 @@ class Tokens(Task):
         outputs = torch.zeros(len(batch), 1)
         return Prediction(outputs, None, value, batch.indices, weight=self.loss_weight("train", batch))
 
-    def metric_state(self) -> MetricState:
+    def metric_state(self, names: Sequence[str] = ()) -> MetricState:
         """The mean loss."""
         return MeanLoss()
 
@@ -221,6 +222,13 @@ def test_the_loss_of_an_evaluation_is_the_mean_over_what_a_prediction_counts() -
     assert abs(parts - by_samples / 5) > 1e-3
 
 
+def losses_of(task: Task, networks: nn.ModuleDict, batches: Iterable[Batch]) -> list[float]:
+    """The loss of each batch of an evaluation with seed 3."""
+    kept = Kept(task.metric_state())
+    evaluate(task, networks, batches, FP32, kept, seed=3)
+    return [float(each.loss) for each in kept.predictions]
+
+
 def test_two_evaluations_of_the_same_weights_are_the_same() -> None:
     networks, batches = new_state().networks, [SHORT, LONG]
     losses = []
@@ -229,8 +237,8 @@ def test_two_evaluations_of_the_same_weights_are_the_same() -> None:
         losses.append(evaluate(Noisy(), networks, batches, FP32, seed=3).metrics)
     assert losses[0] == losses[1]
     assert evaluate(Noisy(), networks, batches, FP32, seed=4).metrics != losses[0]
-    twins = evaluate(Noisy(), networks, [SHORT, SHORT], FP32, seed=3, keep_predictions=True).predictions
-    assert twins[0].loss != twins[1].loss  # each batch draws its own numbers
+    twins = losses_of(Noisy(), networks, [SHORT, SHORT])
+    assert twins[0] != twins[1]  # each batch draws its own numbers
 
 
 def test_what_reads_the_batches_may_draw_as_well() -> None:
@@ -242,10 +250,8 @@ def test_what_reads_the_batches_may_draw_as_well() -> None:
             yield batch
 
     networks = new_state().networks
-    found = [
-        evaluate(Noisy(), networks, reading(draws), FP32, seed=3, keep_predictions=True).predictions for draws in (0, 5)
-    ]
-    assert [float(p.loss) for p in found[0]] == [float(p.loss) for p in found[1]]
+    found = [losses_of(Noisy(), networks, reading(draws)) for draws in (0, 5)]
+    assert found[0] == found[1]
 
 
 def test_an_evaluation_leaves_every_generator_as_it_was() -> None:

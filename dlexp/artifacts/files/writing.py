@@ -9,7 +9,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from itertools import count
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,6 +19,7 @@ from dlexp.artifacts.files.reading import MAX_TEXT_BYTES, read_bytes
 from dlexp.errors import DlexpError
 
 _TEMP_PREFIX = ".tmp-"
+_ROWS = 1024  # of a table at a time
 
 
 def write_bytes(path: Path, content: bytes, durable: bool = True) -> None:
@@ -75,8 +76,25 @@ def write_json(path: Path, value: Any, durable: bool = True) -> None:
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Replace a CSV file in one step; floats keep every digit, None is an empty cell."""
-    write_text(path, "".join(csv_line(row) for row in (header, *rows)))
+    """Replace a CSV file in one step; floats keep every digit, None is an empty cell.
+
+    The rows are written as they come, so a table of any length takes little memory.
+    """
+    blocks = _csv_blocks(chain([header], rows))
+    first = next(blocks)
+    with replacing(path, len(first)) as file:
+        file.write(first)
+        for block in blocks:
+            file.write(block)
+
+
+def _csv_blocks(rows: Iterable[Sequence[Any]]) -> Iterator[bytes]:
+    """The lines of some rows at a time."""
+    left = iter(rows)
+    while block := list(islice(left, _ROWS)):
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(block)
+        yield text.getvalue().encode()
 
 
 def csv_line(cells: Sequence[Any]) -> str:

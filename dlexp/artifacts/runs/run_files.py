@@ -85,6 +85,8 @@ _REPORT = Record(
         "intervals": MapOf(_INTERVAL),
         "bootstrap": OrNull(Record(optional={"level": NUMBER, "resamples": WHOLE, "method": TEXT})),
         "undefined": MapOf(TEXT),
+        "tables": MapOf(Record(optional={"caption": TEXT, "labels": _TEXTS})),
+        "figures": MapOf(TEXT),
         "changed_since_training": ListOf(OBJECT),
     }
 )

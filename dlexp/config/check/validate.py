@@ -232,6 +232,6 @@ def _routed(tree: dict[str, Any], choices: Mapping[str, str], origins: Origins) 
 def directions(tree: Mapping[str, Any]) -> dict[str, str]:
     """Metric name -> min or max, for everything that can be monitored."""
     metrics: Mapping[str, str] = (tree["task"].get("_metrics_") or {"loss": "min"}) | (
-        tree["task"].get("_on_request_") or {}
+        tree["task"].get("_extra_metrics_") or {}
     )
     return {f"val/{name}": direction for name, direction in metrics.items()} | {"train/loss": "min"}

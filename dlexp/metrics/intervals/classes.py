@@ -29,7 +29,7 @@ def class_intervals(found: ClassSamples, resampling: Resampling) -> dict[str, In
     sure = dict(_drawn(found, resampling)) | dict(_shares(found, level)) | dict(_means(found, level))
     if found.is_finite:
         sure |= dict(_ranking(found, level))
-        if found.outputs.probabilistic:
+        if found.outputs.is_probabilistic:
             sure |= dict(_of_probabilities(found, resampling))
     return sure
 
@@ -54,7 +54,7 @@ def _counts(found: ClassSamples) -> tuple[Numbers, Numbers, Numbers]:
 
 def _shares(found: ClassSamples, level: float) -> Sure:
     """Shares of all samples."""
-    counts = {f"top_{k}_accuracy": int((found.judged.rank < k).sum()) for k in TOP if k < found.num_classes}
+    counts = {f"top_{k}_accuracy": int((found.results.rank < k).sum()) for k in TOP if k < found.num_classes}
     right = int((found.targets == found.predicted).sum())
     counts |= dict.fromkeys(("accuracy", "recall_weighted", "precision_micro", "recall_micro", "f1_micro"), right)
     for name, hits in counts.items():
@@ -103,7 +103,7 @@ def _drawn(found: ClassSamples, resampling: Resampling) -> Sure:
     true, predicted, samples = found.cells
     occurring, of = np.union1d(true, predicted), np.unique(true)
     if len(occurring) == 1:
-        names = of_classes(tally(found.targets, found.predicted, found.num_classes)(np.ones((1, len(found)))))
+        names = of_classes(found.tally)
         yield from ((name, Interval(None, None, 0, _ONE_CLASS)) for name in names)
         return
     following = occurring[(np.searchsorted(occurring, of) + 1) % len(occurring)]
@@ -150,19 +150,21 @@ def _of_probabilities(found: ClassSamples, resampling: Resampling) -> Sure:
     most = {"log_loss": np.inf, "brier": 1.0 if found.num_classes == 2 else 2.0}
     if not all(np.isfinite(columns[name]).all() for name in most):
         return
-    gaps, level = columns["calibration_error"], resampling.level
+    gaps, level = found.gaps, resampling.level
+    of_bins = gaps.means
 
     def statistic(counts: Floats) -> dict[str, Floats]:
         drawn = {}
         for name in most:
-            drawn[name], drawn[f"{name}/error"] = mean_and_error(counts, columns[name][:, 0])
-        drawn["gap"], drawn["moved"] = distances(counts, gaps)
+            drawn[name], drawn[f"{name}/error"] = mean_and_error(counts, columns[name])
+        means = gaps.sums(counts) / counts.sum(axis=1, keepdims=True)
+        drawn["gap"], drawn["moved"] = distances(means, of_bins)
         return drawn
 
     drawn = resampled(statistic, len(found), resamples=resampling.resamples, seed=resampling.seed)
     for name, largest in most.items():
-        yield name, studentized(columns[name][:, 0], drawn[name], drawn[f"{name}/error"], level, (0.0, largest))
-    value = float(np.abs(gaps.mean(axis=0)).sum())
+        yield name, studentized(columns[name], drawn[name], drawn[f"{name}/error"], level, (0.0, largest))
+    value = float(np.abs(of_bins).sum())
     low = max(0.0, value - float(np.quantile(drawn["moved"], level)))
     yield "calibration_error", Interval(low, float(np.quantile(drawn["gap"], (1 + level) / 2)), method=DISTANCE)
 

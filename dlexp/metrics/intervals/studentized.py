@@ -41,11 +41,14 @@ def bootstrap_t(value: tuple[float, float], resampled: tuple[Floats, Floats], le
     return (float(mean - low), float(mean - high)) if np.isfinite(low) and np.isfinite(high) else None
 
 
-def distances(counts: Floats, columns: Floats) -> tuple[Floats, Floats]:
-    """Of the sum over K columns (N, K) of |mean|: over resamples it, and how far the K means moved in all, (R,) each.
+def distances(means: Floats, value: Floats) -> tuple[Floats, Floats]:
+    """Of the sum of K absolute means: it, and how far the K means moved in all, over resamples, (R,) each.
 
     The sum is above its true value by chance, since every mean is a little off 0. By the triangle inequality it is at
     most as far above as the means are off.
+
+    Args:
+        means: (R, K) of the resamples.
+        value: (K,) of the samples themselves.
     """
-    means = counts @ columns / counts.sum(axis=1, keepdims=True)
-    return np.abs(means).sum(axis=1), np.abs(means - columns.mean(axis=0)).sum(axis=1)
+    return np.abs(means).sum(axis=1), np.abs(means - value).sum(axis=1)

@@ -1,4 +1,4 @@
-"""Pictures of an evaluation, as PNG bytes: curves of ranking, calibration, residuals, the worst mistakes."""
+"""Figures of an evaluation, as PNG bytes: curves of ranking, calibration, residuals, the worst mistakes."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from dlexp.metrics.calibration import Bin
+from dlexp.metrics.figures import ConfusionMatrix, Lines, RankingCurves, ReliabilityDiagram, TrueAndPredicted
+from dlexp.metrics.figures import Figure as FigureData
 from dlexp.metrics.ranking import Curve
 from dlexp.report.figures.curves import as_png
 from dlexp.report.figures.labels import cut, short_labels
+from dlexp.report.number_format import alike
 
 Floats = NDArray[np.float64]
+Caption = tuple[str | float, str | float, str]
 
 # Okabe & Ito, told apart by colour-blind people; with the second line style there are ten that differ.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
@@ -25,6 +29,39 @@ _GREY = "#555555"
 _MOST_CELLS = 40  # classes whose cells can still be read when they are written in
 _MOST_NAMES = 60  # classes whose names can still be read at an axis
 _LETTERS = 18
+
+
+def draw(figure: FigureData, split: str) -> bytes:
+    """The PNG of a figure of a report. Raises TypeError for a kind that cannot be drawn."""
+    match figure:
+        case ConfusionMatrix():
+            return confusion_png(figure.counts, figure.names, split, shares=figure.is_share)
+        case RankingCurves():
+            draw_curves = roc_png if figure.is_roc else pr_png
+            return draw_curves(figure.curves, figure.areas, split, figure.num_classes)
+        case ReliabilityDiagram():
+            return reliability_png(figure.bins, figure.error, split)
+        case TrueAndPredicted():
+            draw_values = residuals_png if figure.is_residual else prediction_png
+            return draw_values(figure.true, figure.predicted, figure.target, split)
+        case Lines():
+            return lines_png(figure, split)
+        case _:
+            raise TypeError(f"a figure of type {type(figure).__name__} cannot be drawn without the samples")
+
+
+def lines_png(figure: Lines, split: str) -> bytes:
+    """Lines of any kind, with a legend."""
+    made, axes = _square()
+    for number, (label, (x, y)) in enumerate(figure.lines.items()):
+        axes.plot(x, y, label=cut(label, _LETTERS, "both"), **_line(number))
+    axes.set_xlabel(figure.x_label)
+    axes.set_ylabel(figure.y_label)
+    axes.set_title(split, fontsize="medium")
+    axes.grid(alpha=0.25)
+    if figure.lines:
+        made.legend(fontsize="small", loc="outside right upper")
+    return as_png(made)
 
 
 def roc_png(curves: Mapping[str, Curve], areas: Mapping[str, float], split: str, classes: int) -> bytes:
@@ -74,7 +111,7 @@ def reliability_png(bins: Sequence[Bin], error: float, split: str) -> bytes:
     return as_png(figure)
 
 
-def confusion_png(counts: Sequence[Sequence[int]], names: Sequence[str], split: str, *, shares: bool = False) -> bytes:
+def confusion_png(counts: ArrayLike, names: Sequence[str], split: str, *, shares: bool = False) -> bytes:
     """The confusion matrix, rows the true classes, shaded by the share of a row; readable to a hundred classes.
 
     Written in are the counts, or with `shares` the shares of the true class in per cent.
@@ -108,13 +145,14 @@ def confusion_png(counts: Sequence[Sequence[int]], names: Sequence[str], split: 
     return as_png(figure)
 
 
-def prediction_png(true: Sequence[float], predicted: Sequence[float], name: str, split: str) -> bytes:
-    """Predicted against true values; a perfect prediction lies on the line."""
+def prediction_png(true: ArrayLike, predicted: ArrayLike, name: str, split: str) -> bytes:
+    """Predicted against true values, (N,) each; a perfect prediction lies on the line."""
     figure = Figure(figsize=(4.8, 4.6), layout="constrained", dpi=110)
     axes = figure.add_subplot()
-    low, high = min(*true, *predicted), max(*true, *predicted)
+    across, up = np.asarray(true, dtype=np.float64), np.asarray(predicted, dtype=np.float64)
+    low, high = min(across.min(), up.min()), max(across.max(), up.max())
     axes.plot([low, high], [low, high], color=_GREY, linewidth=1, label="exact")
-    axes.scatter(true, predicted, s=16, color=_COLOURS[0], alpha=0.7, label=f"{len(true)} samples")
+    axes.scatter(across, up, s=16, color=_COLOURS[0], alpha=0.7, label=f"{len(across)} samples")
     axes.set_xlabel(f"true {name}")
     axes.set_ylabel(f"predicted {name}")
     axes.set_title(split)
@@ -124,7 +162,7 @@ def prediction_png(true: Sequence[float], predicted: Sequence[float], name: str,
     return as_png(figure)
 
 
-def residuals_png(true: Sequence[float], predicted: Sequence[float], name: str, split: str) -> bytes:
+def residuals_png(true: ArrayLike, predicted: ArrayLike, name: str, split: str) -> bytes:
     """Predicted minus true over predicted values, and how often each residual occurs."""
     figure = Figure(figsize=(7.6, 4.2), layout="constrained", dpi=110)
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 1))
@@ -145,18 +183,23 @@ def residuals_png(true: Sequence[float], predicted: Sequence[float], name: str, 
     return as_png(figure)
 
 
-def mistakes_png(images: Floats, captions: Sequence[tuple[str, str, str]], title: str) -> bytes:
-    """A grid of images, each under its true class, its predicted one and how sure that was.
+def mistakes_png(images: Floats, captions: Sequence[Caption], split: str) -> bytes:
+    """A grid of images, each under its true class or value, its predicted one and how sure that was.
 
     images  (K, 1 or 3, H, W), 0 black and 1 white; at least one
     """
+    values = [each for caption in captions for each in caption[:2] if isinstance(each, float)]
+    shown = iter(alike(values))
+    labels = [tuple(next(shown) if isinstance(each, float) else each for each in caption) for caption in captions]
+    title = f"{split}: the {len(images)} worst mistakes" if len(images) > 1 else f"{split}: the only mistake"
+    title += ", true → predicted"
     width = min(5, len(images))
     height = -(-len(images) // width)
     # Places by hand: a layout that is searched for takes longer than all other pictures together.
     side, room, top = 1.8, 0.45, 0.4  # inches of an image, of its caption, of the title
     size = max(3.6, width * (side + 0.1)), height * (side + room) + top
     figure = Figure(figsize=size, dpi=110)
-    for number, (image, (true, predicted, sure)) in enumerate(zip(images, captions, strict=True)):
+    for number, (image, (true, predicted, sure)) in enumerate(zip(images, labels, strict=True)):
         row, column = divmod(number, width)
         corner = column * (side + 0.1) + 0.05, size[1] - top - (row + 1) * (side + room)
         axes = figure.add_axes((corner[0] / size[0], corner[1] / size[1], side / size[0], side / size[1]))

@@ -1,4 +1,4 @@
-"""The part of a run's page that tells of one evaluated split."""
+"""The part of a run's page about one evaluated split: its metrics, and the named tables and figures of its report."""
 
 from __future__ import annotations
 
@@ -9,32 +9,18 @@ from dlexp.report.number_format import number
 from dlexp.report.pages.html import Cell, Html, Section, facts, folded, paragraph, picture, table
 from dlexp.report.pages.run_contents import Evaluated, Table
 
-# name of the file -> what it shows, in the order of the page; others follow by name
-_PICTURES = {
-    "confusion": "Confusion matrix of the {split} split: rows are the true classes, columns the predicted ones.",
-    "confusion_share": "Confusion matrix of the {split} split, as shares of each true class.",
-    "mistakes": "The worst mistakes on the {split} split: what was predicted with most certainty and is wrong.",
-    "predicted": "Predicted against true values on the {split} split; a perfect prediction lies on the line.",
-    "residuals": "What is left between true and predicted values on the {split} split.",
-    "reliability": "Reliability on the {split} split: how often the network is right, over how sure it is.",
-    "roc": "ROC curves on the {split} split: true positive rate over false positive rate.",
-    "pr": "Precision over recall on the {split} split.",
-}
-_TABLES = {
-    "per_class": "Each class of the {split} split.",
-    "mistakes": "The worst mistakes on the {split} split, worst first.",
-}
-_SPLIT = "{split}"
 _MAX_ROWS, _MAX_UNFOLDED = 200, 30
-_NAMES = {"per_class": ("class",), "mistakes": ("row", "true", "predicted")}
 
 
 def evaluated_section(found: Evaluated) -> Section:
-    """What was measured, its tables and its pictures."""
+    """The metrics, the tables and the figures."""
     parts = [facts(_about(found)), *_metrics(found)]
-    parts += [_table(name, found.tables[name], found.split) for name in _TABLES if name in found.tables]
-    names = [*(n for n in _PICTURES if n in found.pictures), *sorted(found.pictures.keys() - _PICTURES.keys())]
-    parts += [_picture(name, found.pictures[name], found.split) for name in names]
+    parts += [_table(name, content, found) for name, content in found.tables.items()]
+    captions = _mapping(found.content.get("figures"))
+    names = [*(n for n in captions if n in found.pictures), *sorted(found.pictures.keys() - captions.keys())]
+    for name in names:
+        text = str(captions.get(name) or f"{name}.png, a picture of the {found.split} split.")
+        parts.append(picture(found.pictures[name], text, text))
     if not found.pictures:
         parts.append(paragraph(f"eval/{found.split}/ holds no picture."))
     return Section(f"On the {found.split} split", tuple(parts))
@@ -84,18 +70,21 @@ def _interval(name: str, interval: Mapping[str, Any]) -> str:
 
 
 def _mapping(value: object) -> Mapping[str, Any]:
-    """`value` where it is one; a report of an older version has none."""
+    """`value` where it is a mapping, {} otherwise."""
     return value if isinstance(value, Mapping) else {}
 
 
-def _table(name: str, content: Table, split: str) -> Html:
+def _table(name: str, content: Table, found: Evaluated) -> Html:
     columns, rows = content
+    about = _mapping(_mapping(found.content.get("tables")).get(name))
+    labels = about.get("labels")
+    named = frozenset(labels) if isinstance(labels, list) else frozenset()
     cells = [
-        [_cell(column, text, column in _NAMES[name]) for column, text in zip(columns, row, strict=True)]
+        [_cell(column, text, column in named) for column, text in zip(columns, row, strict=True)]
         for row in rows[:_MAX_ROWS]
     ]
     numeric = [column for at, column in enumerate(columns) if any(isinstance(line[at], Cell) for line in cells)]
-    caption = _TABLES[name].replace(_SPLIT, split)
+    caption = str(about.get("caption") or f"{name}.csv of the {found.split} split.")
     if len(rows) > _MAX_ROWS:
         caption += f" The first {_MAX_ROWS}; {name}.csv has all."
     made = table(f"{caption} A click on a heading sorts.", columns, cells, numbers=frozenset(numeric), sortable=True)
@@ -111,9 +100,3 @@ def _cell(column: str, text: str, is_name: bool) -> object:
     except ValueError:
         return text
     return Cell(number(column, int(value) if text.isdigit() else value), value)
-
-
-def _picture(name: str, png: bytes, split: str) -> Html:
-    base, _, place = name.partition("-")  # predicted-1.png: the second target
-    text = _PICTURES.get(base, f"{name}.png, a picture of the {_SPLIT} split.").replace(_SPLIT, split)
-    return picture(png, text, f"{text} Target {int(place) + 1}." if place.isdigit() else text)

@@ -1,4 +1,4 @@
-"""`dlexp evaluate`: the weights of a run on one of its splits, as a report that can be checked sample by sample."""
+"""`dlexp evaluate`: a report on the weights of a run and one of its splits, which can be checked sample by sample."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from dlexp.engine.evaluate import Evaluation, evaluate
 from dlexp.metrics.bootstrap import Resampling
 from dlexp.metrics.report import Report
 from dlexp.text.time_format import now_utc
-from dlexp.workflows.evaluate.files import score_facts, worst, write_pictures, write_tables
+from dlexp.workflows.evaluate.files import report_facts, write_figures, write_tables
 from dlexp.workflows.run_record.drift import DATA, check_evaluated
 from dlexp.workflows.run_record.other_data import data_as_in
 from dlexp.workflows.run_record.restore import load_judged
 
-SCHEMA = 3  # of report.json; 2 had one method for all intervals, 1 no number and no intervals
+SCHEMA = 4  # of report.json
 _USUAL = Resampling()
 
 
@@ -49,13 +49,14 @@ def evaluate_run(
         experiment = assemble(config, trusted, data_as_in(run, config, trusted))
         changed = check_evaluated(run, experiment, changes, allow_changes)
         load_judged(run, experiment, checkpoint)
+        report_state = experiment.task.report_state()
         result = evaluate(
             experiment.task,
             experiment.networks,
             experiment.split(split),
             experiment.precision,
+            report_state,
             seed=config.seed,
-            keep_predictions=True,
         )
         return write_evaluation(run, experiment, (split, checkpoint), result, changed, resampling)
 
@@ -68,15 +69,19 @@ def write_evaluation(
     changed: Sequence[Change] = (),
     resampling: Resampling = _USUAL,
 ) -> dict[str, Any]:
-    """eval/<split>/: report.json, predictions.csv, mistakes.csv, for classes per_class.csv and confusion.csv, pictures.
+    """Write eval/<split>/: report.json, the tables and the figures of the task's report; returns report.json.
 
-    what        (split, checkpoint)
-    changed     what has changed since the run was trained
-    resampling  how the intervals of the metrics are made
+    Args:
+        run: its directory.
+        experiment: as it was evaluated.
+        what: (split, checkpoint).
+        result: of an evaluation with `task.report_state()`.
+        changed: changes since the run was trained.
+        resampling: how the intervals of the metrics are made.
     """
     split, checkpoint = what
     folder, spec = run / "eval" / split, experiment.bundle.spec
-    details = experiment.task.report(spec, result.predictions, resampling)
+    report = experiment.task.report(spec, result.state, resampling)
     looks = note_look(run / "eval", split, checkpoint)
     content = {
         "schema": SCHEMA,
@@ -84,21 +89,20 @@ def write_evaluation(
         "split": split,
         "checkpoint": checkpoint,
         "samples": len(experiment.bundle.splits[split]),
-        "metrics": _metrics(result, details),
-        **score_facts(details, spec, resampling),
+        "metrics": _metrics(result, report),
+        **report_facts(report, split, resampling),
         "looks_at_this_split": looks,
         "data_as_trained": not any(change.path in DATA for change in changed),
         "changed_since_training": [vars(change) for change in changed],
         "evaluated": now_utc(),
     }
-    mistakes = worst(spec, details)
-    write_tables(folder, spec, details, mistakes)
-    content |= write_pictures(folder, split, experiment.bundle, details, mistakes)
-    write_json(folder / "report.json", content)  # last: who finds it finds the files that it belongs to
+    write_tables(folder, report)
+    content |= write_figures(folder, split, experiment.bundle, report)
+    write_json(folder / "report.json", content)  # last: where it is, the files that it belongs to are too
     return content
 
 
-def _metrics(result: Evaluation, details: Report) -> dict[str, float | None]:
-    """All of them; what every epoch logs too has the bits that it was logged with."""
-    others = {name: v for name, v in details.scores.items() if name not in result.metrics or v is None}
+def _metrics(result: Evaluation, report: Report) -> dict[str, float | None]:
+    """All of them; those that every epoch logs have the bits that they were logged with."""
+    others = {name: v for name, v in report.metrics.items() if name not in result.metrics or v is None}
     return {**result.metrics, **others}

@@ -234,7 +234,7 @@ def _what(stored: Stored, outputs: Tensor, is_read: bool) -> str:
         middle = experiment.config.loss.option == "quantile"
         return "values in their own units" + (": the quantile nearest to the median" if middle else "")
     rows = torch.arange(len(outputs))
-    meaning = experiment.task.answers(spec, Prediction(outputs, rows, torch.tensor(0.0), rows)).meaning
+    meaning = experiment.task.prediction_columns(spec, Prediction(outputs, rows, torch.tensor(0.0), rows)).meaning
     return {"p": "probabilities of the classes", "": "embeddings"}.get(meaning, "scores of the classes")
 
 

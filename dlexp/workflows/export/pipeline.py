@@ -91,7 +91,7 @@ class Whole(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Raw (B, *input_shape) -> what `Prediction.outputs` has."""
-        return self._task.read(self.network(self.ready(x)).float())
+        return self._task.decode(self.network(self.ready(x)).float())
 
 
 def _last(stored: Stored) -> list[nn.Module]:

@@ -13,7 +13,7 @@ from dlexp.artifacts.files.row_writer import Columns, RowWriter
 from dlexp.data.inference.items import Items, in_batches
 from dlexp.engine.evaluate import predictions, seeded
 from dlexp.errors import ConfigError
-from dlexp.metrics.prediction_columns import Answers
+from dlexp.metrics.prediction_columns import PredictionColumns
 from dlexp.types import Batch
 from dlexp.workflows.predict.inputs import Asked, Inputs
 from dlexp.workflows.run_record.drift import told
@@ -57,7 +57,7 @@ def answer(stored: Stored, asked: Asked, writer: RowWriter, say: Callable[[str],
     return {"items": rows.items, "bad": rows.bad, "first_bad": rows.first_bad}
 
 
-def _answered(stored: Stored, groups: Iterable[Items]) -> Iterator[tuple[Items, Answers | None]]:
+def _answered(stored: Stored, groups: Iterable[Items]) -> Iterator[tuple[Items, PredictionColumns | None]]:
     """Each group with its answers; None where none of its items can be used."""
     experiment, spec = stored.experiment, stored.experiment.bundle.spec
     preprocess = stored.preprocess.to(experiment.device)
@@ -76,12 +76,12 @@ def _answered(stored: Stored, groups: Iterable[Items]) -> Iterator[tuple[Items, 
         for prediction in found:
             while not len(waiting[0].inputs):
                 yield waiting.popleft(), None
-            yield waiting.popleft(), experiment.task.answers(spec, prediction)
+            yield waiting.popleft(), experiment.task.prediction_columns(spec, prediction)
     for group in waiting:
         yield group, None
 
 
-def _without_undefined(group: Items, answers: Answers | None) -> tuple[Items, Answers | None]:
+def _without_undefined(group: Items, answers: PredictionColumns | None) -> tuple[Items, PredictionColumns | None]:
     """The same, where a sample whose answer is not finite, such as one of huge numbers, has a problem in its place."""
     undefined = answers.undefined() if answers is not None else []
     if answers is None or not undefined:
@@ -95,7 +95,7 @@ def _without_undefined(group: Items, answers: Answers | None) -> tuple[Items, An
 
 
 class _Rows:
-    """Answers -> rows of output; those before the first answer wait for it, which tells the columns."""
+    """Predictions -> rows of output; those before the first answer wait for it, which tells the columns."""
 
     def __init__(self, stored: Stored, asked: Asked, writer: RowWriter) -> None:
         self._names = stored.experiment.bundle.spec.output_names
@@ -105,7 +105,7 @@ class _Rows:
         self.items, self.bad = 0, 0
         self.first_bad: list[str] = []
 
-    def add(self, group: Items, answers: Answers | None) -> None:
+    def add(self, group: Items, answers: PredictionColumns | None) -> None:
         """Write the rows of `group`."""
         self._count(group)
         if answers is not None:
@@ -125,7 +125,7 @@ class _Rows:
             self._write(group, {})
         self._waiting.clear()
 
-    def _chosen(self, answers: Answers) -> Columns:
+    def _chosen(self, answers: PredictionColumns) -> Columns:
         found = dict(answers.columns)
         if answers.scores is None and (self._asked.top or self._asked.probabilities):
             word = "--top" if self._asked.top else "--probabilities"

@@ -23,7 +23,6 @@ from dlexp.workflows.pictures import Pictures, curves
 
 # base64 makes four bytes of three, and a page is to stay below 2 MB
 _PICTURE_BYTES = 1_300_000
-_TABLES = ("per_class", "mistakes")
 _FIRST = ("confusion", "mistakes", "predicted")  # the pictures that a page has room for before others
 _MUST_BE_GIVEN = "???"
 _MAX_ROWS = 1000
@@ -176,11 +175,15 @@ def _evaluated(reader: _Reader, folder: Path) -> Evaluated:
     place = f"eval/{folder.name}"
     names = [path.stem for path in folder.glob("*.png") if not is_temporary(path)]
     names.sort(key=lambda name: (not name.startswith(_FIRST), name))
-    tables = {name: reader.table(f"{place}/{name}.csv") for name in _TABLES}
+    content = reader.json(f"{place}/report.json")
+    about = content.get("tables")
+    captioned = [name for name, each in about.items() if each.get("caption")] if isinstance(about, dict) else []
+    shown = [name for name in captioned if Path(name).name == name]  # a file of this folder and of no other
+    tables = {name: reader.table(f"{place}/{name}.csv") for name in shown}
     pictures = {name: reader.picture(f"{place}/{name}.png") for name in names}
     return Evaluated(
         split=folder.name,
-        content=reader.json(f"{place}/report.json"),
+        content=content,
         tables={name: table for name, table in tables.items() if table is not None},
         pictures={name: png for name, png in pictures.items() if png is not None},
     )

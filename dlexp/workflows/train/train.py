@@ -220,13 +220,14 @@ def _finish(
         **describe(experiment),
     }
     if config.trainer.test:
+        report_state = experiment.task.report_state()
         result = evaluate(
             experiment.task,
             experiment.networks,
             experiment.split("test"),
             experiment.precision,
+            report_state,
             seed=config.seed,
-            keep_predictions=True,
         )
         pictures.undrawn += write_evaluation(run, experiment, ("test", "best"), result).get("undrawn", ())
         summary["test"] = result.metrics

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import pytest
 import torch
@@ -10,7 +10,8 @@ from torch import nn
 from dlexp.engine.evaluate import StoppedInEvaluation, evaluate, until
 from dlexp.errors import OutOfMemory
 from dlexp.losses.regression import MSE
-from dlexp.metrics.states import RegressionState
+from dlexp.metrics.regression import ValueSampleState
+from dlexp.metrics.states import MetricState, RegressionState
 from dlexp.tasks.regression import Regression
 from dlexp.types import Batch, Prediction, as_tensor
 
@@ -93,10 +94,11 @@ def test_an_uneven_last_batch_weighs_what_it_holds() -> None:
     assert of_whole["loss"] == pytest.approx(float(errors.square().mean()), rel=1e-6)
 
 
-def test_predictions_are_kept_only_when_asked_for() -> None:
-    assert evaluate(values_task(), networks(), batches(3, 2), FP32, seed=0).predictions == ()
-    kept = evaluate(values_task(), networks(), batches(3, 2), FP32, seed=0, keep_predictions=True).predictions
-    assert [p.indices.tolist() for p in kept] == [[0, 1, 2], [100, 101]]
+def test_samples_are_kept_only_by_a_state_for_a_report() -> None:
+    task = values_task()
+    assert isinstance(evaluate(task, networks(), batches(3, 2), FP32, seed=0).state, RegressionState)
+    kept = evaluate(task, networks(), batches(3, 2), FP32, task.report_state(), seed=0).state.part(ValueSampleState)
+    assert kept.indices().tolist() == [0, 1, 2, 100, 101]
 
 
 def test_a_stop_is_noticed_before_the_next_batch() -> None:
@@ -121,8 +123,8 @@ def test_no_sample_is_an_error() -> None:
 class Greedy(Regression):
     """Its metrics take more memory than there is."""
 
-    def metric_state(self) -> RegressionState:
-        state = super().metric_state()
+    def metric_state(self, names: Sequence[str] = ()) -> MetricState:
+        state = super().metric_state(names)
 
         def update(prediction: Prediction) -> None:
             raise torch.OutOfMemoryError("out of memory")

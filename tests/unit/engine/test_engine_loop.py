@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -41,7 +41,7 @@ class Scripted(Classification):
         super().__init__(spec=CLASSES, loss=CrossEntropy())
         self._values = iter(values)
 
-    def metric_state(self) -> ScriptedState:
+    def metric_state(self, names: Sequence[str] = ()) -> ScriptedState:
         return ScriptedState(next(self._values))
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -67,7 +67,7 @@ class Wrapped(Task):
     def predict(self, networks: Networks, batch: Batch) -> Prediction:
         return self.task.predict(networks, batch)
 
-    def metric_state(self) -> MetricState:
+    def metric_state(self, names: Sequence[str] = ()) -> MetricState:
         return self.task.metric_state()
 
 
@@ -369,7 +369,7 @@ def test_the_validation_loss_is_taken_after_each_update_on_the_same_samples(tmp_
 
 def test_a_task_without_a_loss_among_its_metrics_refuses_the_validation_loss() -> None:
     class NoLoss(Wrapped):
-        def metric_state(self) -> Any:
+        def metric_state(self, names: Sequence[str] = ()) -> Any:
             inner = super().metric_state()
 
             class Renamed:
@@ -405,7 +405,7 @@ class Gan(Task):
     def predict(self, networks: Networks, batch: Batch) -> Prediction:
         raise AssertionError("a sweep of updates predicts nothing")
 
-    def metric_state(self) -> MetricState:
+    def metric_state(self, names: Sequence[str] = ()) -> MetricState:
         raise AssertionError("a sweep of updates measures nothing")
 
 

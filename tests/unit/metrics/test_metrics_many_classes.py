@@ -8,22 +8,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from report_of import column_of, curves_of, rows_of
 from sklearn import metrics as sk
 from torch import nn
 
 from dlexp.data.bundle import DataBundle, Split
 from dlexp.data.preprocess import Affine
-from dlexp.engine import evaluate as engine
 from dlexp.engine.evaluate import evaluate
 from dlexp.losses.classification import CrossEntropy
-from dlexp.metrics import prediction_rows
+from dlexp.metrics import prediction_rows, row_store
 from dlexp.metrics.bootstrap import Resampling
-from dlexp.metrics.report import PER_CLASS
+from dlexp.metrics.class_report import PER_CLASS
+from dlexp.metrics.class_samples import ClassSampleState
 from dlexp.runtime.precision import Precision
 from dlexp.specs import ClassSpec, DataSpec, TableSpec
 from dlexp.tasks.classification import Classification
 from dlexp.types import Batch
-from dlexp.workflows.evaluate.files import score_facts, worst, write_pictures, write_tables
+from dlexp.workflows.evaluate.files import report_facts, write_figures, write_tables
 
 CLASSES, COUNT = 1010, 90
 
@@ -42,36 +43,35 @@ def test_an_evaluation_of_many_classes_is_cut_and_says_so(
     drawn: tuple[torch.Tensor, torch.Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logits, targets = drawn
-    monkeypatch.setattr(engine, "_LARGE_BYTES", 1)
-    monkeypatch.setattr(engine, "_CHUNK_BYTES", logits[:80].nbytes)  # one batch and a part of the next
+    monkeypatch.setattr(row_store, "_LARGE_BYTES", 1)
+    monkeypatch.setattr(row_store, "_CHUNK_BYTES", logits[:80].nbytes)  # one batch and a part of the next
     names = tuple(f"c{n}" for n in range(CLASSES))
     spec = DataSpec(TableSpec(CLASSES), ClassSpec(names))
     task = Classification(spec=spec, loss=CrossEntropy())
     batches = [Batch(logits[p], targets[p], p) for p in torch.arange(COUNT).split(32)]
     networks = nn.ModuleDict({"model": nn.Identity()})
-    found = evaluate(task, networks, batches, Precision("fp32", "cpu", ""), seed=0, keep_predictions=True)
-    kept = torch.cat([p.logits for p in found.predictions if p.logits is not None])
-    assert torch.equal(kept, logits)
-    report = task.report(spec, found.predictions, Resampling(100))
-    assert found.metrics["accuracy"] == report.scores["accuracy"] == sk.accuracy_score(targets, logits.argmax(1))
-    assert report.scores["roc_auc"] is None  # most classes have no sample
+    found = evaluate(task, networks, batches, Precision("fp32", "cpu", ""), task.report_state(), seed=0)
+    kept = np.concatenate(list(found.state.part(ClassSampleState).samples().outputs.blocks()))
+    assert np.array_equal(kept, logits.double())
+    report = task.report(spec, found.state, Resampling(100))
+    assert found.metrics["accuracy"] == report.metrics["accuracy"] == sk.accuracy_score(targets, logits.argmax(1))
+    assert report.metrics["roc_auc"] is None  # most classes have no sample
     weighted = [sk.roc_auc_score(targets == c, logits.log_softmax(1)[:, c]) for c in targets]
-    assert report.scores["roc_auc_weighted"] == pytest.approx(np.mean(weighted), abs=1e-6)
-    assert len(report.per_class) == CLASSES and len(report.per_class[0]) == len(PER_CLASS)
-    assert sum(count for _, _, count in report.cells) == COUNT
+    assert report.metrics["roc_auc_weighted"] == pytest.approx(np.mean(weighted), abs=1e-6)
+    assert len(rows_of(report, "per_class")) == CLASSES and len(rows_of(report, "per_class")[0]) == len(PER_CLASS)
+    assert sum(column_of(report, "confusion_cells", "samples")) == COUNT
 
-    mistakes = worst(spec, report)
-    write_tables(tmp_path, spec, report, mistakes)
+    write_tables(tmp_path, report)
     split = Split.in_memory(logits, targets, torch.arange(COUNT))
     whole = Affine(torch.tensor(1.0), torch.tensor(0.0))
     bundle = DataBundle(spec, dict.fromkeys(("train", "val", "test"), split), whole, "", {})
-    write_pictures(tmp_path, "test", bundle, report, mistakes)
+    write_figures(tmp_path, "test", bundle, report)
     assert {path.name for path in tmp_path.iterdir()} == {
         *("predictions.csv", "mistakes.csv", "per_class.csv", "confusion_cells.csv"),
         "reliability.png",
-        *(("roc.png", "pr.png") if report.curves else ()),
+        *(("roc.png", "pr.png") if curves_of(report) else ()),
     }
-    assert [note.partition(" ")[0] for note in score_facts(report, spec, Resampling(100))["notes"]] == [
+    assert [note.partition(" ")[0] for note in report_facts(report, "test", Resampling(100))["notes"]] == [
         "predictions.csv",
         "confusion_cells.csv",
     ]

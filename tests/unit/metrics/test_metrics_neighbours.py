@@ -9,7 +9,7 @@ from sklearn.metrics import pairwise_distances
 from sklearn.neighbors import KNeighborsClassifier
 
 from dlexp.metrics import neighbors
-from dlexp.metrics.neighbors import NeighbourState, nearest, votes
+from dlexp.metrics.neighbors import NeighborState, nearest, votes
 from dlexp.types import Prediction
 
 SIZES = (7, 40, 1, 22)
@@ -26,7 +26,7 @@ def predictions(seed: int = 0, dims: int = 6, spread: float = 1.2) -> list[Predi
 
 
 def computed(parts: list[Prediction], k: int) -> dict[str, float]:
-    state = NeighbourState(3, k)
+    state = NeighborState(3, k)
     for part in parts:
         state.update(part)
     return state.compute()
@@ -87,7 +87,7 @@ def test_one_neighbour_is_scikit_learns_classifier() -> None:
 
 def test_merged_states_are_one_over_all_samples() -> None:
     parts = predictions()
-    left, right = NeighbourState(3, 5), NeighbourState(3, 5)
+    left, right = NeighborState(3, 5), NeighborState(3, 5)
     for part in parts[:2]:
         left.update(part)
     for part in parts[2:]:
@@ -110,4 +110,4 @@ def test_a_sample_alone_is_missed_and_no_sample_is_an_error() -> None:
     found = computed([alone], 5)
     assert [found[name] for name in ("knn_accuracy", "recall_at_1", "same_distance", "other_distance")] == [0, 0, 0, 0]
     with pytest.raises(ValueError, match="no sample"):
-        NeighbourState(3, 5).compute()
+        NeighborState(3, 5).compute()

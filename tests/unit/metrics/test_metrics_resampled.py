@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from report_of import class_report, column_of, curves_of, report, rows_of
 
 from dlexp.metrics.bootstrap import Resampling, blocks
+from dlexp.metrics.class_report import PER_CLASS
 from dlexp.metrics.class_samples import RANKING, ClassSamples
 from dlexp.metrics.confusion import of_classes, tally
+from dlexp.metrics.figures import ReliabilityDiagram
 from dlexp.metrics.outputs import ClassOutputs
 from dlexp.metrics.regression import EXTREME, ValueSamples
-from dlexp.metrics.report import PER_CLASS, class_report, report
 from dlexp.specs import ClassSpec, DataSpec, TableSpec, ValueSpec
 from dlexp.types import Prediction
 
@@ -77,9 +79,9 @@ def spec(num_classes: int) -> DataSpec:
 def test_every_defined_metric_lies_in_its_interval_and_seeds_repeat() -> None:
     samples = classes(150, 4, seed=1)
     found = report(spec(4), predictions(samples), Resampling(300, 0.99, seed=7))
-    assert set(found.intervals) == {name for name, value in found.scores.items() if value is not None}
+    assert set(found.intervals) == {name for name, value in found.metrics.items() if value is not None}
     for name, each in found.intervals.items():
-        value = found.scores[name]
+        value = found.metrics[name]
         assert value is not None
         assert each.low is not None
         assert each.high is not None
@@ -89,7 +91,7 @@ def test_every_defined_metric_lies_in_its_interval_and_seeds_repeat() -> None:
     assert report(spec(4), predictions(samples), Resampling(300, 0.99, seed=7)).intervals == found.intervals
     assert report(spec(4), predictions(samples), Resampling(300, 0.99, seed=8)).intervals != found.intervals
     assert report(spec(4), predictions(samples), Resampling(0)).intervals == {}
-    cells = [dict(zip(PER_CLASS, row, strict=True)) for row in found.per_class]
+    cells = [dict(zip(PER_CLASS, row, strict=True)) for row in rows_of(found, "per_class")]
     assert all(row["recall_low"] <= row["recall"] <= row["recall_high"] for row in cells)
 
 
@@ -100,7 +102,7 @@ def test_a_class_with_two_samples_still_has_an_area_with_an_interval() -> None:
     rare = samples_of(outputs_of(samples), targets)
     found = report(spec(3), predictions(rare), Resampling(100))
     for name in RANKING:
-        value, interval = found.scores[name], found.intervals[name]
+        value, interval = found.metrics[name], found.intervals[name]
         assert value is not None and interval.low is not None and interval.high is not None
         assert interval.low < value < interval.high
     assert found.intervals["roc_auc"].method == "Newcombe"
@@ -115,19 +117,23 @@ def test_an_extreme_has_no_interval_and_each_target_has_its_own() -> None:
     assert found.intervals[EXTREME].low is None
     assert "no larger error" in found.intervals[EXTREME].reason
     assert found.intervals["b/c/rmse"].low is not None
-    assert found.per_output["b/c"]["rmse"] == pytest.approx(float((guess - true)[:, 1].square().mean().sqrt()))
+    assert found.facts["per_output"]["b/c"]["rmse"] == pytest.approx(float((guess - true)[:, 1].square().mean().sqrt()))
     scaled = (guess - true) / torch.tensor([1.0, 2.0])
-    assert found.losses == pytest.approx(scaled.square().mean(1).sqrt().numpy())
+    losses = scaled.square().mean(1).sqrt()
+    worst = losses.argsort(descending=True, stable=True)
+    assert [row[0] for row in rows_of(found, "mistakes")] == worst.tolist()
+    assert column_of(found, "mistakes", "loss") == pytest.approx(losses[worst].tolist())
 
 
 def test_curves_hold_the_areas_of_their_class() -> None:
     samples = classes(80, 12, seed=3)
     found = report(spec(12), predictions(samples))
-    areas = [dict(zip(PER_CLASS, row, strict=True)) for row in found.per_class]
-    assert len(found.curves) == 10
-    left_out = set(range(12)) - set(found.curves)
-    assert min(areas[c]["roc_auc"] for c in left_out) >= max(areas[c]["roc_auc"] for c in found.curves)
-    for c, curve in found.curves.items():
+    areas = [dict(zip(PER_CLASS, row, strict=True)) for row in rows_of(found, "per_class")]
+    curves = {int(name[1:]): curve for name, curve in curves_of(found).items()}
+    assert len(curves) == 10
+    left_out = set(range(12)) - set(curves)
+    assert min(areas[c]["roc_auc"] for c in left_out) >= max(areas[c]["roc_auc"] for c in curves)
+    for c, curve in curves.items():
         assert np.trapezoid(curve.recall, curve.false_positive_rate) == pytest.approx(areas[c]["roc_auc"])
         steps = (np.diff(curve.recall) * curve.precision[1:]).sum()
         assert steps == pytest.approx(areas[c]["average_precision"])
@@ -145,14 +151,16 @@ def test_the_loss_of_a_sample_names_the_worst() -> None:
 
 def test_scores_have_no_probabilities_to_judge() -> None:
     found = class_report(spec(3), predictions(classes(30, 3)), "score")
-    assert not {"log_loss", "brier", "calibration_error"} & set(found.scores)
-    assert found.reliability == []
-    assert found.scores["roc_auc"] is not None
+    assert not {"log_loss", "brier", "calibration_error"} & set(found.metrics)
+    assert "reliability" not in {**found.facts, **found.figures}
+    assert found.metrics["roc_auc"] is not None
 
 
 def test_bins_of_a_reliability_diagram_hold_every_sample_once() -> None:
     outputs = np.array([[1.0, 0.0], [0.5, 0.5], [0.6, 0.4], [0.61, 0.39], [0.2, 0.8]])
-    found = report(spec(2), predictions(samples_of(outputs, np.array([0, 1, 1, 0, 1])))).reliability
+    figure = report(spec(2), predictions(samples_of(outputs, np.array([0, 1, 1, 0, 1])))).figures["reliability"]
+    assert isinstance(figure, ReliabilityDiagram)
+    found = figure.bins
     assert sum(each.samples for each in found) == 5
     assert all(each.low < each.confidence <= each.high for each in found if each.confidence is not None)
     assert [each.accuracy for each in found if each.samples] == [0.0, 0.0, 1.0, 1.0, 1.0]

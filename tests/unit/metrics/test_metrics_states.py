@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from report_of import column_of, report, rows_of
 from sklearn import metrics as sk
 
-from dlexp.metrics.report import report
 from dlexp.metrics.states import ClassificationState, MetricState, RegressionState
 from dlexp.specs import ClassSpec, DataSpec, TableSpec, ValueSpec
 from dlexp.types import Prediction
@@ -112,7 +112,7 @@ def test_r2_does_not_depend_on_unit_or_offset(scale: float, mean: float) -> None
     expected = float(sk.r2_score(true, guess))
     assert computed(RegressionState(1), predictions)["r2"] == pytest.approx(expected, abs=1e-6)
     about = DataSpec(TableSpec(2), ValueSpec(("y",), (0.0,), (1.0,)))
-    assert report(about, predictions).per_output["y"]["r2"] == pytest.approx(expected, abs=1e-6)
+    assert report(about, predictions).facts["per_output"]["y"]["r2"] == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize(("error", "r2"), [(0.0, 1.0), (0.5, 0.0)])
@@ -121,7 +121,7 @@ def test_r2_of_targets_that_are_all_the_same(error: float, r2: float) -> None:
     prediction = Prediction(targets + error, targets, torch.tensor(0.0), torch.arange(5))
     assert computed(RegressionState(1), [prediction])["r2"] == r2
     about = DataSpec(TableSpec(2), ValueSpec(("y",), (0.0,), (1.0,)))
-    assert report(about, [prediction]).per_output["y"]["r2"] == r2
+    assert report(about, [prediction]).facts["per_output"]["y"]["r2"] == r2
 
 
 @pytest.mark.parametrize("make", [ClassificationState, RegressionState])
@@ -148,7 +148,7 @@ def test_no_sample_is_an_error(state: MetricState) -> None:
 @pytest.mark.parametrize(("num_classes", "occurring"), [(3, 3), (10, 10), (5, 3)])
 def test_the_report_agrees_with_the_states(num_classes: int, occurring: int) -> None:
     predictions = classes(num_classes, occurring)
-    found = report(spec(num_classes), predictions).scores
+    found = report(spec(num_classes), predictions).metrics
     state = computed(ClassificationState(num_classes), predictions)
     assert {name: found[name] for name in state if name != "loss"} == pytest.approx(
         {name: value for name, value in state.items() if name != "loss"}, abs=1e-9
@@ -166,25 +166,42 @@ def test_the_report_of_values_agrees_with_the_states_output_by_output() -> None:
             Prediction(p.outputs[:, [number]], p.known_targets[:, [number]], p.loss, p.indices) for p in predictions
         ]
         state = computed(RegressionState(1), column)
-        own = found.per_output[name]
+        own = found.facts["per_output"][name]
         assert {kind: own[kind] for kind in ("mae", "rmse", "r2")} == pytest.approx(
             {kind: state[kind] for kind in ("mae", "rmse", "r2")}, abs=1e-9
         )
-        assert found.columns(number) == (true[:, number].tolist(), guess[:, number].tolist())
-    assert found.prediction_header == ["row", "true height", "predicted height", "true weight", "predicted weight"]
+        assert column_of(found, "predictions", f"true {name}") == true[:, number].tolist()
+        assert column_of(found, "predictions", f"predicted {name}") == guess[:, number].tolist()
+    header = found.tables["predictions"].header
+    assert header == [
+        "row",
+        "true height",
+        "predicted height",
+        "true weight",
+        "predicted weight",
+    ]
 
 
 def test_a_row_of_predictions_names_sample_classes_and_probabilities() -> None:
     outputs = torch.tensor([[0.25, 0.75], [0.5, 0.5]])
     found = report(spec(2), [Prediction(outputs, torch.tensor([0, 0]), torch.tensor(0.0), torch.tensor([41, 7]))])
-    assert found.prediction_header == ["row", "true", "predicted", "confidence", "log_loss", "p(c0)", "p(c1)"]
-    assert list(found.prediction_rows) == [
+    header = found.tables["predictions"].header
+    assert header == [
+        "row",
+        "true",
+        "predicted",
+        "confidence",
+        "log_loss",
+        "p(c0)",
+        "p(c1)",
+    ]
+    assert rows_of(found, "predictions") == [
         [41, "c0", "c1", 0.75, -math.log(0.25), 0.25, 0.75],
         [7, "c0", "c0", 0.5, -math.log(0.5), 0.5, 0.5],
     ]
-    assert found.confusion_rows(("c0", "c1")) == [["c0", 1, 1], ["c1", 0, 0]]
+    assert rows_of(found, "confusion") == [["c0", 1, 1], ["c1", 0, 0]]
 
 
 def test_a_probability_of_zero_for_the_true_class_keeps_the_log_loss_finite() -> None:
     certain = Prediction(torch.tensor([[1.0, 0.0]]), torch.tensor([1]), torch.tensor(0.0), torch.tensor([0]))
-    assert report(spec(2), [certain]).scores["log_loss"] == pytest.approx(87.336, abs=0.01)
+    assert report(spec(2), [certain]).metrics["log_loss"] == pytest.approx(87.336, abs=0.01)

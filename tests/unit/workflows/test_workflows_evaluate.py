@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from report_of import report
 from sklearn import metrics as sk
 from typer.testing import CliRunner
 
@@ -21,12 +22,14 @@ from dlexp.data.columns import tensor_of
 from dlexp.data.preprocess import Affine
 from dlexp.errors import ConfigError
 from dlexp.metrics.bootstrap import Resampling
-from dlexp.metrics.report import PER_CLASS, report
+from dlexp.metrics.class_report import PER_CLASS
+from dlexp.metrics.figures import SampleImages
+from dlexp.metrics.report import Report
 from dlexp.specs import ClassSpec, DataSpec, ImageSpec
 from dlexp.types import Prediction
 from dlexp.workflows.evaluate import files
 from dlexp.workflows.evaluate.evaluate import evaluate_run
-from dlexp.workflows.evaluate.files import worst, write_pictures, write_tables
+from dlexp.workflows.evaluate.files import write_figures, write_tables
 from dlexp.workflows.reporter import Silent
 from dlexp.workflows.train.train import Request, train
 
@@ -52,7 +55,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures take most of the time, and most tests look at numbers."""
-    monkeypatch.setattr("dlexp.workflows.evaluate.evaluate.write_pictures", lambda *_: {})
+    monkeypatch.setattr("dlexp.workflows.evaluate.evaluate.write_figures", lambda *_: {})
 
 
 def test_classes_leave_every_file_and_metrics_that_a_reader_finds_again(digits: Path) -> None:
@@ -78,7 +81,7 @@ def test_classes_leave_every_file_and_metrics_that_a_reader_finds_again(digits: 
         "bootstrap-t",
     )
     assert set(content["intervals"]) == set(content["metrics"]) - {"loss"}
-    assert content["schema"] == 3
+    assert content["schema"] == 4
     classes = read(folder / "per_class.csv")
     assert tuple(classes[0]) == PER_CLASS
     assert sum(int(row["support"]) for row in classes) == sum(int(row["predicted"]) for row in classes) == len(rows)
@@ -173,21 +176,17 @@ def test_images_of_any_kind_are_drawn_where_they_are_pictures(
     details = report(
         data.spec, [Prediction(outputs, tensor_of(data.splits["test"].targets), torch.tensor(0.0), torch.arange(6))]
     )
-    found = worst(data.spec, details)
+    found = details.figures["mistakes"]
+    assert isinstance(found, SampleImages)
     assert found.positions == [0, 2, 4]
-    write_tables(tmp_path, data.spec, details, found)
-    write_pictures(tmp_path, "test", data, details, found)
+    write_tables(tmp_path, details)
+    write_figures(tmp_path, "test", data, details)
     assert (tmp_path / "mistakes.png").is_file() == (channels != 2)
 
 
 def test_pictures_of_an_earlier_evaluation_do_not_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("own", "roc", "residuals-3"):
         (tmp_path / f"{name}.png").touch()
-    monkeypatch.setattr(files, "_pictures", lambda *_: [("pr", lambda: b"new")])
-    data = bundle(torch.zeros(2, 1, 2, 2), {})
-    outputs = torch.eye(2)
-    details = report(
-        data.spec, [Prediction(outputs, tensor_of(data.splits["test"].targets), torch.tensor(0.0), torch.arange(2))]
-    )
-    write_pictures(tmp_path, "test", data, details, worst(data.spec, details))
+    monkeypatch.setattr(files, "_drawings", lambda *_: [("pr", lambda: b"new")])
+    write_figures(tmp_path, "test", bundle(torch.zeros(2, 1, 2, 2), {}), Report({}))
     assert {path.name for path in tmp_path.iterdir()} == {"own.png", "pr.png"}

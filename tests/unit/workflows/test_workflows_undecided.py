@@ -16,10 +16,10 @@ from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog
 from dlexp.errors import ConfigError, NoResult
 from dlexp.metrics.class_samples import ClassSamples
-from dlexp.metrics.neighbors import NeighbourState
+from dlexp.metrics.neighbors import NeighborState
 from dlexp.metrics.outputs import ClassOutputs
 from dlexp.metrics.regression import ValueSamples
-from dlexp.metrics.undefined import undefined_of_classes, undefined_of_neighbours, undefined_of_values
+from dlexp.metrics.undefined import undefined_of_classes, undefined_of_neighbors, undefined_of_values
 from dlexp.tasks.classification import Classification
 from dlexp.types import Prediction
 from dlexp.workflows.reporter import Silent
@@ -117,15 +117,15 @@ def test_neighbours_are_called_undefined_where_no_embedding_decides(targets: lis
     numbers = torch.tensor(targets)
     found = []
     for seed in range(6):
-        state = NeighbourState(3, 1)
+        state = NeighborState(3, 1)
         points = torch.randn(3, 2, generator=torch.Generator().manual_seed(seed))
         state.update(Prediction(points, numbers, torch.tensor(0.0), torch.arange(3)))
         found.append(state.compute())
     for name in ("recall_at_1", "same_distance", "other_distance"):
         if len({each[name] for each in found}) > 1:
-            assert not undefined_of_neighbours(name, numbers)
+            assert not undefined_of_neighbors(name, numbers)
         elif found[0][name] == 0:
-            assert undefined_of_neighbours(name, numbers)
+            assert undefined_of_neighbors(name, numbers)
 
 
 def test_what_becomes_undefined_ends_without_a_best_epoch_and_says_so(

@@ -1,0 +1,114 @@
+"""Figures of a report, as the numbers that they show: nothing here draws, and a report can be made without matplotlib.
+
+A figure's `caption` says what it shows; `{split}` in it stands for the name of the split.
+
+Symbols: N samples, C classes, K some of the samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlexp.metrics.bootstrap import Floats
+from dlexp.metrics.calibration import Bin
+from dlexp.metrics.ranking import Curve
+
+Cell = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class ConfusionMatrix:
+    """How often each class is called what.
+
+    cells     (true, predicted, samples) of each cell that is not 0
+    names     C class names
+    is_share  write shares of each true class in place of counts
+    """
+
+    caption: str
+    cells: Sequence[Cell]
+    names: Sequence[str]
+    is_share: bool = False
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """(C, C): rows are the true classes."""
+        return matrix_of(self.cells, len(self.names))
+
+
+@dataclass(frozen=True)
+class RankingCurves:
+    """ROC curves of classes, or their precision over recall.
+
+    curves       class name -> curve
+    areas        class name -> area under it, in [0, 1]
+    num_classes  C, of which `curves` may hold some
+    is_roc       false for precision over recall
+    """
+
+    caption: str
+    curves: Mapping[str, Curve]
+    areas: Mapping[str, float]
+    num_classes: int
+    is_roc: bool
+
+
+@dataclass(frozen=True)
+class ReliabilityDiagram:
+    """Accuracy over confidence; `error` is the expected calibration error, in [0, 1]."""
+
+    caption: str
+    bins: Sequence[Bin]
+    error: float
+
+
+@dataclass(frozen=True)
+class TrueAndPredicted:
+    """Values of one target, (N,) each and in its unit; with `is_residual` what is left over the predicted ones."""
+
+    caption: str
+    target: str
+    true: Floats
+    predicted: Floats
+    is_residual: bool = False
+
+
+@dataclass(frozen=True)
+class SampleImages:
+    """Samples of the split as images, where it holds some.
+
+    positions  (K,) of the samples in the split
+    captions   (true, predicted, how sure) of each
+    """
+
+    caption: str
+    positions: Sequence[int]
+    captions: Sequence[tuple[str | float, str | float, str]]
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Lines of any kind.
+
+    lines  label -> (x, y), of the same length
+    """
+
+    caption: str
+    x_label: str
+    y_label: str
+    lines: Mapping[str, tuple[Floats, Floats]]
+
+
+Figure = ConfusionMatrix | RankingCurves | ReliabilityDiagram | TrueAndPredicted | SampleImages | Lines
+
+
+def matrix_of(cells: Sequence[Cell], num_classes: int) -> NDArray[np.int64]:
+    """(C, C) counts; with very many classes only the cells fit into memory."""
+    whole = np.zeros((num_classes, num_classes), dtype=np.int64)
+    for true, predicted, samples in cells:
+        whole[true, predicted] = samples
+    return whole
