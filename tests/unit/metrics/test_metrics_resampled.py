@@ -16,6 +16,7 @@ from dlexp.metrics.class_samples import RANKING, ClassSamples
 from dlexp.metrics.confusion import of_classes, tally
 from dlexp.metrics.figures import ReliabilityDiagram
 from dlexp.metrics.outputs import ClassOutputs
+from dlexp.metrics.ranking import curve, thinned
 from dlexp.metrics.regression import EXTREME, ValueSamples
 from dlexp.specs import ClassSpec, DataSpec, TableSpec, ValueSpec
 from dlexp.types import Prediction
@@ -133,11 +134,27 @@ def test_curves_hold_the_areas_of_their_class() -> None:
     assert len(curves) == 10
     left_out = set(range(12)) - set(curves)
     assert min(areas[c]["roc_auc"] for c in left_out) >= max(areas[c]["roc_auc"] for c in curves)
-    for c, curve in curves.items():
-        assert np.trapezoid(curve.recall, curve.false_positive_rate) == pytest.approx(areas[c]["roc_auc"])
-        steps = (np.diff(curve.recall) * curve.precision[1:]).sum()
+    for c, one in curves.items():
+        assert np.trapezoid(one.recall, one.false_positive_rate) == pytest.approx(areas[c]["roc_auc"])
+        steps = (np.diff(one.recall) * one.precision[1:]).sum()
         assert steps == pytest.approx(areas[c]["average_precision"])
-        assert (curve.recall[-1], curve.false_positive_rate[-1]) == (1, 1)
+        assert (one.recall[-1], one.false_positive_rate[-1]) == (1, 1)
+
+
+def test_a_curve_of_very_many_points_is_thinned_and_keeps_its_shape() -> None:
+    rng = np.random.default_rng(0)
+    positive = rng.random(60_000) < 0.3
+    full = curve(rng.normal(size=60_000) + positive, positive)
+    thin = thinned(full)
+    assert len(full.recall) > 50_000 and len(thin.recall) <= 16_000
+    for got, expected in zip(vars(thin).values(), vars(full).values(), strict=True):
+        assert (got[0], got[-1], got.min(), got.max()) == (expected[0], expected[-1], expected.min(), expected.max())
+    way, thin_way = (each.recall + each.false_positive_rate for each in (full, thin))  # it grows at every point
+    assert np.abs(np.interp(way, thin_way, thin.recall) - full.recall).max() <= 1e-3
+    area = np.trapezoid(full.recall, full.false_positive_rate)
+    assert np.trapezoid(thin.recall, thin.false_positive_rate) == pytest.approx(area, abs=1e-5)
+    few = curve(np.arange(5.0), np.arange(5) > 2)
+    assert thinned(few) is few
 
 
 def test_the_loss_of_a_sample_names_the_worst() -> None:

@@ -43,6 +43,8 @@ def story(**changes: Any) -> RunStory:
         "macro": {"f1": 0.7},
         "looks_at_this_split": 3,
         "evaluated": "2026-01-02T03:04:05+00:00",
+        "tables": {"per_class": {"caption": "Each class of the test split.", "labels": ["class"]}},
+        "figures": {"confusion": "Confusion matrix of the test split.", "predicted-1": "Values of test. Target 2."},
     }
     found = RunStory(
         name="r1",
@@ -122,7 +124,7 @@ def test_the_page_of_a_run_tells_everything() -> None:
         "looked at 3 times", "not committed", "trainer.epochs has changed: 2 -> 3 (later)",
         "On the test split", "1,234", "dog", "25.00 %", "adamw", "sgd", "0.05", "0.3", "dlexp train trainer.epochs=3",
         "dlexp train --from 'outputs/train/r 1'", "5d78330", "numpy==2.0", "config.yaml", "2,121", "6,121 bytes",
-        "zebra.png, a picture of the test split", "Target 2.",
+        "zebra.png, a picture of the test split", "Target 2.", "Each class of the test split.",
     ):  # fmt: skip
         assert part in text, part
     for part in ("None", "nan", "were not evaluated", "No split was evaluated", "gpu"):

@@ -80,14 +80,14 @@ def test_regression_predicts_in_the_units_of_the_target() -> None:
     ],
 )
 def test_an_output_of_another_shape_is_refused(task: Task, outputs: torch.Tensor, targets: torch.Tensor) -> None:
-    with pytest.raises(ValueError, match=r"its output has shape \(.*\), not \("):
+    with pytest.raises(ValueError, match=r"its output must have shape \(.*\), got \("):
         task.predict({"model": Fixed(outputs)}, batch(targets))
 
 
 def test_data_of_the_other_kind_is_refused_with_the_task_that_fits() -> None:
-    with pytest.raises(ValueError, match="choose task=regression"):
+    with pytest.raises(ValueError, match="Set task=regression"):
         Classification(spec=VALUES, loss=CrossEntropy())
-    with pytest.raises(ValueError, match="choose task=classification"):
+    with pytest.raises(ValueError, match="Set task=classification"):
         Regression(spec=CLASSES, loss=MSE())
 
 

@@ -20,7 +20,6 @@ from dlexp.metrics.neighbors import NeighborState
 from dlexp.metrics.outputs import ClassOutputs
 from dlexp.metrics.regression import ValueSamples
 from dlexp.metrics.undefined import undefined_of_classes, undefined_of_neighbors, undefined_of_values
-from dlexp.tasks.classification import Classification
 from dlexp.types import Prediction
 from dlexp.workflows.reporter import Silent
 from dlexp.workflows.train.seeds import train_seeds
@@ -133,7 +132,7 @@ def test_what_becomes_undefined_ends_without_a_best_epoch_and_says_so(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     arrays(THREE, THREE[:9])
-    monkeypatch.setattr(Classification, "requested", lambda self, names, _: dict.fromkeys(names, float("nan")))
+    monkeypatch.setattr(ClassSamples, "chosen", lambda self, names: dict.fromkeys(names, float("nan")))
     words = (*FEW, "trainer.monitor=val/roc_auc", "trainer.test=true", "scheduler=plateau")
     config, said = load([*words], Catalog()), []
 
