@@ -1,11 +1,11 @@
-"""How sure a number over a split is: the bootstrap over its samples (Efron 1979), percentile intervals.
+"""The bootstrap over the samples of a split (Efron 1979), with percentile intervals.
 
-A resample of N samples with replacement is told by how often each sample is in it: a row of N counts that add up to N.
+A resample of N samples with replacement is a row of N counts, which say how often each sample is in it and add up to N.
 So a statistic is written once, as a function of counts: of ones it is the value itself, of a block of resamples it is
-one value each, without a loop over them. NumPy only: nothing here waits for torch.
+one value each, without a loop over them. NumPy only: nothing here loads torch.
 
-What an interval covers is the choice of the samples. It says nothing of another seed of the training, and it takes the
-samples as drawn independently of each other: with several of one patient it comes out too narrow.
+An interval covers the choice of the samples. It does not cover another seed of the training, and it takes the samples
+as drawn independently of each other: with several of one patient it is too narrow.
 
 Symbols: N samples, R resamples of a block.
 """
@@ -28,7 +28,7 @@ _MOST_UNDEFINED = 0.05  # of the resamples; beyond it the rest is too much of a 
 
 @dataclass(frozen=True)
 class Resampling:
-    """How intervals are made.
+    """Settings of the resampling that intervals are made by.
 
     resamples  how many; 0 makes no intervals
     level      share of the resamples that an interval holds, in (0, 1)
@@ -42,11 +42,11 @@ class Resampling:
 
 @dataclass(frozen=True)
 class Interval:
-    """Where a statistic lies when the samples are drawn again.
+    """The interval of a statistic when the samples are drawn again.
 
     low, high  bounds, in the statistic's own unit; None where `reason` says why there are none
     undefined  resamples that gave no value, such as an area under the curve of a single class; not among the bounds
-    reason     why there are no bounds, "" where there are
+    reason     the reason why there are no bounds, "" where there are
     method     how it was made
     """
 

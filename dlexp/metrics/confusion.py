@@ -1,7 +1,7 @@
-"""Metrics of chosen classes, each over any number of resamples at once.
+"""Metrics of predicted classes, each over any number of resamples at once.
 
-Every one of them follows from three rows of numbers: how many samples of each class there are, how many were called
-so, and how many both. So a resample costs a few sums, and the value itself is the same function on counts of one.
+Every one of them follows from three rows of numbers: how many samples of each class there are, how many are predicted
+as it, and how many both. So a resample costs a few sums, and the value itself is the same function on counts of one.
 
 Symbols: N samples, C classes, R resamples; h hits, t true and p predicted samples of a class, n = sum of t.
 """
@@ -31,7 +31,7 @@ class Tally:
 
 
 def tally(targets: Numbers, predicted: Numbers, num_classes: int) -> Callable[[Floats], Tally]:
-    """What counts (R, N) of N samples come to, for targets (N,) and predicted (N,).
+    """A function from counts (R, N) to the tally of the N samples, for targets (N,) and predicted (N,).
 
     The samples are sorted by (true, predicted) once; a block of resamples is then added up pair by pair.
     """
@@ -72,7 +72,7 @@ def per_class(found: Tally) -> dict[str, Floats]:
 
 
 def of_classes(found: Tally) -> dict[str, Floats]:
-    """Every metric of chosen classes, (R,) each; NaN where a resample has none.
+    """Every metric of predicted classes, (R,) each; NaN where a resample has none.
 
     As in scikit-learn with zero_division=0, a class without a prediction has precision 0 in an average, and one that is
     neither true nor predicted is in no average. The correlation (Gorodkin 2004) of a constant is 0.

@@ -1,8 +1,8 @@
-"""How well embeddings group the classes, by the nearest neighbors of each sample among the samples of its own split.
+"""Metrics of embeddings, by the nearest neighbors of each sample among the samples of its own split.
 
 Each sample is left out in turn and the rest of the split are its neighbors (as in Musgrave et al. 2020). So the
-validation split says nothing of the training samples and takes nothing from them: embeddings that only know the samples
-they were trained on show. The numbers belong to the size of the split: with fewer samples of a class its nearest
+validation split does not depend on the training samples: embeddings that only separate the samples they were trained on
+show. The numbers belong to the size of the split: with fewer samples of a class its nearest
 neighbor is farther away, so compare runs on the same split, and not a small split with a large one.
 
 Symbols: N samples, E numbers of an embedding, C classes, k neighbors.

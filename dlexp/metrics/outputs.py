@@ -1,7 +1,7 @@
 """The numbers that a network puts out for classes, and the results of each sample.
 
 A network that is sure puts out logits so far apart that its probabilities round to 1 and 0; then they rank nothing and
-hide how wrong a sample is. So wherever there are logits, everything is computed from them, in float64:
+hide the loss of a sample. So wherever there are logits, everything is computed from them, in float64:
 
     log-odds of class c against the rest   ln p_c - ln(1 - p_c) = z_c - ln sum over the others of exp(z_j)
     -ln p of the true class                ln(1 + exp(-log-odds)), exact where p is next to 0 and where it is next to 1

@@ -1,7 +1,7 @@
-"""How well scores put the samples of a class before all others: two curves, and the areas under them.
+"""Ranking of the samples of a class before all others by their scores: two curves, and the areas under them.
 
 Symbols: N samples, C classes; a positive is a sample of the class.
-Samples with equal scores are told apart by nothing: they come at one threshold.
+Samples with equal scores cannot be separated: they come at one threshold.
 """
 
 from __future__ import annotations

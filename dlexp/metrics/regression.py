@@ -80,11 +80,11 @@ def of_values(predicted: Floats, true: Floats) -> Callable[[Floats], dict[str, F
     middle_of_all = _mean(true)
     unit = _unit(error, true - middle_of_all)
     error, spread_out = error / unit, (true - middle_of_all) / unit
-    # Centred, or the squares of numbers far from 0 leave nothing of their spread; equal ones are centred to 0 exactly.
+    # Centered, or the squares of numbers far from 0 leave nothing of their spread; equal ones become 0 exactly.
     bias = _mean(error)
-    centred = spread_out if true.min() < true.max() else np.zeros_like(true)
+    centered = spread_out if true.min() < true.max() else np.zeros_like(true)
     unbiased = error - bias
-    columns = np.stack([error**2, np.abs(error), unbiased, unbiased**2, centred, centred**2, shares, zero], axis=1)
+    columns = np.stack([error**2, np.abs(error), unbiased, unbiased**2, centered, centered**2, shares, zero], axis=1)
     order = np.argsort(np.abs(error), kind="stable")
     sizes = np.abs(error)[order]
     # What a difference of two sums leaves of equal numbers, and what rounding makes of equal errors.

@@ -1,4 +1,4 @@
-"""States of metrics: what is kept of the samples seen so far, so that no list of all predictions is needed.
+"""States of metrics: summaries of the samples seen so far, so that no list of all predictions is needed.
 
 A state is fed batch by batch, two of them can be merged, and each can be pickled. So the last short batch, several
 processes and the members of an ensemble come out right.
@@ -26,7 +26,7 @@ State = TypeVar("State", bound="MetricState")
 
 
 class MetricState(ABC):
-    """What is kept of the samples seen so far; it can be pickled."""
+    """A summary of the samples seen so far, of which metrics are computed; it can be pickled."""
 
     @abstractmethod
     def update(self, prediction: Prediction) -> None:

@@ -199,7 +199,7 @@ def test_a_report_with_intervals_and_tables_takes_the_memory_that_the_documentat
     def make() -> None:
         write_tables(tmp_path, task.report(spec, state, Resampling(8)))
 
-    assert peak_of(make) <= count * (4 * num_classes + 64 + 160) + (16 << 20)
+    assert peak_of(make) <= count * 160 + (16 << 20)
 
 
 class Intersection(MetricState):

@@ -1,4 +1,4 @@
-"""How sure each metric of classes is: for each the method that covers, docs/evaluation.md has how often.
+"""Intervals of the metrics of classes: for each the method that covers, docs/evaluation.md has how often.
 
 Symbols: N samples, C classes, R resamples.
 """
@@ -20,7 +20,7 @@ Sure = Iterator[tuple[str, Interval]]
 EXACT, WEIGHTED, BAYESIAN = "Clopper-Pearson", "weighted beta", "Dirichlet"
 AREA, SCORE, STUDENTIZED, DISTANCE = "Newcombe", "Wilson", "bootstrap-t", "bootstrap of distances"
 _CELLS = 1 << 18  # numbers of resamples at a time
-_ONE_CLASS = "every sample is of one class and called so"
+_ONE_CLASS = "every sample is of one class, and so is every prediction"
 
 
 def class_intervals(found: ClassSamples, resampling: Resampling) -> dict[str, Interval]:

@@ -59,7 +59,7 @@ class Difference:
 
     @property
     def sign(self) -> int:
-        """1 where the first side is higher beyond doubt, -1 where the second is, 0 where they cannot be told apart."""
+        """1 where the first side is higher beyond doubt, -1 where the second is, 0 where neither is."""
         return int(self.low > 0) - int(self.high < 0)
 
 

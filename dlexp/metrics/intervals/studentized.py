@@ -19,9 +19,9 @@ Bounds = tuple[float, float]
 def mean_and_error(counts: Floats, column: Floats) -> tuple[Floats, Floats]:
     """(R,) means of a column (N,) over resamples, and sqrt(N) times their standard errors."""
     samples = counts.sum(axis=1)
-    centre = column.mean()  # around it, or the square of a large mean leaves nothing of a small variance
-    means, squares = counts @ (column - centre) / samples, counts @ (column - centre) ** 2 / samples
-    return means + centre, np.sqrt(np.maximum(squares - means**2, 0.0))
+    center = column.mean()  # around it, or the square of a large mean leaves nothing of a small variance
+    means, squares = counts @ (column - center) / samples, counts @ (column - center) ** 2 / samples
+    return means + center, np.sqrt(np.maximum(squares - means**2, 0.0))
 
 
 def bootstrap_t(value: tuple[float, float], resampled: tuple[Floats, Floats], level: float) -> Bounds | None:

@@ -1,4 +1,4 @@
-"""How sure each metric of values is; docs/evaluation.md has how often each method covers.
+"""Intervals of the metrics of values; docs/evaluation.md has how often each method covers.
 
 Symbols: N samples, O targets, R resamples; y true value, e = predicted - true.
 """
@@ -53,7 +53,7 @@ def _in_unit(interval: Interval, unit: float, power: int) -> Interval:
 
 
 class _Columns:
-    """What is resampled of some targets: for means over samples a column each, (N,)."""
+    """Columns (N,) of some targets, whose means over the samples are resampled."""
 
     def __init__(self, predicted: Floats, true: Floats) -> None:
         error = predicted - true
@@ -82,11 +82,11 @@ class _Columns:
 
 
 @np.errstate(divide="ignore", invalid="ignore")  # a resample of one target has no share, and is left out
-def _ratio_and_error(counts: Floats, error: Floats, spread: Floats, centred: bool) -> tuple[Floats, Floats]:
+def _ratio_and_error(counts: Floats, error: Floats, spread: Floats, is_centered: bool) -> tuple[Floats, Floats]:
     """1 - mean e^2 / variance of y, (R,), and its error by the influence of each sample on the ratio."""
     samples = counts.sum(axis=1)
     left, off, middle, squares = (counts @ column / samples for column in (error**2, error, spread, spread**2))
-    left, variance = left - off**2 if centred else left, squares - middle**2
+    left, variance = left - off**2 if is_centered else left, squares - middle**2
     ratio = left / variance
     fourth = [counts @ column / samples for column in (error**4, error**2 * spread**2, spread**4)]
     squared = fourth[0] - 2 * ratio * fourth[1] + ratio**2 * fourth[2]

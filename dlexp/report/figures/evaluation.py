@@ -22,10 +22,10 @@ from dlexp.report.number_format import alike
 Floats = NDArray[np.float64]
 Caption = tuple[str | float, str | float, str]
 
-# Okabe & Ito, told apart by colour-blind people; with the second line style there are ten that differ.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
+# Okabe & Ito, safe for color-blind people; with the second line style there are ten that differ.
+_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
 _STYLES = ("-", "--")
-_GREY = "#555555"
+_GRAY = "#555555"
 _MOST_CELLS = 40  # classes whose cells can still be read when they are written in
 _MOST_NAMES = 60  # classes whose names can still be read at an axis
 _LETTERS = 18
@@ -67,7 +67,7 @@ def lines_png(figure: Lines, split: str) -> bytes:
 def roc_png(curves: Mapping[str, Curve], areas: Mapping[str, float], split: str, classes: int) -> bytes:
     """ROC curves of classes, with their areas; a guess lies on the diagonal."""
     figure, axes = _square()
-    axes.plot([0, 1], [0, 1], color=_GREY, linewidth=1, linestyle=":", label="a guess")
+    axes.plot([0, 1], [0, 1], color=_GRAY, linewidth=1, linestyle=":", label="a guess")
     for number, (name, curve) in enumerate(curves.items()):
         axes.plot(curve.false_positive_rate, curve.recall, label=_area(name, areas[name]), **_line(number))
     axes.set_xlabel("false positive rate: others called so")
@@ -89,14 +89,14 @@ def pr_png(curves: Mapping[str, Curve], areas: Mapping[str, float], split: str, 
 
 
 def reliability_png(bins: Sequence[Bin], error: float, split: str) -> bytes:
-    """How often the network is right against how sure it is, with the samples of each bin below."""
+    """Accuracy over confidence, with the samples of each bin below."""
     figure = Figure(figsize=(4.8, 5.6), layout="constrained", dpi=110)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     found = [each for each in bins if each.samples]
     sure, right = [each.confidence for each in found], [each.accuracy for each in found]
-    above.plot([0, 1], [0, 1], color=_GREY, linewidth=1, linestyle=":", label="as sure as right")
-    above.vlines(sure, sure, right, color=_COLOURS[1], linewidth=2, label="gap")
-    above.plot(sure, right, "o", color=_COLOURS[0], label=f"a bin, {len(bins)} of equal width")
+    above.plot([0, 1], [0, 1], color=_GRAY, linewidth=1, linestyle=":", label="as sure as right")
+    above.vlines(sure, sure, right, color=_COLORS[1], linewidth=2, label="gap")
+    above.plot(sure, right, "o", color=_COLORS[0], label=f"a bin, {len(bins)} of equal width")
     above.set_ylabel("share that is right")
     above.set_title(f"{split}: expected calibration error {100 * error:.2f} %", fontsize="medium")
     below.bar([(each.low + each.high) / 2 for each in bins], [each.samples for each in bins], 0.9 / len(bins))
@@ -130,8 +130,8 @@ def confusion_png(counts: ArrayLike, names: Sequence[str], split: str, *, shares
     if has_cells:
         for y, x in zip(*np.nonzero(whole), strict=True):
             text = f"{100 * of_row[y, x]:.0f}" if shares else f"{whole[y, x]}"
-            colour = "white" if of_row[y, x] > 0.55 else "black"
-            axes.text(x, y, text, ha="center", va="center", color=colour, fontsize=8)
+            color = "white" if of_row[y, x] > 0.55 else "black"
+            axes.text(x, y, text, ha="center", va="center", color=color, fontsize=8)
     if has_names:
         axes.set_xticks(range(len(names)), labels, rotation=90 if longest > 3 else 0, fontsize=8)
         axes.set_yticks(range(len(names)), labels, fontsize=8)
@@ -151,8 +151,8 @@ def prediction_png(true: ArrayLike, predicted: ArrayLike, name: str, split: str)
     axes = figure.add_subplot()
     across, up = np.asarray(true, dtype=np.float64), np.asarray(predicted, dtype=np.float64)
     low, high = min(across.min(), up.min()), max(across.max(), up.max())
-    axes.plot([low, high], [low, high], color=_GREY, linewidth=1, label="exact")
-    axes.scatter(across, up, s=16, color=_COLOURS[0], alpha=0.7, label=f"{len(across)} samples")
+    axes.plot([low, high], [low, high], color=_GRAY, linewidth=1, label="exact")
+    axes.scatter(across, up, s=16, color=_COLORS[0], alpha=0.7, label=f"{len(across)} samples")
     axes.set_xlabel(f"true {name}")
     axes.set_ylabel(f"predicted {name}")
     axes.set_title(split)
@@ -168,10 +168,10 @@ def residuals_png(true: ArrayLike, predicted: ArrayLike, name: str, split: str) 
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 1))
     values, residuals = np.asarray(predicted), np.asarray(predicted) - np.asarray(true)
     is_drawn = np.isfinite(residuals)
-    left.axhline(0, color=_GREY, linewidth=1)
-    left.scatter(values[is_drawn], residuals[is_drawn], s=16, color=_COLOURS[0], alpha=0.7)
+    left.axhline(0, color=_GRAY, linewidth=1)
+    left.scatter(values[is_drawn], residuals[is_drawn], s=16, color=_COLORS[0], alpha=0.7)
     mean = float(residuals[is_drawn].mean()) if is_drawn.any() else 0.0
-    left.axhline(mean, color=_COLOURS[1], linestyle="--", linewidth=1, label=f"mean {mean:.3g}")
+    left.axhline(mean, color=_COLORS[1], linestyle="--", linewidth=1, label=f"mean {mean:.3g}")
     left.set_xlabel(f"predicted {name}")
     left.set_ylabel(f"predicted - true {name}")
     left.set_title(f"{split}: {len(values):,} samples", fontsize="medium")
@@ -220,7 +220,7 @@ def _square() -> tuple[Figure, Axes]:
 
 
 def _line(number: int) -> dict[str, Any]:
-    return {"color": _COLOURS[number % len(_COLOURS)], "linestyle": _STYLES[number // len(_COLOURS) % len(_STYLES)]}
+    return {"color": _COLORS[number % len(_COLORS)], "linestyle": _STYLES[number // len(_COLORS) % len(_STYLES)]}
 
 
 def _area(name: str, area: float) -> str:
@@ -230,7 +230,7 @@ def _area(name: str, area: float) -> str:
 def _which(curves: Mapping[str, Curve], classes: int) -> str:
     if len(curves) == classes:
         return "each class" if classes > 2 else "a class"
-    return f"{len(curves)} of {classes} classes, those told apart least,"
+    return f"{len(curves)} of {classes} classes, those with the smallest areas,"
 
 
 def _finished(figure: Figure, axes: Axes) -> bytes:

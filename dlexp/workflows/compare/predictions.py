@@ -26,7 +26,7 @@ Table = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True)
 class Measure:
-    """A metric, which way is better, and how a difference in it is told: shares in points, which are hundredths."""
+    """A metric, its better direction, and the unit of a difference: of shares points, which are hundredths."""
 
     name: str
     maximize: bool
@@ -113,7 +113,7 @@ def scorer(name: str | None, table: Table) -> tuple[str, Callable[[Table], Float
 
 
 def has_predictions(run: PastRun, split: str) -> bool:
-    """Whether the run was evaluated on `split`."""
+    """True where the run was evaluated on `split`."""
     return all(is_file(run.path / "eval" / split / name) for name in ("predictions.csv", "report.json"))
 
 

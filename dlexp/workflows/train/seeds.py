@@ -99,7 +99,7 @@ def write_table(folder: Path, name: str, runs: Sequence[str], metrics: Sequence[
 
 
 def _settled_once(config: RunConfig, request: Request, reporter: Reporter) -> tuple[RunConfig, Found]:
-    """What is auto is found once for all seeds; a group that goes on keeps what it began with."""
+    """Resolve auto values once for all seeds; a group that is resumed keeps its own."""
     done = members(request.run_dir) if request.run_dir is not None else []
     if done:
         config = settled_as(config, load_saved(done[0] / "config.yaml"))
@@ -125,7 +125,7 @@ def _group_directory(config: RunConfig, request: Request, count: int) -> Path:
 
 
 def _is_group_so_far(folder: Path) -> bool:
-    """Whether a directory is a group, be it one that was killed before its first run had begun."""
+    """True for the directory of a group, also of one that was killed before its first run began."""
     own = (BATCH_FILE, "lr_find", "seeds.csv", "seeds.json")
     return is_group(folder) or all(
         path.name in own or (path.is_dir() and re.fullmatch(r"seed-\d+", path.name)) for path in folder.iterdir()
