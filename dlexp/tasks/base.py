@@ -42,8 +42,8 @@ def forward(network: nn.Module, field: Field) -> Tensor:
 def other_targets(task: str, wanted: str, spec: DataSpec) -> ValueError:
     """The error for data whose targets are of another kind than `task` needs."""
     fitting = _TASKS.get(spec.target_kind)
-    remedy = f"; choose task={fitting}" if fitting else ""
-    return ValueError(f"{task} needs {wanted}, and this data holds {describe_kind(spec.target_kind)}{remedy}")
+    remedy = f" Set task={fitting}." if fitting else ""
+    return ValueError(f"{task} requires {wanted}, and these targets are {describe_kind(spec.target_kind)}.{remedy}")
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.nodes import build
 from dlexp.config.schema.run import OWN_KEYS
+from dlexp.data.columns import tensor_of
 from dlexp.engine.evaluate import evaluate
 from dlexp.errors import ConfigError
 from dlexp.losses.output_decoding import ClassDecoder, class_decoder
@@ -105,7 +106,7 @@ def small(*words: str) -> Any:
 
 def test_class_weights_are_measured_on_the_training_split_alone() -> None:
     built = small("data=breast_cancer", "loss.class_weights=balanced", "data.val_fraction=0.3")
-    counts = torch.bincount(built.bundle.splits["train"].targets).double()
+    counts = torch.bincount(tensor_of(built.bundle.splits["train"].targets)).double()
     assert classes_of(built.bundle.spec).counts == tuple(counts.int().tolist())
     weights = built.task._criterion.weights.double()
     torch.testing.assert_close(weights, counts.sum() / (2 * counts), rtol=1e-6, atol=0)

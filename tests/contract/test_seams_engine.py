@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -322,7 +323,13 @@ def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
     where = f"file://{tmp_path / 'meet'}"
     processes = [
         subprocess.Popen(
-            [sys.executable, str(PROCESS), str(rank), where, str(tmp_path)], stderr=subprocess.PIPE, text=True
+            [sys.executable, str(PROCESS), str(rank), where, str(tmp_path)],
+            stderr=subprocess.PIPE,
+            text=True,
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join((str(PROCESS.parents[1]), os.environ.get("PYTHONPATH", ""))),
+            },
         )
         for rank in (0, 1)
     ]
