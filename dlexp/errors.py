@@ -219,13 +219,15 @@ def reading_data(place: object = None) -> Iterator[None]:
         yield
     except OSError as error:
         where = error.filename if isinstance(error.filename, str) else place
-        raise DataError(f"cannot be read: {reason_of(error)}", file=None if where is None else str(where)) from error
+        raise DataError(
+            f"cannot be read: {reason_of(error)}", file=None if where is None else str(where), code="system-error"
+        ) from error
 
 
 def refuse_without_folder() -> None:
     """Raise DlexpError where the current directory was deleted: libraries of torch end the process there."""
     if _is_folder_gone():
-        raise DlexpError("the current directory no longer exists; change to another one with cd")
+        raise DlexpError("the current directory no longer exists; change to another one with cd", code="system-error")
 
 
 def _is_folder_gone() -> bool:

@@ -160,7 +160,8 @@ def check_nodes(config: RunConfig, trusted: Sequence[str]) -> None:
             problems += check_arguments(node, _RUNTIME_NAMES[node.group], trusted, is_complete=is_complete)
         except ConfigError as error:
             problems += [
-                Problem(f"{node.group}={node.option}", "", f"{p.given} {p.rule}", p.remedy) for p in error.problems
+                Problem(f"{node.group}={node.option}", "", f"{p.given} {p.rule}", p.remedy, code=p.code)
+                for p in error.problems
             ]
     if problems:
         raise ConfigError(problems)
@@ -205,7 +206,9 @@ def _networks(built: object, task: Task) -> nn.ModuleDict:
     named = dict(built.items()) if isinstance(built, nn.ModuleDict | dict) else {}
     if named and all(isinstance(network, nn.Module) for network in named.values()):
         return nn.ModuleDict({**named, **task.own_networks()})
-    raise ConfigError.one("model", type(built).__name__, "must build a torch.nn.Module, or a dict of named ones")
+    raise ConfigError.one(
+        "model", type(built).__name__, "must build a torch.nn.Module, or a dict of named ones", code="invalid-type"
+    )
 
 
 def _probe(
@@ -231,7 +234,9 @@ def _probe(
         inputs = bundle.spec.inputs
         samples = f"whose samples have shape {inputs.shape}" if inputs.shape else f"which holds {inputs.kind}"
         rule = f"does not work on data={config.data.option}, {samples}: {message_of(error)}"
-        raise ConfigError.one("model", config.model.option, rule, _remedy(config, networks)) from error
+        raise ConfigError.one(
+            "model", config.model.option, rule, _remedy(config, networks), code="incompatible-data"
+        ) from error
     return work
 
 

@@ -172,7 +172,7 @@ def check_monitor(config: RunConfig, bundle: DataBundle, task: Task) -> None:
         rule = f"has no value on this validation split: {reason}"
         remedy = "set trainer.monitor=val/loss, or validate on samples of every kind: where the split is drawn here, "
         remedy += "data.split_seed and data.val_fraction draw another one"
-        raise ConfigError.one(key, config.monitor, rule, remedy)
+        raise ConfigError.one(key, config.monitor, rule, remedy, code="incompatible-data")
 
 
 def _rules(experiment: Experiment, group: ProcessGroup) -> StepRules:
@@ -206,13 +206,13 @@ def _changed(experiment: Experiment, train: TrainingData) -> TrainingData:
     if changes.mixes and not experiment.task.mixes:
         key = "mixup" if given.mixup else "cutmix"
         rule = f"makes samples of two targets at once, and task={config.task.option} has no loss for them"
-        raise ConfigError.one(f"regularization.{key}", getattr(given, key), rule, "leave it out")
+        raise ConfigError.one(f"regularization.{key}", getattr(given, key), rule, "leave it out", code="not-supported")
     for key in ("cutmix", "random_erasing"):  # of data whose kind the configuration does not tell
         inputs = experiment.bundle.spec.inputs
         if getattr(given, key) and not isinstance(inputs, ImageSpec):
             held = "a table" if isinstance(inputs, TableSpec) else describe_kind(inputs.kind)
             rule = f"cuts rectangles out of images, and this data holds {held}"
-            raise ConfigError.one(f"regularization.{key}", getattr(given, key), rule, "leave it out")
+            raise ConfigError.one(f"regularization.{key}", getattr(given, key), rule, "leave it out", code="incompatible-data")
     return ChangedBatches(train, changes, config.seed) if changes else train
 
 
@@ -230,7 +230,9 @@ def _refuse_batches_of_one(experiment: Experiment) -> None:
     norms = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in experiment.networks.modules())
     if norms and min(experiment.config.batch_size, len(experiment.bundle.splits["train"])) == 1:
         remedy = "use data.batch_size=2 or more (trainer.accumulate is no help), or another norm"
-        raise ConfigError.one("data.batch_size", 1, "batch normalisation needs two samples in a batch", remedy)
+        raise ConfigError.one(
+            "data.batch_size", 1, "batch normalisation needs two samples in a batch", remedy, code="out-of-range"
+        )
 
 
 def _refuse_beside_closure(experiment: Experiment, traits: OptimizerTraits) -> None:

@@ -75,7 +75,9 @@ def settle_targets(tree: dict[str, Any], task_given: bool, choices: Mapping[str,
             with reading_data(data.get("path")):
                 kind = str(resolve(str(data.get("_detect_")), ())(arguments))
         except (TypeError, ValueError, KeyError, AttributeError) as error:
-            raise ConfigError.one("data._detect_", data["_detect_"], f"cannot tell the targets: {error}") from error
+            raise ConfigError.one(
+                "data._detect_", data["_detect_"], f"cannot tell the targets: {error}", code="invalid-value"
+            ) from error
     data |= {"_targets_": kind, "target_kind": kind}
     return kind
 
@@ -84,7 +86,9 @@ def task_of(tree: Mapping[str, Any], kind: str) -> str:
     """The task for targets of `kind`. Raises ConfigError where the data's file names none."""
     tasks = tree["data"].get("_tasks_")
     if not isinstance(tasks, Mapping) or kind not in tasks:
-        raise ConfigError.one("data._tasks_", shown(tasks), f"must name the task of targets that are a {kind}")
+        raise ConfigError.one(
+            "data._tasks_", shown(tasks), f"must name the task of targets that are a {kind}", code="missing-value"
+        )
     return str(tasks[kind])
 
 
@@ -116,22 +120,26 @@ def compose(words: Words, catalog: Catalog) -> tuple[DictConfig, dict[str, str]]
     try:
         config = ConfigLoaderImpl(search_path).load_configuration("config", words.group_words(), RunMode.RUN)
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError, RecursionError) as error:
-        raise ConfigError.one("the configuration files", "", first_line(error)) from error
+        raise ConfigError.one("the configuration files", "", first_line(error), code="invalid-syntax") from error
     choices = {k: str(v) for k, v in config.hydra.runtime.choices.items() if k in catalog.groups and v is not None}
     missing = [group for group in (*COMPONENTS, *SECTIONS) if group not in choices]
     if missing:
-        raise ConfigError([Problem(group, "", "config.yaml chooses no option of it") for group in missing])
+        raise ConfigError(
+            [Problem(group, "", "config.yaml chooses no option of it", code="missing-value") for group in missing]
+        )
     for group in COMPONENTS:
         if group not in config:
             rule = "its file sets no key of this component"
-            raise ConfigError.one(group, choices[group], rule, "write at least _target_: FUNCTION into it")
+            raise ConfigError.one(
+                group, choices[group], rule, "write at least _target_: FUNCTION into it", code="missing-value"
+            )
     with flag_override(config, ["struct", "readonly"], False):
         del config["hydra"]
         for name, section in SECTIONS.items():
             written = config.get(name, {})
             if not OmegaConf.is_dict(written):
                 rule = "a file sets this section to a value; it takes keys"
-                raise ConfigError.one(name, shown(written), rule, f"write {name}: {{KEY: VALUE}}")
+                raise ConfigError.one(name, shown(written), rule, f"write {name}: {{KEY: VALUE}}", code="invalid-type")
             config[name] = OmegaConf.merge(section_defaults(section), written)
     return config, choices
 
@@ -152,7 +160,13 @@ def apply_values(
         # A component may take a mapping as an argument; the keys of a section are set one by one.
         if isinstance(now, dict) and (component in SECTIONS or not isinstance(value, dict)):
             problems.append(
-                Problem(key, shown(value), "is a section, not a value", f"set one of its keys: {key}.KEY=VALUE")
+                Problem(
+                    key,
+                    shown(value),
+                    "is a section, not a value",
+                    f"set one of its keys: {key}.KEY=VALUE",
+                    code="invalid-type",
+                )
             )
         elif shared and value_at(_raw(config), shared) is ABSENT and not added:
             keys = value_at(_raw(config), component)
@@ -177,7 +191,7 @@ def _unknown_key(key: str, value: str, choices: Mapping[str, str], catalog: Cata
     if key in paths:  # another option of the group has it
         chosen = f"{group}={choices[group]}"
         have = f"{', '.join(paths[key])} {'has' if len(paths[key]) == 1 else 'have'} it"
-        return Problem(key, value, f"{chosen} has no such key; {have}", origin=origin)
+        return Problem(key, value, f"{chosen} has no such key; {have}", origin=origin, code="unknown-key")
     here = [
         p
         for p, owners in paths.items()
@@ -204,7 +218,11 @@ def _unknown_keys(config: DictConfig, choices: Mapping[str, str], catalog: Catal
         origin = leaf.place if leaf else ""
         if holders[0] == "experiment":
             remedy = "let the file's first line be `# @package _global_`"
-            problems.append(Problem("experiment", choices["experiment"], "its values reach nothing", remedy, origin))
+            problems.append(
+                Problem(
+                    "experiment", choices["experiment"], "its values reach nothing", remedy, origin, code="no-effect"
+                )
+            )
             break
         problems.append(_unknown_key(path, shown(value), choices, catalog, origin))
     return problems

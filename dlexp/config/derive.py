@@ -167,7 +167,9 @@ def _not_on_resume(override: Override, folder: Path) -> Problem:
 
 def _refused_on_resume(key: str, value: str, word: str, folder: Path) -> Problem:
     rule = f"would make it another run; while one goes on only {', '.join(CHANGEABLE)} may change"
-    return Problem(key, value, rule, f"start a new one from it: {command('train', '--from', folder, word)}")
+    return Problem(
+        key, value, rule, f"start a new one from it: {command('train', '--from', folder, word)}", code="not-supported"
+    )
 
 
 def _lay_over(config: DictConfig, saved: DictConfig, kind_keys: tuple[str, ...]) -> None:

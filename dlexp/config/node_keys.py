@@ -39,7 +39,11 @@ def hydra_key_problem(path: str, value: str, origin: str = "") -> Problem | None
     """What is wrong with a key such as `model._partial_`; None for one that is no directive of Hydra's."""
     key = path.rpartition(".")[2]
     reason = _TARGET if key == "_target_" and path.count(".") > 1 else _REASONS.get(key)
-    return Problem(path, value, f"unknown configuration key: {reason}", "remove it", origin) if reason else None
+    return (
+        Problem(path, value, f"unknown configuration key: {reason}", "remove it", origin, code="unknown-key")
+        if reason
+        else None
+    )
 
 
 def node_key_problems(tree: Mapping[str, Any], choices: Mapping[str, str], catalog: Catalog) -> Iterator[Problem]:
@@ -50,7 +54,7 @@ def node_key_problems(tree: Mapping[str, Any], choices: Mapping[str, str], catal
             for path, value in _directives(node, group, is_node=True):
                 origin = _origin(group, choices.get(group, ""), path, catalog)
                 rule = f"unknown configuration key: a node has {', '.join(sorted(_KNOWN))}"
-                plain = Problem(path, shown(value), rule, "remove it", origin)
+                plain = Problem(path, shown(value), rule, "remove it", origin, code="unknown-key")
                 yield hydra_key_problem(path, shown(value), origin) or plain
 
 
@@ -64,14 +68,17 @@ def works_on_problems(
             given = tree[group].get(aspect)
             if given is not None and not is_kind_name(given):
                 rule = f"must name a kind of data in {file}, such as {', '.join(_known_kinds(aspect))}"
-                yield Problem(f"{group}.{aspect}", shown(given), rule)
+                yield Problem(f"{group}.{aspect}", shown(given), rule, code="unknown-value")
         given = tree[group].get("_outputs_")
         if given is not None and given not in outputs:
-            yield Problem(f"{group}._outputs_", shown(given), f"must be one of {', '.join(outputs)} in {file}")
+            rule = f"must be one of {', '.join(outputs)} in {file}"
+            yield Problem(f"{group}._outputs_", shown(given), rule, code="unknown-value")
     for key in ("_metrics_", "_extra_metrics_"):
         metrics = tree["task"].get(key, {})
         if not isinstance(metrics, Mapping) or not {str(way) for way in metrics.values()} <= {"min", "max"}:
-            yield Problem(f"task.{key}", shown(metrics), "must give each metric as NAME: min or NAME: max")
+            yield Problem(
+                f"task.{key}", shown(metrics), "must give each metric as NAME: min or NAME: max", code="invalid-value"
+            )
 
 
 def _known_kinds(aspect: str) -> tuple[str, ...]:

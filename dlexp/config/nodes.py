@@ -47,7 +47,9 @@ def resolve(target: str, trusted: Sequence[str]) -> Callable[..., Any]:
     """The function or class at `target`. Raises ConfigError when it is not allowed or not there."""
     module_name, _, name = target.rpartition(".")
     if not _PATH.match(target) or name.startswith("_"):
-        raise ConfigError.one("_target_", target, "is no dotted path of a public function or class")
+        raise ConfigError.one(
+            "_target_", target, "is no dotted path of a public function or class", code="invalid-syntax"
+        )
     root = target.partition(".")[0]
     if any(module_name == package or module_name.startswith(f"{package}.") for package in trusted):
         return _attribute(_imported(module_name, target), module_name, name)
@@ -69,7 +71,7 @@ def resolve(target: str, trusted: Sequence[str]) -> Callable[..., Any]:
     # Nobody has a network in the standard library: the advice to trust it would only open the door.
     known = root in ("dlexp", "torch", "torchvision", "timm") or root in sys.stdlib_module_names
     remedy = "" if known else f"if you trust that package, add --trust {root}"
-    raise ConfigError.one("_target_", target, "is not among what a configuration may call", remedy)
+    raise ConfigError.one("_target_", target, "is not among what a configuration may call", remedy, code="untrusted")
 
 
 def check_arguments(
@@ -91,12 +93,26 @@ def check_arguments(
             near = get_close_matches(name, parameters, n=1)
             taken = ", ".join(key for key in parameters if key not in runtime)
             remedy = f"did you mean {node.group}.{near[0]}?" if near else f"it takes {taken}"
-            problems.append(Problem(f"{node.group}.{name}", str(value), f"{node.target} has no such argument", remedy))
+            problems.append(
+                Problem(
+                    f"{node.group}.{name}",
+                    str(value),
+                    f"{node.target} has no such argument",
+                    remedy,
+                    code="unknown-key",
+                )
+            )
     for name, parameter in parameters.items():
         needed = parameter.default is parameter.empty and parameter.kind is not parameter.VAR_POSITIONAL
         if is_complete and needed and name not in node.arguments and name not in runtime:
             problems.append(
-                Problem(f"{node.group}.{name}", "", f"{node.target} needs it", f"add +{node.group}.{name}=...")
+                Problem(
+                    f"{node.group}.{name}",
+                    "",
+                    f"{node.target} needs it",
+                    f"add +{node.group}.{name}=...",
+                    code="missing-value",
+                )
             )
     return problems
 
@@ -125,7 +141,9 @@ def build(node: Node, runtime: Mapping[str, Any], trusted: Sequence[str]) -> Any
         if node.group == "data" and isinstance(error, OSError):
             with reading_data(node.arguments.get("path")):
                 raise
-        raise ConfigError.one(node.group, node.option, message_of(error), _how_to_see(node)) from error
+        raise ConfigError.one(
+            node.group, node.option, message_of(error), _how_to_see(node), code="invalid-value"
+        ) from error
 
 
 def _how_to_see(node: Node) -> str:
@@ -141,10 +159,10 @@ def _imported(module_name: str, target: str) -> Any:
         missing = error.name if isinstance(error, ModuleNotFoundError) else None
         if missing is not None and not module_name.startswith(missing):
             raise ConfigError.one(
-                "_target_", target, f"needs the package {missing}", f"pip install {missing}"
+                "_target_", target, f"needs the package {missing}", f"pip install {missing}", code="missing-package"
             ) from error
         remedy = "run dlexp in the folder that holds the package, or install it"
-        raise ConfigError.one("_target_", target, f"cannot be imported: {error}", remedy) from error
+        raise ConfigError.one("_target_", target, f"cannot be imported: {error}", remedy, code="not-found") from error
 
 
 def _attribute(module: Any, module_name: str, name: str) -> Callable[..., Any]:
@@ -152,6 +170,6 @@ def _attribute(module: Any, module_name: str, name: str) -> Callable[..., Any]:
     if not callable(found):
         near = get_close_matches(name, [n for n in dir(module) if not n.startswith("_")], n=1)
         remedy = f"did you mean {module_name}.{near[0]}?" if near else ""
-        raise ConfigError.one("_target_", f"{module_name}.{name}", "is not there", remedy)
+        raise ConfigError.one("_target_", f"{module_name}.{name}", "is not there", remedy, code="not-found")
     result: Callable[..., Any] = found
     return result

@@ -76,22 +76,24 @@ def _depth_problem(word: str) -> Problem | None:
         if depth > _MAX_DEPTH:
             key, _, value = word.partition("=")
             rule = f"must nest at most {_MAX_DEPTH} lists and mappings in each other"
-            return Problem(key[:_MAX_SHOWN], f"{value[:_MAX_SHOWN]}...", rule, "put fewer brackets around it")
+            return Problem(
+                key[:_MAX_SHOWN], f"{value[:_MAX_SHOWN]}...", rule, "put fewer brackets around it", code="too-large"
+            )
     return None
 
 
 def _grammar_problem(word: str, catalog: Catalog) -> Problem:
     if "=" not in word:
         meant = option_meant(word, catalog)
-        return Problem(word, "", "is not key=value", f"did you mean {meant}?" if meant else "")
+        return Problem(word, "", "is not key=value", f"did you mean {meant}?" if meant else "", code="invalid-syntax")
     key, _, value = word.partition("=")
     if value.startswith("[") and not value.endswith("]"):
         remedy = "close it, and where it holds blanks quote the word for the shell: 'KEY=[...]'"
-        return Problem(key, value, "the bracket [ is not closed", remedy)
+        return Problem(key, value, "the bracket [ is not closed", remedy, code="invalid-syntax")
     items = [item.strip().strip("\"'") for item in value[1:-1].split(",")]
     word = setting(key, items if value.startswith("[") else value)
     remedy = f"quote what the shell or the grammar reads as a sign: {word}"
-    return Problem(key, value, "this value cannot be parsed", remedy)
+    return Problem(key, value, "this value cannot be parsed", remedy, code="invalid-syntax")
 
 
 def _shape_problem(word: str, override: Override, catalog: Catalog) -> Problem | None:
@@ -99,16 +101,20 @@ def _shape_problem(word: str, override: Override, catalog: Catalog) -> Problem |
     key = override.key_or_group
     if key == "hydra" or key.startswith(("hydra.", "hydra/")):
         rule = "dlexp owns the run directory and the logging; hydra.* keys are not used"
-        return Problem(word, "", rule, "see dlexp train --help")
+        return Problem(word, "", rule, "see dlexp train --help", code="not-supported")
     if override.is_delete():
-        return Problem(word, "", "a key cannot be removed", f"set it: {key}=null where null is allowed")
+        return Problem(
+            word, "", "a key cannot be removed", f"set it: {key}=null where null is allowed", code="not-supported"
+        )
     if override.is_sweep_override():
         value = word.partition("=")[2]
         remedy = f"add -m to train each: {command('train', '-m', word)}{_as_one(key, value, catalog)}"
-        return Problem(key, value, "train runs one configuration, and this names several", remedy)
+        return Problem(
+            key, value, "train runs one configuration, and this names several", remedy, code="missing-requirement"
+        )
     if override.package is not None:
         chosen = setting(key, override.value())
-        return Problem(word, "", "a group has one place in the configuration", f"write {chosen}")
+        return Problem(word, "", "a group has one place in the configuration", f"write {chosen}", code="not-supported")
     return None
 
 
@@ -132,7 +138,11 @@ def _group_problem(override: Override, catalog: Catalog) -> Problem | None:
             return None
         if isinstance(value, dict):
             return Problem(
-                group, str(value), "a group takes the name of an option", f"set its keys one by one: {group}.KEY=VALUE"
+                group,
+                str(value),
+                "a group takes the name of an option",
+                f"set its keys one by one: {group}.KEY=VALUE",
+                code="invalid-type",
             )
         near = nearest(str(value), options)
         return Problem(
@@ -140,6 +150,7 @@ def _group_problem(override: Override, catalog: Catalog) -> Problem | None:
             shown(value),
             f"is no option of {group}; it has {', '.join(options)}",
             f"did you mean {setting(group, near)}?" if near else "",
+            code="unknown-option",
         )
     if "." not in key and key not in TOP_LEVEL and key not in SECTIONS:
         return _unknown(override, shown(value), nearest(key, (*catalog.groups, *ALIASES)), catalog)
@@ -151,4 +162,4 @@ def _unknown(override: Override, value: str, group: str | None, catalog: Catalog
     meant = group or nearest_path(key, all_paths(catalog))
     typed = (override.input_line or "").partition("=")[2]
     remedy = f"did you mean {shell_word(f'{meant}={typed}')}?" if meant else ""
-    return Problem(key, value, "is no group and no key", remedy)
+    return Problem(key, value, "is no group and no key", remedy, code="unknown-key")

@@ -59,7 +59,9 @@ def read_overrides(path: Path) -> list[str]:
         return []
     words = OmegaConf.to_container(_loaded(path), resolve=False)
     if not isinstance(words, list) and words:
-        raise ConfigError.one(str(path), "", "is not the overrides.yaml of a dlexp run: it holds no list")
+        raise ConfigError.one(
+            str(path), "", "is not the overrides.yaml of a dlexp run: it holds no list", code="corrupted"
+        )
     return [str(word) for word in words or []]
 
 
@@ -67,7 +69,7 @@ def read_config(path: Path) -> tuple[DictConfig, dict[str, str]]:
     """(configuration, choices) of a run's config.yaml. Raises ConfigError that names the file."""
     config = _loaded(path)
     if not isinstance(config, DictConfig) or not OmegaConf.is_dict(config.get("choices")):
-        raise ConfigError.one(str(path), "", "is not the config.yaml of a dlexp run")
+        raise ConfigError.one(str(path), "", "is not the config.yaml of a dlexp run", code="corrupted")
     choices = OmegaConf.to_container(config.pop("choices"), resolve=False)
     assert isinstance(choices, dict)
     return config, {str(key): str(value) for key, value in choices.items()}
@@ -79,7 +81,7 @@ def _loaded(path: Path) -> Any:
     try:
         return OmegaConf.load(path)
     except (OSError, OmegaConfBaseException, ValueError, YAMLError) as error:
-        raise ConfigError.one(str(path), "", f"cannot be read: {first_line(error)}") from error
+        raise ConfigError.one(str(path), "", f"cannot be read: {first_line(error)}", code="corrupted") from error
 
 
 def set_value(config: DictConfig, key: str, value: Any) -> None:
@@ -87,10 +89,10 @@ def set_value(config: DictConfig, key: str, value: Any) -> None:
     try:
         OmegaConf.update(config, key, value, merge=False, force_add=True)
     except OmegaConfBaseException as error:
-        raise ConfigError.one(key, shown(value), f"cannot be set: {first_line(error)}") from error
+        raise ConfigError.one(key, shown(value), f"cannot be set: {first_line(error)}", code="invalid-value") from error
     except (ValueError, TypeError) as error:  # how OmegaConf takes a name where a list has places
         rule = "cannot be set: the places of a list are numbers, counted from 0"
-        raise ConfigError.one(key, shown(value), rule, "set the whole list: KEY=[...]") from error
+        raise ConfigError.one(key, shown(value), rule, "set the whole list: KEY=[...]", code="invalid-value") from error
 
 
 def load_saved(path: Path, changes: Mapping[str, Any] | None = None) -> RunConfig:
@@ -143,9 +145,11 @@ def to_plain(config: DictConfig) -> dict[str, Any]:
         tree = OmegaConf.to_container(config, resolve=True)
     except (OmegaConfBaseException, RecursionError) as error:
         where = str(getattr(error, "full_key", None) or "an interpolation ${...}")
-        raise ConfigError.one(where, "", str(error).splitlines()[0]) from error
+        raise ConfigError.one(where, "", str(error).splitlines()[0], code="invalid-value") from error
     if missing:
-        raise ConfigError([Problem(key, "", "must be given", f"add {key}=...") for key in missing])
+        raise ConfigError(
+            [Problem(key, "", "must be given", f"add {key}=...", code="missing-value") for key in missing]
+        )
     assert isinstance(tree, dict)
     return {str(key): value for key, value in tree.items()}
 
@@ -172,7 +176,7 @@ def refuse_passwords(tree: dict[str, Any]) -> dict[str, Any]:
             remedy = "write ${oc.env:NAME} for the address"
             if path == "logger.mlflow_uri":
                 remedy = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or write ${oc.env:NAME}"
-            problems.append(Problem(path, masked(value, {}), rule, remedy))
+            problems.append(Problem(path, masked(value, {}), rule, remedy, code="invalid-value"))
     if problems:
         raise ConfigError(problems)
     return tree

@@ -85,10 +85,14 @@ def load_search(words: Sequence[str], catalog: Catalog) -> Search:
     base = load(rest, catalog)
     if is_auto(base.tree):
         rule = "trials differ in what fits in memory, and their updates should not"
-        raise ConfigError.one("data.batch_size", "auto", rule, "give it a number, or leave it out to search it")
+        raise ConfigError.one(
+            "data.batch_size", "auto", rule, "give it a number, or leave it out to search it", code="not-supported"
+        )
     if base.tree["optim"].get("lr") == AUTO:
         remedy = "leave it out to search it, or write what dlexp lr-find suggests"
-        raise ConfigError.one("optim.lr", "auto", "trials compare rates, and none is looked for", remedy)
+        raise ConfigError.one(
+            "optim.lr", "auto", "trials compare rates, and none is looked for", remedy, code="not-supported"
+        )
     typed = parse(rest, catalog)[0]
     settings, raw = _settings(own, catalog)
     groups, extra, problems = _sorted_space(raw, set(typed.groups), catalog)
@@ -108,7 +112,11 @@ def load_search(words: Sequence[str], catalog: Catalog) -> Search:
     space = Space({group: tuple(options) for group, options in groups.items()}, tuple(dimensions.values()))
     if not space.dimensions and not space.groups:
         raise ConfigError.one(
-            "search.space", "", "nothing varies", "give a range: 'search.space.optim.lr={log:[1e-4,1e-1]}'"
+            "search.space",
+            "",
+            "nothing varies",
+            "give a range: 'search.space.optim.lr={log:[1e-4,1e-1]}'",
+            code="missing-value",
         )
     return Search(settings, space, base, bases)
 
@@ -140,14 +148,25 @@ def _settings(words: Sequence[str], catalog: Catalog) -> tuple[SearchConfig, dic
         near = nearest(option, options)
         rule = f"is no option of search; it has {', '.join(options)}"
         raise ConfigError(
-            [*problems, Problem("search", option, rule, f"did you mean {setting('search', near)}?" if near else "")]
+            [
+                *problems,
+                Problem(
+                    "search",
+                    option,
+                    rule,
+                    f"did you mean {setting('search', near)}?" if near else "",
+                    code="unknown-option",
+                ),
+            ]
         )
     read_yaml(options[option].path)
     try:
         defaults = OmegaConf.create({**section_defaults(SearchConfig), "space": {}})
         config = OmegaConf.merge(defaults, OmegaConf.load(options[option].path))
     except (OmegaConfBaseException, ValueError) as error:
-        raise ConfigError.one(str(options[option].path), "", str(error).splitlines()[0]) from error
+        raise ConfigError.one(
+            str(options[option].path), "", str(error).splitlines()[0], code="invalid-value"
+        ) from error
     for override in parsed.values:
         key = override.key_or_group.removeprefix("search.")
         if key != "option":
@@ -167,10 +186,13 @@ def _settings(words: Sequence[str], catalog: Catalog) -> tuple[SearchConfig, dic
                     shown(value),
                     "is no key of search",
                     f"did you mean {near_path}?" if near_path else "",
+                    code="unknown-key",
                 )
             )
         elif not known_field.accepts(value):
-            problems.append(Problem(f"search.{key}", shown(value), f"must be {known_field.rule}"))
+            problems.append(
+                Problem(f"search.{key}", shown(value), f"must be {known_field.rule}", code=known_field.code_of(value))
+            )
     if problems:
         raise ConfigError(problems)
     settings: SearchConfig = section_from(SearchConfig, found)
@@ -191,14 +213,18 @@ def _sorted_space(
         elif path in typed_groups or value is None:
             continue  # chosen on the command line: that is the answer to the question
         elif not isinstance(value, Mapping) or set(value) != {"choice"} or not _is_list(value["choice"]):
-            problems.append(Problem(where, shown(value), "a group takes {choice: [OPTION, ...]}"))
+            problems.append(Problem(where, shown(value), "a group takes {choice: [OPTION, ...]}", code="invalid-type"))
         else:
             for option in value["choice"]:
                 if not isinstance(option, str) or option not in catalog.options(path):
                     near = nearest(shown(option), catalog.options(path))
                     problems.append(
                         Problem(
-                            where, shown(option), f"is no option of {path}", f"did you mean {near}?" if near else ""
+                            where,
+                            shown(option),
+                            f"is no option of {path}",
+                            f"did you mean {near}?" if near else "",
+                            code="unknown-option",
                         )
                     )
             groups[path] = list(dict.fromkeys(map(shown, value["choice"])))
@@ -246,7 +272,7 @@ def _dimensions(
         try:
             dimension = parse_dimension(path, spec if isinstance(spec, Mapping) else {"?": spec}, branch)
         except (ValueError, TypeError) as error:
-            problems.append(Problem(f"search.space.{path}", shown(spec), str(error)))
+            problems.append(Problem(f"search.space.{path}", shown(spec), str(error), code="invalid-value"))
             continue
         problems += _out_of_range(dimension, known.get(path))
         found.append(dimension)
@@ -268,14 +294,21 @@ def _measured_by_itself(space: Mapping[str, Any], base: RunConfig) -> Iterator[P
         ):
             rule = f"changes the loss, and {base.monitor} decides: the trials would be measured in different units"
             remedy = f"add {setting('trainer.monitor', other)}" if other else "let another metric decide"
-            yield Problem(f"search.space.{path}", shown(spec), rule, remedy)
+            yield Problem(f"search.space.{path}", shown(spec), rule, remedy, code="cannot-combine")
 
 
 def _out_of_range(dimension: Dimension, rule: Field | None) -> list[Problem]:
     wrong = [value for value in dimension.extremes() if rule is not None and not rule.accepts(value)]
     if not wrong or rule is None:
         return []
-    return [Problem(f"search.space.{dimension.path}", shown(wrong[0]), f"can be drawn, and must be {rule.rule}")]
+    return [
+        Problem(
+            f"search.space.{dimension.path}",
+            shown(wrong[0]),
+            f"can be drawn, and must be {rule.rule}",
+            code="out-of-range",
+        )
+    ]
 
 
 def _unused(extra: Mapping[str, Any], dimensions: Mapping[str, Dimension], base: RunConfig) -> Iterator[Problem]:

@@ -98,7 +98,9 @@ def _combinations(words: Sequence[str], catalog: Catalog) -> list[tuple[tuple[st
     size = prod(len(axis) for axis in axes)
     if size > MAX_CELLS:
         rule = f"these words have {size:,} combinations; a sweep has {MAX_CELLS:,} at most"
-        raise ConfigError.one("-m", "", rule, "dlexp tune searches a large space without trying everything")
+        raise ConfigError.one(
+            "-m", "", rule, "dlexp tune searches a large space without trying everything", code="too-large"
+        )
     return list(product(*axes))
 
 
@@ -113,14 +115,16 @@ def _values(word: str, catalog: Catalog) -> list[str] | None:
     key, _, text = word.partition("=")
     if not override.is_discrete_sweep():
         rule = "has no end of values, and a sweep tries each"
-        raise ConfigError.one(key, text, rule, f"name them: {key}=A,B; dlexp tune searches a range")
+        raise ConfigError.one(
+            key, text, rule, f"name them: {key}=A,B; dlexp tune searches a range", code="not-supported"
+        )
     value: Any = override.value()
     if getattr(value, "shuffle", False):
         rule = "would draw an order, and every cell is trained whatever the order"
-        raise ConfigError.one(key, text, rule, "leave shuffle(...) out")
+        raise ConfigError.one(key, text, rule, "leave shuffle(...) out", code="not-supported")
     values = _options(override, value, text, catalog) if isinstance(value, Glob) else _texts(override, text, catalog)
     if not values:
-        raise ConfigError.one(key, text, "stands for no value at all", f"name some: {key}=A,B")
+        raise ConfigError.one(key, text, "stands for no value at all", f"name some: {key}=A,B", code="missing-value")
     return [f"{key}={value}" for value in values]
 
 
@@ -132,7 +136,7 @@ def _texts(override: Override, text: str, catalog: Catalog) -> list[str]:
             override = as_typed(override.input_line or "") or override  # 1e3 may be the name of a column
         return list(override.sweep_string_iterator())
     except (HydraException, ValueError, TypeError, ZeroDivisionError) as error:
-        raise ConfigError.one(key, text, f"cannot be counted out: {error}") from error
+        raise ConfigError.one(key, text, f"cannot be counted out: {error}", code="invalid-value") from error
 
 
 def _options(override: Override, pattern: Glob, text: str, catalog: Catalog) -> list[str]:
@@ -141,12 +145,18 @@ def _options(override: Override, pattern: Glob, text: str, catalog: Catalog) -> 
     group = ALIASES.get(key, key)
     if group not in catalog.groups:
         raise ConfigError.one(
-            key, text, "glob(...) stands for options of a group, and this is a key", "name the values"
+            key,
+            text,
+            "glob(...) stands for options of a group, and this is a key",
+            "name the values",
+            code="not-supported",
         )
     options = list(catalog.options(group))
     found: list[str] = pattern.filter(options)
     if not found:
-        raise ConfigError.one(key, text, f"matches no option of {group}; it has {', '.join(options)}")
+        raise ConfigError.one(
+            key, text, f"matches no option of {group}; it has {', '.join(options)}", code="unknown-option"
+        )
     return found
 
 
@@ -167,6 +177,6 @@ def _twins(cells: Sequence[Cell]) -> list[Problem]:
         content = json.dumps([dict(cell.config.choices), cell.config.tree], sort_keys=True, default=str)
         if content in first:
             rule = f"is the same configuration as the cell {first[content] or 'before'}; a sweep trains each once"
-            problems.append(Problem(cell.name, "", rule, "name each value once"))
+            problems.append(Problem(cell.name, "", rule, "name each value once", code="no-effect"))
         first.setdefault(content, cell.name)
     return problems

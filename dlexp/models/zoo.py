@@ -55,7 +55,9 @@ def torchvision(
     if name not in known:
         near = get_close_matches(name, known, n=1)
         remedy = f"did you mean {setting('model.name', near[0])}?" if near else "see torchvision.models"
-        raise ConfigError.one("model.name", name, "is no classification network of torchvision", remedy)
+        raise ConfigError.one(
+            "model.name", name, "is no classification network of torchvision", remedy, code="unknown-value"
+        )
     make, options = zoo.get_model_builder(name), _FOR_SOME.get(name, {})
     if pretrained:
         weights: Any = zoo.get_model_weights(name).DEFAULT
@@ -63,7 +65,12 @@ def torchvision(
         model: nn.Module = make(num_classes=len(weights.meta["categories"]), **options)
         state = _pretrained_state(name, weights.url)
         if problem := weights_problem(model.state_dict(), state):
-            raise ConfigError.one("model.pretrained", "true", f"the weights of {name} cannot be used: {problem}")
+            raise ConfigError.one(
+                "model.pretrained",
+                "true",
+                f"the weights of {name} cannot be used: {problem}",
+                code="incompatible-weights",
+            )
         model.load_state_dict(state)
         if "aux_logits" in options:
             model.aux_logits = False  # type: ignore[assignment]
@@ -94,11 +101,13 @@ def timm(
     try:
         import timm as zoo
     except ImportError as error:
-        raise ConfigError.one("model", "timm", "needs the package timm", "pip install 'dlexp[timm]'") from error
+        raise ConfigError.one(
+            "model", "timm", "needs the package timm", "pip install 'dlexp[timm]'", code="missing-package"
+        ) from error
     if not zoo.is_model(name):
         near = get_close_matches(name, zoo.list_models(), n=1)
         remedy = f"did you mean {setting('model.name', near[0])}?" if near else "see timm.list_models()"
-        raise ConfigError.one("model.name", name, "is no network of timm", remedy)
+        raise ConfigError.one("model.name", name, "is no network of timm", remedy, code="unknown-value")
     try:
         model: nn.Module = zoo.create_model(name, pretrained=pretrained, num_classes=num_outputs, in_chans=channels)
     except (OSError, RuntimeError) as error:
@@ -108,7 +117,7 @@ def timm(
         where = getattr(source, "hf_hub_id", None) or getattr(source, "url", None) or name
         rule = f"the weights of {name} ({where}) are not in the cache and not to be had: {_first_line(error)}"
         remedy = f"put {where} in the cache that HF_HOME names, or leave out model.pretrained"
-        raise ConfigError.one("model.pretrained", "true", rule, remedy) from error
+        raise ConfigError.one("model.pretrained", "true", rule, remedy, code="not-found") from error
     *_, side = getattr(model, "pretrained_cfg", {}).get("input_size") or (224,)
     return _resized(model, resize, int(side))
 
@@ -124,13 +133,15 @@ def _pretrained_state(name: str, url: str) -> dict[str, Any]:
             torch.hub.download_url_to_file(url, str(file), digest, progress=False)
         except (OSError, RuntimeError) as error:
             rule = f"the weights of {name} are not at {file}, and no network has them: {_first_line(error)}"
-            raise ConfigError.one("model.pretrained", "true", rule, remedy) from error
+            raise ConfigError.one("model.pretrained", "true", rule, remedy, code="not-found") from error
     try:
         check_regular(file)
         state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:
         rule = f"{file} holds no weights: it {why_not_loaded(error)}"
-        raise ConfigError.one("model.pretrained", "true", rule, f"delete it, then {remedy}") from error
+        raise ConfigError.one(
+            "model.pretrained", "true", rule, f"delete it, then {remedy}", code="corrupted"
+        ) from error
     return state
 
 

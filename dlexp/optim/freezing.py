@@ -84,7 +84,11 @@ def freezing(
             chosen |= dict.fromkeys(id(parameter) for layer in found_layers[:num_layers] for parameter in layer)
     if begin is None and names and all(id(parameter) in chosen for _, parameter in names):
         raise ConfigError.one(
-            "trainer.freeze", list(patterns), "leaves nothing to learn", 'free a part: ["*", "!PART"]'
+            "trainer.freeze",
+            list(patterns),
+            "leaves nothing to learn",
+            'free a part: ["*", "!PART"]',
+            code="invalid-value",
         )
     until: dict[int, int | None] = dict.fromkeys(chosen, begin)
     if begin is not None and every:
@@ -100,4 +104,6 @@ def _refuse_depth(num_layers: int, lengths: Mapping[str, int]) -> None:
         frozen = num_layers if num_layers > 0 else length + num_layers
         if not 0 < frozen < length:
             rule = f"would freeze {max(0, min(frozen, length))} of the {length} layers of network {name!r}"
-            raise ConfigError.one("trainer.freeze_layers", num_layers, rule, f"take 1 to {length - 1}, or -1")
+            raise ConfigError.one(
+                "trainer.freeze_layers", num_layers, rule, f"take 1 to {length - 1}, or -1", code="out-of-range"
+            )

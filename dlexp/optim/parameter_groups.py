@@ -89,7 +89,7 @@ def _group(share: Share, parameters: list[nn.Parameter], lr: float | None) -> di
     if share.lr_factor != 1.0:
         if lr is None:
             rule = "multiply optim.lr, and this optimizer has none"
-            raise ConfigError.one("optim.groups, optim.layer_decay", "", rule, "leave them out")
+            raise ConfigError.one("optim.groups, optim.layer_decay", "", rule, "leave them out", code="not-supported")
         group["lr"] = lr * share.lr_factor
     if share.weight_decay is not None:
         group["weight_decay"] = share.weight_decay
@@ -117,7 +117,7 @@ def no_match(key: str, pattern: str, names: list[str]) -> ConfigError:
     candidates = list(dict.fromkeys(parts))
     near = get_close_matches(pattern.strip("*."), candidates, n=3, cutoff=0.4)
     remedy = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(candidates[:12])}"
-    return ConfigError.one(key, pattern, "matches no parameter of this model", remedy)
+    return ConfigError.one(key, pattern, "matches no parameter of this model", remedy, code="not-found")
 
 
 def _norms_and_biases(network: nn.Module) -> Iterable[nn.Parameter]:

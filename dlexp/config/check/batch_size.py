@@ -28,12 +28,18 @@ def effective_batch_problems(tree: Mapping[str, Any], written: object) -> Iterat
     if not is_auto(tree):
         if wanted is not None:
             rule = f"is for data.batch_size=auto, and data.batch_size is {tree['data']['batch_size']}"
-            yield Problem("trainer.effective_batch", str(wanted), rule, "set trainer.accumulate, or leave it out")
+            yield Problem(
+                "trainer.effective_batch",
+                str(wanted),
+                rule,
+                "set trainer.accumulate, or leave it out",
+                code="missing-requirement",
+            )
     elif wanted is None and isinstance(written, int) and not isinstance(written, bool):
         trainer |= {"effective_batch": written * accumulate, "accumulate": 1}
     elif wanted is None:
         rule = "keeps the samples of an update, and no file says how many those are"
-        yield Problem("data.batch_size", AUTO, rule, "add trainer.effective_batch=N")
+        yield Problem("data.batch_size", AUTO, rule, "add trainer.effective_batch=N", code="missing-requirement")
     elif accumulate != 1:
         rule = f"is what data.batch_size=auto finds, so that an update has trainer.effective_batch={wanted} samples"
-        yield Problem("trainer.accumulate", str(accumulate), rule, "leave one of the two out")
+        yield Problem("trainer.accumulate", str(accumulate), rule, "leave one of the two out", code="cannot-combine")

@@ -41,19 +41,35 @@ def _problems(path: Path, group: str, catalog: Catalog) -> Iterator[Problem]:
     if root is None:
         return
     if not isinstance(root, yaml.MappingNode):
-        yield Problem(str(path), "", "must hold `key: value` lines")
+        yield Problem(str(path), "", "must hold `key: value` lines", code="invalid-syntax")
         return
     for key, value in root.value:
         origin = f"{path}:{key.start_mark.line + 1}"
         if key.value == "hydra":
-            yield Problem("hydra", "", "dlexp owns the run directory and the logging; hydra.* is not used", "", origin)
+            yield Problem(
+                "hydra",
+                "",
+                "dlexp owns the run directory and the logging; hydra.* is not used",
+                "",
+                origin,
+                code="not-supported",
+            )
         elif key.value == "defaults" and isinstance(value, yaml.SequenceNode):
             for entry in value.value:
                 yield from _entry(entry, group, f"{path}:{entry.start_mark.line + 1}", catalog)
             if group == "." and not any(entry.value == "_self_" for entry in value.value):
-                yield Problem("defaults", "", "must say when the file's own values come", "add - _self_", origin)
+                yield Problem(
+                    "defaults",
+                    "",
+                    "must say when the file's own values come",
+                    "add - _self_",
+                    origin,
+                    code="missing-value",
+                )
         elif key.value == "defaults":
-            yield Problem("defaults", "", "must be a list", "write - override /GROUP: OPTION", origin)
+            yield Problem(
+                "defaults", "", "must be a list", "write - override /GROUP: OPTION", origin, code="invalid-type"
+            )
 
 
 def _header(path: Path, group: str) -> Iterator[Problem]:
@@ -66,10 +82,19 @@ def _header(path: Path, group: str) -> Iterator[Problem]:
         allowed = "package _global_" if group == "experiment" else ""
         if found is not None and " ".join(found["words"].split()) != allowed:
             remedy = "write # @package _global_" if allowed else "leave the line out"
-            yield Problem(f"# @{found['words'].strip()}", "", "a file has one place here", remedy, f"{path}:{number}")
+            yield Problem(
+                f"# @{found['words'].strip()}",
+                "",
+                "a file has one place here",
+                remedy,
+                f"{path}:{number}",
+                code="not-supported",
+            )
         elif found is not None and not is_first:
             rule = "has no effect below another comment"
-            yield Problem(f"# @{allowed}", "", rule, "make it the first line of the file", f"{path}:{number}")
+            yield Problem(
+                f"# @{allowed}", "", rule, "make it the first line of the file", f"{path}:{number}", code="no-effect"
+            )
         is_first = is_first and (found is not None or not line.strip())
 
 
@@ -85,6 +110,7 @@ def _entry(entry: yaml.Node, group: str, origin: str, catalog: Catalog) -> Itera
                 f"is no file of {group}",
                 f"did you mean {near}?" if near else "for another group write - override /GROUP: OPTION",
                 origin,
+                code="not-found",
             )
         return
     for key, value in entry.value if isinstance(entry, yaml.MappingNode) else [(entry, entry)]:
@@ -94,11 +120,13 @@ def _entry(entry: yaml.Node, group: str, origin: str, catalog: Catalog) -> Itera
         rooted = found is not None and (found["root"] == "/" or group == ".")
         if found is None or not rooted or name not in catalog.groups or found["package"] not in (None, name):
             remedy = f"write - override /GROUP: OPTION, with a GROUP of {', '.join(catalog.groups)}"
-            yield Problem("defaults", text, "is no choice of a group", remedy, origin)
+            yield Problem("defaults", text, "is no choice of a group", remedy, origin, code="invalid-value")
             continue
         option = value.value if isinstance(value, yaml.ScalarNode) else "a list"
         options = catalog.options(name)
         if option not in options and not (name == "experiment" and option in ("null", "~", "")):
             near = nearest(str(option), options)
             rule = f"is no option of {name}; it has {', '.join(options)}"
-            yield Problem(name, str(option), rule, f"did you mean {near}?" if near else "", origin)
+            yield Problem(
+                name, str(option), rule, f"did you mean {near}?" if near else "", origin, code="unknown-option"
+            )

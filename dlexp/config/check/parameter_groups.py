@@ -25,12 +25,29 @@ def group_problems(tree: Mapping[str, Any]) -> Iterator[Problem]:
             if key not in _KEYS:
                 near = nearest(str(key), _KEYS)
                 remedy = f"did you mean {near}?" if near else ""
-                yield Problem(f"{where}.{key}", shown(value), f"an entry has the keys {', '.join(_KEYS)}", remedy)
+                yield Problem(
+                    f"{where}.{key}",
+                    shown(value),
+                    f"an entry has the keys {', '.join(_KEYS)}",
+                    remedy,
+                    code="unknown-key",
+                )
             elif refusal := _KEYS[key].refusal(value):
-                yield Problem(f"{where}.{key}", shown(value), refusal)
+                yield Problem(f"{where}.{key}", shown(value), refusal, code=_KEYS[key].code_of(value))
         if not entry.get("match"):
-            yield Problem(where, shown(entry), "must say what it is for", "add match: PATTERN, such as match: head")
+            yield Problem(
+                where,
+                shown(entry),
+                "must say what it is for",
+                "add match: PATTERN, such as match: head",
+                code="missing-value",
+            )
         elif not {"lr_factor", "weight_decay"} & entry.keys():
-            yield Problem(where, shown(entry), "changes nothing", "add lr_factor: or weight_decay:")
+            yield Problem(where, shown(entry), "changes nothing", "add lr_factor: or weight_decay:", code="no-effect")
         if "weight_decay" in entry and "weight_decay" not in tree["optim"]:
-            yield Problem(f"{where}.weight_decay", shown(entry["weight_decay"]), "this optimizer has no weight decay")
+            yield Problem(
+                f"{where}.weight_decay",
+                shown(entry["weight_decay"]),
+                "this optimizer has no weight decay",
+                code="not-supported",
+            )

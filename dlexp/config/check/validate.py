@@ -93,7 +93,11 @@ def _typed(
         section = tree.get(group)
         if not isinstance(section, Mapping) or not isinstance(section.get("_target_"), str):
             yield Problem(
-                f"{group}._target_", shown(section), "must name a function or class", f"choose {group}=OPTION"
+                f"{group}._target_",
+                shown(section),
+                "must name a function or class",
+                f"choose {group}=OPTION",
+                code="missing-value",
             )
             return
     for path, field in known.items():
@@ -102,12 +106,12 @@ def _typed(
         if refusal:
             near = nearest(value, field.words) if isinstance(value, str) else None
             remedy = f"did you mean {setting(path, near)}?" if near else ""
-            yield Problem(path, shown(value), refusal, remedy, origins.text(path, value))
+            yield Problem(path, shown(value), refusal, remedy, origins.text(path, value), code=field.code_of(value))
     yield from works_on_problems(tree, choices, _OUTPUTS)
     yield from phase_problems(tree, origins)
     for path in common_paths():
         if value_at(tree, path) is ABSENT:
-            yield Problem(path, "", "is missing")
+            yield Problem(path, "", "is missing", code="missing-value")
     for group, keys in OWN_KEYS.items():
         for key in keys:
             if key not in tree[group] and key != "phases":
@@ -116,6 +120,7 @@ def _typed(
                     "",
                     "is missing",
                     f"start {group}/{choices.get(group)}.yaml with `defaults: [_base, _self_]`",
+                    code="missing-value",
                 )
 
 
@@ -126,7 +131,7 @@ def _strangers(tree: Mapping[str, Any]) -> Iterator[Problem]:
         if path.partition(".")[0] not in COMPONENTS and path not in known:
             near = nearest(path, known)
             rule = "is no key of this configuration"
-            yield Problem(path, shown(value), rule, f"did you mean {near}?" if near else "")
+            yield Problem(path, shown(value), rule, f"did you mean {near}?" if near else "", code="unknown-key")
 
 
 def _fits(tree: Mapping[str, Any], choices: Mapping[str, str]) -> Iterator[Problem]:
@@ -141,13 +146,25 @@ def _fits(tree: Mapping[str, Any], choices: Mapping[str, str]) -> Iterator[Probl
                 str(choices.get(group)),
                 rule,
                 _remedy_of_kinds(group, wanted, given),
-            )
+                code="incompatible-data",                _remedy_of_kinds(group, wanted, given),
+                code="incompatible-data",
+                _remedy_of_kinds(group, wanted, given),
+                code="incompatible-data",                _remedy_of_kinds(group, wanted, given),
+                code="incompatible-data",
+                _remedy_of_kinds(group, wanted, given),
+                code="incompatible-data",            )
     task, loss = tree["task"], tree["loss"]
     made, compared = task.get("_outputs_"), loss.get("_outputs_")
     # A loss of other targets than the data's was told above.
     if made and compared and made != compared and loss.get("_targets_") in (None, data.get("_targets_")):
         rule = f"compares {_OUTPUTS[compared]}, and task={choices.get('task')} makes {_OUTPUTS[made]}"
-        yield Problem("loss", str(choices.get("loss")), rule, f"choose {_LOSS_OF[made]}, or {_TASK_OF[compared]}")
+        yield Problem(
+            "loss",
+            str(choices.get("loss")),
+            rule,
+            f"choose {_LOSS_OF[made]}, or {_TASK_OF[compared]}",
+            code="cannot-combine",
+        )
 
 
 def _remedy_of_kinds(group: str, wanted: str, given: str) -> str:
@@ -165,7 +182,10 @@ def _combines(tree: Mapping[str, Any], origins: Origins) -> Iterator[Problem]:
     held_out = data.get("val_fraction", 0) + data.get("test_fraction", 0)
     if held_out >= 1:
         yield Problem(
-            "data.val_fraction + data.test_fraction", f"{held_out:g}", "must leave something to train on (< 1)"
+            "data.val_fraction + data.test_fraction",
+            f"{held_out:g}",
+            "must leave something to train on (< 1)",
+            code="out-of-range",
         )
     if scheduler.get("warmup_steps") is not None and scheduler.get("warmup_epochs"):
         yield Problem(
@@ -173,13 +193,19 @@ def _combines(tree: Mapping[str, Any], origins: Origins) -> Iterator[Problem]:
             str(scheduler["warmup_steps"]),
             "the warm-up is given twice",
             "set scheduler.warmup_epochs=0",
+            code="cannot-combine",
         )
     yield from _auto_rate(tree)
     leaf = origins.find("data.batch_size")
     yield from effective_batch_problems(tree, value_of(leaf) if leaf else None)
     name = tree["name"]
     if name is not None and (len(name) > _MAX_NAME or "/" in name or not name.isprintable()):
-        yield Problem("name", name, f"must be part of a folder's name: at most {_MAX_NAME} characters, none of them /")
+        yield Problem(
+            "name",
+            name,
+            f"must be part of a folder's name: at most {_MAX_NAME} characters, none of them /",
+            code="invalid-value",
+        )
     names = directions(tree)
     for path, monitor in (("trainer.monitor", trainer["monitor"]), ("task.monitor", tree["task"]["monitor"])):
         if monitor is not None and monitor not in names:
@@ -191,11 +217,12 @@ def _combines(tree: Mapping[str, Any], origins: Origins) -> Iterator[Problem]:
                 rule,
                 f"did you mean {setting(path, near)}?" if near else "",
                 origins.text(path, monitor),
+                code="unknown-value",
             )
     for key in ("betas", "adamw_betas"):
         betas = tree["optim"].get(key)
         if betas is not None and len(betas) != 2:
-            yield Problem(f"optim.{key}", shown(betas), "must be two numbers")
+            yield Problem(f"optim.{key}", shown(betas), "must be two numbers", code="invalid-value")
     yield from group_problems(tree)
     yield from phase_combinations(tree)
     yield from regularization_problems(tree)
@@ -212,7 +239,7 @@ def _auto_rate(tree: Mapping[str, Any]) -> Iterator[Problem]:
         if peak is not None and not (key == "max_factor" and peak == 1):
             remedy = "set scheduler.max_factor=1" if key == "max_factor" else "choose another schedule"
             rule = f"finds the peak of the run, and scheduler.{key}={shown(peak)} sets another"
-            yield Problem("optim.lr", "auto", rule, f"{remedy}, or give optim.lr a number")
+            yield Problem("optim.lr", "auto", rule, f"{remedy}, or give optim.lr a number", code="cannot-combine")
 
 
 def _routed(tree: dict[str, Any], choices: Mapping[str, str], origins: Origins) -> Iterator[Problem]:
@@ -226,7 +253,14 @@ def _routed(tree: dict[str, Any], choices: Mapping[str, str], origins: Origins) 
             tree[group][key] = value
         else:
             rule = f"{group}={choices.get(group)} has no {key} to set"
-            yield Problem(path, shown(value), rule, f"leave it out, or set {path}=null", origins.text(path, value))
+            yield Problem(
+                path,
+                shown(value),
+                rule,
+                f"leave it out, or set {path}=null",
+                origins.text(path, value),
+                code="not-supported",
+            )
 
 
 def directions(tree: Mapping[str, Any]) -> dict[str, str]:

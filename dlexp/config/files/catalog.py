@@ -45,7 +45,7 @@ class Catalog:
     def __init__(self, config_dirs: tuple[Path, ...] = ()) -> None:
         for folder in config_dirs:
             if not folder.is_dir():
-                raise ConfigError.one("--config-dir", folder, "is not a folder")
+                raise ConfigError.one("--config-dir", folder, "is not a folder", code="not-found")
             _refuse_ways_out(folder.resolve())
         self.roots = (*(folder.resolve() for folder in config_dirs), builtin_root())
         self._options: dict[str, dict[str, OptionFile]] = {}
@@ -59,7 +59,9 @@ class Catalog:
         for root in self.roots:
             for folder in root.iterdir():
                 if folder.is_dir() and folder.name not in (*GROUPS, SEARCH) and not folder.name.startswith((".", "_")):
-                    raise ConfigError.one(str(folder), "", f"is no group; the groups are {', '.join(GROUPS)}")
+                    raise ConfigError.one(
+                        str(folder), "", f"is no group; the groups are {', '.join(GROUPS)}", code="unknown-value"
+                    )
         return GROUPS
 
     def options(self, group: str) -> dict[str, OptionFile]:
@@ -107,7 +109,7 @@ class Catalog:
             content = values_of(file) if file else None
             offered = content.get("_search_") if isinstance(content, dict) else None
             if offered is not None and not isinstance(offered, dict):
-                raise ConfigError.one(f"{file}: _search_", offered, "must give each key a range")
+                raise ConfigError.one(f"{file}: _search_", offered, "must give each key a range", code="invalid-type")
             found |= {str(key): spec for key, spec in (offered or {}).items()}
         return found
 
@@ -140,7 +142,7 @@ def _refuse_ways_out(root: Path) -> None:
                 inside = False
             if not inside:
                 remedy = "copy it, or name the folder that it leads to with a --config-dir of its own"
-                raise ConfigError.one(str(path), "", f"is a link that leads out of {root}", remedy)
+                raise ConfigError.one(str(path), "", f"is a link that leads out of {root}", remedy, code="untrusted")
 
 
 def _rules(entries: Any, path: Path) -> dict[str, Field]:
@@ -153,7 +155,7 @@ def _rules(entries: Any, path: Path) -> dict[str, Field]:
             found[str(key)] = Field.from_mapping(entry)
         except (TypeError, ValueError, AttributeError) as error:
             rule = f"is no rule: {error}; write {{type: int, min: 1, help: ...}}"
-            raise ConfigError.one(f"{path}: {key}", entry, rule) from error
+            raise ConfigError.one(f"{path}: {key}", entry, rule, code="invalid-value") from error
     return found
 
 

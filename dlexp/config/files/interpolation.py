@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dlexp.config.schema.tree import ABSENT, value_at
-from dlexp.errors import ConfigError, Problem
+from dlexp.errors import ConfigError, DlexpError, Problem
 
 _MAX_CHARACTERS = 100_000
 _ENVIRONMENT = re.compile(r"\$\{\s*oc\.env\s*:\s*(?P<name>[^${},]*?)\s*(?P<default>,[^${}]*)?\}")
@@ -32,18 +32,30 @@ def check_references(raw: Mapping[str, Any]) -> None:
         try:
             size = _size(raw, path, text, sizes)
         except _RefusedError as refusal:
-            problems.append(Problem(path, text[:80], str(refusal)))
+            problems.append(Problem(path, text[:80], str(refusal), code=refusal.code))
             continue
         unset = [m["name"] for m in _ENVIRONMENT.finditer(text) if not m["default"] and m["name"] not in os.environ]
         for name in unset:
-            problems.append(Problem(path, text, f"the environment variable {name} is not set", f"export {name}=..."))
+            problems.append(
+                Problem(
+                    path,
+                    text,
+                    f"the environment variable {name} is not set",
+                    f"export {name}=...",
+                    code="missing-value",
+                )
+            )
         if size > _MAX_CHARACTERS:
-            problems.append(Problem(path, text[:80], f"its ${{...}} expand to more than {_MAX_CHARACTERS} characters"))
+            problems.append(
+                Problem(
+                    path, text[:80], f"its ${{...}} expand to more than {_MAX_CHARACTERS} characters", code="too-large"
+                )
+            )
     if problems:
         raise ConfigError(problems)
 
 
-class _RefusedError(Exception):
+class _RefusedError(DlexpError):
     """Why a reference is not followed."""
 
 
@@ -52,7 +64,7 @@ def _size(raw: Mapping[str, Any], path: str, value: Any, sizes: dict[str, int | 
     if path in sizes:
         known = sizes[path]
         if known is None:
-            raise _RefusedError("refers back to itself")
+            raise _RefusedError("refers back to itself", code="invalid-value")
         return known
     sizes[path] = None
     try:
@@ -77,7 +89,9 @@ def _references(path: str, text: str) -> list[str]:
         return []
     rest = _ENVIRONMENT.sub("", _DECODED.sub("", text))
     if "${" in _REFERENCE.sub("", rest):
-        raise _RefusedError("only ${KEY}, ${oc.env:NAME} and ${oc.decode:${oc.env:NAME}} are resolved")
+        raise _RefusedError(
+            "only ${KEY}, ${oc.env:NAME} and ${oc.decode:${oc.env:NAME}} are resolved", code="not-supported"
+        )
     found = []
     for match in _REFERENCE.finditer(rest):
         dots = len(match["dots"])
@@ -92,7 +106,7 @@ def _at(raw: Any, path: str) -> Any:
     for end in range(1, len(parts)):
         holder = value_at(raw, ".".join(parts[:end]))
         if isinstance(holder, str) and "${" in holder:
-            raise _RefusedError(f"refers to {path}, which is reached through another reference")
+            raise _RefusedError(f"refers to {path}, which is reached through another reference", code="not-supported")
     found = value_at(raw, path)
     return "" if found is ABSENT else found
 

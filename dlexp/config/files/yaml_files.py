@@ -14,7 +14,7 @@ import yaml
 
 from dlexp.artifacts.files.reading import NotReadableError, read_text
 from dlexp.config.files.builtin import builtin_root
-from dlexp.errors import ConfigError
+from dlexp.errors import Code, ConfigError
 
 _RESERVED = re.compile(r"^(defaults|_\w+_)$")  # keys that compose and build read, and no user sets
 _MAX_NODES = 10_000  # a hand-written file has hundreds; a YAML bomb has billions
@@ -53,7 +53,7 @@ def read_yaml(path: Path) -> yaml.Node | None:
     try:
         stat = path.stat()
     except OSError as error:
-        raise ConfigError.one(str(path), "", f"cannot be read as text: {error}") from error
+        raise _unreadable(path, error) from error
     return _read(path, stat.st_mtime_ns, stat.st_size)
 
 
@@ -63,18 +63,29 @@ def _read(path: Path, changed_ns: int, size: int) -> yaml.Node | None:
     try:
         text = read_text(path, _MAX_BYTES)
     except NotReadableError as error:
-        raise ConfigError.one(str(path), "", f"cannot be read as a configuration: {error.strerror}") from error
+        raise ConfigError.one(
+            str(path),
+            "",
+            f"cannot be read as a configuration: {error.strerror}",
+            code="too-large" if size > _MAX_BYTES else "not-supported",
+        ) from error
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError.one(str(path), "", f"cannot be read as text: {error}") from error
+        raise _unreadable(path, error) from error
     try:
         if _is_bomb(text):
-            raise ConfigError.one(str(path), "", _BOMB)
+            raise ConfigError.one(str(path), "", _BOMB, code="too-large")
         root = _composed(text)
     except (yaml.YAMLError, RecursionError) as error:
-        raise ConfigError.one(str(path), "", f"is no YAML: {_short(error)}") from error
+        raise ConfigError.one(str(path), "", f"is no YAML: {_short(error)}", code="invalid-syntax") from error
     if root is not None and _weight(root, {}, 0) > _MAX_NODES:
-        raise ConfigError.one(str(path), "", _BOMB)
+        raise ConfigError.one(str(path), "", _BOMB, code="too-large")
     return root
+
+
+def _unreadable(path: Path, error: OSError | UnicodeDecodeError) -> ConfigError:
+    code: Code = "system-error" if isinstance(error, OSError) else "invalid-syntax"
+    code = "not-found" if isinstance(error, FileNotFoundError) else code
+    return ConfigError.one(str(path), "", f"cannot be read as text: {error}", code=code)
 
 
 def _is_bomb(text: str) -> bool:
@@ -142,7 +153,9 @@ def values_of(path: Path) -> Any:
     try:
         return _with_either(read_text(path, _MAX_BYTES), yaml.load, _NUMBERS, _FAST_NUMBERS)
     except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:  # a date in no calendar, a list as a key
-        raise ConfigError.one(str(path), "", f"is no YAML that can be used: {_short(error)}") from error
+        raise ConfigError.one(
+            str(path), "", f"is no YAML that can be used: {_short(error)}", code="invalid-syntax"
+        ) from error
 
 
 def bases_of(root: yaml.Node | None) -> Iterator[str]:

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from dlexp.errors import Code
+
 _SCALARS: dict[str, tuple[type, ...]] = {
     "bool": (bool,),
     "int": (int,),
@@ -100,7 +102,7 @@ class Field:
         if isinstance(value, str) and value in self.words:
             return True
         if self.type.startswith("list["):
-            inner = Field(self.type[5:-1], "", False, self.choices, self.minimum, self.above, self.maximum, self.below)
+            inner = self._item
             if self.or_one and not isinstance(value, list | tuple):
                 return inner.accepts(value)
             return isinstance(value, list | tuple) and all(inner.accepts(item) for item in value)
@@ -116,6 +118,23 @@ class Field:
             return ""
         too_large = isinstance(value, int) and abs(value) > _LARGEST_INT
         return f"must be {self.rule}{', of 64 bits at most' if too_large else ''}"
+
+    def code_of(self, value: object) -> Code:
+        """The code of a refused value: of another type, none of the choices, or out of range."""
+        if self.type.startswith("list[") and isinstance(value, list | tuple):
+            inner = self._item
+            return next((inner.code_of(item) for item in value if not inner.accepts(item)), "invalid-type")
+        if self.or_one and not isinstance(value, list | tuple):
+            return self._item.code_of(value)
+        is_bool = isinstance(value, bool)
+        if is_bool != (self.type == "bool") or not isinstance(value, _SCALARS.get(self.type, ())):
+            return "invalid-type"
+        return "unknown-value" if self.choices else "out-of-range"
+
+    @property
+    def _item(self) -> Field:
+        """The rule of one item of a list."""
+        return Field(self.type[5:-1], "", False, self.choices, self.minimum, self.above, self.maximum, self.below)
 
     def _in_range(self, number: int | float) -> bool:
         return (

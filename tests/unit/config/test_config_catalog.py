@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from own_files import own_catalog
+from problems import refused
 
 from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog, builtin_root
@@ -53,19 +54,22 @@ def test_own_rules_join_those_of_the_group(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["width: {typ: int}\n", "width: {type: integer}\n", "width: 3\n", "- 3\n"])
 def test_rule_file_that_says_nothing_known_is_named(tmp_path: Path, text: str) -> None:
-    with pytest.raises(ConfigError, match=r"model/_fields\.yaml.*is no rule"):
+    with pytest.raises(ConfigError) as caught:
         own_catalog(tmp_path, {"model/_fields.yaml": text}).fields("model")
+    refused(caught.value, "invalid-value", "model/_fields.yaml")
 
 
 def test_missing_config_dir_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"--config-dir.*is not a folder"):
+    with pytest.raises(ConfigError) as caught:
         Catalog((tmp_path / "nowhere",))
+    refused(caught.value, "not-found", "--config-dir")
 
 
 def test_folder_that_is_no_group_is_refused(tmp_path: Path) -> None:
     catalog = own_catalog(tmp_path, {"modle/mine.yaml": ""})
-    with pytest.raises(ConfigError, match="modle: is no group"):
+    with pytest.raises(ConfigError) as caught:
         _ = catalog.groups
+    refused(caught.value, "unknown-value", "modle")
 
 
 def test_hidden_folders_are_left_alone(tmp_path: Path) -> None:
@@ -90,22 +94,23 @@ def test_empty_file_has_no_leaves(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "rule"),
+    ("text", "code"),
     [
-        (BOMB, "expands to more than 10000 values"),
-        ("a: &a [*a]\n", "expands to more than 10000 values"),
-        ("[" * 80 + "]" * 80, "nests deeper than 50"),
-        ("[" * 30_000, "nests deeper than 50"),
-        ("a: [1,\n", "is no YAML"),
-        ("a: 1\n  b: 2\n", "is no YAML"),
-        ("a" * 1_000_001, "at most 1,000,000 are read"),
+        (BOMB, "too-large"),
+        ("a: &a [*a]\n", "too-large"),
+        ("[" * 80 + "]" * 80, "too-large"),
+        ("[" * 30_000, "too-large"),
+        ("a: [1,\n", "invalid-syntax"),
+        ("a: 1\n  b: 2\n", "invalid-syntax"),
+        ("a" * 1_000_001, "too-large"),
     ],
 )
-def test_file_that_would_explode_or_is_no_yaml_is_refused(tmp_path: Path, text: str, rule: str) -> None:  # R14
+def test_file_that_would_explode_or_is_no_yaml_is_refused(tmp_path: Path, text: str, code: str) -> None:  # R14
     path = tmp_path / "evil.yaml"
     path.write_text(text)
-    with pytest.raises(ConfigError, match=rf"evil\.yaml.*{rule}"):
+    with pytest.raises(ConfigError) as caught:
         read_yaml(path)
+    refused(caught.value, code, "evil.yaml")
 
 
 def test_bomb_is_as_small_as_the_promise_says() -> None:
@@ -115,17 +120,20 @@ def test_bomb_is_as_small_as_the_promise_says() -> None:
 def test_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "latin.yaml"
     path.write_bytes("name: Müller".encode("latin-1"))
-    with pytest.raises(ConfigError, match=r"latin\.yaml: cannot be read as text"):
+    with pytest.raises(ConfigError) as caught:
         read_yaml(path)
+    refused(caught.value, "invalid-syntax", "latin.yaml")
 
 
 def test_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"none\.yaml: cannot be read as text"):
+    with pytest.raises(ConfigError) as caught:
         read_yaml(tmp_path / "none.yaml")
+    refused(caught.value, "not-found", "none.yaml")
 
 
 def test_a_file_that_extends_itself_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "own.yaml").write_text("# A layer\ndefaults:\n  - own\n_target_: torch.nn.Linear\n")
-    with pytest.raises(ConfigError, match="leads back to its own file"):
+    with pytest.raises(ConfigError) as caught:
         load(["model=own"], Catalog((tmp_path,)))
+    refused(caught.value, "invalid-syntax", "the configuration files")
