@@ -25,80 +25,91 @@ def problems_of(*words: str) -> tuple[Problem, ...]:
 
 
 @pytest.mark.parametrize(
-    ("word", "rule", "remedy"),
+    ("word", "code", "remedy"),
     [
-        ("model=resnet81", "is no option of model; it has alexnet, block_cnn, ", "did you mean model=resnet18?"),
-        ("optimizer=sdg", "is no option of optim; it has adadelta, adafactor, ", "did you mean optim=sgd?"),
-        ("modle=mlp", "is no group and no key", "did you mean model=mlp?"),
-        ("optimizer.lr=0.1", "is no key of this configuration", "did you mean optim.lr?"),
-        ("optim.lrr=0.1", "is no key of this configuration", "did you mean optim.lr?"),
-        ("trainer.epoch=3", "is no key of this configuration", "did you mean trainer.epochs?"),
-        ("lr=0.1", "is no group and no key", "did you mean optim.lr=0.1?"),
-        ("device=cpu", "is no group and no key", "did you mean trainer.device=cpu?"),
-        ("resnet18", "is not key=value", "did you mean model=resnet18?"),
-        ("optim.momentum=0.5", "optim=adamw has no such key; optim=lookahead, optim=muon, ", ""),
-        ("scheduler.patience=3", "scheduler=cosine has no such key; scheduler=plateau has it", ""),
-        ("optim.lr=[", "the bracket [ is not closed", "close it"),
-        (
-            "seed=1,2",
-            "train runs one configuration, and this names several",
-            "add -m to train each: dlexp train -m seed=1,2",
-        ),
-        ("model=mlp,resnet18", "train runs one configuration, and this names several", "train -m model=mlp,resnet18"),
-        ("data.classes=1,2", "train runs one configuration, and this names several", "for a list write"),
-        ("seed=range(1,3)", "train runs one configuration, and this names several", ""),
-        ("~optim.lr", "a key cannot be removed", "optim.lr=null"),
-        ("~model", "a key cannot be removed", ""),
-        ("hydra.run.dir=/x", "dlexp owns the run directory and the logging", "dlexp train --help"),
-        ("hydra=x", "dlexp owns the run directory and the logging", ""),
-        ("model={a:1}", "a group takes the name of an option", "model.KEY=VALUE"),
-        ("model@data=mlp", "a group has one place in the configuration", "write model=mlp"),
-        ("regularization.early_stopping=3", "is a section, not a value", "regularization.early_stopping.KEY=VALUE"),
-        ("regularization.early_stopping={patience:3}", "is a section, not a value", ""),
-        ("+trainer.x=1", "is no key of this configuration", ""),
-        ("++optim._target_=os.system", "is no key of this configuration", ""),
-        ("model._target_=os.system", "is no key of this configuration", ""),
-        ("model=../model/mlp", "is no option of model", ""),
-        ("experiment=../../x", "is no option of experiment", ""),
-        ("model=/etc/passwd", "is no option of model", ""),
-        ("model=null", "is no option of model", ""),
-        ("seed.x=1", "is no key of this configuration", "did you mean seed?"),
-        ("+optim.groups.x=1", "the places of a list are numbers", "set the whole list"),
-        ("+optim.groups.x.y=1", "the places of a list are numbers", "set the whole list"),
+        ("model=resnet81", "unknown-option", "model=resnet18"),
+        ("optimizer=sdg", "unknown-option", "optim=sgd"),
+        ("modle=mlp", "unknown-key", "model=mlp"),
+        ("optimizer.lr=0.1", "unknown-key", "optim.lr"),
+        ("optim.lrr=0.1", "unknown-key", "optim.lr"),
+        ("trainer.epoch=3", "unknown-key", "trainer.epochs"),
+        ("lr=0.1", "unknown-key", "optim.lr=0.1"),
+        ("device=cpu", "unknown-key", "trainer.device=cpu"),
+        ("resnet18", "invalid-syntax", "model=resnet18"),
+        ("optim.momentum=0.5", "unknown-key", ""),
+        ("scheduler.patience=3", "unknown-key", ""),
+        ("optim.lr=[", "invalid-syntax", "KEY=[...]"),
+        ("seed=1,2", "missing-requirement", "dlexp train -m seed=1,2"),
+        ("model=mlp,resnet18", "missing-requirement", "train -m model=mlp,resnet18"),
+        ("data.classes=1,2", "missing-requirement", "data.classes=[1,2]"),
+        ("seed=range(1,3)", "missing-requirement", ""),
+        ("~optim.lr", "not-supported", "optim.lr=null"),
+        ("~model", "not-supported", ""),
+        ("hydra.run.dir=/x", "not-supported", "dlexp train --help"),
+        ("hydra=x", "not-supported", ""),
+        ("model={a:1}", "invalid-type", "model.KEY=VALUE"),
+        ("model@data=mlp", "not-supported", "model=mlp"),
+        ("regularization.early_stopping=3", "invalid-type", "regularization.early_stopping.KEY=VALUE"),
+        ("regularization.early_stopping={patience:3}", "invalid-type", ""),
+        ("+trainer.x=1", "unknown-key", ""),
+        ("++optim._target_=os.system", "unknown-key", ""),
+        ("model._target_=os.system", "unknown-key", ""),
+        ("model=../model/mlp", "unknown-option", ""),
+        ("experiment=../../x", "unknown-option", ""),
+        ("model=/etc/passwd", "unknown-option", ""),
+        ("model=null", "unknown-option", ""),
+        ("seed.x=1", "unknown-key", "seed"),
+        ("+optim.groups.x=1", "invalid-value", "KEY=[...]"),
+        ("+optim.groups.x.y=1", "invalid-value", "KEY=[...]"),
     ],
 )
-def test_mistake_is_told_with_rule_and_remedy(word: str, rule: str, remedy: str) -> None:
+def test_mistake_is_told_with_code_and_remedy(word: str, code: str, remedy: str) -> None:
     (problem,) = problems_of(word)
-    assert rule in problem.rule
+    assert problem.code == code
     assert remedy in problem.remedy
 
 
 @pytest.mark.parametrize(
-    ("word", "where", "rule"),
+    ("word", "names"),
     [
-        ("optim.lr=abc", "optim.lr=abc", "a number > 0"),
-        ("optim.lr=-1", "optim.lr=-1", "a number > 0"),
-        ("optim.lr=nan", "optim.lr=nan", "a number > 0"),
-        ("optim.lr=inf", "optim.lr=inf", "a number > 0"),
-        ("optim.lr={a:1}", "optim.lr={'a': 1}", "a number > 0"),
-        ("optim.lr=null", "optim.lr=null", "a number > 0"),
-        ("trainer.epochs=0", "trainer.epochs=0", "a whole number >= 1"),
-        ("trainer.epochs=1.5", "trainer.epochs=1.5", "a whole number >= 1"),
-        ("trainer.epochs=true", "trainer.epochs=true", "a whole number >= 1"),
-        ("trainer.epochs={}", "trainer.epochs={}", "a whole number >= 1"),
-        ("trainer.precision=fp8", "trainer.precision=fp8", "one of auto, fp32, bf16, fp16"),
-        ("model.hidden=3", "model.hidden=3", "a list of whole numbers, each >= 1"),
-        ("model.hidden=[64,a]", "model.hidden=[64, a]", "a list of whole numbers, each >= 1"),
-        ("model.activation=relux", "model.activation=relux", "one of identity, step, sigmoid"),
-        ("data.val_fraction=1", "data.val_fraction=1", "a number > 0 and < 1"),
-        ("seed=-1", "seed=-1", "a whole number >= 0"),
-        ("deterministic=maybe", "deterministic=maybe", "true or false"),
+        ("model=resnet81", ("alexnet", "block_cnn")),
+        ("optimizer=sdg", ("adadelta", "adafactor")),
+        ("optim.momentum=0.5", ("optim=lookahead", "optim=muon")),
+        ("scheduler.patience=3", ("scheduler=cosine", "scheduler=plateau")),
     ],
 )
-def test_value_that_breaks_its_rule_is_told_with_the_rule(word: str, where: str, rule: str) -> None:  # H5
+def test_what_is_there_is_named(word: str, names: tuple[str, ...]) -> None:
     (problem,) = problems_of(word)
-    assert f"{problem.where}={problem.given}" == where
-    assert rule in problem.rule
+    assert [name for name in names if name not in problem.rule] == []
+
+
+@pytest.mark.parametrize(
+    ("word", "where", "code", "rule"),
+    [
+        ("optim.lr=abc", "optim.lr=abc", "invalid-type", "a number > 0"),
+        ("optim.lr=-1", "optim.lr=-1", "out-of-range", "a number > 0"),
+        ("optim.lr=nan", "optim.lr=nan", "out-of-range", "a number > 0"),
+        ("optim.lr=inf", "optim.lr=inf", "out-of-range", "a number > 0"),
+        ("optim.lr={a:1}", "optim.lr={'a': 1}", "invalid-type", "a number > 0"),
+        ("optim.lr=null", "optim.lr=null", "invalid-type", "a number > 0"),
+        ("trainer.epochs=0", "trainer.epochs=0", "out-of-range", "a whole number >= 1"),
+        ("trainer.epochs=1.5", "trainer.epochs=1.5", "invalid-type", "a whole number >= 1"),
+        ("trainer.epochs=true", "trainer.epochs=true", "invalid-type", "a whole number >= 1"),
+        ("trainer.epochs={}", "trainer.epochs={}", "invalid-type", "a whole number >= 1"),
+        ("trainer.precision=fp8", "trainer.precision=fp8", "unknown-value", "one of auto, fp32, bf16, fp16"),
+        ("model.hidden=3", "model.hidden=3", "invalid-type", "a list of whole numbers, each >= 1"),
+        ("model.hidden=[64,a]", "model.hidden=[64, a]", "invalid-type", "a list of whole numbers, each >= 1"),
+        ("model.hidden=[64,0]", "model.hidden=[64, 0]", "out-of-range", "a list of whole numbers, each >= 1"),
+        ("model.activation=relux", "model.activation=relux", "unknown-value", "one of identity, step, sigmoid"),
+        ("data.val_fraction=1", "data.val_fraction=1", "out-of-range", "a number > 0 and < 1"),
+        ("seed=-1", "seed=-1", "out-of-range", "a whole number >= 0"),
+        ("deterministic=maybe", "deterministic=maybe", "invalid-type", "true or false"),
+    ],
+)
+def test_value_that_breaks_its_rule_is_told_with_the_rule(word: str, where: str, code: str, rule: str) -> None:  # H5
+    (problem,) = problems_of(word)
+    assert (f"{problem.where}={problem.given}", problem.code) == (where, code)
+    assert rule in problem.rule  # the rule is that of the key, in the words of Field.rule
 
 
 def test_all_problems_come_at_once() -> None:
@@ -117,31 +128,25 @@ def test_remedy_is_never_hydras_own() -> None:  # H3, H4: no advice to write `+k
 
 def test_missing_mandatory_values_are_named() -> None:
     problems = problems_of("data=csv")
-    assert [(p.where, p.rule, p.remedy) for p in problems] == [
-        ("data.path", "must be given", "add data.path=..."),
-        ("data.target", "must be given", "add data.target=..."),
-    ]
+    assert [(p.where, p.code) for p in problems] == [("data.path", "missing-value"), ("data.target", "missing-value")]
+    assert "data.path=" in problems[0].remedy and "data.target=" in problems[1].remedy
 
 
 def test_unset_environment_variables_are_named() -> None:
     problems = problems_of("seed=${oc.env:DLEXP_NO_SUCH}", "name=${oc.env:DLEXP_NOR_THIS}")
-    assert [p.rule for p in problems] == [
-        "the environment variable DLEXP_NO_SUCH is not set",
-        "the environment variable DLEXP_NOR_THIS is not set",
-    ]
+    assert [(p.where, p.code) for p in problems] == [("seed", "missing-value"), ("name", "missing-value")]
+    assert "DLEXP_NO_SUCH=" in problems[0].remedy and "DLEXP_NOR_THIS=" in problems[1].remedy
 
 
 def test_reference_to_nothing_is_told() -> None:
     (problem,) = problems_of("seed=${nowhere}")
-    assert (problem.where, problem.rule) == ("seed", "Interpolation key 'nowhere' not found")
+    assert (problem.where, problem.code) == ("seed", "invalid-value")
+    assert "nowhere" in problem.rule
 
 
 def test_references_in_a_circle_are_told() -> None:
     problems = problems_of("seed=${trainer.epochs}", "trainer.epochs=${seed}")
-    assert {(p.where, p.rule) for p in problems} == {
-        ("seed", "refers back to itself"),
-        ("trainer.epochs", "refers back to itself"),
-    }
+    assert {(p.where, p.code) for p in problems} == {("seed", "invalid-value"), ("trainer.epochs", "invalid-value")}
 
 
 def test_references_are_followed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,9 +255,10 @@ def test_target_kind_of_a_table_chooses_the_task() -> None:
 
 def test_table_is_not_looked_at_before_its_words_are_checked() -> None:
     (problem,) = problems_of("data=csv", "data.path=[5]", "data.target=a")
-    assert (problem.where, problem.rule) == ("data.path", "must be a path")
+    assert (problem.where, problem.code) == ("data.path", "invalid-type")
 
 
 def test_table_that_is_not_there_is_a_data_error() -> None:
-    with pytest.raises(DataError, match=r"none\.csv: there is no such file"):
+    with pytest.raises(DataError, match=r"none\.csv") as caught:
         load(["data=csv", "data.path=none.csv", "data.target=a"], Catalog())
+    assert Path(str(caught.value.file)).name == "none.csv"

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from problems import refused
 
 from dlexp.config.files.interpolation import check_references, reads_environment
 from dlexp.errors import ConfigError
@@ -28,8 +29,9 @@ def test_ordinary_references_pass(raw: dict[str, Any]) -> None:
     ],
 )
 def test_references_that_explode_are_refused_before_they_are_followed(raw: dict[str, Any]) -> None:  # R14
-    with pytest.raises(ConfigError, match="expand to more than 100000 characters"):
+    with pytest.raises(ConfigError) as caught:
         check_references(raw)
+    refused(caught.value, "too-large")
 
 
 @pytest.mark.parametrize(
@@ -37,27 +39,31 @@ def test_references_that_explode_are_refused_before_they_are_followed(raw: dict[
     [{"a": "${a}"}, {"a": "${b}", "b": "x${a}"}, {"a": {"b": "${a}"}}, {"a": {"b": "${..a}"}}, {"a": ["${a}"]}],
 )
 def test_circles_are_refused(raw: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match="refers back to itself"):
+    with pytest.raises(ConfigError) as caught:
         check_references(raw)
+    refused(caught.value, "invalid-value", "a")
 
 
 @pytest.mark.parametrize(
     "text", ["${now:%Y}", "${oc.decode:'${b}'}", "${oc.select:b}", "${a.${b}}", "${oc.env:${b}}", "${b", "${hydra:x}"]
 )
 def test_only_plain_references_and_the_environment_are_resolved(text: str) -> None:
-    with pytest.raises(ConfigError, match="are resolved"):
+    with pytest.raises(ConfigError) as caught:
         check_references({"x": text, "b": "c", "a": {"c": 1}})
+    refused(caught.value, "not-supported", "x")
 
 
 def test_detour_over_another_reference_is_refused() -> None:
-    with pytest.raises(ConfigError, match="reached through another reference"):
+    with pytest.raises(ConfigError) as caught:
         check_references({"a": "${b.k}", "b": "${c}", "c": {"k": 1}})
+    refused(caught.value, "not-supported", "a")
 
 
 def test_environment_with_a_default_need_not_be_set() -> None:
     check_references({"a": "${oc.env:DLEXP_NOPE,x}", "b": "${oc.decode:${oc.env:DLEXP_NOPE,3}}"})
-    with pytest.raises(ConfigError, match="variable DLEXP_NOPE is not set; export DLEXP_NOPE="):
+    with pytest.raises(ConfigError) as caught:
         check_references({"a": "${ oc.env: DLEXP_NOPE }"})
+    refused(caught.value, "missing-value", "a", "DLEXP_NOPE=")
 
 
 @pytest.mark.parametrize(
