@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from typed_specs import classes_of
+from problems import refused
 
 from dlexp.artifacts.files.writing import read_json
 from dlexp.assemble.experiment import assemble
@@ -140,24 +141,48 @@ def test_quantiles_reach_the_report() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "where", "told"),
+    ("words", "code", "where", "remedy"),
     [
-        ("loss=bce", "loss", "one logit requires two classes, got 10"),
-        ("loss.class_weights=[1,2]", "loss", "class_weights has 2 numbers, and this data has 10 classes"),
-        ("loss=triplet", "loss", "choose loss=cross_entropy, or task=metric_learning"),
-        ("task=metric_learning loss=focal", "loss", "choose loss=triplet, or task=classification"),
-        ("task=metric_learning data=diabetes", "task loss", "works on classes, and data=diabetes holds numbers"),
-        ("loss.class_weights=equal", "loss.class_weights", "or balanced or null"),
-        ("loss=focal loss.alpha=much", "loss.alpha", "or one of them alone"),
-        ("loss=focal loss.alpha=-1", "loss.alpha", "each >= 0"),
-        ("loss=hinge regularization.label_smoothing=0.1", "regularization.label_smoothing", "has no label_smoothing"),
+        ("loss=bce", "invalid-value", "loss", ""),
+        ("loss.class_weights=[1,2]", "invalid-value", "loss", ""),
+        ("loss=triplet", "cannot-combine", "loss", "loss=cross_entropy"),
+        ("loss=triplet", "cannot-combine", "loss", "task=metric_learning"),
+        ("task=metric_learning loss=focal", "cannot-combine", "loss", "loss=triplet"),
+        ("task=metric_learning loss=focal", "cannot-combine", "loss", "task=classification"),
+        ("task=metric_learning data=diabetes", "incompatible-data", "task loss", ""),
+        ("loss.class_weights=equal", "invalid-type", "loss.class_weights", ""),
+        ("loss=focal loss.alpha=much", "invalid-type", "loss.alpha", ""),
+        ("loss=focal loss.alpha=-1", "out-of-range", "loss.alpha", ""),
+        (
+            "loss=hinge regularization.label_smoothing=0.1",
+            "not-supported",
+            "regularization.label_smoothing",
+            "regularization.label_smoothing=null",
+        ),
     ],
 )
-def test_what_cannot_be_is_refused_with_the_reason(words: str, where: str, told: str) -> None:
+def test_what_cannot_be_is_refused_with_the_reason(words: str, code: str, where: str, remedy: str) -> None:
     with pytest.raises(ConfigError) as caught:
         small(*words.split())
     assert {problem.where for problem in caught.value.problems} == set(where.split())
-    assert told in str(caught.value)
+    for place in where.split():
+        refused(caught.value, code, place, remedy)
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ("loss=bce", "loss=cross_entropy"),
+        ("loss.class_weights=[1,2]", "class_weights"),
+        ("task=metric_learning data=diabetes", "data=diabetes"),
+        ("loss.class_weights=equal", "balanced"),
+        ("loss=focal loss.alpha=-1", ">= 0"),
+    ],
+)
+def test_what_would_do_is_named(words: str, named: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        small(*words.split())
+    assert named in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -146,13 +146,8 @@ def _fits(tree: Mapping[str, Any], choices: Mapping[str, str]) -> Iterator[Probl
                 str(choices.get(group)),
                 rule,
                 _remedy_of_kinds(group, wanted, given),
-                code="incompatible-data",                _remedy_of_kinds(group, wanted, given),
                 code="incompatible-data",
-                _remedy_of_kinds(group, wanted, given),
-                code="incompatible-data",                _remedy_of_kinds(group, wanted, given),
-                code="incompatible-data",
-                _remedy_of_kinds(group, wanted, given),
-                code="incompatible-data",            )
+            )
     task, loss = tree["task"], tree["loss"]
     made, compared = task.get("_outputs_"), loss.get("_outputs_")
     # A loss of other targets than the data's was told above.

@@ -32,6 +32,30 @@ def test_rule_accepts_exactly_what_it_says(field: Field, accepted: list[Any], re
 
 
 @pytest.mark.parametrize(
+    ("field", "value", "code"),
+    [
+        (Field("int", minimum=1), 0, "out-of-range"),
+        (Field("int", minimum=1), 2**63, "out-of-range"),
+        (Field("int", minimum=1), "1", "invalid-type"),
+        (Field("int", minimum=1), True, "invalid-type"),
+        (Field("bool"), 1, "invalid-type"),
+        (Field("float"), NAN, "out-of-range"),
+        (Field("float", words=("auto",)), "Auto", "invalid-type"),
+        (Field("str", choices=("a", "b")), "c", "unknown-value"),
+        (Field("str", choices=("a", "b")), None, "invalid-type"),
+        (Field("list[int]", minimum=1), [2, 0], "out-of-range"),
+        (Field("list[int]", minimum=1), [2, "a"], "invalid-type"),
+        (Field("list[int]", minimum=1), 3, "invalid-type"),
+        (Field("list[int]", minimum=1, or_one=True), 0, "out-of-range"),
+        (Field("list[str]", choices=("a",)), ["b"], "unknown-value"),
+    ],
+)
+def test_refused_value_has_the_code_of_its_mistake(field: Field, value: object, code: str) -> None:
+    assert not field.accepts(value)
+    assert field.code_of(value) == code
+
+
+@pytest.mark.parametrize(
     ("field", "rule"),
     [
         (Field("float", above=0), "a number > 0"),

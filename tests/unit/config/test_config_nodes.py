@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from problems import refused
 
 from dlexp.config.nodes import build, check_arguments, resolve, trusted_packages
 from dlexp.config.schema.run import Node
@@ -80,8 +81,10 @@ def test_nothing_is_imported_to_refuse_it(target: str) -> None:
 def test_refusal_does_not_advise_to_trust_the_standard_library() -> None:
     with pytest.raises(ConfigError) as standard:
         resolve("os.system", ())
-    with pytest.raises(ConfigError, match="add --trust my_package"):
+    with pytest.raises(ConfigError) as own:
         resolve("my_package.nets.Net", ())
+    refused(own.value, "untrusted", "_target_", "--trust my_package")
+    refused(standard.value, "untrusted", "_target_")
     assert "--trust" not in str(standard.value)
 
 
@@ -108,14 +111,13 @@ def test_what_is_on_the_list_is_found(target: str) -> None:
 def test_near_name_is_offered_for_one_that_is_not_there() -> None:
     with pytest.raises(ConfigError) as caught:
         resolve("torch.nn.Linaer", ())
-    (problem,) = caught.value.problems
-    assert (problem.rule, problem.remedy) == ("is not there", "did you mean torch.nn.Linear?")
+    refused(caught.value, "not-found", "_target_", "torch.nn.Linear")
 
 
 def test_package_that_is_not_installed_is_named() -> None:
     with pytest.raises(ConfigError) as caught:
         resolve("dlexp_test_nets.Net", ("dlexp_test_nets",))
-    assert "cannot be imported" in caught.value.problems[0].rule
+    refused(caught.value, "not-found", "_target_")
 
 
 @pytest.fixture
@@ -135,8 +137,9 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_own_package_needs_trust(package: str) -> None:
-    with pytest.raises(ConfigError, match=f"add --trust {package}"):
+    with pytest.raises(ConfigError) as caught:
         resolve(f"{package}.nets.net", ())
+    refused(caught.value, "untrusted", "_target_", f"--trust {package}")
     assert package not in sys.modules
 
 
@@ -167,15 +170,16 @@ def test_nobody_trusted_leaves_the_path_alone(package: str) -> None:
 def test_argument_that_the_target_has_not_gets_the_nearest_name() -> None:  # H4: also what +key= added
     node = Node("optim", "adamw", "torch.optim.AdamW", {"lr": 0.1, "weight_decy": 0.1})
     (problem,) = check_arguments(node, ("params",), ())
-    assert problem.where == "optim.weight_decy"
-    assert problem.rule == "torch.optim.AdamW has no such argument"
-    assert problem.remedy == "did you mean optim.weight_decay?"
+    assert (problem.where, problem.code) == ("optim.weight_decy", "unknown-key")
+    assert "torch.optim.AdamW" in problem.rule
+    assert "optim.weight_decay" in problem.remedy
 
 
 def test_argument_that_is_needed_and_missing_is_told() -> None:
     node = Node("model", "x", "torch.nn.Linear", {"in_features": 3})
     (problem,) = check_arguments(node, (), ())
-    assert (problem.where, problem.rule) == ("model.out_features", "torch.nn.Linear needs it")
+    assert (problem.where, problem.code) == ("model.out_features", "missing-value")
+    assert "torch.nn.Linear" in problem.rule
 
 
 def test_build_fills_in_what_the_signature_asks_for() -> None:
@@ -185,10 +189,13 @@ def test_build_fills_in_what_the_signature_asks_for() -> None:
 
 
 def test_what_the_target_refuses_is_a_config_error() -> None:
-    with pytest.raises(ConfigError, match=r"optim=sgd: Invalid learning rate: -1"):
+    with pytest.raises(ConfigError, match=r"Invalid learning rate: -1") as caught:  # torch's own words
         build(Node("optim", "sgd", "torch.optim.SGD", {"lr": -1.0}), {"params": [torch.zeros(1)]}, ())
+    refused(caught.value, "invalid-value", "optim")
+    assert [problem.given for problem in caught.value.problems] == ["sgd"]
 
 
 def test_wrong_argument_is_refused_before_anything_is_built() -> None:
-    with pytest.raises(ConfigError, match=r"model\.hiden.*did you mean model\.hidden\?"):
+    with pytest.raises(ConfigError) as caught:
         build(Node("model", "mlp", "dlexp.models.mlp.mlp", {"hiden": [4]}), {"input_shape": (3,), "num_outputs": 2}, ())
+    refused(caught.value, "unknown-key", "model.hiden", "model.hidden")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from own_files import own_catalog
+from problems import refused
 
 from dlexp.config.compose import load
 from dlexp.config.derive import CHANGEABLE, Change, continued, differences, repeat
@@ -76,9 +77,14 @@ def test_other_data_bring_their_task(tmp_path: Path) -> None:
 
 def test_wrong_words_are_told_as_for_a_new_run(tmp_path: Path) -> None:
     run = run_folder(tmp_path, [])
-    for word, told in (("optim.lrr=1", "did you mean optim.lr"), ("optim=sdg", "optim=sgd"), ("seed=-1", ">= 0")):
-        with pytest.raises(ConfigError, match=told):
+    for word, code, remedy in (
+        ("optim.lrr=1", "unknown-key", "optim.lr"),
+        ("optim=sdg", "unknown-option", "optim=sgd"),
+        ("seed=-1", "out-of-range", ""),
+    ):
+        with pytest.raises(ConfigError) as caught:
             repeat(run, [word], Catalog())
+        refused(caught.value, code, word.partition("=")[0], remedy)
 
 
 def table(folder: Path) -> list[str]:
@@ -125,14 +131,15 @@ def test_what_makes_it_another_run_is_refused(tmp_path: Path, word: str) -> None
     with pytest.raises(ConfigError) as caught:
         continued(run, ["trainer.epochs=9", word], Catalog())
     (problem,) = caught.value.problems
-    assert f"{problem.where}={problem.given}" == word
+    assert (f"{problem.where}={problem.given}", problem.code) == (word, "not-supported")
     assert all(key in problem.rule for key in CHANGEABLE)
     assert problem.remedy.endswith(f"--from {run} {word}")
 
 
 def test_value_of_a_run_that_goes_on_is_checked(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"trainer\.epochs=0"):
+    with pytest.raises(ConfigError) as caught:
         continued(run_folder(tmp_path, WORDS), ["trainer.epochs=0"], Catalog())
+    refused(caught.value, "out-of-range", "trainer.epochs")
 
 
 def test_every_changeable_key_exists() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from own_files import GLOBAL, own_catalog
+from problems import refused
 
 from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog
@@ -93,37 +94,35 @@ def test_words_are_kept_as_typed(tmp_path: Path) -> None:
 def test_changes_are_applied_and_checked(tmp_path: Path) -> None:
     path = written(tmp_path, to_yaml(load([], Catalog())))
     assert load_saved(path, {"trainer.epochs": 77}).trainer.epochs == 77
-    with pytest.raises(ConfigError, match=r"trainer\.epochs=0: must be a whole number >= 1"):
+    with pytest.raises(ConfigError) as caught:
         load_saved(path, {"trainer.epochs": 0})
+    refused(caught.value, "out-of-range", "trainer.epochs")
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "code", "where", "remedy"),
     [
-        ("epochs: 30", "epochs: -3", "trainer.epochs=-3"),
-        (
-            "epochs: 30",
-            "epochs: 30\n  epoch: 3",
-            "trainer.epoch=3: is no key of this configuration; did you mean trainer.epoch",
-        ),
-        ("seed: 42", "seed: 42\nsead: 1", "sead=1: is no key of this configuration; did you mean seed?"),
-        ("seed: 42", "seed: 42\nseed: 43", "found duplicate key seed"),
-        ("seed: 42", "seed: !!python/name:os.system", "could not determine a constructor"),
-        ("seed: 42", "seed: {a: 1}", "must be a whole number >= 0"),
-        ("choices:", "choice:", "is not the config.yaml of a dlexp run"),
-        ("_target_: dlexp.models.mlp.mlp", "_target_: 3", "must name a function or class"),
-        ("  accumulate: 1\n", "", "trainer.accumulate: is missing"),
-        ("seed: 42", "seed: ${oc.env:DLEXP_NOPE}", "the environment variable DLEXP_NOPE is not set"),
+        ("epochs: 30", "epochs: -3", "out-of-range", "trainer.epochs", ""),
+        ("epochs: 30", "epochs: 30\n  epoch: 3", "unknown-key", "trainer.epoch", "trainer.epochs"),
+        ("seed: 42", "seed: 42\nsead: 1", "unknown-key", "sead", "seed"),
+        ("seed: 42", "seed: 42\nseed: 43", "corrupted", "config.yaml", ""),
+        ("seed: 42", "seed: !!python/name:os.system", "corrupted", "config.yaml", ""),
+        ("seed: 42", "seed: {a: 1}", "invalid-type", "seed", ""),
+        ("choices:", "choice:", "corrupted", "config.yaml", ""),
+        ("_target_: dlexp.models.mlp.mlp", "_target_: 3", "missing-value", "model._target_", "model=OPTION"),
+        ("  accumulate: 1\n", "", "missing-value", "trainer.accumulate", ""),
+        ("seed: 42", "seed: ${oc.env:DLEXP_NOPE}", "missing-value", "seed", "DLEXP_NOPE="),
     ],
 )
-def test_damaged_file_of_a_run_is_told(tmp_path: Path, old: str, new: str, told: str) -> None:
+def test_damaged_file_of_a_run_is_told(tmp_path: Path, old: str, new: str, code: str, where: str, remedy: str) -> None:
     text = to_yaml(load([], Catalog()))
     assert text.count(old) == 1
     with pytest.raises(ConfigError) as caught:
         load_saved(written(tmp_path, text.replace(old, new)))
-    assert told in str(caught.value)
+    refused(caught.value, code, where, remedy)
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"config\.yaml: cannot be read"):
+    with pytest.raises(ConfigError) as caught:
         read_config(tmp_path / "config.yaml")
+    refused(caught.value, "not-found", "config.yaml")

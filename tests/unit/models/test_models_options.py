@@ -70,12 +70,12 @@ def test_small_images_of_any_size_pass(make: Any, size: int) -> None:
 
 @pytest.mark.parametrize(("make", "smallest"), [(densenet121, 8), (convnext_tiny, 8)])
 def test_an_image_that_is_too_small_is_refused_with_the_smallest(make: Any, smallest: int) -> None:
-    with pytest.raises(ValueError, match=f"needs images of {smallest}x{smallest} pixels or more, and here"):
+    with pytest.raises(ValueError, match=f"{smallest}x{smallest} pixels"):
         make(input_shape=(1, 7, 9), num_outputs=3)
 
 
 def test_alexnet_with_the_large_stem_refuses_what_would_vanish() -> None:
-    with pytest.raises(ValueError, match="needs images of 63x63 pixels or more"):
+    with pytest.raises(ValueError, match="63x63 pixels"):
         alexnet(input_shape=(3, 62, 62), num_outputs=3, stem="imagenet")
     network = alexnet(input_shape=(3, 63, 63), num_outputs=3, stem="imagenet", head=8)
     assert network(torch.randn(1, 3, 63, 63)).shape == (1, 3)
@@ -94,7 +94,7 @@ def test_the_gate_of_squeeze_and_excitation() -> None:
 def test_a_depthwise_separable_convolution_has_few_parameters() -> None:
     block = depthwise_separable(64, 128, norm="none")
     assert sum(p.numel() for p in block.parameters()) == 8_960
-    with pytest.raises(ValueError, match="kernel=4 is even"):
+    with pytest.raises(ValueError, match="kernel=4"):
         mobilenet_v1(input_shape=(1, 8, 8), num_outputs=2, kernel=4)
 
 
@@ -107,11 +107,11 @@ def test_the_place_of_a_normalisation(place: str, order: list[type]) -> None:
 
 
 def test_alpha_dropout_keeps_company_with_selu_alone() -> None:
-    with pytest.raises(ValueError, match="dropout_kind='alpha' belongs to activation='selu', and here it is 'relu'"):
+    with pytest.raises(ValueError, match=r"dropout_kind='alpha'.* activation='selu'.* 'relu'"):
         mlp(input_shape=(3,), num_outputs=1, dropout_kind="alpha")
-    with pytest.raises(ValueError, match="choose norm='none', not 'batch'"):
+    with pytest.raises(ValueError, match=r"dropout_kind='alpha'.* norm='none'.* 'batch'"):
         block_cnn(input_shape=(1, 8, 8), num_outputs=1, dropout_kind="alpha", activation="selu", norm="batch")
-    with pytest.raises(ValueError, match="dropout_kind='channel' zeroes whole maps, and mlp has none"):
+    with pytest.raises(ValueError, match=r"dropout_kind='channel'.* unit or alpha"):
         mlp(input_shape=(3,), num_outputs=1, dropout_kind="channel")
 
 
@@ -167,7 +167,7 @@ def test_auto_says_why() -> None:
         == "kaiming_normal (makes up for what relu cuts off)"
     )
     assert described({"dropout": 0.1}) == ""
-    with pytest.raises(ValueError, match="init='zero' is not one of auto, default"):
+    with pytest.raises(ValueError, match=r"init='zero'.* auto, default"):
         chosen("zero")
     assert set(map(gain, ACTIVATIONS)) <= {
         1.0,
@@ -219,7 +219,7 @@ def test_what_a_hook_sees_is_what_the_layer_put_out(make: Any) -> None:
     [(simple_cnn, {"channels": (4, 4, 4, 4, 4)}), (block_cnn, {"channels": (4, 4, 4, 4, 4)}), (vgg, {}), (resnet, {})],
 )
 def test_instance_normalisation_of_a_single_pixel_is_refused(make: Any, options: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="norm='instance' needs maps of two pixels or more"):
+    with pytest.raises(ValueError, match="norm='instance'"):
         make(input_shape=(1, 8, 8), num_outputs=3, norm="instance", **options)
     make(input_shape=(1, 40, 40), num_outputs=3, norm="instance", **options).train()(torch.randn(2, 1, 40, 40))
 
@@ -234,6 +234,6 @@ def test_running_means_of_mobilenet_v3_follow_within_a_short_run() -> None:
 def test_a_perceptron_is_one_linear_map_of_the_flat_sample() -> None:
     network = perceptron(input_shape=(1, 2, 2), num_outputs=1)
     assert sum(p.numel() for p in network.parameters()) == 5
-    with pytest.raises(ValueError, match="depth=20 is not one of 18, 34, 50, 101, 152"):
+    with pytest.raises(ValueError, match=r"depth=20.* 18, 34, 50, 101, 152"):
         resnet(input_shape=(3, 16, 16), num_outputs=4, depth=20)
     assert isinstance(activation("identity"), nn.Identity)

@@ -61,14 +61,12 @@ def test_parameter_counts_are_the_published_ones(
 
 @pytest.mark.parametrize("model", [simple_cnn, resnet18])
 def test_a_table_is_refused_by_networks_for_images(model: Model) -> None:
-    with pytest.raises(
-        ValueError, match=r"reads images \(channels, height, width\), and a sample here has shape \(4,\)"
-    ):
+    with pytest.raises(ValueError, match=r"\(channels, height, width\).* \(4,\)"):
         model(input_shape=(4,), num_outputs=3)
 
 
 def test_a_stem_of_another_name_is_refused() -> None:
-    with pytest.raises(ValueError, match="stem='big' is not one of auto, small, imagenet"):
+    with pytest.raises(ValueError, match=r"stem='big'.* auto, small, imagenet"):
         resnet18(input_shape=(3, 32, 32), num_outputs=2, stem="big")
 
 
@@ -150,7 +148,7 @@ def test_layer_norm_of_images_is_over_channels_and_pixels_of_each_sample() -> No
 def test_norms_have_names(make: Callable[[str, int], list[nn.Module]]) -> None:
     assert make("none", 3) == []
     assert all(len(make(name, 3)) == 1 for name in ("batch", "layer", "group", "rms"))
-    with pytest.raises(ValueError, match="norm='weight' is not one of none, batch, layer"):
+    with pytest.raises(ValueError, match=r"norm='weight'.* none, batch, layer"):
         make("weight", 3)
 
 
@@ -170,12 +168,12 @@ def test_norms_of_maps_are_those_of_the_formula() -> None:
 
 
 def test_features_have_no_pixels_to_normalise_over() -> None:
-    with pytest.raises(ValueError, match="norm='instance' is over the pixels of a map"):
+    with pytest.raises(ValueError, match="norm='instance'"):
         mlp(input_shape=(3,), num_outputs=1, norm="instance")
 
 
 def test_an_activation_of_another_name_is_refused_with_the_names() -> None:
-    with pytest.raises(ValueError, match="activation='swish' is not one of identity, step, sigmoid"):
+    with pytest.raises(ValueError, match=r"activation='swish'.* identity, step, sigmoid"):
         mlp(input_shape=(3,), num_outputs=1, activation="swish")
 
 

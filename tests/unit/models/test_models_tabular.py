@@ -57,7 +57,7 @@ def test_outputs_and_gradients_with_and_without_categories(make: Any, categorica
 
 @pytest.mark.parametrize("make", MAKES)
 def test_images_are_refused_by_networks_for_tables(make: Any) -> None:
-    with pytest.raises(ValueError, match=r"reads rows of a table, and a sample here has shape \(1, 8, 8\)"):
+    with pytest.raises(ValueError, match=r" \(1, 8, 8\)"):
         make(input_shape=(1, 8, 8), num_outputs=2)
 
 
@@ -103,7 +103,7 @@ def test_a_block_is_the_formula_of_the_paper() -> None:
     a, b = block.ffn_in(block.ffn_norm(y)).chunk(2, -1)
     torch.testing.assert_close(block(x), y + block.ffn_out(a * b.relu()))
     assert isinstance(Block(8, 2, 5, (0.0, 0.0), is_first=True).norm, nn.Identity)
-    with pytest.raises(ValueError, match="token=10 must be a multiple of heads=4"):
+    with pytest.raises(ValueError, match=r"token=10.* heads=4"):
         ft_transformer(input_shape=(7,), num_outputs=1, token=10, heads=4)
 
 

@@ -75,7 +75,7 @@ def test_multistep_by_updates() -> None:
 
 @pytest.mark.parametrize("wrong", [[3, 1], [2, 2]])
 def test_milestones_must_rise(wrong: list[int]) -> None:
-    with pytest.raises(ValueError, match="must rise"):
+    with pytest.raises(ValueError, match=r"scheduler\.milestones"):
         multistep(optimizer=optimizer(), **LENGTH, milestones=wrong)
 
 
@@ -178,12 +178,12 @@ def test_cyclic_in_epochs_is_torchs_in_updates() -> None:
 
 def test_cyclic_refuses_what_it_cannot_turn() -> None:
     plain = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=LR)
-    with pytest.raises(ValueError, match=r"cyclic turns the momentum.*scheduler\.cycle_momentum=false"):
+    with pytest.raises(ValueError, match=r"cyclic.* scheduler\.cycle_momentum=false"):
         cyclic(optimizer=plain, steps_per_epoch=PER_EPOCH)
     cyclic(optimizer=plain, steps_per_epoch=PER_EPOCH, cycle_momentum=False)
-    with pytest.raises(ValueError, match="an update long"):
+    with pytest.raises(ValueError, match=r"scheduler\.rise=0\.01"):
         cyclic(optimizer=optimizer(), steps_per_epoch=PER_EPOCH, rise=0.01)
-    with pytest.raises(ValueError, match="mode=exp_range"):
+    with pytest.raises(ValueError, match=r"scheduler\.gamma=0\.5.* scheduler\.mode=exp_range"):
         cyclic(optimizer=optimizer(), steps_per_epoch=PER_EPOCH, gamma=0.5)
 
 

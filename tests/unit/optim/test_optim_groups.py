@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from problems import refused
 from torch import nn
 
 from dlexp.errors import ConfigError
@@ -104,7 +105,7 @@ def test_networks_with_only_norms_or_only_weights_make_one_group() -> None:
 
 
 def test_nothing_to_train_is_an_error() -> None:
-    with pytest.raises(ValueError, match="no trainable parameter"):
+    with pytest.raises(ValueError, match="trainable parameter"):
         parameter_groups([nn.Linear(2, 2).requires_grad_(False)], False)
 
 
@@ -158,19 +159,19 @@ def test_names_of_several_networks_begin_with_the_network() -> None:
     assert [found[id(nets[key].weight)].lr_factor for key in nets] == [1.0, 4.0]
 
 
-@pytest.mark.parametrize(
-    ("pattern", "remedy"), [("hed", "did you mean head"), ("hed.*", "did you mean head"), ("qqq", "there are conv")]
-)
+@pytest.mark.parametrize(("pattern", "remedy"), [("hed", "head"), ("hed.*", "head"), ("qqq", "conv")])
 def test_a_pattern_that_matches_nothing_is_an_error_with_the_nearest_names(pattern: str, remedy: str) -> None:
     net = nn.ModuleDict({"conv": nn.Linear(2, 2), "head": nn.Linear(2, 2)})
-    with pytest.raises(ConfigError, match=f"matches no parameter of this model; {remedy}"):
+    with pytest.raises(ConfigError) as caught:
         shares({"model": net}, None, [{"match": pattern, "lr_factor": 2.0}])
+    refused(caught.value, "not-found", "optim.groups", remedy)
 
 
 def test_factors_for_an_optimizer_without_a_rate_are_an_error() -> None:
     net = chain()
-    with pytest.raises(ConfigError, match="this optimizer has none"):
+    with pytest.raises(ConfigError) as caught:
         parameter_groups([net], False, shares({"model": net}, 0.5, ()), None)
+    refused(caught.value, "not-supported", "optim.groups, optim.layer_decay")
 
 
 def test_schedules_keep_the_ratios_of_the_layers() -> None:

@@ -218,5 +218,5 @@ def test_a_run_made_longer_gets_the_rates_of_its_new_length(name: str) -> None:
 
 @pytest.mark.parametrize("steps", [STEPS, STEPS + 1])
 def test_a_warm_up_that_takes_the_whole_run_is_an_error(steps: int) -> None:
-    with pytest.raises(ValueError, match=f"warm-up of {steps} updates leaves nothing of a run of {STEPS}"):
+    with pytest.raises(ValueError, match=rf"{steps}\b.* {STEPS}\b"):
         cosine(optimizer=optimizer(), total_steps=STEPS, steps_per_epoch=PER_EPOCH, warmup_steps=steps)
