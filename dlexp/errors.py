@@ -1,4 +1,4 @@
-"""Everything dlexp refuses, fails at or stops for, each kind with the exit code that the process ends with.
+"""Exceptions of dlexp, their codes and the exit codes of the process.
 
 DlexpError            1    a failure with a message of its own
 +-- ConfigError       2    the command line or the configuration is wrong; nothing was run
@@ -7,6 +7,9 @@ DlexpError            1    a failure with a message of its own
 +-- NoResult          5    the command ran and has no answer to give
 +-- OutOfMemory       6    memory ran out
 +-- Interrupted  75/130    stopped by a signal, with a checkpoint saved
+
+A message states the problem, then the cause if it is not obvious, then the remedy. A remedy that begins with a capital
+letter is a sentence of its own; it has no full stop if it ends in something to copy.
 """
 
 from __future__ import annotations
@@ -19,49 +22,50 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, get_args
 
-# What a program may rely on: the words of a message may change, its code may not. docs lists what each one means.
+# Stable for programs: the wording of a message may change, its code does not. docs/errors.md documents each code.
 Code = Literal[
-    "already-exists",  # a result is there that would be overwritten
-    "cannot-combine",  # two values that are valid alone
-    "corrupted",  # a file of dlexp's own is damaged, cut short or not what its hash says
-    "data-changed",  # data, code, packages or machine differ from those of the run
+    "already-exists",  # a result would be overwritten
+    "cannot-combine",  # two values, each valid alone
+    "corrupted",  # a file written by dlexp is damaged, truncated or differs from its hash
+    "data-changed",  # data, code, packages or hardware differ from those of the run
     "diverged",  # a loss, gradient or weight is NaN or infinite
     "failed",  # any other failure
-    "in-use",  # another process works in that directory or study
-    "incompatible-data",  # the data do not fit the model, the task or the run
-    "incompatible-run",  # the run, study or sweep is of another kind, state or format than the command needs
-    "incompatible-weights",  # weights that do not fit the network
+    "in-use",  # another process is using the directory or study
+    "incompatible-data",  # data that the model, the task or the run cannot process
+    "incompatible-run",  # a run, study or sweep of another kind, state or format than the command requires
+    "incompatible-weights",  # weights that do not match the network
     "interrupted",  # stopped by a signal
-    "invalid-data",  # the data are malformed
-    "invalid-syntax",  # a word, a file or an expression that cannot be parsed
-    "invalid-type",  # a value of another type
+    "invalid-data",  # malformed data
+    "invalid-syntax",  # an argument, file or expression that cannot be parsed
+    "invalid-type",  # a value of the wrong type
     "invalid-value",  # a value of the right type that is not allowed there
     "missing-package",  # an optional package is not installed
-    "missing-requirement",  # another key or option must be given with it
-    "missing-value",  # a value must be given
-    "no-effect",  # a value that would change nothing here
-    "no-result",  # the command ran and has no answer
-    "not-found",  # a file, directory, run, column or split
-    "not-supported",  # valid in itself and not available here
-    "out-of-memory",
-    "out-of-range",  # a number beyond its limits
-    "system-error",  # the operating system refused
-    "too-few-samples",
-    "too-large",
-    "unknown-command",
-    "unknown-key",  # of a configuration or a file
-    "unknown-option",  # of a group such as model, or of a command
+    "missing-requirement",  # another key or option is required with it
+    "missing-value",  # a required value is not given
+    "no-effect",  # a value that changes nothing here
+    "no-result",  # the command ran and has no result
+    "not-found",  # a file, directory, run, column, split or Python object
+    "not-supported",  # valid in itself, not available here
+    "out-of-memory",  # memory ran out
+    "out-of-range",  # a number outside its limits
+    "system-error",  # an error of the operating system
+    "too-few-samples",  # too little data for what is computed
+    "too-large",  # more values, bytes, levels or combinations than allowed
+    "unknown-command",  # no command of dlexp
+    "unknown-key",  # a key that the configuration or the file does not have
+    "unknown-option",  # no option of a group such as model, or of a command
     "unknown-value",  # none of a fixed list of names
-    "untrusted",  # would run code or leave the directories that are allowed
+    "untrusted",  # would run code, or leave the allowed directories
 ]
 CODES: tuple[Code, ...] = get_args(Code)
 
 
 class DlexpError(Exception):
-    """A failure whose message says all that is needed to act on it; no traceback is shown.
+    """A failure with a complete message, shown without a traceback.
 
-    exit_code  what the process ends with
-    code       what happened, as one of `CODES`
+    Attributes:
+        exit_code: Exit code of the process.
+        code: The kind of failure, one of `CODES`.
     """
 
     exit_code: int = 1
@@ -74,14 +78,15 @@ class DlexpError(Exception):
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong with what the user asked for.
+    """A mistake in a configuration or on a command line.
 
-    code    what kind of mistake it is, as one of `CODES`
-    where   the configuration path or the word on the command line
-    given   the value as the user wrote it, or "" where there is none
-    rule    what is allowed there
-    remedy  what to type instead, or "" where nothing close is known
-    origin  the file and line that the value comes from, or "" for the command line
+    Attributes:
+        where: Configuration path, or argument of the command line.
+        given: The value as the user wrote it, "" if there is none.
+        rule: What is wrong with it, or what is allowed instead.
+        remedy: What to do, as an imperative sentence; "" if there is no obvious remedy.
+        origin: File and line that the value comes from, "" for the command line.
+        code: The kind of mistake, one of `CODES`.
     """
 
     where: str
@@ -94,12 +99,11 @@ class Problem:
     def __str__(self) -> str:
         value = f"={self.given}" if self.given else ""
         origin = f" ({self.origin})" if self.origin else ""
-        remedy = f"; {self.remedy}" if self.remedy else ""
-        return f"{self.where}{value}{origin}: {self.rule}{remedy}"
+        return f"{self.where}{value}{origin}: {with_remedy(self.rule, self.remedy)}"
 
 
 class ConfigError(DlexpError):
-    """All problems of a configuration at once; nothing was run and nothing was written."""
+    """All problems of a configuration or a command line. Nothing was run or written."""
 
     exit_code = 2
     default_code = "invalid-value"
@@ -113,14 +117,21 @@ class ConfigError(DlexpError):
     def one(
         cls, where: str, given: object, rule: str, remedy: str = "", *, code: Code = "invalid-value"
     ) -> ConfigError:
-        """A ConfigError with a single problem."""
+        """Return a ConfigError with a single problem; see `Problem` for the arguments."""
         return cls([Problem(where, str(given), rule, remedy, code=code)])
 
 
 class DataError(DlexpError):
-    """The data cannot be used; names the file, the column and the row where there is one.
+    """Data that cannot be used.
 
-    row counts as an editor does: the header of a CSV file is line 1; of a file without lines in another `unit`.
+    Args:
+        message: What is wrong.
+        file: The file, if there is one.
+        column: Name of the column, if there is one.
+        row: Number of the row, counted as in an editor: the header of a CSV file is line 1.
+        remedy: What to do, as an imperative sentence.
+        unit: What `row` counts, for files without lines.
+        code: The kind of failure, one of `CODES`.
     """
 
     exit_code = 3
@@ -143,13 +154,15 @@ class DataError(DlexpError):
         place += [f"column {column!r}"] if column is not None else []
         prefix = ", ".join(place)
         text = f"{prefix}: {message}" if prefix else message
-        super().__init__(f"{text}; {remedy}" if remedy else text, code=code)
+        super().__init__(with_remedy(text, remedy), code=code)
 
 
 class Diverged(DlexpError):
-    """The loss, the gradient or a weight became NaN or infinite.
+    """The loss, a gradient or a weight became NaN or infinite.
 
-    what  the part of the message that says what happened, without the remedy
+    Args:
+        what: What happened, without the remedy.
+        remedy: What to do, as an imperative sentence.
     """
 
     exit_code = 4
@@ -157,25 +170,25 @@ class Diverged(DlexpError):
 
     def __init__(self, what: str, remedy: str = "") -> None:
         self.what, self.remedy = what, remedy
-        super().__init__(f"{what}; {remedy}" if remedy else what)
+        super().__init__(with_remedy(what, remedy))
 
 
 class NoResult(DlexpError):
-    """The command ran and has no answer to give."""
+    """The command ran and has no result."""
 
     exit_code = 5
     default_code = "no-result"
 
 
 class OutOfMemory(DlexpError):
-    """Memory ran out; the message says in what, how much was used at most, and what to try."""
+    """Memory ran out. The message names the operation, the peak memory and what to try."""
 
     exit_code = 6
     default_code = "out-of-memory"
 
 
 class Interrupted(DlexpError):
-    """Stopped by a signal after the step was finished and a checkpoint was saved."""
+    """Stopped by a signal, after the current step was finished and a checkpoint was saved."""
 
     default_code = "interrupted"
 
@@ -184,37 +197,46 @@ class Interrupted(DlexpError):
         self.exit_code = exit_code
 
 
+_NO_FOLDER = "the current directory no longer exists"
+_CHANGE_FOLDER = "Change to another directory with cd."
 _REMEDIES = {
-    errno.EMFILE: "raise the limit of open files: ulimit -n 4096",
-    errno.ENOSPC: "free space on that disk, or write elsewhere",
-    errno.EDQUOT: "free space within the quota, or write elsewhere",
-    errno.EROFS: "choose a place that can be written",
-    errno.EACCES: "give yourself the permission, or choose another place",
-    errno.EPERM: "give yourself the permission, or choose another place",
-    errno.ENAMETOOLONG: "choose a shorter name",
-    errno.ELOOP: "remove the link, which leads back to itself",
-    errno.EIO: "check the disk or device that it is on",
+    errno.EMFILE: "Raise the limit of open files: ulimit -n 4096",
+    errno.ENOSPC: "Free space on that disk, or write to another one.",
+    errno.EDQUOT: "Free space within the quota, or write elsewhere.",
+    errno.EROFS: "Choose a writable directory.",
+    errno.EACCES: "Change the permissions, or choose another path.",
+    errno.EPERM: "Change the permissions, or choose another path.",
+    errno.ENAMETOOLONG: "Choose a shorter name.",
+    errno.ELOOP: "Remove the symbolic link, which points to itself.",
+    errno.EIO: "Check the disk or device.",
 }
 
 
+def with_remedy(text: str, remedy: str) -> str:
+    """Return a message followed by its remedy, as a new sentence if the remedy begins with a capital letter."""
+    if not remedy[:1].isupper():
+        return f"{text}; {remedy}" if remedy else text
+    return f"{text}{'' if text.endswith(('.', '?', '!')) else '.'} {remedy}"
+
+
 def reason_of(error: OSError) -> str:
-    """What the system said, and what to do where that is known."""
+    """Return the message of the operating system, with a remedy for common errors."""
     if _is_folder_gone():
-        return f"{error.strerror or error}; the current directory no longer exists, change to another one with cd"
-    reason, remedy = error.strerror or str(error) or type(error).__name__, _REMEDIES.get(error.errno or 0)
-    return f"{reason}; {remedy}" if remedy else reason
+        return with_remedy(f"{error.strerror or error}; {_NO_FOLDER}", _CHANGE_FOLDER)
+    reason = error.strerror or str(error) or type(error).__name__
+    return with_remedy(reason, _REMEDIES.get(error.errno or 0, ""))
 
 
 def refusal_of(error: OSError) -> DlexpError:
-    """An error of the system as a refusal that names the path."""
+    """Return an error of the operating system as a DlexpError that names the path."""
     places = " -> ".join(os.fsdecode(place) for place in (error.filename, error.filename2) if isinstance(place, str))
-    message = f"{places}: {reason_of(error)}" if places else f"the system refused: {reason_of(error)}"
+    message = f"{places}: {reason_of(error)}" if places else f"operating system error: {reason_of(error)}"
     return DlexpError(message, code="system-error")
 
 
 @contextmanager
 def reading_data(place: object = None) -> Iterator[None]:
-    """Raise an error of the system within as a DataError that names the file, or `place` where none is known."""
+    """Convert an OSError in the block to a DataError that names the file, or `place` if the error names none."""
     try:
         yield
     except OSError as error:
@@ -225,9 +247,9 @@ def reading_data(place: object = None) -> Iterator[None]:
 
 
 def refuse_without_folder() -> None:
-    """Raise DlexpError where the current directory was deleted: libraries of torch end the process there."""
+    """Raise DlexpError if the current directory was deleted, which makes libraries of torch abort the process."""
     if _is_folder_gone():
-        raise DlexpError("the current directory no longer exists; change to another one with cd", code="system-error")
+        raise DlexpError(with_remedy(_NO_FOLDER, _CHANGE_FOLDER), code="system-error")
 
 
 def _is_folder_gone() -> bool:
@@ -239,9 +261,13 @@ def _is_folder_gone() -> bool:
 
 
 def message_of(error: BaseException, limit: int = 300) -> str:
-    """The message of an error of another library: on one line, printable, of at most `limit` characters.
+    """Return the message of an exception of another library as one printable line.
 
-    The kind comes first where the message is no sentence: a missing key, a failed assertion.
+    The name of the exception precedes messages that are not sentences, such as the key of a KeyError.
+
+    Args:
+        error: Any exception.
+        limit: Largest number of characters; longer messages are cut.
     """
     words = "".join(letter if letter.isprintable() else " " for letter in str(error)).split()
     kind, text = type(error).__name__, " ".join(words)
@@ -250,7 +276,7 @@ def message_of(error: BaseException, limit: int = 300) -> str:
 
 
 def exit_code_of(error: BaseException) -> int:
-    """The exit code of the process that ends with `error`."""
+    """Return the exit code of a process that ends with `error`."""
     if isinstance(error, DlexpError):
         return error.exit_code
     return 130 if isinstance(error, KeyboardInterrupt) else 1

@@ -1,4 +1,4 @@
-"""RunConfig -> Experiment: the only file that knows every builder."""
+"""Construction of an Experiment from a RunConfig. The only module that knows every builder."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from dlexp.runtime.settings import NetworkFacts, Settings, apply, compile_networ
 from dlexp.specs import ClassSpec, DataSpec
 from dlexp.tasks.base import Task
 
-# What each kind of component may ask for by naming it as an argument; the values exist only at run time.
+# Run-time values that a component of each group can take as arguments of these names.
 _RUNTIME_NAMES: Mapping[str, tuple[str, ...]] = {
     "data": (),
     "model": (
@@ -46,9 +46,18 @@ _RUNTIME_NAMES: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Experiment:
-    """Everything that a run needs, built and fitted together.
+    """A fully built experiment.
 
-    notes  what a person should know of how it was built
+    Attributes:
+        config: The configuration.
+        trusted: Trusted packages of the user.
+        bundle: The data.
+        task: The task, with its loss.
+        networks: The networks on `device`, by name.
+        device: The device.
+        settings: Settings of the hardware and of precision.
+        freezing: Frozen parameters, and when they are unfrozen.
+        notes: Messages for the user, such as advice on the configuration.
     """
 
     config: RunConfig
@@ -63,12 +72,12 @@ class Experiment:
 
     @property
     def precision(self) -> Precision:
-        """How a step computes."""
+        """The precision of a step."""
         return self.settings.precision
 
     @property
     def interpretation(self) -> str:
-        """What was made of the data, in one line."""
+        """A one-line description of how the data was interpreted."""
         return interpretation_of(self.config, self.bundle)
 
     def split(self, name: str) -> EvalBatches:
@@ -77,7 +86,7 @@ class Experiment:
 
     @property
     def num_parameters(self) -> int:
-        """Numbers that training may change, sooner or later."""
+        """Number of trainable parameters, including those that are unfrozen later."""
         never = {name for name, begins in self.freezing.until.items() if begins is None}
         return sum(p.numel() for name, p in self.networks.named_parameters() if name not in never)
 
@@ -85,11 +94,15 @@ class Experiment:
 def assemble(
     config: RunConfig, trusted: Sequence[str] = (), bundle: DataBundle | None = None, cores: int | None = None
 ) -> Experiment:
-    """Build data, task and networks, and let the settings for them hold in this process.
+    """Build data, task and networks, and apply the settings of the hardware to this process.
 
-    bundle  the data, when they were read before
-    cores   processor cores that the run may use, None for all of the process's
-    Raises ConfigError for parts that do not fit, DataError for data that cannot be used.
+    Args:
+        config: The configuration.
+        trusted: Trusted packages of the user.
+        bundle: The data, if it was read before.
+        cores: CPU cores that the run may use, None for all cores of the process.
+
+    Raises ConfigError for incompatible components, DataError for data that cannot be used.
     """
     check_nodes(config, trusted)
     device = select_device(config.trainer.device)
@@ -99,7 +112,7 @@ def assemble(
     seed_global(config.seed, "init")
     task = build_task(config, bundle.spec, trusted, device)
     networks = _networks(build(config.model, _model_arguments(bundle.spec, task), trusted), task).to(device)
-    torch.set_num_threads(1)  # two samples, and a study forks its trials from here; `apply` sets what is decided
+    torch.set_num_threads(1)  # for two samples, and for studies, which fork here; `apply` sets the final number
     network_facts = NetworkFacts.of(networks, config.batch_size, _probe(config, bundle, task, networks, device))
     settings = decide(config.trainer, device, network_facts, cores, _data_settings(config, bundle, device))
     networks = apply(settings, networks)
@@ -117,14 +130,14 @@ def assemble(
 
 
 def _data_settings(config: RunConfig, bundle: DataBundle, device: torch.device) -> tuple[Setting, ...]:
-    """How samples reach the device."""
+    """Return the settings of data loading."""
     if not bundle.is_streamed:
-        reason = f"the data is kept once, as tensors on {device}, and a batch is gathered from them"
+        reason = f"the data is stored as tensors on {device}, from which batches are gathered"
         return Setting("workers", "0", reason, "data.in_memory"), Setting("pinned_memory", "false", reason, "-")
-    reason = "samples are read while they are used; auto is one worker for each thread, 8 at most"
+    reason = "samples are read during training; auto: one worker per thread, at most 8"
     workers = Setting("workers", str(config.data.arguments.get("workers", "auto")), reason, "data.workers")
     pinned = device.type == "cuda"
-    reason = "a GPU copies from pinned memory while it computes" if pinned else "only a GPU gains from it"
+    reason = "a GPU copies from pinned memory during computation" if pinned else "only useful with a GPU"
     return workers, Setting("pinned_memory", str(pinned).lower(), reason, "-")
 
 
@@ -136,7 +149,7 @@ def build_data(config: RunConfig, trusted: Sequence[str] = ()) -> DataBundle:
 
 
 def build_task(config: RunConfig, spec: DataSpec, trusted: Sequence[str], device: torch.device) -> Task:
-    """The task with its loss on `device`, for data with counted classes. Raises ConfigError for what does not fit."""
+    """Build the task with its loss on `device`, for data with counted classes. Raises ConfigError if incompatible."""
     own = {} if spec.targets is None else spec.targets.loss_arguments()
     embedding_size = config.task.arguments.get("embedding_size")
     loss = build(config.loss, {"class_counts": (), "target_min": (), **own, "embedding_size": embedding_size}, trusted)
@@ -146,13 +159,13 @@ def build_task(config: RunConfig, spec: DataSpec, trusted: Sequence[str], device
 
 
 def interpretation_of(config: RunConfig, bundle: DataBundle) -> str:
-    """What was made of the data of `config`, in one line; see `interpretation`."""
+    """Return a one-line description of how the data of `config` was interpreted; see `interpretation`."""
     task = "" if config.task.option in ("classification", "regression") else config.task.option.replace("_", " ")
     return interpretation(bundle, task, config.data.arguments.get("drop") or ())
 
 
 def check_nodes(config: RunConfig, trusted: Sequence[str]) -> None:
-    """Every component's arguments against its signature, before anything is built. Raises ConfigError with all."""
+    """Check the arguments of all components against their signatures. Raises ConfigError with all problems."""
     problems: list[Problem] = []
     for node in (config.data, config.model, config.task, config.loss, config.optim, config.scheduler):
         try:
@@ -197,9 +210,9 @@ def _model_arguments(spec: DataSpec, task: Task) -> dict[str, Any]:
 
 
 def _networks(built: object, task: Task) -> nn.ModuleDict:
-    """The model's networks and the task's own. A single network is called `model`; several come with their names.
+    """Return the networks of the model and of the task by name; a single network of the model is called `model`.
 
-    Raises ConfigError for what is no network.
+    Raises ConfigError if the model is not a network.
     """
     if isinstance(built, nn.Module) and not isinstance(built, nn.ModuleDict):
         built = {"model": built}
@@ -207,21 +220,21 @@ def _networks(built: object, task: Task) -> nn.ModuleDict:
     if named and all(isinstance(network, nn.Module) for network in named.values()):
         return nn.ModuleDict({**named, **task.own_networks()})
     raise ConfigError.one(
-        "model", type(built).__name__, "must build a torch.nn.Module, or a dict of named ones", code="invalid-type"
+        "model", type(built).__name__, "must be a torch.nn.Module or a dict of named modules", code="invalid-type"
     )
 
 
 def _probe(
     config: RunConfig, bundle: DataBundle, task: Task, networks: nn.ModuleDict, device: torch.device
 ) -> Arithmetic:
-    """Two validation samples through the networks: what they compute, before the precision is chosen by it.
+    """Run two validation samples through the networks and count their arithmetic, from which the precision is chosen.
 
-    Raises ConfigError for a shape that does not fit, by its key.
+    Raises ConfigError if the networks cannot process the samples.
     """
     two = torch.arange(min(2, len(bundle.splits["val"])))
     few = EvalBatches(bundle.with_split_subset("val", two), "val", 2, device)
     wanted = config.trainer.precision
-    precision = Precision("fp32" if wanted == AUTO else wanted, device.type, "to look at the networks")
+    precision = Precision("fp32" if wanted == AUTO else wanted, device.type, "to count the arithmetic of the networks")
     try:
         with watched(networks) as work:
             state = task.metric_state(task.extra_metrics_of(config.monitor))
@@ -229,11 +242,13 @@ def _probe(
     except DlexpError:
         raise
     except Exception as error:  # a network may raise anything
-        if told := out_of_memory(error, f"a first look at model={config.model.option}", device, "a smaller model"):
+        if told := out_of_memory(
+            error, f"a test of model={config.model.option} with two samples", device, "a smaller model"
+        ):
             raise told from error
         inputs = bundle.spec.inputs
-        samples = f"whose samples have shape {inputs.shape}" if inputs.shape else f"which holds {inputs.kind}"
-        rule = f"does not work on data={config.data.option}, {samples}: {message_of(error)}"
+        samples = f"sample shape {inputs.shape}" if inputs.shape else describe_kind(inputs.kind)
+        rule = f"cannot process data={config.data.option} ({samples}): {message_of(error)}"
         raise ConfigError.one(
             "model", config.model.option, rule, _remedy(config, networks), code="incompatible-data"
         ) from error
@@ -241,9 +256,9 @@ def _probe(
 
 
 def _remedy(config: RunConfig, networks: nn.ModuleDict) -> str:
-    """What lets networks read images of another size, or where their exception comes from."""
+    """Return how to process images of another size, or how to see the traceback."""
     sides = (getattr(module, "usual_side", None) for network in networks.values() for module in network.modules())
     side = next((side for side in sides if side is not None), None)
     if side is not None and config.model.arguments.get("resize") != side:
-        return f"set model.resize={side}"
-    return "" if config.model.target.startswith("dlexp.") else "set DLEXP_DEBUG=1 to see the traceback"
+        return f"Set model.resize={side}"
+    return "" if config.model.target.startswith("dlexp.") else "Set DLEXP_DEBUG=1 to see the traceback."

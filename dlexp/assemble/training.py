@@ -1,4 +1,4 @@
-"""Experiment -> the state that training changes, the batches that it reads and the rules of its updates."""
+"""Preparation of training: optimizers, schedules, batches and step rules of an Experiment."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from dlexp.regularization.mixing import ChangedBatches, Changes
 from dlexp.regularization.penalties import Penalty
 from dlexp.regularization.weight_averaging import Ema, NoAverage, Swa, WeightAverage
 from dlexp.runtime.distributed import ALONE, ProcessGroup
-from dlexp.specs import ClassSpec, ImageSpec, TableSpec, ValueSpec
+from dlexp.specs import ClassSpec, ImageSpec, ValueSpec
 from dlexp.tasks.base import Task
 from dlexp.types import TrainingData
 
@@ -163,15 +163,15 @@ def _refuse_phases(config: RunConfig, task: Task) -> None:
 
 
 def check_monitor(config: RunConfig, bundle: DataBundle, task: Task) -> None:
-    """Raise ConfigError where the deciding metric can have no value on this validation split."""
+    """Raise ConfigError if the deciding metric is undefined on the validation split."""
     if not isinstance(bundle.spec.targets, ClassSpec | ValueSpec):
         return
     reason = task.undefined(config.monitor.removeprefix("val/"), tensor_of(bundle.splits["val"].targets))
     if reason:
         key = "trainer.monitor" if config.trainer.monitor else "task.monitor"
-        rule = f"has no value on this validation split: {reason}"
-        remedy = "set trainer.monitor=val/loss, or validate on samples of every kind: where the split is drawn here, "
-        remedy += "data.split_seed and data.val_fraction draw another one"
+        rule = f"undefined on this validation split: {reason}"
+        remedy = "Set trainer.monitor=val/loss, or use a validation split with all classes. If dlexp draws the split, "
+        remedy += "change data.split_seed or data.val_fraction."
         raise ConfigError.one(key, config.monitor, rule, remedy, code="incompatible-data")
 
 
@@ -199,20 +199,24 @@ def _average(experiment: Experiment) -> WeightAverage:
 
 
 def _changed(experiment: Experiment, train: TrainingData) -> TrainingData:
-    """`train` after what regularization.* does to its batches. Raises ConfigError for a task that cannot mix."""
+    """Return `train` with MixUp, CutMix and random erasing. Raises ConfigError if task or data do not support them."""
     config = experiment.config
     given = config.regularization
     changes = Changes(given.mixup, given.cutmix, given.mix_probability, given.random_erasing)
     if changes.mixes and not experiment.task.mixes:
         key = "mixup" if given.mixup else "cutmix"
-        rule = f"makes samples of two targets at once, and task={config.task.option} has no loss for them"
-        raise ConfigError.one(f"regularization.{key}", getattr(given, key), rule, "leave it out", code="not-supported")
-    for key in ("cutmix", "random_erasing"):  # of data whose kind the configuration does not tell
+        rule = f"not supported with task={config.task.option}: its loss does not accept mixed targets"
+        raise ConfigError.one(
+            f"regularization.{key}", getattr(given, key), rule, f"Remove regularization.{key}.", code="not-supported"
+        )
+    for key in ("cutmix", "random_erasing"):  # for data whose kind is not in the configuration
         inputs = experiment.bundle.spec.inputs
         if getattr(given, key) and not isinstance(inputs, ImageSpec):
-            held = "a table" if isinstance(inputs, TableSpec) else describe_kind(inputs.kind)
-            rule = f"cuts rectangles out of images, and this data holds {held}"
-            raise ConfigError.one(f"regularization.{key}", getattr(given, key), rule, "leave it out", code="incompatible-data")
+            rule, remedy = (
+                f"requires images, and the data holds {describe_kind(inputs.kind)}",
+                f"Remove regularization.{key}.",
+            )
+            raise ConfigError.one(f"regularization.{key}", getattr(given, key), rule, remedy, code="incompatible-data")
     return ChangedBatches(train, changes, config.seed) if changes else train
 
 
@@ -220,18 +224,22 @@ def _refuse_two_averages(experiment: Experiment, traits: Mapping[str, OptimizerT
     given, option = experiment.config.regularization, experiment.config.optim.option
     for key, value in (("ema.decay", given.ema.decay), ("swa.start_epoch", given.swa.start_epoch)):
         if value is not None and any(has.keeps_average for has in traits.values()):
-            rule = f"cannot be combined with optim={option}, which evaluates an average of its own"
-            remedy = "leave it out, or choose another optimizer"
+            rule = f"cannot be combined with optim={option}, which averages weights itself"
+            remedy = f"Remove regularization.{key}, or use another optimizer."
             raise ConfigError.one(f"regularization.{key}", value, rule, remedy, code="cannot-combine")
 
 
 def _refuse_batches_of_one(experiment: Experiment) -> None:
-    """Raise ConfigError where batch normalization would see a single sample, which has no variance."""
+    """Raise ConfigError for batches of one sample with batch normalization, which requires a variance."""
     norms = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in experiment.networks.modules())
     if norms and min(experiment.config.batch_size, len(experiment.bundle.splits["train"])) == 1:
-        remedy = "use data.batch_size=2 or more (trainer.accumulate is no help), or another norm"
+        remedy = "Set data.batch_size=2 or more (trainer.accumulate does not help), or use another norm."
         raise ConfigError.one(
-            "data.batch_size", 1, "batch normalisation needs two samples in a batch", remedy, code="out-of-range"
+            "data.batch_size",
+            1,
+            "batch normalization requires at least two samples per batch",
+            remedy,
+            code="out-of-range",
         )
 
 

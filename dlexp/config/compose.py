@@ -1,7 +1,7 @@
-"""Words on the command line + YAML files -> one checked RunConfig. The only module that runs Hydra.
+"""Composition of command-line overrides and YAML files into a checked RunConfig. The only module that runs Hydra.
 
-Composition is a pure function: the loader is built for the call and dropped after it, so nothing global changes and
-several threads, or a program that uses Hydra itself, may call it at any time.
+Composition is a pure function: the loader is created for the call, so no global state changes, and several threads, or
+a program that uses Hydra itself, may call it at any time.
 """
 
 from __future__ import annotations
@@ -38,10 +38,13 @@ from dlexp.errors import ConfigError, Problem, reading_data
 
 
 def load(words: Sequence[str], catalog: Catalog) -> RunConfig:
-    """The configuration that `words` describe.
+    """Return the configuration that overrides describe.
 
-    Raises ConfigError with every problem found: words that parse to nothing, unknown names, values out of range,
-    options that do not fit each other.
+    Args:
+        words: Overrides as on the command line, such as `model=resnet18` or `optim.lr=0.1`.
+        catalog: The available options.
+
+    Raises ConfigError with all problems: syntax errors, unknown names, values out of range, incompatible options.
     """
     parsed, problems = parse(words, catalog)
     config, choices = compose(parsed, catalog)
@@ -58,10 +61,17 @@ def load(words: Sequence[str], catalog: Catalog) -> RunConfig:
 
 
 def settle_targets(tree: dict[str, Any], task_given: bool, choices: Mapping[str, str], catalog: Catalog) -> str:
-    """`class` or `value` for a source whose targets are told only by looking at it; written into `tree`.
+    """Return and set the kind of targets, `class` or `value`, of data whose kind is detected by reading it.
 
-    What data.target_kind says decides, then a task that was asked for, then the data. Raises ConfigError for values
-    that keep no rule, since the look would stumble over them, and DataError for data that cannot be read.
+    data.target_kind decides, then an explicit task, then the data itself.
+
+    Args:
+        tree: The configuration; modified.
+        task_given: Whether the task was chosen explicitly.
+        choices: Group -> option.
+        catalog: The available options.
+
+    Raises ConfigError for invalid values, which are found before the data is read, and DataError for unreadable data.
     """
     problems = value_problems(tree, choices, catalog)
     if problems:
@@ -76,24 +86,24 @@ def settle_targets(tree: dict[str, Any], task_given: bool, choices: Mapping[str,
                 kind = str(resolve(str(data.get("_detect_")), ())(arguments))
         except (TypeError, ValueError, KeyError, AttributeError) as error:
             raise ConfigError.one(
-                "data._detect_", data["_detect_"], f"cannot tell the targets: {error}", code="invalid-value"
+                "data._detect_", data["_detect_"], f"cannot detect the kind of targets: {error}", code="invalid-value"
             ) from error
     data |= {"_targets_": kind, "target_kind": kind}
     return kind
 
 
 def task_of(tree: Mapping[str, Any], kind: str) -> str:
-    """The task for targets of `kind`. Raises ConfigError where the data's file names none."""
+    """Return the task for targets of `kind`. Raises ConfigError if the data's file names none."""
     tasks = tree["data"].get("_tasks_")
     if not isinstance(tasks, Mapping) or kind not in tasks:
         raise ConfigError.one(
-            "data._tasks_", shown(tasks), f"must name the task of targets that are a {kind}", code="missing-value"
+            "data._tasks_", shown(tasks), f"must name a task for targets of kind {kind}", code="missing-value"
         )
     return str(tasks[kind])
 
 
 def _further_problems(config: DictConfig, choices: Mapping[str, str], catalog: Catalog) -> list[Problem]:
-    """Values out of range, so that they are told together with the names that are wrong."""
+    """Return the problems of values, to be reported together with unknown names."""
     try:
         return value_problems(to_plain(config), choices, catalog)
     except ConfigError as error:
@@ -101,15 +111,15 @@ def _further_problems(config: DictConfig, choices: Mapping[str, str], catalog: C
 
 
 def finish(config: DictConfig, tree: dict[str, Any], choices: Mapping[str, str], catalog: Catalog) -> RunConfig:
-    """Check a composed configuration; the tree that is kept and saved has its secrets unresolved."""
+    """Check a composed configuration and return it; secrets stay unresolved in the tree that is saved."""
     for group in COMPONENTS:
-        tree[group].pop("_search_", None)  # what a search may vary is no part of a run
+        tree[group].pop("_search_", None)  # only `dlexp tune` reads it
     check(tree, choices, catalog)
     return run_config(tree, choices, refuse_passwords(without_secrets(config, tree)))
 
 
 def compose(words: Words, catalog: Catalog) -> tuple[DictConfig, dict[str, str]]:
-    """The composed configuration without the user's values, and group -> option. Raises ConfigError."""
+    """Return the composed configuration without the user's values, and group -> option. Raises ConfigError."""
     Plugins.instance()  # registers file:// and pkg:// as sources
     search_path = ConfigSearchPathImpl()
     search_path.append("hydra", "pkg://hydra.conf")
@@ -125,29 +135,32 @@ def compose(words: Words, catalog: Catalog) -> tuple[DictConfig, dict[str, str]]
     missing = [group for group in (*COMPONENTS, *SECTIONS) if group not in choices]
     if missing:
         raise ConfigError(
-            [Problem(group, "", "config.yaml chooses no option of it", code="missing-value") for group in missing]
+            [
+                Problem(group, "", "config.yaml must choose an option of this group", code="missing-value")
+                for group in missing
+            ]
         )
     for group in COMPONENTS:
         if group not in config:
-            rule = "its file sets no key of this component"
+            rule = "its file sets no keys of this group"
             raise ConfigError.one(
-                group, choices[group], rule, "write at least _target_: FUNCTION into it", code="missing-value"
+                group, choices[group], rule, "Add at least _target_: FUNCTION to the file.", code="missing-value"
             )
     with flag_override(config, ["struct", "readonly"], False):
         del config["hydra"]
         for name, section in SECTIONS.items():
-            written = config.get(name, {})
-            if not OmegaConf.is_dict(written):
-                rule = "a file sets this section to a value; it takes keys"
-                raise ConfigError.one(name, shown(written), rule, f"write {name}: {{KEY: VALUE}}", code="invalid-type")
-            config[name] = OmegaConf.merge(section_defaults(section), written)
+            values = config.get(name, {})
+            if not OmegaConf.is_dict(values):
+                rule = "must be a mapping"
+                raise ConfigError.one(name, shown(values), rule, f"Write {name}: {{KEY: VALUE}}", code="invalid-type")
+            config[name] = OmegaConf.merge(section_defaults(section), values)
     return config, choices
 
 
 def apply_values(
     config: DictConfig, overrides: Iterable[Override], choices: Mapping[str, str], catalog: Catalog
 ) -> list[Problem]:
-    """Write the user's values into `config`; a problem for each key that is not there."""
+    """Set the user's values in `config`; return a problem for each unknown key or invalid value."""
     problems: list[Problem] = []
     known = rules(choices, catalog)
     for override in overrides:
@@ -157,14 +170,14 @@ def apply_values(
         component, _, leaf = key.partition(".")
         now = value_at(_raw(config), key)
         added = override.is_add() or override.is_force_add()
-        # A component may take a mapping as an argument; the keys of a section are set one by one.
+        # A mapping may be an argument of a component; the keys of a section are set one by one.
         if isinstance(now, dict) and (component in SECTIONS or not isinstance(value, dict)):
             problems.append(
                 Problem(
                     key,
                     shown(value),
-                    "is a section, not a value",
-                    f"set one of its keys: {key}.KEY=VALUE",
+                    "is a section and takes no value",
+                    f"Set one of its keys: {key}.KEY=VALUE",
                     code="invalid-type",
                 )
             )
@@ -190,8 +203,8 @@ def _unknown_key(key: str, value: str, choices: Mapping[str, str], catalog: Cata
     group = key.partition(".")[0]
     if key in paths:  # another option of the group has it
         chosen = f"{group}={choices[group]}"
-        have = f"{', '.join(paths[key])} {'has' if len(paths[key]) == 1 else 'have'} it"
-        return Problem(key, value, f"{chosen} has no such key; {have}", origin=origin, code="unknown-key")
+        rule = f"not supported with {chosen}; available with {', '.join(paths[key])}"
+        return Problem(key, value, rule, origin=origin, code="unknown-key")
     here = [
         p
         for p, owners in paths.items()
@@ -199,12 +212,12 @@ def _unknown_key(key: str, value: str, choices: Mapping[str, str], catalog: Cata
     ]
     near = nearest_path(key, here)
     return Problem(
-        key, value, "is no key of this configuration", f"did you mean {near}?" if near else "", origin, "unknown-key"
+        key, value, "unknown configuration key", f"Did you mean {near}?" if near else "", origin, "unknown-key"
     )
 
 
 def _unknown_keys(config: DictConfig, choices: Mapping[str, str], catalog: Catalog) -> list[Problem]:
-    """Keys that a YAML file brought in and that nothing reads: a typo in an experiment would train on in silence."""
+    """Return a problem for each key of a YAML file that no component reads, such as a typo in an experiment."""
     known = set(common_paths())
     for group in COMPONENTS:
         known |= {f"{group}.{key}" for key in catalog.keys(group, choices[group])}
@@ -217,10 +230,10 @@ def _unknown_keys(config: DictConfig, choices: Mapping[str, str], catalog: Catal
         leaf = origins.find(path)
         origin = leaf.place if leaf else ""
         if holders[0] == "experiment":
-            remedy = "let the file's first line be `# @package _global_`"
+            remedy = "Make `# @package _global_` the first line of the file."
             problems.append(
                 Problem(
-                    "experiment", choices["experiment"], "its values reach nothing", remedy, origin, code="no-effect"
+                    "experiment", choices["experiment"], "its values have no effect", remedy, origin, code="no-effect"
                 )
             )
             break
@@ -229,7 +242,7 @@ def _unknown_keys(config: DictConfig, choices: Mapping[str, str], catalog: Catal
 
 
 def _raw(config: DictConfig) -> dict[str, Any]:
-    """The configuration as plain containers, interpolations as they are written."""
+    """Return the configuration as plain containers, with interpolations unresolved."""
     raw = OmegaConf.to_container(config, resolve=False)
     assert isinstance(raw, dict)
     return {str(key): value for key, value in raw.items()}

@@ -1,4 +1,4 @@
-"""A past run's configuration with changes, and what differs from it."""
+"""Configurations derived from a past run, and their differences from it."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from dlexp.config.text_values import typed_value
 from dlexp.errors import ConfigError, Problem
 from dlexp.text.quoting import command, text_value
 
-# What may change while a run goes on without making it another run.
+# Keys that may change when a run is resumed.
 CHANGEABLE = (
     "trainer.epochs",
     "trainer.device",
-    "trainer.threads",  # the number that comes of it is compared
+    "trainer.threads",  # the resulting number of threads is compared separately
     "trainer.test",
     "trainer.save_every_steps",
     "trainer.on_nonfinite",
@@ -39,13 +39,13 @@ CHANGEABLE = (
 )
 
 
-# What decides whether the targets are classes or values: with another one, the past run's answer may be wrong.
+# Keys that decide the kind of targets; after a change of one, the kind is detected again.
 _DECIDES_TARGETS = ("data.path", "data.target", "data.target_kind")
 
 
 @dataclass(frozen=True)
 class Change:
-    """A value that differs from the past run's; None stands for a key that one of the two does not have."""
+    """A value that differs from that of the past run; None if one of the two has no such key."""
 
     path: str
     before: Any
@@ -53,10 +53,15 @@ class Change:
 
 
 def repeat(folder: Path, words: Sequence[str], catalog: Catalog) -> tuple[RunConfig, list[Change]]:
-    """The configuration of the run in `folder` with `words` applied, and every difference between the two.
+    """Return the configuration of the run in `folder` with overrides applied, and its differences from the run.
 
-    Groups are composed anew from today's files; where the chosen option is the same as in the past run, its saved
-    values are laid over them, so that a default that has changed since does not change the repetition.
+    Groups are composed from the current files. If the option of a group is that of the past run, its saved values
+    replace the defaults of the files, so that changed defaults do not change the repetition.
+
+    Args:
+        folder: Directory of the past run.
+        words: Overrides as on the command line.
+        catalog: The available options.
     """
     before = load_saved(folder / "config.yaml").tree
     saved, saved_choices = read_config(folder / "config.yaml")
@@ -88,15 +93,15 @@ def repeat(folder: Path, words: Sequence[str], catalog: Catalog) -> tuple[RunCon
 
 
 def _keep_update(config: DictConfig, values: Sequence[Override]) -> None:
-    """data.batch_size=auto keeps the samples of an update that the past run had, not those that the files say."""
+    """Set trainer.effective_batch to that of the past run if data.batch_size=auto is given."""
     words = {override.key_or_group: override.value() for override in values}
-    if words.get("data.batch_size") == AUTO:  # what the line says itself comes after this
+    if words.get("data.batch_size") == AUTO:  # overrides of the command line are applied afterwards
         config.trainer.effective_batch = config.data.batch_size * config.trainer.accumulate
         config.trainer.accumulate = 1
 
 
 def continued(folder: Path, words: Sequence[str], catalog: Catalog) -> tuple[RunConfig, list[Change]]:
-    """The configuration with which a run goes on. Raises ConfigError for a change that makes it another run."""
+    """Return the configuration of a resumed run, and its changes. Raises ConfigError for keys that must not change."""
     parsed, problems = parse(words, catalog)
     changes: dict[str, Any] = {}
     known = rules({}, catalog)
@@ -115,7 +120,7 @@ def continued(folder: Path, words: Sequence[str], catalog: Catalog) -> tuple[Run
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
-    """Every leaf that differs, sorted by path."""
+    """Return every leaf that differs, sorted by path."""
     old, new = ({path: value for path, value in leaves(tree) if value != {}} for tree in (before, after))
     return [
         Change(path, old.get(path), new.get(path))
@@ -126,11 +131,12 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Cha
 
 @dataclass(frozen=True)
 class Departure:
-    """What a saved configuration has that the files do not say by themselves.
+    """The differences of a saved configuration from the defaults.
 
-    choices  group -> (option of the default run, option of this one), where they differ
-    values   keys whose value is not that of the chosen options; `before` is the files' value
-    tree     the whole configuration as it is saved; what came from the environment stands there by its name
+    Attributes:
+        choices: Group -> (option of the default run, option of this run), where they differ.
+        values: Keys whose value differs from that of the chosen options; `before` is the default.
+        tree: The whole saved configuration; references to environment variables are unresolved.
     """
 
     choices: dict[str, tuple[str | None, str | None]]
@@ -139,10 +145,10 @@ class Departure:
 
 
 def departure(path: Path, catalog: Catalog) -> Departure:
-    """How the config.yaml at `path` departs from the defaults of today's files.
+    """Return the differences of the config.yaml at `path` from the defaults of the current files.
 
-    Keys that only dlexp reads (_KEY_) are left out. Raises ConfigError for a file that is no configuration of a run,
-    and where an option that it chose is no longer among the files.
+    Keys such as `_target_` are excluded. Raises ConfigError for a file that is not the configuration of a run, and if
+    one of its options no longer exists.
     """
     saved, choices = read_config(path)
     tree = {str(key): value for key, value in _as_written(saved).items()}
@@ -154,7 +160,7 @@ def departure(path: Path, catalog: Catalog) -> Departure:
 
 
 def _as_written(config: DictConfig) -> dict[Any, Any]:
-    """The values as plain containers, with what is read from elsewhere standing there by its name."""
+    """Return the configuration as plain containers, with references unresolved."""
     found = OmegaConf.to_container(config, resolve=False)
     assert isinstance(found, dict)
     return found
@@ -166,16 +172,19 @@ def _not_on_resume(override: Override, folder: Path) -> Problem:
 
 
 def _refused_on_resume(key: str, value: str, word: str, folder: Path) -> Problem:
-    rule = f"would make it another run; while one goes on only {', '.join(CHANGEABLE)} may change"
+    rule = f"must not change when a run is resumed; changeable: {', '.join(CHANGEABLE)}"
     return Problem(
-        key, value, rule, f"start a new one from it: {command('train', '--from', folder, word)}", code="not-supported"
+        key, value, rule, f"Start a new run from it: {command('train', '--from', folder, word)}", code="not-supported"
     )
 
 
 def _lay_over(config: DictConfig, saved: DictConfig, kind_keys: tuple[str, ...]) -> None:
-    """Put the saved values where the same keys still are; what to call and what fits it come from today's files.
+    """Replace values of keys that still exist by the saved ones; keys such as `_target_` keep the current values.
 
-    kind_keys  what was settled by looking at the data, () when another look is due
+    Args:
+        config: Section of the current configuration; modified.
+        saved: The same section of the past run.
+        kind_keys: Keys of the detected kind of targets that are also replaced, () to detect it again.
     """
     raw = OmegaConf.to_container(saved, resolve=False)
     assert isinstance(raw, dict)

@@ -1,4 +1,4 @@
-"""Where a value comes from, and what it may be."""
+"""Explanation of a configuration key: its value, rule, default, help and origin."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dlexp.errors import ConfigError
 
 
 def explain(path: str, config: RunConfig, words: Sequence[str], catalog: Catalog) -> dict[str, Any]:
-    """value, rule, default, help and origin of the key at `path`. Raises ConfigError for a key that is not there."""
+    """Return value, rule, default, help and origin of the key at `path`. Raises ConfigError for an unknown key."""
     known = rules(config.choices, catalog)
     values = flat(config)
     if path not in values:
@@ -24,8 +24,8 @@ def explain(path: str, config: RunConfig, words: Sequence[str], catalog: Catalog
         raise ConfigError.one(
             "--explain",
             path,
-            "is no key of this configuration",
-            f"did you mean {near}?" if near else "",
+            "unknown configuration key",
+            f"Did you mean {near}?" if near else "",
             code="unknown-key",
         )
     origins = Origins(config.choices, catalog)
@@ -42,7 +42,7 @@ def explain(path: str, config: RunConfig, words: Sequence[str], catalog: Catalog
 
 
 def sources(config: RunConfig, words: Sequence[str], catalog: Catalog) -> list[dict[str, Any]]:
-    """Every key with its value and origin, in the order of the configuration."""
+    """Return key, value and origin of every key, in the order of the configuration."""
     origins = Origins(config.choices, catalog)
     return [
         {"key": path, "value": value, "origin": origin_of(path, config, words, catalog, origins)}
@@ -51,7 +51,7 @@ def sources(config: RunConfig, words: Sequence[str], catalog: Catalog) -> list[d
 
 
 def origin_of(path: str, config: RunConfig, words: Sequence[str], catalog: Catalog, origins: Origins) -> str:
-    """Where the value at `path` comes from: the command line, a file and line, another key, or the schema."""
+    """Return the origin of the value at `path`: the command line, a file and line, another key, or the schema."""
     parsed, _ = parse(words, catalog)
     if any(override.key_or_group == path for override in parsed.values):
         return "command line"
@@ -64,7 +64,7 @@ def origin_of(path: str, config: RunConfig, words: Sequence[str], catalog: Catal
 
 
 def flat(config: RunConfig) -> dict[str, Any]:
-    """Dotted path -> value, without the keys that only dlexp reads."""
+    """Return dotted path -> value, without keys such as `_target_`."""
     found: dict[str, Any] = {}
 
     def walk(tree: Any, prefix: str) -> None:

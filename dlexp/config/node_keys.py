@@ -1,7 +1,7 @@
-"""The keys of a component's node that begin and end with `_`: those that dlexp reads, and those that it refuses.
+"""Reserved keys (`_KEY_`) of a component's node: which ones dlexp reads, and which ones it rejects.
 
-A node names what is called, and its other keys are the arguments. `_inputs_` and its like say what a component works
-on. Hydra's own directives are not carried out here: a node with `_partial_: true` would be called like any other.
+A node names a callable with `_target_`; its other keys are the arguments. Keys such as `_inputs_` declare what the
+component processes. Hydra's directives, such as `_partial_`, have no meaning here.
 """
 
 from __future__ import annotations
@@ -24,44 +24,44 @@ _KNOWN = {
     *("_tasks_", "_phases_"),
 }
 _REASONS = {
-    "_args_": "arguments are given by name, one key each",
-    "_partial_": "dlexp calls a component when the run is built",
-    "_convert_": "a component always takes plain lists and mappings",
-    "_recursive_": "an argument is never built from a node of its own",
-    "_self_": "it belongs into a `defaults:` list",
+    "_args_": "arguments are passed by name",
+    "_partial_": "components are always called",
+    "_convert_": "arguments are always plain lists and mappings",
+    "_recursive_": "arguments are never instantiated",
+    "_self_": "it belongs in a `defaults` list",
 }
-_TARGET = "only the node of a group names what is called; an argument is passed as it is written"
+_TARGET = "_target_ is only supported in the node of a group; arguments are never instantiated"
 _DIRECTIVE = re.compile(r"_[A-Za-z]\w*_")
 _KINDS = ("_inputs_", "_targets_")
 
 
 def hydra_key_problem(path: str, value: str, origin: str = "") -> Problem | None:
-    """What is wrong with a key such as `model._partial_`; None for one that is no directive of Hydra's."""
+    """Return the problem of a Hydra directive such as `model._partial_`, None for other keys."""
     key = path.rpartition(".")[2]
     reason = _TARGET if key == "_target_" and path.count(".") > 1 else _REASONS.get(key)
     return (
-        Problem(path, value, f"unknown configuration key: {reason}", "remove it", origin, code="unknown-key")
+        Problem(path, value, f"unknown configuration key: {reason}", "Remove it.", origin, code="unknown-key")
         if reason
         else None
     )
 
 
 def node_key_problems(tree: Mapping[str, Any], choices: Mapping[str, str], catalog: Catalog) -> Iterator[Problem]:
-    """Every `_key_` of a component that is not read, at any depth."""
+    """Yield a problem for each unknown `_key_` of a component, at any depth."""
     for group in COMPONENTS:
         node = tree.get(group)
         if isinstance(node, Mapping):
             for path, value in _directives(node, group, is_node=True):
                 origin = _origin(group, choices.get(group, ""), path, catalog)
-                rule = f"unknown configuration key: a node has {', '.join(sorted(_KNOWN))}"
-                plain = Problem(path, shown(value), rule, "remove it", origin, code="unknown-key")
+                rule = f"unknown configuration key; available: {', '.join(sorted(_KNOWN))}"
+                plain = Problem(path, shown(value), rule, "Remove it.", origin, code="unknown-key")
                 yield hydra_key_problem(path, shown(value), origin) or plain
 
 
 def works_on_problems(
     tree: Mapping[str, Any], choices: Mapping[str, str], outputs: Mapping[str, str]
 ) -> Iterator[Problem]:
-    """Keys that say what a component works on and hold no name of it; kinds of the user's own are allowed."""
+    """Yield the problems of the keys that name kinds of data, outputs and metrics."""
     for group in COMPONENTS:
         file = f"{group}/{choices.get(group)}.yaml"
         for aspect in _KINDS:
@@ -76,9 +76,7 @@ def works_on_problems(
     for key in ("_metrics_", "_extra_metrics_"):
         metrics = tree["task"].get(key, {})
         if not isinstance(metrics, Mapping) or not {str(way) for way in metrics.values()} <= {"min", "max"}:
-            yield Problem(
-                f"task.{key}", shown(metrics), "must give each metric as NAME: min or NAME: max", code="invalid-value"
-            )
+            yield Problem(f"task.{key}", shown(metrics), "must map each metric to min or max", code="invalid-value")
 
 
 def _known_kinds(aspect: str) -> tuple[str, ...]:
@@ -86,7 +84,7 @@ def _known_kinds(aspect: str) -> tuple[str, ...]:
 
 
 def _directives(value: Any, path: str, *, is_node: bool) -> Iterator[tuple[str, Any]]:
-    """Path and value of each `_key_` that has no meaning where it stands; what a known one holds is not looked into."""
+    """Yield path and value of each `_key_` that has no meaning in its place; values of known ones are skipped."""
     if isinstance(value, list):
         for number, item in enumerate(value):
             yield from _directives(item, f"{path}.{number}", is_node=False)
@@ -102,7 +100,7 @@ def _directives(value: Any, path: str, *, is_node: bool) -> Iterator[tuple[str, 
 
 
 def _origin(group: str, option: str, path: str, catalog: Catalog) -> str:
-    """`file:line` of a key at the top of the option's own file, "" for one from elsewhere."""
+    """Return `file:line` of a top-level key of the option's own file, "" for other keys."""
     file = catalog.options(group).get(option)
     root = read_yaml(file.path) if file is not None else None
     if file is None or not isinstance(root, yaml.MappingNode):

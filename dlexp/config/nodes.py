@@ -1,8 +1,7 @@
-"""From a node's dotted path to the object it names, and no further than the allow-list.
+"""Resolution of a node's dotted path to a callable, restricted to an allow-list.
 
-What a configuration file may name is listed here module by module, because a prefix is no boundary: `torch.load` and
-`torch.hub.load` sit under `torch`. A user's own package is allowed when the command line or DLEXP_TRUST says so; a file
-never can.
+The allow-list names modules one by one, because a prefix is no boundary: `torch.load` and `torch.hub.load` are below
+`torch`. A user's own package is allowed by the command line or DLEXP_TRUST, never by a file.
 """
 
 from __future__ import annotations
@@ -20,23 +19,27 @@ from typing import Any
 from dlexp.config.schema.run import Node
 from dlexp.errors import ConfigError, DlexpError, Problem, message_of, reading_data
 
-# Packages of dlexp whose modules hold components; a component is named in its module's __all__.
+# Packages of dlexp with components, which are listed in __all__ of their modules.
 _OWN = ("data", "models", "tasks", "losses", "optim")
-# Library modules, and the class that everything taken from them must derive from.
+# Library modules, and the base class of the classes allowed from each.
 _LIBRARY_CLASSES = {
     "torch.nn": "torch.nn.Module",
     "torch.optim": "torch.optim.Optimizer",
     "torch.optim.lr_scheduler": "torch.optim.lr_scheduler.LRScheduler",
     "torchvision.transforms.v2": "torch.nn.Module",
 }
-# Library modules, and the exact functions that may be called.
+# Library modules, and the functions allowed from each.
 _LIBRARY_FUNCTIONS = {"timm": ("create_model",)}
-_SMALLER = {"data": "fewer or smaller samples", "model": "a smaller model"}  # group -> what needs less memory
+_SMALLER = {"data": "fewer or smaller samples", "model": "a smaller model"}  # group -> remedy when memory runs out
 _PATH = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")
 
 
 def trusted_packages(named: Sequence[str]) -> tuple[str, ...]:
-    """The packages that the command line and DLEXP_TRUST (with commas) name; opens the current folder to them."""
+    """Return the packages trusted by the command line and DLEXP_TRUST; adds the current directory to sys.path.
+
+    Args:
+        named: Packages named on the command line. DLEXP_TRUST lists more, separated by commas.
+    """
     packages = (*named, *filter(None, os.environ.get("DLEXP_TRUST", "").split(",")))
     if packages and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
@@ -44,11 +47,11 @@ def trusted_packages(named: Sequence[str]) -> tuple[str, ...]:
 
 
 def resolve(target: str, trusted: Sequence[str]) -> Callable[..., Any]:
-    """The function or class at `target`. Raises ConfigError when it is not allowed or not there."""
+    """Return the function or class at `target`. Raises ConfigError if it is not allowed or not found."""
     module_name, _, name = target.rpartition(".")
     if not _PATH.match(target) or name.startswith("_"):
         raise ConfigError.one(
-            "_target_", target, "is no dotted path of a public function or class", code="invalid-syntax"
+            "_target_", target, "must be the dotted path of a public function or class", code="invalid-syntax"
         )
     root = target.partition(".")[0]
     if any(module_name == package or module_name.startswith(f"{package}.") for package in trusted):
@@ -68,19 +71,21 @@ def resolve(target: str, trusted: Sequence[str]) -> Callable[..., Any]:
         module = _imported(module_name, target)
         if name in module.list_models(module=module):
             return _attribute(module, module_name, name)
-    # Nobody has a network in the standard library: the advice to trust it would only open the door.
+    # The standard library contains no networks, so trusting it would only weaken the allow-list.
     known = root in ("dlexp", "torch", "torchvision", "timm") or root in sys.stdlib_module_names
-    remedy = "" if known else f"if you trust that package, add --trust {root}"
-    raise ConfigError.one("_target_", target, "is not among what a configuration may call", remedy, code="untrusted")
+    remedy = "" if known else f"If you trust this package, add --trust {root}"
+    raise ConfigError.one("_target_", target, "must be an allowed function or class", remedy, code="untrusted")
 
 
 def check_arguments(
     node: Node, runtime: Sequence[str], trusted: Sequence[str], *, is_complete: bool = True
 ) -> list[Problem]:
-    """Problems of the node's arguments with the signature of its target.
+    """Return the problems of a node's arguments with the signature of its target.
 
     Args:
-        runtime: Names of arguments that are supplied later.
+        node: The component.
+        runtime: Names of the arguments that are supplied when the component is built.
+        trusted: Trusted packages.
         is_complete: Whether no others can be supplied later, so that an argument that is missing here is a problem.
     """
     signature = inspect.signature(resolve(node.target, trusted))
@@ -92,12 +97,12 @@ def check_arguments(
         if name not in parameters:
             near = get_close_matches(name, parameters, n=1)
             taken = ", ".join(key for key in parameters if key not in runtime)
-            remedy = f"did you mean {node.group}.{near[0]}?" if near else f"it takes {taken}"
+            remedy = f"Did you mean {node.group}.{near[0]}?" if near else f"Available: {taken}."
             problems.append(
                 Problem(
                     f"{node.group}.{name}",
                     str(value),
-                    f"{node.target} has no such argument",
+                    f"unknown argument of {node.target}",
                     remedy,
                     code="unknown-key",
                 )
@@ -109,8 +114,8 @@ def check_arguments(
                 Problem(
                     f"{node.group}.{name}",
                     "",
-                    f"{node.target} needs it",
-                    f"add +{node.group}.{name}=...",
+                    f"required by {node.target}",
+                    f"Add +{node.group}.{name}=...",
                     code="missing-value",
                 )
             )
@@ -118,10 +123,14 @@ def check_arguments(
 
 
 def build(node: Node, runtime: Mapping[str, Any], trusted: Sequence[str]) -> Any:
-    """Call the node's target with its arguments and those values of `runtime` that its signature asks for.
+    """Call a node's target with its arguments and the runtime values in its signature, and return the result.
 
-    Raises ConfigError for arguments that do not fit, and for whatever the target itself raises, OutOfMemory where no
-    memory holds what it makes. The target's own exception is the cause.
+    Args:
+        node: The component.
+        runtime: Name -> value of the arguments that exist only at run time.
+        trusted: Trusted packages.
+
+    Raises ConfigError for invalid arguments and for exceptions of the target, which are the cause; OutOfMemory.
     """
     target = resolve(node.target, trusted)
     problems = check_arguments(node, tuple(runtime), trusted)
@@ -134,7 +143,7 @@ def build(node: Node, runtime: Mapping[str, Any], trusted: Sequence[str]) -> Any
     except DlexpError:
         raise
     except Exception as error:
-        from dlexp.runtime.out_of_memory import out_of_memory  # here, for it loads torch
+        from dlexp.runtime.out_of_memory import out_of_memory  # imports torch
 
         if told := out_of_memory(error, f"building {node.group}={node.option}", None, _SMALLER.get(node.group, "")):
             raise told from error
@@ -147,9 +156,9 @@ def build(node: Node, runtime: Mapping[str, Any], trusted: Sequence[str]) -> Any
 
 
 def _how_to_see(node: Node) -> str:
-    """How to see where an exception of a user's own component comes from."""
+    """Return how to see the traceback of an exception of a user's own component."""
     is_own = node.target.partition(".")[0] == "dlexp"
-    return "" if is_own else "set DLEXP_DEBUG=1 to see the traceback"
+    return "" if is_own else "Set DLEXP_DEBUG=1 to see the traceback."
 
 
 def _imported(module_name: str, target: str) -> Any:
@@ -159,9 +168,13 @@ def _imported(module_name: str, target: str) -> Any:
         missing = error.name if isinstance(error, ModuleNotFoundError) else None
         if missing is not None and not module_name.startswith(missing):
             raise ConfigError.one(
-                "_target_", target, f"needs the package {missing}", f"pip install {missing}", code="missing-package"
+                "_target_",
+                target,
+                f"requires the package {missing}",
+                f"Install it: pip install {missing}",
+                code="missing-package",
             ) from error
-        remedy = "run dlexp in the folder that holds the package, or install it"
+        remedy = "Run dlexp in the directory that contains the package, or install it."
         raise ConfigError.one("_target_", target, f"cannot be imported: {error}", remedy, code="not-found") from error
 
 
@@ -169,7 +182,7 @@ def _attribute(module: Any, module_name: str, name: str) -> Callable[..., Any]:
     found = getattr(module, name, None)
     if not callable(found):
         near = get_close_matches(name, [n for n in dir(module) if not n.startswith("_")], n=1)
-        remedy = f"did you mean {module_name}.{near[0]}?" if near else ""
-        raise ConfigError.one("_target_", f"{module_name}.{name}", "is not there", remedy, code="not-found")
+        remedy = f"Did you mean {module_name}.{near[0]}?" if near else ""
+        raise ConfigError.one("_target_", f"{module_name}.{name}", "not found", remedy, code="not-found")
     result: Callable[..., Any] = found
     return result

@@ -1,4 +1,4 @@
-"""Where a value of a composed configuration comes from: which file, which line, and what stands there."""
+"""Origin of a value of a composed configuration: its file, line and text."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from dlexp.config.schema.tree import shown
 
 
 class Origins:
-    """Which file and line a value of the composed configuration comes from."""
+    """Finds the file and line of a value of a composed configuration."""
 
     def __init__(self, choices: Mapping[str, str], catalog: Catalog) -> None:
         self._choices, self._catalog = choices, catalog
         self._found: dict[str, dict[str, Leaf]] = {}
 
     def find(self, path: str) -> Leaf | None:
-        """The place that decides `path` when the command line does not; None for a default of the schema."""
+        """Return the place in the files that sets `path`, None for a default of the schema."""
         group, _, key = path.partition(".")
         for source, name in (("experiment", path), (group, key), ("", path)):
             leaf = self._leaves(source).get(name)
@@ -28,10 +28,10 @@ class Origins:
         return None
 
     def text(self, path: str, value: object) -> str:
-        """`file:line` when the file says `value` there, "" when the command line changed it."""
+        """Return `file:line` if the file sets `value`, "" if the command line changed it."""
         leaf = self.find(path)
-        says_so = leaf is not None and (shown(value) in (leaf.text, shown(value_of(leaf))))
-        return leaf.place if leaf and says_so else ""
+        is_from_file = leaf is not None and (shown(value) in (leaf.text, shown(value_of(leaf))))
+        return leaf.place if leaf and is_from_file else ""
 
     def _leaves(self, source: str) -> dict[str, Leaf]:
         if source not in self._found:
@@ -48,7 +48,7 @@ class Origins:
 
 
 def value_of(leaf: Leaf) -> object:
-    """What the text in a file stands for, as OmegaConf reads it; None for what tells no type."""
+    """Return the value of a text in a file, as read by OmegaConf; None for lists, mappings and references."""
     if leaf.quoted:
         return leaf.text
     if leaf.text in ("", "???") or leaf.text.startswith(("[", "{")) or "${" in leaf.text:
@@ -57,14 +57,14 @@ def value_of(leaf: Leaf) -> object:
 
 
 def read_scalar(text: str) -> object:
-    """What a text in a file stands for, as OmegaConf reads it."""
+    """Return the value of a scalar in a file, as read by OmegaConf."""
     try:
         value = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError):  # a date in no calendar, a tag: text, as OmegaConf takes it
+    except (yaml.YAMLError, ValueError):  # an impossible date or a tag is a string to OmegaConf
         return text
     if not isinstance(value, str):
         return value if isinstance(value, bool | int | float | None) else text
     try:
-        return float(value)  # YAML takes 1e-3 for text, OmegaConf for a number
+        return float(value)  # 1e-3 is a string to YAML, a number to OmegaConf
     except ValueError:
         return value

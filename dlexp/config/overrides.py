@@ -1,4 +1,4 @@
-"""The words of a command line: parsed, sorted by what they do, and refused with what was probably meant."""
+"""Parsing of the overrides of a command line, with a suggestion for each mistake."""
 
 from __future__ import annotations
 
@@ -20,24 +20,29 @@ from dlexp.config.text_values import typed_value
 from dlexp.errors import Problem
 from dlexp.text.quoting import command, setting, shell_word, text_value
 
-_MAX_DEPTH = 50  # as in a file; the parser of the grammar recurses
-_MAX_SHOWN = 60  # characters of a value that is refused unread
+_MAX_DEPTH = 50  # as in files; the parser of the grammar is recursive
+_MAX_SHOWN = 60  # characters of a value in the message about its depth
 
 
 @dataclass(frozen=True)
 class Words:
-    """The overrides of a command line, sorted by what they do."""
+    """The overrides of a command line.
+
+    Attributes:
+        groups: Group -> option.
+        values: Overrides that set a value.
+    """
 
     groups: Mapping[str, str]
     values: tuple[Override, ...]
 
     def group_words(self) -> list[str]:
-        """The group choices in Hydra's grammar."""
+        """Return the group choices as overrides in Hydra's grammar."""
         return [f"{group}={text_value(option)}" for group, option in self.groups.items()]
 
 
 def parse(words: Sequence[str], catalog: Catalog) -> tuple[Words, list[Problem]]:
-    """The words that can be understood, and a problem for each of the others."""
+    """Return the parsed overrides, and a problem for each invalid one."""
     parser = OverridesParser.create()
     groups: dict[str, str] = {}
     values: list[Override] = []
@@ -49,7 +54,7 @@ def parse(words: Sequence[str], catalog: Catalog) -> tuple[Words, list[Problem]]
             continue
         try:
             override = parser.parse_override(word)
-        except HydraException:  # its text speaks of lexers and links to other manuals
+        except HydraException:  # its message is about lexers and links to the manual of Hydra
             problems.append(_grammar_problem(word, catalog))
             continue
         problem = _shape_problem(word, override, catalog) or _group_problem(override, catalog)
@@ -63,73 +68,73 @@ def parse(words: Sequence[str], catalog: Catalog) -> tuple[Words, list[Problem]]
 
 
 def _group_of(override: Override, catalog: Catalog) -> str:
-    """The group that an override chooses an option of, or "" where it sets a value."""
+    """Return the group whose option an override chooses, "" if it sets a value."""
     name = ALIASES.get(override.key_or_group, override.key_or_group)
     return name if name in catalog.groups else ""
 
 
 def _depth_problem(word: str) -> Problem | None:
-    """A value whose brackets nest deeper than any configuration does, found before it is parsed."""
+    """Return a problem if brackets nest too deeply, found before the recursive parser runs."""
     depth = 0
     for letter in word:
         depth += (letter in "[{(") - (letter in "]})")
         if depth > _MAX_DEPTH:
             key, _, value = word.partition("=")
-            rule = f"must nest at most {_MAX_DEPTH} lists and mappings in each other"
-            return Problem(
-                key[:_MAX_SHOWN], f"{value[:_MAX_SHOWN]}...", rule, "put fewer brackets around it", code="too-large"
-            )
+            rule = f"must have at most {_MAX_DEPTH} levels of nested lists and mappings"
+            return Problem(key[:_MAX_SHOWN], f"{value[:_MAX_SHOWN]}...", rule, "Use fewer brackets.", code="too-large")
     return None
 
 
 def _grammar_problem(word: str, catalog: Catalog) -> Problem:
     if "=" not in word:
         meant = option_meant(word, catalog)
-        return Problem(word, "", "is not key=value", f"did you mean {meant}?" if meant else "", code="invalid-syntax")
+        return Problem(word, "", "must be KEY=VALUE", f"Did you mean {meant}?" if meant else "", code="invalid-syntax")
     key, _, value = word.partition("=")
     if value.startswith("[") and not value.endswith("]"):
-        remedy = "close it, and where it holds blanks quote the word for the shell: 'KEY=[...]'"
-        return Problem(key, value, "the bracket [ is not closed", remedy, code="invalid-syntax")
+        remedy = "Close it, and quote a list with spaces for the shell: 'KEY=[...]'"
+        return Problem(key, value, "missing closing bracket ]", remedy, code="invalid-syntax")
     items = [item.strip().strip("\"'") for item in value[1:-1].split(",")]
     word = setting(key, items if value.startswith("[") else value)
-    remedy = f"quote what the shell or the grammar reads as a sign: {word}"
-    return Problem(key, value, "this value cannot be parsed", remedy, code="invalid-syntax")
+    remedy = f"Quote special characters: {word}"
+    return Problem(key, value, "invalid syntax", remedy, code="invalid-syntax")
 
 
 def _shape_problem(word: str, override: Override, catalog: Catalog) -> Problem | None:
-    """Words that parse, and ask for what one run does not do."""
+    """Return the problem of a valid override that a single run does not support."""
     key = override.key_or_group
     if key == "hydra" or key.startswith(("hydra.", "hydra/")):
-        rule = "dlexp owns the run directory and the logging; hydra.* keys are not used"
-        return Problem(word, "", rule, "see dlexp train --help", code="not-supported")
+        rule = "hydra.* is not supported: dlexp manages run directories and logging itself"
+        return Problem(word, "", rule, "See dlexp train --help", code="not-supported")
     if override.is_delete():
         return Problem(
-            word, "", "a key cannot be removed", f"set it: {key}=null where null is allowed", code="not-supported"
+            word,
+            "",
+            "removing a key is not supported",
+            f"Set it to null if null is allowed: {key}=null",
+            code="not-supported",
         )
     if override.is_sweep_override():
         value = word.partition("=")[2]
-        remedy = f"add -m to train each: {command('train', '-m', word)}{_as_one(key, value, catalog)}"
-        return Problem(
-            key, value, "train runs one configuration, and this names several", remedy, code="missing-requirement"
-        )
+        remedy = f"Add -m to train each value: {command('train', '-m', word)}{_as_one(key, value, catalog)}"
+        return Problem(key, value, "several values require a sweep", remedy, code="missing-requirement")
     if override.package is not None:
         chosen = setting(key, override.value())
-        return Problem(word, "", "a group has one place in the configuration", f"write {chosen}", code="not-supported")
+        return Problem(word, "", "choosing a package is not supported", f"Write {chosen}", code="not-supported")
     return None
 
 
 def _as_one(key: str, value: str, catalog: Catalog) -> str:
-    """How several values are written as one: a list, a text with commas in it, or not at all."""
+    """Return how to write several values as one value: as a list or a string with commas; "" for groups."""
     if key in (*catalog.groups, *ALIASES):
         return ""
     field = rules({}, catalog).get(key)
-    as_list = f"; for a list write {shell_word(f'{key}=[{value}]')}" if field is None or "list" in field.type else ""
+    as_list = f"; for a list, write {shell_word(f'{key}=[{value}]')}" if field is None or "list" in field.type else ""
     wants_text = field is None or field.type in ("str", "path") or field.or_one
-    return as_list + (f"; for one text write {setting(key, value)}" if wants_text else "")
+    return as_list + (f"; for a string, write {setting(key, value)}" if wants_text else "")
 
 
 def _group_problem(override: Override, catalog: Catalog) -> Problem | None:
-    """A group given an option that it does not have, or a first word that is nearly a group."""
+    """Return the problem of an unknown option of a group, or of an unknown top-level name."""
     key, value = override.key_or_group, typed_value(override, Field("str"))
     group = _group_of(override, catalog)
     if group:
@@ -140,16 +145,16 @@ def _group_problem(override: Override, catalog: Catalog) -> Problem | None:
             return Problem(
                 group,
                 str(value),
-                "a group takes the name of an option",
-                f"set its keys one by one: {group}.KEY=VALUE",
+                "must be the name of an option",
+                f"Set its keys one by one: {group}.KEY=VALUE",
                 code="invalid-type",
             )
         near = nearest(str(value), options)
         return Problem(
             group,
             shown(value),
-            f"is no option of {group}; it has {', '.join(options)}",
-            f"did you mean {setting(group, near)}?" if near else "",
+            f"unknown {group}; available: {', '.join(options)}",
+            f"Did you mean {setting(group, near)}?" if near else "",
             code="unknown-option",
         )
     if "." not in key and key not in TOP_LEVEL and key not in SECTIONS:
@@ -161,5 +166,5 @@ def _unknown(override: Override, value: str, group: str | None, catalog: Catalog
     key = override.key_or_group
     meant = group or nearest_path(key, all_paths(catalog))
     typed = (override.input_line or "").partition("=")[2]
-    remedy = f"did you mean {shell_word(f'{meant}={typed}')}?" if meant else ""
-    return Problem(key, value, "is no group and no key", remedy, code="unknown-key")
+    remedy = f"Did you mean {shell_word(f'{meant}={typed}')}?" if meant else ""
+    return Problem(key, value, "unknown group or configuration key", remedy, code="unknown-key")

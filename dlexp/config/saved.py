@@ -1,4 +1,4 @@
-"""A configuration as text in a run directory, and back; environment variables are written as their names."""
+"""Saving and loading the configuration of a run; references to environment variables are saved unresolved."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from dlexp.config.typed import run_config
 from dlexp.errors import ConfigError, Problem
 from dlexp.loggers.secrets import has_password, masked
 
-# Keys that runs of earlier versions do not have; their default is what those runs did.
+# Keys that runs of earlier versions do not have; their defaults are the behavior of those runs.
 _NEWER_KEYS = {
     "trainer": (
         *("on_nonfinite", "nonfinite_limit", "effective_batch", "checkpoint_activations"),
@@ -42,41 +42,43 @@ _NEWER_OWN_KEYS: Mapping[str, Mapping[str, Any]] = {"optim": {"layer_decay": Non
 
 
 def to_yaml(config: RunConfig) -> str:
-    """The text of config.yaml: the choices, then every value; floats keep every digit."""
+    """Return the text of config.yaml: the choices, then every value; floats keep every digit."""
     text: str = OmegaConf.to_yaml(OmegaConf.create({"choices": dict(config.choices), **config.tree}))
     return text
 
 
 def overrides_to_yaml(words: list[str]) -> str:
-    """The text of overrides.yaml: what the user typed, one item a word."""
+    """Return the text of overrides.yaml: the overrides as typed, one item each."""
     text: str = OmegaConf.to_yaml(OmegaConf.create(list(words)))
     return text
 
 
 def read_overrides(path: Path) -> list[str]:
-    """The words in overrides.yaml, [] where there is none. Raises ConfigError that names the file."""
+    """Return the overrides in overrides.yaml, [] if there is no file. Raises ConfigError that names the file."""
     if not path.is_file():
         return []
     words = OmegaConf.to_container(_loaded(path), resolve=False)
     if not isinstance(words, list) and words:
         raise ConfigError.one(
-            str(path), "", "is not the overrides.yaml of a dlexp run: it holds no list", code="corrupted"
+            str(path), "", "corrupted: the overrides.yaml of a run must contain a list", code="corrupted"
         )
     return [str(word) for word in words or []]
 
 
 def read_config(path: Path) -> tuple[DictConfig, dict[str, str]]:
-    """(configuration, choices) of a run's config.yaml. Raises ConfigError that names the file."""
+    """Return (configuration, choices) of a run's config.yaml. Raises ConfigError that names the file."""
     config = _loaded(path)
     if not isinstance(config, DictConfig) or not OmegaConf.is_dict(config.get("choices")):
-        raise ConfigError.one(str(path), "", "is not the config.yaml of a dlexp run", code="corrupted")
+        raise ConfigError.one(
+            str(path), "", "corrupted: the config.yaml of a run must contain choices", code="corrupted"
+        )
     choices = OmegaConf.to_container(config.pop("choices"), resolve=False)
     assert isinstance(choices, dict)
     return config, {str(key): str(value) for key, value in choices.items()}
 
 
 def _loaded(path: Path) -> Any:
-    """A YAML file as OmegaConf reads it, once it is known to be of a size that may be read."""
+    """Return a YAML file as read by OmegaConf, after a check of its size."""
     read_yaml(path)
     try:
         return OmegaConf.load(path)
@@ -85,28 +87,28 @@ def _loaded(path: Path) -> Any:
 
 
 def set_value(config: DictConfig, key: str, value: Any) -> None:
-    """Put a value under a dotted key. Raises ConfigError for a value, or a place in a list, that cannot be."""
+    """Set the value of a dotted key. Raises ConfigError for an unsupported value or an invalid index of a list."""
     try:
         OmegaConf.update(config, key, value, merge=False, force_add=True)
     except OmegaConfBaseException as error:
         raise ConfigError.one(key, shown(value), f"cannot be set: {first_line(error)}", code="invalid-value") from error
-    except (ValueError, TypeError) as error:  # how OmegaConf takes a name where a list has places
-        rule = "cannot be set: the places of a list are numbers, counted from 0"
-        raise ConfigError.one(key, shown(value), rule, "set the whole list: KEY=[...]", code="invalid-value") from error
+    except (ValueError, TypeError) as error:  # what OmegaConf raises for a name as the index of a list
+        rule = "the index of a list must be a whole number >= 0"
+        raise ConfigError.one(key, shown(value), rule, "Set the whole list: KEY=[...]", code="invalid-value") from error
 
 
 def load_saved(path: Path, changes: Mapping[str, Any] | None = None) -> RunConfig:
-    """The configuration of a run, checked like a new one, with some values changed."""
+    """Return the checked configuration of a run, with some values changed."""
     return _checked(*read_config(path), changes or {}, path)
 
 
 def load_plain(content: Mapping[str, Any], changes: Mapping[str, Any]) -> RunConfig:
-    """The configuration that `plain` gave, checked like a new one, with some values changed. Raises ConfigError."""
+    """Return the checked configuration from the output of `plain`, with some values changed. Raises ConfigError."""
     return _checked(OmegaConf.create(dict(content["tree"])), dict(content["choices"]), changes)
 
 
 def plain(config: RunConfig) -> dict[str, Any]:
-    """A configuration as plain containers that `load_plain` reads; secrets unresolved."""
+    """Return a configuration as plain containers for `load_plain`; secrets stay unresolved."""
     return {"choices": dict(config.choices), "tree": dict(config.tree)}
 
 
@@ -136,7 +138,7 @@ def _checked(
 
 
 def to_plain(config: DictConfig) -> dict[str, Any]:
-    """The configuration as plain containers, interpolations resolved. Raises ConfigError for what is missing."""
+    """Return the configuration as plain containers, resolved. Raises ConfigError for missing values."""
     raw = OmegaConf.to_container(config, resolve=False)
     assert isinstance(raw, dict)
     check_references({str(key): value for key, value in raw.items()})
@@ -147,17 +149,15 @@ def to_plain(config: DictConfig) -> dict[str, Any]:
         where = str(getattr(error, "full_key", None) or "an interpolation ${...}")
         raise ConfigError.one(where, "", str(error).splitlines()[0], code="invalid-value") from error
     if missing:
-        raise ConfigError(
-            [Problem(key, "", "must be given", f"add {key}=...", code="missing-value") for key in missing]
-        )
+        raise ConfigError([Problem(key, "", "required", f"Add {key}=...", code="missing-value") for key in missing])
     assert isinstance(tree, dict)
     return {str(key): value for key, value in tree.items()}
 
 
 def without_secrets(config: DictConfig, tree: dict[str, Any]) -> dict[str, Any]:
-    """`tree`, except that what came from the environment, by whatever detour, stands there as it was written.
+    """Return `tree` with every value that comes from the environment, directly or not, as it was written.
 
-    So does a text that holds ${ and is no reference: read again, it would be one.
+    Strings that contain a literal ${ stay as written too, since they would become references when loaded again.
     """
     raw = OmegaConf.to_container(config, resolve=False)
     assert isinstance(raw, dict)
@@ -168,14 +168,14 @@ def without_secrets(config: DictConfig, tree: dict[str, Any]) -> dict[str, Any]:
 
 
 def refuse_passwords(tree: dict[str, Any]) -> dict[str, Any]:
-    """`tree` as it is. Raises ConfigError where an address in it holds a password: every file of a run would too."""
+    """Return `tree`. Raises ConfigError for a URL with a password, which the files of a run would contain."""
     problems = []
     for path, value in leaves(tree):
         if isinstance(value, str) and "${" not in value and has_password(value):
-            rule = "holds a password, and every file of the run would hold it too"
-            remedy = "write ${oc.env:NAME} for the address"
+            rule = "must not contain a password, which would be saved in the files of the run"
+            remedy = "Use ${oc.env:NAME} for the address."
             if path == "logger.mlflow_uri":
-                remedy = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or write ${oc.env:NAME}"
+                remedy = "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or use ${oc.env:NAME}"
             problems.append(Problem(path, masked(value, {}), rule, remedy, code="invalid-value"))
     if problems:
         raise ConfigError(problems)
@@ -183,18 +183,18 @@ def refuse_passwords(tree: dict[str, Any]) -> dict[str, Any]:
 
 
 def first_line(error: BaseException) -> str:
-    """The reason at the bottom of a chain of exceptions, on one line."""
-    if isinstance(error, YAMLError):  # its lines are one sentence: what, and where
+    """Return the message of the root cause of an exception, on one line."""
+    if isinstance(error, YAMLError):  # its lines are one sentence
         return " ".join(str(error).split())
     while error.__cause__ is not None:
         error = error.__cause__
-    if isinstance(error, RecursionError):  # what is nested in a file is counted before; only lists of bases are left
-        return "a `defaults:` list leads back to its own file"
+    if isinstance(error, RecursionError):  # nesting in files was checked before, so the defaults lists recurse
+        return "circular `defaults` list"
     return " ".join(line.strip() for line in str(error).splitlines()[:2] if line.strip()) or type(error).__name__
 
 
 def _pairs(raw: Any, value: Any) -> Iterator[tuple[str, Any]]:
-    """(text as written, resolved value) of every interpolation."""
+    """Yield (unresolved text, resolved value) of every interpolation."""
     if isinstance(raw, dict) and isinstance(value, dict):
         for key in raw.keys() & value.keys():
             yield from _pairs(raw[key], value[key])

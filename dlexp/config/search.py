@@ -1,8 +1,8 @@
-"""The `search` words of `dlexp tune` and the spaces that come with the options -> one checked search.
+"""Configuration of `dlexp tune`: the `search` section and the search space.
 
-A space is made of what each chosen option offers (`_search_` in its file) and of `search.space`, which adds to it,
-narrows it (a range of your own) or takes from it (`null`). A group that the line chooses is not searched. What changes
-the loss is searched only where another metric decides: trials whose losses differ cannot be compared by them.
+A space consists of the ranges of each chosen option (`_search_` in its file) and of `search.space`, which adds ranges,
+replaces them, or removes them (`null`). A group chosen on the command line is not searched. Keys that change the loss
+are searched only if another metric decides, because values of different losses are not comparable.
 """
 
 from __future__ import annotations
@@ -34,37 +34,50 @@ from dlexp.tune.search_space.space import WORDS, Dimension, Space, is_spec, pars
 
 @dataclass(frozen=True)
 class SearchConfig:
-    """How to search; the space itself is `search.space`."""
+    """The section search.*, without `search.space`."""
 
-    sampler: str = key_field("tpe", "str", "what proposes the next trial", choices=list(SAMPLERS))
+    sampler: str = key_field("tpe", "str", "algorithm that proposes the next trial", choices=list(SAMPLERS))
     seed: int = key_field(0, "int", "seed of the sampler", min=0)
-    startup_trials: int = key_field(10, "int", "random trials before the sampler learns", min=1)
-    pruner: str = key_field("median", "str", "what stops a trial that others beat at its age", choices=list(PRUNERS))
-    pruner_startup_trials: int = key_field(5, "int", "finished trials before anything is pruned", min=0)
-    pruner_warmup_epochs: int = key_field(2, "int", "epochs before a trial can be pruned", min=0)
+    startup_trials: int = key_field(10, "int", "random trials before the sampler models the results", min=1)
+    pruner: str = key_field(
+        "median", "str", "algorithm that stops a trial worse than others at the same epoch", choices=list(PRUNERS)
+    )
+    pruner_startup_trials: int = key_field(5, "int", "finished trials before the first trial is pruned", min=0)
+    pruner_warmup_epochs: int = key_field(2, "int", "epochs of a trial before it can be pruned", min=0)
     percentile: float = key_field(
-        25.0, "float", "pruner=percentile keeps this best share of trials, in %", above=0, below=100
+        25.0, "float", "percentage of the best trials that pruner=percentile keeps", above=0, below=100
     )
-    hours: float | None = key_field(None, "float", "stop the study after so many hours", above=0, nullable=True)
-    trial_minutes: float | None = key_field(None, "float", "stop a trial after so many minutes", above=0, nullable=True)
+    hours: float | None = key_field(
+        None, "float", "hours after which the study stops; null: no limit", above=0, nullable=True
+    )
+    trial_minutes: float | None = key_field(
+        None, "float", "minutes after which a trial stops; null: no limit", above=0, nullable=True
+    )
     patience: int | None = key_field(
-        None, "int", "stop after so many trials without a better one", min=1, nullable=True
+        None, "int", "trials without improvement after which the study stops; null: no limit", min=1, nullable=True
     )
-    target: float | None = key_field(None, "float", "stop once the metric is this good", nullable=True)
-    max_failures: int = key_field(10, "int", "stop after so many failed trials in a row", min=1)
+    target: float | None = key_field(
+        None, "float", "value of the metric at which the study stops; null: none", nullable=True
+    )
+    max_failures: int = key_field(10, "int", "consecutive failed trials after which the study stops", min=1)
     stale_minutes: float = key_field(
-        10.0, "float", "run a trial of another machine again that was silent for so many minutes", above=0
+        10.0, "float", "minutes without a sign of life after which a trial of another machine is repeated", above=0
     )
-    confirm_top: int = key_field(1, "int", "best trials that are trained again on fresh seeds", min=0)
-    confirm_seeds: int = key_field(3, "int", "seeds of that confirmation", min=2)
+    confirm_top: int = key_field(
+        1, "int", "number of best trials that are retrained with new seeds to confirm them", min=0
+    )
+    confirm_seeds: int = key_field(3, "int", "number of seeds of the confirmation", min=2)
 
 
 @dataclass(frozen=True)
 class Search:
-    """A search that can begin.
+    """A checked search.
 
-    base     the configuration as written: trial 0
-    bases    group choices, as a sorted tuple of pairs -> the configuration composed with them
+    Attributes:
+        settings: The section search.*.
+        space: The search space.
+        base: The configuration of trial 0.
+        bases: Group choices, as a sorted tuple of pairs -> the configuration composed with them.
     """
 
     settings: SearchConfig
@@ -73,25 +86,34 @@ class Search:
     bases: Mapping[tuple[tuple[str, str], ...], RunConfig] = field(default_factory=dict)
 
     def config_of(self, chosen: Mapping[str, str], values: Mapping[str, Any]) -> RunConfig:
-        """The configuration of a trial: composed once for its branch, then given its values."""
+        """Return the configuration of a trial.
+
+        Args:
+            chosen: Group -> option, for the searched groups.
+            values: Dotted path -> value, for the other dimensions.
+        """
         base = self.bases[tuple(sorted(chosen.items()))]
         return with_values(base, values)
 
 
 def load_search(words: Sequence[str], catalog: Catalog) -> Search:
-    """The search that `words` describe. Raises ConfigError with every problem."""
+    """Return the search that overrides describe. Raises ConfigError with all problems."""
     own = [word for word in words if word.lstrip("+").partition("=")[0].partition(".")[0] == "search"]
     rest = [word for word in words if word not in own]
     base = load(rest, catalog)
     if is_auto(base.tree):
-        rule = "trials differ in what fits in memory, and their updates should not"
+        rule = "not supported with dlexp tune: trials would differ in their batch size"
         raise ConfigError.one(
-            "data.batch_size", "auto", rule, "give it a number, or leave it out to search it", code="not-supported"
+            "data.batch_size", "auto", rule, "Set a number, or remove it to search it.", code="not-supported"
         )
     if base.tree["optim"].get("lr") == AUTO:
-        remedy = "leave it out to search it, or write what dlexp lr-find suggests"
+        remedy = "Remove it to search it, or set the value that dlexp lr-find suggests."
         raise ConfigError.one(
-            "optim.lr", "auto", "trials compare rates, and none is looked for", remedy, code="not-supported"
+            "optim.lr",
+            "auto",
+            "not supported with dlexp tune, which compares learning rates",
+            remedy,
+            code="not-supported",
         )
     typed = parse(rest, catalog)[0]
     settings, raw = _settings(own, catalog)
@@ -104,9 +126,9 @@ def load_search(words: Sequence[str], catalog: Catalog) -> Search:
         found, wrong = _dimensions(config, chosen, extra, catalog)
         dimensions |= {dimension.name: dimension for dimension in found}
         problems += [problem for problem in wrong if problem not in problems]
-    problems += _measured_by_itself({**groups, **extra}, base)
-    told = {problem.where for problem in problems}
-    problems += [problem for problem in _unused(extra, dimensions, base) if problem.where not in told]
+    problems += _loss_changes({**groups, **extra}, base)
+    reported = {problem.where for problem in problems}
+    problems += [problem for problem in _unused(extra, dimensions, base) if problem.where not in reported]
     if problems:
         raise ConfigError(problems)
     space = Space({group: tuple(options) for group, options in groups.items()}, tuple(dimensions.values()))
@@ -114,15 +136,15 @@ def load_search(words: Sequence[str], catalog: Catalog) -> Search:
         raise ConfigError.one(
             "search.space",
             "",
-            "nothing varies",
-            "give a range: 'search.space.optim.lr={log:[1e-4,1e-1]}'",
+            "requires at least one range",
+            "Add a range: 'search.space.optim.lr={log:[1e-4,1e-1]}'",
             code="missing-value",
         )
     return Search(settings, space, base, bases)
 
 
 def rules_of(search: Search) -> Rules:
-    """How the study searches, from the `search` section and the base configuration."""
+    """Return the rules of the study from the `search` section and the base configuration."""
     settings, base = search.settings, search.base
     return Rules(
         sampler=settings.sampler,
@@ -140,13 +162,13 @@ def rules_of(search: Search) -> Rules:
 
 
 def _settings(words: Sequence[str], catalog: Catalog) -> tuple[SearchConfig, dict[str, Any]]:
-    """(settings, space as written) of conf/search/<option>.yaml with the words applied."""
+    """Return (settings, space as written) of conf/search/<option>.yaml with overrides applied."""
     parsed, problems = parse([word.replace("search=", "search.option=", 1) for word in words], catalog)
     option = next((str(o.value()) for o in parsed.values if o.key_or_group == "search.option"), "default")
     options = catalog.options("search")
     if option not in options:
         near = nearest(option, options)
-        rule = f"is no option of search; it has {', '.join(options)}"
+        rule = f"unknown search; available: {', '.join(options)}"
         raise ConfigError(
             [
                 *problems,
@@ -154,7 +176,7 @@ def _settings(words: Sequence[str], catalog: Catalog) -> tuple[SearchConfig, dic
                     "search",
                     option,
                     rule,
-                    f"did you mean {setting('search', near)}?" if near else "",
+                    f"Did you mean {setting('search', near)}?" if near else "",
                     code="unknown-option",
                 ),
             ]
@@ -184,8 +206,8 @@ def _settings(words: Sequence[str], catalog: Catalog) -> tuple[SearchConfig, dic
                 Problem(
                     f"search.{key}",
                     shown(value),
-                    "is no key of search",
-                    f"did you mean {near_path}?" if near_path else "",
+                    "unknown key of search",
+                    f"Did you mean {near_path}?" if near_path else "",
                     code="unknown-key",
                 )
             )
@@ -202,7 +224,7 @@ def _settings(words: Sequence[str], catalog: Catalog) -> tuple[SearchConfig, dic
 def _sorted_space(
     raw: Mapping[str, Any], typed_groups: set[str], catalog: Catalog
 ) -> tuple[dict[str, list[str]], dict[str, Any], list[Problem]]:
-    """(group -> options, path -> specification or null, problems) of `search.space`; dots and nesting mean the same."""
+    """Return (group -> options, path -> specification or null, problems) of `search.space`, nested or with dots."""
     groups: dict[str, list[str]] = {}
     extra: dict[str, Any] = {}
     problems: list[Problem] = []
@@ -211,9 +233,11 @@ def _sorted_space(
         if path not in catalog.groups:
             extra[path] = value
         elif path in typed_groups or value is None:
-            continue  # chosen on the command line: that is the answer to the question
+            continue  # chosen on the command line, so not searched
         elif not isinstance(value, Mapping) or set(value) != {"choice"} or not _is_list(value["choice"]):
-            problems.append(Problem(where, shown(value), "a group takes {choice: [OPTION, ...]}", code="invalid-type"))
+            problems.append(
+                Problem(where, shown(value), "must be {choice: [OPTION, ...]} for a group", code="invalid-type")
+            )
         else:
             for option in value["choice"]:
                 if not isinstance(option, str) or option not in catalog.options(path):
@@ -222,8 +246,8 @@ def _sorted_space(
                         Problem(
                             where,
                             shown(option),
-                            f"is no option of {path}",
-                            f"did you mean {near}?" if near else "",
+                            f"unknown {path}",
+                            f"Did you mean {near}?" if near else "",
                             code="unknown-option",
                         )
                     )
@@ -252,7 +276,7 @@ def _specs(raw: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
 def _dimensions(
     config: RunConfig, chosen: Mapping[str, str], extra: Mapping[str, Any], catalog: Catalog
 ) -> tuple[list[Dimension], list[Problem]]:
-    """What varies once the groups are chosen, checked against the rules of the keys."""
+    """Return the dimensions of a branch of the space, and their problems with the rules of the keys."""
     specs: dict[str, tuple[Any, str]] = {}
     for group in (g for g in COMPONENTS if g != "loss" or not _loss_decides(config)):
         branch = f"{group}={chosen[group]}" if group in chosen else ""
@@ -283,8 +307,8 @@ def _loss_decides(config: RunConfig) -> bool:
     return config.monitor.endswith("/loss")
 
 
-def _measured_by_itself(space: Mapping[str, Any], base: RunConfig) -> Iterator[Problem]:
-    """Entries of search.space that change the loss while the loss decides."""
+def _loss_changes(space: Mapping[str, Any], base: RunConfig) -> Iterator[Problem]:
+    """Yield a problem for each range that changes the loss if the loss decides."""
     if not _loss_decides(base):
         return
     other = next((name for name in directions(base.tree) if not name.endswith("/loss")), "")
@@ -292,8 +316,8 @@ def _measured_by_itself(space: Mapping[str, Any], base: RunConfig) -> Iterator[P
         if spec is not None and (
             path == "loss" or path.startswith("loss.") or path == "regularization.label_smoothing"
         ):
-            rule = f"changes the loss, and {base.monitor} decides: the trials would be measured in different units"
-            remedy = f"add {setting('trainer.monitor', other)}" if other else "let another metric decide"
+            rule = f"cannot be combined with trainer.monitor={base.monitor}: losses of the trials are not comparable"
+            remedy = f"Add {setting('trainer.monitor', other)}" if other else "Set trainer.monitor to another metric."
             yield Problem(f"search.space.{path}", shown(spec), rule, remedy, code="cannot-combine")
 
 
@@ -305,14 +329,14 @@ def _out_of_range(dimension: Dimension, rule: Field | None) -> list[Problem]:
         Problem(
             f"search.space.{dimension.path}",
             shown(wrong[0]),
-            f"can be drawn, and must be {rule.rule}",
-            code="out-of-range",
+            f"every value of the range must be {rule.rule}",
+            code=rule.code_of(wrong[0]),
         )
     ]
 
 
 def _unused(extra: Mapping[str, Any], dimensions: Mapping[str, Dimension], base: RunConfig) -> Iterator[Problem]:
-    """Entries of search.space that no branch has a key for."""
+    """Yield a problem for each range of a key that no branch has."""
     reached = {dimension.path for dimension in dimensions.values()}
     paths = [path for path, _ in leaves(base.tree) if not path.rpartition(".")[2].startswith("_")]
     for path, spec in extra.items():
@@ -320,7 +344,5 @@ def _unused(extra: Mapping[str, Any], dimensions: Mapping[str, Dimension], base:
         routed = f"{ROUTES[key]}.{key}" if path.startswith("regularization.") and key in ROUTES else path
         if spec is not None and routed not in reached:
             near = nearest_path(path, paths)
-            remedy = f"did you mean search.space.{near}?" if near else ""
-            yield Problem(
-                f"search.space.{path}", shown(spec), "is no key of this configuration", remedy, code="unknown-key"
-            )
+            remedy = f"Did you mean search.space.{near}?" if near else ""
+            yield Problem(f"search.space.{path}", shown(spec), "unknown configuration key", remedy, code="unknown-key")

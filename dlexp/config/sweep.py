@@ -1,8 +1,8 @@
-"""The words of a sweep -> its cells: Hydra's grammar for several values, one configuration for each combination.
+"""The configurations of a sweep: one for each combination of values, in Hydra's grammar.
 
     model=mlp,simple_cnn      seed=range(3)      optim.lr=choice(0.1,0.01)      model='glob(resnet*)'
 
-What is drawn (`interval`, `shuffle`) has no place in a grid. The last word varies fastest, as in Hydra.
+Random values (`interval`, `shuffle`) are not supported. The last override varies fastest, as in Hydra.
 """
 
 from __future__ import annotations
@@ -34,8 +34,10 @@ Load = Callable[[tuple[str, ...]], RunConfig]
 class Cell:
     """One configuration of a sweep.
 
-    words   the line that trains it alone: `dlexp train` and these
-    varied  (key, value) of what differs between the cells, as text
+    Attributes:
+        words: Overrides with which `dlexp train` trains this configuration alone.
+        varied: (key, value) of the keys that vary in the sweep, as text.
+        config: The configuration.
     """
 
     words: tuple[str, ...]
@@ -44,15 +46,19 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """What tells it from the others, such as `model=mlp seed=1`."""
+        """The varied keys, such as `model=mlp seed=1`."""
         return _joined(self.varied)
 
 
 def cells_of(words: Sequence[str], catalog: Catalog, load: Load) -> tuple[Cell, ...]:
-    """Every cell of the grid, checked.
+    """Return the checked configurations of a grid.
 
-    load  gives the configuration that plain words describe, or raises ConfigError
-    Raises ConfigError with the problems of all words and all cells; what is wrong in several cells is told once.
+    Args:
+        words: Overrides; some have several values.
+        catalog: The available options.
+        load: Returns the configuration of plain overrides, or raises ConfigError.
+
+    Raises ConfigError with the problems of all overrides and all configurations, each problem once.
     """
     found: list[Cell] = []
     problems: list[tuple[str, Problem]] = []
@@ -64,14 +70,19 @@ def cells_of(words: Sequence[str], catalog: Catalog, load: Load) -> tuple[Cell, 
             found.append(Cell(own, varied, load(own)))
         except ConfigError as error:
             problems += [(_joined(varied), problem) for problem in error.problems]
-    told = [*told_once(problems, len(combinations)), *_twins(found)]
-    if told:
-        raise ConfigError(told)
+    reported = [*each_once(problems, len(combinations)), *_duplicates(found)]
+    if reported:
+        raise ConfigError(reported)
     return tuple(found)
 
 
-def told_once(problems: Sequence[tuple[str, Problem]], count: int) -> list[Problem]:
-    """(cell, problem) -> each problem once, with the first cell that has it unless all `count` cells do."""
+def each_once(problems: Sequence[tuple[str, Problem]], count: int) -> list[Problem]:
+    """Return each problem once, with the first cell that has it as origin unless all cells have it.
+
+    Args:
+        problems: (name of the cell, problem).
+        count: Number of cells.
+    """
     cells: dict[Problem, list[str]] = {}
     for name, problem in problems:
         cells.setdefault(problem, []).append(name)
@@ -84,7 +95,7 @@ def told_once(problems: Sequence[tuple[str, Problem]], count: int) -> list[Probl
 
 
 def _combinations(words: Sequence[str], catalog: Catalog) -> list[tuple[tuple[str, bool], ...]]:
-    """Each cell's words, each with whether it varies. Raises ConfigError for words that are no grid."""
+    """Return the overrides of each cell, each with whether it varies. Raises ConfigError for an invalid grid."""
     axes: list[list[tuple[str, bool]]] = []
     problems: list[Problem] = []
     for word in words:
@@ -97,34 +108,34 @@ def _combinations(words: Sequence[str], catalog: Catalog) -> list[tuple[tuple[st
         raise ConfigError(problems)
     size = prod(len(axis) for axis in axes)
     if size > MAX_CELLS:
-        rule = f"these words have {size:,} combinations; a sweep has {MAX_CELLS:,} at most"
-        raise ConfigError.one(
-            "-m", "", rule, "dlexp tune searches a large space without trying everything", code="too-large"
-        )
+        rule = f"must have at most {MAX_CELLS:,} combinations, got {size:,}"
+        raise ConfigError.one("-m", "", rule, "Use dlexp tune to search a large space.", code="too-large")
     return list(product(*axes))
 
 
 def _values(word: str, catalog: Catalog) -> list[str] | None:
-    """The words that one word with several values stands for; None for a word with one. Raises ConfigError."""
+    """Return one override for each value of `word`, None if it has a single value. Raises ConfigError."""
     try:
         override = OverridesParser.create().parse_override(word)
-    except HydraException:  # told with its remedy when the cell is loaded
+    except HydraException:  # reported when the cell is loaded
         return None
     if not override.is_sweep_override():
         return None
     key, _, text = word.partition("=")
     if not override.is_discrete_sweep():
-        rule = "has no end of values, and a sweep tries each"
+        rule = "not supported in a sweep: a continuous range"
         raise ConfigError.one(
-            key, text, rule, f"name them: {key}=A,B; dlexp tune searches a range", code="not-supported"
+            key, text, rule, f"List the values, {key}=A,B, or use dlexp tune to search a range.", code="not-supported"
         )
     value: Any = override.value()
     if getattr(value, "shuffle", False):
-        rule = "would draw an order, and every cell is trained whatever the order"
-        raise ConfigError.one(key, text, rule, "leave shuffle(...) out", code="not-supported")
+        rule = "not supported in a sweep: shuffle(...)"
+        raise ConfigError.one(key, text, rule, "Remove shuffle(...).", code="not-supported")
     values = _options(override, value, text, catalog) if isinstance(value, Glob) else _texts(override, text, catalog)
     if not values:
-        raise ConfigError.one(key, text, "stands for no value at all", f"name some: {key}=A,B", code="missing-value")
+        raise ConfigError.one(
+            key, text, "must have at least one value", f"List the values: {key}=A,B", code="missing-value"
+        )
     return [f"{key}={value}" for value in values]
 
 
@@ -136,27 +147,25 @@ def _texts(override: Override, text: str, catalog: Catalog) -> list[str]:
             override = as_typed(override.input_line or "") or override  # 1e3 may be the name of a column
         return list(override.sweep_string_iterator())
     except (HydraException, ValueError, TypeError, ZeroDivisionError) as error:
-        raise ConfigError.one(key, text, f"cannot be counted out: {error}", code="invalid-value") from error
+        raise ConfigError.one(key, text, f"invalid list of values: {error}", code="invalid-value") from error
 
 
 def _options(override: Override, pattern: Glob, text: str, catalog: Catalog) -> list[str]:
-    """The options of a group whose names a pattern matches."""
+    """Return the options of a group that match a pattern. Raises ConfigError if there are none."""
     key = override.key_or_group
     group = ALIASES.get(key, key)
     if group not in catalog.groups:
         raise ConfigError.one(
             key,
             text,
-            "glob(...) stands for options of a group, and this is a key",
-            "name the values",
+            "glob(...) is only supported for options of a group",
+            f"List the values: {key}=A,B",
             code="not-supported",
         )
     options = list(catalog.options(group))
     found: list[str] = pattern.filter(options)
     if not found:
-        raise ConfigError.one(
-            key, text, f"matches no option of {group}; it has {', '.join(options)}", code="unknown-option"
-        )
+        raise ConfigError.one(key, text, f"matches no {group}; available: {', '.join(options)}", code="unknown-option")
     return found
 
 
@@ -169,14 +178,14 @@ def _joined(varied: Sequence[tuple[str, str]]) -> str:
     return " ".join(f"{key}={value}" for key, value in varied)
 
 
-def _twins(cells: Sequence[Cell]) -> list[Problem]:
-    """Cells that are the same configuration: a value named twice, or a key that a later word decides."""
+def _duplicates(cells: Sequence[Cell]) -> list[Problem]:
+    """Return a problem for each cell whose configuration equals that of an earlier one."""
     first: dict[str, str] = {}
     problems: list[Problem] = []
     for cell in cells:
         content = json.dumps([dict(cell.config.choices), cell.config.tree], sort_keys=True, default=str)
         if content in first:
-            rule = f"is the same configuration as the cell {first[content] or 'before'}; a sweep trains each once"
-            problems.append(Problem(cell.name, "", rule, "name each value once", code="no-effect"))
+            rule = f"same configuration as {first[content] or 'the previous one'}"
+            problems.append(Problem(cell.name, "", rule, "List each value once.", code="no-effect"))
         first.setdefault(content, cell.name)
     return problems

@@ -1,6 +1,6 @@
-"""Numbers, truth values and null where a text is wanted: they are that text, letter by letter as it was typed.
+"""Strings that look like numbers, booleans or null: a key of type string keeps them exactly as typed.
 
-A column may be named 2024, 007, 1e3, true or no; both the grammar of overrides and YAML read those as something else.
+A column may be named 2024, 007, 1e3, true or no, which both the override grammar and YAML read as another type.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ _TEXTS = ("str", "path", "item")
 
 
 class _AsTyped(HydraOverrideVisitor):
-    """Reads each value as the text that stands there."""
+    """Reads every value of an override as the string that was typed."""
 
     def visitPrimitive(self, ctx: Any) -> Any:  # noqa: N802
-        """The text, whatever else it could stand for."""
+        """Return the text of a primitive value."""
         found = super().visitPrimitive(ctx)
         return found if isinstance(found, str | QuotedString) else ctx.getText().strip(" \t")
 
 
 def as_typed(word: str) -> Override | None:
-    """An override whose values are texts; None where its functions count with them, as range does."""
+    """Return an override with values as typed; None if its functions, such as range, require numbers."""
     listener = HydraErrorListener()
     lexer = OverrideLexer(InputStream(word))
     parser: Any = OverrideParser(CommonTokenStream(lexer))
@@ -51,7 +51,7 @@ def as_typed(word: str) -> Override | None:
 
 
 def typed_value(override: Override, field: Field | None) -> Any:
-    """The value of an override of a key with the rule `field`; where that wants a text, the text as typed."""
+    """Return the value of an override; the string as typed if the rule of the key is a string."""
     value = override.value()
     if field is None or override.input_line is None or not _lacks_texts(value, field):
         return value
@@ -60,7 +60,7 @@ def typed_value(override: Override, field: Field | None) -> Any:
 
 
 def plain_reading(word: str) -> str:
-    """The text that a word KEY=VALUE gives: without its quotes, and as it is where the grammar cannot read it."""
+    """Return the VALUE of KEY=VALUE as a string, without quotes; unchanged if it cannot be parsed."""
     try:
         typed = OverridesParser.create().parse_override(word) and as_typed(word)
     except HydraException:
@@ -70,29 +70,31 @@ def plain_reading(word: str) -> str:
 
 
 def with_texts(tree: dict[str, Any], known: Mapping[str, Field], find: Callable[[str], Leaf | None]) -> None:
-    """Put texts into `tree` where a key wants them and a file says numbers, truth values or null.
+    """Replace numbers, booleans and null in `tree` by their text in the file where the key is a string.
 
-    known  dotted path -> rule
-    find   the place in a file that decides a path
+    Args:
+        tree: The configuration; modified.
+        known: Dotted path -> rule.
+        find: Returns the place in a file that sets a path.
     """
     for path, field in known.items():
         value = value_at(tree, path)
         if value is ABSENT or not _lacks_texts(value, field):
             continue
         leaf = find(path)
-        spelled = leaf.spelled if leaf is not None and _says(leaf.spelled, value) else _shown(value)
+        spelled = leaf.spelled if leaf is not None and _means(leaf.spelled, value) else _shown(value)
         section, _, key = path.rpartition(".")
         holder = value_at(tree, section) if section else tree
         holder[key] = _texts(value, spelled, field)
 
 
 def wants_text(field: Field) -> bool:
-    """Whether a key holds a text, a list of texts, or either."""
+    """Return whether a key is a string or a list of strings."""
     return (field.type[5:-1] if field.type.startswith("list[") else field.type) in _TEXTS
 
 
 def _lacks_texts(value: Any, field: Field) -> bool:
-    """Whether something in `value` is no text, where `field` wants one."""
+    """Return whether `value` contains something other than a string where `field` requires one."""
     if field.type.startswith("list["):
         inner = _inner(field)
         if isinstance(value, list | tuple):
@@ -114,11 +116,11 @@ def _inner(field: Field) -> Field:
     return Field(field.type[5:-1])
 
 
-def _says(spelled: Any, value: Any) -> bool:
-    """Whether a file's text stands for `value`."""
+def _means(spelled: Any, value: Any) -> bool:
+    """Return whether the text of a file means `value`."""
     if isinstance(value, list | tuple):
         is_list = isinstance(spelled, Sequence) and not isinstance(spelled, str) and len(spelled) == len(value)
-        return is_list and all(map(_says, spelled, value))
+        return is_list and all(map(_means, spelled, value))
     if isinstance(value, Mapping):
         return True
     return isinstance(spelled, str) and (value in (spelled, read_scalar(spelled)) or value != value)

@@ -1,4 +1,4 @@
-"""A checked configuration as one typed object, and the same object with some of its values replaced."""
+"""Conversion of a checked configuration to a typed RunConfig, and replacement of its values."""
 
 from __future__ import annotations
 
@@ -13,11 +13,17 @@ from dlexp.config.schema.run import OWN_KEYS, LoggerConfig, Node, RunConfig, Tra
 from dlexp.config.schema.tree import ABSENT, shown, value_at
 from dlexp.errors import ConfigError
 
-_ANY_RATE = 1e-3
+_PLACEHOLDER_RATE = 1e-3
 
 
 def run_config(tree: Mapping[str, Any], choices: Mapping[str, str], kept: Mapping[str, Any]) -> RunConfig:
-    """The typed view of a checked tree; `kept` is the form of it that may be written down."""
+    """Return the RunConfig of a checked tree.
+
+    Args:
+        tree: The resolved configuration.
+        choices: Group -> option.
+        kept: The configuration with secrets unresolved, which may be saved.
+    """
     monitor = tree["trainer"]["monitor"] or tree["task"]["monitor"]
     nodes = {group: _node(group, choices.get(group, "?"), tree[group]) for group in COMPONENTS}
     return RunConfig(
@@ -52,13 +58,17 @@ def run_config(tree: Mapping[str, Any], choices: Mapping[str, str], kept: Mappin
 
 
 def with_values(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
-    """`config` with other values, which must keep the rules of their keys, under dotted paths that it has.
+    """Return `config` with some values replaced; values are not checked.
 
-    Raises ConfigError for a path that it has not: a trial of a study was made with a key that is gone.
+    Args:
+        config: The configuration.
+        values: Dotted path -> valid value.
+
+    Raises ConfigError for an unknown path, such as that of a trial of an older study.
     """
     for path, value in values.items():
         if value_at(config.tree, path) is ABSENT:
-            raise ConfigError.one(path, shown(value), "is no key of this configuration", code="unknown-key")
+            raise ConfigError.one(path, shown(value), "unknown configuration key", code="unknown-key")
     return run_config(_replaced(config.resolved, values), config.choices, _replaced(config.tree, values))
 
 
@@ -69,7 +79,7 @@ def _node(group: str, option: str, values: Mapping[str, Any]) -> Node:
 
 
 def _replaced(tree: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of `tree` with new values; what is not on their paths is shared."""
+    """Return a copy of `tree` with new values; other branches are shared."""
     copy = dict(tree)
     for path, value in values.items():
         head, _, rest = path.partition(".")
@@ -78,5 +88,5 @@ def _replaced(tree: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, A
 
 
 def with_placeholder_rate(config: RunConfig) -> RunConfig:
-    """`config` with some learning rate where it said auto: to build everything without looking for the right one."""
-    return with_values(config, {"optim.lr": _ANY_RATE}) if config.optim.arguments.get("lr") == AUTO else config
+    """Return `config` with a placeholder learning rate instead of auto, to build an experiment without a search."""
+    return with_values(config, {"optim.lr": _PLACEHOLDER_RATE}) if config.optim.arguments.get("lr") == AUTO else config

@@ -1,4 +1,4 @@
-"""MLflow: a database beside the runs, or a tracking server."""
+"""Logging to MLflow: a local database or a tracking server."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from typing import Any
 from dlexp.loggers.relay import Card, Row
 
 _STATUS = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
-_MOST_METRICS, _MOST_PARAMS, _LONGEST_PARAM = 1000, 100, 6000  # of one request: MLflow's own limits
-# A server that is gone is given up after seconds and not after minutes; nothing is told to MLflow's makers.
+_MOST_METRICS, _MOST_PARAMS, _LONGEST_PARAM = 1000, 100, 6000  # per request, limits of MLflow
+# Unreachable servers are given up after seconds instead of minutes; telemetry is off.
 _SETTINGS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
@@ -25,21 +25,26 @@ _SETTINGS = {
 
 
 class Mlflow:
-    """A run of an experiment: parameters and tags when it begins, metrics by update, the status at the end."""
+    """An MLflow run: parameters and tags at the start, metrics by update, the status at the end.
+
+    Args:
+        card: Description of the run.
+        address: sqlite:///FILE, http://HOST:PORT, or another tracking URI.
+        experiment: Name of the experiment.
+    """
 
     def __init__(self, card: Card, address: str, experiment: str) -> None:
-        """address  sqlite:///FILE, http://HOST:PORT, or whatever else MLflow takes"""
         self._card, self._address, self._experiment = card, address, experiment
         self._client: Any = None
         self._run_id = card.identity
 
     def open(self, remember: Callable[[str], None]) -> None:
-        """Begin a run, or go on with the one that is remembered."""
+        """Create the run, or resume the one of `card.identity`."""
         for name, value in _SETTINGS.items():
             os.environ.setdefault(name, value)
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.WARNING)
-        with _alone(self._address):  # several runs may begin at once, and one of them makes the tables
+        with _alone(self._address):  # one of several concurrent runs creates the tables
             self._client = importlib.import_module("mlflow").MlflowClient(tracking_uri=self._address)
             if self._run_id:
                 self._client.update_run(self._run_id, status="RUNNING")
@@ -52,14 +57,14 @@ class Mlflow:
             self._client.log_batch(self._run_id, params=some)
 
     def write(self, rows: Sequence[Row]) -> None:
-        """Metrics, by update."""
+        """Log metrics by update."""
         metric, now = importlib.import_module("mlflow.entities").Metric, int(1000 * time.time())
         metrics = [metric(name, float(value), now, step) for step, values in rows for name, value in values.items()]
         for some in _parts(metrics, _MOST_METRICS):
             self._client.log_batch(self._run_id, metrics=some)
 
     def close(self, end: str, results: Mapping[str, float]) -> None:
-        """The results as metrics of their own, and FINISHED, FAILED or KILLED."""
+        """Log the results as metrics `best/...`, and set the status FINISHED, FAILED or KILLED."""
         if results:
             self.write([(0, {f"best/{name}": value for name, value in results.items()})])
         self._client.set_terminated(self._run_id, _STATUS[end])
@@ -73,7 +78,7 @@ class Mlflow:
 
 @contextmanager
 def _alone(address: str) -> Iterator[None]:
-    """Be the only process of this machine that opens a database file."""
+    """Lock a database file among the processes of this machine."""
     if not address.startswith("sqlite:///"):
         yield
         return

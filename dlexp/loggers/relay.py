@@ -1,7 +1,7 @@
-"""What stands between training and a tracker: a queue and a thread, so that no step waits for a disk or a server.
+"""A queue and a thread between training and a tracker, so that no step waits for a disk or a server.
 
-Training only appends to a list. A tracker that fails is told once and counted; one that hangs is left behind at the
-end, after `patience` seconds. Neither can stop a run, and none sees more than the numbers that metrics.jsonl gets.
+Training only appends to a list. Failures of a tracker are reported once and counted; a tracker that hangs is abandoned
+at the end, after `patience` seconds. Neither stops a run. Trackers receive the same numbers as metrics.jsonl.
 """
 
 from __future__ import annotations
@@ -14,18 +14,21 @@ from typing import Any, Protocol
 
 Row = tuple[int, Mapping[str, float]]
 
-_MOST_ROWS = 100_000  # that wait for a tracker which does not answer
-_MOST_FAILURES = 3  # writes in a row, after which it is left alone
+_MOST_ROWS = 100_000  # queued for a tracker that does not respond
+_MOST_FAILURES = 3  # consecutive failed writes after which a tracker is abandoned
 
 
 @dataclass(frozen=True)
 class Card:
-    """What a tracker is told of a run when it begins.
+    """Description of a run for a tracker.
 
-    identity    the name that the tracker gave the run before, "" for a new one
-    first_step  rows after this update are yet to come: a run that goes on writes them again
-    params      dotted key -> value, of the configuration as it is saved: secrets by their names
-    tags        facts to find the run by
+    Attributes:
+        name: Name of the run.
+        folder: Directory of the run.
+        identity: The tracker's id of the run if it is resumed, "" for a new run.
+        first_step: Update after which rows will follow; a resumed run writes them again.
+        params: Dotted key -> value of the saved configuration, with secrets unresolved.
+        tags: Properties to search for.
     """
 
     name: str
@@ -37,23 +40,33 @@ class Card:
 
 
 class Sink(Protocol):
-    """A tracker. Everything is called from one thread, in this order; whatever it raises is told and counted."""
+    """A tracker. Methods are called from one thread, in this order; exceptions are reported and counted."""
 
     def open(self, remember: Callable[[str], None]) -> None:
-        """Begin; `remember` keeps the name by which the tracker will know the run when it goes on."""
+        """Create or resume the run; `remember` saves the tracker's id of the run."""
 
     def write(self, rows: Sequence[Row]) -> None:
-        """Rows of numbers, each with the update after which they were taken."""
+        """Write rows of numbers, each with its update."""
 
     def close(self, end: str, results: Mapping[str, float]) -> None:
-        """The run is over: finished, failed or interrupted; the results are those of the best epoch."""
+        """End the run.
+
+        Args:
+            end: finished, failed or interrupted.
+            results: Metrics of the best epoch.
+        """
 
 
 class Relay:
-    """Hands rows to a sink in a thread of its own."""
+    """Passes rows to a sink in a separate thread.
+
+    Args:
+        sink: The tracker.
+        remember: Saves the tracker's id of the run.
+        clean: Removes secrets from the text of an error.
+    """
 
     def __init__(self, sink: Sink, remember: Callable[[str], None], clean: Callable[[str], str]) -> None:
-        """clean  takes secrets out of an error's text"""
         self._sink, self._remember, self._clean = sink, remember, clean
         self._rows: list[Row] = []
         self._end: tuple[str, Mapping[str, float]] | None = None
@@ -63,23 +76,23 @@ class Relay:
         self._thread.start()
 
     def put(self, row: Row) -> None:
-        """Have a row written, some time."""
+        """Queue a row."""
         with self._changed:
             if self._gave_up or len(self._rows) >= _MOST_ROWS:
                 self.lost += 1
-                self.problem = self.problem or "it takes rows more slowly than they come"
+                self.problem = self.problem or "too slow for the number of rows"
                 return
             self._rows.append(row)
             self._changed.notify()
 
     def close(self, end: str, results: Mapping[str, float]) -> None:
-        """Say that no row will come; does not wait."""
+        """Announce the end of the run; does not wait."""
         with self._changed:
             self._end = (end, results)
             self._changed.notify()
 
     def wait(self, until: float) -> None:
-        """Wait for the end of the writing, to a time of the monotonic clock; what is not written then is lost."""
+        """Wait for pending rows until a time of the monotonic clock; the others are lost."""
         self._thread.join(max(0.0, until - time.monotonic()))
         if self._thread.is_alive():
             with self._changed:
@@ -103,7 +116,7 @@ class Relay:
                     raise ConnectionError(self.problem)
             assert self._end is not None
             self._sink.close(*self._end)
-        except BaseException as error:  # a tracker's SystemExit ends the tracker
+        except BaseException as error:  # SystemExit of a tracker must not end the run
             with self._changed:
                 self._gave_up = True
                 self.problem = self.problem or self._told(error)

@@ -1,4 +1,4 @@
-"""What of a tracker's address and environment must be in no file."""
+"""Detection and masking of secrets in tracker addresses and environment variables."""
 
 from __future__ import annotations
 
@@ -7,16 +7,22 @@ from collections.abc import Iterable, Mapping
 
 _VARIABLES = ("WANDB_API_KEY", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+(?=@)")
-_SHORTEST = 4  # a secret of fewer characters would take letters out of ordinary words
+_SHORTEST = 4  # shorter secrets would match parts of ordinary words
 
 
 def has_password(address: str) -> bool:
-    """Whether an address holds what only its owner should know: `scheme://user:password@host`, or a token alone."""
+    """Return whether an address contains credentials: `scheme://user:password@host`, or a token."""
     return _CREDENTIALS.search(address) is not None
 
 
 def masked(text: str, environ: Mapping[str, str], others: Iterable[str] = ()) -> str:
-    """`text` without credentials in addresses, without the values of the trackers' variables, and without `others`."""
+    """Return `text` with secrets replaced by ***.
+
+    Args:
+        text: Any text.
+        environ: Environment variables, of which those of trackers contain secrets.
+        others: More addresses whose credentials are secrets.
+    """
     text = _CREDENTIALS.sub("***", text)
     secrets = [environ.get(name, "") for name in _VARIABLES]
     for address in (environ.get("MLFLOW_TRACKING_URI", ""), environ.get("WANDB_BASE_URL", ""), *others):

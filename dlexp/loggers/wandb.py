@@ -1,4 +1,4 @@
-"""Weights & Biases: a folder to be synchronised later (offline), or the service."""
+"""Logging to Weights & Biases: the service, or a directory to be synchronized later (offline)."""
 
 from __future__ import annotations
 
@@ -10,19 +10,25 @@ from typing import Any
 
 from dlexp.loggers.relay import Card, Row
 
-_CONNECT_SECONDS = 10.0  # also what the end of the process may wait for a service that does not answer
+_CONNECT_SECONDS = 10.0  # also the wait at the end of the process for a service that does not respond
 
 
 class Wandb:
-    """A run of a project: the configuration when it begins, metrics by update, the summary and exit code at the end."""
+    """A Weights & Biases run: configuration at the start, metrics by update, summary and exit code at the end.
+
+    Args:
+        card: Description of the run.
+        project: Name of the project.
+        entity: User or team, None for the default.
+        mode: offline or online.
+    """
 
     def __init__(self, card: Card, project: str, entity: str | None, mode: str) -> None:
-        """mode  offline or online"""
         self._card, self._project, self._entity, self._mode = card, project, entity, mode
         self._run: Any = None
 
     def open(self, remember: Callable[[str], None]) -> None:
-        """Begin a run, or go on with the one that is remembered."""
+        """Create the run, or resume the one of `card.identity`."""
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         wandb: Any = importlib.import_module("wandb")
         identity = self._card.identity or secrets.token_hex(4)
@@ -33,7 +39,7 @@ class Wandb:
             init_timeout=_CONNECT_SECONDS,
             disable_git=True,
             disable_code=True,
-            x_disable_meta=True,  # the command line and the environment's names are the run's own files' business
+            x_disable_meta=True,  # command line and environment are in the files of the run
             x_disable_stats=True,
         )
         self._run = wandb.init(
@@ -51,11 +57,11 @@ class Wandb:
         self._run.define_metric("*", step_metric="step")
 
     def write(self, rows: Sequence[Row]) -> None:
-        """A row of history each, by update."""
+        """Log a row of history for each update."""
         for step, values in rows:
             self._run.log({**values, "step": step})
 
     def close(self, end: str, results: Mapping[str, float]) -> None:
-        """The results as the summary; an exit code of 1 unless the run is finished."""
+        """Write the results as the summary; the exit code is 1 unless the run is finished."""
         self._run.summary.update({f"best/{name}": value for name, value in results.items()} | {"state": end})
         self._run.finish(exit_code=0 if end == "finished" else 1)

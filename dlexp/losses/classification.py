@@ -1,6 +1,6 @@
-"""Losses of C logits.
+"""Classification losses of C logits.
 
-Symbols: B batch, C classes, t shares of the classes (B, C) that add up to 1, p their predicted probabilities (B, C).
+Symbols: B batch, C classes, t target probabilities (B, C), p predicted probabilities (B, C).
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ __all__ = ["KL", "NLL", "CrossEntropy", "Focal"]
 class CrossEntropy(ClassLoss):
     """Softmax cross entropy, -sum t log p: logits (B, C), targets (B,) int64 or t -> shape (), nats.
 
-    label_smoothing  share in [0, 1) of each target that is spread over the classes
-    smoothing_kind   uniform: over all C classes (torch, Szegedy et al. 2016); others: over the C - 1 other classes
-    class_weights, class_counts  see ClassLoss
+    Args:
+        label_smoothing: Share in [0, 1) of each target that is distributed over the classes.
+        smoothing_kind: uniform: over all C classes (torch, Szegedy et al. 2016); others: over the C - 1 other classes.
+        class_weights: See ClassLoss.
+        class_counts: See ClassLoss.
     """
 
     def __init__(
@@ -37,13 +39,13 @@ class CrossEntropy(ClassLoss):
         self.label_smoothing, self.smoothing_kind = label_smoothing, checked_kind(smoothing_kind)
 
     def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The loss; without weights and in torch's convention it is one call of torch's."""
+        """Return the loss, shape (); without weights and with uniform smoothing by a single call of torch."""
         if self.weights is None and (self.smoothing_kind == "uniform" or not self.label_smoothing):
             return F.cross_entropy(upcast(outputs), targets, label_smoothing=self.label_smoothing)
         return super().forward(outputs, targets)
 
     def each(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """(B,)."""
+        """Return the loss of each sample, (B,)."""
         if not self.label_smoothing:
             return F.cross_entropy(outputs, targets, reduction="none")
         wanted = smoothed(shares(targets, outputs.shape[1], outputs), self.label_smoothing, self.smoothing_kind)
@@ -53,30 +55,35 @@ class CrossEntropy(ClassLoss):
 class NLL(ClassLoss):
     """Negative log likelihood of the target: logits (B, C), targets (B,) int64 -> shape (), nats.
 
-    torch's NLLLoss takes log-probabilities. This one takes logits as every other loss here does, and has the
-    log-softmax inside; so it equals cross entropy without smoothing.
+    In contrast to NLLLoss of torch, which requires log-probabilities, it requires logits, as all losses here do, and
+    includes the log-softmax. It equals cross entropy without smoothing.
 
-    class_weights, class_counts  see ClassLoss
+    Args:
+        class_weights: See ClassLoss.
+        class_counts: See ClassLoss.
     """
 
     def __init__(self, class_weights: ClassWeights = None, class_counts: Sequence[int] = ()) -> None:
         super().__init__(Softmax(), class_weights, class_counts)
 
     def each(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """(B,)."""
+        """Return the loss of each sample, (B,)."""
         return F.nll_loss(outputs.log_softmax(dim=1), targets, reduction="none")
 
 
 class KL(ClassLoss):
-    """Divergence of the prediction from the target, T^2 sum t (log t - log p), p = softmax(logits / T).
+    """Kullback-Leibler divergence of prediction from target, T^2 sum t (log t - log p), p = softmax(logits / T).
 
-    Logits (B, C), targets (B,) int64 or t -> shape (), nats. It is cross entropy less the entropy of the target, so
-    that a perfect prediction costs 0 whatever the smoothing. T^2 keeps the size of the gradient (Hinton et al. 2015).
+    Logits (B, C), targets (B,) int64 or t -> shape (), nats. It equals cross entropy minus the entropy of the target,
+    so that a perfect prediction has loss 0 with any smoothing. T^2 preserves the size of the gradient (Hinton et al.
+    2015).
 
-    temperature      T > 0
-    label_smoothing  share in [0, 1) of each target that is spread over the classes
-    smoothing_kind   uniform or others, see CrossEntropy
-    class_weights, class_counts  see ClassLoss
+    Args:
+        temperature: T > 0.
+        label_smoothing: Share in [0, 1) of each target that is distributed over the classes.
+        smoothing_kind: uniform or others, see CrossEntropy.
+        class_weights: See ClassLoss.
+        class_counts: See ClassLoss.
     """
 
     def __init__(
@@ -92,7 +99,7 @@ class KL(ClassLoss):
         self.label_smoothing, self.smoothing_kind = label_smoothing, checked_kind(smoothing_kind)
 
     def each(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """(B,)."""
+        """Return the loss of each sample, (B,)."""
         wanted = smoothed(shares(targets, outputs.shape[1], outputs), self.label_smoothing, self.smoothing_kind)
         predicted = (outputs / self.temperature).log_softmax(dim=1)
         return F.kl_div(predicted, wanted, reduction="none").sum(dim=1) * self.temperature**2
@@ -101,12 +108,16 @@ class KL(ClassLoss):
 class Focal(ClassLoss):
     """Focal loss, -sum t alpha (1 - p)^gamma log p (Lin et al. 2017): logits (B, C), targets (B,) or t -> shape ().
 
-    Samples that are already right weigh less. gamma=0, alpha=1 is cross entropy. It is no proper score: the
-    probabilities come out less sure than they should be for gamma > 0.
+    Well-classified samples have less weight. With gamma=0 and alpha=1 it is cross entropy. It is not a proper scoring
+    rule: probabilities are underconfident for gamma > 0.
 
-    gamma  >= 0
-    alpha  a factor for every class, or one each, None is 1; unlike class_weights it is not scaled to mean 1
-    class_weights, class_counts  see ClassLoss
+    Args:
+        gamma: Focusing exponent, >= 0.
+        alpha: Factor of all classes, or one for each; None is 1. In contrast to class_weights, it is not normalized.
+        class_weights: See ClassLoss.
+        class_counts: See ClassLoss.
+
+    Raises ValueError unless alpha has one number or one for each class.
     """
 
     alpha: Tensor
@@ -118,22 +129,23 @@ class Focal(ClassLoss):
         class_weights: ClassWeights = None,
         class_counts: Sequence[int] = (),
     ) -> None:
-        """Raises ValueError when alpha has not one number a class."""
         super().__init__(Softmax(), class_weights, class_counts)
         self.gamma = gamma
         given = 1.0 if alpha is None else alpha
         factors = [float(given)] if isinstance(given, int | float) else [float(a) for a in given]
         if class_counts and len(factors) not in (1, len(class_counts)):
-            raise ValueError(f"alpha has {len(factors)} numbers, and this data has {len(class_counts)} classes")
+            raise ValueError(
+                f"alpha must have one number for each class, got {len(factors)} for {len(class_counts)} classes"
+            )
         self.register_buffer("alpha", torch.tensor(factors), persistent=False)
 
     def each(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """(B,)."""
+        """Return the loss of each sample, (B,)."""
         predicted = outputs.log_softmax(dim=1)
         wanted = shares(targets, outputs.shape[1], outputs) * self.alpha.to(outputs.dtype)
         return -(wanted * doubt(predicted, self.gamma) * predicted).sum(dim=1)
 
 
 def doubt(log_probabilities: Tensor, gamma: float) -> Tensor:
-    """(1 - p)^gamma from log p, exact for p near 1 and with a finite gradient at p = 1 for gamma below 1 too."""
+    """Return (1 - p)^gamma from log p, accurate for p near 1 and with a finite gradient at p = 1 for any gamma."""
     return (-log_probabilities.expm1()).clamp_min(torch.finfo(log_probabilities.dtype).tiny) ** gamma

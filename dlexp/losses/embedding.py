@@ -1,11 +1,11 @@
-"""Losses of embeddings: samples of a class are to lie near each other, and away from other classes.
+"""Metric-learning losses of embeddings: contrastive and triplet loss.
 
-The pairs and triplets are found among the samples of the batch. A batch holds B^2 pairs whatever its order, so that the
-ordinary shuffled batches do: no sampler, each sample once an epoch, resuming as always. The price is that a batch must
-hold each class several times (data.batch_size well above the number of classes), and that several small batches
-(trainer.accumulate) are not one large one, for no pair lies across two of them. A batch without a pair costs 0.
+Pairs and triplets are formed within a batch, so that ordinary shuffled batches suffice, without a special sampler. A
+batch must contain several samples of each class (data.batch_size well above the number of classes), and accumulated
+batches (trainer.accumulate) are not equivalent to one large batch, since no pair spans two of them. The loss of a batch
+without pairs is 0.
 
-Symbols: B batch, E numbers of an embedding, d Euclidean distances (B, B).
+Symbols: B batch, E embedding size, d Euclidean distances (B, B).
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ __all__ = ["Contrastive", "Triplet"]
 
 
 class Contrastive(nn.Module):
-    """d^2 for a pair of one class, max(0, margin - d)^2 for one of two (Hadsell, Chopra and LeCun 2006).
+    """Contrastive loss: d^2 for pairs of a class, max(0, margin - d)^2 for others (Hadsell, Chopra and LeCun 2006).
 
     Embeddings (B, E), class numbers (B,) -> shape (), the mean over the B (B - 1) / 2 pairs of the batch.
 
-    margin           distance > 0 above which two classes are far enough apart
-    positive_weight  factor > 0 of the pairs of one class; with many classes they are few
+    Args:
+        margin: Distance > 0 above which pairs of two classes have no loss.
+        positive_weight: Factor > 0 of pairs of one class, which are few with many classes.
     """
 
     def __init__(self, margin: float = 1.0, positive_weight: float = 1.0) -> None:
@@ -32,7 +33,7 @@ class Contrastive(nn.Module):
         self.margin, self.positive_weight = margin, positive_weight
 
     def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The loss."""
+        """Return the loss, shape ()."""
         distances = euclidean(upcast(outputs))
         same = targets[:, None] == targets[None, :]
         near = self.positive_weight * distances.square()
@@ -42,25 +43,27 @@ class Contrastive(nn.Module):
 
 
 class Triplet(nn.Module):
-    """max(0, d(a, p) - d(a, n) + margin): an anchor, one of its class, one of another.
+    """Triplet loss, max(0, d(a, p) - d(a, n) + margin): an anchor, a sample of its class, a sample of another class.
 
     Embeddings (B, E), class numbers (B,) -> shape (), a mean over what was mined.
 
-    margin  > 0
-    mining  batch_hard: each anchor with the farthest of its class and the nearest of another (Hermans et al. 2017);
-            semi_hard: each pair of a class with the nearest of another that is farther than the pair, or the farthest
-            where none is (Schroff et al. 2015)
+    Args:
+        margin: > 0.
+        mining: batch_hard: each anchor with its farthest positive and nearest negative (Hermans et al. 2017);
+            semi_hard: each pair of a class with the nearest negative that is farther than the positive, or the farthest
+            negative if there is none (Schroff et al. 2015).
+
+    Raises ValueError for unknown mining.
     """
 
     def __init__(self, margin: float = 0.2, mining: str = "semi_hard") -> None:
-        """Raises ValueError for another kind of mining."""
         super().__init__()
         if mining not in ("batch_hard", "semi_hard"):
-            raise ValueError(f"mining={mining!r} is not one of batch_hard, semi_hard")
+            raise ValueError(f"unknown mining={mining!r}; available: batch_hard, semi_hard")
         self.margin, self.mining = margin, mining
 
     def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The loss."""
+        """Return the loss, shape ()."""
         distances = euclidean(upcast(outputs))
         same = targets[:, None] == targets[None, :]
         positive = same & ~torch.eye(len(targets), dtype=torch.bool, device=same.device)
@@ -76,7 +79,7 @@ class Triplet(nn.Module):
 
 
 def _semi_hard(distances: Tensor, negative: Tensor) -> Tensor:
-    """For each pair (a, p) the distance of a to its semi-hard negative, (B, B); any number where a has no negative."""
+    """Return the distance of a to its semi-hard negative for each pair (a, p), (B, B); arbitrary without negatives."""
     with torch.no_grad():
         rising, order = distances.masked_fill(~negative, float("inf")).sort(dim=1, stable=True)
         found = torch.searchsorted(rising, distances.contiguous(), right=True)
@@ -86,10 +89,9 @@ def _semi_hard(distances: Tensor, negative: Tensor) -> Tensor:
 
 
 def euclidean(points: Tensor) -> Tensor:
-    """(B, E) -> distances (B, B), with gradient 0 between points that are equal up to rounding.
+    """Return the distances (B, B) of points (B, E), with gradient 0 between points that are equal up to rounding.
 
-    Autocast is off inside: it would multiply in half precision, and the square root of a difference of squares keeps
-    half of the digits.
+    Autocast is disabled, since the root of a difference of squares would lose half of the digits of half precision.
     """
     with torch.autocast(points.device.type, enabled=False):
         lengths = points.square().sum(dim=1)

@@ -1,4 +1,4 @@
-"""Losses of scores that are compared and are no probabilities.
+"""Hinge losses: margins between scores that are not probabilities.
 
 Symbols: B batch, C classes, s the scores, y the class.
 """
@@ -17,14 +17,16 @@ __all__ = ["Hinge", "MultiMargin"]
 
 
 class Hinge(ClassLoss):
-    """Hinge loss of a support vector machine: scores, targets (B,) int64 -> shape ().
+    """Hinge loss of support vector machines: scores (B, 1) or (B, C), targets (B,) int64 -> shape ().
 
-    Two classes: one score, scores (B, 1), max(0, margin - s) for class 1 and max(0, margin + s) for class 0.
-    More: scores (B, C), max(0, margin + max over the other classes - s_y) (Crammer and Singer 2001).
+    Two classes have one score, scores (B, 1): max(0, margin - s) for class 1, max(0, margin + s) for class 0.
+    Otherwise, scores (B, C): max(0, margin + max over the other classes - s_y) (Crammer and Singer 2001).
 
-    margin  > 0
-    power   1, or 2 for the squared hinge
-    class_weights, class_counts  see ClassLoss
+    Args:
+        margin: > 0.
+        power: 1, or 2 for the squared hinge loss.
+        class_weights: See ClassLoss.
+        class_counts: See ClassLoss.
     """
 
     def __init__(
@@ -38,7 +40,7 @@ class Hinge(ClassLoss):
         self.margin, self.power = margin, power
 
     def each(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """(B,)."""
+        """Return the loss of each sample, (B,)."""
         if outputs.shape[1] == 1:
             lead = outputs[:, 0] * (2 * targets - 1)
         else:
@@ -49,13 +51,15 @@ class Hinge(ClassLoss):
 
 
 class MultiMargin(ClassLoss):
-    """Hinge against every other class, sum over c != y of max(0, margin - s_y + s_c)^power / C (Weston, Watkins 1999).
+    """Multi-class hinge loss, sum over c != y of max(0, margin - s_y + s_c)^power / C (Weston, Watkins 1999).
 
-    Scores (B, C), targets (B,) int64 -> shape (). torch's multi_margin_loss.
+    Scores (B, C), targets (B,) int64 -> shape (); multi_margin_loss of torch.
 
-    margin  > 0
-    power   1 or 2
-    class_weights, class_counts  see ClassLoss
+    Args:
+        margin: > 0.
+        power: 1 or 2.
+        class_weights: See ClassLoss.
+        class_counts: See ClassLoss.
     """
 
     def __init__(
@@ -69,5 +73,5 @@ class MultiMargin(ClassLoss):
         self.margin, self.power = margin, power
 
     def each(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """(B,)."""
+        """Return the loss of each sample, (B,)."""
         return F.multi_margin_loss(outputs, targets, p=self.power, margin=self.margin, reduction="none")

@@ -1,4 +1,4 @@
-"""The number format that losses are computed in."""
+"""The dtype of loss computations."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from torch import Tensor
 
 
 def upcast(outputs: Tensor) -> Tensor:
-    """Half precision, as autocast returns it, in float32; float32 and float64 as they are."""
+    """Convert half-precision outputs, as from autocast, to float32; float32 and float64 are unchanged."""
     return outputs.to(torch.promote_types(outputs.dtype, torch.float32))

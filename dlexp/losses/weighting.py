@@ -1,4 +1,4 @@
-"""Targets as shares of classes, and samples that weigh what their class weighs.
+"""Class weights, label smoothing and class probabilities of targets.
 
 Symbols: B batch, C classes.
 """
@@ -18,23 +18,25 @@ ClassWeights = Sequence[float] | str | None
 
 
 class ClassLoss(nn.Module):
-    """The mean over the batch of what each sample costs, times the weight of its class.
+    """Base of classification losses: the mean over the batch of sample losses times class weights.
 
-    The weights are scaled to a mean of 1 over the training samples, and the sum is divided by the number of samples.
-    torch divides by the sum of the weights in the batch instead; then what a sample weighs depends on its neighbours,
-    and four batches of 8 are not one of 32.
+    Weights are normalized to a mean of 1 over the training samples, and the sum is divided by the number of samples. In
+    torch it is divided by the sum of the weights in the batch; the weight of a sample then depends on the other
+    samples, and four batches of 8 are not equivalent to one of 32.
 
-    Losses of this kind take outputs (B, num_outputs) and targets (B,) int64, or shares (B, C) that add up to 1.
+    Outputs are (B, num_outputs), targets (B,) int64 or probabilities (B, C).
 
-    class_weights  one number > 0 a class, `balanced` (N / (C * samples of the class)), or None for no weights
-    class_counts   training samples of each class
-    decoder        of the outputs
+    Args:
+        decoder: The meaning of the outputs.
+        class_weights: One number > 0 for each class, `balanced` (N / (C * samples of the class)), or None.
+        class_counts: Training samples of each class, (C,).
+
+    Raises ValueError for a wrong number of weights or an unsupported number of classes.
     """
 
     weights: Tensor | None
 
     def __init__(self, decoder: ClassDecoder, class_weights: ClassWeights, class_counts: Sequence[int]) -> None:
-        """Raises ValueError for weights that do not fit the classes, or a number of classes that cannot be."""
         super().__init__()
         self.decoder = decoder
         if class_counts:
@@ -42,15 +44,15 @@ class ClassLoss(nn.Module):
         self.register_buffer("weights", relative_weights(class_weights, class_counts), persistent=False)
 
     def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The loss, shape ()."""
+        """Return the loss, shape ()."""
         return self.mean(self.each(upcast(outputs), targets), targets)
 
     def each(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """What each sample costs, (B,), before weights; `outputs` are float32 or float64."""
+        """Return the unweighted loss of each sample, (B,); `outputs` are float32 or float64."""
         raise NotImplementedError
 
     def mean(self, losses: Tensor, targets: Tensor) -> Tensor:
-        """The weighted mean of `losses` (B,), shape ()."""
+        """Return the weighted mean of `losses` (B,), shape ()."""
         if self.weights is None:
             return losses.mean()
         weights = self.weights.to(losses.dtype)
@@ -58,31 +60,36 @@ class ClassLoss(nn.Module):
 
 
 def relative_weights(class_weights: ClassWeights, class_counts: Sequence[int]) -> Tensor | None:
-    """(C,) float32 with mean 1 over the training samples, None for no weights. Raises ValueError for a wrong number."""
+    """Return weights (C,) float32 with mean 1 over training samples, or None. Raises ValueError for invalid ones."""
     if class_weights is None:
         return None
     if not class_counts:
-        raise ValueError("class_weights needs the number of training samples of each class")
+        raise ValueError("class_weights requires class_counts, the number of training samples of each class")
     counts = torch.tensor(class_counts, dtype=torch.float64)
     if isinstance(class_weights, str):
         raw = 1 / counts.clamp_min(1)
     elif len(class_weights) != len(counts):
-        raise ValueError(f"class_weights has {len(class_weights)} numbers, and this data has {len(counts)} classes")
+        raise ValueError(
+            f"class_weights must have one number for each class, got {len(class_weights)} for {len(counts)} classes"
+        )
     else:
         raw = torch.tensor(class_weights, dtype=torch.float64)
     return (raw * counts.sum() / (raw * counts).sum()).float()
 
 
 def shares(targets: Tensor, num_classes: int, like: Tensor) -> Tensor:
-    """Class numbers (B,) or shares (B, C) -> shares (B, C) in the number format of `like`."""
+    """Return class numbers (B,) or probabilities (B, C) as probabilities (B, C) with the dtype of `like`."""
     return (F.one_hot(targets, num_classes) if targets.ndim == 1 else targets).to(like.dtype)
 
 
 def smoothed(shares: Tensor, amount: float, kind: str) -> Tensor:
-    """Shares (B, C) with `amount` of each spread.
+    """Return probabilities (B, C) with label smoothing.
 
-    uniform  amount / C to every class, the target's own too (Szegedy et al. 2016; torch)
-    others   amount / (C - 1) to every other class; the same as uniform with amount * C / (C - 1)
+    Args:
+        shares: Probabilities (B, C).
+        amount: Share in [0, 1) that is distributed.
+        kind: uniform: amount / C to every class (Szegedy et al. 2016; torch); others: amount / (C - 1) to every other
+            class, which equals uniform with amount * C / (C - 1).
     """
     if not amount:
         return shares
@@ -93,7 +100,7 @@ def smoothed(shares: Tensor, amount: float, kind: str) -> Tensor:
 
 
 def checked_kind(kind: str) -> str:
-    """`kind` itself. Raises ValueError when it is no kind of label smoothing."""
+    """Return `kind`. Raises ValueError for an unknown kind of label smoothing."""
     if kind not in ("uniform", "others"):
-        raise ValueError(f"smoothing_kind={kind!r} is not one of uniform, others")
+        raise ValueError(f"unknown smoothing_kind={kind!r}; available: uniform, others")
     return kind

@@ -1,4 +1,4 @@
-"""LeNet-5, AlexNet and VGG, fitted to any image size.
+"""LeNet-5, AlexNet and VGG for any image size.
 
 Symbols: B batch, C channels, H and W height and width in pixels, O outputs.
 """
@@ -18,14 +18,14 @@ from dlexp.models.layers import image_shape, is_small, norm_2d, refuse_one_pixel
 
 __all__ = ["alexnet", "lenet5", "vgg"]
 
-_LENET_SIZE = 32  # pixels: what its first convolution reads without a border
+_LENET_SIZE = 32  # side in pixels of an image that needs no padding
 # AlexNet's convolutions: output channels and kernel; a pooling follows the 1st, 2nd and 5th.
 _ALEXNET = ((64, 11), (192, 5), (384, 3), (256, 3), (256, 3))
 _ALEXNET_POOLED = (0, 1, 4)
-# Convolutions in each of VGG's five blocks (Simonyan & Zisserman 2015, table 1: A, B, D, E), and their channels.
+# Convolutions in each of the five blocks of VGG (Simonyan & Zisserman 2015, table 1: A, B, D, E), and their channels.
 _VGG = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 _VGG_CHANNELS = (64, 128, 256, 512, 512)
-_HEAD, _SMALL_HEAD = 4096, 512  # units of the two hidden layers, on the published size and on small images
+_HEAD, _SMALL_HEAD = 4096, 512  # units of the two hidden layers, of the published network and for small images
 
 
 def lenet5(
@@ -40,15 +40,16 @@ def lenet5(
 ) -> nn.Sequential:
     """LeNet-5 (LeCun et al. 1998): (B, C, H, W) -> (B, O).
 
-    61,706 parameters for (1, 32, 32) and ten classes. The original has activation=tanh and pool=average. Images below
-    32 pixels get a border of 2 in front of the first convolution, as MNIST's 28x28 do; where a map is smaller than a
-    kernel, the kernel gets a border too and a single pixel is not pooled.
+    61,706 parameters for (1, 32, 32) and ten classes. The original has activation=tanh and pool=average. The first
+    convolution has a padding of 2 for images below 32 pixels, such as the 28x28 of MNIST; a convolution has padding if
+    its input is smaller than the kernel, and single pixels are not pooled.
 
-    pool     max or average, 2x2
-    dropout  chance in [0, 1) that a unit of the two hidden layers is zeroed while training
+    Args:
+        pool: max or average, 2x2.
+        dropout: Probability in [0, 1) that a unit of the two hidden layers is zeroed in training.
     """
     if pool not in ("max", "average"):
-        raise ValueError(f"pool={pool!r} is not one of max, average")
+        raise ValueError(f"unknown pool={pool!r}; available: max, average")
     in_channels, height, width = image_shape("lenet5", input_shape)
     layers: list[nn.Module] = []
     for number, (fan_in, fan_out) in enumerate(pairwise([in_channels, 6, 16])):
@@ -80,10 +81,11 @@ def alexnet(
 
     61,100,840 parameters at (3, 224, 224) and a thousand classes.
 
-    stem     imagenet (11x11, stride 4, images of 63 pixels or more), small (3x3, stride 1, poolings that end at one
-             pixel, and 1x1 means in front of the head), or auto: small below 96 pixels
-    head     units of the two hidden layers; None for 4096, and 512 with the small stem
-    dropout  chance in [0, 1) that a unit in front of a hidden layer is zeroed while training
+    Args:
+        stem: First layers: imagenet (11x11, stride 4, images of at least 63 pixels), small (3x3, stride 1, pooling down
+            to one pixel, and 1x1 average pooling before the head), or auto: small below 96 pixels.
+        head: Units of the two hidden layers; None: 4096, or 512 with the small stem.
+        dropout: Probability in [0, 1) that an input of a hidden layer is zeroed in training.
     """
     in_channels, height, width = image_shape("alexnet", input_shape)
     small = is_small(stem, input_shape)
@@ -106,7 +108,7 @@ def alexnet(
     side = 1 if small else 6
     classifier = _classifier(256 * side * side, head or (_SMALL_HEAD if small else _HEAD), activation)
     layers: list[nn.Module] = []
-    for linear, act in classifier:  # dropout stands in front of each linear layer here
+    for linear, act in classifier:  # here dropout precedes each linear layer
         layers += [nn.Dropout(dropout), linear, act]
     layers.append(nn.Linear(classifier[-1][0].out_features, num_outputs))
     return initialized(_assembled(features, side, layers), init, activation, norm)
@@ -128,14 +130,15 @@ def vgg(
 
     138,357,544 parameters for depth 16 at (3, 224, 224) and a thousand classes, 138,365,992 with norm=batch.
 
-    depth    11, 13, 16 or 19 layers with weights
-    stem     imagenet (7x7 maps in front of the head), small (their mean), or auto: small below 96 pixels; a map of one
-             pixel is not pooled further
-    head     units of the two hidden layers; None for 4096, and 512 with the small stem
-    dropout  chance in [0, 1) that a unit of a hidden layer is zeroed while training
+    Args:
+        depth: Layers with weights: 11, 13, 16 or 19.
+        stem: Input of the head: imagenet (7x7 feature maps), small (their mean), or auto: small below 96 pixels;
+            feature maps of one pixel are not pooled further.
+        head: Units of the two hidden layers; None: 4096, or 512 with the small stem.
+        dropout: Probability in [0, 1) that a unit of a hidden layer is zeroed in training.
     """
     if depth not in _VGG:
-        raise ValueError(f"depth={depth} is not one of {', '.join(map(str, _VGG))}")
+        raise ValueError(f"unknown depth={depth}; available: {', '.join(map(str, _VGG))}")
     in_channels, height, width = image_shape("vgg", input_shape)
     small = is_small(stem, input_shape)
     features: list[nn.Module] = []

@@ -40,15 +40,16 @@ def simple_cnn(
 ) -> nn.Sequential:
     """3x3 convolutions with 2x2 max pooling, then one hidden layer: (B, C, H, W) -> (B, O).
 
-    1,147,466 parameters for (3, 32, 32) and ten classes. A map of one pixel is not pooled further, so that images down
-    to 1x1 pass.
+    1,147,466 parameters for (3, 32, 32) and ten classes. Feature maps of one pixel are not pooled further, so that
+    images of any size are supported.
 
-    channels      output channels of each block (convolution, normalisation, activation, pooling)
-    fc            units of the hidden layer
-    norm_place    before the activation, or after it
-    dropout       chance in [0, 1) that a unit of the hidden layer is zeroed while training
-    conv_dropout  chance in [0, 1) that a whole map is zeroed behind each block while training
-    init          how weights begin, as in dlexp.models.initialization
+    Args:
+        channels: Output channels of each block (convolution, normalization, activation, pooling).
+        fc: Units of the hidden layer.
+        norm_place: Position of the normalization: before or after the activation.
+        dropout: Probability in [0, 1) that a unit of the hidden layer is zeroed in training.
+        conv_dropout: Probability in [0, 1) that a feature map is zeroed after each block in training.
+        init: Initialization, as in dlexp.models.initialization.
     """
     in_channels, height, width = image_shape("simple_cnn", input_shape)
     layers: list[nn.Module] = []
@@ -83,25 +84,26 @@ def block_cnn(
     conv_dropout: float = 0.0,
     init: str = "default",
 ) -> nn.Sequential:
-    """3x3 convolutions in blocks, the mean over the pixels, one hidden layer: (B, C, H, W) -> (B, O).
+    """Blocks of 3x3 convolutions, global average pooling, one hidden layer: (B, C, H, W) -> (B, O).
 
-    Each block ends in 2x2 max pooling. A convolution in front of a normalisation has no bias, which that would undo.
-    Images down to 1x1 pass.
+    Each block ends with 2x2 max pooling. Convolutions before a normalization have no bias, which would have no effect.
+    Images of any size are supported.
 
-    channels      output channels of each block
-    convs         convolutions of each block, every one with normalisation and activation
-    fc            units of the hidden layer
-    norm_place    before the activation, or after it
-    se_reduction  each block ends in squeeze-and-excitation whose hidden layer has channels / se_reduction units; None
-                  for none
-    dropout       chance in [0, 1) that a unit of the hidden layer is zeroed while training
-    dropout_kind  unit, or alpha with activation=selu and norm=none
-    pool_dropout  chance in [0, 1) that a mean over the pixels is zeroed in front of the hidden layer while training
-    conv_dropout  chance in [0, 1) that a whole map is zeroed behind each block while training
-    init          how weights begin, as in dlexp.models.initialization
+    Args:
+        channels: Output channels of each block.
+        convs: Convolutions of each block, each with normalization and activation.
+        fc: Units of the hidden layer.
+        norm_place: Position of the normalization: before or after the activation.
+        se_reduction: Divisor of the channels that gives the hidden units of squeeze-and-excitation in each block; None:
+            no squeeze-and-excitation.
+        dropout: Probability in [0, 1) that a unit of the hidden layer is zeroed in training.
+        dropout_kind: Kind of dropout: unit, or alpha with activation=selu and norm=none.
+        pool_dropout: Probability in [0, 1) that an input of the hidden layer is zeroed in training.
+        conv_dropout: Probability in [0, 1) that a feature map is zeroed after each block in training.
+        init: Initialization, as in dlexp.models.initialization.
     """
     if dropout_kind == "channel":
-        raise ValueError("dropout_kind='channel' zeroes whole maps; conv_dropout does that here")
+        raise ValueError("dropout_kind='channel' is not supported. Use conv_dropout.")
     refuse_alpha_without_selu(dropout_kind, activation, norm)
     in_channels, height, width = image_shape("block_cnn", input_shape)
     layers: list[nn.Module] = []

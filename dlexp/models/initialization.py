@@ -1,6 +1,6 @@
-"""How weights begin: by name, or fitted to the activation.
+"""Initialization of weights, by name or according to the activation.
 
-Symbols: fan_in numbers that a unit reads, fan_out units that read a number.
+Symbols: fan_in inputs of a unit, fan_out units with the same input.
 """
 
 from __future__ import annotations
@@ -23,39 +23,54 @@ _SLOPES = {"leaky_relu": 0.01, "leaky_relu_0.1": 0.1, "leaky_relu_0.2": 0.2, "pr
 
 
 def chosen(name: str, activation: str = "relu", norm: str = "none") -> tuple[str, str]:
-    """(scheme, why): what `init=name` stands for with this activation and normalisation.
+    """Return (scheme, reason) of `init=name`.
 
-    auto takes torch's own where a normalisation follows every layer, since that undoes any scale; else LeCun for SELU
-    (Klambauer et al. 2017), Xavier for activations that saturate (Glorot & Bengio 2010), Kaiming for the others (He et
-    al. 2015). Raises ValueError on another name.
+    auto is the default of torch if a normalization follows every layer, which cancels any scale; otherwise LeCun for
+    SELU (Klambauer et al. 2017), Xavier for saturating activations (Glorot & Bengio 2010), and Kaiming for the others
+    (He et al. 2015).
+
+    Args:
+        name: One of INITS.
+        activation: Name of the activation.
+        norm: Name of the normalization.
+
+    Raises ValueError for an unknown name.
     """
     if name not in INITS:
-        raise ValueError(f"init={name!r} is not one of {', '.join(INITS)}")
+        raise ValueError(f"unknown init={name!r}; available: {', '.join(INITS)}")
     if name != "auto":
-        return name, "as asked for"
+        return name, "as configured"
     if norm != "none":
-        return "default", f"norm={norm} sets the scale, so torch's own is kept"
+        return "default", f"default of torch, since norm={norm} sets the scale"
     if activation == "selu":
-        return "lecun_normal", "keeps mean 0 and variance 1 through SELU"
+        return "lecun_normal", "preserves mean 0 and variance 1 with SELU"
     if activation in _SATURATING:
-        return "xavier_uniform", f"keeps the variance both ways through {activation}"
-    return "kaiming_normal", f"makes up for what {activation} cuts off"
+        return "xavier_uniform", f"preserves the variance forward and backward with {activation}"
+    return "kaiming_normal", f"compensates for the variance lost in {activation}"
 
 
 def described(arguments: Mapping[str, object]) -> str:
-    """`scheme (why)` for the arguments of a model with the key `init`; "" for one without."""
+    """Return `scheme (reason)` for the arguments of a model; "" without the key `init`."""
     if "init" not in arguments:
         return ""
     named = {key: str(arguments[key]) for key in ("activation", "norm") if key in arguments}
-    scheme, why = chosen(str(arguments["init"]), **named)
-    return f"{scheme} ({why})"
+    scheme, reason = chosen(str(arguments["init"]), **named)
+    return f"{scheme} ({reason})"
 
 
 def initialized(model: Model, name: str, activation: str = "relu", norm: str = "none") -> Model:
-    """`model` with the weights of its linear and convolution layers drawn anew; default leaves them as they are.
+    """Initialize the linear and convolution layers of `model`, and return it; default leaves it unchanged.
 
-    Biases become 0. The last linear layer puts out logits or values, so it is scaled for no activation.
-    Normalisation layers stay as they are. Raises ValueError on an unknown name.
+    Biases are set to 0. The last linear layer, whose outputs are logits or values, is scaled for the identity.
+    Normalization layers are unchanged.
+
+    Args:
+        model: The model; modified.
+        name: One of INITS.
+        activation: Name of the activation.
+        norm: Name of the normalization.
+
+    Raises ValueError for an unknown name.
     """
     scheme, _ = chosen(name, activation, norm)
     if scheme == "default":
@@ -70,7 +85,7 @@ def initialized(model: Model, name: str, activation: str = "relu", norm: str = "
 
 
 def gain(activation: str) -> float:
-    """What the deviation of a layer is multiplied with so that the activation behind it keeps the variance."""
+    """Return the factor of the standard deviation that preserves the variance with an activation."""
     if activation in _SLOPES:
         return sqrt(2 / (1 + _SLOPES[activation] ** 2))
     if activation == "tanh":

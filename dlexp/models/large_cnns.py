@@ -1,7 +1,7 @@
-"""Published convolutional networks, as torchvision builds them, with first layers that fit small images.
+"""Convolutional networks of torchvision, with first layers for small images.
 
-The small stem keeps the resolution where the published one divides it: images below 96 pixels would be one pixel long
-before the last block. Weights begin as torchvision has them.
+The small stem preserves the resolution, which the published stem reduces: images below 96 pixels would be reduced to a
+single pixel before the last block. Initialization is that of torchvision.
 
 Symbols: B batch, C channels, H and W height and width in pixels, O outputs.
 """
@@ -18,13 +18,15 @@ __all__ = ["convnext_tiny", "densenet121", "efficientnet_b0", "googlenet", "mobi
 
 
 def googlenet(*, input_shape: tuple[int, ...], num_outputs: int, stem: str = "auto", dropout: float = 0.2) -> nn.Module:
-    """GoogLeNet of nine Inception modules with batch normalisation (Szegedy et al. 2015): (B, C, H, W) -> (B, O).
+    """GoogLeNet of nine Inception modules with batch normalization (Szegedy et al. 2015): (B, C, H, W) -> (B, O).
 
-    6,624,904 parameters at (3, 224, 224) and a thousand classes; without the auxiliary heads, which batch
-    normalisation has made unnecessary.
+    6,624,904 parameters at (3, 224, 224) and a thousand classes; without the auxiliary heads, which are
+    unnecessary with batch normalization.
 
-    stem     small (3x3, stride 1, no pooling before the first module), imagenet (7x7, stride 2), or auto
-    dropout  chance in [0, 1) that a number in front of the output is zeroed while training
+    Args:
+        stem: First layers: small (3x3, stride 1, no pooling before the first module), imagenet (7x7, stride 2), or
+            auto.
+        dropout: Probability in [0, 1) that an input of the last layer is zeroed in training.
     """
     import torchvision
 
@@ -44,11 +46,13 @@ def densenet121(
 ) -> nn.Module:
     """DenseNet-121 (Huang et al. 2017, arXiv:1608.06993): (B, C, H, W) -> (B, O).
 
-    Growth 32, dense blocks of 6, 12, 24 and 16. 7,978,856 parameters at (3, 224, 224) and a thousand classes. Images of
-    8x8 pixels or more, 32x32 with the ImageNet stem: three poolings halve the maps.
+    Growth 32, dense blocks of 6, 12, 24 and 16. 7,978,856 parameters at (3, 224, 224) and a thousand classes. Images
+    of at least 8x8 pixels, or 32x32 with the ImageNet stem, because of three poolings.
 
-    stem     small (3x3, stride 1, no pooling), imagenet (7x7, stride 2, pooling), or auto: small below 96 pixels
-    dropout  chance in [0, 1) that a number behind each dense layer is zeroed while training
+    Args:
+        stem: First layers: small (3x3, stride 1, no pooling), imagenet (7x7, stride 2, pooling), or auto: small below
+            96 pixels.
+        dropout: Probability in [0, 1) that an output of a dense layer is zeroed in training.
     """
     import torchvision
 
@@ -73,9 +77,10 @@ def mobilenet_v2(
 
     3,504,872 parameters at (3, 224, 224) and a thousand classes.
 
-    stem          small (the first two divisions by 2 left out), imagenet, or auto: small below 96 pixels
-    width_factor  channels of every layer, as a multiple of the published ones, above 0
-    dropout       chance in [0, 1) that a number in front of the output is zeroed while training
+    Args:
+        stem: First layers: small (without the first two strides of 2), imagenet, or auto: small below 96 pixels.
+        width_factor: Factor > 0 of the published channels of every layer.
+        dropout: Probability in [0, 1) that an input of the last layer is zeroed in training.
     """
     import torchvision
 
@@ -99,18 +104,19 @@ def mobilenet_v3(
 
     2,542,856 (small) and 5,483,032 (large) parameters at (3, 224, 224) and a thousand classes.
 
-    variant       small or large
-    stem          small (the first two divisions by 2 left out), imagenet, or auto: small below 96 pixels
-    width_factor  channels of every layer, as a multiple of the published ones, above 0
-    dropout       chance in [0, 1) that a number in front of the output is zeroed while training
+    Args:
+        variant: Published variant: small or large.
+        stem: First layers: small (without the first two strides of 2), imagenet, or auto: small below 96 pixels.
+        width_factor: Factor > 0 of the published channels of every layer.
+        dropout: Probability in [0, 1) that an input of the last layer is zeroed in training.
     """
     import torchvision
 
     if variant not in ("small", "large"):
-        raise ValueError(f"variant={variant!r} is not one of small, large")
+        raise ValueError(f"unknown variant={variant!r}; available: small, large")
     channels, _, _ = image_shape("mobilenet_v3", input_shape)
     make = getattr(torchvision.models, f"mobilenet_v3_{variant}")
-    # torchvision's momentum of 0.01 needs thousands of updates before the running means are those of the data.
+    # With the momentum of torchvision, 0.01, running means need thousands of updates.
     norm = partial(nn.BatchNorm2d, eps=0.001, momentum=0.1)
     model: nn.Module = make(num_classes=num_outputs, width_mult=width_factor, dropout=dropout, norm_layer=norm)
     return _keep_resolution(model, channels, is_small(stem, input_shape))
@@ -128,9 +134,11 @@ def efficientnet_b0(
 
     5,288,548 parameters at (3, 224, 224) and a thousand classes.
 
-    stem       small (the first two divisions by 2 left out), imagenet, or auto: small below 96 pixels
-    dropout    chance in [0, 1) that a number in front of the output is zeroed while training
-    drop_path  chance in [0, 1) that the last residual branch is left out for a sample while training; it grows from 0
+    Args:
+        stem: First layers: small (without the first two strides of 2), imagenet, or auto: small below 96 pixels.
+        dropout: Probability in [0, 1) that an input of the last layer is zeroed in training.
+        drop_path: Probability in [0, 1) of stochastic depth: that the last residual branch is skipped for a sample in
+            training; it increases linearly from 0 in the first.
     """
     import torchvision
 
@@ -146,11 +154,13 @@ def convnext_tiny(
 ) -> nn.Module:
     """ConvNeXt-T (Liu et al. 2022, arXiv:2201.03545): (B, C, H, W) -> (B, O).
 
-    28,589,128 parameters at (3, 224, 224) and a thousand classes. Images of 8x8 pixels or more, 32x32 with the
-    ImageNet stem: three convolutions halve the maps.
+    28,589,128 parameters at (3, 224, 224) and a thousand classes. Images of at least 8x8 pixels, or 32x32
+    with the ImageNet stem, because of three strided convolutions.
 
-    stem       small (3x3, stride 1), imagenet (4x4, stride 4), or auto: small below 96 pixels
-    drop_path  chance in [0, 1) that the last residual branch is left out for a sample while training; it grows from 0
+    Args:
+        stem: First layers: small (3x3, stride 1), imagenet (4x4, stride 4), or auto: small below 96 pixels.
+        drop_path: Probability in [0, 1) of stochastic depth: that the last residual branch is skipped for a sample in
+            training; it increases linearly from 0 in the first.
     """
     import torchvision
 
@@ -162,7 +172,7 @@ def convnext_tiny(
 
 
 def _keep_resolution(model: nn.Module, channels: int, small: bool) -> nn.Module:
-    """Fit the first convolution; on small images it and the next one that divides by 2 do not."""
+    """Replace the first convolution; for small images, remove its stride and that of the next strided convolution."""
     _refit(model, "features.0.0", channels, small)
     if small:
         dividing = next(m for m in model.modules() if isinstance(m, nn.Conv2d) and m.stride == (2, 2))
@@ -171,7 +181,7 @@ def _keep_resolution(model: nn.Module, channels: int, small: bool) -> nn.Module:
 
 
 def _refit(model: nn.Module, name: str, channels: int, small: bool) -> None:
-    """Replace the first convolution where the channels or the resolution ask for another; 3x3 on small images."""
+    """Replace the first convolution if channels or resolution require it, by 3x3 for small images."""
     old = model.get_submodule(name)
     assert isinstance(old, nn.Conv2d)
     if not small and channels == old.in_channels:

@@ -1,4 +1,4 @@
-"""Activations, normalisation and dropout by name, shared by the models.
+"""Activations, normalization and dropout by name, shared by the models.
 
 Symbols: B batch, F features, C channels, H and W height and width.
 """
@@ -12,14 +12,14 @@ from math import gcd
 import torch
 from torch import Tensor, nn
 
-_GROUPS = 8  # groups of norm=group where the channels can be divided so
+_GROUPS = 8  # groups of norm=group, if they divide the channels
 
 
 class Step(nn.Module):
-    """1 where x > 0, else 0, of any shape; the perceptron's threshold.
+    """Step function: 1 where x > 0, else 0, elementwise.
 
-    The gradient is that of the identity on [-1, 1] and 0 outside (straight-through, Bengio et al. 2013,
-    arXiv:1308.3432): the true one is 0 everywhere, and nothing below would learn.
+    The gradient is that of the identity on [-1, 1] and 0 outside (straight-through estimator, Bengio et al. 2013,
+    arXiv:1308.3432), because the true gradient is 0 almost everywhere.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -29,7 +29,7 @@ class Step(nn.Module):
 
 
 class ChannelRms(nn.Module):
-    """Each pixel divided by the root mean square of its channels (Zhang & Sennrich 2019), then scaled by channel."""
+    """RMS normalization over the channels of each pixel (Zhang & Sennrich 2019), with a learned scale per channel."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -41,11 +41,14 @@ class ChannelRms(nn.Module):
 
 
 class SqueezeExcitation(nn.Module):
-    """Scales each channel by a gate in (0, 1) that sees the means of all channels (Hu et al. 2018, arXiv:1709.01507).
+    """Squeeze-and-excitation: scales channels by gates in (0, 1), computed from all channel means (Hu et al. 2018).
 
-    channels   C
-    reduction  the gate's hidden layer has C / reduction units, and one at least
-    bias       whether its two layers have biases, as the authors' trained networks do
+    Source: arXiv:1709.01507.
+
+    Args:
+        channels: C.
+        reduction: The hidden layer of the gate has C / reduction units, at least one.
+        bias: Whether the layers of the gate have biases, as in the published networks.
     """
 
     def __init__(self, channels: int, reduction: int = 16, bias: bool = True) -> None:
@@ -92,16 +95,16 @@ DROPOUTS = ("unit", "channel", "alpha")
 
 
 def activation(name: str) -> nn.Module:
-    """The activation called `name`. Raises ValueError on another name."""
+    """Return the activation `name`. Raises ValueError for an unknown name."""
     if name not in ACTIVATIONS:
-        raise ValueError(f"activation={name!r} is not one of {', '.join(ACTIVATIONS)}")
+        raise ValueError(f"unknown activation={name!r}; available: {', '.join(ACTIVATIONS)}")
     return ACTIVATIONS[name]()
 
 
 def norm_1d(name: str, width: int) -> list[nn.Module]:
-    """The normalisation of (B, F) features called `name`. Raises ValueError on a name that features have not."""
+    """Return the normalization `name` of features (B, F). Raises ValueError for an unknown name, and for instance."""
     if name == "instance":
-        raise ValueError("norm='instance' is over the pixels of a map, and features have none: choose layer or group")
+        raise ValueError("norm='instance' requires images. Use norm=layer or norm=group")
     made: dict[str, Callable[[], list[nn.Module]]] = {
         "none": list,
         "batch": lambda: [nn.BatchNorm1d(width)],
@@ -113,11 +116,10 @@ def norm_1d(name: str, width: int) -> list[nn.Module]:
 
 
 def norm_2d(name: str, channels: int) -> list[nn.Module]:
-    """The normalisation of (B, C, H, W) maps called `name`.
+    """Return the normalization `name` of feature maps (B, C, H, W).
 
-    layer  over C, H and W together
-    group  8 groups, or the largest smaller power of two that divides C
-    rms    over the channels of each pixel
+    layer is over C, H and W together; group has 8 groups, or the largest smaller power of two that divides C; rms is
+    over the channels of each pixel. Raises ValueError for an unknown name.
     """
     made: dict[str, Callable[[], list[nn.Module]]] = {
         "none": list,
@@ -131,17 +133,22 @@ def norm_2d(name: str, channels: int) -> list[nn.Module]:
 
 
 def one_norm_2d(name: str, channels: int) -> nn.Module:
-    """`norm_2d` as one module, nn.Identity for none."""
+    """Return `norm_2d` as one module, nn.Identity for none."""
     return next(iter(norm_2d(name, channels)), nn.Identity())
 
 
 def dropout(kind: str, p: float) -> list[nn.Module]:
-    """Nothing for p = 0, else what zeroes with chance `p` while training.
+    """Return the dropout layer of a kind, no layer for p = 0.
 
-    kind  unit (single numbers), channel (whole maps of (B, C, H, W)), or alpha (keeps mean and deviation of SELU)
+    Args:
+        kind: unit (single units), channel (whole feature maps of (B, C, H, W)), or alpha (preserves mean and variance
+            of SELU).
+        p: Probability in [0, 1) of zeroing in training.
+
+    Raises ValueError for an unknown kind.
     """
     if kind not in DROPOUTS:
-        raise ValueError(f"dropout_kind={kind!r} is not one of {', '.join(DROPOUTS)}")
+        raise ValueError(f"unknown dropout_kind={kind!r}; available: {', '.join(DROPOUTS)}")
     kinds: dict[str, Callable[[float], nn.Module]] = {
         "unit": nn.Dropout,
         "channel": nn.Dropout2d,
@@ -151,47 +158,53 @@ def dropout(kind: str, p: float) -> list[nn.Module]:
 
 
 def refuse_alpha_without_selu(dropout_kind: str, activation: str, norm: str) -> None:
-    """Alpha dropout keeps the mean and deviation that SELU alone gives. Raises ValueError for other company."""
+    """Raise ValueError for alpha dropout with other activations than SELU or with normalization."""
     if dropout_kind == "alpha" and activation != "selu":
-        raise ValueError(f"dropout_kind='alpha' belongs to activation='selu', and here it is {activation!r}")
+        raise ValueError(f"dropout_kind='alpha' requires activation='selu', got {activation!r}")
     if dropout_kind == "alpha" and norm != "none":
-        raise ValueError(f"dropout_kind='alpha' keeps what SELU normalises itself: choose norm='none', not {norm!r}")
+        raise ValueError(f"dropout_kind='alpha' requires norm='none', since SELU normalizes itself, got {norm!r}")
 
 
 def refuse_one_pixel(norm: str, height: int, width: int) -> None:
-    """Instance normalisation has no variance over a single pixel. Raises ValueError."""
+    """Raise ValueError for instance normalization of feature maps with a single pixel, which have no variance."""
     if norm == "instance" and height * width == 1:
-        raise ValueError("norm='instance' needs maps of two pixels or more, and a layer here sees one: choose another")
+        raise ValueError(
+            "norm='instance' requires feature maps of two or more pixels, got one in some layer. Use another norm."
+        )
 
 
 def ordered(place: str, norm: list[nn.Module], act: nn.Module) -> list[nn.Module]:
-    """Normalisation and activation in the order that norm_place says: before the activation, or after it."""
+    """Return normalization and activation in the order of norm_place: before or after the activation."""
     if place not in ("before", "after"):
-        raise ValueError(f"norm_place={place!r} is not one of before, after")
+        raise ValueError(f"unknown norm_place={place!r}; available: before, after")
     return [*norm, act] if place == "before" else [act, *norm]
 
 
 def image_shape(name: str, input_shape: tuple[int, ...], smallest: int = 1) -> tuple[int, int, int]:
-    """(channels, height, width). Raises ValueError for a sample that is no image, or less than `smallest` pixels."""
+    """Return (channels, height, width). Raises ValueError for samples that are no images, or too small.
+
+    Args:
+        name: Name of the model, for messages.
+        input_shape: Shape of a sample.
+        smallest: Smallest supported height and width in pixels.
+    """
     if len(input_shape) != 3:
-        raise ValueError(f"{name} reads images (channels, height, width), and a sample here has shape {input_shape}")
+        raise ValueError(f"{name} requires images (channels, height, width), got samples of shape {input_shape}")
     channels, height, width = input_shape
     if min(height, width) < smallest:
-        raise ValueError(
-            f"{name} needs images of {smallest}x{smallest} pixels or more, and here they are {input_shape}"
-        )
+        raise ValueError(f"{name} requires images of at least {smallest}x{smallest} pixels, got {input_shape}")
     return channels, height, width
 
 
 def is_small(stem: str, input_shape: tuple[int, ...]) -> bool:
-    """Whether the first layers keep the resolution: stem=small, or auto below 96 pixels, where /4 leaves too little."""
+    """Return whether the first layers keep the resolution: stem=small, or auto below 96 pixels."""
     if stem not in ("auto", "small", "imagenet"):
-        raise ValueError(f"stem={stem!r} is not one of auto, small, imagenet")
+        raise ValueError(f"unknown stem={stem!r}; available: auto, small, imagenet")
     return stem == "small" or (stem == "auto" and min(input_shape[1:]) < 96)
 
 
 def hookable(model: nn.Module) -> nn.Module:
-    """The model with no activation that overwrites what the layer before it put out, so that hooks see that."""
+    """Disable inplace activations in `model`, so that hooks see the outputs of the layers before them; return it."""
     for module in model.modules():
         if getattr(module, "inplace", False) is True:
             module.inplace = False  # type: ignore[assignment]
@@ -200,5 +213,5 @@ def hookable(model: nn.Module) -> nn.Module:
 
 def _made(made: dict[str, Callable[[], list[nn.Module]]], name: str) -> list[nn.Module]:
     if name not in made:
-        raise ValueError(f"norm={name!r} is not one of {', '.join(made)}")
+        raise ValueError(f"unknown norm={name!r}; available: {', '.join(made)}")
     return made[name]()

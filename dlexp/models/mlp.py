@@ -20,9 +20,12 @@ __all__ = ["mlp", "perceptron"]
 
 
 def perceptron(*, input_shape: tuple[int, ...], num_outputs: int, init: str = "default") -> nn.Sequential:
-    """One linear layer (Rosenblatt 1958, as the unit of a logistic regression): (B, *input_shape) -> (B, O) logits.
+    """A linear layer (Rosenblatt 1958): (B, *input_shape) -> (B, O) logits; the task computes probabilities.
 
-    The probability is made by the task, which also draws the threshold at one half.
+    Args:
+        input_shape: Shape of a sample.
+        num_outputs: O.
+        init: Initialization, as in dlexp.models.initialization.
     """
     layers = nn.Sequential(nn.Flatten(), nn.Linear(prod(input_shape), num_outputs))
     return initialized(layers, init, "identity")
@@ -40,20 +43,25 @@ def mlp(
     dropout_kind: str = "unit",
     init: str = "default",
 ) -> nn.Sequential:
-    """Fully connected layers: (B, *input_shape) -> (B, O) logits or values.
+    """Multilayer perceptron: (B, *input_shape) -> (B, O) logits or values.
 
-    Each hidden layer is Linear, normalisation, activation, dropout; the last layer is Linear alone.
+    A hidden layer consists of Linear, normalization, activation and dropout; the last layer is Linear.
 
-    hidden        units of each hidden layer; () is a linear model
-    norm          none, batch, layer, group or rms
-    norm_place    before the activation, or after it
-    dropout       chance in [0, 1) that a hidden unit is zeroed while training
-    dropout_kind  unit, or alpha, which belongs to activation=selu without normalisation (Klambauer et al. 2017)
-    init          how weights begin, as in dlexp.models.initialization
-    Raises ValueError for names that are none, and for alpha dropout in other company.
+    Args:
+        input_shape: Shape of a sample.
+        num_outputs: O.
+        hidden: Units of each hidden layer; () is a linear model.
+        activation: Name of the activation.
+        norm: none, batch, layer, group or rms.
+        norm_place: before or after the activation.
+        dropout: Probability in [0, 1) that a hidden unit is zeroed in training.
+        dropout_kind: unit, or alpha, which requires activation=selu and norm=none (Klambauer et al. 2017).
+        init: Initialization, as in dlexp.models.initialization.
+
+    Raises ValueError for unknown names and unsupported combinations.
     """
     if dropout_kind == "channel":
-        raise ValueError("dropout_kind='channel' zeroes whole maps, and mlp has none: choose unit or alpha")
+        raise ValueError("dropout_kind='channel' requires images. Use unit or alpha.")
     refuse_alpha_without_selu(dropout_kind, activation, norm)
     widths = [prod(input_shape), *hidden]
     layers: list[nn.Module] = [nn.Flatten()]

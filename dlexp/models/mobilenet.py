@@ -1,4 +1,4 @@
-"""A network of depthwise-separable convolutions: MobileNet (Howard et al. 2017, arXiv:1704.04861).
+"""MobileNet, a network of depthwise-separable convolutions (Howard et al. 2017, arXiv:1704.04861).
 
 Symbols: B batch, C channels, H and W height and width in pixels, O outputs.
 """
@@ -34,17 +34,20 @@ def mobilenet_v1(
 
     4,231,976 parameters at (3, 224, 224) and a thousand classes.
 
-    stem          small (the first two divisions by 2 left out), imagenet, or auto: small below 96 pixels
-    width_factor  channels of every layer, as a multiple of the published ones, above 0
-    kernel        side of the depthwise kernels, odd, so that a map keeps its size
-    dropout       chance in [0, 1) that a number in front of the output is zeroed while training
+    Args:
+        stem: First layers: small (without the first two strides of 2), imagenet, or auto: small below 96 pixels.
+        width_factor: Factor > 0 of the published channels of every layer.
+        kernel: Side of the depthwise kernels in pixels, odd.
+        dropout: Probability in [0, 1) that an input of the last layer is zeroed in training.
     """
     if kernel % 2 == 0:
-        raise ValueError(f"kernel={kernel} is even, and would change the size of a map: take an odd one")
+        raise ValueError(f"kernel={kernel} must be odd, to preserve the size of feature maps")
     in_channels, height, side = image_shape("mobilenet_v1", input_shape)
     small = is_small(stem, input_shape)
     if norm == "instance" and min(height, side) <= (8 if small else 32):
-        raise ValueError("norm='instance' needs maps of two pixels or more, and the last layers here see one")
+        raise ValueError(
+            "norm='instance' requires feature maps of at least two pixels, and the last layers have maps of one"
+        )
     fan_in = max(1, int(32 * width_factor))
     first = nn.Conv2d(in_channels, fan_in, 3, 1 if small else 2, padding=1, bias=norm == "none")
     layers: list[nn.Module] = [first, *norm_2d(norm, fan_in), activation_of(activation)]
@@ -62,10 +65,10 @@ def mobilenet_v1(
 def depthwise_separable(
     fan_in: int, fan_out: int, stride: int = 1, kernel: int = 3, activation: str = "relu", norm: str = "batch"
 ) -> nn.Sequential:
-    """A kernel x kernel convolution of each channel alone, then a 1x1 over all channels.
+    """A depthwise convolution, then a 1x1 convolution over all channels.
 
-    (B, fan_in, H, W) -> (B, fan_out, H / stride, W / stride), rounded up. Each has a normalisation and an activation
-    behind it, and a bias only without a normalisation.
+    (B, fan_in, H, W) -> (B, fan_out, H / stride, W / stride), rounded up. Each convolution is followed by normalization
+    and activation, and has a bias only without normalization.
     """
     bias = norm == "none"
     return nn.Sequential(

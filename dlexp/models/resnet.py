@@ -1,4 +1,4 @@
-"""Residual networks (He et al. 2016, arXiv:1512.03385), as torchvision builds them, fitted to any image size.
+"""Residual networks (He et al. 2016, arXiv:1512.03385), as in torchvision, for any image size.
 
 Symbols: B batch, C channels, H and W height and width in pixels, O outputs.
 """
@@ -31,26 +31,30 @@ def resnet(
 ) -> nn.Module:
     """ResNet: (B, C, H, W) -> (B, O).
 
-    Basic blocks for depths 18 and 34, bottlenecks above. With the small stem, three channels and ten classes depth 18
-    has 11,173,962 parameters; with the ImageNet stem and a thousand classes 11,689,512, and depth 50 25,557,032.
+    Basic blocks for depths 18 and 34, bottlenecks for larger ones. With the small stem, three channels and ten classes
+    depth 18 has 11,173,962 parameters; with the ImageNet stem and a thousand classes 11,689,512, and depth 50
+    25,557,032.
 
-    depth         18, 34, 50, 101 or 152 layers with weights
-    stem          small (3x3, stride 1, no pooling), imagenet (7x7, stride 2, 3x3 max pooling), or auto: small below 96
-                  pixels
-    norm          behind every convolution; with none each residual branch begins at zero (Zhang et al. 2019), since
-                  nothing else keeps the sum of the branches small
-    se_reduction  squeeze-and-excitation at the end of each residual branch (Hu et al. 2018), its hidden layer with
-                  channels / se_reduction units; None for none
-    init          default is torchvision's: Kaiming normal by the fan out
+    Args:
+        depth: Layers with weights: 18, 34, 50, 101 or 152.
+        stem: First layers: small (3x3, stride 1, no pooling), imagenet (7x7, stride 2, 3x3 max pooling), or auto: small
+            below 96 pixels.
+        norm: Normalization after every convolution; with none, the last convolution of each residual branch is
+            initialized to zero (Zhang et al. 2019), to bound the sum of the branches.
+        se_reduction: Divisor of the channels that gives the hidden units of squeeze-and-excitation at the end of each
+            residual branch (Hu et al. 2018); None: no squeeze-and-excitation.
+        init: initialization; default is that of torchvision, Kaiming normal by fan out.
     """
     import torchvision
 
     if depth not in _DEPTHS:
-        raise ValueError(f"depth={depth} is not one of {', '.join(map(str, _DEPTHS))}")
+        raise ValueError(f"unknown depth={depth}; available: {', '.join(map(str, _DEPTHS))}")
     channels, _, _ = image_shape(f"resnet{depth}", input_shape)
     small = is_small(stem, input_shape)
     if norm == "instance" and min(input_shape[1:]) <= (8 if small else 32):
-        raise ValueError("norm='instance' needs maps of two pixels or more, and the last block here sees one")
+        raise ValueError(
+            "norm='instance' requires feature maps of at least two pixels, and the last block has maps of one"
+        )
     make = getattr(torchvision.models, f"resnet{depth}")
     options = {} if norm == "batch" else {"norm_layer": partial(one_norm_2d, norm)}
     model: nn.Module = make(num_classes=num_outputs, **options)
@@ -67,7 +71,7 @@ def resnet(
 
 
 def resnet18(*, input_shape: tuple[int, ...], num_outputs: int, stem: str = "auto") -> nn.Module:
-    """`resnet` of depth 18 with batch normalisation and ReLU; the name that configurations of older runs have."""
+    """ResNet-18 with batch normalization and ReLU: (B, C, H, W) -> (B, O)."""
     return resnet(input_shape=input_shape, num_outputs=num_outputs, depth=18, stem=stem)
 
 
@@ -78,7 +82,7 @@ def _first_convolution(channels: int, kernel: int, stride: int) -> nn.Conv2d:
 
 
 def _replace_relu(model: nn.Module, activation: str) -> None:
-    """Put another activation wherever the model has a ReLU."""
+    """Replace every ReLU of the model by another activation."""
     for module in list(model.modules()):
         for name, child in list(module.named_children()):
             if isinstance(child, nn.ReLU):
@@ -86,7 +90,7 @@ def _replace_relu(model: nn.Module, activation: str) -> None:
 
 
 def _finish_branches(model: nn.Module, norm: str, se_reduction: int | None) -> None:
-    """What stands at the end of each residual branch, in front of the addition."""
+    """Set the end of each residual branch: zero initialization without normalization, squeeze-and-excitation."""
     for block in model.modules():
         last = next((n for n in ("3", "2") if hasattr(block, f"bn{n}")), None)
         if last is None:

@@ -1,10 +1,9 @@
-"""Networks for tables that know which features are categories.
+"""Networks for tables with numeric and categorical columns.
 
-A category reaches a network as one feature for each of its values (dlexp.data.tables.encoding): 1 for the value of the
-row, 0 for the others, and all 0 for a missing or never seen value. A linear map of such a block is the embedding of its
-code, with the zero vector for the unknown; so embeddings here are linear maps of blocks.
+A categorical column is encoded as a block of one-hot features (dlexp.data.tables.encoding), which are all 0 for a
+missing or unseen value. Embeddings are linear maps of these blocks, with the zero vector for unknown values.
 
-Symbols: B batch, F features, N numbers, K categorical columns, D width of an embedding or token, O outputs.
+Symbols: B batch, F features, N numeric features, K categorical columns, D size of an embedding or token, O outputs.
 """
 
 from __future__ import annotations
@@ -24,11 +23,12 @@ Blocks = Sequence[tuple[int, int]]  # (first feature, number of categories) of e
 
 
 class Columns(nn.Module):
-    """Tells the numbers of a row from its categories, and embeds the latter.
+    """Separates the numeric features of a row from its categories, and embeds the categories.
 
-    num_features  F
-    categorical   (first feature, number of categories) of each categorical column
-    width         D, or None for min(50, (categories + 1) // 2) of each column, the rule of fastai
+    Args:
+        num_features: F.
+        categorical: (first feature, number of categories) of each categorical column.
+        width: D, or None for min(50, (categories + 1) // 2) for each column, the rule of fastai.
     """
 
     def __init__(self, num_features: int, categorical: Blocks, width: int | None) -> None:
@@ -69,10 +69,19 @@ def tabular_mlp(
     dropout: float = 0.1,
     init: str = "auto",
 ) -> nn.Sequential:
-    """A multilayer perceptron over the numbers of a row and embeddings of its categories: (B, F) -> (B, O).
+    """A multilayer perceptron on numeric features and embeddings of categories: (B, F) -> (B, O).
 
-    embedding  width of every embedding; None for half the number of categories, 50 at most
-    The other arguments are those of dlexp.models.mlp.mlp.
+    Args:
+        input_shape: (F,).
+        num_outputs: O.
+        categorical: (first feature, number of categories) of each categorical column.
+        embedding: Size of every embedding; None: half the number of categories, at most 50.
+        hidden: Units of each hidden layer.
+        activation: Name of the activation.
+        norm: Name of the normalization.
+        norm_place: Position of the normalization: before or after the activation.
+        dropout: Probability in [0, 1) that a hidden unit is zeroed in training.
+        init: Initialization, as in dlexp.models.initialization.
     """
     columns = Columns(row_features("tabular_mlp", input_shape), categorical, embedding)
     deep = mlp(
@@ -89,7 +98,7 @@ def tabular_mlp(
 
 
 class _Sum(nn.Module):
-    """The sum of what two networks say of the same row."""
+    """The sum of the outputs of two networks."""
 
     def __init__(self, wide: nn.Module, deep: nn.Module) -> None:
         super().__init__()
@@ -102,7 +111,7 @@ class _Sum(nn.Module):
 
 
 class _Crossed(nn.Module):
-    """The products of every pair of categorical blocks, after the row itself: 1 where both values occur together."""
+    """The row, followed by the products of every pair of categorical blocks: 1 if both values occur together."""
 
     def __init__(self, categorical: Blocks) -> None:
         super().__init__()
@@ -132,7 +141,17 @@ def wide_deep(
 ) -> nn.Module:
     """Wide & Deep (Cheng et al. 2016, arXiv:1606.07792), a linear model plus tabular_mlp: (B, F) -> (B, O).
 
-    crosses  the linear model also reads the product of every pair of categorical columns
+    Args:
+        input_shape: (F,).
+        num_outputs: O.
+        categorical: (first feature, number of categories) of each categorical column.
+        embedding: Size of every embedding; None: half the number of categories, at most 50.
+        crosses: Whether inputs of the linear model include the product of every pair of categorical columns.
+        hidden: Units of each hidden layer of the deep part.
+        activation: Name of the activation.
+        norm: Name of the normalization.
+        dropout: Probability in [0, 1) that a hidden unit is zeroed in training.
+        init: Initialization, as in dlexp.models.initialization.
     """
     features = row_features("wide_deep", input_shape)
     crossed = _Crossed(categorical if crosses else ())
@@ -186,13 +205,19 @@ def neural_ode(
     steps: int = 4,
     init: str = "default",
 ) -> nn.Sequential:
-    """A neural ordinary differential equation (Chen et al. 2018, arXiv:1806.07366) over a row: (B, F) -> (B, O).
+    """A neural ordinary differential equation (Chen et al. 2018, arXiv:1806.07366): (B, F) -> (B, O).
 
-    A linear map to D numbers, their flow from t = 0 to 1 under a learned field, a linear map to the outputs. The
-    gradient goes through the solver's steps.
+    A linear map to a state of D numbers, its flow from t = 0 to 1 along a learned vector field, and a linear map to the
+    outputs. Gradients are computed through the steps of the solver.
 
-    state  D
-    steps  Runge-Kutta steps
+    Args:
+        input_shape: (F,).
+        num_outputs: O.
+        categorical: (first feature, number of categories) of each categorical column.
+        embedding: Size of every embedding; None: half the number of categories, at most 50.
+        state: Size D of the state.
+        steps: Number of Runge-Kutta steps.
+        init: Initialization, as in dlexp.models.initialization.
     """
     columns = Columns(row_features("neural_ode", input_shape), categorical, embedding)
     inner = nn.Linear(columns.num_outputs, state)
@@ -200,7 +225,7 @@ def neural_ode(
 
 
 def row_features(name: str, input_shape: tuple[int, ...]) -> int:
-    """F. Raises ValueError for samples that are no rows of a table."""
+    """Return F. Raises ValueError for samples other than rows of a table."""
     if len(input_shape) != 1:
-        raise ValueError(f"{name} reads rows of a table, and a sample here has shape {input_shape}")
+        raise ValueError(f"{name} requires rows of a table, got samples of shape {input_shape}")
     return prod(input_shape)

@@ -1,4 +1,4 @@
-"""The whole zoos of torchvision and timm, by name, with pretrained weights where a cache or a network has them.
+"""All networks of torchvision and timm by name, with pretrained weights from a cache or a download.
 
 Symbols: B batch, C channels, H and W height and width in pixels, O outputs.
 """
@@ -21,13 +21,13 @@ from dlexp.text.quoting import setting
 
 __all__ = ["timm", "torchvision"]
 
-_FOR_SOME = {  # arguments that keep these networks to one output and quiet
+_FOR_SOME = {  # arguments for a single output and without warnings
     "googlenet": {"aux_logits": False, "init_weights": True, "transform_input": False},
     "inception_v3": {"aux_logits": False, "init_weights": True, "transform_input": False},
 }
 
 
-_SIDES = {"inception_v3": 299}  # pixels, where the published network reads others than 224
+_SIDES = {"inception_v3": 299}  # side in pixels of the published network, if not 224
 
 
 def torchvision(
@@ -40,13 +40,19 @@ def torchvision(
 ) -> nn.Module:
     """The classification network `torchvision.models.<name>`: (B, C, H, W) -> (B, O).
 
-    The first convolution is fitted to C channels and the last layer to O outputs; with pretrained weights the first
-    reads the sum (or the mean times three) of what it read, so that grey images look as their colour copies did.
+    The first convolution is replaced for C channels, the last layer for O outputs. With pretrained weights, the new
+    first convolution has the sum of the old channels, scaled, so that gray images have the same outputs as color
+    copies.
 
-    pretrained  the newest weights that torchvision names, from torch.hub's folder, or downloaded to there
-    resize      side in pixels to which images are scaled (bilinear) in front of the network; None leaves them.
-                Networks such as vit_b_16 read one size only, 224
-    Raises ConfigError for a name that is none, and for weights that are neither in the folder nor to be had.
+    Args:
+        input_shape: (C, H, W).
+        num_outputs: O.
+        name: Name in torchvision.models.
+        pretrained: Whether to load the default weights of torchvision, from the directory of torch.hub or a download.
+        resize: Side in pixels to which images are scaled (bilinear) before the network; None: not scaled. Networks
+            such as vit_b_16 only support one size, 224.
+
+    Raises ConfigError for an unknown name, and for weights that are not available.
     """
     import torchvision.models as zoo
 
@@ -54,9 +60,9 @@ def torchvision(
     known = zoo.list_models(module=zoo)
     if name not in known:
         near = get_close_matches(name, known, n=1)
-        remedy = f"did you mean {setting('model.name', near[0])}?" if near else "see torchvision.models"
+        remedy = f"Did you mean {setting('model.name', near[0])}?" if near else "See torchvision.models."
         raise ConfigError.one(
-            "model.name", name, "is no classification network of torchvision", remedy, code="unknown-value"
+            "model.name", name, "unknown classification network of torchvision", remedy, code="unknown-value"
         )
     make, options = zoo.get_model_builder(name), _FOR_SOME.get(name, {})
     if pretrained:
@@ -68,7 +74,7 @@ def torchvision(
             raise ConfigError.one(
                 "model.pretrained",
                 "true",
-                f"the weights of {name} cannot be used: {problem}",
+                f"the weights do not match {name}: {problem}",
                 code="incompatible-weights",
             )
         model.load_state_dict(state)
@@ -93,21 +99,30 @@ def timm(
 ) -> nn.Module:
     """The network that `timm.create_model(name)` builds: (B, C, H, W) -> (B, O).
 
-    pretrained  the weights that timm names, from the cache of huggingface_hub, or downloaded to there
-    resize      side in pixels to which images are scaled (bilinear) in front of the network; None leaves them
-    Raises ConfigError without timm, for a name that is none, and for weights that are not to be had.
+    Args:
+        input_shape: (C, H, W).
+        num_outputs: O.
+        name: Name in timm.
+        pretrained: Whether to load the default weights of timm, from the cache of huggingface_hub or a download.
+        resize: Side in pixels to which images are scaled (bilinear) before the network; None: not scaled.
+
+    Raises ConfigError without timm, for an unknown name, and for weights that are not available.
     """
     channels, _, _ = image_shape(name, input_shape)
     try:
         import timm as zoo
     except ImportError as error:
         raise ConfigError.one(
-            "model", "timm", "needs the package timm", "pip install 'dlexp[timm]'", code="missing-package"
+            "model",
+            "timm",
+            "requires the package timm",
+            "Install it: pip install 'dlexp[timm]'",
+            code="missing-package",
         ) from error
     if not zoo.is_model(name):
         near = get_close_matches(name, zoo.list_models(), n=1)
-        remedy = f"did you mean {setting('model.name', near[0])}?" if near else "see timm.list_models()"
-        raise ConfigError.one("model.name", name, "is no network of timm", remedy, code="unknown-value")
+        remedy = f"Did you mean {setting('model.name', near[0])}?" if near else "See timm.list_models()"
+        raise ConfigError.one("model.name", name, "unknown network of timm", remedy, code="unknown-value")
     try:
         model: nn.Module = zoo.create_model(name, pretrained=pretrained, num_classes=num_outputs, in_chans=channels)
     except (OSError, RuntimeError) as error:
@@ -115,38 +130,38 @@ def timm(
             raise
         source = zoo.get_pretrained_cfg(name)
         where = getattr(source, "hf_hub_id", None) or getattr(source, "url", None) or name
-        rule = f"the weights of {name} ({where}) are not in the cache and not to be had: {_first_line(error)}"
-        remedy = f"put {where} in the cache that HF_HOME names, or leave out model.pretrained"
+        rule = f"weights of {name} ({where}) not found in the cache, and not downloaded: {_first_line(error)}"
+        remedy = f"Copy {where} to the cache at HF_HOME, or remove model.pretrained."
         raise ConfigError.one("model.pretrained", "true", rule, remedy, code="not-found") from error
     *_, side = getattr(model, "pretrained_cfg", {}).get("input_size") or (224,)
     return _resized(model, resize, int(side))
 
 
 def _pretrained_state(name: str, url: str) -> dict[str, Any]:
-    """The weights behind `url`, by name, from torch.hub's folder. Raises ConfigError where they are not to be had."""
+    """Return the weights at `url`, from the directory of torch.hub if they are there. Raises ConfigError on failure."""
     file = Path(torch.hub.get_dir(), "checkpoints", url.rpartition("/")[2])
-    remedy = f"download {url} where there is a network and put it there (TORCH_HOME names another folder)"
+    remedy = f"Download {url} elsewhere and copy it there, or set TORCH_HOME to another directory."
     if not file.is_file():
         file.parent.mkdir(parents=True, exist_ok=True)
         digest = file.stem.rpartition("-")[2]
         try:
             torch.hub.download_url_to_file(url, str(file), digest, progress=False)
         except (OSError, RuntimeError) as error:
-            rule = f"the weights of {name} are not at {file}, and no network has them: {_first_line(error)}"
+            rule = f"weights of {name} not found at {file}, and not downloaded: {_first_line(error)}"
             raise ConfigError.one("model.pretrained", "true", rule, remedy, code="not-found") from error
     try:
         check_regular(file)
         state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:
-        rule = f"{file} holds no weights: it {why_not_loaded(error)}"
+        rule = f"corrupted weights: {file} {why_not_loaded(error)}"
         raise ConfigError.one(
-            "model.pretrained", "true", rule, f"delete it, then {remedy}", code="corrupted"
+            "model.pretrained", "true", rule, f"Delete the file. {remedy}", code="corrupted"
         ) from error
     return state
 
 
 def _replace_head(model: nn.Module, num_outputs: int) -> None:
-    """Put a new last layer, with `num_outputs` outputs, in the place of the old one."""
+    """Replace the last layer by a new one with `num_outputs` outputs."""
     layers = [(n, m) for n, m in model.named_modules() if isinstance(m, nn.Linear | nn.Conv2d)]
     linear = [(n, m) for n, m in layers if isinstance(m, nn.Linear)]
     name, old = (linear or layers)[-1]
@@ -157,7 +172,7 @@ def _replace_head(model: nn.Module, num_outputs: int) -> None:
 
 
 def _fit_channels(model: nn.Module, channels: int, keep: bool) -> None:
-    """Fit the first convolution to the images' channels; `keep` what it has learned of colours."""
+    """Replace the first convolution by one for `channels`; `keep` its weights, summed over channels."""
     name, old = next((n, m) for n, m in model.named_modules() if isinstance(m, nn.Conv2d))
     if old.in_channels == channels:
         return
@@ -177,7 +192,7 @@ def _put(model: nn.Module, name: str, module: nn.Module) -> None:
 
 
 def _resized(model: nn.Module, side: int | None, usual_side: int) -> nn.Module:
-    """`model` behind a change to `side` pixels; `usual_side` stays with it, for the message when images do not fit."""
+    """Return `model` with images scaled to `side` pixels first; `usual_side` is stored for error messages."""
     model.usual_side = usual_side  # type: ignore[assignment]
     if side is None:
         return model

@@ -1,4 +1,4 @@
-"""What the layers of a network are, from its first to its last, and which of its parameters are hidden matrices."""
+"""The layers of a network from first to last, and its hidden matrices."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _TABLES = (nn.Embedding, nn.EmbeddingBag)
 
 
 def layers_of(network: nn.Module) -> list[list[nn.Parameter]]:
-    """The parameters of each layer, in the order in which the network registers them; each parameter once.
+    """Return the parameters of each layer, in the order of registration; each parameter once.
 
-    A layer is a module that is no container: a linear map, or a whole block of a residual network or a transformer. A
-    normalisation goes with the layer before it, parameters of a container with the layer after them. A module that
-    holds more than half of all numbers is the trunk and no layer: what it is made of counts.
+    A layer is a module that is not a container: a linear map, or a block of a residual network or a transformer.
+    Normalization layers belong to the layer before them, parameters of a container to the layer after them. A module
+    with more than half of all parameters is the trunk, which is divided into its children.
     """
     found = _walk(network, sum(p.numel() for p in network.parameters()) / 2, first=True)
     layers: list[list[nn.Parameter]] = []
@@ -32,12 +32,12 @@ def layers_of(network: nn.Module) -> list[list[nn.Parameter]]:
 
 
 def hidden_matrices(networks: list[nn.Module]) -> list[nn.Parameter]:
-    """The weights of two dimensions that are neither a table of embeddings nor part of a network's last layer."""
+    """Return the two-dimensional weights except embeddings and those of the last layer of a network."""
     return [p for network in networks for p in _matrices(network)]
 
 
 def _walk(module: nn.Module, half: float, first: bool = False) -> Iterator[tuple[bool, list[nn.Parameter]]]:
-    """(whether it joins the layer before, parameters) of each layer of `module`."""
+    """Yield (whether it belongs to the layer before, parameters) of each layer of `module`."""
     everything = list(module.parameters())
     children = [child for child in module.children() if next(child.parameters(), None) is not None]
     is_trunk = bool(children) and sum(p.numel() for p in everything) > half

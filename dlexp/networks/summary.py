@@ -1,6 +1,6 @@
-"""What the layers of some networks put out, hold and cost, seen in one forward pass.
+"""Output shapes, parameters, arithmetic and memory of the layers of networks, measured in a forward pass.
 
-Symbols: B samples of the pass.
+Symbols: B samples of the forward pass.
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ from dlexp.networks.multiply_adds import Products, counted_products
 
 @dataclass
 class Layer:
-    """A module without children, one with parameters of its own, or one that multiplies matrices itself.
+    """A module without children, with its own parameters, or with its own matrix products.
 
-    name            dotted path in the networks
-    kind            name of its class
-    shape           of its output with B in front, () for a layer that was not run or puts out no tensor
-    parameters      numbers of its own, those shared with an earlier layer left out
-    trainable       those of them that training changes
-    multiply_adds   of matrix products, convolutions, attention and recurrent layers, over all B samples; what other
-                    rows inside it compute is theirs
-    output_bytes    new memory of its outputs over all B samples; 0 for a module around other rows alone
+    Attributes:
+        name: Dotted path in the networks.
+        kind: Name of its class.
+        shape: Shape of its output, beginning with B; () for a layer that did not run or returned no tensor.
+        parameters: Number of its own parameters, without those shared with an earlier layer.
+        trainable: Number of its own trainable parameters.
+        multiply_adds: Multiply-adds of matrix products, convolutions, attention and recurrent layers for B samples,
+            without those of other layers inside it.
+        output_bytes: Newly allocated memory of its outputs for B samples; 0 for a module with layers inside it.
     """
 
     name: str
@@ -39,13 +40,15 @@ class Layer:
 
 
 def layers_of(networks: nn.ModuleDict, run: Callable[[nn.ModuleDict], object]) -> list[Layer]:
-    """The layers of `networks` in the order of the first call, those never called last.
+    """Return the layers of `networks` in the order of their first call, those never called last.
 
-    run  passes some samples through the networks it is given
+    Args:
+        networks: The networks.
+        run: Runs a forward pass of the networks.
     """
     found, inner = _rows(networks)
     order: list[str] = []
-    begun: list[list[int]] = []  # of each module that is running: multiply-adds before it, and of modules inside it
+    begun: list[list[int]] = []  # for each running module: multiply-adds before it, and of modules inside it
 
     def before(counter: Products) -> Callable[[nn.Module, Any], None]:
         def note(_module: nn.Module, _inputs: Any) -> None:
@@ -85,7 +88,7 @@ def layers_of(networks: nn.ModuleDict, run: Callable[[nn.ModuleDict], object]) -
 
 
 def _never_called(found: dict[str, Layer], order: list[str]) -> list[Layer]:
-    """Rows that no call was seen of; what a row around them reads itself, as attention does, is counted there."""
+    """Return the layers that were never called; those inside a layer that uses them, as in attention, count there."""
     left = []
     for name, row in found.items():
         if name in order or not row.parameters:
@@ -100,12 +103,12 @@ def _never_called(found: dict[str, Layer], order: list[str]) -> list[Layer]:
 
 
 def _modules(networks: nn.ModuleDict) -> dict[str, nn.Module]:
-    """Every module once, by its first name."""
+    """Return every module once, by its first name."""
     return dict(networks.named_modules())
 
 
 def _rows(networks: nn.ModuleDict) -> tuple[dict[str, Layer], set[str]]:
-    """A row for every module, and the names of those that are layers whatever they compute."""
+    """Return a row for every module, and the names of those that are always layers."""
     found: dict[str, Layer] = {}
     inner: set[str] = set()
     seen: set[int] = set()
@@ -121,6 +124,6 @@ def _rows(networks: nn.ModuleDict) -> tuple[dict[str, Layer], set[str]]:
 
 
 def _is_view(output: Tensor, inputs: Any) -> bool:
-    """Whether the output lies in the memory of an input, as those of Flatten and Identity do."""
+    """Return whether the output shares memory with an input, as in Flatten and Identity."""
     given = [value for value in inputs if isinstance(value, Tensor)] if isinstance(inputs, tuple) else []
     return any(value.untyped_storage()._cdata == output.untyped_storage()._cdata for value in given)

@@ -1,4 +1,4 @@
-"""Which weights do not learn, and from which epoch on they do: feature extraction, fine-tuning, gradual unfreezing."""
+"""Freezing of parameters and gradual unfreezing, for feature extraction and fine-tuning."""
 
 from __future__ import annotations
 
@@ -9,24 +9,29 @@ from torch import nn
 
 from dlexp.errors import ConfigError
 from dlexp.networks.layers import NORMS, layers_of
-from dlexp.optim.parameter_groups import matches, named, no_match
+from dlexp.optim.parameter_groups import matches, named, not_matched
 
 
 @dataclass(frozen=True)
 class Freezing:
-    """What is frozen; the null object freezes nothing.
+    """The frozen parameters, and when each is unfrozen; without arguments, none.
 
-    until  name of each frozen parameter (NETWORK.NAME) -> the epoch, counted from 1, in which it begins to learn, or
-           None for never
+    Attributes:
+        until: Name of each frozen parameter (NETWORK.NAME) -> the epoch, counted from 1, in which it is unfrozen, or
+            None for never.
     """
 
     until: Mapping[str, int | None] = field(default_factory=dict)
 
     def apply(self, networks: nn.ModuleDict, epoch: int) -> None:
-        """Training mode, but for what is frozen in `epoch`: it gets no gradient.
+        """Set training mode, and disable gradients of the parameters that are frozen in `epoch`.
 
-        A normalisation whose parameters are all frozen is in evaluation mode: its running statistics would move on, and
-        with them what the frozen layers put out. One that has no parameters goes with the parameters before it.
+        A normalization layer with frozen parameters is in evaluation mode, so that its running statistics, and the
+        outputs of the frozen layers, do not change. A layer without parameters follows those before it.
+
+        Args:
+            networks: The networks; modified.
+            epoch: The epoch, counted from 1.
         """
         networks.train()
         if not self.until:
@@ -35,15 +40,15 @@ class Freezing:
             if name in self.until:
                 begins = self.until[name]
                 parameter.requires_grad_(begins is not None and epoch >= begins)
-        learns = True
+        is_trainable = True
         for module in networks.modules():
             own = list(module.parameters(recurse=False))
-            learns = any(parameter.requires_grad for parameter in own) if own else learns
-            if isinstance(module, NORMS) and not learns:
+            is_trainable = any(parameter.requires_grad for parameter in own) if own else is_trainable
+            if isinstance(module, NORMS) and not is_trainable:
                 module.eval()
 
     def fix(self, networks: nn.Module) -> None:
-        """What never learns takes no gradient from now on, and so gets no place in an optimizer."""
+        """Disable gradients of the parameters that are never unfrozen, which keeps them out of optimizers."""
         for name, parameter in networks.named_parameters():
             if self.until.get(name, 0) is None:
                 parameter.requires_grad_(False)
@@ -56,14 +61,17 @@ def freezing(
     begin: int | None = None,
     every: int = 0,
 ) -> Freezing:
-    """What `patterns` and `num_layers` freeze.
+    """Return the parameters that `patterns` and `num_layers` freeze.
 
-    patterns    names as in optim.groups (`conv1`, `layer1.*`), taken in turn; one that begins with ! frees what it
-                matches: ["*", "!fc"] is everything but fc
-    num_layers  so many first layers of each network; -N stands for all but the last N
-    begin       the epoch, counted from 1, in which what is frozen begins to learn, None for never
-    every       epochs from there until one more layer begins, the last first; 0 for all at once
-    Raises ConfigError, with the nearest names, for a pattern that matches nothing, and when nothing at all learns.
+    Args:
+        networks: The networks by name.
+        patterns: Names as in optim.groups (`conv1`, `layer1.*`), applied in order; a pattern with a leading ! unfreezes
+            its matches: ["*", "!fc"] freezes everything but fc.
+        num_layers: Number of first layers of each network; -N: all but the last N.
+        begin: Epoch, counted from 1, in which frozen parameters are unfrozen, None for never.
+        every: Epochs between the unfreezing of one layer and the next, from the last to the first; 0: all at once.
+
+    Raises ConfigError for a pattern without a match, with the nearest names, and if everything is frozen.
     """
     chosen: dict[int, None] = {}  # in order
     names = named(dict(networks.items()))
@@ -71,7 +79,7 @@ def freezing(
         wanted = pattern.removeprefix("!")
         found = [id(parameter) for name, parameter in names if matches(name, wanted)]
         if not found:
-            raise no_match("trainer.freeze", wanted, [name for name, _ in names])
+            raise not_matched("trainer.freeze", wanted, [name for name, _ in names])
         for key in found:
             if pattern.startswith("!"):
                 chosen.pop(key, None)
@@ -86,8 +94,8 @@ def freezing(
         raise ConfigError.one(
             "trainer.freeze",
             list(patterns),
-            "leaves nothing to learn",
-            'free a part: ["*", "!PART"]',
+            "must leave at least one trainable parameter",
+            'Unfreeze a part: ["*", "!PART"]',
             code="invalid-value",
         )
     until: dict[int, int | None] = dict.fromkeys(chosen, begin)
@@ -103,7 +111,7 @@ def _refuse_depth(num_layers: int, lengths: Mapping[str, int]) -> None:
     for name, length in lengths.items():
         frozen = num_layers if num_layers > 0 else length + num_layers
         if not 0 < frozen < length:
-            rule = f"would freeze {max(0, min(frozen, length))} of the {length} layers of network {name!r}"
+            rule = f"must freeze some of the {length} layers of network {name!r}, got {max(0, min(frozen, length))}"
             raise ConfigError.one(
-                "trainer.freeze_layers", num_layers, rule, f"take 1 to {length - 1}, or -1", code="out-of-range"
+                "trainer.freeze_layers", num_layers, rule, f"Use 1 to {length - 1}, or -1.", code="out-of-range"
             )

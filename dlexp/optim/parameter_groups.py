@@ -1,4 +1,4 @@
-"""Which parameters are decayed, and which learn faster or slower than others."""
+"""Parameter groups: weight decay, learning-rate factors and layer-wise decay."""
 
 from __future__ import annotations
 
@@ -16,28 +16,31 @@ from dlexp.networks.layers import NORMS, layers_of
 
 @dataclass(frozen=True)
 class Share:
-    """What a parameter gets: a multiple of the learning rate, and a weight decay of its own or None for the usual."""
+    """Learning-rate factor of a parameter, and its weight decay, None for that of the optimizer."""
 
     lr_factor: float = 1.0
     weight_decay: float | None = None
 
 
 def weights_of(networks: Iterable[nn.Module]) -> list[nn.Parameter]:
-    """The trainable parameters that are neither biases nor part of a normalisation layer."""
-    spared = {id(parameter) for network in networks for parameter in _norms_and_biases(network)}
-    return [p for network in networks for p in network.parameters() if p.requires_grad and id(p) not in spared]
+    """Return the trainable parameters that are neither biases nor part of a normalization layer."""
+    excluded = {id(parameter) for network in networks for parameter in _norms_and_biases(network)}
+    return [p for network in networks for p in network.parameters() if p.requires_grad and id(p) not in excluded]
 
 
 def shares(
     networks: Mapping[str, nn.Module], layer_decay: float | None, entries: Sequence[Mapping[str, Any]]
 ) -> dict[int, Share]:
-    """id of each parameter of `networks` -> what it gets.
+    """Return id of each parameter of `networks` -> its share.
 
-    layer_decay  the last layer of each network learns at the full rate, each layer before it at this share of the next
-    entries      {match: PATTERN, lr_factor: FACTOR, weight_decay: DECAY}, the last two as wanted. A pattern is that of
-                 a shell (* and ?) for the name of a parameter or of a module that it is in: `head` and `head.*` are the
-                 whole head. Factors multiply that of `layer_decay`; a later entry replaces what an earlier one says.
-    Raises ConfigError, with the nearest names, for a pattern that matches nothing.
+    Args:
+        networks: The networks by name.
+        layer_decay: Learning rate of each layer as a factor of that of the next layer; the last has the full rate.
+        entries: {match: PATTERN, lr_factor: FACTOR, weight_decay: DECAY}, with at least one of the last two. A
+            pattern is that of a shell (* and ?) for the name of a parameter or of a module that contains it: `head` and
+            `head.*` match the whole head. Factors multiply those of `layer_decay`; later entries override earlier ones.
+
+    Raises ConfigError for a pattern without a match, with the nearest names.
     """
     found: dict[int, Share] = {}
     for network in networks.values():
@@ -49,7 +52,7 @@ def shares(
     for entry in entries:
         matched = [p for name, p in all_named if matches(name, entry["match"])]
         if not matched:
-            raise no_match("optim.groups", entry["match"], [name for name, _ in all_named])
+            raise not_matched("optim.groups", entry["match"], [name for name, _ in all_named])
         for key in map(id, matched):
             if entry.get("lr_factor") is not None:
                 found[key] = replace(found[key], lr_factor=depths[key] * entry["lr_factor"])
@@ -64,12 +67,17 @@ def parameter_groups(
     given: Mapping[int, Share] | None = None,
     lr: float | None = None,
 ) -> list[dict[str, Any]]:
-    """Parameter groups for an optimizer: weights as configured, norms and biases without decay unless asked.
+    """Return the parameter groups for an optimizer.
 
-    given  what `shares` found; None for the same for all
-    lr     the learning rate that their factors multiply
-    Groups at the full rate come first, so that the rate of the first is the one that was configured.
-    Raises ValueError when nothing is trainable.
+    Groups with the full rate come first, so that the rate of the first group is the configured one.
+
+    Args:
+        networks: The networks.
+        decay_norms_and_biases: Whether normalization layers and biases have weight decay.
+        given: The result of `shares`, None for equal shares.
+        lr: The learning rate, which is multiplied by the factors.
+
+    Raises ValueError if there is no trainable parameter.
     """
     everything = [p for network in networks for p in network.parameters() if p.requires_grad]
     if not everything:
@@ -77,10 +85,10 @@ def parameter_groups(
     decayed = {id(p) for p in (everything if decay_norms_and_biases else weights_of(networks))}
     found: dict[tuple[bool, bool, Share], list[nn.Parameter]] = {}
     for p in everything:
-        share, spared = (given or {}).get(id(p), Share()), id(p) not in decayed
-        share = replace(share, weight_decay=0.0) if spared else share
-        found.setdefault((share.lr_factor != 1.0, spared, share), []).append(p)
-    # Sorting is stable, and looks at the first two alone: within them groups stand as the network names them.
+        share, is_excluded = (given or {}).get(id(p), Share()), id(p) not in decayed
+        share = replace(share, weight_decay=0.0) if is_excluded else share
+        found.setdefault((share.lr_factor != 1.0, is_excluded, share), []).append(p)
+    # Sorting by the first two is stable: other than that, groups are in the order of the network.
     return [_group(share, found[key], lr) for key in sorted(found, key=lambda key: key[:2]) for share in [key[2]]]
 
 
@@ -88,8 +96,8 @@ def _group(share: Share, parameters: list[nn.Parameter], lr: float | None) -> di
     group: dict[str, Any] = {"params": parameters}
     if share.lr_factor != 1.0:
         if lr is None:
-            rule = "multiply optim.lr, and this optimizer has none"
-            raise ConfigError.one("optim.groups, optim.layer_decay", "", rule, "leave them out", code="not-supported")
+            rule = "not supported: this optimizer has no learning rate"
+            raise ConfigError.one("optim.groups, optim.layer_decay", "", rule, "Remove them.", code="not-supported")
         group["lr"] = lr * share.lr_factor
     if share.weight_decay is not None:
         group["weight_decay"] = share.weight_decay
@@ -97,7 +105,7 @@ def _group(share: Share, parameters: list[nn.Parameter], lr: float | None) -> di
 
 
 def named(networks: Mapping[str, nn.Module]) -> list[tuple[str, nn.Parameter]]:
-    """(name, parameter); of several networks the name begins with the network's."""
+    """Return (name, parameter); with several networks, names begin with that of the network."""
     prefixes = dict.fromkeys(networks, "") if len(networks) == 1 else {name: f"{name}." for name in networks}
     return [
         (prefixes[key] + name, parameter)
@@ -107,17 +115,23 @@ def named(networks: Mapping[str, nn.Module]) -> list[tuple[str, nn.Parameter]]:
 
 
 def matches(name: str, pattern: str) -> bool:
-    """Whether a shell's pattern is that of a parameter's name, or of a module that it is in."""
+    """Return whether a shell pattern matches the name of a parameter or of a module that contains it."""
     return fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}.*")
 
 
-def no_match(key: str, pattern: str, names: list[str]) -> ConfigError:
-    """The error of a pattern under `key` that matches none of `names`; it tells the nearest."""
+def not_matched(key: str, pattern: str, names: list[str]) -> ConfigError:
+    """Return the error of a pattern that matches no parameter, with the nearest names.
+
+    Args:
+        key: Key of the pattern.
+        pattern: The pattern.
+        names: Names of all parameters.
+    """
     parts = [".".join(name.split(".")[:depth]) for name in names for depth in range(1, name.count(".") + 2)]
     candidates = list(dict.fromkeys(parts))
     near = get_close_matches(pattern.strip("*."), candidates, n=3, cutoff=0.4)
-    remedy = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(candidates[:12])}"
-    return ConfigError.one(key, pattern, "matches no parameter of this model", remedy, code="not-found")
+    remedy = f"Did you mean {' or '.join(near)}?" if near else f"Available: {', '.join(candidates[:12])}."
+    return ConfigError.one(key, pattern, "matches no parameter of the model", remedy, code="not-found")
 
 
 def _norms_and_biases(network: nn.Module) -> Iterable[nn.Parameter]:

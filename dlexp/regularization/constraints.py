@@ -1,6 +1,6 @@
-"""A limit that weights keep after every update.
+"""Constraints on weights that are enforced after every update.
 
-Symbols: U units of a layer, I weights into each of them.
+Symbols: U units of a layer, I incoming weights of each.
 """
 
 from __future__ import annotations
@@ -18,23 +18,26 @@ _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)  # th
 
 @dataclass(frozen=True)
 class MaxNorm:
-    """The weights into a unit, (U, I) for each layer, have a norm of `limit` at most; a longer one is scaled down.
+    """Max-norm constraint: the incoming weights of a unit, (U, I) for each layer, have a norm of at most `limit`.
 
-    So weights cannot grow without end, whatever the learning rate (Srivastava et al. 2014, section 5.1). Biases,
-    normalisation layers and weights that are not trained are left alone.
+    Larger norms are scaled down, which bounds weights at any learning rate (Srivastava et al. 2014, section 5.1).
+    Biases, normalization layers and frozen weights are unchanged.
+
+    Attributes:
+        limit: Largest Euclidean norm, > 0.
     """
 
     limit: float
 
     def __call__(self, networks: Iterable[nn.Module]) -> None:
-        """Change the weights in place."""
+        """Scale the weights in place."""
         with torch.no_grad():
             for weight, dimension in _weights(networks):
                 weight.renorm_(2, dimension, self.limit)
 
 
 def _weights(networks: Iterable[nn.Module]) -> Iterator[tuple[Tensor, int]]:
-    """(weight of two or more dimensions, the one of its units)."""
+    """Yield (weight with two or more dimensions, dimension of its units)."""
     for network in networks:
         for module in network.modules():
             for name, parameter in module.named_parameters(recurse=False):

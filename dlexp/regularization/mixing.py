@@ -1,7 +1,7 @@
-"""Training batches that are changed as a whole: parts erased, samples mixed with each other.
+"""MixUp, CutMix and random erasing of training batches.
 
-Everything drawn is a function of the seed and of the place: of (epoch, row) for a sample, of (epoch, attempt, batch)
-for a batch. So a resumed run draws what the uninterrupted one would have drawn.
+All random numbers are functions of the seed and of the position: (epoch, row) for a sample, (epoch, attempt, batch) for
+a batch, so that a resumed run draws the same numbers as an uninterrupted one.
 
 Symbols: B samples of a batch, C channels, H and W height and width in pixels.
 """
@@ -20,18 +20,19 @@ from dlexp.types import Batch, Mixed, TrainingData, as_tensor
 
 __all__ = ["ChangedBatches", "Changes", "cut_mixed", "erased", "mixed_up"]
 
-_AREA = (0.02, 1 / 3)  # share of the image that an erased rectangle has (Zhong et al. 2017, arXiv:1708.04896)
+_AREA = (0.02, 1 / 3)  # area of an erased rectangle as a share of the image (Zhong et al. 2017, arXiv:1708.04896)
 _ASPECT = (0.3, 1 / 0.3)  # its height over its width
 
 
 @dataclass(frozen=True)
 class Changes:
-    """What happens to the training batches.
+    """Settings of MixUp, CutMix and random erasing.
 
-    mixup        parameter of the Beta distribution that the share of the first sample is drawn from; 0 is never
-    cutmix       the same for the share of the image that the first sample keeps; with both, each batch takes one
-    probability  chance in [0, 1] that a batch is mixed
-    erasing      chance in [0, 1] that a rectangle of an image is erased
+    Attributes:
+        mixup: Parameter of the Beta distribution of the weight of the first sample; 0: off.
+        cutmix: The same for the area that the first image keeps; with both, each batch uses one of the two.
+        probability: Probability in [0, 1] that a batch is mixed.
+        erasing: Probability in [0, 1] that a rectangle of an image is erased.
     """
 
     mixup: float = 0.0
@@ -49,7 +50,13 @@ class Changes:
 
 
 class ChangedBatches:
-    """The batches of another source after `changes`."""
+    """Training batches with MixUp, CutMix and random erasing.
+
+    Args:
+        source: The unchanged batches.
+        changes: The settings.
+        seed: Seed of the run.
+    """
 
     def __init__(self, source: TrainingData, changes: Changes, seed: int) -> None:
         self._source, self._changes, self._seed = source, changes, seed
@@ -59,11 +66,11 @@ class ChangedBatches:
 
     @property
     def num_samples(self) -> int:
-        """Samples of an epoch."""
+        """Number of samples of an epoch."""
         return self._source.num_samples
 
     def epoch(self, epoch: int, first_batch: int = 0, attempt: int = 0) -> Iterator[Batch]:
-        """The batches of `epoch` from number `first_batch` on."""
+        """Yield the batches of `epoch` from number `first_batch` on."""
         changes = self._changes
         for number, batch in enumerate(self._source.epoch(epoch, first_batch, attempt), start=first_batch):
             if changes.erasing:
@@ -78,36 +85,38 @@ class ChangedBatches:
         drawn = numbers(self._seed, "mix", *place)
         happens, which, row, column = drawn.random(4)
         if happens >= changes.probability or len(batch) < 2:
-            return replace(batch, mixed=Mixed(as_tensor(batch.targets), 1.0))  # as it is, and counted like the others
+            return replace(batch, mixed=Mixed(as_tensor(batch.targets), 1.0))  # unchanged, in the form of the others
         if changes.mixup and (which < 0.5 or not changes.cutmix):
             return mixed_up(batch, float(drawn.beta(changes.mixup, changes.mixup)))
         return cut_mixed(batch, float(drawn.beta(changes.cutmix, changes.cutmix)), (float(row), float(column)))
 
 
 def mixed_up(batch: Batch, share: float) -> Batch:
-    """share * each sample + (1 - share) * the one after it in the batch (Zhang et al. 2018, arXiv:1710.09412).
+    """MixUp: share * sample + (1 - share) * the next sample of the batch (Zhang et al. 2018, arXiv:1710.09412).
 
-    An epoch's order is random, and so is who comes after whom.
+    Since the order of an epoch is random, so are the pairs.
     """
     given = as_tensor(batch.inputs)
     inputs = torch.lerp(given.roll(-1, 0), given, share)
     return replace(batch, inputs=inputs, mixed=Mixed(as_tensor(batch.targets).roll(-1, 0), share))
 
 
-def cut_mixed(batch: Batch, share: float, centre: tuple[float, float]) -> Batch:
-    """A rectangle of the image after it in the batch is put into each image (Yun et al. 2019, arXiv:1905.04899).
+def cut_mixed(batch: Batch, share: float, center: tuple[float, float]) -> Batch:
+    """CutMix: replace a rectangle of each image by that of the next (Yun et al. 2019, arXiv:1905.04899).
 
-    batch   inputs (B, C, H, W)
-    share   of the image that is kept, before the rectangle is cut off at the borders
-    centre  of the rectangle, as shares of height and width in [0, 1)
-    The share of the target is that of the pixels that were kept.
+    The weight of the own target is the share of the pixels that are kept.
+
+    Args:
+        batch: A batch with inputs (B, C, H, W).
+        share: Area that is kept, before the rectangle is clipped at the borders, in [0, 1].
+        center: Center of the rectangle, as shares of height and width in [0, 1).
     """
     given = as_tensor(batch.inputs)
     height, width = given.shape[2:]
     side = sqrt(1 - share)
     (top, bottom), (left, right) = (
         (max(0, middle - half), min(size, middle + half))
-        for size, at in ((height, centre[0]), (width, centre[1]))
+        for size, at in ((height, center[0]), (width, center[1]))
         for middle, half in [(int(at * size), int(size * side) // 2)]
     )
     inputs = given.clone()
@@ -117,10 +126,16 @@ def cut_mixed(batch: Batch, share: float, centre: tuple[float, float]) -> Batch:
 
 
 def erased(images: Tensor, draws: Tensor, probability: float) -> Tensor:
-    """Put a rectangle of zeros, the mean of normalised images, into each image with `probability`.
+    """Random erasing: set a rectangle of each image to zero, the mean of normalized images, with `probability`.
 
-    images (B, C, H, W), draws (B, 5) in [0, 1): whether, area, shape, row and column -> (B, C, H, W).
-    The area is 2 to 33 per cent of the image, the height 0.3 to 3.3 times the width, where the image has room for it.
+    The area is 2 to 33 % of the image, the height 0.3 to 3.3 times the width, as far as the image allows.
+
+    Args:
+        images: (B, C, H, W).
+        draws: Uniform random numbers (B, 5) in [0, 1), which decide: whether, area, aspect ratio, row and column.
+        probability: Probability in [0, 1] that an image is changed.
+
+    Returns (B, C, H, W).
     """
     height, width = images.shape[2:]
     area = height * width * (_AREA[0] + (_AREA[1] - _AREA[0]) * draws[:, 1])

@@ -1,4 +1,4 @@
-"""Penalties on the weights, added to the loss of a step and to nothing that is logged as validation."""
+"""Penalties on the weights, which are added to the training loss and not to the validation loss."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ __all__ = ["Penalty"]
 class Penalty:
     """l1 * sum(|w|) + l2 * sum(w^2) over some weights.
 
-    Not weight decay: the penalty goes through the gradient, and with it through an adaptive optimizer's scaling.
+    In contrast to decoupled weight decay, the gradient of the penalty is scaled by adaptive optimizers.
+
+    Attributes:
+        l1: Factor of the L1 penalty.
+        l2: Factor of the L2 penalty.
     """
 
     l1: float
@@ -24,8 +28,8 @@ class Penalty:
         return bool(self.l1 or self.l2)
 
     def __call__(self, weights: list[nn.Parameter]) -> Tensor:
-        """Shape ()."""
-        if not weights:  # a network of norms and biases alone
+        """Return the penalty, shape ()."""
+        if not weights:  # a network with only normalization layers and biases
             return torch.zeros(())
         total = torch.zeros((), device=weights[0].device)
         if self.l1:

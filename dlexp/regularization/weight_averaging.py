@@ -1,6 +1,6 @@
-"""Averages of the weights over training, evaluated and kept in place of the trained weights.
+"""Averages of the weights over training, which are evaluated and saved instead of the trained weights.
 
-An average begins with the run or with a given epoch, and changes nothing of what is trained.
+An average begins with the run or with a given epoch, and does not change training.
 """
 
 from __future__ import annotations
@@ -78,11 +78,13 @@ class NoAverage(WeightAverage):
 class Ema(WeightAverage):
     """Exponential moving average of weights and running statistics (Polyak & Juditsky 1992).
 
-    mean <- d * mean + (1 - d) * weight after each update that was made, where d = min(decay, (1 + t) / (10 + t)) after
-    t earlier ones. So the first weights count little in a short run. Running means and variances lag like
-    the weights that they belong to; every other buffer is taken as it is.
+    mean <- d * mean + (1 - d) * weight after each update, where d = min(decay, (1 + t) / (10 + t)) after t updates, so
+    that initial weights do not dominate in short runs. Running means and variances are averaged as well; other buffers
+    are those of the networks.
 
-    decay  in [0, 1)
+    Args:
+        networks: The networks.
+        decay: Decay per update, in [0, 1).
     """
 
     def __init__(self, networks: nn.Module, decay: float) -> None:
@@ -92,7 +94,7 @@ class Ema(WeightAverage):
         self._lists = (list(self._mean.values()), list(self._live.values()))
 
     def after_update(self) -> None:
-        """Move the mean towards the weights."""
+        """Update the mean."""
         decay = min(self._decay, (1 + self._updates) / (10 + self._updates))
         with torch.no_grad():
             torch._foreach_lerp_(*self._lists, 1 - decay)
@@ -109,15 +111,15 @@ class Ema(WeightAverage):
         """Do nothing."""
 
     def weights(self) -> dict[str, Tensor]:
-        """The mean of each parameter and running statistic."""
+        """Return the mean of each parameter and running statistic."""
         return self._mean
 
     def state_dict(self) -> dict[str, Any]:
-        """The number of updates."""
+        """Return the number of updates."""
         return {"updates": self._updates}
 
     def load_state_dict(self, state: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
-        """Continue; from a state without an average, begin one with the present weights."""
+        """Restore `state`; without one, begin an average with the current weights."""
         self._updates = state.get("updates", 0)
         source = weights if "updates" in state else self._live
         with torch.no_grad():
@@ -127,9 +129,11 @@ class Ema(WeightAverage):
 class Swa(WeightAverage):
     """Stochastic weight averaging: the plain mean of the weights at the ends of some epochs (Izmailov et al. 2018).
 
-    Running statistics are not averaged: the engine measures those of the mean by a pass over the training data.
+    Running statistics are not averaged: the engine measures those of the mean in a pass over the training data.
 
-    first_epoch  the first epoch, counted from 1, whose weights are taken in
+    Args:
+        networks: The networks.
+        first_epoch: First epoch, counted from 1, whose weights are included.
     """
 
     def __init__(self, networks: nn.Module, first_epoch: int) -> None:
@@ -142,7 +146,7 @@ class Swa(WeightAverage):
         """Do nothing: the ends of epochs are averaged."""
 
     def after_epoch(self, epoch: int) -> None:
-        """Take in the weights of this epoch, once."""
+        """Include the weights of this epoch, once."""
         if epoch < self._first or epoch <= self._last:
             return
         self._last, self._count, self._statistics = epoch, self._count + 1, {}
@@ -151,30 +155,30 @@ class Swa(WeightAverage):
             torch._foreach_lerp_(list(self._mean.values()), list(self._live.values()), 1 / self._count)
 
     def needs_statistics(self) -> bool:
-        """After each epoch that was taken in, for networks that have running statistics."""
+        """Return True after each included epoch, for networks with running statistics."""
         return bool(self._mean and self._measured and not self._statistics)
 
     def keep_statistics(self) -> None:
-        """Keep what was measured."""
+        """Store the measured running statistics."""
         self._statistics = _copies(self._measured)
 
     def weights(self) -> dict[str, Tensor]:
-        """The mean of each parameter, and its running statistics once they are measured."""
+        """Return the mean of each parameter, and the running statistics if they are measured."""
         return self._mean | self._statistics
 
     def state_dict(self) -> dict[str, Any]:
-        """The epochs taken in, and the last of them."""
+        """Return the number of included epochs and the last of them."""
         return {"count": self._count, "last": self._last, "measured": bool(self._statistics)}
 
     def load_state_dict(self, state: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
-        """Continue; a state without an average has taken in no epoch yet."""
+        """Restore `state`; without one, no epoch is included yet."""
         self._count, self._last = state.get("count", 0), state.get("last", 0)
         self._mean = _taken(weights, self._live) if self._count else {}
         self._statistics = _taken(weights, self._measured) if state.get("measured") else {}
 
 
 def running_norms(networks: nn.Module) -> list[nn.Module]:
-    """The normalisation layers that keep a running mean and variance."""
+    """Return the normalization layers with running mean and variance."""
     return [
         module
         for module in networks.modules()
@@ -187,7 +191,7 @@ def _parameters(networks: nn.Module) -> dict[str, Tensor]:
 
 
 def _statistics(networks: nn.Module) -> dict[str, Tensor]:
-    """The running means and variances by name; whole numbers, such as the count of batches, are left out."""
+    """Return running means and variances by name, without integers such as the number of batches."""
     own = {id(buffer) for module in running_norms(networks) for buffer in module.buffers(recurse=False)}
     return {
         name: buffer for name, buffer in networks.named_buffers() if id(buffer) in own and buffer.is_floating_point()

@@ -1,6 +1,6 @@
-"""Lines to copy: words quoted so that bash and zsh, and the grammar of overrides behind them, give back what was meant.
+"""Quoting of command lines and KEY=VALUE arguments for bash, zsh and the override grammar of Hydra.
 
-Every command line and every KEY=VALUE that dlexp prints for a person to type is built here.
+Builds every command line and every KEY=VALUE that dlexp prints for users to copy.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-# What the grammar of overrides reads as one text without quotes, whatever is to the left and right of it in a list.
+# Text that the override grammar reads as one string without quotes, also as an item of a list.
 _PLAIN = re.compile(r"(?:[A-Za-z_]|\.{0,2}/)[A-Za-z0-9_./+%-]*")
 _NO_TEXT = ("null", "true", "false", "inf", "nan")
 _BEFORE_QUOTE = re.compile(r'(\\*)("|\Z)')
 _INTERPOLATION = re.compile(r"(\\*)\$\{")
-_DIRECTORY_OR_JOB = ("=", "~", "%")  # what zsh or bash expands at the start of a word
+_DIRECTORY_OR_JOB = ("=", "~", "%")  # expanded by zsh or bash at the start of an argument
 
 
 def text_value(text: str) -> str:
-    """A text as the value of an override or an item of a list there: plain where it is read as that, else quoted."""
+    """Return a string as the value of an override or an item of its list, quoted only if necessary."""
     if _PLAIN.fullmatch(text) and text.lower() not in _NO_TEXT:
         return text
     kept = _INTERPOLATION.sub(lambda found: f"{2 * found[1]}\\${{", text)
@@ -28,7 +28,7 @@ def text_value(text: str) -> str:
 
 
 def value(content: Any) -> str:
-    """A plain value in the grammar of overrides: None, a bool, a number, a text, or a list or mapping of those."""
+    """Return None, a bool, number or string, or a list or mapping of those, in the override grammar."""
     if content is None:
         return "null"
     if isinstance(content, bool):
@@ -41,22 +41,26 @@ def value(content: Any) -> str:
 
 
 def setting(key: str, content: Any) -> str:
-    """KEY=VALUE as a word of a command line."""
+    """Return KEY=VALUE as one argument of a command line."""
     return shell_word(f"{key}={value(content)}")
 
 
 def command(*words: str | Path | tuple[str, Any]) -> str:
-    """A line that calls dlexp; a path stays one where it looks like an option, a (key, value) pair is KEY=VALUE."""
+    """Return a command line that runs dlexp.
+
+    Args:
+        words: Arguments: strings, paths (also those that look like options), and (key, value) pairs for KEY=VALUE.
+    """
     return " ".join(["dlexp", *map(_quoted, words)])
 
 
 def listed(names: Iterable[str]) -> str:
-    """Names in a sentence, separated by commas; in quotes where a name would read as several, or as none."""
+    """Return names separated by commas, in quotes where a name is empty, has outer spaces or contains a comma."""
     return ", ".join(name if name.strip(" ,") == name != "" and "," not in name else f'"{name}"' for name in names)
 
 
 def shell_word(word: str) -> str:
-    """`word` for bash and zsh; a character that has no width or moves the cursor is written as an escape, $'\\n'."""
+    """Return `word` quoted for bash and zsh; unprintable characters are escaped, as in $'\\n'."""
     if all(char.isprintable() for char in word):
         return f"'{word}'" if word.startswith(_DIRECTORY_OR_JOB) and shlex.quote(word) == word else shlex.quote(word)
     return "$'" + "".join(map(_ansi, word)) + "'"
@@ -71,7 +75,7 @@ def _quoted(word: str | Path | tuple[str, Any]) -> str:
 
 
 def _escaped(found: re.Match[str]) -> str:
-    """Backslashes before a quote, or before the closing one, count twice; others stand for themselves."""
+    """Double the backslashes before a quote or the end of the string, and escape the quote."""
     backslashes, quote = found[1], found[2]
     return 2 * backslashes + (f"\\{quote}" if quote else "")
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from typed_specs import classes_of
 from problems import refused
+from typed_specs import classes_of
 
 from dlexp.artifacts.files.writing import read_json
 from dlexp.assemble.experiment import assemble

@@ -1,4 +1,4 @@
-"""`data.batch_size=auto`: what an update must still hold when the batch is yet to be found."""
+"""Rules of `data.batch_size=auto`: the effective batch of an update stays the same."""
 
 from __future__ import annotations
 
@@ -11,35 +11,43 @@ AUTO = "auto"
 
 
 def is_auto(tree: Mapping[str, Any]) -> bool:
-    """Whether the batch size of a configuration is yet to be found."""
+    """Return whether the batch size is to be found automatically."""
     return bool(tree["data"].get("batch_size") == AUTO)
 
 
-def effective_batch_problems(tree: Mapping[str, Any], written: object) -> Iterator[Problem]:
-    """Settle trainer.effective_batch of a tree whose values keep their rules; a problem for each contradiction.
+def effective_batch_problems(tree: Mapping[str, Any], file_batch_size: object) -> Iterator[Problem]:
+    """Resolve trainer.effective_batch in a tree of valid values, and yield a problem for each contradiction.
 
-    Where the line does not say it, an update keeps the samples that it would have had: the batch size that the files
-    say times trainer.accumulate, which is then free.
+    If it is not given, an update keeps its number of samples: the batch size of the configuration files times
+    trainer.accumulate, which is then reset to 1.
 
-    written  data.batch_size as the files say it, None where they say no number
+    Args:
+        tree: The configuration; modified.
+        file_batch_size: data.batch_size in the configuration files, None if they give no number.
     """
     trainer = tree["trainer"]
     wanted, accumulate = trainer["effective_batch"], trainer["accumulate"]
     if not is_auto(tree):
         if wanted is not None:
-            rule = f"is for data.batch_size=auto, and data.batch_size is {tree['data']['batch_size']}"
+            rule = f"requires data.batch_size=auto, got {tree['data']['batch_size']}"
             yield Problem(
                 "trainer.effective_batch",
                 str(wanted),
                 rule,
-                "set trainer.accumulate, or leave it out",
+                "Set trainer.accumulate instead.",
                 code="missing-requirement",
             )
-    elif wanted is None and isinstance(written, int) and not isinstance(written, bool):
-        trainer |= {"effective_batch": written * accumulate, "accumulate": 1}
+    elif wanted is None and isinstance(file_batch_size, int) and not isinstance(file_batch_size, bool):
+        trainer |= {"effective_batch": file_batch_size * accumulate, "accumulate": 1}
     elif wanted is None:
-        rule = "keeps the samples of an update, and no file says how many those are"
-        yield Problem("data.batch_size", AUTO, rule, "add trainer.effective_batch=N", code="missing-requirement")
+        rule = "requires an effective batch, which no configuration file gives"
+        yield Problem("data.batch_size", AUTO, rule, "Add trainer.effective_batch=N", code="missing-requirement")
     elif accumulate != 1:
-        rule = f"is what data.batch_size=auto finds, so that an update has trainer.effective_batch={wanted} samples"
-        yield Problem("trainer.accumulate", str(accumulate), rule, "leave one of the two out", code="cannot-combine")
+        rule = f"cannot be combined with data.batch_size=auto and trainer.effective_batch={wanted}, which determine it"
+        yield Problem(
+            "trainer.accumulate",
+            str(accumulate),
+            rule,
+            "Remove trainer.accumulate or trainer.effective_batch.",
+            code="cannot-combine",
+        )

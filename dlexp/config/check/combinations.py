@@ -1,4 +1,4 @@
-"""Which kinds of regularisation and freezing do not go together, or not with the data; all without torch."""
+"""Problems of combinations of regularization, freezing and data. Imports no torch."""
 
 from __future__ import annotations
 
@@ -10,96 +10,104 @@ from dlexp.errors import Problem
 
 
 def regularization_problems(tree: Mapping[str, Any]) -> Iterator[Problem]:
-    """What regularization.* asks for and cannot have."""
+    """Yield the problems of regularization.* with the data and among its keys."""
     given, data, epochs = tree["regularization"], tree["data"], tree["trainer"]["epochs"]
     for key in ("cutmix", "random_erasing"):
         if given[key] and data.get("_inputs_") == "tabular":
-            rule = "cuts rectangles out of images, and this data holds tables"
-            remedy = "mixup works on tables" if key == "cutmix" else "leave it out"
+            rule = "requires images, and the data is tabular"
+            remedy = "Use regularization.mixup." if key == "cutmix" else f"Remove regularization.{key}."
             yield Problem(f"regularization.{key}", shown(given[key]), rule, remedy, code="incompatible-data")
     if given["cutmix"] and data.get("_targets_") == "value":
-        rule = "gives a patchwork the classes of its parts, and the number of a patchwork is not known"
+        rule = "is not defined for regression targets"
         yield Problem(
-            "regularization.cutmix", shown(given["cutmix"]), rule, "use regularization.mixup", code="incompatible-data"
+            "regularization.cutmix", shown(given["cutmix"]), rule, "Use regularization.mixup.", code="incompatible-data"
         )
     if given["mix_probability"] != 1 and not (given["mixup"] or given["cutmix"]):
-        rule = "is the chance of a mixing that is not on"
-        remedy = "set regularization.mixup=0.2 too, or leave it out"
+        rule = "has no effect without mixup or cutmix"
+        remedy = "Set regularization.mixup=0.2 as well, or remove regularization.mix_probability."
         yield Problem(
             "regularization.mix_probability", shown(given["mix_probability"]), rule, remedy, code="missing-requirement"
         )
     swa = given["swa"]
     if given["ema"]["decay"] is not None and swa["start_epoch"] is not None:
-        rule = "keeps one average to judge, and regularization.swa keeps another"
+        rule = "cannot be combined with regularization.swa: only one weight average can be evaluated"
         yield Problem(
             "regularization.ema.decay",
             shown(given["ema"]["decay"]),
             rule,
-            "choose one of the two",
+            "Use one of the two.",
             code="cannot-combine",
         )
     if swa["lr"] is not None and swa["start_epoch"] is None:
-        rule = "is the rate of an averaging that is not on"
+        rule = "requires regularization.swa.start_epoch"
         yield Problem(
             "regularization.swa.lr",
             shown(swa["lr"]),
             rule,
-            "set regularization.swa.start_epoch too",
+            "Set regularization.swa.start_epoch.",
             code="missing-requirement",
         )
     if swa["start_epoch"] is not None and swa["start_epoch"] > epochs:
-        rule = f"comes after the last of trainer.epochs={epochs}"
+        rule = f"must be at most trainer.epochs={epochs}"
         yield Problem(
             "regularization.swa.start_epoch",
             shown(swa["start_epoch"]),
             rule,
-            f"take {epochs} at most",
+            f"Set regularization.swa.start_epoch to {epochs} or less.",
             code="out-of-range",
         )
 
 
 def gradient_problems(tree: Mapping[str, Any]) -> Iterator[Problem]:
-    """Two lengths for one gradient."""
+    """Yield a problem where a gradient is both clipped and rescaled."""
     trainer = tree["trainer"]
     if trainer["clip_norm"] is not None and trainer["gradient_norm"] is not None:
-        rule = f"gives every gradient one norm, and trainer.clip_norm={shown(trainer['clip_norm'])} limits it"
+        rule = f"cannot be combined with trainer.clip_norm={shown(trainer['clip_norm'])}"
         yield Problem(
             "trainer.gradient_norm",
             shown(trainer["gradient_norm"]),
             rule,
-            "choose one of the two",
+            "Use one of the two.",
             code="cannot-combine",
         )
 
 
 def freezing_problems(tree: Mapping[str, Any]) -> Iterator[Problem]:
-    """What trainer.freeze and its companions, and init_head, ask for and cannot have."""
+    """Yield the problems of trainer.freeze*, trainer.unfreeze*, init_head and init_strict."""
     trainer = tree["trainer"]
     begin, every, epochs = trainer["unfreeze_epoch"], trainer["unfreeze_every"], trainer["epochs"]
     if begin is not None and not trainer["freeze"] and trainer["freeze_layers"] is None:
-        rule = "is when frozen layers begin to learn, and nothing is frozen"
+        rule = "has no effect: no layer is frozen"
         yield Problem(
             "trainer.unfreeze_epoch",
             shown(begin),
             rule,
-            "set trainer.freeze_layers=-1, or leave it out",
+            "Set trainer.freeze_layers=-1, or remove trainer.unfreeze_epoch.",
             code="missing-requirement",
         )
     if begin is not None and begin > epochs:
-        rule = f"comes after the last of trainer.epochs={epochs}"
+        rule = f"must be at most trainer.epochs={epochs}"
         yield Problem(
-            "trainer.unfreeze_epoch", shown(begin), rule, "leave it out to keep them frozen", code="out-of-range"
+            "trainer.unfreeze_epoch",
+            shown(begin),
+            rule,
+            "Remove trainer.unfreeze_epoch to keep the layers frozen.",
+            code="out-of-range",
         )
     if every and begin is None:
-        rule = "needs an epoch to begin with"
+        rule = "requires trainer.unfreeze_epoch"
         yield Problem(
-            "trainer.unfreeze_every", shown(every), rule, "set trainer.unfreeze_epoch too", code="missing-requirement"
+            "trainer.unfreeze_every", shown(every), rule, "Set trainer.unfreeze_epoch.", code="missing-requirement"
         )
     if trainer["freeze_layers"] == 0:
         yield Problem(
-            "trainer.freeze_layers", "0", "freezes nothing", "leave it out, or take 1 or -1", code="no-effect"
+            "trainer.freeze_layers",
+            "0",
+            "has no effect",
+            "Use 1 or -1, or remove trainer.freeze_layers.",
+            code="no-effect",
         )
     for key, usual in (("init_head", "keep"), ("init_strict", True)):
         if tree[key] != usual and tree["init_from"] is None:
-            rule = "says how weights are taken over, and there are none to take"
-            yield Problem(key, shown(tree[key]), rule, "set init_from=RUN too", code="missing-requirement")
+            rule = "requires init_from"
+            yield Problem(key, shown(tree[key]), rule, "Set init_from=RUN", code="missing-requirement")

@@ -1,7 +1,7 @@
-"""What a user's own configuration files may say to the composition, checked before anything is composed.
+"""Checks of a user's own configuration files before they are composed.
 
-A defaults list is a list of files to read, so it names options of known groups and nothing else: no path, no package,
-no search path. Every refusal names file and line.
+A defaults list is a list of files to read, so only options of known groups are allowed: no path, no package, no search
+path. Every problem names file and line.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _CHOICE = re.compile(r"^(?:override\s+)?(?P<root>/?)(?P<group>\w+)(?:@_global_\.
 
 
 def check_files(catalog: Catalog) -> None:
-    """Raise ConfigError with every problem of the files under the user's own roots."""
+    """Raise ConfigError with all problems of the files in the user's --config-dir."""
     problems = [
         problem
         for root in catalog.roots[:-1]
@@ -41,7 +41,7 @@ def _problems(path: Path, group: str, catalog: Catalog) -> Iterator[Problem]:
     if root is None:
         return
     if not isinstance(root, yaml.MappingNode):
-        yield Problem(str(path), "", "must hold `key: value` lines", code="invalid-syntax")
+        yield Problem(str(path), "", "must contain `key: value` lines", code="invalid-syntax")
         return
     for key, value in root.value:
         origin = f"{path}:{key.start_mark.line + 1}"
@@ -49,7 +49,7 @@ def _problems(path: Path, group: str, catalog: Catalog) -> Iterator[Problem]:
             yield Problem(
                 "hydra",
                 "",
-                "dlexp owns the run directory and the logging; hydra.* is not used",
+                "hydra.* is not supported: dlexp manages run directories and logging itself",
                 "",
                 origin,
                 code="not-supported",
@@ -61,19 +61,19 @@ def _problems(path: Path, group: str, catalog: Catalog) -> Iterator[Problem]:
                 yield Problem(
                     "defaults",
                     "",
-                    "must say when the file's own values come",
-                    "add - _self_",
+                    "must contain _self_, the place of the file's own values",
+                    "Add - _self_",
                     origin,
                     code="missing-value",
                 )
         elif key.value == "defaults":
             yield Problem(
-                "defaults", "", "must be a list", "write - override /GROUP: OPTION", origin, code="invalid-type"
+                "defaults", "", "must be a list", "Write - override /GROUP: OPTION", origin, code="invalid-type"
             )
 
 
 def _header(path: Path, group: str) -> Iterator[Problem]:
-    """A line `# @package ...`: an experiment's values go to the top, and every other file's to its own group."""
+    """Check the line `# @package ...`: `_global_` in an experiment, none in other files."""
     is_first = True
     for number, line in enumerate(read_text(path).splitlines(), start=1):
         found = _PACKAGE.match(line)
@@ -81,11 +81,11 @@ def _header(path: Path, group: str) -> Iterator[Problem]:
             return
         allowed = "package _global_" if group == "experiment" else ""
         if found is not None and " ".join(found["words"].split()) != allowed:
-            remedy = "write # @package _global_" if allowed else "leave the line out"
+            remedy = "Write # @package _global_" if allowed else "Remove the line."
             yield Problem(
                 f"# @{found['words'].strip()}",
                 "",
-                "a file has one place here",
+                "unsupported package: an experiment requires _global_, other files have none",
                 remedy,
                 f"{path}:{number}",
                 code="not-supported",
@@ -93,13 +93,13 @@ def _header(path: Path, group: str) -> Iterator[Problem]:
         elif found is not None and not is_first:
             rule = "has no effect below another comment"
             yield Problem(
-                f"# @{allowed}", "", rule, "make it the first line of the file", f"{path}:{number}", code="no-effect"
+                f"# @{allowed}", "", rule, "Make it the first line of the file.", f"{path}:{number}", code="no-effect"
             )
         is_first = is_first and (found is not None or not line.strip())
 
 
 def _entry(entry: yaml.Node, group: str, origin: str, catalog: Catalog) -> Iterator[Problem]:
-    """One line of a defaults list: a file of the same group, or an option of another."""
+    """Check one entry of a defaults list: a file of the same group, or an option of another group."""
     if isinstance(entry, yaml.ScalarNode):
         files = {path.stem for root in catalog.roots for path in (root / group).glob("*.yaml")}
         if entry.value != "_self_" and not (_FILE.match(entry.value) and entry.value in files):
@@ -107,8 +107,8 @@ def _entry(entry: yaml.Node, group: str, origin: str, catalog: Catalog) -> Itera
             yield Problem(
                 "defaults",
                 entry.value,
-                f"is no file of {group}",
-                f"did you mean {near}?" if near else "for another group write - override /GROUP: OPTION",
+                f"file not found in {group}",
+                f"Did you mean {near}?" if near else "For another group, write - override /GROUP: OPTION",
                 origin,
                 code="not-found",
             )
@@ -119,14 +119,14 @@ def _entry(entry: yaml.Node, group: str, origin: str, catalog: Catalog) -> Itera
         name = found["group"] if found else ""
         rooted = found is not None and (found["root"] == "/" or group == ".")
         if found is None or not rooted or name not in catalog.groups or found["package"] not in (None, name):
-            remedy = f"write - override /GROUP: OPTION, with a GROUP of {', '.join(catalog.groups)}"
-            yield Problem("defaults", text, "is no choice of a group", remedy, origin, code="invalid-value")
+            remedy = f"Write - override /GROUP: OPTION, where GROUP is one of {', '.join(catalog.groups)}."
+            yield Problem("defaults", text, "must choose an option of a group", remedy, origin, code="invalid-value")
             continue
         option = value.value if isinstance(value, yaml.ScalarNode) else "a list"
         options = catalog.options(name)
         if option not in options and not (name == "experiment" and option in ("null", "~", "")):
             near = nearest(str(option), options)
-            rule = f"is no option of {name}; it has {', '.join(options)}"
+            rule = f"unknown {name}; available: {', '.join(options)}"
             yield Problem(
-                name, str(option), rule, f"did you mean {near}?" if near else "", origin, code="unknown-option"
+                name, str(option), rule, f"Did you mean {near}?" if near else "", origin, code="unknown-option"
             )

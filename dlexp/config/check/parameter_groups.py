@@ -1,4 +1,4 @@
-"""The entries of optim.groups: which keys they have, and what these may hold. All without torch."""
+"""Keys and rules of the entries of optim.groups. Imports no torch."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from dlexp.config.schema.tree import shown
 from dlexp.errors import Problem
 
 _KEYS = {
-    "match": Field("str", "pattern for names of parameters or modules"),
-    "lr_factor": Field("float", "multiple of the learning rate", above=0),
-    "weight_decay": Field("float", "weight decay in place of optim.weight_decay", minimum=0),
+    "match": Field("str", "pattern of parameter or module names"),
+    "lr_factor": Field("float", "factor of the learning rate", above=0),
+    "weight_decay": Field("float", "weight decay instead of optim.weight_decay", minimum=0),
 }
 
 
 def group_problems(tree: Mapping[str, Any]) -> Iterator[Problem]:
-    """What is wrong with the entries of optim.groups, each by its number from 0."""
+    """Yield the problems of optim.groups; entries are numbered from 0."""
     for number, entry in enumerate(tree["optim"].get("groups") or ()):
         where = f"optim.groups.{number}"
         for key, value in entry.items():
             if key not in _KEYS:
                 near = nearest(str(key), _KEYS)
-                remedy = f"did you mean {near}?" if near else ""
+                remedy = f"Did you mean {near}?" if near else ""
                 yield Problem(
                     f"{where}.{key}",
                     shown(value),
-                    f"an entry has the keys {', '.join(_KEYS)}",
+                    f"unknown key of an entry; available: {', '.join(_KEYS)}",
                     remedy,
                     code="unknown-key",
                 )
@@ -38,16 +38,16 @@ def group_problems(tree: Mapping[str, Any]) -> Iterator[Problem]:
             yield Problem(
                 where,
                 shown(entry),
-                "must say what it is for",
-                "add match: PATTERN, such as match: head",
+                "requires match",
+                "Add match: PATTERN, such as match: head",
                 code="missing-value",
             )
         elif not {"lr_factor", "weight_decay"} & entry.keys():
-            yield Problem(where, shown(entry), "changes nothing", "add lr_factor: or weight_decay:", code="no-effect")
+            yield Problem(where, shown(entry), "has no effect", "Add lr_factor or weight_decay.", code="no-effect")
         if "weight_decay" in entry and "weight_decay" not in tree["optim"]:
             yield Problem(
                 f"{where}.weight_decay",
                 shown(entry["weight_decay"]),
-                "this optimizer has no weight decay",
+                "not supported: this optimizer has no weight decay",
                 code="not-supported",
             )

@@ -1,4 +1,4 @@
-"""The nearest valid name, over the whole configuration space."""
+"""Suggestions of the nearest valid name in the whole configuration space."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dlexp.config.schema.run import common_paths
 
 
 def nearest(word: str, names: Iterable[str]) -> str | None:
-    """The name closest to `word`, or None where nothing is close."""
+    """Return the name closest to `word`, None if there is no close one."""
     pool = list(names)
     folded = {name.lower(): name for name in pool}
     match = get_close_matches(word.lower(), folded, n=1, cutoff=0.6)
@@ -19,9 +19,9 @@ def nearest(word: str, names: Iterable[str]) -> str | None:
 
 
 def all_paths(catalog: Catalog) -> dict[str, tuple[str, ...]]:
-    """Every dotted path -> the options that have it, as `group=option`; () where every run has it.
+    """Return dotted path -> the options that have it, as `group=option`; () if every run has it.
 
-    Told by the lines of every file: a name that is nearly right is looked for here, and nothing is decided by it.
+    Paths come from the lines of the files without parsing, which is sufficient for suggestions.
     """
     found: dict[str, tuple[str, ...]] = dict.fromkeys(common_paths(), ())
     for group in COMPONENTS:
@@ -33,7 +33,7 @@ def all_paths(catalog: Catalog) -> dict[str, tuple[str, ...]]:
 
 
 def nearest_path(path: str, candidates: Iterable[str]) -> str | None:
-    """The path most likely meant: same last word elsewhere (`lr`, `optimizer.lr`), else the closest spelling."""
+    """Return the most likely path: one with the same last part (`lr`, `optimizer.lr`), else the closest spelling."""
     pool = sorted(set(candidates))
     head, _, leaf = path.rpartition(".")
     head = ALIASES.get(head, head)
@@ -49,6 +49,6 @@ def nearest_path(path: str, candidates: Iterable[str]) -> str | None:
 
 
 def option_meant(word: str, catalog: Catalog) -> str | None:
-    """`resnet18` -> `model=resnet18`: the group option that a bare word names, or comes closest to."""
+    """Return the group option closest to a bare name: `resnet18` -> `model=resnet18`."""
     names = {name: f"{group}={name}" for group in catalog.groups for name in catalog.options(group)}
     return names.get(nearest(word, names) or "")

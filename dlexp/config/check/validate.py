@@ -1,4 +1,4 @@
-"""Is this configuration one that can run? Types, ranges and whether its parts fit each other; all without torch."""
+"""Checks of a composed configuration: types, ranges and combinations. Imports no torch."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from dlexp.errors import ConfigError, Problem
 from dlexp.kinds import describe_kind
 from dlexp.text.quoting import setting
 
-# regularization.KEY -> the component and its key that the value goes to.
+# regularization.KEY -> the group whose key of the same name receives the value.
 ROUTES = {"dropout": "model", "label_smoothing": "loss"}
-_MAX_NAME = 50  # in UTF-8, with the time before it, within what file systems take
-# What a task has the network put out, and a loss compares: `_outputs_` in their files.
+_MAX_NAME = 50  # characters; with the time before it, within the limits of file systems in UTF-8
+# Kinds of network outputs, which a task requires and a loss compares: `_outputs_` in their files.
 _OUTPUTS = {"scores": "class scores", "values": "values", "embedding": "embeddings"}
 _LOSS_OF = {"scores": "loss=cross_entropy", "values": "loss=mse", "embedding": "loss=triplet"}
 _TASK_OF = {"scores": "task=classification", "values": "task=regression", "embedding": "task=metric_learning"}
@@ -40,9 +40,9 @@ _FITTING = {
 
 
 def check(tree: dict[str, Any], choices: Mapping[str, str], catalog: Catalog) -> None:
-    """Raise ConfigError with every problem of `tree`; route the shared regularisation keys to their components."""
+    """Raise ConfigError with all problems of `tree`, and set shared regularization keys in their components."""
     origins = Origins(choices, catalog)
-    problems = [*_strangers(tree), *value_problems(tree, choices, catalog)]
+    problems = [*_unknown_keys(tree), *value_problems(tree, choices, catalog)]
     if not problems:
         problems = [*_fits(tree, choices), *_combines(tree, origins), *_routed(tree, choices, origins)]
     if problems:
@@ -51,7 +51,7 @@ def check(tree: dict[str, Any], choices: Mapping[str, str], catalog: Catalog) ->
 
 
 def value_problems(tree: dict[str, Any], choices: Mapping[str, str], catalog: Catalog) -> list[Problem]:
-    """Every value that does not keep the rule of its key, once numbers that stand for texts are those texts."""
+    """Return the problems of values with the rules of their keys; keys of type string get their text first."""
     known, origins = rules(choices, catalog), Origins(choices, catalog)
     if all(isinstance(tree.get(group), Mapping) for group in COMPONENTS):
         known |= phase_rules(tree, known)
@@ -60,35 +60,35 @@ def value_problems(tree: dict[str, Any], choices: Mapping[str, str], catalog: Ca
 
 
 def rules(choices: Mapping[str, str], catalog: Catalog) -> dict[str, Field]:
-    """Dotted path -> rule, for every key of the chosen options."""
+    """Return dotted path -> rule, for every key of the chosen options."""
     found: dict[str, Field] = dict(TOP_LEVEL)
     for name, section in SECTIONS.items():
         found |= section_fields(section, name)
     for group in COMPONENTS:
         described = catalog.fields(group)
         option = choices.get(group, "")
-        written = catalog.keys(group, option) if option in catalog.options(group) else {}
-        for key in dict.fromkeys((*written, *described)):  # in the order of the files, the same in every process
-            field = described.get(key) or inferred(value_of(written[key]))
+        in_files = catalog.keys(group, option) if option in catalog.options(group) else {}
+        for key in dict.fromkeys((*in_files, *described)):  # deterministic, in file order
+            field = described.get(key) or inferred(value_of(in_files[key]))
             if field:
                 found[f"{group}.{key}"] = field
     return found
 
 
 def _make_paths_absolute(tree: dict[str, Any], known: Mapping[str, Field]) -> None:
-    """A run must mean the same file from whatever folder it is read again."""
+    """Make all paths absolute, so that a saved run does not depend on the current directory."""
     for path, field in known.items():
         section, _, key = path.rpartition(".")
         holder = value_at(tree, section) if section else tree
         if field.type == "path" and isinstance(holder, dict) and isinstance(holder.get(key), str):
-            # Not Path.resolve, which raises RuntimeError for a link to itself; whoever opens the path says so.
+            # Path.resolve raises RuntimeError for a link to itself; opening the file reports it.
             holder[key] = os.path.realpath(Path(holder[key]).expanduser())
 
 
 def _typed(
     tree: Mapping[str, Any], choices: Mapping[str, str], known: Mapping[str, Field], origins: Origins
 ) -> Iterator[Problem]:
-    """Every value against the rule of its key."""
+    """Yield the problems of values with the rules of their keys, and missing keys."""
     for group in COMPONENTS:
         section = tree.get(group)
         if not isinstance(section, Mapping) or not isinstance(section.get("_target_"), str):
@@ -96,7 +96,7 @@ def _typed(
                 f"{group}._target_",
                 shown(section),
                 "must name a function or class",
-                f"choose {group}=OPTION",
+                f"Choose {group}=OPTION",
                 code="missing-value",
             )
             return
@@ -105,42 +105,42 @@ def _typed(
         refusal = "" if value is ABSENT else field.refusal(value)
         if refusal:
             near = nearest(value, field.words) if isinstance(value, str) else None
-            remedy = f"did you mean {setting(path, near)}?" if near else ""
+            remedy = f"Did you mean {setting(path, near)}?" if near else ""
             yield Problem(path, shown(value), refusal, remedy, origins.text(path, value), code=field.code_of(value))
     yield from works_on_problems(tree, choices, _OUTPUTS)
     yield from phase_problems(tree, origins)
     for path in common_paths():
         if value_at(tree, path) is ABSENT:
-            yield Problem(path, "", "is missing", code="missing-value")
+            yield Problem(path, "", "required", code="missing-value")
     for group, keys in OWN_KEYS.items():
         for key in keys:
             if key not in tree[group] and key != "phases":
                 yield Problem(
                     f"{group}.{key}",
                     "",
-                    "is missing",
-                    f"start {group}/{choices.get(group)}.yaml with `defaults: [_base, _self_]`",
+                    "required",
+                    f"Begin {group}/{choices.get(group)}.yaml with `defaults: [_base, _self_]`.",
                     code="missing-value",
                 )
 
 
-def _strangers(tree: Mapping[str, Any]) -> Iterator[Problem]:
-    """Keys that no section has: a file that was written by hand, or by another version."""
+def _unknown_keys(tree: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield a problem for each unknown key of a section, as in a file edited by hand."""
     known = set(common_paths())
     for path, value in leaves(tree):
         if path.partition(".")[0] not in COMPONENTS and path not in known:
             near = nearest(path, known)
-            rule = "is no key of this configuration"
-            yield Problem(path, shown(value), rule, f"did you mean {near}?" if near else "", code="unknown-key")
+            rule = "unknown configuration key"
+            yield Problem(path, shown(value), rule, f"Did you mean {near}?" if near else "", code="unknown-key")
 
 
 def _fits(tree: Mapping[str, Any], choices: Mapping[str, str]) -> Iterator[Problem]:
-    """Whether the chosen components can work together."""
+    """Yield the problems of model, task and loss with the data, and of the loss with the task."""
     data = tree["data"]
     for group, aspect in (("model", "_inputs_"), ("task", "_targets_"), ("loss", "_targets_")):
         wanted, given = tree[group].get(aspect), data.get(aspect)
         if wanted and given and wanted != given:
-            rule = f"works on {describe_kind(wanted)}, and data={choices.get('data')} holds {describe_kind(given)}"
+            rule = f"requires {describe_kind(wanted)}; data={choices.get('data')} has {describe_kind(given)}"
             yield Problem(
                 group,
                 str(choices.get(group)),
@@ -150,14 +150,14 @@ def _fits(tree: Mapping[str, Any], choices: Mapping[str, str]) -> Iterator[Probl
             )
     task, loss = tree["task"], tree["loss"]
     made, compared = task.get("_outputs_"), loss.get("_outputs_")
-    # A loss of other targets than the data's was told above.
+    # A loss for other targets than those of the data is reported above.
     if made and compared and made != compared and loss.get("_targets_") in (None, data.get("_targets_")):
-        rule = f"compares {_OUTPUTS[compared]}, and task={choices.get('task')} makes {_OUTPUTS[made]}"
+        rule = f"requires {_OUTPUTS[compared]}; task={choices.get('task')} produces {_OUTPUTS[made]}"
         yield Problem(
             "loss",
             str(choices.get("loss")),
             rule,
-            f"choose {_LOSS_OF[made]}, or {_TASK_OF[compared]}",
+            f"Use {_LOSS_OF[made]} or {_TASK_OF[compared]}",
             code="cannot-combine",
         )
 
@@ -172,22 +172,22 @@ def _remedy_of_kinds(group: str, wanted: str, given: str) -> str:
 
 
 def _combines(tree: Mapping[str, Any], origins: Origins) -> Iterator[Problem]:
-    """Rules that speak of two keys."""
+    """Yield the problems of combinations of keys."""
     data, scheduler, trainer = tree["data"], tree["scheduler"], tree["trainer"]
     held_out = data.get("val_fraction", 0) + data.get("test_fraction", 0)
     if held_out >= 1:
         yield Problem(
             "data.val_fraction + data.test_fraction",
             f"{held_out:g}",
-            "must leave something to train on (< 1)",
+            "must be < 1, so that training samples remain",
             code="out-of-range",
         )
     if scheduler.get("warmup_steps") is not None and scheduler.get("warmup_epochs"):
         yield Problem(
             "scheduler.warmup_steps",
             str(scheduler["warmup_steps"]),
-            "the warm-up is given twice",
-            "set scheduler.warmup_epochs=0",
+            "cannot be combined with scheduler.warmup_epochs",
+            "Set scheduler.warmup_epochs=0",
             code="cannot-combine",
         )
     yield from _auto_rate(tree)
@@ -198,26 +198,28 @@ def _combines(tree: Mapping[str, Any], origins: Origins) -> Iterator[Problem]:
         yield Problem(
             "name",
             name,
-            f"must be part of a folder's name: at most {_MAX_NAME} characters, none of them /",
+            f"must have at most {_MAX_NAME} printable characters without /, as part of the name of a directory",
             code="invalid-value",
         )
     names = directions(tree)
     for path, monitor in (("trainer.monitor", trainer["monitor"]), ("task.monitor", tree["task"]["monitor"])):
         if monitor is not None and monitor not in names:
             near = nearest(str(monitor), names)
-            rule = f"is no metric of this task; it has {', '.join(names)}"
+            rule = f"unknown metric; available: {', '.join(names)}"
             yield Problem(
                 path,
                 str(monitor),
                 rule,
-                f"did you mean {setting(path, near)}?" if near else "",
+                f"Did you mean {setting(path, near)}?" if near else "",
                 origins.text(path, monitor),
                 code="unknown-value",
             )
     for key in ("betas", "adamw_betas"):
         betas = tree["optim"].get(key)
         if betas is not None and len(betas) != 2:
-            yield Problem(f"optim.{key}", shown(betas), "must be two numbers", code="invalid-value")
+            yield Problem(
+                f"optim.{key}", shown(betas), f"must be a list of two numbers, got {len(betas)}", code="invalid-value"
+            )
     yield from group_problems(tree)
     yield from phase_combinations(tree)
     yield from regularization_problems(tree)
@@ -226,19 +228,19 @@ def _combines(tree: Mapping[str, Any], origins: Origins) -> Iterator[Problem]:
 
 
 def _auto_rate(tree: Mapping[str, Any]) -> Iterator[Problem]:
-    """A rate that is looked for is the peak of the run, so a schedule must not have a peak of its own."""
+    """Yield a problem if optim.lr=auto, which finds the peak learning rate, and the schedule sets another peak."""
     if tree["optim"].get("lr") != "auto":
         return
     scheduler = tree["scheduler"]
     for key, peak in (("max_lr", scheduler.get("max_lr")), ("max_factor", scheduler.get("max_factor"))):
         if peak is not None and not (key == "max_factor" and peak == 1):
-            remedy = "set scheduler.max_factor=1" if key == "max_factor" else "choose another schedule"
-            rule = f"finds the peak of the run, and scheduler.{key}={shown(peak)} sets another"
-            yield Problem("optim.lr", "auto", rule, f"{remedy}, or give optim.lr a number", code="cannot-combine")
+            remedy = "Set scheduler.max_factor=1" if key == "max_factor" else "Use another schedule"
+            rule = f"cannot be combined with scheduler.{key}={shown(peak)}, which sets another peak learning rate"
+            yield Problem("optim.lr", "auto", rule, f"{remedy}, or set optim.lr to a number.", code="cannot-combine")
 
 
 def _routed(tree: dict[str, Any], choices: Mapping[str, str], origins: Origins) -> Iterator[Problem]:
-    """Hand regularization.dropout to the model and regularization.label_smoothing to the loss, or say why not."""
+    """Set regularization.dropout in the model and regularization.label_smoothing in the loss, or yield a problem."""
     for key, group in ROUTES.items():
         value = tree["regularization"][key]
         if value is None:
@@ -247,19 +249,19 @@ def _routed(tree: dict[str, Any], choices: Mapping[str, str], origins: Origins) 
         if key in tree[group]:
             tree[group][key] = value
         else:
-            rule = f"{group}={choices.get(group)} has no {key} to set"
+            rule = f"not supported with {group}={choices.get(group)}, which has no {key}"
             yield Problem(
                 path,
                 shown(value),
                 rule,
-                f"leave it out, or set {path}=null",
+                f"Remove it, or set {path}=null",
                 origins.text(path, value),
                 code="not-supported",
             )
 
 
 def directions(tree: Mapping[str, Any]) -> dict[str, str]:
-    """Metric name -> min or max, for everything that can be monitored."""
+    """Return metric name -> min or max, for every metric that can be monitored."""
     metrics: Mapping[str, str] = (tree["task"].get("_metrics_") or {"loss": "min"}) | (
         tree["task"].get("_extra_metrics_") or {}
     )

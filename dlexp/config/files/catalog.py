@@ -1,7 +1,7 @@
-"""What can be chosen: groups, their options and keys, as the YAML files have them.
+"""The catalog of configuration options: groups, their options and the keys of each, from the YAML files.
 
-Names and descriptions are told without reading any YAML, and keys with nothing but PyYAML: help, completion and the
-search for the nearest name need them fast.
+Names and descriptions are found without parsing YAML, keys with PyYAML alone: help, completion and suggestions of the
+nearest name must be fast.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _OPTION_NAME = re.compile(r"^[A-Za-z0-9][\w-]*$")
 
 @dataclass(frozen=True)
 class OptionFile:
-    """One option of a group: its file, its line of description and its keys (dotted below the group)."""
+    """An option of a group: its file, its one-line description and its keys (dotted, without the group)."""
 
     group: str
     name: str
@@ -40,12 +40,12 @@ class OptionFile:
 
 
 class Catalog:
-    """The options under one or more roots; an earlier root hides a later one's file of the same name."""
+    """The options under one or more directories; a file of an earlier directory hides those of the same name."""
 
     def __init__(self, config_dirs: tuple[Path, ...] = ()) -> None:
         for folder in config_dirs:
             if not folder.is_dir():
-                raise ConfigError.one("--config-dir", folder, "is not a folder", code="not-found")
+                raise ConfigError.one("--config-dir", folder, "directory not found", code="not-found")
             _refuse_ways_out(folder.resolve())
         self.roots = (*(folder.resolve() for folder in config_dirs), builtin_root())
         self._options: dict[str, dict[str, OptionFile]] = {}
@@ -55,17 +55,17 @@ class Catalog:
 
     @cached_property
     def groups(self) -> tuple[str, ...]:
-        """The groups that dlexp knows; folders of other names under a user's root are refused."""
+        """Names of all groups. Raises ConfigError for other directories in a user's --config-dir."""
         for root in self.roots:
             for folder in root.iterdir():
                 if folder.is_dir() and folder.name not in (*GROUPS, SEARCH) and not folder.name.startswith((".", "_")):
                     raise ConfigError.one(
-                        str(folder), "", f"is no group; the groups are {', '.join(GROUPS)}", code="unknown-value"
+                        str(folder), "", f"unknown group; available: {', '.join(GROUPS)}", code="unknown-value"
                     )
         return GROUPS
 
     def options(self, group: str) -> dict[str, OptionFile]:
-        """Option name -> file, sorted by name, without reading the keys of any."""
+        """Return option name -> file, sorted by name, without keys."""
         if group not in self._options:
             found: dict[str, OptionFile] = {}
             for root in self.roots:
@@ -76,13 +76,13 @@ class Catalog:
         return self._options[group]
 
     def keys(self, group: str, option: str) -> dict[str, Leaf]:
-        """Dotted path below the group -> place, with the keys of the files that the option extends."""
+        """Return dotted path (without the group) -> place of each key of an option and of the files it extends."""
         if (group, option) not in self._keys:
             self._keys[group, option] = self._read_keys(group, option)
         return self._keys[group, option]
 
     def key_names(self, group: str, option: str) -> tuple[str, ...]:
-        """The keys of `keys` that are in no mapping, told by their lines without loading YAML."""
+        """Return the top-level keys of an option, found without parsing YAML."""
         if (group, option) not in self._names:
             self._names[group, option] = tuple(key_names(self.roots, group, option))
         return self._names[group, option]
@@ -99,7 +99,7 @@ class Catalog:
         return found | leaves_of(path)
 
     def search_space(self, group: str, option: str) -> dict[str, Any]:
-        """Key -> range, as `_search_` of the option and of the files that it extends offers it."""
+        """Return key -> range from `_search_` of an option and of the files it extends."""
         from dlexp.config.files.yaml_files import bases_of, read_yaml, values_of
 
         path = self.options(group)[option].path
@@ -109,12 +109,12 @@ class Catalog:
             content = values_of(file) if file else None
             offered = content.get("_search_") if isinstance(content, dict) else None
             if offered is not None and not isinstance(offered, dict):
-                raise ConfigError.one(f"{file}: _search_", offered, "must give each key a range", code="invalid-type")
+                raise ConfigError.one(f"{file}: _search_", offered, "must map each key to a range", code="invalid-type")
             found |= {str(key): spec for key, spec in (offered or {}).items()}
         return found
 
     def fields(self, group: str) -> dict[str, Field]:
-        """Key -> rule, from the `_fields.yaml` files of the group."""
+        """Return key -> rule from the `_fields.yaml` files of a group."""
         if group not in self._fields:
             self._fields[group] = self._read_fields(group)
         return self._fields[group]
@@ -131,22 +131,24 @@ class Catalog:
 
 
 def _refuse_ways_out(root: Path) -> None:
-    """Raise ConfigError for a link under a user's root that leads out of it: what is read is what lies there."""
+    """Raise ConfigError for a symbolic link in a --config-dir that points outside of it."""
     for folder, folders, files in os.walk(root):
         for path in (Path(folder, name) for name in (*folders, *files)):
             if not path.is_symlink():
                 continue
             try:
                 inside = path.resolve().is_relative_to(root)
-            except (OSError, RuntimeError):  # a circle of links
+            except (OSError, RuntimeError):  # a cycle of links
                 inside = False
             if not inside:
-                remedy = "copy it, or name the folder that it leads to with a --config-dir of its own"
-                raise ConfigError.one(str(path), "", f"is a link that leads out of {root}", remedy, code="untrusted")
+                remedy = "Copy the file, or add the directory that it points to with another --config-dir"
+                raise ConfigError.one(
+                    str(path), "", f"symbolic link points outside of {root}", remedy, code="untrusted"
+                )
 
 
 def _rules(entries: Any, path: Path) -> dict[str, Field]:
-    """Key -> rule of one `_fields.yaml`. Raises ConfigError for an entry that is no rule."""
+    """Return key -> rule of one `_fields.yaml`. Raises ConfigError for an invalid entry."""
     from dlexp.config.schema.fields import Field
 
     found: dict[str, Field] = {}
@@ -154,16 +156,17 @@ def _rules(entries: Any, path: Path) -> dict[str, Field]:
         try:
             found[str(key)] = Field.from_mapping(entry)
         except (TypeError, ValueError, AttributeError) as error:
-            rule = f"is no rule: {error}; write {{type: int, min: 1, help: ...}}"
-            raise ConfigError.one(f"{path}: {key}", entry, rule, code="invalid-value") from error
+            rule = f"invalid rule: {error}"
+            remedy = "Write a rule such as {type: int, min: 1, help: ...}"
+            raise ConfigError.one(f"{path}: {key}", entry, rule, remedy, code="invalid-value") from error
     return found
 
 
 def _description(path: Path) -> str:
-    """The first comment line of the file."""
+    """Return the first comment line of a file."""
     try:
         lines = read_text(path, errors="replace").split("\n")
-    except OSError:  # who chooses the option gets the reason
+    except OSError:  # reported when the option is chosen
         return ""
     for line in lines:
         if line.startswith("#") and not line.startswith("# @"):

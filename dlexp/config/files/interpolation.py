@@ -1,6 +1,6 @@
-"""How large a configuration becomes once its ${...} are resolved, told before anything resolves them.
+"""Size of a configuration with its ${...} resolved, computed without resolving them.
 
-Ten values of ten references each make ten thousand million: OmegaConf would resolve every one of them.
+Ten values with ten references each expand to ten billion, all of which OmegaConf would resolve.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _REFERENCE = re.compile(r"\$\{\s*(?P<dots>\.*)(?P<path>\w[\w\[\].-]*)\s*\}")
 
 
 def reads_environment(text: str) -> bool:
-    """Whether a value as written takes something from an environment variable."""
+    """Return whether an unresolved value refers to an environment variable."""
     return _ENVIRONMENT.search(text) is not None
 
 
 def check_references(raw: Mapping[str, Any]) -> None:
-    """Raise ConfigError for references of `raw` that are circular, expand too far or are of a kind not resolved."""
+    """Raise ConfigError for references that are circular, too large, unsupported or to unset variables."""
     sizes: dict[str, int | None] = {}
     problems = []
     for path, text in _texts(raw, ""):
@@ -40,31 +40,29 @@ def check_references(raw: Mapping[str, Any]) -> None:
                 Problem(
                     path,
                     text,
-                    f"the environment variable {name} is not set",
-                    f"export {name}=...",
+                    f"environment variable not set: {name}",
+                    f"Set it in the shell: export {name}=...",
                     code="missing-value",
                 )
             )
         if size > _MAX_CHARACTERS:
             problems.append(
-                Problem(
-                    path, text[:80], f"its ${{...}} expand to more than {_MAX_CHARACTERS} characters", code="too-large"
-                )
+                Problem(path, text[:80], f"must expand to at most {_MAX_CHARACTERS} characters", code="too-large")
             )
     if problems:
         raise ConfigError(problems)
 
 
 class _RefusedError(DlexpError):
-    """Why a reference is not followed."""
+    """A reference that cannot be resolved; the message is the reason."""
 
 
 def _size(raw: Mapping[str, Any], path: str, value: Any, sizes: dict[str, int | None]) -> int:
-    """Characters of `value` at `path` with everything it refers to; None in `sizes` marks what is being measured."""
+    """Return the number of characters of `value` at `path` with all references; None in `sizes`: in progress."""
     if path in sizes:
         known = sizes[path]
         if known is None:
-            raise _RefusedError("refers back to itself", code="invalid-value")
+            raise _RefusedError("circular reference", code="invalid-value")
         return known
     sizes[path] = None
     try:
@@ -84,13 +82,14 @@ def _size(raw: Mapping[str, Any], path: str, value: Any, sizes: dict[str, int | 
 
 
 def _references(path: str, text: str) -> list[str]:
-    """The absolute paths that the value at `path` refers to."""
+    """Return the absolute paths that the value at `path` refers to."""
     if "${" not in text:
         return []
     rest = _ENVIRONMENT.sub("", _DECODED.sub("", text))
     if "${" in _REFERENCE.sub("", rest):
         raise _RefusedError(
-            "only ${KEY}, ${oc.env:NAME} and ${oc.decode:${oc.env:NAME}} are resolved", code="not-supported"
+            "unsupported reference; supported: ${KEY}, ${oc.env:NAME} and ${oc.decode:${oc.env:NAME}}",
+            code="not-supported",
         )
     found = []
     for match in _REFERENCE.finditer(rest):
@@ -101,18 +100,18 @@ def _references(path: str, text: str) -> list[str]:
 
 
 def _at(raw: Any, path: str) -> Any:
-    """The value at `path`, "" where there is none: resolving it will say so."""
+    """Return the value at `path`, "" if there is none, which is reported when it is resolved."""
     parts = path.split(".")
     for end in range(1, len(parts)):
         holder = value_at(raw, ".".join(parts[:end]))
         if isinstance(holder, str) and "${" in holder:
-            raise _RefusedError(f"refers to {path}, which is reached through another reference", code="not-supported")
+            raise _RefusedError(f"unsupported reference: {path} is inside another reference", code="not-supported")
     found = value_at(raw, path)
     return "" if found is ABSENT else found
 
 
 def _texts(node: Any, path: str) -> Iterator[tuple[str, str]]:
-    """Path and text of every value with a reference in it."""
+    """Yield path and text of every value that contains a reference."""
     pairs = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ()
     for key, value in pairs:
         yield from _texts(value, f"{path}.{key}" if path else str(key))

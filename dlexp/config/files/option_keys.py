@@ -1,6 +1,6 @@
-"""The keys of an option at a glance: by their lines, without a parser, so that TAB answers before YAML is loaded.
+"""Top-level keys of an option, matched line by line without a YAML parser, for fast shell completion.
 
-Keys inside a mapping are not looked for; whoever needs what a file says asks `Catalog.keys`.
+Nested keys are not found; `Catalog.keys` parses the file.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _BASE = re.compile(r"(?:^defaults: *\[|^ *- +|, *)(\w+)(?=[],]|$)")
 
 
 def key_names(roots: Sequence[Path], group: str, option: str) -> dict[str, None]:
-    """The keys of an option and of the files that it extends, in the order of their lines."""
+    """Return the keys of an option and of the files it extends, in file order."""
     lines = _lines(roots, group, option)
     files = (*(_lines(roots, group, base) for base in _bases(lines)), lines)
     matches = (_KEY.match(line) for file in files for line in file)
@@ -33,7 +33,7 @@ def _lines(roots: Sequence[Path], group: str, name: str) -> list[str]:
 
 
 def _bases(lines: Sequence[str]) -> Iterator[str]:
-    """Plain names in the list under `defaults`."""
+    """Yield the plain names in the `defaults` list."""
     within = False
     for line in lines:
         within = line.startswith("defaults:") or (within and line.startswith((" ", "-", "#")))

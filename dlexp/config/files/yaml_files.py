@@ -1,4 +1,4 @@
-"""YAML files as nodes with line numbers, read with nothing but PyYAML, and refused before a bomb is expanded."""
+"""YAML files as nodes with line numbers, read with PyYAML and limited in size before aliases are expanded."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from dlexp.artifacts.files.reading import NotReadableError, read_text
 from dlexp.config.files.builtin import builtin_root
 from dlexp.errors import Code, ConfigError
 
-_RESERVED = re.compile(r"^(defaults|_\w+_)$")  # keys that compose and build read, and no user sets
-_MAX_NODES = 10_000  # a hand-written file has hundreds; a YAML bomb has billions
+_RESERVED = re.compile(r"^(defaults|_\w+_)$")  # keys for composition and construction, not set by users
+_MAX_NODES = 10_000  # a hand-written file has hundreds, a YAML bomb billions
 _MAX_BYTES = 1_000_000
 _MAX_DEPTH = 50
-_MAX_EXPLAINED = 100_000  # characters; PyYAML's own parser reads some hundred thousand in a second
+_MAX_EXPLAINED = 100_000  # characters; PyYAML's pure Python parser reads some hundred thousand per second
 _MAX_C_DEPTH = 2000
-_BOMB = f"expands to more than {_MAX_NODES} values or nests deeper than {_MAX_DEPTH}"
+_BOMB = f"must have at most {_MAX_NODES} values and {_MAX_DEPTH} levels of nesting, with aliases expanded"
 
 
 @dataclass(frozen=True)
 class Leaf:
-    """One value in a YAML file: where it stands, and whether its text stands for itself and not for a number."""
+    """A value in a YAML file: its file, line and text, and whether it is quoted."""
 
     file: Path
     line: int
@@ -35,7 +35,7 @@ class Leaf:
 
     @property
     def place(self) -> str:
-        """`file:line`, as short as it can be said: conf/... for dlexp's own files, else as seen from here."""
+        """`file:line`, as short as possible: conf/... for built-in files, else relative to the current directory."""
         own = builtin_root().parent
         if self.file.is_relative_to(own):
             return f"{self.file.relative_to(own)}:{self.line}"
@@ -46,9 +46,10 @@ class Leaf:
 
 
 def read_yaml(path: Path) -> yaml.Node | None:
-    """The node graph of a YAML file, None for an empty one; refuses what is too large, too deep or no YAML.
+    """Return the node graph of a YAML file, None for an empty one.
 
-    Raises ConfigError naming the file. Aliases are counted as often as they expand, before anything expands them.
+    Raises ConfigError that names the file, for a file that is too large, too deeply nested or not YAML. Aliases count
+    as often as they expand, and are counted before they are expanded.
     """
     try:
         stat = path.stat()
@@ -59,7 +60,7 @@ def read_yaml(path: Path) -> yaml.Node | None:
 
 @lru_cache(maxsize=512)
 def _read(path: Path, changed_ns: int, size: int) -> yaml.Node | None:
-    """`read_yaml` once for each state of a file: one command asks for the same files many times."""
+    """Read a file once for each of its states: a command reads the same files many times."""
     try:
         text = read_text(path, _MAX_BYTES)
     except NotReadableError as error:
@@ -76,7 +77,7 @@ def _read(path: Path, changed_ns: int, size: int) -> yaml.Node | None:
             raise ConfigError.one(str(path), "", _BOMB, code="too-large")
         root = _composed(text)
     except (yaml.YAMLError, RecursionError) as error:
-        raise ConfigError.one(str(path), "", f"is no YAML: {_short(error)}", code="invalid-syntax") from error
+        raise ConfigError.one(str(path), "", f"invalid YAML: {_short(error)}", code="invalid-syntax") from error
     if root is not None and _weight(root, {}, 0) > _MAX_NODES:
         raise ConfigError.one(str(path), "", _BOMB, code="too-large")
     return root
@@ -89,10 +90,10 @@ def _unreadable(path: Path, error: OSError | UnicodeDecodeError) -> ConfigError:
 
 
 def _is_bomb(text: str) -> bool:
-    """Whether a text holds more values, or nests deeper, than a configuration may; aliases count once here.
+    """Return whether a text has too many values or levels of nesting; aliases count once here.
 
-    The parser hands out events one by one and does not recurse, so that the first one too many ends the reading: to
-    compose 1,500 levels takes seconds, and in C the process. Raises yaml.YAMLError.
+    The parser yields events one by one without recursion, so reading ends at the first event too many: composing 1,500
+    levels takes seconds, and in C crashes the process. Raises yaml.YAMLError.
     """
     depth = values = 0
     try:
@@ -104,14 +105,15 @@ def _is_bomb(text: str) -> bool:
     except yaml.YAMLError:
         if len(text) > _MAX_EXPLAINED:
             raise
-    return False  # what is no YAML is explained better by PyYAML's own parser
+    return False  # PyYAML's pure Python parser explains invalid YAML better
 
 
 def _composed(text: str) -> yaml.Node | None:
-    """The nodes of a text. Raises yaml.YAMLError, RecursionError.
+    """Return the node graph of a text. Raises yaml.YAMLError, RecursionError.
 
-    libyaml is ten times faster than PyYAML's own parser. It recurses in C, where too deep means the end of the process;
-    nothing nests deeper than its longest line is wide, twice over, and has brackets. What it refuses, PyYAML explains.
+    libyaml is ten times faster than PyYAML's pure Python parser, but recurses in C, where deep nesting crashes the
+    process. It parses texts whose number of brackets and longest line bound the depth; PyYAML parses the others, and
+    explains what libyaml rejects.
     """
     node: yaml.Node | None = _with_either(text, yaml.compose, yaml.SafeLoader, getattr(yaml, "CSafeLoader", None))
     return node
@@ -128,16 +130,16 @@ def _with_either(text: str, read: Any, plain: type, fast: type | None) -> Any:
 
 
 def leaves_of(path: Path) -> dict[str, Leaf]:
-    """Dotted path -> place, for every value of a YAML file; lists are values."""
+    """Return dotted path -> place of every value of a YAML file; a list is one value."""
     root = read_yaml(path)
     return dict(_walk(root, "", path)) if root is not None else {}
 
 
-_NUMBER = re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$")  # 1e-5, as everywhere else in a configuration
+_NUMBER = re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$")  # 1e-5, which plain YAML reads as a string
 
 
 def _with_numbers(loader: type) -> type:
-    """A loader like `loader`, to which 1e-5 is a number."""
+    """Return a subclass of `loader` that reads 1e-5 as a number."""
     found: Any = type(f"Number{loader.__name__}", (loader,), {})
     found.add_implicit_resolver("tag:yaml.org,2002:float", _NUMBER, list("-+0123456789"))
     return found  # type: ignore[no-any-return]
@@ -148,18 +150,16 @@ _FAST_NUMBERS = _with_numbers(yaml.CSafeLoader) if yaml.__with_libyaml__ else No
 
 
 def values_of(path: Path) -> Any:
-    """What a YAML file says, as plain values. Raises ConfigError naming the file for what cannot be made one."""
-    read_yaml(path)  # refuses a bomb before it is expanded
+    """Return the content of a YAML file as plain values. Raises ConfigError that names the file."""
+    read_yaml(path)  # checks the size before aliases are expanded
     try:
         return _with_either(read_text(path, _MAX_BYTES), yaml.load, _NUMBERS, _FAST_NUMBERS)
-    except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:  # a date in no calendar, a list as a key
-        raise ConfigError.one(
-            str(path), "", f"is no YAML that can be used: {_short(error)}", code="invalid-syntax"
-        ) from error
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:  # an impossible date, a list as a key
+        raise ConfigError.one(str(path), "", f"invalid YAML: {_short(error)}", code="invalid-syntax") from error
 
 
 def bases_of(root: yaml.Node | None) -> Iterator[str]:
-    """Plain names in a `defaults:` list: files of the same group that this one extends."""
+    """Yield the plain names of the `defaults` list: files of the same group that this file extends."""
     if not isinstance(root, yaml.MappingNode):
         return
     for key, value in root.value:
@@ -183,7 +183,7 @@ def _walk(node: yaml.Node, prefix: str, path: Path) -> Iterator[tuple[str, Leaf]
 
 
 def _text(node: yaml.Node) -> str:
-    """A scalar as it is written, a list as `[1, 2]`."""
+    """Return a scalar as written, a list as `[1, 2]`."""
     if isinstance(node, yaml.SequenceNode):
         return f"[{', '.join(_text(item) for item in node.value)}]"
     return str(node.value) if isinstance(node, yaml.ScalarNode) else ""
@@ -196,11 +196,11 @@ def _spelled(node: yaml.Node) -> Any:
 
 
 def _weight(node: yaml.Node, seen: dict[int, int], depth: int) -> int:
-    """How many values `node` is once its aliases are expanded; too deep counts as too many."""
+    """Return the number of values of `node` with aliases expanded; too deep counts as too many."""
     if depth > _MAX_DEPTH:
         return _MAX_NODES + 1
     if id(node) not in seen:
-        seen[id(node)] = _MAX_NODES + 1  # an alias to its own parent never ends
+        seen[id(node)] = _MAX_NODES + 1  # an alias to its own parent expands without end
         children = node.value if isinstance(node, yaml.CollectionNode) else []
         flat = [part for child in children for part in (child if isinstance(child, tuple) else (child,))]
         seen[id(node)] = min(1 + sum(_weight(child, seen, depth + 1) for child in flat), _MAX_NODES + 1)

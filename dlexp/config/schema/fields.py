@@ -1,7 +1,7 @@
-"""What one configuration key may hold: its type, its range and its help.
+"""The rule of a configuration key: its type, range and help. Imports no torch.
 
-The keys of the run-level sections get their `Field` from a dataclass (schema.py), the keys of components from
-the `_fields.yaml` of their group; both are checked by the same few lines, without torch.
+Keys of sections get their `Field` from a dataclass (schema.py), keys of components from the `_fields.yaml` of their
+group.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SCALARS: dict[str, tuple[type, ...]] = {
     "map": (dict,),
     "item": (str, dict),
 }
-_LARGEST_INT = 2**63 - 1  # what torch, NumPy and a C library take for a whole number
+_LARGEST_INT = 2**63 - 1  # the largest integer of torch, NumPy and C libraries
 _WORDS = {
     "bool": "true or false",
     "int": "a whole number",
@@ -40,15 +40,20 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Field:
-    """The rule of one key.
+    """The rule of a configuration key.
 
-    type      bool, int, float, str, path, map, list[int], list[float], list[str], list[map] or
-              list[item], whose items are texts or mappings
-    nullable  whether null is a value
-    choices   the only values allowed, or () for any
-    minimum, above, maximum, below   bounds of a number, or of every number in a list
-    words     texts that may stand for a value that is found later, such as auto
-    or_one    whether one item may stand for a list
+    Attributes:
+        type: bool, int, float, str, path, map, list[int], list[float], list[str], list[map] or list[item], whose items
+            are strings or mappings.
+        help: What the key is, with its unit.
+        nullable: Whether null is allowed.
+        choices: The allowed values, () for any.
+        minimum: Inclusive lower bound of a number, or of every number in a list.
+        above: Exclusive lower bound.
+        maximum: Inclusive upper bound.
+        below: Exclusive upper bound.
+        words: Strings that stand for a value found later, such as auto.
+        or_one: Whether a single item is allowed instead of a list.
     """
 
     type: str
@@ -64,21 +69,21 @@ class Field:
 
     @classmethod
     def from_mapping(cls, entry: Mapping[str, Any]) -> Field:
-        """A Field as `_fields.yaml` writes it; raises TypeError or ValueError for what is no rule."""
+        """Return a Field from an entry of `_fields.yaml`. Raises TypeError or ValueError for an invalid entry."""
         words = {"min": "minimum", "max": "maximum"}
         values = {words.get(key, key): value for key, value in entry.items()}
         values |= {key: tuple(values.get(key, ())) for key in ("choices", "words")}
         found = cls(**values)
         if found.type not in _WORDS:
-            raise ValueError(f"{found.type!r} is no type; there are {', '.join(_WORDS)}")
+            raise ValueError(f"unknown type {found.type!r}; available: {', '.join(_WORDS)}")
         for bound in (found.minimum, found.above, found.maximum, found.below):
             if bound is not None and (isinstance(bound, bool) or not isinstance(bound, int | float)):
-                raise TypeError(f"{bound!r} is no number (YAML reads 1e-3 as text; write 0.001)")
+                raise TypeError(f"a bound must be a number, got {bound!r} (YAML reads 1e-3 as a string; write 0.001)")
         return found
 
     @property
     def rule(self) -> str:
-        """The rule in words, such as `a number > 0`."""
+        """The rule as text, such as `a number > 0`."""
         if self.choices:
             return "one of " + ", ".join(_show(choice) for choice in self.choices) + self._or_null
         bounds = " and ".join(
@@ -96,7 +101,7 @@ class Field:
         return " or null" if self.nullable else ""
 
     def accepts(self, value: object) -> bool:
-        """Whether `value` keeps the rule. NaN and the infinities never do."""
+        """Return whether `value` is valid. NaN and infinite numbers are not."""
         if value is None:
             return self.nullable
         if isinstance(value, str) and value in self.words:
@@ -113,14 +118,14 @@ class Field:
         return not isinstance(value, int | float) or isinstance(value, bool) or self._in_range(value)
 
     def refusal(self, value: object) -> str:
-        """What is wrong with `value`, "" where it keeps the rule."""
+        """Return the message for an invalid `value`, "" for a valid one."""
         if self.accepts(value):
             return ""
         too_large = isinstance(value, int) and abs(value) > _LARGEST_INT
-        return f"must be {self.rule}{', of 64 bits at most' if too_large else ''}"
+        return f"must be {self.rule}{' of at most 64 bits' if too_large else ''}"
 
     def code_of(self, value: object) -> Code:
-        """The code of a refused value: of another type, none of the choices, or out of range."""
+        """Return the code of an invalid value: of another type, none of the choices, or out of range."""
         if self.type.startswith("list[") and isinstance(value, list | tuple):
             inner = self._item
             return next((inner.code_of(item) for item in value if not inner.accepts(item)), "invalid-type")
@@ -147,14 +152,14 @@ class Field:
 
 
 def key_field(default: Any, type_name: str, help_text: str, **rule: Any) -> Any:
-    """A dataclass field whose rule and help travel in its metadata."""
+    """Return a dataclass field with its rule and help as metadata."""
     return field(
         default=default, metadata={"field": Field.from_mapping({"type": type_name, "help": help_text, **rule})}
     )
 
 
 def inferred(value: object) -> Field | None:
-    """The Field of a key that no one described, from its default; None where the default tells nothing."""
+    """Return the Field of a key without a rule, from the type of its default; None for other defaults."""
     for name, kinds in (("bool", bool), ("int", int), ("float", float), ("str", str)):
         if isinstance(value, kinds):
             return Field(name)

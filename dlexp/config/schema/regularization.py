@@ -1,4 +1,4 @@
-"""The section regularization.*: what keeps a network from learning its training data by heart."""
+"""The section regularization.*: settings that reduce overfitting."""
 
 from __future__ import annotations
 
@@ -9,29 +9,28 @@ from dlexp.config.schema.fields import key_field
 
 @dataclass(frozen=True)
 class EarlyStoppingConfig:
-    """When to stop before the last epoch."""
+    """Early stopping of training."""
 
     patience: int | None = key_field(
         None,
         "int",
-        "epochs without improvement of the monitored metric before training stops; null never stops",
+        "epochs without improvement of the monitored metric after which training stops; null: never",
         min=1,
         nullable=True,
     )
     min_delta: float = key_field(
-        0.0, "float", "how much better counts as an improvement, in the metric's own units", min=0
+        0.0, "float", "smallest change that counts as an improvement, in units of the metric", min=0
     )
 
 
 @dataclass(frozen=True)
 class EmaConfig:
-    """An exponential moving average of the weights, judged and kept in their place."""
+    """Exponential moving average of the weights, which is evaluated and saved instead of them."""
 
     decay: float | None = key_field(
         None,
         "float",
-        "share of the average that stays in an update, such as 0.999; less at first, so that short runs do not suffer; "
-        "null keeps no average",
+        "decay of the exponential moving average per update, such as 0.999; smaller early in a run; null: no average",
         min=0,
         below=1,
         nullable=True,
@@ -40,15 +39,19 @@ class EmaConfig:
 
 @dataclass(frozen=True)
 class SwaConfig:
-    """The plain mean of the weights of the last epochs, judged and kept in their place."""
+    """Stochastic weight averaging: the mean of the weights of the last epochs, evaluated and saved instead of them."""
 
     start_epoch: int | None = key_field(
-        None, "int", "first epoch, counted from 1, whose weights are taken in; null keeps no mean", min=1, nullable=True
+        None,
+        "int",
+        "first epoch of stochastic weight averaging, counted from 1; null: no average",
+        min=1,
+        nullable=True,
     )
     lr: float | None = key_field(
         None,
         "float",
-        "constant learning rate from that epoch on; null follows the schedule",
+        "constant learning rate from start_epoch on; null: the schedule continues",
         above=0,
         nullable=True,
     )
@@ -56,12 +59,12 @@ class SwaConfig:
 
 @dataclass(frozen=True)
 class RegularizationConfig:
-    """What keeps a network from learning its training data by heart (weight decay is in `optim`)."""
+    """Settings that reduce overfitting; weight decay is a key of `optim`."""
 
     dropout: float | None = key_field(
         None,
         "float",
-        "dropout of the model, whichever it is; null leaves model.dropout as it is",
+        "dropout probability of any model, sets model.dropout; null: model.dropout is unchanged",
         min=0,
         below=1,
         nullable=True,
@@ -69,47 +72,53 @@ class RegularizationConfig:
     label_smoothing: float | None = key_field(
         None,
         "float",
-        "label smoothing of the loss; null leaves loss.label_smoothing as it is",
+        "label smoothing of any loss, sets loss.label_smoothing; null: loss.label_smoothing is unchanged",
         min=0,
         below=1,
         nullable=True,
     )
     l1: float = key_field(
-        0.0, "float", "l1 * sum(|w|) over the weights, norms and biases left out, is added to the loss", min=0
+        0.0,
+        "float",
+        "factor of the L1 penalty sum(|w|) that is added to the loss; normalization layers and biases are excluded",
+        min=0,
     )
     l2: float = key_field(
-        0.0, "float", "l2 * sum(w^2) over the weights, norms and biases left out, is added to the loss", min=0
+        0.0,
+        "float",
+        "factor of the L2 penalty sum(w^2) that is added to the loss; normalization layers and biases are excluded",
+        min=0,
     )
     mixup: float = key_field(
         0.0,
         "float",
-        "mix training samples two by two, in shares drawn from Beta(mixup, mixup), such as 0.2; 0 mixes none",
+        "parameter a of MixUp: training samples are mixed in pairs with weights from Beta(a, a), such as 0.2; 0: off",
         min=0,
     )
     cutmix: float = key_field(
         0.0,
         "float",
-        "put a rectangle of one training image into another, its share drawn from Beta(cutmix, cutmix), such as 1; "
-        "with mixup too, each batch takes one of the two; 0 for never",
+        "parameter a of CutMix: a rectangle of one training image replaces that of another, with an area drawn from "
+        "Beta(a, a), such as 1; with mixup as well, each batch uses one of the two; 0: off",
         min=0,
     )
     mix_probability: float = key_field(
-        1.0, "float", "chance that a batch is mixed, where mixup or cutmix is on", above=0, max=1
+        1.0, "float", "probability that a batch is mixed, with mixup or cutmix", above=0, max=1
     )
     random_erasing: float = key_field(
-        0.0, "float", "chance that a rectangle of a training image is erased", min=0, max=1
+        0.0, "float", "probability that a rectangle of a training image is erased", min=0, max=1
     )
     max_norm: float | None = key_field(
         None,
         "float",
-        "largest norm of the weights into a unit, kept after every update, such as 3; null for no limit",
+        "largest Euclidean norm of the weights into a unit, enforced after every update, such as 3; null: no limit",
         above=0,
         nullable=True,
     )
     gradient_noise: float = key_field(
         0.0,
         "float",
-        "Gaussian noise of variance gradient_noise / (1 + t)^0.55 on the gradient of update t, such as 0.01",
+        "n in the variance n / (1 + t)^0.55 of Gaussian noise added to the gradient of update t, such as 0.01; 0: off",
         min=0,
     )
     ema: EmaConfig = field(default_factory=EmaConfig)

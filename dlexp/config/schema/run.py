@@ -1,7 +1,7 @@
 """The typed configuration of a run.
 
-Each dataclass field carries its default and, as metadata, the rule and the help that `dlexp config --explain` shows.
-Component nodes stay open (`Node`): their keys are the keyword arguments of what they name.
+Each dataclass field has its default and, as metadata, the rule and the help that `dlexp config --explain` shows.
+The nodes of components (`Node`) are open: their keys are the keyword arguments of their target.
 """
 
 from __future__ import annotations
@@ -17,128 +17,147 @@ from dlexp.config.schema.regularization import RegularizationConfig
 
 @dataclass(frozen=True)
 class TrainerConfig:
-    """How long, where and in which precision to train."""
+    """The section trainer.*: length of training, hardware, precision, gradients and freezing."""
 
-    epochs: int = key_field(30, "int", "passes over the training split", min=1)
+    epochs: int = key_field(30, "int", "number of passes over the training split", min=1)
     device: str = key_field(
-        "auto", "str", "auto, cpu, cuda, cuda:N or mps; auto takes the first GPU where there is one"
+        "auto", "str", "device: auto, cpu, cuda, cuda:N or mps; auto: the first GPU, or the CPU if there is none"
     )
     precision: str = key_field(
         "auto",
         "str",
-        "number format of the arithmetic; auto takes bf16 where the hardware has it and it pays",
+        "floating-point format of forward and backward pass; auto: bf16 if supported and faster, else fp32",
         choices=["auto", "fp32", "bf16", "fp16"],
     )
     threads: int | str = key_field(
         "auto",
         "int",
-        "processor threads of the arithmetic; auto takes every core, and one for a small network of dense layers",
+        "CPU threads; auto: all cores, or one for a small network of dense layers",
         min=1,
         max=1024,
         words=["auto"],
     )
     channels_last: bool | str = key_field(
-        "auto", "bool", "memory format of images; auto takes it for 2-d convolutions", words=["auto"]
+        "auto", "bool", "store images channels last; auto: for networks with 2-d convolutions", words=["auto"]
     )
     compile: bool | str = key_field(
         False,
         "bool",
-        "torch.compile the networks: true, reduce-overhead (CUDA graphs) or max-autotune; auto does it on a GPU alone",
+        "use torch.compile: true, reduce-overhead (CUDA graphs) or max-autotune; auto: true on a GPU only",
         words=["auto", "reduce-overhead", "max-autotune"],
     )
-    tf32: bool = key_field(False, "bool", "let fp32 products on an NVIDIA GPU keep 10 of the 23 bits of their mantissa")
+    tf32: bool = key_field(False, "bool", "use TF32 for fp32 matrix products on NVIDIA GPUs: 10 of 23 mantissa bits")
     checkpoint_activations: bool = key_field(
-        False, "bool", "compute activations again in the backward pass and not keep them: less memory, more time"
+        False, "bool", "recompute activations in the backward pass instead of storing them: less memory, more time"
     )
-    accumulate: int = key_field(1, "int", "batches whose gradients are added up before one update", min=1)
+    accumulate: int = key_field(1, "int", "number of batches whose gradients are accumulated for one update", min=1)
     effective_batch: int | None = key_field(
         None,
         "int",
-        "samples of an update when data.batch_size=auto finds the batch: batch times accumulate is always this; null "
-        "keeps what the data's own batch size times accumulate makes",
+        "samples of an update (batch size times accumulate) with data.batch_size=auto; null: the default batch size of "
+        "the data times accumulate",
         min=1,
         nullable=True,
     )
     clip_norm: float | None = key_field(
-        None, "float", "largest norm of the whole gradient; a longer one is scaled down", above=0, nullable=True
+        None,
+        "float",
+        "largest Euclidean norm of the gradient of all parameters, above which it is scaled down; null: no limit",
+        above=0,
+        nullable=True,
     )
     gradient_norm: float | None = key_field(
-        None, "float", "norm that every gradient is scaled to, up or down; null leaves it", above=0, nullable=True
+        None,
+        "float",
+        "Euclidean norm to which every gradient is scaled, up or down; null: not scaled",
+        above=0,
+        nullable=True,
     )
     monitor: str | None = key_field(
-        None, "str", "metric that decides which epoch is best, such as val/loss; null is the task's own", nullable=True
+        None, "str", "metric that decides which epoch is best, such as val/loss; null: task.monitor", nullable=True
     )
     save_every_steps: int | None = key_field(
         None,
         "int",
-        "also save within an epoch, every so many updates (each epoch's end is always saved)",
+        "updates between checkpoints within an epoch; null: only at the end of each epoch",
         min=1,
         nullable=True,
     )
     on_nonfinite: str = key_field(
         "stop",
         "str",
-        "what to do when a loss or a gradient is NaN or infinite: stop with exit code 4; skip that update; rollback to "
-        "the start of the epoch and take its samples in another order",
+        "action when a loss or gradient is NaN or infinite: stop with exit code 4, skip the update, or rollback to the "
+        "start of the epoch and repeat it with another order of samples",
         choices=["stop", "skip", "rollback"],
     )
     nonfinite_limit: int = key_field(
-        5, "int", "updates skipped in a row, or rollbacks of one epoch, after which the run stops all the same", min=1
+        5, "int", "consecutive skipped updates, or rollbacks of one epoch, after which the run stops", min=1
     )
     freeze: tuple[str, ...] = key_field(
         (),
         "list[str]",
-        "patterns for names of parameters or modules that do not learn, such as [stem, layer1]; one that begins with ! "
-        "frees what it matches",
+        "patterns of names of frozen parameters or modules, such as [stem, layer1]; a pattern with a leading ! "
+        "unfreezes its matches",
     )
     freeze_layers: int | None = key_field(
-        None, "int", "so many first layers do not learn; -N is all but the last N, so -1 trains the head", nullable=True
+        None,
+        "int",
+        "number of first layers that are frozen; -N: all but the last N, so -1 trains only the head; null: none",
+        nullable=True,
     )
     unfreeze_epoch: int | None = key_field(
-        None, "int", "epoch, counted from 1, in which what is frozen begins to learn; null never", min=2, nullable=True
+        None, "int", "epoch, counted from 1, in which frozen layers are unfrozen; null: never", min=2, nullable=True
     )
     unfreeze_every: int = key_field(
-        0, "int", "epochs from there until one more layer begins to learn, the last first; 0 is all at once", min=0
+        0,
+        "int",
+        "epochs between the unfreezing of one layer and the next, from the last to the first; 0: all at once",
+        min=0,
     )
-    test: bool = key_field(False, "bool", "evaluate the best weights on the test split when training is over")
+    test: bool = key_field(False, "bool", "evaluate the best weights on the test split after training")
 
 
 @dataclass(frozen=True)
 class LoggerConfig:
-    """What is written while training, beside metrics.csv."""
+    """The section logger.*: logging during training, in addition to metrics.csv."""
 
-    every_steps: int = key_field(10, "int", "updates between two step rows in metrics.jsonl", min=1)
-    tensorboard: bool = key_field(False, "bool", "also write TensorBoard event files under tb/")
-    mlflow: bool = key_field(False, "bool", "also report to MLflow")
+    every_steps: int = key_field(10, "int", "updates between two step records in metrics.jsonl", min=1)
+    tensorboard: bool = key_field(False, "bool", "write TensorBoard event files to tb/")
+    mlflow: bool = key_field(False, "bool", "log to MLflow")
     mlflow_uri: str | None = key_field(
         None,
         "str",
-        "database or server, such as sqlite:///FILE or http://HOST:5000; null is MLFLOW_TRACKING_URI, then "
+        "MLflow database or server, such as sqlite:///FILE or http://HOST:5000; null: MLFLOW_TRACKING_URI, or "
         "outputs/mlflow.db",
         nullable=True,
     )
-    mlflow_experiment: str = key_field("dlexp", "str", "experiment that the run is put into")
-    wandb: bool = key_field(False, "bool", "also report to Weights & Biases")
-    wandb_project: str = key_field("dlexp", "str", "project that the run is put into")
-    wandb_entity: str | None = key_field(None, "str", "user or team of the project; null is your own", nullable=True)
+    mlflow_experiment: str = key_field("dlexp", "str", "MLflow experiment of the run")
+    wandb: bool = key_field(False, "bool", "log to Weights & Biases")
+    wandb_project: str = key_field("dlexp", "str", "Weights & Biases project of the run")
+    wandb_entity: str | None = key_field(
+        None, "str", "Weights & Biases user or team of the project; null: your default", nullable=True
+    )
     wandb_mode: str | None = key_field(
         None,
         "str",
-        "offline writes wandb/ in the run, for `wandb sync`; null is WANDB_MODE, then offline",
+        "online, or offline: write to wandb/ in the run directory for `wandb sync`; null: WANDB_MODE, or offline",
         choices=["offline", "online"],
         nullable=True,
     )
-    patience: float = key_field(60.0, "float", "seconds that trackers get at the end to hand over what is left", min=0)
+    patience: float = key_field(
+        60.0, "float", "seconds to wait at the end for trackers to send their remaining records", min=0
+    )
 
 
 @dataclass(frozen=True)
 class Node:
-    """A component: what to call, and its keyword arguments.
+    """A component: a callable and its keyword arguments.
 
-    group      the configuration group, such as `model`
-    option     the option chosen there, such as `resnet18`
-    target     dotted path of the function or class
-    arguments  the keyword arguments as plain values
+    Attributes:
+        group: The configuration group, such as `model`.
+        option: The chosen option of the group, such as `resnet18`.
+        target: Dotted path of the function or class.
+        arguments: The keyword arguments as plain values.
     """
 
     group: str
@@ -149,15 +168,16 @@ class Node:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """One run, checked: everything that decides its result.
+    """The checked configuration of a run.
 
-    optim_phases, scheduler_phases  phase -> its own values in place of those of `optim` or `scheduler`
-    batch_size samples of a batch, 0 while data.batch_size=auto has not been found
-    monitor    full name of the deciding metric, such as val/accuracy
-    maximize   whether more of it is better
-    choices    group -> option, as composed
-    tree       the same configuration as plain containers, secrets unresolved: what is saved, compared and shown
-    resolved   the same with every value in place; never written or printed
+    Attributes:
+        optim_phases, scheduler_phases: Phase -> its own values in place of those of `optim` or `scheduler`.
+        batch_size: Samples of a batch, 0 until data.batch_size=auto is resolved.
+        monitor: Full name of the deciding metric, such as val/accuracy.
+        maximize: Whether larger values of it are better.
+        choices: Group -> option, as composed.
+        tree: The configuration as plain containers with secrets unresolved, which is saved, compared and shown.
+        resolved: The configuration with all values resolved; never saved or printed.
     """
 
     seed: int
@@ -202,25 +222,26 @@ class RunConfig:
 
 
 TOP_LEVEL: Mapping[str, Field] = {
-    "seed": Field("int", "seed of the weights, the data order, augmentation and dropout", minimum=0),
-    "deterministic": Field("bool", "refuse operations that may give other bits on a repeat (GPU); slower there"),
+    "seed": Field("int", "seed of initialization, data order, augmentation and dropout", minimum=0),
+    "deterministic": Field("bool", "refuse nondeterministic operations, at the cost of speed on a GPU"),
     "init_from": Field(
-        "path", "run directory or checkpoint whose weights to start from; nothing else is taken", nullable=True
+        "path", "run directory or checkpoint to load initial weights from; null: random weights", nullable=True
     ),
     "init_head": Field(
         "str",
-        "the last layer of a model with init_from: keep takes its weights too, new begins it anew",
+        "last layer with init_from: keep loads its weights, new initializes it",
         choices=("keep", "new"),
     ),
     "init_strict": Field(
-        "bool", "refuse init_from where weights are missing or of another shape; false begins those anew and tells them"
+        "bool",
+        "require all weights to be in init_from with the same shape; false: initialize the others and report them",
     ),
-    "name": Field("str", "name in the run directory, in place of <model>-<data>", nullable=True),
+    "name": Field("str", "name of the run in its directory; null: <model>-<data>", nullable=True),
 }
 SECTIONS: Mapping[str, type] = dict(
     zip(SECTION_NAMES, (TrainerConfig, RegularizationConfig, LoggerConfig), strict=True)
 )
-# Keys of a component's node that dlexp itself reads; all others are arguments of the target.
+# Keys of a component's node that dlexp reads itself; all others are arguments of the target.
 OWN_KEYS: Mapping[str, tuple[str, ...]] = {
     "data": ("batch_size", "eval_batch_size"),
     "task": ("monitor",),
@@ -230,7 +251,7 @@ OWN_KEYS: Mapping[str, tuple[str, ...]] = {
 
 
 def section_fields(section: type, prefix: str) -> dict[str, Field]:
-    """Dotted path -> rule, for a section dataclass and the sections inside it."""
+    """Return dotted path -> rule, for a section dataclass and its nested sections."""
     hints = get_type_hints(section)
     found: dict[str, Field] = {}
     for item in fields(section):
@@ -243,12 +264,12 @@ def section_fields(section: type, prefix: str) -> dict[str, Field]:
 
 
 def common_paths() -> tuple[str, ...]:
-    """The dotted paths that every run has, whatever its options are."""
+    """Return the dotted paths that every run has."""
     return (*TOP_LEVEL, *(path for name, section in SECTIONS.items() for path in section_fields(section, name)))
 
 
 def section_defaults(section: type) -> dict[str, Any]:
-    """The defaults of a section as plain nested values."""
+    """Return the defaults of a section as nested plain values."""
     hints = get_type_hints(section)
     return {
         item.name: section_defaults(hints[item.name]) if is_dataclass(hints[item.name]) else item.default
@@ -257,7 +278,7 @@ def section_defaults(section: type) -> dict[str, Any]:
 
 
 def section_from(section: type, values: Mapping[str, Any]) -> Any:
-    """The section dataclass that `values` describe; they must have been checked."""
+    """Return the section dataclass of checked values."""
     hints = get_type_hints(section)
     return section(
         **{

@@ -1,4 +1,4 @@
-"""Plain nested values addressed by dotted paths."""
+"""Nested plain values, addressed by dotted paths."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ ABSENT = object()
 
 
 def value_at(tree: Any, path: str) -> Any:
-    """The value at `path`, ABSENT where there is none; the items of a list are numbered from 0."""
+    """Return the value at `path`, ABSENT if there is none; list items are numbered from 0."""
     node = tree
     for part in path.split("."):
         if isinstance(node, Mapping) and part in node:
@@ -22,7 +22,7 @@ def value_at(tree: Any, path: str) -> Any:
 
 
 def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted path and value of everything that is not divided further, as lists are not, nor what is under _KEY_."""
+    """Yield dotted path and value of every leaf; lists, and values of keys such as `_KEY_`, are leaves."""
     for key, value in tree.items():
         if isinstance(value, Mapping) and value and not str(key).startswith("_"):
             yield from leaves(value, f"{prefix}{key}.")
@@ -31,7 +31,7 @@ def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 
 def shown(value: object) -> str:
-    """A value as one writes it in YAML and on the command line."""
+    """Return a value as written in YAML and on the command line."""
     if value is None:
         return "null"
     if isinstance(value, list | tuple):

@@ -1,7 +1,7 @@
-"""Adam and AdamW of torch, with the fused kernel called directly where nothing unusual is asked of it.
+"""Adam and AdamW of torch, with direct calls of the fused kernel in the common case.
 
-torch gathers the same tensors into the same lists at every step, sorts them by device and number format, and marks
-the step for a profiler: for a small network that takes longer than the kernel. Here the lists are kept.
+At every step, torch collects the tensors into lists, groups them by device and dtype, and marks the step for profilers.
+For small networks this takes longer than the kernel. Here the lists are cached.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def adam(
     amsgrad: bool = False,
     fused: bool = True,
 ) -> Optimizer:
-    """Adam (Kingma & Ba 2015, arXiv:1412.6980); weight decay is added to the gradient, as L2 would be."""
+    """Adam (Kingma & Ba 2015, arXiv:1412.6980); weight decay is an L2 term of the gradient."""
     rates = betas[0], betas[1]
     return Adam(params, lr=lr, betas=rates, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad, fused=fused)
 
@@ -44,17 +44,22 @@ def adamw(
     amsgrad: bool = False,
     fused: bool = True,
 ) -> Optimizer:
-    """AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101): Adam with weight decay apart from the gradient."""
+    """AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101): Adam with decoupled weight decay."""
     rates = betas[0], betas[1]
     return AdamW(params, lr=lr, betas=rates, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad, fused=fused)
 
 
 @dataclass(frozen=True)
 class _Group:
-    """What the kernel takes for a parameter group, in its order; tensors of one device and one number format.
+    """Arguments of the kernel for a parameter group; all tensors have the same device and dtype.
 
-    counts  updates made of each parameter: one tensor, of which the entries of the state are views, so that counting
-            is one addition and not one for each
+    Attributes:
+        options: The parameter group.
+        weights: Its parameters.
+        first: First moment of each parameter.
+        second: Second moment of each parameter.
+        steps: Number of updates of each parameter, views of `counts`.
+        counts: Number of updates of all parameters in one tensor, so that counting is a single addition.
     """
 
     options: dict[str, Any]
@@ -66,10 +71,10 @@ class _Group:
 
 
 class _Direct(Optimizer):
-    """Puts a direct call in front of the step of the class behind it; same state, same bits.
+    """Mixin whose step calls the kernel directly, with the same state and bitwise the same results.
 
-    Kept lists hold for as long as groups and state are the same objects. Whatever replaces them ends in one of the
-    three methods that forget the lists: adding a group, loading a state, and being copied or unpickled.
+    The cached lists are valid as long as groups and state are the same objects. Every way to replace them goes through
+    a method that clears the cache: adding a group, loading a state, and copying or unpickling.
     """
 
     _kept: list[_Group] | None = None
@@ -77,7 +82,7 @@ class _Direct(Optimizer):
     _usual: Callable[..., Any]
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """As torch's."""
+        """Add a parameter group, as in torch."""
         self._kept = None
         super().add_param_group(param_group)
 
@@ -86,7 +91,7 @@ class _Direct(Optimizer):
         super().__setstate__(state)
 
     def step(self, closure: Callable[[], float] | None = None) -> Any:
-        """As torch's; directly when no closure, hook or gradient scaler is there and every parameter has a gradient."""
+        """Make an update; the kernel is called directly without closure, hooks or gradient scaler."""
         kept = self._kept
         if kept is None or closure is not None or self._is_watched():
             return self._step_as_usual(closure)
@@ -114,7 +119,7 @@ class _Direct(Optimizer):
             )
         return None
 
-    step.hooked = True  # type: ignore[attr-defined]  # torch would wrap it in the marks; those who hook get `_usual`
+    step.hooked = True  # type: ignore[attr-defined]  # keeps torch from wrapping it in profiler marks; with hooks, `_usual` runs
 
     def _is_watched(self) -> bool:
         hooks = self._optimizer_step_pre_hooks or self._optimizer_step_post_hooks
@@ -126,7 +131,7 @@ class _Direct(Optimizer):
         return found
 
     def _lists(self) -> list[_Group] | None:
-        """None where only torch's own way is right: not fused, amsgrad, a tensor as rate, mixed or unusual tensors."""
+        """Return the lists, None if torch's own step is required: not fused, amsgrad, tensor options, mixed tensors."""
         found = []
         for group in self.param_groups:
             parameters = group["params"]
@@ -161,19 +166,19 @@ def _unusual(parameter: Tensor, state: dict[str, Any] | None) -> bool:
 
 
 def _usual(step: Callable[..., Any]) -> Callable[..., Any]:
-    """torch's step with its marks and hooks."""
+    """Return torch's step with its profiler marks and hooks."""
     return Optimizer.profile_hook_step(without_graph_breaks(step))
 
 
 class Adam(_Direct, torch.optim.Adam):
-    """torch's Adam."""
+    """Adam of torch."""
 
     _kernel = staticmethod(torch._fused_adam_)
     _usual = staticmethod(_usual(torch.optim.Adam.step))
 
 
 class AdamW(_Direct, torch.optim.AdamW):
-    """torch's AdamW."""
+    """AdamW of torch."""
 
     _kernel = staticmethod(torch._fused_adamw_)
     _usual = staticmethod(_usual(torch.optim.AdamW.step))

@@ -1,4 +1,4 @@
-"""Several optimizers behind the interface of one: their groups in one list, their states in one dict."""
+"""Several optimizers combined into one: their groups in one list, their states in one dict."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from torch.optim import Optimizer
 class PartedOptimizer(Optimizer, ABC):
     """An optimizer made of others, which share no parameter; a subclass says how it steps them.
 
-    The groups are the parts' own dicts, so that whatever sets a rate or a momentum here sets it there. `defaults` are
-    those of the first part: what a schedule may turn is decided by it.
+    The groups are those of the parts, so that setting a rate or a momentum here sets it there. `defaults` are those of
+    the first part, which decides what a schedule can change.
+
+    Args:
+        parts: The optimizers.
     """
 
     def __init__(self, parts: list[Optimizer]) -> None:
@@ -21,18 +24,18 @@ class PartedOptimizer(Optimizer, ABC):
         super().__init__([group for part in parts for group in part.param_groups], {})
         self.defaults = dict(
             parts[0].defaults
-        )  # only now: torch would give each group of the others those of the first
+        )  # afterwards: torch would set the defaults of the first part in the groups of the others
 
     @abstractmethod
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """One update."""
 
     def state_dict(self) -> dict[str, Any]:
-        """The parts' states, in order."""
+        """Return the states of the parts, in order."""
         return {"parts": [part.state_dict() for part in self.parts]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from what `state_dict` gave. Raises KeyError or ValueError for another optimizer's state."""
+        """Restore the output of `state_dict`. Raises KeyError or ValueError for the state of another optimizer."""
         for part, state in zip(self.parts, state_dict["parts"], strict=True):
             part.load_state_dict(state)
         self._collect_groups()
@@ -45,7 +48,7 @@ class PartedOptimizer(Optimizer, ABC):
         self._collect_groups()
 
     def _collect_groups(self) -> None:
-        """Take the groups that the parts have now: loading a state replaces a part's dicts by others."""
+        """Collect the groups of the parts, whose dicts are replaced when a state is loaded."""
         self.param_groups = [group for part in self.parts for group in part.param_groups]
 
 

@@ -1,4 +1,4 @@
-"""SGD of torch, with weights that begin to learn later than others."""
+"""SGD of torch, with support for weights that are unfrozen during training."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def sgd(
     weight_decay: float = 1e-4,
     fused: bool = True,
 ) -> Optimizer:
-    """Stochastic gradient descent: v = momentum v + (1 - dampening) g, w -= lr v; Nesterov's looks ahead by momentum v.
+    """Stochastic gradient descent: v = momentum v + (1 - dampening) g, w -= lr v; initially v = g.
 
-    A weight's first gradient is its first v, whole. Raises ValueError for nesterov without momentum or with dampening.
+    With nesterov, w -= lr (g + momentum v). Raises ValueError for nesterov without momentum or with dampening.
     """
     return SGD(
         params,
@@ -37,10 +37,10 @@ def sgd(
 
 
 class SGD(torch.optim.SGD):
-    """torch's, whose fused kernel refuses a group in which some weights have a momentum and others have none yet."""
+    """SGD of torch, also fused when some weights of a group have no momentum buffer yet."""
 
     def step(self, closure: Callable[[], float] | None = None) -> Any:
-        """As torch's; weights that thawed are updated apart from those of their group that learned before."""
+        """Make an update; newly unfrozen weights are updated separately from the others of their group."""
         whole = self.param_groups
         self.param_groups = [part for group in whole for part in self._parts(group)]
         try:
@@ -49,7 +49,7 @@ class SGD(torch.optim.SGD):
             self.param_groups = whole
 
     def _parts(self, group: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """The group, or those of its weights that have a momentum and those that have none."""
+        """Yield the group, or separate groups of weights with and without a momentum buffer."""
         if not group["fused"] or not group["momentum"]:
             yield group
             return

@@ -1,6 +1,6 @@
-"""Optimizers that torch lacks, or has in parts: from pytorch_optimizer, or torch's own with additions.
+"""Optimizers of pytorch_optimizer, and optimizers of torch that need an adapter.
 
-All others are named in conf/optim as torch.optim has them. Every factory takes parameter groups as `groups` makes them.
+conf/optim refers to the other optimizers in torch.optim directly. Every factory takes the parameter groups of `groups`.
 """
 
 from __future__ import annotations
@@ -36,15 +36,25 @@ def lbfgs(
     tolerance_grad: float = 1e-7,
     tolerance_change: float = 1e-9,
 ) -> Optimizer:
-    """Limited-memory BFGS (Liu & Nocedal 1989): a quasi-Newton direction from the last `history_size` changes.
+    """Limited-memory BFGS (Liu & Nocedal 1989).
 
-    line_search  whether a step has the length that the strong Wolfe conditions ask for; else it is `lr` of a direction
-    Raises ValueError for groups of several rates, of which it can keep none.
+    Args:
+        params: Parameter groups, all with the same learning rate and without weight decay.
+        lr: Length of a step without line search, as a factor of the direction.
+        max_iter: Iterations of an update.
+        history_size: Number of past changes from which the curvature is estimated.
+        line_search: Whether the length of a step satisfies the strong Wolfe conditions.
+        tolerance_grad: Largest entry of the gradient at which an update ends.
+        tolerance_change: Change of loss or parameters at which an update ends.
+
+    Raises ValueError for groups with their own rate or weight decay.
     """
     if any("lr" in group for group in params):
-        raise ValueError("lbfgs has one learning rate for all parameters; leave out optim.groups and optim.layer_decay")
+        raise ValueError(
+            "lbfgs requires one learning rate for all parameters. Remove optim.groups and optim.layer_decay."
+        )
     if any(group.get("weight_decay") for group in params):
-        raise ValueError("lbfgs has no weight decay; regularization.l2 adds the penalty to the loss, where it sees it")
+        raise ValueError("weight decay is not supported with lbfgs. Use regularization.l2, a penalty in the loss.")
     return LBFGS(
         [parameter for group in params for parameter in group["params"]],
         lr=lr,
@@ -71,12 +81,21 @@ def muon(
 ) -> Optimizer:
     """Muon (Jordan et al. 2024) for hidden matrices, AdamW for all other parameters.
 
-    The momentum of a matrix is made nearly orthogonal by `ns_steps` Newton-Schulz iterations before it is applied.
+    The momentum of a matrix is orthogonalized by `ns_steps` Newton-Schulz iterations before it is applied.
 
-    adjust_lr        how the step of a matrix of m x n depends on its shape: match_rms_adamw, 0.2 sqrt(max(m, n)), so
-                     that a rate found for AdamW fits both (Liu et al. 2025, arXiv:2502.16982); original,
-                     sqrt(max(1, m / n))
-    adamw_lr_factor  AdamW's learning rate as a multiple of `lr`
+    Args:
+        params: Parameter groups.
+        hidden_matrices: Parameters that Muon updates.
+        lr: Learning rate.
+        weight_decay: Decoupled weight decay.
+        momentum: Momentum of Muon.
+        nesterov: Whether Muon uses Nesterov momentum.
+        ns_steps: Newton-Schulz iterations.
+        adjust_lr: Factor of the step of a matrix (m, n): match_rms_adamw, 0.2 sqrt(max(m, n)), so that a learning rate
+            of AdamW suits both (Liu et al. 2025, arXiv:2502.16982); original, sqrt(max(1, m / n)).
+        adamw_lr_factor: Learning rate of AdamW as a factor of `lr`.
+        adamw_betas: Decay rates of AdamW.
+
     Raises ValueError for a model without a hidden matrix.
     """
     chosen = {id(parameter) for parameter in hidden_matrices}
@@ -84,8 +103,8 @@ def muon(
     rest = _only(params, lambda parameter: id(parameter) not in chosen)
     if not hidden:
         raise ValueError(
-            "muon updates hidden matrices, and this model has none (embeddings, the last layer, convolutions and "
-            "vectors are none); choose optim=adamw"
+            "muon requires hidden matrices, which this model does not have (embeddings, the last layer, convolutions "
+            "and vectors do not count). Use optim=adamw"
         )
     for group in rest:
         group["lr"] = group.get("lr", lr) * adamw_lr_factor
@@ -114,10 +133,10 @@ def lamb(
     eps: float = 1e-6,
     weight_decay: float = 0.01,
 ) -> Optimizer:
-    """LAMB (You et al. 2020, arXiv:1904.00962): Adam's direction at a length of |w| for each tensor.
+    """LAMB (You et al. 2020, arXiv:1904.00962): the direction of Adam, scaled to the norm of each tensor.
 
-    With u = m / (sqrt(v) + eps) + weight_decay w, a tensor moves by lr min(|w|, 10) u / |u|; Adam's bias corrections
-    would cancel in that ratio and are left out, as in the paper's third version.
+    With u = m / (sqrt(v) + eps) + weight_decay w, a tensor changes by lr min(|w|, 10) u / |u|. The bias corrections of
+    Adam would cancel in this ratio and are omitted, as in version 3 of the paper.
     """
     from pytorch_optimizer import Lamb
 
@@ -128,7 +147,7 @@ def lamb(
         eps=eps,
         weight_decay=weight_decay,
         weight_decouple=False,  # inside the ratio, as in the paper
-        adam_debias=True,  # else the library divides the step, ratio and all, by 1 - beta1^t: ten times lr at first
+        adam_debias=True,  # otherwise the library divides the whole step by 1 - beta1^t: ten times lr at first
     )
     return found
 
@@ -142,8 +161,8 @@ def lion(
 ) -> Optimizer:
     """Lion (Chen et al. 2023, arXiv:2302.06675): the sign of an interpolated momentum.
 
-    w -= lr (sign(beta1 m + (1 - beta1) g) + weight_decay w), then m = beta2 m + (1 - beta2) g. Every weight
-    moves by lr, so the rate is 3 to 10 times smaller than AdamW's and the decay as much larger.
+    w -= lr (sign(beta1 m + (1 - beta1) g) + weight_decay w), then m = beta2 m + (1 - beta2) g. Every weight changes by
+    lr, so that the learning rate is 3 to 10 times smaller than that of AdamW, and the weight decay as much larger.
     """
     from pytorch_optimizer import Lion
 
@@ -161,13 +180,19 @@ def schedule_free_adamw(
     r: float = 0.0,
     weight_lr_power: float = 2.0,
 ) -> Optimizer:
-    """Schedule-free AdamW (Defazio et al. 2024, arXiv:2405.15682): an average of the weights in place of a schedule.
+    """Schedule-free AdamW (Defazio et al. 2024, arXiv:2405.15682): an average of the weights instead of a schedule.
 
-    Gradients are taken at y = (1 - beta1) z + beta1 x, where z is what AdamW moves and x the average of its places;
-    the network holds y while it trains, and x (after `eval()`) when it is evaluated or kept.
+    Gradients are computed at y = (1 - beta1) z + beta1 x, where AdamW updates z, and x is the average of z. The network
+    has the weights y in training, and x (after `eval()`) in evaluation and checkpoints.
 
-    r                exponent of the update's number in the weight of its place in the average
-    weight_lr_power  exponent of the largest learning rate so far in it, so that a warm-up counts little
+    Args:
+        params: Parameter groups.
+        lr: Learning rate.
+        betas: Interpolation beta1, and decay rate of the second moment.
+        eps: Added to the denominator.
+        weight_decay: Decoupled weight decay.
+        r: Exponent of the number of an update in its weight in the average.
+        weight_lr_power: Exponent of the largest learning rate so far in that weight; a warm-up then counts little.
     """
     from pytorch_optimizer import ScheduleFreeAdamW
 
@@ -184,6 +209,6 @@ def schedule_free_adamw(
 
 
 def _only(groups: Groups, wanted: Callable[[nn.Parameter], bool]) -> Groups:
-    """The groups with those of their parameters that are wanted; a group with none is left out."""
+    """Return the groups with the wanted parameters only, without empty groups."""
     found = [{**group, "params": [p for p in group["params"] if wanted(p)]} for group in groups]
     return [group for group in found if group["params"]]

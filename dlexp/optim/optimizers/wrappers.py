@@ -1,8 +1,7 @@
-"""Optimizers around another one: SAM takes its gradient at the worst point near the weights, Lookahead keeps slow
-weights that follow the fast ones.
+"""Optimizers that wrap another one: SAM and Lookahead.
 
-Both wrap SGD or AdamW, `base`: `momentum` is SGD's, or AdamW's beta1. Their settings stand in the parameter groups, and
-what they keep of a parameter in the wrapped optimizer's state, so that copies and checkpoints need nothing else.
+Both wrap SGD or AdamW (`base`); `momentum` is that of SGD, or beta1 of AdamW. Their settings are in the parameter
+groups, their state in that of the wrapped optimizer, so that copies and checkpoints contain everything.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from dlexp.optim.traits import OptimizerTraits
 __all__ = ["lookahead", "sam"]
 
 Groups = list[dict[str, Any]]
-_LEAST_NORM = 1e-12  # a gradient of zeros climbs nowhere
+_LEAST_NORM = 1e-12  # avoids division by the norm of a zero gradient
 _BETA2 = 0.999
 
 
@@ -37,9 +36,9 @@ def sam(
 ) -> Optimizer:
     """Sharpness-aware minimization (Foret et al. 2021, arXiv:2010.01412): `base` with the gradient at w + e.
 
-    e = radius g / |g| for the gradient g at w, |g| over all weights. With `adaptive` (Kwon et al. 2021,
-    arXiv:2102.11600) e = radius w^2 g / | |w| g |, which no rescaling of a layer changes; its radius is about ten times
-    larger. Both gradients see the same samples and the same dropout; an update costs two.
+    e = radius g / |g| for the gradient g at w, with |g| over all weights. With `adaptive` (Kwon et al. 2021,
+    arXiv:2102.11600), e = radius w^2 g / | |w| g |, which is invariant to rescaling of a layer and requires a radius
+    about ten times larger. Both gradients use the same samples and the same dropout; an update costs two gradients.
     """
     return Sam(_base(base, params, lr, momentum, weight_decay), radius, adaptive)
 
@@ -54,16 +53,17 @@ def lookahead(
     momentum: float = 0.9,
     weight_decay: float = 0.01,
 ) -> Optimizer:
-    """Lookahead (Zhang et al. 2019, arXiv:1907.08610): after every `sync_every` updates of `base`, the fast weights,
-    the slow weights go `slow_step` of the way to them, and they go there too.
+    """Lookahead (Zhang et al. 2019, arXiv:1907.08610): slow weights that follow the fast weights of `base`.
 
-    The slow weights are evaluated and kept (after `eval()`). The momentum of `base` stays as it is.
+    After every `sync_every` updates of `base`, the slow weights move by `slow_step` times the difference towards the
+    fast weights, which are then set to them. Evaluation and checkpoints use the slow weights (after `eval()`). The
+    momentum of `base` does not change.
     """
     return Lookahead(_base(base, params, lr, momentum, weight_decay), sync_every, slow_step)
 
 
 class Sam(PartedOptimizer):
-    """`base` with the gradient at the top of a climb; settings as for `sam`."""
+    """Sharpness-aware minimization; see `sam`."""
 
     traits = OptimizerTraits(needs_closure=True)
 
@@ -73,9 +73,9 @@ class Sam(PartedOptimizer):
             group |= {"radius": radius, "adaptive": adaptive}
 
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """One update; `closure` puts gradients in place and returns their loss, twice. Raises TypeError without it."""
+        """Make an update; `closure` computes gradients and returns the loss. Raises TypeError without it."""
         if closure is None:
-            raise TypeError("sam requires a closure: it computes two gradients in an update")
+            raise TypeError("sam requires step(closure), which computes the gradient twice")
         loss = closure()
         with torch.no_grad():
             weights = [p for group in self.param_groups for p in group["params"] if p.grad is not None]
@@ -90,7 +90,7 @@ class Sam(PartedOptimizer):
         return loss
 
     def _climb(self) -> list[Tensor]:
-        """e of every weight that has a gradient."""
+        """Return e of every weight that has a gradient."""
         found: list[Tensor] = []
         lengths: list[Tensor] = []
         for group in self.param_groups:
@@ -104,7 +104,7 @@ class Sam(PartedOptimizer):
 
 
 class Lookahead(PartedOptimizer):
-    """Slow weights behind those of `base`; settings as for `lookahead`."""
+    """Lookahead; see `lookahead`."""
 
     traits = OptimizerTraits(keeps_average=True)
 
@@ -114,13 +114,13 @@ class Lookahead(PartedOptimizer):
             group |= {"sync_every": sync_every, "slow_step": slow_step, "updates": 0}
 
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """One update of the fast weights, and of the slow ones in their turn. Raises TypeError for a closure."""
+        """Make an update of the fast weights, and of the slow ones when due. Raises TypeError for a closure."""
         if closure is not None:
-            raise TypeError("lookahead takes no closure")
+            raise TypeError("lookahead does not support a closure")
         (base,) = self.parts
         learning = [p for group in self.param_groups for p in group["params"] if p.grad is not None]
         begin = {p: p.detach().clone() for p in learning if "slow" not in base.state.get(p, {})}
-        base.step()  # first: it takes a parameter that has a state for one that it has seen
+        base.step()  # first: it treats a parameter with a state as one that it has updated before
         for p, value in begin.items():
             base.state[p]["slow"] = value
         with torch.no_grad():
@@ -133,7 +133,7 @@ class Lookahead(PartedOptimizer):
         return None
 
     def eval(self) -> None:
-        """Put the slow weights into the network, until `train`."""
+        """Set the slow weights in the network, until `train`."""
         with torch.no_grad():
             for group in self.param_groups:
                 for p in self._with("slow", group):
@@ -142,7 +142,7 @@ class Lookahead(PartedOptimizer):
                     p.copy_(state["slow"])
 
     def train(self) -> None:
-        """Put the fast weights back."""
+        """Restore the fast weights."""
         with torch.no_grad():
             for group in self.param_groups:
                 for p in self._with("fast", group):
@@ -157,4 +157,4 @@ def _base(name: str, params: Groups, lr: float, momentum: float, weight_decay: f
         return sgd(params=params, lr=lr, momentum=momentum, weight_decay=weight_decay)
     if name == "adamw":
         return torch.optim.AdamW(params, lr=lr, betas=(momentum, _BETA2), weight_decay=weight_decay, fused=True)
-    raise ValueError(f"optim.base={name!r} is not one of sgd, adamw")
+    raise ValueError(f"unknown optim.base={name!r}; available: sgd, adamw")

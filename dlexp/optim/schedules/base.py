@@ -1,7 +1,6 @@
-"""A learning rate over time: the interface of all schedules, and the one that begins with a warm-up.
+"""The base of learning-rate schedules: a warm-up, then a scheduler.
 
-Symbols: t updates made since the warm-up ended; a factor is what the learning rate of every parameter group is
-multiplied by.
+Symbols: t updates since the end of the warm-up. A factor multiplies the learning rate of every parameter group.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 
 class PerUpdate(Protocol):
-    """Sets the rates update by update: a scheduler of torch's, or `Factor`."""
+    """A scheduler that sets the rates at every update: one of torch, or `Factor`."""
 
     last_epoch: int
 
@@ -23,7 +22,7 @@ class PerUpdate(Protocol):
 
 
 class Factor:
-    """Sets the rate of every group to `factor(t)` of its own: LambdaLR, at a tenth of what its checks cost a step."""
+    """Multiplies the initial rate of every group by `factor(t)`: a LambdaLR without checks, ten times as fast."""
 
     def __init__(self, optimizer: Optimizer, factor: Callable[[int], float]) -> None:
         self._optimizer, self._factor = optimizer, factor
@@ -32,7 +31,7 @@ class Factor:
         self.step()
 
     def step(self) -> None:
-        """The rates of the next update."""
+        """Set the rates of the next update."""
         self.last_epoch += 1
         share = self._factor(self.last_epoch)
         for group, full in zip(self._optimizer.param_groups, self._full, strict=True):
@@ -67,8 +66,14 @@ class Schedule(ABC):
 class WarmupSchedule(Schedule):
     """A warm-up, then a scheduler that sets the rates after each update or each epoch.
 
-    While the warm-up lasts, update number t (from 0) runs at (t + 1) / (warmup + 1) of the learning rate; then the
-    scheduler behind it begins. Ratios between parameter groups stay as they are.
+    In the warm-up, the factor of update t (from 0) is (t + 1) / (warmup + 1); then the scheduler begins. The ratios of
+    the rates of parameter groups do not change.
+
+    Args:
+        optimizer: The optimizer.
+        per_step: Scheduler that is stepped after each update, None for a constant rate.
+        warmup_steps: Updates of the warm-up.
+        per_epoch: Scheduler that is stepped after each epoch.
     """
 
     def __init__(
@@ -82,12 +87,12 @@ class WarmupSchedule(Schedule):
         self._warmup, self._taken = warmup_steps, 0
         self._full = [float(group["lr"]) for group in optimizer.param_groups]
         if isinstance(per_step, LRScheduler):
-            per_step._step_count += 1  # else torch warns when the fp16 scaler skips the first update
+            per_step._step_count += 1  # prevents a warning of torch when the fp16 scaler skips the first update
         self._set_warmup_rate()
 
     @property
     def follows_a_metric(self) -> bool:
-        """True behind a plateau scheduler."""
+        """Whether the rates depend on the monitored metric, and are not known in advance."""
         return self._per_epoch is not None
 
     def step(self) -> None:
@@ -104,14 +109,14 @@ class WarmupSchedule(Schedule):
             self._per_epoch.step(metric)
 
     def state_dict(self) -> dict[str, Any]:
-        """Updates taken, and what a plateau has seen; the rest is a function of the first."""
+        """Return the number of updates and the state of a plateau scheduler; the rest is a function of the former."""
         return {"taken": self._taken, "per_epoch": self._per_epoch.state_dict() if self._per_epoch else None}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from `state`, once the optimizer has its own; a run made longer gets the rates of its new length."""
+        """Restore `state`, after the optimizer has restored its own; the rates are those of the current run length."""
         self._taken = state["taken"]
         past_warmup = self._taken - self._warmup
-        if self._per_step is not None:  # before the warm-up is over too: this may be a return from further on
+        if self._per_step is not None:  # also within the warm-up, since this may be a rollback from after it
             self._per_step.last_epoch = max(past_warmup, 0) - 1
             self._per_step.step()
         if past_warmup <= 0:
@@ -127,22 +132,24 @@ class WarmupSchedule(Schedule):
 
 
 def after_warmup(optimizer: Optimizer, warmup: int, factor: Callable[[int], float]) -> Schedule:
-    """`warmup` updates of rise, then `factor(t)` times the learning rate of each group."""
+    """Return a schedule of `warmup` updates of linear warm-up, then `factor(t)` times the rate of each group."""
     return WarmupSchedule(optimizer, Factor(optimizer, factor), warmup)
 
 
 def warmup_updates(epochs: float, steps: int | None, steps_per_epoch: int, total_steps: int) -> int:
-    """The warm-up in updates. Raises ValueError when it takes the whole run."""
+    """Return the number of updates of the warm-up. Raises ValueError if it takes the whole run."""
     found = steps if steps is not None else round(epochs * steps_per_epoch)
     if found >= total_steps:
-        raise ValueError(f"a warm-up of {found} updates leaves nothing of a run of {total_steps}")
+        raise ValueError(f"the warm-up must be shorter than the run: got {found} updates of {total_steps}")
     return found
 
 
 def refuse_without_momentum(optimizer: Optimizer, name: str) -> None:
-    """Raises ValueError, with what to set, for an optimizer whose momentum `name` cannot turn."""
-    defaults, remedy = optimizer.defaults, "set scheduler.cycle_momentum=false"
+    """Raise ValueError for an optimizer whose momentum the schedule `name` cannot change."""
+    defaults, remedy = optimizer.defaults, "Set scheduler.cycle_momentum=false"
     if not defaults.get("momentum") and "betas" not in defaults:
-        raise ValueError(f"{name} turns the momentum, and this optimizer has none; {remedy}")
-    if "weight_lr_power" in defaults:  # the weights it averages are found with the beta that they were made with
-        raise ValueError(f"{name} turns the first beta, and a schedule-free optimizer averages with it; {remedy}")
+        raise ValueError(f"{name} cycles the momentum, which this optimizer does not have. {remedy}")
+    if "weight_lr_power" in defaults:  # its average is computed with a constant beta
+        raise ValueError(
+            f"{name} cycles the first beta, which a schedule-free optimizer requires to be constant. {remedy}"
+        )

@@ -1,4 +1,4 @@
-"""Learning rates that rise again: warm restarts and cycles. Symbols as in `schedules`."""
+"""Periodic learning-rate schedules: warm restarts and cycles. Symbols as in `schedules`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dlexp.optim.schedules.base import Schedule, WarmupSchedule, after_warmup, r
 
 __all__ = ["cosine_restarts", "cyclic"]
 
-_GAMMA = 0.999  # a peak is half as high after about 700 updates
+_GAMMA = 0.999  # halves the peaks in about 700 updates
 
 
 def cosine_restarts(
@@ -26,17 +26,17 @@ def cosine_restarts(
     warmup_epochs: float = 0.0,
     warmup_steps: int | None = None,
 ) -> Schedule:
-    """Half cosines, each from the full rate again (SGDR, Loshchilov & Hutter 2017, arXiv:1608.03983).
+    """Cosine decay with warm restarts (SGDR, Loshchilov & Hutter 2017, arXiv:1608.03983).
 
-    The first lasts `period` epochs or updates (T_0 in the paper), each next one `period_factor` (T_mult) times as long;
-    every update has a rate of its own, whatever the unit.
+    The first cosine lasts `period` epochs or updates (T_0 in the paper), each next one `period_factor` (T_mult) times
+    as long. The rate changes at every update, whatever the unit.
     """
     warmup = warmup_updates(warmup_epochs, warmup_steps, steps_per_epoch, total_steps)
     first = period * (steps_per_epoch if unit == "epochs" else 1)
 
     def factor(t: int) -> float:
         length = first
-        while t >= length and period_factor > 1:  # in whole numbers: a logarithm misses the restart by a rounding
+        while t >= length and period_factor > 1:  # with integers: rounding of a logarithm would miss the restart
             t, length = t - length, length * period_factor
         return min_factor + (1 - min_factor) * (1 + cos(pi * (t % length) / length)) / 2
 
@@ -55,21 +55,29 @@ def cyclic(
     gamma: float = _GAMMA,
     cycle_momentum: bool = True,
 ) -> Schedule:
-    """Up and down between `base_factor` of the learning rate and all of it (Smith 2017, arXiv:1506.01186).
+    """Cyclical learning rate between `base_factor` times the rate and the full rate (Smith 2017, arXiv:1506.01186).
 
-    rise, fall  epochs or updates of the two sides of a triangle; every update has a rate of its own
-    mode        triangular; triangular2, each peak half as high above the base; or exp_range, gamma^t as high
-    The momentum, or the first beta, falls from 0.9 to 0.8 while the rate rises, and back.
-    Raises ValueError for an optimizer that has neither while `cycle_momentum` is true, and for sides below an update.
+    Args:
+        optimizer: The optimizer.
+        steps_per_epoch: Updates of an epoch.
+        base_factor: Lowest learning rate, as a factor of the full one.
+        rise: Epochs or updates of the rising side of a triangle.
+        fall: Epochs or updates of the falling side.
+        unit: epochs or steps. The rate changes at every update in both.
+        mode: triangular; triangular2, where each peak is half as high above the base; or exp_range, with gamma^t.
+        gamma: Base of exp_range.
+        cycle_momentum: Decrease the momentum, or the first beta, from 0.9 to 0.8 while the rate rises, and back.
+
+    Raises ValueError for an optimizer without momentum if `cycle_momentum` is true, and for sides below one update.
     """
     if cycle_momentum:
         refuse_without_momentum(optimizer, "cyclic")
     if mode != "exp_range" and gamma != _GAMMA:
-        raise ValueError(f"scheduler.gamma={gamma} is for scheduler.mode=exp_range, and the mode is {mode}")
+        raise ValueError(f"scheduler.gamma={gamma} requires scheduler.mode=exp_range, got {mode}")
     size = steps_per_epoch if unit == "epochs" else 1
     up, down = round(rise * size), round(fall * size)
     if min(up, down) < 1:
-        raise ValueError(f"scheduler.rise={rise:g} and scheduler.fall={fall:g} {unit} must be an update long, each")
+        raise ValueError(f"scheduler.rise={rise:g} and scheduler.fall={fall:g} {unit} must each be at least one update")
     rates = [float(group["lr"]) for group in optimizer.param_groups]
     per_step = CyclicLR(
         optimizer,

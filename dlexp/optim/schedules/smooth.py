@@ -1,10 +1,10 @@
-"""Learning rates over time: torch's schedulers, counted in updates, behind one warm-up.
+"""Learning-rate schedules with a smooth decay, counted in updates, after an optional warm-up.
 
-Every factory gets the optimizer and the length of the run from `assemble`, the rest from the configuration. Schedules
-that fall once are here; those that fall in steps are in `steps`, those that rise again in `cycles`.
+Optimizer and length of the run are run-time arguments; the others are configured. Step schedules are in `steps`,
+periodic ones in `cycles`.
 
-Symbols: t updates made since the warm-up ended, T updates from there to the end of the run; a factor is what the
-learning rate of every parameter group is multiplied by.
+Symbols: t updates since the end of the warm-up, T updates from there to the end of the run. A factor multiplies the
+learning rate of every parameter group.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def constant(
     warmup_epochs: float = 0.0,
     warmup_steps: int | None = None,
 ) -> Schedule:
-    """The same learning rate throughout."""
+    """A constant learning rate."""
     return WarmupSchedule(optimizer, None, warmup_updates(warmup_epochs, warmup_steps, steps_per_epoch, total_steps))
 
 
@@ -41,9 +41,9 @@ def cosine(
     warmup_epochs: float = 0.0,
     warmup_steps: int | None = None,
 ) -> Schedule:
-    """Half a cosine from the learning rate to `min_factor` of it (Loshchilov & Hutter 2017, arXiv:1608.03983).
+    """Cosine decay from the learning rate to `min_factor` times it (Loshchilov & Hutter 2017, arXiv:1608.03983).
 
-    Update t of T after the warm-up runs at min + (1 - min) (1 + cos(pi t / T)) / 2 of the learning rate.
+    The factor is min + (1 - min) (1 + cos(pi t / T)) / 2.
     """
     warmup = warmup_updates(warmup_epochs, warmup_steps, steps_per_epoch, total_steps)
     length = max(1, total_steps - warmup)
@@ -51,7 +51,7 @@ def cosine(
     def factor(t: int) -> float:
         return min_factor + (1 - min_factor) * (1 + cos(pi * min(t, length) / length)) / 2
 
-    return after_warmup(optimizer, warmup, factor)  # CosineAnnealingLR's floor ignores group ratios
+    return after_warmup(optimizer, warmup, factor)  # the minimum of CosineAnnealingLR ignores the ratios of groups
 
 
 def polynomial(
@@ -64,9 +64,9 @@ def polynomial(
     warmup_epochs: float = 0.0,
     warmup_steps: int | None = None,
 ) -> Schedule:
-    """From the learning rate to `min_factor` of it: min + (1 - min) (1 - t / T)^power.
+    """Polynomial decay (Liu et al. 2015, arXiv:1506.04579): the factor is min + (1 - min) (1 - t / T)^power.
 
-    `power` 1 is a straight line; above it the rate falls fast and ends slowly (Liu et al. 2015, arXiv:1506.04579).
+    `power` 1 is linear; with larger values the rate falls faster at first and more slowly at the end.
     """
     warmup = warmup_updates(warmup_epochs, warmup_steps, steps_per_epoch, total_steps)
     length = max(1, total_steps - warmup)
@@ -86,7 +86,7 @@ def linear(
     warmup_epochs: float = 0.0,
     warmup_steps: int | None = None,
 ) -> Schedule:
-    """A straight line from the learning rate to `min_factor` of it, reached when the run ends."""
+    """Linear decay from the learning rate to `min_factor` times it at the end of the run."""
     warmup = warmup_updates(warmup_epochs, warmup_steps, steps_per_epoch, total_steps)
     return polynomial(
         optimizer=optimizer,
@@ -106,10 +106,10 @@ def noam(
     warmup_epochs: float = 1.0,
     warmup_steps: int | None = None,
 ) -> Schedule:
-    """Rises for W - 1 updates, then falls with the inverse square root (Vaswani et al. 2017, arXiv:1706.03762).
+    """Linear warm-up of W - 1 updates, then inverse square root decay (Vaswani et al. 2017, arXiv:1706.03762).
 
-    Update n, from 1, runs at min(n / W, sqrt(W / n)) of the learning rate, W one more than the updates of the warm-up.
-    The paper's rate is that of `optim.lr` = (d W)^-0.5 for a model of width d; here the peak is said, not derived.
+    The factor of update n, from 1, is min(n / W, sqrt(W / n)), where W is the number of warm-up updates plus one. The
+    paper's schedule for a model of width d has `optim.lr` = (d W)^-0.5; here `optim.lr` is the peak.
     """
     warmup = warmup_updates(warmup_epochs, warmup_steps, steps_per_epoch, total_steps)
     return after_warmup(optimizer, warmup, lambda t: sqrt((warmup + 1) / (warmup + 1 + t)))
@@ -128,8 +128,8 @@ def wsd(
 ) -> Schedule:
     """Warm-up, a stable rate, and a decay over the last `decay_share` of the run (Hu et al. 2024, arXiv:2404.06395).
 
-    With s from 0 to 1 over the decay, the rate is min + (1 - min) d(s): d is 1 - sqrt(s), 1 - s or (1 + cos(pi s)) / 2
-    for the shapes sqrt, linear and cosine. The first did best in Haegele et al. 2024 (arXiv:2405.18392).
+    With s from 0 to 1 over the decay, the factor is min + (1 - min) d(s), where d is 1 - sqrt(s), 1 - s or
+    (1 + cos(pi s)) / 2 for the shapes sqrt, linear and cosine; sqrt was best in Haegele et al. 2024 (arXiv:2405.18392).
     """
     warmup = warmup_updates(warmup_epochs, warmup_steps, steps_per_epoch, total_steps)
     length = min(max(1, round(decay_share * total_steps)), total_steps - warmup)
@@ -157,17 +157,17 @@ def onecycle(
     final_div_factor: float = 1e4,
     cycle_momentum: bool = True,
 ) -> Schedule:
-    """Up to `max_factor` times the learning rate, then down to almost nothing (Smith & Topin 2018, arXiv:1708.07120).
+    """One cycle (Smith & Topin 2018, arXiv:1708.07120): up to `max_factor` times the rate, then down to near 0.
 
-    The momentum, or the first beta, falls while the learning rate rises and the other way round.
-    Raises ValueError for an optimizer that has neither while `cycle_momentum` is true.
+    The momentum, or the first beta, changes in the opposite direction. Raises ValueError for an optimizer without
+    momentum if `cycle_momentum` is true.
     """
     if cycle_momentum:
         refuse_without_momentum(optimizer, "onecycle")
     per_step = OneCycleLR(
         optimizer,
         max_lr=[group["lr"] * max_factor for group in optimizer.param_groups],
-        total_steps=total_steps + 1,  # torch sets the rate of the first update too
+        total_steps=total_steps + 1,  # torch also sets the rate of the first update
         pct_start=pct_start,
         div_factor=div_factor,
         final_div_factor=final_div_factor,
@@ -189,9 +189,19 @@ def plateau(
     warmup_epochs: float = 0.0,
     warmup_steps: int | None = None,
 ) -> Schedule:
-    """Multiply the learning rate by `factor` once the monitored metric has not improved for `patience` epochs.
+    """Multiply the learning rate by `factor` when the monitored metric has not improved for `patience` epochs.
 
-    min_lr  the first parameter group's rate never falls below it, the others' at their ratio to it
+    Args:
+        optimizer: The optimizer.
+        total_steps: Updates of the run.
+        steps_per_epoch: Updates of an epoch.
+        maximize: Whether larger values of the metric are better.
+        factor: Factor of the learning rate on a plateau.
+        patience: Epochs without improvement.
+        threshold: Smallest change that counts as an improvement, in units of the metric.
+        min_lr: Smallest rate of the first parameter group; the other groups keep their ratio to it.
+        warmup_epochs: Epochs of the warm-up.
+        warmup_steps: Updates of the warm-up, instead of epochs.
     """
     rates = [float(group["lr"]) for group in optimizer.param_groups]
     per_epoch = ReduceLROnPlateau(
@@ -202,7 +212,7 @@ def plateau(
         threshold=threshold,
         threshold_mode="abs",
         min_lr=[min_lr * rate / rates[0] for rate in rates],
-        eps=0.0,  # torch would leave rates alone that change by less than 1e-8, and so the ratio of small ones
+        eps=0.0,  # with torch's 1e-8, small rates would not change, and ratios would
     )
     return WarmupSchedule(
         optimizer, None, warmup_updates(warmup_epochs, warmup_steps, steps_per_epoch, total_steps), per_epoch

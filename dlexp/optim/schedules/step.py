@@ -1,7 +1,7 @@
-"""Learning rates that fall in steps: at the ends of epochs, or every so many updates.
+"""Step schedules of the learning rate, by epochs or updates. Symbols as in `schedules`.
 
-Symbols as in `schedules`. An epoch of a schedule is an epoch of the run: a rate that falls by epochs falls between two
-of them, also behind a warm-up that ends within one.
+Epochs of a schedule are epochs of the run: the rate changes between two epochs, also after a warm-up that ends within
+an epoch.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def step(
 ) -> Schedule:
     """Multiply the learning rate by `gamma` every `step_size` units: gamma^floor(n / step_size).
 
-    n counts the units, epochs or updates, since the one in which the warm-up ended.
+    n is the number of epochs or updates since the one in which the warm-up ended.
     """
     warmup = warmup_updates(warmup_epochs, warmup_steps, steps_per_epoch, total_steps)
     count = _counter(unit, warmup, steps_per_epoch)
@@ -49,11 +49,10 @@ def multistep(
 ) -> Schedule:
     """Multiply the learning rate by `gamma` after each of the `milestones`, epochs or updates of the run.
 
-    They count from the beginning of the run, warm-up included: after 15 epochs is after 15 epochs.
-    Raises ValueError for milestones that do not rise.
+    Milestones count from the beginning of the run, including the warm-up. Raises ValueError unless they increase.
     """
     if list(milestones) != sorted(set(milestones)):
-        raise ValueError(f"scheduler.milestones={list(milestones)} must rise, each number once")
+        raise ValueError(f"scheduler.milestones={list(milestones)} must be strictly increasing")
     warmup = warmup_updates(warmup_epochs, warmup_steps, steps_per_epoch, total_steps)
     size = steps_per_epoch if unit == "epochs" else 1
     return after_warmup(optimizer, warmup, lambda t: gamma ** bisect_right(milestones, (t + warmup) // size))
@@ -76,7 +75,7 @@ def exponential(
 
 
 def _counter(unit: str, warmup: int, steps_per_epoch: int) -> Callable[[int], int]:
-    """t -> the whole units since the one in which the warm-up ended."""
+    """Return a function of t: the number of epochs or updates since the one in which the warm-up ended."""
     if unit == "steps":
         return lambda t: t
     first = warmup // steps_per_epoch

@@ -1,4 +1,4 @@
-"""A schedule that ends in the constant learning rate of stochastic weight averaging."""
+"""The learning-rate schedule of stochastic weight averaging: another schedule, then a constant rate."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from dlexp.optim.schedules.base import Schedule
 
 
 class SwaSchedule(Schedule):
-    """Another schedule up to an update, then a constant rate; parameter groups keep their ratios.
+    """Another schedule up to an update, then a constant rate.
 
     Args:
-        inner: The schedule up to there.
-        optimizer: The optimizer whose rates are set.
-        first_update: The first update, counted from 0, that is made at `lr`.
-        lr: Learning rate of the first parameter group from there on.
+        inner: The other schedule.
+        optimizer: The optimizer.
+        first_update: First update, counted from 0, with the constant rate.
+        lr: The constant rate of the first parameter group; the other groups keep their ratio to it.
     """
 
     def __init__(self, inner: Schedule, optimizer: Optimizer, first_update: int, lr: float) -> None:
@@ -43,11 +43,11 @@ class SwaSchedule(Schedule):
         self._hold()
 
     def state_dict(self) -> dict[str, Any]:
-        """Updates made, and the state of the other schedule."""
+        """Return the number of updates and the state of the other schedule."""
         return {"made": self._made, "inner": self._inner.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from `state`, once the optimizer has its own."""
+        """Restore `state`, after the optimizer has restored its own."""
         self._inner.load_state_dict(state["inner"])
         self._made = state["made"]
         self._hold()

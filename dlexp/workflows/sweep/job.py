@@ -11,7 +11,7 @@ from typing import Any
 from dlexp.assemble.experiment import Experiment
 from dlexp.assemble.training import prepare_training
 from dlexp.config.schema.run import RunConfig
-from dlexp.config.sweep import Cell, told_once
+from dlexp.config.sweep import Cell, each_once
 from dlexp.data.bundle import DataBundle
 from dlexp.engine.loop import EpochRecord, StepRecord
 from dlexp.errors import ConfigError, DataError, DlexpError, Interrupted, OutOfMemory, Problem, exit_code_of
@@ -106,7 +106,7 @@ def work_of_check(cells: Sequence[Cell], trusted: tuple[str, ...], shared: Share
                 except Exception as error:  # what training meets is told of that cell, and the others go on
                     print(f"{cell.name}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
             threads.append(known[key])
-        told = [vars(problem) for problem in told_once(problems, len(known))]
+        told = [vars(problem) for problem in each_once(problems, len(known))]
         send({"problems": told, "data": data, "threads": threads})
 
     return work

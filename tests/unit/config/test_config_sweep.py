@@ -10,7 +10,7 @@ from problems import refused
 from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.schema.run import RunConfig
-from dlexp.config.sweep import MAX_CELLS, Cell, cells_of, told_once
+from dlexp.config.sweep import MAX_CELLS, Cell, cells_of, each_once
 from dlexp.errors import ConfigError, Problem
 
 CATALOG = Catalog()
@@ -109,10 +109,10 @@ def test_all_problems_of_all_cells_come_at_once_and_each_once() -> None:
     }
 
 
-def test_told_once_names_the_cells_unless_all_have_it() -> None:
+def test_each_once_names_the_cells_unless_all_have_it() -> None:
     a, b = Problem("a", "1", "rule"), Problem("b", "1", "rule", origin="f.yaml:3")
-    assert told_once([("x", a), ("y", a)], 2) == [a]
-    assert [p.origin for p in told_once([("x", a), ("x", b), ("y", b)], 3)] == ["cell x", "f.yaml:3; cell x and 1 more"]
+    assert each_once([("x", a), ("y", a)], 2) == [a]
+    assert [p.origin for p in each_once([("x", a), ("x", b), ("y", b)], 3)] == ["cell x", "f.yaml:3; cell x and 1 more"]
 
 
 def test_values_of_a_text_are_spelled_as_typed() -> None:
