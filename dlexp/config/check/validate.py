@@ -163,12 +163,12 @@ def _fits(tree: Mapping[str, Any], choices: Mapping[str, str]) -> Iterator[Probl
 
 
 def _remedy_of_kinds(group: str, wanted: str, given: str) -> str:
-    """What to choose instead of a component for `wanted` data where these are `given`; "" where nothing is known."""
+    """Return components or data to use instead where one requires `wanted` and the data are `given`; "" for none."""
     if group != "model":
-        return f"choose {_FITTING[given]}" if given in _FITTING else ""
-    other = f"other data ({_FITTING[wanted].split()[0]})" if wanted in _FITTING else ""
-    reads_both = "choose model=mlp, which reads both" if {wanted, given} <= {"image", "tabular"} else ""
-    return ", or ".join(filter(None, (reads_both, other)))
+        return f"Use {_FITTING[given]}" if given in _FITTING else ""
+    other = f"other data, such as {_FITTING[wanted].split()[0]}" if wanted in _FITTING else ""
+    reads_both = "model=mlp" if {wanted, given} <= {"image", "tabular"} else ""
+    return f"Use {', or '.join(filter(None, (reads_both, other)))}" if reads_both or other else ""
 
 
 def _combines(tree: Mapping[str, Any], origins: Origins) -> Iterator[Problem]:
