@@ -81,7 +81,7 @@ class Experiment:
         return interpretation_of(self.config, self.bundle)
 
     def split(self, name: str) -> EvalBatches:
-        """The batches of a split, in order."""
+        """Return the batches of a split, in order."""
         return EvalBatches(self.bundle, name, self.config.eval_batch_size, self.device)
 
     @property

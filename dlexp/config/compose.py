@@ -26,7 +26,8 @@ from dlexp.config.files.catalog import Catalog
 from dlexp.config.node_keys import hydra_key_problem
 from dlexp.config.nodes import resolve
 from dlexp.config.origins import Origins
-from dlexp.config.overrides import Words, parse
+from dlexp.config.overrides import ParsedOverrides, parsefrom dlexp.config.phases import shared_key, unknown_in_phase
+
 from dlexp.config.phases import shared_key, unknown_in_phase
 from dlexp.config.saved import first_line, refuse_passwords, set_value, to_plain, without_secrets
 from dlexp.config.schema.names import COMPONENTS
@@ -37,16 +38,16 @@ from dlexp.config.typed import run_config
 from dlexp.errors import ConfigError, Problem, reading_data
 
 
-def load(words: Sequence[str], catalog: Catalog) -> RunConfig:
+def load(overrides: Sequence[str], catalog: Catalog) -> RunConfig:
     """Return the configuration that overrides describe.
 
     Args:
-        words: Overrides as on the command line, such as `model=resnet18` or `optim.lr=0.1`.
+        overrides: Overrides as on the command line, such as `model=resnet18` or `optim.lr=0.1`.
         catalog: The available options.
 
     Raises ConfigError with all problems: syntax errors, unknown names, values out of range, incompatible options.
     """
-    parsed, problems = parse(words, catalog)
+    parsed, problems = parse(overrides, catalog)
     config, choices = compose(parsed, catalog)
     problems += _unknown_keys(config, choices, catalog)
     problems += apply_values(config, parsed.values, choices, catalog)
@@ -56,7 +57,7 @@ def load(words: Sequence[str], catalog: Catalog) -> RunConfig:
     if tree["data"].get("_targets_") == "auto":
         kind = settle_targets(tree, "task" in parsed.groups, choices, catalog)
         if "task" not in parsed.groups:
-            return load([*words, f"task={task_of(tree, kind)}"], catalog)
+            return load([*overrides, f"task={task_of(tree, kind)}"], catalog)
     return finish(config, tree, choices, catalog)
 
 
@@ -118,7 +119,7 @@ def finish(config: DictConfig, tree: dict[str, Any], choices: Mapping[str, str],
     return run_config(tree, choices, refuse_passwords(without_secrets(config, tree)))
 
 
-def compose(words: Words, catalog: Catalog) -> tuple[DictConfig, dict[str, str]]:
+def compose(parsed: ParsedOverrides, catalog: Catalog) -> tuple[DictConfig, dict[str, str]]:
     """Return the composed configuration without the user's values, and group -> option. Raises ConfigError."""
     Plugins.instance()  # registers file:// and pkg:// as sources
     search_path = ConfigSearchPathImpl()
@@ -128,7 +129,7 @@ def compose(words: Words, catalog: Catalog) -> tuple[DictConfig, dict[str, str]]
     search_path.append("schema", "structured://")
     check_files(catalog)
     try:
-        config = ConfigLoaderImpl(search_path).load_configuration("config", words.group_words(), RunMode.RUN)
+        config = ConfigLoaderImpl(search_path).load_configuration("config", parsed.group_overrides(), RunMode.RUN)
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError, RecursionError) as error:
         raise ConfigError.one("the configuration files", "", first_line(error), code="invalid-syntax") from error
     choices = {k: str(v) for k, v in config.hydra.runtime.choices.items() if k in catalog.groups and v is not None}

@@ -14,7 +14,7 @@ from dlexp.config.check.batch_size import AUTO
 from dlexp.config.check.validate import rules
 from dlexp.config.compose import apply_values, compose, finish, settle_targets, task_of
 from dlexp.config.files.catalog import Catalog
-from dlexp.config.overrides import Words, parse
+from dlexp.config.overrides import ParsedOverrides, parse
 from dlexp.config.saved import load_saved, read_config, read_overrides, to_plain
 from dlexp.config.schema.names import COMPONENTS
 from dlexp.config.schema.run import SECTIONS, TOP_LEVEL, LoggerConfig, RunConfig
@@ -52,7 +52,7 @@ class Change:
     after: Any
 
 
-def repeat(folder: Path, words: Sequence[str], catalog: Catalog) -> tuple[RunConfig, list[Change]]:
+def repeat(folder: Path, overrides: Sequence[str], catalog: Catalog) -> tuple[RunConfig, list[Change]]:
     """Return the configuration of the run in `folder` with overrides applied, and its differences from the run.
 
     Groups are composed from the current files. If the option of a group is that of the past run, its saved values
@@ -60,20 +60,20 @@ def repeat(folder: Path, words: Sequence[str], catalog: Catalog) -> tuple[RunCon
 
     Args:
         folder: Directory of the past run.
-        words: Overrides as on the command line.
+        overrides: Overrides as on the command line.
         catalog: The available options.
     """
     before = load_saved(folder / "config.yaml").tree
     saved, saved_choices = read_config(folder / "config.yaml")
     old, problems = parse(read_overrides(folder / "overrides.yaml"), catalog)
-    new, new_problems = parse(words, catalog)
+    new, new_problems = parse(overrides, catalog)
     if problems or new_problems:
         raise ConfigError([*problems, *new_problems])
     groups = {**old.groups, **new.groups}
     other_targets = any(override.key_or_group in _DECIDES_TARGETS for override in new.values)
     if not other_targets and not new.groups.keys() & {"data", "task", "model"}:
         groups["task"] = saved_choices["task"]
-    config, choices = compose(Words(groups, ()), catalog)
+    config, choices = compose(ParsedOverrides(groups, ()), catalog)
     for name in (*COMPONENTS, *SECTIONS):
         if choices.get(name) == saved_choices.get(name):
             _lay_over(config[name], saved[name], () if other_targets else ("_targets_", "target_kind"))
@@ -87,22 +87,22 @@ def repeat(folder: Path, words: Sequence[str], catalog: Catalog) -> tuple[RunCon
     if tree["data"].get("_targets_") == "auto":
         kind = settle_targets(tree, "task" in groups, choices, catalog)
         if "task" not in groups:
-            return repeat(folder, [*words, f"task={task_of(tree, kind)}"], catalog)
+            return repeat(folder, [*overrides, f"task={task_of(tree, kind)}"], catalog)
     result = finish(config, tree, choices, catalog)
     return result, differences(before, result.tree)
 
 
 def _keep_update(config: DictConfig, values: Sequence[Override]) -> None:
     """Set trainer.effective_batch to that of the past run if data.batch_size=auto is given."""
-    words = {override.key_or_group: override.value() for override in values}
-    if words.get("data.batch_size") == AUTO:  # overrides of the command line are applied afterwards
+    given = {override.key_or_group: override.value() for override in values}
+    if given.get("data.batch_size") == AUTO:  # overrides of the command line are applied afterwards
         config.trainer.effective_batch = config.data.batch_size * config.trainer.accumulate
         config.trainer.accumulate = 1
 
 
-def continued(folder: Path, words: Sequence[str], catalog: Catalog) -> tuple[RunConfig, list[Change]]:
+def continued(folder: Path, overrides: Sequence[str], catalog: Catalog) -> tuple[RunConfig, list[Change]]:
     """Return the configuration of a resumed run, and its changes. Raises ConfigError for keys that must not change."""
-    parsed, problems = parse(words, catalog)
+    parsed, problems = parse(overrides, catalog)
     changes: dict[str, Any] = {}
     known = rules({}, catalog)
     for override in parsed.values:
@@ -152,8 +152,8 @@ def departure(path: Path, catalog: Catalog) -> Departure:
     """
     saved, choices = read_config(path)
     tree = {str(key): value for key, value in _as_written(saved).items()}
-    usual = compose(Words({}, ()), catalog)[1]
-    before = _as_written(compose(Words(choices, ()), catalog)[0])
+    usual = compose(ParsedOverrides({}, ()), catalog)[1]
+    before = _as_written(compose(ParsedOverrides(choices, ()), catalog)[0])
     values = [change for change in differences(before, tree) if "._" not in f".{change.path}"]
     names = [name for name in dict.fromkeys((*usual, *choices)) if usual.get(name) != choices.get(name)]
     return Departure({name: (usual.get(name), choices.get(name)) for name in names}, values, tree)

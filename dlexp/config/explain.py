@@ -15,7 +15,7 @@ from dlexp.config.schema.run import OWN_KEYS, RunConfig
 from dlexp.errors import ConfigError
 
 
-def explain(path: str, config: RunConfig, words: Sequence[str], catalog: Catalog) -> dict[str, Any]:
+def explain(path: str, config: RunConfig, overrides: Sequence[str], catalog: Catalog) -> dict[str, Any]:
     """Return value, rule, default, help and origin of the key at `path`. Raises ConfigError for an unknown key."""
     known = rules(config.choices, catalog)
     values = flat(config)
@@ -36,29 +36,29 @@ def explain(path: str, config: RunConfig, words: Sequence[str], catalog: Catalog
         "rule": field.rule if field else "",
         "default": leaf.text if leaf else _schema_default(path),
         "help": field.help if field else "",
-        "origin": origin_of(path, config, words, catalog, origins),
+        "origin": origin_of(path, config, overrides, catalog, origins),
         "read_by": _reader(path, config),
     }
 
 
-def sources(config: RunConfig, words: Sequence[str], catalog: Catalog) -> list[dict[str, Any]]:
+def sources(config: RunConfig, overrides: Sequence[str], catalog: Catalog) -> list[dict[str, Any]]:
     """Return key, value and origin of every key, in the order of the configuration."""
     origins = Origins(config.choices, catalog)
     return [
-        {"key": path, "value": value, "origin": origin_of(path, config, words, catalog, origins)}
+        {"key": path, "value": value, "origin": origin_of(path, config, overrides, catalog, origins)}
         for path, value in flat(config).items()
     ]
 
 
-def origin_of(path: str, config: RunConfig, words: Sequence[str], catalog: Catalog, origins: Origins) -> str:
+def origin_of(path: str, config: RunConfig, overrides: Sequence[str], catalog: Catalog, origins: Origins) -> str:
     """Return the origin of the value at `path`: the command line, a file and line, another key, or the schema."""
-    parsed, _ = parse(words, catalog)
+    parsed, _ = parse(overrides, catalog)
     if any(override.key_or_group == path for override in parsed.values):
         return "command line"
     for key, group in ROUTES.items():
         if path == f"{group}.{key}" and getattr(config.regularization, key) is not None:
             routed = f"regularization.{key}"
-            return f"{routed}, from {origin_of(routed, config, words, catalog, origins)}"
+            return f"{routed}, from {origin_of(routed, config, overrides, catalog, origins)}"
     leaf = origins.find(path)
     return leaf.place if leaf else "default of the schema"
 

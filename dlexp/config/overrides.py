@@ -25,7 +25,7 @@ _MAX_SHOWN = 60  # characters of a value in the message about its depth
 
 
 @dataclass(frozen=True)
-class Words:
+class ParsedOverrides:
     """The overrides of a command line.
 
     Attributes:
@@ -36,18 +36,18 @@ class Words:
     groups: Mapping[str, str]
     values: tuple[Override, ...]
 
-    def group_words(self) -> list[str]:
+    def group_overrides(self) -> list[str]:
         """Return the group choices as overrides in Hydra's grammar."""
         return [f"{group}={text_value(option)}" for group, option in self.groups.items()]
 
 
-def parse(words: Sequence[str], catalog: Catalog) -> tuple[Words, list[Problem]]:
+def parse(overrides: Sequence[str], catalog: Catalog) -> tuple[ParsedOverrides, list[Problem]]:
     """Return the parsed overrides, and a problem for each invalid one."""
     parser = OverridesParser.create()
     groups: dict[str, str] = {}
     values: list[Override] = []
     problems: list[Problem] = []
-    for word in words:
+    for word in overrides:
         too_deep = _depth_problem(word)
         if too_deep is not None:
             problems.append(too_deep)
@@ -64,7 +64,7 @@ def parse(words: Sequence[str], catalog: Catalog) -> tuple[Words, list[Problem]]
             groups[_group_of(override, catalog)] = str(typed_value(override, Field("str")))
         else:
             values.append(override)
-    return Words(groups, tuple(values)), problems
+    return ParsedOverrides(groups, tuple(values)), problems
 
 
 def _group_of(override: Override, catalog: Catalog) -> str:

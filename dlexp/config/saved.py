@@ -47,9 +47,9 @@ def to_yaml(config: RunConfig) -> str:
     return text
 
 
-def overrides_to_yaml(words: list[str]) -> str:
+def overrides_to_yaml(overrides: list[str]) -> str:
     """Return the text of overrides.yaml: the overrides as typed, one item each."""
-    text: str = OmegaConf.to_yaml(OmegaConf.create(list(words)))
+    text: str = OmegaConf.to_yaml(OmegaConf.create(list(overrides)))
     return text
 
 
@@ -57,12 +57,12 @@ def read_overrides(path: Path) -> list[str]:
     """Return the overrides in overrides.yaml, [] if there is no file. Raises ConfigError that names the file."""
     if not path.is_file():
         return []
-    words = OmegaConf.to_container(_loaded(path), resolve=False)
-    if not isinstance(words, list) and words:
+    overrides = OmegaConf.to_container(_loaded(path), resolve=False)
+    if not isinstance(overrides, list) and overrides:
         raise ConfigError.one(
             str(path), "", "corrupted: the overrides.yaml of a run must contain a list", code="corrupted"
         )
-    return [str(word) for word in words or []]
+    return [str(override) for override in overrides or []]
 
 
 def read_config(path: Path) -> tuple[DictConfig, dict[str, str]]:

@@ -96,10 +96,10 @@ class Search:
         return with_values(base, values)
 
 
-def load_search(words: Sequence[str], catalog: Catalog) -> Search:
+def load_search(overrides: Sequence[str], catalog: Catalog) -> Search:
     """Return the search that overrides describe. Raises ConfigError with all problems."""
-    own = [word for word in words if word.lstrip("+").partition("=")[0].partition(".")[0] == "search"]
-    rest = [word for word in words if word not in own]
+    own = [word for word in overrides if word.lstrip("+").partition("=")[0].partition(".")[0] == "search"]
+    rest = [word for word in overrides if word not in own]
     base = load(rest, catalog)
     if is_auto(base.tree):
         rule = "not supported with dlexp tune: trials would differ in their batch size"
@@ -161,9 +161,9 @@ def rules_of(search: Search) -> Rules:
     )
 
 
-def _settings(words: Sequence[str], catalog: Catalog) -> tuple[SearchConfig, dict[str, Any]]:
+def _settings(overrides: Sequence[str], catalog: Catalog) -> tuple[SearchConfig, dict[str, Any]]:
     """Return (settings, space as written) of conf/search/<option>.yaml with overrides applied."""
-    parsed, problems = parse([word.replace("search=", "search.option=", 1) for word in words], catalog)
+    parsed, problems = parse([word.replace("search=", "search.option=", 1) for word in overrides], catalog)
     option = next((str(o.value()) for o in parsed.values if o.key_or_group == "search.option"), "default")
     options = catalog.options("search")
     if option not in options:

@@ -50,11 +50,11 @@ class Cell:
         return _joined(self.varied)
 
 
-def cells_of(words: Sequence[str], catalog: Catalog, load: Load) -> tuple[Cell, ...]:
+def cells_of(overrides: Sequence[str], catalog: Catalog, load: Load) -> tuple[Cell, ...]:
     """Return the checked configurations of a grid.
 
     Args:
-        words: Overrides; some have several values.
+        overrides: Overrides; some have several values.
         catalog: The available options.
         load: Returns the configuration of plain overrides, or raises ConfigError.
 
@@ -62,7 +62,7 @@ def cells_of(words: Sequence[str], catalog: Catalog, load: Load) -> tuple[Cell, 
     """
     found: list[Cell] = []
     problems: list[tuple[str, Problem]] = []
-    combinations = _combinations(words, catalog)
+    combinations = _combinations(overrides, catalog)
     for combined in combinations:
         own = tuple(word for word, _ in combined)
         varied = tuple(_named(word) for word, varies in combined if varies)
@@ -94,11 +94,11 @@ def each_once(problems: Sequence[tuple[str, Problem]], count: int) -> list[Probl
     return found
 
 
-def _combinations(words: Sequence[str], catalog: Catalog) -> list[tuple[tuple[str, bool], ...]]:
+def _combinations(overrides: Sequence[str], catalog: Catalog) -> list[tuple[tuple[str, bool], ...]]:
     """Return the overrides of each cell, each with whether it varies. Raises ConfigError for an invalid grid."""
     axes: list[list[tuple[str, bool]]] = []
     problems: list[Problem] = []
-    for word in words:
+    for word in overrides:
         try:
             values = _values(word, catalog)
             axes.append([(word, False)] if values is None else [(value, True) for value in values])

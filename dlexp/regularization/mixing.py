@@ -45,7 +45,7 @@ class Changes:
 
     @property
     def mixes(self) -> bool:
-        """Whether samples are mixed with each other."""
+        """True if samples are mixed with each other."""
         return bool((self.mixup or self.cutmix) and self.probability)
 
 

@@ -19,6 +19,9 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| `([a-z-]+)` \| (.+?) \| (.+?) \|$", PAGE, flags=re.MULTILINE)
 EXITS = re.findall(r"^\| (\d+) \| (?:`(\w+)`)? *\| .+ \|$", PAGE, flags=re.MULTILINE)
+KINDS: list[type[DlexpError]] = [
+    kind for kind in (DlexpError, *DlexpError.__subclasses__()) if kind.__module__ == errors.__name__
+]
 CATALOG = Catalog()
 
 
@@ -51,17 +54,12 @@ def test_there_are_examples_to_run() -> None:
 
 
 def test_every_error_is_documented_with_its_exit_code() -> None:
-    kinds = {kind: kind.exit_code for kind in (DlexpError, *DlexpError.__subclasses__()) if kind is not Interrupted}
-    documented = [(name, int(number)) for number, name in EXITS if name and name != "Interrupted"]
-    assert {(kind.__name__, code) for kind, code in kinds.items() if kind.__module__ == errors.__name__} == set(
-        documented
-    )
+    documented = {(name, int(number)) for number, name in EXITS if name and name != "Interrupted"}
+    assert {(kind.__name__, kind.exit_code) for kind in KINDS if kind is not Interrupted} == documented
     assert {int(number) for number, name in EXITS if name == "Interrupted"} == {75, 130}
 
 
-@pytest.mark.parametrize(
-    "kind", [k for k in (DlexpError, *DlexpError.__subclasses__()) if k.__module__ == "dlexp.errors"]
-)
+@pytest.mark.parametrize("kind", KINDS)
 def test_default_codes_are_codes(kind: type[DlexpError]) -> None:
     assert kind.default_code in CODES
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from dlexp.config import compose as module
 from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog
-from dlexp.config.overrides import Words
+from dlexp.config.overrides import ParsedOverrides
 from dlexp.workflows.train.train import dry_run
 
 
@@ -29,7 +29,7 @@ def files_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     known: dict[str, Callable[[], object]] = {}
     real = module.compose
 
-    def read(parsed: Words) -> Callable[[], object]:
+    def read(parsed: ParsedOverrides) -> Callable[[], object]:
         try:
             found = real(parsed, CATALOG)
         except Exception as error:
@@ -42,7 +42,7 @@ def files_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
         content = pickle.dumps(found)
         return lambda: pickle.loads(content)
 
-    def remembered(parsed: Words, catalog: Catalog) -> object:
+    def remembered(parsed: ParsedOverrides, catalog: Catalog) -> object:
         key = repr(sorted(parsed.groups.items()))
         if key not in known:
             known[key] = read(parsed)

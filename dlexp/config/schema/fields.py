@@ -27,14 +27,14 @@ _WORDS = {
     "bool": "true or false",
     "int": "a whole number",
     "float": "a number",
-    "str": "text",
+    "str": "a string",
     "path": "a path",
     "map": "a mapping, {KEY: VALUE, ...}",
     "list[int]": "a list of whole numbers",
     "list[float]": "a list of numbers",
-    "list[str]": "a list of texts",
+    "list[str]": "a list of strings",
     "list[map]": "a list of mappings, [{KEY: VALUE, ...}, ...]",
-    "list[item]": "a list of names and of names with values, [NAME, {NAME: VALUE}, ...]",
+    "list[item]": "a list of names, with or without values, [NAME, {NAME: VALUE}, ...]",
 }
 
 
@@ -93,7 +93,7 @@ class Field:
         )
         each = ", each" if bounds and self.type.startswith("list") else ""
         word = f", or {' or '.join(self.words)}" if self.words else ""
-        one = ", or one of them alone" if self.or_one else ""
+        one = ", or a single one" if self.or_one else ""
         return f"{_WORDS[self.type]}{each}{' ' + bounds if bounds else ''}{one}{word}{self._or_null}"
 
     @property

@@ -92,7 +92,7 @@ class WarmupSchedule(Schedule):
 
     @property
     def follows_a_metric(self) -> bool:
-        """Whether the rates depend on the monitored metric, and are not known in advance."""
+        """True if the rates depend on the monitored metric, and are not known in advance."""
         return self._per_epoch is not None
 
     def step(self) -> None:

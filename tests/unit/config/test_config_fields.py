@@ -64,7 +64,7 @@ def test_refused_value_has_the_code_of_its_mistake(field: Field, value: object, 
         (Field("float", minimum=0, below=1), "a number >= 0 and < 1"),
         (Field("list[int]", minimum=1), "a list of whole numbers, each >= 1"),
         (Field("str", choices=("a", True)), "one of a, true"),
-        (Field("list[str]"), "a list of texts"),
+        (Field("list[str]"), "a list of strings"),
         (Field("bool"), "true or false"),
     ],
 )
