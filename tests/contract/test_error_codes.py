@@ -19,9 +19,8 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| `([a-z-]+)` \| (.+?) \| (.+?) \|$", PAGE, flags=re.MULTILINE)
 EXITS = re.findall(r"^\| (\d+) \| (?:`(\w+)`)? *\| .+ \|$", PAGE, flags=re.MULTILINE)
-KINDS: list[type[DlexpError]] = [
-    kind for kind in (DlexpError, *DlexpError.__subclasses__()) if kind.__module__ == errors.__name__
-]
+_SUBCLASSES = [kind for kind in DlexpError.__subclasses__() if kind.__module__ == errors.__name__]
+KINDS: list[type[DlexpError]] = [DlexpError, *_SUBCLASSES]
 CATALOG = Catalog()
 
 
