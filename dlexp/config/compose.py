@@ -26,8 +26,7 @@ from dlexp.config.files.catalog import Catalog
 from dlexp.config.node_keys import hydra_key_problem
 from dlexp.config.nodes import resolve
 from dlexp.config.origins import Origins
-from dlexp.config.overrides import ParsedOverrides, parsefrom dlexp.config.phases import shared_key, unknown_in_phase
-
+from dlexp.config.overrides import ParsedOverrides, parse
 from dlexp.config.phases import shared_key, unknown_in_phase
 from dlexp.config.saved import first_line, refuse_passwords, set_value, to_plain, without_secrets
 from dlexp.config.schema.names import COMPONENTS

@@ -24,7 +24,7 @@ PUBLISHED = {
     "resnet34": 21_797_672, "resnet50": 25_557_032, "se_resnet18": 11_778_592, "se_resnet50": 28_088_024,
     "torchvision": 2_278_604, "vgg11": 132_868_840, "vgg13": 133_053_736, "vgg16": 138_365_992, "vgg19": 143_678_248,
 }  # fmt: skip
-# Those of the documents, at the sizes that they give; convolutions in front of a normalisation have no bias here (896).
+# Those of the documents, at the sizes that they give; convolutions in front of a normalization have no bias here (896).
 OF_DOCUMENTS: list[tuple[str, tuple[int, ...], int, dict[str, Any], int]] = [
     ("vgg16", (3, 224, 224), 1000, {"norm": "none"}, 138_357_544),
     ("resnet18", (3, 32, 32), 10, {}, 11_173_962),

@@ -58,7 +58,7 @@ def changed(node: Node, values: dict[str, Any]) -> Node:
 
 
 def network() -> nn.Module:
-    """Two hidden matrices, biases, a normalisation with running statistics and dropout."""
+    """Two hidden matrices, biases, a normalization with running statistics and dropout."""
     seed_global(5, "init")
     hidden = [nn.Linear(3, 8, bias=False), nn.BatchNorm1d(8), nn.Tanh(), nn.Dropout(0.1), nn.Linear(8, 8), nn.Tanh()]
     return nn.Sequential(*hidden, nn.Linear(8, 1))

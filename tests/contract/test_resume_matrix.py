@@ -36,7 +36,7 @@ GROUPS = ("task", "optim", "scheduler", "loss", "regularization")
 COUNTS = {"task": 3, "optim": 17, "scheduler": 13, "loss": 18, "regularization": 16}
 EPOCHS = 3
 SMALL = (f"trainer.epochs={EPOCHS}", "trainer.device=cpu", "data.eval_batch_size=8")
-NET = ("model.hidden=[8]", "model.dropout=0.2", "data.batch_size=16")  # batch normalisation and dropout
+NET = ("model.hidden=[8]", "model.dropout=0.2", "data.batch_size=16")  # batch normalization and dropout
 OF_TASK = {
     "classification": ("data=iris", *NET),
     "regression": ("data=diabetes", *NET, "data.batch_size=64"),
@@ -130,7 +130,7 @@ PLACES: dict[str, tuple[int, tuple[str, int, int]]] = {
     "validation": (1, ("validation", 2, 2)),
 }
 
-# Everywhere, but for what differs from its neighbours in one part of the state, or in none.
+# Everywhere, but for what differs from its neighbors in one part of the state, or in none.
 ELSEWHERE = {
     **dict.fromkeys([case for case in CASES if case.startswith("loss-")], ("mid-epoch",)),
     **dict.fromkeys([case for case in CASES if case.partition("-")[0] in options("optim")], ("mid-epoch", "edge")),

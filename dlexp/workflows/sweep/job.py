@@ -19,7 +19,7 @@ from dlexp.runtime.out_of_memory import is_out_of_memory
 from dlexp.workflows.prepare.initial_weights import prepared
 from dlexp.workflows.process_pool import ChildStop, Receive, Send, Work, has_used_gpu
 from dlexp.workflows.reporter import RunFacts
-from dlexp.workflows.train.auto import with_placeholder_rate
+from dlexp.workflows.train.auto import with_placeholders
 from dlexp.workflows.train.trackers import check_loggers
 from dlexp.workflows.train.train import Request
 from dlexp.workflows.train.train_or_resume import train_member
@@ -114,7 +114,7 @@ def work_of_check(cells: Sequence[Cell], trusted: tuple[str, ...], shared: Share
 
 def _built(config: RunConfig, trusted: tuple[str, ...], shared: Shared) -> Experiment:
     check_loggers(config)
-    config = with_placeholder_rate(config)
+    config = with_placeholders(config)
     experiment = prepared(config, trusted, shared.bundle_for(config))
     prepare_training(experiment)
     return experiment

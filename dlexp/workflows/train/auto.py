@@ -47,6 +47,6 @@ def settled_as(config: RunConfig, saved: RunConfig) -> RunConfig:
     return config
 
 
-def with_placeholder_rate(config: RunConfig) -> RunConfig:
+def with_placeholders(config: RunConfig) -> RunConfig:
     """`config` with some number where it said auto: for building everything without looking for the right one."""
     return with_placeholder_rate(stand_in_batch(config))

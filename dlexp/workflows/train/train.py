@@ -36,7 +36,7 @@ from dlexp.workflows.prepare.initial_weights import prepared
 from dlexp.workflows.reporter import Reporter, unbroken
 from dlexp.workflows.run_record.drift import check_resumable, check_resumed, finished_text
 from dlexp.workflows.run_record.write import describe, metrics_of, write_request
-from dlexp.workflows.train.auto import settle, with_placeholder_rate
+from dlexp.workflows.train.auto import settle, with_placeholders
 from dlexp.workflows.train.crash import capsule_writer
 from dlexp.workflows.train.run_header import run_facts
 from dlexp.workflows.train.trackers import Loggers, check_loggers
@@ -127,7 +127,7 @@ def dry_run(config: RunConfig, trusted: Sequence[str]) -> dict[str, Any]:
     What is yet to be found is not looked for: any learning rate, and a whole update's samples, stand in its place.
     """
     check_loggers(config)
-    experiment = prepared(with_placeholder_rate(config), trusted)
+    experiment = prepared(with_placeholders(config), trusted)
     setup = prepare_training(experiment)
     state = setup.state
     begun = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Which kinds of regularisation and freezing are refused together, and that each key of them reaches a run."""
+"""Which kinds of regularization and freezing are refused together, and that each key of them reaches a run."""
 
 from __future__ import annotations
 

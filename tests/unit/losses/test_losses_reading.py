@@ -15,7 +15,7 @@ from dlexp.losses.regression import MSE, Poisson, Quantile
 MEAN, STD = torch.tensor([100.0, -2.0]), torch.tensor([50.0, 0.5])
 
 
-def test_a_loss_of_somebody_else_is_read_as_logits_or_as_standardised_values() -> None:
+def test_a_loss_of_somebody_else_is_read_as_logits_or_as_standardized_values() -> None:
     outputs = torch.tensor([[1.0, 2.0, 0.0]])
     for loss in (nn.CrossEntropyLoss(), CrossEntropy()):
         decoder = class_decoder(loss)
@@ -81,14 +81,14 @@ def test_a_rate_is_a_multiple_of_the_mean() -> None:
 
 
 @pytest.mark.parametrize(("loss", "share"), [(Quantile([0.2]), 0.2), (Quantile([0.9]), 0.9)])
-def test_what_minimises_the_pinball_loss_is_the_quantile(loss: nn.Module, share: float) -> None:
+def test_what_minimizes_the_pinball_loss_is_the_quantile(loss: nn.Module, share: float) -> None:
     targets = torch.randn(2001, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     grid = torch.linspace(-2, 2, 401, dtype=torch.float64)
     costs = torch.stack([loss(value.expand(2001, 1), targets) for value in grid])
     assert (targets <= grid[costs.argmin()]).double().mean().item() == pytest.approx(share, abs=0.01)
 
 
-def test_what_minimises_the_poisson_loss_is_the_mean() -> None:
+def test_what_minimizes_the_poisson_loss_is_the_mean() -> None:
     targets = torch.tensor([[0.0], [1.0], [3.0], [8.0]], dtype=torch.float64)
     mean = targets.mean(0)
     decoder, loss = value_decoder(Poisson()), Poisson()

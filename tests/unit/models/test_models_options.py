@@ -101,7 +101,7 @@ def test_a_depthwise_separable_convolution_has_few_parameters() -> None:
 @pytest.mark.parametrize(
     ("place", "order"), [("before", [nn.BatchNorm1d, nn.Tanh]), ("after", [nn.Tanh, nn.BatchNorm1d])]
 )
-def test_the_place_of_a_normalisation(place: str, order: list[type]) -> None:
+def test_the_place_of_a_normalization(place: str, order: list[type]) -> None:
     network = mlp(input_shape=(3,), num_outputs=1, hidden=(4,), activation="tanh", norm="batch", norm_place=place)
     assert [type(layer) for layer in network][2:4] == order
 
@@ -115,7 +115,7 @@ def test_alpha_dropout_keeps_company_with_selu_alone() -> None:
         mlp(input_shape=(3,), num_outputs=1, dropout_kind="channel")
 
 
-def test_selu_with_alpha_dropout_and_its_init_stays_standardised_through_twenty_layers() -> None:
+def test_selu_with_alpha_dropout_and_its_init_stays_standardized_through_twenty_layers() -> None:
     torch.manual_seed(0)
     options: dict[str, Any] = {"activation": "selu", "dropout": 0.05, "dropout_kind": "alpha", "init": "auto"}
     network = mlp(input_shape=(256,), num_outputs=1, hidden=[256] * 20, **options)
@@ -136,7 +136,7 @@ def test_auto_keeps_the_scale_through_ten_layers_where_the_default_loses_it(name
 
 
 @pytest.mark.parametrize("name", INITS)
-def test_an_initialisation_has_the_deviation_of_its_formula(name: str) -> None:
+def test_an_initialization_has_the_deviation_of_its_formula(name: str) -> None:
     torch.manual_seed(0)
     fan_in, fan_out = 400, 300
     layer = initialized(nn.Sequential(nn.Linear(fan_in, fan_out), nn.Linear(fan_out, 2)), name, "relu")[0]
@@ -173,7 +173,7 @@ def test_auto_says_why() -> None:
     }
 
 
-def test_a_resnet_without_normalisation_begins_with_its_shortcuts_alone() -> None:
+def test_a_resnet_without_normalization_begins_with_its_shortcuts_alone() -> None:
     torch.manual_seed(0)
     network = resnet(input_shape=(3, 16, 16), num_outputs=4, norm="none")
     block = network.get_submodule("layer1.0")
@@ -214,7 +214,7 @@ def test_what_a_hook_sees_is_what_the_layer_put_out(make: Any) -> None:
     ("make", "options"),
     [(simple_cnn, {"channels": (4, 4, 4, 4, 4)}), (block_cnn, {"channels": (4, 4, 4, 4, 4)}), (vgg, {}), (resnet, {})],
 )
-def test_instance_normalisation_of_a_single_pixel_is_refused(make: Any, options: dict[str, Any]) -> None:
+def test_instance_normalization_of_a_single_pixel_is_refused(make: Any, options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="norm='instance'"):
         make(input_shape=(1, 8, 8), num_outputs=3, norm="instance", **options)
     make(input_shape=(1, 40, 40), num_outputs=3, norm="instance", **options).train()(torch.randn(2, 1, 40, 40))

@@ -167,7 +167,7 @@ def test_norms_of_maps_are_those_of_the_formula() -> None:
     torch.testing.assert_close(rms(x[:, :, 0, 0]), layers["rms"](x)[:, :, 0, 0])
 
 
-def test_features_have_no_pixels_to_normalise_over() -> None:
+def test_features_have_no_pixels_to_normalize_over() -> None:
     with pytest.raises(ValueError, match="norm='instance'"):
         mlp(input_shape=(3,), num_outputs=1, norm="instance")
 

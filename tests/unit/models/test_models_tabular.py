@@ -122,9 +122,9 @@ def test_the_flow_follows_its_field() -> None:
 
 
 def test_a_table_tells_the_networks_its_categories(tmp_path: Path) -> None:
-    colours, sizes = ("red", "green", "blue", ""), ("s", "l")
-    lines = [f"{i % 7},{colours[i % 4]},{i * 0.5},{sizes[i % 2]},{'yes' if i % 4 == 0 else 'no'}" for i in range(60)]
-    (tmp_path / "t.csv").write_text("\n".join(["a,colour,b,size,bought", *lines]))
+    colors, sizes = ("red", "green", "blue", ""), ("s", "l")
+    lines = [f"{i % 7},{colors[i % 4]},{i * 0.5},{sizes[i % 2]},{'yes' if i % 4 == 0 else 'no'}" for i in range(60)]
+    (tmp_path / "t.csv").write_text("\n".join(["a,color,b,size,bought", *lines]))
     words = [f"data.path={tmp_path / 't.csv'}", "data.target=bought", "data=csv", "trainer.device=cpu"]
     experiment = assemble(load([*words, "model=tabular_mlp"], Catalog()))
     assert table_of(experiment.bundle.spec).categorical == ((1, 3), (5, 2))
@@ -132,5 +132,5 @@ def test_a_table_tells_the_networks_its_categories(tmp_path: Path) -> None:
     assert columns.blocks == ((1, 3), (5, 2))
     assert columns.get_buffer("numbers").tolist() == [0, 4]
     values = tensor_of(experiment.bundle.splits["train"].inputs)
-    assert set(values[:, 1:4].sum(1).tolist()) == {0.0, 1.0}  # a missing colour is none of them
+    assert set(values[:, 1:4].sum(1).tolist()) == {0.0, 1.0}  # a missing color is none of them
     assert set(values[:, 5:7].sum(1).tolist()) == {1.0}

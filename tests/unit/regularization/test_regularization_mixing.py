@@ -86,11 +86,11 @@ def test_the_target_of_a_mixed_value_lies_between_the_two() -> None:
     torch.testing.assert_close(found.value, F.mse_loss(model(mixed), between))
 
 
-@pytest.mark.parametrize("centre", [(0.0, 0.0), (0.5, 0.5), (0.99, 0.2)])
+@pytest.mark.parametrize("center", [(0.0, 0.0), (0.5, 0.5), (0.99, 0.2)])
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.9, 1.0])
-def test_cutmix_says_which_share_of_the_pixels_it_kept(share: float, centre: tuple[float, float]) -> None:
+def test_cutmix_says_which_share_of_the_pixels_it_kept(share: float, center: tuple[float, float]) -> None:
     batch = images()
-    found = cut_mixed(batch, share, centre)
+    found = cut_mixed(batch, share, center)
     other = as_tensor(batch.inputs).roll(-1, 0)
     inputs = as_tensor(found.inputs)
     own = (inputs == as_tensor(batch.inputs)).all(1)
@@ -98,7 +98,7 @@ def test_cutmix_says_which_share_of_the_pixels_it_kept(share: float, centre: tup
     assert found.mixed is not None
     assert own.double().mean().item() == pytest.approx(found.mixed.share)
     assert found.mixed.share >= share - 1e-9  # sides are rounded down, and cut off at the borders
-    if centre == (0.5, 0.5):  # nothing is cut off; sides are whole and even numbers of pixels
+    if center == (0.5, 0.5):  # nothing is cut off; sides are whole and even numbers of pixels
         assert abs(found.mixed.share - share) <= 1 - (1 - 2 / SIZE) ** 2
     assert torch.equal(as_tensor(batch.inputs), as_tensor(images().inputs))
 
