@@ -111,5 +111,5 @@ def _two_factors(alpha: float | Sequence[float] | None) -> list[float]:
             )
         return [1.0 - alpha, float(alpha)]
     if len(alpha) != 2:
-        raise ValueError(f"alpha must have two numbers, got {len(alpha)} of them")
+        raise ValueError(f"alpha must have one number for each of the two classes, got {len(alpha)} numbers")
     return [float(a) for a in alpha]

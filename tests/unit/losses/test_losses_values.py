@@ -249,7 +249,7 @@ def test_a_heavier_class_pulls_harder(case: Case) -> None:
         (lambda: BinaryFocal(class_counts=COUNTS4), "4.* loss=cross_entropy"),
         (lambda: BCE(2.0, class_weights="balanced", class_counts=COUNTS2), "pos_weight.* class_weights"),
         (lambda: BinaryFocal(alpha=2.0), r"alpha=2.0.* \[0, 1\]"),
-        (lambda: BinaryFocal(alpha=[1, 2, 3]), "alpha.* 3 .* 2|alpha.* 3 .* two"),
+        (lambda: BinaryFocal(alpha=[1, 2, 3]), "alpha.* two .* 3 "),
         (lambda: Focal(alpha=[1, 2, 3], class_counts=COUNTS4), "alpha.* 3 .* 4 "),
         (lambda: Quantile([]), r"quantiles=\[\]"),
         (lambda: Quantile([0.5, 0.1]), r"quantiles=\[0.5, 0.1\]"),

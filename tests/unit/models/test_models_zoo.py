@@ -58,7 +58,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_weights_that_are_nowhere_are_named_with_their_place(hub: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         zoo.torchvision(input_shape=(3, 32, 32), num_outputs=2, name="squeezenet1_1", pretrained=True)
-    refused(caught.value, "not-found", "model.pretrained", "download https://")
+    refused(caught.value, "not-found", "model.pretrained", "https://")
     refused(caught.value, "not-found", "model.pretrained", "TORCH_HOME")
     assert f"{hub}/squeezenet1_1-b8a52dc0.pth" in str(caught.value)
     assert "no route to" in str(caught.value)  # the reason of the system
@@ -87,7 +87,7 @@ def test_a_damaged_file_of_weights_is_named(hub: Path) -> None:
     (hub / "squeezenet1_1-b8a52dc0.pth").write_bytes(b"not weights")
     with pytest.raises(ConfigError, match=r"squeezenet1_1-b8a52dc0\.pth") as caught:
         zoo.torchvision(input_shape=(3, 64, 64), num_outputs=2, name="squeezenet1_1", pretrained=True)
-    refused(caught.value, "corrupted", "model.pretrained", "download https://")
+    refused(caught.value, "corrupted", "model.pretrained", "https://")
 
 
 class FakeTimm(ModuleType):
