@@ -3,12 +3,54 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from prefork import unrender
+
+from dlexp.config.files.catalog import builtin_root
+
+# Hydra takes a quarter of a second to read the built-in files, of which tests choose the same ones again and again.
+_compose: Callable[..., Any] = ConfigLoaderImpl.load_configuration
+_composed: dict[tuple[object, ...], bytes] = {}
+
+
+def _compose_once(loader: ConfigLoaderImpl, name: str, overrides: list[str], *rest: Any, **more: Any) -> Any:
+    """Hydra's composition, remembered by its words while the built-in files alone are read; every call has a copy."""
+    folders = [part.path for part in loader.config_search_path.get_path() if str(part.path).startswith("file:")]
+    if folders != [f"file://{builtin_root()}"]:
+        return _compose(loader, name, overrides, *rest, **more)
+    key = (name, tuple(overrides), repr(rest), repr(more))
+    if key not in _composed:
+        _composed[key] = pickle.dumps(_compose(loader, name, overrides, *rest, **more))
+    return pickle.loads(_composed[key])
+
+
+@pytest.fixture(autouse=True, scope="session")
+def composed_once() -> Iterator[None]:
+    """The same choices of built-in options are read from the files once in each process of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ConfigLoaderImpl, "load_configuration", _compose_once)
+        yield
+
+
+@pytest.fixture
+def composed_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of the composition itself: the files are read each time."""
+    monkeypatch.setattr(ConfigLoaderImpl, "load_configuration", _compose)
+
+
+@pytest.fixture(autouse=True)
+def unrendered(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are made, but rendered only in tests marked `pictures`: it takes longer than most trainings here."""
+    if not request.node.get_closest_marker("pictures"):
+        unrender(monkeypatch.setattr)
 
 
 @pytest.fixture(autouse=True, scope="session")

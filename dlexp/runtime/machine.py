@@ -7,6 +7,7 @@ import importlib.util
 import platform
 import socket
 import subprocess
+from functools import cache
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ from typing import Any
 _MAX_DIFF_BYTES = 1_000_000
 
 
-def packages() -> list[str]:
-    """`name==version` of every installed distribution, sorted."""
-    found = {f"{d.metadata['Name']}=={d.version}" for d in distributions() if d.metadata["Name"]}
-    return sorted(found, key=str.lower)
+@cache
+def packages() -> tuple[str, ...]:
+    """`name==version` of every installed distribution, sorted; read once, since each has a file to be parsed."""
+    found = {f"{about['Name']}=={about['Version']}" for about in (d.metadata for d in distributions()) if about["Name"]}
+    return tuple(sorted(found, key=str.lower))
 
 
 def facts() -> dict[str, Any]:

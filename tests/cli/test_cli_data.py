@@ -5,20 +5,16 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
+import prefork
 import pytest
-
-DLEXP = str(Path(sys.executable).with_name("dlexp"))
 
 
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     env = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "80", "NO_COLOR": "1"}
-    return subprocess.run(
-        [DLEXP, "data", *words], cwd=folder, env=env, capture_output=True, text=True, timeout=240, check=False
-    )
+    return prefork.run("data", *words, cwd=folder, env=env)
 
 
 def test_a_preview_of_images_says_what_it_shows(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import prefork
 import pytest
 
 DLEXP = str(Path(sys.executable).with_name("dlexp"))
@@ -72,14 +73,12 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     (tmp_path / "go").touch()
 
 
-def begin(folder: Path, *words: str) -> subprocess.Popen[str]:
+def begin(folder: Path, *words: str) -> prefork.Process:
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [DLEXP, *words], cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
+    return prefork.Process(words, cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
-def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+def wait_for(path: Path, process: prefork.Process | subprocess.Popen[str]) -> None:
     while not path.exists():
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.01)  # polling another process: there is nothing to be notified by
@@ -93,7 +92,7 @@ def test_every_code_of_the_table_is_tested_and_every_tested_one_is_in_it() -> No
 def test_code_of_a_line(code: int, folder: Path) -> None:
     words, told = WORDS[code]
     if code == 1:
-        described = subprocess.run([DLEXP, "config"], cwd=folder, capture_output=True, text=True, timeout=240)
+        described = prefork.run("config", cwd=folder)
         (folder / "empty").mkdir()
         (folder / "empty" / "config.yaml").write_text(described.stdout)
     process = begin(folder, *words)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
+import prefork
 import pytest
 from PIL import Image
 
-DLEXP = str(Path(sys.executable).with_name("dlexp"))
 WORDS = (
     *("data=image_folder", "data.path=pets", "data.image_size=8", "data.pad=1", "data.batch_size=16"),
     *("data.in_memory=false", "data.workers=2", "data.eval_batch_size=4", "trainer.epochs=3"),
@@ -22,9 +20,7 @@ WORDS = (
 
 def run(folder: Path, *words: str, code: int = 0) -> str:
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [DLEXP, *words], cwd=folder, env=env, capture_output=True, text=True, timeout=240, check=False
-    )
+    done = prefork.run(*words, cwd=folder, env=env)
     assert done.returncode == code, done.stderr
     return done.stdout + done.stderr
 

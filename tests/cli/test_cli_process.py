@@ -1,4 +1,4 @@
-"""The installed `dlexp`, started as a process: what it prints, writes and ends with."""
+"""`dlexp` as a process: what it prints, writes and ends with; the installed script for the first of its runs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import prefork
 import pytest
 import torch
 
@@ -17,22 +18,25 @@ DLEXP = str(Path(sys.executable).with_name("dlexp"))
 
 def dlexp(*words: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
     """Run `dlexp` in `cwd`; extra keyword arguments are environment variables."""
+    return prefork.run(*words, cwd=cwd, env=environment(**env))
+
+
+def installed(*words: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    """The same with the installed script, in a new interpreter."""
+    line, both = [DLEXP, *words], {**environment(), **env}
+    return subprocess.run(line, cwd=cwd, env=both, capture_output=True, text=True, timeout=240)
+
+
+def environment(**more: str) -> dict[str, str]:
     clean = {key: value for key, value in os.environ.items() if not key.startswith("DLEXP_")}
-    return subprocess.run(
-        [DLEXP, *words],
-        cwd=cwd,
-        env={**clean, "OMP_NUM_THREADS": "1", **env},
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
+    return {**clean, "OMP_NUM_THREADS": "1", **more}
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which one short run was trained."""
     folder = tmp_path_factory.mktemp("finished")
-    done = dlexp("train", "trainer.epochs=3", "--json", cwd=folder)
+    done = installed("train", "trainer.epochs=3", "--json", cwd=folder)
     assert done.returncode == 0, done.stderr
     (folder / "stdout.json").write_text(done.stdout)
     return folder
@@ -213,6 +217,6 @@ def test_python_m_dlexp_is_the_same_command(tmp_path: Path) -> None:
 
 
 def test_a_letter_that_the_encoding_lacks_ends_no_command(tmp_path: Path) -> None:
-    found = dlexp("summary", "model=resnet18", "--depth", "3", cwd=tmp_path, PYTHONIOENCODING="ascii")
+    found = installed("summary", "model=resnet18", "--depth", "3", cwd=tmp_path, PYTHONIOENCODING="ascii")
     assert found.returncode == 0, found.stderr
     assert "\\u2026" in found.stdout

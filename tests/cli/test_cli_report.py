@@ -16,6 +16,8 @@ import pytest
 
 from dlexp.cli.app import main
 
+pytestmark = pytest.mark.pictures
+
 MAX_BYTES = 2_000_000
 EVIL = "<script>alert(1)</script>"
 

@@ -6,11 +6,10 @@ import gzip
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
+import prefork
 import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
@@ -26,8 +25,7 @@ SMALL = ("trainer.epochs=2", "model=mlp", "model.hidden=[32]", "optim.lr=0.01", 
 
 def run(folder: Path, *words: str, code: int = 0) -> str:
     env = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "400"}
-    line = [sys.executable, "-m", "dlexp", *words]
-    done = subprocess.run(line, cwd=folder, env=env, capture_output=True, text=True, timeout=240, check=False)
+    done = prefork.run(*words, cwd=folder, env=env)
     assert done.returncode == code, done.stderr
     return done.stdout + done.stderr
 

@@ -12,6 +12,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import prefork
 import pytest
 
 from dlexp.artifacts.checkpoints.checkpoint import read_checkpoint
@@ -201,18 +202,12 @@ def test_what_cannot_be_is_refused_with_the_reason(
     assert not Path("outputs").exists()
 
 
-def start(folder: Path, *words: str) -> subprocess.Popen[str]:
+def start(folder: Path, *words: str) -> prefork.Process:
     env = {key: value for key, value in os.environ.items() if not key.startswith("DLEXP_")}
     path = os.pathsep.join([str(folder), *filter(None, sys.path)])
-    return subprocess.Popen(
-        [sys.executable, "-m", "dlexp", "train", *words],
-        cwd=folder,
-        env={**env, "OMP_NUM_THREADS": "1", "PYTHONPATH": path},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    env |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+    pipe = subprocess.PIPE
+    return prefork.Process(("train", *words), cwd=folder, env=env, stdout=pipe, stderr=pipe, leads_group=True)
 
 
 def until_epoch(folder: Path, cell: int, epoch: int) -> Path:

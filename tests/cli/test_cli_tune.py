@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import prefork
 import pytest
 import yaml
 
@@ -37,16 +38,10 @@ class Net(nn.Module):
 """
 
 
-def start(folder: Path, *words: str) -> subprocess.Popen[str]:
+def start(folder: Path, *words: str) -> prefork.Process:
     env = {key: value for key, value in os.environ.items() if not key.startswith("DLEXP_")}
-    return subprocess.Popen(
-        [sys.executable, "-m", "dlexp", "tune", *words],
-        cwd=folder,
-        env={**env, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(folder), *filter(None, sys.path)])},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    env |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(folder), *filter(None, sys.path)])}
+    return prefork.Process(("tune", *words), cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def tune(folder: Path, *words: str, code: int = 0) -> tuple[str, str]:
@@ -74,7 +69,7 @@ def content(folder: Path) -> dict[str, Any]:
     return found
 
 
-def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+def wait_for(path: Path, process: prefork.Process) -> None:
     while process.poll() is None and not (path.is_file() and path.stat().st_size):
         time.sleep(0.01)  # polling another process: there is nothing to be notified by
     assert process.poll() is None, process.communicate()
@@ -163,9 +158,9 @@ def test_a_space_that_does_not_mix_is_refused_and_migrated(finished: Path) -> No
 
 
 def test_the_winner_is_trained_from_the_study(finished: Path) -> None:
-    words = [sys.executable, "-m", "dlexp", "train", "--from", "outputs/tune/s", "--run-dir", "again", "-q"]
+    words = ("train", "--from", "outputs/tune/s", "--run-dir", "again", "-q")
     env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    done = subprocess.run(words, cwd=finished, env=env, capture_output=True, text=True, timeout=240)
+    done = prefork.run(*words, cwd=finished, env=env)
     assert done.returncode == 0, done.stderr
     best = content(finished)["best"]
     assert (finished / "again" / "config.yaml").read_text() == (

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
+import prefork
 import yaml
 from test_cli_tune import content, rows, study_of, tune
 
@@ -43,9 +43,9 @@ def test_lists_and_null_are_searched_resumed_and_trained(tmp_path: Path) -> None
     if best["trial"]:
         assert winner["model"]["hidden"] == json.loads(best["params"]["model.hidden"])
         assert winner["trainer"]["clip_norm"] == best["params"]["trainer.clip_norm"]
-    words = [sys.executable, "-m", "dlexp", "train", "--from", "outputs/tune/s", "--run-dir", "again", "-q"]
+    words = ("train", "--from", "outputs/tune/s", "--run-dir", "again", "-q")
     env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    done = subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=240)
+    done = prefork.run(*words, cwd=tmp_path, env=env)
     assert done.returncode == 0, done.stderr
     assert (
         yaml.safe_load((tmp_path / "again" / "config.yaml").read_text())["model"]["hidden"] == winner["model"]["hidden"]

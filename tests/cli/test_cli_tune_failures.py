@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import time
 from pathlib import Path
 
@@ -130,7 +129,7 @@ def test_a_second_process_in_the_directory_of_a_study_is_refused(tmp_path: Path)
 
 
 def test_a_dashboard_of_nothing_is_refused_and_makes_nothing(tmp_path: Path) -> None:
-    process: subprocess.Popen[str] = start(tmp_path, "--dashboard", "--name", "nosuch", "--json")
+    process = start(tmp_path, "--dashboard", "--name", "nosuch", "--json")
     out, err = process.communicate(timeout=240)
     assert process.returncode == 2
     assert "nothing was run" in err

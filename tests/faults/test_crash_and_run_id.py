@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import time
 from pathlib import Path
 
+import prefork
 import pytest
-from test_kill_and_signals import DLEXP, assert_same, finish, last, rows, start, wait_for
+from test_kill_and_signals import assert_same, finish, last, rows, start, wait_for
 
 LINE = ("model=mlp", "trainer.epochs=6", "trainer.save_every_steps=7", "--run-id", "job")
 RUN = Path("outputs") / "train" / "job"
@@ -107,7 +107,6 @@ def test_a_kill_in_the_middle_of_a_capsule_leaves_no_half_one(tmp_path: Path, mo
         "crash.json",
         "traceback.txt",
     }
-    words = [DLEXP, "replay", "job", "--trust", "dying", "--json"]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False)
+    done = prefork.run("replay", "job", "--trust", "dying", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["reproduced"] is True

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import prefork
 import pytest
 import torch
 
@@ -19,11 +20,9 @@ DLEXP = str(Path(sys.executable).with_name("dlexp"))
 WORDS = ("model=simple_cnn", "trainer.epochs=12", "data.augment=crop", "trainer.save_every_steps=7")
 
 
-def start(folder: Path, *words: str) -> subprocess.Popen[str]:
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [DLEXP, "train", "-q", *words], cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+def start(folder: Path, *words: str) -> prefork.Process:
+    env, line = {**os.environ, "OMP_NUM_THREADS": "1"}, ("train", "-q", *words)
+    return prefork.Process(line, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def finish(folder: Path, *words: str, code: int = 0) -> str:
@@ -58,7 +57,7 @@ def rows(run: Path) -> list[dict[str, str]]:
         return [{k: v for k, v in row.items() if k not in ("seconds", "samples_per_s")} for row in csv.DictReader(file)]
 
 
-def wait_for(path: Path, lines: int, process: subprocess.Popen[str]) -> None:
+def wait_for(path: Path, lines: int, process: prefork.Process) -> None:
     """Until a file has that many lines, or the process is over."""
     while process.poll() is None and not (path.is_file() and path.read_text().count("\n") >= lines):
         time.sleep(0.01)  # polling another process: there is nothing to be notified by

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import prefork
 import pytest
 import torch
 
@@ -68,27 +69,21 @@ def prepared(folder: Path) -> Path:
     return folder
 
 
-def begin(folder: Path, *words: str, hold: str = "", **env: str) -> subprocess.Popen[str]:
+def begin(folder: Path, *words: str, hold: str = "", **env: str) -> prefork.Process:
     path = os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
     settings = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path, "HOLD": hold, "DLEXP_TRUST": "held_package"}
-    return subprocess.Popen(
-        [DLEXP, *words],
-        cwd=folder,
-        env={**settings, **env},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    own = {**settings, **env}
+    return prefork.Process(words, cwd=folder, env=own, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
-def held(folder: Path, process: subprocess.Popen[str]) -> None:
+def held(folder: Path, process: prefork.Process) -> None:
     """Until the process is in its phase."""
     while not (folder / "held").exists():
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.01)  # polling another process: there is nothing to be notified by
 
 
-def ended(process: subprocess.Popen[str], code: int) -> str:
+def ended(process: prefork.Process, code: int) -> str:
     _, err = process.communicate(timeout=240)
     assert process.returncode == code, err
     return err

@@ -21,6 +21,8 @@ from dlexp.errors import ConfigError, DlexpError
 from dlexp.report.pages.html import paragraph
 from dlexp.text.printable import printable, printable_lines
 
+pytestmark = pytest.mark.pictures
+
 EVIL = "cat\x1b]0;owned\x07\x1b[31m[red]\x9b2J\u202e\nforged: 100 %"
 SHOWN = r"cat\x1b]0;owned\x07\x1b[31m[red]\x9b2J\u202e\nforged: 100 %"
 CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]")

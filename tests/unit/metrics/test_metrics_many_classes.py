@@ -26,6 +26,8 @@ from dlexp.tasks.classification import Classification
 from dlexp.types import Batch
 from dlexp.workflows.evaluate.files import report_facts, write_figures, write_tables
 
+pytestmark = pytest.mark.pictures
+
 CLASSES, COUNT = 1010, 90
 
 

@@ -11,6 +11,8 @@ from PIL import Image
 from dlexp.report.figures.data_check import check_png
 from dlexp.report.figures.panel import Panel
 
+pytestmark = pytest.mark.pictures
+
 
 def test_a_panel_counts_its_cells() -> None:
     cells = np.random.default_rng(0).normal(3, 2, 500)

@@ -16,6 +16,8 @@ from dlexp.metrics.ranking import Curve, curve
 from dlexp.report.figures import evaluation as draw
 from dlexp.report.figures.curves import as_png
 
+pytestmark = pytest.mark.pictures
+
 
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Figure]:

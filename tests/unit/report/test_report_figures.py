@@ -8,6 +8,8 @@ import pytest
 from dlexp.report.figures.curves import curves_png
 from dlexp.report.figures.evaluation import confusion_png, prediction_png
 
+pytestmark = pytest.mark.pictures
+
 COLUMNS = ["epoch", "step", "lr", "train/loss", "train/accuracy", "val/loss", "val/accuracy", "val/f1_macro", "seconds"]
 
 

@@ -10,6 +10,8 @@ from dlexp.report.figures import fonts
 from dlexp.report.figures.evaluation import confusion_png, prediction_png
 from dlexp.report.figures.labels import short_labels
 
+pytestmark = pytest.mark.pictures
+
 
 @pytest.fixture
 def nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,8 @@ import pytest
 
 from dlexp.report.figures.matplotlib_settings import default_settings
 
+pytestmark = pytest.mark.pictures
+
 
 def test_settings_of_a_program_around_are_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MPLBACKEND", "pdf")

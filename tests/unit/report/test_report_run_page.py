@@ -16,6 +16,8 @@ from dlexp.report.pages.run import run_page
 from dlexp.report.pages.run_contents import Configuration, Evaluated, RunStory
 from dlexp.report.pages.runs import runs_page
 
+pytestmark = pytest.mark.pictures
+
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(8) + (500).to_bytes(4, "big") + (300).to_bytes(4, "big")
 COLUMNS = ["epoch", "step", "lr", "train/loss", "val/loss", "val/accuracy"]
 

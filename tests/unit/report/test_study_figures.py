@@ -13,6 +13,8 @@ from test_report_figures import size
 from dlexp.report.figures.curves import as_png
 from dlexp.report.figures.study import figures
 
+pytestmark = pytest.mark.pictures
+
 ALL = {"history", "intermediate", "importances", "parallel", "slices"}
 
 

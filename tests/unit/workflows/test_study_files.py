@@ -21,6 +21,8 @@ from dlexp.config.search import Search, load_search, rules_of
 from dlexp.tune.study import Study
 from dlexp.workflows.tune.files import Verdict, where_told, write_end, write_progress
 
+pytestmark = pytest.mark.pictures
+
 
 class Killed(BaseException):
     """The process ends here, and nothing that it would have done after happens."""

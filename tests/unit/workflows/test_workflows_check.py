@@ -21,6 +21,8 @@ from dlexp.data.columns import tensor_of
 from dlexp.errors import DataError
 from dlexp.workflows.data.check import check
 
+pytestmark = pytest.mark.pictures
+
 Facts = dict[str, Any]
 
 

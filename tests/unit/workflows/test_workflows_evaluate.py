@@ -33,6 +33,8 @@ from dlexp.workflows.evaluate.files import write_figures, write_tables
 from dlexp.workflows.reporter import Silent
 from dlexp.workflows.train.train import Request, train
 
+pytestmark = pytest.mark.pictures
+
 FEW = ("trainer.device=cpu", "trainer.epochs=2", "model.hidden=[8]")
 
 

@@ -16,6 +16,8 @@ from dlexp.cli.app import main
 from dlexp.errors import DataError, DlexpError
 from dlexp.workflows.pictures import Pictures, curves, draw
 
+pytestmark = pytest.mark.pictures
+
 ROWS = [{"epoch": str(n), "train/loss": str(1 / n), "val/loss": str(2 / n), "lr": "0.1"} for n in (1, 2, 3)]
 DRAWS = """
 import sys

@@ -24,6 +24,8 @@ from dlexp.workflows.data.fingerprint import fingerprint
 from dlexp.workflows.data.preview import preview
 from dlexp.workflows.data.settings import PreviewRequest
 
+pytestmark = pytest.mark.pictures
+
 IMAGES = ("data=synthetic_images", "data.num_samples=100", "data.image_size=12")
 
 
