@@ -6,10 +6,10 @@ ARGS ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train evaluate test test-fast bench gallery check lint types layers format clean
+.PHONY: help setup train evaluate test test-fast test-exhaustive bench gallery check lint types layers format clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dlexp needs Python 3.11 or newer; set PYTHON=python3.11")'
@@ -26,11 +26,14 @@ train: setup ## train; ARGS="model=resnet18 optim=adamw" chooses what
 evaluate: setup ## evaluate a run; ARGS="outputs/latest --split val" chooses which
 	$(BIN)/dlexp evaluate $(ARGS)
 
-test: setup ## run every test
-	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+test: setup ## run every test, of the large products and the generated inputs a part
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not exhaustive' $(ARGS)
 
 test-fast: setup ## run the tests that take less than ten seconds each
-	$(BIN)/python -m pytest -n 2 -m 'not slow' $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow and not exhaustive' $(ARGS)
+
+test-exhaustive: setup ## run every test with every combination and every generated input, each night and before a release
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 check: lint types layers test ## everything that CI runs: style, types, layers, tests
 

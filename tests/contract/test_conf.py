@@ -26,7 +26,6 @@ SEEN = {
     "optim": 17, "regularization": 16, "scheduler": 13, "task": 3, "trainer": 2,
 }  # fmt: skip
 ALL = [(group, option) for group in GROUPS for option in CATALOG.options(group)]
-COMPONENT_OPTIONS = [(group, option) for group, option in ALL if group in COMPONENTS]
 # What an option needs so that it can be composed at all.
 COMPANIONS = {
     "data=image_folder": ["data.path=a"],
@@ -69,18 +68,15 @@ def test_every_search_composes_and_is_described(option: str) -> None:
     assert len(search.space.dimensions) >= 7
 
 
-@pytest.mark.parametrize(("group", "option"), ALL)
-def test_option_has_a_description(group: str, option: str) -> None:
+def has_a_description(group: str, option: str) -> None:
     assert len(CATALOG.options(group)[option].description) >= 10
 
 
-@pytest.mark.parametrize(("group", "option"), ALL)
-def test_option_composes(group: str, option: str) -> None:
+def composes(group: str, option: str) -> None:
     assert load(words_for(group, option), CATALOG).choices[group] == option
 
 
-@pytest.mark.parametrize(("group", "option"), COMPONENT_OPTIONS)
-def test_keys_are_the_arguments_of_the_target(group: str, option: str) -> None:
+def has_the_arguments_of_its_target_as_keys(group: str, option: str) -> None:
     target = own_file(group, option)["_target_"]
     keys = set(CATALOG.keys(group, option)) - set(OWN_KEYS.get(group, ()))
     signature = inspect.signature(resolve(target, ())).parameters.values()
@@ -93,8 +89,7 @@ def test_keys_are_the_arguments_of_the_target(group: str, option: str) -> None:
         assert keys == parameters
 
 
-@pytest.mark.parametrize(("group", "option"), COMPONENT_OPTIONS)
-def test_key_has_a_rule_with_help(group: str, option: str) -> None:
+def has_a_rule_with_help_for_each_key(group: str, option: str) -> None:
     fields = CATALOG.fields(group)
     assert [key for key in CATALOG.keys(group, option) if key not in fields or len(fields[key].help) < 10] == []
 
@@ -114,8 +109,7 @@ def test_metrics_of_a_task_are_those_of_its_class(option: str) -> None:
     assert not set(task.metrics) & set(task.extra_metrics)
 
 
-@pytest.mark.parametrize(("group", "option"), [pair for pair in ALL if pair[0] != "experiment"])
-def test_every_number_refuses_nan(group: str, option: str) -> None:
+def refuses_nan_for_every_number(group: str, option: str) -> None:
     config = load(words_for(group, option), CATALOG)
     known = rules(config.choices, CATALOG)
     numbers = [
@@ -130,3 +124,20 @@ def test_every_number_refuses_nan(group: str, option: str) -> None:
         with pytest.raises(ConfigError) as caught:
             load([*words_for(group, option), *words], CATALOG)
         assert {problem.where for problem in caught.value.problems} == set(numbers)
+
+
+OF_ALL = (has_a_description, composes)
+OF_COMPONENTS = (has_the_arguments_of_its_target_as_keys, has_a_rule_with_help_for_each_key)
+
+
+@pytest.mark.parametrize(("group", "option"), ALL)
+def test_option_keeps_its_contract(group: str, option: str) -> None:
+    parts = [*OF_ALL, *(OF_COMPONENTS if group in COMPONENTS else ())]
+    parts += [refuses_nan_for_every_number] if group != "experiment" else []
+    broken = []
+    for part in parts:
+        try:
+            part(group, option)
+        except Exception as error:  # all that is wrong with an option is told at once
+            broken.append(f"{part.__name__}: {type(error).__name__}: {error}")
+    assert not broken, "\n".join(broken)

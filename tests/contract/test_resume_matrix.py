@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from combinations import some_of
 from PIL import Image
 
 from dlexp.artifacts.checkpoints.state_diff import Compared, differences
@@ -138,6 +140,9 @@ ELSEWHERE = {
     **dict.fromkeys(("unfreezing-sgd", "gradient-norm-sam"), ("mid-epoch", "mid-accumulation")),
     "lookahead-cosine": ("mid-epoch", "edge", "mid-accumulation"),
 }
+
+
+EVERYWHERE = ("adamw-cosine", "augment-norm-dropout")
 
 
 class Asked(StopRequest):
@@ -276,12 +281,34 @@ def test_nothing_of_conf_is_left_out() -> None:
         assert chosen | set(ALIKE if group == "regularization" else ()) >= set(options(group))
 
 
+def few_of(matrix: list[tuple[str, str]]) -> set[tuple[Any, ...]]:
+    """Each case at one of its places, in turn; the plain ones at all of them."""
+    chosen: set[tuple[Any, ...]] = {(case, place) for case, place in matrix if case in EVERYWHERE}
+    for number, case in enumerate(CASES):
+        places = ELSEWHERE.get(case, tuple(PLACES))
+        chosen.add((case, places[number % len(places)]))
+    return chosen
+
+
+def test_every_case_and_every_place_is_seen_in_each_run() -> None:
+    few = few_of(MATRIX)
+    assert {case for case, _ in few} == set(CASES)
+    for kind in ("sgd", "reg", "streamed", "bf16"):
+        assert len({place for case, place in few if case.partition("-")[0] == kind}) > 1
+    assert Counter(place for _, place in few).keys() == PLACES.keys()
+    assert min(Counter(place for _, place in few).values()) >= 5
+    assert few < set(MATRIX)
+
+
 def _chosen(words: tuple[str, ...], group: str) -> list[str]:
     return [word.partition("=")[2] for word in words if word.startswith(f"{group}=")]
 
 
-@pytest.mark.parametrize(("case", "place"), [(case, place) for case in CASES for place in ELSEWHERE.get(case, PLACES)])
-def test_stopped_and_resumed_is_never_stopped(case: str, place: str) -> None:
+MATRIX = [(case, place) for case in CASES for place in ELSEWHERE.get(case, PLACES)]
+
+
+@pytest.mark.parametrize(("case", "place"), some_of(MATRIX, few_of(MATRIX)))
+def test_resume_is_bit_exact(case: str, place: str) -> None:
     accumulate, stop_at = PLACES[place]
     words = (*CASES[case], f"trainer.accumulate={accumulate}")
     whole, rows = never_stopped(words)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.internal.conjecture import providers
@@ -29,13 +30,19 @@ if hasattr(providers, "_get_local_constants"):
 WANTED = {"words": 800, "runs": 250, "yaml": 250, "listed": 3000, "saved": 400, "csv": 5400}
 
 
-def fuzz(name: str) -> settings:
-    """Settings of a test over WANTED[name] inputs: no time counts, and every run generates the same inputs.
+# Each run of the tests looks at an eighth of them, `make test-exhaustive` at all.
+part = pytest.mark.parametrize(
+    "part", [8, pytest.param(1, marks=[pytest.mark.slow, pytest.mark.exhaustive])], ids=["an eighth", "all"]
+)
+
+
+def fuzz(name: str, part: int) -> settings:
+    """Settings of a test over WANTED[name] / part inputs: no time counts, and every run generates the same inputs.
 
     The first input that fails is told as it was generated: making it smaller took over an hour once.
     """
     return settings(
-        max_examples=WANTED[name],
+        max_examples=WANTED[name] // part,
         phases=[Phase.generate],
         derandomize=True,
         database=None,
@@ -48,8 +55,8 @@ def fuzz(name: str) -> settings:
 class Judge:
     """Runs what is tested, lets nothing but a documented refusal pass, and counts."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, part: int) -> None:
+        self.name, self.wanted = name, WANTED[name] // part
         self.outcomes: Counter[str] = Counter()
 
     def __call__(self, attempt: Callable[[], Any]) -> Any:
@@ -71,7 +78,7 @@ class Judge:
 
     def told(self) -> str:
         """The counts, for the test's output; asserts that there were enough of them, of either kind."""
-        assert self.total >= WANTED[self.name], f"{self.total} inputs"
+        assert self.total >= self.wanted, f"{self.total} inputs"
         refused = self.total - self.outcomes["accepted"]
         assert min(refused, self.outcomes["accepted"]) > 0.02 * self.total, self.outcomes  # it looks at both sides
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(self.outcomes.items()))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from bad_input import CATALOG, ENVIRONMENT, Judge, fuzz, numbers, odd_scalars, plain_text, references, text
+from bad_input import CATALOG, ENVIRONMENT, Judge, fuzz, numbers, odd_scalars, part, plain_text, references, text
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -153,11 +153,11 @@ def words_for(place: str) -> list[str]:
     return [f"{group}=own", *(["+data.path=t.csv", "+data.target=y"] if group == "data" else [])]
 
 
-@pytest.mark.slow
-def test_own_files_compose_or_are_refused(record_property: Callable[[str, object], None]) -> None:
-    judge, number = Judge("yaml"), itertools.count()
+@part
+def test_own_files_compose_or_are_refused(part: int, record_property: Callable[[str, object], None]) -> None:
+    judge, number = Judge("yaml", part), itertools.count()
 
-    @fuzz("yaml")
+    @fuzz("yaml", part)
     @given(own_files)
     def attempt(file: tuple[str, str]) -> None:
         root = Path(f"own-{next(number)}")
@@ -170,10 +170,10 @@ def test_own_files_compose_or_are_refused(record_property: Callable[[str, object
     record_property("generated", judge.told())
 
 
-@pytest.mark.slow
-def test_own_files_are_listed_or_refused(record_property: Callable[[str, object], None]) -> None:
+@part
+def test_own_files_are_listed_or_refused(part: int, record_property: Callable[[str, object], None]) -> None:
     """What `dlexp list`, completion and `--explain` read, with nothing composed."""
-    judge, number = Judge("listed"), itertools.count()
+    judge, number = Judge("listed", part), itertools.count()
 
     def everything(root: Path, group: str) -> None:
         catalog = Catalog((root,))
@@ -183,7 +183,7 @@ def test_own_files_are_listed_or_refused(record_property: Callable[[str, object]
             catalog.search_space(group, option)
         catalog.fields(group)
 
-    @fuzz("listed")
+    @fuzz("listed", part)
     @given(own_files)
     def attempt(file: tuple[str, str]) -> None:
         path = Path(f"own-{next(number)}") / file[0]
@@ -195,12 +195,12 @@ def test_own_files_are_listed_or_refused(record_property: Callable[[str, object]
     record_property("generated", judge.told())
 
 
-@pytest.mark.slow
-def test_files_of_a_run_are_read_or_refused(record_property: Callable[[str, object], None]) -> None:
-    judge = Judge("saved")
+@part
+def test_files_of_a_run_are_read_or_refused(part: int, record_property: Callable[[str, object], None]) -> None:
+    judge = Judge("saved", part)
     path, words = Path("config.yaml"), Path("overrides.yaml")
 
-    @fuzz("saved")
+    @fuzz("saved", part)
     @given(changed(SAVED), st.one_of(st.none(), st.lists(pieces, max_size=3).map("\n".join)))
     def attempt(config: str, overrides: str | None) -> None:
         for file, content in ((path, config), (words, overrides or "")):

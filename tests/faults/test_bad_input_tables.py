@@ -6,9 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
-from bad_input import Judge, fuzz
+from bad_input import Judge, fuzz, part
 from hypothesis import given
 from hypothesis import strategies as st
 from typed_specs import values_of
@@ -162,11 +161,11 @@ def assert_whole(bundle: Any) -> None:
     assert all(value - value == 0 for value in values), "the targets' mean or deviation is not finite"
 
 
-@pytest.mark.slow
-def test_tables_are_whole_or_refused(record_property: Callable[[str, object], None]) -> None:
-    judge, path = Judge("csv"), Path("t.csv")
+@part
+def test_tables_are_whole_or_refused(part: int, record_property: Callable[[str, object], None]) -> None:
+    judge, path = Judge("csv", part), Path("t.csv")
 
-    @fuzz("csv")
+    @fuzz("csv", part)
     @given(tables())
     def attempt(case: tuple[bytes, str, dict[str, Any]]) -> None:
         content, target, given_arguments = case

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from bad_input import CATALOG, ENVIRONMENT, WANTED, Judge, fuzz, runnable, words
+from bad_input import CATALOG, ENVIRONMENT, WANTED, Judge, fuzz, part, runnable, words
 from hypothesis import given
 
 from dlexp.config import compose as module
@@ -51,12 +51,12 @@ def files_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "compose", remembered)
 
 
-@pytest.mark.slow
+@part
 @pytest.mark.usefixtures("files_read_once")
-def test_words_compose_or_are_refused(record_property: Callable[[str, object], None]) -> None:
-    judge = Judge("words")
+def test_words_compose_or_are_refused(part: int, record_property: Callable[[str, object], None]) -> None:
+    judge = Judge("words", part)
 
-    @fuzz("words")
+    @fuzz("words", part)
     @given(words)
     def attempt(typed: list[str]) -> None:
         judge(lambda: load(typed, CATALOG))
@@ -65,12 +65,12 @@ def test_words_compose_or_are_refused(record_property: Callable[[str, object], N
     record_property("generated", judge.told())
 
 
-@pytest.mark.slow
+@part
 @pytest.mark.usefixtures("files_read_once")
-def test_what_composes_makes_an_update_or_is_refused(record_property: Callable[[str, object], None]) -> None:
-    judge = Judge("runs")
+def test_what_composes_makes_an_update_or_is_refused(part: int, record_property: Callable[[str, object], None]) -> None:
+    judge = Judge("runs", part)
 
-    @fuzz("runs")
+    @fuzz("runs", part)
     @given(runnable)
     def attempt(typed: list[str]) -> None:
         judge(lambda: dry_run(load(typed, CATALOG), ()))
