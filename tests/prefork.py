@@ -22,6 +22,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -217,7 +218,8 @@ def _tell_of_the_ended(tells: dict[int, int]) -> None:
         found, status = os.waitpid(pid, os.WNOHANG)
         if found:
             tell = tells.pop(pid)
-            os.write(tell, str(os.waitstatus_to_exitcode(status)).encode())
+            with suppress(BrokenPipeError):  # its test has ended
+                os.write(tell, str(os.waitstatus_to_exitcode(status)).encode())
             os.close(tell)
 
 
@@ -238,11 +240,9 @@ def _become(request: dict[str, Any]) -> None:
     own = [path for path in request["env"].get("PYTHONPATH", "").split(os.pathsep) if path]
     sys.path[:0] = [path for path in own if path not in sys.path]
     sys.argv = ["dlexp", *request["words"]]
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
-        usual = {signal.SIGINT: signal.default_int_handler, signal.SIGPIPE: signal.SIG_IGN}
-        signal.signal(number, usual.get(number, signal.SIG_DFL))
-    sys.stdout, sys.stderr = (open(number, "w", encoding="utf-8", closefd=False) for number in (1, 2))  # noqa: SIM115
-    sys.stderr.reconfigure(line_buffering=True, errors="backslashreplace")
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115
 
 
 def main() -> None:

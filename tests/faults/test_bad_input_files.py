@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,14 @@ from dlexp.config.saved import load_saved, read_overrides, to_yaml
 from dlexp.config.schema.names import GROUPS
 
 FILES = [*sorted(builtin_root().glob("*/*.yaml")), builtin_root() / "config.yaml"]
-SAVED = to_yaml(load([], CATALOG))
 PLACES = [*(f"{group}/own.yaml" for group in GROUPS), "config.yaml", *(f"{group}/_fields.yaml" for group in GROUPS[:6])]
+
+
+@cache
+def saved() -> str:
+    """The configuration of a run, as its directory keeps it."""
+    return to_yaml(load([], CATALOG))
+
 
 values = st.one_of(
     numbers,
@@ -201,7 +208,7 @@ def test_files_of_a_run_are_read_or_refused(part: int, record_property: Callable
     path, words = Path("config.yaml"), Path("overrides.yaml")
 
     @fuzz("saved", part)
-    @given(changed(SAVED), st.one_of(st.none(), st.lists(pieces, max_size=3).map("\n".join)))
+    @given(changed(saved()), st.one_of(st.none(), st.lists(pieces, max_size=3).map("\n".join)))
     def attempt(config: str, overrides: str | None) -> None:
         for file, content in ((path, config), (words, overrides or "")):
             file.write_bytes(content.encode("utf-8", "surrogatepass"))
@@ -213,4 +220,4 @@ def test_files_of_a_run_are_read_or_refused(part: int, record_property: Callable
 
 def test_what_is_generated_is_yaml_often_enough() -> None:
     assert len(FILES) > 40
-    assert yaml.safe_load(SAVED)["seed"] == 42
+    assert yaml.safe_load(saved())["seed"] == 42

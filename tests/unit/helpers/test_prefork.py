@@ -1,0 +1,45 @@
+"""A forked command is a process: its own number, folder, environment, streams, signals and exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import prefork
+import pytest
+
+
+def test_a_command_has_its_own_folder_environment_and_streams(tmp_path: Path) -> None:
+    elsewhere = {**os.environ, "DLEXP_RUNS_DIR": "elsewhere"}
+    words = ("train", "data=iris", "model.hidden=[4]", "trainer.epochs=1", "trainer.device=cpu", "--run-id", "one")
+    done = prefork.run(*words, "--json", cwd=tmp_path, env=elsewhere)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("{")
+    assert "{" not in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["elsewhere"]
+    (lock,) = tmp_path.rglob("one/.lock")
+    assert f"process {os.getpid()} " not in lock.read_text()
+
+
+def test_a_refusal_ends_with_its_code(tmp_path: Path) -> None:
+    done = prefork.run("train", "data=irs", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "data=iris" in done.stderr
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_reaches_the_command_alone(number: int, code: int, tmp_path: Path) -> None:
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    words = ("train", "-q", "data=iris", "model.hidden=[4]", "trainer.epochs=100000", "-o", "run")
+    process = prefork.Process(words, cwd=tmp_path, env=os.environ, leads_group=True, **quiet)
+    while not (tmp_path / "run" / "metrics.jsonl").exists():
+        assert process.poll() is None
+        time.sleep(0.01)  # polling another process: there is nothing to be notified by
+    assert os.getpgid(process.pid) == process.pid
+    process.send_signal(number)
+    assert process.wait(60) in (code, 75)  # a run that was saved may end with 75
+    assert process.communicate() == ("", "")
+    assert prefork.run("--version", cwd=tmp_path).returncode == 0
