@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-_Left, _Right = TypeVar("_Left"), TypeVar("_Right")
+_Left = TypeVar("_Left")
+_Right = TypeVar("_Right")
 
 
 def spread(left: Sequence[_Left], right: Sequence[_Right], meetings: int) -> set[tuple[_Left, _Right]]:
