@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from dlexp import kinds
 from dlexp.data.bundle import SPLITS, DataBundle, Split, blank_bundle, with_counts
-from dlexp.data.columns import Column, Constant, Dense, Keyed, Ragged, column_of, read_all, tensor_of
+from dlexp.data.columns import Column, Constant, Dense, Keyed, Piece, Ragged, column_of, read_all, tensor_of
 from dlexp.data.images.image_set import ImageSet
 from dlexp.data.images.placement import Placing
 from dlexp.data.loaders import EvalBatches, TrainBatches
@@ -190,7 +190,7 @@ def _sample(field: Field, place: int) -> Field:
 def test_a_column_has_a_length_and_reads_many_pieces_in_order(name: str) -> None:
     column = columns()[name]
     assert len(column) == len(LENGTHS)
-    pieces: list[slice | torch.Tensor] = [slice(0, 5), torch.tensor([7, 2]), slice(5, 12)]
+    pieces: list[Piece] = [slice(0, 5), torch.tensor([7, 2]), slice(5, 12)]
     many, alone = list(column.read(pieces)), [next(iter(column.read([piece]))) for piece in pieces]
     assert all(same(one, other) for one, other in zip(many, alone, strict=True))
     assert same(read_all(column), next(iter(column.read([torch.arange(len(column))]))))

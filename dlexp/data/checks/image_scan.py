@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dlexp.data.bundle import Split
+from dlexp.data.columns import size_of
 from dlexp.types import as_tensor
 
 _PIECE, _NUMBERS = 256, 1 << 22  # images at a time, and of large ones so many numbers
@@ -72,10 +72,9 @@ def look_at_images(split: Split, white: float | None, most: int) -> ImageLook:
     digests = np.empty(count, dtype="S16")
     is_flat, is_black, is_finite = np.empty((3, count), dtype=np.bool_)
     hashes, thumbs = np.empty(len(thumbed), dtype=np.uint64), np.empty((len(thumbed), _SIDE**2), dtype=np.float32)
-    shape, dtype = split.inputs.shape or (), as_tensor(next(iter(split.inputs.read([slice(0, 1)])))).dtype
-    seen = _Seen(shape, dtype, white)
+    seen: _Seen | None = None
     start, kept = 0, 0
-    piece = max(1, min(_PIECE, _NUMBERS // max(1, prod(shape))))
+    piece = max(1, min(_PIECE, _NUMBERS // max(1, size_of(split.inputs) or 1)))
     for read in split.inputs.read(torch.arange(count).split(piece)):
         images = as_tensor(read).contiguous()
         flat, part = images.flatten(1), slice(start, start + len(images))
@@ -84,6 +83,7 @@ def look_at_images(split: Split, white: float | None, most: int) -> ImageLook:
         is_flat[part] = (low == high).numpy()
         is_black[part] = ((low == 0) & (high == 0)).numpy()
         is_finite[part] = torch.isfinite(flat).all(dim=1).numpy()
+        seen = seen or _Seen(images.shape[1:], images.dtype, white)
         seen.add(images if is_finite[part].all() else images[torch.from_numpy(is_finite[part])])
         inside = thumbed[(thumbed >= part.start) & (thumbed < part.stop)] - start
         if len(inside):
@@ -91,6 +91,7 @@ def look_at_images(split: Split, white: float | None, most: int) -> ImageLook:
             hashes[kept : kept + len(inside)] = difference_hash(small)
             thumbs[kept : kept + len(inside)] = thumbnail(small)
         start, kept = part.stop, kept + len(inside)
+    seen = seen or _Seen(split.inputs.shape or (1, 0, 0), torch.uint8, white)  # of no images
     return ImageLook(digests, is_flat, is_black, is_finite, thumbed, hashes, thumbs, *seen.told())
 
 

@@ -48,7 +48,7 @@ def preview(config: RunConfig, request: PreviewRequest, trusted: Sequence[str]) 
         "of": len(split),
         "epoch": request.epoch,
         "seed": config.seed,
-        "indices": split.indices[positions].tolist(),
+        "rows": split.indices[positions].tolist(),
         "labels": _labels(bundle, targets),
         "targets": targets.tolist(),
         "notes": list(bundle.notes),

@@ -77,7 +77,11 @@ def test_depth_is_bounded_however_deep_it_is(tmp_path: Path) -> None:
         ("summary.json", {"seconds": None}, "`seconds` must be a number, got null"),
         ("status.json", {"state": "running", "epoch": "1", "epochs": 2}, "`epoch` must be a whole number"),
         ("preprocessing.json", {"spec": []}, "`spec` must be an object, got a list"),
-        ("preprocessing.json", {"normalize": {"scale": 1, "shift": 1}}, "`normalize.scale` must be an object, got 1"),
+        (
+            "preprocessing.json",
+            {"preprocess": {"kind": "affine", "scale": 1, "shift": 1}},
+            "`preprocess.scale` must be an object, got 1",
+        ),
         ("report.json", {"metrics": {"loss": "low"}}, "`metrics.loss` must be a number or null, got 'low'"),
         ("crash.json", [], "the content must be an object, got a list"),
         ("hashes.json", {"last.pt": "abc"}, "`last.pt` must be a list, got 'abc'"),

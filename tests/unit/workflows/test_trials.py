@@ -27,7 +27,7 @@ class Untouchable(Split):
     """A split that may be counted, and not looked at."""
 
     def __getattribute__(self, name: str) -> Any:
-        if name in ("inputs", "targets", "rows", "to"):
+        if name in ("inputs", "targets", "indices", "to"):
             raise AssertionError(f"the test split was read ({name})")
         return super().__getattribute__(name)
 

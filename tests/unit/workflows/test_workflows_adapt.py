@@ -83,8 +83,12 @@ def test_no_label_is_used(source: RunDir, monkeypatch: pytest.MonkeyPatch) -> No
     for flip in (False, True):
         images, labels = real()
         monkeypatch.setattr(sklearn_sets, "_read_digits", lambda i=images, n=labels, f=flip: (i, (9 - n) if f else n))
+
         # Splits are drawn by class: the same rows need the same labels, so the labels are changed behind the split.
-        monkeypatch.setattr(sklearn_sets, "split_rows", lambda n, *rest, f=flip: REAL_SPLIT((9 - n) if f else n, *rest))
+        def split(count: int, how: Any, labels: Any, *rest: Any, f: bool = flip) -> Any:
+            return REAL_SPLIT(count, how, (9 - labels) if f else labels, *rest)
+
+        monkeypatch.setattr(sklearn_sets, "split_rows", split)
         content = adapted(source, *BLURRED)
         weights.append(read_checkpoint(Path(content["run"]) / "checkpoints" / "best.pt")["networks"])
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])

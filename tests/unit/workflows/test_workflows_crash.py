@@ -58,7 +58,7 @@ def test_a_stop_leaves_a_capsule_that_replays_to_the_same_bits(capsys: pytest.Ca
     facts = json.loads(Path("run/crash/crash.json").read_text())
     content = capsule()
     assert (facts["epoch"], facts["update"]) == (1, content["state"]["position"]["step"] + 1)
-    assert facts["rows"] == [content["micro_batches"][0][2].tolist()]
+    assert facts["indices"] == [content["micro_batches"][0][2].tolist()]
     assert "in step_phase" in Path("run/crash/traceback.txt").read_text()
     assert content["config"]["tree"]["model"]["fault"] == "value"
     run("replay", "run", "--trust", "sick_net", code=0)

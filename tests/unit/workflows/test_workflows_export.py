@@ -102,7 +102,7 @@ def test_an_onnx_file_answers_as_the_run_does(model: str) -> None:
     network = stored.experiment.networks["model"].eval()
     assert facts["compared"]["largest_difference"] <= 1e-4 * (1 + facts["compared"]["largest_output"])
     assert facts["run"] == model and facts["input"]["shape"] == ["batch", *spec.inputs.shape]
-    assert facts["preprocessing"]["normalize"] == stored.preprocessing["normalize"]
+    assert facts["preprocessing"]["preprocess"] == stored.preprocessing["preprocess"]
     for size in (1, 7):
         inputs = torch.randn(size, *spec.inputs.shape, generator=torch.Generator().manual_seed(size))
         with torch.inference_mode():

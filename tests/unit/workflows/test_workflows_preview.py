@@ -47,7 +47,7 @@ def test_the_samples_are_the_first_of_the_epoch_as_training_changes_them(
     facts = asked(words, tmp_path / "p.png", epoch=3)
     bundle = build_data(load(list(words), Catalog()))
     batch = next(TrainBatches(bundle, 10, 5, torch.device("cpu")).epoch(2))
-    assert facts["indices"] == batch.indices.tolist()
+    assert facts["rows"] == batch.indices.tolist()
     ((title, (left, right), labels),) = drawn
     assert "strong" in title
     assert "epoch 3" in title
