@@ -50,8 +50,8 @@ def test_where_there_is_no_curve_the_reason_is_told(words: list[str], name: str,
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (["optim=lbfgs", "trainer.clip_norm=1"], "takes the curvature from how they change"),
-        (["optim=lbfgs", "trainer.precision=fp16"], "takes losses and gradients of its own"),
+        (["optim=lbfgs", "trainer.clip_norm=1"], "estimates the curvature from unscaled gradients"),
+        (["optim=lbfgs", "trainer.precision=fp16"], "fp16 loss scaling is not supported with optim="),
         (["optim=lbfgs", "optim.layer_decay=0.5"], "one learning rate for all parameters"),
         (["optim=rmsprop", "scheduler=onecycle"], "this optimizer has none"),
         (["optim.groups=[{match: hed, lr_factor: 2}]"], "matches no parameter"),
