@@ -6,7 +6,7 @@ ARGS ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train evaluate test test-fast test-exhaustive bench gallery check lint types layers format clean
+.PHONY: help setup train evaluate test test-fast test-exhaustive bench gallery reference check lint types layers format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -47,6 +47,9 @@ bench: setup ## dlexp against its limits, minutes; ARGS="--rows a --rounds 9" ch
 
 gallery: setup ## make the pictures of the README anew, minutes; GALLERY_BROWSER names a browser for the page's picture
 	$(BIN)/python docs/gallery.py
+
+reference: setup ## write docs/reference/keys.md from conf/
+	$(BIN)/python docs/reference/generate.py
 
 lint: setup
 	$(BIN)/ruff check .

@@ -42,8 +42,8 @@ def choose_precision(wanted: str, device: torch.device, arithmetic: Arithmetic) 
     """The precision that `wanted` means on `device`.
 
     `auto` on a CPU is bf16 for convolutional networks where the CPU multiplies it and the network gains from it: with
-    AMX tiles up to 2.8 times as fast as fp32, with AVX-512 BF16 1.6 times (docs/performance.md). Dense and small
-    networks lose more to the conversions than they gain, and some convolutions are slower in bf16.
+    AMX tiles up to 2.8 times as fast as fp32, with AVX-512 BF16 1.6 times. Dense and small networks lose more to the
+    conversions than they gain, and some convolutions are slower in bf16. See docs/explanation/performance.md.
     """
     if wanted != AUTO:
         return Precision(wanted, device.type, "as configured")

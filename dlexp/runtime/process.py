@@ -64,7 +64,7 @@ def spin_count(environ: Mapping[str, str]) -> Setting:
     """How long an OpenMP thread that has nothing to do keeps its core.
 
     By default it spins for long: beside one busy process two threads then run at a fifth of the speed of one. A short
-    spin costs a tenth when the machine is free (docs/performance.md).
+    spin costs a tenth when the machine is free (docs/explanation/performance.md).
     """
     for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
         if name in environ:
@@ -79,7 +79,7 @@ def settle_allocator(environ: Mapping[str, str]) -> Setting:
     """Let glibc's malloc keep the memory that it has, and take large blocks from it too.
 
     By default it may give the memory of a step's activations back to the system and fetch it again in the next, page
-    by page: in an unlucky process that costs 1.4 times the step (docs/performance.md).
+    by page: in an unlucky process that costs 1.4 times the step (docs/explanation/performance.md).
     """
     override = "MALLOC_TRIM_THRESHOLD_"
     found = _other_allocator(environ)

@@ -1,7 +1,7 @@
 """The one place that decides how a run uses the machine: each value with its reason, and what overrides it.
 
 What must hold before torch is loaded is in `process`; here is what follows from the configuration, the device and the
-network. docs/performance.md has the measurements behind the defaults.
+network. docs/explanation/performance.md has the measurements behind the defaults.
 """
 
 from __future__ import annotations

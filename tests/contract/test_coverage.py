@@ -1,4 +1,4 @@
-"""Every line of docs/coverage.md composes and builds, so that the page cannot drift."""
+"""Every line of coverage.md composes and builds, so that the page cannot drift."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dlexp.config.files.catalog import Catalog
 from dlexp.config.schema.names import GROUPS
 from dlexp.data.bundle import DataBundle
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "coverage.md").read_text(encoding="utf-8")
+PAGE = Path(__file__).with_name("coverage.md").read_text(encoding="utf-8")
 CATALOG = Catalog()
 ROWS = [
     tuple(cell.strip() for cell in line.strip("|").split("|"))

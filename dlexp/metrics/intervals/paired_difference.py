@@ -16,7 +16,7 @@ samples             these very networks, on samples like these: a bootstrap over
                     from too: without them the interval is empty where the networks never differ (Bonett & Price 2012).
 seeds               the two ways to train, on exactly these samples: Welch's t interval over the seeds' mean scores.
 
-docs/compare.md has the coverage of each, simulated. Symbols: N samples, K seeds of one side.
+benchmarks/results/compare_coverage.md has the coverage of each, simulated. Symbols: N samples, K seeds of one side.
 """
 
 from __future__ import annotations

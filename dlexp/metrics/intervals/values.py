@@ -1,4 +1,4 @@
-"""Intervals of the metrics of values; docs/evaluation.md has how often each method covers.
+"""Intervals of the metrics of values; benchmarks/results/interval_coverage.md has how often each method covers.
 
 Symbols: N samples, O targets, R resamples; y true value, e = predicted - true.
 """
