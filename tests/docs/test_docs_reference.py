@@ -1,0 +1,47 @@
+"""The reference says what the code says: keys, error codes, exit codes and the options of every group."""
+
+from __future__ import annotations
+
+import re
+import runpy
+
+import pytest
+from doc_pages import ROOT, text_of
+
+from dlexp import errors
+from dlexp.config.files.catalog import Catalog
+
+
+def test_the_page_of_keys_is_what_make_reference_writes() -> None:
+    page = runpy.run_path(str(ROOT / "docs/reference/generate.py"))["keys_page"]()
+    assert page == text_of("docs/reference/keys.md"), "run `make reference`"
+
+
+def test_the_page_of_codes_lists_every_error_code_in_order() -> None:
+    section = text_of("docs/reference/exit-codes.md").partition("## Error codes")[2]
+    assert re.findall(r"^\| `([a-z-]+)`", section, re.M) == sorted(errors.CODES)
+
+
+def test_the_page_of_exit_codes_lists_every_exit_code() -> None:
+    section = text_of("docs/reference/exit-codes.md").partition("## Error codes")[0]
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and hasattr(kind, "exit_code")]
+    listed = {int(code) for code in re.findall(r"^\| (\d+) \|", section, re.M)}
+    assert listed >= {kind.exit_code for kind in kinds} | {0, 75, 129, 130, 138, 141, 143}
+
+
+@pytest.mark.parametrize(
+    ("page", "group"),
+    [
+        ("models", "model"),
+        ("losses", "loss"),
+        ("optimizers", "optim"),
+        ("schedules", "scheduler"),
+        ("regularization", "regularization"),
+        ("data", "data"),
+        ("loggers", "logger"),
+    ],
+)
+def test_a_page_names_every_option_of_its_group(page: str, group: str) -> None:
+    text = text_of(f"docs/reference/{page}.md") + text_of("benchmarks/results/models.md") * (group == "model")
+    options = set(Catalog().options(group)) - {"files"}
+    assert {option for option in options if not re.search(rf"\b{option}\b", text)} - {"resnet101", "resnet152"} == set()
