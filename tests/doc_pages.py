@@ -12,9 +12,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(
     path
-    for pattern in ("*.md", "docs/**/*.md", "benchmarks/**/*.md")
+    for pattern in ("*.md", "docs/**/*.md", "benchmarks/**/*.md", "tests/**/*.md")
     for path in ROOT.glob(pattern)
-    if path.is_file() and "findings" not in path.parts
+    if path.is_file()
 )
 NAMES = [str(path.relative_to(ROOT)) for path in PAGES]
 _SAVED = re.compile(r"^Save this as `([^`]+)`(?:.*\n)*?.*:\n\n```\w+\n((?:.*\n)*?)```$", re.M)
