@@ -21,14 +21,18 @@ from dlexp.config.schema.names import GROUPS
 from dlexp.config.search import load_search
 
 COMMANDS = [command for page in NAMES if page != "CHANGELOG.md" for command in commands(page)]
-# Each set of overrides once; those of `runs` and `compare` are conditions for runs, those of refusals do not compose.
-COMPOSED = list(
-    {
-        (command.words[0] == "tune", *sorted(command.overrides)): command
-        for command in COMMANDS
-        if command.overrides and not command.is_refusal and command.words[0] not in ("runs", "compare")
-    }.values()
-)
+# Each set of overrides once, and none that another one contains; those of `runs` and `compare` are conditions for runs,
+# those of refusals do not compose.
+SETS = {
+    (command.words[0] == "tune", frozenset(command.overrides)): command
+    for command in COMMANDS
+    if command.overrides and not command.is_refusal and command.words[0] not in ("runs", "compare")
+}
+COMPOSED = [
+    command
+    for (is_tune, overrides), command in SETS.items()
+    if not any(is_tune == other_tune and overrides < other for other_tune, other in SETS)
+]
 
 
 def recording(whole: Any, words: list[str], calls: list[dict[str, Any]]) -> Any:

@@ -1,4 +1,4 @@
-"""Intervals of the metrics of classes: for each the method that covers, benchmarks/results/interval_coverage.md has how often.
+"""Intervals of the metrics of classes; benchmarks/results/interval_coverage.md has how often each method covers.
 
 Symbols: N samples, C classes, R resamples.
 """
