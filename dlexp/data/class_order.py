@@ -32,7 +32,8 @@ def with_classes(bundle: DataBundle, names: Sequence[str], whose: str) -> DataBu
     unknown = [name for number, name in enumerate(own) if name not in number_of and number in present]
     if unknown:
         rule = f"unknown class {_listed(unknown)}; {whose} has the classes {_listed(names)}"
-        raise DataError(rule, remedy="leave those samples out, or use a run that was trained on them")
+        remedy = "leave those samples out, or use a run that was trained on them"
+        raise DataError(rule, remedy=remedy, code="incompatible-data")
     numbers = torch.tensor([number_of.get(name, 0) for name in own], dtype=torch.int64)
     return replace(
         bundle,

@@ -14,10 +14,11 @@ def check_file(file: Path) -> None:
     try:
         check_regular(file, NO_LIMIT)
     except FileNotFoundError:
-        raise DataError("there is no such file", file=file, remedy=near(file)) from None
+        raise DataError("there is no such file", file=file, remedy=near(file), code="not-found") from None
     except OSError as error:
-        what = "is a folder, not a file" if is_folder(file) else f"cannot be read: {error.strerror}"
-        raise DataError(what, file=file, remedy=near(file) if is_folder(file) else "") from error
+        if is_folder(file):
+            raise DataError("is a folder, not a file", file=file, remedy=near(file), code="invalid-type") from error
+        raise DataError(f"cannot be read: {error.strerror}", file=file, code="system-error") from error
 
 
 def near(path: Path) -> str:

@@ -80,7 +80,7 @@ def split_folders(
         found = parts_of(splits, root)
         if "train" not in found:
             rule = f"has the {_listed('split', splits)} and no folder of training images"
-            raise DataError(rule, file=root, remedy="add a folder train with a folder for each class")
+            raise DataError(rule, file=root, remedy="add a folder train with a folder for each class", code="not-found")
         return found
     if lookalikes([name for name in folders if _PART.search(_spaced(name))]) and (
         alike := lookalikes([name for name in folders if has_images(root / name)])

@@ -34,7 +34,8 @@ def target_unit(
         row, number = (int(place) for place in far[0])
         rule = f"the target {values[row, number]} lies too far from the training rows to be standardized"
         remedy = "correct it, or hold out other rows with data.split_seed"
-        raise DataError(rule, column=names[number] if number < len(names) else None, remedy=remedy)
+        column = names[number] if number < len(names) else None
+        raise DataError(rule, column=column, remedy=remedy, code="out-of-range")
     return tuple(mean.tolist()), tuple(std.tolist())
 
 

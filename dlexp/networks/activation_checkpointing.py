@@ -36,7 +36,9 @@ def recompute_activations(networks: nn.ModuleDict) -> int:
     sequences = [] if blocks else [found for network in networks.values() for found in _sequences(network)]
     if not blocks and not sequences:
         rule = "this network has no list of blocks and no sequence of layers to compute again piece by piece"
-        raise ConfigError.one(_KEY, "true", rule, "leave it false; a smaller data.batch_size saves memory too")
+        raise ConfigError.one(
+            _KEY, "true", rule, "leave it false; a smaller data.batch_size saves memory too", code="not-supported"
+        )
     for part in (*blocks, *sequences):
         _refuse_spectral_norm(part)
     for block in blocks:
@@ -162,4 +164,4 @@ def _refuse_spectral_norm(part: nn.Module) -> None:
         hooks = module._forward_pre_hooks.values()
         if isinstance(module, _SpectralNorm) or any(isinstance(hook, SpectralNorm) for hook in hooks):
             rule = "spectral normalisation changes with every forward pass, and a second one would not be the first"
-            raise ConfigError.one(_KEY, "true", rule, "leave it false")
+            raise ConfigError.one(_KEY, "true", rule, "leave it false", code="not-supported")

@@ -18,16 +18,21 @@ def select_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise ConfigError.one("trainer.device", name, "is no device", "use auto, cpu, cuda, cuda:N or mps") from error
+        remedy = "use auto, cpu, cuda, cuda:N or mps"
+        raise ConfigError.one("trainer.device", name, "is no device", remedy, code="unknown-value") from error
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError.one("trainer.device", name, "torch sees no CUDA device here", "use trainer.device=auto")
+        rule, remedy = "torch sees no CUDA device here", "use trainer.device=auto"
+        raise ConfigError.one("trainer.device", name, rule, remedy, code="not-supported")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         count = torch.cuda.device_count()
-        raise ConfigError.one("trainer.device", name, f"this machine has {count} CUDA devices, numbered from 0")
+        rule = f"this machine has {count} CUDA devices, numbered from 0"
+        raise ConfigError.one("trainer.device", name, rule, code="out-of-range")
     if device.type == "mps" and not torch.backends.mps.is_available():
-        raise ConfigError.one("trainer.device", name, "torch sees no Apple GPU here", "use trainer.device=auto")
+        rule, remedy = "torch sees no Apple GPU here", "use trainer.device=auto"
+        raise ConfigError.one("trainer.device", name, rule, remedy, code="not-supported")
     if device.type not in ("cpu", "cuda", "mps"):
-        raise ConfigError.one("trainer.device", name, "is not supported", "use auto, cpu, cuda, cuda:N or mps")
+        remedy = "use auto, cpu, cuda, cuda:N or mps"
+        raise ConfigError.one("trainer.device", name, "is not supported", remedy, code="not-supported")
     return device
 
 

@@ -142,7 +142,9 @@ def decide(
     mode, compiled = _compile(wanted.compile, device)
     if mode is not None and wanted.checkpoint_activations:
         rule = "cannot stand beside trainer.compile: the compiler itself decides what is computed again"
-        raise ConfigError.one("trainer.checkpoint_activations", "true", rule, "choose one of the two")
+        raise ConfigError.one(
+            "trainer.checkpoint_activations", "true", rule, "choose one of the two", code="cannot-combine"
+        )
     tf32 = _tf32(wanted.tf32, device)
     recompute = Setting(
         "checkpoint_activations",
@@ -207,12 +209,15 @@ def _refuse_without_compiler(device: torch.device) -> None:
     key, remedy = "trainer.compile", "install it, or use trainer.compile=false"
     name = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
     if shutil.which(name) is None:
-        raise ConfigError.one(key, "true", f"needs a C++ compiler, and there is no {name} here", remedy)
+        rule = f"needs a C++ compiler, and there is no {name} here"
+        raise ConfigError.one(key, "true", rule, remedy, code="not-supported")
     header = Path(sysconfig.get_path("include")) / "Python.h"
     if not header.is_file():
-        raise ConfigError.one(key, "true", f"needs the headers of Python, and there is no {header}", remedy)
+        rule = f"needs the headers of Python, and there is no {header}"
+        raise ConfigError.one(key, "true", rule, remedy, code="not-supported")
     if device.type == "cuda" and importlib.util.find_spec("triton") is None:
-        raise ConfigError.one(key, "true", "needs the package triton on a GPU, and it is not installed", remedy)
+        rule = "needs the package triton on a GPU, and it is not installed"
+        raise ConfigError.one(key, "true", rule, remedy, code="missing-package")
 
 
 def _threads(wanted: int | str, device: torch.device, facts: NetworkFacts, cores: int | None) -> Setting:
@@ -231,8 +236,11 @@ def _threads(wanted: int | str, device: torch.device, facts: NetworkFacts, cores
 def _channels_last(wanted: bool | str, facts: NetworkFacts) -> Setting:
     name, key = "channels_last", "trainer.channels_last"
     if wanted is True and not facts.images:
-        remedy = "leave trainer.channels_last=auto"
-        raise ConfigError.one(key, "true", "is a format of images, and this network has no 2-d convolution", remedy)
+        rule, remedy = (
+            "is a format of images, and this network has no 2-d convolution",
+            "leave trainer.channels_last=auto",
+        )
+        raise ConfigError.one(key, "true", rule, remedy, code="no-effect")
     if wanted != AUTO:
         return Setting(name, _text(wanted), "as configured", key)
     if facts.images:
@@ -250,7 +258,7 @@ def _compile(wanted: bool | str, device: torch.device) -> tuple[str | None, Sett
         return None, Setting(name, "false", reason, key)
     if wanted == "reduce-overhead" and device.type != "cuda":
         rule = f"replays CUDA graphs, and the device is {device}"
-        raise ConfigError.one(key, wanted, rule, "use trainer.compile=true, or a CUDA device")
+        raise ConfigError.one(key, wanted, rule, "use trainer.compile=true, or a CUDA device", code="not-supported")
     mode = "default" if wanted in (True, AUTO) else str(wanted)
     reason = "on a GPU fused kernels save memory traffic" if wanted == AUTO else "as configured"
     return mode, Setting(name, mode, reason, key)

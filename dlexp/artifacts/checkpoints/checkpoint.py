@@ -19,7 +19,7 @@ from typing import IO, Any
 
 import torch
 
-from dlexp.artifacts.checkpoints.load_failure import why_not_loaded
+from dlexp.artifacts.checkpoints.load_failure import holds_objects, why_not_loaded
 from dlexp.artifacts.files.reading import is_there, read_bytes
 from dlexp.artifacts.files.writing import flush_directory, replacing, write_bytes, write_json
 from dlexp.artifacts.runs.run_files import read_run_file
@@ -93,7 +93,8 @@ class CheckpointStore:
         damaged = damaged or sorted(path.name for path in self.folder.glob("*.pt.damaged-*") if "best" not in path.name)
         if damaged:
             raise DlexpError(
-                f"no whole checkpoint in {self.folder} (damaged: {', '.join(damaged)}); nothing was started over"
+                f"no whole checkpoint in {self.folder} (damaged: {', '.join(damaged)}); nothing was started over",
+                code="corrupted",
             )
         return None
 
@@ -107,7 +108,7 @@ class CheckpointStore:
         """Raise DlexpError where a checkpoint that this process has saved or loaded was deleted since."""
         gone = [name for name in ("last.pt", "best.pt") if name in self._there and not is_there(self.folder / name)]
         if gone:
-            raise DlexpError(f"{self.folder / gone[0]} was deleted while this run was trained")
+            raise DlexpError(f"{self.folder / gone[0]} was deleted while this run was trained", code="not-found")
 
     def _save(self, path: Path, state: Mapping[str, Any]) -> None:
         self.check_there()
@@ -156,7 +157,7 @@ def naming(path: Path) -> Iterator[None]:
     try:
         yield
     except DlexpError as error:
-        raise DlexpError(f"{path}: {error}; choose another checkpoint or train again") from error
+        raise DlexpError(f"{path}: {error}; choose another checkpoint or train again", code=error.code) from error
 
 
 def _bytes_of(path: Path) -> bytes:
@@ -164,18 +165,18 @@ def _bytes_of(path: Path) -> bytes:
     try:
         return read_bytes(path)
     except OSError as error:
-        raise DlexpError(f"{path} cannot be read: {error.strerror}") from error
+        raise DlexpError(f"{path} cannot be read: {error.strerror}", code="system-error") from error
 
 
 def _state_in(path: Path, content: bytes, hashes: Mapping[str, list[str]] | None) -> dict[str, Any]:
     if hashes is not None and not any(hashlib.sha256(content).hexdigest() in known for known in hashes.values()):
-        raise DlexpError(f"{path} is damaged: its {len(content)} bytes are not what was written")
+        raise DlexpError(f"{path} is damaged: its {len(content)} bytes are not what was written", code="corrupted")
     state = load_safely(content, path)
     weights = state.get("networks") if isinstance(state, dict) else None
     if not isinstance(weights, dict) or not all(
         isinstance(name, str) and isinstance(tensor, torch.Tensor) for name, tensor in weights.items()
     ):
-        raise DlexpError(f"{path} is no checkpoint of dlexp: it holds no `networks` of named tensors")
+        raise DlexpError(f"{path} is no checkpoint of dlexp: it holds no `networks` of named tensors", code="corrupted")
     return dict(state)
 
 
@@ -188,7 +189,8 @@ def load_safely(content: bytes, path: Path) -> Any:
     except Exception as error:  # torch raises many kinds for files that are no checkpoint
         if is_out_of_memory(error) and available_memory() < 2 * len(content):
             raise OutOfMemory(f"memory ran out in reading {path}; close other programs") from error
-        raise DlexpError(f"{path} is no checkpoint that can be loaded safely: it {why_not_loaded(error)}") from error
+        message = f"{path} is no checkpoint that can be loaded safely: it {why_not_loaded(error)}"
+        raise DlexpError(message, code="untrusted" if holds_objects(error) else "corrupted") from error
 
 
 def _saved_bytes(state: Mapping[str, Any]) -> int:

@@ -76,13 +76,13 @@ def read_capsule(path: Path) -> dict[str, Any]:
     try:
         payload = read_bytes(file)
     except OSError as error:
-        raise DlexpError(f"{file} cannot be read: {error.strerror}") from error
+        raise DlexpError(f"{file} cannot be read: {error.strerror}", code="system-error") from error
     if hashlib.sha256(payload).hexdigest() != read_run_file(path / "crash.json")["sha256"]:
-        raise DlexpError(f"{file} is damaged: its {len(payload)} bytes are not what was written")
+        raise DlexpError(f"{file} is damaged: its {len(payload)} bytes are not what was written", code="corrupted")
     content = load_safely(payload, file)
     wrong = mismatch(content, _CONTENT)
     if wrong:
-        raise DlexpError(f"{file} is no crash capsule of dlexp: {wrong}")
+        raise DlexpError(f"{file} is no crash capsule of dlexp: {wrong}", code="corrupted")
     return dict(content)
 
 
@@ -100,5 +100,5 @@ def find_capsule(path: Path) -> Path:
     found = capsules(path) if is_folder(path) else []
     if not found:
         what = "has no crash capsule" if is_folder(path) else "does not exist"
-        raise ConfigError.one(str(path), "", what, "a run whose step failed has one in crash/")
+        raise ConfigError.one(str(path), "", what, "a run whose step failed has one in crash/", code="not-found")
     return found[-1]

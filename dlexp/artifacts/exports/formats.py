@@ -74,7 +74,9 @@ class Onnx:
         try:
             return bytes(model.SerializeToString())
         except ValueError as error:
-            raise DlexpError(f"a network of this size is more than one ONNX file holds: {error}") from error
+            raise DlexpError(
+                f"a network of this size is more than one ONNX file holds: {error}", code="too-large"
+            ) from error
 
     def answer(self, content: bytes, inputs: Tensor) -> Tensor:
         """By ONNX Runtime."""
@@ -142,7 +144,9 @@ def _program(network: nn.Module, example: Tensor) -> torch.export.ExportedProgra
         found = torch.export.export(network, (example,), dynamic_shapes=({0: torch.export.Dim("batch")},))
     except Exception as error:  # torch raises many kinds for what it cannot trace
         reason = " ".join(str(error).split())[:_REASON] or type(error).__name__
-        raise DlexpError(f"torch.export cannot follow this network for any batch size: {reason}") from error
+        raise DlexpError(
+            f"torch.export cannot follow this network for any batch size: {reason}", code="not-supported"
+        ) from error
     for node in found.graph.nodes:
         node.meta.pop("stack_trace", None)  # files and lines of this machine
     return found
@@ -178,4 +182,4 @@ def _needing(extra: str, packages: str) -> Iterator[None]:
         yield
     except ImportError as error:
         rule = f"needs {packages} ({error})"
-        raise ConfigError.one("--to", extra, rule, f"pip install 'dlexp[{extra}]'") from error
+        raise ConfigError.one("--to", extra, rule, f"pip install 'dlexp[{extra}]'", code="missing-package") from error

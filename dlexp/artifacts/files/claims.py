@@ -22,7 +22,7 @@ def claimed(folder: Path) -> Iterator[None]:
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
-        raise DlexpError(f"cannot write in {folder}: {error.strerror}") from error
+        raise DlexpError(f"cannot write in {folder}: {error.strerror}", code="system-error") from error
     entry = (folder.absolute(), descriptor)
     _claimed.append(entry)
     try:
@@ -38,7 +38,7 @@ def check_claims(path: Path) -> None:
     for folder, descriptor in tuple(_claimed):
         if place.is_relative_to(folder) and not _is_same(folder, descriptor):
             what = "was deleted, moved or replaced while this process wrote in it"
-            raise DlexpError(f"{_near(folder)} {what}; nothing was written there anew")
+            raise DlexpError(f"{_near(folder)} {what}; nothing was written there anew", code="not-found")
 
 
 def make_folder(folder: Path) -> None:

@@ -21,7 +21,7 @@ def open_lock(path: Path) -> IO[str]:
             check_regular(path)
         return path.open("a+")
     except OSError as error:
-        raise DlexpError(f"cannot write in {path.parent}: {error.strerror}") from error
+        raise DlexpError(f"cannot write in {path.parent}: {error.strerror}", code="system-error") from error
 
 
 def lock(descriptor: int) -> None:

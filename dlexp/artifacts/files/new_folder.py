@@ -22,12 +22,12 @@ def refuse_occupied(path: Path) -> None:
     What a run that was killed before it began has left counts as nothing: its config.yaml is written last.
     """
     if path.exists() and not path.is_dir():
-        raise ConfigError.one("--run-dir", path, "is a file")
+        raise ConfigError.one("--run-dir", path, "is a file", code="already-exists")
     if path.is_dir() and any(path.iterdir()) and not _is_a_start_that_was_killed(path):
         is_run = (path / "config.yaml").is_file()
         again = f"{command('train', '--resume', path)} continues the run in it"
         remedy = again if is_run else "name a new or empty directory"
-        raise ConfigError.one("--run-dir", path, "is not empty", remedy)
+        raise ConfigError.one("--run-dir", path, "is not empty", remedy, code="already-exists")
 
 
 def refuse_bad_name(where: str, name: str) -> None:

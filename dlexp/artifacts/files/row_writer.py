@@ -36,13 +36,16 @@ def format_of(path: Path | None, given: str | None) -> str:
     Raises ConfigError for another suffix, for another word, and for Parquet on standard output.
     """
     if given is not None and given not in FORMATS.values():
-        raise ConfigError.one("--format", given, f"is not one of {', '.join(FORMATS.values())}")
+        rule = f"is not one of {', '.join(FORMATS.values())}"
+        raise ConfigError.one("--format", given, rule, code="unknown-value")
     if path is None:
         if given == "parquet":
-            raise ConfigError.one("--format", given, "is no text, and goes to a file only", "add --out FILE.parquet")
+            rule = "is no text, and goes to a file only"
+            raise ConfigError.one("--format", given, rule, "add --out FILE.parquet", code="missing-requirement")
         return given or "csv"
     if given is None and path.suffix.lower() not in FORMATS:
-        raise ConfigError.one("--out", path, f"must end with one of {', '.join(FORMATS)}", "or name a --format")
+        rule = f"must end with one of {', '.join(FORMATS)}"
+        raise ConfigError.one("--out", path, rule, "or name a --format", code="unknown-value")
     return given or FORMATS[path.suffix.lower()]
 
 
@@ -141,7 +144,7 @@ class _Parquet:
             from pyarrow import parquet
         except ImportError as error:
             rule, remedy = "a Parquet file needs the package pyarrow", "pip install 'dlexp[parquet]'"
-            raise ConfigError.one("--out", "parquet", rule, remedy) from error
+            raise ConfigError.one("--out", "parquet", rule, remedy, code="missing-package") from error
         self._arrow, self._parquet, self._file = pyarrow, parquet, file
         self._writer: Any = None
 

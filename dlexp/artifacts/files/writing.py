@@ -16,7 +16,7 @@ from typing import IO, Any
 from dlexp.artifacts.files.claims import check_claims, make_folder
 from dlexp.artifacts.files.json_shapes import MAX_DEPTH, is_too_deep
 from dlexp.artifacts.files.reading import MAX_TEXT_BYTES, read_bytes
-from dlexp.errors import DlexpError
+from dlexp.errors import Code, DlexpError
 
 _TEMP_PREFIX = ".tmp-"
 _ROWS = 1024  # of a table at a time
@@ -53,7 +53,7 @@ def replacing(path: Path, size: int, durable: bool = True) -> Iterator[IO[bytes]
             temporary.unlink(missing_ok=True)
         if isinstance(error, OSError):
             check_claims(path)  # a directory that went away meanwhile is what is wrong
-            raise DlexpError(f"cannot write {path} ({size} bytes): {error.strerror}") from error
+            raise DlexpError(f"cannot write {path} ({size} bytes): {error.strerror}", code="system-error") from error
         raise
 
 
@@ -62,7 +62,8 @@ def refuse_without_space(path: Path, needed: int) -> None:
     folder = next(folder for folder in path.absolute().parents if folder.is_dir())
     free = shutil.disk_usage(folder).free
     if free < needed:
-        raise DlexpError(f"cannot write {path}: {needed} bytes are needed, and {free} are free on that disk")
+        message = f"cannot write {path}: {needed} bytes are needed, and {free} are free on that disk"
+        raise DlexpError(message, code="system-error")
 
 
 def write_text(path: Path, text: str, durable: bool = True) -> None:
@@ -116,7 +117,8 @@ def append_text(path: Path, text: str, *, create: bool = True) -> None:
             file.write(text)
     except OSError as error:
         check_claims(path)
-        raise DlexpError(f"cannot write {path} ({len(text.encode())} bytes more): {error.strerror}") from error
+        message = f"cannot write {path} ({len(text.encode())} bytes more): {error.strerror}"
+        raise DlexpError(message, code="system-error") from error
 
 
 def read_json(path: Path) -> Any:
@@ -129,17 +131,17 @@ def read_json(path: Path) -> Any:
     except RecursionError:
         reason = f"it nests deeper than {MAX_DEPTH} levels"
     except OSError as error:
-        raise DlexpError(f"{path} cannot be read: {error.strerror}") from error
+        raise DlexpError(f"{path} cannot be read: {error.strerror}", code="system-error") from error
     except ValueError as error:
-        raise DlexpError(f"{path} cannot be read: {error}") from error
-    raise DlexpError(f"{path} cannot be read: {reason}")
+        raise DlexpError(f"{path} cannot be read: {error}", code="corrupted") from error
+    raise DlexpError(f"{path} cannot be read: {reason}", code="corrupted")
 
 
 def read_object(path: Path) -> dict[str, Any]:
     """The keys and values in a JSON file. Raises DlexpError that names the file."""
     found = read_json(path)
     if not isinstance(found, dict):
-        raise DlexpError(f"{path} cannot be read: it holds no keys and values")
+        raise DlexpError(f"{path} cannot be read: it holds no keys and values", code="corrupted")
     return found
 
 
@@ -148,7 +150,8 @@ def read_lines(path: Path) -> list[str]:
     try:
         return path.read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError) as error:
-        raise DlexpError(f"{path} cannot be read: {error}") from error
+        code: Code = "system-error" if isinstance(error, OSError) else "corrupted"
+        raise DlexpError(f"{path} cannot be read: {error}", code=code) from error
 
 
 def is_temporary(path: Path) -> bool:
@@ -182,7 +185,7 @@ def place_folder(folder: Path, name: str, files: Mapping[str, bytes]) -> Path:
                 flush_directory(folder)
                 return path
     except OSError as error:
-        raise DlexpError(f"cannot write {folder / name}: {error.strerror}") from error
+        raise DlexpError(f"cannot write {folder / name}: {error.strerror}", code="system-error") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     raise AssertionError("an endless count ended")
@@ -193,7 +196,7 @@ def remove_folder(folder: Path) -> None:
     try:
         shutil.rmtree(folder)
     except OSError as error:
-        raise DlexpError(f"cannot delete {folder}: {error.strerror}") from error
+        raise DlexpError(f"cannot delete {folder}: {error.strerror}", code="system-error") from error
 
 
 def flush_directory(folder: Path) -> None:

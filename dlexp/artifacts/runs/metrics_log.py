@@ -10,7 +10,7 @@ from typing import Any
 
 from dlexp.artifacts.files.reading import is_there, read_bytes
 from dlexp.artifacts.files.writing import append_text, csv_line, write_csv, write_text
-from dlexp.errors import DlexpError
+from dlexp.errors import Code, DlexpError
 from dlexp.text.printable import printable
 from dlexp.text.time_format import now_utc
 
@@ -78,12 +78,14 @@ def read_metrics(path: Path) -> tuple[list[str], list[dict[str, str]]]:
         lines: Sequence[list[str]] = list(csv.reader(text[: text.rfind("\n") + 1].splitlines()))
     except (OSError, ValueError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise DlexpError(f"{path} cannot be read: {reason}") from error
+        code: Code = "system-error" if isinstance(error, OSError) else "corrupted"
+        raise DlexpError(f"{path} cannot be read: {reason}", code=code) from error
     if not lines:
         return [], []
     header = lines[0]
     if header[:1] != ["epoch"] or len(set(header)) < len(header):
-        raise DlexpError(f"{path} cannot be read: its first line must name each column once, beginning with epoch")
+        rule = "its first line must name each column once, beginning with epoch"
+        raise DlexpError(f"{path} cannot be read: {rule}", code="corrupted")
     rows = []
     for number, line in enumerate(lines[1:], start=2):
         if len(line) == len(header) and line[0].isdecimal():
@@ -98,7 +100,8 @@ def _refuse_other_than_numbers(path: Path, line: int, row: Mapping[str, str]) ->
             (int if column in _WHOLE else float)(text or 0)
         except ValueError as error:
             rule = f"must be a {'whole ' if column in _WHOLE else ''}number, got {text[:40]!r}"
-            raise DlexpError(f"{path} cannot be read: line {line}, column {column!r} {rule}") from error
+            message = f"{path} cannot be read: line {line}, column {column!r} {rule}"
+            raise DlexpError(message, code="corrupted") from error
 
 
 def _belongs(line: str, epoch: int, step: int) -> bool:
@@ -113,4 +116,4 @@ def _lines(path: Path) -> list[str]:
     try:
         return read_bytes(path).decode(errors="replace").splitlines()
     except OSError as error:
-        raise DlexpError(f"{path} cannot be read: {error.strerror}") from error
+        raise DlexpError(f"{path} cannot be read: {error.strerror}", code="system-error") from error

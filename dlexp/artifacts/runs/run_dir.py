@@ -25,7 +25,7 @@ from dlexp.artifacts.files.new_folder import refuse_occupied
 from dlexp.artifacts.files.reading import check_regular, is_file, is_folder, is_there, read_text
 from dlexp.artifacts.files.writing import remove_temporaries, write_json
 from dlexp.artifacts.runs.run_files import read_run_file
-from dlexp.errors import ConfigError, DlexpError, Interrupted, exit_code_of
+from dlexp.errors import Code, ConfigError, DlexpError, Interrupted, exit_code_of
 from dlexp.text.time_format import now_utc, stamp
 
 UNFINISHED = ("running", "interrupted", "failed")
@@ -81,7 +81,7 @@ class RunDir:
                     fresh.mkdir()
                     return cls(fresh)
         except OSError as error:
-            raise DlexpError(f"cannot make {path}: {error.strerror}") from error
+            raise DlexpError(f"cannot make {path}: {error.strerror}", code="system-error") from error
 
     @classmethod
     def find(cls, path: Path) -> RunDir:
@@ -91,12 +91,13 @@ class RunDir:
             if has_config:
                 check_regular(path / "config.yaml")
         except OSError as error:  # a folder of somebody else, a name that no file system takes
-            raise ConfigError.one(str(path), "", f"cannot be looked into: {error.strerror}") from error
+            rule = f"cannot be looked into: {error.strerror}"
+            raise ConfigError.one(str(path), "", rule, code="system-error") from error
         if not has_config:
             what = "is no run directory (it has no config.yaml)" if exists else "does not exist"
             newest = newest_runs()
             remedy = f"the newest run is {newest[0]}" if newest else "dlexp train makes one"
-            raise ConfigError.one(str(path), "", what, remedy)
+            raise ConfigError.one(str(path), "", what, remedy, code="not-found")
         return cls(path.resolve() if path.is_symlink() else path)
 
     def __truediv__(self, name: str) -> Path:
@@ -114,9 +115,8 @@ class RunDir:
             except OSError as error:
                 file.seek(0)
                 owner = file.read().strip() or "another process"
-                raise ConfigError.one(
-                    str(self.path), "", f"is being written by {owner}", "wait for it, or stop it"
-                ) from error
+                rule = f"is being written by {owner}"
+                raise ConfigError.one(str(self.path), "", rule, "wait for it, or stop it", code="in-use") from error
             file.seek(0)
             before = file.read()
             file.truncate(0)
@@ -172,7 +172,8 @@ class RunDir:
         check_claims(self / "config.yaml")
         for name in (".lock", "config.yaml", "meta.json", "status.json"):
             if not is_file(self / name):
-                raise DlexpError(f"{self / name} was deleted while this run was trained; it cannot be resumed without")
+                message = f"{self / name} was deleted while this run was trained; it cannot be resumed without"
+                raise DlexpError(message, code="not-found")
 
     def beat(self, epoch: int | None = None) -> None:
         """Say that the run lives; writes when the last word is some seconds old, or that of an epoch not quite new."""
@@ -248,12 +249,11 @@ def newest_unfinished() -> RunDir:
             state = run.status().state
         except DlexpError as error:  # it may be the one that is meant
             rule = f"cannot tell which run is meant: {error}"
-            raise ConfigError.one("--resume", "", rule, "name one: --resume RUN") from error
+            raise ConfigError.one("--resume", "", rule, "name one: --resume RUN", code=error.code) from error
         if state in UNFINISHED and not run.is_locked():
             return run
-    raise ConfigError.one(
-        "--resume", "", f"there is no unfinished run under {outputs_root() / 'train'}", "name one: --resume RUN"
-    )
+    rule = f"there is no unfinished run under {outputs_root() / 'train'}"
+    raise ConfigError.one("--resume", "", rule, "name one: --resume RUN", code="not-found")
 
 
 def named_run(name: str) -> Path:
@@ -272,4 +272,5 @@ def _target_of(latest: Path) -> Path:
     try:
         return Path(read_text(latest).strip())
     except (OSError, ValueError) as error:
-        raise ConfigError.one(str(latest), "", f"cannot be read: {error}", "name the run itself") from error
+        code: Code = "system-error" if isinstance(error, OSError) else "corrupted"
+        raise ConfigError.one(str(latest), "", f"cannot be read: {error}", "name the run itself", code=code) from error

@@ -152,7 +152,7 @@ def read_run_file(path: Path, *, needs: Shape | None = None) -> dict[str, Any]:
     for shape in (SHAPES[path.name], needs):
         wrong = mismatch(found, shape) if shape is not None else ""
         if wrong:
-            raise DlexpError(f"{path} cannot be read: {wrong}")
+            raise DlexpError(f"{path} cannot be read: {wrong}", code="corrupted")
     values: dict[str, Any] = found
     return values
 

@@ -36,7 +36,7 @@ def note_look(folder: Path, split: str, checkpoint: str) -> int:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise DlexpError(f"cannot write {path}: {error.strerror}") from error
+        raise DlexpError(f"cannot write {path}: {error.strerror}", code="system-error") from error
     return 1 + _count(folder, before, split)
 
 
@@ -46,7 +46,7 @@ def looks_at(folder: Path, split: str) -> int:
     try:
         lines = read_bytes(path) if is_there(path) else b""
     except OSError as error:
-        raise DlexpError(f"{path} cannot be read: {error.strerror}") from error
+        raise DlexpError(f"{path} cannot be read: {error.strerror}", code="system-error") from error
     return _count(folder, lines, split)
 
 

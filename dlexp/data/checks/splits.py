@@ -42,7 +42,7 @@ def sizes(counts: Mapping[str, int]) -> list[Finding]:
     for name, count in counts.items():
         if not count:
             remedy = "" if name == "train" else f"data.{name}_fraction=0.2"
-            raise DataError(f"the {name} split has no samples", remedy=remedy)
+            raise DataError(f"the {name} split has no samples", remedy=remedy, code="too-few-samples")
         if name != "train" and count < _FEW:
             what = f"{name} has {counted(count, 'sample')}: one of them moves a share by {100 / count:.1f} points"
             found.append(finding("note", "small split", what))

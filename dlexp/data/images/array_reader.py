@@ -85,12 +85,13 @@ class ArrayImages(AllOrNone):
 def as_images(file: Path, images: NDArray[Any], layout: str) -> NDArray[Any]:
     """(N, H, W), (N, C, H, W) or (N, H, W, C) -> a view (N, C, H, W). Raises DataError where that is not clear."""
     if images.dtype.kind not in "biuf":
-        raise DataError(f"holds images of type {images.dtype}, not numbers", file=file)
+        raise DataError(f"holds images of type {images.dtype}, not numbers", file=file, code="invalid-type")
     if images.ndim == 3:
         return images[:, None]
     first, last = images.shape[1] in _CHANNELS, images.shape[3] in _CHANNELS
     if layout == "auto" and first == last:
         rule = f"images of shape {images.shape} may have their channels first or last"
-        raise DataError(rule, file=file, remedy="set data.layout=channels_first or data.layout=channels_last")
+        remedy = "set data.layout=channels_first or data.layout=channels_last"
+        raise DataError(rule, file=file, remedy=remedy, code="missing-value")
     is_last = last if layout == "auto" else layout == "channels_last"
     return images.transpose(0, 3, 1, 2) if is_last else images

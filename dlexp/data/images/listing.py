@@ -75,8 +75,9 @@ def list_images(root: Path, parts: Mapping[str, str] | None = None) -> Listing:
     folders that may be splits or classes.
     """
     if not root.is_dir():
-        what = "is a file, not a folder" if root.exists() else "there is no such folder"
-        raise DataError(what, file=root, remedy=near(root))
+        if root.exists():
+            raise DataError("is a file, not a folder", file=root, remedy=near(root), code="invalid-type")
+        raise DataError("there is no such folder", file=root, remedy=near(root), code="not-found")
     folders = _folders(root)
     outside: list[str] = []
     if parts is None:
@@ -109,7 +110,8 @@ def list_images(root: Path, parts: Mapping[str, str] | None = None) -> Listing:
     for number, name in enumerate(classes):
         if number not in learnt:
             remedy = "add some, or remove the folder"
-            raise DataError(f"class {name!r} has no images to learn from", file=learnt_from / name, remedy=remedy)
+            rule = f"class {name!r} has no images to learn from"
+            raise DataError(rule, file=learnt_from / name, remedy=remedy, code="too-few-samples")
     names = np.array([name for name, _, _ in found], dtype=np.bytes_)
     return Listing(names, labels, splits, classes, tuple(others), tuple(loose))
 

@@ -54,7 +54,7 @@ class ArrayInput:
             categories = [fit.name for fit in columns if not isinstance(fit, NumberColumn)]
             if categories:
                 rule = f"an array of numbers has no room for the categories of {', '.join(map(repr, categories))}"
-                raise DataError(rule, remedy="give the rows as CSV or Parquet")
+                raise DataError(rule, remedy="give the rows as CSV or Parquet", code="incompatible-data")
             table = TableInput.of(preprocessing, {}, lenient=False)
         narrowing = Narrowing.of_plain(preprocessing)
         return cls(spec.inputs.shape, None if white in (None, 1) else int(white), table, narrowing)
@@ -81,7 +81,7 @@ class ArrayInput:
         largest, is_fraction = np.nanmax(first, initial=0), bool((first % 1 != 0).any())
         if 0 < largest <= 1 and is_fraction:
             rule = f"pixels must be 0 to {self.white}, as in training, got shares of white (at most {largest:g})"
-            raise DataError(rule, file=path, remedy=f"multiply them by {self.white}")
+            raise DataError(rule, file=path, remedy=f"multiply them by {self.white}", code="incompatible-data")
 
     def _ready(self, piece: Array) -> tuple[Tensor, list[str]]:
         if piece.dtype == np.bool_ and self.white is not None:
@@ -112,7 +112,8 @@ class ArrayInput:
         wanted = "x".join(map(str, self._shape()))
         told = ", ".join(f"{name} {array.dtype} {array.shape}" for name, array in arrays.items()) or "nothing"
         rule = f"holds {len(fitting) or 'no'} array{'s' if len(fitting) > 1 else ''} of samples of {wanted} numbers"
-        raise DataError(f"{rule} (it holds {told})", file=path, remedy="save that array alone as a .npy file")
+        remedy = "save that array alone as a .npy file"
+        raise DataError(f"{rule} (it holds {told})", file=path, remedy=remedy, code="incompatible-data")
 
     def _shape(self) -> tuple[int, ...]:
         return self.shape if self.table is None else (len(self.table.columns),)

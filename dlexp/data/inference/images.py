@@ -45,10 +45,11 @@ class ImageInput:
         """As a run describes its data. Raises DataError for a network that reads no images of files."""
         shape, white = spec.inputs.shape, preprocessing.get("white")
         if not isinstance(spec.inputs, ImageSpec):
-            raise DataError(f"this run reads {spec.inputs.kind} samples of shape {shape}, and these are image files")
+            rule = f"this run reads {spec.inputs.kind} samples of shape {shape}, and these are image files"
+            raise DataError(rule, code="incompatible-data")
         if shape[1] != shape[2] or shape[0] not in (1, 3) or white in (None, 1):
             rule = f"this run was trained on arrays of shape {shape}, which no image file becomes by a known rule"
-            raise DataError(rule, remedy="give it a .npy or .npz file")
+            raise DataError(rule, remedy="give it a .npy or .npz file", code="incompatible-data")
         stored = int(preprocessing.get("resize_to") or shape[1])
         return cls(shape[0], shape[1], str(preprocessing.get("resize", "crop")), int(white), stored)
 

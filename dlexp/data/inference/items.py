@@ -97,14 +97,14 @@ def files_of(words: Iterable[str], suffixes: tuple[str, ...] | None = None) -> t
             files, others = files_below(path) if suffixes is None else files_below(path, suffixes)
             if not files:
                 kinds = "an image" if suffixes is None else ", ".join(suffixes)
-                raise DataError(f"has no file with the suffix of {kinds}", file=path)
+                raise DataError(f"has no file with the suffix of {kinds}", file=path, code="not-found")
             found += files
             left_out += others
         elif not path.exists() and glob.has_magic(word):
             matches = glob.glob(word, recursive=True)  # noqa: PTH207 - a Path takes no pattern that begins with /
             files = sorted(name for name in matches if Path(name).is_file())
             if not files:
-                raise DataError("no file matches this pattern", file=word)
+                raise DataError("no file matches this pattern", file=word, code="not-found")
             found += files
         else:
             found.append(word)

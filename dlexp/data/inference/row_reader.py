@@ -41,7 +41,7 @@ def opened(path: str, separator: str, marks: Marks) -> Iterator[OpenTable]:
         except csv.Error as error:
             raise DataError(f"is no table: {error}", file=path, row=1) from error
         if header is None:
-            raise DataError("is empty", file=path)
+            raise DataError("is empty", file=path, code="too-few-samples")
         width = len(header)
         names = [name.strip() for name in header]
         yield OpenTable(names, lambda places: _lines(path, reader, places, width, marks), "line")
@@ -86,11 +86,12 @@ def _text_of(path: str) -> Iterator[IO[str]]:
         with open_regular(path, NO_LIMIT) as file:
             yield io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
     except FileNotFoundError:
-        raise DataError(missing(Path(path)), file=path) from None
+        raise DataError(missing(Path(path)), file=path, code="not-found") from None
     except NotReadableError as error:  # its header is read twice, and what a pipe gave is gone
-        raise DataError(f"cannot be read: {error.strerror}", file=path, remedy="give the rows to INPUT -") from error
+        rule, remedy = f"cannot be read: {error.strerror}", "give the rows to INPUT -"
+        raise DataError(rule, file=path, remedy=remedy, code="system-error") from error
     except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror}", file=path) from error
+        raise DataError(f"cannot be read: {error.strerror}", file=path, code="system-error") from error
 
 
 def _parquet(path: str, marks: Marks) -> OpenTable:
@@ -99,7 +100,7 @@ def _parquet(path: str, marks: Marks) -> OpenTable:
         from pyarrow import parquet
     except ImportError as error:
         rule, remedy = "a Parquet file needs the package pyarrow", "pip install 'dlexp[parquet]'"
-        raise ConfigError.one(path, "", rule, remedy) from error
+        raise ConfigError.one(path, "", rule, remedy, code="missing-package") from error
     check_file(Path(path))
     try:
         file = parquet.ParquetFile(path)

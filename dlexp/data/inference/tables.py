@@ -58,9 +58,8 @@ class TableInput:
         """As a run describes its data; `arguments` are those of the data source. Raises DataError without columns."""
         columns = columns_of(preprocessing)
         if not columns:
-            raise DataError(
-                "this run was not trained on a table with named columns", remedy="give it a .npy or .npz file"
-            )
+            rule, remedy = "this run was not trained on a table with named columns", "give it a .npy or .npz file"
+            raise DataError(rule, remedy=remedy, code="incompatible-data")
         unread = {*preprocessing.get("unread", ()), str(arguments.get("target", "target"))}
         empty = frozenset(["", *arguments.get("missing_values", MISSING)])
         return cls(columns, frozenset(unread), empty, str(arguments.get("separator", ",")), lenient)
@@ -92,7 +91,7 @@ class TableInput:
                     yield from held
                     held.clear()
         if not number:
-            raise DataError("has a header and no rows", file=path)
+            raise DataError("has a header and no rows", file=path, code="too-few-samples")
         seen.check(path, self.columns)
         yield from held
 
@@ -167,7 +166,7 @@ class TableInput:
                 remedy = f"{header[0]!r} is the only column; is the separator another one? --separator ';'"
             elif strange and not lacking:
                 remedy = "--ignore-extra passes over columns that training did not have"
-            raise DataError("; ".join(told), file=path, remedy=remedy)
+            raise DataError("; ".join(told), file=path, remedy=remedy, code="incompatible-data")
         place_of = {name: place for place, name in enumerate(header)}
         return [place_of[name] for name in wanted]
 
@@ -197,7 +196,7 @@ class Recognized:
                     there = ", ".join(map(repr, fit.categories[:_NAMED]))
                     rule = f"no cell is a category of training: they hold {here}, and training had {there}"
                     remedy = "write them as in training, or leave the cells empty where the category is another one"
-                    raise DataError(rule, file=path, column=fit.name, remedy=remedy)
+                    raise DataError(rule, file=path, column=fit.name, remedy=remedy, code="incompatible-data")
 
 
 def _numbers(name: str, column: RawColumn, problems: list[str]) -> NDArray[np.float64]:

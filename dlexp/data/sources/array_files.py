@@ -22,7 +22,7 @@ from torch import Tensor
 from dlexp.artifacts.checkpoints.load_failure import holds_objects, why_not_loaded
 from dlexp.data.paths import check_file
 from dlexp.data.sources.numpy_files import npz_arrays
-from dlexp.errors import DataError
+from dlexp.errors import Code, DataError
 from dlexp.networks.weight_checks import kind_of
 from dlexp.runtime.memory_budget import available_memory
 
@@ -40,7 +40,9 @@ def open_arrays(file: Path) -> Arrays:
     if file.suffix in (".pt", ".pth"):
         return _pt(file)
     remedy = "save it with numpy.savez (.npz) or torch.save (.pt)"
-    raise DataError(f"a file of arrays ends in .npz or .pt, not {file.suffix!r}", file=file, remedy=remedy)
+    raise DataError(
+        f"a file of arrays ends in .npz or .pt, not {file.suffix!r}", file=file, remedy=remedy, code="not-supported"
+    )
 
 
 def _pt(file: Path) -> Arrays:
@@ -51,12 +53,14 @@ def _pt(file: Path) -> Arrays:
             found: Any = torch.load(file, map_location="cpu", weights_only=True, mmap=is_mapped)
     except Exception as error:  # torch raises UnpicklingError for what it refuses, and all kinds for damage
         remedy = 'save tensors alone: torch.save({"x": x, "y": y}, FILE)' if holds_objects(error) else ""
-        raise DataError(
-            f"is no file of torch.save with tensors: it {why_not_loaded(error)}", file=file, remedy=remedy
-        ) from error
+        code: Code = "untrusted" if holds_objects(error) else "invalid-data"
+        rule = f"is no file of torch.save with tensors: it {why_not_loaded(error)}"
+        raise DataError(rule, file=file, remedy=remedy, code=code) from error
     if not isinstance(found, Mapping) or not all(isinstance(name, str) for name in found):
         remedy = 'save them by name: torch.save({"x": x, "y": y}, FILE)'
-        raise DataError(f"holds a {type(found).__name__}, not tensors by name", file=file, remedy=remedy)
+        raise DataError(
+            f"holds a {type(found).__name__}, not tensors by name", file=file, remedy=remedy, code="invalid-type"
+        )
     return {name: _Tensor(file, name, value) for name, value in found.items() if isinstance(value, Tensor)}
 
 
@@ -69,10 +73,11 @@ class _Tensor:
     def __call__(self) -> NDArray[Any]:
         value = self._value.detach()
         if kind := kind_of(value):
-            raise DataError(f"tensor {self._name!r} is {kind}, not dense", file=self._file)
+            raise DataError(f"tensor {self._name!r} is {kind}, not dense", file=self._file, code="invalid-type")
         if value.is_complex():
             rule = f"tensor {self._name!r} holds complex numbers"
-            raise DataError(rule, file=self._file, remedy="save their real and imaginary parts")
+            remedy = "save their real and imaginary parts"
+            raise DataError(rule, file=self._file, remedy=remedy, code="invalid-type")
         # A tensor may repeat the few numbers of its file without end.
         needed, stored = value.numel() * max(4, value.element_size()), value.untyped_storage().nbytes()
         if needed > max(2 * stored, available_memory()):

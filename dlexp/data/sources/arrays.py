@@ -68,7 +68,7 @@ def arrays(
     try:
         rows = rows_of_parts({part: len(values) for part, values in given.items()}, how, targets, labels)
     except DataError as error:
-        raise DataError(str(error), file=file) from error
+        raise DataError(str(error), file=file, code=error.code) from error
     if next(iter(given.values())).ndim == 2:
         _refuse_on_a_table(augment, mean, std)
         table = _table(file, given, inputs)
@@ -108,7 +108,7 @@ def _parts(file: Path, found: Arrays, inputs: str, target: str) -> tuple[Parts, 
                 near = near_name(name, found)
                 has = f"it has {', '.join(found) or 'none'}"
                 remedy = f"did you mean {setting(key, near)}?" if near else f"{has}; set {key}"
-                raise DataError(f"has no array {name!r} ({key})", file=file, remedy=remedy)
+                raise DataError(f"has no array {name!r} ({key})", file=file, remedy=remedy, code="not-found")
             into[part] = found[name]()
             if not into[part].ndim:
                 raise DataError(f"array {name!r} is a single number", file=file)
@@ -135,10 +135,11 @@ def _targets(file: Path, goals: Parts, name: str, kind: str) -> tuple[NDArray[An
         whole = whole[:, 0]
     if whole.dtype.kind not in "biufU" or whole.ndim > 2 or (kind == "class" and whole.ndim > 1):
         rule = f"{name!r} of type {whole.dtype} and shape {whole.shape} is no {kind} for each sample"
-        raise DataError(rule, file=file, remedy=_SHAPES)
+        raise DataError(rule, file=file, remedy=_SHAPES, code="invalid-type")
     if whole.dtype.kind == "f" or kind == "value":
         if whole.dtype.kind == "U":
-            raise DataError(f"{name!r} holds texts, and data.target_kind=value wants numbers", file=file)
+            rule = f"{name!r} holds texts, and data.target_kind=value wants numbers"
+            raise DataError(rule, file=file, code="invalid-type")
         small = np.abs(whole.reshape(len(whole), -1).astype(np.float64)) <= LARGEST  # NaN is not
         bad = np.flatnonzero(~small.all(axis=1))
         if len(bad):
@@ -166,7 +167,7 @@ def _table(file: Path, given: Parts, name: str) -> dict[str, NDArray[Any]]:
     """The columns, (N,) float64 each. Raises DataError for what is no finite number and not missing either."""
     whole = np.concatenate([np.asarray(part) for part in given.values()])
     if whole.dtype.kind not in "biuf":
-        raise DataError(f"{name!r} holds values of type {whole.dtype}, not numbers", file=file)
+        raise DataError(f"{name!r} holds values of type {whole.dtype}, not numbers", file=file, code="invalid-type")
     _refuse_rounding(file, name, whole)
     numbers = whole.astype(np.float64)
     bad = np.argwhere(np.abs(numbers) > LARGEST)

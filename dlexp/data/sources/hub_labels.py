@@ -57,14 +57,16 @@ def _values(found: Any, column: str, part: str, where: str) -> Labels:
     """The labels of a part: the names of the classes where it has such. Raises DataError."""
     if column not in found.features:
         remedy = f"it has {', '.join(found.features)}"
-        raise DataError(f"has no column {column!r}{_of(part)} (data.label_column)", file=where, remedy=remedy)
+        raise DataError(
+            f"has no column {column!r}{_of(part)} (data.label_column)", file=where, remedy=remedy, code="not-found"
+        )
     raw = found.with_format("arrow")[:].column(column).to_pylist()
     names = getattr(found.features[column], "names", None)
     wrong = next((value for value in raw if value is not None and not isinstance(value, _SCALARS)), None)
     if wrong is not None:
         rule = f"holds values of type {type(wrong).__name__}{_of(part)}, which are no classes"
         remedy = "give one class number or name for each sample; of one-hot rows it is argmax"
-        raise DataError(rule, file=where, column=column, remedy=remedy)
+        raise DataError(rule, file=where, column=column, remedy=remedy, code="invalid-type")
     if names is None:
         return list(raw)
     outside = next((v for v in raw if v is not None and not _NO_LABEL <= v < len(names)), None)

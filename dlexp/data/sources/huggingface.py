@@ -26,7 +26,7 @@ from dlexp.data.paths import near
 from dlexp.data.sources.hub_labels import labels_by_name
 from dlexp.data.split_names import parts_of, split_of
 from dlexp.data.splitting import Rows, rows_of_parts
-from dlexp.errors import ConfigError, DataError
+from dlexp.errors import Code, ConfigError, DataError
 
 __all__ = ["huggingface"]
 
@@ -78,7 +78,7 @@ def huggingface(
     try:
         rows = rows_of_parts(sizes, how, labels, classes)
     except DataError as error:
-        raise DataError(str(error), file=where) from error
+        raise DataError(str(error), file=where, code=error.code) from error
     looked = some_of(np.arange(len(labels), dtype=np.int64))
     reader = HubImages(tuple(tables.values()), image, 3, form.stored, resize, where)
     if channels == 1 or (channels == "auto" and all(map(reader.is_grey, looked))):
@@ -173,12 +173,13 @@ def _opened(name: str | None, config_name: str | None, folder: str | None, downl
         import datasets
     except ImportError as error:
         rule = "needs the package datasets"
-        raise ConfigError.one("data", "huggingface", rule, "pip install 'dlexp[huggingface]'") from error
+        remedy = "pip install 'dlexp[huggingface]'"
+        raise ConfigError.one("data", "huggingface", rule, remedy, code="missing-package") from error
     if (name is None) == (folder is None):
         rule = "give one of the two: a name on the Hub, or the folder that save_to_disk has written (data.folder)"
-        raise ConfigError.one("data.name", name, rule)
+        raise ConfigError.one("data.name", name, rule, code="missing-value" if name is None else "cannot-combine")
     if folder is not None and not Path(folder).is_dir():
-        raise DataError("there is no such folder", file=folder, remedy=near(Path(folder)))
+        raise DataError("there is no such folder", file=folder, remedy=near(Path(folder)), code="not-found")
     try:
         if folder is not None:
             return datasets.load_from_disk(folder)
@@ -192,7 +193,8 @@ def _opened(name: str | None, config_name: str | None, folder: str | None, downl
             remedy = "is the network there, and the name right?"
         else:
             remedy = "set data.download=true to fetch it"
-        raise DataError(f"cannot be opened: {text}", file=name or folder, remedy=remedy) from error
+        code: Code = "invalid-data" if folder is not None else "not-found"
+        raise DataError(f"cannot be opened: {text}", file=name or folder, remedy=remedy, code=code) from error
 
 
 @contextmanager
@@ -217,7 +219,7 @@ def _parts(found: Any, where: str) -> tuple[dict[str, Any], list[str]]:
     names = parts_of([name for name, part in found.items() if len(part)], where)
     if "train" not in names:
         rule = f"has no part train, but {', '.join(found) or 'none'}"
-        raise DataError(rule, file=where, remedy="name its training part train")
+        raise DataError(rule, file=where, remedy="name its training part train", code="not-found")
     others = [name for name in found if not split_of(name)]
     notes = [f"the parts {', '.join(others)} are left out"] if others else []
     return {split: found[names[split]] for split in SPLITS if split in names}, notes
@@ -229,11 +231,11 @@ def _column(part: Any, kind: str, given: str, where: str) -> str:
     of_kind = [name for name, feature in part.features.items() if type(feature).__name__ == kind]
     if given == "auto" and len(of_kind) != 1:
         rule = f"has {len(of_kind) or 'no'} columns of type {kind}, and columns {', '.join(part.features)}"
-        raise DataError(rule, file=where, remedy=f"set {key}")
+        raise DataError(rule, file=where, remedy=f"set {key}", code="missing-value")
     name = of_kind[0] if given == "auto" else given
     if name not in part.features or (kind == "Image" and name not in of_kind):
         rule = f"has no column {name!r}" + (" of images" if kind == "Image" else "") + f" ({key})"
-        raise DataError(rule, file=where, remedy=f"it has {', '.join(part.features)}")
+        raise DataError(rule, file=where, remedy=f"it has {', '.join(part.features)}", code="not-found")
     return name
 
 

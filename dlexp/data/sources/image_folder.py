@@ -66,7 +66,7 @@ def image_folder(
     try:
         rows = _rows(files.listing, val_fraction, test_fraction, split_seed)
     except DataError as error:
-        raise DataError(str(error), file=root) from error
+        raise DataError(str(error), file=root, code=error.code) from error
     found = files.split(rows, form, allow_duplicates)
     bundle = found.bundle(Placing(in_memory, workers), (mean, std), (augment, pad))
     return files.told(bundle)

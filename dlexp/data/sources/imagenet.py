@@ -63,14 +63,15 @@ def imagenet(
     for part in _PARTS:
         place = root / part
         if not place.is_dir() or not any(entry.is_dir() for entry in place.iterdir()):
-            raise DataError(f"has no folder {part} with a folder for each class", file=root, remedy=_ADVICE)
+            rule = f"has no folder {part} with a folder for each class"
+            raise DataError(rule, file=root, remedy=_ADVICE, code="not-found")
     files = whole_files(root, list_images(root, {part: part for part in _PARTS}), on_bad)
     listing = files.listing
     rows: dict[str, Rows] = {part: np.flatnonzero(listing.splits == part).astype(np.int64) for part in _PARTS}
     try:
         kept, held = held_out(rows["train"], listing.labels, listing.classes, val_fraction, split_seed)
     except DataError as error:
-        raise DataError(str(error), file=root / "train") from error
+        raise DataError(str(error), file=root / "train", code=error.code) from error
     parts = (kept, held, rows["val"]) if official_val == "test" else (kept, rows["val"], held)
     found = files.split(parts, form, allow_duplicates)
     named = replace(found, names=_names(root, listing.classes))

@@ -138,9 +138,9 @@ def _refusing(file: Path, what: str) -> Iterator[None]:
         *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
     ) as error:
         if "Object arrays" not in str(error) and holds_objects(error):
-            raise DataError(f"{what} {why_not_loaded(error)}", file=file) from error
+            raise DataError(f"{what} {why_not_loaded(error)}", file=file, code="untrusted") from error
         if holds_objects(error):
             rule = f"{what} holds Python objects, which only unpickling could read, and that could run anything"
             remedy = "save numbers or text of one type, such as x.astype('float32')"
-            raise DataError(rule, file=file, remedy=remedy) from error
+            raise DataError(rule, file=file, remedy=remedy, code="untrusted") from error
         raise DataError(f"{what} cannot be read: {message_of(error)}", file=file) from error

@@ -64,7 +64,9 @@ def _read(file: Path, missing_values: Sequence[str], without: Sequence[str] = ()
         import pyarrow.parquet as pq
     except ImportError as error:
         rule = "needs the package pyarrow"
-        raise ConfigError.one("data", "parquet", rule, "pip install 'dlexp[parquet]'") from error
+        raise ConfigError.one(
+            "data", "parquet", rule, "pip install 'dlexp[parquet]'", code="missing-package"
+        ) from error
     check_file(file)
     try:
         with pq.ParquetFile(file) as source:
@@ -83,7 +85,7 @@ def _read(file: Path, missing_values: Sequence[str], without: Sequence[str] = ()
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"is no Parquet file: {reason}", file=file) from error
     if not table.num_rows:
-        raise DataError("has no rows", file=file)
+        raise DataError("has no rows", file=file, code="too-few-samples")
     marks = Marks(missing_values)
     columns = {name: raw_column(str(file), name, table.column(name), marks) for name in wanted}
     lines = np.arange(1, table.num_rows + 1, dtype=np.int64)

@@ -138,7 +138,7 @@ def _only(
     known = len(set(classes)) == len(classes) and all(0 <= number < len(names) for number in classes)
     if len(classes) < 2 or not known:
         rule = f"data.classes={list(classes)} must be two or more different numbers of 0 to {len(names) - 1}"
-        raise DataError(rule, remedy="data.classes=[0,1,2,3,4]")
+        raise DataError(rule, remedy="data.classes=[0,1,2,3,4]", code="invalid-value")
     number_of = np.full(len(names), -1, dtype=np.int64)
     number_of[list(classes)] = np.arange(len(classes))
     return number_of[labels], tuple(names[number] for number in classes)

@@ -228,14 +228,14 @@ def _part(known: _Published, root: Path, train: bool) -> _Part:
     except Exception as error:  # torchvision raises all kinds for damaged files
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         rule = f"the {name} part of {known.title} cannot be read: {reason}"
-        raise DataError(rule, file=root, remedy=_remedy(known, root, "delete it and")) from error
+        raise DataError(rule, file=root, remedy=_remedy(known, root, "delete it and"), code="corrupted") from error
     count = len(part.labels)
     if part.images.shape != (count, *known.shape) or part.images.dtype != np.uint8 or not count:
         rule = f"the {name} part of {known.title} has {count} labels and images of shape {part.images.shape}"
-        raise DataError(rule, file=root, remedy=_remedy(known, root, "delete it and"))
+        raise DataError(rule, file=root, remedy=_remedy(known, root, "delete it and"), code="corrupted")
     if part.labels.min() < 0 or part.labels.max() >= len(part.classes):
         rule = f"the {name} part of {known.title} has labels {part.labels.min()} to {part.labels.max()}"
-        raise DataError(f"{rule}, and there are {len(part.classes)} classes", file=root)
+        raise DataError(f"{rule}, and there are {len(part.classes)} classes", file=root, code="corrupted")
     return part
 
 
@@ -250,9 +250,9 @@ def _provide(known: _Published, root: Path, download: bool) -> None:
         return
     if missing:
         rule = f"{known.title} is not there: {', '.join(missing)} missing"
-        raise DataError(rule, file=root, remedy=_remedy(known, root, ""))
+        raise DataError(rule, file=root, remedy=_remedy(known, root, ""), code="not-found")
     rule = f"{', '.join(spoilt)} of {known.title} not as published (another MD5)"
-    raise DataError(rule, file=root, remedy=_remedy(known, root, ""))
+    raise DataError(rule, file=root, remedy=_remedy(known, root, ""), code="corrupted")
 
 
 def _is_whole(path: Path, md5: str | None) -> bool:
@@ -291,4 +291,5 @@ def _fetch(known: _Published, root: Path) -> None:
         reason = "; ".join(line for line in str(error).splitlines() if line) or type(error).__name__
         archives = ", ".join(str(root / name) for name, _ in known.archives)
         remedy = f"is the network there? or put the published files here yourself: {archives}"
-        raise DataError(f"{known.title} could not be fetched ({reason})", file=root, remedy=remedy) from error
+        rule = f"{known.title} could not be fetched ({reason})"
+        raise DataError(rule, file=root, remedy=remedy, code="system-error") from error

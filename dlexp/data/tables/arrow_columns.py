@@ -71,7 +71,8 @@ def arrow_errors(file: str, name: str, kind: Any) -> Iterator[None]:
 
 def _refusal(file: str, name: str, kind: Any) -> DataError:
     rule = f"holds values of type {kind}, neither numbers nor texts"
-    return DataError(rule, file=file, column=name, remedy=f"leave it out with {dropping([name], [])}")
+    remedy = f"leave it out with {dropping([name], [])}"
+    return DataError(rule, file=file, column=name, remedy=remedy, code="invalid-type")
 
 
 def _has_text(kind: Any) -> bool:

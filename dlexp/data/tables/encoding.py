@@ -90,7 +90,7 @@ def _refuse_narrowing(name: str, seen: Column) -> None:
     limits = np.finfo(np.float32)
     if largest > float(limits.max) or 0 < std < max(float(limits.tiny), _KEPT * largest * float(limits.eps)):
         rule = f"the numbers, up to {largest:.6g} with a deviation of {std:.3g}, have more digits than float32 holds"
-        raise DataError(rule, column=name, remedy="set data.standardize=true")
+        raise DataError(rule, column=name, remedy="set data.standardize=true", code="out-of-range")
 
 
 def _encoded(fit: NumberColumn | CategoryColumn, column: Column) -> NDArray[np.float32]:
@@ -98,7 +98,8 @@ def _encoded(fit: NumberColumn | CategoryColumn, column: Column) -> NDArray[np.f
     encoded = fit.encode(column)
     if np.abs(encoded).max(initial=0.0) > np.finfo(np.float32).max:
         rule = "a row that is held out lies too far from the training rows to be standardised"
-        raise DataError(rule, column=fit.name, remedy="correct it, or leave the column out with data.drop")
+        remedy = "correct it, or leave the column out with data.drop"
+        raise DataError(rule, column=fit.name, remedy=remedy, code="out-of-range")
     return encoded.astype(np.float32)
 
 

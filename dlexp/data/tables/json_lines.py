@@ -22,7 +22,7 @@ def json_lines(path: str, file: IO[str], marks: Marks) -> OpenTable:
     numbered = ((number, line) for number, line in enumerate(file, 1) if line.strip())
     first = next(numbered, None)
     if first is None:
-        raise DataError("is empty", file=path)
+        raise DataError("is empty", file=path, code="too-few-samples")
     header = _object(first[1])
     if isinstance(header, str):
         remedy = 'write one object a line, such as {"size": 3, "kind": "red"}'

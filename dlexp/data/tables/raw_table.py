@@ -24,7 +24,7 @@ from dlexp.data.tables.mixed_column import refuse_numbers, special_in
 from dlexp.data.tables.raw_column import RawColumn
 from dlexp.data.tables.spelling import Marks, number_in
 from dlexp.data.targets import constant_reason
-from dlexp.errors import DataError
+from dlexp.errors import Code, DataError
 from dlexp.findings import dropping
 from dlexp.runtime.rounding import LARGEST
 from dlexp.text.quoting import listed, setting
@@ -59,10 +59,12 @@ class Cells:
         """name -> (N,) str objects, None for a missing cell; or (N,) float64, NaN for a missing one."""
         return {name: column.cells() for name, column in self.raw.items()}
 
-    def refusal(self, message: str, column: str, row: int | None = None, remedy: str = "") -> DataError:
+    def refusal(
+        self, message: str, column: str, row: int | None = None, remedy: str = "", code: Code | None = None
+    ) -> DataError:
         """The error for a column, or for its cell in row number `row`."""
         line = None if row is None else int(self.lines[row])
-        return DataError(message, file=self.file, column=column, row=line, remedy=remedy, unit=self.unit)
+        return DataError(message, file=self.file, column=column, row=line, remedy=remedy, unit=self.unit, code=code)
 
     def check_names(self, names: Sequence[str], key: str) -> None:
         """Raise DataError for a column that is not there, which `key` names."""
@@ -141,7 +143,7 @@ def table_of(cells: Cells, wanted: Wanted) -> DataBundle:
     try:
         rows = split_rows(len(targets), wanted.split, targets, classes)
     except DataError as error:
-        raise DataError(str(error), file=file, column=target) from error
+        raise DataError(str(error), file=file, column=target, code=error.code) from error
     try:
         bundle = build_table(columns, targets, classes, (target,), rows, wanted.standardize, tuple(notes))
         # What a file of new rows may hold beside the columns that are read.
@@ -151,7 +153,7 @@ def table_of(cells: Cells, wanted: Wanted) -> DataBundle:
         preprocessing = {**bundle.preprocessing, "unread": unread}
         return replace(bundle, preprocessing=preprocessing, named=named, target=target, omitted=omitted)
     except DataError as error:
-        raise DataError(str(error), file=file) from error
+        raise DataError(str(error), file=file, code=error.code) from error
 
 
 def _named(unit: str, lines: NDArray[np.int64], rows: NDArray[np.int64]) -> list[str]:
@@ -184,7 +186,7 @@ def check_names(file: Path, there: Sequence[str], names: Sequence[str], key: str
             if near:
                 meant = near[0] if key == "data.target" else [*names[:place], near[0], *names[place + 1 :]]
                 remedy = f"did you mean {setting(key, meant)}?"
-            raise DataError(f"has no column {name!r} ({key})", file=file, remedy=remedy)
+            raise DataError(f"has no column {name!r} ({key})", file=file, remedy=remedy, code="not-found")
 
 
 def _distinct(column: NDArray[Any]) -> int:
@@ -269,5 +271,6 @@ def _column(cells: Cells, name: str, as_category: bool, max_categories: int, not
     notes += labels.note(name)
     if len(labels.names) > max_categories:
         rule = f"holds {len(labels.names)} different texts, more than data.max_categories={max_categories}"
-        raise cells.refusal(rule, name, remedy=f"leave it out with {dropping([name], [])}")
+        remedy = f"leave it out with {dropping([name], [])}"
+        raise cells.refusal(rule, name, remedy=remedy, code="too-large")
     return labels.column()

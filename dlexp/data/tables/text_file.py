@@ -48,11 +48,11 @@ class TextFile:
         check_file(self.path)
         if len(self.separator) != 1 or self.separator in '"\r\n':
             rule = f"data.separator must be one character between two cells, got {self.separator!r}"
-            raise DataError(rule, file=self.path, remedy="set data.separator, such as ';'")
+            raise DataError(rule, file=self.path, remedy="set data.separator, such as ';'", code="invalid-value")
         with self._refusals(), self._rows() as rows:
             first, second = next(rows, None), next(rows, None)
         if first is None:
-            raise DataError("is empty", file=self.path)
+            raise DataError("is empty", file=self.path, code="too-few-samples")
         names = [name.strip() for name in first or [""]]
         doubled = sorted(name for name, count in Counter(names).items() if count > 1)
         if doubled:
@@ -77,7 +77,7 @@ class TextFile:
             count = columns[0].size
             filled = filled_rows(columns) if count else np.zeros(0, dtype=np.bool_)
             if not filled.any():
-                raise DataError("has a header and no rows", file=self.path)
+                raise DataError("has a header and no rows", file=self.path, code="too-few-samples")
             lines = self._lines(count)
         if not filled.all():
             rows = np.flatnonzero(filled)
@@ -186,7 +186,7 @@ class TextFile:
         except UnicodeDecodeError as error:
             raise DataError(f"is not UTF-8 text ({error.reason} at byte {error.start})", file=self.path) from error
         except OSError as error:
-            raise DataError(f"cannot be read: {error.strerror}", file=self.path) from error
+            raise DataError(f"cannot be read: {error.strerror}", file=self.path, code="system-error") from error
         except (pd.errors.ParserError, csv.Error, ValueError) as error:
             reason = str(error).replace("Error tokenizing data. C error: ", "").strip()
             remedy = "check the quotes and data.separator"

@@ -49,7 +49,7 @@ def test_jsonl_holds_steps_and_epochs_in_order_with_null_for_nan(tmp_path: Path)
 
 def test_a_column_that_the_first_row_did_not_have_is_an_error(tmp_path: Path) -> None:
     log = filled(tmp_path)
-    with pytest.raises(ValueError, match=r"this epoch adds \['val/new'\]"):
+    with pytest.raises(ValueError, match=r"\['val/new'\]"):
         log.epoch({**row(4), "val/new": 1.0})
     assert epochs(tmp_path) == [1, 2, 3]
 
@@ -75,7 +75,7 @@ def test_columns_stay_fixed_after_rewinding_to_the_beginning(tmp_path: Path) -> 
     log = MetricsLog(tmp_path)
     log.rewind(0, 0)
     assert read_metrics(tmp_path / "metrics.csv") == (list(row(1)), [])
-    with pytest.raises(ValueError, match="adds"):
+    with pytest.raises(ValueError, match="other"):
         log.epoch({"epoch": 1, "other": 2.0})
 
 

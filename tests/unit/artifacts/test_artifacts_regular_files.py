@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from problems import refused
 
 from dlexp.artifacts.checkpoints.checkpoint import read_checkpoint
 from dlexp.artifacts.files.reading import is_file, is_folder, is_there, open_regular, open_stream, read_bytes, read_text
@@ -52,23 +54,28 @@ def endless(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def test_every_reader_refuses_a_pipe_and_a_device(endless: Path, tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="only regular files are read"):
+    with pytest.raises(OSError, match=r"named pipe|device"):
         open_regular(endless)
-    with pytest.raises(DlexpError, match="only regular files"):
+    with pytest.raises(DlexpError) as caught:
         read_json(endless)
-    with pytest.raises(DlexpError, match="only regular files"):
+    refused(caught.value, "system-error", str(endless))
+    with pytest.raises(DlexpError) as caught:
         read_checkpoint(endless)
-    with pytest.raises(ConfigError, match="only regular files"):
+    refused(caught.value, "system-error", str(endless))
+    with pytest.raises(ConfigError, match=endless.name):
         read_yaml(endless)
-    with pytest.raises(DataError, match="only regular files"):
+    with pytest.raises(DataError) as caught:
         check_file(endless)
-    with pytest.raises(DataError, match="only regular files"):
+    refused(caught.value, "system-error", str(endless))
+    with pytest.raises(DataError) as caught:
         open_arrays(endless)
-    with pytest.raises(DataError, match="INPUT -"), opened(str(endless), ",", Marks(())):
+    refused(caught.value, "system-error", str(endless))
+    with pytest.raises(DataError) as caught, opened(str(endless), ",", Marks(())):
         pass
-    with pytest.raises(OSError, match="only regular files"):
+    refused(caught.value, "system-error", str(endless), "INPUT -")
+    with pytest.raises(OSError, match=r"named pipe|device"):
         read_image(str(endless), 1, 8, "crop")
-    assert "only regular files" in look(tmp_path, os.fsencode(endless.name)).problem
+    assert re.search(r"named pipe|device", look(tmp_path, os.fsencode(endless.name)).problem)
 
 
 def test_pipe_among_the_options_of_a_group_is_listed_and_refused_when_it_is_chosen(tmp_path: Path) -> None:
@@ -85,23 +92,28 @@ def test_pipe_in_place_of_the_lock_and_of_the_status_is_told(tmp_path: Path) -> 
         os.mkfifo(tmp_path / name)
     run = RunDir(tmp_path)
     assert not run.is_locked()
-    with pytest.raises(DlexpError, match=r"status\.json cannot be read: it is a named pipe"):
+    with pytest.raises(DlexpError) as caught:
         run.status()
-    with pytest.raises(DlexpError, match="cannot write in"), run.lock():
+    refused(caught.value, "system-error", "status.json")
+    assert "named pipe" in str(caught.value)
+    with pytest.raises(DlexpError) as caught, run.lock():
         pass
+    refused(caught.value, "system-error", str(tmp_path))
 
 
 def test_size_is_bounded_before_anything_is_read(tmp_path: Path) -> None:
     path = tmp_path / "large.json"
     with path.open("wb") as file:
         file.truncate(1 << 43)  # a hole: it takes no room on the disk
-    with pytest.raises(OSError, match="the memory of this machine"):
+    with pytest.raises(OSError, match="memory"):
         read_bytes(path)
-    with pytest.raises(DlexpError, match="8,796,093,022,208 bytes, and at most 268,435,456 are read"):
+    with pytest.raises(DlexpError) as caught:
         read_json(path)
+    refused(caught.value, "system-error", path.name)
+    assert "8,796,093,022,208 bytes" in str(caught.value) and "268,435,456" in str(caught.value)
     path.write_bytes(b"12345678")
     assert read_bytes(path, 8) == b"12345678"
-    with pytest.raises(OSError, match="it has 8 bytes, and at most 7 are read"):
+    with pytest.raises(OSError, match=r"8 bytes.* 7 "):
         read_bytes(path, 7)
 
 
@@ -132,8 +144,9 @@ def test_folder_that_may_not_be_looked_into_is_neither_missing_nor_an_error(tmp_
             os.seteuid(65534)
         path = tmp_path / "closed" / "a"
         assert (is_there(path), is_file(path), is_folder(path)) == (True, False, False)
-        with pytest.raises(ConfigError, match="cannot be looked into: Permission denied"):
+        with pytest.raises(ConfigError) as caught:
             RunDir.find(tmp_path / "closed")
+        refused(caught.value, "system-error", "closed")
     finally:
         os.seteuid(own)
         (tmp_path / "closed").chmod(0o755)
@@ -157,7 +170,7 @@ def test_no_refusal_repeats_the_advice_to_load_unsafely(tmp_path: Path, kind: st
         path.write_bytes(b"\x80\x04not an array")
     from dlexp.data.inference.arrays import _arrays
 
-    with pytest.raises(DlexpError) as refused:
+    with pytest.raises(DlexpError) as caught:
         if kind == "checkpoint":
             read_checkpoint(path)
         elif kind == "pt":
@@ -166,6 +179,6 @@ def test_no_refusal_repeats_the_advice_to_load_unsafely(tmp_path: Path, kind: st
             open_arrays(path)["x"]()
         else:
             _arrays(str(path))
-    text = str(refused.value)
-    assert path.name in text and "Python object" in text
+    refused(caught.value, "untrusted", path.name)
+    text = str(caught.value)
     assert not any(word in text for word in ("weights_only", "allow_pickle", "trust", "pickle.load"))

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from image_toys import picture, write
+from problems import refused
 
 from dlexp.data.columns import tensor_of
 from dlexp.data.inference.arrays import ArrayInput
@@ -78,10 +79,12 @@ def test_words_are_files_folders_and_patterns() -> None:
     assert files_of(["a/*.png"])[0] == ["a/2.png"] and files_of(["a/**/[24].png"])[0] == ["a/2.png", "a/deep/4.png"]
     Path("odd[1].png").touch()
     assert files_of(["odd[1].png"])[0] == ["odd[1].png"]
-    with pytest.raises(DataError, match="no file matches"):
+    with pytest.raises(DataError) as caught:
         files_of(["a/*.bmp"])
-    with pytest.raises(DataError, match="suffix of"):
+    refused(caught.value, "not-found", "a/*.bmp")
+    with pytest.raises(DataError) as caught:
         files_of(["a/deep"], (".csv",))
+    refused(caught.value, "not-found", "a/deep")
 
 
 def table(text: str = "") -> TableInput:
@@ -140,16 +143,18 @@ def test_text_that_is_no_utf8_is_a_bad_row() -> None:
 @pytest.mark.parametrize(
     ("header", "told"),
     [
-        ("size", "column 'kind' is missing; training had size, kind"),
-        ("siez,kind", "column 'size' is missing .did you mean 'siez'.*column 'siez' was not in training"),
-        ("size,kind,colour", "column 'colour' was not in training; --ignore-extra"),
-        ("size,kind,size", "column 'size' is there more than once"),
-        ("size;kind", "--separator"),
+        ("size", ["column 'kind'", "size, kind"]),
+        ("siez,kind", ["column 'size'", "did you mean 'siez'", "column 'siez'"]),
+        ("size,kind,color", ["column 'color'", "--ignore-extra"]),
+        ("size,kind,size", ["column 'size'"]),
+        ("size;kind", ["'size;kind'", "--separator"]),
     ],
 )
-def test_other_columns_are_refused_by_name(header: str, told: str) -> None:
-    with pytest.raises(DataError, match=told):
+def test_other_columns_are_refused_by_name(header: str, told: list[str]) -> None:
+    with pytest.raises(DataError) as caught:
         read(table(), f"{header}\n1,red,1\n")
+    for text in told:
+        refused(caught.value, "incompatible-data", text)
 
 
 def test_known_columns_may_be_there_in_any_order_and_extra_ones_when_asked_for() -> None:
@@ -162,8 +167,9 @@ def test_known_columns_may_be_there_in_any_order_and_extra_ones_when_asked_for()
 
 @pytest.mark.parametrize("text", ["", "size,kind\n"])
 def test_a_table_without_rows_is_refused(text: str) -> None:
-    with pytest.raises(DataError, match=r"empty|no rows"):
+    with pytest.raises(DataError) as caught:
         read(table(), text)
+    refused(caught.value, "too-few-samples", "new.csv")
 
 
 def test_standard_input_and_other_separators(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,8 +199,9 @@ def test_parquet_gives_the_bits_of_csv() -> None:
     (found,) = reader.read("new.parquet")
     assert torch.equal(found.inputs, read(reader, "kind,size\nred,0.1\n,2.5\nblue,\n").inputs)
     Path("bad.parquet").write_bytes(b"PAR1 and no more")
-    with pytest.raises(DataError, match="no Parquet file"):
+    with pytest.raises(DataError) as caught:
         next(reader.read("bad.parquet"))
+    refused(caught.value, "invalid-data", "bad.parquet")
     parquet.write_table(pyarrow.table({"kind": [1, 2], "size": ["x", "3"]}), "odd.parquet")
     (odd,) = reader.read("odd.parquet")
     assert odd.problems[0] == "row 0, column 'size': 'x' is no finite number" and "is a number" in odd.problems[1]
@@ -239,8 +246,9 @@ def test_where_training_saw_parts_of_larger_images_the_middle_is_read() -> None:
     ],
 )
 def test_a_network_of_arrays_takes_no_image_files(spec: DataSpec, white: int) -> None:
-    with pytest.raises(DataError, match="npy"):
+    with pytest.raises(DataError) as caught:
         ImageInput.of(spec, {"white": white})
+    refused(caught.value, "incompatible-data", remedy=".npy")
 
 
 def test_arrays_are_found_by_the_shape_of_their_samples() -> None:
@@ -259,14 +267,16 @@ def test_arrays_are_found_by_the_shape_of_their_samples() -> None:
 @pytest.mark.parametrize("content", [{"x": np.zeros((2, 5))}, {"x": np.zeros((2, 3, 4)), "y": np.zeros((1, 1, 3, 4))}])
 def test_no_array_or_two_that_fit_are_refused(content: dict[str, Any]) -> None:
     np.savez("bad.npz", **content)
-    with pytest.raises(DataError, match=r"array.* of samples of 1x3x4"):
+    with pytest.raises(DataError) as caught:
         list(ArrayInput.of(DataSpec(ImageSpec(1, 3, 4), ClassSpec.numbered(2)), {"white": 16}).read("bad.npz"))
+    refused(caught.value, "incompatible-data", "bad.npz", ".npy")
 
 
 def test_pickles_are_not_opened() -> None:
     np.save("bad.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    with pytest.raises(DataError, match="holds Python objects"):
+    with pytest.raises(DataError) as caught:
         list(ArrayInput.of(DataSpec(TableSpec(1), ClassSpec.numbered(2)), {}).read("bad.npy"))
+    refused(caught.value, "untrusted", "bad.npy")
 
 
 def test_bad_samples_of_an_array_are_named() -> None:
@@ -284,5 +294,6 @@ def test_an_array_of_rows_is_encoded_as_their_columns() -> None:
     (found,) = ArrayInput.of(DataSpec(TableSpec(2), ClassSpec.numbered(2)), {"columns": columns}).read("rows.npy")
     assert found.inputs.tolist() == [[0.0, 1.0], [2.0, 3.0]]
     columns[0] = {"kind": "category", "name": "a", "categories": ["x"]}
-    with pytest.raises(DataError, match="categories of 'a'"):
+    with pytest.raises(DataError) as caught:
         ArrayInput.of(DataSpec(TableSpec(2), ClassSpec.numbered(2)), {"columns": columns})
+    refused(caught.value, "incompatible-data", "'a'", "CSV")

@@ -15,6 +15,7 @@ import torch
 from image_toys import picture, write, write_folder
 from numpy.typing import NDArray
 from PIL import Image
+from problems import refused
 from torchvision.io import ImageReadMode, decode_image
 
 from dlexp.data.images.decoding import decoded
@@ -90,7 +91,7 @@ def test_samples_without_a_white_are_refused(name: str, order: str) -> None:
     content = tiff(stored(samples, order), (len(samples), 4), bits, sample_format,
                    order=order)  # fmt: skip
     # Pillow itself knows no big-endian form of one of them.
-    with pytest.raises((ValueError, OSError), match=r"no defined white|nothing says which .* white|cannot identify"):
+    with pytest.raises((ValueError, OSError), match=r"white|cannot identify"):
         grey(content)
 
 
@@ -161,8 +162,9 @@ def test_a_folder_and_a_prediction_name_such_a_file(keep: bool, tmp_path: Path) 
     root = write_folder(tmp_path / "pets", suffix=".png")
     samples = np.full((12, 12), 200, dtype=np.int32)
     dark = write(root / "cat" / "dark.tif", samples)
-    with pytest.raises(DataError, match=r"dark\.tif: cannot be read as an image: holds signed integers"):
+    with pytest.raises(DataError) as caught:
         image_folder(path=str(root), image_size=12, in_memory=keep)
+    refused(caught.value, "invalid-data", "dark.tif")
     (note,) = image_folder(path=str(root), image_size=12, in_memory=keep, on_bad="skip").notes
     assert "dark.tif (holds signed integers" in note
     spec = DataSpec(ImageSpec(3, 12, 12), ClassSpec(("a", "b")))
@@ -188,8 +190,7 @@ def test_arrays_of_pixels_are_on_the_scale_of_training(tmp_path: Path) -> None:
     dark = pixels > 127
     assert np.array_equal(read(dark)[1][:, 0].numpy(), dark * 255)
     assert read(dark.astype(np.float64))[0] == [""] * 3  # 0.0 and 1.0 may be two dark pixels
-    with pytest.raises(
-        DataError, match=r"must be 0 to 255, as in training, got shares of white .*multiply them by 255"
-    ):
+    with pytest.raises(DataError) as caught:
         read(pixels / 255)
+    refused(caught.value, "incompatible-data", "0 to 255", "255")
     assert "outside 0 to 255" in read(pixels * 257)[0][0]

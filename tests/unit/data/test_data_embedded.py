@@ -5,6 +5,7 @@ from math import erf, sqrt
 
 import pytest
 import torch
+from problems import refused
 from sklearn.datasets import load_digits
 from typed_specs import values_of
 
@@ -145,8 +146,9 @@ def test_some_classes_are_numbered_anew_and_keep_their_rows() -> None:
 
 @pytest.mark.parametrize("classes", [[3], [], [1, 1], [0, 10]])
 def test_classes_that_are_not_there_are_refused(classes: list[int]) -> None:
-    with pytest.raises(DataError, match="two or more different numbers of 0 to 9"):
+    with pytest.raises(DataError) as caught:
         sklearn_sets.digits(classes=classes)
+    refused(caught.value, "invalid-value", "data.classes", "data.classes=")
 
 
 def test_so_many_training_samples_of_each_class_and_the_same_others() -> None:
@@ -177,5 +179,5 @@ def test_digits_of_another_domain_are_the_same_digits_seen_otherwise() -> None:
     share = ((seen["noisy"] - images)[middle].abs() < 3.5).double().mean().item()
     assert share == pytest.approx(erf(3.5 / (0.3 * white) / sqrt(2)), abs=0.02)
     assert sklearn_sets.digits(domain="noisy").fingerprint == found["noisy"].fingerprint
-    with pytest.raises(ValueError, match="'foggy' is not one of clean, noisy"):
+    with pytest.raises(ValueError, match=r"foggy.*clean, noisy"):
         sklearn_sets.digits(domain="foggy")

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from problems import refused
 
 from dlexp.data.columns import tensor_of
 from dlexp.data.sources.csv_file import csv
@@ -91,41 +92,50 @@ def test_the_kind_of_the_target_is_seen_without_reading_the_rest(tmp_path: Path)
 
 def test_dropped_columns_are_not_read(tmp_path: Path) -> None:
     path = written(tmp_path / "a.parquet", **TABLE, tags=[[1, 2]] * COUNT)
-    with pytest.raises(
-        DataError, match=r"column 'tags': holds values of type list<.*leave it out with 'data.drop=\[tags\]'"
-    ):
+    with pytest.raises(DataError) as caught:
         parquet(path=path, target="plan")
+    refused(caught.value, "invalid-type", "column 'tags'", "'data.drop=[tags]'")
     bundle = parquet(path=path, target="plan", drop=["tags", "plan"])  # the target is read all the same
     assert bundle.fingerprint == parquet(path=written(tmp_path / "b.parquet"), target="plan").fingerprint
 
 
 def test_refusals_name_column_and_row(tmp_path: Path) -> None:
-    def refused(match: str, settings: dict[str, Any], **columns: Any) -> None:
-        with pytest.raises(DataError, match=match):
+    def refuses(
+        code: str, place: tuple[int | None, str | None], value: str, settings: dict[str, Any], **columns: Any
+    ) -> None:
+        with pytest.raises(DataError) as caught:
             parquet(path=written(tmp_path / "a.parquet", **columns), **settings)
+        refused(caught.value, code, value)
+        assert (caught.value.row, caught.value.column) == place
+        assert place[0] is None or f"row {place[0]}" in str(caught.value)
 
     written(tmp_path / "people.parquet")
-    with pytest.raises(DataError, match=r"no such file; did you mean people\.parquet"):
+    with pytest.raises(DataError) as caught:
         parquet(path=str(tmp_path / "peple.parquet"), target="y")
+    refused(caught.value, "not-found", "peple", "people.parquet")
     (tmp_path / "no.parquet").write_text("no parquet")
-    with pytest.raises(DataError, match="is no Parquet file"):
+    with pytest.raises(DataError) as caught:
         parquet(path=str(tmp_path / "no.parquet"), target="y")
-    refused(r"has no column 'incom' \(data.target\); did you mean data.target=income", {"target": "incom"})
-    refused("has no column 'x' .data.drop.", {"target": "income", "drop": ["x"]})
-    refused("row 1, column 'town': the target is missing; fill in the cell or delete the row", {"target": "town"})
-    refused("row 1, column 'score': the target is missing", {"target": "score"})
+    refused(caught.value, "invalid-data", "no.parquet")
+    nowhere = (None, None)
+    refuses("not-found", nowhere, "'incom' (data.target)", {"target": "incom"})
+    refuses("not-found", nowhere, "data.target=income", {"target": "incom"})
+    refuses("not-found", nowhere, "'x' (data.drop)", {"target": "income", "drop": ["x"]})
+    refuses("invalid-data", (1, "town"), "delete the row", {"target": "town"})
+    refuses("invalid-data", (1, "score"), "delete the row", {"target": "score"})
     large = [1e301 if n == 4 else float(n) for n in range(COUNT)]
-    refused(r"row 5, column 'x': the number 1e\+301 is too large", {"target": "y"}, x=large, y=TABLE["plan"])
+    refuses("invalid-data", (5, "x"), "1e+301", {"target": "y"}, x=large, y=TABLE["plan"])
     infinite = [float("inf") if n == 4 else float(n) for n in range(COUNT)]
-    refused("row 5, column 'x': the number inf is too large", {"target": "y"}, x=infinite, y=TABLE["plan"])
-    refused("row 5, column 'x': the number inf is too large", {"target": "x"}, x=infinite, y=TABLE["plan"])
+    refuses("invalid-data", (5, "x"), "inf", {"target": "y"}, x=infinite, y=TABLE["plan"])
+    refuses("invalid-data", (5, "x"), "inf", {"target": "x"}, x=infinite, y=TABLE["plan"])
     mixed = ["oops" if n == 4 else str(n) for n in range(COUNT)]
-    refused("row 5, column 'x': 'oops' stands among numbers", {"target": "y"}, x=mixed, y=TABLE["plan"])
-    refused("has no rows", {"target": "y"}, x=pa.array([], pa.int64()), y=pa.array([], pa.int64()))
+    refuses("invalid-data", (5, "x"), "'oops'", {"target": "y"}, x=mixed, y=TABLE["plan"])
+    refuses("too-few-samples", nowhere, "", {"target": "y"}, x=pa.array([], pa.int64()), y=pa.array([], pa.int64()))
 
 
 def test_without_pyarrow_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(tmp_path / "a.parquet")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(ConfigError, match=r"needs the package pyarrow; pip install 'dlexp\[parquet\]'"):
+    with pytest.raises(ConfigError) as caught:
         parquet(path=path, target="plan")
+    refused(caught.value, "missing-package", "data", "'dlexp[parquet]'")

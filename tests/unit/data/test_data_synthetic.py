@@ -41,7 +41,7 @@ def test_noise_is_as_strong_as_it_was_asked_to_be() -> None:
 def test_there_are_as_many_classes_as_it_says(channels: int, most: int) -> None:
     assert len(set(class_names(most, channels))) == most
     assert class_names(10, channels) == tuple(SHAPES)
-    with pytest.raises(ValueError, match=f"{most:,} are drawn at most"):
+    with pytest.raises(ValueError, match=f"{most:,}"):
         class_names(most + 1, channels)
     drawn = draw(most, (channels, 16, 16), most, noise=0.0)
     assert np.array_equal(drawn.labels, np.arange(most))
@@ -87,7 +87,7 @@ def test_bundle_is_split_and_normalised() -> None:
 
 
 def test_channels_must_be_a_number() -> None:
-    with pytest.raises(ValueError, match="give a number"):
+    with pytest.raises(ValueError, match="channels=auto"):
         synthetic_images(channels="auto")
 
 
