@@ -59,5 +59,5 @@ def test_tuned_in_processes_that_have_workers_of_their_own(pets: Path) -> None:
 
 def test_what_cannot_be_trained_on_is_refused_before_anything_is_written(pets: Path) -> None:
     said = run(pets, "train", "--dry-run", *WORDS, "data.path=pest", code=3)
-    assert "there is no such folder" in said
-    assert "did you mean pets?" in said
+    assert "pest" in said
+    assert "did you mean pets?" in said.lower()

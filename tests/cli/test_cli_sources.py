@@ -12,6 +12,7 @@ import numpy as np
 import prefork
 import pytest
 from PIL import Image
+from problems import refused
 from sklearn.datasets import load_digits
 
 from dlexp.assemble.experiment import assemble, build_data
@@ -65,22 +66,20 @@ NINE = (
 )
 
 
-def refused(*words: str) -> str:
+def refusal(*words: str) -> DataError:
     with pytest.raises(DataError) as caught:
         build_data(load(list(words), Catalog()))
-    return str(caught.value)
+    return caught.value
 
 
 def test_what_is_wrong_with_a_folder_is_named_at_once(work: Path) -> None:
     words = ("data=image_folder", f"data.path={work / 'digits'}", "data.image_size=8")
-    said = refused(*words)
-    assert "5 files cannot be read as images" in said
-    assert all(name in said for name in NINE[:5])
-    assert "data.on_bad=skip" in said
-    said = refused(*words, "data.on_bad=skip")
-    assert "3 images are in more than one split" in said
-    assert all(name in said for name in NINE[6:])
-    assert "data.allow_duplicates=true" in said
+    error = refusal(*words)
+    refused(error, "invalid-data", "5 files", "data.on_bad=skip")
+    assert all(name in str(error) for name in NINE[:5])
+    error = refusal(*words, "data.on_bad=skip")
+    refused(error, "invalid-data", "3 images", "data.allow_duplicates=true")
+    assert all(name in str(error) for name in NINE[6:])
 
 
 def test_it_trains_and_each_of_the_nine_is_named(work: Path) -> None:
@@ -92,18 +91,19 @@ def test_it_trains_and_each_of_the_nine_is_named(work: Path) -> None:
     for name in NINE:
         assert name in log, name
         assert name in notes, name
-    assert "5 files that cannot be read as images left out" in notes
-    assert "1 file that has no suffix of an image left out: train/6/notes.txt" in notes
-    assert "3 images are in more than one split of the folder" in notes
+    other_files, damaged, copied = meta["notes"]
+    assert other_files.startswith("1 file ") and other_files.endswith(": train/6/notes.txt")
+    assert damaged.startswith("5 files ")
+    assert copied.startswith("3 images ")
     assert len(meta["left_out"]) == 6
     assert meta["samples"] == {"train": 280, "val": 61, "test": 62}
-    assert "5 files that cannot be read" in said
+    assert damaged.partition(":")[0] in said
     assert json.loads((work / "run" / "summary.json").read_text())["best"]["accuracy"] > 0.6
 
 
 def test_what_is_not_there_is_said_with_where_to_put_it(work: Path) -> None:
     said = run(work, "train", "-q", "data=mnist", *SMALL, code=3)
-    assert f"{work / 'datasets'}: MNIST is not there" in said
+    assert f"{work / 'datasets'}: MNIST" in said
     assert "data.download=true" in said
     assert str(work / "datasets" / "MNIST" / "raw" / "train-images-idx3-ubyte.gz") in said
 
@@ -118,7 +118,7 @@ def test_arrays_bring_their_task(work: Path) -> None:
     np.savez(work / "classes.npz", x=x, y=np.arange(60) % 2)
     for key in ("cutmix", "random_erasing"):
         cut = load(["data=arrays", f"data.path={work / 'classes.npz'}", f"regularization.{key}=0.5", *SMALL], Catalog())
-        with pytest.raises(ConfigError, match=f"regularization.{key}=0.5: cuts rectangles out of images, and this"):
+        with pytest.raises(ConfigError, match=f"regularization.{key}=0.5"):
             prepare_training(assemble(cut))
-    with pytest.raises(ConfigError, match="augment=crop: is for images"):
+    with pytest.raises(ConfigError, match="augment=crop"):
         build_data(load([*words, "data.augment=crop"], Catalog()))

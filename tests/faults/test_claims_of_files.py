@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from problems import refused
 from torch import Tensor
 
 from dlexp.cli.app import main
@@ -82,39 +83,42 @@ def damaged(file: Path) -> None:
     file.write_bytes(raw)
 
 
-NPZ: dict[str, tuple[Callable[[Path], Any], str]] = {
-    "petabytes": (lambda f: member(f, header(PETABYTES) + bytes(100)), r"claims float32 .* and the file holds 228"),
-    "petabytes stored": (lambda f: member(f, header(PETABYTES), zipfile.ZIP_STORED), "and the file holds 0 bytes"),
-    "petabytes by the directory too": (lying_size, "and the file holds"),
-    "gigabytes": (lambda f: member(f, header((10**9, 64))), "claims"),
-    "more than a size can be": (lambda f: member(f, header((2**62, 8, 8))), "claims"),
-    "negative": (lambda f: member(f, header((-5, 8))), r"claims the shape \(-5, 8\)"),
-    "cut": (lambda f: member(f, header((2000, 8)) + bytes(9)), "64,000 bytes, and the file holds"),
-    "no array": (lambda f: member(f, b"hello " * 9), "is damaged or holds Python objects"),
-    "objects": (lambda f: member(f, header((2,), "|O") + bytes(16)), "Python objects"),
-    "encrypted": (encrypted, "encrypted"),
-    "unknown compression": (unknown_method, "not supported"),
-    "damaged": (damaged, "cannot be read"),
+# Name -> what makes the file, the code, and a value that the message shows.
+NPZ: dict[str, tuple[Callable[[Path], Any], str, str]] = {
+    "petabytes": (lambda f: member(f, header(PETABYTES) + bytes(100)), "invalid-data", "228 bytes"),
+    "petabytes stored": (lambda f: member(f, header(PETABYTES), zipfile.ZIP_STORED), "invalid-data", " 0 bytes"),
+    "petabytes by the directory too": (lying_size, "invalid-data", str(PETABYTES)),
+    "gigabytes": (lambda f: member(f, header((10**9, 64))), "invalid-data", "(1000000000, 64)"),
+    "more than a size can be": (lambda f: member(f, header((2**62, 8, 8))), "invalid-data", f"({2**62}, 8, 8)"),
+    "negative": (lambda f: member(f, header((-5, 8))), "invalid-data", "(-5, 8)"),
+    "cut": (lambda f: member(f, header((2000, 8)) + bytes(9)), "invalid-data", "64,000 bytes"),
+    "no array": (lambda f: member(f, b"hello " * 9), "untrusted", ""),
+    "objects": (lambda f: member(f, header((2,), "|O") + bytes(16)), "untrusted", ""),
+    "encrypted": (encrypted, "invalid-data", "encrypted"),
+    "unknown compression": (unknown_method, "invalid-data", "not supported"),
+    "damaged": (damaged, "invalid-data", ""),
 }
 
 
 @pytest.mark.parametrize("name", NPZ)
 def test_an_array_that_is_not_there_is_refused_before_memory_is_taken(name: str, tmp_path: Path) -> None:
-    make, told = NPZ[name]
+    make, code, value = NPZ[name]
     file = tmp_path / "a.npz"
     make(file)
-    with pytest.raises(DataError, match=told) as refused:
+    with pytest.raises(DataError) as caught:
         npz_arrays(file)["x"]()
-    assert str(file) in str(refused.value)
-    assert "'x'" in str(refused.value)
+    for text in (str(file), "'x'", value):
+        refused(caught.value, code, text)
 
 
 @pytest.mark.parametrize("shape", [PETABYTES, (2**62, 8), (-5, 8), (20, 8)])
 def test_a_npy_file_that_is_shorter_than_its_header_claims(shape: tuple[int, ...], tmp_path: Path) -> None:
     file = tmp_path / "a.npy"
     file.write_bytes(header(shape) + bytes(99))
-    with pytest.raises(DataError, match="its header claims"):
+    with pytest.raises(DataError) as caught:
         npy_array(file)
+    refused(caught.value, "invalid-data", str(file))
+    assert str(shape) in str(caught.value)
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
@@ -133,21 +137,23 @@ def test_whole_files_are_read_as_numpy_reads_them(save: Callable[..., None], tmp
     np.testing.assert_array_equal(npy_array(tmp_path / "a.npy"), given["fortran"])
 
 
-TENSORS: dict[str, tuple[Tensor, str]] = {
-    "repeated": (torch.zeros(1, 8).expand(10**13, 8), "claims the shape"),
-    "repeated and narrow": (torch.zeros(1, 8, dtype=torch.bfloat16).expand(10**13, 8), "claims the shape"),
-    "sparse": (torch.eye(4).to_sparse(), "is sparse_coo"),
-    "meta": (torch.zeros(4, 4, device="meta"), "without numbers"),
-    "complex": (torch.zeros(4, 4, dtype=torch.complex64).conj(), "complex numbers"),
+TENSORS: dict[str, tuple[Tensor, str, str]] = {
+    "repeated": (torch.zeros(1, 8).expand(10**13, 8), "invalid-data", "(10000000000000, 8)"),
+    "repeated and narrow": (torch.zeros(1, 8, dtype=torch.bfloat16).expand(10**13, 8), "invalid-data", "x.clone()"),
+    "sparse": (torch.eye(4).to_sparse(), "invalid-type", "sparse_coo"),
+    "meta": (torch.zeros(4, 4, device="meta"), "invalid-type", "meta"),
+    "complex": (torch.zeros(4, 4, dtype=torch.complex64).conj(), "invalid-type", "complex"),
 }
 
 
 @pytest.mark.parametrize("name", TENSORS)
 def test_a_tensor_that_holds_no_plain_numbers_is_refused(name: str, tmp_path: Path) -> None:
-    tensor, told = TENSORS[name]
+    tensor, code, value = TENSORS[name]
     torch.save({"x": tensor}, tmp_path / "a.pt")
-    with pytest.raises(DataError, match=told):
+    with pytest.raises(DataError) as caught:
         open_arrays(tmp_path / "a.pt")["x"]()
+    refused(caught.value, code, "'x'", value if value == "x.clone()" else "")
+    assert value in str(caught.value)
 
 
 @pytest.fixture(scope="module")
@@ -180,15 +186,15 @@ def with_number(value: float) -> Callable[[Tensor], Tensor]:
 
 
 WEIGHTS: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
-    "nan": (with_number(float("nan")), "holds 1 of 512 numbers that are NaN or infinite"),
-    "infinite": (with_number(float("-inf")), "holds 1 of 512 numbers that are NaN or infinite"),
-    "infinite once it is narrow": (lambda t: with_number(1e300)(t.double()), "holds 1 of 512 numbers"),
-    "sparse": (Tensor.to_sparse, "is sparse_coo"),
-    "meta": (lambda t: t.to("meta"), "is on the meta device"),
-    "complex": (lambda t: t.to(torch.complex64), "is of type complex64, and must be float32"),
-    "integer": (Tensor.int, "is of type int32"),
-    "boolean": (Tensor.bool, "is of type bool"),
-    "of no size": (lambda t: t[:0], "of another shape: model.1.weight (0, 64) for (8, 64)"),
+    "nan": (with_number(float("nan")), "1 of 512"),
+    "infinite": (with_number(float("-inf")), "1 of 512"),
+    "infinite once it is narrow": (lambda t: with_number(1e300)(t.double()), "1 of 512"),
+    "sparse": (Tensor.to_sparse, "sparse_coo"),
+    "meta": (lambda t: t.to("meta"), "meta device"),
+    "complex": (lambda t: t.to(torch.complex64), "complex64"),
+    "integer": (Tensor.int, "int32"),
+    "boolean": (Tensor.bool, "bool"),
+    "of no size": (lambda t: t[:0], "model.1.weight (0, 64) for (8, 64)"),
 }
 
 
@@ -222,7 +228,7 @@ def test_every_command_that_takes_weights_refuses_nan(
 ) -> None:
     copy = spoiled(trained, tmp_path, with_number(float("nan")))
     told = said(capsys, *(word.replace("RUN", str(copy)) for word in line.split()), code=code)
-    assert "the tensor model.1.weight holds 1 of 512 numbers that are NaN or infinite" in told
+    assert "model.1.weight" in told and "1 of 512" in told
     assert ".pt: " in told
     assert not list(copy.glob("e[vx]*"))  # neither an evaluation nor an export
 

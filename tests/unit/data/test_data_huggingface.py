@@ -95,14 +95,16 @@ def test_its_parts_are_the_splits(tmp_path: Path) -> None:
     parts = {"train": made(12), "validation": made(3, 20), "test": made(6, 30), "unsupervised": made(3, 40)}
     bundle = huggingface(folder=saved(tmp_path / "a", datasets.DatasetDict(parts)), image_size=12)
     assert bundle.sizes() == {"train": 12, "val": 3, "test": 6}
-    assert bundle.notes == ("the parts unsupervised are left out",)
+    (note,) = bundle.notes
+    assert "unsupervised" in note
     first = {"train": 0, "val": 20 - 12, "test": 30 - 15}
     for name, split in bundle.splits.items():
         for row, image in zip(split.indices, tensor_of(split.inputs), strict=True):
             assert np.array_equal(image.permute(1, 2, 0).numpy(), picture(first[name] + int(row)))
     blind = {"train": made(12), "test": made(6, 30, labels=[-1] * 6)}
     bundle = huggingface(folder=saved(tmp_path / "b", datasets.DatasetDict(blind)), image_size=12)
-    assert bundle.notes == ("test was left out: none of its samples has a label",)
+    (note,) = bundle.notes
+    assert "test" in note and "label" in note
     assert sum(bundle.sizes().values()) == 12
 
 

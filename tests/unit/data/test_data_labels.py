@@ -56,7 +56,7 @@ def test_one_value_in_two_spellings_is_one_label(cells: list[str], labels: list[
     settings: dict[str, Any] = {"target_kind": "class", "categorical": ["c"]}
     bundle = read(settings, y=in_turn(*cells), c=in_turn(*cells))
     assert list(bundle.spec.output_names) == labels and categories(bundle, "c") == labels
-    assert len(bundle.notes) == 2 and all("spells one value in two ways" in note for note in bundle.notes)
+    assert len(bundle.notes) == 2 and {note.split("'")[1] for note in bundle.notes} == {"y", "c"}
     whole = torch.cat([tensor_of(split.targets) for split in bundle.splits.values()])
     rows = torch.cat([split.indices for split in bundle.splits.values()])
     values = [labels[int(t)] for t in whole[rows.argsort()]]
@@ -121,7 +121,7 @@ def test_numbers_are_not_read_as_texts_in_silence(cells: list[str], where: str, 
 
 def test_texts_that_are_partly_numbers_are_noted() -> None:
     (note,) = read(a=in_turn("36", "38", "S", "M")).notes
-    assert "'a' is read as texts: 30 of 60 cells are numbers, and others are not ('S', 'M')" in note
+    assert "'a'" in note and "30 of 60 cells" in note and "'S', 'M'" in note
     assert read(a=in_turn("A1", "B2", "12:30")).notes == ()
 
 
@@ -150,7 +150,8 @@ def test_a_number_that_means_missing_is_found_by_value(mark: str, spelled: str) 
 
 def test_a_mark_that_matched_nothing_is_noted() -> None:
     found = read({"missing_values": ["NA", "-999", "gone"]}, a=in_turn("1", "-999.0", "3")).notes
-    assert found == ("data.missing_values: no cell is 'gone'",)
+    (note,) = found
+    assert note.startswith("data.missing_values: ") and "'gone'" in note
 
 
 def test_labels_that_differ_by_case_and_blanks_are_listed() -> None:

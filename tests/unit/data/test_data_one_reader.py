@@ -127,7 +127,7 @@ def test_labels_are_made_of_the_integers_themselves() -> None:
     ids = pa.array([2**64 - 1 - n % 3 for n in range(COUNT)], pa.uint64())
     pq.write_table(pa.table({**columns, "id": ids}), "large.parquet")
     told = parquet(path="large.parquet", target="y", target_kind="class").notes
-    assert any("'id' was left out: its numbers are too large to differ as float64" in note for note in told)
+    assert any("'id'" in note and "float64" in note and "data.categorical=[id]" in note for note in told)
     bundle = parquet(path="large.parquet", target="y", target_kind="class", categorical=["id"])
     assert len(bundle.preprocessing["columns"][1]["categories"]) == 3
     assert torch.equal(
@@ -276,7 +276,7 @@ def test_json_lines_that_cannot_be_used_are_named() -> None:
         "line 10",
         "line 11",
     ]
-    assert "a list or an object" in problems[2] and "'more'" in problems[5] and "no finite number" in problems[8]
+    assert "'size'" in problems[2] and "'more'" in problems[5] and "'Infinity'" in problems[8]
     cases = (("", "too-few-samples"), ("[1]\n", "invalid-data"), ("{}\n", "incompatible-data"))
     for content, code in cases:
         Path("new.jsonl").write_text(content)

@@ -74,7 +74,8 @@ def test_types_that_text_has_not(tmp_path: Path) -> None:
     assert bundle.spec.output_names == ("0", "1", "2")
     kinds = {column["name"]: column["kind"] for column in bundle.preprocessing["columns"]}
     assert kinds == {"small": "number", "exact": "number", "town": "category", "day": "category", "gap": "number"}
-    assert bundle.notes == ("column 'none' holds one value only and was left out",)
+    (note,) = bundle.notes
+    assert "column 'none'" in note
     days_seen = next(c for c in bundle.preprocessing["columns"] if c["name"] == "day")["categories"]
     assert days_seen == ("2020-01-01", "2020-01-02", "2020-01-03")
     as_category = parquet(path=str(tmp_path / "a.parquet"), target="y", categorical=["small"], max_categories=COUNT)
