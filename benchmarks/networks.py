@@ -26,7 +26,7 @@ from torch import nn  # noqa: E402
 from dlexp.config.compose import load  # noqa: E402
 from dlexp.config.files.catalog import Catalog  # noqa: E402
 from dlexp.config.nodes import build  # noqa: E402
-from dlexp.networks.arithmetic import watched  # noqa: E402
+from dlexp.networks.arithmetic import counted_arithmetic  # noqa: E402
 from dlexp.runtime.precision import choose_precision  # noqa: E402
 
 CASES = (
@@ -71,7 +71,7 @@ def main() -> None:
         facts = {"input_shape": tuple(inputs.shape[1:]), "num_outputs": 10}
         network: nn.Module = build(load([f"model={model}"], Catalog()).model, facts, ())
         network = network.to(memory_format=torch.channels_last)
-        with torch.no_grad(), watched(network.eval()) as work:
+        with torch.no_grad(), counted_arithmetic(network.eval()) as work:
             network(inputs[:2])
         network.train()
         gains = []

@@ -1,4 +1,4 @@
-"""What a check of data says: how bad it is, where, and what to do about it."""
+"""Findings of checks, with severity, places and remedy."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from dlexp.text.quoting import setting
 
 Severity = Literal["error", "warning", "note"]
 
-Dropped = Sequence[str] | None  # what data.drop names, None where a source has no such key
+Dropped = Sequence[str] | None  # the current data.drop, None for a source without this key
 
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
-_NAMED = 10  # places that a finding names
+_NAMED = 10  # places listed in a finding
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that a person should know of the data.
+    """One finding about the data.
 
-    severity  error: training or its judgement would be spoilt; warning: probably not meant; note: good to know
-    kind      a word for scripts that stays the same
+    severity  error: training or evaluation would be invalid; warning: probably a mistake; note: for information
+    kind      a stable name, for scripts
+    what      the message
     where     the first ten places
-    count     how many places there are
-    remedy    what to type, or to do where no key helps; "" where nothing is to be done
+    count     the number of places
+    remedy    a setting, or an action if no setting applies; "" if there is nothing to do
     """
 
     severity: Severity
@@ -36,17 +37,17 @@ class Finding:
 
 
 def finding(severity: Severity, kind: str, what: str, where: Sequence[str] = (), remedy: str = "") -> Finding:
-    """A finding at all of `where`, of which it names the first."""
+    """Create a finding that counts all of `where` and lists the first ten."""
     return Finding(severity, kind, what, tuple(where[:_NAMED]), len(where), remedy)
 
 
 def counted(number: int, one: str, many: str = "") -> str:
-    """`1 row`, `2 rows`; `many` where an s makes no plural."""
+    """`1 row`, `2 rows`; `many` is the plural if it is not `one` with an s."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def dropping(names: Sequence[str], dropped: Dropped) -> str:
-    """The setting that leaves columns of a table out, beside those that are; "" where the source has none."""
+    """The setting that drops further columns of a table; "" for a source without data.drop."""
     if dropped is None:
         return ""
     return setting("data.drop", list(dict.fromkeys((*dropped, *names))))

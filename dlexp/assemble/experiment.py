@@ -19,7 +19,7 @@ from dlexp.engine.evaluate import evaluate
 from dlexp.errors import ConfigError, DlexpError, Problem, message_of, reading_data
 from dlexp.kinds import INPUTS, TARGETS, describe_kind
 from dlexp.networks.activation_checkpointing import recompute_activations
-from dlexp.networks.arithmetic import Arithmetic, watched
+from dlexp.networks.arithmetic import Arithmetic, counted_arithmetic
 from dlexp.optim.freezing import Freezing, freezing
 from dlexp.runtime.device import select_device, set_deterministic
 from dlexp.runtime.out_of_memory import out_of_memory
@@ -236,7 +236,7 @@ def _probe(
     wanted = config.trainer.precision
     precision = Precision("fp32" if wanted == AUTO else wanted, device.type, "to count the arithmetic of the networks")
     try:
-        with watched(networks) as work:
+        with counted_arithmetic(networks) as work:
             state = task.metric_state(task.extra_metrics_of(config.monitor))
             evaluate(task, networks, few, precision, state, seed=config.seed)
     except DlexpError:

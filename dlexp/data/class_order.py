@@ -1,4 +1,4 @@
-"""Targets of one data set, numbered as the classes of another are: matched by name.
+"""Renumbering of targets to the class order of another data set, by class name.
 
 Symbols: N samples of a split.
 """
@@ -15,14 +15,14 @@ from dlexp.data.columns import Dense, tensor_of
 from dlexp.errors import DataError
 from dlexp.specs import ClassSpec
 
-_NAMED = 5  # classes that an error names
+_NAMED = 5  # classes shown in an error
 
 
 def with_classes(bundle: DataBundle, names: Sequence[str], whose: str) -> DataBundle:
     """`bundle` with the classes `names`, in their order.
 
-    whose  what the classes are those of, for the error
-    Raises DataError for samples of a class that is not among `names`.
+    whose  the owner of the classes, for the error message
+    Raises DataError for samples of a class not in `names`.
     """
     if not isinstance(bundle.spec.targets, ClassSpec) or tuple(names) == bundle.spec.targets.names:
         return bundle
@@ -32,7 +32,7 @@ def with_classes(bundle: DataBundle, names: Sequence[str], whose: str) -> DataBu
     unknown = [name for number, name in enumerate(own) if name not in number_of and number in present]
     if unknown:
         rule = f"unknown class {_listed(unknown)}; {whose} has the classes {_listed(names)}"
-        remedy = "leave those samples out, or use a run that was trained on them"
+        remedy = "Remove these samples, or use a run that was trained on them."
         raise DataError(rule, remedy=remedy, code="incompatible-data")
     numbers = torch.tensor([number_of.get(name, 0) for name in own], dtype=torch.int64)
     return replace(
@@ -43,7 +43,7 @@ def with_classes(bundle: DataBundle, names: Sequence[str], whose: str) -> DataBu
 
 
 def _renumbered(splits: Mapping[str, Split], numbers: torch.Tensor) -> dict[str, Split]:
-    """numbers  (own classes,) int64: what each class number becomes"""
+    """The splits with new class numbers; numbers (own classes,) int64 maps old to new."""
     return {name: replace(split, targets=Dense(numbers[tensor_of(split.targets)])) for name, split in splits.items()}
 
 

@@ -1,4 +1,4 @@
-"""One line that says how data are understood: what is learned, from which inputs, and what is not read."""
+"""A one-line summary of the data: target, inputs and dropped columns."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from dlexp.data.tables.encoding import CategoryColumn, columns_of
 from dlexp.kinds import describe_kind
 from dlexp.specs import ClassSpec, ImageSpec, TableSpec, ValueSpec
 
-_NAMED = 10  # names that the line lists; of more it lists five, and their number
+_NAMED = 10  # names up to which all are listed; of more, the first five and their number
 _SHOWN_OF_MANY = 5
 _LONGEST = 30  # characters of a name
 
 
 def interpretation(bundle: DataBundle, task: str = "", dropped: Sequence[str] = ()) -> str:
-    """`classification of y, 3 classes: 0, 1, 2; 7 numbers, 2 categories (city, plan); left out: id`.
+    """`classification of y, 3 classes: 0, 1, 2; 7 numbers, 2 categories (city, plan); dropped: id`.
 
-    task     name of a task that is neither classification nor regression, "" for one of these
-    dropped  columns that the user leaves out
+    task     name of a task other than classification and regression, "" for these
+    dropped  columns in data.drop
     """
     left_out = list(dict.fromkeys((*dropped, *bundle.omitted)))
     parts = [_goal(bundle, task), _inputs(bundle)]
     if left_out:
-        parts.append(f"left out: {_names(left_out)}")
+        parts.append(f"dropped: {_names(left_out)}")
     return "; ".join(parts)
 
 
@@ -68,6 +68,6 @@ def _names(names: Sequence[str]) -> str:
 
 
 def _name(name: str) -> str:
-    """As it can be printed in a line; a blank one, and one with a comma, in quotes."""
+    """The name, printable and truncated; in quotes if it is blank or has a comma."""
     text = shown(name) if name.strip() and "," not in name else repr(name)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."

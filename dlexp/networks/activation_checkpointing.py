@@ -1,8 +1,8 @@
-"""Activation checkpointing: a block keeps its input alone, and computes the rest again in the backward pass.
+"""Activation checkpointing: a block stores only its input, and recomputes its activations in the backward pass.
 
-Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost" (arXiv:1604.06174), by torch's non-reentrant
-`torch.utils.checkpoint`. The gradients have the bits of a network that keeps everything: random numbers are drawn again
-as they were, and running statistics are updated once. Modules, parameters and buffers keep their names.
+Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost" (arXiv:1604.06174), with torch's non-reentrant
+`torch.utils.checkpoint`. The gradients are bitwise those without checkpointing: the same random numbers are drawn
+again, and running statistics are updated once. Modules, parameters and buffers keep their names.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from torch.utils.checkpoint import checkpoint
 from dlexp.errors import ConfigError
 
 _KEY = "trainer.checkpoint_activations"
-_LISTS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)  # these alone: a subclass is a block of its own
+_LISTS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)  # exact types: a subclass is a block
 
 
 def recompute_activations(networks: nn.ModuleDict) -> int:
-    """Let the blocks of `networks` compute their activations again; returns how many blocks that are.
+    """Make the blocks of `networks` recompute their activations; returns the number of blocks.
 
     A block is an item of a list of blocks (residual blocks, transformer layers); in a network without such lists, the
-    layers of a sequence from one layer with weights to the next. Raises ConfigError when there is none, or when one
-    changes in a forward pass in a way that a second one would repeat.
+    layers of a sequence from one layer with weights to the next. Raises ConfigError if there is no block, or if one
+    has spectral normalization, whose state changes in every forward pass.
     """
     blocks = [block for network in networks.values() for block in _blocks(network)]
     sequences = [] if blocks else [found for network in networks.values() for found in _sequences(network)]
     if not blocks and not sequences:
-        rule = "this network has no list of blocks and no sequence of layers to compute again piece by piece"
+        rule = "not supported with this network, which has no list of blocks and no sequence of layers"
         raise ConfigError.one(
-            _KEY, "true", rule, "leave it false; a smaller data.batch_size saves memory too", code="not-supported"
+            _KEY, "true", rule, "Set it to false. A smaller data.batch_size also saves memory.", code="not-supported"
         )
     for part in (*blocks, *sequences):
         _refuse_spectral_norm(part)
@@ -49,7 +49,7 @@ def recompute_activations(networks: nn.ModuleDict) -> int:
 
 
 class _Recomputed:
-    """The forward pass of a block that keeps its input alone. A copy of the module has a copy of this."""
+    """The forward pass of a checkpointed block; copied with the module."""
 
     def __init__(self, block: nn.Module) -> None:
         self._block = block
@@ -59,7 +59,7 @@ class _Recomputed:
 
 
 class _RecomputedSequence:
-    """The forward pass of a sequence that keeps the input of each of its segments."""
+    """The forward pass of a sequence whose segments are checkpointed."""
 
     def __init__(self, sequence: nn.Sequential) -> None:
         self._sequence = sequence
@@ -71,7 +71,7 @@ class _RecomputedSequence:
 
 
 def _run(modules: list[nn.Module], forward: Any, *args: Any, **kwargs: Any) -> Any:
-    """`forward(*args, **kwargs)`, checkpointed where a gradient will be asked for."""
+    """`forward(*args, **kwargs)`, checkpointed if gradients are enabled."""
     if not torch.is_grad_enabled():
         return forward(*args, **kwargs)
     context = partial(_contexts, modules)
@@ -79,26 +79,26 @@ def _run(modules: list[nn.Module], forward: Any, *args: Any, **kwargs: Any) -> A
 
 
 def _contexts(modules: list[nn.Module]) -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:
-    """What surrounds the first forward pass, and the second."""
-    return nullcontext(), _statistics_kept(modules)
+    """The contexts of the first forward pass and of the recomputation."""
+    return nullcontext(), _frozen_statistics(modules)
 
 
 @contextmanager
-def _statistics_kept(modules: list[nn.Module]) -> Iterator[None]:
-    """Batch and instance normalisation as in training, their running statistics being copies meanwhile."""
+def _frozen_statistics(modules: list[nn.Module]) -> Iterator[None]:
+    """Run batch and instance normalization in training mode on copies of their running statistics."""
     norms = [m for part in modules for m in part.modules() if isinstance(m, _NormBase) and m.track_running_stats]
-    kept = [(norm, dict(norm._buffers)) for norm in norms]
-    for norm, buffers in kept:
+    saved = [(norm, dict(norm._buffers)) for norm in norms]
+    for norm, buffers in saved:
         norm._buffers.update({name: None if own is None else own.clone() for name, own in buffers.items()})
     try:
         yield
     finally:
-        for norm, buffers in kept:
+        for norm, buffers in saved:
             norm._buffers.update(buffers)
 
 
 def _blocks(network: nn.Module) -> list[nn.Module]:
-    """Items of the innermost lists that hold at least two blocks: modules of several layers, with weights."""
+    """Items of the innermost lists with at least two blocks: modules of several layers, with weights."""
     found: list[nn.Module] = []
     for module in network.modules():
         items = _composite(module)
@@ -112,7 +112,7 @@ def _holds_list(block: nn.Module) -> bool:
 
 
 def _composite(module: nn.Module) -> list[nn.Module]:
-    """The items of a list that are blocks; of anything else none."""
+    """The items of a list that are blocks; [] for other modules."""
     if type(module) not in _LISTS:
         return []
     return [
@@ -134,7 +134,7 @@ def _sequences(network: nn.Module) -> list[nn.Sequential]:
 
 
 def _segments(sequence: nn.Sequential) -> list[list[nn.Module]]:
-    """The layers from one that multiplies to the next; what stands before the first belongs to it."""
+    """The layers from one with a weight matrix to the next; those before the first belong to its segment."""
     segments: list[list[nn.Module]] = [[]]
     for layer in sequence:
         if _multiplies(layer) and any(_multiplies(before) for before in segments[-1]):
@@ -144,7 +144,7 @@ def _segments(sequence: nn.Sequential) -> list[list[nn.Module]]:
 
 
 def _multiplies(layer: nn.Module) -> bool:
-    """Whether it has a weight of two dimensions or more: a norm has none."""
+    """Return whether a layer has a weight of two or more dimensions, unlike a norm."""
     return any(parameter.dim() >= 2 for parameter in layer.parameters())
 
 
@@ -159,9 +159,9 @@ def _through(layers: list[nn.Module], value: Any) -> Any:
 
 
 def _refuse_spectral_norm(part: nn.Module) -> None:
-    """Each forward pass moves its estimate of the singular vectors: a second one would come to other weights."""
+    """Raise ConfigError for spectral normalization: every forward pass updates its estimate of the singular vectors."""
     for module in part.modules():
         hooks = module._forward_pre_hooks.values()
         if isinstance(module, _SpectralNorm) or any(isinstance(hook, SpectralNorm) for hook in hooks):
-            rule = "spectral normalisation changes with every forward pass, and a second one would not be the first"
-            raise ConfigError.one(_KEY, "true", rule, "leave it false", code="not-supported")
+            rule = "not supported with spectral normalization, whose state changes in every forward pass"
+            raise ConfigError.one(_KEY, "true", rule, "Set it to false.", code="not-supported")

@@ -1,4 +1,4 @@
-"""What a network's arithmetic is made of, seen in one forward pass."""
+"""Multiply-adds of a network by type of layer, counted in one forward pass."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _SMALL_MAP = 16  # positions of an output, 4x4
 
 @dataclass
 class Arithmetic:
-    """Multiply-adds of the convolutions and dense layers that were called, over all samples of the pass.
+    """Multiply-adds of the convolutions and dense layers that were called, summed over the samples of the pass.
 
-    total         of all of them
+    total         of all these layers
     convolutions  of the convolutions
-    depthwise     of those with one input channel for each kernel
-    small         of two-dimensional kernels larger than a pixel whose output is smaller than 4x4
-    samples       how many passed through, once
+    depthwise     of convolutions with one input channel per kernel
+    small         of 2-d kernels larger than 1x1 with outputs smaller than 4x4
+    samples       number of samples in the pass
     """
 
     total: int = 0
@@ -40,7 +40,7 @@ class Arithmetic:
         return self.total / max(1, self.samples)
 
     def add(self, module: nn.Module, inputs: Tensor, output: Tensor) -> None:
-        """Count a call of a layer."""
+        """Add the multiply-adds of one call of a layer."""
         weight = module.weight
         assert isinstance(weight, Tensor)
         self.samples = max(self.samples, len(output))
@@ -48,20 +48,20 @@ class Arithmetic:
             self.total += output.numel() // module.out_features * weight.numel()
             return
         assert isinstance(module, nn.modules.conv._ConvNd)
-        # Each position of a transposed convolution's input meets every weight, of another's output.
+        # Every weight is used at each position: of the input in a transposed convolution, of the output otherwise.
         positions = prod((inputs if module.transposed else output).shape[2:])
-        done = len(output) * positions * weight.numel()
-        self.total += done
-        self.convolutions += done
+        count = len(output) * positions * weight.numel()
+        self.total += count
+        self.convolutions += count
         if module.groups > 1 and module.groups == module.in_channels:
-            self.depthwise += done
+            self.depthwise += count
         elif isinstance(module, nn.Conv2d) and positions < _SMALL_MAP and prod(module.kernel_size) > 1:
-            self.small += done
+            self.small += count
 
 
 @contextmanager
-def watched(networks: nn.Module) -> Iterator[Arithmetic]:
-    """Count what the layers of `networks` do while the body runs."""
+def counted_arithmetic(networks: nn.Module) -> Iterator[Arithmetic]:
+    """Count the multiply-adds of the layers of `networks` during the body."""
     found = Arithmetic()
 
     def note(module: nn.Module, inputs: Any, output: Any) -> None:

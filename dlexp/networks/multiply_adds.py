@@ -1,10 +1,10 @@
-"""The multiply-adds of what runs: matrix products, convolutions, attention and recurrent layers.
+"""Counter of multiply-adds: matrix products, convolutions, attention and recurrent layers.
 
-torch's own counter sees an operation or knows nothing of it, and then counts 0 in silence: fused recurrent layers, the
-fused transformer layer of evaluation, products with a vector, bilinear forms. They are counted here as well.
+torch's counter silently counts 0 for operations that it does not know: fused recurrent layers, the fused transformer
+layer of evaluation, products with a vector, bilinear forms. They are counted here as well.
 
-Counted are products that are summed up. Elementwise work, norms, activations, poolings, lookups in an embedding and
-distances are not.
+Only sums of products are counted, not elementwise operations, norms, activations, pooling, embedding lookups and
+distances.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ _Shape = Sequence[int]
 
 
 class Products:
-    """What was counted so far."""
+    """The count so far."""
 
     def __init__(self, counter: FlopCounterMode) -> None:
         self._counter = counter
 
     @property
     def multiply_adds(self) -> int:
-        """A product and its addition are one."""
+        """The number of multiply-adds; a product and its addition count once."""
         return int(self._counter.get_total_flops()) // 2
 
 
 @contextmanager
 def counted_products() -> Iterator[Products]:
-    """Count what the body computes, backward passes included, whatever torch fuses."""
+    """Count the multiply-adds of the body, including backward passes and fused operations."""
     was_fused = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)  # a whole encoder layer in one operation
+    torch.backends.mha.set_fastpath_enabled(False)  # it fuses a whole encoder layer
     try:
         with FlopCounterMode(display=False, custom_mapping={**_FLOPS, **_flops_of_torchvision()}) as counter:
             yield Products(counter)
@@ -45,7 +45,7 @@ def counted_products() -> Iterator[Products]:
         torch.backends.mha.set_fastpath_enabled(was_fused)
 
 
-# Floating point operations, two for a multiply-add, as `FlopCounterMode` counts: it gives shapes in place of tensors.
+# Floating point operations, two per multiply-add, as `FlopCounterMode` counts them: it passes shapes, not tensors.
 
 
 def _matrix_vector(matrix: _Shape, _vector: _Shape, **_: Any) -> int:
@@ -75,7 +75,7 @@ def _trilinear(
     *_args: Any,
     **_: Any,
 ) -> int:
-    """Three tensors, each with further axes of length 1, are multiplied and summed."""
+    """The product of three tensors, each with additional axes of length 1, summed."""
     whole = [1]
     for shape, axes in ((one, expand1), (two, expand2), (three, expand3)):
         sizes = list(shape)
@@ -86,17 +86,17 @@ def _trilinear(
 
 
 def _recurrent_layer(inputs: _Shape, of_input: _Shape, of_state: _Shape, *_args: Any, **_: Any) -> int:
-    """One direction of one LSTM layer, by oneDNN: (..., features), (4 * hidden, features), (4 * hidden, hidden)."""
+    """One direction of an LSTM layer, by oneDNN: (..., features), (4 * hidden, features), (4 * hidden, hidden)."""
     return 2 * prod(inputs[:-1]) * (prod(of_input) + prod(of_state))
 
 
 def _recurrent_network(inputs: _Shape, weights: Sequence[_Shape], *_args: Any, **_: Any) -> int:
-    """All layers and directions, by cuDNN: every weight meets every step of every sample once."""
+    """All layers and directions, by cuDNN: every weight is used once per time step and sample."""
     return 2 * prod(inputs[:-1]) * sum(prod(shape) for shape in weights if len(shape) == 2)
 
 
 def _weighted_bag(weight: _Shape, indices: _Shape, _offsets: _Shape, *args: Any, **named: Any) -> int:
-    """A sum of embeddings is no product, a weighted sum is."""
+    """A weighted sum of embeddings; a plain sum has no products."""
     factors = named.get("per_sample_weights", args[3] if len(args) > 3 else None)
     return 0 if factors is None else 2 * prod(indices) * weight[-1]
 
@@ -106,7 +106,7 @@ def _deformed_convolution(_inputs: _Shape, weight: _Shape, *_args: Any, out_shap
 
 
 def _flops_of_torchvision() -> dict[Any, Callable[..., int]]:
-    """Operations that exist once torchvision is imported."""
+    """Operations of torchvision, if it is imported."""
     return {torch.ops.torchvision.deform_conv2d: _deformed_convolution} if "torchvision" in sys.modules else {}
 
 

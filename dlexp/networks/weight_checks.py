@@ -1,4 +1,4 @@
-"""What is wrong with tensors that are to become a network's: their kind, their type, their numbers."""
+"""Checks of tensors before they are loaded into a network: layout, type and values."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from torch import Tensor
 
 
 def weights_problem(own: Mapping[str, Tensor], given: Mapping[str, Tensor], *, allow_nonfinite: bool = False) -> str:
-    """What is wrong with the first tensor of `given` that cannot take its place in `own`; "" when all can.
+    """Describe the first tensor of `given` that cannot be loaded into `own`; "" if all can.
 
-    A number that is NaN or infinite is wrong, unless `own` has the same one there: the mask of an attention may be
-    infinite from the beginning.
+    NaN and infinite values are invalid, unless `own` has the same value there: an attention mask may be infinite.
 
-    own              the state of a network that was just built
-    given            of the same shapes; names that `own` lacks are passed over
-    allow_nonfinite  look at kinds and types alone
+    Args:
+        own: The state of a network that was just built.
+        given: Tensors of the same shapes; names that `own` lacks are ignored.
+        allow_nonfinite: Check layouts and types only.
     """
     for name, tensor in given.items():
         if name not in own:
@@ -32,26 +32,26 @@ def weights_problem(own: Mapping[str, Tensor], given: Mapping[str, Tensor], *, a
 def _kind_problem(own: Tensor, tensor: Tensor) -> str:
     kind = kind_of(tensor)
     if kind:
-        return f"is {kind}, and must be dense"
+        return f"must be dense, got {kind}"
     if _family(own) != _family(tensor):
         found, wanted = (str(one.dtype).removeprefix("torch.") for one in (tensor, own))
-        return f"is of type {found}, and must be {wanted}"
+        return f"must be {wanted}, got {found}"
     return ""
 
 
 def kind_of(tensor: Tensor) -> str:
-    """What a tensor is that does not hold plain numbers in memory, "" for one that does."""
+    """The kind of a tensor without plain values in memory, such as a layout; "" for a dense tensor."""
     if tensor.is_nested:
         return "nested"
     if tensor.layout != torch.strided:
         return str(tensor.layout).removeprefix("torch.")
     if tensor.is_quantized:
         return "quantized"
-    return "on the meta device, without numbers" if tensor.is_meta else ""
+    return "a tensor on the meta device, without values" if tensor.is_meta else ""
 
 
 def _family(tensor: Tensor) -> str:
-    """Types that become each other without a loss of meaning."""
+    """The family of the type; types of one family convert into each other."""
     if tensor.is_floating_point():
         return "float"
     if tensor.is_complex():
@@ -62,7 +62,7 @@ def _family(tensor: Tensor) -> str:
 def _number_problem(own: Tensor, tensor: Tensor) -> str:
     if not (tensor.is_floating_point() or tensor.is_complex()):
         return ""
-    found = tensor.detach().to(own.dtype)  # a number may become infinite in a narrower type
+    found = tensor.detach().to(own.dtype)  # a value may become infinite in a narrower type
     is_wrong = ~found.isfinite()
     if not is_wrong.any():
         return ""
@@ -70,4 +70,4 @@ def _number_problem(own: Tensor, tensor: Tensor) -> str:
     if there.shape == found.shape:
         is_wrong &= ~((there == found) | (there.isnan() & found.isnan()))
     count = int(is_wrong.sum())
-    return f"holds {count:,} of {found.numel():,} numbers that are NaN or infinite" if count else ""
+    return f"has NaN or infinite values ({count:,} of {found.numel():,})" if count else ""

@@ -1,8 +1,8 @@
-"""torch's compiler, kept out of processes that compile nothing.
+"""Avoid importing torch's compiler in processes that compile nothing.
 
-The first optimizer that is built imports it (`torch._dynamo`, and sympy with it) only to mark four methods as not to be
-traced, and most optimizers import it at their first step, to break a graph that nobody records: a second of every
-start, and 100 MiB. No optimizer is traced here, whatever `trainer.compile` says.
+The first optimizer that is built imports `torch._dynamo` and sympy only to exclude four methods from tracing, and most
+optimizers import it in their first step to break a graph. This costs a second of every start and 100 MiB. dlexp never
+traces optimizers, regardless of `trainer.compile`.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
-_MARK = "__dynamo_disable"  # where torch keeps the marked method once it is made
+_MARK = "__dynamo_disable"  # attribute in which torch caches the excluded method
 _BREAKS = "_use_grad_for_differentiable.<locals>._use_grad"
 
 
 def spare_compiler() -> None:
-    """Have those methods, and the steps of torch's optimizers, run as they are.
+    """Run those methods, and the steps of torch's optimizers, without their wrappers.
 
-    Where torch is built otherwise, nothing changes.
+    Does nothing if this version of torch is implemented differently.
     """
     if "torch._dynamo" in sys.modules:
         return
@@ -37,7 +37,7 @@ def spare_compiler() -> None:
 
 
 def without_graph_breaks(step: Callable[..., Any]) -> Callable[..., Any]:
-    """The `step` of an optimizer of torch less its wrappers, with gradients recorded where it asks for them."""
+    """The `step` of a torch optimizer without its wrappers, with gradients enabled if it is differentiable."""
     plain = inspect.unwrap(step)
 
     @functools.wraps(plain)
@@ -49,5 +49,5 @@ def without_graph_breaks(step: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _name(function: object) -> str:
-    """Where a function is defined, "" for what is no function."""
+    """The qualified name of a function, "" for other objects."""
     return str(getattr(getattr(function, "__code__", None), "co_qualname", ""))

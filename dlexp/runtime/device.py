@@ -1,4 +1,4 @@
-"""Where the arithmetic runs."""
+"""The compute device, and its global flags."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ def select_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        remedy = "use auto, cpu, cuda, cuda:N or mps"
-        raise ConfigError.one("trainer.device", name, "is no device", remedy, code="unknown-value") from error
+        remedy = "Use auto, cpu, cuda, cuda:N or mps."
+        raise ConfigError.one("trainer.device", name, "unknown device", remedy, code="unknown-value") from error
     if device.type == "cuda" and not torch.cuda.is_available():
-        rule, remedy = "torch sees no CUDA device here", "use trainer.device=auto"
+        rule, remedy = "no CUDA device found", "Set trainer.device=auto"
         raise ConfigError.one("trainer.device", name, rule, remedy, code="not-supported")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         count = torch.cuda.device_count()
-        rule = f"this machine has {count} CUDA devices, numbered from 0"
+        rule = f"must be cuda:0 to cuda:{count - 1}; this machine has {count} CUDA devices"
         raise ConfigError.one("trainer.device", name, rule, code="out-of-range")
     if device.type == "mps" and not torch.backends.mps.is_available():
-        rule, remedy = "torch sees no Apple GPU here", "use trainer.device=auto"
+        rule, remedy = "no Apple GPU found", "Set trainer.device=auto"
         raise ConfigError.one("trainer.device", name, rule, remedy, code="not-supported")
     if device.type not in ("cpu", "cuda", "mps"):
-        remedy = "use auto, cpu, cuda, cuda:N or mps"
-        raise ConfigError.one("trainer.device", name, "is not supported", remedy, code="not-supported")
+        remedy = "Use auto, cpu, cuda, cuda:N or mps."
+        raise ConfigError.one("trainer.device", name, "device not supported", remedy, code="not-supported")
     return device
 
 
 def set_deterministic(deterministic: bool) -> None:
-    """Make torch refuse operations that may give other bits on a repeat; on the CPU the ones used here never do."""
+    """Make torch reject operations whose repeats may differ in bits; the CPU operations used here do not."""
     import os
 
     if deterministic:
@@ -48,17 +48,17 @@ def set_deterministic(deterministic: bool) -> None:
 
 
 @contextmanager
-def flags_of_old() -> Iterator[None]:
-    """Within it torch's exporters can read the cuDNN flags, which they ask for by a name that knows one value for all.
+def readable_cudnn_flags() -> Iterator[None]:
+    """Set all cuDNN precision flags to one value during the body, which torch's exporters require, and restore them.
 
-    Nothing is computed on a GPU there. The flags are put back after.
+    Nothing may be computed on a GPU in the body.
     """
-    cudnn: Any = torch.backends.cudnn  # torch's own annotations have not heard of these
-    kept = [(part, part.fp32_precision) for part in (cudnn.conv, cudnn.rnn)]
-    for part, _ in kept:
+    cudnn: Any = torch.backends.cudnn  # torch's type annotations lack these attributes
+    saved = [(part, part.fp32_precision) for part in (cudnn.conv, cudnn.rnn)]
+    for part, _ in saved:
         part.fp32_precision = "tf32"
     try:
         yield
     finally:
-        for part, value in kept:
+        for part, value in saved:
             part.fp32_precision = value

@@ -1,4 +1,4 @@
-"""What a helper process makes of itself: deaf to signals that are meant for its parent, and gone when that is gone."""
+"""Set-up of helper processes: they ignore the signals meant for their parent and end with it."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
 def become_helper(parent: int, dies_with_it: bool) -> None:
-    """Ignore the signals that stop a run, since Ctrl-C and schedulers send them to every process of it.
+    """Ignore the signals that stop a run; Ctrl-C and schedulers send them to every process of it.
 
-    parent        the process id of the parent
-    dies_with_it  on Linux, be killed as soon as the thread that made this process ends, however it ends; false where
-                  that is not the parent's main thread, which ends with the parent
+    Args:
+        parent: The process id of the parent.
+        dies_with_it: On Linux, get killed when the thread that started this process ends. Set it to False if that is
+            not the main thread of the parent.
     """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     if dies_with_it and sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it ended before that call
+        if os.getppid() != parent:  # the parent ended before that call
             os._exit(1)

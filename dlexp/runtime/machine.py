@@ -1,4 +1,4 @@
-"""What this machine is: versions, host, and the code that runs."""
+"""Facts about this machine: versions, host, and the code in use."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def git_state(folder: Path) -> tuple[dict[str, Any] | None, str]:
     diff = _git(folder, "diff", "HEAD")
     dirty = bool(_git(folder, "status", "--porcelain"))
     if len(diff) > _MAX_DIFF_BYTES:
-        diff = diff[:_MAX_DIFF_BYTES] + f"\n# cut after {_MAX_DIFF_BYTES} characters\n"
+        diff = diff[:_MAX_DIFF_BYTES] + f"\n# truncated after {_MAX_DIFF_BYTES} characters\n"
     return {"commit": commit.strip(), "dirty": dirty}, diff
 
 
 def source_hash(package: str) -> str | None:
-    """SHA-256 over the names and contents of a package's Python files; None where there are none to read."""
+    """SHA-256 over the names and contents of the Python files of a package; None if there are none."""
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
         return None

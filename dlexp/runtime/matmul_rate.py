@@ -1,4 +1,4 @@
-"""How fast this machine multiplies matrices: what the arithmetic of a network can be compared with."""
+"""The rate of matrix products on this machine, as a reference for the arithmetic of a network."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import torch
 from dlexp.runtime.seed import generator
 
 _SIZES = {"cpu": (512, 1024, 2048), "cuda": (2048, 4096, 8192), "mps": (1024, 2048, 4096)}
-_SECONDS = 0.25  # spent on a size, one product at least
+_SECONDS = 0.25  # per size, at least one product
 
 
 def matrix_rate(device: torch.device, dtype: torch.dtype, wait: Callable[[], None]) -> tuple[float, int]:
-    """(floating point operations a second, N) of the fastest product of two N x N matrices, with the threads set now.
+    """(floating point operations per second, N) of the fastest product of two N x N matrices, with the current threads.
 
-    wait  what waits until the device is done
+    wait  synchronizes with the device
     """
     best, size = 0.0, 0
     for n in _SIZES.get(device.type, _SIZES["cpu"]):
         left, right = (torch.randn(n, n, generator=generator(0, "matmul", i)).to(device, dtype) for i in (0, 1))
         out = torch.empty_like(left)
-        torch.mm(left, right, out=out)  # the first one chooses a kernel and touches the memory
+        torch.mm(left, right, out=out)  # warm-up: selects a kernel and touches the memory
         wait()
         fastest, begun = float("inf"), time.perf_counter()
         while time.perf_counter() - begun < _SECONDS:

@@ -1,4 +1,4 @@
-"""How much memory this process holds, and how much it may come to hold, in bytes."""
+"""Memory budget of this process: memory in use and memory available, in bytes."""
 
 from __future__ import annotations
 
@@ -10,46 +10,46 @@ from pathlib import Path
 
 import torch
 
-# What a run may take of what there is: other programs, fragments and an odd batch need the rest.
+# Share of the memory for a run; the rest is for other programs, fragmentation and larger batches.
 SHARE = {"cpu": 0.8, "cuda": 0.9}
 _ENDLESS = 1 << 60  # cgroups of version 1 write "no limit" as a number near 2**63
 
 
 def room(device: torch.device, root: Path = Path("/")) -> tuple[int, str]:
-    """(bytes that a run on `device` may have at its peak, what sets that bound).
+    """(peak memory allowed for a run on `device` in bytes, description of the limit).
 
-    On a CPU: a share of what this process holds and could get of the machine, of its cgroup and of its resource limits.
-    On a GPU: a share of all its memory, which what others hold there counts against.
+    On a CPU: a share of the memory in use plus that available on the machine, in the cgroup and under resource limits.
+    On a GPU: a share of its total memory, including that of other processes.
 
-    root  where /proc and /sys are
+    root  parent of /proc and /sys
     """
     if device.type == "cuda":
         _, total = torch.cuda.mem_get_info(device)
         return int(SHARE["cuda"] * total), f"{SHARE['cuda']:.0%} of the GPU's {_gib(total)}"
     free, name = min(_bounds(root))
-    return int(SHARE["cpu"] * free), f"{SHARE['cpu']:.0%} of the {_gib(free)} that {name} lets this process have"
+    return int(SHARE["cpu"] * free), f"{SHARE['cpu']:.0%} of the {_gib(free)} available to this process ({name})"
 
 
 def available_memory(root: Path = Path("/")) -> int:
-    """Bytes that this process could get beside what it holds, without swapping and within its limits."""
+    """Bytes that this process can still allocate, without swapping and within its limits."""
     own = _status(root).get("VmRSS", 0) or _maxrss()
     return max(0, min(_bounds(root))[0] - own)
 
 
 def peak(device: torch.device) -> int:
-    """The most that this process has held; on a GPU what is held there now by anyone, with this process at its most."""
+    """Peak memory of this process in bytes; on a GPU, its peak plus the current memory of other processes."""
     if device.type == "cuda":
         free, total = torch.cuda.mem_get_info(device)
         return total - free - torch.cuda.memory_reserved(device) + torch.cuda.max_memory_reserved(device)
     status = _status()
-    # Not getrusage: what it says of a new process includes the one that started it.
+    # Not getrusage, which includes the parent in the peak of a new process.
     return status.get("VmHWM") or _maxrss()
 
 
 def bound_allocations(limit: int) -> None:
-    """Let allocations fail, in place of the machine coming to a halt, once this process holds `limit` bytes.
+    """Make allocations fail once this process holds `limit` bytes, instead of exhausting the machine.
 
-    Does nothing where the system does not say what is held (only Linux does).
+    Does nothing except on Linux, where the memory in use is known.
     """
     status = _status()
     if "VmData" in status:
@@ -59,7 +59,7 @@ def bound_allocations(limit: int) -> None:
 
 
 def _bounds(root: Path) -> Iterator[tuple[int, str]]:
-    """(bytes that this process holds and could get more, who says so)."""
+    """(bytes in use plus bytes available, name of the limit)."""
     status = _status(root)
     own = status.get("VmRSS", 0) or _maxrss()
     machine = _kilobytes(root / "proc/meminfo")
@@ -73,7 +73,7 @@ def _bounds(root: Path) -> Iterator[tuple[int, str]]:
 
 
 def _cgroups(root: Path) -> Iterator[tuple[int, int]]:
-    """(limit, what is used of it without file cache that can be dropped) of this process's cgroup and those above."""
+    """(limit, bytes in use without reclaimable file cache) of the cgroup of this process and its parents."""
     for line in _text(root / "proc/self/cgroup").splitlines():
         _, controllers, place = [*line.split(":", 2), "", ""][:3]
         if controllers not in ("", "memory"):
@@ -97,7 +97,7 @@ def _status(root: Path = Path("/")) -> dict[str, int]:
 
 
 def _kilobytes(path: Path) -> dict[str, int]:
-    """`Name:  123 kB` lines of a file of /proc, in bytes; {} where there is none."""
+    """`Name:  123 kB` lines of a file of /proc, in bytes; {} without such a file."""
     rows = (line.split() for line in _text(path).splitlines())
     return {row[0].rstrip(":"): 1024 * int(row[1]) for row in rows if len(row) == 3 and row[2] == "kB"}
 
@@ -110,7 +110,7 @@ def _text(path: Path) -> str:
 
 
 def _half_of_all() -> int:
-    """What may be free where the system does not say it."""
+    """Half of the memory of the machine: an estimate if the available memory is unknown."""
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
 

@@ -1,4 +1,4 @@
-"""When memory runs out: whether an error means that, and the error that says what a person can do."""
+"""Out-of-memory errors: their recognition and their message with a remedy."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import torch
 from dlexp.errors import OutOfMemory
 
 _GIB = float(1 << 30)
-# What torch's allocators say beside raising torch.OutOfMemoryError, which only CUDA's does.
+# Messages of torch's allocators; only that of CUDA raises torch.OutOfMemoryError.
 _PHRASES = ("out of memory", "not enough memory", "can't allocate memory")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether `error` says that memory ran out: of Python, of the CPU allocator or of a GPU."""
+    """Return whether `error` is an out-of-memory error of Python, of the CPU allocator or of a GPU."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError | OutOfMemory):
         return True
     text = str(error).lower()
@@ -25,22 +25,26 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def out_of_memory(error: BaseException, during: str, device: torch.device | None, remedy: str) -> OutOfMemory | None:
-    """The error for a person when `error` means that memory ran out, None otherwise; notes on it are kept.
+    """An OutOfMemory with a remedy if `error` is an out-of-memory error, else None; its notes are copied.
 
-    device  None for the processor's memory, whatever computes
+    Args:
+        error: What was raised.
+        during: What was done, as a noun.
+        device: Where memory ran out; None for the memory of the CPU.
+        remedy: KEY=VALUE to try, or "".
     """
     if not is_out_of_memory(error):
         return None
     where = device or torch.device("cpu")
-    advice = f"; try {remedy}" if remedy else ""
-    told = OutOfMemory(f"memory ran out in {during} on {where} (peak {peak_memory(where)}){advice}")
+    advice = f". Try {remedy}" if remedy else ""
+    found = OutOfMemory(f"out of memory in {during} on {where} (peak {peak_memory(where)}){advice}")
     for note in getattr(error, "__notes__", ()):
-        told.add_note(note)
-    return told
+        found.add_note(note)
+    return found
 
 
 def peak_memory(device: torch.device) -> str:
-    """The most memory that this process has had, and what there is: that of the GPU on one, else the resident set."""
+    """Peak memory of this process as text: on a GPU with its total, else the resident set."""
     if device.type == "cuda":
         total = torch.cuda.get_device_properties(device).total_memory
         return f"{torch.cuda.max_memory_allocated(device) / _GIB:.2f} of {total / _GIB:.2f} GiB"
@@ -49,6 +53,6 @@ def peak_memory(device: torch.device) -> str:
 
 
 def release_free_memory() -> None:
-    """Give pages that the C library holds and nothing uses back to the system, where it can (glibc's malloc_trim)."""
+    """Return unused pages of the C library to the system (glibc's malloc_trim)."""
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)

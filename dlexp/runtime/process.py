@@ -1,7 +1,6 @@
-"""What must be settled before torch is loaded: how OpenMP waits, how memory is allocated, how many cores there are.
+"""Process settings that must precede the import of torch: waiting of OpenMP threads, memory allocation, cores.
 
-Standard library only, and milliseconds: the command does this before it knows what it is asked for. What the user has
-set in the environment stays as it is.
+Standard library only, and fast: every command runs this first. Settings of the user in the environment have priority.
 """
 
 from __future__ import annotations
@@ -17,18 +16,18 @@ _SPIN = "1000"
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 _MMAP_THRESHOLDS = (1 << 30, 32 << 20)  # older versions of glibc take no more than the second
 _NEVER = -1
-# What a user of glibc sets when they want it otherwise.
+# Environment variables by which a user configures glibc's malloc.
 _MALLOC_VARIABLES = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_MAX_", "MALLOC_TOP_PAD_")
 _OTHER_ALLOCATORS = ("jemalloc", "tcmalloc", "mimalloc")
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One decision about how this machine is used.
+    """One setting of how this machine is used.
 
-    value     what holds, as text
-    reason    why
-    override  the key or the environment variable that decides otherwise
+    value     the value in use, as text
+    reason    why it was chosen
+    override  the configuration key or environment variable to change it
     """
 
     name: str
@@ -37,69 +36,71 @@ class Setting:
     override: str
 
     def as_dict(self) -> dict[str, str]:
-        """As plain values."""
+        """Plain values, by field."""
         return {"value": self.value, "reason": self.reason, "override": self.override}
 
 
 @cache
 def prepare_process() -> tuple[Setting, ...]:
-    """Settle what OpenMP and the allocator read once; returns what was settled, again when asked again.
+    """Apply the settings that OpenMP and the allocator read once, and return them; later calls return the same.
 
-    Processes that are forked later have the same settings. In a process that has torch already, which the `dlexp`
-    command's is not, nothing is changed.
+    Processes that are forked later inherit them. Changes nothing if torch is already loaded, which is never the case
+    in the `dlexp` command.
     """
     if "torch" in sys.modules:
-        reason = "torch was loaded before dlexp was asked; the dlexp command settles this first"
+        reason = "torch was loaded before dlexp; the dlexp command sets this first"
         return (
-            Setting("spin_count", os.environ.get("GOMP_SPINCOUNT", "as found"), reason, "GOMP_SPINCOUNT"),
-            Setting("allocator", "as found", reason, "MALLOC_TRIM_THRESHOLD_"),
+            Setting("spin_count", os.environ.get("GOMP_SPINCOUNT", "unchanged"), reason, "GOMP_SPINCOUNT"),
+            Setting("allocator", "unchanged", reason, "MALLOC_TRIM_THRESHOLD_"),
         )
     spin = spin_count(os.environ)
     if spin.value.isdigit():
         os.environ.setdefault("GOMP_SPINCOUNT", spin.value)
-    return spin, settle_allocator(os.environ)
+    return spin, configure_allocator(os.environ)
 
 
 def spin_count(environ: Mapping[str, str]) -> Setting:
-    """How long an OpenMP thread that has nothing to do keeps its core.
+    """The setting of how long an idle OpenMP thread keeps its core.
 
-    By default it spins for long: beside one busy process two threads then run at a fifth of the speed of one. A short
-    spin costs a tenth when the machine is free (docs/explanation/performance.md).
+    By default it spins for long: with another busy process, two threads then run at a fifth of the speed of one. A
+    short spin costs a tenth of the speed on an idle machine (docs/explanation/performance.md).
     """
     for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
         if name in environ:
             return Setting("spin_count", f"{name}={environ[name]}", f"{name} is set", name)
     if sys.platform != "linux":
-        return Setting("spin_count", "as found", "GOMP_SPINCOUNT is read by GNU's OpenMP alone", "OMP_WAIT_POLICY")
-    reason = "waiting OpenMP threads give their core up: beside a busy process two that spin are slower than one"
+        return Setting("spin_count", "unchanged", "GOMP_SPINCOUNT is for GNU's OpenMP only", "OMP_WAIT_POLICY")
+    reason = (
+        "idle OpenMP threads release their core: with another busy process, two spinning threads are slower than one"
+    )
     return Setting("spin_count", _SPIN, reason, "GOMP_SPINCOUNT")
 
 
-def settle_allocator(environ: Mapping[str, str]) -> Setting:
-    """Let glibc's malloc keep the memory that it has, and take large blocks from it too.
+def configure_allocator(environ: Mapping[str, str]) -> Setting:
+    """Make glibc's malloc keep freed memory, and use it for large blocks too.
 
-    By default it may give the memory of a step's activations back to the system and fetch it again in the next, page
-    by page: in an unlucky process that costs 1.4 times the step (docs/explanation/performance.md).
+    By default it may return the memory of the activations to the system after each step and fetch it again page by
+    page, which can make a step 1.4 times as long (docs/explanation/performance.md).
     """
     override = "MALLOC_TRIM_THRESHOLD_"
     found = _other_allocator(environ)
     if found:
-        return Setting("allocator", "as found", found, override)
+        return Setting("allocator", "unchanged", found, override)
     import ctypes
 
     mallopt = ctypes.CDLL(None).mallopt
     size = next((size for size in _MMAP_THRESHOLDS if mallopt(_M_MMAP_THRESHOLD, size)), 0)
-    if not size:  # the other threshold alone would fix this one at 128 KiB
-        return Setting("allocator", "as found", "this glibc refuses M_MMAP_THRESHOLD", override)
+    if not size:  # setting only the other threshold would fix this one at 128 KiB
+        return Setting("allocator", "unchanged", "this glibc rejects M_MMAP_THRESHOLD", override)
     mallopt(_M_TRIM_THRESHOLD, _NEVER)
-    reason = "glibc's malloc keeps freed memory instead of giving it back and faulting it in again at each step"
-    return Setting("allocator", f"kept, blocks up to {size >> 20} MiB", reason, override)
+    reason = "glibc's malloc keeps freed memory instead of returning it and faulting it in again at each step"
+    return Setting("allocator", f"keeps memory, blocks up to {size >> 20} MiB", reason, override)
 
 
 def available_cores(environ: Mapping[str, str] = os.environ) -> tuple[int, str]:
-    """(how many cores this process may use, why): the affinity mask and the cgroup's quota, whichever is less.
+    """(number of cores this process may use, reason): the smaller of affinity mask and cgroup quota.
 
-    OMP_NUM_THREADS and MKL_NUM_THREADS decide before both.
+    OMP_NUM_THREADS and MKL_NUM_THREADS have priority over both.
     """
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         first = environ.get(name, "").partition(",")[0].strip()
@@ -109,14 +110,17 @@ def available_cores(environ: Mapping[str, str] = os.environ) -> tuple[int, str]:
     quota = cgroup_quota(Path("/sys/fs/cgroup"), Path("/proc/self/cgroup"))
     if quota is not None and quota < cores:
         return max(1, int(quota)), f"the cgroup allows {quota:g} of {cores} cores"
-    return cores, f"all {cores} cores that this process may use" if cores > 1 else "the only core of this process"
+    return (
+        cores,
+        f"all {cores} cores available to this process" if cores > 1 else "the only core available to this process",
+    )
 
 
 def cgroup_quota(root: Path, membership: Path) -> float | None:
-    """Cores that the control group's processor quota amounts to; None where there is no limit.
+    """The CPU quota of the control group in cores; None without limit.
 
-    root        where control groups are mounted, version 2 or 1
-    membership  the file that names this process's own group, /proc/self/cgroup
+    root        mount point of control groups, version 2 or 1
+    membership  the file that names the group of this process, /proc/self/cgroup
     """
     limits = [_quota_v2(folder) for folder in _groups(root, membership)]
     limits.append(_quota_v1(root / "cpu"))
@@ -125,7 +129,7 @@ def cgroup_quota(root: Path, membership: Path) -> float | None:
 
 
 def _groups(root: Path, membership: Path) -> list[Path]:
-    """The folders of the process's own group and of all that hold it; in a container the root is the own one."""
+    """The folders of the group of this process and of its parents; in a container, the root is the group itself."""
     lines = _text(membership).splitlines()
     own = next((line.removeprefix("0::").strip("/") for line in lines if line.startswith("0::")), "")
     parts = Path(own).parts
@@ -150,7 +154,7 @@ def _text(path: Path) -> str:
 
 
 def _other_allocator(environ: Mapping[str, str]) -> str:
-    """Why glibc's malloc is left alone, "" where it is to be settled."""
+    """The reason why glibc's malloc is not configured, "" if it is."""
     set_here = [name for name in _MALLOC_VARIABLES if name in environ]
     if "glibc.malloc." in environ.get("GLIBC_TUNABLES", ""):
         set_here.append("GLIBC_TUNABLES")
@@ -158,9 +162,9 @@ def _other_allocator(environ: Mapping[str, str]) -> str:
         return f"{set_here[0]} is set"
     preloaded = next((name for name in _OTHER_ALLOCATORS if name in environ.get("LD_PRELOAD", "")), "")
     if preloaded:
-        return f"LD_PRELOAD brings {preloaded}"
+        return f"LD_PRELOAD loads {preloaded}"
     try:
         version = os.confstr("CS_GNU_LIBC_VERSION") or ""
     except (AttributeError, OSError, ValueError):
         version = ""
-    return "" if version.startswith("glibc") else "this system's C library is not glibc"
+    return "" if version.startswith("glibc") else "the C library of this system is not glibc"

@@ -1,4 +1,4 @@
-"""Mean and deviation of float64 numbers of any size, and which deviation is no more than rounding. NumPy only.
+"""Mean and standard deviation of float64 numbers of any magnitude, robust to rounding. NumPy only.
 
 Symbols: N rows, O columns.
 """
@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-LARGEST = 1e300  # of the numbers that are computed with: sums and differences of larger ones may not be finite
-_ULPS = 4.0  # numbers that are computed in two ways differ by some units in the last place
+LARGEST = 1e300  # limit of |x|: sums and differences of larger numbers may not be finite
+_ULPS = 4.0  # units in the last place by which equal numbers computed in two ways may differ
 
 
 def mean_and_std(values: NDArray[Any]) -> tuple[Floats, Floats]:
     """The mean and the standard deviation of each column.
 
     values  (N,) or (N, O), finite, |x| up to LARGEST, N at least 1 -> shapes () or (O,), float64
-    The deviation is 0 where it is no more than the rounding error of the values. Powers of two are taken out first, so
-    that no square overflows or vanishes; that changes no bit of the result for numbers of usual size.
+    The deviation is 0 if it is at most the rounding error of the values. Powers of two are factored out first, so that
+    no square overflows or underflows; this changes no bit of the result for numbers of usual magnitude.
     """
     wide = np.asarray(values, dtype=np.float64)
     largest = np.abs(wide).max(axis=0)
@@ -33,10 +33,10 @@ def mean_and_std(values: NDArray[Any]) -> tuple[Floats, Floats]:
 
 
 def rounding(largest: Any, dtype: type[np.floating[Any]] = np.float64) -> Any:
-    """The deviation that rounding alone makes of equal numbers of the size `largest`, in the format `dtype`."""
+    """The deviation of equal numbers of magnitude `largest` that is due to rounding in `dtype`."""
     return _ULPS * float(np.finfo(dtype).eps) * largest
 
 
 def power_of_two(size: float) -> float:
-    """The power of two next to `size`, > 0: dividing by it rounds nothing; 1 for 0 and for what is not finite."""
+    """The power of two next to `size` > 0, by which division is exact; 1 for 0 and non-finite numbers."""
     return float(2.0 ** np.clip(np.frexp(size)[1], -1000, 1000)) if np.isfinite(size) and size > 0 else 1.0

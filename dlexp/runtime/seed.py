@@ -1,6 +1,6 @@
-"""All randomness, as a function of (seed, purpose, position): nothing depends on what ran before.
+"""Random numbers as a function of (seed, purpose, position), independent of what ran before.
 
-So a resumed run draws what the uninterrupted one would have drawn, and the only state to keep is a position.
+A resumed run draws the same numbers as an uninterrupted one, and the only state to save is the position.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ _MASK = (1 << 63) - 1
 
 
 def derive(seed: int, *purpose: str | int) -> int:
-    """A seed of its own for each purpose: 63 bits of a hash of `seed` and `purpose`."""
+    """A seed for one purpose: 63 bits of a hash of `seed` and `purpose`."""
     text = "/".join(str(part) for part in (seed, *purpose))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") & _MASK
 
 
 def nth(seed: int, number: int) -> int:
-    """The seed of place `number` in a row that begins with `seed`: what `derive` would do, without its hash."""
+    """The seed number `number` of a sequence that starts with `seed`: faster than `derive`, without a hash."""
     return (seed + number * 0x9E3779B97F4A7C15) & _MASK
 
 
@@ -36,7 +36,7 @@ def generator(seed: int, *purpose: str | int) -> torch.Generator:
 
 
 def numbers(seed: int, *purpose: str | int) -> np.random.Generator:
-    """A NumPy generator for one purpose, for distributions that torch draws from its own generators alone."""
+    """A NumPy generator for one purpose, for distributions that torch cannot draw from a given generator."""
     return np.random.default_rng(derive(seed, *purpose))
 
 
@@ -56,13 +56,13 @@ def seed_step(value: int) -> None:
 
 
 def order(count: int, seed: int, epoch: int, attempt: int = 0) -> Tensor:
-    """The order of the training samples in an epoch: (count,) int64, a permutation; each attempt at it has its own."""
+    """The order of the training samples in an epoch: (count,) int64, a permutation; it differs between attempts."""
     again = ("attempt", attempt) if attempt else ()
     return torch.randperm(count, generator=generator(seed, "order", epoch, *again))
 
 
 def uniforms(seed: int, epoch: int, rows: Tensor, draws: int, purpose: str = "sample") -> Tensor:
-    """Random numbers that belong to samples, whatever batch or worker they come in.
+    """Random numbers per sample, independent of batch and worker.
 
     rows (B,) int64 sample numbers -> (B, draws) float32 in [0, 1), a hash of (seed, purpose, epoch, row, draw):
     splitmix64 (Steele et al. 2014), whose wrapping multiplications torch's int64 does as they are.
@@ -75,40 +75,40 @@ def uniforms(seed: int, epoch: int, rows: Tensor, draws: int, purpose: str = "sa
 
 
 def global_state(taken: Any = None) -> dict[str, Any]:
-    """Python's and NumPy's generators as tensors and plain values, for components of users that draw from them.
+    """States of Python's and NumPy's generators as tensors and plain values, for user components that draw from them.
 
-    taken  (random.getstate(), np.random.get_state(legacy=True)) of an earlier moment, None for now
+    taken  (random.getstate(), np.random.get_state(legacy=True)) saved earlier, None for the current states
     """
     (version, words, gauss), numpys = taken or (random.getstate(), np.random.get_state(legacy=True))
     name, keys, position, has_gauss, cached = numpys
     numpy_state = [str(name), _as_tensor(keys), int(position), int(has_gauss), float(cached)]
-    return {"python": [version, _of_words(words), gauss], "numpy": numpy_state}
+    return {"python": [version, _words_tensor(words), gauss], "numpy": numpy_state}
 
 
 def set_global_state(state: dict[str, Any]) -> None:
-    """Put back what `global_state` gave; older versions gave lists where there are tensors now."""
+    """Restore the generators from a result of `global_state`."""
     version, words, gauss = state["python"]
-    random.setstate((version, tuple(torch.as_tensor(words).tolist()), gauss))
+    random.setstate((version, tuple(words.tolist()), gauss))
     name, keys, position, has_gauss, cached = state["numpy"]
     np.random.set_state((name, np.asarray(keys, dtype=np.uint32), position, has_gauss, cached))
 
 
 @lru_cache(maxsize=1)
-def _of_words(words: tuple[int, ...]) -> Tensor:
-    """Python's generator is asked after every epoch, and as a rule nobody has drawn from it."""
+def _words_tensor(words: tuple[int, ...]) -> Tensor:
+    """The words as a tensor, cached: Python's generator is saved after every epoch and rarely used."""
     return _as_tensor(words)
 
 
 def _as_tensor(words: Any) -> Tensor:
-    """A generator's words, 32 bits each, as int64: 1,250 numbers in two tensors are copied and saved a lot faster."""
+    """The 32-bit words of a generator as an int64 tensor, which is copied and saved faster than a list."""
     return torch.from_numpy(np.array(words, dtype=np.int64))
 
 
 @contextmanager
 def kept_randomness() -> Iterator[None]:
-    """Put every global generator back as it was found, however the body ends: Python's, NumPy's and torch's."""
-    python, numpys, cpu = random.getstate(), np.random.get_state(legacy=True), torch.get_rng_state()
-    # A GPU that nothing has used yet has no state to keep, and asking for it would occupy the GPU.
+    """Restore the global generators of Python, NumPy and torch after the body."""
+    others, cpu = global_state(), torch.get_rng_state()
+    # A GPU that is not initialized has no state to save, and reading it would initialize the GPU.
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
     mps = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None
     try:

@@ -1,7 +1,7 @@
-"""The one place that decides how a run uses the machine: each value with its reason, and what overrides it.
+"""Settings of how a run uses the machine, each with its reason and the key that overrides it.
 
-What must hold before torch is loaded is in `process`; here is what follows from the configuration, the device and the
-network. docs/explanation/performance.md has the measurements behind the defaults.
+Settings that must precede the import of torch are in `process`; those here depend on the configuration, the device and
+the network. docs/explanation/performance.md has the measurements behind the defaults.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from dlexp.runtime.compiler import spare_compiler
 from dlexp.runtime.precision import AUTO, Precision, choose_precision
 from dlexp.runtime.process import Setting, available_cores, prepare_process
 
-# Multiplications of a forward pass, parameters x batch, from which on several threads pay: benchmarks/threads.py.
+# Multiplications of a forward pass, parameters x batch, above which threads pay: benchmarks/threads.py.
 _SMALL_WORK = 20_000_000
-_TOLD = ("threads", "precision")  # the first two values that are shown when a run begins, and their reasons
+_EXPLAINED = ("threads", "precision")  # values whose reasons are shown at the start of a run
 _RECURRENT = (nn.RNNBase, nn.RNNCellBase)
 _ATTENTION = (nn.MultiheadAttention, nn.Transformer, nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
 
 
-class Wanted(Protocol):
-    """What a person may ask for: the keys of `trainer` with these names."""
+class RequestedSettings(Protocol):
+    """The settings of the user: the keys of `trainer` with these names."""
 
     @property
     def precision(self) -> str: ...
@@ -50,12 +50,12 @@ class Wanted(Protocol):
 
 @dataclass(frozen=True)
 class NetworkFacts:
-    """What the decisions ask of a network.
+    """Properties of a network on which the settings depend.
 
-    images        it has two-dimensional convolutions, which is what channels_last is a format of
-    plain         it has neither convolutions nor attention nor recurrence: only dense layers and what is between them
-    work          parameters x samples in a batch: the multiplications of a forward pass of dense layers
-    arithmetic    what a forward pass computes
+    images      it has 2-d convolutions, for which channels_last is a memory format
+    plain       it has neither convolutions nor attention nor recurrence, only dense layers and layers between them
+    work        parameters x samples in a batch: the multiplications of a forward pass of dense layers
+    arithmetic  multiply-adds of a forward pass
     """
 
     images: bool
@@ -65,10 +65,10 @@ class NetworkFacts:
 
     @classmethod
     def of(cls, networks: nn.Module, batch_size: int, arithmetic: Arithmetic) -> NetworkFacts:
-        """The facts of built networks that read `batch_size` samples at a time."""
+        """The properties of `networks` with batches of `batch_size` samples."""
         modules = list(networks.modules())
         convolutions = any(isinstance(module, nn.modules.conv._ConvNd) for module in modules)
-        # A layer that torch does not know may hold anything; only what is made of known layers counts as plain.
+        # Only networks of torch's own layers count as plain; custom layers may contain anything.
         known = all(type(m).__module__.startswith(("torch.nn.modules", "torch.nn.parameter")) for m in modules)
         complex_ = any(isinstance(module, (*_RECURRENT, *_ATTENTION)) for module in modules)
         return cls(
@@ -81,10 +81,10 @@ class NetworkFacts:
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that was decided, for one network on one device.
+    """All settings for one network on one device.
 
     compile_mode  None for eager execution, else a mode of torch.compile
-    entries       the same decisions and those of the process, as text with reasons, in the order to show them
+    entries       these settings and those of the process, as text with reasons, in display order
     """
 
     threads: int
@@ -100,7 +100,7 @@ class Settings:
         return {entry.name: entry.as_dict() for entry in self.entries}
 
     def deciding_bits(self) -> dict[str, Any]:
-        """What other values would change the bits of a result, as plain values."""
+        """The settings that affect the bits of a result, as plain values."""
         return {
             "threads": self.threads,
             "precision": self.precision.name,
@@ -110,7 +110,7 @@ class Settings:
         }
 
     def summary(self) -> tuple[str, str]:
-        """(the values on one line, the reasons of those that were chosen on another)."""
+        """(the values in one line, the reasons for threads and precision in another)."""
         extras = {
             "channels_last": self.channels_last,
             f"compiled ({self.compile_mode})": self.compile_mode is not None,
@@ -120,38 +120,46 @@ class Settings:
         words = [f"{self.threads} thread{'s' if self.threads > 1 else ''}", self.precision.name]
         words += [word for word, is_on in extras.items() if is_on]
         reasons = {entry.name: entry.reason for entry in self.entries}
-        return ", ".join(words), "; ".join(f"{word}: {reasons[name]}" for word, name in zip(words, _TOLD, strict=False))
+        return ", ".join(words), "; ".join(
+            f"{word}: {reasons[name]}" for word, name in zip(words, _EXPLAINED, strict=False)
+        )
 
 
 def decide(
-    wanted: Wanted,
+    wanted: RequestedSettings,
     device: torch.device,
     facts: NetworkFacts,
     cores: int | None = None,
     of_data: tuple[Setting, ...] = (),
 ) -> Settings:
-    """What `wanted` comes to for a network of these `facts` on `device`; `auto` takes what was measured to be best.
+    """Resolve the requested settings for a network on a device; `auto` selects the fastest measured value.
 
-    cores    processor cores that this run may use; None asks the process
-    of_data  what was decided about the data, to be told with the rest
-    Raises ConfigError for what cannot be had here.
+    Args:
+        wanted: Settings of the user.
+        device: Where the network runs.
+        facts: Properties of the network.
+        cores: Processor cores that this run may use; None for those available to the process.
+        of_data: Settings of the data, to display with the others.
+
+    Raises:
+        ConfigError: A setting is not supported here.
     """
     threads = _threads(wanted.threads, device, facts, cores)
     precision = choose_precision(wanted.precision, device, facts.arithmetic)
     channels_last = _channels_last(wanted.channels_last, facts)
     mode, compiled = _compile(wanted.compile, device)
     if mode is not None and wanted.checkpoint_activations:
-        rule = "cannot stand beside trainer.compile: the compiler itself decides what is computed again"
+        rule = "cannot be combined with trainer.compile, which decides itself which activations to recompute"
         raise ConfigError.one(
-            "trainer.checkpoint_activations", "true", rule, "choose one of the two", code="cannot-combine"
+            "trainer.checkpoint_activations", "true", rule, "Use one of the two.", code="cannot-combine"
         )
     tf32 = _tf32(wanted.tf32, device)
     recompute = Setting(
         "checkpoint_activations",
         _text(wanted.checkpoint_activations),
-        "as configured: they are computed again in the backward pass"
+        "as configured: recomputed in the backward pass"
         if wanted.checkpoint_activations
-        else "kept: memory is cheaper than a second forward pass",
+        else "stored: faster than a second forward pass",
         "trainer.checkpoint_activations",
     )
     return Settings(
@@ -175,18 +183,18 @@ def decide(
     )
 
 
-_DEVICE_REASONS = {"cuda": "torch sees a GPU here", "mps": "torch sees Apple's GPU here", "cpu": "the processor"}
+_DEVICE_REASONS = {"cuda": "GPU found", "mps": "Apple GPU found", "cpu": "no GPU in use"}
 
 
 def apply(settings: Settings, networks: nn.ModuleDict) -> nn.ModuleDict:
-    """Make `settings` hold for this process and lay `networks` out as they say; compiling comes last.
+    """Apply `settings` to this process and to the memory format of `networks`, without compiling.
 
-    The networks that are returned have the same parameters under the same names.
+    The returned networks have the same parameters under the same names.
     """
     spare_compiler()
     torch.set_num_threads(settings.threads)
     kind = "tf32" if settings.tf32 else "ieee"
-    cudnn: Any = torch.backends.cudnn  # torch's own annotations have not heard of these
+    cudnn: Any = torch.backends.cudnn  # torch's type annotations lack these attributes
     for products in (torch.backends.cuda.matmul, cudnn.conv, cudnn.rnn):
         products.fp32_precision = kind
     return networks.to(memory_format=torch.channels_last) if settings.channels_last else networks
@@ -195,9 +203,8 @@ def apply(settings: Settings, networks: nn.ModuleDict) -> nn.ModuleDict:
 def compile_networks(networks: nn.ModuleDict, mode: str, device: torch.device) -> None:
     """Compile the forward pass of every network, in place: `state_dict()` and the names in it stay as they are.
 
-    Each shape of a batch is compiled for itself (dynamic=False), so that its bits do not depend on the shapes that came
-    before it, in this process or in the one that a resumed run was stopped in. Raises ConfigError where nothing can be
-    compiled.
+    Each batch shape is compiled separately (dynamic=False), so that results do not depend on the shapes compiled
+    before, in this process or in the one of an interrupted run. Raises ConfigError if the compiler is not available.
     """
     _refuse_without_compiler(device)
     for network in networks.values():
@@ -205,18 +212,18 @@ def compile_networks(networks: nn.ModuleDict, mode: str, device: torch.device) -
 
 
 def _refuse_without_compiler(device: torch.device) -> None:
-    """torch's compiler writes C++ and builds it here, also what stays on the CPU beside a GPU."""
-    key, remedy = "trainer.compile", "install it, or use trainer.compile=false"
+    """Raise ConfigError without a C++ compiler, which torch.compile needs on a GPU too, for code on the CPU."""
+    key, remedy = "trainer.compile", "Install it, or set trainer.compile=false"
     name = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
     if shutil.which(name) is None:
-        rule = f"needs a C++ compiler, and there is no {name} here"
+        rule = f"requires a C++ compiler; {name} not found"
         raise ConfigError.one(key, "true", rule, remedy, code="not-supported")
     header = Path(sysconfig.get_path("include")) / "Python.h"
     if not header.is_file():
-        rule = f"needs the headers of Python, and there is no {header}"
+        rule = f"requires the headers of Python; {header} not found"
         raise ConfigError.one(key, "true", rule, remedy, code="not-supported")
     if device.type == "cuda" and importlib.util.find_spec("triton") is None:
-        rule = "needs the package triton on a GPU, and it is not installed"
+        rule = "requires the package triton on a GPU"
         raise ConfigError.one(key, "true", rule, remedy, code="missing-package")
 
 
@@ -224,41 +231,40 @@ def _threads(wanted: int | str, device: torch.device, facts: NetworkFacts, cores
     name, key = "threads", "trainer.threads"
     if isinstance(wanted, int):
         return Setting(name, str(wanted), "as configured", key)
-    found, reason = available_cores(os.environ) if cores is None else (cores, "its share of the study's cores")
+    found, reason = (
+        available_cores(os.environ) if cores is None else (cores, "the share of this trial in the cores of the study")
+    )
     if found == 1 or reason.endswith("is set") or device.type != "cpu":
         return Setting(name, str(found), reason, key)
     if facts.plain and facts.work < _SMALL_WORK:
-        small = f"a small network of dense layers ({facts.work / 1e6:.2g} M multiplications a batch) loses more to "
-        return Setting(name, "1", f"{small}waiting for threads than it gains", key)
+        small = f"a small network of dense layers ({facts.work / 1e6:.2g} M multiplications per batch) "
+        return Setting(name, "1", f"{small}is faster with one thread", key)
     return Setting(name, str(found), reason, key)
 
 
 def _channels_last(wanted: bool | str, facts: NetworkFacts) -> Setting:
     name, key = "channels_last", "trainer.channels_last"
     if wanted is True and not facts.images:
-        rule, remedy = (
-            "is a format of images, and this network has no 2-d convolution",
-            "leave trainer.channels_last=auto",
-        )
+        rule, remedy = "has no effect without 2-d convolutions", "Set trainer.channels_last=auto"
         raise ConfigError.one(key, "true", rule, remedy, code="no-effect")
     if wanted != AUTO:
         return Setting(name, _text(wanted), "as configured", key)
     if facts.images:
-        return Setting(name, "true", "2-d convolutions read this format faster", key)
-    return Setting(name, "false", "a format of images, and this network has no 2-d convolution", key)
+        return Setting(name, "true", "2-d convolutions are faster in this format", key)
+    return Setting(name, "false", "no 2-d convolutions in this network", key)
 
 
 def _compile(wanted: bool | str, device: torch.device) -> tuple[str | None, Setting]:
     """(mode of torch.compile or None, the setting). Raises ConfigError for CUDA graphs without CUDA."""
     name, key = "compile", "trainer.compile"
     if wanted is False:
-        return None, Setting(name, "false", "as configured: compiling takes 15 to 30 s before the first update", key)
+        return None, Setting(name, "false", "as configured: compilation takes 15 to 30 s before the first update", key)
     if wanted == AUTO and device.type != "cuda":
-        reason = f"on a {device.type} the compiled step was 0.7 to 1.0 times as fast, after 15 to 30 s of compiling"
+        reason = f"on {device.type}, compiled steps were 0.7 to 1.0 times as fast, after 15 to 30 s of compilation"
         return None, Setting(name, "false", reason, key)
     if wanted == "reduce-overhead" and device.type != "cuda":
-        rule = f"replays CUDA graphs, and the device is {device}"
-        raise ConfigError.one(key, wanted, rule, "use trainer.compile=true, or a CUDA device", code="not-supported")
+        rule = f"requires a CUDA device, got {device}"
+        raise ConfigError.one(key, wanted, rule, "Set trainer.compile=true", code="not-supported")
     mode = "default" if wanted in (True, AUTO) else str(wanted)
     reason = "on a GPU fused kernels save memory traffic" if wanted == AUTO else "as configured"
     return mode, Setting(name, mode, reason, key)
@@ -267,10 +273,10 @@ def _compile(wanted: bool | str, device: torch.device) -> tuple[str | None, Sett
 def _tf32(wanted: bool, device: torch.device) -> Setting:
     name, key = "tf32", "trainer.tf32"
     if device.type != "cuda":
-        return Setting(name, "false", f"a format of NVIDIA's GPUs; it has no effect on {device.type}", key)
+        return Setting(name, "false", f"a format of NVIDIA GPUs, without effect on {device.type}", key)
     if wanted:
         return Setting(name, "true", "as configured: fp32 products keep 10 of 23 bits of the mantissa", key)
-    return Setting(name, "false", "who asks for fp32 gets all 23 bits of the mantissa; bf16 is the fast format", key)
+    return Setting(name, "false", "fp32 keeps all 23 bits of the mantissa; bf16 is the faster format", key)
 
 
 def _text(value: object) -> str:

@@ -1,12 +1,12 @@
-"""A request to stop, noticed at the next step and never in the middle of one.
+"""Stop requests by signals, handled between two steps, with the exit codes of the process.
 
-    SIGINT             (Ctrl-C)               130
-    SIGTERM, SIGUSR1   (a scheduler's word)    75, EX_TEMPFAIL: run the same line again to continue
-    SIGHUP             (a closed terminal)     75; where it is ignored, as nohup arranges, it stays so
-    SIGPIPE            (nobody reads)         141; no signal, but what a write to a closed pipe asks for
+    SIGINT             (Ctrl-C)              130
+    SIGTERM, SIGUSR1   (from a scheduler)     75, EX_TEMPFAIL: the same command resumes the run
+    SIGHUP             (terminal closed)      75; stays ignored if it is ignored, as under nohup
+    SIGPIPE            (closed pipe)         141; requested after a failed write, not by a signal
 
-The handler sets a flag; the loop saves and leaves. A second signal does not wait: the process ends at once (130, 143).
-A second SIGHUP changes nothing: a terminal that is closed sends one, and the shell in it another.
+The handler sets a flag; the loop saves a checkpoint and ends. A second signal ends the process at once (130, 143),
+except SIGHUP: closing a terminal sends one, and the shell in it another.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from types import FrameType, TracebackType
 from typing import Any
 
 _CODES = {signal.SIGINT: 130, signal.SIGTERM: 75, signal.SIGUSR1: 75, signal.SIGHUP: 75, signal.SIGPIPE: 141}
-_HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
+_HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 
 
 class StopRequest:
-    """Context manager that listens for signals; truthy once one came."""
+    """Context manager that handles the signals; true after the first one."""
 
     def __init__(self) -> None:
         self._signal: signal.Signals | None = None
         self._previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> StopRequest:
-        for number in _HEARD:
+        for number in _HANDLED:
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
                 self._previous[number] = signal.signal(number, self._on_signal)
         return self
@@ -44,16 +44,16 @@ class StopRequest:
 
     @property
     def name(self) -> str:
-        """The name of the signal that came, such as SIGTERM."""
+        """The name of the received signal, such as SIGTERM; "" for none."""
         return self._signal.name if self._signal else ""
 
     @property
     def exit_code(self) -> int:
-        """What the process should end with once everything is saved."""
+        """The exit code of the process for the received signal; 0 for none."""
         return _CODES[self._signal] if self._signal else 0
 
     def request(self, number: signal.Signals) -> None:
-        """Stop as if `number` had come, unless another one came before."""
+        """Request a stop as if signal `number` was received, unless another one was before."""
         self._signal = self._signal or number
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
@@ -65,7 +65,7 @@ class StopRequest:
 
 
 class NeverStop(StopRequest):
-    """Listens to nothing: for loops that are tested or run inside another program."""
+    """A StopRequest that handles no signals, for tests and use in another program."""
 
     def __enter__(self) -> NeverStop:
         return self

@@ -1,4 +1,4 @@
-"""Containers of tensors."""
+"""Functions on tensors and on containers of tensors."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-_NEVER_CHANGE = (int, float, str, bool, bytes, type(None))  # what most of a state is: the words of Python's generator
+_NEVER_CHANGE = (int, float, str, bool, bytes, type(None))  # immutable types, which need no copy
 
 
 def snapshot(value: Any) -> Any:
-    """Plain containers with every tensor copied to the CPU, once, so that nothing that goes on changes it."""
+    """A deep copy of plain containers, with every tensor copied to the CPU once."""
     return _copied(value, {})
 
 
@@ -31,7 +31,7 @@ def _copied(value: Any, copies: dict[int, Tensor]) -> Any:
 
 
 def tensor_bytes(value: Any) -> int:
-    """Bytes of all tensors in plain containers; a storage that two of them share counts twice."""
+    """Total size in bytes of the tensors in plain containers; shared storage counts twice."""
     if isinstance(value, Tensor):
         return value.numel() * value.element_size()
     if isinstance(value, Mapping):
@@ -42,7 +42,7 @@ def tensor_bytes(value: Any) -> int:
 
 
 def sha256(tensors: Iterable[Tensor]) -> str:
-    """SHA-256 over the bytes of some tensors, in order."""
+    """SHA-256 over the bytes of `tensors`, in order."""
     digest = hashlib.sha256()
     for tensor in tensors:
         digest.update(tensor.detach().to("cpu", copy=True).contiguous().flatten().view(torch.uint8).numpy().tobytes())
@@ -50,5 +50,5 @@ def sha256(tensors: Iterable[Tensor]) -> str:
 
 
 def doubled(values: Tensor) -> Tensor:
-    """float64, on the device of `values`; on the CPU for Apple's GPUs, which have nothing wider than float32."""
+    """`values` as float64 on their device; on the CPU for Apple GPUs, which do not support float64."""
     return (values.cpu() if values.device.type == "mps" else values).double()

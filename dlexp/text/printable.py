@@ -1,7 +1,7 @@
-"""Text of unknown origin as it may be printed: what a terminal or a browser would obey becomes visible.
+"""Escape control characters in text of unknown origin before it is printed.
 
-A class name, a column or a cell may hold an escape sequence that renames the window, clears the screen or hides a line,
-and an override of the writing direction that shows another name. Each such character is shown by its number.
+A class name, a column or a cell may contain an escape sequence that renames the window, clears the screen or hides a
+line, or an override of the writing direction that displays another name. Each such character is shown by its number.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def printable(text: str) -> str:
 
 
 def printable_lines(text: str) -> str:
-    """The same for a text of several lines, whose line breaks and tabs stay."""
+    """`text` as `printable` gives it, with line breaks and tabs unchanged."""
     return _HIDDEN.sub(lambda found: found[0] if found[0] in "\n\t" else _shown(found[0]), text)
 
 

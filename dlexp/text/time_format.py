@@ -1,4 +1,4 @@
-"""Times as files and people read them."""
+"""Text formats of times and durations."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from datetime import UTC, datetime
 
 
 def now_utc() -> str:
-    """The time as ISO 8601 in UTC, to the second."""
+    """The current time as ISO 8601 in UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def stamp() -> str:
-    """The local time as it stands in a directory name: YYYYmmdd-HHMMSS."""
+    """The local time for directory names: YYYYmmdd-HHMMSS."""
     return datetime.now().strftime("%Y%m%d-%H%M%S")
 
 
 def spoken(seconds: float) -> str:
-    """A duration for people: 0.4 s, 12 s, 3:05, 1:02:03."""
+    """A duration as text: 0.4 s, 12 s, 3:05, 1:02:03."""
     if round(seconds, 1) < 10:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -27,7 +27,7 @@ def spoken(seconds: float) -> str:
 
 
 def ago(seconds: float) -> str:
-    """How long since, for people: 40 s, 12 min, 3 h, 5 d; 0 s for a time to come."""
+    """An age as text: 40 s, 12 min, 3 h, 5 d; 0 s for a time in the future."""
     for length, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
         if seconds >= length:
             return f"{seconds // length:.0f} {unit}"

@@ -1,7 +1,7 @@
-"""Checkpoints written beside training: the loop copies the state in memory and goes on, a thread does the rest.
+"""Checkpoints written by a background thread from copies of the state, so that training does not wait for the disk.
 
-At most a twentieth of the time goes into writing, so short epochs are not all saved one by one: of states that wait,
-the newest counts. A kill costs what came after the last write: twenty times as long as a write takes, and no more.
+At most a twentieth of the time is spent on writing: of several pending states only the newest is written. A kill loses
+the training since the last write, at most twenty times as long as one write takes.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from typing import Any, Protocol
 from dlexp.errors import Interrupted
 from dlexp.runtime.tensors import snapshot
 
-_REST = 19.0  # times as long as a write took, before the next one
+_REST = 19.0  # pause between two writes, in durations of the last write
 
 
 class Store(Protocol):
-    """Where states go in the end."""
+    """A destination of checkpoints, such as a CheckpointStore."""
 
     def save(self, state: Mapping[str, Any], best: Mapping[str, Any] | None = None) -> None: ...
 
 
 class BackgroundCheckpoints:
-    """A store that does not keep its caller waiting; a context that ends when everything is written.
+    """A store whose saves return at once; leaving its context waits until everything is written.
 
-    An error of a write is raised by the next save, or at the end.
+    A failed write is raised by the next save, or when the context is left.
     """
 
     def __init__(self, store: Store) -> None:
@@ -51,13 +51,13 @@ class BackgroundCheckpoints:
         self._thread.join()
         if self._error is None:
             return
-        if error is None or isinstance(error, Interrupted):  # which says that everything is saved
+        if error is None or isinstance(error, Interrupted):  # its message claims that everything is saved
             raise self._error
         if str(self._error) != str(error):
-            error.add_note(f"and the last checkpoint could not be written: {self._error}")
+            error.add_note(f"The last checkpoint could not be written: {self._error}")
 
     def save(self, state: Mapping[str, Any], best: Mapping[str, Any] | None = None) -> None:
-        """Have `state` replace last.pt, and `best` best.pt; a tensor that is in both is copied once."""
+        """Replace last.pt by `state`, and best.pt by `best`; a tensor that is in both is copied once."""
         copies = snapshot({"last": state} if best is None else {"last": state, "best": best})
         with self._changed:
             if self._error is not None:
@@ -71,15 +71,15 @@ class BackgroundCheckpoints:
                 self._changed.wait_for(lambda: self._waiting or self._over)
                 if not self._waiting:
                     return
-                taken, self._waiting = self._waiting, {}
+                pending, self._waiting = self._waiting, {}
             started = time.monotonic()
             try:
-                self._store.save(taken["last"], taken.get("best"))
+                self._store.save(pending["last"], pending.get("best"))
             except Exception as error:
                 with self._changed:
                     self._error, self._waiting = error, {}
                 return
-            taken = {}  # a copy of the state is not kept while nothing is written
+            pending = {}  # release the copy of the state before the pause
             seconds = time.monotonic() - started
             with self._changed:
                 self._changed.wait_for(lambda: self._hurry, timeout=_REST * seconds)

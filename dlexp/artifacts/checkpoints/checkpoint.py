@@ -1,9 +1,9 @@
 """Checkpoints: tensors and plain containers, hashed, replaced in one step, read back without running anything.
 
-checkpoints/last.pt       everything needed to continue
-checkpoints/previous.pt   the one before it, for the day that last.pt is damaged
+checkpoints/last.pt       everything needed to resume
+checkpoints/previous.pt   the last.pt before it, used if last.pt is corrupted
 checkpoints/best.pt       the weights of the best epoch
-checkpoints/hashes.json   the SHA-256 that each of them may have
+checkpoints/hashes.json   the valid SHA-256 hashes of each
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from dlexp.runtime.memory_budget import available_memory
 from dlexp.runtime.out_of_memory import is_out_of_memory
 from dlexp.runtime.tensors import tensor_bytes
 
-_ON_DISK = 2  # contents of a name that can be there at once: last.pt and, as previous.pt, the one before it
+_ON_DISK = 2  # contents of one name on disk at once: last.pt and, as previous.pt, the one before it
 
 
 class CheckpointStore:
@@ -38,10 +38,10 @@ class CheckpointStore:
         self.folder = folder
         self._say = say
         self._there: set[str] = set()  # names that this process has saved or loaded
-        self._saved: dict[str, list[str]] = {}  # name -> hashes of what this process has put in place
+        self._saved: dict[str, list[str]] = {}  # name -> hashes of the files that this process has written
 
     def save(self, state: Mapping[str, Any], best: Mapping[str, Any] | None = None) -> None:
-        """Replace last.pt, and best.pt before it where there is a new best: last.pt speaks of it."""
+        """Replace last.pt, and before it best.pt if `best` is given: last.pt refers to it."""
         if best is not None:
             self.save_best(best)
         self.save_last(state)
@@ -65,12 +65,12 @@ class CheckpointStore:
         self._save(self.folder / "best.pt", state)
 
     def load_last(self, *, owner: bool = True) -> dict[str, Any] | None:
-        """The newest state that can be trusted, None where nothing was saved yet.
+        """The newest valid state, None if nothing was saved yet.
 
-        A damaged file is named, and moved aside by the owner of the run's lock; who only looks moves nothing.
-        Raises DlexpError when files are there, or were moved aside before, and none is whole.
+        A corrupted file is reported, and renamed if `owner`: the caller holds the lock of the run.
+        Raises DlexpError if there are checkpoints, renamed ones included, and none is valid.
         """
-        damaged = []
+        corrupted = []
         for name in ("last.pt", "previous.pt"):
             path = self.folder / name
             if not is_there(path):
@@ -86,44 +86,46 @@ class CheckpointStore:
                     path.replace(aside)
                     self._there.discard(name)
                     flush_directory(self.folder)
-                what = f"moved to {aside.name}, " if owner else ""
-                self._say(f"{error}; {what}trying the one before it")
-                damaged.append(aside.name if owner else name)
-        # What an earlier attempt moved aside is a beginning too: the run is not started over in silence.
-        damaged = damaged or sorted(path.name for path in self.folder.glob("*.pt.damaged-*") if "best" not in path.name)
-        if damaged:
+                what = f"renamed to {aside.name}, " if owner else ""
+                self._say(f"{error}; {what}trying the previous checkpoint")
+                corrupted.append(aside.name if owner else name)
+        # Renamed files of an earlier attempt count: a run that was trained is never restarted silently.
+        corrupted = corrupted or sorted(
+            path.name for path in self.folder.glob("*.pt.damaged-*") if "best" not in path.name
+        )
+        if corrupted:
             raise DlexpError(
-                f"no whole checkpoint in {self.folder} (damaged: {', '.join(damaged)}); nothing was started over",
+                f"no valid checkpoint in {self.folder} (corrupted: {', '.join(corrupted)}). The run was not restarted.",
                 code="corrupted",
             )
         return None
 
     def load_best(self) -> dict[str, Any] | None:
-        """The weights of the best epoch, None before there is one. Raises DlexpError when the file is damaged."""
+        """The weights of the best epoch, None before there is one. Raises DlexpError if the file is corrupted."""
         self.check_there()
         path = self.folder / "best.pt"
         return _state_in(path, _bytes_of(path), self._hashes()) if is_there(path) else None
 
     def check_there(self) -> None:
-        """Raise DlexpError where a checkpoint that this process has saved or loaded was deleted since."""
+        """Raise DlexpError if a checkpoint that this process has saved or loaded was deleted since."""
         gone = [name for name in ("last.pt", "best.pt") if name in self._there and not is_there(self.folder / name)]
         if gone:
-            raise DlexpError(f"{self.folder / gone[0]} was deleted while this run was trained", code="not-found")
+            raise DlexpError(f"{self.folder / gone[0]} was deleted during training", code="not-found")
 
     def _save(self, path: Path, state: Mapping[str, Any]) -> None:
         self.check_there()
         try:
             self._replace(path, state)
         except DlexpError:
-            self.check_there()  # what was deleted meanwhile is what is wrong
+            self.check_there()  # a deleted checkpoint is the better explanation
             raise
 
     def _replace(self, path: Path, state: Mapping[str, Any]) -> None:
         with replacing(path, tensor_bytes(state)) as file:
             hashing = _Hashing(file)
             hashing.save(state)
-            # The hash goes first: a kill between the two writes leaves the old file with its old hash still listed. Old
-            # hashes go only when this process has replaced every file they may belong to, however often it failed.
+            # The hash is written first: after a kill between the two writes, the old file still has its hash in the
+            # list. Old hashes are dropped only after this process has replaced every file they may belong to.
             hashes, saved = self._hashes(), self._saved.setdefault(path.name, [])
             known = saved[-_ON_DISK:] if len(saved) >= _ON_DISK else hashes.get(path.name, [])
             digest = hashing.digest()
@@ -138,30 +140,30 @@ class CheckpointStore:
 
 
 def checkpoint_bytes(state: Mapping[str, Any], epochs: int) -> int:
-    """Bytes that the checkpoints of a run of `epochs` epochs fill, given a state as `save_last` gets it."""
+    """Disk space in bytes for the checkpoints of a run of `epochs` epochs; `state` is as for `save_last`."""
     best = {"networks": state["networks"], "position": state["position"], "metrics": {}}
     return min(epochs, _ON_DISK) * _saved_bytes(state) + _saved_bytes(best)
 
 
 def read_checkpoint(path: Path, hashes: Mapping[str, list[str]] | None = None) -> dict[str, Any]:
-    """The content of a checkpoint, on the CPU. Nothing in the file is executed.
+    """The content of a checkpoint, on the CPU; nothing in the file is executed.
 
-    Raises DlexpError for a file that is missing, damaged (its hash is not among `hashes`) or no checkpoint of dlexp.
+    Raises DlexpError if the file is missing, corrupted (its hash is not in `hashes`) or not a checkpoint of dlexp.
     """
     return _state_in(path, _bytes_of(path), hashes)
 
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Name the file that weights come from in a DlexpError of the body, and what to do without it."""
+    """Add the file of the weights and a remedy to a DlexpError of the body."""
     try:
         yield
     except DlexpError as error:
-        raise DlexpError(f"{path}: {error}; choose another checkpoint or train again", code=error.code) from error
+        raise DlexpError(f"{path}: {error}; Use another checkpoint, or train again.", code=error.code) from error
 
 
 def _bytes_of(path: Path) -> bytes:
-    """To be read before the hashes are: a hash is listed before its file is put in place, maybe while we look."""
+    """The content of a file; read it before the hashes, which are written before the file they belong to."""
     try:
         return read_bytes(path)
     except OSError as error:
@@ -170,38 +172,42 @@ def _bytes_of(path: Path) -> bytes:
 
 def _state_in(path: Path, content: bytes, hashes: Mapping[str, list[str]] | None) -> dict[str, Any]:
     if hashes is not None and not any(hashlib.sha256(content).hexdigest() in known for known in hashes.values()):
-        raise DlexpError(f"{path} is damaged: its {len(content)} bytes are not what was written", code="corrupted")
+        raise DlexpError(
+            f"{path} is corrupted: its {len(content)} bytes do not match the recorded hash", code="corrupted"
+        )
     state = load_safely(content, path)
     weights = state.get("networks") if isinstance(state, dict) else None
     if not isinstance(weights, dict) or not all(
         isinstance(name, str) and isinstance(tensor, torch.Tensor) for name, tensor in weights.items()
     ):
-        raise DlexpError(f"{path} is no checkpoint of dlexp: it holds no `networks` of named tensors", code="corrupted")
+        raise DlexpError(
+            f"{path} is not a checkpoint of dlexp: `networks` with named tensors not found", code="corrupted"
+        )
     return dict(state)
 
 
 def load_safely(content: bytes, path: Path) -> Any:
-    """What torch.save wrote, on the CPU. Raises DlexpError that names `path`; nothing in it is executed."""
+    """The value that torch.save wrote, on the CPU, without executing anything. Raises DlexpError that names `path`."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of tensors that are refused afterwards
+            warnings.simplefilter("ignore")  # about tensors that are rejected afterwards
             return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for files that are no checkpoint
+    except Exception as error:  # torch raises many types for invalid files
         if is_out_of_memory(error) and available_memory() < 2 * len(content):
-            raise OutOfMemory(f"memory ran out in reading {path}; close other programs") from error
-        message = f"{path} is no checkpoint that can be loaded safely: it {why_not_loaded(error)}"
+            raise OutOfMemory(f"out of memory while reading {path}. Close other programs.") from error
+        message = f"{path} cannot be loaded safely: it {why_not_loaded(error)}"
         raise DlexpError(message, code="untrusted" if holds_objects(error) else "corrupted") from error
 
 
 def _saved_bytes(state: Mapping[str, Any]) -> int:
-    """The size of the file that `state` makes, without making it."""
+    """The size in bytes of the file for `state`, without writing it."""
     counter = _Counter()
     torch.save(dict(state), counter)
     return counter.count
 
 
 class _Counter(io.BytesIO):
-    """A file that keeps nothing but the number of its bytes."""
+    """A file that counts its bytes and discards them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -213,7 +219,7 @@ class _Counter(io.BytesIO):
 
 
 class _Hashing(io.BytesIO):
-    """Passes on what is written and hashes it on the way, so that no second copy of it is in memory."""
+    """A file that writes and hashes at once, so that no second copy is in memory."""
 
     def __init__(self, file: IO[bytes]) -> None:
         super().__init__()
@@ -221,7 +227,7 @@ class _Hashing(io.BytesIO):
         self._refused: OSError | None = None
 
     def save(self, state: Mapping[str, Any]) -> None:
-        """Write a checkpoint. Raises OSError as the file does; torch would make something else of it."""
+        """Write a checkpoint. Raises the OSError of the file, which torch would replace by a RuntimeError."""
         try:
             torch.save(dict(state), self)
         except RuntimeError:
@@ -239,7 +245,7 @@ class _Hashing(io.BytesIO):
             raise
 
     def digest(self) -> str:
-        """The SHA-256 of everything so far."""
+        """The SHA-256 of all bytes written so far."""
         return self._hash.hexdigest()
 
 

@@ -1,10 +1,10 @@
-"""The crash capsule: a step that ended a run, as files that make it happen again.
+"""Crash capsules: files from which the step that ended a run can be replayed.
 
 crash/capsule.pt      tensors and plain values: batch, state before the step, generators, configuration
-crash/crash.json      where and what, to read
+crash/crash.json      summary for people: where and what
 crash/traceback.txt
 
-A second one goes to crash-2/, and so on. A directory appears with all its files or not at all.
+The second capsule of a run is crash-2/, and so on. A directory appears with all its files or not at all.
 """
 
 from __future__ import annotations
@@ -42,47 +42,57 @@ _NAME = re.compile(r"crash(?:-(\d+))?")
 
 
 def write_capsule(folder: Path, content: Mapping[str, Any], facts: Mapping[str, Any], traceback: str) -> Path:
-    """Put a capsule into the run directory `folder`; returns its directory.
+    """Write a capsule into the run directory `folder`; returns the directory of the capsule.
 
-    The same failure again, with equal `facts`, is not written twice: the capsule that is there is returned. Raises
-    DlexpError when it cannot be written.
+    A failure with the same `facts` as an existing capsule is not written again; that capsule is returned.
+
+    Args:
+        folder: The run directory.
+        content: Tensors and plain values, for capsule.pt.
+        facts: Plain values, for crash.json.
+        traceback: Text, for traceback.txt.
+
+    Raises:
+        DlexpError: The capsule cannot be written.
     """
     facts = finite_or_none(facts)
     for path in capsules(folder):
         try:
             known = read_run_file(path / "crash.json")
-        except DlexpError:  # a damaged capsule is none that holds this failure
+        except DlexpError:  # a corrupted capsule does not record this failure
             continue
         if {key: known.get(key) for key in facts} == facts:
             return path
     buffer = io.BytesIO()
     torch.save(dict(content), buffer)
     payload = buffer.getvalue()
-    told = {**facts, "sha256": hashlib.sha256(payload).hexdigest()}
+    summary = {**facts, "sha256": hashlib.sha256(payload).hexdigest()}
     return place_folder(
         folder,
         "crash",
         {
             "capsule.pt": payload,
-            "crash.json": (json.dumps(told, indent=2) + "\n").encode(),
+            "crash.json": (json.dumps(summary, indent=2) + "\n").encode(),
             "traceback.txt": traceback.encode(errors="replace"),
         },
     )
 
 
 def read_capsule(path: Path) -> dict[str, Any]:
-    """The content of the capsule in directory `path`. Raises DlexpError when it is damaged."""
+    """The content of the capsule in directory `path`. Raises DlexpError if it is corrupted."""
     file = path / "capsule.pt"
     try:
         payload = read_bytes(file)
     except OSError as error:
         raise DlexpError(f"{file} cannot be read: {error.strerror}", code="system-error") from error
     if hashlib.sha256(payload).hexdigest() != read_run_file(path / "crash.json")["sha256"]:
-        raise DlexpError(f"{file} is damaged: its {len(payload)} bytes are not what was written", code="corrupted")
+        raise DlexpError(
+            f"{file} is corrupted: its {len(payload)} bytes do not match the recorded hash", code="corrupted"
+        )
     content = load_safely(payload, file)
     wrong = mismatch(content, _CONTENT)
     if wrong:
-        raise DlexpError(f"{file} is no crash capsule of dlexp: {wrong}", code="corrupted")
+        raise DlexpError(f"{file} is not a crash capsule of dlexp: {wrong}", code="corrupted")
     return dict(content)
 
 
@@ -94,11 +104,13 @@ def capsules(folder: Path) -> list[Path]:
 
 
 def find_capsule(path: Path) -> Path:
-    """The capsule that is meant by a run, whose newest it is, or by a capsule's own directory. Raises ConfigError."""
+    """The newest capsule of the run `path`, or the capsule in directory `path` itself. Raises ConfigError if none."""
     if is_file(path / "crash.json"):
         return path
     found = capsules(path) if is_folder(path) else []
     if not found:
         what = "has no crash capsule" if is_folder(path) else "does not exist"
-        raise ConfigError.one(str(path), "", what, "a run whose step failed has one in crash/", code="not-found")
+        raise ConfigError.one(
+            str(path), "", what, "Name a run with a directory crash/, or that directory.", code="not-found"
+        )
     return found[-1]

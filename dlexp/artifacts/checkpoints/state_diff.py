@@ -1,4 +1,4 @@
-"""Where two saved states differ, in bits: what `torch.equal` says, and for NaN, signed zeros and types more."""
+"""Bitwise differences between two saved states; unlike `torch.equal`, NaN, signed zeros and types are compared too."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Difference:
-    """One place where two states are not the same.
+    """One place where two states differ.
 
     where    path of the value, such as last/networks/model.0.weight
-    what     a sentence: how many numbers differ and by how much at most, or the two values
-    largest  greatest absolute difference, None where the two cannot be subtracted
+    what     a phrase: how many numbers differ and by how much at most, or the two values
+    largest  largest absolute difference, None if the two cannot be subtracted
     """
 
     where: str
@@ -30,13 +30,13 @@ class Difference:
         return f"{self.where}: {self.what}"
 
     def as_dict(self) -> dict[str, Any]:
-        """The same as plain values."""
+        """Plain values, by field."""
         return asdict(self)
 
 
 @dataclass
 class Compared:
-    """How much was compared: tensors, the numbers in them, and values that are no tensors."""
+    """Counts of what was compared: tensors, the numbers in them, and other values."""
 
     tensors: int = 0
     numbers: int = 0
@@ -44,7 +44,7 @@ class Compared:
 
 
 def differences(one: Any, other: Any, counted: Compared, where: str = "") -> Iterator[Difference]:
-    """Every place where `other` differs from `one`, in the order of `one`; adds to `counted` what was looked at."""
+    """Every place where `other` differs from `one`, in the order of `one`; adds what was compared to `counted`."""
     if isinstance(one, Tensor) and isinstance(other, Tensor):
         counted.tensors += 1
         counted.numbers += one.numel()
@@ -87,7 +87,7 @@ def _between_tensors(one: Tensor, other: Tensor, where: str) -> Difference | Non
 
 
 def _wide(flat: Tensor) -> Tensor:
-    """In a type in which two values subtract without a loss."""
+    """The values in a type that subtracts without loss."""
     if flat.is_complex():
         return flat.to(torch.complex128)
     return flat.double() if flat.is_floating_point() else flat.long()

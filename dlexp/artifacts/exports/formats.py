@@ -1,8 +1,8 @@
-"""A network as a file that other programs read, and what comes out of that file.
+"""Export formats: a network as a file for other programs, and the outputs computed from that file.
 
-Every format takes facts about the network as text and keeps them in its own metadata, under the name `dlexp`.
+Every format stores a text with facts about the network in its metadata, under the name `dlexp`.
 
-Symbols: B samples of a batch, whatever their number.
+Symbols: B samples of a batch, any number.
 """
 
 from __future__ import annotations
@@ -19,33 +19,33 @@ from torch import Tensor, nn
 
 from dlexp.artifacts.exports.onnx_graph import drop_weight_shapes, separate_shared_weights
 from dlexp.errors import ConfigError, DlexpError
-from dlexp.runtime.device import flags_of_old
+from dlexp.runtime.device import readable_cudnn_flags
 
-NAME = "dlexp"  # of the facts in a file's metadata
-_REASON = 300  # characters of why torch cannot follow a network
-_PT2_NAME = "dlexp.json"  # torch.export keeps facts as files
+NAME = "dlexp"  # key of the facts in the metadata
+_MAX_REASON = 300  # characters of torch's reason why it cannot export
+_PT2_NAME = "dlexp.json"  # torch.export stores extra facts as files
 
 
 class Exported(Protocol):
     """A network in one format."""
 
     def content(self, facts: str) -> bytes:
-        """The bytes of the file, with these facts in it."""
+        """The bytes of the file, including `facts`."""
 
     def answer(self, content: bytes, inputs: Tensor) -> Tensor:
-        """What a reader of `content` computes from inputs (B, *input_shape)."""
+        """The outputs that a reader of `content` computes from inputs (B, *input_shape)."""
 
 
 class Onnx:
-    """ONNX by torch's exporter, with a free batch size, answered by ONNX Runtime on the CPU.
+    """ONNX written by torch's exporter, with a free batch size, and run by ONNX Runtime on the CPU.
 
-    Names of files on this machine, which torch writes beside every node, are left out.
+    Paths of this machine, which torch stores with every node, are removed.
     """
 
     def __init__(self, network: nn.Module, example: Tensor) -> None:
         with _needing("onnx", "onnx, onnxscript and onnxruntime"):
             import onnxruntime
-            import onnxscript  # noqa: F401 - torch's exporter asks for it late, and otherwise than in words
+            import onnxscript  # noqa: F401 - torch's exporter imports it late and fails without a clear message
         self._runtime = onnxruntime
         with _exporting():
             found = torch.onnx.export(
@@ -68,18 +68,16 @@ class Onnx:
         return int(next(entry.version for entry in self._model.opset_import if entry.domain == ""))
 
     def content(self, facts: str) -> bytes:
-        """The bytes of a .onnx file; the facts are in `metadata_props`. Raises DlexpError above 2 GiB."""
+        """The bytes of a .onnx file, with the facts in `metadata_props`. Raises DlexpError above 2 GiB."""
         model = copy.deepcopy(self._model)
         model.metadata_props.add(key=NAME, value=facts)
         try:
             return bytes(model.SerializeToString())
         except ValueError as error:
-            raise DlexpError(
-                f"a network of this size is more than one ONNX file holds: {error}", code="too-large"
-            ) from error
+            raise DlexpError(f"the network is too large for one ONNX file: {error}", code="too-large") from error
 
     def answer(self, content: bytes, inputs: Tensor) -> Tensor:
-        """By ONNX Runtime."""
+        """The outputs computed by ONNX Runtime."""
         options = self._runtime.SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = torch.get_num_threads()
@@ -88,26 +86,26 @@ class Onnx:
 
 
 class Program:
-    """torch.export's own format (.pt2), with a free batch size: loads with torch.export.load, without dlexp."""
+    """The format of torch.export (.pt2), with a free batch size; torch.export.load reads it without dlexp."""
 
     def __init__(self, network: nn.Module, example: Tensor) -> None:
         with _exporting():
             self._program = _program(network, example)
 
     def content(self, facts: str) -> bytes:
-        """The bytes of a .pt2 file; the facts are the extra file dlexp.json."""
+        """The bytes of a .pt2 file, with the facts as the extra file dlexp.json."""
         buffer = io.BytesIO()
         torch.export.save(self._program, buffer, extra_files={_PT2_NAME: facts})
         return buffer.getvalue()
 
     def answer(self, content: bytes, inputs: Tensor) -> Tensor:
-        """By the program that is loaded from the bytes."""
+        """The outputs of the program loaded from the bytes."""
         found: Tensor = torch.export.load(io.BytesIO(content)).module()(inputs)
         return found
 
 
 class Safetensors:
-    """The weights alone, by name, which load without running anything; the facts are in the header's metadata."""
+    """The weights alone, by name, in a format that executes nothing; the facts are in the metadata of the header."""
 
     def __init__(self, network: nn.Module, example: Tensor) -> None:
         del example
@@ -117,12 +115,12 @@ class Safetensors:
 
     def content(self, facts: str) -> bytes:
         """The bytes of a .safetensors file."""
-        # Each tensor for itself: the format refuses those that share their memory, and strides.
+        # One copy per tensor: the format does not support shared memory and strides.
         weights = {name: value.contiguous().clone() for name, value in self._network.state_dict().items()}
         return bytes(self._library.save(weights, metadata={"format": "pt", NAME: facts}))
 
     def answer(self, content: bytes, inputs: Tensor) -> Tensor:
-        """By a copy of the network whose weights are all overwritten with those in the bytes."""
+        """The outputs of a copy of the network whose weights are all overwritten with those in the bytes."""
         network = copy.deepcopy(self._network)
         for value in network.state_dict().values():
             value.zero_()
@@ -131,7 +129,7 @@ class Safetensors:
         return found
 
 
-FORMATS: dict[str, tuple[str, Callable[[nn.Module, Tensor], Exported]]] = {  # format -> (suffix, what makes it)
+FORMATS: dict[str, tuple[str, Callable[[nn.Module, Tensor], Exported]]] = {  # format -> (suffix, exporter)
     "onnx": (".onnx", Onnx),
     "torch-export": (".pt2", Program),
     "safetensors": (".safetensors", Safetensors),
@@ -139,21 +137,21 @@ FORMATS: dict[str, tuple[str, Callable[[nn.Module, Tensor], Exported]]] = {  # f
 
 
 def _program(network: nn.Module, example: Tensor) -> torch.export.ExportedProgram:
-    """The computation of `network` for any number of samples. Raises DlexpError where it depends on their number."""
+    """The computation of `network` for any batch size. Raises DlexpError if it depends on the batch size."""
     try:
         found = torch.export.export(network, (example,), dynamic_shapes=({0: torch.export.Dim("batch")},))
-    except Exception as error:  # torch raises many kinds for what it cannot trace
-        reason = " ".join(str(error).split())[:_REASON] or type(error).__name__
+    except Exception as error:  # torch raises many types for what it cannot trace
+        reason = " ".join(str(error).split())[:_MAX_REASON] or type(error).__name__
         raise DlexpError(
-            f"torch.export cannot follow this network for any batch size: {reason}", code="not-supported"
+            f"torch.export does not support this network with a free batch size: {reason}", code="not-supported"
         ) from error
     for node in found.graph.nodes:
-        node.meta.pop("stack_trace", None)  # files and lines of this machine
+        node.meta.pop("stack_trace", None)  # contains paths of this machine
     return found
 
 
 def _anonymize(model: Any) -> None:
-    """Name the free axis, and drop what torch tells of where each node comes from."""
+    """Name the free axis and remove the source locations that torch stores with each node."""
     graph = model.graph
     free = graph.input[0].type.tensor_type.shape.dim[0].dim_param
     for value in (*graph.input, *graph.output, *graph.value_info):
@@ -169,17 +167,19 @@ def _anonymize(model: Any) -> None:
 
 @contextmanager
 def _exporting() -> Iterator[None]:
-    """torch's exporters warn of their own doings, which nobody can act on; older ones print them, into our JSON."""
-    with flags_of_old(), redirect_stdout(io.StringIO()), warnings.catch_warnings():
+    """Silence the internal warnings of torch's exporters, which older versions print into the JSON output."""
+    with readable_cudnn_flags(), redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
 @contextmanager
 def _needing(extra: str, packages: str) -> Iterator[None]:
-    """Raises ConfigError that names the extra where a package is missing."""
+    """Raise ConfigError that names the extra if an import of the body fails."""
     try:
         yield
     except ImportError as error:
-        rule = f"needs {packages} ({error})"
-        raise ConfigError.one("--to", extra, rule, f"pip install 'dlexp[{extra}]'", code="missing-package") from error
+        rule = f"requires {packages} ({error})"
+        raise ConfigError.one(
+            "--to", extra, rule, f"Install it: pip install 'dlexp[{extra}]'", code="missing-package"
+        ) from error

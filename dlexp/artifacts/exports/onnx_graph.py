@@ -1,7 +1,7 @@
-"""What torch's ONNX exporter writes, made fit for the tools that change such files afterwards.
+"""Changes to ONNX graphs of torch's exporter that quantization tools require.
 
-ONNX Runtime's quantize_dynamic transposes the weight of a Gemm in place. It refuses a file that gives the shape of that
-weight a second time, and silently computes something else where another node reads the same weight.
+ONNX Runtime's quantize_dynamic transposes the weight of a Gemm in place. It rejects a file that states the shape of
+that weight twice, and silently computes wrong outputs if another node reads the same weight.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _TRANSPOSED = "transB"  # the attribute of a Gemm that reads its weight transpos
 
 
 def drop_weight_shapes(graph: Any) -> None:
-    """Remove the initializers from the shapes of intermediate values, which are for what has no shape of its own."""
+    """Remove the initializers from `value_info`, which is for values without a shape of their own."""
     for part in _graphs(graph):
         weights = {weight.name for weight in part.initializer}
         values = [value for value in part.value_info if value.name not in weights]
@@ -23,9 +23,9 @@ def drop_weight_shapes(graph: Any) -> None:
 
 
 def separate_shared_weights(graph: Any) -> None:
-    """Store a weight that several nodes read, one of them a Gemm that transposes it, transposed for the Gemms.
+    """Store a transposed copy, for the Gemms, of a weight that several nodes read and a Gemm transposes.
 
-    They compute the same product. The weight stays as it was for other nodes that read it.
+    The product is the same. Other nodes read the original weight.
     """
     from onnx import numpy_helper
 
@@ -35,25 +35,25 @@ def separate_shared_weights(graph: Any) -> None:
         gemms = [node for node in graph.node if _transposes(node, weight.name)]
         if not gemms or readers[weight.name] < 2:
             continue
-        turned = numpy_helper.from_array(numpy_helper.to_array(weight).T.copy(), f"{weight.name}.transposed")
+        transposed = numpy_helper.from_array(numpy_helper.to_array(weight).T.copy(), f"{weight.name}.transposed")
         for node in gemms:
-            node.input[1] = turned.name
-            kept = [attribute for attribute in node.attribute if attribute.name != _TRANSPOSED]
+            node.input[1] = transposed.name
+            others = [attribute for attribute in node.attribute if attribute.name != _TRANSPOSED]
             del node.attribute[:]
-            node.attribute.extend(kept)
+            node.attribute.extend(others)
         if readers[weight.name] == len(gemms):
             graph.initializer.remove(weight)
-        graph.initializer.append(turned)
+        graph.initializer.append(transposed)
 
 
 def _transposes(node: Any, weight: str) -> bool:
-    """Whether `node` is a Gemm that reads `weight` transposed, and as its weight alone."""
+    """Return whether `node` is a Gemm that reads `weight` transposed, and only as its weight."""
     is_gemm = node.op_type == "Gemm" and list(node.input).count(weight) == 1 and node.input[1] == weight
     return is_gemm and any(attribute.name == _TRANSPOSED and attribute.i for attribute in node.attribute)
 
 
 def _graphs(graph: Any) -> Iterator[Any]:
-    """`graph` and those in it: branches and loops hold graphs of their own."""
+    """`graph` and its subgraphs, which branches and loops have."""
     yield graph
     for node in graph.node:
         for attribute in node.attribute:

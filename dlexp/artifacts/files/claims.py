@@ -1,7 +1,7 @@
-"""Directories that this process writes in, known by what they are and not by their name alone.
+"""Directories that this process writes to, identified by inode and not only by name.
 
-A run that trains for hours writes a file now and then. When its directory is deleted, renamed or replaced in the
-meantime, a file of that name would be made anew in a directory without a configuration. Every writer asks here first.
+If the directory of a run is deleted, renamed or replaced during training, writing by name would create a new directory
+without a configuration. Every writer checks the claims first.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from pathlib import Path
 
 from dlexp.errors import DlexpError
 
-_claimed: list[tuple[Path, int]] = []  # absolute path, and a descriptor that keeps its number from being used again
+_claimed: list[tuple[Path, int]] = []  # absolute path, and a descriptor that keeps the inode from being reused
 
 
 @contextmanager
 def claimed(folder: Path) -> Iterator[None]:
-    """Write in `folder` while the body runs, and only as long as it is the same one. Raises DlexpError."""
+    """Claim `folder` for the body, whose writes fail once it is another directory. Raises DlexpError."""
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
-        raise DlexpError(f"cannot write in {folder}: {error.strerror}", code="system-error") from error
+        raise DlexpError(f"cannot write to {folder}: {error.strerror}", code="system-error") from error
     entry = (folder.absolute(), descriptor)
     _claimed.append(entry)
     try:
@@ -33,16 +33,16 @@ def claimed(folder: Path) -> Iterator[None]:
 
 
 def check_claims(path: Path) -> None:
-    """Raise DlexpError where `path` lies in a claimed directory that is no longer the one that was claimed."""
+    """Raise DlexpError if `path` is in a claimed directory that was deleted, moved or replaced."""
     place = path.absolute()
     for folder, descriptor in tuple(_claimed):
         if place.is_relative_to(folder) and not _is_same(folder, descriptor):
-            what = "was deleted, moved or replaced while this process wrote in it"
-            raise DlexpError(f"{_near(folder)} {what}; nothing was written there anew", code="not-found")
+            what = "was deleted, moved or replaced while this process was writing to it"
+            raise DlexpError(f"{_shortest(folder)} {what}. Nothing was written there.", code="not-found")
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, but none that is claimed. Raises DlexpError for that, and OSError."""
+    """Create a folder and its parents, but no claimed one. Raises DlexpError if a claim is broken, and OSError."""
     check_claims(folder)
     place = folder.absolute()
     holders = [claim for claim, _ in tuple(_claimed) if place.is_relative_to(claim)]
@@ -61,8 +61,8 @@ def _is_same(folder: Path, descriptor: int) -> bool:
         return False
 
 
-def _near(folder: Path) -> str:
-    """The folder as seen from here where that is shorter."""
+def _shortest(folder: Path) -> str:
+    """The relative or the absolute path, whichever is shorter."""
     try:
         return min(os.path.relpath(folder), str(folder), key=len)
     except OSError:  # the current folder is gone too

@@ -1,4 +1,4 @@
-"""The types of values in a JSON file, and the first place where a file departs from them.
+"""Schemas of JSON files, and the first mismatch between a file and its schema.
 
 RECORD = Record(required={"epoch": WHOLE}, optional={"best": OrNull(MapOf(NUMBER))})
 mismatch({"epoch": 1, "best": []}, RECORD)     ->  "`best` must be an object or null, got a list"
@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-MAX_DEPTH = 100  # of objects and lists in each other; what dlexp writes has about ten
+MAX_DEPTH = 100  # nesting levels of objects and lists; files of dlexp have about ten
 _MAX_SHOWN = 40  # characters of a wrong value
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A plain value. `name` is what a message calls it."""
+    """The schema of a plain value; messages show `name`."""
 
     name: str
     accepts: Callable[[Any], bool]
@@ -25,28 +25,28 @@ class Kind:
 
 @dataclass(frozen=True)
 class ListOf:
-    """A list whose items all have one shape."""
+    """A list whose items share one schema."""
 
     item: Shape
 
 
 @dataclass(frozen=True)
 class MapOf:
-    """An object with any keys, whose values all have one shape."""
+    """An object with any keys, whose values share one schema."""
 
     item: Shape
 
 
 @dataclass(frozen=True)
 class OrNull:
-    """A shape, or null."""
+    """A value of a schema, or null."""
 
     shape: Shape
 
 
 @dataclass(frozen=True)
 class Record:
-    """An object with known keys; further keys may hold anything."""
+    """An object with known keys; other keys may have any value."""
 
     required: Mapping[str, Shape] = field(default_factory=dict)
     optional: Mapping[str, Shape] = field(default_factory=dict)
@@ -78,12 +78,12 @@ OBJECT = MapOf(ANY)
 
 
 def mismatch(value: Any, shape: Shape) -> str:
-    """The first place where `value` does not have the shape, and what was expected and found there; "" for none."""
+    """A description of the first place where `value` does not match `shape`: expected and found; "" for a match."""
     return _mismatch(value, shape, "")
 
 
 def is_too_deep(value: Any) -> bool:
-    """Whether lists and objects lie in each other more than MAX_DEPTH times; counted without recursion."""
+    """Return whether lists and objects are nested more than MAX_DEPTH levels deep; without recursion."""
     level = [value]
     for _ in range(MAX_DEPTH):
         level = [item for holder in level for item in _items(holder)]
@@ -98,13 +98,13 @@ def _mismatch(value: Any, shape: Shape, place: str) -> str:
         is_own = found.startswith(f"{_named(place)} must be ")
         return found.replace(", got ", " or null, got ", 1) if is_own else found
     if isinstance(shape, Kind):
-        return "" if shape.accepts(value) else _told(place, shape.name, value)
+        return "" if shape.accepts(value) else _expected(place, shape.name, value)
     if isinstance(shape, ListOf):
         if not isinstance(value, list):
-            return _told(place, "a list", value)
+            return _expected(place, "a list", value)
         return _first(_mismatch(item, shape.item, f"{place}[{number}]") for number, item in enumerate(value))
     if not isinstance(value, Mapping):
-        return _told(place, "an object", value)
+        return _expected(place, "an object", value)
     if isinstance(shape, MapOf):
         return _first(_mismatch(item, shape.item, _below(place, key)) for key, item in value.items())
     missing = [key for key in shape.required if key not in value]
@@ -124,7 +124,7 @@ def _first(found: Any) -> str:
     return next((text for text in found if text), "")
 
 
-def _told(place: str, wanted: str, value: Any) -> str:
+def _expected(place: str, wanted: str, value: Any) -> str:
     return f"{_named(place)} must be {wanted}, got {_shown(value)}"
 
 

@@ -1,4 +1,4 @@
-"""The lock of a directory: a file that the owner holds locked, and that the system unlocks when the owner dies."""
+"""Lock files of directories; the system releases a lock when its process ends."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _TRIES, _PAUSE_SECONDS = 5, 0.02
 
 
 def open_lock(path: Path) -> IO[str]:
-    """The lock file, made where there is none. Raises DlexpError where it cannot be written or is no file."""
+    """Open the lock file, creating it if needed. Raises DlexpError if it cannot be written or is not a regular file."""
     try:
         if is_there(path):
             check_regular(path)
         return path.open("a+")
     except OSError as error:
-        raise DlexpError(f"cannot write in {path.parent}: {error.strerror}", code="system-error") from error
+        raise DlexpError(f"cannot write to {path.parent}: {error.strerror}", code="system-error") from error
 
 
 def lock(descriptor: int) -> None:
-    """Take the lock, or raise OSError; who only looks holds it for an instant, so one refusal is not believed."""
+    """Take the lock, or raise OSError. `is_locked` of another process holds it for a moment, hence several tries."""
     for _ in range(_TRIES - 1):
         with suppress(BlockingIOError):
             return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -34,10 +34,10 @@ def lock(descriptor: int) -> None:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a live process holds the lock; False where there is no lock file or it cannot be read."""
+    """Return whether a running process holds the lock; False if there is no readable lock file."""
     try:
         with open_regular(path) as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: two who look are not two who write
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: two readers do not block each other
     except BlockingIOError:
         return True
     except OSError:

@@ -1,7 +1,7 @@
-"""Reading regular files of a bounded size, and refusing pipes, devices and folders that stand in their place.
+"""Readers of regular files of bounded size, which reject pipes, devices and folders.
 
-A named pipe that has no writer blocks whoever opens it, and /dev/zero never ends. Both can stand under any name that a
-user types, and in any directory that somebody else has made.
+Opening a named pipe without a writer blocks, and /dev/zero never ends. Both can have any name that a user types, and
+be in any directory that comes from elsewhere.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import cache
 from io import BufferedReader
 from pathlib import Path
 
-NO_LIMIT = 1 << 63  # of what is mapped, or read a piece at a time
+NO_LIMIT = 1 << 63  # for files that are mapped, or read in pieces
 MAX_TEXT_BYTES = 1 << 28  # 256 MiB; the JSON and YAML files of a run have kilobytes
 
 _KINDS = {
@@ -26,16 +26,16 @@ _KINDS = {
 
 
 class NotReadableError(OSError):
-    """A file that is not read: it is no regular file, or larger than allowed. `strerror` is the reason."""
+    """A file that is not regular or is too large; `strerror` is the reason."""
 
 
 def open_regular(path: Path | str | bytes, max_bytes: int | None = None) -> BufferedReader:
-    """A regular file of at most `max_bytes`, opened for reading; never blocks.
+    """Open a regular file of at most `max_bytes` for reading, without blocking.
 
-    max_bytes  None for the memory of this machine, in bytes
-    Raises OSError with the reason in `strerror`: the system's own, or that of NotReadableError.
+    max_bytes  None for the size of the memory of this machine
+    Raises OSError with the reason in `strerror`, of the system or of NotReadableError.
     """
-    check_regular(path, max_bytes)  # before it is opened: to open a device may already do something
+    check_regular(path, max_bytes)  # before opening, which may have an effect on a device
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         _refuse(os.fstat(descriptor), path, max_bytes)  # the file may have been replaced since
@@ -47,9 +47,9 @@ def open_regular(path: Path | str | bytes, max_bytes: int | None = None) -> Buff
 
 
 def open_stream(path: Path | str) -> BufferedReader:
-    """A file or a named pipe that is read once, from its beginning; a pipe without a writer is empty.
+    """Open a regular file or a named pipe for one sequential read; a pipe without a writer is empty.
 
-    Raises OSError for what is neither, as `open_regular` does.
+    Raises OSError for other types, as `open_regular` does.
     """
     if not stat.S_ISFIFO(os.stat(path).st_mode):  # noqa: PTH116 - `path` may be a text
         return open_regular(path, NO_LIMIT)
@@ -59,7 +59,7 @@ def open_stream(path: Path | str) -> BufferedReader:
 
 
 def check_regular(path: Path | str | bytes, max_bytes: int | None = None) -> None:
-    """Raise OSError, as `open_regular` does, for a file that a library is to open by its name."""
+    """Raise OSError as `open_regular` does, before a library opens the file by name."""
     _refuse(os.stat(path), path, max_bytes)  # noqa: PTH116 - `path` may be a text
 
 
@@ -75,9 +75,9 @@ def read_text(path: Path | str, max_bytes: int = MAX_TEXT_BYTES, errors: str = "
 
 
 def is_there(path: Path) -> bool:
-    """Whether something has this name, be it a file, a pipe, a link to nothing or what may not be looked at.
+    """Return whether anything has this name, including pipes, broken links and unreadable files.
 
-    Who reads it then gets the reason why it cannot be read; `Path.is_file` would call it missing.
+    A reader then reports why it cannot be read; `Path.is_file` would report it as missing.
     """
     try:
         path.lstat()
@@ -89,7 +89,7 @@ def is_there(path: Path) -> bool:
 
 
 def is_file(path: Path) -> bool:
-    """Whether a regular file has this name; False where that cannot be seen, for which `Path.is_file` raises."""
+    """Return whether a regular file has this name; False without permission, where `Path.is_file` raises."""
     try:
         return path.is_file()
     except OSError:
@@ -97,7 +97,7 @@ def is_file(path: Path) -> bool:
 
 
 def is_folder(path: Path) -> bool:
-    """Whether a folder has this name; False where that cannot be seen."""
+    """Return whether a folder has this name; False without permission."""
     try:
         return path.is_dir()
     except OSError:
@@ -106,11 +106,11 @@ def is_folder(path: Path) -> bool:
 
 def _refuse(found: os.stat_result, path: Path | str | bytes, max_bytes: int | None) -> None:
     if not stat.S_ISREG(found.st_mode):
-        kind = _KINDS.get(stat.S_IFMT(found.st_mode), "no file")
-        raise NotReadableError(errno.EINVAL, f"it is {kind}, and only regular files are read", os.fsdecode(path))
-    limit, of_machine = (_memory_bytes(), ", the memory of this machine") if max_bytes is None else (max_bytes, "")
+        kind = _KINDS.get(stat.S_IFMT(found.st_mode), "another type of file")
+        raise NotReadableError(errno.EINVAL, f"it is {kind}, not a regular file", os.fsdecode(path))
+    limit, of_machine = (_memory_bytes(), " (the memory of this machine)") if max_bytes is None else (max_bytes, "")
     if found.st_size > limit:
-        reason = f"it has {found.st_size:,} bytes, and at most {limit:,} are read{of_machine}"
+        reason = f"it has {found.st_size:,} bytes, more than the limit of {limit:,}{of_machine}"
         raise NotReadableError(errno.EFBIG, reason, os.fsdecode(path))
 
 

@@ -1,4 +1,4 @@
-"""Rows that are written while they are made: CSV, JSON, JSON lines or Parquet, to a file or to standard output."""
+"""Streaming writers of rows: CSV, JSON, JSON lines or Parquet, to a file or to standard output."""
 
 from __future__ import annotations
 
@@ -17,46 +17,46 @@ from dlexp.text.printable import printable_lines
 
 FORMATS = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".parquet": "parquet"}  # suffix -> format
 
-Columns = Mapping[str, Sequence[Any]]  # name -> values, None for none; the same names each time
+Columns = Mapping[str, Sequence[Any]]  # name -> values, None for a missing one; the same names in every call
 
 
 class RowWriter(Protocol):
-    """Takes rows, some at a time."""
+    """A writer of rows, in several calls."""
 
     def write(self, columns: Columns) -> None:
         """Add rows."""
 
     def close(self) -> None:
-        """Write what ends the file."""
+        """Write the end of the file."""
 
 
 def format_of(path: Path | None, given: str | None) -> str:
-    """csv, json, jsonl or parquet: as `given`, or as the suffix of `path` says; csv on standard output.
+    """The format, csv, json, jsonl or parquet: `given`, or that of the suffix of `path`; csv on standard output.
 
-    Raises ConfigError for another suffix, for another word, and for Parquet on standard output.
+    Raises ConfigError for an unknown suffix or format, and for Parquet on standard output.
     """
     if given is not None and given not in FORMATS.values():
-        rule = f"is not one of {', '.join(FORMATS.values())}"
+        rule = f"unknown format; available: {', '.join(FORMATS.values())}"
         raise ConfigError.one("--format", given, rule, code="unknown-value")
     if path is None:
         if given == "parquet":
-            rule = "is no text, and goes to a file only"
-            raise ConfigError.one("--format", given, rule, "add --out FILE.parquet", code="missing-requirement")
+            rule = "cannot be written to standard output"
+            raise ConfigError.one("--format", given, rule, "Add --out FILE.parquet", code="missing-requirement")
         return given or "csv"
     if given is None and path.suffix.lower() not in FORMATS:
         rule = f"must end with one of {', '.join(FORMATS)}"
-        raise ConfigError.one("--out", path, rule, "or name a --format", code="unknown-value")
+        raise ConfigError.one("--out", path, rule, "Rename it, or set --format.", code="unknown-value")
     return given or FORMATS[path.suffix.lower()]
 
 
 @contextmanager
 def rows_to(path: Path | None, kind: str) -> Iterator[RowWriter]:
-    """Write rows to `path`, which appears whole when the body is over, or to standard output.
+    """Write rows to `path`, which appears after the body, or to standard output.
 
-    Raises ConfigError for Parquet without pyarrow, DlexpError where the file cannot be written.
+    Raises ConfigError for Parquet without pyarrow, DlexpError if the file cannot be written.
     """
     if path is None:
-        # A pipe and a file get every byte; a terminal is shown what it would obey.
+        # Control characters are escaped on a terminal only.
         writer = _writer(_Terminal(sys.stdout.buffer) if sys.stdout.isatty() else sys.stdout.buffer, kind)
         yield writer
         writer.close()
@@ -69,7 +69,7 @@ def rows_to(path: Path | None, kind: str) -> Iterator[RowWriter]:
 
 
 class _Terminal(io.BytesIO):
-    """Standard output where a terminal reads it."""
+    """Standard output on a terminal, with control characters escaped."""
 
     def __init__(self, file: IO[bytes]) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class _Terminal(io.BytesIO):
 
 
 class Collected:
-    """Keeps the rows in memory, each as name -> value."""
+    """A writer that keeps the rows in memory, each as name -> value."""
 
     def __init__(self) -> None:
         self.rows: list[dict[str, Any]] = []
@@ -91,11 +91,11 @@ class Collected:
         self.rows += _objects(columns)
 
     def close(self) -> None:
-        """Nothing is left to do."""
+        """Do nothing."""
 
 
 class _Csv:
-    """Floats keep every digit; None is an empty cell. The header comes with the first rows."""
+    """A CSV writer: floats keep every digit, None is an empty cell, the header is written with the first rows."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file, self._begun = file, False
@@ -114,7 +114,7 @@ class _Csv:
 
 
 class _Json:
-    """A line for each row; between brackets and with commas where they are one document."""
+    """A JSON writer: one line for each row, as JSON lines or as one document."""
 
     def __init__(self, file: IO[bytes], is_document: bool) -> None:
         self._file, self._is_document, self._begun = file, is_document, False
@@ -136,14 +136,14 @@ class _Json:
 
 
 class _Parquet:
-    """A row group for each write. A column's type is that of its first value; one without values holds text."""
+    """A Parquet writer: a row group per write; the type of a column is that of its first value, text if it has none."""
 
     def __init__(self, file: IO[bytes]) -> None:
         try:
             import pyarrow
             from pyarrow import parquet
         except ImportError as error:
-            rule, remedy = "a Parquet file needs the package pyarrow", "pip install 'dlexp[parquet]'"
+            rule, remedy = "Parquet requires the package pyarrow", "Install it: pip install 'dlexp[parquet]'"
             raise ConfigError.one("--out", "parquet", rule, remedy, code="missing-package") from error
         self._arrow, self._parquet, self._file = pyarrow, parquet, file
         self._writer: Any = None

@@ -1,4 +1,4 @@
-"""Writing files so that a reader, or a crash, never meets half of one."""
+"""Atomic writes of files: a reader sees the old or the new content, also after a crash."""
 
 from __future__ import annotations
 
@@ -23,18 +23,22 @@ _ROWS = 1024  # of a table at a time
 
 
 def write_bytes(path: Path, content: bytes, durable: bool = True) -> None:
-    """Replace `path` in one step, as `replacing` does."""
+    """Replace `path` atomically, as `replacing` does."""
     with replacing(path, len(content), durable) as file:
         file.write(content)
 
 
 @contextmanager
 def replacing(path: Path, size: int, durable: bool = True) -> Iterator[IO[bytes]]:
-    """A temporary file beside `path`: flushed to disk, put in its place when the body is over, the directory flushed.
+    """Open a temporary file that replaces `path` atomically after the body; file and directory are flushed to disk.
 
-    size     about how many bytes it takes, so that a disk without room for them is refused before anything is touched
-    durable  False leaves the flushing to the system: after a power cut the file may be the old one, or empty
-    Raises DlexpError that names the file, the size and the system's reason; the old file is then untouched.
+    Args:
+        path: The file to replace.
+        size: Approximate size in bytes, to check the free disk space before anything is written.
+        durable: False leaves flushing to the system: after a power failure the file may be the old one, or empty.
+
+    Raises:
+        DlexpError: With the file, the size and the reason of the system; the old file is unchanged.
     """
     temporary = path.with_name(f"{_TEMP_PREFIX}{os.getpid()}-{path.name}")
     try:
@@ -49,35 +53,35 @@ def replacing(path: Path, size: int, durable: bool = True) -> Iterator[IO[bytes]
         if durable:
             flush_directory(path.parent)
     except BaseException as error:
-        with suppress(OSError):  # where the folder itself is no folder there is nothing to remove
+        with suppress(OSError):  # the parent may not be a directory
             temporary.unlink(missing_ok=True)
         if isinstance(error, OSError):
-            check_claims(path)  # a directory that went away meanwhile is what is wrong
+            check_claims(path)  # a deleted directory is the better explanation
             raise DlexpError(f"cannot write {path} ({size} bytes): {error.strerror}", code="system-error") from error
         raise
 
 
 def refuse_without_space(path: Path, needed: int) -> None:
-    """Raise DlexpError where the disk has no room for `needed` bytes beside `path`, before anything is touched."""
+    """Raise DlexpError if the disk of `path` has less than `needed` bytes of free space."""
     folder = next(folder for folder in path.absolute().parents if folder.is_dir())
     free = shutil.disk_usage(folder).free
     if free < needed:
-        message = f"cannot write {path}: {needed} bytes are needed, and {free} are free on that disk"
+        message = f"cannot write {path}: it requires {needed} bytes, but only {free} are free on that disk"
         raise DlexpError(message, code="system-error")
 
 
 def write_text(path: Path, text: str, durable: bool = True) -> None:
-    """Replace a UTF-8 text file in one step."""
+    """Replace a UTF-8 text file atomically."""
     write_bytes(path, text.encode(), durable)
 
 
 def write_json(path: Path, value: Any, durable: bool = True) -> None:
-    """Replace a JSON file in one step; NaN and the infinities, which JSON does not have, become null."""
+    """Replace a JSON file atomically; NaN and infinities, which JSON does not have, become null."""
     write_text(path, json.dumps(finite_or_none(value), indent=2) + "\n", durable)
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Replace a CSV file in one step; floats keep every digit, None is an empty cell.
+    """Replace a CSV file atomically; floats keep every digit, None is an empty cell.
 
     The rows are written as they come, so a table of any length takes little memory.
     """
@@ -106,9 +110,9 @@ def csv_line(cells: Sequence[Any]) -> str:
 
 
 def append_text(path: Path, text: str, *, create: bool = True) -> None:
-    """Add to the end of a UTF-8 text file. Raises DlexpError that names the file, the size and the system's reason.
+    """Append to a UTF-8 text file. Raises DlexpError with the file, the size and the reason of the system.
 
-    create  False for a file that is known to be there, so that one that was deleted is not begun again in its middle
+    create  False for a file that exists, so that a deleted file is not created again without its beginning
     """
     check_claims(path)
     flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | (os.O_CREAT if create else 0)
@@ -117,7 +121,7 @@ def append_text(path: Path, text: str, *, create: bool = True) -> None:
             file.write(text)
     except OSError as error:
         check_claims(path)
-        message = f"cannot write {path} ({len(text.encode())} bytes more): {error.strerror}"
+        message = f"cannot write {path} ({len(text.encode())} more bytes): {error.strerror}"
         raise DlexpError(message, code="system-error") from error
 
 
@@ -127,9 +131,9 @@ def read_json(path: Path) -> Any:
         found = json.loads(read_bytes(path, MAX_TEXT_BYTES))
         if not is_too_deep(found):
             return found
-        reason = f"it nests deeper than {MAX_DEPTH} levels"
+        reason = f"it is nested more than {MAX_DEPTH} levels deep"
     except RecursionError:
-        reason = f"it nests deeper than {MAX_DEPTH} levels"
+        reason = f"it is nested more than {MAX_DEPTH} levels deep"
     except OSError as error:
         raise DlexpError(f"{path} cannot be read: {error.strerror}", code="system-error") from error
     except ValueError as error:
@@ -141,7 +145,7 @@ def read_object(path: Path) -> dict[str, Any]:
     """The keys and values in a JSON file. Raises DlexpError that names the file."""
     found = read_json(path)
     if not isinstance(found, dict):
-        raise DlexpError(f"{path} cannot be read: it holds no keys and values", code="corrupted")
+        raise DlexpError(f"{path} cannot be read: it must be an object with keys and values", code="corrupted")
     return found
 
 
@@ -155,12 +159,12 @@ def read_lines(path: Path) -> list[str]:
 
 
 def is_temporary(path: Path) -> bool:
-    """Whether a file is one that is being written, or that a killed writer left behind."""
+    """Return whether a file is being written, or was left behind by a killed writer."""
     return path.name.startswith(_TEMP_PREFIX)
 
 
 def remove_temporaries(folder: Path) -> None:
-    """Delete what a killed writer left behind; call only as the owner of `folder`."""
+    """Delete the temporary files of killed writers; only for the owner of `folder`."""
     for path in list(folder.rglob(f"{_TEMP_PREFIX}*")):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
@@ -169,9 +173,9 @@ def remove_temporaries(folder: Path) -> None:
 
 
 def place_folder(folder: Path, name: str, files: Mapping[str, bytes]) -> Path:
-    """A new directory `name` in `folder`, or `name`-2, `name`-3, ..., that appears with all its files or not at all.
+    """Create a directory `name` in `folder`, or `name`-2, `name`-3, ..., with all its files or not at all.
 
-    Raises DlexpError as `write_bytes` does; nothing is left then.
+    Raises DlexpError as `write_bytes` does; nothing remains then.
     """
     check_claims(folder)
     temporary = folder / f"{_TEMP_PREFIX}{os.getpid()}-{name}"
@@ -192,7 +196,7 @@ def place_folder(folder: Path, name: str, files: Mapping[str, bytes]) -> Path:
 
 
 def remove_folder(folder: Path) -> None:
-    """Delete a folder and what is in it; call only for one that this process made. Raises DlexpError."""
+    """Delete a folder that this process created, with its content. Raises DlexpError."""
     try:
         shutil.rmtree(folder)
     except OSError as error:
@@ -200,7 +204,7 @@ def remove_folder(folder: Path) -> None:
 
 
 def flush_directory(folder: Path) -> None:
-    """Make a rename in `folder` survive a power cut."""
+    """Flush a directory, so that a rename in it survives a power failure."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -209,7 +213,7 @@ def flush_directory(folder: Path) -> None:
 
 
 def finite_or_none(value: Any) -> Any:
-    """`value` with None for NaN and the infinities, which JSON does not have; tuples become lists."""
+    """`value` with None for NaN and infinities, which JSON does not have; tuples become lists."""
     if isinstance(value, float):
         return value if value - value == 0 else None
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""metrics.csv (one row per epoch, fixed columns), metrics.jsonl (every record) and train.log (plain words)."""
+"""metrics.csv (one row per epoch, fixed columns), metrics.jsonl (every record) and train.log (text)."""
 
 from __future__ import annotations
 
@@ -18,40 +18,40 @@ _WHOLE = ("epoch", "step")
 
 
 class MetricsLog:
-    """The history of one run on disk. An epoch that is trained again after a kill replaces its old rows."""
+    """The metrics of one run on disk. An epoch that is repeated after a kill replaces its old rows."""
 
     def __init__(self, folder: Path) -> None:
         self._csv, self._jsonl, self._log = (folder / name for name in ("metrics.csv", "metrics.jsonl", "train.log"))
         self._columns: list[str] = []
-        self._begun: set[Path] = set()  # files that are there since this process looked or wrote
+        self._begun: set[Path] = set()  # files that this process has written to
 
     def rewind(self, epoch: int, step: int) -> None:
-        """Forget what lies behind a checkpoint: epochs after `epoch` and steps after `step`; torn last lines too."""
+        """Remove epochs after `epoch` and steps after `step`, and truncated last lines."""
         header, rows = read_metrics(self._csv)
         if header:
             self._columns = header
             write_csv(self._csv, header, [list(row.values()) for row in rows if int(row["epoch"]) <= epoch])
         if is_there(self._jsonl):
-            kept = [line for line in _lines(self._jsonl) if _belongs(line, epoch, step)]
-            write_text(self._jsonl, "".join(f"{line}\n" for line in kept))
+            lines = [line for line in _lines(self._jsonl) if _belongs(line, epoch, step)]
+            write_text(self._jsonl, "".join(f"{line}\n" for line in lines))
 
     def epoch(self, values: Mapping[str, float | int]) -> None:
-        """Append an epoch's row. The first row decides the columns; a later name that is not among them is an error."""
+        """Append the row of an epoch. The first row fixes the columns; ValueError for a later name not among them."""
         if not self._columns:
             self._columns = list(values)
             write_csv(self._csv, self._columns, [])
         unknown = set(values) - set(self._columns)
         if unknown:
-            raise ValueError(f"metrics.csv has the columns {self._columns}, and this epoch adds {sorted(unknown)}")
+            raise ValueError(f"metrics.csv has the columns {self._columns}; unknown columns {sorted(unknown)}")
         append_text(self._csv, csv_line([values.get(name, "") for name in self._columns]), create=False)
         self._record({"kind": "epoch", **values})
 
     def step(self, values: Mapping[str, float | int]) -> None:
-        """Append a step's record to metrics.jsonl."""
+        """Append the record of a step to metrics.jsonl."""
         self._record({"kind": "step", **values})
 
     def say(self, text: str) -> None:
-        """Append a line to train.log; what a terminal would obey stands there as its number."""
+        """Append a line to train.log, with control characters escaped."""
         self._append(self._log, f"{now_utc()} {printable(text)}\n")
 
     def _append(self, path: Path, text: str) -> None:
@@ -66,15 +66,15 @@ class MetricsLog:
 
 
 def read_metrics(path: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """(columns, rows) of a metrics.csv, without a torn last line; ([], []) where there is none yet.
+    """(columns, rows) of a metrics.csv, without a truncated last line; ([], []) if there is none yet.
 
-    Every cell is a number or empty, `epoch` and `step` are whole. Raises DlexpError that names the file and the line.
+    Every cell is a number or empty, `epoch` and `step` are integers. Raises DlexpError that names the file and line.
     """
     if not is_there(path):
         return [], []
     try:
         text = read_bytes(path).decode()
-        # Without its line break the last line may be cut in the middle of a number, which still looks like one.
+        # A last line without line break may be truncated within a number, which would still parse.
         lines: Sequence[list[str]] = list(csv.reader(text[: text.rfind("\n") + 1].splitlines()))
     except (OSError, ValueError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else error
@@ -84,7 +84,7 @@ def read_metrics(path: Path) -> tuple[list[str], list[dict[str, str]]]:
         return [], []
     header = lines[0]
     if header[:1] != ["epoch"] or len(set(header)) < len(header):
-        rule = "its first line must name each column once, beginning with epoch"
+        rule = "its first line must name each column once, starting with epoch"
         raise DlexpError(f"{path} cannot be read: {rule}", code="corrupted")
     rows = []
     for number, line in enumerate(lines[1:], start=2):
@@ -99,7 +99,7 @@ def _refuse_other_than_numbers(path: Path, line: int, row: Mapping[str, str]) ->
         try:
             (int if column in _WHOLE else float)(text or 0)
         except ValueError as error:
-            rule = f"must be a {'whole ' if column in _WHOLE else ''}number, got {text[:40]!r}"
+            rule = f"must be a{'n integer' if column in _WHOLE else ' number'}, got {text[:40]!r}"
             message = f"{path} cannot be read: line {line}, column {column!r} {rule}"
             raise DlexpError(message, code="corrupted") from error
 
@@ -108,7 +108,7 @@ def _belongs(line: str, epoch: int, step: int) -> bool:
     try:
         record = json.loads(line)
         return bool(record["epoch"] <= epoch) if record.get("kind") == "epoch" else bool(record["step"] <= step)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):  # torn, or no record of ours
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):  # truncated, or another format
         return False
 
 

@@ -1,11 +1,11 @@
-"""One run, one directory: claimed by one process, named in status.json, never written by two.
+"""Run directories, each written by one process.
 
-config.yaml  overrides.yaml  command.txt   what was asked for
-meta.json  git.diff  env.txt               with what code, machine and data
-status.json                                how far it got
-metrics.csv  metrics.jsonl  train.log      what happened
-checkpoints/  plots/  eval/<split>/        what came out
-crash/                                     the step that ended it, when one did
+config.yaml  overrides.yaml  command.txt   the configuration and the command
+meta.json  git.diff  env.txt               code, machine and data
+status.json                                state and progress
+metrics.csv  metrics.jsonl  train.log      history
+checkpoints/  plots/  eval/<split>/        results
+crash/                                     the step that ended the run, if one failed
 """
 
 from __future__ import annotations
@@ -30,20 +30,19 @@ from dlexp.text.time_format import now_utc, stamp
 
 UNFINISHED = ("running", "interrupted", "failed")
 _HEARTBEAT_SECONDS = 10.0
-_LEAST_SECONDS = 1.0  # between the words of two short epochs
-# What is written about a run before config.yaml, which makes the directory one: a start that was killed leaves these.
+_LEAST_SECONDS = 1.0  # between the heartbeats of two short epochs
 
 
 def outputs_root() -> Path:
-    """Where run directories are made: DLEXP_RUNS_DIR, or outputs/ in the current folder."""
+    """The parent of run directories: DLEXP_RUNS_DIR, or outputs/ in the current folder."""
     return Path(os.environ.get("DLEXP_RUNS_DIR") or "outputs")
 
 
 @dataclass(frozen=True)
 class Status:
-    """What status.json says, corrected by whether the process still lives.
+    """The content of status.json, corrected if the process has ended.
 
-    died  its last word was that it runs, and its process is gone
+    died  the state is `running` on disk, but the process has ended
     """
 
     state: str
@@ -55,18 +54,21 @@ class Status:
 
 
 class RunDir:
-    """A run directory that exists; `create` makes a new one, `find` names an old one."""
+    """An existing run directory; use `create` for a new run, `find` for an existing one."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._last_beat, self._last_epoch = 0.0, -inf  # when the last word was written, and the last of an epoch
+        self._last_beat, self._last_epoch = (
+            0.0,
+            -inf,
+        )  # times of the last heartbeat, and of the last heartbeat of an epoch
         self._status: dict[str, Any] = {}
 
     @classmethod
     def create(cls, kind: str, name: str, exact: Path | None) -> RunDir:
-        """A new directory: `exact`, or outputs/<kind>/<time>-<name>-<4hex>; making it is what claims it.
+        """Create a directory: `exact`, or outputs/<kind>/<time>-<name>-<4hex>.
 
-        Raises ConfigError when `exact` holds anything already, DlexpError where no directory can be made.
+        Raises ConfigError if `exact` is not empty, DlexpError if the directory cannot be created.
         """
         path = exact or outputs_root() / kind
         try:
@@ -81,22 +83,22 @@ class RunDir:
                     fresh.mkdir()
                     return cls(fresh)
         except OSError as error:
-            raise DlexpError(f"cannot make {path}: {error.strerror}", code="system-error") from error
+            raise DlexpError(f"cannot create {path}: {error.strerror}", code="system-error") from error
 
     @classmethod
     def find(cls, path: Path) -> RunDir:
-        """The run at `path`. Raises ConfigError when there is none."""
+        """The run at `path`. Raises ConfigError if there is none."""
         try:
             has_config, exists = is_there(path / "config.yaml"), path.exists()
             if has_config:
                 check_regular(path / "config.yaml")
-        except OSError as error:  # a folder of somebody else, a name that no file system takes
-            rule = f"cannot be looked into: {error.strerror}"
+        except OSError as error:  # no permission, or an invalid name
+            rule = f"cannot be accessed: {error.strerror}"
             raise ConfigError.one(str(path), "", rule, code="system-error") from error
         if not has_config:
-            what = "is no run directory (it has no config.yaml)" if exists else "does not exist"
+            what = "not a run directory (config.yaml not found)" if exists else "not found"
             newest = newest_runs()
-            remedy = f"the newest run is {newest[0]}" if newest else "dlexp train makes one"
+            remedy = f"The newest run is {newest[0]}" if newest else "Create one with dlexp train"
             raise ConfigError.one(str(path), "", what, remedy, code="not-found")
         return cls(path.resolve() if path.is_symlink() else path)
 
@@ -105,9 +107,9 @@ class RunDir:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Be the one process that writes here; the system lets go of the lock when the process dies.
+        """Hold the lock of the directory; the system releases it when the process ends.
 
-        Raises ConfigError naming the owner when there is one.
+        Raises ConfigError that names the owner if another process holds it.
         """
         with open_lock(self.path / ".lock") as file:
             try:
@@ -115,8 +117,10 @@ class RunDir:
             except OSError as error:
                 file.seek(0)
                 owner = file.read().strip() or "another process"
-                rule = f"is being written by {owner}"
-                raise ConfigError.one(str(self.path), "", rule, "wait for it, or stop it", code="in-use") from error
+                rule = f"is in use by {owner}"
+                raise ConfigError.one(
+                    str(self.path), "", rule, "Wait for it to end, or stop it.", code="in-use"
+                ) from error
             file.seek(0)
             before = file.read()
             file.truncate(0)
@@ -125,18 +129,18 @@ class RunDir:
             try:
                 with claimed(self.path):
                     yield
-            except ConfigError:  # what was refused leaves every file as it was
+            except ConfigError:  # a rejected command changes no file
                 file.truncate(0)
                 print(before, end="", file=file, flush=True)
                 raise
 
     def is_locked(self) -> bool:
-        """Whether a live process writes here."""
+        """Return whether a running process holds the lock."""
         return is_locked(self.path / ".lock")
 
     @contextmanager
     def recording(self, epochs: int) -> Iterator[None]:
-        """Keep status.json true while the body runs and however it ends."""
+        """Write status.json at the start and at the end of the body."""
         previous = read_run_file(self / "status.json") if self._has_status() else {}
         self._status = {
             "state": "running",
@@ -160,7 +164,7 @@ class RunDir:
             }
             try:
                 self._write_status()
-            except DlexpError as second:  # a full disk must not hide the first failure
+            except DlexpError as second:  # keep the first failure visible, e.g. on a full disk
                 if str(second) != str(error):
                     error.add_note(str(second))
             raise
@@ -168,15 +172,15 @@ class RunDir:
         self._write_status()
 
     def check_whole(self) -> None:
-        """Raise DlexpError where the directory, or a file that makes it a run, was deleted since the run began."""
+        """Raise DlexpError if the directory, or a file that resuming requires, was deleted since the run started."""
         check_claims(self / "config.yaml")
         for name in (".lock", "config.yaml", "meta.json", "status.json"):
             if not is_file(self / name):
-                message = f"{self / name} was deleted while this run was trained; it cannot be resumed without"
+                message = f"{self / name} was deleted during training. The run cannot be resumed without it."
                 raise DlexpError(message, code="not-found")
 
     def beat(self, epoch: int | None = None) -> None:
-        """Say that the run lives; writes when the last word is some seconds old, or that of an epoch not quite new."""
+        """Update the heartbeat, at most every 10 seconds, and at the end of epochs at most once per second."""
         now = time.monotonic()
         if epoch is not None:
             self._status["epoch"] = epoch
@@ -188,19 +192,22 @@ class RunDir:
             self._write_status(durable=False)
 
     def status(self) -> Status:
-        """How far the run got; a run whose process is gone is interrupted, whatever its last word was."""
+        """State and progress of the run; `interrupted` if the process has ended without writing a final state."""
         if not self._has_status():
-            lives, has_begun = self.is_locked(), is_file(self / "status.json")
-            reason = "killed before its first epoch"
-            return Status("running" if lives else "interrupted", 0, 0, reason, None, has_begun and not lives)
-        word = {"reason": "", "exit_code": None, **read_run_file(self / "status.json")}
-        died = word["state"] == "running" and not self.is_locked()
+            is_running, has_begun = self.is_locked(), is_file(self / "status.json")
+            reason = "killed before the first epoch"
+            return Status("running" if is_running else "interrupted", 0, 0, reason, None, has_begun and not is_running)
+        found = {"reason": "", "exit_code": None, **read_run_file(self / "status.json")}
+        died = found["state"] == "running" and not self.is_locked()
         if died:
-            word |= {"state": "interrupted", "reason": "the process ended without a word (killed, or power lost)"}
-        return Status(word["state"], word["epoch"], word["epochs"], word["reason"], word["exit_code"], died)
+            found |= {
+                "state": "interrupted",
+                "reason": "the process ended without a final status (killed, or power failure)",
+            }
+        return Status(found["state"], found["epoch"], found["epochs"], found["reason"], found["exit_code"], died)
 
     def point_latest(self) -> None:
-        """Make outputs/latest name this run, when it lies under outputs/ and is no part of a verification."""
+        """Point the link outputs/latest to this run, if it is under outputs/ and not part of a verification."""
         root = outputs_root().resolve()
         here = self.path.resolve()
         if not here.is_relative_to(root) or here.is_relative_to(root / "verify"):
@@ -210,12 +217,12 @@ class RunDir:
         try:
             temporary.symlink_to(here.relative_to(root))
             temporary.replace(link)
-        except OSError:  # a file system without links: a text file says the same
+        except OSError:  # a file system without links: write a text file
             temporary.unlink(missing_ok=True)
             link.write_text(f"{here}\n")
 
     def _has_status(self) -> bool:
-        """Whether there is a word; an empty file is what a power cut may leave of a heartbeat, and is none."""
+        """Return whether status.json has content; a power failure may leave an empty file."""
         path = self / "status.json"
         return is_there(path) and not (is_file(path) and path.stat().st_size == 0)
 
@@ -225,16 +232,16 @@ class RunDir:
 
 
 def newest_runs() -> list[Path]:
-    """The runs under outputs/train and outputs/sweep, newest first; those of seeds and of a sweep count one by one."""
+    """The runs under outputs/train and outputs/sweep, newest first, including the runs of groups and sweeps."""
     root = outputs_root()
     found = [
         path.parent for depth in ("train/*", "train/*/*", "sweep/*/*") for path in root.glob(f"{depth}/config.yaml")
     ]
-    return sorted(found, key=_written, reverse=True)
+    return sorted(found, key=_modified_at, reverse=True)
 
 
-def _written(path: Path) -> int:
-    """When a run's config.yaml was written, in nanoseconds; 0 where that cannot be seen."""
+def _modified_at(path: Path) -> int:
+    """Modification time of a run's config.yaml in nanoseconds; 0 if it cannot be read."""
     try:
         return (path / "config.yaml").stat().st_mtime_ns
     except OSError:
@@ -242,22 +249,22 @@ def _written(path: Path) -> int:
 
 
 def newest_unfinished() -> RunDir:
-    """The newest run that is neither finished nor alive. Raises ConfigError when there is none."""
+    """The newest run that is neither finished nor running. Raises ConfigError if there is none."""
     for path in newest_runs():
         run = RunDir(path)
         try:
             state = run.status().state
-        except DlexpError as error:  # it may be the one that is meant
-            rule = f"cannot tell which run is meant: {error}"
-            raise ConfigError.one("--resume", "", rule, "name one: --resume RUN", code=error.code) from error
+        except DlexpError as error:  # it may be the intended run
+            rule = f"the newest unfinished run cannot be determined: {error}"
+            raise ConfigError.one("--resume", "", rule, "Name a run: --resume RUN", code=error.code) from error
         if state in UNFINISHED and not run.is_locked():
             return run
-    rule = f"there is no unfinished run under {outputs_root() / 'train'}"
-    raise ConfigError.one("--resume", "", rule, "name one: --resume RUN", code="not-found")
+    rule = f"no unfinished run found in {outputs_root() / 'train'}"
+    raise ConfigError.one("--resume", "", rule, "Name a run: --resume RUN", code="not-found")
 
 
 def named_run(name: str) -> Path:
-    """The directory that a person means by `name`: a path, `latest`, or the name of a run or study under outputs/."""
+    """The directory for `name`: a path, `latest`, or the name of a run or study under outputs/."""
     root = outputs_root()
     for path in (Path(name), root / name, *(root / kind / name for kind in ("train", "tune", "sweep", "adapt"))):
         if path.name == "latest" and is_file(path):
@@ -268,9 +275,9 @@ def named_run(name: str) -> Path:
 
 
 def _target_of(latest: Path) -> Path:
-    """What a file says that stands for the link outputs/latest. Raises ConfigError where it cannot be read."""
+    """The path in the text file that replaces the link outputs/latest. Raises ConfigError if it cannot be read."""
     try:
         return Path(read_text(latest).strip())
     except (OSError, ValueError) as error:
         code: Code = "system-error" if isinstance(error, OSError) else "corrupted"
-        raise ConfigError.one(str(latest), "", f"cannot be read: {error}", "name the run itself", code=code) from error
+        raise ConfigError.one(str(latest), "", f"cannot be read: {error}", "Name the run itself.", code=code) from error

@@ -1,8 +1,8 @@
-"""The JSON files of a run, a study or a sweep, each read with the types that it has.
+"""Readers of the JSON files of runs, studies and sweeps, which check keys and types.
 
     read_run_file(run / "meta.json")["started"]     a text, or a DlexpError that names the file and `started`
 
-A directory may be copied, edited or written by somebody else: what its files hold is not taken on trust.
+A directory may have been copied, edited or written by another program, so its files are checked.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ _STUDY = Record(
         "made_with": MapOf(TEXT),
     }
 )
-# File -> what it holds. Keys that a run of another version may lack are optional; who needs them asks for them.
+# File -> schema. Keys that a run of another version may lack are optional; a reader states those that it requires.
 SHAPES: Mapping[str, Shape] = {
     "meta.json": _META,
     "status.json": Record(
@@ -133,9 +133,9 @@ SHAPES: Mapping[str, Shape] = {
     "result.json": Record(required={"value": OrNull(NUMBER)}),
     "loggers.json": MapOf(OBJECT),
 }
-# What a run needs to stand in a table, beside other runs.
+# Keys of meta.json required to list a run in a table.
 OF_A_RUN = Record(required={"started": TIME, "config": _CONFIG})
-# What summary.json has once a run is finished: the end of a training shows it.
+# Keys of summary.json of a finished run, shown at the end of training.
 OF_AN_END = Record(
     dict.fromkeys(("run", "reason", "monitor", "best_epoch", "best", "epochs", "seconds"), ANY)
     | {"samples": Record(required={"train": WHOLE})}
@@ -143,10 +143,10 @@ OF_AN_END = Record(
 
 
 def read_run_file(path: Path, *, needs: Shape | None = None) -> dict[str, Any]:
-    """The keys and values of a file that SHAPES knows by its name.
+    """The keys and values of a file, checked against its schema in SHAPES.
 
-    needs  what the caller must find in it, beyond that
-    Raises DlexpError that names the file, the key, what was expected and what was found.
+    needs  a further schema that the caller requires
+    Raises DlexpError with the file, the key, the expected type and the value.
     """
     found = read_json(path)
     for shape in (SHAPES[path.name], needs):
@@ -158,5 +158,5 @@ def read_run_file(path: Path, *, needs: Shape | None = None) -> dict[str, Any]:
 
 
 def with_keys(*keys: str) -> Record:
-    """What a caller needs that reads these keys; their types are those of the file."""
+    """A schema that requires these keys, of any type."""
     return Record(required=dict.fromkeys(keys, ANY))

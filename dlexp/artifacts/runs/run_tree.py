@@ -1,4 +1,4 @@
-"""What lies under outputs/: runs, groups of seeds, studies and sweeps, found by what is in a directory."""
+"""The tree of outputs/: runs, groups of seeds, studies and sweeps, recognized by their files."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 
 from dlexp.artifacts.files.reading import is_file, is_folder
 
-# Kind, which is also the folder under outputs/ -> the file that makes a directory one of it.
+# Kind, which is also the folder under outputs/ -> the file by which it is recognized.
 MARKS = {"train": "config.yaml", "tune": "study.json", "lr-find": "lr_find.json"}
 SWEEP_MARK = "cells.json"
 _MOST_DIGITS = 20
 
 
 def is_group(folder: Path) -> bool:
-    """Whether a directory holds the runs of several seeds."""
+    """Return whether a directory holds the runs of several seeds."""
     return not is_file(folder / "config.yaml") and any(folder.glob("seed-*/config.yaml"))
 
 
@@ -25,27 +25,27 @@ def members(folder: Path) -> list[Path]:
 
 
 def _seed_of(path: Path) -> tuple[int, str]:
-    """The order of a group: by seed; a directory whose name has no number comes last."""
+    """Sort key of a group: the seed; a directory without a number is last."""
     number = path.name.partition("-")[2]
     return (int(number) if number.isdecimal() and len(number) < _MOST_DIGITS else 2**64, path.name)
 
 
 def is_sweep(folder: Path) -> bool:
-    """Whether a directory is that of a sweep, `dlexp train -m`."""
+    """Return whether a directory is that of a sweep, `dlexp train -m`."""
     return is_file(folder / SWEEP_MARK)
 
 
 def runs_in(folder: Path) -> list[Path]:
-    """The runs that a directory stands for: those of a group of seeds or of a sweep that have begun, or itself."""
+    """The started runs of a group of seeds or a sweep; for any other directory, the directory itself."""
     if is_sweep(folder):
         return sorted(path.parent for path in folder.glob("*/config.yaml"))
     return members(folder) if is_group(folder) else [folder]
 
 
 def directories(root: Path, kind: str) -> Iterator[Path]:
-    """Every directory of a kind under the outputs folder `root`, in no order; a group or a sweep gives its runs.
+    """Every directory of a kind under the outputs folder `root`, unordered; groups and sweeps give their runs.
 
-    Links, hidden directories and files are passed over. What is no run comes too: whoever reads it says what is wrong.
+    Links, hidden directories and files are skipped. Invalid directories are included, for the reader to report.
     """
     folders = [root / kind, root / "sweep"] if kind == "train" else [root / kind]
     for path in (path for folder in folders if is_folder(folder) for path in folder.iterdir()):
@@ -55,7 +55,7 @@ def directories(root: Path, kind: str) -> Iterator[Path]:
 
 
 def size_of(folder: Path) -> int:
-    """Bytes of the files in a directory; links count for themselves, and what goes away meanwhile for nothing."""
+    """Size in bytes of the files in a directory; links are not followed, files deleted meanwhile not counted."""
     total, waiting = 0, [str(folder)]
     while waiting:
         try:

@@ -1,4 +1,4 @@
-"""Checks of columns: constant, the same twice, far outliers, not normalised, missing cells.
+"""Checks of columns: constant, redundant, outliers, not normalized, missing cells.
 
 Symbols: N rows, F features, O target values.
 """
@@ -11,51 +11,51 @@ from unicodedata import normalize
 import numpy as np
 from numpy.typing import NDArray
 
-from dlexp.data.tables.original_units import Cells
+from dlexp.data.tables.original_units import ColumnValues
 from dlexp.findings import Dropped, Finding, counted, dropping, finding
 
-Columns = Mapping[str, Cells]
+Columns = Mapping[str, ColumnValues]
 
-_MADS, _FAR_MADS = 6.0, 100.0  # median absolute deviations from the median: an outlier, and probably a mistake
-_RARE = 0.1  # share of the rows that are outliers at most
-_OFF, _NARROW, _WIDE = 1.0, 0.1, 10.0  # |mean| and deviation, beyond which a feature is learnt at a rate of its own
-_SAME = 0.9999  # correlation of columns that say the same, in other units perhaps
-_MOST_COMPARED = 2000  # columns that are compared with each other
-_MOSTLY = 0.5  # share of cells that are missing
+_MADS, _FAR_MADS = 6.0, 100.0  # median absolute deviations from the median: outlier, and probable mistake
+_RARE = 0.1  # largest share of rows that are outliers
+_OFF, _NARROW, _WIDE = 1.0, 0.1, 10.0  # |mean| and deviation outside of which a feature slows training
+_SAME = 0.9999  # correlation of redundant columns, e.g. in other units
+_MOST_COMPARED = 2000  # columns compared with each other
+_MOSTLY = 0.5  # share of missing cells for a warning
 
 
 def constant(columns: Columns, left_out: Sequence[str], dropped: Dropped) -> list[Finding]:
-    """Columns that hold one value.
+    """Findings for columns with a single value.
 
-    left_out  those that the source has left out for it
-    dropped   what data.drop names already, None where the source has no such key
+    left_out  those that the source has dropped for this reason
+    dropped   the current data.drop, None if the source has no such key
     """
     names = [name for name, cells in columns.items() if len(cells) and _is_constant(cells)]
     found = []
     if names:
-        what = f"{counted(len(names), 'column holds', 'columns hold')} one value in every training row"
+        what = f"{counted(len(names), 'column has', 'columns have')} a single value in the training rows"
         found.append(finding("warning", "constant", what, names, dropping(names, dropped)))
     if left_out:
-        what = f"{counted(len(left_out), 'column holds', 'columns hold')} one value and was not read"
-        what = what.replace("was not", "were not") if len(left_out) > 1 else what
+        what = f"{counted(len(left_out), 'column has', 'columns have')} a single value and was dropped"
+        what = what.replace("was dropped", "were dropped") if len(left_out) > 1 else what
         found.append(finding("warning", "constant", what, left_out, dropping(left_out, dropped)))
     return found
 
 
 def no_features(index: Mapping[str, str]) -> list[Finding]:
-    """Columns that the source leaves out because they number or divide the rows.
+    """Findings for columns that the source drops because they number the rows or name their split.
 
-    index  name -> why, a phrase that follows it
+    index  name -> reason, a phrase that follows the name
     """
     if not index:
         return []
-    what = counted(len(index), "column was not read: it describes", "columns were not read: they describe") + " no row"
+    what = counted(len(index), "column was dropped as an index", "columns were dropped as indexes")
     where = [f"{name or repr(name)}: {why}" for name, why in index.items()]
     return [finding("note", "index", what, where)]
 
 
-def doubled(columns: Columns, dropped: Dropped) -> list[Finding]:
-    """Columns that say what an earlier one says: equal, or a straight function of it (correlation 0.9999)."""
+def redundant(columns: Columns, dropped: Dropped) -> list[Finding]:
+    """Findings for columns that equal an earlier one, or are a linear function of it (correlation 0.9999)."""
     pairs, later = [], []
     numbers = {name: cells for name, cells in columns.items() if not isinstance(cells, list)}
     names = [name for name, cells in numbers.items() if not _is_constant(cells)][:_MOST_COMPARED]
@@ -74,17 +74,18 @@ def doubled(columns: Columns, dropped: Dropped) -> list[Finding]:
     if not pairs:
         return []
     later = list(dict.fromkeys(later))
-    what = f"{counted(len(later), 'column says', 'columns say')} what an earlier one says"
-    return [finding("warning", "same columns", what, pairs, dropping(later, dropped))]
+    what = counted(len(later), "column is redundant with an earlier one", "columns are redundant with earlier ones")
+    return [finding("warning", "redundant columns", what, pairs, dropping(later, dropped))]
 
 
 def outliers(columns: Columns, named: Callable[[NDArray[np.int64]], list[str]], remedy: str) -> list[Finding]:
-    """Numbers more than six median absolute deviations from the median.
+    """Findings for numbers more than six median absolute deviations from the median.
 
-    A column of which more than half is one value has no such deviation and is passed over; where more than a tenth of
-    the rows lie so far out the column has two heaps, or a long tail, and no outliers.
-    named   positions (B,) of rows -> what each is called
-    remedy  for those more than a hundred away, which are often codes for missing
+    Columns with one value in more than half of the rows have no such deviation and are skipped. If more than a tenth of
+    the rows are that far out, the column is bimodal or long-tailed, and they are not outliers.
+
+    named   positions (B,) of rows -> their names
+    remedy  for numbers more than a hundred deviations away, which are often codes for missing values
     """
     some: list[str] = []
     far: list[str] = []
@@ -97,21 +98,22 @@ def outliers(columns: Columns, named: Callable[[NDArray[np.int64]], list[str]], 
         count, worst = int((away > _MADS).sum()), int(away.argmax()) if len(away) else 0
         if 0 < count <= _RARE * len(cells):
             (place,) = named(np.array([worst]))
-            text = f"{name}: {count:,}, as {cells[worst]:.6g} in {place} ({away[worst]:.0f} deviations)"
+            text = f"{name}: {count:,}, such as {cells[worst]:.6g} in {place} ({away[worst]:.0f} deviations)"
             (far if away[worst] > _FAR_MADS else some).append(text)
     found = []
     for texts, most in ((far, _FAR_MADS), (some, _MADS)):
         if texts:
-            what = f"{counted(len(texts), 'column has', 'columns have')} numbers beyond {most:.0f} median deviations"
+            what = counted(len(texts), "column has", "columns have")
+            what += f" numbers more than {most:.0f} median deviations from the median"
             is_far = texts is far
             found.append(finding("warning" if is_far else "note", "outliers", what, texts, remedy if is_far else ""))
     return found
 
 
-def unnormalised(
+def unnormalized(
     names: Sequence[str], mean: NDArray[np.float64], std: NDArray[np.float64], remedy: str
 ) -> list[Finding]:
-    """Features that reach the network with a mean far from 0 or a deviation far from 1.
+    """Findings for features whose mean is far from 0 or whose deviation is far from 1 at the network's input.
 
     mean, std  (F,) after all preprocessing; a deviation of 0 is a constant feature, another finding
     """
@@ -119,31 +121,35 @@ def unnormalised(
     if not off.any():
         return []
     where = [f"{names[n]}: mean {mean[n]:.3g}, deviation {std[n]:.3g}" for n in np.flatnonzero(off).tolist()]
-    what = f"{counted(len(where), 'feature reaches', 'features reach')} the network far from mean 0 and deviation 1"
-    return [finding("warning", "not normalised", what, where, remedy)]
+    what = f"{counted(len(where), 'input feature is', 'input features are')} far from mean 0 and deviation 1"
+    return [finding("warning", "not normalized", what, where, remedy)]
 
 
 def missing(found: Mapping[str, tuple[int, Sequence[str]]], total: int, dropped: Dropped) -> list[Finding]:
-    """Columns with missing cells.
+    """Findings for columns with missing cells.
 
-    found  name of a column -> (how many, what the first rows are called)
-    total  rows in all
+    found  name of a column -> (number of missing cells, names of the first rows)
+    total  number of rows
     """
     mostly = [name for name, (count, _) in found.items() if count > _MOSTLY * total]
     findings = []
     for names in (mostly, [name for name in found if name not in mostly]):
-        where = [f"{name}: {found[name][0]:,} ({found[name][0] / total:.1%}), as {found[name][1][0]}" for name in names]
+        where = [
+            f"{name}: {found[name][0]:,} ({found[name][0] / total:.1%}), such as {found[name][1][0]}" for name in names
+        ]
         if names is mostly and names:
-            what = f"{counted(len(names), 'column lacks', 'columns lack')} most of the cells"
+            what = f"{counted(len(names), 'column has', 'columns have')} more missing cells than values"
             findings.append(finding("warning", "missing", what, where, dropping(names, dropped)))
         elif names:
-            what = f"{counted(len(names), 'column has', 'columns have')} missing cells: a number becomes the median"
+            what = (
+                f"{counted(len(names), 'column has', 'columns have')} missing cells; missing numbers become the median"
+            )
             findings.append(finding("note", "missing", what, where))
     return findings
 
 
-def alike_labels(names: Mapping[str, Sequence[str]]) -> list[Finding]:
-    """Classes and categories that differ by case, blanks or the form of a letter alone, and may be one.
+def similar_labels(names: Mapping[str, Sequence[str]]) -> list[Finding]:
+    """Findings for classes and categories that differ only in case, blanks or Unicode form.
 
     names  column -> its labels
     """
@@ -155,15 +161,15 @@ def alike_labels(names: Mapping[str, Sequence[str]]) -> list[Finding]:
         where += [f"{column}: {' = '.join(map(repr, some))}" for some in seen.values() if len(some) > 1]
     if not where:
         return []
-    what = f"{counted(len(where), 'label is', 'labels are')} spelled in several ways, by case or blanks"
-    return [finding("warning", "labels alike", what, where, "write each in one way")]
+    what = f"{counted(len(where), 'label has', 'labels have')} several spellings that differ in case or blanks"
+    return [finding("warning", "similar labels", what, where, "Use one spelling for each.")]
 
 
-def _is_constant(cells: Cells) -> bool:
+def _is_constant(cells: ColumnValues) -> bool:
     return len(set(cells)) <= 1 if isinstance(cells, list) else bool((cells == cells[0]).all())
 
 
 def _in_order_of_appearance(cells: Sequence[str]) -> NDArray[np.int64]:
-    """(N,) numbers of the categories, the first that appears being 0: equal where only the names differ."""
+    """(N,) numbers of the categories in order of appearance: equal for columns that differ only in names."""
     numbers: dict[str, int] = {}
     return np.array([numbers.setdefault(cell, len(numbers)) for cell in cells], dtype=np.int64)

@@ -1,4 +1,4 @@
-"""One pass over the images of a split, of which numbers remain and no images: what the checks need.
+"""One pass over the images of a split that computes the statistics for the checks.
 
 Symbols: N images of the split, K of them with a thumbnail, B images of a piece, C channels, H and W height and
 width, L bins of a histogram.
@@ -20,28 +20,28 @@ from dlexp.data.bundle import Split
 from dlexp.data.columns import size_of
 from dlexp.types import as_tensor
 
-_PIECE, _NUMBERS = 256, 1 << 22  # images at a time, and of large ones so many numbers
-_SIDE = 16  # pixels of a thumbnail's side
+_PIECE, _NUMBERS = 256, 1 << 22  # images at a time, and at most this many numbers
+_SIDE = 16  # side of a thumbnail in pixels
 _BINS = 32
 _BYTE = 255
-_MARGIN = 0.03  # share of an image's contrast that a step of brightness is more than
+_MARGIN = 0.03  # smallest step of brightness that counts, as a fraction of the contrast
 _WEIGHTS = 1 << np.arange(64, dtype=np.uint64)
 
 
 @dataclass(frozen=True)
-class ImageLook:
-    """What a pass over a split saw.
+class ImageScan:
+    """Statistics of the images of a split.
 
-    digests    (N,) 16 bytes each: equal images have equal ones
-    is_flat    (N,) whether an image is of one colour
-    is_black   (N,) whether that colour is 0
-    is_finite  (N,) whether all of its numbers are
+    digests    (N,) 16 bytes each, equal for equal images
+    is_flat    (N,) whether an image has a single color
+    is_black   (N,) whether that color is 0
+    is_finite  (N,) whether all values are finite
     thumbed    (K,) positions of the images with a hash and a thumbnail
-    hashes     (K,) of `difference_hash`
-    thumbs     (K, 256) of mean 0 and length 1, zeros for images of one colour
-    low, high  (C, H, W) extremes of each pixel over the images
-    mean, std  (C,) of all finite pixels of a channel
-    histogram  (C, L) pixels between `edges` (L + 1,), L of 64 at most; what lies outside is in the first and the last
+    hashes     (K,) results of `difference_hash`
+    thumbs     (K, 256) thumbnails of mean 0 and length 1, zeros for images of a single color
+    low, high  (C, H, W) minimum and maximum of each pixel over the images
+    mean, std  (C,) over all finite pixels of a channel
+    histogram  (C, L) counts of pixels between `edges` (L + 1,), L at most 64; values outside are in the outer bins
     """
 
     digests: NDArray[np.bytes_]
@@ -59,21 +59,21 @@ class ImageLook:
     edges: NDArray[np.float64]
 
 
-def look_at_images(split: Split, white: float | None, most: int) -> ImageLook:
-    """Read all images of `split` once, a few at a time.
+def scan_images(split: Split, white: float | None, most: int) -> ImageScan:
+    """Compute the statistics of all images of `split`, reading them once, in pieces.
 
-    white  the largest value of a pixel where pixels are bytes
-    most   thumbnails that are kept, of images evenly spread
-    Raises DataError for images that cannot be read.
+    white  the largest pixel value, for uint8 images
+    most   largest number of thumbnails, of evenly spread images
+    Raises DataError for unreadable images.
     """
     count = len(split)
     thumbed = np.linspace(0, count - 1, min(most, count)).round().astype(np.int64)
-    # Filled in place: small arrays kept from every piece would hold the memory between them.
+    # Filled in place: small arrays from every piece would fragment the memory.
     digests = np.empty(count, dtype="S16")
     is_flat, is_black, is_finite = np.empty((3, count), dtype=np.bool_)
     hashes, thumbs = np.empty(len(thumbed), dtype=np.uint64), np.empty((len(thumbed), _SIDE**2), dtype=np.float32)
-    seen: _Seen | None = None
-    start, kept = 0, 0
+    sums: _PixelSums | None = None
+    start, filled = 0, 0
     piece = max(1, min(_PIECE, _NUMBERS // max(1, size_of(split.inputs) or 1)))
     for read in split.inputs.read(torch.arange(count).split(piece)):
         images = as_tensor(read).contiguous()
@@ -83,36 +83,36 @@ def look_at_images(split: Split, white: float | None, most: int) -> ImageLook:
         is_flat[part] = (low == high).numpy()
         is_black[part] = ((low == 0) & (high == 0)).numpy()
         is_finite[part] = torch.isfinite(flat).all(dim=1).numpy()
-        seen = seen or _Seen(images.shape[1:], images.dtype, white)
-        seen.add(images if is_finite[part].all() else images[torch.from_numpy(is_finite[part])])
+        sums = sums or _PixelSums(images.shape[1:], images.dtype, white)
+        sums.add(images if is_finite[part].all() else images[torch.from_numpy(is_finite[part])])
         inside = thumbed[(thumbed >= part.start) & (thumbed < part.stop)] - start
         if len(inside):
             small = images[torch.from_numpy(inside)].float().mean(dim=1, keepdim=True).nan_to_num()
-            hashes[kept : kept + len(inside)] = difference_hash(small)
-            thumbs[kept : kept + len(inside)] = thumbnail(small)
-        start, kept = part.stop, kept + len(inside)
-    seen = seen or _Seen(split.inputs.shape or (1, 0, 0), torch.uint8, white)  # of no images
-    return ImageLook(digests, is_flat, is_black, is_finite, thumbed, hashes, thumbs, *seen.told())
+            hashes[filled : filled + len(inside)] = difference_hash(small)
+            thumbs[filled : filled + len(inside)] = thumbnail(small)
+        start, filled = part.stop, filled + len(inside)
+    sums = sums or _PixelSums(split.inputs.shape or (1, 0, 0), torch.uint8, white)  # of no images
+    return ImageScan(digests, is_flat, is_black, is_finite, thumbed, hashes, thumbs, *sums.results())
 
 
-def difference_hash(grey: Tensor) -> NDArray[np.uint64]:
-    """(B, 1, H, W) -> (B,): bit by bit whether each of 8 x 8 squares is darker than the one to its right.
+def difference_hash(gray: Tensor) -> NDArray[np.uint64]:
+    """(B, 1, H, W) -> (B,): one bit for each of 8 x 8 squares, set if it is darker than the one to its right.
 
-    The dHash of N. Krawetz (2013) with a margin: on plain ground its bits would be those of the noise.
+    The dHash of N. Krawetz (2013), with a margin, since the bits of a plain area would be noise.
     """
-    squares = F.adaptive_avg_pool2d(grey, (8, 9))[:, 0]
+    squares = F.adaptive_avg_pool2d(gray, (8, 9))[:, 0]
     margin = _MARGIN * (squares.amax(dim=(1, 2)) - squares.amin(dim=(1, 2)))[:, None, None]
     bits = (squares[:, :, 1:] - squares[:, :, :-1] > margin).flatten(1).numpy()
     found: NDArray[np.uint64] = (bits * _WEIGHTS).sum(axis=1, dtype=np.uint64)
     return found
 
 
-def thumbnail(grey: Tensor) -> NDArray[np.float32]:
-    """(B, 1, H, W) -> (B, 256) of mean 0 and length 1, so that a product of two is their correlation."""
-    small = F.adaptive_avg_pool2d(grey, (_SIDE, _SIDE)).flatten(1)
+def thumbnail(gray: Tensor) -> NDArray[np.float32]:
+    """(B, 1, H, W) -> (B, 256) of mean 0 and length 1, so that the dot product of two is their correlation."""
+    small = F.adaptive_avg_pool2d(gray, (_SIDE, _SIDE)).flatten(1)
     small = small - small.mean(dim=1, keepdim=True)
     length = small.norm(dim=1, keepdim=True)
-    is_plain = length <= 1e-4 * (grey.flatten(1).abs().amax(dim=1, keepdim=True) + 1e-30)
+    is_plain = length <= 1e-4 * (gray.flatten(1).abs().amax(dim=1, keepdim=True) + 1e-30)
     found: NDArray[np.float32] = torch.where(is_plain, 0.0, small / length.clamp_min(1e-30)).numpy()
     return found
 
@@ -121,8 +121,8 @@ def _digests(flat: Tensor) -> NDArray[np.bytes_]:
     return np.array([hashlib.blake2b(image.data, digest_size=16).digest() for image in flat.numpy()], dtype="S16")
 
 
-class _Seen:
-    """Sums over the pixels of many pieces; whole numbers are counted level by level, which costs a fifth of summing."""
+class _PixelSums:
+    """Accumulates pixel statistics over pieces; uint8 values are counted by level, in a fifth of the time of sums."""
 
     def __init__(self, shape: tuple[int, ...], dtype: torch.dtype, white: float | None) -> None:
         self._low = torch.full(shape, torch.inf)
@@ -135,7 +135,7 @@ class _Seen:
         self._bins = np.zeros((shape[0], _BYTE + 1 if self._are_levels else _BINS), dtype=np.int64)
 
     def add(self, images: Tensor) -> None:
-        """(B, C, H, W), all finite."""
+        """Add images (B, C, H, W), all finite."""
         if not len(images):
             return
         low, high = images.amin(dim=0).float(), images.amax(dim=0).float()
@@ -154,7 +154,7 @@ class _Seen:
             places = (shares * _BINS).floor().clamp(0, _BINS - 1).long().numpy()
             self._bins[channel] += np.bincount(places.ravel(), minlength=_BINS)
 
-    def told(self) -> tuple[Any, ...]:
+    def results(self) -> tuple[Any, ...]:
         """low, high, mean, std, histogram, edges."""
         sums, histogram, edges = self._sums, self._bins, self._edges
         if self._are_levels:
@@ -169,5 +169,5 @@ class _Seen:
 
 
 def _edges_of_levels(white: int) -> NDArray[np.float64]:
-    """Edges of bins that hold equally many whole numbers of 0 to `white`."""
+    """Edges of bins with equally many of the whole numbers 0 to `white`."""
     return np.linspace(-0.5, white + 0.5, (white + 1 if white < 2 * _BINS else _BINS) + 1)

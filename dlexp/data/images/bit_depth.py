@@ -1,7 +1,7 @@
-"""Pixels of other depths than 8 bits: the sample value that is white, and their conversion to 8 bits.
+"""Pixels of depths other than 8 bits: their white value, and their conversion to 8 bits.
 
-Pillow hands samples of more than 8 bits over as they are stored, without what they are shares of; the transparent color
-of a PNG comes in the depth of the file, while its pixels may have been cut to 8 bits.
+Pillow returns samples of more than 8 bits as stored, without their maximum, and the transparent color of a PNG in the
+depth of the file, even if it has reduced the pixels to 8 bits.
 
 Symbols: H and W height and width in pixels.
 """
@@ -17,23 +17,23 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _SIXTEEN = (1 << 16) - 1
-_FULL_RANGE = ("PNG", "PPM", "JPEG2000")  # their samples of more than 8 bits reach Pillow's user as shares of 65,535
+_FULL_RANGE = ("PNG", "PPM", "JPEG2000")  # Pillow scales their samples of more than 8 bits to 65,535
 _TIFF_BITS, _TIFF_PHOTOMETRIC, _TIFF_SAMPLE_FORMAT = 258, 262, 339  # TIFF 6.0, section 8 and section 19
 _WHITE_IS_ZERO, _UNSIGNED = 0, 1
 _PNG_DEPTH = 24  # position of the bit depth in a PNG file: signature, length and name of IHDR, width, height
-_REMEDY = "convert it to 8 or 16 unsigned bits"
+_REMEDY = "Convert it to 8 or 16 unsigned bits."
 
 
 def white_of(image: Image) -> int:
-    """The sample value that is white in an opened, not yet decoded, file: 255, or more where samples are wider.
+    """The white value of the samples of an opened, not yet decoded file: 255, or more for samples of more bits.
 
-    Raises ValueError for samples that have no defined white: floating-point, signed and 32-bit ones.
+    Raises ValueError for samples without a defined white value: floating-point, signed and 32-bit ones.
     """
     kinds = set(_tags(image, _TIFF_SAMPLE_FORMAT)) or {_UNSIGNED}
     if image.mode == "F":
-        raise ValueError("holds floating-point numbers, and nothing says which of them is white")
+        raise ValueError(f"floating-point samples have no defined white value. {_REMEDY}")
     if kinds != {_UNSIGNED}:
-        raise ValueError(f"holds signed integers, which have no defined white; {_REMEDY}")
+        raise ValueError(f"signed integers have no defined white value. {_REMEDY}")
     if not image.mode.startswith("I"):
         return 255
     if image.format in _FULL_RANGE:
@@ -42,30 +42,30 @@ def white_of(image: Image) -> int:
     if image.format == "TIFF" and 8 < bits <= 16:
         return int(1 << bits) - 1
     wide = f"{bits}-bit integers" if bits else f"integers of an unknown range ({image.format})"
-    raise ValueError(f"holds {wide}, which have no defined white; {_REMEDY}")
+    raise ValueError(f"{wide} have no defined white value. {_REMEDY}")
 
 
 def in_eight_bits(image: Image, white: int, opened: Image) -> Image:
-    """A grey image of wide integers -> 8 bits, mode L, or LA where a color is transparent.
+    """Convert a gray image of wide integers to 8 bits, mode L, or LA with a transparent color.
 
     image   decoded and upright
-    white   as `white_of` gives it
-    opened  the file that it comes from
+    white   the result of `white_of`
+    opened  its file
     """
     from PIL import Image as Pillow
 
     samples = np.asarray(image).astype(np.int64)
     if _WHITE_IS_ZERO in _tags(opened, _TIFF_PHOTOMETRIC):
         samples = white - samples
-    grey = Pillow.fromarray(np.clip(samples >> (white.bit_length() - 8), 0, 255).astype(np.uint8))
+    gray = Pillow.fromarray(np.clip(samples >> (white.bit_length() - 8), 0, 255).astype(np.uint8))
     transparent = image.info.get("transparency")
     if isinstance(transparent, int):
-        grey.putalpha(Pillow.fromarray(np.where(samples == transparent, 0, 255).astype(np.uint8)))
-    return grey
+        gray.putalpha(Pillow.fromarray(np.where(samples == transparent, 0, 255).astype(np.uint8)))
+    return gray
 
 
 def with_transparency(image: Image, content: bytearray) -> Image:
-    """A PNG with the transparent color in the depth of its pixels, as an alpha channel where 8 bits cannot hold it.
+    """Convert the transparent color of a PNG to the depth of its pixels, or to an alpha channel if that loses bits.
 
     image    opened from `content`
     """
@@ -80,12 +80,12 @@ def with_transparency(image: Image, content: bytearray) -> Image:
 
 
 def _with_alpha(image: Image, transparent: np.ndarray[Any, Any], content: bytearray) -> Image:
-    """RGB cut to 8 bits -> RGBA, transparent where all 16 bits are those of the color (3,)."""
+    """RGB reduced to 8 bits -> RGBA, transparent where all 16 bits equal those of the color (3,)."""
     from PIL import Image as Pillow
 
     found = image.copy()
     with Pillow.open(BytesIO(content)) as again:
-        # Read as if the bytes of a sample were in the other order, 8 bits of it are the low ones.
+        # Read in the other byte order, the 8 bits that Pillow keeps are the low ones.
         again.tile = [tile._replace(args="RGB;16L") for tile in again.tile]
         low = np.asarray(again).astype(np.int64)
     wide = (np.asarray(found).astype(np.int64) << 8) + low  # (H, W, 3)
@@ -95,6 +95,6 @@ def _with_alpha(image: Image, transparent: np.ndarray[Any, Any], content: bytear
 
 
 def _tags(image: Image, tag: int) -> tuple[int, ...]:
-    """The values of a tag of a TIFF file; () where it has none, or is of another format."""
+    """The values of a tag of a TIFF file; () without the tag and for other formats."""
     found = getattr(image, "tag_v2", {}).get(tag, ())
     return tuple(found) if isinstance(found, tuple) else (int(found),)

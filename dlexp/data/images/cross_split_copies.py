@@ -1,4 +1,4 @@
-"""Files that are in more than one split as exact copies: what is learnt would be what is judged.
+"""Exact duplicates of image files across splits, which would make held-out metrics invalid.
 
 Symbols: N files.
 """
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from dlexp.artifacts.files.reading import NO_LIMIT, open_regular
 from dlexp.data.images.decoding import listed, shown
-from dlexp.data.images.listing import ENDS, Listing, Look
+from dlexp.data.images.listing import ENDS, Listing, QuickScan
 from dlexp.data.splitting import Rows
 from dlexp.errors import DataError
 
@@ -22,31 +22,30 @@ _READ = 1 << 20  # bytes of a file at a time
 
 
 def check_copies(
-    root: Path, listing: Listing, looks: Sequence[Look], rows: Sequence[Rows], allowed: bool
+    root: Path, listing: Listing, scans: Sequence[QuickScan], rows: Sequence[Rows], allowed: bool
 ) -> tuple[str, ...]:
-    """What a person should know of copies across splits.
+    """Messages to the user about duplicates across splits.
 
     rows     numbers of the files of train, val and test
-    allowed  whether copies across the splits that the folder comes with are told only
-    Raises DataError naming those where they are not allowed. Copies across splits that were drawn here are told only:
-    a folder may hold every picture twice and mean no harm.
+    allowed  whether duplicates across the splits of the folder itself are only reported
+    Raises DataError that names them otherwise. Duplicates across splits drawn by dlexp are only reported.
     """
     part: NDArray[np.int64] = np.full(len(listing.names), -1, dtype=np.int64)
     for number, some in enumerate(rows):
         part[some] = number
     own: list[str] = []
     drawn: list[str] = []
-    for group in _groups(root, listing, looks, part):
+    for group in _groups(root, listing, scans, part):
         names = " = ".join(shown(bytes(listing.names[n]).decode("utf-8", "surrogateescape")) for n in group)
         (own if len({str(listing.splits[n]) for n in group}) > 1 else drawn).append(names)
     if own and not allowed:
-        rule = f"{_images(own)} in more than one split, so that what is learnt is judged too{listed(own)}\n"
-        remedy = "delete the copies, or keep them with data.allow_duplicates=true"
+        rule = f"{_images(own)} in more than one split, which makes held-out metrics invalid{listed(own)}\n"
+        remedy = "Delete the duplicates, or set data.allow_duplicates=true"
         raise DataError(rule, file=root, remedy=remedy)
     notes = [f"{_images(own)} in more than one split of the folder: {', '.join(own)}"] if own else []
     if drawn:
         few = ", ".join(drawn[:5]) + (", ..." if len(drawn) > 5 else "")
-        notes.append(f"{_images(drawn)} in more than one of the splits that were drawn, as exact copies: {few}")
+        notes.append(f"{_images(drawn)} in more than one of the drawn splits: {few}")
     return tuple(notes)
 
 
@@ -54,12 +53,14 @@ def _images(groups: Sequence[str]) -> str:
     return "1 image is" if len(groups) == 1 else f"{len(groups):,} images are"
 
 
-def _groups(root: Path, listing: Listing, looks: Sequence[Look], part: NDArray[np.int64]) -> Iterator[tuple[int, ...]]:
-    """Numbers of files with the same bytes that are not all in one split."""
-    alike: dict[bytes, list[int]] = {}
-    for number, seen in enumerate(looks):
-        alike.setdefault(seen.digest, []).append(number)
-    for numbers in alike.values():
+def _groups(
+    root: Path, listing: Listing, scans: Sequence[QuickScan], part: NDArray[np.int64]
+) -> Iterator[tuple[int, ...]]:
+    """Numbers of files with equal bytes in different splits."""
+    candidates: dict[bytes, list[int]] = {}
+    for number, seen in enumerate(scans):
+        candidates.setdefault(seen.digest, []).append(number)
+    for numbers in candidates.values():
         if len({int(part[n]) for n in numbers}) > 1:
             same: dict[bytes, list[int]] = {}
             for number in numbers:
@@ -68,7 +69,7 @@ def _groups(root: Path, listing: Listing, looks: Sequence[Look], part: NDArray[n
 
 
 def _digest(root: Path, name: bytes) -> bytes:
-    """SHA-256 of a file; b"" for one that the first look has hashed whole."""
+    """SHA-256 of a file; b"" for a small one, which the quick scan has hashed completely."""
     path = root / name.decode("utf-8", "surrogateescape")
     if path.stat().st_size <= 2 * ENDS:
         return b""

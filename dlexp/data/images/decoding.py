@@ -1,6 +1,6 @@
-"""Image files -> uint8 pixels of one size.
+"""Decoding of image files to uint8 pixels of one size.
 
-Symbols: B images, C channels (1 or 3), S the height and width that images are brought to, H and W those of a file.
+Symbols: B images, C channels (1 or 3), S height and width after resizing, H and W height and width of a file.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from dlexp.artifacts.files.reading import open_regular
 from dlexp.data.images.bit_depth import in_eight_bits, white_of, with_transparency
 from dlexp.errors import DataError
 
-Failure = tuple[str, str]  # the name of a file, and why it cannot be read
+Failure = tuple[str, str]  # name of a file, and the reason why it cannot be read
 
 _JPEG = b"\xff\xd8\xff"
-_NAMED = 50  # files that an error or a note names; the others are counted
-_GREY, _COLOUR = 1, 3  # the modes of torchvision's decoder
+_NAMED = 50  # files listed in a message; the others are counted
+_GRAY, _COLOR = 1, 3  # modes of torchvision's decoder
 
 
 class AllOrNone(ABC):
-    """A reader of images that says which it cannot read, and so can refuse to give a part of them."""
+    """A reader of images that returns all requested images, or an error that names the unreadable ones."""
 
     def read(self, rows: NDArray[np.int64]) -> Tensor:
-        """(B,) numbers -> (B, C, H, W), the channels last in memory. Raises DataError naming what cannot be read."""
+        """(B,) numbers -> (B, C, H, W), channels last in memory. Raises DataError that names the unreadable ones."""
         images, failures = self.attempt(rows)
         if failures:
             raise self.refusal(failures)
@@ -43,19 +43,19 @@ class AllOrNone(ABC):
 
     @abstractmethod
     def attempt(self, rows: NDArray[np.int64]) -> tuple[Tensor, list[Failure]]:
-        """The images of `rows` that can be read, (at most B, C, H, W), and those that cannot."""
+        """The readable images of `rows`, (at most B, C, H, W), and the failures of the others."""
 
     @abstractmethod
     def refusal(self, failures: Sequence[Failure]) -> DataError:
-        """The error for images that cannot be read."""
+        """The error for unreadable images."""
 
 
 @dataclass(frozen=True)
 class ImageFiles(AllOrNone):
-    """The images of a folder, by number.
+    """The image files of a folder, addressed by number.
 
-    names   (N,) names relative to `root`, as bytes: an array of them costs a forked worker no copies
-    resize  crop: the middle square, scaled; stretch: all of the image, scaled in both directions
+    names   (N,) paths relative to `root`, as bytes: forked workers share the array without copying it
+    resize  crop: the center square, scaled; stretch: the whole image, scaled in both directions
     """
 
     root: Path
@@ -71,21 +71,21 @@ class ImageFiles(AllOrNone):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the images."""
+        """The type of the images that are read."""
         return torch.uint8
 
     def refusal(self, failures: Sequence[Failure]) -> DataError:
-        """The error for files that cannot be read."""
+        """The error for unreadable files."""
         return unreadable(self.root, failures)
 
     def attempt(self, rows: NDArray[np.int64]) -> tuple[Tensor, list[Failure]]:
-        """The images of `rows` that can be read, (at most B, C, S, S), and those that cannot."""
+        """The readable images of `rows`, (at most B, C, S, S), and the failures of the others."""
         images, failures = [], []
         for row in rows:
             name = self.names[row].decode("utf-8", "surrogateescape")
             try:
                 images.append(read_image(f"{self.root}/{name}", self.channels, self.size, self.resize))
-            except Exception as error:  # decoders raise all kinds for damaged files
+            except Exception as error:  # decoders raise many types for damaged files
                 failures.append((name, reason(error)))
         if not images:
             return torch.empty((0, *self.shape), dtype=torch.uint8), failures
@@ -93,13 +93,13 @@ class ImageFiles(AllOrNone):
 
 
 def read_image(path: str, channels: int, size: int, resize: str) -> Tensor:
-    """The image in a file, (S, S, C) uint8. Raises OSError, or what the decoder raises for a damaged file."""
+    """The image in a file, (S, S, C) uint8. Raises OSError, or the error of the decoder for a damaged file."""
     return fitted(decoded(_content(path), channels), size, resize)
 
 
 def unreadable(root: Path, failures: Sequence[Failure]) -> DataError:
-    """The error for files that cannot be read."""
-    remedy = "delete or replace them, or leave them out with data.on_bad=skip"
+    """The error for unreadable files."""
+    remedy = "Delete or replace them, or set data.on_bad=skip"
     if len(failures) == 1:
         name, why = failures[0]
         return DataError(f"cannot be read as an image: {why}", file=root / shown(name), remedy=remedy)
@@ -108,42 +108,42 @@ def unreadable(root: Path, failures: Sequence[Failure]) -> DataError:
 
 
 def listed(lines: Sequence[str]) -> str:
-    """Lines below a message, the first fifty of them."""
+    """The first fifty lines, each indented on a line of its own."""
     named = "".join(f"\n  {line}" for line in lines[:_NAMED])
     return named + (f"\n  and {len(lines) - _NAMED} more" if len(lines) > _NAMED else "")
 
 
 def shown(name: str) -> str:
-    """A file's name as it can be printed: what is no UTF-8, or no character that prints, is escaped."""
+    """The name of a file with bytes that are not UTF-8 and unprintable characters escaped."""
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in name)
 
 
 def reason(error: BaseException) -> str:
-    """Why a decoder failed, in one line."""
+    """The reason why a decoder failed, in one line."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return "is in no known image format" if text.startswith("cannot identify image file") else text
+    return "unknown image format" if text.startswith("cannot identify image file") else text
 
 
 def decoded(content: bytearray, channels: int) -> Tensor:
-    """The bytes of a file -> (H, W, C) uint8, upright as its EXIF orientation says.
+    """Decode the bytes of a file to (H, W, C) uint8, rotated by its EXIF orientation.
 
-    JPEG goes through torchvision's decoder, which takes half of Pillow's time; all else, and what that decoder
-    refuses, through Pillow: palettes are looked up, 16 bits cut to 8, transparent pixels laid over white.
-    Raises what the decoder raises for a damaged file, ValueError for pixels without a defined white (`white_of`).
+    JPEG is decoded by torchvision, in half of the time of Pillow. Pillow decodes other formats, and JPEG files that
+    torchvision rejects: palettes are applied, 16 bits reduced to 8, transparent pixels blended with white.
+    Raises the error of the decoder for a damaged file, ValueError for pixels without a white value (`white_of`).
     """
     if content[:3] == _JPEG:
         try:
-            pixels = _jpeg_decoder()(torch.frombuffer(content, dtype=torch.uint8), _GREY if channels == 1 else _COLOUR)
+            pixels = _jpeg_decoder()(torch.frombuffer(content, dtype=torch.uint8), _GRAY if channels == 1 else _COLOR)
             return pixels.permute(1, 2, 0)
         except RuntimeError:
-            pass  # Pillow may know it, and says better what is wrong
+            pass  # Pillow may support it, and has better messages
     return _by_pillow(content, channels)
 
 
 def fitted(image: Tensor, size: int, resize: str) -> Tensor:
-    """(H, W, C) -> (S, S, C); bilinear, averaging where it shrinks."""
+    """(H, W, C) -> (S, S, C); bilinear, with antialiasing."""
     height, width = image.shape[:2]
     if (height, width) == (size, size):
         return image
@@ -157,8 +157,8 @@ def fitted(image: Tensor, size: int, resize: str) -> Tensor:
     return F.interpolate(planes, (size, size), mode="bilinear", antialias=True)[0].permute(1, 2, 0)
 
 
-def is_grey(mode: str) -> bool:
-    """Whether Pillow's `mode` has no colours."""
+def is_gray(mode: str) -> bool:
+    """Return whether `mode` of Pillow has no colors."""
     return mode in ("1", "L", "LA", "La", "F") or mode.startswith("I")
 
 
@@ -195,7 +195,7 @@ def _by_pillow(content: bytearray, channels: int) -> Tensor:
 def _jpeg_decoder() -> Callable[[Tensor, int], Tensor]:
     """(bytes, mode) -> (C, H, W) uint8, upright.
 
-    Straight from torchvision's library where it is found: importing the package takes as long as importing torch.
+    Uses torchvision's library directly if it is found: importing the package takes as long as importing torch.
     """
     package = find_spec("torchvision")
     places = package.submodule_search_locations if package and package.submodule_search_locations else []
@@ -208,7 +208,7 @@ def _jpeg_decoder() -> Callable[[Tensor, int], Tensor]:
         return lambda data, mode: by_library(data, mode, True)
     from torchvision.io import ImageReadMode, decode_jpeg
 
-    modes: dict[int, Any] = {_GREY: ImageReadMode.GRAY, _COLOUR: ImageReadMode.RGB}
+    modes: dict[int, Any] = {_GRAY: ImageReadMode.GRAY, _COLOR: ImageReadMode.RGB}
 
     def by_package(data: Tensor, mode: int) -> Tensor:
         found: Tensor = decode_jpeg(data, modes[mode], apply_exif_orientation=True)

@@ -1,4 +1,4 @@
-"""The image files under a folder: which there are, of which class, and whether they look whole.
+"""Listings of the image files in a folder, with classes and splits, and a quick scan of each file.
 
 Symbols: N files.
 """
@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from dlexp.artifacts.files.reading import NotReadableError, open_regular
 from dlexp.data.images.bit_depth import white_of
-from dlexp.data.images.decoding import is_grey, reason, shown
-from dlexp.data.paths import near
+from dlexp.data.images.decoding import is_gray, reason, shown
+from dlexp.data.paths import did_you_mean
 from dlexp.data.split_names import split_folders
 from dlexp.errors import DataError
 
@@ -25,19 +25,19 @@ _SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"),
     *(".pnm", ".avif", ".jp2", ".tga"),
 )
-ENDS = 1 << 15  # bytes at either end of a file that are hashed; a file of up to twice as many is hashed whole
+ENDS = 1 << 15  # bytes hashed at either end of a file; smaller files are hashed completely
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What a folder holds.
+    """The files of a folder.
 
-    names    (N,) bytes, relative to the folder, in order
+    names    (N,) bytes, paths relative to the folder, sorted
     labels   (N,) class numbers
-    splits   (N,) train, val or test where the folder comes divided, "" where it does not
-    classes  the names of the folders, in order
-    others   files that have no suffix of an image
-    loose    images that lie in no folder of a class
+    splits   (N,) train, val or test if the folder has splits, else ""
+    classes  the names of the class folders, sorted
+    others   files without an image suffix
+    loose    images outside of the class folders
     """
 
     names: NDArray[np.bytes_]
@@ -48,36 +48,36 @@ class Listing:
     loose: tuple[str, ...] = ()
 
     def only(self, rows: NDArray[np.int64]) -> Listing:
-        """The files `rows` alone, with all classes."""
+        """The listing of the files `rows` only, with all classes."""
         return Listing(self.names[rows], self.labels[rows], self.splits[rows], self.classes, self.others, self.loose)
 
 
 @dataclass(frozen=True)
-class Look:
-    """A first look at a file, which reads its header and both ends.
+class QuickScan:
+    """The result of reading the header and both ends of a file.
 
-    digest    SHA-256 of its size and its ends
-    is_whole  whether it has the end mark of its format; many formats have none, and only decoding tells
-    problem   why it is no image, "" if it seems one
+    digest       SHA-256 of its size and its ends
+    is_complete  whether it has the end mark of its format; False for formats without one
+    problem      the reason why it is not an image, "" if it seems to be one
     """
 
     digest: bytes
-    is_grey: bool
-    is_whole: bool
+    is_gray: bool
+    is_complete: bool
     problem: str
 
 
 def list_images(root: Path, parts: Mapping[str, str] | None = None) -> Listing:
-    """The images below `root`, whose folders are the classes, or train, val and test with the classes in each.
+    """List the images in `root`, whose folders are the classes, or train, val and test with the classes in each.
 
-    parts  split -> its folder, whatever else lies beside them; None to see it from their names (`split_folders`)
-    Raises DataError for a folder that is not there, that has no or one class, or a class without an image, and for
-    folders that may be splits or classes.
+    parts  split -> its folder, ignoring other folders; None to derive it from the names (`split_folders`)
+    Raises DataError for a missing folder, fewer than two classes, a class without training images, and for folders
+    that may be either splits or classes.
     """
     if not root.is_dir():
         if root.exists():
-            raise DataError("is a file, not a folder", file=root, remedy=near(root), code="invalid-type")
-        raise DataError("there is no such folder", file=root, remedy=near(root), code="not-found")
+            raise DataError("is a file, not a folder", file=root, remedy=did_you_mean(root), code="invalid-type")
+        raise DataError("folder not found", file=root, remedy=did_you_mean(root), code="not-found")
     folders = _folders(root)
     outside: list[str] = []
     if parts is None:
@@ -87,9 +87,9 @@ def list_images(root: Path, parts: Mapping[str, str] | None = None) -> Listing:
             outside = [os.path.relpath(path, root) for name in beside for path in _files(root / name, set())]
             outside += _loose(root)
     places = [(name, split) for split, name in parts.items()] or [("", "")]
-    learnt_from = root / parts.get("train", "")
+    train_folder = root / parts.get("train", "")
     classes = tuple(sorted({name for place, _ in places for name in _folders(root / place)}))
-    _check_classes(root, classes, learnt_from)
+    _check_classes(root, classes, train_folder)
     found, others = [], list[str]()
     loose: list[str] = []
     for place, split in places:
@@ -106,18 +106,18 @@ def list_images(root: Path, parts: Mapping[str, str] | None = None) -> Listing:
     found.sort()
     labels = np.array([number for _, number, _ in found], dtype=np.int64)
     splits = np.array([split for _, _, split in found], dtype=np.str_)
-    learnt = labels[splits == "train"] if parts else labels
+    trained = labels[splits == "train"] if parts else labels
     for number, name in enumerate(classes):
-        if number not in learnt:
-            remedy = "add some, or remove the folder"
-            rule = f"class {name!r} has no images to learn from"
-            raise DataError(rule, file=learnt_from / name, remedy=remedy, code="too-few-samples")
+        if number not in trained:
+            remedy = "Add images, or remove the folder."
+            rule = f"class {name!r} has no training images"
+            raise DataError(rule, file=train_folder / name, remedy=remedy, code="too-few-samples")
     names = np.array([name for name, _, _ in found], dtype=np.bytes_)
     return Listing(names, labels, splits, classes, tuple(others), tuple(loose))
 
 
-def look(root: Path, name: bytes) -> Look:
-    """Open the file `name` below `root`, without decoding it."""
+def quick_scan(root: Path, name: bytes) -> QuickScan:
+    """Scan the file `name` in `root`, without decoding it."""
     from PIL import Image
 
     try:
@@ -133,16 +133,16 @@ def look(root: Path, name: bytes) -> Look:
                 white_of(image)
                 mode, kind = image.mode, image.format or ""
     except NotReadableError as error:
-        return Look(b"", False, False, error.strerror or str(error))
-    except Exception as error:  # Pillow raises all kinds for damaged files
-        return Look(b"", False, False, "is empty" if _is_empty(root, name) else reason(error))
+        return QuickScan(b"", False, False, error.strerror or str(error))
+    except Exception as error:  # Pillow raises many types for damaged files
+        return QuickScan(b"", False, False, "is empty" if _is_empty(root, name) else reason(error))
     tail = ends.rstrip(b"\0\r\n ")
-    is_whole = {"JPEG": tail.endswith(b"\xff\xd9"), "PNG": tail.endswith(b"IEND\xaeB`\x82")}.get(kind, False)
-    return Look(digest, is_grey(mode), is_whole, "")
+    is_complete = {"JPEG": tail.endswith(b"\xff\xd9"), "PNG": tail.endswith(b"IEND\xaeB`\x82")}.get(kind, False)
+    return QuickScan(digest, is_gray(mode), is_complete, "")
 
 
 def files_below(folder: Path, suffixes: tuple[str, ...] = _SUFFIXES) -> tuple[list[str], list[str]]:
-    """(the files below `folder` with one of `suffixes`, in order; the others), hidden ones left out."""
+    """(files in `folder` and its subfolders with one of `suffixes`, sorted; other files), without hidden ones."""
     found = [path for path in _files(folder, set()) if f"{os.sep}." not in path[len(str(folder)) :]]
     wanted = [path for path in found if path.lower().endswith(suffixes)]
     return wanted, [path for path in found if not path.lower().endswith(suffixes)]
@@ -160,7 +160,7 @@ def _is_empty(root: Path, name: bytes) -> bool:
 
 
 def _folders(place: Path) -> list[str]:
-    """The names of the folders in `place`, hidden ones left out; [] where there is no such place."""
+    """The names of the folders in `place`, without hidden ones; [] if there is no such folder."""
     if not place.is_dir():
         return []
     with os.scandir(place) as entries:
@@ -168,13 +168,13 @@ def _folders(place: Path) -> list[str]:
 
 
 def _loose(place: Path) -> list[str]:
-    """Files beside the classes."""
+    """Files next to the class folders."""
     with os.scandir(place) as entries:
         return sorted(entry.name for entry in entries if entry.is_file())
 
 
 def _files(folder: Path, above: set[str]) -> Iterator[str]:
-    """Every file below `folder`, through links too, except those that lead back up."""
+    """Every file in `folder` and its subfolders, following links except to a parent."""
     here = os.path.realpath(folder)
     if here in above or not folder.is_dir():
         return
@@ -190,13 +190,13 @@ def _files(folder: Path, above: set[str]) -> Iterator[str]:
 def _check_classes(root: Path, classes: tuple[str, ...], place: Path) -> None:
     for name in classes:
         if not name.isprintable():
-            raise DataError(f"the folder {shown(name)} has a name that cannot be printed", file=root)
+            raise DataError(f"folder {shown(name)}: the name has unprintable characters", file=root)
     if len(classes) >= 2:
         return
     if classes:
-        rule, remedy = f"holds one class only, {classes[0]!r}", "add a folder of images of something else"
+        rule, remedy = f"must have two or more class folders, got only {classes[0]!r}", "Add a folder of another class"
         if _folders(place / classes[0]):
-            remedy += f"; if its folders are the classes, set data.path={place / classes[0]}"
+            remedy += f", or, if its folders are the classes, set data.path={place / classes[0]}"
     else:
-        rule, remedy = "has no folders of images", "put the images of each class into a folder named after the class"
+        rule, remedy = "no class folders found", "Put the images of each class into a folder named after the class."
     raise DataError(rule, file=place, remedy=remedy)

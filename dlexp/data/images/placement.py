@@ -56,7 +56,7 @@ class ImageReader(Reader[Tensor], Protocol):
 
 
 @dataclass(frozen=True)
-class Placing:
+class Placement:
     """Where the samples are while the run goes on.
 
     in_memory  True, False, or auto: where they take at most half of the memory that is free

@@ -1,4 +1,4 @@
-"""Image files that somebody asks about, brought to what a network was trained on.
+"""Prediction inputs from image files, converted as in training.
 
 Symbols: G images, C channels, S height and width in pixels.
 """
@@ -18,20 +18,20 @@ from torch import Tensor
 from dlexp.data.images.decoding import read_image, reason, shown
 from dlexp.data.images.normalization import WHITE
 from dlexp.data.images.placement import in_threads
-from dlexp.data.inference.items import Items, missing
+from dlexp.data.inference.items import InputItems, missing
 from dlexp.errors import DataError
 from dlexp.specs import DataSpec, ImageSpec
 
-_PIECE = 16  # files that a thread takes at a time
+_PIECE = 16  # files per task of a thread
 
 
 @dataclass(frozen=True)
 class ImageInput:
-    """How a file becomes an input.
+    """The conversion of image files to inputs of a network.
 
-    white   the largest value of a pixel in training; files have 255
-    resize  as data.decode.ImageFiles has it
-    stored  height and width that a file is brought to, S or more; the network reads the middle
+    white   the largest pixel value in training; that of files is 255
+    resize  as in data.decode.ImageFiles
+    stored  height and width after resizing, S or more; the network reads the center
     """
 
     channels: int
@@ -42,24 +42,24 @@ class ImageInput:
 
     @classmethod
     def of(cls, spec: DataSpec, preprocessing: Mapping[str, Any]) -> ImageInput:
-        """As a run describes its data. Raises DataError for a network that reads no images of files."""
+        """The conversion that a run records. Raises DataError for a network without image file inputs."""
         shape, white = spec.inputs.shape, preprocessing.get("white")
         if not isinstance(spec.inputs, ImageSpec):
-            rule = f"this run reads {spec.inputs.kind} samples of shape {shape}, and these are image files"
+            rule = f"image files are not supported: this run reads {spec.inputs.kind} samples of shape {shape}"
             raise DataError(rule, code="incompatible-data")
         if shape[1] != shape[2] or shape[0] not in (1, 3) or white in (None, 1):
-            rule = f"this run was trained on arrays of shape {shape}, which no image file becomes by a known rule"
-            raise DataError(rule, remedy="give it a .npy or .npz file", code="incompatible-data")
+            rule = f"image files are not supported: this run was trained on arrays of shape {shape}"
+            raise DataError(rule, remedy="Use a .npy or .npz file.", code="incompatible-data")
         stored = int(preprocessing.get("resize_to") or shape[1])
         return cls(shape[0], shape[1], str(preprocessing.get("resize", "crop")), int(white), stored)
 
-    def read(self, paths: Iterable[str]) -> Iterator[Items]:
-        """The images, read ahead by threads; one that cannot be read is an item with a problem."""
+    def read(self, paths: Iterable[str]) -> Iterator[InputItems]:
+        """The images, read ahead by threads; an unreadable file is an item with a problem."""
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's, of odd metadata and of very large images; both can be read
+            warnings.simplefilter("ignore")  # of Pillow, about odd metadata and very large images, both readable
             yield from in_threads(self._some, _pieces(paths))
 
-    def _some(self, paths: list[str]) -> Items:
+    def _some(self, paths: list[str]) -> InputItems:
         images, problems = [], []
         for path in paths:
             try:
@@ -69,9 +69,9 @@ class ImageInput:
                 problems.append("")
             except FileNotFoundError:
                 problems.append(missing(Path(path)))
-            except Exception as error:  # decoders raise all kinds for damaged files
+            except Exception as error:  # decoders raise many types for damaged files
                 problems.append(reason(error))
-        return Items({"input": [shown(path) for path in paths]}, problems, self._stacked(images))
+        return InputItems({"input": [shown(path) for path in paths]}, problems, self._stacked(images))
 
     def _stacked(self, images: list[Tensor]) -> Tensor:
         """(G, C, S, S), the channels last in memory."""

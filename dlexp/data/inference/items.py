@@ -1,6 +1,6 @@
-"""Samples that somebody asks about: where they are, and how what is read becomes batches.
+"""Items to predict: the files that a command line names, and batches of what is read.
 
-Symbols: N items as they come, G of them that can be used, B samples of a batch.
+Symbols: N items in order, G of them usable, B samples of a batch.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from dlexp.data.images.listing import files_below
-from dlexp.data.paths import near
+from dlexp.data.paths import did_you_mean
 from dlexp.errors import DataError
 
 ARRAYS = (".npy", ".npz")
@@ -23,20 +23,20 @@ TABLES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".parquet", ".pq")
 
 
 @dataclass(frozen=True)
-class Items:
-    """Some items in the order in which they came.
+class InputItems:
+    """Consecutive items of the input.
 
-    names     column -> N values that say which item it is
-    problems  N texts: why the item cannot be used, "" where it can
-    inputs    (G, *input_shape): of those that can, before normalisation
+    names     column -> N values that identify the items
+    problems  N texts: the reason why an item is not usable, "" if it is
+    inputs    (G, *input_shape): inputs of the usable items, before normalization
     """
 
     names: dict[str, list[Any]]
     problems: list[str]
     inputs: Tensor
 
-    def cut(self, good: int) -> tuple[Items, Items]:
-        """(the items up to the `good`-th that can be used, the others)."""
+    def cut(self, good: int) -> tuple[InputItems, InputItems]:
+        """(the items up to the usable item number `good`, the others)."""
         seen, place = 0, 0
         while seen < good:
             seen += not self.problems[place]
@@ -44,27 +44,27 @@ class Items:
         first = {name: values[:place] for name, values in self.names.items()}
         rest = {name: values[place:] for name, values in self.names.items()}
         return (
-            Items(first, self.problems[:place], self.inputs[:good]),
-            Items(rest, self.problems[place:], self.inputs[good:]),
+            InputItems(first, self.problems[:place], self.inputs[:good]),
+            InputItems(rest, self.problems[place:], self.inputs[good:]),
         )
 
 
-def joined(parts: Sequence[Items]) -> Items:
+def joined(parts: Sequence[InputItems]) -> InputItems:
     """The items of all `parts`, at least one, in order."""
     if len(parts) == 1:
         return parts[0]
     names = {name: [value for part in parts for value in part.names[name]] for name in parts[0].names}
     problems = [problem for part in parts for problem in part.problems]
-    return Items(names, problems, torch.cat([part.inputs for part in parts]))
+    return InputItems(names, problems, torch.cat([part.inputs for part in parts]))
 
 
-def in_batches(items: Iterable[Items], batch_size: int) -> Iterator[Items]:
-    """`items` in groups with B = `batch_size` that can be used; those that cannot go with the ones before them.
+def in_batches(items: Iterable[InputItems], batch_size: int) -> Iterator[InputItems]:
+    """`items` in groups of B = `batch_size` usable ones; an unusable item is in the group of the one before it.
 
-    As in `loaders.bounds` a last batch of one joins the batch before it, so that the same samples come in the same
-    batches as an evaluation of them has. A group without any that can be used comes where there are very many.
+    As in `loaders.bounds`, a last batch of one sample joins the batch before it, so that prediction has the batches of
+    an evaluation. Long stretches of unusable items form groups of their own.
     """
-    waiting: list[Items] = []
+    waiting: list[InputItems] = []
     for part in items:
         waiting.append(part)
         good = sum(len(some.inputs) for some in waiting)
@@ -83,11 +83,11 @@ def in_batches(items: Iterable[Items], batch_size: int) -> Iterator[Items]:
 
 
 def files_of(words: Iterable[str], suffixes: tuple[str, ...] | None = None) -> tuple[list[str], list[str]]:
-    """The files that words of a command line mean, in order, and those of folders that were left out.
+    """(files that the words of a command line name, in order; files in their folders with other suffixes).
 
-    A word is a file, a folder (everything below it with one of `suffixes`; None for images) or a pattern such as
-    'new/*.png', ** for folders below. A file that is not there is returned too: its reader says so.
-    Raises DataError for a folder or a pattern without such a file.
+    A word is a file, a folder (all files in it with one of `suffixes`; None for images) or a pattern such as
+    'new/*.png', with ** for subfolders. A missing file is included, for its reader to report.
+    Raises DataError for a folder or pattern without such a file.
     """
     found: list[str] = []
     left_out: list[str] = []
@@ -96,15 +96,15 @@ def files_of(words: Iterable[str], suffixes: tuple[str, ...] | None = None) -> t
         if path.is_dir():
             files, others = files_below(path) if suffixes is None else files_below(path, suffixes)
             if not files:
-                kinds = "an image" if suffixes is None else ", ".join(suffixes)
-                raise DataError(f"has no file with the suffix of {kinds}", file=path, code="not-found")
+                kinds = "an image suffix" if suffixes is None else f"the suffix {' or '.join(suffixes)}"
+                raise DataError(f"no file with {kinds} found", file=path, code="not-found")
             found += files
             left_out += others
         elif not path.exists() and glob.has_magic(word):
             matches = glob.glob(word, recursive=True)  # noqa: PTH207 - a Path takes no pattern that begins with /
             files = sorted(name for name in matches if Path(name).is_file())
             if not files:
-                raise DataError("no file matches this pattern", file=word, code="not-found")
+                raise DataError("no matching file found", file=word, code="not-found")
             found += files
         else:
             found.append(word)
@@ -112,6 +112,6 @@ def files_of(words: Iterable[str], suffixes: tuple[str, ...] | None = None) -> t
 
 
 def missing(path: Path) -> str:
-    """Why a file cannot be read that is not there, with the nearest name beside it."""
-    advice = near(path)
-    return "there is no such file" + (f"; {advice}" if advice else "")
+    """The message for a missing file, with the most similar name in its folder."""
+    advice = did_you_mean(path)
+    return "file not found" + (f". {advice}" if advice else "")

@@ -1,4 +1,4 @@
-"""Rows of a CSV, JSON lines or Parquet file, or of standard input, piece by piece: a file may be larger than memory."""
+"""Streaming readers of rows from CSV, JSON lines and Parquet files and from standard input."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STDIN = "-"
 
 @contextmanager
 def opened(path: str, separator: str, marks: Marks) -> Iterator[OpenTable]:
-    """A table to read from the front. Raises DataError for what is none, ConfigError for Parquet without pyarrow.
+    """Open a table for sequential reading. Raises DataError if invalid, ConfigError for Parquet without pyarrow.
 
     marks  texts that mean "no value"
     """
@@ -39,7 +39,7 @@ def opened(path: str, separator: str, marks: Marks) -> Iterator[OpenTable]:
         try:
             header = next(reader, None)
         except csv.Error as error:
-            raise DataError(f"is no table: {error}", file=path, row=1) from error
+            raise DataError(f"not a valid table: {error}", file=path, row=1) from error
         if header is None:
             raise DataError("is empty", file=path, code="too-few-samples")
         width = len(header)
@@ -51,34 +51,34 @@ def _lines(path: str, reader: Any, places: Sequence[int], width: int, marks: Mar
     rows: list[Row] = []
     lines: list[int] = []
     while True:
-        line = reader.line_num + 1  # where the row begins: a quoted cell may span lines
+        line = reader.line_num + 1  # of the start of the row: a quoted cell may span lines
         try:
             row = next(reader, None)
         except csv.Error as error:
-            raise DataError(f"is no table: {error}", file=path, row=line) from error
+            raise DataError(f"not a valid table: {error}", file=path, row=line) from error
         if row is None or len(rows) == ROWS_AT_A_TIME:
             yield Piece.of_rows(rows, lines, len(places), marks)
             rows, lines = [], []
         if row is None:
             return
-        if row or width == 1:  # a blank line is no row, unless all that a row has is one cell
+        if row or width == 1:  # blank lines are skipped, except in a table of one column
             rows.append(_row(row, places, width))
             lines.append(line)
 
 
 def _row(row: list[str], places: Sequence[int], width: int) -> Row:
     if len(row) > width:
-        return f"has {len(row)} cells, and the header names {width}"
+        return f"has {len(row)} cells, but the header has {width}"
     if any("\udc80" <= letter <= "\udcff" for cell in row if not cell.isascii() for letter in cell):
-        return "is not UTF-8 text"
+        return "not UTF-8 text"
     if not "".join(row).strip():
-        return "every cell is empty"
+        return "all cells are empty"
     return [row[place] if place < len(row) else None for place in places]
 
 
 @contextmanager
 def _text_of(path: str) -> Iterator[IO[str]]:
-    """The text of a file or of standard input; bytes that are no UTF-8 stay where they are, as lone surrogates."""
+    """The text of a file or of standard input; bytes that are not UTF-8 become lone surrogates."""
     if path == STDIN:
         yield io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig", errors="surrogateescape", newline="")
         return
@@ -87,8 +87,8 @@ def _text_of(path: str) -> Iterator[IO[str]]:
             yield io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
     except FileNotFoundError:
         raise DataError(missing(Path(path)), file=path, code="not-found") from None
-    except NotReadableError as error:  # its header is read twice, and what a pipe gave is gone
-        rule, remedy = f"cannot be read: {error.strerror}", "give the rows to INPUT -"
+    except NotReadableError as error:  # a pipe cannot be read twice, but the header is
+        rule, remedy = f"cannot be read: {error.strerror}", "Use INPUT - and standard input."
         raise DataError(rule, file=path, remedy=remedy, code="system-error") from error
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}", file=path, code="system-error") from error
@@ -99,13 +99,13 @@ def _parquet(path: str, marks: Marks) -> OpenTable:
         import pyarrow as arrow
         from pyarrow import parquet
     except ImportError as error:
-        rule, remedy = "a Parquet file needs the package pyarrow", "pip install 'dlexp[parquet]'"
+        rule, remedy = "Parquet requires the package pyarrow", "Install it: pip install 'dlexp[parquet]'"
         raise ConfigError.one(path, "", rule, remedy, code="missing-package") from error
     check_file(Path(path))
     try:
         file = parquet.ParquetFile(path)
     except (arrow.ArrowException, OSError) as error:
-        raise DataError(f"is no Parquet file: {error}", file=path) from error
+        raise DataError(f"not a valid Parquet file: {error}", file=path) from error
     names = list(file.schema_arrow.names)
 
     def rows(places: Sequence[int]) -> Iterator[Piece]:
@@ -118,6 +118,6 @@ def _parquet(path: str, marks: Marks) -> OpenTable:
                 yield Piece(columns, [""] * len(piece), list(range(number, number + len(piece))))
                 number += len(piece)
         except (arrow.ArrowException, OSError) as error:
-            raise DataError(f"cannot be read any further: {error}", file=path, row=number) from error
+            raise DataError(f"cannot be read after this row: {error}", file=path, row=number) from error
 
     return OpenTable([name.strip() for name in names], rows, "row")

@@ -1,4 +1,4 @@
-"""Arrays in a file, by name: .npz and .pt, mapped where the file allows it, so that only what is used is read.
+"""Named arrays in .npz and .pt files, memory-mapped if possible.
 
 Nothing is unpickled: .npz is read with allow_pickle=False, .pt with weights_only=True.
 
@@ -26,40 +26,38 @@ from dlexp.errors import Code, DataError
 from dlexp.networks.weight_checks import kind_of
 from dlexp.runtime.memory_budget import available_memory
 
-_HASHED = 1 << 30  # bytes of an array that are hashed; of a larger one evenly spread parts
+_HASHED = 1 << 30  # bytes of an array that are hashed, in evenly spread parts
 _PART = 1 << 20  # bytes hashed at a time
 
-Arrays = Mapping[str, Callable[[], NDArray[Any]]]  # name -> reads it
+Arrays = Mapping[str, Callable[[], NDArray[Any]]]  # name -> reader
 
 
 def open_arrays(file: Path) -> Arrays:
-    """The arrays in `file`. Raises DataError for what is no such file, and for pickled objects in one."""
+    """The arrays in `file`. Raises DataError for another format and for pickled objects."""
     check_file(file)
     if file.suffix == ".npz":
         return npz_arrays(file)
     if file.suffix in (".pt", ".pth"):
         return _pt(file)
-    remedy = "save it with numpy.savez (.npz) or torch.save (.pt)"
-    raise DataError(
-        f"a file of arrays ends in .npz or .pt, not {file.suffix!r}", file=file, remedy=remedy, code="not-supported"
-    )
+    remedy = "Save the arrays with numpy.savez (.npz) or torch.save (.pt)."
+    raise DataError(f"must be a .npz or .pt file, got {file.suffix!r}", file=file, remedy=remedy, code="not-supported")
 
 
 def _pt(file: Path) -> Arrays:
-    is_mapped = zipfile.is_zipfile(file)  # files of before torch 1.6 are none, and are read whole
+    is_mapped = zipfile.is_zipfile(file)  # files of versions before torch 1.6 are not, and are read whole
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of tensors that are refused where they are used
+            warnings.simplefilter("ignore")  # about tensors that are rejected when they are used
             found: Any = torch.load(file, map_location="cpu", weights_only=True, mmap=is_mapped)
-    except Exception as error:  # torch raises UnpicklingError for what it refuses, and all kinds for damage
-        remedy = 'save tensors alone: torch.save({"x": x, "y": y}, FILE)' if holds_objects(error) else ""
+    except Exception as error:  # torch raises UnpicklingError for unsafe content, and many types for damage
+        remedy = 'Save only tensors: torch.save({"x": x, "y": y}, FILE)' if holds_objects(error) else ""
         code: Code = "untrusted" if holds_objects(error) else "invalid-data"
-        rule = f"is no file of torch.save with tensors: it {why_not_loaded(error)}"
+        rule = f"not a file of tensors saved by torch.save: it {why_not_loaded(error)}"
         raise DataError(rule, file=file, remedy=remedy, code=code) from error
     if not isinstance(found, Mapping) or not all(isinstance(name, str) for name in found):
-        remedy = 'save them by name: torch.save({"x": x, "y": y}, FILE)'
+        remedy = 'Save them by name: torch.save({"x": x, "y": y}, FILE)'
         raise DataError(
-            f"holds a {type(found).__name__}, not tensors by name", file=file, remedy=remedy, code="invalid-type"
+            f"must hold tensors by name, got {type(found).__name__}", file=file, remedy=remedy, code="invalid-type"
         )
     return {name: _Tensor(file, name, value) for name, value in found.items() if isinstance(value, Tensor)}
 
@@ -73,28 +71,30 @@ class _Tensor:
     def __call__(self) -> NDArray[Any]:
         value = self._value.detach()
         if kind := kind_of(value):
-            raise DataError(f"tensor {self._name!r} is {kind}, not dense", file=self._file, code="invalid-type")
+            raise DataError(f"tensor {self._name!r} must be dense, got {kind}", file=self._file, code="invalid-type")
         if value.is_complex():
-            rule = f"tensor {self._name!r} holds complex numbers"
-            remedy = "save their real and imaginary parts"
+            rule = f"tensor {self._name!r} must be real, got complex numbers"
+            remedy = "Save the real and imaginary parts."
             raise DataError(rule, file=self._file, remedy=remedy, code="invalid-type")
-        # A tensor may repeat the few numbers of its file without end.
+        # An expanded tensor can repeat few stored numbers many times.
         needed, stored = value.numel() * max(4, value.element_size()), value.untyped_storage().nbytes()
         if needed > max(2 * stored, available_memory()):
-            rule = f"tensor {self._name!r} claims the shape {tuple(value.shape)}, and the file holds {stored:,} bytes"
-            raise DataError(rule, file=self._file, remedy="save numbers, such as x.clone()")
+            rule = (
+                f"tensor {self._name!r} has the shape {tuple(value.shape)}, but the file stores only {stored:,} bytes"
+            )
+            raise DataError(rule, file=self._file, remedy="Save a full copy: x.clone()")
         is_narrow = value.is_floating_point() and value.dtype not in (torch.float32, torch.float64)
         found: NDArray[Any] = (value.float() if is_narrow else value).resolve_neg().numpy()
         return found
 
 
 def digest(arrays: Sequence[NDArray[Any]]) -> str:
-    """SHA-256 over shapes, types and bytes; of an array of more than 1 GiB over evenly spread parts of it."""
+    """SHA-256 over shapes, types and bytes; over evenly spread parts of arrays above 1 GiB."""
     found = hashlib.sha256()
     for array in arrays:
         found.update(f"{array.shape}{array.dtype}".encode())
         rows = max(1, _PART * len(array) // max(1, array.nbytes))
-        apart = rows * -(-array.nbytes // _HASHED)
-        for start in range(0, len(array), max(1, apart)):
+        stride = rows * -(-array.nbytes // _HASHED)
+        for start in range(0, len(array), max(1, stride)):
             found.update(np.ascontiguousarray(array[start : start + rows]).tobytes())
     return found.hexdigest()

@@ -1,4 +1,4 @@
-"""Which arrays of a file are inputs and targets of which split, and one-hot targets as class numbers.
+"""Matching of arrays to splits by name, and conversion of one-hot targets to class numbers.
 
 Symbols: N samples, O columns of the targets.
 """
@@ -22,27 +22,27 @@ Names = dict[str, tuple[str, str]]  # the same keys -> names of the inputs and o
 
 
 def names_of_parts(file: Path, found: Collection[str], inputs: str, target: str) -> Names:
-    """The arrays of each part: x_train, x_valid, x_Test or train_x where `inputs` is x; or `inputs` and `target` alone.
+    """The names of the arrays of each part: x_train, x_valid, x_Test or train_x if `inputs` is x; or just `inputs`.
 
-    Raises DataError for two arrays of one split, and for both undivided and divided ones with targets.
+    Raises DataError for two arrays of one split, and for both divided and undivided arrays with targets.
     """
     xs, ys = (_divided(file, found, name) for name in (inputs, target))
     if inputs in found or "train" not in xs:
-        labelled = [xs[split] for split in xs if split in ys]
-        if inputs in found and target in found and labelled:
-            rule = f"has {inputs!r} and beside it {', '.join(map(repr, labelled))}"
-            remedy = f"save {inputs!r} as '{inputs}_train' and {target!r} as '{target}_train', or save it alone"
+        labeled = [xs[split] for split in xs if split in ys]
+        if inputs in found and target in found and labeled:
+            rule = f"has both {inputs!r} and {', '.join(map(repr, labeled))}"
+            remedy = f"Save {inputs!r} as '{inputs}_train' and {target!r} as '{target}_train', or save only these two."
             raise DataError(rule, file=file, remedy=remedy)
         return {"": (inputs, target)}
     return {split: (name, ys.get(split) or _like(name, inputs, target)) for split, name in _in_order(xs).items()}
 
 
-def near_name(name: str, found: Collection[str]) -> str:
-    """What `name` may have been meant to be, "" where nothing in the file is like it."""
+def nearest_array(name: str, found: Collection[str]) -> str:
+    """The array or prefix in the file most similar to `name`, "" for none."""
     bases = {base for array in found if (base := _base(array))}
     same = [other for other in (*found, *sorted(bases)) if other.casefold() == name.casefold()]
-    near = get_close_matches(name, [*found, *sorted(bases)], n=1, cutoff=0.5)
-    return (same or near or [""])[0]
+    similar = get_close_matches(name, [*found, *sorted(bases)], n=1, cutoff=0.5)
+    return (same or similar or [""])[0]
 
 
 def as_class_numbers(file: Path, goals: Parts, name: str, kind: str) -> Parts:
@@ -55,7 +55,7 @@ def as_class_numbers(file: Path, goals: Parts, name: str, kind: str) -> Parts:
     widths = {values.shape[1:] if values.shape[1:] != (1,) else () for values in goals.values()}
     if len(widths) > 1:
         shapes = ", ".join(f"{part} {values.shape}" for part, values in goals.items())
-        raise DataError(f"the parts of {name!r} are of different shapes: {shapes}", file=file)
+        raise DataError(f"the parts of {name!r} have different shapes: {shapes}", file=file)
     return goals
 
 
@@ -68,15 +68,15 @@ def _from_one_hot(file: Path, values: NDArray[Any], name: str) -> NDArray[Any]:
     ones = np.count_nonzero(whole, axis=1)
     wrong = np.flatnonzero(ones != 1)
     if len(wrong):
-        rule = f"{name!r} of shape {whole.shape} holds zeros and ones, and sample {wrong[0]} has {ones[wrong[0]]} ones"
-        remedy = "give one class for each sample, or set data.target_kind=value to learn the columns as numbers"
+        rule = f"{name!r} of shape {whole.shape} is not one-hot: sample {wrong[0]} has {ones[wrong[0]]} ones"
+        remedy = "Save one class per sample, or set data.target_kind=value to learn the columns as numbers."
         raise DataError(rule, file=file, remedy=remedy)
     numbers: NDArray[np.int64] = whole.argmax(axis=1).astype(np.int64)
     return numbers
 
 
 def _divided(file: Path, found: Collection[str], name: str) -> dict[str, str]:
-    """Split -> its array of the name `name`."""
+    """Split -> its array named after `name`."""
     rests = {}
     for array in found:
         if array.startswith(f"{name}_"):
@@ -87,12 +87,12 @@ def _divided(file: Path, found: Collection[str], name: str) -> dict[str, str]:
 
 
 def _like(array: str, inputs: str, target: str) -> str:
-    """The name that the targets of the inputs `array` should have."""
+    """The expected name of the targets for the inputs `array`."""
     return f"{target}{array[len(inputs) :]}" if array.startswith(f"{inputs}_") else f"{array[: -len(inputs)]}{target}"
 
 
 def _base(array: str) -> str:
-    """`X` of X_train and train_X, "" for an array of no split."""
+    """`X` for X_train and train_X, "" for an array that names no split."""
     before, _, last = array.rpartition("_")
     first, _, behind = array.partition("_")
     return before if split_of(last) else behind if split_of(first) else ""

@@ -1,6 +1,6 @@
-"""Images of Hugging Face `datasets`: a folder that save_to_disk has written, or a name on the Hub; an extra.
+"""The data source `huggingface`: images of a folder written by save_to_disk, or of a data set on the Hub.
 
-Symbols: N samples, B samples of a piece, C channels, S height and width of the images that come out.
+Symbols: N samples, B samples of a piece, C channels, S height and width after resizing.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dlexp.data.bundle import SPLITS, DataBundle
-from dlexp.data.images.decoding import AllOrNone, Failure, decoded, fitted, is_grey, listed, reason
-from dlexp.data.images.image_set import Form, ImageSet
-from dlexp.data.images.placement import Placing, some_of
-from dlexp.data.paths import near
+from dlexp.data.images.decoding import AllOrNone, Failure, decoded, fitted, is_gray, listed, reason
+from dlexp.data.images.image_set import ImageFormat, ImageSet
+from dlexp.data.images.placement import Placement, some_of
+from dlexp.data.paths import did_you_mean
 from dlexp.data.sources.hub_labels import labels_by_name
 from dlexp.data.split_names import parts_of, split_of
 from dlexp.data.splitting import Rows, rows_of_parts
@@ -53,16 +53,17 @@ def huggingface(
     augment: str | Sequence[Any] = "none",
     pad: int = 4,
 ) -> DataBundle:
-    """The images of a data set and their classes, inputs (C, S, S) uint8.
+    """Load the images of a data set and their classes, inputs (C, S, S) uint8.
 
-    name      of a data set on the Hub, from the cache alone unless `download`; config_name where it has several
-    folder    one that save_to_disk has written, in place of a name
-    channels  1, 3, or auto: 1 where the images looked at (2,000 at most) are grey
-    Its parts train, validation and test are the splits; a missing one is held out of train.
-    Raises DataError for what is not there or cannot be trained on, ConfigError where `datasets` is missing or neither
-    or both of name and folder are given, ValueError for what `Form` refuses.
+    name         a data set on the Hub, read only from the cache unless `download`
+    config_name  its configuration, if it has several
+    folder       a folder written by save_to_disk, instead of a name
+    channels     1, 3, or auto: 1 if a sample of at most 2,000 images is gray
+    The parts train, validation and test are the splits; a missing one is held out from train.
+    Raises DataError for missing or invalid data, ConfigError if `datasets` is not installed or not exactly one of name
+    and folder is given, ValueError as `ImageFormat` does.
     """
-    form = Form(channels, image_size, resize, resize_to)
+    form = ImageFormat(channels, image_size, resize, resize_to)
     where = name or str(folder)
     parts, notes = _parts(_opened(name, config_name, folder, download), where)
     first = parts[next(iter(parts))]
@@ -70,32 +71,32 @@ def huggingface(
     for part, found in parts.items():
         _column(found, "Image", image, f"{where}, part {part}" if part else where)
     tables = {part: found.with_format("arrow") for part, found in parts.items()}
-    labels, classes, unlabelled = labels_by_name(parts, label, where)
-    for part in unlabelled:
+    labels, classes, unlabeled = labels_by_name(parts, label, where)
+    for part in unlabeled:
         del tables[part]
-        notes.append(f"{part} was left out: none of its samples has a label")
+        notes.append(f"part {part} was dropped: none of its samples has a label")
     sizes, how = {part: len(table) for part, table in tables.items()}, (val_fraction, test_fraction, split_seed)
     try:
         rows = rows_of_parts(sizes, how, labels, classes)
     except DataError as error:
         raise DataError(str(error), file=where, code=error.code) from error
-    looked = some_of(np.arange(len(labels), dtype=np.int64))
+    sampled = some_of(np.arange(len(labels), dtype=np.int64))
     reader = HubImages(tuple(tables.values()), image, 3, form.stored, resize, where)
-    if channels == 1 or (channels == "auto" and all(map(reader.is_grey, looked))):
+    if channels == 1 or (channels == "auto" and all(map(reader.is_gray, sampled))):
         reader = replace(reader, channels=1)
-    mark = _fingerprint(reader, labels, looked)
+    mark = _fingerprint(reader, labels, sampled)
     found = ImageSet(reader, labels, classes, rows, mark, form.preprocessing(), tuple(notes), image_size)
-    bundle = found.bundle(Placing(in_memory, workers), (mean, std), (augment, pad))
+    bundle = found.bundle(Placement(in_memory, workers), (mean, std), (augment, pad))
     others = [column for column in first.features if column not in (image, label)]
-    return replace(bundle, target=label, omitted=dict.fromkeys(others, "is a column that no setting names"))
+    return replace(bundle, target=label, omitted=dict.fromkeys(others, "is not used"))
 
 
 @dataclass(frozen=True)
 class HubImages(AllOrNone):
-    """The images of a column, by number through the parts one after the other.
+    """The images of a column of consecutive parts, addressed by number.
 
-    tables  the parts, each gives rows as Arrow tables, whose images are {bytes, path}
-    where   what the data set is called, for errors
+    tables  the parts, which return rows as Arrow tables with images {bytes, path}
+    where   the name of the data set, for error messages
     """
 
     tables: tuple[Any, ...]
@@ -112,11 +113,11 @@ class HubImages(AllOrNone):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the images."""
+        """The type of the images that are read."""
         return torch.uint8
 
     def contents(self, rows: NDArray[np.int64]) -> Iterator[bytes]:
-        """The bytes of the image files `rows`, in their order; b"" for one that is missing."""
+        """The bytes of the image files `rows`, in order; b"" for a missing one."""
         found: dict[int, bytes] = {}
         start = 0
         for table in self.tables:
@@ -127,36 +128,36 @@ class HubImages(AllOrNone):
             start += len(table)
         return (found[int(row)] for row in rows)
 
-    def is_grey(self, row: int) -> bool:
-        """Whether image `row` has no colours; one that cannot be read has none."""
+    def is_gray(self, row: int) -> bool:
+        """Return whether image `row` has no colors; True for an unreadable one."""
         from PIL import Image
 
         try:
             with Image.open(BytesIO(next(self.contents(np.array([row]))))) as image:
-                return is_grey(image.mode)
-        except Exception:  # told where it is read, with its name
+                return is_gray(image.mode)
+        except Exception:  # reported when it is read
             return True
 
     def attempt(self, rows: NDArray[np.int64]) -> tuple[Tensor, list[Failure]]:
-        """The images of `rows` that can be read, (at most B, C, S, S), and those that cannot."""
+        """The readable images of `rows`, (at most B, C, S, S), and the failures of the others."""
         images, failures = [], []
         for row, content in zip(rows, self.contents(rows), strict=True):
             try:
                 images.append(fitted(decoded(bytearray(content), self.channels), self.size, self.resize))
-            except Exception as error:  # decoders raise all kinds for damaged files
+            except Exception as error:  # decoders raise many types for damaged files
                 failures.append((f"{row:>12}", reason(error) if content else "is empty"))
         if not images:
             return torch.empty((0, *self.shape), dtype=torch.uint8), failures
         return torch.stack(images).permute(0, 3, 1, 2), failures
 
     def refusal(self, failures: Sequence[Failure]) -> DataError:
-        """The error for images that cannot be read."""
+        """The error for unreadable images."""
         lines = listed([f"sample {number.strip()}: {why}" for number, why in failures])
         return DataError(f"{len(failures)} images cannot be read{lines}\n", file=self.where)
 
 
 def _content(cell: Mapping[str, Any] | None) -> bytes:
-    """Of an image that lies in the table or in a file beside it."""
+    """The bytes of an image in the table or in a file; b"" for a missing one."""
     if cell is None:
         return b""
     if cell["bytes"] is not None:
@@ -168,38 +169,38 @@ def _content(cell: Mapping[str, Any] | None) -> bytes:
 
 
 def _opened(name: str | None, config_name: str | None, folder: str | None, download: bool) -> Any:
-    """A Dataset, or a DatasetDict. Raises DataError for what is not there."""
+    """Open a Dataset or DatasetDict. Raises DataError if it is not found."""
     try:
         import datasets
     except ImportError as error:
-        rule = "needs the package datasets"
-        remedy = "pip install 'dlexp[huggingface]'"
+        rule = "requires the package datasets"
+        remedy = "Install it: pip install 'dlexp[huggingface]'"
         raise ConfigError.one("data", "huggingface", rule, remedy, code="missing-package") from error
     if (name is None) == (folder is None):
-        rule = "give one of the two: a name on the Hub, or the folder that save_to_disk has written (data.folder)"
+        rule = "requires either data.name (a name on the Hub) or data.folder (written by save_to_disk), not both"
         raise ConfigError.one("data.name", name, rule, code="missing-value" if name is None else "cannot-combine")
     if folder is not None and not Path(folder).is_dir():
-        raise DataError("there is no such folder", file=folder, remedy=near(Path(folder)), code="not-found")
+        raise DataError("folder not found", file=folder, remedy=did_you_mean(Path(folder)), code="not-found")
     try:
         if folder is not None:
             return datasets.load_from_disk(folder)
         with _network(download):
             return datasets.load_dataset(name, config_name)
-    except Exception as error:  # of the Hub's client, of Arrow, of the file system
+    except Exception as error:  # from the Hub client, Arrow or the file system
         text = str(error).splitlines()[0] if str(error) else type(error).__name__
         if folder is not None:
-            remedy = "write it with datasets' save_to_disk"
+            remedy = "Write it with save_to_disk of datasets."
         elif download:
-            remedy = "is the network there, and the name right?"
+            remedy = "Check the network connection and the name."
         else:
-            remedy = "set data.download=true to fetch it"
+            remedy = "To download it, set data.download=true"
         code: Code = "invalid-data" if folder is not None else "not-found"
         raise DataError(f"cannot be opened: {text}", file=name or folder, remedy=remedy, code=code) from error
 
 
 @contextmanager
 def _network(allowed: bool) -> Iterator[None]:
-    """What is not in the cache is asked for on the network only where that is allowed."""
+    """Restrict the Hub client to the cache during the body, unless network access is allowed."""
     import datasets
     import huggingface_hub
 
@@ -213,36 +214,36 @@ def _network(allowed: bool) -> Iterator[None]:
 
 
 def _parts(found: Any, where: str) -> tuple[dict[str, Any], list[str]]:
-    """(train, val and test as far as they are there, or "" for all samples; what was left out)."""
+    """(train, val and test, if present, or "" for all samples; messages about dropped parts)."""
     if not isinstance(found, dict):
         return {"": found}, []
     names = parts_of([name for name, part in found.items() if len(part)], where)
     if "train" not in names:
-        rule = f"has no part train, but {', '.join(found) or 'none'}"
-        raise DataError(rule, file=where, remedy="name its training part train", code="not-found")
+        rule = f"part train not found; available: {', '.join(found) or 'none'}"
+        raise DataError(rule, file=where, remedy="Rename its training part to train.", code="not-found")
     others = [name for name in found if not split_of(name)]
-    notes = [f"the parts {', '.join(others)} are left out"] if others else []
+    notes = [f"parts not used: {', '.join(others)}"] if others else []
     return {split: found[names[split]] for split in SPLITS if split in names}, notes
 
 
 def _column(part: Any, kind: str, given: str, where: str) -> str:
-    """The column that is named, or the only one of the feature type `kind`. Raises DataError."""
+    """The column `given`, or the only one of the feature type `kind`. Raises DataError."""
     key = "data.image_column" if kind == "Image" else "data.label_column"
     of_kind = [name for name, feature in part.features.items() if type(feature).__name__ == kind]
     if given == "auto" and len(of_kind) != 1:
-        rule = f"has {len(of_kind) or 'no'} columns of type {kind}, and columns {', '.join(part.features)}"
-        raise DataError(rule, file=where, remedy=f"set {key}", code="missing-value")
+        rule = f"has {len(of_kind)} columns of type {kind} among {', '.join(part.features)}"
+        raise DataError(rule, file=where, remedy=f"Set {key}.", code="missing-value")
     name = of_kind[0] if given == "auto" else given
     if name not in part.features or (kind == "Image" and name not in of_kind):
-        rule = f"has no column {name!r}" + (" of images" if kind == "Image" else "") + f" ({key})"
-        raise DataError(rule, file=where, remedy=f"it has {', '.join(part.features)}", code="not-found")
+        rule = f"column {name!r}" + (" of images" if kind == "Image" else "") + f" ({key}) not found"
+        raise DataError(rule, file=where, remedy=f"Available: {', '.join(part.features)}", code="not-found")
     return name
 
 
-def _fingerprint(reader: HubImages, labels: NDArray[np.int64], looked: Rows) -> str:
+def _fingerprint(reader: HubImages, labels: NDArray[np.int64], sampled: Rows) -> str:
     """SHA-256 over all labels and up to 2,000 images."""
     found = hashlib.sha256(labels.tobytes())
-    for start in range(0, len(looked), 64):
-        for content in reader.contents(looked[start : start + 64]):
+    for start in range(0, len(sampled), 64):
+        for content in reader.contents(sampled[start : start + 64]):
             found.update(len(content).to_bytes(8, "little") + content)
     return found.hexdigest()

@@ -1,6 +1,6 @@
-"""The layout of ImageNet (ILSVRC 2012): train and val with a folder for each class, named by its WordNet number.
+"""The data source `imagenet`: train and val with one folder per class, named by WordNet ID (ILSVRC 2012).
 
-Symbols: C channels, S height and width of the images that come out.
+Symbols: C channels, S height and width after resizing.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ import numpy as np
 
 from dlexp.artifacts.files.reading import read_text
 from dlexp.data.bundle import DataBundle
-from dlexp.data.images.image_set import Form
+from dlexp.data.images.image_set import ImageFormat
 from dlexp.data.images.listing import list_images
-from dlexp.data.images.placement import Placing
-from dlexp.data.sources.image_folder import whole_files
+from dlexp.data.images.placement import Placement
+from dlexp.data.sources.image_folder import readable_files
 from dlexp.data.splitting import Rows, held_out
 from dlexp.errors import DataError
 
 __all__ = ["imagenet"]
 
 _PARTS = ("train", "val")
-_NAMES = ("LOC_synset_mapping.txt", "words.txt")  # lines of a WordNet number, then words
+_NAMES = ("LOC_synset_mapping.txt", "words.txt")  # lines of a WordNet ID, then words
 _ADVICE = (
-    "ImageNet is not fetched here: unpack the archives of image-net.org to PATH/train/nXXXXXXXX/*.JPEG and "
+    "Unpack the archives of image-net.org, which cannot be downloaded here, to PATH/train/nXXXXXXXX/*.JPEG and "
     "PATH/val/nXXXXXXXX/*.JPEG, and set data.path=PATH"
 )
 
@@ -49,40 +49,38 @@ def imagenet(
     augment: str | Sequence[Any] = "none",
     pad: int = 4,
 ) -> DataBundle:
-    """The images below `path`/train and `path`/val, inputs (3, S, S) uint8; also of other sets in this layout.
+    """Load the images in `path`/train and `path`/val, inputs (3, S, S) uint8; also for other sets in this layout.
 
-    official_val  what the official validation part is used as: test, and validation is held out of train; or val, and
-                  test is held out of train
-    val_fraction  share of train that is held out
-    Classes have their English names where LOC_synset_mapping.txt or words.txt lies in `path`. See `image_folder`.
-    Raises DataError for what cannot be trained on, ValueError for what `Form` refuses and for a mean and deviation
-    that do not fit.
+    official_val  use of the official validation part: test, with val held out from train; or val, with test held out
+    val_fraction  fraction of train that is held out
+    Classes get their English names if LOC_synset_mapping.txt or words.txt is in `path`. See `image_folder`.
+    Raises DataError for invalid data, ValueError as `ImageFormat` does and for a mean and deviation that do not match.
     """
-    form = Form(3, image_size, resize, resize_to)
+    form = ImageFormat(3, image_size, resize, resize_to)
     root = Path(path)
     for part in _PARTS:
         place = root / part
         if not place.is_dir() or not any(entry.is_dir() for entry in place.iterdir()):
-            rule = f"has no folder {part} with a folder for each class"
+            rule = f"folder {part} with one folder per class not found"
             raise DataError(rule, file=root, remedy=_ADVICE, code="not-found")
-    files = whole_files(root, list_images(root, {part: part for part in _PARTS}), on_bad)
+    files = readable_files(root, list_images(root, {part: part for part in _PARTS}), on_bad)
     listing = files.listing
     rows: dict[str, Rows] = {part: np.flatnonzero(listing.splits == part).astype(np.int64) for part in _PARTS}
     try:
-        kept, held = held_out(rows["train"], listing.labels, listing.classes, val_fraction, split_seed)
+        train, rest = held_out(rows["train"], listing.labels, listing.classes, val_fraction, split_seed)
     except DataError as error:
         raise DataError(str(error), file=root / "train", code=error.code) from error
-    parts = (kept, held, rows["val"]) if official_val == "test" else (kept, rows["val"], held)
+    parts = (train, rest, rows["val"]) if official_val == "test" else (train, rows["val"], rest)
     found = files.split(parts, form, allow_duplicates)
     named = replace(found, names=_names(root, listing.classes))
-    bundle = named.bundle(Placing(in_memory, workers), (mean, std), (augment, pad))
-    return files.told(bundle)
+    bundle = named.bundle(Placement(in_memory, workers), (mean, std), (augment, pad))
+    return files.with_names(bundle)
 
 
 def _names(root: Path, numbers: tuple[str, ...]) -> tuple[str, ...]:
-    """The first English word of each WordNet number, with the number where two have the same word.
+    """The first English word of each WordNet ID, followed by the ID if two have the same word.
 
-    The number alone where nothing in `root` says a word.
+    The ID alone if no file in `root` has a word for it.
     """
     words: dict[str, str] = {}
     for path in (root / name for name in _NAMES):

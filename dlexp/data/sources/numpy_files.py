@@ -1,6 +1,6 @@
-"""Arrays in NumPy's own format, alone in a .npy file or as members of a .npz file; nothing is unpickled.
+"""Readers of arrays in .npy and .npz files; nothing is unpickled.
 
-What the header of an array claims is compared with what is there before memory is taken for it.
+The size in the header of an array is compared with the size of the file before memory is allocated.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from dlexp.errors import DataError, OutOfMemory, message_of
 from dlexp.runtime.memory_budget import available_memory
 
 _LOCAL_HEADER = 30  # bytes of a zip member's own header before its name
-_DEFLATE = 1032  # times its own size is the most that a deflated member can become
-_SPARE = 1 << 16  # bytes more, of a member that is nearly empty
+_DEFLATE = 1032  # largest compression ratio of deflate
+_SPARE = 1 << 16  # additional bytes, for nearly empty members
 _GIB = float(1 << 30)
 
 Array = NDArray[Any]
-Header = tuple[tuple[int, ...], bool, np.dtype[Any]]  # shape, whether in Fortran's order, type
+Header = tuple[tuple[int, ...], bool, np.dtype[Any]]  # shape, whether in Fortran order, type
 
 
 def npy_array(file: Path) -> Array:
-    """The array in a .npy file, which stays on the disk until it is read. Raises DataError for what is none."""
+    """The array in a .npy file, memory-mapped. Raises DataError for an invalid file."""
     with _refusing(file, "the array"), file.open("rb") as stream:
         header = _header(stream)
         _check(header, file.stat().st_size - stream.tell())
@@ -39,17 +39,17 @@ def npy_array(file: Path) -> Array:
 
 
 def npz_arrays(file: Path) -> dict[str, Callable[[], Array]]:
-    """The arrays in a .npz file by name, each with what reads it. Raises DataError for what is no such file."""
+    """Readers of the arrays in a .npz file, by name. Raises DataError for an invalid file."""
     try:
         with zipfile.ZipFile(file) as archive:
             members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
     except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
-        raise DataError(f"is no .npz file: {message_of(error)}", file=file) from error
+        raise DataError(f"not a valid .npz file: {message_of(error)}", file=file) from error
     return {info.filename.removesuffix(".npy"): _Member(file, info) for info in members}
 
 
 class _Member:
-    """An array in a .npz file: mapped where it is stored as it is, read whole where it is compressed."""
+    """An array in a .npz file: memory-mapped if it is stored uncompressed, else read completely."""
 
     def __init__(self, file: Path, info: zipfile.ZipInfo) -> None:
         self._file, self._info = file, info
@@ -83,9 +83,9 @@ class _Member:
                 needed = _check(header, most)
             if needed > available_memory():
                 raise OutOfMemory(
-                    f"{self._file}: array {name!r} needs {needed / _GIB:,.1f} GiB, and "
-                    f"{available_memory() / _GIB:,.1f} GiB are free; save it with numpy.savez, uncompressed, so that "
-                    "only what is used is read"
+                    f"{self._file}: array {name!r} requires {needed / _GIB:,.1f} GiB, but only "
+                    f"{available_memory() / _GIB:,.1f} GiB are free. Save it uncompressed, with numpy.savez, so "
+                    "that only the used part is read."
                 )
             with archive.open(info) as stream:
                 found: Array = np.lib.format.read_array(stream, allow_pickle=False)
@@ -93,11 +93,11 @@ class _Member:
 
 
 def _header(stream: IO[bytes]) -> Header:
-    """What the header of an array says. Raises ValueError for what is no header, or one of Python objects."""
+    """The header of an array. Raises ValueError for an invalid header, or one of Python objects."""
     try:
         version = np.lib.format.read_magic(stream)
     except ValueError as error:
-        raise ValueError("no array in NumPy's format, which a pickle is not either") from error
+        raise ValueError("not an array in NumPy's format, and a pickle is not supported") from error
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, is_fortran, dtype = read(stream)
     if dtype.hasobject:
@@ -106,19 +106,19 @@ def _header(stream: IO[bytes]) -> Header:
 
 
 def _check(header: Header, present: int) -> int:
-    """The bytes that an array takes. Raises ValueError where they are more than `present` ones."""
+    """The size of an array in bytes. Raises ValueError if it exceeds `present`."""
     shape, _, dtype = header
     if any(size < 0 for size in shape):
-        raise ValueError(f"its header claims the shape {shape}")
+        raise ValueError(f"the header has the invalid shape {shape}")
     needed = prod(shape) * dtype.itemsize
     if needed > present:
-        rule = f"its header claims {dtype} numbers of the shape {shape}, {needed:,} bytes"
-        raise ValueError(f"{rule}, and the file holds {max(0, present):,} bytes of them at most")
+        rule = f"the header has {dtype} numbers of shape {shape}, {needed:,} bytes"
+        raise ValueError(f"{rule}, but the file has at most {max(0, present):,} bytes")
     return needed
 
 
 def _mapped(file: Path, stream: IO[bytes], header: Header) -> Array:
-    """The array behind `header`, on the disk; a copy of one that has no or a single number."""
+    """The array after `header`, memory-mapped; read if it is empty or a single number."""
     shape, is_fortran, dtype = header
     if 0 in shape or not shape:
         return np.frombuffer(stream.read(dtype.itemsize * prod(shape)), dtype).reshape(shape)
@@ -127,20 +127,20 @@ def _mapped(file: Path, stream: IO[bytes], header: Header) -> Array:
 
 @contextmanager
 def _refusing(file: Path, what: str) -> Iterator[None]:
-    """Whatever a damaged or foreign file makes NumPy and zipfile raise is a DataError that names it."""
+    """Convert errors of NumPy and zipfile for invalid files to a DataError that names the file."""
     try:
         yield
     except (DataError, OutOfMemory):
         raise
     except (
         *(ValueError, OSError, EOFError, OverflowError, TypeError, KeyError),
-        *(RuntimeError, NotImplementedError),  # an encrypted member, a compression that is not known
+        *(RuntimeError, NotImplementedError),  # an encrypted member, an unknown compression
         *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
     ) as error:
         if "Object arrays" not in str(error) and holds_objects(error):
             raise DataError(f"{what} {why_not_loaded(error)}", file=file, code="untrusted") from error
         if holds_objects(error):
-            rule = f"{what} holds Python objects, which only unpickling could read, and that could run anything"
-            remedy = "save numbers or text of one type, such as x.astype('float32')"
+            rule = f"{what} contains Python objects, which require unpickling, and that can run arbitrary code"
+            remedy = "Save numbers or text of one type, such as x.astype('float32')"
             raise DataError(rule, file=file, remedy=remedy, code="untrusted") from error
         raise DataError(f"{what} cannot be read: {message_of(error)}", file=file) from error

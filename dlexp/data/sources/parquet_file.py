@@ -1,4 +1,4 @@
-"""A user's own Parquet file, read as a CSV file is, with the types that it has; needs the extra `parquet`."""
+"""The data source `parquet`: a table with types, otherwise read as a CSV file; requires the extra `parquet`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dlexp.data.bundle import DataBundle
 from dlexp.data.paths import check_file
 from dlexp.data.tables.arrow_columns import check_type, raw_column
 from dlexp.data.tables.index_columns import pandas_index
-from dlexp.data.tables.raw_table import Cells, Wanted, check_names, table_of
+from dlexp.data.tables.raw_table import RawTable, TableOptions, check_names, table_of
 from dlexp.data.tables.spelling import Marks
 from dlexp.errors import ConfigError, DataError
 
@@ -35,37 +35,38 @@ def parquet(
     test_fraction: float = 0.2,
     split_seed: int = 0,
 ) -> DataBundle:
-    """The table in `path`, ready to train on `target`; see `dlexp.data.tables.raw_table.table_of`.
+    """Load the table in `path`, with `target` as target; see `dlexp.data.tables.raw_table.table_of`.
 
-    Numbers stay numbers; texts, booleans, dates and times are read as the same texts in a CSV file would be. Columns
-    in data.drop are not read. Raises DataError for everything in the file that cannot be trained on, ConfigError
-    where pyarrow is missing.
+    Numbers stay numbers; texts, booleans, dates and times are read like the same texts in a CSV file. Columns in
+    data.drop are not read. Raises DataError for invalid data, ConfigError if pyarrow is not installed.
     """
-    cells = _read(Path(path), missing_values or [], without=[name for name in drop or [] if name != target])
+    table = _read(Path(path), missing_values or [], without=[name for name in drop or [] if name != target])
     split = (val_fraction, test_fraction, split_seed)
     return table_of(
-        cells,
-        Wanted(target, target_kind, categorical or [], drop or [], max_categories, standardize, split, keep or []),
+        table,
+        TableOptions(
+            target, target_kind, categorical or [], drop or [], max_categories, standardize, split, keep or []
+        ),
     )
 
 
 def target_kind(arguments: Mapping[str, Any]) -> str:
-    """`class` or `value`, as told by data.target_kind or seen in the column that data.target names."""
+    """`class` or `value`: data.target_kind, or derived from the column that data.target names."""
     if arguments["target_kind"] != "auto":
         return str(arguments["target_kind"])
-    cells = _read(Path(arguments["path"]), arguments["missing_values"], only=arguments["target"])
-    return cells.kind_of(arguments["target"])
+    table = _read(Path(arguments["path"]), arguments["missing_values"], only=arguments["target"])
+    return table.kind_of(arguments["target"])
 
 
-def _read(file: Path, missing_values: Sequence[str], without: Sequence[str] = (), only: str | None = None) -> Cells:
-    """The cells of all columns but `without`, or of one; rows count from 1."""
+def _read(file: Path, missing_values: Sequence[str], without: Sequence[str] = (), only: str | None = None) -> RawTable:
+    """The raw table with all columns except `without`, or with only one; rows count from 1."""
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError as error:
-        rule = "needs the package pyarrow"
+        rule = "requires the package pyarrow"
         raise ConfigError.one(
-            "data", "parquet", rule, "pip install 'dlexp[parquet]'", code="missing-package"
+            "data", "parquet", rule, "Install it: pip install 'dlexp[parquet]'", code="missing-package"
         ) from error
     check_file(file)
     try:
@@ -77,16 +78,16 @@ def _read(file: Path, missing_values: Sequence[str], without: Sequence[str] = ()
             wanted = [only] if only is not None else [name for name in names if name not in left_out]
             doubled = sorted(name for name, count in Counter(names).items() if count > 1)
             if doubled:
-                raise DataError(f"has {', '.join(map(repr, doubled))} more than once", file=file)
+                raise DataError(f"duplicate column names: {', '.join(map(repr, doubled))}", file=file)
             for name in wanted:
                 check_type(str(file), name, source.schema_arrow.field(name).type)
             table, index = source.read(columns=wanted), pandas_index(source.schema_arrow.metadata)
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(f"is no Parquet file: {reason}", file=file) from error
+        raise DataError(f"not a valid Parquet file: {reason}", file=file) from error
     if not table.num_rows:
         raise DataError("has no rows", file=file, code="too-few-samples")
     marks = Marks(missing_values)
     columns = {name: raw_column(str(file), name, table.column(name), marks) for name in wanted}
     lines = np.arange(1, table.num_rows + 1, dtype=np.int64)
-    return Cells(file, columns, lines, tuple(names), marks, unit="row", index=index)
+    return RawTable(file, columns, lines, tuple(names), marks, unit="row", index=index)

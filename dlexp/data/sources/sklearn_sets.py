@@ -1,6 +1,6 @@
-"""Real data sets that come with scikit-learn: no download, no file to provide.
+"""Data sets included in scikit-learn, without download.
 
-Every function takes the shares of validation and test samples and the seed of the split, and returns a DataBundle.
+Every function takes the fractions of validation and test samples and the seed of the split, and returns a DataBundle.
 Source of all five: scikit-learn's `sklearn.datasets`, "Toy datasets".
 """
 
@@ -42,13 +42,13 @@ def digits(
 ) -> DataBundle:
     """1,797 handwritten digits: inputs (1, 8, 8) uint8 in 0..16, ten classes.
 
-    augment          random changes to training images, see `recipes`; no preset mirrors digits but those named so,
-                     because a mirrored digit is none
+    augment          augmentation of training images, see `recipes`; no preset but mirror itself mirrors digits, since a
+                     mirrored digit is not valid
     classes          the digits to keep, numbered in this order; None for all ten
-    train_per_class  so many training samples of each class are kept, drawn by `split_seed`; None for all. Validation
-                     and test samples stay as they are.
+    train_per_class  number of training samples of each class, drawn by `split_seed`; None for all. Validation and test
+                     samples do not change.
     domain           clean, noisy, blurred, thick or inverted: see `in_domain`
-    Raises DataError for classes that are not there, or fewer than two.
+    Raises DataError for unknown classes, or fewer than two.
     """
     images, labels = _read_digits()
     images = in_domain(images, domain, _DIGITS_WHITE)
@@ -98,7 +98,7 @@ def wine(
 def breast_cancer(
     *, val_fraction: float = 0.2, test_fraction: float = 0.2, split_seed: int = 0, standardize: bool = True
 ) -> DataBundle:
-    """569 breast tumours: inputs (30,) measurements of cell nuclei, classes malignant and benign."""
+    """569 breast tumors: inputs (30,) measurements of cell nuclei, classes malignant and benign."""
     from sklearn.datasets import load_breast_cancer
 
     return _table(load_breast_cancer(), True, val_fraction, test_fraction, split_seed, standardize)
@@ -116,7 +116,7 @@ def diabetes(
 def _read_digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Images (1797, 1, 8, 8) and labels (1797,).
 
-    Read straight from scikit-learn's file: importing its loader takes as long as importing torch.
+    Reads scikit-learn's file directly: importing its loader takes as long as importing torch.
     """
     package = find_spec("sklearn")
     places = package.submodule_search_locations if package and package.submodule_search_locations else []
@@ -125,7 +125,7 @@ def _read_digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
             with gzip.open(path, "rt") as file:
                 table = np.loadtxt(file, delimiter=",", dtype=np.uint8)
             return table[:, :-1].reshape(-1, 1, 8, 8), table[:, -1].astype(np.int64)
-    from sklearn.datasets import load_digits  # a version that keeps the file elsewhere
+    from sklearn.datasets import load_digits  # a version with the file elsewhere
 
     found = load_digits()
     return found.images.astype(np.uint8)[:, None], found.target.astype(np.int64)
@@ -134,11 +134,11 @@ def _read_digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
 def _only(
     labels: NDArray[np.int64], names: tuple[str, ...], classes: Sequence[int]
 ) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Labels and names of `classes` alone, numbered anew in their order; every other label is -1. Raises DataError."""
+    """Labels and names of `classes` only, renumbered in their order; other labels are -1. Raises DataError."""
     known = len(set(classes)) == len(classes) and all(0 <= number < len(names) for number in classes)
     if len(classes) < 2 or not known:
         rule = f"data.classes={list(classes)} must be two or more different numbers of 0 to {len(names) - 1}"
-        raise DataError(rule, remedy="data.classes=[0,1,2,3,4]", code="invalid-value")
+        raise DataError(rule, remedy="Set data.classes=[0,1,2,3,4]", code="invalid-value")
     number_of = np.full(len(names), -1, dtype=np.int64)
     number_of[list(classes)] = np.arange(len(classes))
     return number_of[labels], tuple(names[number] for number in classes)

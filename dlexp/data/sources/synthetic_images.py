@@ -1,6 +1,6 @@
-"""Images that are drawn: a shape at a random place, size and angle on a noisy ground, with the mask of the shape.
+"""Synthetic images: a shape of random position, size and angle on a noisy background, with its mask.
 
-Nothing is downloaded, every size and number of channels is at hand, and what is to be seen is known pixel by pixel.
+They need no download, can have any size and number of channels, and the shape is known for every pixel.
 
 Symbols: N images, C channels, S height and width, K classes.
 """
@@ -26,19 +26,19 @@ from dlexp.specs import ClassSpec, DataSpec, ImageSpec
 
 __all__ = ["synthetic_images"]
 
-_CHUNK = 256  # images drawn at a time, each chunk from a seed of its own: with more images the first stay as they are
-_COLOURS = 8  # that can be told apart when a colour is part of the class; so many levels of grey cannot
-_GREYS = 4
-_SMALLEST, _LARGEST = 0.5, 0.85  # reach of a shape from its middle, as a share of half the picture
+_CHUNK = 256  # images per chunk, each with its own seed: more images do not change the first ones
+_COLORS = 8  # distinguishable colors of classes; fewer levels of gray are distinguishable
+_GRAYS = 4
+_SMALLEST, _LARGEST = 0.5, 0.85  # radius of a shape, as a fraction of half the image size
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """Images and what they show.
+    """Synthetic images with labels and masks.
 
-    images  (N, C, S, S) uint8, the channels last in memory
+    images  (N, C, S, S) uint8, in channels-last memory format
     labels  (N,) int64 class numbers
-    masks   (N, S, S) true where the shape is; (0, S, S) where nobody asked for them
+    masks   (N, S, S) true inside of the shape; (0, S, S) if they were not requested
     """
 
     images: NDArray[np.uint8]
@@ -48,17 +48,17 @@ class Drawn:
 
 @dataclass(frozen=True)
 class _Kinds:
-    """What the classes differ in: levels of each trait, those that are no part of the class counted 1."""
+    """The number of levels of each trait that distinguishes classes; 1 for the other traits."""
 
     shapes: int
-    colours: int
+    colors: int
     textures: int
     backdrops: int
 
     def traits(self, labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:
-        """(n,) class numbers -> the level of each trait, (n,) each."""
+        """The level of each trait, (n,) each, for class numbers (n,)."""
         found = []
-        for levels in (self.shapes, self.colours, self.textures, self.backdrops):
+        for levels in (self.shapes, self.colors, self.textures, self.backdrops):
             found.append(labels % levels)
             labels = labels // levels
         return tuple(found)
@@ -78,14 +78,14 @@ def synthetic_images(
     augment: str | Sequence[str | Mapping[str, Any]] = "none",
     pad: int = 4,
 ) -> DataBundle:
-    """Drawn shapes, inputs (C, S, S) uint8: ten of them; more classes are shapes that differ in colour and kind.
+    """Draw shapes, inputs (C, S, S) uint8: ten classes are ten shapes; more classes also differ in color and texture.
 
-    noise      standard deviation of the noise on every pixel, as a share of white
-    data_seed  seed of the drawing alone
-    Raises ValueError for more classes than can be told apart (2,560, or 1,280 with one channel).
+    noise      standard deviation of the noise of every pixel, as a fraction of white
+    data_seed  seed of the drawing only
+    Raises ValueError for more classes than are distinguishable (2,560, or 1,280 with one channel).
     """
     if not isinstance(channels, int):
-        raise ValueError(f"channels={channels}: a drawing has as many channels as it is given, so give a number")
+        raise ValueError(f"channels={channels}: must be a number")
     shape = (channels, image_size, image_size)
     drawn = draw(num_samples, shape, num_classes, noise, data_seed, with_masks=False)
     names = class_names(num_classes, channels)
@@ -115,10 +115,12 @@ def draw(
     seed: int = 0,
     with_masks: bool = True,
 ) -> Drawn:
-    """`count` images of `shape` (C, S, S), the classes in turn; image n is a function of n, K, `shape`, noise and seed.
+    """Draw `count` images of `shape` (C, S, S), cycling through the classes.
 
-    with_masks  keep the masks too: one byte a pixel
-    Raises ValueError for more classes than can be told apart.
+    Image n is a function of n, K, `shape`, noise and seed.
+
+    with_masks  return the masks too, one byte per pixel
+    Raises ValueError for more classes than are distinguishable.
     """
     channels, size, _ = shape
     kinds = _kinds(num_classes, channels)
@@ -135,7 +137,7 @@ def draw(
 
 
 def _masks_of(rows: Tensor, shape: tuple[int, int, int], num_classes: int, seed: int) -> Tensor:
-    """The masks (B, S, S) of the images `rows` (B,) that `draw` makes of the same arguments, drawn anew."""
+    """The masks (B, S, S) of the images `rows` (B,) that `draw` returns for the same arguments, drawn again."""
     channels, size, _ = shape
     kinds, numbers = _kinds(num_classes, channels), rows.cpu().numpy()
     masks = np.empty((len(numbers), size, size), dtype=np.bool_)
@@ -147,12 +149,12 @@ def _masks_of(rows: Tensor, shape: tuple[int, int, int], num_classes: int, seed:
 
 
 def class_names(num_classes: int, channels: int) -> tuple[str, ...]:
-    """The shape, then where it is part of the class the colour's number, the texture and the backdrop."""
+    """The shape of each class, followed by color number, texture and backdrop if they distinguish classes."""
     kinds = _kinds(num_classes, channels)
     names = []
-    for shape, colour, texture, backdrop in zip(*kinds.traits(np.arange(num_classes)), strict=True):
+    for shape, color, texture, backdrop in zip(*kinds.traits(np.arange(num_classes)), strict=True):
         parts = [list(SHAPES)[shape]]
-        parts += [f"colour {colour + 1}"] if kinds.colours > 1 else []
+        parts += [f"color {color + 1}"] if kinds.colors > 1 else []
         parts += [list(TEXTURES)[texture]] if kinds.textures > 1 else []
         parts += [f"on {list(BACKDROPS)[backdrop]}"] if kinds.backdrops > 1 else []
         names.append(", ".join(parts))
@@ -160,14 +162,14 @@ def class_names(num_classes: int, channels: int) -> tuple[str, ...]:
 
 
 def _kinds(num_classes: int, channels: int) -> _Kinds:
-    """As few traits as tell `num_classes` apart, and of each as few levels."""
+    """The fewest traits, with the fewest levels, that distinguish `num_classes`. Raises ValueError."""
     levels, left = [], num_classes
-    for most in (len(SHAPES), _GREYS if channels == 1 else _COLOURS, len(TEXTURES), len(BACKDROPS)):
+    for most in (len(SHAPES), _GRAYS if channels == 1 else _COLORS, len(TEXTURES), len(BACKDROPS)):
         levels.append(min(most, left))
         left = -(-left // most)
     if left > 1:
-        most = len(SHAPES) * (_GREYS if channels == 1 else _COLOURS) * len(TEXTURES) * len(BACKDROPS)
-        raise ValueError(f"num_classes={num_classes}: {most:,} are drawn at most with {channels} channels")
+        most = len(SHAPES) * (_GRAYS if channels == 1 else _COLORS) * len(TEXTURES) * len(BACKDROPS)
+        raise ValueError(f"num_classes={num_classes}: must be at most {most:,} with {channels} channels")
     return _Kinds(*levels)
 
 
@@ -178,21 +180,21 @@ def _draw_chunk(
     noise: float,
     rng: np.random.Generator,
 ) -> NDArray[np.bool_]:
-    """Fill images (n, S, S, C) and give their masks (n, S, S)."""
+    """Draw into images (n, S, S, C) and return their masks (n, S, S)."""
     count, size, _, channels = images.shape
     drawn = _traits(rng)[:count]
-    shape, colour, texture, backdrop = kinds.traits(labels)
+    shape, color, texture, backdrop = kinds.traits(labels)
     masks = _covered(shape, drawn, size)
     x, y = _points(count, size)
-    # A texture starts where the shape happens to be, so that it is no mark of a place.
+    # The phase of a texture is random, so that it does not encode the position.
     shift_x, shift_y = (drawn[:, 4:6] * 8).T[:, :, None, None]
     inside = 0.45 + 0.55 * _each(TEXTURES, texture, x + shift_x, y + shift_y, np.float32)
     behind = _each(BACKDROPS, backdrop, x + shift_y, y + shift_x, np.float32)
-    is_coloured = kinds.colours > 1
-    hue = np.asarray((colour + 0.15 + 0.3 * drawn[:, 6]) / kinds.colours if is_coloured else drawn[:, 6], np.float32)
-    paint = _paint(hue, channels, None if is_coloured else drawn[:, 7])
+    is_colored = kinds.colors > 1
+    hue = np.asarray((color + 0.15 + 0.3 * drawn[:, 6]) / kinds.colors if is_colored else drawn[:, 6], np.float32)
+    paint = _paint(hue, channels, None if is_colored else drawn[:, 7])
     ground = (0.05 + 0.15 * drawn[:, 8])[:, None, None] + 0.15 * behind
-    # Plane by plane, so that the innermost loops run over rows of pixels and not over three channels.
+    # Plane by plane, so that the innermost loops run over rows of pixels instead of three channels.
     bright = (inside * WHITE)[:, None] * paint[:, :, None, None]
     pixels = np.where(masks[:, None], bright, (ground * WHITE)[:, None])
     if noise:
@@ -206,7 +208,7 @@ def _draw_chunk(
 
 
 def _traits(rng: np.random.Generator) -> NDArray[np.float32]:
-    """What is drawn of each image of a chunk, (256, 9) in [0, 1): of a full one, so that nothing depends on n."""
+    """Random traits of the images of a full chunk, (256, 9) in [0, 1), independent of the number of images."""
     return rng.random((_CHUNK, 9), dtype=np.float32)
 
 
@@ -217,17 +219,17 @@ def _points(count: int, size: int) -> tuple[Plane, Plane]:
 
 
 def _covered(shape: NDArray[np.int64], drawn: NDArray[np.float32], size: int) -> NDArray[np.bool_]:
-    """(n, S, S) where the shapes are, of the numbers `shape` (n,)."""
+    """(n, S, S) masks of the shapes with numbers `shape` (n,)."""
     u, v = _own_frame(*_points(len(shape), size), drawn[:, :4], size)
     return np.asarray(_each(SHAPES, shape, u, v, np.bool_))
 
 
 def _own_frame(x: Plane, y: Plane, drawn: NDArray[np.float32], size: int) -> tuple[Plane, Plane]:
-    """Picture coordinates -> the frame of a shape; drawn (n, 4) in [0, 1): size, middle in x and y, angle."""
+    """Convert image coordinates to the frame of a shape; drawn (n, 4) in [0, 1): size, center x and y, angle."""
     half = (size - 1) / 2
     reach = (_SMALLEST + (_LARGEST - _SMALLEST) * drawn[:, 0]) * size / 2
-    room = np.maximum(size / 2 - reach, 0)
-    middle_x, middle_y = half + (2 * drawn[:, 1] - 1) * room, half + (2 * drawn[:, 2] - 1) * room
+    margin = np.maximum(size / 2 - reach, 0)
+    middle_x, middle_y = half + (2 * drawn[:, 1] - 1) * margin, half + (2 * drawn[:, 2] - 1) * margin
     angle = 2 * np.pi * drawn[:, 3]
     cos, sin = (np.cos(angle) / reach)[:, None, None], (np.sin(angle) / reach)[:, None, None]
     from_x, from_y = x - middle_x[:, None, None], y - middle_y[:, None, None]
@@ -241,7 +243,7 @@ def _each(
     b: Plane,
     dtype: type,
 ) -> NDArray[Any]:
-    """What maker `which[i]` makes of image i, (n, S, S)."""
+    """(n, S, S): for image i the result of function number `which[i]`."""
     found: NDArray[Any] = np.empty(a.shape, dtype=dtype)
     for number, maker in enumerate(makers.values()):
         mine = np.flatnonzero(which == number)
@@ -251,9 +253,9 @@ def _each(
 
 
 def _paint(hue: NDArray[np.float32], channels: int, level: NDArray[np.float32] | None) -> NDArray[np.float32]:
-    """(n,) hues in [0, 1) -> (n, C) strengths: a circle of colours, or with one channel levels of grey.
+    """Convert hues (n,) in [0, 1) to channel strengths (n, C): colors, or levels of gray with one channel.
 
-    level  (n,) in [0, 1), how bright where the hue does not say it; None for as bright as can be
+    level  (n,) brightness in [0, 1); None for full brightness
     """
     if channels == 1:
         return (0.45 + 0.55 * hue)[:, None].astype(np.float32)
@@ -263,5 +265,5 @@ def _paint(hue: NDArray[np.float32], channels: int, level: NDArray[np.float32] |
 
 
 def _stored(images: NDArray[np.uint8], rows: NDArray[np.int64]) -> Tensor:
-    """The images `rows` of (N, C, S, S) as a tensor with the channels last in memory."""
+    """The images `rows` of (N, C, S, S) as a tensor in channels-last memory format."""
     return torch.from_numpy(images.transpose(0, 2, 3, 1)[rows]).permute(0, 3, 1, 2)

@@ -1,8 +1,8 @@
-"""Drawn shapes, many at a time: which points of a picture each shape, texture and backdrop covers.
+"""Shapes, textures and backdrops for synthetic images, as functions of coordinates.
 
 Symbols: n images, H and W height and width in pixels.
-Coordinates are (n, H, W) arrays: `u`, `v` of a point in the shape's own frame, where the shape reaches from -1 to 1;
-`x`, `y` in the picture, in pixels.
+Coordinates are (n, H, W) arrays: `u`, `v` in the frame of the shape, which extends from -1 to 1;
+`x`, `y` in the image, in pixels.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def _pair(u: Plane, v: Plane) -> Mask:
     return (np.abs(u) - 0.55) ** 2 + v * v < 0.18
 
 
-# Told apart at any rotation, and none is its own mirror image turned: a flip keeps the class.
+# The shapes differ at any rotation, and a flipped shape is a rotated one: a flip keeps the class.
 SHAPES: dict[str, Callable[[Plane, Plane], Mask]] = {
     "disc": lambda u, v: u * u + v * v < 0.75,
     "square": _square,
@@ -70,7 +70,7 @@ def _every_other(t: Plane, period: float) -> Plane:
     return np.asarray(np.floor(t * (2 / period)) % 2, dtype=np.float32)
 
 
-# How bright the parts of a shape are, from 0 to 1, and those of what is behind it; each is its own mirror image.
+# Brightness within a shape and behind it, from 0 to 1; each is symmetric under flips.
 TEXTURES: dict[str, Callable[[Plane, Plane], Plane]] = {
     "plain": lambda x, y: np.ones_like(x),
     "lying lines": lambda x, y: _every_other(y, 4),

@@ -1,4 +1,4 @@
-"""A table that is drawn: a target that can be learnt, and noise of a known size on it.
+"""A synthetic regression table: a learnable target with noise of known variance.
 
 Symbols: N samples, F features.
 """
@@ -14,7 +14,7 @@ from dlexp.data.tables.encoding import build_table
 
 __all__ = ["synthetic_regression"]
 
-_LINEAR, _PRODUCT, _SQUARE = 0.5, 0.25, 0.25  # shares of the variance of what can be learnt
+_LINEAR, _PRODUCT, _SQUARE = 0.5, 0.25, 0.25  # fractions of the variance of the learnable part
 
 
 def synthetic_regression(
@@ -28,10 +28,10 @@ def synthetic_regression(
     split_seed: int = 0,
     standardize: bool = True,
 ) -> DataBundle:
-    """Normal features (F,), target (1,): a weighted sum, a product and a square of features, and noise.
+    """Draw normal features (F,) and a target (1,): a weighted sum, a product and a square of features, and noise.
 
-    noise      its standard deviation, as a share of that of what can be learnt: the best R2 is 1 / (1 + noise^2)
-    data_seed  seed of the drawing alone
+    noise      its standard deviation relative to that of the learnable part: the best R2 is 1 / (1 + noise^2)
+    data_seed  seed of the drawing only
     """
     features, targets = draw_table(num_samples, num_features, noise, data_seed)
     columns = {f"x{number + 1}": features[:, number] for number in range(num_features)}

@@ -1,7 +1,7 @@
-"""Published image sets, read by torchvision's own classes: MNIST, Fashion-MNIST, CIFAR-10, CIFAR-100, SVHN.
+"""Published image sets, read by torchvision: MNIST, Fashion-MNIST, CIFAR-10, CIFAR-100, SVHN.
 
-The official test part is the test split; validation is held out of the official training part, the same share of each
-class. What is downloaded is checked and unpacked in a folder of its own first, so that a failure leaves no half file.
+The official test part is the test split; validation is held out from the official training part, stratified by class.
+Downloads are checked and unpacked in a temporary folder first, so that a failure leaves no incomplete files.
 
 Symbols: N samples, C channels, H and W height and width in pixels.
 """
@@ -22,102 +22,83 @@ from numpy.typing import NDArray
 from dlexp.data.bundle import DataBundle, fingerprint
 from dlexp.data.images.array_reader import ArrayImages
 from dlexp.data.images.image_set import ImageSet
-from dlexp.data.images.placement import Placing
+from dlexp.data.images.placement import Placement
 from dlexp.data.splitting import held_out
 from dlexp.errors import DataError
 
 __all__ = ["cifar10", "cifar100", "fashion_mnist", "mnist", "svhn"]
 
-Files = list[tuple[str, str | None]]  # names below the root, and the MD5 that each must have, None for any
+Files = list[tuple[str, str | None]]  # paths in the root, with the required MD5, None for any
 
 
-def mnist(
-    *,
-    path: str,
-    download: bool = False,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
-    val_fraction: float = 0.1,
-    split_seed: int = 0,
-    augment: str | Sequence[Any] = "none",
-    pad: int = 2,
-) -> DataBundle:
-    """70,000 handwritten digits, inputs (1, 28, 28) uint8, ten classes (LeCun et al. 1998).
+def _source(name: str, known: Callable[[], _Published], max_shift: int, doc: str) -> Callable[..., DataBundle]:
+    """The data source `name` of a set; all have the same arguments, and `max_shift` as the default of `pad`."""
 
-    path       the folder that holds MNIST/raw
-    download   fetch what is missing
-    mean, std  of each channel as shares of white; None to measure them on the training images
-    Raises DataError for files that are missing, damaged or cannot be fetched.
+    def load(
+        *,
+        path: str,
+        download: bool = False,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        val_fraction: float = 0.1,
+        split_seed: int = 0,
+        augment: str | Sequence[Any] = "none",
+        pad: int = max_shift,
+    ) -> DataBundle:
+        return _bundle(known(), (path, download), (mean, std), (val_fraction, split_seed), (augment, pad))
+
+    load.__name__ = load.__qualname__ = name
+    load.__doc__ = doc + _ARGUMENTS
+    return load
+
+
+_ARGUMENTS = """
+
+    path          the folder of the set, such as the parent of MNIST/raw
+    download      download missing files
+    mean, std     of each channel, as fractions of white; None to measure them on the training images
+    val_fraction  fraction of the official training part that is held out for validation
+    split_seed    seed of that split
+    augment, pad  augmentation of training images, and its largest shift in pixels
+    Raises DataError for files that are missing, damaged or cannot be downloaded.
     """
-    return _bundle(_mnist("MNIST"), (path, download), (mean, std), (val_fraction, split_seed), (augment, pad))
 
-
-def fashion_mnist(
-    *,
-    path: str,
-    download: bool = False,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
-    val_fraction: float = 0.1,
-    split_seed: int = 0,
-    augment: str | Sequence[Any] = "none",
-    pad: int = 2,
-) -> DataBundle:
-    """70,000 pieces of clothing, inputs (1, 28, 28) uint8, ten classes (Xiao, Rasul and Vollgraf 2017); see `mnist`."""
-    return _bundle(_mnist("FashionMNIST"), (path, download), (mean, std), (val_fraction, split_seed), (augment, pad))
-
-
-def cifar10(
-    *,
-    path: str,
-    download: bool = False,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
-    val_fraction: float = 0.1,
-    split_seed: int = 0,
-    augment: str | Sequence[Any] = "none",
-    pad: int = 4,
-) -> DataBundle:
-    """60,000 small photographs, inputs (3, 32, 32) uint8, ten classes (Krizhevsky 2009); see `mnist`.
-
-    torchvision unpickles the files, after their MD5 has shown that they are the official ones.
-    """
-    return _bundle(_cifar("CIFAR10"), (path, download), (mean, std), (val_fraction, split_seed), (augment, pad))
-
-
-def cifar100(
-    *,
-    path: str,
-    download: bool = False,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
-    val_fraction: float = 0.1,
-    split_seed: int = 0,
-    augment: str | Sequence[Any] = "none",
-    pad: int = 4,
-) -> DataBundle:
-    """60,000 small photographs, inputs (3, 32, 32) uint8, a hundred classes (Krizhevsky 2009); see `cifar10`."""
-    return _bundle(_cifar("CIFAR100"), (path, download), (mean, std), (val_fraction, split_seed), (augment, pad))
-
-
-def svhn(
-    *,
-    path: str,
-    download: bool = False,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
-    val_fraction: float = 0.1,
-    split_seed: int = 0,
-    augment: str | Sequence[Any] = "none",
-    pad: int = 4,
-) -> DataBundle:
-    """99,289 house numbers, inputs (3, 32, 32) uint8, ten classes (Netzer et al. 2011); see `mnist`."""
-    return _bundle(_svhn(), (path, download), (mean, std), (val_fraction, split_seed), (augment, pad))
+mnist = _source(
+    "mnist",
+    lambda: _mnist("MNIST"),
+    2,
+    "70,000 handwritten digits, inputs (1, 28, 28) uint8, ten classes (LeCun et al. 1998).",
+)
+fashion_mnist = _source(
+    "fashion_mnist",
+    lambda: _mnist("FashionMNIST"),
+    2,
+    "70,000 pieces of clothing, inputs (1, 28, 28) uint8, ten classes (Xiao, Rasul and Vollgraf 2017).",
+)
+# torchvision unpickles the files of CIFAR after checking that their MD5 hashes are the official ones.
+cifar10 = _source(
+    "cifar10",
+    lambda: _cifar("CIFAR10"),
+    4,
+    "60,000 small photographs, inputs (3, 32, 32) uint8, ten classes (Krizhevsky 2009).",
+)
+cifar100 = _source(
+    "cifar100",
+    lambda: _cifar("CIFAR100"),
+    4,
+    "60,000 small photographs, inputs (3, 32, 32) uint8, a hundred classes (Krizhevsky 2009).",
+)
+svhn = _source(
+    "svhn",
+    lambda: _svhn(),
+    4,
+    "99,289 house numbers, inputs (3, 32, 32) uint8, ten classes (Netzer et al. 2011).",
+)
 
 
 @dataclass(frozen=True)
 class _Part:
-    """The training or the test part: images (N, C, H, W), class numbers (N,), names of the classes."""
+    """The training or the test part: images (N, C, H, W), class numbers (N,), class names."""
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
@@ -126,13 +107,13 @@ class _Part:
 
 @dataclass(frozen=True)
 class _Published:
-    """What is known of a set.
+    """The description of a set.
 
-    files     what is read, below the root
-    archives  what is downloaded; may be the files themselves
+    files     the files that are read, in the root
+    archives  the files that are downloaded, which may be the same
     shape     (C, H, W)
-    mirrors   whether a mirrored image is still one of its class
-    read      (root, whether the training part, whether to unpack and download) -> the part
+    mirrors   whether a mirrored image keeps its class
+    read      (root, is the training part, unpack and download) -> the part
     """
 
     title: str
@@ -190,69 +171,69 @@ def _bundle(
     known: _Published,
     place: tuple[str, bool],
     given: tuple[Sequence[float] | None, Sequence[float] | None],
-    held: tuple[float, int],
+    split: tuple[float, int],
     change: tuple[str | Sequence[Any], int],
 ) -> DataBundle:
     """The bundle of a set.
 
     place   the root, and whether to download
     given   mean and deviation, or None and None
-    held    the share of the training part that is held out for validation, and the seed of that split
+    split   fraction of the training part that is held out for validation, and the seed of that split
     change  augmentation and its largest shift
     """
     root = Path(place[0])
     _provide(known, root, download=place[1])
-    learnt, judged = _part(known, root, True), _part(known, root, False)
-    labels = np.concatenate([learnt.labels, judged.labels])
-    train, val = held_out(np.arange(len(learnt.labels)), labels, learnt.classes, *held)
-    test = np.arange(len(learnt.labels), len(labels))
+    official_train, official_test = _part(known, root, True), _part(known, root, False)
+    labels = np.concatenate([official_train.labels, official_test.labels])
+    train, val = held_out(np.arange(len(official_train.labels)), labels, official_train.classes, *split)
+    test = np.arange(len(official_train.labels), len(labels))
     found = ImageSet(
-        ArrayImages((learnt.images, judged.images), file=root),
+        ArrayImages((official_train.images, official_test.images), file=root),
         labels,
-        learnt.classes,
+        official_train.classes,
         (train, val, test),
-        fingerprint(learnt.images, learnt.labels, judged.images, judged.labels),
+        fingerprint(official_train.images, official_train.labels, official_test.images, official_test.labels),
         {},
         mirrors=known.mirrors,
     )
-    return found.bundle(Placing(in_memory=True), given, change, measure_all=True)
+    return found.bundle(Placement(in_memory=True), given, change, measure_all=True)
 
 
 def _part(known: _Published, root: Path, train: bool) -> _Part:
-    """The part as it lies below `root`. Raises DataError for files that hold something else."""
+    """Read a part from `root`. Raises DataError for invalid files."""
     name = "training" if train else "test"
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # NumPy's, of the age of the pickles
+            warnings.simplefilter("ignore")  # of NumPy, about old pickles
             part = known.read(root, train, False)
-    except Exception as error:  # torchvision raises all kinds for damaged files
+    except Exception as error:  # torchvision raises many types for damaged files
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         rule = f"the {name} part of {known.title} cannot be read: {reason}"
-        raise DataError(rule, file=root, remedy=_remedy(known, root, "delete it and"), code="corrupted") from error
+        raise DataError(rule, file=root, remedy=_remedy(known, root, "Delete it and set"), code="corrupted") from error
     count = len(part.labels)
     if part.images.shape != (count, *known.shape) or part.images.dtype != np.uint8 or not count:
         rule = f"the {name} part of {known.title} has {count} labels and images of shape {part.images.shape}"
-        raise DataError(rule, file=root, remedy=_remedy(known, root, "delete it and"), code="corrupted")
+        raise DataError(rule, file=root, remedy=_remedy(known, root, "Delete it and set"), code="corrupted")
     if part.labels.min() < 0 or part.labels.max() >= len(part.classes):
         rule = f"the {name} part of {known.title} has labels {part.labels.min()} to {part.labels.max()}"
-        raise DataError(f"{rule}, and there are {len(part.classes)} classes", file=root, code="corrupted")
+        raise DataError(f"{rule}, but there are {len(part.classes)} classes", file=root, code="corrupted")
     return part
 
 
 def _provide(known: _Published, root: Path, download: bool) -> None:
-    """See that the files are there, unpacking or downloading them. Raises DataError where they are not."""
+    """Unpack or download missing files. Raises DataError if that is not possible."""
     missing = [name for name, _ in known.files if not (root / name).is_file()]
-    spoilt = [name for name, md5 in known.files if name not in missing and not _is_whole(root / name, md5)]
-    if not missing and not spoilt:
+    changed = [name for name, md5 in known.files if name not in missing and not _is_whole(root / name, md5)]
+    if not missing and not changed:
         return
     if download or all(_is_whole(root / name, md5) for name, md5 in known.archives):
         _fetch(known, root)
         return
     if missing:
-        rule = f"{known.title} is not there: {', '.join(missing)} missing"
-        raise DataError(rule, file=root, remedy=_remedy(known, root, ""), code="not-found")
-    rule = f"{', '.join(spoilt)} of {known.title} not as published (another MD5)"
-    raise DataError(rule, file=root, remedy=_remedy(known, root, ""), code="corrupted")
+        rule = f"{known.title} not found: {', '.join(missing)} missing"
+        raise DataError(rule, file=root, remedy=_remedy(known, root, "Set"), code="not-found")
+    rule = f"{', '.join(changed)} of {known.title} corrupted (MD5 differs from the published one)"
+    raise DataError(rule, file=root, remedy=_remedy(known, root, "Set"), code="corrupted")
 
 
 def _is_whole(path: Path, md5: str | None) -> bool:
@@ -262,13 +243,13 @@ def _is_whole(path: Path, md5: str | None) -> bool:
 
 
 def _remedy(known: _Published, root: Path, first: str) -> str:
-    """What to do about files that are not there."""
+    """The remedy for missing and damaged files, starting with `first`."""
     archives = ", ".join(str(root / name) for name, _ in known.archives)
-    return f"{first} set data.download=true to fetch it, or put the published files here: {archives}".strip()
+    return f"{first} data.download=true to download it, or put the published files here: {archives}"
 
 
 def _fetch(known: _Published, root: Path) -> None:
-    """Unpack the archives that are there and whole, and download the others; nothing is moved before all are."""
+    """Unpack existing archives and download the others, moving the files to `root` only once all are complete."""
     existing = next(place for place in (root, *root.parents) if place.exists())
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -285,11 +266,11 @@ def _fetch(known: _Published, root: Path) -> None:
                     target = root / path.relative_to(new)
                     target.parent.mkdir(parents=True, exist_ok=True)
                     path.replace(target)
-    except Exception as error:  # torchvision and urllib raise all kinds, and a disk may be full
+    except Exception as error:  # torchvision and urllib raise many types, and a disk may be full
         if root != existing and root.is_dir() and not any(root.iterdir()):
             root.rmdir()
         reason = "; ".join(line for line in str(error).splitlines() if line) or type(error).__name__
         archives = ", ".join(str(root / name) for name, _ in known.archives)
-        remedy = f"is the network there? or put the published files here yourself: {archives}"
-        rule = f"{known.title} could not be fetched ({reason})"
+        remedy = f"Check the network connection, or put the published files here: {archives}"
+        rule = f"{known.title} could not be downloaded ({reason})"
         raise DataError(rule, file=root, remedy=remedy, code="system-error") from error

@@ -1,4 +1,4 @@
-"""Columns of Arrow, as Parquet files hold them, read as the same cells in a CSV file are; needs pyarrow.
+"""Conversion of Arrow columns, as in Parquet files, to raw columns with the cells of a CSV file; requires pyarrow.
 
 Symbols: N rows.
 """
@@ -16,14 +16,14 @@ from dlexp.data.tables.spelling import Marks
 from dlexp.errors import DataError
 from dlexp.findings import dropping
 
-_TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}  # of a duration in a second
+_TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}  # ticks of a duration per second
 
 
 def raw_column(file: str, name: str, column: Any, marks: Marks) -> RawColumn:
-    """A column of Arrow, an Array or a ChunkedArray of N cells.
+    """The raw column of an Arrow Array or ChunkedArray of N cells.
 
-    Integers and floats are numbers, durations are seconds; decimals, booleans, dates and times are read as their texts.
-    Raises DataError for a type that is neither a number nor a text.
+    Integers and floats are numbers, durations are seconds; decimals, booleans, dates and times are read as texts.
+    Raises DataError for other types.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -48,7 +48,7 @@ def raw_column(file: str, name: str, column: Any, marks: Marks) -> RawColumn:
 
 
 def check_type(file: str, name: str, kind: Any) -> None:
-    """Raise DataError for a type of Arrow that is neither a number nor a text."""
+    """Raise DataError for an Arrow type that can be read neither as number nor as text."""
     import pyarrow as pa
 
     kind = _plain_type(kind)
@@ -58,20 +58,20 @@ def check_type(file: str, name: str, kind: Any) -> None:
 
 @contextmanager
 def arrow_errors(file: str, name: str, kind: Any) -> Iterator[None]:
-    """Turn what Arrow raises in the body into a DataError that names the file and the column."""
+    """Convert errors of Arrow in the body to a DataError that names the file and the column."""
     import pyarrow as pa
 
     try:
         yield
     except (pa.ArrowException, OverflowError, ValueError, TypeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        remedy = f"leave it out with {dropping([name], [])}"
+        remedy = f"Drop the column: {dropping([name], [])}"
         raise DataError(f"cannot be read as {kind}: {reason}", file=file, column=name, remedy=remedy) from error
 
 
 def _refusal(file: str, name: str, kind: Any) -> DataError:
-    rule = f"holds values of type {kind}, neither numbers nor texts"
-    remedy = f"leave it out with {dropping([name], [])}"
+    rule = f"must hold numbers or texts, got {kind}"
+    remedy = f"Drop the column: {dropping([name], [])}"
     return DataError(rule, file=file, column=name, remedy=remedy, code="invalid-type")
 
 
@@ -85,7 +85,7 @@ def _has_text(kind: Any) -> bool:
 
 
 def _plain_type(kind: Any) -> Any:
-    """The type behind a dictionary, a run-length encoding or an extension such as bool8."""
+    """The value type of a dictionary, a run-length encoding or an extension such as bool8."""
     import pyarrow as pa
 
     if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
@@ -96,7 +96,7 @@ def _plain_type(kind: Any) -> Any:
 
 
 def _plain(column: Any) -> Any:
-    """The column without a dictionary, a run-length encoding or an extension such as bool8."""
+    """The column without dictionary, run-length encoding or extension type such as bool8."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -125,7 +125,7 @@ def _of_numbers(column: Any, marks: Marks) -> RawColumn:
 
 
 def _with_gaps(values: Any, nulls: Any, marks: Marks) -> Any:
-    """Integers as float64 with NaN where one is missing; marks are found before digits are lost."""
+    """Integers as float64, NaN for missing ones; marks are matched before digits are lost."""
     numbers = values.astype(np.float64)
     numbers[nulls | (marks.among(values) & ~nulls)] = np.nan
     return numbers
@@ -136,11 +136,11 @@ def _nulls(column: Any) -> Any:
 
 
 def _spelled(column: Any) -> Spelled:
-    """The texts of a column of strings, each kept once."""
+    """The distinct texts of a column of strings, with a code for each cell."""
     import pyarrow as pa
 
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    if isinstance(array, pa.ChunkedArray):  # without any chunk
+    if isinstance(array, pa.ChunkedArray):  # without chunks
         array = pa.array([], pa.string())
     coded = array.dictionary_encode()
     codes = np.asarray(coded.indices.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int64)

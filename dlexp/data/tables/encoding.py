@@ -1,4 +1,4 @@
-"""Columns of numbers and categories -> standardised features; everything that is measured is measured on train only.
+"""Encoding of numeric and categorical columns as features, with statistics of the training rows only.
 
 Symbols: N rows, F features after encoding, O targets.
 """
@@ -21,14 +21,14 @@ from dlexp.errors import DataError
 from dlexp.runtime.rounding import mean_and_std
 from dlexp.specs import ClassSpec, DataSpec, TableSpec, TargetSpec, ValueSpec
 
-_KEPT = 100.0  # a deviation of fewer steps of float32 would lose more than a hundredth to rounding
+_MIN_STEPS = 100.0  # float32 steps per deviation, so that rounding loses at most a hundredth
 
 Column = NDArray[Any]  # (N,) float64 with NaN for a missing number, or (N,) str objects with None
 
 
 @dataclass(frozen=True)
 class NumberColumn:
-    """A column of numbers: a missing cell becomes `fill`, then (x - mean) / std."""
+    """The encoding of a numeric column: a missing cell becomes `fill`, then (x - mean) / std."""
 
     name: str
     fill: float
@@ -36,7 +36,7 @@ class NumberColumn:
     std: float
 
     def encode(self, column: Column) -> NDArray[np.float64]:
-        """(N,) -> (N, 1)."""
+        """Encode cells (N,) as (N, 1)."""
         filled = np.where(np.isnan(column), self.fill, column)
         scaled: NDArray[np.float64] = ((filled - self.mean) / self.std)[:, None]
         return scaled
@@ -44,21 +44,21 @@ class NumberColumn:
 
 @dataclass(frozen=True)
 class CategoryColumn:
-    """A column of categories: one feature each; a missing or never seen category is all zeros."""
+    """The encoding of a categorical column: one-hot, all zeros for a missing or unknown category."""
 
     name: str
     categories: tuple[str, ...]
 
     def encode(self, column: Column) -> NDArray[np.float64]:
-        """(N,) -> (N, len(categories))."""
+        """Encode cells (N,) as (N, number of categories)."""
         equal = column[:, None] == np.array(self.categories, dtype=object)[None, :]
         return np.asarray(equal, dtype=np.float64)
 
 
 def fit_column(name: str, column: Column, standardize: bool) -> NumberColumn | CategoryColumn:
-    """What the training rows of a column tell: median, mean and deviation, or the categories that occur.
+    """Fit the encoding of a column to its training rows: median, mean and deviation, or the categories that occur.
 
-    Raises DataError for numbers that float32 would not tell apart, where they are not standardised.
+    Raises DataError for numbers that float32 cannot distinguish without standardization.
     """
     if column.dtype == object:
         return CategoryColumn(name, tuple(sorted({cell for cell in column if cell is not None})))
@@ -72,7 +72,7 @@ def fit_column(name: str, column: Column, standardize: bool) -> NumberColumn | C
 
 
 def columns_of(preprocessing: Mapping[str, Any]) -> tuple[NumberColumn | CategoryColumn, ...]:
-    """The columns as `build_table` wrote them down, in the order of the features; () where there are none."""
+    """The encodings recorded by `build_table`, in the order of the features; () if there are none."""
     found: list[NumberColumn | CategoryColumn] = []
     for column in preprocessing.get("columns", ()):
         if column["kind"] == "category":
@@ -83,22 +83,22 @@ def columns_of(preprocessing: Mapping[str, Any]) -> tuple[NumberColumn | Categor
 
 
 def _refuse_narrowing(name: str, seen: Column) -> None:
-    """Raise DataError for numbers whose deviation float32 does not hold: they would reach the network without it."""
+    """Raise DataError for numbers whose variation would be lost in float32."""
     if not len(seen):
         return
     std, largest = float(mean_and_std(seen)[1]), float(np.abs(seen).max())
     limits = np.finfo(np.float32)
-    if largest > float(limits.max) or 0 < std < max(float(limits.tiny), _KEPT * largest * float(limits.eps)):
-        rule = f"the numbers, up to {largest:.6g} with a deviation of {std:.3g}, have more digits than float32 holds"
-        raise DataError(rule, column=name, remedy="set data.standardize=true", code="out-of-range")
+    if largest > float(limits.max) or 0 < std < max(float(limits.tiny), _MIN_STEPS * largest * float(limits.eps)):
+        rule = f"numbers up to {largest:.6g} with a deviation of {std:.3g} exceed the precision of float32"
+        raise DataError(rule, column=name, remedy="Set data.standardize=true", code="out-of-range")
 
 
 def _encoded(fit: NumberColumn | CategoryColumn, column: Column) -> NDArray[np.float32]:
-    """(N, features of the column). Raises DataError for a row too far from the training rows to be a finite number."""
+    """(N, features of the column) float32. Raises DataError for a row that overflows float32."""
     encoded = fit.encode(column)
     if np.abs(encoded).max(initial=0.0) > np.finfo(np.float32).max:
-        rule = "a row that is held out lies too far from the training rows to be standardised"
-        remedy = "correct it, or leave the column out with data.drop"
+        rule = "a held-out row is too far from the training rows to be standardized"
+        remedy = "Correct it, or drop the column with data.drop."
         raise DataError(rule, column=fit.name, remedy=remedy, code="out-of-range")
     return encoded.astype(np.float32)
 
@@ -123,12 +123,19 @@ def build_table(
     standardize: bool,
     notes: tuple[str, ...] = (),
 ) -> DataBundle:
-    """A DataBundle from raw columns.
+    """Build a DataBundle from columns.
 
-    columns  name -> (N,)
-    targets  (N,) int64 class numbers, (N, O) float64, or None
-    rows     row numbers of train, val and test
-    Raises DataError for a column that cannot be standardised.
+    Args:
+        columns: Name -> cells (N,).
+        targets: (N,) int64 class numbers, (N, O) float64 values, or None.
+        class_names: Names of the classes, () for values.
+        target_names: Names of the values.
+        rows: Row numbers of train, val and test.
+        standardize: Standardize numeric columns.
+        notes: Messages to the user.
+
+    Raises:
+        DataError: A column cannot be standardized.
     """
     fitted = [fit_column(name, column[rows[0]], standardize) for name, column in columns.items()]
     features = np.concatenate([_encoded(fit, columns[fit.name]) for fit in fitted], axis=1)
@@ -155,18 +162,18 @@ def build_table(
 
 
 def _of_one_value(columns: Mapping[str, Column], rows: NDArray[np.int64]) -> list[str]:
-    """A note for each column of numbers that differ, and by no more than rounding."""
+    """Messages about columns whose numbers differ only by rounding."""
     found = []
     for name, column in columns.items():
         seen = column[rows] if column.dtype != object else column[:0]
         seen = seen[~np.isnan(seen)] if len(seen) else seen
         if len(seen) and seen.min() < seen.max() and not mean_and_std(seen)[1]:
-            found.append(f"column {name!r}: its training values differ by no more than rounding and count as one value")
+            found.append(f"column {name!r}: the training values differ only by rounding and are treated as equal")
     return found
 
 
 def _missing(columns: Mapping[str, Column]) -> dict[str, tuple[int, tuple[int, ...]]]:
-    """How many cells are missing in each column where some are, and the first ten rows of them."""
+    """(number of missing cells, first ten rows with one) for each column with missing cells."""
     found = {}
     for name, column in columns.items():
         rows = np.flatnonzero(column == None if column.dtype == object else np.isnan(column))  # noqa: E711 - each cell

@@ -1,4 +1,4 @@
-"""Rows of a file with a JSON object on each line, read as the same cells in a CSV file are."""
+"""Reader of tables in JSON lines, with the cells of an equivalent CSV file."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ JSON_LINES = (".jsonl", ".ndjson")
 
 
 def json_lines(path: str, file: IO[str], marks: Marks) -> OpenTable:
-    """A table whose header are the keys of the first object. Raises DataError for a file without one.
+    """Open a table whose header is the keys of the first object. Raises DataError without such an object.
 
-    A key that is missing, and null, is an empty cell; a later line that is no object of these keys cannot be used.
+    A missing key and null are empty cells; a later line with other content is unusable.
     """
     numbered = ((number, line) for number, line in enumerate(file, 1) if line.strip())
     first = next(numbered, None)
@@ -25,8 +25,8 @@ def json_lines(path: str, file: IO[str], marks: Marks) -> OpenTable:
         raise DataError("is empty", file=path, code="too-few-samples")
     header = _object(first[1])
     if isinstance(header, str):
-        remedy = 'write one object a line, such as {"size": 3, "kind": "red"}'
-        raise DataError(f"is no table: the line {header}", file=path, row=first[0], remedy=remedy)
+        remedy = 'Write one object per line, such as {"size": 3, "kind": "red"}'
+        raise DataError(f"not a valid table: the line {header}", file=path, row=first[0], remedy=remedy)
     names = [name.strip() for name in header]
 
     def rows(places: Sequence[int]) -> Iterator[Piece]:
@@ -48,29 +48,29 @@ def _cells(line: str, wanted: Sequence[str], known: Any) -> Row:
     found = _object(line)
     if isinstance(found, str):
         return found
-    strange = [name for name in found if name not in known]
-    if strange:
-        return f"has the key {strange[0]!r}, and the first line has not"
+    extra = [name for name in found if name not in known]
+    if extra:
+        return f"has the key {extra[0]!r}, which the first line lacks"
     cells = [found.get(name) for name in wanted]
     nested = [name for name, cell in zip(wanted, cells, strict=True) if isinstance(cell, list | dict)]
     if nested:
-        return f"column {nested[0]!r}: holds a list or an object, neither a number nor a text"
+        return f"column {nested[0]!r}: must be a number or a text, got a list or an object"
     if all(cell is None for cell in found.values()):
-        return "every cell is empty"
+        return "all cells are empty"
     return [str(cell).lower() if isinstance(cell, bool) else cell for cell in cells]
 
 
 def _object(line: str) -> dict[str, Any] | str:
-    """The object on a line, numbers as their texts; why it is none."""
+    """The object on a line, with numbers as texts; or the reason why it is invalid."""
     if not line.isascii() and any("\udc80" <= letter <= "\udcff" for letter in line):
         return "is not UTF-8 text"
     try:
         found = json.loads(line, parse_int=str, parse_float=str, parse_constant=_constant)
     except (ValueError, RecursionError) as error:
-        return f"is no JSON: {error}"
-    return found if isinstance(found, dict) else f"is no JSON object, but {type(found).__name__}"
+        return f"is not valid JSON: {error}"
+    return found if isinstance(found, dict) else f"is not a JSON object but {type(found).__name__}"
 
 
 def _constant(word: str) -> str | None:
-    """NaN is a missing cell, as in a Parquet file; an infinity is a text."""
+    """None for NaN, which is a missing cell as in a Parquet file; infinities remain texts."""
     return None if word == "NaN" else word

@@ -1,4 +1,4 @@
-"""The texts of a column as labels: one for each value, however often it is spelled otherwise.
+"""Labels of a column of texts: one for each value, even if it has several spellings.
 
 Symbols: N rows.
 """
@@ -15,42 +15,42 @@ from dlexp.data.tables.raw_column import Spelled
 from dlexp.data.tables.spelling import has_leading_zero, identity, is_word, number_in
 from dlexp.errors import DataError
 
-Refusal = Callable[..., DataError]  # (what is wrong, row=..., remedy=...) -> the error
-_REMEDY = "write it in one way"
+Refusal = Callable[..., DataError]  # (message, row=..., remedy=...) -> the error
+_REMEDY = "Use one spelling."
 
 
 @dataclass(frozen=True)
 class Labels:
     """A column of labels.
 
-    codes   (N,) int64: number of each cell's label, -1 for a missing cell
-    names   the labels; each occurs
-    joined  two spellings of each label that is spelled in several ways, the first two
+    codes   (N,) int64: the label number of each cell, -1 for a missing cell
+    names   the labels, each of which occurs
+    merged  the first two spellings of each label with several spellings
     """
 
     codes: NDArray[np.int64]
     names: tuple[str, ...]
-    joined: tuple[tuple[str, str], ...] = ()
+    merged: tuple[tuple[str, str], ...] = ()
 
     def column(self) -> NDArray[np.object_]:
         """(N,) str objects, None for a missing cell."""
         return np.array([*self.names, None], dtype=object)[self.codes]
 
     def note(self, name: str) -> list[str]:
-        """A sentence about labels that are spelled in several ways, none where there is no such label."""
-        if not self.joined:
+        """A message about labels with several spellings; [] if there are none."""
+        if not self.merged:
             return []
-        one, other = self.joined[0]
-        more = f" and {len(self.joined) - 1} more" if len(self.joined) > 1 else ""
-        return [f"column {name!r} spells one value in two ways, {one!r} and {other!r}{more}: read as one"]
+        one, other = self.merged[0]
+        more = f" (and {len(self.merged) - 1} more)" if len(self.merged) > 1 else ""
+        return [f"column {name!r}: the spellings {one!r} and {other!r}{more} were merged into one label"]
 
 
 def labels_of(spelled: Spelled, refusal: Refusal) -> Labels:
-    """The labels of a column: spellings of one value are one label.
+    """The labels of a column, with the spellings of one value merged.
 
-    A label is called by the `identity` of its value where all of the column are numbers, or booleans and moments, and
-    by its most frequent spelling where there are other texts too. Raises the error of `refusal` for a number with and
-    without leading zeros (01 and 1), and for two spellings of a number among other texts (1 and 1.0 beside A).
+    The name of a label is the `identity` of its value if the column has only numbers, booleans, dates and times; its
+    most frequent spelling otherwise. Raises the error of `refusal` for a number with and without leading zeros (01, 1),
+    and for two spellings of a number among other texts (1, 1.0 and A).
     """
     codes, texts = spelled.codes, spelled.distinct
     counts = np.bincount(codes[codes >= 0], minlength=len(texts))
@@ -62,21 +62,21 @@ def labels_of(spelled: Spelled, refusal: Refusal) -> Labels:
     is_mixed = any(is_word(texts[number]) for number in used)
     places = np.full(len(texts) + 1, -1, dtype=np.int64)
     names: list[str] = []
-    joined: list[tuple[str, str]] = []
+    merged: list[tuple[str, str]] = []
     for label, (meaning, numbers) in enumerate(spellings.items()):
         names.append(texts[numbers[0]] if is_mixed else meaning)
         places[numbers] = label
         if len(numbers) > 1:
             one, other = texts[numbers[0]], texts[numbers[1]]
             if is_mixed and number_in(one) is not None:
-                rule = f"{other!r} and {one!r} are one number in two spellings, among other texts"
+                rule = f"{other!r} and {one!r} are two spellings of one number in a column of texts"
                 raise refusal(rule, row=first_row(codes, numbers[1]), remedy=_REMEDY)
-            joined.append((one, other))
-    return Labels(places[codes], tuple(names), tuple(joined))
+            merged.append((one, other))
+    return Labels(places[codes], tuple(names), tuple(merged))
 
 
 def first_row(codes: NDArray[np.int64], code: int) -> int:
-    """The first of N rows with a code."""
+    """The first row with a code."""
     return int(np.argmax(codes == code))
 
 
@@ -91,6 +91,5 @@ def _refuse_zeros(codes: NDArray[np.int64], texts: Sequence[str], used: Sequence
             continue
         other = seen.setdefault(value, number)
         if identity(texts[other]) != identity(texts[number]):
-            both = f"{texts[number]!r} and {texts[other]!r} are one number in two spellings"
-            rule = f"{both}, with and without leading zeros"
+            rule = f"{texts[number]!r} and {texts[other]!r} are one number with and without leading zeros"
             raise refusal(rule, row=first_row(codes, number), remedy=_REMEDY)

@@ -1,4 +1,4 @@
-"""Features back to the columns that they were made of, in their own units: what a person wants to look at.
+"""Conversion of encoded features back to columns in original units, for display.
 
 Symbols: N rows, F features.
 """
@@ -11,20 +11,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Cells = NDArray[np.float64] | list[str]  # (N,) numbers, or N names of categories
+ColumnValues = NDArray[np.float64] | list[str]  # (N,) numbers, or N names of categories
 
 
-def columns_of(features: NDArray[np.float32], preprocessing: Mapping[str, Any]) -> dict[str, Cells]:
-    """(N, F) and what a bundle says of its preprocessing -> name of a column -> its cells, as they came.
+def columns_of(features: NDArray[np.float32], preprocessing: Mapping[str, Any]) -> dict[str, ColumnValues]:
+    """The columns of features (N, F) by name, with the preprocessing of their bundle undone.
 
-    A number that was missing is the median that took its place; a category that training rows never had is "-". Samples
-    of no table have their features as columns.
+    A missing number is the median that replaced it; a missing or unknown category is "-". Without columns in the
+    preprocessing, each feature is a column.
     """
     fitted: Sequence[Mapping[str, Any]] = preprocessing.get("columns", ())
     widths = [len(fit["categories"]) if fit["kind"] == "category" else 1 for fit in fitted]
     if sum(widths) != features.shape[1]:
         return {f"feature {number}": column.astype(np.float64) for number, column in enumerate(features.T)}
-    found: dict[str, Cells] = {}
+    found: dict[str, ColumnValues] = {}
     first = 0
     for fit, width in zip(fitted, widths, strict=True):
         block = features[:, first : first + width].astype(np.float64)

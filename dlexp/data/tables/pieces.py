@@ -1,4 +1,4 @@
-"""A table that is read from the front, some rows at a time."""
+"""Tables that are read sequentially, in pieces."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any
 from dlexp.data.tables.raw_column import RawColumn
 from dlexp.data.tables.spelling import Marks
 
-ROWS_AT_A_TIME = 4096  # rows that are read at a time
+ROWS_AT_A_TIME = 4096
 
-Row = list[Any] | str  # the texts of the cells, None for one that is missing; or why the row cannot be used
+Row = list[Any] | str  # the texts of the cells, None for a missing one; or the reason why the row is unusable
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Some rows, one after the other.
+    """Consecutive rows.
 
-    columns   the cells, a column each
-    problems  why each row cannot be used, "" where it can
-    places    the line, or of Parquet the row, that each is from
+    columns   the cells, by column
+    problems  the reason why each row is unusable, "" if it is usable
+    places    the line number of each row, or its row number in a Parquet file
     """
 
     columns: list[RawColumn]
@@ -29,7 +29,7 @@ class Piece:
 
     @classmethod
     def of_rows(cls, rows: Sequence[Row], places: list[int], width: int, marks: Marks) -> Piece:
-        """Rows of `width` texts."""
+        """Create a piece from rows of `width` texts."""
         problems = [row if isinstance(row, str) else "" for row in rows]
         blank = [None] * width
         whole = [blank if isinstance(row, str) else row for row in rows]
@@ -39,10 +39,10 @@ class Piece:
 
 @dataclass(frozen=True)
 class OpenTable:
-    """A table whose header was read.
+    """An open table whose header was read.
 
-    rows   the rows, each with the cells at these positions of the header
-    place  what the number beside a row counts: line or row
+    rows   reads the rows, with the cells at the given positions of the header
+    place  the unit of `Piece.places`: line or row
     """
 
     header: list[str]

@@ -1,6 +1,6 @@
-"""A column as a file holds it, or a piece of one: the one way from cells to numbers and texts.
+"""Raw columns of a file, or pieces of them, and their conversion to numbers and texts.
 
-Training reads whole columns and prediction reads pieces; both go through here, so that a cell means the same to both.
+Training reads whole columns and prediction reads pieces; both use this module, so that cells have the same meaning.
 
 Symbols: N rows.
 """
@@ -20,10 +20,10 @@ from dlexp.data.tables.spelling import Marks, number_in
 
 @dataclass(frozen=True)
 class Spelled:
-    """The texts of a column, each kept once.
+    """The distinct texts of a column, with a code for each cell.
 
-    codes     (N,) int64: the number of each cell's text, -1 for an empty cell
-    distinct  the texts, without the blanks around them; some may occur in no cell
+    codes     (N,) int64: the number of the text of each cell, -1 for an empty cell
+    distinct  the texts, stripped of blanks; some may not occur in any cell
     """
 
     codes: NDArray[np.int64]
@@ -33,9 +33,9 @@ class Spelled:
 class RawColumn:
     """A column of cells.
 
-    spelled  the texts, made when they are first needed: reading them again may cost a pass over the file
+    spelled  returns the texts, called only if needed: it may read the file again
     marks    texts that mean "no value"
-    values   (N,) of an integer or floating type, NaN for a missing one; None where the file holds texts
+    values   (N,) of an integer or floating type, NaN for a missing one; None if the file holds texts
     """
 
     def __init__(self, spelled: Callable[[], Spelled], marks: Marks, values: NDArray[np.generic] | None = None) -> None:
@@ -43,18 +43,18 @@ class RawColumn:
 
     @classmethod
     def of_texts(cls, cells: Iterable[object], marks: Marks) -> RawColumn:
-        """A column of texts; None and everything else that is no text is an empty cell."""
+        """Create a column of texts; other values, such as None, are empty cells."""
         found = spell(cells)
         return cls(lambda: found, marks)
 
     @classmethod
     def of_numbers(cls, values: NDArray[np.generic], marks: Marks | None = None) -> RawColumn:
-        """A column of floats, NaN for a missing one."""
+        """Create a column of floats, NaN for a missing one."""
         return cls(lambda: spell_numbers(values, np.isnan(values)), marks or Marks(), values)
 
     @cached_property
     def spelled(self) -> Spelled:
-        """The texts as the file has them, those that mean "no value" too."""
+        """The texts of the file, including those that mean "no value"."""
         return self._spell()
 
     @cached_property
@@ -72,7 +72,7 @@ class RawColumn:
 
     @cached_property
     def numbers(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """((N,) numbers, NaN for a missing cell and for what is no number; (N,) which cells are no finite number)."""
+        """((N,) numbers, NaN for a missing cell and a text; (N,) whether a cell is a text or not finite)."""
         if self._values is not None:
             marked = self._marks.among(self._values)
             numbers = self._values.astype(np.float64)
@@ -89,33 +89,33 @@ class RawColumn:
 
     @property
     def size(self) -> int:
-        """N."""
+        """The number of cells, N."""
         return len(self.spelled.codes) if self._values is None else len(self._values)
 
     @property
     def has_values(self) -> bool:
-        """Whether the file holds numbers here, and no texts."""
+        """Whether the file holds numbers in this column, not texts."""
         return self._values is not None
 
     def cells(self) -> NDArray[Any]:
-        """(N,) float64, NaN for a missing number, or (N,) str objects, None for a missing one, where one is no number.
+        """(N,) float64, NaN for a missing cell; or (N,) str objects, None for a missing cell, if any is not a number.
 
-        A number that is not finite is one where the file holds numbers, and text where it holds texts.
+        A non-finite number is a number if the file holds numbers, and text if it holds texts.
         """
         numbers, bad = self.numbers
         return self.texts() if bad.any() and not self.has_values else numbers
 
     def texts(self) -> NDArray[Any]:
-        """(N,) str objects as spelled in the file, None for a missing cell."""
+        """(N,) str objects in the spelling of the file, None for a missing cell."""
         return np.array([*self.present.distinct, None], dtype=object)[self.present.codes]
 
     def cell(self, row: int) -> str:
-        """The text of one cell as the file has it, "" for an empty one."""
+        """The text of one cell in the file, "" for an empty one."""
         code = int(self.spelled.codes[row])
         return self.spelled.distinct[code] if code >= 0 else ""
 
-    def chosen(self, rows: NDArray[Any]) -> RawColumn:
-        """The same column with no other rows."""
+    def select(self, rows: NDArray[Any]) -> RawColumn:
+        """The column with only these rows."""
 
         def spelled() -> Spelled:
             return Spelled(self.spelled.codes[rows], self.spelled.distinct)
@@ -124,23 +124,23 @@ class RawColumn:
 
     @cached_property
     def _numbers_of_texts(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Of each text, and of an empty cell behind them: its number or NaN; whether it is none."""
+        """For each text, and for an empty cell at the end: its number or NaN; whether it is not a number."""
         numbers = [number_in(text) for text in self.spelled.distinct]
         table = np.array([*(np.nan if number is None else number for number in numbers), np.nan])
         return table, np.array([*(number is None for number in numbers), False])
 
 
 def spell(cells: Iterable[object]) -> Spelled:
-    """The texts of some cells without the blanks around them; what is no text is empty."""
+    """The stripped texts of `cells`; other values are empty cells."""
     numbers: dict[object, int] = {}
     codes = np.array([numbers.setdefault(cell, len(numbers)) for cell in cells], dtype=np.int64)
     return spell_coded(codes, numbers)
 
 
 def spell_coded(codes: NDArray[np.int64], cells: Iterable[object]) -> Spelled:
-    """The texts of cells that were numbered, each kept once.
+    """The distinct stripped texts of numbered cells.
 
-    codes  (N,) the number of each cell among `cells`, -1 for an empty one
+    codes  (N,) the position of each cell in `cells`, -1 for an empty one
     """
     stripped: dict[str, int] = {}
     places = []
@@ -151,9 +151,9 @@ def spell_coded(codes: NDArray[np.int64], cells: Iterable[object]) -> Spelled:
 
 
 def spell_numbers(values: NDArray[np.generic], empty: NDArray[np.bool_]) -> Spelled:
-    """The texts of numbers (N,): every digit of an integer, the shortest text of a float that is read as the same one.
+    """The texts of numbers (N,): all digits of an integer, the shortest text of a float that reads as the same number.
 
-    empty  (N,) which are missing
+    empty  (N,) whether each is missing
     """
     distinct, codes = np.unique(values, return_inverse=True)
     texts = tuple(_plain(text) for text in distinct.astype(str)) if len(distinct) else ()
@@ -165,7 +165,7 @@ def _plain(text: Any) -> str:
 
 
 def filled_rows(columns: Sequence[RawColumn]) -> NDArray[np.bool_]:
-    """(N,) which rows have a cell that is not missing."""
+    """(N,) whether each row has a cell that is not missing."""
     filled: NDArray[np.bool_] | None = None
     for column in columns:
         here = ~np.isnan(column.numbers[0]) if column.has_values else column.present.codes >= 0

@@ -1,7 +1,7 @@
-"""Cells as text: the value behind a spelling, and the spellings that mean that nothing is there.
+"""Text of cells: canonical spellings of values, and spellings of missing values.
 
-The same value is spelled in several ways by different programs (1 and 1.0, True and true, 2024-05-01 and
-2024-05-01 00:00:00). Training and prediction compare cells by `identity`, whatever kind of file they come from.
+Different programs spell the same value in several ways (1 and 1.0, True and true, 2024-05-01 and
+2024-05-01 00:00:00). Training and prediction compare cells by `identity`, for all file formats.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from decimal import Decimal, InvalidOperation
 import numpy as np
 from numpy.typing import NDArray
 
-# The default of data.missing_values, beside the empty cell (conf/data/_table.yaml).
+# The default of data.missing_values, in addition to the empty cell (conf/data/_table.yaml).
 MISSING = ("NA", "N/A", "n/a", "<NA>", "#N/A", "NaN", "nan", "NaT", "NULL", "null", "None", "?")
 
-_EXACT = 2**53  # up to here every whole number is a float64 of its own
+_EXACT = 2**53  # whole numbers up to this are exact in float64
 _LEADING_ZERO = re.compile(r"[+-]?0\d")
 _BOOLEANS = ("true", "false")
 _STAMP = re.compile(
     r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(?::(\d\d)(?:\.(\d+))?)? ?(Z|[+-]\d\d(?::?\d\d)?)?)?", re.ASCII
 )
 _TIME = re.compile(r"(\d\d:\d\d:\d\d)(?:\.(\d+))?", re.ASCII)
-# As pandas writes a duration: "1 days 02:00:00.5", and a negative one as "-1 days +22:00:00".
+# Durations as pandas writes them: "1 days 02:00:00.5", and negative ones as "-1 days +22:00:00".
 _DURATION = re.compile(r"(-?\d+) days?(?: ([+-]?)(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?)?", re.ASCII)
 
 _CURRENCY = r"[$\u20ac\u00a3\u00a5]"
 
-# Numbers in a spelling that only people read: regular expression -> its name.
+# Formatted numbers: regular expression, and the name of the format.
 _OTHER_NUMBERS = (
     (
         re.compile(r"[+\-\u2212]?(?:\d{1,3}(?:[,'\u2019 \u00a0\u202f]\d{3})+(?:\.\d+)?|\d{1,3}(?:\.\d{3})+,\d+)"),
@@ -45,9 +45,9 @@ _OTHER_NUMBERS = (
 
 
 def number_in(cell: str | None) -> float | None:
-    """The number in a cell: a finite one, or the seconds of a duration; None for text.
+    """The number in a cell: a finite number, or the seconds of a duration; None for text.
 
-    Words and underscores that Python reads as numbers, and tables do not, are text.
+    Words (nan, inf) and underscores, which Python accepts in numbers, are text.
     """
     if cell is None or "_" in cell:
         return None
@@ -59,16 +59,16 @@ def number_in(cell: str | None) -> float | None:
 
 
 def has_leading_zero(cell: str) -> bool:
-    """Whether a number is written as a code is: 01234 is more than 1234."""
+    """Return whether a number has leading zeros, as in codes: 01234 is not 1234."""
     return _LEADING_ZERO.match(cell) is not None
 
 
 def identity(cell: str) -> str:
-    """The one spelling of the value in a cell: equal for cells that mean the same, and different for all others.
+    """The canonical spelling of a cell: equal exactly for cells with the same value.
 
-    Numbers are compared by value: 1, 1.0, +1 and 1e0 are "1"; whole ones beyond 2**53 keep every digit. One with a
-    leading zero is a code and stays as it is. Booleans are lower case, midnight without a zone is its date, a moment
-    with a zone is in UTC, and a time has no zeros behind its seconds.
+    Numbers: 1, 1.0, +1 and 1e0 are "1"; whole numbers beyond 2**53 keep every digit; with a leading zero they are codes
+    and stay unchanged. Booleans are lower case, midnight without a zone is its date, a timestamp with a zone is in UTC,
+    and a time has no trailing zeros after its seconds.
     """
     value = None if has_leading_zero(cell) else number_in(cell)
     if value is not None:
@@ -80,24 +80,24 @@ def identity(cell: str) -> str:
 
 
 def is_word(cell: str) -> bool:
-    """Whether a text is no number, no boolean, no date and no time: one that has a single spelling."""
+    """Return whether a text is neither number, boolean, date nor time, and so has a single spelling."""
     if number_in(cell) is not None or cell.lower() in _BOOLEANS:
         return False
     return _STAMP.fullmatch(cell) is None and _TIME.fullmatch(cell) is None
 
 
 def other_number(cell: str) -> str:
-    """How a number is written that a table does not read as one, such as `a percent sign`; "" for all other texts."""
+    """The format of a formatted number, such as `a percent sign`; "" for other texts."""
     if not any(letter.isdigit() for letter in cell):
         return ""
     return next((name for pattern, name in _OTHER_NUMBERS if pattern.fullmatch(cell)), "")
 
 
 class Marks:
-    """The texts that mean "no value", compared by what they mean: -999.0 marks a cell -999 too.
+    """The texts that mean "no value", compared by value: -999.0 also matches a cell -999.
 
-    words  as in data.missing_values; the empty cell is always one
-    found  those that a cell was equal to, so far
+    words  those of data.missing_values; the empty cell always matches
+    found  those that have matched a cell so far
     """
 
     def __init__(self, words: Iterable[str] = ()) -> None:
@@ -108,12 +108,12 @@ class Marks:
         self._others = {identity(word): word for word in self.words if _has_spellings(word)}
 
     def matches(self, cell: str, value: float | None) -> bool:
-        """Whether a cell without blanks around it is marked; `value` is its number."""
+        """Return whether a stripped cell matches; `value` is its number."""
         word = cell if cell in self._texts else None
         if word is None and value is not None and self._numbers and not has_leading_zero(cell):
             word = self._numbers.get(value)
             if word is not None and abs(value) >= _EXACT and identity(word) != identity(cell):
-                word = None  # whole numbers that float64 does not tell apart
+                word = None  # whole numbers that are equal only in float64
         elif word is None and self._others:
             word = self._others.get(identity(cell))
         if word is not None:
@@ -121,7 +121,7 @@ class Marks:
         return word is not None
 
     def among(self, values: NDArray[np.generic]) -> NDArray[np.bool_]:
-        """Which of some numbers (N,) are marked, compared in their own type. Records what was found."""
+        """(N,) whether each of the numbers `values` (N,) matches, compared in their own type."""
         marked = np.zeros(len(values), dtype=np.bool_)
         for value, word in self._numbers.items():
             if values.dtype.kind in "iu":
@@ -139,12 +139,12 @@ class Marks:
         return marked
 
     def unmatched(self) -> list[str]:
-        """The words beyond the defaults that no cell was equal to."""
+        """The words, except the defaults, that have matched no cell."""
         return [word for word in self.words if word not in self.found and word not in MISSING]
 
 
 def _has_spellings(word: str) -> bool:
-    """Whether a text that is no number can be spelled in another way."""
+    """Return whether a text that is not a number may have other spellings."""
     return number_in(word) is None and (word.lower() in _BOOLEANS or word[:1].isdigit())
 
 
@@ -170,7 +170,7 @@ def _seconds(cell: str) -> float | None:
 
 
 def _moment(cell: str) -> str:
-    """A date, a time or both in one spelling; anything else as it is."""
+    """The canonical spelling of a date, a time or both; other texts unchanged."""
     found = _TIME.fullmatch(cell)
     if found is not None:
         return found[1] + _fraction(found[2])
@@ -193,5 +193,5 @@ def _moment(cell: str) -> str:
 
 
 def _fraction(digits: str | None) -> str:
-    kept = (digits or "").rstrip("0")
-    return f".{kept}" if kept else ""
+    significant = (digits or "").rstrip("0")
+    return f".{significant}" if significant else ""

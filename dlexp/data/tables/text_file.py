@@ -1,8 +1,7 @@
-"""A table in a text file, such as CSV: its header, its columns, and the line of each row.
+"""Reader of tables in text files, such as CSV, with the line number of each row.
 
-A file is read by pandas, which sees at once which columns are numbers, and the texts of a column are read again only
-where they are needed; a file of very many columns is read line by line, where pandas takes longer for each column than
-for its cells. Both give the same cells.
+Files are read by pandas, which detects numeric columns, and the texts of a column are read again only if needed. Files
+with very many columns are read line by line, since pandas has a high cost per column. Both give the same cells.
 
 Symbols: N rows.
 """
@@ -27,13 +26,13 @@ from dlexp.data.tables.raw_column import RawColumn, Spelled, filled_rows, spell,
 from dlexp.data.tables.spelling import MISSING, Marks
 from dlexp.errors import DataError
 
-_WIDE = 2000  # columns from which on a file is read line by line
-_PIECE = 1 << 20  # bytes that are looked at at a time
+_WIDE = 2000  # columns above which a file is read line by line
+_PIECE = 1 << 20  # bytes read at a time
 
 
 @dataclass(frozen=True)
 class TextFile:
-    """A text file with a header and cells between separators, in UTF-8.
+    """A UTF-8 text file with a header and separated cells.
 
     marks  texts that mean "no value"
     """
@@ -44,11 +43,11 @@ class TextFile:
 
     @cached_property
     def header(self) -> list[str]:
-        """The names of the columns. Raises DataError for a file that is no table."""
+        """The names of the columns. Raises DataError for an invalid table."""
         check_file(self.path)
         if len(self.separator) != 1 or self.separator in '"\r\n':
-            rule = f"data.separator must be one character between two cells, got {self.separator!r}"
-            raise DataError(rule, file=self.path, remedy="set data.separator, such as ';'", code="invalid-value")
+            rule = f"data.separator must be a single character, got {self.separator!r}"
+            raise DataError(rule, file=self.path, remedy="Set data.separator, such as ';'", code="invalid-value")
         with self._refusals(), self._rows() as rows:
             first, second = next(rows, None), next(rows, None)
         if first is None:
@@ -56,19 +55,21 @@ class TextFile:
         names = [name.strip() for name in first or [""]]
         doubled = sorted(name for name, count in Counter(names).items() if count > 1)
         if doubled:
-            raise DataError(f"the header names {', '.join(map(repr, doubled))} more than once", file=self.path, row=1)
+            raise DataError(f"duplicate column names: {', '.join(map(repr, doubled))}", file=self.path, row=1)
         if len(names) == 1:
-            remedy = "is the separator another one? set data.separator, such as ';'"
-            raise DataError(f"has a single column, {names[0]!r}", file=self.path, row=1, remedy=remedy)
+            remedy = "Set data.separator, such as ';'"
+            raise DataError(
+                f"must have two or more columns, got only {names[0]!r}", file=self.path, row=1, remedy=remedy
+            )
         if second is not None and len(second) > len(names):
-            rule = f"is no table: Expected {len(names)} fields in line 2, saw {len(second)}"
-            raise DataError(rule, file=self.path, remedy="check the quotes and data.separator")
+            rule = f"not a valid table: Expected {len(names)} fields in line 2, saw {len(second)}"
+            raise DataError(rule, file=self.path, remedy="Check the quotes and data.separator.")
         return names
 
     def read(self, wanted: Sequence[str]) -> tuple[dict[str, RawColumn], NDArray[np.int64]]:
-        """(the columns `wanted` by name; (N,) the line of each row). Rows without any cell are left out.
+        """(the columns `wanted` by name; (N,) the line of each row), without empty rows.
 
-        Raises DataError for a file that is no table.
+        Raises DataError for an invalid table.
         """
         place_of = {name: place for place, name in enumerate(self.header)}
         places = [place_of[name] for name in wanted]
@@ -77,15 +78,15 @@ class TextFile:
             count = columns[0].size
             filled = filled_rows(columns) if count else np.zeros(0, dtype=np.bool_)
             if not filled.any():
-                raise DataError("has a header and no rows", file=self.path, code="too-few-samples")
+                raise DataError("has no rows", file=self.path, code="too-few-samples")
             lines = self._lines(count)
         if not filled.all():
             rows = np.flatnonzero(filled)
-            columns, lines = [column.chosen(rows) for column in columns], lines[rows]
+            columns, lines = [column.select(rows) for column in columns], lines[rows]
         return dict(zip(wanted, columns, strict=True)), lines
 
     def column(self, name: str) -> RawColumn:
-        """One column, of all rows. Raises DataError for a file that is no table."""
+        """One column, with all rows. Raises DataError for an invalid table."""
         place = self.header.index(name)
         with self._refusals():
             if len(self.header) <= _WIDE:
@@ -93,13 +94,13 @@ class TextFile:
             return self._column(place, None, self._cells(place))
 
     def line_of(self, row: int, count: int) -> int:
-        """The line of one of all `count` rows."""
+        """The line of row number `row` of `count` rows."""
         return int(self._lines(count)[row])
 
     def _by_pandas(self, places: Sequence[int], is_part: bool = False) -> list[RawColumn]:
-        # Words that only mean "no value" leave a column one of numbers; those beyond the defaults are counted.
+        # Default words for "no value" do not make a column one of texts; other words are matched later, to be counted.
         empty = ["", *(word for word in self.marks.words if word in MISSING)]
-        # Lines are held to the header where whole lines are read alone.
+        # pandas checks the length of lines only if it reads all columns.
         table = self._frame(list(places) if is_part else None, keep_default_na=False, na_values=empty)
         numbers = {place: _numbers(table[place].to_numpy()) for place in places if table[place].dtype.kind in "iuf"}
         numbers = {place: values for place, values in numbers.items() if values is not None}
@@ -118,7 +119,7 @@ class TextFile:
         return RawColumn(read, self.marks, values)
 
     def _cells(self, place: int) -> Spelled:
-        """The texts of one column, read again."""
+        """The texts of one column, read from the file again."""
         if len(self.header) <= _WIDE:
             return self._texts([place])[place]
         with self._rows() as rows:
@@ -126,7 +127,7 @@ class TextFile:
             return spell(row[place] if place < len(row) else "" for row in rows)
 
     def _texts(self, places: Sequence[int]) -> dict[int, Spelled]:
-        """The texts of some columns, read again."""
+        """The texts of some columns, read from the file again."""
         import pandas as pd
 
         table = self._frame(list(places), dtype=object, na_filter=False)
@@ -143,7 +144,7 @@ class TextFile:
             how["float_precision"] = "round_trip"
         read: Any = pd.read_csv
         with catch_warnings():
-            # A column is read in parts; one of numbers and texts, whose parts differ in type, is read again as texts.
+            # pandas reads a column in parts; one whose parts differ in type is read again as texts.
             simplefilter("ignore", pd.errors.DtypeWarning)
             return read(
                 self.path, sep=self.separator, header=None, skiprows=1, names=range(len(self.header)), usecols=columns,
@@ -157,8 +158,8 @@ class TextFile:
             whole = []
             for row in rows:
                 if len(row) > width:
-                    rule = f"is no table: Expected {width} fields in line {rows.line_num}, saw {len(row)}"
-                    raise DataError(rule, file=self.path, remedy="check the quotes and data.separator")
+                    rule = f"not a valid table: Expected {width} fields in line {rows.line_num}, saw {len(row)}"
+                    raise DataError(rule, file=self.path, remedy="Check the quotes and data.separator.")
                 whole.append(row + [""] * (width - len(row)))
         cells = list(zip(*whole, strict=True)) or [()] * width
         found = []
@@ -172,28 +173,28 @@ class TextFile:
 
     @contextmanager
     def _rows(self) -> Iterator[Any]:
-        """A reader of the rows, the header first."""
+        """Open a reader of the rows, starting with the header."""
         with self.path.open(encoding="utf-8-sig", newline="") as file:
             yield csv.reader(file, delimiter=self.separator)
 
     @contextmanager
     def _refusals(self) -> Iterator[None]:
-        """Turn what pandas and Python raise for a file that is no table into a DataError."""
+        """Convert errors of pandas and Python for invalid tables to a DataError."""
         import pandas as pd
 
         try:
             yield
         except UnicodeDecodeError as error:
-            raise DataError(f"is not UTF-8 text ({error.reason} at byte {error.start})", file=self.path) from error
+            raise DataError(f"must be UTF-8 text ({error.reason} at byte {error.start})", file=self.path) from error
         except OSError as error:
             raise DataError(f"cannot be read: {error.strerror}", file=self.path, code="system-error") from error
         except (pd.errors.ParserError, csv.Error, ValueError) as error:
             reason = str(error).replace("Error tokenizing data. C error: ", "").strip()
-            remedy = "check the quotes and data.separator"
-            raise DataError(f"is no table: {reason}", file=self.path, remedy=remedy) from error
+            remedy = "Check the quotes and data.separator."
+            raise DataError(f"not a valid table: {reason}", file=self.path, remedy=remedy) from error
 
     def _lines(self, count: int) -> NDArray[np.int64]:
-        """(N,) the line of each row. A cell in quotes may span several lines, so that rows are then counted."""
+        """(N,) the line of each row, counted row by row if quoted cells span several lines."""
         if not _has_quotes(self.path) or _breaks(self.path) == count + 1:
             return np.arange(2, count + 2, dtype=np.int64)
         lines = []
@@ -207,7 +208,7 @@ class TextFile:
 
 
 def _breaks(path: Path) -> int:
-    """Lines of a file, those inside of quotes too."""
+    """The number of lines of a file, including those within quotes."""
     found, last = 0, b"\n"
     with path.open("rb") as file:
         while piece := file.read(_PIECE):
@@ -224,12 +225,12 @@ def _has_quotes(path: Path) -> bool:
 
 
 def _numbers(values: NDArray[Any]) -> NDArray[np.generic] | None:
-    """The column as pandas read it; None where a cell is no finite number, which its text has to tell."""
+    """`values`, or None if they have infinities, which must be read as texts."""
     return None if values.dtype.kind == "f" and np.isinf(values).any() else values
 
 
 def _floats(cells: Sequence[str]) -> NDArray[np.float64] | None:
-    """The numbers in all cells; None where one is empty, no finite number, or one to Python alone."""
+    """The numbers in the cells; None if a cell is empty, not finite, or valid only in Python, such as 1_0."""
     try:
         values = np.array([float(cell) for cell in cells])
     except ValueError:
@@ -238,6 +239,6 @@ def _floats(cells: Sequence[str]) -> NDArray[np.float64] | None:
 
 
 def _rounds_exactly(version: str) -> bool:
-    """Whether this version of pandas reads the float64 nearest to a text without being asked to."""
+    """Return whether this version of pandas parses floats exactly by default."""
     major, minor = (int(part) for part in version.split(".")[:2])
     return (major, minor) >= (3, 1)

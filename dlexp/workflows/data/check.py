@@ -22,12 +22,12 @@ from dlexp.data.bundle import SPLITS, DataBundle
 from dlexp.data.checks import columns as checked_columns
 from dlexp.data.checks import duplicates, images
 from dlexp.data.checks import splits as checked_splits
-from dlexp.data.checks.image_scan import ImageLook, look_at_images
+from dlexp.data.checks.image_scan import ImageScan, scan_images
 from dlexp.data.checks.leakage import leaks
 from dlexp.data.columns import tensor_of
 from dlexp.data.images.float_precision import Narrowing
 from dlexp.data.preprocess import Affine
-from dlexp.data.tables.original_units import Cells, columns_of
+from dlexp.data.tables.original_units import ColumnValues, columns_of
 from dlexp.data.tables.raw_table import ONE_VALUE
 from dlexp.errors import DataError
 from dlexp.findings import SEVERITIES, Finding, finding
@@ -158,7 +158,7 @@ def _of_files(bundle: DataBundle, config: RunConfig) -> list[Finding]:
 def _of_images(bundle: DataBundle, config: RunConfig, who: duplicates.Samples, refusal: str) -> _Found:
     splits = [bundle.splits[name] for name in SPLITS]
     total, white = len(who.part), bundle.preprocessing.get("white")
-    looks = [look_at_images(split, white, _MOST_NEAR * len(split) // max(total, _MOST_NEAR)) for split in splits]
+    looks = [scan_images(split, white, _MOST_NEAR * len(split) // max(total, _MOST_NEAR)) for split in splits]
     learnt = looks[0]
     keys, flat, black, finite = (
         np.concatenate([getattr(look, name) for look in looks])
@@ -166,10 +166,10 @@ def _of_images(bundle: DataBundle, config: RunConfig, who: duplicates.Samples, r
     )
     # Images of one colour are a finding of their own, and equal.
     showing = np.flatnonzero(~flat)
-    groups = [showing[group] for group in duplicates.equal(keys[showing])]
+    groups = [showing[group] for group in duplicates.equal_groups(keys[showing])]
     found = images.not_finite(who.named(np.flatnonzero(~finite)))
     found += images.plain(flat, black, who.named(np.flatnonzero(flat)))
-    found += duplicates.copies(groups, who, False, refusal)
+    found += duplicates.duplicates(groups, who, False, refusal)
     found += _conflicts(bundle, groups, who)
     thumbed, among = _near(looks, keys, who)
     found += thumbed
@@ -177,7 +177,7 @@ def _of_images(bundle: DataBundle, config: RunConfig, who: duplicates.Samples, r
     measured = config.data.arguments.get("mean", 0) is not None and "mean" in config.data.arguments
     names = [f"channel {number}" for number in range(len(learnt.mean))]
     remedy = "data.mean=null data.std=null" if measured else ""
-    found += checked_columns.unnormalised(names, *_normalised(bundle, learnt), remedy)
+    found += checked_columns.unnormalized(names, *_normalised(bundle, learnt), remedy)
     narrowing = Narrowing.of_plain(bundle.preprocessing)
     panels = [
         Panel(
@@ -207,20 +207,20 @@ def _all_targets(bundle: DataBundle) -> NDArray[Any] | None:
     return np.concatenate([tensor_of(bundle.splits[name].targets).numpy() for name in SPLITS])
 
 
-def _near(looks: Sequence[ImageLook], keys: NDArray[np.generic], who: duplicates.Samples) -> tuple[list[Finding], int]:
+def _near(looks: Sequence[ImageScan], keys: NDArray[np.generic], who: duplicates.Samples) -> tuple[list[Finding], int]:
     """Near copies among the images that have a thumbnail, and how many those are."""
     starts = np.cumsum([0, *(len(look.digests) for look in looks[:-1])])
     positions = np.concatenate([look.thumbed + start for look, start in zip(looks, starts, strict=True)])
     hashes, thumbs = (np.concatenate([getattr(look, name) for look in looks]) for name in ("hashes", "thumbs"))
     some = duplicates.Samples(who.part[positions], lambda chosen: who.named(positions[chosen]))
-    found = duplicates.near(hashes, thumbs, keys[positions], some)
+    found = duplicates.near_duplicates(hashes, thumbs, keys[positions], some)
     if len(positions) < len(who.part):
         what = f"near copies were looked for among {len(positions):,} of {len(who.part):,} images, evenly spread"
         found.append(finding("note", "sampled", what))
     return found, len(positions)
 
 
-def _normalised(bundle: DataBundle, look: ImageLook) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _normalised(bundle: DataBundle, look: ImageScan) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and deviation (C,) of each channel as the network sees it."""
     given = bundle.preprocess
     if not isinstance(given, Affine):
@@ -242,8 +242,8 @@ def _of_table(bundle: DataBundle, config: RunConfig, who: duplicates.Samples) ->
     index = {name: why for name, why in bundle.omitted.items() if why != ONE_VALUE}
     found += checked_columns.constant(columns, [name for name in bundle.omitted if name not in index], dropped)
     found += checked_columns.no_features(index)
-    found += checked_columns.doubled(columns, dropped)
-    found += checked_columns.alike_labels(_labels(bundle, config))
+    found += checked_columns.redundant(columns, dropped)
+    found += checked_columns.similar_labels(_labels(bundle, config))
     gaps = {name: (count, who_is(bundle, rows)) for name, (count, rows) in bundle.missing.items()}
     found += checked_columns.missing(gaps, len(whole), dropped)
     codes = _CODES if "missing_values" in asked else ""
@@ -253,12 +253,12 @@ def _of_table(bundle: DataBundle, config: RunConfig, who: duplicates.Samples) ->
     numbers = _number_features(bundle, ready.shape[1])
     names, chosen = [name for name, _ in numbers], [place for _, place in numbers]
     remedy = "data.standardize=true" if asked.get("standardize") is False else ""
-    found += checked_columns.unnormalised(names, ready.mean(axis=0)[chosen], ready.std(axis=0)[chosen], remedy)
+    found += checked_columns.unnormalized(names, ready.mean(axis=0)[chosen], ready.std(axis=0)[chosen], remedy)
     rows, targets = duplicates.rows_as_keys(whole), _all_targets(bundle)
     answers = rows if targets is None else duplicates.rows_as_keys(targets.reshape(len(targets), -1))
     pairs = np.stack([rows, answers], axis=1)
-    found += duplicates.copies(duplicates.equal(duplicates.rows_as_keys(pairs)), who, True, "")
-    found += _conflicts(bundle, duplicates.equal(rows), who)
+    found += duplicates.duplicates(duplicates.equal_groups(duplicates.rows_as_keys(pairs)), who, True, "")
+    found += _conflicts(bundle, duplicates.equal_groups(rows), who)
     return _Found(found, [Panel.of(name, cells) for name, cells in columns.items()])
 
 
@@ -305,7 +305,7 @@ def _target_panels(bundle: DataBundle, facts: dict[str, Any]) -> list[Panel]:
         counts = np.array([[split["classes"][name] for name in names] for split in facts["splits"].values()])
         return [Panel.classes(names, SPLITS, counts)]
     everything = np.arange(len(bundle.splits["train"]))
-    found: dict[str, Cells] = {
+    found: dict[str, ColumnValues] = {
         name: np.asarray(v, dtype=np.float64) for name, v in _targets(bundle, everything).items()
     }
     return [Panel.of(f"{name} (target)", cells) for name, cells in found.items()]

@@ -16,7 +16,7 @@ from dlexp.assemble.experiment import build_data, interpretation_of
 from dlexp.config.schema.run import RunConfig
 from dlexp.data.bundle import DataBundle
 from dlexp.data.columns import tensor_of
-from dlexp.data.tables.original_units import Cells, columns_of
+from dlexp.data.tables.original_units import ColumnValues, columns_of
 from dlexp.errors import ConfigError
 from dlexp.kinds import describe_kind
 from dlexp.report.number_format import alike
@@ -116,7 +116,7 @@ def _pixels(images: Tensor, black: float, white: float) -> np.ndarray[Any, Any]:
     return (levels[:, 0] if grey else levels[:, :3].permute(0, 2, 3, 1)).contiguous().numpy()
 
 
-def _columns(bundle: DataBundle, inputs: Tensor) -> dict[str, Cells]:
+def _columns(bundle: DataBundle, inputs: Tensor) -> dict[str, ColumnValues]:
     return columns_of(inputs.flatten(1).numpy(), bundle.preprocessing)
 
 
@@ -126,12 +126,12 @@ def _histograms(bundle: DataBundle, name: str) -> bytes:
     spec, split = bundle.spec, bundle.splits[name]
     values = tensor_of(split.targets)
     if isinstance(spec.targets, ClassSpec):
-        targets: dict[str, Cells] = {"class": _labels(bundle, values)}
+        targets: dict[str, ColumnValues] = {"class": _labels(bundle, values)}
     else:
         targets = {one: values[:, n].double().numpy() for n, one in enumerate(spec.output_names)}
     columns = _columns(bundle, tensor_of(split.inputs))
     return columns_png(f"{name}: {len(split):,} rows", {**targets, **columns}, len(targets))
 
 
-def _plain(cells: Cells) -> list[Any]:
+def _plain(cells: ColumnValues) -> list[Any]:
     return cells if isinstance(cells, list) else cells.tolist()

@@ -8,7 +8,7 @@ from itertools import groupby
 
 from dlexp.data.inference.arrays import ArrayInput
 from dlexp.data.inference.images import ImageInput
-from dlexp.data.inference.items import ARRAYS, TABLES, Items, files_of
+from dlexp.data.inference.items import ARRAYS, TABLES, InputItems, files_of
 from dlexp.data.inference.row_reader import STDIN
 from dlexp.data.inference.tables import TableInput
 from dlexp.errors import DataError
@@ -50,7 +50,7 @@ class Inputs:
             rule = f"predicting files is not supported with {describe_kind(kind.kind)}"
             raise DataError(rule, code="not-supported")
 
-    def read(self) -> Iterator[Items]:
+    def read(self) -> Iterator[InputItems]:
         """The samples of all files in order. Columns of tables are checked before the first row is read."""
         paths, left_out = files_of(self._asked.words, None if self._is_image else TABLES + ARRAYS)
         if left_out:

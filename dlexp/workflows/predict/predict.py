@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dlexp.artifacts.files.row_writer import Columns, RowWriter
-from dlexp.data.inference.items import Items, in_batches
+from dlexp.data.inference.items import InputItems, in_batches
 from dlexp.engine.evaluate import predictions, seeded
 from dlexp.errors import ConfigError
 from dlexp.metrics.prediction_columns import PredictionColumns
@@ -57,11 +57,11 @@ def answer(stored: Stored, asked: Asked, writer: RowWriter, say: Callable[[str],
     return {"items": rows.items, "bad": rows.bad, "first_bad": rows.first_bad}
 
 
-def _answered(stored: Stored, groups: Iterable[Items]) -> Iterator[tuple[Items, PredictionColumns | None]]:
+def _answered(stored: Stored, groups: Iterable[InputItems]) -> Iterator[tuple[InputItems, PredictionColumns | None]]:
     """Each group with its answers; None where none of its items can be used."""
     experiment, spec = stored.experiment, stored.experiment.bundle.spec
     preprocess = stored.preprocess.to(experiment.device)
-    waiting: deque[Items] = deque()
+    waiting: deque[InputItems] = deque()
 
     def batches() -> Iterator[Batch]:
         for group in groups:
@@ -81,7 +81,9 @@ def _answered(stored: Stored, groups: Iterable[Items]) -> Iterator[tuple[Items, 
         yield group, None
 
 
-def _without_undefined(group: Items, answers: PredictionColumns | None) -> tuple[Items, PredictionColumns | None]:
+def _without_undefined(
+    group: InputItems, answers: PredictionColumns | None
+) -> tuple[InputItems, PredictionColumns | None]:
     """The same, where a sample whose answer is not finite, such as one of huge numbers, has a problem in its place."""
     undefined = answers.undefined() if answers is not None else []
     if answers is None or not undefined:
@@ -91,7 +93,7 @@ def _without_undefined(group: Items, answers: PredictionColumns | None) -> tuple
     for number in undefined:
         problems[places[number]] = "the network's answer is NaN or infinite"
     kept = [number for number in range(len(places)) if number not in set(undefined)]
-    return Items(group.names, problems, group.inputs[kept]), answers.without(undefined)
+    return InputItems(group.names, problems, group.inputs[kept]), answers.without(undefined)
 
 
 class _Rows:
@@ -101,11 +103,11 @@ class _Rows:
         self._names = stored.experiment.bundle.spec.output_names
         self._asked, self._writer = asked, writer
         self._blank: tuple[str, ...] | None = None
-        self._waiting: list[Items] = []
+        self._waiting: list[InputItems] = []
         self.items, self.bad = 0, 0
         self.first_bad: list[str] = []
 
-    def add(self, group: Items, answers: PredictionColumns | None) -> None:
+    def add(self, group: InputItems, answers: PredictionColumns | None) -> None:
         """Write the rows of `group`."""
         self._count(group)
         if answers is not None:
@@ -135,14 +137,14 @@ class _Rows:
             found |= answers.top(self._names, self._asked.top)
         return {**found, **(answers.every(self._names) if self._asked.probabilities else {})}
 
-    def _write(self, group: Items, columns: Columns) -> None:
+    def _write(self, group: InputItems, columns: Columns) -> None:
         good = [place for place, problem in enumerate(group.problems) if not problem]
         told: dict[str, Sequence[Any]] = {}
         for name in self._blank or ():
             told[name] = columns[name] if len(good) == len(group.problems) else _spread(columns.get(name, ()), group)
         self._writer.write({**group.names, **told, "error": [problem or None for problem in group.problems]})
 
-    def _count(self, group: Items) -> None:
+    def _count(self, group: InputItems) -> None:
         for place, problem in enumerate(group.problems):
             if problem:
                 self.bad += 1
@@ -151,7 +153,7 @@ class _Rows:
         self.items += len(group.problems)
 
 
-def _spread(values: Sequence[Any], group: Items) -> list[Any]:
+def _spread(values: Sequence[Any], group: InputItems) -> list[Any]:
     """The values of the items that can be used in their places, None in the others."""
     rest = iter(values)
     return [None if problem else next(rest) for problem in group.problems]

@@ -20,7 +20,7 @@ from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.files.yaml_files import read_yaml
 from dlexp.data.images.decoding import read_image
-from dlexp.data.images.listing import look
+from dlexp.data.images.listing import quick_scan
 from dlexp.data.inference.row_reader import opened
 from dlexp.data.paths import check_file
 from dlexp.data.sources.array_files import open_arrays
@@ -75,7 +75,7 @@ def test_every_reader_refuses_a_pipe_and_a_device(endless: Path, tmp_path: Path)
     refused(caught.value, "system-error", str(endless), "INPUT -")
     with pytest.raises(OSError, match=r"named pipe|device"):
         read_image(str(endless), 1, 8, "crop")
-    assert re.search(r"named pipe|device", look(tmp_path, os.fsencode(endless.name)).problem)
+    assert re.search(r"named pipe|device", quick_scan(tmp_path, os.fsencode(endless.name)).problem)
 
 
 def test_pipe_among_the_options_of_a_group_is_listed_and_refused_when_it_is_chosen(tmp_path: Path) -> None:

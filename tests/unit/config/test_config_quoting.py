@@ -17,7 +17,7 @@ from dlexp.config.overrides import parse
 from dlexp.config.saved import load_saved, to_yaml
 from dlexp.config.schema.fields import Field
 from dlexp.config.text_values import plain_reading, typed_value
-from dlexp.data.tables.raw_table import Cells, check_names
+from dlexp.data.tables.raw_table import RawTable, check_names
 from dlexp.errors import DataError
 from dlexp.findings import dropping
 from dlexp.text.quoting import command, listed, setting, shell_word
@@ -117,7 +117,7 @@ def test_every_remedy_about_a_column_can_be_typed(shell: str) -> None:
     names = [name for name in HOSTILE if name]
     remedies = []
     for name in names:
-        cells = Cells.__new__(Cells)
+        cells = RawTable.__new__(RawTable)
         object.__setattr__(cells, "file", Path("t.csv"))
         object.__setattr__(cells, "names", (name,))
         with pytest.raises(DataError) as refused:

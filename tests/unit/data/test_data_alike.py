@@ -10,7 +10,15 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from dlexp.data.checks.duplicates import Samples, conflicts, copies, equal, near, near_pairs, rows_as_keys
+from dlexp.data.checks.duplicates import (
+    Samples,
+    conflicts,
+    duplicates,
+    equal_groups,
+    near_duplicate_pairs,
+    near_duplicates,
+    rows_as_keys,
+)
 from dlexp.data.checks.image_scan import difference_hash, thumbnail
 from dlexp.data.sources.synthetic_images import draw
 
@@ -25,9 +33,9 @@ def looked(images: NDArray[np.uint8]) -> tuple[NDArray[np.uint64], NDArray[np.fl
 
 
 def test_equal_keys_are_groups_by_their_first() -> None:
-    assert [group.tolist() for group in equal(np.array([5, 1, 5, 2, 1, 5]))] == [[0, 2, 5], [1, 4]]
-    assert equal(np.array([3, 1, 2])) == []
-    assert equal(np.array([], dtype=np.int64)) == []
+    assert [group.tolist() for group in equal_groups(np.array([5, 1, 5, 2, 1, 5]))] == [[0, 2, 5], [1, 4]]
+    assert equal_groups(np.array([3, 1, 2])) == []
+    assert equal_groups(np.array([], dtype=np.int64)) == []
     rows = np.array([[0.0, 1.0], [-0.0, 1.0], [1.0, 0.0]], dtype=np.float32)
     keys = rows_as_keys(rows)
     assert keys[0] == keys[1] != keys[2]
@@ -35,8 +43,8 @@ def test_equal_keys_are_groups_by_their_first() -> None:
 
 def test_copies_across_splits_and_within_one() -> None:
     who = samples(0, 0, 0, 1, 1, 2)
-    assert copies([], who, False, "") == []
-    across, within = copies([np.array([0, 3, 5]), np.array([1, 2])], who, False, "")
+    assert duplicates([], who, False, "") == []
+    across, within = duplicates([np.array([0, 3, 5]), np.array([1, 2])], who, False, "")
     assert (across.severity, across.count) == ("error", 1)  # half of val and all of test were learnt
     assert across.where == ("row 0 (train) = row 3 (val) = row 5 (test)",)
     assert "100.0%" in across.what
@@ -52,13 +60,13 @@ def test_copies_across_splits_and_within_one() -> None:
 )  # fmt: skip
 def test_how_bad_copies_are(held_out: int, is_table: bool, refusal: str, severity: str) -> None:
     who = samples(0, *[1] * held_out)
-    (found,) = copies([np.array([0, 1])], who, is_table, refusal)
+    (found,) = duplicates([np.array([0, 1])], who, is_table, refusal)
     assert found.severity == severity
     assert ("data.allow_duplicates=true" in found.remedy) == bool(refusal)
 
 
 def test_held_out_splits_that_share_a_sample_learnt_nothing() -> None:
-    (found,) = copies([np.array([1, 2])], samples(0, 1, 2), False, "")
+    (found,) = duplicates([np.array([1, 2])], samples(0, 1, 2), False, "")
     assert "0.0%" in found.what
     assert found.severity == "warning"
 
@@ -99,12 +107,12 @@ def test_images_saved_again_are_found_and_others_are_not() -> None:
         images[held] = again(images[earlier], how)
         wanted.append((earlier, held))
     hashes, thumbs = looked(images)
-    assert sorted(near_pairs(hashes, thumbs, part)) == sorted(wanted)
+    assert sorted(near_duplicate_pairs(hashes, thumbs, part)) == sorted(wanted)
     keys = np.arange(600)
-    (found,) = near(hashes, thumbs, keys, Samples(part, lambda some: [f"row {n}" for n in some]))
+    (found,) = near_duplicates(hashes, thumbs, keys, Samples(part, lambda some: [f"row {n}" for n in some]))
     assert (found.severity, found.count) == ("warning", 12)
     keys[200] = keys[0]  # exact copies are another finding
-    (found,) = near(hashes, thumbs, keys, Samples(part, lambda some: [f"row {n}" for n in some]))
+    (found,) = near_duplicates(hashes, thumbs, keys, Samples(part, lambda some: [f"row {n}" for n in some]))
     assert found.count == 11
 
 
@@ -114,11 +122,11 @@ def test_chunks_change_nothing_and_the_nearest_is_named(monkeypatch: pytest.Monk
     images[8] = again(images[7], "jpeg")
     part = np.repeat([0, 1, 2], 30)
     hashes, thumbs = looked(images)
-    whole = list(near_pairs(hashes, thumbs, part))
+    whole = list(near_duplicate_pairs(hashes, thumbs, part))
     assert whole == [(7, 70)]
-    monkeypatch.setattr("dlexp.data.checks.duplicates._AT_A_TIME", 7)
+    monkeypatch.setattr("dlexp.data.checks.duplicates._CHUNK", 7)
     monkeypatch.setattr("dlexp.data.checks.duplicates._PAIRS", 1)
-    assert list(near_pairs(hashes, thumbs, part)) == whole
+    assert list(near_duplicate_pairs(hashes, thumbs, part)) == whole
 
 
 def test_images_of_one_colour_are_near_no_other() -> None:
@@ -126,7 +134,7 @@ def test_images_of_one_colour_are_near_no_other() -> None:
     images[1] = 7
     hashes, thumbs = looked(images)
     assert not thumbs.any()
-    assert list(near_pairs(hashes, thumbs, np.array([0, 0, 1, 2]))) == []
+    assert list(near_duplicate_pairs(hashes, thumbs, np.array([0, 0, 1, 2]))) == []
 
 
 def test_the_hash_is_bit_by_bit_whether_it_gets_lighter() -> None:

@@ -17,7 +17,7 @@ from problems import refused
 from dlexp.data.columns import tensor_of
 from dlexp.data.inference.arrays import ArrayInput
 from dlexp.data.inference.images import ImageInput
-from dlexp.data.inference.items import Items, files_of, in_batches, joined
+from dlexp.data.inference.items import InputItems, files_of, in_batches, joined
 from dlexp.data.inference.tables import TableInput
 from dlexp.data.loaders import bounds
 from dlexp.data.sources.csv_file import csv
@@ -26,14 +26,14 @@ from dlexp.errors import DataError
 from dlexp.specs import ClassSpec, DataSpec, ImageSpec, TableSpec
 
 
-def items(problems: Sequence[str], first: int = 0) -> Items:
-    """Items numbered from `first` on; the inputs of those without a problem are their numbers."""
+def items(problems: Sequence[str], first: int = 0) -> InputItems:
+    """InputItems numbered from `first` on; the inputs of those without a problem are their numbers."""
     numbers = list(range(first, first + len(problems)))
     good = [float(number) for number, problem in zip(numbers, problems, strict=True) if not problem]
-    return Items({"row": numbers}, list(problems), torch.tensor(good)[:, None].reshape(-1, 1))
+    return InputItems({"row": numbers}, list(problems), torch.tensor(good)[:, None].reshape(-1, 1))
 
 
-def pieces(problems: Sequence[str], size: int) -> list[Items]:
+def pieces(problems: Sequence[str], size: int) -> list[InputItems]:
     return [items(problems[start : start + size], start) for start in range(0, len(problems), size)]
 
 
@@ -104,7 +104,7 @@ def test_rows_are_encoded_to_the_bits_of_training() -> None:
         assert torch.equal(found.inputs[split.indices], tensor_of(split.inputs))
 
 
-def read(reader: TableInput, text: str, name: str = "new.csv") -> Items:
+def read(reader: TableInput, text: str, name: str = "new.csv") -> InputItems:
     Path(name).write_text(text)
     return joined(list(reader.read(name)))
 

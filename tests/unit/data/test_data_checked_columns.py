@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dlexp.data.checks.columns import constant, doubled, missing, outliers, unnormalised
-from dlexp.data.checks.leakage import leaks, told_by
-from dlexp.data.tables.original_units import Cells
+from dlexp.data.checks.columns import constant, missing, outliers, redundant, unnormalized
+from dlexp.data.checks.leakage import leaks, predictability
+from dlexp.data.tables.original_units import ColumnValues
 
 RNG = np.random.default_rng(0)
 COUNT = 400
 A, B = RNG.normal(5, 2, COUNT), RNG.normal(-1, 9, COUNT)
 NAMES = [("red", "green", "blue")[number] for number in RNG.integers(0, 3, COUNT)]
-CLEAN: dict[str, Cells] = {"a": A, "b": B, "colour": NAMES}
+CLEAN: dict[str, ColumnValues] = {"a": A, "b": B, "colour": NAMES}
 
 
 def lines(rows: NDArray[np.int64]) -> list[str]:
@@ -24,11 +24,11 @@ def lines(rows: NDArray[np.int64]) -> list[str]:
 def test_clean_columns_have_no_findings() -> None:
     labels = {"label": RNG.integers(0, 2, COUNT)}
     assert constant(CLEAN, (), []) == []
-    assert doubled(CLEAN, []) == []
+    assert redundant(CLEAN, []) == []
     assert outliers({**CLEAN, "uniform": RNG.random(COUNT)}, lines, "") == []
     assert missing({}, COUNT, []) == []
     assert leaks(CLEAN, labels, []) == []
-    assert unnormalised(["a", "b"], np.array([0.0, 0.5]), np.array([1.0, 3.0]), "") == []
+    assert unnormalized(["a", "b"], np.array([0.0, 0.5]), np.array([1.0, 3.0]), "") == []
 
 
 def test_constant_columns_read_or_left_out() -> None:
@@ -40,10 +40,10 @@ def test_constant_columns_read_or_left_out() -> None:
 
 def test_columns_that_say_the_same_in_other_words() -> None:
     german = [{"red": "rot", "green": "gruen", "blue": "blau"}[name] for name in NAMES]
-    (found,) = doubled({**CLEAN, "minus": -3 * A + 7, "farbe": german, "near": A + RNG.normal(0, 0.3, COUNT)}, [])
+    (found,) = redundant({**CLEAN, "minus": -3 * A + 7, "farbe": german, "near": A + RNG.normal(0, 0.3, COUNT)}, [])
     assert found.where == ("a = minus", "colour = farbe")
     assert found.remedy == "'data.drop=[minus,farbe]'"
-    assert doubled({"one": np.zeros(9), "other": np.ones(9)}, []) == []  # constant columns are another finding
+    assert redundant({"one": np.zeros(9), "other": np.ones(9)}, []) == []  # constant columns are another finding
 
 
 def test_outliers_are_counted_named_and_told_from_codes_for_missing() -> None:
@@ -62,7 +62,7 @@ def test_outliers_are_counted_named_and_told_from_codes_for_missing() -> None:
 
 def test_features_far_from_mean_zero_and_deviation_one() -> None:
     mean, std = np.array([0.0, 3.0, 0.0, 0.0, 7.0]), np.array([1.0, 1.0, 0.01, 200.0, 0.0])
-    (found,) = unnormalised(list("abcde"), mean, std, "data.standardize=true")
+    (found,) = unnormalized(list("abcde"), mean, std, "data.standardize=true")
     assert [place[0] for place in found.where] == ["b", "c", "d"]  # e is constant, which is another finding
     assert found.remedy == "data.standardize=true"
 
@@ -104,9 +104,9 @@ def test_how_well_a_column_tells_is_what_counting_says() -> None:
     cells = ["p", "p", "q", "q"] * 50
     wrong = cells.copy()
     wrong[2] = wrong[7] = "p"  # one row of each half, both of class 1
-    assert told_by(cells, labels) == 1.0
-    assert told_by(wrong, labels) == pytest.approx((1 + 49 / 50) / 2)
+    assert predictability(cells, labels) == 1.0
+    assert predictability(wrong, labels) == pytest.approx((1 + 49 / 50) / 2)
     unique = [str(number) for number in range(200)]
-    assert told_by(unique, labels) == 0.0  # an id tells nothing of a row that was not looked at
-    assert told_by(unique, RNG.normal(0, 1, 200)) < 0.01
-    assert told_by(np.zeros(200), labels) == 0.5
+    assert predictability(unique, labels) == 0.0  # an id tells nothing of a row that was not looked at
+    assert predictability(unique, RNG.normal(0, 1, 200)) < 0.01
+    assert predictability(np.zeros(200), labels) == 0.5

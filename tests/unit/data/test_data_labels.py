@@ -156,7 +156,7 @@ def test_a_mark_that_matched_nothing_is_noted() -> None:
 
 def test_labels_that_differ_by_case_and_blanks_are_listed() -> None:
     names = {"y": ("Yes", "no", "yes"), "c": ("New York", "Rome", "new  york", "N\u00e9w"), "d": ("a", "b")}
-    (found,) = checked_columns.alike_labels(names)
-    assert found.severity == "warning" and found.kind == "labels alike"
+    (found,) = checked_columns.similar_labels(names)
+    assert found.severity == "warning" and found.kind == "similar labels"
     assert found.where == ("y: 'Yes' = 'yes'", "c: 'New York' = 'new  york'")
-    assert checked_columns.alike_labels({"d": ("a", "b")}) == []
+    assert checked_columns.similar_labels({"d": ("a", "b")}) == []

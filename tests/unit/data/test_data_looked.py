@@ -8,7 +8,7 @@ import torch
 
 from dlexp.data.bundle import Split
 from dlexp.data.checks import image_scan
-from dlexp.data.checks.image_scan import look_at_images
+from dlexp.data.checks.image_scan import scan_images
 from dlexp.data.checks.images import dead_pixels, left_out, not_finite, plain
 
 
@@ -26,7 +26,7 @@ def test_a_pass_over_pieces_is_numpy_over_all(kind: torch.dtype, piece: int, mon
     images[5], images[9], images[20] = 0, 9, images[3]
     white = 255.0 if kind == torch.uint8 else None
     images[:, 1, 2, 3] = 4
-    found = look_at_images(split_of(images.to(memory_format=torch.channels_last)), white, 10)
+    found = scan_images(split_of(images.to(memory_format=torch.channels_last)), white, 10)
     pixels = images.double().numpy()
     assert found.digests[20] == found.digests[3]
     assert len(set(found.digests.tolist())) == 39
@@ -50,7 +50,7 @@ def test_a_pass_over_pieces_is_numpy_over_all(kind: torch.dtype, piece: int, mon
 def test_images_of_one_colour_and_numbers_that_are_none() -> None:
     images = torch.rand((30, 1, 4, 4), generator=torch.Generator().manual_seed(0))
     images[2], images[3], images[4, 0, 1, 1] = 0.0, 0.5, torch.nan
-    found = look_at_images(split_of(images), None, 30)
+    found = scan_images(split_of(images), None, 30)
     assert np.flatnonzero(found.is_flat).tolist() == [2, 3]
     assert np.flatnonzero(found.is_black).tolist() == [2]
     assert np.flatnonzero(~found.is_finite).tolist() == [4]

@@ -19,7 +19,7 @@ from problems import refused
 
 from dlexp.data.bundle import DataBundle
 from dlexp.data.columns import tensor_of
-from dlexp.data.inference.items import Items, joined
+from dlexp.data.inference.items import InputItems, joined
 from dlexp.data.inference.tables import TableInput
 from dlexp.data.sources.csv_file import csv
 from dlexp.data.sources.parquet_file import parquet
@@ -85,7 +85,7 @@ def trained(suffix: str, **settings: Any) -> DataBundle:
     return csv(path=written(suffix), separator="\t" if suffix == "tsv" else ",", **settings)
 
 
-def answered(bundle: DataBundle, path: str, **arguments: Any) -> Items:
+def answered(bundle: DataBundle, path: str, **arguments: Any) -> InputItems:
     return joined(list(TableInput.of(bundle.preprocessing, {"target": "y", **arguments}, lenient=False).read(path)))
 
 

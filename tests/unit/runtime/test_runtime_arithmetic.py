@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from dlexp.networks.arithmetic import watched
+from dlexp.networks.arithmetic import counted_arithmetic
 
 
 def test_layers_are_counted_by_kind() -> None:
@@ -16,7 +16,7 @@ def test_layers_are_counted_by_kind() -> None:
         nn.Flatten(),
         nn.Linear(16, 10),
     )
-    with watched(network) as found:
+    with counted_arithmetic(network) as found:
         network(torch.zeros(5, 3, 8, 8))
     first, depthwise, small, pixel, dense = 64 * 216, 64 * 72, 4 * 288, 4 * 16, 160
     assert found.samples == 5
@@ -28,14 +28,14 @@ def test_layers_are_counted_by_kind() -> None:
 
 def test_a_transposed_convolution_works_at_every_position_of_its_input() -> None:
     network = nn.ConvTranspose2d(4, 6, 3, stride=2)
-    with watched(network) as found:
+    with counted_arithmetic(network) as found:
         network(torch.zeros(2, 4, 5, 5))
     assert found.convolutions == 2 * 25 * 4 * 6 * 9
 
 
 def test_nothing_is_counted_behind_the_body() -> None:
     network = nn.Conv1d(1, 1, 3)
-    with watched(network) as found:
+    with counted_arithmetic(network) as found:
         network(torch.zeros(1, 1, 5))
     network(torch.zeros(1, 1, 5))
     assert (found.total, found.small) == (9, 0)
@@ -44,7 +44,7 @@ def test_nothing_is_counted_behind_the_body() -> None:
 
 
 def test_a_network_of_other_layers_computes_nothing_that_is_counted() -> None:
-    with watched(nn.ReLU()) as found:
+    with counted_arithmetic(nn.ReLU()) as found:
         pass
     assert found.per_sample == 0
     assert found.share(found.small) == 0

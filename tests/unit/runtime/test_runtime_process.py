@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dlexp.runtime.process import available_cores, cgroup_quota, prepare_process, settle_allocator, spin_count
+from dlexp.runtime.process import available_cores, cgroup_quota, configure_allocator, prepare_process, spin_count
 
 GLIBC = (os.confstr("CS_GNU_LIBC_VERSION") or "").startswith("glibc") if hasattr(os, "confstr") else False
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="GNU's OpenMP and control groups are Linux's")
@@ -40,8 +40,8 @@ def test_a_waiting_policy_of_the_user_stays(environ: Mapping[str, str], value: s
     ],
 )
 def test_an_allocator_of_the_user_stays(environ: Mapping[str, str], reason: str) -> None:
-    found = settle_allocator(environ)
-    assert (found.value, found.reason) == ("as found", reason)
+    found = configure_allocator(environ)
+    assert (found.value, found.reason) == ("unchanged", reason)
 
 
 def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,15 +49,15 @@ def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> Non
         raise ValueError(name)
 
     monkeypatch.setattr(os, "confstr", unknown)
-    found = settle_allocator({})
-    assert (found.value, found.reason) == ("as found", "this system's C library is not glibc")
+    found = configure_allocator({})
+    assert (found.value, found.reason) == ("unchanged", "the C library of this system is not glibc")
 
 
 def test_nothing_changes_where_torch_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
     assert {(entry.name, entry.value) for entry in prepare_process()} == {
-        ("spin_count", "as found"),
-        ("allocator", "as found"),
+        ("spin_count", "unchanged"),
+        ("allocator", "unchanged"),
     }
     assert "GOMP_SPINCOUNT" not in os.environ
 
@@ -105,7 +105,7 @@ def test_freed_memory_is_kept_in_the_process_and_in_its_forks() -> None:
         return found
 
     pages = (48 << 20) // os.sysconf("SC_PAGE_SIZE")
-    settled, as_found = run("settled"), run("as found")
+    settled, as_found = run("settled"), run("unchanged")
     assert all(isinstance(count, int) and count < 0.1 * pages for count in settled[:2]), settled
     assert all(isinstance(count, int) and count >= 6 * 0.9 * pages for count in as_found[:2]), as_found
     assert (settled[2], as_found[2]) == ("1000" if sys.platform == "linux" else None, None)
