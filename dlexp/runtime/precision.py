@@ -42,8 +42,8 @@ def choose_precision(wanted: str, device: torch.device, arithmetic: Arithmetic) 
     """The precision for the setting `wanted` on `device`.
 
     `auto` on a CPU is bf16 for convolutional networks, if CPU and network are faster with it: up to 2.8 times as fast
-    as fp32 with AMX tiles, 1.6 times with AVX-512 BF16 (docs/explanation/performance.md). Dense and small networks lose more to
-    conversions than they gain, and some convolutions are slower in bf16.
+    as fp32 with AMX tiles, 1.6 times with AVX-512 BF16 (docs/explanation/performance.md). Dense and small networks lose
+    more to conversions than they gain, and some convolutions are slower in bf16.
     """
     if wanted != AUTO:
         return Precision(wanted, device.type, "as configured")

@@ -107,7 +107,7 @@ def _as_tensor(words: Any) -> Tensor:
 @contextmanager
 def kept_randomness() -> Iterator[None]:
     """Restore the global generators of Python, NumPy and torch after the body."""
-    others, cpu = global_state(), torch.get_rng_state()
+    python, numpys, cpu = random.getstate(), np.random.get_state(legacy=True), torch.get_rng_state()
     # A GPU that is not initialized has no state to save, and reading it would initialize the GPU.
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
     mps = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None

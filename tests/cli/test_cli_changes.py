@@ -93,7 +93,7 @@ def test_a_checkpoint_of_another_model_is_refused_with_its_keys(
     shutil.copy(foreign / "checkpoints" / f"{checkpoint}.pt", run / "checkpoints" / f"{checkpoint}.pt")
     line = ("evaluate", "run", "--split", "val", "--checkpoint", checkpoint)
     if checkpoint == "best":  # not even read: its hash is not the run's
-        assert "best.pt is damaged" in dlexp(capsys, *line, code=1)
+        assert "best.pt is corrupted" in dlexp(capsys, *line, code=1)
     shutil.copy(foreign / "checkpoints" / "hashes.json", run / "checkpoints" / "hashes.json")
     err = dlexp(capsys, *line, code=1)
     assert "belong to another model" in err

@@ -75,7 +75,7 @@ def test_a_check_that_finds_what_spoils_training_ends_with_three(tmp_path: Path)
     done = run(tmp_path, "check", "data=arrays", "data.path=twice.npz")
     assert done.returncode == 3, done.stderr
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("error")]
-    assert "copies across splits: " in line
+    assert "duplicates across splits: " in line
     assert "held-out split" in line  # a pipe gets whole lines
     said = run(tmp_path, "check", "data=arrays", "data.path=twice.npz", "--json")
     assert said.returncode == 3

@@ -47,7 +47,7 @@ def ended(*words: str) -> int:
         (lambda: gone("outputs"), "outputs/train/r was deleted, moved or replaced"),
         (lambda: RUN.rename("outputs/train/s"), "outputs/train/r was deleted, moved or replaced"),
         (lambda: gone(RUN / "checkpoints"), "outputs/train/r/checkpoints/"),
-        (lambda: (RUN / "config.yaml").unlink(), "config.yaml was deleted while this run was trained"),
+        (lambda: (RUN / "config.yaml").unlink(), "config.yaml was deleted during training"),
     ],
 )
 @pytest.mark.parametrize("epochs", [2, 3])  # after the last epoch, and before it

@@ -95,8 +95,8 @@ def make_loop(path: Path) -> None:
         (("train", "data=iris", "model=mlp", "-o", "x" * 300), 1, "File name too long; choose a shorter name"),
         (("evaluate", "x" * 300), 1, "File name too long"),
         (("train", "--resume", "loop"), 2, "loop"),
-        (("tune", "-n", "1", "data=iris", "model=mlp", "--name", "s"), 1, "cannot make file/tune/s: Not a directory"),
-        (("train", "-q", "data=iris", "model=mlp", "--seeds", "2"), 1, "cannot make file/train: Not a directory"),
+        (("tune", "-n", "1", "data=iris", "model=mlp", "--name", "s"), 1, "cannot create file/tune/s: Not a directory"),
+        (("train", "-q", "data=iris", "model=mlp", "--seeds", "2"), 1, "cannot create file/train: Not a directory"),
     ],
     ids=["link", "read error", "image", "run dir", "evaluate", "resume", "tune", "seeds"],
 )

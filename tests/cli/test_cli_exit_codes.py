@@ -27,7 +27,7 @@ WORDS: dict[int, tuple[tuple[str, ...], str]] = {
     4: ((*TRAIN, "optim=sgd", "optim.lr=1e30", "model.norm=none"), "Diverged"),
     6: (
         (*TRAIN, "--config-dir", "conf", "--trust", "hungry", "model=hungry"),
-        "memory ran out in an update on a batch of",
+        "out of memory in an update on a batch of",
     ),
     5: (("lr-find", "-q", "data=iris", "--max-lr", "1e-6", "--run-dir", "sweep"), "NoResult"),
 }

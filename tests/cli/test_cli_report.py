@@ -206,7 +206,7 @@ def test_nonsense_is_refused_with_a_remedy(capsys: pytest.CaptureFixture[str]) -
         (["alpha_rum"], ["alpha_rum", "did you mean alpha_run?"]),
         ([str(run), "--out", str(run)], ["is a directory"]),
         ([str(run), "--out", str(run / "config.yaml")], ["is no name of a page", ".html"]),
-        (["outputs"], ["is no run directory"]),
+        (["outputs"], ["not a run directory"]),
     ):
         assert ran("report", *words) == 2
         said = capsys.readouterr().err

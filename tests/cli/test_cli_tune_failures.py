@@ -123,7 +123,7 @@ def test_a_second_process_in_the_directory_of_a_study_is_refused(tmp_path: Path)
     with RunDir(folder).lock():
         _, err = tune(tmp_path, *LINE, "-n", "2", code=2)
         told = " ".join(err.split())
-        assert "is being written by process" in told
+        assert "in use by process" in told
         assert "wait for it, or stop it" in told
         assert [path.name for path in folder.iterdir()] == [".lock"]
 

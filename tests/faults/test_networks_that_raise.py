@@ -76,9 +76,9 @@ RAISED = {
     "AttributeError('no such')": (2, "no such"),
     "NotImplementedError('later')": (2, "later"),
     "RuntimeError('two\\nlines \\x1b[31m')": (2, "two lines [31m"),
-    "MemoryError()": (6, "memory ran out"),
-    "torch.OutOfMemoryError('CUDA out of memory')": (6, "memory ran out"),
-    'RuntimeError("DefaultCPUAllocator: can\'t allocate memory: you tried to allocate 9 bytes")': (6, "memory ran out"),
+    "MemoryError()": (6, "out of memory"),
+    "torch.OutOfMemoryError('CUDA out of memory')": (6, "out of memory"),
+    'RuntimeError("DefaultCPUAllocator: can\'t allocate memory: you tried to allocate 9 bytes")': (6, "out of memory"),
 }
 
 
@@ -102,7 +102,7 @@ def test_whatever_a_network_raises_is_told_in_a_line(
 
 def test_a_network_that_no_memory_holds_ends_with_6(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ended(*TRAIN, "model=huge", code=6)
-    assert "memory ran out in building model=huge on cpu" in capsys.readouterr().err
+    assert "out of memory in building model=huge on cpu" in capsys.readouterr().err
 
 
 def test_memory_that_runs_out_anywhere_else_ends_with_6(
@@ -114,7 +114,7 @@ def test_memory_that_runs_out_anywhere_else_ends_with_6(
     monkeypatch.setattr("dlexp.workflows.train.train.start", hungry)
     ended("train", "--dry-run", "data=iris", code=6)
     told = capsys.readouterr().err
-    assert "OutOfMemory: memory ran out in this command" in told
+    assert "OutOfMemory: out of memory in this command" in told
     assert "Traceback" not in told
 
 

@@ -81,14 +81,14 @@ def test_a_full_disk_names_file_and_bytes_and_leaves_the_old_content(tmp_path: P
 
 
 def test_a_full_disk_is_told_when_appending_too(tmp_path: Path) -> None:
-    assert limited("append") == "cannot write file.bin (5000 bytes more): File too large\n"
+    assert limited("append") == "cannot write file.bin (5000 more bytes): File too large\n"
 
 
 def test_appending_to_a_full_device_is_an_error() -> None:
     with pytest.raises(DlexpError) as caught:
         append_text(Path("/dev/full"), "line")
     refused(caught.value, "system-error", "/dev/full")
-    assert "4 bytes" in str(caught.value) and "No space left on device" in str(caught.value)
+    assert "4 more bytes" in str(caught.value) and "No space left on device" in str(caught.value)
 
 
 def test_json_has_null_where_numbers_are_not_finite(tmp_path: Path) -> None:

@@ -166,7 +166,7 @@ def damage(root: Path) -> dict[str, str]:
     (root / "owl" / "cut.png").write_bytes(png[:2000])
     return {
         "cat/empty.jpg": "is empty",
-        "dog/text.png": "no known image",
+        "dog/text.png": "format",
         "dog/cut.jpg": "truncated",
         "owl/cut.png": "",
     }

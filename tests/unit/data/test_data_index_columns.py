@@ -47,21 +47,21 @@ TEXTS = pd.Series([f"{n:04}" for n in range(1, COUNT + 1)])
 @pytest.mark.parametrize(
     ("bundle", "left_out"),
     [
-        (lambda: from_csv(FRAME, index=True), {"": "comes first and has no name"}),
-        (lambda: from_csv(SHUFFLED[::2], index=True), {"": "comes first and has no name"}),
+        (lambda: from_csv(FRAME, index=True), {"": "is the first column and has no name"}),
+        (lambda: from_csv(SHUFFLED[::2], index=True), {"": "is the first column and has no name"}),
         (lambda: from_csv(SHUFFLED.reset_index(names="Unnamed: 0")[3:]), {"Unnamed: 0": "is an index"}),
         (lambda: from_csv(FRAME.assign(**{"Unnamed: 0.1": 7.5 * FRAME["a"]})), {"Unnamed: 0.1": "is an index"}),
-        (lambda: from_csv(FRAME.assign(id=range(COUNT))), {"id": "counts the rows"}),
-        (lambda: from_csv(FRAME.assign(id=range(1, COUNT + 1)).sample(frac=1)), {"id": "counts the rows"}),
-        (lambda: from_csv(FRAME.assign(id=TEXTS)), {"id": "counts the rows"}),
-        (lambda: from_csv(FRAME.assign(id=np.arange(COUNT) * 1.0)), {"id": "counts the rows"}),
+        (lambda: from_csv(FRAME.assign(id=range(COUNT))), {"id": "numbers the rows"}),
+        (lambda: from_csv(FRAME.assign(id=range(1, COUNT + 1)).sample(frac=1)), {"id": "numbers the rows"}),
+        (lambda: from_csv(FRAME.assign(id=TEXTS)), {"id": "numbers the rows"}),
+        (lambda: from_csv(FRAME.assign(id=np.arange(COUNT) * 1.0)), {"id": "numbers the rows"}),
         (lambda: from_parquet(SHUFFLED), {"__index_level_0__": "is an index"}),
         (lambda: from_parquet(SHUFFLED[::2]), {"__index_level_0__": "is an index"}),
         (lambda: from_parquet(FRAME.set_index(FRAME["a"].rename("key") * 3)), {"key": "is an index"}),
         (lambda: from_parquet(FRAME.assign(id=range(COUNT)).sample(frac=1), keep=["__index_level_0__"]),
-         {"id": "counts the rows"}),
+         {"id": "numbers the rows"}),
         (lambda: from_csv(FRAME.assign(split=["train", "Train", "test"] * (COUNT // 3))),
-         {"split": "names the split of each row (the splits are drawn here)"}),
+         {"split": "names the split of each row (dlexp draws its own splits)"}),
     ],
 )  # fmt: skip
 def test_an_index_is_left_out_and_reported(bundle: Any, left_out: dict[str, str]) -> None:
@@ -70,7 +70,7 @@ def test_an_index_is_left_out_and_reported(bundle: Any, left_out: dict[str, str]
     assert not set(left_out) & set(names_of(found))
     for (name, why), note in zip(left_out.items(), found.notes, strict=True):
         assert note.startswith(f"column {name!r} {why}") and "'data.keep=[" in note
-    assert f"left out: {next(iter(left_out)) or repr('')}" in interpretation(found)
+    assert f"dropped: {next(iter(left_out)) or repr('')}" in interpretation(found)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_what_only_looks_like_one_is_read(column: Any) -> None:
 def test_few_rows_may_be_a_ranking() -> None:
     few = {"rank": np.arange(1.0, 31.0), "a": np.zeros(30)}
     assert index_columns(few, ()) == {}
-    assert index_columns({"rank": np.arange(1.0, 41.0)}, ()) == {"rank": "counts the rows"}
+    assert index_columns({"rank": np.arange(1.0, 41.0)}, ()) == {"rank": "numbers the rows"}
 
 
 def test_a_column_that_is_named_is_read() -> None:
@@ -138,9 +138,9 @@ def test_prediction_takes_files_with_and_without_it(make: Any) -> None:
 def test_the_line_says_what_was_decided() -> None:
     table = FRAME.assign(id=range(COUNT), one=1)
     line = interpretation(from_csv(table))
-    assert line == "classification of y, 3 classes: 0, 1, 2; 2 numbers, 1 category (town); left out: id, one"
+    assert line == "classification of y, 3 classes: 0, 1, 2; 2 numbers, 1 category (town); dropped: id, one"
     assert interpretation(from_csv(table, drop=["town"]), dropped=["town"]).endswith(
-        "; 2 numbers; left out: town, id, one"
+        "; 2 numbers; dropped: town, id, one"
     )
     values = from_csv(FRAME.assign(y=FRAME["a"] * 2), keep=[])
     assert interpretation(values) == "regression of y; 2 numbers, 1 category (town)"

@@ -59,10 +59,10 @@ def test_what_tells_classes_apart_is_in_the_picture() -> None:
         inside, outside = image[:, mask], image[:, ~mask]
         return int(inside.mean(axis=1).argmax()), inside.max(axis=0).std(), outside.std()
 
-    hue, texture, backdrop = look("square, colour 1, plain, on plain")
-    assert look("square, colour 4, plain, on plain")[0] != hue
-    assert look("square, colour 1, small squares, on plain")[1] > texture + 20
-    assert look("square, colour 1, plain, on large squares")[2] > backdrop + 10
+    hue, texture, backdrop = look("square, color 1, plain, on plain")
+    assert look("square, color 4, plain, on plain")[0] != hue
+    assert look("square, color 1, small squares, on plain")[1] > texture + 20
+    assert look("square, color 1, plain, on large squares")[2] > backdrop + 10
 
 
 def test_bundle_is_split_and_normalised() -> None:

@@ -63,10 +63,10 @@ def test_a_layer_that_torch_does_not_know_is_not_taken_for_a_plain_one() -> None
 @pytest.mark.parametrize(
     ("wanted", "facts", "cores", "threads", "reason"),
     [
-        ("auto", DENSE, 4, 1, "a small network of dense layers (10 M multiplications a batch) loses more"),
-        ("auto", replace(DENSE, work=100_000_000), 4, 4, "its share of the study's cores"),
-        ("auto", IMAGES, 4, 4, "its share of the study's cores"),
-        ("auto", DENSE, 1, 1, "its share of the study's cores"),
+        ("auto", DENSE, 4, 1, "a small network of dense layers (10 M multiplications"),
+        ("auto", replace(DENSE, work=100_000_000), 4, 4, "the share of this trial"),
+        ("auto", IMAGES, 4, 4, "the share of this trial"),
+        ("auto", DENSE, 1, 1, "the share of this trial"),
         (3, DENSE, 1, 3, "as configured"),
     ],
 )

@@ -19,7 +19,7 @@ LINUX = pytest.mark.skipif(sys.platform != "linux", reason="GNU's OpenMP and con
 @pytest.mark.parametrize(
     ("environ", "value", "reason"),
     [
-        ({}, "1000", "waiting OpenMP threads give their core up"),
+        ({}, "1000", "idle OpenMP threads"),
         ({"GOMP_SPINCOUNT": "5"}, "GOMP_SPINCOUNT=5", "GOMP_SPINCOUNT is set"),
         ({"OMP_WAIT_POLICY": "active"}, "OMP_WAIT_POLICY=active", "OMP_WAIT_POLICY is set"),
     ],
@@ -36,7 +36,7 @@ def test_a_waiting_policy_of_the_user_stays(environ: Mapping[str, str], value: s
         ({"MALLOC_TRIM_THRESHOLD_": "1"}, "MALLOC_TRIM_THRESHOLD_ is set"),
         ({"MALLOC_MMAP_THRESHOLD_": "1"}, "MALLOC_MMAP_THRESHOLD_ is set"),
         ({"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}, "GLIBC_TUNABLES is set"),
-        ({"LD_PRELOAD": "/usr/lib/libjemalloc.so.2"}, "LD_PRELOAD brings jemalloc"),
+        ({"LD_PRELOAD": "/usr/lib/libjemalloc.so.2"}, "LD_PRELOAD loads jemalloc"),
     ],
 )
 def test_an_allocator_of_the_user_stays(environ: Mapping[str, str], reason: str) -> None:

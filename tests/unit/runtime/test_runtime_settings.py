@@ -64,9 +64,9 @@ def test_a_precision_that_was_asked_for_is_given(wanted: str) -> None:
     ("tiles", "work", "name", "reason"),
     [
         (True, LARGE, "bf16", "AMX tiles"),
-        (True, DENSE, "fp32", "no bf16 hardware that this network gains from"),
+        (True, DENSE, "fp32", "no bf16 hardware"),
         (False, LARGE, "fp32", "no bf16 hardware"),
-        (True, replace(LARGE, samples=20), "fp32", "too small for bf16 to pay (0.5 M"),
+        (True, replace(LARGE, samples=20), "fp32", "(0.5 M"),
         (True, replace(LARGE, depthwise=400_000), "fp32", "depthwise"),
         (True, replace(LARGE, depthwise=200_000), "bf16", "AMX tiles"),
         (True, replace(LARGE, small=4_500_000), "fp32", "45% of the arithmetic"),

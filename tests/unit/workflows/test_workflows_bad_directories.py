@@ -62,7 +62,7 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
         rewritten("eval/test/report.json", metrics=[1]),
         "report.json cannot be read: `metrics` must be",
     ),
-    "nested": (replaced("meta.json", "[" * 3000 + "]" * 3000), "meta.json cannot be read: it nests deeper than 100"),
+    "nested": (replaced("meta.json", "[" * 3000 + "]" * 3000), "meta.json cannot be read: it is nested more than 100"),
     "no number": (
         replaced("metrics.csv", "epoch,step,val/loss,seconds\n1,1,low,2\n"),
         "metrics.csv cannot be read: line 2, column 'val/loss' must be a number, got 'low'",
@@ -113,9 +113,9 @@ def test_directory_of_somebody_else_is_named(tmp_path: Path, capsys: pytest.Capt
         os.seteuid(own)
         Path("outputs/train/closed").chmod(0o755)
     assert code == 0 and "good" in told
-    assert "no whole run: outputs/train/closed: outputs/train/closed cannot be looked into: Permission denied" in told
+    assert "no whole run: outputs/train/closed: outputs/train/closed cannot be accessed: Permission denied" in told
     for code, told in (shown, pages):
-        assert code == 2 and "cannot be looked into: Permission denied" in told
+        assert code == 2 and "cannot be accessed: Permission denied" in told
 
 
 def test_members_of_a_group_are_shown_without_the_bad_one(capsys: pytest.CaptureFixture[str]) -> None:

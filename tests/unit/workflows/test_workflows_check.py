@@ -93,11 +93,11 @@ def test_a_table_with_a_fault_of_every_kind(people: Path, tmp_path: Path) -> Non
     found = {one["kind"]: one for one in facts["findings"] if one["severity"] == "warning"}
     assert found["constant"]["where"] == ["flat"]
     assert found["constant"]["remedy"] == "'data.drop=[id,flat]'"
-    assert found["same columns"]["where"] == ["cm = inch"]
+    assert found["redundant columns"]["where"] == ["cm = inch"]
     assert found["outliers"]["where"][0].startswith("income: 1, as 999999 in line 16")
     assert found["leak"]["where"][0].startswith("leak: ")
-    assert {place.partition(":")[0] for place in found["not normalised"]["where"]} >= {"age", "cm", "inch"}
-    assert found["not normalised"]["remedy"] == "data.standardize=true"
+    assert {place.partition(":")[0] for place in found["not normalized"]["where"]} >= {"age", "cm", "inch"}
+    assert found["not normalized"]["remedy"] == "data.standardize=true"
     (conflict,) = found["conflict"]["where"]
     assert "line 21" in conflict
     assert "line 313" in conflict
@@ -108,7 +108,7 @@ def test_a_table_with_a_fault_of_every_kind(people: Path, tmp_path: Path) -> Non
     assert sum(one["count"] for one in copied) == 10
     # What is found is gone when the remedies are typed.
     cured = checked((*words[:3], "data.drop=[id,flat,inch,leak]", "data.standardize=true"), tmp_path / "out")
-    assert {"constant", "same columns", "leak", "not normalised"} & set(kinds(cured)) == set()
+    assert {"constant", "redundant columns", "leak", "not normalized"} & set(kinds(cured)) == set()
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def test_each_of_nine_faults_in_a_folder_is_named(digits: Path, tmp_path: Path) 
     words = ("data=image_folder", f"data.path={digits}", "data.image_size=8", "data.pad=1")
     facts = checked(words, tmp_path)
     found = {one["kind"]: one for one in facts["findings"]}
-    broken, copied, other = found["unreadable"], found["copies across splits"], found["other files"]
+    broken, copied, other = found["unreadable"], found["duplicates across splits"], found["other files"]
     assert (broken["severity"], copied["severity"], other["severity"]) == ("error", "error", "note")
     files = sorted(path.relative_to(digits).as_posix() for path in digits.glob("train/*/*.png"))
     assert [place.partition(" (")[0] for place in broken["where"]] == files[::40][:5]
@@ -150,7 +150,7 @@ def test_each_of_nine_faults_in_a_folder_is_named(digits: Path, tmp_path: Path) 
         assert place.endswith(f"copy{number}.png ({split})")
     # What the settings allow is told and not refused; streamed, the same is found.
     allowed = checked((*words, "data.on_bad=skip", "data.allow_duplicates=true"), tmp_path)
-    assert kinds(allowed)["unreadable"] == kinds(allowed)["copies across splits"] == ["warning"]
+    assert kinds(allowed)["unreadable"] == kinds(allowed)["duplicates across splits"] == ["warning"]
     streamed = checked((*words, "data.in_memory=false", "data.workers=0"), tmp_path)
     assert streamed["findings"] == facts["findings"]
 
@@ -161,7 +161,7 @@ def test_images_without_a_fault_in_the_same_folder_have_no_errors(digits: Path, 
         path.unlink()
     facts = checked(("data=image_folder", f"data.path={digits}", "data.image_size=8", "data.pad=1"), tmp_path)
     assert facts["counts"]["error"] == 0
-    assert {"unreadable", "copies across splits", "other files"} & set(kinds(facts)) == set()
+    assert {"unreadable", "duplicates across splits", "other files"} & set(kinds(facts)) == set()
 
 
 def test_arrays_with_bad_images_and_uneven_classes(tmp_path: Path) -> None:
@@ -178,11 +178,11 @@ def test_arrays_with_bad_images_and_uneven_classes(tmp_path: Path) -> None:
     assert found["imbalance"]["remedy"] == "loss.class_weights=balanced"
     assert found["plain images"]["count"] == 1
     assert "row 300" in found["conflict"]["where"][0]
-    assert found["not normalised"]["remedy"] == "data.mean=null data.std=null"
+    assert found["not normalized"]["remedy"] == "data.mean=null data.std=null"
 
 
 def test_what_cannot_be_read_at_all_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="there is no such folder"):
+    with pytest.raises(DataError, match="not found"):
         checked(("data=image_folder", f"data.path={tmp_path / 'nowhere'}"), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
@@ -221,6 +221,6 @@ def test_labels_that_differ_by_case_and_what_was_read_otherwise_are_reported(tmp
     path = tmp_path / "t.csv"
     path.write_text("\n".join(["x,town,y", *(row.replace("1.0", "1") for row in rows)]))
     facts = checked(("data=csv", f"data.path={path}", "data.target=y"), tmp_path / "found")
-    (found,) = (one for one in facts["findings"] if one["kind"] == "labels alike")
+    (found,) = (one for one in facts["findings"] if one["kind"] == "similar labels")
     assert (found["severity"], found["where"]) == ("warning", ["town: 'Rome' = 'rome'", "y: 'Yes' = 'yes'"])
     assert any("'town' is read as texts" in note for note in facts["notes"])

@@ -132,7 +132,7 @@ def test_a_damaged_capsule_and_a_run_without_one_are_told(capsys: pytest.Capture
     path = Path("run/crash/capsule.pt")
     path.write_bytes(path.read_bytes()[:-9])
     run("replay", "run", "--trust", "sick_net", code=1)
-    assert "capsule.pt is damaged" in capsys.readouterr().err
+    assert "capsule.pt is corrupted" in capsys.readouterr().err
     Path("empty").mkdir()
     run("replay", "empty", code=2)
     assert "has no crash capsule" in capsys.readouterr().err

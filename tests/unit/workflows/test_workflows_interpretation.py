@@ -25,7 +25,7 @@ from dlexp.workflows.evaluate.evaluate import evaluate_run
 from dlexp.workflows.reporter import Silent
 from dlexp.workflows.train.train import Request, train
 
-LINE = "classification of y, 3 classes: 0, 1, 2; 2 numbers, 2 categories (city, plan); left out: note, id"
+LINE = "classification of y, 3 classes: 0, 1, 2; 2 numbers, 2 categories (city, plan); dropped: note, id"
 
 
 def cli(capsys: pytest.CaptureFixture[str], *words: str) -> str:
@@ -45,15 +45,15 @@ def test_the_line_is_in_the_header_and_in_every_record(capsys: pytest.CaptureFix
     assert f"task: {LINE}" in cli(capsys, "train", *data, "model=tabular_mlp", "trainer.epochs=1", "--run-dir", "r")
     meta = json.loads(Path("r/meta.json").read_text())
     assert meta["interpretation"] == LINE
-    assert meta["omitted"] == {"id": "counts the rows"}
-    assert any(note.startswith("column 'id' counts the rows and was left out") for note in meta["notes"])
+    assert meta["omitted"] == {"id": "numbers the rows"}
+    assert any(note.startswith("column 'id' numbers the rows and was dropped") for note in meta["notes"])
     assert LINE in Path("r/train.log").read_text()
     cli(capsys, "report", "r")
     page = re.sub(r"<[^>]*>", " ", Path("r/report.html").read_text())
     assert LINE in re.sub(r"\s+", " ", page)
     told = cli(capsys, "data", "check", *data, "--out", "found")
     assert f"task {LINE}" in told
-    assert "id: counts the rows" in told
+    assert "id: numbers the rows" in told
     assert json.loads(Path("found/check.json").read_text())["interpretation"] == LINE
     for command in (("data", "preview"), ("data", "fingerprint"), ("train", "--dry-run")):
         assert LINE in cli(capsys, *command, *data)

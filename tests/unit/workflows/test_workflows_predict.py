@@ -152,7 +152,7 @@ def test_a_bad_item_has_a_row_and_the_command_ends_with_3(here: Path, capsys: py
     found = table(told.out)
     assert [row["input"] for row in found[:3]] == ["mixed/0.png", "mixed/1.png", "mixed/2.png"]
     assert found[1]["error"] == "is in no known image format" and found[1]["predicted"] == ""
-    assert found[-1] == {"input": "gone.png", "predicted": "", "confidence": "", "error": "there is no such file"}
+    assert found[-1] == {"input": "gone.png", "predicted": "", "confidence": "", "error": "file not found"}
     assert len(found) == 24 and sum(bool(row["error"]) for row in found) == 2
     assert "2 could not be used" in told.err and "mixed/1.png: is in no" in told.err
     assert "1 file of another kind left out" in told.err
@@ -173,7 +173,7 @@ def test_the_formats_hold_the_same_rows(here: Path, capsys: pytest.CaptureFixtur
     expected = json.loads(Path("few.out.json").read_text())
     assert [json.loads(line) for line in Path("few.out.jsonl").read_text().splitlines()] == expected
     assert parquet.read_table("few.out.parquet").to_pylist() == expected
-    empty: dict[str, Any] = {"predicted income": None, "error": "line 3, column 'age': 'x' is no finite number"}
+    empty: dict[str, Any] = {"predicted income": None, "error": "line 3, column 'age': 'x' is not a finite number"}
     assert expected[1] == {"input": "few.csv", "row": 1, **empty}
     texts = [{key: "" if value is None else str(value) for key, value in row.items()} for row in expected]
     assert table(Path("few.out.csv").read_text()) == texts
@@ -204,7 +204,7 @@ def test_rows_come_from_standard_input_too(
         (("photos", "-", "--files-from", "-"), 2, "one or the other"),
         (("income", "away/people.csv", "--top", "2"), 2, "is for classes"),
         (("income", "away/people.csv", "--out", "away/people.csv"), 2, "add --force"),
-        (("income", "gone.csv"), 3, "there is no such file"),
+        (("income", "gone.csv"), 3, "file not found"),
         (("income", "away/pets"), 3, "has no file with the suffix"),
         (("digits", "away/people.csv"), 3, "1 could not be used"),
     ],
