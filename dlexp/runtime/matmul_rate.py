@@ -24,8 +24,8 @@ def matrix_rate(device: torch.device, dtype: torch.dtype, wait: Callable[[], Non
         out = torch.empty_like(left)
         torch.mm(left, right, out=out)  # warm-up: selects a kernel and touches the memory
         wait()
-        fastest, begun = float("inf"), time.perf_counter()
-        while time.perf_counter() - begun < _SECONDS:
+        fastest, first_start = float("inf"), time.perf_counter()
+        while time.perf_counter() - first_start < _SECONDS:
             started = time.perf_counter()
             torch.mm(left, right, out=out)
             wait()

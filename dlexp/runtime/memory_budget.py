@@ -66,10 +66,10 @@ def _bounds(root: Path) -> Iterator[tuple[int, str]]:
     yield own + machine.get("MemAvailable", _half_of_all()), "the machine"
     for limit, used in _cgroups(root):
         yield own + max(0, limit - used), "the cgroup"
-    for kind, held in ((resource.RLIMIT_AS, "VmSize"), (resource.RLIMIT_DATA, "VmData")):
+    for kind, field in ((resource.RLIMIT_AS, "VmSize"), (resource.RLIMIT_DATA, "VmData")):
         soft, _ = resource.getrlimit(kind)
-        if soft != resource.RLIM_INFINITY and held in status:
-            yield own + max(0, soft - status[held]), "a resource limit (ulimit)"
+        if soft != resource.RLIM_INFINITY and field in status:
+            yield own + max(0, soft - status[field]), "a resource limit (ulimit)"
 
 
 def _cgroups(root: Path) -> Iterator[tuple[int, int]]:

@@ -98,15 +98,15 @@ class _Csv:
     """A CSV writer: floats keep every digit, None is an empty cell, the header is written with the first rows."""
 
     def __init__(self, file: IO[bytes]) -> None:
-        self._file, self._begun = file, False
+        self._file, self._started = file, False
 
     def write(self, columns: Columns) -> None:
         text = io.StringIO()
         rows = csv.writer(text, lineterminator="\n")
-        if not self._begun:
+        if not self._started:
             rows.writerow(columns)
         rows.writerows(zip(*columns.values(), strict=True))
-        self._begun = True
+        self._started = True
         self._file.write(text.getvalue().encode())
 
     def close(self) -> None:
@@ -117,21 +117,21 @@ class _Json:
     """A JSON writer: one line for each row, as JSON lines or as one document."""
 
     def __init__(self, file: IO[bytes], is_document: bool) -> None:
-        self._file, self._is_document, self._begun = file, is_document, False
+        self._file, self._is_document, self._started = file, is_document, False
 
     def write(self, columns: Columns) -> None:
         lines = [json.dumps(row) for row in _objects(columns)]
         if not lines:
             return
         between = ",\n" if self._is_document else "\n"
-        start = between if self._begun else "[\n" if self._is_document else ""
+        start = between if self._started else "[\n" if self._is_document else ""
         self._file.write(f"{start}{between.join(lines)}".encode())
-        self._begun = True
+        self._started = True
 
     def close(self) -> None:
         if self._is_document:
-            self._file.write(b"\n]\n" if self._begun else b"[]\n")
-        elif self._begun:
+            self._file.write(b"\n]\n" if self._started else b"[]\n")
+        elif self._started:
             self._file.write(b"\n")
 
 

@@ -23,7 +23,7 @@ class MetricsLog:
     def __init__(self, folder: Path) -> None:
         self._csv, self._jsonl, self._log = (folder / name for name in ("metrics.csv", "metrics.jsonl", "train.log"))
         self._columns: list[str] = []
-        self._begun: set[Path] = set()  # files that this process has written to
+        self._started: set[Path] = set()  # files that this process has written to
 
     def rewind(self, epoch: int, step: int) -> None:
         """Remove epochs after `epoch` and steps after `step`, and truncated last lines."""
@@ -55,8 +55,8 @@ class MetricsLog:
         self._append(self._log, f"{now_utc()} {printable(text)}\n")
 
     def _append(self, path: Path, text: str) -> None:
-        append_text(path, text, create=path not in self._begun)
-        self._begun.add(path)
+        append_text(path, text, create=path not in self._started)
+        self._started.add(path)
 
     def _record(self, record: Mapping[str, Any]) -> None:
         clean = {

@@ -64,10 +64,10 @@ def redundant(columns: Columns, dropped: Dropped) -> list[Finding]:
         for one, other in np.argwhere(np.triu(related >= _SAME, k=1)):
             pairs.append(f"{names[one]} = {names[other]}")
             later.append(names[other])
-    seen: dict[bytes, str] = {}
+    first_with: dict[bytes, str] = {}
     for name, cells in columns.items():
         if isinstance(cells, list) and not _is_constant(cells):
-            first = seen.setdefault(_in_order_of_appearance(cells).tobytes(), name)
+            first = first_with.setdefault(_in_order_of_appearance(cells).tobytes(), name)
             if first != name:
                 pairs.append(f"{first} = {name}")
                 later.append(name)
@@ -155,10 +155,10 @@ def similar_labels(names: Mapping[str, Sequence[str]]) -> list[Finding]:
     """
     where = []
     for column, labels in names.items():
-        seen: dict[str, list[str]] = {}
+        spellings: dict[str, list[str]] = {}
         for label in labels:
-            seen.setdefault("".join(normalize("NFKC", label).casefold().split()), []).append(label)
-        where += [f"{column}: {' = '.join(map(repr, some))}" for some in seen.values() if len(some) > 1]
+            spellings.setdefault("".join(normalize("NFKC", label).casefold().split()), []).append(label)
+        where += [f"{column}: {' = '.join(map(repr, some))}" for some in spellings.values() if len(some) > 1]
     if not where:
         return []
     what = f"{counted(len(where), 'label has', 'labels have')} several spellings that differ in case or blanks"

@@ -96,13 +96,13 @@ def conflicts(groups: Groups, targets: NDArray[np.generic], who: Samples, is_cla
 
     targets  (N,) class numbers, or (N, O) values
     """
-    apart = [group for group in groups if (targets[group] != targets[group[:1]]).any()]
-    if not apart:
+    conflicting = [group for group in groups if (targets[group] != targets[group[:1]]).any()]
+    if not conflicting:
         return []
-    total = sum(map(len, apart))
+    total = sum(map(len, conflicting))
     what = f"{counted(total, 'sample has', 'samples have')} the same inputs as another, but a different target"
     severity: Severity = "warning" if is_class else "note"
-    return [finding(severity, "conflict", what, [who.line(group) for group in apart], "Correct or delete them.")]
+    return [finding(severity, "conflict", what, [who.line(group) for group in conflicting], "Correct or delete them.")]
 
 
 def near_duplicates(
@@ -138,8 +138,8 @@ def near_duplicate_pairs(
         mine, others = np.flatnonzero(part == held_out), np.flatnonzero(part < held_out)
         for start in range(0, len(mine), _CHUNK):
             some = mine[start : start + _CHUNK]
-            apart = np.bitwise_count(hashes[some, None] ^ hashes[None, others])
-            candidates = np.argwhere(apart <= _MAX_BITS)
+            distances = np.bitwise_count(hashes[some, None] ^ hashes[None, others])
+            candidates = np.argwhere(distances <= _MAX_BITS)
             best = np.full(len(some), _MIN_CORRELATION, dtype=np.float32)
             partner = np.full(len(some), -1, dtype=np.int64)
             for first in range(0, len(candidates), _PAIRS):

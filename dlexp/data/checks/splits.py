@@ -57,14 +57,14 @@ def classes(counts: Mapping[str, NDArray[np.int64]], names: Sequence[str], remed
     """
     found = []
     for split, each in counts.items():
-        lacking = [names[number] for number in np.flatnonzero(each == 0).tolist()]
-        if lacking and each.sum():
-            what = f"{counted(len(lacking), 'class is', 'classes are')} missing from {split}"
+        missing = [names[number] for number in np.flatnonzero(each == 0).tolist()]
+        if missing and each.sum():
+            what = f"{counted(len(missing), 'class is', 'classes are')} missing from {split}"
             remedy_here = (
                 "Add samples or drop the class." if split == "train" else "Set data.split_seed=1, or add samples."
             )
             found.append(
-                finding("error" if split == "train" else "warning", "missing class", what, lacking, remedy_here)
+                finding("error" if split == "train" else "warning", "missing class", what, missing, remedy_here)
             )
     train = counts["train"]
     if train.all() and len(train) and train.max() >= _RATHER_UNEVEN * train.min():

@@ -58,8 +58,8 @@ def _groups(
 ) -> Iterator[tuple[int, ...]]:
     """Numbers of files with equal bytes in different splits."""
     candidates: dict[bytes, list[int]] = {}
-    for number, seen in enumerate(scans):
-        candidates.setdefault(seen.digest, []).append(number)
+    for number, scan in enumerate(scans):
+        candidates.setdefault(scan.digest, []).append(number)
     for numbers in candidates.values():
         if len({int(part[n]) for n in numbers}) > 1:
             same: dict[bytes, list[int]] = {}

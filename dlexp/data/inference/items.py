@@ -49,7 +49,7 @@ class InputItems:
         )
 
 
-def joined(parts: Sequence[InputItems]) -> InputItems:
+def concatenate(parts: Sequence[InputItems]) -> InputItems:
     """The items of all `parts`, at least one, in order."""
     if len(parts) == 1:
         return parts[0]
@@ -70,16 +70,16 @@ def in_batches(items: Iterable[InputItems], batch_size: int) -> Iterator[InputIt
         good = sum(len(some.inputs) for some in waiting)
         if good < batch_size + 2:
             if good == 0 and sum(len(some.problems) for some in waiting) > batch_size:
-                yield joined(waiting)
+                yield concatenate(waiting)
                 waiting.clear()
             continue
-        whole = joined(waiting)
+        whole = concatenate(waiting)
         while len(whole.inputs) >= batch_size + 2:
             group, whole = whole.cut(batch_size)
             yield group
         waiting = [whole]
     if waiting:
-        yield joined(waiting)
+        yield concatenate(waiting)
 
 
 def files_of(words: Iterable[str], suffixes: tuple[str, ...] | None = None) -> tuple[list[str], list[str]]:

@@ -23,7 +23,7 @@ STDIN = "-"
 
 
 @contextmanager
-def opened(path: str, separator: str, marks: Marks) -> Iterator[OpenTable]:
+def open_table(path: str, separator: str, marks: Marks) -> Iterator[OpenTable]:
     """Open a table for sequential reading. Raises DataError if invalid, ConfigError for Parquet without pyarrow.
 
     marks  texts that mean "no value"

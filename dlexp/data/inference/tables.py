@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from dlexp.data.inference.items import InputItems
-from dlexp.data.inference.row_reader import opened
+from dlexp.data.inference.row_reader import open_table
 from dlexp.data.tables.encoding import CategoryColumn, NumberColumn, columns_of
 from dlexp.data.tables.index_columns import is_index_name
 from dlexp.data.tables.mixed_column import special_in
@@ -66,7 +66,7 @@ class TableInput:
 
     def check(self, path: str) -> None:
         """Raise DataError for a file that cannot be read, or whose columns differ from training."""
-        with opened(path, self.separator, Marks(self.empty)) as table:
+        with open_table(path, self.separator, Marks(self.empty)) as table:
             self._places(path, table.header)
 
     def read(self, path: str) -> Iterator[InputItems]:
@@ -76,27 +76,27 @@ class TableInput:
         or more cells none of which is a category of training: another column, or another spelling. For that check at
         most 65,536 rows are held back until the first known category.
         """
-        number, pending, seen = 0, list[InputItems](), Recognized()
-        with opened(path, self.separator, Marks(self.empty)) as table:
+        number, pending, recognized = 0, list[InputItems](), Recognized()
+        with open_table(path, self.separator, Marks(self.empty)) as table:
             for piece in table.rows(self._places(path, table.header)):
                 problems = list(piece.problems)
-                inputs = self.encoded(piece.columns, problems, seen)
+                inputs = self.encoded(piece.columns, problems, recognized)
                 rows = zip(piece.places, problems, strict=True)
                 names: dict[str, list[Any]] = {"input": [path] * len(problems)}
                 names["row"] = list(range(number, number + len(problems)))
                 number += len(problems)
                 found = [f"{table.place} {place}, {problem}" if problem else "" for place, problem in rows]
                 pending.append(InputItems(names, found, torch.from_numpy(inputs)))
-                if len(pending) > _PENDING or not seen.unrecognized():
+                if len(pending) > _PENDING or not recognized.unrecognized():
                     yield from pending
                     pending.clear()
         if not number:
             raise DataError("has no rows", file=path, code="too-few-samples")
-        seen.check(path, self.columns)
+        recognized.check(path, self.columns)
         yield from pending
 
     def encoded(
-        self, columns: Sequence[RawColumn], problems: list[str], seen: Recognized | None = None
+        self, columns: Sequence[RawColumn], problems: list[str], recognized: Recognized | None = None
     ) -> NDArray[np.float32]:
         """The columns of N rows -> (G, F); adds the reasons for unusable rows to `problems` (N)."""
         blocks = []
@@ -104,7 +104,7 @@ class TableInput:
             if isinstance(fit, NumberColumn):
                 ready: NDArray[Any] = _numbers(fit.name, column, problems)
             else:
-                ready = self._categories(fit, column, problems, seen or Recognized())
+                ready = self._categories(fit, column, problems, recognized or Recognized())
             block = fit.encode(ready)
             for place in np.flatnonzero((np.abs(block) > _FARTHEST).any(axis=1)):
                 problems[place] = problems[place] or f"column {fit.name!r}: too far from the training rows"
@@ -126,7 +126,7 @@ class TableInput:
         return found
 
     def _categories(
-        self, fit: CategoryColumn, column: RawColumn, problems: list[str], seen: Recognized
+        self, fit: CategoryColumn, column: RawColumn, problems: list[str], recognized: Recognized
     ) -> NDArray[Any]:
         """(N,) str objects, None for no category. A number in a column of words is a problem."""
         known = {identity(text): text for text in fit.categories}
@@ -137,7 +137,7 @@ class TableInput:
             text, places = texts[code], np.flatnonzero(codes == code).tolist()
             usable = sum(not problems[place] for place in places)
             if found[code] is not None:
-                seen.known[fit.name] += usable
+                recognized.known[fit.name] += usable
             elif not has_numbers and number_in(text) is not None:
                 named = ", ".join(fit.categories[:_NAMED])
                 for place in places:
@@ -146,7 +146,7 @@ class TableInput:
                     )
             elif usable:
                 self.unknown.setdefault(fit.name, Counter())[text] += usable
-                seen.unknown.setdefault(fit.name, Counter())[text] += usable
+                recognized.unknown.setdefault(fit.name, Counter())[text] += usable
         return np.array([*found, None], dtype=object)[codes]
 
     def _places(self, path: str, header: list[str]) -> list[int]:
@@ -156,10 +156,10 @@ class TableInput:
         missing = [name for name in wanted if name not in counts]
         known = {*wanted, *self.unread, *filter(is_index_name, header), *(name for name in header[:1] if not name)}
         extra = [] if self.lenient else [name for name in counts if name not in known]
-        doubled = [name for name in wanted if counts[name] > 1]
+        repeated = [name for name in wanted if counts[name] > 1]
         problems = [f"column {name!r} not found{_similar(name, extra or header)}" for name in missing[:_LISTED]]
         problems += [f"column {name!r} is not in training{_similar(name, missing)}" for name in extra[:_LISTED]]
-        problems += [f"column {name!r} occurs more than once" for name in doubled[:_LISTED]]
+        problems += [f"column {name!r} occurs more than once" for name in repeated[:_LISTED]]
         if problems:
             remedy = f"The columns of training are {_listed(wanted)}."
             if len(header) == 1 and any(letter in header[0] for letter in ",;|\t"):

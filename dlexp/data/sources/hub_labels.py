@@ -77,9 +77,9 @@ def _values(found: Any, column: str, part: str, where: str) -> Labels:
     return [None if value is None or value == _NO_LABEL else names[value] for value in raw]
 
 
-def _distinct(kept: Mapping[str, Labels], column: str, where: str) -> Labels:
+def _distinct(labeled: Mapping[str, Labels], column: str, where: str) -> Labels:
     """The distinct values, sorted. Raises DataError if they are not classes."""
-    values = [value for some in kept.values() for value in some]
+    values = [value for some in labeled.values() for value in some]
     found = set(values)
     if len({isinstance(value, str) for value in found}) > 1:
         raise DataError("has texts in one part and numbers in another", file=where, column=column)

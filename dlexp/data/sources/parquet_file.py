@@ -76,9 +76,9 @@ def _read(file: Path, missing_values: Sequence[str], without: Sequence[str] = ()
             check_names(file, names, without, "data.drop")
             left_out = set(without)
             wanted = [only] if only is not None else [name for name in names if name not in left_out]
-            doubled = sorted(name for name, count in Counter(names).items() if count > 1)
-            if doubled:
-                raise DataError(f"duplicate column names: {', '.join(map(repr, doubled))}", file=file)
+            repeated = sorted(name for name, count in Counter(names).items() if count > 1)
+            if repeated:
+                raise DataError(f"duplicate column names: {', '.join(map(repr, repeated))}", file=file)
             for name in wanted:
                 check_type(str(file), name, source.schema_arrow.field(name).type)
             table, index = source.read(columns=wanted), pandas_index(source.schema_arrow.metadata)

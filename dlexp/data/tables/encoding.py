@@ -62,10 +62,10 @@ def fit_column(name: str, column: Column, standardize: bool) -> NumberColumn | C
     """
     if column.dtype == object:
         return CategoryColumn(name, tuple(sorted({cell for cell in column if cell is not None})))
-    seen = column[~np.isnan(column)]
-    fill = float(np.median(seen)) if len(seen) else 0.0
+    present = column[~np.isnan(column)]
+    fill = float(np.median(present)) if len(present) else 0.0
     if not standardize:
-        _refuse_narrowing(name, seen)
+        _refuse_narrowing(name, present)
         return NumberColumn(name, fill, 0.0, 1.0)
     mean, std = (float(found) for found in mean_and_std(np.where(np.isnan(column), fill, column)))
     return NumberColumn(name, fill, mean, std or 1.0)
@@ -82,11 +82,11 @@ def columns_of(preprocessing: Mapping[str, Any]) -> tuple[NumberColumn | Categor
     return tuple(found)
 
 
-def _refuse_narrowing(name: str, seen: Column) -> None:
+def _refuse_narrowing(name: str, present: Column) -> None:
     """Raise DataError for numbers whose variation would be lost in float32."""
-    if not len(seen):
+    if not len(present):
         return
-    std, largest = float(mean_and_std(seen)[1]), float(np.abs(seen).max())
+    std, largest = float(mean_and_std(present)[1]), float(np.abs(present).max())
     limits = np.finfo(np.float32)
     if largest > float(limits.max) or 0 < std < max(float(limits.tiny), _MIN_STEPS * largest * float(limits.eps)):
         rule = f"numbers up to {largest:.6g} with a deviation of {std:.3g} exceed the precision of float32"
@@ -165,9 +165,9 @@ def _of_one_value(columns: Mapping[str, Column], rows: NDArray[np.int64]) -> lis
     """Messages about columns whose numbers differ only by rounding."""
     found = []
     for name, column in columns.items():
-        seen = column[rows] if column.dtype != object else column[:0]
-        seen = seen[~np.isnan(seen)] if len(seen) else seen
-        if len(seen) and seen.min() < seen.max() and not mean_and_std(seen)[1]:
+        present = column[rows] if column.dtype != object else column[:0]
+        present = present[~np.isnan(present)] if len(present) else present
+        if len(present) and present.min() < present.max() and not mean_and_std(present)[1]:
             found.append(f"column {name!r}: the training values differ only by rounding and are treated as equal")
     return found
 

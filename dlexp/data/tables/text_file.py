@@ -53,9 +53,9 @@ class TextFile:
         if first is None:
             raise DataError("is empty", file=self.path, code="too-few-samples")
         names = [name.strip() for name in first or [""]]
-        doubled = sorted(name for name, count in Counter(names).items() if count > 1)
-        if doubled:
-            raise DataError(f"duplicate column names: {', '.join(map(repr, doubled))}", file=self.path, row=1)
+        repeated = sorted(name for name, count in Counter(names).items() if count > 1)
+        if repeated:
+            raise DataError(f"duplicate column names: {', '.join(map(repr, repeated))}", file=self.path, row=1)
         if len(names) == 1:
             remedy = "Set data.separator, such as ';'"
             raise DataError(

@@ -21,7 +21,7 @@ from dlexp.config.files.catalog import Catalog
 from dlexp.config.files.yaml_files import read_yaml
 from dlexp.data.images.decoding import read_image
 from dlexp.data.images.listing import quick_scan
-from dlexp.data.inference.row_reader import opened
+from dlexp.data.inference.row_reader import open_table
 from dlexp.data.paths import check_file
 from dlexp.data.sources.array_files import open_arrays
 from dlexp.data.tables.spelling import Marks
@@ -70,7 +70,7 @@ def test_every_reader_refuses_a_pipe_and_a_device(endless: Path, tmp_path: Path)
     with pytest.raises(DataError) as caught:
         open_arrays(endless)
     refused(caught.value, "system-error", str(endless))
-    with pytest.raises(DataError) as caught, opened(str(endless), ",", Marks(())):
+    with pytest.raises(DataError) as caught, open_table(str(endless), ",", Marks(())):
         pass
     refused(caught.value, "system-error", str(endless), "INPUT -")
     with pytest.raises(OSError, match=r"named pipe|device"):

@@ -259,6 +259,6 @@ def test_table_is_not_looked_at_before_its_words_are_checked() -> None:
 
 
 def test_table_that_is_not_there_is_a_data_error() -> None:
-    with pytest.raises(DataError, match=r"none\.csv"):
+    with pytest.raises(DataError, match=r"none\.csv") as caught:
         load(["data=csv", "data.path=none.csv", "data.target=a"], Catalog())
     assert Path(str(caught.value.file)).name == "none.csv"

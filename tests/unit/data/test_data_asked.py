@@ -17,7 +17,7 @@ from problems import refused
 from dlexp.data.columns import tensor_of
 from dlexp.data.inference.arrays import ArrayInput
 from dlexp.data.inference.images import ImageInput
-from dlexp.data.inference.items import InputItems, files_of, in_batches, joined
+from dlexp.data.inference.items import InputItems, concatenate, files_of, in_batches
 from dlexp.data.inference.tables import TableInput
 from dlexp.data.loaders import bounds
 from dlexp.data.sources.csv_file import csv
@@ -52,7 +52,7 @@ def test_bad_items_keep_their_places_and_take_none_in_a_batch(piece: int) -> Non
     for share in (0.2, 0.5, 0.95, 1.0):
         problems = ["broken" if value < share else "" for value in rng.random(40)]
         groups = list(in_batches(pieces(problems, piece), 4))
-        whole = joined(groups)
+        whole = concatenate(groups)
         assert whole.names["row"] == list(range(40)) and whole.problems == problems
         good = [number for number, problem in enumerate(problems) if not problem]
         assert whole.inputs[:, 0].tolist() == good
@@ -106,7 +106,7 @@ def test_rows_are_encoded_to_the_bits_of_training() -> None:
 
 def read(reader: TableInput, text: str, name: str = "new.csv") -> InputItems:
     Path(name).write_text(text)
-    return joined(list(reader.read(name)))
+    return concatenate(list(reader.read(name)))
 
 
 def test_a_bad_row_is_named_by_its_line_and_the_others_go_on() -> None:
@@ -186,7 +186,7 @@ def test_a_file_larger_than_a_piece_is_read_in_pieces_and_counted_through() -> N
     text = "size,kind\n" + "".join(f"{n % 20},red\n" for n in range(9000)) + "x,red\n"
     Path("new.csv").write_text(text)
     parts = list(table().read("new.csv"))
-    whole = joined(parts)
+    whole = concatenate(parts)
     assert len(parts) == 3 and whole.names["row"] == list(range(9001))
     assert whole.problems[-1].startswith("line 9002,")
 
@@ -218,7 +218,7 @@ def test_images_come_as_training_decoded_them_and_bad_ones_are_named() -> None:
     names = [f"pets/{name}/{index}.png" for name in ("x", "y") for index in (0, 1, 10, 11, *range(2, 10))]
     Path("broken.png").write_bytes(Path("pets/x/0.png").read_bytes()[:60])
     paths = [*names[:5], "broken.png", "pets/x/00.png", *names[5:]]
-    found = joined(list(ImageInput.of(bundle.spec, bundle.preprocessing).read(iter(paths))))
+    found = concatenate(list(ImageInput.of(bundle.spec, bundle.preprocessing).read(iter(paths))))
     assert found.names["input"] == paths
     assert "did you mean 0.png?" in found.problems[6].lower() and found.problems[5]
     assert [bool(problem) for problem in found.problems] == [False] * 5 + [True] * 2 + [False] * 19

@@ -166,9 +166,9 @@ def test_refusals(tmp_path: Path) -> None:
         huggingface(folder=only)
     refused(caught.value, "not-found", "test")
     for name, place in ((None, None), ("a", folder)):
-        with pytest.raises(ConfigError) as caught:
+        with pytest.raises(ConfigError) as wrong:
             huggingface(name=name, folder=place)
-        refused(caught.value, "cannot-combine" if name else "missing-value", "data.name")
+        refused(wrong.value, "cannot-combine" if name else "missing-value", "data.name")
     with pytest.raises(ValueError, match="channels=2"):
         huggingface(folder=folder, channels=2)
 

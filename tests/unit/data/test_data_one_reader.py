@@ -19,7 +19,7 @@ from problems import refused
 
 from dlexp.data.bundle import DataBundle
 from dlexp.data.columns import tensor_of
-from dlexp.data.inference.items import InputItems, joined
+from dlexp.data.inference.items import InputItems, concatenate
 from dlexp.data.inference.tables import TableInput
 from dlexp.data.sources.csv_file import csv
 from dlexp.data.sources.parquet_file import parquet
@@ -86,7 +86,9 @@ def trained(suffix: str, **settings: Any) -> DataBundle:
 
 
 def answered(bundle: DataBundle, path: str, **arguments: Any) -> InputItems:
-    return joined(list(TableInput.of(bundle.preprocessing, {"target": "y", **arguments}, lenient=False).read(path)))
+    return concatenate(
+        list(TableInput.of(bundle.preprocessing, {"target": "y", **arguments}, lenient=False).read(path))
+    )
 
 
 def test_the_files_differ_in_spelling() -> None:
@@ -166,7 +168,7 @@ def test_rows_that_wait_for_a_known_category_come_in_their_order() -> None:
     Path("new.csv").write_text("size,kind\n" + "".join(f"{n % 60},green\n" for n in range(9000)) + "1,red\n")
     reader = TableInput.of(bundle.preprocessing, {"target": "y"}, lenient=False)
     parts = list(reader.read("new.csv"))
-    assert joined(parts).names["row"] == list(range(9001)) and len(parts) == 3
+    assert concatenate(parts).names["row"] == list(range(9001)) and len(parts) == 3
     assert "9,000 times" in reader.notes()[0] and "('green')" in reader.notes()[0]
 
 
