@@ -73,19 +73,20 @@ def write_cifar(
             files[file] = pickle.dumps(batch, protocol=2)
     names = [f"{kind.meta['key'].partition('_')[0]} {number}" for number in range(classes)]
     files[kind.meta["filename"]] = pickle.dumps({kind.meta["key"]: names}, protocol=2)
-    archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w:gz", compresslevel=1) as tar:
+    plain = io.BytesIO()
+    with tarfile.open(fileobj=plain, mode="w") as tar:
         for file, content in files.items():
             info = tarfile.TarInfo(f"{kind.base_folder}/{file}")
             info.size = len(content)
             tar.addfile(info, io.BytesIO(content))
-    patch.setattr(kind, "tgz_md5", md5_of(archive.getvalue()))
+    archive = gzip.compress(plain.getvalue(), compresslevel=1, mtime=0)  # the same bytes at any time
+    patch.setattr(kind, "tgz_md5", md5_of(archive))
     patch.setattr(kind, "train_list", [[file, md5_of(files[file])] for file, _ in kind.train_list])
     patch.setattr(kind, "test_list", [[file, md5_of(files[file])] for file, _ in kind.test_list])
     patch.setattr(kind, "meta", {**kind.meta, "md5": md5_of(files[kind.meta["filename"]])})
     root.mkdir(parents=True, exist_ok=True)
     if packed:
-        (root / kind.filename).write_bytes(archive.getvalue())
+        (root / kind.filename).write_bytes(archive)
         return parts
     (root / kind.base_folder).mkdir(parents=True, exist_ok=True)
     for file, content in files.items():
