@@ -41,7 +41,7 @@ def kinds(facts: Facts) -> dict[str, list[str]]:
     [
         (("data=digits",), {"dead pixels": ["note"]}),
         (("data=wine",), {"small split": ["note", "note"], "outliers": ["note"]}),
-        (("data=iris",), {"small split": ["note", "note"], "copies": ["note"]}),
+        (("data=iris",), {"small split": ["note", "note"], "duplicates": ["note"]}),
         (("data=breast_cancer",), {"outliers": ["note"]}),
         (("data=diabetes",), {"outliers": ["note"]}),
         (("data=synthetic_images", "data.num_samples=600", "data.image_size=16"), {}),
@@ -64,7 +64,7 @@ def test_data_that_comes_along_has_no_warnings(words: tuple[str, ...], expected:
 def test_the_copy_in_iris_is_no_error_wherever_it_falls(split_seed: int, tmp_path: Path) -> None:
     facts = checked(("data=iris", f"data.split_seed={split_seed}"), tmp_path)
     assert facts["counts"]["error"] == 0
-    (copy,) = [one for one in facts["findings"] if one["kind"].startswith("copies")]
+    (copy,) = [one for one in facts["findings"] if one["kind"].startswith("duplicates")]
     assert "row 101" in copy["where"][0]
     assert "row 142" in copy["where"][0]
 
@@ -94,7 +94,7 @@ def test_a_table_with_a_fault_of_every_kind(people: Path, tmp_path: Path) -> Non
     assert found["constant"]["where"] == ["flat"]
     assert found["constant"]["remedy"] == "'data.drop=[id,flat]'"
     assert found["redundant columns"]["where"] == ["cm = inch"]
-    assert found["outliers"]["where"][0].startswith("income: 1, as 999999 in line 16")
+    assert found["outliers"]["where"][0].startswith("income: 1, such as 999999 in line 16")
     assert found["leak"]["where"][0].startswith("leak: ")
     assert {place.partition(":")[0] for place in found["not normalized"]["where"]} >= {"age", "cm", "inch"}
     assert found["not normalized"]["remedy"] == "data.standardize=true"
@@ -103,8 +103,8 @@ def test_a_table_with_a_fault_of_every_kind(people: Path, tmp_path: Path) -> Non
     assert "line 313" in conflict
     assert kinds(facts)["missing"] == ["note"]
     (missing,) = [one for one in facts["findings"] if one["kind"] == "missing"]
-    assert missing["where"] == ["age: 37 (11.9%), as line 3"]
-    copied = [one for one in facts["findings"] if one["kind"].startswith("copies")]
+    assert missing["where"] == ["age: 37 (11.9%), such as line 3"]
+    copied = [one for one in facts["findings"] if one["kind"].startswith("duplicates")]
     assert sum(one["count"] for one in copied) == 10
     # What is found is gone when the remedies are typed.
     cured = checked((*words[:3], "data.drop=[id,flat,inch,leak]", "data.standardize=true"), tmp_path / "out")
