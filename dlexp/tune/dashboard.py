@@ -25,7 +25,9 @@ _POLL_SECONDS = 0.2
 def require_package() -> None:
     """Raise ConfigError with the way to install it when optuna-dashboard is not there."""
     if find_spec("optuna_dashboard") is None:
-        raise ConfigError.one("--dashboard", "", "needs optuna-dashboard", "pip install 'dlexp[dashboard]'")
+        raise ConfigError.one(
+            "--dashboard", "", "needs optuna-dashboard", "pip install 'dlexp[dashboard]'", code="missing-package"
+        )
 
 
 def serve(folder: Path | None, storage: str | None, say: Callable[[str], None], stop: StopRequest) -> None:
@@ -50,20 +52,26 @@ def _records(folder: Path | None, storage: str | None) -> optuna.storages.BaseSt
     if storage is not None:
         file = file_of(storage, folder or Path())
         if file is not None and not file.is_file():
-            raise ConfigError.one("--storage", masked(storage), "not found: a dashboard shows what is there", "")
+            raise ConfigError.one(
+                "--storage", masked(storage), "not found: a dashboard shows what is there", "", code="not-found"
+            )
         found = Store(storage, folder or Path()).records
         known = sorted(study.study_name for study in optuna.get_all_study_summaries(found, include_best_trial=False))
         if name is not None and name not in known:
             rule = f"is no study of {masked(storage)}; it has {', '.join(known) or 'none'}"
-            raise ConfigError.one("--name", name, rule)
+            raise ConfigError.one("--name", name, rule, code="not-found")
         return found
     if folder is None:
-        raise ConfigError.one("--dashboard", "", "needs to know which study", "add --name NAME or --storage URL")
+        raise ConfigError.one(
+            "--dashboard", "", "needs to know which study", "add --name NAME or --storage URL", code="missing-value"
+        )
     path = folder / "study.journal"
     if not path.is_file():
         others = sorted(other.parent.name for other in folder.parent.glob("*/study.journal"))
         rule = f"is no study: there is no {path}"
-        raise ConfigError.one("--name", name, rule, f"the studies here are {', '.join(others)}" if others else "")
+        raise ConfigError.one(
+            "--name", name, rule, f"the studies here are {', '.join(others)}" if others else "", code="not-found"
+        )
     return optuna.storages.JournalStorage(Journal(path))
 
 

@@ -32,7 +32,9 @@ def take_over(study: optuna.Study, store: Store, folder: Path, source: str, spac
     old, place = _found(store, folder, source)
     aim, was_aim = (f"{s.direction.name.lower()} {metric_of(s)}" for s in (study, old))
     if aim != was_aim:
-        raise ConfigError.one("--migrate", source, f"was made to {was_aim}, and this study to {aim}")
+        raise ConfigError.one(
+            "--migrate", source, f"was made to {was_aim}, and this study to {aim}", code="incompatible-run"
+        )
     found = copies(old, os.path.relpath(place, folder), space, written)
     here = {trial.user_attrs.get(COPIED) for trial in study.get_trials(deepcopy=False)}
     new = [trial for trial in found.trials if trial.user_attrs[COPIED] not in here]
@@ -53,9 +55,11 @@ def _found(store: Store, folder: Path, source: str) -> tuple[optuna.Study, Path]
             if name not in known:
                 rule = f"holds no study {name} (it has {', '.join(known) or 'none'})"
                 remedy = "Restore the file from a copy, or give the directory the name of its study."
-                raise ConfigError.one("--migrate", str(place / "study.journal"), rule, remedy)
+                raise ConfigError.one("--migrate", str(place / "study.journal"), rule, remedy, code="corrupted")
             return optuna.load_study(study_name=name, storage=records), place
-    raise ConfigError.one("--migrate", source, f"is no study in this storage or under {folder.parent}")
+    raise ConfigError.one(
+        "--migrate", source, f"is no study in this storage or under {folder.parent}", code="not-found"
+    )
 
 
 def copies(old: optuna.Study, place: str, space: Space, now: Written) -> Migration:

@@ -97,7 +97,13 @@ def sampler_for(rules: Rules, existing: int, space: Space) -> optuna.samplers.Ba
     """The sampler for one proposal. Raises ConfigError when a package that it needs is missing."""
     package = _NEEDS.get(rules.sampler, "optuna")
     if find_spec(package) is None:  # Optuna itself would notice after the random trials
-        raise ConfigError.one("search.sampler", rules.sampler, f"needs the package {package}", f"pip install {package}")
+        raise ConfigError.one(
+            "search.sampler",
+            rules.sampler,
+            f"needs the package {package}",
+            f"pip install {package}",
+            code="missing-package",
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # `group` and GP are both years old
         return _Current(_built_sampler(rules, existing, space), space)

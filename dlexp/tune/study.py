@@ -77,7 +77,9 @@ class Study:
         direction: Literal["maximize", "minimize"] = "maximize" if rules.maximize else "minimize"
         if storage and (folder / "study.journal").is_file() and not storage.startswith("journal:"):
             rule = f"{folder} holds a study with a journal of its own, and its trials would be mixed"
-            raise ConfigError.one("--storage", masked(storage), rule, "leave --storage out, or give another --name")
+            raise ConfigError.one(
+                "--storage", masked(storage), rule, "leave --storage out, or give another --name", code="cannot-combine"
+            )
         file = file_of(storage, folder)
         if file is not None:
             refuse_lost_file(file, folder)
@@ -266,7 +268,9 @@ class Study:
 def _refuse_cmaes(where: str) -> None:
     """Raise ConfigError: what CMA-ES reads back runs as code."""
     rule = f"unpickles its state from {where}; whoever can write there could run code here"
-    raise ConfigError.one("search.sampler", "cmaes", rule, "use tpe, or --trust cmaes when you trust them")
+    raise ConfigError.one(
+        "search.sampler", "cmaes", rule, "use tpe, or --trust cmaes when you trust them", code="untrusted"
+    )
 
 
 __all__ = ["BASELINE", "REQUEUED", "Proposal", "Study", "Written"]

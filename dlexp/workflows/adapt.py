@@ -38,7 +38,7 @@ def adapt(source: RunDir, config: RunConfig, request: Request) -> dict[str, Any]
     """
     best = CheckpointStore(source / "checkpoints", lambda text: None).load_best()
     if best is None:
-        raise DlexpError(f"{source.path} has no best checkpoint yet; let it finish an epoch first")
+        raise DlexpError(f"{source.path} has no best checkpoint yet; let it finish an epoch first", code="not-found")
     config = _from_source(source, config)
     bundle = in_trained_units(source, data_in_classes_of(source, config, request.trusted, lacking=False))
     experiment = assemble(config, request.trusted, bundle)
@@ -48,7 +48,9 @@ def adapt(source: RunDir, config: RunConfig, request: Request) -> dict[str, Any]
     norms = running_norms(experiment.networks)
     if not norms:
         rule = "has no normalisation with running statistics, so that there is nothing to adapt"
-        raise ConfigError.one("model", config.model.option, rule, "train it with model.norm=batch")
+        raise ConfigError.one(
+            "model", config.model.option, rule, "train it with model.norm=batch", code="not-supported"
+        )
     run = RunDir.create("adapt", config.name or f"{config.model.option}-{config.data.option}", request.run_dir)
     with run.lock():
         write_request(run, experiment, request.words, request.command, [vars(change) for change in request.changes])
@@ -101,7 +103,11 @@ def _refuse_other_outputs(source: RunDir, experiment: Experiment) -> None:
     before, now = read_run_file(source / "meta.json").get("outputs"), present(experiment)["outputs"]
     if before is not None and before != now:
         what = f"{source.path} tells apart {before}, and these data hold {now}"
-        raise DataError(what, remedy="adapt to data with the same classes, or train with init_from=RUN init_head=new")
+        raise DataError(
+            what,
+            remedy="adapt to data with the same classes, or train with init_from=RUN init_head=new",
+            code="incompatible-data",
+        )
 
 
 def _judged(experiment: Experiment) -> dict[str, float]:

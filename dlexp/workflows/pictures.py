@@ -31,7 +31,7 @@ def draw(name: str, picture: Callable[[], _T]) -> _T:
     except Exception as error:
         first = next((line for line in str(error).splitlines() if line.strip()), "")
         reason = f"{type(error).__name__}: {first[:_MAX_REASON]}" if first else type(error).__name__
-        raise DlexpError(f"{name} cannot be drawn: {reason}") from error
+        raise DlexpError(f"{name} cannot be drawn: {reason}", code="failed") from error
 
 
 class Pictures:

@@ -57,7 +57,9 @@ def report(folders: Sequence[Path], out: Path | None, catalog: Catalog) -> Repor
     studies = [folder for folder in folders if is_file(folder / "study.json")]
     if studies and len(folders) > 1:
         rule = "is a study, and a page of several runs has no place for one"
-        raise ConfigError.one(str(studies[0]), "", rule, f"{command('report', studies[0])} writes its own page")
+        raise ConfigError.one(
+            str(studies[0]), "", rule, f"{command('report', studies[0])} writes its own page", code="cannot-combine"
+        )
     if studies:
         return _study(studies[0], out)
     if len(folders) == 1 and not is_group(folders[0]):
@@ -110,7 +112,9 @@ def _study(folder: Path, out: Path | None) -> Report:
         text = study_page(content, columns, rows, found, about)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         remedy = "the same `dlexp tune` line again writes it anew"
-        raise ConfigError.one(str(folder / "study.json"), "", f"is not that of a study ({error})", remedy) from error
+        raise ConfigError.one(
+            str(folder / "study.json"), "", f"is not that of a study ({error})", remedy, code="corrupted"
+        ) from error
     return _written("study", out or folder / "report.html", text, problems)
 
 
@@ -133,7 +137,7 @@ def _trials(path: Path) -> tuple[list[str], list[list[Any]]]:
         text = io.StringIO(read_bytes(path).decode("utf-8"), newline="")
         columns, *lines = [*csv.reader(text)] or [["trial", "state", "value"]]
     except (OSError, ValueError, csv.Error) as error:
-        raise DlexpError(f"{path} cannot be read: {error}") from error
+        raise DlexpError(f"{path} cannot be read: {error}", code="corrupted") from error
     return columns, [[_value(text) for text in line] for line in lines if len(line) == len(columns)]
 
 
@@ -161,6 +165,10 @@ def _refuse_other_files(out: Path | None) -> None:
     if out is None:
         return
     if out.is_dir():
-        raise ConfigError.one("--out", str(out), "is a directory", f"name a file: --out {out / 'report.html'}")
+        raise ConfigError.one(
+            "--out", str(out), "is a directory", f"name a file: --out {out / 'report.html'}", code="invalid-value"
+        )
     if out.suffix.lower() not in (".html", ".htm"):
-        raise ConfigError.one("--out", str(out), "is no name of a page", f"end it in .html: --out {out.name}.html")
+        raise ConfigError.one(
+            "--out", str(out), "is no name of a page", f"end it in .html: --out {out.name}.html", code="invalid-value"
+        )

@@ -22,17 +22,21 @@ def plot_schedule(config: RunConfig, path: Path, trusted: Sequence[str]) -> dict
     yet to be found, and for a path that is no PNG.
     """
     if path.suffix != ".png":
-        raise ConfigError.one("--plot-schedule", str(path), "must be the name of a PNG file", "end it with .png")
+        raise ConfigError.one(
+            "--plot-schedule", str(path), "must be the name of a PNG file", "end it with .png", code="invalid-value"
+        )
     if config.optim.arguments.get("lr") == "auto":
         rule = "is found when training begins, so there is no curve yet"
-        raise ConfigError.one("optim.lr", "auto", rule, "give a number, such as the one of `dlexp lr-find`")
+        raise ConfigError.one(
+            "optim.lr", "auto", rule, "give a number, such as the one of `dlexp lr-find`", code="not-supported"
+        )
     with kept_randomness():
         setup = prepare_training(assemble(config, trusted))
     phase, schedule = next(iter(setup.state.schedules.items()))
     if schedule.follows_a_metric:
         rule = f"lowers the rate when {config.monitor} stops improving, which only training can tell; there is no curve"
         remedy = "plots/curves.png of a run shows where it fell"
-        raise ConfigError.one("scheduler", config.scheduler.option, rule, remedy)
+        raise ConfigError.one("scheduler", config.scheduler.option, rule, remedy, code="not-supported")
     groups = setup.state.optimizers[phase].param_groups
     total = setup.steps_per_epoch * config.trainer.epochs
     rates: list[list[float]] = [[] for _ in groups]

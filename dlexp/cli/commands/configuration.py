@@ -58,7 +58,7 @@ def _winner(path: Path) -> Path:
         return path
     best = read_run_file(path / "study.json").get("best")
     if best is None:
-        raise ConfigError.one(str(path), "", "is a study in which no trial gave a value")
+        raise ConfigError.one(str(path), "", "is a study in which no trial gave a value", code="no-result")
     return path / str(best.get("folder", ""))
 
 
@@ -77,7 +77,9 @@ def means_sweep(words: TrainWords) -> bool:
     if words.multirun:
         return True
     if words.resume is None and words.jobs > 1:
-        raise ConfigError.one("--jobs", words.jobs, "is how many cells of a sweep run side by side", "add -m")
+        raise ConfigError.one(
+            "--jobs", words.jobs, "is how many cells of a sweep run side by side", "add -m", code="missing-requirement"
+        )
     return words.resume is not None and resumed_sweep(words.resume) is not None
 
 

@@ -67,7 +67,7 @@ def fingerprint(words: tuple[str, ...], setting: Setting, as_json: bool) -> None
 def check(words: tuple[str, ...], folder: Path, setting: Setting, as_json: bool) -> None:
     """Show what was found; ends with exit code 3 where something would spoil training."""
     if folder.exists() and not folder.is_dir():
-        raise ConfigError.one("--out", folder, "is a file", "name a folder")
+        raise ConfigError.one("--out", folder, "is a file", "name a folder", code="invalid-value")
     config = _config(words, setting)
     from dlexp.workflows.data.check import check as workflow
 

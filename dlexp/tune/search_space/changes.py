@@ -29,7 +29,7 @@ class Changes:
     def refuse(self, key: str, given: str, rule: str, study: str) -> None:
         """One study cannot mix before and after; another one can take over what fits."""
         remedy = f"--name NEW --migrate {study} makes a new study with the trials that fit"
-        self.refused.append(Problem(f"search.space.{key}", given, rule, remedy))
+        self.refused.append(Problem(f"search.space.{key}", given, rule, remedy, code="incompatible-run"))
 
 
 def changes(before: Space, after: Space, retired: Sequence[Dimension], study: StudyFacts) -> Changes:

@@ -25,7 +25,9 @@ def points(space: Space, seed: int) -> list[dict[str, Any]]:
         for dimension in space.within(chosen):
             axes |= _values(dimension)
         if len(found) + math.prod(map(len, axes.values())) > _MOST:
-            raise ConfigError.one("search.sampler", "grid", f"has more than {_MOST:,} points", "give fewer values")
+            raise ConfigError.one(
+                "search.sampler", "grid", f"has more than {_MOST:,} points", "give fewer values", code="too-large"
+            )
         found += [{**chosen, **dict(zip(axes, point, strict=True))} for point in product(*axes.values())]
     random.Random(seed).shuffle(found)
     return found
@@ -56,4 +58,6 @@ def _values(dimension: Dimension) -> dict[str, list[Any]]:
         count = int((high - low) / dimension.step + 1e-9) + 1
         return {dimension.name: [low + n * dimension.step for n in range(count)]}
     rule = f"a grid needs finitely many values, and {dimension.path} has a range"
-    raise ConfigError.one("search.sampler", "grid", rule, "give it a choice or a step, or use search.sampler=tpe")
+    raise ConfigError.one(
+        "search.sampler", "grid", rule, "give it a choice or a step, or use search.sampler=tpe", code="invalid-value"
+    )

@@ -59,7 +59,9 @@ class Store:
         if url is None or scheme == "journal":
             path = folder / "study.journal" if url is None else Path(rest.removeprefix("//"))
             if not path.name:
-                raise ConfigError.one("--storage", masked(url or ""), "names no file", "write journal:///FILE")
+                raise ConfigError.one(
+                    "--storage", masked(url or ""), "names no file", "write journal:///FILE", code="invalid-value"
+                )
             self._open_journal(path, folder if url is None else None)
         else:
             self._open_database(url)
@@ -95,7 +97,9 @@ class Store:
                     self.is_own = _is_own(path, own, is_new)
             self.records: optuna.storages.BaseStorage = optuna.storages.JournalStorage(self._journal)
         except OSError as error:
-            raise ConfigError.one("--storage", path, f"cannot be opened: {error.strerror}") from error
+            raise ConfigError.one(
+                "--storage", path, f"cannot be opened: {error.strerror}", code="system-error"
+            ) from error
 
     def _open_database(self, url: str) -> None:
         address = _checked(url)
@@ -119,7 +123,9 @@ class Store:
         except Exception as error:  # SQLAlchemy and its drivers have many kinds
             cause = error.__cause__ if isinstance(error, optuna.exceptions.StorageInternalError) else error
             # None: what the driver said may hold the password
-            raise ConfigError.one("--storage", masked(url), f"cannot be opened: {_told(cause or error, url)}") from None
+            raise ConfigError.one(
+                "--storage", masked(url), f"cannot be opened: {_told(cause or error, url)}", code="failed"
+            ) from None
 
 
 def file_of(url: str | None, folder: Path) -> Path | None:
@@ -148,7 +154,9 @@ def _refuse_damaged_sqlite(path: Path) -> None:
         found = _told(error, "")
     if found != "ok":
         rule = f"is corrupted: {' '.join(found.split())}"
-        raise ConfigError.one("--storage", str(path), rule, "Restore the file from a copy, or name another one.")
+        raise ConfigError.one(
+            "--storage", str(path), rule, "Restore the file from a copy, or name another one.", code="corrupted"
+        )
 
 
 def _read_only(path: Path) -> sqlite3.Connection:
@@ -163,7 +171,7 @@ def failures(url: str | None) -> Iterator[None]:
     except (optuna.exceptions.StorageInternalError, sqlalchemy.exc.SQLAlchemyError) as error:
         place, told = masked(url or "study.journal"), _told(error.__cause__ or error, url or "")
         remedy = "what has ended is kept; run the same line again to continue"
-        raise DlexpError(f"the storage {place} failed: {told}; {remedy}") from None
+        raise DlexpError(f"the storage {place} failed: {told}; {remedy}", code="failed") from None
 
 
 def masked(url: str) -> str:
@@ -180,14 +188,14 @@ def _checked(url: str) -> str:
     scheme, mark, rest = url.partition("://")
     dialect, _, driver = scheme.partition("+")
     if not mark or dialect not in ("sqlite", *_SERVERS):
-        raise ConfigError.one("--storage", masked(url), "is no storage", f"write {_FORMS}")
+        raise ConfigError.one("--storage", masked(url), "is no storage", f"write {_FORMS}", code="unknown-value")
     if dialect == "sqlite":
         return url
     named, package, install = _SERVERS[dialect]
     if driver:
         named, package, install = scheme, driver, f"pip install {driver}"
     if find_spec(package) is None:
-        raise ConfigError.one("--storage", masked(url), f"needs the package {package}", install)
+        raise ConfigError.one("--storage", masked(url), f"needs the package {package}", install, code="missing-package")
     return f"{named}://{rest}"
 
 
@@ -209,7 +217,7 @@ def _lock(connection: sqlalchemy.Connection, name: str) -> None:
         return
     got = connection.execute(sqlalchemy.text("SELECT GET_LOCK(:key, :wait)"), {"key": f"dlexp{key}", "wait": 600})
     if got.scalar() != 1:
-        raise DlexpError("the storage's lock was held by another process for 10 minutes")
+        raise DlexpError("the storage's lock was held by another process for 10 minutes", code="in-use")
 
 
 def _unlock(connection: sqlalchemy.Connection, name: str) -> None:

@@ -71,7 +71,7 @@ def refuse_damage(path: Path) -> None:
                 return  # never took effect
             wrong = _wrong_with(line, previous)
             if wrong:
-                raise ConfigError.one(f"{path}, line {number}", "", wrong, _REMEDY)
+                raise ConfigError.one(f"{path}, line {number}", "", wrong, _REMEDY, code="corrupted")
             previous = line
 
 

@@ -98,4 +98,4 @@ def _refuse(where: str, rule: str, folder: Path) -> NoReturn:
     move = shlex.join(["mv", os.fspath(folder), os.fspath(aside)])
     ways = "Restore the records from a copy, name the --storage that the study was made in, use another --name, or move"
     rule = f"{rule}, but {folder} holds the results of a study ({found})"
-    raise ConfigError.one(where, "", rule, f"{ways} the directory aside: {move}")
+    raise ConfigError.one(where, "", rule, f"{ways} the directory aside: {move}", code="incompatible-run")

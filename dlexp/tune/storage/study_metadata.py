@@ -32,7 +32,9 @@ class Identity:
         if content is not None:
             if "fingerprint" not in content:
                 rule = "this study was made by an older dlexp, which did not record its space"
-                raise ConfigError.one("--name", study.study_name, rule, "give the new study another name")
+                raise ConfigError.one(
+                    "--name", study.study_name, rule, "give the new study another name", code="incompatible-run"
+                )
             self._refuse_another_metric(content, rules)
             retired = Space.from_json(content["retired"])
             if content["fingerprint"] != space.fingerprint():
@@ -66,7 +68,9 @@ class Identity:
         if content["metric"] != rules.metric or was != direction:
             made = f"{was} {content['metric']}"
             rule = f"this study was made to {made}, and now it should {direction} {rules.metric}"
-            raise ConfigError.one("--name", self._study.study_name, rule, "give the new study another name")
+            raise ConfigError.one(
+                "--name", self._study.study_name, rule, "give the new study another name", code="incompatible-run"
+            )
 
     def _changed(self, before: Space, space: Space, retired: Space) -> Space:
         """The dimensions that are searched no longer. Raises ConfigError with every change that cannot be mixed."""
@@ -83,7 +87,7 @@ def known_space(study: optuna.Study) -> Space:
     """Every dimension that the trials of another study may have. Raises ConfigError when dlexp did not make it."""
     content = study.user_attrs.get(_MADE_FOR)
     if content is None:
-        raise ConfigError.one("--migrate", study.study_name, "is no study of dlexp")
+        raise ConfigError.one("--migrate", study.study_name, "is no study of dlexp", code="incompatible-run")
     space, retired = Space.from_json(content["space"]), Space.from_json(content["retired"])
     return Space(space.groups, (*space.dimensions, *retired.dimensions))
 

@@ -122,7 +122,9 @@ def compare(runs: Sequence[Path], options: CompareOptions) -> Comparison:
     one_configuration = len(groups) == 1
     if one_configuration and options.by and len(grouped(read, ())) > 1:
         rule = f"puts all {len(read)} runs into one group, which leaves nothing to compare"
-        raise ConfigError.one("--by", ",".join(options.by), rule, "Name a key in which they differ, or leave --by out.")
+        raise ConfigError.one(
+            "--by", ",".join(options.by), rule, "Name a key in which they differ, or leave --by out.", code="no-effect"
+        )
     is_one_seed = one_configuration and len({run.seed for run in groups[0]}) == 1
     if one_configuration:
         groups = [[run] for run in (groups[0] if is_one_seed else _once_each(groups[0], notes))]
@@ -183,7 +185,9 @@ def _distinct(runs: Sequence[PastRun]) -> tuple[list[PastRun], list[str]]:
             notes.append(f"left out: {run.path} has no epoch to its name ({run.status.state})")
     if len(kept) < 2:
         rule = f"two runs are needed to compare, and {len(kept)} of {len(found)} can be"
-        raise ConfigError.one("dlexp compare", "", "; ".join((rule, *notes)), "dlexp runs lists what there is")
+        raise ConfigError.one(
+            "dlexp compare", "", "; ".join((rule, *notes)), "dlexp runs lists what there is", code="missing-value"
+        )
     return kept, notes
 
 

@@ -32,7 +32,9 @@ def save(comparison: Comparison, pictures: Pictures | None = None) -> Path:
 def write_plot(comparison: Comparison, path: Path) -> None:
     """The monitored metric of every run over the epochs, a colour a group. Raises ConfigError for another file type."""
     if path.suffix.lower() != ".png":
-        raise ConfigError.one("--plot", path, "must end in .png", f"--plot {path.with_suffix('.png')}")
+        raise ConfigError.one(
+            "--plot", path, "must end in .png", f"--plot {path.with_suffix('.png')}", code="invalid-value"
+        )
     write_bytes(path, draw(path.name, lambda: curves_of(comparison)))
 
 

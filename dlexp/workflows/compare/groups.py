@@ -42,7 +42,11 @@ def grouped(runs: Sequence[PastRun], by: Sequence[str]) -> list[list[PastRun]]:
     for key in by:
         if all(chosen(run, key) is ABSENT for run in runs):
             raise ConfigError.one(
-                "--by", key, "is neither a group nor a key of these runs", "such as model or optim.lr"
+                "--by",
+                key,
+                "is neither a group nor a key of these runs",
+                "such as model or optim.lr",
+                code="unknown-key",
             )
     found: dict[str, list[PastRun]] = {}
     for run in runs:

@@ -108,7 +108,7 @@ def scorer(name: str | None, table: Table) -> tuple[str, Callable[[Table], Float
     if name not in found:
         near = nearest(name, found)
         rule = f"is no mean over samples that can be paired; these predictions have {', '.join(found)}"
-        raise ConfigError.one("--metric", name, rule, f"did you mean {near}?" if near else "")
+        raise ConfigError.one("--metric", name, rule, f"did you mean {near}?" if near else "", code="unknown-value")
     return name, found[name]
 
 
@@ -126,7 +126,13 @@ def split_of(runs: Sequence[PastRun], wanted: str | None) -> str:
     missing = [run for run in runs if not has_predictions(run, split)]
     raise ConfigError(
         [
-            Problem(str(run.path), "", f"has no predictions of the {split} split", _evaluation(run.path, split))
+            Problem(
+                str(run.path),
+                "",
+                f"has no predictions of the {split} split",
+                _evaluation(run.path, split),
+                code="missing-requirement",
+            )
             for run in missing
         ]
     )
@@ -163,7 +169,7 @@ def _refuse_other_data(runs: Sequence[PastRun]) -> None:
         if fingerprint != prints[0]:
             rule = f"was trained on other data than {runs[0].path} (fingerprint {_short(fingerprint)}, not "
             remedy = "compare runs of one data set: dlexp runs --data NAME lists them"
-            raise ConfigError.one(str(run.path), "", f"{rule}{_short(prints[0])})", remedy)
+            raise ConfigError.one(str(run.path), "", f"{rule}{_short(prints[0])})", remedy, code="incompatible-data")
 
 
 def _refuse_other_conditions(runs: Sequence[PastRun], reports: Sequence[Mapping[str, Any]], split: str) -> None:
@@ -173,14 +179,26 @@ def _refuse_other_conditions(runs: Sequence[PastRun], reports: Sequence[Mapping[
         again = _evaluation(run.path, split)
         if report["checkpoint"] != reports[0]["checkpoint"]:
             rule = f"was evaluated with its {report['checkpoint']} weights, {runs[0].path} with its "
-            problems.append(Problem(str(run.path), "", f"{rule}{reports[0]['checkpoint']} ones", again))
+            problems.append(
+                Problem(str(run.path), "", f"{rule}{reports[0]['checkpoint']} ones", again, code="incompatible-run")
+            )
         elif report.get("data_as_trained") is False:
-            problems.append(Problem(str(run.path), "", "was evaluated on data that it was not trained on", again))
+            problems.append(
+                Problem(
+                    str(run.path),
+                    "",
+                    "was evaluated on data that it was not trained on",
+                    again,
+                    code="incompatible-data",
+                )
+            )
         elif any(
             datetime.fromisoformat(time) > datetime.fromisoformat(report["evaluated"])
             for time in run.meta.get("continued", ())
         ):
-            problems.append(Problem(str(run.path), "", "was trained further after it was evaluated", again))
+            problems.append(
+                Problem(str(run.path), "", "was trained further after it was evaluated", again, code="incompatible-run")
+            )
     if problems:
         raise ConfigError(problems)
 
@@ -192,10 +210,12 @@ def _refuse_other_rows(one: PastRun, first: Table, other: PastRun, second: Table
         share = len(set(first["row"]) & set(second["row"]))
         rule = f"has other samples in its {split} split than {one.path} ({share} in common)"
         remedy = "runs of one data.split_seed, data.val_fraction and data.test_fraction have the same"
-        raise ConfigError.one(str(other.path), "", rule, remedy)
+        raise ConfigError.one(str(other.path), "", rule, remedy, code="incompatible-data")
     if [*first["row"]] != [*second["row"]] or any(first[name] != second.get(name) for name in true):
         rule = f"has other true answers in its {split} split than {one.path}, or other targets"
-        raise ConfigError.one(str(other.path), "", rule, "compare runs of one task on one data set")
+        raise ConfigError.one(
+            str(other.path), "", rule, "compare runs of one task on one data set", code="incompatible-data"
+        )
 
 
 def _table(path: Path) -> dict[str, list[str]]:
@@ -203,9 +223,11 @@ def _table(path: Path) -> dict[str, list[str]]:
     try:
         header, *lines = list(csv.reader(io.StringIO(read_bytes(path).decode("utf-8"), newline="")))
     except (OSError, ValueError, csv.Error) as error:
-        raise DlexpError(f"{path} cannot be read: {error}") from error
+        raise DlexpError(f"{path} cannot be read: {error}", code="corrupted") from error
     if header[:1] != ["row"] or not lines or any(len(line) != len(header) for line in lines):
-        raise DlexpError(f"{path} cannot be read: it is no whole table of predictions; evaluate the run again")
+        raise DlexpError(
+            f"{path} cannot be read: it is no whole table of predictions; evaluate the run again", code="corrupted"
+        )
     lines.sort(key=lambda line: line[0])
     return {name: [line[place] for line in lines] for place, name in enumerate(header)}
 

@@ -27,12 +27,24 @@ class PreviewRequest:
         if self.split not in _SPLITS:
             near = get_close_matches(self.split, _SPLITS, n=1)
             remedy = f"did you mean {near[0]}?" if near else ""
-            problems.append(Problem("--split", self.split, f"is not one of {', '.join(_SPLITS)}", remedy))
+            problems.append(
+                Problem("--split", self.split, f"is not one of {', '.join(_SPLITS)}", remedy, code="unknown-value")
+            )
         if not 1 <= self.count <= _MOST:
-            problems.append(Problem("--count", str(self.count), f"must be a whole number from 1 to {_MOST}"))
+            problems.append(
+                Problem("--count", str(self.count), f"must be a whole number from 1 to {_MOST}", code="out-of-range")
+            )
         if self.epoch < 1:
-            problems.append(Problem("--epoch", str(self.epoch), "must be a whole number >= 1; the first epoch is 1"))
+            problems.append(
+                Problem(
+                    "--epoch", str(self.epoch), "must be a whole number >= 1; the first epoch is 1", code="out-of-range"
+                )
+            )
         if self.path.suffix != ".png":
-            problems.append(Problem("--out", str(self.path), "must be the name of a PNG file", "end it with .png"))
+            problems.append(
+                Problem(
+                    "--out", str(self.path), "must be the name of a PNG file", "end it with .png", code="invalid-value"
+                )
+            )
         if problems:
             raise ConfigError(problems)

@@ -69,11 +69,15 @@ def export_run(folder: Path, request: ExportRequest, use: Use, say: Callable[[st
     """
     stored = restored(folder, Use(use.checkpoint, {**_PLAIN, **(use.changes or {})}, use.trusted, use.allow_changes))
     if not isfinite(request.tolerance) or request.tolerance < 0:
-        raise ConfigError.one("--tolerance", request.tolerance, "must be a finite number of 0 or more")
+        raise ConfigError.one(
+            "--tolerance", request.tolerance, "must be a finite number of 0 or more", code="out-of-range"
+        )
     suffix, make = FORMATS[request.kind]
     path = request.out or stored.run / "export" / f"model{suffix}"
     if path.exists() and not request.force:
-        raise ConfigError.one("--out", path, "is there already", "add --force to replace it, or name another")
+        raise ConfigError.one(
+            "--out", path, "is there already", "add --force to replace it, or name another", code="already-exists"
+        )
     network = _network(stored, request.with_preprocessing)
     with torch.inference_mode():
         batches = list(_batches(stored, request, say))
@@ -96,7 +100,7 @@ def _network(stored: Stored, with_preprocessing: bool) -> nn.Module:
     others = networks.keys() - stored.experiment.task.own_networks().keys() - {"model"}
     if "model" not in networks or others:
         rule = f"has the networks {', '.join(networks)}, and one called model can be exported"
-        raise ConfigError.one("task", stored.experiment.config.task.option, rule)
+        raise ConfigError.one("task", stored.experiment.config.task.option, rule, code="not-supported")
     if with_preprocessing:
         return whole(stored).eval()
     return networks["model"].eval()
@@ -110,12 +114,12 @@ def _batches(stored: Stored, request: ExportRequest, say: Callable[[str], None])
         return
     if request.with_preprocessing and not isinstance(stored.experiment.bundle.spec.inputs, ImageSpec):
         rule = "are encoded before they are compared, and the file takes a table's raw numbers"
-        raise ConfigError.one("--samples", request.samples[0], rule, "leave out one of the two")
+        raise ConfigError.one("--samples", request.samples[0], rule, "leave out one of the two", code="cannot-combine")
     asked = Asked(tuple(request.samples))
     inputs = torch.cat([items.inputs for items in Inputs(stored, asked, say).read()])
     if len(inputs) < sum(_SIZES):
         rule = f"hold {len(inputs)} samples that can be used, and {sum(_SIZES)} or more are compared"
-        raise ConfigError.one("--samples", request.samples[0], rule)
+        raise ConfigError.one("--samples", request.samples[0], rule, code="too-few-samples")
     inputs = inputs if request.with_preprocessing else as_tensor(stored.preprocess(inputs))
     rest = inputs[sum(_SIZES) :].split(_BATCH) if len(inputs) > sum(_SIZES) else ()
     yield from (*inputs[: sum(_SIZES)].split(list(_SIZES)), *rest)
@@ -167,7 +171,8 @@ def _compared(
         if expected.isnan().any():
             raise DlexpError(
                 f"the run's network answers NaN for some of {len(inputs)} samples, which cannot be compared; "
-                "nothing was written; train again, or name samples that it can answer with --samples"
+                "nothing was written; train again, or name samples that it can answer with --samples",
+                code="diverged",
             )
         with torch.inference_mode():
             found = made.answer(content, inputs.contiguous())
@@ -175,7 +180,8 @@ def _compared(
         if found.shape != expected.shape or not torch.equal(found[~finite], expected[~finite]):
             raise DlexpError(
                 f"the exported network answers {len(inputs)} samples with {tuple(found.shape)}, and not with "
-                f"{tuple(expected.shape)} numbers that are infinite where the run's are; nothing was written"
+                f"{tuple(expected.shape)} numbers that are infinite where the run's are; nothing was written",
+                code="incompatible-weights",
             )
         if finite.any():  # a NaN or infinite answer where the run's is finite is an infinite difference
             differences = ((found - expected) / std)[finite].abs().nan_to_num(torch.inf)
@@ -185,7 +191,8 @@ def _compared(
     if largest > allowed:
         raise DlexpError(
             f"the exported network differs from the run's by up to {largest:.3g}, and {allowed:.3g} is allowed "
-            f"({request.tolerance:g} times 1 + {of}); nothing was written"
+            f"({request.tolerance:g} times 1 + {of}); nothing was written",
+            code="incompatible-weights",
         )
     return {
         "on": "the samples of --samples" if request.samples else "random inputs",

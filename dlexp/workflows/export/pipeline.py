@@ -114,4 +114,6 @@ def check_whole(stored: Stored, network: Whole, inputs: Tensor) -> None:
     prediction = experiment.task.predict(dict(experiment.networks.items()), stored.unlabelled(network.ready(inputs)))
     if not torch.equal(prediction.outputs, network(inputs)):
         rule = "predicts by more than its network and `read`, which no file holds"
-        raise ConfigError.one("task", experiment.config.task.option, rule, "leave out --with-preprocessing")
+        raise ConfigError.one(
+            "task", experiment.config.task.option, rule, "leave out --with-preprocessing", code="not-supported"
+        )

@@ -164,7 +164,9 @@ def _validation_subset(experiment: Experiment, batches: int) -> list[Batch]:
 def _sweepable(config: RunConfig, seed: int) -> RunConfig:
     """`config` without its schedule, with a seed. Raises ConfigError when there is no optim.lr to find."""
     if "lr" not in config.optim.arguments:
-        raise ConfigError.one("optim", config.optim.option, "has no key lr, and that is what lr-find looks for")
+        raise ConfigError.one(
+            "optim", config.optim.option, "has no key lr, and that is what lr-find looks for", code="not-supported"
+        )
     return replace(with_placeholder_rate(config), seed=seed, scheduler=_NO_SCHEDULE, scheduler_phases={})
 
 

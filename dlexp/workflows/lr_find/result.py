@@ -180,9 +180,11 @@ def refuse_foreign_experiment(request: FindRequest) -> None:
         try:
             is_foreign = is_there(path) and _MARK not in read_text(path, errors="replace")
         except OSError as error:
-            raise ConfigError.one("--apply", path, f"cannot be read: {error.strerror}") from error
+            raise ConfigError.one("--apply", path, f"cannot be read: {error.strerror}", code="system-error") from error
         if is_foreign:
-            raise ConfigError.one("--apply", path, "was not written by lr-find", "rename it, or leave --apply out")
+            raise ConfigError.one(
+                "--apply", path, "was not written by lr-find", "rename it, or leave --apply out", code="already-exists"
+            )
 
 
 def digits(exponent: float) -> float:

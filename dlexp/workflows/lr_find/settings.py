@@ -38,15 +38,17 @@ class SweepSettings:
     def _problems(self) -> Iterator[Problem]:
         for name, value in (("--min-lr", self.min_lr), ("--max-lr", self.max_lr)):
             if not (math.isfinite(value) and value > 0):
-                yield Problem(name, f"{value:g}", "must be a number > 0")
+                yield Problem(name, f"{value:g}", "must be a number > 0", code="out-of-range")
         if 0 < self.max_lr < 10 * self.min_lr:
             rule = f"must be at least ten times --min-lr={self.min_lr:g}"
-            yield Problem("--max-lr", f"{self.max_lr:g}", rule, f"--max-lr {1000 * self.min_lr:g}")
+            yield Problem("--max-lr", f"{self.max_lr:g}", rule, f"--max-lr {1000 * self.min_lr:g}", code="out-of-range")
         if self.steps < _MIN_STEPS:
             rule = f"fewer than {_MIN_STEPS} points make no curve"
-            yield Problem("--steps", str(self.steps), rule, "the data is gone through again when it is short")
+            yield Problem(
+                "--steps", str(self.steps), rule, "the data is gone through again when it is short", code="out-of-range"
+            )
         if self.loss not in _LOSSES:
-            yield Problem("--loss", self.loss, f"is not one of {', '.join(_LOSSES)}")
+            yield Problem("--loss", self.loss, f"is not one of {', '.join(_LOSSES)}", code="unknown-value")
         for name, count in (("--seeds", self.seeds), ("--val-batches", self.val_batches)):
             if count < 1:
-                yield Problem(name, str(count), "must be a whole number >= 1")
+                yield Problem(name, str(count), "must be a whole number >= 1", code="out-of-range")

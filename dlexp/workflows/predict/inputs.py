@@ -77,7 +77,9 @@ class Inputs:
         if path.lower().endswith(ARRAYS):
             return "array"
         if path == STDIN and self._is_image:
-            raise DataError("this run reads images", file=path, remedy="give their names with --files-from -")
+            raise DataError(
+                "this run reads images", file=path, remedy="give their names with --files-from -", code="not-supported"
+            )
         return "image" if self._is_image else "table"
 
     def _of_arrays(self) -> ArrayInput:

@@ -132,7 +132,7 @@ class _Rows:
         if answers.scores is None and (self._asked.top or self._asked.probabilities):
             word = "--top" if self._asked.top else "--probabilities"
             rule = "is for classes, and this run puts out numbers"
-            raise ConfigError.one(word, self._asked.top or "", rule, "leave it out")
+            raise ConfigError.one(word, self._asked.top or "", rule, "leave it out", code="not-supported")
         if self._asked.top:
             found |= answers.top(self._names, self._asked.top)
         return {**found, **(answers.every(self._names) if self._asked.probabilities else {})}

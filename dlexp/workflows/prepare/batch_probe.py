@@ -58,7 +58,7 @@ def probe(config: RunConfig, trusted: tuple[str, ...], given: int | None) -> dic
         return {"error": type(error).__name__, "problems": [vars(problem) for problem in error.problems]}
     except DlexpError as error:
         what = error.what if isinstance(error, Diverged) else str(error)
-        return {"error": type(error).__name__, "message": what}
+        return {"error": type(error).__name__, "code": error.code, "message": what}
     if not reason and most > limit:
         reason = "more than the limit"
     return {"fits": not reason, "peak": most, "limit": limit, "bound": bound, "reason": reason}

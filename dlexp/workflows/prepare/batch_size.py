@@ -26,7 +26,6 @@ from dlexp.runtime.device import select_device
 from dlexp.workflows.reporter import Reporter
 
 FILE = "batch_size.json"
-_ERRORS: dict[str, type[DlexpError]] = {"DataError": DataError, "Diverged": Diverged}
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ def settle_batch(
     device, effective = select_device(config.trainer.device), _effective(config)
     if device.type not in ("cpu", "cuda"):
         rule = f"cannot see how much memory {device} has left"
-        raise ConfigError.one("data.batch_size", "auto", rule, "give it a number")
+        raise ConfigError.one("data.batch_size", "auto", rule, "give it a number", code="not-supported")
     reporter.say(f"data.batch_size=auto: trying how many of the {effective} samples of an update fit in memory at once")
     tries: list[Try] = []
 
@@ -150,7 +149,7 @@ def _tried(config: RunConfig, trusted: Sequence[str], limit: int | None) -> Try:
     if not answer and done.returncode >= 0:
         last = (done.stderr.decode(errors="replace").strip() or "no word of why").splitlines()[-1]
         remedy = f"data.batch_size={config.batch_size} in place of auto shows where"
-        raise DlexpError(f"data.batch_size=auto: training failed, {last}; {remedy}")
+        raise DlexpError(f"data.batch_size=auto: training failed, {last}; {remedy}", code="failed")
     if not answer:  # the system's way to say that there is no memory left
         killed = f"the process was killed by {signal.Signals(-done.returncode).name}"
         answer = {"fits": False, "peak": 0, "limit": limit or 0, "bound": "", "reason": killed}
@@ -161,7 +160,9 @@ def _tried(config: RunConfig, trusted: Sequence[str], limit: int | None) -> Try:
 def _error(answer: dict[str, Any]) -> DlexpError:
     if "problems" in answer:
         return ConfigError([Problem(**problem) for problem in answer["problems"]])
-    return _ERRORS.get(answer["error"], DlexpError)(answer["message"])
+    if answer["error"] == "Diverged":
+        return Diverged(answer["message"])
+    return (DataError if answer["error"] == "DataError" else DlexpError)(answer["message"], code=answer["code"])
 
 
 def _say(one: Try, reporter: Reporter) -> None:

@@ -47,7 +47,7 @@ def _check_classes(config: RunConfig, before: Sequence[str], now: Sequence[str])
         return ""
     if sorted(before) == sorted(now):
         rule = f"has the classes {', '.join(before[:_NAMED])} in this order, and these data {', '.join(now[:_NAMED])}"
-        raise ConfigError.one("init_from", str(config.init_from), rule, "set init_head=new")
+        raise ConfigError.one("init_from", str(config.init_from), rule, "set init_head=new", code="incompatible-data")
     if len(before) != len(now):
         return ""
     trained = ", ".join(before[:_NAMED])
@@ -69,7 +69,9 @@ def _take(path: Path, initial: Mapping[str, Tensor], experiment: Experiment) -> 
     fitting = {name: value for name, value in wanted.items() if name in own and name not in reshaped}
     if not config.init_strict and not any(name in fitting for name, _ in networks.named_parameters()):
         rule = "holds no weight that this model has under the same name and of the same shape"
-        raise ConfigError.one("init_from", str(config.init_from), rule, "choose the model that it holds")
+        raise ConfigError.one(
+            "init_from", str(config.init_from), rule, "choose the model that it holds", code="incompatible-weights"
+        )
     try:
         keep = anew if config.init_strict else own.keys() - fitting.keys()
         load_weights(networks, (wanted if config.init_strict else fitting) | {name: own[name] for name in keep})
@@ -79,7 +81,9 @@ def _take(path: Path, initial: Mapping[str, Tensor], experiment: Experiment) -> 
         remedy = "set init_head=new" if only_head else "choose the model that it holds, or set init_strict=false"
         if not (missing or reshaped or left):
             remedy = "name another checkpoint"
-        raise ConfigError.one("init_from", str(config.init_from), f"{path.name}: {error}", remedy) from error
+        raise ConfigError.one(
+            "init_from", str(config.init_from), f"{path.name}: {error}", remedy, code="incompatible-weights"
+        ) from error
     named = {"missing there": missing, "of another shape": reshaped, "not wanted": left, "begun anew": sorted(anew)}
     told = "; ".join(f"{what}: {', '.join(names)}" for what, names in named.items() if names)
     return f"{len(fitting)} of {len(own)} tensors taken" + (f"; {told}" if told else "")
@@ -115,5 +119,9 @@ def _initial_weights(config: RunConfig) -> tuple[Path, Mapping[str, Tensor], lis
         return path, state.get("eval_weights", state["networks"]), _classes_at(path)
     except DlexpError as error:
         raise ConfigError.one(
-            "init_from", config.init_from, str(error), "name a run directory or a checkpoint in one"
+            "init_from",
+            config.init_from,
+            str(error),
+            "name a run directory or a checkpoint in one",
+            code=error.code,
         ) from error

@@ -26,4 +26,6 @@ class ProfileRequest:
     def check(self) -> None:
         """Raise ConfigError for a number of updates that is none."""
         if self.steps is not None and self.steps < 1:
-            raise ConfigError.one("--steps", self.steps, "must be a whole number >= 1", "20 are enough for most")
+            raise ConfigError.one(
+                "--steps", self.steps, "must be a whole number >= 1", "20 are enough for most", code="out-of-range"
+            )

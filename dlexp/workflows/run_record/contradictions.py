@@ -77,7 +77,7 @@ def check_changes(progress: Progress, before: Mapping[str, Any], config: RunConf
     for change in changes:
         rule, remedy = _contradiction(change, progress, config)
         if rule:
-            problems.append(Problem(change.path, shown(change.after), rule, remedy))
+            problems.append(Problem(change.path, shown(change.after), rule, remedy, code="incompatible-run"))
     if not any(problem.where == "trainer.epochs" for problem in problems) and config.trainer.epochs < progress.begun:
         problems.append(Problem("trainer.epochs", str(config.trainer.epochs), *_too_few(progress)))
     if not problems and progress.is_over and not is_continued(progress, config):
@@ -240,7 +240,7 @@ def _without_effect(change: Change, progress: Progress) -> Problem:
     remedy = f"leave it out, or start a new run: {_anew(progress, change.path, change.after)}"
     if change.path == "trainer.test":
         remedy = f"use {command('evaluate', progress.folder)}"
-    return Problem(change.path, shown(change.after), rule, remedy)
+    return Problem(change.path, shown(change.after), rule, remedy, code="no-effect")
 
 
 def _back(change: Change, progress: Progress) -> str:

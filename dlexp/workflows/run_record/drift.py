@@ -45,6 +45,7 @@ def check_resumed(
         raise DataError(
             f"the data has changed since {run.path} began ({_listed(data)})",
             remedy=f"put the old data back, or start anew with {command('train', '--from', run.path)}",
+            code="data-changed",
         )
     config = _of_config(before, experiment, CHANGEABLE)
     other_device = any(change.path == "trainer.device" for change in _of_config(before, experiment, ()))
@@ -76,7 +77,9 @@ def check_resumable(run: RunDir, config: RunConfig, saved: Mapping[str, Any] | N
         check_changes(progress, dict(config.tree) if before is None else before, config)
         return progress.is_over and not is_continued(progress, config)
     except (KeyError, TypeError, AttributeError) as error:  # a file of torch.save with other contents
-        raise DlexpError(f"{run / 'checkpoints'} holds no state of a training: {message_of(error)}") from error
+        raise DlexpError(
+            f"{run / 'checkpoints'} holds no state of a training: {message_of(error)}", code="corrupted"
+        ) from error
 
 
 def finished_text(run: RunDir, saved: Mapping[str, Any]) -> str:
@@ -99,11 +102,12 @@ def check_evaluated(run: RunDir, experiment: Experiment, changed: Collection[str
     data = _changes(before, now, [name for name in DATA if name not in meant])
     if any(change.path == "outputs" for change in data) and isinstance(experiment.bundle.spec.targets, ClassSpec):
         what = f"{run.path} has the classes {before['outputs']}, and these data {now['outputs']}"
-        raise DataError(what, remedy="evaluate on data with the same classes")
+        raise DataError(what, remedy="evaluate on data with the same classes", code="incompatible-data")
     if data and not allowed:
         raise DataError(
             f"the data has changed since {run.path} was trained ({_listed(data)})",
             remedy=f"put the old data back, or add {FLAG} to evaluate on what is there now",
+            code="data-changed",
         )
     return [*data, *_changes(before, now, meant), *_used(run, experiment, (before, now), changed, allowed)]
 
@@ -156,7 +160,9 @@ def _refused(change: Change, run: RunDir, why: str) -> Problem:
     rule = f"was {_short(change.before)} when {run.path} was last written; {why}"
     key = _KEYS.get(change.path)
     back = f"put it back with {key}={_short(change.before).lower()}" if key else "put it back"
-    return Problem(change.path, _short(change.after), rule, f"{back}, or add {FLAG} to go on all the same")
+    return Problem(
+        change.path, _short(change.after), rule, f"{back}, or add {FLAG} to go on all the same", code="data-changed"
+    )
 
 
 def _listed(changes: Sequence[Change]) -> str:

@@ -99,7 +99,7 @@ def _encoded(bundle: DataBundle, config: RunConfig, preprocessing: Mapping[str, 
         setting = dropping(extra, config.data.arguments.get("drop"))
         remedy = f"leave them out with {setting}" if setting else "leave them out of the file"
         rule = f"the run was trained without column {', '.join(map(repr, extra))}"
-        raise DataError(rule, file=config.data.arguments.get("path"), remedy=remedy)
+        raise DataError(rule, file=config.data.arguments.get("path"), remedy=remedy, code="incompatible-data")
     if config.data.target in _TABLE_FILES:
         features = _from_file(config.data.arguments, preprocessing)
         inputs = {name: features[split.indices.numpy()] for name, split in bundle.splits.items()}
@@ -118,7 +118,7 @@ def _from_file(arguments: Mapping[str, Any], preprocessing: Mapping[str, Any]) -
     for items in reader.read(str(arguments["path"])):
         problem = next((text for text in items.problems if text and not text.endswith(_HAS_NO_VALUE)), "")
         if problem:
-            raise DataError(problem, file=arguments["path"])
+            raise DataError(problem, file=arguments["path"], code="invalid-data")
         blocks.append(items.inputs.numpy())
     return np.concatenate(blocks)
 
@@ -129,7 +129,7 @@ def _from_features(split: Split, bundle: DataBundle, preprocessing: Mapping[str,
     cells = columns_of(tensor_of(split.inputs).numpy(), bundle.preprocessing)
     lacking = [fit.name for fit in fits if fit.name not in cells]
     if lacking:
-        raise DataError(f"has no column {', '.join(map(repr, lacking))}, which the run reads")
+        raise DataError(f"has no column {', '.join(map(repr, lacking))}, which the run reads", code="incompatible-data")
     blocks = [fit.encode(np.asarray(cells[fit.name])) for fit in fits]
     return np.concatenate(blocks, axis=1).astype(np.float32)
 

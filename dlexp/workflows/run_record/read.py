@@ -119,9 +119,9 @@ def _choices(path: Path) -> dict[str, str]:
     try:
         first, *lines = read_text(path, errors="replace").split("\n")
     except OSError as error:
-        raise DlexpError(f"{path} cannot be read: {error.strerror}") from error
+        raise DlexpError(f"{path} cannot be read: {error.strerror}", code="system-error") from error
     if first.rstrip() != "choices:":
-        raise ConfigError.one(str(path), "", "is not the config.yaml of a dlexp run")
+        raise ConfigError.one(str(path), "", "is not the config.yaml of a dlexp run", code="incompatible-run")
     found: dict[str, str] = {}
     for line in lines:
         group, colon, option = line.strip().partition(":")

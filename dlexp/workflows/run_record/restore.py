@@ -121,7 +121,8 @@ def load_judged(run: RunDir, experiment: Experiment, checkpoint: str) -> None:
     if state is None:
         state_of_run = run.status().state
         raise DlexpError(
-            f"{run.path} has no {checkpoint} checkpoint yet ({state_of_run}); let it finish an epoch first"
+            f"{run.path} has no {checkpoint} checkpoint yet ({state_of_run}); let it finish an epoch first",
+            code="not-found",
         )
     with naming(store.folder / f"{checkpoint}.pt"):
         load_weights(experiment.networks, state.get("eval_weights", state["networks"]))

@@ -109,9 +109,9 @@ def read_row(path: Path, kind: str) -> Row:
     """The row of one directory. Raises DlexpError where it is not a whole one, or may not be looked into."""
     try:
         if not (path / MARKS[kind]).is_file():
-            raise DlexpError(f"{path} has no {MARKS[kind]}")
+            raise DlexpError(f"{path} has no {MARKS[kind]}", code="not-found")
     except OSError as error:
-        raise DlexpError(f"{path} cannot be looked into: {error.strerror}") from error
+        raise DlexpError(f"{path} cannot be looked into: {error.strerror}", code="system-error") from error
     return _run_row(read_past(path)) if kind == "train" else _other_row(path, kind)
 
 
@@ -124,7 +124,9 @@ def where(rows: Sequence[Row], conditions: Sequence[str]) -> list[Row]:
         match = _WORD.fullmatch(condition.strip())
         if match is None:
             remedy = "such as --where 'optim.lr<1e-3', --where model=mlp or --where 'val/accuracy>0.9'"
-            raise ConfigError.one("--where", condition, "is no comparison of a key with a value", remedy)
+            raise ConfigError.one(
+                "--where", condition, "is no comparison of a key with a value", remedy, code="invalid-syntax"
+            )
         key, sign, text = match.groups()
         refuse_unknown("--where", key, rows)
         rows = [row for row in rows if _holds(row.value(key), sign, text, condition)]
@@ -150,7 +152,9 @@ def since(rows: Sequence[Row], text: str) -> list[Row]:
     """The rows that began within 30min, 12h, 2d or 1w. Raises ConfigError for what is no such time."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]+)", text.strip())
     if match is None or match[2] not in _UNITS:
-        raise ConfigError.one("--since", text, "is a number and s, min, h, d or w", "such as --since 2d")
+        raise ConfigError.one(
+            "--since", text, "is a number and s, min, h, d or w", "such as --since 2d", code="invalid-syntax"
+        )
     return [row for row in rows if row.facts["age"] <= float(match[1]) * _UNITS[match[2]]]
 
 
@@ -177,7 +181,7 @@ def refuse_unknown(option: str, key: str, rows: Sequence[Row]) -> None:
 
     near = nearest_path(key, {name for row in rows for name in row.known()})
     remedy = f"did you mean {near}?" if near else f"such as {', '.join(OWN)}, val/loss or optim.lr"
-    raise ConfigError.one(option, key, "is nothing that these runs have", remedy)
+    raise ConfigError.one(option, key, "is nothing that these runs have", remedy, code="unknown-key")
 
 
 def finished_where(conditions: Sequence[str]) -> list[Path]:
@@ -185,7 +189,7 @@ def finished_where(conditions: Sequence[str]) -> list[Path]:
     rows = where([row for row in find().rows if row.facts["state"] == "finished"], conditions)
     if not rows:
         remedy = f"{command('runs', '--where', conditions[0])} shows those in other states"
-        raise ConfigError.one("--where", " ".join(conditions), "holds for no finished run", remedy)
+        raise ConfigError.one("--where", " ".join(conditions), "holds for no finished run", remedy, code="not-found")
     return [row.path for row in rows]
 
 
@@ -257,7 +261,9 @@ def _holds(value: Any, sign: str, text: str, condition: str) -> bool:
             same = float(value) == number
         return same == (sign != "!=")
     if number is None:
-        raise ConfigError.one("--where", condition, f"{text!r} is no number, which {sign} compares with")
+        raise ConfigError.one(
+            "--where", condition, f"{text!r} is no number, which {sign} compares with", code="invalid-type"
+        )
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return bool({"<": value < number, ">": value > number, "<=": value <= number, ">=": value >= number}[sign])

@@ -140,7 +140,7 @@ def remove(plan: Plan) -> int:
                 try:
                     planned.path.rename(aside)
                 except OSError as error:
-                    raise DlexpError(f"cannot remove {planned.path}: {error.strerror}") from error
+                    raise DlexpError(f"cannot remove {planned.path}: {error.strerror}", code="system-error") from error
             remove_folder(aside)
             freed += planned.size
     finally:
@@ -152,27 +152,45 @@ def _refusal(path: Path) -> Problem | None:
     """Why a path must not be deleted, None where it may."""
     where_it_is = str(path)
     if path.is_symlink():
-        return Problem(where_it_is, "", f"is a link, to {path.resolve()}", command("runs", "rm", path.resolve()))
+        return Problem(
+            where_it_is,
+            "",
+            f"is a link, to {path.resolve()}",
+            command("runs", "rm", path.resolve()),
+            code="not-supported",
+        )
     if not is_folder(path):
-        return Problem(where_it_is, "", "does not exist", "dlexp runs lists what there is")
+        return Problem(where_it_is, "", "does not exist", "dlexp runs lists what there is", code="not-found")
     marks = [mark for mark in MARKS.values() if is_file(path / mark)]
     if not marks and not is_group(path):
-        return Problem(where_it_is, "", "is no directory of a run, a group of seeds, a study or a sweep")
+        return Problem(
+            where_it_is, "", "is no directory of a run, a group of seeds, a study or a sweep", code="incompatible-run"
+        )
     if _unit(path) != path:
         return Problem(
-            where_it_is, "", f"is part of the group of seeds {path.parent}", command("runs", "rm", path.parent)
+            where_it_is,
+            "",
+            f"is part of the group of seeds {path.parent}",
+            command("runs", "rm", path.parent),
+            code="not-supported",
         )
     for parent in path.resolve().parents:
         if is_file(parent / "study.json") or is_file(parent / "study.journal"):
-            return Problem(where_it_is, "", f"is part of the study {parent}", command("runs", "rm", parent))
+            return Problem(
+                where_it_is, "", f"is part of the study {parent}", command("runs", "rm", parent), code="not-supported"
+            )
     busy = [lock.parent for lock in sorted(path.rglob(".lock")) if RunDir(lock.parent).is_locked()]
     if busy:
-        return Problem(where_it_is, "", f"is being written by a process ({busy[0]})", "wait for it, or stop it")
+        return Problem(
+            where_it_is, "", f"is being written by a process ({busy[0]})", "wait for it, or stop it", code="in-use"
+        )
     if not path.resolve().is_relative_to(outputs_root().resolve()):
         foreign = [entry.name for entry in sorted(path.iterdir()) if not _is_own(entry)]
         if foreign:
             rule = f"lies outside {outputs_root()} and holds what dlexp did not write: {', '.join(foreign[:5])}"
-            return Problem(where_it_is, "", rule, "move that elsewhere, or delete the directory by hand")
+            return Problem(
+                where_it_is, "", rule, "move that elsewhere, or delete the directory by hand", code="not-supported"
+            )
     return None
 
 

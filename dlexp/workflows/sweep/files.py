@@ -113,7 +113,9 @@ def read_cells(folder: Path) -> tuple[tuple[str, ...], tuple[Cell, ...]]:
         )
         return tuple(map(str, content["words"])), cells
     except (KeyError, TypeError, ValueError) as error:
-        raise DlexpError(f"{folder / SWEEP_MARK} cannot be read: it does not hold the cells of a sweep") from error
+        raise DlexpError(
+            f"{folder / SWEEP_MARK} cannot be read: it does not hold the cells of a sweep", code="corrupted"
+        ) from error
 
 
 def states_of(folder: Path, cells: Sequence[Cell]) -> list[CellState]:
@@ -181,7 +183,7 @@ def _refuse_lost_cells(folder: Path, words: Sequence[str], error: DlexpError) ->
         return
     rule = f"cannot be used, and {folder} is the unfinished sweep of this line ({str(error).splitlines()[0]})"
     remedy = f"Restore the file from a copy, or move {folder} out of {folder.parent} to begin the sweep anew."
-    raise ConfigError.one(str(folder / SWEEP_MARK), "", rule, remedy)
+    raise ConfigError.one(str(folder / SWEEP_MARK), "", rule, remedy, code="corrupted")
 
 
 def holds(folder: Path, cells: Sequence[Cell]) -> bool:

@@ -86,9 +86,11 @@ def check(cells: Sequence[Cell], trusted: tuple[str, ...], jobs: int) -> tuple[t
     if words.get("problems"):
         raise ConfigError([Problem(**problem) for problem in words["problems"]])
     if words.get("data"):
-        raise DataError("\n".join(words["data"]))
+        raise DataError("\n".join(words["data"]), code="invalid-data")
     if "threads" not in words:
-        raise DlexpError(f"the cells could not be checked: {words.get('failed', 'the process was stopped')}")
+        raise DlexpError(
+            f"the cells could not be checked: {words.get('failed', 'the process was stopped')}", code="failed"
+        )
     share = max(1, available_cores()[0] // jobs)
     return tuple(_with_share(cell, wanted, share) for cell, wanted in zip(cells, words["threads"], strict=True)), shared
 
@@ -109,7 +111,7 @@ def sweep(cells: Sequence[Cell], request: SweepRequest, reporter: SweepReporter)
     if folder is not None and is_sweep(folder):
         if not holds(folder, cells):
             remedy = f"name a new directory; {command('train', '--resume', folder)} finishes what is there"
-            raise ConfigError.one(str(folder), "", "holds a sweep of other cells", remedy)
+            raise ConfigError.one(str(folder), "", "holds a sweep of other cells", remedy, code="incompatible-run")
         return resume_sweep(folder, request, reporter)
     cells, shared = check(cells, request.trusted, request.jobs)
     names = {cell.config.name or f"{cell.config.model.option}-{cell.config.data.option}" for cell in cells}
@@ -144,7 +146,7 @@ def _run(
             raise Interrupted(f"{text}; continue with: {command('train', '--resume', run.path)}", stop.exit_code)
         gone = [str(state.folder) for state in states if state.state == FINISHED and not state.is_begun]
         if gone:
-            raise DlexpError(f"{', '.join(gone)} was deleted while other cells were trained")
+            raise DlexpError(f"{', '.join(gone)} was deleted while other cells were trained", code="not-found")
         return content
 
 

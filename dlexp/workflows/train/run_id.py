@@ -28,7 +28,9 @@ def train_under_id(config: RunConfig, request: Request, name: str, reporter: Rep
     folder = folder_of(name)
     if is_group(folder):
         remedy = "add --seeds with their number, or name another ID"
-        raise ConfigError.one("--run-id", name, f"{folder} is a group of several seeds", remedy)
+        raise ConfigError.one(
+            "--run-id", name, f"{folder} is a group of several seeds", remedy, code="incompatible-run"
+        )
     if not (folder / "config.yaml").is_file():
         try:
             return train(config, replace(request, run_dir=folder), reporter)
@@ -52,7 +54,7 @@ def train_seeds_under_id(
     folder = folder_of(name)
     if (folder / "config.yaml").is_file():
         remedy = "drop --seeds, or name another ID"
-        raise ConfigError.one("--run-id", name, f"{folder} is a single run", remedy)
+        raise ConfigError.one("--run-id", name, f"{folder} is a single run", remedy, code="incompatible-run")
     return train_seeds(config, replace(request, run_dir=folder), count, reporter)
 
 
@@ -69,5 +71,7 @@ def changed(saved: RunConfig, config: RunConfig, folder: Path) -> list[Change]:
     if others:
         rule = f"the run {folder} has {{}} there; under one ID only {', '.join(CHANGEABLE)} may change"
         remedy = "name another ID, or put the value back"
-        raise ConfigError([Problem(c.path, str(c.after), rule.format(c.before), remedy) for c in others])
+        raise ConfigError(
+            [Problem(c.path, str(c.after), rule.format(c.before), remedy, code="incompatible-run") for c in others]
+        )
     return found

@@ -60,7 +60,7 @@ def _refuse_missing(summaries: Sequence[Mapping[str, Any]]) -> None:
     """Raise DlexpError where a run of the group was deleted while the others were trained."""
     gone = [summary["run"] for summary in summaries if not Path(summary["run"], "config.yaml").is_file()]
     if gone:
-        raise DlexpError(f"{', '.join(gone)} was deleted while the other seeds were trained")
+        raise DlexpError(f"{', '.join(gone)} was deleted while the other seeds were trained", code="not-found")
 
 
 def _table_of(group: Path, summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -112,7 +112,13 @@ def _refuse_other_members(config: RunConfig, folder: Path | None, count: int) ->
         seed = load_saved(run / "config.yaml").seed
         if not config.seed <= seed < config.seed + count:
             rule = f"leaves out seed {seed}, which {folder} already holds (seed={config.seed})"
-            raise ConfigError.one("--seeds", count, rule, "name at least the seeds that are there, or a new directory")
+            raise ConfigError.one(
+                "--seeds",
+                count,
+                rule,
+                "name at least the seeds that are there, or a new directory",
+                code="incompatible-run",
+            )
         same_as_saved(with_values(config, {"seed": seed}), run)
 
 

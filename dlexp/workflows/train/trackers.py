@@ -39,10 +39,20 @@ def check_loggers(config: RunConfig) -> None:
     for kind in chosen(logger):
         if importlib.util.find_spec(kind) is None:
             remedy = f"pip install 'dlexp[{kind}]'"
-            problems.append(Problem(f"logger.{kind}", "true", f"{kind} is not installed", remedy))
+            problems.append(
+                Problem(f"logger.{kind}", "true", f"{kind} is not installed", remedy, code="missing-package")
+            )
     if logger.wandb and _mode(logger) == "online" and not _has_key():
         rule = "needs a key, and WANDB_API_KEY is not set"
-        problems.append(Problem("logger.wandb_mode", "online", rule, "set it, run `wandb login`, or stay offline"))
+        problems.append(
+            Problem(
+                "logger.wandb_mode",
+                "online",
+                rule,
+                "set it, run `wandb login`, or stay offline",
+                code="missing-requirement",
+            )
+        )
     if problems:
         raise ConfigError(problems)
 

@@ -41,5 +41,7 @@ def same_as_saved(config: RunConfig, folder: Path) -> RunConfig:
     if changes:
         text = ", ".join(f"{c.path} was {shown(c.before)}, is {shown(c.after)}" for c in changes[:5])
         rule = f"holds runs of another configuration ({text})"
-        raise ConfigError.one(str(folder.parent), "", rule, "name a new directory or ID, or put the values back")
+        raise ConfigError.one(
+            str(folder.parent), "", rule, "name a new directory or ID, or put the values back", code="incompatible-run"
+        )
     return config

@@ -68,7 +68,7 @@ def tune(search: Search, request: TuneRequest, reporter: TuneReporter) -> dict[s
     try:
         make_folder(request.folder)
     except OSError as error:
-        raise DlexpError(f"cannot make {request.folder}: {reason_of(error)}") from error
+        raise DlexpError(f"cannot make {request.folder}: {reason_of(error)}", code="system-error") from error
     wait_for_orphans(request.folder)
     with RunDir(request.folder).lock(), failures(request.storage), _in_place(request.folder):
         rules, written = rules_of(search), Written(search.base.choices, dict(leaves(search.base.tree)))

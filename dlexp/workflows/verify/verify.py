@@ -97,7 +97,7 @@ def verify(config: RunConfig, request: VerifyRequest, reporter: Reporter) -> dic
     for step in request.at:
         if not 1 <= step <= last:
             rule = f"must be an update of this run, 1 to {last}"
-            raise ConfigError.one("--at", step, rule, f"an epoch has {per_epoch} updates")
+            raise ConfigError.one("--at", step, rule, f"an epoch has {per_epoch} updates", code="out-of-range")
     val_batches = len(experiment.split("val"))
     facts = {**describe(experiment), "deterministic": config.deterministic, "epochs": config.trainer.epochs}
     folder = RunDir.create("verify", config.name or f"{config.model.option}-{config.data.option}", None).path

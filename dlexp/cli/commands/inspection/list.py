@@ -18,7 +18,7 @@ def list_options(group: str | None, setting: Setting, as_json: bool) -> None:
 
         near = nearest(group, catalog.groups)
         remedy = f"did you mean dlexp list {near}?" if near else f"the groups are {', '.join(catalog.groups)}"
-        raise ConfigError.one(f"dlexp list {group}", "", "there is no such group", remedy)
+        raise ConfigError.one(f"dlexp list {group}", "", "there is no such group", remedy, code="unknown-option")
     found = {
         name: {option: file.description for option, file in catalog.options(name).items()}
         for name in ([group] if group else catalog.groups)

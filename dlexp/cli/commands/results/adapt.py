@@ -44,10 +44,16 @@ def _refuse_other_words(words: Sequence[str]) -> None:
         if key != "data" and not key.startswith("data.") and key not in _FREE:
             near = nearest(key, ("data", *_FREE))
             remedy = f"did you mean {near}?" if near else f"it may change data and {', '.join(_FREE)}"
-            raise ConfigError.one(key, word.partition("=")[2], "is fixed by the run that is adapted", remedy)
+            raise ConfigError.one(
+                key, word.partition("=")[2], "is fixed by the run that is adapted", remedy, code="not-supported"
+            )
     if not any(key == "data" or key.startswith("data.") for key in keys):
         raise ConfigError.one(
-            "data", "", "is what a run is adapted to, and none was named", "add data=... or data.KEY="
+            "data",
+            "",
+            "is what a run is adapted to, and none was named",
+            "add data=... or data.KEY=",
+            code="missing-value",
         )
 
 

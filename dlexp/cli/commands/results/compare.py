@@ -43,7 +43,7 @@ def compare(words: CompareWords, as_json: bool) -> None:
 
     if bool(words.runs) == bool(words.where):
         rule = "takes the runs to compare, or --where KEY=VALUE that finds them; one of the two"
-        raise ConfigError.one("dlexp compare", "", rule, "dlexp runs lists what there is")
+        raise ConfigError.one("dlexp compare", "", rule, "dlexp runs lists what there is", code="missing-value")
     by = tuple(key for key in (words.by or "").split(",") if key)
     options = workflow.CompareOptions(metric=words.metric, split=words.split, by=by)
     if words.runs:

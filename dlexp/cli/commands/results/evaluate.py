@@ -52,10 +52,10 @@ def evaluate(words: EvaluateWords, trust: tuple[str, ...], as_json: bool) -> Non
     check_word("--split", words.split, ("train", "val", "test"))
     check_checkpoint(words.checkpoint)
     if not 0 < words.level < 1:
-        raise ConfigError.one("--level", words.level, "must lie between 0 and 1", "such as 0.95")
+        raise ConfigError.one("--level", words.level, "must lie between 0 and 1", "such as 0.95", code="out-of-range")
     if words.resamples and words.resamples < _FEWEST:
         rule = f"is too few for an interval; {_FEWEST} or more, or 0 for none"
-        raise ConfigError.one("--resamples", words.resamples, rule)
+        raise ConfigError.one("--resamples", words.resamples, rule, code="too-few-samples")
     changes = evaluation_changes(overrides)
     from dlexp.artifacts.runs.run_dir import RunDir, named_run
     from dlexp.artifacts.runs.run_tree import is_group
@@ -101,7 +101,7 @@ def check_word(name: str, value: str, allowed: Sequence[str]) -> None:
     if value not in allowed:
         near = nearest(value, allowed)
         remedy = f"did you mean {near}?" if near else ""
-        raise ConfigError.one(name, value, f"is not one of {', '.join(allowed)}", remedy)
+        raise ConfigError.one(name, value, f"is not one of {', '.join(allowed)}", remedy, code="unknown-value")
 
 
 def evaluation_changes(words: Iterable[str]) -> dict[str, Any]:
@@ -112,7 +112,7 @@ def evaluation_changes(words: Iterable[str]) -> dict[str, Any]:
         if key not in _EVALUATION_KEYS:
             near = nearest(key, _EVALUATION_KEYS)
             remedy = f"did you mean {near}?" if near else f"it may change {', '.join(_EVALUATION_KEYS)}"
-            raise ConfigError.one(key, value, "is fixed by the run that is evaluated", remedy)
+            raise ConfigError.one(key, value, "is fixed by the run that is evaluated", remedy, code="not-supported")
         changes[key] = int(value) if value.isdigit() else _BOOLS.get(value.lower(), value)
         if key in _PLACES:
             from dlexp.config.text_values import plain_reading  # here: it brings Hydra's grammar

@@ -97,15 +97,28 @@ def _refuse(words: PredictWords, inputs: tuple[str, ...]) -> None:
     check_checkpoint(words.checkpoint)
     files = words.files
     if not inputs and files.names is None:
-        raise ConfigError.one("INPUT", "", "is missing", "name files, a folder, a 'pattern', or - for standard input")
+        raise ConfigError.one(
+            "INPUT",
+            "",
+            "is missing",
+            "name files, a folder, a 'pattern', or - for standard input",
+            code="missing-value",
+        )
     if "-" in inputs and files.names == "-":
-        raise ConfigError.one("--files-from", "-", "cannot stand beside INPUT -: standard input is one or the other")
+        raise ConfigError.one(
+            "--files-from",
+            "-",
+            "cannot stand beside INPUT -: standard input is one or the other",
+            code="cannot-combine",
+        )
     if inputs.count("-") > 1:
-        raise ConfigError.one("INPUT", "-", "is there twice, and standard input can be read once")
+        raise ConfigError.one("INPUT", "-", "is there twice, and standard input can be read once", code="invalid-value")
     if files.out is not None and files.out.exists() and not files.force:
-        raise ConfigError.one("--out", files.out, "is there already", "add --force to replace it, or name another")
+        raise ConfigError.one(
+            "--out", files.out, "is there already", "add --force to replace it, or name another", code="already-exists"
+        )
     if words.separator is not None and len(words.separator) != 1:
-        raise ConfigError.one("--separator", words.separator, "must be one character")
+        raise ConfigError.one("--separator", words.separator, "must be one character", code="invalid-value")
 
 
 def _split(words: tuple[str, ...]) -> tuple[tuple[str, ...], dict[str, Any]]:
@@ -125,7 +138,9 @@ def _names(source: str | None) -> Iterator[Iterator[str]]:
         try:
             file = TextIOWrapper(open_stream(source), encoding="utf-8", errors="surrogateescape")
         except OSError as error:
-            raise ConfigError.one("--files-from", source, f"cannot be read: {error.strerror}") from error
+            raise ConfigError.one(
+                "--files-from", source, f"cannot be read: {error.strerror}", code="system-error"
+            ) from error
         with file:
             yield _lines(file)
 

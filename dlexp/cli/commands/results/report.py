@@ -48,7 +48,7 @@ def _named(name: str) -> Path:
     found = [*newest_runs(), *(path.parent for path in (outputs_root() / "tune").glob("*/study.json"))]
     near = nearest(path.name, [path.name for path in found])
     newest = f"the newest run is {found[0]}" if found else "dlexp train makes one"
-    raise ConfigError.one(name, "", "is no run or study", f"did you mean {near}?" if near else newest)
+    raise ConfigError.one(name, "", "is no run or study", f"did you mean {near}?" if near else newest, code="not-found")
 
 
 def _open(path: Path) -> None:

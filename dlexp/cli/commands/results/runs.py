@@ -99,7 +99,9 @@ def _as_dicts(broken: Sequence[tuple[Path, str]]) -> list[dict[str, str]]:
 def refuse_before(command: str) -> None:
     """Raise ConfigError: options of the table that stand before another command would do nothing."""
     rule = "options before it choose lines of the table, and do nothing here"
-    raise ConfigError.one(f"dlexp runs {command}", "", rule, f"write them behind: dlexp runs {command} ...")
+    raise ConfigError.one(
+        f"dlexp runs {command}", "", rule, f"write them behind: dlexp runs {command} ...", code="no-effect"
+    )
 
 
 def show(name: str, as_json: bool) -> None:
@@ -183,7 +185,9 @@ def _carry_out(plan: Any, yes: bool, *, dry_run: bool, as_json: bool) -> None:
 
 def _confirmed(question: str, as_json: bool) -> bool:
     if as_json or not sys.stdin.isatty():
-        raise ConfigError.one("--yes", "", "nobody can be asked here, and deleting needs a word", "add --yes")
+        raise ConfigError.one(
+            "--yes", "", "nobody can be asked here, and deleting needs a word", "add --yes", code="missing-requirement"
+        )
     return typer.confirm(question, default=False)
 
 
@@ -207,7 +211,7 @@ def _among(option: str, text: str, allowed: Sequence[str]) -> list[str]:
 
             near = nearest(word, allowed)
             rule = f"is not one of {', '.join(allowed)}"
-            raise ConfigError.one(option, word, rule, f"did you mean {near}?" if near else "")
+            raise ConfigError.one(option, word, rule, f"did you mean {near}?" if near else "", code="unknown-value")
     return given
 
 

@@ -17,7 +17,9 @@ def replay(run: str, words: Sequence[str], trust: tuple[str, ...], as_json: bool
 
     folder = named_run(run)
     if not folder.exists():
-        raise ConfigError.one(run, "", "does not exist", "name a run directory, or a crash directory in one")
+        raise ConfigError.one(
+            run, "", "does not exist", "name a run directory, or a crash directory in one", code="not-found"
+        )
     trusted = trusted_packages(trust)
     from dlexp.workflows.train.crash import replay as workflow
 
@@ -72,6 +74,6 @@ def _changes(words: Sequence[str]) -> dict[str, Any]:
         key, _, value = word.partition("=")
         if key != "trainer.device":
             rule = "is fixed by the step that is replayed; only trainer.device may change"
-            raise ConfigError.one(key, value, rule, "drop it")
+            raise ConfigError.one(key, value, rule, "drop it", code="not-supported")
         changes[key] = value
     return changes

@@ -38,7 +38,9 @@ def sweep(words: TrainWords, setting: Setting, catalog: Catalog, quiet: bool, as
     cells = () if words.resume is not None else _cells(words, catalog)
     if words.resume is not None and words.overrides:
         rule = "would make its cells others; a sweep goes on with the configurations that it began with"
-        raise ConfigError.one("--resume", " ".join(words.overrides), rule, "start a new sweep with -m")
+        raise ConfigError.one(
+            "--resume", " ".join(words.overrides), rule, "start a new sweep with -m", code="not-supported"
+        )
     trusted = trusted_of(setting)
     from dlexp.workflows.sweep import sweep as workflow
 
@@ -93,7 +95,11 @@ def _cells(words: TrainWords, catalog: Catalog) -> tuple[Cell, ...]:
         return cells
     if any(key == "seed" for cell in cells for key, _ in cell.varied):
         raise ConfigError.one(
-            "--seeds", words.seeds, "cannot stand beside several values of seed", "drop one of the two"
+            "--seeds",
+            words.seeds,
+            "cannot stand beside several values of seed",
+            "drop one of the two",
+            code="cannot-combine",
         )
     first = cells[0].config.seed
     seeds = ",".join(str(first + offset) for offset in range(words.seeds))

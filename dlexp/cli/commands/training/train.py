@@ -86,11 +86,13 @@ def _refuse_contradictions(words: TrainWords) -> None:
         for name, is_given in (("--resume", words.resume is not None), ("--run-dir", words.run_dir is not None)):
             if is_given:
                 rule = f"cannot stand beside {name}: an ID is a directory, and continues the run in it by itself"
-                raise ConfigError.one("--run-id", words.run_id, rule, "drop one of the two")
+                raise ConfigError.one("--run-id", words.run_id, rule, "drop one of the two", code="cannot-combine")
     if words.resume is None:
         if words.allow_changes and words.seeds is None and words.run_id is None and not words.multirun:
             rule = "is for runs that go on, and nothing goes on here"
-            raise ConfigError.one("--allow-changes", "", rule, "name the run with --resume, or drop the word")
+            raise ConfigError.one(
+                "--allow-changes", "", rule, "name the run with --resume, or drop the word", code="no-effect"
+            )
         return
     given = {
         "--from": words.from_run is not None,
@@ -102,4 +104,4 @@ def _refuse_contradictions(words: TrainWords) -> None:
     }
     for name in (name for name, is_given in given.items() if is_given):
         rule = f"cannot stand beside {name}: --resume continues a run with its own weights, in its own directory"
-        raise ConfigError.one("--resume", words.resume, rule, "drop one of the two")
+        raise ConfigError.one("--resume", words.resume, rule, "drop one of the two", code="cannot-combine")

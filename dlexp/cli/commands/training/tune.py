@@ -57,7 +57,9 @@ def tune(words: TuneWords, setting: Setting, quiet: bool, as_json: bool) -> None
         _dashboard(words)
         return
     if words.migrate is not None and words.name in (None, Path(words.migrate).name):
-        raise ConfigError.one("--migrate", words.migrate, "fills another study", "give it a name: --name NEW")
+        raise ConfigError.one(
+            "--migrate", words.migrate, "fills another study", "give it a name: --name NEW", code="missing-requirement"
+        )
     search = load_search(words.overrides, Catalog(setting.config_dirs))
     if words.dry_run:
         _dry_run(search, words, as_json)

@@ -33,7 +33,13 @@ class VerifyWords:
 def verify(words: VerifyWords, setting: Setting, quiet: bool, as_json: bool) -> None:
     """Verify and show the verdict; the process ends with 1 when a bit differs."""
     if words.at and words.determinism:
-        raise ConfigError.one("--at", words.at[0], "cannot stand beside --determinism, which stops nowhere", "drop one")
+        raise ConfigError.one(
+            "--at",
+            words.at[0],
+            "cannot stand beside --determinism, which stops nowhere",
+            "drop one",
+            code="cannot-combine",
+        )
     run, overrides = _split(words.words)
     forced = (*(() if _says_epochs(overrides) else (_EPOCHS,)), *_FORCED)
     config, typed, _ = configuration((*overrides, *forced), run, Catalog(setting.config_dirs))
