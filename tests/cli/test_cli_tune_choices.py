@@ -58,5 +58,5 @@ def test_what_is_no_choice_is_refused_by_name(tmp_path: Path) -> None:
     assert "[sgd]" in err
     assert "null" in err
     _, err = tune(tmp_path, "data=iris", "model=mlp", *wrong[1:], "-n", "3", code=2)
-    assert "choice must list each value once, got 0.1 twice" in " ".join(err.split())
+    assert "got 0.1 twice" in " ".join(err.split())
     assert list(tmp_path.iterdir()) == []

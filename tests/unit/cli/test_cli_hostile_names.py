@@ -59,7 +59,7 @@ def test_styles_are_ours_alone(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     show_error(DlexpError(EVIL), as_json=False)
     told = capsys.readouterr().err
     assert not CONTROLS.search(told)
-    assert told.count("\n    forged") == 1 and told.count("\n  forged") == 1  # a further line of a rule is set in
+    assert told.count("\n    forged") == 1 and told.count("\n  forged") == 1  # another line of a rule is indented
 
 
 def test_traceback_and_words_of_others_are_clean() -> None:

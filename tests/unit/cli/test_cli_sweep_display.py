@@ -40,10 +40,10 @@ def test_in_a_pipe_begin_and_end_are_a_line_each(
     display.cell(second, states)
     display.end()
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "cell 0  seed=0  running  [0/3 cells finished, 1 running]"
-    assert lines[1].startswith("cell 0  seed=0  running  epoch 2/4  val/loss 0.25  [0/3 cells finished, 1 running, ")
-    assert lines[2].startswith("cell 0  seed=0  finished  epoch 2/4  val/loss 0.25  [1/3 cells finished, ")
-    assert lines[3].startswith("cell 1  seed=1  failed  [red] it broke  [1/3 cells finished, 1 failed, ")
+    assert lines[0] == "job 0  seed=0  running  [0/3 jobs finished, 1 running]"
+    assert lines[1].startswith("job 0  seed=0  running  epoch 2/4  val/loss 0.25  [0/3 jobs finished, 1 running, ")
+    assert lines[2].startswith("job 0  seed=0  finished  epoch 2/4  val/loss 0.25  [1/3 jobs finished, ")
+    assert lines[3].startswith("job 1  seed=1  failed  [red] it broke  [1/3 jobs finished, 1 failed, ")
     assert re.search(r"\d s left\]$", lines[3])
     assert len(lines) == 4
 
@@ -56,8 +56,8 @@ def test_on_a_terminal_each_running_cell_is_a_line(states: list[CellState], caps
     display.cell(states[2], states)
     display.end()
     err = capsys.readouterr().err
-    assert "cell 2 seed=2: failed: no [bold] memory" in err
-    assert "0/3 cells finished, 2 running, 1 failed" in err
+    assert "job 2 seed=2: failed: no [bold] memory" in err
+    assert "0/3 jobs finished, 2 running, 1 failed" in err
     rows = [" ".join(line.split()) for line in err.splitlines()]
     assert "0 3/4 0.5 seed=0" in rows
     assert "1 3/4 0.5 seed=1" in rows

@@ -51,7 +51,7 @@ def test_curves_name_each_class_with_its_area(drawn: Callable[[], Figure], make:
     assert sum("0.9" in text or "0.8" in text for text in texts) == count
     looks = {(line.get_color(), line.get_linestyle()) for line in axes.get_lines()}
     assert len(looks) == len(axes.get_lines())  # ten classes, and each can be told from the others
-    assert ("those with the smallest areas" in axes.get_title()) == (classes > 10)
+    assert ("10 of 100 classes" in axes.get_title()) == (classes > 10)
 
 
 def test_a_roc_curve_has_the_points_it_was_given(drawn: Callable[[], Figure]) -> None:

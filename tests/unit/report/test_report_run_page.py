@@ -121,10 +121,10 @@ def test_the_page_of_a_run_tells_everything() -> None:
     for part in (
         "Run r1", "Finished, 3 of 3 epochs; best epoch 2 by val/loss, val/accuracy 87.50 %, test/accuracy 81.25 %.",
         "mlp, 168,714 parameters", "1,259 train, 359 test", "1:15", "all 3 epochs done", "trainer.threads",
-        "2 updates were skipped, 1 epochs rolled back", "one class has 2 samples", "train.log cannot be read",
+        "2 updates were skipped and 1 epochs rolled back", "one class has 2 samples", "train.log cannot be read",
         "val/loss rose from 0.5 in epoch 2 to 0.9 in epoch 3, while train/loss fell from 0.5 to 0.2",
-        "looked at 3 times", "not committed", "trainer.epochs has changed: 2 -> 3 (later)",
-        "On the test split", "1,234", "dog", "25.00 %", "adamw", "sgd", "0.05", "0.3", "dlexp train trainer.epochs=3",
+        "3 times", "git.diff", "trainer.epochs has changed: 2 -> 3 (later)",
+        "Evaluation on the test split", "1,234", "dog", "25.00 %", "adamw", "sgd", "0.05", "0.3", "dlexp train trainer.epochs=3",
         "dlexp train --from 'outputs/train/r 1'", "5d78330", "numpy==2.0", "config.yaml", "2,121", "6,121 bytes",
         "zebra.png, a picture of the test split", "Target 2.", "Each class of the test split.",
     ):  # fmt: skip
@@ -141,15 +141,15 @@ def test_the_page_of_a_run_tells_everything() -> None:
     ("changes", "parts"),
     [
         ({"summary": {}, "meta": {}, "evaluated": (), "rows": [], "columns": [], "pictures": {}, "files": []},
-         ["no result yet", "No epoch has ended", "nothing was evaluated", "meta.json is not there"]),
+         ["no results yet", "No epoch has finished", "nothing was evaluated", "meta.json"]),
         ({"evaluated": ()}, ["No split was evaluated", "dlexp evaluate 'outputs/train/r 1'"]),
         ({"status": {"state": "failed", "epoch": 1, "epochs": 3, "reason": "out of memory"}, "summary": {}},
          ["Failed, 1 of 3 epochs.", "out of memory", "dlexp train --resume 'outputs/train/r 1'"]),
-        ({"status": {"state": "running", "epoch": 1, "epochs": 3, "reason": ""}}, ["still going on, in epoch 1 of 3"]),
+        ({"status": {"state": "running", "epoch": 1, "epochs": 3, "reason": ""}}, ["still running, in epoch 1 of 3"]),
         ({"configuration": Configuration(unknown="nobody knows")}, ["nobody knows"]),
-        ({"configuration": Configuration()}, ["the default run"]),
+        ({"configuration": Configuration()}, ["default configuration"]),
         ({"summary": {"best_epoch": 3, "epochs": 3}}, ["The best epoch is the last of 3"]),
-        ({"evaluated": (Evaluated("val", {}, {}, {}),)}, ["On the val split", "eval/val/ holds no picture"]),
+        ({"evaluated": (Evaluated("val", {}, {}, {}),)}, ["Evaluation on the val split", "eval/val/"]),
         ({"evaluated": (Evaluated("test", {"metrics": {"r2": None, "mae": float("inf")}}, {}, {}),)}, ["r2", "inf"]),
     ],
 )  # fmt: skip

@@ -66,7 +66,7 @@ def test_every_axis_is_named(drawn: list[Any]) -> None:
     ticks = [text.get_text() for text in axes_of(parallel)[0].get_xticklabels()]
     assert ticks == ["lr", "optim", "width", "momentum", "val/loss"]
     assert (
-        axes_of(importances)[0].get_xlabel() == "share of what sets the best tenth by val/loss apart, in % (PED-ANOVA)"
+        axes_of(importances)[0].get_xlabel() == "importance for the best 10 % of trials by val/loss, in % (PED-ANOVA)"
     )
     assert {"70 %", "30 %", "0 %"} <= {text.get_text() for text in axes_of(importances)[0].texts}
 
@@ -78,7 +78,7 @@ def test_the_best_so_far_goes_on_to_the_last_trial(drawn: list[Any], maximize: b
     assert list(map(float, list(line.get_ydata()))) == expected
     assert list(map(float, list(line.get_xdata()))) == [0, 2, 3, 9]
     _, labels = axes_of(drawn[0])[0].get_legend_handles_labels()
-    assert labels == ["pruned, last value", "complete", "best so far"]
+    assert labels == ["pruned (last value)", "complete", "best so far"]
 
 
 def test_one_bad_loss_does_not_hide_the_good_ones_and_an_accuracy_is_never_logarithmic(drawn: list[Any]) -> None:
@@ -126,8 +126,8 @@ def test_no_line_goes_through_the_axis_of_a_branch_that_a_trial_never_had(drawn:
 
 def test_parameters_that_have_no_room_are_counted(drawn: list[Any]) -> None:
     figures([trial(0, 0.5) | {"params": {f"p{n}": n for n in range(14)}}], {}, "val/loss", False, set())
-    assert "the first 12 of 14 parameters" in drawn[2].get_suptitle()
-    assert "the first 12 of 14 parameters" in axes_of(drawn[3])[0].get_title()
+    assert "12 of 14 parameters" in drawn[2].get_suptitle()
+    assert "12 of 14 parameters" in axes_of(drawn[3])[0].get_title()
 
 
 @pytest.mark.parametrize("value", [None, math.inf, math.nan])

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+from problems import refused
 
 from dlexp.errors import ConfigError
 from dlexp.runtime.signals import StopRequest
@@ -101,23 +102,27 @@ def test_a_storage_is_served_whole_and_a_name_in_it_must_be_there(tmp_path: Path
     visitor = Visitor()
     serve(None, url, visitor, StopRequest())
     assert visitor.seen == "a,b"
-    with pytest.raises(ConfigError, match=r"--name=c: is no study of sqlite:.*all\.db; it has a, b"):
+    with pytest.raises(ConfigError, match=r"--name=c: .*sqlite:.*all\.db.*a, b") as error:
         serve(tmp_path / "c", url, visitor, StopRequest())
+    refused(error.value, "not-found", "--name")
 
 
 @pytest.mark.usefixtures("package")
 def test_a_study_that_is_not_there_is_named_with_those_that_are(tmp_path: Path) -> None:
     study(tmp_path / "s1")
-    with pytest.raises(ConfigError, match=r"--name=s2: is no study: .*; the studies here are s1"):
+    with pytest.raises(ConfigError) as error:
         serve(tmp_path / "s2", None, print, StopRequest())
+    refused(error.value, "not-found", "--name", "s1")
     assert not (tmp_path / "s2").exists()
-    with pytest.raises(ConfigError, match="add --name NAME or --storage URL"):
+    with pytest.raises(ConfigError) as error:
         serve(None, None, print, StopRequest())
+    refused(error.value, "missing-value", "--dashboard", "--name NAME")
 
 
 def test_without_the_package_the_way_to_install_it_comes_before_anything_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dashboard, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r"needs optuna-dashboard; pip install 'dlexp\[dashboard\]'"):
+    with pytest.raises(ConfigError) as error:
         serve(tmp_path / "s2", "nosuch://", print, StopRequest())
+    refused(error.value, "missing-package", "--dashboard", "pip install 'dlexp[dashboard]'")

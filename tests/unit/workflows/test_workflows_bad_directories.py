@@ -47,28 +47,19 @@ def piped(name: str) -> Callable[[Path], None]:
     return apply
 
 
-BAD: dict[str, tuple[Callable[[Path], None], str]] = {
-    "best a list": (rewritten("summary.json", best=[1], seconds=1.0), "summary.json cannot be read: `best` must be"),
-    "seconds null": (
-        rewritten("summary.json", best={}, seconds=None),
-        "summary.json cannot be read: `seconds` must be",
-    ),
-    "started gone": (without("meta.json", "started"), "meta.json cannot be read: `started` is missing"),
-    "started a word": (rewritten("meta.json", started="then"), "meta.json cannot be read: `started` must be a time"),
-    "notes numbers": (rewritten("meta.json", notes=[1]), "meta.json cannot be read: `notes[0]` must be a text"),
-    "config a list": (rewritten("meta.json", config=[]), "meta.json cannot be read: `config` must be an object"),
-    "epoch a text": (rewritten("status.json", epoch="3"), "status.json cannot be read: `epoch` must be a whole number"),
-    "metrics a list": (
-        rewritten("eval/test/report.json", metrics=[1]),
-        "report.json cannot be read: `metrics` must be",
-    ),
-    "nested": (replaced("meta.json", "[" * 3000 + "]" * 3000), "meta.json cannot be read: it is nested more than 100"),
-    "no number": (
-        replaced("metrics.csv", "epoch,step,val/loss,seconds\n1,1,low,2\n"),
-        "metrics.csv cannot be read: line 2, column 'val/loss' must be a number, got 'low'",
-    ),
-    "pipe": (piped("meta.json"), "meta.json cannot be read: it is a named pipe"),
-    "pipe as status": (piped("status.json"), "status.json cannot be read: it is a named pipe"),
+BAD: dict[str, tuple[Callable[[Path], None], str, str]] = {  # how it is harmed, the file and the place that are named
+    "best a list": (rewritten("summary.json", best=[1], seconds=1.0), "summary.json", "`best`"),
+    "seconds null": (rewritten("summary.json", best={}, seconds=None), "summary.json", "`seconds`"),
+    "started gone": (without("meta.json", "started"), "meta.json", "`started`"),
+    "started a word": (rewritten("meta.json", started="then"), "meta.json", "`started`"),
+    "notes numbers": (rewritten("meta.json", notes=[1]), "meta.json", "`notes[0]`"),
+    "config a list": (rewritten("meta.json", config=[]), "meta.json", "`config`"),
+    "epoch a text": (rewritten("status.json", epoch="3"), "status.json", "`epoch`"),
+    "metrics a list": (rewritten("eval/test/report.json", metrics=[1]), "eval/test/report.json", "`metrics`"),
+    "nested": (replaced("meta.json", "[" * 3000 + "]" * 3000), "meta.json", "100"),
+    "no number": (replaced("metrics.csv", "epoch,step,val/loss,seconds\n1,1,low,2\n"), "metrics.csv", "'val/loss'"),
+    "pipe": (piped("meta.json"), "meta.json", "pipe"),
+    "pipe as status": (piped("status.json"), "status.json", "pipe"),
 }
 
 
@@ -81,19 +72,19 @@ def ran(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
 
 @pytest.mark.parametrize("case", BAD)
 def test_others_are_listed_and_the_bad_one_is_named(case: str, capsys: pytest.CaptureFixture[str]) -> None:
-    harm, wrong = BAD[case]
+    harm, file, place = BAD[case]
     for name in ("good", "bad"):
         write_predictions(write_run(Path("outputs/train") / name), [True, False, True])
     harm(Path("outputs/train/bad"))
     code, told = ran(capsys, "runs")
     assert code == 0 and "good" in told
-    assert f"no whole run: outputs/train/bad: outputs/train/bad/{'eval/test/' * ('report' in wrong)}{wrong}" in told
+    assert f"outputs/train/bad: outputs/train/bad/{file}" in told and place in told
     listed = json.loads(ran(capsys, "runs", "--json")[1])
     assert [Path(row["path"]).name for row in listed["runs"]] == ["good"]
-    assert wrong in listed["broken"][0]["reason"]
+    assert file in listed["broken"][0]["reason"] and place in listed["broken"][0]["reason"]
     for words in (("runs", "show", "bad"), ("compare", "good", "bad"), ("report", "good", "bad", "--out", "both.html")):
         code, told = ran(capsys, *words)
-        assert code in (1, 2) and wrong in told, words
+        assert code in (1, 2) and file in told and place in told, words
     assert ran(capsys, "report", "bad", "--out", "bad.html")[0] == 0  # a page tells what it lacks
 
 
@@ -113,9 +104,9 @@ def test_directory_of_somebody_else_is_named(tmp_path: Path, capsys: pytest.Capt
         os.seteuid(own)
         Path("outputs/train/closed").chmod(0o755)
     assert code == 0 and "good" in told
-    assert "no whole run: outputs/train/closed: outputs/train/closed cannot be accessed: Permission denied" in told
+    assert "outputs/train/closed: " in told and "Permission denied" in told
     for code, told in (shown, pages):
-        assert code == 2 and "cannot be accessed: Permission denied" in told
+        assert code == 2 and "outputs/train/closed" in told and "Permission denied" in told
 
 
 def test_members_of_a_group_are_shown_without_the_bad_one(capsys: pytest.CaptureFixture[str]) -> None:
@@ -123,11 +114,11 @@ def test_members_of_a_group_are_shown_without_the_bad_one(capsys: pytest.Capture
         write_run(Path("outputs/train/g") / f"seed-{seed}", seed=seed)
     BAD["notes numbers"][0](Path("outputs/train/g/seed-2"))
     code, told = ran(capsys, "runs", "show", "g")
-    assert code == 0 and "g/seed-1" in told and "seed-2/meta.json cannot be read: `notes[0]`" in told
+    assert code == 0 and "g/seed-1" in told and "seed-2/meta.json" in told and "`notes[0]`" in told
 
 
 def test_newest_run_that_cannot_be_read_is_not_passed_over_by_resume(capsys: pytest.CaptureFixture[str]) -> None:
     write_run(Path("outputs/train/a"), state="failed")
     BAD["epoch a text"][0](Path("outputs/train/a"))
     code, told = ran(capsys, "train", "--resume")
-    assert code == 2 and "cannot tell which run is meant" in told and "name one: --resume RUN" in told
+    assert code == 2 and "outputs/train/a" in told and "--resume RUN" in told

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from problems import refused
 from report_of import report
 from sklearn import metrics as sk
 from typer.testing import CliRunner
@@ -125,7 +126,7 @@ def test_each_look_is_counted_and_shown(digits: Path) -> None:
     before = evaluate_run(digits, "test", "best", {}, (), resampling=Resampling(0))["looks_at_this_split"]
     found = CliRunner().invoke(app, ["evaluate", str(digits), "--resamples", "0"])
     assert found.exit_code == 0, found.output
-    assert f"has been looked at {before + 1} times" in found.output
+    assert f"{before + 1} times" in found.output
     assert "interval" not in found.output
     found = CliRunner().invoke(app, ["evaluate", str(digits), "--resamples", "100", "--level", "0.5", "--json"])
     content = json.loads(found.output)
@@ -134,16 +135,17 @@ def test_each_look_is_counted_and_shown(digits: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "code"),
     [
-        (["--level", "95"], "--level=95.0"),
-        (["--resamples", "7"], "--resamples=7"),
+        (["--level", "95"], "out-of-range"),
+        (["--resamples", "7"], "too-few-samples"),
     ],
 )
-def test_intervals_that_cannot_be_are_refused(digits: Path, words: list[str], told: str) -> None:
+def test_intervals_that_cannot_be_are_refused(digits: Path, words: list[str], code: str) -> None:
     found = CliRunner().invoke(app, ["evaluate", str(digits), *words])
     assert isinstance(found.exception, ConfigError)
-    assert told in str(found.exception)
+    refused(found.exception, code, words[0])
+    assert found.exception.problems[0].given.startswith(words[1])
 
 
 @pytest.mark.usefixtures("no_pictures")

