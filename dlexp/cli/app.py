@@ -1,6 +1,6 @@
-"""The `dlexp` command: words in, answers out. Every command is a few lines; what they do is in `workflows`.
+"""The `dlexp` command and the signatures of its subcommands.
 
-Nothing here imports torch, hydra or matplotlib before a command's body runs, so help and completion answer at once.
+torch, hydra and matplotlib are imported in the bodies of the commands only, so that help and completion are fast.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import typer
 from dlexp import __version__
 from dlexp.cli import app_runs, app_use
 from dlexp.cli import options as given
-from dlexp.cli.argv import hint_at_keys, hint_at_multirun, typed_for_completion, with_empty_values
-from dlexp.cli.argv import setting_of as _setting
+from dlexp.cli.argv import argv_for_completion, hint_at_keys, hint_at_multirun, with_empty_values
+from dlexp.cli.argv import common_options as _common
 from dlexp.cli.commands.inspection.data import data
 from dlexp.cli.fast_typer import PlainGroup, only_named
-from dlexp.cli.process import exit_code, settle_inheritance
-from dlexp.cli.style import accept_every_letter, visible_errors
+from dlexp.cli.process import exit_code, reset_inherited_state
+from dlexp.cli.style import replace_unencodable_characters, visible_errors
 from dlexp.errors import refuse_without_folder
 
 app = typer.Typer(
@@ -30,8 +30,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Train, evaluate and compare neural networks from one command line.\n\n"
-    "Words with dashes belong to the tool; GROUP=OPTION and KEY=VALUE belong to the configuration. Any order works.",
+    help="Train, evaluate and compare neural networks from the command line.\n\n"
+    "Arguments with dashes are options of the command; GROUP=OPTION and KEY=VALUE set the configuration. They can be "
+    "given in any order.",
 )
 
 _WITHOUT_TORCH = ("list", "runs")
@@ -46,14 +47,14 @@ def _print_version(wanted: bool) -> None:
 
 
 Version = Annotated[
-    bool, typer.Option("--version", "-V", help="print the version", is_eager=True, callback=_print_version)
+    bool, typer.Option("--version", "-V", help="print the version and exit", is_eager=True, callback=_print_version)
 ]
 
 
 @app.callback()
 def _options(context: typer.Context, version: Version = False) -> None:
     # A docstring here would replace the help text of the whole command.
-    os.environ["MPLBACKEND"] = "agg"  # a shell started from Jupyter names a backend that may not be installed here
+    os.environ["MPLBACKEND"] = "agg"  # a shell started from Jupyter sets a backend that may not be installed here
     if context.invoked_subcommand != "list":
         refuse_without_folder()
     if context.invoked_subcommand not in _WITHOUT_TORCH:
@@ -69,7 +70,7 @@ def train(
     from_run: given.FromRun = None,
     seeds: given.Seeds = None,
     multirun: given.Multirun = False,
-    jobs: given.CellJobs = 1,
+    jobs: given.SweepJobs = 1,
     run_dir: given.RunDirectory = None,
     run_id: given.RunId = None,
     allow_changes: given.AllowChanges = False,
@@ -79,33 +80,35 @@ def train(
     quiet: given.Quiet = False,
     json: given.Json = False,
 ) -> None:
-    """Train a model and leave a run directory that can be trusted, repeated and compared."""
-    from dlexp.cli.commands.configuration import TrainWords
+    """Train a model and save it in a run directory."""
+    from dlexp.cli.commands.configuration import TrainArguments
     from dlexp.cli.commands.training import train as commands
 
-    request = TrainWords(
+    request = TrainArguments(
         tuple(overrides or ()), resume, from_run, seeds, run_dir, dry_run, allow_changes, run_id, multirun, jobs
     )
-    commands.train(request, _setting(config_dir, trust), quiet or json, json)
+    commands.train(request, _common(config_dir, trust), quiet or json, json)
 
 
 @app.command()
 def evaluate(
     run: given.Run = "latest",
-    overrides: given.EvaluationWords = None,
+    overrides: given.EvaluationOverrides = None,
     split: given.Split = "test",
     checkpoint: given.Checkpoint = "best",
     resamples: given.Resamples = 1000,
     level: given.Level = 0.95,
-    allow_changes: given.AllowChanges = False,
+    allow_changes: given.EvaluateChanged = False,
     trust: given.Trust = None,
     json: given.Json = False,
 ) -> None:
-    """Evaluate a run on a split that training never saw; several seeds of one configuration are evaluated together."""
+    """Evaluate a run, or a group of seeds, on a split. Metrics have confidence intervals."""
     from dlexp.cli.commands.results import evaluate as command
 
-    words = command.EvaluateWords(run, tuple(overrides or ()), split, checkpoint, allow_changes, resamples, level)
-    command.evaluate(words, tuple(trust or ()), json)
+    arguments = command.EvaluateArguments(
+        run, tuple(overrides or ()), split, checkpoint, allow_changes, resamples, level
+    )
+    command.evaluate(arguments, tuple(trust or ()), json)
 
 
 app.command()(app_use.predict)
@@ -131,13 +134,13 @@ def lr_find(
     quiet: given.Quiet = False,
     json: given.Json = False,
 ) -> None:
-    """Sweep the learning rate on a copy of the model, and suggest one where the curve is clear."""
+    """Find a learning rate with a range test. It is suggested only if the loss curve is clear."""
     from dlexp.cli.commands.training import lr_find as command
     from dlexp.workflows.lr_find.settings import SweepSettings
 
     settings = SweepSettings(min_lr, max_lr, steps, seeds, loss, val_batches)
-    words = command.FindWords(tuple(overrides or ()), run_dir, apply)
-    command.lr_find(words, settings, _setting(config_dir, trust), quiet or json, json)
+    arguments = command.FindArguments(tuple(overrides or ()), run_dir, apply)
+    command.lr_find(arguments, settings, _common(config_dir, trust), quiet or json, json)
 
 
 @app.command()
@@ -150,12 +153,12 @@ def profile(
     quiet: given.Quiet = False,
     json: given.Json = False,
 ) -> None:
-    """Measure where an update's time and memory go, and what the whole run will cost."""
+    """Profile the time and memory of a training update. The cost of the whole run is estimated."""
     from dlexp.cli.commands.training import profile as command
     from dlexp.workflows.profile.settings import ProfileRequest
 
     request = ProfileRequest(tuple(overrides or ()), run_dir=run_dir, steps=steps)
-    command.profile(request, _setting(config_dir, trust), quiet or json, json)
+    command.profile(request, _common(config_dir, trust), quiet or json, json)
 
 
 @app.command()
@@ -173,16 +176,16 @@ def tune(
     quiet: given.Quiet = False,
     json: given.Json = False,
 ) -> None:
-    """Search the space of the chosen options; the same line again goes on to the total."""
+    """Search for hyperparameters. The same command continues its study until it has --trials trials."""
     from dlexp.cli.commands.training import tune as command
 
-    words = command.TuneWords(tuple(overrides or ()), trials, name, jobs, storage, dry_run, dashboard, migrate)
-    command.tune(words, _setting(config_dir, trust), quiet or json, json)
+    arguments = command.TuneArguments(tuple(overrides or ()), trials, name, jobs, storage, dry_run, dashboard, migrate)
+    command.tune(arguments, _common(config_dir, trust), quiet or json, json)
 
 
 @app.command()
 def verify(
-    words: given.VerifyWords = None,
+    run_or_overrides: given.RunOrOverrides = None,
     at: given.StopAt = None,
     determinism: given.Determinism = False,
     config_dir: given.ConfigDirs = None,
@@ -190,11 +193,11 @@ def verify(
     quiet: given.Quiet = False,
     json: given.Json = False,
 ) -> None:
-    """Prove that a run that is stopped and resumed ends with the bits of one that never stopped."""
+    """Verify that resuming a run is bit-exact. A run is stopped, resumed and compared with an uninterrupted one."""
     from dlexp.cli.commands.training import verify as command
 
-    found = command.VerifyWords(tuple(words or ()), tuple(at or ()), determinism)
-    command.verify(found, _setting(config_dir, trust), quiet or json, json)
+    found = command.VerifyArguments(tuple(run_or_overrides or ()), tuple(at or ()), determinism)
+    command.verify(found, _common(config_dir, trust), quiet or json, json)
 
 
 @app.command()
@@ -205,10 +208,10 @@ def summary(
     trust: given.Trust = None,
     json: given.Json = False,
 ) -> None:
-    """Show the layers of a model on its data: shapes, parameters, multiply-adds, memory; nothing is trained."""
+    """Print the layers of a model. With output shapes, parameters, multiply-adds and memory; nothing is trained."""
     from dlexp.cli.commands.inspection import summary as command
 
-    command.summary(tuple(overrides or ()), depth, _setting(config_dir, trust), json)
+    command.summary(tuple(overrides or ()), depth, _common(config_dir, trust), json)
 
 
 @app.command()
@@ -222,20 +225,20 @@ def config(
     trust: given.Trust = None,
     json: given.Json = False,
 ) -> None:
-    """Print the configuration that the words describe, or what it comes to on this machine; nothing is run."""
+    """Print the composed configuration. Nothing is trained."""
     if plot_schedule is not None:
         from dlexp.cli.commands.inspection import schedule
 
-        schedule.plot_schedule(tuple(overrides or ()), plot_schedule, _setting(config_dir, trust), json)
+        schedule.plot_schedule(tuple(overrides or ()), plot_schedule, _common(config_dir, trust), json)
         return
     if machine:
         from dlexp.cli.commands.inspection.machine import machine as show_machine
 
-        show_machine(tuple(overrides or ()), _setting(config_dir, trust), json)
+        show_machine(tuple(overrides or ()), _common(config_dir, trust), json)
         return
     from dlexp.cli.commands.inspection import config as command
 
-    command.config(tuple(overrides or ()), explain, sources, _setting(config_dir, None), json)
+    command.config(tuple(overrides or ()), explain, sources, _common(config_dir, None), json)
 
 
 @app.command("list")
@@ -244,10 +247,10 @@ def list_options(
     config_dir: given.ConfigDirs = None,
     json: given.Json = False,
 ) -> None:
-    """List the options of every group, or of one, with a line of description each."""
+    """List the options of all configuration groups, or of one."""
     from dlexp.cli.commands.inspection import list as listing
 
-    listing.list_options(group, _setting(config_dir, None), json)
+    listing.list_options(group, _common(config_dir, None), json)
 
 
 app.add_typer(app_runs.runs_app, name="runs")
@@ -256,28 +259,28 @@ app.command()(app_runs.compare)
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and end the process with the documented exit code."""
-    words = with_empty_values(list(sys.argv[1:] if argv is None else argv))
-    settle_inheritance()
-    accept_every_letter()
+    argv = with_empty_values(list(sys.argv[1:] if argv is None else argv))
+    reset_inherited_state()
+    replace_unencodable_characters()
 
     def run() -> None:
-        _as_far_as_named([*words, *typed_for_completion(os.environ)])(args=words, prog_name="dlexp")
+        _with_named_options([*argv, *argv_for_completion(os.environ)])(args=argv, prog_name="dlexp")
 
     def hint() -> None:
-        hint_at_keys(words)
-        hint_at_multirun(words)
+        hint_at_keys(argv)
+        hint_at_multirun(argv)
 
     with visible_errors():
-        sys.exit(exit_code(run, words, hint))
+        sys.exit(exit_code(run, argv, hint))
 
 
-def _as_far_as_named(words: list[str], whole: typer.Typer = app) -> typer.Typer:
-    """The app, with the options of those commands that `words` may mean."""
+def _with_named_options(argv: list[str], whole: typer.Typer = app) -> typer.Typer:
+    """A copy of the app in which only the commands named in `argv` have options, which is faster to build."""
     found = copy.copy(whole)
-    found.registered_commands = list(only_named(whole.registered_commands, words))
+    found.registered_commands = list(only_named(whole.registered_commands, argv))
     found.registered_groups = [copy.copy(group) for group in whole.registered_groups]
     for group in found.registered_groups:
-        group.typer_instance = _as_far_as_named(words, group.typer_instance) if group.typer_instance else None
+        group.typer_instance = _with_named_options(argv, group.typer_instance) if group.typer_instance else None
     return found
 
 

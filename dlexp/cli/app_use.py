@@ -1,9 +1,9 @@
-"""The commands that use a run: their words alone, as in app.py."""
+"""The signatures of the commands that use a finished run."""
 
 from __future__ import annotations
 
 from dlexp.cli import options as given
-from dlexp.cli.argv import setting_of
+from dlexp.cli.argv import common_options
 
 
 def predict(
@@ -24,12 +24,12 @@ def predict(
     quiet: given.Quiet = False,
     json: given.Json = False,
 ) -> None:
-    """Answer for samples of your own: images, tables or arrays; the training data need not be there."""
+    """Predict new images, table rows or arrays. The training data is not needed."""
     from dlexp.cli.commands.results import predict as command
 
     files = command.Files(tuple(inputs or ()), files_from, out, format, force)
-    words = command.PredictWords(files, checkpoint, batch_size, probabilities, top, ignore_extra, separator)
-    command.predict(run, words, command.Manner(tuple(trust or ()), allow_changes, quiet, json))
+    arguments = command.PredictArguments(files, checkpoint, batch_size, probabilities, top, ignore_extra, separator)
+    command.predict(run, arguments, command.CommandSettings(tuple(trust or ()), allow_changes, quiet, json))
 
 
 def export(
@@ -45,34 +45,34 @@ def export(
     force: given.Force = False,
     json: given.Json = False,
 ) -> None:
-    """Write a run's network to a file for other programs, and compare what comes out of it."""
+    """Export the network of a run and check its outputs."""
     from dlexp.cli.commands.results import export as command
 
-    words = command.ExportWords(to, out, checkpoint, with_preprocessing, tuple(samples or ()), tolerance, force)
-    command.export(run, words, tuple(trust or ()), allow_changes, json)
+    arguments = command.ExportArguments(to, out, checkpoint, with_preprocessing, tuple(samples or ()), tolerance, force)
+    command.export(run, arguments, tuple(trust or ()), allow_changes, json)
 
 
 def adapt(
     run: given.Run,
-    overrides: given.AdaptationWords = None,
+    overrides: given.AdaptationOverrides = None,
     run_dir: given.RunDirectory = None,
     config_dir: given.ConfigDirs = None,
     trust: given.Trust = None,
     json: given.Json = False,
 ) -> None:
-    """Adapt a run to other data without labels: its normalisation layers are measured anew; no weight is trained."""
+    """Adapt the normalization layers of a run to other data. No labels are used, no weights are trained (AdaBN)."""
     from dlexp.cli.commands.results import adapt as command
 
-    command.adapt(run, tuple(overrides or ()), run_dir, setting_of(config_dir, trust), json)
+    command.adapt(run, tuple(overrides or ()), run_dir, common_options(config_dir, trust), json)
 
 
 def replay(
     run: given.Run = "latest",
-    overrides: given.ReplayWords = None,
+    overrides: given.ReplayOverrides = None,
     trust: given.Trust = None,
     json: given.Json = False,
 ) -> None:
-    """Make the step happen again that ended a run, from its crash capsule; no data set is needed."""
+    """Repeat the failed training step of a run. It is read from the crash capsule; the data set is not needed."""
     from dlexp.cli.commands.training import replay as command
 
     command.replay(run, tuple(overrides or ()), tuple(trust or ()), json)
@@ -85,8 +85,8 @@ def report(
     config_dir: given.ConfigDirs = None,
     json: given.Json = False,
 ) -> None:
-    """Write a run, a study or several runs as one HTML page that needs no network and no other file."""
+    """Write an HTML report on a run, a study or several runs. The page is self-contained."""
     from dlexp.cli.commands.results import report as command
 
-    words = command.ReportWords(tuple(runs or ()), out, open_it)
-    command.report(words, setting_of(config_dir, None), json)
+    arguments = command.ReportArguments(tuple(runs or ()), out, open_it)
+    command.report(arguments, common_options(config_dir, None), json)

@@ -1,4 +1,4 @@
-"""What is done to the words of a line before and after the parser sees them."""
+"""Preparation of the command line before parsing, and hints after a usage error."""
 
 from __future__ import annotations
 
@@ -15,56 +15,60 @@ _ALONE = ("--resume", "--plot-schedule")
 
 
 @dataclass(frozen=True)
-class Setting:
-    """What commands share: the user's own configuration folders, trusted packages, and the line as typed."""
+class CommonOptions:
+    """Options of all commands: configuration directories, trusted packages, and the command line as typed."""
 
     config_dirs: tuple[Path, ...]
     trust: tuple[str, ...]
     command: str
 
 
-def setting_of(config_dirs: list[Path] | None, trust: list[str] | None) -> Setting:
-    """The words that every command has, and what the environment adds to them."""
+def common_options(config_dirs: list[Path] | None, trust: list[str] | None) -> CommonOptions:
+    """The options of all commands, completed from the environment."""
     extra = os.environ.get("DLEXP_CONFIG_DIR")
     folders = (*(config_dirs or ()), *((Path(extra),) if extra else ()))
-    return Setting(folders, tuple(trust or ()), shlex.join(["dlexp", *sys.argv[1:]]))
+    return CommonOptions(folders, tuple(trust or ()), shlex.join(["dlexp", *sys.argv[1:]]))
 
 
-def with_empty_values(words: list[str]) -> list[str]:
-    """Options that may stand alone (the newest unfinished run, the usual file) get the empty value the parser wants."""
+def with_empty_values(argv: list[str]) -> list[str]:
+    """The command line with "" after options whose value is optional, as the parser requires."""
     found = []
-    for position, word in enumerate(words):
-        following = words[position + 1] if position + 1 < len(words) else "-"
-        alone = word in _ALONE and (following.startswith("-") or "=" in following)
-        found += [word, ""] if alone else [word]
+    for position, argument in enumerate(argv):
+        following = argv[position + 1] if position + 1 < len(argv) else "-"
+        alone = argument in _ALONE and (following.startswith("-") or "=" in following)
+        found += [argument, ""] if alone else [argument]
     return found
 
 
-def typed_for_completion(environ: Mapping[str, str]) -> list[str]:
-    """The words of a line on which TAB was pressed: a shell hands them over in the environment."""
-    return [word for name in ("COMP_WORDS", "_TYPER_COMPLETE_ARGS") for word in environ.get(name, "").split()]
+def argv_for_completion(environ: Mapping[str, str]) -> list[str]:
+    """The command line to complete, which a shell passes in the environment."""
+    return [argument for name in ("COMP_WORDS", "_TYPER_COMPLETE_ARGS") for argument in environ.get(name, "").split()]
 
 
-def hint_at_keys(words: list[str]) -> None:
-    """`--lr 0.1` is what other tools want; say how it is written here."""
+def hint_at_keys(argv: list[str]) -> None:
+    """Print how a configuration key is written, after an unknown option such as `--lr 0.1`."""
     from dlexp.config.check.suggest import all_paths
     from dlexp.config.files.catalog import Catalog  # here, because only a mistake needs it
 
     paths = list(all_paths(Catalog()))
-    for word in words:
-        name = word.partition("=")[0].removeprefix("--").replace("-", "_")
-        found = [path for path in paths if path.rpartition(".")[2] == name] if word.startswith("--") else []
+    for argument in argv:
+        name = argument.partition("=")[0].removeprefix("--").replace("-", "_")
+        found = [path for path in paths if path.rpartition(".")[2] == name] if argument.startswith("--") else []
         if found:
-            echo(f"Configuration keys have no dashes: {' or '.join(f'{path}=...' for path in found[:3])}", err=True)
+            echo(
+                f"Set a configuration key without dashes: {' or '.join(f'{path}=...' for path in found[:3])}", err=True
+            )
 
 
-def hint_at_multirun(words: list[str]) -> None:
-    """`-m` belongs to training alone; say what the other commands have."""
-    command = next((word for word in words if not word.startswith("-")), "")
-    if command != "train" and {"-m", "--multirun"} & set(words):
+def hint_at_multirun(argv: list[str]) -> None:
+    """Print what to use instead of `-m`, which only `dlexp train` has."""
+    command = next((argument for argument in argv if not argument.startswith("-")), "")
+    if command != "train" and {"-m", "--multirun"} & set(argv):
         told = {
-            "tune": "tune is the search: it tries the values of search.space by itself",
-            "evaluate": "dlexp evaluate takes a run at a time, or a group of seeds",
+            "tune": "dlexp tune searches search.space",
+            "evaluate": "dlexp evaluate evaluates one run or one group of seeds",
         }
-        reason = told.get(command, "it trains a grid, and nothing else does")
-        echo(f"-m is a word of dlexp train: {reason}. A grid: dlexp train -m model=mlp,simple_cnn", err=True)
+        reason = told.get(command, "other commands use one configuration")
+        echo(
+            f"-m is an option of dlexp train: {reason}. Train a grid with dlexp train -m model=mlp,simple_cnn", err=True
+        )

@@ -1,6 +1,6 @@
-"""Shell completion: commands and options are Typer's; groups, options, dotted keys and runs are found here.
+"""Shell completion of groups, options, dotted keys and runs; Typer completes commands and their options.
 
-Nothing is parsed and no rule is loaded for it, so that TAB answers at once.
+It parses no configuration and loads no validation rules, to respond quickly.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ EXPORT_FORMATS = ("onnx", "torch-export", "safetensors")
 
 
 def overrides(context: typer.Context, incomplete: str) -> list[str]:
-    """GROUP=, GROUP=OPTION and KEY= for the word under the cursor."""
+    """Completions GROUP=, GROUP=OPTION and KEY= of the word at the cursor."""
     from dlexp.config.schema.names import ALIASES  # when TAB is pressed, and not for every other word of help
 
     catalog = _catalog(context)
     group = _group_that_bash_cut_off()
-    if group:  # bash takes `model=res` for three words and replaces the last one only
+    if group:  # bash splits `model=res` into three words and replaces only the last one
         return _starting(catalog.options(ALIASES.get(group, group)) if _is_group(group) else (), incomplete.lstrip("="))
     name, equals, start = incomplete.partition("=")
     if equals:
@@ -47,7 +47,7 @@ def splits(incomplete: str) -> list[str]:
 
 
 def export_formats(incomplete: str) -> list[str]:
-    """What a run can be exported to."""
+    """Names of export formats."""
     return _starting(EXPORT_FORMATS, incomplete)
 
 
@@ -61,7 +61,7 @@ def runs(incomplete: str) -> list[str]:
 
 
 def runs_and_studies(incomplete: str) -> list[str]:
-    """Paths of run directories, newest first, and of studies."""
+    """Paths of run directories, newest first, then of studies."""
     from dlexp.artifacts.runs.run_dir import outputs_root
 
     studies = sorted(str(path.parent) for path in (outputs_root() / "tune").glob("*/study.json"))
@@ -69,13 +69,13 @@ def runs_and_studies(incomplete: str) -> list[str]:
 
 
 def runs_and_overrides(context: typer.Context, incomplete: str) -> list[str]:
-    """A run or the beginning of an override, for the first word; overrides for the others."""
-    first = not context.params.get("words")
+    """Runs and overrides for the first argument, overrides for the others."""
+    first = not context.params.get("run_or_overrides")
     return [*(runs(incomplete) if first else ()), *overrides(context, incomplete)]
 
 
 def _keys(catalog: Catalog, chosen: Mapping[str, str], incomplete: str) -> Iterator[str]:
-    """`group=` for every group; once a dot is typed, the keys of the option that is chosen there."""
+    """`group=` for every group; after a dot, the keys of the option selected in that group."""
     from dlexp.config.schema.names import COMPONENTS, SECTION_NAMES, TOP_LEVEL_NAMES
 
     head, dot, _ = incomplete.partition(".")
@@ -93,7 +93,7 @@ def _keys(catalog: Catalog, chosen: Mapping[str, str], incomplete: str) -> Itera
 
 def _typed(context: typer.Context) -> Sequence[str]:
     """The overrides on the line so far."""
-    return context.params.get("overrides") or context.params.get("words") or ()
+    return context.params.get("overrides") or context.params.get("run_or_overrides") or ()
 
 
 def _default_option(catalog: Catalog, group: str) -> str:
@@ -115,7 +115,7 @@ def _catalog(context: typer.Context) -> Catalog:
 
 
 def _group_that_bash_cut_off() -> str:
-    """`model` when bash has cut `model=res` into `model`, `=`, `res` and the cursor is behind the `=`."""
+    """`model` if bash has split `model=res` into `model`, `=`, `res` and the cursor is after the `=`, otherwise ""."""
     if "complete_bash" not in os.environ.get("_DLEXP_COMPLETE", ""):
         return ""
     words = os.environ.get("COMP_WORDS", "").split()

@@ -1,4 +1,4 @@
-"""The two consoles, and how errors and tables look on them."""
+"""The rich consoles of standard output and standard error, and the layout of tables."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from dlexp.text.printable import printable, printable_lines
 
 
 class CleanConsole(Console):
-    """A console whose texts hold nothing that a terminal would obey; styles and cursor moves are rich's own."""
+    """A console that shows control characters in texts instead of sending them to the terminal."""
 
     def __init__(self, *, stderr: bool = False, **others: Any) -> None:
         super().__init__(stderr=stderr, highlight=False, soft_wrap=True, emoji=False, **others)
 
     def on_broken_pipe(self) -> None:
-        """Raise an error, where rich would end the process: the caller decides what a closed pipe means."""
+        """Raise BrokenPipeError, where rich would end the process."""
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
     @property
     def file(self) -> IO[str]:
-        """Where rich writes: past `VisibleStream`, for what it writes is clean already."""
+        """The stream that rich writes to, without `VisibleStream`: the segments are already clean."""
         return unfiltered(super().file)
 
     @file.setter
@@ -39,7 +39,7 @@ class CleanConsole(Console):
         self._file = new_file
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """The segments of `renderable`, their texts cleaned; nothing that is printed goes another way."""
+        """The segments of `renderable` with control characters made visible."""
         for segment in super().render(renderable, options):
             clean = segment.text if segment.control else printable_lines(segment.text)
             yield segment if clean == segment.text else Segment(clean, segment.style)
@@ -50,19 +50,25 @@ err = CleanConsole(stderr=True)
 
 
 def escape(text: str) -> str:
-    """A name, a path or a value for a text with markup: on one line, with brackets that stay brackets."""
+    """A name, path or value escaped for rich markup, on one line."""
     return markup.escape(printable(text))
 
 
 def escape_lines(text: str) -> str:
-    """The same for a text of several lines."""
+    """A text of several lines, escaped for rich markup."""
     return markup.escape(printable_lines(text))
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, numbers_from: int = 1) -> Table:
-    """A plain table; columns from number `numbers_from` on are right-aligned.
+    """A table without borders.
 
-    A terminal that is too narrow shortens cells with an ellipsis; a pipe and a file get all of them.
+    Cells are shortened with an ellipsis on a terminal that is too narrow, and never in a pipe or a file.
+
+    Args:
+        title: The text above the table, "" for none.
+        columns: The headings.
+        rows: The cells.
+        numbers_from: The first right-aligned column, counted from 0.
     """
     made = Table(
         title=escape(title) or None,
@@ -86,13 +92,13 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, 
 
 
 def width_of(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
-    """Characters of a line of a table: the widest cells, and two spaces between them."""
+    """The number of characters in a line of a table: the widest cells, separated by two spaces."""
     widths = [max(map(cell_len, cells)) for cells in zip(columns, *rows, strict=True)]
     return max(1, sum(widths) + 2 * (len(widths) - 1))
 
 
 def over_seeds(title: str, content: Mapping[str, Any]) -> Table:
-    """Mean, standard deviation and n of every metric, with the value of each run where the terminal has room."""
+    """Mean, standard deviation and n of every metric, and the value of each run if the terminal is wide enough."""
     runs = [path.rsplit("/", 1)[-1] for path in content["runs"]]
     columns = ["metric", "mean", "std", "n", *runs]
     rows = []
@@ -105,11 +111,11 @@ def over_seeds(title: str, content: Mapping[str, Any]) -> Table:
 
 
 def undrawn(content: Mapping[str, Any]) -> None:
-    """A line for each picture that could not be drawn; the result holds without it."""
+    """Print a line for each figure that could not be drawn."""
     for problem in content.get("undrawn", ()):
-        err.print(f"[yellow]no picture[/]: {escape(str(problem))}")
+        err.print(f"[yellow]not plotted[/]: {escape(str(problem))}")
 
 
-def near(path: str) -> str:
-    """A path as seen from here, when that is shorter."""
+def short_path(path: str) -> str:
+    """A path, relative to the current directory if that is shorter."""
     return min(os.path.relpath(path), path, key=len)

@@ -1,4 +1,4 @@
-"""How an error looks: all of it on one screen. Without rich, so that a mistake is told at once."""
+"""Printing of errors, without importing rich."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dlexp.text.printable import printable_lines
 
 
 def show_error(error: DlexpError, as_json: bool) -> None:
-    """All of an error on standard error; as JSON on standard output too when that was asked for."""
+    """Print an error on standard error and, if `as_json`, as JSON on standard output."""
     if isinstance(error, ConfigError):
         count = f"{len(error.problems)} problem{'s' if len(error.problems) > 1 else ''}"
         lines = [f"{styled(count, 'red', bold=True)}; nothing was run."]
@@ -36,7 +36,7 @@ def show_error(error: DlexpError, as_json: bool) -> None:
 
 
 def memory_error(error: Exception) -> DlexpError | None:
-    """OutOfMemory where memory ran out in a place that knows nothing better to try; None for any other error."""
+    """OutOfMemory for an error that means that memory ran out, with a general remedy; None for any other error."""
     if not isinstance(error, MemoryError) and "torch" not in sys.modules:
         return None
     from dlexp.runtime.out_of_memory import out_of_memory  # here, for it loads torch
@@ -45,24 +45,24 @@ def memory_error(error: Exception) -> DlexpError | None:
 
 
 def _of(problem: Problem) -> list[str]:
-    """The lines of one problem: where, with the value, and where that comes from; the rule; the remedy."""
+    """The lines of one problem: place, value and origin; rule; remedy."""
     value = f"={problem.given}" if problem.given else ""
     origin = f" {styled(f'({problem.origin})', dim=True)}" if problem.origin else ""
     lines = [
         f"  {styled(f'{problem.where}{value}', bold=True)}{origin}",
         _between_words(f"    {_indented(problem.rule, '    ')}"),
     ]
-    # A remedy is often a line to copy: the terminal breaks it, and gives it back whole.
+    # Not wrapped: a remedy is often a command to copy, and a terminal copies its own line breaks as one line.
     return [*lines, f"    {styled(problem.remedy, 'green')}"] if problem.remedy else lines
 
 
 def _indented(text: str, indent: str) -> str:
-    """A text whose further lines cannot be taken for lines of dlexp's own: a name in it may hold a line break."""
+    """A text with indented continuation lines, so that a name with a line break cannot imitate output of dlexp."""
     return re.sub(r"\n(?=\S)", f"\n{indent}", printable_lines(text))
 
 
 def _between_words(text: str) -> str:
-    """A text that a terminal does not break within a word; as it is where no terminal reads it."""
+    """A text wrapped between words for a terminal; unchanged otherwise."""
     if not sys.stderr.isatty():
         return text
     width = shutil.get_terminal_size().columns

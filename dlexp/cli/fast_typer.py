@@ -1,8 +1,7 @@
-"""Words of the plainest types, taken as they are.
+"""Typer without pydantic for values that require no conversion.
 
-typer gives every value of the line to pydantic, whose import costs as much as typer's own: 80 ms before the first line
-of help for a group, a list or a TAB. A text, a flag and a default need no conversion; whatever else is typed goes to
-typer as before, and its messages with it.
+Typer passes every argument to pydantic, whose import takes 80 ms, as long as typer's own. Texts, flags and defaults
+require no conversion; all other values are converted by typer as usual, with its messages.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ from typer.core import TyperGroup
 from typer.models import CommandInfo
 
 
-def only_named(commands: Iterable[CommandInfo], words: Iterable[str]) -> Iterator[CommandInfo]:
-    """The commands, those that no word names without their options: help tells one line of each and runs none.
+def only_named(commands: Iterable[CommandInfo], argv: Iterable[str]) -> Iterator[CommandInfo]:
+    """The commands; those that are not named on the command line come without their options.
 
-    typer looks at every option of every command before it knows which is meant: a sixth of the time of `dlexp --help`.
+    Typer inspects every option of every command first, which takes a sixth of the time of `dlexp --help`.
     """
-    named = set(words)
+    named = set(argv)
     for command in commands:
         callback = command.callback
         if callback is None or (command.name or callback.__name__.replace("_", "-")) in named:
@@ -36,10 +35,10 @@ def only_named(commands: Iterable[CommandInfo], words: Iterable[str]) -> Iterato
 
 
 class PlainGroup(TyperGroup):
-    """typer's group of commands; the parameters of all of them try the plain way first."""
+    """A group of commands whose parameters skip pydantic where possible."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the words of the line, as far as they are the group's own."""
+        """Parse the arguments of the group."""
         for command in (self, *self.commands.values()):
             for parameter in (*command.params, command.get_help_option(ctx)):
                 described: Any = parameter
@@ -49,7 +48,7 @@ class PlainGroup(TyperGroup):
 
 
 class _Plain(RuntimeParam):
-    """A value that has its type already is left alone."""
+    """A parameter that returns a value of the right type unchanged."""
 
     def _coerce_value(self, value: Any, param: Any, ctx: Any) -> Any:
         is_texts = isinstance(value, tuple | list) and all(type(item) is str for item in value)

@@ -1,4 +1,4 @@
-"""The words of the command line: each option once, with its help, its range and what completes it."""
+"""The options of the command line, each with its help, range and completion."""
 
 from __future__ import annotations
 
@@ -19,172 +19,187 @@ Overrides = Annotated[
 ]
 ConfigDirs = Annotated[
     list[Path] | None,
-    typer.Option("--config-dir", help="a folder with groups of your own, such as my_conf/model/my_net.yaml"),
+    typer.Option("--config-dir", help="directory with your own options, such as my_conf/model/my_net.yaml"),
 ]
 Trust = Annotated[
     list[str] | None,
-    typer.Option("--trust", metavar="PACKAGE", help="a package of your own that a configuration may call"),
+    typer.Option("--trust", metavar="PACKAGE", help="Python package that a configuration is allowed to call"),
 ]
 RunDirectory = Annotated[
-    Path | None, typer.Option("--run-dir", "-o", help="use exactly this directory, which must be new or empty")
+    Path | None, typer.Option("--run-dir", "-o", help="write to this directory, which must be new or empty")
 ]
 RunId = Annotated[
     str | None,
-    typer.Option("--run-id", metavar="ID", help="start outputs/train/ID, continue it, or leave it finished"),
+    typer.Option("--run-id", metavar="ID", help="use outputs/train/ID: start it, resume it, or do nothing if finished"),
 ]
 Resume = Annotated[
     str | None,
     typer.Option(
         "--resume",
         metavar="[RUN]",
-        help="continue the newest unfinished run, or RUN, in its own directory",
+        help="resume RUN, or the newest unfinished run, in its own directory",
         autocompletion=completion.runs,
     ),
 ]
 FromRun = Annotated[
     str | None,
     typer.Option(
-        "--from", metavar="RUN", help="repeat a past run, with the changes given", autocompletion=completion.runs
+        "--from", metavar="RUN", help="start a new run with the configuration of RUN", autocompletion=completion.runs
     ),
 ]
-Seeds = Annotated[int | None, typer.Option("--seeds", min=1, help="train this many runs that differ in the seed alone")]
+Seeds = Annotated[int | None, typer.Option("--seeds", min=1, help="train this many runs that differ only in the seed")]
 Multirun = Annotated[
     bool,
-    typer.Option("--multirun", "-m", help="train every combination, as in model=mlp,simple_cnn seed=range(3)"),
+    typer.Option("--multirun", "-m", help="train all combinations, as in model=mlp,simple_cnn seed=range(3)"),
 ]
-CellJobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="with -m: runs side by side on this machine")]
+SweepJobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="with -m: number of runs in parallel")]
 AllowChanges = Annotated[
-    bool, typer.Option("--allow-changes", help="go on although code, versions or machine are others than before")
+    bool, typer.Option("--allow-changes", help="resume even if the code, package versions or hardware have changed")
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="build everything, make one update in memory, write nothing")]
-Run = Annotated[str, typer.Argument(help="a run directory, or `latest`", autocompletion=completion.runs)]
-EvaluationWords = Annotated[
+DryRun = Annotated[bool, typer.Option("--dry-run", help="build everything and make one update without writing files")]
+Run = Annotated[str, typer.Argument(help="run directory, or `latest`", autocompletion=completion.runs)]
+EvaluationOverrides = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[KEY=VALUE]...", help="trainer.device, trainer.precision, data.eval_batch_size or data.path"
+        metavar="[KEY=VALUE]...", help="overrides, such as trainer.device, data.eval_batch_size or data.path"
     ),
 ]
-AdaptationWords = Annotated[
+AdaptationOverrides = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[data=OPTION | data.KEY=VALUE]...", help="the data to adapt to, and trainer.device"),
+    typer.Argument(metavar="[data=OPTION | data.KEY=VALUE]...", help="data to adapt to, and trainer.device"),
 ]
-ReplayWords = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="trainer.device")]
+ReplayOverrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="trainer.device")]
 Split = Annotated[str, typer.Option("--split", help="train, val or test", autocompletion=completion.splits)]
 Checkpoint = Annotated[str, typer.Option("--checkpoint", help="best or last")]
 Inputs = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="INPUT... [KEY=VALUE]...",
-        help="files, folders, 'patterns/*.png', or - for CSV rows on standard input; and trainer.device and the like",
+        help="files, directories, 'patterns/*.png', or - for CSV rows on standard input; overrides",
     ),
 ]
 Out = Annotated[
     Path | None,
-    typer.Option("--out", "-o", help="write to this file: .csv, .json, .jsonl or .parquet; standard output otherwise"),
+    typer.Option("--out", "-o", help="output file: .csv, .json, .jsonl or .parquet; default: standard output"),
 ]
-Format = Annotated[str | None, typer.Option("--format", help="csv, json, jsonl or parquet, whatever the suffix")]
+Format = Annotated[str | None, typer.Option("--format", help="csv, json, jsonl or parquet; default: by suffix")]
 FilesFrom = Annotated[
     str | None,
-    typer.Option("--files-from", metavar="FILE", help="also the files named in FILE, a line each; - is stdin"),
+    typer.Option("--files-from", metavar="FILE", help="read file names from FILE, one per line; - is standard input"),
 ]
-BatchSize = Annotated[int | None, typer.Option("--batch-size", min=1, help="samples of a forward pass")]
-Probabilities = Annotated[bool, typer.Option("--probabilities", "-p", help="a column for each class")]
-Top = Annotated[int, typer.Option("--top", min=0, metavar="K", help="the K most probable classes")]
-IgnoreExtra = Annotated[bool, typer.Option("--ignore-extra", help="pass over columns that training did not have")]
-Separator = Annotated[str | None, typer.Option("--separator", help="between two cells of a CSV file")]
-UseChanged = Annotated[bool, typer.Option("--allow-changes", help="go on although config.yaml was edited by hand")]
-Force = Annotated[bool, typer.Option("--force", help="replace a file that is there")]
+BatchSize = Annotated[int | None, typer.Option("--batch-size", min=1, help="samples per forward pass")]
+Probabilities = Annotated[
+    bool, typer.Option("--probabilities", "-p", help="add a column with the probability of each class")
+]
+Top = Annotated[int, typer.Option("--top", min=0, metavar="K", help="add the K most probable classes")]
+IgnoreExtra = Annotated[bool, typer.Option("--ignore-extra", help="ignore columns that the training data did not have")]
+Separator = Annotated[str | None, typer.Option("--separator", help="separator of CSV files; default: as in training")]
+EvaluateChanged = Annotated[
+    bool, typer.Option("--allow-changes", help="evaluate even if the data or config.yaml have changed since training")
+]
+UseChanged = Annotated[bool, typer.Option("--allow-changes", help="use the run even if its config.yaml was edited")]
+Force = Annotated[bool, typer.Option("--force", help="overwrite an existing file")]
 To = Annotated[
     str, typer.Option("--to", help="onnx, torch-export or safetensors", autocompletion=completion.export_formats)
 ]
-ExportOut = Annotated[Path | None, typer.Option("--out", "-o", help="this file; RUN/export/model.SUFFIX otherwise")]
+ExportOut = Annotated[Path | None, typer.Option("--out", "-o", help="output file; default: RUN/export/model.SUFFIX")]
 WithPreprocessing = Annotated[
-    bool, typer.Option("--with-preprocessing", help="raw input in, probabilities or values out: both in the file")
+    bool,
+    typer.Option("--with-preprocessing", help="include preprocessing and postprocessing: raw input to predictions"),
 ]
 Samples = Annotated[
     list[str] | None,
-    typer.Option("--samples", metavar="INPUT", help="compare on these samples, not on random ones"),
+    typer.Option("--samples", metavar="INPUT", help="check the outputs on these samples instead of random inputs"),
 ]
-Tolerance = Annotated[float, typer.Option("--tolerance", min=0, help="largest difference, over 1 + the largest output")]
+Tolerance = Annotated[
+    float, typer.Option("--tolerance", min=0, help="maximum difference, relative to 1 + largest output")
+]
 Resamples = Annotated[
-    int, typer.Option("--resamples", min=0, help="bootstrap resamples of the intervals; 0 makes none")
+    int, typer.Option("--resamples", min=0, help="bootstrap resamples for confidence intervals; 0: no intervals")
 ]
-Level = Annotated[float, typer.Option("--level", help="share of the resamples that an interval holds")]
-Trials = Annotated[int, typer.Option("--trials", "-n", min=1, help="how many trials the study has in all")]
+Level = Annotated[float, typer.Option("--level", help="confidence level of the intervals")]
+Trials = Annotated[int, typer.Option("--trials", "-n", min=1, help="total number of trials of the study")]
 StudyName = Annotated[
-    str | None, typer.Option("--name", help="the study's directory under outputs/tune; an old name goes on with it")
+    str | None, typer.Option("--name", help="directory of the study under outputs/tune; an existing study is continued")
 ]
-Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="trials side by side on this machine")]
+Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="number of trials in parallel")]
 Storage = Annotated[
     str | None,
-    typer.Option("--storage", metavar="URL", help="sqlite:///, journal:/// or postgresql://: what machines can share"),
+    typer.Option(
+        "--storage", metavar="URL", help="shared storage of the study: sqlite:///, journal:/// or postgresql://"
+    ),
 ]
 Migrate = Annotated[
-    str | None, typer.Option("--migrate", metavar="STUDY", help="begin with the trials of STUDY that lie in this space")
+    str | None, typer.Option("--migrate", metavar="STUDY", help="copy the trials of STUDY that lie in the search space")
 ]
 DryRunOfStudy = Annotated[
-    bool, typer.Option("--dry-run", help="the space, sampled configurations and a bound on the cost; nothing is run")
+    bool, typer.Option("--dry-run", help="print the search space, sampled configurations and the maximum cost")
 ]
 Dashboard = Annotated[
-    bool, typer.Option("--dashboard", help="show the study of --name or --storage in a browser; nothing is run")
+    bool,
+    typer.Option("--dashboard", help="serve the study of --name or --storage to a browser, without running trials"),
 ]
 Explain = Annotated[
     str | None,
-    typer.Option("--explain", metavar="KEY", help="value, rule, default, help and origin of one key"),
+    typer.Option("--explain", metavar="KEY", help="print the value, rule, default, help and source of a key"),
 ]
-Sources = Annotated[bool, typer.Option("--sources", help="every key with where its value comes from")]
+Sources = Annotated[bool, typer.Option("--sources", help="print every key with the source of its value")]
 PlotSchedule = Annotated[
     str | None,
     typer.Option(
         "--plot-schedule",
         metavar="[FILE]",
-        help="draw the learning rate of every update into FILE, schedule.png unless another is named",
+        help="plot the learning rate of every update to FILE; default: schedule.png",
     ),
 ]
-Group = Annotated[str | None, typer.Argument(help="model, optim, scheduler, ...", autocompletion=completion.groups)]
-MinRate = Annotated[float, typer.Option("--min-lr", help="where the sweep begins")]
-MaxRate = Annotated[float, typer.Option("--max-lr", help="where it ends, unless the loss diverges before")]
-SweepSteps = Annotated[int, typer.Option("--steps", help="updates of a sweep, 20 or more")]
-SweepSeeds = Annotated[int, typer.Option("--seeds", help="sweeps with other weights and order; their median counts")]
-SweepLoss = Annotated[str, typer.Option("--loss", help="train: of each update's samples; val: of validation samples")]
-ValBatches = Annotated[int, typer.Option("--val-batches", help="batches of validation samples, for --loss val")]
+Group = Annotated[
+    str | None, typer.Argument(help="configuration group, such as model", autocompletion=completion.groups)
+]
+MinRate = Annotated[float, typer.Option("--min-lr", help="first learning rate")]
+MaxRate = Annotated[float, typer.Option("--max-lr", help="last learning rate, unless the loss diverges before")]
+SweepSteps = Annotated[int, typer.Option("--steps", help="number of updates, at least 20")]
+SweepSeeds = Annotated[
+    int, typer.Option("--seeds", help="number of repetitions with different seeds; the median is used")
+]
+SweepLoss = Annotated[str, typer.Option("--loss", help="train: loss of each batch; val: loss on validation samples")]
+ValBatches = Annotated[int, typer.Option("--val-batches", help="number of validation batches for --loss val")]
 Apply = Annotated[
-    bool, typer.Option("--apply", help="write the override, also as experiment=lr_found into the first --config-dir")
+    bool, typer.Option("--apply", help="write the result as an override, and as experiment=lr_found to --config-dir")
 ]
 ProfileSteps = Annotated[
-    int | None, typer.Option("--steps", help="updates of each measurement; as many as some seconds hold otherwise")
+    int | None, typer.Option("--steps", help="updates per measurement; default: as many as take a few seconds")
 ]
 Machine = Annotated[
-    bool, typer.Option("--machine", help="show what is decided for this machine, why, and which key decides otherwise")
+    bool, typer.Option("--machine", help="print the settings chosen for this machine, with reasons and keys")
 ]
-VerifyWords = Annotated[
+RunOrOverrides = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[RUN] [GROUP=OPTION | KEY=VALUE]...",
-        help="a run, `latest`, or a configuration; three epochs unless trainer.epochs says otherwise",
+        help="a run, `latest`, or overrides; trains 3 epochs unless trainer.epochs is given",
         autocompletion=completion.runs_and_overrides,
     ),
 ]
 StopAt = Annotated[
     list[int] | None,
-    typer.Option("--at", metavar="UPDATE", help="stop after this update, in place of one stop of each kind"),
+    typer.Option("--at", metavar="UPDATE", help="stop after this update instead of once per kind of stop; repeatable"),
 ]
-Determinism = Annotated[bool, typer.Option("--determinism", help="train twice without a stop, and compare the two")]
+Determinism = Annotated[bool, typer.Option("--determinism", help="train twice without stopping and compare the runs")]
 Pages = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[RUN | STUDY]...",
-        help="a run, a study, or several runs; the newest run otherwise",
+        help="a run, a study or several runs; default: the newest run",
         autocompletion=completion.runs_and_studies,
     ),
 ]
 PageFile = Annotated[
-    Path | None, typer.Option("--out", help="the page's file, report.html in the directory of the run otherwise")
+    Path | None, typer.Option("--out", help="HTML file to write; default: report.html in the run directory")
 ]
-OpenPage = Annotated[bool, typer.Option("--open", help="show the page in a browser")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress, only the result")]
+OpenPage = Annotated[bool, typer.Option("--open", help="open the page in a browser")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="show only the result, no progress")]
 Depth = Annotated[
     int | None,
-    typer.Option("--depth", min=1, help="add up layers whose names agree in so many parts; the table alone"),
+    typer.Option("--depth", min=1, help="combine layers whose names share this many parts"),
 ]
-Json = Annotated[bool, typer.Option("--json", help="the result as one JSON document on standard output")]
+Json = Annotated[bool, typer.Option("--json", help="print the result as one JSON document")]

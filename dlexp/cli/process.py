@@ -1,7 +1,7 @@
-"""How the process begins and ends: the streams and signals that it was given, and the exit code that is documented.
+"""Start and end of the process: inherited streams and signals, and the documented exit codes.
 
-An error of the system that no command expected is a refusal with its path, exit code 1. A reader that is gone, as after
-`| head`, ends the command quietly with 141, as it ends other tools.
+An unexpected operating-system error is shown with its path and exit code 1. A closed pipe, as after `| head`, ends the
+command silently with exit code 141, as is usual.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from dlexp.errors import DlexpError, exit_code_of, refusal_of
 CLOSED_PIPE = 128 + signal.SIGPIPE
 
 
-def settle_inheritance() -> None:
-    """Undo what a parent may have left that would falsify results: closed streams, and SIGCHLD ignored.
+def reset_inherited_state() -> None:
+    """Reset state inherited from the parent process that would corrupt results: closed streams and an ignored SIGCHLD.
 
-    A file opened while standard output is closed would be standard output. With SIGCHLD ignored the system keeps no
-    exit codes: every helper process would seem to have ended well.
+    A file opened while standard output is closed would become standard output. With SIGCHLD ignored, the exit codes of
+    child processes are lost, and every failure would look like a success.
     """
     for number in range(3):
         try:
@@ -36,14 +36,17 @@ def settle_inheritance() -> None:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
-def exit_code(run: Callable[[], Any], words: Sequence[str], hint: Callable[[], None]) -> int:
-    """Run a command and show what it failed with; returns the exit code.
+def exit_code(run: Callable[[], Any], argv: Sequence[str], hint: Callable[[], None]) -> int:
+    """Run a command, print its error if it fails, and return the exit code.
 
-    hint  what to add when the command line was not understood
+    Args:
+        run: The command.
+        argv: The command line.
+        hint: Called after a usage error, to print a hint.
     """
     try:
-        code = _code_of(run, words, hint)
-    except OSError as error:  # nothing can be shown
+        code = _code_of(run, argv, hint)
+    except OSError as error:  # neither stream can be written
         code = _unwritten(error)
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -54,13 +57,13 @@ def exit_code(run: Callable[[], Any], words: Sequence[str], hint: Callable[[], N
     return code
 
 
-def _code_of(run: Callable[[], Any], words: Sequence[str], hint: Callable[[], None]) -> int:
+def _code_of(run: Callable[[], Any], argv: Sequence[str], hint: Callable[[], None]) -> int:
     try:
         run()
         return 0
     except SystemExit as error:
         if isinstance(error.__context__, OSError) and error.__context__.errno == errno.EPIPE:
-            return CLOSED_PIPE  # typer has caught it
+            return CLOSED_PIPE  # caught by typer
         if error.code == 2:
             hint()
         return error.code if isinstance(error.code, int) else int(error.code is not None)
@@ -74,11 +77,11 @@ def _code_of(run: Callable[[], Any], words: Sequence[str], hint: Callable[[], No
         refusal = _refusal_of(error)
         if refusal is None:
             raise
-        return _shown(refusal, words)
+        return _shown(refusal, argv)
 
 
 def _refusal_of(error: Exception) -> DlexpError | None:
-    """An error as the user is shown it; None for one that is a fault of the program."""
+    """The error to show to the user; None for a bug, which is raised with its traceback."""
     if isinstance(error, DlexpError):
         return error
     if isinstance(error, OSError):
@@ -91,32 +94,32 @@ def _refusal_of(error: Exception) -> DlexpError | None:
     return memory_error(error)
 
 
-def _shown(error: DlexpError, words: Sequence[str]) -> int:
+def _shown(error: DlexpError, argv: Sequence[str]) -> int:
     from dlexp.cli.errors import show_error
 
     try:
-        show_error(error, "--json" in words)
-    except OSError:  # the terminal is gone, or nobody reads: the exit code still tells
+        show_error(error, "--json" in argv)
+    except OSError:  # the terminal or pipe is closed; the exit code remains
         _discard(sys.stderr)
     return exit_code_of(error)
 
 
 def _is_link_to_itself(error: RuntimeError) -> bool:
-    """Whether it is what Path.resolve raises below Python 3.13 for a link that leads back to itself."""
+    """Whether it is the error of Path.resolve below Python 3.13 for a symbolic link loop."""
     return str(error).startswith("Symlink loop from")
 
 
 def _is_of_output(error: OSError) -> bool:
-    """Whether a stream was full or closed; files are named."""
+    """Whether a standard stream was full or closed; errors of files have a file name."""
     return error.filename is None and error.errno in (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EBADF)
 
 
 def _unwritten(error: OSError) -> int:
-    """The exit code of output that could not be written, said on standard error where that is another place."""
+    """Report on standard error that the output could not be written; returns the exit code."""
     if error.errno == errno.EPIPE:
         return CLOSED_PIPE
     try:
-        sys.stderr.write(f"DlexpError: the output could not be written: {error.strerror or error}\n")
+        sys.stderr.write(f"DlexpError: cannot write the output: {error.strerror or error}\n")
         sys.stderr.flush()
     except OSError:
         _discard(sys.stderr)
@@ -124,7 +127,7 @@ def _unwritten(error: OSError) -> int:
 
 
 def _discard(stream: Any) -> None:
-    """Let what a stream still holds go nowhere: Python would try again when the process ends, and complain."""
+    """Discard the buffered output of a stream; Python would otherwise try to flush it again at exit."""
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         stream.flush()

@@ -1,4 +1,4 @@
-"""Text and JSON of commands that answer without rich."""
+"""Styled text and JSON output, without importing rich."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ import typer
 
 from dlexp.text.printable import printable, printable_lines
 
-_MARK = os.urandom(8).hex()  # of this process: no text can hold a style of its own
+_MARK = os.urandom(8).hex()  # unique to this process, so that no text can contain a style of its own
 _STYLE = re.compile(f"\x1b{_MARK}(\\[[0-9;]*m)")
 
 
-def styled(text: str, colour: str | None = None, *, bold: bool = False, dim: bool = False) -> str:
-    """`text`, on one line, for `echo`, which takes styles out where no terminal reads it; plain with NO_COLOR."""
+def styled(text: str, color: str | None = None, *, bold: bool = False, dim: bool = False) -> str:
+    """`text` on one line with a style for `echo`, which removes styles without a terminal; plain with NO_COLOR."""
     text = printable(text)
     if os.environ.get("NO_COLOR"):
         return text
-    begin, end = typer.style("\0", fg=colour, bold=bold or None, dim=dim or None).split("\0")
+    begin, end = typer.style("\0", fg=color, bold=bold or None, dim=dim or None).split("\0")
     return f"{begin}{text}{end}".replace("\x1b", f"\x1b{_MARK}")
 
 
 def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
-    """Print text with the styles of `styled`; whatever else a terminal would obey becomes visible."""
-    parts = _STYLE.split(text)  # texts, and between them the codes of styles
+    """Print text with the styles of `styled`; other control characters are made visible."""
+    parts = _STYLE.split(text)  # texts, separated by style codes
     clean = [f"\x1b{part}" if place % 2 else printable_lines(part) for place, part in enumerate(parts)]
     typer.echo("".join(clean), file=unfiltered(sys.stderr if err else sys.stdout), nl=nl)
 
 
 class VisibleStream:
-    """A text stream in which controls are visible: for tracebacks, warnings and the words of other libraries."""
+    """A text stream that makes control characters visible, for tracebacks, warnings and output of other libraries."""
 
     def __init__(self, stream: IO[str]) -> None:
         self.unfiltered = stream
 
     def write(self, text: str) -> int:
-        """Write `text` with its controls made visible."""
+        """Write `text` with visible control characters."""
         self.unfiltered.write(printable_lines(text))
         return len(text)
 
@@ -57,7 +57,7 @@ class VisibleStream:
 
 @contextmanager
 def visible_errors() -> Iterator[None]:
-    """Show the controls in all that goes to standard error; also in the traceback of an exception that leaves here."""
+    """Make control characters visible in standard error, including the traceback of an exception raised within."""
     before = sys.stderr
     sys.stderr = cast(TextIO, VisibleStream(before))
     try:
@@ -68,19 +68,19 @@ def visible_errors() -> Iterator[None]:
 
 
 def unfiltered(stream: IO[str]) -> IO[str]:
-    """The stream behind a `VisibleStream`; any other as it is."""
+    """The stream wrapped by a `VisibleStream`; any other stream unchanged."""
     found: IO[str] = getattr(stream, "unfiltered", stream)
     return found
 
 
-def accept_every_letter() -> None:
-    """Let no letter end a command that the terminal's encoding lacks: a terminal shows `?`, a file keeps `\\u2026`."""
+def replace_unencodable_characters() -> None:
+    """Replace characters that the encoding of a stream lacks: with `?` on a terminal, with `\\u2026` in a file."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and not stream.encoding.lower().startswith("utf"):
             stream.reconfigure(errors="replace" if stream.isatty() else "backslashreplace")
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on standard output."""
-    # json escapes all controls but DEL; \u007f is the same letter in JSON
+    """Print one JSON document on standard output."""
+    # json escapes all control characters except DEL
     sys.stdout.write(json.dumps(value, indent=2, default=str).replace("\x7f", "\\u007f") + "\n")

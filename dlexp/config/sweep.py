@@ -25,22 +25,22 @@ from dlexp.config.schema.run import RunConfig
 from dlexp.config.text_values import as_typed, wants_text
 from dlexp.errors import ConfigError, Problem
 
-MAX_CELLS = 1_000
+MAX_JOBS = 1_000
 
 Load = Callable[[tuple[str, ...]], RunConfig]
 
 
 @dataclass(frozen=True)
-class Cell:
+class SweepJob:
     """One configuration of a sweep.
 
     Attributes:
-        words: Overrides with which `dlexp train` trains this configuration alone.
+        overrides: Overrides with which `dlexp train` trains this configuration alone.
         varied: (key, value) of the keys that vary in the sweep, as text.
         config: The configuration.
     """
 
-    words: tuple[str, ...]
+    overrides: tuple[str, ...]
     varied: tuple[tuple[str, str], ...]
     config: RunConfig
 
@@ -50,7 +50,7 @@ class Cell:
         return _joined(self.varied)
 
 
-def cells_of(overrides: Sequence[str], catalog: Catalog, load: Load) -> tuple[Cell, ...]:
+def sweep_jobs(overrides: Sequence[str], catalog: Catalog, load: Load) -> tuple[SweepJob, ...]:
     """Return the checked configurations of a grid.
 
     Args:
@@ -60,14 +60,14 @@ def cells_of(overrides: Sequence[str], catalog: Catalog, load: Load) -> tuple[Ce
 
     Raises ConfigError with the problems of all overrides and all configurations, each problem once.
     """
-    found: list[Cell] = []
+    found: list[SweepJob] = []
     problems: list[tuple[str, Problem]] = []
     combinations = _combinations(overrides, catalog)
     for combined in combinations:
         own = tuple(word for word, _ in combined)
         varied = tuple(_named(word) for word, varies in combined if varies)
         try:
-            found.append(Cell(own, varied, load(own)))
+            found.append(SweepJob(own, varied, load(own)))
         except ConfigError as error:
             problems += [(_joined(varied), problem) for problem in error.problems]
     reported = [*each_once(problems, len(combinations)), *_duplicates(found)]
@@ -77,25 +77,25 @@ def cells_of(overrides: Sequence[str], catalog: Catalog, load: Load) -> tuple[Ce
 
 
 def each_once(problems: Sequence[tuple[str, Problem]], count: int) -> list[Problem]:
-    """Return each problem once, with the first cell that has it as origin unless all cells have it.
+    """Return each problem once, with the first job that has it as origin unless all jobs have it.
 
     Args:
-        problems: (name of the cell, problem).
-        count: Number of cells.
+        problems: (name of the job, problem).
+        count: Number of jobs.
     """
-    cells: dict[Problem, list[str]] = {}
+    jobs: dict[Problem, list[str]] = {}
     for name, problem in problems:
-        cells.setdefault(problem, []).append(name)
+        jobs.setdefault(problem, []).append(name)
     found = []
-    for problem, names in cells.items():
+    for problem, names in jobs.items():
         others = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        place = "" if len(names) >= count else f"cell {names[0]}{others}"
+        place = "" if len(names) >= count else f"job {names[0]}{others}"
         found.append(replace(problem, origin="; ".join(filter(None, (problem.origin, place)))))
     return found
 
 
 def _combinations(overrides: Sequence[str], catalog: Catalog) -> list[tuple[tuple[str, bool], ...]]:
-    """Return the overrides of each cell, each with whether it varies. Raises ConfigError for an invalid grid."""
+    """Return the overrides of each job, each with whether it varies. Raises ConfigError for an invalid grid."""
     axes: list[list[tuple[str, bool]]] = []
     problems: list[Problem] = []
     for word in overrides:
@@ -107,8 +107,8 @@ def _combinations(overrides: Sequence[str], catalog: Catalog) -> list[tuple[tupl
     if problems:
         raise ConfigError(problems)
     size = prod(len(axis) for axis in axes)
-    if size > MAX_CELLS:
-        rule = f"must have at most {MAX_CELLS:,} combinations, got {size:,}"
+    if size > MAX_JOBS:
+        rule = f"must have at most {MAX_JOBS:,} combinations, got {size:,}"
         raise ConfigError.one("-m", "", rule, "Use dlexp tune to search a large space.", code="too-large")
     return list(product(*axes))
 
@@ -117,7 +117,7 @@ def _values(word: str, catalog: Catalog) -> list[str] | None:
     """Return one override for each value of `word`, None if it has a single value. Raises ConfigError."""
     try:
         override = OverridesParser.create().parse_override(word)
-    except HydraException:  # reported when the cell is loaded
+    except HydraException:  # reported when the job is loaded
         return None
     if not override.is_sweep_override():
         return None
@@ -178,14 +178,14 @@ def _joined(varied: Sequence[tuple[str, str]]) -> str:
     return " ".join(f"{key}={value}" for key, value in varied)
 
 
-def _duplicates(cells: Sequence[Cell]) -> list[Problem]:
-    """Return a problem for each cell whose configuration equals that of an earlier one."""
+def _duplicates(jobs: Sequence[SweepJob]) -> list[Problem]:
+    """Return a problem for each job whose configuration equals that of an earlier one."""
     first: dict[str, str] = {}
     problems: list[Problem] = []
-    for cell in cells:
-        content = json.dumps([dict(cell.config.choices), cell.config.tree], sort_keys=True, default=str)
+    for job in jobs:
+        content = json.dumps([dict(job.config.choices), job.config.tree], sort_keys=True, default=str)
         if content in first:
             rule = f"same configuration as {first[content] or 'the previous one'}"
-            problems.append(Problem(cell.name, "", rule, "List each value once.", code="no-effect"))
-        first.setdefault(content, cell.name)
+            problems.append(Problem(job.name, "", rule, "List each value once.", code="no-effect"))
+        first.setdefault(content, job.name)
     return problems

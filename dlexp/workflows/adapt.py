@@ -25,7 +25,7 @@ from dlexp.regularization.weight_averaging import running_norms
 from dlexp.types import Batch
 from dlexp.workflows.run_record.other_data import data_in_classes_of
 from dlexp.workflows.run_record.restore import in_trained_units
-from dlexp.workflows.run_record.write import describe, present, write_request
+from dlexp.workflows.run_record.write import experiment_facts, present, write_request
 from dlexp.workflows.train.train import Request
 
 
@@ -80,7 +80,7 @@ def _measured(run: RunDir, source: RunDir, experiment: Experiment, num_norms: in
         "epochs": 0,
         "updates": 0,
         "seconds": 0.0,
-        **describe(experiment),
+        **experiment_facts(experiment),
     }
     write_json(run / "summary.json", summary)
     return summary

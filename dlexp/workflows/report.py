@@ -25,7 +25,7 @@ from dlexp.text.quoting import command
 from dlexp.text.time_format import stamp
 from dlexp.workflows.pictures import Pictures
 from dlexp.workflows.run_record.contents import run_story
-from dlexp.workflows.run_record.read import PastRun, read_past
+from dlexp.workflows.run_record.read import RunSummary, read_run_summary
 
 _STUDY_GOES_ON = "it has not ended yet, or was stopped; the line that began it goes on with it"
 
@@ -75,14 +75,14 @@ def _runs(folders: Sequence[Path], out: Path) -> Report:
     from dlexp.workflows.compare.files import curves_of
 
     found = compare(folders, CompareOptions(tables_only=True))
-    rows = [_row(read_past(path), group.label) for group in found.groups for path in group.runs]
+    rows = [_row(read_run_summary(path), group.label) for group in found.groups for path in group.runs]
     pictures = Pictures()
     curves = pictures.draw("the curves", lambda: curves_of(found))
     page = runs_page(found.as_dict(), curves, rows, dlexp.__version__)
     return _written("runs", out, page, pictures.undrawn)
 
 
-def _row(run: PastRun, group: str) -> dict[str, Any]:
+def _row(run: RunSummary, group: str) -> dict[str, Any]:
     status = run.status
     return {
         "directory": str(run.path),

@@ -76,7 +76,7 @@ def test_group_of_seeds_and_evaluation_say_what_is_gone(
     assert "was deleted" in capsys.readouterr().err and not RUN.exists()
     monkeypatch.setattr("dlexp.cli.views.training.reporter", lambda quiet: Silent())
     assert ended("train", *words) == 0
-    monkeypatch.setattr("dlexp.workflows.evaluate.evaluate.load_judged", lambda *words: shutil.rmtree(RUN))
+    monkeypatch.setattr("dlexp.workflows.evaluate.evaluate.load_eval_weights", lambda *words: shutil.rmtree(RUN))
     assert ended("evaluate", str(RUN), "--resamples", "0") == 1
     assert "was deleted" in capsys.readouterr().err and not RUN.exists()
 

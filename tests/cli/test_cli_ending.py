@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from dlexp.cli.app import main
-from dlexp.cli.process import settle_inheritance
+from dlexp.cli.process import reset_inherited_state
 from dlexp.workflows.process_pool import Child
 
 DLEXP = [sys.executable, "-m", "dlexp"]
@@ -127,7 +127,7 @@ def with_sigchld_ignored(work: Callable[[], None]) -> None:
 
 def test_sigchld_that_a_parent_ignores_costs_no_exit_codes() -> None:
     def work() -> None:
-        settle_inheritance()
+        reset_inherited_state()
         assert signal.getsignal(signal.SIGCHLD) == signal.SIG_DFL
         assert subprocess.run(["false"], check=False).returncode == 1
 

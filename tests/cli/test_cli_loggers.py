@@ -196,7 +196,7 @@ def test_all_of_them_leave_every_bit_as_it_was() -> None:
     )
 
 
-def test_a_server_that_is_not_there_is_told_once_and_counted(
+def test_a_server_that_is_not_there_is_each_once_and_counted(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("mlflow")

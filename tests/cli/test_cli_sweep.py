@@ -41,7 +41,7 @@ def only_sweep() -> Path:
 
 
 def states(folder: Path) -> list[str]:
-    return [cell["state"] for cell in sweep_in(folder)["cells"]]
+    return [job["state"] for job in sweep_in(folder)["jobs"]]
 
 
 def assert_same_bits(one: Path, other: Path) -> None:
@@ -63,14 +63,14 @@ def test_a_cell_equals_the_same_line_run_alone(capsys: pytest.CaptureFixture[str
         {"model.dropout": d, "seed": s} for d in ("0", "0.5") for s in ("0", "1")
     ]
     assert content["metric"] == "val/loss"
-    losses = [cell["metrics"]["val/loss"] for cell in content["cells"]]
+    losses = [job["metrics"]["val/loss"] for job in content["jobs"]]
     assert losses[content["best"]] == min(losses)
     assert "4 finished of 4" in out
     assert "mean ± standard deviation" in out  # the output of dlexp compare for these runs
     assert "with 2 seeds" in out
     assert err.count("  running  ") == err.count("  finished  ") == 4
     assert "[4/4 jobs finished]" in err
-    last = content["cells"][3]
+    last = content["jobs"][3]
     dlexp("train", "-q", *last["words"], "--run-dir", "alone")
     assert_same_bits(folder / last["run"], Path("alone"))
     assert {path.parent.name for path in newest_runs()} >= {folder.name}
@@ -152,7 +152,7 @@ def test_data_that_is_not_there_ends_it_before_anything_is_written() -> None:
     assert not Path("outputs").exists()
 
 
-def test_a_dry_run_lists_the_cells(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dry_run_lists_the_jobs(capsys: pytest.CaptureFixture[str]) -> None:
     dlexp("train", "-m", *TINY, "seed=0,1", "model.activation=relu,tanh", "--dry-run")
     out = capsys.readouterr().out
     assert out.count("dlexp train data=iris") == 4
@@ -169,7 +169,7 @@ def test_seeds_are_one_more_axis_and_an_id_names_the_directory() -> None:
     before = (folder / "000-mlp-iris" / "summary.json").stat().st_mtime_ns
     dlexp(*words)  # finished: nothing is trained again
     assert (folder / "000-mlp-iris" / "summary.json").stat().st_mtime_ns == before
-    dlexp(*words, "optim.lr=0.3", code=2)  # other cells in the same place
+    dlexp(*words, "optim.lr=0.3", code=2)  # other jobs in the same place
 
 
 def test_a_past_run_can_be_swept_and_a_cell_of_that_repeated() -> None:
@@ -210,22 +210,22 @@ def start(folder: Path, *words: str) -> prefork.Process:
     return prefork.Process(("train", *words), cwd=folder, env=env, stdout=pipe, stderr=pipe, leads_group=True)
 
 
-def until_epoch(folder: Path, cell: int, epoch: int) -> Path:
-    """The sweep's directory, once a cell has written the row of an epoch."""
+def until_epoch(folder: Path, job: int, epoch: int) -> Path:
+    """The sweep's directory, once a job has written the row of an epoch."""
     limit = time.monotonic() + 120
     while time.monotonic() < limit:
-        for path in folder.glob(f"outputs/sweep/*/{cell:03d}-*/metrics.csv"):
+        for path in folder.glob(f"outputs/sweep/*/{job:03d}-*/metrics.csv"):
             if path.read_text().count("\n") > epoch:
                 return path.parent.parent
         time.sleep(0.02)
-    raise AssertionError("the cell did not begin")
+    raise AssertionError("the job did not begin")
 
 
 @pytest.mark.parametrize("how", ["Ctrl-C", "kill -9"])
 def test_a_sweep_that_was_stopped_ends_with_the_bits_of_one_that_was_not(
     tmp_path: Path, how: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The first cell is finished when the signal comes, the second in the middle, the third not begun."""
+    """The first job is finished when the signal comes, the second in the middle, the third not begun."""
     process = start(tmp_path, "-q", "-m", "data=iris", "model.hidden=[4]", "optim=sgd", "trainer.epochs=1,120,2")
     folder = until_epoch(tmp_path, 1, 3)
     if how == "Ctrl-C":
@@ -241,8 +241,8 @@ def test_a_sweep_that_was_stopped_ends_with_the_bits_of_one_that_was_not(
         assert "saved at" in (folder / "logs" / "001.log").read_text()
         assert "1 of 3 jobs are finished" in err
         assert f"dlexp train --resume {folder.relative_to(tmp_path)}" in err
-    dlexp("train", "-q", "--resume", str(folder), "seed=3", code=2)  # its cells are what they are
-    # The newest unfinished run is a cell: its sweep goes on. After a kill it may be saving yet, and is waited for.
+    dlexp("train", "-q", "--resume", str(folder), "seed=3", code=2)  # its jobs are what they are
+    # The newest unfinished run is a job: its sweep goes on. After a kill it may be saving yet, and is waited for.
     dlexp("train", "-q", "--resume", *([str(folder)] if how == "kill -9" else []))
     assert "1 of 3 jobs are finished" in capsys.readouterr().err
     assert states(folder) == ["finished"] * 3

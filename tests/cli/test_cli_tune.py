@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -21,7 +22,6 @@ FLAT = ("optim=sgd", "search.space.model.hidden=null", "search.space.data.batch_
 NET = """
 import os
 from torch import nn
-import re
 
 class Net(nn.Module):
     def __init__(self, in_features, num_classes, width=8):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import time
 from pathlib import Path
@@ -14,7 +15,6 @@ from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.cli.commands.training.tune import without_secrets
 
 NET = """
-import os
 import sys
 import time
 from pathlib import Path

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from refusals import line_refused
 
 from dlexp.cli.app import main
 from dlexp.workflows.train.train import train
@@ -20,7 +21,6 @@ SMALL = ("data=iris", "trainer.device=cpu", "trainer.precision=fp32")
 FORGETFUL = """
 import torch
 from torch import nn
-from refusals import line_refused
 
 class Net(nn.Module):
     def __init__(self, in_features, num_outputs):

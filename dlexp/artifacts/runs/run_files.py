@@ -120,10 +120,10 @@ SHAPES: Mapping[str, Shape] = {
     ),
     "crash.json": Record(required={"sha256": TEXT}),
     "hashes.json": MapOf(_TEXTS),
-    "cells.json": Record(
+    "jobs.json": Record(
         required={
-            "words": _TEXTS,
-            "cells": ListOf(Record({"words": _TEXTS, "varied": ListOf(_TEXTS), "config": OBJECT})),
+            "overrides": _TEXTS,
+            "jobs": ListOf(Record({"overrides": _TEXTS, "varied": ListOf(_TEXTS), "config": OBJECT})),
         }
     ),
     "study.json": _STUDY,

@@ -10,7 +10,7 @@ from dlexp.artifacts.files.reading import is_file, is_folder
 
 # Kind, which is also the folder under outputs/ -> the file by which it is recognized.
 MARKS = {"train": "config.yaml", "tune": "study.json", "lr-find": "lr_find.json"}
-SWEEP_MARK = "cells.json"
+SWEEP_MARK = "jobs.json"
 _MOST_DIGITS = 20
 
 

@@ -1,4 +1,4 @@
-"""What commands that train have in common: their words, the configuration that these describe, and whom they trust."""
+"""Arguments, configuration and trusted packages, shared by the commands that train."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dlexp.cli.argv import Setting
+from dlexp.cli.argv import CommonOptions
 from dlexp.config.files.catalog import Catalog
 from dlexp.errors import ConfigError
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class TrainWords:
-    """The words of `dlexp train`. `resume` is "" for the newest unfinished run."""
+class TrainArguments:
+    """The arguments of `dlexp train`. `resume` is "" for the newest unfinished run."""
 
     overrides: tuple[str, ...]
     resume: str | None
@@ -35,7 +35,7 @@ class TrainWords:
 def configuration(
     overrides: tuple[str, ...], from_run: str | None, catalog: Catalog
 ) -> tuple[RunConfig, tuple[str, ...], Sequence[Change] | None]:
-    """(configuration, words that describe it, changes against the run that is repeated)."""
+    """(configuration, its overrides, changes relative to the run `from_run`, None without one)."""
     from dlexp.config.compose import load
 
     if from_run is None:
@@ -50,7 +50,7 @@ def configuration(
 
 
 def _winner(path: Path) -> Path:
-    """The best trial of a study, for the study's directory; any other path as it is."""
+    """The best trial of a study for the directory of a study; any other path unchanged."""
     from dlexp.artifacts.files.reading import is_file
     from dlexp.artifacts.runs.run_files import read_run_file
 
@@ -58,33 +58,32 @@ def _winner(path: Path) -> Path:
         return path
     best = read_run_file(path / "study.json").get("best")
     if best is None:
-        raise ConfigError.one(str(path), "", "is a study in which no trial gave a value", code="no-result")
+        raise ConfigError.one(str(path), "", "no trial of this study has a result", code="no-result")
     return path / str(best.get("folder", ""))
 
 
-def trusted_of(setting: Setting) -> tuple[str, ...]:
-    """The packages that the line and DLEXP_TRUST name."""
+def trusted_of(common: CommonOptions) -> tuple[str, ...]:
+    """The packages named by --trust and DLEXP_TRUST."""
     from dlexp.config.nodes import trusted_packages
 
-    return trusted_packages(setting.trust)
+    return trusted_packages(common.trust)
 
 
-def means_sweep(words: TrainWords) -> bool:
-    """Whether the words are of a grid: `-m`, or a `--resume` that names a sweep, or a run that is a cell of one.
+def is_sweep_command(arguments: TrainArguments) -> bool:
+    """Whether the command runs a sweep: with `-m`, or with `--resume` of a sweep or of a run in one.
 
-    Raises ConfigError for `--jobs` without a grid.
+    Raises:
+        ConfigError: `--jobs` without a sweep.
     """
-    if words.multirun:
+    if arguments.multirun:
         return True
-    if words.resume is None and words.jobs > 1:
-        raise ConfigError.one(
-            "--jobs", words.jobs, "is how many cells of a sweep run side by side", "add -m", code="missing-requirement"
-        )
-    return words.resume is not None and resumed_sweep(words.resume) is not None
+    if arguments.resume is None and arguments.jobs > 1:
+        raise ConfigError.one("--jobs", arguments.jobs, "requires a sweep", "Add -m.", code="missing-requirement")
+    return arguments.resume is not None and resumed_sweep(arguments.resume) is not None
 
 
 def resumed_sweep(name: str) -> Path | None:
-    """The sweep that `--resume` means, None where it means a run."""
+    """The directory of the sweep that `--resume` names, None if it names a single run."""
     from dlexp.artifacts.runs.run_dir import named_run, newest_unfinished
     from dlexp.artifacts.runs.run_tree import is_sweep
 

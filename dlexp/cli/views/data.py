@@ -1,4 +1,4 @@
-"""What the `dlexp data` commands found, as something to read."""
+"""The output of the `dlexp data` commands on the terminal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from rich.cells import cell_len
 from rich.table import Table
 
-from dlexp.cli.argv import Setting
+from dlexp.cli.argv import CommonOptions
 from dlexp.cli.commands.configuration import trusted_of
 from dlexp.cli.console import escape, escape_lines, out, print_json, table, undrawn
 from dlexp.config.files.catalog import Catalog
@@ -23,22 +23,22 @@ if TYPE_CHECKING:
     from dlexp.config.schema.run import RunConfig
     from dlexp.workflows.data.settings import PreviewRequest
 
-_WIDTH = 80  # characters of a table of samples, so that it stays whole wherever it is shown
+_WIDTH = 80  # characters of a table of samples
 _NAME, _CELL = 26, 12
 _CLASSES = 30  # lines of class counts
-_SPOILT = 3  # exit code, that of DataError
-_COLOURS = {"error": "bold red", "warning": "yellow", "note": "cyan"}
+_HAS_ERRORS = 3  # exit code, that of DataError
+_COLORS = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 _WORD = len("warning")
 _LONG = 46  # characters of a value
 
 
-def preview(words: tuple[str, ...], request: PreviewRequest, setting: Setting, as_json: bool) -> None:
-    """Draw the samples, and list those of a table."""
+def preview(overrides: tuple[str, ...], request: PreviewRequest, common: CommonOptions, as_json: bool) -> None:
+    """Draw samples and, for a table, print them."""
     request.check()
-    config = _config(words, setting)
+    config = _config(overrides, common)
     from dlexp.workflows.data.preview import preview as workflow
 
-    facts = workflow(config, request, trusted_of(setting))
+    facts = workflow(config, request, trusted_of(common))
     if as_json:
         print_json(facts)
         return
@@ -49,12 +49,12 @@ def preview(words: tuple[str, ...], request: PreviewRequest, setting: Setting, a
         out.print(f"  {label:<8} {escape(text)}")
 
 
-def fingerprint(words: tuple[str, ...], setting: Setting, as_json: bool) -> None:
-    """Show the identity of the data, and what is counted."""
-    config = _config(words, setting)
+def fingerprint(overrides: tuple[str, ...], common: CommonOptions, as_json: bool) -> None:
+    """Print the fingerprint of the data and the contents of its splits."""
+    config = _config(overrides, common)
     from dlexp.workflows.data.fingerprint import fingerprint as workflow
 
-    facts = workflow(config, trusted_of(setting))
+    facts = workflow(config, trusted_of(common))
     if as_json:
         print_json(facts)
         return
@@ -64,14 +64,14 @@ def fingerprint(words: tuple[str, ...], setting: Setting, as_json: bool) -> None
         out.print(f"  {label:<12} {escape(text)}")
 
 
-def check(words: tuple[str, ...], folder: Path, setting: Setting, as_json: bool) -> None:
-    """Show what was found; ends with exit code 3 where something would spoil training."""
+def check(overrides: tuple[str, ...], folder: Path, common: CommonOptions, as_json: bool) -> None:
+    """Print the findings; the exit code is 3 if there are errors."""
     if folder.exists() and not folder.is_dir():
-        raise ConfigError.one("--out", folder, "is a file", "name a folder", code="invalid-value")
-    config = _config(words, setting)
+        raise ConfigError.one("--out", folder, "is a file", "Name a directory.", code="invalid-value")
+    config = _config(overrides, common)
     from dlexp.workflows.data.check import check as workflow
 
-    facts = workflow(config, folder, trusted_of(setting))
+    facts = workflow(config, folder, trusted_of(common))
     if as_json:
         print_json(facts)
     else:
@@ -85,17 +85,17 @@ def check(words: tuple[str, ...], folder: Path, setting: Setting, as_json: bool)
             out.print(f"  {'note':<8} {escape(note)}")
         out.print(f"  {'files':<8} {escape(', '.join(facts['files']))}")
     if facts["counts"]["error"]:
-        raise typer.Exit(_SPOILT)
+        raise typer.Exit(_HAS_ERRORS)
 
 
-def _config(words: tuple[str, ...], setting: Setting) -> RunConfig:
+def _config(overrides: tuple[str, ...], common: CommonOptions) -> RunConfig:
     from dlexp.config.compose import load
 
-    return load(words, Catalog(setting.config_dirs))
+    return load(overrides, Catalog(common.config_dirs))
 
 
 def _samples(facts: Mapping[str, Any]) -> Table:
-    """A line for each column of the data, and as many samples beside each other as fit."""
+    """A row for each column of the data, and as many samples as fit."""
     lines = {"label": facts["labels"], **facts["columns"]}
     cells = {name: _cells(values) for name, values in lines.items()}
     room = _WIDTH - min(_NAME, max(map(len, cells)))
@@ -112,8 +112,8 @@ def _samples(facts: Mapping[str, Any]) -> Table:
 
 def _of_preview(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     samples = f"{len(facts['rows']):,} of {facts['of']:,} of the {facts['split']} split"
-    order = f"epoch {facts['epoch']}, seed {facts['seed']}" if facts["split"] == "train" else "in a random order"
-    yield "samples", f"{samples}, {order}" if "steps" in facts else f"{samples}; histograms are of all"
+    order = f"epoch {facts['epoch']}, seed {facts['seed']}" if facts["split"] == "train" else "in random order"
+    yield "samples", f"{samples}, {order}" if "steps" in facts else f"{samples}; histograms of all samples"
     if facts.get("steps") and facts["split"] == "train":
         for number, step in enumerate(facts["steps"]):
             yield "" if number else "augment", step
@@ -124,7 +124,7 @@ def _of_preview(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _counts(facts: Mapping[str, Any]) -> Table:
-    """Samples of each split, then of each class or value."""
+    """The number of samples in each split, then by class, or statistics of each target."""
     splits = facts["splits"]
     rows = [["samples", *(f"{split['samples']:,}" for split in splits.values())]]
     first = next(iter(splits.values()))
@@ -147,22 +147,22 @@ def _of_fingerprint(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "split", facts["split_hash"]
     yield "task", facts["interpretation"]
     shape = " x ".join(map(str, facts["input_shape"]))
-    where = "read while they are used" if facts["streamed"] else "in memory"
+    where = "streamed from disk" if facts["streamed"] else "in memory"
     yield "inputs", f"{facts['inputs']}, {shape}, {where}"
     for number, (key, value) in enumerate(facts["source"].items()):
-        yield "" if number else "made of", f"data.{key}={cut(_plain(value), _LONG)}"
+        yield "" if number else "source", f"data.{key}={cut(_plain(value), _LONG)}"
     made = facts["preprocessing"]
     for number, (key, value) in enumerate(made.items()):
         text = f"{len(value)} columns" if key == "columns" else cut(_plain(value), _LONG)
-        yield "" if number else "read as", f"{key}: {text}"
+        yield "" if number else "preprocessed", f"{key}: {text}"
     for note in facts["notes"]:
         yield "note", note
 
 
 def _findings(facts: Mapping[str, Any]) -> Table | str:
-    """Each finding with its places and what to do; a terminal wraps them, a pipe gets whole lines."""
+    """Each finding with its locations and its remedy; wrapped on a terminal only."""
     if not facts["findings"]:
-        return "[green]nothing was found[/]"
+        return "[green]no findings[/]"
     counts = ", ".join(f"{count} {name}{'' if count == 1 else 's'}" for name, count in facts["counts"].items() if count)
     made = Table(title=counts, box=None, pad_edge=False, title_justify="left", title_style="bold", show_header=False)
     made.add_column(no_wrap=True)
@@ -175,8 +175,8 @@ def _findings(facts: Mapping[str, Any]) -> Table | str:
         lines += [f"  and {more:,} more"] if more else []
         width = max(width, *map(cell_len, lines), cell_len(printable(found["remedy"])) + 2)
         remedy = f"\n[green]> {escape(found['remedy'])}[/]" if found["remedy"] else ""
-        colour = _COLOURS[found["severity"]]
-        made.add_row(f"[{colour}]{found['severity']}[/]", escape_lines("\n".join(lines)) + remedy)
+        color = _COLORS[found["severity"]]
+        made.add_row(f"[{color}]{found['severity']}[/]", escape_lines("\n".join(lines)) + remedy)
     if not out.is_terminal:
         made.width = width + _WORD + 2
     return made

@@ -1,4 +1,4 @@
-"""What a workflow returned, as something to read; with `as_json`, as one JSON document."""
+"""The output of training and evaluation on the terminal, or as one JSON document."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dlexp.cli.console import escape, near, out, over_seeds, print_json, table, undrawn
+from dlexp.cli.console import escape, out, over_seeds, print_json, short_path, table, undrawn
 from dlexp.report.figures.labels import cut
 from dlexp.report.number_format import alike, number
 from dlexp.text.quoting import command
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 _MAX_CLASSES_SHOWN = 30
 _MISTAKES_SHOWN = 5
 _MAX_COLUMNS = 8
-_MAX_VALUE = 40  # characters of a value, so that a hash or a list of classes stays on its line
+_MAX_VALUE = 40  # characters of a value such as a hash or a list of classes
 
 
 def changes(found: Sequence[Change], say: Callable[[str], None]) -> None:
-    """What differs from the run that is repeated or continued, a line each."""
+    """Print the changes relative to the run that is repeated or resumed, one per line."""
     for change in found:
         say(f"changed: {change.path}: {plain(change.before)} -> {plain(change.after)}")
 
 
 def summary(content: Mapping[str, Any], as_json: bool) -> None:
-    """The end of a training: its best epoch, its files and the next command."""
+    """Print the result of a training: best epoch, files and next command."""
     if as_json:
         print_json(content)
         return
-    best, run = content["best"] or {}, near(content["run"])
+    best, run = content["best"] or {}, short_path(content["run"])
     rows = [[f"val/{name}", number(name, value)] for name, value in best.items()]
     rows += [[f"test/{name}", number(name, value)] for name, value in content.get("test", {}).items()]
     title = f"best epoch {content['best_epoch']} of {content['epochs']} by {content['monitor']}"
@@ -42,8 +42,8 @@ def summary(content: Mapping[str, Any], as_json: bool) -> None:
     pace = content["samples"]["train"] * content["epochs"] / max(content["seconds"], 1e-9)
     out.print(f"\n{escape(content['reason'])}; {spoken(content['seconds'])} of training, {pace:,.0f} samples/s")
     if content.get("skipped_updates") or content.get("rollbacks"):
-        done = f"{content['skipped_updates']} updates were skipped, {content['rollbacks']} epochs rolled back"
-        out.print(f"[bold yellow]not everything was finite[/]: {done}; train.log says where")
+        done = f"{content['skipped_updates']} updates were skipped and {content['rollbacks']} epochs rolled back"
+        out.print(f"[bold yellow]NaN or infinite values[/]: {done}; see train.log")
     out.print(f"\n  run      {escape(run)}")
     for name, text in (("weights", "checkpoints/best.pt"), ("history", "metrics.csv"), ("curves", "plots/curves.png")):
         if Path(content["run"], text).is_file():
@@ -52,42 +52,42 @@ def summary(content: Mapping[str, Any], as_json: bool) -> None:
 
 
 def seeds(content: Mapping[str, Any], as_json: bool) -> None:
-    """The table of several seeds."""
+    """Print the table of a group of seeds."""
     if as_json:
         print_json(content)
         return
-    place = Path(near(content["group"]))
+    place = Path(short_path(content["group"]))
     group = escape(str(place))
     out.print()
-    out.print(over_seeds(f"{len(content['runs'])} seeds, each at its best epoch", content))
+    out.print(over_seeds(f"{len(content['runs'])} seeds, at their best epochs", content))
     out.print(f"\n  runs     {group}\n  table    {group}/seeds.csv\n\nnext: {escape(command('evaluate', place))}")
 
 
 def dry_run(facts: Mapping[str, Any], as_json: bool) -> None:
-    """Go, and what was found out on the way."""
+    """Print the facts of a dry run."""
     if as_json:
         print_json(facts)
         return
     for name, value in facts.items():
         if name != "go":
             out.print(f"  {escape(name):<21} {escape(plain(value))}")
-    out.print("\n[bold green]go[/]: everything was built and one update was made; nothing was written")
+    out.print("\n[bold green]ok[/]: everything was built and one update was made; no files were written")
 
 
 def evaluation(content: Mapping[str, Any]) -> None:
-    """The report of a split, with a line a class where they fit a screen."""
-    folder = near(f"{content['run']}/eval/{content['split']}")
+    """Print the report of a split, with a row per class if there are few classes."""
+    folder = short_path(f"{content['run']}/eval/{content['split']}")
     made, sure = content["bootstrap"], content["intervals"]
     rows = [
         [name, number(name, value), *([_interval(name, sure.get(name))] if made else [])]
         for name, value in content["metrics"].items()
-        if not name.endswith("_micro")  # of one class a sample they are the accuracy, or follow from it
+        if not name.endswith("_micro")  # equal to the accuracy, or derived from it, for single-label classes
     ]
     title = f"{content['split']} split, {content['samples']:,} samples, {content['checkpoint']} weights"
     columns = ["metric", "value", *([f"{100 * made['level']:g} % interval"] if made else [])]
     out.print(table(title, columns, rows))
     for reason in dict.fromkeys(content["undefined"].values()):
-        names = [name for name, told in content["undefined"].items() if told == reason]
+        names = [name for name, text in content["undefined"].items() if text == reason]
         out.print(f"[yellow]undefined[/]: {escape(', '.join(names))}: {escape(reason)}")
     for name, each in sure.items():
         if each["undefined"]:
@@ -95,25 +95,23 @@ def evaluation(content: Mapping[str, Any]) -> None:
                 f"[yellow]{escape(name)}[/]: undefined in {each['undefined']:,} of {made['resamples']:,} resamples"
             )
     for note in content.get("notes", ()):
-        out.print(f"[yellow]cut[/]: {escape(note)}")
+        out.print(f"[yellow]note[/]: {escape(note)}")
     _per_class(Path(folder) / "per_class.csv")
     _mistakes(Path(folder) / "mistakes.csv")
     if not content["data_as_trained"]:
-        out.print(
-            "\n[bold yellow]the data is not what this run was trained on[/] (its fingerprint or split has changed)"
-        )
+        out.print("\n[bold yellow]the data differs from the training data of this run[/] (fingerprint or split)")
     for change in content["changed_since_training"]:
         before, after = (str(plain(change[key]))[:_MAX_VALUE] for key in ("before", "after"))
         out.print(f"[yellow]changed since training[/]: {escape(change['path'])}: {escape(f'{before} -> {after}')}")
     undrawn(content)
-    out.print(f"\n  report   {escape(folder)}/report.json and the files beside it")
+    out.print(f"\n  report   {escape(folder)}/report.json and other files")
     if content["split"] == "test":
         looks = content["looks_at_this_split"]
-        out.print(f"  the test split of this run has been looked at {looks} time{'s' if looks > 1 else ''}")
+        out.print(f"  the test split of this run has been evaluated {looks} time{'s' if looks > 1 else ''}")
 
 
 def plain(value: object) -> str:
-    """A configuration value as YAML would write it."""
+    """A configuration value in YAML notation."""
     if value is None:
         return "null"
     if isinstance(value, Mapping):
@@ -141,7 +139,7 @@ def _interval(name: str, interval: Mapping[str, Any] | None) -> str:
 
 
 def _mistakes(path: Path) -> None:
-    """The first lines of mistakes.csv, where there are any."""
+    """Print the first rows of mistakes.csv, if there are any."""
     if not path.is_file():
         return
     with path.open(newline="") as file:
@@ -155,11 +153,11 @@ def _mistakes(path: Path) -> None:
             for place in values:
                 line[place] = next(texts)
         out.print()
-        out.print(table(f"the worst {len(shown)}, more in mistakes.csv", header, shown))
+        out.print(table(f"{len(shown)} worst mistakes, more in mistakes.csv", header, shown))
 
 
 def _short(cell: str) -> str:
-    """A number with four digits; anything else as it is, in one line's room."""
+    """A number with four digits; any other text, shortened."""
     try:
         return number("", float(cell)) if not cell.isdigit() else cell
     except ValueError:

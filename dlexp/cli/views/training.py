@@ -1,4 +1,4 @@
-"""What a person sees while a run trains: a live view on a terminal, one plain line an epoch elsewhere."""
+"""Progress of a training: a live view on a terminal, otherwise one plain line per epoch."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from dlexp.text.printable import printable
 from dlexp.text.time_format import spoken
 from dlexp.workflows.reporter import Reporter, RunFacts
 
-# Reading the loss from a GPU waits for it, and drawing takes a millisecond: a hundredth of the time may go into both.
+# Reading the loss synchronizes with the GPU, and drawing takes a millisecond: both may take 1 % of the time.
 _REDRAW_SECONDS, _SLOWEST_REDRAW_SECONDS, _REST = 0.1, 1.0, 99.0
 _HEARTBEAT_SECONDS = 60.0
 _ROWS = 8
 _BAR = 24  # characters
-_BESIDE_BAR = 5 + 2 + 4  # the label, the gaps, and room for the ^C that a terminal writes behind the last line
+_BESIDE_BAR = 5 + 2 + 4  # the label, the gaps, and room for the ^C that a terminal prints after the last line
 _INDENT, _LEAST_TEXT = 11, 30
 _LINE_BREAK = "\n" + " " * _INDENT
 
 
 def reporter(quiet: bool) -> Reporter:
-    """The display that fits where standard error goes."""
+    """The display for the kind of standard error: live for a terminal, otherwise plain."""
     if quiet:
         return Quiet()
     return LiveDisplay() if err.is_terminal and not err.is_dumb_terminal else PlainDisplay()
 
 
 class Pace:
-    """Time left, from the updates made in this process: validation and saving are in it."""
+    """Estimate of the remaining time, from the updates made in this process, including validation and checkpoints."""
 
     def __init__(self, facts: RunFacts) -> None:
         self._epochs, self._num_batches = facts.epochs, facts.num_batches
@@ -46,7 +46,7 @@ class Pace:
         self._offset: float | None = None
 
     def left(self, epoch: int, batch: int) -> str:
-        """After `batch` batches of epoch number `epoch` (from 1): the time to the last epoch's end."""
+        """The estimated time to the end of training after `batch` batches of epoch number `epoch` (from 1)."""
         done = epoch - 1 + batch / self._num_batches
         if self._offset is None:
             self._offset = done
@@ -59,34 +59,34 @@ class Pace:
 
 
 class Quiet:
-    """Only what was asked for."""
+    """A display that shows messages only."""
 
     def say(self, text: str) -> None:
-        """A line on standard error: what is said here a person must know."""
+        """Print a line on standard error."""
         err.print(escape_lines(text))
 
     def begin(self, facts: RunFacts) -> None:
-        """Nothing."""
+        """Print nothing."""
 
     def observe(self, record: StepRecord | EpochRecord) -> None:
-        """Nothing."""
+        """Print nothing."""
 
     def end(self) -> None:
-        """Nothing."""
+        """Print nothing."""
 
 
 class PlainDisplay(Quiet):
-    """A line an epoch, and one a minute within a long epoch."""
+    """A line per epoch, and a line per minute within a long epoch."""
 
     def begin(self, facts: RunFacts) -> None:
-        """The facts, a line each."""
+        """Print one line per fact."""
         self._pace, self._epochs, self._spoke = Pace(facts), facts.epochs, time.monotonic()
         for label, text in facts.facts.items():
             err.print(f"{label}: {escape(text)}")
         err.print(f"run: {escape(facts.run_dir)}")
 
     def observe(self, record: StepRecord | EpochRecord) -> None:
-        """An epoch always; a step when the last line is a minute old."""
+        """Print every epoch, and a step if the last line is a minute old."""
         if isinstance(record, EpochRecord):
             left = self._pace.left(record.epoch + 1, 0)
             parts = [f"{name} {number(name, value)}" for name, value in _shown(record).items()]
@@ -102,13 +102,13 @@ class PlainDisplay(Quiet):
 
 
 class LiveDisplay(Quiet):
-    """Facts, the last epochs as a table, and two bars; drawn from the training thread, so nothing races."""
+    """The facts of the run, a table of the last epochs and two progress bars, drawn from the training thread."""
 
     def __init__(self) -> None:
         self._live: Live | None = None
 
     def say(self, text: str) -> None:
-        """A line above the live view."""
+        """Print a line above the live view."""
         (self._live.console if self._live else err).print(escape_lines(text))
 
     def begin(self, facts: RunFacts) -> None:
@@ -130,14 +130,14 @@ class LiveDisplay(Quiet):
         self._live.start()
 
     def observe(self, record: StepRecord | EpochRecord) -> None:
-        """Take the record in, and redraw when the last drawing is old enough."""
+        """Update the view, and redraw it if the last drawing is old enough."""
         now = time.perf_counter()
         if isinstance(record, EpochRecord):
             self._history.append(record)
             self._done, self._batch = float(record.epoch), self._facts.num_batches
             self._left = self._pace.left(record.epoch + 1, 0)
             train = {name: value for name, value in record.values.items() if name.startswith("train/")}
-            self._step = _told({name.removeprefix("train/"): value for name, value in train.items()})
+            self._step = _formatted({name.removeprefix("train/"): value for name, value in train.items()})
             if now > self._next:
                 self._draw()
         elif now > self._next:
@@ -147,12 +147,12 @@ class LiveDisplay(Quiet):
             if epoch == record.epoch and record.samples > samples:
                 self._rate = f"{(record.samples - samples) / (now - then):,.0f} samples/s"
             self._samples = (record.epoch, now, record.samples)
-            first, *others = _told(record.means())
+            first, *others = _formatted(record.means())
             self._step = [first, *([self._rate] if self._rate else ()), *others]
             self._draw()
 
     def end(self) -> None:
-        """Close the live view; the last drawing stays."""
+        """Close the live view; the last drawing remains on the terminal."""
         if self._live is not None:
             self._draw()
             self._live.stop()
@@ -167,12 +167,12 @@ class LiveDisplay(Quiet):
             self._next = ended + min(max(_REDRAW_SECONDS, _REST * (ended - started)), _SLOWEST_REDRAW_SECONDS)
 
     def _table(self) -> Text:
-        """The last epochs as lines of text: rich's own table takes four times as long to draw."""
+        """The last epochs as lines of text; a rich table takes four times as long to draw."""
         columns, widths = self._columns(wide=True)
         if _line_length(widths) > err.width:
             columns, widths = self._columns(wide=False)
         while len(widths) > 2 and _line_length(widths) > err.width:
-            widths.pop()  # half a number would be another number
+            widths.pop()  # a truncated number would be misleading
         text = Text(no_wrap=True, overflow="crop", end="")
         styles = ["dim", *("bold green" if record.is_best else "" for record in self._history)]
         for style, cells in zip(styles, zip(*columns, strict=True), strict=True):
@@ -202,12 +202,12 @@ class LiveDisplay(Quiet):
 
 
 def _line_length(widths: Sequence[int]) -> int:
-    """Characters of a line whose columns are two spaces apart."""
+    """The number of characters in a line whose columns are separated by two spaces."""
     return sum(widths) + 2 * (len(widths) - 1)
 
 
 def _fitted(parts: Iterable[str], room: int) -> Text:
-    """As many of the parts, beginning with the first, as fit one line: a line that breaks makes the display jump."""
+    """As many leading parts as fit on one line; a wrapped line would make the display jump."""
     kept: list[str] = []
     for part in parts:
         if kept and len("  ".join([*kept, part])) > room:
@@ -216,14 +216,16 @@ def _fitted(parts: Iterable[str], room: int) -> Text:
     return Text("  ".join(kept), no_wrap=True, overflow="ellipsis")
 
 
-def _told(means: Mapping[str, float]) -> list[str]:
+def _formatted(means: Mapping[str, float]) -> list[str]:
     return [f"{name} {number(name, value)}" for name, value in means.items()]
 
 
 def _shown(record: EpochRecord, wide: bool = False) -> dict[str, float | int]:
-    """The columns of an epoch that fit a line of 80 characters: losses, the monitored metric, one more, the pace.
+    """The columns of an epoch: losses, the monitored metric, one more validation metric, learning rate and speed.
 
-    wide  every metric, in place of one more
+    Args:
+        record: The epoch.
+        wide: Whether to include all validation metrics; otherwise the line has about 80 characters.
     """
     wanted = ["train/loss", "val/loss", record.monitor]
     extra = [name for name in record.values if name.startswith("val/") and name not in wanted]

@@ -30,7 +30,7 @@ from dlexp.workflows.compare.groups import Setting, differing, grouped, labels
 from dlexp.workflows.compare.predictions import Measure, read_scores
 from dlexp.workflows.compare.repeated_runs import sameness
 from dlexp.workflows.compare.verdict import Pair, conclusion, verdict
-from dlexp.workflows.run_record.read import PastRun, read_past
+from dlexp.workflows.run_record.read import RunSummary, read_run_summary
 
 _LEVEL = 0.95
 _SEED = 0  # of the resampling: the same runs give the same interval each time
@@ -115,7 +115,7 @@ def compare(runs: Sequence[Path], options: CompareOptions) -> Comparison:
     not evaluated (naming the lines to type); with `tables_only` the last three are told in the result. Raises it for a
     `by` that puts runs of several configurations into one group.
     """
-    read, notes = _distinct([read_past(path) for folder in runs for path in runs_in(folder)])
+    read, notes = _distinct([read_run_summary(path) for folder in runs for path in runs_in(folder)])
     groups = grouped(read, options.by)
     if not options.by and len(groups) > 1:
         groups = [_once_each(group, notes) for group in groups]
@@ -171,7 +171,7 @@ class _Answer:
     unpaired: str = ""
 
 
-def _distinct(runs: Sequence[PastRun]) -> tuple[list[PastRun], list[str]]:
+def _distinct(runs: Sequence[RunSummary]) -> tuple[list[RunSummary], list[str]]:
     """(runs that have something to compare, what was left out); a run that is named twice counts once."""
     found = list({run.path.resolve(): run for run in runs}.values())
     notes, kept = [], []
@@ -191,9 +191,9 @@ def _distinct(runs: Sequence[PastRun]) -> tuple[list[PastRun], list[str]]:
     return kept, notes
 
 
-def _once_each(group: Sequence[PastRun], notes: list[str]) -> list[PastRun]:
+def _once_each(group: Sequence[RunSummary], notes: list[str]) -> list[RunSummary]:
     """One run of each seed: a second is the same network again, and no other draw."""
-    found: dict[int, PastRun] = {}
+    found: dict[int, RunSummary] = {}
     for run in group:
         if run.seed in found:
             notes.append(f"left out: {run.path} has the configuration and the seed of {found[run.seed].path}")
@@ -201,7 +201,7 @@ def _once_each(group: Sequence[PastRun], notes: list[str]) -> list[PastRun]:
     return list(found.values())
 
 
-def _over_samples(groups: Sequence[Sequence[PastRun]], names: Sequence[str], options: CompareOptions) -> _Answer:
+def _over_samples(groups: Sequence[Sequence[RunSummary]], names: Sequence[str], options: CompareOptions) -> _Answer:
     """Every pair of groups from their saved predictions, with intervals that hold for all together (Bonferroni)."""
     scores = read_scores(groups, options.metric, options.split)
     measure, found = scores.measure, scores.groups
@@ -225,7 +225,7 @@ def _over_samples(groups: Sequence[Sequence[PastRun]], names: Sequence[str], opt
     return _Answer(f"{scores.split}/{measure.name}", measure.maximize, scores.samples, pairs, looks)
 
 
-def _over_seeds(groups: Sequence[Sequence[PastRun]], names: Sequence[str], why: str) -> _Answer:
+def _over_seeds(groups: Sequence[Sequence[RunSummary]], names: Sequence[str], why: str) -> _Answer:
     """The same from the monitored metric of each run, where every group has several seeds and the data are the same."""
     runs = [run for group in groups for run in group]
     monitors, prints = {run.monitor for run in runs}, {run.meta.get("split_hash") for run in runs}
@@ -281,14 +281,14 @@ def _notes(answer: _Answer, one_configuration: bool) -> list[str]:
     return notes
 
 
-def _table(group: Sequence[PastRun]) -> dict[str, Spread]:
+def _table(group: Sequence[RunSummary]) -> dict[str, Spread]:
     """The metrics that every run of the group has, time of an epoch, parameters and bytes of the best weights."""
     rows = [{**run.metrics, **_cost(run)} for run in group]
     shared = [name for name in rows[0] if all(name in row for row in rows)]
     return {name: _spread([row[name] for row in rows]) for name in shared}
 
 
-def _cost(run: PastRun) -> dict[str, float]:
+def _cost(run: RunSummary) -> dict[str, float]:
     weights = run.path / "checkpoints" / "best.pt"
     found = {"seconds_per_epoch": run.seconds / len(run.epochs)} if run.epochs else {}
     found |= {"parameters": run.meta["parameters"]} if "parameters" in run.meta else {}

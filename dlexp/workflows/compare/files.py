@@ -12,7 +12,7 @@ from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.errors import ConfigError
 from dlexp.workflows.compare.compare import Comparison
 from dlexp.workflows.pictures import Pictures, draw
-from dlexp.workflows.run_record.read import read_past
+from dlexp.workflows.run_record.read import read_run_summary
 
 _MAX_NAME = 60  # characters of the groups' labels in a directory's name
 
@@ -45,7 +45,7 @@ def curves_of(comparison: Comparison) -> bytes:
     monitors, curves = [], []
     for group in comparison.groups:
         for run in group.runs:
-            past = read_past(run)
+            past = read_run_summary(run)
             rows = read_metrics(run / "metrics.csv")[1]
             values = [float(row.get(past.monitor) or "nan") for row in rows]
             maximize = past.directions.get(past.monitor.partition("/")[2]) == "max"

@@ -9,7 +9,7 @@ from typing import Any
 
 from dlexp.config.schema.tree import ABSENT, leaves, shown, value_at
 from dlexp.errors import ConfigError
-from dlexp.workflows.run_record.read import PastRun
+from dlexp.workflows.run_record.read import RunSummary
 
 # What may differ between repetitions of one configuration: the seed, and what does not decide how it trains.
 _NOT_THE_METHOD = (
@@ -32,7 +32,7 @@ class Setting:
     values: tuple[str, ...]
 
 
-def grouped(runs: Sequence[PastRun], by: Sequence[str]) -> list[list[PastRun]]:
+def grouped(runs: Sequence[RunSummary], by: Sequence[str]) -> list[list[RunSummary]]:
     """The runs in groups, in the order in which they were given; within a group by seed.
 
     by  keys whose values make a group (`model` for the option, `optim.lr` for a value); () takes everything but the
@@ -48,19 +48,19 @@ def grouped(runs: Sequence[PastRun], by: Sequence[str]) -> list[list[PastRun]]:
                 "such as model or optim.lr",
                 code="unknown-key",
             )
-    found: dict[str, list[PastRun]] = {}
+    found: dict[str, list[RunSummary]] = {}
     for run in runs:
         identity = {key: chosen(run, key) for key in by} if by else dict(_method(run))
         found.setdefault(json.dumps(identity, sort_keys=True, default=str), []).append(run)
     return [sorted(group, key=lambda run: run.seed) for group in found.values()]
 
 
-def chosen(run: PastRun, key: str) -> Any:
+def chosen(run: RunSummary, key: str) -> Any:
     """The option of a group (`model`), or the value of a key (`optim.lr`); ABSENT where the run has none."""
     return run.choices[key] if key in run.choices else value_at(run.config, key)
 
 
-def differing(groups: Sequence[Sequence[PastRun]]) -> list[Setting]:
+def differing(groups: Sequence[Sequence[RunSummary]]) -> list[Setting]:
     """What differs between the groups, options before values; a key that only one option has is left out.
 
     Where a group pools runs of several configurations, only keys that are the same within each group are told.
@@ -81,7 +81,7 @@ def differing(groups: Sequence[Sequence[PastRun]]) -> list[Setting]:
     return [setting for setting in found if setting is not None]
 
 
-def labels(groups: Sequence[Sequence[PastRun]], settings: Sequence[Setting]) -> list[str]:
+def labels(groups: Sequence[Sequence[RunSummary]], settings: Sequence[Setting]) -> list[str]:
     """A short name for each group: what it alone has; runs of one configuration are named by their seed."""
     options = [s for s in settings if "." not in s.key and s.key in groups[0][0].choices]
     swapped = {setting.key for setting in options}
@@ -102,7 +102,7 @@ def _setting(key: str, values: Sequence[Sequence[str]]) -> Setting | None:
     return Setting(key, tuple(group[0] for group in values))
 
 
-def _method(run: PastRun) -> Mapping[str, Any]:
+def _method(run: RunSummary) -> Mapping[str, Any]:
     """Key -> value of what decides how a network is trained."""
     found: dict[str, Any] = {f"choices.{group}": option for group, option in run.choices.items() if group != "logger"}
     for key, value in leaves(run.config):

@@ -18,7 +18,7 @@ from dlexp.artifacts.runs.run_files import read_run_file, with_keys
 from dlexp.config.check.suggest import nearest
 from dlexp.errors import ConfigError, DlexpError, Problem
 from dlexp.text.quoting import command
-from dlexp.workflows.run_record.read import PastRun
+from dlexp.workflows.run_record.read import RunSummary
 
 Floats = NDArray[np.float64]
 Table = Mapping[str, Sequence[str]]
@@ -112,12 +112,12 @@ def scorer(name: str | None, table: Table) -> tuple[str, Callable[[Table], Float
     return name, found[name]
 
 
-def has_predictions(run: PastRun, split: str) -> bool:
+def has_predictions(run: RunSummary, split: str) -> bool:
     """True where the run was evaluated on `split`."""
     return all(is_file(run.path / "eval" / split / name) for name in ("predictions.csv", "report.json"))
 
 
-def split_of(runs: Sequence[PastRun], wanted: str | None) -> str:
+def split_of(runs: Sequence[RunSummary], wanted: str | None) -> str:
     """The split to compare on: `wanted`, or test where all runs have it, or val. Raises ConfigError naming commands."""
     for split in (wanted,) if wanted else ("test", "val"):
         if all(has_predictions(run, split) for run in runs):
@@ -138,7 +138,7 @@ def split_of(runs: Sequence[PastRun], wanted: str | None) -> str:
     )
 
 
-def read_scores(groups: Sequence[Sequence[PastRun]], metric: str | None, wanted: str | None) -> Scores:
+def read_scores(groups: Sequence[Sequence[RunSummary]], metric: str | None, wanted: str | None) -> Scores:
     """The scores of every run on one split, sample by sample.
 
     metric  None for accuracy, or mae where values are predicted
@@ -163,7 +163,7 @@ def read_scores(groups: Sequence[Sequence[PastRun]], metric: str | None, wanted:
     return Scores(measure, split, str(reports[0]["checkpoint"]), stacked, looks)
 
 
-def _refuse_other_data(runs: Sequence[PastRun]) -> None:
+def _refuse_other_data(runs: Sequence[RunSummary]) -> None:
     prints = [run.meta.get("data_fingerprint") for run in runs]
     for run, fingerprint in zip(runs, prints, strict=True):
         if fingerprint != prints[0]:
@@ -172,7 +172,7 @@ def _refuse_other_data(runs: Sequence[PastRun]) -> None:
             raise ConfigError.one(str(run.path), "", f"{rule}{_short(prints[0])})", remedy, code="incompatible-data")
 
 
-def _refuse_other_conditions(runs: Sequence[PastRun], reports: Sequence[Mapping[str, Any]], split: str) -> None:
+def _refuse_other_conditions(runs: Sequence[RunSummary], reports: Sequence[Mapping[str, Any]], split: str) -> None:
     """Weights of another kind, data that have changed, or weights that are newer than the predictions."""
     problems = []
     for run, report in zip(runs, reports, strict=True):
@@ -203,7 +203,7 @@ def _refuse_other_conditions(runs: Sequence[PastRun], reports: Sequence[Mapping[
         raise ConfigError(problems)
 
 
-def _refuse_other_rows(one: PastRun, first: Table, other: PastRun, second: Table, split: str) -> None:
+def _refuse_other_rows(one: RunSummary, first: Table, other: RunSummary, second: Table, split: str) -> None:
     """Raise ConfigError unless both tables have the same samples with the same true answers."""
     true = [column for column in first if column == "true" or column.startswith("true ")]
     if len(first["row"]) != len(second["row"]) or set(first["row"]) != set(second["row"]):

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from itertools import zip_longest
 
 from dlexp.artifacts.files.writing import read_lines
-from dlexp.workflows.run_record.read import PastRun
+from dlexp.workflows.run_record.read import RunSummary
 
 _MEASURED = ("seconds", "samples_per_s")  # columns of metrics.csv that hold times, which never repeat
 _FILE = "predictions.csv"
 
 
-def sameness(runs: Sequence[PastRun]) -> str:
+def sameness(runs: Sequence[RunSummary]) -> str:
     """A sentence on whether runs of one configuration and one seed came out the same, and where they first do not."""
     first = runs[0]
     text = f"the {len(runs)} runs are one configuration with one seed"
@@ -25,7 +25,7 @@ def sameness(runs: Sequence[PastRun]) -> str:
     return f"{text}, and differ in nothing: the metrics of every epoch are the same"
 
 
-def _difference(one: PastRun, other: PastRun) -> str:
+def _difference(one: RunSummary, other: RunSummary) -> str:
     """The first difference between two runs in words; "" where there is none in what both have."""
     for number, (row, twin) in enumerate(zip_longest(one.epochs, other.epochs), start=1):
         if row is None or twin is None:
@@ -41,6 +41,6 @@ def _difference(one: PastRun, other: PastRun) -> str:
     return ""
 
 
-def _splits(run: PastRun) -> set[str]:
+def _splits(run: RunSummary) -> set[str]:
     """The splits of which the run has predictions."""
     return {path.parent.name for path in (run.path / "eval").glob(f"*/{_FILE}")}

@@ -20,7 +20,7 @@ from dlexp.text.time_format import now_utc
 from dlexp.workflows.evaluate.files import report_facts, write_figures, write_tables
 from dlexp.workflows.run_record.drift import DATA, check_evaluated
 from dlexp.workflows.run_record.other_data import data_as_in
-from dlexp.workflows.run_record.restore import load_judged
+from dlexp.workflows.run_record.restore import load_eval_weights
 
 SCHEMA = 4  # of report.json
 _USUAL = Resampling()
@@ -48,7 +48,7 @@ def evaluate_run(
         config = load_saved(run / "config.yaml", changes)
         experiment = assemble(config, trusted, data_as_in(run, config, trusted))
         changed = check_evaluated(run, experiment, changes, allow_changes)
-        load_judged(run, experiment, checkpoint)
+        load_eval_weights(run, experiment, checkpoint)
         report_state = experiment.task.report_state()
         result = evaluate(
             experiment.task,

@@ -24,9 +24,9 @@ from dlexp.runtime.seed import generator
 from dlexp.runtime.tensors import sha256
 from dlexp.specs import ClassSpec, ImageSpec, TableSpec, ValueSpec
 from dlexp.types import Prediction, as_tensor
-from dlexp.workflows.export.pipeline import Whole, check_whole, features, whole
-from dlexp.workflows.predict.inputs import Asked, Inputs
-from dlexp.workflows.run_record.restore import Stored, Use, restored
+from dlexp.workflows.export.pipeline import InferencePipeline, check_pipeline, features, inference_pipeline
+from dlexp.workflows.predict.inputs import Inputs, PredictRequest
+from dlexp.workflows.run_record.restore import RestoredRun, RestoreOptions, restore_run
 
 # The file is for any machine: fp32 on a CPU, in torch's own memory format, nothing compiled or computed twice.
 _PLAIN = {
@@ -61,13 +61,20 @@ class ExportRequest:
     force: bool = False
 
 
-def export_run(folder: Path, request: ExportRequest, use: Use, say: Callable[[str], None]) -> dict[str, Any]:
+def export_run(
+    folder: Path, request: ExportRequest, options: RestoreOptions, say: Callable[[str], None]
+) -> dict[str, Any]:
     """Export the run in `folder`; returns the facts that are also in the file.
 
     Raises ConfigError for what cannot be exported so, a file that is there, and a missing package; DlexpError where
     the file's network answers otherwise than the run's. Nothing is written then.
     """
-    stored = restored(folder, Use(use.checkpoint, {**_PLAIN, **(use.changes or {})}, use.trusted, use.allow_changes))
+    stored = restore_run(
+        folder,
+        RestoreOptions(
+            options.checkpoint, {**_PLAIN, **(options.changes or {})}, options.trusted, options.allow_changes
+        ),
+    )
     if not isfinite(request.tolerance) or request.tolerance < 0:
         raise ConfigError.one(
             "--tolerance", request.tolerance, "must be a finite number of 0 or more", code="out-of-range"
@@ -82,18 +89,18 @@ def export_run(folder: Path, request: ExportRequest, use: Use, say: Callable[[st
     with torch.inference_mode():
         batches = list(_batches(stored, request, say))
         answers = [network(inputs) for inputs in batches]
-        if isinstance(network, Whole):
-            check_whole(stored, network, batches[1])
+        if isinstance(network, InferencePipeline):
+            check_pipeline(stored, network, batches[1])
     # Exporters read the network with autograd in mind, and inference tensors are not for that.
     made = make(network, batches[1].clone())
-    facts = _facts(stored, request, use, (batches[1], answers[1])) | _format_facts(made)
-    unit = _unit(stored) if isinstance(network, Whole) else None
+    facts = _facts(stored, request, options, (batches[1], answers[1])) | _format_facts(made)
+    unit = _unit(stored) if isinstance(network, InferencePipeline) else None
     facts["compared"] = _compared(made, made.content("{}"), (batches, answers), request, unit)
     write_bytes(path, made.content(json.dumps(finite_or_none(facts))))
     return {**facts, "file": str(path), "bytes": path.stat().st_size}
 
 
-def _network(stored: Stored, with_preprocessing: bool) -> nn.Module:
+def _network(stored: RestoredRun, with_preprocessing: bool) -> nn.Module:
     """The network that is written, in evaluation mode."""
     networks = stored.experiment.networks
     # A loss with weights of its own says nothing of a sample: it ends with training.
@@ -102,11 +109,11 @@ def _network(stored: Stored, with_preprocessing: bool) -> nn.Module:
         rule = f"has the networks {', '.join(networks)}, and one called model can be exported"
         raise ConfigError.one("task", stored.experiment.config.task.option, rule, code="not-supported")
     if with_preprocessing:
-        return whole(stored).eval()
+        return inference_pipeline(stored).eval()
     return networks["model"].eval()
 
 
-def _batches(stored: Stored, request: ExportRequest, say: Callable[[str], None]) -> Iterator[Tensor]:
+def _batches(stored: RestoredRun, request: ExportRequest, say: Callable[[str], None]) -> Iterator[Tensor]:
     """Inputs to compare on: a batch of 1, one of 7, then the rest of the samples that were named."""
     if not request.samples:
         for number, size in enumerate(_SIZES):
@@ -115,8 +122,8 @@ def _batches(stored: Stored, request: ExportRequest, say: Callable[[str], None])
     if request.with_preprocessing and not isinstance(stored.experiment.bundle.spec.inputs, ImageSpec):
         rule = "are encoded before they are compared, and the file takes a table's raw numbers"
         raise ConfigError.one("--samples", request.samples[0], rule, "leave out one of the two", code="cannot-combine")
-    asked = Asked(tuple(request.samples))
-    inputs = torch.cat([items.inputs for items in Inputs(stored, asked, say).read()])
+    wanted = PredictRequest(tuple(request.samples))
+    inputs = torch.cat([items.inputs for items in Inputs(stored, wanted, say).read()])
     if len(inputs) < sum(_SIZES):
         rule = f"hold {len(inputs)} samples that can be used, and {sum(_SIZES)} or more are compared"
         raise ConfigError.one("--samples", request.samples[0], rule, code="too-few-samples")
@@ -125,7 +132,7 @@ def _batches(stored: Stored, request: ExportRequest, say: Callable[[str], None])
     yield from (*inputs[: sum(_SIZES)].split(list(_SIZES)), *rest)
 
 
-def _random(stored: Stored, size: int, source: torch.Generator, raw: bool) -> Tensor:
+def _random(stored: RestoredRun, size: int, source: torch.Generator, raw: bool) -> Tensor:
     """(B, *input_shape): numbers of mean 0 and deviation 1, a category of each column; `raw` input as is usual."""
     spec = stored.experiment.bundle.spec
     numbers = torch.randn(size, *spec.inputs.shape, generator=source)
@@ -144,7 +151,7 @@ def _random(stored: Stored, size: int, source: torch.Generator, raw: bool) -> Te
     return numbers
 
 
-def _unit(stored: Stored) -> tuple[Tensor, Tensor] | None:
+def _unit(stored: RestoredRun) -> tuple[Tensor, Tensor] | None:
     """Mean and deviation (O,) of the values that a pipeline puts out; None for classes and embeddings."""
     targets = stored.experiment.bundle.spec.targets
     if not isinstance(targets, ValueSpec):
@@ -204,7 +211,9 @@ def _compared(
     }
 
 
-def _facts(stored: Stored, request: ExportRequest, use: Use, pair: tuple[Tensor, Tensor]) -> dict[str, Any]:
+def _facts(
+    stored: RestoredRun, request: ExportRequest, options: RestoreOptions, pair: tuple[Tensor, Tensor]
+) -> dict[str, Any]:
     """What a reader of the file must know."""
     experiment, (inputs, outputs) = stored.experiment, pair
     config, spec = experiment.config, experiment.bundle.spec
@@ -212,7 +221,7 @@ def _facts(stored: Stored, request: ExportRequest, use: Use, pair: tuple[Tensor,
         "dlexp": dlexp.__version__,
         "torch": str(torch.__version__),
         "run": stored.run.path.name,
-        "checkpoint": use.checkpoint,
+        "checkpoint": options.checkpoint,
         "model": config.model.option,
         "data": config.data.option,
         "task": config.task.option,
@@ -231,7 +240,7 @@ def _described(name: str, values: Tensor) -> dict[str, Any]:
     return {"name": name, "shape": ["batch", *values.shape[1:]], "dtype": kind}
 
 
-def _what(stored: Stored, outputs: Tensor, is_read: bool) -> str:
+def _what(stored: RestoredRun, outputs: Tensor, is_read: bool) -> str:
     """What the numbers are that come out."""
     experiment = stored.experiment
     spec, option = experiment.bundle.spec, experiment.config.task.option

@@ -15,7 +15,7 @@ from dlexp.data.preprocess import Affine
 from dlexp.data.tables.encoding import NumberColumn, columns_of
 from dlexp.errors import ConfigError
 from dlexp.tasks.base import Task
-from dlexp.workflows.run_record.restore import Stored
+from dlexp.workflows.run_record.restore import RestoredRun
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Features:
     std: Tensor
 
 
-def features(stored: Stored) -> Features | None:
+def features(stored: RestoredRun) -> Features | None:
     """Those of a run's table; None for data without named columns."""
     columns = columns_of(stored.preprocessing)
     if not columns:
@@ -81,7 +81,7 @@ class Normalize(nn.Module):
         return torch.addcmul(self.get_buffer("shift"), x.float(), self.get_buffer("scale"))
 
 
-class Whole(nn.Module):
+class InferencePipeline(nn.Module):
     """Preprocessing, network, and how the task reads what comes out."""
 
     def __init__(self, ready: nn.Module, network: nn.Module, task: Task) -> None:
@@ -99,16 +99,16 @@ def _last(stored: Stored) -> list[nn.Module]:
     return [Normalize(stored.preprocess)] if isinstance(stored.preprocess, Affine) else []
 
 
-def whole(stored: Stored) -> Whole:
+def inference_pipeline(stored: RestoredRun) -> InferencePipeline:
     """The run's network with everything around it."""
     columns, last = features(stored), _last(stored)
     narrowing = Narrowing.of_plain(stored.preprocessing)
     before = [Standardize(columns)] if columns is not None else [Narrow(narrowing)] if narrowing is not None else []
     ready = nn.Sequential(*before, *last)
-    return Whole(ready, stored.experiment.networks["model"], stored.experiment.task)
+    return InferencePipeline(ready, stored.experiment.networks["model"], stored.experiment.task)
 
 
-def check_whole(stored: Stored, network: Whole, inputs: Tensor) -> None:
+def check_pipeline(stored: RestoredRun, network: InferencePipeline, inputs: Tensor) -> None:
     """Raise ConfigError where `network` does not say, to the bit, what the task predicts of raw `inputs`."""
     experiment = stored.experiment
     prediction = experiment.task.predict(dict(experiment.networks.items()), stored.unlabelled(network.ready(inputs)))

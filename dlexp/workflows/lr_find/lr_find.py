@@ -39,10 +39,10 @@ from dlexp.workflows.lr_find.result import (
     write_findings,
 )
 from dlexp.workflows.lr_find.settings import SweepSettings
-from dlexp.workflows.prepare.batch_size import settle_batch
+from dlexp.workflows.prepare.batch_size import resolve_batch_size
 from dlexp.workflows.prepare.initial_weights import prepared
 from dlexp.workflows.reporter import Reporter, RunFacts, Silent, unbroken
-from dlexp.workflows.run_record.write import describe
+from dlexp.workflows.run_record.write import experiment_facts
 
 # The sweep is the schedule; and its rates are its own, so any number may stand where `auto` does.
 _NO_SCHEDULE = Node("scheduler", "constant", "dlexp.optim.schedules.smooth.constant", {})
@@ -54,7 +54,7 @@ def lr_find(config: RunConfig, settings: SweepSettings, request: FindRequest, re
         refuse_occupied(request.run_dir)
     if request.apply:
         refuse_foreign_experiment(request)
-    config, batch = settle_batch(config, request.trusted, reporter)
+    config, batch = resolve_batch_size(config, request.trusted, reporter)
     # Before a directory is made: model, data and optimizer may refuse each other.
     with kept_randomness():
         experiment = prepared(_sweepable(config, config.seed), request.trusted)
@@ -77,7 +77,9 @@ def lr_find(config: RunConfig, settings: SweepSettings, request: FindRequest, re
     return content
 
 
-def settle_rate(config: RunConfig, trusted: Sequence[str], reporter: Reporter) -> tuple[RunConfig, Findings | None]:
+def resolve_learning_rate(
+    config: RunConfig, trusted: Sequence[str], reporter: Reporter
+) -> tuple[RunConfig, Findings | None]:
     """`config` with a number where it said optim.lr=auto. Raises NoResult where the finder has none to give."""
     if config.optim.arguments.get("lr") != AUTO:
         return config, None
@@ -114,7 +116,7 @@ def find(
             for number, seed in enumerate(seeds, start=1):
                 experiment = first if first and number == 1 else prepared(_sweepable(config, seed), trusted)
                 if number == 1:
-                    facts = describe(experiment)
+                    facts = experiment_facts(experiment)
                     reporter.begin(_facts(config, settings, facts, where))
                 sweeps.append(_sweep(experiment, settings, number, reporter, stop))
         finally:

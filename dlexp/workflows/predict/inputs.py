@@ -1,4 +1,4 @@
-"""Which samples a run is asked about, each file given to the reader of its kind."""
+"""Which samples a run is request about, each file given to the reader of its kind."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from dlexp.errors import DataError
 from dlexp.kinds import describe_kind
 from dlexp.report.number_format import counted
 from dlexp.specs import ImageSpec, TableSpec
-from dlexp.workflows.run_record.restore import Stored
+from dlexp.workflows.run_record.restore import RestoredRun
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What is asked, and how it is answered.
+class PredictRequest:
+    """What is request, and how it is answered.
 
     words          files, folders, patterns; `-` for the rows of a CSV file on standard input
     names          further names of files, which may come as they are read; none of them is a folder or a pattern
@@ -39,10 +39,10 @@ class Asked:
 
 
 class Inputs:
-    """The files that are asked about, each given to the reader of its kind."""
+    """The files that are request about, each given to the reader of its kind."""
 
-    def __init__(self, stored: Stored, asked: Asked, say: Callable[[str], None]) -> None:
-        self._stored, self._asked, self._say = stored, asked, say
+    def __init__(self, stored: RestoredRun, request: PredictRequest, say: Callable[[str], None]) -> None:
+        self._stored, self._request, self._say = stored, request, say
         self._is_image = isinstance(stored.experiment.bundle.spec.inputs, ImageSpec)
         self._table: TableInput | None = None
         kind = stored.experiment.bundle.spec.inputs
@@ -52,7 +52,7 @@ class Inputs:
 
     def read(self) -> Iterator[InputItems]:
         """The samples of all files in order. Columns of tables are checked before the first row is read."""
-        paths, left_out = files_of(self._asked.words, None if self._is_image else TABLES + ARRAYS)
+        paths, left_out = files_of(self._request.words, None if self._is_image else TABLES + ARRAYS)
         if left_out:
             self._say(f"{counted(len(left_out), 'file')} of another kind left out, such as {left_out[0]}")
         for path in paths:
@@ -71,7 +71,7 @@ class Inputs:
 
     def _all(self, paths: Sequence[str]) -> Iterator[str]:
         yield from paths
-        yield from self._asked.names
+        yield from self._request.names
 
     def _kind(self, path: str) -> str:
         if path.lower().endswith(ARRAYS):
@@ -88,7 +88,7 @@ class Inputs:
     def _of_tables(self) -> TableInput:
         if self._table is None:
             arguments = self._stored.experiment.config.data.arguments
-            found = TableInput.of(self._stored.preprocessing, arguments, self._asked.ignore_extra)
-            separator = self._asked.separator
+            found = TableInput.of(self._stored.preprocessing, arguments, self._request.ignore_extra)
+            separator = self._request.separator
             self._table = found if separator is None else replace(found, separator=separator)
         return self._table

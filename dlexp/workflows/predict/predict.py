@@ -15,28 +15,30 @@ from dlexp.engine.evaluate import predictions, seeded
 from dlexp.errors import ConfigError
 from dlexp.metrics.prediction_columns import PredictionColumns
 from dlexp.types import Batch
-from dlexp.workflows.predict.inputs import Asked, Inputs
-from dlexp.workflows.run_record.drift import told
-from dlexp.workflows.run_record.restore import Stored, Use, restored
+from dlexp.workflows.predict.inputs import Inputs, PredictRequest
+from dlexp.workflows.run_record.drift import describe
+from dlexp.workflows.run_record.restore import RestoredRun, RestoreOptions, restore_run
 
 _NAMED = 10  # bad items that the summary names
 
 
-def predict_run(folder: Path, asked: Asked, use: Use, writer: RowWriter, say: Callable[[str], None]) -> dict[str, Any]:
-    """Answer `asked` by the run in `folder`, row by row in the order of the input; returns a summary.
+def predict_run(
+    folder: Path, request: PredictRequest, options: RestoreOptions, writer: RowWriter, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Answer `request` by the run in `folder`, row by row in the order of the input; returns a summary.
 
     A sample that cannot be used is a row with the reason in the column `error`; the summary counts them. Raises
     ConfigError when there is no such run, DataError for input that cannot be read at all.
     """
-    stored = restored(folder, use)
+    stored = restore_run(folder, options)
     for change in stored.changed:
-        say(f"changed since training: {told(change)}")
+        say(f"changed since training: {describe(change)}")
     begun = time.perf_counter()
-    found = answer(stored, asked, writer, say)
+    found = answer(stored, request, writer, say)
     seconds = time.perf_counter() - begun
     return {
         "run": str(stored.run.path),
-        "checkpoint": use.checkpoint,
+        "checkpoint": options.checkpoint,
         **found,
         "seconds": round(seconds, 3),
         "items_per_second": round(found["items"] / seconds, 1),
@@ -47,17 +49,21 @@ def predict_run(folder: Path, asked: Asked, use: Use, writer: RowWriter, say: Ca
     }
 
 
-def answer(stored: Stored, asked: Asked, writer: RowWriter, say: Callable[[str], None]) -> dict[str, Any]:
+def answer(
+    stored: RestoredRun, request: PredictRequest, writer: RowWriter, say: Callable[[str], None]
+) -> dict[str, Any]:
     """Write a row for each item; returns how many there were, how many were bad, and the first of these."""
-    rows = _Rows(stored, asked, writer)
-    groups = in_batches(Inputs(stored, asked, say).read(), stored.experiment.config.eval_batch_size)
+    rows = _Rows(stored, request, writer)
+    groups = in_batches(Inputs(stored, request, say).read(), stored.experiment.config.eval_batch_size)
     for group, answers in _answered(stored, groups):
         rows.add(*_without_undefined(group, answers))
     rows.finish()
     return {"items": rows.items, "bad": rows.bad, "first_bad": rows.first_bad}
 
 
-def _answered(stored: Stored, groups: Iterable[InputItems]) -> Iterator[tuple[InputItems, PredictionColumns | None]]:
+def _answered(
+    stored: RestoredRun, groups: Iterable[InputItems]
+) -> Iterator[tuple[InputItems, PredictionColumns | None]]:
     """Each group with its answers; None where none of its items can be used."""
     experiment, spec = stored.experiment, stored.experiment.bundle.spec
     preprocess = stored.preprocess.to(experiment.device)
@@ -99,9 +105,9 @@ def _without_undefined(
 class _Rows:
     """Predictions -> rows of output; those before the first answer wait for it, which tells the columns."""
 
-    def __init__(self, stored: Stored, asked: Asked, writer: RowWriter) -> None:
+    def __init__(self, stored: RestoredRun, request: PredictRequest, writer: RowWriter) -> None:
         self._names = stored.experiment.bundle.spec.output_names
-        self._asked, self._writer = asked, writer
+        self._request, self._writer = request, writer
         self._blank: tuple[str, ...] | None = None
         self._waiting: list[InputItems] = []
         self.items, self.bad = 0, 0
@@ -129,13 +135,13 @@ class _Rows:
 
     def _chosen(self, answers: PredictionColumns) -> Columns:
         found = dict(answers.columns)
-        if answers.scores is None and (self._asked.top or self._asked.probabilities):
-            word = "--top" if self._asked.top else "--probabilities"
+        if answers.scores is None and (self._request.top or self._request.probabilities):
+            word = "--top" if self._request.top else "--probabilities"
             rule = "is for classes, and this run puts out numbers"
-            raise ConfigError.one(word, self._asked.top or "", rule, "leave it out", code="not-supported")
-        if self._asked.top:
-            found |= answers.top(self._names, self._asked.top)
-        return {**found, **(answers.every(self._names) if self._asked.probabilities else {})}
+            raise ConfigError.one(word, self._request.top or "", rule, "leave it out", code="not-supported")
+        if self._request.top:
+            found |= answers.top(self._names, self._request.top)
+        return {**found, **(answers.every(self._names) if self._request.probabilities else {})}
 
     def _write(self, group: InputItems, columns: Columns) -> None:
         good = [place for place, problem in enumerate(group.problems) if not problem]

@@ -61,7 +61,7 @@ class FoundBatch:
         write_json(folder / FILE, asdict(self))
 
 
-def settle_batch(
+def resolve_batch_size(
     config: RunConfig, trusted: Sequence[str], reporter: Reporter, limit: int | None = None
 ) -> tuple[RunConfig, FoundBatch | None]:
     """`config` with a number where it said data.batch_size=auto, and None where it did not.
@@ -93,7 +93,7 @@ def settle_batch(
     return with_batch(config, size), found
 
 
-def stand_in_batch(config: RunConfig) -> RunConfig:
+def placeholder_batch_size(config: RunConfig) -> RunConfig:
     """`config` with all samples of an update in one batch where it said auto: for building it without looking."""
     return with_batch(config, _effective(config)) if is_auto(config.tree) else config
 

@@ -26,7 +26,7 @@ from dlexp.runtime.matmul_rate import matrix_rate
 from dlexp.runtime.memory_budget import peak
 from dlexp.runtime.seed import kept_randomness
 from dlexp.runtime.signals import StopRequest
-from dlexp.workflows.prepare.batch_size import settle_batch
+from dlexp.workflows.prepare.batch_size import resolve_batch_size
 from dlexp.workflows.prepare.initial_weights import prepared
 from dlexp.workflows.profile.result import Measured, content_of, write_profile
 from dlexp.workflows.profile.settings import WARM_UP, ProfileRequest
@@ -58,7 +58,7 @@ def profile(config: RunConfig, request: ProfileRequest, reporter: Reporter) -> d
     """
     if request.run_dir is not None:
         refuse_occupied(request.run_dir)
-    config, _ = settle_batch(config, request.trusted, reporter)
+    config, _ = resolve_batch_size(config, request.trusted, reporter)
     with kept_randomness(), StopRequest() as stop:
         experiment = prepared(_endless(with_placeholder_rate(config)), request.trusted)
         bench = _Bench(experiment, prepare_training(experiment), stop)

@@ -24,7 +24,7 @@ from dlexp.engine.state import TrainState
 from dlexp.text.time_format import now_utc
 from dlexp.workflows.pictures import Pictures
 from dlexp.workflows.profile.settings import ProfileRequest
-from dlexp.workflows.run_record.write import describe
+from dlexp.workflows.run_record.write import experiment_facts
 
 _OPERATORS = 12  # kept, of those that took the most time
 _SHOWN_UPDATES = 60  # in the picture
@@ -62,7 +62,7 @@ def content_of(config: RunConfig, experiment: Experiment, setup: TrainingSetup, 
     training = config.trainer.epochs * setup.batches.num_samples / pace
     validation = config.trainer.epochs * measured.validation_seconds
     return {
-        **describe(experiment),
+        **experiment_facts(experiment),
         "batch_size": config.batch_size,
         "accumulate": config.trainer.accumulate,
         "threads": torch.get_num_threads(),

@@ -32,7 +32,7 @@ _KEYS = {"threads": "trainer.threads"}  # what can be put back by a word on the 
 _SHOWN_CHARACTERS = 12  # of a hash
 
 
-def check_resumed(
+def check_resume_drift(
     run: RunDir, experiment: Experiment, allowed: bool, say: Callable[[str], None]
 ) -> list[dict[str, Any]]:
     """Tell what has changed since the run last wrote meta.json; returns it, for meta.json to keep.
@@ -57,7 +57,7 @@ def check_resumed(
         raise ConfigError([_refused(change, run, why) for change in breaking])
     found = [*breaking, *_changes(before, now, (*free, *_TOLD))]
     for change in found:
-        say(f"changed since this run began: {told(change)}")
+        say(f"changed since this run began: {describe(change)}")
     return [vars(change) for change in found]
 
 
@@ -169,7 +169,7 @@ def _listed(changes: Sequence[Change]) -> str:
     return ", ".join(f"{change.path} was {_short(change.before)}, is {_short(change.after)}" for change in changes)
 
 
-def told(change: Change) -> str:
+def describe(change: Change) -> str:
     """A change in a line, hashes cut short."""
     return f"{change.path}: {_short(change.before)} -> {_short(change.after)}"
 

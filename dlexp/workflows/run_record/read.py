@@ -23,7 +23,7 @@ SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
-class PastRun:
+class RunSummary:
     """A run of `dlexp train`.
 
     path     its directory
@@ -101,11 +101,11 @@ class PastRun:
         return {name[4:]: float(value) for name, value in best.items() if name.startswith("val/") and value}
 
 
-def read_past(folder: Path) -> PastRun:
+def read_run_summary(folder: Path) -> RunSummary:
     """The run in `folder`. Raises ConfigError where there is none, DlexpError where its files cannot be read."""
     run = RunDir.find(folder)
     meta = read_run_file(run / "meta.json", needs=OF_A_RUN)
-    return PastRun(run.path, meta, _choices(run / "config.yaml"), true_status(run))
+    return RunSummary(run.path, meta, _choices(run / "config.yaml"), true_status(run))
 
 
 def true_status(run: RunDir) -> Status:

@@ -31,7 +31,7 @@ _ONE_SAMPLE = dict.fromkeys(SPLITS, 1)
 
 
 @dataclass(frozen=True)
-class Use:
+class RestoreOptions:
     """With what a run is used.
 
     checkpoint     best or last
@@ -47,7 +47,7 @@ class Use:
 
 
 @dataclass(frozen=True)
-class Stored:
+class RestoredRun:
     """A run that can answer; its data need not be there.
 
     experiment     with the weights of the checkpoint; its samples are blank
@@ -77,23 +77,23 @@ class Stored:
         return Batch(inputs, repeated, torch.arange(count, device=device))
 
 
-def restored(folder: Path, use: Use) -> Stored:
+def restore_run(folder: Path, options: RestoreOptions) -> RestoredRun:
     """The run in `folder`.
 
     Raises ConfigError when there is none or its configuration was edited, DlexpError without such a checkpoint. A run
     of an earlier version did not write down what its data were, and needs them once more.
     """
-    run, changes = RunDir.find(folder), dict(use.changes or {})
+    run, changes = RunDir.find(folder), dict(options.changes or {})
     config = load_saved(run / "config.yaml", changes)
     if config.model.arguments.get("pretrained"):  # weights that are replaced below need not be fetched
         changes["model.pretrained"] = False
         config = load_saved(run / "config.yaml", changes)
-    found = _preprocessing(run, config, use.trusted)
-    bundle = blank_bundle(spec_of(found["spec"], config, use.trusted), _ONE_SAMPLE)
-    experiment = assemble(config, use.trusted, bundle)
-    changed = check_used(run, experiment, changes, use.allow_changes)
-    load_judged(run, experiment, use.checkpoint)
-    return Stored(run, experiment, found, preprocess_of(found["preprocess"]), changed)
+    found = _preprocessing(run, config, options.trusted)
+    bundle = blank_bundle(spec_of(found["spec"], config, options.trusted), _ONE_SAMPLE)
+    experiment = assemble(config, options.trusted, bundle)
+    changed = check_used(run, experiment, changes, options.allow_changes)
+    load_eval_weights(run, experiment, options.checkpoint)
+    return RestoredRun(run, experiment, found, preprocess_of(found["preprocess"]), changed)
 
 
 def in_trained_units(run: RunDir, bundle: DataBundle) -> DataBundle:
@@ -111,7 +111,7 @@ def in_trained_units(run: RunDir, bundle: DataBundle) -> DataBundle:
     return replace(bundle, spec=replace(bundle.spec, targets=units))
 
 
-def load_judged(run: RunDir, experiment: Experiment, checkpoint: str) -> None:
+def load_eval_weights(run: RunDir, experiment: Experiment, checkpoint: str) -> None:
     """Put the weights of a run's `checkpoint` (best or last) that are judged, an average if it keeps one, in place.
 
     Raises DlexpError when there is no such checkpoint, or it holds no weights of this model, finite numbers all.

@@ -68,7 +68,7 @@ def present(experiment: Experiment) -> dict[str, Any]:
         "split_hash": experiment.bundle.split_hash,
         "outputs": list(spec.output_names),
         "interpretation": experiment.interpretation,
-        **describe(experiment),
+        **experiment_facts(experiment),
     }
 
 
@@ -78,7 +78,7 @@ def preprocessing(experiment: Experiment) -> dict[str, Any]:
     return describe_data(bundle)
 
 
-def describe(experiment: Experiment) -> dict[str, Any]:
+def experiment_facts(experiment: Experiment) -> dict[str, Any]:
     """The size and the settings of an experiment, as plain values."""
     config = experiment.config
     init = described(config.model.arguments)

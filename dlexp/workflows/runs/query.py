@@ -19,7 +19,7 @@ from dlexp.artifacts.runs.run_tree import MARKS, directories, size_of
 from dlexp.config.schema.tree import ABSENT, leaves, shown, value_at
 from dlexp.errors import ConfigError, DlexpError
 from dlexp.text.quoting import command
-from dlexp.workflows.run_record.read import DIED, PastRun, read_past
+from dlexp.workflows.run_record.read import DIED, RunSummary, read_run_summary
 
 STATES = ("running", "finished", "failed", "interrupted", DIED)
 OWN = ("name", "kind", "state", "age", "data", "model", "seed", "epoch", "epochs", "seconds", "size", "parameters")
@@ -43,7 +43,7 @@ class Row:
     facts: Mapping[str, Any]
     metrics: Mapping[str, float]
     directions: Mapping[str, str]
-    run: PastRun | None = None
+    run: RunSummary | None = None
 
     @cached_property
     def size(self) -> int:
@@ -112,7 +112,7 @@ def read_row(path: Path, kind: str) -> Row:
             raise DlexpError(f"{path} has no {MARKS[kind]}", code="not-found")
     except OSError as error:
         raise DlexpError(f"{path} cannot be looked into: {error.strerror}", code="system-error") from error
-    return _run_row(read_past(path)) if kind == "train" else _other_row(path, kind)
+    return _run_row(read_run_summary(path)) if kind == "train" else _other_row(path, kind)
 
 
 def where(rows: Sequence[Row], conditions: Sequence[str]) -> list[Row]:
@@ -193,7 +193,7 @@ def finished_where(conditions: Sequence[str]) -> list[Path]:
     return [row.path for row in rows]
 
 
-def _run_row(run: PastRun) -> Row:
+def _run_row(run: RunSummary) -> Row:
     status, parent = run.status, run.path.parent
     is_member = re.fullmatch(r"seed-\d+", run.path.name) is not None
     facts = {

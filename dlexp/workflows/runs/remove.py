@@ -21,7 +21,7 @@ from dlexp.artifacts.runs.run_tree import MARKS, is_group, runs_in, size_of
 from dlexp.config.schema.tree import ABSENT, shown, value_at
 from dlexp.errors import ConfigError, DlexpError, Problem
 from dlexp.text.quoting import command
-from dlexp.workflows.run_record.read import PastRun
+from dlexp.workflows.run_record.read import RunSummary
 from dlexp.workflows.runs.query import Row, find, refuse_unknown, where
 
 # What dlexp writes into a directory of its own. Outside outputs/ anything else in it is somebody's.
@@ -198,7 +198,7 @@ def _is_own(entry: Path) -> bool:
     return entry.name in _OWN or entry.name.startswith(_PREFIXES) or is_temporary(entry)
 
 
-def _used_by(runs: Sequence[PastRun]) -> Mapping[Path, list[str]]:
+def _used_by(runs: Sequence[RunSummary]) -> Mapping[Path, list[str]]:
     """Run -> names of those that began with its weights."""
     found: dict[Path, list[str]] = {}
     for run in runs:

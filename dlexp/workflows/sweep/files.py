@@ -1,10 +1,10 @@
-"""What a sweep keeps beside its runs: cells.json, written once, and sweep.json, replaced when a cell changes.
+"""What a sweep keeps beside its runs: jobs.json, written once, and sweep.json, replaced when a job changes.
 
 outputs/sweep/<time>-<model>-<data>-<4hex>/
-  cells.json           the configuration of every cell, so that a sweep goes on with what it began with
-  sweep.json           words, cells with their states and runs, counts, metrics
-  000-<model>-<data>/  a run like any other, one a cell
-  logs/000.log         what the cell's process printed
+  jobs.json           the configuration of every job, so that a sweep goes on with what it began with
+  sweep.json           words, jobs with their states and runs, counts, metrics
+  000-<model>-<data>/  a run like any other, one a job
+  logs/000.log         what the job's process printed
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dlexp.artifacts.runs.run_dir import RunDir, outputs_root
 from dlexp.artifacts.runs.run_files import read_run_file, with_keys
 from dlexp.artifacts.runs.run_tree import SWEEP_MARK
 from dlexp.config.saved import load_plain, plain
-from dlexp.config.sweep import Cell
+from dlexp.config.sweep import SweepJob
 from dlexp.errors import ConfigError, DlexpError
 from dlexp.workflows.run_record.write import metrics_of
 
@@ -30,8 +30,8 @@ FINISHED, FAILED, INTERRUPTED, RUNNING, WAITING = "finished", "failed", "interru
 
 
 @dataclass
-class CellState:
-    """How far a cell is.
+class JobState:
+    """How far a job is.
 
     state    waiting, running, finished, failed or interrupted
     value    the monitored metric: of the last epoch while it runs, of the best one at the end
@@ -39,7 +39,7 @@ class CellState:
     """
 
     number: int
-    cell: Cell
+    job: SweepJob
     folder: Path
     state: str = WAITING
     epoch: int = 0
@@ -52,7 +52,7 @@ class CellState:
     @property
     def epochs(self) -> int:
         """The epochs that it is to have."""
-        return self.cell.config.trainer.epochs
+        return self.job.config.trainer.epochs
 
     @property
     def is_begun(self) -> bool:
@@ -60,7 +60,7 @@ class CellState:
         return (self.folder / "config.yaml").is_file()
 
     def look(self) -> None:
-        """Take over what the cell's run says of itself: a finished one stays, whatever sweep.json says."""
+        """Take over what the job's run says of itself: a finished one stays, whatever sweep.json says."""
         if not self.is_begun:
             return
         status = RunDir(self.folder).status()
@@ -74,14 +74,14 @@ class CellState:
         self.state, self.reason, self.exit_code = FINISHED, "", 0
         self.epoch, self.seconds = summary["epochs"], summary["seconds"]
         self.metrics = metrics_of(summary)
-        self.value = self.metrics.get(self.cell.config.monitor)
+        self.value = self.metrics.get(self.job.config.monitor)
 
     def as_dict(self, root: Path) -> dict[str, Any]:
-        """The cell as plain values; its run as seen from the sweep's folder."""
+        """The job as plain values; its run as seen from the sweep's folder."""
         return {
             "number": self.number,
-            "varied": dict(self.cell.varied),
-            "words": list(self.cell.words),
+            "varied": dict(self.job.varied),
+            "overrides": list(self.job.overrides),
             "run": str(self.folder.relative_to(root)),
             "state": self.state,
             "epoch": self.epoch,
@@ -93,104 +93,104 @@ class CellState:
         }
 
 
-def write_cells(folder: Path, words: Sequence[str], cells: Sequence[Cell]) -> None:
+def write_jobs(folder: Path, words: Sequence[str], jobs: Sequence[SweepJob]) -> None:
     """Keep the configurations of a sweep; environment variables by their names."""
-    content = [{"words": list(c.words), "varied": list(c.varied), "config": plain(c.config)} for c in cells]
-    write_json(folder / SWEEP_MARK, {"words": list(words), "cells": content})
+    content = [{"overrides": list(c.overrides), "varied": list(c.varied), "config": plain(c.config)} for c in jobs]
+    write_json(folder / SWEEP_MARK, {"overrides": list(words), "jobs": content})
 
 
-def read_cells(folder: Path) -> tuple[tuple[str, ...], tuple[Cell, ...]]:
-    """(words, cells) that a sweep began with, checked like new ones. Raises DlexpError, and ConfigError."""
+def read_jobs(folder: Path) -> tuple[tuple[str, ...], tuple[SweepJob, ...]]:
+    """(words, jobs) that a sweep began with, checked like new ones. Raises DlexpError, and ConfigError."""
     content = read_run_file(folder / SWEEP_MARK)
     try:
-        cells = tuple(
-            Cell(
-                tuple(map(str, item["words"])),
+        jobs = tuple(
+            SweepJob(
+                tuple(map(str, item["overrides"])),
                 tuple((str(key), str(value)) for key, value in item["varied"]),
                 load_plain(item["config"], {}),
             )
-            for item in content["cells"]
+            for item in content["jobs"]
         )
-        return tuple(map(str, content["words"])), cells
+        return tuple(map(str, content["overrides"])), jobs
     except (KeyError, TypeError, ValueError) as error:
         raise DlexpError(
-            f"{folder / SWEEP_MARK} cannot be read: it does not hold the cells of a sweep", code="corrupted"
+            f"{folder / SWEEP_MARK} cannot be read: it does not hold the jobs of a sweep", code="corrupted"
         ) from error
 
 
-def states_of(folder: Path, cells: Sequence[Cell]) -> list[CellState]:
-    """Every cell with its run's directory, and how far that is."""
+def states_of(folder: Path, jobs: Sequence[SweepJob]) -> list[JobState]:
+    """Every job with its run's directory, and how far that is."""
     found = []
-    for number, cell in enumerate(cells):
-        config = cell.config
+    for number, job in enumerate(jobs):
+        config = job.config
         name = re.sub(r"[^\w.-]+", "-", config.name or f"{config.model.option}-{config.data.option}")
-        state = CellState(number, cell, folder / f"{number:03d}-{name}")
+        state = JobState(number, job, folder / f"{number:03d}-{name}")
         state.look()
         found.append(state)
     return found
 
 
-def content_of(folder: Path, words: Sequence[str], states: Sequence[CellState]) -> dict[str, Any]:
+def content_of(folder: Path, words: Sequence[str], states: Sequence[JobState]) -> dict[str, Any]:
     """The content of sweep.json.
 
-    metric  what decides in every cell, None where cells differ in it
-    best    number of the best finished cell by that metric, None where there is none
+    metric  what decides in every job, None where jobs differ in it
+    best    number of the best finished job by that metric, None where there is none
     """
-    monitors = {(state.cell.config.monitor, state.cell.config.maximize) for state in states}
+    monitors = {(state.job.config.monitor, state.job.config.maximize) for state in states}
     metric, maximize = next(iter(monitors)) if len(monitors) == 1 else (None, True)
     ranked = [s for s in states if metric and s.state == FINISHED and s.value is not None and s.value == s.value]
     pick = max if maximize else min
     best = pick(ranked, key=lambda s: (s.value or 0.0, -s.number if maximize else s.number)) if ranked else None
     return {
         "sweep": str(folder),
-        "words": list(words),
+        "overrides": list(words),
         "metric": metric,
         "maximize": maximize,
         "counts": dict(Counter(state.state for state in states)),
         "best": best.number if best else None,
-        "cells": [state.as_dict(folder) for state in states],
+        "jobs": [state.as_dict(folder) for state in states],
     }
 
 
-def unfinished_twin(words: Sequence[str], cells: Sequence[Cell]) -> Path | None:
-    """The newest sweep under outputs/sweep of the same line and the same cells, unless all of those are finished.
+def unfinished_twin(words: Sequence[str], jobs: Sequence[SweepJob]) -> Path | None:
+    """The newest sweep under outputs/sweep of the same line and the same jobs, unless all of those are finished.
 
-    Raises ConfigError where the sweep of this line has lost its cells.json; one of another line is passed over.
+    Raises ConfigError where the sweep of this line has lost its jobs.json; one of another line is passed over.
     """
     marks = [path for name in (SWEEP_MARK, SWEEP) for path in outputs_root().glob(f"sweep/*/{name}")]
-    ages = {path.parent: path.stat().st_mtime_ns for path in reversed(marks)}  # of cells.json where there is one
+    ages = {path.parent: path.stat().st_mtime_ns for path in reversed(marks)}  # of jobs.json where there is one
     for folder in sorted(ages, key=lambda folder: ages[folder], reverse=True):
         try:
-            named = read_run_file(folder / SWEEP_MARK)["words"]
-            is_twin = named == list(words) and holds(folder, cells)
+            named = read_run_file(folder / SWEEP_MARK)["overrides"]
+            is_twin = named == list(words) and holds(folder, jobs)
         except DlexpError as error:
-            _refuse_lost_cells(folder, words, error)
+            _refuse_lost_jobs(folder, words, error)
             continue
         if is_twin:
-            is_over = all(state.state == FINISHED for state in states_of(folder, cells))
+            is_over = all(state.state == FINISHED for state in states_of(folder, jobs))
             return None if is_over else folder
     return None
 
 
-def _refuse_lost_cells(folder: Path, words: Sequence[str], error: DlexpError) -> None:
+def _refuse_lost_jobs(folder: Path, words: Sequence[str], error: DlexpError) -> None:
     """Raise ConfigError where sweep.json says that the sweep is of this line and not finished."""
     try:
         content = read_object(folder / SWEEP)
     except DlexpError:
         return
     counts = content.get("counts")
-    if content.get("words") != list(words) or (isinstance(counts, dict) and set(counts) <= {FINISHED}):
+    if content.get("overrides") != list(words) or (isinstance(counts, dict) and set(counts) <= {FINISHED}):
         return
     rule = f"cannot be used, and {folder} is the unfinished sweep of this line ({str(error).splitlines()[0]})"
     remedy = f"Restore the file from a copy, or move {folder} out of {folder.parent} to begin the sweep anew."
     raise ConfigError.one(str(folder / SWEEP_MARK), "", rule, remedy, code="corrupted")
 
 
-def holds(folder: Path, cells: Sequence[Cell]) -> bool:
-    """Whether the sweep in `folder` is of these cells; their shares of the cores may differ."""
-    return [_without_threads(cell) for cell in read_cells(folder)[1]] == [_without_threads(cell) for cell in cells]
+def holds(folder: Path, jobs: Sequence[SweepJob]) -> bool:
+    """Whether the sweep in `folder` is of these jobs; their shares of the cores may differ."""
+    return [_without_threads(job) for job in read_jobs(folder)[1]] == [_without_threads(job) for job in jobs]
 
 
-def _without_threads(cell: Cell) -> tuple[dict[str, str], dict[str, Any]]:
-    tree = dict(cell.config.tree)
-    return dict(cell.config.choices), tree | {"trainer": {**tree["trainer"], "threads": None}}
+def _without_threads(job: SweepJob) -> tuple[dict[str, str], dict[str, Any]]:
+    tree = dict(job.config.tree)
+    return dict(job.config.choices), tree | {"trainer": {**tree["trainer"], "threads": None}}

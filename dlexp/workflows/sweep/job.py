@@ -1,4 +1,4 @@
-"""One cell of a sweep, as a process of its own checks and trains it."""
+"""One job of a sweep, as a process of its own checks and trains it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from dlexp.assemble.experiment import Experiment
 from dlexp.assemble.training import prepare_training
 from dlexp.config.schema.run import RunConfig
-from dlexp.config.sweep import Cell, each_once
+from dlexp.config.sweep import SweepJob, each_once
 from dlexp.data.bundle import DataBundle
 from dlexp.engine.loop import EpochRecord, StepRecord
 from dlexp.errors import ConfigError, DataError, DlexpError, Interrupted, OutOfMemory, Problem, exit_code_of
@@ -22,18 +22,18 @@ from dlexp.workflows.reporter import RunFacts
 from dlexp.workflows.train.auto import with_placeholders
 from dlexp.workflows.train.trackers import check_loggers
 from dlexp.workflows.train.train import Request
-from dlexp.workflows.train.train_or_resume import train_member
+from dlexp.workflows.train.train_or_resume import train_or_resume
 
 
 @dataclass(frozen=True)
 class Shared:
-    """What the parent of all cells has read, for those whose data it is."""
+    """What the parent of all jobs has read, for those whose data it is."""
 
     base: RunConfig
     bundle: DataBundle
 
     def bundle_for(self, config: RunConfig) -> DataBundle | None:
-        """The data of a cell, None where it reads its own."""
+        """The data of a job, None where it reads its own."""
         return self.bundle if config.data == self.base.data else None
 
 
@@ -44,7 +44,7 @@ class _Teller:
         self._send = send
 
     def say(self, text: str) -> None:
-        """A line for the cell's log."""
+        """A line for the job's log."""
         print(text, file=sys.stderr, flush=True)
 
     def begin(self, facts: RunFacts) -> None:
@@ -61,12 +61,12 @@ class _Teller:
         """Nothing."""
 
 
-def work_of_cell(config: RunConfig, request: Request) -> Work:
-    """Train a cell to its end, and say how it ended; its run has all the rest."""
+def work_of_job(config: RunConfig, request: Request) -> Work:
+    """Train a job to its end, and say how it ended; its run has all the rest."""
 
     def work(send: Send, receive: Receive) -> None:
         try:
-            train_member(config, request, _Teller(send), ChildStop())
+            train_or_resume(config, request, _Teller(send), ChildStop())
             send({"finished": True, "used_gpu": has_used_gpu()})
         except Interrupted as error:
             print(error, file=sys.stderr, flush=True)
@@ -83,16 +83,16 @@ def work_of_cell(config: RunConfig, request: Request) -> Work:
     return work
 
 
-def work_of_check(cells: Sequence[Cell], trusted: tuple[str, ...], shared: Shared) -> Work:
-    """Build every cell as training would, one after the other, and say what refuses and how many threads each takes."""
+def work_of_check(jobs: Sequence[SweepJob], trusted: tuple[str, ...], shared: Shared) -> Work:
+    """Build every job as training would, one after the other, and say what refuses and how many threads each takes."""
 
     def work(send: Send, receive: Receive) -> None:
         problems: list[tuple[str, Problem]] = []
         data: list[str] = []
         threads: list[int | None] = []
         known: dict[str, int | None] = {}
-        for cell in cells:
-            config = cell.config
+        for job in jobs:
+            config = job.config
             key = _key(config)
             if key not in known:
                 known[key] = None
@@ -100,11 +100,11 @@ def work_of_check(cells: Sequence[Cell], trusted: tuple[str, ...], shared: Share
                     experiment = _built(config, trusted, shared)
                     known[key] = experiment.settings.threads
                 except ConfigError as error:
-                    problems += [(cell.name, problem) for problem in error.problems]
+                    problems += [(job.name, problem) for problem in error.problems]
                 except DataError as error:
                     data += [str(error)] if str(error) not in data else []
-                except Exception as error:  # what training meets is told of that cell, and the others go on
-                    print(f"{cell.name}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+                except Exception as error:  # what training meets is told of that job, and the others go on
+                    print(f"{job.name}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
             threads.append(known[key])
         told = [vars(problem) for problem in each_once(problems, len(known))]
         send({"problems": told, "data": data, "threads": threads})

@@ -1,4 +1,4 @@
-"""`dlexp train -m`: check every cell, train each in a process of its own, go on past what fails, and count."""
+"""`dlexp train -m`: check every job, train each in a process of its own, go on past what fails, and count."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from dlexp.artifacts.files.writing import write_json
 from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.artifacts.runs.run_tree import is_sweep
-from dlexp.config.sweep import Cell
+from dlexp.config.sweep import SweepJob
 from dlexp.config.typed import with_values
 from dlexp.errors import ConfigError, DataError, DlexpError, Interrupted, Problem
 from dlexp.runtime.process import available_cores
@@ -26,15 +26,15 @@ from dlexp.workflows.sweep.files import (
     INTERRUPTED,
     RUNNING,
     SWEEP,
-    CellState,
+    JobState,
     content_of,
     holds,
-    read_cells,
+    read_jobs,
     states_of,
     unfinished_twin,
-    write_cells,
+    write_jobs,
 )
-from dlexp.workflows.sweep.job import Shared, work_of_cell, work_of_check
+from dlexp.workflows.sweep.job import Shared, work_of_check, work_of_job
 from dlexp.workflows.train.train import Request
 from dlexp.workflows.tune.trial import prepare
 
@@ -45,13 +45,13 @@ class SweepRequest:
 
     words    the line's overrides, as typed
     folder   exactly this directory, None for a new one under outputs/sweep
-    jobs     cells side by side
+    num_parallel  jobs that run at the same time
     """
 
     words: tuple[str, ...]
     command: str
     folder: Path | None
-    jobs: int
+    num_parallel: int
     trusted: tuple[str, ...] = ()
     allow_changes: bool = False
 
@@ -61,21 +61,21 @@ class SweepReporter(Protocol):
 
     def say(self, text: str) -> None: ...
 
-    def cell(self, state: CellState, states: Sequence[CellState]) -> None:
-        """A cell began, ended an epoch, or ended."""
+    def job(self, state: JobState, states: Sequence[JobState]) -> None:
+        """A job began, ended an epoch, or ended."""
 
 
-def check(cells: Sequence[Cell], trusted: tuple[str, ...], jobs: int) -> tuple[tuple[Cell, ...], Shared]:
-    """Build every cell in a process that is thrown away; nothing is written.
+def check(jobs: Sequence[SweepJob], trusted: tuple[str, ...], num_parallel: int) -> tuple[tuple[SweepJob, ...], Shared]:
+    """Build every job in a process that is thrown away; nothing is written.
 
-    Cells that run side by side share the cores: where that is fewer than the same line would take alone,
-    trainer.threads says so in the cell's own words, so that it stays repeatable.
-    Raises ConfigError with everything that any cell refuses, DataError for data that cannot be used.
+    Jobs that run side by side share the cores: where that is fewer than the same line would take alone,
+    trainer.threads says so in the job's own words, so that it stays repeatable.
+    Raises ConfigError with everything that any job refuses, DataError for data that cannot be used.
     """
-    shared = Shared(cells[0].config, prepare(cells[0].config, trusted)[0])
+    shared = Shared(jobs[0].config, prepare(jobs[0].config, trusted)[0])
     pool, words = Pool(1), dict[str, Any]()
     with StopRequest() as stop:
-        pool.start("check", Path(os.devnull), work_of_check(cells, trusted, shared))
+        pool.start("check", Path(os.devnull), work_of_check(jobs, trusted, shared))
         while pool.children:
             for _, message in pool.events():
                 words = message
@@ -89,84 +89,84 @@ def check(cells: Sequence[Cell], trusted: tuple[str, ...], jobs: int) -> tuple[t
         raise DataError("\n".join(words["data"]), code="invalid-data")
     if "threads" not in words:
         raise DlexpError(
-            f"the cells could not be checked: {words.get('failed', 'the process was stopped')}", code="failed"
+            f"the jobs could not be checked: {words.get('failed', 'the process was stopped')}", code="failed"
         )
-    share = max(1, available_cores()[0] // jobs)
-    return tuple(_with_share(cell, wanted, share) for cell, wanted in zip(cells, words["threads"], strict=True)), shared
+    share = max(1, available_cores()[0] // num_parallel)
+    return tuple(_with_share(job, wanted, share) for job, wanted in zip(jobs, words["threads"], strict=True)), shared
 
 
-def _with_share(cell: Cell, wanted: int | None, share: int) -> Cell:
-    if cell.config.trainer.threads != "auto" or wanted is None or wanted <= share:
-        return cell
+def _with_share(job: SweepJob, wanted: int | None, share: int) -> SweepJob:
+    if job.config.trainer.threads != "auto" or wanted is None or wanted <= share:
+        return job
     word = f"trainer.threads={share}"
-    return Cell((*cell.words, word), cell.varied, with_values(cell.config, {"trainer.threads": share}))
+    return SweepJob((*job.overrides, word), job.varied, with_values(job.config, {"trainer.threads": share}))
 
 
-def sweep(cells: Sequence[Cell], request: SweepRequest, reporter: SweepReporter) -> dict[str, Any]:
-    """Train every cell of a new sweep, or of the same one that was interrupted; returns the content of sweep.json.
+def sweep(jobs: Sequence[SweepJob], request: SweepRequest, reporter: SweepReporter) -> dict[str, Any]:
+    """Train every job of a new sweep, or of the same one that was interrupted; returns the content of sweep.json.
 
     Raises ConfigError and DataError before anything is written; Interrupted after a signal.
     """
-    folder = request.folder or unfinished_twin(request.words, cells)
+    folder = request.folder or unfinished_twin(request.words, jobs)
     if folder is not None and is_sweep(folder):
-        if not holds(folder, cells):
+        if not holds(folder, jobs):
             remedy = f"name a new directory; {command('train', '--resume', folder)} finishes what is there"
-            raise ConfigError.one(str(folder), "", "holds a sweep of other cells", remedy, code="incompatible-run")
+            raise ConfigError.one(str(folder), "", "holds a sweep of other jobs", remedy, code="incompatible-run")
         return resume_sweep(folder, request, reporter)
-    cells, shared = check(cells, request.trusted, request.jobs)
-    names = {cell.config.name or f"{cell.config.model.option}-{cell.config.data.option}" for cell in cells}
-    run = RunDir.create("sweep", names.pop() if len(names) == 1 else f"{len(cells)}-cells", folder)
-    write_cells(run.path, request.words, cells)
-    return _run(run, cells, request, shared, reporter)
+    jobs, shared = check(jobs, request.trusted, request.num_parallel)
+    names = {job.config.name or f"{job.config.model.option}-{job.config.data.option}" for job in jobs}
+    run = RunDir.create("sweep", names.pop() if len(names) == 1 else f"{len(jobs)}-jobs", folder)
+    write_jobs(run.path, request.words, jobs)
+    return _run(run, jobs, request, shared, reporter)
 
 
 def resume_sweep(folder: Path, request: SweepRequest, reporter: SweepReporter) -> dict[str, Any]:
     """Finish the sweep in `folder` with the configurations that it began with; what is finished stays."""
-    words, cells = read_cells(folder)
-    shared = Shared(cells[0].config, prepare(cells[0].config, request.trusted)[0])
-    return _run(RunDir(folder), cells, dataclasses.replace(request, words=words), shared, reporter)
+    words, jobs = read_jobs(folder)
+    shared = Shared(jobs[0].config, prepare(jobs[0].config, request.trusted)[0])
+    return _run(RunDir(folder), jobs, dataclasses.replace(request, words=words), shared, reporter)
 
 
 def _run(
-    run: RunDir, cells: Sequence[Cell], request: SweepRequest, shared: Shared, reporter: SweepReporter
+    run: RunDir, jobs: Sequence[SweepJob], request: SweepRequest, shared: Shared, reporter: SweepReporter
 ) -> dict[str, Any]:
     wait_for_orphans(run.path)
     with run.lock(), StopRequest() as stop:
-        states = states_of(run.path, cells)
+        states = states_of(run.path, jobs)
         kept = sum(state.state == FINISHED for state in states)
         begun = sum(state.is_begun and state.state != FINISHED for state in states)
         if kept or begun:
-            reporter.say(f"{run.path} goes on: {kept} of {len(states)} cells are finished and kept, {begun} were begun")
+            reporter.say(f"{run.path} goes on: {kept} of {len(states)} jobs are finished and kept, {begun} were begun")
         runner = _Runner(run.path, states, request, shared, unbroken(reporter, stop))
         runner.run(stop)
         content = runner.write()
         if stop and any(state.state != FINISHED for state in states):
             done = sum(state.state == FINISHED for state in states)
-            text = f"{stop.name} received; {done} of {len(states)} cells are finished, the others are saved"
+            text = f"{stop.name} received; {done} of {len(states)} jobs are finished, the others are saved"
             raise Interrupted(f"{text}; continue with: {command('train', '--resume', run.path)}", stop.exit_code)
         gone = [str(state.folder) for state in states if state.state == FINISHED and not state.is_begun]
         if gone:
-            raise DlexpError(f"{', '.join(gone)} was deleted while other cells were trained", code="not-found")
+            raise DlexpError(f"{', '.join(gone)} was deleted while other jobs were trained", code="not-found")
         return content
 
 
 class _Runner:
-    """The cells that run, and those that wait."""
+    """The jobs that run, and those that wait."""
 
     def __init__(
         self,
         folder: Path,
-        states: list[CellState],
+        states: list[JobState],
         request: SweepRequest,
         shared: Shared,
         reporter: SweepReporter,
     ) -> None:
         self._folder, self._states, self._request = folder, states, request
         self._shared, self._reporter = shared, reporter
-        self._pool = Pool(request.jobs)
+        self._pool = Pool(request.num_parallel)
 
     def run(self, stop: StopRequest) -> None:
-        """Every cell that is not finished, in order; after a signal those that run are saved and no other begins."""
+        """Every job that is not finished, in order; after a signal those that run are saved and no other begins."""
         waiting = [state for state in self._states if state.state != FINISHED]
         while True:
             while waiting and not stop and self._pool.has_room:
@@ -176,12 +176,12 @@ class _Runner:
             if not self._pool.children:
                 return
             for child, message in self._pool.events():
-                state: CellState = child.key
+                state: JobState = child.key
                 if "epoch" in message:
                     state.epoch, state.value = message["epoch"], float(message["value"])
                 else:
                     self._settle(state, message)
-                self._reporter.cell(state, self._states)
+                self._reporter.job(state, self._states)
 
     def write(self) -> dict[str, Any]:
         """Replace sweep.json; returns its content."""
@@ -189,22 +189,22 @@ class _Runner:
         write_json(self._folder / SWEEP, content)
         return content
 
-    def _start(self, state: CellState) -> None:
-        cell = state.cell
+    def _start(self, state: JobState) -> None:
+        job = state.job
         request = Request(
-            cell.words,
-            (f"{self._request.command}\n# cell {state.number} of {self._folder}: {cell.name}",),
+            job.overrides,
+            (f"{self._request.command}\n# job {state.number} of {self._folder}: {job.name}",),
             state.folder,
             self._request.trusted,
             allow_changes=self._request.allow_changes,
-            bundle=self._shared.bundle_for(cell.config),
+            bundle=self._shared.bundle_for(job.config),
         )
         state.state, state.reason, state.exit_code = RUNNING, "", None
         self.write()
-        self._pool.start(state, self._folder / "logs" / f"{state.number:03d}.log", work_of_cell(cell.config, request))
-        self._reporter.cell(state, self._states)
+        self._pool.start(state, self._folder / "logs" / f"{state.number:03d}.log", work_of_job(job.config, request))
+        self._reporter.job(state, self._states)
 
-    def _settle(self, state: CellState, message: dict[str, Any]) -> None:
+    def _settle(self, state: JobState, message: dict[str, Any]) -> None:
         if message.get("finished"):
             state.finish()
         elif "interrupted" in message:

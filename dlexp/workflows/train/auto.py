@@ -9,14 +9,14 @@ from pathlib import Path
 from dlexp.config.check.batch_size import AUTO, is_auto
 from dlexp.config.schema.run import RunConfig
 from dlexp.config.typed import with_placeholder_rate, with_values
-from dlexp.workflows.lr_find.lr_find import settle_rate
+from dlexp.workflows.lr_find.lr_find import resolve_learning_rate
 from dlexp.workflows.lr_find.result import Findings, write_findings
-from dlexp.workflows.prepare.batch_size import FoundBatch, settle_batch, stand_in_batch
+from dlexp.workflows.prepare.batch_size import FoundBatch, placeholder_batch_size, resolve_batch_size
 from dlexp.workflows.reporter import Reporter
 
 
 @dataclass(frozen=True)
-class Found:
+class ResolvedAuto:
     """What was found, None for what was given."""
 
     batch: FoundBatch | None
@@ -30,14 +30,14 @@ class Found:
             write_findings(folder / "lr_find", config, self.rate)
 
 
-def settle(config: RunConfig, trusted: Sequence[str], reporter: Reporter) -> tuple[RunConfig, Found]:
+def resolve_auto(config: RunConfig, trusted: Sequence[str], reporter: Reporter) -> tuple[RunConfig, ResolvedAuto]:
     """`config` with numbers where it said auto. Raises NoResult or OutOfMemory where there is none."""
-    config, batch = settle_batch(config, trusted, reporter)
-    config, rate = settle_rate(config, trusted, reporter)
-    return config, Found(batch, rate)
+    config, batch = resolve_batch_size(config, trusted, reporter)
+    config, rate = resolve_learning_rate(config, trusted, reporter)
+    return config, ResolvedAuto(batch, rate)
 
 
-def settled_as(config: RunConfig, saved: RunConfig) -> RunConfig:
+def reuse_resolved(config: RunConfig, saved: RunConfig) -> RunConfig:
     """`config` with the numbers that were found when `saved` began: nothing is looked for twice."""
     if is_auto(config.tree):
         batch = {"data.batch_size": saved.batch_size, "trainer.accumulate": saved.trainer.accumulate}
@@ -49,4 +49,4 @@ def settled_as(config: RunConfig, saved: RunConfig) -> RunConfig:
 
 def with_placeholders(config: RunConfig) -> RunConfig:
     """`config` with some number where it said auto: for building everything without looking for the right one."""
-    return with_placeholder_rate(stand_in_batch(config))
+    return with_placeholder_rate(placeholder_batch_size(config))

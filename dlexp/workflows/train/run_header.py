@@ -6,12 +6,12 @@ from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.assemble.experiment import Experiment
 from dlexp.engine.state import TrainState
 from dlexp.workflows.reporter import RunFacts
-from dlexp.workflows.run_record.write import describe
+from dlexp.workflows.run_record.write import experiment_facts
 
 
 def run_facts(run: RunDir, experiment: Experiment, state: TrainState, num_batches: int) -> RunFacts:
     """The facts of a run that begins or goes on at `state`; an epoch has `num_batches` batches."""
-    config, facts = experiment.config, describe(experiment)
+    config, facts = experiment.config, experiment_facts(experiment)
     sizes = facts["samples"]
     values, reasons = experiment.settings.summary()
     rate, batch = config.optim.arguments.get("lr"), str(config.batch_size)

@@ -14,7 +14,7 @@ from dlexp.config.saved import load_saved
 from dlexp.config.schema.run import RunConfig
 from dlexp.errors import ConfigError, Problem
 from dlexp.workflows.reporter import Reporter
-from dlexp.workflows.train.auto import settled_as
+from dlexp.workflows.train.auto import reuse_resolved
 from dlexp.workflows.train.seeds import train_seeds
 from dlexp.workflows.train.train import Request, resume, train
 
@@ -40,7 +40,7 @@ def train_under_id(config: RunConfig, request: Request, name: str, reporter: Rep
         with RunDir(folder).lock():  # another process was faster: it is named
             pass
     saved = load_saved(folder / "config.yaml")
-    config = settled_as(config, saved)
+    config = reuse_resolved(config, saved)
     for change in changed(saved, config, folder):
         reporter.say(f"changed: {change.path}: {change.before} -> {change.after}")
     allowed = request.allow_changes

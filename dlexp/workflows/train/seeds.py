@@ -21,9 +21,9 @@ from dlexp.errors import ConfigError, DlexpError
 from dlexp.workflows.prepare.batch_size import FILE as BATCH_FILE
 from dlexp.workflows.reporter import Reporter
 from dlexp.workflows.run_record.write import metrics_of
-from dlexp.workflows.train.auto import Found, settle, settled_as
+from dlexp.workflows.train.auto import ResolvedAuto, resolve_auto, reuse_resolved
 from dlexp.workflows.train.train import Request
-from dlexp.workflows.train.train_or_resume import same_as_saved, train_member
+from dlexp.workflows.train.train_or_resume import same_as_saved, train_or_resume
 
 
 def train_seeds(config: RunConfig, request: Request, count: int, reporter: Reporter) -> dict[str, Any]:
@@ -45,7 +45,9 @@ def train_seeds(config: RunConfig, request: Request, count: int, reporter: Repor
             own = with_values(config, {"seed": seed})
             words = (*(word for word in request.words if not word.startswith("seed=")), f"seed={seed}")
             try:
-                summaries.append(train_member(own, dataclasses.replace(request, words=words, run_dir=folder), reporter))
+                summaries.append(
+                    train_or_resume(own, dataclasses.replace(request, words=words, run_dir=folder), reporter)
+                )
             except DlexpError:
                 with suppress(OSError):  # it is not empty where something was run
                     group.rmdir()
@@ -98,12 +100,12 @@ def write_table(folder: Path, name: str, runs: Sequence[str], metrics: Sequence[
     return table
 
 
-def _settled_once(config: RunConfig, request: Request, reporter: Reporter) -> tuple[RunConfig, Found]:
+def _settled_once(config: RunConfig, request: Request, reporter: Reporter) -> tuple[RunConfig, ResolvedAuto]:
     """Resolve auto values once for all seeds; a group that is resumed keeps its own."""
     done = members(request.run_dir) if request.run_dir is not None else []
     if done:
-        config = settled_as(config, load_saved(done[0] / "config.yaml"))
-    return settle(config, request.trusted, reporter)
+        config = reuse_resolved(config, load_saved(done[0] / "config.yaml"))
+    return resolve_auto(config, request.trusted, reporter)
 
 
 def _refuse_other_members(config: RunConfig, folder: Path | None, count: int) -> None:

@@ -34,9 +34,9 @@ from dlexp.workflows.evaluate.evaluate import write_evaluation
 from dlexp.workflows.pictures import Pictures, curves
 from dlexp.workflows.prepare.initial_weights import prepared
 from dlexp.workflows.reporter import Reporter, unbroken
-from dlexp.workflows.run_record.drift import check_resumable, check_resumed, finished_text
-from dlexp.workflows.run_record.write import describe, metrics_of, write_request
-from dlexp.workflows.train.auto import settle, with_placeholders
+from dlexp.workflows.run_record.drift import check_resumable, check_resume_drift, finished_text
+from dlexp.workflows.run_record.write import experiment_facts, metrics_of, write_request
+from dlexp.workflows.train.auto import resolve_auto, with_placeholders
 from dlexp.workflows.train.crash import capsule_writer
 from dlexp.workflows.train.run_header import run_facts
 from dlexp.workflows.train.trackers import Loggers, check_loggers
@@ -72,7 +72,7 @@ def train(config: RunConfig, request: Request, reporter: Reporter, stop: StopReq
     if request.run_dir is not None:
         refuse_occupied(request.run_dir)
     check_loggers(config)
-    config, found = settle(config, request.trusted, reporter)
+    config, found = resolve_auto(config, request.trusted, reporter)
     experiment = prepared(config, request.trusted, request.bundle)
     setup = prepare_training(experiment)  # before a directory is made: optimizer and schedule may refuse their settings
     run = RunDir.create("train", config.name or f"{config.model.option}-{config.data.option}", request.run_dir)
@@ -111,7 +111,7 @@ def resume(
         check_loggers(config)
         # Before the first checkpoint the weights are still those to begin with.
         experiment = assemble(config, trusted, bundle) if saved is not None else prepared(config, trusted, bundle)
-        changed = check_resumed(run, experiment, allow_changes, reporter.say)
+        changed = check_resume_drift(run, experiment, allow_changes, reporter.say)
         setup = prepare_training(experiment)
         if saved is not None:
             with naming(run / "checkpoints" / "last.pt"):
@@ -137,7 +137,7 @@ def dry_run(config: RunConfig, trusted: Sequence[str]) -> dict[str, Any]:
     loss = {name: round(value, 6) for name, value in state.sums.means().items()}
     updates = setup.steps_per_epoch * config.trainer.epochs
     found = {"go": True, "first_batch": loss, "first_update_seconds": round(seconds, 3), "updates": updates}
-    return found | {"interpretation": experiment.interpretation} | describe(experiment)
+    return found | {"interpretation": experiment.interpretation} | experiment_facts(experiment)
 
 
 def _run(
@@ -165,7 +165,7 @@ def _run(
             observers=(_recorder(run, log, loggers, config), undefined_epochs(say), reporter.observe),
             recovery=_recovery(run, experiment, log, say),
         )
-        facts = describe(experiment)
+        facts = experiment_facts(experiment)
         for note in (*experiment.bundle.notes, *experiment.notes):
             log.say(note)
         log.say(f"training from epoch {state.epoch + 1}, batch {state.batch}: {facts}; {experiment.interpretation}")
@@ -217,7 +217,7 @@ def _finish(
         "skipped_updates": state.nonfinite.skipped,
         "rollbacks": state.nonfinite.rollbacks,
         "seconds": round(sum(float(row["seconds"]) for row in rows), 3),
-        **describe(experiment),
+        **experiment_facts(experiment),
     }
     if config.trainer.test:
         report_state = experiment.task.report_state()

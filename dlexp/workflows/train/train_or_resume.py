@@ -13,11 +13,11 @@ from dlexp.config.schema.tree import shown
 from dlexp.errors import ConfigError
 from dlexp.runtime.signals import StopRequest
 from dlexp.workflows.reporter import Reporter
-from dlexp.workflows.train.auto import settled_as
+from dlexp.workflows.train.auto import reuse_resolved
 from dlexp.workflows.train.train import Request, resume, train
 
 
-def train_member(
+def train_or_resume(
     config: RunConfig, request: Request, reporter: Reporter, stop: StopRequest | None = None
 ) -> dict[str, Any]:
     """Train the run in request.run_dir to its end, whatever is done of it already; returns its summary.
@@ -36,7 +36,7 @@ def train_member(
 def same_as_saved(config: RunConfig, folder: Path) -> RunConfig:
     """`config` with the numbers that the run in `folder` found. Raises ConfigError where the two differ otherwise."""
     saved = load_saved(folder / "config.yaml")
-    config = settled_as(config, saved)
+    config = reuse_resolved(config, saved)
     changes = differences(saved.tree, config.tree)
     if changes:
         text = ", ".join(f"{c.path} was {shown(c.before)}, is {shown(c.after)}" for c in changes[:5])

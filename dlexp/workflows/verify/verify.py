@@ -26,8 +26,8 @@ from dlexp.errors import ConfigError, Interrupted
 from dlexp.runtime.signals import StopRequest
 from dlexp.workflows.prepare.initial_weights import prepared
 from dlexp.workflows.reporter import Reporter, Silent
-from dlexp.workflows.run_record.write import describe
-from dlexp.workflows.train.auto import settle
+from dlexp.workflows.run_record.write import experiment_facts
+from dlexp.workflows.train.auto import resolve_auto
 from dlexp.workflows.train.train import Request, resume, train
 from dlexp.workflows.verify.stop_points import Killed, Place, Tripwire, places_of
 
@@ -90,7 +90,7 @@ def verify(config: RunConfig, request: VerifyRequest, reporter: Reporter) -> dic
 
     Raises ConfigError for an update to stop after that the run does not have, Interrupted when a signal comes.
     """
-    config, _ = settle(config, request.trusted, reporter)
+    config, _ = resolve_auto(config, request.trusted, reporter)
     experiment = prepared(config, request.trusted)  # before a directory is made: the parts may refuse each other
     per_epoch = prepare_training(experiment).steps_per_epoch
     last = per_epoch * config.trainer.epochs
@@ -99,7 +99,7 @@ def verify(config: RunConfig, request: VerifyRequest, reporter: Reporter) -> dic
             rule = f"must be an update of this run, 1 to {last}"
             raise ConfigError.one("--at", step, rule, f"an epoch has {per_epoch} updates", code="out-of-range")
     val_batches = len(experiment.split("val"))
-    facts = {**describe(experiment), "deterministic": config.deterministic, "epochs": config.trainer.epochs}
+    facts = {**experiment_facts(experiment), "deterministic": config.deterministic, "epochs": config.trainer.epochs}
     folder = RunDir.create("verify", config.name or f"{config.model.option}-{config.data.option}", None).path
     try:
         with StopRequest() as stop, claimed(folder):

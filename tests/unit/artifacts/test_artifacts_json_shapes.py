@@ -88,7 +88,7 @@ def test_depth_is_bounded_however_deep_it_is(tmp_path: Path) -> None:
         ("report.json", {"metrics": {"loss": "low"}}, "`metrics.loss` must be a number or null, got 'low'"),
         ("crash.json", [], "the content must be an object, got a list"),
         ("hashes.json", {"last.pt": "abc"}, "`last.pt` must be a list, got 'abc'"),
-        ("cells.json", {"words": [], "cells": [1]}, "`cells[0]` must be an object, got 1"),
+        ("jobs.json", {"words": [], "cells": [1]}, "`cells[0]` must be an object, got 1"),
         ("study.json", {"best": {"value": None}}, "`best.value` must be a number, got null"),
         ("lr_find.json", {"suggestion": {}}, "`suggestion` must be a number or null, got an object"),
         ("result.json", {}, "`value` is missing"),
@@ -111,4 +111,4 @@ def test_what_a_caller_needs_is_asked_for_beyond_the_types(tmp_path: Path) -> No
     with pytest.raises(DlexpError) as caught:
         read_run_file(tmp_path / "meta.json", needs=with_keys("parameters"))
     refused(caught.value, "corrupted", "`parameters`")
-    assert set(SHAPES) >= {"meta.json", "status.json", "summary.json", "report.json", "study.json", "cells.json"}
+    assert set(SHAPES) >= {"meta.json", "status.json", "summary.json", "report.json", "study.json", "jobs.json"}

@@ -248,7 +248,7 @@ def test_a_beat_between_epochs_is_written_only_now_and_then(monkeypatch: pytest.
         assert (run / "status.json").exists()
 
 
-def test_epochs_are_told_once_a_second_and_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_epochs_are_each_once_a_second_and_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     run, now = new_run(), [1000.0]
     monkeypatch.setattr("dlexp.artifacts.runs.run_dir.time.monotonic", lambda: now[0])
     told = []

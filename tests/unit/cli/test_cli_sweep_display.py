@@ -11,33 +11,33 @@ from dlexp.cli.views import sweep
 from dlexp.cli.views.sweep import LiveSweep, PlainSweep, QuietSweep
 from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog
-from dlexp.config.sweep import cells_of
-from dlexp.workflows.sweep.files import CellState
+from dlexp.config.sweep import sweep_jobs
+from dlexp.workflows.sweep.files import JobState
 
 
 @pytest.fixture
-def states() -> list[CellState]:
+def states() -> list[JobState]:
     catalog = Catalog()
-    cells = cells_of(("trainer.epochs=4", "seed=range(3)"), catalog, lambda words: load(words, catalog))
-    return [CellState(number, cell, Path(f"{number:03d}")) for number, cell in enumerate(cells)]
+    jobs = sweep_jobs(("trainer.epochs=4", "seed=range(3)"), catalog, lambda words: load(words, catalog))
+    return [JobState(number, job, Path(f"{number:03d}")) for number, job in enumerate(jobs)]
 
 
 def test_in_a_pipe_begin_and_end_are_a_line_each(
-    states: list[CellState], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    states: list[JobState], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     display = PlainSweep()
     first, second, _ = states
     first.state = "running"
-    display.cell(first, states)
+    display.job(first, states)
     for first.epoch in (1, 2):
         first.value = 0.25
-        display.cell(first, states)  # an epoch within a minute of the last line says nothing
+        display.job(first, states)  # an epoch within a minute of the last line says nothing
     monkeypatch.setattr(sweep, "_HEARTBEAT_SECONDS", 0.0)
-    display.cell(first, states)
+    display.job(first, states)
     first.state = "finished"
-    display.cell(first, states)
+    display.job(first, states)
     second.state, second.reason = "failed", "[red] it broke"
-    display.cell(second, states)
+    display.job(second, states)
     display.end()
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "job 0  seed=0  running  [0/3 jobs finished, 1 running]"
@@ -48,12 +48,12 @@ def test_in_a_pipe_begin_and_end_are_a_line_each(
     assert len(lines) == 4
 
 
-def test_on_a_terminal_each_running_cell_is_a_line(states: list[CellState], capsys: pytest.CaptureFixture[str]) -> None:
+def test_on_a_terminal_each_running_cell_is_a_line(states: list[JobState], capsys: pytest.CaptureFixture[str]) -> None:
     display = LiveSweep()
     for state in states[:2]:
         state.state, state.epoch, state.value = "running", 3, 0.5
     states[2].state, states[2].reason = "failed", "no [bold] memory"
-    display.cell(states[2], states)
+    display.job(states[2], states)
     display.end()
     err = capsys.readouterr().err
     assert "job 2 seed=2: failed: no [bold] memory" in err
@@ -63,9 +63,9 @@ def test_on_a_terminal_each_running_cell_is_a_line(states: list[CellState], caps
     assert "1 3/4 0.5 seed=1" in rows
 
 
-def test_quiet_says_only_what_must_be_known(states: list[CellState], capsys: pytest.CaptureFixture[str]) -> None:
+def test_quiet_says_only_what_must_be_known(states: list[JobState], capsys: pytest.CaptureFixture[str]) -> None:
     display = QuietSweep()
-    display.cell(states[0], states)
+    display.job(states[0], states)
     display.say("it goes on")
     display.end()
     assert capsys.readouterr().err == "it goes on\n"

@@ -124,7 +124,8 @@ def test_the_page_of_a_run_tells_everything() -> None:
         "2 updates were skipped and 1 epochs rolled back", "one class has 2 samples", "train.log cannot be read",
         "val/loss rose from 0.5 in epoch 2 to 0.9 in epoch 3, while train/loss fell from 0.5 to 0.2",
         "3 times", "git.diff", "trainer.epochs has changed: 2 -> 3 (later)",
-        "Evaluation on the test split", "1,234", "dog", "25.00 %", "adamw", "sgd", "0.05", "0.3", "dlexp train trainer.epochs=3",
+        "Evaluation on the test split", "1,234", "dog", "25.00 %", "adamw", "sgd", "0.05", "0.3",
+        "dlexp train trainer.epochs=3",
         "dlexp train --from 'outputs/train/r 1'", "5d78330", "numpy==2.0", "config.yaml", "2,121", "6,121 bytes",
         "zebra.png, a picture of the test split", "Target 2.", "Each class of the test split.",
     ):  # fmt: skip

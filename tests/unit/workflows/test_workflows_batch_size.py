@@ -19,7 +19,7 @@ from dlexp.config.saved import load_saved
 from dlexp.config.schema.run import RunConfig
 from dlexp.errors import ConfigError, Diverged, DlexpError, OutOfMemory
 from dlexp.workflows.prepare import batch_probe, batch_size
-from dlexp.workflows.prepare.batch_size import Try, divisors, largest, settle_batch
+from dlexp.workflows.prepare.batch_size import Try, divisors, largest, resolve_batch_size
 from dlexp.workflows.reporter import Silent
 
 MIB = 1 << 20
@@ -188,7 +188,7 @@ def test_a_fresh_process_finds_what_fits(tmp_path: Path, monkeypatch: pytest.Mon
     """1,000 MiB a sample in a process of 300 to 1,100: a limit of 2,250 MiB has room for one and not for two."""
     config = hungry(tmp_path, monkeypatch, "model.held=1000", "trainer.effective_batch=2", "optim.lr=auto")
     heard = Heard()
-    settled, found = settle_batch(config, ("hungry_net",), heard, 2250 * MIB)
+    settled, found = resolve_batch_size(config, ("hungry_net",), heard, 2250 * MIB)
     assert found is not None
     assert (settled.batch_size, settled.trainer.accumulate, settled.trainer.effective_batch) == (1, 2, None)
     assert settled.optim.arguments["lr"] == "auto"  # which comes after
@@ -229,7 +229,7 @@ def test_what_else_may_end_a_try(
 
     monkeypatch.setattr("dlexp.workflows.prepare.batch_size.subprocess.run", here)
     with pytest.raises(error) as caught:
-        settle_batch(config, ("hungry_net",), Silent(), 1400 * MIB)
+        resolve_batch_size(config, ("hungry_net",), Silent(), 1400 * MIB)
     assert type(caught.value) is error
     assert told in str(caught.value)
     assert "Traceback" not in str(caught.value)

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import torch
+from refusals import line_refused
 from sick_package import WORDS, install
 
 from dlexp.artifacts.files import writing
@@ -185,7 +186,6 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from dlexp.artifacts import files
-from refusals import line_refused
 left, real = int(sys.argv[1]), os.fsync
 
 def fsync(descriptor):

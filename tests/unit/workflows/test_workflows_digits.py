@@ -22,7 +22,7 @@ from dlexp.data.columns import tensor_of
 from dlexp.data.sources.arrays import arrays
 from dlexp.types import as_tensor
 from dlexp.workflows.evaluate.evaluate import evaluate_run
-from dlexp.workflows.run_record.restore import Use, restored
+from dlexp.workflows.run_record.restore import RestoreOptions, restore_run
 
 Array = NDArray[Any]
 
@@ -94,7 +94,7 @@ def test_a_pipeline_of_quantiles_answers_any_batch_as_the_run_does() -> None:
     run(*TRAIN, "data.path=t.csv", "loss=quantile", "trainer.epochs=2", "--run-dir", "r")
     run("export", "r", "--with-preprocessing", "--out", "m.onnx")
     session = onnxruntime.InferenceSession("m.onnx", providers=["CPUExecutionProvider"])
-    stored = restored(Path("r"), Use())
+    stored = restore_run(Path("r"), RestoreOptions())
     spec, task = stored.experiment.bundle.spec, stored.experiment.task
     mean, std = values_of(spec).mean[0], values_of(spec).std[0]
     stored.experiment.networks.eval()
@@ -119,7 +119,9 @@ def test_an_export_that_differs_by_a_deviation_is_refused(monkeypatch: pytest.Mo
     right = Program.answer
     monkeypatch.setattr(Program, "answer", lambda *given: right(*given) + 1e-15)
     with pytest.raises(DlexpError) as error:
-        export_run(Path("r"), ExportRequest("torch-export", with_preprocessing=True), Use(), lambda text: None)
+        export_run(
+            Path("r"), ExportRequest("torch-export", with_preprocessing=True), RestoreOptions(), lambda text: None
+        )
     refused(error.value, "incompatible-weights")
 
 
@@ -127,9 +129,9 @@ def test_other_data_are_judged_in_the_unit_of_training() -> None:
     write("one.csv", _X[:200], 100 + _Y[:200])
     write("two.csv", _X[:200], 5000 + 3 * _Y[:200])
     run(*TRAIN, "model.norm=batch", "data.path=one.csv", "trainer.epochs=1", "--run-dir", "r")
-    before = restored(Path("r"), Use()).experiment.bundle.spec
+    before = restore_run(Path("r"), RestoreOptions()).experiment.bundle.spec
     run("adapt", "r", "data.path=two.csv", "--run-dir", "a")
-    after = restored(Path("a"), Use()).experiment.bundle.spec
+    after = restore_run(Path("a"), RestoreOptions()).experiment.bundle.spec
     assert (values_of(after).mean, values_of(after).std) == (values_of(before).mean, values_of(before).std)
     evaluate_run(Path("a"), "test", "best", {}, ())
     predicted = np.array(table(Path("a/eval/test/predictions.csv"))["predicted y"], dtype=np.float64)

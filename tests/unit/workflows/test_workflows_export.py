@@ -24,7 +24,7 @@ from dlexp.models.convnet import simple_cnn
 from dlexp.models.ft_transformer import ft_transformer
 from dlexp.models.resnet import resnet18
 from dlexp.models.tabular import neural_ode, wide_deep
-from dlexp.workflows.run_record.restore import Use, restored
+from dlexp.workflows.run_record.restore import RestoreOptions, restore_run
 
 SMALL = ("trainer.epochs=1", "-q", "--run-id")
 
@@ -98,7 +98,7 @@ def test_an_onnx_file_answers_as_the_run_does(model: str) -> None:
     pytest.importorskip("onnxruntime")
     run("export", model, "--to", "onnx")
     path = Path(f"outputs/train/{model}/export/model.onnx")
-    facts, stored = facts_in(path), restored(Path("outputs/train", model), Use())
+    facts, stored = facts_in(path), restore_run(Path("outputs/train", model), RestoreOptions())
     spec = stored.experiment.bundle.spec
     network = stored.experiment.networks["model"].eval()
     assert facts["compared"]["largest_difference"] <= 1e-4 * (1 + facts["compared"]["largest_output"])
@@ -186,7 +186,7 @@ def test_with_preprocessing_a_table_takes_raw_numbers_and_gives_values(capsys: p
 def test_safetensors_hold_the_judged_weights_and_the_facts(capsys: pytest.CaptureFixture[str]) -> None:
     library = pytest.importorskip("safetensors")
     run("export", "mlp", "--to", "safetensors", "--checkpoint", "last")
-    stored = restored(Path("outputs/train/mlp"), Use("last"))
+    stored = restore_run(Path("outputs/train/mlp"), RestoreOptions("last"))
     with library.safe_open("outputs/train/mlp/export/model.safetensors", "pt") as file:
         weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
         facts = json.loads(file.metadata()["dlexp"])

@@ -23,7 +23,7 @@ from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.cli.app import main
 from dlexp.data.columns import tensor_of
 from dlexp.data.sources.sklearn_sets import digits
-from dlexp.workflows.run_record.restore import Use, restored
+from dlexp.workflows.run_record.restore import RestoreOptions, restore_run
 
 SMALL = ("trainer.epochs=1", "-q")
 CNN = ("model=simple_cnn", "model.channels=[4]", "model.fc=8", "data.eval_batch_size=5")
@@ -241,7 +241,7 @@ def test_a_run_of_an_earlier_version_takes_what_it_lacks_from_its_data(home: Pat
     path = Path("old/preprocessing.json")
     found = json.loads(path.read_text())
     path.write_text(json.dumps({key: found[key] for key in ("kind", "white", "mean", "std")}))
-    old, new = restored(Path("old"), Use()), restored(home / "outputs/train/digits", Use())
+    old, new = restore_run(Path("old"), RestoreOptions()), restore_run(home / "outputs/train/digits", RestoreOptions())
     assert old.experiment.bundle.spec == new.experiment.bundle.spec
     assert (
         torch.equal(affine_of(old.preprocess).scale, affine_of(new.preprocess).scale)
@@ -263,7 +263,7 @@ def test_metric_learning_puts_out_the_embeddings_of_the_evaluation(capsys: pytes
 
 
 def test_the_stored_normalisation_has_the_bits_and_the_memory_of_training(home: Path) -> None:
-    stored = restored(home / "outputs/train/photos", Use())
+    stored = restore_run(home / "outputs/train/photos", RestoreOptions())
     scale: Tensor = affine_of(stored.preprocess).scale
     assert scale.shape == (3, 8, 8) and scale.permute(1, 2, 0).is_contiguous()
     assert RunDir.find(home / "outputs/train/photos").path == stored.run.path

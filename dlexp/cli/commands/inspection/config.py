@@ -1,11 +1,11 @@
-"""`dlexp config`: the configuration that words describe. rich is loaded for tables and notes alone."""
+"""The command `dlexp config`: prints the composed configuration. rich is imported for tables and notes only."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
 
-from dlexp.cli.argv import Setting
+from dlexp.cli.argv import CommonOptions
 from dlexp.cli.style import echo, print_json
 from dlexp.config.check.advice import advice
 from dlexp.config.compose import load
@@ -14,16 +14,16 @@ from dlexp.config.files.catalog import Catalog
 from dlexp.config.saved import to_yaml
 
 
-def config(words: Sequence[str], key: str | None, with_sources: bool, setting: Setting, as_json: bool) -> None:
-    """Show the resolved configuration, one key of it, or where everything comes from."""
-    catalog = Catalog(setting.config_dirs)
-    found = load(words, catalog)
-    _tell(tuple(advice(found)))
+def config(overrides: Sequence[str], key: str | None, with_sources: bool, common: CommonOptions, as_json: bool) -> None:
+    """Print the resolved configuration, the explanation of one key, or the source of every value."""
+    catalog = Catalog(common.config_dirs)
+    found = load(overrides, catalog)
+    _print_notes(tuple(advice(found)))
     if key is not None:
-        facts = explain(key, found, words, catalog)
+        facts = explain(key, found, overrides, catalog)
         _show(facts, ["", ""], facts.items(), as_json)
     elif with_sources:
-        rows = sources(found, words, catalog)
+        rows = sources(found, overrides, catalog)
         _show(rows, ["key", "value", "from"], ((row["key"], row["value"], row["origin"]) for row in rows), as_json)
     elif as_json:
         _show({"choices": dict(found.choices), **found.tree}, [], [], as_json)
@@ -31,11 +31,11 @@ def config(words: Sequence[str], key: str | None, with_sources: bool, setting: S
         text = to_yaml(found)
         if sys.stdout.isatty():
             echo(text, nl=False)
-        else:  # which may be read again
+        else:  # unchanged, so that it can be loaded again
             sys.stdout.write(text)
 
 
-def _tell(notes: Sequence[str]) -> None:
+def _print_notes(notes: Sequence[str]) -> None:
     if notes:
         from dlexp.cli.console import err, escape
 

@@ -1,6 +1,6 @@
-"""`dlexp data ...`: look at data before anything is trained on it.
+"""The signatures of the `dlexp data` commands.
 
-The commands of the group; each loads what it needs in its body, so that help answers at once.
+Each imports what it requires in its body, so that `--help` is fast.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import typer
 
 from dlexp.cli import completion
 from dlexp.cli import options as given
-from dlexp.cli.argv import setting_of
+from dlexp.cli.argv import common_options
 from dlexp.cli.fast_typer import PlainGroup
 
 data = typer.Typer(
@@ -20,14 +20,14 @@ data = typer.Typer(
     cls=PlainGroup,
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Look at data before anything is trained on it.",
+    help="Preview, fingerprint and check data before training on it.",
 )
 
 Split = Annotated[str, typer.Option("--split", help="train, val or test", autocompletion=completion.splits)]
-Count = Annotated[int, typer.Option("--count", help="samples to show, 400 at most")]
-Epoch = Annotated[int, typer.Option("--epoch", help="as the samples come in this epoch; the first is 1")]
-Folder = Annotated[Path, typer.Option("--out", metavar="DIR", help="where check.json and check.png go")]
-Out = Annotated[Path, typer.Option("--out", metavar="FILE", help="the picture, a PNG")]
+Count = Annotated[int, typer.Option("--count", help="number of samples to show, at most 400")]
+Epoch = Annotated[int, typer.Option("--epoch", help="epoch whose order and augmentation are shown, from 1")]
+Folder = Annotated[Path, typer.Option("--out", metavar="DIR", help="directory for check.json and check.png")]
+Out = Annotated[Path, typer.Option("--out", metavar="FILE", help="PNG file to write")]
 
 
 @data.command()
@@ -41,12 +41,12 @@ def preview(
     trust: given.Trust = None,
     json: given.Json = False,
 ) -> None:
-    """Draw samples as they are and as training sees them; of a table, rows and a histogram of each column."""
+    """Draw samples before and after augmentation. For a table, print rows and draw a histogram of each column."""
     from dlexp.cli.views import data as data_views
     from dlexp.workflows.data.settings import PreviewRequest
 
     request = PreviewRequest(split, count, epoch, out)
-    data_views.preview(tuple(overrides or ()), request, setting_of(config_dir, trust), json)
+    data_views.preview(tuple(overrides or ()), request, common_options(config_dir, trust), json)
 
 
 @data.command()
@@ -56,10 +56,10 @@ def fingerprint(
     trust: given.Trust = None,
     json: given.Json = False,
 ) -> None:
-    """Say which data this is: its identity, what its splits hold, and what it was made of."""
+    """Print the fingerprint and the contents of the data."""
     from dlexp.cli.views import data as data_views
 
-    data_views.fingerprint(tuple(overrides or ()), setting_of(config_dir, trust), json)
+    data_views.fingerprint(tuple(overrides or ()), common_options(config_dir, trust), json)
 
 
 @data.command()
@@ -70,7 +70,7 @@ def check(
     trust: given.Trust = None,
     json: given.Json = False,
 ) -> None:
-    """Look for what spoils training: copies across splits, broken files, rare classes, leaks; 3 for errors."""
+    """Check data for errors. Duplicates across splits, corrupted files, rare classes, leakage; exit code 3 for errors."""
     from dlexp.cli.views import data as data_views
 
-    data_views.check(tuple(overrides or ()), out, setting_of(config_dir, trust), json)
+    data_views.check(tuple(overrides or ()), out, common_options(config_dir, trust), json)

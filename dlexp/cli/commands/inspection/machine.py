@@ -1,21 +1,21 @@
-"""`dlexp config --machine`: what a run would decide here about the machine, why, and how to decide otherwise."""
+"""The option `dlexp config --machine`: prints the machine settings, their reasons and the keys that override them."""
 
 from __future__ import annotations
 
-from dlexp.cli.argv import Setting
+from dlexp.cli.argv import CommonOptions
 from dlexp.cli.commands.configuration import trusted_of
 from dlexp.cli.console import escape, out, print_json
 from dlexp.config.files.catalog import Catalog
 
 
-def machine(words: tuple[str, ...], setting: Setting, as_json: bool) -> None:
-    """Build the run that `words` describe, without training it, and show its settings."""
+def machine(overrides: tuple[str, ...], common: CommonOptions, as_json: bool) -> None:
+    """Build the experiment without training it, and print its machine settings."""
     from dlexp.config.compose import load
 
-    config = load(words, Catalog(setting.config_dirs))
+    config = load(overrides, Catalog(common.config_dirs))
     from dlexp.assemble.experiment import assemble
 
-    settings = assemble(config, trusted_of(setting)).settings
+    settings = assemble(config, trusted_of(common)).settings
     if as_json:
         print_json(settings.as_dict())
         return

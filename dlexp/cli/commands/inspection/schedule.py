@@ -1,23 +1,23 @@
-"""`dlexp config --plot-schedule`: words in, a picture and its numbers out."""
+"""The option `dlexp config --plot-schedule`: plots the schedule and prints its numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from dlexp.cli.argv import Setting
+from dlexp.cli.argv import CommonOptions
 from dlexp.cli.commands.configuration import trusted_of
 from dlexp.cli.console import escape, out, print_json
 from dlexp.cli.views import results
 from dlexp.config.files.catalog import Catalog
 
 
-def plot_schedule(words: Sequence[str], file: str, setting: Setting, as_json: bool) -> None:
-    """Draw the learning rate of every update of a run into `file`, "" for schedule.png."""
+def plot_schedule(overrides: Sequence[str], file: str, common: CommonOptions, as_json: bool) -> None:
+    """Plot the learning rate of every update to `file`, "" for schedule.png."""
     from dlexp.config.compose import load
 
-    found = load(words, Catalog(setting.config_dirs))
-    trusted = trusted_of(setting)
+    found = load(overrides, Catalog(common.config_dirs))
+    trusted = trusted_of(common)
     from dlexp.workflows.schedule import plot_schedule as draw
 
     facts = draw(found, Path(file or "schedule.png"), trusted)

@@ -1,4 +1,4 @@
-"""From the words of `dlexp summary` to a table of the layers."""
+"""The command `dlexp summary`: prints a table of the layers of a model."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from dlexp.config.files.catalog import Catalog
 from dlexp.report.figures.labels import cut
 
 if TYPE_CHECKING:
-    from dlexp.cli.argv import Setting
+    from dlexp.cli.argv import CommonOptions
 
-_MAX_NAME, _MAX_KIND, _MAX_SHAPE = 20, 14, 12  # with two columns of numbers, 80 characters
+_MAX_NAME, _MAX_KIND, _MAX_SHAPE = 20, 14, 12  # 80 characters with two columns of numbers
 
 
-def summary(words: Sequence[str], depth: int | None, setting: Setting, as_json: bool) -> None:
-    """Show the layers of a model, or the blocks that they form down to `depth` dots of their names."""
-    config, _, _ = configuration(tuple(words), None, Catalog(setting.config_dirs))
+def summary(overrides: Sequence[str], depth: int | None, common: CommonOptions, as_json: bool) -> None:
+    """Print the layers of a model, combined by the first `depth` parts of their names."""
+    config, _, _ = configuration(tuple(overrides), None, Catalog(common.config_dirs))
     from dlexp.workflows.summary import summary as workflow
 
-    content = workflow(config, trusted_of(setting))
+    content = workflow(config, trusted_of(common))
     if as_json:
         print_json(content)
         return
@@ -31,21 +31,21 @@ def summary(words: Sequence[str], depth: int | None, setting: Setting, as_json: 
         for name, kind, shape, *numbers in (_row(name, group) for name, group in _grouped(content["layers"], depth))
     ]
     names = ["layer", "kind", "output", "parameters", "multiply-adds"]
-    title = f"{content['model']} on {content['data']}, a sample of {' x '.join(map(str, content['input_shape']))}"
+    title = f"{content['model']} on {content['data']}, sample shape {' x '.join(map(str, content['input_shape']))}"
     out.print(table(title, names, rows, numbers_from=3))
     memory = content["memory"]
     frozen = content["parameters"] - content["trainable_parameters"]
-    out.print(f"\n  parameters     {content['parameters']:,}" + (f", {frozen:,} of them frozen" if frozen else ""))
-    out.print(f"  multiply-adds  {content['multiply_adds']:,} a sample, forwards")
-    out.print(f"  memory         {_size(memory['weights_bytes'])} of weights")
+    out.print(f"\n  parameters     {content['parameters']:,}" + (f" ({frozen:,} frozen)" if frozen else ""))
+    out.print(f"  multiply-adds  {content['multiply_adds']:,} per sample (forward)")
+    out.print(f"  memory         weights {_size(memory['weights_bytes'])}")
     a_sample, a_batch = (_size(memory[f"outputs_of_a_{what}_bytes"]) for what in ("sample", "batch"))
-    out.print(f"                 {a_sample} of outputs a sample, {a_batch} a batch of {memory['batch_size']}")
+    out.print(f"                 outputs {a_sample} per sample, {a_batch} per batch of {memory['batch_size']}")
     if content["init"]:
         out.print(f"  init           {escape(content['init'])}")
 
 
 def _grouped(layers: Sequence[Mapping[str, Any]], depth: int | None) -> list[tuple[str, list[Mapping[str, Any]]]]:
-    """Neighbouring layers under their common name."""
+    """Adjacent layers, grouped by their common name."""
 
     def name(layer: Mapping[str, Any]) -> str:
         return str(layer["name"]) if depth is None else ".".join(str(layer["name"]).split(".")[:depth])

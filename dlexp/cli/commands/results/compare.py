@@ -1,4 +1,4 @@
-"""`dlexp compare`: runs or a filter to a comparison, and the comparison as something to read."""
+"""The command `dlexp compare`: runs the comparison and prints its tables and verdicts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from dlexp.cli.console import escape, near, out, print_json, table
+from dlexp.cli.console import escape, out, print_json, short_path, table
 from dlexp.errors import ConfigError
 from dlexp.report.number_format import number
 from dlexp.text.time_format import spoken
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from dlexp.workflows.compare.compare import Comparison, Group, Spread
 
 _MOST_RUNS_NAMED = 6
-_MOST_BESIDE = 3  # groups that have room for a column each
+_MAX_COLUMNS = 3  # groups that are shown as columns
 _MEANS = "mean ± standard deviation over the seeds"
 
 
 @dataclass(frozen=True)
-class CompareWords:
-    """The words of `dlexp compare`."""
+class CompareArguments:
+    """The arguments of `dlexp compare`."""
 
     runs: tuple[str, ...]
     where: tuple[str, ...]
@@ -36,64 +36,64 @@ class CompareWords:
     save: bool
 
 
-def compare(words: CompareWords, as_json: bool) -> None:
-    """Compare, show, and write what was asked for."""
+def compare(arguments: CompareArguments, as_json: bool) -> None:
+    """Compare runs, print the result and write the requested files."""
     from dlexp.artifacts.runs.run_dir import named_run
     from dlexp.workflows.compare import compare as workflow
 
-    if bool(words.runs) == bool(words.where):
-        rule = "takes the runs to compare, or --where KEY=VALUE that finds them; one of the two"
-        raise ConfigError.one("dlexp compare", "", rule, "dlexp runs lists what there is", code="missing-value")
-    by = tuple(key for key in (words.by or "").split(",") if key)
-    options = workflow.CompareOptions(metric=words.metric, split=words.split, by=by)
-    if words.runs:
-        folders = [named_run(name) for name in words.runs]
+    if bool(arguments.runs) == bool(arguments.where):
+        rule = "requires either the runs to compare or --where KEY=VALUE"
+        raise ConfigError.one("dlexp compare", "", rule, "List the runs with dlexp runs", code="missing-value")
+    by = tuple(key for key in (arguments.by or "").split(",") if key)
+    options = workflow.CompareOptions(metric=arguments.metric, split=arguments.split, by=by)
+    if arguments.runs:
+        folders = [named_run(name) for name in arguments.runs]
     else:
         from dlexp.workflows.runs.query import finished_where
 
-        folders = finished_where(words.where)
+        folders = finished_where(arguments.where)
     found = workflow.compare(folders, options)
     if as_json:
         print_json(found.as_dict())
     else:
         print_comparison(found, out)
-    written = _written(found, words)
+    written = _written(found, arguments)
     if not as_json:
         for line in written:
             out.print(f"\n{escape(line)}")
 
 
-def _written(found: Comparison, words: CompareWords) -> list[str]:
-    """Write the files that were asked for; a line to show for each."""
-    if words.plot is None and not words.save:
+def _written(found: Comparison, arguments: CompareArguments) -> list[str]:
+    """Write the requested files; returns a line to print for each."""
+    if arguments.plot is None and not arguments.save:
         return []
     from dlexp.workflows.compare.files import save, write_plot
     from dlexp.workflows.pictures import Pictures
 
     lines = []
-    if words.plot is not None:
-        write_plot(found, words.plot)
-        lines.append(f"curves   {words.plot}")
-    if words.save:
+    if arguments.plot is not None:
+        write_plot(found, arguments.plot)
+        lines.append(f"curves   {arguments.plot}")
+    if arguments.save:
         pictures = Pictures()
-        lines.append(f"saved    {near(str(save(found, pictures)))}")
-        lines += [f"not drawn: {problem}" for problem in pictures.undrawn]
+        lines.append(f"saved    {short_path(str(save(found, pictures)))}")
+        lines += [f"not plotted: {problem}" for problem in pictures.undrawn]
     return lines
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
-    """The groups, what differs, their metrics, every pair and the verdict."""
+    """Print the groups, their differences, their metrics, the pairwise comparisons and the verdict."""
     groups = comparison.groups
     for group in groups:
         seeds = f"seed{'s' if len(group.seeds) > 1 else ''} {', '.join(map(str, group.seeds))}"
         console.print(f"[bold]{escape(group.label)}[/]  n = {len(group.runs)}, {seeds}: {escape(_where(group))}")
-    for made in _beside(comparison) if len(groups) <= _MOST_BESIDE else _below(comparison):
+    for made in _beside(comparison) if len(groups) <= _MAX_COLUMNS else _below(comparison):
         console.print()
         console.print(made)
     leader = _leader(comparison)
-    shown = [pair for pair in comparison.pairs if len(groups) <= _MOST_BESIDE or pair.first == leader]
+    shown = [pair for pair in comparison.pairs if len(groups) <= _MAX_COLUMNS or pair.first == leader]
     if len(comparison.pairs) > 1:
-        those = "every two" if len(shown) == len(comparison.pairs) else f"{escape(leader)} and each other"
+        those = "all pairs" if len(shown) == len(comparison.pairs) else f"{escape(leader)} against each other group"
         console.print(f"\n[bold]{those}, {escape(comparison.metric)}[/]")
         for pair in shown:
             console.print(f"  {escape(pair.verdict)}")
@@ -101,11 +101,11 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         if pair.mcnemar is not None:
             test = pair.mcnemar
             console.print(
-                f"\nMcNemar: {escape(pair.first)} alone right on {test.only_first}, {escape(pair.second)} alone on "
-                f"{test.only_second} of {comparison.samples:,} samples; p = {test.p_value:.3g}"
+                f"\nMcNemar: {escape(pair.first)} alone is correct on {test.only_first}, {escape(pair.second)} alone "
+                f"on {test.only_second} of {comparison.samples:,} samples; p = {test.p_value:.3g}"
             )
     if comparison.unpaired:
-        console.print(f"\n[yellow]nothing could be paired[/]: {escape(comparison.unpaired)}")
+        console.print(f"\n[yellow]no paired comparison[/]: {escape(comparison.unpaired)}")
     if comparison.verdict:
         of = f"{comparison.metric}, {comparison.samples:,} samples: " if comparison.samples else ""
         console.print(f"\n{escape(of)}[bold]{escape(comparison.verdict)}[/]")
@@ -114,17 +114,17 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
 
 
 def _beside(comparison: Comparison) -> Iterator[Table]:
-    """What differs and the metrics, a column a group."""
+    """The differences and the metrics, one column per group."""
     names = [group.label for group in comparison.groups]
     if comparison.settings:
         rows = [[setting.key, *setting.values] for setting in comparison.settings]
-        yield table("what differs", ["key", *names], rows, numbers_from=9)
+        yield table("differences", ["key", *names], rows, numbers_from=9)
     rows = [[name, *(_cell(name, group.metrics[name]) for group in comparison.groups)] for name in _shared(comparison)]
     yield table(_MEANS, ["metric", *names], rows)
 
 
 def _below(comparison: Comparison) -> Iterator[Table]:
-    """The same for many groups, a line a group; of the metrics those that the verdict and the choice of epochs use."""
+    """The same for many groups, one row per group, with the metrics of the verdict and of the best epoch."""
     sign = -1 if comparison.maximize else 1
     shared, metric = _shared(comparison), comparison.metric
     best_first = sorted(comparison.groups, key=lambda g: sign * g.metrics[metric].mean if metric in shared else 0.0)
@@ -132,27 +132,27 @@ def _below(comparison: Comparison) -> Iterator[Table]:
         keys = [setting.key for setting in comparison.settings]
         places = [comparison.groups.index(group) for group in best_first]
         lines = [[comparison.groups[n].label, *(s.values[n] for s in comparison.settings)] for n in places]
-        yield table("what differs", ["group", *keys], lines, numbers_from=9)
+        yield table("differences", ["group", *keys], lines, numbers_from=9)
     columns = [name for name in dict.fromkeys((metric, "val/loss", "seconds_per_epoch")) if name in shared]
     lines = [[group.label, *(_cell(name, group.metrics[name]) for name in columns)] for group in best_first]
-    yield table(f"{_MEANS}; --json has the others", ["group", *columns], lines)
+    yield table(f"{_MEANS}; use --json for all metrics", ["group", *columns], lines)
 
 
 def _shared(comparison: Comparison) -> list[str]:
-    """The metrics that every group has; of those in other weights (`_micro`, `_weighted`) --json tells."""
+    """The metrics that all groups have, without micro and weighted averages, which --json contains."""
     names = [name for name in comparison.groups[0].metrics if not name.endswith(("_micro", "_weighted"))]
     return [name for name in names if all(name in group.metrics for group in comparison.groups)]
 
 
 def _leader(comparison: Comparison) -> str:
-    """The group with the best mean: it comes first in each of its pairs; "" where there are none."""
+    """The group with the best mean, which comes first in each of its pairs; "" without pairs."""
     firsts = [pair.first for pair in comparison.pairs]
     return max(dict.fromkeys(firsts), key=firsts.count, default="")
 
 
 def _where(group: Group) -> str:
-    """The directories of a group: the one that holds them all, or each."""
-    paths = [near(str(run)) for run in group.runs]
+    """The directories of a group: their common parent, or each of them."""
+    paths = [short_path(str(run)) for run in group.runs]
     parents = {Path(path).parent for path in paths}
     if len(paths) > 1 and len(parents) == 1 and all(Path(path).name.startswith("seed-") for path in paths):
         return str(parents.pop())

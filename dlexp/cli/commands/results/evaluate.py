@@ -1,4 +1,4 @@
-"""`dlexp evaluate`: from its words to a report on a screen; and what the words of commands that use a run may be."""
+"""The command `dlexp evaluate`, and the overrides that commands using a finished run accept."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _EVALUATION_KEYS = (
     "data.in_memory",
     "data.workers",
 )
-_FEWEST = 100  # resamples that an interval can come from
+_MIN_RESAMPLES = 100  # for an interval
 _BOOLS = {"true": True, "false": False}
 
 
 @dataclass(frozen=True)
-class EvaluateWords:
-    """The words of `dlexp evaluate`."""
+class EvaluateArguments:
+    """The arguments of `dlexp evaluate`."""
 
     run: str
     overrides: tuple[str, ...]
@@ -44,18 +44,20 @@ class EvaluateWords:
     level: float = 0.95
 
 
-def evaluate(words: EvaluateWords, trust: tuple[str, ...], as_json: bool) -> None:
-    """Evaluate a run, or every run of a group of seeds, and show the report."""
-    run, overrides = words.run, words.overrides
+def evaluate(arguments: EvaluateArguments, trust: tuple[str, ...], as_json: bool) -> None:
+    """Evaluate a run, or every run of a group of seeds, and print the report."""
+    run, overrides = arguments.run, arguments.overrides
     if "=" in run:
         run, overrides = "latest", (run, *overrides)
-    check_word("--split", words.split, ("train", "val", "test"))
-    check_checkpoint(words.checkpoint)
-    if not 0 < words.level < 1:
-        raise ConfigError.one("--level", words.level, "must lie between 0 and 1", "such as 0.95", code="out-of-range")
-    if words.resamples and words.resamples < _FEWEST:
-        rule = f"is too few for an interval; {_FEWEST} or more, or 0 for none"
-        raise ConfigError.one("--resamples", words.resamples, rule, code="too-few-samples")
+    check_word("--split", arguments.split, ("train", "val", "test"))
+    check_checkpoint(arguments.checkpoint)
+    if not 0 < arguments.level < 1:
+        raise ConfigError.one(
+            "--level", arguments.level, "must be between 0 and 1", "Use a value such as 0.95.", code="out-of-range"
+        )
+    if arguments.resamples and arguments.resamples < _MIN_RESAMPLES:
+        rule = f"must be 0 (no intervals) or at least {_MIN_RESAMPLES}"
+        raise ConfigError.one("--resamples", arguments.resamples, rule, code="too-few-samples")
     changes = evaluation_changes(overrides)
     from dlexp.artifacts.runs.run_dir import RunDir, named_run
     from dlexp.artifacts.runs.run_tree import is_group
@@ -64,25 +66,25 @@ def evaluate(words: EvaluateWords, trust: tuple[str, ...], as_json: bool) -> Non
 
     folder = named_run(run)
     if not is_group(folder):
-        RunDir.find(folder)  # says what is wrong before torch is loaded
+        RunDir.find(folder)  # raises an error before torch is imported
     trusted = trusted_packages(trust)
     from dlexp.metrics.bootstrap import Resampling
     from dlexp.workflows.evaluate.evaluate import evaluate_run
 
-    resampling = Resampling(words.resamples, words.level)
+    resampling = Resampling(arguments.resamples, arguments.level)
 
     def one(path: Path) -> dict[str, Any]:
-        split, checkpoint = words.split, words.checkpoint
+        split, checkpoint = arguments.split, arguments.checkpoint
         return evaluate_run(
-            path, split, checkpoint, changes, trusted, allow_changes=words.allow_changes, resampling=resampling
+            path, split, checkpoint, changes, trusted, allow_changes=arguments.allow_changes, resampling=resampling
         )
 
     if is_group(folder):
-        content = evaluate_group(folder, words.split, one)
+        content = evaluate_group(folder, arguments.split, one)
         if as_json:
             print_json(content)
         else:
-            out.print(over_seeds(f"{folder}, {words.split} split", content))
+            out.print(over_seeds(f"{folder}, {arguments.split} split", content))
         return
     content = one(folder)
     if as_json:
@@ -92,30 +94,34 @@ def evaluate(words: EvaluateWords, trust: tuple[str, ...], as_json: bool) -> Non
 
 
 def check_checkpoint(value: str) -> None:
-    """Raise ConfigError for a --checkpoint that is none."""
+    """Raise ConfigError unless `value` is a checkpoint name."""
     check_word("--checkpoint", value, ("best", "last"))
 
 
 def check_word(name: str, value: str, allowed: Sequence[str]) -> None:
-    """Raise ConfigError for a word that is not one of a few, with the nearest."""
+    """Raise ConfigError unless `value` is one of `allowed`; the remedy names the closest one."""
     if value not in allowed:
         near = nearest(value, allowed)
-        remedy = f"did you mean {near}?" if near else ""
-        raise ConfigError.one(name, value, f"is not one of {', '.join(allowed)}", remedy, code="unknown-value")
+        remedy = f"Did you mean {near}?" if near else ""
+        raise ConfigError.one(name, value, f"must be one of {', '.join(allowed)}", remedy, code="unknown-value")
 
 
-def evaluation_changes(words: Iterable[str]) -> dict[str, Any]:
-    """What may differ from training when a run is used: where and how fast, not what. Raises ConfigError."""
+def evaluation_changes(arguments: Iterable[str]) -> dict[str, Any]:
+    """The values of overrides that change where and how fast a finished run is used, not its results.
+
+    Raises:
+        ConfigError: An override of another key.
+    """
     changes: dict[str, Any] = {}
-    for word in words:
+    for word in arguments:
         key, _, value = word.partition("=")
         if key not in _EVALUATION_KEYS:
             near = nearest(key, _EVALUATION_KEYS)
-            remedy = f"did you mean {near}?" if near else f"it may change {', '.join(_EVALUATION_KEYS)}"
-            raise ConfigError.one(key, value, "is fixed by the run that is evaluated", remedy, code="not-supported")
+            remedy = f"Did you mean {near}?" if near else f"Only {', '.join(_EVALUATION_KEYS)} can be overridden."
+            raise ConfigError.one(key, value, "cannot be overridden for a finished run", remedy, code="not-supported")
         changes[key] = int(value) if value.isdigit() else _BOOLS.get(value.lower(), value)
         if key in _PLACES:
-            from dlexp.config.text_values import plain_reading  # here: it brings Hydra's grammar
+            from dlexp.config.text_values import plain_reading  # here, since it imports Hydra's grammar
 
             changes[key] = plain_reading(word)
     return changes

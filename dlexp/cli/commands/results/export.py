@@ -1,4 +1,4 @@
-"""`dlexp export`: words to a request, and what was written to something to read."""
+"""The command `dlexp export`: writes the exported network and prints its description."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from dlexp.cli.console import err, escape, out, print_json, table
 
 
 @dataclass(frozen=True)
-class ExportWords:
-    """The words of `dlexp export`."""
+class ExportArguments:
+    """The arguments of `dlexp export`."""
 
     to: str
     out: Path | None
@@ -26,22 +26,29 @@ class ExportWords:
     force: bool
 
 
-def export(run: str, words: ExportWords, trust: tuple[str, ...], allow_changes: bool, as_json: bool) -> None:
-    """Export and show what the file takes, what it puts out, and how near it is to the run's network."""
-    check_word("--to", words.to, EXPORT_FORMATS)
-    check_checkpoint(words.checkpoint)
+def export(run: str, arguments: ExportArguments, trust: tuple[str, ...], allow_changes: bool, as_json: bool) -> None:
+    """Export and print the input, the output and the deviation from the run's network."""
+    check_word("--to", arguments.to, EXPORT_FORMATS)
+    check_checkpoint(arguments.checkpoint)
     from dlexp.artifacts.runs.run_dir import RunDir, named_run
     from dlexp.config.nodes import trusted_packages
 
     folder = named_run(run)
-    RunDir.find(folder)  # says what is wrong before torch is loaded
+    RunDir.find(folder)  # raises an error before torch is imported
     trusted = trusted_packages(trust)
     from dlexp.workflows.export.export import ExportRequest, export_run
-    from dlexp.workflows.run_record.restore import Use
+    from dlexp.workflows.run_record.restore import RestoreOptions
 
-    request = ExportRequest(words.to, words.out, words.with_preprocessing, words.samples, words.tolerance, words.force)
-    use = Use(words.checkpoint, None, trusted, allow_changes)
-    content = export_run(folder, request, use, lambda text: err.print(f"[yellow]{escape(text)}[/]"))
+    request = ExportRequest(
+        arguments.to,
+        arguments.out,
+        arguments.with_preprocessing,
+        arguments.samples,
+        arguments.tolerance,
+        arguments.force,
+    )
+    options = RestoreOptions(arguments.checkpoint, None, trusted, allow_changes)
+    content = export_run(folder, request, options, lambda text: err.print(f"[yellow]{escape(text)}[/]"))
     if as_json:
         print_json(content)
     else:
@@ -52,14 +59,14 @@ def _show(content: Mapping[str, Any]) -> None:
     compared = content["compared"]
     near = min(os.path.relpath(content["file"]), content["file"], key=len)
     rows = [[name, _values(content[name])] for name in ("input", "output")]
-    rows.append(["means", content["output"]["what"]])
-    rows.append(["compared", f"{compared['on']}, batches of {', '.join(map(str, compared['batches'][:5]))}"])
-    told = f"{compared['largest_difference']:.3g} where the largest output is {compared['largest_output']:.3g}"
+    rows.append(["meaning", content["output"]["what"]])
+    rows.append(["checked on", f"{compared['on']}, batches of {', '.join(map(str, compared['batches'][:5]))}"])
+    text = f"{compared['largest_difference']:.3g}, with a largest output of {compared['largest_output']:.3g}"
     unit = "" if compared["in"] == "the unit of the outputs" else f", in {compared['in']}"
-    rows.append(["difference", f"at most {told}{unit}"])
+    rows.append(["difference", f"at most {text}{unit}"])
     out.print(table("", ["", ""], rows, numbers_from=9))
     out.print(f"\n  file     {escape(near)} ({content['bytes']:,} bytes)")
 
 
 def _values(described: Mapping[str, Any]) -> str:
-    return f"{described['dtype']} {' x '.join(map(str, described['shape']))}, called {described['name']}"
+    return f"{described['dtype']} {' x '.join(map(str, described['shape']))}, named {described['name']}"

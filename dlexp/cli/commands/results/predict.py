@@ -1,4 +1,4 @@
-"""`dlexp predict`: words to questions, and answers to a file or a pipe; what is said goes to standard error."""
+"""The command `dlexp predict`: predictions go to a file or standard output, messages to standard error."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from dlexp.cli.console import err, escape, print_json
 from dlexp.errors import ConfigError, DataError
 from dlexp.report.number_format import counted
 
-_BAD = DataError.exit_code
+_HAS_ERRORS = DataError.exit_code
 
 
 @dataclass(frozen=True)
 class Files:
-    """Where samples come from and answers go to, as typed."""
+    """The input and output files, as typed."""
 
-    words: tuple[str, ...]
+    arguments: tuple[str, ...]
     names: str | None
     out: Path | None
     format: str | None
@@ -33,8 +33,8 @@ class Files:
 
 
 @dataclass(frozen=True)
-class PredictWords:
-    """The other words of `dlexp predict`."""
+class PredictArguments:
+    """The other arguments of `dlexp predict`."""
 
     files: Files
     checkpoint: str
@@ -46,8 +46,8 @@ class PredictWords:
 
 
 @dataclass(frozen=True)
-class Manner:
-    """Who is trusted, and how much is said."""
+class CommandSettings:
+    """Trusted packages and verbosity."""
 
     trust: tuple[str, ...]
     allow_changes: bool
@@ -55,81 +55,89 @@ class Manner:
     as_json: bool
 
 
-def predict(run: str, words: PredictWords, manner: Manner) -> None:
-    """Predict and tell how many items were bad; the process ends with 3 when there was one."""
-    inputs, changes = _split(words.files.words)
-    if words.batch_size is not None:
-        changes["data.eval_batch_size"] = words.batch_size
-    _refuse(words, inputs)
+def predict(run: str, arguments: PredictArguments, settings: CommandSettings) -> None:
+    """Predict and print how many samples failed; the exit code is 3 if any did."""
+    inputs, changes = _split(arguments.files.arguments)
+    if arguments.batch_size is not None:
+        changes["data.eval_batch_size"] = arguments.batch_size
+    _refuse(arguments, inputs)
     from dlexp.artifacts.files.row_writer import Collected, format_of, rows_to
     from dlexp.artifacts.runs.run_dir import RunDir, named_run
     from dlexp.config.nodes import trusted_packages
 
-    files = words.files
+    files = arguments.files
     kind = format_of(files.out, files.format)
     folder = named_run(run)
-    RunDir.find(folder)  # says what is wrong before torch is loaded
-    trusted = trusted_packages(manner.trust)
-    from dlexp.workflows.predict.inputs import Asked
+    RunDir.find(folder)  # raises an error before torch is imported
+    trusted = trusted_packages(settings.trust)
+    from dlexp.workflows.predict.inputs import PredictRequest
     from dlexp.workflows.predict.predict import predict_run
-    from dlexp.workflows.run_record.restore import Use
+    from dlexp.workflows.run_record.restore import RestoreOptions
 
-    use = Use(words.checkpoint, changes, trusted, manner.allow_changes)
+    options = RestoreOptions(arguments.checkpoint, changes, trusted, settings.allow_changes)
     collected = Collected()
     with _names(files.names) as names:
-        asked = Asked(inputs, names, words.probabilities, words.top, words.ignore_extra, words.separator)
-        if manner.as_json and files.out is None:
-            content = predict_run(folder, asked, use, collected, _say)
+        request = PredictRequest(
+            inputs, names, arguments.probabilities, arguments.top, arguments.ignore_extra, arguments.separator
+        )
+        if settings.as_json and files.out is None:
+            content = predict_run(folder, request, options, collected, _say)
             content["predictions"] = collected.rows
         else:
             with rows_to(files.out, kind) as writer:
-                content = predict_run(folder, asked, use, writer, _say)
+                content = predict_run(folder, request, options, writer, _say)
     content["out"] = str(files.out) if files.out else None
-    if manner.as_json:
+    if settings.as_json:
         print_json(content)
-    _tell(content, manner.quiet)
+    _tell(content, settings.quiet)
     if content["bad"]:
-        raise typer.Exit(_BAD)
+        raise typer.Exit(_HAS_ERRORS)
 
 
-def _refuse(words: PredictWords, inputs: tuple[str, ...]) -> None:
-    """Raise ConfigError for words that cannot stand on one line."""
-    check_checkpoint(words.checkpoint)
-    files = words.files
+def _refuse(arguments: PredictArguments, inputs: tuple[str, ...]) -> None:
+    """Raise ConfigError for arguments that are missing, invalid or cannot be combined."""
+    check_checkpoint(arguments.checkpoint)
+    files = arguments.files
     if not inputs and files.names is None:
         raise ConfigError.one(
             "INPUT",
             "",
-            "is missing",
-            "name files, a folder, a 'pattern', or - for standard input",
+            "is required",
+            "Name files, directories, a 'pattern', or - for standard input.",
             code="missing-value",
         )
     if "-" in inputs and files.names == "-":
         raise ConfigError.one(
             "--files-from",
             "-",
-            "cannot stand beside INPUT -: standard input is one or the other",
+            "cannot be combined with INPUT -: standard input can be read only once",
             code="cannot-combine",
         )
     if inputs.count("-") > 1:
-        raise ConfigError.one("INPUT", "-", "is there twice, and standard input can be read once", code="invalid-value")
+        raise ConfigError.one(
+            "INPUT", "-", "must be given only once: standard input can be read only once", code="invalid-value"
+        )
     if files.out is not None and files.out.exists() and not files.force:
         raise ConfigError.one(
-            "--out", files.out, "is there already", "add --force to replace it, or name another", code="already-exists"
+            "--out",
+            files.out,
+            "already exists",
+            "Add --force to overwrite it, or use another name.",
+            code="already-exists",
         )
-    if words.separator is not None and len(words.separator) != 1:
-        raise ConfigError.one("--separator", words.separator, "must be one character", code="invalid-value")
+    if arguments.separator is not None and len(arguments.separator) != 1:
+        raise ConfigError.one("--separator", arguments.separator, "must be one character", code="invalid-value")
 
 
-def _split(words: tuple[str, ...]) -> tuple[tuple[str, ...], dict[str, Any]]:
-    """(inputs, changes): a word with `=` that is no file's name is a key."""
-    keys = [word for word in words if "=" in word and not Path(word).exists()]
-    return tuple(word for word in words if word not in keys), evaluation_changes(keys)
+def _split(arguments: tuple[str, ...]) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """(inputs, changes): an argument with `=` that is not the name of a file is an override."""
+    keys = [word for word in arguments if "=" in word and not Path(word).exists()]
+    return tuple(word for word in arguments if word not in keys), evaluation_changes(keys)
 
 
 @contextmanager
 def _names(source: str | None) -> Iterator[Iterator[str]]:
-    """The names in a file or on standard input, one a line, as they come."""
+    """The names in a file or on standard input, one per line, read as needed."""
     if source is None:
         yield iter(())
     elif source == "-":
@@ -139,7 +147,7 @@ def _names(source: str | None) -> Iterator[Iterator[str]]:
             file = TextIOWrapper(open_stream(source), encoding="utf-8", errors="surrogateescape")
         except OSError as error:
             raise ConfigError.one(
-                "--files-from", source, f"cannot be read: {error.strerror}", code="system-error"
+                "--files-from", source, f"cannot read the file: {error.strerror}", code="system-error"
             ) from error
         with file:
             yield _lines(file)
@@ -154,15 +162,16 @@ def _say(text: str) -> None:
 
 
 def _tell(content: Mapping[str, Any], quiet: bool) -> None:
-    """How many, how fast, and what was bad."""
+    """Print the number of samples, the speed and the first errors."""
     if not quiet:
         where = f" in {content['out']}" if content["out"] else ""
-        pace = f"{content['seconds']:.1f} s, {content['items_per_second']:,.0f} a second"
+        pace = f"{content['seconds']:.1f} s, {content['items_per_second']:,.0f} per second"
         err.print(
-            f"{counted(content['items'], 'item')}{escape(where)} ({pace}; {content['device']}, {content['precision']})"
+            f"{counted(content['items'], 'sample')}{escape(where)} "
+            f"({pace}; {content['device']}, {content['precision']})"
         )
     if content["bad"]:
-        err.print(f"[bold red]{content['bad']:,} could not be used[/]; the column `error` says why:")
+        err.print(f"[bold red]{counted(content['bad'], 'sample')} could not be predicted[/]; see the column `error`:")
         for text in content["first_bad"]:
             err.print(f"  {escape(text)}")
         if content["bad"] > len(content["first_bad"]):

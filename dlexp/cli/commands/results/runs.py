@@ -1,4 +1,4 @@
-"""`dlexp runs`: the table of what was run, one of them, taking them away. Plain text, no library is loaded for it."""
+"""The commands `dlexp runs`, `show`, `rm` and `prune`. Plain text, without importing rich."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from dlexp.workflows.run_record.read import SPLITS
 from dlexp.workflows.runs import query as workflow
 from dlexp.workflows.runs.query import Row
 
-_COLOURS = {"running": "cyan", "finished": "green", "failed": "red", "died": "red", "interrupted": "yellow"}
-_LEFT = ("name", "kind", "state", "data", "model", "path", "reason", "started", "monitor")  # aligned words
-_FIRST_TO_GO = ("size", "data", "seconds", "model", "age")  # where a terminal is narrow
+_COLORS = {"running": "cyan", "finished": "green", "failed": "red", "died": "red", "interrupted": "yellow"}
+_LEFT = ("name", "kind", "state", "data", "model", "path", "reason", "started", "monitor")  # left-aligned columns
+_DROPPED_FIRST = ("size", "data", "seconds", "model", "age")  # on a narrow terminal
 _HEADINGS = {"seconds": "time"}
 
 
 @dataclass(frozen=True)
-class ListWords:
-    """The words of `dlexp runs`."""
+class ListArguments:
+    """The arguments of `dlexp runs`."""
 
     kind: str = "train"
     state: str | None = None
@@ -47,8 +47,8 @@ class ListWords:
 
 
 @dataclass(frozen=True)
-class PruneWords:
-    """The words of `dlexp runs prune`."""
+class PruneArguments:
+    """The arguments of `dlexp runs prune`."""
 
     keep_best: int
     metric: str | None
@@ -59,18 +59,18 @@ class PruneWords:
     yes: bool
 
 
-def list_runs(words: ListWords, as_json: bool) -> None:
-    """Show the table, and name what is broken."""
-    kinds = _among("--kind", words.kind, ("all", *MARKS))
+def list_runs(arguments: ListArguments, as_json: bool) -> None:
+    """Print the table of runs and the directories that cannot be read."""
+    kinds = _among("--kind", arguments.kind, ("all", *MARKS))
     found = workflow.find(MARKS if kinds == ["all"] else kinds)
-    rows = _filtered(found.rows, words)
-    if words.sort:
-        rows = workflow.ordered(rows, words.sort)
-    columns = [key for key in (words.columns or "").split(",") if key]
+    rows = _filtered(found.rows, arguments)
+    if arguments.sort:
+        rows = workflow.ordered(rows, arguments.sort)
+    columns = [key for key in (arguments.columns or "").split(",") if key]
     for key in columns:
         workflow.refuse_unknown("--columns", key, found.rows)
-    more = len(rows) - (words.limit or len(rows))
-    rows = rows[: words.limit or len(rows)]
+    more = len(rows) - (arguments.limit or len(rows))
+    rows = rows[: arguments.limit or len(rows)]
     if as_json:
         asked = [{**row.as_dict(), **{key: _plain(row.value(key)) for key in columns}} for row in rows]
         _print_json({"runs": asked, "broken": _as_dicts(found.broken)})
@@ -79,17 +79,17 @@ def list_runs(words: ListWords, as_json: bool) -> None:
     if rows:
         _print_table(rows, ["name", *(key for key in chosen if key != "name")], fixed=bool(columns))
     elif found.rows:
-        echo(f"none of the {len(found.rows)} runs under {outputs_root()} is like that")
+        echo(f"none of the {len(found.rows)} runs in {outputs_root()} matches")
     elif not found.broken:
-        echo(f"there is nothing under {outputs_root()} yet; dlexp train makes a run")
+        echo(f"no runs in {outputs_root()} yet. Create one with dlexp train")
     if more > 0:
-        echo(f"and {more} more; --limit {len(rows) + more} shows them")
+        echo(f"and {more} more; show all with --limit {len(rows) + more}")
     _name_broken(found.broken)
 
 
 def _name_broken(broken: Sequence[tuple[Path, str]]) -> None:
     for path, why in broken:
-        echo(styled(f"no whole run: {path}: {why}", "yellow"))
+        echo(styled(f"not a valid run: {path}: {why}", "yellow"))
 
 
 def _as_dicts(broken: Sequence[tuple[Path, str]]) -> list[dict[str, str]]:
@@ -97,15 +97,15 @@ def _as_dicts(broken: Sequence[tuple[Path, str]]) -> list[dict[str, str]]:
 
 
 def refuse_before(command: str) -> None:
-    """Raise ConfigError: options of the table that stand before another command would do nothing."""
-    rule = "options before it choose lines of the table, and do nothing here"
+    """Raise ConfigError for options of the table before a subcommand, where they have no effect."""
+    rule = "options before the subcommand have no effect"
     raise ConfigError.one(
-        f"dlexp runs {command}", "", rule, f"write them behind: dlexp runs {command} ...", code="no-effect"
+        f"dlexp runs {command}", "", rule, f"Write them after it: dlexp runs {command} ...", code="no-effect"
     )
 
 
 def show(name: str, as_json: bool) -> None:
-    """What is known of one run, study, sweep or group."""
+    """Print one run, study, range test or group of seeds."""
     path = named_run(name)
     path = path.resolve() if path.is_symlink() else path
     if is_group(path):
@@ -119,7 +119,7 @@ def show(name: str, as_json: bool) -> None:
         return
     kind = next((kind for kind in reversed(MARKS) if is_file(path / MARKS[kind])), None)
     if kind is None:
-        RunDir.find(path)  # says what is wrong
+        RunDir.find(path)  # raises an error
         raise AssertionError("a run directory has a config.yaml")
     row = workflow.read_row(path, kind)
     if as_json:
@@ -138,23 +138,23 @@ def show(name: str, as_json: bool) -> None:
 
 
 def rm(names: Sequence[str], yes: bool, as_json: bool) -> None:
-    """Delete runs, once it is confirmed."""
+    """Delete runs after confirmation."""
     from dlexp.workflows.runs.remove import plan_removal
 
     _carry_out(plan_removal([named_run(name) for name in names]), yes, dry_run=False, as_json=as_json)
 
 
-def prune(words: PruneWords, as_json: bool) -> None:
-    """Delete all but the best runs of each kind, once it is confirmed."""
+def prune(arguments: PruneArguments, as_json: bool) -> None:
+    """Delete all but the best runs of each group after confirmation."""
     from dlexp.workflows.runs.remove import plan_pruning
 
-    by = [key for key in words.by.split(",") if key]
-    plan = plan_pruning(words.keep_best, words.metric, by, words.where, unfinished=words.unfinished)
-    _carry_out(plan, words.yes, dry_run=words.dry_run, as_json=as_json)
+    by = [key for key in arguments.by.split(",") if key]
+    plan = plan_pruning(arguments.keep_best, arguments.metric, by, arguments.where, unfinished=arguments.unfinished)
+    _carry_out(plan, arguments.yes, dry_run=arguments.dry_run, as_json=as_json)
 
 
 def _carry_out(plan: Any, yes: bool, *, dry_run: bool, as_json: bool) -> None:
-    """Show a plan, ask, and do it."""
+    """Print a removal plan, ask for confirmation and carry it out."""
     from dlexp.workflows.runs.remove import remove
 
     content = {
@@ -165,19 +165,19 @@ def _carry_out(plan: Any, yes: bool, *, dry_run: bool, as_json: bool) -> None:
     }
     say: Callable[[str], None] = (lambda text: None) if as_json else echo
     for kept in plan.kept:
-        say(f"stays    {kept.path}: {kept.why}")
+        say(f"keep     {kept.path}: {kept.why}")
     for planned in plan.going:
         warning = styled(f"; {planned.warning}", "yellow") if planned.warning else ""
-        say(f"goes     {planned.path}, {_bytes(planned.size)}{warning}")
+        say(f"delete   {planned.path}, {_bytes(planned.size)}{warning}")
     count = f"{len(plan.going)} director{'ies' if len(plan.going) != 1 else 'y'}, {_bytes(plan.size)}"
     if dry_run or not plan.going:
-        say(f"{count} would go; nothing was removed" if plan.going else "there is nothing to remove")
+        say(f"{count} would be deleted; nothing was deleted" if plan.going else "nothing to delete")
     elif yes or _confirmed(f"Delete {count}?", as_json):
         freed = remove(plan)
-        say(f"removed  {count}")
+        say(f"deleted  {count}")
         content["bytes"] = freed
     else:
-        say("nothing was removed")
+        say("nothing was deleted")
         content["removed"] = []
     if as_json:
         _print_json(content)
@@ -186,32 +186,32 @@ def _carry_out(plan: Any, yes: bool, *, dry_run: bool, as_json: bool) -> None:
 def _confirmed(question: str, as_json: bool) -> bool:
     if as_json or not sys.stdin.isatty():
         raise ConfigError.one(
-            "--yes", "", "nobody can be asked here, and deleting needs a word", "add --yes", code="missing-requirement"
+            "--yes", "", "cannot ask for confirmation without a terminal", "Add --yes.", code="missing-requirement"
         )
     return typer.confirm(question, default=False)
 
 
-def _filtered(rows: Sequence[Row], words: ListWords) -> list[Row]:
+def _filtered(rows: Sequence[Row], arguments: ListArguments) -> list[Row]:
     kept = list(rows)
-    if words.state:
-        states = _among("--state", words.state, workflow.STATES)
+    if arguments.state:
+        states = _among("--state", arguments.state, workflow.STATES)
         kept = [row for row in kept if row.facts["state"] in states]
-    conditions = [f"{key}={value}" for key, value in (("model", words.model), ("data", words.data)) if value]
-    if words.since:
-        kept = workflow.since(kept, words.since)
-    return workflow.where(kept, [*conditions, *words.where])
+    conditions = [f"{key}={value}" for key, value in (("model", arguments.model), ("data", arguments.data)) if value]
+    if arguments.since:
+        kept = workflow.since(kept, arguments.since)
+    return workflow.where(kept, [*conditions, *arguments.where])
 
 
 def _among(option: str, text: str, allowed: Sequence[str]) -> list[str]:
-    """The words of a list with commas. Raises ConfigError, with the nearest, for one that is not among `allowed`."""
+    """The items of a comma-separated list. Raises ConfigError, with the closest name, unless all are in `allowed`."""
     given = [word.strip() for word in text.split(",")]
     for word in given:
         if word not in allowed:
             from dlexp.config.check.suggest import nearest
 
             near = nearest(word, allowed)
-            rule = f"is not one of {', '.join(allowed)}"
-            raise ConfigError.one(option, word, rule, f"did you mean {near}?" if near else "", code="unknown-value")
+            rule = f"must be one of {', '.join(allowed)}"
+            raise ConfigError.one(option, word, rule, f"Did you mean {near}?" if near else "", code="unknown-value")
     return given
 
 
@@ -221,13 +221,13 @@ def _usual_columns(rows: Sequence[Row], several_kinds: bool) -> list[str]:
 
 
 def _print_table(rows: Sequence[Row], columns: Sequence[str], *, fixed: bool) -> None:
-    """Aligned columns; those that matter least are left out, and named, where a terminal is too narrow for all."""
+    """Print aligned columns; on a narrow terminal, the least important ones are dropped and named."""
     cells = {key: [_HEADINGS.get(key, key), *(_cell(row, key) for row in rows)] for key in columns}
     widths = {key: max(map(len, texts)) for key, texts in cells.items()}
     dropped = []
     if not fixed and sys.stdout.isatty():
         room = shutil.get_terminal_size().columns
-        for key in _FIRST_TO_GO:
+        for key in _DROPPED_FIRST:
             if sum(widths.values()) + 2 * (len(widths) - 1) > room and key in widths:
                 dropped.append(key)
                 del widths[key]
@@ -237,18 +237,18 @@ def _print_table(rows: Sequence[Row], columns: Sequence[str], *, fixed: bool) ->
         lines.append("  ".join(texts).rstrip())
     echo("\n".join(lines))
     if dropped:
-        echo(f"too narrow for {', '.join(dropped)}; --columns chooses")
+        echo(f"terminal too narrow for {', '.join(dropped)}; select columns with --columns")
 
 
 def _padded(key: str, text: str, width: int, line: int) -> str:
     padded = f"{text:<{width}}" if key in _LEFT else f"{text:>{width}}"
     if line == 0:
         return styled(padded, bold=True)
-    return styled(padded, _COLOURS[text]) if key == "state" and text in _COLOURS else padded
+    return styled(padded, _COLORS[text]) if key == "state" and text in _COLORS else padded
 
 
 def _cell(row: Row, key: str) -> str:
-    """A value for people."""
+    """A value of a row as text."""
     value = row.value(key)
     if value is ABSENT or value is None:
         return "-"
@@ -266,7 +266,7 @@ def _cell(row: Row, key: str) -> str:
 
 
 def _details(row: Row) -> dict[str, Any]:
-    """What only `show` tells: the command, the words, what was evaluated, what was changed on the way."""
+    """Additional facts for `show`: command, options, notes, checkpoints and evaluations."""
     path = row.path
     found: dict[str, Any] = {}
     if is_file(path / "command.txt"):

@@ -1,4 +1,4 @@
-"""`dlexp profile`: words to a measurement, and what it found to something to read."""
+"""The command `dlexp profile`: runs the measurement and prints its result."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.table import Table
 
-from dlexp.cli.argv import Setting
+from dlexp.cli.argv import CommonOptions
 from dlexp.cli.commands.configuration import trusted_of
 from dlexp.cli.console import escape, out, print_json, table, undrawn
 from dlexp.config.files.catalog import Catalog
@@ -17,18 +17,18 @@ from dlexp.text.time_format import spoken
 from dlexp.workflows.profile.settings import ProfileRequest
 
 _BAR = 24  # characters of a whole update
-_NAME = 34  # and of an operator, so that a line has 80 at most
+_NAME = 34  # and of an operator, so that a line has at most 80
 _SHOWN = 8
 _KIB, _MIB, _GIB = 2.0**10, 2.0**20, 2.0**30
 
 
-def profile(request: ProfileRequest, setting: Setting, quiet: bool, as_json: bool) -> None:
-    """Measure and show what came out."""
+def profile(request: ProfileRequest, common: CommonOptions, quiet: bool, as_json: bool) -> None:
+    """Measure and print the result."""
     from dlexp.config.compose import load
 
     request.check()
-    config = load(request.words, Catalog(setting.config_dirs))
-    request = replace(request, command=setting.command, trusted=trusted_of(setting))
+    config = load(request.words, Catalog(common.config_dirs))
+    request = replace(request, command=common.command, trusted=trusted_of(common))
     from dlexp.cli.views.training import reporter
     from dlexp.workflows.profile import profile as workflow
 
@@ -51,7 +51,7 @@ def _show(content: Mapping[str, Any]) -> None:
         out.print(f"  {label:<12} {escape(text)}")
     folder = escape(min(os.path.relpath(content["folder"]), content["folder"], key=len))
     undrawn(content)
-    picture = "" if "undrawn" in content else f"  picture  {folder}/profile.png\n"
+    picture = "" if "undrawn" in content else f"  figure   {folder}/profile.png\n"
     out.print(f"\n{picture}  trace    {folder}/trace.json.gz\n  numbers  {folder}/profile.json")
 
 
@@ -66,7 +66,7 @@ def _parts(title: str, content: Mapping[str, Any]) -> Table:
 
 
 def _operators(content: Mapping[str, Any]) -> Table:
-    """The operators that take the most time by themselves."""
+    """The operators with the largest own time."""
     kind = "GPU" if content["operators_on"] == "device" else "CPU"
     key = f"self_{content['operators_on']}_seconds"
     rows = [
@@ -80,17 +80,20 @@ def _lines(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Label -> text, in lines of at most 80 characters."""
     update, run, memory = content["update"], content["run"], content["memory"]
     spread = update["spread"]
-    yield "speed", f"{update['samples_per_s']:,.0f} samples/s, {milliseconds(update['seconds'])} an update unwatched"
+    yield (
+        "speed",
+        f"{update['samples_per_s']:,.0f} samples/s, {milliseconds(update['seconds'])} per update without profiler",
+    )
     between = f"{milliseconds(spread['p10'])} to {milliseconds(spread['p90'])}"
-    yield "", f"(8 of 10 took {between}; the first {milliseconds(update['first_seconds'])})"
+    yield "", f"(10th to 90th percentile {between}; first update {milliseconds(update['first_seconds'])})"
     yield from _arithmetic(content["arithmetic"], content["precision"])
     yield "memory", f"weights {size(memory['weights'])}, gradients {size(memory['gradients'])},"
-    yield "", f"optimizer {size(memory['optimizer_state'])}, kept for backward {size(memory['kept_for_backward'])}"
+    yield "", f"optimizer {size(memory['optimizer_state'])}, saved for backward {size(memory['kept_for_backward'])}"
     for part, most in memory.get("peak_allocated", {}).items():
         yield "", f"at most {size(most)} allocated in {part}"
     if "peak_reserved" in memory:
-        yield "", f"GPU memory at its peak {size(memory['peak_reserved'])} of {size(memory['device_total'])}"
-    yield "", f"process at its peak {size(memory['peak_resident'])}"
+        yield "", f"peak GPU memory {size(memory['peak_reserved'])} of {size(memory['device_total'])}"
+    yield "", f"peak memory of the process {size(memory['peak_resident'])}"
     times = f"{spoken(run['training_seconds'])} of training, {spoken(run['validation_seconds'])} of validation"
     yield "whole run", f"{run['epochs']} epochs: {times}"
     yield "checkpoints", f"{size(run['checkpoint_bytes'])} on disk"
@@ -99,30 +102,30 @@ def _lines(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _arithmetic(found: Mapping[str, Any], precision: str) -> Iterator[tuple[str, str]]:
     machine = f"{found['matrix_flops_per_s'] / 1e9:,.0f} GFLOP/s"
     if found["fraction"] is None:
-        yield "arithmetic", f"no product was seen to count; {precision} matrices multiply at {machine} here"
+        yield "arithmetic", f"no countable operations; large {precision} matrix products reach {machine}"
     else:
         yield "arithmetic", f"{found['flops_per_s'] / 1e9:,.1f} GFLOP/s, {percent(found['fraction'])} of the {machine}"
-        yield "", f"that large {precision} matrices multiply at here"
+        yield "", f"that large {precision} matrix products reach on this machine"
 
 
 def _timed(content: Mapping[str, Any]) -> float:
-    """Seconds of an update whose parts were timed."""
+    """Seconds per update, measured part by part."""
     return float(sum(found["seconds"] for found in content["parts"].values()))
 
 
 def milliseconds(seconds: float) -> str:
-    """A time of an update."""
+    """A time in milliseconds, as text."""
     value = 1e3 * seconds
     return f"{value:,.0f} ms" if value >= 100 else f"{value:.3g} ms"
 
 
 def percent(share: float) -> str:
-    """A share in 0..1."""
+    """A share in [0, 1] as a percentage."""
     return f"{100 * share:.1f} %"
 
 
 def size(count: int) -> str:
-    """Bytes."""
+    """A number of bytes as text."""
     for unit, name in ((_GIB, "GiB"), (_MIB, "MiB")):
         if count >= unit:
             return f"{count / unit:.3g} {name}" if count < 100 * unit else f"{count / unit:,.0f} {name}"

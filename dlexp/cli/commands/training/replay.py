@@ -1,24 +1,24 @@
-"""`dlexp replay`: the step that ended a run, once more, and whether it came out the same."""
+"""The command `dlexp replay`: repeats the failed step of a run and prints whether the failure was reproduced."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dlexp.cli.console import escape, near, out, print_json
+from dlexp.cli.console import escape, out, print_json, short_path
 from dlexp.errors import ConfigError, NoResult
 
 
-def replay(run: str, words: Sequence[str], trust: tuple[str, ...], as_json: bool) -> None:
-    """Replay and show. Raises NoResult, once it is shown, when the step does not fail as it did."""
-    changes = _changes(words)
+def replay(run: str, overrides: Sequence[str], trust: tuple[str, ...], as_json: bool) -> None:
+    """Replay the step and print the result. Raises NoResult, after printing, if the failure is not reproduced."""
+    changes = _changes(overrides)
     from dlexp.artifacts.runs.run_dir import named_run
     from dlexp.config.nodes import trusted_packages
 
     folder = named_run(run)
     if not folder.exists():
         raise ConfigError.one(
-            run, "", "does not exist", "name a run directory, or a crash directory in one", code="not-found"
+            run, "", "not found", "Name a run directory or a crash directory in it.", code="not-found"
         )
     trusted = trusted_packages(trust)
     from dlexp.workflows.train.crash import replay as workflow
@@ -28,39 +28,41 @@ def replay(run: str, words: Sequence[str], trust: tuple[str, ...], as_json: bool
         _show(content)
     elif content["reproduced"]:
         print_json(content)
-    if not content["reproduced"]:  # with --json the error is the one document
+    if not content["reproduced"]:  # with --json, the error is the only document
         raise NoResult(_difference(content))
 
 
 def _show(content: Mapping[str, Any]) -> None:
     where, kept = content["where"], content["kept"]
     place = f"phase {where['phase']}, epoch {where['epoch']}, batch {where['batch']}, update {where['update']}"
-    out.print(f"  capsule  {escape(near(content['capsule']))}\n  place    {escape(place)}")
-    out.print(f"  error    {escape(_told(kept['error']))}\n  stage    {escape(kept['stage'])}")
-    out.print(f"  losses   {escape(', '.join(kept['losses'])) or 'none was computed'}")
+    out.print(f"  capsule  {escape(short_path(content['capsule']))}\n  place    {escape(place)}")
+    out.print(f"  error    {escape(_as_text(kept['error']))}\n  stage    {escape(kept['stage'])}")
+    out.print(f"  losses   {escape(', '.join(kept['losses'])) or 'none'}")
     for name, pair in content["differences"].items():
         out.print(f"  [yellow]{escape(name)} was {escape(str(pair['kept']))}, is {escape(str(pair['now']))}[/]")
     if content["reproduced"]:
-        same = "the same losses in every bit, and the same error" if kept["losses"] else "the same error"
+        same = "bit-identical losses and the same error" if kept["losses"] else "the same error"
         out.print(f"\n[bold green]reproduced[/]: {same}")
 
 
 def _difference(content: Mapping[str, Any]) -> str:
-    """What came out otherwise, and what may be why."""
+    """The differences from the original failure and their possible causes."""
     kept, now = content["kept"], content["now"]
     parts = [
-        f"{name} was {_told(kept[name])}, is {_told(now[name])}"
+        f"{name} was {_as_text(kept[name])}, is {_as_text(now[name])}"
         for name in ("losses", "stage", "error")
         if kept[name] != now[name]
     ]
     reasons = [f"{name} {pair['kept']} -> {pair['now']}" for name, pair in content["differences"].items()]
     why = (
-        f"; different here: {', '.join(reasons)}" if reasons else "; the surroundings are the same, so the code is not"
+        f". The environment differs: {', '.join(reasons)}"
+        if reasons
+        else ". The environment is the same, so the code differs"
     )
     return f"not reproduced: {'; '.join(parts)}{why}"
 
 
-def _told(value: Any) -> str:
+def _as_text(value: Any) -> str:
     if value is None:
         return "none"
     if isinstance(value, Mapping):
@@ -68,12 +70,12 @@ def _told(value: Any) -> str:
     return ", ".join(value) if isinstance(value, list) else str(value)
 
 
-def _changes(words: Sequence[str]) -> dict[str, Any]:
+def _changes(overrides: Sequence[str]) -> dict[str, Any]:
     changes: dict[str, Any] = {}
-    for word in words:
-        key, _, value = word.partition("=")
+    for override in overrides:
+        key, _, value = override.partition("=")
         if key != "trainer.device":
-            rule = "is fixed by the step that is replayed; only trainer.device may change"
-            raise ConfigError.one(key, value, rule, "drop it", code="not-supported")
+            rule = "cannot be overridden in a replay; only trainer.device can"
+            raise ConfigError.one(key, value, rule, "Remove it.", code="not-supported")
         changes[key] = value
     return changes

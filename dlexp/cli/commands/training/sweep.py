@@ -1,4 +1,4 @@
-"""`dlexp train -m` on a terminal: the words, the cells while they run, and the table at the end."""
+"""The command `dlexp train -m`: runs a sweep, shows its progress and prints the table of its jobs."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from dlexp.cli.argv import Setting
+from dlexp.cli.argv import CommonOptions
 from dlexp.cli.commands.results.compare import print_comparison
-from dlexp.cli.console import escape, near, out, print_json, table
+from dlexp.cli.console import escape, out, print_json, short_path, table
 from dlexp.config.files.catalog import Catalog
 from dlexp.errors import ConfigError
 from dlexp.report.number_format import number
@@ -21,153 +21,155 @@ from dlexp.text.quoting import command
 from dlexp.text.time_format import spoken
 
 if TYPE_CHECKING:
-    from dlexp.cli.commands.configuration import TrainWords
-    from dlexp.config.sweep import Cell
+    from dlexp.cli.commands.configuration import TrainArguments
+    from dlexp.config.sweep import SweepJob
     from dlexp.workflows.compare.compare import Comparison
 
-_MOST_GROUPS = 4  # configurations that stand side by side in a comparison
-_OTHER_COLUMNS = 27  # characters that number, state and time take
+_MAX_GROUPS = 4  # configurations in a comparison
+_OTHER_COLUMNS = 27  # characters of the columns number, state and time
 
 
-def sweep(words: TrainWords, setting: Setting, catalog: Catalog, quiet: bool, as_json: bool) -> None:
-    """Train a grid, finish one, or only list its cells; exit code 1 when a cell came to no end."""
+def sweep(arguments: TrainArguments, common: CommonOptions, catalog: Catalog, quiet: bool, as_json: bool) -> None:
+    """Run or resume a sweep, or list its jobs; the exit code is 1 unless all jobs have finished."""
     from dlexp.cli.commands.configuration import configuration, resumed_sweep, trusted_of
     from dlexp.cli.views.sweep import display
 
-    folder = resumed_sweep(words.resume) if words.resume is not None else _folder(words)
-    cells = () if words.resume is not None else _cells(words, catalog)
-    if words.resume is not None and words.overrides:
-        rule = "would make its cells others; a sweep goes on with the configurations that it began with"
+    folder = resumed_sweep(arguments.resume) if arguments.resume is not None else _folder(arguments)
+    jobs = () if arguments.resume is not None else _jobs(arguments, catalog)
+    if arguments.resume is not None and arguments.overrides:
+        rule = "cannot be overridden when resuming a sweep"
         raise ConfigError.one(
-            "--resume", " ".join(words.overrides), rule, "start a new sweep with -m", code="not-supported"
+            "--resume", " ".join(arguments.overrides), rule, "Start a new sweep with -m.", code="not-supported"
         )
-    trusted = trusted_of(setting)
+    trusted = trusted_of(common)
     from dlexp.workflows.sweep import sweep as workflow
 
-    if words.dry_run:
-        _list(workflow.check(cells, trusted, words.jobs)[0], words.from_run, as_json)
+    if arguments.dry_run:
+        _list(workflow.check(jobs, trusted, arguments.jobs)[0], arguments.from_run, as_json)
         return
-    if words.from_run is not None:  # what a cell's own overrides.yaml has to hold, so that it can be repeated in turn
-        before = configuration((), words.from_run, catalog)[1]
-        cells = tuple(replace(cell, words=(*before, *cell.words)) for cell in cells)
+    if arguments.from_run is not None:  # overrides.yaml of a job must contain all overrides, to be repeatable
+        before = configuration((), arguments.from_run, catalog)[1]
+        jobs = tuple(replace(job, overrides=(*before, *job.overrides)) for job in jobs)
     request = workflow.SweepRequest(
-        _typed(words), setting.command, folder, words.jobs, trusted, allow_changes=words.allow_changes
+        _typed(arguments), common.command, folder, arguments.jobs, trusted, allow_changes=arguments.allow_changes
     )
     shown = display(quiet)
     try:
-        if words.resume is not None and folder is not None:
+        if arguments.resume is not None and folder is not None:
             content = workflow.resume_sweep(folder, request, shown)
         else:
-            content = workflow.sweep(cells, request, shown)
+            content = workflow.sweep(jobs, request, shown)
     finally:
-        with suppress(OSError):  # a terminal that is gone
+        with suppress(OSError):  # the terminal was closed
             shown.end()
     comparison = _compared(content)
     if as_json:
         print_json(content | {"comparison": comparison.as_dict() if comparison else None})
     else:
         _show(content, comparison)
-    if content["counts"].get("finished", 0) < len(content["cells"]):
+    if content["counts"].get("finished", 0) < len(content["jobs"]):
         raise typer.Exit(1)
 
 
-def _folder(words: TrainWords) -> Path | None:
+def _folder(arguments: TrainArguments) -> Path | None:
     from dlexp.artifacts.runs.run_dir import outputs_root
 
-    return words.run_dir if words.run_id is None else outputs_root() / "sweep" / words.run_id
+    return arguments.run_dir if arguments.run_id is None else outputs_root() / "sweep" / arguments.run_id
 
 
-def _typed(words: TrainWords) -> tuple[str, ...]:
-    """What decides the cells, as the sweep remembers it."""
-    given = (("--from", words.from_run), ("--seeds", words.seeds))
-    return (*words.overrides, *(f"{name}={value}" for name, value in given if value is not None))
+def _typed(arguments: TrainArguments) -> tuple[str, ...]:
+    """The arguments that define the jobs, as they are saved with the sweep."""
+    given = (("--from", arguments.from_run), ("--seeds", arguments.seeds))
+    return (*arguments.overrides, *(f"{name}={value}" for name, value in given if value is not None))
 
 
-def _cells(words: TrainWords, catalog: Catalog) -> tuple[Cell, ...]:
+def _jobs(arguments: TrainArguments, catalog: Catalog) -> tuple[SweepJob, ...]:
     from dlexp.cli.commands.configuration import configuration
-    from dlexp.config.sweep import cells_of
+    from dlexp.config.sweep import sweep_jobs
 
     def load(own: tuple[str, ...]) -> Any:
-        return configuration(own, words.from_run, catalog)[0]
+        return configuration(own, arguments.from_run, catalog)[0]
 
-    cells = cells_of(words.overrides, catalog, load)
-    if words.seeds is None:
-        return cells
-    if any(key == "seed" for cell in cells for key, _ in cell.varied):
+    jobs = sweep_jobs(arguments.overrides, catalog, load)
+    if arguments.seeds is None:
+        return jobs
+    if any(key == "seed" for job in jobs for key, _ in job.varied):
         raise ConfigError.one(
             "--seeds",
-            words.seeds,
-            "cannot stand beside several values of seed",
-            "drop one of the two",
+            arguments.seeds,
+            "cannot be combined with several values of seed",
+            "Remove one of the two.",
             code="cannot-combine",
         )
-    first = cells[0].config.seed
-    seeds = ",".join(str(first + offset) for offset in range(words.seeds))
-    rest = tuple(word for word in words.overrides if not word.startswith("seed="))
-    return cells_of((*rest, f"seed={seeds}"), catalog, load)
+    first = jobs[0].config.seed
+    seeds = ",".join(str(first + offset) for offset in range(arguments.seeds))
+    rest = tuple(word for word in arguments.overrides if not word.startswith("seed="))
+    return sweep_jobs((*rest, f"seed={seeds}"), catalog, load)
 
 
-def _list(cells: Sequence[Cell], from_run: str | None, as_json: bool) -> None:
+def _list(jobs: Sequence[SweepJob], from_run: str | None, as_json: bool) -> None:
     if as_json:
-        print_json([{"number": n, "varied": dict(c.varied), "words": list(c.words)} for n, c in enumerate(cells)])
+        print_json(
+            [{"number": n, "varied": dict(c.varied), "overrides": list(c.overrides)} for n, c in enumerate(jobs)]
+        )
         return
     first = ["train", *(["--from", from_run] if from_run is not None else [])]
-    for position, cell in enumerate(cells):
-        out.print(f"{position:>4}  {escape(command(*first, *cell.words))}")
-    epochs = sum(cell.config.trainer.epochs for cell in cells)
-    out.print(f"\n{len(cells)} cells, at most {epochs:,} epochs; each was built, nothing was trained or written")
+    for position, job in enumerate(jobs):
+        out.print(f"{position:>4}  {escape(command(*first, *job.overrides))}")
+    epochs = sum(job.config.trainer.epochs for job in jobs)
+    out.print(f"\n{len(jobs)} jobs, at most {epochs:,} epochs; all were built, none was trained")
 
 
 def _compared(content: Mapping[str, Any]) -> Comparison | None:
-    """What `dlexp compare` says of the finished cells; None where they are too few, or too many to read."""
+    """The comparison of the finished jobs; None if there are fewer than two, or too many configurations."""
     from dlexp.workflows.compare.compare import CompareOptions, compare
 
-    finished = [cell for cell in content["cells"] if cell["state"] == "finished"]
-    groups = {tuple(item for item in cell["varied"].items() if item[0] != "seed") for cell in finished}
-    if len(finished) < 2 or len(groups) > _MOST_GROUPS:
+    finished = [job for job in content["jobs"] if job["state"] == "finished"]
+    groups = {tuple(item for item in job["varied"].items() if item[0] != "seed") for job in finished}
+    if len(finished) < 2 or len(groups) > _MAX_GROUPS:
         return None
-    runs = [Path(content["sweep"]) / cell["run"] for cell in finished]
+    runs = [Path(content["sweep"]) / job["run"] for job in finished]
     return compare(runs, CompareOptions(tables_only=True))
 
 
 def _show(content: Mapping[str, Any], comparison: Comparison | None) -> None:
-    """The cells with their metrics, what failed and why, and where everything is."""
-    cells, folder = content["cells"], near(content["sweep"])
-    keys = list(dict.fromkeys(key for cell in cells for key in cell["varied"]))
+    """Print the jobs with their metrics, the failures with their reasons, and the files."""
+    jobs, folder = content["jobs"], short_path(content["sweep"])
+    keys = list(dict.fromkeys(key for job in jobs for key in job["varied"]))
     metrics = _columns(content, keys)
     rows = []
-    for cell in cells:
-        star = "*" if cell["number"] == content["best"] else " "
-        values = [number(name, cell["metrics"].get(name)) for name in metrics]
-        seconds = spoken(cell["seconds"]) if cell["seconds"] is not None else ""
-        varied = [cell["varied"].get(key, "") for key in keys]
-        rows.append([f"{cell['number']}{star}", *varied, cell["state"], *values, seconds])
+    for job in jobs:
+        star = "*" if job["number"] == content["best"] else " "
+        values = [number(name, job["metrics"].get(name)) for name in metrics]
+        seconds = spoken(job["seconds"]) if job["seconds"] is not None else ""
+        varied = [job["varied"].get(key, "") for key in keys]
+        rows.append([f"{job['number']}{star}", *varied, job["state"], *values, seconds])
     out.print()
-    out.print(table(_title(content), ["cell", *keys, "state", *metrics, "time"], rows, numbers_from=len(keys) + 2))
-    for cell in cells:
-        if cell["reason"]:
-            log = f"{folder}/logs/{cell['number']:03d}.log"
-            name = " ".join(f"{key}={value}" for key, value in cell["varied"].items())
-            out.print(f"\n[bold red]cell {cell['number']}[/] {escape(name)}: {escape(cell['reason'])}\n  {escape(log)}")
+    out.print(table(_title(content), ["job", *keys, "state", *metrics, "time"], rows, numbers_from=len(keys) + 2))
+    for job in jobs:
+        if job["reason"]:
+            log = f"{folder}/logs/{job['number']:03d}.log"
+            name = " ".join(f"{key}={value}" for key, value in job["varied"].items())
+            out.print(f"\n[bold red]job {job['number']}[/] {escape(name)}: {escape(job['reason'])}\n  {escape(log)}")
     if comparison is not None:
         out.print()
         print_comparison(comparison, out)
     elif "seed" in keys:
-        _over_seeds(cells, [key for key in keys if key != "seed"], metrics)
+        _over_seeds(jobs, [key for key in keys if key != "seed"], metrics)
     counts = ", ".join(f"{count} {state}" for state, count in content["counts"].items())
-    out.print(f"\n{counts} of {len(cells)}\n\n  sweep    {escape(folder)}\n  table    {escape(folder)}/sweep.json")
+    out.print(f"\n{counts} of {len(jobs)}\n\n  sweep    {escape(folder)}\n  table    {escape(folder)}/sweep.json")
     if comparison is None and content["counts"].get("finished", 0) > 1:
         out.print(f"\n  compare  {escape(command('compare', Path(folder)))}")
-    if len(content["cells"]) > content["counts"].get("finished", 0):
-        out.print(f"\nnext: {escape(command('train', '--resume', Path(folder)))}    (what is finished stays)")
+    if len(content["jobs"]) > content["counts"].get("finished", 0):
+        out.print(f"\nnext: {escape(command('train', '--resume', Path(folder)))}    (finished jobs are kept)")
 
 
-def _over_seeds(cells: Sequence[Mapping[str, Any]], keys: Sequence[str], metrics: Sequence[str]) -> None:
-    """A row for each configuration: mean and standard deviation (n - 1) of its finished seeds."""
+def _over_seeds(jobs: Sequence[Mapping[str, Any]], keys: Sequence[str], metrics: Sequence[str]) -> None:
+    """Print a row per configuration: mean and standard deviation (n - 1) over its finished seeds."""
     groups: dict[tuple[str, ...], list[Mapping[str, float]]] = {}
-    for cell in cells:
-        if cell["state"] == "finished":
-            groups.setdefault(tuple(cell["varied"].get(key, "") for key in keys), []).append(cell["metrics"])
+    for job in jobs:
+        if job["state"] == "finished":
+            groups.setdefault(tuple(job["varied"].get(key, "") for key in keys), []).append(job["metrics"])
     rows = []
     for names, found in groups.items():
         spreads = []
@@ -182,16 +184,16 @@ def _over_seeds(cells: Sequence[Mapping[str, Any]], keys: Sequence[str], metrics
 
 
 def _title(content: Mapping[str, Any]) -> str:
-    return f"each at its best epoch by {content['metric']}" if content["metric"] else "each at its own best epoch"
+    return f"at the best epoch by {content['metric']}" if content["metric"] else "at the best epoch of each job"
 
 
 def _columns(content: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
-    """The monitored metric first, then the others, as many as fit the screen; sweep.json has all."""
-    names = list(dict.fromkeys(name for cell in content["cells"] for name in cell["metrics"]))
+    """The monitored metric, then as many others as fit on the screen; sweep.json has all."""
+    names = list(dict.fromkeys(name for job in content["jobs"] for name in job["metrics"]))
     first = [content["metric"]] if content["metric"] in names else names[:1]
     room = out.width - _OTHER_COLUMNS
     for key in keys:
-        room -= 2 + max(len(key), *(len(cell["varied"].get(key, "")) for cell in content["cells"]))
+        room -= 2 + max(len(key), *(len(job["varied"].get(key, "")) for job in content["jobs"]))
     found: list[str] = []
     for name in [*first, *(name for name in names if name not in first)]:
         room -= 2 + max(len(name), 8)

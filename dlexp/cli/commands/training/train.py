@@ -1,11 +1,11 @@
-"""From the words of a command to a workflow and back to something to read."""
+"""The command `dlexp train`: starts, repeats or resumes a run and prints the result."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dlexp.cli.argv import Setting
-from dlexp.cli.commands.configuration import TrainWords, configuration, means_sweep, trusted_of
+from dlexp.cli.argv import CommonOptions
+from dlexp.cli.commands.configuration import TrainArguments, configuration, is_sweep_command, trusted_of
 from dlexp.config.files.catalog import Catalog
 from dlexp.errors import ConfigError
 
@@ -15,36 +15,38 @@ if TYPE_CHECKING:
     from dlexp.workflows.train.train import Request
 
 
-def train(words: TrainWords, setting: Setting, quiet: bool, as_json: bool) -> None:
-    """Start, repeat, continue or only try a run, and show what came out."""
-    _refuse_contradictions(words)
-    catalog = Catalog(setting.config_dirs)
-    if means_sweep(words):
+def train(arguments: TrainArguments, common: CommonOptions, quiet: bool, as_json: bool) -> None:
+    """Start, repeat, resume or dry-run a training and print the result."""
+    _refuse_contradictions(arguments)
+    catalog = Catalog(common.config_dirs)
+    if is_sweep_command(arguments):
         from dlexp.cli.commands.training.sweep import sweep
 
-        sweep(words, setting, catalog, quiet, as_json)
+        sweep(arguments, common, catalog, quiet, as_json)
         return
-    if words.resume is not None:
-        _resume(words, setting, catalog, quiet, as_json)
+    if arguments.resume is not None:
+        _resume(arguments, common, catalog, quiet, as_json)
         return
-    config, typed, changes = configuration(words.overrides, words.from_run, catalog)
-    trusted = trusted_of(setting)
+    config, typed, changes = configuration(arguments.overrides, arguments.from_run, catalog)
+    trusted = trusted_of(common)
     from dlexp.cli.views import results
     from dlexp.cli.views.training import reporter
     from dlexp.workflows.train import train as workflow
     from dlexp.workflows.train.seeds import train_seeds
 
-    if words.dry_run:
+    if arguments.dry_run:
         results.dry_run(workflow.dry_run(config, trusted), as_json)
         return
-    request = workflow.Request(typed, (setting.command,), words.run_dir, trusted, allow_changes=words.allow_changes)
+    request = workflow.Request(
+        typed, (common.command,), arguments.run_dir, trusted, allow_changes=arguments.allow_changes
+    )
     display = reporter(quiet)
     if changes is not None:
         results.changes(changes, display.say)
-    if words.run_id is not None:
-        _under_id(words.run_id, words.seeds, config, request, display, as_json)
-    elif words.seeds is not None:
-        results.seeds(train_seeds(config, request, words.seeds, display), as_json)
+    if arguments.run_id is not None:
+        _under_id(arguments.run_id, arguments.seeds, config, request, display, as_json)
+    elif arguments.seeds is not None:
+        results.seeds(train_seeds(config, request, arguments.seeds, display), as_json)
     else:
         results.summary(workflow.train(config, request, display), as_json)
 
@@ -61,47 +63,52 @@ def _under_id(
         results.summary(train_under_id(config, request, name, display), as_json)
 
 
-def _resume(words: TrainWords, setting: Setting, catalog: Catalog, quiet: bool, as_json: bool) -> None:
+def _resume(arguments: TrainArguments, common: CommonOptions, catalog: Catalog, quiet: bool, as_json: bool) -> None:
     from dlexp.artifacts.runs.run_dir import RunDir, named_run, newest_unfinished
     from dlexp.config.derive import continued
 
-    run = RunDir.find(named_run(words.resume)) if words.resume else newest_unfinished()
-    config, changes = continued(run.path, words.overrides, catalog)
-    trusted = trusted_of(setting)
+    run = RunDir.find(named_run(arguments.resume)) if arguments.resume else newest_unfinished()
+    config, changes = continued(run.path, arguments.overrides, catalog)
+    trusted = trusted_of(common)
     from dlexp.cli.views import results
     from dlexp.cli.views.training import reporter
     from dlexp.workflows.train.train import resume
 
     display = reporter(quiet)
     results.changes(changes, display.say)
-    results.summary(resume(run, config, trusted, display, allow_changes=words.allow_changes), as_json)
+    results.summary(resume(run, config, trusted, display, allow_changes=arguments.allow_changes), as_json)
 
 
-def _refuse_contradictions(words: TrainWords) -> None:
-    """Options that cannot stand on one line."""
-    if words.run_id is not None:
+def _refuse_contradictions(arguments: TrainArguments) -> None:
+    """Raise ConfigError for options that cannot be combined."""
+    if arguments.run_id is not None:
         from dlexp.artifacts.files.new_folder import refuse_bad_name
 
-        refuse_bad_name("--run-id", words.run_id)
-        for name, is_given in (("--resume", words.resume is not None), ("--run-dir", words.run_dir is not None)):
+        refuse_bad_name("--run-id", arguments.run_id)
+        for name, is_given in (
+            ("--resume", arguments.resume is not None),
+            ("--run-dir", arguments.run_dir is not None),
+        ):
             if is_given:
-                rule = f"cannot stand beside {name}: an ID is a directory, and continues the run in it by itself"
-                raise ConfigError.one("--run-id", words.run_id, rule, "drop one of the two", code="cannot-combine")
-    if words.resume is None:
-        if words.allow_changes and words.seeds is None and words.run_id is None and not words.multirun:
-            rule = "is for runs that go on, and nothing goes on here"
-            raise ConfigError.one(
-                "--allow-changes", "", rule, "name the run with --resume, or drop the word", code="no-effect"
-            )
+                rule = f"cannot be combined with {name}: --run-id names a directory and resumes the run in it"
+                raise ConfigError.one(
+                    "--run-id", arguments.run_id, rule, "Remove one of the two options.", code="cannot-combine"
+                )
+    if arguments.resume is None:
+        if arguments.allow_changes and arguments.seeds is None and arguments.run_id is None and not arguments.multirun:
+            rule = "only applies when resuming a run"
+            raise ConfigError.one("--allow-changes", "", rule, "Name it with --resume.", code="no-effect")
         return
     given = {
-        "--from": words.from_run is not None,
-        "--seeds": words.seeds is not None,
-        "--multirun": words.multirun,
-        "--run-dir": words.run_dir is not None,
-        "--dry-run": words.dry_run,
-        "init_from": any(word.startswith("init_from=") for word in words.overrides),
+        "--from": arguments.from_run is not None,
+        "--seeds": arguments.seeds is not None,
+        "--multirun": arguments.multirun,
+        "--run-dir": arguments.run_dir is not None,
+        "--dry-run": arguments.dry_run,
+        "init_from": any(word.startswith("init_from=") for word in arguments.overrides),
     }
     for name in (name for name, is_given in given.items() if is_given):
-        rule = f"cannot stand beside {name}: --resume continues a run with its own weights, in its own directory"
-        raise ConfigError.one("--resume", words.resume, rule, "drop one of the two", code="cannot-combine")
+        rule = f"cannot be combined with {name}: --resume continues a run in its own directory"
+        raise ConfigError.one(
+            "--resume", arguments.resume, rule, "Remove one of the two options.", code="cannot-combine"
+        )

@@ -1,4 +1,4 @@
-"""`dlexp tune` on a terminal: the words, the live table, and the end."""
+"""The command `dlexp tune`: runs a study, shows its progress and prints the result."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rich.live import Live
 from rich.table import Table
 
-from dlexp.cli.argv import Setting
+from dlexp.cli.argv import CommonOptions
 from dlexp.cli.commands.configuration import trusted_of
 from dlexp.cli.console import err, escape, escape_lines, out, print_json, table, undrawn
 from dlexp.config.files.catalog import Catalog
@@ -32,8 +32,8 @@ _ROWS = 10
 
 
 @dataclass(frozen=True)
-class TuneWords:
-    """The words of `dlexp tune`."""
+class TuneArguments:
+    """The arguments of `dlexp tune`."""
 
     overrides: tuple[str, ...]
     total: int
@@ -45,40 +45,51 @@ class TuneWords:
     migrate: str | None
 
 
-def tune(words: TuneWords, setting: Setting, quiet: bool, as_json: bool) -> None:
-    """Run or continue a study, or only show what it would do, or what it did."""
+def tune(arguments: TuneArguments, common: CommonOptions, quiet: bool, as_json: bool) -> None:
+    """Run or continue a study, print a dry run, or serve the dashboard."""
     from dlexp.artifacts.files.new_folder import refuse_bad_name
     from dlexp.artifacts.runs.run_dir import outputs_root
     from dlexp.config.search import load_search
 
-    if words.name is not None:
-        refuse_bad_name("--name", words.name)
-    if words.dashboard:
-        _dashboard(words)
+    if arguments.name is not None:
+        refuse_bad_name("--name", arguments.name)
+    if arguments.dashboard:
+        _dashboard(arguments)
         return
-    if words.migrate is not None and words.name in (None, Path(words.migrate).name):
+    if arguments.migrate is not None and arguments.name in (None, Path(arguments.migrate).name):
         raise ConfigError.one(
-            "--migrate", words.migrate, "fills another study", "give it a name: --name NEW", code="missing-requirement"
+            "--migrate",
+            arguments.migrate,
+            "requires another study to copy to",
+            "Add --name NEW",
+            code="missing-requirement",
         )
-    search = load_search(words.overrides, Catalog(setting.config_dirs))
-    if words.dry_run:
-        _dry_run(search, words, as_json)
+    search = load_search(arguments.overrides, Catalog(common.config_dirs))
+    if arguments.dry_run:
+        _dry_run(search, arguments, as_json)
         return
     from dlexp.workflows.tune.tune import TuneRequest
     from dlexp.workflows.tune.tune import tune as run
 
     base = search.base
-    folder = outputs_root() / "tune" / (words.name or f"{stamp()}-{base.model.option}-{base.data.option}")
-    trusted, command = trusted_of(setting), without_secrets(setting.command)
+    folder = outputs_root() / "tune" / (arguments.name or f"{stamp()}-{base.model.option}-{base.data.option}")
+    trusted, command = trusted_of(common), without_secrets(common.command)
     request = TuneRequest(
-        folder, words.total, words.jobs, words.storage, words.overrides, trusted, command, words.migrate
+        folder,
+        arguments.total,
+        arguments.jobs,
+        arguments.storage,
+        arguments.overrides,
+        trusted,
+        command,
+        arguments.migrate,
     )
-    display = _display(quiet, words.total, base.monitor)
+    display = _display(quiet, arguments.total, base.monitor)
     started = time.perf_counter()
     try:
         content = run(search, request, display)
     finally:
-        with suppress(OSError):  # a terminal that is gone
+        with suppress(OSError):  # the terminal was closed
             display.end()
     if as_json:
         print_json(content)
@@ -87,39 +98,39 @@ def tune(words: TuneWords, setting: Setting, quiet: bool, as_json: bool) -> None
 
 
 def without_secrets(command: str) -> str:
-    """A typed line as it may be written to a file: no password in an address, nor what follows its question mark."""
+    """A command line without passwords and query strings in URLs, so that it can be written to a file."""
     from dlexp.tune.storage.backends import masked
 
-    words = []
+    arguments = []
     for word in shlex.split(command):
         address, mark, _ = masked(word).partition("?") if "://" in word else (word, "", "")
-        words.append(f"{address}?***" if mark else address)
-    return shlex.join(words)
+        arguments.append(f"{address}?***" if mark else address)
+    return shlex.join(arguments)
 
 
 class QuietStudy:
-    """Only what a person must know."""
+    """A display that shows messages only."""
 
     def say(self, text: str) -> None:
-        """A line on standard error."""
+        """Print a line on standard error."""
         err.print(escape_lines(text))
 
     def trial(self, record: TrialRecord, finished: int, best: float | None) -> None:
-        """Nothing."""
+        """Print nothing."""
 
     def end(self) -> None:
-        """Nothing."""
+        """Print nothing."""
 
 
 class PlainStudy(QuietStudy):
-    """A line a finished trial."""
+    """A line per finished trial."""
 
     def __init__(self, total: int, metric: str) -> None:
         self._total, self._metric, self._started = total, metric, time.perf_counter()
         self._first: int | None = None
 
     def trial(self, record: TrialRecord, finished: int, best: float | None) -> None:
-        """A trial that ended."""
+        """Print a trial that has finished."""
         if record.state == "running":
             self._first = finished if self._first is None else self._first
             return
@@ -131,13 +142,13 @@ class PlainStudy(QuietStudy):
         )
 
     def left(self, finished: int) -> str:
-        """Time to the total, from the trials that ended in this process."""
+        """The estimated time to the total, from the trials that finished in this process."""
         done = finished - (self._first or 0)
         return spoken((time.perf_counter() - self._started) / done * (self._total - finished)) if done > 0 else "..."
 
 
 class LiveStudy(PlainStudy):
-    """The last trials as a table, redrawn as they report."""
+    """A table of the last trials, redrawn when they report."""
 
     def __init__(self, total: int, metric: str) -> None:
         super().__init__(total, metric)
@@ -148,11 +159,11 @@ class LiveStudy(PlainStudy):
         self._drawn = 0.0
 
     def say(self, text: str) -> None:
-        """A line above the table."""
+        """Print a line above the table."""
         self._live.console.print(escape_lines(text))
 
     def trial(self, record: TrialRecord, finished: int, best: float | None) -> None:
-        """A trial started, reported or ended."""
+        """Update the row of a trial."""
         if self._first is None:
             self._first = finished
         if record.number not in self._rows:
@@ -163,7 +174,7 @@ class LiveStudy(PlainStudy):
             self._live.update(self._table(finished, best), refresh=True)
 
     def end(self) -> None:
-        """The last drawing stays."""
+        """Close the live view; the last drawing remains on the terminal."""
         self._live.stop()
 
     def _table(self, finished: int, best: float | None) -> Table:
@@ -171,7 +182,7 @@ class LiveStudy(PlainStudy):
         made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="dim")
         for column in ("trial", "state", "epoch", self._metric, "parameters"):
             made.add_column(column, justify="left" if column in ("state", "parameters") else "right", no_wrap=True)
-        room = max(20, err.width - len(self._metric) - 34)  # cut here, or rich would empty the narrow columns first
+        room = max(20, err.width - len(self._metric) - 34)  # otherwise rich would shrink the narrow columns first
         for key in self._order:
             record = self._rows[key]
             is_best = record.state == "complete" and record.value == best
@@ -194,29 +205,29 @@ def _display(quiet: bool, total: int, metric: str) -> QuietStudy:
     return LiveStudy(total, metric) if err.is_terminal and not err.is_dumb_terminal else PlainStudy(total, metric)
 
 
-def _dashboard(words: TuneWords) -> None:
+def _dashboard(arguments: TuneArguments) -> None:
     """Serve the study to a browser until Ctrl-C."""
     from dlexp.artifacts.runs.run_dir import outputs_root
     from dlexp.runtime.signals import StopRequest
     from dlexp.tune.dashboard import serve
 
-    folder = outputs_root() / "tune" / words.name if words.name is not None else None
+    folder = outputs_root() / "tune" / arguments.name if arguments.name is not None else None
 
     def say(address: str) -> None:
-        err.print(f"{escape(words.name or 'the studies of the storage')}: {address}; no trial is run")
+        err.print(f"{escape(arguments.name or 'all studies of the storage')}: {address}")
 
-    serve(folder, words.storage, say, StopRequest())
+    serve(folder, arguments.storage, say, StopRequest())
 
 
-def _dry_run(search: Search, words: TuneWords, as_json: bool) -> None:
-    """The space, three sampled configurations of every branch, and the most that it can cost."""
+def _dry_run(search: Search, arguments: TuneArguments, as_json: bool) -> None:
+    """Print the search space, three sampled configurations of every branch, and the maximum cost."""
     from dlexp.config.search import rules_of
     from dlexp.tune.samplers import sampler_for
     from dlexp.tune.space_preview import cost, samples
 
     rules, settings = rules_of(search), search.settings
-    sampler_for(rules, 0, search.space)  # what is missing is told here too
-    drawn, bound = samples(search.space, settings.seed, 3), cost(search.space, rules, words.total)
+    sampler_for(rules, 0, search.space)  # raises an error if a package is missing
+    drawn, bound = samples(search.space, settings.seed, 3), cost(search.space, rules, arguments.total)
     confirmed = (settings.confirm_top + 1) * settings.confirm_seeds if settings.confirm_top else 0
     epochs = (bound.trials + confirmed) * bound.epochs
     content = {"space": search.space.described(), "samples": drawn, "trials": bound.trials, "confirmations": confirmed}
@@ -224,7 +235,7 @@ def _dry_run(search: Search, words: TuneWords, as_json: bool) -> None:
         print_json({**content, "epochs_at_most": epochs})
         return
     out.print(
-        table("the space", ["key", "may be"], [[k, v] for k, v in search.space.described().items()], numbers_from=9)
+        table("search space", ["key", "values"], [[k, v] for k, v in search.space.described().items()], numbers_from=9)
     )
     title: str | None = None
     for sample in drawn:
@@ -234,10 +245,10 @@ def _dry_run(search: Search, words: TuneWords, as_json: bool) -> None:
             out.print(f"\n{escape(branch) or 'sampled'}")
         values = {key: value for key, value in sample.items() if key not in search.space.groups}
         out.print("  " + escape("  ".join(f"{key}={_short(value)}" for key, value in values.items())))
-    runs = f"{bound.trials} trials" + (f" and {confirmed} runs that confirm" if confirmed else "")
-    out.print(f"\nat most {epochs:,} epochs: {runs}, of {bound.epochs} each; pruning makes it fewer")
+    runs = f"{bound.trials} trials" + (f" and {confirmed} confirmation runs" if confirmed else "")
+    out.print(f"\nat most {epochs:,} epochs: {runs}, {bound.epochs} epochs each; fewer with pruning")
     if settings.hours:
-        out.print(f"the search ends after {settings.hours:g} hours at the latest (search.hours)")
+        out.print(f"the search stops after at most {settings.hours:g} hours (search.hours)")
 
 
 def _show(content: Mapping[str, Any], folder: Path, seconds: float) -> None:
@@ -248,7 +259,7 @@ def _show(content: Mapping[str, Any], folder: Path, seconds: float) -> None:
         table(f"best: trial {best['trial']}, {metric} {number(metric, best['value'])}", ["parameter", "value"], rows)
     )
     if content["baseline"] is not None:
-        out.print(f"\nas written (trial 0): {escape(metric)} {number(metric, content['baseline'])}")
+        out.print(f"\nbaseline (trial 0): {escape(metric)} {number(metric, content['baseline'])}")
     if content["confirmation"]:
         rows = [
             [name, number(metric, row["mean"]), number(metric, row["std"]), str(row["n"])]
@@ -256,7 +267,7 @@ def _show(content: Mapping[str, Any], folder: Path, seconds: float) -> None:
         ]
         out.print()
         if rows:
-            out.print(table("on fresh seeds", ["configuration", "mean", "std", "n"], rows))
+            out.print(table("confirmation on new seeds", ["configuration", "mean", "std", "n"], rows))
         out.print(escape(content["confirmation"]["text"]))
     counts = ", ".join(f"{count} {state}" for state, count in content["trials"].items())
     saved = content["epochs_saved_by_pruning"]
