@@ -1,4 +1,4 @@
-"""How a metric is written for people, on the terminal and on a page."""
+"""Formatting of metrics for terminal and pages."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ _SHARES = ("accuracy", "f1", "precision", "recall", "specificity", "mape", "cali
 
 
 def is_share(name: str) -> bool:
-    """Whether a metric lies between 0 and 1 and is read in per cent."""
+    """Whether a metric is a share in [0, 1], shown in percent."""
     return any(word in name for word in _SHARES)
 
 
 def number(name: str, value: object) -> str:
-    """A metric for people: shares in per cent, others with four digits."""
+    """A metric as text: shares in percent, others with four digits."""
     if value is None:
         return "-"
     if not isinstance(value, int | float) or isinstance(value, bool):
@@ -27,7 +27,7 @@ def number(name: str, value: object) -> str:
 
 
 def alike(values: Sequence[float], digits: int = 4) -> list[str]:
-    """Numbers in one table, with `digits` digits of what they differ in: 1700000012.3, not 1.7e+09."""
+    """Numbers with `digits` digits of their differences: 1700000012.3, not 1.7e+09."""
     finite = [value for value in values if math.isfinite(value)]
     extent = max(finite, default=0.0) - min(finite, default=0.0)
     largest = max(map(abs, finite), default=0.0)
@@ -36,5 +36,5 @@ def alike(values: Sequence[float], digits: int = 4) -> list[str]:
 
 
 def counted(count: int, noun: str) -> str:
-    """1 item, 2 items."""
+    """A count with its noun: 1 item, 2 items."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")

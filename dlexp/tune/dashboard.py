@@ -1,4 +1,4 @@
-"""A study in a browser: optuna-dashboard, served to this machine alone until it is told to stop."""
+"""Serves a study to a browser on this machine with optuna-dashboard."""
 
 from __future__ import annotations
 
@@ -23,17 +23,28 @@ _POLL_SECONDS = 0.2
 
 
 def require_package() -> None:
-    """Raise ConfigError with the way to install it when optuna-dashboard is not there."""
+    """Raise ConfigError if optuna-dashboard is not installed."""
     if find_spec("optuna_dashboard") is None:
         raise ConfigError.one(
-            "--dashboard", "", "needs optuna-dashboard", "pip install 'dlexp[dashboard]'", code="missing-package"
+            "--dashboard",
+            "",
+            "requires the package optuna-dashboard",
+            "Install it with pip install 'dlexp[dashboard]'",
+            code="missing-package",
         )
 
 
 def serve(folder: Path | None, storage: str | None, say: Callable[[str], None], stop: StopRequest) -> None:
-    """Show the study in `folder`, or those of `storage` when it is given, until `stop`; `say` gets the address.
+    """Serve the study in `folder`, or the studies of `storage`, until `stop`.
 
-    Raises ConfigError when optuna-dashboard is not installed or there is no such study.
+    Args:
+        folder: The directory of the study, None for all studies of the storage.
+        storage: The URL of the storage, None for that of `folder`.
+        say: Receives the address.
+        stop: The stop request.
+
+    Raises:
+        ConfigError: optuna-dashboard is not installed, or the study does not exist.
     """
     require_package()
     records = _records(folder, storage)
@@ -41,7 +52,7 @@ def serve(folder: Path | None, storage: str | None, say: Callable[[str], None], 
     with server, stop:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": _POLL_SECONDS}, daemon=True)
         thread.start()
-        say(f"http://{_HOST}:{server.server_port}/  (Ctrl-C ends it)")
+        say(f"http://{_HOST}:{server.server_port}/  (press Ctrl-C to stop)")
         while not stop and thread.is_alive():
             thread.join(_POLL_SECONDS)
         server.shutdown()
@@ -52,42 +63,40 @@ def _records(folder: Path | None, storage: str | None) -> optuna.storages.BaseSt
     if storage is not None:
         file = file_of(storage, folder or Path())
         if file is not None and not file.is_file():
-            raise ConfigError.one(
-                "--storage", masked(storage), "not found: a dashboard shows what is there", "", code="not-found"
-            )
+            raise ConfigError.one("--storage", masked(storage), "not found", "", code="not-found")
         found = Store(storage, folder or Path()).records
         known = sorted(study.study_name for study in optuna.get_all_study_summaries(found, include_best_trial=False))
         if name is not None and name not in known:
-            rule = f"is no study of {masked(storage)}; it has {', '.join(known) or 'none'}"
+            rule = f"study not found in {masked(storage)}, which has {', '.join(known) or 'none'}"
             raise ConfigError.one("--name", name, rule, code="not-found")
         return found
     if folder is None:
         raise ConfigError.one(
-            "--dashboard", "", "needs to know which study", "add --name NAME or --storage URL", code="missing-value"
+            "--dashboard", "", "requires a study", "Add --name NAME or --storage URL", code="missing-value"
         )
     path = folder / "study.journal"
     if not path.is_file():
         others = sorted(other.parent.name for other in folder.parent.glob("*/study.journal"))
-        rule = f"is no study: there is no {path}"
+        rule = f"study not found: {path} does not exist"
         raise ConfigError.one(
-            "--name", name, rule, f"the studies here are {', '.join(others)}" if others else "", code="not-found"
+            "--name", name, rule, f"Existing studies: {', '.join(others)}." if others else "", code="not-found"
         )
     return optuna.storages.JournalStorage(Journal(path))
 
 
 class _Server(socketserver.ThreadingMixIn, WSGIServer):
-    """A thread for each request, so that a slow one holds up no other."""
+    """A server with a thread per request."""
 
     daemon_threads = True
 
 
 class _Silent(WSGIRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: a browser asks every few seconds."""
+        """Log nothing: a browser sends a request every few seconds."""
 
 
 def _listening(application: Any) -> WSGIServer:
-    """A server at the usual port of the dashboard, or at a free one where that is taken."""
+    """A server at the default port of the dashboard, or at a free one if it is taken."""
     try:
         return make_server(_HOST, _PORT, application, _Server, _Silent)
     except OSError:
@@ -95,7 +104,7 @@ def _listening(application: Any) -> WSGIServer:
 
 
 def _only_here(application: Any) -> Any:
-    """Refuse requests under another host's name: a web page elsewhere may point its own name at this machine."""
+    """Refuse requests for other host names, to prevent DNS rebinding attacks."""
 
     def checked(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         host = str(environ.get("HTTP_HOST", "")).rpartition(":")[0]

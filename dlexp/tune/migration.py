@@ -1,4 +1,4 @@
-"""Trials of one study for another one, whose space is different: those that lie in it, and why the others do not."""
+"""Copies the trials of one study to another one whose search space contains them."""
 
 from __future__ import annotations
 
@@ -24,16 +24,24 @@ COPIED = "copied_from"
 
 
 def take_over(study: optuna.Study, store: Store, folder: Path, source: str, space: Space, written: Written) -> str:
-    """Copy the usable trials of `source` into `study`, those that are not there yet; says what was done.
+    """Copy the usable trials of `source` to `study`; returns a summary.
 
-    `source` is the name of a study in the same storage, or of a directory beside `folder`, or a directory.
-    Raises ConfigError when there is none, or when it has another metric.
+    Args:
+        study: The new study.
+        store: Its storage.
+        folder: Its directory.
+        source: The name of a study in the same storage or next to `folder`, or a directory.
+        space: The search space of the new study.
+        written: Its baseline.
+
+    Raises:
+        ConfigError: The source does not exist or has another metric.
     """
     old, place = _found(store, folder, source)
     aim, was_aim = (f"{s.direction.name.lower()} {metric_of(s)}" for s in (study, old))
     if aim != was_aim:
         raise ConfigError.one(
-            "--migrate", source, f"was made to {was_aim}, and this study to {aim}", code="incompatible-run"
+            "--migrate", source, f"was created to {was_aim}, but this study to {aim}", code="incompatible-run"
         )
     found = copies(old, os.path.relpath(place, folder), space, written)
     here = {trial.user_attrs.get(COPIED) for trial in study.get_trials(deepcopy=False)}
@@ -41,38 +49,42 @@ def take_over(study: optuna.Study, store: Store, folder: Path, source: str, spac
     for trial in new:
         study.add_trial(trial)
     store.sync()
-    return found.told(old.study_name, len(new))
+    return found.summary(old.study_name, len(new))
 
 
 def _found(store: Store, folder: Path, source: str) -> tuple[optuna.Study, Path]:
-    """(the study, the directory where this machine has its files, if it has them)."""
-    with suppress(KeyError):  # what Optuna raises for a name that a storage does not have
+    """(the study, the directory of its files)."""
+    with suppress(KeyError):  # raised by Optuna if the storage has no study of that name
         return optuna.load_study(study_name=source, storage=store.records), folder.parent / source
     for place in (folder.parent / source, Path(source)):
         if (place / "study.journal").is_file():
             records, name = Store(None, place).records, place.resolve().name
             known = optuna.get_all_study_names(records)
             if name not in known:
-                rule = f"holds no study {name} (it has {', '.join(known) or 'none'})"
-                remedy = "Restore the file from a copy, or give the directory the name of its study."
+                rule = f"has no study {name} (only {', '.join(known) or 'none'})"
+                remedy = "Restore the file from a backup, or rename the directory to the name of its study."
                 raise ConfigError.one("--migrate", str(place / "study.journal"), rule, remedy, code="corrupted")
             return optuna.load_study(study_name=name, storage=records), place
     raise ConfigError.one(
-        "--migrate", source, f"is no study in this storage or under {folder.parent}", code="not-found"
+        "--migrate", source, f"study not found in this storage or in {folder.parent}", code="not-found"
     )
 
 
 def copies(old: optuna.Study, place: str, space: Space, now: Written) -> Migration:
-    """The trials of `old` as trials of a study with `space`; `now` says what a value is where it is not drawn.
+    """The trials of `old` as trials of a study with another search space.
 
-    place  the directory of `old`, seen from that of the new study
+    Args:
+        old: The old study.
+        place: The directory of `old`, relative to that of the new study.
+        space: The new search space.
+        now: The new baseline, for values that are not searched.
     """
     old_space, was = known_space(old), written_of(old) or Written({}, {})
     made, reasons = [], Counter[str]()
     for trial in old.get_trials(deepcopy=False):
         if trial.state not in USABLE:
             if trial.state == TrialState.FAIL and not trial.user_attrs.get("requeued"):
-                reasons["they failed"] += 1
+                reasons["failed"] += 1
             continue
         params, reason = _moved(trial, old_space, was, space, now)
         if reason:
@@ -94,15 +106,15 @@ def copies(old: optuna.Study, place: str, space: Space, now: Written) -> Migrati
 
 @dataclass(frozen=True)
 class Migration:
-    """The copies, and reason -> how many trials were not copied for it."""
+    """The copies, and reason -> number of trials that were not copied."""
 
     trials: list[FrozenTrial]
     left: dict[str, int]
 
-    def told(self, name: str, new: int) -> str:
-        """What was done, in a sentence."""
+    def summary(self, name: str, new: int) -> str:
+        """A sentence on what was copied."""
         known = len(self.trials) - new
-        text = f"{new} trials of {name} copied" + (f", {known} were here already" if known else "")
+        text = f"{new} trials of {name} copied" + (f", {known} already present" if known else "")
         if not self.left:
             return text
         reasons = "; ".join(f"{reason} ({count})" for reason, count in sorted(self.left.items()))
@@ -110,7 +122,7 @@ class Migration:
 
 
 def _place(trial: FrozenTrial, place: str) -> dict[str, str]:
-    """Where the trial's own files are."""
+    """The directory of the files of a trial."""
     folder = trial.user_attrs.get("folder")
     return {"folder": f"{place}/{folder}"} if folder else {}
 
@@ -118,7 +130,7 @@ def _place(trial: FrozenTrial, place: str) -> dict[str, str]:
 def _moved(
     trial: FrozenTrial, old_space: Space, was: Written, space: Space, now: Written
 ) -> tuple[dict[str, Any], str]:
-    """(parameters in the new space, "") or ({}, why there are none)."""
+    """(parameters in the new space, "") or ({}, why the trial is not in it)."""
     drawn, drawn_values = old_space.decode(trial.params)
     took = {**was.chosen, **drawn}
     had = {**was.under(took), **drawn_values}
@@ -126,16 +138,16 @@ def _moved(
         if group in space.groups and option not in space.groups[group]:
             return {}, f"{group}={option} is not searched"
         if group not in space.groups and option != now.chosen.get(group, option):
-            return {}, f"{group} is now {now.chosen[group]}, and they had {option}"
+            return {}, f"{group} is now {now.chosen[group]}, was {option}"
     moved: dict[str, Any] = {group: took[group] for group in space.groups}
     searched = set()
     for dimension in space.within(took):
         searched.add(dimension.path)
         params = dimension.encode(had[dimension.path]) if dimension.path in had else {}
         if not params:
-            return {}, f"{dimension.name} lies outside" if dimension.path in had else f"they had no {dimension.name}"
+            return {}, f"{dimension.name} is {'outside' if dimension.path in had else 'missing'}"
         moved |= params
     for path, value in now.under(took).items():
         if path not in searched and path in had and had[path] != value:
-            return {}, f"{path} is now {as_text(value)}, and they had another value of it"
+            return {}, f"{path} is now {as_text(value)}, was different"
     return moved, ""

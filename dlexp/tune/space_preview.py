@@ -1,4 +1,4 @@
-"""Configurations drawn at random, to show what a space holds before anything is trained."""
+"""Random configurations of a search space, and the maximum cost of a study."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from dlexp.tune.search_space.space import Space
 
 @dataclass(frozen=True)
 class Cost:
-    """The most that a study can take: so many trials, and so many epochs each."""
+    """The maximum cost of a study: number of trials, and epochs per trial."""
 
     trials: int
     epochs: int
 
 
 def cost(space: Space, rules: Rules, total: int) -> Cost:
-    """An upper bound. Raises ConfigError for a grid over endless values."""
+    """The maximum cost. Raises ConfigError for a grid over an infinite space."""
     if rules.sampler == "grid":
-        total = min(total, len(points(space, rules.seed)) + 1)  # the baseline may lie outside
+        total = min(total, len(points(space, rules.seed)) + 1)  # the baseline may be outside the space
     lengths = [int(d.extremes()[-1]) for d in space.dimensions if d.path == "trainer.epochs" and d.kind == "int"]
     lengths += [int(max(d.choices)) for d in space.dimensions if d.path == "trainer.epochs" and d.kind == "choice"]
     return Cost(total, max([rules.epochs, *lengths]))
 
 
 def samples(space: Space, seed: int, each: int) -> list[dict[str, Any]]:
-    """`each` draws from every branch: group choices and values by path."""
+    """`each` random configurations of every branch: group choices and values by path."""
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
     found = []
     for branch in space.branches():

@@ -1,7 +1,7 @@
-"""The study: which trial comes next, which is pruned, and what is known so far. The only module that runs Optuna.
+"""Studies: proposes trials, prunes them and records their results. The only module that runs Optuna.
 
-One process holds the study of a directory and asks for every trial in it, whatever the number of its workers; processes
-of several machines may share a storage, and take turns.
+One process owns the study of a directory and proposes all its trials; processes of several machines can share a
+storage.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _BEAT_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Proposal:
-    """A trial to run: its group choices, its values by path, and the number of the trial that it continues, if any."""
+    """A trial to run: group choices, values by path, and the number of the trial that it continues, None if new."""
 
     trial: Trial
     chosen: dict[str, str]
@@ -55,37 +55,46 @@ class Proposal:
 
 
 class Study:
-    """An Optuna study that means what its directory says.
+    """An Optuna study that is consistent with its directory.
 
-    notes  what a person should know about how it was opened
+    Attributes:
+        notes: Messages about changes since its last start.
     """
 
     def __init__(
         self, name: str, storage: str | None, folder: Path, rules: Rules, space: Space, trusted: tuple[str, ...] = ()
     ) -> None:
-        """Open or make the study.
+        """Open or create the study.
 
-        Raises ConfigError when it exists with another metric or direction or with a space that it cannot go on with,
-        when the storage cannot be opened, is damaged, or lacks trials of which `folder` has results, and for a sampler
-        that reads what others may have written (see `trusted`).
+        Args:
+            name: The name of the study.
+            storage: The URL of the storage, None for a journal in `folder`.
+            folder: The directory of the study.
+            rules: Sampler, pruner and metric.
+            space: The search space.
+            trusted: May contain "cmaes", to allow CMA-ES to unpickle its state from a shared storage.
+
+        Raises:
+            ConfigError: The study has another metric, direction or an incompatible space; the storage cannot be opened,
+                is corrupted or lacks trials that `folder` has results of; or the sampler requires `trusted`.
         """
         self._rules, self._folder = rules, folder
         self._grid = points(space, rules.seed) if rules.sampler == "grid" else None
         if rules.sampler == "cmaes" and storage and "cmaes" not in trusted:
             _refuse_cmaes(f"the storage {masked(storage)}")
-        sampler_for(rules, 0, space)  # what it lacks is told before anything is made
+        sampler_for(rules, 0, space)  # raises an error before anything is created
         direction: Literal["maximize", "minimize"] = "maximize" if rules.maximize else "minimize"
         if storage and (folder / "study.journal").is_file() and not storage.startswith("journal:"):
-            rule = f"{folder} holds a study with a journal of its own, and its trials would be mixed"
+            rule = f"cannot be combined with {folder}, which has a study in its own journal"
             raise ConfigError.one(
-                "--storage", masked(storage), rule, "leave --storage out, or give another --name", code="cannot-combine"
+                "--storage", masked(storage), rule, "Remove --storage, or use another --name.", code="cannot-combine"
             )
         file = file_of(storage, folder)
         if file is not None:
             refuse_lost_file(file, folder)
         self._store = Store(storage, folder)
         if rules.sampler == "cmaes" and not self._store.is_own and "cmaes" not in trusted:
-            _refuse_cmaes(f"{folder / 'study.journal'}, which this machine did not make")
+            _refuse_cmaes(f"{folder / 'study.journal'}, which was not created on this machine")
         with self._store.turn(name):
             records, pruner = self._store.records, pruner_for(rules)
             refuse_lost_study(records, self._store.place, name, folder)
@@ -103,10 +112,14 @@ class Study:
         self._beaten = 0.0
 
     def begin(self, written: Written, source: str | None = None) -> None:
-        """Make trial 0 the configuration as it is written, whether or not the space holds it; then take over trials.
+        """Queue the baseline as trial 0, and copy trials.
 
-        `source` is the study whose usable trials are copied: a name in the same storage, or a directory beside this
-        one or at that path. What is here already is not copied again. Raises ConfigError when there is none.
+        Args:
+            written: The baseline configuration.
+            source: The study to copy trials from: a name in the same storage or next to this directory, or a path.
+
+        Raises:
+            ConfigError: The source does not exist.
         """
         with self._store.turn(self._study.study_name):
             if not self._all():
@@ -118,24 +131,28 @@ class Study:
                 self.notes.append(take_over(self._study, self._store, self._folder, source, self._space, written))
 
     def num_finished(self) -> int:
-        """Trials that count: complete, pruned and failed; for one that was cut off counts the trial in its place."""
+        """The number of complete, pruned and failed trials, without requeued ones."""
         return sum(counts(trial) for trial in self._all())
 
     def num_elsewhere(self) -> int:
-        """Trials that other processes run at this moment."""
+        """The number of trials that other processes are running."""
         return sum(t.state == TrialState.RUNNING and t.number not in self._mine for t in self._all())
 
     def progress(self) -> str:
-        """How far the study is, in words."""
+        """The progress of the study as text."""
         elsewhere = self.num_elsewhere()
-        return f"{self.num_finished()} trials done" + (f", {elsewhere} under way elsewhere" if elsewhere else "")
+        return f"{self.num_finished()} trials finished" + (f", {elsewhere} running elsewhere" if elsewhere else "")
 
     def ask(self, total: int, chosen: Mapping[str, str], values: Mapping[str, Any]) -> Proposal | None:
-        """The next trial, None after a whole grid or when `total` trials are finished or under way, here or elsewhere.
+        """The next trial; None if a grid is exhausted, or `total` trials are finished or running, here or elsewhere.
 
-        `chosen` and `values` are the configuration as written, for the baseline. The sampler is seeded by how many
-        trials there are, without those that were cut off: a study that is continued draws what it would have drawn.
-        Trials whose process is gone are queued again first.
+        The sampler is seeded by the number of trials, without requeued ones, so that a continued study draws the same
+        trials. Trials whose process has ended are requeued first.
+
+        Args:
+            total: The total number of trials.
+            chosen: Group choices of the baseline.
+            values: Values of the baseline by path.
         """
         with self._store.turn(self._study.study_name):
             requeue_abandoned(self._study, self._rules.stale_minutes, is_opening=False)
@@ -157,7 +174,7 @@ class Study:
         return Proposal(trial, *drawn, bool(trial.user_attrs.get(BASELINE)), continued(trial))
 
     def beat(self) -> None:
-        """Say, now and then, that this process lives: nobody takes its trials for abandoned, and its time counts."""
+        """Record periodically that this process is alive, so that its trials are not requeued and its time counts."""
         often = min(_BEAT_SECONDS, 60 * self._rules.stale_minutes / 4)
         if time.monotonic() - self._beaten < often:
             return
@@ -167,67 +184,67 @@ class Study:
             still_there(trial)
 
     def work_begins(self) -> None:
-        """From now on this process's time counts."""
+        """Start counting the time of this process."""
         self._usage.begin()
 
     def hours(self) -> float:
-        """Wall-clock time in which the study was worked on, over all its starts."""
+        """Total wall-clock time of the study over all its starts, in hours."""
         return self._usage.seconds() / 3600
 
     def report(self, trial: Trial, epoch: int, value: float) -> bool:
-        """Take in the metric of an epoch; True when the trial should be pruned. NaN counts as the worst there is."""
+        """Record the metric of an epoch; returns whether to prune the trial. NaN counts as the worst value."""
         worst = -math.inf if self._rules.maximize else math.inf
         try:
             trial.report(value if math.isfinite(value) else worst, epoch)
-        except UpdateFinishedTrialError:  # it was taken for dead, and runs elsewhere
+        except UpdateFinishedTrialError:  # it was requeued and runs elsewhere
             return True
         return bool(trial.should_prune())
 
     def complete(self, trial: Trial, value: float) -> None:
-        """The trial ended with `value`."""
+        """Record a complete trial."""
         self._end(trial, TrialState.COMPLETE, "", value)
 
     def prune(self, trial: Trial, reason: str = "") -> None:
-        """The trial was stopped because others were better at its age, or for the reason given."""
+        """Record a pruned trial, with the reason if it is not the pruner."""
         self._end(trial, TrialState.PRUNED, reason)
 
     def fail(self, trial: Trial, reason: str) -> None:
-        """The trial gave no value."""
+        """Record a failed trial."""
         self._end(trial, TrialState.FAIL, reason)
 
     def requeue(self, trial: FrozenTrial | Trial, reason: str) -> None:
-        """A trial that was cut off makes way for another one with the same parameters."""
+        """Replace an interrupted trial by a queued one with the same parameters."""
         with self._store.turn(self._study.study_name):
             requeue(self._study, trial.number, reason)
             self._mine.pop(trial.number, None)
             self._store.sync()
 
     def best(self) -> FrozenTrial | None:
-        """The best complete trial, None before there is one."""
+        """The best complete trial, None if there is none."""
         ranked = self.ranked()
         return ranked[0] if ranked else None
 
     def ranked(self) -> list[FrozenTrial]:
-        """Complete trials, best first; of equals the earlier."""
+        """Complete trials, best first; of equal ones the earlier first."""
         done = [t for t in self._all() if t.state == TrialState.COMPLETE and t.value is not None]
         sign = -1 if self._rules.maximize else 1
         return sorted(done, key=lambda trial: (sign * (trial.value or 0.0), trial.number))
 
     def decode(self, trial: FrozenTrial) -> tuple[dict[str, str], dict[str, Any]]:
-        """(group choices, path -> value) of a trial, with what the study searched once and no longer does."""
+        """(group choices, path -> value) of a trial, including dimensions that are no longer searched."""
         return self._identity.known.decode(trial.params)
 
     def since_best(self) -> int:
-        """Trials that counted since the best one; all of them before there is one."""
+        """The number of trials since the best one; all of them if there is none."""
         best = self.best()
         return sum(counts(trial) for trial in self._all() if best is None or trial.number > best.number)
 
     def trials(self) -> list[FrozenTrial]:
-        """Every trial in order."""
+        """All trials in order."""
         return self._all()
 
     def importances(self) -> dict[str, float]:
-        """Parameter -> share, as `dlexp.tune.importance` has it; {} where that has nothing to say."""
+        """Parameter -> importance; {} if there are too few trials."""
         return importances(self._study)
 
     def _all(self) -> list[FrozenTrial]:
@@ -236,7 +253,7 @@ class Study:
     def _drawn(
         self, trial: Trial, chosen: Mapping[str, str], values: Mapping[str, Any]
     ) -> tuple[dict[str, str], dict[str, Any]]:
-        """(group choices, path -> value) of a trial that begins."""
+        """(group choices, path -> value) of a trial that starts."""
         if trial.user_attrs.get(BASELINE):
             params = self._space.encode(chosen, values)
             for group in params.keys() & self._space.groups.keys():
@@ -247,29 +264,35 @@ class Study:
             return {group: option for group, option in chosen.items() if group in self._space.groups}, {}
         fixed = planned(self._all()[trial.number])
         groups, drawn = self._space.suggest(trial)
-        for dimension in self._identity.known.within(groups):  # one that is run again keeps what is searched no longer
+        for dimension in self._identity.known.within(
+            groups
+        ):  # a requeued trial keeps dimensions that are no longer searched
             if dimension.path not in drawn and fixed.keys() >= set(dimension.names):
                 drawn[dimension.path] = dimension.suggest(trial)
         return groups, drawn
 
     def _end(self, trial: Trial, state: TrialState, reason: str, value: float | None = None) -> None:
-        """End a trial, for good: what is known of it survives a power cut."""
+        """Record the end of a trial and flush it to disk."""
         self._mine.pop(trial.number, None)
         try:
             if reason:
                 trial.set_user_attr("reason", reason)
             self._study.tell(trial, value, state=state, skip_if_finished=True)
-        except UpdateFinishedTrialError:  # it was taken for dead: another process runs it, and tells its end
+        except UpdateFinishedTrialError:  # it was requeued: another process runs it
             return
         self._usage.record()
         self._store.sync()
 
 
 def _refuse_cmaes(where: str) -> None:
-    """Raise ConfigError: what CMA-ES reads back runs as code."""
-    rule = f"unpickles its state from {where}; whoever can write there could run code here"
+    """Raise ConfigError: CMA-ES unpickles its state, which can run code."""
+    rule = f"unpickles its state from {where}; anyone with write access could run code on this machine"
     raise ConfigError.one(
-        "search.sampler", "cmaes", rule, "use tpe, or --trust cmaes when you trust them", code="untrusted"
+        "search.sampler",
+        "cmaes",
+        rule,
+        "Use search.sampler=tpe, or add --trust cmaes if you trust them.",
+        code="untrusted",
     )
 
 

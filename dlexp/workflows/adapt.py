@@ -1,8 +1,8 @@
-"""`dlexp adapt`: a run's normalisation layers, measured anew on other data (AdaBN); a run of its own comes out.
+"""The workflow `dlexp adapt`: new statistics for the normalization layers of a run, from other data (AdaBN).
 
 Li et al. 2017, "Revisiting Batch Normalization for Practical Domain Adaptation", arXiv:1603.04779: what a network
-learned is kept, and the mean and variance of each channel become those of the data that it is to be used on. No label
-of these data is needed, and none is used but for the two figures of their validation split.
+learned is kept, and the mean and variance of each channel are replaced by those of the target data. Its labels are used
+only to evaluate its validation split.
 """
 
 from __future__ import annotations
@@ -30,15 +30,25 @@ from dlexp.workflows.train.train import Request
 
 
 def adapt(source: RunDir, config: RunConfig, request: Request) -> dict[str, Any]:
-    """Measure the running statistics of `source` on the training inputs of the data in `config`; returns summary.json.
+    """Measure the running statistics of `source` on the training inputs of other data; returns summary.json.
 
-    config   that of `source`, with other data
-    Writes a run directory that `evaluate` and `init_from` read like any other. Raises ConfigError for a network without
-    running statistics, DataError for data with other classes or targets, DlexpError without a best checkpoint.
+    Writes a run directory that `evaluate` and `init_from` accept.
+
+    Args:
+        source: The trained run.
+        config: The configuration of `source` with other data.
+        request: The command and the directory of the new run.
+
+    Raises:
+        ConfigError: The network has no running statistics.
+        DataError: The data has other classes or targets.
+        DlexpError: The run has no best checkpoint.
     """
     best = CheckpointStore(source / "checkpoints", lambda text: None).load_best()
     if best is None:
-        raise DlexpError(f"{source.path} has no best checkpoint yet; let it finish an epoch first", code="not-found")
+        raise DlexpError(
+            f"{source.path} has no best checkpoint yet. Wait until it has finished an epoch.", code="not-found"
+        )
     config = _from_source(source, config)
     bundle = in_trained_units(source, data_in_classes_of(source, config, request.trusted, lacking=False))
     experiment = assemble(config, request.trusted, bundle)
@@ -47,9 +57,9 @@ def adapt(source: RunDir, config: RunConfig, request: Request) -> dict[str, Any]
         load_weights(experiment.networks, best["networks"])
     norms = running_norms(experiment.networks)
     if not norms:
-        rule = "has no normalisation with running statistics, so that there is nothing to adapt"
+        rule = "has no normalization layers with running statistics"
         raise ConfigError.one(
-            "model", config.model.option, rule, "train it with model.norm=batch", code="not-supported"
+            "model", config.model.option, rule, "Train it with model.norm=batch", code="not-supported"
         )
     run = RunDir.create("adapt", config.name or f"{config.model.option}-{config.data.option}", request.run_dir)
     with run.lock():
@@ -60,11 +70,11 @@ def adapt(source: RunDir, config: RunConfig, request: Request) -> dict[str, Any]
 
 
 def _measured(run: RunDir, source: RunDir, experiment: Experiment, num_norms: int) -> dict[str, Any]:
-    """Judge, measure, judge, and write what came out."""
-    before = _judged(experiment)
+    """Evaluate, measure, evaluate again and write the summary."""
+    before = _evaluated(experiment)
     experiment.networks.train()
     measure_statistics(experiment.task, experiment.networks, _batches(experiment), experiment.precision)
-    after = _judged(experiment)
+    after = _evaluated(experiment)
     position = {"epoch": 0, "batch": 0, "step": 0}
     weights = {"networks": experiment.networks.state_dict(), "position": position, "metrics": after}
     CheckpointStore(run / "checkpoints", lambda text: None).save_best(weights)
@@ -72,7 +82,7 @@ def _measured(run: RunDir, source: RunDir, experiment: Experiment, num_norms: in
     summary = {
         "run": str(run.path),
         "source": str(source.path),
-        "reason": f"{num_norms} normalisation layers measured on {samples:,} samples; no weight was trained",
+        "reason": f"{num_norms} normalization layers measured on {samples:,} samples; no weights were trained",
         "monitor": experiment.config.monitor,
         "best_epoch": 0,
         "best": after,
@@ -87,7 +97,7 @@ def _measured(run: RunDir, source: RunDir, experiment: Experiment, num_norms: in
 
 
 def _from_source(source: RunDir, config: RunConfig) -> RunConfig:
-    """`config` with the weights of `source`, all of them."""
+    """`config` with all weights of `source`."""
     values = {"init_from": str(source.path.resolve()), "init_head": "keep", "init_strict": True}
     return replace(
         config,
@@ -102,22 +112,22 @@ def _from_source(source: RunDir, config: RunConfig) -> RunConfig:
 def _refuse_other_outputs(source: RunDir, experiment: Experiment) -> None:
     before, now = read_run_file(source / "meta.json").get("outputs"), present(experiment)["outputs"]
     if before is not None and before != now:
-        what = f"{source.path} tells apart {before}, and these data hold {now}"
+        what = f"{source.path} was trained on the outputs {before}, but this data has {now}"
         raise DataError(
             what,
-            remedy="adapt to data with the same classes, or train with init_from=RUN init_head=new",
+            remedy="Use data with the same outputs, or train with init_from=RUN init_head=new",
             code="incompatible-data",
         )
 
 
-def _judged(experiment: Experiment) -> dict[str, float]:
+def _evaluated(experiment: Experiment) -> dict[str, float]:
     return evaluate(
         experiment.task, experiment.networks, experiment.split("val"), experiment.precision, seed=experiment.config.seed
     ).metrics
 
 
 def _batches(experiment: Experiment) -> Iterator[Batch]:
-    """The training inputs in order, unchanged; a last batch of a single sample has no variance, and is left out."""
+    """The training inputs in order, unchanged; a last batch of one sample has no variance and is skipped."""
     for number, batch in enumerate(experiment.split("train")):
         if number == 0 or len(batch) > 1:
             yield batch

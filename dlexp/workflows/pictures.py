@@ -1,7 +1,7 @@
-"""Pictures beside a result: drawn where that is possible, told where it is not, and never a reason to fail.
+"""Figures of results, whose failure does not end a run.
 
-A run of hours is not lost to a missing font, a broken matplotlib or a full disk. Where the picture is the very thing
-that was asked for, `draw` says in one sentence why there is none.
+A run of hours is not lost to a missing font, a broken matplotlib or a full disk. If the figure is the requested result,
+use `draw`, which raises an error.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _MAX_REASON = 300  # characters
 
 
 def draw(name: str, picture: Callable[[], _T]) -> _T:
-    """What `picture` draws, with matplotlib's own defaults. Raises DlexpError that says why it cannot be drawn."""
+    """The result of `picture`, with the default settings of matplotlib. Raises DlexpError if it fails."""
     try:
         from dlexp.report.figures.matplotlib_settings import (
             default_settings,  # matplotlib loads when something is drawn
@@ -31,20 +31,21 @@ def draw(name: str, picture: Callable[[], _T]) -> _T:
     except Exception as error:
         first = next((line for line in str(error).splitlines() if line.strip()), "")
         reason = f"{type(error).__name__}: {first[:_MAX_REASON]}" if first else type(error).__name__
-        raise DlexpError(f"{name} cannot be drawn: {reason}", code="failed") from error
+        raise DlexpError(f"{name} could not be drawn: {reason}", code="failed") from error
 
 
 class Pictures:
-    """Draws and writes the pictures of one result.
+    """Draws and writes the figures of one result.
 
-    undrawn  a sentence for each picture that could not be drawn or written
+    Attributes:
+        undrawn: A message for each figure that could not be drawn or written.
     """
 
     def __init__(self) -> None:
         self.undrawn: list[str] = []
 
     def draw(self, name: str, picture: Callable[[], _T]) -> _T | None:
-        """What `picture` draws, None where it cannot be drawn."""
+        """The result of `picture`, None if it fails."""
         try:
             return draw(name, picture)
         except DlexpError as error:
@@ -52,7 +53,7 @@ class Pictures:
             return None
 
     def write(self, path: Path, picture: Callable[[], bytes]) -> bool:
-        """Draw into a PNG file; whether there is one now. What could not be replaced is removed: it is out of date."""
+        """Draw to a PNG file; returns whether it succeeded. On failure, an outdated file is deleted."""
         try:
             write_bytes(path, draw(path.name, picture))
         except DlexpError as error:
@@ -62,7 +63,7 @@ class Pictures:
         return True
 
     def facts(self) -> dict[str, list[str]]:
-        """`undrawn` as a key of a JSON file; {} where every picture is there."""
+        """`undrawn` as an entry of a JSON file; {} if all figures were drawn."""
         return {"undrawn": list(self.undrawn)} if self.undrawn else {}
 
 
@@ -76,5 +77,5 @@ def curves(columns: Sequence[str], rows: Sequence[Mapping[str, str]], best_epoch
 def _remove(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
-    except OSError:  # a folder that is gone holds no picture either
+    except OSError:  # a deleted directory has no file either
         return

@@ -1,11 +1,11 @@
-"""Jobs in processes of their own, at the price of a fork.
+"""Jobs in forked processes.
 
-The parent has imported torch and read the data; it computes nothing, so no thread exists that a fork would lose, and it
-never touches CUDA. A job is a forked child: it starts in milliseconds, and whatever ends it (an exception, the
-out-of-memory killer, `kill -9`, `sys.exit`) ends nothing else.
+The parent imports torch and reads the data, but computes nothing, so that it has no threads that a fork would lose, and
+does not initialize CUDA. A job is a forked child: it starts in milliseconds, and its end (an exception, the
+out-of-memory killer, `kill -9`, `sys.exit`) does not affect other jobs.
 
-Child -> parent, JSON lines: {"epoch", ...} after each epoch, at the end other words, such as {"failed": reason}.
-Parent -> child, a byte for each epoch of a trial: c to go on, p to stop because others were better at this age.
+Child to parent, JSON lines: {"epoch", ...} after each epoch, and a final message such as {"failed": reason}.
+Parent to child, one byte per epoch of a trial: c to continue, p to prune.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from dlexp.runtime.signals import StopRequest
 from dlexp.tune.storage.worker_id import is_alive
 
 _POLL_SECONDS = 0.2
-_GRACE_SECONDS = 20.0  # what a child gets to finish its step and save
+_GRACE_SECONDS = 20.0  # for a child to finish its step and save
 
-_ORPHAN_SECONDS = 20.0  # what the children of a killed process get to save and leave
+_ORPHAN_SECONDS = 20.0  # for the children of a killed process to save and exit
 
 Send = Callable[[dict[str, Any]], None]
 Receive = Callable[[], bool]
@@ -40,9 +40,10 @@ Work = Callable[[Send, Receive], None]
 
 @dataclass
 class Child:
-    """A running job as its parent sees it.
+    """A running job.
 
-    slot  its number among those that run side by side, from 0
+    Attributes:
+        slot: Its number among the parallel jobs, from 0.
     """
 
     key: Any
@@ -52,46 +53,46 @@ class Child:
     replies: int  # file descriptor
     started: float = field(default_factory=time.monotonic)
     buffer: bytes = b""
-    last_words: dict[str, Any] | None = None
-    asked_to_stop: float | None = None  # when, on the monotonic clock
-    is_late: bool = False  # that was for search.trial_minutes
+    final_message: dict[str, Any] | None = None
+    stop_requested: float | None = None  # when, on the monotonic clock
+    is_late: bool = False  # exceeded search.trial_minutes
 
-    def reply(self, go_on: bool) -> None:
-        """Answer an epoch's report; a child that is gone needs none."""
+    def reply(self, is_continued: bool) -> None:
+        """Reply to the report of an epoch, unless the child has ended."""
         try:
-            os.write(self.replies, b"c" if go_on else b"p")
+            os.write(self.replies, b"c" if is_continued else b"p")
         except BrokenPipeError:
             return
 
     def stop(self) -> None:
-        """Ask the child to finish its step, save and leave; asked again, one that takes too long is killed."""
+        """Ask the child to finish its step, save and exit; kill it if it takes too long after the first request."""
         now = time.monotonic()
-        if self.asked_to_stop is not None and now - self.asked_to_stop < _GRACE_SECONDS:
+        if self.stop_requested is not None and now - self.stop_requested < _GRACE_SECONDS:
             return
         try:
-            os.kill(self.pid, signal.SIGTERM if self.asked_to_stop is None else signal.SIGKILL)
+            os.kill(self.pid, signal.SIGTERM if self.stop_requested is None else signal.SIGKILL)
         except ProcessLookupError:
             return
-        self.asked_to_stop = now
+        self.stop_requested = now
 
     def take_in(self) -> tuple[list[dict[str, Any]], bool]:
-        """(messages that are complete, whether more can come)."""
+        """(complete messages, whether the pipe is still open)."""
         content = os.read(self.reports, 65536)
         *lines, self.buffer = (self.buffer + content).split(b"\n")
         return [json.loads(line) for line in lines], bool(content)
 
     def close(self) -> None:
-        """Hear and say no more."""
+        """Close the pipes."""
         os.close(self.reports)
         os.close(self.replies)
 
     def collect(self) -> str:
-        """Wait for the end of the process; how it ended, "" for an exit with 0."""
+        """Wait for the process; returns how it ended, "" for exit code 0."""
         self.close()
         try:
             _, status = os.waitpid(self.pid, 0)
-        except ChildProcessError:  # where SIGCHLD is ignored nobody is told how a process ended
-            return "its process ended, and the system does not tell how"
+        except ChildProcessError:  # if SIGCHLD is ignored, the exit code is lost
+            return "the process ended with an unknown exit code"
         code = os.waitstatus_to_exitcode(status)
         if code < 0:
             return f"killed by {signal.Signals(-code).name}"
@@ -99,7 +100,7 @@ class Child:
 
 
 class ChildStop(StopRequest):
-    """Stops a child: its parent's word, a scheduler's, or its parent's death; Ctrl-C is the parent's to hear."""
+    """Stop request of a child: SIGTERM, a scheduler's signal, or the end of its parent; the parent handles Ctrl-C."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -107,7 +108,10 @@ class ChildStop(StopRequest):
 
     def __enter__(self) -> ChildStop:
         super().__enter__()
-        for number in (signal.SIGINT, signal.SIGHUP):  # they reach the whole group: a second signal would not save
+        for number in (
+            signal.SIGINT,
+            signal.SIGHUP,
+        ):  # sent to the whole process group; a second signal would prevent saving
             signal.signal(number, signal.SIG_IGN)
         return self
 
@@ -116,17 +120,17 @@ class ChildStop(StopRequest):
 
     @property
     def name(self) -> str:
-        """Why."""
-        return super().name or "the end of the process that started it"
+        """The reason of the stop."""
+        return super().name or "the end of the parent process"
 
     @property
     def exit_code(self) -> int:
-        """What the child would end with on its own: saved, to be continued."""
+        """The exit code: that of the signal, otherwise 75 (saved, can be resumed)."""
         return super().exit_code or os.EX_TEMPFAIL
 
 
 def wait_for_orphans(folder: Path) -> None:
-    """Let the children of a killed process end: they hold its lock on `folder` until their next step."""
+    """Wait for the children of a killed process, which hold its lock on `folder` until their next step."""
     until = time.monotonic() + _ORPHAN_SECONDS
     while RunDir(folder).is_locked() and time.monotonic() < until:
         words = read_text(folder / ".lock", errors="replace").split()  # process PID on HOST since ...
@@ -136,7 +140,7 @@ def wait_for_orphans(folder: Path) -> None:
 
 
 def has_used_gpu() -> bool:
-    """Whether this process holds memory of a GPU, which is free again only when it is gone."""
+    """Whether this process uses GPU memory, which is released when it ends."""
     import torch
 
     used: bool = torch.cuda.is_initialized()
@@ -144,26 +148,26 @@ def has_used_gpu() -> bool:
 
 
 class Pool:
-    """At most `size` children at a time."""
+    """A pool of at most `size` parallel children."""
 
     def __init__(self, size: int) -> None:
         self._size = size
         self.children: list[Child] = []
-        self._leaving: list[int] = []  # processes that have said everything and hold no GPU
+        self._leaving: list[int] = []  # processes that have sent their final message and use no GPU
 
     @property
     def has_room(self) -> bool:
-        """Whether another job may start."""
+        """Whether another job can start."""
         return len(self.children) < self._size
 
     def start(self, key: Any, output: Path, work: Work) -> None:
-        """Fork a child that does `work`; what it prints goes to the file `output`."""
+        """Fork a child that runs `work`, with its output in the file `output`."""
         slot = min(set(range(self._size)) - {child.slot for child in self.children})
         reports, to_parent = os.pipe()
         from_parent, replies = os.pipe()
         sys.stdout.flush()
         sys.stderr.flush()
-        gc.freeze()  # the child's collector would else touch, and so copy, all that it shares with its parent
+        gc.freeze()  # otherwise the garbage collector of the child would copy all shared pages
         pid = os.fork()
         if pid:
             gc.unfreeze()
@@ -179,18 +183,18 @@ class Pool:
             work(_sender(to_parent), _receiver(from_parent))
             code = 0
         finally:
-            os._exit(code)  # not sys.exit: the parent's cleanups are the parent's
+            os._exit(code)  # not sys.exit, which would run the cleanup of the parent
 
     def stop(self) -> None:
-        """Ask every child to save and leave."""
+        """Ask every child to save and exit."""
         for child in self.children:
             child.stop()
 
     def events(self) -> Iterator[tuple[Child, dict[str, Any]]]:
-        """What the children say, waiting a moment for it: each epoch, and once for each child how it ended.
+        """Messages of the children, after waiting briefly: each epoch, and one final message per child.
 
-        A child without last words failed, or was interrupted when it had been asked to stop. One that used a GPU is
-        gone when its end is told, and its memory with it; of another one only the process may take a moment more.
+        A child without a final message failed, or was interrupted if it had been asked to stop. The final message of a
+        child that used a GPU is returned after its process has ended and its memory is released.
         """
         self._leaving = [pid for pid in self._leaving if _is_there(pid)]
         ready, _, _ = select.select([child.reports for child in self.children], [], [], _POLL_SECONDS)
@@ -200,22 +204,22 @@ class Pool:
                 if "epoch" in message:
                     yield child, message
                 else:
-                    child.last_words = message
-            if is_open and child.last_words is None:
+                    child.final_message = message
+            if is_open and child.final_message is None:
                 continue
             self.children.remove(child)
-            if child.last_words is not None and not child.last_words.get("used_gpu", True):
+            if child.final_message is not None and not child.final_message.get("used_gpu", True):
                 child.close()
                 self._leaving.append(child.pid)
-                yield child, child.last_words
+                yield child, child.final_message
                 continue
             how = child.collect()
-            failed = {"failed": how or "its process ended without a word"}
-            yield child, child.last_words or (failed if child.asked_to_stop is None else {"interrupted": True})
+            failed = {"failed": how or "the process ended without a message"}
+            yield child, child.final_message or (failed if child.stop_requested is None else {"interrupted": True})
 
 
 def _is_there(pid: int) -> bool:
-    """Whether a child is still running; one that has ended is forgotten by the system."""
+    """Whether a child is still running; reaps it otherwise."""
     try:
         return os.waitpid(pid, os.WNOHANG)[0] == 0
     except ChildProcessError:
@@ -231,7 +235,7 @@ def _sender(to_parent: int) -> Send:
 
 def _receiver(from_parent: int) -> Receive:
     def receive() -> bool:
-        return os.read(from_parent, 1) != b"p"  # nothing at all: the parent is gone, which the child's stop sees
+        return os.read(from_parent, 1) != b"p"  # no data: the parent has ended, which ChildStop detects
 
     return receive
 
@@ -239,7 +243,7 @@ def _receiver(from_parent: int) -> Receive:
 def _become_child(output: Path, slot: int, size: int) -> None:
     for number in (signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, signal.SIG_DFL)
-    for number in (signal.SIGINT, signal.SIGHUP):  # Ctrl-C and a closed terminal reach the whole group
+    for number in (signal.SIGINT, signal.SIGHUP):  # Ctrl-C and a closed terminal signal the whole group
         signal.signal(number, signal.SIG_IGN)  # the parent decides
     if size > 1:
         _take_gpu(slot)
@@ -250,10 +254,10 @@ def _become_child(output: Path, slot: int, size: int) -> None:
 
 
 def _take_gpu(slot: int) -> None:
-    """Jobs side by side take the GPUs in turn; nothing has touched CUDA yet, so it still reads this variable."""
+    """Assign GPUs to parallel jobs in turn; CUDA is not initialized yet, so it still reads this variable."""
     import torch
 
-    count = torch.cuda.device_count()  # asks the driver's library, without a CUDA context
+    count = torch.cuda.device_count()  # queries the driver without a CUDA context
     if count:
         visible = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
         names = visible or [str(number) for number in range(count)]

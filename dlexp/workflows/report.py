@@ -1,4 +1,4 @@
-"""`dlexp report`: runs or a study as one HTML page that needs nothing but itself."""
+"""The workflow `dlexp report`: runs or a study as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -27,17 +27,18 @@ from dlexp.workflows.pictures import Pictures
 from dlexp.workflows.run_record.contents import run_story
 from dlexp.workflows.run_record.read import RunSummary, read_run_summary
 
-_STUDY_GOES_ON = "it has not ended yet, or was stopped; the line that began it goes on with it"
+_STUDY_GOES_ON = "the study is not finished; run the same command again to continue it"
 
 
 @dataclass(frozen=True)
 class Report:
     """A page that was written.
 
-    kind      run, study or runs
-    path      where it lies
-    size      bytes
-    problems  what could not be read, in sentences; the page has them too
+    Attributes:
+        kind: run, study or runs.
+        path: Its file.
+        size: Its size in bytes.
+        problems: Messages about files that could not be read, which are also on the page.
     """
 
     kind: str
@@ -47,18 +48,23 @@ class Report:
 
 
 def report(folders: Sequence[Path], out: Path | None, catalog: Catalog) -> Report:
-    """Write the page of a run, of a study, or of several runs; a group of seeds counts as its runs.
+    """Write the page of a run, a study or several runs; a group of seeds counts as several runs.
 
-    out      the file, None for report.html in the directory of the run, study or group
-    catalog  where the options of the configuration are looked up
-    Raises ConfigError for what is no run and no study, for a study among several runs, and for a file that is no page.
+    Args:
+        folders: Directories of runs, groups of seeds, or one study.
+        out: The file, None for report.html in the directory of the run, study or group.
+        catalog: The options of the configuration.
+
+    Raises:
+        ConfigError: A directory is neither a run nor a study, a study is given with other directories, or `out` is not
+            an HTML file.
     """
     _refuse_other_files(out)
     studies = [folder for folder in folders if is_file(folder / "study.json")]
     if studies and len(folders) > 1:
-        rule = "is a study, and a page of several runs has no place for one"
+        rule = "is a study, which cannot be combined with runs"
         raise ConfigError.one(
-            str(studies[0]), "", rule, f"{command('report', studies[0])} writes its own page", code="cannot-combine"
+            str(studies[0]), "", rule, f"Write its own page with {command('report', studies[0])}", code="cannot-combine"
         )
     if studies:
         return _study(studies[0], out)
@@ -70,7 +76,7 @@ def report(folders: Sequence[Path], out: Path | None, catalog: Catalog) -> Repor
 
 
 def _runs(folders: Sequence[Path], out: Path) -> Report:
-    """The comparison of several runs; what cannot be paired is told on the page."""
+    """Write the comparison of several runs; runs that cannot be paired are explained on the page."""
     from dlexp.workflows.compare.compare import CompareOptions, compare
     from dlexp.workflows.compare.files import curves_of
 
@@ -101,7 +107,7 @@ def _run(run: RunDir, out: Path | None, catalog: Catalog) -> Report:
 
 
 def _study(folder: Path, out: Path | None) -> Report:
-    """The page that `dlexp tune` writes at the end, from the files as they are now."""
+    """Write the page of a study from its current files, as `dlexp tune` does at the end."""
     content = {"reason": _STUDY_GOES_ON, "confirmation": None, **read_run_file(folder / "study.json")}
     pictures = {name: folder / "plots" / f"{name}.png" for name in PICTURES}
     problems: list[str] = []
@@ -111,33 +117,33 @@ def _study(folder: Path, out: Path | None) -> Report:
     try:
         text = study_page(content, columns, rows, found, about)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        remedy = "the same `dlexp tune` line again writes it anew"
+        remedy = "Run the same dlexp tune command again to rewrite it."
         raise ConfigError.one(
-            str(folder / "study.json"), "", f"is not that of a study ({error})", remedy, code="corrupted"
+            str(folder / "study.json"), "", f"is corrupted ({error})", remedy, code="corrupted"
         ) from error
     return _written("study", out or folder / "report.html", text, problems)
 
 
 def _picture(path: Path, problems: list[str]) -> bytes | None:
-    """The bytes of a picture; None where there is none, and with a sentence for the page where it cannot be read."""
+    """The bytes of a figure; None if it does not exist or, with a message in `problems`, cannot be read."""
     if not is_there(path):
         return None
     try:
         return read_bytes(path)
     except OSError as error:
-        problems.append(f"{path} cannot be read: {error.strerror}")
+        problems.append(f"cannot read {path}: {error.strerror}")
         return None
 
 
 def _trials(path: Path) -> tuple[list[str], list[list[Any]]]:
-    """(columns, rows) of trials.csv with numbers as numbers and None for what is empty."""
+    """(columns, rows) of trials.csv, with numbers converted and None for empty cells."""
     if not is_there(path):
         return ["trial", "state", "value"], []
     try:
         text = io.StringIO(read_bytes(path).decode("utf-8"), newline="")
         columns, *lines = [*csv.reader(text)] or [["trial", "state", "value"]]
     except (OSError, ValueError, csv.Error) as error:
-        raise DlexpError(f"{path} cannot be read: {error}", code="corrupted") from error
+        raise DlexpError(f"cannot read {path}: {error}", code="corrupted") from error
     return columns, [[_value(text) for text in line] for line in lines if len(line) == len(columns)]
 
 
@@ -161,14 +167,14 @@ def _written(kind: str, path: Path, text: str, problems: Sequence[str] = ()) -> 
 
 
 def _refuse_other_files(out: Path | None) -> None:
-    """An option that may replace a file replaces pages only."""
+    """Raise ConfigError unless `out` is the name of an HTML file, since an existing file is overwritten."""
     if out is None:
         return
     if out.is_dir():
         raise ConfigError.one(
-            "--out", str(out), "is a directory", f"name a file: --out {out / 'report.html'}", code="invalid-value"
+            "--out", str(out), "is a directory", f"Use --out {out / 'report.html'}", code="invalid-value"
         )
     if out.suffix.lower() not in (".html", ".htm"):
         raise ConfigError.one(
-            "--out", str(out), "is no name of a page", f"end it in .html: --out {out.name}.html", code="invalid-value"
+            "--out", str(out), "must end with .html", f"Use --out {out.name}.html", code="invalid-value"
         )

@@ -1,4 +1,4 @@
-"""What a workflow tells while it runs. The command line shows it; a test or a notebook may keep it."""
+"""Progress reports of workflows, which the command line displays."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from typing import Any, Protocol, TypeVar, cast
 from dlexp.engine.loop import EpochRecord, StepRecord
 from dlexp.runtime.signals import StopRequest
 
-Watching = TypeVar("Watching")
+Reporting = TypeVar("Reporting")
 
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What is known when training begins.
+    """Facts about a run when its training starts.
 
-    facts  label -> text, in the order in which a person wants them
+    Attributes:
+        facts: Label -> text, in display order.
     """
 
     title: str
@@ -28,43 +29,43 @@ class RunFacts:
 
 
 class Reporter(Protocol):
-    """Watches; nothing that it does reaches the training."""
+    """Receives progress; it does not affect the training."""
 
     def say(self, text: str) -> None:
-        """A line for the person."""
+        """Show a message to the user."""
 
     def begin(self, facts: RunFacts) -> None:
-        """Training begins."""
+        """Called when training starts."""
 
     def observe(self, record: StepRecord | EpochRecord) -> None:
-        """A step or an epoch is over."""
+        """Called after a step or an epoch."""
 
     def end(self) -> None:
-        """Training is over, however it ended."""
+        """Called when training ends, also after an error."""
 
 
 class Silent:
     """A reporter that shows nothing."""
 
     def say(self, text: str) -> None:
-        """Nothing."""
+        """Show nothing."""
 
     def begin(self, facts: RunFacts) -> None:
-        """Nothing."""
+        """Show nothing."""
 
     def observe(self, record: StepRecord | EpochRecord) -> None:
-        """Nothing."""
+        """Show nothing."""
 
     def end(self) -> None:
-        """Nothing."""
+        """Show nothing."""
 
 
-def unbroken(reporter: Watching, stop: StopRequest) -> Watching:
-    """`reporter`, silent from the first write on that fails: a terminal or a log that is gone ends no training.
+def unbroken(reporter: Reporting, stop: StopRequest) -> Reporting:
+    """`reporter`, disabled after the first failed write, so that a closed terminal does not end the training.
 
-    A closed pipe does: whoever read has seen enough, and `stop` is asked for, so that everything is saved.
+    A closed pipe requests `stop`, so that the run is saved and ends.
     """
-    return cast(Watching, _Unbroken(reporter, stop))
+    return cast(Reporting, _Unbroken(reporter, stop))
 
 
 class _Unbroken:

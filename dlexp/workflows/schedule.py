@@ -1,4 +1,4 @@
-"""`dlexp config --plot-schedule`: the learning rate of every update, from the run's own schedule, without training."""
+"""The workflow `dlexp config --plot-schedule`: the learning rate of every update, without training."""
 
 from __future__ import annotations
 
@@ -16,26 +16,30 @@ from dlexp.workflows.pictures import draw
 
 
 def plot_schedule(config: RunConfig, path: Path, trusted: Sequence[str]) -> dict[str, Any]:
-    """Write the curve of `config` to `path`, a PNG; returns its numbers.
+    """Plot the schedule of `config` to `path`, a PNG; returns its key values.
 
-    Raises ConfigError where there is no curve before training: for a schedule that follows a metric, for a rate that is
-    yet to be found, and for a path that is no PNG.
+    Raises:
+        ConfigError: The schedule depends on a metric, the learning rate is auto, or `path` is not a PNG.
     """
     if path.suffix != ".png":
         raise ConfigError.one(
-            "--plot-schedule", str(path), "must be the name of a PNG file", "end it with .png", code="invalid-value"
+            "--plot-schedule", str(path), "must end with .png", "Use a name such as schedule.png.", code="invalid-value"
         )
     if config.optim.arguments.get("lr") == "auto":
-        rule = "is found when training begins, so there is no curve yet"
+        rule = "is determined when training starts, so the schedule is unknown"
         raise ConfigError.one(
-            "optim.lr", "auto", rule, "give a number, such as the one of `dlexp lr-find`", code="not-supported"
+            "optim.lr",
+            "auto",
+            rule,
+            "Set optim.lr to a number, such as the result of dlexp lr-find",
+            code="not-supported",
         )
     with kept_randomness():
         setup = prepare_training(assemble(config, trusted))
     phase, schedule = next(iter(setup.state.schedules.items()))
     if schedule.follows_a_metric:
-        rule = f"lowers the rate when {config.monitor} stops improving, which only training can tell; there is no curve"
-        remedy = "plots/curves.png of a run shows where it fell"
+        rule = f"depends on {config.monitor} during training, so the schedule is unknown"
+        remedy = "See plots/curves.png of a finished run."
         raise ConfigError.one("scheduler", config.scheduler.option, rule, remedy, code="not-supported")
     groups = setup.state.optimizers[phase].param_groups
     total = setup.steps_per_epoch * config.trainer.epochs
@@ -66,12 +70,12 @@ def plot_schedule(config: RunConfig, path: Path, trusted: Sequence[str]) -> dict
 
 
 def _momentum(group: Mapping[str, Any]) -> float:
-    """What a schedule may turn: the first beta, or the momentum; 0 for an optimizer with neither."""
+    """The first beta or the momentum of a parameter group; 0 without either."""
     return float(group["betas"][0] if "betas" in group else group.get("momentum") or 0.0)
 
 
 def _different(rates: Sequence[list[float]]) -> dict[int, list[float]]:
-    """Group number -> its rates, without those that run as an earlier group does."""
+    """Group number -> its learning rates, without groups equal to an earlier one."""
     return {number: course for number, course in enumerate(rates) if course not in rates[:number]}
 
 

@@ -1,4 +1,4 @@
-"""`dlexp summary`: what a model is made of, on the data that it would be trained on; nothing is trained or written."""
+"""The workflow `dlexp summary`: the layers of a model on its data, without training."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def summary(config: RunConfig, trusted: Sequence[str]) -> dict[str, Any]:
 
 
 def _layers(experiment: Experiment) -> list[Layer]:
-    """One validation sample through the networks: without arithmetic where they allow it, else in earnest."""
+    """The layers for one validation sample, on the meta device if the networks support it, otherwise computed."""
     batch = next(iter(experiment.split("val")))
     first = Split.in_memory(batch.inputs, batch.targets, batch.indices).select(torch.zeros(1, dtype=torch.int64))
     ((inputs, targets),) = first.read([slice(0, 1)])
@@ -56,7 +56,7 @@ def _layers(experiment: Experiment) -> list[Layer]:
     shadows = one.to(torch.device("meta"))
     try:
         found = _seen(experiment, shadow, shadows)
-    except Exception:  # a network that asks for the numbers themselves; what is really wrong is told by the second try
+    except Exception:  # a network that requires values; the second attempt raises real errors
         found = _seen(experiment, networks, one)
     names = {layer.name.partition(".")[0] for layer in found}
     for layer in found:

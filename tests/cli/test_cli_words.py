@@ -66,7 +66,7 @@ def shown(capsys: pytest.CaptureFixture[str], *words: str, code: int = 2) -> str
         (["init_from=nowhere"], "init_from"),
         (["scheduler=onecycle", "optim=sgd", "optim.momentum=0"], "scheduler.cycle_momentum=false"),
         (["optim=sgd", "optim.nesterov=true", "optim.momentum=0"], "momentum"),
-        (["scheduler.warmup_epochs=99"], "scheduler.warmup_epochs=99"),
+        (["scheduler.warmup_epochs=99"], "1980"),
         (["data.val_fraction=0.6", "data.test_fraction=0.5"], "data.val_fraction"),
         (["--resume", "--from", "x"], "--from"),
         (["--resume", "init_from=x"], "init_from"),

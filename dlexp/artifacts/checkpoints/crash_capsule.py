@@ -30,7 +30,7 @@ _CONTENT = Record(
     required={
         "repetition": WHOLE,
         "micro_batches": ListOf(ListOf(ANY)),
-        **dict.fromkeys(("state", "generators", "where", "surroundings"), OBJECT),
+        **dict.fromkeys(("state", "generators", "where", "environment"), OBJECT),
         **dict.fromkeys(("phase", "stage", "traceback"), TEXT),
         "losses": ListOf(TEXT),
         "error": OrNull(Record(required={"kind": TEXT, "message": TEXT})),

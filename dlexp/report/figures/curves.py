@@ -1,4 +1,4 @@
-"""Pictures, as PNG bytes: colours that colour-blind people tell apart (Okabe & Ito), units on every axis."""
+"""Training curves as PNG bytes, in the colorblind-safe palette of Okabe & Ito."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from dlexp.report.figures.fonts import make_readable
 from dlexp.report.number_format import is_share
 from dlexp.report.number_format import number as spoken
 
-_WIDE = 20.0  # a loss that spans more than this factor is drawn in its logarithm
+_WIDE = 20.0  # a loss that spans more than this factor has a logarithmic axis
 _TRAIN, _VAL, _BEST, _LR = "#0072B2", "#D55E00", "#009E73", "#555555"
 
 
 def curves_png(columns: Sequence[str], rows: Sequence[Mapping[str, str]], best_epoch: int, monitor: str) -> bytes:
-    """Training and validation curves over the epochs, one panel a metric; the best epoch and its value marked.
+    """Training and validation curves over the epochs, one panel per metric, with the best epoch marked.
 
-    Shares are in per cent. A loss that spans more than a factor of 20 is drawn in its logarithm.
+    Shares are in percent. A loss that spans more than a factor of 20 has a logarithmic axis.
     """
     rates = [column for column in columns if column == "lr" or column.startswith("lr/")]  # one a phase
     measured = (column.partition("/")[2] for column in columns if "/" in column and column not in rates)
@@ -42,7 +42,7 @@ def curves_png(columns: Sequence[str], rows: Sequence[Mapping[str, str]], best_e
             lines = dict(zip(rates, cycle((_LR, _TRAIN, _VAL, _BEST)), strict=False))
         curves = {column: _values(rows, column) for column in lines if column in columns}
         for column, values in curves.items():
-            style = "--" if column.startswith("train/") else "-"  # told apart on grey paper too
+            style = "--" if column.startswith("train/") else "-"  # distinguishable in grayscale
             marker = "o" if len(epochs) < 3 else None
             axes.plot(epochs, values, color=lines[column], linestyle=style, label=column, marker=marker)
         if best_epoch:
@@ -78,17 +78,19 @@ def _curve_axes(axes: Axes, name: str, values: Sequence[float], num_curves: int)
 
 
 def as_png(figure: Figure, *, formulas: bool = False) -> bytes:
-    """The picture as the bytes of a PNG file, in fonts that have its letters.
+    """A figure as PNG bytes, in fonts that have all its characters.
 
-    Dollar signs are dollar signs unless `formulas` (10^-3 on an axis).
+    Args:
+        figure: The figure.
+        formulas: Whether dollar signs delimit formulas (10^-3 on an axis).
     """
     buffer = io.BytesIO()
     FigureCanvasAgg(figure)
     for text in figure.findobj(Text) if not formulas else ():
-        text.set_parse_math(False)  # a class called $x_{$ is a name and no formula
+        text.set_parse_math(False)  # a class named $x_{$ is not a formula
     make_readable(figure)
     with warnings.catch_warnings():
-        # matplotlib warns where finding the best place took a second of the clock: a busy machine, not the picture.
+        # matplotlib warns if placing the legend took more than a second, as on a busy machine.
         warnings.filterwarnings("ignore", message="Creating legend with loc=")
         figure.savefig(buffer, format="png")
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""The picture of a check: samples of each class in each split, and how features or pixels are distributed."""
+"""The figure of a data check: class counts by split, and distributions of features or pixels."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from dlexp.report.figures.curves import as_png
 from dlexp.report.figures.labels import cut
 from dlexp.report.figures.panel import Panel
 
-_SPLIT_COLOURS = ("#0072B2", "#D55E00", "#009E73")
-_COLOUR = "#0072B2"
+_SPLIT_COLORS = ("#0072B2", "#D55E00", "#009E73")
+_COLOR = "#0072B2"
 _MOST_PANELS = 24
-_LONG = 1e5  # numbers that take so much room that few of them fit below a panel
+_LONG = 1e5  # numbers of which only few fit below a panel
 _DPI = 100
 
 
 def check_png(title: str, panels: Sequence[Panel]) -> bytes:
-    """All panels, those with series across the whole width."""
+    """A PNG of all panels; those with series span the whole width."""
     wide = [panel for panel in panels if panel.series]
     small = [panel for panel in panels if not panel.series]
     shown = small[:_MOST_PANELS]
@@ -29,7 +29,7 @@ def check_png(title: str, panels: Sequence[Panel]) -> bytes:
     rows = -(-len(shown) // columns)
     heights = [max(2.2, 0.9 + 0.3 * len(panel.names)) for panel in wide] + [2.3] * rows
     figure = Figure(figsize=(max(6.2, 3.1 * columns), sum(heights) + 0.5), layout="constrained", dpi=_DPI)
-    further = f"; {len(small) - len(shown)} more columns are not drawn" if len(small) > len(shown) else ""
+    further = f"; {len(small) - len(shown)} more columns not shown" if len(small) > len(shown) else ""
     figure.suptitle(f"{title}{further}", fontsize="medium")
     grid = figure.add_gridspec(len(heights), columns, height_ratios=heights)
     for number, panel in enumerate(wide):
@@ -44,11 +44,11 @@ def check_png(title: str, panels: Sequence[Panel]) -> bytes:
 
 
 def _grouped(axes: Axes, panel: Panel) -> None:
-    """A group of bars for each name, one bar for each of the series, with its number."""
+    """A group of bars per name, one bar per series, labeled with its number."""
     height = 0.8 / len(panel.series)
     for number, (name, counts) in enumerate(zip(panel.series, panel.counts, strict=True)):
         places = np.arange(len(panel.names)) + (number - (len(panel.series) - 1) / 2) * height
-        bars = axes.barh(places, counts, height, label=name, color=_SPLIT_COLOURS[number % 3])
+        bars = axes.barh(places, counts, height, label=name, color=_SPLIT_COLORS[number % 3])
         axes.bar_label(bars, fontsize=6, padding=2)
     axes.set_yticks(range(len(panel.names)), panel.names, fontsize="small")
     axes.invert_yaxis()
@@ -58,14 +58,14 @@ def _grouped(axes: Axes, panel: Panel) -> None:
 
 
 def _bars(axes: Axes, panel: Panel) -> None:
-    axes.barh(range(len(panel.names)), panel.counts, color=_COLOUR)
+    axes.barh(range(len(panel.names)), panel.counts, color=_COLOR)
     axes.set_yticks(range(len(panel.names)), [cut(name, 14) for name in panel.names], fontsize="small")
     axes.invert_yaxis()
     _labels(axes, panel)
 
 
 def _histogram(axes: Axes, panel: Panel) -> None:
-    axes.stairs(panel.counts, panel.edges, fill=True, color=_COLOUR)
+    axes.stairs(panel.counts, panel.edges, fill=True, color=_COLOR)
     axes.ticklabel_format(style="plain", useOffset=False)
     axes.locator_params(axis="x", nbins=3 if np.abs(panel.edges).max() >= _LONG else 5)
     axes.set_ylabel(panel.unit, fontsize="small")

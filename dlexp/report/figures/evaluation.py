@@ -1,4 +1,4 @@
-"""Figures of an evaluation, as PNG bytes: curves of ranking, calibration, residuals, the worst mistakes."""
+"""Figures of an evaluation as PNG bytes: ROC and precision-recall curves, calibration, residuals, worst mistakes."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from dlexp.report.number_format import alike
 Floats = NDArray[np.float64]
 Caption = tuple[str | float, str | float, str]
 
-# Okabe & Ito, safe for color-blind people; with the second line style there are ten that differ.
+# Colorblind-safe palette of Okabe & Ito; with two line styles, ten distinct lines.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
 _STYLES = ("-", "--")
 _GRAY = "#555555"
-_MOST_CELLS = 40  # classes whose cells can still be read when they are written in
-_MOST_NAMES = 60  # classes whose names can still be read at an axis
+_MOST_CELLS = 40  # classes with readable numbers in the cells
+_MOST_NAMES = 60  # classes with readable names on the axes
 _LETTERS = 18
 
 
@@ -65,42 +65,42 @@ def lines_png(figure: Lines, split: str) -> bytes:
 
 
 def roc_png(curves: Mapping[str, Curve], areas: Mapping[str, float], split: str, classes: int) -> bytes:
-    """ROC curves of classes, with their areas; a guess lies on the diagonal."""
+    """ROC curves by class, with their areas; random guessing lies on the diagonal."""
     figure, axes = _square()
-    axes.plot([0, 1], [0, 1], color=_GRAY, linewidth=1, linestyle=":", label="a guess")
+    axes.plot([0, 1], [0, 1], color=_GRAY, linewidth=1, linestyle=":", label="random guess")
     for number, (name, curve) in enumerate(curves.items()):
         axes.plot(curve.false_positive_rate, curve.recall, label=_area(name, areas[name]), **_line(number))
-    axes.set_xlabel("false positive rate: others called so")
-    axes.set_ylabel("true positive rate: of the class found")
-    axes.set_title(f"{split}: {_which(curves, classes)} against the rest\narea under the ROC curve", fontsize="medium")
+    axes.set_xlabel("false positive rate")
+    axes.set_ylabel("true positive rate")
+    axes.set_title(f"{split}: {_which(curves, classes)} vs. rest\narea under the ROC curve", fontsize="medium")
     return _finished(figure, axes)
 
 
 def pr_png(curves: Mapping[str, Curve], areas: Mapping[str, float], split: str, classes: int) -> bytes:
-    """Precision over recall of classes, with their average precisions."""
+    """Precision-recall curves by class, with their average precisions."""
     figure, axes = _square()
     for number, (name, curve) in enumerate(curves.items()):
-        # Precision belongs to the step that reaches a recall, which is how its average adds it up.
+        # Precision is constant up to each recall, as in the definition of the average precision.
         axes.step(curve.recall, curve.precision, where="pre", label=_area(name, areas[name]), **_line(number))
-    axes.set_xlabel("recall: of the class found")
-    axes.set_ylabel("precision: of those called so, right")
-    axes.set_title(f"{split}: {_which(curves, classes)} against the rest\naverage precision", fontsize="medium")
+    axes.set_xlabel("recall")
+    axes.set_ylabel("precision")
+    axes.set_title(f"{split}: {_which(curves, classes)} vs. rest\naverage precision", fontsize="medium")
     return _finished(figure, axes)
 
 
 def reliability_png(bins: Sequence[Bin], error: float, split: str) -> bytes:
-    """Accuracy over confidence, with the samples of each bin below."""
+    """Reliability diagram: accuracy over confidence, with the number of samples per bin below."""
     figure = Figure(figsize=(4.8, 5.6), layout="constrained", dpi=110)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     found = [each for each in bins if each.samples]
     sure, right = [each.confidence for each in found], [each.accuracy for each in found]
-    above.plot([0, 1], [0, 1], color=_GRAY, linewidth=1, linestyle=":", label="as sure as right")
+    above.plot([0, 1], [0, 1], color=_GRAY, linewidth=1, linestyle=":", label="perfect calibration")
     above.vlines(sure, sure, right, color=_COLORS[1], linewidth=2, label="gap")
-    above.plot(sure, right, "o", color=_COLORS[0], label=f"a bin, {len(bins)} of equal width")
-    above.set_ylabel("share that is right")
+    above.plot(sure, right, "o", color=_COLORS[0], label=f"bin ({len(bins)} of equal width)")
+    above.set_ylabel("accuracy")
     above.set_title(f"{split}: expected calibration error {100 * error:.2f} %", fontsize="medium")
     below.bar([(each.low + each.high) / 2 for each in bins], [each.samples for each in bins], 0.9 / len(bins))
-    below.set_xlabel("confidence: the largest probability")
+    below.set_xlabel("confidence (largest probability)")
     below.set_ylabel("samples")
     for axes in (above, below):
         axes.grid(alpha=0.25)
@@ -114,14 +114,18 @@ def reliability_png(bins: Sequence[Bin], error: float, split: str) -> bytes:
 def confusion_png(counts: ArrayLike, names: Sequence[str], split: str, *, shares: bool = False) -> bytes:
     """The confusion matrix, rows the true classes, shaded by the share of a row; readable to a hundred classes.
 
-    Written in are the counts, or with `shares` the shares of the true class in per cent.
+    Args:
+        counts: (K, K) samples by true and predicted class.
+        names: K class names.
+        split: The split, for the title.
+        shares: Whether to show percentages of the true class instead of counts.
     """
     whole = np.asarray(counts, dtype=np.int64)
     of_row = whole / np.maximum(1, whole.sum(axis=1, keepdims=True))
     labels = short_labels(names)
     has_cells, has_names = len(names) <= _MOST_CELLS, len(names) <= _MOST_NAMES
     longest = max(map(len, labels))
-    room = 0.08 * longest if has_names else 0.4  # inches beside the matrix
+    room = 0.08 * longest if has_names else 0.4  # inches next to the matrix
     size = min(max(2.8, 0.42 * len(names)), 11.0)
     figure = Figure(figsize=(size + room + 1.9, size + room + 0.9), layout="compressed", dpi=110)
     axes = figure.add_subplot()
@@ -135,23 +139,23 @@ def confusion_png(counts: ArrayLike, names: Sequence[str], split: str, *, shares
     if has_names:
         axes.set_xticks(range(len(names)), labels, rotation=90 if longest > 3 else 0, fontsize=8)
         axes.set_yticks(range(len(names)), labels, fontsize=8)
-    axes.set_xlabel("predicted" if has_names else "predicted, number of the class")
-    axes.set_ylabel("true" if has_names else "true, number of the class")
-    title = f"{split}: {np.trace(whole)} of {whole.sum()} right"
+    axes.set_xlabel("predicted" if has_names else "predicted (class number)")
+    axes.set_ylabel("true" if has_names else "true (class number)")
+    title = f"{split}: {np.trace(whole)} of {whole.sum()} correct"
     if shares:
         recall = np.diagonal(of_row)[whole.sum(axis=1) > 0]
-        title = f"{split}: {100 * recall.mean() if len(recall) else 0:.1f} % of a class right in the mean"
+        title = f"{split}: mean recall {100 * recall.mean() if len(recall) else 0:.1f} %"
     axes.set_title(title, fontsize="medium")
     return as_png(figure)
 
 
 def prediction_png(true: ArrayLike, predicted: ArrayLike, name: str, split: str) -> bytes:
-    """Predicted against true values, (N,) each; a perfect prediction lies on the line."""
+    """Scatter plot of predicted over true values, (N,) each; perfect predictions lie on the line."""
     figure = Figure(figsize=(4.8, 4.6), layout="constrained", dpi=110)
     axes = figure.add_subplot()
     across, up = np.asarray(true, dtype=np.float64), np.asarray(predicted, dtype=np.float64)
     low, high = min(across.min(), up.min()), max(across.max(), up.max())
-    axes.plot([low, high], [low, high], color=_GRAY, linewidth=1, label="exact")
+    axes.plot([low, high], [low, high], color=_GRAY, linewidth=1, label="perfect prediction")
     axes.scatter(across, up, s=16, color=_COLORS[0], alpha=0.7, label=f"{len(across)} samples")
     axes.set_xlabel(f"true {name}")
     axes.set_ylabel(f"predicted {name}")
@@ -163,7 +167,7 @@ def prediction_png(true: ArrayLike, predicted: ArrayLike, name: str, split: str)
 
 
 def residuals_png(true: ArrayLike, predicted: ArrayLike, name: str, split: str) -> bytes:
-    """Predicted minus true over predicted values, and how often each residual occurs."""
+    """Residuals (predicted minus true) over predicted values, with their histogram."""
     figure = Figure(figsize=(7.6, 4.2), layout="constrained", dpi=110)
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 1))
     values, residuals = np.asarray(predicted), np.asarray(predicted) - np.asarray(true)
@@ -184,9 +188,12 @@ def residuals_png(true: ArrayLike, predicted: ArrayLike, name: str, split: str) 
 
 
 def mistakes_png(images: Floats, captions: Sequence[Caption], split: str) -> bytes:
-    """A grid of images, each under its true class or value, its predicted one and how sure that was.
+    """A grid of images, each with its true class or value, its prediction and its confidence.
 
-    images  (K, 1 or 3, H, W), 0 black and 1 white; at least one
+    Args:
+        images: (K, 1 or 3, H, W), 0 black and 1 white; K >= 1.
+        captions: (true, predicted, confidence) of each image.
+        title: Above the grid.
     """
     values = [each for caption in captions for each in caption[:2] if isinstance(each, float)]
     shown = iter(alike(values))
@@ -195,7 +202,7 @@ def mistakes_png(images: Floats, captions: Sequence[Caption], split: str) -> byt
     title += ", true → predicted"
     width = min(5, len(images))
     height = -(-len(images) // width)
-    # Places by hand: a layout that is searched for takes longer than all other pictures together.
+    # Manual layout: matplotlib's layout engine takes longer than all other figures together.
     side, room, top = 1.8, 0.45, 0.4  # inches of an image, of its caption, of the title
     size = max(3.6, width * (side + 0.1)), height * (side + room) + top
     figure = Figure(figsize=size, dpi=110)
@@ -230,7 +237,7 @@ def _area(name: str, area: float) -> str:
 def _which(curves: Mapping[str, Curve], classes: int) -> str:
     if len(curves) == classes:
         return "each class" if classes > 2 else "a class"
-    return f"{len(curves)} of {classes} classes, those with the smallest areas,"
+    return f"{len(curves)} of {classes} classes (smallest areas)"
 
 
 def _finished(figure: Figure, axes: Axes) -> bytes:
@@ -240,5 +247,5 @@ def _finished(figure: Figure, axes: Axes) -> bytes:
     axes.set_ylim(-0.02, 1.02)
     axes.set_aspect("equal")
     axes.grid(alpha=0.25)
-    figure.legend(fontsize="small", loc="outside right upper")  # inside it would lie on curves
+    figure.legend(fontsize="small", loc="outside right upper")  # inside, it would cover curves
     return as_png(figure)

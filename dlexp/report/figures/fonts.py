@@ -1,7 +1,7 @@
-"""Letters in pictures: fonts that have them where there are any, and their Unicode numbers where there are none.
+"""Fonts for all characters in figures; characters without an installed font are shown as Unicode numbers.
 
-Matplotlib brings DejaVu Sans, which has Latin, Greek, Cyrillic and more, and neither Chinese, Japanese, Korean nor most
-scripts of India. A class is named in any of them.
+Matplotlib includes DejaVu Sans, which has Latin, Greek and Cyrillic, but no Chinese, Japanese, Korean or most Indian
+scripts, which may occur in class names.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from matplotlib.font_manager import FontProperties, findfont, fontManager, get_f
 from matplotlib.text import Text
 
 _FIRST = "DejaVu Sans"
-# Fonts of many scripts, in the order in which a letter is looked for in those that are installed.
+# Fonts of many scripts, in order of preference.
 _MORE = (
     *("Noto Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans CJK TC", "Noto Sans CJK KR", "Noto Sans SC"),
     *("Noto Sans JP", "Noto Sans KR", "Noto Sans Devanagari", "Noto Sans Bengali", "Noto Sans Tamil"),
@@ -24,11 +24,11 @@ _MORE = (
     *("PingFang SC", "Hiragino Sans", "Apple SD Gothic Neo", "Arial Unicode MS", "Unifont"),
 )
 _NO_LETTERS = "\n\t\r"
-_NOTE = "<...>: a letter for which no font is installed here, by its Unicode number"
+_NOTE = "<...>: Unicode number of a character without an installed font"
 
 
 def make_readable(figure: Figure) -> None:
-    """Give every text of a figure fonts that have its letters; a letter that none has is written as its number."""
+    """Set fonts that have all characters of a figure; replace characters without a font by their Unicode numbers."""
     lacking = _foreign(figure)
     if not lacking:
         return
@@ -37,7 +37,7 @@ def make_readable(figure: Figure) -> None:
     is_noted = False
     for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
         labels = [label.get_text() for label in axis.get_ticklabels()]
-        if any(_numbered(text, covered) != text for text in labels):  # an axis writes its labels anew when it is drawn
+        if any(_numbered(text, covered) != text for text in labels):  # an axis rewrites its labels when it is drawn
             axis.set_ticks(axis.get_majorticklocs(), labels=[_numbered(text, covered) for text in labels])
             is_noted = True
     for text in lacking:
@@ -50,14 +50,14 @@ def make_readable(figure: Figure) -> None:
 
 
 def _foreign(figure: Figure) -> list[Text]:
-    """The texts with a letter that the usual font does not have."""
+    """The texts with characters that the default font lacks."""
     usual = _letters(_FIRST)
     texts = [text for text in figure.findobj(Text) if isinstance(text, Text)]
     return [text for text in texts if _numbered(text.get_text(), usual) != text.get_text()]
 
 
 def _numbered(text: str, covered: Collection[int]) -> str:
-    """`text` with the letters that are not covered as <Unicode number>; what controls the line stays as it is."""
+    """`text` with uncovered characters as <Unicode number>; line breaks and tabs unchanged."""
     return "".join(c if ord(c) in covered or c in _NO_LETTERS else f"<{ord(c):04X}>" for c in text)
 
 
@@ -68,5 +68,5 @@ def _installed() -> frozenset[str]:
 
 @lru_cache
 def _letters(family: str) -> frozenset[int]:
-    """Unicode numbers of the letters that a font has."""
+    """Unicode numbers of the characters of a font."""
     return frozenset(get_font(findfont(FontProperties(family=[family]))).get_charmap())

@@ -1,4 +1,4 @@
-"""Names at an axis or in a table: no more letters than there is room for, and still told apart."""
+"""Shortened labels for axes and tables, which remain distinguishable."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MAX_LETTERS = 24
 
 
 def cut(text: str, most: int = _MAX_LETTERS, keep: Literal["start", "end", "both"] = "start") -> str:
-    """A text in at most `most` letters, an ellipsis where some are left out; `keep` says what tells it apart."""
+    """A text shortened to `most` characters with an ellipsis; `keep` names the part to keep."""
     if len(text) <= most:
         return text
     left = max(0, most - 1)
@@ -19,7 +19,7 @@ def cut(text: str, most: int = _MAX_LETTERS, keep: Literal["start", "end", "both
 
 
 def short_labels(names: Sequence[str], most: int = _MAX_LETTERS) -> list[str]:
-    """Each name on one line, in at most `most` letters; those that became the same get their number."""
+    """Names on one line, shortened to `most` characters; equal results are numbered."""
     found = [cut(" ".join(name.split()), most, "both") for name in names]
     counts = Counter(found)
     return [f"{label} ({place})" if counts[label] > 1 else label for place, label in enumerate(found)]

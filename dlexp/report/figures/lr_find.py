@@ -1,4 +1,4 @@
-"""The picture of a learning-rate sweep, as PNG bytes."""
+"""The figure of a learning-rate range test as PNG bytes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _STYLES = (":", "--", "-.", (0, (1, 3)))
 
 @dataclass(frozen=True)
 class Curve:
-    """One sweep: rates, raw and smoothed losses, all of one length."""
+    """One range test: learning rates, raw and smoothed losses of the same length."""
 
     label: str
     rates: Sequence[float]
@@ -30,9 +30,16 @@ def lr_png(
     interval: tuple[float, float],
     marks: Mapping[str, float | None],
 ) -> bytes:
-    """Raw and smoothed loss over the rate, the interval shaded, a line for each rule that has an answer.
+    """Raw and smoothed loss over the learning rate, with the suggested range and the results of other rules.
 
-    The loss axis shows what was smoothed: one point that blows up would flatten all others.
+    The loss axis is limited to the smoothed loss, since a single diverging point would flatten the curve.
+
+    Args:
+        title: Above the figure.
+        curves: The range tests.
+        suggested: The learning rate of the steepest descent, None without one.
+        interval: The suggested range.
+        marks: Rule -> its learning rate, None without one.
     """
     figure = Figure(figsize=(8.4, 4.8), layout="constrained", dpi=110)
     axes = figure.add_subplot()
@@ -44,7 +51,7 @@ def lr_png(
             color=_RAW,
             linewidth=0.8,
             alpha=0.7,
-            label="loss of an update" if first else None,
+            label="loss of each update" if first else None,
         )
         axes.plot(curve.rates, curve.smoothed, color=_SMOOTH, linewidth=2, label="smoothed" if first else None)
     low = min(min(curve.smoothed) for curve in curves)
@@ -55,9 +62,9 @@ def lr_png(
     if suggested is not None:
         axes.axvspan(*interval, color=_SUGGESTED, alpha=0.15, label=f"range {interval[0]:.2g} to {interval[1]:.2g}")
         axes.axvline(suggested, color=_SUGGESTED, linewidth=2, label=f"steepest {suggested:.3g}")
-    for (name, rate), colour, style in zip(marks.items(), _OTHERS, _STYLES, strict=False):
+    for (name, rate), color, style in zip(marks.items(), _OTHERS, _STYLES, strict=False):
         if rate is not None and rate > 0:
-            axes.axvline(rate, color=colour, linestyle=style, label=f"{name} {rate:.2g}")
+            axes.axvline(rate, color=color, linestyle=style, label=f"{name} {rate:.2g}")
     axes.set_xscale("log")
     axes.set_xlabel("learning rate (optim.lr)")
     axes.set_ylabel("loss")

@@ -1,4 +1,4 @@
-"""matplotlib with its own defaults, whatever the environment and the user's files say.
+"""The default settings of matplotlib, independent of the environment and the user's files.
 
 MPLBACKEND, which every shell started from Jupyter has, may name a module that is not installed here: matplotlib's
 import then fails. A matplotlibrc may ask for LaTeX, for another file format or for colors in which nothing can be read.
@@ -11,14 +11,19 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_OF_WINDOWS = ("backend", "backend_fallback", "interactive", "toolbar")  # of no picture; a program around may use them
+_OF_WINDOWS = (
+    "backend",
+    "backend_fallback",
+    "interactive",
+    "toolbar",
+)  # irrelevant for figures, and possibly used by the calling program
 
 
 @contextmanager
 def default_settings() -> Iterator[None]:
-    """A context in which matplotlib has its defaults; what was set before is set again afterwards.
+    """A context with the default settings of matplotlib; the previous ones are restored afterwards.
 
-    The pictures of this package put themselves on the Agg canvas, so that no backend is asked for.
+    The figures of this package use the Agg canvas, so that no backend is loaded.
     """
     hidden = os.environ.pop("MPLBACKEND", None)
     try:

@@ -1,4 +1,4 @@
-"""What a panel of the picture of `dlexp data check` shows, without the library that draws it."""
+"""The contents of the panels in the figure of `dlexp data check`, without importing matplotlib."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ _MOST_CLASSES, _MOST_BARS = 25, 12
 
 @dataclass(frozen=True)
 class Panel:
-    """One part of the picture: a histogram, or bars with names.
+    """One panel: a histogram, or named bars.
 
-    edges   (B + 1,) of the B bins of a histogram, (0,) where there are bars with names
-    counts  (B,) what each bin or bar holds; (S, B) for a bar of each of S series
-    names   B names
-    series  S names
+    Symbols: B bins or bars, S series.
+
+    Attributes:
+        edges: (B + 1,) edges of a histogram, (0,) for named bars.
+        counts: (B,) height of each bin or bar; (S, B) for several series.
+        names: B names of bars.
+        series: S names.
     """
 
     title: str
@@ -34,7 +37,7 @@ class Panel:
 
     @classmethod
     def of(cls, title: str, cells: NDArray[np.float64] | list[str]) -> Panel:
-        """A column of a table: numbers in 30 bins; of categories the most frequent twelve."""
+        """A panel of a table column: numbers in 30 bins, or the twelve most frequent categories."""
         if isinstance(cells, list):
             counts = Counter(cells).most_common()
             rest = sum(count for _, count in counts[_MOST_BARS:])
@@ -46,8 +49,8 @@ class Panel:
 
     @classmethod
     def classes(cls, names: Sequence[str], splits: Sequence[str], counts: NDArray[np.int64]) -> Panel:
-        """Samples (S, K) of each class in each split: of many classes the most frequent and the rarest."""
-        title = "samples of each class"
+        """A panel of samples (S, K) by split and class: with many classes, the most frequent and the rarest."""
+        title = "samples per class"
         if len(names) > _MOST_CLASSES:
             order = (-counts[0]).argsort(kind="stable")
             half = _MOST_CLASSES // 2

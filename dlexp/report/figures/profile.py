@@ -1,4 +1,4 @@
-"""The picture of a profile, as PNG bytes."""
+"""The figure of a profile as PNG bytes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from dlexp.report.figures.curves import as_png
 from dlexp.report.figures.labels import cut
 
-# Okabe & Ito, in an order whose neighbours differ in lightness too; the hatches are for prints without colour.
-_COLOURS = {"data": "#E69F00", "forward": "#56B4E9", "backward": "#0072B2", "optimizer": "#009E73", "other": "#BBBBBB"}
+# Okabe & Ito, ordered so that neighbors differ in lightness too; hatches distinguish the parts in grayscale.
+_COLORS = {"data": "#E69F00", "forward": "#56B4E9", "backward": "#0072B2", "optimizer": "#009E73", "other": "#BBBBBB"}
 _HATCHES = {"data": "///", "forward": "", "backward": "", "optimizer": "...", "other": ""}
 _NAME = 34  # characters of an operator
 
@@ -23,11 +23,13 @@ def profile_png(
     updates: Sequence[Mapping[str, float]],
     operators: Sequence[Mapping[str, Any]],
 ) -> bytes:
-    """The mean update as one bar of parts, single updates in turn, and the operators that take the most time.
+    """The parts of the mean update, individual updates, and the operators with the largest own time.
 
-    parts      part -> seconds, share (0..1)
-    updates    a row an update, in order: part -> seconds
-    operators  name, share (0..1), calls an update; most first
+    Args:
+        title: Above the figure.
+        parts: Part -> seconds, share in [0, 1].
+        updates: One row per update, in order: part -> seconds.
+        operators: Name, share in [0, 1], calls per update; the largest first.
     """
     figure = Figure(figsize=(9.6, 7.6), layout="constrained", dpi=110)
     figure.suptitle(title, parse_math=False)
@@ -43,7 +45,7 @@ def _mean(axes: Axes, parts: Mapping[str, Mapping[str, float]]) -> None:
     for part, found in parts.items():
         width = 1e3 * found["seconds"]
         label = f"{part} {100 * found['share']:.1f} %"
-        axes.barh(0, width, left=left, color=_COLOURS[part], hatch=_HATCHES[part], edgecolor="white", label=label)
+        axes.barh(0, width, left=left, color=_COLORS[part], hatch=_HATCHES[part], edgecolor="white", label=label)
         left += width
     axes.set_yticks([])
     axes.set_xlim(0, left)
@@ -53,9 +55,9 @@ def _mean(axes: Axes, parts: Mapping[str, Mapping[str, float]]) -> None:
 
 def _turns(axes: Axes, updates: Sequence[Mapping[str, float]]) -> None:
     numbers, below = range(1, len(updates) + 1), [0.0] * len(updates)
-    for part, colour in _COLOURS.items():
+    for part, color in _COLORS.items():
         heights = [1e3 * row[part] for row in updates]
-        axes.bar(numbers, heights, 0.9, below, color=colour, hatch=_HATCHES[part], edgecolor="white", linewidth=0)
+        axes.bar(numbers, heights, 0.9, below, color=color, hatch=_HATCHES[part], edgecolor="white", linewidth=0)
         below = [a + b for a, b in zip(below, heights, strict=True)]
     axes.set_xlim(0.4, len(updates) + 0.6)
     axes.set_xlabel(f"update (the last {len(updates)} measured)")

@@ -1,5 +1,4 @@
-"""The curves of several runs over each other: a colour and a line style a group, a thin line a run, a thick one their
-mean."""
+"""The curves of several runs in one figure: a color and line style per group, thin lines for runs, thick ones for means."""
 
 from __future__ import annotations
 
@@ -13,16 +12,18 @@ from matplotlib.ticker import MaxNLocator
 
 from dlexp.report.figures.curves import as_png
 
-# Okabe & Ito's colours, which colour-blind people tell apart; the style tells groups apart in grey too.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# Colorblind-safe palette of Okabe & Ito; line styles distinguish groups in grayscale.
+_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _STYLES = ("-", "--", "-.", ":")
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One run: a value for each of its epochs, NaN where there is none.
+    """The curve of a run.
 
-    maximize  whether the best value is the largest
+    Attributes:
+        values: One per epoch, NaN if undefined.
+        maximize: Whether a larger value is better.
     """
 
     group: str
@@ -32,22 +33,22 @@ class Curve:
 
 
 def overlay_png(curves: Sequence[Curve], name: str) -> bytes:
-    """A PNG of metric `name` over the epochs; the best epoch of every run is marked."""
+    """A PNG of the metric `name` over the epochs, with the best epoch of every run marked."""
     figure = Figure(figsize=(7.2, 4.4), layout="constrained", dpi=110)
     axes = figure.add_subplot()
     groups = list(dict.fromkeys(curve.group for curve in curves))
     for place, group in enumerate(groups):
-        colour = _COLOURS[place % len(_COLOURS)]
-        style = _STYLES[(place // len(_COLOURS) + place) % len(_STYLES)]
+        color = _COLORS[place % len(_COLORS)]
+        style = _STYLES[(place // len(_COLORS) + place) % len(_STYLES)]
         own = [curve for curve in curves if curve.group == group]
         for curve in own:
-            axes.plot(curve.epochs, curve.values, color=colour, linestyle=style, linewidth=0.9, alpha=0.5)
+            axes.plot(curve.epochs, curve.values, color=color, linestyle=style, linewidth=0.9, alpha=0.5)
             best = _best(curve)
             if best is not None:
-                axes.plot(curve.epochs[best], curve.values[best], "o", color=colour, markersize=4)
+                axes.plot(curve.epochs[best], curve.values[best], "o", color=color, markersize=4)
         epochs, mean = _mean(own)
         label = group if len(own) == 1 else f"{group}, mean of {len(own)}"
-        axes.plot(epochs, mean, color=colour, linestyle=style, linewidth=2.2, label=label)
+        axes.plot(epochs, mean, color=color, linestyle=style, linewidth=2.2, label=label)
     axes.plot([], [], "o", color="#555555", markersize=4, label="best epoch of a run")
     axes.set_xlabel("epoch")
     axes.set_ylabel(name)
@@ -58,14 +59,14 @@ def overlay_png(curves: Sequence[Curve], name: str) -> bytes:
 
 
 def _best(curve: Curve) -> int | None:
-    """Place of the best value, None where no epoch has one."""
+    """Position of the best value, None if there is none."""
     places = [place for place, value in enumerate(curve.values) if math.isfinite(value)]
     sign = 1 if curve.maximize else -1
     return max(places, key=lambda place: sign * curve.values[place]) if places else None
 
 
 def _mean(curves: Sequence[Curve]) -> tuple[list[int], list[float]]:
-    """(epochs that every run has, mean over the runs): a mean over those that are left would jump where one ends."""
+    """(epochs that all runs have, mean over the runs); a mean over fewer runs would jump where one ends."""
     shared = sorted(set.intersection(*(set(curve.epochs) for curve in curves)))
     rows = [dict(zip(curve.epochs, curve.values, strict=True)) for curve in curves]
     return shared, [float(np.mean([row[epoch] for row in rows])) for epoch in shared]

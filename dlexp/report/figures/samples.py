@@ -1,4 +1,4 @@
-"""Pictures of data: a grid of images, and a histogram for each column of a table, as PNG bytes."""
+"""Figures of data as PNG bytes: a grid of images, or a histogram of each table column."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from PIL import Image
 from dlexp.report.figures.curves import as_png
 from dlexp.report.figures.labels import cut
 
-_TILE, _GAP, _BETWEEN = 72, 10, 2  # pixels: of an image, between samples, between the pictures of a sample
+_TILE, _GAP, _BETWEEN = 72, 10, 2  # pixels: of an image, between samples, between the images of a sample
 _LABEL = 16  # pixels below a sample
 _DPI = 100
 _WIDTH = 1200  # pixels of a row of samples, about
@@ -25,10 +25,12 @@ _MOST_COLUMNS, _MOST_BARS = 36, 12
 
 
 def samples_png(title: str, pictures: Sequence[NDArray[np.uint8]], labels: Sequence[str]) -> bytes:
-    """Each sample's pictures side by side with its label below.
+    """The images of each sample next to each other, with its label below.
 
-    pictures  of every sample, one array for each thing to show: (B, H, W) grey or (B, H, W, 3)
-    labels    B texts
+    Args:
+        title: Above the figure.
+        pictures: One array per version of the samples: (B, H, W) gray or (B, H, W, 3).
+        labels: B texts.
     """
     tiles = [[_tile(image) for image in images] for images in pictures]
     high, wide = tiles[0][0].shape[:2]
@@ -58,25 +60,27 @@ def samples_png(title: str, pictures: Sequence[NDArray[np.uint8]], labels: Seque
 
 
 def columns_png(title: str, columns: Mapping[str, NDArray[np.float64] | list[str]], targets: int) -> bytes:
-    """A histogram of every column: numbers in 30 bins, categories as bars of their counts.
+    """A histogram of every column: numbers in 30 bins, categories as bars.
 
-    columns  name -> its cells, the targets first
-    targets  how many of the columns are targets, which have a colour of their own
+    Args:
+        title: Above the figure.
+        columns: Name -> cells, the targets first.
+        targets: The number of target columns, which have another color.
     """
     shown = list(columns.items())[:_MOST_COLUMNS]
     left_out = len(columns) - len(shown)
     width = min(4, len(shown))
     height = -(-len(shown) // width)
     figure = Figure(figsize=(3.1 * width, 2.3 * height + 0.5), layout="constrained", dpi=_DPI)
-    further = f"; {left_out} more columns are not drawn" if left_out else ""
+    further = f"; {left_out} more columns not shown" if left_out else ""
     figure.suptitle(f"{title}{further}", fontsize="medium")
     for number, (name, cells) in enumerate(shown):
         axes = figure.add_subplot(height, width, number + 1)
-        colour = _TARGET if number < targets else _COLUMN
+        color = _TARGET if number < targets else _COLUMN
         if isinstance(cells, list):
-            _bars(axes, cells, colour)
+            _bars(axes, cells, color)
         else:
-            axes.hist(cells, bins=30, color=colour)
+            axes.hist(cells, bins=30, color=color)
             axes.ticklabel_format(style="plain", useOffset=False)
             axes.locator_params(axis="x", nbins=5)
             axes.set_ylabel("rows", fontsize="small")
@@ -86,26 +90,26 @@ def columns_png(title: str, columns: Mapping[str, NDArray[np.float64] | list[str
     return as_png(figure)
 
 
-def _bars(axes: Axes, cells: Sequence[str], colour: str) -> None:
-    """How often each category occurs, the most frequent first; beyond some all others together."""
+def _bars(axes: Axes, cells: Sequence[str], color: str) -> None:
+    """A bar per category, the most frequent first, with the rest combined."""
     counts: list[tuple[str, int]] = Counter(cells).most_common()
     if len(counts) > _MOST_BARS:
         rest = counts[_MOST_BARS - 1 :]
         counts = [*counts[: _MOST_BARS - 1], (f"{len(rest)} others", sum(count for _, count in rest))]
     places = range(len(counts))
-    axes.barh(places, [count for _, count in counts], color=colour)
+    axes.barh(places, [count for _, count in counts], color=color)
     axes.set_yticks(places, [cut(name, 14) for name, _ in counts])
     axes.invert_yaxis()
     axes.set_xlabel("rows", fontsize="small")
 
 
 def _tile(image: NDArray[np.uint8]) -> NDArray[Any]:
-    """An image as colours, about _TILE pixels large: small ones by whole pixels, so that each can be seen."""
-    colours = np.repeat(image[:, :, None], 3, axis=2) if image.ndim == 2 else image
+    """An RGB image of about _TILE pixels; small images are enlarged by whole factors."""
+    colors = np.repeat(image[:, :, None], 3, axis=2) if image.ndim == 2 else image
     largest = max(image.shape[:2])
     if largest <= _TILE:
         factor = max(1, round(_TILE / largest))
-        return colours.repeat(factor, axis=0).repeat(factor, axis=1)
+        return colors.repeat(factor, axis=0).repeat(factor, axis=1)
     scale = max(_TILE, min(largest, 112)) / largest
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    return np.asarray(Image.fromarray(colours).resize(size, Image.Resampling.BOX))
+    return np.asarray(Image.fromarray(colors).resize(size, Image.Resampling.BOX))

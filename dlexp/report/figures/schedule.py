@@ -1,4 +1,4 @@
-"""The picture of a schedule, as PNG bytes."""
+"""The figure of a learning-rate schedule as PNG bytes."""
 
 from __future__ import annotations
 
@@ -15,9 +15,13 @@ _RATES, _MOMENTUM = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9"), "#D
 def schedule_png(
     title: str, rates: Mapping[str, Sequence[float]], momenta: Sequence[float] | None, steps_per_epoch: int
 ) -> bytes:
-    """The learning rate of every update, in epochs; below it the momentum, where one is given.
+    """The learning rate of every update over the epochs, with the momentum below if given.
 
-    rates  name of a parameter group -> the rate of each update
+    Args:
+        title: Above the figure.
+        rates: Name of a parameter group -> learning rate of each update.
+        momenta: Momentum of each update, None if it is constant.
+        steps_per_epoch: Updates per epoch.
     """
     panels = 1 if momenta is None else 2
     figure = Figure(figsize=(7.2, 3.6 if momenta is None else 5.4), layout="constrained", dpi=110)
@@ -27,11 +31,11 @@ def schedule_png(
     epochs = [number / steps_per_epoch for number in range(updates)]
     dots = "." if updates < 60 else None
     for number, (name, course) in enumerate(rates.items()):
-        colour = _RATES[number % len(_RATES)]
-        axes.plot(epochs, course, color=colour, label=name, marker=dots, drawstyle="steps-post")
+        color = _RATES[number % len(_RATES)]
+        axes.plot(epochs, course, color=color, label=name, marker=dots, drawstyle="steps-post")
     axes.set_ylabel("learning rate")
     axes.set_ylim(bottom=0)
-    axes.set_title(f"{title}: {updates:,} updates, {steps_per_epoch:,} an epoch", parse_math=False)
+    axes.set_title(f"{title}: {updates:,} updates, {steps_per_epoch:,} per epoch", parse_math=False)
     if len(rates) > 1:
         axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1.0, 1.0))
     every = [axes]

@@ -1,4 +1,4 @@
-"""Pictures of a study, as PNG bytes: history, importances, slices, parallel coordinates, curves of the trials."""
+"""Figures of a study as PNG bytes: history, importances, slices, parallel coordinates, curves of the trials."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from dlexp.report.figures.curves import as_png
 from dlexp.report.figures.labels import cut
 
-_COMPLETE, _PRUNED, _BEST = "#0072B2", "#999999", "#D55E00"  # Okabe & Ito, told apart by form too
+_COMPLETE, _PRUNED, _BEST = "#0072B2", "#999999", "#D55E00"  # Okabe & Ito, also distinguished by marker
 _MAX_PANELS = 12
-_MAX_TICKS = 8  # more values than these get no mark of their own
+_MAX_TICKS = 8  # with more values, not every value has a tick
 _MAX_LETTERS = 20
-_WIDE = 20.0  # a loss that spans more than this factor is drawn in its logarithm
+_WIDE = 20.0  # a loss that spans more than this factor has a logarithmic axis
 
 Trial = Mapping[str, Any]
 
@@ -31,10 +31,14 @@ def figures(
     maximize: bool,
     log_names: set[str],
 ) -> dict[str, bytes]:
-    """Name -> PNG; only those that have something to show, and none before a trial is complete.
+    """Name -> PNG of the applicable figures; {} before a trial is complete.
 
-    trials     number, state (complete or pruned), value, params, epochs (epoch -> metric)
-    log_names  parameters that are drawn in their logarithm
+    Args:
+        trials: number, state (complete or pruned), value, params, epochs (epoch -> metric).
+        importances: Parameter -> importance.
+        metric: The name of the metric.
+        maximize: Whether a larger metric is better.
+        log_names: Parameters with a logarithmic axis.
     """
     complete = [trial for trial in trials if trial["state"] == "complete"]
     if not complete:
@@ -60,7 +64,7 @@ def _history(trials: Sequence[Trial], metric: str, maximize: bool) -> bytes:
         if trial["state"] == "complete":
             better = max if maximize else min
             best.append((trial["number"], better([trial["value"], *([best[-1][1]] if best else [])])))
-    best.append((trials[-1]["number"], best[-1][1]))  # what came after it was no better
+    best.append((trials[-1]["number"], best[-1][1]))  # later trials were not better
     axes.step(*zip(*best, strict=True), where="post", color=_BEST, label="best so far")
     axes.set_xlabel("trial")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -110,7 +114,7 @@ def _importances(importances: Mapping[str, float], metric: str) -> bytes:
     axes.set_yticks(range(len(names)), list(map(_name, names)))
     axes.bar_label(bars, [f"{share:.0f} %" if share >= 0.5 or not share else "< 1 %" for share in shares], padding=3)
     axes.set_xlim(0, 1.12 * max(*shares, 1.0))  # room for the labels
-    axes.set_xlabel(f"share of what sets the best tenth by {metric} apart, in % (PED-ANOVA)")
+    axes.set_xlabel(f"importance for the best 10 % of trials by {metric}, in % (PED-ANOVA)")
     return as_png(figure)
 
 
@@ -154,13 +158,13 @@ def _parallel(complete: Sequence[Trial], metric: str, maximize: bool, log_names:
     metric_scale = _scale([trial["value"] for trial in complete], log=False)
     ranked = sorted(complete, key=lambda t: t["value"], reverse=not maximize)
     for place, trial in enumerate(ranked):
-        # A line is broken at the axes of branches that the trial did not take.
+        # A line has gaps at parameters of branches that the trial did not take.
         heights = [scales[name][trial["params"][name]] if name in trial["params"] else math.nan for name in names]
         is_best = place == len(ranked) - 1
         axes.plot(
             range(len(names) + 1),
             [*heights, metric_scale[trial["value"]]],
-            marker="o",  # what stands alone between two axes that it lacks has no line
+            marker="o",  # a point between two gaps has no line
             markersize=5 if is_best else 3,
             color=_BEST if is_best else _COMPLETE,
             linewidth=2.2 if is_best else 1.2,
@@ -177,18 +181,18 @@ def _parallel(complete: Sequence[Trial], metric: str, maximize: bool, log_names:
                 fontsize="x-small",
                 bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.5},
             )
-    axes.set_ylim(-0.05, 1.1)  # room for what is written above the highest
+    axes.set_ylim(-0.05, 1.1)  # room for the labels at the top
     axes.set_xticks(range(len(names) + 1), [*map(_name, names), metric], rotation=30, ha="right", fontsize="small")
     axes.set_yticks([])
-    title = "a line is a trial: darker is better, the best in orange; a gap is a parameter that it does not have"
+    title = "one line per trial, darker is better, best in orange; gaps are parameters that a trial does not have"
     axes.set_title("\n".join(filter(None, (title, _left_out(complete)))), fontsize="medium")
     return as_png(figure)
 
 
 def _points(axes: Axes, trials: Sequence[Trial], places: Sequence[float]) -> None:
-    """The trials' values, pruned ones (the last value that they reported) apart from complete ones."""
-    styles = {"pruned": (_PRUNED, "x", "pruned, last value"), "complete": (_COMPLETE, "o", "complete")}
-    for state, (colour, marker, label) in styles.items():
+    """Plot the values of complete trials, and the last reported values of pruned ones."""
+    styles = {"pruned": (_PRUNED, "x", "pruned (last value)"), "complete": (_COMPLETE, "o", "complete")}
+    for state, (color, marker, label) in styles.items():
         chosen = [
             (place, trial["value"])
             for place, trial in zip(places, trials, strict=True)
@@ -196,11 +200,11 @@ def _points(axes: Axes, trials: Sequence[Trial], places: Sequence[float]) -> Non
         ]
         if chosen:
             at, values = zip(*chosen, strict=True)
-            axes.scatter(at, values, color=colour, marker=marker, s=22, label=label)
+            axes.scatter(at, values, color=color, marker=marker, s=22, label=label)
 
 
 def _metric_axis(axes: Axes, metric: str, maximize: bool, values: Sequence[float | None]) -> None:
-    """Label, grid and scale: logarithmic when one bad loss would squeeze all the good ones into a line."""
+    """Set label, grid and scale; logarithmic if a loss spans a large factor."""
     finite = [value for value in map(_finite, values) if math.isfinite(value)]
     axes.set_ylabel(metric)
     axes.grid(alpha=0.25)
@@ -210,10 +214,10 @@ def _metric_axis(axes: Axes, metric: str, maximize: bool, values: Sequence[float
 
 
 def _log_ticks(axis: Axis, values: Sequence[float], most: float) -> None:
-    """Marks at 1, 2 and 5 in ranges up to a factor `most`, at powers of ten in longer ones, as plain numbers."""
+    """Set ticks at 1, 2 and 5 in ranges up to a factor `most`, otherwise at powers of ten, as plain numbers."""
     is_short = max(values) / min(values) < most
     axis.set_major_locator(LogLocator(subs=(1, 2, 5) if is_short else (1,), numticks=6))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))  # as_png prints formulas as they stand
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))  # as_png does not render formulas
     axis.set_minor_formatter(NullFormatter())
 
 
@@ -226,13 +230,13 @@ def _all_parameters(trials: Sequence[Trial]) -> list[str]:
 
 
 def _left_out(trials: Sequence[Trial]) -> str:
-    """A line on the parameters that there is no room for; "" when all are drawn."""
+    """A note on omitted parameters; "" if all are shown."""
     count = len(_all_parameters(trials))
-    return f"the first {_MAX_PANELS} of {count} parameters; trials.csv has all" if count > _MAX_PANELS else ""
+    return f"first {_MAX_PANELS} of {count} parameters; see trials.csv for all" if count > _MAX_PANELS else ""
 
 
 def _places(values: Sequence[Any], log: bool) -> tuple[dict[Any, float], list[str] | None]:
-    """(value -> where it stands on an axis, its marks): numbers where they are, few or no numbers side by side."""
+    """(value -> position on an axis, tick labels): numbers at their value, categories side by side."""
     distinct = _sorted(values)
     if log or (_are_numbers(distinct) and (len(distinct) > _MAX_TICKS or any(isinstance(v, float) for v in distinct))):
         return {value: float(value) for value in distinct}, None
@@ -240,7 +244,7 @@ def _places(values: Sequence[Any], log: bool) -> tuple[dict[Any, float], list[st
 
 
 def _scale(values: Sequence[Any], log: bool) -> dict[Any, float]:
-    """Value -> height between 0 and 1: its place in the range, or in the order of what is no number."""
+    """Value -> height in [0, 1]: position in the range of numbers, or in the order of categories."""
     distinct = _sorted(values)
     if _are_numbers(distinct) and len(distinct) > 1:
         place = [math.log(v) if log else float(v) for v in distinct]
@@ -249,7 +253,7 @@ def _scale(values: Sequence[Any], log: bool) -> dict[Any, float]:
 
 
 def _marked(scale: Mapping[Any, float]) -> list[Any]:
-    """The values that are written at an axis: all of a choice, the ends of a range."""
+    """The values with labels on an axis: all of a choice, the ends of a range."""
     is_range = any(isinstance(value, float) for value in scale) or len(scale) > _MAX_TICKS
     return [value for value, height in scale.items() if not is_range or height in (0.0, 1.0)]
 
@@ -266,12 +270,12 @@ def _sorted(values: Sequence[Any]) -> list[Any]:
 
 
 def _finite(value: float | None) -> float:
-    """NaN, which is not drawn, for what is missing or infinite."""
+    """`value`, or NaN, which is not drawn, if it is missing or infinite."""
     return value if value is not None and math.isfinite(value) else math.nan
 
 
 def _short(value: object) -> str:
-    """A value at an axis: three digits, and no more letters than there is room for."""
+    """A value as an axis label: three digits, shortened text."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     text = f"{value:.3g}" if isinstance(value, float) else str(value)
@@ -279,5 +283,5 @@ def _short(value: object) -> str:
 
 
 def _name(path: str) -> str:
-    """A parameter's name; of one that is too long the end, which tells it from others."""
+    """The name of a parameter, shortened to its end."""
     return cut(path, 2 * _MAX_LETTERS, "end")

@@ -1,4 +1,4 @@
-"""The part of a run's page about one evaluated split: its metrics, and the named tables and figures of its report."""
+"""The section of a run's page about an evaluated split."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MAX_ROWS, _MAX_UNFOLDED = 200, 30
 
 
 def evaluated_section(found: Evaluated) -> Section:
-    """The metrics, the tables and the figures."""
+    """Metrics, tables and figures of a split."""
     parts = [facts(_about(found)), *_metrics(found)]
     parts += [_table(name, content, found) for name, content in found.tables.items()]
     captions = _mapping(found.content.get("figures"))
@@ -22,8 +22,8 @@ def evaluated_section(found: Evaluated) -> Section:
         text = str(captions.get(name) or f"{name}.png, a picture of the {found.split} split.")
         parts.append(picture(found.pictures[name], text, text))
     if not found.pictures:
-        parts.append(paragraph(f"eval/{found.split}/ holds no picture."))
-    return Section(f"On the {found.split} split", tuple(parts))
+        parts.append(paragraph(f"No figures in eval/{found.split}/."))
+    return Section(f"Evaluation on the {found.split} split", tuple(parts))
 
 
 def _about(found: Evaluated) -> dict[str, object]:
@@ -32,7 +32,7 @@ def _about(found: Evaluated) -> dict[str, object]:
         "samples": number("", content.get("samples")),
         "weights": content.get("checkpoint"),
         "evaluated": content.get("evaluated"),
-        "looked at": _times(content.get("looks_at_this_split")),
+        "evaluations": _times(content.get("looks_at_this_split")),
     }
     return {label: value for label, value in pairs.items() if value not in (None, "-")}
 
@@ -44,12 +44,12 @@ def _times(count: object) -> str | None:
 
 
 def _metrics(found: Evaluated) -> list[Html]:
-    """Every metric with its interval, and why one has no value."""
+    """All metrics with their intervals, and the reasons for undefined ones."""
     sure, made, why = (_mapping(found.content.get(key)) for key in ("intervals", "bootstrap", "undefined"))
-    columns, caption = ["metric", "value"], f"Every metric of the {found.split} split."
+    columns, caption = ["metric", "value"], f"Metrics on the {found.split} split."
     if made:
         columns.append(f"{100 * made['level']:g} % interval" if isinstance(made.get("level"), float) else "interval")
-        caption += f" The intervals say how far another choice of samples could lie; {made.get('resamples')} resamples."
+        caption += f" Bootstrap confidence intervals over the samples, {made.get('resamples')} resamples."
     numeric = frozenset(columns)
     columns += ["remark"] if why else []
     rows = [
@@ -70,7 +70,7 @@ def _interval(name: str, interval: Mapping[str, Any]) -> str:
 
 
 def _mapping(value: object) -> Mapping[str, Any]:
-    """`value` where it is a mapping, {} otherwise."""
+    """`value` if it is a mapping, otherwise {}."""
     return value if isinstance(value, Mapping) else {}
 
 
@@ -86,13 +86,13 @@ def _table(name: str, content: Table, found: Evaluated) -> Html:
     numeric = [column for at, column in enumerate(columns) if any(isinstance(line[at], Cell) for line in cells)]
     caption = str(about.get("caption") or f"{name}.csv of the {found.split} split.")
     if len(rows) > _MAX_ROWS:
-        caption += f" The first {_MAX_ROWS}; {name}.csv has all."
-    made = table(f"{caption} A click on a heading sorts.", columns, cells, numbers=frozenset(numeric), sortable=True)
+        caption += f" First {_MAX_ROWS} rows; see {name}.csv for all."
+    made = table(f"{caption} Click a heading to sort.", columns, cells, numbers=frozenset(numeric), sortable=True)
     return made if len(rows) <= _MAX_UNFOLDED else folded(f"{caption.rstrip('.')}: {len(rows)} rows", made)
 
 
 def _cell(column: str, text: str, is_name: bool) -> object:
-    """A number for people, sorted by its value; names, of which some look like numbers, as they are."""
+    """A formatted number sorted by its value; names unchanged, even if they look like numbers."""
     if is_name:
         return text
     try:

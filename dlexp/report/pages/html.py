@@ -1,7 +1,7 @@
-"""One HTML page that needs nothing but itself: no network, no other file, readable without its script.
+"""Self-contained HTML pages without network access or other files, readable without JavaScript.
 
-Text is escaped where it enters: a function here takes plain text, or `Html` that another function here has made. The
-page also tells the browser to run no script but its own, by its hash.
+Functions take plain text, which is escaped, or `Html` made by other functions of this module. A content security policy
+allows only the page's own script, by its hash.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ figcaption, footer { color: var(--dim); font-size: .9rem; }
   h2, summary, caption { break-after: avoid; } figure, tr { break-inside: avoid; } }
 """
 
-# A click on a heading sorts by it, a second one the other way round; empty cells stay at the end. Paper shows what is
-# folded away on a screen.
+# A click on a heading sorts by it, a second click reverses the order; empty cells stay at the end. Folded sections are
+# printed unfolded.
 _SCRIPT = """
 for (const table of document.querySelectorAll('table.sortable')) {
   const body = table.tBodies[0];
@@ -94,19 +94,19 @@ addEventListener('beforeprint', () => { for (const part of document.querySelecto
 """
 
 
-_PNG, _BROAD = b"\x89PNG", 1800  # pixels; a picture that is broader is not made as narrow as the page
+_PNG, _BROAD = b"\x89PNG", 1800  # pixels; wider figures are not shrunk to the width of the page
 _COLUMN, _ROW, _MARKED = 'scope="col"', 'scope="row"', 'class="marked"'
 
 
 class Html(str):
-    """Text that is HTML already."""
+    """Text that is already HTML."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell that shows one thing and is sorted by another."""
+    """A table cell with a separate value for sorting."""
 
     shown: str
     value: object
@@ -114,14 +114,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what stands under it."""
+    """A heading and its contents."""
 
     title: str
     parts: tuple[Html, ...]
 
 
 def page(title: str, lead: str | Html, sections: Iterable[Section], footer: str | Html) -> str:
-    """A whole HTML5 document."""
+    """A complete HTML5 document."""
     rules = "; ".join(
         [
             "default-src 'none'",
@@ -159,33 +159,33 @@ def paragraph(text: str | Html) -> Html:
 
 
 def facts(pairs: Mapping[str, object]) -> Html:
-    """Labels and their values, in order."""
+    """A list of labels and values."""
     rows = "\n".join(f"<dt>{_html(label)}</dt><dd>{_html(value)}</dd>" for label, value in pairs.items())
     return Html(f"<dl>\n{rows}\n</dl>")
 
 
 def points(texts: Iterable[str | Html]) -> Html:
-    """A list, an item a text."""
+    """A list with one item per text."""
     return Html('<ul class="notes">\n' + "\n".join(f"<li>{_html(text)}</li>" for text in texts) + "\n</ul>")
 
 
 def code(text: str) -> Html:
-    """Lines to copy; a line that is longer than the page can be moved with the keyboard too."""
+    """A block of code to copy, scrollable with the keyboard."""
     return Html(f'<pre tabindex="0"><code>{_html(text)}</code></pre>')
 
 
 def inline_code(text: str) -> Html:
-    """A word or a line to copy, within a sentence."""
+    """Code within a sentence."""
     return Html(f"<code>{_html(text)}</code>")
 
 
 def sentence(*texts: str | Html) -> Html:
-    """Texts one after the other."""
+    """Concatenated texts."""
     return Html("".join(_html(text) for text in texts))
 
 
 def folded(summary: str, *parts: Html) -> Html:
-    """What is long and seldom asked for: shown on a click, and on paper."""
+    """Contents that are shown on a click, and when printing."""
     return Html(f"<details>\n<summary>{_html(summary)}</summary>\n" + "\n".join(parts) + "\n</details>")
 
 
@@ -198,11 +198,15 @@ def table(
     sortable: bool = False,
     marked: int | None = None,
 ) -> Html:
-    """A table; the first cell of a row names it.
+    """A table whose first column is the row header.
 
-    numbers   columns that are right-aligned
-    sortable  whether a click on a heading sorts
-    marked    the row to point out, counted from 0
+    Args:
+        caption: Above the table.
+        columns: The headings.
+        rows: The cells.
+        numbers: Right-aligned columns.
+        sortable: Whether a click on a heading sorts the rows.
+        marked: The row to highlight, counted from 0.
     """
     kinds = ['class="number"' if column in numbers else "" for column in columns]
     head = "".join(
@@ -213,7 +217,7 @@ def table(
         cells = [_cell(value, kind, is_name=at == 0) for at, (value, kind) in enumerate(zip(row, kinds, strict=True))]
         lines.append(f"<{_with('tr', _MARKED if place == marked else '')}>{''.join(cells)}</tr>")
     opening = _with("table", 'class="sortable"' if sortable else "")
-    region = f'role="region" aria-label="{_html(caption)}" tabindex="0"'  # moved with the keyboard where it is too wide
+    region = f'role="region" aria-label="{_html(caption)}" tabindex="0"'  # scrollable with the keyboard
     return Html(
         f'<div class="wide" {region}>\n<{opening}>\n<caption><span>{_html(caption)}</span></caption>\n'
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n" + "\n".join(lines) + "\n</tbody>\n</table>\n</div>"
@@ -221,7 +225,7 @@ def table(
 
 
 def picture(png: bytes, alt: str, caption: str) -> Html:
-    """A PNG picture; `alt` says in words what it shows. A narrow screen shows it larger than itself, to be moved."""
+    """A PNG figure with alternative text `alt`; scrollable on a narrow screen."""
     data = base64.b64encode(png).decode("ascii")
     region = f'role="region" aria-label="{_html(caption)}" tabindex="0"'
     is_broad = png.startswith(_PNG) and int.from_bytes(png[16:20], "big") > _BROAD
@@ -244,10 +248,10 @@ def _with(*words: str) -> str:
 
 
 def _html(value: object) -> str:
-    """`value` as HTML: escaped, for text and for attributes, unless it is HTML already."""
+    """`value` as HTML, escaped for text and attributes unless it is already HTML."""
     return value if isinstance(value, Html) else escape(printable_lines(str(value)), quote=True)
 
 
 def _hash(content: str) -> str:
-    """What a content security policy calls an inline style or script."""
+    """The hash of an inline style or script for the content security policy."""
     return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode("ascii")

@@ -1,4 +1,4 @@
-"""report.html of a run: what came out, what to notice, how it went, what it was, and how to repeat it."""
+"""The page of a run: results, notices, curves, evaluation, configuration and environment."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dlexp.report.pages.run_contents import RunStory
 from dlexp.text.quoting import command
 from dlexp.text.time_format import spoken
 
-_MAX_EPOCHS = 100  # rows of the table of epochs; of more, every n-th
+_MAX_EPOCHS = 100  # rows of the table of epochs; with more epochs, every n-th
 _MAX_FILES = 200
 _STATES = {"finished": "Finished", "failed": "Failed", "interrupted": "Interrupted", "running": "Still running"}
 _MADE_WITH = ("dlexp", "commit", "python", "torch", "cuda", "gpu", "system", "host", "threads")
@@ -24,16 +24,18 @@ _MADE_WITH_IN = {"commit": "git commit", "gpu": "GPU", "cuda": "CUDA"}
 def run_page(story: RunStory, version: str) -> str:
     """The page as HTML.
 
-    version  of the dlexp that writes it
+    Args:
+        story: The contents of the run.
+        version: The version of dlexp.
     """
     sections = [
         Section("Summary", _summary(story)),
-        Section("What to notice", (points(found),) if (found := notices(story)) else ()),
+        Section("Notices", (points(found),) if (found := notices(story)) else ()),
         Section("Curves", _curves(story)),
         *(evaluated_section(found) for found in story.evaluated),
         Section("Evaluation", () if story.evaluated else _not_evaluated(story)),
         Section("Configuration", _configuration(story)),
-        Section("How to repeat it", _repeat(story)),
+        Section("Reproduce", _repeat(story)),
         Section("Environment", _environment(story)),
         Section("Files", _files(story)),
     ]
@@ -42,7 +44,7 @@ def run_page(story: RunStory, version: str) -> str:
 
 
 def _lead(story: RunStory) -> str:
-    """The answer in a sentence."""
+    """The result in a sentence."""
     status = story.status
     text = f"{_STATES.get(str(status['state']), str(status['state']))}, {status['epoch']} of {status['epochs']} epochs"
     best = story.summary.get("best")
@@ -64,9 +66,9 @@ def _summary(story: RunStory) -> tuple[Html, ...]:
         "data": meta.get("data"),
         "samples": ", ".join(f"{count:,} {split}" for split, count in samples.items()) if samples else None,
         "task": meta.get("interpretation") or meta.get("task"),
-        "decided by": story.monitor or None,
-        "ended because": summary.get("reason"),
-        "training took": spoken(seconds) if isinstance(seconds, int | float) else None,
+        "monitored metric": story.monitor or None,
+        "end": summary.get("reason"),
+        "training time": spoken(seconds) if isinstance(seconds, int | float) else None,
         "seed": meta.get("seed"),
         "started": meta.get("started"),
         "directory": story.place,
@@ -81,10 +83,10 @@ def _with_count(name: object, count: object, noun: str) -> str | None:
 
 
 def _results(story: RunStory) -> Iterator[Html]:
-    """A column for the best epoch and one for each split that was evaluated."""
+    """A table with a column for the best epoch and for each evaluated split."""
     best = story.summary.get("best") or {}
     if not best and not story.evaluated:
-        yield paragraph("There is no result yet: the run has not come to its end.")
+        yield paragraph("There are no results yet: the run has not finished.")
         return
     columns = {"val, best epoch": best, **{f"{found.split}, evaluated": found.metrics for found in story.evaluated}}
     columns = {name: values for name, values in columns.items() if values}
@@ -92,15 +94,15 @@ def _results(story: RunStory) -> Iterator[Html]:
     rows = [
         [name, *(number(name, values[name]) if name in values else "" for values in columns.values())] for name in names
     ]
-    yield table("The metrics of the weights that are kept.", ["metric", *columns], rows, numbers=frozenset(columns))
+    yield table("Metrics of the saved weights.", ["metric", *columns], rows, numbers=frozenset(columns))
 
 
 def _curves(story: RunStory) -> tuple[Html, ...]:
     if not story.rows:
-        return (paragraph("No epoch has ended, so there is no curve."), *_rate_found(story))
+        return (paragraph("No epoch has finished, so there are no curves."), *_rate_found(story))
     parts = []
     if "curves" in story.pictures:
-        text = "Training and validation over the epochs, and the learning rate; a dotted line marks the best epoch."
+        text = "Training and validation metrics and learning rate over the epochs; a dotted line marks the best epoch."
         parts.append(picture(story.pictures["curves"], f"{text} {_in_words(story)}", text))
     every = -(-len(story.rows) // _MAX_EPOCHS)
     best = str(story.summary.get("best_epoch"))
@@ -112,9 +114,9 @@ def _curves(story: RunStory) -> tuple[Html, ...]:
     ]
     names = ["epoch", *(name for name in story.columns if name != "epoch")]
     marked = next((at for at, row in enumerate(chosen) if row["epoch"] == best), None)
-    caption = f"{len(chosen)} of {len(story.rows)} epochs, the best marked; metrics.csv has every digit."
+    caption = f"{len(chosen)} of {len(story.rows)} epochs, the best highlighted; see metrics.csv for all digits."
     shown = table(caption, names, rows, numbers=frozenset(names), marked=marked)
-    return (*parts, folded("The numbers of the epochs", shown), *_rate_found(story))
+    return (*parts, folded("Metrics by epoch", shown), *_rate_found(story))
 
 
 def _epoch_cell(name: str, text: str) -> str:
@@ -126,7 +128,7 @@ def _epoch_cell(name: str, text: str) -> str:
 
 
 def _in_words(story: RunStory) -> str:
-    """What the curves show, for whoever does not see them."""
+    """A description of the curves for the alternative text."""
     texts = []
     for column in dict.fromkeys(("train/loss", "val/loss", story.monitor)):
         curve = story.curve(column)
@@ -141,14 +143,14 @@ def _in_words(story: RunStory) -> str:
 def _rate_found(story: RunStory) -> tuple[Html, ...]:
     if "lr_find" not in story.pictures:
         return ()
-    text = "The sweep that found the learning rate before training began: loss over the rate."
+    text = "The range test that selected the learning rate: loss over the learning rate."
     return (picture(story.pictures["lr_find"], text, text),)
 
 
 def _not_evaluated(story: RunStory) -> tuple[Html, ...]:
     if not story.summary:
-        return (paragraph("The run has not ended, so nothing was evaluated."),)
-    text = "No split was evaluated: no confusion matrix, mistakes or predictions are there. This line makes them:"
+        return (paragraph("The run has not finished, so nothing was evaluated."),)
+    text = "No split was evaluated. Create confusion matrix, mistakes and predictions with:"
     return (paragraph(text), code(command("evaluate", Path(story.place))))
 
 
@@ -156,15 +158,15 @@ def _configuration(story: RunStory) -> tuple[Html, ...]:
     found = story.configuration
     parts = [paragraph(found.unknown)] if found.unknown else []
     if found.choices:
-        caption = "Options other than those of the default run."
+        caption = "Options that differ from the default configuration."
         parts.append(table(caption, ["group", "default", "this run"], found.choices))
     if found.changes:
-        caption = "Values other than those of the chosen options' files."
+        caption = "Values that differ from those of the selected options."
         parts.append(table(caption, ["key", "default", "this run"], found.changes))
     if not found.unknown and not found.choices and not found.changes:
-        parts.append(paragraph("Everything is as the files have it: the default run."))
+        parts.append(paragraph("The default configuration."))
     if found.values:
-        caption = "Everything that decides the result, from config.yaml."
+        caption = "All values, from config.yaml."
         parts.append(folded(f"All {len(found.values)} values", table(caption, ["key", "value"], found.values)))
     return tuple(parts)
 
@@ -172,9 +174,9 @@ def _configuration(story: RunStory) -> tuple[Html, ...]:
 def _repeat(story: RunStory) -> tuple[Html, ...]:
     parts = []
     if story.command:
-        parts += [paragraph("The line that was typed:"), code(story.command)]
+        parts += [paragraph("The command that started it:"), code(story.command)]
     parts += [
-        paragraph("The same values again, to the same bits on the same machine, code and data:"),
+        paragraph("Repeat the run; the results are bit-identical on the same machine, code and data:"),
         code(command("train", "--from", Path(story.place))),
     ]
     hashes = {name: story.meta.get(f"{name}") for name in ("seed", "data_fingerprint", "split_hash")}
@@ -185,14 +187,14 @@ def _repeat(story: RunStory) -> tuple[Html, ...]:
 def _environment(story: RunStory) -> tuple[Html, ...]:
     meta = story.meta
     if not meta:
-        return (paragraph("meta.json is not there, so nothing is known of the machine and the versions."),)
+        return (paragraph("meta.json not found: machine and versions are unknown."),)
     made_with = {_MADE_WITH_IN.get(name, name): meta[name] for name in _MADE_WITH if meta.get(name) is not None}
     parts = [facts(made_with)]
     settings = meta.get("settings")
     if isinstance(settings, Mapping) and settings:
         rows = [_setting(name, entry) for name, entry in settings.items()]
-        caption = "What was decided for the machine, and why."
-        parts.append(table(caption, ["setting", "value", "because", "decide otherwise with"], rows))
+        caption = "Settings selected for the machine, with reasons."
+        parts.append(table(caption, ["setting", "value", "reason", "override with"], rows))
     if story.packages:
         parts.append(folded(f"All {len(story.packages)} installed packages", code("\n".join(story.packages))))
     return tuple(parts)
@@ -209,5 +211,5 @@ def _files(story: RunStory) -> tuple[Html, ...]:
     total = sum(size for _, size in story.files)
     rows = [[name, f"{size:,}"] for name, size in story.files[:_MAX_FILES]]
     left = len(story.files) - len(rows)
-    caption = f"{len(story.files)} files, {total:,} bytes" + (f"; {left} more are not listed." if left else ".")
+    caption = f"{len(story.files)} files, {total:,} bytes" + (f"; {left} more not listed." if left else ".")
     return (folded(caption, table(caption, ["file", "bytes"], rows, numbers=frozenset(["bytes"]))),)

@@ -1,4 +1,4 @@
-"""What a page tells of one run, as it was read from the run's directory; anything may be missing."""
+"""The contents of a run for its page, read from its directory; any part may be missing."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ Table = tuple[Sequence[str], Sequence[Sequence[str]]]
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What `dlexp evaluate` left of one split.
+    """The files of an evaluated split.
 
-    content   report.json, {} where it cannot be read
-    tables    name of a CSV file -> (columns, rows)
-    pictures  name of a PNG file -> its bytes
+    Attributes:
+        content: report.json, {} if it cannot be read.
+        tables: Name of a CSV file -> (columns, rows).
+        pictures: Name of a PNG file -> its bytes.
     """
 
     split: str
@@ -25,19 +26,20 @@ class Evaluated:
 
     @property
     def metrics(self) -> Mapping[str, Any]:
-        """Name -> value."""
+        """Metric name -> value."""
         found = self.content.get("metrics")
         return found if isinstance(found, Mapping) else {}
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """What was asked for.
+    """The configuration of a run.
 
-    choices  (group, option of the default run, option of this one), where they differ
-    changes  (key, value of the files, value of this run), where they differ
-    values   every key and its value
-    unknown  why choices and changes cannot be told, "" where they can
+    Attributes:
+        choices: (group, default option, option of this run), if they differ.
+        changes: (key, default value, value of this run), if they differ.
+        values: All keys and values.
+        unknown: Why the differences are unknown, "" if they are known.
     """
 
     choices: Sequence[tuple[str, str, str]] = ()
@@ -48,18 +50,19 @@ class Configuration:
 
 @dataclass(frozen=True)
 class RunStory:
-    """One run.
+    """The contents of a run directory.
 
-    name, place  of its directory
-    status       state, epoch, epochs, reason
-    summary      summary.json, {} where the run has not come so far
-    meta         meta.json
-    command      the line that was typed, "" where none was
-    columns, rows  metrics.csv
-    pictures     name -> PNG: curves, lr_find
-    files        (path within the directory, bytes)
-    packages     name==version, as installed then
-    problems     what could not be read, in sentences
+    Attributes:
+        name, place: Of the directory.
+        status: state, epoch, epochs, reason.
+        summary: summary.json, {} for an unfinished run.
+        meta: meta.json.
+        command: The command line, "" if unknown.
+        columns, rows: metrics.csv.
+        pictures: Name -> PNG: curves, lr_find.
+        files: (path within the directory, bytes).
+        packages: name==version of installed packages.
+        problems: Messages about files that could not be read.
     """
 
     name: str
@@ -79,11 +82,11 @@ class RunStory:
 
     @property
     def monitor(self) -> str:
-        """The metric that decides; "" where it is not known yet."""
+        """The monitored metric; "" if unknown."""
         return str(self.summary.get("monitor") or "")
 
     def curve(self, column: str) -> list[tuple[int, float]]:
-        """(epoch, value) of a column, without what is empty or no finite number."""
+        """(epoch, value) of a column, without empty and non-finite values."""
         found = []
         for row in self.rows:
             try:

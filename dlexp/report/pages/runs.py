@@ -1,4 +1,4 @@
-"""The page of several runs: which configuration is better, what differs between them, and the figures of every run."""
+"""The page of several runs: verdict, differences between configurations, and metrics of every run."""
 
 from __future__ import annotations
 
@@ -17,43 +17,44 @@ _MIB = 2.0**20
 def runs_page(content: Mapping[str, Any], curves: bytes | None, rows: Sequence[Mapping[str, Any]], version: str) -> str:
     """The page as HTML.
 
-    content  what `dlexp compare --json` prints
-    curves   PNG: the monitored metric of every run over the epochs; None where it could not be drawn
-    rows     a mapping each run: directory, group, seed, state, epoch, epochs, metrics
-    version  of the dlexp that writes it
+    Args:
+        content: The output of `dlexp compare --json`.
+        curves: PNG of the monitored metric of every run over the epochs; None if it could not be drawn.
+        rows: One mapping per run: directory, group, seed, state, epoch, epochs, metrics.
+        version: The version of dlexp.
     """
     groups = content["groups"]
     sections = [
         Section("Verdict", tuple(_verdict(content))),
-        Section("What differs", (_settings(content),)),
+        Section("Differences", (_settings(content),)),
         Section("Configurations", (_groups(groups),)),
         Section("Curves", (_curves(curves, groups),)),
         Section("Runs", (_runs(rows),)),
-        Section("How to go on", tuple(_next(rows))),
+        Section("Next steps", tuple(_next(rows))),
     ]
     count = f"{len(rows)} runs, {len(groups)} configuration{'s' if len(groups) > 1 else ''}"
     return page(f"Comparison of {count}", _lead(content), sections, f"Written by dlexp {version}.")
 
 
 def _lead(content: Mapping[str, Any]) -> str:
-    text = str(content["verdict"] or "There is no verdict: the runs cannot be paired")
+    text = str(content["verdict"] or "No verdict: the samples of the runs cannot be paired")
     return f"{text}."
 
 
 def _verdict(content: Mapping[str, Any]) -> Iterator[Html]:
     if content["unpaired"]:
-        yield paragraph("Nothing could be paired, sample by sample:")
+        yield paragraph("The samples could not be paired:")
         yield code(str(content["unpaired"]))
     if content["pairs"]:
         pairs = {
             "metric": content["metric"],
-            "more is better": "yes" if content["maximize"] else "no",
-            "samples": f"{content['samples']:,}" if content["samples"] else "none paired: over the seeds alone",
+            "larger is better": "yes" if content["maximize"] else "no",
+            "samples": f"{content['samples']:,}" if content["samples"] else "not paired, intervals over the seeds",
         }
         yield facts(pairs)
-        yield table("Every two configurations.", ["first", "second", "what can be said"], map(_pair, content["pairs"]))
+        yield table("Pairs of configurations.", ["first", "second", "verdict"], map(_pair, content["pairs"]))
     if content["notes"]:
-        yield paragraph("To be known before it is believed:")
+        yield paragraph("Notes:")
         yield points(map(str, content["notes"]))
 
 
@@ -68,17 +69,17 @@ def _pair(pair: Mapping[str, Any]) -> list[object]:
 def _settings(content: Mapping[str, Any]) -> Html:
     names = [group["label"] for group in content["groups"]]
     if not content["settings"]:
-        return paragraph("Nothing but the seed, and what does not decide how a network is trained.")
+        return paragraph("None, except for the seed and settings that do not affect the training.")
     rows = [[setting["key"], *setting["values"]] for setting in content["settings"]]
-    return table("Keys whose values differ between the configurations.", ["key", *names], rows)
+    return table("Keys with different values.", ["key", *names], rows)
 
 
 def _groups(groups: Sequence[Mapping[str, Any]]) -> Html:
-    """A row a metric, a column a configuration."""
+    """A table with a row per metric and a column per configuration."""
     columns = [f"{group['label']}, n = {len(group['runs'])}" for group in groups]
     shared = [name for name in groups[0]["metrics"] if all(name in group["metrics"] for group in groups)]
     rows = [[name, *(_spread(name, group["metrics"][name]) for group in groups)] for name in shared]
-    caption = "Mean, and standard deviation over the seeds where there are several."
+    caption = "Mean and standard deviation over the seeds."
     return table(caption, ["metric", *columns], rows, numbers=frozenset(columns))
 
 
@@ -96,11 +97,9 @@ def _spread(name: str, spread: Mapping[str, Any]) -> str:
 def _curves(png: bytes | None, groups: Sequence[Mapping[str, Any]]) -> Html:
     if png is None:
         return paragraph("The curves could not be drawn.")
-    text = "The monitored metric of every run over the epochs, a colour and a line style a configuration."
+    text = "The monitored metric of every run over the epochs, by configuration."
     names = ", ".join(str(group["label"]) for group in groups)
-    return picture(
-        png, f"{text} They are {names}.", f"{text} A thick line is the mean; a dot marks a run's best epoch."
-    )
+    return picture(png, f"{text} Configurations: {names}.", f"{text} Thick lines are means; dots mark the best epochs.")
 
 
 def _runs(rows: Sequence[Mapping[str, Any]]) -> Html:
@@ -118,13 +117,13 @@ def _runs(rows: Sequence[Mapping[str, Any]]) -> Html:
         ]
         for row in rows
     ]
-    caption = "Every run, at its best epoch; a click on a heading sorts."
+    caption = "All runs at their best epochs. Click a heading to sort."
     caption = f"{caption} They are in {shared.rstrip('/')}." if shared else caption
     return table(caption, columns, cells, numbers=frozenset(["seed", *names]), sortable=True)
 
 
 def _shared(paths: Sequence[str]) -> str:
-    """The folders that all paths begin with, to be named once."""
+    """The common parent directory of all paths, "" without one."""
     heads = [path.split("/")[:-1] for path in paths]
     found: list[str] = []
     for parts in zip(*heads, strict=False):
@@ -140,7 +139,7 @@ def _metric(name: str, value: float | None) -> object:
 
 def _next(rows: Sequence[Mapping[str, Any]]) -> Iterator[Html]:
     runs = [Path(row["directory"]) for row in rows]
-    yield paragraph("The comparison again, on the terminal:")
+    yield paragraph("Repeat the comparison on the terminal:")
     yield code(command("compare", *runs))
-    yield paragraph("A page of one run, with its configuration, mistakes and environment:")
+    yield paragraph("Write the page of one run, with its configuration, mistakes and environment:")
     yield code(command("report", runs[0]))

@@ -1,4 +1,4 @@
-"""report.html of a study: what was searched, what came out, how sure that is, and how to go on."""
+"""The page of a study: best trial, confirmation, plots, trials and search space."""
 
 from __future__ import annotations
 
@@ -11,31 +11,32 @@ from dlexp.report.number_format import number
 from dlexp.report.pages.html import Cell, Html, Section, code, facts, page, paragraph, picture, table
 from dlexp.text.quoting import command
 
-# name of the picture -> (what it shows, what a reader should know), in the order of the page
+# figure name -> (caption, note), in the order of the page
 PICTURES = {
     "history": (
-        "The {metric} of every trial, and the best so far",
-        "A pruned trial is drawn at the last value it had.",
+        "{metric} of all trials, and the best so far",
+        "A pruned trial is shown at its last value.",
     ),
     "importances": (
-        "Which parameters set the best tenth of the trials by {metric} apart",
-        "PED-ANOVA over the complete trials: how far the values of a parameter among the best tenth differ from those "
-        "among all, as a share of the sum over the parameters. It is no share of a variance, and no direction. Below "
-        "50 complete trials the best tenth holds fewer than five, and the bars are a weak hint.",
+        "Parameter importances for the best tenth of the trials by {metric}",
+        "PED-ANOVA over the complete trials: how much the distribution of a parameter among the best tenth differs "
+        "from that among all, as a share of the sum over the parameters. It is not a share of variance and has no "
+        "direction. With fewer than 50 complete trials, the best tenth has fewer than five, and the evidence is weak.",
     ),
-    "parallel": ("The parameters of every complete trial, a line each", "A line has a gap where it took no value."),
-    "slices": ("The {metric} over the values of each parameter", "Pruned trials are drawn at the last value they had."),
-    "intermediate": ("The {metric} of every trial over its epochs", "A trial counts with its best epoch."),
+    "parallel": ("Parameters of all complete trials, one line each", "Gaps are parameters that a trial does not have."),
+    "slices": ("{metric} over the values of each parameter", "Pruned trials are shown at their last value."),
+    "intermediate": ("{metric} of all trials over the epochs", "The value of a trial is that of its best epoch."),
 }
 
 
 @dataclass(frozen=True)
 class StudyFacts:
-    """What the page tells that study.json does not.
+    """Facts about a study that are not in study.json.
 
-    place     the study's directory
-    command   the line that was typed, "" when there was none
-    versions  software -> its version
+    Attributes:
+        place: The directory of the study.
+        command: The command line, "" if unknown.
+        versions: Software -> version.
     """
 
     place: str
@@ -52,30 +53,33 @@ def study_page(
 ) -> str:
     """The page as HTML.
 
-    content        study.json
-    columns, rows  trials.csv
-    pictures       name -> PNG
+    Args:
+        content: study.json.
+        columns: Of trials.csv.
+        rows: Of trials.csv.
+        pictures: Name -> PNG.
+        about: Further facts.
     """
     metric = str(content["metric"])
     sections = [
         Section("Summary", (_summary(content),)),
         Section("Best trial", _best(content)),
-        Section("On fresh seeds", _confirmation(content)),
+        Section("Confirmation on new seeds", _confirmation(content)),
         Section("Plots", _plots(pictures, metric, str(content.get("without_importances") or ""))),
         Section("Trials", (_trials(content, columns, rows),)),
-        Section("The space", (table("What varied.", ["key", "may be"], list(content["space"].items())),)),
+        Section("Search space", (table("Searched keys.", ["key", "values"], list(content["space"].items())),)),
         Section("Settings", (facts({k: "-" if v is None else v for k, v in content["settings"].items()}),)),
-        Section("How to go on", _how_to(content, about)),
+        Section("Next steps", _how_to(content, about)),
         Section("Versions", (facts(about.versions),)),
     ]
     return page(f"Study {content['study']}", _lead(content), sections, f"Written by dlexp tune in {about.place}.")
 
 
 def _lead(content: Mapping[str, Any]) -> str:
-    """The answer in a sentence."""
+    """The result in a sentence."""
     best, metric = content["best"], content["metric"]
     if best is None:
-        return f"No trial gave a value: {content['reason']}."
+        return f"No trial has a result: {content['reason']}."
     text = f"Best: trial {best['trial']} with {metric} {number(metric, best['value'])}"
     return f"{text}; {content['confirmation']['text']}." if content["confirmation"] else f"{text}, not confirmed."
 
@@ -88,10 +92,10 @@ def _summary(content: Mapping[str, Any]) -> Html:
             "metric": metric,
             "direction": content["direction"],
             "best": "-" if best is None else f"{number(metric, best['value'])} (trial {best['trial']})",
-            "as written": number(metric, content["baseline"]),
+            "baseline": number(metric, content["baseline"]),
             "trials": counts or "none",
             "epochs saved by pruning": f"{content['epochs_saved_by_pruning']:,}",
-            "ended because": content["reason"],
+            "end": content["reason"],
         }
     )
 
@@ -100,26 +104,26 @@ def _best(content: Mapping[str, Any]) -> tuple[Html, ...]:
     best = content["best"]
     if best is None:
         return ()
-    text = f"Trial {best['trial']}, in {best['folder']}; best.yaml is its whole configuration."
+    text = f"Trial {best['trial']}, in {best['folder']}; best.yaml is its complete configuration."
     return (table(text, ["parameter", "value"], [[key, _written(value)] for key, value in best["params"].items()]),)
 
 
 def _written(value: Any) -> object:
-    """A value as one writes it, null and true; numbers and texts as they are."""
+    """A value in YAML notation; numbers and texts unchanged."""
     return {None: "null", True: "true", False: "false"}[value] if value is None or isinstance(value, bool) else value
 
 
 def _confirmation(content: Mapping[str, Any]) -> tuple[Html, ...]:
     verdict, metric = content["confirmation"], str(content["metric"])
     if verdict is None:
-        return (paragraph("The winner was not trained again: its value is that of the run that was chosen for it."),)
+        return (paragraph("The best trial was not trained again: its value is biased, since it was selected by it."),)
     if not verdict["rows"]:
         return (paragraph(f"{verdict['text']}."),)
     rows = [
         [name, *(number(metric, row[key]) for key in ("mean", "std")), row["n"], _listed(metric, row["values"])]
         for name, row in verdict["rows"].items()
     ]
-    caption = f"{metric} on seeds that the search never used."
+    caption = f"{metric} on seeds that the search did not use."
     columns = ["configuration", "mean", "std", "n", "values"]
     return paragraph(f"{verdict['text']}."), table(caption, columns, rows, numbers=frozenset(columns[1:4]))
 
@@ -130,7 +134,7 @@ def _listed(metric: str, values: Sequence[float]) -> str:
 
 def _plots(pictures: Mapping[str, bytes], metric: str, without_importances: str) -> tuple[Html, ...]:
     if not pictures:
-        return (paragraph("There are none yet: they are drawn when the search ends, from trials that are complete."),)
+        return (paragraph("There are no plots yet: they are drawn when the search ends, from complete trials."),)
     found = [_picture(name, pictures[name], metric) for name in PICTURES if name in pictures]
     if without_importances:
         found.append(paragraph(without_importances))
@@ -149,12 +153,12 @@ def _trials(content: Mapping[str, Any], columns: Sequence[str], rows: Sequence[S
     shown = [metric if column == "value" else column for column in columns]
     cells = [[_cell(name, metric, value) for name, value in zip(columns, row, strict=True)] for row in rows]
     numeric = [name for at, name in enumerate(shown) if _are_numbers([row[at] for row in rows])]
-    caption = "Every trial, the best in bold; a click on a heading sorts."
+    caption = "All trials, the best highlighted. Click a heading to sort."
     return table(caption, shown, cells, numbers=frozenset(numeric), sortable=True, marked=place)
 
 
 def _are_numbers(values: Sequence[Any]) -> bool:
-    """Whether there are numbers, and nothing else but missing ones."""
+    """Whether all values are numbers or missing, with at least one number."""
     found = [value for value in values if value is not None]
     return bool(found) and all(isinstance(value, int | float) and not isinstance(value, bool) for value in found)
 
@@ -170,13 +174,13 @@ def _cell(column: str, metric: str, value: Any) -> object:
 def _how_to(content: Mapping[str, Any], about: StudyFacts) -> tuple[Html, ...]:
     parts = []
     if content["best"] is not None:
-        parts += [paragraph("Train the winner:"), code(command("train", "--from", Path(about.place)))]
+        parts += [paragraph("Train the best configuration:"), code(command("train", "--from", Path(about.place)))]
     if about.command:
         parts += [
-            paragraph("Repeat the search; with another --name it starts anew, and with a larger -n it goes on:"),
+            paragraph("Continue the search with a larger -n, or repeat it with another --name:"),
             code(about.command),
         ]
     return (
         *parts,
-        paragraph("base.yaml is the configuration as written; trials.csv holds the table with every digit."),
+        paragraph("base.yaml is the baseline configuration; trials.csv has the table with all digits."),
     )

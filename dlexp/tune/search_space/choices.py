@@ -1,4 +1,4 @@
-"""The values of a choice: which may be one, which are the same, and how a study keeps them."""
+"""Validation, comparison and storage of the values of a choice."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 
 def stored_choices(choices: Sequence[Any]) -> list[Any]:
-    """The choices as a study keeps them: JSON text where one is a list, or where true or false stands beside numbers.
+    """The choices as stored in a study: JSON texts if one is a list, or if booleans are mixed with numbers.
 
-    Optuna has no lists, and takes 1 for true where both are among the choices.
+    Optuna does not support lists, and does not distinguish 1 from true.
     """
     kinds = {type(choice) for choice in choices}
     if list in kinds or (bool in kinds and kinds & {int, float}):
@@ -19,16 +19,16 @@ def stored_choices(choices: Sequence[Any]) -> list[Any]:
 
 
 def checked_choices(choices: Any, kind: str) -> tuple[Any, ...]:
-    """The values of a choice. Raises ValueError for none, for one that is there twice, and for what cannot be one."""
+    """The validated values of a choice. Raises ValueError for no values, duplicates and invalid values."""
     if not isinstance(choices, list | tuple) or not choices:
         raise ValueError(f"choice must list one or more values, got {as_text(choices)}")
     for choice in choices:
         if isinstance(choice, Mapping):
             raise ValueError(
-                f"choice cannot hold a mapping, got {as_text(choice)}; search each of its keys by its path"
+                f"choice cannot contain a mapping; search each of its keys by its path, got {as_text(choice)}"
             )
         if kind == "repeat" and isinstance(choice, list | tuple):
-            raise ValueError(f"choice must list plain values beside repeat, got {as_text(choice)}")
+            raise ValueError(f"choice with repeat must list plain values, got {as_text(choice)}")
     names = [identity(choice) for choice in choices]
     twice = next((choice for choice, name in zip(choices, names, strict=True) if names.count(name) > 1), choices)
     if twice is not choices:
@@ -37,7 +37,7 @@ def checked_choices(choices: Any, kind: str) -> tuple[Any, ...]:
 
 
 def identity(value: Any) -> tuple[Any, ...]:
-    """What makes a value the same as another: 1 is 1.0, and neither is true."""
+    """A key for the comparison of values: 1 equals 1.0, but not true."""
     if isinstance(value, list | tuple):
         return "list", *map(identity, value)
     if isinstance(value, Mapping):
@@ -46,7 +46,7 @@ def identity(value: Any) -> tuple[Any, ...]:
 
 
 def as_text(value: Any) -> str:
-    """A value as one writes it in YAML: null, true, [128, 64]."""
+    """A value in YAML notation: null, true, [128, 64]."""
     if value is None or isinstance(value, bool):
         return json.dumps(value)
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""Every point of a space that has finitely many, branch by branch, each once."""
+"""The points of a finite search space."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _MOST = 1_000_000
 
 
 def points(space: Space, seed: int) -> list[dict[str, Any]]:
-    """The parameters of every point, shuffled: a study that ends early has looked everywhere a little.
+    """The parameters of all points, shuffled, so that an unfinished study covers the whole space.
 
-    Raises ConfigError for a space with endless or with more than a million points.
+    Raises ConfigError for an infinite space, or one with more than a million points.
     """
     found: list[dict[str, Any]] = []
     for chosen in space.branches():
@@ -26,7 +26,7 @@ def points(space: Space, seed: int) -> list[dict[str, Any]]:
             axes |= _values(dimension)
         if len(found) + math.prod(map(len, axes.values())) > _MOST:
             raise ConfigError.one(
-                "search.sampler", "grid", f"has more than {_MOST:,} points", "give fewer values", code="too-large"
+                "search.sampler", "grid", f"must have at most {_MOST:,} points", "Use fewer values.", code="too-large"
             )
         found += [{**chosen, **dict(zip(axes, point, strict=True))} for point in product(*axes.values())]
     random.Random(seed).shuffle(found)
@@ -34,18 +34,18 @@ def points(space: Space, seed: int) -> list[dict[str, Any]]:
 
 
 def first_untried(grid: Iterable[Mapping[str, Any]], tried: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
-    """The first point that is not among those tried, None when all are."""
+    """The first point that was not tried, None if all were."""
     known = {_key(params) for params in tried}
     return next((dict(point) for point in grid if _key(point) not in known), None)
 
 
 def _key(params: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """0.1 + 0.2 and 0.3 are one point."""
+    """A key for the comparison of points, with rounded floats: 0.1 + 0.2 equals 0.3."""
     return tuple(sorted((k, f"{v:.12g}" if isinstance(v, float) else repr(v)) for k, v in params.items()))
 
 
 def _values(dimension: Dimension) -> dict[str, list[Any]]:
-    """Parameter -> its values."""
+    """Parameter name -> its values."""
     low, high = dimension.low, dimension.high
     if dimension.kind == "choice":
         return {dimension.name: dimension.stored}
@@ -57,7 +57,7 @@ def _values(dimension: Dimension) -> dict[str, list[Any]]:
     if dimension.step:
         count = int((high - low) / dimension.step + 1e-9) + 1
         return {dimension.name: [low + n * dimension.step for n in range(count)]}
-    rule = f"a grid needs finitely many values, and {dimension.path} has a range"
+    rule = f"a grid requires finitely many values, but {dimension.path} is a continuous range"
     raise ConfigError.one(
-        "search.sampler", "grid", rule, "give it a choice or a step, or use search.sampler=tpe", code="invalid-value"
+        "search.sampler", "grid", rule, "Use a choice or a step, or set search.sampler=tpe", code="invalid-value"
     )

@@ -1,13 +1,13 @@
-"""A search space as plain data: what may vary, within which bounds, and under which choice.
+"""Search spaces as plain data: dimensions, their ranges, and the branches that they belong to.
 
     {log: [low, high]}                      a number, uniform in its logarithm
     {float: [low, high]}                    a number, uniform; `step: s` for multiples of s from low
     {int: [low, high]}                      a whole number; `log: true` and `step: s` likewise
-    {choice: [a, b, c]}                     one of them; each may be a list
-    {repeat: [least, most], choice: [...]}  a list of one chosen value, repeated
+    {choice: [a, b, c]}                     one of the values; each may be a list
+    {repeat: [min, max], choice: [...]}     a list of one chosen value, repeated
 
-A group choice (`optim: {choice: [sgd, adamw]}`) opens branches: a dimension of a branch exists only in the trials that
-took it, and carries the branch in its name (`optim=sgd/optim.momentum`), so two branches may range differently.
+A group choice (`optim: {choice: [sgd, adamw]}`) creates branches: a dimension of a branch exists only in trials that
+take it, and has the branch in its name (`optim=sgd/optim.momentum`), so that branches can have different ranges.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from optuna.trial import Trial
 
 KINDS = ("log", "float", "int", "choice", "repeat")
-WORDS = (*KINDS, "step")  # what a specification is written with
+WORDS = (*KINDS, "step")  # keys of a specification
 _WORDS = {
     "log": {"log"},
     "float": {"float", "step"},
@@ -39,11 +39,12 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Dimension:
-    """One thing that varies.
+    """One dimension of a search space.
 
-    path     the configuration key
-    branch   group=option under which it exists, "" for always
-    choices  values of a choice, or of the repeated element
+    Attributes:
+        path: The configuration key.
+        branch: group=option under which it exists, "" for always.
+        choices: Values of a choice, or of the repeated element.
     """
 
     path: str
@@ -57,16 +58,16 @@ class Dimension:
 
     @property
     def name(self) -> str:
-        """The name under which the study knows it."""
+        """The name of its parameter in the study."""
         return f"{self.branch}/{self.path}" if self.branch else self.path
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The parameters that it is drawn as."""
+        """The names of all its parameters in the study."""
         return (f"{self.name}.length", f"{self.name}.each") if self.kind == "repeat" else (self.name,)
 
     def extremes(self) -> list[Any]:
-        """Values at the edges of what can be drawn: if the configuration takes these it takes all."""
+        """The extreme values; if they are valid in the configuration, so are all others."""
         if self.kind == "choice":
             return list(self.choices)
         if self.kind == "repeat":
@@ -85,7 +86,7 @@ class Dimension:
         return trial.suggest_float(self.name, self.low, self.high, step=self.step, log=self.log)
 
     def distributions(self) -> dict[str, BaseDistribution]:
-        """Parameter -> what `suggest` draws it from."""
+        """Parameter -> distribution that `suggest` draws it from."""
         from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
         if self.kind == "choice":
@@ -99,7 +100,7 @@ class Dimension:
         return {self.name: FloatDistribution(self.low, self.high, self.log, self.step)}
 
     def encode(self, value: Any) -> dict[str, Any]:
-        """The parameters that make `suggest` give `value`; {} when it lies outside."""
+        """The parameters for which `suggest` returns `value`; {} if it is outside."""
         if self.kind == "repeat":
             is_list = isinstance(value, Sequence) and not isinstance(value, str) and len(value) > 0
             if not is_list or len({identity(item) for item in value}) > 1 or not self.low <= len(value) <= self.high:
@@ -118,51 +119,51 @@ class Dimension:
         return self.low <= value <= self.high and is_on_step and (self.kind != "int" or value == int(value))
 
     def decode(self, params: Mapping[str, Any]) -> Any:
-        """The value that `suggest` gave when it drew these parameters."""
+        """The value that `suggest` returned for these parameters."""
         if self.kind == "repeat":
             return [self._choice_of(params[f"{self.name}.each"])] * int(params[f"{self.name}.length"])
         return self._choice_of(params[self.name]) if self.kind == "choice" else params[self.name]
 
     @property
     def stored(self) -> list[Any]:
-        """The choices as a study keeps them."""
+        """The choices as stored in a study."""
         return stored_choices(self.choices)
 
     def _stored_as(self, value: Any) -> list[Any]:
-        """What a study keeps for a value, in a list; [] for a value that is no choice."""
+        """The stored form of a value, in a list; [] if it is not a choice."""
         wanted = identity(value)
         pairs = zip(self.choices, self.stored, strict=True)
         return [stored for choice, stored in pairs if identity(choice) == wanted][:1]
 
     def _choice_of(self, stored: Any) -> Any:
-        """The choice that a study keeps as `stored`; what is none, as it is."""
+        """The choice stored as `stored`; any other value unchanged."""
         pairs = zip(self.choices, self.stored, strict=True)
         return next((c for c, kept in pairs if identity(kept) == identity(stored)), stored)
 
 
 @dataclass(frozen=True)
 class Space:
-    """All that varies: group choices first, then the dimensions that exist under them."""
+    """A search space: group choices, and the dimensions that exist under them."""
 
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     dimensions: tuple[Dimension, ...] = ()
 
     def branches(self) -> list[dict[str, str]]:
-        """Every combination of group choices."""
+        """All combinations of group choices."""
         return [dict(zip(self.groups, options, strict=True)) for options in product(*self.groups.values())]
 
     def within(self, chosen: Mapping[str, str]) -> Iterator[Dimension]:
-        """The dimensions that exist once the groups are chosen."""
+        """The dimensions that exist for the chosen options."""
         taken = {f"{group}={option}" for group, option in chosen.items()}
         return (dimension for dimension in self.dimensions if not dimension.branch or dimension.branch in taken)
 
     def suggest(self, trial: Trial) -> tuple[dict[str, str], dict[str, Any]]:
-        """(group choices, path -> value) of a trial."""
+        """Draw (group choices, path -> value) for a trial."""
         chosen = {group: trial.suggest_categorical(group, list(options)) for group, options in self.groups.items()}
         return chosen, {dimension.path: dimension.suggest(trial) for dimension in self.within(chosen)}
 
     def encode(self, chosen: Mapping[str, str], values: Mapping[str, Any]) -> dict[str, Any]:
-        """The parameters of a configuration as it is written; what lies outside the space has none."""
+        """The parameters of a configuration; values outside the space are omitted."""
         found: dict[str, Any] = {g: o for g, o in chosen.items() if o in self.groups.get(g, ())}
         for dimension in self.within(chosen):
             if dimension.path in values:
@@ -170,15 +171,15 @@ class Space:
         return found
 
     def decode(self, params: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, Any]]:
-        """(group choices, path -> value) of a trial that was drawn with these parameters: what `suggest` returned.
+        """(group choices, path -> value) that `suggest` returned for these parameters.
 
-        A dimension that the space did not have then is left out: the trial had the value as written.
+        Dimensions that did not exist then are omitted: the trial used their baseline value.
         """
         chosen = {group: str(params[group]) for group in self.groups if group in params}
         return chosen, {d.path: d.decode(params) for d in self.within(chosen) if params.keys() >= set(d.names)}
 
     def distributions(self) -> dict[str, BaseDistribution]:
-        """Parameter -> what it is drawn from, over all branches."""
+        """Parameter -> distribution, for all branches."""
         from optuna.distributions import CategoricalDistribution
 
         found: dict[str, BaseDistribution] = {g: CategoricalDistribution(list(o)) for g, o in self.groups.items()}
@@ -195,32 +196,32 @@ class Space:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Space:
-        """The space that `as_json` gave."""
+        """The space from the result of `as_json`."""
         groups = {group: tuple(options) for group, options in content["groups"].items()}
         return cls(groups, tuple(Dimension(**{**d, "choices": tuple(d["choices"])}) for d in content["dimensions"]))
 
     def fingerprint(self) -> str:
-        """A hash of everything that may vary."""
+        """A hash of the space."""
         return hashlib.sha256(json.dumps(self.as_json(), sort_keys=True).encode()).hexdigest()
 
     def described(self) -> dict[str, str]:
-        """Name -> what it may be, for people and for study.json."""
+        """Name -> range as text."""
         groups = {group: "one of " + ", ".join(options) for group, options in self.groups.items()}
         return groups | {dimension.name: in_words(dimension) for dimension in self.dimensions}
 
 
 def is_spec(value: object) -> bool:
-    """Whether a mapping is a specification, and not a level of nested keys."""
+    """Whether a mapping is a specification, not a level of nested keys."""
     return isinstance(value, Mapping) and bool(value.keys() & set(KINDS))
 
 
 def parse_dimension(path: str, spec: Mapping[str, Any], branch: str = "") -> Dimension:
-    """The Dimension that `spec` describes. Raises ValueError that says what is wrong with it."""
+    """The dimension described by `spec`. Raises ValueError for an invalid specification."""
     kind = next((k for k in ("repeat", "int", "float", "log", "choice") if k in spec), "")
     unknown = set(spec) - _WORDS.get(kind, set())
     if not kind or unknown:
         raise ValueError(
-            f"{dict(spec)} is no range; write {{log: [low, high]}}, {{float: ...}}, {{int: ...}} or {{choice: [...]}}"
+            f"{dict(spec)} is not a range. Use {{log: [low, high]}}, {{float: ...}}, {{int: ...}} or {{choice: [...]}}"
         )
     if kind in ("choice", "repeat"):
         choices = checked_choices(spec.get("choice"), kind)
@@ -229,13 +230,13 @@ def parse_dimension(path: str, spec: Mapping[str, Any], branch: str = "") -> Dim
     low, high = _ends(spec[kind], kind)
     log = kind == "log" or bool(spec.get("log"))
     if log and low <= 0:
-        raise ValueError(f"a logarithmic range begins above 0, and this one at {low:g}")
+        raise ValueError(f"a logarithmic range must start above 0, got {low:g}")
     if log and spec.get("step") is not None:
-        raise ValueError("a logarithmic range has no step")
+        raise ValueError("a logarithmic range cannot be combined with step")
     step = spec.get("step")
     if step is not None:
         if isinstance(step, bool) or not isinstance(step, int | float) or step <= 0 or (kind == "int" and step % 1):
-            raise ValueError(f"step must be a {'whole ' if kind == 'int' else ''}number above 0, and is {step!r}")
+            raise ValueError(f"step must be a {'whole ' if kind == 'int' else ''}number > 0, got {step!r}")
         high = low + math.floor((high - low) / step + 1e-9) * step
     return Dimension(path, "float" if kind == "log" else kind, branch, low, high, step, log)
 
@@ -247,14 +248,14 @@ def _ends(value: Any, kind: str) -> tuple[float, float]:
         and all(isinstance(end, int | float) and not isinstance(end, bool) and math.isfinite(end) for end in value)
     )
     if not numbers or value[0] > value[1]:
-        raise ValueError(f"{kind} takes [low, high] with low <= high, and this is {value!r}")
+        raise ValueError(f"{kind} requires [low, high] with low <= high, got {value!r}")
     if kind in ("int", "repeat") and any(end != int(end) for end in value):
-        raise ValueError(f"{kind} takes whole numbers, and this is {value!r}")
+        raise ValueError(f"{kind} requires whole numbers, got {value!r}")
     return float(value[0]), float(value[1])
 
 
 def in_words(dimension: Dimension) -> str:
-    """What it may be, for people."""
+    """The range of a dimension as text."""
     if dimension.kind == "choice":
         return "one of " + ", ".join(map(as_text, dimension.choices))
     if dimension.kind == "repeat":

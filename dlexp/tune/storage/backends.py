@@ -1,7 +1,8 @@
-"""Where a study is kept: its own journal, a journal or SQLite file of the user's, or a server that machines share.
+"""Storage of a study: its own journal, a journal or SQLite file of the user, or a database server.
 
-What several processes must not do at once (make the tables, count the trials and ask for one more) is done in `turn`,
-a lock that ends with its holder: `flock` beside a file, an advisory lock of PostgreSQL, a named lock of MySQL.
+Operations that must not run concurrently (creating tables, counting trials and asking for another one) are done in
+`turn`, a lock that is released when its holder ends: `flock` for a file, an advisory lock of PostgreSQL, a named lock
+of MySQL.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from dlexp.artifacts.files.writing import read_json, write_json
 from dlexp.errors import ConfigError, DlexpError
 from dlexp.tune.storage.journal import Journal
 
-# Scheme -> SQLAlchemy's name of the driver, its package, how to install it.
+# Scheme -> SQLAlchemy's driver name, its package, the command to install it.
 _SERVERS = {
     "postgresql": ("postgresql+psycopg", "psycopg", "pip install 'psycopg[binary]'"),
     "postgres": ("postgresql+psycopg", "psycopg", "pip install 'psycopg[binary]'"),
@@ -40,15 +41,16 @@ _WAIT_SECONDS = 60
 class Store:
     """An open storage.
 
-    records  Optuna's view of it
-    place    its file or its address, without a password
-    is_own   whether the folder's own journal, made on this machine, is what it is
+    Attributes:
+        records: Optuna's interface to it.
+        place: Its file or URL, without a password.
+        is_own: Whether it is the journal of the study directory, created on this machine.
     """
 
     def __init__(self, url: str | None, folder: Path) -> None:
-        """Open or make the storage at `url`, None for study.journal in `folder`.
+        """Open or create the storage at `url`, None for study.journal in `folder`.
 
-        Raises ConfigError, without a password in it, when it cannot be opened or its driver is missing.
+        Raises ConfigError, without passwords, if it cannot be opened or its driver is missing.
         """
         self.place = masked(url) if url is not None else str(folder / "study.journal")
         self._journal: Journal | None = None
@@ -60,7 +62,7 @@ class Store:
             path = folder / "study.journal" if url is None else Path(rest.removeprefix("//"))
             if not path.name:
                 raise ConfigError.one(
-                    "--storage", masked(url or ""), "names no file", "write journal:///FILE", code="invalid-value"
+                    "--storage", masked(url or ""), "requires a file", "Use journal:///FILE", code="invalid-value"
                 )
             self._open_journal(path, folder if url is None else None)
         else:
@@ -68,7 +70,7 @@ class Store:
 
     @contextmanager
     def turn(self, name: str) -> Iterator[None]:
-        """Be the only process that is in here, of all that share this storage and `name`."""
+        """A critical section of all processes that share this storage and `name`."""
         if self._lock_file is not None:
             with self._lock_file.open("a") as file:
                 fcntl.flock(file, fcntl.LOCK_EX)
@@ -76,13 +78,13 @@ class Store:
         elif self._engine is not None:
             with self._engine.connect() as connection:
                 _lock(connection, name)
-                yield  # the end of the transaction, or of this process, gives PostgreSQL's lock back
+                yield  # PostgreSQL releases the lock at the end of the transaction or the process
                 _unlock(connection, name)
         else:
             yield
 
     def sync(self) -> None:
-        """Make what was written survive a power cut; a database has done so."""
+        """Flush a journal to disk; databases do so themselves."""
         if self._journal is not None:
             self._journal.sync()
 
@@ -98,7 +100,7 @@ class Store:
             self.records: optuna.storages.BaseStorage = optuna.storages.JournalStorage(self._journal)
         except OSError as error:
             raise ConfigError.one(
-                "--storage", path, f"cannot be opened: {error.strerror}", code="system-error"
+                "--storage", path, f"cannot open the storage: {error.strerror}", code="system-error"
             ) from error
 
     def _open_database(self, url: str) -> None:
@@ -116,20 +118,20 @@ class Store:
                     self._lock_file.parent.mkdir(parents=True, exist_ok=True)
             else:
                 self._engine = sqlalchemy.create_engine(address, poolclass=sqlalchemy.pool.NullPool)
-            with self.turn(""):  # Optuna makes its tables in several steps, and fails where two make them
+            with self.turn(""):  # Optuna creates its tables in several steps, and fails if two processes do so
                 self.records = optuna.storages.RDBStorage(address, engine_kwargs=options)
         except ConfigError:
             raise
-        except Exception as error:  # SQLAlchemy and its drivers have many kinds
+        except Exception as error:  # SQLAlchemy and its drivers raise many types
             cause = error.__cause__ if isinstance(error, optuna.exceptions.StorageInternalError) else error
-            # None: what the driver said may hold the password
+            # None, since the driver's message may contain the password
             raise ConfigError.one(
-                "--storage", masked(url), f"cannot be opened: {_told(cause or error, url)}", code="failed"
+                "--storage", masked(url), f"cannot open the storage: {_message(cause or error, url)}", code="failed"
             ) from None
 
 
 def file_of(url: str | None, folder: Path) -> Path | None:
-    """The file that a storage is kept in, None for a server and for what is no storage."""
+    """The file of a storage, None for a server or an invalid URL."""
     if url is None:
         return folder / "study.journal"
     scheme, _, rest = url.partition(":")
@@ -145,17 +147,17 @@ def file_of(url: str | None, folder: Path) -> Path | None:
 
 
 def _refuse_damaged_sqlite(path: Path) -> None:
-    """Raise ConfigError for a file that is no SQLite database, or one whose pages do not fit together."""
+    """Raise ConfigError for a file that is not a valid SQLite database."""
     engine = sqlalchemy.create_engine("sqlite://", creator=lambda: _read_only(path), poolclass=sqlalchemy.pool.NullPool)
     try:
         with engine.connect() as connection:
             found = str(connection.execute(sqlalchemy.text("PRAGMA quick_check(1)")).scalar())
     except sqlalchemy.exc.SQLAlchemyError as error:
-        found = _told(error, "")
+        found = _message(error, "")
     if found != "ok":
         rule = f"is corrupted: {' '.join(found.split())}"
         raise ConfigError.one(
-            "--storage", str(path), rule, "Restore the file from a copy, or name another one.", code="corrupted"
+            "--storage", str(path), rule, "Restore the file from a backup, or use another one.", code="corrupted"
         )
 
 
@@ -165,17 +167,17 @@ def _read_only(path: Path) -> sqlite3.Connection:
 
 @contextmanager
 def failures(url: str | None) -> Iterator[None]:
-    """Turn what a database says in the middle of a study into a DlexpError of one line, without a password."""
+    """Replace database errors during a study by a DlexpError of one line, without passwords."""
     try:
         yield
     except (optuna.exceptions.StorageInternalError, sqlalchemy.exc.SQLAlchemyError) as error:
-        place, told = masked(url or "study.journal"), _told(error.__cause__ or error, url or "")
-        remedy = "what has ended is kept; run the same line again to continue"
-        raise DlexpError(f"the storage {place} failed: {told}; {remedy}", code="failed") from None
+        place, text = masked(url or "study.journal"), _message(error.__cause__ or error, url or "")
+        remedy = "Finished trials are saved. Run the same command again to continue."
+        raise DlexpError(f"the storage {place} failed: {text}. {remedy}", code="failed") from None
 
 
 def masked(url: str) -> str:
-    """A storage URL without its password, in the account or among the options."""
+    """A storage URL without its passwords."""
     scheme, mark, rest = url.partition("://")
     account, at, place = rest.rpartition("@")
     if mark and at and ":" in account:
@@ -184,23 +186,29 @@ def masked(url: str) -> str:
 
 
 def _checked(url: str) -> str:
-    """The URL with the driver's name in it. Raises ConfigError for what is no URL and for a missing driver."""
+    """The URL with the name of the driver. Raises ConfigError for an invalid URL or a missing driver."""
     scheme, mark, rest = url.partition("://")
     dialect, _, driver = scheme.partition("+")
     if not mark or dialect not in ("sqlite", *_SERVERS):
-        raise ConfigError.one("--storage", masked(url), "is no storage", f"write {_FORMS}", code="unknown-value")
+        raise ConfigError.one("--storage", masked(url), "unknown storage", f"Use {_FORMS}", code="unknown-value")
     if dialect == "sqlite":
         return url
     named, package, install = _SERVERS[dialect]
     if driver:
         named, package, install = scheme, driver, f"pip install {driver}"
     if find_spec(package) is None:
-        raise ConfigError.one("--storage", masked(url), f"needs the package {package}", install, code="missing-package")
+        raise ConfigError.one(
+            "--storage",
+            masked(url),
+            f"requires the package {package}",
+            f"Install it with {install}",
+            code="missing-package",
+        )
     return f"{named}://{rest}"
 
 
-def _told(error: BaseException, url: str) -> str:
-    """The first line of what went wrong, without the passwords of `url`."""
+def _message(error: BaseException, url: str) -> str:
+    """The first line of an error message, without the passwords of `url`."""
     text = str(getattr(error, "orig", None) or error).strip() or type(error).__name__
     line = text.splitlines()[0].replace(url, masked(url))
     account = url.partition("://")[2].rpartition("@")[0]
@@ -217,16 +225,16 @@ def _lock(connection: sqlalchemy.Connection, name: str) -> None:
         return
     got = connection.execute(sqlalchemy.text("SELECT GET_LOCK(:key, :wait)"), {"key": f"dlexp{key}", "wait": 600})
     if got.scalar() != 1:
-        raise DlexpError("the storage's lock was held by another process for 10 minutes", code="in-use")
+        raise DlexpError("the storage has been locked by another process for 10 minutes", code="in-use")
 
 
 def _unlock(connection: sqlalchemy.Connection, name: str) -> None:
-    if connection.dialect.name != "postgresql":  # MySQL's lock belongs to the connection, which now ends
+    if connection.dialect.name != "postgresql":  # MySQL releases the lock with the connection
         connection.invalidate()
 
 
 def _is_own(path: Path, folder: Path, is_new: bool) -> bool:
-    """Whether this machine made the journal: a copy, an archive or a download has another inode than it says."""
+    """Whether this machine created the journal; a copy or download has another inode than recorded."""
     marker, status = folder / "study.origin", path.stat()
     identity = {"host": socket.gethostname(), "device": status.st_dev, "inode": status.st_ino}
     if is_new:

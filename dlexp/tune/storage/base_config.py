@@ -1,4 +1,4 @@
-"""The configuration that a study starts from, as far as a study must know it: plain words and values."""
+"""The baseline configuration of a study."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from dlexp.tune.search_space.space import Space
 
 @dataclass(frozen=True)
 class Written:
-    """The configuration as it is written: group -> option, and every value by path."""
+    """The baseline configuration: group -> option, and all values by path."""
 
     chosen: Mapping[str, str]
     values: Mapping[str, Any]
 
     def under(self, took: Mapping[str, str]) -> dict[str, Any]:
-        """The values of a trial with other options: those of a group that differs are not known."""
+        """The values for a trial with other options, without those of groups that differ."""
         other = {group for group, option in self.chosen.items() if took.get(group, option) != option}
         return {path: value for path, value in self.values.items() if path.partition(".")[0] not in other}
 
     def differences(self, now: Written, space: Space) -> list[str]:
-        """What is written otherwise now, and is not searched."""
+        """The changes of the baseline to `now`, without searched dimensions."""
         searched = {d.path for d in space.dimensions}
         found = [
             f"{group}={option} -> {now.chosen[group]}"

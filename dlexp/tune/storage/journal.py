@@ -1,11 +1,11 @@
-"""The study's journal: Optuna's records, a JSON line each, behind a lock that ends with the process that holds it.
+"""The journal of a study: Optuna's records as JSON lines, protected by a lock that is released when its process ends.
 
-Optuna's own lock is a symbolic link. `kill -9` leaves it lying, and when the path is relative the next process waits
-for it for ever, busily: the link is resolved against its own directory, so its age cannot be read.
+Optuna's own lock is a symbolic link, which remains after `kill -9`; with a relative path, the next process waits
+forever, since the link is resolved against its own directory and its age cannot be read.
 
-Each record ends with a checksum over the line before it and itself: a changed bit, a line that is missing and lines in
-another order are noticed before anything is read from them. Records of other programs (Optuna's own journal, its
-dashboard) have none, and are covered by the next one that has.
+Each record ends with a checksum of the previous line and itself, so that changed, missing and reordered lines are
+detected. Records of other programs (Optuna's own journal, its dashboard) have no checksum, and are covered by the next
+one that has.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from optuna.storages.journal import JournalFileBackend
 from dlexp.errors import ConfigError
 
 _CHECK = "crc"
-_REMEDY = "Restore the file from a copy, or start another study with --name."
+_REMEDY = "Restore the file from a backup, or start another study with --name NAME"
 
 
 class Journal(JournalFileBackend):
-    """Records in a file that several processes of one machine, or of a shared file system with `flock`, may append to.
+    """Records in a file that several processes on a file system with `flock` can append to.
 
-    An unfinished last line, the record of a process that was killed while it wrote, never took effect and is cut off.
+    An incomplete last line, from a process that was killed while writing, is removed.
     """
 
     def __init__(self, path: Path) -> None:
-        """Open or make the file. Raises ConfigError that names the line when a record is damaged or missing."""
+        """Open or create the file. Raises ConfigError with the line number if a record is corrupted or missing."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path.absolute()
         if path.is_file():
@@ -40,9 +40,9 @@ class Journal(JournalFileBackend):
         super().__init__(str(self._path))
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Add records; they survive the end of this process, and the machine's after `sync`."""
+        """Append records; they survive a crash of the process, and after `sync` of the machine."""
         with self._path.open("r+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)  # given back when the file is closed, by us or by the kernel
+            fcntl.flock(file, fcntl.LOCK_EX)  # released when the file is closed
             end = file.seek(0, os.SEEK_END)
             whole = _end_of_last_line(file, end)
             if whole != end:
@@ -57,18 +57,18 @@ class Journal(JournalFileBackend):
             file.write(b"".join(lines))
 
     def sync(self) -> None:
-        """Write what was added to the disk itself."""
+        """Flush the records to disk."""
         with self._path.open("rb") as file:
             os.fsync(file.fileno())
 
 
 def refuse_damage(path: Path) -> None:
-    """Raise ConfigError that names the first line of a journal that is no record, or whose checksum does not hold."""
+    """Raise ConfigError for the first line that is not a record or has a wrong checksum."""
     previous = b""
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             if not line.endswith(b"\n"):
-                return  # never took effect
+                return  # incomplete
             wrong = _wrong_with(line, previous)
             if wrong:
                 raise ConfigError.one(f"{path}, line {number}", "", wrong, _REMEDY, code="corrupted")
@@ -76,24 +76,24 @@ def refuse_damage(path: Path) -> None:
 
 
 def _wrong_with(line: bytes, previous: bytes) -> str:
-    """What is wrong with a whole line of a journal; "" for nothing."""
+    """The error in a complete line of a journal; "" for a valid one."""
     try:
         record = json.loads(line)
     except ValueError:
-        return "is corrupted: it is no JSON"
+        return "is corrupted: not JSON"
     if not isinstance(record, dict) or not isinstance(record.get("op_code"), int) or "worker_id" not in record:
-        return "is corrupted: it is no record of a study"
+        return "is corrupted: not a record of a study"
     if _CHECK in record:
         del record[_CHECK]
         if _with_check(record, previous) != line:
-            return "is corrupted, or lines in front of it are missing: its checksum does not hold"
+            return "is corrupted, or previous lines are missing: wrong checksum"
     elif any(len(key) == len(_CHECK) for key in record):  # Optuna's keys are longer
-        return "is corrupted: it has an unknown key"
+        return "is corrupted: unknown key"
     return ""
 
 
 def _with_check(record: dict[str, Any], previous: bytes) -> bytes:
-    """The line of a record that follows the line `previous`."""
+    """The line of a record after the line `previous`."""
     text = json.dumps(record, separators=(",", ":"))
     check = zlib.crc32(text.encode(), zlib.crc32(previous))
     return f'{text[:-1]},"{_CHECK}":"{check:08x}"}}\n'.encode()

@@ -1,7 +1,7 @@
-"""What the directory of a study holds beside its records: whether records were lost, so that nothing is written over.
+"""Detection of lost records of a study, from the other files in its directory.
 
-The records are written before trials.csv and before a trial's own directory. So whatever those know, the records know,
-unless somebody removed, emptied or cut them.
+The records are written before trials.csv and before the directory of a trial. If these contain a trial that the records
+lack, the records were deleted, emptied or truncated.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _ENDED = {
 
 
 def refuse_lost_file(path: Path, folder: Path) -> None:
-    """Raise ConfigError where the file of the records is missing or empty, and `folder` holds trials all the same."""
+    """Raise ConfigError if the file of the records is missing or empty, but `folder` has trials."""
     if path.is_file() and path.stat().st_size:
         return
     if signs_in(folder):
@@ -38,39 +38,37 @@ def refuse_lost_file(path: Path, folder: Path) -> None:
 
 
 def refuse_lost_study(records: optuna.storages.BaseStorage, place: str, name: str, folder: Path) -> None:
-    """Raise ConfigError where the storage at `place` has no study `name`, and `folder` holds trials of it."""
+    """Raise ConfigError if the storage at `place` has no study `name`, but `folder` has its trials."""
     if not signs_in(folder):
         return
     known = optuna.get_all_study_names(records)
     if name not in known:
-        _refuse(place, f"holds no study {name} (it has {', '.join(sorted(known)) or 'none'})", folder)
+        _refuse(place, f"has no study {name} (only {', '.join(sorted(known)) or 'none'})", folder)
 
 
 def refuse_lost_trials(study: optuna.Study, place: str, folder: Path) -> None:
-    """Raise ConfigError where trials.csv or trials/ of `folder` has a trial that the study at `place` lacks, or has
-    otherwise.
-    """
+    """Raise ConfigError if trials.csv or trials/ of `folder` contradict the study at `place`."""
     known = {trial.number: trial for trial in study.get_trials(deepcopy=False)}
     for number, state, value in _table(folder / "trials.csv"):
         trial = known.get(number)
         if trial is None:
-            _refuse(place, f"lacks trial {number}, which trials.csv has", folder)
+            _refuse(place, f"has no trial {number}, which is in trials.csv", folder)
         elif trial.state != state or not _is_same(trial, value):
             here, there = f"{trial.state.name.lower()}, {trial.value}", f"{state.name.lower()}, {value}"
-            _refuse(place, f"has trial {number} as {here} and trials.csv as {there}", folder)
+            _refuse(place, f"has trial {number} as {here}, but trials.csv as {there}", folder)
     for path in sorted((folder / "trials").glob("[0-9]*")):
         if path.name.isdigit() and int(path.name) not in known:
-            _refuse(place, f"lacks trial {int(path.name)}, whose directory is {path}", folder)
+            _refuse(place, f"has no trial {int(path.name)}, which has the directory {path}", folder)
 
 
 def signs_in(folder: Path) -> list[str]:
-    """The files and directories in `folder` that a study has left."""
+    """The files and directories of a study in `folder`."""
     paths = ((name, folder / name) for name in _SIGNS)
     return [name for name, path in paths if (any(path.iterdir()) if path.is_dir() else path.is_file())]
 
 
 def _table(path: Path) -> Iterator[tuple[int, TrialState, float | None]]:
-    """(number, state, value) of the trials of trials.csv that have ended; nothing of a file that is no such table."""
+    """(number, state, value) of the finished trials in trials.csv; empty for an invalid file."""
     try:
         lines = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
     except (OSError, ValueError, csv.Error):
@@ -92,10 +90,10 @@ def _is_same(trial: FrozenTrial, value: float | None) -> bool:
 
 
 def _refuse(where: str, rule: str, folder: Path) -> NoReturn:
-    """Raise ConfigError with the ways out."""
+    """Raise ConfigError with the remedies."""
     found = ", ".join(f"{name}/" if (folder / name).is_dir() else name for name in signs_in(folder))
     aside = next(path for n in count(1) if not (path := folder.with_name(f"{folder.name}-old-{n}")).exists())
     move = shlex.join(["mv", os.fspath(folder), os.fspath(aside)])
-    ways = "Restore the records from a copy, name the --storage that the study was made in, use another --name, or move"
-    rule = f"{rule}, but {folder} holds the results of a study ({found})"
-    raise ConfigError.one(where, "", rule, f"{ways} the directory aside: {move}", code="incompatible-run")
+    ways = "Restore the records from a backup, use the original --storage, use another --name, or move"
+    rule = f"{rule}, but {folder} has results of the study ({found})"
+    raise ConfigError.one(where, "", rule, f"{ways} the directory with {move}", code="incompatible-run")

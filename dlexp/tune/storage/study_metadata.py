@@ -1,4 +1,4 @@
-"""What a study was made for, kept in the study itself: metric, space, and the configuration as it was written."""
+"""Metric, search space and baseline of a study, stored in the study to detect changes."""
 
 from __future__ import annotations
 
@@ -13,28 +13,27 @@ from dlexp.tune.search_space.changes import StudyFacts, changes, planned
 from dlexp.tune.search_space.space import Space
 from dlexp.tune.storage.base_config import Written
 
-_MADE_FOR = "made_for"  # one attribute of the study, so that no kill leaves half of it
+_MADE_FOR = "made_for"  # a single attribute, so that it is updated atomically
 _WRITTEN = "written"
 
 
 class Identity:
-    """What a study was made for, compared with what it is opened for.
+    """Metric and search space of a study, compared with those of this start.
 
-    notes     sentences about what has changed and is allowed
-    known     every dimension that its trials may have: those of now, and those no longer searched
+    Attributes:
+        notes: Messages about allowed changes.
+        known: All dimensions of its trials, including those that are no longer searched.
     """
 
     def __init__(self, study: optuna.Study, rules: Rules, space: Space) -> None:
-        """Compare and record. Raises ConfigError for another metric or direction, or a space that cannot be mixed."""
+        """Compare and store. Raises ConfigError for another metric or direction, or an incompatible space."""
         self._study, self.notes = study, list[str]()
         content = study.user_attrs.get(_MADE_FOR)
         retired = Space()
         if content is not None:
             if "fingerprint" not in content:
-                rule = "this study was made by an older dlexp, which did not record its space"
-                raise ConfigError.one(
-                    "--name", study.study_name, rule, "give the new study another name", code="incompatible-run"
-                )
+                rule = "the study has an unknown format"
+                raise ConfigError.one("--name", study.study_name, rule, "Use another --name.", code="incompatible-run")
             self._refuse_another_metric(content, rules)
             retired = Space.from_json(content["retired"])
             if content["fingerprint"] != space.fingerprint():
@@ -50,14 +49,14 @@ class Identity:
             study.set_user_attr(_MADE_FOR, made_for)
 
     def write(self, now: Written, space: Space) -> None:
-        """Record the configuration as it is written now; what changed is told."""
+        """Store the baseline, with a note on its changes."""
         before = written_of(self._study)
         differences = before.differences(now, space) if before else []
         if differences:
             more = f" and {len(differences) - 4} more" if len(differences) > 4 else ""
             text = f"{', '.join(differences[:4])}{more}"
             self.notes.append(
-                f"the configuration has changed since the study's last start ({text}); trials are compared all the same"
+                f"the configuration has changed since the last start of the study ({text}); trials are still compared"
             )
         if before != now:
             self._study.set_user_attr(_WRITTEN, {"chosen": dict(now.chosen), "values": dict(now.values)})
@@ -67,13 +66,13 @@ class Identity:
         was = self._study.direction.name.lower()
         if content["metric"] != rules.metric or was != direction:
             made = f"{was} {content['metric']}"
-            rule = f"this study was made to {made}, and now it should {direction} {rules.metric}"
+            rule = f"the study was created to {made}, cannot {direction} {rules.metric}"
             raise ConfigError.one(
-                "--name", self._study.study_name, rule, "give the new study another name", code="incompatible-run"
+                "--name", self._study.study_name, rule, "Use another --name.", code="incompatible-run"
             )
 
     def _changed(self, before: Space, space: Space, retired: Space) -> Space:
-        """The dimensions that are searched no longer. Raises ConfigError with every change that cannot be mixed."""
+        """The dimensions that are no longer searched. Raises ConfigError with all incompatible changes."""
         facts = StudyFacts(self._study.study_name, [planned(t) for t in self._study.get_trials(deepcopy=False)])
         found = changes(before, space, retired.dimensions, facts)
         if found.refused:
@@ -84,20 +83,20 @@ class Identity:
 
 
 def known_space(study: optuna.Study) -> Space:
-    """Every dimension that the trials of another study may have. Raises ConfigError when dlexp did not make it."""
+    """All dimensions of the trials of another study. Raises ConfigError if dlexp did not create it."""
     content = study.user_attrs.get(_MADE_FOR)
     if content is None:
-        raise ConfigError.one("--migrate", study.study_name, "is no study of dlexp", code="incompatible-run")
+        raise ConfigError.one("--migrate", study.study_name, "was not created by dlexp", code="incompatible-run")
     space, retired = Space.from_json(content["space"]), Space.from_json(content["retired"])
     return Space(space.groups, (*space.dimensions, *retired.dimensions))
 
 
 def metric_of(study: optuna.Study) -> str:
-    """What the study was made to make small or large."""
+    """The metric that the study optimizes."""
     return str(study.user_attrs.get(_MADE_FOR, {}).get("metric"))
 
 
 def written_of(study: optuna.Study) -> Written | None:
-    """The configuration as it was written at the study's last start."""
+    """The baseline at the last start of the study."""
     content = study.user_attrs.get(_WRITTEN)
     return Written(content["chosen"], content["values"]) if content else None

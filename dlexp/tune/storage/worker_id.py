@@ -1,6 +1,6 @@
-"""Who runs a trial: host, process id, when that process started and in which namespace of ids, as one word.
+"""Identifier of the process that runs a trial: host, process id, start time and process namespace.
 
-A process id alone is given to another process sooner or later, and two containers of one host may each have a 1.
+A process id alone is reused, and containers of one host have process ids of their own.
 """
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ from pathlib import Path
 
 
 def me() -> str:
-    """This process."""
+    """The identifier of this process."""
     pid = os.getpid()
     return f"{socket.gethostname()}:{pid}:{_start_of(pid)}:{_namespace()}"
 
 
 def is_elsewhere(owner: str) -> bool:
-    """Whether `owner` is a process that cannot be looked for here: of another host, or of another container."""
+    """Whether `owner` is a process of another host or container, whose state is unknown here."""
     host, _, namespace, _ = _parts(owner)
     return bool(host) and (host != socket.gethostname() or namespace not in ("", _namespace()))
 
 
 def is_alive(owner: str) -> bool:
-    """Whether the process is there; one that is elsewhere is taken to be, and this process itself is not.
+    """Whether the process `owner` exists; true for a process elsewhere, false for this process.
 
-    `owner` is what `me` gave, or host:pid alone. A process asks this for what it finds, so under its own name that is
-    what it left behind earlier, or what an older process of the same id did.
+    `owner` is an identifier from `me`, or host:pid. A record found under the identifier of this process was left by an
+    earlier process with the same id.
     """
     host, pid, _, start = _parts(owner)
     if is_elsewhere(owner) or not pid.isdigit():
@@ -43,13 +43,13 @@ def is_alive(owner: str) -> bool:
 
 
 def _parts(owner: str) -> tuple[str, str, str, str]:
-    """(host, process id, namespace, start), "" for what the word does not say."""
+    """(host, process id, namespace, start), "" for missing parts."""
     host, pid, start, namespace, *_ = [*owner.split(":"), "", "", "", ""]
     return host, pid, namespace, start
 
 
 def _start_of(pid: int) -> str:
-    """When the process started, in ticks since the system did; "" where the system has no /proc, "ended" for a zombie.
+    """The start time of a process in clock ticks since boot; "" without /proc, "ended" for a zombie.
 
     Source: proc_pid_stat(5), field 22.
     """
@@ -64,7 +64,7 @@ def _is_zombie(pid: int) -> bool:
 
 
 def _stat(pid: int) -> list[str]:
-    """The fields after the name, which is in brackets and may hold anything."""
+    """The fields of /proc/PID/stat after the name, which is in brackets."""
     try:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     except OSError:

@@ -1,8 +1,8 @@
-"""`dlexp compare`: runs in groups that differ in the seed alone, their tables, and which group is better.
+"""The workflow `dlexp compare`: groups runs that differ only in the seed, and compares the groups.
 
     comparison = compare([Path("outputs/train/a"), Path("outputs/train/b")], CompareOptions())
 
-Reads directories and computes; prints nothing, loads no torch.
+It reads run directories only, and imports no torch.
 """
 
 from __future__ import annotations
@@ -33,18 +33,19 @@ from dlexp.workflows.compare.verdict import Pair, conclusion, verdict
 from dlexp.workflows.run_record.read import RunSummary, read_run_summary
 
 _LEVEL = 0.95
-_SEED = 0  # of the resampling: the same runs give the same interval each time
+_SEED = 0  # of the resampling, so that the same runs always give the same interval
 
 
 @dataclass(frozen=True)
 class CompareOptions:
-    """What is compared, and how.
+    """Options of a comparison.
 
-    metric         of the verdict: accuracy, balanced_accuracy, log_loss, mae, mse; None for the usual one
-    split          None for test where all runs were evaluated on it, val otherwise
-    by             keys whose values make a group, () for everything but the seed
-    tables_only    where nothing can be paired, give the tables, a verdict over the seeds alone where there are several,
-                   and in `Comparison.unpaired` why; otherwise that is an error
+    Attributes:
+        metric: Of the verdict: accuracy, balanced_accuracy, log_loss, mae or mse; None for the default of the task.
+        split: None for test if all runs were evaluated on it, otherwise val.
+        by: Keys whose values define a group; () for everything but the seed.
+        tables_only: If samples cannot be paired, compare over the seeds and give the reason in `Comparison.unpaired`,
+            instead of raising an error.
     """
 
     metric: str | None = None
@@ -55,7 +56,7 @@ class CompareOptions:
 
 @dataclass(frozen=True)
 class Spread:
-    """Mean, standard deviation (n - 1; None for one run) and number of runs of one metric."""
+    """Mean, standard deviation (n - 1; None for one run) and number of runs of a metric."""
 
     mean: float
     std: float | None
@@ -66,7 +67,8 @@ class Spread:
 class Group:
     """Runs of one configuration.
 
-    metrics  name (val/loss, test/accuracy, seconds_per_epoch, parameters, weights_bytes) -> spread
+    Attributes:
+        metrics: Name (val/loss, test/accuracy, seconds_per_epoch, parameters, weights_bytes) -> spread.
     """
 
     label: str
@@ -77,17 +79,17 @@ class Group:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Everything that `dlexp compare` says.
+    """The result of a comparison.
 
-    settings    what differs between the groups
-    metric      of the verdicts, with its split: test/accuracy; "" where nothing could be paired
-    maximize    whether more of it is better
-    samples     in that split, 0 where the intervals are over seeds alone
-    pairs       every two groups, the better one first where there is one
-    verdict     the answer in one sentence
-    notes       what a reader has to know to believe it
-    unpaired    why there is no verdict, "" where there is one
-    Where `samples` is 0 the verdict rests on the seeds alone.
+    Attributes:
+        settings: The differences between the groups.
+        metric: Of the verdicts, with its split, such as test/accuracy; "" without a verdict.
+        maximize: Whether a larger value is better.
+        samples: The number of paired samples; 0 if the intervals are over the seeds only.
+        pairs: All pairs of groups, the one with the better mean first.
+        verdict: The conclusion in one sentence.
+        notes: Limitations of the verdict.
+        unpaired: Why samples could not be paired, "" if they were.
     """
 
     groups: tuple[Group, ...]
@@ -101,7 +103,7 @@ class Comparison:
     unpaired: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """The same as plain values, for JSON."""
+        """The comparison as plain values, for JSON."""
         plain = asdict(self)
         for group in plain["groups"]:
             group["runs"] = [str(path) for path in group["runs"]]
@@ -111,9 +113,13 @@ class Comparison:
 def compare(runs: Sequence[Path], options: CompareOptions) -> Comparison:
     """Compare runs, or the runs of groups of seeds, that were trained on the same data.
 
-    Raises ConfigError for fewer than two runs, runs that have trained no epoch, other data or rows, and runs that were
-    not evaluated (naming the lines to type); with `tables_only` the last three are told in the result. Raises it for a
-    `by` that puts runs of several configurations into one group.
+    Args:
+        runs: Directories of runs and of groups of seeds.
+        options: Metric, split and grouping.
+
+    Raises:
+        ConfigError: Fewer than two runs have finished an epoch; `by` puts all configurations into one group; or, unless
+            `tables_only`, the runs were not evaluated on the same samples.
     """
     read, notes = _distinct([read_run_summary(path) for folder in runs for path in runs_in(folder)])
     groups = grouped(read, options.by)
@@ -121,9 +127,9 @@ def compare(runs: Sequence[Path], options: CompareOptions) -> Comparison:
         groups = [_once_each(group, notes) for group in groups]
     one_configuration = len(groups) == 1
     if one_configuration and options.by and len(grouped(read, ())) > 1:
-        rule = f"puts all {len(read)} runs into one group, which leaves nothing to compare"
+        rule = f"puts all {len(read)} runs into one group"
         raise ConfigError.one(
-            "--by", ",".join(options.by), rule, "Name a key in which they differ, or leave --by out.", code="no-effect"
+            "--by", ",".join(options.by), rule, "Name a key in which they differ, or remove --by.", code="no-effect"
         )
     is_one_seed = one_configuration and len({run.seed for run in groups[0]}) == 1
     if one_configuration:
@@ -137,11 +143,11 @@ def compare(runs: Sequence[Path], options: CompareOptions) -> Comparison:
     if is_one_seed:
         return Comparison(told, (), "", True, 0, (), sameness(read), tuple(notes))
     if options.by:
-        notes.append(f"grouped by {', '.join(options.by)}: the spread within a group holds whatever else differs")
+        notes.append(f"grouped by {', '.join(options.by)}: the spread within a group includes all other differences")
     try:
         answer = _over_samples(groups, names, options)
     except ConfigError as error:
-        if not options.tables_only and not one_configuration:  # which has its answer without predictions
+        if not options.tables_only and not one_configuration:  # one configuration can be compared without predictions
             raise
         answer = _over_seeds(groups, names, str(error))
     text = conclusion(names, answer.pairs, one_configuration) if answer.pairs or one_configuration else ""
@@ -161,7 +167,7 @@ def compare(runs: Sequence[Path], options: CompareOptions) -> Comparison:
 
 @dataclass(frozen=True)
 class _Answer:
-    """The pairs, and what they were computed from; `looks` at the test split, 0 for another."""
+    """The pairs and the basis of their intervals. `looks`: evaluations of the test split, 0 for another split."""
 
     metric: str
     maximize: bool
@@ -172,7 +178,7 @@ class _Answer:
 
 
 def _distinct(runs: Sequence[RunSummary]) -> tuple[list[RunSummary], list[str]]:
-    """(runs that have something to compare, what was left out); a run that is named twice counts once."""
+    """(runs with at least one epoch, notes on the others); a run that is named twice counts once."""
     found = list({run.path.resolve(): run for run in runs}.values())
     notes, kept = [], []
     for run in found:
@@ -182,27 +188,27 @@ def _distinct(runs: Sequence[RunSummary]) -> tuple[list[RunSummary], list[str]]:
                 at = f"epoch {run.status.epoch} of {run.status.epochs}"
                 notes.append(f"{run.path} is not finished ({run.status.state}, {at})")
         else:
-            notes.append(f"left out: {run.path} has no epoch to its name ({run.status.state})")
+            notes.append(f"ignored: {run.path} has not finished an epoch ({run.status.state})")
     if len(kept) < 2:
-        rule = f"two runs are needed to compare, and {len(kept)} of {len(found)} can be"
+        rule = f"requires two runs with a finished epoch, got {len(kept)} of {len(found)}"
         raise ConfigError.one(
-            "dlexp compare", "", "; ".join((rule, *notes)), "dlexp runs lists what there is", code="missing-value"
+            "dlexp compare", "", "; ".join((rule, *notes)), "List the runs with dlexp runs", code="missing-value"
         )
     return kept, notes
 
 
 def _once_each(group: Sequence[RunSummary], notes: list[str]) -> list[RunSummary]:
-    """One run of each seed: a second is the same network again, and no other draw."""
+    """One run per seed: another one is the same network, not an independent sample."""
     found: dict[int, RunSummary] = {}
     for run in group:
         if run.seed in found:
-            notes.append(f"left out: {run.path} has the configuration and the seed of {found[run.seed].path}")
+            notes.append(f"ignored: {run.path} has the same configuration and seed as {found[run.seed].path}")
         found.setdefault(run.seed, run)
     return list(found.values())
 
 
 def _over_samples(groups: Sequence[Sequence[RunSummary]], names: Sequence[str], options: CompareOptions) -> _Answer:
-    """Every pair of groups from their saved predictions, with intervals that hold for all together (Bonferroni)."""
+    """All pairs of groups, from their saved predictions, with simultaneous intervals (Bonferroni)."""
     scores = read_scores(groups, options.metric, options.split)
     measure, found = scores.measure, scores.groups
     order = _places([float(group.mean()) for group in found], measure.maximize)
@@ -226,7 +232,7 @@ def _over_samples(groups: Sequence[Sequence[RunSummary]], names: Sequence[str], 
 
 
 def _over_seeds(groups: Sequence[Sequence[RunSummary]], names: Sequence[str], why: str) -> _Answer:
-    """The same from the monitored metric of each run, where every group has several seeds and the data are the same."""
+    """All pairs of groups, from the monitored metric, if every group has several seeds and the data is the same."""
     runs = [run for group in groups for run in group]
     monitors, prints = {run.monitor for run in runs}, {run.meta.get("split_hash") for run in runs}
     monitor = runs[0].monitor
@@ -246,7 +252,7 @@ def _over_seeds(groups: Sequence[Sequence[RunSummary]], names: Sequence[str], wh
 
 
 def _places(means: Sequence[float], maximize: bool) -> list[tuple[int, int]]:
-    """Every two places, that with the better mean first."""
+    """All pairs of positions, the one with the better mean first."""
     sign = 1 if maximize else -1
     return [
         (one, other) if sign * (means[one] - means[other]) >= 0 else (other, one)
@@ -262,27 +268,27 @@ def _pair(ahead: str, behind: str, found: Difference, measure: Measure, test: Mc
 def _notes(answer: _Answer, one_configuration: bool) -> list[str]:
     notes, about = [], {pair.difference.about for pair in answer.pairs}
     if len(answer.pairs) > 1:
-        notes.append(f"the {len(answer.pairs)} intervals hold together with 95 %, so each is wider (Bonferroni)")
+        notes.append(f"the {len(answer.pairs)} intervals are simultaneous at 95 % (Bonferroni), so each is wider")
     if "samples" in about and not one_configuration:
         notes.append(
-            "a configuration with one seed: its interval speaks of the trained network and not of the configuration; "
-            "dlexp train --from RUN --seeds 5 trains more"
+            "a configuration has one seed: the interval applies to the trained network, not to the configuration. "
+            "Train more seeds with dlexp train --from RUN --seeds 5"
         )
     if "seeds" in about:
         notes.append(
-            f"{answer.metric} at each run's best epoch: the intervals are over the seeds alone, for these very "
-            "samples; dlexp evaluate RUN brings in the samples"
+            f"{answer.metric} at the best epoch of each run: the intervals are over the seeds, for fixed samples. "
+            "Include the samples with dlexp evaluate RUN"
         )
     if answer.looks:
         notes.append(
-            f"the test split of a run has been looked at {answer.looks} time{'s' if answer.looks != 1 else ''}; "
-            "a choice made by it is no longer tested by it"
+            f"the test split of a run has been evaluated {answer.looks} time{'s' if answer.looks != 1 else ''}; "
+            "a selection based on it is no longer an independent test"
         )
     return notes
 
 
 def _table(group: Sequence[RunSummary]) -> dict[str, Spread]:
-    """The metrics that every run of the group has, time of an epoch, parameters and bytes of the best weights."""
+    """The metrics that all runs of the group have, time per epoch, parameters and size of the best weights in bytes."""
     rows = [{**run.metrics, **_cost(run)} for run in group]
     shared = [name for name in rows[0] if all(name in row for row in rows)]
     return {name: _spread([row[name] for row in rows]) for name in shared}

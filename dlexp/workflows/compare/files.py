@@ -1,4 +1,4 @@
-"""What a comparison leaves: compare.json, compare.csv and the curves of its runs over each other."""
+"""The files of a comparison: compare.json, compare.csv and curves.png."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MAX_NAME = 60  # characters of the groups' labels in a directory's name
 
 
 def save(comparison: Comparison, pictures: Pictures | None = None) -> Path:
-    """Write a new outputs/compare/<time>-<labels>-<4hex>/; returns it. `pictures` keeps what could not be drawn."""
+    """Write a new directory outputs/compare/<time>-<labels>-<4hex>/; `pictures` collects figures that failed."""
     words = "-".join(group.label for group in comparison.groups)
     name = "".join(letter if letter.isalnum() or letter in "_.=-" else "-" for letter in words)[:_MAX_NAME]
     folder = RunDir.create("compare", name.strip("-.") or "runs", None).path
@@ -30,16 +30,16 @@ def save(comparison: Comparison, pictures: Pictures | None = None) -> Path:
 
 
 def write_plot(comparison: Comparison, path: Path) -> None:
-    """The monitored metric of every run over the epochs, a colour a group. Raises ConfigError for another file type."""
+    """Plot the monitored metric of all runs over the epochs to a PNG. Raises ConfigError for another file type."""
     if path.suffix.lower() != ".png":
         raise ConfigError.one(
-            "--plot", path, "must end in .png", f"--plot {path.with_suffix('.png')}", code="invalid-value"
+            "--plot", path, "must end with .png", f"Use --plot {path.with_suffix('.png')}", code="invalid-value"
         )
     write_bytes(path, draw(path.name, lambda: curves_of(comparison)))
 
 
 def curves_of(comparison: Comparison) -> bytes:
-    """The monitored metric of every run over the epochs, a colour a group, as the bytes of a PNG."""
+    """A PNG with the monitored metric of all runs over the epochs, one color per group."""
     from dlexp.report.figures.run_overlay import Curve, overlay_png  # matplotlib loads when there is something to draw
 
     monitors, curves = [], []

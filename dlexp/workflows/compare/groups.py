@@ -1,4 +1,4 @@
-"""Which runs are repetitions of each other, what the groups are called, and what differs between them."""
+"""Groups of runs that differ only in the seed, their labels and their differences."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dlexp.config.schema.tree import ABSENT, leaves, shown, value_at
 from dlexp.errors import ConfigError
 from dlexp.workflows.run_record.read import RunSummary
 
-# What may differ between repetitions of one configuration: the seed, and what does not decide how it trains.
+# Keys that may differ within a group: the seed, and settings that do not affect the training.
 _NOT_THE_METHOD = (
     *("seed", "name", "trainer.test", "trainer.save_every_steps", "trainer.device", "trainer.threads"),
     *("data.in_memory", "data.workers", "data.path", "data.eval_batch_size"),
@@ -25,7 +25,8 @@ _MAX_KEYS_OF_LABEL = 3
 class Setting:
     """A key of the configuration that differs between groups.
 
-    values  one for each group, as one writes it; "-" where the group has no such key
+    Attributes:
+        values: One per group, as written in a configuration; "-" if the group has no such key.
     """
 
     key: str
@@ -33,19 +34,23 @@ class Setting:
 
 
 def grouped(runs: Sequence[RunSummary], by: Sequence[str]) -> list[list[RunSummary]]:
-    """The runs in groups, in the order in which they were given; within a group by seed.
+    """The runs in groups, in the given order; sorted by seed within a group.
 
-    by  keys whose values make a group (`model` for the option, `optim.lr` for a value); () takes everything but the
-        seed and what does not decide how a network is trained
-    Raises ConfigError for a key that no run has.
+    Args:
+        runs: The runs.
+        by: Keys whose values define a group (`model` for the option, `optim.lr` for a value); () for everything that
+            affects the training but the seed.
+
+    Raises:
+        ConfigError: A key that no run has.
     """
     for key in by:
         if all(chosen(run, key) is ABSENT for run in runs):
             raise ConfigError.one(
                 "--by",
                 key,
-                "is neither a group nor a key of these runs",
-                "such as model or optim.lr",
+                "unknown key",
+                "Use a group such as model, or a key such as optim.lr.",
                 code="unknown-key",
             )
     found: dict[str, list[RunSummary]] = {}
@@ -56,14 +61,14 @@ def grouped(runs: Sequence[RunSummary], by: Sequence[str]) -> list[list[RunSumma
 
 
 def chosen(run: RunSummary, key: str) -> Any:
-    """The option of a group (`model`), or the value of a key (`optim.lr`); ABSENT where the run has none."""
+    """The option of a group (`model`) or the value of a key (`optim.lr`); ABSENT if the run has none."""
     return run.choices[key] if key in run.choices else value_at(run.config, key)
 
 
 def differing(groups: Sequence[Sequence[RunSummary]]) -> list[Setting]:
-    """What differs between the groups, options before values; a key that only one option has is left out.
+    """The differences between the groups, options before values, without keys that only one option has.
 
-    Where a group pools runs of several configurations, only keys that are the same within each group are told.
+    If a group has runs of several configurations, only keys that are the same within each group are included.
     """
     options = sorted({name for group in groups for run in group for name in run.choices})
     found = [_setting(name, [[run.choices.get(name, "-") for run in group] for group in groups]) for name in options]
@@ -82,7 +87,7 @@ def differing(groups: Sequence[Sequence[RunSummary]]) -> list[Setting]:
 
 
 def labels(groups: Sequence[Sequence[RunSummary]], settings: Sequence[Setting]) -> list[str]:
-    """A short name for each group: what it alone has; runs of one configuration are named by their seed."""
+    """A short label for each group from its differences; runs of one configuration are named by their seed."""
     options = [s for s in settings if "." not in s.key and s.key in groups[0][0].choices]
     swapped = {setting.key for setting in options}
     values = [s for s in settings if s not in options and s.key.partition(".")[0] not in swapped]
@@ -95,7 +100,7 @@ def labels(groups: Sequence[Sequence[RunSummary]], settings: Sequence[Setting]) 
 
 
 def _setting(key: str, values: Sequence[Sequence[str]]) -> Setting | None:
-    """The key with its value in each group; None where it is the same in all, or not one value within a group."""
+    """The key with its value in each group; None if it is the same in all groups, or differs within a group."""
     within = [set(group) for group in values]
     if any(len(group) > 1 for group in within) or len(set.union(*within)) == 1:
         return None
@@ -103,7 +108,7 @@ def _setting(key: str, values: Sequence[Sequence[str]]) -> Setting | None:
 
 
 def _method(run: RunSummary) -> Mapping[str, Any]:
-    """Key -> value of what decides how a network is trained."""
+    """Key -> value of everything that affects the training but the seed."""
     found: dict[str, Any] = {f"choices.{group}": option for group, option in run.choices.items() if group != "logger"}
     for key, value in leaves(run.config):
         if key not in _NOT_THE_METHOD and not key.startswith(_NOT_THE_METHOD_SECTIONS):

@@ -1,4 +1,4 @@
-"""The saved predictions of several runs as scores of the same samples, refused where they are not the same."""
+"""Scores of several runs on the same samples, from their saved predictions."""
 
 from __future__ import annotations
 
@@ -107,8 +107,8 @@ def scorer(name: str | None, table: Table) -> tuple[str, Callable[[Table], Float
     name = next(iter(found)) if name is None else name
     if name not in found:
         near = nearest(name, found)
-        rule = f"is no mean over samples that can be paired; these predictions have {', '.join(found)}"
-        raise ConfigError.one("--metric", name, rule, f"did you mean {near}?" if near else "", code="unknown-value")
+        rule = f"must be one of {', '.join(found)} for these predictions"
+        raise ConfigError.one("--metric", name, rule, f"Did you mean {near}?" if near else "", code="unknown-value")
     return name, found[name]
 
 
@@ -167,8 +167,8 @@ def _refuse_other_data(runs: Sequence[RunSummary]) -> None:
     prints = [run.meta.get("data_fingerprint") for run in runs]
     for run, fingerprint in zip(runs, prints, strict=True):
         if fingerprint != prints[0]:
-            rule = f"was trained on other data than {runs[0].path} (fingerprint {_short(fingerprint)}, not "
-            remedy = "compare runs of one data set: dlexp runs --data NAME lists them"
+            rule = f"was trained on different data than {runs[0].path} (fingerprint {_short(fingerprint)} instead of "
+            remedy = "Compare runs on the same data. List them with dlexp runs --data NAME"
             raise ConfigError.one(str(run.path), "", f"{rule}{_short(prints[0])})", remedy, code="incompatible-data")
 
 
@@ -178,7 +178,7 @@ def _refuse_other_conditions(runs: Sequence[RunSummary], reports: Sequence[Mappi
     for run, report in zip(runs, reports, strict=True):
         again = _evaluation(run.path, split)
         if report["checkpoint"] != reports[0]["checkpoint"]:
-            rule = f"was evaluated with its {report['checkpoint']} weights, {runs[0].path} with its "
+            rule = f"was evaluated with the {report['checkpoint']} weights, but {runs[0].path} with the "
             problems.append(
                 Problem(str(run.path), "", f"{rule}{reports[0]['checkpoint']} ones", again, code="incompatible-run")
             )
@@ -187,7 +187,7 @@ def _refuse_other_conditions(runs: Sequence[RunSummary], reports: Sequence[Mappi
                 Problem(
                     str(run.path),
                     "",
-                    "was evaluated on data that it was not trained on",
+                    "was evaluated on different data than it was trained on",
                     again,
                     code="incompatible-data",
                 )
@@ -197,7 +197,7 @@ def _refuse_other_conditions(runs: Sequence[RunSummary], reports: Sequence[Mappi
             for time in run.meta.get("continued", ())
         ):
             problems.append(
-                Problem(str(run.path), "", "was trained further after it was evaluated", again, code="incompatible-run")
+                Problem(str(run.path), "", "was resumed after its evaluation", again, code="incompatible-run")
             )
     if problems:
         raise ConfigError(problems)
@@ -208,13 +208,13 @@ def _refuse_other_rows(one: RunSummary, first: Table, other: RunSummary, second:
     true = [column for column in first if column == "true" or column.startswith("true ")]
     if len(first["row"]) != len(second["row"]) or set(first["row"]) != set(second["row"]):
         share = len(set(first["row"]) & set(second["row"]))
-        rule = f"has other samples in its {split} split than {one.path} ({share} in common)"
-        remedy = "runs of one data.split_seed, data.val_fraction and data.test_fraction have the same"
+        rule = f"has different samples in its {split} split than {one.path} ({share} in common)"
+        remedy = "Compare runs with the same data.split_seed, data.val_fraction and data.test_fraction."
         raise ConfigError.one(str(other.path), "", rule, remedy, code="incompatible-data")
     if [*first["row"]] != [*second["row"]] or any(first[name] != second.get(name) for name in true):
-        rule = f"has other true answers in its {split} split than {one.path}, or other targets"
+        rule = f"has different true targets in its {split} split than {one.path}"
         raise ConfigError.one(
-            str(other.path), "", rule, "compare runs of one task on one data set", code="incompatible-data"
+            str(other.path), "", rule, "Compare runs with the same task and data.", code="incompatible-data"
         )
 
 
@@ -223,10 +223,10 @@ def _table(path: Path) -> dict[str, list[str]]:
     try:
         header, *lines = list(csv.reader(io.StringIO(read_bytes(path).decode("utf-8"), newline="")))
     except (OSError, ValueError, csv.Error) as error:
-        raise DlexpError(f"{path} cannot be read: {error}", code="corrupted") from error
+        raise DlexpError(f"cannot read {path}: {error}", code="corrupted") from error
     if header[:1] != ["row"] or not lines or any(len(line) != len(header) for line in lines):
         raise DlexpError(
-            f"{path} cannot be read: it is no whole table of predictions; evaluate the run again", code="corrupted"
+            f"{path} is corrupted: it is not a complete table of predictions. Evaluate the run again.", code="corrupted"
         )
     lines.sort(key=lambda line: line[0])
     return {name: [line[place] for line in lines] for place, name in enumerate(header)}

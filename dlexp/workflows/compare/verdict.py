@@ -1,4 +1,4 @@
-"""The verdicts of a comparison in plain words."""
+"""The verdicts of a comparison as sentences."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from dlexp.workflows.compare.predictions import Measure
 
 @dataclass(frozen=True)
 class Pair:
-    """Two groups: the difference of the first less the second in the metric's own unit, and what it means in words.
+    """The comparison of two groups.
 
-    better   label of the better one, None where they are not distinguishable
-    mcnemar  where each is one network and the metric is accuracy
+    Attributes:
+        difference: The first minus the second, in the unit of the metric.
+        better: Label of the better group, None if they are not distinguishable.
+        mcnemar: McNemar's test, if each group is one network and the metric is accuracy.
     """
 
     first: str
@@ -27,16 +29,16 @@ class Pair:
 
 
 def verdict(ahead: str, behind: str, found: Difference, measure: Measure) -> str:
-    """One sentence on two groups, of which `ahead` did at least as well; `found` is ahead less behind."""
+    """A sentence on two groups, of which `ahead` has the better mean; `found` is ahead minus behind."""
     sign = measure.scale if measure.maximize else -measure.scale
     low, high = sorted((sign * found.low, sign * found.high))
     of = "'s network" if found.about == "samples" else ""
     what = f"{measure.unit} of {measure.name}" if measure.unit else measure.name
     bounds = f"{100 * found.level:.4g} % interval {_plain(low)} to {_plain(high)}"
     if found.low == found.high == 0:
-        return f"{ahead} and {behind} do not differ: every {measure.name} is the same in both"
+        return f"{ahead} and {behind} do not differ: all values of {measure.name} are the same"
     if math.isinf(found.low):
-        values = f"each has one value with all its seeds, {_plain(sign * found.value)} {what} apart"
+        values = f"the seeds of each give the same value, {_plain(sign * found.value)} {what} apart"
         return f"{ahead} and {behind} are not distinguishable {_where(found)}: {values}, so their spread is unknown"
     gain = f"{_plain(sign * found.value)} {what}, {bounds}"
     if found.sign:
@@ -45,7 +47,7 @@ def verdict(ahead: str, behind: str, found: Difference, measure: Measure) -> str
 
 
 def conclusion(names: Sequence[str], pairs: Sequence[Pair], one_configuration: bool) -> str:
-    """One sentence on all groups."""
+    """A sentence on all groups."""
     if one_configuration:
         return _of_one_configuration(names, pairs)
     if len(pairs) == 1:
@@ -54,15 +56,15 @@ def conclusion(names: Sequence[str], pairs: Sequence[Pair], one_configuration: b
     rivals = [pair for pair in pairs if pair.first == leader]
     level = [pair.second for pair in rivals if pair.better is None]
     if not level:
-        return f"{leader} is better than each of the {len(rivals)} others"
-    return f"{leader} did best, and is not distinguishable from {', '.join(level)}"
+        return f"{leader} is better than each of the {len(rivals)} other groups"
+    return f"{leader} is best, but not distinguishable from {', '.join(level)}"
 
 
 def _of_one_configuration(names: Sequence[str], pairs: Sequence[Pair]) -> str:
-    text = f"not distinguishable: the {len(names)} runs are one configuration, and differ in the seed alone"
+    text = f"not distinguishable: the {len(names)} runs have the same configuration and differ only in the seed"
     apart = [pair for pair in pairs if pair.better is not None]
     if apart:
-        text += f"; {apart[0].verdict}, which is the luck of the seed"
+        text += f"; {apart[0].verdict}, which is due to the seed"
     return text
 
 
@@ -74,5 +76,5 @@ def _where(found: Difference) -> str:
 
 
 def _plain(number: float) -> str:
-    """A difference to three digits."""
+    """A difference with three digits."""
     return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3g}"

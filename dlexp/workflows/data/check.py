@@ -1,7 +1,7 @@
-"""`dlexp data check`: what is wrong with data, or may be, before anything is trained on it.
+"""The workflow `dlexp data check`: errors and warnings about data, before training on it.
 
-Images are read once, and of each a few numbers are kept, so that data which is streamed needs little memory; tables are
-in memory as in training.
+Images are read once and reduced to a few numbers each, so that streamed data requires little memory; tables are in
+memory, as in training.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ from dlexp.workflows.data.fingerprint import counts_of
 from dlexp.workflows.pictures import Pictures
 
 _SCHEMA = 1
-_CODES = "is it a code for missing? data.missing_values=[...] names such cells"
-_MOST_NEAR = 20_000  # images among which near copies are looked for: seconds, and some 20 MB
-# What a source is asked for, so that all of what training would stop at is found, and the rest too.
+_CODES = "If it is a code for missing values, name it in data.missing_values=[...]"
+_MAX_NEAR = 20_000  # images that are searched for near-duplicates: seconds, and about 20 MB
+# Arguments of a data source that report all errors instead of the first one.
 _LENIENT = {"on_bad": "skip", "allow_duplicates": True}
 
 
 @dataclass(frozen=True)
 class _Found:
-    """The findings of one kind of data, and what is drawn of it."""
+    """The findings of one kind of data, and the panels of its figure."""
 
     findings: list[Finding]
     panels: list[Panel]
@@ -55,9 +55,11 @@ class _Found:
 
 
 def check(config: RunConfig, folder: Path, trusted: Sequence[str]) -> dict[str, Any]:
-    """Look at all of the data; writes check.json and check.png into `folder` and returns what check.json holds.
+    """Check all data; writes check.json and check.png to `folder` and returns the content of check.json.
 
-    Raises DataError for data of which nothing can be read, ConfigError for settings that do not fit it.
+    Raises:
+        DataError: The data cannot be read at all.
+        ConfigError: The settings are incompatible with the data.
     """
     bundle, refusal = _read(config, trusted)
     findings = _of_splits(bundle, config) + _of_files(bundle, config)
@@ -106,9 +108,9 @@ def _drawn(title: str, panels: Sequence[Panel]) -> bytes:
 
 
 def _read(config: RunConfig, trusted: Sequence[str]) -> tuple[DataBundle, str]:
-    """(the data without what cannot be read, why training would refuse copies across splits or "").
+    """(the data without unreadable files, the error that training would raise for duplicates across splits or "").
 
-    Damaged files are left out whatever data.on_bad says; copies are let through when they are what was refused.
+    Corrupted files are skipped regardless of data.on_bad. Duplicates are allowed if they were the error.
     """
     asked = config.data.arguments
     lenient = {key: value for key, value in _LENIENT.items() if key in asked}
@@ -129,7 +131,7 @@ def _with(config: RunConfig, changes: dict[str, Any]) -> RunConfig:
 
 
 def _samples(bundle: DataBundle) -> duplicates.Samples:
-    """All samples, those of train first, with the names that the source has for them."""
+    """All samples, those of train first, with their names in the source."""
     splits = [bundle.splits[name] for name in SPLITS]
     rows = np.concatenate([split.indices.numpy() for split in splits])
     part = np.repeat(np.arange(len(splits)), [len(split) for split in splits])
@@ -158,13 +160,13 @@ def _of_files(bundle: DataBundle, config: RunConfig) -> list[Finding]:
 def _of_images(bundle: DataBundle, config: RunConfig, who: duplicates.Samples, refusal: str) -> _Found:
     splits = [bundle.splits[name] for name in SPLITS]
     total, white = len(who.part), bundle.preprocessing.get("white")
-    looks = [scan_images(split, white, _MOST_NEAR * len(split) // max(total, _MOST_NEAR)) for split in splits]
+    looks = [scan_images(split, white, _MAX_NEAR * len(split) // max(total, _MAX_NEAR)) for split in splits]
     learnt = looks[0]
     keys, flat, black, finite = (
         np.concatenate([getattr(look, name) for look in looks])
         for name in ("digests", "is_flat", "is_black", "is_finite")
     )
-    # Images of one colour are a finding of their own, and equal.
+    # Images of a single color are equal, and a finding of their own.
     showing = np.flatnonzero(~flat)
     groups = [showing[group] for group in duplicates.equal_groups(keys[showing])]
     found = images.not_finite(who.named(np.flatnonzero(~finite)))
@@ -177,7 +179,7 @@ def _of_images(bundle: DataBundle, config: RunConfig, who: duplicates.Samples, r
     measured = config.data.arguments.get("mean", 0) is not None and "mean" in config.data.arguments
     names = [f"channel {number}" for number in range(len(learnt.mean))]
     remedy = "data.mean=null data.std=null" if measured else ""
-    found += checked_columns.unnormalized(names, *_normalised(bundle, learnt), remedy)
+    found += checked_columns.unnormalized(names, *_normalized(bundle, learnt), remedy)
     narrowing = Narrowing.of_plain(bundle.preprocessing)
     panels = [
         Panel(
@@ -208,20 +210,20 @@ def _all_targets(bundle: DataBundle) -> NDArray[Any] | None:
 
 
 def _near(looks: Sequence[ImageScan], keys: NDArray[np.generic], who: duplicates.Samples) -> tuple[list[Finding], int]:
-    """Near copies among the images that have a thumbnail, and how many those are."""
+    """Near-duplicates among the images that have a thumbnail, and the number of those images."""
     starts = np.cumsum([0, *(len(look.digests) for look in looks[:-1])])
     positions = np.concatenate([look.thumbed + start for look, start in zip(looks, starts, strict=True)])
     hashes, thumbs = (np.concatenate([getattr(look, name) for look in looks]) for name in ("hashes", "thumbs"))
     some = duplicates.Samples(who.part[positions], lambda chosen: who.named(positions[chosen]))
     found = duplicates.near_duplicates(hashes, thumbs, keys[positions], some)
     if len(positions) < len(who.part):
-        what = f"near copies were looked for among {len(positions):,} of {len(who.part):,} images, evenly spread"
+        what = f"near-duplicates were searched in {len(positions):,} of {len(who.part):,} images, evenly spaced"
         found.append(finding("note", "sampled", what))
     return found, len(positions)
 
 
-def _normalised(bundle: DataBundle, look: ImageScan) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and deviation (C,) of each channel as the network sees it."""
+def _normalized(bundle: DataBundle, look: ImageScan) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation (C,) of each channel after normalization."""
     given = bundle.preprocess
     if not isinstance(given, Affine):
         return look.mean, look.std
@@ -263,7 +265,7 @@ def _of_table(bundle: DataBundle, config: RunConfig, who: duplicates.Samples) ->
 
 
 def _labels(bundle: DataBundle, config: RunConfig) -> dict[str, Sequence[str]]:
-    """The categories of each column, and the classes."""
+    """The categories of each column, and the classes of the target."""
     fitted = bundle.preprocessing.get("columns", ())
     found: dict[str, Sequence[str]] = {fit["name"]: fit["categories"] for fit in fitted if fit["kind"] == "category"}
     classes = bundle.spec.targets.names if isinstance(bundle.spec.targets, ClassSpec) else ()
@@ -271,12 +273,12 @@ def _labels(bundle: DataBundle, config: RunConfig) -> dict[str, Sequence[str]]:
 
 
 def who_is(bundle: DataBundle, rows: Sequence[int]) -> list[str]:
-    """What some samples are called in their source."""
+    """The names of samples in their source."""
     return bundle.named(np.array(rows, dtype=np.int64)) if bundle.named else [f"row {row}" for row in rows]
 
 
 def _number_features(bundle: DataBundle, count: int) -> list[tuple[str, int]]:
-    """(name, position) of the features that are no category."""
+    """(name, position) of the numerical features."""
     fitted = bundle.preprocessing.get("columns", ())
     names: list[tuple[str, int]] = []
     place = 0
@@ -288,7 +290,7 @@ def _number_features(bundle: DataBundle, count: int) -> list[tuple[str, int]]:
 
 
 def _targets(bundle: DataBundle, chosen: NDArray[np.int64]) -> dict[str, NDArray[np.generic]]:
-    """Those of the chosen training rows, by name."""
+    """The targets of selected training rows, by name."""
     targets = bundle.spec.targets
     if not isinstance(targets, ClassSpec | ValueSpec):
         return {}

@@ -1,4 +1,4 @@
-"""`dlexp data fingerprint`: which data this is, what its splits hold, and what it was made of; nothing is trained."""
+"""The workflow `dlexp data fingerprint`: the fingerprint of data, the contents of its splits and its source."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from dlexp.data.bundle import SPLITS, DataBundle, Split, with_counts
 from dlexp.data.columns import tensor_of
 from dlexp.specs import ClassSpec, ValueSpec
 
-# Keys of a data set that decide how its samples are used, and not which they are.
+# Keys of a data set that affect how samples are used, not which samples there are.
 _NO_PART = ("batch_size", "eval_batch_size", "augment", "pad", "in_memory", "workers", "_inputs_", "_targets_")
 
 
 def fingerprint(config: RunConfig, trusted: Sequence[str]) -> dict[str, Any]:
-    """The identity of the data and of its split, counts, and the settings that decided them.
+    """Fingerprint of the data, hash of the split, counts, and the settings that they depend on.
 
-    Two runs with equal `fingerprint` and `split_hash` were trained and judged on the same samples. Raises DataError for
+    Runs with equal `fingerprint` and `split_hash` were trained and evaluated on the same samples. Raises DataError for
     data that cannot be read.
     """
     bundle = with_counts(build_data(config, trusted))
@@ -41,7 +41,7 @@ def fingerprint(config: RunConfig, trusted: Sequence[str]) -> dict[str, Any]:
 
 
 def counts_of(bundle: DataBundle, split: Split) -> dict[str, Any]:
-    """How many samples, and of what."""
+    """The number of samples in a split, by class, or statistics of its targets."""
     targets = bundle.spec.targets
     if isinstance(targets, ClassSpec):
         counts = tensor_of(split.targets).bincount(minlength=len(targets.names)).tolist()

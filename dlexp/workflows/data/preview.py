@@ -1,4 +1,4 @@
-"""`dlexp data preview`: samples as they are and as training sees them; nothing is trained.
+"""The workflow `dlexp data preview`: samples before and after augmentation.
 
 Symbols: B samples, C channels, H and W height and width in pixels.
 """
@@ -28,9 +28,11 @@ from dlexp.workflows.pictures import draw
 
 
 def preview(config: RunConfig, request: PreviewRequest, trusted: Sequence[str]) -> dict[str, Any]:
-    """Write the picture; returns what it shows: the first samples of the epoch, in the order of training.
+    """Draw the first samples of an epoch, in the order of training; returns what the figure shows.
 
-    Raises ConfigError for a request that cannot be met, DataError for data that cannot be read.
+    Raises:
+        ConfigError: An invalid request.
+        DataError: The data cannot be read.
     """
     request.check()
     bundle = build_data(config, trusted)
@@ -78,42 +80,42 @@ def _refuse_other_kinds(bundle: DataBundle, config: RunConfig) -> None:
 
 
 def _labels(bundle: DataBundle, targets: Tensor) -> list[str]:
-    """A sample's class, or its values with as many digits as tell them apart."""
+    """The class of each sample, or its target values with enough digits to distinguish them."""
     if isinstance(bundle.spec.targets, ClassSpec):
         return [bundle.spec.targets.names[number] for number in targets.tolist()]
     return [", ".join(row) for row in zip(*map(alike, targets.T.tolist()), strict=True)]
 
 
 def _images(bundle: DataBundle, inputs: Tensor, changed: Tensor | None, facts: dict[str, Any]) -> bytes:
-    """The picture of images (B, C, H, W), and beside each what training makes of it."""
+    """A figure of images (B, C, H, W), each next to its augmented version."""
     from dlexp.report.figures.samples import samples_png  # matplotlib loads when there is something to draw
 
     white = bundle.preprocessing.get("white")
-    # Numbers without a white are drawn between the extremes of what is shown.
+    # Numbers without a white level are scaled to the range of the shown samples.
     black, white = (0.0, float(white)) if white else (float(inputs.min()), float(inputs.max()))
     shown = [_pixels(images, black, white) for images in (inputs, changed) if images is not None]
     title = f"data={facts['data']}, {facts['split']}: {len(inputs)} of {facts['of']:,} samples"
     if not bundle.preprocessing.get("white"):
         title += f"; black is {black:.4g}, white {white:.4g}"
     if changed is not None:
-        title += f"; left as stored, right after data.augment={_words(bundle.augment)} in epoch {facts['epoch']}"
+        title += f"; left: original, right: data.augment={_shortened(bundle.augment)} in epoch {facts['epoch']}"
     elif facts["split"] == "train":
         title += "; data.augment=none"
     else:
-        title += "; no augmentation outside of training"
+        title += "; no augmentation outside training"
     return samples_png(title, shown, facts["labels"])
 
 
-def _words(augment: str | Sequence[Any]) -> str:
+def _shortened(augment: str | Sequence[Any]) -> str:
     text = augment if isinstance(augment, str) else str(list(augment)).replace("'", "")
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _pixels(images: Tensor, black: float, white: float) -> np.ndarray[Any, Any]:
-    """(B, C, H, W) -> (B, H, W) grey or (B, H, W, 3), uint8; of more channels than three the first three."""
+    """(B, C, H, W) -> (B, H, W) gray or (B, H, W, 3), uint8; only the first three channels."""
     levels = ((images.float() - black) * (255 / ((white - black) or 1.0))).round().clamp(0, 255).byte()
-    grey = levels.shape[1] < 3
-    return (levels[:, 0] if grey else levels[:, :3].permute(0, 2, 3, 1)).contiguous().numpy()
+    gray = levels.shape[1] < 3
+    return (levels[:, 0] if gray else levels[:, :3].permute(0, 2, 3, 1)).contiguous().numpy()
 
 
 def _columns(bundle: DataBundle, inputs: Tensor) -> dict[str, ColumnValues]:

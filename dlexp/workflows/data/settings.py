@@ -1,4 +1,4 @@
-"""What `dlexp data preview` is asked to show, checked without torch."""
+"""Settings of `dlexp data preview`, checked without importing torch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class PreviewRequest:
-    """What to show. `epoch` counts from 1, as everywhere where people read it."""
+    """The samples to show. `epoch` counts from 1."""
 
     split: str
     count: int
@@ -22,28 +22,28 @@ class PreviewRequest:
     path: Path
 
     def check(self) -> None:
-        """Raise ConfigError with everything that asks for nothing that there is."""
+        """Raise ConfigError with all problems."""
         problems = []
         if self.split not in _SPLITS:
             near = get_close_matches(self.split, _SPLITS, n=1)
-            remedy = f"did you mean {near[0]}?" if near else ""
+            remedy = f"Did you mean {near[0]}?" if near else ""
             problems.append(
-                Problem("--split", self.split, f"is not one of {', '.join(_SPLITS)}", remedy, code="unknown-value")
+                Problem("--split", self.split, f"must be one of {', '.join(_SPLITS)}", remedy, code="unknown-value")
             )
         if not 1 <= self.count <= _MOST:
             problems.append(
                 Problem("--count", str(self.count), f"must be a whole number from 1 to {_MOST}", code="out-of-range")
             )
         if self.epoch < 1:
-            problems.append(
-                Problem(
-                    "--epoch", str(self.epoch), "must be a whole number >= 1; the first epoch is 1", code="out-of-range"
-                )
-            )
+            problems.append(Problem("--epoch", str(self.epoch), "must be a whole number >= 1", code="out-of-range"))
         if self.path.suffix != ".png":
             problems.append(
                 Problem(
-                    "--out", str(self.path), "must be the name of a PNG file", "end it with .png", code="invalid-value"
+                    "--out",
+                    str(self.path),
+                    "must end with .png",
+                    "Use a name such as preview.png.",
+                    code="invalid-value",
                 )
             )
         if problems:

@@ -1,4 +1,4 @@
-"""`dlexp evaluate`: a report on the weights of a run and one of its splits, which can be checked sample by sample."""
+"""The workflow `dlexp evaluate`: evaluates the weights of a run on one of its splits."""
 
 from __future__ import annotations
 

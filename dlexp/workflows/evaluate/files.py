@@ -1,4 +1,4 @@
-"""The files of eval/<split>/ of a run, beside report.json: the named tables and figures of a report."""
+"""The tables and figures in eval/<split>/ of a run."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _draw_images(figure: SampleImages, split: str, bundle: DataBundle) -> bytes:
 
 
 def _images(bundle: DataBundle, split: str, positions: Sequence[int]) -> Any:
-    """(K, C, H, W) in [0, 1]: as the file has them, before normalization."""
+    """Images (K, C, H, W) in [0, 1], before normalization."""
     inputs = tensor_of(bundle.splits[split].select(torch.tensor(positions)).inputs).double()
     white = bundle.preprocessing.get("white")
     if white is None or not math.isfinite(white) or white <= 0:

@@ -1,4 +1,4 @@
-"""`dlexp export`: a run's network as a file for other programs, compared with the original before it is put in place.
+"""The workflow `dlexp export`: writes the network of a run for other programs, after checking its outputs.
 
 Symbols: B samples of a batch, F features, C channels, H and W height and width in pixels.
 """
@@ -28,7 +28,7 @@ from dlexp.workflows.export.pipeline import InferencePipeline, check_pipeline, f
 from dlexp.workflows.predict.inputs import Inputs, PredictRequest
 from dlexp.workflows.run_record.restore import RestoredRun, RestoreOptions, restore_run
 
-# The file is for any machine: fp32 on a CPU, in torch's own memory format, nothing compiled or computed twice.
+# The file is portable: fp32 on a CPU, in the default memory format, without compilation or recomputation.
 _PLAIN = {
     "trainer.device": "cpu",
     "trainer.precision": "fp32",
@@ -36,21 +36,22 @@ _PLAIN = {
     "trainer.compile": False,
     "trainer.checkpoint_activations": False,
 }
-_SIZES = (1, 7)  # of the first two batches that are compared
+_SIZES = (1, 7)  # of the first two batches that are checked
 _BATCH = 64  # of the others
 
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """What is wanted.
+    """Options of an export.
 
-    kind                onnx, torch-export or safetensors
-    out                 the file; None for RUN/export/model.SUFFIX
-    with_preprocessing  take raw input, and put out what `dlexp predict` tells
-    samples             words that name what to compare on; () for random inputs
-    tolerance           largest difference over 1 + the largest output; values in their own units are compared in
-                        standard deviations from the mean of their target
-    force               replace a file that is there
+    Attributes:
+        kind: onnx, torch-export or safetensors.
+        out: The file; None for RUN/export/model.SUFFIX.
+        with_preprocessing: Whether the file takes raw input and returns the output of `dlexp predict`.
+        samples: Files of samples to check the outputs on; () for random inputs.
+        tolerance: Maximum difference relative to 1 + the largest output; regression outputs are compared in standard
+            deviations from the mean of their target.
+        force: Whether to overwrite an existing file.
     """
 
     kind: str
@@ -64,10 +65,17 @@ class ExportRequest:
 def export_run(
     folder: Path, request: ExportRequest, options: RestoreOptions, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Export the run in `folder`; returns the facts that are also in the file.
+    """Export the run in `folder`; returns the metadata of the file.
 
-    Raises ConfigError for what cannot be exported so, a file that is there, and a missing package; DlexpError where
-    the file's network answers otherwise than the run's. Nothing is written then.
+    Args:
+        folder: The run directory.
+        request: Format, file and samples.
+        options: Checkpoint and overrides.
+        say: Receives messages.
+
+    Raises:
+        ConfigError: The network cannot be exported in this format, the file exists, or a package is missing.
+        DlexpError: The outputs of the exported network differ from those of the run; nothing is written.
     """
     stored = restore_run(
         folder,
@@ -76,14 +84,12 @@ def export_run(
         ),
     )
     if not isfinite(request.tolerance) or request.tolerance < 0:
-        raise ConfigError.one(
-            "--tolerance", request.tolerance, "must be a finite number of 0 or more", code="out-of-range"
-        )
+        raise ConfigError.one("--tolerance", request.tolerance, "must be a finite number >= 0", code="out-of-range")
     suffix, make = FORMATS[request.kind]
     path = request.out or stored.run / "export" / f"model{suffix}"
     if path.exists() and not request.force:
         raise ConfigError.one(
-            "--out", path, "is there already", "add --force to replace it, or name another", code="already-exists"
+            "--out", path, "already exists", "Add --force to overwrite it, or use another name.", code="already-exists"
         )
     network = _network(stored, request.with_preprocessing)
     with torch.inference_mode():
@@ -91,7 +97,7 @@ def export_run(
         answers = [network(inputs) for inputs in batches]
         if isinstance(network, InferencePipeline):
             check_pipeline(stored, network, batches[1])
-    # Exporters read the network with autograd in mind, and inference tensors are not for that.
+    # Exporters trace with autograd, which does not accept inference tensors.
     made = make(network, batches[1].clone())
     facts = _facts(stored, request, options, (batches[1], answers[1])) | _format_facts(made)
     unit = _unit(stored) if isinstance(network, InferencePipeline) else None
@@ -101,12 +107,12 @@ def export_run(
 
 
 def _network(stored: RestoredRun, with_preprocessing: bool) -> nn.Module:
-    """The network that is written, in evaluation mode."""
+    """The network to export, in evaluation mode."""
     networks = stored.experiment.networks
-    # A loss with weights of its own says nothing of a sample: it ends with training.
+    # The weights of a loss are not part of the prediction.
     others = networks.keys() - stored.experiment.task.own_networks().keys() - {"model"}
     if "model" not in networks or others:
-        rule = f"has the networks {', '.join(networks)}, and one called model can be exported"
+        rule = f"export is supported only for a single network called model, got {', '.join(networks)}"
         raise ConfigError.one("task", stored.experiment.config.task.option, rule, code="not-supported")
     if with_preprocessing:
         return inference_pipeline(stored).eval()
@@ -114,18 +120,20 @@ def _network(stored: RestoredRun, with_preprocessing: bool) -> nn.Module:
 
 
 def _batches(stored: RestoredRun, request: ExportRequest, say: Callable[[str], None]) -> Iterator[Tensor]:
-    """Inputs to compare on: a batch of 1, one of 7, then the rest of the samples that were named."""
+    """Inputs to check the outputs on: a batch of 1, one of 7, then the remaining samples."""
     if not request.samples:
         for number, size in enumerate(_SIZES):
             yield _random(stored, size, generator(0, "export", number), request.with_preprocessing)
         return
     if request.with_preprocessing and not isinstance(stored.experiment.bundle.spec.inputs, ImageSpec):
-        rule = "are encoded before they are compared, and the file takes a table's raw numbers"
-        raise ConfigError.one("--samples", request.samples[0], rule, "leave out one of the two", code="cannot-combine")
+        rule = "cannot be combined with --with-preprocessing for tables"
+        raise ConfigError.one(
+            "--samples", request.samples[0], rule, "Remove one of the two options.", code="cannot-combine"
+        )
     wanted = PredictRequest(tuple(request.samples))
     inputs = torch.cat([items.inputs for items in Inputs(stored, wanted, say).read()])
     if len(inputs) < sum(_SIZES):
-        rule = f"hold {len(inputs)} samples that can be used, and {sum(_SIZES)} or more are compared"
+        rule = f"must contain at least {sum(_SIZES)} valid samples, got {len(inputs)}"
         raise ConfigError.one("--samples", request.samples[0], rule, code="too-few-samples")
     inputs = inputs if request.with_preprocessing else as_tensor(stored.preprocess(inputs))
     rest = inputs[sum(_SIZES) :].split(_BATCH) if len(inputs) > sum(_SIZES) else ()
@@ -133,7 +141,7 @@ def _batches(stored: RestoredRun, request: ExportRequest, say: Callable[[str], N
 
 
 def _random(stored: RestoredRun, size: int, source: torch.Generator, raw: bool) -> Tensor:
-    """(B, *input_shape): numbers of mean 0 and deviation 1, a category of each column; `raw` input as is usual."""
+    """Random inputs (B, *input_shape): standard normal numbers and random categories; `raw`: in their own units."""
     spec = stored.experiment.bundle.spec
     numbers = torch.randn(size, *spec.inputs.shape, generator=source)
     white = stored.preprocessing.get("white")
@@ -152,7 +160,7 @@ def _random(stored: RestoredRun, size: int, source: torch.Generator, raw: bool) 
 
 
 def _unit(stored: RestoredRun) -> tuple[Tensor, Tensor] | None:
-    """Mean and deviation (O,) of the values that a pipeline puts out; None for classes and embeddings."""
+    """Mean and standard deviation (O,) of the outputs of a regression pipeline; None for classes and embeddings."""
     targets = stored.experiment.bundle.spec.targets
     if not isinstance(targets, ValueSpec):
         return None
@@ -166,10 +174,18 @@ def _compared(
     request: ExportRequest,
     unit: tuple[Tensor, Tensor] | None,
 ) -> dict[str, Any]:
-    """How far the file's answers are from the run's. Raises DlexpError where that is more than the tolerance.
+    """The largest difference between the outputs of the file and those of the run.
 
-    unit  (mean, deviation) of each output, (O,): an error of one deviation is large, whatever the size of the mean;
-          None to compare the outputs as they are
+    Args:
+        made: The exported network.
+        content: The bytes of the file.
+        samples: Inputs and expected outputs, batch by batch.
+        request: Options of the export.
+        unit: Mean and standard deviation (O,) of each output, to compare in standard deviations; None to compare the
+            outputs as they are.
+
+    Raises:
+        DlexpError: The difference exceeds the tolerance.
     """
     largest, scale = 0.0, 0.0
     mean, std = unit or (torch.tensor(0.0), torch.tensor(1.0))
@@ -177,8 +193,8 @@ def _compared(
     for inputs, expected in zip(*samples, strict=True):
         if expected.isnan().any():
             raise DlexpError(
-                f"the run's network answers NaN for some of {len(inputs)} samples, which cannot be compared; "
-                "nothing was written; train again, or name samples that it can answer with --samples",
+                f"the network of the run returns NaN for some of {len(inputs)} samples. Nothing was written. "
+                "Train the run again, or name samples with finite outputs with --samples",
                 code="diverged",
             )
         with torch.inference_mode():
@@ -186,19 +202,19 @@ def _compared(
         finite = expected.isfinite()
         if found.shape != expected.shape or not torch.equal(found[~finite], expected[~finite]):
             raise DlexpError(
-                f"the exported network answers {len(inputs)} samples with {tuple(found.shape)}, and not with "
-                f"{tuple(expected.shape)} numbers that are infinite where the run's are; nothing was written",
+                f"the exported network returns outputs of shape {tuple(found.shape)} for {len(inputs)} samples, "
+                f"expected {tuple(expected.shape)} with the same infinite values. Nothing was written.",
                 code="incompatible-weights",
             )
-        if finite.any():  # a NaN or infinite answer where the run's is finite is an infinite difference
+        if finite.any():  # a NaN or infinite output, where a finite one is expected, is an infinite difference
             differences = ((found - expected) / std)[finite].abs().nan_to_num(torch.inf)
             largest = max(largest, float(differences.max()))
             scale = max(scale, float(((expected - mean) / std)[finite].abs().max()))
     allowed = request.tolerance * (1 + scale)
     if largest > allowed:
         raise DlexpError(
-            f"the exported network differs from the run's by up to {largest:.3g}, and {allowed:.3g} is allowed "
-            f"({request.tolerance:g} times 1 + {of}); nothing was written",
+            f"the outputs of the exported network differ by up to {largest:.3g}, but at most {allowed:.3g} is allowed "
+            f"({request.tolerance:g} times 1 + {of}). Nothing was written.",
             code="incompatible-weights",
         )
     return {
@@ -214,7 +230,7 @@ def _compared(
 def _facts(
     stored: RestoredRun, request: ExportRequest, options: RestoreOptions, pair: tuple[Tensor, Tensor]
 ) -> dict[str, Any]:
-    """What a reader of the file must know."""
+    """The metadata of the file."""
     experiment, (inputs, outputs) = stored.experiment, pair
     config, spec = experiment.config, experiment.bundle.spec
     return {
@@ -241,14 +257,14 @@ def _described(name: str, values: Tensor) -> dict[str, Any]:
 
 
 def _what(stored: RestoredRun, outputs: Tensor, is_read: bool) -> str:
-    """What the numbers are that come out."""
+    """The meaning of the outputs."""
     experiment = stored.experiment
     spec, option = experiment.bundle.spec, experiment.config.task.option
     if not is_read:
-        return f"the network's own numbers, before task={option} reads them"
+        return f"raw outputs of the network, before decoding by task={option}"
     if isinstance(spec.targets, ValueSpec):
         middle = experiment.config.loss.option == "quantile"
-        return "values in their own units" + (": the quantile nearest to the median" if middle else "")
+        return "values in their own units" + (" (the quantile closest to the median)" if middle else "")
     rows = torch.arange(len(outputs))
     meaning = experiment.task.prediction_columns(spec, Prediction(outputs, rows, torch.tensor(0.0), rows)).meaning
     return {"p": "probabilities of the classes", "": "embeddings"}.get(meaning, "scores of the classes")

@@ -1,4 +1,4 @@
-"""A network with what comes before and after it: raw input in, what `dlexp predict` tells out.
+"""A network with its preprocessing and postprocessing, from raw input to the output of `dlexp predict`.
 
 Symbols: B samples, F features of a table, C channels, H and W height and width in pixels.
 """
@@ -20,7 +20,7 @@ from dlexp.workflows.run_record.restore import RestoredRun
 
 @dataclass(frozen=True)
 class Features:
-    """How each feature of a table is filled and standardised, (F,) float64; 0, 0 and 1 for those of categories."""
+    """Fill value, mean and standard deviation of each feature (F,) float64; 0, 0 and 1 for categories."""
 
     fill: Tensor
     mean: Tensor
@@ -28,7 +28,7 @@ class Features:
 
 
 def features(stored: RestoredRun) -> Features | None:
-    """Those of a run's table; None for data without named columns."""
+    """The statistics of the features of a run; None for data without named columns."""
     columns = columns_of(stored.preprocessing)
     if not columns:
         return None
@@ -42,7 +42,7 @@ def features(stored: RestoredRun) -> Features | None:
 
 
 class Standardize(nn.Module):
-    """(B, F) float64, NaN for a missing number and 0 or 1 for a category -> (B, F) float32, as training had it."""
+    """Standardizes features: (B, F) float64, NaN for missing numbers, 0 or 1 for categories -> (B, F) float32."""
 
     def __init__(self, features: Features) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class Normalize(nn.Module):
 
 
 class InferencePipeline(nn.Module):
-    """Preprocessing, network, and how the task reads what comes out."""
+    """Preprocessing, network and decoding of the outputs by the task."""
 
     def __init__(self, ready: nn.Module, network: nn.Module, task: Task) -> None:
         super().__init__()
@@ -90,17 +90,17 @@ class InferencePipeline(nn.Module):
         self._task = task
 
     def forward(self, x: Tensor) -> Tensor:
-        """Raw (B, *input_shape) -> what `Prediction.outputs` has."""
+        """Raw input (B, *input_shape) -> outputs as in `Prediction.outputs`."""
         return self._task.decode(self.network(self.ready(x)).float())
 
 
-def _last(stored: Stored) -> list[nn.Module]:
+def _last(stored: RestoredRun) -> list[nn.Module]:
     """The preprocessing as modules; none for inputs that come as they are."""
     return [Normalize(stored.preprocess)] if isinstance(stored.preprocess, Affine) else []
 
 
 def inference_pipeline(stored: RestoredRun) -> InferencePipeline:
-    """The run's network with everything around it."""
+    """The network of a run with its preprocessing and the decoding of its outputs."""
     columns, last = features(stored), _last(stored)
     narrowing = Narrowing.of_plain(stored.preprocessing)
     before = [Standardize(columns)] if columns is not None else [Narrow(narrowing)] if narrowing is not None else []
@@ -109,11 +109,11 @@ def inference_pipeline(stored: RestoredRun) -> InferencePipeline:
 
 
 def check_pipeline(stored: RestoredRun, network: InferencePipeline, inputs: Tensor) -> None:
-    """Raise ConfigError where `network` does not say, to the bit, what the task predicts of raw `inputs`."""
+    """Raise ConfigError unless `network` is bit-identical to the prediction of the task for raw `inputs`."""
     experiment = stored.experiment
     prediction = experiment.task.predict(dict(experiment.networks.items()), stored.unlabelled(network.ready(inputs)))
     if not torch.equal(prediction.outputs, network(inputs)):
-        rule = "predicts by more than its network and `read`, which no file holds"
+        rule = "does not support --with-preprocessing: its predictions use more than the network and `read`"
         raise ConfigError.one(
-            "task", experiment.config.task.option, rule, "leave out --with-preprocessing", code="not-supported"
+            "task", experiment.config.task.option, rule, "Remove --with-preprocessing.", code="not-supported"
         )

@@ -1,4 +1,4 @@
-"""`dlexp lr-find`, and `optim.lr=auto`: sweep, read, and say a number only where the curve does."""
+"""The workflow `dlexp lr-find`, and `optim.lr=auto`: a learning-rate range test."""
 
 from __future__ import annotations
 
@@ -44,18 +44,18 @@ from dlexp.workflows.prepare.initial_weights import prepared
 from dlexp.workflows.reporter import Reporter, RunFacts, Silent, unbroken
 from dlexp.workflows.run_record.write import experiment_facts
 
-# The sweep is the schedule; and its rates are its own, so any number may stand where `auto` does.
+# The range test sets the learning rate of every update itself.
 _NO_SCHEDULE = Node("scheduler", "constant", "dlexp.optim.schedules.smooth.constant", {})
 
 
 def lr_find(config: RunConfig, settings: SweepSettings, request: FindRequest, reporter: Reporter) -> dict[str, Any]:
-    """Sweep, and leave lr_find.csv, .json and .png; returns the content of the JSON file."""
+    """Run the range test and write lr_find.csv, .json and .png; returns the content of the JSON file."""
     if request.run_dir is not None:
         refuse_occupied(request.run_dir)
     if request.apply:
         refuse_foreign_experiment(request)
     config, batch = resolve_batch_size(config, request.trusted, reporter)
-    # Before a directory is made: model, data and optimizer may refuse each other.
+    # Before creating a directory: model, data and optimizer may be incompatible.
     with kept_randomness():
         experiment = prepared(_sweepable(config, config.seed), request.trusted)
     run = RunDir.create("lr-find", config.name or f"{config.model.option}-{config.data.option}", request.run_dir)
@@ -80,17 +80,19 @@ def lr_find(config: RunConfig, settings: SweepSettings, request: FindRequest, re
 def resolve_learning_rate(
     config: RunConfig, trusted: Sequence[str], reporter: Reporter
 ) -> tuple[RunConfig, Findings | None]:
-    """`config` with a number where it said optim.lr=auto. Raises NoResult where the finder has none to give."""
+    """`config` with optim.lr=auto replaced by a number. Raises NoResult if the range test suggests none."""
     if config.optim.arguments.get("lr") != AUTO:
         return config, None
     settings = SweepSettings()
-    reporter.say(f"optim.lr=auto: sweeping {settings.steps} updates from {settings.min_lr:g} to {settings.max_lr:g}")
+    reporter.say(f"optim.lr=auto: range test from {settings.min_lr:g} to {settings.max_lr:g}, {settings.steps} updates")
     findings = find(config, settings, trusted, Silent(), "")
     if findings.rate is None:
-        raise NoResult(f"optim.lr=auto: {why_none(content_of(findings))}; `dlexp lr-find` with the same words draws it")
+        raise NoResult(
+            f"optim.lr=auto: {why_none(content_of(findings))}. Plot the curve with dlexp lr-find and the same overrides"
+        )
     low, high = (digits(value) for value in (findings.verdict.low, findings.verdict.high))
     confidence = findings.verdict.confidence
-    reporter.say(f"optim.lr={findings.rate} found (range {low:g} to {high:g}, drop / noise {confidence:.1f})")
+    reporter.say(f"selected optim.lr={findings.rate} (range {low:g} to {high:g}, drop / noise {confidence:.1f})")
     return with_values(config, {"optim.lr": findings.rate}), findings
 
 
@@ -102,10 +104,18 @@ def find(
     where: str,
     first: Experiment | None = None,
 ) -> Findings:
-    """Sweep once a seed and read the curves; every global generator is afterwards as it was.
+    """Run the range test once per seed and analyze the curves; the global random state is preserved.
 
-    first  the experiment of the first seed, when it is built already
-    Raises NoResult when a sweep ends before it has points enough for a curve.
+    Args:
+        config: The configuration.
+        settings: The range and the number of updates and seeds.
+        trusted: Trusted packages.
+        reporter: Receives the progress.
+        where: The run directory, for the reporter.
+        first: The experiment of the first seed, if it is already built.
+
+    Raises:
+        NoResult: A range test has too few points for a curve.
     """
     seeds = tuple(range(config.seed, config.seed + settings.seeds))
     sweeps: list[Sweep] = []
@@ -124,8 +134,8 @@ def find(
     for one in sweeps:
         if len(one.points) < MIN_POINTS:
             raise NoResult(
-                f"the sweep has {len(one.points)} points, and {MIN_POINTS} are the least ({one.reason}); "
-                f"lower --min-lr (it is {settings.min_lr:g}) or raise --steps (it is {settings.steps})"
+                f"the range test has {len(one.points)} points, but requires {MIN_POINTS} ({one.reason}). "
+                f"Decrease --min-lr (currently {settings.min_lr:g}) or increase --steps (currently {settings.steps})."
             )
     readings = tuple(read(one.x, one.y, one.diverged) for one in sweeps)
     return Findings(settings, seeds, tuple(sweeps), readings, combine(readings), facts)
@@ -155,7 +165,7 @@ def _sweep(
 
 
 def _validation_subset(experiment: Experiment, batches: int) -> list[Batch]:
-    """The same rows every time, spread evenly over the split: a file sorted by class is met in all its classes."""
+    """A fixed subset, evenly spaced over the split, so that data sorted by class is covered."""
     samples = len(experiment.bundle.splits["val"])
     count = min(samples, batches * experiment.config.eval_batch_size)
     picked = np.linspace(0, samples - 1, count).round().astype(np.int64)
@@ -164,11 +174,9 @@ def _validation_subset(experiment: Experiment, batches: int) -> list[Batch]:
 
 
 def _sweepable(config: RunConfig, seed: int) -> RunConfig:
-    """`config` without its schedule, with a seed. Raises ConfigError when there is no optim.lr to find."""
+    """`config` with a seed and without its schedule. Raises ConfigError if the optimizer has no lr."""
     if "lr" not in config.optim.arguments:
-        raise ConfigError.one(
-            "optim", config.optim.option, "has no key lr, and that is what lr-find looks for", code="not-supported"
-        )
+        raise ConfigError.one("optim", config.optim.option, "has no learning rate", code="not-supported")
     return replace(with_placeholder_rate(config), seed=seed, scheduler=_NO_SCHEDULE, scheduler_phases={})
 
 
@@ -178,7 +186,7 @@ def _facts(config: RunConfig, settings: SweepSettings, facts: Mapping[str, Any],
         "model": f"{config.model.option}, {facts['parameters']:,} parameters",
         "data": f"{config.data.option}, batch {config.batch_size} x {config.trainer.accumulate}",
         "optim": f"{config.optim.option}, lr from {settings.min_lr:g} to {settings.max_lr:g}",
-        "sweep": f"{settings.steps} updates, {settings.loss} loss, {seeds}",
+        "test": f"{settings.steps} updates, {settings.loss} loss, {seeds}",
         "machine": f"{facts['device']}, {facts['threads']} threads, {facts['precision']} ({facts['precision_reason']})",
     }
     title = f"learning rate of {config.model.option} on {config.data.option}"

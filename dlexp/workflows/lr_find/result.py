@@ -1,4 +1,4 @@
-"""What a learning-rate sweep found, and the files that say so: lr_find.csv, .json, .png and the override."""
+"""The results of a learning-rate range test and its files: lr_find.csv, .json, .png and the override."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ from dlexp.text.quoting import command
 from dlexp.workflows.lr_find.settings import SweepSettings
 from dlexp.workflows.pictures import Pictures
 
-EXPERIMENT = "lr_found"  # the option that --apply writes into a configuration folder of the user's own
+EXPERIMENT = "lr_found"  # the option that --apply writes to --config-dir
 _MARK = "# Written by dlexp lr-find --apply"
 
 
 @dataclass(frozen=True)
 class FindRequest:
-    """What was typed, and where the answer goes.
+    """The command and its outputs.
 
-    apply        whether to write the override down
-    config_dirs  the user's own configuration folders; the first gets the override too
+    Attributes:
+        apply: Whether to write the override to a file.
+        config_dirs: The user's configuration directories; the override is also written to the first.
     """
 
     words: tuple[str, ...]
@@ -42,7 +43,7 @@ class FindRequest:
 
 @dataclass(frozen=True)
 class Findings:
-    """The sweeps of one configuration, a seed each, what each says, and what they say together."""
+    """The range tests of one configuration, one per seed, with their readings and the combined verdict."""
 
     settings: SweepSettings
     seeds: tuple[int, ...]
@@ -53,19 +54,19 @@ class Findings:
 
     @property
     def rate(self) -> float | None:
-        """The rate to train with, to three digits; None when the confidence is low."""
+        """The suggested learning rate with three digits; None if the confidence is low."""
         return None if self.verdict.reasons else self.steepest
 
     @property
     def steepest(self) -> float | None:
-        """The same, however little it is worth."""
+        """The learning rate of the steepest descent with three digits, regardless of the confidence."""
         return None if self.verdict.suggested is None else digits(self.verdict.suggested)
 
 
 def write_findings(
     folder: Path, config: RunConfig, findings: Findings, content: Mapping[str, Any] | None = None
 ) -> list[str]:
-    """lr_find.csv, lr_find.json and, where it can be drawn, lr_find.png in `folder`."""
+    """Write lr_find.csv, lr_find.json and lr_find.png to `folder`; returns the errors of the figure."""
     content = content or content_of(findings)
     groups = findings.sweeps[0].groups
     header = ["seed", "step", *(f"lr_{name}" for name in groups), "loss", "smoothed", "grad_norm", "skipped"]
@@ -97,7 +98,7 @@ def _drawn(config: RunConfig, findings: Findings, content: Mapping[str, Any]) ->
 
 
 def content_of(findings: Findings) -> dict[str, Any]:
-    """lr_find.json."""
+    """The content of lr_find.json."""
     verdict, settings = findings.verdict, findings.settings
     others = [rules_of_others(10**one.x, one.y) for one in findings.sweeps]
     found = {name: [rate for rules in others if (rate := rules[name]) is not None] for name in others[0]}
@@ -130,30 +131,30 @@ def content_of(findings: Findings) -> dict[str, Any]:
 
 
 def why_none(content: Mapping[str, Any]) -> str:
-    """Why there is no suggestion, and what to do."""
-    advice = f"; {content['advice']}" if content["advice"] else ""
-    return f"no learning rate is suggested, because the confidence is low: {'; '.join(content['reasons'])}{advice}"
+    """Why there is no suggestion, and the remedy."""
+    advice = f". {content['advice']}" if content["advice"] else ""
+    return f"no learning rate suggested, confidence is low: {'; '.join(content['reasons'])}{advice}"
 
 
 def _advice(findings: Findings) -> str:
-    """Which way to move the range, when it cuts the curve off."""
+    """How to change the range or the loss, "" without advice."""
     edges = [reading.edge for reading in findings.readings]
     edge, settings = max(edges, key=edges.count), findings.settings
     if edge == "bottom":
-        return f"the descent begins below the range: --min-lr {settings.min_lr / 100:g}"
+        return f"The descent starts below the range. Use --min-lr {settings.min_lr / 100:g}"
     if edge == "top":
-        return f"the loss still falls at the top of the range: --max-lr {settings.max_lr * 10:g}"
+        return f"The loss is still falling at the end of the range. Use --max-lr {settings.max_lr * 10:g}"
     if edge == "risen":
-        return f"the loss rises without having fallen: --min-lr {settings.min_lr / 100:g}"
+        return f"The loss rises without falling first. Use --min-lr {settings.min_lr / 100:g}"
     if edge == "flat":
-        return f"the loss does not fall in this range: --max-lr {settings.max_lr * 10:g}"
+        return f"The loss does not fall in this range. Use --max-lr {settings.max_lr * 10:g}"
     if edge == "noisy":
-        return "the descent drowns in the noise: --loss val has less, as has a larger data.batch_size"
+        return "The noise is larger than the descent. Use --loss val or a larger data.batch_size"
     return ""
 
 
 def train_line(request: FindRequest, rate: float) -> str:
-    """The line that trains with `rate` and is otherwise what was typed."""
+    """The command that trains with learning rate `rate` and the same overrides."""
     words = [word for word in request.words if word.partition("=")[0] not in ("optim.lr", "optimizer.lr")]
     options = [part for folder in request.config_dirs for part in ("--config-dir", str(folder))]
     options += [part for package in request.trusted for part in ("--trust", package)]
@@ -175,18 +176,24 @@ def _experiments(request: FindRequest) -> list[Path]:
 
 
 def refuse_foreign_experiment(request: FindRequest) -> None:
-    """A file of the user's own is never replaced."""
+    """Raise ConfigError if --apply would overwrite a file that lr-find did not write."""
     for path in _experiments(request):
         try:
             is_foreign = is_there(path) and _MARK not in read_text(path, errors="replace")
         except OSError as error:
-            raise ConfigError.one("--apply", path, f"cannot be read: {error.strerror}", code="system-error") from error
+            raise ConfigError.one(
+                "--apply", path, f"cannot read the file: {error.strerror}", code="system-error"
+            ) from error
         if is_foreign:
             raise ConfigError.one(
-                "--apply", path, "was not written by lr-find", "rename it, or leave --apply out", code="already-exists"
+                "--apply",
+                path,
+                "exists and was not written by lr-find",
+                "Rename it, or remove --apply.",
+                code="already-exists",
             )
 
 
 def digits(exponent: float) -> float:
-    """10 to the `exponent`, to three digits."""
+    """10 to the power of `exponent`, with three digits."""
     return float(f"{10**exponent:.3g}")

@@ -1,4 +1,4 @@
-"""The settings of a learning-rate sweep, checked without torch."""
+"""Settings of a learning-rate range test, checked without importing torch."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ _LOSSES = ("train", "val")
 
 @dataclass(frozen=True)
 class SweepSettings:
-    """The range, and how it is swept.
+    """Settings of a learning-rate range test.
 
-    steps        updates from min_lr to max_lr
-    seeds        sweeps, each with weights, order and dropout of its own
-    loss         `train`: of each update's own samples; `val`: of the same validation samples after each update
-    val_batches  how many batches of data.eval_batch_size those are
+    Attributes:
+        min_lr: First learning rate, > 0.
+        max_lr: Last learning rate, at least 10 min_lr.
+        steps: Number of updates from min_lr to max_lr, >= 20.
+        seeds: Number of repetitions with different weights, order and dropout.
+        loss: `train`: of each batch; `val`: of fixed validation samples after each update.
+        val_batches: Number of validation batches of data.eval_batch_size.
     """
 
     min_lr: float = 1e-7
@@ -30,7 +33,7 @@ class SweepSettings:
     val_batches: int = 4
 
     def check(self) -> None:
-        """Raise ConfigError with everything that is wrong."""
+        """Raise ConfigError with all problems."""
         problems = list(self._problems())
         if problems:
             raise ConfigError(problems)
@@ -41,14 +44,14 @@ class SweepSettings:
                 yield Problem(name, f"{value:g}", "must be a number > 0", code="out-of-range")
         if 0 < self.max_lr < 10 * self.min_lr:
             rule = f"must be at least ten times --min-lr={self.min_lr:g}"
-            yield Problem("--max-lr", f"{self.max_lr:g}", rule, f"--max-lr {1000 * self.min_lr:g}", code="out-of-range")
-        if self.steps < _MIN_STEPS:
-            rule = f"fewer than {_MIN_STEPS} points make no curve"
             yield Problem(
-                "--steps", str(self.steps), rule, "the data is gone through again when it is short", code="out-of-range"
+                "--max-lr", f"{self.max_lr:g}", rule, f"Use --max-lr {1000 * self.min_lr:g}", code="out-of-range"
             )
+        if self.steps < _MIN_STEPS:
+            rule = f"must be a whole number >= {_MIN_STEPS}"
+            yield Problem("--steps", str(self.steps), rule, "Small data sets are repeated.", code="out-of-range")
         if self.loss not in _LOSSES:
-            yield Problem("--loss", self.loss, f"is not one of {', '.join(_LOSSES)}", code="unknown-value")
+            yield Problem("--loss", self.loss, f"must be one of {', '.join(_LOSSES)}", code="unknown-value")
         for name, count in (("--seeds", self.seeds), ("--val-batches", self.val_batches)):
             if count < 1:
                 yield Problem(name, str(count), "must be a whole number >= 1", code="out-of-range")

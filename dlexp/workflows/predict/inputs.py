@@ -1,4 +1,4 @@
-"""Which samples a run is request about, each file given to the reader of its kind."""
+"""The samples of a prediction, read from images, arrays and tables."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ from dlexp.workflows.run_record.restore import RestoredRun
 
 @dataclass(frozen=True)
 class PredictRequest:
-    """What is request, and how it is answered.
+    """The samples to predict and the columns of the output.
 
-    words          files, folders, patterns; `-` for the rows of a CSV file on standard input
-    names          further names of files, which may come as they are read; none of them is a folder or a pattern
-    probabilities  also tell the number of every class
-    top            also tell so many classes, the most probable first
-    ignore_extra   pass over columns that training did not have
-    separator      between two cells of a CSV file; None for that of the training file
+    Attributes:
+        words: Files, directories, patterns; `-` for CSV rows on standard input.
+        names: More file names, read as needed; no directories or patterns.
+        probabilities: Whether to add a column for every class.
+        top: How many of the most probable classes to add.
+        ignore_extra: Whether to ignore columns that the training data did not have.
+        separator: Of CSV files; None for that of the training file.
     """
 
     words: Sequence[str]
@@ -39,7 +40,7 @@ class PredictRequest:
 
 
 class Inputs:
-    """The files that are request about, each given to the reader of its kind."""
+    """Reads the samples of all files, each with the reader for its type."""
 
     def __init__(self, stored: RestoredRun, request: PredictRequest, say: Callable[[str], None]) -> None:
         self._stored, self._request, self._say = stored, request, say
@@ -51,10 +52,10 @@ class Inputs:
             raise DataError(rule, code="not-supported")
 
     def read(self) -> Iterator[InputItems]:
-        """The samples of all files in order. Columns of tables are checked before the first row is read."""
+        """The samples of all files in order. The columns of tables are checked before the first row is read."""
         paths, left_out = files_of(self._request.words, None if self._is_image else TABLES + ARRAYS)
         if left_out:
-            self._say(f"{counted(len(left_out), 'file')} of another kind left out, such as {left_out[0]}")
+            self._say(f"skipped {counted(len(left_out), 'file')} of other types, such as {left_out[0]}")
         for path in paths:
             if self._kind(path) == "table" and path != STDIN:
                 self._of_tables().check(path)
@@ -78,7 +79,10 @@ class Inputs:
             return "array"
         if path == STDIN and self._is_image:
             raise DataError(
-                "this run reads images", file=path, remedy="give their names with --files-from -", code="not-supported"
+                "standard input is not supported for images",
+                file=path,
+                remedy="Pass file names with --files-from -",
+                code="not-supported",
             )
         return "image" if self._is_image else "table"
 

@@ -1,4 +1,4 @@
-"""`dlexp predict`: what a run says of samples that it has never seen and whose targets nobody knows."""
+"""The workflow `dlexp predict`: predictions of a run for new samples."""
 
 from __future__ import annotations
 
@@ -19,16 +19,26 @@ from dlexp.workflows.predict.inputs import Inputs, PredictRequest
 from dlexp.workflows.run_record.drift import describe
 from dlexp.workflows.run_record.restore import RestoredRun, RestoreOptions, restore_run
 
-_NAMED = 10  # bad items that the summary names
+_NAMED = 10  # failed samples that the summary lists
 
 
 def predict_run(
     folder: Path, request: PredictRequest, options: RestoreOptions, writer: RowWriter, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Answer `request` by the run in `folder`, row by row in the order of the input; returns a summary.
+    """Predict samples with the run in `folder`, one row per sample in the order of the input; returns a summary.
 
-    A sample that cannot be used is a row with the reason in the column `error`; the summary counts them. Raises
-    ConfigError when there is no such run, DataError for input that cannot be read at all.
+    A sample that cannot be predicted has the reason in the column `error`; the summary counts them.
+
+    Args:
+        folder: The run directory.
+        request: The samples and the output columns.
+        options: Checkpoint and overrides.
+        writer: Receives the rows.
+        say: Receives messages.
+
+    Raises:
+        ConfigError: There is no such run.
+        DataError: The input cannot be read at all.
     """
     stored = restore_run(folder, options)
     for change in stored.changed:
@@ -52,7 +62,7 @@ def predict_run(
 def answer(
     stored: RestoredRun, request: PredictRequest, writer: RowWriter, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Write a row for each item; returns how many there were, how many were bad, and the first of these."""
+    """Write a row per sample; returns the number of samples, the number of failures, and the first failures."""
     rows = _Rows(stored, request, writer)
     groups = in_batches(Inputs(stored, request, say).read(), stored.experiment.config.eval_batch_size)
     for group, answers in _answered(stored, groups):
@@ -64,7 +74,7 @@ def answer(
 def _answered(
     stored: RestoredRun, groups: Iterable[InputItems]
 ) -> Iterator[tuple[InputItems, PredictionColumns | None]]:
-    """Each group with its answers; None where none of its items can be used."""
+    """Each group with its predictions; None if none of its samples is valid."""
     experiment, spec = stored.experiment, stored.experiment.bundle.spec
     preprocess = stored.preprocess.to(experiment.device)
     waiting: deque[InputItems] = deque()
@@ -90,20 +100,20 @@ def _answered(
 def _without_undefined(
     group: InputItems, answers: PredictionColumns | None
 ) -> tuple[InputItems, PredictionColumns | None]:
-    """The same, where a sample whose answer is not finite, such as one of huge numbers, has a problem in its place."""
+    """The group and its predictions, with non-finite predictions replaced by a problem."""
     undefined = answers.undefined() if answers is not None else []
     if answers is None or not undefined:
         return group, answers
     problems = list(group.problems)
     places = [place for place, problem in enumerate(problems) if not problem]
     for number in undefined:
-        problems[places[number]] = "the network's answer is NaN or infinite"
+        problems[places[number]] = "the prediction is NaN or infinite"
     kept = [number for number in range(len(places)) if number not in set(undefined)]
     return InputItems(group.names, problems, group.inputs[kept]), answers.without(undefined)
 
 
 class _Rows:
-    """Predictions -> rows of output; those before the first answer wait for it, which tells the columns."""
+    """Converts predictions to rows; rows before the first prediction wait for its columns."""
 
     def __init__(self, stored: RestoredRun, request: PredictRequest, writer: RowWriter) -> None:
         self._names = stored.experiment.bundle.spec.output_names
@@ -128,7 +138,7 @@ class _Rows:
             self._write(group, {})
 
     def finish(self) -> None:
-        """Write what has waited."""
+        """Write the waiting rows."""
         for group in self._waiting:
             self._write(group, {})
         self._waiting.clear()
@@ -137,18 +147,18 @@ class _Rows:
         found = dict(answers.columns)
         if answers.scores is None and (self._request.top or self._request.probabilities):
             word = "--top" if self._request.top else "--probabilities"
-            rule = "is for classes, and this run puts out numbers"
-            raise ConfigError.one(word, self._request.top or "", rule, "leave it out", code="not-supported")
+            rule = "is only supported for classification"
+            raise ConfigError.one(word, self._request.top or "", rule, "Remove it.", code="not-supported")
         if self._request.top:
             found |= answers.top(self._names, self._request.top)
         return {**found, **(answers.every(self._names) if self._request.probabilities else {})}
 
     def _write(self, group: InputItems, columns: Columns) -> None:
         good = [place for place, problem in enumerate(group.problems) if not problem]
-        told: dict[str, Sequence[Any]] = {}
+        values: dict[str, Sequence[Any]] = {}
         for name in self._blank or ():
-            told[name] = columns[name] if len(good) == len(group.problems) else _spread(columns.get(name, ()), group)
-        self._writer.write({**group.names, **told, "error": [problem or None for problem in group.problems]})
+            values[name] = columns[name] if len(good) == len(group.problems) else _spread(columns.get(name, ()), group)
+        self._writer.write({**group.names, **values, "error": [problem or None for problem in group.problems]})
 
     def _count(self, group: InputItems) -> None:
         for place, problem in enumerate(group.problems):
@@ -160,6 +170,6 @@ class _Rows:
 
 
 def _spread(values: Sequence[Any], group: InputItems) -> list[Any]:
-    """The values of the items that can be used in their places, None in the others."""
+    """The values at the positions of valid samples, None at the others."""
     rest = iter(values)
     return [None if problem else next(rest) for problem in group.problems]

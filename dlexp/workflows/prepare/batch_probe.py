@@ -1,6 +1,6 @@
-"""One try of `data.batch_size=auto`, in a process of its own: two updates and an evaluation, and what they held.
+"""One trial of `data.batch_size=auto` in a process of its own: the memory of two updates and an evaluation.
 
-`python -m dlexp.workflows.prepare.batch_probe FOLDER` reads ask.json there and leaves answer.json.
+`python -m dlexp.workflows.prepare.batch_probe FOLDER` reads ask.json in FOLDER and writes answer.json.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from dlexp.runtime.signals import NeverStop
 from dlexp.runtime.tensors import snapshot
 from dlexp.workflows.prepare.initial_weights import prepared
 
-_UPDATES = 2  # optimizers make their state in the first; the second is the first with everything in place
-_VALIDATION = 2  # batches: all but the last are of one size
+_UPDATES = 2  # optimizers allocate their state in the first
+_VALIDATION = 2  # batches: all but the last have the same size
 
 
 def main() -> None:
-    """Answer the question in the folder that the command line names."""
+    """Run the trial described in the directory named on the command line."""
     folder = Path(sys.argv[1])
     ask = read_object(folder / "ask.json")
     torch.set_num_threads(ask["threads"])
@@ -43,9 +43,12 @@ def main() -> None:
 
 
 def probe(config: RunConfig, trusted: tuple[str, ...], given: int | None) -> dict[str, Any]:
-    """Whether `config` fits: fits, peak, limit, bound and reason of a `Try`, or the error that it meets.
+    """Whether `config` fits in memory: the fields of a `Try`, or the error that was raised.
 
-    given  the limit in bytes, None for what this machine has
+    Args:
+        config: The configuration.
+        trusted: Trusted packages.
+        given: The limit in bytes, None for the memory of this machine.
     """
     try:
         device = select_device(config.trainer.device)
@@ -65,7 +68,7 @@ def probe(config: RunConfig, trusted: tuple[str, ...], given: int | None) -> dic
 
 
 def _reason_not_to(config: RunConfig, trusted: tuple[str, ...]) -> str:
-    """Train for two updates, evaluate and copy the state; "" when memory was enough, else where it was not."""
+    """Train for two updates, evaluate and copy the state; "" if memory was sufficient, otherwise where it ran out."""
     try:
         experiment = prepared(config, trusted)
         setup = prepare_training(experiment)
@@ -86,15 +89,15 @@ def _reason_not_to(config: RunConfig, trusted: tuple[str, ...]) -> str:
 
 
 class _InMemory:
-    """Checkpoints that take the memory that saving takes, a copy and the bytes of a file, and are then forgotten."""
+    """Checkpoints that allocate the memory of saving, a copy and the bytes of a file, and are discarded."""
 
     def save(self, state: Mapping[str, Any], best: Mapping[str, Any] | None = None) -> None:
-        """As a run does it; the best weights take no more, they are those of the state."""
+        """Allocate as a run does; the best weights are those of the state and require no more memory."""
         torch.save(snapshot(state), io.BytesIO())
 
 
 class _UntilOrphaned(NeverStop):
-    """True once the process that asked is gone."""
+    """A stop request that is true once the parent process has ended."""
 
     def __init__(self) -> None:
         super().__init__()

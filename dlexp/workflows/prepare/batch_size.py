@@ -1,4 +1,4 @@
-"""`data.batch_size=auto`: the largest batch that fits in memory, tried in fresh processes."""
+"""`data.batch_size=auto`: the largest batch that fits in memory, measured in separate processes."""
 
 from __future__ import annotations
 
@@ -30,11 +30,13 @@ FILE = "batch_size.json"
 
 @dataclass(frozen=True)
 class Try:
-    """One batch size in a process of its own.
+    """The result of one batch size, measured in a process of its own.
 
-    peak   bytes at its most; 0 where the process was killed before it could say
-    limit  bytes that it was allowed, and `bound` what set that
-    reason why it does not fit, "" when it does
+    Attributes:
+        peak: Peak memory in bytes; 0 if the process was killed.
+        limit: The limit in bytes.
+        bound: The origin of the limit.
+        reason: Why it does not fit, "" if it does.
     """
 
     batch_size: int
@@ -49,7 +51,7 @@ class Try:
 
 @dataclass(frozen=True)
 class FoundBatch:
-    """What was tried, in order, and what came out."""
+    """The batch sizes that were tried, in order, and the result."""
 
     effective_batch: int
     batch_size: int
@@ -57,25 +59,32 @@ class FoundBatch:
     tries: tuple[Try, ...]
 
     def write(self, folder: Path) -> None:
-        """Leave batch_size.json in the folder of a run."""
+        """Write batch_size.json to a run directory."""
         write_json(folder / FILE, asdict(self))
 
 
 def resolve_batch_size(
     config: RunConfig, trusted: Sequence[str], reporter: Reporter, limit: int | None = None
 ) -> tuple[RunConfig, FoundBatch | None]:
-    """`config` with a number where it said data.batch_size=auto, and None where it did not.
+    """`config` with data.batch_size=auto replaced by a number, and the trials, None if nothing was auto.
 
-    limit  bytes that a run may hold, None for a share of what there is
-    Raises OutOfMemory when not even the smallest batch fits, ConfigError where memory cannot be asked for.
+    Args:
+        config: The configuration.
+        trusted: Trusted packages.
+        reporter: Receives the progress.
+        limit: The memory that a run may use in bytes, None for a share of the available memory.
+
+    Raises:
+        OutOfMemory: Not even the smallest batch fits.
+        ConfigError: The memory of the device is unknown.
     """
     if not is_auto(config.tree):
         return config, None
     device, effective = select_device(config.trainer.device), _effective(config)
     if device.type not in ("cpu", "cuda"):
-        rule = f"cannot see how much memory {device} has left"
-        raise ConfigError.one("data.batch_size", "auto", rule, "give it a number", code="not-supported")
-    reporter.say(f"data.batch_size=auto: trying how many of the {effective} samples of an update fit in memory at once")
+        rule = f"is not supported on {device}, whose free memory is unknown"
+        raise ConfigError.one("data.batch_size", "auto", rule, "Set data.batch_size to a number.", code="not-supported")
+    reporter.say(f"data.batch_size=auto: measuring how many of the {effective} samples of an update fit in memory")
     tries: list[Try] = []
 
     def fits(size: int) -> bool:
@@ -86,36 +95,36 @@ def resolve_batch_size(
     size = largest(divisors(effective), fits)
     if size is None:
         last = tries[-1]
-        text = f"data.batch_size=auto: not even {last.batch_size} fits in {_mib(last.limit)} ({last.reason})"
-        raise OutOfMemory(f"{text}; try a smaller model, or a smaller data.eval_batch_size if that is what failed")
+        text = f"data.batch_size=auto: not even a batch of {last.batch_size} fits in {_mib(last.limit)} ({last.reason})"
+        raise OutOfMemory(f"{text}. Use a smaller model, or a smaller data.eval_batch_size if the evaluation failed.")
     found = FoundBatch(effective, size, effective // size, tuple(tries))
-    reporter.say(f"data.batch_size={size} trainer.accumulate={found.accumulate} found")
+    reporter.say(f"selected data.batch_size={size} trainer.accumulate={found.accumulate}")
     return with_batch(config, size), found
 
 
 def placeholder_batch_size(config: RunConfig) -> RunConfig:
-    """`config` with all samples of an update in one batch where it said auto: for building it without looking."""
+    """`config` with data.batch_size=auto replaced by all samples of an update, to build it without measuring."""
     return with_batch(config, _effective(config)) if is_auto(config.tree) else config
 
 
 def with_batch(config: RunConfig, size: int) -> RunConfig:
-    """`config` with batches of `size`, and as many of them in an update as keep its samples."""
+    """`config` with batches of `size`, accumulated to the same number of samples per update."""
     accumulate = _effective(config) // size
     values = {"data.batch_size": size, "trainer.accumulate": accumulate, "trainer.effective_batch": None}
     return with_values(config, values)
 
 
 def divisors(count: int) -> list[int]:
-    """All of them, from 1 to `count`."""
+    """All divisors of `count`, ascending."""
     small = [n for n in range(1, int(count**0.5) + 1) if count % n == 0]
     return sorted({*small, *(count // n for n in small)})
 
 
 def largest(sizes: Sequence[int], fits: Callable[[int], bool]) -> int | None:
-    """The largest of ascending `sizes` that fits, None when none does: the last first, then by halves."""
+    """The largest of ascending `sizes` that fits, None if none does: the last first, then by bisection."""
     if fits(sizes[-1]):
         return sizes[-1]
-    low, high = -1, len(sizes) - 1  # `low` fits, as far as is known; `high` does not
+    low, high = -1, len(sizes) - 1  # `low` fits, if it is not -1; `high` does not
     while high - low > 1:
         middle = (low + high) // 2
         if fits(sizes[middle]):
@@ -126,14 +135,14 @@ def largest(sizes: Sequence[int], fits: Callable[[int], bool]) -> int | None:
 
 
 def _effective(config: RunConfig) -> int:
-    """The samples of an update, which checking the configuration has settled."""
+    """The samples of an update, set when the configuration was checked."""
     effective = config.trainer.effective_batch
     assert effective is not None
     return effective
 
 
 def _tried(config: RunConfig, trusted: Sequence[str], limit: int | None) -> Try:
-    """Try one configuration in a fresh process. Raises what it raised, but for memory that ran out."""
+    """Measure one configuration in a separate process. Raises its errors, except for out of memory."""
     begun = time.perf_counter()
     content = plain(with_placeholder_rate(config))
     ask = {"config": content, "trusted": list(trusted), "limit": limit, "threads": torch.get_num_threads()}
@@ -147,10 +156,10 @@ def _tried(config: RunConfig, trusted: Sequence[str], limit: int | None) -> Try:
     if "error" in answer:
         raise _error(answer)
     if not answer and done.returncode >= 0:
-        last = (done.stderr.decode(errors="replace").strip() or "no word of why").splitlines()[-1]
-        remedy = f"data.batch_size={config.batch_size} in place of auto shows where"
-        raise DlexpError(f"data.batch_size=auto: training failed, {last}; {remedy}", code="failed")
-    if not answer:  # the system's way to say that there is no memory left
+        last = (done.stderr.decode(errors="replace").strip() or "without a message").splitlines()[-1]
+        remedy = f"To see the traceback, use data.batch_size={config.batch_size}"
+        raise DlexpError(f"data.batch_size=auto: training failed: {last}. {remedy}", code="failed")
+    if not answer:  # killed by the system, which is out of memory
         killed = f"the process was killed by {signal.Signals(-done.returncode).name}"
         answer = {"fits": False, "peak": 0, "limit": limit or 0, "bound": "", "reason": killed}
     seconds = round(time.perf_counter() - begun, 3)

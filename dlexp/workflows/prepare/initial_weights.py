@@ -1,4 +1,4 @@
-"""An experiment at its beginning, with the weights that `init_from` names."""
+"""An experiment with its initial weights, from `init_from` if given."""
 
 from __future__ import annotations
 
@@ -23,10 +23,15 @@ _NAMED = 10  # classes that a message names
 
 
 def prepared(config: RunConfig, trusted: Sequence[str], bundle: DataBundle | None = None) -> Experiment:
-    """Assemble `config` and put its initial weights in; the experiment's notes tell which were taken and which not.
+    """Assemble `config` and load its initial weights; the notes of the experiment list what was loaded.
 
-    bundle  the data, None to read them
-    Raises ConfigError when the weights are missing or do not fit.
+    Args:
+        config: The configuration.
+        trusted: Trusted packages.
+        bundle: The data, None to read it.
+
+    Raises:
+        ConfigError: The weights are missing or incompatible.
     """
     found = _initial_weights(config)
     experiment = assemble(config, trusted, bundle)
@@ -39,70 +44,74 @@ def prepared(config: RunConfig, trusted: Sequence[str], bundle: DataBundle | Non
 
 
 def _check_classes(config: RunConfig, before: Sequence[str], now: Sequence[str]) -> str:
-    """A note on a last layer that was trained for other classes, "" where there is nothing to say.
+    """A note on a last layer that was trained for other classes, "" if the classes match.
 
-    Raises ConfigError for the same classes in another order, which would be confused with each other.
+    Raises ConfigError for the same classes in another order, whose outputs would be confused.
     """
     if config.init_head == "new" or not before or not now or list(before) == list(now):
         return ""
     if sorted(before) == sorted(now):
-        rule = f"has the classes {', '.join(before[:_NAMED])} in this order, and these data {', '.join(now[:_NAMED])}"
-        raise ConfigError.one("init_from", str(config.init_from), rule, "set init_head=new", code="incompatible-data")
+        rule = f"has the classes {', '.join(before[:_NAMED])} in another order than the data: {', '.join(now[:_NAMED])}"
+        raise ConfigError.one("init_from", str(config.init_from), rule, "Set init_head=new", code="incompatible-data")
     if len(before) != len(now):
         return ""
     trained = ", ".join(before[:_NAMED])
-    return f"; the last layer was trained for the classes {trained}: set init_head=new to begin without it"
+    return f"; the last layer was trained for the classes {trained}. Set init_head=new to initialize it randomly."
 
 
 def _take(path: Path, initial: Mapping[str, Tensor], experiment: Experiment) -> str:
-    """Put the weights of the file `path` in, but for what is to begin anew; returns what became of them.
+    """Load the weights of the file `path`, except for newly initialized layers; returns a summary.
 
     Raises ConfigError.
     """
     config, networks = experiment.config, experiment.networks
     own = networks.state_dict()
-    anew = _head(networks) if config.init_head == "new" else set()
-    wanted = {name: value for name, value in initial.items() if name not in anew}
+    fresh = _head(networks) if config.init_head == "new" else set()
+    wanted = {name: value for name, value in initial.items() if name not in fresh}
     reshaped = [name for name in wanted if name in own and own[name].shape != wanted[name].shape]
-    missing = [name for name in own if name not in wanted and name not in anew]
+    missing = [name for name in own if name not in wanted and name not in fresh]
     left = [name for name in wanted if name not in own]
     fitting = {name: value for name, value in wanted.items() if name in own and name not in reshaped}
     if not config.init_strict and not any(name in fitting for name, _ in networks.named_parameters()):
-        rule = "holds no weight that this model has under the same name and of the same shape"
+        rule = "has no weights with the same names and shapes as this model"
         raise ConfigError.one(
-            "init_from", str(config.init_from), rule, "choose the model that it holds", code="incompatible-weights"
+            "init_from",
+            str(config.init_from),
+            rule,
+            "Select the model of this checkpoint.",
+            code="incompatible-weights",
         )
     try:
-        keep = anew if config.init_strict else own.keys() - fitting.keys()
+        keep = fresh if config.init_strict else own.keys() - fitting.keys()
         load_weights(networks, (wanted if config.init_strict else fitting) | {name: own[name] for name in keep})
     except DlexpError as error:
         heads = _head(networks)
         only_head = not left and {*missing, *reshaped} <= heads
-        remedy = "set init_head=new" if only_head else "choose the model that it holds, or set init_strict=false"
+        remedy = "Set init_head=new" if only_head else "Select the model of this checkpoint, or set init_strict=false"
         if not (missing or reshaped or left):
-            remedy = "name another checkpoint"
+            remedy = "Use another checkpoint."
         raise ConfigError.one(
             "init_from", str(config.init_from), f"{path.name}: {error}", remedy, code="incompatible-weights"
         ) from error
-    named = {"missing there": missing, "of another shape": reshaped, "not wanted": left, "begun anew": sorted(anew)}
-    told = "; ".join(f"{what}: {', '.join(names)}" for what, names in named.items() if names)
-    return f"{len(fitting)} of {len(own)} tensors taken" + (f"; {told}" if told else "")
+    named = {"missing": missing, "different shape": reshaped, "unused": left, "newly initialized": sorted(fresh)}
+    listed = "; ".join(f"{what}: {', '.join(names)}" for what, names in named.items() if names)
+    return f"{len(fitting)} of {len(own)} tensors loaded" + (f"; {listed}" if listed else "")
 
 
 def _head(networks: nn.ModuleDict) -> set[str]:
-    """The names of the parameters of each network's last layer."""
+    """The parameter names of the last layer of each network."""
     last = {id(parameter) for network in networks.values() for parameter in layers_of(network)[-1]}
     return {name for name, parameter in networks.named_parameters() if id(parameter) in last}
 
 
 def _classes_at(path: Path) -> list[str]:
-    """The classes, or names of values, of the run that the checkpoint `path` is of; [] where that is not known."""
+    """The classes, or names of regression targets, of the run with checkpoint `path`; [] if unknown."""
     meta = path.resolve().parent.parent / "meta.json"
     return [str(name) for name in read_run_file(meta).get("outputs", ())] if is_file(meta) else []
 
 
 def _initial_weights(config: RunConfig) -> tuple[Path, Mapping[str, Tensor], list[str]] | None:
-    """The file that init_from names, its weights and the classes that they were trained for, before anything else.
+    """The file named by init_from, its weights and the classes that they were trained for.
 
     Raises ConfigError.
     """
@@ -122,6 +131,6 @@ def _initial_weights(config: RunConfig) -> tuple[Path, Mapping[str, Tensor], lis
             "init_from",
             config.init_from,
             str(error),
-            "name a run directory or a checkpoint in one",
+            "Name a run directory or a checkpoint in it.",
             code=error.code,
         ) from error

@@ -1,6 +1,6 @@
-"""`dlexp profile`: where an update's time and memory go, how fast that is here, and what the whole run will cost.
+"""The workflow `dlexp profile`: time and memory of the parts of an update, and the cost of the whole run.
 
-It has no training loop of its own: `fit` runs over a few updates at a time, each time with another probe at its parts.
+It has no training loop of its own: `fit` runs a few updates at a time, each time with another probe.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from dlexp.workflows.profile.result import Measured, content_of, write_profile
 from dlexp.workflows.profile.settings import WARM_UP, ProfileRequest
 from dlexp.workflows.reporter import Reporter
 
-_SECONDS = 4.0  # that a measurement should take
-_FEWEST, _MOST = 8, 2000  # updates of one, unless --steps says
-_WITH_MEMORY, _TRACED = 2, 3  # updates: each is like the other in what it allocates and calls
+_SECONDS = 4.0  # target duration of a measurement
+_MIN_UPDATES, _MAX_UPDATES = 8, 2000  # per measurement, without --steps
+_WITH_MEMORY, _TRACED = 2, 3  # updates, which all allocate and call the same
 _ENDLESS = 10**6  # epochs
 _VALIDATION = 32  # batches of the validation split that are timed
 
@@ -43,7 +43,7 @@ _TYPES: Mapping[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat
 
 @dataclass(frozen=True)
 class _Bench:
-    """What every leg of a measurement shares."""
+    """The shared state of all measurements."""
 
     experiment: Experiment
     setup: TrainingSetup
@@ -51,10 +51,9 @@ class _Bench:
 
 
 def profile(config: RunConfig, request: ProfileRequest, reporter: Reporter) -> dict[str, Any]:
-    """Measure, and leave profile.json, profile.png and trace.json.gz; returns the content of the JSON file.
+    """Measure and write profile.json, profile.png and trace.json.gz; returns the content of the JSON file.
 
-    A learning rate that is yet to be found is not looked for; a batch size that is yet to be found is.
-    Raises whatever ends training: Diverged, OutOfMemory, Interrupted.
+    data.batch_size=auto is resolved, optim.lr=auto is not. Raises Diverged, OutOfMemory and Interrupted as training.
     """
     if request.run_dir is not None:
         refuse_occupied(request.run_dir)
@@ -63,19 +62,19 @@ def profile(config: RunConfig, request: ProfileRequest, reporter: Reporter) -> d
         experiment = prepared(_endless(with_placeholder_rate(config)), request.trusted)
         bench = _Bench(experiment, prepare_training(experiment), stop)
         measured = _measured(bench, request.steps, reporter)
-        if stop:  # between two legs
+        if stop:  # between two measurements
             raise _dropped(stop)
     content = content_of(config, experiment, bench.setup, measured)
     return write_profile(config, request, content, measured)  # a directory is made when there is something to put in
 
 
 def _measured(bench: _Bench, steps: int | None, reporter: Reporter) -> Measured:
-    """Every leg in turn."""
+    """All measurements in turn."""
     experiment, device = bench.experiment, bench.experiment.device
     warm = Clock(device)
     _leg(bench, warm, WARM_UP)
     count = steps or _enough(min(warm.updates), bench.setup.steps_per_epoch)
-    reporter.say(f"measuring {count} updates twice, untouched and part by part")
+    reporter.say(f"measuring {count} updates twice, as a whole and part by part")
     pace, timer, memory, tracer = Clock(device), Timer(device), MemoryProbe(bench.setup.state, device), Tracer(device)
     validation = FirstBatches(experiment.split("val"), _VALIDATION, Clock(device))
     given = _leg(bench, pace, count, validation)
@@ -103,7 +102,7 @@ def _measured(bench: _Bench, steps: int | None, reporter: Reporter) -> Measured:
 
 
 def _leg(bench: _Bench, probe: Probe, updates: int, validation: FirstBatches | None = None) -> LimitedBatches:
-    """`updates` more updates of the run, as `fit` makes them, with `probe` at their parts."""
+    """Run `updates` more updates with `fit`, measured by `probe`."""
     experiment, setup, state = bench.experiment, bench.setup, bench.setup.state
     accumulate = experiment.config.trainer.accumulate
     data = LimitedBatches(setup.batches, probe, updates, accumulate)
@@ -127,20 +126,20 @@ def _leg(bench: _Bench, probe: Probe, updates: int, validation: FirstBatches | N
         )
         try:
             fit(plan, state, _Nowhere(), bench.stop)
-        except Interrupted as error:  # which speaks of a checkpoint
+        except Interrupted as error:  # its message mentions a checkpoint
             raise _dropped(bench.stop) from error
     return data
 
 
 class _Nowhere:
-    """Checkpoints that are not kept."""
+    """Checkpoints that are not saved."""
 
     def save(self, state: Mapping[str, Any], best: Mapping[str, Any] | None = None) -> None:
-        """Nothing."""
+        """Save nothing."""
 
 
 def _dropped(stop: StopRequest) -> Interrupted:
-    return Interrupted(f"{stop.name} received; the profile was dropped", stop.exit_code)
+    return Interrupted(f"{stop.name} received; the profile was discarded", stop.exit_code)
 
 
 def _flops(bench: _Bench) -> int:
@@ -153,11 +152,11 @@ def _flops(bench: _Bench) -> int:
 
 
 def _enough(seconds: float, per_epoch: int) -> int:
-    """Updates that take a few seconds: whole epochs where those are short, since batches may be made many at a time."""
-    count = max(_FEWEST, min(_MOST, round(_SECONDS / max(seconds, 1e-9))))
+    """The number of updates that take a few seconds; whole epochs if these are short, since batches are prefetched."""
+    count = max(_MIN_UPDATES, min(_MAX_UPDATES, round(_SECONDS / max(seconds, 1e-9))))
     return count // per_epoch * per_epoch if count > per_epoch else count
 
 
 def _endless(config: RunConfig) -> RunConfig:
-    """`config` with an end that no leg comes to: neither its last epoch nor its patience."""
+    """`config` without an end: neither a last epoch nor early stopping is reached."""
     return with_values(config, {"trainer.epochs": _ENDLESS, "regularization.early_stopping.patience": None})

@@ -1,4 +1,4 @@
-"""What a profile measured, as plain values, and the files that hold it: profile.json, profile.png, trace.json.gz."""
+"""The results of a profile as plain values, and its files: profile.json, profile.png, trace.json.gz."""
 
 from __future__ import annotations
 
@@ -26,20 +26,21 @@ from dlexp.workflows.pictures import Pictures
 from dlexp.workflows.profile.settings import ProfileRequest
 from dlexp.workflows.run_record.write import experiment_facts
 
-_OPERATORS = 12  # kept, of those that took the most time
-_SHOWN_UPDATES = 60  # in the picture
+_OPERATORS = 12  # saved, those with the largest own time
+_SHOWN_UPDATES = 60  # in the figure
 
 
 @dataclass(frozen=True)
 class Measured:
-    """The gauges of all legs, read when they are over.
+    """The gauges of all measurements.
 
-    first_update        seconds of the very first update, with what is made only once
-    samples             that `pace` saw
-    resident            bytes that the process held at most until then, tracing left out
-    validation_seconds  of one evaluation of the whole split
-    flops               of one update's products and convolutions; 0 where none could be counted
-    matrix_rate         (floating point operations a second, N) of the fastest product of two N x N matrices
+    Attributes:
+        first_update: Seconds of the first update, with one-time initialization.
+        samples: Number of samples measured by `pace`.
+        resident: Peak memory of the process in bytes, without tracing.
+        validation_seconds: Of one evaluation of the whole split.
+        flops: Floating-point operations of the products and convolutions of an update; 0 if none was counted.
+        matrix_rate: (floating-point operations per second, N) of the fastest product of two N x N matrices.
     """
 
     first_update: float
@@ -55,7 +56,7 @@ class Measured:
 
 
 def content_of(config: RunConfig, experiment: Experiment, setup: TrainingSetup, measured: Measured) -> dict[str, Any]:
-    """profile.json, but for where it lies. Times are in seconds, sizes in bytes, shares in 0..1."""
+    """The content of profile.json without its path. Times in seconds, sizes in bytes, shares in [0, 1]."""
     update = measured.pace.seconds / len(measured.pace.updates)
     rate, size = measured.matrix_rate
     pace = measured.samples / measured.pace.seconds
@@ -98,7 +99,7 @@ def content_of(config: RunConfig, experiment: Experiment, setup: TrainingSetup, 
 def write_profile(
     config: RunConfig, request: ProfileRequest, content: Mapping[str, Any], measured: Measured
 ) -> dict[str, Any]:
-    """The files, in a new directory; returns the content with its place."""
+    """Write the files to a new directory; returns the content with its path."""
     run = RunDir.create("profile", config.name or f"{config.model.option}-{config.data.option}", request.run_dir)
     with run.lock():
         write_text(run / "config.yaml", to_yaml(config))
@@ -120,7 +121,7 @@ def _drawn(content: Mapping[str, Any], updates: Sequence[Mapping[str, float]]) -
 
 
 def title_of(content: Mapping[str, Any]) -> str:
-    """What was measured, on a line."""
+    """The title of a profile: model, data, batch size and machine."""
     many = f" x {content['accumulate']}" if content["accumulate"] > 1 else ""
     threads = f", {content['threads']} thread{'s' * (content['threads'] > 1)}" if content["device"] == "cpu" else ""
     machine = f"{content['device']}{threads}, {content['precision']}"
@@ -128,7 +129,7 @@ def title_of(content: Mapping[str, Any]) -> str:
 
 
 def _parts(rows: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float]]:
-    """Seconds of an update and share of it, part by part: means, since batches may be made several at a time."""
+    """Mean seconds and share of each part of an update; batches may be prepared several at a time."""
     seconds = {part: fmean(row[part] for row in rows) for part in PARTS}
     whole = sum(seconds.values())
     return {part: {"seconds": value, "share": value / whole} for part, value in seconds.items()}
@@ -140,9 +141,11 @@ def _spread(values: Sequence[float]) -> dict[str, float]:
 
 
 def _operators(tracer: Tracer) -> dict[str, Any]:
-    """Those that took the most time by themselves, on the GPU where anything ran there; per update."""
+    """The operators with the largest own time per update, on the GPU if it was used."""
     events = [e for e in tracer.profiler.key_averages() if not e.is_user_annotation and e.key not in HOOKED]
-    events = [e for e in events if not e.key.startswith(("Optimizer.", "ProfilerStep"))]  # marks around others
+    events = [
+        e for e in events if not e.key.startswith(("Optimizer.", "ProfilerStep"))
+    ]  # annotations that contain other operators
     where = "device" if any(e.self_device_time_total > 0 for e in events) else "cpu"
 
     def own(event: Any) -> float:
@@ -163,7 +166,7 @@ def _operators(tracer: Tracer) -> dict[str, Any]:
 
 
 def _memory(state: TrainState, measured: Measured, device: torch.device) -> dict[str, Any]:
-    """What lives on the device between updates and within one, and the most that the process has had."""
+    """Memory of weights, gradients, optimizer state and saved activations, and the peak memory of the process."""
     optimizers = [value for o in state.optimizers.values() for slot in o.state.values() for value in slot.values()]
     parameters = list(state.networks.parameters())
     found: dict[str, Any] = {
@@ -181,7 +184,7 @@ def _memory(state: TrainState, measured: Measured, device: torch.device) -> dict
 
 
 def _bytes(tensors: Any) -> int:
-    """Of the memory behind tensors, what several of them share counted once."""
+    """The memory of tensors in bytes; shared memory is counted once."""
     return sum(dict(storage_of(tensor) for tensor in tensors).values())
 
 
@@ -190,7 +193,7 @@ def _state(state: TrainState) -> dict[str, Any]:
 
 
 def _trace(tracer: Tracer) -> bytes:
-    """What chrome://tracing and Perfetto read, compressed."""
+    """The trace for chrome://tracing and Perfetto, compressed."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "trace.json.gz"
         tracer.profiler.export_chrome_trace(str(path))

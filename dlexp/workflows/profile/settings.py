@@ -1,4 +1,4 @@
-"""How much is measured, checked without torch."""
+"""Settings of a profile, checked without importing torch."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from pathlib import Path
 
 from dlexp.errors import ConfigError
 
-WARM_UP = 3  # updates: allocators, caches and the state of optimizers are then in place
+WARM_UP = 3  # updates that initialize allocators, caches and the optimizer state
 
 
 @dataclass(frozen=True)
 class ProfileRequest:
-    """What was typed, and where the answer goes.
+    """The command and its output directory.
 
-    steps  updates of each measurement, None for as many as some seconds hold
+    Attributes:
+        steps: Updates per measurement, None for as many as take a few seconds.
     """
 
     words: tuple[str, ...]
@@ -24,8 +25,12 @@ class ProfileRequest:
     steps: int | None = None
 
     def check(self) -> None:
-        """Raise ConfigError for a number of updates that is none."""
+        """Raise ConfigError for an invalid number of updates."""
         if self.steps is not None and self.steps < 1:
             raise ConfigError.one(
-                "--steps", self.steps, "must be a whole number >= 1", "20 are enough for most", code="out-of-range"
+                "--steps",
+                self.steps,
+                "must be a whole number >= 1",
+                "20 is enough for most models.",
+                code="out-of-range",
             )

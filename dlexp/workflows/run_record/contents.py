@@ -1,4 +1,4 @@
-"""A run's directory, read for a page: what is missing or damaged is told on the page and stops nothing."""
+"""The contents of a run directory for its page; missing or corrupted files are reported on the page."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from dlexp.errors import ConfigError, DlexpError
 from dlexp.report.pages.run_contents import Configuration, Evaluated, RunStory, Table
 from dlexp.workflows.pictures import Pictures, curves
 
-# base64 makes four bytes of three, and a page is to stay below 2 MB
+# base64 encodes three bytes as four, and a page must stay below 2 MB
 _PICTURE_BYTES = 1_300_000
-_FIRST = ("confusion", "mistakes", "predicted")  # the pictures that a page has room for before others
+_FIRST = ("confusion", "mistakes", "predicted")  # figures that are included first
 _MUST_BE_GIVEN = "???"
 _MAX_ROWS = 1000
 
 
 @dataclass
 class _Reader:
-    """Reads what it can; keeps a sentence for what it cannot, and counts the bytes of pictures."""
+    """Reads files, collects messages about those that cannot be read, and limits the total size of figures."""
 
     folder: Path
     problems: list[str] = field(default_factory=list)
@@ -52,11 +52,11 @@ class _Reader:
         except FileNotFoundError:
             return ""
         except OSError as error:
-            self.problems.append(f"{name} cannot be read: {error.strerror}")
+            self.problems.append(f"cannot read {name}: {error.strerror}")
             return ""
 
     def table(self, name: str) -> Table | None:
-        """(columns, rows) of a CSV file, without rows that are cut off; None where there is none."""
+        """(columns, rows) of a CSV file, without incomplete rows; None if it does not exist."""
         path = self.folder / name
         if not is_there(path):
             return None
@@ -64,24 +64,24 @@ class _Reader:
             file = io.StringIO(read_bytes(path).decode("utf-8"), newline="")
             lines = [line for _, line in zip(range(_MAX_ROWS + 1), csv.reader(file), strict=False)]
         except (OSError, ValueError, csv.Error) as error:
-            self.problems.append(f"{name} cannot be read: {error}")
+            self.problems.append(f"cannot read {name}: {error}")
             return None
         return (lines[0], [line for line in lines[1:] if len(line) == len(lines[0])]) if lines else None
 
     def picture(self, name: str) -> bytes | None:
-        """The bytes of a PNG file, as long as the page has room."""
+        """The bytes of a PNG file, None if it does not exist or the page would become too large."""
         try:
             content = read_bytes(self.folder / name)
         except FileNotFoundError:
             return None
         except OSError as error:
-            self.problems.append(f"{name} cannot be read: {error.strerror}")
+            self.problems.append(f"cannot read {name}: {error.strerror}")
             return None
         if not content.startswith(b"\x89PNG"):
-            self.problems.append(f"{name} is no PNG picture.")
+            self.problems.append(f"{name} is not a PNG file.")
             return None
         if len(content) > self.room:
-            self.problems.append(f"{name} ({len(content):,} bytes) is left out: the page would be above 2 MB.")
+            self.problems.append(f"{name} ({len(content):,} bytes) was omitted: the page would exceed 2 MB.")
             return None
         self.room -= len(content)
         return content
@@ -91,11 +91,11 @@ class _Reader:
             return vars(run.status())
         except DlexpError as error:
             self.problems.append(str(error))
-            return {"state": "in an unknown state", "epoch": "?", "epochs": "?", "reason": ""}
+            return {"state": "Unknown state", "epoch": "?", "epochs": "?", "reason": ""}
 
 
 def run_story(run: RunDir, catalog: Catalog) -> RunStory:
-    """Everything that a page tells of a run."""
+    """The contents of a run for its page."""
     reader = _Reader(run.path)
     status, summary, meta = reader.status(run), reader.json("summary.json"), reader.json("meta.json")
     columns, rows = _metrics(reader)
@@ -132,7 +132,7 @@ def _metrics(reader: _Reader) -> tuple[list[str], list[dict[str, str]]]:
 
 
 def _best_so_far(meta: dict[str, Any], rows: Sequence[dict[str, str]]) -> dict[str, Any]:
-    """The monitored metric of a run that has not ended, and its best epoch yet; {} where it is not known."""
+    """The monitored metric of an unfinished run and its best epoch so far; {} if unknown."""
     monitor = str(_at(meta, "config.trainer.monitor") or _at(meta, "config.task.monitor") or "")
     metrics = _at(meta, "config.task._metrics_")
     direction = metrics.get(monitor.partition("/")[2]) if isinstance(metrics, Mapping) else None
@@ -150,7 +150,7 @@ def _best_so_far(meta: dict[str, Any], rows: Sequence[dict[str, str]]) -> dict[s
 
 
 def _at(meta: Mapping[str, Any], path: str) -> Any:
-    """The value at a dotted path of meta.json, None where there is none."""
+    """The value at a dotted path of meta.json, None if it does not exist."""
     found = value_at(meta, path)
     return None if found is ABSENT else found
 
@@ -158,7 +158,7 @@ def _at(meta: Mapping[str, Any], path: str) -> Any:
 def _pictures(
     reader: _Reader, columns: Sequence[str], rows: Sequence[dict[str, str]], summary: dict[str, Any]
 ) -> dict[str, bytes]:
-    """The curves, drawn from metrics.csv so that a run that was cut off has them too, and the sweep of its rate."""
+    """The curves, drawn from metrics.csv to include unfinished runs, and the range test of the learning rate."""
     found: dict[str, bytes] = {}
     if rows:
         pictures, epoch = Pictures(), int(summary.get("best_epoch") or 0)
@@ -190,12 +190,12 @@ def _evaluated(reader: _Reader, folder: Path) -> Evaluated:
 
 
 def _configuration(reader: _Reader, meta: dict[str, Any], catalog: Catalog) -> Configuration:
-    """The values, and how they differ from what today's files say by themselves."""
+    """The configuration, and its differences from the current defaults."""
     try:
         found = departure(reader.folder / "config.yaml", catalog)
     except ConfigError as error:
         why = "; ".join(f"{problem.where} {problem.rule}" for problem in error.problems)
-        text = f"What differs from the defaults cannot be told here: {why}. --config-dir names a folder of your own."
+        text = f"The differences from the defaults are unknown: {why}. Name your own options with --config-dir."
         return Configuration(values=_values(meta.get("config") or {}), unknown=text)
     return Configuration(
         choices=[(name, before or "-", after or "-") for name, (before, after) in found.choices.items()],
@@ -205,7 +205,7 @@ def _configuration(reader: _Reader, meta: dict[str, Any], catalog: Catalog) -> C
 
 
 def _default(value: object) -> str:
-    return "(must be given)" if value == _MUST_BE_GIVEN else shown(value)
+    return "(required)" if value == _MUST_BE_GIVEN else shown(value)
 
 
 def _values(tree: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -213,7 +213,7 @@ def _values(tree: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _files(folder: Path) -> list[tuple[str, int]]:
-    """Every file of the run but its lock and its page, by name; links are not followed."""
+    """All files of the run, sorted by name, without its lock, its page and links."""
     found = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink() and not is_temporary(path)]
     own = (folder / ".lock", folder / "report.html")
     return sorted((path.relative_to(folder).as_posix(), path.stat().st_size) for path in found if path not in own)

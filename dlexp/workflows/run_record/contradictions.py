@@ -1,7 +1,7 @@
-"""Changes that the saved state of a run contradicts: what is trained already cannot be trained differently.
+"""Changes of a resumed run that contradict its checkpoint.
 
-A change that a run may have while it is resumed, be it by a word of the line or by an edited config.yaml with
-`--allow-changes`, is compared with the checkpoint before anything is written.
+Changes on the command line, or in an edited config.yaml with `--allow-changes`, are compared with the checkpoint before
+anything is written.
 """
 
 from __future__ import annotations
@@ -17,24 +17,25 @@ from dlexp.config.schema.tree import shown
 from dlexp.errors import ConfigError, Problem
 from dlexp.text.quoting import command, setting
 
-_OLD_VALUE = "put the old value back, {before}, or start a new run: {anew}"
+_OLD_VALUE = "Restore {before}, or start a new run with {anew}"
 _TRACKERS = {
     "mlflow": ("logger.mlflow_uri", "logger.mlflow_experiment"),
     "wandb": ("logger.wandb_project", "logger.wandb_entity"),
 }
-# Schedules that leave the rates alone which the optimizer's state brings back.
+# Schedules that keep the learning rates restored with the optimizer state.
 _LEAVES_RATES = ("dlexp.optim.schedules.smooth.constant", "dlexp.optim.schedules.smooth.plateau")
 _PATIENCE = "regularization.early_stopping.patience"
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is, as its checkpoint and its files tell.
+    """The progress of a run.
 
-    begun     epochs of which at least one update is made
-    is_over   whether its last word is that it finished
-    tracked   trackers that hold a run of theirs for it
-    state     the checkpoint
+    Attributes:
+        folder: The run directory.
+        state: The checkpoint.
+        is_over: Whether the run has finished.
+        tracked: Experiment trackers that have a run for it.
     """
 
     folder: Path
@@ -44,22 +45,22 @@ class Progress:
 
     @property
     def epoch(self) -> int:
-        """Epochs finished."""
+        """Number of finished epochs."""
         return int(self.state["position"]["epoch"])
 
     @property
     def is_inside_epoch(self) -> bool:
-        """Whether an epoch is open."""
+        """Whether an epoch is in progress."""
         return bool(self.state["position"]["batch"])
 
     @property
     def begun(self) -> int:
-        """Epochs finished, and the one that is open."""
+        """Number of epochs that are finished or in progress."""
         return self.epoch + self.is_inside_epoch
 
     @property
     def updates(self) -> int:
-        """Updates made."""
+        """Number of updates."""
         return int(self.state["position"]["step"])
 
     def waited_enough(self, patience: int | None) -> bool:
@@ -68,9 +69,15 @@ class Progress:
 
 
 def check_changes(progress: Progress, before: Mapping[str, Any], config: RunConfig) -> None:
-    """Raise ConfigError with every change against the configuration `before` that the state contradicts.
+    """Refuse changes that contradict the checkpoint, or that have no effect on a finished run.
 
-    Raises it too where a finished run has nothing to do and something was changed: the change would do nothing.
+    Args:
+        progress: The progress of the run.
+        before: The configuration when the run was last written.
+        config: The configuration to resume with.
+
+    Raises:
+        ConfigError: All such changes.
     """
     changes = differences(before, dict(config.tree))
     problems: list[Problem] = []
@@ -87,13 +94,13 @@ def check_changes(progress: Progress, before: Mapping[str, Any], config: RunConf
 
 
 def is_continued(progress: Progress, config: RunConfig) -> bool:
-    """Whether epochs are left to train."""
+    """Whether there are epochs left to train."""
     patience = config.regularization.early_stopping.patience
     return config.trainer.epochs > progress.epoch and not progress.waited_enough(patience)
 
 
 def _contradiction(change: Change, progress: Progress, config: RunConfig) -> tuple[str, str]:
-    """(rule, remedy) of a change that the state contradicts; ("", "") of any other."""
+    """(rule, remedy) of a change that contradicts the checkpoint; ("", "") of any other."""
     if not progress.updates:
         return "", ""
     for applies, judge in _RULES:
@@ -110,58 +117,60 @@ def _epochs(change: Change, progress: Progress, config: RunConfig) -> tuple[str,
         return _too_few(progress)
     if config.trainer.epochs > progress.epoch and progress.waited_enough(patience) and _after(change) > progress.epoch:
         rule = f"early stopping ended the run after epoch {progress.epoch}: {_PATIENCE}={patience}"
-        return rule, f"start a new run: {_anew(progress, change.path, change.after, f'{_PATIENCE}=null')}"
+        return rule, f"Start a new run with {_anew(progress, change.path, change.after, f'{_PATIENCE}=null')}"
     return None
 
 
 def _too_few(progress: Progress) -> tuple[str, str]:
-    some = f", and epoch {progress.begun} has begun" if progress.is_inside_epoch else ""
-    rule = f"must be at least {progress.begun}: {progress.epoch} epochs are already trained{some}"
-    return rule, f"set trainer.epochs={progress.begun} or more"
+    some = f", and epoch {progress.begun} has started" if progress.is_inside_epoch else ""
+    rule = f"must be at least {progress.begun}: {progress.epoch} epochs are finished{some}"
+    return rule, f"Set trainer.epochs={progress.begun} or more."
 
 
 def _patience(change: Change, progress: Progress, config: RunConfig) -> tuple[str, str] | None:
     waited = progress.state["best"]["waited"]
     if not progress.waited_enough(change.after):
         return None
-    rule = f"must be greater than {waited}: the last {waited} epochs brought no improvement"
-    return rule, f"set {_PATIENCE}={waited + 1} or more, or null"
+    rule = f"must be greater than {waited}: the last {waited} epochs did not improve"
+    return rule, f"Set {_PATIENCE}={waited + 1} or more, or null."
 
 
 def _monitor(change: Change, progress: Progress, config: RunConfig) -> str | None:
     best = progress.state["best"]
     if not progress.epoch or best["value"] is None:
         return None
-    return f"the best epoch so far, {best['epoch']} ({best['value']:.4g}), was chosen by another metric"
+    return (
+        f"cannot change: the best epoch so far, {best['epoch']} ({best['value']:.4g}), was selected by another metric"
+    )
 
 
 def _average(change: Change, progress: Progress, config: RunConfig) -> str:
-    return f"{progress.updates} updates are already averaged with the old value"
+    return f"cannot change: {progress.updates} updates were averaged with the old value"
 
 
 def _swa(change: Change, progress: Progress, config: RunConfig) -> str | None:
     if progress.state.get("average", {}).get("count"):
-        return f"weights are already averaged, since an epoch before epoch {progress.begun + 1}"
+        return f"cannot change: averaging has started before epoch {progress.begun + 1}"
     if change.path.endswith("start_epoch") and change.after is not None and change.after <= progress.begun:
-        return f"must be greater than {progress.begun}, the epochs already begun"
+        return f"must be greater than {progress.begun}, the number of epochs that have started"
     has_own_rate = any("inner" in schedule for schedule in progress.state["schedules"].values())
     given = config.regularization.swa
     if has_own_rate != (given.start_epoch is not None and given.lr is not None):
-        return f"{progress.updates} updates were made by a schedule without this change"
+        return f"cannot change: {progress.updates} updates were made with a different schedule"
     return None
 
 
 def _optimizer(change: Change, progress: Progress, config: RunConfig) -> str | None:
     if change.path == "optim.lr" and config.scheduler.target not in _LEAVES_RATES:
-        return None  # the schedule sets the rate of every update anew
-    return f"the optimizer's state, of {progress.updates} updates, holds the old value"
+        return None  # the schedule sets the learning rate of every update
+    return f"cannot change: the optimizer state after {progress.updates} updates depends on the old value"
 
 
 def _schedule(change: Change, progress: Progress, config: RunConfig) -> str | None:
     key = change.path.partition(".")[2]
     if key == "_target_" or _follows_a_metric(progress):
-        return f"the schedule's state, of {progress.updates} updates, belongs to the old value"
-    return "the warm-up has already begun" if key.startswith("warmup") else None
+        return f"cannot change: the scheduler state after {progress.updates} updates depends on the old value"
+    return "cannot change: the warm-up has started" if key.startswith("warmup") else None
 
 
 def _follows_a_metric(progress: Progress) -> bool:
@@ -178,40 +187,40 @@ def _freezing(change: Change, progress: Progress, config: RunConfig) -> str | No
     values = (change.before, change.after)
     if change.path == "trainer.unfreeze_epoch" and None not in values and min(values) > progress.begun:
         return None
-    return f"{progress.updates} updates were made with other weights frozen"
+    return f"cannot change: {progress.updates} updates were made with other frozen layers"
 
 
 def _position(change: Change, progress: Progress, config: RunConfig) -> str | None:
     if not progress.is_inside_epoch:
         return None
-    return f"epoch {progress.begun} has begun, and its position counts batches in the old order and size"
+    return f"cannot change within epoch {progress.begun}: its position counts batches of the old order and size"
 
 
 def _initial(change: Change, progress: Progress, config: RunConfig) -> str:
-    return f"has no effect: the weights come from the checkpoint after {progress.updates} updates"
+    return f"has no effect: the weights are restored from the checkpoint after {progress.updates} updates"
 
 
 def _nonfinite(change: Change, progress: Progress, config: RunConfig) -> tuple[str, str] | None:
     trainer, counts = config.trainer, progress.state.get("nonfinite", {})
     lacks_start = progress.is_inside_epoch and not progress.state.get("epoch_start")
     if change.path == "trainer.on_nonfinite" and trainer.on_nonfinite == "rollback" and lacks_start:
-        rule = f"epoch {progress.begun} has begun, and the checkpoint does not hold the state at its start"
-        return rule, "set trainer.on_nonfinite=skip"
+        rule = f"cannot change within epoch {progress.begun}: the checkpoint has no state of its start to roll back to"
+        return rule, "Set trainer.on_nonfinite=skip"
     if trainer.on_nonfinite == "stop" or change.path != "trainer.nonfinite_limit":
         return None
     is_skip = trainer.on_nonfinite == "skip"
     number = int(counts.get("in_a_row" if is_skip else "attempt", 0))
     if number < trainer.nonfinite_limit:
         return None
-    what = "updates in a row are already skipped" if is_skip else "rollbacks of this epoch are already made"
-    return f"must be greater than {number}: {number} {what}", f"set trainer.nonfinite_limit={number + 1} or more"
+    what = "consecutive updates were skipped" if is_skip else "rollbacks of this epoch were made"
+    return f"must be greater than {number}: {number} {what}", f"Set trainer.nonfinite_limit={number + 1} or more."
 
 
 def _tracker(change: Change, progress: Progress, config: RunConfig) -> str | None:
     name = next(name for name, keys in _TRACKERS.items() if change.path in keys)
     if name not in progress.tracked:
         return None
-    return f"the {name} run of this training is already in the old place"
+    return f"cannot change: the {name} run of this training is stored at the old location"
 
 
 def _under(*prefixes: str) -> Callable[[str], bool]:
@@ -236,10 +245,10 @@ _RULES: tuple[tuple[Callable[[str], bool], _Judge], ...] = (
 
 
 def _without_effect(change: Change, progress: Progress) -> Problem:
-    rule = f"has no effect: the run is finished ({progress.epoch} epochs)"
-    remedy = f"leave it out, or start a new run: {_anew(progress, change.path, change.after)}"
+    rule = f"has no effect: the run has finished ({progress.epoch} epochs)"
+    remedy = f"Remove it, or start a new run with {_anew(progress, change.path, change.after)}"
     if change.path == "trainer.test":
-        remedy = f"use {command('evaluate', progress.folder)}"
+        remedy = f"Use {command('evaluate', progress.folder)}"
     return Problem(change.path, shown(change.after), rule, remedy, code="no-effect")
 
 

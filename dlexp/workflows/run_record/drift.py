@@ -1,8 +1,8 @@
-"""What has changed since a run began: its data, its configuration, the code, the versions and the machine.
+"""Changes since a run was started: data, configuration, code, package versions and hardware.
 
-What decides bits stops a run from going on until the user allows it; the rest is told. Other data stop it always: its
-samples were dealt to training, validation and test by another split. An evaluation only reads, so code and machine are
-told, and other data, or a configuration that was edited by hand, stop it until the user allows them.
+Changes that affect the results prevent resuming, unless the user allows them; others are reported. Changed data always
+prevents resuming, since its samples may be in other splits. Evaluation reports changes of code and hardware; changed
+data or an edited configuration prevent it, unless the user allows them.
 """
 
 from __future__ import annotations
@@ -26,25 +26,33 @@ FLAG = "--allow-changes"
 DATA = ("data_fingerprint", "split_hash", "outputs")
 _BITS = ("code", "torch", "cuda", "gpu", "threads", "device", "precision", "channels_last", "compile", "tf32")
 _TOLD = ("dlexp", "commit", "python", "system", "host")
-# What follows from trainer.device: to name another one on the line is to want another one.
+# Facts that depend on trainer.device and change with it.
 _OF_DEVICE = ("device", "precision", "cuda", "gpu", "threads", "channels_last", "compile", "tf32")
-_KEYS = {"threads": "trainer.threads"}  # what can be put back by a word on the line of a run that goes on
+_KEYS = {"threads": "trainer.threads"}  # facts that a key restores
 _SHOWN_CHARACTERS = 12  # of a hash
 
 
 def check_resume_drift(
     run: RunDir, experiment: Experiment, allowed: bool, say: Callable[[str], None]
 ) -> list[dict[str, Any]]:
-    """Tell what has changed since the run last wrote meta.json; returns it, for meta.json to keep.
+    """Report the changes since the run last wrote meta.json; returns them, for meta.json.
 
-    Raises DataError for other data; ConfigError with everything that would change bits, unless it is `allowed`.
+    Args:
+        run: The run to resume.
+        experiment: The experiment as it is now.
+        allowed: Whether changes that affect the results are allowed.
+        say: Receives the messages.
+
+    Raises:
+        DataError: The data has changed.
+        ConfigError: All changes that affect the results, unless `allowed`.
     """
     before, now = _meta(run), present(experiment)
     data = _changes(before, now, DATA)
     if data:
         raise DataError(
-            f"the data has changed since {run.path} began ({_listed(data)})",
-            remedy=f"put the old data back, or start anew with {command('train', '--from', run.path)}",
+            f"the data has changed since {run.path} was started ({_listed(data)})",
+            remedy=f"Restore the data, or start a new run with {command('train', '--from', run.path)}",
             code="data-changed",
         )
     config = _of_config(before, experiment, CHANGEABLE)
@@ -53,19 +61,24 @@ def check_resume_drift(
     bits = _changes(before, now, [name for name in _BITS if name not in free])
     breaking = [*config, *bits]
     if breaking and not allowed:
-        why = "going on would not give the bits of a run never stopped"
+        why = "resuming would not reproduce an uninterrupted run"
         raise ConfigError([_refused(change, run, why) for change in breaking])
     found = [*breaking, *_changes(before, now, (*free, *_TOLD))]
     for change in found:
-        say(f"changed since this run began: {describe(change)}")
+        say(f"changed since this run was started: {describe(change)}")
     return [vars(change) for change in found]
 
 
 def check_resumable(run: RunDir, config: RunConfig, saved: Mapping[str, Any] | None) -> bool:
-    """Whether the run is finished, and nothing is left to train.
+    """Whether the run has finished and there is nothing left to train.
 
-    saved  its checkpoint, None before the first
-    Raises ConfigError with every change since the run was last written that its state contradicts.
+    Args:
+        run: The run to resume.
+        config: The configuration to resume with.
+        saved: Its checkpoint, None before the first.
+
+    Raises:
+        ConfigError: All changes since the run was last written that contradict its checkpoint.
     """
     if saved is None:
         return False
@@ -76,47 +89,59 @@ def check_resumable(run: RunDir, config: RunConfig, saved: Mapping[str, Any] | N
     try:
         check_changes(progress, dict(config.tree) if before is None else before, config)
         return progress.is_over and not is_continued(progress, config)
-    except (KeyError, TypeError, AttributeError) as error:  # a file of torch.save with other contents
+    except (KeyError, TypeError, AttributeError) as error:  # a file written by torch.save with other contents
         raise DlexpError(
-            f"{run / 'checkpoints'} holds no state of a training: {message_of(error)}", code="corrupted"
+            f"{run / 'checkpoints'} is corrupted: not a training state: {message_of(error)}", code="corrupted"
         ) from error
 
 
 def finished_text(run: RunDir, saved: Mapping[str, Any]) -> str:
-    """What is said of a run with nothing left to train."""
+    """The message about a run with nothing left to train."""
     epoch, status = saved["position"]["epoch"], run.status()
     is_early = epoch < status.epochs
-    how = "early stopping ended it" if is_early else "a larger trainer.epochs would extend it"
-    return f"{run.path} is already finished ({epoch} epochs); {how}"
+    how = "It was stopped early." if is_early else "Increase trainer.epochs to extend it."
+    return f"{run.path} has already finished ({epoch} epochs). {how}"
 
 
 def check_evaluated(run: RunDir, experiment: Experiment, changed: Collection[str], allowed: bool) -> list[Change]:
-    """What has changed since the run was trained.
+    """The changes since the run was trained, for an evaluation.
 
-    changed  the keys that the user changes for this evaluation; with data.path or data.folder other data are meant
-    Raises DataError for other data that nobody asked for and for other classes or targets, ConfigError for a
-    configuration that was edited by hand, unless it is `allowed`.
+    Args:
+        run: The trained run.
+        experiment: The experiment as it is now.
+        changed: The keys that are overridden; with data.path or data.folder, other data is intended.
+        allowed: Whether changed data and an edited configuration are allowed.
+
+    Raises:
+        DataError: The data has changed unintentionally, or has other classes or targets.
+        ConfigError: The configuration was edited.
     """
     before, now = _meta(run), present(experiment)
     meant = ("data_fingerprint", "split_hash") if {"data.path", "data.folder"} & set(changed) else ()
     data = _changes(before, now, [name for name in DATA if name not in meant])
     if any(change.path == "outputs" for change in data) and isinstance(experiment.bundle.spec.targets, ClassSpec):
-        what = f"{run.path} has the classes {before['outputs']}, and these data {now['outputs']}"
-        raise DataError(what, remedy="evaluate on data with the same classes", code="incompatible-data")
+        what = f"{run.path} was trained on the classes {before['outputs']}, but the data has {now['outputs']}"
+        raise DataError(what, remedy="Evaluate on data with the same classes.", code="incompatible-data")
     if data and not allowed:
         raise DataError(
             f"the data has changed since {run.path} was trained ({_listed(data)})",
-            remedy=f"put the old data back, or add {FLAG} to evaluate on what is there now",
+            remedy=f"Restore the data, or add {FLAG} to evaluate on the changed data.",
             code="data-changed",
         )
     return [*data, *_changes(before, now, meant), *_used(run, experiment, (before, now), changed, allowed)]
 
 
 def check_used(run: RunDir, experiment: Experiment, changed: Collection[str], allowed: bool) -> list[Change]:
-    """What has changed since the run was trained, its data left aside.
+    """The changes since the run was trained, apart from its data.
 
-    changed  the keys that the user changes for this use
-    Raises ConfigError for a configuration that was edited by hand, unless it is `allowed`.
+    Args:
+        run: The trained run.
+        experiment: The experiment as it is now.
+        changed: The keys that are overridden.
+        allowed: Whether an edited configuration is allowed.
+
+    Raises:
+        ConfigError: The configuration was edited.
     """
     return _used(run, experiment, (_meta(run), present(experiment)), changed, allowed)
 
@@ -131,25 +156,25 @@ def _used(
     before, now = states
     config = _of_config(before, experiment, {*changed, *CHANGEABLE})
     if config and not allowed:
-        why = "the weights belong to the old value"
+        why = "the weights depend on the old value"
         raise ConfigError([_refused(change, run, why) for change in config])
     return [*config, *_changes(before, now, (*_BITS, *_TOLD))]
 
 
 def _meta(run: RunDir) -> Mapping[str, Any]:
-    """meta.json; {} where a run was ended before it wrote one, and so before it trained."""
+    """The content of meta.json; {} if the run ended before writing it, and so before training."""
     path = run / "meta.json"
     return read_run_file(path) if is_there(path) else {}
 
 
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any], names: Sequence[str]) -> list[Change]:
-    """What differs under `names`; what an older run did not write down is not known to differ."""
+    """The differences of the facts `names`; facts missing in `before` are ignored."""
     known = [name for name in names if name in before]
     return differences({name: before[name] for name in known}, {name: now[name] for name in known})
 
 
 def _of_config(before: Mapping[str, Any], experiment: Experiment, free: Collection[str]) -> list[Change]:
-    """What differs in the configuration, the keys in `free` left out."""
+    """The differences of the configuration, without the keys in `free`."""
     if "config" not in before:
         return []
     found = differences(before["config"], dict(experiment.config.tree))
@@ -159,9 +184,9 @@ def _of_config(before: Mapping[str, Any], experiment: Experiment, free: Collecti
 def _refused(change: Change, run: RunDir, why: str) -> Problem:
     rule = f"was {_short(change.before)} when {run.path} was last written; {why}"
     key = _KEYS.get(change.path)
-    back = f"put it back with {key}={_short(change.before).lower()}" if key else "put it back"
+    back = f"Restore it with {key}={_short(change.before).lower()}" if key else "Restore it"
     return Problem(
-        change.path, _short(change.after), rule, f"{back}, or add {FLAG} to go on all the same", code="data-changed"
+        change.path, _short(change.after), rule, f"{back}, or add {FLAG} to continue anyway.", code="data-changed"
     )
 
 
@@ -170,7 +195,7 @@ def _listed(changes: Sequence[Change]) -> str:
 
 
 def describe(change: Change) -> str:
-    """A change in a line, hashes cut short."""
+    """A change as text, with hashes shortened."""
     return f"{change.path}: {_short(change.before)} -> {_short(change.after)}"
 
 

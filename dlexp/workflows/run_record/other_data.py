@@ -1,7 +1,7 @@
-"""Data for a run that was trained on others: classes by name, inputs and targets as the run reads them.
+"""Other data for a trained run: classes matched by name, inputs and targets preprocessed as in training.
 
-What was measured on the training rows of a run (means, deviations, medians, categories) belongs to its weights. Data
-that are read anew measure their own, which would be another encoding under the same names.
+The statistics of the training rows of a run (means, deviations, medians, categories) belong to its weights. New data
+would be encoded with its own statistics.
 
 Symbols: N rows, F features.
 """
@@ -36,14 +36,21 @@ from dlexp.workflows.data_record import preprocess_of, spec_of
 from dlexp.workflows.run_record.restore import in_trained_units
 
 _TABLE_FILES = ("dlexp.data.sources.csv_file.csv", "dlexp.data.sources.parquet_file.parquet")
-_HAS_NO_VALUE = "every cell is empty"  # of a row that training does not count as one
+_HAS_NO_VALUE = "every cell is empty"  # of a row that training ignores
 
 
 def data_in_classes_of(run: RunDir, config: RunConfig, trusted: Sequence[str], lacking: bool = True) -> DataBundle:
-    """The data of `config`, with the classes of `run` in its order, matched by name.
+    """The data of `config`, with classes in the order of `run`, matched by name.
 
-    lacking  whether data that lack some of the classes are matched too; if not, they come as they are
-    Raises DataError for samples of a class that the run does not know, ConfigError for arguments that do not fit.
+    Args:
+        run: The trained run.
+        config: The configuration of the data.
+        trusted: Trusted packages.
+        lacking: Whether data without some of the classes is matched too; otherwise it is returned unchanged.
+
+    Raises:
+        DataError: Samples of a class that the run does not know.
+        ConfigError: Invalid arguments.
     """
     check_nodes(config, trusted)
     bundle, names = build_data(config, trusted), _of(run, "meta.json").get("outputs")
@@ -55,10 +62,10 @@ def data_in_classes_of(run: RunDir, config: RunConfig, trusted: Sequence[str], l
 
 
 def data_as_in(run: RunDir, config: RunConfig, trusted: Sequence[str]) -> DataBundle:
-    """The data of `config` as `run` reads them: its classes by name, its encoding, its normalization.
+    """The data of `config` with the classes, encoding and normalization of `run`.
 
-    Data that are what the run was trained on come as they are. Raises DataError for data that have other columns, for
-    a row that cannot be encoded, and for what `data_in_classes_of` refuses.
+    The training data of the run is returned unchanged. Raises DataError for data with other columns, for a row that
+    cannot be encoded, and as `data_in_classes_of` does.
     """
     bundle = data_in_classes_of(run, config, trusted)
     meta, found = _of(run, "meta.json"), _of(run, "preprocessing.json")
@@ -92,13 +99,13 @@ def _composed(trained: Preprocess, read: Mapping[str, Any], wanted: Mapping[str,
 
 
 def _encoded(bundle: DataBundle, config: RunConfig, preprocessing: Mapping[str, Any]) -> DataBundle:
-    """The table with its features as `preprocessing` encodes them. Raises DataError for columns that the run lacks."""
+    """The table with features encoded by `preprocessing`. Raises DataError for columns that the run does not have."""
     known = {fit.name for fit in fits_of(preprocessing)}
     extra = [fit.name for fit in fits_of(bundle.preprocessing) if fit.name not in known]
     if extra:
         setting = dropping(extra, config.data.arguments.get("drop"))
-        remedy = f"leave them out with {setting}" if setting else "leave them out of the file"
-        rule = f"the run was trained without column {', '.join(map(repr, extra))}"
+        remedy = f"Drop them with {setting}" if setting else "Remove them from the file."
+        rule = f"unknown column {', '.join(map(repr, extra))}: the run was trained without it"
         raise DataError(rule, file=config.data.arguments.get("path"), remedy=remedy, code="incompatible-data")
     if config.data.target in _TABLE_FILES:
         features = _from_file(config.data.arguments, preprocessing)
@@ -112,7 +119,7 @@ def _encoded(bundle: DataBundle, config: RunConfig, preprocessing: Mapping[str, 
 
 
 def _from_file(arguments: Mapping[str, Any], preprocessing: Mapping[str, Any]) -> NDArray[np.float32]:
-    """(N, F) of all rows of the file, read as `dlexp predict` reads it. Raises DataError."""
+    """Features (N, F) of all rows of the file, encoded as in `dlexp predict`. Raises DataError."""
     reader = TableInput.of(preprocessing, arguments, lenient=True)
     blocks = []
     for items in reader.read(str(arguments["path"])):
@@ -124,17 +131,19 @@ def _from_file(arguments: Mapping[str, Any], preprocessing: Mapping[str, Any]) -
 
 
 def _from_features(split: Split, bundle: DataBundle, preprocessing: Mapping[str, Any]) -> NDArray[np.float32]:
-    """(N, F) of a split, from features that another table of the same numbers has standardized. Raises DataError."""
+    """Features (N, F) of a split, re-encoded from features with other statistics. Raises DataError."""
     fits = fits_of(preprocessing)
     cells = columns_of(tensor_of(split.inputs).numpy(), bundle.preprocessing)
     lacking = [fit.name for fit in fits if fit.name not in cells]
     if lacking:
-        raise DataError(f"has no column {', '.join(map(repr, lacking))}, which the run reads", code="incompatible-data")
+        raise DataError(
+            f"column {', '.join(map(repr, lacking))} not found, which the run requires", code="incompatible-data"
+        )
     blocks = [fit.encode(np.asarray(cells[fit.name])) for fit in fits]
     return np.concatenate(blocks, axis=1).astype(np.float32)
 
 
 def _of(run: RunDir, name: str) -> dict[str, Any]:
-    """A JSON file of a run; {} where it has none."""
+    """A JSON file of a run; {} if it does not exist."""
     found: dict[str, Any] = read_run_file(run / name) if is_there(run / name) else {}
     return found

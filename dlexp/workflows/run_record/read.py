@@ -1,6 +1,6 @@
-"""A run as its directory tells it: what was asked, how it ended, what came out. Read from JSON and CSV alone.
+"""Summary of a run, read from the JSON and CSV files of its directory.
 
-Nothing here loads torch, Hydra or YAML, so that a table of a hundred runs is there at once.
+It imports neither torch nor hydra nor yaml, so that a table of a hundred runs is fast.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dlexp.artifacts.runs.run_dir import RunDir, Status
 from dlexp.artifacts.runs.run_files import OF_A_RUN, read_run_file
 from dlexp.errors import ConfigError, DlexpError
 
-DIED = "died"  # the word of status.json is `running`, and nobody is there
+DIED = "died"  # status.json says `running`, but the process no longer exists
 SPLITS = ("train", "val", "test")
 
 
@@ -26,10 +26,11 @@ SPLITS = ("train", "val", "test")
 class RunSummary:
     """A run of `dlexp train`.
 
-    path     its directory
-    meta     meta.json: code, machine, data, size and, under `config`, the configuration
-    choices  group -> option
-    status   state, epoch, reason; the state of a run whose process is gone is `died`
+    Attributes:
+        path: Its directory.
+        meta: meta.json: code, machine, data, size and, under `config`, the configuration.
+        choices: Group -> option.
+        status: State, epoch and reason; the state is `died` if the process no longer exists.
     """
 
     path: Path
@@ -45,7 +46,7 @@ class RunSummary:
 
     @property
     def seed(self) -> int:
-        """Of weights, order, augmentation and dropout."""
+        """The seed of weights, order, augmentation and dropout."""
         return int(self.config["seed"])
 
     @property
@@ -56,7 +57,7 @@ class RunSummary:
 
     @property
     def monitor(self) -> str:
-        """Full name of the metric that decides which epoch is best."""
+        """Full name of the metric that selects the best epoch."""
         return str(self.config["trainer"]["monitor"] or self.config["task"]["monitor"])
 
     @cached_property
@@ -66,13 +67,13 @@ class RunSummary:
 
     @cached_property
     def summary(self) -> Mapping[str, Any]:
-        """summary.json, {} until the run has one."""
+        """summary.json, {} before the run has finished."""
         path = self.path / "summary.json"
         return read_run_file(path) if is_there(path) else {}
 
     @cached_property
     def metrics(self) -> Mapping[str, float]:
-        """split/name -> value: validation at the best epoch so far, and every split that was evaluated."""
+        """split/name -> value: validation at the best epoch so far, and all evaluated splits."""
         found: dict[str, Any] = {}
         evaluated = self.path / "eval"
         for split in SPLITS:
@@ -86,13 +87,13 @@ class RunSummary:
 
     @property
     def seconds(self) -> float:
-        """Of training, as far as it has gone."""
+        """Training time so far, in seconds."""
         if self.status.state == "finished" and "seconds" in self.summary:
             return float(self.summary["seconds"])
         return sum(float(row["seconds"]) for row in self.epochs if row.get("seconds"))
 
     def _best_epoch(self) -> dict[str, float]:
-        """The validation metrics of the epoch that the monitored one calls best; {} before the first."""
+        """The validation metrics of the best epoch by the monitored metric; {} before the first epoch."""
         key, sign = self.monitor, 1 if self.directions.get(self.monitor.partition("/")[2]) == "max" else -1
         rows = [row for row in self.epochs if row.get(key) and isfinite(float(row[key]))]
         if not rows:
@@ -102,26 +103,26 @@ class RunSummary:
 
 
 def read_run_summary(folder: Path) -> RunSummary:
-    """The run in `folder`. Raises ConfigError where there is none, DlexpError where its files cannot be read."""
+    """The run in `folder`. Raises ConfigError if there is none, DlexpError if its files cannot be read."""
     run = RunDir.find(folder)
     meta = read_run_file(run / "meta.json", needs=OF_A_RUN)
     return RunSummary(run.path, meta, _choices(run / "config.yaml"), true_status(run))
 
 
 def true_status(run: RunDir) -> Status:
-    """How far a run got; `died` where its last word was that it runs, and no process is there."""
+    """The status of a run, with the state `died` if it is `running` but its process no longer exists."""
     status = run.status()
     return replace(status, state=DIED) if status.died else status
 
 
 def _choices(path: Path) -> dict[str, str]:
-    """group -> option, from the head of a config.yaml as dlexp writes it: plain `  group: option` lines come first."""
+    """group -> option, from the first lines of a config.yaml written by dlexp: `  group: option`."""
     try:
         first, *lines = read_text(path, errors="replace").split("\n")
     except OSError as error:
-        raise DlexpError(f"{path} cannot be read: {error.strerror}", code="system-error") from error
+        raise DlexpError(f"cannot read {path}: {error.strerror}", code="system-error") from error
     if first.rstrip() != "choices:":
-        raise ConfigError.one(str(path), "", "is not the config.yaml of a dlexp run", code="incompatible-run")
+        raise ConfigError.one(str(path), "", "is not a config.yaml written by dlexp", code="incompatible-run")
     found: dict[str, str] = {}
     for line in lines:
         group, colon, option = line.strip().partition(":")

@@ -1,4 +1,4 @@
-"""A run put together again from its directory alone: its network, its weights, and what its data were."""
+"""Restores a trained run from its directory: network, weights and preprocessing, without its data."""
 
 from __future__ import annotations
 
@@ -32,12 +32,13 @@ _ONE_SAMPLE = dict.fromkeys(SPLITS, 1)
 
 @dataclass(frozen=True)
 class RestoreOptions:
-    """With what a run is used.
+    """Options of restoring a run.
 
-    checkpoint     best or last
-    changes        keys of the configuration that are others here, such as trainer.device
-    trusted        packages that the user trusts
-    allow_changes  go on although the configuration was edited by hand
+    Attributes:
+        checkpoint: best or last.
+        changes: Overrides of the configuration, such as trainer.device.
+        trusted: Trusted packages.
+        allow_changes: Whether an edited configuration is allowed.
     """
 
     checkpoint: str = "best"
@@ -48,12 +49,13 @@ class RestoreOptions:
 
 @dataclass(frozen=True)
 class RestoredRun:
-    """A run that can answer; its data need not be there.
+    """A trained run that can predict; its data is not needed.
 
-    experiment     with the weights of the checkpoint; its samples are blank
-    preprocessing  how raw input became the network's, as preprocessing.json has it
-    preprocess     the last step of that
-    changed        what has changed since the run was trained
+    Attributes:
+        experiment: With the weights of the checkpoint and placeholder samples.
+        preprocessing: The content of preprocessing.json.
+        preprocess: The last step of the preprocessing.
+        changed: The changes since the run was trained.
     """
 
     run: RunDir
@@ -78,14 +80,15 @@ class RestoredRun:
 
 
 def restore_run(folder: Path, options: RestoreOptions) -> RestoredRun:
-    """The run in `folder`.
+    """Restore the run in `folder`.
 
-    Raises ConfigError when there is none or its configuration was edited, DlexpError without such a checkpoint. A run
-    of an earlier version did not write down what its data were, and needs them once more.
+    Raises:
+        ConfigError: There is no run, or its configuration was edited.
+        DlexpError: The checkpoint does not exist.
     """
     run, changes = RunDir.find(folder), dict(options.changes or {})
     config = load_saved(run / "config.yaml", changes)
-    if config.model.arguments.get("pretrained"):  # weights that are replaced below need not be fetched
+    if config.model.arguments.get("pretrained"):  # the weights are replaced below, so they need not be downloaded
         changes["model.pretrained"] = False
         config = load_saved(run / "config.yaml", changes)
     found = _preprocessing(run, config, options.trusted)
@@ -97,11 +100,7 @@ def restore_run(folder: Path, options: RestoreOptions) -> RestoredRun:
 
 
 def in_trained_units(run: RunDir, bundle: DataBundle) -> DataBundle:
-    """`bundle` with the mean and deviation of each target that the run's network counts its outputs in.
-
-    They are those of the data that it was trained on, whatever data it is used on now. A run that did not write them
-    down has those of `bundle`.
-    """
+    """`bundle` with the target means and standard deviations of the training data of the run."""
     path = run / "preprocessing.json"
     trained = read_run_file(path).get("spec") if is_there(path) else None
     own, learned = bundle.spec.targets, (trained or {}).get("targets") or {}
@@ -112,16 +111,17 @@ def in_trained_units(run: RunDir, bundle: DataBundle) -> DataBundle:
 
 
 def load_eval_weights(run: RunDir, experiment: Experiment, checkpoint: str) -> None:
-    """Put the weights of a run's `checkpoint` (best or last) that are judged, an average if it keeps one, in place.
+    """Load the evaluation weights of a checkpoint (best or last): the average, if the run keeps one.
 
-    Raises DlexpError when there is no such checkpoint, or it holds no weights of this model, finite numbers all.
+    Raises:
+        DlexpError: The checkpoint does not exist, or its weights are incompatible or not finite.
     """
     store = CheckpointStore(run / "checkpoints", lambda text: None)
     state = store.load_best() if checkpoint == "best" else store.load_last(owner=False)
     if state is None:
         state_of_run = run.status().state
         raise DlexpError(
-            f"{run.path} has no {checkpoint} checkpoint yet ({state_of_run}); let it finish an epoch first",
+            f"{run.path} has no {checkpoint} checkpoint yet ({state_of_run}). Wait until it has finished an epoch.",
             code="not-found",
         )
     with naming(store.folder / f"{checkpoint}.pt"):

@@ -1,4 +1,4 @@
-"""What a run writes about itself before it begins: what was asked, with which code, machine and data."""
+"""The files that a run writes when it starts: configuration, command, code, machine and data."""
 
 from __future__ import annotations
 
@@ -26,11 +26,16 @@ def write_request(
     command: Sequence[str] | None,
     changed: Sequence[Mapping[str, Any]] = (),
 ) -> None:
-    """overrides.yaml, command.txt, meta.json, env.txt, git.diff and config.yaml; None keeps what a continued run has.
+    """Write overrides.yaml, command.txt, meta.json, env.txt, git.diff and config.yaml.
 
-    config.yaml comes last, since it is what makes the directory a run: whoever finds it finds everything else.
+    config.yaml is written last, since it marks the directory as a run: if it exists, so do the others.
 
-    changed  what has changed since the run began, when it goes on
+    Args:
+        run: The run directory.
+        experiment: The experiment.
+        words: The overrides; None to keep the file of a resumed run.
+        command: The command; None to keep the file of a resumed run.
+        changed: The changes since the run was started, when it is resumed.
     """
     if words is not None:
         write_text(run / "overrides.yaml", overrides_to_yaml(list(words)))
@@ -54,7 +59,7 @@ def write_request(
 
 
 def present(experiment: Experiment) -> dict[str, Any]:
-    """Code, versions, machine and data as they are now: what meta.json keeps and a later look is compared with."""
+    """Code, versions, machine and data, as saved in meta.json to detect changes later."""
     spec, commit = experiment.bundle.spec, git_state(Path.cwd())[0]
     return {
         "dlexp": dlexp.__version__,
@@ -73,13 +78,13 @@ def present(experiment: Experiment) -> dict[str, Any]:
 
 
 def preprocessing(experiment: Experiment) -> dict[str, Any]:
-    """What preprocessing.json keeps: all that turns raw input into a network's, and what the network puts out."""
+    """The content of preprocessing.json: how raw input is preprocessed, and what the network predicts."""
     bundle = experiment.bundle
     return describe_data(bundle)
 
 
 def experiment_facts(experiment: Experiment) -> dict[str, Any]:
-    """The size and the settings of an experiment, as plain values."""
+    """Size and settings of an experiment, as plain values."""
     config = experiment.config
     init = described(config.model.arguments)
     return {
@@ -96,6 +101,6 @@ def experiment_facts(experiment: Experiment) -> dict[str, Any]:
 
 
 def metrics_of(summary: Mapping[str, Any]) -> dict[str, float]:
-    """The metrics of a run at its best epoch, and those of the test split where it was looked at."""
+    """The metrics of a run at its best epoch, and of the test split if it was evaluated."""
     best = {f"val/{name}": value for name, value in (summary["best"] or {}).items()}
     return best | {f"test/{name}": value for name, value in summary.get("test", {}).items()}

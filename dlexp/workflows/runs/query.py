@@ -1,4 +1,4 @@
-"""`dlexp runs`: what lies under outputs/, found, chosen, ordered. Prints nothing, loads no torch."""
+"""The workflow `dlexp runs`: finds, filters and sorts the runs in outputs/, without importing torch."""
 
 from __future__ import annotations
 
@@ -31,12 +31,13 @@ _METRIC_COLUMNS = 4
 
 @dataclass(frozen=True)
 class Row:
-    """One directory: a run, a study or a sweep of the learning rate.
+    """A run, a study or a range test.
 
-    facts       name -> value of what every kind has, None where this one has it not
-    metrics     split/name -> value
-    directions  split/name -> min or max
-    run         what a run has beyond that, None for another kind
+    Attributes:
+        facts: Name -> value, None if not applicable to this kind.
+        metrics: split/name -> value.
+        directions: split/name -> min or max.
+        run: The run, None for another kind.
     """
 
     path: Path
@@ -47,11 +48,11 @@ class Row:
 
     @cached_property
     def size(self) -> int:
-        """Bytes on the disk."""
+        """Size on disk in bytes."""
         return size_of(self.path)
 
     def value(self, key: str) -> Any:
-        """A fact, a metric, an option (`model`) or a value of the configuration (`optim.lr`); ABSENT for none."""
+        """A fact, metric, option (`model`) or configuration value (`optim.lr`); ABSENT if it does not exist."""
         if key == "size":
             return self.size
         if key in self.facts:
@@ -63,69 +64,69 @@ class Row:
         return self.run.choices[key] if key in self.run.choices else value_at(self.run.config, key)
 
     def known(self) -> Iterator[str]:
-        """Everything that `value` knows."""
+        """All keys that `value` accepts."""
         yield from (*self.facts, "size", *self.metrics)
         if self.run is not None:
             yield from self.run.choices
             yield from (key for key, _ in leaves(self.run.config))
 
     def as_dict(self) -> dict[str, Any]:
-        """The same as plain values, for JSON."""
+        """The row as plain values, for JSON."""
         options = dict(self.run.choices) if self.run is not None else {}
         return {**self.facts, "size": self.size, "metrics": dict(self.metrics), "options": options}
 
 
 @dataclass(frozen=True)
-class Found:
-    """The rows, and the directories that are no whole one of their kind: path and what is wrong."""
+class RunList:
+    """The rows, and the invalid directories with their errors."""
 
     rows: Sequence[Row]
     broken: Sequence[tuple[Path, str]]
 
 
-def find(kinds: Iterable[str] = ("train",), root: Path | None = None) -> Found:
-    """Everything of these kinds under outputs/, newest first."""
+def find(kinds: Iterable[str] = ("train",), root: Path | None = None) -> RunList:
+    """All directories of these kinds in outputs/, newest first."""
     rows: list[Row] = []
     broken: list[tuple[Path, str]] = []
     for kind in kinds:
         whole, others = rows_of(directories(root or outputs_root(), kind), kind)
         rows, broken = [*rows, *whole], [*broken, *others]
     rows.sort(key=lambda row: (row.facts["age"], str(row.path)))
-    return Found(rows, sorted(broken))
+    return RunList(rows, sorted(broken))
 
 
 def rows_of(paths: Iterable[Path], kind: str) -> tuple[list[Row], list[tuple[Path, str]]]:
-    """(a row for each whole directory of `kind`, each other directory with what is wrong)."""
+    """(a row for each valid directory of `kind`, the other directories with their errors)."""
     rows, broken = [], []
     for path in paths:
         try:
             rows.append(read_row(path, kind))
-        except Exception as error:  # one directory, whatever is wrong with it, is no reason to list no other
+        except Exception as error:  # an invalid directory must not prevent listing the others
             broken.append((path, _what_is_wrong(path, kind, error)))
     return rows, broken
 
 
 def read_row(path: Path, kind: str) -> Row:
-    """The row of one directory. Raises DlexpError where it is not a whole one, or may not be looked into."""
+    """The row of one directory. Raises DlexpError if it is invalid or cannot be read."""
     try:
         if not (path / MARKS[kind]).is_file():
-            raise DlexpError(f"{path} has no {MARKS[kind]}", code="not-found")
+            raise DlexpError(f"{path / MARKS[kind]} not found", code="not-found")
     except OSError as error:
-        raise DlexpError(f"{path} cannot be looked into: {error.strerror}", code="system-error") from error
+        raise DlexpError(f"cannot read {path}: {error.strerror}", code="system-error") from error
     return _run_row(read_run_summary(path)) if kind == "train" else _other_row(path, kind)
 
 
 def where(rows: Sequence[Row], conditions: Sequence[str]) -> list[Row]:
-    """The rows for which every condition holds, such as `optim.lr<1e-3`, `model=mlp` or `val/accuracy>=0.9`.
+    """The rows that meet all conditions, such as `optim.lr<1e-3`, `model=mlp` or `val/accuracy>=0.9`.
 
-    Raises ConfigError for a condition that is none, or a key that no row has.
+    Raises ConfigError for an invalid condition or a key that no row has.
     """
     for condition in conditions:
         match = _WORD.fullmatch(condition.strip())
         if match is None:
-            remedy = "such as --where 'optim.lr<1e-3', --where model=mlp or --where 'val/accuracy>0.9'"
+            remedy = "Use, for example, --where 'optim.lr<1e-3', --where model=mlp or --where 'val/accuracy>0.9'"
             raise ConfigError.one(
-                "--where", condition, "is no comparison of a key with a value", remedy, code="invalid-syntax"
+                "--where", condition, "must compare a key with a value", remedy, code="invalid-syntax"
             )
         key, sign, text = match.groups()
         refuse_unknown("--where", key, rows)
@@ -134,7 +135,7 @@ def where(rows: Sequence[Row], conditions: Sequence[str]) -> list[Row]:
 
 
 def ordered(rows: Sequence[Row], key: str) -> list[Row]:
-    """The rows by a key, best first: metrics by their direction, other numbers from the largest, words from a to z.
+    """The rows sorted by a key, best first: metrics by their direction, other numbers descending, texts ascending.
 
     Rows without a value come last. Raises ConfigError for a key that no row has.
     """
@@ -149,17 +150,21 @@ def ordered(rows: Sequence[Row], key: str) -> list[Row]:
 
 
 def since(rows: Sequence[Row], text: str) -> list[Row]:
-    """The rows that began within 30min, 12h, 2d or 1w. Raises ConfigError for what is no such time."""
+    """The rows started within a time such as 30min, 12h, 2d or 1w. Raises ConfigError for an invalid time."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]+)", text.strip())
     if match is None or match[2] not in _UNITS:
         raise ConfigError.one(
-            "--since", text, "is a number and s, min, h, d or w", "such as --since 2d", code="invalid-syntax"
+            "--since",
+            text,
+            "must be a number followed by s, min, h, d or w",
+            "Use, for example, --since 2d",
+            code="invalid-syntax",
         )
     return [row for row in rows if row.facts["age"] <= float(match[1]) * _UNITS[match[2]]]
 
 
 def metric_columns(rows: Sequence[Row]) -> list[str]:
-    """The metrics worth a column: what decides the best epoch, the first other of the task, and that on the test."""
+    """The metrics to show: the monitored metric, the first other metric of the task, and the latter on test."""
     found: dict[str, None] = {}
     for row in rows:
         if row.run is None:
@@ -174,22 +179,22 @@ def metric_columns(rows: Sequence[Row]) -> list[str]:
 
 
 def refuse_unknown(option: str, key: str, rows: Sequence[Row]) -> None:
-    """Raise ConfigError, with the nearest name, for a key that none of the rows has; without rows nothing is known."""
+    """Raise ConfigError, with the closest name, for a key that none of the rows has, unless there are no rows."""
     if not rows or any(row.value(key) is not ABSENT for row in rows):
         return
     from dlexp.config.check.suggest import nearest_path  # the catalogue of options is read for a mistake alone
 
     near = nearest_path(key, {name for row in rows for name in row.known()})
-    remedy = f"did you mean {near}?" if near else f"such as {', '.join(OWN)}, val/loss or optim.lr"
-    raise ConfigError.one(option, key, "is nothing that these runs have", remedy, code="unknown-key")
+    remedy = f"Did you mean {near}?" if near else f"Use, for example, {', '.join(OWN)}, val/loss or optim.lr."
+    raise ConfigError.one(option, key, "unknown key", remedy, code="unknown-key")
 
 
 def finished_where(conditions: Sequence[str]) -> list[Path]:
-    """The finished runs for which every condition holds. Raises ConfigError where there are none."""
+    """The finished runs that meet all conditions. Raises ConfigError if there are none."""
     rows = where([row for row in find().rows if row.facts["state"] == "finished"], conditions)
     if not rows:
-        remedy = f"{command('runs', '--where', conditions[0])} shows those in other states"
-        raise ConfigError.one("--where", " ".join(conditions), "holds for no finished run", remedy, code="not-found")
+        remedy = f"List runs in other states with {command('runs', '--where', conditions[0])}"
+        raise ConfigError.one("--where", " ".join(conditions), "no finished run matches", remedy, code="not-found")
     return [row.path for row in rows]
 
 
@@ -218,7 +223,7 @@ def _run_row(run: RunSummary) -> Row:
 
 
 def _other_row(path: Path, kind: str) -> Row:
-    """A study, by the best of its trials, or a sweep of the learning rate, by the rate it suggests."""
+    """A study with the metric of its best trial, or a range test with its suggested learning rate."""
     needs = with_keys("metric", "direction") if kind == "tune" else None
     content = read_run_file(path / MARKS[kind], needs=needs)
     written = (path / MARKS[kind]).stat().st_mtime
@@ -239,18 +244,18 @@ def _other_row(path: Path, kind: str) -> Row:
 
 
 def _what_is_wrong(path: Path, kind: str, error: Exception) -> str:
-    is_hidden = isinstance(error.__cause__, OSError)  # a folder that may not be looked into has no known content
+    is_hidden = isinstance(error.__cause__, OSError)  # the content of an unreadable directory is unknown
     if not is_file(path / MARKS[kind]) and not is_hidden:
         if RunDir(path).is_locked():
-            return "is being started"
-        return f"has no {MARKS[kind]}: its start was killed, or it is no {kind} directory"
+            return "is starting"
+        return f"{MARKS[kind]} not found: its start was killed, or it is not a {kind} directory"
     if isinstance(error, DlexpError):
         return str(error)
-    return f"cannot be read: {type(error).__name__}: {error}"
+    return f"cannot read the files: {type(error).__name__}: {error}"
 
 
 def _holds(value: Any, sign: str, text: str, condition: str) -> bool:
-    """Whether a value compares so with a text; what is not there compares with nothing but by `!=`."""
+    """Whether a value meets a comparison with a text; a missing value meets only `!=`."""
     if value is ABSENT:
         return sign == "!="
     number = _number(text)
@@ -262,7 +267,7 @@ def _holds(value: Any, sign: str, text: str, condition: str) -> bool:
         return same == (sign != "!=")
     if number is None:
         raise ConfigError.one(
-            "--where", condition, f"{text!r} is no number, which {sign} compares with", code="invalid-type"
+            "--where", condition, f"{text!r} must be a number to be compared with {sign}", code="invalid-type"
         )
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False

@@ -1,7 +1,6 @@
-"""`dlexp runs rm` and `dlexp runs prune`: which directories may go, and that nothing else goes with them.
+"""The workflows `dlexp runs rm` and `dlexp runs prune`: plan and carry out the deletion of run directories.
 
-A plan is made first and shown; only then is anything deleted. What is deleted is moved aside in one step before, so
-that a kill in the middle leaves no half of a run.
+A plan is made and shown first. A directory is renamed before it is deleted, so that a kill leaves no partial run.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from dlexp.text.quoting import command
 from dlexp.workflows.run_record.read import RunSummary
 from dlexp.workflows.runs.query import Row, find, refuse_unknown, where
 
-# What dlexp writes into a directory of its own. Outside outputs/ anything else in it is somebody's.
+# Files written by dlexp. Outside outputs/, a directory with other files is not deleted.
 _OWN = (
     *("config.yaml", "overrides.yaml", "command.txt", "meta.json", "git.diff", "env.txt", "status.json", "train.log"),
     *("metrics.csv", "metrics.jsonl", "preprocessing.json", "summary.json", "batch_size.json", "output.log", ".lock"),
@@ -37,7 +36,7 @@ _PREFIXES = ("seed-", "eval-", "predictions")
 
 @dataclass(frozen=True)
 class Planned:
-    """A directory that is to go: its bytes, and what a person should know first, "" for nothing."""
+    """A directory to delete, its size in bytes, and a warning, "" for none."""
 
     path: Path
     size: int
@@ -46,7 +45,7 @@ class Planned:
 
 @dataclass(frozen=True)
 class Kept:
-    """A directory that a pruning would leave, and why."""
+    """A directory that pruning keeps, and the reason."""
 
     path: Path
     why: str
@@ -54,22 +53,23 @@ class Kept:
 
 @dataclass(frozen=True)
 class Plan:
-    """What goes and what stays."""
+    """The directories to delete and to keep."""
 
     going: Sequence[Planned]
     kept: Sequence[Kept] = ()
 
     @property
     def size(self) -> int:
-        """Bytes that become free."""
+        """The total size of the directories to delete, in bytes."""
         return sum(planned.size for planned in self.going)
 
 
 def plan_removal(paths: Sequence[Path]) -> Plan:
-    """What `rm` of these paths would delete: runs, groups of seeds, studies, sweeps of the learning rate.
+    """The plan of `rm` for runs, groups of seeds, studies and range tests.
 
-    Raises ConfigError with everything that is refused: links, what is none of these, parts of a group or a study, what
-    a live process writes in, and directories outside outputs/ that hold files of somebody else.
+    Raises:
+        ConfigError: All paths that must not be deleted: links, other directories, parts of a group or a study,
+            directories in use by a process, and directories outside outputs/ with other files.
     """
     refused = [problem for path in paths if (problem := _refusal(path)) is not None]
     if refused:
@@ -79,7 +79,7 @@ def plan_removal(paths: Sequence[Path]) -> Plan:
     going = []
     for path in distinct:
         others = sorted({name for run in runs_in(path) for name in users.get(run.resolve(), ())})
-        warning = f"{', '.join(others)} began with its weights (init_from)" if others else ""
+        warning = f"{', '.join(others)} was initialized from it (init_from)" if others else ""
         going.append(Planned(path, size_of(path), warning))
     return Plan(going)
 
@@ -87,14 +87,19 @@ def plan_removal(paths: Sequence[Path]) -> Plan:
 def plan_pruning(
     keep: int, metric: str | None, by: Sequence[str], conditions: Sequence[str] = (), *, unfinished: bool = False
 ) -> Plan:
-    """What a pruning that keeps the best `keep` of each kind would delete under outputs/train.
+    """The plan of `prune`, which keeps the best runs of each group in outputs/train.
 
-    metric      None for what decides each run's best epoch; a group of seeds counts as one, by its mean
-    by          keys whose values make a kind, such as model and data
-    conditions  only runs for which these hold, as in `where`
-    unfinished  whether runs that failed, were interrupted or died may go too; they come after all that have a value
-    Never goes: what runs, what another run began with, and what another run's directory is part of.
-    Raises ConfigError for keys that no run has.
+    Active runs, sources of init_from and directories that other runs are part of are always kept.
+
+    Args:
+        keep: Number of runs to keep per group; a group of seeds counts as one run, by its mean.
+        metric: The metric to rank by, None for the monitored metric of each run.
+        by: Keys whose values define a group, such as model and data.
+        conditions: Only runs that meet these conditions, as in `where`.
+        unfinished: Whether to delete runs that failed, were interrupted or died too; they are ranked last.
+
+    Raises:
+        ConfigError: A key that no run has.
     """
     everything = find().rows
     for key in by:
@@ -122,9 +127,11 @@ def plan_pruning(
 
 
 def remove(plan: Plan) -> int:
-    """Delete what the plan names; returns the bytes freed. outputs/latest names the newest run that is left.
+    """Carry out a plan; returns the freed bytes. outputs/latest then points to the newest remaining run.
 
-    Raises ConfigError for a directory that a process has begun to write in since, DlexpError for one that cannot go.
+    Raises:
+        ConfigError: A process has started to use a directory since the plan was made.
+        DlexpError: A directory cannot be deleted.
     """
     freed = 0
     _remove_leftovers()
@@ -133,14 +140,14 @@ def remove(plan: Plan) -> int:
             refused = _refusal(planned.path)
             if refused is not None:
                 raise ConfigError([refused])
-            with ExitStack() as locks:  # who wants to resume it now is told who has it
+            with ExitStack() as locks:  # a process that resumes it now gets an error
                 for folder in {planned.path, *runs_in(planned.path)}:
                     locks.enter_context(RunDir(folder).lock())
                 aside = planned.path.with_name(f"{_ASIDE}{os.getpid()}-{planned.path.name}")
                 try:
                     planned.path.rename(aside)
                 except OSError as error:
-                    raise DlexpError(f"cannot remove {planned.path}: {error.strerror}", code="system-error") from error
+                    raise DlexpError(f"cannot delete {planned.path}: {error.strerror}", code="system-error") from error
             remove_folder(aside)
             freed += planned.size
     finally:
@@ -149,47 +156,51 @@ def remove(plan: Plan) -> int:
 
 
 def _refusal(path: Path) -> Problem | None:
-    """Why a path must not be deleted, None where it may."""
+    """Why a path must not be deleted, None if it may be."""
     where_it_is = str(path)
     if path.is_symlink():
         return Problem(
             where_it_is,
             "",
-            f"is a link, to {path.resolve()}",
-            command("runs", "rm", path.resolve()),
+            f"is a link to {path.resolve()}",
+            f"Use {command('runs', 'rm', path.resolve())}",
             code="not-supported",
         )
     if not is_folder(path):
-        return Problem(where_it_is, "", "does not exist", "dlexp runs lists what there is", code="not-found")
+        return Problem(where_it_is, "", "not found", "List the runs with dlexp runs", code="not-found")
     marks = [mark for mark in MARKS.values() if is_file(path / mark)]
     if not marks and not is_group(path):
         return Problem(
-            where_it_is, "", "is no directory of a run, a group of seeds, a study or a sweep", code="incompatible-run"
+            where_it_is, "", "is not a run, a group of seeds, a study or a range test", code="incompatible-run"
         )
     if _unit(path) != path:
         return Problem(
             where_it_is,
             "",
             f"is part of the group of seeds {path.parent}",
-            command("runs", "rm", path.parent),
+            f"Use {command('runs', 'rm', path.parent)}",
             code="not-supported",
         )
     for parent in path.resolve().parents:
         if is_file(parent / "study.json") or is_file(parent / "study.journal"):
             return Problem(
-                where_it_is, "", f"is part of the study {parent}", command("runs", "rm", parent), code="not-supported"
+                where_it_is,
+                "",
+                f"is part of the study {parent}",
+                f"Use {command('runs', 'rm', parent)}",
+                code="not-supported",
             )
     busy = [lock.parent for lock in sorted(path.rglob(".lock")) if RunDir(lock.parent).is_locked()]
     if busy:
         return Problem(
-            where_it_is, "", f"is being written by a process ({busy[0]})", "wait for it, or stop it", code="in-use"
+            where_it_is, "", f"is in use by a process ({busy[0]})", "Wait for it, or stop it.", code="in-use"
         )
     if not path.resolve().is_relative_to(outputs_root().resolve()):
         foreign = [entry.name for entry in sorted(path.iterdir()) if not _is_own(entry)]
         if foreign:
-            rule = f"lies outside {outputs_root()} and holds what dlexp did not write: {', '.join(foreign[:5])}"
+            rule = f"is outside {outputs_root()} and contains other files: {', '.join(foreign[:5])}"
             return Problem(
-                where_it_is, "", rule, "move that elsewhere, or delete the directory by hand", code="not-supported"
+                where_it_is, "", rule, "Move the other files, or delete the directory manually.", code="not-supported"
             )
     return None
 
@@ -199,7 +210,7 @@ def _is_own(entry: Path) -> bool:
 
 
 def _used_by(runs: Sequence[RunSummary]) -> Mapping[Path, list[str]]:
-    """Run -> names of those that began with its weights."""
+    """Run -> names of the runs that were initialized from it."""
     found: dict[Path, list[str]] = {}
     for run in runs:
         source = value_at(run.config, "init_from")
@@ -211,19 +222,19 @@ def _used_by(runs: Sequence[RunSummary]) -> Mapping[Path, list[str]]:
 
 
 def _unit(path: Path) -> Path:
-    """What stands or goes as one: the group of seeds that a run is part of, or the run."""
+    """What is deleted as one: the group of seeds of a run, or the run itself."""
     return path.parent if path.name.startswith("seed-") and is_group(path.parent) else path
 
 
 def _score(rows: Sequence[Row], key: str) -> float | None:
-    """The mean of a metric over the runs of a unit; None where a run has none."""
+    """The mean of a metric over the runs of a unit; None if a run has none."""
     values = [row.value(key) for row in rows]
     numbers = [float(value) for value in values if isinstance(value, int | float)]
     return statistics.fmean(numbers) if len(numbers) == len(values) else None
 
 
 def _rank(rows: Sequence[Row], key: str) -> tuple[bool, float, float]:
-    """Sorts the best first, then the newest, and those without a value last."""
+    """The sort key: the best first, then the newest, and those without a value last."""
     score = _score(rows, key)
     sign = -1 if rows[0].directions.get(key) == "max" else 1
     return score is None, sign * (score or 0.0), float(rows[0].facts["age"])
@@ -231,19 +242,19 @@ def _rank(rows: Sequence[Row], key: str) -> tuple[bool, float, float]:
 
 def _why_kept(path: Path, rows: Sequence[Row], is_best: bool, users: Mapping[Path, list[str]], unfinished: bool) -> str:
     if is_best:
-        return "is among the best"
+        return "one of the best runs"
     states = {str(row.facts["state"]) for row in rows}
     others = [name for run in runs_in(path) for name in users.get(run.resolve(), ())]
     if others:
-        return f"{', '.join(sorted(set(others)))} began with its weights"
+        return f"{', '.join(sorted(set(others)))} was initialized from it"
     if states != {"finished"} and not unfinished:
-        return f"is {', '.join(sorted(states - {'finished'}))}: dlexp train --resume would go on with it"
+        return f"{', '.join(sorted(states - {'finished'}))}, can be resumed with dlexp train --resume"
     refused = _refusal(path)
-    return refused.rule if refused is not None else ""
+    return f"{path.name} {refused.rule}" if refused is not None else ""
 
 
 def _repair_latest() -> None:
-    """Make outputs/latest name the newest run that is left, when what it named is gone; without runs it goes too."""
+    """Point outputs/latest to the newest remaining run if its target was deleted; remove it without runs."""
     link = outputs_root() / "latest"
     named = Path(read_text(link, errors="replace").strip()) if is_file(link) and not link.is_symlink() else link
     if named.exists() or not (link.is_symlink() or link.exists()):
@@ -256,7 +267,7 @@ def _repair_latest() -> None:
 
 
 def _remove_leftovers() -> None:
-    """Finish removals that were killed: what they had moved aside is no run any more."""
+    """Finish deletions that were killed after renaming a directory."""
     for kind in MARKS:
         for path in (outputs_root() / kind).glob(f"{_ASIDE}*"):
             if path.is_dir() and not path.is_symlink():

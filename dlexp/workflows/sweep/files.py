@@ -1,10 +1,10 @@
-"""What a sweep keeps beside its runs: jobs.json, written once, and sweep.json, replaced when a job changes.
+"""The files of a sweep: jobs.json, written once, and sweep.json, updated when a job changes.
 
 outputs/sweep/<time>-<model>-<data>-<4hex>/
-  jobs.json           the configuration of every job, so that a sweep goes on with what it began with
-  sweep.json           words, jobs with their states and runs, counts, metrics
-  000-<model>-<data>/  a run like any other, one a job
-  logs/000.log         what the job's process printed
+  jobs.json           format, overrides, and the configuration of every job
+  sweep.json           overrides, jobs with their states and runs, counts, metrics
+  000-<model>-<data>/  the run of a job
+  logs/000.log         output of the job
 """
 
 from __future__ import annotations
@@ -31,11 +31,12 @@ FINISHED, FAILED, INTERRUPTED, RUNNING, WAITING = "finished", "failed", "interru
 
 @dataclass
 class JobState:
-    """How far a job is.
+    """The state of a job.
 
-    state    waiting, running, finished, failed or interrupted
-    value    the monitored metric: of the last epoch while it runs, of the best one at the end
-    metrics  those of its best epoch, once it is finished
+    Attributes:
+        state: waiting, running, finished, failed or interrupted.
+        value: The monitored metric: of the last epoch while it runs, of the best epoch at the end.
+        metrics: Those of its best epoch, once it is finished.
     """
 
     number: int
@@ -51,16 +52,16 @@ class JobState:
 
     @property
     def epochs(self) -> int:
-        """The epochs that it is to have."""
+        """The number of epochs to train."""
         return self.job.config.trainer.epochs
 
     @property
     def is_begun(self) -> bool:
-        """Whether there is a run of it."""
+        """Whether its run has started."""
         return (self.folder / "config.yaml").is_file()
 
-    def look(self) -> None:
-        """Take over what the job's run says of itself: a finished one stays, whatever sweep.json says."""
+    def refresh(self) -> None:
+        """Read the state of its run, which takes precedence over sweep.json."""
         if not self.is_begun:
             return
         status = RunDir(self.folder).status()
@@ -69,7 +70,7 @@ class JobState:
             self.finish()
 
     def finish(self) -> None:
-        """Take over the result of a run that is finished."""
+        """Read the result of its finished run."""
         summary = read_run_file(self.folder / "summary.json", needs=with_keys("epochs", "seconds", "best"))
         self.state, self.reason, self.exit_code = FINISHED, "", 0
         self.epoch, self.seconds = summary["epochs"], summary["seconds"]
@@ -77,7 +78,7 @@ class JobState:
         self.value = self.metrics.get(self.job.config.monitor)
 
     def as_dict(self, root: Path) -> dict[str, Any]:
-        """The job as plain values; its run as seen from the sweep's folder."""
+        """The job as plain values, with its run relative to `root`."""
         return {
             "number": self.number,
             "varied": dict(self.job.varied),
@@ -94,13 +95,13 @@ class JobState:
 
 
 def write_jobs(folder: Path, words: Sequence[str], jobs: Sequence[SweepJob]) -> None:
-    """Keep the configurations of a sweep; environment variables by their names."""
+    """Save the configurations of a sweep, with environment variables by name."""
     content = [{"overrides": list(c.overrides), "varied": list(c.varied), "config": plain(c.config)} for c in jobs]
     write_json(folder / SWEEP_MARK, {"overrides": list(words), "jobs": content})
 
 
 def read_jobs(folder: Path) -> tuple[tuple[str, ...], tuple[SweepJob, ...]]:
-    """(words, jobs) that a sweep began with, checked like new ones. Raises DlexpError, and ConfigError."""
+    """(overrides, jobs) of a sweep, validated. Raises DlexpError or ConfigError."""
     content = read_run_file(folder / SWEEP_MARK)
     try:
         jobs = tuple(
@@ -113,19 +114,17 @@ def read_jobs(folder: Path) -> tuple[tuple[str, ...], tuple[SweepJob, ...]]:
         )
         return tuple(map(str, content["overrides"])), jobs
     except (KeyError, TypeError, ValueError) as error:
-        raise DlexpError(
-            f"{folder / SWEEP_MARK} cannot be read: it does not hold the jobs of a sweep", code="corrupted"
-        ) from error
+        raise DlexpError(f"{folder / SWEEP_MARK} is corrupted: not the jobs of a sweep", code="corrupted") from error
 
 
 def states_of(folder: Path, jobs: Sequence[SweepJob]) -> list[JobState]:
-    """Every job with its run's directory, and how far that is."""
+    """The state of every job, with its run directory."""
     found = []
     for number, job in enumerate(jobs):
         config = job.config
         name = re.sub(r"[^\w.-]+", "-", config.name or f"{config.model.option}-{config.data.option}")
         state = JobState(number, job, folder / f"{number:03d}-{name}")
-        state.look()
+        state.refresh()
         found.append(state)
     return found
 
@@ -133,8 +132,8 @@ def states_of(folder: Path, jobs: Sequence[SweepJob]) -> list[JobState]:
 def content_of(folder: Path, words: Sequence[str], states: Sequence[JobState]) -> dict[str, Any]:
     """The content of sweep.json.
 
-    metric  what decides in every job, None where jobs differ in it
-    best    number of the best finished job by that metric, None where there is none
+    metric  the monitored metric, None if the jobs differ in it
+    best    number of the best finished job by that metric, None if there is none
     """
     monitors = {(state.job.config.monitor, state.job.config.maximize) for state in states}
     metric, maximize = next(iter(monitors)) if len(monitors) == 1 else (None, True)
@@ -153,12 +152,12 @@ def content_of(folder: Path, words: Sequence[str], states: Sequence[JobState]) -
 
 
 def unfinished_twin(words: Sequence[str], jobs: Sequence[SweepJob]) -> Path | None:
-    """The newest sweep under outputs/sweep of the same line and the same jobs, unless all of those are finished.
+    """The newest unfinished sweep in outputs/sweep with the same overrides and jobs, None if there is none.
 
-    Raises ConfigError where the sweep of this line has lost its jobs.json; one of another line is passed over.
+    Raises ConfigError if the sweep with these overrides has no valid jobs.json; other sweeps are ignored.
     """
     marks = [path for name in (SWEEP_MARK, SWEEP) for path in outputs_root().glob(f"sweep/*/{name}")]
-    ages = {path.parent: path.stat().st_mtime_ns for path in reversed(marks)}  # of jobs.json where there is one
+    ages = {path.parent: path.stat().st_mtime_ns for path in reversed(marks)}  # of jobs.json if it exists
     for folder in sorted(ages, key=lambda folder: ages[folder], reverse=True):
         try:
             named = read_run_file(folder / SWEEP_MARK)["overrides"]
@@ -173,7 +172,7 @@ def unfinished_twin(words: Sequence[str], jobs: Sequence[SweepJob]) -> Path | No
 
 
 def _refuse_lost_jobs(folder: Path, words: Sequence[str], error: DlexpError) -> None:
-    """Raise ConfigError where sweep.json says that the sweep is of this line and not finished."""
+    """Raise ConfigError if, according to sweep.json, the sweep has the same overrides and is unfinished."""
     try:
         content = read_object(folder / SWEEP)
     except DlexpError:
@@ -181,13 +180,13 @@ def _refuse_lost_jobs(folder: Path, words: Sequence[str], error: DlexpError) -> 
     counts = content.get("counts")
     if content.get("overrides") != list(words) or (isinstance(counts, dict) and set(counts) <= {FINISHED}):
         return
-    rule = f"cannot be used, and {folder} is the unfinished sweep of this line ({str(error).splitlines()[0]})"
-    remedy = f"Restore the file from a copy, or move {folder} out of {folder.parent} to begin the sweep anew."
+    rule = f"is corrupted, but {folder} is an unfinished sweep with these overrides ({str(error).splitlines()[0]})"
+    remedy = f"Restore the file from a backup, or move {folder} out of {folder.parent} to start a new sweep."
     raise ConfigError.one(str(folder / SWEEP_MARK), "", rule, remedy, code="corrupted")
 
 
 def holds(folder: Path, jobs: Sequence[SweepJob]) -> bool:
-    """Whether the sweep in `folder` is of these jobs; their shares of the cores may differ."""
+    """Whether the sweep in `folder` has these jobs, regardless of trainer.threads."""
     return [_without_threads(job) for job in read_jobs(folder)[1]] == [_without_threads(job) for job in jobs]
 
 

@@ -1,4 +1,4 @@
-"""One job of a sweep, as a process of its own checks and trains it."""
+"""Checks and trains the jobs of a sweep in processes of their own."""
 
 from __future__ import annotations
 
@@ -27,46 +27,46 @@ from dlexp.workflows.train.train_or_resume import train_or_resume
 
 @dataclass(frozen=True)
 class Shared:
-    """What the parent of all jobs has read, for those whose data it is."""
+    """The data read by the parent process, for the jobs that use it."""
 
     base: RunConfig
     bundle: DataBundle
 
     def bundle_for(self, config: RunConfig) -> DataBundle | None:
-        """The data of a job, None where it reads its own."""
+        """The data of a job, None if the job reads its own."""
         return self.bundle if config.data == self.base.data else None
 
 
-class _Teller:
-    """A reporter that writes lines to the process's output, and tells the parent of each epoch."""
+class _ChildReporter:
+    """A reporter that writes to the log of the job and sends each epoch to the parent."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
 
     def say(self, text: str) -> None:
-        """A line for the job's log."""
+        """Write a line to the log of the job."""
         print(text, file=sys.stderr, flush=True)
 
     def begin(self, facts: RunFacts) -> None:
-        """The facts, a line each."""
+        """Write one line per fact."""
         for label, text in facts.facts.items():
             self.say(f"{label}: {text}")
 
     def observe(self, record: StepRecord | EpochRecord) -> None:
-        """An epoch goes to the parent, which does not answer."""
+        """Send an epoch to the parent."""
         if isinstance(record, EpochRecord):
             self._send({"epoch": record.epoch, "value": float(record.values[record.monitor])})
 
     def end(self) -> None:
-        """Nothing."""
+        """Write nothing."""
 
 
 def work_of_job(config: RunConfig, request: Request) -> Work:
-    """Train a job to its end, and say how it ended; its run has all the rest."""
+    """Train a job and send its outcome; the results are in its run directory."""
 
     def work(send: Send, receive: Receive) -> None:
         try:
-            train_or_resume(config, request, _Teller(send), ChildStop())
+            train_or_resume(config, request, _ChildReporter(send), ChildStop())
             send({"finished": True, "used_gpu": has_used_gpu()})
         except Interrupted as error:
             print(error, file=sys.stderr, flush=True)
@@ -84,7 +84,7 @@ def work_of_job(config: RunConfig, request: Request) -> Work:
 
 
 def work_of_check(jobs: Sequence[SweepJob], trusted: tuple[str, ...], shared: Shared) -> Work:
-    """Build every job as training would, one after the other, and say what refuses and how many threads each takes."""
+    """Build all jobs without training; sends their errors and the number of threads of each."""
 
     def work(send: Send, receive: Receive) -> None:
         problems: list[tuple[str, Problem]] = []
@@ -103,11 +103,11 @@ def work_of_check(jobs: Sequence[SweepJob], trusted: tuple[str, ...], shared: Sh
                     problems += [(job.name, problem) for problem in error.problems]
                 except DataError as error:
                     data += [str(error)] if str(error) not in data else []
-                except Exception as error:  # what training meets is told of that job, and the others go on
+                except Exception as error:  # reported when the job is trained; the other jobs continue
                     print(f"{job.name}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
             threads.append(known[key])
-        told = [vars(problem) for problem in each_once(problems, len(known))]
-        send({"problems": told, "data": data, "threads": threads})
+        unique = [vars(problem) for problem in each_once(problems, len(known))]
+        send({"problems": unique, "data": data, "threads": threads})
 
     return work
 
@@ -121,7 +121,7 @@ def _built(config: RunConfig, trusted: tuple[str, ...], shared: Shared) -> Exper
 
 
 def _key(config: RunConfig) -> str:
-    """What is built alike: everything but the seed and the name."""
+    """Everything that affects how the job is built: all but the seed and the name."""
     tree: dict[str, Any] = {key: value for key, value in config.resolved.items() if key not in ("seed", "name")}
     return repr((sorted(config.choices.items()), tree))
 

@@ -1,4 +1,4 @@
-"""`dlexp train -m`: check every job, train each in a process of its own, go on past what fails, and count."""
+"""The workflow `dlexp train -m`: checks all jobs of a sweep, then trains each in a process of its own."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ from dlexp.workflows.tune.trial import prepare
 
 @dataclass(frozen=True)
 class SweepRequest:
-    """What was asked for.
+    """Options of a sweep.
 
-    words    the line's overrides, as typed
+    overrides    the line's overrides, as typed
     folder   exactly this directory, None for a new one under outputs/sweep
     num_parallel  jobs that run at the same time
     """
 
-    words: tuple[str, ...]
+    overrides: tuple[str, ...]
     command: str
     folder: Path | None
     num_parallel: int
@@ -57,42 +57,45 @@ class SweepRequest:
 
 
 class SweepReporter(Protocol):
-    """Watches a sweep."""
+    """Receives the progress of a sweep."""
 
     def say(self, text: str) -> None: ...
 
     def job(self, state: JobState, states: Sequence[JobState]) -> None:
-        """A job began, ended an epoch, or ended."""
+        """Called when a job starts, finishes an epoch or ends."""
 
 
 def check(jobs: Sequence[SweepJob], trusted: tuple[str, ...], num_parallel: int) -> tuple[tuple[SweepJob, ...], Shared]:
-    """Build every job in a process that is thrown away; nothing is written.
+    """Build all jobs in a temporary process; nothing is written.
 
-    Jobs that run side by side share the cores: where that is fewer than the same line would take alone,
-    trainer.threads says so in the job's own words, so that it stays repeatable.
-    Raises ConfigError with everything that any job refuses, DataError for data that cannot be used.
+    Parallel jobs share the processor cores: if a job would use more threads than its share, trainer.threads is added to
+    its overrides, so that it remains repeatable.
+
+    Raises:
+        ConfigError: The problems of all jobs.
+        DataError: The data cannot be used.
     """
     shared = Shared(jobs[0].config, prepare(jobs[0].config, trusted)[0])
-    pool, words = Pool(1), dict[str, Any]()
+    pool, outcome = Pool(1), dict[str, Any]()
     with StopRequest() as stop:
         pool.start("check", Path(os.devnull), work_of_check(jobs, trusted, shared))
         while pool.children:
             for _, message in pool.events():
-                words = message
+                outcome = message
             if stop:
                 pool.stop()
     if stop:
-        raise Interrupted(f"{stop.name} received; nothing was begun", stop.exit_code)
-    if words.get("problems"):
-        raise ConfigError([Problem(**problem) for problem in words["problems"]])
-    if words.get("data"):
-        raise DataError("\n".join(words["data"]), code="invalid-data")
-    if "threads" not in words:
+        raise Interrupted(f"{stop.name} received; nothing was started", stop.exit_code)
+    if outcome.get("problems"):
+        raise ConfigError([Problem(**problem) for problem in outcome["problems"]])
+    if outcome.get("data"):
+        raise DataError("\n".join(outcome["data"]), code="invalid-data")
+    if "threads" not in outcome:
         raise DlexpError(
-            f"the jobs could not be checked: {words.get('failed', 'the process was stopped')}", code="failed"
+            f"the jobs could not be checked: {outcome.get('failed', 'the process was stopped')}", code="failed"
         )
     share = max(1, available_cores()[0] // num_parallel)
-    return tuple(_with_share(job, wanted, share) for job, wanted in zip(jobs, words["threads"], strict=True)), shared
+    return tuple(_with_share(job, wanted, share) for job, wanted in zip(jobs, outcome["threads"], strict=True)), shared
 
 
 def _with_share(job: SweepJob, wanted: int | None, share: int) -> SweepJob:
@@ -103,28 +106,30 @@ def _with_share(job: SweepJob, wanted: int | None, share: int) -> SweepJob:
 
 
 def sweep(jobs: Sequence[SweepJob], request: SweepRequest, reporter: SweepReporter) -> dict[str, Any]:
-    """Train every job of a new sweep, or of the same one that was interrupted; returns the content of sweep.json.
+    """Train all jobs of a new sweep, or of an interrupted one of the same command; returns the content of sweep.json.
 
-    Raises ConfigError and DataError before anything is written; Interrupted after a signal.
+    Raises:
+        ConfigError, DataError: Before anything is written.
+        Interrupted: After a signal.
     """
-    folder = request.folder or unfinished_twin(request.words, jobs)
+    folder = request.folder or unfinished_twin(request.overrides, jobs)
     if folder is not None and is_sweep(folder):
         if not holds(folder, jobs):
-            remedy = f"name a new directory; {command('train', '--resume', folder)} finishes what is there"
-            raise ConfigError.one(str(folder), "", "holds a sweep of other jobs", remedy, code="incompatible-run")
+            remedy = f"Use a new directory, or finish the existing sweep with {command('train', '--resume', folder)}"
+            raise ConfigError.one(str(folder), "", "has a sweep of other jobs", remedy, code="incompatible-run")
         return resume_sweep(folder, request, reporter)
     jobs, shared = check(jobs, request.trusted, request.num_parallel)
     names = {job.config.name or f"{job.config.model.option}-{job.config.data.option}" for job in jobs}
     run = RunDir.create("sweep", names.pop() if len(names) == 1 else f"{len(jobs)}-jobs", folder)
-    write_jobs(run.path, request.words, jobs)
+    write_jobs(run.path, request.overrides, jobs)
     return _run(run, jobs, request, shared, reporter)
 
 
 def resume_sweep(folder: Path, request: SweepRequest, reporter: SweepReporter) -> dict[str, Any]:
-    """Finish the sweep in `folder` with the configurations that it began with; what is finished stays."""
-    words, jobs = read_jobs(folder)
+    """Finish the sweep in `folder` with its saved configurations; finished jobs are left unchanged."""
+    overrides, jobs = read_jobs(folder)
     shared = Shared(jobs[0].config, prepare(jobs[0].config, request.trusted)[0])
-    return _run(RunDir(folder), jobs, dataclasses.replace(request, words=words), shared, reporter)
+    return _run(RunDir(folder), jobs, dataclasses.replace(request, overrides=overrides), shared, reporter)
 
 
 def _run(
@@ -136,14 +141,14 @@ def _run(
         kept = sum(state.state == FINISHED for state in states)
         begun = sum(state.is_begun and state.state != FINISHED for state in states)
         if kept or begun:
-            reporter.say(f"{run.path} goes on: {kept} of {len(states)} jobs are finished and kept, {begun} were begun")
+            reporter.say(f"resuming {run.path}: {kept} of {len(states)} jobs are finished, {begun} have started")
         runner = _Runner(run.path, states, request, shared, unbroken(reporter, stop))
         runner.run(stop)
         content = runner.write()
         if stop and any(state.state != FINISHED for state in states):
             done = sum(state.state == FINISHED for state in states)
             text = f"{stop.name} received; {done} of {len(states)} jobs are finished, the others are saved"
-            raise Interrupted(f"{text}; continue with: {command('train', '--resume', run.path)}", stop.exit_code)
+            raise Interrupted(f"{text}. Resume with {command('train', '--resume', run.path)}", stop.exit_code)
         gone = [str(state.folder) for state in states if state.state == FINISHED and not state.is_begun]
         if gone:
             raise DlexpError(f"{', '.join(gone)} was deleted while other jobs were trained", code="not-found")
@@ -151,7 +156,7 @@ def _run(
 
 
 class _Runner:
-    """The jobs that run, and those that wait."""
+    """Runs the jobs of a sweep in a pool of processes."""
 
     def __init__(
         self,
@@ -166,7 +171,7 @@ class _Runner:
         self._pool = Pool(request.num_parallel)
 
     def run(self, stop: StopRequest) -> None:
-        """Every job that is not finished, in order; after a signal those that run are saved and no other begins."""
+        """Run all unfinished jobs in order; after a signal, running jobs are saved and no others start."""
         waiting = [state for state in self._states if state.state != FINISHED]
         while True:
             while waiting and not stop and self._pool.has_room:
@@ -180,12 +185,12 @@ class _Runner:
                 if "epoch" in message:
                     state.epoch, state.value = message["epoch"], float(message["value"])
                 else:
-                    self._settle(state, message)
+                    self._record_end(state, message)
                 self._reporter.job(state, self._states)
 
     def write(self) -> dict[str, Any]:
         """Replace sweep.json; returns its content."""
-        content = content_of(self._folder, self._request.words, self._states)
+        content = content_of(self._folder, self._request.overrides, self._states)
         write_json(self._folder / SWEEP, content)
         return content
 
@@ -204,11 +209,11 @@ class _Runner:
         self._pool.start(state, self._folder / "logs" / f"{state.number:03d}.log", work_of_job(job.config, request))
         self._reporter.job(state, self._states)
 
-    def _settle(self, state: JobState, message: dict[str, Any]) -> None:
+    def _record_end(self, state: JobState, message: dict[str, Any]) -> None:
         if message.get("finished"):
             state.finish()
         elif "interrupted" in message:
-            state.state, state.reason = INTERRUPTED, "stopped by a signal, and saved"
+            state.state, state.reason = INTERRUPTED, "stopped by a signal; can be resumed"
         else:
             state.state, state.reason = FAILED, str(message["failed"])
             state.exit_code = int(message.get("exit_code", 1))

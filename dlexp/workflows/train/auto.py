@@ -1,4 +1,4 @@
-"""What a configuration leaves to be found before it is trained: the batch size, and with it the learning rate."""
+"""Resolution of `auto` values before training: the batch size, then the learning rate."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from dlexp.workflows.reporter import Reporter
 
 @dataclass(frozen=True)
 class ResolvedAuto:
-    """What was found, None for what was given."""
+    """The resolved batch size and learning rate, None for values that were given."""
 
     batch: FoundBatch | None
     rate: Findings | None
 
     def write(self, folder: Path, config: RunConfig) -> None:
-        """Leave batch_size.json and lr_find/ in the folder of a run, where something was looked for."""
+        """Write batch_size.json and lr_find/ to a run directory, for resolved values."""
         if self.batch is not None:
             self.batch.write(folder)
         if self.rate is not None:
@@ -31,14 +31,14 @@ class ResolvedAuto:
 
 
 def resolve_auto(config: RunConfig, trusted: Sequence[str], reporter: Reporter) -> tuple[RunConfig, ResolvedAuto]:
-    """`config` with numbers where it said auto. Raises NoResult or OutOfMemory where there is none."""
+    """`config` with auto values replaced by numbers. Raises NoResult or OutOfMemory if there is none."""
     config, batch = resolve_batch_size(config, trusted, reporter)
     config, rate = resolve_learning_rate(config, trusted, reporter)
     return config, ResolvedAuto(batch, rate)
 
 
 def reuse_resolved(config: RunConfig, saved: RunConfig) -> RunConfig:
-    """`config` with the numbers that were found when `saved` began: nothing is looked for twice."""
+    """`config` with auto values replaced by those of `saved`."""
     if is_auto(config.tree):
         batch = {"data.batch_size": saved.batch_size, "trainer.accumulate": saved.trainer.accumulate}
         config = with_values(config, {**batch, "trainer.effective_batch": None})
@@ -48,5 +48,5 @@ def reuse_resolved(config: RunConfig, saved: RunConfig) -> RunConfig:
 
 
 def with_placeholders(config: RunConfig) -> RunConfig:
-    """`config` with some number where it said auto: for building everything without looking for the right one."""
+    """`config` with auto values replaced by arbitrary numbers, to build it without measuring."""
     return with_placeholder_rate(placeholder_batch_size(config))

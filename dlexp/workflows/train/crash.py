@@ -1,4 +1,4 @@
-"""A step that ended a run, kept as a capsule, and `dlexp replay`: the same step once more."""
+"""Crash capsules of failed training steps, and the workflow `dlexp replay`, which repeats such a step."""
 
 from __future__ import annotations
 
@@ -29,25 +29,32 @@ from dlexp.workflows.data_record import spec_of
 
 
 def capsule_writer(run: RunDir, experiment: Experiment) -> Callable[[Failure], str]:
-    """Writes the capsule of a failure into the run's directory; returns the line that tells where it is."""
+    """A function that writes the capsule of a failure to the run directory and returns a message with its path."""
 
     def keep(failure: Failure) -> str:
         trust = [word for package in experiment.trusted for word in ("--trust", package)]
         content, facts = _content(experiment, failure), _facts(experiment, failure)
         path = write_capsule(run.path, content, facts, content["traceback"])
         name = os.path.relpath(path)
-        return f"the step is kept in {name}; make it happen again with: {command('replay', Path(name), *trust)}"
+        return f"the failed step is saved in {name}. Repeat it with {command('replay', Path(name), *trust)}"
 
     return keep
 
 
 def replay(folder: Path, changes: Mapping[str, Any], trusted: Sequence[str]) -> dict[str, Any]:
-    """Run the failing step of a capsule once more, and compare.
+    """Repeat the failed step of a capsule and compare the outcome; the data set is not needed.
 
-    folder   a run directory, or one of its crash directories
-    changes  trainer.device, to replay somewhere else
-    Returns what was kept, what came now, and what differs; the data set is not needed. Raises ConfigError when there
-    is no capsule, DlexpError when it is damaged.
+    Args:
+        folder: A run directory or one of its crash directories.
+        changes: trainer.device, to replay on another device.
+        trusted: Trusted packages.
+
+    Returns:
+        The original outcome, the new one, and the differences of the environment.
+
+    Raises:
+        ConfigError: There is no capsule.
+        DlexpError: The capsule is corrupted.
     """
     path = find_capsule(folder)
     content = read_capsule(path)
@@ -56,7 +63,7 @@ def replay(folder: Path, changes: Mapping[str, Any], trusted: Sequence[str]) -> 
     experiment = assemble(config, trusted, blank_bundle(spec_of(data["spec"], config, trusted), data["samples"]))
     setup = prepare_training(experiment)
     state = setup.state
-    state.load_state_dict(content["state"], allow_nonfinite=True)  # which may be why the step failed
+    state.load_state_dict(content["state"], allow_nonfinite=True)  # possibly the cause of the failure
     state.train_mode()
     micro_batches = [_batch(parts, experiment.device) for parts in content["micro_batches"]]
     taken, turn = StepSnapshot(state.networks), (content["phase"], content["repetition"])
@@ -71,7 +78,7 @@ def replay(folder: Path, changes: Mapping[str, Any], trusted: Sequence[str]) -> 
             error = caught
     kept = {"error": content["error"], "stage": content["stage"], "losses": content["losses"]}
     now = {"error": _error(error), "stage": taken.stage, "losses": _texts(map(float, taken.losses))}
-    surroundings = _surroundings(experiment)
+    environment = _environment(experiment)
     return {
         "capsule": str(path),
         "where": content["where"],
@@ -79,16 +86,16 @@ def replay(folder: Path, changes: Mapping[str, Any], trusted: Sequence[str]) -> 
         "kept": kept,
         "now": now,
         "differences": {
-            name: {"kept": value, "now": surroundings.get(name)}
-            for name, value in content["surroundings"].items()
-            if value != surroundings.get(name)
+            name: {"kept": value, "now": environment.get(name)}
+            for name, value in content["environment"].items()
+            if value != environment.get(name)
         },
         "traceback": content["traceback"],
     }
 
 
 def _content(experiment: Experiment, failure: Failure) -> dict[str, Any]:
-    """Everything that `replay` needs, as tensors and plain values."""
+    """The content of a capsule, as tensors and plain values."""
     return {
         "micro_batches": [_parts(batch) for batch in failure.micro_batches],
         "state": failure.state,
@@ -103,19 +110,19 @@ def _content(experiment: Experiment, failure: Failure) -> dict[str, Any]:
         "torch_seed": failure.torch_seed,
         "config": plain(experiment.config),
         "data": {"spec": experiment.bundle.spec.to_plain(), "samples": experiment.bundle.sizes()},
-        "surroundings": _surroundings(experiment),
+        "environment": _environment(experiment),
     }
 
 
 def _parts(batch: Batch) -> list[Any]:
-    """A batch as tensors and, if it was mixed, the share of its first samples."""
+    """A batch as tensors and, if it is mixed, the share of its first samples."""
     mixed = batch.mixed
     parts = [_stored(field) for field in (batch.inputs, batch.targets, batch.indices)]
     return [*parts, *([] if mixed is None else [_alone(mixed.targets), mixed.share])]
 
 
 def _batch(parts: Sequence[Any], device: torch.device) -> Batch:
-    """What `_parts` was given."""
+    """The batch from its `_parts`."""
     inputs, targets, indices = map(_read, parts[:3])
     batch = Batch(inputs, targets, indices, Mixed(parts[3], parts[4]) if len(parts) > 3 else None)
     return batch.to(device)
@@ -136,7 +143,7 @@ def _read(stored: Any) -> Any:
 
 
 def _facts(experiment: Experiment, failure: Failure) -> dict[str, Any]:
-    """What a person wants to know; the same failure of the same code and weights gives the same facts."""
+    """The content of crash.json; equal for equal failures of the same code and weights."""
     return {
         "error": _error(failure.error),
         "stage": failure.stage,
@@ -144,12 +151,12 @@ def _facts(experiment: Experiment, failure: Failure) -> dict[str, Any]:
         "losses": _texts(failure.losses),
         "indices": [batch.indices.tolist() for batch in failure.micro_batches],
         "weights_sha256": sha256(failure.state["networks"].values()),
-        **_surroundings(experiment),
+        **_environment(experiment),
     }
 
 
 def _where(failure: Failure) -> dict[str, Any]:
-    """The place of the step; epoch, batch and update are counted from 1, as messages do."""
+    """The position of the step; epoch, batch and update are counted from 1, as in messages."""
     return {
         "phase": failure.phase,
         "epoch": failure.epoch + 1,
@@ -159,8 +166,8 @@ def _where(failure: Failure) -> dict[str, Any]:
     }
 
 
-def _surroundings(experiment: Experiment) -> dict[str, Any]:
-    """What may make the same step come out otherwise."""
+def _environment(experiment: Experiment) -> dict[str, Any]:
+    """Versions and settings that may change the outcome of the step."""
     return {
         "dlexp": dlexp.__version__,
         "torch": str(torch.__version__),
@@ -175,12 +182,12 @@ def _error(error: Exception | None) -> dict[str, str] | None:
 
 
 def _texts(losses: Iterable[float]) -> list[str]:
-    """Numbers with every bit, as text: JSON has no NaN."""
+    """Numbers as exact text, since JSON has no NaN."""
     return [repr(loss) for loss in losses]
 
 
 def _alone(tensor: torch.Tensor) -> torch.Tensor:
-    """A copy on the CPU; a view would take all that it is a view of into the file."""
+    """A copy on the CPU; a view would save its whole base tensor."""
     return tensor.detach().to("cpu", copy=True)
 
 
@@ -189,9 +196,11 @@ def _traceback(error: Exception) -> str:
 
 
 def _same(kept: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Equal bits of every loss, NaN being equal to NaN, and the same exception at the same stage."""
+    """Whether all losses are bit-identical, NaN included, with the same exception at the same stage."""
     if (kept["losses"], kept["stage"]) != (now["losses"], now["stage"]):
         return False
-    if kept["error"]["kind"] == "OutOfMemoryError" and now["error"]:  # its text tells what else was in memory
+    if (
+        kept["error"]["kind"] == "OutOfMemoryError" and now["error"]
+    ):  # its text depends on the other contents of the memory
         return bool(now["error"]["kind"] == kept["error"]["kind"])
     return bool(kept["error"] == now["error"])

@@ -1,4 +1,4 @@
-"""The facts that stand above a training: what it is, on what, and how."""
+"""The facts shown when a training starts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dlexp.workflows.run_record.write import experiment_facts
 
 
 def run_facts(run: RunDir, experiment: Experiment, state: TrainState, num_batches: int) -> RunFacts:
-    """The facts of a run that begins or goes on at `state`; an epoch has `num_batches` batches."""
+    """The facts of a run that starts or resumes at `state`; an epoch has `num_batches` batches."""
     config, facts = experiment.config, experiment_facts(experiment)
     sizes = facts["samples"]
     values, reasons = experiment.settings.summary()
@@ -23,12 +23,12 @@ def run_facts(run: RunDir, experiment: Experiment, state: TrainState, num_batche
         "data": f"{config.data.option}, {sizes['train']:,} train / {sizes['val']:,} val / {sizes['test']:,} test",
         "optim": f"{config.optim.option}, lr {rate}, {config.scheduler.option} schedule, batch {batch}",
         "machine": f"{facts['device']}, {values}",
-        "because": reasons,
+        "reasons": reasons,
         "seed": str(config.seed),
     }
     notes = (*experiment.bundle.notes, *experiment.notes)
     texts |= {f"note {number}": note for number, note in enumerate(notes, start=1)}
     if state.step:
-        texts["continues"] = f"after epoch {state.epoch}" + (f", batch {state.batch}" if state.batch else "")
+        texts["resumed"] = f"after epoch {state.epoch}" + (f", batch {state.batch}" if state.batch else "")
     title = f"{config.model.option} on {config.data.option}"
     return RunFacts(title, str(run.path), config.trainer.epochs, state.epoch, num_batches, texts)

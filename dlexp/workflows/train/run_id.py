@@ -1,4 +1,4 @@
-"""`dlexp train --run-id ID`: one line that starts a run, continues it, or finds it finished."""
+"""The workflow `dlexp train --run-id ID`: starts a run, or resumes it if it exists."""
 
 from __future__ import annotations
 
@@ -20,24 +20,22 @@ from dlexp.workflows.train.train import Request, resume, train
 
 
 def train_under_id(config: RunConfig, request: Request, name: str, reporter: Reporter) -> dict[str, Any]:
-    """Train the run outputs/train/<name> to its end, from wherever it stands; returns its summary.
+    """Start or resume the run outputs/train/<name>; returns its summary. A finished run is left unchanged.
 
-    A finished run is left as it is. Raises ConfigError when the directory holds something else, a run of another
-    configuration (every difference is named), or a run that a live process writes.
+    Raises:
+        ConfigError: The directory has other content, a run of another configuration, or a run in use by a process.
     """
     folder = folder_of(name)
     if is_group(folder):
-        remedy = "add --seeds with their number, or name another ID"
-        raise ConfigError.one(
-            "--run-id", name, f"{folder} is a group of several seeds", remedy, code="incompatible-run"
-        )
+        remedy = "Add --seeds N, or use another ID."
+        raise ConfigError.one("--run-id", name, f"{folder} is a group of seeds", remedy, code="incompatible-run")
     if not (folder / "config.yaml").is_file():
         try:
             return train(config, replace(request, run_dir=folder), reporter)
         except ConfigError:
             if not RunDir(folder).is_locked():
                 raise
-        with RunDir(folder).lock():  # another process was faster: it is named
+        with RunDir(folder).lock():  # another process has started the run: raise its error
             pass
     saved = load_saved(folder / "config.yaml")
     config = reuse_resolved(config, saved)
@@ -50,27 +48,27 @@ def train_under_id(config: RunConfig, request: Request, name: str, reporter: Rep
 def train_seeds_under_id(
     config: RunConfig, request: Request, name: str, count: int, reporter: Reporter
 ) -> dict[str, Any]:
-    """`count` seeds under one ID: those that are finished stay, the others start or go on; returns their table."""
+    """Start or resume `count` seeds under one ID; returns their table. Finished seeds are left unchanged."""
     folder = folder_of(name)
     if (folder / "config.yaml").is_file():
-        remedy = "drop --seeds, or name another ID"
+        remedy = "Remove --seeds, or use another ID."
         raise ConfigError.one("--run-id", name, f"{folder} is a single run", remedy, code="incompatible-run")
     return train_seeds(config, replace(request, run_dir=folder), count, reporter)
 
 
 def folder_of(name: str) -> Path:
-    """The directory of an ID. Raises ConfigError for what is none."""
+    """The directory of an ID. Raises ConfigError for an invalid ID."""
     refuse_bad_name("--run-id", name)
     return outputs_root() / "train" / name
 
 
 def changed(saved: RunConfig, config: RunConfig, folder: Path) -> list[Change]:
-    """What differs from the run in `folder` and may. Raises ConfigError with everything that may not."""
+    """The allowed changes relative to the run in `folder`. Raises ConfigError with all other changes."""
     found = differences(saved.tree, config.tree)
     others = [change for change in found if change.path not in CHANGEABLE]
     if others:
-        rule = f"the run {folder} has {{}} there; under one ID only {', '.join(CHANGEABLE)} may change"
-        remedy = "name another ID, or put the value back"
+        rule = f"cannot change from {{}} in {folder}; only {', '.join(CHANGEABLE)} can change under one ID"
+        remedy = "Use another ID, or restore the value."
         raise ConfigError(
             [Problem(c.path, str(c.after), rule.format(c.before), remedy, code="incompatible-run") for c in others]
         )

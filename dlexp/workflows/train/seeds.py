@@ -1,4 +1,4 @@
-"""`dlexp train --seeds N` and the evaluation of such a group: several runs, one table."""
+"""The workflow `dlexp train --seeds N`, and the evaluation of a group of seeds."""
 
 from __future__ import annotations
 
@@ -29,12 +29,13 @@ from dlexp.workflows.train.train_or_resume import same_as_saved, train_or_resume
 def train_seeds(config: RunConfig, request: Request, count: int, reporter: Reporter) -> dict[str, Any]:
     """Train `count` runs with the seeds config.seed, config.seed + 1, ...; returns their table.
 
-    Given the directory of a group that was interrupted, runs that are finished stay and the others go on.
-    Raises ConfigError, before anything is written, when that directory holds runs of another configuration, or of
-    seeds that are not among these.
+    In the directory of an interrupted group, finished runs are left unchanged and the others are resumed.
+
+    Raises:
+        ConfigError: The directory has runs of another configuration or of other seeds; nothing is written.
     """
     _refuse_other_members(config, request.run_dir, count)
-    config, found = _settled_once(config, request, reporter)
+    config, found = _resolved_once(config, request, reporter)
     group = _group_directory(config, request, count)
     with claimed(group):
         found.write(group, config)
@@ -49,7 +50,7 @@ def train_seeds(config: RunConfig, request: Request, count: int, reporter: Repor
                     train_or_resume(own, dataclasses.replace(request, words=words, run_dir=folder), reporter)
                 )
             except DlexpError:
-                with suppress(OSError):  # it is not empty where something was run
+                with suppress(OSError):  # not empty if a run has started
                     group.rmdir()
                 raise
         _refuse_missing(summaries)
@@ -59,10 +60,10 @@ def train_seeds(config: RunConfig, request: Request, count: int, reporter: Repor
 
 
 def _refuse_missing(summaries: Sequence[Mapping[str, Any]]) -> None:
-    """Raise DlexpError where a run of the group was deleted while the others were trained."""
+    """Raise DlexpError if a run of the group was deleted while the others were trained."""
     gone = [summary["run"] for summary in summaries if not Path(summary["run"], "config.yaml").is_file()]
     if gone:
-        raise DlexpError(f"{', '.join(gone)} was deleted while the other seeds were trained", code="not-found")
+        raise DlexpError(f"{', '.join(gone)} was deleted while other seeds were trained", code="not-found")
 
 
 def _table_of(group: Path, summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -71,7 +72,7 @@ def _table_of(group: Path, summaries: Sequence[Mapping[str, Any]]) -> dict[str, 
 
 
 def evaluate_group(folder: Path, split: str, evaluate: Callable[[Path], Mapping[str, Any]]) -> dict[str, Any]:
-    """Evaluate every run of a group; writes and returns the table of their metrics."""
+    """Evaluate all runs of a group; writes and returns the table of their metrics."""
     runs = members(folder)
     with claimed(folder):
         metrics = [evaluate(run)["metrics"] for run in runs]
@@ -79,13 +80,13 @@ def evaluate_group(folder: Path, split: str, evaluate: Callable[[Path], Mapping[
 
 
 def write_table(folder: Path, name: str, runs: Sequence[str], metrics: Sequence[Mapping[str, float]]) -> dict[str, Any]:
-    """<name>.csv and <name>.json in `folder`: a row a run; mean, standard deviation (n - 1) and n of each metric."""
+    """Write <name>.csv and <name>.json: one row per run; mean, standard deviation (n - 1) and n of each metric."""
     columns = list(metrics[0])
     spread = {
         column: {
             "mean": statistics.fmean(known) if known else None,
             "std": statistics.stdev(known) if len(known) > 1 else None,
-            "n": len(known),  # a metric that is undefined for a run has no value there
+            "n": len(known),  # without runs for which the metric is undefined
         }
         for column in columns
         for known in [[row[column] for row in metrics if row[column] is not None]]
@@ -100,8 +101,8 @@ def write_table(folder: Path, name: str, runs: Sequence[str], metrics: Sequence[
     return table
 
 
-def _settled_once(config: RunConfig, request: Request, reporter: Reporter) -> tuple[RunConfig, ResolvedAuto]:
-    """Resolve auto values once for all seeds; a group that is resumed keeps its own."""
+def _resolved_once(config: RunConfig, request: Request, reporter: Reporter) -> tuple[RunConfig, ResolvedAuto]:
+    """Resolve auto values once for all seeds; a resumed group keeps its values."""
     done = members(request.run_dir) if request.run_dir is not None else []
     if done:
         config = reuse_resolved(config, load_saved(done[0] / "config.yaml"))
@@ -109,16 +110,16 @@ def _settled_once(config: RunConfig, request: Request, reporter: Reporter) -> tu
 
 
 def _refuse_other_members(config: RunConfig, folder: Path | None, count: int) -> None:
-    """Raise ConfigError where the group in `folder` has a run that these seeds would leave out of its table."""
+    """Raise ConfigError if the group in `folder` has a run that is not among these seeds."""
     for run in members(folder) if folder is not None and folder.is_dir() else []:
         seed = load_saved(run / "config.yaml").seed
         if not config.seed <= seed < config.seed + count:
-            rule = f"leaves out seed {seed}, which {folder} already holds (seed={config.seed})"
+            rule = f"does not include seed {seed} of {folder} (seed={config.seed})"
             raise ConfigError.one(
                 "--seeds",
                 count,
                 rule,
-                "name at least the seeds that are there, or a new directory",
+                "Include the existing seeds, or use a new directory.",
                 code="incompatible-run",
             )
         same_as_saved(with_values(config, {"seed": seed}), run)
@@ -133,7 +134,7 @@ def _group_directory(config: RunConfig, request: Request, count: int) -> Path:
 
 
 def _is_group_so_far(folder: Path) -> bool:
-    """True for the directory of a group, also of one that was killed before its first run began."""
+    """Whether a directory is a group of seeds, possibly killed before its first run started."""
     own = (BATCH_FILE, "lr_find", "seeds.csv", "seeds.json")
     return is_group(folder) or all(
         path.name in own or (path.is_dir() and re.fullmatch(r"seed-\d+", path.name)) for path in folder.iterdir()

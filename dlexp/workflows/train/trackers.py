@@ -1,4 +1,4 @@
-"""Which trackers a run reports to, beside its own files, and what became of them."""
+"""Experiment trackers of a run: TensorBoard, MLflow and Weights & Biases."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ from dlexp.loggers.wandb import Wandb
 from dlexp.runtime.machine import git_state
 
 _KINDS = ("tensorboard", "mlflow", "wandb")
-_INTERRUPTED_SECONDS = 5.0  # a scheduler that has sent a signal does not wait for a tracker
+_INTERRUPTED_SECONDS = 5.0  # a scheduler that sends a signal soon kills the process
 _SERVICE = "api.wandb.ai"
 
 
 def check_loggers(config: RunConfig) -> None:
-    """Raise ConfigError, before anything is made, for trackers that cannot be."""
+    """Raise ConfigError for trackers whose package or key is missing."""
     logger, problems = config.logger, []
     for kind in chosen(logger):
         if importlib.util.find_spec(kind) is None:
-            remedy = f"pip install 'dlexp[{kind}]'"
+            remedy = f"Install it with pip install 'dlexp[{kind}]'"
             problems.append(
-                Problem(f"logger.{kind}", "true", f"{kind} is not installed", remedy, code="missing-package")
+                Problem(f"logger.{kind}", "true", f"requires the package {kind}", remedy, code="missing-package")
             )
     if logger.wandb and _mode(logger) == "online" and not _has_key():
-        rule = "needs a key, and WANDB_API_KEY is not set"
+        rule = "requires a key, but WANDB_API_KEY is not set"
         problems.append(
             Problem(
                 "logger.wandb_mode",
                 "online",
                 rule,
-                "set it, run `wandb login`, or stay offline",
+                "Set WANDB_API_KEY, run `wandb login`, or set logger.wandb_mode=offline",
                 code="missing-requirement",
             )
         )
@@ -58,23 +58,23 @@ def check_loggers(config: RunConfig) -> None:
 
 
 def chosen(logger: LoggerConfig) -> list[str]:
-    """The trackers that are switched on."""
+    """The enabled trackers."""
     return [kind for kind in _KINDS if getattr(logger, kind)]
 
 
 class Loggers:
-    """The trackers of one run, as a context that ends when they have had their time."""
+    """The trackers of one run, as a context manager that closes them with a timeout."""
 
     def __init__(self, run: RunDir, experiment: Experiment, say: Callable[[str], None]) -> None:
         self._run, self._experiment, self._say = run, experiment, say
         self._logger = experiment.config.logger
         self._relays: dict[str, Relay] = {}
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
         self._kept: dict[str, Any] = {}
         self._lock = threading.Lock()
 
     def begin(self, step: int) -> None:
-        """Open them, each in its thread; training stands after update `step`."""
+        """Open the trackers, each in its thread; `step` updates have been made."""
         names = chosen(self._logger)
         if not names:
             return
@@ -84,19 +84,19 @@ class Loggers:
         for name in names:
             identity = str(self._kept.setdefault(name, {}).get("id", ""))
             sink = self._sink(name, replace(card, identity=identity))
-            self._relays[name] = Relay(sink, self._rememberer(name), self._clean)
+            self._relays[name] = Relay(sink, self._id_saver(name), self._clean)
 
     def record(self, values: Mapping[str, float | int], prefix: str = "") -> None:
-        """Hand an epoch's or a step's numbers to all of them; a `prefix` keeps the two apart."""
+        """Send the values of an epoch or a step to all trackers; `prefix` distinguishes the two."""
         if not self._relays:
             return
         row = {f"{prefix}{name}": value for name, value in values.items() if name not in ("epoch", "step")}
         for name, relay in self._relays.items():
             relay.put((int(values["step"]), row))
-            self._tell(name, relay)
+            self._report_failure(name, relay)
 
     def finish(self, results: Mapping[str, float]) -> dict[str, Any]:
-        """End them as finished; returns what became of each, {} where there is none."""
+        """Close the trackers of a finished run; returns the state of each, {} without trackers."""
         return self._end("finished", results, self._logger.patience)
 
     def __enter__(self) -> Loggers:
@@ -122,7 +122,7 @@ class Loggers:
         found = {}
         for name, relay in relays.items():
             relay.wait(until)
-            self._tell(name, relay)
+            self._report_failure(name, relay)
             found[name] = {"ok": not relay.problem, "problem": relay.problem, "lost": relay.lost}
         if found:
             with self._lock:
@@ -130,13 +130,13 @@ class Loggers:
                 write_json(self._run / LOGGERS_FILE, self._kept)
         return found
 
-    def _tell(self, name: str, relay: Relay) -> None:
-        """A tracker's trouble, once."""
-        if relay.problem and name not in self._told:
-            self._told.add(name)
-            self._say(f"logger.{name} failed, and training goes on without it: {relay.problem}")
+    def _report_failure(self, name: str, relay: Relay) -> None:
+        """Report the failure of a tracker, once."""
+        if relay.problem and name not in self._reported:
+            self._reported.add(name)
+            self._say(f"logger.{name} failed; training continues without it: {relay.problem}")
 
-    def _rememberer(self, name: str) -> Callable[[str], None]:
+    def _id_saver(self, name: str) -> Callable[[str], None]:
         def remember(identity: str) -> None:
             with self._lock:
                 self._kept[name] = {**self._kept.get(name, {}), "id": identity}
@@ -159,7 +159,7 @@ class Loggers:
 
 
 def _card(run: RunDir, experiment: Experiment, step: int) -> Card:
-    """What any tracker is told of a run: its configuration as it is saved, and facts to find it by."""
+    """The metadata of a run for trackers: its saved configuration and identifying tags."""
     commit = git_state(Path.cwd())[0]
     tags = {
         "dlexp.run_dir": str(run.path.resolve()),
@@ -173,12 +173,12 @@ def _card(run: RunDir, experiment: Experiment, step: int) -> Card:
 
 
 def _mode(logger: LoggerConfig) -> str:
-    """offline or online: what the key says, then WANDB_MODE, then offline."""
+    """offline or online: logger.wandb_mode, then WANDB_MODE, then offline."""
     return logger.wandb_mode or ("online" if os.environ.get("WANDB_MODE") == "online" else "offline")
 
 
 def _has_key() -> bool:
-    """Whether there is something to log in with; a thread cannot ask for it."""
+    """Whether there are credentials; a background thread cannot prompt for them."""
     if os.environ.get("WANDB_API_KEY"):
         return True
     host = os.environ.get("WANDB_BASE_URL", "").partition("://")[2].partition("/")[0] or _SERVICE

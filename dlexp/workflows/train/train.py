@@ -1,4 +1,4 @@
-"""`dlexp train`: load, assemble, fit, evaluate, summary."""
+"""The workflow `dlexp train`: builds the experiment, trains it, and writes the run directory."""
 
 from __future__ import annotations
 
@@ -45,14 +45,16 @@ from dlexp.workflows.train.undefined_monitor import no_best_epoch, undefined_epo
 
 @dataclass(frozen=True)
 class Request:
-    """A new run: what was typed, and where it goes.
+    """A new run.
 
-    words     the overrides, as typed
-    run_dir   exactly this directory, or None for a new one under outputs/
-    trusted   packages that the user trusts
-    allow_changes  whether runs of a group go on although what decides their bits has changed
-    changes   what differs from the run that it repeats
-    bundle    its data, None to read them
+    Attributes:
+        words: The overrides, as typed.
+        command: The command line.
+        run_dir: The directory of the run, None for a new one in outputs/.
+        trusted: Trusted packages.
+        changes: The changes relative to the run that it repeats.
+        allow_changes: Whether runs of a group are resumed even if code, package versions or hardware have changed.
+        bundle: The data, None to read it.
     """
 
     words: tuple[str, ...]
@@ -65,19 +67,25 @@ class Request:
 
 
 def train(config: RunConfig, request: Request, reporter: Reporter, stop: StopRequest | None = None) -> dict[str, Any]:
-    """Train a new run to its end; returns its summary.
+    """Train a new run; returns its summary.
 
-    stop  what may stop it, None for signals alone
+    Args:
+        config: The configuration.
+        request: Command and directory of the run.
+        reporter: Receives the progress.
+        stop: The stop request, None for signals only.
     """
     if request.run_dir is not None:
         refuse_occupied(request.run_dir)
     check_loggers(config)
     config, found = resolve_auto(config, request.trusted, reporter)
     experiment = prepared(config, request.trusted, request.bundle)
-    setup = prepare_training(experiment)  # before a directory is made: optimizer and schedule may refuse their settings
+    setup = prepare_training(
+        experiment
+    )  # before creating a directory: optimizer and schedule may have invalid settings
     run = RunDir.create("train", config.name or f"{config.model.option}-{config.data.option}", request.run_dir)
     with run.lock():
-        refuse_occupied(run.path)  # another process may have been faster, and have ended since
+        refuse_occupied(run.path)  # another process may have used the directory in the meantime
         found.write(run.path, config)
         write_request(run, experiment, request.words, request.command)
         run.point_latest()
@@ -94,13 +102,20 @@ def resume(
     allow_changes: bool = False,
     bundle: DataBundle | None = None,
 ) -> dict[str, Any]:
-    """Continue a run in its own directory; a finished one is left as it is and its summary returned.
+    """Resume a run in its own directory; returns its summary. A finished run is left unchanged.
 
-    stop           what may stop it, None for signals alone
-    allow_changes  go on although what decides its bits has changed
-    bundle         its data, None to read them
-    Raises DataError for other data, ConfigError for changes that are not allowed or that its state contradicts; until
-    then nothing is written.
+    Args:
+        run: The run.
+        config: The configuration to resume with.
+        trusted: Trusted packages.
+        reporter: Receives the progress.
+        stop: The stop request, None for signals only.
+        allow_changes: Whether to resume even if code, package versions or hardware have changed.
+        bundle: The data, None to read it.
+
+    Raises:
+        DataError: The data has changed; nothing is written.
+        ConfigError: Changes that are not allowed, or that contradict the checkpoint; nothing is written.
     """
     with run.lock():
         say = _both(MetricsLog(run.path).say, reporter.say)
@@ -109,7 +124,7 @@ def resume(
             reporter.say(finished_text(run, saved))
             return read_run_file(run / "summary.json", needs=OF_AN_END)
         check_loggers(config)
-        # Before the first checkpoint the weights are still those to begin with.
+        # Before the first checkpoint, the initial weights are still needed.
         experiment = assemble(config, trusted, bundle) if saved is not None else prepared(config, trusted, bundle)
         changed = check_resume_drift(run, experiment, allow_changes, reporter.say)
         setup = prepare_training(experiment)
@@ -122,9 +137,9 @@ def resume(
 
 
 def dry_run(config: RunConfig, trusted: Sequence[str]) -> dict[str, Any]:
-    """Build everything and make one update with the first batch, in memory: go, or the reason why not.
+    """Build everything and make one update with the first batch, in memory; returns facts about the experiment.
 
-    What is yet to be found is not looked for: any learning rate, and a whole update's samples, stand in its place.
+    Auto values are replaced by placeholders.
     """
     check_loggers(config)
     experiment = prepared(with_placeholders(config), trusted)
@@ -148,7 +163,7 @@ def _run(
     stop: StopRequest,
     saved: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Everything between a claimed directory and its summary; `saved` is the state that was loaded, None for none."""
+    """Train in a locked directory; returns the summary. `saved` is the loaded checkpoint, None for a new run."""
     config, reporter = experiment.config, unbroken(reporter, stop)
     log = MetricsLog(run.path)
     say = _both(log.say, reporter.say)
@@ -157,8 +172,8 @@ def _run(
     with loggers, run.recording(config.trainer.epochs), stop:
         state = setup.state
         if saved is not None:
-            set_global_state(saved["random"])  # what was written since may have drawn from it
-            run.beat(state.epoch)  # the last word of a run that was killed may be from before its last epochs
+            set_global_state(saved["random"])  # code run since then may have used the generators
+            run.beat(state.epoch)  # the status of a killed run may be older than its checkpoint
         log.rewind(state.epoch, state.step)
         loggers.begin(state.step)
         plan = setup.plan(
@@ -176,11 +191,11 @@ def _run(
         except Interrupted as error:
             log.say(str(error))
             again = command("train", "--resume", run.path)
-            raise Interrupted(f"{error}; continue with: {again}", error.exit_code) from None
+            raise Interrupted(f"{error}. Resume with {again}", error.exit_code) from None
         except Exception as error:
             if isinstance(error, Diverged) and config.trainer.on_nonfinite == "stop":
                 again = command("train", "--resume", run.path, "trainer.on_nonfinite=skip")
-                error.add_note(f"go on without it: {again}")
+                error.add_note(f"Skip the update with {again}")
             log.say("; ".join([str(error) or type(error).__name__, *getattr(error, "__notes__", ())]))
             raise
         finally:
@@ -198,7 +213,7 @@ def _finish(
     reason: str,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Put the best weights back, look at the test split if asked to, and write what came out."""
+    """Restore the best weights, evaluate the test split if requested, and write the summary."""
     run.check_whole()
     best, config = checkpoints.load_best(), experiment.config
     if best is None:
@@ -241,7 +256,7 @@ def _finish(
 
 
 def _recorder(run: RunDir, log: MetricsLog, loggers: Loggers, config: RunConfig) -> Observer:
-    """Writes metrics.csv and metrics.jsonl, the heartbeat, and to the trackers; those get steps under step/."""
+    """An observer that writes metrics.csv, metrics.jsonl and the heartbeat, and sends metrics to the trackers."""
 
     def record(event: StepRecord | EpochRecord) -> None:
         if isinstance(event, EpochRecord):

@@ -1,4 +1,4 @@
-"""One run among several, be they seeds or cells of a sweep: it begins, goes on from where it stands, or stays."""
+"""One run of a group of seeds or a sweep: started, resumed or left unchanged."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from dlexp.workflows.train.train import Request, resume, train
 def train_or_resume(
     config: RunConfig, request: Request, reporter: Reporter, stop: StopRequest | None = None
 ) -> dict[str, Any]:
-    """Train the run in request.run_dir to its end, whatever is done of it already; returns its summary.
+    """Start or resume the run in request.run_dir; returns its summary. A finished run is left unchanged.
 
-    A finished run is left as it is. Raises ConfigError when the directory holds a run of another configuration.
+    Raises:
+        ConfigError: The directory has a run of another configuration.
     """
     folder = request.run_dir
     assert folder is not None
@@ -34,14 +35,14 @@ def train_or_resume(
 
 
 def same_as_saved(config: RunConfig, folder: Path) -> RunConfig:
-    """`config` with the numbers that the run in `folder` found. Raises ConfigError where the two differ otherwise."""
+    """`config` with auto values resolved as in the run in `folder`. Raises ConfigError if they still differ."""
     saved = load_saved(folder / "config.yaml")
     config = reuse_resolved(config, saved)
     changes = differences(saved.tree, config.tree)
     if changes:
         text = ", ".join(f"{c.path} was {shown(c.before)}, is {shown(c.after)}" for c in changes[:5])
-        rule = f"holds runs of another configuration ({text})"
+        rule = f"has runs of another configuration ({text})"
         raise ConfigError.one(
-            str(folder.parent), "", rule, "name a new directory or ID, or put the values back", code="incompatible-run"
+            str(folder.parent), "", rule, "Use a new directory or ID, or restore the values.", code="incompatible-run"
         )
     return config

@@ -1,4 +1,4 @@
-"""A run whose deciding metric has no value: told when it happens, and at the end no epoch is called the best."""
+"""Runs whose monitored metric has no finite value, so that there is no best epoch."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from dlexp.errors import NoResult
 
 
 def undefined_epochs(say: Callable[[str], None]) -> Observer:
-    """Says the first epoch in which the monitored metric has no finite value."""
+    """An observer that reports the first epoch in which the monitored metric is not finite."""
     said: list[int] = []
 
     def observe(record: StepRecord | EpochRecord) -> None:
         if isinstance(record, EpochRecord) and not said and not isfinite(value := record.values[record.monitor]):
             said.append(record.epoch)
-            say(f"{record.monitor} is {value} in epoch {record.epoch}; an epoch without a value is never the best one")
+            say(f"{record.monitor} is {value} in epoch {record.epoch}, which cannot be the best epoch")
 
     return observe
 
 
 def no_best_epoch(run: Path, monitor: str, epochs: int) -> NoResult:
-    """The end of a run in which no epoch had a value of the metric that decides."""
-    rule = f"{monitor} had no finite value in any of {epochs} epochs, so that no epoch is the best one"
-    remedy = f"Train with another trainer.monitor, or use the last weights: dlexp evaluate {run} --checkpoint last"
+    """The error of a run without a finite value of the monitored metric."""
+    rule = f"{monitor} has no finite value in {epochs} epochs, so there is no best epoch"
+    remedy = f"Set another trainer.monitor, or use the last weights with dlexp evaluate {run} --checkpoint last"
     return NoResult(f"{rule}. {remedy}")

@@ -1,6 +1,4 @@
-"""What a study leaves. Replaced in one step after every trial: best.yaml, trials.csv, study.json; at the end: plots
-and report.html.
-"""
+"""The files of a study: best.yaml, trials.csv and study.json after every trial; plots and report.html at the end."""
 
 from __future__ import annotations
 
@@ -26,15 +24,16 @@ from dlexp.tune.importance import LEAST_TRIALS
 from dlexp.tune.study import REQUEUED, Study
 from dlexp.workflows.pictures import Pictures
 
-_WRONG = 0.05  # the share of searches without a better trial in which a verdict may name one, in either direction
-_STATES = {"FAIL": "failed"}  # the word that the terminal has for it
+_WRONG = 0.05  # significance level of the verdict, two-sided
+_STATES = {"FAIL": "failed"}  # as shown on the terminal
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The winner against the configuration as written, on seeds that the search never used.
+    """The comparison of the best trials with the baseline, on seeds that the search did not use.
 
-    rows  configuration -> its values, mean, standard deviation (n - 1) and n
+    Attributes:
+        rows: Configuration -> its values, mean, standard deviation (n - 1) and n.
     """
 
     rows: dict[str, dict[str, Any]]
@@ -43,10 +42,10 @@ class Verdict:
 
     @classmethod
     def of(cls, values: Mapping[str, list[float]], maximize: bool) -> Verdict:
-        """Hold the best of the rivals against the baseline by Welch's t interval; too few values cannot be told apart.
+        """Compare the best of the candidates with the baseline by Welch's t interval.
 
-        The best of several was chosen by the values that it is judged by, so its interval is one of as many as there
-        are rivals, which hold together with 95 % (Bonferroni).
+        The best candidate was selected by the values that it is judged by, so its interval is one of simultaneous 95 %
+        intervals of all candidates (Bonferroni).
         """
         rows = {
             name: {
@@ -58,29 +57,29 @@ class Verdict:
             for name, found in values.items()
         }
         sign = 1 if maximize else -1
-        rivals = [name for name in values if name != "baseline" and values[name]]
-        if not rivals or len(values["baseline"]) < 2:
-            return cls(rows, "baseline", "not enough runs finished to compare")
-        winner = max(rivals, key=lambda name: sign * statistics.fmean(values[name]))
-        wrong = _WRONG / len(rivals)
+        candidates = [name for name in values if name != "baseline" and values[name]]
+        if not candidates or len(values["baseline"]) < 2:
+            return cls(rows, "baseline", "too few finished runs to compare")
+        winner = max(candidates, key=lambda name: sign * statistics.fmean(values[name]))
+        wrong = _WRONG / len(candidates)
         gain, margin = _welch(values[winner], values["baseline"], sign, wrong)
         if math.isinf(margin):
-            text = f"no better than the baseline can be shown: {gain:+.4g}, and the spread over the seeds is unknown"
+            text = f"no significant improvement over the baseline: {gain:+.4g}; the spread over the seeds is unknown"
             return cls(rows, "baseline", text)
         interval = f"{100 * (1 - wrong):.4g} % interval"
         if gain > margin:
             text = f"{winner} is better than the baseline by {gain:.4g} ({interval} +- {margin:.4g})"
         elif gain < -margin:
-            text = f"no better than the baseline: {winner} is worse by {-gain:.4g} ({interval} +- {margin:.4g})"
+            text = f"not better than the baseline: {winner} is worse by {-gain:.4g} ({interval} +- {margin:.4g})"
         else:
-            text = f"no better than the baseline can be shown: {gain:+.4g} ({interval} +- {margin:.4g})"
-        if len(rivals) > 1:
-            text += f"; the intervals of all {len(rivals)} rivals hold together with 95 %"
+            text = f"no significant improvement over the baseline: {gain:+.4g} ({interval} +- {margin:.4g})"
+        if len(candidates) > 1:
+            text += f"; the intervals of all {len(candidates)} candidates are simultaneous at 95 %"
         return cls(rows, winner if gain > margin else "baseline", text)
 
 
 def write_progress(folder: Path, search: Search, study: Study) -> dict[str, Any]:
-    """best.yaml, trials.csv and study.json; returns the last."""
+    """Write best.yaml, trials.csv and study.json; returns the content of the last."""
     best = study.best()
     trials = [trial for trial in study.trials() if trial.state.name != "WAITING"]
     columns, rows = _table(trials)
@@ -102,7 +101,7 @@ def write_progress(folder: Path, search: Search, study: Study) -> dict[str, Any]
     if best is not None:
         trial_folder = str(best.user_attrs.get("folder"))
         content["best"] = {"trial": best.number, "value": best.value, "params": best.params, "folder": trial_folder}
-        own = folder / trial_folder / "config.yaml"  # not there when another machine ran it
+        own = folder / trial_folder / "config.yaml"  # does not exist if another machine ran the trial
         saved = read_text(own) if is_file(own) else to_yaml(_config_of(best, search, study))
         write_text(
             folder / "best.yaml",
@@ -120,9 +119,15 @@ def _config_of(trial: Any, search: Search, study: Study) -> RunConfig:
 def write_end(
     folder: Path, search: Search, study: Study, verdict: Verdict | None, reason: str, command: str
 ) -> dict[str, Any]:
-    """The same with importances, the confirmation, the plots and report.html; returns study.json.
+    """Write all files of a finished study, with importances, plots and report.html; returns study.json.
 
-    command  the line that was typed, "" when there was none
+    Args:
+        folder: The directory of the study.
+        search: The search.
+        study: The study.
+        verdict: The confirmation, None without one.
+        reason: Why the search ended.
+        command: The command line, "" if unknown.
     """
     from dlexp.report.pages.study import StudyFacts, study_page
 
@@ -171,24 +176,22 @@ def _figures(
 
 
 def without_importances(complete: int, importances: Mapping[str, float]) -> str:
-    """Why there is no picture of the importances, in a sentence; "" where there is one."""
+    """Why there is no figure of the importances; "" if there is one."""
     if importances:
         return ""
     if complete < LEAST_TRIALS:
-        what = "Which parameters set the best tenth of the trials apart is shown"
-        have = f"there {'is' if complete == 1 else 'are'} {complete}"
-        return f"{what} from {LEAST_TRIALS} complete trials on, and {have}: the best tenth of fewer is one trial."
-    return "No parameter sets the best tenth of the complete trials apart from the others."
+        return f"Parameter importances require {LEAST_TRIALS} complete trials, got {complete}."
+    return "No parameter distinguishes the best tenth of the complete trials from the others."
 
 
 def where_told(folder: Path, attributes: Mapping[str, Any]) -> str:
-    """In brackets, the file with the traceback of a trial that failed; "" when it left none."""
+    """The file with the traceback of a failed trial, in brackets; "" if there is none."""
     log = folder / str(attributes.get("folder", "")) / "output.log"
     return f" ({log})" if log.is_file() and log.stat().st_size else ""
 
 
 def _table(trials: Sequence[Any]) -> tuple[list[str], list[list[Any]]]:
-    """(columns, a row for each trial) of trials.csv; a parameter that a trial does not have is None."""
+    """(columns, one row per trial) of trials.csv; a parameter that a trial does not have is None."""
     parameters = list(dict.fromkeys(key for trial in trials for key in trial.params))
     rows = [
         [
@@ -207,12 +210,12 @@ def _table(trials: Sequence[Any]) -> tuple[list[str], list[list[Any]]]:
 
 
 def _cell(value: Any) -> Any:
-    """A parameter in a table: null, true and false as one writes them."""
+    """A parameter value in YAML notation."""
     return shown(value) if value is None or isinstance(value, bool) else value
 
 
 def _versions() -> dict[str, str]:
-    """What the study was made with."""
+    """Versions of the software and the machine."""
     commit, _ = git_state(Path.cwd())
     machine = facts()
     found = {"dlexp": dlexp.__version__, **{name: str(machine[name]) for name in ("python", "torch")}}
@@ -223,15 +226,15 @@ def _versions() -> dict[str, str]:
 
 
 def _welch(one: list[float], other: list[float], sign: int, wrong: float) -> tuple[float, float]:
-    """(mean gain of `one`, half width of its interval of 1 - `wrong`) by Welch's t, with whole degrees of freedom.
+    """(mean gain of `one`, half width of its interval of 1 - `wrong`) by Welch's t.
 
-    Rounded down, they make up for being estimated from a few seeds.
+    The degrees of freedom are rounded down, since they are estimated from few seeds.
     """
     gain = sign * (statistics.fmean(one) - statistics.fmean(other))
     if len(one) < 2:
         return gain, math.inf
     a, b = statistics.variance(one) / len(one), statistics.variance(other) / len(other)
-    if a + b == 0:  # with one value for all seeds, as of an accuracy on few samples, their spread is unknown
+    if a + b == 0:  # all seeds have the same value, such as an accuracy on few samples: the spread is unknown
         return gain, math.inf if gain else 0.0
     freedom = (a + b) ** 2 / (a**2 / (len(one) - 1) + b**2 / (len(other) - 1))
     return gain, two_sided_point(wrong, max(1, int(freedom))) * math.sqrt(a + b)

@@ -1,4 +1,4 @@
-"""One trial of a study, as it is trained in a process of its own."""
+"""Training of a trial of a study in a process of its own."""
 
 from __future__ import annotations
 
@@ -28,16 +28,17 @@ from dlexp.runtime.out_of_memory import is_out_of_memory
 from dlexp.runtime.process import available_cores
 from dlexp.workflows.process_pool import ChildStop, Receive, Send, Work, has_used_gpu
 
-_SAVE_SECONDS = 5.0  # a trial shorter than this is cheaper to repeat than to save
+_SAVE_SECONDS = 5.0  # between checkpoints; a shorter trial is cheaper to repeat
 
 
 @dataclass(frozen=True)
 class Job:
-    """One configuration to train.
+    """A configuration to train.
 
-    words    the overrides that describe it
-    bundle   its data, None to read them
-    threads  processor cores it may use
+    Attributes:
+        words: Its overrides.
+        bundle: The data, None to read it.
+        threads: Number of processor cores to use.
     """
 
     config: RunConfig
@@ -49,15 +50,15 @@ class Job:
 
 
 def work_of(job: Job) -> Work:
-    """The job as a child of a pool does it: it asks after every epoch, and says at the end what came out."""
+    """The work of a child process: reports every epoch, waits for the reply, and sends the result at the end."""
 
     def work(send: Send, receive: Receive) -> None:
-        def go_on(epoch: int, value: float) -> bool:
+        def report(epoch: int, value: float) -> bool:
             send({"epoch": epoch, "value": value})
             return receive()
 
         try:
-            result = run_trial(job, go_on)
+            result = run_trial(job, report)
             send({**result, "used_gpu": has_used_gpu()})
         except Diverged as error:
             send({"failed": f"diverged: {error}"})
@@ -77,7 +78,7 @@ def work_of(job: Job) -> Work:
 
 
 class _Pruned(ChildStop):
-    """Stopped by what stops any child, and by its parent's answer."""
+    """Stop request of a child process, also true after its trial was pruned."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -88,37 +89,44 @@ class _Pruned(ChildStop):
 
     @property
     def name(self) -> str:
-        """Why."""
+        """The reason of the stop."""
         return "prune" if self.pruned else super().name
 
 
 class _SeldomSaved:
-    """Checkpoints of a trial: the last state when some seconds have passed since the one before, no best weights."""
+    """Checkpoints of a trial: the last state, at most every few seconds, without best weights."""
 
     def __init__(self, store: CheckpointStore) -> None:
         self._store, self._saved = store, time.monotonic()
 
     def save(self, state: Any, best: Any = None) -> None:
-        """Save when it is worth it; no best weights, for the winner is trained again."""
+        """Save if enough time has passed; best weights are not needed, since the winner is trained again."""
         if time.monotonic() - self._saved > _SAVE_SECONDS:
             self._store.save_last(state)
             self._saved = time.monotonic()
 
 
-def run_trial(job: Job, go_on: Callable[[int, float], bool]) -> dict[str, Any]:
-    """Train one configuration and say what came out; `go_on(epoch, value)` is asked after every epoch.
+def run_trial(job: Job, report: Callable[[int, float], bool]) -> dict[str, Any]:
+    """Train one configuration; returns the content of result.json.
 
-    Leaves config.yaml, metrics.csv, metrics.jsonl, train.log and result.json. Raises Interrupted, with a checkpoint
-    saved, on SIGTERM; Diverged when the loss is not finite.
+    Writes config.yaml, metrics.csv, metrics.jsonl, train.log and result.json.
+
+    Args:
+        job: The configuration and its directory.
+        report: Called as report(epoch, value) after every epoch; returns whether to continue.
+
+    Raises:
+        Interrupted: After SIGTERM, with a saved checkpoint.
+        Diverged: The loss is not finite.
     """
     folder = job.folder
     write_text(folder / "config.yaml", to_yaml(job.config))
     write_text(folder / "overrides.yaml", overrides_to_yaml(list(job.words)))
     with claimed(folder):
-        return _trained(job, go_on)
+        return _trained(job, report)
 
 
-def _trained(job: Job, go_on: Callable[[int, float], bool]) -> dict[str, Any]:
+def _trained(job: Job, report: Callable[[int, float], bool]) -> dict[str, Any]:
     config, folder = job.config, job.folder
     experiment = assemble(config, job.trusted, job.bundle, job.threads)
     setup = prepare_training(experiment)
@@ -134,7 +142,7 @@ def _trained(job: Job, go_on: Callable[[int, float], bool]) -> dict[str, Any]:
     def observe(record: StepRecord | EpochRecord) -> None:
         if isinstance(record, EpochRecord):
             log.epoch(record.values)
-            stop.pruned = not go_on(record.epoch, float(record.values[config.monitor]))
+            stop.pruned = not report(record.epoch, float(record.values[config.monitor]))
 
     plan = setup.plan((observe,), recovery_hooks(experiment, lambda event: log.say(event.text)))
     with stop:
@@ -158,7 +166,7 @@ def _trained(job: Job, go_on: Callable[[int, float], bool]) -> dict[str, Any]:
 
 
 def known_value(job: Job) -> float | None:
-    """What the same configuration gave in this directory before, None when it did not end there."""
+    """The result of the same configuration in this directory, None if it has not finished."""
     saved, result = job.folder / "config.yaml", job.folder / "result.json"
     if not is_file(result) or not is_file(saved) or read_text(saved, errors="replace") != to_yaml(job.config):
         return None
@@ -167,19 +175,22 @@ def known_value(job: Job) -> float | None:
 
 
 def prepare(config: RunConfig, trusted: tuple[str, ...]) -> tuple[DataBundle, int]:
-    """Everything that trials share: torch with its optimizers, and the data, in the parent of all forks.
+    """Import torch and read the data in the parent process, to be shared by all trials.
 
-    Returns the data, and how many processor cores a run of `dlexp train` would use. Raises ConfigError where the
-    deciding metric can have no value.
+    Returns:
+        The data, and the number of processor cores that `dlexp train` would use.
+
+    Raises:
+        ConfigError: The monitored metric is undefined for the data.
     """
     import torch
 
     spare_compiler()
     threads, _ = available_cores()
-    torch.set_num_threads(1)  # a pool of threads made here would be lost in a fork, and waited for
+    torch.set_num_threads(1)  # threads created here would be lost in a fork, and waited for
     for node in (config.model, config.task, config.loss, config.optim, config.scheduler):
         resolve(node.target, trusted)  # imported here, once
     bundle = build_data(config, trusted)
-    # On the processor, for a process that has used a GPU cannot be forked.
+    # On the CPU, since a process that has used a GPU cannot be forked.
     check_monitor(config, bundle, build_task(config, with_counts(bundle).spec, trusted, torch.device("cpu")))
     return bundle, threads

@@ -1,4 +1,4 @@
-"""`dlexp tune`: propose, train, judge, again; then confirm the winner on fresh seeds."""
+"""The workflow `dlexp tune`: runs the trials of a study, then confirms the best ones on new seeds."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from dlexp.workflows.tune.trial import Job, known_value, prepare, work_of
 
 @dataclass(frozen=True)
 class TuneRequest:
-    """What was asked for: a total of trials, side by side, in a directory, in a storage."""
+    """Options of a study: its directory, the total number of trials, parallel jobs and storage."""
 
     folder: Path
     total: int
@@ -38,13 +38,13 @@ class TuneRequest:
     storage: str | None
     words: tuple[str, ...]
     trusted: tuple[str, ...]
-    command: str = ""  # as typed, without a password
+    command: str = ""  # as typed, without passwords
     migrate: str | None = None
 
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """A trial changed: it started, reported an epoch, or ended as complete, pruned, failed or requeued."""
+    """A change of a trial: it started, reported an epoch, or ended as complete, pruned, failed or requeued."""
 
     number: int
     state: str
@@ -55,7 +55,7 @@ class TrialRecord:
 
 
 class TuneReporter(Protocol):
-    """Watches a study."""
+    """Receives the progress of a study."""
 
     def say(self, text: str) -> None: ...
 
@@ -63,12 +63,12 @@ class TuneReporter(Protocol):
 
 
 def tune(search: Search, request: TuneRequest, reporter: TuneReporter) -> dict[str, Any]:
-    """Run the study to its total; returns study.json. Raises NoResult when no trial gave a value."""
-    prepared = prepare(search.base, request.trusted)  # before a directory is made: it may refuse
+    """Run the study up to its total; returns study.json. Raises NoResult if no trial has a result."""
+    prepared = prepare(search.base, request.trusted)  # before creating a directory, since it may raise errors
     try:
         make_folder(request.folder)
     except OSError as error:
-        raise DlexpError(f"cannot make {request.folder}: {reason_of(error)}", code="system-error") from error
+        raise DlexpError(f"cannot create {request.folder}: {reason_of(error)}", code="system-error") from error
     wait_for_orphans(request.folder)
     with RunDir(request.folder).lock(), failures(request.storage), _in_place(request.folder):
         rules, written = rules_of(search), Written(search.base.choices, dict(leaves(search.base.tree)))
@@ -77,21 +77,21 @@ def tune(search: Search, request: TuneRequest, reporter: TuneReporter) -> dict[s
         for note in study.notes:
             reporter.say(note)
         if study.num_finished() >= request.total:
-            reporter.say(f"{request.folder} already has {study.num_finished()} trials; -n is the total")
+            reporter.say(f"{request.folder} already has {study.num_finished()} trials. Increase the total with -n")
         with StopRequest() as stop:
             runner = Runner(search, request, study, unbroken(reporter, stop), *prepared)
             reason = runner.run(stop)
             if study.best() is None:
                 write_end(request.folder, search, study, None, reason, request.command)
-                raise NoResult(f"no trial of {request.folder} gave a value ({reason}); see trials.csv for the reasons")
-            is_last = not study.num_elsewhere()  # the last process to end sees the whole study
+                raise NoResult(f"no trial of {request.folder} has a result ({reason}). See trials.csv for the reasons.")
+            is_last = not study.num_elsewhere()  # only the last process has all trials
             verdict = runner.confirm(stop) if search.settings.confirm_top and is_last else None
         return write_end(request.folder, search, study, verdict, reason, request.command)
 
 
 @contextmanager
 def _in_place(folder: Path) -> Iterator[None]:
-    """Tell an error of the system that comes from a study's directory being gone as what it is."""
+    """Replace an operating-system error by one about the directory if it was deleted."""
     try:
         yield
     except OSError:
@@ -100,7 +100,7 @@ def _in_place(folder: Path) -> Iterator[None]:
 
 
 class Runner:
-    """The trials that are running, and what decides whether another one starts."""
+    """Runs the trials of a study, and decides whether another one starts."""
 
     def __init__(
         self,
@@ -117,10 +117,10 @@ class Runner:
         self._pool = Pool(request.jobs)
         self._last: dict[int, tuple[int, float]] = {}
         self._failures, self._last_failure = 0, ""
-        self._is_behind = False  # a trial has ended that the files do not know
+        self._is_behind = False  # a finished trial is missing in the files
 
     def run(self, stop: StopRequest) -> str:
-        """Trials until the total, a budget or a signal; returns why it ended. Raises Interrupted after a signal."""
+        """Run trials up to the total or a budget; returns why it ended. Raises Interrupted after a signal."""
         reason = ""
         self._study.work_begins()
         while True:
@@ -142,19 +142,19 @@ class Runner:
 
     def _raise_if(self, stop: StopRequest) -> None:
         if stop:
-            text = f"{stop.name} received; {self._study.num_finished()} of {self._request.total} trials are kept"
-            raise Interrupted(f"{text}; run the same line again to continue", stop.exit_code)
+            text = f"{stop.name} received; {self._study.num_finished()} of {self._request.total} trials are saved"
+            raise Interrupted(f"{text}. Run the same command again to continue.", stop.exit_code)
 
     def confirm(self, stop: StopRequest) -> Verdict:
-        """Train the best trials and the baseline again on fresh seeds; says whether they can be told apart."""
+        """Train the best trials and the baseline again on new seeds, and compare them."""
         settings, base = self._search.settings, self._search.base
         best = self._study.ranked()[: settings.confirm_top]
         configs = {"baseline": base}
         for trial in best:
-            if not trial.user_attrs.get(BASELINE):  # which is the baseline itself
+            if not trial.user_attrs.get(BASELINE):  # it is the baseline itself
                 configs[f"trial {trial.number}"] = self._search.config_of(*self._study.decode(trial))
         if len(configs) == 1:
-            return Verdict({}, "baseline", "no trial was better than the configuration as written")
+            return Verdict({}, "baseline", "no trial was better than the baseline")
         drawn = [self._study.decode(trial)[1].get("seed") for trial in self._study.trials()]
         seeds = fresh_seeds(base.seed, {seed for seed in drawn if seed is not None}, settings.confirm_seeds)
         values: dict[str, list[float]] = {name: [] for name in configs}
@@ -184,7 +184,7 @@ class Runner:
         return Verdict.of(values, base.maximize)
 
     def _start_next(self) -> bool:
-        """Start another trial; False when there is none."""
+        """Start another trial; returns False if there is none."""
         search = self._search
         proposal = self._study.ask(self._request.total, _choices(search), dict(leaves(search.base.tree)))
         if proposal is None:
@@ -192,7 +192,7 @@ class Runner:
         number = proposal.trial.number
         try:
             config = search.base if proposal.is_baseline else search.config_of(proposal.chosen, proposal.values)
-        except ConfigError as error:  # each value is allowed, and together they are not
+        except ConfigError as error:  # values that are valid separately, but not in combination
             self._failed(proposal, str(error))
             return True
         origin = proposal.continues if proposal.continues is not None else number
@@ -200,7 +200,7 @@ class Runner:
         proposal.trial.set_user_attr("folder", str(folder.relative_to(self._request.folder)))
         job = self._job(config, {**proposal.chosen, **proposal.values}, folder)
         self._pool.start(proposal, folder / "output.log", work_of(job))
-        self._tell(TrialRecord(number, "running", params=proposal.trial.params))
+        self._report(TrialRecord(number, "running", params=proposal.trial.params))
         return True
 
     def _job(self, config: RunConfig, changes: Mapping[str, Any], folder: Path) -> Job:
@@ -218,17 +218,17 @@ class Runner:
                 epoch, value = message["epoch"], float(message["value"])
                 child.reply(not self._study.report(trial, epoch, value))
                 self._last[trial.number] = (epoch, value)
-                self._tell(TrialRecord(trial.number, "running", epoch, value, trial.params))
+                self._report(TrialRecord(trial.number, "running", epoch, value, trial.params))
             else:
-                self._settle(child, child.key, message)
+                self._record_end(child, child.key, message)
 
-    def _settle(self, child: Child, proposal: Proposal, message: Mapping[str, Any]) -> None:
-        """Tell the study how a trial ended."""
+    def _record_end(self, child: Child, proposal: Proposal, message: Mapping[str, Any]) -> None:
+        """Record the outcome of a trial."""
         trial = proposal.trial
         epoch, value = self._last.get(trial.number, (0, math.nan))
         self._is_behind = True
         if message.get("interrupted") and child.is_late:
-            reason, state = "longer than search.trial_minutes", "pruned"
+            reason, state = "exceeded search.trial_minutes", "pruned"
             self._study.prune(trial, reason)
         elif message.get("interrupted"):
             self._study.requeue(trial, "stopped by a signal or a budget")
@@ -240,13 +240,13 @@ class Runner:
             self._study.prune(trial)
             state, reason = "pruned", f"after epoch {epoch}"
         elif message["value"] is None or not math.isfinite(message["value"]):
-            self._failed(proposal, "the metric was never finite")
+            self._failed(proposal, "the metric has no finite value")
             return
         else:
             value, state, reason = float(message["value"]), "complete", ""
             self._study.complete(trial, value)
         self._failures = 0
-        self._tell(TrialRecord(trial.number, state, epoch, value, trial.params, reason))
+        self._report(TrialRecord(trial.number, state, epoch, value, trial.params, reason))
 
     def _failed(self, proposal: Proposal, reason: str) -> None:
         trial = proposal.trial
@@ -255,32 +255,32 @@ class Runner:
         self._is_behind = True
         self._last_failure = f"trial {trial.number}: {reason}{where_told(self._request.folder, trial.user_attrs)}"
         epoch, value = self._last.get(trial.number, (0, math.nan))
-        self._tell(TrialRecord(trial.number, "failed", epoch, value, trial.params, reason))
+        self._report(TrialRecord(trial.number, "failed", epoch, value, trial.params, reason))
 
-    def _tell(self, record: TrialRecord) -> None:
+    def _report(self, record: TrialRecord) -> None:
         best = self._study.best()
         self._reporter.trial(record, self._study.num_finished(), best.value if best else None)
 
     def _over_budget(self) -> str:
-        """Why no further trial should start, "" when one may; trials that run too long are stopped here."""
+        """Why no more trials should start, "" if they may; also stops trials that exceed their time limit."""
         settings, best = self._search.settings, self._study.best()
         for child in self._pool.children:
             too_long = settings.trial_minutes and time.monotonic() - child.started > 60 * settings.trial_minutes
-            if too_long and (child.is_late or child.asked_to_stop is None):
+            if too_long and (child.is_late or child.stop_requested is None):
                 child.is_late = True
                 child.stop()
         if settings.hours and self._study.hours() > settings.hours:
-            return f"search.hours={settings.hours:g} is over"
+            return f"search.hours={settings.hours:g} exceeded"
         if settings.patience and self._study.since_best() >= settings.patience:
-            return f"no better trial in {self._study.since_best()} (search.patience)"
+            return f"no improvement in {self._study.since_best()} trials (search.patience={settings.patience})"
         if self._failures >= settings.max_failures:
-            return f"{self._failures} trials failed in a row (search.max_failures); the last, {self._last_failure}"
+            return f"{self._failures} trials failed in a row (search.max_failures); last: {self._last_failure}"
         if settings.target is not None and best is not None and best.value is not None:
             reached = best.value >= settings.target if self._search.base.maximize else best.value <= settings.target
-            return f"search.target={settings.target:g} is reached" if reached else ""
+            return f"search.target={settings.target:g} reached" if reached else ""
         return ""
 
 
 def _choices(search: Search) -> dict[str, str]:
-    """The options of the searched groups as they are written."""
+    """The baseline options of the searched groups."""
     return {group: search.base.choices[group] for group in search.space.groups}

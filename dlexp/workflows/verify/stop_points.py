@@ -1,4 +1,4 @@
-"""Where a verification breaks a run off, and how: as a signal would, or as a kill."""
+"""The positions where a verification stops a run, by a stop request or as if killed."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from dlexp.runtime.signals import StopRequest
 
 @dataclass(frozen=True)
 class Place:
-    """Where a run is broken off.
+    """A position where a run is stopped.
 
-    after      the update, or the end of the epoch, whose record comes last
-    questions  how often the loop asks whether to stop, from there on, until the answer is yes
-    kill       leave the loop without saving its position, as `kill -9` would
+    Attributes:
+        after: The last update or epoch before the stop.
+        questions: How many times the loop checks the stop request from there on until it is true.
+        kill: Whether to leave the loop without saving its position, as `kill -9` does.
     """
 
     name: str
@@ -27,11 +28,11 @@ class Place:
 
 
 class Killed(BaseException):
-    """Leaves the loop as a kill does: its position is not saved on the way out, only what it had handed over before."""
+    """Leaves the training loop without saving its position, as a kill does."""
 
 
 class Tripwire(StopRequest):
-    """A stop request that comes at a place; real signals are heard too."""
+    """A stop request that becomes true at a position, or after a real signal."""
 
     def __init__(self, place: Place | None) -> None:
         super().__init__()
@@ -46,21 +47,21 @@ class Tripwire(StopRequest):
 
     @property
     def name(self) -> str:
-        """Who asked."""
+        """The source of the stop request."""
         return super().name or "a stop for the verification"
 
     @property
     def exit_code(self) -> int:
-        """As for SIGTERM."""
+        """The exit code of SIGTERM."""
         return super().exit_code or 75
 
     @property
-    def heard_signal(self) -> bool:
-        """Whether a real signal came."""
+    def has_received_signal(self) -> bool:
+        """Whether a real signal was received."""
         return super().__bool__()
 
     def pass_by(self, record: StepRecord | EpochRecord) -> None:
-        """Trip, or arm the wire, when the place is reached. Raises Killed at a place of a kill."""
+        """Trip, or start counting, when the position is reached. Raises Killed at the position of a kill."""
         place = self._place
         unit, number = ("update", record.step) if isinstance(record, StepRecord) else ("epoch", record.epoch)
         if place is None or (unit, number) != (place.unit, place.after):
@@ -74,16 +75,20 @@ class Tripwire(StopRequest):
 def places_of(
     edges: Sequence[int], val_batches: int, accumulate: int, at: Sequence[int]
 ) -> tuple[list[Place], list[str]]:
-    """(one place of each kind, or after each update of `at`; what this run is too short for, and why).
+    """(one position of each kind, or after each update of `at`; the kinds that this run is too short for).
 
-    edges  the last update of each epoch of the uninterrupted run
+    Args:
+        edges: The last update of each epoch of the uninterrupted run.
+        val_batches: Number of validation batches.
+        accumulate: Batches per update.
+        at: Updates to stop after, () for one position of each kind.
     """
     if at:
         return [Place(f"update {step}", "update", step) for step in at], []
-    number = min(2, len(edges))  # the second epoch: by then momentum, schedule and best-so-far hold something
+    number = min(2, len(edges))  # the second epoch, when momentum, schedule and best epoch are initialized
     before, last = (0, *edges)[number - 1], edges[number - 1]
     middle = (before + last) // 2
-    # The loop asks once after an update, and once before each validation batch.
+    # The loop checks the stop request once after an update, and once before each validation batch.
     in_validation = 1 + (val_batches + 1) // 2
     places = [
         Place("last update of an epoch", "update", last),
@@ -93,12 +98,12 @@ def places_of(
     if middle > before:
         places.insert(0, Place("mid-epoch", "update", middle))
         places.append(Place("killed in mid-epoch", "update", middle, kill=True))
-        if accumulate > 1:  # a stop that comes while gradients are added up is noticed after their update
+        if accumulate > 1:  # a stop during gradient accumulation takes effect after the update
             places.insert(1, Place("in accumulation", "update", middle, questions=2))
     else:
-        left_out.append("mid-epoch: an epoch has a single update")
+        left_out.append("mid-epoch: an epoch has only one update")
     if len(edges) > 1:
         places.append(Place("epoch edge", "epoch", number - 1))
     else:
-        left_out.append("epoch edge: the run has a single epoch")
+        left_out.append("epoch edge: the run has only one epoch")
     return places, left_out

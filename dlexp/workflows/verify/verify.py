@@ -1,7 +1,6 @@
-"""`dlexp verify`: stop a run at every kind of place, let it go on, and compare all of its bits with one never stopped.
+"""The workflow `dlexp verify`: compares stopped and resumed runs bit by bit with an uninterrupted one.
 
-It has no training loop of its own: `train` and `resume` do here what they do for the user, and a stop request that
-trips at a chosen place stands where a signal would come.
+It has no training loop of its own: it calls `train` and `resume`, with a stop request that trips at chosen positions.
 """
 
 from __future__ import annotations
@@ -31,18 +30,20 @@ from dlexp.workflows.train.auto import resolve_auto
 from dlexp.workflows.train.train import Request, resume, train
 from dlexp.workflows.verify.stop_points import Killed, Place, Tripwire, places_of
 
-_CLOCK = ("seconds", "samples_per_s")  # columns of metrics.csv that no two runs share
-_MAX_DIFFERENCES = 20  # named in verify.json; the others are counted
-_DROPPED = "the verification was dropped; nothing else was touched"
+_CLOCK = ("seconds", "samples_per_s")  # columns of metrics.csv that differ between any two runs
+_MAX_DIFFERENCES = 20  # listed in verify.json; others are only counted
+_DROPPED = "the verification was discarded; other files are unchanged"
 
 
 @dataclass(frozen=True)
 class VerifyRequest:
-    """What is verified, beside the configuration.
+    """Options of a verification.
 
-    words        the overrides, as typed       command   the line, as typed
-    at           updates to stop after, () for one place of each kind
-    determinism  train twice and compare, without any stop
+    Attributes:
+        words: The overrides, as typed.
+        command: The command line.
+        at: Updates to stop after, () for one position of each kind.
+        determinism: Whether to train twice without stopping and compare.
     """
 
     words: tuple[str, ...]
@@ -54,7 +55,7 @@ class VerifyRequest:
 
 @dataclass
 class _Watch(Silent):
-    """The reporter of one run: remembers where its epochs end, and tells the wire where the run is."""
+    """The reporter of one run: records the last update of each epoch, and updates the tripwire."""
 
     wire: Tripwire
     reporter: Reporter
@@ -62,11 +63,11 @@ class _Watch(Silent):
     step: int = 0
 
     def say(self, text: str) -> None:
-        """Warnings go on to the person."""
+        """Show a message to the user."""
         self.reporter.say(text)
 
     def observe(self, record: StepRecord | EpochRecord) -> None:
-        """A step or an epoch is over."""
+        """Called after a step or an epoch."""
         if isinstance(record, StepRecord):
             self.step = record.step
         else:
@@ -76,7 +77,7 @@ class _Watch(Silent):
 
 @dataclass(frozen=True)
 class _Setting:
-    """What every run of one verification shares; `stop` hears signals between them too."""
+    """The shared state of a verification; `stop` receives signals between runs too."""
 
     folder: Path
     config: RunConfig
@@ -86,18 +87,20 @@ class _Setting:
 
 
 def verify(config: RunConfig, request: VerifyRequest, reporter: Reporter) -> dict[str, Any]:
-    """Train, stop, resume and compare; returns the verdict, which is also left in outputs/verify/.../verify.json.
+    """Train, stop, resume and compare; returns the verdict, which is also written to verify.json.
 
-    Raises ConfigError for an update to stop after that the run does not have, Interrupted when a signal comes.
+    Raises:
+        ConfigError: An update to stop after does not exist.
+        Interrupted: A signal was received.
     """
     config, _ = resolve_auto(config, request.trusted, reporter)
-    experiment = prepared(config, request.trusted)  # before a directory is made: the parts may refuse each other
+    experiment = prepared(config, request.trusted)  # before creating a directory: the parts may be incompatible
     per_epoch = prepare_training(experiment).steps_per_epoch
     last = per_epoch * config.trainer.epochs
     for step in request.at:
         if not 1 <= step <= last:
-            rule = f"must be an update of this run, 1 to {last}"
-            raise ConfigError.one("--at", step, rule, f"an epoch has {per_epoch} updates", code="out-of-range")
+            rule = f"must be an update of this run, from 1 to {last}"
+            raise ConfigError.one("--at", step, rule, f"An epoch has {per_epoch} updates.", code="out-of-range")
     val_batches = len(experiment.split("val"))
     facts = {**experiment_facts(experiment), "deterministic": config.deterministic, "epochs": config.trainer.epochs}
     folder = RunDir.create("verify", config.name or f"{config.model.option}-{config.data.option}", None).path
@@ -113,8 +116,8 @@ def verify(config: RunConfig, request: VerifyRequest, reporter: Reporter) -> dic
 
 
 def _verdict(here: _Setting, val_batches: int) -> dict[str, Any]:
-    """The uninterrupted run, then one more for each place, each compared with it; what is equal is deleted."""
-    here.reporter.say(f"training {here.config.trainer.epochs} epochs without a stop")
+    """Train an uninterrupted run and one for each position, and compare them; equal runs are deleted."""
+    here.reporter.say(f"training {here.config.trainer.epochs} epochs without stopping")
     watch, counted = _Watch(Tripwire(None), here.reporter), Compared()
     whole = here.folder / "whole"
     _begin(whole, here, watch)
@@ -139,14 +142,14 @@ def _verdict(here: _Setting, val_batches: int) -> dict[str, Any]:
 
 
 def _check(place: Place | None, here: _Setting, counted: Compared) -> dict[str, Any]:
-    """One run that is stopped at `place` and goes on, or trained again where there is none, against the whole run."""
+    """Compare a run that is stopped at `place` and resumed, or trained again if None, with the uninterrupted one."""
     name = place.name if place else "trained again"
-    here.reporter.say(f"{name}: {'stopping, going on and comparing' if place else 'and comparing'}")
+    here.reporter.say(f"{name}: {'stopping, resuming and comparing' if place else 'comparing'}")
     own, stopped = here.folder / name.replace(" ", "-"), None
     _begin(own, here, _Watch(Tripwire(place), here.reporter))
     if place is not None:
         stopped = _position(own)
-        _go_on(own, here)
+        _resume(own, here)
     found = differences(_outcome(here.folder / "whole"), _outcome(own), counted)
     first = list(islice(found, _MAX_DIFFERENCES))
     count = len(first) + sum(1 for _ in found)
@@ -163,20 +166,20 @@ def _check(place: Place | None, here: _Setting, counted: Compared) -> dict[str, 
 
 
 def _begin(folder: Path, here: _Setting, watch: _Watch) -> None:
-    """Train into `folder` until the end, or until the wire trips. Raises Interrupted for a real signal."""
+    """Train in `folder` until the end, or until the tripwire trips. Raises Interrupted for a real signal."""
     request = Request(here.request.words, here.request.command, folder, here.request.trusted)
     try:
         train(here.config, request, watch, watch.wire)
     except Killed:
         pass
     except Interrupted as error:
-        if watch.wire.heard_signal:
+        if watch.wire.has_received_signal:
             raise Interrupted(f"{watch.wire.name} received; {_DROPPED}", error.exit_code) from None
     _refuse_stop(here)
 
 
-def _go_on(folder: Path, here: _Setting) -> None:
-    """What `dlexp train --resume` does: the configuration is read back from the run."""
+def _resume(folder: Path, here: _Setting) -> None:
+    """Resume as `dlexp train --resume` does, with the configuration of the run."""
     run, wire = RunDir.find(folder), Tripwire(None)
     try:
         resume(run, load_saved(run / "config.yaml"), here.request.trusted, _Watch(wire, here.reporter), wire)
@@ -191,7 +194,7 @@ def _refuse_stop(here: _Setting) -> None:
 
 
 def _outcome(folder: Path) -> dict[str, Any]:
-    """Everything that a run ends with: weights, buffers, optimizer, schedule, scaler, best-so-far and metrics."""
+    """The final state of a run: weights, buffers, optimizer, scheduler, scaler, best epoch and metrics."""
     checkpoints = {name: read_checkpoint(folder / "checkpoints" / f"{name}.pt") for name in _saved(folder)}
     _, rows = read_metrics(folder / "metrics.csv")
     metrics = [{name: value for name, value in row.items() if name not in _CLOCK} for row in rows]
@@ -203,6 +206,6 @@ def _saved(folder: Path) -> Iterator[str]:
 
 
 def _position(folder: Path) -> dict[str, int] | None:
-    """epoch, batch and step of what was saved last; None before the first save."""
+    """Epoch, batch and step of the last checkpoint; None before the first."""
     path = folder / "checkpoints" / "last.pt"
     return dict(read_checkpoint(path)["position"]) if path.is_file() else None

@@ -70,7 +70,7 @@ def check(
     trust: given.Trust = None,
     json: given.Json = False,
 ) -> None:
-    """Check data for errors. Duplicates across splits, corrupted files, rare classes, leakage; exit code 3 for errors."""
+    """Check data for errors. Duplicates across splits, corrupted files, rare classes, leakage; exit code 3 if any."""
     from dlexp.cli.views import data as data_views
 
     data_views.check(tuple(overrides or ()), out, common_options(config_dir, trust), json)
