@@ -22,6 +22,7 @@ import torch
 from dlexp.artifacts.checkpoints.load_failure import holds_objects, why_not_loaded
 from dlexp.artifacts.files.reading import is_there, read_bytes
 from dlexp.artifacts.files.writing import flush_directory, replacing, write_bytes, write_json
+from dlexp.artifacts.format_number import FORMAT, KEY, refuse_other_format
 from dlexp.artifacts.runs.run_files import read_run_file
 from dlexp.errors import DlexpError, OutOfMemory
 from dlexp.runtime.memory_budget import available_memory
@@ -81,6 +82,8 @@ class CheckpointStore:
                 self._there.add(name)
                 return state
             except DlexpError as error:
+                if error.code == "incompatible-run":  # intact, but of another format
+                    raise
                 aside = _free_name(path)
                 if owner:
                     path.replace(aside)
@@ -176,6 +179,9 @@ def _state_in(path: Path, content: bytes, hashes: Mapping[str, list[str]] | None
             f"{path} is corrupted: its {len(content)} bytes do not match the recorded hash", code="corrupted"
         )
     state = load_safely(content, path)
+    if isinstance(state, dict):
+        refuse_other_format(path, state)
+        state.pop(KEY, None)
     weights = state.get("networks") if isinstance(state, dict) else None
     if not isinstance(weights, dict) or not all(
         isinstance(name, str) and isinstance(tensor, torch.Tensor) for name, tensor in weights.items()
@@ -202,7 +208,7 @@ def load_safely(content: bytes, path: Path) -> Any:
 def _saved_bytes(state: Mapping[str, Any]) -> int:
     """The size in bytes of the file for `state`, without writing it."""
     counter = _Counter()
-    torch.save(dict(state), counter)
+    torch.save({KEY: FORMAT, **state}, counter)
     return counter.count
 
 
@@ -229,7 +235,7 @@ class _Hashing(io.BytesIO):
     def save(self, state: Mapping[str, Any]) -> None:
         """Write a checkpoint. Raises the OSError of the file, which torch would replace by a RuntimeError."""
         try:
-            torch.save(dict(state), self)
+            torch.save({KEY: FORMAT, **state}, self)
         except RuntimeError:
             if self._refused is None:
                 raise

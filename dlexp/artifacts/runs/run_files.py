@@ -27,6 +27,7 @@ from dlexp.artifacts.files.json_shapes import (
     mismatch,
 )
 from dlexp.artifacts.files.writing import read_json
+from dlexp.artifacts.format_number import FILES, refuse_other_format
 from dlexp.errors import DlexpError
 
 LOGGERS_FILE = "loggers.json"  # what became of the trackers of a run
@@ -149,6 +150,8 @@ def read_run_file(path: Path, *, needs: Shape | None = None) -> dict[str, Any]:
     Raises DlexpError with the file, the key, the expected type and the value.
     """
     found = read_json(path)
+    if path.name in FILES and isinstance(found, Mapping):
+        refuse_other_format(path, found)
     for shape in (SHAPES[path.name], needs):
         wrong = mismatch(found, shape) if shape is not None else ""
         if wrong:

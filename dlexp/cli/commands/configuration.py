@@ -40,11 +40,13 @@ def configuration(
 
     if from_run is None:
         return load(overrides, catalog), overrides, None
+    from dlexp.artifacts.format_number import refuse_other_run_format
     from dlexp.artifacts.runs.run_dir import RunDir, named_run
     from dlexp.config.derive import repeat
     from dlexp.config.saved import read_overrides
 
     run = RunDir.find(_winner(named_run(from_run)))
+    refuse_other_run_format(run.path)
     config, changes = repeat(run.path, overrides, catalog)
     return config, (*read_overrides(run / "overrides.yaml"), *overrides), changes
 

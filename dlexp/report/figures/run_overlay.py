@@ -1,4 +1,4 @@
-"""The curves of several runs in one figure: a color and line style per group, thin lines for runs, thick ones for means."""
+"""The curves of several runs in one figure: a color and line style per group, a thick line for the mean."""
 
 from __future__ import annotations
 

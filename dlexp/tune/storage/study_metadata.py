@@ -7,6 +7,7 @@ from typing import Any
 
 import optuna
 
+from dlexp.artifacts.format_number import FORMAT, KEY, refuse_other_format
 from dlexp.errors import ConfigError
 from dlexp.tune.samplers import Rules
 from dlexp.tune.search_space.changes import StudyFacts, changes, planned
@@ -26,20 +27,24 @@ class Identity:
     """
 
     def __init__(self, study: optuna.Study, rules: Rules, space: Space) -> None:
-        """Compare and store. Raises ConfigError for another metric or direction, or an incompatible space."""
+        """Compare and store.
+
+        Raises:
+            ConfigError: Another metric or direction, or an incompatible space.
+            DlexpError: Another format number.
+        """
         self._study, self.notes = study, list[str]()
         content = study.user_attrs.get(_MADE_FOR)
         retired = Space()
         if content is not None:
-            if "fingerprint" not in content:
-                rule = "the study has an unknown format"
-                raise ConfigError.one("--name", study.study_name, rule, "Use another --name.", code="incompatible-run")
+            refuse_other_format(f"study {study.study_name}", content)
             self._refuse_another_metric(content, rules)
             retired = Space.from_json(content["retired"])
             if content["fingerprint"] != space.fingerprint():
                 retired = self._changed(Space.from_json(content["space"]), space, retired)
         self.known = Space(space.groups, (*space.dimensions, *retired.dimensions))
         made_for = {
+            KEY: FORMAT,
             "metric": rules.metric,
             "fingerprint": space.fingerprint(),
             "space": space.as_json(),

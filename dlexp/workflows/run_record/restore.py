@@ -11,6 +11,7 @@ import torch
 
 from dlexp.artifacts.checkpoints.checkpoint import CheckpointStore, naming
 from dlexp.artifacts.files.reading import is_there
+from dlexp.artifacts.format_number import refuse_other_run_format
 from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.artifacts.runs.run_files import read_run_file
 from dlexp.assemble.experiment import Experiment, assemble, build_data
@@ -87,6 +88,7 @@ def restore_run(folder: Path, options: RestoreOptions) -> RestoredRun:
         DlexpError: The checkpoint does not exist.
     """
     run, changes = RunDir.find(folder), dict(options.changes or {})
+    refuse_other_run_format(run.path)
     config = load_saved(run / "config.yaml", changes)
     if config.model.arguments.get("pretrained"):  # the weights are replaced below, so they need not be downloaded
         changes["model.pretrained"] = False

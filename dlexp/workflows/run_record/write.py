@@ -9,6 +9,7 @@ from typing import Any
 import dlexp
 from dlexp.artifacts.files.reading import is_there
 from dlexp.artifacts.files.writing import write_json, write_text
+from dlexp.artifacts.format_number import FORMAT, KEY
 from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.artifacts.runs.run_files import read_run_file
 from dlexp.assemble.experiment import Experiment
@@ -54,7 +55,9 @@ def write_request(
     notes = list(dict.fromkeys((*old.get("notes", []), *experiment.bundle.notes, *experiment.notes)))
     left_out = {"left_out": list(experiment.bundle.left_out), "omitted": dict(experiment.bundle.omitted)}
     told = {"notes": notes, **left_out}
-    write_json(run / "meta.json", {**history, **present(experiment), **told, "config": experiment.config.tree})
+    write_json(
+        run / "meta.json", {KEY: FORMAT, **history, **present(experiment), **told, "config": experiment.config.tree}
+    )
     write_text(run / "config.yaml", to_yaml(experiment.config))
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from dlexp.artifacts.files.writing import read_object, write_json
+from dlexp.artifacts.format_number import FORMAT, KEY
 from dlexp.artifacts.runs.run_dir import RunDir, outputs_root
 from dlexp.artifacts.runs.run_files import read_run_file, with_keys
 from dlexp.artifacts.runs.run_tree import SWEEP_MARK
@@ -97,7 +98,7 @@ class JobState:
 def write_jobs(folder: Path, words: Sequence[str], jobs: Sequence[SweepJob]) -> None:
     """Save the configurations of a sweep, with environment variables by name."""
     content = [{"overrides": list(c.overrides), "varied": list(c.varied), "config": plain(c.config)} for c in jobs]
-    write_json(folder / SWEEP_MARK, {"overrides": list(words), "jobs": content})
+    write_json(folder / SWEEP_MARK, {KEY: FORMAT, "overrides": list(words), "jobs": content})
 
 
 def read_jobs(folder: Path) -> tuple[tuple[str, ...], tuple[SweepJob, ...]]:
@@ -163,7 +164,8 @@ def unfinished_twin(words: Sequence[str], jobs: Sequence[SweepJob]) -> Path | No
             named = read_run_file(folder / SWEEP_MARK)["overrides"]
             is_twin = named == list(words) and holds(folder, jobs)
         except DlexpError as error:
-            _refuse_lost_jobs(folder, words, error)
+            if error.code != "incompatible-run":
+                _refuse_lost_jobs(folder, words, error)
             continue
         if is_twin:
             is_over = all(state.state == FINISHED for state in states_of(folder, jobs))

@@ -14,6 +14,7 @@ from typing import Any
 import dlexp
 from dlexp.artifacts.files.reading import is_file, read_text
 from dlexp.artifacts.files.writing import write_csv, write_json, write_text
+from dlexp.artifacts.format_number import FORMAT, KEY
 from dlexp.config.saved import to_yaml
 from dlexp.config.schema.run import RunConfig
 from dlexp.config.schema.tree import shown
@@ -88,6 +89,7 @@ def write_progress(folder: Path, search: Search, study: Study) -> dict[str, Any]
     epochs = search.base.trainer.epochs
     pruned = [len(t.intermediate_values) for t in trials if t.state.name == "PRUNED"]
     content: dict[str, Any] = {
+        KEY: FORMAT,
         "study": folder.name,
         "metric": search.base.monitor,
         "direction": "maximize" if search.base.maximize else "minimize",
