@@ -64,11 +64,11 @@ def hint_at_multirun(argv: list[str]) -> None:
     """Print what to use instead of `-m`, which only `dlexp train` has."""
     command = next((argument for argument in argv if not argument.startswith("-")), "")
     if command != "train" and {"-m", "--multirun"} & set(argv):
-        told = {
+        reasons = {
             "tune": "dlexp tune searches search.space",
             "evaluate": "dlexp evaluate evaluates one run or one group of seeds",
         }
-        reason = told.get(command, "other commands use one configuration")
+        reason = reasons.get(command, "other commands use one configuration")
         echo(
             f"-m is an option of dlexp train: {reason}. Train a grid with dlexp train -m model=mlp,simple_cnn", err=True
         )

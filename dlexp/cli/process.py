@@ -105,12 +105,12 @@ def _shown(error: DlexpError, argv: Sequence[str]) -> int:
 
 
 def _is_link_to_itself(error: RuntimeError) -> bool:
-    """Whether it is the error of Path.resolve below Python 3.13 for a symbolic link loop."""
+    """Return whether it is the error of Path.resolve below Python 3.13 for a symbolic link loop."""
     return str(error).startswith("Symlink loop from")
 
 
 def _is_of_output(error: OSError) -> bool:
-    """Whether a standard stream was full or closed; errors of files have a file name."""
+    """Return whether a standard stream was full or closed; errors of files have a file name."""
     return error.filename is None and error.errno in (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EBADF)
 
 

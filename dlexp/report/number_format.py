@@ -9,7 +9,7 @@ _SHARES = ("accuracy", "f1", "precision", "recall", "specificity", "mape", "cali
 
 
 def is_share(name: str) -> bool:
-    """Whether a metric is a share in [0, 1], shown in percent."""
+    """Return whether a metric is a share in [0, 1], shown in percent."""
     return any(word in name for word in _SHARES)
 
 

@@ -86,7 +86,7 @@ class Patient(optuna.pruners.PatientPruner):
         self._most = patience
 
     def prune(self, study: Any, trial: Any) -> bool:
-        """Whether to prune the trial."""
+        """Return whether to prune the trial."""
         values = trial.intermediate_values.values()
         if len(values) > self._most and not any(math.isfinite(value) for value in values):
             return True

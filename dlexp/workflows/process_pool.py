@@ -140,7 +140,7 @@ def wait_for_orphans(folder: Path) -> None:
 
 
 def has_used_gpu() -> bool:
-    """Whether this process uses GPU memory, which is released when it ends."""
+    """Return whether this process uses GPU memory, which is released when it ends."""
     import torch
 
     used: bool = torch.cuda.is_initialized()
@@ -157,7 +157,7 @@ class Pool:
 
     @property
     def has_room(self) -> bool:
-        """Whether another job can start."""
+        """Return whether another job can start."""
         return len(self.children) < self._size
 
     def start(self, key: Any, output: Path, work: Work) -> None:
@@ -219,7 +219,7 @@ class Pool:
 
 
 def _is_there(pid: int) -> bool:
-    """Whether a child is still running; reaps it otherwise."""
+    """Return whether a child is still running; reaps it otherwise."""
     try:
         return os.waitpid(pid, os.WNOHANG)[0] == 0
     except ChildProcessError:

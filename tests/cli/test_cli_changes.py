@@ -117,8 +117,8 @@ def test_changed_data_are_refused_until_they_are_meant(tmp_path: Path, capsys: p
     table(tmp_path / "t.csv", samples=80)
     error = line_refused(capsys, "evaluate", "run", code="data-changed", remedy="--allow-changes", exit_code=3)
     assert "data_fingerprint" in error["message"]
-    words = ("train", "-q", "--resume", "run", "trainer.epochs=5", "--allow-changes")
-    line_refused(capsys, *words, code="data-changed", remedy="dlexp train --from run", exit_code=3)
+    argv = ("train", "-q", "--resume", "run", "trainer.epochs=5", "--allow-changes")
+    line_refused(capsys, *argv, code="data-changed", remedy="dlexp train --from run", exit_code=3)
     for words in (("--allow-changes",), ("data.path=t.csv",)):
         report = json.loads(dlexp(capsys, "evaluate", "run", *words, "--json"))
         assert report["data_as_trained"] is False

@@ -72,7 +72,7 @@ def trusted_of(common: CommonOptions) -> tuple[str, ...]:
 
 
 def is_sweep_command(arguments: TrainArguments) -> bool:
-    """Whether the command runs a sweep: with `-m`, or with `--resume` of a sweep or of a run in one.
+    """Return whether the command runs a sweep: with `-m`, or with `--resume` of a sweep or of a run in one.
 
     Raises:
         ConfigError: `--jobs` without a sweep.

@@ -158,7 +158,7 @@ def _trials(content: Mapping[str, Any], columns: Sequence[str], rows: Sequence[S
 
 
 def _are_numbers(values: Sequence[Any]) -> bool:
-    """Whether all values are numbers or missing, with at least one number."""
+    """Return whether all values are numbers or missing, with at least one number."""
     found = [value for value in values if value is not None]
     return bool(found) and all(isinstance(value, int | float) and not isinstance(value, bool) for value in found)
 

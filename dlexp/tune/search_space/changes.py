@@ -92,7 +92,7 @@ def _compare(was: Dimension, now: Dimension, study: StudyFacts, found: Changes) 
 
 
 def _same_start(was: Dimension, now: Dimension) -> bool:
-    """Whether the steps of an extended range include the values of the old one."""
+    """Return whether the steps of an extended range include the values of the old one."""
     return now.step is None or bool(now.encode(was.low))
 
 

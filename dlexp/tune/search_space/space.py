@@ -211,7 +211,7 @@ class Space:
 
 
 def is_spec(value: object) -> bool:
-    """Whether a mapping is a specification, not a level of nested keys."""
+    """Return whether a mapping is a specification, not a level of nested keys."""
     return isinstance(value, Mapping) and bool(value.keys() & set(KINDS))
 
 

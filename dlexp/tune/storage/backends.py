@@ -234,7 +234,7 @@ def _unlock(connection: sqlalchemy.Connection, name: str) -> None:
 
 
 def _is_own(path: Path, folder: Path, is_new: bool) -> bool:
-    """Whether this machine created the journal; a copy or download has another inode than recorded."""
+    """Return whether this machine created the journal; a copy or download has another inode than recorded."""
     marker, status = folder / "study.origin", path.stat()
     identity = {"host": socket.gethostname(), "device": status.st_dev, "inode": status.st_ino}
     if is_new:

@@ -18,7 +18,7 @@ _CONTINUES, _OWNER, _SEEN = "continues", "owner", "seen"
 
 
 def counts(trial: FrozenTrial) -> bool:
-    """Whether the trial counts toward the total: it has ended and was not replaced."""
+    """Return whether the trial counts toward the total: it has ended and was not replaced."""
     return trial.state in FINISHED and not trial.user_attrs.get(REQUEUED, False)
 
 

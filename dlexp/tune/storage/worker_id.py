@@ -17,13 +17,13 @@ def me() -> str:
 
 
 def is_elsewhere(owner: str) -> bool:
-    """Whether `owner` is a process of another host or container, whose state is unknown here."""
+    """Return whether `owner` is a process of another host or container, whose state is unknown here."""
     host, _, namespace, _ = _parts(owner)
     return bool(host) and (host != socket.gethostname() or namespace not in ("", _namespace()))
 
 
 def is_alive(owner: str) -> bool:
-    """Whether the process `owner` exists; true for a process elsewhere, false for this process.
+    """Return whether the process `owner` exists; true for a process elsewhere, false for this process.
 
     `owner` is an identifier from `me`, or host:pid. A record found under the identifier of this process was left by an
     earlier process with the same id.

@@ -136,12 +136,12 @@ def compare(runs: Sequence[Path], options: CompareOptions) -> Comparison:
         groups = [[run] for run in (groups[0] if is_one_seed else _once_each(groups[0], notes))]
     settings = [] if one_configuration else differing(groups)
     names = labels(groups, settings)
-    told = tuple(
+    summaries = tuple(
         Group(name, tuple(run.path for run in group), tuple(run.seed for run in group), _table(group))
         for name, group in zip(names, groups, strict=True)
     )
     if is_one_seed:
-        return Comparison(told, (), "", True, 0, (), sameness(read), tuple(notes))
+        return Comparison(summaries, (), "", True, 0, (), sameness(read), tuple(notes))
     if options.by:
         notes.append(f"grouped by {', '.join(options.by)}: the spread within a group includes all other differences")
     try:
@@ -153,7 +153,7 @@ def compare(runs: Sequence[Path], options: CompareOptions) -> Comparison:
     text = conclusion(names, answer.pairs, one_configuration) if answer.pairs or one_configuration else ""
     notes += _notes(answer, one_configuration)
     return Comparison(
-        told,
+        summaries,
         tuple(settings),
         answer.metric,
         answer.maximize,

@@ -26,7 +26,7 @@ Table = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True)
 class Measure:
-    """A metric, its better direction, and the unit of a difference: of shares points, which are hundredths."""
+    """A metric, its direction, and the unit of its differences: points (hundredths) for shares."""
 
     name: str
     maximize: bool
@@ -113,7 +113,7 @@ def scorer(name: str | None, table: Table) -> tuple[str, Callable[[Table], Float
 
 
 def has_predictions(run: RunSummary, split: str) -> bool:
-    """True where the run was evaluated on `split`."""
+    """Return whether the run was evaluated on `split`."""
     return all(is_file(run.path / "eval" / split / name) for name in ("predictions.csv", "report.json"))
 
 

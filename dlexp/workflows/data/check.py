@@ -112,13 +112,13 @@ def _read(config: RunConfig, trusted: Sequence[str]) -> tuple[DataBundle, str]:
 
     Corrupted files are skipped regardless of data.on_bad. Duplicates are allowed if they were the error.
     """
-    asked = config.data.arguments
-    lenient = {key: value for key, value in _LENIENT.items() if key in asked}
+    arguments = config.data.arguments
+    lenient = {key: value for key, value in _LENIENT.items() if key in arguments}
     skipping = {key: value for key, value in lenient.items() if key == "on_bad"}
     try:
         return build_data(_with(config, skipping), trusted), ""
     except DataError as error:
-        if lenient == skipping or asked["allow_duplicates"]:
+        if lenient == skipping or arguments["allow_duplicates"]:
             raise
         try:
             return build_data(_with(config, lenient), trusted), str(error)
@@ -233,14 +233,14 @@ def _normalized(bundle: DataBundle, look: ImageScan) -> tuple[NDArray[np.float64
 
 
 def _of_table(bundle: DataBundle, config: RunConfig, who: duplicates.Samples) -> _Found:
-    splits, asked = [bundle.splits[name] for name in SPLITS], config.data.arguments
+    splits, arguments = [bundle.splits[name] for name in SPLITS], config.data.arguments
     inputs = [tensor_of(split.inputs).flatten(1) for split in splits]
     whole = np.concatenate([part.numpy() for part in inputs])
     finite = np.isfinite(whole).all(axis=1)
     found = images.not_finite(who.named(np.flatnonzero(~finite)))
     learnt = np.flatnonzero(finite[: len(inputs[0])])
     columns = columns_of(inputs[0].numpy()[learnt], bundle.preprocessing)
-    dropped = asked.get("drop")
+    dropped = arguments.get("drop")
     index = {name: why for name, why in bundle.omitted.items() if why != ONE_VALUE}
     found += checked_columns.constant(columns, [name for name in bundle.omitted if name not in index], dropped)
     found += checked_columns.no_features(index)
@@ -248,13 +248,13 @@ def _of_table(bundle: DataBundle, config: RunConfig, who: duplicates.Samples) ->
     found += checked_columns.similar_labels(_labels(bundle, config))
     gaps = {name: (count, who_is(bundle, rows)) for name, (count, rows) in bundle.missing.items()}
     found += checked_columns.missing(gaps, len(whole), dropped)
-    codes = _CODES if "missing_values" in asked else ""
+    codes = _CODES if "missing_values" in arguments else ""
     found += checked_columns.outliers(columns, lambda rows: who.named(learnt[rows]), codes)
     found += leaks(columns, _targets(bundle, learnt), dropped)
     ready = as_tensor(bundle.preprocess(inputs[0])).double().numpy()
     numbers = _number_features(bundle, ready.shape[1])
     names, chosen = [name for name, _ in numbers], [place for _, place in numbers]
-    remedy = "data.standardize=true" if asked.get("standardize") is False else ""
+    remedy = "data.standardize=true" if arguments.get("standardize") is False else ""
     found += checked_columns.unnormalized(names, ready.mean(axis=0)[chosen], ready.std(axis=0)[chosen], remedy)
     rows, targets = duplicates.rows_as_keys(whole), _all_targets(bundle)
     answers = rows if targets is None else duplicates.rows_as_keys(targets.reshape(len(targets), -1))

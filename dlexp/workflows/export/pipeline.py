@@ -111,7 +111,7 @@ def inference_pipeline(stored: RestoredRun) -> InferencePipeline:
 def check_pipeline(stored: RestoredRun, network: InferencePipeline, inputs: Tensor) -> None:
     """Raise ConfigError unless `network` is bit-identical to the prediction of the task for raw `inputs`."""
     experiment = stored.experiment
-    prediction = experiment.task.predict(dict(experiment.networks.items()), stored.unlabelled(network.ready(inputs)))
+    prediction = experiment.task.predict(dict(experiment.networks.items()), stored.unlabeled(network.ready(inputs)))
     if not torch.equal(prediction.outputs, network(inputs)):
         rule = "does not support --with-preprocessing: its predictions use more than the network and `read`"
         raise ConfigError.one(

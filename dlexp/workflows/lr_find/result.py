@@ -137,7 +137,7 @@ def why_none(content: Mapping[str, Any]) -> str:
 
 
 def _advice(findings: Findings) -> str:
-    """How to change the range or the loss, "" without advice."""
+    """Advice on the range or the loss, "" without advice."""
     edges = [reading.edge for reading in findings.readings]
     edge, settings = max(edges, key=edges.count), findings.settings
     if edge == "bottom":

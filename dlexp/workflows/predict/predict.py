@@ -83,7 +83,7 @@ def _answered(
         for group in groups:
             waiting.append(group)
             if len(group.inputs):
-                yield stored.unlabelled(preprocess(group.inputs.to(experiment.device)))
+                yield stored.unlabeled(preprocess(group.inputs.to(experiment.device)))
 
     found = predictions(
         experiment.task, experiment.networks, seeded(batches(), experiment.config.seed), experiment.precision

@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def probe(config: RunConfig, trusted: tuple[str, ...], given: int | None) -> dict[str, Any]:
-    """Whether `config` fits in memory: the fields of a `Try`, or the error that was raised.
+    """Return whether `config` fits in memory: the fields of a `Try`, or the error that was raised.
 
     Args:
         config: The configuration.

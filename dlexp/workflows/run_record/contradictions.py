@@ -17,7 +17,7 @@ from dlexp.config.schema.tree import shown
 from dlexp.errors import ConfigError, Problem
 from dlexp.text.quoting import command, setting
 
-_OLD_VALUE = "Restore {before}, or start a new run with {anew}"
+_OLD_VALUE = "Restore {before}, or start a new run with {restart}"
 _TRACKERS = {
     "mlflow": ("logger.mlflow_uri", "logger.mlflow_experiment"),
     "wandb": ("logger.wandb_project", "logger.wandb_entity"),
@@ -50,7 +50,7 @@ class Progress:
 
     @property
     def is_inside_epoch(self) -> bool:
-        """Whether an epoch is in progress."""
+        """Return whether an epoch is in progress."""
         return bool(self.state["position"]["batch"])
 
     @property
@@ -64,7 +64,7 @@ class Progress:
         return int(self.state["position"]["step"])
 
     def waited_enough(self, patience: int | None) -> bool:
-        """Whether early stopping with `patience` ends the run here."""
+        """Return whether early stopping with `patience` ends the run here."""
         return patience is not None and self.epoch > 0 and self.state["best"]["waited"] >= patience
 
 
@@ -94,7 +94,7 @@ def check_changes(progress: Progress, before: Mapping[str, Any], config: RunConf
 
 
 def is_continued(progress: Progress, config: RunConfig) -> bool:
-    """Whether there are epochs left to train."""
+    """Return whether there are epochs left to train."""
     patience = config.regularization.early_stopping.patience
     return config.trainer.epochs > progress.epoch and not progress.waited_enough(patience)
 
@@ -103,9 +103,9 @@ def _contradiction(change: Change, progress: Progress, config: RunConfig) -> tup
     """(rule, remedy) of a change that contradicts the checkpoint; ("", "") of any other."""
     if not progress.updates:
         return "", ""
-    for applies, judge in _RULES:
+    for applies, find in _RULES:
         if applies(change.path):
-            found = judge(change, progress, config)
+            found = find(change, progress, config)
             if found is not None:
                 return found if isinstance(found, tuple) else (found, _back(change, progress))
     return "", ""
@@ -117,7 +117,10 @@ def _epochs(change: Change, progress: Progress, config: RunConfig) -> tuple[str,
         return _too_few(progress)
     if config.trainer.epochs > progress.epoch and progress.waited_enough(patience) and _after(change) > progress.epoch:
         rule = f"early stopping ended the run after epoch {progress.epoch}: {_PATIENCE}={patience}"
-        return rule, f"Start a new run with {_anew(progress, change.path, change.after, f'{_PATIENCE}=null')}"
+        return (
+            rule,
+            f"Start a new run with {_restart_command(progress, change.path, change.after, f'{_PATIENCE}=null')}",
+        )
     return None
 
 
@@ -246,7 +249,7 @@ _RULES: tuple[tuple[Callable[[str], bool], _Judge], ...] = (
 
 def _without_effect(change: Change, progress: Progress) -> Problem:
     rule = f"has no effect: the run has finished ({progress.epoch} epochs)"
-    remedy = f"Remove it, or start a new run with {_anew(progress, change.path, change.after)}"
+    remedy = f"Remove it, or start a new run with {_restart_command(progress, change.path, change.after)}"
     if change.path == "trainer.test":
         remedy = f"Use {command('evaluate', progress.folder)}"
     return Problem(change.path, shown(change.after), rule, remedy, code="no-effect")
@@ -254,10 +257,10 @@ def _without_effect(change: Change, progress: Progress) -> Problem:
 
 def _back(change: Change, progress: Progress) -> str:
     before = setting(change.path, change.before)
-    return _OLD_VALUE.format(before=before, anew=_anew(progress, change.path, change.after))
+    return _OLD_VALUE.format(before=before, restart=_restart_command(progress, change.path, change.after))
 
 
-def _anew(progress: Progress, path: str, value: object, *more: str) -> str:
+def _restart_command(progress: Progress, path: str, value: object, *more: str) -> str:
     return command("train", "--from", progress.folder, (path, value), *more)
 
 

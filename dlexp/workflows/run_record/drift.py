@@ -70,7 +70,7 @@ def check_resume_drift(
 
 
 def check_resumable(run: RunDir, config: RunConfig, saved: Mapping[str, Any] | None) -> bool:
-    """Whether the run has finished and there is nothing left to train.
+    """Return whether the run has finished and there is nothing left to train.
 
     Args:
         run: The run to resume.

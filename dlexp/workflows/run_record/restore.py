@@ -65,7 +65,7 @@ class RestoredRun:
     preprocess: Preprocess
     changed: Sequence[Change]
 
-    def unlabelled(self, inputs: Field) -> Batch:
+    def unlabeled(self, inputs: Field) -> Batch:
         """Preprocessed inputs with placeholders for targets, because a prediction comes with a loss.
 
         They are the mean of each value, or blank targets, such as class 0.

@@ -54,9 +54,10 @@ def write_request(
     }
     notes = list(dict.fromkeys((*old.get("notes", []), *experiment.bundle.notes, *experiment.notes)))
     left_out = {"left_out": list(experiment.bundle.left_out), "omitted": dict(experiment.bundle.omitted)}
-    told = {"notes": notes, **left_out}
+    notes_and_omissions = {"notes": notes, **left_out}
     write_json(
-        run / "meta.json", {KEY: FORMAT, **history, **present(experiment), **told, "config": experiment.config.tree}
+        run / "meta.json",
+        {KEY: FORMAT, **history, **present(experiment), **notes_and_omissions, "config": experiment.config.tree},
     )
     write_text(run / "config.yaml", to_yaml(experiment.config))
 

@@ -182,7 +182,7 @@ def refuse_unknown(option: str, key: str, rows: Sequence[Row]) -> None:
     """Raise ConfigError, with the closest name, for a key that none of the rows has, unless there are no rows."""
     if not rows or any(row.value(key) is not ABSENT for row in rows):
         return
-    from dlexp.config.check.suggest import nearest_path  # the catalogue of options is read for a mistake alone
+    from dlexp.config.check.suggest import nearest_path  # here, since it is only needed for an error
 
     near = nearest_path(key, {name for row in rows for name in row.known()})
     remedy = f"Did you mean {near}?" if near else f"Use, for example, {', '.join(OWN)}, val/loss or optim.lr."
@@ -255,7 +255,7 @@ def _what_is_wrong(path: Path, kind: str, error: Exception) -> str:
 
 
 def _holds(value: Any, sign: str, text: str, condition: str) -> bool:
-    """Whether a value meets a comparison with a text; a missing value meets only `!=`."""
+    """Return whether a value meets a comparison with a text; a missing value meets only `!=`."""
     if value is ABSENT:
         return sign == "!="
     number = _number(text)

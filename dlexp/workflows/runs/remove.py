@@ -222,7 +222,7 @@ def _used_by(runs: Sequence[RunSummary]) -> Mapping[Path, list[str]]:
 
 
 def _unit(path: Path) -> Path:
-    """What is deleted as one: the group of seeds of a run, or the run itself."""
+    """The directory that is deleted as a unit: the group of seeds of a run, or the run itself."""
     return path.parent if path.name.startswith("seed-") and is_group(path.parent) else path
 
 

@@ -58,7 +58,7 @@ class JobState:
 
     @property
     def is_begun(self) -> bool:
-        """Whether its run has started."""
+        """Return whether its run has started."""
         return (self.folder / "config.yaml").is_file()
 
     def refresh(self) -> None:
@@ -188,7 +188,7 @@ def _refuse_lost_jobs(folder: Path, words: Sequence[str], error: DlexpError) -> 
 
 
 def holds(folder: Path, jobs: Sequence[SweepJob]) -> bool:
-    """Whether the sweep in `folder` has these jobs, regardless of trainer.threads."""
+    """Return whether the sweep in `folder` has these jobs, regardless of trainer.threads."""
     return [_without_threads(job) for job in read_jobs(folder)[1]] == [_without_threads(job) for job in jobs]
 
 

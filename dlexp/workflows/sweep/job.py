@@ -121,7 +121,7 @@ def _built(config: RunConfig, trusted: tuple[str, ...], shared: Shared) -> Exper
 
 
 def _key(config: RunConfig) -> str:
-    """Everything that affects how the job is built: all but the seed and the name."""
+    """A key of the parts of the configuration that affect how a job is built: all but the seed and the name."""
     tree: dict[str, Any] = {key: value for key, value in config.resolved.items() if key not in ("seed", "name")}
     return repr((sorted(config.choices.items()), tree))
 

@@ -196,7 +196,7 @@ def _traceback(error: Exception) -> str:
 
 
 def _same(kept: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Whether all losses are bit-identical, NaN included, with the same exception at the same stage."""
+    """Return whether all losses are bit-identical, NaN included, with the same exception at the same stage."""
     if (kept["losses"], kept["stage"]) != (now["losses"], now["stage"]):
         return False
     if (

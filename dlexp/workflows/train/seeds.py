@@ -134,7 +134,7 @@ def _group_directory(config: RunConfig, request: Request, count: int) -> Path:
 
 
 def _is_group_so_far(folder: Path) -> bool:
-    """Whether a directory is a group of seeds, possibly killed before its first run started."""
+    """Return whether a directory is a group of seeds, possibly killed before its first run started."""
     own = (BATCH_FILE, "lr_find", "seeds.csv", "seeds.json")
     return is_group(folder) or all(
         path.name in own or (path.is_dir() and re.fullmatch(r"seed-\d+", path.name)) for path in folder.iterdir()

@@ -178,7 +178,7 @@ def _mode(logger: LoggerConfig) -> str:
 
 
 def _has_key() -> bool:
-    """Whether there are credentials; a background thread cannot prompt for them."""
+    """Return whether there are credentials; a background thread cannot prompt for them."""
     if os.environ.get("WANDB_API_KEY"):
         return True
     host = os.environ.get("WANDB_BASE_URL", "").partition("://")[2].partition("/")[0] or _SERVICE

@@ -12,11 +12,11 @@ from dlexp.errors import NoResult
 
 def undefined_epochs(say: Callable[[str], None]) -> Observer:
     """An observer that reports the first epoch in which the monitored metric is not finite."""
-    said: list[int] = []
+    reported: list[int] = []
 
     def observe(record: StepRecord | EpochRecord) -> None:
-        if isinstance(record, EpochRecord) and not said and not isfinite(value := record.values[record.monitor]):
-            said.append(record.epoch)
+        if isinstance(record, EpochRecord) and not reported and not isfinite(value := record.values[record.monitor]):
+            reported.append(record.epoch)
             say(f"{record.monitor} is {value} in epoch {record.epoch}, which cannot be the best epoch")
 
     return observe

@@ -57,7 +57,7 @@ class Tripwire(StopRequest):
 
     @property
     def has_received_signal(self) -> bool:
-        """Whether a real signal was received."""
+        """Return whether a real signal was received."""
         return super().__bool__()
 
     def pass_by(self, record: StepRecord | EpochRecord) -> None:

@@ -98,9 +98,9 @@ def test_a_password_is_never_shown(url: str, shown: str) -> None:
 def test_what_a_driver_says_is_shown_without_the_password() -> None:
     url = "postgresql://me:s3%2Fcret@db/x?sslpassword=other"
     error = ValueError(f"bad dsn {url}: s3/cret or s3%2Fcret with other")
-    told = backends._told(error, url)
-    assert not {"s3/cret", "s3%2Fcret", "other"} & set(told.split())
-    assert told.startswith("bad dsn postgresql://me:***@db/x?sslpassword=***: *** or *** with ***")
+    message = backends._message(error, url)
+    assert not {"s3/cret", "s3%2Fcret", "other"} & set(message.split())
+    assert message.startswith("bad dsn postgresql://me:***@db/x?sslpassword=***: *** or *** with ***")
 
 
 def test_a_database_that_fails_in_the_middle_is_told_in_a_line(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def test_a_pipeline_of_quantiles_answers_any_batch_as_the_run_does() -> None:
         columns = stored.preprocessing["columns"]
         ready = np.stack([(x[:size, n] - c["mean"]) / c["std"] for n, c in enumerate(columns)], axis=1)
         with torch.inference_mode():
-            batch = stored.unlabelled(torch.from_numpy(ready).float())
+            batch = stored.unlabeled(torch.from_numpy(ready).float())
             expected = task.predict(dict(stored.experiment.networks.items()), batch).outputs
         assert expected.dtype == torch.float64 and expected.shape == (size, 1)
         found = torch.from_numpy(session.run(None, {"input": x[:size]})[0])

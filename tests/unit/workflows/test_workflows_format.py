@@ -85,10 +85,12 @@ def test_a_checkpoint_of_another_format_is_refused_and_stays_in_place(tmp_path: 
     assert read_checkpoint(tmp_path / "last.pt").keys() == state.keys()
     torch.save({**state, KEY: OTHER}, tmp_path / "last.pt")
     (tmp_path / "hashes.json").unlink()
-    for read in (lambda: read_checkpoint(tmp_path / "last.pt"), lambda: _loaded(store)):
-        with pytest.raises(DlexpError) as error:
-            read()
-        refused(error.value, "incompatible-run", "last.pt")
+    with pytest.raises(DlexpError) as error:
+        read_checkpoint(tmp_path / "last.pt")
+    refused(error.value, "incompatible-run", "last.pt")
+    with pytest.raises(DlexpError) as error:
+        _loaded(store)
+    refused(error.value, "incompatible-run", "last.pt")
     assert [path.name for path in tmp_path.glob("*.pt*")] == ["last.pt"]
 
 

@@ -72,8 +72,8 @@ def list_runs(arguments: ListArguments, as_json: bool) -> None:
     more = len(rows) - (arguments.limit or len(rows))
     rows = rows[: arguments.limit or len(rows)]
     if as_json:
-        asked = [{**row.as_dict(), **{key: _plain(row.value(key)) for key in columns}} for row in rows]
-        _print_json({"runs": asked, "broken": _as_dicts(found.broken)})
+        listed = [{**row.as_dict(), **{key: _plain(row.value(key)) for key in columns}} for row in rows]
+        _print_json({"runs": listed, "broken": _as_dicts(found.broken)})
         return
     chosen = columns or _usual_columns(rows, len(MARKS if kinds == ["all"] else kinds) > 1)
     if rows:
