@@ -87,7 +87,7 @@ def test_shares_of_a_confusion_matrix_are_readable_up_to_a_hundred_classes(
     draw.confusion_png(counts.tolist(), names, "test")
     written = [text.get_text() for text in drawn().axes[0].texts]
     assert written == (["8", "2", *["8"] * (count - 2)] if count <= 40 else [])
-    assert drawn().axes[0].get_title() == f"test: {8 * (count - 1)} of {8 * count + 2 - 8} right"
+    assert drawn().axes[0].get_title() == f"test: {8 * (count - 1)} of {8 * count + 2 - 8} correct"
     assert bool(axes.get_xticklabels()[0].get_text().startswith("quite")) == (count <= 60)
 
 

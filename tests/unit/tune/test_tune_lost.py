@@ -201,5 +201,5 @@ def test_a_dashboard_makes_no_storage_and_a_renamed_study_says_its_name(folder: 
     new = Study("new", None, folder.with_name("new"), RULES, FLAT)
     with pytest.raises(ConfigError) as error:
         new.begin(Written({}, {}), "t")
-    refused(error.value, "not-found", "--migrate")
+    refused(error.value, "corrupted", "--migrate")
     assert "study t " in str(error.value) and "s)" in str(error.value)

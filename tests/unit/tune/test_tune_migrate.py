@@ -61,7 +61,7 @@ def test_the_trials_that_lie_in_the_new_space_are_copied_and_the_others_explaine
     new = made(tmp_path, "new", Space(OLD.groups, (parse_dimension("x", {"choice": [0, 1, 2]}), narrow)))
     new.begin(WRITTEN, "old")
     assert new.notes == [
-        "2 trials of old copied; 3 not copied: optim=sgd/optim.lr lies outside (1); they failed (1); x lies outside (1)"
+        "2 trials of old copied; 3 not copied: failed (1); optim=sgd/optim.lr is outside (1); x is outside (1)"
     ]
     copied = new.trials()[1:]  # the first one is the configuration as written, which is still to run
     assert [(t.params, t.value, t.state.name) for t in copied] == [
