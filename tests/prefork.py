@@ -190,7 +190,8 @@ def _serve(channel: socket.socket) -> dict[str, Any] | None:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     channel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2 * _LIMIT)
     while True:
-        ready = select.select([channel, wake], [], [])[0]
+        waiting: list[socket.socket | int] = [channel, wake]
+        ready = select.select(waiting, [], [])[0]
         if wake in ready:
             os.read(wake, 4096)
             _tell_of_the_ended(tells)

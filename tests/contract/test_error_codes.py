@@ -12,7 +12,7 @@ from problems import refused
 from dlexp import errors
 from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog
-from dlexp.config.sweep import cells_of
+from dlexp.config.sweep import sweep_jobs
 from dlexp.errors import CODES, ConfigError, DlexpError, Interrupted, Problem, with_remedy
 
 ROOT = Path(__file__).parents[2]
@@ -30,7 +30,7 @@ def refusal(line: str) -> DlexpError:
     assert (program, command) == ("dlexp", "train")
     with pytest.raises(ConfigError) as caught:
         if "-m" in words:
-            cells_of([word for word in words if word != "-m"], CATALOG, lambda own: load(own, CATALOG))
+            sweep_jobs([word for word in words if word != "-m"], CATALOG, lambda own: load(own, CATALOG))
         else:
             load(words, CATALOG)
     return caught.value

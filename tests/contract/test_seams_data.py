@@ -18,7 +18,7 @@ from dlexp import kinds
 from dlexp.data.bundle import SPLITS, DataBundle, Split, blank_bundle, with_counts
 from dlexp.data.columns import Column, Constant, Dense, Keyed, Piece, Ragged, column_of, read_all, tensor_of
 from dlexp.data.images.image_set import ImageSet
-from dlexp.data.images.placement import Placing
+from dlexp.data.images.placement import Placement
 from dlexp.data.loaders import EvalBatches, TrainBatches
 from dlexp.data.preprocess import Affine, Identity, Preprocess
 from dlexp.data.splitting import held_out, rows_of_parts, split_rows
@@ -239,7 +239,7 @@ def test_data_without_targets_go_through_counts_fingerprints_and_batches() -> No
 @pytest.mark.parametrize("in_memory", [True, False])
 def test_images_without_targets_are_kept_or_streamed(in_memory: bool) -> None:
     images = ImageSet(_Images(), None, (), split_rows(20, (0.2, 0.2, 0)), "", {})
-    bundle = images.bundle(Placing(in_memory, 0), (None, None), ("crop_flip", 1))
+    bundle = images.bundle(Placement(in_memory, 0), (None, None), ("crop_flip", 1))
     assert (bundle.spec, bundle.is_streamed) == (DataSpec(ImageSpec(1, 4, 4), None), not in_memory)
     assert all(batch.targets is None for batch in TrainBatches(bundle, 5, 0, CPU).epoch(0))
 

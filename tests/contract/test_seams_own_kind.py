@@ -16,7 +16,7 @@ from dlexp.specs import DataSpec
 from dlexp.types import as_tensor
 from dlexp.workflows.data_record import describe_data, spec_of
 from dlexp.workflows.reporter import Silent
-from dlexp.workflows.run_record.restore import Use, restored
+from dlexp.workflows.run_record.restore import RestoreOptions, restore_run
 from dlexp.workflows.train.train import Request, train
 
 CODE = '''
@@ -114,7 +114,7 @@ def test_a_model_reads_a_kind_of_the_users_own(catalog: Catalog, model: str) -> 
 def test_a_run_on_it_is_trained_and_put_together_again(catalog: Catalog) -> None:
     request = Request((), ("dlexp",), Path("run"), ("own_graphs",))
     train(configured(catalog, "model=graph_net"), request, Silent())
-    stored = restored(Path("run"), Use(trusted=("own_graphs",)))
+    stored = restore_run(Path("run"), RestoreOptions(trusted=("own_graphs",)))
     inputs = stored.experiment.bundle.spec.inputs.blank()
     batch = stored.unlabelled(stored.preprocess(inputs))
     assert len(batch) == 1 and as_tensor(batch.targets).tolist() == [0]

@@ -42,7 +42,7 @@ def test_the_same_line_after_a_kill_and_after_a_stop_ends_with_the_same_bits(
 def test_of_several_at_once_one_runs_and_the_others_are_refused(tmp_path: Path) -> None:
     line = ("trainer.epochs=5000", "--run-id", "job")
     processes = [start(tmp_path, *line) for _ in range(3)]
-    errors: dict[int, tuple[int, str]] = {}
+    errors: dict[int, tuple[int | None, str]] = {}
     while len(errors) < 2:  # the one that runs would go on for minutes
         for process in processes:
             if process.pid not in errors and process.poll() is not None:
