@@ -116,7 +116,7 @@ def test_a_run_on_it_is_trained_and_put_together_again(catalog: Catalog) -> None
     train(configured(catalog, "model=graph_net"), request, Silent())
     stored = restore_run(Path("run"), RestoreOptions(trusted=("own_graphs",)))
     inputs = stored.experiment.bundle.spec.inputs.blank()
-    batch = stored.unlabelled(stored.preprocess(inputs))
+    batch = stored.unlabeled(stored.preprocess(inputs))
     assert len(batch) == 1 and as_tensor(batch.targets).tolist() == [0]
     outputs = stored.experiment.task.predict(dict(stored.experiment.networks.items()), batch).outputs
     assert torch.isfinite(outputs).all()
