@@ -26,7 +26,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from dlexp.metrics.intervals.paired_difference import over_samples, over_seeds, over_seeds_and_samples
+from dlexp.metrics.intervals.paired_difference import difference_over_seeds, over_samples, over_seeds_and_samples
 
 Floats = NDArray[np.float64]
 _HARD, _OF_WAY, _REST = 1.0, 0.4, 0.6  # standard deviations
@@ -69,7 +69,7 @@ def coverage(world: World, method: str, repetitions: int, seed: int) -> float:
         if method == "seeds and samples":
             found = over_seeds_and_samples(first, second, 0.95)
         elif method == "seeds":
-            found = over_seeds(first.mean(axis=1), second.mean(axis=1), 0.95)
+            found = difference_over_seeds(first.mean(axis=1), second.mean(axis=1), 0.95)
         else:
             (found,) = over_samples([(first, second)], 0.95, seed=repetition, zero_or_one=True)
         hits += found.low <= world.difference <= found.high

@@ -13,7 +13,7 @@ import argparse
 
 import numpy as np
 
-from dlexp.workflows.tune.files import Verdict
+from dlexp.workflows.tune.files import Confirmation
 
 _SEEDS, _TRIALS = (2, 3, 5, 10), (1, 2, 3, 5, 10)
 
@@ -30,7 +30,7 @@ def false_winners(trials: int, seeds: int, repetitions: int, seed: int = 0, alon
             drawn = np.stack((drawn[0], max(drawn[1:], key=np.mean)))
         names = ("baseline", *(f"trial {number}" for number in range(1, len(drawn))))
         values = {name: [float(value) for value in row] for name, row in zip(names, drawn, strict=True)}
-        wrong += Verdict.of(values, maximize=True).winner != "baseline"
+        wrong += Confirmation.of(values, maximize=True).winner != "baseline"
     return wrong / repetitions
 
 

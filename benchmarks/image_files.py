@@ -10,12 +10,12 @@ from pathlib import Path
 
 from PIL import Image
 
-from dlexp.data.sources.synthetic_images import class_names, draw
+from dlexp.data.sources.synthetic_images import class_names, draw_shapes
 
 
 def write_images(folder: Path, count: int, size: int, classes: int = 10, quality: int = 90) -> None:
     """Write `count` images of (size, size) pixels as folder/CLASS/NUMBER.jpg."""
-    drawn = draw(count, (3, size, size), classes, noise=0.05)
+    drawn = draw_shapes(count, (3, size, size), classes, noise=0.05)
     names = class_names(classes, 3)
     for name in names:
         (folder / name).mkdir(parents=True)

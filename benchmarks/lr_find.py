@@ -25,7 +25,7 @@ from dlexp.engine.loop import EpochRecord, FitPlan, StepRecord, fit
 from dlexp.errors import Diverged
 from dlexp.runtime.process import prepare_process
 from dlexp.runtime.signals import NeverStop
-from dlexp.workflows.lr_find.lr_find import find
+from dlexp.workflows.lr_find.lr_find import find_rate
 from dlexp.workflows.lr_find.settings import SweepSettings
 from dlexp.workflows.reporter import Silent
 
@@ -97,9 +97,9 @@ def main() -> None:
         model, data, optim = case.split(",")
         words = [f"model={model}", f"data={data}", f"optim={optim}"]
         words += ["data.augment=none"] if data == "digits" else []
-        findings, case_text = find(load(words, Catalog()), SweepSettings(), (), Silent(), ""), case
+        findings, case_text = find_rate(load(words, Catalog()), SweepSettings(), (), Silent(), ""), case
         if findings.rate is None:  # as lr-find would advise
-            findings = find(load(words, Catalog()), SweepSettings(loss="val"), (), Silent(), "")
+            findings = find_rate(load(words, Catalog()), SweepSettings(loss="val"), (), Silent(), "")
             case_text = f"{case} (--loss val)"
         grid = [LOWEST[optim] * 10 ** (number / 2) for number in range(POINTS)]
         found = [outcome(words, rate, options.epochs, options.seeds) for rate in grid]

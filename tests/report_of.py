@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from dlexp.metrics.bootstrap import Resampling
-from dlexp.metrics.class_report import class_report as report_of_samples
 from dlexp.metrics.class_samples import ClassSampleState
-from dlexp.metrics.figures import ConfusionMatrix, RankingCurves
-from dlexp.metrics.ranking import Curve
+from dlexp.metrics.ranking import RankingCurve
 from dlexp.metrics.regression import ValueSampleState
-from dlexp.metrics.report import Report
+from dlexp.metrics.reports.classes import class_report as report_of_samples
+from dlexp.metrics.reports.figures import ConfusionMatrix, RankingCurves
+from dlexp.metrics.reports.report import Report
+from dlexp.metrics.reports.values import value_report
 from dlexp.metrics.states import MetricState
-from dlexp.metrics.value_report import value_report
 from dlexp.specs import ClassSpec, DataSpec, ValueSpec
 from dlexp.types import Prediction
 
@@ -75,7 +75,7 @@ def column_of(found: Report, table: str, name: str) -> list[Any]:
     return [row[place] for row in found.tables[table].rows]
 
 
-def curves_of(found: Report) -> dict[str, Curve]:
+def curves_of(found: Report) -> dict[str, RankingCurve]:
     """Class name -> curve, of those that are drawn."""
     figure = found.figures.get("roc")
     return dict(figure.curves) if isinstance(figure, RankingCurves) else {}

@@ -24,9 +24,9 @@ from dlexp.optim.freezing import Freezing, freezing
 from dlexp.runtime.device import select_device, set_deterministic
 from dlexp.runtime.out_of_memory import out_of_memory
 from dlexp.runtime.precision import AUTO, Precision
-from dlexp.runtime.process import Setting
+from dlexp.runtime.process import MachineSetting
 from dlexp.runtime.seed import seed_global
-from dlexp.runtime.settings import NetworkFacts, Settings, apply, compile_networks, decide
+from dlexp.runtime.settings import NetworkFacts, Settings, apply_settings, compile_networks, decide
 from dlexp.specs import ClassSpec, DataSpec
 from dlexp.tasks.base import Task
 
@@ -115,7 +115,7 @@ def assemble(
     torch.set_num_threads(1)  # for two samples, and for studies, which fork here; `apply` sets the final number
     network_facts = NetworkFacts.of(networks, config.batch_size, _probe(config, bundle, task, networks, device))
     settings = decide(config.trainer, device, network_facts, cores, _data_settings(config, bundle, device))
-    networks = apply(settings, networks)
+    networks = apply_settings(settings, networks)
     trainer = config.trainer
     frozen = freezing(networks, trainer.freeze, trainer.freeze_layers, trainer.unfreeze_epoch, trainer.unfreeze_every)
     frozen.fix(networks)
@@ -129,16 +129,18 @@ def assemble(
     return Experiment(config, tuple(trusted), bundle, task, networks, device, settings, frozen, tuple(notes))
 
 
-def _data_settings(config: RunConfig, bundle: DataBundle, device: torch.device) -> tuple[Setting, ...]:
+def _data_settings(config: RunConfig, bundle: DataBundle, device: torch.device) -> tuple[MachineSetting, ...]:
     """Return the settings of data loading."""
     if not bundle.is_streamed:
         reason = f"the data is stored as tensors on {device}, from which batches are gathered"
-        return Setting("workers", "0", reason, "data.in_memory"), Setting("pinned_memory", "false", reason, "-")
+        return MachineSetting("workers", "0", reason, "data.in_memory"), MachineSetting(
+            "pinned_memory", "false", reason, "-"
+        )
     reason = "samples are read during training; auto: one worker per thread, at most 8"
-    workers = Setting("workers", str(config.data.arguments.get("workers", "auto")), reason, "data.workers")
+    workers = MachineSetting("workers", str(config.data.arguments.get("workers", "auto")), reason, "data.workers")
     pinned = device.type == "cuda"
     reason = "a GPU copies from pinned memory during computation" if pinned else "only useful with a GPU"
-    return workers, Setting("pinned_memory", str(pinned).lower(), reason, "-")
+    return workers, MachineSetting("pinned_memory", str(pinned).lower(), reason, "-")
 
 
 def build_data(config: RunConfig, trusted: Sequence[str] = ()) -> DataBundle:

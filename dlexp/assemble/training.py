@@ -25,13 +25,13 @@ from dlexp.engine.step import StepRules
 from dlexp.errors import ConfigError
 from dlexp.kinds import describe_kind
 from dlexp.networks.layers import hidden_matrices
-from dlexp.optim.parameter_groups import parameter_groups, shares
+from dlexp.optim.parameter_groups import parameter_groups, parameter_shares
 from dlexp.optim.schedules.base import Schedule
 from dlexp.optim.schedules.swa import SwaSchedule
 from dlexp.optim.traits import OptimizerTraits, traits_of
 from dlexp.regularization.constraints import MaxNorm
 from dlexp.regularization.gradient_noise import GradientNoise
-from dlexp.regularization.mixing import ChangedBatches, Changes
+from dlexp.regularization.mixing import BatchChanges, ChangedBatches
 from dlexp.regularization.penalties import Penalty
 from dlexp.regularization.weight_averaging import Ema, NoAverage, Swa, WeightAverage
 from dlexp.runtime.distributed import ALONE, ProcessGroup
@@ -118,7 +118,7 @@ def prepare_training(experiment: Experiment, group: ProcessGroup = ALONE) -> Tra
 def _optimizer(experiment: Experiment, phase: str) -> torch.optim.Optimizer:
     """The optimizer of a phase, with what optim.phases says of it."""
     config, networks = experiment.config, experiment.networks
-    given = shares(dict(networks.items()), config.layer_decay, config.optim_groups)
+    given = parameter_shares(dict(networks.items()), config.layer_decay, config.optim_groups)
     node, own = config.optim_of(phase)
     updated = [networks[name] for name in experiment.task.phases[phase].networks]
     decays = own.get("decay_norms_and_biases", config.decay_norms_and_biases)
@@ -202,7 +202,7 @@ def _changed(experiment: Experiment, train: TrainingData) -> TrainingData:
     """Return `train` with MixUp, CutMix and random erasing. Raises ConfigError if task or data do not support them."""
     config = experiment.config
     given = config.regularization
-    changes = Changes(given.mixup, given.cutmix, given.mix_probability, given.random_erasing)
+    changes = BatchChanges(given.mixup, given.cutmix, given.mix_probability, given.random_erasing)
     if changes.mixes and not experiment.task.mixes:
         key = "mixup" if given.mixup else "cutmix"
         rule = f"not supported with task={config.task.option}: its loss does not accept mixed targets"

@@ -20,15 +20,15 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from dlexp.config.check.defaults import check_files
+from dlexp.config.check.phases import shared_key, unknown_in_phase
 from dlexp.config.check.suggest import all_paths, nearest_path
-from dlexp.config.check.validate import check, rules, value_problems
+from dlexp.config.check.validate import check_tree, rules, value_problems
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.node_keys import hydra_key_problem
 from dlexp.config.nodes import resolve
 from dlexp.config.origins import Origins
 from dlexp.config.overrides import ParsedOverrides, parse
-from dlexp.config.phases import shared_key, unknown_in_phase
-from dlexp.config.saved import first_line, refuse_passwords, set_value, to_plain, without_secrets
+from dlexp.config.saved import first_line, plain_containers, refuse_passwords, set_value, tree_without_secrets
 from dlexp.config.schema.names import COMPONENTS
 from dlexp.config.schema.run import SECTIONS, RunConfig, common_paths, section_defaults
 from dlexp.config.schema.tree import ABSENT, leaves, shown, value_at
@@ -52,7 +52,7 @@ def load(overrides: Sequence[str], catalog: Catalog) -> RunConfig:
     problems += apply_values(config, parsed.values, choices, catalog)
     if problems:
         raise ConfigError([*problems, *_further_problems(config, choices, catalog)])
-    tree = to_plain(config)
+    tree = plain_containers(config)
     if tree["data"].get("_targets_") == "auto":
         kind = settle_targets(tree, "task" in parsed.groups, choices, catalog)
         if "task" not in parsed.groups:
@@ -105,7 +105,7 @@ def task_of(tree: Mapping[str, Any], kind: str) -> str:
 def _further_problems(config: DictConfig, choices: Mapping[str, str], catalog: Catalog) -> list[Problem]:
     """Return the problems of values, to be reported together with unknown names."""
     try:
-        return value_problems(to_plain(config), choices, catalog)
+        return value_problems(plain_containers(config), choices, catalog)
     except ConfigError as error:
         return list(error.problems)
 
@@ -114,8 +114,8 @@ def finish(config: DictConfig, tree: dict[str, Any], choices: Mapping[str, str],
     """Check a composed configuration and return it; secrets stay unresolved in the tree that is saved."""
     for group in COMPONENTS:
         tree[group].pop("_search_", None)  # only `dlexp tune` reads it
-    check(tree, choices, catalog)
-    return run_config(tree, choices, refuse_passwords(without_secrets(config, tree)))
+    check_tree(tree, choices, catalog)
+    return run_config(tree, choices, refuse_passwords(tree_without_secrets(config, tree)))
 
 
 def compose(parsed: ParsedOverrides, catalog: Catalog) -> tuple[DictConfig, dict[str, str]]:

@@ -15,7 +15,7 @@ from dlexp.config.check.validate import rules
 from dlexp.config.compose import apply_values, compose, finish, settle_targets, task_of
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.overrides import ParsedOverrides, parse
-from dlexp.config.saved import load_saved, read_config, read_overrides, to_plain
+from dlexp.config.saved import load_saved, plain_containers, read_config, read_overrides
 from dlexp.config.schema.names import COMPONENTS
 from dlexp.config.schema.run import SECTIONS, TOP_LEVEL, LoggerConfig, RunConfig
 from dlexp.config.schema.tree import leaves, shown
@@ -83,13 +83,13 @@ def repeat(folder: Path, overrides: Sequence[str], catalog: Catalog) -> tuple[Ru
     problems = apply_values(config, new.values, choices, catalog)
     if problems:
         raise ConfigError(problems)
-    tree = to_plain(config)
+    tree = plain_containers(config)
     if tree["data"].get("_targets_") == "auto":
         kind = settle_targets(tree, "task" in groups, choices, catalog)
         if "task" not in groups:
             return repeat(folder, [*overrides, f"task={task_of(tree, kind)}"], catalog)
     result = finish(config, tree, choices, catalog)
-    return result, differences(before, result.tree)
+    return result, config_changes(before, result.tree)
 
 
 def _keep_update(config: DictConfig, values: Sequence[Override]) -> None:
@@ -100,7 +100,7 @@ def _keep_update(config: DictConfig, values: Sequence[Override]) -> None:
         config.trainer.accumulate = 1
 
 
-def continued(folder: Path, overrides: Sequence[str], catalog: Catalog) -> tuple[RunConfig, list[Change]]:
+def resumed_config(folder: Path, overrides: Sequence[str], catalog: Catalog) -> tuple[RunConfig, list[Change]]:
     """Return the configuration of a resumed run, and its changes. Raises ConfigError for keys that must not change."""
     parsed, problems = parse(overrides, catalog)
     changes: dict[str, Any] = {}
@@ -116,10 +116,10 @@ def continued(folder: Path, overrides: Sequence[str], catalog: Catalog) -> tuple
         raise ConfigError(problems)
     before = load_saved(folder / "config.yaml")
     result = load_saved(folder / "config.yaml", changes)
-    return result, differences(before.tree, result.tree)
+    return result, config_changes(before.tree, result.tree)
 
 
-def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
+def config_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
     """Return every leaf that differs, sorted by path."""
     old, new = ({path: value for path, value in leaves(tree) if value != {}} for tree in (before, after))
     return [
@@ -154,7 +154,7 @@ def departure(path: Path, catalog: Catalog) -> Departure:
     tree = {str(key): value for key, value in _as_written(saved).items()}
     usual = compose(ParsedOverrides({}, ()), catalog)[1]
     before = _as_written(compose(ParsedOverrides(choices, ()), catalog)[0])
-    values = [change for change in differences(before, tree) if "._" not in f".{change.path}"]
+    values = [change for change in config_changes(before, tree) if "._" not in f".{change.path}"]
     names = [name for name in dict.fromkeys((*usual, *choices)) if usual.get(name) != choices.get(name)]
     return Departure({name: (usual.get(name), choices.get(name)) for name in names}, values, tree)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from dlexp.config.check.phases import shared_key
 from dlexp.config.check.suggest import nearest_path
 from dlexp.config.check.validate import ROUTES, rules
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.origins import Origins
 from dlexp.config.overrides import parse
-from dlexp.config.phases import shared_key
 from dlexp.config.schema.run import OWN_KEYS, RunConfig
 from dlexp.errors import ConfigError
 

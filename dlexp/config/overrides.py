@@ -9,7 +9,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
-from dlexp.config.check.suggest import all_paths, nearest, nearest_path, option_meant
+from dlexp.config.check.suggest import all_paths, nearest_name, nearest_path, option_meant
 from dlexp.config.check.validate import rules
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.schema.fields import Field
@@ -149,7 +149,7 @@ def _group_problem(override: Override, catalog: Catalog) -> Problem | None:
                 f"Set its keys one by one: {group}.KEY=VALUE",
                 code="invalid-type",
             )
-        near = nearest(str(value), options)
+        near = nearest_name(str(value), options)
         return Problem(
             group,
             shown(value),
@@ -158,7 +158,7 @@ def _group_problem(override: Override, catalog: Catalog) -> Problem | None:
             code="unknown-option",
         )
     if "." not in key and key not in TOP_LEVEL and key not in SECTIONS:
-        return _unknown(override, shown(value), nearest(key, (*catalog.groups, *ALIASES)), catalog)
+        return _unknown(override, shown(value), nearest_name(key, (*catalog.groups, *ALIASES)), catalog)
     return None
 
 

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from dlexp.config.check.validate import check, rules
+from dlexp.config.check.validate import check_tree, rules
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.files.interpolation import check_references, reads_environment
 from dlexp.config.files.yaml_files import leaves_of, read_yaml
@@ -19,7 +19,7 @@ from dlexp.config.schema.tree import leaves, shown
 from dlexp.config.text_values import with_texts
 from dlexp.config.typed import run_config
 from dlexp.errors import ConfigError, Problem
-from dlexp.loggers.secrets import has_password, masked
+from dlexp.loggers.secrets import has_password, without_credentials
 
 # Keys that runs of earlier versions do not have; their defaults are the behavior of those runs.
 _NEWER_KEYS = {
@@ -107,7 +107,7 @@ def load_plain(content: Mapping[str, Any], changes: Mapping[str, Any]) -> RunCon
     return _checked(OmegaConf.create(dict(content["tree"])), dict(content["choices"]), changes)
 
 
-def plain(config: RunConfig) -> dict[str, Any]:
+def plain_config(config: RunConfig) -> dict[str, Any]:
     """Return a configuration as plain containers for `load_plain`; secrets stay unresolved."""
     return {"choices": dict(config.choices), "tree": dict(config.tree)}
 
@@ -129,15 +129,15 @@ def _checked(
                 config[group][key] = default
     for key, value in changes.items():
         set_value(config, key, value)
-    tree = to_plain(config)
+    tree = plain_containers(config)
     if path is not None:
         with_texts(tree, rules(choices, Catalog()), leaves_of(path).get)
-    kept = without_secrets(config, tree)
-    check(tree, choices, Catalog())
+    kept = tree_without_secrets(config, tree)
+    check_tree(tree, choices, Catalog())
     return run_config(tree, choices, kept)
 
 
-def to_plain(config: DictConfig) -> dict[str, Any]:
+def plain_containers(config: DictConfig) -> dict[str, Any]:
     """Return the configuration as plain containers, resolved. Raises ConfigError for missing values."""
     raw = OmegaConf.to_container(config, resolve=False)
     assert isinstance(raw, dict)
@@ -154,7 +154,7 @@ def to_plain(config: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in tree.items()}
 
 
-def without_secrets(config: DictConfig, tree: dict[str, Any]) -> dict[str, Any]:
+def tree_without_secrets(config: DictConfig, tree: dict[str, Any]) -> dict[str, Any]:
     """Return `tree` with every value that comes from the environment, directly or not, as it was written.
 
     Strings that contain a literal ${ stay as written too, since they would become references when loaded again.
@@ -176,7 +176,7 @@ def refuse_passwords(tree: dict[str, Any]) -> dict[str, Any]:
             remedy = "Use ${oc.env:NAME} for the address."
             if path == "logger.mlflow_uri":
                 remedy = "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or use ${oc.env:NAME}"
-            problems.append(Problem(path, masked(value, {}), rule, remedy, code="invalid-value"))
+            problems.append(Problem(path, without_credentials(value, {}), rule, remedy, code="invalid-value"))
     if problems:
         raise ConfigError(problems)
     return tree

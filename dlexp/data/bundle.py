@@ -140,7 +140,7 @@ class DataBundle:
     @property
     def split_hash(self) -> str:
         """SHA-256 over the sample numbers of the three splits: equal splits have equal hashes."""
-        return fingerprint(*(self.splits[name].indices.numpy() for name in SPLITS))
+        return fingerprint_of(*(self.splits[name].indices.numpy() for name in SPLITS))
 
     def with_split_subset(self, split: str, positions: Tensor) -> DataBundle:
         """The same data with no more of `split` than `positions` (B,) int64, in memory."""
@@ -175,7 +175,7 @@ def with_counts(bundle: DataBundle) -> DataBundle:
     return bundle if measured is spec.targets else replace(bundle, spec=replace(spec, targets=measured))
 
 
-def fingerprint(*arrays: np.ndarray[Any, Any]) -> str:
+def fingerprint_of(*arrays: np.ndarray[Any, Any]) -> str:
     """SHA-256 over the shapes, types and bytes of some arrays."""
     digest = hashlib.sha256()
     for array in arrays:

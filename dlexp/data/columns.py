@@ -193,7 +193,7 @@ def tensor_of(column: Column | None) -> Tensor:
     return as_tensor(None if column is None else read_all(column))
 
 
-def size_of(column: Column | None) -> int | None:
+def column_size(column: Column | None) -> int | None:
     """Numbers of one value, 0 without a column; None where values differ in shape."""
     if column is None:
         return 0

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from dlexp.data.bundle import DataBundle
-from dlexp.data.images.decoding import shown
-from dlexp.data.tables.encoding import CategoryColumn, columns_of
+from dlexp.data.images.decoding import printable_name
+from dlexp.data.tables.encoding import CategoryColumn, encoded_columns
 from dlexp.kinds import describe_kind
 from dlexp.specs import ClassSpec, ImageSpec, TableSpec, ValueSpec
 
@@ -52,7 +52,7 @@ def _inputs(bundle: DataBundle) -> str:
 
 
 def _columns(bundle: DataBundle) -> Iterator[str]:
-    fitted = columns_of(bundle.preprocessing)
+    fitted = encoded_columns(bundle.preprocessing)
     categories = [fit.name for fit in fitted if isinstance(fit, CategoryColumn)]
     numbers = len(fitted) - len(categories)
     if numbers:
@@ -69,5 +69,5 @@ def _names(names: Sequence[str]) -> str:
 
 def _name(name: str) -> str:
     """The name, printable and truncated; in quotes if it is blank or has a comma."""
-    text = shown(name) if name.strip() and "," not in name else repr(name)
+    text = printable_name(name) if name.strip() and "," not in name else repr(name)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."

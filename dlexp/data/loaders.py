@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from dlexp.data.bundle import DataBundle, Split
-from dlexp.data.columns import size_of
+from dlexp.data.columns import column_size
 from dlexp.runtime.seed import order
 from dlexp.types import Batch, Field
 
@@ -94,7 +94,7 @@ class EvalBatches:
 
 def _batches_per_chunk(split: Split, batch_size: int) -> int:
     """Batches that are read at a time; one where samples differ in shape, so that each is padded to its own longest."""
-    inputs, targets = size_of(split.inputs), size_of(split.targets)
+    inputs, targets = column_size(split.inputs), column_size(split.targets)
     if inputs is None or targets is None:
         return 1
     return max(1, _CHUNK_BYTES // (4 * batch_size * max(1, inputs)))

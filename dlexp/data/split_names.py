@@ -20,7 +20,7 @@ _PART = re.compile(rf"(?<![a-z])({_LONGEST_FIRST})(?=$|[^a-z]|set|data|images|im
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")  # start of a word in camel case: trainImages
 
 
-def split_of(name: str) -> str:
+def standard_split(name: str) -> str:
     """`train`, `val` or `test` for one of its usual names in any case, "" for other names."""
     return _SPLIT_OF.get(name.strip().casefold(), "")
 
@@ -29,7 +29,7 @@ def parts_of(names: Iterable[str], where: str | Path) -> dict[str, str]:
     """Split -> the one of `names` for it. Raises DataError if there are two."""
     found: dict[str, str] = {}
     for name in names:
-        split = split_of(name)
+        split = standard_split(name)
         if split in found:
             rule = f"has {found[split]} and {name}, which name the same split"
             raise DataError(rule, file=where, remedy="Rename or remove one of them.")
@@ -70,7 +70,7 @@ def split_folders(
     has_images  returns whether a folder or its subfolders have images
     Raises DataError for folders that may be either, and for splits without class folders.
     """
-    splits = [name for name in folders if split_of(name)]
+    splits = [name for name in folders if standard_split(name)]
     if any(folders[name] for name in splits):
         others = [name for name in folders if name not in splits and has_images(root / name)]
         if others:
@@ -89,10 +89,10 @@ def split_folders(
         remedy = "Name them train, val and test, each with one folder per class; rename them if they are classes."
         raise DataError(rule, file=root, remedy=remedy)
     for name, inner in folders.items():
-        if len(folders) > 1 and len({split_of(folder) for folder in inner} - {""}) > 1:
-            found_in = _listed("split", [folder for folder in inner if split_of(folder)])
+        if len(folders) > 1 and len({standard_split(folder) for folder in inner} - {""}) > 1:
+            found_in = _listed("split", [folder for folder in inner if standard_split(folder)])
             rule = f"has the {found_in} within a class, whose images would be mixed"
-            first = root / next(folder for folder in inner if split_of(folder)) / name
+            first = root / next(folder for folder in inner if standard_split(folder)) / name
             raise DataError(rule, file=root / name, remedy=f"Put the class folders into the splits, as in {first}")
     return {}
 

@@ -15,7 +15,7 @@ def has_password(address: str) -> bool:
     return _CREDENTIALS.search(address) is not None
 
 
-def masked(text: str, environ: Mapping[str, str], others: Iterable[str] = ()) -> str:
+def without_credentials(text: str, environ: Mapping[str, str], others: Iterable[str] = ()) -> str:
     """Return `text` with secrets replaced by ***.
 
     Args:

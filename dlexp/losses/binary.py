@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dlexp.losses.classification import doubt
 from dlexp.losses.output_decoding import OneLogit
-from dlexp.losses.weighting import ClassLoss, ClassWeights, checked_kind, shares, smoothed
+from dlexp.losses.weighting import ClassLoss, ClassWeights, checked_kind, class_shares, smoothed
 
 __all__ = ["BCE", "BinaryFocal"]
 
@@ -53,7 +53,7 @@ class BCE(ClassLoss):
     def each(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of each sample, (B,)."""
         logits = one_logit(outputs)
-        wanted = smoothed(shares(targets, 2, outputs), self.label_smoothing, self.smoothing_kind)[:, 1]
+        wanted = smoothed(class_shares(targets, 2, outputs), self.label_smoothing, self.smoothing_kind)[:, 1]
         factor = None if self.positive is None else self.positive.to(outputs.dtype)
         return F.binary_cross_entropy_with_logits(logits, wanted, pos_weight=factor, reduction="none")
 
@@ -89,7 +89,7 @@ class BinaryFocal(ClassLoss):
         """Return the loss of each sample, (B,)."""
         logits = one_logit(outputs)
         predicted = F.logsigmoid(torch.stack([-logits, logits], dim=1))
-        wanted = shares(targets, 2, outputs) * self.alpha.to(outputs.dtype)
+        wanted = class_shares(targets, 2, outputs) * self.alpha.to(outputs.dtype)
         return -(wanted * doubt(predicted, self.gamma) * predicted).sum(dim=1)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dlexp.losses.output_decoding import Softmax
 from dlexp.losses.upcast import upcast
-from dlexp.losses.weighting import ClassLoss, ClassWeights, checked_kind, shares, smoothed
+from dlexp.losses.weighting import ClassLoss, ClassWeights, checked_kind, class_shares, smoothed
 
 __all__ = ["KL", "NLL", "CrossEntropy", "Focal"]
 
@@ -48,7 +48,7 @@ class CrossEntropy(ClassLoss):
         """Return the loss of each sample, (B,)."""
         if not self.label_smoothing:
             return F.cross_entropy(outputs, targets, reduction="none")
-        wanted = smoothed(shares(targets, outputs.shape[1], outputs), self.label_smoothing, self.smoothing_kind)
+        wanted = smoothed(class_shares(targets, outputs.shape[1], outputs), self.label_smoothing, self.smoothing_kind)
         return -(wanted * outputs.log_softmax(dim=1)).sum(dim=1)
 
 
@@ -100,7 +100,7 @@ class KL(ClassLoss):
 
     def each(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of each sample, (B,)."""
-        wanted = smoothed(shares(targets, outputs.shape[1], outputs), self.label_smoothing, self.smoothing_kind)
+        wanted = smoothed(class_shares(targets, outputs.shape[1], outputs), self.label_smoothing, self.smoothing_kind)
         predicted = (outputs / self.temperature).log_softmax(dim=1)
         return F.kl_div(predicted, wanted, reduction="none").sum(dim=1) * self.temperature**2
 
@@ -142,7 +142,7 @@ class Focal(ClassLoss):
     def each(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of each sample, (B,)."""
         predicted = outputs.log_softmax(dim=1)
-        wanted = shares(targets, outputs.shape[1], outputs) * self.alpha.to(outputs.dtype)
+        wanted = class_shares(targets, outputs.shape[1], outputs) * self.alpha.to(outputs.dtype)
         return -(wanted * doubt(predicted, self.gamma) * predicted).sum(dim=1)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from dlexp.runtime.tensors import doubled
+from dlexp.runtime.tensors import as_float64
 
 
 class ClassDecoder(ABC):
@@ -143,7 +143,7 @@ class Standardized(ValueDecoder):
 
     def decode(self, outputs: Tensor, mean: Tensor, std: Tensor) -> Tensor:
         """(B, O) -> (B, O)."""
-        return doubled(outputs) * std + mean
+        return as_float64(outputs) * std + mean
 
 
 class Quantiles(ValueDecoder):
@@ -162,11 +162,11 @@ class Quantiles(ValueDecoder):
 
     def decode(self, outputs: Tensor, mean: Tensor, std: Tensor) -> Tensor:
         """The quantile nearest to the median, (B, O)."""
-        return doubled(self._ordered(outputs, len(mean))[:, self._middle]) * std + mean
+        return as_float64(self._ordered(outputs, len(mean))[:, self._middle]) * std + mean
 
     def extra(self, outputs: Tensor, mean: Tensor, std: Tensor) -> Mapping[str, Tensor]:
         """Every quantile, called q0.1 and so on."""
-        ordered = doubled(self._ordered(outputs, len(mean))) * std + mean
+        ordered = as_float64(self._ordered(outputs, len(mean))) * std + mean
         return {f"q{quantile:g}": ordered[:, n] for n, quantile in enumerate(self._quantiles)}
 
     def _ordered(self, outputs: Tensor, num_targets: int) -> Tensor:
@@ -183,7 +183,7 @@ class LogRate(ValueDecoder):
 
     def decode(self, outputs: Tensor, mean: Tensor, std: Tensor) -> Tensor:
         """The rate, (B, O)."""
-        return doubled(outputs).exp() * mean
+        return as_float64(outputs).exp() * mean
 
 
 def class_decoder(loss: nn.Module) -> ClassDecoder:

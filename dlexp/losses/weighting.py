@@ -77,7 +77,7 @@ def relative_weights(class_weights: ClassWeights, class_counts: Sequence[int]) -
     return (raw * counts.sum() / (raw * counts).sum()).float()
 
 
-def shares(targets: Tensor, num_classes: int, like: Tensor) -> Tensor:
+def class_shares(targets: Tensor, num_classes: int, like: Tensor) -> Tensor:
     """Return class numbers (B,) or probabilities (B, C) as probabilities (B, C) with the dtype of `like`."""
     return (F.one_hot(targets, num_classes) if targets.ndim == 1 else targets).to(like.dtype)
 

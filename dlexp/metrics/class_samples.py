@@ -18,7 +18,7 @@ from dlexp.metrics.bootstrap import Floats
 from dlexp.metrics.calibration import Gaps
 from dlexp.metrics.confusion import Numbers, Tally, of_classes, per_class
 from dlexp.metrics.outputs import ClassOutputs, Form, SampleResults
-from dlexp.metrics.ranking import Curve, areas, averaged, curve, thinned
+from dlexp.metrics.ranking import RankingCurve, areas, averaged, curve, thinned
 from dlexp.metrics.row_store import RowStore
 from dlexp.metrics.states import MetricState
 from dlexp.types import Prediction
@@ -93,7 +93,7 @@ class ClassSamples:
         found = self.values(ranking=bool(set(names) & set(RANKING)))
         return {name: found.get(name, float("nan")) for name in names}
 
-    def curves(self, most: int) -> dict[int, Curve]:
+    def curves(self, most: int) -> dict[int, RankingCurve]:
         """Class -> curve, of the classes that have one, `most` of them: those with the smallest areas."""
         found = self._each_area["roc_auc"]
         defined = [int(c) for c in np.argsort(found, kind="stable") if np.isfinite(found[c])]

@@ -61,7 +61,7 @@ class NeighborState(MetricState):
         """A sample without a neighbor counts as missed; a distance of which there is no pair is 0."""
         loss = self._loss.value()
         embeddings, targets, _ = self.samples()
-        found = nearest(embeddings, max(5, self._k))
+        found = nearest_neighbors(embeddings, max(5, self._k))
         hits = targets[found] == targets[:, None]
         guesses = votes(targets[found[:, : self._k]], self._num_classes).argmax(dim=1)
         same, other = _mean_distances(embeddings, targets)
@@ -83,11 +83,11 @@ class NeighborState(MetricState):
     def voted(self) -> ClassSamples:
         """The classes of the samples by the votes of their neighbors: scores of each class, (N, C) float64."""
         embeddings, targets, _ = self.samples()
-        shares = votes(targets[nearest(embeddings, self._k)], self._num_classes)
+        shares = votes(targets[nearest_neighbors(embeddings, self._k)], self._num_classes)
         return ClassSamples(ClassOutputs([shares.numpy()], "scores"), targets.numpy())
 
 
-def nearest(embeddings: Tensor, k: int) -> Tensor:
+def nearest_neighbors(embeddings: Tensor, k: int) -> Tensor:
     """(N, E) -> (N, min(k, N - 1)) int64: the nearest other samples of each, nearest first."""
     k = min(k, len(embeddings) - 1)
     blocks = _squared(embeddings, float("inf"))

@@ -20,7 +20,7 @@ _FEW = 16  # positives, for which counting takes less time than sorting
 
 
 @dataclass(frozen=True)
-class Curve:
+class RankingCurve:
     """A threshold's worth of points, from the strictest threshold on: shares in [0, 1].
 
     false_positive_rate, recall  the ROC curve
@@ -70,21 +70,21 @@ def averaged(areas_of: Floats, true: Floats) -> tuple[Floats, Floats]:
     return areas_of.mean(axis=1), weighted
 
 
-def curve(scores: Floats, positive: NDArray[np.bool_]) -> Curve:
+def curve(scores: Floats, positive: NDArray[np.bool_]) -> RankingCurve:
     """Both curves of scores (N,), a point for each threshold; there must be a positive and a negative."""
     count = int(positive.sum())
     order = np.argsort(-scores, kind="stable")
     last = np.flatnonzero(np.r_[scores[order][1:] != scores[order][:-1], True])
     hits = np.cumsum(positive[order])[last]
     called = last + 1
-    return Curve(
+    return RankingCurve(
         np.r_[0.0, (called - hits) / (len(positive) - count)],
         np.r_[0.0, hits / count],
         np.r_[hits[0] / called[0], hits / called],
     )
 
 
-def thinned(full: Curve) -> Curve:
+def thinned(full: RankingCurve) -> RankingCurve:
     """The same curve for a figure, at most about 16,000 points of it.
 
     Of all points within a thousandth of either rate the first, the last and those of extreme precision remain, so that
@@ -98,4 +98,4 @@ def thinned(full: Curve) -> Curve:
     ends = np.r_[starts[1:], count] - 1
     by_precision = np.lexsort((full.precision, steps))
     kept = np.unique(np.concatenate([starts, ends, by_precision[starts], by_precision[ends]]))
-    return Curve(*(column[kept] for column in (full.false_positive_rate, full.recall, full.precision)))
+    return RankingCurve(*(column[kept] for column in (full.false_positive_rate, full.recall, full.precision)))

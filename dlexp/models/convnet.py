@@ -15,7 +15,7 @@ from dlexp.models.layers import (
     SqueezeExcitation,
     image_shape,
     norm_2d,
-    ordered,
+    place_norm,
     refuse_alpha_without_selu,
     refuse_one_pixel,
 )
@@ -56,7 +56,7 @@ def simple_cnn(
     for fan_in, fan_out in pairwise([in_channels, *channels]):
         refuse_one_pixel(norm, height, width)
         layers += [nn.Conv2d(fan_in, fan_out, 3, padding=1)]
-        layers += ordered(norm_place, norm_2d(norm, fan_out), activation_of(activation))
+        layers += place_norm(norm_place, norm_2d(norm, fan_out), activation_of(activation))
         if min(height, width) >= 2:
             layers.append(nn.MaxPool2d(2))
             height, width = height // 2, width // 2
@@ -111,7 +111,7 @@ def block_cnn(
         refuse_one_pixel(norm, height, width)
         for number in range(convs):
             layers += [nn.Conv2d(fan_in if number == 0 else fan_out, fan_out, 3, padding=1, bias=norm == "none")]
-            layers += ordered(norm_place, norm_2d(norm, fan_out), activation_of(activation))
+            layers += place_norm(norm_place, norm_2d(norm, fan_out), activation_of(activation))
         if se_reduction is not None:
             layers.append(SqueezeExcitation(fan_out, se_reduction, bias=False))
         if min(height, width) >= 2:

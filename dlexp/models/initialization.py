@@ -22,7 +22,7 @@ _SATURATING = ("sigmoid", "tanh", "step", "softmax", "log_softmax", "identity")
 _SLOPES = {"leaky_relu": 0.01, "leaky_relu_0.1": 0.1, "leaky_relu_0.2": 0.2, "prelu": 0.25}
 
 
-def chosen(name: str, activation: str = "relu", norm: str = "none") -> tuple[str, str]:
+def resolve_scheme(name: str, activation: str = "relu", norm: str = "none") -> tuple[str, str]:
     """Return (scheme, reason) of `init=name`.
 
     auto is the default of torch if a normalization follows every layer, which cancels any scale; otherwise LeCun for
@@ -54,7 +54,7 @@ def described(arguments: Mapping[str, object]) -> str:
     if "init" not in arguments:
         return ""
     named = {key: str(arguments[key]) for key in ("activation", "norm") if key in arguments}
-    scheme, reason = chosen(str(arguments["init"]), **named)
+    scheme, reason = resolve_scheme(str(arguments["init"]), **named)
     return f"{scheme} ({reason})"
 
 
@@ -72,7 +72,7 @@ def initialized(model: Model, name: str, activation: str = "relu", norm: str = "
 
     Raises ValueError for an unknown name.
     """
-    scheme, _ = chosen(name, activation, norm)
+    scheme, _ = resolve_scheme(name, activation, norm)
     if scheme == "default":
         return model
     layers = [m for m in model.modules() if isinstance(m, nn.Linear | nn.modules.conv._ConvNd)]

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 _GROUPS = 8  # groups of norm=group, if they divide the channels
 
 
-class Step(nn.Module):
+class StepActivation(nn.Module):
     """Step function: 1 where x > 0, else 0, elementwise.
 
     The gradient is that of the identity on [-1, 1] and 0 outside (straight-through estimator, Bengio et al. 2013,
@@ -70,7 +70,7 @@ class SqueezeExcitation(nn.Module):
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "identity": nn.Identity,
-    "step": Step,
+    "step": StepActivation,
     "sigmoid": nn.Sigmoid,
     "tanh": nn.Tanh,
     "relu": nn.ReLU,
@@ -173,7 +173,7 @@ def refuse_one_pixel(norm: str, height: int, width: int) -> None:
         )
 
 
-def ordered(place: str, norm: list[nn.Module], act: nn.Module) -> list[nn.Module]:
+def place_norm(place: str, norm: list[nn.Module], act: nn.Module) -> list[nn.Module]:
     """Return normalization and activation in the order of norm_place: before or after the activation."""
     if place not in ("before", "after"):
         raise ValueError(f"unknown norm_place={place!r}; available: before, after")

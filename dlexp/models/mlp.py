@@ -14,7 +14,7 @@ from torch import nn
 from dlexp.models.initialization import initialized
 from dlexp.models.layers import activation as activation_of
 from dlexp.models.layers import dropout as dropout_of
-from dlexp.models.layers import norm_1d, ordered, refuse_alpha_without_selu
+from dlexp.models.layers import norm_1d, place_norm, refuse_alpha_without_selu
 
 __all__ = ["mlp", "perceptron"]
 
@@ -67,6 +67,6 @@ def mlp(
     layers: list[nn.Module] = [nn.Flatten()]
     for fan_in, fan_out in pairwise(widths):
         layers += [nn.Linear(fan_in, fan_out)]
-        layers += ordered(norm_place, norm_1d(norm, fan_out), activation_of(activation))
+        layers += place_norm(norm_place, norm_1d(norm, fan_out), activation_of(activation))
         layers += dropout_of(dropout_kind, dropout)
     return initialized(nn.Sequential(*layers, nn.Linear(widths[-1], num_outputs)), init, activation, norm)

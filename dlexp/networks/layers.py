@@ -11,7 +11,7 @@ _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 _TABLES = (nn.Embedding, nn.EmbeddingBag)
 
 
-def layers_of(network: nn.Module) -> list[list[nn.Parameter]]:
+def parameters_by_layer(network: nn.Module) -> list[list[nn.Parameter]]:
     """Return the parameters of each layer, in the order of registration; each parameter once.
 
     A layer is a module that is not a container: a linear map, or a block of a residual network or a transformer.

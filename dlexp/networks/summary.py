@@ -39,7 +39,7 @@ class Layer:
     output_bytes: int = 0
 
 
-def layers_of(networks: nn.ModuleDict, run: Callable[[nn.ModuleDict], object]) -> list[Layer]:
+def summarize_layers(networks: nn.ModuleDict, run: Callable[[nn.ModuleDict], object]) -> list[Layer]:
     """Return the layers of `networks` in the order of their first call, those never called last.
 
     Args:

@@ -30,7 +30,7 @@ def weights_problem(own: Mapping[str, Tensor], given: Mapping[str, Tensor], *, a
 
 
 def _kind_problem(own: Tensor, tensor: Tensor) -> str:
-    kind = kind_of(tensor)
+    kind = tensor_kind(tensor)
     if kind:
         return f"must be dense, got {kind}"
     if _family(own) != _family(tensor):
@@ -39,7 +39,7 @@ def _kind_problem(own: Tensor, tensor: Tensor) -> str:
     return ""
 
 
-def kind_of(tensor: Tensor) -> str:
+def tensor_kind(tensor: Tensor) -> str:
     """The kind of a tensor without plain values in memory, such as a layout; "" for a dense tensor."""
     if tensor.is_nested:
         return "nested"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from dlexp.errors import ConfigError
-from dlexp.networks.layers import NORMS, layers_of
+from dlexp.networks.layers import NORMS, parameters_by_layer
 from dlexp.optim.parameter_groups import matches, named, not_matched
 
 
@@ -85,7 +85,7 @@ def freezing(
                 chosen.pop(key, None)
             else:
                 chosen[key] = None
-    layers = {name: layers_of(network) for name, network in networks.items()}
+    layers = {name: parameters_by_layer(network) for name, network in networks.items()}
     if num_layers is not None:
         _refuse_depth(num_layers, {name: len(found) for name, found in layers.items()})
         for found_layers in layers.values():

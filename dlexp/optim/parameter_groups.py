@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 
 from dlexp.errors import ConfigError
-from dlexp.networks.layers import NORMS, layers_of
+from dlexp.networks.layers import NORMS, parameters_by_layer
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ def weights_of(networks: Iterable[nn.Module]) -> list[nn.Parameter]:
     return [p for network in networks for p in network.parameters() if p.requires_grad and id(p) not in excluded]
 
 
-def shares(
+def parameter_shares(
     networks: Mapping[str, nn.Module], layer_decay: float | None, entries: Sequence[Mapping[str, Any]]
 ) -> dict[int, Share]:
     """Return id of each parameter of `networks` -> its share.
@@ -44,7 +44,7 @@ def shares(
     """
     found: dict[int, Share] = {}
     for network in networks.values():
-        layers = layers_of(network)
+        layers = parameters_by_layer(network)
         for depth, layer in enumerate(reversed(layers)):
             found |= {id(p): Share(1.0 if layer_decay is None else layer_decay**depth) for p in layer}
     all_named = named(networks)

@@ -18,14 +18,14 @@ from torch import Tensor
 from dlexp.runtime.seed import numbers, uniforms
 from dlexp.types import Batch, Mixed, TrainingData, as_tensor
 
-__all__ = ["ChangedBatches", "Changes", "cut_mixed", "erased", "mixed_up"]
+__all__ = ["BatchChanges", "ChangedBatches", "cut_mixed", "erased", "mixed_up"]
 
 _AREA = (0.02, 1 / 3)  # area of an erased rectangle as a share of the image (Zhong et al. 2017, arXiv:1708.04896)
 _ASPECT = (0.3, 1 / 0.3)  # its height over its width
 
 
 @dataclass(frozen=True)
-class Changes:
+class BatchChanges:
     """Settings of MixUp, CutMix and random erasing.
 
     Attributes:
@@ -58,7 +58,7 @@ class ChangedBatches:
         seed: Seed of the run.
     """
 
-    def __init__(self, source: TrainingData, changes: Changes, seed: int) -> None:
+    def __init__(self, source: TrainingData, changes: BatchChanges, seed: int) -> None:
         self._source, self._changes, self._seed = source, changes, seed
 
     def __len__(self) -> int:

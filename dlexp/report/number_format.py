@@ -35,6 +35,6 @@ def alike(values: Sequence[float], digits: int = 4) -> list[str]:
     return [f"{value:.{min(17, digits + max(0, more))}g}" for value in values]
 
 
-def counted(count: int, noun: str) -> str:
+def pluralize(count: int, noun: str) -> str:
     """A count with its noun: 1 item, 2 items."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")

@@ -22,7 +22,7 @@ def packages() -> tuple[str, ...]:
     return tuple(sorted(found, key=str.lower))
 
 
-def facts() -> dict[str, Any]:
+def machine_facts() -> dict[str, Any]:
     """Host, system and versions, as plain values."""
     import torch
 

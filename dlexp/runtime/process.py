@@ -22,7 +22,7 @@ _OTHER_ALLOCATORS = ("jemalloc", "tcmalloc", "mimalloc")
 
 
 @dataclass(frozen=True)
-class Setting:
+class MachineSetting:
     """One setting of how this machine is used.
 
     value     the value in use, as text
@@ -41,7 +41,7 @@ class Setting:
 
 
 @cache
-def prepare_process() -> tuple[Setting, ...]:
+def prepare_process() -> tuple[MachineSetting, ...]:
     """Apply the settings that OpenMP and the allocator read once, and return them; later calls return the same.
 
     Processes that are forked later inherit them. Changes nothing if torch is already loaded, which is never the case
@@ -50,8 +50,8 @@ def prepare_process() -> tuple[Setting, ...]:
     if "torch" in sys.modules:
         reason = "torch was loaded before dlexp; the dlexp command sets this first"
         return (
-            Setting("spin_count", os.environ.get("GOMP_SPINCOUNT", "unchanged"), reason, "GOMP_SPINCOUNT"),
-            Setting("allocator", "unchanged", reason, "MALLOC_TRIM_THRESHOLD_"),
+            MachineSetting("spin_count", os.environ.get("GOMP_SPINCOUNT", "unchanged"), reason, "GOMP_SPINCOUNT"),
+            MachineSetting("allocator", "unchanged", reason, "MALLOC_TRIM_THRESHOLD_"),
         )
     spin = spin_count(os.environ)
     if spin.value.isdigit():
@@ -59,7 +59,7 @@ def prepare_process() -> tuple[Setting, ...]:
     return spin, configure_allocator(os.environ)
 
 
-def spin_count(environ: Mapping[str, str]) -> Setting:
+def spin_count(environ: Mapping[str, str]) -> MachineSetting:
     """The setting of how long an idle OpenMP thread keeps its core.
 
     By default it spins for long: with another busy process, two threads then run at a fifth of the speed of one. A
@@ -67,16 +67,16 @@ def spin_count(environ: Mapping[str, str]) -> Setting:
     """
     for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
         if name in environ:
-            return Setting("spin_count", f"{name}={environ[name]}", f"{name} is set", name)
+            return MachineSetting("spin_count", f"{name}={environ[name]}", f"{name} is set", name)
     if sys.platform != "linux":
-        return Setting("spin_count", "unchanged", "GOMP_SPINCOUNT is for GNU's OpenMP only", "OMP_WAIT_POLICY")
+        return MachineSetting("spin_count", "unchanged", "GOMP_SPINCOUNT is for GNU's OpenMP only", "OMP_WAIT_POLICY")
     reason = (
         "idle OpenMP threads release their core: with another busy process, two spinning threads are slower than one"
     )
-    return Setting("spin_count", _SPIN, reason, "GOMP_SPINCOUNT")
+    return MachineSetting("spin_count", _SPIN, reason, "GOMP_SPINCOUNT")
 
 
-def configure_allocator(environ: Mapping[str, str]) -> Setting:
+def configure_allocator(environ: Mapping[str, str]) -> MachineSetting:
     """Make glibc's malloc keep freed memory, and use it for large blocks too.
 
     By default it may return the memory of the activations to the system after each step and fetch it again page by
@@ -85,16 +85,16 @@ def configure_allocator(environ: Mapping[str, str]) -> Setting:
     override = "MALLOC_TRIM_THRESHOLD_"
     found = _other_allocator(environ)
     if found:
-        return Setting("allocator", "unchanged", found, override)
+        return MachineSetting("allocator", "unchanged", found, override)
     import ctypes
 
     mallopt = ctypes.CDLL(None).mallopt
     size = next((size for size in _MMAP_THRESHOLDS if mallopt(_M_MMAP_THRESHOLD, size)), 0)
     if not size:  # setting only the other threshold would fix this one at 128 KiB
-        return Setting("allocator", "unchanged", "this glibc rejects M_MMAP_THRESHOLD", override)
+        return MachineSetting("allocator", "unchanged", "this glibc rejects M_MMAP_THRESHOLD", override)
     mallopt(_M_TRIM_THRESHOLD, _NEVER)
     reason = "glibc's malloc keeps freed memory instead of returning it and faulting it in again at each step"
-    return Setting("allocator", f"keeps memory, blocks up to {size >> 20} MiB", reason, override)
+    return MachineSetting("allocator", f"keeps memory, blocks up to {size >> 20} MiB", reason, override)
 
 
 def available_cores(environ: Mapping[str, str] = os.environ) -> tuple[int, str]:

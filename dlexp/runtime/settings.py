@@ -22,7 +22,7 @@ from dlexp.errors import ConfigError
 from dlexp.networks.arithmetic import Arithmetic
 from dlexp.runtime.compiler import spare_compiler
 from dlexp.runtime.precision import AUTO, Precision, choose_precision
-from dlexp.runtime.process import Setting, available_cores, prepare_process
+from dlexp.runtime.process import MachineSetting, available_cores, prepare_process
 
 # Multiplications of a forward pass, parameters x batch, above which threads pay: benchmarks/threads.py.
 _SMALL_WORK = 20_000_000
@@ -93,7 +93,7 @@ class Settings:
     compile_mode: str | None
     tf32: bool
     checkpoint_activations: bool
-    entries: tuple[Setting, ...]
+    entries: tuple[MachineSetting, ...]
 
     def as_dict(self) -> dict[str, dict[str, str]]:
         """Name -> value, reason and override, as plain values."""
@@ -130,7 +130,7 @@ def decide(
     device: torch.device,
     facts: NetworkFacts,
     cores: int | None = None,
-    of_data: tuple[Setting, ...] = (),
+    of_data: tuple[MachineSetting, ...] = (),
 ) -> Settings:
     """Resolve the requested settings for a network on a device; `auto` selects the fastest measured value.
 
@@ -154,7 +154,7 @@ def decide(
             "trainer.checkpoint_activations", "true", rule, "Use one of the two.", code="cannot-combine"
         )
     tf32 = _tf32(wanted.tf32, device)
-    recompute = Setting(
+    recompute = MachineSetting(
         "checkpoint_activations",
         _text(wanted.checkpoint_activations),
         "as configured: recomputed in the backward pass"
@@ -170,9 +170,9 @@ def decide(
         tf32=tf32.value == "true",
         checkpoint_activations=wanted.checkpoint_activations,
         entries=(
-            Setting("device", str(device), _DEVICE_REASONS.get(device.type, "as configured"), "trainer.device"),
+            MachineSetting("device", str(device), _DEVICE_REASONS.get(device.type, "as configured"), "trainer.device"),
             threads,
-            Setting("precision", precision.name, precision.reason, "trainer.precision"),
+            MachineSetting("precision", precision.name, precision.reason, "trainer.precision"),
             channels_last,
             compiled,
             tf32,
@@ -186,7 +186,7 @@ def decide(
 _DEVICE_REASONS = {"cuda": "GPU found", "mps": "Apple GPU found", "cpu": "no GPU in use"}
 
 
-def apply(settings: Settings, networks: nn.ModuleDict) -> nn.ModuleDict:
+def apply_settings(settings: Settings, networks: nn.ModuleDict) -> nn.ModuleDict:
     """Apply `settings` to this process and to the memory format of `networks`, without compiling.
 
     The returned networks have the same parameters under the same names.
@@ -227,56 +227,58 @@ def _refuse_without_compiler(device: torch.device) -> None:
         raise ConfigError.one(key, "true", rule, remedy, code="missing-package")
 
 
-def _threads(wanted: int | str, device: torch.device, facts: NetworkFacts, cores: int | None) -> Setting:
+def _threads(wanted: int | str, device: torch.device, facts: NetworkFacts, cores: int | None) -> MachineSetting:
     name, key = "threads", "trainer.threads"
     if isinstance(wanted, int):
-        return Setting(name, str(wanted), "as configured", key)
+        return MachineSetting(name, str(wanted), "as configured", key)
     found, reason = (
         available_cores(os.environ) if cores is None else (cores, "the share of this trial in the cores of the study")
     )
     if found == 1 or reason.endswith("is set") or device.type != "cpu":
-        return Setting(name, str(found), reason, key)
+        return MachineSetting(name, str(found), reason, key)
     if facts.plain and facts.work < _SMALL_WORK:
         small = f"a small network of dense layers ({facts.work / 1e6:.2g} M multiplications per batch) "
-        return Setting(name, "1", f"{small}is faster with one thread", key)
-    return Setting(name, str(found), reason, key)
+        return MachineSetting(name, "1", f"{small}is faster with one thread", key)
+    return MachineSetting(name, str(found), reason, key)
 
 
-def _channels_last(wanted: bool | str, facts: NetworkFacts) -> Setting:
+def _channels_last(wanted: bool | str, facts: NetworkFacts) -> MachineSetting:
     name, key = "channels_last", "trainer.channels_last"
     if wanted is True and not facts.images:
         rule, remedy = "has no effect without 2-d convolutions", "Set trainer.channels_last=auto"
         raise ConfigError.one(key, "true", rule, remedy, code="no-effect")
     if wanted != AUTO:
-        return Setting(name, _text(wanted), "as configured", key)
+        return MachineSetting(name, _text(wanted), "as configured", key)
     if facts.images:
-        return Setting(name, "true", "2-d convolutions are faster in this format", key)
-    return Setting(name, "false", "no 2-d convolutions in this network", key)
+        return MachineSetting(name, "true", "2-d convolutions are faster in this format", key)
+    return MachineSetting(name, "false", "no 2-d convolutions in this network", key)
 
 
-def _compile(wanted: bool | str, device: torch.device) -> tuple[str | None, Setting]:
+def _compile(wanted: bool | str, device: torch.device) -> tuple[str | None, MachineSetting]:
     """(mode of torch.compile or None, the setting). Raises ConfigError for CUDA graphs without CUDA."""
     name, key = "compile", "trainer.compile"
     if wanted is False:
-        return None, Setting(name, "false", "as configured: compilation takes 15 to 30 s before the first update", key)
+        return None, MachineSetting(
+            name, "false", "as configured: compilation takes 15 to 30 s before the first update", key
+        )
     if wanted == AUTO and device.type != "cuda":
         reason = f"on {device.type}, compiled steps were 0.7 to 1.0 times as fast, after 15 to 30 s of compilation"
-        return None, Setting(name, "false", reason, key)
+        return None, MachineSetting(name, "false", reason, key)
     if wanted == "reduce-overhead" and device.type != "cuda":
         rule = f"requires a CUDA device, got {device}"
         raise ConfigError.one(key, wanted, rule, "Set trainer.compile=true", code="not-supported")
     mode = "default" if wanted in (True, AUTO) else str(wanted)
     reason = "on a GPU fused kernels save memory traffic" if wanted == AUTO else "as configured"
-    return mode, Setting(name, mode, reason, key)
+    return mode, MachineSetting(name, mode, reason, key)
 
 
-def _tf32(wanted: bool, device: torch.device) -> Setting:
+def _tf32(wanted: bool, device: torch.device) -> MachineSetting:
     name, key = "tf32", "trainer.tf32"
     if device.type != "cuda":
-        return Setting(name, "false", f"a format of NVIDIA GPUs, without effect on {device.type}", key)
+        return MachineSetting(name, "false", f"a format of NVIDIA GPUs, without effect on {device.type}", key)
     if wanted:
-        return Setting(name, "true", "as configured: fp32 products keep 10 of 23 bits of the mantissa", key)
-    return Setting(name, "false", "fp32 keeps all 23 bits of the mantissa; bf16 is the faster format", key)
+        return MachineSetting(name, "true", "as configured: fp32 products keep 10 of 23 bits of the mantissa", key)
+    return MachineSetting(name, "false", "fp32 keeps all 23 bits of the mantissa; bf16 is the faster format", key)
 
 
 def _text(value: object) -> str:

@@ -49,6 +49,6 @@ def sha256(tensors: Iterable[Tensor]) -> str:
     return digest.hexdigest()
 
 
-def doubled(values: Tensor) -> Tensor:
+def as_float64(values: Tensor) -> Tensor:
     """`values` as float64 on their device; on the CPU for Apple GPUs, which do not support float64."""
     return (values.cpu() if values.device.type == "mps" else values).double()

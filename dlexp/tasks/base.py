@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from dlexp.kinds import describe_kind
 from dlexp.metrics.bootstrap import Resampling
-from dlexp.metrics.prediction_columns import PredictionColumns, prediction_columns
-from dlexp.metrics.report import Report
+from dlexp.metrics.reports.prediction_columns import PredictionColumns, prediction_columns
+from dlexp.metrics.reports.report import Report
 from dlexp.metrics.states import LossState, MetricState
 from dlexp.specs import DataSpec
 from dlexp.types import Batch, Field, LossOutput, Prediction, Sequences

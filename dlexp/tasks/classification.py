@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from dlexp.errors import ConfigError
 from dlexp.losses.output_decoding import class_decoder
 from dlexp.metrics.bootstrap import Resampling
-from dlexp.metrics.class_report import class_report
 from dlexp.metrics.class_samples import OF_PROBABILITIES, RANKING, TOP, ClassSampleState
-from dlexp.metrics.prediction_columns import PredictionColumns, class_columns
-from dlexp.metrics.report import Report
+from dlexp.metrics.reports.classes import class_report
+from dlexp.metrics.reports.prediction_columns import PredictionColumns, class_columns
+from dlexp.metrics.reports.report import Report
 from dlexp.metrics.states import ClassificationState, MetricState, StateGroup
 from dlexp.metrics.undefined import undefined_of_classes
 from dlexp.specs import ClassSpec, DataSpec

@@ -14,10 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dlexp.metrics.bootstrap import Resampling
-from dlexp.metrics.class_report import class_report
 from dlexp.metrics.neighbors import NeighborState
-from dlexp.metrics.prediction_columns import PredictionColumns, embedding_columns
-from dlexp.metrics.report import Report, Table
+from dlexp.metrics.reports.classes import class_report
+from dlexp.metrics.reports.prediction_columns import PredictionColumns, embedding_columns
+from dlexp.metrics.reports.report import Report, Table
 from dlexp.metrics.states import MetricState
 from dlexp.metrics.undefined import undefined_of_neighbors
 from dlexp.specs import ClassSpec, DataSpec

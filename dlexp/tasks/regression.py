@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from dlexp.losses.output_decoding import value_decoder
 from dlexp.metrics.bootstrap import Resampling
 from dlexp.metrics.regression import ValueSampleState
-from dlexp.metrics.report import Report
+from dlexp.metrics.reports.report import Report
+from dlexp.metrics.reports.values import value_report
 from dlexp.metrics.states import MetricState, RegressionState, StateGroup
 from dlexp.metrics.undefined import undefined_of_values
-from dlexp.metrics.value_report import value_report
 from dlexp.specs import DataSpec, ValueSpec
 from dlexp.tasks.base import Networks, Task, forward, other_targets
 from dlexp.types import Batch, LossOutput, Prediction, as_tensor, tensor_to_device

@@ -15,7 +15,7 @@ import optuna
 
 from dlexp.errors import ConfigError
 from dlexp.runtime.signals import StopRequest
-from dlexp.tune.storage.backends import Store, file_of, masked
+from dlexp.tune.storage.backends import StudyStorage, file_of, without_password
 from dlexp.tune.storage.journal import Journal
 
 _HOST, _PORT = "127.0.0.1", 8080
@@ -63,11 +63,11 @@ def _records(folder: Path | None, storage: str | None) -> optuna.storages.BaseSt
     if storage is not None:
         file = file_of(storage, folder or Path())
         if file is not None and not file.is_file():
-            raise ConfigError.one("--storage", masked(storage), "not found", "", code="not-found")
-        found = Store(storage, folder or Path()).records
+            raise ConfigError.one("--storage", without_password(storage), "not found", "", code="not-found")
+        found = StudyStorage(storage, folder or Path()).records
         known = sorted(study.study_name for study in optuna.get_all_study_summaries(found, include_best_trial=False))
         if name is not None and name not in known:
-            rule = f"study not found in {masked(storage)}, which has {', '.join(known) or 'none'}"
+            rule = f"study not found in {without_password(storage)}, which has {', '.join(known) or 'none'}"
             raise ConfigError.one("--name", name, rule, code="not-found")
         return found
     if folder is None:

@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from dlexp.errors import ConfigError
 from dlexp.tune.search_space.choices import as_text
 from dlexp.tune.search_space.space import Space
-from dlexp.tune.storage.backends import Store
+from dlexp.tune.storage.backends import StudyStorage
 from dlexp.tune.storage.base_config import Written
 from dlexp.tune.storage.study_metadata import known_space, metric_of, written_of
 
@@ -23,7 +23,9 @@ USABLE = (TrialState.COMPLETE, TrialState.PRUNED)
 COPIED = "copied_from"
 
 
-def take_over(study: optuna.Study, store: Store, folder: Path, source: str, space: Space, written: Written) -> str:
+def take_over(
+    study: optuna.Study, store: StudyStorage, folder: Path, source: str, space: Space, written: Written
+) -> str:
     """Copy the usable trials of `source` to `study`; returns a summary.
 
     Args:
@@ -52,13 +54,13 @@ def take_over(study: optuna.Study, store: Store, folder: Path, source: str, spac
     return found.summary(old.study_name, len(new))
 
 
-def _found(store: Store, folder: Path, source: str) -> tuple[optuna.Study, Path]:
+def _found(store: StudyStorage, folder: Path, source: str) -> tuple[optuna.Study, Path]:
     """(the study, the directory of its files)."""
     with suppress(KeyError):  # raised by Optuna if the storage has no study of that name
         return optuna.load_study(study_name=source, storage=store.records), folder.parent / source
     for place in (folder.parent / source, Path(source)):
         if (place / "study.journal").is_file():
-            records, name = Store(None, place).records, place.resolve().name
+            records, name = StudyStorage(None, place).records, place.resolve().name
             known = optuna.get_all_study_names(records)
             if name not in known:
                 rule = f"has no study {name} (only {', '.join(known) or 'none'})"

@@ -8,7 +8,7 @@ from typing import Any
 import optuna
 
 from dlexp.tune.samplers import Rules
-from dlexp.tune.search_space.grid import points
+from dlexp.tune.search_space.grid import grid_points
 from dlexp.tune.search_space.space import Space
 
 
@@ -23,7 +23,7 @@ class Cost:
 def cost(space: Space, rules: Rules, total: int) -> Cost:
     """The maximum cost. Raises ConfigError for a grid over an infinite space."""
     if rules.sampler == "grid":
-        total = min(total, len(points(space, rules.seed)) + 1)  # the baseline may be outside the space
+        total = min(total, len(grid_points(space, rules.seed)) + 1)  # the baseline may be outside the space
     lengths = [int(d.extremes()[-1]) for d in space.dimensions if d.path == "trainer.epochs" and d.kind == "int"]
     lengths += [int(max(d.choices)) for d in space.dimensions if d.path == "trainer.epochs" and d.kind == "choice"]
     return Cost(total, max([rules.epochs, *lengths]))

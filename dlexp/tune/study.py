@@ -22,22 +22,22 @@ from dlexp.tune.importance import importances
 from dlexp.tune.migration import take_over
 from dlexp.tune.samplers import Rules, pruner_for, sampler_for
 from dlexp.tune.search_space.changes import planned
-from dlexp.tune.search_space.grid import first_untried, points
+from dlexp.tune.search_space.grid import first_untried, grid_points
 from dlexp.tune.search_space.space import Space
-from dlexp.tune.storage.backends import Store, file_of, masked
+from dlexp.tune.storage.backends import StudyStorage, file_of, without_password
 from dlexp.tune.storage.base_config import Written
 from dlexp.tune.storage.lost_records import refuse_lost_file, refuse_lost_study, refuse_lost_trials
 from dlexp.tune.storage.requeue import (
     BASELINE,
     REQUEUED,
     claim,
-    continued,
     counts,
     requeue,
     requeue_abandoned,
+    requeued_from,
     still_there,
 )
-from dlexp.tune.storage.study_metadata import Identity
+from dlexp.tune.storage.study_metadata import StudyIdentity
 from dlexp.tune.storage.time_used import Usage
 
 _BEAT_SECONDS = 30.0
@@ -79,20 +79,24 @@ class Study:
                 is corrupted or lacks trials that `folder` has results of; or the sampler requires `trusted`.
         """
         self._rules, self._folder = rules, folder
-        self._grid = points(space, rules.seed) if rules.sampler == "grid" else None
+        self._grid = grid_points(space, rules.seed) if rules.sampler == "grid" else None
         if rules.sampler == "cmaes" and storage and "cmaes" not in trusted:
-            _refuse_cmaes(f"the storage {masked(storage)}")
+            _refuse_cmaes(f"the storage {without_password(storage)}")
         sampler_for(rules, 0, space)  # raises an error before anything is created
         direction: Literal["maximize", "minimize"] = "maximize" if rules.maximize else "minimize"
         if storage and (folder / "study.journal").is_file() and not storage.startswith("journal:"):
             rule = f"cannot be combined with {folder}, which has a study in its own journal"
             raise ConfigError.one(
-                "--storage", masked(storage), rule, "Remove --storage, or use another --name.", code="cannot-combine"
+                "--storage",
+                without_password(storage),
+                rule,
+                "Remove --storage, or use another --name.",
+                code="cannot-combine",
             )
         file = file_of(storage, folder)
         if file is not None:
             refuse_lost_file(file, folder)
-        self._store = Store(storage, folder)
+        self._store = StudyStorage(storage, folder)
         if rules.sampler == "cmaes" and not self._store.is_own and "cmaes" not in trusted:
             _refuse_cmaes(f"{folder / 'study.journal'}, which was not created on this machine")
         with self._store.turn(name):
@@ -103,7 +107,7 @@ class Study:
                 refuse_lost_trials(self._study, self._store.place, folder)
             else:
                 self._study = optuna.create_study(study_name=name, storage=records, direction=direction, pruner=pruner)
-            self._identity = Identity(self._study, rules, space)
+            self._identity = StudyIdentity(self._study, rules, space)
             self.notes = self._identity.notes
             requeue_abandoned(self._study, rules.stale_minutes, is_opening=True)
         self._space = space
@@ -171,7 +175,7 @@ class Study:
             claim(trial)
             drawn = self._drawn(trial, chosen, values)
         self._mine[trial.number] = trial
-        return Proposal(trial, *drawn, bool(trial.user_attrs.get(BASELINE)), continued(trial))
+        return Proposal(trial, *drawn, bool(trial.user_attrs.get(BASELINE)), requeued_from(trial))
 
     def beat(self) -> None:
         """Record periodically that this process is alive, so that its trials are not requeued and its time counts."""

@@ -17,7 +17,7 @@ _T = TypeVar("_T")
 _MAX_REASON = 300  # characters
 
 
-def draw(name: str, picture: Callable[[], _T]) -> _T:
+def draw_picture(name: str, picture: Callable[[], _T]) -> _T:
     """The result of `picture`, with the default settings of matplotlib. Raises DlexpError if it fails."""
     try:
         from dlexp.report.figures.matplotlib_settings import (
@@ -47,7 +47,7 @@ class Pictures:
     def draw(self, name: str, picture: Callable[[], _T]) -> _T | None:
         """The result of `picture`, None if it fails."""
         try:
-            return draw(name, picture)
+            return draw_picture(name, picture)
         except DlexpError as error:
             self.undrawn.append(str(error))
             return None
@@ -55,7 +55,7 @@ class Pictures:
     def write(self, path: Path, picture: Callable[[], bytes]) -> bool:
         """Draw to a PNG file; returns whether it succeeded. On failure, an outdated file is deleted."""
         try:
-            write_bytes(path, draw(path.name, picture))
+            write_bytes(path, draw_picture(path.name, picture))
         except DlexpError as error:
             self.undrawn.append(str(error))
             _remove(path)

@@ -20,7 +20,7 @@ from dlexp.config.files.catalog import Catalog
 from dlexp.errors import ConfigError, DlexpError
 from dlexp.report.pages.run import run_page
 from dlexp.report.pages.runs import runs_page
-from dlexp.report.pages.study import PICTURES, StudyFacts, study_page
+from dlexp.report.pages.study import PICTURES, StudyContext, study_page
 from dlexp.text.quoting import command
 from dlexp.text.time_format import stamp
 from dlexp.workflows.pictures import Pictures
@@ -31,7 +31,7 @@ _STUDY_GOES_ON = "the study is not finished; run the same command again to conti
 
 
 @dataclass(frozen=True)
-class Report:
+class WrittenPage:
     """A page that was written.
 
     Attributes:
@@ -47,7 +47,7 @@ class Report:
     problems: tuple[str, ...] = ()
 
 
-def report(folders: Sequence[Path], out: Path | None, catalog: Catalog) -> Report:
+def report(folders: Sequence[Path], out: Path | None, catalog: Catalog) -> WrittenPage:
     """Write the page of a run, a study or several runs; a group of seeds counts as several runs.
 
     Args:
@@ -75,7 +75,7 @@ def report(folders: Sequence[Path], out: Path | None, catalog: Catalog) -> Repor
     return _runs(folders, out)
 
 
-def _runs(folders: Sequence[Path], out: Path) -> Report:
+def _runs(folders: Sequence[Path], out: Path) -> WrittenPage:
     """Write the comparison of several runs; runs that cannot be paired are explained on the page."""
     from dlexp.workflows.compare.compare import CompareOptions, compare
     from dlexp.workflows.compare.files import curves_of
@@ -101,19 +101,19 @@ def _row(run: RunSummary, group: str) -> dict[str, Any]:
     }
 
 
-def _run(run: RunDir, out: Path | None, catalog: Catalog) -> Report:
+def _run(run: RunDir, out: Path | None, catalog: Catalog) -> WrittenPage:
     story = run_story(run, catalog)
     return _written("run", out or run / "report.html", run_page(story, dlexp.__version__), story.problems)
 
 
-def _study(folder: Path, out: Path | None) -> Report:
+def _study(folder: Path, out: Path | None) -> WrittenPage:
     """Write the page of a study from its current files, as `dlexp tune` does at the end."""
     content = {"reason": _STUDY_GOES_ON, "confirmation": None, **read_run_file(folder / "study.json")}
     pictures = {name: folder / "plots" / f"{name}.png" for name in PICTURES}
     problems: list[str] = []
     found = {name: png for name, path in pictures.items() if (png := _picture(path, problems)) is not None}
     columns, rows = _trials(folder / "trials.csv")
-    about = StudyFacts(str(folder), str(content.get("command") or ""), content.get("made_with") or {})
+    about = StudyContext(str(folder), str(content.get("command") or ""), content.get("made_with") or {})
     try:
         text = study_page(content, columns, rows, found, about)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -161,9 +161,9 @@ def _value(text: str) -> Any:
     return value if math.isfinite(value) else text
 
 
-def _written(kind: str, path: Path, text: str, problems: Sequence[str] = ()) -> Report:
+def _written(kind: str, path: Path, text: str, problems: Sequence[str] = ()) -> WrittenPage:
     write_text(path, text)
-    return Report(kind, path, len(text.encode()), tuple(problems))
+    return WrittenPage(kind, path, len(text.encode()), tuple(problems))
 
 
 def _refuse_other_files(out: Path | None) -> None:

@@ -12,7 +12,7 @@ from dlexp.assemble.training import prepare_training
 from dlexp.config.schema.run import RunConfig
 from dlexp.errors import ConfigError
 from dlexp.runtime.seed import kept_randomness
-from dlexp.workflows.pictures import draw
+from dlexp.workflows.pictures import draw_picture
 
 
 def plot_schedule(config: RunConfig, path: Path, trusted: Sequence[str]) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def plot_schedule(config: RunConfig, path: Path, trusted: Sequence[str]) -> dict
     courses = {f"group {number}": course for number, course in _different(rates).items()}
     turns = momenta if len(set(momenta)) > 1 else None
     title = f"scheduler={config.scheduler.option} optim={config.optim.option}"
-    png = draw(path.name, lambda: _drawn(title, courses, turns, setup.steps_per_epoch))
+    png = draw_picture(path.name, lambda: _drawn(title, courses, turns, setup.steps_per_epoch))
     write_bytes(path.absolute(), png)
     first = rates[0]
     peak = max(range(total), key=first.__getitem__)

@@ -13,7 +13,7 @@ from dlexp.assemble.experiment import Experiment
 from dlexp.config.schema.run import RunConfig
 from dlexp.data.bundle import Split
 from dlexp.models.initialization import described
-from dlexp.networks.summary import Layer, layers_of
+from dlexp.networks.summary import Layer, summarize_layers
 from dlexp.types import Batch
 from dlexp.workflows.prepare.initial_weights import prepared
 
@@ -66,4 +66,4 @@ def _layers(experiment: Experiment) -> list[Layer]:
 
 def _seen(experiment: Experiment, networks: nn.ModuleDict, batch: Batch) -> list[Layer]:
     with torch.no_grad():
-        return layers_of(networks, lambda found: experiment.task.predict(dict(found.items()), batch))
+        return summarize_layers(networks, lambda found: experiment.task.predict(dict(found.items()), batch))

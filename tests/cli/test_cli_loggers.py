@@ -16,7 +16,7 @@ import pytest
 
 from dlexp import loggers
 from dlexp.artifacts.checkpoints.checkpoint import read_checkpoint
-from dlexp.artifacts.checkpoints.state_diff import Compared, differences
+from dlexp.artifacts.checkpoints.state_diff import Compared, state_differences
 from dlexp.cli.app import main
 
 LONG = "logger.patience=600"  # on a busy machine an import alone takes longer than people would wait
@@ -189,7 +189,7 @@ def test_all_of_them_leave_every_bit_as_it_was() -> None:
     dlexp("train", "-q", *TINY, "model.dropout=0.5", *trackers, "--run-dir", "told")
     counted = Compared()
     mine, theirs = (read_checkpoint(Path(name, "checkpoints", "last.pt")) for name in ("plain", "told"))
-    assert list(differences(mine, theirs, counted)) == []
+    assert list(state_differences(mine, theirs, counted)) == []
     assert counted.tensors > 4
     assert {name: found["ok"] for name, found in summary_of("told")["loggers"].items()} == dict.fromkeys(
         ("tensorboard", "mlflow", "wandb"), True

@@ -16,7 +16,7 @@ import prefork
 import pytest
 
 from dlexp.artifacts.checkpoints.checkpoint import read_checkpoint
-from dlexp.artifacts.checkpoints.state_diff import Compared, differences
+from dlexp.artifacts.checkpoints.state_diff import Compared, state_differences
 from dlexp.artifacts.runs.run_dir import newest_runs
 from dlexp.cli.app import main
 from dlexp.cli.commands.training.sweep import _show as show
@@ -47,7 +47,7 @@ def states(folder: Path) -> list[str]:
 def assert_same_bits(one: Path, other: Path) -> None:
     counted = Compared()
     mine, theirs = (read_checkpoint(folder / "checkpoints" / "last.pt") for folder in (one, other))
-    assert list(differences(mine, theirs, counted)) == []
+    assert list(state_differences(mine, theirs, counted)) == []
     assert counted.tensors > 4
     rows = [[line.split(",")[:8] for line in (f / "metrics.csv").read_text().splitlines()] for f in (one, other)]
     assert rows[0] == rows[1]

@@ -18,7 +18,7 @@ from dlexp.config.files.catalog import Catalog
 from dlexp.engine.loop import EpochRecord, FitPlan, StepRecord, fit
 from dlexp.errors import Diverged
 from dlexp.runtime.signals import NeverStop
-from dlexp.workflows.lr_find.lr_find import find
+from dlexp.workflows.lr_find.lr_find import find_rate
 from dlexp.workflows.lr_find.settings import SweepSettings
 from dlexp.workflows.reporter import Silent
 
@@ -53,7 +53,7 @@ def test_the_suggestion_is_near_the_best_of_a_grid(
 ) -> None:
     words = [f"data={data}", f"optim={optim}", "model.hidden=[128]"]
     words += ["data.augment=none"] if data == "digits" else []
-    findings = find(load(words, Catalog()), SweepSettings(loss="val"), (), Silent(), "")
+    findings = find_rate(load(words, Catalog()), SweepSettings(loss="val"), (), Silent(), "")
     assert findings.rate is not None
     there = best_score(words, findings.rate, tmp_path, metric)
     grid = [best_score(words, LOWEST[optim] * 10 ** (number / 2), tmp_path, metric) for number in range(7)]

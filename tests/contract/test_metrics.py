@@ -18,8 +18,8 @@ from sklearn.exceptions import UndefinedMetricWarning
 from torchmetrics.functional.classification import multiclass_calibration_error
 
 from dlexp.artifacts.files.writing import csv_line
-from dlexp.metrics.class_report import PER_CLASS
-from dlexp.metrics.report import Report
+from dlexp.metrics.reports.classes import PER_CLASS
+from dlexp.metrics.reports.report import Report
 from dlexp.specs import ClassSpec, DataSpec, TableSpec, ValueSpec
 from dlexp.types import Prediction
 

@@ -20,9 +20,9 @@ from dlexp.losses.binary import BCE
 from dlexp.losses.classification import KL, CrossEntropy, Focal
 from dlexp.losses.output_decoding import Softmax
 from dlexp.metrics.bootstrap import Resampling
-from dlexp.metrics.class_report import PER_CLASS
-from dlexp.metrics.figures import SampleImages
-from dlexp.metrics.report import Report
+from dlexp.metrics.reports.classes import PER_CLASS
+from dlexp.metrics.reports.figures import SampleImages
+from dlexp.metrics.reports.report import Report
 from dlexp.runtime.precision import Precision
 from dlexp.specs import ClassSpec, DataSpec, TableSpec
 from dlexp.tasks.classification import Classification

@@ -22,7 +22,7 @@ from dlexp.engine.step import StepRules, train_step
 from dlexp.errors import ConfigError
 from dlexp.losses.regression import MSE
 from dlexp.networks.layers import hidden_matrices
-from dlexp.optim.parameter_groups import parameter_groups, shares
+from dlexp.optim.parameter_groups import parameter_groups, parameter_shares
 from dlexp.regularization.penalties import Penalty
 from dlexp.runtime.precision import Precision
 from dlexp.runtime.seed import generator, seed_global
@@ -78,7 +78,7 @@ def make(
     config, model = composed(f"optim={optim}"), network()
     node = changed(config.optim, values or {})
     own = {"decay_norms_and_biases": False, "layer_decay": None, "groups": (), **(own or {})}
-    given = shares({"model": model}, own["layer_decay"], own["groups"])
+    given = parameter_shares({"model": model}, own["layer_decay"], own["groups"])
     params = parameter_groups([model], own["decay_norms_and_biases"], given, node.arguments["lr"])
     optimizer = build(node, {"params": params, "hidden_matrices": hidden_matrices([model])}, ())
     runtime = {"optimizer": optimizer, "total_steps": STEPS, "steps_per_epoch": PER_EPOCH, "maximize": False}

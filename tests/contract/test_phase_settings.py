@@ -14,7 +14,7 @@ from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.assemble.experiment import assemble
 from dlexp.assemble.training import prepare_training
 from dlexp.config.compose import load
-from dlexp.config.derive import continued, repeat
+from dlexp.config.derive import repeat, resumed_config
 from dlexp.config.explain import explain
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.saved import load_saved, to_yaml
@@ -181,7 +181,7 @@ def test_they_are_saved_resumed_and_repeated(catalog: Catalog, tmp_path: Path) -
     fit((*WORDS[:-1], "scheduler=constant", "trainer.epochs=1"), catalog, parts)
     saved = load_saved(parts / "config.yaml")
     assert saved.optim_phases == {"critic": {"lr": 0.5, "momentum": 0}}
-    longer, _ = continued(parts, ["trainer.epochs=2"], catalog)
+    longer, _ = resumed_config(parts, ["trainer.epochs=2"], catalog)
     resume(RunDir.find(parts), longer, TRUSTED, Silent())
     expected, found = saved_weights(whole), saved_weights(parts)
     assert all(torch.equal(expected[name], found[name]) for name in expected)

@@ -20,7 +20,7 @@ import torch
 from combinations import some_of
 from PIL import Image
 
-from dlexp.artifacts.checkpoints.state_diff import Compared, differences
+from dlexp.artifacts.checkpoints.state_diff import Compared, state_differences
 from dlexp.assemble.experiment import assemble, build_data
 from dlexp.assemble.training import prepare_training
 from dlexp.config.compose import load
@@ -318,7 +318,7 @@ def test_resume_is_bit_exact(case: str, place: str) -> None:
     after = trained(words, store)
     counted = Compared()
     for name in ("last", "best"):
-        assert [str(one) for one in differences(whole.load(name), store.load(name), counted, name)] == []
+        assert [str(one) for one in state_differences(whole.load(name), store.load(name), counted, name)] == []
     assert before + after == rows
     assert len(before) == 1
     assert len(rows) == (2 if case == "patience" else EPOCHS)
@@ -332,8 +332,8 @@ def test_the_number_of_workers_changes_no_bit() -> None:
     kept, kept_rows = never_stopped((*STREAMED, "data.in_memory=true", "trainer.accumulate=1"))
     assert rows == other_rows == kept_rows
     for name in ("last", "best"):
-        assert list(differences(one.load(name), other.load(name), Compared(), name)) == []
-        assert list(differences(one.load(name), kept.load(name), Compared(), name)) == []
+        assert list(state_differences(one.load(name), other.load(name), Compared(), name)) == []
+        assert list(state_differences(one.load(name), kept.load(name), Compared(), name)) == []
 
 
 @pytest.mark.parametrize(
@@ -348,4 +348,4 @@ def test_the_matrix_sees_a_part_of_the_state_that_is_lost(part: str, case: str) 
     trained((*words, "seed=7"), other, ("update", 1, 1))
     store.save({**store.load("last"), part: other.load("last")[part]})
     trained(words, store)
-    assert list(differences(whole.load("last"), store.load("last"), Compared()))
+    assert list(state_differences(whole.load("last"), store.load("last"), Compared()))

@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dlexp.data.augment.motion import Motion, move_boxes
 from dlexp.data.augment.operations import Augmentation
 from dlexp.data.augment.recipe import PRESETS, AugmentContext, recipe
 from dlexp.data.bundle import SPLITS, DataBundle, Split
 from dlexp.data.columns import Column, Dense
 from dlexp.data.loaders import EvalBatches, TrainBatches
-from dlexp.data.motion import Motion, move_boxes
 from dlexp.data.preprocess import Identity
 from dlexp.data.streaming import Stream, Streamed
 from dlexp.runtime.seed import generator

@@ -22,9 +22,9 @@ from dlexp.losses.hinge import Hinge
 from dlexp.losses.regression import MSE, Quantile
 from dlexp.metrics.bootstrap import Resampling
 from dlexp.metrics.class_samples import RANKING, ClassSampleState
-from dlexp.metrics.figures import Lines
 from dlexp.metrics.regression import ValueSampleState
-from dlexp.metrics.report import Report, Table
+from dlexp.metrics.reports.figures import Lines
+from dlexp.metrics.reports.report import Report, Table
 from dlexp.metrics.row_store import RowStore
 from dlexp.metrics.states import LossState, MetricState
 from dlexp.runtime.precision import Precision

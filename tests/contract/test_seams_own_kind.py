@@ -14,8 +14,8 @@ from dlexp.config.schema.run import RunConfig
 from dlexp.errors import ConfigError, DlexpError
 from dlexp.specs import DataSpec
 from dlexp.types import as_tensor
-from dlexp.workflows.data_record import describe_data, spec_of
 from dlexp.workflows.reporter import Silent
+from dlexp.workflows.run_record.data import describe_data, spec_of
 from dlexp.workflows.run_record.restore import RestoreOptions, restore_run
 from dlexp.workflows.train.train import Request, train
 

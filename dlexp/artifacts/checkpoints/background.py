@@ -18,7 +18,7 @@ from dlexp.runtime.tensors import snapshot
 _REST = 19.0  # pause between two writes, in durations of the last write
 
 
-class Store(Protocol):
+class StateSink(Protocol):
     """A destination of checkpoints, such as a CheckpointStore."""
 
     def save(self, state: Mapping[str, Any], best: Mapping[str, Any] | None = None) -> None: ...
@@ -30,7 +30,7 @@ class BackgroundCheckpoints:
     A failed write is raised by the next save, or when the context is left.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: StateSink) -> None:
         self._store = store
         self._waiting: dict[str, Any] = {}
         self._error: Exception | None = None

@@ -20,9 +20,9 @@ from typing import IO, Any
 import torch
 
 from dlexp.artifacts.checkpoints.load_failure import holds_objects, why_not_loaded
+from dlexp.artifacts.files.format_number import FORMAT, KEY, refuse_other_format
 from dlexp.artifacts.files.reading import is_there, read_bytes
 from dlexp.artifacts.files.writing import flush_directory, replacing, write_bytes, write_json
-from dlexp.artifacts.format_number import FORMAT, KEY, refuse_other_format
 from dlexp.artifacts.runs.run_files import read_run_file
 from dlexp.errors import DlexpError, OutOfMemory
 from dlexp.runtime.memory_budget import available_memory

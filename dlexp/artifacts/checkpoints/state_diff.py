@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Difference:
+class StateDifference:
     """One place where two states differ.
 
     where    path of the value, such as last/networks/model.0.weight
@@ -43,7 +43,7 @@ class Compared:
     values: int = 0
 
 
-def differences(one: Any, other: Any, counted: Compared, where: str = "") -> Iterator[Difference]:
+def state_differences(one: Any, other: Any, counted: Compared, where: str = "") -> Iterator[StateDifference]:
     """Every place where `other` differs from `one`, in the order of `one`; adds what was compared to `counted`."""
     if isinstance(one, Tensor) and isinstance(other, Tensor):
         counted.tensors += 1
@@ -54,24 +54,24 @@ def differences(one: Any, other: Any, counted: Compared, where: str = "") -> Ite
     elif isinstance(one, Mapping) and isinstance(other, Mapping):
         for key, value in one.items():
             if key in other:
-                yield from differences(value, other[key], counted, _join(where, key))
+                yield from state_differences(value, other[key], counted, _join(where, key))
             else:
-                yield Difference(_join(where, key), "is missing in the second")
+                yield StateDifference(_join(where, key), "is missing in the second")
         for key in other.keys() - one.keys():
-            yield Difference(_join(where, key), "is missing in the first")
+            yield StateDifference(_join(where, key), "is missing in the first")
     elif isinstance(one, list | tuple) and isinstance(other, list | tuple) and len(one) == len(other):
         for number, (left, right) in enumerate(zip(one, other, strict=True)):
-            yield from differences(left, right, counted, _join(where, number))
+            yield from state_differences(left, right, counted, _join(where, number))
     else:
         counted.values += 1
         if not _same_value(one, other):
-            yield Difference(where, f"{_shown(one)} and {_shown(other)}", _distance(one, other))
+            yield StateDifference(where, f"{_shown(one)} and {_shown(other)}", _distance(one, other))
 
 
-def _between_tensors(one: Tensor, other: Tensor, where: str) -> Difference | None:
+def _between_tensors(one: Tensor, other: Tensor, where: str) -> StateDifference | None:
     if one.shape != other.shape or one.dtype != other.dtype:
         kinds = [f"{tuple(t.shape)} {str(t.dtype).removeprefix('torch.')}" for t in (one, other)]
-        return Difference(where, " and ".join(kinds), is_tensor=True)
+        return StateDifference(where, " and ".join(kinds), is_tensor=True)
     left, right = one.detach().cpu().reshape(-1), other.detach().cpu().reshape(-1)
     if torch.equal(_bits(left), _bits(right)):
         return None
@@ -83,7 +83,7 @@ def _between_tensors(one: Tensor, other: Tensor, where: str) -> Difference | Non
     count, pair = int(changed.sum()), f"{_shown(left[at].item())} and {_shown(right[at].item())}"
     place = [int(index) for index in torch.unravel_index(torch.tensor(at), one.shape)]
     text = f"{count:,} of {left.numel():,} numbers differ, by {largest:.3g} at most; the first at {place}: {pair}"
-    return Difference(where, text, largest, is_tensor=True)
+    return StateDifference(where, text, largest, is_tensor=True)
 
 
 def _wide(flat: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dlexp.artifacts.files.format_number import FILES, refuse_other_format
 from dlexp.artifacts.files.json_shapes import (
     ANY,
     FLAG,
@@ -27,7 +28,6 @@ from dlexp.artifacts.files.json_shapes import (
     mismatch,
 )
 from dlexp.artifacts.files.writing import read_json
-from dlexp.artifacts.format_number import FILES, refuse_other_format
 from dlexp.errors import DlexpError
 
 LOGGERS_FILE = "loggers.json"  # what became of the trackers of a run

@@ -40,7 +40,7 @@ def configuration(
 
     if from_run is None:
         return load(overrides, catalog), overrides, None
-    from dlexp.artifacts.format_number import refuse_other_run_format
+    from dlexp.artifacts.files.format_number import refuse_other_run_format
     from dlexp.artifacts.runs.run_dir import RunDir, named_run
     from dlexp.config.derive import repeat
     from dlexp.config.saved import read_overrides

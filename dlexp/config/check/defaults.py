@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 
 from dlexp.artifacts.files.reading import read_text
-from dlexp.config.check.suggest import nearest
+from dlexp.config.check.suggest import nearest_name
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.files.yaml_files import read_yaml
 from dlexp.errors import ConfigError, Problem
@@ -103,7 +103,7 @@ def _entry(entry: yaml.Node, group: str, origin: str, catalog: Catalog) -> Itera
     if isinstance(entry, yaml.ScalarNode):
         files = {path.stem for root in catalog.roots for path in (root / group).glob("*.yaml")}
         if entry.value != "_self_" and not (_FILE.match(entry.value) and entry.value in files):
-            near = nearest(entry.value, files)
+            near = nearest_name(entry.value, files)
             yield Problem(
                 "defaults",
                 entry.value,
@@ -125,7 +125,7 @@ def _entry(entry: yaml.Node, group: str, origin: str, catalog: Catalog) -> Itera
         option = value.value if isinstance(value, yaml.ScalarNode) else "a list"
         options = catalog.options(name)
         if option not in options and not (name == "experiment" and option in ("null", "~", "")):
-            near = nearest(str(option), options)
+            near = nearest_name(str(option), options)
             rule = f"unknown {name}; available: {', '.join(options)}"
             yield Problem(
                 name, str(option), rule, f"Did you mean {near}?" if near else "", origin, code="unknown-option"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dlexp.config.check.suggest import nearest
+from dlexp.config.check.suggest import nearest_name
 from dlexp.config.schema.fields import Field
 from dlexp.config.schema.tree import shown
 from dlexp.errors import Problem
@@ -23,7 +23,7 @@ def group_problems(tree: Mapping[str, Any]) -> Iterator[Problem]:
         where = f"optim.groups.{number}"
         for key, value in entry.items():
             if key not in _KEYS:
-                near = nearest(str(key), _KEYS)
+                near = nearest_name(str(key), _KEYS)
                 remedy = f"Did you mean {near}?" if near else ""
                 yield Problem(
                     f"{where}.{key}",

@@ -10,7 +10,7 @@ from dlexp.config.schema.names import ALIASES, COMPONENTS
 from dlexp.config.schema.run import common_paths
 
 
-def nearest(word: str, names: Iterable[str]) -> str | None:
+def nearest_name(word: str, names: Iterable[str]) -> str | None:
     """Return the name closest to `word`, None if there is no close one."""
     pool = list(names)
     folded = {name.lower(): name for name in pool}
@@ -44,11 +44,11 @@ def nearest_path(path: str, candidates: Iterable[str]) -> str | None:
         return max(same_leaf, key=lambda name: SequenceMatcher(None, path, name).ratio())
     same_head = [name for name in pool if name.startswith(f"{head}.")]
     by_leaf = {name.rpartition(".")[2]: name for name in (same_head or pool)}
-    found = by_leaf.get(nearest(leaf, by_leaf) or "")
-    return found if found or same_head else nearest(path, pool)
+    found = by_leaf.get(nearest_name(leaf, by_leaf) or "")
+    return found if found or same_head else nearest_name(path, pool)
 
 
 def option_meant(word: str, catalog: Catalog) -> str | None:
     """Return the group option closest to a bare name: `resnet18` -> `model=resnet18`."""
     names = {name: f"{group}={name}" for group in catalog.groups for name in catalog.options(group)}
-    return names.get(nearest(word, names) or "")
+    return names.get(nearest_name(word, names) or "")

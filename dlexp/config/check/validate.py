@@ -10,11 +10,11 @@ from typing import Any
 from dlexp.config.check.batch_size import effective_batch_problems
 from dlexp.config.check.combinations import freezing_problems, gradient_problems, regularization_problems
 from dlexp.config.check.parameter_groups import group_problems
-from dlexp.config.check.suggest import nearest
+from dlexp.config.check.phases import phase_combinations, phase_problems, phase_rules
+from dlexp.config.check.suggest import nearest_name
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.node_keys import node_key_problems, works_on_problems
 from dlexp.config.origins import Origins, value_of
-from dlexp.config.phases import phase_combinations, phase_problems, phase_rules
 from dlexp.config.schema.fields import Field, inferred
 from dlexp.config.schema.names import COMPONENTS
 from dlexp.config.schema.run import OWN_KEYS, SECTIONS, TOP_LEVEL, common_paths, section_fields
@@ -39,7 +39,7 @@ _FITTING = {
 }
 
 
-def check(tree: dict[str, Any], choices: Mapping[str, str], catalog: Catalog) -> None:
+def check_tree(tree: dict[str, Any], choices: Mapping[str, str], catalog: Catalog) -> None:
     """Raise ConfigError with all problems of `tree`, and set shared regularization keys in their components."""
     origins = Origins(choices, catalog)
     problems = [*_unknown_keys(tree), *value_problems(tree, choices, catalog)]
@@ -104,7 +104,7 @@ def _typed(
         value = value_at(tree, path)
         refusal = "" if value is ABSENT else field.refusal(value)
         if refusal:
-            near = nearest(value, field.words) if isinstance(value, str) else None
+            near = nearest_name(value, field.words) if isinstance(value, str) else None
             remedy = f"Did you mean {setting(path, near)}?" if near else ""
             yield Problem(path, shown(value), refusal, remedy, origins.text(path, value), code=field.code_of(value))
     yield from works_on_problems(tree, choices, _OUTPUTS)
@@ -129,7 +129,7 @@ def _unknown_keys(tree: Mapping[str, Any]) -> Iterator[Problem]:
     known = set(common_paths())
     for path, value in leaves(tree):
         if path.partition(".")[0] not in COMPONENTS and path not in known:
-            near = nearest(path, known)
+            near = nearest_name(path, known)
             rule = "unknown configuration key"
             yield Problem(path, shown(value), rule, f"Did you mean {near}?" if near else "", code="unknown-key")
 
@@ -204,7 +204,7 @@ def _combines(tree: Mapping[str, Any], origins: Origins) -> Iterator[Problem]:
     names = directions(tree)
     for path, monitor in (("trainer.monitor", trainer["monitor"]), ("task.monitor", tree["task"]["monitor"])):
         if monitor is not None and monitor not in names:
-            near = nearest(str(monitor), names)
+            near = nearest_name(str(monitor), names)
             rule = f"unknown metric; available: {', '.join(names)}"
             yield Problem(
                 path,

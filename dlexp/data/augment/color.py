@@ -15,7 +15,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from dlexp.data.augment.geometry import between, wide
+from dlexp.data.augment.geometry import scale_draws, wide
 from dlexp.data.augment.operations import LEVELS, Operation
 
 _LUMA = (0.2989, 0.587, 0.114)  # how bright red, green and blue look (ITU-R BT.601), as torchvision rounds them
@@ -41,10 +41,10 @@ class Colour(Operation):
     def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
         """Draws (B, 4): one for each factor."""
         spreads = (self.brightness, self.contrast, self.saturation)
-        factors = [between(draws[:, n], max(0.0, 1 - v), 1 + v).float() for n, v in enumerate(spreads)]
+        factors = [scale_draws(draws[:, n], max(0.0, 1 - v), 1 + v).float() for n, v in enumerate(spreads)]
         for change, spread, factor in zip((brightened, contrasted, saturated), spreads, factors, strict=True):
             images = change(images, factor) if spread else images
-        return hue_turned(images, between(draws[:, 3], -self.hue, self.hue).float()) if self.hue else images
+        return hue_turned(images, scale_draws(draws[:, 3], -self.hue, self.hue).float()) if self.hue else images
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dlexp.data.augment.motion import Motion, identities
 from dlexp.data.augment.operations import Operation
-from dlexp.data.motion import Motion, identities
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,11 @@ class Rotate(Operation):
         return [Motion(self._matrices(draws), shape[1:], shape[1:])]
 
     def _matrices(self, draws: Tensor) -> Tensor:
-        return matrices(angle=between(draws[:, 0], -self.degrees, self.degrees))
+        return matrices(angle=scale_draws(draws[:, 0], -self.degrees, self.degrees))
 
 
 @dataclass(frozen=True)
-class Affine(Operation):
+class RandomAffine(Operation):
     """Turn, shift, zoom and shear at once about the middle, as torchvision's RandomAffine.
 
     degrees    largest angle
@@ -72,13 +72,13 @@ class Affine(Operation):
     def _matrices(self, draws: Tensor, height: int, width: int) -> Tensor:
         far = self.translate
         return matrices(
-            angle=between(draws[:, 0], -self.degrees, self.degrees),
+            angle=scale_draws(draws[:, 0], -self.degrees, self.degrees),
             # Whole pixels, as torchvision shifts: a fraction of a pixel would only blur.
-            right=(between(draws[:, 1], -far, far) * width).round(),
-            down=(between(draws[:, 2], -far, far) * height).round(),
-            zoom=between(draws[:, 3], *self.scale),
-            shear_x=between(draws[:, 4], -self.shear, self.shear),
-            shear_y=between(draws[:, 5], -self.shear, self.shear),
+            right=(scale_draws(draws[:, 1], -far, far) * width).round(),
+            down=(scale_draws(draws[:, 2], -far, far) * height).round(),
+            zoom=scale_draws(draws[:, 3], *self.scale),
+            shear_x=scale_draws(draws[:, 4], -self.shear, self.shear),
+            shear_y=scale_draws(draws[:, 5], -self.shear, self.shear),
         )
 
 
@@ -116,8 +116,8 @@ class ResizedCrop(Operation):
 
     def _boxes(self, draws: Tensor, height: int, width: int) -> Tensor:
         """(B, 4): top, left, height and width of each rectangle."""
-        area = height * width * between(draws[:, 0], *self.scale)
-        shape = between(draws[:, 1], log(self.ratio[0]), log(self.ratio[1])).exp()
+        area = height * width * scale_draws(draws[:, 0], *self.scale)
+        shape = scale_draws(draws[:, 1], log(self.ratio[0]), log(self.ratio[1])).exp()
         tall = (area / shape).sqrt().round().clamp(1, height)
         broad = (area * shape).sqrt().round().clamp(1, width)
         top = (draws[:, 2] * (height - tall + 1)).floor()
@@ -125,7 +125,7 @@ class ResizedCrop(Operation):
         return torch.stack([top, left, tall, broad], dim=1)
 
 
-def between(draws: Tensor, low: float, high: float) -> Tensor:
+def scale_draws(draws: Tensor, low: float, high: float) -> Tensor:
     """Draws in [0, 1) -> numbers in [low, high), as exact as the device computes."""
     return low + (high - low) * wide(draws)
 

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dlexp.data.motion import Motion, identities, move_targets
+from dlexp.data.augment.motion import Motion, identities, move_targets
 from dlexp.runtime.seed import uniforms
 from dlexp.types import Field, as_tensor
 
@@ -48,7 +48,7 @@ class Operation(ABC):
 
 
 @dataclass(frozen=True)
-class Step:
+class PlannedOperation:
     """An operation, and which of a sample's random numbers are its own: D of `purpose` from number `first` on."""
 
     operation: Operation
@@ -66,7 +66,7 @@ class Augmentation:
     fill      class number of a mask's pixels that come from outside of the image
     """
 
-    steps: tuple[Step, ...]
+    steps: tuple[PlannedOperation, ...]
     seed: int
     epoch: int
     white: float = LEVELS

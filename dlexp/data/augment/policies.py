@@ -18,8 +18,8 @@ from torch import Tensor
 
 from dlexp.data.augment import color
 from dlexp.data.augment.geometry import matrices, warped, wide
+from dlexp.data.augment.motion import Motion, identities
 from dlexp.data.augment.operations import LEVELS, Operation
-from dlexp.data.motion import Motion, identities
 
 _STEPS = 30  # the highest magnitude; there are so many and one more
 _MOVES = ("shear_x", "shear_y", "translate_x", "translate_y", "rotate")

@@ -14,8 +14,8 @@ from difflib import get_close_matches
 from typing import Any
 
 from dlexp.data.augment.color import Colour, Grey
-from dlexp.data.augment.geometry import Affine, ResizedCrop, Rotate
-from dlexp.data.augment.operations import LEVELS, Augmentation, Crop, Cutout, Flip, Operation, Step
+from dlexp.data.augment.geometry import RandomAffine, ResizedCrop, Rotate
+from dlexp.data.augment.operations import LEVELS, Augmentation, Crop, Cutout, Flip, Operation, PlannedOperation
 from dlexp.data.augment.policies import RandAugment, TrivialAugment
 from dlexp.errors import ConfigError
 from dlexp.kinds import describe_kind
@@ -28,7 +28,7 @@ _OPERATIONS: Mapping[str, type[Any]] = {
     "flip": Flip,
     "flip_upside_down": Flip,
     "rotate": Rotate,
-    "affine": Affine,
+    "affine": RandomAffine,
     "resized_crop": ResizedCrop,
     "colour": Colour,
     "grey": Grey,
@@ -96,7 +96,7 @@ class AugmentContext:
 class Recipe:
     """Operations that fit the images, and notes to show the user."""
 
-    steps: tuple[Step, ...] = ()
+    steps: tuple[PlannedOperation, ...] = ()
     notes: tuple[str, ...] = ()
     white: float = LEVELS
     size: int = 0
@@ -112,7 +112,7 @@ class Recipe:
         """The transform of evaluation: the middle of images that are stored larger; None for images as they are."""
         return self._with((), 0, 0) if self.size else None
 
-    def _with(self, steps: tuple[Step, ...], seed: int, epoch: int) -> Augmentation:
+    def _with(self, steps: tuple[PlannedOperation, ...], seed: int, epoch: int) -> Augmentation:
         return Augmentation(steps, seed, epoch, self.white, self.size, self.geometry, self.fill)
 
 
@@ -201,22 +201,22 @@ def _made(name: str, keys: Mapping[str, Any], context: AugmentContext) -> Operat
     return operation
 
 
-def _steps(made: Sequence[tuple[str, Operation]]) -> tuple[Step, ...]:
+def _steps(made: Sequence[tuple[str, Operation]]) -> tuple[PlannedOperation, ...]:
     """Operations with random numbers of their own: adding one to a list leaves those of the others as they were."""
-    steps: list[Step] = []
+    steps: list[PlannedOperation] = []
     seen: dict[str, int] = {}
     for name, operation in made:
         seen[name] = count = seen.get(name, 0) + 1
         purpose = f"augment/{name}" if count == 1 else f"augment/{name}/{count}"
         before = steps[-1].operation if steps else None
         if count == 1 and name == "crop":
-            steps.append(Step(operation, "sample"))
+            steps.append(PlannedOperation(operation, "sample"))
         elif count == 1 and name == "flip" and isinstance(before, Crop) and operation == Flip():
             steps[-1] = replace(steps[-1], operation=replace(before, flip=True))
         elif count == 1 and name == "flip":
-            steps.append(Step(operation, "sample", 2))
+            steps.append(PlannedOperation(operation, "sample", 2))
         else:
-            steps.append(Step(operation, purpose))
+            steps.append(PlannedOperation(operation, purpose))
     return tuple(steps)
 
 

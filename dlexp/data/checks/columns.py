@@ -24,7 +24,7 @@ _MOST_COMPARED = 2000  # columns compared with each other
 _MOSTLY = 0.5  # share of missing cells for a warning
 
 
-def constant(columns: Columns, left_out: Sequence[str], dropped: Dropped) -> list[Finding]:
+def constant_columns(columns: Columns, left_out: Sequence[str], dropped: Dropped) -> list[Finding]:
     """Findings for columns with a single value.
 
     left_out  those that the source has dropped for this reason
@@ -125,7 +125,7 @@ def unnormalized(
     return [finding("warning", "not normalized", what, where, remedy)]
 
 
-def missing(found: Mapping[str, tuple[int, Sequence[str]]], total: int, dropped: Dropped) -> list[Finding]:
+def missing_cells(found: Mapping[str, tuple[int, Sequence[str]]], total: int, dropped: Dropped) -> list[Finding]:
     """Findings for columns with missing cells.
 
     found  name of a column -> (number of missing cells, names of the first rows)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dlexp.data.bundle import Split
-from dlexp.data.columns import size_of
+from dlexp.data.columns import column_size
 from dlexp.types import as_tensor
 
 _PIECE, _NUMBERS = 256, 1 << 22  # images at a time, and at most this many numbers
@@ -74,7 +74,7 @@ def scan_images(split: Split, white: float | None, most: int) -> ImageScan:
     hashes, thumbs = np.empty(len(thumbed), dtype=np.uint64), np.empty((len(thumbed), _SIDE**2), dtype=np.float32)
     sums: _PixelSums | None = None
     start, filled = 0, 0
-    piece = max(1, min(_PIECE, _NUMBERS // max(1, size_of(split.inputs) or 1)))
+    piece = max(1, min(_PIECE, _NUMBERS // max(1, column_size(split.inputs) or 1)))
     for read in split.inputs.read(torch.arange(count).split(piece)):
         images = as_tensor(read).contiguous()
         flat, part = images.flatten(1), slice(start, start + len(images))

@@ -17,7 +17,7 @@ from dlexp.findings import Finding, Severity, counted, finding
 _MANY = 0.1  # share of the images
 
 
-def plain(is_flat: NDArray[np.bool_], is_black: NDArray[np.bool_], names: Sequence[str]) -> list[Finding]:
+def blank_images(is_flat: NDArray[np.bool_], is_black: NDArray[np.bool_], names: Sequence[str]) -> list[Finding]:
     """Findings for images of a single color.
 
     is_flat, is_black  (N,) whether an image has a single color, and whether it is black

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dlexp.data.images.decoding import AllOrNone, Failure, listed
+from dlexp.data.images.decoding import AllOrNone, Failure, list_lines
 from dlexp.data.images.float_precision import Narrowing
 from dlexp.data.images.normalization import WHITE
 from dlexp.errors import DataError
@@ -78,7 +78,7 @@ class ArrayImages(AllOrNone):
 
     def refusal(self, failures: Sequence[Failure]) -> DataError:
         """The error for images with non-finite values."""
-        lines = listed([f"sample {number.strip()} {why}" for number, why in failures])
+        lines = list_lines([f"sample {number.strip()} {why}" for number, why in failures])
         return DataError(f"{len(failures)} images have invalid values{lines}\n", file=self.file)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlexp.artifacts.files.reading import NO_LIMIT, open_regular
-from dlexp.data.images.decoding import listed, shown
+from dlexp.data.images.decoding import list_lines, printable_name
 from dlexp.data.images.listing import ENDS, Listing, QuickScan
 from dlexp.data.splitting import Rows
 from dlexp.errors import DataError
@@ -36,10 +36,10 @@ def check_copies(
     own: list[str] = []
     drawn: list[str] = []
     for group in _groups(root, listing, scans, part):
-        names = " = ".join(shown(bytes(listing.names[n]).decode("utf-8", "surrogateescape")) for n in group)
+        names = " = ".join(printable_name(bytes(listing.names[n]).decode("utf-8", "surrogateescape")) for n in group)
         (own if len({str(listing.splits[n]) for n in group}) > 1 else drawn).append(names)
     if own and not allowed:
-        rule = f"{_images(own)} in more than one split, which makes held-out metrics invalid{listed(own)}\n"
+        rule = f"{_images(own)} in more than one split, which makes held-out metrics invalid{list_lines(own)}\n"
         remedy = "Delete the duplicates, or set data.allow_duplicates=true"
         raise DataError(rule, file=root, remedy=remedy)
     notes = [f"{_images(own)} in more than one split of the folder: {', '.join(own)}"] if own else []

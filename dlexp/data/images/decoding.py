@@ -102,18 +102,18 @@ def unreadable(root: Path, failures: Sequence[Failure]) -> DataError:
     remedy = "Delete or replace them, or set data.on_bad=skip"
     if len(failures) == 1:
         name, why = failures[0]
-        return DataError(f"cannot be read as an image: {why}", file=root / shown(name), remedy=remedy)
-    named = listed([f"{shown(name)}: {why}" for name, why in failures])
+        return DataError(f"cannot be read as an image: {why}", file=root / printable_name(name), remedy=remedy)
+    named = list_lines([f"{printable_name(name)}: {why}" for name, why in failures])
     return DataError(f"{len(failures)} files cannot be read as images{named}\n", file=root, remedy=remedy)
 
 
-def listed(lines: Sequence[str]) -> str:
+def list_lines(lines: Sequence[str]) -> str:
     """The first fifty lines, each indented on a line of its own."""
     named = "".join(f"\n  {line}" for line in lines[:_NAMED])
     return named + (f"\n  and {len(lines) - _NAMED} more" if len(lines) > _NAMED else "")
 
 
-def shown(name: str) -> str:
+def printable_name(name: str) -> str:
     """The name of a file with bytes that are not UTF-8 and unprintable characters escaped."""
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in name)
 

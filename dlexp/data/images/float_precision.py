@@ -65,7 +65,9 @@ class Narrowing:
         return tuple((value - shift) / unit for value, shift, unit in zip(moments, shifts, self.unit, strict=True))
 
 
-def between(read: Narrowing | None, wanted: Narrowing | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def conversion_between(
+    read: Narrowing | None, wanted: Narrowing | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(scale, shift) that convert images transformed by `read` to those transformed by `wanted`: x * scale + shift.
 
     None is the identity. Each has the shape (C, 1, 1), or (1, 1, 1) if both are None.

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from dlexp.artifacts.files.reading import NotReadableError, open_regular
 from dlexp.data.images.bit_depth import white_of
-from dlexp.data.images.decoding import is_gray, reason, shown
+from dlexp.data.images.decoding import is_gray, printable_name, reason
 from dlexp.data.paths import did_you_mean
 from dlexp.data.split_names import split_folders
 from dlexp.errors import DataError
@@ -190,7 +190,7 @@ def _files(folder: Path, above: set[str]) -> Iterator[str]:
 def _check_classes(root: Path, classes: tuple[str, ...], place: Path) -> None:
     for name in classes:
         if not name.isprintable():
-            raise DataError(f"folder {shown(name)}: the name has unprintable characters", file=root)
+            raise DataError(f"folder {printable_name(name)}: the name has unprintable characters", file=root)
     if len(classes) >= 2:
         return
     if classes:

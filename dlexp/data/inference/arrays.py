@@ -20,7 +20,7 @@ from dlexp.data.inference.items import InputItems
 from dlexp.data.inference.tables import TableInput
 from dlexp.data.paths import check_file
 from dlexp.data.sources.numpy_files import npy_array, npz_arrays
-from dlexp.data.tables.encoding import NumberColumn, columns_of
+from dlexp.data.tables.encoding import NumberColumn, encoded_columns
 from dlexp.data.tables.raw_column import RawColumn
 from dlexp.errors import DataError
 from dlexp.specs import DataSpec, ImageSpec
@@ -49,7 +49,7 @@ class ArrayInput:
     def of(cls, spec: DataSpec, preprocessing: Mapping[str, Any]) -> ArrayInput:
         """The conversion that a run records. Raises DataError for a table with categories."""
         table, white = None, preprocessing.get("white") if isinstance(spec.inputs, ImageSpec) else None
-        columns = columns_of(preprocessing)
+        columns = encoded_columns(preprocessing)
         if columns:
             categories = [fit.name for fit in columns if not isinstance(fit, NumberColumn)]
             if categories:

@@ -15,10 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dlexp.data.images.decoding import read_image, reason, shown
+from dlexp.data.images.decoding import printable_name, read_image, reason
 from dlexp.data.images.normalization import WHITE
 from dlexp.data.images.placement import in_threads
-from dlexp.data.inference.items import InputItems, missing
+from dlexp.data.inference.items import InputItems, missing_file
 from dlexp.errors import DataError
 from dlexp.specs import DataSpec, ImageSpec
 
@@ -68,10 +68,10 @@ class ImageInput:
                 images.append(whole[edge : edge + self.size, edge : edge + self.size])
                 problems.append("")
             except FileNotFoundError:
-                problems.append(missing(Path(path)))
+                problems.append(missing_file(Path(path)))
             except Exception as error:  # decoders raise many types for damaged files
                 problems.append(reason(error))
-        return InputItems({"input": [shown(path) for path in paths]}, problems, self._stacked(images))
+        return InputItems({"input": [printable_name(path) for path in paths]}, problems, self._stacked(images))
 
     def _stacked(self, images: list[Tensor]) -> Tensor:
         """(G, C, S, S), the channels last in memory."""

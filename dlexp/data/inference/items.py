@@ -111,7 +111,7 @@ def files_of(words: Iterable[str], suffixes: tuple[str, ...] | None = None) -> t
     return found, left_out
 
 
-def missing(path: Path) -> str:
+def missing_file(path: Path) -> str:
     """The message for a missing file, with the most similar name in its folder."""
     advice = did_you_mean(path)
     return "file not found" + (f". {advice}" if advice else "")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from dlexp.artifacts.files.reading import NO_LIMIT, NotReadableError, open_regular
-from dlexp.data.inference.items import missing
+from dlexp.data.inference.items import missing_file
 from dlexp.data.paths import check_file
 from dlexp.data.tables.arrow_columns import check_type, raw_column
 from dlexp.data.tables.json_lines import JSON_LINES, json_lines
@@ -86,7 +86,7 @@ def _text_of(path: str) -> Iterator[IO[str]]:
         with open_regular(path, NO_LIMIT) as file:
             yield io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
     except FileNotFoundError:
-        raise DataError(missing(Path(path)), file=path, code="not-found") from None
+        raise DataError(missing_file(Path(path)), file=path, code="not-found") from None
     except NotReadableError as error:  # a pipe cannot be read twice, but the header is
         rule, remedy = f"cannot be read: {error.strerror}", "Use INPUT - and standard input."
         raise DataError(rule, file=path, remedy=remedy, code="system-error") from error

@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 
 from dlexp.data.inference.items import InputItems
 from dlexp.data.inference.row_reader import open_table
-from dlexp.data.tables.encoding import CategoryColumn, NumberColumn, columns_of
+from dlexp.data.tables.encoding import CategoryColumn, NumberColumn, encoded_columns
 from dlexp.data.tables.index_columns import is_index_name
 from dlexp.data.tables.mixed_column import special_in
 from dlexp.data.tables.raw_column import RawColumn
-from dlexp.data.tables.spelling import MISSING, Marks, identity, number_in
+from dlexp.data.tables.spelling import MISSING, Marks, cell_identity, number_in
 from dlexp.errors import DataError
 from dlexp.runtime.rounding import LARGEST
 
@@ -56,7 +56,7 @@ class TableInput:
     @classmethod
     def of(cls, preprocessing: Mapping[str, Any], arguments: Mapping[str, Any], lenient: bool) -> TableInput:
         """The encoding that a run records, with `arguments` of the data source. Raises DataError without columns."""
-        columns = columns_of(preprocessing)
+        columns = encoded_columns(preprocessing)
         if not columns:
             rule, remedy = "this run was not trained on a table with named columns", "Use a .npy or .npz file."
             raise DataError(rule, remedy=remedy, code="incompatible-data")
@@ -129,10 +129,10 @@ class TableInput:
         self, fit: CategoryColumn, column: RawColumn, problems: list[str], recognized: Recognized
     ) -> NDArray[Any]:
         """(N,) str objects, None for no category. A number in a column of words is a problem."""
-        known = {identity(text): text for text in fit.categories}
+        known = {cell_identity(text): text for text in fit.categories}
         has_numbers = any(number_in(text) is not None for text in known)
         codes, texts = column.present.codes, column.present.distinct
-        found = [known.get(identity(text)) for text in texts]
+        found = [known.get(cell_identity(text)) for text in texts]
         for code in np.unique(codes[codes >= 0]).tolist():
             text, places = texts[code], np.flatnonzero(codes == code).tolist()
             usable = sum(not problems[place] for place in places)

@@ -23,7 +23,7 @@ from dlexp.artifacts.checkpoints.load_failure import holds_objects, why_not_load
 from dlexp.data.paths import check_file
 from dlexp.data.sources.numpy_files import npz_arrays
 from dlexp.errors import Code, DataError
-from dlexp.networks.weight_checks import kind_of
+from dlexp.networks.weight_checks import tensor_kind
 from dlexp.runtime.memory_budget import available_memory
 
 _HASHED = 1 << 30  # bytes of an array that are hashed, in evenly spread parts
@@ -70,7 +70,7 @@ class _Tensor:
 
     def __call__(self) -> NDArray[Any]:
         value = self._value.detach()
-        if kind := kind_of(value):
+        if kind := tensor_kind(value):
             raise DataError(f"tensor {self._name!r} must be dense, got {kind}", file=self._file, code="invalid-type")
         if value.is_complex():
             rule = f"tensor {self._name!r} must be real, got complex numbers"

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlexp.data.bundle import SPLITS
-from dlexp.data.split_names import parts_of, split_of
+from dlexp.data.split_names import parts_of, standard_split
 from dlexp.errors import DataError
 
 Parts = dict[str, NDArray[Any]]  # train, val or test, or "" for all samples -> (N, ...)
@@ -95,7 +95,7 @@ def _base(array: str) -> str:
     """`X` for X_train and train_X, "" for an array that names no split."""
     before, _, last = array.rpartition("_")
     first, _, behind = array.partition("_")
-    return before if split_of(last) else behind if split_of(first) else ""
+    return before if standard_split(last) else behind if standard_split(first) else ""
 
 
 def _in_order(parts: Mapping[str, str]) -> dict[str, str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dlexp.data.bundle import DataBundle
-from dlexp.data.tables.raw_table import RawTable, TableOptions, check_names, kind_of, table_of
+from dlexp.data.tables.raw_table import RawTable, TableOptions, check_names, column_target_kind, table_of
 from dlexp.data.tables.spelling import Marks
 from dlexp.data.tables.text_file import TextFile
 from dlexp.errors import DataError
@@ -58,7 +58,7 @@ def target_kind(arguments: Mapping[str, Any]) -> str:
         line = file.line_of(row, column.size)
         return DataError(message, file=file.path, column=arguments["target"], row=line, remedy=remedy)
 
-    return kind_of(column, refusal)
+    return column_target_kind(column, refusal)
 
 
 def _read(path: Path, separator: str, missing_values: Sequence[str], without: Sequence[str] = ()) -> RawTable:

@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dlexp.data.bundle import SPLITS, DataBundle
-from dlexp.data.images.decoding import AllOrNone, Failure, decoded, fitted, is_gray, listed, reason
+from dlexp.data.images.decoding import AllOrNone, Failure, decoded, fitted, is_gray, list_lines, reason
 from dlexp.data.images.image_set import ImageFormat, ImageSet
 from dlexp.data.images.placement import Placement, some_of
 from dlexp.data.paths import did_you_mean
 from dlexp.data.sources.hub_labels import labels_by_name
-from dlexp.data.split_names import parts_of, split_of
+from dlexp.data.split_names import parts_of, standard_split
 from dlexp.data.splitting import Rows, rows_of_parts
 from dlexp.errors import Code, ConfigError, DataError
 
@@ -152,7 +152,7 @@ class HubImages(AllOrNone):
 
     def refusal(self, failures: Sequence[Failure]) -> DataError:
         """The error for unreadable images."""
-        lines = listed([f"sample {number.strip()}: {why}" for number, why in failures])
+        lines = list_lines([f"sample {number.strip()}: {why}" for number, why in failures])
         return DataError(f"{len(failures)} images cannot be read{lines}\n", file=self.where)
 
 
@@ -221,7 +221,7 @@ def _parts(found: Any, where: str) -> tuple[dict[str, Any], list[str]]:
     if "train" not in names:
         rule = f"part train not found; available: {', '.join(found) or 'none'}"
         raise DataError(rule, file=where, remedy="Rename its training part to train.", code="not-found")
-    others = [name for name in found if not split_of(name)]
+    others = [name for name in found if not standard_split(name)]
     notes = [f"parts not used: {', '.join(others)}"] if others else []
     return {split: found[names[split]] for split in SPLITS if split in names}, notes
 

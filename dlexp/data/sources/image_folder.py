@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from dlexp.data.bundle import SPLITS, DataBundle
 from dlexp.data.images.cross_split_copies import check_copies
-from dlexp.data.images.decoding import ImageFiles, shown, unreadable
+from dlexp.data.images.decoding import ImageFiles, printable_name, unreadable
 from dlexp.data.images.image_set import ImageFormat, ImageSet
 from dlexp.data.images.listing import Listing, QuickScan, list_images, quick_scan
 from dlexp.data.images.placement import Placement, in_threads, pieces
@@ -114,7 +114,7 @@ class ReadableFiles:
 
 
 def _named(names: NDArray[np.bytes_], rows: Rows) -> list[str]:
-    return [shown(os.fsdecode(bytes(name))) for name in names[rows]]
+    return [printable_name(os.fsdecode(bytes(name))) for name in names[rows]]
 
 
 def readable_files(root: Path, listing: Listing, on_bad: str) -> ReadableFiles:
@@ -130,7 +130,7 @@ def readable_files(root: Path, listing: Listing, on_bad: str) -> ReadableFiles:
         trial = ImageFiles(root, listing.names, 3, 8, "stretch")
         for _, damaged in in_threads(trial.attempt, pieces(np.array(unsure, dtype=np.int64))):
             failures += damaged
-    notes, left_out = [], tuple(shown(name) for name in (*listing.others, *listing.loose))
+    notes, left_out = [], tuple(printable_name(name) for name in (*listing.others, *listing.loose))
     texts: list[str] = []
     if listing.others:
         notes.append(_left_out("without an image suffix", listing.others))
@@ -144,7 +144,7 @@ def readable_files(root: Path, listing: Listing, on_bad: str) -> ReadableFiles:
         listing, scans = listing.only(good), [scans[n] for n in good]
         texts = [f"{name} ({why})" for name, why in sorted(failures)]
         notes.append(_left_out("that are not readable as images", texts))
-    unread = tuple(map(shown, texts))
+    unread = tuple(map(printable_name, texts))
     return ReadableFiles(root, listing, scans, notes, (*left_out, *unread), unread)
 
 
@@ -174,4 +174,4 @@ def _left_out(what: str, names: Iterable[str]) -> str:
     files = "file" if len(names) == 1 else "files"
     what = what.replace("that are", "that is") if len(names) == 1 else what
     what = what.replace("as images", "as an image") if len(names) == 1 else what
-    return f"{len(names):,} {files} {what} skipped: {', '.join(map(shown, names[:_NAMED]))}{more}"
+    return f"{len(names):,} {files} {what} skipped: {', '.join(map(printable_name, names[:_NAMED]))}{more}"

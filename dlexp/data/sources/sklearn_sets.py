@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dlexp.data.bundle import DataBundle, Split, fingerprint
+from dlexp.data.bundle import DataBundle, Split, fingerprint_of
 from dlexp.data.images.domain_shift import in_domain
 from dlexp.data.preprocess import Affine
 from dlexp.data.splitting import some_of_each, split_rows
@@ -69,7 +69,7 @@ def digits(
             for name, part in zip(("train", "val", "test"), rows, strict=True)
         },
         preprocess=Affine(torch.tensor(1 / (_DIGITS_WHITE * std)), torch.tensor(-mean / std)),
-        fingerprint=fingerprint(images, labels),
+        fingerprint=fingerprint_of(images, labels),
         preprocessing={"kind": "image", "white": _DIGITS_WHITE, "mean": [mean], "std": [std]},
         augment=augment,
         pad=pad,

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dlexp.data.bundle import SPLITS, DataBundle, Split, fingerprint
+from dlexp.data.bundle import SPLITS, DataBundle, Split, fingerprint_of
 from dlexp.data.columns import tensor_of
 from dlexp.data.images.normalization import WHITE, moments
 from dlexp.data.sources.synthetic_shapes import BACKDROPS, SHAPES, TEXTURES, Plane
@@ -87,7 +87,7 @@ def synthetic_images(
     if not isinstance(channels, int):
         raise ValueError(f"channels={channels}: must be a number")
     shape = (channels, image_size, image_size)
-    drawn = draw(num_samples, shape, num_classes, noise, data_seed, with_masks=False)
+    drawn = draw_shapes(num_samples, shape, num_classes, noise, data_seed, with_masks=False)
     names = class_names(num_classes, channels)
     rows = split_rows(num_samples, (val_fraction, test_fraction, split_seed), drawn.labels, names)
     splits = {
@@ -99,7 +99,7 @@ def synthetic_images(
         spec=DataSpec(ImageSpec(*shape), ClassSpec(names)),
         splits=splits,
         preprocess=found.normalization(image_size, image_size),
-        fingerprint=fingerprint(drawn.images.transpose(0, 2, 3, 1), drawn.labels),
+        fingerprint=fingerprint_of(drawn.images.transpose(0, 2, 3, 1), drawn.labels),
         preprocessing={"kind": "image", "white": WHITE, "mean": list(found.mean), "std": list(found.std)},
         augment=augment,
         pad=pad,
@@ -107,7 +107,7 @@ def synthetic_images(
     )
 
 
-def draw(
+def draw_shapes(
     count: int,
     shape: tuple[int, int, int],
     num_classes: int,

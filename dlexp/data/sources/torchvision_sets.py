@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dlexp.data.bundle import DataBundle, fingerprint
+from dlexp.data.bundle import DataBundle, fingerprint_of
 from dlexp.data.images.array_reader import ArrayImages
 from dlexp.data.images.image_set import ImageSet
 from dlexp.data.images.placement import Placement
@@ -192,7 +192,7 @@ def _bundle(
         labels,
         official_train.classes,
         (train, val, test),
-        fingerprint(official_train.images, official_train.labels, official_test.images, official_test.labels),
+        fingerprint_of(official_train.images, official_train.labels, official_test.images, official_test.labels),
         {},
         mirrors=known.mirrors,
     )

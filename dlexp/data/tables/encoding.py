@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dlexp.data.bundle import DataBundle, Split, fingerprint
+from dlexp.data.bundle import DataBundle, Split, fingerprint_of
 from dlexp.data.preprocess import Affine
 from dlexp.data.targets import target_unit
 from dlexp.errors import DataError
@@ -71,7 +71,7 @@ def fit_column(name: str, column: Column, standardize: bool) -> NumberColumn | C
     return NumberColumn(name, fill, mean, std or 1.0)
 
 
-def columns_of(preprocessing: Mapping[str, Any]) -> tuple[NumberColumn | CategoryColumn, ...]:
+def encoded_columns(preprocessing: Mapping[str, Any]) -> tuple[NumberColumn | CategoryColumn, ...]:
     """The encodings recorded by `build_table`, in the order of the features; () if there are none."""
     found: list[NumberColumn | CategoryColumn] = []
     for column in preprocessing.get("columns", ()):
@@ -154,7 +154,7 @@ def build_table(
             for name, part in zip(("train", "val", "test"), rows, strict=True)
         },
         preprocess=Affine(torch.tensor(1.0), torch.tensor(0.0)),
-        fingerprint=fingerprint(features, *(() if targets is None else (targets,))),
+        fingerprint=fingerprint_of(features, *(() if targets is None else (targets,))),
         preprocessing={"kind": "table", "columns": kinds},
         notes=(*notes, *_of_one_value(columns, rows[0])),
         missing=_missing(columns),

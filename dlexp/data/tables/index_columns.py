@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dlexp.data.split_names import split_of
+from dlexp.data.split_names import standard_split
 from dlexp.text.quoting import setting
 
 _INDEX_NAME = re.compile(r"Unnamed: 0(\.\d+)*|__index_level_\d+__")  # names that pandas gives to an unnamed index
@@ -96,8 +96,8 @@ def _whole(cells: NDArray[Any], largest: int) -> NDArray[np.int64] | None:
 
 def _names_splits(cells: NDArray[Any]) -> bool:
     """Return whether each cell is the name of a split, and one of them is train."""
-    if cells.dtype != object or not len(cells) or not isinstance(cells[0], str) or not split_of(cells[0]):
+    if cells.dtype != object or not len(cells) or not isinstance(cells[0], str) or not standard_split(cells[0]):
         return False
     distinct = set(cells.tolist())
-    splits = {split_of(cell) if isinstance(cell, str) else "" for cell in distinct}
+    splits = {standard_split(cell) if isinstance(cell, str) else "" for cell in distinct}
     return "" not in splits and "train" in splits and len(splits) > 1

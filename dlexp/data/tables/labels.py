@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlexp.data.tables.raw_column import Spelled
-from dlexp.data.tables.spelling import has_leading_zero, identity, is_word, number_in
+from dlexp.data.tables.spelling import cell_identity, has_leading_zero, is_word, number_in
 from dlexp.errors import DataError
 
 Refusal = Callable[..., DataError]  # (message, row=..., remedy=...) -> the error
@@ -57,7 +57,7 @@ def labels_of(spelled: Spelled, refusal: Refusal) -> Labels:
     used = [number for number in np.argsort(-counts, kind="stable").tolist() if counts[number]]
     spellings: dict[str, list[int]] = {}
     for number in used:
-        spellings.setdefault(identity(texts[number]), []).append(number)
+        spellings.setdefault(cell_identity(texts[number]), []).append(number)
     _refuse_zeros(codes, texts, used, refusal)
     is_mixed = any(is_word(texts[number]) for number in used)
     places = np.full(len(texts) + 1, -1, dtype=np.int64)
@@ -90,6 +90,6 @@ def _refuse_zeros(codes: NDArray[np.int64], texts: Sequence[str], used: Sequence
         if value is None:
             continue
         other = seen.setdefault(value, number)
-        if identity(texts[other]) != identity(texts[number]):
+        if cell_identity(texts[other]) != cell_identity(texts[number]):
             rule = f"{texts[number]!r} and {texts[other]!r} are one number with and without leading zeros"
             raise refusal(rule, row=first_row(codes, number), remedy=_REMEDY)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 ColumnValues = NDArray[np.float64] | list[str]  # (N,) numbers, or N names of categories
 
 
-def columns_of(features: NDArray[np.float32], preprocessing: Mapping[str, Any]) -> dict[str, ColumnValues]:
+def original_columns(features: NDArray[np.float32], preprocessing: Mapping[str, Any]) -> dict[str, ColumnValues]:
     """The columns of features (N, F) by name, with the preprocessing of their bundle undone.
 
     A missing number is the median that replaced it; a missing or unknown category is "-". Without columns in the

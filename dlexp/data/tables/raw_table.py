@@ -76,7 +76,7 @@ class RawTable:
 
     def kind_of(self, name: str) -> str:
         """`class` or `value`, derived from the cells. Raises DataError for numbers mixed with texts."""
-        return kind_of(self.raw[name], partial(self.refusal, column=name))
+        return column_target_kind(self.raw[name], partial(self.refusal, column=name))
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def _named(unit: str, lines: NDArray[np.int64], rows: NDArray[np.int64]) -> list
     return [f"{unit} {line}" for line in lines[rows]]
 
 
-def kind_of(target: RawColumn, refusal: Refusal) -> str:
+def column_target_kind(target: RawColumn, refusal: Refusal) -> str:
     """`class` or `value`, derived from the cells of a target: texts and few distinct whole numbers are classes.
 
     Raises the error of `refusal` for a column of numbers mixed with texts.

@@ -63,7 +63,7 @@ def has_leading_zero(cell: str) -> bool:
     return _LEADING_ZERO.match(cell) is not None
 
 
-def identity(cell: str) -> str:
+def cell_identity(cell: str) -> str:
     """The canonical spelling of a cell: equal exactly for cells with the same value.
 
     Numbers: 1, 1.0, +1 and 1e0 are "1"; whole numbers beyond 2**53 keep every digit; with a leading zero they are codes
@@ -105,17 +105,17 @@ class Marks:
         self.found: set[str] = set()
         self._texts = frozenset(self.words)
         self._numbers = {value: word for word in self.words if (value := number_in(word)) is not None}
-        self._others = {identity(word): word for word in self.words if _has_spellings(word)}
+        self._others = {cell_identity(word): word for word in self.words if _has_spellings(word)}
 
     def matches(self, cell: str, value: float | None) -> bool:
         """Return whether a stripped cell matches; `value` is its number."""
         word = cell if cell in self._texts else None
         if word is None and value is not None and self._numbers and not has_leading_zero(cell):
             word = self._numbers.get(value)
-            if word is not None and abs(value) >= _EXACT and identity(word) != identity(cell):
+            if word is not None and abs(value) >= _EXACT and cell_identity(word) != cell_identity(cell):
                 word = None  # whole numbers that are equal only in float64
         elif word is None and self._others:
-            word = self._others.get(identity(cell))
+            word = self._others.get(cell_identity(cell))
         if word is not None:
             self.found.add(word)
         return word is not None
@@ -125,7 +125,7 @@ class Marks:
         marked = np.zeros(len(values), dtype=np.bool_)
         for value, word in self._numbers.items():
             if values.dtype.kind in "iu":
-                whole = int(identity(word)) if value == int(value) and not has_leading_zero(word) else None
+                whole = int(cell_identity(word)) if value == int(value) and not has_leading_zero(word) else None
                 limits = np.iinfo(values.dtype)  # type: ignore[type-var]
                 if whole is None or not limits.min <= whole <= limits.max:
                     continue

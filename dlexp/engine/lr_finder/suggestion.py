@@ -51,7 +51,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class RateSuggestion:
     """What all sweeps say together; every rate as log10.
 
     suggested  the median over the seeds, None when no seed has one
@@ -118,13 +118,13 @@ def read(x: Array, y: Array, diverged: bool) -> Reading:
     return Reading(suggested, min(low, suggested), high, interval, drop, noise, edge, smoothed)
 
 
-def combine(readings: Sequence[Reading]) -> Verdict:
+def combine(readings: Sequence[Reading]) -> RateSuggestion:
     """The verdict of one or more sweeps of the same range, and whether it can be relied on."""
     found = [reading for reading in readings if reading.suggested is not None]
     confidence = float(np.median([reading.confidence for reading in readings]))
     if not found:
         first = readings[0]
-        return Verdict(None, first.low, first.high, first.interval, confidence, ("no descent is seen",))
+        return RateSuggestion(None, first.low, first.high, first.interval, confidence, ("no descent is seen",))
     each = [reading.suggested for reading in found if reading.suggested is not None]
     interval = found[0].interval if len(readings) == 1 else (min(each), max(each))
     low, high = (float(np.median([getattr(reading, name) for reading in found])) for name in ("low", "high"))
@@ -139,7 +139,7 @@ def combine(readings: Sequence[Reading]) -> Verdict:
         reasons.append(f"{len(readings) - len(found)} of {len(readings)} sweeps see no descent")
     if sum(reading.edge == "bottom" for reading in found) * 2 > len(readings):
         reasons.append("the loss falls steepest where the sweep begins")
-    return Verdict(suggested, min(low, suggested), max(high, suggested), interval, confidence, tuple(reasons))
+    return RateSuggestion(suggested, min(low, suggested), max(high, suggested), interval, confidence, tuple(reasons))
 
 
 def rules_of_others(rates: Array, losses: Array) -> Mapping[str, float | None]:

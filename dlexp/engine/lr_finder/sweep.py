@@ -100,7 +100,7 @@ class Sweep:
         return np.array([point.loss for point in self.points], dtype=np.float64)
 
 
-def sweep(plan: SweepPlan, state: TrainState, stop: StopRequest) -> Sweep:
+def run_sweep(plan: SweepPlan, state: TrainState, stop: StopRequest) -> Sweep:
     """Make updates on a copy of `state` while the rate rises, until the range ends or the loss diverges.
 
     `state`, the task and every generator are afterwards as they were before, to the bit, also when this raises.

@@ -38,7 +38,7 @@ _FEW = 64  # distinct values; the scores of some networks that are right or wron
 
 
 @dataclass(frozen=True)
-class Difference:
+class PairedDifference:
     """Mean score of the first side less that of the second.
 
     low, high  bounds of the interval of `level`; infinite where nothing is known of the spread
@@ -77,7 +77,7 @@ class McNemar:
 
 def over_seeds_and_samples(
     first: Floats, second: Floats, level: float, *, is_one_of_several: bool = False
-) -> Difference:
+) -> PairedDifference:
     """The difference of two ways to train, from the scores of their networks on the same samples.
 
     first (K, N), second (K', N), K, K' and N at least 2
@@ -107,7 +107,7 @@ def over_seeds_and_samples(
 
 def over_samples(
     pairs: Sequence[tuple[Floats, Floats]], level: float, *, seed: int, zero_or_one: bool
-) -> list[Difference]:
+) -> list[PairedDifference]:
     """The differences of these very networks, by one bootstrap over the samples; several of a side are averaged.
 
     pairs        (K, N) and (K', N) scores each, of the same N samples
@@ -125,7 +125,7 @@ def over_samples(
         bounds = interval(values / samples, level)
         assert bounds.low is not None and bounds.high is not None  # a mean has a value in every resample
         value, seeds = float(differences.mean()), (len(first), len(second))
-        made.append(Difference(value, bounds.low, bounds.high, level, None, "samples", seeds, samples))
+        made.append(PairedDifference(value, bounds.low, bounds.high, level, None, "samples", seeds, samples))
     return made
 
 
@@ -146,7 +146,7 @@ def _resampled_sums(values: Floats, resamples: int, seed: int) -> Floats:
     return np.stack([found[str(place)] for place in range(len(values))])
 
 
-def over_seeds(first: Floats, second: Floats, level: float) -> Difference:
+def difference_over_seeds(first: Floats, second: Floats, level: float) -> PairedDifference:
     """The difference of two ways to train, from the mean scores (K,) and (K',) of their networks, 2 of each at least.
 
     Where the seeds of each side gave one and the same value, their spread is unknown: the interval is infinite.
@@ -179,7 +179,7 @@ def _by_parts(
     level: float,
     seeds: tuple[int, int],
     samples: int,
-) -> Difference:
+) -> PairedDifference:
     """The interval around `value` whose half width is the root of a sum: each part times its own t point squared.
 
     For normal parts such an interval holds `level` or more, whatever their variances are. The residual stays with the
@@ -194,7 +194,7 @@ def _by_parts(
     between_samples, between_seeds, residual = parts
     alone = max(0.0, between_samples - residual)
     margin = math.sqrt(of_samples**2 * alone + max(of_seeds**2 * between_seeds, of_samples**2 * residual))
-    return Difference(value, value - margin, value + margin, level, None, "seeds and samples", seeds, samples)
+    return PairedDifference(value, value - margin, value + margin, level, None, "seeds and samples", seeds, samples)
 
 
 def _welch_degrees(parts: Sequence[float], seeds: tuple[int, int]) -> float:
@@ -212,11 +212,11 @@ def _residual(scores: Floats) -> float:
 
 def _by_t(
     value: float, error: float, degrees: float, level: float, about: str, seeds: tuple[int, int], samples: int
-) -> Difference:
+) -> PairedDifference:
     """The t interval around `value` with standard error `error`; infinite for seeds that differ in nothing."""
     if about == "seeds" and error == 0 and value:
-        return Difference(value, -math.inf, math.inf, level, None, about, seeds, samples)
+        return PairedDifference(value, -math.inf, math.inf, level, None, about, seeds, samples)
     margin = two_sided_point(1 - level, degrees) * error
     alone = 0.0 if value else 1.0  # with no variance at all, any difference is beyond doubt
     p_value = two_sided(value / error, degrees) if error > 0 else alone
-    return Difference(value, value - margin, value + margin, level, p_value, about, seeds, samples)
+    return PairedDifference(value, value - margin, value + margin, level, p_value, about, seeds, samples)

@@ -12,9 +12,9 @@ from matplotlib.ticker import PercentFormatter
 from numpy.typing import ArrayLike, NDArray
 
 from dlexp.metrics.calibration import Bin
-from dlexp.metrics.figures import ConfusionMatrix, Lines, RankingCurves, ReliabilityDiagram, TrueAndPredicted
-from dlexp.metrics.figures import Figure as FigureData
-from dlexp.metrics.ranking import Curve
+from dlexp.metrics.ranking import RankingCurve
+from dlexp.metrics.reports.figures import ConfusionMatrix, Lines, RankingCurves, ReliabilityDiagram, TrueAndPredicted
+from dlexp.metrics.reports.figures import Figure as FigureData
 from dlexp.report.figures.curves import as_png
 from dlexp.report.figures.labels import cut, short_labels
 from dlexp.report.number_format import alike
@@ -31,7 +31,7 @@ _MOST_NAMES = 60  # classes with readable names on the axes
 _LETTERS = 18
 
 
-def draw(figure: FigureData, split: str) -> bytes:
+def draw_figure(figure: FigureData, split: str) -> bytes:
     """The PNG of a figure of a report. Raises TypeError for a kind that cannot be drawn."""
     match figure:
         case ConfusionMatrix():
@@ -64,7 +64,7 @@ def lines_png(figure: Lines, split: str) -> bytes:
     return as_png(made)
 
 
-def roc_png(curves: Mapping[str, Curve], areas: Mapping[str, float], split: str, classes: int) -> bytes:
+def roc_png(curves: Mapping[str, RankingCurve], areas: Mapping[str, float], split: str, classes: int) -> bytes:
     """ROC curves by class, with their areas; random guessing lies on the diagonal."""
     figure, axes = _square()
     axes.plot([0, 1], [0, 1], color=_GRAY, linewidth=1, linestyle=":", label="random guess")
@@ -76,7 +76,7 @@ def roc_png(curves: Mapping[str, Curve], areas: Mapping[str, float], split: str,
     return _finished(figure, axes)
 
 
-def pr_png(curves: Mapping[str, Curve], areas: Mapping[str, float], split: str, classes: int) -> bytes:
+def pr_png(curves: Mapping[str, RankingCurve], areas: Mapping[str, float], split: str, classes: int) -> bytes:
     """Precision-recall curves by class, with their average precisions."""
     figure, axes = _square()
     for number, (name, curve) in enumerate(curves.items()):
@@ -234,7 +234,7 @@ def _area(name: str, area: float) -> str:
     return f"{cut(name, _LETTERS, 'both')}  {area:.3f}"
 
 
-def _which(curves: Mapping[str, Curve], classes: int) -> str:
+def _which(curves: Mapping[str, RankingCurve], classes: int) -> str:
     if len(curves) == classes:
         return "each class" if classes > 2 else "a class"
     return f"{len(curves)} of {classes} classes (smallest areas)"

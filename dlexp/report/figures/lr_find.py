@@ -14,7 +14,7 @@ _STYLES = (":", "--", "-.", (0, (1, 3)))
 
 
 @dataclass(frozen=True)
-class Curve:
+class SweepCurve:
     """One range test: learning rates, raw and smoothed losses of the same length."""
 
     label: str
@@ -25,7 +25,7 @@ class Curve:
 
 def lr_png(
     title: str,
-    curves: Sequence[Curve],
+    curves: Sequence[SweepCurve],
     suggested: float | None,
     interval: tuple[float, float],
     marks: Mapping[str, float | None],

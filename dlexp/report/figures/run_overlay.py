@@ -18,7 +18,7 @@ _STYLES = ("-", "--", "-.", ":")
 
 
 @dataclass(frozen=True)
-class Curve:
+class RunCurve:
     """The curve of a run.
 
     Attributes:
@@ -32,7 +32,7 @@ class Curve:
     maximize: bool
 
 
-def overlay_png(curves: Sequence[Curve], name: str) -> bytes:
+def overlay_png(curves: Sequence[RunCurve], name: str) -> bytes:
     """A PNG of the metric `name` over the epochs, with the best epoch of every run marked."""
     figure = Figure(figsize=(7.2, 4.4), layout="constrained", dpi=110)
     axes = figure.add_subplot()
@@ -58,14 +58,14 @@ def overlay_png(curves: Sequence[Curve], name: str) -> bytes:
     return as_png(figure)
 
 
-def _best(curve: Curve) -> int | None:
+def _best(curve: RunCurve) -> int | None:
     """Position of the best value, None if there is none."""
     places = [place for place, value in enumerate(curve.values) if math.isfinite(value)]
     sign = 1 if curve.maximize else -1
     return max(places, key=lambda place: sign * curve.values[place]) if places else None
 
 
-def _mean(curves: Sequence[Curve]) -> tuple[list[int], list[float]]:
+def _mean(curves: Sequence[RunCurve]) -> tuple[list[int], list[float]]:
     """(epochs that all runs have, mean over the runs); a mean over fewer runs would jump where one ends."""
     shared = sorted(set.intersection(*(set(curve.epochs) for curve in curves)))
     rows = [dict(zip(curve.epochs, curve.values, strict=True)) for curve in curves]

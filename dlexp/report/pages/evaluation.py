@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dlexp.report.number_format import number
-from dlexp.report.pages.html import Cell, Html, Section, facts, folded, paragraph, picture, table
+from dlexp.report.pages.html import Cell, Html, Section, definition_list, folded, html_table, paragraph, picture
 from dlexp.report.pages.run_contents import Evaluated, Table
 
 _MAX_ROWS, _MAX_UNFOLDED = 200, 30
@@ -14,7 +14,7 @@ _MAX_ROWS, _MAX_UNFOLDED = 200, 30
 
 def evaluated_section(found: Evaluated) -> Section:
     """Metrics, tables and figures of a split."""
-    parts = [facts(_about(found)), *_metrics(found)]
+    parts = [definition_list(_about(found)), *_metrics(found)]
     parts += [_table(name, content, found) for name, content in found.tables.items()]
     captions = _mapping(found.content.get("figures"))
     names = [*(n for n in captions if n in found.pictures), *sorted(found.pictures.keys() - captions.keys())]
@@ -61,7 +61,7 @@ def _metrics(found: Evaluated) -> list[Html]:
         ]
         for name, value in found.metrics.items()
     ]
-    return [table(caption, columns, rows, numbers=numeric - {"metric"})] if rows else []
+    return [html_table(caption, columns, rows, numbers=numeric - {"metric"})] if rows else []
 
 
 def _interval(name: str, interval: Mapping[str, Any]) -> str:
@@ -87,7 +87,7 @@ def _table(name: str, content: Table, found: Evaluated) -> Html:
     caption = str(about.get("caption") or f"{name}.csv of the {found.split} split.")
     if len(rows) > _MAX_ROWS:
         caption += f" First {_MAX_ROWS} rows; see {name}.csv for all."
-    made = table(f"{caption} Click a heading to sort.", columns, cells, numbers=frozenset(numeric), sortable=True)
+    made = html_table(f"{caption} Click a heading to sort.", columns, cells, numbers=frozenset(numeric), sortable=True)
     return made if len(rows) <= _MAX_UNFOLDED else folded(f"{caption.rstrip('.')}: {len(rows)} rows", made)
 
 

@@ -158,13 +158,13 @@ def paragraph(text: str | Html) -> Html:
     return Html(f"<p>{_html(text)}</p>")
 
 
-def facts(pairs: Mapping[str, object]) -> Html:
+def definition_list(pairs: Mapping[str, object]) -> Html:
     """A list of labels and values."""
     rows = "\n".join(f"<dt>{_html(label)}</dt><dd>{_html(value)}</dd>" for label, value in pairs.items())
     return Html(f"<dl>\n{rows}\n</dl>")
 
 
-def points(texts: Iterable[str | Html]) -> Html:
+def bullet_list(texts: Iterable[str | Html]) -> Html:
     """A list with one item per text."""
     return Html('<ul class="notes">\n' + "\n".join(f"<li>{_html(text)}</li>" for text in texts) + "\n</ul>")
 
@@ -189,7 +189,7 @@ def folded(summary: str, *parts: Html) -> Html:
     return Html(f"<details>\n<summary>{_html(summary)}</summary>\n" + "\n".join(parts) + "\n</details>")
 
 
-def table(
+def html_table(
     caption: str,
     columns: Sequence[str],
     rows: Iterable[Sequence[object]],

@@ -8,7 +8,18 @@ from typing import Any
 
 from dlexp.report.number_format import number
 from dlexp.report.pages.evaluation import evaluated_section
-from dlexp.report.pages.html import Html, Section, code, facts, folded, page, paragraph, picture, points, table
+from dlexp.report.pages.html import (
+    Html,
+    Section,
+    bullet_list,
+    code,
+    definition_list,
+    folded,
+    html_table,
+    page,
+    paragraph,
+    picture,
+)
 from dlexp.report.pages.notices import notices
 from dlexp.report.pages.run_contents import RunStory
 from dlexp.text.quoting import command
@@ -30,7 +41,7 @@ def run_page(story: RunStory, version: str) -> str:
     """
     sections = [
         Section("Summary", _summary(story)),
-        Section("Notices", (points(found),) if (found := notices(story)) else ()),
+        Section("Notices", (bullet_list(found),) if (found := notices(story)) else ()),
         Section("Curves", _curves(story)),
         *(evaluated_section(found) for found in story.evaluated),
         Section("Evaluation", () if story.evaluated else _not_evaluated(story)),
@@ -73,7 +84,7 @@ def _summary(story: RunStory) -> tuple[Html, ...]:
         "started": meta.get("started"),
         "directory": story.place,
     }
-    return (facts({label: value for label, value in pairs.items() if value is not None}), *_results(story))
+    return (definition_list({label: value for label, value in pairs.items() if value is not None}), *_results(story))
 
 
 def _with_count(name: object, count: object, noun: str) -> str | None:
@@ -94,7 +105,7 @@ def _results(story: RunStory) -> Iterator[Html]:
     rows = [
         [name, *(number(name, values[name]) if name in values else "" for values in columns.values())] for name in names
     ]
-    yield table("Metrics of the saved weights.", ["metric", *columns], rows, numbers=frozenset(columns))
+    yield html_table("Metrics of the saved weights.", ["metric", *columns], rows, numbers=frozenset(columns))
 
 
 def _curves(story: RunStory) -> tuple[Html, ...]:
@@ -115,7 +126,7 @@ def _curves(story: RunStory) -> tuple[Html, ...]:
     names = ["epoch", *(name for name in story.columns if name != "epoch")]
     marked = next((at for at, row in enumerate(chosen) if row["epoch"] == best), None)
     caption = f"{len(chosen)} of {len(story.rows)} epochs, the best highlighted; see metrics.csv for all digits."
-    shown = table(caption, names, rows, numbers=frozenset(names), marked=marked)
+    shown = html_table(caption, names, rows, numbers=frozenset(names), marked=marked)
     return (*parts, folded("Metrics by epoch", shown), *_rate_found(story))
 
 
@@ -159,15 +170,15 @@ def _configuration(story: RunStory) -> tuple[Html, ...]:
     parts = [paragraph(found.unknown)] if found.unknown else []
     if found.choices:
         caption = "Options that differ from the default configuration."
-        parts.append(table(caption, ["group", "default", "this run"], found.choices))
+        parts.append(html_table(caption, ["group", "default", "this run"], found.choices))
     if found.changes:
         caption = "Values that differ from those of the selected options."
-        parts.append(table(caption, ["key", "default", "this run"], found.changes))
+        parts.append(html_table(caption, ["key", "default", "this run"], found.changes))
     if not found.unknown and not found.choices and not found.changes:
         parts.append(paragraph("The default configuration."))
     if found.values:
         caption = "All values, from config.yaml."
-        parts.append(folded(f"All {len(found.values)} values", table(caption, ["key", "value"], found.values)))
+        parts.append(folded(f"All {len(found.values)} values", html_table(caption, ["key", "value"], found.values)))
     return tuple(parts)
 
 
@@ -181,7 +192,7 @@ def _repeat(story: RunStory) -> tuple[Html, ...]:
     ]
     hashes = {name: story.meta.get(f"{name}") for name in ("seed", "data_fingerprint", "split_hash")}
     shown = {name.replace("_", " "): value for name, value in hashes.items() if value is not None}
-    return (*parts, facts(shown)) if shown else tuple(parts)
+    return (*parts, definition_list(shown)) if shown else tuple(parts)
 
 
 def _environment(story: RunStory) -> tuple[Html, ...]:
@@ -189,12 +200,12 @@ def _environment(story: RunStory) -> tuple[Html, ...]:
     if not meta:
         return (paragraph("meta.json not found: machine and versions are unknown."),)
     made_with = {_MADE_WITH_IN.get(name, name): meta[name] for name in _MADE_WITH if meta.get(name) is not None}
-    parts = [facts(made_with)]
+    parts = [definition_list(made_with)]
     settings = meta.get("settings")
     if isinstance(settings, Mapping) and settings:
         rows = [_setting(name, entry) for name, entry in settings.items()]
         caption = "Settings selected for the machine, with reasons."
-        parts.append(table(caption, ["setting", "value", "reason", "override with"], rows))
+        parts.append(html_table(caption, ["setting", "value", "reason", "override with"], rows))
     if story.packages:
         parts.append(folded(f"All {len(story.packages)} installed packages", code("\n".join(story.packages))))
     return tuple(parts)
@@ -212,4 +223,4 @@ def _files(story: RunStory) -> tuple[Html, ...]:
     rows = [[name, f"{size:,}"] for name, size in story.files[:_MAX_FILES]]
     left = len(story.files) - len(rows)
     caption = f"{len(story.files)} files, {total:,} bytes" + (f"; {left} more not listed." if left else ".")
-    return (folded(caption, table(caption, ["file", "bytes"], rows, numbers=frozenset(["bytes"]))),)
+    return (folded(caption, html_table(caption, ["file", "bytes"], rows, numbers=frozenset(["bytes"]))),)

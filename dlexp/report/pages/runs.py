@@ -7,7 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from dlexp.report.number_format import number
-from dlexp.report.pages.html import Cell, Html, Section, code, facts, page, paragraph, picture, points, table
+from dlexp.report.pages.html import (
+    Cell,
+    Html,
+    Section,
+    bullet_list,
+    code,
+    definition_list,
+    html_table,
+    page,
+    paragraph,
+    picture,
+)
 from dlexp.text.quoting import command
 from dlexp.text.time_format import spoken
 
@@ -51,11 +62,11 @@ def _verdict(content: Mapping[str, Any]) -> Iterator[Html]:
             "larger is better": "yes" if content["maximize"] else "no",
             "samples": f"{content['samples']:,}" if content["samples"] else "not paired, intervals over the seeds",
         }
-        yield facts(pairs)
-        yield table("Pairs of configurations.", ["first", "second", "verdict"], map(_pair, content["pairs"]))
+        yield definition_list(pairs)
+        yield html_table("Pairs of configurations.", ["first", "second", "verdict"], map(_pair, content["pairs"]))
     if content["notes"]:
         yield paragraph("Notes:")
-        yield points(map(str, content["notes"]))
+        yield bullet_list(map(str, content["notes"]))
 
 
 def _pair(pair: Mapping[str, Any]) -> list[object]:
@@ -71,7 +82,7 @@ def _settings(content: Mapping[str, Any]) -> Html:
     if not content["settings"]:
         return paragraph("None, except for the seed and settings that do not affect the training.")
     rows = [[setting["key"], *setting["values"]] for setting in content["settings"]]
-    return table("Keys with different values.", ["key", *names], rows)
+    return html_table("Keys with different values.", ["key", *names], rows)
 
 
 def _groups(groups: Sequence[Mapping[str, Any]]) -> Html:
@@ -80,7 +91,7 @@ def _groups(groups: Sequence[Mapping[str, Any]]) -> Html:
     shared = [name for name in groups[0]["metrics"] if all(name in group["metrics"] for group in groups)]
     rows = [[name, *(_spread(name, group["metrics"][name]) for group in groups)] for name in shared]
     caption = "Mean and standard deviation over the seeds."
-    return table(caption, ["metric", *columns], rows, numbers=frozenset(columns))
+    return html_table(caption, ["metric", *columns], rows, numbers=frozenset(columns))
 
 
 def _spread(name: str, spread: Mapping[str, Any]) -> str:
@@ -119,7 +130,7 @@ def _runs(rows: Sequence[Mapping[str, Any]]) -> Html:
     ]
     caption = "All runs at their best epochs. Click a heading to sort."
     caption = f"{caption} They are in {shared.rstrip('/')}." if shared else caption
-    return table(caption, columns, cells, numbers=frozenset(["seed", *names]), sortable=True)
+    return html_table(caption, columns, cells, numbers=frozenset(["seed", *names]), sortable=True)
 
 
 def _shared(paths: Sequence[str]) -> str:

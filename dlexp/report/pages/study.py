@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dlexp.report.number_format import number
-from dlexp.report.pages.html import Cell, Html, Section, code, facts, page, paragraph, picture, table
+from dlexp.report.pages.html import Cell, Html, Section, code, definition_list, html_table, page, paragraph, picture
 from dlexp.text.quoting import command
 
 # figure name -> (caption, note), in the order of the page
@@ -30,7 +30,7 @@ PICTURES = {
 
 
 @dataclass(frozen=True)
-class StudyFacts:
+class StudyContext:
     """Facts about a study that are not in study.json.
 
     Attributes:
@@ -49,7 +49,7 @@ def study_page(
     columns: Sequence[str],
     rows: Sequence[Sequence[Any]],
     pictures: Mapping[str, bytes],
-    about: StudyFacts,
+    about: StudyContext,
 ) -> str:
     """The page as HTML.
 
@@ -67,10 +67,10 @@ def study_page(
         Section("Confirmation on new seeds", _confirmation(content)),
         Section("Plots", _plots(pictures, metric, str(content.get("without_importances") or ""))),
         Section("Trials", (_trials(content, columns, rows),)),
-        Section("Search space", (table("Searched keys.", ["key", "values"], list(content["space"].items())),)),
-        Section("Settings", (facts({k: "-" if v is None else v for k, v in content["settings"].items()}),)),
+        Section("Search space", (html_table("Searched keys.", ["key", "values"], list(content["space"].items())),)),
+        Section("Settings", (definition_list({k: "-" if v is None else v for k, v in content["settings"].items()}),)),
         Section("Next steps", _how_to(content, about)),
-        Section("Versions", (facts(about.versions),)),
+        Section("Versions", (definition_list(about.versions),)),
     ]
     return page(f"Study {content['study']}", _lead(content), sections, f"Written by dlexp tune in {about.place}.")
 
@@ -87,7 +87,7 @@ def _lead(content: Mapping[str, Any]) -> str:
 def _summary(content: Mapping[str, Any]) -> Html:
     metric, best = str(content["metric"]), content["best"]
     counts = ", ".join(f"{count} {state}" for state, count in content["trials"].items())
-    return facts(
+    return definition_list(
         {
             "metric": metric,
             "direction": content["direction"],
@@ -105,7 +105,9 @@ def _best(content: Mapping[str, Any]) -> tuple[Html, ...]:
     if best is None:
         return ()
     text = f"Trial {best['trial']}, in {best['folder']}; best.yaml is its complete configuration."
-    return (table(text, ["parameter", "value"], [[key, _written(value)] for key, value in best["params"].items()]),)
+    return (
+        html_table(text, ["parameter", "value"], [[key, _written(value)] for key, value in best["params"].items()]),
+    )
 
 
 def _written(value: Any) -> object:
@@ -125,7 +127,7 @@ def _confirmation(content: Mapping[str, Any]) -> tuple[Html, ...]:
     ]
     caption = f"{metric} on seeds that the search did not use."
     columns = ["configuration", "mean", "std", "n", "values"]
-    return paragraph(f"{verdict['text']}."), table(caption, columns, rows, numbers=frozenset(columns[1:4]))
+    return paragraph(f"{verdict['text']}."), html_table(caption, columns, rows, numbers=frozenset(columns[1:4]))
 
 
 def _listed(metric: str, values: Sequence[float]) -> str:
@@ -154,7 +156,7 @@ def _trials(content: Mapping[str, Any], columns: Sequence[str], rows: Sequence[S
     cells = [[_cell(name, metric, value) for name, value in zip(columns, row, strict=True)] for row in rows]
     numeric = [name for at, name in enumerate(shown) if _are_numbers([row[at] for row in rows])]
     caption = "All trials, the best highlighted. Click a heading to sort."
-    return table(caption, shown, cells, numbers=frozenset(numeric), sortable=True, marked=place)
+    return html_table(caption, shown, cells, numbers=frozenset(numeric), sortable=True, marked=place)
 
 
 def _are_numbers(values: Sequence[Any]) -> bool:
@@ -171,7 +173,7 @@ def _cell(column: str, metric: str, value: Any) -> object:
     return Cell(f"{value:.1f}" if column == "seconds" else f"{value:.4g}", value)
 
 
-def _how_to(content: Mapping[str, Any], about: StudyFacts) -> tuple[Html, ...]:
+def _how_to(content: Mapping[str, Any], about: StudyContext) -> tuple[Html, ...]:
     parts = []
     if content["best"] is not None:
         parts += [paragraph("Train the best configuration:"), code(command("train", "--from", Path(about.place)))]

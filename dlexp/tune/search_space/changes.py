@@ -20,7 +20,7 @@ _FIXED = {  # properties that must be the same for all trials of a study
 
 
 @dataclass
-class Changes:
+class SpaceChanges:
     """Notes on allowed changes, and problems for others."""
 
     notes: list[str] = field(default_factory=list)
@@ -32,7 +32,7 @@ class Changes:
         self.refused.append(Problem(f"search.space.{key}", given, rule, remedy, code="incompatible-run"))
 
 
-def changes(before: Space, after: Space, retired: Sequence[Dimension], study: StudyFacts) -> Changes:
+def classify_changes(before: Space, after: Space, retired: Sequence[Dimension], study: StudyParameters) -> SpaceChanges:
     """Classify the differences between two search spaces of a study.
 
     Args:
@@ -41,7 +41,7 @@ def changes(before: Space, after: Space, retired: Sequence[Dimension], study: St
         retired: Dimensions of earlier trials that are not in `before`.
         study: Name and trials of the study.
     """
-    found = Changes()
+    found = SpaceChanges()
     for group in dict.fromkeys((*before.groups, *after.groups)):
         was, now = (", ".join(space.groups.get(group, ())) or "not searched" for space in (before, after))
         if was != now:
@@ -60,7 +60,7 @@ def changes(before: Space, after: Space, retired: Sequence[Dimension], study: St
 
 
 @dataclass(frozen=True)
-class StudyFacts:
+class StudyParameters:
     """The name of a study and the parameters of all its trials, including queued ones."""
 
     name: str
@@ -72,7 +72,7 @@ def planned(trial: FrozenTrial) -> dict[str, Any]:
     return {**trial.system_attrs.get("fixed_params", {}), **trial.params}
 
 
-def _compare(was: Dimension, now: Dimension, study: StudyFacts, found: Changes) -> None:
+def _compare(was: Dimension, now: Dimension, study: StudyParameters, found: SpaceChanges) -> None:
     """Classify the change of one dimension."""
     key, text = now.path if not now.branch else f"{now.path} (with {now.branch})", in_words(now)
     for what, rule in _FIXED.items():

@@ -29,19 +29,19 @@ def checked_choices(choices: Any, kind: str) -> tuple[Any, ...]:
             )
         if kind == "repeat" and isinstance(choice, list | tuple):
             raise ValueError(f"choice with repeat must list plain values, got {as_text(choice)}")
-    names = [identity(choice) for choice in choices]
+    names = [value_identity(choice) for choice in choices]
     twice = next((choice for choice, name in zip(choices, names, strict=True) if names.count(name) > 1), choices)
     if twice is not choices:
         raise ValueError(f"choice must list each value once, got {as_text(twice)} twice")
     return tuple(list(choice) if isinstance(choice, tuple) else choice for choice in choices)
 
 
-def identity(value: Any) -> tuple[Any, ...]:
+def value_identity(value: Any) -> tuple[Any, ...]:
     """A key for the comparison of values: 1 equals 1.0, but not true."""
     if isinstance(value, list | tuple):
-        return "list", *map(identity, value)
+        return "list", *map(value_identity, value)
     if isinstance(value, Mapping):
-        return "mapping", *((str(key), identity(item)) for key, item in sorted(value.items()))
+        return "mapping", *((str(key), value_identity(item)) for key, item in sorted(value.items()))
     return "bool" if isinstance(value, bool) else "value", value
 
 

@@ -14,7 +14,7 @@ from dlexp.tune.search_space.space import Dimension, Space
 _MOST = 1_000_000
 
 
-def points(space: Space, seed: int) -> list[dict[str, Any]]:
+def grid_points(space: Space, seed: int) -> list[dict[str, Any]]:
     """The parameters of all points, shuffled, so that an unfinished study covers the whole space.
 
     Raises ConfigError for an infinite space, or one with more than a million points.

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, field
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from dlexp.tune.search_space.choices import as_text, checked_choices, identity, stored_choices
+from dlexp.tune.search_space.choices import as_text, checked_choices, stored_choices, value_identity
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -103,7 +103,11 @@ class Dimension:
         """The parameters for which `suggest` returns `value`; {} if it is outside."""
         if self.kind == "repeat":
             is_list = isinstance(value, Sequence) and not isinstance(value, str) and len(value) > 0
-            if not is_list or len({identity(item) for item in value}) > 1 or not self.low <= len(value) <= self.high:
+            if (
+                not is_list
+                or len({value_identity(item) for item in value}) > 1
+                or not self.low <= len(value) <= self.high
+            ):
                 return {}
             each = self._stored_as(value[0])
             return {f"{self.name}.length": len(value), f"{self.name}.each": each[0]} if each else {}
@@ -131,14 +135,14 @@ class Dimension:
 
     def _stored_as(self, value: Any) -> list[Any]:
         """The stored form of a value, in a list; [] if it is not a choice."""
-        wanted = identity(value)
+        wanted = value_identity(value)
         pairs = zip(self.choices, self.stored, strict=True)
-        return [stored for choice, stored in pairs if identity(choice) == wanted][:1]
+        return [stored for choice, stored in pairs if value_identity(choice) == wanted][:1]
 
     def _choice_of(self, stored: Any) -> Any:
         """The choice stored as `stored`; any other value unchanged."""
         pairs = zip(self.choices, self.stored, strict=True)
-        return next((c for c, kept in pairs if identity(kept) == identity(stored)), stored)
+        return next((c for c, kept in pairs if value_identity(kept) == value_identity(stored)), stored)
 
 
 @dataclass(frozen=True)

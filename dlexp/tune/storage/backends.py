@@ -38,7 +38,7 @@ _SECRET = re.compile(r"([?&][^=&]*(?:pass|pwd|secret|token)[^=&]*=)([^&]*)", re.
 _WAIT_SECONDS = 60
 
 
-class Store:
+class StudyStorage:
     """An open storage.
 
     Attributes:
@@ -52,7 +52,7 @@ class Store:
 
         Raises ConfigError, without passwords, if it cannot be opened or its driver is missing.
         """
-        self.place = masked(url) if url is not None else str(folder / "study.journal")
+        self.place = without_password(url) if url is not None else str(folder / "study.journal")
         self._journal: Journal | None = None
         self._lock_file: Path | None = None
         self._engine: sqlalchemy.Engine | None = None
@@ -62,7 +62,11 @@ class Store:
             path = folder / "study.journal" if url is None else Path(rest.removeprefix("//"))
             if not path.name:
                 raise ConfigError.one(
-                    "--storage", masked(url or ""), "requires a file", "Use journal:///FILE", code="invalid-value"
+                    "--storage",
+                    without_password(url or ""),
+                    "requires a file",
+                    "Use journal:///FILE",
+                    code="invalid-value",
                 )
             self._open_journal(path, folder if url is None else None)
         else:
@@ -126,7 +130,10 @@ class Store:
             cause = error.__cause__ if isinstance(error, optuna.exceptions.StorageInternalError) else error
             # None, since the driver's message may contain the password
             raise ConfigError.one(
-                "--storage", masked(url), f"cannot open the storage: {_message(cause or error, url)}", code="failed"
+                "--storage",
+                without_password(url),
+                f"cannot open the storage: {_message(cause or error, url)}",
+                code="failed",
             ) from None
 
 
@@ -171,12 +178,12 @@ def failures(url: str | None) -> Iterator[None]:
     try:
         yield
     except (optuna.exceptions.StorageInternalError, sqlalchemy.exc.SQLAlchemyError) as error:
-        place, text = masked(url or "study.journal"), _message(error.__cause__ or error, url or "")
+        place, text = without_password(url or "study.journal"), _message(error.__cause__ or error, url or "")
         remedy = "Finished trials are saved. Run the same command again to continue."
         raise DlexpError(f"the storage {place} failed: {text}. {remedy}", code="failed") from None
 
 
-def masked(url: str) -> str:
+def without_password(url: str) -> str:
     """A storage URL without its passwords."""
     scheme, mark, rest = url.partition("://")
     account, at, place = rest.rpartition("@")
@@ -190,7 +197,9 @@ def _checked(url: str) -> str:
     scheme, mark, rest = url.partition("://")
     dialect, _, driver = scheme.partition("+")
     if not mark or dialect not in ("sqlite", *_SERVERS):
-        raise ConfigError.one("--storage", masked(url), "unknown storage", f"Use {_FORMS}", code="unknown-value")
+        raise ConfigError.one(
+            "--storage", without_password(url), "unknown storage", f"Use {_FORMS}", code="unknown-value"
+        )
     if dialect == "sqlite":
         return url
     named, package, install = _SERVERS[dialect]
@@ -199,7 +208,7 @@ def _checked(url: str) -> str:
     if find_spec(package) is None:
         raise ConfigError.one(
             "--storage",
-            masked(url),
+            without_password(url),
             f"requires the package {package}",
             f"Install it with {install}",
             code="missing-package",
@@ -210,7 +219,7 @@ def _checked(url: str) -> str:
 def _message(error: BaseException, url: str) -> str:
     """The first line of an error message, without the passwords of `url`."""
     text = str(getattr(error, "orig", None) or error).strip() or type(error).__name__
-    line = text.splitlines()[0].replace(url, masked(url))
+    line = text.splitlines()[0].replace(url, without_password(url))
     account = url.partition("://")[2].rpartition("@")[0]
     secrets = [account.partition(":")[2], *(found[1] for found in _SECRET.findall(url))]
     for secret in sorted({*secrets, *map(unquote, secrets)} - {""}, key=len, reverse=True):

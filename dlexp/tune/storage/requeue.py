@@ -36,7 +36,7 @@ def still_there(trial: Trial) -> None:
         return
 
 
-def continued(trial: Trial) -> int | None:
+def requeued_from(trial: Trial) -> int | None:
     """The number of the first trial that this one continues, which names the directory; None if it is new."""
     found = trial.user_attrs.get(_CONTINUES)
     return None if found is None else int(found)

@@ -7,10 +7,10 @@ from typing import Any
 
 import optuna
 
-from dlexp.artifacts.format_number import FORMAT, KEY, refuse_other_format
+from dlexp.artifacts.files.format_number import FORMAT, KEY, refuse_other_format
 from dlexp.errors import ConfigError
 from dlexp.tune.samplers import Rules
-from dlexp.tune.search_space.changes import StudyFacts, changes, planned
+from dlexp.tune.search_space.changes import StudyParameters, classify_changes, planned
 from dlexp.tune.search_space.space import Space
 from dlexp.tune.storage.base_config import Written
 
@@ -18,7 +18,7 @@ _MADE_FOR = "made_for"  # a single attribute, so that it is updated atomically
 _WRITTEN = "written"
 
 
-class Identity:
+class StudyIdentity:
     """Metric and search space of a study, compared with those of this start.
 
     Attributes:
@@ -78,8 +78,8 @@ class Identity:
 
     def _changed(self, before: Space, space: Space, retired: Space) -> Space:
         """The dimensions that are no longer searched. Raises ConfigError with all incompatible changes."""
-        facts = StudyFacts(self._study.study_name, [planned(t) for t in self._study.get_trials(deepcopy=False)])
-        found = changes(before, space, retired.dimensions, facts)
+        facts = StudyParameters(self._study.study_name, [planned(t) for t in self._study.get_trials(deepcopy=False)])
+        found = classify_changes(before, space, retired.dimensions, facts)
         if found.refused:
             raise ConfigError(found.refused)
         self.notes += found.notes

@@ -19,14 +19,14 @@ import numpy as np
 from dlexp.artifacts.runs.run_tree import runs_in
 from dlexp.errors import ConfigError
 from dlexp.metrics.intervals.paired_difference import (
-    Difference,
     McNemar,
+    PairedDifference,
+    difference_over_seeds,
     mcnemar,
     over_samples,
-    over_seeds,
     over_seeds_and_samples,
 )
-from dlexp.workflows.compare.groups import Setting, differing, grouped, labels
+from dlexp.workflows.compare.groups import DifferingKey, differing, grouped, labels
 from dlexp.workflows.compare.predictions import Measure, read_scores
 from dlexp.workflows.compare.repeated_runs import sameness
 from dlexp.workflows.compare.verdict import Pair, conclusion, verdict
@@ -93,7 +93,7 @@ class Comparison:
     """
 
     groups: tuple[Group, ...]
-    settings: tuple[Setting, ...]
+    settings: tuple[DifferingKey, ...]
     metric: str
     maximize: bool
     samples: int
@@ -245,7 +245,7 @@ def _over_seeds(groups: Sequence[Sequence[RunSummary]], names: Sequence[str], wh
     order = _places([float(values.mean()) for values in found], measure.maximize)
     level = 1 - (1 - _LEVEL) / len(order)
     pairs = [
-        _pair(names[one], names[other], over_seeds(found[one], found[other], level), measure, None)
+        _pair(names[one], names[other], difference_over_seeds(found[one], found[other], level), measure, None)
         for one, other in order
     ]
     return _Answer(monitor, measure.maximize, 0, pairs)
@@ -260,7 +260,7 @@ def _places(means: Sequence[float], maximize: bool) -> list[tuple[int, int]]:
     ]
 
 
-def _pair(ahead: str, behind: str, found: Difference, measure: Measure, test: McNemar | None) -> Pair:
+def _pair(ahead: str, behind: str, found: PairedDifference, measure: Measure, test: McNemar | None) -> Pair:
     better = ahead if found.sign else None
     return Pair(ahead, behind, found, better, test, verdict(ahead, behind, found, measure))
 

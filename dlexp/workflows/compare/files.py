@@ -11,7 +11,7 @@ from dlexp.artifacts.runs.metrics_log import read_metrics
 from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.errors import ConfigError
 from dlexp.workflows.compare.compare import Comparison
-from dlexp.workflows.pictures import Pictures, draw
+from dlexp.workflows.pictures import Pictures, draw_picture
 from dlexp.workflows.run_record.read import read_run_summary
 
 _MAX_NAME = 60  # characters of the groups' labels in a directory's name
@@ -35,12 +35,15 @@ def write_plot(comparison: Comparison, path: Path) -> None:
         raise ConfigError.one(
             "--plot", path, "must end with .png", f"Use --plot {path.with_suffix('.png')}", code="invalid-value"
         )
-    write_bytes(path, draw(path.name, lambda: curves_of(comparison)))
+    write_bytes(path, draw_picture(path.name, lambda: curves_of(comparison)))
 
 
 def curves_of(comparison: Comparison) -> bytes:
     """A PNG with the monitored metric of all runs over the epochs, one color per group."""
-    from dlexp.report.figures.run_overlay import Curve, overlay_png  # matplotlib loads when there is something to draw
+    from dlexp.report.figures.run_overlay import (  # matplotlib loads when there is something to draw
+        RunCurve,
+        overlay_png,
+    )
 
     monitors, curves = [], []
     for group in comparison.groups:
@@ -49,7 +52,7 @@ def curves_of(comparison: Comparison) -> bytes:
             rows = read_metrics(run / "metrics.csv")[1]
             values = [float(row.get(past.monitor) or "nan") for row in rows]
             maximize = past.directions.get(past.monitor.partition("/")[2]) == "max"
-            curves.append(Curve(group.label, [int(row["epoch"]) for row in rows], values, maximize))
+            curves.append(RunCurve(group.label, [int(row["epoch"]) for row in rows], values, maximize))
             monitors.append(past.monitor)
     return overlay_png(curves, ", ".join(dict.fromkeys(monitors)))
 

@@ -22,7 +22,7 @@ _MAX_KEYS_OF_LABEL = 3
 
 
 @dataclass(frozen=True)
-class Setting:
+class DifferingKey:
     """A key of the configuration that differs between groups.
 
     Attributes:
@@ -45,7 +45,7 @@ def grouped(runs: Sequence[RunSummary], by: Sequence[str]) -> list[list[RunSumma
         ConfigError: A key that no run has.
     """
     for key in by:
-        if all(chosen(run, key) is ABSENT for run in runs):
+        if all(option_of(run, key) is ABSENT for run in runs):
             raise ConfigError.one(
                 "--by",
                 key,
@@ -55,17 +55,17 @@ def grouped(runs: Sequence[RunSummary], by: Sequence[str]) -> list[list[RunSumma
             )
     found: dict[str, list[RunSummary]] = {}
     for run in runs:
-        identity = {key: chosen(run, key) for key in by} if by else dict(_method(run))
+        identity = {key: option_of(run, key) for key in by} if by else dict(_method(run))
         found.setdefault(json.dumps(identity, sort_keys=True, default=str), []).append(run)
     return [sorted(group, key=lambda run: run.seed) for group in found.values()]
 
 
-def chosen(run: RunSummary, key: str) -> Any:
+def option_of(run: RunSummary, key: str) -> Any:
     """The option of a group (`model`) or the value of a key (`optim.lr`); ABSENT if the run has none."""
     return run.choices[key] if key in run.choices else value_at(run.config, key)
 
 
-def differing(groups: Sequence[Sequence[RunSummary]]) -> list[Setting]:
+def differing(groups: Sequence[Sequence[RunSummary]]) -> list[DifferingKey]:
     """The differences between the groups, options before values, without keys that only one option has.
 
     If a group has runs of several configurations, only keys that are the same within each group are included.
@@ -86,7 +86,7 @@ def differing(groups: Sequence[Sequence[RunSummary]]) -> list[Setting]:
     return [setting for setting in found if setting is not None]
 
 
-def labels(groups: Sequence[Sequence[RunSummary]], settings: Sequence[Setting]) -> list[str]:
+def labels(groups: Sequence[Sequence[RunSummary]], settings: Sequence[DifferingKey]) -> list[str]:
     """A short label for each group from its differences; runs of one configuration are named by their seed."""
     options = [s for s in settings if "." not in s.key and s.key in groups[0][0].choices]
     swapped = {setting.key for setting in options}
@@ -99,12 +99,12 @@ def labels(groups: Sequence[Sequence[RunSummary]], settings: Sequence[Setting]) 
     return [name if names.count(name) == 1 else f"{name} ({chr(65 + place)})" for place, name in enumerate(names)]
 
 
-def _setting(key: str, values: Sequence[Sequence[str]]) -> Setting | None:
+def _setting(key: str, values: Sequence[Sequence[str]]) -> DifferingKey | None:
     """The key with its value in each group; None if it is the same in all groups, or differs within a group."""
     within = [set(group) for group in values]
     if any(len(group) > 1 for group in within) or len(set.union(*within)) == 1:
         return None
-    return Setting(key, tuple(group[0] for group in values))
+    return DifferingKey(key, tuple(group[0] for group in values))
 
 
 def _method(run: RunSummary) -> Mapping[str, Any]:

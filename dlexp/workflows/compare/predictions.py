@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dlexp.artifacts.files.reading import is_file, read_bytes
 from dlexp.artifacts.runs.run_files import read_run_file, with_keys
-from dlexp.config.check.suggest import nearest
+from dlexp.config.check.suggest import nearest_name
 from dlexp.errors import ConfigError, DlexpError, Problem
 from dlexp.text.quoting import command
 from dlexp.workflows.run_record.read import RunSummary
@@ -106,7 +106,7 @@ def scorer(name: str | None, table: Table) -> tuple[str, Callable[[Table], Float
         found.pop("log_loss", None)
     name = next(iter(found)) if name is None else name
     if name not in found:
-        near = nearest(name, found)
+        near = nearest_name(name, found)
         rule = f"must be one of {', '.join(found)} for these predictions"
         raise ConfigError.one("--metric", name, rule, f"Did you mean {near}?" if near else "", code="unknown-value")
     return name, found[name]
@@ -117,7 +117,7 @@ def has_predictions(run: RunSummary, split: str) -> bool:
     return all(is_file(run.path / "eval" / split / name) for name in ("predictions.csv", "report.json"))
 
 
-def split_of(runs: Sequence[RunSummary], wanted: str | None) -> str:
+def common_split(runs: Sequence[RunSummary], wanted: str | None) -> str:
     """The split to compare on: `wanted`, or test where all runs have it, or val. Raises ConfigError naming commands."""
     for split in (wanted,) if wanted else ("test", "val"):
         if all(has_predictions(run, split) for run in runs):
@@ -148,7 +148,7 @@ def read_scores(groups: Sequence[Sequence[RunSummary]], metric: str | None, want
     """
     runs = [run for group in groups for run in group]
     _refuse_other_data(runs)
-    split = split_of(runs, wanted)
+    split = common_split(runs, wanted)
     needs = with_keys("checkpoint", "evaluated")
     reports = [read_run_file(run.path / "eval" / split / "report.json", needs=needs) for run in runs]
     _refuse_other_conditions(runs, reports, split)

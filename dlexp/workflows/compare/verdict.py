@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dlexp.metrics.intervals.paired_difference import Difference, McNemar
+from dlexp.metrics.intervals.paired_difference import McNemar, PairedDifference
 from dlexp.workflows.compare.predictions import Measure
 
 
@@ -22,13 +22,13 @@ class Pair:
 
     first: str
     second: str
-    difference: Difference
+    difference: PairedDifference
     better: str | None
     mcnemar: McNemar | None
     verdict: str
 
 
-def verdict(ahead: str, behind: str, found: Difference, measure: Measure) -> str:
+def verdict(ahead: str, behind: str, found: PairedDifference, measure: Measure) -> str:
     """A sentence on two groups, of which `ahead` has the better mean; `found` is ahead minus behind."""
     sign = measure.scale if measure.maximize else -measure.scale
     low, high = sorted((sign * found.low, sign * found.high))
@@ -68,7 +68,7 @@ def _of_one_configuration(names: Sequence[str], pairs: Sequence[Pair]) -> str:
     return text
 
 
-def _where(found: Difference) -> str:
+def _where(found: PairedDifference) -> str:
     one, other = found.seeds
     if found.about == "samples":
         return f"on {found.samples:,} samples"

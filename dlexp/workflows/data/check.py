@@ -27,7 +27,7 @@ from dlexp.data.checks.leakage import leaks
 from dlexp.data.columns import tensor_of
 from dlexp.data.images.float_precision import Narrowing
 from dlexp.data.preprocess import Affine
-from dlexp.data.tables.original_units import ColumnValues, columns_of
+from dlexp.data.tables.original_units import ColumnValues, original_columns
 from dlexp.data.tables.raw_table import ONE_VALUE
 from dlexp.errors import DataError
 from dlexp.findings import SEVERITIES, Finding, finding
@@ -170,7 +170,7 @@ def _of_images(bundle: DataBundle, config: RunConfig, who: duplicates.Samples, r
     showing = np.flatnonzero(~flat)
     groups = [showing[group] for group in duplicates.equal_groups(keys[showing])]
     found = images.not_finite(who.named(np.flatnonzero(~finite)))
-    found += images.plain(flat, black, who.named(np.flatnonzero(flat)))
+    found += images.blank_images(flat, black, who.named(np.flatnonzero(flat)))
     found += duplicates.duplicates(groups, who, False, refusal)
     found += _conflicts(bundle, groups, who)
     thumbed, among = _near(looks, keys, who)
@@ -239,15 +239,15 @@ def _of_table(bundle: DataBundle, config: RunConfig, who: duplicates.Samples) ->
     finite = np.isfinite(whole).all(axis=1)
     found = images.not_finite(who.named(np.flatnonzero(~finite)))
     learnt = np.flatnonzero(finite[: len(inputs[0])])
-    columns = columns_of(inputs[0].numpy()[learnt], bundle.preprocessing)
+    columns = original_columns(inputs[0].numpy()[learnt], bundle.preprocessing)
     dropped = arguments.get("drop")
     index = {name: why for name, why in bundle.omitted.items() if why != ONE_VALUE}
-    found += checked_columns.constant(columns, [name for name in bundle.omitted if name not in index], dropped)
+    found += checked_columns.constant_columns(columns, [name for name in bundle.omitted if name not in index], dropped)
     found += checked_columns.no_features(index)
     found += checked_columns.redundant(columns, dropped)
     found += checked_columns.similar_labels(_labels(bundle, config))
     gaps = {name: (count, who_is(bundle, rows)) for name, (count, rows) in bundle.missing.items()}
-    found += checked_columns.missing(gaps, len(whole), dropped)
+    found += checked_columns.missing_cells(gaps, len(whole), dropped)
     codes = _CODES if "missing_values" in arguments else ""
     found += checked_columns.outliers(columns, lambda rows: who.named(learnt[rows]), codes)
     found += leaks(columns, _targets(bundle, learnt), dropped)

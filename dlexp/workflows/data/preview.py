@@ -16,7 +16,7 @@ from dlexp.assemble.experiment import build_data, interpretation_of
 from dlexp.config.schema.run import RunConfig
 from dlexp.data.bundle import DataBundle
 from dlexp.data.columns import tensor_of
-from dlexp.data.tables.original_units import ColumnValues, columns_of
+from dlexp.data.tables.original_units import ColumnValues, original_columns
 from dlexp.errors import ConfigError
 from dlexp.kinds import describe_kind
 from dlexp.report.number_format import alike
@@ -24,7 +24,7 @@ from dlexp.runtime.seed import order
 from dlexp.specs import ClassSpec, ImageSpec, TableSpec, ValueSpec
 from dlexp.types import as_tensor
 from dlexp.workflows.data.settings import PreviewRequest
-from dlexp.workflows.pictures import draw
+from dlexp.workflows.pictures import draw_picture
 
 
 def preview(config: RunConfig, request: PreviewRequest, trusted: Sequence[str]) -> dict[str, Any]:
@@ -58,11 +58,11 @@ def preview(config: RunConfig, request: PreviewRequest, trusted: Sequence[str]) 
     if isinstance(bundle.spec.inputs, ImageSpec):
         transform = bundle.recipe.transform(config.seed, request.epoch - 1) if request.split == "train" else None
         changed = None if transform is None else as_tensor(next(iter(split.read([positions], transform)))[0])
-        picture = draw(request.path.name, lambda: _images(bundle, inputs, changed, facts))
+        picture = draw_picture(request.path.name, lambda: _images(bundle, inputs, changed, facts))
         facts |= {"augment": bundle.augment, "steps": [str(step.operation) for step in bundle.recipe.steps]}
     else:
         facts["columns"] = {name: _plain(cells) for name, cells in _columns(bundle, inputs).items()}
-        picture = draw(request.path.name, lambda: _histograms(bundle, request.split))
+        picture = draw_picture(request.path.name, lambda: _histograms(bundle, request.split))
     write_bytes(request.path.absolute(), picture)
     return facts
 
@@ -119,7 +119,7 @@ def _pixels(images: Tensor, black: float, white: float) -> np.ndarray[Any, Any]:
 
 
 def _columns(bundle: DataBundle, inputs: Tensor) -> dict[str, ColumnValues]:
-    return columns_of(inputs.flatten(1).numpy(), bundle.preprocessing)
+    return original_columns(inputs.flatten(1).numpy(), bundle.preprocessing)
 
 
 def _histograms(bundle: DataBundle, name: str) -> bytes:

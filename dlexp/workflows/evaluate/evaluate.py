@@ -15,7 +15,7 @@ from dlexp.config.derive import Change
 from dlexp.config.saved import load_saved
 from dlexp.engine.evaluate import Evaluation, evaluate
 from dlexp.metrics.bootstrap import Resampling
-from dlexp.metrics.report import Report
+from dlexp.metrics.reports.report import Report
 from dlexp.text.time_format import now_utc
 from dlexp.workflows.evaluate.files import report_facts, write_figures, write_tables
 from dlexp.workflows.run_record.drift import DATA, check_evaluated

@@ -15,8 +15,8 @@ from dlexp.artifacts.files.writing import write_csv
 from dlexp.data.bundle import DataBundle
 from dlexp.data.columns import tensor_of
 from dlexp.metrics.bootstrap import Resampling
-from dlexp.metrics.figures import Figure, SampleImages
-from dlexp.metrics.report import Report
+from dlexp.metrics.reports.figures import Figure, SampleImages
+from dlexp.metrics.reports.report import Report
 from dlexp.specs import ImageSpec
 from dlexp.workflows.pictures import Pictures
 
@@ -77,9 +77,9 @@ def has_pictures(bundle: DataBundle) -> bool:
 
 
 def _draw(figure: Figure, split: str) -> bytes:
-    from dlexp.report.figures.evaluation import draw  # matplotlib loads when there is something to draw
+    from dlexp.report.figures.evaluation import draw_figure  # matplotlib loads when there is something to draw
 
-    return draw(figure, split)
+    return draw_figure(figure, split)
 
 
 def _draw_images(figure: SampleImages, split: str, bundle: DataBundle) -> bytes:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from dlexp.data.images.float_precision import Narrowing
 from dlexp.data.preprocess import Affine
-from dlexp.data.tables.encoding import NumberColumn, columns_of
+from dlexp.data.tables.encoding import NumberColumn, encoded_columns
 from dlexp.errors import ConfigError
 from dlexp.tasks.base import Task
 from dlexp.workflows.run_record.restore import RestoredRun
@@ -29,7 +29,7 @@ class Features:
 
 def features(stored: RestoredRun) -> Features | None:
     """The statistics of the features of a run; None for data without named columns."""
-    columns = columns_of(stored.preprocessing)
+    columns = encoded_columns(stored.preprocessing)
     if not columns:
         return None
     rows: list[tuple[float, float, float]] = []

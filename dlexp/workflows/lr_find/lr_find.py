@@ -22,7 +22,7 @@ from dlexp.config.typed import with_placeholder_rate, with_values
 from dlexp.data.loaders import EvalBatches
 from dlexp.engine.loop import StepRecord
 from dlexp.engine.lr_finder.suggestion import MIN_POINTS, combine, read
-from dlexp.engine.lr_finder.sweep import Sweep, SweepPlan, SweepPoint, sweep
+from dlexp.engine.lr_finder.sweep import Sweep, SweepPlan, SweepPoint, run_sweep
 from dlexp.errors import ConfigError, NoResult
 from dlexp.runtime.seed import kept_randomness
 from dlexp.runtime.signals import StopRequest
@@ -30,13 +30,13 @@ from dlexp.types import Batch
 from dlexp.workflows.lr_find.result import (
     Findings,
     FindRequest,
-    apply,
-    content_of,
-    digits,
+    lr_find_content,
     refuse_foreign_experiment,
+    round_rate,
     train_line,
     why_none,
     write_findings,
+    write_override,
 )
 from dlexp.workflows.lr_find.settings import SweepSettings
 from dlexp.workflows.prepare.batch_size import resolve_batch_size
@@ -65,13 +65,13 @@ def lr_find(config: RunConfig, settings: SweepSettings, request: FindRequest, re
             batch.write(run.path)
         write_text(run / "overrides.yaml", overrides_to_yaml(list(request.words)))
         write_text(run / "command.txt", f"{request.command}\n# in {Path.cwd()}\n")
-        findings = find(config, settings, request.trusted, reporter, str(run.path), experiment)
-        content = {"run": str(run.path), **content_of(findings)}
+        findings = find_rate(config, settings, request.trusted, reporter, str(run.path), experiment)
+        content = {"run": str(run.path), **lr_find_content(findings)}
         if findings.rate is not None:
             content["override"] = f"optim.lr={findings.rate}"
             content["train"] = train_line(request, findings.rate)
             if request.apply:
-                content["written"] = apply(run, request, findings.rate)
+                content["written"] = write_override(run, request, findings.rate)
         undrawn = write_findings(run.path, config, findings, content)
         content |= {"undrawn": undrawn} if undrawn else {}
     return content
@@ -85,18 +85,18 @@ def resolve_learning_rate(
         return config, None
     settings = SweepSettings()
     reporter.say(f"optim.lr=auto: range test from {settings.min_lr:g} to {settings.max_lr:g}, {settings.steps} updates")
-    findings = find(config, settings, trusted, Silent(), "")
+    findings = find_rate(config, settings, trusted, Silent(), "")
     if findings.rate is None:
         raise NoResult(
-            f"optim.lr=auto: {why_none(content_of(findings))}. Plot the curve with dlexp lr-find and the same overrides"
+            f"optim.lr=auto: {why_none(lr_find_content(findings))}. Plot the curve with dlexp lr-find and the same overrides"
         )
-    low, high = (digits(value) for value in (findings.verdict.low, findings.verdict.high))
+    low, high = (round_rate(value) for value in (findings.verdict.low, findings.verdict.high))
     confidence = findings.verdict.confidence
     reporter.say(f"selected optim.lr={findings.rate} (range {low:g} to {high:g}, drop / noise {confidence:.1f})")
     return with_values(config, {"optim.lr": findings.rate}), findings
 
 
-def find(
+def find_rate(
     config: RunConfig,
     settings: SweepSettings,
     trusted: Sequence[str],
@@ -161,7 +161,7 @@ def _sweep(
         val=_validation_subset(experiment, settings.val_batches) if settings.loss == "val" else None,
         on_point=observe,
     )
-    return sweep(plan, setup.state, stop)
+    return run_sweep(plan, setup.state, stop)
 
 
 def _validation_subset(experiment: Experiment, batches: int) -> list[Batch]:

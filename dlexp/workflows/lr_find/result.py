@@ -13,7 +13,7 @@ from dlexp.artifacts.files.reading import is_there, read_text
 from dlexp.artifacts.files.writing import write_csv, write_json, write_text
 from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.config.schema.run import RunConfig
-from dlexp.engine.lr_finder.suggestion import Reading, Verdict, rules_of_others
+from dlexp.engine.lr_finder.suggestion import RateSuggestion, Reading, rules_of_others
 from dlexp.engine.lr_finder.sweep import Sweep
 from dlexp.errors import ConfigError
 from dlexp.text.quoting import command
@@ -49,7 +49,7 @@ class Findings:
     seeds: tuple[int, ...]
     sweeps: tuple[Sweep, ...]
     readings: tuple[Reading, ...]
-    verdict: Verdict
+    verdict: RateSuggestion
     facts: Mapping[str, Any]
 
     @property
@@ -60,14 +60,14 @@ class Findings:
     @property
     def steepest(self) -> float | None:
         """The learning rate of the steepest descent with three digits, regardless of the confidence."""
-        return None if self.verdict.suggested is None else digits(self.verdict.suggested)
+        return None if self.verdict.suggested is None else round_rate(self.verdict.suggested)
 
 
 def write_findings(
     folder: Path, config: RunConfig, findings: Findings, content: Mapping[str, Any] | None = None
 ) -> list[str]:
     """Write lr_find.csv, lr_find.json and lr_find.png to `folder`; returns the errors of the figure."""
-    content = content or content_of(findings)
+    content = content or lr_find_content(findings)
     groups = findings.sweeps[0].groups
     header = ["seed", "step", *(f"lr_{name}" for name in groups), "loss", "smoothed", "grad_norm", "skipped"]
     rows = [
@@ -84,12 +84,14 @@ def write_findings(
 
 def _drawn(config: RunConfig, findings: Findings, content: Mapping[str, Any]) -> bytes:
     from dlexp.report.figures.lr_find import (  # here, so that matplotlib loads when there is something to draw
-        Curve,
+        SweepCurve,
         lr_png,
     )
 
     curves = [
-        Curve(f"seed {seed}", [p.rate for p in one.points], [p.loss for p in one.points], reading.smoothed.tolist())
+        SweepCurve(
+            f"seed {seed}", [p.rate for p in one.points], [p.loss for p in one.points], reading.smoothed.tolist()
+        )
         for seed, one, reading in zip(findings.seeds, findings.sweeps, findings.readings, strict=True)
     ]
     title = f"{config.model.option} on {config.data.option}, {config.optim.option}: confidence {content['confidence']}"
@@ -97,7 +99,7 @@ def _drawn(config: RunConfig, findings: Findings, content: Mapping[str, Any]) ->
     return lr_png(title, curves, content["steepest"], (low, high), content["rules"])
 
 
-def content_of(findings: Findings) -> dict[str, Any]:
+def lr_find_content(findings: Findings) -> dict[str, Any]:
     """The content of lr_find.json."""
     verdict, settings = findings.verdict, findings.settings
     others = [rules_of_others(10**one.x, one.y) for one in findings.sweeps]
@@ -108,8 +110,8 @@ def content_of(findings: Findings) -> dict[str, Any]:
         "confidence": "low" if verdict.reasons else "high",
         "drop_to_noise": round(verdict.confidence, 2),
         "steepest": rate,
-        "range": [digits(verdict.low), digits(verdict.high)],
-        "interval": [digits(end) for end in verdict.interval],
+        "range": [round_rate(verdict.low), round_rate(verdict.high)],
+        "interval": [round_rate(end) for end in verdict.interval],
         "reasons": list(verdict.reasons),
         "advice": _advice(findings),
         "groups": {name: None if rate is None else rate * r for name, r in findings.sweeps[0].groups.items()},
@@ -119,7 +121,7 @@ def content_of(findings: Findings) -> dict[str, Any]:
                 "seed": seed,
                 "points": len(one.points),
                 "stopped": one.reason,
-                "steepest": None if reading.suggested is None else digits(reading.suggested),
+                "steepest": None if reading.suggested is None else round_rate(reading.suggested),
                 "drop_to_noise": round(reading.confidence, 2),
                 "skipped": sum(point.skipped for point in one.points),
             }
@@ -161,7 +163,7 @@ def train_line(request: FindRequest, rate: float) -> str:
     return command("train", *words, f"optim.lr={rate}", *options)
 
 
-def apply(run: RunDir, request: FindRequest, rate: float) -> list[str]:
+def write_override(run: RunDir, request: FindRequest, rate: float) -> list[str]:
     """Write the override as an experiment; returns the files."""
     words = " ".join(shlex.join(request.words).split()) or "the defaults"  # a comment is one line
     text = f"# @package _global_\n{_MARK}, for {words}\noptim:\n  lr: {rate}\n"
@@ -194,6 +196,6 @@ def refuse_foreign_experiment(request: FindRequest) -> None:
             )
 
 
-def digits(exponent: float) -> float:
+def round_rate(exponent: float) -> float:
     """10 to the power of `exponent`, with three digits."""
     return float(f"{10**exponent:.3g}")

@@ -13,7 +13,7 @@ from dlexp.artifacts.files.row_writer import Columns, RowWriter
 from dlexp.data.inference.items import InputItems, in_batches
 from dlexp.engine.evaluate import predictions, seeded
 from dlexp.errors import ConfigError
-from dlexp.metrics.prediction_columns import PredictionColumns
+from dlexp.metrics.reports.prediction_columns import PredictionColumns
 from dlexp.types import Batch
 from dlexp.workflows.predict.inputs import Inputs, PredictRequest
 from dlexp.workflows.run_record.drift import describe

@@ -18,7 +18,7 @@ import torch
 
 from dlexp.artifacts.files.writing import read_object, write_json
 from dlexp.config.check.batch_size import is_auto
-from dlexp.config.saved import plain
+from dlexp.config.saved import plain_config
 from dlexp.config.schema.run import RunConfig
 from dlexp.config.typed import with_placeholder_rate, with_values
 from dlexp.errors import ConfigError, DataError, Diverged, DlexpError, OutOfMemory, Problem
@@ -144,7 +144,7 @@ def _effective(config: RunConfig) -> int:
 def _tried(config: RunConfig, trusted: Sequence[str], limit: int | None) -> Try:
     """Measure one configuration in a separate process. Raises its errors, except for out of memory."""
     begun = time.perf_counter()
-    content = plain(with_placeholder_rate(config))
+    content = plain_config(with_placeholder_rate(config))
     ask = {"config": content, "trusted": list(trusted), "limit": limit, "threads": torch.get_num_threads()}
     with TemporaryDirectory() as name:
         folder = Path(name)

@@ -17,7 +17,7 @@ from dlexp.config.schema.run import RunConfig
 from dlexp.data.bundle import DataBundle
 from dlexp.engine.state import load_weights
 from dlexp.errors import ConfigError, DlexpError
-from dlexp.networks.layers import layers_of
+from dlexp.networks.layers import parameters_by_layer
 
 _NAMED = 10  # classes that a message names
 
@@ -100,7 +100,7 @@ def _take(path: Path, initial: Mapping[str, Tensor], experiment: Experiment) -> 
 
 def _head(networks: nn.ModuleDict) -> set[str]:
     """The parameter names of the last layer of each network."""
-    last = {id(parameter) for network in networks.values() for parameter in layers_of(network)[-1]}
+    last = {id(parameter) for network in networks.values() for parameter in parameters_by_layer(network)[-1]}
     return {name for name, parameter in networks.named_parameters() if id(parameter) in last}
 
 

@@ -28,7 +28,7 @@ from dlexp.runtime.seed import kept_randomness
 from dlexp.runtime.signals import StopRequest
 from dlexp.workflows.prepare.batch_size import resolve_batch_size
 from dlexp.workflows.prepare.initial_weights import prepared
-from dlexp.workflows.profile.result import Measured, content_of, write_profile
+from dlexp.workflows.profile.result import Measured, profile_content, write_profile
 from dlexp.workflows.profile.settings import WARM_UP, ProfileRequest
 from dlexp.workflows.reporter import Reporter
 
@@ -64,7 +64,7 @@ def profile(config: RunConfig, request: ProfileRequest, reporter: Reporter) -> d
         measured = _measured(bench, request.steps, reporter)
         if stop:  # between two measurements
             raise _dropped(stop)
-    content = content_of(config, experiment, bench.setup, measured)
+    content = profile_content(config, experiment, bench.setup, measured)
     return write_profile(config, request, content, measured)  # a directory is made when there is something to put in
 
 

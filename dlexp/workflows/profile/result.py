@@ -55,7 +55,9 @@ class Measured:
     matrix_rate: tuple[float, int]
 
 
-def content_of(config: RunConfig, experiment: Experiment, setup: TrainingSetup, measured: Measured) -> dict[str, Any]:
+def profile_content(
+    config: RunConfig, experiment: Experiment, setup: TrainingSetup, measured: Measured
+) -> dict[str, Any]:
     """The content of profile.json without its path. Times in seconds, sizes in bytes, shares in [0, 1]."""
     update = measured.pace.seconds / len(measured.pace.updates)
     rate, size = measured.matrix_rate

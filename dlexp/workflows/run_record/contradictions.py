@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dlexp.config.derive import Change, differences
+from dlexp.config.derive import Change, config_changes
 from dlexp.config.schema.run import RunConfig
 from dlexp.config.schema.tree import shown
 from dlexp.errors import ConfigError, Problem
@@ -79,7 +79,7 @@ def check_changes(progress: Progress, before: Mapping[str, Any], config: RunConf
     Raises:
         ConfigError: All such changes.
     """
-    changes = differences(before, dict(config.tree))
+    changes = config_changes(before, dict(config.tree))
     problems: list[Problem] = []
     for change in changes:
         rule, remedy = _contradiction(change, progress, config)

@@ -14,7 +14,7 @@ from dlexp.artifacts.files.reading import is_there
 from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.artifacts.runs.run_files import LOGGERS_FILE, read_run_file
 from dlexp.assemble.experiment import Experiment
-from dlexp.config.derive import CHANGEABLE, Change, differences
+from dlexp.config.derive import CHANGEABLE, Change, config_changes
 from dlexp.config.schema.run import RunConfig
 from dlexp.errors import ConfigError, DataError, DlexpError, Problem, message_of
 from dlexp.specs import ClassSpec
@@ -170,14 +170,14 @@ def _meta(run: RunDir) -> Mapping[str, Any]:
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any], names: Sequence[str]) -> list[Change]:
     """The differences of the facts `names`; facts missing in `before` are ignored."""
     known = [name for name in names if name in before]
-    return differences({name: before[name] for name in known}, {name: now[name] for name in known})
+    return config_changes({name: before[name] for name in known}, {name: now[name] for name in known})
 
 
 def _of_config(before: Mapping[str, Any], experiment: Experiment, free: Collection[str]) -> list[Change]:
     """The differences of the configuration, without the keys in `free`."""
     if "config" not in before:
         return []
-    found = differences(before["config"], dict(experiment.config.tree))
+    found = config_changes(before["config"], dict(experiment.config.tree))
     return [change for change in found if change.path not in free]
 
 

@@ -24,15 +24,15 @@ from dlexp.config.schema.run import RunConfig
 from dlexp.data.bundle import DataBundle, Split
 from dlexp.data.class_order import with_classes
 from dlexp.data.columns import Dense, tensor_of
-from dlexp.data.images.float_precision import Narrowing, between
+from dlexp.data.images.float_precision import Narrowing, conversion_between
 from dlexp.data.inference.tables import TableInput
 from dlexp.data.preprocess import Affine, Preprocess
-from dlexp.data.tables.encoding import columns_of as fits_of
-from dlexp.data.tables.original_units import columns_of
+from dlexp.data.tables.encoding import encoded_columns as fits_of
+from dlexp.data.tables.original_units import original_columns
 from dlexp.errors import DataError
 from dlexp.findings import dropping
 from dlexp.specs import ClassSpec, DataSpec
-from dlexp.workflows.data_record import preprocess_of, spec_of
+from dlexp.workflows.run_record.data import preprocess_of, spec_of
 from dlexp.workflows.run_record.restore import in_trained_units
 
 _TABLE_FILES = ("dlexp.data.sources.csv_file.csv", "dlexp.data.sources.parquet_file.parquet")
@@ -93,7 +93,7 @@ def _composed(trained: Preprocess, read: Mapping[str, Any], wanted: Mapping[str,
     narrowings = Narrowing.of_plain(read), Narrowing.of_plain(wanted)
     if narrowings[0] == narrowings[1] or not isinstance(trained, Affine):
         return trained
-    scale, shift = map(torch.from_numpy, between(*narrowings))
+    scale, shift = map(torch.from_numpy, conversion_between(*narrowings))
     own = trained.scale.double()
     return Affine((own * scale).float(), (own * shift + trained.shift.double()).float())
 
@@ -133,7 +133,7 @@ def _from_file(arguments: Mapping[str, Any], preprocessing: Mapping[str, Any]) -
 def _from_features(split: Split, bundle: DataBundle, preprocessing: Mapping[str, Any]) -> NDArray[np.float32]:
     """Features (N, F) of a split, re-encoded from features with other statistics. Raises DataError."""
     fits = fits_of(preprocessing)
-    cells = columns_of(tensor_of(split.inputs).numpy(), bundle.preprocessing)
+    cells = original_columns(tensor_of(split.inputs).numpy(), bundle.preprocessing)
     lacking = [fit.name for fit in fits if fit.name not in cells]
     if lacking:
         raise DataError(

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from dlexp.artifacts.checkpoints.checkpoint import CheckpointStore, naming
+from dlexp.artifacts.files.format_number import refuse_other_run_format
 from dlexp.artifacts.files.reading import is_there
-from dlexp.artifacts.format_number import refuse_other_run_format
 from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.artifacts.runs.run_files import read_run_file
 from dlexp.assemble.experiment import Experiment, assemble, build_data
@@ -25,7 +25,7 @@ from dlexp.engine.state import load_weights
 from dlexp.errors import DlexpError
 from dlexp.specs import ValueSpec
 from dlexp.types import Batch, Field
-from dlexp.workflows.data_record import describe_data, preprocess_of, spec_of
+from dlexp.workflows.run_record.data import describe_data, preprocess_of, spec_of
 from dlexp.workflows.run_record.drift import check_used
 
 _ONE_SAMPLE = dict.fromkeys(SPLITS, 1)

@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import dlexp
+from dlexp.artifacts.files.format_number import FORMAT, KEY
 from dlexp.artifacts.files.reading import is_there
 from dlexp.artifacts.files.writing import write_json, write_text
-from dlexp.artifacts.format_number import FORMAT, KEY
 from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.artifacts.runs.run_files import read_run_file
 from dlexp.assemble.experiment import Experiment
 from dlexp.config.saved import overrides_to_yaml, to_yaml
 from dlexp.models.initialization import described
-from dlexp.runtime.machine import facts, git_state, packages, source_hash
+from dlexp.runtime.machine import git_state, machine_facts, packages, source_hash
 from dlexp.text.time_format import now_utc
-from dlexp.workflows.data_record import describe_data
+from dlexp.workflows.run_record.data import describe_data
 
 
 def write_request(
@@ -70,7 +70,7 @@ def present(experiment: Experiment) -> dict[str, Any]:
         "code": {name: source_hash(name) for name in ("dlexp", *experiment.trusted)},
         "commit": commit["commit"] if commit else None,
         "dirty": commit["dirty"] if commit else None,
-        **facts(),
+        **machine_facts(),
         "settings": experiment.settings.as_dict(),
         "seed": experiment.config.seed,
         "data_fingerprint": experiment.bundle.fingerprint,

@@ -84,7 +84,7 @@ class RunList:
     broken: Sequence[tuple[Path, str]]
 
 
-def find(kinds: Iterable[str] = ("train",), root: Path | None = None) -> RunList:
+def find_runs(kinds: Iterable[str] = ("train",), root: Path | None = None) -> RunList:
     """All directories of these kinds in outputs/, newest first."""
     rows: list[Row] = []
     broken: list[tuple[Path, str]] = []
@@ -134,7 +134,7 @@ def where(rows: Sequence[Row], conditions: Sequence[str]) -> list[Row]:
     return list(rows)
 
 
-def ordered(rows: Sequence[Row], key: str) -> list[Row]:
+def sort_runs(rows: Sequence[Row], key: str) -> list[Row]:
     """The rows sorted by a key, best first: metrics by their direction, other numbers descending, texts ascending.
 
     Rows without a value come last. Raises ConfigError for a key that no row has.
@@ -191,7 +191,7 @@ def refuse_unknown(option: str, key: str, rows: Sequence[Row]) -> None:
 
 def finished_where(conditions: Sequence[str]) -> list[Path]:
     """The finished runs that meet all conditions. Raises ConfigError if there are none."""
-    rows = where([row for row in find().rows if row.facts["state"] == "finished"], conditions)
+    rows = where([row for row in find_runs().rows if row.facts["state"] == "finished"], conditions)
     if not rows:
         remedy = f"List runs in other states with {command('runs', '--where', conditions[0])}"
         raise ConfigError.one("--where", " ".join(conditions), "no finished run matches", remedy, code="not-found")

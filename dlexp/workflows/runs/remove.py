@@ -21,7 +21,7 @@ from dlexp.config.schema.tree import ABSENT, shown, value_at
 from dlexp.errors import ConfigError, DlexpError, Problem
 from dlexp.text.quoting import command
 from dlexp.workflows.run_record.read import RunSummary
-from dlexp.workflows.runs.query import Row, find, refuse_unknown, where
+from dlexp.workflows.runs.query import Row, find_runs, refuse_unknown, where
 
 # Files written by dlexp. Outside outputs/, a directory with other files is not deleted.
 _OWN = (
@@ -75,7 +75,7 @@ def plan_removal(paths: Sequence[Path]) -> Plan:
     if refused:
         raise ConfigError(refused)
     distinct = list({path.resolve(): path for path in paths}.values())
-    users = _used_by([run for row in find().rows if (run := row.run) is not None])
+    users = _used_by([run for row in find_runs().rows if (run := row.run) is not None])
     going = []
     for path in distinct:
         others = sorted({name for run in runs_in(path) for name in users.get(run.resolve(), ())})
@@ -101,7 +101,7 @@ def plan_pruning(
     Raises:
         ConfigError: A key that no run has.
     """
-    everything = find().rows
+    everything = find_runs().rows
     for key in by:
         refuse_unknown("--by", key, everything)
     if metric is not None:

@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dlexp.artifacts.files.format_number import FORMAT, KEY
 from dlexp.artifacts.files.writing import read_object, write_json
-from dlexp.artifacts.format_number import FORMAT, KEY
 from dlexp.artifacts.runs.run_dir import RunDir, outputs_root
 from dlexp.artifacts.runs.run_files import read_run_file, with_keys
 from dlexp.artifacts.runs.run_tree import SWEEP_MARK
-from dlexp.config.saved import load_plain, plain
+from dlexp.config.saved import load_plain, plain_config
 from dlexp.config.sweep import SweepJob
 from dlexp.errors import ConfigError, DlexpError
 from dlexp.workflows.run_record.write import metrics_of
@@ -97,7 +97,9 @@ class JobState:
 
 def write_jobs(folder: Path, words: Sequence[str], jobs: Sequence[SweepJob]) -> None:
     """Save the configurations of a sweep, with environment variables by name."""
-    content = [{"overrides": list(c.overrides), "varied": list(c.varied), "config": plain(c.config)} for c in jobs]
+    content = [
+        {"overrides": list(c.overrides), "varied": list(c.varied), "config": plain_config(c.config)} for c in jobs
+    ]
     write_json(folder / SWEEP_MARK, {KEY: FORMAT, "overrides": list(words), "jobs": content})
 
 
@@ -130,7 +132,7 @@ def states_of(folder: Path, jobs: Sequence[SweepJob]) -> list[JobState]:
     return found
 
 
-def content_of(folder: Path, words: Sequence[str], states: Sequence[JobState]) -> dict[str, Any]:
+def sweep_content(folder: Path, words: Sequence[str], states: Sequence[JobState]) -> dict[str, Any]:
     """The content of sweep.json.
 
     metric  the monitored metric, None if the jobs differ in it

@@ -27,10 +27,10 @@ from dlexp.workflows.sweep.files import (
     RUNNING,
     SWEEP,
     JobState,
-    content_of,
     holds,
     read_jobs,
     states_of,
+    sweep_content,
     unfinished_twin,
     write_jobs,
 )
@@ -65,7 +65,9 @@ class SweepReporter(Protocol):
         """Called when a job starts, finishes an epoch or ends."""
 
 
-def check(jobs: Sequence[SweepJob], trusted: tuple[str, ...], num_parallel: int) -> tuple[tuple[SweepJob, ...], Shared]:
+def check_jobs(
+    jobs: Sequence[SweepJob], trusted: tuple[str, ...], num_parallel: int
+) -> tuple[tuple[SweepJob, ...], Shared]:
     """Build all jobs in a temporary process; nothing is written.
 
     Parallel jobs share the processor cores: if a job would use more threads than its share, trainer.threads is added to
@@ -118,7 +120,7 @@ def sweep(jobs: Sequence[SweepJob], request: SweepRequest, reporter: SweepReport
             remedy = f"Use a new directory, or finish the existing sweep with {command('train', '--resume', folder)}"
             raise ConfigError.one(str(folder), "", "has a sweep of other jobs", remedy, code="incompatible-run")
         return resume_sweep(folder, request, reporter)
-    jobs, shared = check(jobs, request.trusted, request.num_parallel)
+    jobs, shared = check_jobs(jobs, request.trusted, request.num_parallel)
     names = {job.config.name or f"{job.config.model.option}-{job.config.data.option}" for job in jobs}
     run = RunDir.create("sweep", names.pop() if len(names) == 1 else f"{len(jobs)}-jobs", folder)
     write_jobs(run.path, request.overrides, jobs)
@@ -190,7 +192,7 @@ class _Runner:
 
     def write(self) -> dict[str, Any]:
         """Replace sweep.json; returns its content."""
-        content = content_of(self._folder, self._request.overrides, self._states)
+        content = sweep_content(self._folder, self._request.overrides, self._states)
         write_json(self._folder / SWEEP, content)
         return content
 

@@ -16,7 +16,7 @@ from dlexp.artifacts.checkpoints.crash_capsule import find_capsule, read_capsule
 from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.assemble.experiment import Experiment, assemble
 from dlexp.assemble.training import prepare_training
-from dlexp.config.saved import load_plain, plain
+from dlexp.config.saved import load_plain, plain_config
 from dlexp.data.bundle import blank_bundle
 from dlexp.engine.recovery import Failure
 from dlexp.engine.snapshot import StepSnapshot
@@ -25,7 +25,7 @@ from dlexp.runtime.seed import kept_randomness, set_global_state
 from dlexp.runtime.tensors import sha256
 from dlexp.text.quoting import command
 from dlexp.types import Batch, Field, Mixed, Sequences
-from dlexp.workflows.data_record import spec_of
+from dlexp.workflows.run_record.data import spec_of
 
 
 def capsule_writer(run: RunDir, experiment: Experiment) -> Callable[[Failure], str]:
@@ -108,7 +108,7 @@ def _content(experiment: Experiment, failure: Failure) -> dict[str, Any]:
         "where": _where(failure),
         "generators": failure.generators,
         "torch_seed": failure.torch_seed,
-        "config": plain(experiment.config),
+        "config": plain_config(experiment.config),
         "data": {"spec": experiment.bundle.spec.to_plain(), "samples": experiment.bundle.sizes()},
         "environment": _environment(experiment),
     }

@@ -9,7 +9,7 @@ from typing import Any
 from dlexp.artifacts.files.new_folder import refuse_bad_name
 from dlexp.artifacts.runs.run_dir import RunDir, outputs_root
 from dlexp.artifacts.runs.run_tree import is_group
-from dlexp.config.derive import CHANGEABLE, Change, differences
+from dlexp.config.derive import CHANGEABLE, Change, config_changes
 from dlexp.config.saved import load_saved
 from dlexp.config.schema.run import RunConfig
 from dlexp.errors import ConfigError, Problem
@@ -64,7 +64,7 @@ def folder_of(name: str) -> Path:
 
 def changed(saved: RunConfig, config: RunConfig, folder: Path) -> list[Change]:
     """The allowed changes relative to the run in `folder`. Raises ConfigError with all other changes."""
-    found = differences(saved.tree, config.tree)
+    found = config_changes(saved.tree, config.tree)
     others = [change for change in found if change.path not in CHANGEABLE]
     if others:
         rule = f"cannot change from {{}} in {folder}; only {', '.join(CHANGEABLE)} can change under one ID"

@@ -23,7 +23,7 @@ from dlexp.config.schema.tree import leaves
 from dlexp.errors import ConfigError, DlexpError, Interrupted, Problem
 from dlexp.loggers.mlflow import Mlflow
 from dlexp.loggers.relay import Card, Relay, Sink
-from dlexp.loggers.secrets import masked
+from dlexp.loggers.secrets import without_credentials
 from dlexp.loggers.tensorboard import TensorBoard
 from dlexp.loggers.wandb import Wandb
 from dlexp.runtime.machine import git_state
@@ -36,7 +36,7 @@ _SERVICE = "api.wandb.ai"
 def check_loggers(config: RunConfig) -> None:
     """Raise ConfigError for trackers whose package or key is missing."""
     logger, problems = config.logger, []
-    for kind in chosen(logger):
+    for kind in enabled_trackers(logger):
         if importlib.util.find_spec(kind) is None:
             remedy = f"Install it with pip install 'dlexp[{kind}]'"
             problems.append(
@@ -57,7 +57,7 @@ def check_loggers(config: RunConfig) -> None:
         raise ConfigError(problems)
 
 
-def chosen(logger: LoggerConfig) -> list[str]:
+def enabled_trackers(logger: LoggerConfig) -> list[str]:
     """The enabled trackers."""
     return [kind for kind in _KINDS if getattr(logger, kind)]
 
@@ -75,7 +75,7 @@ class Loggers:
 
     def begin(self, step: int) -> None:
         """Open the trackers, each in its thread; `step` updates have been made."""
-        names = chosen(self._logger)
+        names = enabled_trackers(self._logger)
         if not names:
             return
         path = self._run / LOGGERS_FILE
@@ -145,7 +145,7 @@ class Loggers:
         return remember
 
     def _clean(self, text: str) -> str:
-        return masked(text, os.environ, [self._logger.mlflow_uri or ""])
+        return without_credentials(text, os.environ, [self._logger.mlflow_uri or ""])
 
     def _sink(self, name: str, card: Card) -> Sink:
         logger = self._logger

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dlexp.artifacts.runs.run_dir import RunDir
-from dlexp.config.derive import differences
+from dlexp.config.derive import config_changes
 from dlexp.config.saved import load_saved
 from dlexp.config.schema.run import RunConfig
 from dlexp.config.schema.tree import shown
@@ -38,7 +38,7 @@ def same_as_saved(config: RunConfig, folder: Path) -> RunConfig:
     """`config` with auto values resolved as in the run in `folder`. Raises ConfigError if they still differ."""
     saved = load_saved(folder / "config.yaml")
     config = reuse_resolved(config, saved)
-    changes = differences(saved.tree, config.tree)
+    changes = config_changes(saved.tree, config.tree)
     if changes:
         text = ", ".join(f"{c.path} was {shown(c.before)}, is {shown(c.after)}" for c in changes[:5])
         rule = f"has runs of another configuration ({text})"

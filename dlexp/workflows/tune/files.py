@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import dlexp
+from dlexp.artifacts.files.format_number import FORMAT, KEY
 from dlexp.artifacts.files.reading import is_file, read_text
 from dlexp.artifacts.files.writing import write_csv, write_json, write_text
-from dlexp.artifacts.format_number import FORMAT, KEY
 from dlexp.config.saved import to_yaml
 from dlexp.config.schema.run import RunConfig
 from dlexp.config.schema.tree import shown
 from dlexp.config.search import Search
 from dlexp.metrics.intervals.student_t import two_sided_point
-from dlexp.runtime.machine import facts, git_state
+from dlexp.runtime.machine import git_state, machine_facts
 from dlexp.tune.importance import LEAST_TRIALS
 from dlexp.tune.study import REQUEUED, Study
 from dlexp.workflows.pictures import Pictures
@@ -30,7 +30,7 @@ _STATES = {"FAIL": "failed"}  # as shown on the terminal
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Confirmation:
     """The comparison of the best trials with the baseline, on seeds that the search did not use.
 
     Attributes:
@@ -42,7 +42,7 @@ class Verdict:
     text: str
 
     @classmethod
-    def of(cls, values: Mapping[str, list[float]], maximize: bool) -> Verdict:
+    def of(cls, values: Mapping[str, list[float]], maximize: bool) -> Confirmation:
         """Compare the best of the candidates with the baseline by Welch's t interval.
 
         The best candidate was selected by the values that it is judged by, so its interval is one of simultaneous 95 %
@@ -119,7 +119,7 @@ def _config_of(trial: Any, search: Search, study: Study) -> RunConfig:
 
 
 def write_end(
-    folder: Path, search: Search, study: Study, verdict: Verdict | None, reason: str, command: str
+    folder: Path, search: Search, study: Study, verdict: Confirmation | None, reason: str, command: str
 ) -> dict[str, Any]:
     """Write all files of a finished study, with importances, plots and report.html; returns study.json.
 
@@ -131,7 +131,7 @@ def write_end(
         reason: Why the search ended.
         command: The command line, "" if unknown.
     """
-    from dlexp.report.pages.study import StudyFacts, study_page
+    from dlexp.report.pages.study import StudyContext, study_page
 
     content = write_progress(folder, search, study)
     importances, made_with = study.importances(), _versions()
@@ -160,7 +160,7 @@ def write_end(
         drawn.write(folder / "plots" / f"{name}.png", partial(bytes, picture))
     content |= drawn.facts()
     columns, rows = _table([trial for trial in study.trials() if trial.state.name != "WAITING"])
-    about = StudyFacts(str(folder), command, made_with)
+    about = StudyContext(str(folder), command, made_with)
     write_text(folder / "report.html", study_page(content, columns, rows, pictures, about))
     return content
 
@@ -219,7 +219,7 @@ def _cell(value: Any) -> Any:
 def _versions() -> dict[str, str]:
     """Versions of the software and the machine."""
     commit, _ = git_state(Path.cwd())
-    machine = facts()
+    machine = machine_facts()
     found = {"dlexp": dlexp.__version__, **{name: str(machine[name]) for name in ("python", "torch")}}
     found |= {name: version(name) for name in ("optuna", "numpy")}
     found |= {name: str(machine[name]) for name in ("system", "gpu") if machine[name]}

@@ -24,7 +24,7 @@ from dlexp.tune.study import BASELINE, Proposal, Study, Written
 from dlexp.workflows.process_pool import Child, Pool, wait_for_orphans
 from dlexp.workflows.reporter import unbroken
 from dlexp.workflows.tune.confirmation import fresh_seeds
-from dlexp.workflows.tune.files import Verdict, where_told, write_end, write_progress
+from dlexp.workflows.tune.files import Confirmation, where_told, write_end, write_progress
 from dlexp.workflows.tune.trial import Job, known_value, prepare, work_of
 
 
@@ -145,7 +145,7 @@ class Runner:
             text = f"{stop.name} received; {self._study.num_finished()} of {self._request.total} trials are saved"
             raise Interrupted(f"{text}. Run the same command again to continue.", stop.exit_code)
 
-    def confirm(self, stop: StopRequest) -> Verdict:
+    def confirm(self, stop: StopRequest) -> Confirmation:
         """Train the best trials and the baseline again on new seeds, and compare them."""
         settings, base = self._search.settings, self._search.base
         best = self._study.ranked()[: settings.confirm_top]
@@ -154,7 +154,7 @@ class Runner:
             if not trial.user_attrs.get(BASELINE):  # it is the baseline itself
                 configs[f"trial {trial.number}"] = self._search.config_of(*self._study.decode(trial))
         if len(configs) == 1:
-            return Verdict({}, "baseline", "no trial was better than the baseline")
+            return Confirmation({}, "baseline", "no trial was better than the baseline")
         drawn = [self._study.decode(trial)[1].get("seed") for trial in self._study.trials()]
         seeds = fresh_seeds(base.seed, {seed for seed in drawn if seed is not None}, settings.confirm_seeds)
         values: dict[str, list[float]] = {name: [] for name in configs}
@@ -181,7 +181,7 @@ class Runner:
                 if "epoch" in message:
                     child.reply(True)
         self._raise_if(stop)
-        return Verdict.of(values, base.maximize)
+        return Confirmation.of(values, base.maximize)
 
     def _start_next(self) -> bool:
         """Start another trial; returns False if there is none."""

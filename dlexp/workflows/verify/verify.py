@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dlexp.artifacts.checkpoints.checkpoint import read_checkpoint
-from dlexp.artifacts.checkpoints.state_diff import Compared, differences
+from dlexp.artifacts.checkpoints.state_diff import Compared, state_differences
 from dlexp.artifacts.files.claims import claimed
 from dlexp.artifacts.files.writing import remove_folder, write_json
 from dlexp.artifacts.runs.metrics_log import read_metrics
@@ -150,7 +150,7 @@ def _check(place: Place | None, here: _Setting, counted: Compared) -> dict[str, 
     if place is not None:
         stopped = _position(own)
         _resume(own, here)
-    found = differences(_outcome(here.folder / "whole"), _outcome(own), counted)
+    found = state_differences(_outcome(here.folder / "whole"), _outcome(own), counted)
     first = list(islice(found, _MAX_DIFFERENCES))
     count = len(first) + sum(1 for _ in found)
     if not count:

@@ -6,18 +6,18 @@ from typing import Any
 import pytest
 import torch
 
-from dlexp.artifacts.checkpoints.state_diff import Compared, Difference, differences
+from dlexp.artifacts.checkpoints.state_diff import Compared, StateDifference, state_differences
 
 
-def between(one: Any, other: Any) -> list[Difference]:
-    return list(differences(one, other, Compared()))
+def between(one: Any, other: Any) -> list[StateDifference]:
+    return list(state_differences(one, other, Compared()))
 
 
 def test_equal_states_have_no_difference_and_everything_is_counted() -> None:
     weights = torch.arange(6.0).reshape(2, 3)
     state = {"w": weights, "s": torch.tensor(1.5), "more": [1, (2.0, None)], "nan": math.nan}
     counted = Compared()
-    assert list(differences(state, {**state, "w": weights.clone()}, counted)) == []
+    assert list(state_differences(state, {**state, "w": weights.clone()}, counted)) == []
     assert (counted.tensors, counted.numbers, counted.values) == (2, 7, 4)
 
 
@@ -87,5 +87,5 @@ def test_nan_against_a_number_is_infinitely_far() -> None:
     ],
 )
 def test_the_distance_of_numbers_of_any_kind(one: Any, other: Any, largest: float) -> None:
-    (found,) = differences({"x": one}, {"x": other}, Compared())
+    (found,) = state_differences({"x": one}, {"x": other}, Compared())
     assert found.largest == largest

@@ -11,7 +11,7 @@ from problems import refused
 from dlexp.config.compose import load
 from dlexp.config.derive import repeat
 from dlexp.config.files.catalog import Catalog
-from dlexp.config.saved import load_plain, load_saved, overrides_to_yaml, plain, to_yaml
+from dlexp.config.saved import load_plain, load_saved, overrides_to_yaml, plain_config, to_yaml
 from dlexp.config.schema.run import RunConfig
 from dlexp.config.search import load_search
 from dlexp.config.typed import with_values
@@ -39,7 +39,7 @@ def test_an_update_keeps_its_samples(words: list[str], effective: int) -> None:
     config = load(["data.batch_size=auto", *words], BUILTIN)
     assert shape(config) == ("auto", 1, effective)
     assert config.batch_size == 0
-    assert shape(load_plain(plain(config), {})) == shape(config)  # checked a second time
+    assert shape(load_plain(plain_config(config), {})) == shape(config)  # checked a second time
 
 
 def test_an_experiment_says_what_an_update_holds(tmp_path: Path) -> None:

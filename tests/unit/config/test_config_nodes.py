@@ -49,7 +49,7 @@ from dlexp.errors import ConfigError
         "dlexp.data.sources.sklearn_sets.np.load",
         "dlexp.data.sources.csv_file.Path",
         "dlexp.data.sources.csv_file._read",
-        "dlexp.data.bundle.fingerprint",
+        "dlexp.data.bundle.fingerprint_of",
         "dlexp.models.mlp.nn",
         "dlexp.models.mlp.prod",
         "dlexp.artifacts.files.writing.write_atomically",

@@ -9,7 +9,7 @@ from own_files import own_catalog
 from problems import refused
 
 from dlexp.config.compose import load
-from dlexp.config.derive import CHANGEABLE, Change, continued, differences, repeat
+from dlexp.config.derive import CHANGEABLE, Change, config_changes, repeat, resumed_config
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.saved import overrides_to_yaml, to_yaml
 from dlexp.errors import ConfigError
@@ -114,13 +114,13 @@ def test_table_instead_of_other_data_is_looked_at(tmp_path: Path) -> None:
 
 def test_run_goes_on_with_what_may_change(tmp_path: Path) -> None:
     run = run_folder(tmp_path, WORDS)
-    config, changes = continued(run, ["trainer.epochs=9", "logger.tensorboard=true"], Catalog())
+    config, changes = resumed_config(run, ["trainer.epochs=9", "logger.tensorboard=true"], Catalog())
     assert (config.trainer.epochs, config.logger.tensorboard, config.seed) == (9, True, 3)
     assert changes == [Change("logger.tensorboard", False, True), Change("trainer.epochs", 4, 9)]
 
 
 def test_run_goes_on_unchanged(tmp_path: Path) -> None:
-    assert continued(run_folder(tmp_path, WORDS), [], Catalog()) == (load(WORDS, Catalog()), [])
+    assert resumed_config(run_folder(tmp_path, WORDS), [], Catalog()) == (load(WORDS, Catalog()), [])
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_run_goes_on_unchanged(tmp_path: Path) -> None:
 def test_what_makes_it_another_run_is_refused(tmp_path: Path, word: str) -> None:
     run = run_folder(tmp_path, WORDS)
     with pytest.raises(ConfigError) as caught:
-        continued(run, ["trainer.epochs=9", word], Catalog())
+        resumed_config(run, ["trainer.epochs=9", word], Catalog())
     (problem,) = caught.value.problems
     assert (f"{problem.where}={problem.given}", problem.code) == (word, "not-supported")
     assert all(key in problem.rule for key in CHANGEABLE)
@@ -138,7 +138,7 @@ def test_what_makes_it_another_run_is_refused(tmp_path: Path, word: str) -> None
 
 def test_value_of_a_run_that_goes_on_is_checked(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
-        continued(run_folder(tmp_path, WORDS), ["trainer.epochs=0"], Catalog())
+        resumed_config(run_folder(tmp_path, WORDS), ["trainer.epochs=0"], Catalog())
     refused(caught.value, "out-of-range", "trainer.epochs")
 
 
@@ -150,5 +150,5 @@ def test_every_changeable_key_exists() -> None:
 
 
 def test_differences_see_changed_new_and_gone_keys() -> None:
-    found = differences({"a": {"b": 1, "c": [1]}, "d": 2}, {"a": {"b": 1, "c": [2]}, "e": None, "f": 3})
+    found = config_changes({"a": {"b": 1, "c": [1]}, "d": 2}, {"a": {"b": 1, "c": [2]}, "e": None, "f": 3})
     assert found == [Change("a.c", [1], [2]), Change("d", 2, None), Change("f", None, 3)]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from dlexp.config.check.suggest import all_paths, nearest, nearest_path, option_meant
+from dlexp.config.check.suggest import all_paths, nearest_name, nearest_path, option_meant
 from dlexp.config.files.catalog import Catalog
 
 
@@ -10,7 +10,7 @@ from dlexp.config.files.catalog import Catalog
     ("word", "found"), [("resnet81", "resnet18"), ("MLP", "mlp"), ("simplecnn", "simple_cnn"), ("zzz", None)]
 )
 def test_nearest_name(word: str, found: str | None) -> None:
-    assert nearest(word, ["mlp", "resnet18", "simple_cnn"]) == found
+    assert nearest_name(word, ["mlp", "resnet18", "simple_cnn"]) == found
 
 
 @pytest.mark.parametrize(

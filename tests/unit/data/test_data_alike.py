@@ -20,7 +20,7 @@ from dlexp.data.checks.duplicates import (
     rows_as_keys,
 )
 from dlexp.data.checks.image_scan import difference_hash, thumbnail
-from dlexp.data.sources.synthetic_images import draw
+from dlexp.data.sources.synthetic_images import draw_shapes
 
 
 def samples(*part: int) -> Samples:
@@ -98,7 +98,7 @@ def again(image: NDArray[np.uint8], how: str) -> NDArray[np.uint8]:
 
 
 def test_images_saved_again_are_found_and_others_are_not() -> None:
-    images = draw(600, (3, 48, 48), 10, noise=0.02, seed=0, with_masks=False).images.copy()
+    images = draw_shapes(600, (3, 48, 48), 10, noise=0.02, seed=0, with_masks=False).images.copy()
     part = np.repeat([0, 1, 2], 200)
     ways = ["jpeg", "scaled", "brighter"] * 4
     wanted = []
@@ -117,7 +117,7 @@ def test_images_saved_again_are_found_and_others_are_not() -> None:
 
 
 def test_chunks_change_nothing_and_the_nearest_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    images = draw(90, (3, 32, 32), 10, noise=0.02, seed=1, with_masks=False).images.copy()
+    images = draw_shapes(90, (3, 32, 32), 10, noise=0.02, seed=1, with_masks=False).images.copy()
     images[70] = images[7]
     images[8] = again(images[7], "jpeg")
     part = np.repeat([0, 1, 2], 30)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from typed_specs import classes_of, values_of
 
-from dlexp.data.bundle import Split, fingerprint, with_counts
+from dlexp.data.bundle import Split, fingerprint_of, with_counts
 from dlexp.data.columns import tensor_of
 from dlexp.data.preprocess import Affine
 from dlexp.data.sources.sklearn_sets import diabetes, iris
@@ -44,9 +44,9 @@ def test_split_counts_samples_and_moves() -> None:
 )
 def test_fingerprint_sees_values_shape_and_type(other: np.ndarray) -> None:
     array = np.array([[1, 2], [3, 4]])
-    assert fingerprint(array) == fingerprint(array.copy())
-    assert fingerprint(np.asfortranarray(array)) == fingerprint(array)
-    assert fingerprint(array) != fingerprint(other)
+    assert fingerprint_of(array) == fingerprint_of(array.copy())
+    assert fingerprint_of(np.asfortranarray(array)) == fingerprint_of(array)
+    assert fingerprint_of(array) != fingerprint_of(other)
 
 
 def test_sizes_and_split_hash_follow_the_splits() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dlexp.data.checks.columns import constant, missing, outliers, redundant, unnormalized
+from dlexp.data.checks.columns import constant_columns, missing_cells, outliers, redundant, unnormalized
 from dlexp.data.checks.leakage import leaks, predictability
 from dlexp.data.tables.original_units import ColumnValues
 
@@ -23,19 +23,19 @@ def lines(rows: NDArray[np.int64]) -> list[str]:
 
 def test_clean_columns_have_no_findings() -> None:
     labels = {"label": RNG.integers(0, 2, COUNT)}
-    assert constant(CLEAN, (), []) == []
+    assert constant_columns(CLEAN, (), []) == []
     assert redundant(CLEAN, []) == []
     assert outliers({**CLEAN, "uniform": RNG.random(COUNT)}, lines, "") == []
-    assert missing({}, COUNT, []) == []
+    assert missing_cells({}, COUNT, []) == []
     assert leaks(CLEAN, labels, []) == []
     assert unnormalized(["a", "b"], np.array([0.0, 0.5]), np.array([1.0, 3.0]), "") == []
 
 
 def test_constant_columns_read_or_left_out() -> None:
-    seen, unread = constant({**CLEAN, "one": np.full(COUNT, 3.0), "same": ["x"] * COUNT}, ["flat"], ["id"])
+    seen, unread = constant_columns({**CLEAN, "one": np.full(COUNT, 3.0), "same": ["x"] * COUNT}, ["flat"], ["id"])
     assert (seen.severity, seen.where, seen.remedy) == ("warning", ("one", "same"), "'data.drop=[id,one,same]'")
     assert unread.where == ("flat",)
-    assert constant({"one": np.full(COUNT, 3.0)}, (), None)[0].remedy == ""
+    assert constant_columns({"one": np.full(COUNT, 3.0)}, (), None)[0].remedy == ""
 
 
 def test_columns_that_say_the_same_in_other_words() -> None:
@@ -68,7 +68,7 @@ def test_features_far_from_mean_zero_and_deviation_one() -> None:
 
 
 def test_missing_cells_few_and_most() -> None:
-    mostly, some = missing({"a": (300, ["line 2", "line 3"]), "b": (1, ["line 9"])}, COUNT, [])
+    mostly, some = missing_cells({"a": (300, ["line 2", "line 3"]), "b": (1, ["line 9"])}, COUNT, [])
     assert (mostly.severity, mostly.where, mostly.remedy) == (
         "warning",
         ("a: 300 (75.0%), such as line 2",),

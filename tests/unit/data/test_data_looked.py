@@ -9,7 +9,7 @@ import torch
 from dlexp.data.bundle import Split
 from dlexp.data.checks import image_scan
 from dlexp.data.checks.image_scan import scan_images
-from dlexp.data.checks.images import dead_pixels, left_out, not_finite, plain
+from dlexp.data.checks.images import blank_images, dead_pixels, left_out, not_finite
 
 
 def split_of(images: torch.Tensor) -> Split:
@@ -55,16 +55,16 @@ def test_images_of_one_colour_and_numbers_that_are_none() -> None:
     assert np.flatnonzero(found.is_black).tolist() == [2]
     assert np.flatnonzero(~found.is_finite).tolist() == [4]
     assert np.isfinite([*found.mean, *found.std, *found.thumbs.ravel()]).all()
-    black, grey = plain(found.is_flat, found.is_black, ["row 2", "row 3"])
+    black, grey = blank_images(found.is_flat, found.is_black, ["row 2", "row 3"])
     assert (black.where, grey.where) == (("row 2",), ("row 3",))
     assert (black.severity, grey.severity) == ("warning", "warning")
-    assert plain(found.is_flat[:3], found.is_black[:3], ["row 2"])[0].severity == "error"  # a third of them
+    assert blank_images(found.is_flat[:3], found.is_black[:3], ["row 2"])[0].severity == "error"  # a third of them
     assert not_finite(["row 4"])[0].severity == "error"
 
 
 def test_nothing_is_found_where_nothing_is() -> None:
     none = np.zeros(9, dtype=np.bool_)
-    assert plain(none, none, []) == []
+    assert blank_images(none, none, []) == []
     assert not_finite([]) == []
     assert dead_pixels(torch.zeros(1, 2, 2), torch.ones(1, 2, 2)) == []
     assert left_out([], [], False) == []

@@ -12,7 +12,7 @@ from sklearn.datasets import load_wine
 from dlexp.data.columns import tensor_of
 from dlexp.data.sources.csv_file import csv
 from dlexp.data.sources.sklearn_sets import wine
-from dlexp.data.tables.original_units import columns_of
+from dlexp.data.tables.original_units import original_columns
 
 TABLE = "age,city,rich\n" + "".join(
     f"{20 + n if n % 7 else ''},{'Bern' if n % 3 else 'Oslo'},{'yes' if n % 2 else 'no'}\n" for n in range(40)
@@ -23,7 +23,7 @@ TABLE = "age,city,rich\n" + "".join(
 def test_numbers_come_back_in_their_own_units(standardize: bool) -> None:
     bundle = wine(standardize=standardize)
     split = bundle.splits["test"]
-    found = columns_of(tensor_of(split.inputs).numpy(), bundle.preprocessing)
+    found = original_columns(tensor_of(split.inputs).numpy(), bundle.preprocessing)
     source = load_wine()
     assert list(found) == list(source.feature_names)
     for number, cells in enumerate(found.values()):
@@ -34,15 +34,15 @@ def test_categories_come_back_by_name_and_a_gap_as_what_took_its_place(tmp_path:
     (tmp_path / "t.csv").write_text(TABLE)
     bundle = csv(path=str(tmp_path / "t.csv"), target="rich")
     split = bundle.splits["train"]
-    found = columns_of(tensor_of(split.inputs).numpy(), bundle.preprocessing)
+    found = original_columns(tensor_of(split.inputs).numpy(), bundle.preprocessing)
     rows = split.indices.tolist()
     assert found["city"] == ["Bern" if n % 3 else "Oslo" for n in rows]
     median = float(np.median([20 + n for n in rows if n % 7]))
     assert np.allclose(found["age"], [20 + n if n % 7 else median for n in rows], rtol=1e-5)
     nobody = torch.zeros(1, tensor_of(split.inputs).shape[1]).numpy()
-    assert columns_of(nobody, bundle.preprocessing)["city"] == ["-"]
+    assert original_columns(nobody, bundle.preprocessing)["city"] == ["-"]
 
 
 def test_samples_of_no_table_have_numbered_features() -> None:
-    found = columns_of(np.ones((2, 3), dtype=np.float32), {"kind": "image"})
+    found = original_columns(np.ones((2, 3), dtype=np.float32), {"kind": "image"})
     assert list(found) == ["feature 0", "feature 1", "feature 2"]

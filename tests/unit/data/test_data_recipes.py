@@ -11,7 +11,7 @@ from dlexp.assemble.experiment import build_data
 from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog
 from dlexp.data.augment.color import Colour, Grey
-from dlexp.data.augment.geometry import Affine, ResizedCrop, Rotate
+from dlexp.data.augment.geometry import RandomAffine, ResizedCrop, Rotate
 from dlexp.data.augment.operations import Crop, Cutout, Flip
 from dlexp.data.augment.policies import RandAugment, TrivialAugment
 from dlexp.data.augment.recipe import _OPERATIONS, PRESETS, AugmentContext, recipe
@@ -46,7 +46,7 @@ def operations(words: Any, facts: AugmentContext = COLOURED) -> list[Any]:
         (["flip", "crop"], [Flip(), Crop(4)]),
         (["crop", {"flip": 0.3}], [Crop(4), Flip(0.3)]),
         ([{"rotate": 30}, {"rotation": {"degrees": 5}}], [Rotate(30), Rotate(5)]),
-        ([{"affine": {"translate": 0.1, "scale": [0.9, 1.1]}}], [Affine(translate=0.1, scale=(0.9, 1.1))]),
+        ([{"affine": {"translate": 0.1, "scale": [0.9, 1.1]}}], [RandomAffine(translate=0.1, scale=(0.9, 1.1))]),
         ([{"color": 0.3}, {"jitter": {"hue": 0.1}}], [Colour(brightness=0.3), Colour(hue=0.1)]),
         (["gray", {"cutout": 0.25}], [Grey(), Cutout(0.25, 1.0, (0.4 * 255, 0.5 * 255, 0.6 * 255))]),
         ([{"randaugment": {"operations": 3, "magnitude": 12}}], [RandAugment(3, 12)]),

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from dlexp.data.tables.spelling import MISSING, Marks, identity, number_in, other_number
+from dlexp.data.tables.spelling import MISSING, Marks, cell_identity, number_in, other_number
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -34,8 +34,8 @@ ROOT = Path(__file__).resolve().parents[3]
     ],
 )
 def test_cells_of_one_value_are_one(cells: tuple[str, ...]) -> None:
-    assert len({identity(cell) for cell in cells}) == 1
-    assert identity(identity(cells[0])) == identity(cells[0])
+    assert len({cell_identity(cell) for cell in cells}) == 1
+    assert cell_identity(cell_identity(cells[0])) == cell_identity(cells[0])
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_cells_of_one_value_are_one(cells: tuple[str, ...]) -> None:
     ],
 )
 def test_cells_of_different_values_are_apart(cells: tuple[str, ...]) -> None:
-    assert len({identity(cell) for cell in cells}) == len(cells)
+    assert len({cell_identity(cell) for cell in cells}) == len(cells)
 
 
 def test_durations_are_seconds_as_pandas_writes_them() -> None:
@@ -64,7 +64,7 @@ def test_durations_are_seconds_as_pandas_writes_them() -> None:
 
 def test_moments_in_zones_are_those_of_datetime() -> None:
     for text in ("2024-03-31 01:59:59.123456+05:45", "1999-12-31T23:30:00-03:30", "2024-02-29 00:00:00Z"):
-        moment = datetime.fromisoformat(identity(text))
+        moment = datetime.fromisoformat(cell_identity(text))
         assert moment == datetime.fromisoformat(text) and moment.utcoffset() == timedelta(0)
 
 
@@ -135,6 +135,6 @@ def test_every_float_keeps_its_identity() -> None:
     rng = np.random.default_rng(0)
     bits = rng.integers(0, 2**64, 2000, dtype=np.uint64).view(np.float64)
     for value in bits[np.isfinite(bits)].tolist():
-        text = identity(repr(value))
+        text = cell_identity(repr(value))
         assert float(text) == value
-        assert abs(value) >= 2**53 or identity(f"{value:.17e}") == text
+        assert abs(value) >= 2**53 or cell_identity(f"{value:.17e}") == text

@@ -15,7 +15,7 @@ from dlexp.data.bundle import DataBundle
 from dlexp.data.columns import tensor_of
 from dlexp.data.sources.arrays import arrays
 from dlexp.data.sources.image_folder import image_folder
-from dlexp.data.split_names import lookalikes, split_of
+from dlexp.data.split_names import lookalikes, standard_split
 from dlexp.errors import DataError
 
 NAMES = ("cat", "dog")
@@ -126,7 +126,7 @@ def test_names_of_classes_stay_classes(tmp_path: Path) -> None:
     assert lookalikes(["train", "plane", "valid_ticket"]) == []
     assert lookalikes(["a_train", "b_train"]) == []
     assert lookalikes(["trainer", "tester"]) == []
-    assert [split_of(name) for name in ("trains", "evaluations", "", "pets")] == [""] * 4
+    assert [standard_split(name) for name in ("trains", "evaluations", "", "pets")] == [""] * 4
     for number in range(4):
         for name in ("control", "test"):
             write(tmp_path / name / f"{number}.png", picture(number))

@@ -10,7 +10,16 @@ import torch
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as reference
 
-from dlexp.data.augment.geometry import Affine, ResizedCrop, Rotate, between, matrices, stretched, warped, wide
+from dlexp.data.augment.geometry import (
+    RandomAffine,
+    ResizedCrop,
+    Rotate,
+    matrices,
+    scale_draws,
+    stretched,
+    warped,
+    wide,
+)
 from dlexp.runtime.seed import uniforms
 
 BILINEAR = InterpolationMode.BILINEAR
@@ -61,7 +70,7 @@ def test_a_resized_crop_is_torchvisions(box: tuple[int, int, int, int]) -> None:
 
 
 @pytest.mark.parametrize(
-    "operation", [Rotate(0.0), Affine(), ResizedCrop(scale=(1.0, 1.0), ratio=(30 / 21, 30 / 21))], ids=str
+    "operation", [Rotate(0.0), RandomAffine(), ResizedCrop(scale=(1.0, 1.0), ratio=(30 / 21, 30 / 21))], ids=str
 )
 def test_no_strength_is_no_change(operation: Any) -> None:
     assert (operation(IMAGES, torch.rand(5, operation.draws)) - IMAGES).abs().max() < 0.01
@@ -69,7 +78,7 @@ def test_no_strength_is_no_change(operation: Any) -> None:
 
 def test_angles_reach_their_bounds_evenly() -> None:
     draws = uniforms(0, 0, torch.arange(20_000), 1)[:, 0]
-    angles = between(draws, -30, 30)
+    angles = scale_draws(draws, -30, 30)
     assert -30 <= float(angles.min()) < -29.9
     assert 29.9 < float(angles.max()) < 30
     assert abs(float(angles.mean())) < 4 * 60 / 12**0.5 / 20_000**0.5
@@ -86,7 +95,7 @@ def centre(image: torch.Tensor) -> tuple[float, float]:
 def test_a_shift_moves_by_at_most_its_share_in_both_directions() -> None:
     dots = torch.zeros(400, 1, 21, 21)
     dots[:, :, 10, 10] = 255
-    found = Affine(translate=0.3)(dots, uniforms(0, 0, torch.arange(400), 6))
+    found = RandomAffine(translate=0.3)(dots, uniforms(0, 0, torch.arange(400), 6))
     moves = torch.tensor([centre(one[0]) for one in found])
     assert moves.abs().max() <= 6.01  # round(0.3 * 21)
     assert {round(x) for x in moves[:, 0].tolist()} == {round(y) for y in moves[:, 1].tolist()} == set(range(-6, 7))
@@ -115,10 +124,12 @@ def test_areas_and_shapes_of_a_resized_crop_keep_their_bounds() -> None:
 
 @pytest.mark.parametrize(("key", "value"), [("degrees", 20), ("translate", 0.2), ("scale", (0.5, 0.8)), ("shear", 20)])
 def test_every_key_of_affine_changes_something(key: str, value: Any) -> None:
-    assert (Affine(**{key: value})(IMAGES, torch.full((5, 6), 0.9)) - IMAGES).abs().mean() > 1
+    assert (RandomAffine(**{key: value})(IMAGES, torch.full((5, 6), 0.9)) - IMAGES).abs().mean() > 1
 
 
-@pytest.mark.parametrize("operation", [Rotate(), Affine(10, 0.1, (0.9, 1.1), 5), ResizedCrop(), ResizedCrop(size=8)])
+@pytest.mark.parametrize(
+    "operation", [Rotate(), RandomAffine(10, 0.1, (0.9, 1.1), 5), ResizedCrop(), ResizedCrop(size=8)]
+)
 def test_everything_is_made_where_the_images_are(operation: Any) -> None:
     """On the meta device a tensor that was made elsewhere is refused, as a GPU would refuse it."""
     found = operation(IMAGES.to("meta"), torch.empty(5, operation.draws, device="meta"))

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from dlexp.data.loaders import EvalBatches, TrainBatches
 from dlexp.engine.best_epoch import BestSoFar
 from dlexp.engine.lr_finder.suggestion import read
-from dlexp.engine.lr_finder.sweep import Sweep, SweepPlan, SweepPoint, sweep
+from dlexp.engine.lr_finder.sweep import Sweep, SweepPlan, SweepPoint, run_sweep
 from dlexp.engine.state import TrainState
 from dlexp.engine.step import train_step
 from dlexp.errors import ConfigError, DlexpError, Interrupted
@@ -114,7 +114,7 @@ def everything(state: TrainState) -> dict[str, Any]:
 def test_a_sweep_leaves_no_trace(tmp_path: Any) -> None:
     run, plan = run_and_plan(tmp_path, task=Wrapped(Run(tmp_path).task, lambda value, call: value))
     before, task_before = everything(run.state), copy.deepcopy(vars(plan.task) | {"task": None})
-    found = sweep(plan, run.state, NeverStop())
+    found = run_sweep(plan, run.state, NeverStop())
     assert len(found.points) >= 40
     assert differences(before, everything(run.state)) == []
     assert vars(plan.task) | {"task": None, "change": None} == task_before | {"change": None}
@@ -135,7 +135,7 @@ def test_a_sweep_that_breaks_leaves_no_trace(tmp_path: Any, error: BaseException
     plan = replace(plan, task=Wrapped(plan.task, broken(error)))
     before = everything(run.state)
     with pytest.raises(type(error)):
-        sweep(plan, run.state, NeverStop())
+        run_sweep(plan, run.state, NeverStop())
     assert differences(before, everything(run.state)) == []
 
 
@@ -151,7 +151,7 @@ def test_a_signal_ends_the_sweep_after_the_update_and_leaves_no_trace(tmp_path: 
 
     before = everything(run.state)
     with pytest.raises(Interrupted, match="SIGTERM received; the sweep was dropped, nothing was changed") as caught:
-        sweep(replace(plan, on_point=observe), run.state, stop)
+        run_sweep(replace(plan, on_point=observe), run.state, stop)
     assert caught.value.exit_code == 75
     assert numbers == [1, 2, 3, 4, 5]
     assert differences(before, everything(run.state)) == []
@@ -159,7 +159,7 @@ def test_a_signal_ends_the_sweep_after_the_update_and_leaves_no_trace(tmp_path: 
 
 def test_training_is_the_same_with_and_without_a_sweep_before_it(tmp_path: Any) -> None:
     alone, after = Run(tmp_path / "alone"), Run(tmp_path / "after")
-    sweep(
+    run_sweep(
         SweepPlan(after.task, TrainBatches(after.bundle, 4, 3, CPU), rules(), 1, 1e-5, 10, 40), after.state, NeverStop()
     )
     alone.fit()
@@ -172,7 +172,7 @@ def test_nan_at_update_thirty_ends_the_sweep_and_leaves_a_trace_nowhere(tmp_path
     run, plan = run_and_plan(tmp_path)
     nan = Wrapped(plan.task, lambda value, call: value if call <= 30 else value * float("nan"))
     before = everything(run.state)
-    found = sweep(replace(plan, task=nan), run.state, NeverStop())
+    found = run_sweep(replace(plan, task=nan), run.state, NeverStop())
     assert len(found.points) == 30
     assert found.diverged
     assert found.reason == f"diverged at lr={plan.rate(30):.3g}: the loss was not finite"
@@ -182,7 +182,7 @@ def test_nan_at_update_thirty_ends_the_sweep_and_leaves_a_trace_nowhere(tmp_path
 
 def test_the_suggestion_after_nan_uses_the_points_before_it() -> None:
     nan = Wrapped(values_task(), lambda value, call: value if call <= 50 else value + float("inf"))
-    found = sweep(plan_of(nan), linear_state(), NeverStop())
+    found = run_sweep(plan_of(nan), linear_state(), NeverStop())
     assert len(found.points) == 50
     suggested = read(found.x, found.y, found.diverged).suggested
     assert suggested is not None
@@ -191,7 +191,7 @@ def test_the_suggestion_after_nan_uses_the_points_before_it() -> None:
 
 def test_points_are_evenly_spaced_from_the_lowest_rate_to_the_highest() -> None:
     never = Wrapped(values_task(), lambda value, call: value * 0 + 1)
-    found = sweep(plan_of(never, min_lr=1e-4, max_lr=1e-1, steps=31), linear_state(), NeverStop())
+    found = run_sweep(plan_of(never, min_lr=1e-4, max_lr=1e-1, steps=31), linear_state(), NeverStop())
     np.testing.assert_allclose(found.x, np.linspace(-4, -1, 31), atol=1e-12)
     assert found.reason == "swept to lr=0.1"
     assert not found.diverged
@@ -200,7 +200,7 @@ def test_points_are_evenly_spaced_from_the_lowest_rate_to_the_highest() -> None:
 def test_a_point_is_the_loss_that_the_update_of_that_rate_began_with() -> None:
     data = Repeated([values_batch(16, torch.float32)])
     plan = plan_of(train=data, steps=20, max_lr=0.1)
-    found = sweep(plan, linear_state(), NeverStop())
+    found = run_sweep(plan, linear_state(), NeverStop())
     state = linear_state()
     for number, point in enumerate(found.points):
         state.sums = type(state.sums)()
@@ -214,14 +214,14 @@ def test_a_point_is_the_loss_that_the_update_of_that_rate_began_with() -> None:
 
 def test_data_shorter_than_the_sweep_goes_round() -> None:
     data = Repeated([values_batch(8, torch.float32), values_batch(3, torch.float32, 8)])
-    found = sweep(plan_of(train=data, max_lr=0.01), linear_state(), NeverStop())
+    found = run_sweep(plan_of(train=data, max_lr=0.01), linear_state(), NeverStop())
     assert len(found.points) == 60
     assert data.epochs_asked == 30
 
 
 def test_data_without_a_batch_is_refused() -> None:
     with pytest.raises(DlexpError, match="gives no batch"):
-        sweep(plan_of(train=Repeated([])), linear_state(), NeverStop())
+        run_sweep(plan_of(train=Repeated([])), linear_state(), NeverStop())
 
 
 @pytest.mark.parametrize("accumulate", [1, 4])
@@ -236,7 +236,7 @@ def test_the_rate_rises_once_an_update_whatever_it_accumulates(tmp_path: Any, ac
     counted = Wrapped(run.task, noted)
     data = TrainBatches(run.bundle, 4, run.seed, CPU)
     plan = SweepPlan(counted, data, rules(), accumulate, 1e-6, 1e-3, 40)
-    found = sweep(plan, run.state, NeverStop())
+    found = run_sweep(plan, run.state, NeverStop())
     assert len(found.points) == 40
     assert len({point.rate for point in found.points}) == 40
     whole, rest = divmod(40, -(-BATCHES // accumulate))
@@ -260,7 +260,7 @@ def scaled(precision: str = "fp16", overflows: Callable[[int], bool] = lambda ca
         values_task(),
         lambda value, call: Overflow.apply(value) if overflows(call) else value,
     )
-    return sweep(plan_of(task, max_lr=1e-2, steps=20), state, NeverStop())
+    return run_sweep(plan_of(task, max_lr=1e-2, steps=20), state, NeverStop())
 
 
 def test_an_update_that_the_scaler_skips_is_no_point() -> None:
@@ -292,7 +292,7 @@ def test_ratios_between_parameter_groups_stay() -> None:
             return super().step(closure)
 
     state.optimizers["train"].__class__ = Spy
-    found = sweep(plan_of(), state, NeverStop())
+    found = run_sweep(plan_of(), state, NeverStop())
     assert dict(found.groups) == pytest.approx({"train.0": 1.0, "train.1": 5.0})
     assert [first for first, _ in rates[: len(found.points)]] == [point.rate for point in found.points]
     np.testing.assert_allclose([second / first for first, second in rates], 5.0)
@@ -307,20 +307,20 @@ def test_a_schedule_does_not_move_the_rates_of_the_sweep() -> None:
     warm.schedules["train"] = constant(
         optimizer=warm.optimizers["train"], total_steps=100, steps_per_epoch=10, warmup_steps=20
     )
-    found = [sweep(plan_of(), state, NeverStop()) for state in (plain, scheduled, warm)]
+    found = [run_sweep(plan_of(), state, NeverStop()) for state in (plain, scheduled, warm)]
     assert found[0].points == found[1].points == found[2].points
 
 
 def test_a_rate_of_zero_cannot_be_multiplied() -> None:
     with pytest.raises(DlexpError, match="learning rate 0, and the sweep multiplies it"):
-        sweep(plan_of(), linear_state(lr=0.0), NeverStop())
+        run_sweep(plan_of(), linear_state(lr=0.0), NeverStop())
 
 
 def test_what_cannot_be_copied_is_told() -> None:
     state = linear_state()
     state.networks["model"].lock = __import__("threading").Lock()
     with pytest.raises(DlexpError, match="works on a copy, and this model or task cannot be copied"):
-        sweep(plan_of(), state, NeverStop())
+        run_sweep(plan_of(), state, NeverStop())
 
 
 @pytest.mark.parametrize("change", [lambda v: v, lambda v: v - 50, lambda v: 1e4 * v, lambda v: 1e-3 * v - 7])
@@ -328,15 +328,15 @@ def test_neither_scale_nor_sign_of_the_loss_ends_a_sweep_early(change: Callable[
     """Rates are divided by the scale, so that every sweep makes the same updates."""
     scale = float(change(torch.ones(()).double()) - change(torch.zeros(()).double()))
     task = Wrapped(values_task(), lambda value, call: change(value.double()))
-    found = sweep(plan_of(task, min_lr=1e-5 / scale, max_lr=10.0 / scale), linear_state(), NeverStop())
-    plain = sweep(plan_of(), linear_state(), NeverStop())
+    found = run_sweep(plan_of(task, min_lr=1e-5 / scale, max_lr=10.0 / scale), linear_state(), NeverStop())
+    plain = run_sweep(plan_of(), linear_state(), NeverStop())
     assert found.diverged
     assert len(found.points) == pytest.approx(len(plain.points), abs=3)
     assert len(found.points) > 30
 
 
 def test_a_loss_that_is_zero_already_suggests_nothing() -> None:
-    found = sweep(plan_of(Wrapped(values_task(), lambda value, call: value * 0)), linear_state(), NeverStop())
+    found = run_sweep(plan_of(Wrapped(values_task(), lambda value, call: value * 0)), linear_state(), NeverStop())
     assert len(found.points) == 60
     assert not found.diverged
     assert read(found.x, found.y, found.diverged).edge == "flat"
@@ -344,13 +344,13 @@ def test_a_loss_that_is_zero_already_suggests_nothing() -> None:
 
 def test_the_gradient_norm_is_that_of_the_applied_gradient() -> None:
     data = Repeated([values_batch(16, torch.float32)])
-    found = sweep(plan_of(train=data, steps=20, max_lr=1e-4), linear_state(), NeverStop())
+    found = run_sweep(plan_of(train=data, steps=20, max_lr=1e-4), linear_state(), NeverStop())
     model = linear_state().networks["model"]
     batch = data.batches[0]
     (model(batch.inputs) - batch.targets).square().mean().backward()
     norm = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]).norm()
     assert found.points[0].grad_norm == pytest.approx(float(norm), rel=1e-5)
-    clipped = sweep(
+    clipped = run_sweep(
         plan_of(train=Repeated(data.batches), steps=20, rules=rules(clip_norm=0.01)), linear_state(), NeverStop()
     )
     assert [point.grad_norm for point in clipped.points] == pytest.approx([0.01] * len(clipped.points), rel=1e-3)
@@ -360,10 +360,10 @@ def test_the_validation_loss_is_taken_after_each_update_on_the_same_samples(tmp_
     run, plan = run_and_plan(tmp_path)
     val = list(EvalBatches(run.bundle, "val", 4, CPU))
     before = everything(run.state)
-    found = sweep(replace(plan, val=val, steps=40), run.state, NeverStop())
+    found = run_sweep(replace(plan, val=val, steps=40), run.state, NeverStop())
     assert differences(before, everything(run.state)) == []
     first = np.abs(np.diff(found.y[:8])).max()
-    noisy = np.abs(np.diff(sweep(replace(plan, steps=40), run.state, NeverStop()).y[:8])).max()
+    noisy = np.abs(np.diff(run_sweep(replace(plan, steps=40), run.state, NeverStop()).y[:8])).max()
     assert first < noisy / 5  # the same samples, without dropout
 
 
@@ -383,7 +383,7 @@ def test_a_task_without_a_loss_among_its_metrics_refuses_the_validation_loss() -
 
     plan = plan_of(NoLoss(values_task(), lambda value, call: value), val=[values_batch(4, torch.float32)])
     with pytest.raises(ConfigError, match=r"--loss=val: this task's metrics hold no loss \(they are mae\)"):
-        sweep(plan, linear_state(), NeverStop())
+        run_sweep(plan, linear_state(), NeverStop())
 
 
 class Gan(Task):
@@ -425,7 +425,7 @@ def gan_state() -> TrainState:
 def test_all_phases_rise_together_and_keep_their_ratio() -> None:
     state, norms = gan_state(), []
     before = everything(state)
-    found = sweep(plan_of(Gan(), on_point=lambda number, point: norms.append(point.grad_norm)), state, NeverStop())
+    found = run_sweep(plan_of(Gan(), on_point=lambda number, point: norms.append(point.grad_norm)), state, NeverStop())
     assert differences(before, everything(state)) == []
     assert dict(found.groups) == pytest.approx({"critic.0": 1.0, "maker.0": 0.25})
     assert len(found.points) >= 20

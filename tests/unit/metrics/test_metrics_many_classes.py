@@ -16,10 +16,11 @@ from dlexp.data.bundle import DataBundle, Split
 from dlexp.data.preprocess import Affine
 from dlexp.engine.evaluate import evaluate
 from dlexp.losses.classification import CrossEntropy
-from dlexp.metrics import prediction_rows, row_store
+from dlexp.metrics import row_store
 from dlexp.metrics.bootstrap import Resampling
-from dlexp.metrics.class_report import PER_CLASS
 from dlexp.metrics.class_samples import ClassSampleState
+from dlexp.metrics.reports import prediction_rows
+from dlexp.metrics.reports.classes import PER_CLASS
 from dlexp.runtime.precision import Precision
 from dlexp.specs import ClassSpec, DataSpec, TableSpec
 from dlexp.tasks.classification import Classification

@@ -9,7 +9,7 @@ from sklearn.metrics import pairwise_distances
 from sklearn.neighbors import KNeighborsClassifier
 
 from dlexp.metrics import neighbors
-from dlexp.metrics.neighbors import NeighborState, nearest, votes
+from dlexp.metrics.neighbors import NeighborState, nearest_neighbors, votes
 from dlexp.types import Prediction
 
 SIZES = (7, 40, 1, 22)
@@ -42,7 +42,7 @@ def test_neighbours_are_those_of_scikit_learn(k: int, rows: int, monkeypatch: py
     distances = pairwise_distances(points)
     np.fill_diagonal(distances, np.inf)
     order = distances.argsort(axis=1, kind="stable")
-    assert nearest(torch.from_numpy(points), k).tolist() == order[:, :k].tolist()
+    assert nearest_neighbors(torch.from_numpy(points), k).tolist() == order[:, :k].tolist()
     found = computed(parts, k)
     hits = targets[order] == targets[:, None]
     assert found["recall_at_1"] == pytest.approx(hits[:, 0].mean())
@@ -59,7 +59,7 @@ def test_neighbours_far_from_zero_are_those_near_it() -> None:
     points = torch.cat([p.outputs for p in predictions()]).double()
     far = points * 1e-3 + 1e6
     near = far - 1e6
-    assert nearest(far, 3).tolist() == nearest(near, 3).tolist()
+    assert nearest_neighbors(far, 3).tolist() == nearest_neighbors(near, 3).tolist()
     targets = torch.arange(len(points)) % 3
     found, expected = (
         computed([Prediction(p, targets, torch.tensor(0.0), torch.arange(len(p)))], 3) for p in (far, near)

@@ -8,7 +8,12 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from benchmarks.compare_coverage import World, coverage, false_verdicts
-from dlexp.metrics.intervals.paired_difference import mcnemar, over_samples, over_seeds, over_seeds_and_samples
+from dlexp.metrics.intervals.paired_difference import (
+    difference_over_seeds,
+    mcnemar,
+    over_samples,
+    over_seeds_and_samples,
+)
 
 Floats = NDArray[np.float64]
 
@@ -20,7 +25,7 @@ def scores(seeds: int, samples: int, seed: int, level: float = 0.0, between: flo
 
 def test_over_seeds_is_welchs() -> None:
     first, second = scores(5, 1, 0, 1.0)[:, 0], scores(3, 1, 1)[:, 0]
-    found = over_seeds(first, second, 0.9)
+    found = difference_over_seeds(first, second, 0.9)
     theirs = stats.ttest_ind(first, second, equal_var=False)
     bounds = theirs.confidence_interval(0.9)
     assert (found.low, found.high) == pytest.approx((bounds.low, bounds.high), rel=1e-8)

@@ -11,13 +11,13 @@ import torch
 from report_of import class_report, column_of, curves_of, report, rows_of
 
 from dlexp.metrics.bootstrap import Resampling, blocks
-from dlexp.metrics.class_report import PER_CLASS
 from dlexp.metrics.class_samples import RANKING, ClassSamples
 from dlexp.metrics.confusion import of_classes, tally
-from dlexp.metrics.figures import ReliabilityDiagram
 from dlexp.metrics.outputs import ClassOutputs
 from dlexp.metrics.ranking import curve, thinned
 from dlexp.metrics.regression import EXTREME, ValueSamples
+from dlexp.metrics.reports.classes import PER_CLASS
+from dlexp.metrics.reports.figures import ReliabilityDiagram
 from dlexp.specs import ClassSpec, DataSpec, TableSpec, ValueSpec
 from dlexp.types import Prediction
 

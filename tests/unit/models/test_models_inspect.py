@@ -10,13 +10,16 @@ from torch import Tensor, nn
 from dlexp.models.ft_transformer import ft_transformer
 from dlexp.models.large_cnns import densenet121, mobilenet_v2
 from dlexp.models.resnet import resnet
-from dlexp.networks.summary import Layer, layers_of
+from dlexp.networks.summary import Layer, summarize_layers
 
 
 def look(network: nn.Module, *shape: int, device: str = "cpu") -> dict[str, Layer]:
     networks = nn.ModuleDict({"model": network.eval().to(device)})
     inputs = torch.randn(1, *shape, device=device)
-    return {layer.name.partition(".")[2]: layer for layer in layers_of(networks, lambda found: found["model"](inputs))}
+    return {
+        layer.name.partition(".")[2]: layer
+        for layer in summarize_layers(networks, lambda found: found["model"](inputs))
+    }
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from torch import nn
 
 from dlexp.models.classic import alexnet, lenet5, vgg
 from dlexp.models.convnet import block_cnn, simple_cnn
-from dlexp.models.initialization import INITS, chosen, described, gain, initialized
+from dlexp.models.initialization import INITS, described, gain, initialized, resolve_scheme
 from dlexp.models.large_cnns import convnext_tiny, densenet121, efficientnet_b0, mobilenet_v2, mobilenet_v3
 from dlexp.models.layers import ACTIVATIONS, SqueezeExcitation, activation
 from dlexp.models.mlp import mlp, perceptron
@@ -154,17 +154,17 @@ def test_an_initialization_has_the_deviation_of_its_formula(name: str) -> None:
 
 
 def test_auto_says_why() -> None:
-    scheme, reason = chosen("auto", "relu", "batch")
+    scheme, reason = resolve_scheme("auto", "relu", "batch")
     assert scheme == "default" and "norm=batch" in reason
-    assert chosen("auto", "selu")[0] == "lecun_normal"
-    assert chosen("auto", "tanh")[0] == "xavier_uniform"
-    assert chosen("auto", "mish")[0] == "kaiming_normal"
-    assert chosen("orthogonal", "relu", "batch")[0] == "orthogonal"
+    assert resolve_scheme("auto", "selu")[0] == "lecun_normal"
+    assert resolve_scheme("auto", "tanh")[0] == "xavier_uniform"
+    assert resolve_scheme("auto", "mish")[0] == "kaiming_normal"
+    assert resolve_scheme("orthogonal", "relu", "batch")[0] == "orthogonal"
     told = described({"init": "auto", "activation": "relu", "norm": "none"})
     assert told.startswith("kaiming_normal (") and "relu" in told
     assert described({"dropout": 0.1}) == ""
     with pytest.raises(ValueError, match=r"init='zero'.* auto, default"):
-        chosen("zero")
+        resolve_scheme("zero")
     assert set(map(gain, ACTIVATIONS)) <= {
         1.0,
         sqrt(2),

@@ -8,7 +8,7 @@ from problems import refused
 from torch import nn
 
 from dlexp.errors import ConfigError
-from dlexp.optim.parameter_groups import parameter_groups, shares, weights_of
+from dlexp.optim.parameter_groups import parameter_groups, parameter_shares, weights_of
 from dlexp.optim.schedules.smooth import cosine
 
 
@@ -120,7 +120,7 @@ def chain() -> nn.Sequential:
 
 def test_layer_decay_is_a_power_of_the_distance_from_the_head() -> None:
     net = chain()
-    groups = parameter_groups([net], False, shares({"model": net}, 0.5, ()), 0.8)
+    groups = parameter_groups([net], False, parameter_shares({"model": net}, 0.5, ()), 0.8)
     found = rates_of(net, groups, 0.8)
     expected = {"0": 0.2, "1": 0.2, "2": 0.4, "3": 0.8}
     assert found == pytest.approx({name: expected[name[0]] for name in found})
@@ -135,7 +135,7 @@ def test_a_pattern_is_for_a_module_or_a_parameter_and_a_later_one_counts() -> No
         {"match": "*.bias", "lr_factor": 3.0},
         {"match": "3.weight", "weight_decay": 0.7},
     ]
-    groups = parameter_groups([net], False, shares({"model": net}, None, entries), 0.1)
+    groups = parameter_groups([net], False, parameter_shares({"model": net}, None, entries), 0.1)
     found = rates_of(net, groups, 0.1)
     assert found["2.weight"] == pytest.approx(1.0)
     assert found["2.bias"] == found["0.bias"] == found["1.bias"] == pytest.approx(0.3)
@@ -149,13 +149,13 @@ def test_a_pattern_is_for_a_module_or_a_parameter_and_a_later_one_counts() -> No
 def test_a_factor_multiplies_the_decay_of_its_layer() -> None:
     net = chain()
     entries = [{"match": "0", "lr_factor": 9.0}, {"match": "0", "lr_factor": 2.0}]
-    groups = parameter_groups([net], False, shares({"model": net}, 0.5, entries), 0.8)
+    groups = parameter_groups([net], False, parameter_shares({"model": net}, 0.5, entries), 0.8)
     assert rates_of(net, groups, 0.8)["0.weight"] == pytest.approx(0.4)
 
 
 def test_names_of_several_networks_begin_with_the_network() -> None:
     nets = {"generator": nn.Linear(2, 2), "critic": nn.Linear(2, 2)}
-    found = shares(nets, None, [{"match": "critic", "lr_factor": 4.0}])
+    found = parameter_shares(nets, None, [{"match": "critic", "lr_factor": 4.0}])
     assert [found[id(nets[key].weight)].lr_factor for key in nets] == [1.0, 4.0]
 
 
@@ -163,20 +163,20 @@ def test_names_of_several_networks_begin_with_the_network() -> None:
 def test_a_pattern_that_matches_nothing_is_an_error_with_the_nearest_names(pattern: str, remedy: str) -> None:
     net = nn.ModuleDict({"conv": nn.Linear(2, 2), "head": nn.Linear(2, 2)})
     with pytest.raises(ConfigError) as caught:
-        shares({"model": net}, None, [{"match": pattern, "lr_factor": 2.0}])
+        parameter_shares({"model": net}, None, [{"match": pattern, "lr_factor": 2.0}])
     refused(caught.value, "not-found", "optim.groups", remedy)
 
 
 def test_factors_for_an_optimizer_without_a_rate_are_an_error() -> None:
     net = chain()
     with pytest.raises(ConfigError) as caught:
-        parameter_groups([net], False, shares({"model": net}, 0.5, ()), None)
+        parameter_groups([net], False, parameter_shares({"model": net}, 0.5, ()), None)
     refused(caught.value, "not-supported", "optim.groups, optim.layer_decay")
 
 
 def test_schedules_keep_the_ratios_of_the_layers() -> None:
     net = chain()
-    optimizer = torch.optim.SGD(parameter_groups([net], False, shares({"model": net}, 0.5, ()), 0.8), lr=0.8)
+    optimizer = torch.optim.SGD(parameter_groups([net], False, parameter_shares({"model": net}, 0.5, ()), 0.8), lr=0.8)
     ratios = [group["lr"] / 0.8 for group in optimizer.param_groups]
     schedule = cosine(optimizer=optimizer, total_steps=8, steps_per_epoch=4, warmup_steps=2)
     for _ in range(7):

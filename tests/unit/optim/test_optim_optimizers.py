@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dlexp.networks.layers import hidden_matrices, layers_of
+from dlexp.networks.layers import hidden_matrices, parameters_by_layer
 from dlexp.optim.optimizers.combined import CombinedOptimizer
 from dlexp.optim.optimizers.third_party import lamb, lbfgs, lion, muon, schedule_free_adamw
 
@@ -168,7 +168,7 @@ def test_lbfgs_refuses_rates_and_decays_that_it_cannot_keep() -> None:
 
 def names(net: nn.Module) -> list[list[str]]:
     by_id = {id(p): name for name, p in net.named_parameters()}
-    return [[by_id[id(p)] for p in layer] for layer in layers_of(net)]
+    return [[by_id[id(p)] for p in layer] for layer in parameters_by_layer(net)]
 
 
 def test_layers_of_a_chain_are_its_maps_with_the_norms_behind_them() -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from dlexp.losses.classification import CrossEntropy
 from dlexp.losses.regression import MSE
-from dlexp.regularization.mixing import ChangedBatches, Changes, cut_mixed, erased, mixed_up
+from dlexp.regularization.mixing import BatchChanges, ChangedBatches, cut_mixed, erased, mixed_up
 from dlexp.runtime.seed import generator, uniforms
 from dlexp.specs import ClassSpec, DataSpec, ImageSpec, TableSpec, ValueSpec
 from dlexp.tasks.classification import Classification
@@ -125,7 +125,7 @@ def test_an_erased_rectangle_has_the_size_that_was_drawn() -> None:
 
 
 def test_what_is_erased_belongs_to_the_sample_and_the_epoch() -> None:
-    batches = ChangedBatches(Source(), Changes(erasing=1.0), seed=3)
+    batches = ChangedBatches(Source(), BatchChanges(erasing=1.0), seed=3)
     first = list(batches.epoch(0))
     together = torch.cat([as_tensor(batch.inputs) for batch in first])
     alone = [
@@ -144,8 +144,10 @@ def values(batches: ChangedBatches, epoch: int, first: int = 0, attempt: int = 0
     return [(as_tensor(batch.inputs), None if batch.mixed is None else batch.mixed.share) for batch in found]
 
 
-@pytest.mark.parametrize("changes", [Changes(mixup=0.4), Changes(cutmix=1.0), Changes(0.4, 1.0, 0.7, 0.5)])
-def test_a_batch_is_the_same_wherever_the_epoch_is_begun(changes: Changes) -> None:
+@pytest.mark.parametrize(
+    "changes", [BatchChanges(mixup=0.4), BatchChanges(cutmix=1.0), BatchChanges(0.4, 1.0, 0.7, 0.5)]
+)
+def test_a_batch_is_the_same_wherever_the_epoch_is_begun(changes: BatchChanges) -> None:
     batches = ChangedBatches(Source(), changes, seed=3)
     whole = values(batches, 4)
     for first in range(3):
@@ -162,7 +164,7 @@ def test_a_batch_is_the_same_wherever_the_epoch_is_begun(changes: Changes) -> No
 
 
 def test_how_often_each_kind_of_mixing_comes() -> None:
-    batches = ChangedBatches(Source(), Changes(mixup=0.4, cutmix=1.0, probability=0.5), seed=0)
+    batches = ChangedBatches(Source(), BatchChanges(mixup=0.4, cutmix=1.0, probability=0.5), seed=0)
     plain = cut = mixed = 0
     for epoch in range(200):
         for batch, source in list(zip(batches.epoch(epoch), Source().epoch(epoch), strict=True))[:2]:
@@ -184,7 +186,7 @@ def test_how_often_each_kind_of_mixing_comes() -> None:
 
 
 def test_mixup_draws_from_a_symmetric_beta_distribution() -> None:
-    batches = ChangedBatches(Source(), Changes(mixup=0.2), seed=0)
+    batches = ChangedBatches(Source(), BatchChanges(mixup=0.2), seed=0)
     shares = torch.tensor([batch.mixed.share for e in range(300) for batch in batches.epoch(e) if batch.mixed])
     shares = shares[shares < 1]
     assert shares.mean().item() == pytest.approx(0.5, abs=0.06)
@@ -192,8 +194,8 @@ def test_mixup_draws_from_a_symmetric_beta_distribution() -> None:
 
 
 def test_no_change_is_false() -> None:
-    assert not Changes()
-    assert not Changes(probability=1.0)
-    assert Changes(erasing=0.1)
-    assert not Changes(erasing=0.1).mixes
-    assert Changes(mixup=0.1).mixes
+    assert not BatchChanges()
+    assert not BatchChanges(probability=1.0)
+    assert BatchChanges(erasing=0.1)
+    assert not BatchChanges(erasing=0.1).mixes
+    assert BatchChanges(mixup=0.1).mixes

@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 from test_report_figures import size
 
 from dlexp.metrics.calibration import bins
-from dlexp.metrics.ranking import Curve, curve
+from dlexp.metrics.ranking import RankingCurve, curve
 from dlexp.report.figures import evaluation as draw
 from dlexp.report.figures.curves import as_png
 
@@ -32,7 +32,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Figure]:
     return lambda: kept[-1]
 
 
-def curves(count: int, samples: int = 30) -> dict[str, Curve]:
+def curves(count: int, samples: int = 30) -> dict[str, RankingCurve]:
     rng = np.random.default_rng(0)
     positive = np.arange(samples) % 3 == 0
     return {

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from dlexp.report.pages.html import Cell, Section, code, facts, page, paragraph, picture, table
-from dlexp.report.pages.study import StudyFacts, study_page
+from dlexp.report.pages.html import Cell, Section, code, definition_list, html_table, page, paragraph, picture
+from dlexp.report.pages.study import StudyContext, study_page
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&{metric}"
 VOID = {"meta", "img", "br", "link", "input", "hr"}
@@ -92,7 +92,7 @@ ROWS = [
     [3, "failed", None, 0, None, "trials/0003", "oom", 0.5, "a"],
     [7, "complete", 0.975, 3, 1.26, "trials/0007", None, 0.25, None],
 ]
-ABOUT = StudyFacts("outputs/tune/s1", "dlexp tune -n 2 --name s1", {"torch": "2.12"})
+ABOUT = StudyContext("outputs/tune/s1", "dlexp tune -n 2 --name s1", {"torch": "2.12"})
 
 
 def made(**changes: Any) -> tuple[str, Document]:
@@ -168,7 +168,7 @@ def test_no_text_can_become_markup() -> None:
         confirmation={"rows": {EVIL: {"values": [1.0], "mean": 1.0, "std": None, "n": 1}}, "winner": "", "text": EVIL},
     )
     rows = [[7, EVIL, 1.0, 1, 1.0, EVIL, EVIL, 0.5, EVIL]]
-    text = study_page(changes, [*COLUMNS[:-1], EVIL], rows, {"history": b""}, StudyFacts(EVIL, EVIL, {EVIL: EVIL}))
+    text = study_page(changes, [*COLUMNS[:-1], EVIL], rows, {"history": b""}, StudyContext(EVIL, EVIL, {EVIL: EVIL}))
     document = Document(text)
     assert_inert(document)
     assert len(document.all("img")) == 1
@@ -180,10 +180,10 @@ def test_no_text_can_become_markup() -> None:
 def test_every_part_escapes_what_it_is_given() -> None:
     parts = (
         paragraph(EVIL),
-        facts({EVIL: EVIL}),
+        definition_list({EVIL: EVIL}),
         code(EVIL),
         picture(b"", EVIL, EVIL),
-        table(EVIL, [EVIL], [[EVIL], [Cell(EVIL, EVIL)]], numbers=frozenset([EVIL]), sortable=True, marked=0),
+        html_table(EVIL, [EVIL], [[EVIL], [Cell(EVIL, EVIL)]], numbers=frozenset([EVIL]), sortable=True, marked=0),
     )
     document = Document(page(EVIL, EVIL, [Section(EVIL, parts)], EVIL))
     assert_inert(document)
@@ -194,7 +194,7 @@ def test_every_part_escapes_what_it_is_given() -> None:
 
 @pytest.mark.parametrize(("value", "shown"), [(None, ""), (0, "0"), (True, "True"), (1.5, "1.5"), ("x", "x")])
 def test_a_cell_shows_plain_values(value: object, shown: str) -> None:
-    assert f"<td>{shown}</td></tr>" in table("c", ["name", "value"], [["a", value]])
+    assert f"<td>{shown}</td></tr>" in html_table("c", ["name", "value"], [["a", value]])
 
 
 def test_a_section_without_parts_has_no_heading() -> None:

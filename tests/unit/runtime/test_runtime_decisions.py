@@ -15,7 +15,7 @@ from dlexp.config.schema.run import TrainerConfig
 from dlexp.errors import ConfigError
 from dlexp.models.mlp import mlp
 from dlexp.networks.arithmetic import Arithmetic
-from dlexp.runtime.settings import NetworkFacts, apply, compile_networks, decide
+from dlexp.runtime.settings import NetworkFacts, apply_settings, compile_networks, decide
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 DENSE = NetworkFacts(images=False, plain=True, work=10_000_000, arithmetic=Arithmetic())
@@ -150,13 +150,13 @@ def test_settings_hold_for_torch_and_for_the_network() -> None:
     networks = nn.ModuleDict({"model": nn.Conv2d(2, 2, 3)})
     names = list(networks.state_dict())
     settings = replace(decide(replace(AUTO, threads=2), CPU, IMAGES), tf32=True)
-    made = apply(settings, networks)
+    made = apply_settings(settings, networks)
     assert torch.get_num_threads() == 2
     assert torch.backends.cuda.matmul.fp32_precision == "tf32"
     weight = made.state_dict()["model.weight"]
     assert weight.is_contiguous(memory_format=torch.channels_last)
     assert list(made.state_dict()) == names
-    apply(replace(settings, tf32=False), networks)
+    apply_settings(replace(settings, tf32=False), networks)
     cudnn: Any = torch.backends.cudnn
     assert (torch.backends.cuda.matmul.fp32_precision, cudnn.conv.fp32_precision) == ("ieee", "ieee")
 

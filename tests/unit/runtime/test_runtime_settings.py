@@ -173,7 +173,7 @@ def test_times_are_utc_in_files_and_sortable_in_names() -> None:
 
 
 def test_the_machine_is_described_in_plain_values() -> None:
-    found = machine.facts()
+    found = machine.machine_facts()
     assert found["torch"] == torch.__version__
     assert {type(value) for value in found.values()} <= {str, int, type(None)}
     assert any(line.startswith("torch==") for line in machine.packages())

@@ -10,7 +10,7 @@ from problems import refused
 
 from dlexp.errors import ConfigError
 from dlexp.tune.samplers import Rules
-from dlexp.tune.search_space.grid import first_untried, points
+from dlexp.tune.search_space.grid import first_untried, grid_points
 from dlexp.tune.search_space.space import Space, parse_dimension
 from dlexp.tune.space_preview import cost
 from dlexp.tune.study import Study, Written
@@ -36,11 +36,11 @@ def run(study: Study, total: int, chosen: dict[str, str], values: dict[str, Any]
 
 
 def test_the_points_of_a_branch_are_counted_once() -> None:
-    found = points(SPACE, seed=0)
+    found = grid_points(SPACE, seed=0)
     assert len(found) == POINTS
     assert len({str(sorted(point.items())) for point in found}) == POINTS
-    assert points(SPACE, seed=0) == found
-    assert points(SPACE, seed=1) != found
+    assert grid_points(SPACE, seed=0) == found
+    assert grid_points(SPACE, seed=1) != found
     assert cost(SPACE, RULES, 100).trials == POINTS + 1
     assert cost(SPACE, RULES, 5).trials == 5
 

@@ -8,7 +8,7 @@ from typing import Any
 import optuna
 import pytest
 
-from dlexp.tune.search_space.grid import points
+from dlexp.tune.search_space.grid import grid_points
 from dlexp.tune.search_space.space import Dimension, Space, is_spec, parse_dimension
 from dlexp.tune.space_preview import samples
 
@@ -214,7 +214,7 @@ def test_every_choice_comes_back_as_it_was_written(choices: list[Any]) -> None:
         assert repr(space.decode(trial.params)[1]["x"]) == repr(choice)
         assert trial.params == params
         assert dimension.distributions()["x"] == trial.distributions["x"]
-    assert {repr(point["x"]) for point in points(space, 0)} == {repr(kept) for kept in dimension.stored}
+    assert {repr(point["x"]) for point in grid_points(space, 0)} == {repr(kept) for kept in dimension.stored}
     assert dimension.encode("none of them") == {}
 
 

@@ -17,7 +17,7 @@ from dlexp.errors import ConfigError, DlexpError
 from dlexp.tune.samplers import Rules
 from dlexp.tune.search_space.space import Space, parse_dimension
 from dlexp.tune.storage import backends
-from dlexp.tune.storage.backends import Store, masked
+from dlexp.tune.storage.backends import StudyStorage, without_password
 from dlexp.tune.study import Study
 
 RULES = Rules("random", 0, 3, "none", 0, 0, 25.0, False, "val/loss", 10)
@@ -68,7 +68,7 @@ def test_what_cannot_be_opened_is_said_in_a_line_without_the_password(
 ) -> None:
     monkeypatch.setitem(backends._SERVERS, "mysql", ("mysql+nosuchdriver", "nosuchdriver", "pip install nosuchdriver"))
     with pytest.raises(ConfigError) as caught:
-        Store(url, tmp_path)
+        StudyStorage(url, tmp_path)
     assert reason in str(caught.value)
     assert "s3cret" not in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
@@ -77,7 +77,7 @@ def test_what_cannot_be_opened_is_said_in_a_line_without_the_password(
 def test_the_hint_for_postgresql_names_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backends, "find_spec", lambda _: None)
     with pytest.raises(ConfigError) as error:
-        Store("postgresql://me:s3cret@db/x", tmp_path)
+        StudyStorage("postgresql://me:s3cret@db/x", tmp_path)
     refused(error.value, "missing-package", "--storage", "pip install 'psycopg[binary]'")
 
 
@@ -92,7 +92,7 @@ def test_the_hint_for_postgresql_names_what_to_install(tmp_path: Path, monkeypat
     ],
 )
 def test_a_password_is_never_shown(url: str, shown: str) -> None:
-    assert masked(url) == shown
+    assert without_password(url) == shown
 
 
 def test_what_a_driver_says_is_shown_without_the_password() -> None:

@@ -19,7 +19,7 @@ from problems import refused
 from dlexp.errors import ConfigError
 from dlexp.tune.samplers import PRUNERS, SAMPLERS, Rules
 from dlexp.tune.search_space.space import Space, parse_dimension
-from dlexp.tune.storage.backends import masked
+from dlexp.tune.storage.backends import without_password
 from dlexp.tune.study import Study, Written
 
 SPACE = Space(
@@ -270,8 +270,8 @@ def test_sixteen_that_open_one_study_at_once_do_not_crash(tmp_path: Path) -> Non
 
 
 def test_a_password_is_never_shown(tmp_path: Path) -> None:
-    assert masked("postgresql://me:s3c@ret@db:5432/x") == "postgresql://me:***@db:5432/x"
-    assert masked("sqlite:///a.db") == "sqlite:///a.db"
+    assert without_password("postgresql://me:s3c@ret@db:5432/x") == "postgresql://me:***@db:5432/x"
+    assert without_password("sqlite:///a.db") == "sqlite:///a.db"
     with pytest.raises(ConfigError) as caught:
         Study("s", "nosuch://me:s3cret@db/x", tmp_path, RULES, SPACE)
     assert "s3cret" not in str(caught.value)

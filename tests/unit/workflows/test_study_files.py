@@ -20,7 +20,7 @@ from dlexp.config.files.catalog import Catalog
 from dlexp.config.saved import to_yaml
 from dlexp.config.search import Search, load_search, rules_of
 from dlexp.tune.study import Study
-from dlexp.workflows.tune.files import Verdict, where_told, write_end, write_progress
+from dlexp.workflows.tune.files import Confirmation, where_told, write_end, write_progress
 
 pytestmark = pytest.mark.pictures
 
@@ -111,7 +111,7 @@ def test_a_kill_at_any_step_of_writing_leaves_files_that_parse(
 
 def test_the_end_is_told_in_every_file(tmp_path: Path, search: Search) -> None:
     study = grown(tmp_path, search, [0.5, 0.25, None])
-    verdict = Verdict.of({"baseline": [3.0, 4.0, 5.0], "trial 1": [1.0, 2.0, 3.0]}, maximize=False)
+    verdict = Confirmation.of({"baseline": [3.0, 4.0, 5.0], "trial 1": [1.0, 2.0, 3.0]}, maximize=False)
     content = write_end(tmp_path, search, study, verdict, "3 trials done", "dlexp tune <x>")
     assert json.loads((tmp_path / "study.json").read_text()) == json.loads(json.dumps(content))
     assert content["best"]["value"] == 0.25
@@ -174,10 +174,10 @@ def test_the_interval_is_welchs(
 ) -> None:
     sign = 1 if maximize else -1
     values = {"baseline": [sign * v for v in other], "trial 3": [sign * v for v in one]}
-    verdict = Verdict.of(values, maximize)
+    verdict = Confirmation.of(values, maximize)
     assert f"{gain:.4g} (95 % interval +- {margin:.4g})" in verdict.text
     assert verdict.winner == ("trial 3" if gain > margin else "baseline")
-    worse = Verdict.of({"baseline": values["trial 3"], "trial 3": values["baseline"]}, maximize)
+    worse = Confirmation.of({"baseline": values["trial 3"], "trial 3": values["baseline"]}, maximize)
     assert worse.winner == "baseline"
     assert "better than the baseline by" not in worse.text
     assert (f"is worse by {gain:.4g} (95 % interval +- {margin:.4g})" in worse.text) == (gain > margin)
@@ -192,7 +192,7 @@ def test_the_interval_is_never_narrower_than_scipys() -> None:
             other = [3 * math.cos(5.0 * n) for n in range(other_n)]
             found = stats.ttest_ind(one, other, equal_var=False)
             low, high = found.confidence_interval(0.95)
-            text = Verdict.of({"baseline": other, "trial 1": one}, maximize=True).text
+            text = Confirmation.of({"baseline": other, "trial 1": one}, maximize=True).text
             margin = float(text.rpartition("+- ")[2].rstrip(")"))
             floor = max(1, min(16, int(found.df)))
             widest = stats.t.ppf(0.975, floor) / stats.t.ppf(0.975, found.df) * (high - low) / 2
@@ -203,10 +203,10 @@ def test_the_interval_is_never_narrower_than_scipys() -> None:
 
 def test_the_best_of_several_is_held_against_the_baseline() -> None:
     values = {"baseline": [1.0, 1.1, 0.9], "trial 4": [5.0, 5.1, 4.9], "trial 2": [3.0, 3.1, 2.9], "trial 9": []}
-    verdict = Verdict.of(values, maximize=True)
+    verdict = Confirmation.of(values, maximize=True)
     assert verdict.winner == "trial 4"
     assert verdict.text.startswith("trial 4 is better than the baseline by 4 ")
-    assert Verdict.of(values, maximize=False).winner == "baseline"
+    assert Confirmation.of(values, maximize=False).winner == "baseline"
     assert verdict.rows["trial 9"] == {"values": [], "mean": None, "std": None, "n": 0}
     assert verdict.rows["baseline"]["mean"] == pytest.approx(1.0)
     assert verdict.rows["baseline"]["std"] == pytest.approx(0.1)
@@ -216,7 +216,7 @@ def test_the_best_of_several_is_held_against_the_baseline() -> None:
     ("baseline", "rival"), [([], [1.0, 2.0]), ([1.0], [1.0, 2.0]), ([1.0, 2.0], []), ([1.0, 2.0, 1.5], [9.0])]
 )
 def test_too_few_values_prove_nothing(baseline: list[float], rival: list[float]) -> None:
-    verdict = Verdict.of({"baseline": baseline, "trial 1": rival}, maximize=True)
+    verdict = Confirmation.of({"baseline": baseline, "trial 1": rival}, maximize=True)
     assert verdict.winner == "baseline"
     assert "better than the baseline by" not in verdict.text
 
@@ -224,15 +224,15 @@ def test_too_few_values_prove_nothing(baseline: list[float], rival: list[float])
 @pytest.mark.parametrize("rival", [1.0, 2.0])
 def test_values_without_spread_prove_nothing(rival: float) -> None:
     """An accuracy on 30 samples is often the same for three seeds: a difference of one sample is no verdict."""
-    verdict = Verdict.of({"baseline": [1.0, 1.0, 1.0], "trial 1": [rival] * 3}, True)
+    verdict = Confirmation.of({"baseline": [1.0, 1.0, 1.0], "trial 1": [rival] * 3}, True)
     assert verdict.winner == "baseline"
     assert "better than the baseline by" not in verdict.text
     assert ("unknown" in verdict.text) == (rival > 1)
 
 
-def best_of(values: dict[str, list[float]], maximize: bool) -> Verdict:
+def best_of(values: dict[str, list[float]], maximize: bool) -> Confirmation:
     """The verdict on values of which less is better, as they are or with their signs turned round."""
-    return Verdict.of({name: [-v if maximize else v for v in found] for name, found in values.items()}, maximize)
+    return Confirmation.of({name: [-v if maximize else v for v in found] for name, found in values.items()}, maximize)
 
 
 @pytest.mark.parametrize("maximize", [True, False])
@@ -254,7 +254,7 @@ def test_the_winner_of_a_confirmation_is_the_best_in_the_studys_direction(maximi
 def test_the_best_of_several_takes_its_share_of_the_5_percent() -> None:
     stats = pytest.importorskip("scipy.stats")
     values = {"baseline": [1.0, 2.0, 3.0], "trial 1": [0.0, 0.5], "trial 2": [5.0, 6.0, 7.0], "trial 3": [1.0], "x": []}
-    text = Verdict.of(values, maximize=True).text
+    text = Confirmation.of(values, maximize=True).text
     margin = stats.t.isf(0.05 / 3 / 2, 4) * math.sqrt(2 / 3)
     assert f"trial 2 is better than the baseline by 4 (98.33 % interval +- {margin:.4g})" in text
     assert "3" in text.partition(";")[2] and "95 %" in text
@@ -266,5 +266,5 @@ def test_of_five_trials_that_are_no_better_one_is_named_in_2_and_a_half_of_100_a
     for _ in range(1000):
         drawn = rng.normal(size=(6, seeds))
         values = {name: [*map(float, row)] for name, row in zip(("baseline", *"abcde"), drawn, strict=True)}
-        wrong += Verdict.of(values, maximize=False).winner != "baseline"
+        wrong += Confirmation.of(values, maximize=False).winner != "baseline"
     assert wrong <= 25  # with an interval of 95 % whatever their number, 38 and 84 were

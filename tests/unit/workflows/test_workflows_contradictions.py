@@ -11,7 +11,7 @@ import pytest
 from dlexp.config.compose import load
 from dlexp.config.derive import CHANGEABLE
 from dlexp.config.files.catalog import Catalog
-from dlexp.config.saved import load_plain, plain
+from dlexp.config.saved import load_plain, plain_config
 from dlexp.config.schema.run import RunConfig
 from dlexp.errors import ConfigError, Problem
 from dlexp.text.quoting import setting
@@ -42,7 +42,7 @@ def state(*, epoch: int = 4, batch: int = 0, waited: int = 3, **more: Any) -> di
 def problems(
     written: RunConfig, changes: Mapping[str, Any], saved: dict[str, Any], *, is_over: bool = False, tracked: str = ""
 ) -> tuple[Problem, ...]:
-    config = load_plain(plain(written), changes)
+    config = load_plain(plain_config(written), changes)
     try:
         check_changes(Progress(Path("r"), saved, is_over, tuple(filter(None, [tracked]))), written.tree, config)
     except ConfigError as error:
@@ -153,7 +153,7 @@ def test_another_rate_is_what_a_schedule_makes_of_it(written: RunConfig) -> None
 def test_patience_that_is_raised_lets_a_stopped_run_continue(written: RunConfig) -> None:
     saved = state(waited=5)
     assert problems(written, {PATIENCE: 8}, saved, is_over=True) == ()
-    assert is_continued(Progress(Path("r"), saved, True), load_plain(plain(written), {PATIENCE: 8}))
+    assert is_continued(Progress(Path("r"), saved, True), load_plain(plain_config(written), {PATIENCE: 8}))
     assert not is_continued(Progress(Path("r"), saved, True), written)
 
 

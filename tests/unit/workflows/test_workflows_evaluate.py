@@ -23,9 +23,9 @@ from dlexp.data.columns import tensor_of
 from dlexp.data.preprocess import Affine
 from dlexp.errors import ConfigError
 from dlexp.metrics.bootstrap import Resampling
-from dlexp.metrics.class_report import PER_CLASS
-from dlexp.metrics.figures import SampleImages
-from dlexp.metrics.report import Report
+from dlexp.metrics.reports.classes import PER_CLASS
+from dlexp.metrics.reports.figures import SampleImages
+from dlexp.metrics.reports.report import Report
 from dlexp.specs import ClassSpec, DataSpec, ImageSpec
 from dlexp.types import Prediction
 from dlexp.workflows.evaluate import files

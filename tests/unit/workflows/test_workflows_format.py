@@ -12,7 +12,7 @@ from problems import refused
 from refusals import line_refused
 
 from dlexp.artifacts.checkpoints.checkpoint import CheckpointStore, read_checkpoint
-from dlexp.artifacts.format_number import FORMAT, KEY
+from dlexp.artifacts.files.format_number import FORMAT, KEY
 from dlexp.cli.app import main
 from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog

@@ -14,7 +14,7 @@ from run_toys import write_predictions, write_run
 
 from dlexp.cli.app import main
 from dlexp.errors import DataError, DlexpError
-from dlexp.workflows.pictures import Pictures, curves, draw
+from dlexp.workflows.pictures import Pictures, curves, draw_picture
 
 pytestmark = pytest.mark.pictures
 
@@ -37,7 +37,7 @@ def test_environment_and_matplotlibrc_decide_nothing(tmp_path: Path) -> None:
     (tmp_path / "matplotlibrc").write_text(RC)
     environment = {**os.environ, "MPLBACKEND": "module://nowhere.backend_inline"}
     subprocess.run([sys.executable, "-c", DRAWS, "foreign.png"], check=True, env=environment, cwd=tmp_path)
-    own = draw("curves.png", lambda: curves(list(ROWS[0]), ROWS, 3, "val/loss"))
+    own = draw_picture("curves.png", lambda: curves(list(ROWS[0]), ROWS, 3, "val/loss"))
     assert (tmp_path / "foreign.png").read_bytes() == own
 
 
@@ -62,9 +62,9 @@ def test_error_of_the_data_stays_one() -> None:
         raise DataError("cannot be read")
 
     with pytest.raises(DataError):
-        draw("a.png", refuse)
+        draw_picture("a.png", refuse)
     with pytest.raises(DlexpError, match=r"^a\.png .*: RuntimeError: no font$"):
-        draw("a.png", broken)
+        draw_picture("a.png", broken)
 
 
 def ended(*words: str) -> int:

@@ -14,9 +14,9 @@ def list_options(group: str | None, common: CommonOptions, as_json: bool) -> Non
     catalog = Catalog(common.config_dirs)
     group = ALIASES.get(group or "", group)
     if group is not None and group not in catalog.groups:
-        from dlexp.config.check.suggest import nearest
+        from dlexp.config.check.suggest import nearest_name
 
-        near = nearest(group, catalog.groups)
+        near = nearest_name(group, catalog.groups)
         remedy = f"Did you mean dlexp list {near}?" if near else f"The groups are {', '.join(catalog.groups)}."
         raise ConfigError.one(f"dlexp list {group}", "", "unknown group", remedy, code="unknown-option")
     found = {

@@ -10,7 +10,7 @@ from typing import Any
 from dlexp.cli.argv import CommonOptions
 from dlexp.cli.commands.configuration import configuration, trusted_of
 from dlexp.cli.console import escape, out, print_json, table
-from dlexp.config.check.suggest import nearest
+from dlexp.config.check.suggest import nearest_name
 from dlexp.config.files.catalog import Catalog
 from dlexp.errors import ConfigError
 from dlexp.report.number_format import number
@@ -46,7 +46,7 @@ def _refuse_other_overrides(overrides: Sequence[str]) -> None:
     keys = [override.partition("=")[0].lstrip("+") for override in overrides]
     for key, override in zip(keys, overrides, strict=True):
         if key != "data" and not key.startswith("data.") and key not in _FREE:
-            near = nearest(key, ("data", *_FREE))
+            near = nearest_name(key, ("data", *_FREE))
             remedy = f"Did you mean {near}?" if near else f"Only data, {', '.join(_FREE)} can be overridden."
             raise ConfigError.one(
                 key,

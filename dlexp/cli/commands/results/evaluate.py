@@ -9,7 +9,7 @@ from typing import Any
 
 from dlexp.cli.console import out, over_seeds, print_json
 from dlexp.cli.views import results
-from dlexp.config.check.suggest import nearest
+from dlexp.config.check.suggest import nearest_name
 from dlexp.errors import ConfigError
 
 _PLACES = ("data.path", "data.folder")
@@ -101,7 +101,7 @@ def check_checkpoint(value: str) -> None:
 def check_word(name: str, value: str, allowed: Sequence[str]) -> None:
     """Raise ConfigError unless `value` is one of `allowed`; the remedy names the closest one."""
     if value not in allowed:
-        near = nearest(value, allowed)
+        near = nearest_name(value, allowed)
         remedy = f"Did you mean {near}?" if near else ""
         raise ConfigError.one(name, value, f"must be one of {', '.join(allowed)}", remedy, code="unknown-value")
 
@@ -116,7 +116,7 @@ def evaluation_changes(arguments: Iterable[str]) -> dict[str, Any]:
     for word in arguments:
         key, _, value = word.partition("=")
         if key not in _EVALUATION_KEYS:
-            near = nearest(key, _EVALUATION_KEYS)
+            near = nearest_name(key, _EVALUATION_KEYS)
             remedy = f"Did you mean {near}?" if near else f"Only {', '.join(_EVALUATION_KEYS)} can be overridden."
             raise ConfigError.one(key, value, "cannot be overridden for a finished run", remedy, code="not-supported")
         changes[key] = int(value) if value.isdigit() else _BOOLS.get(value.lower(), value)

@@ -16,7 +16,7 @@ from dlexp.artifacts.files.reading import open_stream
 from dlexp.cli.commands.results.evaluate import check_checkpoint, evaluation_changes
 from dlexp.cli.console import err, escape, print_json
 from dlexp.errors import ConfigError, DataError
-from dlexp.report.number_format import counted
+from dlexp.report.number_format import pluralize
 
 _HAS_ERRORS = DataError.exit_code
 
@@ -167,11 +167,11 @@ def _tell(content: Mapping[str, Any], quiet: bool) -> None:
         where = f" in {content['out']}" if content["out"] else ""
         pace = f"{content['seconds']:.1f} s, {content['items_per_second']:,.0f} per second"
         err.print(
-            f"{counted(content['items'], 'sample')}{escape(where)} "
+            f"{pluralize(content['items'], 'sample')}{escape(where)} "
             f"({pace}; {content['device']}, {content['precision']})"
         )
     if content["bad"]:
-        err.print(f"[bold red]{counted(content['bad'], 'sample')} could not be predicted[/]; see the column `error`:")
+        err.print(f"[bold red]{pluralize(content['bad'], 'sample')} could not be predicted[/]; see the column `error`:")
         for text in content["first_bad"]:
             err.print(f"  {escape(text)}")
         if content["bad"] > len(content["first_bad"]):

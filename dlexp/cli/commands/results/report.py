@@ -9,7 +9,7 @@ from pathlib import Path
 from dlexp.artifacts.runs.run_dir import named_run, newest_runs, outputs_root
 from dlexp.cli.argv import CommonOptions
 from dlexp.cli.console import err, escape, out, print_json
-from dlexp.config.check.suggest import nearest
+from dlexp.config.check.suggest import nearest_name
 from dlexp.config.files.catalog import Catalog
 from dlexp.errors import ConfigError
 
@@ -46,7 +46,7 @@ def _named(name: str) -> Path:
     if path.exists():
         return path
     found = [*newest_runs(), *(path.parent for path in (outputs_root() / "tune").glob("*/study.json"))]
-    near = nearest(path.name, [path.name for path in found])
+    near = nearest_name(path.name, [path.name for path in found])
     newest = f"The newest run is {found[0]}" if found else "Create a run with dlexp train"
     raise ConfigError.one(
         name, "", "run or study not found", f"Did you mean {near}?" if near else newest, code="not-found"

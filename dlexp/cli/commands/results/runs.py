@@ -62,10 +62,10 @@ class PruneArguments:
 def list_runs(arguments: ListArguments, as_json: bool) -> None:
     """Print the table of runs and the directories that cannot be read."""
     kinds = _among("--kind", arguments.kind, ("all", *MARKS))
-    found = workflow.find(MARKS if kinds == ["all"] else kinds)
+    found = workflow.find_runs(MARKS if kinds == ["all"] else kinds)
     rows = _filtered(found.rows, arguments)
     if arguments.sort:
-        rows = workflow.ordered(rows, arguments.sort)
+        rows = workflow.sort_runs(rows, arguments.sort)
     columns = [key for key in (arguments.columns or "").split(",") if key]
     for key in columns:
         workflow.refuse_unknown("--columns", key, found.rows)
@@ -207,9 +207,9 @@ def _among(option: str, text: str, allowed: Sequence[str]) -> list[str]:
     given = [word.strip() for word in text.split(",")]
     for word in given:
         if word not in allowed:
-            from dlexp.config.check.suggest import nearest
+            from dlexp.config.check.suggest import nearest_name
 
-            near = nearest(word, allowed)
+            near = nearest_name(word, allowed)
             rule = f"must be one of {', '.join(allowed)}"
             raise ConfigError.one(option, word, rule, f"Did you mean {near}?" if near else "", code="unknown-value")
     return given

@@ -45,7 +45,7 @@ def sweep(arguments: TrainArguments, common: CommonOptions, catalog: Catalog, qu
     from dlexp.workflows.sweep import sweep as workflow
 
     if arguments.dry_run:
-        _list(workflow.check(jobs, trusted, arguments.jobs)[0], arguments.from_run, as_json)
+        _list(workflow.check_jobs(jobs, trusted, arguments.jobs)[0], arguments.from_run, as_json)
         return
     if arguments.from_run is not None:  # overrides.yaml of a job must contain all overrides, to be repeatable
         before = configuration((), arguments.from_run, catalog)[1]

@@ -64,13 +64,13 @@ def _under_id(
 
 
 def _resume(arguments: TrainArguments, common: CommonOptions, catalog: Catalog, quiet: bool, as_json: bool) -> None:
-    from dlexp.artifacts.format_number import refuse_other_run_format
+    from dlexp.artifacts.files.format_number import refuse_other_run_format
     from dlexp.artifacts.runs.run_dir import RunDir, named_run, newest_unfinished
-    from dlexp.config.derive import continued
+    from dlexp.config.derive import resumed_config
 
     run = RunDir.find(named_run(arguments.resume)) if arguments.resume else newest_unfinished()
     refuse_other_run_format(run.path)
-    config, changes = continued(run.path, arguments.overrides, catalog)
+    config, changes = resumed_config(run.path, arguments.overrides, catalog)
     trusted = trusted_of(common)
     from dlexp.cli.views import results
     from dlexp.cli.views.training import reporter

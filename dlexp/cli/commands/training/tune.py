@@ -99,11 +99,11 @@ def tune(arguments: TuneArguments, common: CommonOptions, quiet: bool, as_json: 
 
 def without_secrets(command: str) -> str:
     """A command line without passwords and query strings in URLs, so that it can be written to a file."""
-    from dlexp.tune.storage.backends import masked
+    from dlexp.tune.storage.backends import without_password
 
     arguments = []
     for word in shlex.split(command):
-        address, mark, _ = masked(word).partition("?") if "://" in word else (word, "", "")
+        address, mark, _ = without_password(word).partition("?") if "://" in word else (word, "", "")
         arguments.append(f"{address}?***" if mark else address)
     return shlex.join(arguments)
 

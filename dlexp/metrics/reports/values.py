@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from dlexp.metrics.bootstrap import Floats, Interval, Resampling, Statistic
-from dlexp.metrics.class_report import MOST_MISTAKES, split_undefined
 from dlexp.metrics.confusion import Numbers
-from dlexp.metrics.figures import Figure, SampleImages, TrueAndPredicted
 from dlexp.metrics.intervals.values import value_intervals
-from dlexp.metrics.prediction_rows import ValueRows
 from dlexp.metrics.regression import ValueSamples
-from dlexp.metrics.report import Report, Table
+from dlexp.metrics.reports.classes import MOST_MISTAKES, split_undefined
+from dlexp.metrics.reports.figures import Figure, SampleImages, TrueAndPredicted
+from dlexp.metrics.reports.prediction_rows import ValueRows
+from dlexp.metrics.reports.report import Report, Table
 
 _MOST_IMAGES = 25
 _PREDICTED = "Predicted against true values on the {split} split; a perfect prediction lies on the line."

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dlexp.metrics.bootstrap import Floats
 from dlexp.metrics.calibration import Bin
-from dlexp.metrics.ranking import Curve
+from dlexp.metrics.ranking import RankingCurve
 
 Cell = tuple[int, int, int]
 
@@ -51,7 +51,7 @@ class RankingCurves:
     """
 
     caption: str
-    curves: Mapping[str, Curve]
+    curves: Mapping[str, RankingCurve]
     areas: Mapping[str, float]
     num_classes: int
     is_roc: bool

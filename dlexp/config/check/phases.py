@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from dlexp.config.check.suggest import nearest
+from dlexp.config.check.suggest import nearest_name
 from dlexp.config.origins import Origins
 from dlexp.config.schema.fields import Field
 from dlexp.config.schema.tree import shown
@@ -101,6 +101,6 @@ def _values(tree: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _unknown(path: str, value: str, kind: str, word: str, names: Mapping[str, str], origin: str = "") -> Problem:
-    near = nearest(word, names)
+    near = nearest_name(word, names)
     remedy = f"did you mean {names[near]}?" if near else f"available: {', '.join(names)}"
     return Problem(path, value, f"unknown {kind}", remedy, origin, "unknown-key")

@@ -19,7 +19,8 @@ from dlexp.metrics import calibration
 from dlexp.metrics.bootstrap import Resampling
 from dlexp.metrics.class_samples import ClassSamples
 from dlexp.metrics.confusion import Numbers
-from dlexp.metrics.figures import (
+from dlexp.metrics.intervals.classes import class_intervals, each_class
+from dlexp.metrics.reports.figures import (
     Cell,
     ConfusionMatrix,
     Figure,
@@ -28,9 +29,8 @@ from dlexp.metrics.figures import (
     SampleImages,
     matrix_of,
 )
-from dlexp.metrics.intervals.classes import class_intervals, each_class
-from dlexp.metrics.prediction_rows import MOST_CLASSES, TOP, ClassRows
-from dlexp.metrics.report import Report, Table
+from dlexp.metrics.reports.prediction_rows import MOST_CLASSES, TOP, ClassRows
+from dlexp.metrics.reports.report import Report, Table
 
 _MOST_CURVES = 10  # in one figure
 MOST_MISTAKES = 100  # rows of mistakes.csv

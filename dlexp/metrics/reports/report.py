@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dlexp.metrics.bootstrap import Interval
-from dlexp.metrics.figures import Figure
+from dlexp.metrics.reports.figures import Figure
 
 
 @dataclass(frozen=True)

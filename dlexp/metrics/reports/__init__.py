@@ -1,0 +1,1 @@
+"""Reports of an evaluation: metrics with intervals, named tables and named figures."""
