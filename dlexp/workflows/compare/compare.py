@@ -306,4 +306,4 @@ def _spread(values: Sequence[float]) -> Spread:
     return Spread(statistics.fmean(values), std, len(values))
 
 
-__all__ = ["CompareOptions", "Comparison", "Group", "Pair", "Setting", "Spread", "compare"]
+__all__ = ["CompareOptions", "Comparison", "DifferingKey", "Group", "Pair", "Spread", "compare"]

@@ -87,9 +87,8 @@ def resolve_learning_rate(
     reporter.say(f"optim.lr=auto: range test from {settings.min_lr:g} to {settings.max_lr:g}, {settings.steps} updates")
     findings = find_rate(config, settings, trusted, Silent(), "")
     if findings.rate is None:
-        raise NoResult(
-            f"optim.lr=auto: {why_none(lr_find_content(findings))}. Plot the curve with dlexp lr-find and the same overrides"
-        )
+        why = why_none(lr_find_content(findings))
+        raise NoResult(f"optim.lr=auto: {why}. Plot the curve with dlexp lr-find and the same overrides")
     low, high = (round_rate(value) for value in (findings.verdict.low, findings.verdict.high))
     confidence = findings.verdict.confidence
     reporter.say(f"selected optim.lr={findings.rate} (range {low:g} to {high:g}, drop / noise {confidence:.1f})")
