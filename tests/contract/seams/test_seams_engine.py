@@ -328,7 +328,7 @@ def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
             text=True,
             env={
                 **os.environ,
-                "PYTHONPATH": os.pathsep.join((str(PROCESS.parents[1]), os.environ.get("PYTHONPATH", ""))),
+                "PYTHONPATH": os.pathsep.join((str(PROCESS.parents[2] / "support"), os.environ.get("PYTHONPATH", ""))),
             },
         )
         for rank in (0, 1)

@@ -12,7 +12,7 @@ import yaml
 
 from dlexp.data.tables.spelling import MISSING, Marks, cell_identity, number_in, other_number
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 
 
 @pytest.mark.parametrize(
