@@ -1,0 +1,1 @@
+"""Data: bundles, splits, columns and loaders."""

@@ -1,0 +1,1 @@
+"""The loop, the update and the evaluation; nothing here names a task."""

@@ -1,0 +1,1 @@
+"""What acts on weights, gradients and batches against overfitting."""

@@ -26,7 +26,7 @@ def number(name: str, value: object) -> str:
     return f"{100 * value:.2f} %" if is_share(name) else f"{value:.4g}"
 
 
-def alike(values: Sequence[float], digits: int = 4) -> list[str]:
+def distinct_texts(values: Sequence[float], digits: int = 4) -> list[str]:
     """Numbers with `digits` digits of their differences: 1700000012.3, not 1.7e+09."""
     finite = [value for value in values if math.isfinite(value)]
     extent = max(finite, default=0.0) - min(finite, default=0.0)

@@ -1,0 +1,1 @@
+"""The meaning of training: phases, loss, prediction, metrics, report."""

@@ -16,7 +16,7 @@ from dlexp.cli.console import escape, escape_lines, out, print_json, table, undr
 from dlexp.config.files.catalog import Catalog
 from dlexp.errors import ConfigError
 from dlexp.report.figures.labels import cut
-from dlexp.report.number_format import alike
+from dlexp.report.number_format import distinct_texts
 from dlexp.text.printable import printable
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def _counts(facts: Mapping[str, Any]) -> Table:
         rows.append([f"and {hidden:,} more classes", *("" for _ in splits)])
     for name in first.get("values", ()):
         places = ("mean", "min", "max")
-        shown = alike([split["values"][name][what] for split in splits.values() for what in places])
+        shown = distinct_texts([split["values"][name][what] for split in splits.values() for what in places])
         spread = [f"{split['values'][name]['std']:.4g}" for split in splits.values()]
         columns = {what: shown[number :: len(places)] for number, what in enumerate(places)}
         rows += [[f"{cut(name, _NAME)} {what}", *values] for what, values in ({"std": spread} | columns).items()]
@@ -184,7 +184,7 @@ def _findings(facts: Mapping[str, Any]) -> Table | str:
 
 def _cells(values: Sequence[Any]) -> list[str]:
     if all(isinstance(value, float) for value in values):
-        return alike(values)
+        return distinct_texts(values)
     return [cut(str(value), _CELL) for value in values]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dlexp.cli.console import escape, out, over_seeds, print_json, short_path, table, undrawn
 from dlexp.report.figures.labels import cut
-from dlexp.report.number_format import alike, number
+from dlexp.report.number_format import distinct_texts, number
 from dlexp.text.quoting import command
 from dlexp.text.time_format import spoken
 
@@ -148,7 +148,7 @@ def _mistakes(path: Path) -> None:
         top = rows[:_MISTAKES_SHOWN]
         shown = [[row[0], *(_short(cell) for cell in row[1:])] for row in top]
         values = [place for place, name in enumerate(header) if place > 1 and "loss" in header[:2] and " " in name]
-        texts = iter(alike([float(row[place]) for row in top for place in values]))
+        texts = iter(distinct_texts([float(row[place]) for row in top for place in values]))
         for line in shown:
             for place in values:
                 line[place] = next(texts)

@@ -17,7 +17,7 @@ from dlexp.metrics.reports.figures import ConfusionMatrix, Lines, RankingCurves,
 from dlexp.metrics.reports.figures import Figure as FigureData
 from dlexp.report.figures.curves import as_png
 from dlexp.report.figures.labels import cut, short_labels
-from dlexp.report.number_format import alike
+from dlexp.report.number_format import distinct_texts
 
 Floats = NDArray[np.float64]
 Caption = tuple[str | float, str | float, str]
@@ -196,7 +196,7 @@ def mistakes_png(images: Floats, captions: Sequence[Caption], split: str) -> byt
         title: Above the grid.
     """
     values = [each for caption in captions for each in caption[:2] if isinstance(each, float)]
-    shown = iter(alike(values))
+    shown = iter(distinct_texts(values))
     labels = [tuple(next(shown) if isinstance(each, float) else each for each in caption) for caption in captions]
     title = f"{split}: the {len(images)} worst mistakes" if len(images) > 1 else f"{split}: the only mistake"
     title += ", true → predicted"

@@ -19,7 +19,7 @@ from dlexp.data.columns import tensor_of
 from dlexp.data.tables.original_units import ColumnValues, original_columns
 from dlexp.errors import ConfigError
 from dlexp.kinds import describe_kind
-from dlexp.report.number_format import alike
+from dlexp.report.number_format import distinct_texts
 from dlexp.runtime.seed import order
 from dlexp.specs import ClassSpec, ImageSpec, TableSpec, ValueSpec
 from dlexp.types import as_tensor
@@ -83,7 +83,7 @@ def _labels(bundle: DataBundle, targets: Tensor) -> list[str]:
     """The class of each sample, or its target values with enough digits to distinguish them."""
     if isinstance(bundle.spec.targets, ClassSpec):
         return [bundle.spec.targets.names[number] for number in targets.tolist()]
-    return [", ".join(row) for row in zip(*map(alike, targets.T.tolist()), strict=True)]
+    return [", ".join(row) for row in zip(*map(distinct_texts, targets.T.tolist()), strict=True)]
 
 
 def _images(bundle: DataBundle, inputs: Tensor, changed: Tensor | None, facts: dict[str, Any]) -> bytes:

@@ -149,7 +149,7 @@ def sort_runs(rows: Sequence[Row], key: str) -> list[Row]:
     return [*sorted(known, key=lambda row: row.value(key), reverse=not smallest_first), *others]
 
 
-def since(rows: Sequence[Row], text: str) -> list[Row]:
+def parse_since(rows: Sequence[Row], text: str) -> list[Row]:
     """The rows started within a time such as 30min, 12h, 2d or 1w. Raises ConfigError for an invalid time."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]+)", text.strip())
     if match is None or match[2] not in _UNITS:

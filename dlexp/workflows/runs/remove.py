@@ -44,7 +44,7 @@ class Planned:
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptRun:
     """A directory that pruning keeps, and the reason."""
 
     path: Path
@@ -56,7 +56,7 @@ class Plan:
     """The directories to delete and to keep."""
 
     going: Sequence[Planned]
-    kept: Sequence[Kept] = ()
+    kept: Sequence[KeptRun] = ()
 
     @property
     def size(self) -> int:
@@ -120,7 +120,7 @@ def plan_pruning(
         for path in ranked:
             why = _why_kept(path, units[path], path in best, users, unfinished)
             if why:
-                kept.append(Kept(path, why))
+                kept.append(KeptRun(path, why))
             else:
                 going.append(Planned(path, size_of(path)))
     return Plan(going, kept)

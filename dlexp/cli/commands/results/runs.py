@@ -198,7 +198,7 @@ def _filtered(rows: Sequence[Row], arguments: ListArguments) -> list[Row]:
         kept = [row for row in kept if row.facts["state"] in states]
     conditions = [f"{key}={value}" for key, value in (("model", arguments.model), ("data", arguments.data)) if value]
     if arguments.since:
-        kept = workflow.since(kept, arguments.since)
+        kept = workflow.parse_since(kept, arguments.since)
     return workflow.where(kept, [*conditions, *arguments.where])
 
 
