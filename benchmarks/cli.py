@@ -6,7 +6,7 @@ Help, `list`, `runs` over 10 and over 100 finished runs, and completion are set 
 rich"`; a configuration error, and `config`, against a process that composes the same files with bare Hydra. A ratio is
 taken within a round; told are the medians of the ratios of processor time (user and system) and of wall time, their
 ranges, and n.
-Processor time is what a busy neighbour disturbs least. Prints Markdown.
+Processor time is what a busy neighbor disturbs least. Prints Markdown.
 """
 
 from __future__ import annotations

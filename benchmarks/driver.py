@@ -147,7 +147,7 @@ class Child:
             **os.environ,
             "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))),
             "OMP_NUM_THREADS": str(threads),
-            "GOMP_SPINCOUNT": "1000",  # else two threads beside a busy neighbour measure the neighbour
+            "GOMP_SPINCOUNT": "1000",  # else two threads beside a busy neighbor measure the neighbor
             "TERM": "xterm-256color",
             "TMPDIR": folder,
             "COLUMNS": str(_COLUMNS),

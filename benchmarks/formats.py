@@ -4,7 +4,7 @@
 
 A bare loop (autocast, fused AdamW, random images 3x32x32, batch 128): a network 32-64-128 + 512, or torchvision's
 resnet18 with a 3x3 stem. One process, the variants in turn; the ratio is taken within a round, to fp32 NCHW. Told are
-the median of the ratios, their range, the ratio of the fastest segments, which a busy neighbour disturbs least, and n.
+the median of the ratios, their range, the ratio of the fastest segments, which a busy neighbor disturbs least, and n.
 Prints Markdown.
 """
 

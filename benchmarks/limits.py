@@ -107,7 +107,7 @@ def validate(work: Work) -> tuple[float, float]:
 
 
 def digits(turns: Turns, regular: bool, direct: bool = False, batch: int = 64) -> None:
-    """Row (a): MLP 64-128-64-10; with batch normalisation and dropout when `regular`."""
+    """Row (a): MLP 64-128-64-10; with batch normalization and dropout when `regular`."""
     keep_memory()
     x, y, val = digits_data()
 

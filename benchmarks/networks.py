@@ -2,7 +2,7 @@
 
     python benchmarks/networks.py [--case resnet18:8:64 ...] [--rounds 5] [--seconds 1] [--threads 1]
 
-A case is MODEL:SIDE:BATCH: forward and backward pass on random images in colour, channels_last, one process, fp32 and
+A case is MODEL:SIDE:BATCH: forward and backward pass on random images in color, channels_last, one process, fp32 and
 bf16 in turn. A gain is the time of fp32 over the time of bf16, each the fastest step of its segment, taken
 within a round: the median, the range and n. Beside it stands what the choice rests on. Prints Markdown.
 """

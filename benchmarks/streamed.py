@@ -4,7 +4,7 @@
 
 Two limits, each written without dlexp below: `v2` is a DataLoader whose workers decode with torchvision.io and change
 each image with torchvision.transforms.v2 (crop with padding, flip); `by hand` cuts and flips with slices instead, which
-is faster. Both normalise whole batches in the main process, keep their workers and read ahead. dlexp runs what
+is faster. Both normalize whole batches in the main process, keep their workers and read ahead. dlexp runs what
 `dlexp train data=image_folder data.in_memory=false` runs: its own batches, and for the rows of training its own update
 (simple_cnn, AdamW, the precision and memory format that it chooses; the limits choose the same).
 

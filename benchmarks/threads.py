@@ -5,7 +5,7 @@
 A bare loop: 64 inputs, two hidden layers of `width`, ten outputs, fused AdamW, fp32. One process; each round is a
 segment with one thread and one with all, as long as `--seconds` each. Told are, over the rounds, the median of the
 ratios (samples/s with all threads over one) with its range, and the ratio of the fastest segments, which a busy
-neighbour disturbs least. `work` is parameters x batch: the multiplications of a forward pass. Prints Markdown.
+neighbor disturbs least. `work` is parameters x batch: the multiplications of a forward pass. Prints Markdown.
 """
 
 from __future__ import annotations

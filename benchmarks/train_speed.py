@@ -26,7 +26,7 @@ _FIXED = ("validation, metrics, log", "checkpoint, new order", "share of the epo
 
 
 def digits(row: str, epochs: int) -> list[System]:
-    """Row (a), plain or with batch normalisation and dropout."""
+    """Row (a), plain or with batch normalization and dropout."""
     regular = row == "a-regular"
     words = _DIGITS if regular else (*_DIGITS, "model.norm=none", "model.dropout=0")
     size = {"warm_up": max(1, epochs // 2), "epochs": epochs}

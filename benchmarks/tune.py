@@ -4,7 +4,7 @@
 
 Training is the same on both sides (see plain_tune.py), the learning rate is searched, nothing is pruned or confirmed;
 dlexp writes all its artifacts. The script gets the short OpenMP spin that dlexp sets for itself: without it a busy
-neighbour makes it up to ten times slower. A ratio is taken within a round, so that a machine that is busy for a while
+neighbor makes it up to ten times slower. A ratio is taken within a round, so that a machine that is busy for a while
 is busy for both; told are the median of the ratios, their range and n. The last row sets `--jobs 2` against one worker;
 it needs two free cores. Prints Markdown, and processor seconds (user and system, all processes) beside wall time.
 """

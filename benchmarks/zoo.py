@@ -4,7 +4,7 @@
 
 Every classification network of torchvision, and of each module of timm its smallest one by name. The smallest side is
 found on torch's meta device, which computes shapes and no numbers: forward in evaluation mode, forward and backward in
-training mode, two square images in color, and at that side two in grey. There the network then makes one real step on
+training mode, two square images in color, and at that side two in gray. There the network then makes one real step on
 the processor, unless it has more than --most million parameters. Networks that were not reached in --minutes are left
 out and counted on standard error. Prints Markdown.
 """
@@ -73,8 +73,8 @@ def built(make: Maker, name: str, channels: int, device: str) -> nn.Module:
 
 def looked_at(make: Maker, name: str, most: float) -> dict[str, Any]:
     """Smallest sides, parameters and what stands against them."""
-    row: dict[str, Any] = {"name": name, "parameters": 0, "color": None, "grey": None, "note": ""}
-    for channels, word in ((3, "color"), (1, "grey")):
+    row: dict[str, Any] = {"name": name, "parameters": 0, "color": None, "gray": None, "note": ""}
+    for channels, word in ((3, "color"), (1, "gray")):
         for device in ("meta", "cpu"):  # some look at their numbers while they are built
             try:
                 network = built(make, name, channels, device)
@@ -87,10 +87,10 @@ def looked_at(make: Maker, name: str, most: float) -> dict[str, Any]:
             row[word], row["note"] = smallest(network, channels, sides)
             if row[word]:
                 break
-    if row["grey"] and row["parameters"] <= most * 1e6:
+    if row["gray"] and row["parameters"] <= most * 1e6:
         row["computed"] = True
-        if problem := problem_at(built(make, name, 1, "cpu"), 1, row["grey"]):
-            row["note"], row["grey"] = f"grey at {row['grey']}, computed: {problem}", None
+        if problem := problem_at(built(make, name, 1, "cpu"), 1, row["gray"]):
+            row["note"], row["gray"] = f"gray at {row['gray']}, computed: {problem}", None
     return row
 
 
@@ -105,7 +105,7 @@ def smallest(network: nn.Module, channels: int, sides: list[int]) -> tuple[int |
 
 def line(row: dict[str, Any]) -> str:
     """A row of the table."""
-    sides = [str(row[word] or "none") for word in ("color", "grey")]
+    sides = [str(row[word] or "none") for word in ("color", "gray")]
     computed = "yes" if row.get("computed") else "no"
     cells = [row["name"], f"{row['parameters'] / 1e6:.1f}", *sides, str(row.get("usual", "")), computed, row["note"]]
     return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
@@ -128,7 +128,7 @@ def main() -> None:
     tasks = [(zoo.torchvision, "torchvision", name) for name in listed if fnmatch(name, given.torchvision)]
     tasks += [(zoo.timm, family, name) for family, name in smallest_names() if fnmatch(family, given.timm)]
     tasks = tasks[given.skip :]
-    print("| network | M parameters | smallest side | grey there | usual side | computed | why not |")
+    print("| network | M parameters | smallest side | gray there | usual side | computed | why not |")
     print("|---|---|---|---|---|---|---|")
     begun, left = time.monotonic(), 0
     for make, family, name in tasks:

@@ -107,7 +107,7 @@ def typed(words: str) -> str:
 
 
 def screen(written: str) -> list[str]:
-    """The lines that are left when rich's moves of the cursor are obeyed; colours stay."""
+    """The lines that are left when rich's moves of the cursor are obeyed; colors stay."""
     lines, row = [""], 0
     for part in re.split(r"(\r?\n|\r|\x1b\[\d*A|\x1b\[2K|\x1b\[\?25[lh])", written):
         if part.endswith("\n"):

@@ -85,7 +85,7 @@ class DataBundle:
     notes          what the source changed or left out and a person should know
     left_out       each file that was left out, with the reason where there is one: all of those that a note counts
     damaged        those of them that could not be read
-    target         name of the column or array that is learnt, "" where it has none
+    target         name of the column or array that is learned, "" where it has none
     omitted        columns of a table, or arrays of a file, that are not read: name -> why, a phrase that follows it
     missing        name of a column with missing cells -> (how many, the first ten rows)
     named          sample numbers (B,) -> what the source calls them: a file, or a line; None where a number is all

@@ -25,7 +25,7 @@ _CHUNK_BYTES = 1 << 20  # of float32 inputs made at a time: small batches share 
 def bounds(count: int, batch_size: int) -> list[tuple[int, int]]:
     """Start and end of each batch of N = `count` samples.
 
-    A last batch of a single sample joins the one before it: batch normalisation has no variance over one.
+    A last batch of a single sample joins the one before it: batch normalization has no variance over one.
     """
     starts = list(range(0, count, batch_size))
     if len(starts) > 1 and count - starts[-1] == 1:

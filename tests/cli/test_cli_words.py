@@ -59,7 +59,7 @@ def shown(capsys: pytest.CaptureFixture[str], *words: str, code: int = 2) -> str
         (["model=resnet18", "regularization.dropout=0.1"], "regularization.dropout=0.1"),
         (["data=diabetes", "regularization.label_smoothing=0.1"], "regularization.label_smoothing=0.1"),
         (["data=csv"], "data.target"),
-        (["+optim.colour=red"], "optim.colour=red"),
+        (["+optim.color=red"], "optim.color=red"),
         (["experiment=none_such"], "experiment=none_such"),
         (["--config-dir", "nowhere"], "nowhere"),
         (["trainer.device=cuda:99"], "trainer.device=auto"),
@@ -229,7 +229,7 @@ def test_completion_offers_run_directories(tmp_path: Path) -> None:
         assert "outputs/train/20260101-000000-mlp-digits-abcd" in completed("bash", f"dlexp {command} outp")
 
 
-def test_batch_normalisation_with_batches_of_one_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_batch_normalization_with_batches_of_one_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert "data.batch_size=1" in shown(capsys, "train", "data=iris", "data.batch_size=1")
 
 

@@ -208,7 +208,7 @@ _SAMPLES = {
     "list[str]": st.just("[a]"),
     "list[map]": st.sampled_from(["[]", "[{match: '*', lr_factor: 0.5}]", "[{match: a.*}]", "[{lr_factor: 2}]", "[1]"]),
     "list[item]": st.sampled_from(
-        ["[]", "[crop]", "[{rotate: 5}]", "[{colour: {hue: 1}}]", "[a]", "[{a: 1}]", "strong"]
+        ["[]", "[crop]", "[{rotate: 5}]", "[{color: {hue: 1}}]", "[a]", "[{a: 1}]", "strong"]
     ),
 }
 

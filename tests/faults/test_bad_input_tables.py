@@ -153,8 +153,8 @@ def assert_whole(bundle: Any) -> None:
         assert len(split) > 0
         assert bool(torch.isfinite(split.inputs).all()), "a feature is not finite"
         mean, std = torch.tensor([values_of(bundle.spec).mean, values_of(bundle.spec).std], dtype=torch.float64)
-        learnt = (split.targets - mean) / std if bundle.spec.target_kind == "value" else split.targets
-        assert bool(torch.isfinite(learnt.float()).all()), "a target is not finite"
+        learned = (split.targets - mean) / std if bundle.spec.target_kind == "value" else split.targets
+        assert bool(torch.isfinite(learned.float()).all()), "a target is not finite"
     rows = torch.cat([bundle.splits[name].indices for name in SPLITS])
     assert len(rows.unique()) == len(rows)
     values = [*values_of(bundle.spec).mean, *values_of(bundle.spec).std]

@@ -1,4 +1,4 @@
-"""A small run with everything a resumed one could get wrong: normalisation, dropout, momentum, a short last batch."""
+"""A small run with everything a resumed one could get wrong: normalization, dropout, momentum, a short last batch."""
 
 from __future__ import annotations
 

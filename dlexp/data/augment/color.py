@@ -1,4 +1,4 @@
-"""Changes of brightness and colour, for any number of channels that they make sense for.
+"""Changes of brightness and color, for any number of channels that they make sense for.
 
 Images here are float32 (B, C, H, W) with levels from 0, black, to 255, white; factors are (B,). The formulas are those
 of torchvision's `transforms.v2.functional`, without its rounding after each step. Sums over an image are sums of whole
@@ -23,11 +23,11 @@ _FINE = 256  # parts of a level that a mean brightness is exact to
 
 
 @dataclass(frozen=True)
-class Colour(Operation):
+class Color(Operation):
     """Change brightness, contrast, saturation and hue, in this order, by factors of their own.
 
     brightness, contrast, saturation  v: a factor between max(0, 1 - v) and 1 + v
-    hue                               v in [0, 0.5]: a turn of the colour circle between -v and v
+    hue                               v in [0, 0.5]: a turn of the color circle between -v and v
     """
 
     brightness: float = 0.0
@@ -48,8 +48,8 @@ class Colour(Operation):
 
 
 @dataclass(frozen=True)
-class Grey(Operation):
-    """Take the colours away with a probability; the channels stay."""
+class Gray(Operation):
+    """Take the colors away with a probability; the channels stay."""
 
     probability: float = 0.1
 
@@ -84,12 +84,12 @@ def contrasted(images: Tensor, factor: Tensor) -> Tensor:
 
 
 def saturated(images: Tensor, factor: Tensor) -> Tensor:
-    """Factor 0 is grey, 1 the image."""
+    """Factor 0 is gray, 1 the image."""
     return _blend(images, luma(images), factor)
 
 
 def hue_turned(images: Tensor, turn: Tensor) -> Tensor:
-    """(B, 3, H, W) with the colour circle turned by `turn` (B,), 1 for all the way round."""
+    """(B, 3, H, W) with the color circle turned by `turn` (B,), 1 for all the way round."""
     red, green, blue = images.unbind(dim=1)
     most, least = images.amax(dim=1), images.amin(dim=1)
     spread = most - least

@@ -2,7 +2,7 @@
 
 Each operation is defined once, for a whole batch; images in memory and images that workers read go through the same
 lines. What is drawn for a sample is a hash of its number, and no sum runs over a batch, so that the bits are the same
-whatever samples come together. The names of operations are in `recipes`, the operations here, in `warp`, `colour` and
+whatever samples come together. The names of operations are in `recipes`, the operations here, in `warp`, `color` and
 `policies`; masks and boxes move with their images in `motion`.
 
 Symbols: B samples, C channels, H and W height and width in pixels, D random numbers.
@@ -167,7 +167,7 @@ class Flip(Operation):
 
 @dataclass(frozen=True)
 class Cutout(Operation):
-    """Cover a square with the mean colour, its middle anywhere in the image (DeVries & Taylor 2017, arXiv:1708.04552).
+    """Cover a square with the mean color, its middle anywhere in the image (DeVries & Taylor 2017, arXiv:1708.04552).
 
     size  its side, as a share of the smaller side of the image, in (0, 1]
     fill  C levels in [0, 255]

@@ -25,7 +25,7 @@ _STEPS = 30  # the highest magnitude; there are so many and one more
 _MOVES = ("shear_x", "shear_y", "translate_x", "translate_y", "rotate")
 _BLENDS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "brightness": color.brightened,
-    "colour": color.saturated,
+    "color": color.saturated,
     "contrast": color.contrasted,
     "sharpness": color.sharpened,
 }
@@ -105,8 +105,8 @@ class TrivialAugment(Operation):
 
 
 def names(channels: int) -> tuple[str, ...]:
-    """The operations that images with so many channels choose from; without three there are no colours to change."""
-    blends = [name for name in _BLENDS if name != "colour" or channels == 3]
+    """The operations that images with so many channels choose from; without three there are no colors to change."""
+    blends = [name for name in _BLENDS if name != "color" or channels == 3]
     return ("identity", *_MOVES, *blends, *_OTHERS)
 
 
@@ -121,7 +121,7 @@ def _changed(images: Tensor, draws: Tensor, magnitude: Tensor, limits: _Range) -
     for name in (*(name for name in _BLENDS if name in known), *_OTHERS):
         members = (which == known.index(name)).nonzero()[:, 0]
         if len(members):
-            found[members] = _one_colour(name, images[members], signed[members], magnitude[members], limits)
+            found[members] = _one_color(name, images[members], signed[members], magnitude[members], limits)
     return found
 
 
@@ -165,8 +165,8 @@ def _moves(
     return members, found
 
 
-def _one_colour(name: str, images: Tensor, signed: Tensor, magnitude: Tensor, limits: _Range) -> Tensor:
-    """A change of colours, the same for all `images`."""
+def _one_color(name: str, images: Tensor, signed: Tensor, magnitude: Tensor, limits: _Range) -> Tensor:
+    """A change of colors, the same for all `images`."""
     if name in _BLENDS:
         return _BLENDS[name](images, (1 + signed * limits.blend).float())
     if name == "posterize":

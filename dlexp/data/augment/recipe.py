@@ -2,7 +2,7 @@
 
 strong                                        a preset
 [crop, flip, {rotate: 15}]                    operations in this order; a number is the first key of the operation
-[{colour: {brightness: 0.2, hue: 0.1}}]       several keys by name
+[{color: {brightness: 0.2, hue: 0.1}}]       several keys by name
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 
-from dlexp.data.augment.color import Colour, Grey
+from dlexp.data.augment.color import Color, Gray
 from dlexp.data.augment.geometry import RandomAffine, ResizedCrop, Rotate
 from dlexp.data.augment.operations import LEVELS, Augmentation, Crop, Cutout, Flip, Operation, PlannedOperation
 from dlexp.data.augment.policies import RandAugment, TrivialAugment
@@ -30,13 +30,12 @@ _OPERATIONS: Mapping[str, type[Any]] = {
     "rotate": Rotate,
     "affine": RandomAffine,
     "resized_crop": ResizedCrop,
-    "colour": Colour,
-    "grey": Grey,
+    "color": Color,
+    "gray": Gray,
     "cutout": Cutout,
     "randaugment": RandAugment,
     "trivialaugment": TrivialAugment,
 }
-_SPELLINGS = {"color": "colour", "jitter": "colour", "gray": "grey", "rotation": "rotate", "mirror": "flip"}
 # Keys that the words do not set: they follow from the name, the data or another key.
 _OWN = {
     "crop": ("flip", "size"), "resized_crop": ("size",), "flip": ("upside_down",),
@@ -59,13 +58,13 @@ PRESETS: Mapping[str, tuple[Any, ...]] = {
     "flip": ("flip",),
     "crop_flip": ("crop", "flip"),
     "standard": ("crop", "flip"),
-    "strong": ("crop", "flip", {"rotate": 15.0}, {"colour": _JITTER}),
+    "strong": ("crop", "flip", {"rotate": 15.0}, {"color": _JITTER}),
     "randaugment": ("crop", "flip", "randaugment"),
     "trivialaugment": ("crop", "flip", "trivialaugment"),
     "imagenet": ("resized_crop", "flip"),
 }
 _AS_WRITTEN = ("flip", "crop_flip")  # presets whose name says flip have it whatever the data
-_COLOURS = ("saturation", "hue")
+_COLORS = ("saturation", "hue")
 
 
 @dataclass(frozen=True)
@@ -131,7 +130,7 @@ def recipe(words: str | Sequence[Any], context: AugmentContext) -> Recipe:
         named = _preset(words, context, notes)
     else:
         named = [_named(word) for word in words]
-        _refuse_colours(named, context)
+        _refuse_colors(named, context)
     made = [(name, _made(name, keys, context)) for name, keys in named]
     flips = any(name == "flip" for name, _ in made)
     if flips and not context.mirrors:
@@ -151,14 +150,14 @@ def _preset(word: str, context: AugmentContext, notes: list[str]) -> list[tuple[
         parts = [(name, keys) for name, keys in parts if name != "flip"]
     if context.channels != 3:
         for _, keys in parts:
-            gone = [key for key in _COLOURS if keys.pop(key, None)]
+            gone = [key for key in _COLORS if keys.pop(key, None)]
             if gone:
-                notes.append(f"{KEY}={word}: {' and '.join(gone)} left out, for images without colours")
+                notes.append(f"{KEY}={word}: {' and '.join(gone)} left out, for images without colors")
     return parts
 
 
 def _named(word: Any) -> tuple[str, dict[str, Any]]:
-    """`crop`, `{rotate: 15}` or `{colour: {hue: 0.1}}` -> the operation's name and its keys."""
+    """`crop`, `{rotate: 15}` or `{color: {hue: 0.1}}` -> the operation's name and its keys."""
     if isinstance(word, Mapping) and len(word) == 1:
         ((given, value),) = word.items()
     elif isinstance(word, str):
@@ -166,7 +165,7 @@ def _named(word: Any) -> tuple[str, dict[str, Any]]:
     else:
         rule = "is no operation: write a name, or one name with its strength"
         raise ConfigError.one(KEY, _shown(word), rule, "such as [crop, {rotate: 15}]")
-    name = _SPELLINGS.get(str(given), str(given))
+    name = str(given)
     if name not in _OPERATIONS:
         raise _unknown(name, _OPERATIONS, "is no operation", "")
     if isinstance(value, Mapping):
@@ -220,14 +219,14 @@ def _steps(made: Sequence[tuple[str, Operation]]) -> tuple[PlannedOperation, ...
     return tuple(steps)
 
 
-def _refuse_colours(named: Sequence[tuple[str, Mapping[str, Any]]], context: AugmentContext) -> None:
-    """Changes of colour for images that have none. Raises ConfigError."""
+def _refuse_colors(named: Sequence[tuple[str, Mapping[str, Any]]], context: AugmentContext) -> None:
+    """Changes of color for images that have none. Raises ConfigError."""
     if context.channels == 3:
         return
     for name, keys in named:
-        for what in [key for key in _COLOURS if keys.get(key)] + (["grey"] if name == "grey" else []):
+        for what in [key for key in _COLORS if keys.get(key)] + (["gray"] if name == "gray" else []):
             count = f"{context.channels} channel{'s' * (context.channels > 1)}"
-            rule = f"changes colours, and these images have {count}, not 3"
+            rule = f"changes colors, and these images have {count}, not 3"
             raise ConfigError.one(KEY, what, rule, "leave it out")
 
 

@@ -43,7 +43,7 @@ class PairedDifference:
 
     low, high  bounds of the interval of `level`; infinite where nothing is known of the spread
     p_value    two-sided, of no difference; None where the method has none
-    about      "seeds and samples", "samples" or "seeds": over what the interval generalises
+    about      "seeds and samples", "samples" or "seeds": over what the interval generalizes
     seeds      networks of each side
     samples    N, 0 where only mean scores are known
     """

@@ -1,6 +1,6 @@
 """Student's t distribution, for any degrees of freedom, without loading a library for it.
 
-Source: NIST Handbook of Mathematical Functions 8.17 (the regularised incomplete beta function and its continued
+Source: NIST Handbook of Mathematical Functions 8.17 (the regularized incomplete beta function and its continued
 fraction, evaluated as in Lentz 1976).
 """
 
@@ -38,7 +38,7 @@ def two_sided_point(probability: float, degrees: float) -> float:
 
 
 def _beta(x: float, a: float, b: float) -> float:
-    """The regularised incomplete beta function I_x(a, b)."""
+    """The regularized incomplete beta function I_x(a, b)."""
     if x <= 0 or x >= 1:
         return float(x >= 1)
     front = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)

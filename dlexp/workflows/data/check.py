@@ -161,7 +161,7 @@ def _of_images(bundle: DataBundle, config: RunConfig, who: duplicates.Samples, r
     splits = [bundle.splits[name] for name in SPLITS]
     total, white = len(who.part), bundle.preprocessing.get("white")
     looks = [scan_images(split, white, _MAX_NEAR * len(split) // max(total, _MAX_NEAR)) for split in splits]
-    learnt = looks[0]
+    learned = looks[0]
     keys, flat, black, finite = (
         np.concatenate([getattr(look, name) for look in looks])
         for name in ("digests", "is_flat", "is_black", "is_finite")
@@ -175,17 +175,17 @@ def _of_images(bundle: DataBundle, config: RunConfig, who: duplicates.Samples, r
     found += _conflicts(bundle, groups, who)
     thumbed, among = _near(looks, keys, who)
     found += thumbed
-    found += images.dead_pixels(learnt.low, learnt.high)
+    found += images.dead_pixels(learned.low, learned.high)
     measured = config.data.arguments.get("mean", 0) is not None and "mean" in config.data.arguments
-    names = [f"channel {number}" for number in range(len(learnt.mean))]
+    names = [f"channel {number}" for number in range(len(learned.mean))]
     remedy = "data.mean=null data.std=null" if measured else ""
-    found += checked_columns.unnormalized(names, *_normalized(bundle, learnt), remedy)
+    found += checked_columns.unnormalized(names, *_normalized(bundle, learned), remedy)
     narrowing = Narrowing.of_plain(bundle.preprocessing)
     panels = [
         Panel(
             f"pixels, {name}" if len(names) > 1 else "pixels",
-            learnt.edges if narrowing is None else learnt.edges * narrowing.unit[number] + narrowing.offset[number],
-            learnt.histogram[number],
+            learned.edges if narrowing is None else learned.edges * narrowing.unit[number] + narrowing.offset[number],
+            learned.histogram[number],
             "value",
             "pixels",
         )
@@ -238,8 +238,8 @@ def _of_table(bundle: DataBundle, config: RunConfig, who: duplicates.Samples) ->
     whole = np.concatenate([part.numpy() for part in inputs])
     finite = np.isfinite(whole).all(axis=1)
     found = images.not_finite(who.named(np.flatnonzero(~finite)))
-    learnt = np.flatnonzero(finite[: len(inputs[0])])
-    columns = original_columns(inputs[0].numpy()[learnt], bundle.preprocessing)
+    learned = np.flatnonzero(finite[: len(inputs[0])])
+    columns = original_columns(inputs[0].numpy()[learned], bundle.preprocessing)
     dropped = arguments.get("drop")
     index = {name: why for name, why in bundle.omitted.items() if why != ONE_VALUE}
     found += checked_columns.constant_columns(columns, [name for name in bundle.omitted if name not in index], dropped)
@@ -249,8 +249,8 @@ def _of_table(bundle: DataBundle, config: RunConfig, who: duplicates.Samples) ->
     gaps = {name: (count, who_is(bundle, rows)) for name, (count, rows) in bundle.missing.items()}
     found += checked_columns.missing_cells(gaps, len(whole), dropped)
     codes = _CODES if "missing_values" in arguments else ""
-    found += checked_columns.outliers(columns, lambda rows: who.named(learnt[rows]), codes)
-    found += leaks(columns, _targets(bundle, learnt), dropped)
+    found += checked_columns.outliers(columns, lambda rows: who.named(learned[rows]), codes)
+    found += leaks(columns, _targets(bundle, learned), dropped)
     ready = as_tensor(bundle.preprocess(inputs[0])).double().numpy()
     numbers = _number_features(bundle, ready.shape[1])
     names, chosen = [name for name, _ in numbers], [place for _, place in numbers]

@@ -41,8 +41,8 @@ WARPS: Mapping[str, Any] = {
     "resized_crop": ["resized_crop"],
 }
 PIXELS: Mapping[str, Any] = {
-    "colour": [{"colour": {"brightness": 0.5, "contrast": 0.5, "saturation": 0.5, "hue": 0.2}}],
-    "grey": [{"grey": 1.0}],
+    "color": [{"color": {"brightness": 0.5, "contrast": 0.5, "saturation": 0.5, "hue": 0.2}}],
+    "gray": [{"gray": 1.0}],
     "cutout": ["cutout"],
 }
 
@@ -112,7 +112,7 @@ def test_masks_of_larger_images_are_cut_with_them(words: Any) -> None:
 @pytest.mark.parametrize("name", [name for name in PRESETS if name != "none"])
 def test_masks_stay_with_their_images_in_every_preset(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Solarizing turns brightness round, so that policies are left with their motions."""
-    monkeypatch.setattr("dlexp.data.augment.policies._one_colour", lambda name, images, *rest: images)
+    monkeypatch.setattr("dlexp.data.augment.policies._one_color", lambda name, images, *rest: images)
     changed, masks = moved(name, blobs())
     together = []
     for image, mask in zip(changed.float().mean(dim=1).flatten(1), masks.double().flatten(1), strict=True):
@@ -126,7 +126,7 @@ def test_masks_stay_with_their_images_in_every_preset(name: str, monkeypatch: py
 @pytest.mark.parametrize("name", ["randaugment", "trivialaugment"])
 def test_masks_stay_with_their_images_in_policies(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With every change of brightness left out, a policy is one or two motions, and the bounds of mixed pixels hold."""
-    monkeypatch.setattr("dlexp.data.augment.policies._one_colour", lambda name, images, *rest: images)
+    monkeypatch.setattr("dlexp.data.augment.policies._one_color", lambda name, images, *rest: images)
     words: Any = [name] if name == "trivialaugment" else [{name: {"operations": 1, "magnitude": 20}}]
     changed, masks = moved(words, blobs())
     assert masks[changed[:, 0] > 0.75 * WHITE + 1].all()

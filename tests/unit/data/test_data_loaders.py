@@ -42,7 +42,7 @@ def test_bounds_cover_every_sample_once(count: int, size: int) -> None:
     assert size == 1 or count == 1 or 1 not in lengths
 
 
-def test_training_batches_are_normalised_samples_of_train() -> None:
+def test_training_batches_are_normalized_samples_of_train() -> None:
     bundle = iris(standardize=False)
     batches = list(TrainBatches(bundle, 16, 0, CPU).epoch(0))
     rows = torch.cat([batch.indices for batch in batches])

@@ -1,4 +1,4 @@
-"""Splits by their names: folders, arrays and parts; recognised, or refused by name, and never taken for classes."""
+"""Splits by their names: folders, arrays and parts; recognized, or refused by name, and never taken for classes."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def parts_of(root: Path, bundle: DataBundle) -> dict[str, set[str]]:
         ("train", "eval", "test"),
     ],
 )
-def test_folders_of_splits_are_recognised_however_they_are_written(
+def test_folders_of_splits_are_recognized_however_they_are_written(
     train: str, val: str, test: str, tmp_path: Path
 ) -> None:
     root = folder(tmp_path / "pets", **{train: 6, val: 3, test: 4})
@@ -153,7 +153,7 @@ X, Y = np.arange(120.0).reshape(40, 3) % 7, np.array(["b", "a"] * 20)
         (("train_x", "validation_x", "test_x"), (20, 10, 10)),
     ],
 )
-def test_arrays_of_parts_are_recognised(names: tuple[str, ...], sizes: tuple[int, ...], tmp_path: Path) -> None:
+def test_arrays_of_parts_are_recognized(names: tuple[str, ...], sizes: tuple[int, ...], tmp_path: Path) -> None:
     edges = np.cumsum([0, *sizes])
     given: dict[str, Any] = {
         name: X[start:stop] for name, start, stop in zip(names, edges, edges[1:], strict=False)

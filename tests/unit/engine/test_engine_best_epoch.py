@@ -17,7 +17,7 @@ def test_only_a_strictly_smaller_value_is_better() -> None:
     assert (policy.value, policy.epoch) == (2.0, 3)
 
 
-def test_only_a_strictly_larger_value_is_better_when_maximising() -> None:
+def test_only_a_strictly_larger_value_is_better_when_maximizing() -> None:
     policy = BestSoFar(maximize=True)
     assert seen(policy, 0.3, 0.3, 0.2, 0.4) == [True, False, False, True]
     assert (policy.value, policy.epoch) == (0.4, 4)

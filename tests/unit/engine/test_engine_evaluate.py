@@ -35,7 +35,7 @@ def test_every_mode_is_put_back_network_by_network_and_layer_by_layer() -> None:
     nets["other"].eval()
     model = nets["model"]
     assert isinstance(model, nn.Sequential)
-    model[1].eval()  # a frozen normalisation inside a network that trains
+    model[1].eval()  # a frozen normalization inside a network that trains
     before = modes(nets)
     assert set(before.values()) == {True, False}
     evaluate(values_task(), nets, batches(4), FP32, seed=0)

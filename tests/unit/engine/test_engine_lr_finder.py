@@ -84,7 +84,7 @@ def plan_of(task: Task | None = None, train: TrainingData | None = None, **chang
 
 
 def run_and_plan(tmp_path: Any, **changes: Any) -> tuple[Run, SweepPlan]:
-    """A run with normalisation, dropout, momentum and two parameter groups, in the middle of training."""
+    """A run with normalization, dropout, momentum and two parameter groups, in the middle of training."""
     run = Run(tmp_path)
     data = TrainBatches(run.bundle, 4, run.seed, CPU)
     for batch in data.epoch(0):

@@ -14,13 +14,13 @@ from dlexp.engine.lr_finder.suggestion import (
     smooth,
 )
 
-CENTRE, STEPS = -3.2, 100
+CENTER, STEPS = -3.2, 100
 X: Array = np.linspace(-7, 1, STEPS)
 
 
 def curve(x: Array) -> Array:
-    """A drop centred at -3.2 and a blow-up near a rate of 0.3."""
-    fall: Array = 2.3 - 2 / (1 + np.exp(-(x - CENTRE) / 0.3)) + np.exp(6 * (x + 0.5))
+    """A drop centered at -3.2 and a blow-up near a rate of 0.3."""
+    fall: Array = 2.3 - 2 / (1 + np.exp(-(x - CENTER) / 0.3)) + np.exp(6 * (x + 0.5))
     return fall
 
 
@@ -45,7 +45,7 @@ def suggestions(noise: float) -> Array:
 def test_the_suggestion_is_steady_and_without_lag(noise: float, allowed: float) -> None:
     found = suggestions(noise)
     assert found.std() <= allowed
-    assert np.median(found) == pytest.approx(CENTRE, abs=0.1)
+    assert np.median(found) == pytest.approx(CENTER, abs=0.1)
 
 
 def test_the_median_of_three_seeds_is_steadier_than_one() -> None:
@@ -87,7 +87,7 @@ def test_the_interval_covers_the_truth_and_widens_with_noise() -> None:
     for noise in (0.02, 0.1, 0.3):
         found = readings(noise)
         widths.append(np.median([r.interval[1] - r.interval[0] for r in found]))
-        inside = [r.interval[0] - 0.1 <= CENTRE <= r.interval[1] + 0.1 for r in found]
+        inside = [r.interval[0] - 0.1 <= CENTER <= r.interval[1] + 0.1 for r in found]
         assert np.mean(inside) > 0.8
     assert widths == sorted(widths)
 
@@ -166,10 +166,10 @@ def shifted(by: float) -> Reading:
 def test_seeds_that_disagree_lower_the_confidence_and_the_median_is_told() -> None:
     near = combine([shifted(0.0), shifted(0.3), shifted(0.1)])
     assert near.reasons == ()
-    assert near.suggested == pytest.approx(CENTRE + 0.1, abs=0.05)
-    assert near.interval == pytest.approx((CENTRE, CENTRE + 0.3), abs=0.05)
+    assert near.suggested == pytest.approx(CENTER + 0.1, abs=0.05)
+    assert near.interval == pytest.approx((CENTER, CENTER + 0.3), abs=0.05)
     far = combine([shifted(0.0), shifted(1.3), shifted(0.1)])
-    assert far.suggested == pytest.approx(CENTRE + 0.1, abs=0.05)
+    assert far.suggested == pytest.approx(CENTER + 0.1, abs=0.05)
     assert far.reasons == ("the seed moves the steepest point by 1.3 decades, and 1 is the most",)
 
 

@@ -39,7 +39,7 @@ class Sick(Classification):
 
     def loss(self, phase: str, networks: Mapping[str, nn.Module], batch: Batch) -> LossOutput:
         is_sick = self.rows <= set(batch.indices.tolist())
-        if is_sick and self.how == "input":  # reaches the running statistics of the normalisation
+        if is_sick and self.how == "input":  # reaches the running statistics of the normalization
             batch = replace(batch, inputs=as_tensor(batch.inputs) * math.nan)
         found = super().loss(phase, networks, batch)
         if not is_sick or self.how == "input":

@@ -46,9 +46,9 @@ def test_a_share_is_covered_whatever_it_is(trials: int) -> None:
 @pytest.mark.parametrize(("value", "trials"), [(1.0, 40), (0.0, 40), (0.3, 17.5), (0.998, 359)])
 def test_the_score_interval_is_wilsons(value: float, trials: float) -> None:
     z = stats.norm.ppf(0.975)
-    centre, width = (value + z * z / 2 / trials) / (1 + z * z / trials), z / (1 + z * z / trials)
+    center, width = (value + z * z / 2 / trials) / (1 + z * z / trials), z / (1 + z * z / trials)
     width *= math.sqrt(value * (1 - value) / trials + z * z / 4 / trials**2)
-    assert score(value, trials, LEVEL) == pytest.approx((centre - width, centre + width), abs=1e-9)
+    assert score(value, trials, LEVEL) == pytest.approx((center - width, center + width), abs=1e-9)
 
 
 def test_an_area_of_1_has_a_lower_bound_and_one_in_the_middle_the_error_of_hanley_and_mcneil() -> None:

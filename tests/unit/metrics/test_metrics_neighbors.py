@@ -1,4 +1,4 @@
-"""Neighbours within a split, against scikit-learn's with each sample left out."""
+"""Neighbors within a split, against scikit-learn's with each sample left out."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ SIZES = (7, 40, 1, 22)
 
 def predictions(seed: int = 0, dims: int = 6, spread: float = 1.2) -> list[Prediction]:
     rng, found = torch.Generator().manual_seed(seed), []
-    centres = torch.randn(3, dims, generator=rng)
+    centers = torch.randn(3, dims, generator=rng)
     for size in SIZES:
         targets = torch.randint(3, (size,), generator=rng)
-        points = centres[targets] + spread * torch.randn(size, dims, generator=rng)
+        points = centers[targets] + spread * torch.randn(size, dims, generator=rng)
         found.append(Prediction(points, targets, torch.tensor(0.5), torch.arange(size)))
     return found
 
@@ -34,7 +34,7 @@ def computed(parts: list[Prediction], k: int) -> dict[str, float]:
 
 @pytest.mark.parametrize("rows", [512, 16])
 @pytest.mark.parametrize("k", [1, 3, 8])
-def test_neighbours_are_those_of_scikit_learn(k: int, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_neighbors_are_those_of_scikit_learn(k: int, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(neighbors, "_ROWS", rows)
     parts = predictions()
     points = torch.cat([p.outputs for p in parts]).double().numpy()
@@ -55,7 +55,7 @@ def test_neighbours_are_those_of_scikit_learn(k: int, rows: int, monkeypatch: py
     assert found["other_distance"] == pytest.approx(distances[~same].mean())
 
 
-def test_neighbours_far_from_zero_are_those_near_it() -> None:
+def test_neighbors_far_from_zero_are_those_near_it() -> None:
     points = torch.cat([p.outputs for p in predictions()]).double()
     far = points * 1e-3 + 1e6
     near = far - 1e6
@@ -68,13 +68,13 @@ def test_neighbours_far_from_zero_are_those_near_it() -> None:
 
 
 def majority(classes: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> int:
-    """The most frequent class; of several the one of the nearest neighbour."""
+    """The most frequent class; of several the one of the nearest neighbor."""
     counts = np.bincount(classes, minlength=3)
     best = np.flatnonzero(counts == counts.max())
     return int(min(best, key=lambda c: np.flatnonzero(classes == c)[0]))
 
 
-def test_one_neighbour_is_scikit_learns_classifier() -> None:
+def test_one_neighbor_is_scikit_learns_classifier() -> None:
     parts = predictions(seed=3)
     points = torch.cat([p.outputs for p in parts]).numpy()
     targets = torch.cat([p.known_targets for p in parts]).numpy()

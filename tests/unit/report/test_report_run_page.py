@@ -233,8 +233,8 @@ def test_several_runs_are_told_with_the_words_of_the_comparison() -> None:
 def contrast(one: str, other: str) -> float:
     """The ratio of WCAG 2.2, section 1.4.3: (L1 + 0.05) / (L2 + 0.05) of relative luminances."""
 
-    def luminance(colour: str) -> float:
-        digits = colour.removeprefix("#")
+    def luminance(color: str) -> float:
+        digits = color.removeprefix("#")
         digits = "".join(2 * c for c in digits) if len(digits) == 3 else digits
         parts = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
         linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]

@@ -54,9 +54,9 @@ def test_classification_predicts_probabilities() -> None:
     assert found.indices.tolist() == [10, 11, 12, 13]
 
 
-def test_regression_learns_standardised_values() -> None:
+def test_regression_learns_standardized_values() -> None:
     task = Regression(spec=VALUES, loss=MSE())
-    targets = torch.tensor([[150.0, -2.0], [100.0, -1.0]])  # standardised: (1, 0), (0, 2)
+    targets = torch.tensor([[150.0, -2.0], [100.0, -1.0]])  # standardized: (1, 0), (0, 2)
     found = task.loss("train", {"model": Fixed(torch.zeros(2, 2))}, batch(targets))
     assert found.value.item() == pytest.approx((1 + 0 + 0 + 4) / 4)
 
@@ -67,7 +67,7 @@ def test_regression_predicts_in_the_units_of_the_target() -> None:
     found = task.predict({"model": Fixed(torch.tensor([[1.0, 2.0]]))}, batch(targets))
     assert found.outputs.tolist() == [[150.0, -1.0]]
     assert torch.equal(found.known_targets, targets)
-    assert found.loss.item() == pytest.approx(2.0)  # in standardised units: (0 + 4) / 2
+    assert found.loss.item() == pytest.approx(2.0)  # in standardized units: (0 + 4) / 2
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ TRAIN = ("train", "data=csv", "data.target=y", "model=mlp", "model.hidden=[16]",
 
 
 @pytest.mark.parametrize("unit", UNITS)
-def test_a_table_is_learnt_in_any_unit(unit: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_table_is_learned_in_any_unit(unit: str, capsys: pytest.CaptureFixture[str]) -> None:
     of_x, of_y = UNITS[unit]
     x, y = of_x(_X), of_y(_Y)
     write("t.csv", x, y)
@@ -147,16 +147,16 @@ def test_images_of_numbers_keep_their_deviation(unit: str) -> None:
     bundle = arrays(path="i.npz", layout="channels_first")
     split = bundle.splits["train"]
     found = as_tensor(bundle.preprocess(tensor_of(split.inputs))).double().numpy()
-    learnt = images[split.indices]
-    size = float(np.abs(learnt).max()) if unit != "far" else 1.0
-    shown = (learnt - (1e9 if unit == "far" else 0.0)) / size
+    learned = images[split.indices]
+    size = float(np.abs(learned).max()) if unit != "far" else 1.0
+    shown = (learned - (1e9 if unit == "far" else 0.0)) / size
     middle = shown.mean(axis=(0, 2, 3), keepdims=True)
     expected = (shown - middle) / shown.std(axis=(0, 2, 3), keepdims=True)
     assert found == pytest.approx(expected, abs=1e-5)
     given = arrays(path="i.npz", layout="channels_first", mean=[1e9, 1e9], std=[2.0, 2.0]) if unit == "far" else None
     if given is not None:
         halved = as_tensor(given.preprocess(tensor_of(given.splits["train"].inputs))).double().numpy()
-        assert halved == pytest.approx((learnt - 1e9) / 2, abs=1e-5)
+        assert halved == pytest.approx((learned - 1e9) / 2, abs=1e-5)
 
 
 def test_a_run_on_such_images_predicts_and_exports_them(capsys: pytest.CaptureFixture[str]) -> None:
@@ -177,7 +177,7 @@ def test_a_run_on_such_images_predicts_and_exports_them(capsys: pytest.CaptureFi
     assert found.tolist() == [pytest.approx(row, abs=1e-5) for row in told]
 
 
-def test_a_channel_of_one_value_is_not_standardised_by_its_rounding() -> None:
+def test_a_channel_of_one_value_is_not_standardized_by_its_rounding() -> None:
     drawn = np.random.default_rng(1).normal(size=(60, 1, 3, 3))
     np.savez("i.npz", x=np.concatenate([drawn, np.full_like(drawn, 0.1)], axis=1).astype(np.float32), y=[0, 1] * 30)
     bundle = arrays(path="i.npz", layout="channels_first")

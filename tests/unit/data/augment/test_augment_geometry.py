@@ -85,7 +85,7 @@ def test_angles_reach_their_bounds_evenly() -> None:
     assert abs(float(angles.std()) - 60 / 12**0.5) < 0.2
 
 
-def centre(image: torch.Tensor) -> tuple[float, float]:
+def center(image: torch.Tensor) -> tuple[float, float]:
     """Where the light is, in pixels from the middle: (x, y)."""
     height, width = image.shape
     x, y = torch.arange(width) - (width - 1) / 2, torch.arange(height) - (height - 1) / 2
@@ -96,7 +96,7 @@ def test_a_shift_moves_by_at_most_its_share_in_both_directions() -> None:
     dots = torch.zeros(400, 1, 21, 21)
     dots[:, :, 10, 10] = 255
     found = RandomAffine(translate=0.3)(dots, uniforms(0, 0, torch.arange(400), 6))
-    moves = torch.tensor([centre(one[0]) for one in found])
+    moves = torch.tensor([center(one[0]) for one in found])
     assert moves.abs().max() <= 6.01  # round(0.3 * 21)
     assert {round(x) for x in moves[:, 0].tolist()} == {round(y) for y in moves[:, 1].tolist()} == set(range(-6, 7))
 
@@ -105,7 +105,7 @@ def test_a_turn_moves_a_dot_on_its_circle() -> None:
     dots = torch.zeros(300, 1, 31, 31)
     dots[:, :, 15, 25] = 255
     found = Rotate(90.0)(dots, uniforms(0, 0, torch.arange(300), 1))
-    places = torch.tensor([centre(one[0]) for one in found])
+    places = torch.tensor([center(one[0]) for one in found])
     assert (places.norm(dim=1) - 10).abs().max() < 0.25
     assert (places[:, 0] > -0.5).all()
     assert (places[:, 1] > 5).any()

@@ -105,8 +105,8 @@ EVERYTHING = {
     "standard": "standard", "strong": "strong", "randaugment": "randaugment", "trivialaugment": "trivialaugment",
     "imagenet": "imagenet", "flip": "flip", "upside down": ["flip_upside_down"], "rotate": [{"rotate": 40}],
     "affine": [{"affine": {"degrees": 10, "translate": 0.2, "scale": [0.7, 1.3], "shear": 15}}],
-    "colour": [{"colour": {"brightness": 0.5, "contrast": 0.5, "saturation": 0.5, "hue": 0.2}}],
-    "grey": [{"grey": 0.5}], "cutout": [{"cutout": 0.4}],
+    "color": [{"color": {"brightness": 0.5, "contrast": 0.5, "saturation": 0.5, "hue": 0.2}}],
+    "gray": [{"gray": 0.5}], "cutout": [{"cutout": 0.4}],
 }  # fmt: skip
 
 
@@ -114,7 +114,7 @@ EVERYTHING = {
 @pytest.mark.parametrize("name", EVERYTHING)
 def test_every_change_belongs_to_its_sample(name: str, channels: int) -> None:
     """The same bits alone, in any company, on any number of threads and in either layout; and a change at all."""
-    if channels == 1 and name in ("colour", "grey"):
+    if channels == 1 and name in ("color", "gray"):
         return
     images, rows = pictures(24, channels, 20), torch.arange(100, 124)
     transform = recipe(EVERYTHING[name], AugmentContext(channels, 2, mean=(0.5,) * channels)).transform(3, 4)
@@ -147,11 +147,11 @@ def test_every_change_belongs_to_its_sample(name: str, channels: int) -> None:
 def test_white_may_be_any_number_where_images_are_stored() -> None:
     few = (pictures(8, 1, 12).double() / 255 * 16).round().to(torch.uint8)  # as the digits: 0 to 16
     facts = AugmentContext(1, 1, white=16, mean=(0.3,))
-    for words in ([{"rotate": 0}], [{"colour": {"brightness": 0}}, {"affine": {}}]):
+    for words in ([{"rotate": 0}], [{"color": {"brightness": 0}}, {"affine": {}}]):
         transform = recipe(words, facts).transform(0, 0)
         assert transform is not None
         assert torch.equal(transform(few, None, torch.arange(8))[0], few)
-    bright = recipe([{"colour": {"brightness": 10.0}}], facts).transform(0, 0)
+    bright = recipe([{"color": {"brightness": 10.0}}], facts).transform(0, 0)
     assert bright is not None
     assert int(bright(few, None, torch.arange(8))[0].max()) == 16
 
@@ -167,7 +167,7 @@ def test_adding_an_operation_leaves_what_the_others_draw() -> None:
     assert not torch.equal(twice, images)  # the second flip has draws of its own
 
 
-def test_cutout_covers_a_square_with_its_colour_and_is_clipped_at_the_border() -> None:
+def test_cutout_covers_a_square_with_its_color_and_is_clipped_at_the_border() -> None:
     images = torch.full((200, 3, 10, 12), 9.0)
     draws = uniforms(0, 0, torch.arange(200), 3)
     found = Cutout(0.4, 1.0, (1.0, 2.0, 3.0))(images, draws)

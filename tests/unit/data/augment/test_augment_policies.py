@@ -14,7 +14,7 @@ from dlexp.runtime.seed import uniforms
 
 THEIRS = {
     "identity": "Identity", "shear_x": "ShearX", "shear_y": "ShearY", "translate_x": "TranslateX",
-    "translate_y": "TranslateY", "rotate": "Rotate", "brightness": "Brightness", "colour": "Color",
+    "translate_y": "TranslateY", "rotate": "Rotate", "brightness": "Brightness", "color": "Color",
     "contrast": "Contrast", "sharpness": "Sharpness", "posterize": "Posterize", "solarize": "Solarize",
     "auto_contrast": "AutoContrast", "equalize": "Equalize",
 }  # fmt: skip
@@ -43,7 +43,7 @@ def test_every_operation_of_torchvision_is_there() -> None:
     assert set(THEIRS) == set(names(3))
     for policy in (v2.RandAugment, v2.TrivialAugmentWide):
         assert set(policy._AUGMENTATION_SPACE) == set(THEIRS.values())
-    assert set(names(3)) - set(names(1)) == {"colour"}
+    assert set(names(3)) - set(names(1)) == {"color"}
 
 
 @pytest.mark.parametrize("name", THEIRS)
@@ -52,7 +52,7 @@ def test_an_operation_is_torchvisions(policy: Any, limits: Any, name: str) -> No
     for magnitude, sign in ((0, 0.2), (7, 0.2), (9, 0.9), (30, 0.2), (30, 0.9)):
         draws = torch.tensor([[draw_of(name), sign]])
         found = _changed(IMAGE.float(), draws, torch.tensor([magnitude]), limits)
-        # torchvision cuts to whole levels, twice where it blends with a grey image, and turns the other way round.
+        # torchvision cuts to whole levels, twice where it blends with a gray image, and turns the other way round.
         expected = theirs(policy, name, magnitude, (sign < 0.5) != (name == "rotate"))
         assert (found - expected).abs().max() < 2.1, (magnitude, sign)
 

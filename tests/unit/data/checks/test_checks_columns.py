@@ -14,7 +14,7 @@ RNG = np.random.default_rng(0)
 COUNT = 400
 A, B = RNG.normal(5, 2, COUNT), RNG.normal(-1, 9, COUNT)
 NAMES = [("red", "green", "blue")[number] for number in RNG.integers(0, 3, COUNT)]
-CLEAN: dict[str, ColumnValues] = {"a": A, "b": B, "colour": NAMES}
+CLEAN: dict[str, ColumnValues] = {"a": A, "b": B, "color": NAMES}
 
 
 def lines(rows: NDArray[np.int64]) -> list[str]:
@@ -41,7 +41,7 @@ def test_constant_columns_read_or_left_out() -> None:
 def test_columns_that_say_the_same_in_other_words() -> None:
     german = [{"red": "rot", "green": "gruen", "blue": "blau"}[name] for name in NAMES]
     (found,) = redundant({**CLEAN, "minus": -3 * A + 7, "farbe": german, "near": A + RNG.normal(0, 0.3, COUNT)}, [])
-    assert found.where == ("a = minus", "colour = farbe")
+    assert found.where == ("a = minus", "color = farbe")
     assert found.remedy == "'data.drop=[minus,farbe]'"
     assert redundant({"one": np.zeros(9), "other": np.ones(9)}, []) == []  # constant columns are another finding
 
@@ -50,7 +50,7 @@ def test_outliers_are_counted_named_and_told_from_codes_for_missing() -> None:
     some, coded = A.copy(), B.copy()
     some[[3, 8]] = 5 + 20 * 1.5, 5 - 17 * 1.5  # deviations of about 1.35
     coded[11] = 99999
-    far, near = outliers({"some": some, "coded": coded, "colour": NAMES}, lines, "is it a code?")
+    far, near = outliers({"some": some, "coded": coded, "color": NAMES}, lines, "is it a code?")
     assert (far.severity, near.severity) == ("warning", "note")
     assert (far.remedy, near.remedy) == ("is it a code?", "")
     assert far.where[0].startswith("coded: 1, ") and "99999 in line 13" in far.where[0]

@@ -28,8 +28,8 @@ def samples(*part: int) -> Samples:
 
 
 def looked(images: NDArray[np.uint8]) -> tuple[NDArray[np.uint64], NDArray[np.float32]]:
-    grey = torch.from_numpy(images).float().mean(dim=1, keepdim=True)
-    return difference_hash(grey), thumbnail(grey)
+    gray = torch.from_numpy(images).float().mean(dim=1, keepdim=True)
+    return difference_hash(gray), thumbnail(gray)
 
 
 def test_equal_keys_are_groups_by_their_first() -> None:
@@ -45,7 +45,7 @@ def test_copies_across_splits_and_within_one() -> None:
     who = samples(0, 0, 0, 1, 1, 2)
     assert duplicates([], who, False, "") == []
     across, within = duplicates([np.array([0, 3, 5]), np.array([1, 2])], who, False, "")
-    assert (across.severity, across.count) == ("error", 1)  # half of val and all of test were learnt
+    assert (across.severity, across.count) == ("error", 1)  # half of val and all of test were learned
     assert across.where == ("row 0 (train) = row 3 (val) = row 5 (test)",)
     assert "100.0%" in across.what
     assert (within.severity, within.where) == ("note", ("row 1 (train) = row 2 (train)",))
@@ -65,7 +65,7 @@ def test_how_bad_copies_are(held_out: int, is_table: bool, refusal: str, severit
     assert ("data.allow_duplicates=true" in found.remedy) == bool(refusal)
 
 
-def test_held_out_splits_that_share_a_sample_learnt_nothing() -> None:
+def test_held_out_splits_that_share_a_sample_learned_nothing() -> None:
     (found,) = duplicates([np.array([1, 2])], samples(0, 1, 2), False, "")
     assert "0.0%" in found.what
     assert found.severity == "warning"
@@ -129,7 +129,7 @@ def test_chunks_change_nothing_and_the_nearest_is_named(monkeypatch: pytest.Monk
     assert list(near_duplicate_pairs(hashes, thumbs, part)) == whole
 
 
-def test_images_of_one_colour_are_near_no_other() -> None:
+def test_images_of_one_color_are_near_no_other() -> None:
     images = np.zeros((4, 1, 16, 16), dtype=np.uint8)
     images[1] = 7
     hashes, thumbs = looked(images)

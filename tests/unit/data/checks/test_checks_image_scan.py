@@ -47,7 +47,7 @@ def test_a_pass_over_pieces_is_numpy_over_all(kind: torch.dtype, piece: int, mon
     assert dead.where == ("row 2, column 3",)
 
 
-def test_images_of_one_colour_and_numbers_that_are_none() -> None:
+def test_images_of_one_color_and_numbers_that_are_none() -> None:
     images = torch.rand((30, 1, 4, 4), generator=torch.Generator().manual_seed(0))
     images[2], images[3], images[4, 0, 1, 1] = 0.0, 0.5, torch.nan
     found = scan_images(split_of(images), None, 30)
@@ -55,9 +55,9 @@ def test_images_of_one_colour_and_numbers_that_are_none() -> None:
     assert np.flatnonzero(found.is_black).tolist() == [2]
     assert np.flatnonzero(~found.is_finite).tolist() == [4]
     assert np.isfinite([*found.mean, *found.std, *found.thumbs.ravel()]).all()
-    black, grey = blank_images(found.is_flat, found.is_black, ["row 2", "row 3"])
-    assert (black.where, grey.where) == (("row 2",), ("row 3",))
-    assert (black.severity, grey.severity) == ("warning", "warning")
+    black, gray = blank_images(found.is_flat, found.is_black, ["row 2", "row 3"])
+    assert (black.where, gray.where) == (("row 2",), ("row 3",))
+    assert (black.severity, gray.severity) == ("warning", "warning")
     assert blank_images(found.is_flat[:3], found.is_black[:3], ["row 2"])[0].severity == "error"  # a third of them
     assert not_finite(["row 4"])[0].severity == "error"
 

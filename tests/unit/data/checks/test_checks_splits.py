@@ -39,8 +39,8 @@ def test_classes_that_lack_and_classes_that_are_rare() -> None:
     assert (lacking.severity, lacking.where) == ("warning", ("b",))
     (error,) = classes({**even, "train": rows(0, 20)}, ("a", "b"), "x=1")
     assert (error.severity, error.where) == ("error", ("a",))
-    for learnt, severity in ((rows(10, 29), None), (rows(10, 30), "note"), (rows(10, 100), "warning")):
-        found = classes({**even, "train": learnt}, ("a", "b"), "x=1")
+    for learned, severity in ((rows(10, 29), None), (rows(10, 30), "note"), (rows(10, 100), "warning")):
+        found = classes({**even, "train": learned}, ("a", "b"), "x=1")
         assert [one.severity for one in found] == ([severity] if severity else [])
     assert found[0].where == ("a: 10", "b: 100")
     assert found[0].remedy == "x=1"

@@ -31,7 +31,7 @@ WIDE = RNG.integers(0, 1 << 16, (5, 7)).astype(np.uint16)
 
 def tiff(samples: bytes, shape: tuple[int, int], bits: int, sample_format: int = 1, white_is_zero: bool = False,
          order: str = "<") -> bytearray:  # fmt: skip
-    """An uncompressed grey TIFF file, TIFF 6.0 section 2; `samples` are in the byte order `order`."""
+    """An uncompressed gray TIFF file, TIFF 6.0 section 2; `samples` are in the byte order `order`."""
     height, width = shape
     tags = {256: width, 257: height, 258: bits, 259: 1, 262: int(not white_is_zero), 273: 0, 277: 1, 278: height}
     tags |= {279: len(samples), 339: sample_format}
@@ -56,7 +56,7 @@ def png(rows: NDArray[Any], depth: int, color: int, transparent: tuple[int, ...]
     return bytearray(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + alpha + chunk(b"IDAT", packed) + chunk(b"IEND", b""))
 
 
-def grey(content: bytearray) -> NDArray[np.uint8]:
+def gray(content: bytearray) -> NDArray[np.uint8]:
     found: NDArray[np.uint8] = decoded(content, 1)[:, :, 0].numpy()
     return found
 
@@ -92,29 +92,29 @@ def test_samples_without_a_white_are_refused(name: str, order: str) -> None:
                    order=order)  # fmt: skip
     # Pillow itself knows no big-endian form of one of them.
     with pytest.raises((ValueError, OSError), match=r"white|cannot identify"):
-        grey(content)
+        gray(content)
 
 
 def test_sixteen_bits_are_shares_of_the_largest_sample() -> None:
     wanted = (WIDE >> 8).astype(np.uint8)
     for order in "<>":
-        assert np.array_equal(grey(tiff(stored(WIDE, order), (5, 7), 16, order=order)), wanted)
-    assert np.array_equal(grey(tiff(WIDE.tobytes(), (5, 7), 16, white_is_zero=True)), 255 - wanted)
+        assert np.array_equal(gray(tiff(stored(WIDE, order), (5, 7), 16, order=order)), wanted)
+    assert np.array_equal(gray(tiff(WIDE.tobytes(), (5, 7), 16, white_is_zero=True)), 255 - wanted)
     content = png(WIDE.astype(">u2").view(np.uint8), 16, 0)
-    assert np.array_equal(grey(content), by_torchvision(content)[0] >> 8)
+    assert np.array_equal(gray(content), by_torchvision(content)[0] >> 8)
     map_of_1000 = bytearray(b"P5 4 1 1000\n" + np.array([0, 250, 500, 1000], dtype=">u2").tobytes())
-    assert grey(map_of_1000).tolist() == [[0, 64, 128, 255]]
+    assert gray(map_of_1000).tolist() == [[0, 64, 128, 255]]
 
 
 def test_twelve_bits_are_shares_of_4095() -> None:
     samples = RNG.integers(0, 1 << 12, (3, 6))
     first, second = samples[:, ::2], samples[:, 1::2]
     packed = np.stack([first >> 4, (first & 15) << 4 | second >> 8, second & 255], axis=2).astype(np.uint8)
-    assert np.array_equal(grey(tiff(packed.tobytes(), (3, 6), 12)), samples >> 4)
+    assert np.array_equal(gray(tiff(packed.tobytes(), (3, 6), 12)), samples >> 4)
 
 
 @pytest.mark.parametrize("depth", [1, 2, 4, 8, 16])
-def test_the_transparent_grey_of_a_png_is_white_in_every_depth(depth: int) -> None:
+def test_the_transparent_gray_of_a_png_is_white_in_every_depth(depth: int) -> None:
     samples = RNG.integers(0, 1 << depth, (5, 8))
     hidden = int(samples[2, 3])
     if depth == 16:
@@ -124,10 +124,10 @@ def test_the_transparent_grey_of_a_png_is_white_in_every_depth(depth: int) -> No
         bits = (samples[:, :, None] >> np.arange(depth)[::-1]) & 1
         rows = np.packbits(bits.reshape(len(samples), -1).astype(np.uint8), axis=1)
     shown = samples >> 8 if depth == 16 else samples * 255 // ((1 << depth) - 1)
-    assert np.array_equal(grey(png(rows, depth, 0)), shown)
+    assert np.array_equal(gray(png(rows, depth, 0)), shown)
     content = png(rows, depth, 0, (hidden,))
-    assert np.array_equal(grey(content), np.where(samples == hidden, 255, shown))
-    assert np.array_equal(decoded(content, 3)[:, :, 1].numpy(), grey(content))
+    assert np.array_equal(gray(content), np.where(samples == hidden, 255, shown))
+    assert np.array_equal(decoded(content, 3)[:, :, 1].numpy(), gray(content))
 
 
 def test_the_transparent_color_of_a_png_is_white_in_8_and_16_bits() -> None:
@@ -145,7 +145,7 @@ def test_the_transparent_color_of_a_png_is_white_in_8_and_16_bits() -> None:
 
 def test_an_alpha_channel_of_16_bits_is_laid_over_white() -> None:
     samples = np.array([[[0x1234, 0xFFFF], [0x1234, 0], [0xFFFF, 0x8000], [0, 0xFFFF]]])
-    assert grey(png(samples.astype(">u2").reshape(1, -1).view(np.uint8), 16, 4)).tolist() == [[0x12, 255, 255, 0]]
+    assert gray(png(samples.astype(">u2").reshape(1, -1).view(np.uint8), 16, 4)).tolist() == [[0x12, 255, 255, 0]]
 
 
 def test_orientation_holds_for_wide_pixels_too() -> None:
@@ -154,7 +154,7 @@ def test_orientation_holds_for_wide_pixels_too() -> None:
     buffer = io.BytesIO()
     Image.fromarray(WIDE).save(buffer, "PNG", exif=exif, transparency=int(WIDE[0, 0]))
     wanted = np.where(WIDE[0, 0] == WIDE, 255, WIDE >> 8)
-    assert np.array_equal(grey(bytearray(buffer.getvalue())), np.rot90(wanted, -1))
+    assert np.array_equal(gray(bytearray(buffer.getvalue())), np.rot90(wanted, -1))
 
 
 @pytest.mark.parametrize("keep", [True, False])

@@ -29,8 +29,8 @@ def test_columns_of_any_size_reach_the_network_or_are_refused(factor: float, sta
         refused(caught.value, "out-of-range", "column 'a'", "data.standardize=true")
         return
     found = tensor_of(build_table(columns, _X[:, None], (), ("y",), _ROWS, standardize).splits["train"].inputs)[:, 0]
-    learnt = _X[:40]
-    expected = (learnt - learnt.mean()) / learnt.std() * np.sign(factor) if standardize else learnt * factor
+    learned = _X[:40]
+    expected = (learned - learned.mean()) / learned.std() * np.sign(factor) if standardize else learned * factor
     assert found.numpy() == pytest.approx(expected, rel=1e-6, abs=1e-6 * abs(expected).max())
 
 

@@ -48,10 +48,10 @@ def samples_of(bundle: DataBundle) -> dict[int, tuple[torch.Tensor, Any]]:
 
 @pytest.mark.parametrize("keep", [True, False])
 @pytest.mark.parametrize("suffix", [".npz", ".pt"])
-@pytest.mark.parametrize("layout", ["channels_last", "channels_first", "grey"])
+@pytest.mark.parametrize("layout", ["channels_last", "channels_first", "gray"])
 def test_images_come_as_they_were_saved(layout: str, suffix: str, keep: bool, tmp_path: Path) -> None:
-    wanted = PIXELS.transpose(0, 3, 1, 2) if layout != "grey" else PIXELS[:, None, :, :, 0]
-    given = {"channels_last": PIXELS, "channels_first": wanted, "grey": PIXELS[..., 0]}[layout]
+    wanted = PIXELS.transpose(0, 3, 1, 2) if layout != "gray" else PIXELS[:, None, :, :, 0]
+    given = {"channels_last": PIXELS, "channels_first": wanted, "gray": PIXELS[..., 0]}[layout]
     path = saved(tmp_path / f"a{suffix}", x=given, y=LABELS)
     bundle = arrays(path=path, in_memory=keep, workers=0)
     assert bundle.spec.inputs.shape == wanted.shape[1:]
@@ -74,11 +74,11 @@ def test_numbers_of_other_types_stay_as_they_are(tmp_path: Path) -> None:
         bundle = arrays(path=path, layout="channels_first", in_memory=keep, workers=0)
         found = samples_of(bundle)
         assert all(np.array_equal(image.numpy(), numbers[row].astype(np.float32)) for row, (image, _) in found.items())
-        learnt = torch.stack([found[int(row)][0] for row in bundle.splits["train"].indices])
-        ready = as_tensor(bundle.preprocess(learnt)).double()
+        learned = torch.stack([found[int(row)][0] for row in bundle.splits["train"].indices])
+        ready = as_tensor(bundle.preprocess(learned)).double()
         assert ready.mean(dim=(0, 2, 3)).abs().max() < 1e-4
         assert (ready.std(dim=(0, 2, 3), correction=0) - 1).abs().max() < 1e-4
-        reference = learnt.double()
+        reference = learned.double()
         assert bundle.preprocessing["mean"] == pytest.approx(reference.mean(dim=(0, 2, 3)).tolist(), rel=1e-9)
         assert bundle.preprocessing["std"] == pytest.approx(
             reference.std(dim=(0, 2, 3), correction=0).tolist(), rel=1e-9
@@ -152,7 +152,7 @@ def test_a_file_may_come_divided(tmp_path: Path) -> None:
     refused(caught.value, "not-found", "'y_test' (data.target)")
 
 
-def test_a_table_is_standardised_and_its_gaps_filled(tmp_path: Path) -> None:
+def test_a_table_is_standardized_and_its_gaps_filled(tmp_path: Path) -> None:
     numbers = RNG.normal(5, 3, (40, 3)).astype(np.float32)
     numbers[7, 1] = np.nan
     values = numbers[:, [0, 2]] @ np.array([[1.0, 0.0], [2.0, 1.0]])

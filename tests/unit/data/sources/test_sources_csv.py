@@ -16,7 +16,7 @@ from dlexp.data.sources.csv_file import csv, target_kind
 def lines(count: int = 30) -> list[str]:
     """Header, and rows of two numbers, a category and two kinds of target."""
     rows = [f"{n},{n * 0.5},{'red' if n % 3 else 'blue'},{n * 1.5},{'yes' if n % 2 else 'no'}" for n in range(count)]
-    return ["a,b,colour,price,answer", *rows]
+    return ["a,b,color,price,answer", *rows]
 
 
 def read(text: str | bytes, target: str = "answer", **options: Any) -> DataBundle:
@@ -41,7 +41,7 @@ def column_names(bundle: DataBundle) -> list[tuple[str, str]]:
 
 def test_numbers_and_categories_become_features() -> None:
     bundle = read("\n".join(lines()), standardize=False)
-    assert column_names(bundle) == [("number", "a"), ("number", "b"), ("category", "colour")]
+    assert column_names(bundle) == [("number", "a"), ("number", "b"), ("category", "color")]
     assert features(bundle)[7] == [7.0, 3.5, 0.0, 1.0]
     assert features(bundle)[9] == [9.0, 4.5, 1.0, 0.0]
     assert (bundle.spec.output_names, bundle.spec.inputs.shape) == (("no", "yes"), (4,))

@@ -48,7 +48,7 @@ TRAIN = part([0, 1] * 6, names("dark", "light"))
     [
         ([1, 0, 0], names("light", "dark"), [0, 1, 1]),
         ([0, 0], names("light"), [1, 1]),
-        ([1, 2], names("grey", "dark", "light"), [0, 1]),  # a name without samples harms nothing
+        ([1, 2], names("gray", "dark", "light"), [0, 1]),  # a name without samples harms nothing
         (["light", "dark"], datasets.Value("string"), [1, 0]),
     ],
 )

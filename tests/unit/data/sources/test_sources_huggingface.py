@@ -115,10 +115,10 @@ def test_rows_that_were_chosen_before_saving_are_the_rows(tmp_path: Path) -> Non
         assert np.array_equal(image.permute(1, 2, 0).numpy(), picture(29 - row))
 
 
-def test_grey_images_and_labels_that_are_texts(tmp_path: Path) -> None:
-    grey = [{"bytes": png(picture(number)[:, :, 0]), "path": None} for number in range(12)]
+def test_gray_images_and_labels_that_are_texts(tmp_path: Path) -> None:
+    gray = [{"bytes": png(picture(number)[:, :, 0]), "path": None} for number in range(12)]
     texts = [("b", "a")[number % 2] for number in range(12)]
-    folder = saved(tmp_path / "a", made(12, labels=texts, cells=dict(enumerate(grey))))
+    folder = saved(tmp_path / "a", made(12, labels=texts, cells=dict(enumerate(gray))))
     with pytest.raises(DataError) as caught:
         huggingface(folder=folder)
     refused(caught.value, "missing-value", "image, label", "data.label_column")
@@ -127,7 +127,7 @@ def test_grey_images_and_labels_that_are_texts(tmp_path: Path) -> None:
     assert bundle.spec.inputs.shape == (1, 12, 12)
     assert huggingface(folder=folder, label_column="label", channels=3, image_size=12).spec.inputs.shape == (3, 12, 12)
     files = [{"bytes": None, "path": str(tmp_path / f"{number}.png")} for number in range(12)]
-    for number, cell in enumerate(grey):
+    for number, cell in enumerate(gray):
         (tmp_path / f"{number}.png").write_bytes(cell["bytes"] or b"")
     beside = saved(tmp_path / "b", made(12, cells=dict(enumerate(files))))
     assert len(pixels_of(huggingface(folder=beside, image_size=12))) == 12

@@ -74,32 +74,32 @@ def content(image: Image.Image, kind: str = "PNG", **options: object) -> bytearr
     return bytearray(buffer.getvalue())
 
 
-def test_every_kind_of_pixels_becomes_colour_or_grey() -> None:
-    colour = picture(3, 6, 9)
-    image = Image.fromarray(colour)
-    grey = np.asarray(image.convert("L"))
-    assert np.array_equal(decoded(content(image), 3), colour)
-    assert np.array_equal(decoded(content(image), 1)[:, :, 0], grey)
-    assert np.array_equal(decoded(content(image.convert("L")), 3), grey[:, :, None].repeat(3, 2))
+def test_every_kind_of_pixels_becomes_color_or_gray() -> None:
+    color = picture(3, 6, 9)
+    image = Image.fromarray(color)
+    gray = np.asarray(image.convert("L"))
+    assert np.array_equal(decoded(content(image), 3), color)
+    assert np.array_equal(decoded(content(image), 1)[:, :, 0], gray)
+    assert np.array_equal(decoded(content(image.convert("L")), 3), gray[:, :, None].repeat(3, 2))
     palette = image.quantize(16)
     assert np.array_equal(decoded(content(palette), 3), np.asarray(palette.convert("RGB")))
-    wide = grey.astype(np.uint16) * 257
-    assert np.array_equal(decoded(content(Image.fromarray(wide)), 1)[:, :, 0], grey)
+    wide = gray.astype(np.uint16) * 257
+    assert np.array_equal(decoded(content(Image.fromarray(wide)), 1)[:, :, 0], gray)
     one_bit = image.convert("1")
     assert np.array_equal(decoded(content(one_bit), 1)[:, :, 0], np.asarray(one_bit) * 255)
-    frames = [palette, Image.fromarray(255 - colour).quantize(16)]
+    frames = [palette, Image.fromarray(255 - color).quantize(16)]
     film = content(frames[0], "GIF", save_all=True, append_images=frames[1:])
     assert np.array_equal(decoded(film, 3), np.asarray(Image.open(io.BytesIO(film)).convert("RGB")))
 
 
 def test_transparent_pixels_are_white() -> None:
-    colour = picture(3, 6, 9)
+    color = picture(3, 6, 9)
     alpha = np.full((6, 9, 1), 255, dtype=np.uint8)
     alpha[:3] = 0
-    seen = decoded(content(Image.fromarray(np.concatenate([colour, alpha], axis=2))), 3)
+    seen = decoded(content(Image.fromarray(np.concatenate([color, alpha], axis=2))), 3)
     assert (seen[:3] == 255).all()
-    assert np.array_equal(seen[3:], colour[3:])
-    palette = Image.fromarray(colour).quantize(8)
+    assert np.array_equal(seen[3:], color[3:])
+    palette = Image.fromarray(color).quantize(8)
     hidden = int(np.asarray(palette)[0, 0])
     seen = decoded(content(palette, transparency=hidden), 3)
     assert np.array_equal((seen == 255).all(dim=2).numpy(), np.asarray(palette) == hidden)
@@ -144,16 +144,16 @@ def test_crop_takes_the_middle_and_stretch_all() -> None:
 
 
 def test_channels_are_those_of_the_files(tmp_path: Path) -> None:
-    grey = tmp_path / "grey"
+    gray = tmp_path / "gray"
     for number in range(8):
-        write(grey / CLASSES[number % 2] / f"{number}.png", picture(number)[:, :, 0])
-    assert image_folder(path=str(grey), image_size=12).spec.inputs.shape == (1, 12, 12)
-    assert image_folder(path=str(grey), image_size=12, channels=3).spec.inputs.shape == (3, 12, 12)
-    write(grey / "cat" / "one.png", picture(9))
-    assert image_folder(path=str(grey), image_size=12).spec.inputs.shape == (3, 12, 12)
-    assert image_folder(path=str(grey), image_size=12, channels=1).spec.inputs.shape == (1, 12, 12)
+        write(gray / CLASSES[number % 2] / f"{number}.png", picture(number)[:, :, 0])
+    assert image_folder(path=str(gray), image_size=12).spec.inputs.shape == (1, 12, 12)
+    assert image_folder(path=str(gray), image_size=12, channels=3).spec.inputs.shape == (3, 12, 12)
+    write(gray / "cat" / "one.png", picture(9))
+    assert image_folder(path=str(gray), image_size=12).spec.inputs.shape == (3, 12, 12)
+    assert image_folder(path=str(gray), image_size=12, channels=1).spec.inputs.shape == (1, 12, 12)
     with pytest.raises(ValueError, match="channels=2"):
-        image_folder(path=str(grey), channels=2)
+        image_folder(path=str(gray), channels=2)
 
 
 def damage(root: Path) -> dict[str, str]:

@@ -23,7 +23,7 @@ NUMBERS = ("n01440764", "n02012849", "n03126707")
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Six training and two validation images of each class, and the unlabelled test images that Kaggle's set has."""
+    """Six training and two validation images of each class, and the unlabeled test images that Kaggle's set has."""
     place = tmp_path / "imagenet"
     for index, number in enumerate(NUMBERS):
         for image in range(6):
@@ -56,7 +56,7 @@ def test_the_official_part_is_the_test_split(root: Path) -> None:
     assert bundle.left_out == ()
 
 
-def test_the_usual_normalisation(root: Path) -> None:
+def test_the_usual_normalization(root: Path) -> None:
     mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
     bundle = imagenet(path=str(root), image_size=16, resize_to=None, val_fraction=0.3, mean=mean, std=std)
     white = as_tensor(bundle.preprocess(torch.full((1, 3, 16, 16), 255, dtype=torch.uint8)))

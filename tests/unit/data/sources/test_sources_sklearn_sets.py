@@ -175,7 +175,7 @@ def test_digits_of_another_domain_are_the_same_digits_seen_otherwise() -> None:
     assert (seen["blurred"] - mean).abs().max() <= 0.5 + 1e-9
     brightest = torch.nn.functional.max_pool2d(images, 3, 1, 1)
     assert (seen["thick"] - (images + 0.7 * (brightest - images))).abs().max() <= 0.5 + 1e-9
-    middle = (images > 4) & (images < 12)  # a noise of 3.5 grey levels is cut off at neither end
+    middle = (images > 4) & (images < 12)  # a noise of 3.5 gray levels is cut off at neither end
     share = ((seen["noisy"] - images)[middle].abs() < 3.5).double().mean().item()
     assert share == pytest.approx(erf(3.5 / (0.3 * white) / sqrt(2)), abs=0.02)
     assert sklearn_sets.digits(domain="noisy").fingerprint == found["noisy"].fingerprint

@@ -48,7 +48,7 @@ def test_there_are_as_many_classes_as_it_says(channels: int, most: int) -> None:
 
 
 def test_what_tells_classes_apart_is_in_the_picture() -> None:
-    """Colour, texture and backdrop, each seen in the pixels of two classes that differ in nothing else."""
+    """Color, texture and backdrop, each seen in the pixels of two classes that differ in nothing else."""
     names = class_names(2560, 3)
     drawn = draw_shapes(2560, (3, 32, 32), 2560, noise=0.0)
     by_name = dict(zip(names, range(2560), strict=True))
@@ -65,7 +65,7 @@ def test_what_tells_classes_apart_is_in_the_picture() -> None:
     assert look("square, color 1, plain, on large squares")[2] > backdrop + 10
 
 
-def test_bundle_is_split_and_normalised() -> None:
+def test_bundle_is_split_and_normalized() -> None:
     bundle = synthetic_images(num_samples=400, image_size=12, channels=3, num_classes=4)
     assert bundle.spec.inputs.shape == (3, 12, 12)
     assert bundle.spec.output_names == ("disc", "square", "triangle", "cross")

@@ -50,9 +50,9 @@ def files_below(root: Path) -> list[str]:
 
 @pytest.mark.parametrize("name", SETS)
 def test_a_set_is_what_its_files_hold(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    learnt, judged = SETS[name](tmp_path, monkeypatch)
+    learned, judged = SETS[name](tmp_path, monkeypatch)
     bundle = opened(name, tmp_path, val_fraction=0.2)
-    count, classes = len(learnt[1]), bundle.spec.num_outputs
+    count, classes = len(learned[1]), bundle.spec.num_outputs
     assert classes == len(bundle.spec.output_names) == (100 if name == "cifar100" else 10)
     assert bundle.splits["test"].indices.tolist() == list(range(count, count + len(judged[1])))
     assert sorted(torch.cat([bundle.splits[part].indices for part in SPLITS]).tolist()) == list(
@@ -61,7 +61,7 @@ def test_a_set_is_what_its_files_hold(name: str, tmp_path: Path, monkeypatch: py
     assert (
         tensor_of(bundle.splits["val"].targets).bincount().tolist() == [max(1, round(0.2 * count / classes))] * classes
     )
-    images, labels = np.concatenate([learnt[0], judged[0]]), np.concatenate([learnt[1], judged[1]])
+    images, labels = np.concatenate([learned[0], judged[0]]), np.concatenate([learned[1], judged[1]])
     for split in bundle.splits.values():
         assert np.array_equal(tensor_of(split.inputs).numpy(), images[split.indices])
         assert np.array_equal(tensor_of(split.targets).numpy(), labels[split.indices])

@@ -262,7 +262,7 @@ def test_metric_learning_puts_out_the_embeddings_of_the_evaluation(capsys: pytes
     run("predict", "near", "test.npy", "--probabilities", code=2)
 
 
-def test_the_stored_normalisation_has_the_bits_and_the_memory_of_training(home: Path) -> None:
+def test_the_stored_normalization_has_the_bits_and_the_memory_of_training(home: Path) -> None:
     stored = restore_run(home / "outputs/train/photos", RestoreOptions())
     scale: Tensor = affine_of(stored.preprocess).scale
     assert scale.shape == (3, 8, 8) and scale.permute(1, 2, 0).is_contiguous()

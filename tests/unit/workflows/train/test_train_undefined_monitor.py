@@ -113,7 +113,7 @@ def test_values_are_called_undefined_where_they_are(targets: list[list[float]]) 
 
 
 @pytest.mark.parametrize("targets", [[0, 1, 2], [0, 0, 0], [0, 0, 1]])
-def test_neighbours_are_called_undefined_where_no_embedding_decides(targets: list[int]) -> None:
+def test_neighbors_are_called_undefined_where_no_embedding_decides(targets: list[int]) -> None:
     numbers = torch.tensor(targets)
     found = []
     for seed in range(6):
