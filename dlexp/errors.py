@@ -18,7 +18,7 @@ import errno
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal, get_args
 
@@ -94,7 +94,7 @@ class Problem:
     rule: str
     remedy: str = ""
     origin: str = ""
-    code: Code = "invalid-value"
+    code: Code = field(kw_only=True)
 
     def __str__(self) -> str:
         value = f"={self.given}" if self.given else ""
@@ -114,9 +114,7 @@ class ConfigError(DlexpError):
         super().__init__("\n".join(str(problem) for problem in self.problems), code=code)
 
     @classmethod
-    def one(
-        cls, where: str, given: object, rule: str, remedy: str = "", *, code: Code = "invalid-value"
-    ) -> ConfigError:
+    def one(cls, where: str, given: object, rule: str, remedy: str = "", *, code: Code) -> ConfigError:
         """Return a ConfigError with a single problem; see `Problem` for the arguments."""
         return cls([Problem(where, str(given), rule, remedy, code=code)])
 

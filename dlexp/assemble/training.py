@@ -152,7 +152,9 @@ def _refuse_phases(config: RunConfig, task: Task) -> None:
     """Raise ConfigError for phases that never run together, and for settings of a phase that the task has not."""
     if all(phase.every > 1 for phase in task.phases.values()):
         rule = "at least one phase must run in every update"
-        raise ConfigError.one("task", config.task.option, rule, "set Phase.every=1 in one of them")
+        raise ConfigError.one(
+            "task", config.task.option, rule, "Set Phase.every=1 in one of them.", code="invalid-value"
+        )
     for group, settings in (("optim", config.optim_phases), ("scheduler", config.scheduler_phases)):
         for phase in settings:
             if phase not in task.phases:

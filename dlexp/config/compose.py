@@ -212,7 +212,7 @@ def _unknown_key(key: str, value: str, choices: Mapping[str, str], catalog: Cata
     ]
     near = nearest_path(key, here)
     return Problem(
-        key, value, "unknown configuration key", f"Did you mean {near}?" if near else "", origin, "unknown-key"
+        key, value, "unknown configuration key", f"Did you mean {near}?" if near else "", origin, code="unknown-key"
     )
 
 

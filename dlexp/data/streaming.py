@@ -210,7 +210,7 @@ def _next(answers: Any) -> Any:
             raise
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise DlexpError(
-            f"a process that reads data has ended ({reason}); was it memory? data.workers=0 reads without one"
+            f"a data worker process ended unexpectedly ({reason}), possibly for lack of memory. Set data.workers=0"
         ) from error
 
 

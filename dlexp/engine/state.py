@@ -235,19 +235,22 @@ class TrainState:
         allow_nonfinite |= state.get("epoch_start") is not None
         average = state.get("eval_weights", {})
         if problem := weights_problem(self.networks.state_dict(), average, allow_nonfinite=allow_nonfinite):
-            raise DlexpError(f"the average of the weights cannot be used: {problem}")
+            raise DlexpError(f"the averaged weights are not valid: {problem}", code="incompatible-weights")
         load_weights(self.networks, state["networks"], allow_nonfinite=allow_nonfinite)
         try:
             self._load_rest(state)
         except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
-            what = f"holds no {error}" if isinstance(error, KeyError) else f"does not fit: {error}"
-            raise DlexpError(f"the checkpoint is not a state that training can resume from: it {what}") from error
+            what = f"has no {error}" if isinstance(error, KeyError) else f"does not fit: {error}"
+            raise DlexpError(
+                f"the checkpoint is not a state that training can resume from: it {what}", code="corrupted"
+            ) from error
 
     def _load_rest(self, state: Mapping[str, Any]) -> None:
         for name, optimizer in self.optimizers.items():
             if name not in state["optimizers"]:
                 raise DlexpError(
-                    f"the checkpoint has the phases {sorted(state['optimizers'])}, and this task has {name!r}"
+                    f"the checkpoint has the phases {sorted(state['optimizers'])}; this task has {name!r}",
+                    code="incompatible-run",
                 )
             optimizer.load_state_dict(state["optimizers"][name])
         for name, schedule in self.schedules.items():
@@ -278,11 +281,11 @@ def load_weights(networks: nn.ModuleDict, weights: Mapping[str, Tensor], *, allo
     ]
     problems = [
         f"{what}: {', '.join(names[:5])}{f' and {len(names) - 5} more' if len(names) > 5 else ''}"
-        for what, names in (("missing", missing), ("not wanted", extra), ("of another shape", reshaped))
+        for what, names in (("missing", missing), ("unexpected", extra), ("of another shape", reshaped))
         if names
     ]
     if problems:
-        raise DlexpError(f"these weights belong to another model ({'; '.join(problems)})")
+        raise DlexpError(f"the weights belong to another model ({'; '.join(problems)})", code="incompatible-weights")
     if problem := weights_problem(own, weights, allow_nonfinite=allow_nonfinite):
-        raise DlexpError(f"these weights cannot be used: {problem}")
+        raise DlexpError(f"the weights are not valid: {problem}", code="incompatible-weights")
     networks.load_state_dict(weights)

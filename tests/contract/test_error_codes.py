@@ -74,4 +74,4 @@ def test_default_codes_are_codes(kind: type[DlexpError]) -> None:
 )
 def test_a_remedy_with_a_capital_letter_is_a_sentence(text: str, remedy: str, expected: str) -> None:
     assert with_remedy(text, remedy) == expected
-    assert str(Problem("model", "x", text, remedy)) == f"model=x: {expected}"
+    assert str(Problem("model", "x", text, remedy, code="invalid-value")) == f"model=x: {expected}"

@@ -41,7 +41,7 @@ def phase_problems(tree: Mapping[str, Any], origins: Origins) -> Iterator[Proble
     """Phases that the task does not have, and keys that the optimizer or the schedule does not have."""
     phases = tree["task"].get("_phases_")
     if phases is not None and not (isinstance(phases, list) and all(isinstance(name, str) for name in phases)):
-        yield Problem("task._phases_", shown(phases), "must be a list of names")
+        yield Problem("task._phases_", shown(phases), "must be a list of names", code="invalid-type")
         return
     for group in _GROUPS:
         for phase, values in _phases(tree, group):
@@ -49,13 +49,13 @@ def phase_problems(tree: Mapping[str, Any], origins: Origins) -> Iterator[Proble
             if phases is not None and phase not in phases:
                 yield _unknown(where, "", "phase", phase, {name: f"{group}.phases.{name}" for name in phases})
             elif not isinstance(values, Mapping):
-                remedy = f"set one of its keys: {where}.KEY=VALUE"
+                remedy = f"Set one of its keys: {where}.KEY=VALUE"
                 yield Problem(where, shown(values), "must be a mapping", remedy, code="invalid-type")
     for path, value in _values(tree):
         group, key = path.partition(".")[0], path.split(".", 3)[3]
         if key in _SHARED:
             rule = "not supported for a single phase"
-            yield Problem(path, shown(value), rule, _SHARED[key], origins.text(path, value), "not-supported")
+            yield Problem(path, shown(value), rule, _SHARED[key], origins.text(path, value), code="not-supported")
         elif key not in tree[group] or key.startswith("_") or key == "phases":
             yield unknown_in_phase(path, shown(value), tree[group], origins.text(path, value))
 
@@ -72,10 +72,12 @@ def phase_combinations(tree: Mapping[str, Any]) -> Iterator[Problem]:
     for phase, values in _phases(tree, "optim"):
         for key in _PAIRS:
             if len(values.get(key, (0, 0))) != 2:
-                yield Problem(f"optim.phases.{phase}.{key}", shown(values[key]), "must be two numbers")
+                yield Problem(
+                    f"optim.phases.{phase}.{key}", shown(values[key]), "must be two numbers", code="invalid-value"
+                )
         if "auto" in (rate := values.get("lr"), tree["optim"].get("lr")) and rate is not None:
             rule = "optim.lr=auto cannot be combined with a learning rate of one phase"
-            remedy = "give both of them numbers"
+            remedy = "Set both to numbers."
             yield Problem(f"optim.phases.{phase}.lr", shown(rate), rule, remedy, code="cannot-combine")
     for phase, values in _phases(tree, "scheduler"):
         both = {**tree["scheduler"], **values}
@@ -102,5 +104,5 @@ def _values(tree: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def _unknown(path: str, value: str, kind: str, word: str, names: Mapping[str, str], origin: str = "") -> Problem:
     near = nearest_name(word, names)
-    remedy = f"did you mean {names[near]}?" if near else f"available: {', '.join(names)}"
-    return Problem(path, value, f"unknown {kind}", remedy, origin, "unknown-key")
+    remedy = f"Did you mean {names[near]}?" if near else f"Available: {', '.join(names)}"
+    return Problem(path, value, f"unknown {kind}", remedy, origin, code="unknown-key")

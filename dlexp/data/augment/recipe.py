@@ -17,7 +17,7 @@ from dlexp.data.augment.color import Color, Gray
 from dlexp.data.augment.geometry import RandomAffine, ResizedCrop, Rotate
 from dlexp.data.augment.operations import LEVELS, Augmentation, Crop, Cutout, Flip, Operation, PlannedOperation
 from dlexp.data.augment.policies import RandAugment, TrivialAugment
-from dlexp.errors import ConfigError
+from dlexp.errors import Code, ConfigError
 from dlexp.kinds import describe_kind
 
 KEY = "data.augment"
@@ -134,17 +134,17 @@ def recipe(words: str | Sequence[Any], context: AugmentContext) -> Recipe:
     made = [(name, _made(name, keys, context)) for name, keys in named]
     flips = any(name == "flip" for name, _ in made)
     if flips and not context.mirrors:
-        notes.append("a mirrored image of these classes may be none of them; data.augment=standard does not mirror")
+        notes.append("mirrored images may not belong to any of these classes; data.augment=standard does not mirror")
     if context.white is None and any(operation.on_levels for _, operation in made):
-        rule = "changes brightness or interpolates, and nothing says which value of these samples is white"
-        raise ConfigError.one(KEY, _shown(words), rule, "use crop and flip alone")
+        rule = "requires images with a known white value, for changes of brightness and interpolation"
+        raise ConfigError.one(KEY, _shown(words), rule, "Use crop and flip only.", code="not-supported")
     return Recipe(_steps(made), tuple(notes), context.white or LEVELS, context.size, context.geometry, context.fill)
 
 
 def _preset(word: str, context: AugmentContext, notes: list[str]) -> list[tuple[str, dict[str, Any]]]:
-    """What a preset stands for on these images; what they have no use for is left out, and said in `notes`."""
+    """The operations of a preset for these images; those that do not apply are removed, with a note."""
     if word not in PRESETS:
-        raise _unknown(word, PRESETS, "is no preset", f"or a list of {', '.join(_OPERATIONS)}")
+        raise _unknown(word, PRESETS, "unknown preset", f"or a list of {', '.join(_OPERATIONS)}")
     parts = [_named(part) for part in PRESETS[word]]
     if not context.mirrors and word not in _AS_WRITTEN:
         parts = [(name, keys) for name, keys in parts if name != "flip"]
@@ -152,7 +152,7 @@ def _preset(word: str, context: AugmentContext, notes: list[str]) -> list[tuple[
         for _, keys in parts:
             gone = [key for key in _COLORS if keys.pop(key, None)]
             if gone:
-                notes.append(f"{KEY}={word}: {' and '.join(gone)} left out, for images without colors")
+                notes.append(f"{KEY}={word}: {' and '.join(gone)} removed, for images without colors")
     return parts
 
 
@@ -163,16 +163,16 @@ def _named(word: Any) -> tuple[str, dict[str, Any]]:
     elif isinstance(word, str):
         given, value = word, {}
     else:
-        rule = "is no operation: write a name, or one name with its strength"
-        raise ConfigError.one(KEY, _shown(word), rule, "such as [crop, {rotate: 15}]")
+        rule = "must be the name of an operation, or one name with its strength"
+        raise ConfigError.one(KEY, _shown(word), rule, "Use a list such as [crop, {rotate: 15}]", code="invalid-type")
     name = str(given)
     if name not in _OPERATIONS:
-        raise _unknown(name, _OPERATIONS, "is no operation", "")
+        raise _unknown(name, _OPERATIONS, "unknown operation", "")
     if isinstance(value, Mapping):
         return name, {str(key): item for key, item in value.items()}
     keys = _keys(name)
     if not keys:
-        raise ConfigError.one(KEY, _shown(word), f"{name} has no strength to set", f"write {name}")
+        raise ConfigError.one(KEY, _shown(word), f"{name} has no strength", f"Use {name}", code="no-effect")
     return name, {keys[0]: value}
 
 
@@ -181,10 +181,10 @@ def _made(name: str, keys: Mapping[str, Any], context: AugmentContext) -> Operat
     known = _keys(name)
     for key, value in keys.items():
         if key not in known:
-            raise _unknown(key, known, f"is no key of {name}", "")
+            raise _unknown(key, known, f"unknown key of {name}", "", code="unknown-key")
         problem = _problem(name, key, value)
         if problem:
-            raise ConfigError.one(KEY, f"{name}.{key}={_shown(value)}", f"must be {problem}")
+            raise ConfigError.one(KEY, f"{name}.{key}={_shown(value)}", f"must be {problem}", code="out-of-range")
     values: dict[str, Any] = {key: tuple(value) if key in _PAIRS else value for key, value in keys.items()}
     if name == "crop":
         # Where there is more of the image than is seen, the window moves over that and not over black.
@@ -220,22 +220,22 @@ def _steps(made: Sequence[tuple[str, Operation]]) -> tuple[PlannedOperation, ...
 
 
 def _refuse_colors(named: Sequence[tuple[str, Mapping[str, Any]]], context: AugmentContext) -> None:
-    """Changes of color for images that have none. Raises ConfigError."""
+    """Raise ConfigError for changes of color if the images have none."""
     if context.channels == 3:
         return
     for name, keys in named:
         for what in [key for key in _COLORS if keys.get(key)] + (["gray"] if name == "gray" else []):
             count = f"{context.channels} channel{'s' * (context.channels > 1)}"
-            rule = f"changes colors, and these images have {count}, not 3"
-            raise ConfigError.one(KEY, what, rule, "leave it out")
+            rule = f"requires images with 3 channels, got {count}"
+            raise ConfigError.one(KEY, what, rule, f"Remove {what}.", code="incompatible-data")
 
 
 def _problem(name: str, key: str, value: Any) -> str:
-    """What a value must be, "" where it is."""
+    """The rule that a value breaks, "" for a valid one."""
     if key in _PAIRS:
         low, high = _SHARES if (name, key) == ("resized_crop", "scale") else _PAIRS[key]
         good = isinstance(value, list | tuple) and len(value) == 2 and all(_is_in(v, low, high) for v in value)
-        return "" if good and value[0] <= value[1] else f"two rising numbers from {low:g} to {high:g}"
+        return "" if good and value[0] <= value[1] else f"two increasing numbers from {low:g} to {high:g}"
     low, high = _BOUNDS[key]
     is_whole = isinstance(_default(name, key), int)
     good = _is_in(value, low, high) and not (is_whole and not isinstance(value, int))
@@ -257,11 +257,11 @@ def _default(name: str, key: str) -> Any:
     return 0 if found is inspect.Parameter.empty else found
 
 
-def _unknown(given: str, known: Any, rule: str, further: str) -> ConfigError:
+def _unknown(given: str, known: Any, rule: str, further: str, *, code: Code = "unknown-value") -> ConfigError:
     near = get_close_matches(given, known, n=1)
-    listed = f"there are {', '.join(known)}" if known else "it has none"
-    remedy = f"did you mean {near[0]}?" if near else f"{listed}{f', {further}' if further else ''}"
-    return ConfigError.one(KEY, given, rule, remedy)
+    listed = f"Available: {', '.join(known)}" if known else "It has none"
+    remedy = f"Did you mean {KEY}={near[0]}?" if near else f"{listed}{f', {further}' if further else ''}"
+    return ConfigError.one(KEY, given, rule, remedy, code=code)
 
 
 def _shown(value: Any) -> str:

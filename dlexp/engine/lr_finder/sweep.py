@@ -154,7 +154,9 @@ def _copied(task: Task, state: TrainState) -> tuple[Task, TrainState]:
         parts: Any = (task, state.networks, state.optimizers, state.scaler)
         task, networks, optimizers, scaler = copy.deepcopy(parts)
     except (RuntimeError, TypeError) as error:
-        raise DlexpError(f"lr-find works on a copy, and this model or task cannot be copied: {error}") from error
+        raise DlexpError(
+            f"lr-find requires a model and a task that can be copied: {error}", code="not-supported"
+        ) from error
     constant: dict[str, Schedule] = {name: WarmupSchedule(part, None, 0) for name, part in optimizers.items()}
     best, freezing = BestSoFar(False), state.freezing
     return task, TrainState(networks, optimizers, constant, scaler, best, freezing=freezing, epoch=state.epoch)
@@ -167,7 +169,7 @@ def _endless(plan: SweepPlan, trial: TrainState) -> Iterator[list[Batch]]:
         for micro_batches in group_batches(plan.train.epoch(trial.epoch), plan.accumulate):
             yield micro_batches
         if micro_batches is None:
-            raise DlexpError("the training split gives no batch to sweep over")
+            raise DlexpError("the training split has no batch to sweep over", code="too-few-samples")
         trial.finish_epoch()
 
 
@@ -198,8 +200,8 @@ def _loss(plan: SweepPlan, task: Task, trial: TrainState) -> float:
         with trial.eval_weights():
             metrics = evaluate(task, trial.networks, plan.val, plan.rules.precision, seed=plan.rules.seed).metrics
         if "loss" not in metrics:
-            rule = f"this task's metrics hold no loss (they are {', '.join(metrics)})"
-            raise ConfigError.one("--loss", "val", rule, "use --loss train")
+            rule = f"requires a task with a metric loss; this one has {', '.join(metrics)}"
+            raise ConfigError.one("--loss", "val", rule, "Use --loss train", code="not-supported")
         loss = metrics["loss"]
     if not math.isfinite(loss):
         raise Diverged(f"the loss became {loss}")
@@ -219,7 +221,9 @@ class _Rates:
         full = {name: float(group.get("initial_lr", group["lr"])) for name, group in self._groups.items()}
         first = next(iter(full.values()))
         if first <= 0:
-            raise DlexpError(f"the first parameter group has learning rate {first:g}, and the sweep multiplies it")
+            raise DlexpError(
+                f"the learning rate of the first parameter group must be above 0, got {first:g}", code="out-of-range"
+            )
         self.ratios: dict[str, float] = {name: rate / first for name, rate in full.items()}
 
     def set(self, rate: float) -> None:

@@ -86,7 +86,9 @@ def check_changes(progress: Progress, before: Mapping[str, Any], config: RunConf
         if rule:
             problems.append(Problem(change.path, shown(change.after), rule, remedy, code="incompatible-run"))
     if not any(problem.where == "trainer.epochs" for problem in problems) and config.trainer.epochs < progress.begun:
-        problems.append(Problem("trainer.epochs", str(config.trainer.epochs), *_too_few(progress)))
+        rule, remedy = _too_few(progress)
+        given = str(config.trainer.epochs)
+        problems.append(Problem("trainer.epochs", given, rule, remedy, code="incompatible-run"))
     if not problems and progress.is_over and not is_continued(progress, config):
         problems = [_without_effect(change, progress) for change in changes]
     if problems:

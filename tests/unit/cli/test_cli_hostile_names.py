@@ -55,7 +55,7 @@ def test_styles_are_ours_alone(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     echo(f"{styled(EVIL, 'red', bold=True)} \x1b[31mred\x1b[0m")
     assert stream.getvalue() == f"\x1b[31m\x1b[1m{SHOWN}\x1b[0m \\x1b[31mred\\x1b[0m\n"
     echo(EVIL, err=True)
-    show_error(ConfigError.one(EVIL, EVIL, EVIL, EVIL), as_json=False)
+    show_error(ConfigError.one(EVIL, EVIL, EVIL, EVIL, code="invalid-value"), as_json=False)
     show_error(DlexpError(EVIL), as_json=False)
     told = capsys.readouterr().err
     assert not CONTROLS.search(told)

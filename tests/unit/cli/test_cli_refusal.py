@@ -17,7 +17,7 @@ def told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *,
     monkeypatch.setenv("COLUMNS", "60")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
     monkeypatch.setenv("NO_COLOR", "1")
-    show_error(ConfigError.one("model", "x", RULE, REMEDY), as_json=False)
+    show_error(ConfigError.one("model", "x", RULE, REMEDY, code="invalid-value"), as_json=False)
     return capsys.readouterr().err.splitlines()
 
 

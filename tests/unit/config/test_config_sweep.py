@@ -110,7 +110,8 @@ def test_all_problems_of_all_cells_come_at_once_and_each_once() -> None:
 
 
 def test_each_once_names_the_cells_unless_all_have_it() -> None:
-    a, b = Problem("a", "1", "rule"), Problem("b", "1", "rule", origin="f.yaml:3")
+    a = Problem("a", "1", "rule", code="invalid-value")
+    b = Problem("b", "1", "rule", origin="f.yaml:3", code="invalid-value")
     assert each_once([("x", a), ("y", a)], 2) == [a]
     assert [p.origin for p in each_once([("x", a), ("x", b), ("y", b)], 3)] == ["job x", "f.yaml:3; job x and 1 more"]
 
