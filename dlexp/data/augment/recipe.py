@@ -260,7 +260,7 @@ def _default(name: str, key: str) -> Any:
 def _unknown(given: str, known: Any, rule: str, further: str, *, code: Code = "unknown-value") -> ConfigError:
     near = get_close_matches(given, known, n=1)
     listed = f"Available: {', '.join(known)}" if known else "It has none"
-    remedy = f"Did you mean {KEY}={near[0]}?" if near else f"{listed}{f', {further}' if further else ''}"
+    remedy = f"Did you mean {near[0]}?" if near else f"{listed}{f', {further}' if further else ''}"
     return ConfigError.one(KEY, given, rule, remedy, code=code)
 
 

@@ -220,7 +220,7 @@ def test_data_shorter_than_the_sweep_goes_round() -> None:
 
 
 def test_data_without_a_batch_is_refused() -> None:
-    with pytest.raises(DlexpError, match="gives no batch"):
+    with pytest.raises(DlexpError, match="no batch"):
         run_sweep(plan_of(train=Repeated([])), linear_state(), NeverStop())
 
 
@@ -312,14 +312,14 @@ def test_a_schedule_does_not_move_the_rates_of_the_sweep() -> None:
 
 
 def test_a_rate_of_zero_cannot_be_multiplied() -> None:
-    with pytest.raises(DlexpError, match="learning rate 0, and the sweep multiplies it"):
+    with pytest.raises(DlexpError, match="must be above 0, got 0"):
         run_sweep(plan_of(), linear_state(lr=0.0), NeverStop())
 
 
 def test_what_cannot_be_copied_is_told() -> None:
     state = linear_state()
     state.networks["model"].lock = __import__("threading").Lock()
-    with pytest.raises(DlexpError, match="works on a copy, and this model or task cannot be copied"):
+    with pytest.raises(DlexpError, match="can be copied"):
         run_sweep(plan_of(), state, NeverStop())
 
 
@@ -382,7 +382,7 @@ def test_a_task_without_a_loss_among_its_metrics_refuses_the_validation_loss() -
             return Renamed()
 
     plan = plan_of(NoLoss(values_task(), lambda value, call: value), val=[values_batch(4, torch.float32)])
-    with pytest.raises(ConfigError, match=r"--loss=val: this task's metrics hold no loss \(they are mae\)"):
+    with pytest.raises(ConfigError, match=r"--loss=val: .* mae"):
         run_sweep(plan, linear_state(), NeverStop())
 
 

@@ -67,7 +67,7 @@ def test_weights_of_another_model_are_refused_by_name_and_nothing_is_loaded() ->
         load_weights(own, other.state_dict())
     text = str(caught.value)
     assert "missing: model.1.bias, model.1.num_batches_tracked, model.1.running_mean" in text
-    assert "not wanted: critic.bias, critic.weight" in text
+    assert "unexpected: critic.bias, critic.weight" in text
     assert "of another shape: model.0.bias (5,) for (4,), model.0.weight (5, 3) for (4, 3)" in text
     assert all(torch.equal(value, before[name]) for name, value in own.state_dict().items())
 
@@ -82,7 +82,7 @@ def test_a_checkpoint_of_another_task_is_refused_by_its_phases(tmp_path: Path) -
     run = Run(tmp_path)
     saved = run.state.state_dict()
     saved["optimizers"] = {"generator": {}}
-    with pytest.raises(DlexpError, match=r"phases \['generator'\], and this task has 'train'"):
+    with pytest.raises(DlexpError, match=r"phases \['generator'\]; this task has 'train'"):
         run.state.load_state_dict(saved)
 
 
