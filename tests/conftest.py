@@ -21,14 +21,14 @@ _compose: Callable[..., Any] = ConfigLoaderImpl.load_configuration
 _composed: dict[tuple[object, ...], bytes] = {}
 
 
-def _compose_once(loader: ConfigLoaderImpl, name: str, overrides: list[str], *rest: Any, **more: Any) -> Any:
+def _compose_once(loader: ConfigLoaderImpl, *given: Any, **named: Any) -> Any:
     """Hydra's composition, remembered by its words while the built-in files alone are read; every call has a copy."""
     folders = [part.path for part in loader.config_search_path.get_path() if str(part.path).startswith("file:")]
     if folders != [f"file://{builtin_root()}"]:
-        return _compose(loader, name, overrides, *rest, **more)
-    key = (name, tuple(overrides), repr(rest), repr(more))
+        return _compose(loader, *given, **named)
+    key = (repr(given), repr(sorted(named.items())))
     if key not in _composed:
-        _composed[key] = pickle.dumps(_compose(loader, name, overrides, *rest, **more))
+        _composed[key] = pickle.dumps(_compose(loader, *given, **named))
     return pickle.loads(_composed[key])
 
 

@@ -88,7 +88,7 @@ def test_depth_is_bounded_however_deep_it_is(tmp_path: Path) -> None:
         ("report.json", {"metrics": {"loss": "low"}}, "`metrics.loss` must be a number or null, got 'low'"),
         ("crash.json", [], "the content must be an object, got a list"),
         ("hashes.json", {"last.pt": "abc"}, "`last.pt` must be a list, got 'abc'"),
-        ("jobs.json", {"words": [], "cells": [1]}, "`cells[0]` must be an object, got 1"),
+        ("jobs.json", {"overrides": [], "jobs": [1]}, "`jobs[0]` must be an object, got 1"),
         ("study.json", {"best": {"value": None}}, "`best.value` must be a number, got null"),
         ("lr_find.json", {"suggestion": {}}, "`suggestion` must be a number or null, got an object"),
         ("result.json", {}, "`value` is missing"),

@@ -123,8 +123,8 @@ def test_every_remedy_about_a_column_can_be_typed(shell: str) -> None:
         with pytest.raises(DataError) as refused:
             cells.check_names([f"{name}_"], "data.target")
         remedies.append(refused.value.remedy)
-    typed = [remedy.removeprefix("did you mean ").removesuffix("?") for remedy in remedies]
-    known = [(name, word) for name, word, remedy in zip(names, typed, remedies, strict=True) if "did you" in remedy]
+    typed = [remedy.removeprefix("Did you mean ").removesuffix("?") for remedy in remedies]
+    known = [(name, word) for name, word, remedy in zip(names, typed, remedies, strict=True) if "Did you" in remedy]
     assert len(known) > 70  # a name of one letter is near to nothing
     assert [value_of(word) for word in split(" ".join(word for _, word in known), shell)] == [name for name, _ in known]
     (word,) = split(dropping(names, ["old"]), shell)

@@ -129,14 +129,14 @@ def test_paths_become_absolute(tmp_path: Path) -> None:
         ("data/x.yaml", "_target_: p.f\n", "missing-value", "data.batch_size", "data/x.yaml"),
         (
             "data/x.yaml",
-            "defaults: [_base, _self_]\n_target_: p.f\n_inputs_: sound\n",
+            "defaults: [_base, _self_]\n_target_: p.f\n_inputs_: a sound\n",
             "unknown-value",
             "data._inputs_",
             "",
         ),
         (
             "data/x.yaml",
-            "defaults: [_base, _self_]\n_target_: p.f\n_targets_: text\n",
+            "defaults: [_base, _self_]\n_target_: p.f\n_targets_: a text\n",
             "unknown-value",
             "data._targets_",
             "",

@@ -124,7 +124,7 @@ def test_too_many_categories_are_told() -> None:
     ("options", "where", "remedy"),
     [
         ({"target": "Y"}, "'Y' (data.target)", ""),
-        ({"target": "color"}, "'color' (data.target)", "data.target=color?"),
+        ({"target": "colr"}, "'colr' (data.target)", "data.target=color?"),
         ({"target": "zzz"}, "'zzz' (data.target)", "a, color, y"),
         ({"drop": ["colors"]}, "'colors' (data.drop)", "'data.drop=[color]'?"),
         ({"categorical": ["b2"]}, "'b2' (data.categorical)", ""),

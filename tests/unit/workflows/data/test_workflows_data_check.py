@@ -207,7 +207,7 @@ def test_images_are_read_once_and_a_few_at_a_time(tmp_path: Path, monkeypatch: p
 
 
 def test_a_sample_of_many_images_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dlexp.workflows.data.check._MOST_NEAR", 100)
+    monkeypatch.setattr("dlexp.workflows.data.check._MAX_NEAR", 100)
     facts = checked(("data=digits",), tmp_path)
     (sampled,) = [one for one in facts["findings"] if one["kind"] == "sampled"]
     assert facts["near_copies_among"] == 98
