@@ -276,7 +276,7 @@ def test_a_worker_that_is_killed_is_told_and_not_in_the_middle_of_something_else
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
     wait_until(lambda: all(map(is_gone, pids)))
-    with pytest.raises(DlexpError, match=r"a process that reads data has ended .*data\.workers=0"):
+    with pytest.raises(DlexpError, match=r"worker process .*data\.workers=0"):
         list(answers)
     stream.close()
     assert numbers(list(stream.read(requests(3)))) == list(range(100, 106))

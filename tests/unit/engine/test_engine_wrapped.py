@@ -219,7 +219,7 @@ def test_best_pt_of_lookahead_holds_the_slow_weights(tmp_path: Path) -> None:
 
 def test_the_closure_is_wanted_by_one_and_not_by_the_other() -> None:
     params = [{"params": [nn.Parameter(torch.zeros(1))]}]
-    with pytest.raises(TypeError, match="two gradients"):
+    with pytest.raises(TypeError, match="gradient twice"):
         sam(params=deepcopy(params)).step()
     with pytest.raises(TypeError, match="no closure"):
         lookahead(params=deepcopy(params)).step(lambda: 0.0)

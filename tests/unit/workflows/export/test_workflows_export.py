@@ -166,7 +166,7 @@ def test_with_preprocessing_raw_pixels_go_in_and_probabilities_come_out(
     if to == "onnx":
         found = by_onnxruntime(Path(f"whole.{to}"), tensor_of(split.inputs))
     else:
-        found = torch.export.load(io.BytesIO(Path(f"whole.{to}").read_bytes())).module()(split.inputs)
+        found = torch.export.load(io.BytesIO(Path(f"whole.{to}").read_bytes())).module()(tensor_of(split.inputs))
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
 
 

@@ -153,7 +153,7 @@ def test_a_bad_item_has_a_row_and_the_command_ends_with_3(here: Path, capsys: py
     found = table(told.out)
     assert [row["input"] for row in found[:3]] == ["mixed/0.png", "mixed/1.png", "mixed/2.png"]
     assert found[1]["error"] and found[1]["predicted"] == ""
-    gone = found[-1]
+    gone = dict(found[-1])
     assert gone.pop("error") and gone == {"input": "gone.png", "predicted": "", "confidence": ""}
     assert len(found) == 24 and sum(bool(row["error"]) for row in found) == 2
     assert "2 samples" in told.err and f"mixed/1.png: {found[1]['error']}" in told.err
