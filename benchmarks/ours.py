@@ -75,9 +75,9 @@ def predict(turns: Turns, words: Sequence[str]) -> None:
     from dlexp.config.compose import load
     from dlexp.config.files.catalog import Catalog
     from dlexp.data.columns import tensor_of
-    from dlexp.workflows.predict.inputs import Asked
+    from dlexp.workflows.predict.inputs import PredictRequest
     from dlexp.workflows.predict.predict import answer
-    from dlexp.workflows.run_record.restore import Stored
+    from dlexp.workflows.run_record.restore import RestoredRun
 
     experiment = assemble(load(words, Catalog((CONF,))), ("benchmarks",))
     turns.know(str(experiment.device), machine=f"{experiment.device.type}, {experiment.precision.name}")
@@ -85,10 +85,10 @@ def predict(turns: Turns, words: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path, out = Path(folder, "images.npy"), Path(folder, "out.csv")
         np.save(path, tensor_of(bundle.splits["val"].inputs).contiguous().numpy())
-        stored = Stored(RunDir(Path(folder)), experiment, {"white": 255}, bundle.preprocess, ())
+        stored = RestoredRun(RunDir(Path(folder)), experiment, {"white": 255}, bundle.preprocess, ())
         while True:
             with rows_to(out, "csv") as writer:
-                found = answer(stored, Asked((str(path),), probabilities=True), writer, lambda text: None)
+                found = answer(stored, PredictRequest((str(path),), probabilities=True), writer, lambda text: None)
             turns.epoch(found["items"])
 
 

@@ -111,7 +111,7 @@ def test_memory_that_runs_out_anywhere_else_ends_with_6(
     def hungry(*_given: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("dlexp.workflows.train.train.start", hungry)
+    monkeypatch.setattr("dlexp.workflows.train.train.prepare_training", hungry)
     ended("train", "--dry-run", "data=iris", code=6)
     told = capsys.readouterr().err
     assert "OutOfMemory: " in told
@@ -150,7 +150,7 @@ def test_an_answer_that_is_not_finite_is_an_error_of_its_row_and_is_not_exported
     assert not any("nan" in row.lower().removesuffix(" nan or infinite") for row in rows[1:])
     export = ("export", "run", "--to", "safetensors", "--trust", "raising")
     for answer, said in (
-        (float("nan"), "differs from the run's by up to inf"),
+        (float("nan"), "differ by up to inf"),
         (99.0, "differs from the run's by up to"),
     ):
         with pytest.MonkeyPatch.context() as patch:

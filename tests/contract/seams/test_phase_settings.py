@@ -101,15 +101,15 @@ def test_a_phase_has_its_own_values_and_shares_the_others(catalog: Catalog) -> N
 @pytest.mark.parametrize(
     ("word", "where", "code", "remedy"),
     [
-        ("optim.phases.critik.lr=1", "optim.phases.critik", "unknown-key", "did you mean optim.phases.critic?"),
-        ("scheduler.phases.zz.min_factor=0", "scheduler.phases.zz", "unknown-key", "available: critic, maker"),
-        ("optim.phases.maker.lrr=1", "optim.phases.maker.lrr", "unknown-key", "did you mean optim.phases.maker.lr?"),
-        ("+optim.phases.maker.lrr=1", "optim.phases.maker.lrr", "unknown-key", "did you mean optim.phases.maker.lr?"),
-        ("optim.phases.maker.lr=-1", "optim.phases.maker.lr", "invalid-value", ""),
-        ("optim.phases.maker.lr=fast", "optim.phases.maker.lr", "invalid-value", ""),
-        ("optim.phases.maker.nesterov=3", "optim.phases.maker.nesterov", "invalid-value", ""),
-        ("optim.phases.maker.lr=auto", "optim.phases.maker.lr", "cannot-combine", "give both of them numbers"),
-        ("optim.lr=auto", "optim.phases.critic.lr", "cannot-combine", "give both of them numbers"),
+        ("optim.phases.critik.lr=1", "optim.phases.critik", "unknown-key", "Did you mean optim.phases.critic?"),
+        ("scheduler.phases.zz.min_factor=0", "scheduler.phases.zz", "unknown-key", "Available: critic, maker"),
+        ("optim.phases.maker.lrr=1", "optim.phases.maker.lrr", "unknown-key", "Did you mean optim.phases.maker.lr?"),
+        ("+optim.phases.maker.lrr=1", "optim.phases.maker.lrr", "unknown-key", "Did you mean optim.phases.maker.lr?"),
+        ("optim.phases.maker.lr=-1", "optim.phases.maker.lr", "out-of-range", ""),
+        ("optim.phases.maker.lr=fast", "optim.phases.maker.lr", "invalid-type", ""),
+        ("optim.phases.maker.nesterov=3", "optim.phases.maker.nesterov", "invalid-type", ""),
+        ("optim.phases.maker.lr=auto", "optim.phases.maker.lr", "cannot-combine", "Set both to numbers."),
+        ("optim.lr=auto", "optim.phases.critic.lr", "cannot-combine", "Set both to numbers."),
         ("optim.phases.maker.layer_decay=0.5", "optim.phases.maker.layer_decay", "not-supported", ""),
         ("optim.phases.maker.phases=1", "optim.phases.maker.phases", "unknown-key", ""),
         ("optim.phases.maker._target_=x", "optim.phases.maker._target_", "unknown-key", ""),
@@ -156,7 +156,7 @@ def test_a_task_without_declared_phases_is_checked_when_it_is_built(catalog: Cat
         prepare_training(assemble(config, TRUSTED))
     (found,) = caught.value.problems
     assert (found.where, found.code) == ("scheduler.phases.makr", "unknown-key")
-    assert found.remedy == "did you mean scheduler.phases.maker?"
+    assert found.remedy == "Did you mean scheduler.phases.maker?"
 
 
 def test_every_key_says_what_it_is(catalog: Catalog) -> None:

@@ -125,10 +125,10 @@ def test_a_run_on_it_is_trained_and_put_together_again(catalog: Catalog) -> None
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["model=simple_cnn"], "works on images (channels, height, width), and data=graphs holds data of kind 'graph'"),
+        (["model=simple_cnn"], "requires images (channels, height, width); data=graphs has data of kind 'graph'"),
         (
             ["model=graph_net", "data=iris"],
-            "works on data of kind 'graph', and data=iris holds tables (rows of numbers)",
+            "requires data of kind 'graph'; data=iris has tables (rows of numbers)",
         ),
     ],
 )

@@ -221,7 +221,7 @@ def test_the_closure_is_wanted_by_one_and_not_by_the_other() -> None:
     params = [{"params": [nn.Parameter(torch.zeros(1))]}]
     with pytest.raises(TypeError, match="gradient twice"):
         sam(params=deepcopy(params)).step()
-    with pytest.raises(TypeError, match="no closure"):
+    with pytest.raises(TypeError, match="not support a closure"):
         lookahead(params=deepcopy(params)).step(lambda: 0.0)
     with pytest.raises(ValueError, match="base='adam' is not one of"):
         sam(params=params, base="adam")

@@ -22,9 +22,9 @@ ROWS = [{"epoch": str(n), "train/loss": str(1 / n), "val/loss": str(2 / n), "lr"
 DRAWS = """
 import sys
 from pathlib import Path
-from dlexp.workflows.pictures import curves, draw
+from dlexp.workflows.pictures import curves, draw_picture
 rows = [{"epoch": str(n), "train/loss": str(1 / n), "val/loss": str(2 / n), "lr": "0.1"} for n in (1, 2, 3)]
-Path(sys.argv[1]).write_bytes(draw("curves.png", lambda: curves(list(rows[0]), rows, 3, "val/loss")))
+Path(sys.argv[1]).write_bytes(draw_picture("curves.png", lambda: curves(list(rows[0]), rows, 3, "val/loss")))
 """
 RC = "text.usetex: True\nsavefig.format: pdf\nsavefig.bbox: tight\nsavefig.dpi: 7\nfigure.facecolor: black\n"
 

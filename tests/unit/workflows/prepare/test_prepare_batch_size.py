@@ -197,7 +197,7 @@ def test_a_fresh_process_finds_what_fits(tmp_path: Path, monkeypatch: pytest.Mon
     assert two.reason
     assert 1000 * MIB < one.peak <= one.limit == 2250 * MIB
     assert one.bound == "the limit given"
-    assert heard.lines[-1] == "data.batch_size=1 trainer.accumulate=2 found"
+    assert heard.lines[-1] == "selected data.batch_size=1 trainer.accumulate=2"
 
 
 @pytest.mark.parametrize(

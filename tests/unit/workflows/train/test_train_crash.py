@@ -177,7 +177,7 @@ def test_a_rollback_forgets_the_metrics_of_what_it_undid(capsys: pytest.CaptureF
     words = ("trainer.on_nonfinite=rollback", "trainer.nonfinite_limit=2", "logger.every_steps=1")
     run("train", "-q", *WORDS, *words, "--run-dir", "run", code=4)
     assert "2 times" in capsys.readouterr().err
-    assert Path("run/train.log").read_text().count("rolled back") == 2
+    assert Path("run/train.log").read_text().count("rolled back to") == 2
     steps = [json.loads(line)["step"] for line in Path("run/metrics.jsonl").read_text().splitlines()]
     assert steps == list(range(1, len(steps) + 1))
 
@@ -185,7 +185,7 @@ def test_a_rollback_forgets_the_metrics_of_what_it_undid(capsys: pytest.CaptureF
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from dlexp.artifacts import files
+from dlexp.artifacts.files import writing as files
 left, real = int(sys.argv[1]), os.fsync
 
 def fsync(descriptor):
