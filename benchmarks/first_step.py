@@ -57,7 +57,7 @@ from importlib.util import find_spec
 
 class Ends(MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
-        if name != "dlexp.cli.views.training":
+        if name != "dlexp.cli.views.training.display":
             return None
         sys.meta_path.remove(self)
         spec = find_spec(name)

@@ -12,7 +12,7 @@ prepare_process()  # as the command does, before torch is loaded
 
 from benchmarks.turns import Turns  # noqa: E402
 from dlexp.cli import app  # noqa: E402
-from dlexp.cli.views import training  # noqa: E402
+from dlexp.cli.views.training import display  # noqa: E402
 from dlexp.engine.loop import EpochRecord, StepRecord  # noqa: E402
 from dlexp.workflows.reporter import Reporter, RunFacts  # noqa: E402
 
@@ -44,8 +44,8 @@ class Timed:
 
 def train(turns: Turns, words: Sequence[str]) -> None:
     """`dlexp train` with `words`, for more epochs than anybody waits for."""
-    usual = training.reporter
-    training.reporter = lambda quiet: Timed(usual(quiet), turns)
+    usual = display.reporter
+    display.reporter = lambda quiet: Timed(usual(quiet), turns)
     with tempfile.TemporaryDirectory() as folder:
         app.main(["train", "--run-dir", f"{folder}/run", *_own_data(words), *words, "trainer.epochs=1000000"])
 

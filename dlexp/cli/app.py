@@ -1,6 +1,6 @@
-"""The `dlexp` command and the signatures of its subcommands.
+"""The `dlexp` command: its subcommands, its own options, and `main`.
 
-torch, hydra and matplotlib are imported in the bodies of the commands only, so that help and completion are fast.
+A module of a command imports what it requires in the bodies of its functions, so that help and completion are fast.
 """
 
 from __future__ import annotations
@@ -8,16 +8,30 @@ from __future__ import annotations
 import copy
 import os
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
 from dlexp import __version__
-from dlexp.cli import app_runs, app_use
-from dlexp.cli import options as given
 from dlexp.cli.argv import argv_for_completion, hint_at_keys, hint_at_multirun, with_empty_values
-from dlexp.cli.argv import common_options as _common
+from dlexp.cli.commands.inspection.config import config
 from dlexp.cli.commands.inspection.data import data
+from dlexp.cli.commands.inspection.list import list_options
+from dlexp.cli.commands.inspection.summary import summary
+from dlexp.cli.commands.results.adapt import adapt
+from dlexp.cli.commands.results.compare import compare
+from dlexp.cli.commands.results.evaluate import evaluate
+from dlexp.cli.commands.results.export import export
+from dlexp.cli.commands.results.predict import predict
+from dlexp.cli.commands.results.report import report
+from dlexp.cli.commands.results.runs import runs_app
+from dlexp.cli.commands.training.lr_find import lr_find
+from dlexp.cli.commands.training.profile import profile
+from dlexp.cli.commands.training.replay import replay
+from dlexp.cli.commands.training.train import train
+from dlexp.cli.commands.training.tune import tune
+from dlexp.cli.commands.training.verify import verify
 from dlexp.cli.fast_typer import PlainGroup, only_named
 from dlexp.cli.process import exit_code, reset_inherited_state
 from dlexp.cli.style import replace_unencodable_characters, visible_errors
@@ -63,198 +77,27 @@ def _options(context: typer.Context, version: Version = False) -> None:
         prepare_process()
 
 
-@app.command()
-def train(
-    overrides: given.Overrides = None,
-    resume: given.Resume = None,
-    from_run: given.FromRun = None,
-    seeds: given.Seeds = None,
-    multirun: given.Multirun = False,
-    jobs: given.SweepJobs = 1,
-    run_dir: given.RunDirectory = None,
-    run_id: given.RunId = None,
-    allow_changes: given.AllowChanges = False,
-    config_dir: given.ConfigDirs = None,
-    trust: given.Trust = None,
-    dry_run: given.DryRun = False,
-    quiet: given.Quiet = False,
-    json: given.Json = False,
-) -> None:
-    """Train a model and save it in a run directory."""
-    from dlexp.cli.commands.configuration import TrainArguments
-    from dlexp.cli.commands.training import train as commands
-
-    request = TrainArguments(
-        tuple(overrides or ()), resume, from_run, seeds, run_dir, dry_run, allow_changes, run_id, multirun, jobs
-    )
-    commands.train(request, _common(config_dir, trust), quiet or json, json)
-
-
-@app.command()
-def evaluate(
-    run: given.Run = "latest",
-    overrides: given.EvaluationOverrides = None,
-    split: given.Split = "test",
-    checkpoint: given.Checkpoint = "best",
-    resamples: given.Resamples = 1000,
-    level: given.Level = 0.95,
-    allow_changes: given.EvaluateChanged = False,
-    trust: given.Trust = None,
-    json: given.Json = False,
-) -> None:
-    """Evaluate a run, or a group of seeds, on a split. Metrics have confidence intervals."""
-    from dlexp.cli.commands.results import evaluate as command
-
-    arguments = command.EvaluateArguments(
-        run, tuple(overrides or ()), split, checkpoint, allow_changes, resamples, level
-    )
-    command.evaluate(arguments, tuple(trust or ()), json)
-
-
-app.command()(app_use.predict)
-app.command()(app_use.export)
-app.command()(app_use.report)
-app.command()(app_use.adapt)
-app.command()(app_use.replay)
-
-
-@app.command("lr-find")
-def lr_find(
-    overrides: given.Overrides = None,
-    min_lr: given.MinRate = 1e-7,
-    max_lr: given.MaxRate = 10.0,
-    steps: given.SweepSteps = 100,
-    seeds: given.SweepSeeds = 1,
-    loss: given.SweepLoss = "train",
-    val_batches: given.ValBatches = 4,
-    apply: given.Apply = False,
-    run_dir: given.RunDirectory = None,
-    config_dir: given.ConfigDirs = None,
-    trust: given.Trust = None,
-    quiet: given.Quiet = False,
-    json: given.Json = False,
-) -> None:
-    """Find a learning rate with a range test. It is suggested only if the loss curve is clear."""
-    from dlexp.cli.commands.training import lr_find as command
-    from dlexp.workflows.lr_find.settings import SweepSettings
-
-    settings = SweepSettings(min_lr, max_lr, steps, seeds, loss, val_batches)
-    arguments = command.FindArguments(tuple(overrides or ()), run_dir, apply)
-    command.lr_find(arguments, settings, _common(config_dir, trust), quiet or json, json)
-
-
-@app.command()
-def profile(
-    overrides: given.Overrides = None,
-    steps: given.ProfileSteps = None,
-    run_dir: given.RunDirectory = None,
-    config_dir: given.ConfigDirs = None,
-    trust: given.Trust = None,
-    quiet: given.Quiet = False,
-    json: given.Json = False,
-) -> None:
-    """Profile the time and memory of a training update. The cost of the whole run is estimated."""
-    from dlexp.cli.commands.training import profile as command
-    from dlexp.workflows.profile.settings import ProfileRequest
-
-    request = ProfileRequest(tuple(overrides or ()), run_dir=run_dir, steps=steps)
-    command.profile(request, _common(config_dir, trust), quiet or json, json)
-
-
-@app.command()
-def tune(
-    overrides: given.Overrides = None,
-    trials: given.Trials = 50,
-    name: given.StudyName = None,
-    jobs: given.Jobs = 1,
-    storage: given.Storage = None,
-    migrate: given.Migrate = None,
-    config_dir: given.ConfigDirs = None,
-    trust: given.Trust = None,
-    dry_run: given.DryRunOfStudy = False,
-    dashboard: given.Dashboard = False,
-    quiet: given.Quiet = False,
-    json: given.Json = False,
-) -> None:
-    """Search for hyperparameters. The same command continues its study until it has --trials trials."""
-    from dlexp.cli.commands.training import tune as command
-
-    arguments = command.TuneArguments(tuple(overrides or ()), trials, name, jobs, storage, dry_run, dashboard, migrate)
-    command.tune(arguments, _common(config_dir, trust), quiet or json, json)
-
-
-@app.command()
-def verify(
-    run_or_overrides: given.RunOrOverrides = None,
-    at: given.StopAt = None,
-    determinism: given.Determinism = False,
-    config_dir: given.ConfigDirs = None,
-    trust: given.Trust = None,
-    quiet: given.Quiet = False,
-    json: given.Json = False,
-) -> None:
-    """Verify that resuming a run is bit-exact. A run is stopped, resumed and compared with an uninterrupted one."""
-    from dlexp.cli.commands.training import verify as command
-
-    found = command.VerifyArguments(tuple(run_or_overrides or ()), tuple(at or ()), determinism)
-    command.verify(found, _common(config_dir, trust), quiet or json, json)
-
-
-@app.command()
-def summary(
-    overrides: given.Overrides = None,
-    depth: given.Depth = None,
-    config_dir: given.ConfigDirs = None,
-    trust: given.Trust = None,
-    json: given.Json = False,
-) -> None:
-    """Print the layers of a model. With output shapes, parameters, multiply-adds and memory; nothing is trained."""
-    from dlexp.cli.commands.inspection import summary as command
-
-    command.summary(tuple(overrides or ()), depth, _common(config_dir, trust), json)
-
-
-@app.command()
-def config(
-    overrides: given.Overrides = None,
-    explain: given.Explain = None,
-    sources: given.Sources = False,
-    plot_schedule: given.PlotSchedule = None,
-    machine: given.Machine = False,
-    config_dir: given.ConfigDirs = None,
-    trust: given.Trust = None,
-    json: given.Json = False,
-) -> None:
-    """Print the composed configuration. Nothing is trained."""
-    if plot_schedule is not None:
-        from dlexp.cli.commands.inspection import schedule
-
-        schedule.plot_schedule(tuple(overrides or ()), plot_schedule, _common(config_dir, trust), json)
-        return
-    if machine:
-        from dlexp.cli.commands.inspection.machine import machine as show_machine
-
-        show_machine(tuple(overrides or ()), _common(config_dir, trust), json)
-        return
-    from dlexp.cli.commands.inspection import config as command
-
-    command.config(tuple(overrides or ()), explain, sources, _common(config_dir, None), json)
-
-
-@app.command("list")
-def list_options(
-    group: given.Group = None,
-    config_dir: given.ConfigDirs = None,
-    json: given.Json = False,
-) -> None:
-    """List the options of all configuration groups, or of one."""
-    from dlexp.cli.commands.inspection import list as listing
-
-    listing.list_options(group, _common(config_dir, None), json)
-
-
-app.add_typer(app_runs.runs_app, name="runs")
-app.command()(app_runs.compare)
+# Help lists the commands in this order.
+_COMMANDS: dict[str, Callable[..., None]] = {
+    "train": train,
+    "evaluate": evaluate,
+    "predict": predict,
+    "export": export,
+    "report": report,
+    "adapt": adapt,
+    "replay": replay,
+    "lr-find": lr_find,
+    "profile": profile,
+    "tune": tune,
+    "verify": verify,
+    "summary": summary,
+    "config": config,
+    "list": list_options,
+}
+for _name, _command in _COMMANDS.items():
+    app.command(_name)(_command)
+app.add_typer(runs_app, name="runs")
+app.command()(compare)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -13,7 +13,6 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.table import Table
 
-from dlexp.cli.style import print_json as print_json  # beside `table`, for commands that draw
 from dlexp.cli.style import unfiltered
 from dlexp.report.number_format import number
 from dlexp.text.printable import printable, printable_lines
@@ -114,8 +113,3 @@ def undrawn(content: Mapping[str, Any]) -> None:
     """Print a line for each figure that could not be drawn."""
     for problem in content.get("undrawn", ()):
         err.print(f"[yellow]not plotted[/]: {escape(str(problem))}")
-
-
-def short_path(path: str) -> str:
-    """A path, relative to the current directory if that is shorter."""
-    return min(os.path.relpath(path), path, key=len)

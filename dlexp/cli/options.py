@@ -203,3 +203,14 @@ Depth = Annotated[
     typer.Option("--depth", min=1, help="combine layers whose names share this many parts"),
 ]
 Json = Annotated[bool, typer.Option("--json", help="print the result as one JSON document")]
+Runs = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="RUN...", help="run directories or groups of seeds", autocompletion=completion.runs),
+]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--where", metavar="KEY=VALUE", help="only runs that meet a condition, such as 'optim.lr<1e-3'; repeatable"
+    ),
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="do not ask for confirmation")]

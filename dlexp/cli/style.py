@@ -7,7 +7,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, Any, TextIO, cast
 
@@ -84,3 +84,17 @@ def print_json(value: Any) -> None:
     """Print one JSON document on standard output."""
     # json escapes all control characters except DEL
     sys.stdout.write(json.dumps(value, indent=2, default=str).replace("\x7f", "\\u007f") + "\n")
+
+
+def short_path(path: str) -> str:
+    """A path, relative to the current directory if that is shorter."""
+    return min(os.path.relpath(path), path, key=len)
+
+
+def plain(value: object) -> str:
+    """A configuration value in YAML notation."""
+    if value is None:
+        return "null"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {plain(item)}" for key, item in value.items())
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -11,7 +11,7 @@ PACKAGE = ROOT / "dlexp"
 FILES = sorted(PACKAGE.rglob("*.py"))
 MAX_FILE, MAX_FUNCTION, MAX_ARGUMENTS = 400, 60, 8
 # A component's keyword arguments are the keys of its configuration node, and a command's are its options.
-SIGNATURES_THAT_ARE_SCHEMAS = ("dlexp/data/", "dlexp/models/", "dlexp/optim/", "dlexp/cli/app")
+SIGNATURES_THAT_ARE_SCHEMAS = ("dlexp/data/", "dlexp/models/", "dlexp/optim/", "dlexp/cli/commands/")
 
 
 def functions() -> Iterator[tuple[str, ast.FunctionDef]]:
@@ -108,6 +108,35 @@ def test_components_never_see_a_configuration() -> None:
     for folder in ("data", "models", "losses", "metrics", "optim", "regularization", "tasks", "engine"):
         for path in (PACKAGE / folder).rglob("*.py"):
             assert not any(name.startswith("dlexp.config") for name in modules_imported_by(path)), path
+
+
+def imports_of(path: Path) -> set[str]:
+    """Every module that `path` imports, anywhere in it; `from package import name` counts as both."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {node.module or "", *(f"{node.module}.{name.name}" for name in node.names)}
+    return found
+
+
+def test_commands_call_and_views_print() -> None:
+    rooms = {"commands": ("rich", "dlexp.cli.console"), "views": ("typer", "dlexp.cli.commands", "dlexp.cli.argv")}
+    for room, forbidden in rooms.items():
+        paths = sorted((PACKAGE / "cli" / room).rglob("*.py"))
+        assert len(paths) > 15
+        for path in paths:
+            names = imports_of(path)
+            wrong = {name for name in names if any(name == no or name.startswith(f"{no}.") for no in forbidden)}
+            assert not wrong, f"{path.relative_to(ROOT)} imports {', '.join(sorted(wrong))}"
+
+
+def test_a_folder_of_the_command_line_has_at_most_fifteen_files_and_its_init_nothing_but_a_docstring() -> None:
+    for room in ("commands", "views"):
+        for init in sorted((PACKAGE / "cli" / room).rglob("__init__.py")):
+            assert len(list(init.parent.glob("*.py"))) - 1 <= 15
+            assert [type(node) for node in ast.parse(init.read_text()).body] == [ast.Expr], init
 
 
 def test_no_module_is_a_drawer_for_everything() -> None:

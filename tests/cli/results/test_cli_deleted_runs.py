@@ -58,7 +58,7 @@ def test_training_says_what_is_gone(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("dlexp.cli.views.training.reporter", lambda quiet: Losing(lose))
+    monkeypatch.setattr("dlexp.cli.views.training.display.reporter", lambda quiet: Losing(lose))
     words = ("model=perceptron", "data=iris", f"trainer.epochs={epochs}", "--run-dir", str(RUN))
     assert ended("train", *words) == 1
     assert told in capsys.readouterr().err
@@ -70,11 +70,11 @@ def test_training_says_what_is_gone(
 def test_group_of_seeds_and_evaluation_say_what_is_gone(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("dlexp.cli.views.training.reporter", lambda quiet: Losing(lambda: gone(RUN)))
+    monkeypatch.setattr("dlexp.cli.views.training.display.reporter", lambda quiet: Losing(lambda: gone(RUN)))
     words = ("model=perceptron", "data=iris", "trainer.epochs=2", "--run-dir", str(RUN))
     assert ended("train", *words, "--seeds", "2") == 1
     assert "was deleted" in capsys.readouterr().err and not RUN.exists()
-    monkeypatch.setattr("dlexp.cli.views.training.reporter", lambda quiet: Silent())
+    monkeypatch.setattr("dlexp.cli.views.training.display.reporter", lambda quiet: Silent())
     assert ended("train", *words) == 0
     monkeypatch.setattr("dlexp.workflows.evaluate.evaluate.load_eval_weights", lambda *words: shutil.rmtree(RUN))
     assert ended("evaluate", str(RUN), "--resamples", "0") == 1

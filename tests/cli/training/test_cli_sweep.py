@@ -19,7 +19,7 @@ from dlexp.artifacts.checkpoints.checkpoint import read_checkpoint
 from dlexp.artifacts.checkpoints.state_diff import Compared, state_differences
 from dlexp.artifacts.runs.run_dir import newest_runs
 from dlexp.cli.app import main
-from dlexp.cli.commands.training.sweep import _show as show
+from dlexp.cli.views.training.sweep import show
 
 TINY = ("data=iris", "model.hidden=[4]", "optim=sgd", "trainer.epochs=2")
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from dlexp.cli import console as console_module
-from dlexp.cli.views import training
+from dlexp.cli.views.training import display
 from dlexp.engine.loop import EpochRecord, StepRecord
 from dlexp.workflows.reporter import RunFacts
 
@@ -19,7 +19,7 @@ from dlexp.workflows.reporter import RunFacts
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Console:
     console = Console(file=io.StringIO(), force_terminal=True, width=100, height=40, highlight=False, soft_wrap=True)
-    monkeypatch.setattr(training, "err", console)
+    monkeypatch.setattr(display, "err", console)
     return console
 
 
@@ -36,8 +36,8 @@ def epoch(number: int, loss: float, is_best: bool = False) -> EpochRecord:
     return EpochRecord(number, 20, values, is_best, "val/loss")
 
 
-def begun() -> training.LiveDisplay:
-    live = training.LiveDisplay()
+def begun() -> display.LiveDisplay:
+    live = display.LiveDisplay()
     live.begin(RunFacts("mlp on digits", "outputs/x", 20, 0, 10, {"machine": "cpu"}))
     return live
 
@@ -88,7 +88,7 @@ def test_it_rests_as_long_as_drawing_is_dear(
 @pytest.mark.parametrize("width", [40, 80, 100, 240])
 def test_no_line_of_the_live_view_breaks(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=width, height=40, highlight=False, soft_wrap=True)
-    monkeypatch.setattr(training, "err", console)
+    monkeypatch.setattr(display, "err", console)
     live = begun()
     metrics = {f"val/metric_number_{n}": 0.123456 for n in range(6)}
     values = {"epoch": 3, "train/loss": 0.5, "val/loss": 0.25, **metrics, "lr": 0.001, "samples_per_s": 12345.6}
@@ -112,9 +112,9 @@ def test_no_line_of_the_live_view_breaks(width: int, monkeypatch: pytest.MonkeyP
 
 def test_facts_break_between_words_under_their_own_column(monkeypatch: pytest.MonkeyPatch) -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=60, highlight=False, soft_wrap=True)
-    monkeypatch.setattr(training, "err", console)
+    monkeypatch.setattr(display, "err", console)
     text, path = "many small words " * 12, "outputs/" + "x" * 90
-    live = training.LiveDisplay()
+    live = display.LiveDisplay()
     live.begin(RunFacts("t", path, 1, 0, 1, {"because": text}))
     live.end()
     assert isinstance(console.file, io.StringIO)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dlexp.cli.views import sweep
-from dlexp.cli.views.sweep import LiveSweep, PlainSweep, QuietSweep
+from dlexp.cli.views.training import sweep
+from dlexp.cli.views.training.sweep import LiveSweep, PlainSweep, QuietSweep
 from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.sweep import sweep_jobs

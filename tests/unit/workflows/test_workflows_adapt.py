@@ -14,7 +14,6 @@ from dlexp.artifacts.checkpoints.checkpoint import read_checkpoint
 from dlexp.artifacts.files.writing import read_object, write_json
 from dlexp.artifacts.runs.run_dir import RunDir, named_run
 from dlexp.assemble.experiment import build_data
-from dlexp.cli.argv import CommonOptions
 from dlexp.cli.commands.results import adapt as words_of_adapt
 from dlexp.config.compose import load
 from dlexp.config.derive import repeat
@@ -129,7 +128,7 @@ def test_words_that_are_not_about_data_are_refused(
     source: RunDir, words: tuple[str, ...], where: str, told: str
 ) -> None:
     with pytest.raises(ConfigError) as error:
-        words_of_adapt.adapt(str(source.path), words, None, CommonOptions((), (), "dlexp"), True)
+        words_of_adapt.adapt(str(source.path), list(words), json=True)
     (problem,) = error.value.problems
     assert (problem.where, told in str(problem)) == (where, True)
 
@@ -139,7 +138,7 @@ def test_the_answer_can_be_read_and_the_run_may_be_left_out(
 ) -> None:
     monkeypatch.setenv("DLEXP_RUNS_DIR", str(source.path.parents[1]))
     source.point_latest()
-    words_of_adapt.adapt("data.domain=thick", (), None, CommonOptions((), (), "dlexp"), False)
+    words_of_adapt.adapt("data.domain=thick")
     told = capsys.readouterr().out
     assert "1,259 samples" in told
 

@@ -1,19 +1,23 @@
-"""The signatures of the `dlexp data` commands.
-
-Each imports what it requires in its body, so that `--help` is fast.
-"""
+"""The commands `dlexp data preview`, `fingerprint` and `check`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dlexp.cli import completion
 from dlexp.cli import options as given
-from dlexp.cli.argv import common_options
+from dlexp.cli.argv import CommonOptions, common_options
 from dlexp.cli.fast_typer import PlainGroup
+from dlexp.cli.style import print_json
+from dlexp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from dlexp.config.schema.run import RunConfig
+
+_HAS_ERRORS = 3  # exit code, that of DataError
 
 data = typer.Typer(
     name="data",
@@ -42,11 +46,20 @@ def preview(
     json: given.Json = False,
 ) -> None:
     """Draw samples before and after augmentation. For a table, print rows and draw a histogram of each column."""
-    from dlexp.cli.views import data as data_views
+    from dlexp.cli.commands.configuration import trusted_of
     from dlexp.workflows.data.settings import PreviewRequest
 
-    request = PreviewRequest(split, count, epoch, out)
-    data_views.preview(tuple(overrides or ()), request, common_options(config_dir, trust), json)
+    request, common = PreviewRequest(split, count, epoch, out), common_options(config_dir, trust)
+    request.check()
+    config = _config(overrides, common)
+    from dlexp.cli.views.inspection.data import preview as view
+    from dlexp.workflows.data.preview import preview as workflow
+
+    facts = workflow(config, request, trusted_of(common))
+    if json:
+        print_json(facts)
+    else:
+        view(facts)
 
 
 @data.command()
@@ -57,9 +70,18 @@ def fingerprint(
     json: given.Json = False,
 ) -> None:
     """Print the fingerprint and the contents of the data."""
-    from dlexp.cli.views import data as data_views
+    from dlexp.cli.commands.configuration import trusted_of
 
-    data_views.fingerprint(tuple(overrides or ()), common_options(config_dir, trust), json)
+    common = common_options(config_dir, trust)
+    config = _config(overrides, common)
+    from dlexp.cli.views.inspection.data import fingerprint as view
+    from dlexp.workflows.data.fingerprint import fingerprint as workflow
+
+    facts = workflow(config, trusted_of(common))
+    if json:
+        print_json(facts)
+    else:
+        view(facts)
 
 
 @data.command()
@@ -71,6 +93,26 @@ def check(
     json: given.Json = False,
 ) -> None:
     """Check data for errors. Duplicates across splits, corrupted files, rare classes, leakage; exit code 3 if any."""
-    from dlexp.cli.views import data as data_views
+    if out.exists() and not out.is_dir():
+        raise ConfigError.one("--out", out, "is a file", "Name a directory.", code="invalid-value")
+    from dlexp.cli.commands.configuration import trusted_of
 
-    data_views.check(tuple(overrides or ()), out, common_options(config_dir, trust), json)
+    common = common_options(config_dir, trust)
+    config = _config(overrides, common)
+    from dlexp.cli.views.inspection.data import check as view
+    from dlexp.workflows.data.check import check as workflow
+
+    facts = workflow(config, out, trusted_of(common))
+    if json:
+        print_json(facts)
+    else:
+        view(facts)
+    if facts["counts"]["error"]:
+        raise typer.Exit(_HAS_ERRORS)
+
+
+def _config(overrides: list[str] | None, common: CommonOptions) -> RunConfig:
+    from dlexp.config.compose import load
+    from dlexp.config.files.catalog import Catalog
+
+    return load(tuple(overrides or ()), Catalog(common.config_dirs))

@@ -1,10 +1,10 @@
-"""The option `dlexp config --machine`: prints the machine settings, their reasons and the keys that override them."""
+"""The option `dlexp config --machine`: decides the machine settings without training."""
 
 from __future__ import annotations
 
 from dlexp.cli.argv import CommonOptions
 from dlexp.cli.commands.configuration import trusted_of
-from dlexp.cli.console import escape, out, print_json
+from dlexp.cli.style import print_json
 from dlexp.config.files.catalog import Catalog
 
 
@@ -14,16 +14,10 @@ def machine(overrides: tuple[str, ...], common: CommonOptions, as_json: bool) ->
 
     config = load(overrides, Catalog(common.config_dirs))
     from dlexp.assemble.experiment import assemble
+    from dlexp.cli.views.inspection.machine import show
 
     settings = assemble(config, trusted_of(common)).settings
     if as_json:
         print_json(settings.as_dict())
-        return
-    width = max(len(entry.name) for entry in settings.entries)
-    for entry in settings.entries:
-        out.print(f"[bold]{entry.name:<{width}}[/]  {escape(entry.value)}")
-        out.print(f"{'':<{width}}  [dim]{escape(entry.reason)}{_otherwise(entry.override)}[/]")
-
-
-def _otherwise(override: str) -> str:
-    return f" ({escape(override)})" if override != "-" else ""
+    else:
+        show(settings)

@@ -1,4 +1,4 @@
-"""The option `dlexp config --plot-schedule`: plots the schedule and prints its numbers."""
+"""The option `dlexp config --plot-schedule`: plots the schedule."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from pathlib import Path
 
 from dlexp.cli.argv import CommonOptions
 from dlexp.cli.commands.configuration import trusted_of
-from dlexp.cli.console import escape, out, print_json
-from dlexp.cli.views import results
+from dlexp.cli.style import print_json
 from dlexp.config.files.catalog import Catalog
 
 
@@ -18,13 +17,11 @@ def plot_schedule(overrides: Sequence[str], file: str, common: CommonOptions, as
 
     found = load(overrides, Catalog(common.config_dirs))
     trusted = trusted_of(common)
+    from dlexp.cli.views.inspection.schedule import show
     from dlexp.workflows.schedule import plot_schedule as draw
 
     facts = draw(found, Path(file or "schedule.png"), trusted)
     if as_json:
         print_json(facts)
-        return
-    for name, value in facts.items():
-        if value is not None:
-            text = f"{value:.6g}" if isinstance(value, float) else results.plain(value)
-            out.print(f"  {name.replace('_', ' '):<21} {escape(text)}")
+    else:
+        show(facts)

@@ -1,69 +1,30 @@
-"""The command `dlexp summary`: prints a table of the layers of a model."""
+"""The command `dlexp summary`: builds a model and describes its layers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import groupby
-from typing import TYPE_CHECKING, Any
-
-from dlexp.cli.commands.configuration import configuration, trusted_of
-from dlexp.cli.console import escape, out, print_json, table
-from dlexp.config.files.catalog import Catalog
-from dlexp.report.figures.labels import cut
-
-if TYPE_CHECKING:
-    from dlexp.cli.argv import CommonOptions
-
-_MAX_NAME, _MAX_KIND, _MAX_SHAPE = 20, 14, 12  # 80 characters with two columns of numbers
+from dlexp.cli import options as given
+from dlexp.cli.argv import common_options
+from dlexp.cli.style import print_json
 
 
-def summary(overrides: Sequence[str], depth: int | None, common: CommonOptions, as_json: bool) -> None:
-    """Print the layers of a model, combined by the first `depth` parts of their names."""
-    config, _, _ = configuration(tuple(overrides), None, Catalog(common.config_dirs))
+def summary(
+    overrides: given.Overrides = None,
+    depth: given.Depth = None,
+    config_dir: given.ConfigDirs = None,
+    trust: given.Trust = None,
+    json: given.Json = False,
+) -> None:
+    """Print the layers of a model. With output shapes, parameters, multiply-adds and memory; nothing is trained."""
+    from dlexp.cli.commands.configuration import configuration, trusted_of
+    from dlexp.config.files.catalog import Catalog
+
+    common = common_options(config_dir, trust)
+    config, _, _ = configuration(tuple(overrides or ()), None, Catalog(common.config_dirs))
+    from dlexp.cli.views.inspection.summary import show
     from dlexp.workflows.summary import summary as workflow
 
     content = workflow(config, trusted_of(common))
-    if as_json:
+    if json:
         print_json(content)
-        return
-    rows = [
-        [cut(name, _MAX_NAME, "end"), cut(kind, _MAX_KIND, "end"), shape, *numbers]
-        for name, kind, shape, *numbers in (_row(name, group) for name, group in _grouped(content["layers"], depth))
-    ]
-    names = ["layer", "kind", "output", "parameters", "multiply-adds"]
-    title = f"{content['model']} on {content['data']}, sample shape {' x '.join(map(str, content['input_shape']))}"
-    out.print(table(title, names, rows, numbers_from=3))
-    memory = content["memory"]
-    frozen = content["parameters"] - content["trainable_parameters"]
-    out.print(f"\n  parameters     {content['parameters']:,}" + (f" ({frozen:,} frozen)" if frozen else ""))
-    out.print(f"  multiply-adds  {content['multiply_adds']:,} per sample (forward)")
-    out.print(f"  memory         weights {_size(memory['weights_bytes'])}")
-    a_sample, a_batch = (_size(memory[f"outputs_of_a_{what}_bytes"]) for what in ("sample", "batch"))
-    out.print(f"                 outputs {a_sample} per sample, {a_batch} per batch of {memory['batch_size']}")
-    if content["init"]:
-        out.print(f"  init           {escape(content['init'])}")
-
-
-def _grouped(layers: Sequence[Mapping[str, Any]], depth: int | None) -> list[tuple[str, list[Mapping[str, Any]]]]:
-    """Adjacent layers, grouped by their common name."""
-
-    def name(layer: Mapping[str, Any]) -> str:
-        return str(layer["name"]) if depth is None else ".".join(str(layer["name"]).split(".")[:depth])
-
-    return [(key, list(group)) for key, group in groupby(layers, name)]
-
-
-def _row(name: str, group: Sequence[Mapping[str, Any]]) -> list[str]:
-    last = group[-1]
-    kind = last["kind"] if len(group) == 1 else f"{len(group)} layers"
-    shape = "x".join(map(str, last["shape"][1:])) or "-"
-    sums = [sum(layer[key] for layer in group) for key in ("parameters", "multiply_adds")]
-    return [name, str(kind), cut(shape, _MAX_SHAPE, "end"), *(f"{number:,}" if number else "-" for number in sums)]
-
-
-def _size(number: float) -> str:
-    for unit in ("B", "KiB", "MiB"):
-        if number < 1024:
-            return f"{number:,.0f} {unit}" if unit == "B" else f"{number:,.1f} {unit}"
-        number /= 1024
-    return f"{number:,.1f} GiB"
+    else:
+        show(content, depth)

@@ -1,48 +1,52 @@
-"""The command `dlexp adapt`: runs the adaptation and prints its result."""
+"""The command `dlexp adapt`: adapts the normalization layers of a run to other data."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
-from dlexp.cli.argv import CommonOptions
-from dlexp.cli.commands.configuration import configuration, trusted_of
-from dlexp.cli.console import escape, out, print_json, table
-from dlexp.config.check.suggest import nearest_name
-from dlexp.config.files.catalog import Catalog
+from dlexp.cli import options as given
+from dlexp.cli.argv import common_options
+from dlexp.cli.style import print_json
 from dlexp.errors import ConfigError
-from dlexp.report.number_format import number
-from dlexp.text.quoting import command
 
 _FREE = ("name", "trainer.device", "trainer.precision", "trainer.threads")
 
 
-def adapt(run: str, overrides: Sequence[str], run_dir: Path | None, common: CommonOptions, as_json: bool) -> None:
-    """Adapt a run to other data and print the result.
-
-    Raises:
-        ConfigError: An override changes something other than the data, or no data is named.
-    """
+def adapt(
+    run: given.Run,
+    overrides: given.AdaptationOverrides = None,
+    run_dir: given.RunDirectory = None,
+    config_dir: given.ConfigDirs = None,
+    trust: given.Trust = None,
+    json: given.Json = False,
+) -> None:
+    """Adapt the normalization layers of a run to other data. No labels are used, no weights are trained (AdaBN)."""
+    typed = tuple(overrides or ())
     if "=" in run:
-        overrides, run = (run, *overrides), "latest"
-    _refuse_other_overrides(overrides)
-    config, typed, changes = configuration(tuple(overrides), run, Catalog(common.config_dirs))
+        typed, run = (run, *typed), "latest"
+    _refuse_other_overrides(typed)
+    from dlexp.cli.commands.configuration import configuration, trusted_of
+    from dlexp.config.files.catalog import Catalog
+
+    common = common_options(config_dir, trust)
+    config, words, changes = configuration(typed, run, Catalog(common.config_dirs))
     trusted = trusted_of(common)
     from dlexp.artifacts.runs.run_dir import RunDir, named_run
+    from dlexp.cli.views.results.adapt import show
     from dlexp.workflows import adapt as workflow
     from dlexp.workflows.train.train import Request
 
-    request = Request(typed, (common.command,), run_dir, trusted, tuple(changes or ()))
+    request = Request(words, (common.command,), run_dir, trusted, tuple(changes or ()))
     content = workflow.adapt(RunDir.find(named_run(run)), config, request)
-    if as_json:
+    if json:
         print_json(content)
     else:
-        _show(content)
+        show(content)
 
 
 def _refuse_other_overrides(overrides: Sequence[str]) -> None:
+    from dlexp.config.check.suggest import nearest_name
+
     keys = [override.partition("=")[0].lstrip("+") for override in overrides]
     for key, override in zip(keys, overrides, strict=True):
         if key != "data" and not key.startswith("data.") and key not in _FREE:
@@ -63,15 +67,3 @@ def _refuse_other_overrides(overrides: Sequence[str]) -> None:
             "Name the data to adapt to with data=OPTION or data.KEY=VALUE.",
             code="missing-value",
         )
-
-
-def _show(content: Mapping[str, Any]) -> None:
-    before, after = content["val"]["before"], content["val"]["after"]
-    rows = [[f"val/{name}", number(name, before[name]), number(name, after[name])] for name in after]
-    out.print(table("validation split of the target data", ["metric", "before", "after"], rows))
-    run = os.path.relpath(content["run"])
-    run = content["run"] if run.startswith("..") else run
-    out.print(
-        f"\n{escape(content['reason'])}\n\n  run      {escape(run)}\n  weights  {escape(run)}/checkpoints/best.pt"
-    )
-    out.print(f"\nnext: {escape(command('evaluate', Path(run)))}")

@@ -1,171 +1,77 @@
-"""The command `dlexp compare`: runs the comparison and prints its tables and verdicts."""
+"""The command `dlexp compare`: compares runs and writes the requested files."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from rich.console import Console
-from rich.table import Table
+import typer
 
-from dlexp.cli.console import escape, out, print_json, short_path, table
+from dlexp.cli import completion
+from dlexp.cli import options as given
+from dlexp.cli.style import print_json, short_path
 from dlexp.errors import ConfigError
-from dlexp.report.number_format import number
-from dlexp.text.time_format import spoken
 
 if TYPE_CHECKING:
-    from dlexp.workflows.compare.compare import Comparison, Group, Spread
-
-_MOST_RUNS_NAMED = 6
-_MAX_COLUMNS = 3  # groups that are shown as columns
-_MEANS = "mean ± standard deviation over the seeds"
+    from dlexp.workflows.compare.compare import Comparison
 
 
-@dataclass(frozen=True)
-class CompareArguments:
-    """The arguments of `dlexp compare`."""
-
-    runs: tuple[str, ...]
-    where: tuple[str, ...]
-    by: str | None
-    metric: str | None
-    split: str | None
-    plot: Path | None
-    save: bool
-
-
-def compare(arguments: CompareArguments, as_json: bool) -> None:
-    """Compare runs, print the result and write the requested files."""
+def compare(
+    runs: given.Runs = None,
+    where: given.Where = None,
+    by: Annotated[
+        str | None, typer.Option("--by", metavar="KEYS", help="group the runs by these keys, such as model,optim.lr")
+    ] = None,
+    metric: Annotated[
+        str | None, typer.Option("--metric", help="accuracy, balanced_accuracy or log_loss; mae or mse for regression")
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option("--split", help="test, val or train", autocompletion=completion.splits)
+    ] = None,
+    plot: Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="plot the curves of all runs")] = None,
+    save: Annotated[bool, typer.Option("--save", help="also write the comparison to outputs/compare/")] = False,
+    json: given.Json = False,
+) -> None:
+    """Compare configurations, with confidence intervals."""
     from dlexp.artifacts.runs.run_dir import named_run
     from dlexp.workflows.compare import compare as workflow
 
-    if bool(arguments.runs) == bool(arguments.where):
+    if bool(runs) == bool(where):
         rule = "requires either the runs to compare or --where KEY=VALUE"
         raise ConfigError.one("dlexp compare", "", rule, "List the runs with dlexp runs", code="missing-value")
-    by = tuple(key for key in (arguments.by or "").split(",") if key)
-    options = workflow.CompareOptions(metric=arguments.metric, split=arguments.split, by=by)
-    if arguments.runs:
-        folders = [named_run(name) for name in arguments.runs]
+    keys = tuple(key for key in (by or "").split(",") if key)
+    options = workflow.CompareOptions(metric=metric, split=split, by=keys)
+    if runs:
+        folders = [named_run(name) for name in runs]
     else:
         from dlexp.workflows.runs.query import finished_where
 
-        folders = finished_where(arguments.where)
+        folders = finished_where(tuple(where or ()))
     found = workflow.compare(folders, options)
-    if as_json:
+    from dlexp.cli.views.results import compare as view
+
+    if json:
         print_json(found.as_dict())
     else:
-        print_comparison(found, out)
-    written = _written(found, arguments)
-    if not as_json:
-        for line in written:
-            out.print(f"\n{escape(line)}")
+        view.show(found)
+    lines = _written(found, plot, save)
+    if not json:
+        view.written(lines)
 
 
-def _written(found: Comparison, arguments: CompareArguments) -> list[str]:
+def _written(found: Comparison, plot: Path | None, wants_files: bool) -> list[str]:
     """Write the requested files; returns a line to print for each."""
-    if arguments.plot is None and not arguments.save:
+    if plot is None and not wants_files:
         return []
     from dlexp.workflows.compare.files import save, write_plot
     from dlexp.workflows.pictures import Pictures
 
     lines = []
-    if arguments.plot is not None:
-        write_plot(found, arguments.plot)
-        lines.append(f"curves   {arguments.plot}")
-    if arguments.save:
+    if plot is not None:
+        write_plot(found, plot)
+        lines.append(f"curves   {plot}")
+    if wants_files:
         pictures = Pictures()
         lines.append(f"saved    {short_path(str(save(found, pictures)))}")
         lines += [f"not plotted: {problem}" for problem in pictures.undrawn]
     return lines
-
-
-def print_comparison(comparison: Comparison, console: Console) -> None:
-    """Print the groups, their differences, their metrics, the pairwise comparisons and the verdict."""
-    groups = comparison.groups
-    for group in groups:
-        seeds = f"seed{'s' if len(group.seeds) > 1 else ''} {', '.join(map(str, group.seeds))}"
-        console.print(f"[bold]{escape(group.label)}[/]  n = {len(group.runs)}, {seeds}: {escape(_where(group))}")
-    for made in _beside(comparison) if len(groups) <= _MAX_COLUMNS else _below(comparison):
-        console.print()
-        console.print(made)
-    leader = _leader(comparison)
-    shown = [pair for pair in comparison.pairs if len(groups) <= _MAX_COLUMNS or pair.first == leader]
-    if len(comparison.pairs) > 1:
-        those = "all pairs" if len(shown) == len(comparison.pairs) else f"{escape(leader)} against each other group"
-        console.print(f"\n[bold]{those}, {escape(comparison.metric)}[/]")
-        for pair in shown:
-            console.print(f"  {escape(pair.verdict)}")
-    for pair in shown:
-        if pair.mcnemar is not None:
-            test = pair.mcnemar
-            console.print(
-                f"\nMcNemar: {escape(pair.first)} alone is correct on {test.only_first}, {escape(pair.second)} alone "
-                f"on {test.only_second} of {comparison.samples:,} samples; p = {test.p_value:.3g}"
-            )
-    if comparison.unpaired:
-        console.print(f"\n[yellow]no paired comparison[/]: {escape(comparison.unpaired)}")
-    if comparison.verdict:
-        of = f"{comparison.metric}, {comparison.samples:,} samples: " if comparison.samples else ""
-        console.print(f"\n{escape(of)}[bold]{escape(comparison.verdict)}[/]")
-    for note in comparison.notes:
-        console.print(f"  [dim]{escape(note)}[/]")
-
-
-def _beside(comparison: Comparison) -> Iterator[Table]:
-    """The differences and the metrics, one column per group."""
-    names = [group.label for group in comparison.groups]
-    if comparison.settings:
-        rows = [[setting.key, *setting.values] for setting in comparison.settings]
-        yield table("differences", ["key", *names], rows, numbers_from=9)
-    rows = [[name, *(_cell(name, group.metrics[name]) for group in comparison.groups)] for name in _shared(comparison)]
-    yield table(_MEANS, ["metric", *names], rows)
-
-
-def _below(comparison: Comparison) -> Iterator[Table]:
-    """The same for many groups, one row per group, with the metrics of the verdict and of the best epoch."""
-    sign = -1 if comparison.maximize else 1
-    shared, metric = _shared(comparison), comparison.metric
-    best_first = sorted(comparison.groups, key=lambda g: sign * g.metrics[metric].mean if metric in shared else 0.0)
-    if comparison.settings:
-        keys = [setting.key for setting in comparison.settings]
-        places = [comparison.groups.index(group) for group in best_first]
-        lines = [[comparison.groups[n].label, *(s.values[n] for s in comparison.settings)] for n in places]
-        yield table("differences", ["group", *keys], lines, numbers_from=9)
-    columns = [name for name in dict.fromkeys((metric, "val/loss", "seconds_per_epoch")) if name in shared]
-    lines = [[group.label, *(_cell(name, group.metrics[name]) for name in columns)] for group in best_first]
-    yield table(f"{_MEANS}; use --json for all metrics", ["group", *columns], lines)
-
-
-def _shared(comparison: Comparison) -> list[str]:
-    """The metrics that all groups have, without micro and weighted averages, which --json contains."""
-    names = [name for name in comparison.groups[0].metrics if not name.endswith(("_micro", "_weighted"))]
-    return [name for name in names if all(name in group.metrics for group in comparison.groups)]
-
-
-def _leader(comparison: Comparison) -> str:
-    """The group with the best mean, which comes first in each of its pairs; "" without pairs."""
-    firsts = [pair.first for pair in comparison.pairs]
-    return max(dict.fromkeys(firsts), key=firsts.count, default="")
-
-
-def _where(group: Group) -> str:
-    """The directories of a group: their common parent, or each of them."""
-    paths = [short_path(str(run)) for run in group.runs]
-    parents = {Path(path).parent for path in paths}
-    if len(paths) > 1 and len(parents) == 1 and all(Path(path).name.startswith("seed-") for path in paths):
-        return str(parents.pop())
-    more = len(paths) - _MOST_RUNS_NAMED
-    return ", ".join(paths[:_MOST_RUNS_NAMED]) + (f" and {more} more" if more > 0 else "")
-
-
-def _cell(name: str, spread: Spread) -> str:
-    if name == "weights_bytes":
-        return f"{spread.mean / 2**20:.2f} MiB"
-    if name == "seconds_per_epoch":
-        return spoken(spread.mean) if spread.mean >= 10 else f"{spread.mean:.3g} s"
-    if name == "parameters":
-        return f"{spread.mean:,.0f}"
-    mean = number(name, spread.mean)
-    return mean if spread.std is None else f"{mean} ± {number(name, spread.std)}"

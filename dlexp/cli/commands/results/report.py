@@ -1,47 +1,44 @@
-"""The command `dlexp report`: writes an HTML page and prints its path."""
+"""The command `dlexp report`: writes an HTML page and opens it if requested."""
 
 from __future__ import annotations
 
-import os
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from dlexp.artifacts.runs.run_dir import named_run, newest_runs, outputs_root
-from dlexp.cli.argv import CommonOptions
-from dlexp.cli.console import err, escape, out, print_json
-from dlexp.config.check.suggest import nearest_name
-from dlexp.config.files.catalog import Catalog
+from dlexp.cli import options as given
+from dlexp.cli.argv import common_options
+from dlexp.cli.style import print_json
 from dlexp.errors import ConfigError
 
 
-@dataclass(frozen=True)
-class ReportArguments:
-    """The arguments of `dlexp report`."""
+def report(
+    runs: given.Pages = None,
+    out: given.PageFile = None,
+    open_it: given.OpenPage = False,
+    config_dir: given.ConfigDirs = None,
+    json: given.Json = False,
+) -> None:
+    """Write an HTML report on a run, a study or several runs. The page is self-contained."""
+    folders = [_named(name) for name in runs or ("latest",)]
+    from dataclasses import asdict
 
-    runs: tuple[str, ...]
-    out: Path | None
-    open: bool
-
-
-def report(arguments: ReportArguments, common: CommonOptions, as_json: bool) -> None:
-    """Write the page, print its path and open it if requested."""
-    folders = [_named(name) for name in arguments.runs or ("latest",)]
+    from dlexp.cli.views.results import report as view
+    from dlexp.config.files.catalog import Catalog
     from dlexp.workflows.report import report as workflow
 
-    made = workflow(folders, arguments.out, Catalog(common.config_dirs))
-    if as_json:
+    made = workflow(folders, out, Catalog(common_options(config_dir, None).config_dirs))
+    if json:
         print_json({**asdict(made), "path": str(made.path)})
     else:
-        for problem in made.problems:
-            err.print(f"[yellow]missing on the page[/]: {escape(problem)}")
-        near = min(os.path.relpath(made.path), str(made.path), key=len)
-        out.print(f"  page     {escape(near)}  ({made.size / 1000:,.0f} kB, self-contained)")
-    if arguments.open:
-        _open(made.path)
+        view.show(made.path, made.size, made.problems)
+    if open_it and not _opens(made.path):
+        view.no_browser()
 
 
 def _named(name: str) -> Path:
     """The directory of a run or study. Raises ConfigError with the closest name if it does not exist."""
+    from dlexp.artifacts.runs.run_dir import named_run, newest_runs, outputs_root
+    from dlexp.config.check.suggest import nearest_name
+
     path = named_run(name)
     if path.exists():
         return path
@@ -53,8 +50,8 @@ def _named(name: str) -> Path:
     )
 
 
-def _open(path: Path) -> None:
+def _opens(path: Path) -> bool:
+    """Open the page in a browser; returns whether there is one."""
     import webbrowser
 
-    if not webbrowser.open(path.absolute().as_uri()):
-        err.print("cannot open the page: no browser found")
+    return webbrowser.open(path.absolute().as_uri())

@@ -1,39 +1,29 @@
-"""The commands `dlexp runs`, `show`, `rm` and `prune`. Plain text, without importing rich."""
+"""The commands `dlexp runs`, `show`, `rm` and `prune`, without importing rich."""
 
 from __future__ import annotations
 
-import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from dlexp.artifacts.files.reading import is_file, read_text
-from dlexp.artifacts.files.writing import finite_or_none
-from dlexp.artifacts.runs.run_dir import RunDir, named_run, outputs_root
-from dlexp.artifacts.runs.run_tree import MARKS, is_group, members
-from dlexp.artifacts.runs.split_accesses import looks_at
-from dlexp.cli.style import echo, print_json, styled
-from dlexp.config.schema.tree import ABSENT, shown
+from dlexp.cli import completion
+from dlexp.cli import options as given
+from dlexp.cli.fast_typer import PlainGroup
+from dlexp.cli.style import print_json
 from dlexp.errors import ConfigError
-from dlexp.report.number_format import number
-from dlexp.text.time_format import ago, spoken
-from dlexp.workflows.run_record.read import SPLITS
-from dlexp.workflows.runs import query as workflow
-from dlexp.workflows.runs.query import Row
 
-_COLORS = {"running": "cyan", "finished": "green", "failed": "red", "died": "red", "interrupted": "yellow"}
-_LEFT = ("name", "kind", "state", "data", "model", "path", "reason", "started", "monitor")  # left-aligned columns
-_DROPPED_FIRST = ("size", "data", "seconds", "model", "age")  # on a narrow terminal
-_HEADINGS = {"seconds": "time"}
+if TYPE_CHECKING:
+    from dlexp.workflows.runs.query import Row
+    from dlexp.workflows.runs.remove import Plan
+
+runs_app = typer.Typer(cls=PlainGroup, invoke_without_command=True, rich_markup_mode=None, no_args_is_help=False)
 
 
-@dataclass(frozen=True)
-class ListArguments:
-    """The arguments of `dlexp runs`."""
+class ListArguments(NamedTuple):
+    """The arguments of `dlexp runs`; a dataclass would take a millisecond of every start."""
 
     kind: str = "train"
     state: str | None = None
@@ -46,57 +36,135 @@ class ListArguments:
     limit: int | None = None
 
 
-@dataclass(frozen=True)
-class PruneArguments:
-    """The arguments of `dlexp runs prune`."""
+@runs_app.callback()
+def runs(
+    context: typer.Context,
+    kind: Annotated[str, typer.Option("--kind", help="train, tune, lr-find or all")] = "train",
+    state: Annotated[
+        str | None, typer.Option("--state", help="running, finished, failed, interrupted or died; separate with commas")
+    ] = None,
+    model: Annotated[str | None, typer.Option("--model", help="only this model; * matches any text")] = None,
+    data: Annotated[str | None, typer.Option("--data", help="only this data set; * matches any text")] = None,
+    where: given.Where = None,
+    since: Annotated[
+        str | None, typer.Option("--since", help="only runs started within, e.g., 30min, 12h or 2d")
+    ] = None,
+    sort: Annotated[str | None, typer.Option("--sort", metavar="KEY", help="sort by this key, best first")] = None,
+    columns: Annotated[
+        str | None, typer.Option("--columns", metavar="KEYS", help="columns to show, such as seed,optim.lr,val/loss")
+    ] = None,
+    limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="show at most this many runs")] = None,
+    json: given.Json = False,
+) -> None:
+    """List, show and delete runs. Without a subcommand, list them, newest first."""
+    arguments = ListArguments(kind, state, model, data, tuple(where or ()), since, sort, columns, limit)
+    if context.invoked_subcommand is None:
+        _list(arguments, json)
+    elif arguments != ListArguments() or json:
+        _refuse_before(context.invoked_subcommand)
 
-    keep_best: int
-    metric: str | None
-    by: str
-    where: tuple[str, ...]
-    unfinished: bool
-    dry_run: bool
-    yes: bool
+
+@runs_app.command("show")
+def show(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="a run or `latest`", autocompletion=completion.runs)],
+    json: given.Json = False,
+) -> None:
+    """Show one run: its command, state, metrics and files."""
+    from dlexp.artifacts.files.reading import is_file
+    from dlexp.artifacts.runs.run_dir import RunDir, named_run
+    from dlexp.artifacts.runs.run_tree import MARKS, is_group, members
+    from dlexp.cli.views.results import runs as view
+    from dlexp.workflows.runs import query as workflow
+
+    path = named_run(run)
+    path = path.resolve() if path.is_symlink() else path
+    if is_group(path):
+        rows, broken = workflow.rows_of(members(path), "train")
+        if json:
+            _print_json({"group": str(path), "runs": [row.as_dict() for row in rows], "broken": _as_dicts(broken)})
+        else:
+            view.group(rows, broken)
+        return
+    kind = next((kind for kind in reversed(MARKS) if is_file(path / MARKS[kind])), None)
+    if kind is None:
+        RunDir.find(path)  # raises an error
+        raise AssertionError("a run directory has a config.yaml")
+    row = workflow.read_row(path, kind)
+    if json:
+        config = dict(row.run.config) if row.run is not None else {}
+        _print_json({**row.as_dict(), **_details(row), "config": config})
+    else:
+        view.one(row, _details(row))
 
 
-def list_runs(arguments: ListArguments, as_json: bool) -> None:
-    """Print the table of runs and the directories that cannot be read."""
-    kinds = _among("--kind", arguments.kind, ("all", *MARKS))
-    found = workflow.find_runs(MARKS if kinds == ["all"] else kinds)
+@runs_app.command("rm")
+def rm(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="runs to delete", autocompletion=completion.runs)],
+    yes: given.Yes = False,
+    json: given.Json = False,
+) -> None:
+    """Delete runs, groups of seeds, studies or sweeps, after confirmation."""
+    from dlexp.artifacts.runs.run_dir import named_run
+    from dlexp.workflows.runs.remove import plan_removal
+
+    _carry_out(plan_removal([named_run(name) for name in runs]), yes, dry_run=False, as_json=json)
+
+
+@runs_app.command("prune")
+def prune(
+    keep_best: Annotated[int, typer.Option("--keep-best", min=1, metavar="K", help="number of runs to keep per group")],
+    metric: Annotated[
+        str | None, typer.Option("--metric", help="rank by this metric, such as val/accuracy; default: trainer.monitor")
+    ] = None,
+    by: Annotated[str, typer.Option("--by", metavar="KEYS", help="group the runs by these keys")] = "model,data",
+    where: given.Where = None,
+    unfinished: Annotated[
+        bool, typer.Option("--unfinished", help="also delete runs that failed, were interrupted or died")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="list the runs to delete without deleting them")] = False,
+    yes: given.Yes = False,
+    json: given.Json = False,
+) -> None:
+    """Delete all but the best runs of each group, after confirmation. Active runs and sources of init_from stay."""
+    from dlexp.workflows.runs.remove import plan_pruning
+
+    keys = [key for key in by.split(",") if key]
+    plan = plan_pruning(keep_best, metric, keys, tuple(where or ()), unfinished=unfinished)
+    _carry_out(plan, yes, dry_run=dry_run, as_json=json)
+
+
+def _list(arguments: ListArguments, as_json: bool) -> None:
+    """Select the runs; print them and the directories that cannot be read."""
+    from dlexp.artifacts.runs.run_tree import MARKS
+    from dlexp.config.schema.tree import ABSENT
+    from dlexp.workflows.runs import query as workflow
+
+    chosen = _among("--kind", arguments.kind, ("all", *MARKS))
+    kinds = list(MARKS) if chosen == ["all"] else chosen
+    found = workflow.find_runs(kinds)
     rows = _filtered(found.rows, arguments)
     if arguments.sort:
         rows = workflow.sort_runs(rows, arguments.sort)
     columns = [key for key in (arguments.columns or "").split(",") if key]
     for key in columns:
         workflow.refuse_unknown("--columns", key, found.rows)
-    more = len(rows) - (arguments.limit or len(rows))
+    hidden = len(rows) - (arguments.limit or len(rows))
     rows = rows[: arguments.limit or len(rows)]
     if as_json:
-        listed = [{**row.as_dict(), **{key: _plain(row.value(key)) for key in columns}} for row in rows]
+        values = [{key: None if (value := row.value(key)) is ABSENT else value for key in columns} for row in rows]
+        listed = [{**row.as_dict(), **extra} for row, extra in zip(rows, values, strict=True)]
         _print_json({"runs": listed, "broken": _as_dicts(found.broken)})
         return
-    chosen = columns or _usual_columns(rows, len(MARKS if kinds == ["all"] else kinds) > 1)
-    if rows:
-        _print_table(rows, ["name", *(key for key in chosen if key != "name")], fixed=bool(columns))
-    elif found.rows:
-        echo(f"none of the {len(found.rows)} runs in {outputs_root()} matches")
-    elif not found.broken:
-        echo(f"no runs in {outputs_root()} yet. Create one with dlexp train")
-    if more > 0:
-        echo(f"and {more} more; show all with --limit {len(rows) + more}")
-    _name_broken(found.broken)
+    from dlexp.cli.views.results import runs as view
 
-
-def _name_broken(broken: Sequence[tuple[Path, str]]) -> None:
-    for path, why in broken:
-        echo(styled(f"not a valid run: {path}: {why}", "yellow"))
+    view.listing(found, rows, columns, several_kinds=len(kinds) > 1, hidden=hidden)
 
 
 def _as_dicts(broken: Sequence[tuple[Path, str]]) -> list[dict[str, str]]:
     return [{"path": str(path), "reason": why} for path, why in broken]
 
 
-def refuse_before(command: str) -> None:
+def _refuse_before(command: str) -> None:
     """Raise ConfigError for options of the table before a subcommand, where they have no effect."""
     rule = "options before the subcommand have no effect"
     raise ConfigError.one(
@@ -104,57 +172,9 @@ def refuse_before(command: str) -> None:
     )
 
 
-def show(name: str, as_json: bool) -> None:
-    """Print one run, study, range test or group of seeds."""
-    path = named_run(name)
-    path = path.resolve() if path.is_symlink() else path
-    if is_group(path):
-        rows, broken = workflow.rows_of(members(path), "train")
-        if as_json:
-            _print_json({"group": str(path), "runs": [row.as_dict() for row in rows], "broken": _as_dicts(broken)})
-        else:
-            if rows:
-                _print_table(rows, _usual_columns(rows, False), fixed=True)
-            _name_broken(broken)
-        return
-    kind = next((kind for kind in reversed(MARKS) if is_file(path / MARKS[kind])), None)
-    if kind is None:
-        RunDir.find(path)  # raises an error
-        raise AssertionError("a run directory has a config.yaml")
-    row = workflow.read_row(path, kind)
-    if as_json:
-        config = dict(row.run.config) if row.run is not None else {}
-        _print_json({**row.as_dict(), **_details(row), "config": config})
-        return
-    facts = {key: _cell(row, key) for key in row.facts} | {"size": _cell(row, "size")}
-    facts |= {name: number(name, value) for name, value in row.metrics.items()}
-    facts |= {
-        name: ", ".join(value) if isinstance(value, list) else str(value) for name, value in _details(row).items()
-    }
-    width = max(map(len, facts))
-    for name, text in facts.items():
-        if text not in ("", "-"):
-            echo(f"{name:<{width}}  {text}")
-
-
-def rm(names: Sequence[str], yes: bool, as_json: bool) -> None:
-    """Delete runs after confirmation."""
-    from dlexp.workflows.runs.remove import plan_removal
-
-    _carry_out(plan_removal([named_run(name) for name in names]), yes, dry_run=False, as_json=as_json)
-
-
-def prune(arguments: PruneArguments, as_json: bool) -> None:
-    """Delete all but the best runs of each group after confirmation."""
-    from dlexp.workflows.runs.remove import plan_pruning
-
-    by = [key for key in arguments.by.split(",") if key]
-    plan = plan_pruning(arguments.keep_best, arguments.metric, by, arguments.where, unfinished=arguments.unfinished)
-    _carry_out(plan, arguments.yes, dry_run=arguments.dry_run, as_json=as_json)
-
-
-def _carry_out(plan: Any, yes: bool, *, dry_run: bool, as_json: bool) -> None:
+def _carry_out(plan: Plan, yes: bool, *, dry_run: bool, as_json: bool) -> None:
     """Print a removal plan, ask for confirmation and carry it out."""
+    from dlexp.cli.views.results import runs as view
     from dlexp.workflows.runs.remove import remove
 
     content = {
@@ -163,22 +183,17 @@ def _carry_out(plan: Any, yes: bool, *, dry_run: bool, as_json: bool) -> None:
         "kept": [{"path": str(kept.path), "why": kept.why} for kept in plan.kept],
         "bytes": plan.size,
     }
-    say: Callable[[str], None] = (lambda text: None) if as_json else echo
-    for kept in plan.kept:
-        say(f"keep     {kept.path}: {kept.why}")
-    for planned in plan.going:
-        warning = styled(f"; {planned.warning}", "yellow") if planned.warning else ""
-        say(f"delete   {planned.path}, {_bytes(planned.size)}{warning}")
-    count = f"{len(plan.going)} director{'ies' if len(plan.going) != 1 else 'y'}, {_bytes(plan.size)}"
+    if not as_json:
+        view.removal(plan)
     if dry_run or not plan.going:
-        say(f"{count} would be deleted; nothing was deleted" if plan.going else "nothing to delete")
-    elif yes or _confirmed(f"Delete {count}?", as_json):
-        freed = remove(plan)
-        say(f"deleted  {count}")
-        content["bytes"] = freed
-    else:
-        say("nothing was deleted")
-        content["removed"] = []
+        if not as_json:
+            view.would_remove(plan)
+    elif yes or _confirmed(f"Delete {view.human_size(plan)}?", as_json):
+        content["bytes"] = remove(plan)
+        if not as_json:
+            view.removed(plan)
+    else:  # only a terminal can decline
+        view.removed(None)
     if as_json:
         _print_json(content)
 
@@ -192,6 +207,8 @@ def _confirmed(question: str, as_json: bool) -> bool:
 
 
 def _filtered(rows: Sequence[Row], arguments: ListArguments) -> list[Row]:
+    from dlexp.workflows.runs import query as workflow
+
     kept = list(rows)
     if arguments.state:
         states = _among("--state", arguments.state, workflow.STATES)
@@ -215,58 +232,12 @@ def _among(option: str, text: str, allowed: Sequence[str]) -> list[str]:
     return given
 
 
-def _usual_columns(rows: Sequence[Row], several_kinds: bool) -> list[str]:
-    kind = ["kind"] if several_kinds else []
-    return ["name", *kind, "state", "age", "data", "model", *workflow.metric_columns(rows), "seconds", "size"]
-
-
-def _print_table(rows: Sequence[Row], columns: Sequence[str], *, fixed: bool) -> None:
-    """Print aligned columns; on a narrow terminal, the least important ones are dropped and named."""
-    cells = {key: [_HEADINGS.get(key, key), *(_cell(row, key) for row in rows)] for key in columns}
-    widths = {key: max(map(len, texts)) for key, texts in cells.items()}
-    dropped = []
-    if not fixed and sys.stdout.isatty():
-        room = shutil.get_terminal_size().columns
-        for key in _DROPPED_FIRST:
-            if sum(widths.values()) + 2 * (len(widths) - 1) > room and key in widths:
-                dropped.append(key)
-                del widths[key]
-    lines = []
-    for line in range(len(rows) + 1):
-        texts = [_padded(key, cells[key][line], width, line) for key, width in widths.items()]
-        lines.append("  ".join(texts).rstrip())
-    echo("\n".join(lines))
-    if dropped:
-        echo(f"terminal too narrow for {', '.join(dropped)}; select columns with --columns")
-
-
-def _padded(key: str, text: str, width: int, line: int) -> str:
-    padded = f"{text:<{width}}" if key in _LEFT else f"{text:>{width}}"
-    if line == 0:
-        return styled(padded, bold=True)
-    return styled(padded, _COLORS[text]) if key == "state" and text in _COLORS else padded
-
-
-def _cell(row: Row, key: str) -> str:
-    """A value of a row as text."""
-    value = row.value(key)
-    if value is ABSENT or value is None:
-        return "-"
-    if key == "size":
-        return _bytes(int(value))
-    if key == "age":
-        return ago(float(value))
-    if key == "seconds":
-        return spoken(float(value))
-    if key == "epoch" and row.facts["epochs"]:
-        return f"{value}/{row.facts['epochs']}"
-    if key in row.metrics or key == "parameters":
-        return number(key, value)
-    return shown(value)
-
-
 def _details(row: Row) -> dict[str, Any]:
     """Additional facts for `show`: command, options, notes, checkpoints and evaluations."""
+    from dlexp.artifacts.files.reading import is_file, read_text
+    from dlexp.artifacts.runs.split_accesses import looks_at
+    from dlexp.workflows.run_record.read import SPLITS
+
     path = row.path
     found: dict[str, Any] = {}
     if is_file(path / "command.txt"):
@@ -282,16 +253,7 @@ def _details(row: Row) -> dict[str, Any]:
     return found
 
 
-def _bytes(count: int) -> str:
-    size, units = float(count), ["B", "KiB", "MiB", "GiB", "TiB"]
-    while size >= 1024 and len(units) > 1:
-        size, units = size / 1024, units[1:]
-    return f"{size:.0f} {units[0]}" if units[0] == "B" or size >= 100 else f"{size:.1f} {units[0]}"
-
-
-def _plain(value: Any) -> Any:
-    return None if value is ABSENT else value
-
-
 def _print_json(value: Mapping[str, Any]) -> None:
+    from dlexp.artifacts.files.writing import finite_or_none
+
     print_json(finite_or_none(value))

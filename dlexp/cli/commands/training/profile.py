@@ -1,132 +1,41 @@
-"""The command `dlexp profile`: runs the measurement and prints its result."""
+"""The command `dlexp profile`: measures an update and estimates the cost of the run."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from typing import Any
-
-from rich.table import Table
-
-from dlexp.cli.argv import CommonOptions
-from dlexp.cli.commands.configuration import trusted_of
-from dlexp.cli.console import escape, out, print_json, table, undrawn
-from dlexp.config.files.catalog import Catalog
-from dlexp.text.time_format import spoken
-from dlexp.workflows.profile.settings import ProfileRequest
-
-_BAR = 24  # characters of a whole update
-_NAME = 34  # and of an operator, so that a line has at most 80
-_SHOWN = 8
-_KIB, _MIB, _GIB = 2.0**10, 2.0**20, 2.0**30
+from dlexp.cli import options as given
+from dlexp.cli.argv import common_options
+from dlexp.cli.style import print_json
 
 
-def profile(request: ProfileRequest, common: CommonOptions, quiet: bool, as_json: bool) -> None:
-    """Measure and print the result."""
+def profile(
+    overrides: given.Overrides = None,
+    steps: given.ProfileSteps = None,
+    run_dir: given.RunDirectory = None,
+    config_dir: given.ConfigDirs = None,
+    trust: given.Trust = None,
+    quiet: given.Quiet = False,
+    json: given.Json = False,
+) -> None:
+    """Profile the time and memory of a training update. The cost of the whole run is estimated."""
+    from dataclasses import replace
+
+    from dlexp.cli.commands.configuration import trusted_of
     from dlexp.config.compose import load
+    from dlexp.config.files.catalog import Catalog
+    from dlexp.workflows.profile.settings import ProfileRequest
 
+    common = common_options(config_dir, trust)
+    request = ProfileRequest(tuple(overrides or ()), run_dir=run_dir, steps=steps)
     request.check()
     config = load(request.words, Catalog(common.config_dirs))
     request = replace(request, command=common.command, trusted=trusted_of(common))
-    from dlexp.cli.views.training import reporter
+    from dlexp.cli.views.training.display import reporter
+    from dlexp.cli.views.training.profile import show
     from dlexp.workflows.profile import profile as workflow
-
-    content = workflow.profile(config, request, reporter(quiet))
-    if as_json:
-        print_json(content)
-    else:
-        _show(content)
-
-
-def _show(content: Mapping[str, Any]) -> None:
     from dlexp.workflows.profile.result import title_of
 
-    out.print()
-    out.print(_parts(title_of(content), content))
-    out.print()
-    out.print(_operators(content))
-    out.print()
-    for label, text in _lines(content):
-        out.print(f"  {label:<12} {escape(text)}")
-    folder = escape(min(os.path.relpath(content["folder"]), content["folder"], key=len))
-    undrawn(content)
-    picture = "" if "undrawn" in content else f"  figure   {folder}/profile.png\n"
-    out.print(f"\n{picture}  trace    {folder}/trace.json.gz\n  numbers  {folder}/profile.json")
-
-
-def _parts(title: str, content: Mapping[str, Any]) -> Table:
-    rows = [
-        [part, milliseconds(found["seconds"]), percent(found["share"]), "#" * round(_BAR * found["share"])]
-        for part, found in content["parts"].items()
-    ]
-    made = table(title, ["part", "time", "share", ""], [*rows, ["update", milliseconds(_timed(content)), "", ""]])
-    made.columns[-1].justify = "left"
-    return made
-
-
-def _operators(content: Mapping[str, Any]) -> Table:
-    """The operators with the largest own time."""
-    kind = "GPU" if content["operators_on"] == "device" else "CPU"
-    key = f"self_{content['operators_on']}_seconds"
-    rows = [
-        [one["name"][:_NAME], f"{one['calls']:.0f}", milliseconds(one[key]), percent(one["share"])]
-        for one in content["operators"][:_SHOWN]
-    ]
-    return table("", ["operator", "calls", f"own {kind} time", "share"], rows)
-
-
-def _lines(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Label -> text, in lines of at most 80 characters."""
-    update, run, memory = content["update"], content["run"], content["memory"]
-    spread = update["spread"]
-    yield (
-        "speed",
-        f"{update['samples_per_s']:,.0f} samples/s, {milliseconds(update['seconds'])} per update without profiler",
-    )
-    between = f"{milliseconds(spread['p10'])} to {milliseconds(spread['p90'])}"
-    yield "", f"(10th to 90th percentile {between}; first update {milliseconds(update['first_seconds'])})"
-    yield from _arithmetic(content["arithmetic"], content["precision"])
-    yield "memory", f"weights {size(memory['weights'])}, gradients {size(memory['gradients'])},"
-    yield "", f"optimizer {size(memory['optimizer_state'])}, saved for backward {size(memory['kept_for_backward'])}"
-    for part, most in memory.get("peak_allocated", {}).items():
-        yield "", f"at most {size(most)} allocated in {part}"
-    if "peak_reserved" in memory:
-        yield "", f"peak GPU memory {size(memory['peak_reserved'])} of {size(memory['device_total'])}"
-    yield "", f"peak memory of the process {size(memory['peak_resident'])}"
-    times = f"{spoken(run['training_seconds'])} of training, {spoken(run['validation_seconds'])} of validation"
-    yield "whole run", f"{run['epochs']} epochs: {times}"
-    yield "checkpoints", f"{size(run['checkpoint_bytes'])} on disk"
-
-
-def _arithmetic(found: Mapping[str, Any], precision: str) -> Iterator[tuple[str, str]]:
-    machine = f"{found['matrix_flops_per_s'] / 1e9:,.0f} GFLOP/s"
-    if found["fraction"] is None:
-        yield "arithmetic", f"no countable operations; large {precision} matrix products reach {machine}"
+    content = workflow.profile(config, request, reporter(quiet or json))
+    if json:
+        print_json(content)
     else:
-        yield "arithmetic", f"{found['flops_per_s'] / 1e9:,.1f} GFLOP/s, {percent(found['fraction'])} of the {machine}"
-        yield "", f"that large {precision} matrix products reach on this machine"
-
-
-def _timed(content: Mapping[str, Any]) -> float:
-    """Seconds per update, measured part by part."""
-    return float(sum(found["seconds"] for found in content["parts"].values()))
-
-
-def milliseconds(seconds: float) -> str:
-    """A time in milliseconds, as text."""
-    value = 1e3 * seconds
-    return f"{value:,.0f} ms" if value >= 100 else f"{value:.3g} ms"
-
-
-def percent(share: float) -> str:
-    """A share in [0, 1] as a percentage."""
-    return f"{100 * share:.1f} %"
-
-
-def size(count: int) -> str:
-    """A number of bytes as text."""
-    for unit, name in ((_GIB, "GiB"), (_MIB, "MiB")):
-        if count >= unit:
-            return f"{count / unit:.3g} {name}" if count < 100 * unit else f"{count / unit:,.0f} {name}"
-    return f"{count / _KIB:.3g} KiB"
+        show(title_of(content), content)

@@ -1,22 +1,53 @@
-"""The command `dlexp train`: starts, repeats or resumes a run and prints the result."""
+"""The command `dlexp train`: starts, repeats or resumes a run, or runs a sweep."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
-from dlexp.cli.argv import CommonOptions
-from dlexp.cli.commands.configuration import TrainArguments, configuration, is_sweep_command, trusted_of
-from dlexp.config.files.catalog import Catalog
+from dlexp.cli import options as given
+from dlexp.cli.argv import CommonOptions, common_options
+from dlexp.cli.style import print_json
 from dlexp.errors import ConfigError
 
 if TYPE_CHECKING:
+    from dlexp.cli.commands.configuration import TrainArguments
+    from dlexp.config.files.catalog import Catalog
     from dlexp.config.schema.run import RunConfig
     from dlexp.workflows.reporter import Reporter
     from dlexp.workflows.train.train import Request
 
 
-def train(arguments: TrainArguments, common: CommonOptions, quiet: bool, as_json: bool) -> None:
+def train(
+    overrides: given.Overrides = None,
+    resume: given.Resume = None,
+    from_run: given.FromRun = None,
+    seeds: given.Seeds = None,
+    multirun: given.Multirun = False,
+    jobs: given.SweepJobs = 1,
+    run_dir: given.RunDirectory = None,
+    run_id: given.RunId = None,
+    allow_changes: given.AllowChanges = False,
+    config_dir: given.ConfigDirs = None,
+    trust: given.Trust = None,
+    dry_run: given.DryRun = False,
+    quiet: given.Quiet = False,
+    json: given.Json = False,
+) -> None:
+    """Train a model and save it in a run directory."""
+    from dlexp.cli.commands.configuration import TrainArguments
+
+    request = TrainArguments(
+        tuple(overrides or ()), resume, from_run, seeds, run_dir, dry_run, allow_changes, run_id, multirun, jobs
+    )
+    _train(request, common_options(config_dir, trust), quiet or json, json)
+
+
+def _train(arguments: TrainArguments, common: CommonOptions, quiet: bool, as_json: bool) -> None:
     """Start, repeat, resume or dry-run a training and print the result."""
+    from dlexp.cli.commands.configuration import configuration, is_sweep_command, trusted_of
+    from dlexp.config.files.catalog import Catalog
+
     _refuse_contradictions(arguments)
     catalog = Catalog(common.config_dirs)
     if is_sweep_command(arguments):
@@ -29,56 +60,65 @@ def train(arguments: TrainArguments, common: CommonOptions, quiet: bool, as_json
         return
     config, typed, changes = configuration(arguments.overrides, arguments.from_run, catalog)
     trusted = trusted_of(common)
-    from dlexp.cli.views import results
-    from dlexp.cli.views.training import reporter
+    from dlexp.cli.views.training import train as view
+    from dlexp.cli.views.training.display import reporter
     from dlexp.workflows.train import train as workflow
     from dlexp.workflows.train.seeds import train_seeds
 
     if arguments.dry_run:
-        results.dry_run(workflow.dry_run(config, trusted), as_json)
+        _print(workflow.dry_run(config, trusted), view.dry_run, as_json)
         return
     request = workflow.Request(
         typed, (common.command,), arguments.run_dir, trusted, allow_changes=arguments.allow_changes
     )
     display = reporter(quiet)
     if changes is not None:
-        results.changes(changes, display.say)
+        view.changes(changes, display.say)
     if arguments.run_id is not None:
         _under_id(arguments.run_id, arguments.seeds, config, request, display, as_json)
     elif arguments.seeds is not None:
-        results.seeds(train_seeds(config, request, arguments.seeds, display), as_json)
+        _print(train_seeds(config, request, arguments.seeds, display), view.seeds, as_json)
     else:
-        results.summary(workflow.train(config, request, display), as_json)
+        _print(workflow.train(config, request, display), view.summary, as_json)
 
 
 def _under_id(
     name: str, seeds: int | None, config: RunConfig, request: Request, display: Reporter, as_json: bool
 ) -> None:
-    from dlexp.cli.views import results
+    from dlexp.cli.views.training import train as view
     from dlexp.workflows.train.run_id import train_seeds_under_id, train_under_id
 
     if seeds is not None:
-        results.seeds(train_seeds_under_id(config, request, name, seeds, display), as_json)
+        _print(train_seeds_under_id(config, request, name, seeds, display), view.seeds, as_json)
     else:
-        results.summary(train_under_id(config, request, name, display), as_json)
+        _print(train_under_id(config, request, name, display), view.summary, as_json)
 
 
 def _resume(arguments: TrainArguments, common: CommonOptions, catalog: Catalog, quiet: bool, as_json: bool) -> None:
     from dlexp.artifacts.files.format_number import refuse_other_run_format
     from dlexp.artifacts.runs.run_dir import RunDir, named_run, newest_unfinished
+    from dlexp.cli.commands.configuration import trusted_of
     from dlexp.config.derive import resumed_config
 
     run = RunDir.find(named_run(arguments.resume)) if arguments.resume else newest_unfinished()
     refuse_other_run_format(run.path)
     config, changes = resumed_config(run.path, arguments.overrides, catalog)
     trusted = trusted_of(common)
-    from dlexp.cli.views import results
-    from dlexp.cli.views.training import reporter
+    from dlexp.cli.views.training import train as view
+    from dlexp.cli.views.training.display import reporter
     from dlexp.workflows.train.train import resume
 
     display = reporter(quiet)
-    results.changes(changes, display.say)
-    results.summary(resume(run, config, trusted, display, allow_changes=arguments.allow_changes), as_json)
+    view.changes(changes, display.say)
+    content = resume(run, config, trusted, display, allow_changes=arguments.allow_changes)
+    _print(content, view.summary, as_json)
+
+
+def _print(content: Mapping[str, Any], view: Callable[[Mapping[str, Any]], None], as_json: bool) -> None:
+    if as_json:
+        print_json(content)
+    else:
+        view(content)
 
 
 def _refuse_contradictions(arguments: TrainArguments) -> None:

@@ -1,100 +1,82 @@
-"""The command `dlexp tune`: runs a study, shows its progress and prints the result."""
+"""The command `dlexp tune`: runs a study, tries its search space, or serves its dashboard."""
 
 from __future__ import annotations
 
 import shlex
 import time
-from collections import deque
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rich.live import Live
-from rich.table import Table
-
-from dlexp.cli.argv import CommonOptions
-from dlexp.cli.commands.configuration import trusted_of
-from dlexp.cli.console import err, escape, escape_lines, out, print_json, table, undrawn
-from dlexp.config.files.catalog import Catalog
-from dlexp.config.schema.tree import shown
+from dlexp.cli import options as given
+from dlexp.cli.argv import common_options
+from dlexp.cli.style import print_json
 from dlexp.errors import ConfigError
-from dlexp.report.number_format import number
-from dlexp.text.quoting import command
-from dlexp.text.time_format import spoken, stamp
 
 if TYPE_CHECKING:
     from dlexp.config.search import Search
-    from dlexp.workflows.tune.tune import TrialRecord
-
-_ROWS = 10
+    from dlexp.workflows.tune.tune import TuneRequest
 
 
-@dataclass(frozen=True)
-class TuneArguments:
-    """The arguments of `dlexp tune`."""
-
-    overrides: tuple[str, ...]
-    total: int
-    name: str | None
-    jobs: int
-    storage: str | None
-    dry_run: bool
-    dashboard: bool
-    migrate: str | None
-
-
-def tune(arguments: TuneArguments, common: CommonOptions, quiet: bool, as_json: bool) -> None:
-    """Run or continue a study, print a dry run, or serve the dashboard."""
+def tune(
+    overrides: given.Overrides = None,
+    trials: given.Trials = 50,
+    name: given.StudyName = None,
+    jobs: given.Jobs = 1,
+    storage: given.Storage = None,
+    migrate: given.Migrate = None,
+    config_dir: given.ConfigDirs = None,
+    trust: given.Trust = None,
+    dry_run: given.DryRunOfStudy = False,
+    dashboard: given.Dashboard = False,
+    quiet: given.Quiet = False,
+    json: given.Json = False,
+) -> None:
+    """Search for hyperparameters. The same command continues its study until it has --trials trials."""
     from dlexp.artifacts.files.new_folder import refuse_bad_name
     from dlexp.artifacts.runs.run_dir import outputs_root
+    from dlexp.cli.commands.configuration import trusted_of
+    from dlexp.config.files.catalog import Catalog
     from dlexp.config.search import load_search
+    from dlexp.text.time_format import stamp
 
-    if arguments.name is not None:
-        refuse_bad_name("--name", arguments.name)
-    if arguments.dashboard:
-        _dashboard(arguments)
+    if name is not None:
+        refuse_bad_name("--name", name)
+    if dashboard:
+        _dashboard(name, storage)
         return
-    if arguments.migrate is not None and arguments.name in (None, Path(arguments.migrate).name):
+    if migrate is not None and name in (None, Path(migrate).name):
         raise ConfigError.one(
-            "--migrate",
-            arguments.migrate,
-            "requires another study to copy to",
-            "Add --name NEW",
-            code="missing-requirement",
+            "--migrate", migrate, "requires another study to copy to", "Add --name NEW", code="missing-requirement"
         )
-    search = load_search(arguments.overrides, Catalog(common.config_dirs))
-    if arguments.dry_run:
-        _dry_run(search, arguments, as_json)
+    common, typed = common_options(config_dir, trust), tuple(overrides or ())
+    search = load_search(typed, Catalog(common.config_dirs))
+    if dry_run:
+        _dry_run(search, trials, json)
         return
     from dlexp.workflows.tune.tune import TuneRequest
-    from dlexp.workflows.tune.tune import tune as run
 
     base = search.base
-    folder = outputs_root() / "tune" / (arguments.name or f"{stamp()}-{base.model.option}-{base.data.option}")
+    folder = outputs_root() / "tune" / (name or f"{stamp()}-{base.model.option}-{base.data.option}")
     trusted, command = trusted_of(common), without_secrets(common.command)
-    request = TuneRequest(
-        folder,
-        arguments.total,
-        arguments.jobs,
-        arguments.storage,
-        arguments.overrides,
-        trusted,
-        command,
-        arguments.migrate,
-    )
-    display = _display(quiet, arguments.total, base.monitor)
+    _run(search, TuneRequest(folder, trials, jobs, storage, typed, trusted, command, migrate), quiet or json, json)
+
+
+def _run(search: Search, request: TuneRequest, quiet: bool, as_json: bool) -> None:
+    from dlexp.cli.views.training.tune import display, show
+    from dlexp.workflows.tune.tune import tune as workflow
+
+    shown = display(quiet, request.total, search.base.monitor)
     started = time.perf_counter()
     try:
-        content = run(search, request, display)
+        content = workflow(search, request, shown)
     finally:
         with suppress(OSError):  # the terminal was closed
-            display.end()
+            shown.end()
     if as_json:
         print_json(content)
     else:
-        _show(content, folder, time.perf_counter() - started)
+        show(content, request.folder, time.perf_counter() - started)
 
 
 def without_secrets(command: str) -> str:
@@ -108,175 +90,39 @@ def without_secrets(command: str) -> str:
     return shlex.join(arguments)
 
 
-class QuietStudy:
-    """A display that shows messages only."""
-
-    def say(self, text: str) -> None:
-        """Print a line on standard error."""
-        err.print(escape_lines(text))
-
-    def trial(self, record: TrialRecord, finished: int, best: float | None) -> None:
-        """Print nothing."""
-
-    def end(self) -> None:
-        """Print nothing."""
-
-
-class PlainStudy(QuietStudy):
-    """A line per finished trial."""
-
-    def __init__(self, total: int, metric: str) -> None:
-        self._total, self._metric, self._started = total, metric, time.perf_counter()
-        self._first: int | None = None
-
-    def trial(self, record: TrialRecord, finished: int, best: float | None) -> None:
-        """Print a trial that has finished."""
-        if record.state == "running":
-            self._first = finished if self._first is None else self._first
-            return
-        value = number(self._metric, record.value)
-        detail = f"  {record.reason}" if record.reason else ""
-        err.print(
-            f"trial {record.number}  {record.state}  {self._metric} {value}{escape(detail)}  "
-            f"best {number(self._metric, best)}  {finished}/{self._total}  {self.left(finished)} left"
-        )
-
-    def left(self, finished: int) -> str:
-        """The estimated time to the total, from the trials that finished in this process."""
-        done = finished - (self._first or 0)
-        return spoken((time.perf_counter() - self._started) / done * (self._total - finished)) if done > 0 else "..."
-
-
-class LiveStudy(PlainStudy):
-    """A table of the last trials, redrawn when they report."""
-
-    def __init__(self, total: int, metric: str) -> None:
-        super().__init__(total, metric)
-        self._rows: dict[int, TrialRecord] = {}
-        self._order: deque[int] = deque(maxlen=_ROWS)
-        self._live = Live(console=err, auto_refresh=False)
-        self._live.start()
-        self._drawn = 0.0
-
-    def say(self, text: str) -> None:
-        """Print a line above the table."""
-        self._live.console.print(escape_lines(text))
-
-    def trial(self, record: TrialRecord, finished: int, best: float | None) -> None:
-        """Update the row of a trial."""
-        if self._first is None:
-            self._first = finished
-        if record.number not in self._rows:
-            self._order.append(record.number)
-        self._rows[record.number] = record
-        if time.perf_counter() - self._drawn > 0.1 or record.state != "running":
-            self._drawn = time.perf_counter()
-            self._live.update(self._table(finished, best), refresh=True)
-
-    def end(self) -> None:
-        """Close the live view; the last drawing remains on the terminal."""
-        self._live.stop()
-
-    def _table(self, finished: int, best: float | None) -> Table:
-        title = f"{finished}/{self._total} trials  best {number(self._metric, best)}  {self.left(finished)} left"
-        made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="dim")
-        for column in ("trial", "state", "epoch", self._metric, "parameters"):
-            made.add_column(column, justify="left" if column in ("state", "parameters") else "right", no_wrap=True)
-        room = max(20, err.width - len(self._metric) - 34)  # otherwise rich would shrink the narrow columns first
-        for key in self._order:
-            record = self._rows[key]
-            is_best = record.state == "complete" and record.value == best
-            parameters = "  ".join(
-                f"{name.rpartition('.')[2]} {_short(value)}" for name, value in record.params.items()
-            )
-            style = "bold green" if is_best else "dim" if record.state in ("pruned", "failed") else None
-            shown = record.reason if record.state == "failed" else parameters
-            value = number(self._metric, record.value)
-            star = "*" if is_best else " "
-            made.add_row(
-                f"{record.number}{star}", record.state, str(record.epoch), value, escape(shown[:room]), style=style
-            )
-        return made
-
-
-def _display(quiet: bool, total: int, metric: str) -> QuietStudy:
-    if quiet:
-        return QuietStudy()
-    return LiveStudy(total, metric) if err.is_terminal and not err.is_dumb_terminal else PlainStudy(total, metric)
-
-
-def _dashboard(arguments: TuneArguments) -> None:
+def _dashboard(name: str | None, storage: str | None) -> None:
     """Serve the study to a browser until Ctrl-C."""
+    from functools import partial
+
     from dlexp.artifacts.runs.run_dir import outputs_root
+    from dlexp.cli.views.training.tune import dashboard
     from dlexp.runtime.signals import StopRequest
     from dlexp.tune.dashboard import serve
 
-    folder = outputs_root() / "tune" / arguments.name if arguments.name is not None else None
-
-    def say(address: str) -> None:
-        err.print(f"{escape(arguments.name or 'all studies of the storage')}: {address}")
-
-    serve(folder, arguments.storage, say, StopRequest())
+    folder = outputs_root() / "tune" / name if name is not None else None
+    serve(folder, storage, partial(dashboard, name), StopRequest())
 
 
-def _dry_run(search: Search, arguments: TuneArguments, as_json: bool) -> None:
-    """Print the search space, three sampled configurations of every branch, and the maximum cost."""
+def _dry_run(search: Search, total: int, as_json: bool) -> None:
+    """Sample three configurations of every branch of the search space, and compute the maximum cost."""
     from dlexp.config.search import rules_of
     from dlexp.tune.samplers import sampler_for
     from dlexp.tune.space_preview import cost, samples
 
     rules, settings = rules_of(search), search.settings
     sampler_for(rules, 0, search.space)  # raises an error if a package is missing
-    drawn, bound = samples(search.space, settings.seed, 3), cost(search.space, rules, arguments.total)
+    drawn, bound = samples(search.space, settings.seed, 3), cost(search.space, rules, total)
     confirmed = (settings.confirm_top + 1) * settings.confirm_seeds if settings.confirm_top else 0
-    epochs = (bound.trials + confirmed) * bound.epochs
-    content = {"space": search.space.described(), "samples": drawn, "trials": bound.trials, "confirmations": confirmed}
+    content = {
+        "space": search.space.described(),
+        "samples": drawn,
+        "trials": bound.trials,
+        "confirmations": confirmed,
+        "epochs_at_most": (bound.trials + confirmed) * bound.epochs,
+    }
     if as_json:
-        print_json({**content, "epochs_at_most": epochs})
+        print_json(content)
         return
-    out.print(
-        table("search space", ["key", "values"], [[k, v] for k, v in search.space.described().items()], numbers_from=9)
-    )
-    title: str | None = None
-    for sample in drawn:
-        branch = ", ".join(f"{group}={sample[group]}" for group in search.space.groups)
-        if branch != title:
-            title = branch
-            out.print(f"\n{escape(branch) or 'sampled'}")
-        values = {key: value for key, value in sample.items() if key not in search.space.groups}
-        out.print("  " + escape("  ".join(f"{key}={_short(value)}" for key, value in values.items())))
-    runs = f"{bound.trials} trials" + (f" and {confirmed} confirmation runs" if confirmed else "")
-    out.print(f"\nat most {epochs:,} epochs: {runs}, {bound.epochs} epochs each; fewer with pruning")
-    if settings.hours:
-        out.print(f"the search stops after at most {settings.hours:g} hours (search.hours)")
+    from dlexp.cli.views.training.tune import dry_run
 
-
-def _show(content: Mapping[str, Any], folder: Path, seconds: float) -> None:
-    best, metric = content["best"], content["metric"]
-    rows = [[name, _short(value)] for name, value in best["params"].items()]
-    out.print()
-    out.print(
-        table(f"best: trial {best['trial']}, {metric} {number(metric, best['value'])}", ["parameter", "value"], rows)
-    )
-    if content["baseline"] is not None:
-        out.print(f"\nbaseline (trial 0): {escape(metric)} {number(metric, content['baseline'])}")
-    if content["confirmation"]:
-        rows = [
-            [name, number(metric, row["mean"]), number(metric, row["std"]), str(row["n"])]
-            for name, row in content["confirmation"]["rows"].items()
-        ]
-        out.print()
-        if rows:
-            out.print(table("confirmation on new seeds", ["configuration", "mean", "std", "n"], rows))
-        out.print(escape(content["confirmation"]["text"]))
-    counts = ", ".join(f"{count} {state}" for state, count in content["trials"].items())
-    saved = content["epochs_saved_by_pruning"]
-    out.print(f"\n{counts}; pruning saved {saved:,} epochs; {spoken(seconds)}; {escape(content['reason'])}")
-    undrawn(content)
-    near = escape(str(folder))
-    out.print(f"\n  study    {near}\n  table    {near}/trials.csv\n  report   {near}/report.html")
-    out.print(f"\nnext: {escape(command('train', '--from', folder))}")
-
-
-def _short(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else shown(value)
+    dry_run(content, search.space.groups, bound.epochs, settings.hours)

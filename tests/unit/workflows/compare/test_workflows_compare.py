@@ -13,8 +13,8 @@ from problems import refused
 from run_toys import CLASSES, write_predictions, write_run, write_values
 from sklearn.metrics import balanced_accuracy_score, log_loss
 
-from dlexp.cli.commands.results.compare import print_comparison
 from dlexp.cli.console import CleanConsole
+from dlexp.cli.views.results.compare import print_comparison
 from dlexp.errors import ConfigError
 from dlexp.metrics.intervals.paired_difference import over_seeds_and_samples
 from dlexp.workflows.compare.compare import CompareOptions, Comparison, compare

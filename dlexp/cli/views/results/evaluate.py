@@ -1,77 +1,21 @@
-"""The output of training and evaluation on the terminal, or as one JSON document."""
+"""The output of `dlexp evaluate`: the report of a split, or the table of a group of seeds."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from dlexp.cli.console import escape, out, over_seeds, print_json, short_path, table, undrawn
+from dlexp.cli.console import escape, out, over_seeds, table, undrawn
+from dlexp.cli.style import plain, short_path
 from dlexp.report.figures.labels import cut
 from dlexp.report.number_format import distinct_texts, number
-from dlexp.text.quoting import command
-from dlexp.text.time_format import spoken
-
-if TYPE_CHECKING:
-    from dlexp.config.derive import Change
 
 _MAX_CLASSES_SHOWN = 30
 _MISTAKES_SHOWN = 5
 _MAX_COLUMNS = 8
 _MAX_VALUE = 40  # characters of a value such as a hash or a list of classes
-
-
-def changes(found: Sequence[Change], say: Callable[[str], None]) -> None:
-    """Print the changes relative to the run that is repeated or resumed, one per line."""
-    for change in found:
-        say(f"changed: {change.path}: {plain(change.before)} -> {plain(change.after)}")
-
-
-def summary(content: Mapping[str, Any], as_json: bool) -> None:
-    """Print the result of a training: best epoch, files and next command."""
-    if as_json:
-        print_json(content)
-        return
-    best, run = content["best"] or {}, short_path(content["run"])
-    rows = [[f"val/{name}", number(name, value)] for name, value in best.items()]
-    rows += [[f"test/{name}", number(name, value)] for name, value in content.get("test", {}).items()]
-    title = f"best epoch {content['best_epoch']} of {content['epochs']} by {content['monitor']}"
-    out.print()
-    out.print(table(title, ["metric", "value"], rows))
-    pace = content["samples"]["train"] * content["epochs"] / max(content["seconds"], 1e-9)
-    out.print(f"\n{escape(content['reason'])}; {spoken(content['seconds'])} of training, {pace:,.0f} samples/s")
-    if content.get("skipped_updates") or content.get("rollbacks"):
-        done = f"{content['skipped_updates']} updates were skipped and {content['rollbacks']} epochs rolled back"
-        out.print(f"[bold yellow]NaN or infinite values[/]: {done}; see train.log")
-    out.print(f"\n  run      {escape(run)}")
-    for name, text in (("weights", "checkpoints/best.pt"), ("history", "metrics.csv"), ("curves", "plots/curves.png")):
-        if Path(content["run"], text).is_file():
-            out.print(f"  {name:<8} {escape(run)}/{text}")
-    out.print(f"\nnext: {escape(command('evaluate', Path(run)))}")
-
-
-def seeds(content: Mapping[str, Any], as_json: bool) -> None:
-    """Print the table of a group of seeds."""
-    if as_json:
-        print_json(content)
-        return
-    place = Path(short_path(content["group"]))
-    group = escape(str(place))
-    out.print()
-    out.print(over_seeds(f"{len(content['runs'])} seeds, at their best epochs", content))
-    out.print(f"\n  runs     {group}\n  table    {group}/seeds.csv\n\nnext: {escape(command('evaluate', place))}")
-
-
-def dry_run(facts: Mapping[str, Any], as_json: bool) -> None:
-    """Print the facts of a dry run."""
-    if as_json:
-        print_json(facts)
-        return
-    for name, value in facts.items():
-        if name != "go":
-            out.print(f"  {escape(name):<21} {escape(plain(value))}")
-    out.print("\n[bold green]ok[/]: everything was built and one update was made; no files were written")
 
 
 def evaluation(content: Mapping[str, Any]) -> None:
@@ -110,13 +54,9 @@ def evaluation(content: Mapping[str, Any]) -> None:
         out.print(f"  the test split of this run has been evaluated {looks} time{'s' if looks > 1 else ''}")
 
 
-def plain(value: object) -> str:
-    """A configuration value in YAML notation."""
-    if value is None:
-        return "null"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {plain(item)}" for key, item in value.items())
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def group(folder: Path, split: str, content: Mapping[str, Any]) -> None:
+    """Print the table of a group of seeds."""
+    out.print(over_seeds(f"{folder}, {split} split", content))
 
 
 def _per_class(path: Path) -> None:

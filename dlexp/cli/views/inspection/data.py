@@ -3,45 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import typer
 from rich.cells import cell_len
 from rich.table import Table
 
-from dlexp.cli.argv import CommonOptions
-from dlexp.cli.commands.configuration import trusted_of
-from dlexp.cli.console import escape, escape_lines, out, print_json, table, undrawn
-from dlexp.config.files.catalog import Catalog
-from dlexp.errors import ConfigError
+from dlexp.cli.console import escape, escape_lines, out, table, undrawn
 from dlexp.report.figures.labels import cut
 from dlexp.report.number_format import distinct_texts
 from dlexp.text.printable import printable
 
-if TYPE_CHECKING:
-    from dlexp.config.schema.run import RunConfig
-    from dlexp.workflows.data.settings import PreviewRequest
-
 _WIDTH = 80  # characters of a table of samples
 _NAME, _CELL = 26, 12
 _CLASSES = 30  # lines of class counts
-_HAS_ERRORS = 3  # exit code, that of DataError
 _COLORS = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 _WORD = len("warning")
 _LONG = 46  # characters of a value
 
 
-def preview(overrides: tuple[str, ...], request: PreviewRequest, common: CommonOptions, as_json: bool) -> None:
-    """Draw samples and, for a table, print them."""
-    request.check()
-    config = _config(overrides, common)
-    from dlexp.workflows.data.preview import preview as workflow
-
-    facts = workflow(config, request, trusted_of(common))
-    if as_json:
-        print_json(facts)
-        return
+def preview(facts: Mapping[str, Any]) -> None:
+    """Print the samples of a table, and the facts of the preview."""
     if "columns" in facts:
         out.print(_samples(facts))
         out.print()
@@ -49,49 +30,25 @@ def preview(overrides: tuple[str, ...], request: PreviewRequest, common: CommonO
         out.print(f"  {label:<8} {escape(text)}")
 
 
-def fingerprint(overrides: tuple[str, ...], common: CommonOptions, as_json: bool) -> None:
+def fingerprint(facts: Mapping[str, Any]) -> None:
     """Print the fingerprint of the data and the contents of its splits."""
-    config = _config(overrides, common)
-    from dlexp.workflows.data.fingerprint import fingerprint as workflow
-
-    facts = workflow(config, trusted_of(common))
-    if as_json:
-        print_json(facts)
-        return
     out.print(_counts(facts))
     out.print()
     for label, text in _of_fingerprint(facts):
         out.print(f"  {label:<12} {escape(text)}")
 
 
-def check(overrides: tuple[str, ...], folder: Path, common: CommonOptions, as_json: bool) -> None:
-    """Print the findings; the exit code is 3 if there are errors."""
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError.one("--out", folder, "is a file", "Name a directory.", code="invalid-value")
-    config = _config(overrides, common)
-    from dlexp.workflows.data.check import check as workflow
-
-    facts = workflow(config, folder, trusted_of(common))
-    if as_json:
-        print_json(facts)
-    else:
-        out.print(_counts(facts))
-        out.print()
-        out.print(_findings(facts), soft_wrap=not out.is_terminal)
-        undrawn(facts)
-        out.print()
-        out.print(f"  {'task':<8} {escape(facts['interpretation'])}")
-        for note in facts["notes"]:
-            out.print(f"  {'note':<8} {escape(note)}")
-        out.print(f"  {'files':<8} {escape(', '.join(facts['files']))}")
-    if facts["counts"]["error"]:
-        raise typer.Exit(_HAS_ERRORS)
-
-
-def _config(overrides: tuple[str, ...], common: CommonOptions) -> RunConfig:
-    from dlexp.config.compose import load
-
-    return load(overrides, Catalog(common.config_dirs))
+def check(facts: Mapping[str, Any]) -> None:
+    """Print the contents of the splits and the findings."""
+    out.print(_counts(facts))
+    out.print()
+    out.print(_findings(facts), soft_wrap=not out.is_terminal)
+    undrawn(facts)
+    out.print()
+    out.print(f"  {'task':<8} {escape(facts['interpretation'])}")
+    for note in facts["notes"]:
+        out.print(f"  {'note':<8} {escape(note)}")
+    out.print(f"  {'files':<8} {escape(', '.join(facts['files']))}")
 
 
 def _samples(facts: Mapping[str, Any]) -> Table:

@@ -1,0 +1,60 @@
+"""Arguments of the commands that use a finished run, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from dlexp.config.check.suggest import nearest_name
+from dlexp.errors import ConfigError
+
+_PLACES = ("data.path", "data.folder")
+_EVALUATION_KEYS = (
+    "trainer.device",
+    "trainer.precision",
+    "trainer.threads",
+    "trainer.channels_last",
+    "trainer.compile",
+    "trainer.tf32",
+    "data.eval_batch_size",
+    "data.path",
+    "data.folder",
+    "data.download",
+    "data.in_memory",
+    "data.workers",
+)
+_BOOLS = {"true": True, "false": False}
+
+
+def check_checkpoint(value: str) -> None:
+    """Raise ConfigError unless `value` is a checkpoint name."""
+    check_word("--checkpoint", value, ("best", "last"))
+
+
+def check_word(name: str, value: str, allowed: Sequence[str]) -> None:
+    """Raise ConfigError unless `value` is one of `allowed`; the remedy names the closest one."""
+    if value not in allowed:
+        near = nearest_name(value, allowed)
+        remedy = f"Did you mean {near}?" if near else ""
+        raise ConfigError.one(name, value, f"must be one of {', '.join(allowed)}", remedy, code="unknown-value")
+
+
+def evaluation_changes(arguments: Iterable[str]) -> dict[str, Any]:
+    """The values of overrides that change where and how fast a finished run is used, not its results.
+
+    Raises:
+        ConfigError: An override of another key.
+    """
+    changes: dict[str, Any] = {}
+    for word in arguments:
+        key, _, value = word.partition("=")
+        if key not in _EVALUATION_KEYS:
+            near = nearest_name(key, _EVALUATION_KEYS)
+            remedy = f"Did you mean {near}?" if near else f"Only {', '.join(_EVALUATION_KEYS)} can be overridden."
+            raise ConfigError.one(key, value, "cannot be overridden for a finished run", remedy, code="not-supported")
+        changes[key] = int(value) if value.isdigit() else _BOOLS.get(value.lower(), value)
+        if key in _PLACES:
+            from dlexp.config.text_values import plain_reading  # here, since it imports Hydra's grammar
+
+            changes[key] = plain_reading(word)
+    return changes

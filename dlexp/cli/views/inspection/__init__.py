@@ -1,0 +1,1 @@
+"""Output of the commands that show what there is and train nothing."""

@@ -1,0 +1,1 @@
+"""Output of the commands that use or compare what was trained."""

@@ -1,0 +1,31 @@
+"""The messages of `dlexp predict`, on standard error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dlexp.cli.console import err, escape
+from dlexp.report.number_format import pluralize
+
+
+def say(text: str) -> None:
+    """Print a message while predictions are made."""
+    err.print(f"[yellow]{escape(text)}[/]")
+
+
+def show(content: Mapping[str, Any], quiet: bool) -> None:
+    """Print the number of samples, the speed and the first errors."""
+    if not quiet:
+        where = f" in {content['out']}" if content["out"] else ""
+        pace = f"{content['seconds']:.1f} s, {content['items_per_second']:,.0f} per second"
+        err.print(
+            f"{pluralize(content['items'], 'sample')}{escape(where)} "
+            f"({pace}; {content['device']}, {content['precision']})"
+        )
+    if content["bad"]:
+        err.print(f"[bold red]{pluralize(content['bad'], 'sample')} could not be predicted[/]; see the column `error`:")
+        for text in content["first_bad"]:
+            err.print(f"  {escape(text)}")
+        if content["bad"] > len(content["first_bad"]):
+            err.print("  ...")

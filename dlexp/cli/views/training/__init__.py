@@ -1,0 +1,1 @@
+"""Output of the commands that train: live displays, and results as text and tables."""

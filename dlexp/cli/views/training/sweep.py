@@ -1,0 +1,224 @@
+"""The output of `dlexp train -m`: progress, the jobs of a dry run, and the table of the jobs.
+
+Progress is a line per running job on a terminal, otherwise a line per started or finished job.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.live import Live
+from rich.table import Table
+
+from dlexp.cli.console import err, escape, escape_lines, out, table
+from dlexp.cli.style import short_path
+from dlexp.cli.views.results.compare import print_comparison
+from dlexp.report.number_format import number
+from dlexp.text.quoting import command
+from dlexp.text.time_format import spoken
+from dlexp.workflows.sweep.files import FINISHED, RUNNING, WAITING, JobState
+
+if TYPE_CHECKING:
+    from dlexp.config.sweep import SweepJob
+    from dlexp.workflows.compare.compare import Comparison
+
+_HEARTBEAT_SECONDS = 60.0
+_REDRAW_SECONDS = 0.1
+_OTHER_COLUMNS = 27  # characters of the columns number, state and time
+
+
+class QuietSweep:
+    """A display that shows messages only."""
+
+    def say(self, text: str) -> None:
+        """Print a line on standard error."""
+        err.print(escape_lines(text))
+
+    def job(self, state: JobState, states: Sequence[JobState]) -> None:
+        """Print nothing."""
+
+    def end(self) -> None:
+        """Print nothing."""
+
+
+class PlainSweep(QuietSweep):
+    """A line when a job starts and when it finishes, and a line per minute in between."""
+
+    def __init__(self) -> None:
+        self._pace = _Pace()
+        self._spoke = time.monotonic()
+
+    def job(self, state: JobState, states: Sequence[JobState]) -> None:
+        """Print a job that started, finished an epoch or finished."""
+        self._pace.see(states)
+        is_news = state.state != RUNNING or not state.epoch
+        if not is_news and time.monotonic() - self._spoke < _HEARTBEAT_SECONDS:
+            return
+        self._spoke = time.monotonic()
+        epoch = f"  epoch {state.epoch}/{state.epochs}" if state.epoch else ""
+        value = f"  {state.job.config.monitor} {_value(state)}" if state.value is not None else ""
+        reason = f"  {state.reason}" if state.reason else ""
+        text = f"job {state.number}  {state.job.name}  {state.state}{epoch}{value}{reason}"
+        err.print(f"{text}  [{self._pace.totals(states)}]", markup=False)
+
+
+class LiveSweep(QuietSweep):
+    """A live view with a line per running job and the totals."""
+
+    def __init__(self) -> None:
+        self._pace = _Pace()
+        self._live = Live(console=err, auto_refresh=False)
+        self._live.start()
+        self._drawn = 0.0
+
+    def say(self, text: str) -> None:
+        """Print a line above the view."""
+        self._live.console.print(escape_lines(text))
+
+    def job(self, state: JobState, states: Sequence[JobState]) -> None:
+        """Redraw, immediately when a job has finished; a failed job is printed above the view."""
+        self._pace.see(states)
+        if state.state not in (RUNNING, FINISHED):
+            self.say(f"job {state.number} {state.job.name}: {state.state}: {state.reason}")
+        if state.state != RUNNING or time.monotonic() - self._drawn > _REDRAW_SECONDS:
+            self._drawn = time.monotonic()
+            self._live.update(self._table(states), refresh=True)
+
+    def end(self) -> None:
+        """Close the live view; the last drawing remains on the terminal."""
+        self._live.stop()
+
+    def _table(self, states: Sequence[JobState]) -> Table:
+        made = Table(
+            title=self._pace.totals(states), title_justify="left", box=None, pad_edge=False, header_style="dim"
+        )
+        for column in ("job", "epoch", "value"):
+            made.add_column(column, justify="right", no_wrap=True)
+        made.add_column("configuration", no_wrap=True, overflow="ellipsis", ratio=1)
+        for state in states:
+            if state.state == RUNNING:
+                made.add_row(str(state.number), f"{state.epoch}/{state.epochs}", _value(state), escape(state.job.name))
+        return made
+
+
+class _Pace:
+    """Estimate of the remaining time, from the epochs that finished in this process."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+        self._first: int | None = None
+
+    def see(self, states: Sequence[JobState]) -> None:
+        """Remember how many epochs were finished before."""
+        if self._first is None:
+            self._first = _done(states)
+
+    def totals(self, states: Sequence[JobState]) -> str:
+        """The number of jobs by state, and the remaining time."""
+        counts = Counter(state.state for state in states)
+        parts = [f"{counts.pop(FINISHED, 0)}/{len(states)} jobs finished"]
+        parts += [f"{count} {state}" for state, count in counts.items() if state != WAITING]
+        done, total = _done(states) - (self._first or 0), sum(s.epochs for s in states) - (self._first or 0)
+        if 0 < done < total:
+            parts.append(f"{spoken((time.monotonic() - self._started) / done * (total - done))} left")
+        return ", ".join(parts)
+
+
+def _done(states: Sequence[JobState]) -> int:
+    return sum(s.epoch if s.state in (RUNNING, WAITING) else s.epochs for s in states)
+
+
+def _value(state: JobState) -> str:
+    return number(state.job.config.monitor, state.value)
+
+
+def display(quiet: bool) -> QuietSweep:
+    """The display for the kind of standard error: live for a terminal, otherwise plain."""
+    if quiet:
+        return QuietSweep()
+    return LiveSweep() if err.is_terminal and not err.is_dumb_terminal else PlainSweep()
+
+
+def list_jobs(jobs: Sequence[SweepJob], from_run: str | None) -> None:
+    """Print the command of each job, and how long all can take."""
+    first = ["train", *(["--from", from_run] if from_run is not None else [])]
+    for position, job in enumerate(jobs):
+        out.print(f"{position:>4}  {escape(command(*first, *job.overrides))}")
+    epochs = sum(job.config.trainer.epochs for job in jobs)
+    out.print(f"\n{len(jobs)} jobs, at most {epochs:,} epochs; all were built, none was trained")
+
+
+def show(content: Mapping[str, Any], comparison: Comparison | None) -> None:
+    """Print the jobs with their metrics, the failures with their reasons, and the files."""
+    jobs, folder = content["jobs"], short_path(content["sweep"])
+    keys = list(dict.fromkeys(key for job in jobs for key in job["varied"]))
+    metrics = _columns(content, keys)
+    rows = []
+    for job in jobs:
+        star = "*" if job["number"] == content["best"] else " "
+        values = [number(name, job["metrics"].get(name)) for name in metrics]
+        seconds = spoken(job["seconds"]) if job["seconds"] is not None else ""
+        varied = [job["varied"].get(key, "") for key in keys]
+        rows.append([f"{job['number']}{star}", *varied, job["state"], *values, seconds])
+    out.print()
+    out.print(table(_title(content), ["job", *keys, "state", *metrics, "time"], rows, numbers_from=len(keys) + 2))
+    for job in jobs:
+        if job["reason"]:
+            log = f"{folder}/logs/{job['number']:03d}.log"
+            name = " ".join(f"{key}={value}" for key, value in job["varied"].items())
+            out.print(f"\n[bold red]job {job['number']}[/] {escape(name)}: {escape(job['reason'])}\n  {escape(log)}")
+    if comparison is not None:
+        out.print()
+        print_comparison(comparison, out)
+    elif "seed" in keys:
+        _over_seeds(jobs, [key for key in keys if key != "seed"], metrics)
+    counts = ", ".join(f"{count} {state}" for state, count in content["counts"].items())
+    out.print(f"\n{counts} of {len(jobs)}\n\n  sweep    {escape(folder)}\n  table    {escape(folder)}/sweep.json")
+    if comparison is None and content["counts"].get("finished", 0) > 1:
+        out.print(f"\n  compare  {escape(command('compare', Path(folder)))}")
+    if len(content["jobs"]) > content["counts"].get("finished", 0):
+        out.print(f"\nnext: {escape(command('train', '--resume', Path(folder)))}    (finished jobs are kept)")
+
+
+def _over_seeds(jobs: Sequence[Mapping[str, Any]], keys: Sequence[str], metrics: Sequence[str]) -> None:
+    """Print a row per configuration: mean and standard deviation (n - 1) over its finished seeds."""
+    groups: dict[tuple[str, ...], list[Mapping[str, float]]] = {}
+    for job in jobs:
+        if job["state"] == "finished":
+            groups.setdefault(tuple(job["varied"].get(key, "") for key in keys), []).append(job["metrics"])
+    rows = []
+    for names, found in groups.items():
+        spreads = []
+        for metric in metrics:
+            values = [float(row[metric]) for row in found if row.get(metric) is not None]
+            mean = number(metric, statistics.fmean(values) if values else None)
+            spreads.append(f"{mean} ± {number(metric, statistics.stdev(values))}" if len(values) > 1 else mean)
+        rows.append([*names, str(len(found)), *spreads])
+    out.print()
+    title = "mean ± standard deviation over the seeds"
+    out.print(table(title, [*keys, "n", *metrics], rows, numbers_from=len(keys)))
+
+
+def _title(content: Mapping[str, Any]) -> str:
+    return f"at the best epoch by {content['metric']}" if content["metric"] else "at the best epoch of each job"
+
+
+def _columns(content: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
+    """The monitored metric, then as many others as fit on the screen; sweep.json has all."""
+    names = list(dict.fromkeys(name for job in content["jobs"] for name in job["metrics"]))
+    first = [content["metric"]] if content["metric"] in names else names[:1]
+    room = out.width - _OTHER_COLUMNS
+    for key in keys:
+        room -= 2 + max(len(key), *(len(job["varied"].get(key, "")) for job in content["jobs"]))
+    found: list[str] = []
+    for name in [*first, *(name for name in names if name not in first)]:
+        room -= 2 + max(len(name), 8)
+        if room < 0 and found:
+            break
+        found.append(name)
+    return found

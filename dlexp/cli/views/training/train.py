@@ -1,0 +1,59 @@
+"""The output of `dlexp train`: the result of a training, a group of seeds or a dry run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dlexp.cli.console import escape, out, over_seeds, table
+from dlexp.cli.style import plain, short_path
+from dlexp.report.number_format import number
+from dlexp.text.quoting import command
+from dlexp.text.time_format import spoken
+
+if TYPE_CHECKING:
+    from dlexp.config.derive import Change
+
+
+def changes(found: Sequence[Change], say: Callable[[str], None]) -> None:
+    """Print the changes relative to the run that is repeated or resumed, one per line."""
+    for change in found:
+        say(f"changed: {change.path}: {plain(change.before)} -> {plain(change.after)}")
+
+
+def summary(content: Mapping[str, Any]) -> None:
+    """Print the result of a training: best epoch, files and next command."""
+    best, run = content["best"] or {}, short_path(content["run"])
+    rows = [[f"val/{name}", number(name, value)] for name, value in best.items()]
+    rows += [[f"test/{name}", number(name, value)] for name, value in content.get("test", {}).items()]
+    title = f"best epoch {content['best_epoch']} of {content['epochs']} by {content['monitor']}"
+    out.print()
+    out.print(table(title, ["metric", "value"], rows))
+    pace = content["samples"]["train"] * content["epochs"] / max(content["seconds"], 1e-9)
+    out.print(f"\n{escape(content['reason'])}; {spoken(content['seconds'])} of training, {pace:,.0f} samples/s")
+    if content.get("skipped_updates") or content.get("rollbacks"):
+        done = f"{content['skipped_updates']} updates were skipped and {content['rollbacks']} epochs rolled back"
+        out.print(f"[bold yellow]NaN or infinite values[/]: {done}; see train.log")
+    out.print(f"\n  run      {escape(run)}")
+    for name, text in (("weights", "checkpoints/best.pt"), ("history", "metrics.csv"), ("curves", "plots/curves.png")):
+        if Path(content["run"], text).is_file():
+            out.print(f"  {name:<8} {escape(run)}/{text}")
+    out.print(f"\nnext: {escape(command('evaluate', Path(run)))}")
+
+
+def seeds(content: Mapping[str, Any]) -> None:
+    """Print the table of a group of seeds."""
+    place = Path(short_path(content["group"]))
+    group = escape(str(place))
+    out.print()
+    out.print(over_seeds(f"{len(content['runs'])} seeds, at their best epochs", content))
+    out.print(f"\n  runs     {group}\n  table    {group}/seeds.csv\n\nnext: {escape(command('evaluate', place))}")
+
+
+def dry_run(facts: Mapping[str, Any]) -> None:
+    """Print the facts of a dry run."""
+    for name, value in facts.items():
+        if name != "go":
+            out.print(f"  {escape(name):<21} {escape(plain(value))}")
+    out.print("\n[bold green]ok[/]: everything was built and one update was made; no files were written")
