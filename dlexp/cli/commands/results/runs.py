@@ -188,7 +188,7 @@ def _carry_out(plan: Plan, yes: bool, *, dry_run: bool, as_json: bool) -> None:
     if dry_run or not plan.going:
         if not as_json:
             view.would_remove(plan)
-    elif yes or _confirmed(f"Delete {view.human_size(plan)}?", as_json):
+    elif yes or _confirmed(f"Delete {view.deletion_summary(plan)}?", as_json):
         content["bytes"] = remove(plan)
         if not as_json:
             view.removed(plan)

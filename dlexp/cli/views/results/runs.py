@@ -73,19 +73,19 @@ def removal(plan: Plan) -> None:
         echo(f"delete   {planned.path}, {_bytes(planned.size)}{warning}")
 
 
-def human_size(plan: Plan) -> str:
+def deletion_summary(plan: Plan) -> str:
     """The number of directories to delete, and their size."""
     return f"{len(plan.going)} director{'ies' if len(plan.going) != 1 else 'y'}, {_bytes(plan.size)}"
 
 
 def would_remove(plan: Plan) -> None:
     """Print what a dry run, or a plan without anything to delete, comes to."""
-    echo(f"{human_size(plan)} would be deleted; nothing was deleted" if plan.going else "nothing to delete")
+    echo(f"{deletion_summary(plan)} would be deleted; nothing was deleted" if plan.going else "nothing to delete")
 
 
 def removed(plan: Plan | None) -> None:
     """Print what was deleted; None if the user has declined."""
-    echo("nothing was deleted" if plan is None else f"deleted  {human_size(plan)}")
+    echo("nothing was deleted" if plan is None else f"deleted  {deletion_summary(plan)}")
 
 
 def _name_broken(broken: Sequence[tuple[Path, str]]) -> None:
