@@ -15,14 +15,14 @@ import prefork
 import pytest
 
 DLEXP = str(Path(sys.executable).with_name("dlexp"))
-DOCS = Path(__file__).resolve().parents[2] / "docs" / "runs.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "reference" / "exit-codes.md"
 TRAIN = ("train", "-q", "data=iris", "trainer.epochs=2", "--run-dir", "run")
 LONG = ("train", "-q", "data=iris", "trainer.epochs=100000", "logger.every_steps=1", "--run-dir", "run")
 # code -> the words that end with it of themselves, and what standard error says
 WORDS: dict[int, tuple[tuple[str, ...], str]] = {
     0: (TRAIN, ""),
     1: (("evaluate", "empty"), "has no best checkpoint yet"),
-    2: (("train", "model=resnet81"), "did you mean model=resnet18?"),
+    2: (("train", "model=resnet81"), "Did you mean model=resnet18?"),
     3: (("train", "data=csv", "data.path=rows.csv", "data.target=y"), "rows.csv"),
     4: ((*TRAIN, "optim=sgd", "optim.lr=1e30", "model.norm=none"), "Diverged"),
     6: (
@@ -39,8 +39,8 @@ UNREAD = 141  # nobody reads what is written
 
 
 def table() -> set[int]:
-    """The codes in the table under `## Stopping`."""
-    section = DOCS.read_text().partition("## Stopping")[2].partition("\n## ")[0]
+    """The codes in the table under `## Exit codes`."""
+    section = DOCS.read_text().partition("## Exit codes")[2].partition("\n## ")[0]
     return {int(code) for code in re.findall(r"^\| (\d+) \|", section, flags=re.MULTILINE)}
 
 

@@ -162,7 +162,7 @@ def naming(path: Path) -> Iterator[None]:
     try:
         yield
     except DlexpError as error:
-        raise DlexpError(f"{path}: {error}; Use another checkpoint, or train again.", code=error.code) from error
+        raise DlexpError(f"{path}: {error}. Use another checkpoint, or train again.", code=error.code) from error
 
 
 def _bytes_of(path: Path) -> bytes:

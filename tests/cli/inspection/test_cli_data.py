@@ -22,7 +22,7 @@ def test_a_preview_of_images_says_what_it_shows(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "6 of 1,259 " in done.stdout and "epoch 2" in done.stdout
     assert "Rotate(degrees=15.0)" in done.stdout
-    assert "saturation left out" in done.stdout
+    assert "saturation removed" in done.stdout
     assert (tmp_path / "preview.png").read_bytes().startswith(b"\x89PNG")
     assert [path.name for path in tmp_path.iterdir()] == ["preview.png"]  # no run, nothing else
 

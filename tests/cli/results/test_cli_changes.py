@@ -80,7 +80,7 @@ def test_evaluate_repeats_every_logged_metric_to_the_last_bit(
             ("data=iris", "model.hidden=[7]"),
             "of another shape: model.1.bias (7,) for (8,), model.1.weight (7, 4) for (8, 4), ",
         ),
-        (("data=iris", "model.hidden=[8,8]"), "not wanted: "),
+        (("data=iris", "model.hidden=[8,8]"), "unexpected: "),
         (("data=wine", "model.hidden=[8]"), "model.1.weight (8, 13) for (8, 4)"),
         (("data=diabetes", "model.hidden=[8]"), "(1, 8) for (3, 8)"),
     ],

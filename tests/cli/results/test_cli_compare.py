@@ -54,9 +54,9 @@ def test_a_convolution_is_better_than_a_perceptron_and_no_better_than_itself(
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ([], "takes the runs to compare, or --where"),
-        (["nowhere", "elsewhere"], "does not exist"),
-        (["--where", "model=mlp"], "holds for no finished run"),
+        ([], "requires either the runs to compare or --where"),
+        (["nowhere", "elsewhere"], "not found"),
+        (["--where", "model=mlp"], "no finished run matches"),
     ],
     ids=["nothing", "no run", "no match"],
 )
