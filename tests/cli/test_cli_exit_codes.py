@@ -1,4 +1,4 @@
-"""Every exit code of the table in docs/reference/exit-codes.md, by a process that ends with it."""
+"""Every exit code of the table in docs/reference/errors.md, by a process that ends with it."""
 
 from __future__ import annotations
 

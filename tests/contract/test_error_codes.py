@@ -1,4 +1,4 @@
-"""docs/errors.md lists every code and exit code, with meanings and examples that are true."""
+"""docs/reference/errors.md lists every code and exit code, with meanings and examples that are true."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dlexp.config.sweep import sweep_jobs
 from dlexp.errors import CODES, ConfigError, DlexpError, Interrupted, Problem, with_remedy
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs/reference/errors.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| `([a-z-]+)` \| (.+?) \| (.+?) \|$", PAGE, flags=re.MULTILINE)
 EXITS = re.findall(r"^\| (\d+) \| (?:`(\w+)`)? *\| .+ \|$", PAGE, flags=re.MULTILINE)
 _SUBCLASSES = [kind for kind in DlexpError.__subclasses__() if kind.__module__ == errors.__name__]

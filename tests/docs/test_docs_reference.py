@@ -18,12 +18,12 @@ def test_the_page_of_keys_is_what_make_reference_writes() -> None:
 
 
 def test_the_page_of_codes_lists_every_error_code_in_order() -> None:
-    section = text_of("docs/reference/exit-codes.md").partition("## Error codes")[2]
+    section = text_of("docs/reference/errors.md").partition("## Error codes")[2]
     assert re.findall(r"^\| `([a-z-]+)`", section, re.M) == sorted(errors.CODES)
 
 
 def test_the_page_of_exit_codes_lists_every_exit_code() -> None:
-    section = text_of("docs/reference/exit-codes.md").partition("## Error codes")[0]
+    section = text_of("docs/reference/errors.md").partition("## Error codes")[0]
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and hasattr(kind, "exit_code")]
     listed = {int(code) for code in re.findall(r"^\| (\d+) \|", section, re.M)}
     assert listed >= {kind.exit_code for kind in kinds} | {0, 75, 129, 130, 138, 141, 143}

@@ -22,7 +22,7 @@ from dlexp.config.schema.names import ALIASES, GROUPS
 from dlexp.config.schema.run import SECTIONS
 from dlexp.errors import DlexpError, exit_code_of
 
-DOCUMENTED_CODES = (1, 2, 3, 4, 5, 6, 75, 130, 143)  # docs/reference/exit-codes.md
+DOCUMENTED_CODES = (1, 2, 3, 4, 5, 6, 75, 130, 143)  # docs/reference/errors.md
 # Hypothesis would also draw from the constants of whatever modules are loaded, and so from the order of the tests.
 if hasattr(providers, "_get_local_constants"):
     mock.patch.object(providers, "_get_local_constants", Constants).start()
