@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal, get_args
 
-# Stable for programs: the wording of a message may change, its code does not. docs/reference/errors.md documents each code.
+# Stable for programs: the wording of a message may change, its code does not. docs/reference/errors.md lists them all.
 Code = Literal[
     "already-exists",  # a result would be overwritten
     "cannot-combine",  # two values, each valid alone

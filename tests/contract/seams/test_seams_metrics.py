@@ -157,7 +157,7 @@ def drawn(count: int, num_classes: int) -> Iterator[Prediction]:
 
 @pytest.mark.parametrize("num_classes", [10, 200])
 def test_a_state_keeps_the_bytes_that_the_documentation_states(num_classes: int) -> None:
-    """docs/evaluation.md, "Memory": nothing else of a prediction is kept."""
+    """docs/guides/evaluate.md, "Memory": nothing else of a prediction is kept."""
     count, task = 2000, Classification(spec=classes_of(num_classes), loss=CrossEntropy())
     for names, a_sample in (((), 0), (("log_loss", "cohen_kappa"), 64), (RANKING[:1], 64 + 4 * num_classes)):
         state = task.metric_state(names)
