@@ -15,7 +15,7 @@ import prefork
 import pytest
 
 DLEXP = str(Path(sys.executable).with_name("dlexp"))
-DOCS = Path(__file__).resolve().parents[2] / "docs" / "reference" / "exit-codes.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "reference" / "errors.md"
 TRAIN = ("train", "-q", "data=iris", "trainer.epochs=2", "--run-dir", "run")
 LONG = ("train", "-q", "data=iris", "trainer.epochs=100000", "logger.every_steps=1", "--run-dir", "run")
 # code -> the words that end with it of themselves, and what standard error says

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from doc_pages import NAMES, Command, commands, text_of
+from docs_folder import folder_of_small_files as folder_of_small_files
 from docs_folder import folder_of_the_docs as folder_of_the_docs
 
 from dlexp.cli.app import app

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from doc_pages import NAMES, Command, commands, saved_files, text_of
+from docs_folder import folder_of_small_files as folder_of_small_files
 from docs_folder import folder_of_the_docs as folder_of_the_docs
 
 from dlexp.cli.app import main
