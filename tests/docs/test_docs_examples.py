@@ -10,6 +10,7 @@ import pytest
 from doc_pages import NAMES, Command, commands, saved_files, text_of
 from docs_folder import folder_of_small_files as folder_of_small_files
 from docs_folder import folder_of_the_docs as folder_of_the_docs
+from docs_folder import in_folder_of_the_docs as in_folder_of_the_docs
 
 from dlexp.cli.app import main
 
