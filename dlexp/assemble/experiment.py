@@ -9,9 +9,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from dlexp.assemble.running import parts_running
 from dlexp.config.check.advice import advice, advice_on_classes
 from dlexp.config.nodes import build, check_arguments
 from dlexp.config.schema.run import RunConfig
+from dlexp.config.schema.tree import shown
 from dlexp.data.bundle import DataBundle, with_counts
 from dlexp.data.interpretation import interpretation
 from dlexp.data.loaders import EvalBatches
@@ -42,6 +44,8 @@ _RUNTIME_NAMES: Mapping[str, tuple[str, ...]] = {
     "optim": ("params", "hidden_matrices"),
     "scheduler": ("optimizer", "total_steps", "steps_per_epoch", "maximize"),
 }
+
+_SEE = "Set DLEXP_DEBUG=1 to see the traceback."
 
 
 @dataclass(frozen=True)
@@ -110,10 +114,11 @@ def assemble(
     bundle = with_counts(bundle or build_data(config, trusted))
     _check_kinds(config, bundle.spec)
     seed_global(config.seed, "init")
-    task = build_task(config, bundle.spec, trusted, device)
+    loss = build_loss(config, bundle.spec, trusted, device)
+    task = build_task(config, bundle.spec, loss, trusted)
     networks = _networks(build(config.model, _model_arguments(bundle.spec, task), trusted), task).to(device)
     torch.set_num_threads(1)  # for two samples, and for studies, which fork here; `apply` sets the final number
-    network_facts = NetworkFacts.of(networks, config.batch_size, _probe(config, bundle, task, networks, device))
+    network_facts = NetworkFacts.of(networks, config.batch_size, _probe(config, bundle, task, loss, networks))
     settings = decide(config.trainer, device, network_facts, cores, _data_settings(config, bundle, device))
     networks = apply_settings(settings, networks)
     trainer = config.trainer
@@ -150,13 +155,26 @@ def build_data(config: RunConfig, trusted: Sequence[str] = ()) -> DataBundle:
     return replace(bundle, notes=(*bundle.notes, *bundle.recipe.notes)) if bundle.recipe.notes else bundle
 
 
-def build_task(config: RunConfig, spec: DataSpec, trusted: Sequence[str], device: torch.device) -> Task:
-    """Build the task with its loss on `device`, for data with counted classes. Raises ConfigError if incompatible."""
+def build_loss(config: RunConfig, spec: DataSpec, trusted: Sequence[str], device: torch.device) -> object:
+    """Build the loss on `device`, for data with counted classes."""
     own = {} if spec.targets is None else spec.targets.loss_arguments()
     embedding_size = config.task.arguments.get("embedding_size")
     loss = build(config.loss, {"class_counts": (), "target_min": (), **own, "embedding_size": embedding_size}, trusted)
-    loss = loss.to(device) if isinstance(loss, nn.Module) else loss
-    task: Task = build(config.task, {"spec": spec, "loss": loss}, trusted)
+    return loss.to(device) if isinstance(loss, nn.Module) else loss
+
+
+def build_task(config: RunConfig, spec: DataSpec, loss: object, trusted: Sequence[str]) -> Task:
+    """Build the task with its loss. Raises ConfigError if it is incompatible, or no Task."""
+    task: object = build(config.task, {"spec": spec, "loss": loss}, trusted)
+    if not isinstance(task, Task):
+        rule = f"must be a subclass of dlexp.tasks.base.Task, got {type(task).__name__}"
+        raise ConfigError.one("task", config.task.option, rule, code="invalid-type")
+    for key, own in (("_metrics_", task.metrics), ("_extra_metrics_", task.extra_metrics)):
+        given = config.tree["task"].get(key)
+        if given is not None and dict(given) != dict(own):
+            rule = f"must equal the attribute {key.strip('_')} of {config.task.target}, which is {shown(dict(own))}"
+            remedy = f"Correct it in task/{config.task.option}.yaml, or in the class."
+            raise ConfigError.one(f"task.{key}", shown(given), rule, remedy, code="invalid-value")
     return task
 
 
@@ -226,21 +244,21 @@ def _networks(built: object, task: Task) -> nn.ModuleDict:
     )
 
 
-def _probe(
-    config: RunConfig, bundle: DataBundle, task: Task, networks: nn.ModuleDict, device: torch.device
-) -> Arithmetic:
+def _probe(config: RunConfig, bundle: DataBundle, task: Task, loss: object, networks: nn.ModuleDict) -> Arithmetic:
     """Run two validation samples through the networks and count their arithmetic, from which the precision is chosen.
 
-    Raises ConfigError if the networks cannot process the samples.
+    Raises ConfigError if the networks, the loss or the task cannot process the samples.
     """
+    device = select_device(config.trainer.device)
     two = torch.arange(min(2, len(bundle.splits["val"])))
     few = EvalBatches(bundle.with_split_subset("val", two), "val", 2, device)
     wanted = config.trainer.precision
     precision = Precision("fp32" if wanted == AUTO else wanted, device.type, "to count the arithmetic of the networks")
+    parts = dict.fromkeys(networks.values(), "model") | ({loss: "loss"} if isinstance(loss, nn.Module) else {})
     try:
-        with counted_arithmetic(networks) as work:
+        with counted_arithmetic(networks) as work, parts_running(parts) as running:
             state = task.metric_state(task.extra_metrics_of(config.monitor))
-            evaluate(task, networks, few, precision, state, seed=config.seed)
+            found = evaluate(task, networks, few, precision, state, seed=config.seed)
     except DlexpError:
         raise
     except Exception as error:  # a network may raise anything
@@ -248,13 +266,29 @@ def _probe(
             error, f"a test of model={config.model.option} with two samples", device, "a smaller model"
         ):
             raise told from error
-        inputs = bundle.spec.inputs
-        samples = f"sample shape {inputs.shape}" if inputs.shape else describe_kind(inputs.kind)
-        rule = f"cannot process data={config.data.option} ({samples}): {message_of(error)}"
-        raise ConfigError.one(
-            "model", config.model.option, rule, _remedy(config, networks), code="incompatible-data"
-        ) from error
+        raise _unfit(config, bundle, networks, running, error) from error
+    missing = [name for name in task.metrics if name not in found.metrics]
+    if missing:
+        rule = f"metric_state().compute() must return every metric of the task; missing: {', '.join(missing)}"
+        raise ConfigError.one("task", config.task.option, rule, code="invalid-value")
     return work
+
+
+def _unfit(
+    config: RunConfig, bundle: DataBundle, networks: nn.ModuleDict, running: Sequence[str], error: Exception
+) -> ConfigError:
+    """The refusal of the part that raised `error` on two samples: the innermost of those `running`, or the task."""
+    inputs = bundle.spec.inputs
+    samples = f"sample shape {inputs.shape}" if inputs.shape else describe_kind(inputs.kind)
+    if not running and not config.task.target.startswith("dlexp."):
+        group, remedy = "task", _SEE
+    elif running and running[-1] == "loss":
+        group, samples = "loss", describe_kind(bundle.spec.target_kind)
+        remedy = "" if config.loss.target.startswith("dlexp.") else _SEE
+    else:
+        group, remedy = "model", _remedy(config, networks)
+    rule = f"cannot process data={config.data.option} ({samples}): {message_of(error)}"
+    return ConfigError.one(group, config.choices.get(group, ""), rule, remedy, code="incompatible-data")
 
 
 def _remedy(config: RunConfig, networks: nn.ModuleDict) -> str:
@@ -263,4 +297,4 @@ def _remedy(config: RunConfig, networks: nn.ModuleDict) -> str:
     side = next((side for side in sides if side is not None), None)
     if side is not None and config.model.arguments.get("resize") != side:
         return f"Set model.resize={side}"
-    return "" if config.model.target.startswith("dlexp.") else "Set DLEXP_DEBUG=1 to see the traceback."
+    return "" if config.model.target.startswith("dlexp.") else _SEE

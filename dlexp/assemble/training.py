@@ -27,6 +27,7 @@ from dlexp.kinds import describe_kind
 from dlexp.networks.layers import hidden_matrices
 from dlexp.optim.parameter_groups import parameter_groups, parameter_shares
 from dlexp.optim.schedules.base import Schedule
+from dlexp.optim.schedules.of_torch import as_schedule
 from dlexp.optim.schedules.swa import SwaSchedule
 from dlexp.optim.traits import OptimizerTraits, traits_of
 from dlexp.regularization.constraints import MaxNorm
@@ -142,7 +143,12 @@ def _schedule(experiment: Experiment, phase: str, optimizer: torch.optim.Optimiz
         "steps_per_epoch": steps_per_epoch,
         "total_steps": steps_per_epoch * config.trainer.epochs,
     }
-    schedule: Schedule = build(config.scheduler_of(phase), runtime, experiment.trusted)
+    node = config.scheduler_of(phase)
+    built = build(node, runtime, experiment.trusted)
+    try:
+        schedule = as_schedule(built, steps_per_epoch, config.maximize)
+    except (TypeError, ValueError) as error:
+        raise ConfigError.one("scheduler", node.option, str(error), code="invalid-value") from error
     if swa.start_epoch is None or swa.lr is None:
         return schedule
     return SwaSchedule(schedule, optimizer, (swa.start_epoch - 1) * steps_per_epoch, swa.lr)

@@ -28,7 +28,12 @@ from dlexp.text.quoting import setting
 ROUTES = {"dropout": "model", "label_smoothing": "loss"}
 _MAX_NAME = 50  # characters; with the time before it, within the limits of file systems in UTF-8
 # Kinds of network outputs, which a task requires and a loss compares: `_outputs_` in their files.
-_OUTPUTS = {"scores": "class scores", "values": "values", "embedding": "embeddings"}
+_OUTPUTS = {
+    "scores": "class scores",
+    "values": "values",
+    "embedding": "embeddings",
+    "none": "a task that computes its own loss",
+}
 _LOSS_OF = {"scores": "loss=cross_entropy", "values": "loss=mse", "embedding": "loss=triplet"}
 _TASK_OF = {"scores": "task=classification", "values": "task=regression", "embedding": "task=metric_learning"}
 _FITTING = {
@@ -113,15 +118,13 @@ def _typed(
         if value_at(tree, path) is ABSENT:
             yield Problem(path, "", "required", code="missing-value")
     for group, keys in OWN_KEYS.items():
+        file = f"{group}/{choices.get(group)}.yaml"
         for key in keys:
             if key not in tree[group] and key != "phases":
-                yield Problem(
-                    f"{group}.{key}",
-                    "",
-                    "required",
-                    f"Begin {group}/{choices.get(group)}.yaml with `defaults: [_base, _self_]`.",
-                    code="missing-value",
-                )
+                remedy = f"Begin {file} with `defaults: [_base, _self_]`."
+                if group == "task":  # tasks share no keys
+                    remedy = f"Add `{key}: val/loss`, or another metric of the task, to {file}."
+                yield Problem(f"{group}.{key}", "", "required", remedy, code="missing-value")
 
 
 def _unknown_keys(tree: Mapping[str, Any]) -> Iterator[Problem]:
@@ -157,7 +160,7 @@ def _fits(tree: Mapping[str, Any], choices: Mapping[str, str]) -> Iterator[Probl
             "loss",
             str(choices.get("loss")),
             rule,
-            f"Use {_LOSS_OF[made]} or {_TASK_OF[compared]}",
+            f"Use {' or '.join(filter(None, (_LOSS_OF.get(made), _TASK_OF.get(compared))))}",
             code="cannot-combine",
         )
 
@@ -165,7 +168,8 @@ def _fits(tree: Mapping[str, Any], choices: Mapping[str, str]) -> Iterator[Probl
 def _remedy_of_kinds(group: str, wanted: str, given: str) -> str:
     """Return components or data to use instead where one requires `wanted` and the data are `given`; "" for none."""
     if group != "model":
-        return f"Use {_FITTING[given]}" if given in _FITTING else ""
+        other = "loss=none if the task computes its own loss" if group == "loss" else ""
+        return f"Use {_FITTING.get(given, other)}" if given in _FITTING or other else ""
     other = f"other data, such as {_FITTING[wanted].split()[0]}" if wanted in _FITTING else ""
     reads_both = "model=mlp" if {wanted, given} <= {"image", "tabular"} else ""
     return f"Use {', or '.join(filter(None, (reads_both, other)))}" if reads_both or other else ""

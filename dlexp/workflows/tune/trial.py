@@ -15,7 +15,7 @@ from dlexp.artifacts.files.reading import is_file, read_text
 from dlexp.artifacts.files.writing import write_json, write_text
 from dlexp.artifacts.runs.metrics_log import MetricsLog
 from dlexp.artifacts.runs.run_files import read_run_file
-from dlexp.assemble.experiment import assemble, build_data, build_task
+from dlexp.assemble.experiment import assemble, build_data, build_loss, build_task
 from dlexp.assemble.training import check_monitor, prepare_training, recovery_hooks
 from dlexp.config.nodes import resolve
 from dlexp.config.saved import overrides_to_yaml, to_yaml
@@ -192,5 +192,7 @@ def prepare(config: RunConfig, trusted: tuple[str, ...]) -> tuple[DataBundle, in
         resolve(node.target, trusted)  # imported here, once
     bundle = build_data(config, trusted)
     # On the CPU, since a process that has used a GPU cannot be forked.
-    check_monitor(config, bundle, build_task(config, with_counts(bundle).spec, trusted, torch.device("cpu")))
+    spec = with_counts(bundle).spec
+    loss = build_loss(config, spec, trusted, torch.device("cpu"))
+    check_monitor(config, bundle, build_task(config, spec, loss, trusted))
     return bundle, threads
