@@ -31,6 +31,7 @@ def summary(config: RunConfig, trusted: Sequence[str]) -> dict[str, Any]:
         "model": config.model.option,
         "data": config.data.option,
         "init": described(config.model.arguments),
+        "inputs": experiment.bundle.spec.inputs.kind,
         "input_shape": list(experiment.bundle.spec.inputs.shape),
         "parameters": sum(p.numel() for p in experiment.networks.parameters()),
         "trainable_parameters": experiment.num_parameters,

@@ -29,7 +29,8 @@ DATA = tuple(
     for name in CATALOG.options("data")
     if not {"path", "folder"} & CATALOG.keys("data", name).keys() and not name.startswith("synthetic")
 )
-LOSSES, REGULARIZATIONS = tuple(CATALOG.options("loss")), tuple(CATALOG.options("regularization"))
+LOSSES = tuple(name for name in CATALOG.options("loss") if name != "none")  # for tasks from outside
+REGULARIZATIONS = tuple(CATALOG.options("regularization"))
 TASKS = tuple(CATALOG.options("task"))
 SMALL = ("trainer.epochs=2", "trainer.device=cpu", "data.batch_size=16", "trainer.precision=fp32")
 

@@ -84,7 +84,7 @@ def check(config: RunConfig, folder: Path, trusted: Sequence[str]) -> dict[str, 
     title = f"data={config.data.option}: " + ", ".join(f"{count:,} {name}" for name, count in bundle.sizes().items())
     pictures = Pictures()
     panels = [*_target_panels(bundle, facts), *found.panels]
-    is_drawn = pictures.write(folder.absolute() / "check.png", lambda: _drawn(title, panels))
+    is_drawn = bool(panels) and pictures.write(folder.absolute() / "check.png", lambda: _drawn(title, panels))
     names = ("check.json", "check.png") if is_drawn else ("check.json",)
     facts |= {"files": [str(folder / name) for name in names], **pictures.facts()}
     write_json(folder.absolute() / "check.json", facts)

@@ -20,6 +20,7 @@ from dlexp.artifacts.exports.formats import FORMATS, Exported
 from dlexp.artifacts.files.writing import finite_or_none, write_bytes
 from dlexp.data.images.float_precision import Narrowing
 from dlexp.errors import ConfigError, DlexpError
+from dlexp.kinds import describe_kind
 from dlexp.runtime.seed import generator
 from dlexp.runtime.tensors import sha256
 from dlexp.specs import ClassSpec, ImageSpec, TableSpec, ValueSpec
@@ -108,6 +109,10 @@ def export_run(
 
 def _network(stored: RestoredRun, with_preprocessing: bool) -> nn.Module:
     """The network to export, in evaluation mode."""
+    inputs, option = stored.experiment.bundle.spec.inputs, stored.experiment.config.data.option
+    if not (inputs.shape and isinstance(inputs.blank(), Tensor)):
+        rule = f"export is supported only for inputs of one tensor of a fixed shape, got {describe_kind(inputs.kind)}"
+        raise ConfigError.one("data", option, rule, code="not-supported")
     networks = stored.experiment.networks
     # The weights of a loss are not part of the prediction.
     others = networks.keys() - stored.experiment.task.own_networks().keys() - {"model"}

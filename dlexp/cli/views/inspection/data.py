@@ -105,7 +105,7 @@ def _of_fingerprint(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "task", facts["interpretation"]
     shape = " x ".join(map(str, facts["input_shape"]))
     where = "streamed from disk" if facts["streamed"] else "in memory"
-    yield "inputs", f"{facts['inputs']}, {shape}, {where}"
+    yield "inputs", ", ".join(filter(None, (facts["inputs"], shape, where)))
     for number, (key, value) in enumerate(facts["source"].items()):
         yield "" if number else "source", f"data.{key}={cut(_plain(value), _LONG)}"
     made = facts["preprocessing"]

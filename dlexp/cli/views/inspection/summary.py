@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from dlexp.cli.console import escape, out, table
+from dlexp.kinds import describe_kind
 from dlexp.report.figures.labels import cut
 
 _MAX_NAME, _MAX_KIND, _MAX_SHAPE = 20, 14, 12  # 80 characters with two columns of numbers
@@ -19,7 +20,9 @@ def show(content: Mapping[str, Any], depth: int | None) -> None:
         for name, kind, shape, *numbers in (_row(name, group) for name, group in _grouped(content["layers"], depth))
     ]
     names = ["layer", "kind", "output", "parameters", "multiply-adds"]
-    title = f"{content['model']} on {content['data']}, sample shape {' x '.join(map(str, content['input_shape']))}"
+    shape = " x ".join(map(str, content["input_shape"]))
+    samples = f"sample shape {shape}" if shape else describe_kind(content["inputs"])
+    title = f"{content['model']} on {content['data']}, {samples}"
     out.print(table(title, names, rows, numbers_from=3))
     memory = content["memory"]
     frozen = content["parameters"] - content["trainable_parameters"]
