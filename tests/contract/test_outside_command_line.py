@@ -102,7 +102,7 @@ def test_commands_on_a_run_of_masks(capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     dlexp("predict", "outputs/train/masks", "images.npy", *TRUST)
     assert len(capsys.readouterr().out.splitlines()) == 3
-    dlexp("runs", "list", "--json")
+    dlexp("runs", "--json")
     assert "masks" in capsys.readouterr().out
     dlexp("report", "outputs/train/masks")
     page = Path("outputs/train/masks/report.html").read_text()
