@@ -8,7 +8,6 @@ from __future__ import annotations
 import copy
 import os
 import sys
-from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -78,24 +77,20 @@ def _options(context: typer.Context, version: Version = False) -> None:
 
 
 # Help lists the commands in this order.
-_COMMANDS: dict[str, Callable[..., None]] = {
-    "train": train,
-    "evaluate": evaluate,
-    "predict": predict,
-    "export": export,
-    "report": report,
-    "adapt": adapt,
-    "replay": replay,
-    "lr-find": lr_find,
-    "profile": profile,
-    "tune": tune,
-    "verify": verify,
-    "summary": summary,
-    "config": config,
-    "list": list_options,
-}
-for _name, _command in _COMMANDS.items():
-    app.command(_name)(_command)
+app.command()(train)
+app.command()(evaluate)
+app.command()(predict)
+app.command()(export)
+app.command()(report)
+app.command()(adapt)
+app.command()(replay)
+app.command("lr-find")(lr_find)
+app.command()(profile)
+app.command()(tune)
+app.command()(verify)
+app.command()(summary)
+app.command()(config)
+app.command("list")(list_options)
 app.add_typer(runs_app, name="runs")
 app.command()(compare)
 
