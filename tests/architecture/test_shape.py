@@ -132,13 +132,6 @@ def test_commands_call_and_views_print() -> None:
             assert not wrong, f"{path.relative_to(ROOT)} imports {', '.join(sorted(wrong))}"
 
 
-def test_a_folder_of_the_command_line_has_at_most_fifteen_files_and_its_init_nothing_but_a_docstring() -> None:
-    for room in ("commands", "views"):
-        for init in sorted((PACKAGE / "cli" / room).rglob("__init__.py")):
-            assert len(list(init.parent.glob("*.py"))) - 1 <= 15
-            assert [type(node) for node in ast.parse(init.read_text()).body] == [ast.Expr], init
-
-
 def test_no_module_is_a_drawer_for_everything() -> None:
     assert not [path for path in FILES if path.stem in ("utils", "util", "helpers", "common", "misc")]
 
