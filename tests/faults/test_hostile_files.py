@@ -175,7 +175,7 @@ def test_link_that_leads_out_of_the_folder_is_refused(link: str) -> None:
     if link == "model":
         Path("my/model").rmdir()
     Path("my", link).symlink_to(Path("outside/model" if link == "model" else "outside/evil.yaml").resolve())
-    with pytest.raises(ConfigError, match=r"is a link that leads out of .*my; copy it, or name the folder"):
+    with pytest.raises(ConfigError, match=r"symbolic link points outside of .*my\. .*--config-dir"):
         Catalog((Path("my"),))
 
 
@@ -190,13 +190,13 @@ def test_links_in_a_circle_are_refused() -> None:
     Path("my").mkdir()
     Path("my/a.yaml").symlink_to("b.yaml")
     Path("my/b.yaml").symlink_to("a.yaml")
-    with pytest.raises(ConfigError, match="leads out of"):
+    with pytest.raises(ConfigError, match="symbolic link"):
         Catalog((Path("my"),))
 
 
 @pytest.mark.parametrize("name", ["../../x", "a/b", "/etc/x", "x" * 51, "a\nb", "a\0b", "\u202ex"])
 def test_name_cannot_leave_its_folder(name: str) -> None:
-    with pytest.raises(ConfigError, match="must be part of a folder's name"):
+    with pytest.raises(ConfigError, match="as part of the name of a directory"):
         load([f'name="{name}"'], Catalog())
 
 

@@ -109,7 +109,7 @@ def test_dev_full_is_told_with_the_bytes(tmp_path: Path) -> None:
     with pytest.raises(DlexpError) as caught:
         MetricsLog(tmp_path).say("hello")
     refused(caught.value, "system-error", "train.log")
-    assert re.search(r"\d+ bytes.*No space left on device", str(caught.value))
+    assert re.search(r"\d+ more bytes.*No space left on device", str(caught.value))
 
 
 _LIMITED = """

@@ -250,7 +250,7 @@ def test_auto_finds_the_rate_first_and_records_it(capsys: pytest.CaptureFixture[
     assert run("train", *words, "optim.lr=auto", "--run-dir", "auto") == 0
     told = capsys.readouterr().err
     rate = rate_of("auto")
-    assert f"optim.lr={rate} found" in told
+    assert f"selected optim.lr={rate}" in told
     assert rate == found(capsys, *SMALL)["suggestion"]
     assert {path.name for path in Path("auto/lr_find").iterdir()} == {"lr_find.csv", "lr_find.json", "lr_find.png"}
     assert run("train", *words, f"optim.lr={rate}", "--run-dir", "number", "--quiet") == 0
@@ -261,7 +261,7 @@ def test_neither_resume_nor_from_looks_again(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run("train", *SMALL, "trainer.epochs=1", "optim.lr=auto", "--run-dir", "auto", "--quiet") == 0
-    monkeypatch.setattr("dlexp.workflows.lr_find.lr_find.sweep", None)  # calling it would fail
+    monkeypatch.setattr("dlexp.workflows.lr_find.lr_find.run_sweep", None)  # calling it would fail
     rate = rate_of("auto")
     assert run("train", "--resume", "auto", "trainer.epochs=2", "--quiet") == 0
     assert rate_of("auto") == rate
@@ -275,7 +275,7 @@ def test_auto_is_found_once_for_all_seeds(capsys: pytest.CaptureFixture[str], mo
     assert run(*words) == 0
     assert rate_of("group/seed-42") == rate_of("group/seed-43")
     assert Path("group/lr_find/lr_find.json").is_file()
-    monkeypatch.setattr("dlexp.workflows.lr_find.lr_find.sweep", None)
+    monkeypatch.setattr("dlexp.workflows.lr_find.lr_find.run_sweep", None)
     assert run(*words) == 0  # a group that goes on keeps what it began with
 
 
@@ -321,6 +321,6 @@ def test_auto_goes_with_one_cycle_whose_peak_it_is() -> None:
 def test_a_dry_run_builds_everything_and_does_not_look(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dlexp.workflows.lr_find.lr_find.sweep", None)
+    monkeypatch.setattr("dlexp.workflows.lr_find.lr_find.run_sweep", None)
     assert run("train", *SMALL, "optim.lr=auto", "--dry-run") == 0
     assert list(Path.cwd().iterdir()) == []

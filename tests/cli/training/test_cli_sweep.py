@@ -71,7 +71,7 @@ def test_a_cell_equals_the_same_line_run_alone(capsys: pytest.CaptureFixture[str
     assert err.count("  running  ") == err.count("  finished  ") == 4
     assert "[4/4 jobs finished]" in err
     last = content["jobs"][3]
-    dlexp("train", "-q", *last["words"], "--run-dir", "alone")
+    dlexp("train", "-q", *last["overrides"], "--run-dir", "alone")
     assert_same_bits(folder / last["run"], Path("alone"))
     assert {path.parent.name for path in newest_runs()} >= {folder.name}
     command = (folder / last["run"] / "command.txt").read_text()

@@ -15,6 +15,7 @@ from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.cli.commands.training.tune import without_secrets
 
 NET = """
+import os
 import sys
 import time
 from pathlib import Path

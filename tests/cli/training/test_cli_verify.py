@@ -92,7 +92,7 @@ def test_a_run_too_short_for_a_place_says_so(capsys: pytest.CaptureFixture[str])
     text = verify(capsys, *SMALL, "data.batch_size=1000", "trainer.epochs=1")
     assert "skipped: mid-epoch: " in text
     assert "skipped: epoch edge: " in text
-    assert "bit-equal: " in text
+    assert "bit-identical" in text
 
 
 def test_updates_of_ones_own_choice(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from dlexp.cli.console import escape, out, table
+from dlexp.cli.console import escape, escape_lines, out, table
 from dlexp.cli.style import short_path
 from dlexp.report.number_format import number
 from dlexp.text.time_format import spoken
@@ -57,7 +57,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
                 f"on {test.only_second} of {comparison.samples:,} samples; p = {test.p_value:.3g}"
             )
     if comparison.unpaired:
-        console.print(f"\n[yellow]no paired comparison[/]: {escape(comparison.unpaired)}")
+        console.print(f"\n[yellow]no paired comparison[/]: {escape_lines(comparison.unpaired)}")
     if comparison.verdict:
         of = f"{comparison.metric}, {comparison.samples:,} samples: " if comparison.samples else ""
         console.print(f"\n{escape(of)}[bold]{escape(comparison.verdict)}[/]")

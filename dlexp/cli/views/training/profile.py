@@ -59,10 +59,11 @@ def _lines(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     spread = update["spread"]
     yield (
         "speed",
-        f"{update['samples_per_s']:,.0f} samples/s, {milliseconds(update['seconds'])} per update without profiler",
+        f"{update['samples_per_s']:,.0f} samples/s, {milliseconds(update['seconds'])} per update",
     )
     between = f"{milliseconds(spread['p10'])} to {milliseconds(spread['p90'])}"
-    yield "", f"(10th to 90th percentile {between}; first update {milliseconds(update['first_seconds'])})"
+    yield "", f"(without profiler; 10th to 90th percentile {between})"
+    yield "", f"first update {milliseconds(update['first_seconds'])}"
     yield from _arithmetic(content["arithmetic"], content["precision"])
     yield "memory", f"weights {size(memory['weights'])}, gradients {size(memory['gradients'])},"
     yield "", f"optimizer {size(memory['optimizer_state'])}, saved for backward {size(memory['kept_for_backward'])}"
