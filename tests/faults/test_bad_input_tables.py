@@ -184,7 +184,7 @@ def test_tables_are_whole_or_refused(part: int, record_property: Callable[[str, 
         if read is not None:
             kind, bundle = read
             assert_whole(bundle)
-            assert kind in ("class", "value") and bundle.spec.output_names
+            assert kind == bundle.spec.target_kind and bundle.spec.output_names
 
     attempt()
     record_property("generated", judge.told())

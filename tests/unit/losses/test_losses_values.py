@@ -32,10 +32,7 @@ def test_every_loss_has_a_case() -> None:
     folder = Path(dlexp.losses.__path__[0])
     named = [__import__(f"dlexp.losses.{path.stem}", fromlist=["_"]) for path in folder.glob("[!_]*.py")]
     assert sorted(SEEN) == sorted(
-        name
-        for module in named
-        for name in getattr(module, "__all__", ())
-        if name != "NoLoss"  # of tasks with their own
+        name for module in named for name in getattr(module, "__all__", ()) if name != "NoLoss"
     )
 
 
