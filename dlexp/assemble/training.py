@@ -165,7 +165,7 @@ def _refuse_phases(config: RunConfig, task: Task) -> None:
         for phase in settings:
             if phase not in task.phases:
                 near = get_close_matches(phase, task.phases, n=1)
-                remedy = f"did you mean {group}.phases.{near[0]}?" if near else f"available: {', '.join(task.phases)}"
+                remedy = f"Did you mean {group}.phases.{near[0]}?" if near else f"Available: {', '.join(task.phases)}"
                 rule = f"unknown phase of task={config.task.option}"
                 raise ConfigError.one(f"{group}.phases.{phase}", "", rule, remedy, code="unknown-key")
 
