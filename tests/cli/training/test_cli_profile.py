@@ -137,7 +137,7 @@ def test_the_table_fits_eighty_columns_of_a_pipe(
     assert "\x1b" not in text
     assert lines[1].startswith("mlp on wine, batch 16, cpu, 1 thread, fp32")
     assert [line.split()[0] for line in lines[3:9]] == ["data", "forward", "backward", "optimizer", "other", "update"]
-    for label in ("speed", "arithmetic", "memory", "whole run", "checkpoints", "picture", "trace", "numbers"):
+    for label in ("speed", "arithmetic", "memory", "whole run", "checkpoints", "figure", "trace", "numbers"):
         assert any(line.startswith(f"  {label}") for line in lines), label
     assert "measuring 4 updates twice" in told
     assert "profiler" not in told  # torch's own log
