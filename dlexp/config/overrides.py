@@ -13,7 +13,7 @@ from dlexp.config.check.suggest import all_paths, nearest_name, nearest_path, op
 from dlexp.config.check.validate import rules
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.schema.fields import Field
-from dlexp.config.schema.names import ALIASES
+from dlexp.config.schema.names import ALIASES, NOUNS
 from dlexp.config.schema.run import SECTIONS, TOP_LEVEL
 from dlexp.config.schema.tree import shown
 from dlexp.config.text_values import typed_value
@@ -153,7 +153,7 @@ def _group_problem(override: Override, catalog: Catalog) -> Problem | None:
         return Problem(
             group,
             shown(value),
-            f"unknown {group}; available: {', '.join(options)}",
+            f"unknown {NOUNS.get(group, group)}; available: {', '.join(options)}",
             f"Did you mean {setting(group, near)}?" if near else "",
             code="unknown-option",
         )

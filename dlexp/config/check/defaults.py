@@ -16,6 +16,7 @@ from dlexp.artifacts.files.reading import read_text
 from dlexp.config.check.suggest import nearest_name
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.files.yaml_files import read_yaml
+from dlexp.config.schema.names import NOUNS
 from dlexp.errors import ConfigError, Problem
 
 _PACKAGE = re.compile(r"^\s*#\s*@(?P<words>.*)$")
@@ -126,7 +127,7 @@ def _entry(entry: yaml.Node, group: str, origin: str, catalog: Catalog) -> Itera
         options = catalog.options(name)
         if option not in options and not (name == "experiment" and option in ("null", "~", "")):
             near = nearest_name(str(option), options)
-            rule = f"unknown {name}; available: {', '.join(options)}"
+            rule = f"unknown {NOUNS.get(name, name)}; available: {', '.join(options)}"
             yield Problem(
                 name, str(option), rule, f"Did you mean {near}?" if near else "", origin, code="unknown-option"
             )

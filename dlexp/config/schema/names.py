@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 GROUPS = ("model", "optim", "scheduler", "regularization", "data", "task", "loss", "trainer", "logger", "experiment")
+# Group -> an option of it in a sentence; the name of the group where none is given.
+NOUNS = {
+    "optim": "optimizer",
+    "scheduler": "learning-rate schedule",
+    "regularization": "regularization preset",
+    "data": "data set",
+    "trainer": "trainer preset",
+}
 SEARCH = "search"  # a group that only `dlexp tune` reads
 ALIASES = {"optimizer": "optim"}
 # Groups whose node names a callable (`_target_`), and groups whose keys are the fields of a dataclass.
