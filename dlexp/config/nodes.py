@@ -74,7 +74,8 @@ def resolve(target: str, trusted: Sequence[str]) -> Callable[..., Any]:
     # The standard library contains no networks, so trusting it would only weaken the allow-list.
     known = root in ("dlexp", "torch", "torchvision", "timm") or root in sys.stdlib_module_names
     remedy = "" if known else f"If you trust this package, add --trust {root}"
-    raise ConfigError.one("_target_", target, "must be an allowed function or class", remedy, code="untrusted")
+    rule = "must be a component of dlexp, torch, torchvision or timm" if known else "must be in a trusted package"
+    raise ConfigError.one("_target_", target, rule, remedy, code="untrusted")
 
 
 def check_arguments(
