@@ -33,8 +33,3 @@ def distinct_texts(values: Sequence[float], digits: int = 4) -> list[str]:
     largest = max(map(abs, finite), default=0.0)
     more = math.floor(math.log10(largest / extent)) if 0 < extent < largest else 0
     return [f"{value:.{min(17, digits + max(0, more))}g}" for value in values]
-
-
-def pluralize(count: int, noun: str) -> str:
-    """A count with its noun: 1 item, 2 items."""
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")

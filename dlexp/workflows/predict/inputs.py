@@ -12,8 +12,8 @@ from dlexp.data.inference.items import ARRAYS, TABLES, InputItems, files_of
 from dlexp.data.inference.row_reader import STDIN
 from dlexp.data.inference.tables import TableInput
 from dlexp.errors import DataError
+from dlexp.findings import counted
 from dlexp.kinds import describe_kind
-from dlexp.report.number_format import pluralize
 from dlexp.specs import ImageSpec, TableSpec
 from dlexp.workflows.run_record.restore import RestoredRun
 
@@ -55,7 +55,7 @@ class Inputs:
         """The samples of all files in order. The columns of tables are checked before the first row is read."""
         paths, left_out = files_of(self._request.words, None if self._is_image else TABLES + ARRAYS)
         if left_out:
-            self._say(f"skipped {pluralize(len(left_out), 'file')} of other types, such as {left_out[0]}")
+            self._say(f"skipped {counted(len(left_out), 'file')} of other types, such as {left_out[0]}")
         for path in paths:
             if self._kind(path) == "table" and path != STDIN:
                 self._of_tables().check(path)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dlexp.cli.console import err, escape
-from dlexp.report.number_format import pluralize
+from dlexp.findings import counted
 
 
 def say(text: str) -> None:
@@ -20,11 +20,11 @@ def show(content: Mapping[str, Any], quiet: bool) -> None:
         where = f" in {content['out']}" if content["out"] else ""
         pace = f"{content['seconds']:.1f} s, {content['items_per_second']:,.0f} per second"
         err.print(
-            f"{pluralize(content['items'], 'sample')}{escape(where)} "
+            f"{counted(content['items'], 'sample')}{escape(where)} "
             f"({pace}; {content['device']}, {content['precision']})"
         )
     if content["bad"]:
-        err.print(f"[bold red]{pluralize(content['bad'], 'sample')} could not be predicted[/]; see the column `error`:")
+        err.print(f"[bold red]{counted(content['bad'], 'sample')} could not be predicted[/]; see the column `error`:")
         for text in content["first_bad"]:
             err.print(f"  {escape(text)}")
         if content["bad"] > len(content["first_bad"]):
