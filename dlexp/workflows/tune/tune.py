@@ -20,7 +20,7 @@ from dlexp.data.bundle import DataBundle
 from dlexp.errors import ConfigError, DlexpError, Interrupted, NoResult, reason_of
 from dlexp.runtime.signals import StopRequest
 from dlexp.tune.storage.backends import failures
-from dlexp.tune.study import BASELINE, Proposal, Study, Written
+from dlexp.tune.study import BASELINE, BaseConfig, Proposal, Study
 from dlexp.workflows.process_pool import Child, Pool, wait_for_orphans
 from dlexp.workflows.reporter import unbroken
 from dlexp.workflows.tune.confirmation import fresh_seeds
@@ -36,7 +36,7 @@ class TuneRequest:
     total: int
     jobs: int
     storage: str | None
-    words: tuple[str, ...]
+    overrides: tuple[str, ...]
     trusted: tuple[str, ...]
     command: str = ""  # as typed, without passwords
     migrate: str | None = None
@@ -71,9 +71,9 @@ def tune(search: Search, request: TuneRequest, reporter: TuneReporter) -> dict[s
         raise DlexpError(f"cannot create {request.folder}: {reason_of(error)}", code="system-error") from error
     wait_for_orphans(request.folder)
     with RunDir(request.folder).lock(), failures(request.storage), _in_place(request.folder):
-        rules, written = rules_of(search), Written(search.base.choices, dict(leaves(search.base.tree)))
+        rules, base = rules_of(search), BaseConfig(search.base.choices, dict(leaves(search.base.tree)))
         study = Study(request.folder.name, request.storage, request.folder, rules, search.space, request.trusted)
-        study.begin(written, request.migrate)
+        study.begin(base, request.migrate)
         for note in study.notes:
             reporter.say(note)
         if study.num_finished() >= request.total:
@@ -204,12 +204,12 @@ class Runner:
         return True
 
     def _job(self, config: RunConfig, changes: Mapping[str, Any], folder: Path) -> Job:
-        words = (
-            *(w for w in self._request.words if not w.startswith("search")),
+        overrides = (
+            *(o for o in self._request.overrides if not o.startswith("search")),
             *(f"{k}={shown(v)}" for k, v in changes.items()),
         )
         bundle = self._bundle if config.data == self._search.base.data else None
-        return Job(config, words, folder, self._request.trusted, bundle, self._threads)
+        return Job(config, overrides, folder, self._request.trusted, bundle, self._threads)
 
     def _listen(self) -> None:
         for child, message in self._pool.events():

@@ -43,7 +43,7 @@ def story(**changes: Any) -> RunStory:
         "checkpoint": "best",
         "metrics": {"loss": 0.25, "accuracy": 0.8125},
         "macro": {"f1": 0.7},
-        "looks_at_this_split": 3,
+        "split_accesses": 3,
         "evaluated": "2026-01-02T03:04:05+00:00",
         "tables": {"per_class": {"caption": "Each class of the test split.", "labels": ["class"]}},
         "figures": {"confusion": "Confusion matrix of the test split.", "predicted-1": "Values of test. Target 2."},

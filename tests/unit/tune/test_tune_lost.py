@@ -14,12 +14,12 @@ from test_tune_study import FLAT, RULES
 from dlexp.errors import ConfigError
 from dlexp.tune.dashboard import _records
 from dlexp.tune.storage.journal import Journal
-from dlexp.tune.study import Study, Written
+from dlexp.tune.study import BaseConfig, Study
 
 
 def opened(folder: Path, storage: str | None = None) -> Study:
     study = Study("s", storage, folder, RULES, FLAT)
-    study.begin(Written({}, {}))
+    study.begin(BaseConfig({}, {}))
     return study
 
 
@@ -200,6 +200,6 @@ def test_a_dashboard_makes_no_storage_and_a_renamed_study_says_its_name(folder: 
     assert "study t " in str(error.value) and "s)" in str(error.value)
     new = Study("new", None, folder.with_name("new"), RULES, FLAT)
     with pytest.raises(ConfigError) as error:
-        new.begin(Written({}, {}), "t")
+        new.begin(BaseConfig({}, {}), "t")
     refused(error.value, "corrupted", "--migrate")
     assert "study t " in str(error.value) and "s)" in str(error.value)
