@@ -76,7 +76,7 @@ class Judge:
         """Inputs judged so far."""
         return self.outcomes.total()
 
-    def told(self) -> str:
+    def counts(self) -> str:
         """The counts, for the test's output; asserts that there were enough of them, of either kind."""
         assert self.total >= self.wanted, f"{self.total} inputs"
         refused = self.total - self.outcomes["accepted"]

@@ -56,11 +56,11 @@ def test_group_whose_option_changes_drops_its_saved_values(tmp_path: Path) -> No
     config, changes = repeat(run, ["optim=sgd"], Catalog())
     assert config.optim.arguments["lr"] == load(["optim=sgd"], Catalog()).optim.arguments["lr"]
     assert config.seed == 3
-    told = {change.path: (change.before, change.after) for change in changes}
-    assert told["optim.lr"] == (0.5, 0.05)
-    assert told["optim.momentum"] == (None, 0.9)
-    assert told["optim.amsgrad"] == (False, None)
-    assert {path.partition(".")[0] for path in told} == {"optim"}
+    by_path = {change.path: (change.before, change.after) for change in changes}
+    assert by_path["optim.lr"] == (0.5, 0.05)
+    assert by_path["optim.momentum"] == (None, 0.9)
+    assert by_path["optim.amsgrad"] == (False, None)
+    assert {path.partition(".")[0] for path in by_path} == {"optim"}
 
 
 def test_words_decide_over_saved_values_and_are_reported(tmp_path: Path) -> None:

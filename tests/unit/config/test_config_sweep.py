@@ -101,8 +101,8 @@ def test_a_later_word_that_decides_the_same_key_is_found() -> None:
 def test_all_problems_of_all_cells_come_at_once_and_each_once() -> None:
     with pytest.raises(ConfigError) as found:
         jobs("optim=sgd,adamw,adm", "optim.momentum=0.5", "trainer.epoch=3", "seed=0,1")
-    told = {(problem.where, problem.origin) for problem in found.value.problems}
-    assert told == {
+    problems = {(problem.where, problem.origin) for problem in found.value.problems}
+    assert problems == {
         ("trainer.epoch", ""),  # in every job
         ("optim", "job optim=adm seed=0 and 1 more"),
         ("optim.momentum", "job optim=adamw seed=0 and 3 more"),
