@@ -18,7 +18,7 @@ from dlexp.config.check.suggest import all_paths
 from dlexp.config.check.validate import rules
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.schema.fields import Field
-from dlexp.config.schema.names import ALIASES, GROUPS
+from dlexp.config.schema.names import GROUPS
 from dlexp.config.schema.run import SECTIONS
 from dlexp.errors import DlexpError, exit_code_of
 
@@ -181,9 +181,7 @@ odd_keys = st.one_of(
     ),
     st.integers(20, 400).map(lambda depth: ".".join("a" * depth)),
 )
-keys = st.one_of(
-    st.sampled_from(PATHS), st.sampled_from(PATHS), odd_keys, st.sampled_from([*GROUPS, *ALIASES, *SECTIONS])
-)
+keys = st.one_of(st.sampled_from(PATHS), st.sampled_from(PATHS), odd_keys, st.sampled_from([*GROUPS, *SECTIONS]))
 assignments = st.builds(
     lambda sign, key, value: f"{sign}{key}={value}", st.sampled_from(["", "", "", "", "+", "++", "~"]), keys, values
 )

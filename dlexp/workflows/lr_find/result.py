@@ -157,9 +157,7 @@ def _advice(findings: Findings) -> str:
 
 def train_line(request: FindRequest, rate: float) -> str:
     """The command that trains with learning rate `rate` and the same overrides."""
-    overrides = [
-        override for override in request.overrides if override.partition("=")[0] not in ("optim.lr", "optimizer.lr")
-    ]
+    overrides = [override for override in request.overrides if override.partition("=")[0] != "optim.lr"]
     options = [part for folder in request.config_dirs for part in ("--config-dir", str(folder))]
     options += [part for package in request.trusted for part in ("--trust", package)]
     return command("train", *overrides, f"optim.lr={rate}", *options)

@@ -133,6 +133,6 @@ def test_row_a_runs_the_command_against_the_limit() -> None:
     for one in (limit, ours):
         assert one.segments[0].spans["epochs"]["samples"] == 1259
         assert one.segments[0].spans["steps"]["samples"] == 1259 - 64
-    assert ours.facts["display"] == "LiveDisplay"
+    assert ours.facts["display"] == "LiveTraining"
     assert "fp32" in ours.facts["machine"]
     assert math.isfinite(ratios(ours, limit, "epochs", "cpu").median)

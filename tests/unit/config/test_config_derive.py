@@ -24,7 +24,7 @@ def run_folder(folder: Path, words: list[str], catalog: Catalog | None = None) -
     return run
 
 
-WORDS = ["model=resnet18", "optimizer=sgd", "optim.lr=1e-5", "data.batch_size=17", "seed=3", "trainer.epochs=4"]
+WORDS = ["model=resnet18", "optim=sgd", "optim.lr=1e-5", "data.batch_size=17", "seed=3", "trainer.epochs=4"]
 
 
 def test_repetition_without_words_is_the_same_run(tmp_path: Path) -> None:  # H9

@@ -35,7 +35,7 @@ def jobs(*words: str) -> Sequence[SweepJob]:
         ("optim.lr=1e-3,1e-2", ["0.001", "0.01"]),
         ("model.hidden=[64],[128,64]", ["[64]", "[128,64]"]),
         ("model=glob(resnet1*)", ["resnet101", "resnet152", "resnet18"]),
-        ("optimizer=sgd,adamw", ["sgd", "adamw"]),
+        ("optim=sgd,adamw", ["sgd", "adamw"]),
         ("name='a b','c,d'", ["'a b'", "'c,d'"]),
         ("optim.weight_decay=tag(a,choice(0.1,0.2))", ["0.1", "0.2"]),
     ],
