@@ -14,7 +14,7 @@ from dlexp.networks.arithmetic import Arithmetic
 AUTO = "auto"
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _BF16_FEATURES = (("amx_bf16", "with AMX tiles"), ("avx512_bf16", "that multiplies bf16 (AVX-512)"))
-# Conditions under which convolutions are faster in bf16 on a CPU: benchmarks/networks.py.
+# Conditions under which convolutions are faster in bf16 on a CPU: benchmarks/machine/networks.py.
 _LEAST_PER_SAMPLE = 1_000_000
 _MOST_DEPTHWISE, _MOST_SMALL = 0.025, 0.4
 

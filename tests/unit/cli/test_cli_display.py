@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from dlexp.cli import console as console_module
+from dlexp.cli.views import live as live_module
 from dlexp.cli.views.training import display
 from dlexp.engine.loop import EpochRecord, StepRecord
 from dlexp.workflows.reporter import RunFacts
@@ -20,6 +21,7 @@ from dlexp.workflows.reporter import RunFacts
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Console:
     console = Console(file=io.StringIO(), force_terminal=True, width=100, height=40, highlight=False, soft_wrap=True)
     monkeypatch.setattr(display, "err", console)
+    monkeypatch.setattr(live_module, "err", console)
     return console
 
 
@@ -75,7 +77,7 @@ def test_it_rests_as_long_as_drawing_is_dear(
         asked.append(clock[0])
         return {"loss": 1.0}
 
-    monkeypatch.setattr(live._region, "update", draw_slowly)
+    monkeypatch.setattr(live._region, "draw", draw_slowly)
     for step in range(1000):
         clock[0] += 0.001
         live.observe(StepRecord(1, step % 10 + 1, 10, step, 64 * step, {"train": 0.1}, means))
@@ -89,6 +91,7 @@ def test_it_rests_as_long_as_drawing_is_dear(
 def test_no_line_of_the_live_view_breaks(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=width, height=40, highlight=False, soft_wrap=True)
     monkeypatch.setattr(display, "err", console)
+    monkeypatch.setattr(live_module, "err", console)
     live = begun()
     metrics = {f"val/metric_number_{n}": 0.123456 for n in range(6)}
     values = {"epoch": 3, "train/loss": 0.5, "val/loss": 0.25, **metrics, "lr": 0.001, "samples_per_s": 12345.6}
@@ -113,6 +116,7 @@ def test_no_line_of_the_live_view_breaks(width: int, monkeypatch: pytest.MonkeyP
 def test_facts_break_between_words_under_their_own_column(monkeypatch: pytest.MonkeyPatch) -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=60, highlight=False, soft_wrap=True)
     monkeypatch.setattr(display, "err", console)
+    monkeypatch.setattr(live_module, "err", console)
     text, path = "many small words " * 12, "outputs/" + "x" * 90
     live = display.LiveTraining()
     live.begin(RunFacts("t", path, 1, 0, 1, {"because": text}))

@@ -11,7 +11,7 @@ from problems import refused
 from dlexp.config.compose import load
 from dlexp.config.derive import repeat
 from dlexp.config.files.catalog import Catalog
-from dlexp.config.saved import load_plain, load_saved, overrides_to_yaml, plain_config, to_yaml
+from dlexp.config.saved import load_plain, overrides_to_yaml, plain_config, to_yaml
 from dlexp.config.schema.run import RunConfig
 from dlexp.config.search import load_search
 from dlexp.config.typed import with_values
@@ -92,10 +92,3 @@ def test_a_repetition_keeps_what_the_past_run_had(tmp_path: Path) -> None:
     assert shape(repeat(tmp_path, ["data.batch_size=auto"], BUILTIN)[0]) == ("auto", 1, 72)
     words = ["data.batch_size=auto", "trainer.effective_batch=10"]
     assert shape(repeat(tmp_path, words, BUILTIN)[0]) == ("auto", 1, 10)
-
-
-def test_runs_of_earlier_versions_have_no_such_key(tmp_path: Path) -> None:
-    text = to_yaml(load([], BUILTIN))
-    assert "  effective_batch: null\n" in text
-    (tmp_path / "config.yaml").write_text(text.replace("  effective_batch: null\n", ""))
-    assert shape(load_saved(tmp_path / "config.yaml")) == (64, 1, None)
