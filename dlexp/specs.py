@@ -23,7 +23,7 @@ from dlexp.types import Field, Sequences, as_tensor
 class Spec(ABC):
     """A description of one side of a data set, inputs or targets, in plain values that are saved with a run.
 
-    A subclass is a frozen dataclass of numbers, texts and tuples of them, with a `kind` of its own. Its class is found
+    A subclass is a frozen dataclass of numbers, texts and tuples of them, with its own `kind`. Its class is found
     again by that name when a run is read, so that each name belongs to one class.
     """
 

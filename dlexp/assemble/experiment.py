@@ -201,7 +201,7 @@ def check_nodes(config: RunConfig, trusted: Sequence[str]) -> None:
 
 
 def _brings_arguments(config: RunConfig, group: str) -> bool:
-    """Whether the data may be of a kind of the user's own, which can have arguments of its own for this component."""
+    """Return whether the data may be of a user-defined kind, which can pass its own arguments to this component."""
     kinds = {"model": ("_inputs_", INPUTS), "loss": ("_targets_", TARGETS)}
     if group not in kinds or config.data.target.startswith("dlexp."):
         return False

@@ -1,6 +1,6 @@
 """Values for one phase of a task: optim.phases.PHASE.KEY and scheduler.phases.PHASE.KEY. All without torch.
 
-A phase takes every value of `optim` and `scheduler` that it has none of its own for.
+A phase takes from `optim` and `scheduler` every value that it does not set itself.
 """
 
 from __future__ import annotations

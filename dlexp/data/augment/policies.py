@@ -1,4 +1,4 @@
-"""RandAugment and TrivialAugment: each image gets operations of its own choice from one list.
+"""RandAugment and TrivialAugment: the operations are drawn for each image from one list.
 
 The list and the strengths are torchvision's (`transforms.v2.RandAugment`, `TrivialAugmentWide`), with bilinear in place
 of nearest pixels. What the images of a batch share, an operation, is done for them together; all that move pixels are

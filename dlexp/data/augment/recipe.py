@@ -201,7 +201,7 @@ def _made(name: str, keys: Mapping[str, Any], context: AugmentContext) -> Operat
 
 
 def _steps(made: Sequence[tuple[str, Operation]]) -> tuple[PlannedOperation, ...]:
-    """Operations with random numbers of their own: adding one to a list leaves those of the others as they were."""
+    """Operations with separate random numbers: adding one to a list leaves those of the others as they were."""
     steps: list[PlannedOperation] = []
     seen: dict[str, int] = {}
     for name, operation in made:

@@ -35,15 +35,11 @@ def csv(
 
     Raises DataError for invalid data.
     """
-    dropped = [name for name in drop or [] if name != target]
-    table = _read(Path(path), separator, missing_values or [], dropped)
     split = (val_fraction, test_fraction, split_seed)
-    return table_of(
-        table,
-        TableOptions(
-            target, target_kind, categorical or [], drop or [], max_categories, standardize, split, keep or []
-        ),
+    options = TableOptions(
+        target, target_kind, categorical or [], drop or [], max_categories, standardize, split, keep or []
     )
+    return table_of(_read(Path(path), separator, missing_values or [], options.unread), options)
 
 
 def target_kind(arguments: Mapping[str, Any]) -> str:

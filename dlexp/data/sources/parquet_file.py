@@ -40,14 +40,11 @@ def parquet(
     Numbers stay numbers; texts, booleans, dates and times are read like the same texts in a CSV file. Columns in
     data.drop are not read. Raises DataError for invalid data, ConfigError if pyarrow is not installed.
     """
-    table = _read(Path(path), missing_values or [], without=[name for name in drop or [] if name != target])
     split = (val_fraction, test_fraction, split_seed)
-    return table_of(
-        table,
-        TableOptions(
-            target, target_kind, categorical or [], drop or [], max_categories, standardize, split, keep or []
-        ),
+    options = TableOptions(
+        target, target_kind, categorical or [], drop or [], max_categories, standardize, split, keep or []
     )
+    return table_of(_read(Path(path), missing_values or [], without=options.unread), options)
 
 
 def target_kind(arguments: Mapping[str, Any]) -> str:

@@ -92,6 +92,11 @@ class TableOptions:
     split: tuple[float, float, int]
     keep: Sequence[str] = ()
 
+    @property
+    def unread(self) -> list[str]:
+        """The columns that need not be read: the dropped ones but the target."""
+        return [name for name in self.drop if name != self.target]
+
 
 def table_of(table: RawTable, options: TableOptions) -> DataBundle:
     """The bundle of a raw table.

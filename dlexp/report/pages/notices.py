@@ -16,7 +16,14 @@ _ENDS = {"failed": "failed", "interrupted": "was interrupted"}
 
 def notices(story: RunStory) -> list[str | Html]:
     """The notices, the most serious first."""
-    return [*_end(story), *_numbers(story), *_curves(story), *_looks(story), *_origin(story), *story.problems]
+    return [
+        *_end(story),
+        *_numbers(story),
+        *_curves(story),
+        *_evaluations(story),
+        *_origin(story),
+        *story.problems,
+    ]
 
 
 def _end(story: RunStory) -> Iterator[str | Html]:
@@ -56,7 +63,7 @@ def _curves(story: RunStory) -> Iterator[str]:
         )
 
 
-def _looks(story: RunStory) -> Iterator[str | Html]:
+def _evaluations(story: RunStory) -> Iterator[str | Html]:
     place = Path(story.place)
     if "test" not in {found.split for found in story.evaluated} and story.summary:
         yield sentence("The test split was not evaluated: ", inline_code(command("evaluate", place)))

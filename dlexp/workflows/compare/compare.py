@@ -199,7 +199,7 @@ def _distinct(runs: Sequence[RunSummary]) -> tuple[list[RunSummary], list[str]]:
 
 
 def _once_each(group: Sequence[RunSummary], notes: list[str]) -> list[RunSummary]:
-    """One run per seed: another one is the same network, not an independent sample."""
+    """One run per seed, since another one is the same network and not an independent sample; `notes` gets the rest."""
     found: dict[int, RunSummary] = {}
     for run in group:
         if run.seed in found:

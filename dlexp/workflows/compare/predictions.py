@@ -33,12 +33,12 @@ class Measure:
 
     @property
     def unit(self) -> str:
-        """Of a difference multiplied by `scale`; "" for the metric's own."""
+        """The unit of a difference multiplied by `scale`: points for shares, "" for other metrics."""
         return "points" if "accuracy" in self.name else ""
 
     @property
     def scale(self) -> float:
-        """From the metric to `unit`."""
+        """The factor that converts a value of the metric to `unit`."""
         return 100.0 if self.unit else 1.0
 
 
@@ -58,7 +58,7 @@ class Scores:
 
     @property
     def samples(self) -> int:
-        """N."""
+        """The number of samples, N."""
         return int(self.groups[0].shape[1])
 
 
@@ -67,18 +67,18 @@ def _right(table: Table) -> Floats:
 
 
 def _balanced(table: Table) -> Floats:
-    """Weighted so that the mean is the mean over the classes of the share that is right."""
+    """The score of each sample, weighted so that the mean is the balanced accuracy."""
     _, numbers, counts = np.unique(table["true"], return_inverse=True, return_counts=True)
     return _right(table) * (len(numbers) / (len(counts) * counts[numbers]))
 
 
 def _surprise(table: Table) -> Floats:
-    """-ln of the probability of the true class, as the evaluation had it: the column p has 0 where it is too small."""
+    """The log loss of each sample, as evaluated: the column p has 0 where the probability is too small."""
     return np.asarray(table["log_loss"], np.float64)
 
 
 def _error(table: Table, power: int) -> Floats:
-    """Mean over the targets of |predicted - true| to a power."""
+    """The error of each sample: the mean over the targets of |predicted - true| to a power."""
     names = [column.removeprefix("true ") for column in table if column.startswith("true ")]
     each = [np.asarray(table[f"predicted {n}"], np.float64) - np.asarray(table[f"true {n}"], np.float64) for n in names]
     found: Floats = np.mean(np.abs(np.stack(each)) ** power, axis=0)
@@ -173,7 +173,7 @@ def _refuse_other_data(runs: Sequence[RunSummary]) -> None:
 
 
 def _refuse_other_conditions(runs: Sequence[RunSummary], reports: Sequence[Mapping[str, Any]], split: str) -> None:
-    """Weights of another kind, data that have changed, or weights that are newer than the predictions."""
+    """Raise ConfigError for other weights, changed data, or weights that are newer than the predictions."""
     problems = []
     for run, report in zip(runs, reports, strict=True):
         again = _evaluation(run.path, split)

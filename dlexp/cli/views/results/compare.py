@@ -27,7 +27,7 @@ def show(comparison: Comparison) -> None:
     print_comparison(comparison, out)
 
 
-def written(lines: Iterable[str]) -> None:
+def print_files(lines: Iterable[str]) -> None:
     """Print a line for each file that was written, or could not be drawn."""
     for line in lines:
         out.print(f"\n{escape(line)}")
