@@ -10,6 +10,7 @@ from math import ceil
 import torch
 from torch import nn
 
+from dlexp.assemble.compatibility import refuse_changes_of_batches
 from dlexp.assemble.experiment import Experiment
 from dlexp.config.nodes import build
 from dlexp.config.schema.run import RunConfig
@@ -23,7 +24,6 @@ from dlexp.engine.recovery import Failure, NonFiniteEvent, NonfinitePolicy, Reco
 from dlexp.engine.state import TrainState
 from dlexp.engine.step import StepRules
 from dlexp.errors import ConfigError
-from dlexp.kinds import describe_kind
 from dlexp.networks.layers import hidden_matrices
 from dlexp.optim.parameter_groups import parameter_groups, parameter_shares
 from dlexp.optim.schedules.base import Schedule
@@ -36,7 +36,7 @@ from dlexp.regularization.mixing import BatchChanges, ChangedBatches
 from dlexp.regularization.penalties import Penalty
 from dlexp.regularization.weight_averaging import Ema, NoAverage, Swa, WeightAverage
 from dlexp.runtime.distributed import ALONE, ProcessGroup
-from dlexp.specs import ClassSpec, ImageSpec, ValueSpec
+from dlexp.specs import ClassSpec, ValueSpec
 from dlexp.tasks.base import Task
 from dlexp.types import TrainingData
 
@@ -217,14 +217,8 @@ def _changed(experiment: Experiment, train: TrainingData) -> TrainingData:
         raise ConfigError.one(
             f"regularization.{key}", getattr(given, key), rule, f"Remove regularization.{key}.", code="not-supported"
         )
-    for key in ("cutmix", "random_erasing"):  # for data whose kind is not in the configuration
-        inputs = experiment.bundle.spec.inputs
-        if getattr(given, key) and not isinstance(inputs, ImageSpec):
-            rule, remedy = (
-                f"requires images, and the data holds {describe_kind(inputs.kind)}",
-                f"Remove regularization.{key}.",
-            )
-            raise ConfigError.one(f"regularization.{key}", getattr(given, key), rule, remedy, code="incompatible-data")
+    if changes:
+        refuse_changes_of_batches(given, experiment.bundle)
     return ChangedBatches(train, changes, config.seed) if changes else train
 
 
