@@ -1,8 +1,8 @@
 """The share of the data that one of several processes takes, and batch normalization over all of their shares.
 
-What R processes compute equals what one computes, but for rounding, where the loss of a batch is a mean over its samples
-and a network treats each sample alone or by batch normalization. What cannot be equal: random numbers that a network or a
-loss draws itself, such as dropout (each rank draws its own), and a loss that compares the samples of a batch, such as a
+What R processes compute equals what one computes, but for rounding, where the loss of a batch is a mean over its terms
+and a network treats each sample alone or by batch normalization. Not equal are random numbers that a network or a loss
+draws itself, such as dropout (each rank draws its own), and a loss that compares the samples of a batch, such as a
 triplet loss (it sees the share alone).
 
 Symbols: B samples of a global batch, R processes, C channels.
