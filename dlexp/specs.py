@@ -365,10 +365,7 @@ class BoxSpec(TargetSpec):
 
 @dataclass(frozen=True)
 class DataSpec:
-    """A description of a data set's inputs and targets.
-
-    targets  None for data without targets
-    """
+    """A description of a data set's inputs and of its targets, None for data without any."""
 
     inputs: InputSpec
     targets: TargetSpec | None

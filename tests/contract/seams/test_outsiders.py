@@ -20,7 +20,7 @@ from dlexp.data.bundle import SPLITS, DataBundle, Split
 from dlexp.data.preprocess import Identity
 from dlexp.metrics.states import Mean, MetricState
 from dlexp.specs import BoxSpec, DataSpec, ImageSpec, MaskSpec, TableSpec, TokenSpec, TokenTargetSpec
-from dlexp.tasks.base import Task, forward
+from dlexp.tasks.base import Phase, Task, forward
 from dlexp.types import LossOutput, Prediction, Sequences, select
 
 COUNT = 40
@@ -33,13 +33,15 @@ def bundle(spec, inputs, targets, **more):
 
 def sentences():
     ids, lengths = torch.arange(6) * torch.arange(COUNT)[:, None] % 5, torch.arange(COUNT) % 6 + 1
-    return bundle(DataSpec(TokenSpec(5, 6), TokenTargetSpec(3, 6)), Sequences(ids, lengths), Sequences(ids % 3, lengths))
+    spec = DataSpec(TokenSpec(5, 6), TokenTargetSpec(3, 6))
+    return bundle(spec, Sequences(ids, lengths), Sequences(ids % 3, lengths))
 
 def scenes(augment, pad):
     masks = torch.stack([torch.eye(8, dtype=torch.int64).roll(n, 0) for n in range(COUNT)])
     images = masks[:, None] + 0.5
     masks[:, 0] = 255
-    return bundle(DataSpec(ImageSpec(1, 8, 8), MaskSpec(("0", "1"), 8, 8, 255)), images, masks, augment=augment, pad=pad)
+    spec = DataSpec(ImageSpec(1, 8, 8), MaskSpec(("0", "1"), 8, 8, 255))
+    return bundle(spec, images, masks, augment=augment, pad=pad)
 
 def crowds(augment, pad):
     lengths = torch.arange(COUNT) % 4
@@ -47,7 +49,8 @@ def crowds(augment, pad):
     corners = torch.rand(COUNT, 3, 2, generator=draw) * 4
     boxes = torch.cat([corners, corners + 2, torch.zeros(COUNT, 3, 1)], 2)
     images = torch.rand(COUNT, 1, 8, 8, generator=draw) + lengths[:, None, None, None]
-    return bundle(DataSpec(ImageSpec(1, 8, 8), BoxSpec(("a",))), images, Sequences(boxes, lengths), augment=augment, pad=pad)
+    spec = DataSpec(ImageSpec(1, 8, 8), BoxSpec(("a",)))
+    return bundle(spec, images, Sequences(boxes, lengths), augment=augment, pad=pad)
 
 def vectors():
     return bundle(DataSpec(TableSpec(4), None), torch.arange(160.0).view(COUNT, 4).sin(), None)
@@ -114,8 +117,7 @@ class Sets(Task):
         return Prediction(outputs, None, value, batch.indices, weight=self.loss_weight("", batch))
 
 class Vae(Task):
-    phases = __import__("dlexp.tasks.base").tasks.base.Phase and {
-        "train": __import__("dlexp.tasks.base").tasks.base.Phase(("encoder", "decoder"))}
+    phases = {"train": Phase(("encoder", "decoder"))}
     def elbo(self, networks, batch):
         mean, spread = networks["encoder"](batch.inputs).chunk(2, 1)
         seen = networks["decoder"](mean + spread.exp() * torch.randn_like(mean))
@@ -140,6 +142,7 @@ def sick(task):
 SickDense, SickSegment, SickSets, SickVae = map(sick, (Dense, Segment, Sets, Vae))
 """
 BATCHES = "batch_size: 5, eval_batch_size: 3"
+LOSS = "monitor: val/loss"
 SCORES = "monitor: val/loss, _metrics_: {loss: min, accuracy: max}"
 OPTIONS = {
     "data/sentences": f"{{_target_: outside.sentences, {BATCHES}, _inputs_: tokens, _targets_: tokens}}",
