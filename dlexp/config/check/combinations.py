@@ -66,7 +66,7 @@ def _changes_of_batches(given: Mapping[str, Any], data: Mapping[str, Any]) -> It
 
 def inputs_problem(key: str, kind: str | None) -> tuple[str, str] | None:
     """(rule, remedy) where the change of batches `key` is not defined for inputs of a kind of dlexp, else None."""
-    if kind not in INPUTS or kind == "image" or (kind == "tabular" and key == "mixup"):
+    if kind is None or kind not in INPUTS or kind == "image" or (kind == "tabular" and key == "mixup"):
         return None
     if key == "cutmix" and kind == "tabular":
         return "requires images, and the data is tabular", "Use regularization.mixup."
