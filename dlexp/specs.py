@@ -87,6 +87,11 @@ class TargetSpec(Spec):
     geometry: ClassVar[str] = ""
 
     @property
+    def fill(self) -> int:
+        """Number of the pixels of a moved mask that come from outside of its image."""
+        return 0
+
+    @property
     def output_names(self) -> tuple[str, ...]:
         """Names of the classes or values; () where they have none."""
         names: tuple[str, ...] = getattr(self, "names", ())
@@ -329,6 +334,11 @@ class MaskSpec(TargetSpec):
     kind: ClassVar[str] = "mask"
     geometry: ClassVar[str] = "mask"
 
+    @property
+    def fill(self) -> int:
+        """The number that stands for no class, or class 0."""
+        return self.ignored or 0
+
     def blank(self) -> Tensor:
         """(1, height, width) int64."""
         return torch.zeros(1, self.height, self.width, dtype=torch.int64)
@@ -355,10 +365,7 @@ class BoxSpec(TargetSpec):
 
 @dataclass(frozen=True)
 class DataSpec:
-    """A description of a data set's inputs and targets.
-
-    targets  None for data without targets
-    """
+    """A description of a data set's inputs and of its targets, None for data without any."""
 
     inputs: InputSpec
     targets: TargetSpec | None

@@ -37,6 +37,7 @@ class Color(Operation):
 
     draws: ClassVar[int] = 4
     on_levels: ClassVar[bool] = True
+    needs_white: ClassVar[bool] = True
 
     def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
         """Draws (B, 4): one for each factor."""

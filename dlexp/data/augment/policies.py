@@ -61,6 +61,7 @@ class RandAugment(Operation):
 
     draws: ClassVar[int] = 16
     on_levels: ClassVar[bool] = True
+    needs_white: ClassVar[bool] = True
 
     def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
         """Draws (B, 16): which and which way, for each operation."""
@@ -91,6 +92,7 @@ class TrivialAugment(Operation):
 
     draws: ClassVar[int] = 3
     on_levels: ClassVar[bool] = True
+    needs_white: ClassVar[bool] = True
 
     def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
         """Draws (B, 3): which, which way, how strong."""
