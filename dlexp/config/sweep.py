@@ -24,6 +24,8 @@ from dlexp.config.schema.names import ALIASES
 from dlexp.config.schema.run import RunConfig
 from dlexp.config.text_values import as_typed, wants_text
 from dlexp.errors import ConfigError, Problem
+from dlexp.text.nearest import shortened
+from dlexp.text.quoting import command
 
 MAX_JOBS = 1_000
 
@@ -165,7 +167,10 @@ def _options(override: Override, pattern: Glob, text: str, catalog: Catalog) -> 
     options = list(catalog.options(group))
     found: list[str] = pattern.filter(options)
     if not found:
-        raise ConfigError.one(key, text, f"matches no {group}; available: {', '.join(options)}", code="unknown-option")
+        remedy = f"List all {len(options)}: {command('list', group)}"
+        raise ConfigError.one(
+            key, text, f"matches no {group}; available: {shortened(options)}", remedy, code="unknown-option"
+        )
     return found
 
 

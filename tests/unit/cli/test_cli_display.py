@@ -48,7 +48,7 @@ def test_the_table_is_aligned_and_marks_the_best(terminal: Console) -> None:
         live.observe(epoch(number, loss, is_best=number == 10))
     lines = live._table().plain.splitlines()
     assert [line.split() for line in lines] == [
-        ["epoch", "train/loss", "val/loss", "lr", "samples_per_s"],
+        ["epoch", "train/loss", "val/loss", "lr", "samples/s"],
         ["9", "0.5", "0.25", "0.001", "12,346"],
         ["10*", "0.5", "0.125", "0.001", "12,346"],
     ]
@@ -105,7 +105,7 @@ def test_no_line_of_the_live_view_breaks(width: int, monkeypatch: pytest.MonkeyP
     assert max(len(line.rstrip()) for line in (*table, *bars)) <= width
     assert len(bars[1].rstrip()) <= width - 2  # a terminal writes ^C behind the last line
     assert ("val/metric_number_5" in table[0]) == (width == 240)
-    assert ("samples_per_s" in table[0]) == (width >= 80)
+    assert ("samples/s" in table[0]) == (width >= 80)
     assert all(name in " ".join(table).split() for name in ("epoch", "train/loss", "val/loss"))
     live.end()
 

@@ -53,13 +53,15 @@ class PlainStudy(QuietStudy):
         detail = f"  {record.reason}" if record.reason else ""
         err.print(
             f"trial {record.number}  {record.state}  {self._metric} {value}{escape(detail)}  "
-            f"best {number(self._metric, best)}  {finished}/{self._total}  {self.left(finished)} left"
+            f"best {number(self._metric, best)}  {finished}/{self._total}{self.left(finished)}"
         )
 
     def left(self, finished: int) -> str:
-        """The estimated time to the total, from the trials that finished in this process."""
+        """`  TIME left` to the total, from the trials that finished in this process; "" until the first one has."""
         done = finished - (self._first or 0)
-        return spoken((time.perf_counter() - self._started) / done * (self._total - finished)) if done > 0 else "..."
+        if done <= 0:
+            return ""
+        return f"  {spoken((time.perf_counter() - self._started) / done * (self._total - finished))} left"
 
 
 class LiveStudy(PlainStudy):
@@ -93,7 +95,7 @@ class LiveStudy(PlainStudy):
         self._live.stop()
 
     def _table(self, finished: int, best: float | None) -> Table:
-        title = f"{finished}/{self._total} trials  best {number(self._metric, best)}  {self.left(finished)} left"
+        title = f"{finished}/{self._total} trials  best {number(self._metric, best)}{self.left(finished)}"
         made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="dim")
         for column in ("trial", "state", "epoch", self._metric, "parameters"):
             made.add_column(column, justify="left" if column in ("state", "parameters") else "right", no_wrap=True)
