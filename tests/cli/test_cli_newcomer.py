@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from refusals import line_refused
-from rich.console import Console
 
 from dlexp.cli.app import COMMANDS, main
-from dlexp.cli.views.training import display, tune
-from dlexp.engine.loop import EpochRecord
-from dlexp.workflows.reporter import RunFacts
+from dlexp.cli.views.training import tune
 
 RUN_COMMANDS = [
     ("evaluate", "NAME"),
@@ -125,20 +121,6 @@ def test_a_dry_run_speaks_as_the_display_does(capsys: pytest.CaptureFixture[str]
     assert {"model", "task", "data", "machine", "updates", "first update"} <= set(labels)
     assert "_" not in "".join(labels)
     assert "90 train / 30 val / 30 test" in text and " parameters" in text and " %" in text
-
-
-def test_time_left_and_speed_are_shown_once_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    console = Console(file=io.StringIO(), width=200, highlight=False)
-    monkeypatch.setattr(display, "err", console)
-    shown = display.PlainDisplay()
-    shown.begin(RunFacts("mlp on digits", "outputs/x", 3, 0, 10, {}))
-    for number in (1, 2):
-        values = {"epoch": number, "train/loss": 0.5, "val/loss": 0.5, "lr": 0.1, "samples_per_s": 12345.6}
-        shown.observe(EpochRecord(number, 3, values, True, "val/loss"))
-    assert isinstance(console.file, io.StringIO)
-    first, second = console.file.getvalue().splitlines()[-2:]
-    assert first.endswith("12,346 samples/s  best") and "left" not in first
-    assert " s left  best" in second
 
 
 def test_the_time_left_of_a_study_is_shown_once_known() -> None:

@@ -146,3 +146,17 @@ def test_a_table_of_seeds_leaves_the_runs_out_where_there_is_no_room(monkeypatch
         console_module.out.print(console_module.over_seeds("t", content))
         assert ("seed-8" in file.getvalue()) == has_runs
         assert "1.00 %" in file.getvalue() and "…" not in file.getvalue()
+
+
+def test_time_left_and_speed_are_shown_once_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    console = Console(file=io.StringIO(), width=200, highlight=False)
+    monkeypatch.setattr(display, "err", console)
+    shown = display.PlainDisplay()
+    shown.begin(RunFacts("mlp on digits", "outputs/x", 3, 0, 10, {}))
+    for number in (1, 2):
+        values = {"epoch": number, "train/loss": 0.5, "val/loss": 0.5, "lr": 0.1, "samples_per_s": 12345.6}
+        shown.observe(EpochRecord(number, 3, values, True, "val/loss"))
+    assert isinstance(console.file, io.StringIO)
+    first, second = console.file.getvalue().splitlines()[-2:]
+    assert first.endswith("12,346 samples/s  best") and "left" not in first
+    assert " s left  best" in second
