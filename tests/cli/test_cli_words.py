@@ -250,7 +250,7 @@ def test_help_of_every_command_has_its_options_and_the_groups_help_has_every_com
     assert {command.name for command in complete.registered_commands} < summaries.keys()
     for command in complete.registered_commands:
         name = str(command.name)
-        assert str(command.callback.__doc__).startswith(summaries[name])  # type: ignore[union-attr]
+        assert str(command.callback.__doc__).startswith(summaries[name])
         assert f"\n  {name} " in whole
         own = told(name, "--help")
         assert f"dlexp {name} [OPTIONS]" in own
