@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from dlexp.config.check.suggest import nearest_name
 from dlexp.config.origins import Origins
 from dlexp.config.schema.fields import Field
 from dlexp.config.schema.tree import shown
 from dlexp.errors import Problem
+from dlexp.text.nearest import nearest_name
 
 _GROUPS = ("optim", "scheduler")
 _SHARED = {

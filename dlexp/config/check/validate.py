@@ -11,9 +11,9 @@ from dlexp.config.check.batch_size import effective_batch_problems
 from dlexp.config.check.combinations import freezing_problems, gradient_problems, regularization_problems
 from dlexp.config.check.parameter_groups import group_problems
 from dlexp.config.check.phases import phase_combinations, phase_problems, phase_rules
-from dlexp.config.check.suggest import nearest_name
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.node_keys import node_key_problems, works_on_problems
+from dlexp.config.nodes import untrusted
 from dlexp.config.origins import Origins, value_of
 from dlexp.config.schema.fields import Field, inferred
 from dlexp.config.schema.names import COMPONENTS
@@ -22,6 +22,7 @@ from dlexp.config.schema.tree import ABSENT, leaves, shown, value_at
 from dlexp.config.text_values import with_texts
 from dlexp.errors import ConfigError, Problem
 from dlexp.kinds import describe_kind
+from dlexp.text.nearest import nearest_name
 from dlexp.text.quoting import setting
 
 # regularization.KEY -> the group whose key of the same name receives the value.
@@ -50,9 +51,15 @@ def check_tree(tree: dict[str, Any], choices: Mapping[str, str], catalog: Catalo
     problems = [*_unknown_keys(tree), *value_problems(tree, choices, catalog)]
     if not problems:
         problems = [*_fits(tree, choices), *_combines(tree, origins), *_routed(tree, choices, origins)]
-    if problems:
-        raise ConfigError(problems)
+    if problems:  # an untrusted component alone is reported with the arguments of the others, when they are built
+        raise ConfigError([*problems, *untrusted(tree, choices, catalog.trusted)])
     _make_paths_absolute(tree, rules(choices, catalog))
+
+
+def route(tree: dict[str, Any], choices: Mapping[str, str], catalog: Catalog) -> None:
+    """Set shared regularization keys in their components, where these have them."""
+    for _ in _routed(tree, choices, Origins(choices, catalog)):
+        pass
 
 
 def value_problems(tree: dict[str, Any], choices: Mapping[str, str], catalog: Catalog) -> list[Problem]:
@@ -209,12 +216,12 @@ def _combines(tree: Mapping[str, Any], origins: Origins) -> Iterator[Problem]:
     for path, monitor in (("trainer.monitor", trainer["monitor"]), ("task.monitor", tree["task"]["monitor"])):
         if monitor is not None and monitor not in names:
             near = nearest_name(str(monitor), names)
-            rule = f"unknown metric; available: {', '.join(names)}"
+            every = f"Available: {', '.join(names)}"
             yield Problem(
                 path,
                 str(monitor),
-                rule,
-                f"Did you mean {setting(path, near)}?" if near else "",
+                "unknown metric",
+                f"Did you mean {setting(path, near)}? {every}" if near else every,
                 origins.text(path, monitor),
                 code="unknown-value",
             )

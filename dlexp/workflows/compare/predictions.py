@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from dlexp.artifacts.files.reading import is_file, read_bytes
 from dlexp.artifacts.runs.run_files import read_run_file, with_keys
-from dlexp.config.check.suggest import nearest_name
 from dlexp.errors import ConfigError, DlexpError, Problem
+from dlexp.text.nearest import nearest_name
 from dlexp.text.quoting import command
 from dlexp.workflows.run_record.read import RunSummary
 

@@ -180,11 +180,12 @@ def _run(
             observers=(_recorder(run, log, loggers, config), undefined_epochs(say), reporter.observe),
             recovery=_recovery(run, experiment, log, say),
         )
-        facts = experiment_facts(experiment)
         for note in (*experiment.bundle.notes, *experiment.notes):
             log.say(note)
-        log.say(f"training from epoch {state.epoch + 1}, batch {state.batch}: {facts}; {experiment.interpretation}")
-        reporter.begin(run_facts(run, experiment, state, len(setup.batches)))
+        header = run_facts(run, experiment, state, len(setup.batches))
+        texts = "; ".join(f"{label} {text}" for label, text in header.facts.items() if not label.startswith("note"))
+        log.say(f"training from epoch {state.epoch + 1}, batch {state.batch}: {texts}")
+        reporter.begin(header)
         try:
             with BackgroundCheckpoints(store) as checkpoints:
                 reason = fit(plan, state, checkpoints, stop)

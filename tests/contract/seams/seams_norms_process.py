@@ -91,7 +91,7 @@ def refusals(group: ProcessGroup) -> list[tuple[str, str]]:
         try:
             prepare_training(experiment, group)
         except ConfigError as error:
-            found.append((error.problems[0].where, error.problems[0].code))
+            found.append((error.problems[0].where, str(error.problems[0].code)))
     return found
 
 

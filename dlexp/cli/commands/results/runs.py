@@ -224,7 +224,7 @@ def _among(option: str, text: str, allowed: Sequence[str]) -> list[str]:
     given = [word.strip() for word in text.split(",")]
     for word in given:
         if word not in allowed:
-            from dlexp.config.check.suggest import nearest_name
+            from dlexp.text.nearest import nearest_name
 
             near = nearest_name(word, allowed)
             rule = f"must be one of {', '.join(allowed)}"

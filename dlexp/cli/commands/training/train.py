@@ -45,11 +45,10 @@ def train(
 
 def _train(arguments: TrainArguments, common: CommonOptions, quiet: bool, as_json: bool) -> None:
     """Start, repeat, resume or dry-run a training and print the result."""
-    from dlexp.cli.commands.configuration import configuration, is_sweep_command, trusted_of
-    from dlexp.config.files.catalog import Catalog
+    from dlexp.cli.commands.configuration import catalog_of, configuration, is_sweep_command, trusted_of
 
     _refuse_contradictions(arguments)
-    catalog = Catalog(common.config_dirs)
+    catalog = catalog_of(common)
     if is_sweep_command(arguments):
         from dlexp.cli.commands.training.sweep import sweep
 
