@@ -142,7 +142,10 @@ def table_of(table: RawTable, options: TableOptions) -> DataBundle:
     try:
         rows = split_rows(len(targets), options.split, targets, classes)
     except DataError as error:
-        raise DataError(str(error), file=file, column=target, code=error.code) from error
+        remedy = ""
+        if classes and all(number_in(name) is not None for name in classes):
+            remedy = f"If the column holds quantities, set {setting('data.target_kind', 'value')}"
+        raise DataError(str(error), file=file, column=target, remedy=remedy, code=error.code) from error
     try:
         bundle = build_table(columns, targets, classes, (target,), rows, options.standardize, tuple(notes))
         # Columns that a file for prediction may have in addition.
