@@ -44,6 +44,7 @@ class RawTable:
     names  all columns of the file
     marks  texts that mean "no value"
     index  columns that the file declares as its index
+    notes  messages to the user about how it was read
     """
 
     file: Path
@@ -53,6 +54,7 @@ class RawTable:
     marks: Marks
     unit: str = "line"
     index: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def columns(self) -> dict[str, NDArray[Any]]:
@@ -106,7 +108,7 @@ def table_of(table: RawTable, options: TableOptions) -> DataBundle:
     table.check_names(options.categorical, "data.categorical")
     table.check_names(options.keep, "data.keep")
     kind = table.kind_of(target) if options.target_kind == "auto" else options.target_kind
-    notes: list[str] = []
+    notes = [*table.notes]
     if kind == "value":
         targets, classes = _values(table, target)
     else:
