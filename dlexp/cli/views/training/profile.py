@@ -9,7 +9,6 @@ from typing import Any
 from rich.table import Table
 
 from dlexp.cli.console import escape, out, table, undrawn
-from dlexp.report.number_format import percent
 from dlexp.text.time_format import spoken
 
 _BAR = 24  # characters of a whole update
@@ -100,7 +99,7 @@ def milliseconds(seconds: float) -> str:
 
 def percent(share: float) -> str:
     """A share in [0, 1] as a percentage."""
-    return f"{percent(share, 1)} %"
+    return f"{100 * share:.1f} %"
 
 
 def size(count: int) -> str:
