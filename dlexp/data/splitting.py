@@ -38,9 +38,9 @@ def split_rows(
             rule = f"{counted(count, 'row')} cannot be split into train, val and test: each needs one row"
             raise DataError(rule, remedy="Add rows, at least 3.", code="too-few-samples")
     else:
-        groups = [np.flatnonzero(labels == number) for number in range(len(classes))]
-        _refuse_few({name: len(rows) for name, rows in zip(classes, groups, strict=True)}, count, _PARTS)
-        groups = [_divide(rows, val_fraction, test_fraction, rng) for rows in groups]
+        by_class = [np.flatnonzero(labels == number) for number in range(len(classes))]
+        _refuse_few({name: len(rows) for name, rows in zip(classes, by_class, strict=True)}, count, _PARTS)
+        groups = [_divide(rows, val_fraction, test_fraction, rng) for rows in by_class]
         parts = tuple(np.concatenate(part) for part in zip(*groups, strict=True))
     train, val, test = (np.sort(part).astype(np.int64) for part in parts)
     return train, val, test
