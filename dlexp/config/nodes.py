@@ -16,6 +16,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from dlexp.config.own_code import told_with_line
 from dlexp.config.schema.names import COMPONENTS
 from dlexp.config.schema.run import Node
 from dlexp.errors import ConfigError, DlexpError, Problem, message_of, reading_data
@@ -210,9 +211,8 @@ def build(node: Node, runtime: Mapping[str, Any], trusted: Sequence[str]) -> Any
         if node.group == "data" and isinstance(error, OSError):
             with reading_data(node.arguments.get("path")):
                 raise
-        raise ConfigError.one(
-            node.group, node.option, message_of(error), _how_to_see(node), code="invalid-value"
-        ) from error
+        rule = told_with_line(message_of(error), error, node.target)
+        raise ConfigError.one(node.group, node.option, rule, _how_to_see(node), code="invalid-value") from error
 
 
 def _how_to_see(node: Node) -> str:

@@ -25,6 +25,7 @@ from dlexp.artifacts.files.new_folder import refuse_occupied
 from dlexp.artifacts.files.reading import check_regular, is_file, is_folder, is_there, read_text
 from dlexp.artifacts.files.writing import remove_temporaries, write_json
 from dlexp.artifacts.runs.run_files import read_run_file
+from dlexp.artifacts.runs.run_tree import check_sweep, is_sweep, refuse_files, runs_in
 from dlexp.errors import Code, ConfigError, DlexpError, Interrupted, exit_code_of
 from dlexp.text.nearest import misspelled_name
 from dlexp.text.quoting import shell_word
@@ -73,6 +74,8 @@ class RunDir:
         Raises ConfigError if `exact` is not empty, DlexpError if the directory cannot be created.
         """
         path = exact or outputs_root() / kind
+        if exact is None:
+            refuse_files(outputs_root(), path)
         try:
             if exact is not None:
                 refuse_occupied(exact)
@@ -98,6 +101,11 @@ class RunDir:
             rule = f"cannot be accessed: {error.strerror}"
             raise ConfigError.one(str(path), "", rule, code="system-error") from error
         if not has_config:
+            check_sweep(path)
+            if is_sweep(path):
+                runs = runs_in(path)
+                remedy = f"Name one of its runs, such as {runs[0]}" if runs else "It has no started run."
+                raise ConfigError.one(str(path), "", "is a sweep of several runs", remedy, code="incompatible-run")
             what, remedy = missing_run(str(path))
             what = "not a run directory (config.yaml not found)" if exists else what
             raise ConfigError.one(str(path), "", what, remedy, code="not-found")
@@ -171,6 +179,11 @@ class RunDir:
             raise
         self._status |= {"state": "finished", "exit_code": 0}
         self._write_status()
+
+    def set_exit(self, exit_code: int, reason: str) -> None:
+        """Write the exit code of a process that failed after its run had finished; the run stays finished."""
+        content = read_run_file(self / "status.json")
+        write_json(self / "status.json", {**content, "exit_code": exit_code, "reason": reason})
 
     def check_whole(self) -> None:
         """Raise DlexpError if the directory, or a file that resuming requires, was deleted since the run started."""
@@ -294,6 +307,7 @@ def named_run(name: str) -> Path:
             return _target_of(path)
         if is_folder(path):
             return path
+    refuse_files(root)
     return Path(name)
 
 

@@ -62,5 +62,5 @@ def _read(path: Path, separator: str, missing_values: Sequence[str], without: Se
     file = TextFile(path, separator, Marks(missing_values))
     check_names(path, file.header, without, "data.drop")
     left_out = set(without)
-    columns, lines = file.read([name for name in file.header if name not in left_out])
-    return RawTable(path, columns, lines, tuple(file.header), file.marks)
+    columns, lines, notes = file.read([name for name in file.header if name not in left_out])
+    return RawTable(path, columns, lines, tuple(file.header), file.marks, notes=tuple(notes))

@@ -44,18 +44,21 @@ def parquet(
     options = TableOptions(
         target, target_kind, categorical or [], drop or [], max_categories, standardize, split, keep or []
     )
-    return table_of(_read(Path(path), missing_values or [], without=options.unread), options)
+    return table_of(_read(Path(path), missing_values or [], target, without=options.unread), options)
 
 
 def target_kind(arguments: Mapping[str, Any]) -> str:
     """`class` or `value`: data.target_kind, or derived from the column that data.target names."""
     if arguments["target_kind"] != "auto":
         return str(arguments["target_kind"])
-    table = _read(Path(arguments["path"]), arguments["missing_values"], only=arguments["target"])
+    target = arguments["target"]
+    table = _read(Path(arguments["path"]), arguments["missing_values"], target, only=target)
     return table.kind_of(arguments["target"])
 
 
-def _read(file: Path, missing_values: Sequence[str], without: Sequence[str] = (), only: str | None = None) -> RawTable:
+def _read(
+    file: Path, missing_values: Sequence[str], target: str, without: Sequence[str] = (), only: str | None = None
+) -> RawTable:
     """The raw table with all columns except `without`, or with only one; rows count from 1."""
     try:
         import pyarrow as pa
@@ -77,7 +80,8 @@ def _read(file: Path, missing_values: Sequence[str], without: Sequence[str] = ()
             if repeated:
                 raise DataError(f"duplicate column names: {', '.join(map(repr, repeated))}", file=file)
             for name in wanted:
-                check_type(str(file), name, source.schema_arrow.field(name).type)
+                remedy = "Write one number or text per row, or set another data.target" if name == target else None
+                check_type(str(file), name, source.schema_arrow.field(name).type, remedy)
             table, index = source.read(columns=wanted), pandas_index(source.schema_arrow.metadata)
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dlexp.cli.console import escape, out, over_seeds, table
 from dlexp.cli.style import plain, short_path
 from dlexp.report.number_format import number
 from dlexp.text.quoting import command
 from dlexp.text.time_format import spoken
-
-if TYPE_CHECKING:
-    from dlexp.config.derive import Change
-
-
-def changes(found: Sequence[Change], say: Callable[[str], None]) -> None:
-    """Print the changes relative to the run that is repeated or resumed, one per line."""
-    for change in found:
-        say(f"changed: {change.path}: {plain(change.before)} -> {plain(change.after)}")
 
 
 def summary(content: Mapping[str, Any]) -> None:

@@ -28,8 +28,13 @@ CHOICES = {
     [
         ("model=resnet18 data=iris", "incompatible-data", "model", "model=mlp"),
         ("model=simple_cnn data=diabetes", "incompatible-data", "model", "data=digits"),
-        ("loss=mse", "incompatible-data", "loss", "task=classification loss=cross_entropy"),
-        ("loss=cross_entropy data=diabetes", "incompatible-data", "loss", "task=regression loss=mse"),
+        ("loss=mse", "incompatible-data", "loss", "Use loss=cross_entropy, or other data, such as data=diabetes"),
+        (
+            "loss=cross_entropy data=diabetes",
+            "incompatible-data",
+            "loss",
+            "Use loss=mse, or other data, such as data=breast_cancer",
+        ),
         ("task=regression", "incompatible-data", "task", "task=classification loss=cross_entropy"),
         ("loss=triplet", "cannot-combine", "loss", "loss=cross_entropy"),
         (
