@@ -67,7 +67,7 @@ def _curve_axes(axes: Axes, name: str, values: Sequence[float], num_curves: int)
     axes.grid(alpha=0.25)
     finite = [value for value in values if math.isfinite(value)]
     if is_share(name):
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
     if name.endswith("loss") and finite and min(finite) > 0 and max(finite) / min(finite) > _WIDE:
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))

@@ -127,7 +127,7 @@ def test_no_line_goes_through_the_axis_of_a_branch_that_a_trial_never_had(drawn:
 def test_parameters_that_have_no_room_are_counted(drawn: list[Any]) -> None:
     figures([trial(0, 0.5) | {"params": {f"p{n}": n for n in range(14)}}], {}, "val/loss", False, set())
     assert "12 of 14 parameters" in drawn[2].get_suptitle()
-    assert "12 of 14 parameters" in axes_of(drawn[3])[0].get_title()
+    assert "12 of 14 parameters" in axes_of(drawn[3])[0].get_title(loc="left")
 
 
 @pytest.mark.parametrize("value", [None, math.inf, math.nan])
