@@ -73,8 +73,11 @@ def _curve_axes(axes: Axes, name: str, values: Sequence[float], num_curves: int)
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
-    if name != "lr" or num_curves > 1:
+    labels = axes.get_legend_handles_labels()[1]
+    if len(labels) > 1 or num_curves > 1:
         axes.legend(fontsize="small")
+    elif labels and name != "lr":
+        axes.set_title(labels[0])  # a legend could cover the only curve
 
 
 def as_png(figure: Figure, *, formulas: bool = False) -> bytes:
