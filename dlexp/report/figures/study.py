@@ -115,7 +115,7 @@ def _importances(importances: Mapping[str, float], metric: str) -> bytes:
     axes.set_yticks(range(len(names)), list(map(_name, names)))
     axes.bar_label(bars, [f"{share:.0f} %" if share >= 0.5 or not share else "< 1 %" for share in shares], padding=3)
     axes.set_xlim(0, 1.12 * max(*shares, 1.0))  # room for the labels
-    axes.set_xlabel(f"importance for the best 10 % of trials by {metric}, in % (PED-ANOVA)")
+    axes.set_xlabel(f"importance for the best 10 % of trials\nby {metric}, in % (PED-ANOVA)")
     return as_png(figure)
 
 
