@@ -66,7 +66,7 @@ def test_every_axis_is_named(drawn: list[Any]) -> None:
     ticks = [text.get_text() for text in axes_of(parallel)[0].get_xticklabels()]
     assert ticks == ["lr", "optim", "width", "momentum", "val/loss"]
     assert (
-        axes_of(importances)[0].get_xlabel() == "importance for the best 10 % of trials by val/loss, in % (PED-ANOVA)"
+        axes_of(importances)[0].get_xlabel() == "importance for the best 10 % of trials\nby val/loss, in % (PED-ANOVA)"
     )
     assert {"70 %", "30 %", "0 %"} <= {text.get_text() for text in axes_of(importances)[0].texts}
 
