@@ -75,5 +75,5 @@ def _bf16_obstacle(arithmetic: Arithmetic) -> str:
     if arithmetic.share(arithmetic.depthwise) > _MOST_DEPTHWISE:
         return "depthwise convolutions are slower in bf16 on a CPU"
     if small > _MOST_SMALL:
-        return f"{small:.0%} of the arithmetic is in feature maps below 4x4, where bf16 is slower on a CPU"
+        return f"{100 * small:.0f} % of the arithmetic is in feature maps below 4x4, where bf16 is slower on a CPU"
     return ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from dlexp.findings import counted
 from dlexp.report.number_format import number
 from dlexp.report.pages.html import Html, inline_code, sentence
 from dlexp.report.pages.run_contents import RunStory
@@ -39,7 +40,8 @@ def _end(story: RunStory) -> Iterator[str | Html]:
 def _numbers(story: RunStory) -> Iterator[str]:
     skipped, rollbacks = (story.summary.get(key) or 0 for key in ("skipped_updates", "rollbacks"))
     if skipped or rollbacks:
-        yield f"NaN or infinite values: {skipped} updates were skipped and {rollbacks} epochs rolled back."
+        updates, epochs = counted(skipped, "update"), counted(rollbacks, "epoch")
+        yield f"NaN or infinite values: {updates} skipped, {epochs} rolled back."
     for note in story.meta.get("notes") or ():
         yield str(note)
 
