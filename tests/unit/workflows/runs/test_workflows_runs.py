@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import problems
 import pytest
 from refusals import line_refused
 from run_toys import write_predictions, write_run
