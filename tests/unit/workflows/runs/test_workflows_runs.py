@@ -249,7 +249,7 @@ def test_a_run_that_began_in_the_meantime_stays(root: Path) -> None:
     plan = remove.plan_removal([root / "train" / "a"])
     with RunDir(root / "train" / "a").lock(), pytest.raises(ConfigError) as error:
         remove.remove(plan)
-    problems.refused(error.value, "in-use", "a")
+    refusals.refused(error.value, "in-use", "a")
     assert (root / "train" / "a" / "meta.json").is_file()
 
 
