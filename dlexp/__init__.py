@@ -10,7 +10,8 @@ __version__ = "0.1.0"
 
 _PLACES = {
     "dlexp.api.results": ("ComparisonResult", "EvaluationResult", "LrFindResult", "StudyResult"),
-    "dlexp.api.run": ("Run", "RunGroup"),
+    "dlexp.api.run": ("Run",),
+    "dlexp.api.run_group": ("RunGroup",),
     "dlexp.api.studies": ("compare", "lr_find", "study"),
     "dlexp.api.training": ("load", "load_group", "resume", "train"),
     "dlexp.errors": (

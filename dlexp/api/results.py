@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from dlexp.api.tables import html_table, metric_texts
+from dlexp.api.tables import metric_texts, notebook_table
 from dlexp.report.number_format import number
 
 
@@ -56,8 +56,8 @@ class EvaluationResult:
         ]
         title = f"{self.split} split, {self.report['samples']:,} samples, {self.report['checkpoint']} weights"
         first, header = len(metric_texts(self.metrics)), ("metric", "value", "interval")
-        more = html_table("", rows[first:], header)
-        return f"{html_table(title, rows[:first], header)}<details><summary>all metrics</summary>{more}</details>"
+        more = notebook_table("", rows[first:], header)
+        return f"{notebook_table(title, rows[:first], header)}<details><summary>all metrics</summary>{more}</details>"
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class ComparisonResult:
             for group in self.report["groups"]
             for spread in [group["metrics"].get(self.metric) or {"mean": None, "n": len(group["runs"])}]
         ]
-        return html_table(self.verdict, rows, ("configuration", self.metric or "-", "runs"))
+        return notebook_table(self.verdict, rows, ("configuration", self.metric or "-", "runs"))
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class StudyResult:
 
     @property
     def best(self) -> Mapping[str, Any]:
-        """The best trial: number, value, params and folder."""
+        """The best trial: its number as `trial`, value, params and folder."""
         found: Mapping[str, Any] = self.report["best"]
         return found
 
@@ -124,11 +124,11 @@ class StudyResult:
         return dict(self.best["params"])
 
     def __repr__(self) -> str:
-        return f"StudyResult({str(self.path)!r}, best trial {self.best['number']}: {self.best['value']:.4g})"
+        return f"StudyResult({str(self.path)!r}, best trial {self.best['trial']}: {self.best['value']:.4g})"
 
     def _repr_html_(self) -> str:
         rows = [(str(name), str(value)) for name, value in self.best["params"].items()]
-        return html_table(f"best trial {self.best['number']}: {self.best['value']:.4g}", rows)
+        return notebook_table(f"best trial {self.best['trial']}: {self.best['value']:.4g}", rows)
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ class LrFindResult:
     def _repr_html_(self) -> str:
         low, high = self.report["range"]
         title = f"optim.lr={self.suggestion:g}" if self.suggestion is not None else self.reasons
-        return html_table(title, [("range", f"{low:g} to {high:g}"), ("files", str(self.path))])
+        return notebook_table(title, [("range", f"{low:g} to {high:g}"), ("files", str(self.path))])
 
 
 def _between(name: str, low: float, high: float) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 from dlexp.api.arguments import Overrides, data_argument, override_words
 from dlexp.api.progress import Messages, progress_of
 from dlexp.api.results import ComparisonResult, LrFindResult, StudyResult
-from dlexp.api.run import Run, RunGroup
+from dlexp.api.run import Run
+from dlexp.api.run_group import RunGroup
 from dlexp.api.session import catalog_of, session, trusted_of_call
 from dlexp.api.study_process import StudyCall, run_study
 from dlexp.artifacts.files.new_folder import refuse_bad_name

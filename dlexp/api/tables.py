@@ -13,7 +13,7 @@ _FEW = 4  # metrics in a short description
 _CELL = "padding:1px 12px 1px 0;text-align:left"
 
 
-def html_table(title: str, rows: Iterable[Sequence[str]], header: Sequence[str] = ()) -> str:
+def notebook_table(title: str, rows: Iterable[Sequence[str]], header: Sequence[str] = ()) -> str:
     """A titled table of texts, in the colors and the font of the notebook."""
     head = f"<tr>{''.join(f'<th style={_quoted(_CELL)}>{escape(name)}</th>' for name in header)}</tr>" if header else ""
     body = "".join(

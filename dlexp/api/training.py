@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 from dlexp.api.arguments import DataArgument, Overrides, data_argument, override_words
 from dlexp.api.progress import progress_of
-from dlexp.api.run import Run, RunGroup
+from dlexp.api.run import Run
+from dlexp.api.run_group import RunGroup
 from dlexp.api.session import catalog_of, session, trusted_of_call
 from dlexp.artifacts.files.new_folder import refuse_bad_name
 from dlexp.artifacts.runs.run_dir import named_run, newest_unfinished
 from dlexp.artifacts.runs.run_tree import is_group
 from dlexp.errors import ConfigError
 from dlexp.text.quoting import shell_word
+
+if TYPE_CHECKING:
+    from dlexp.config.schema.run import RunConfig
+    from dlexp.workflows.train.train import Request
 
 
 @overload
@@ -28,7 +33,10 @@ def train(
     config_dirs: Sequence[str | Path] = (),
     trust: Sequence[str] = (),
     progress: bool = True,
-) -> Run: ...
+) -> Run:
+    """Train a run."""
+
+
 @overload
 def train(
     *overrides: Overrides,
@@ -40,7 +48,10 @@ def train(
     config_dirs: Sequence[str | Path] = (),
     trust: Sequence[str] = (),
     progress: bool = True,
-) -> RunGroup: ...
+) -> RunGroup:
+    """Train a run for each of several seeds."""
+
+
 def train(
     *overrides: Overrides,
     data: object | None = None,
@@ -78,6 +89,21 @@ def train(
     catalog, words = catalog_of(config_dirs), override_words(overrides)
     argument = data_argument(data, target, words, catalog)
     typed, trusted = (*words, *argument.words), trusted_of_call(trust)
+    _refuse(run_id, run_dir, seeds)
+    with session(argument.given):
+        from dlexp.config.compose import load as composed
+        from dlexp.workflows.train.train import Request
+
+        config = composed(typed, catalog)
+        place = None if run_dir is None else Path(run_dir)
+        request = Request(typed, (_call(typed, argument, seeds),), place, trusted)
+        if seeds is None:
+            return Run(_trained(config, request, run_id, progress), trust=trusted, data=argument.given)
+        return RunGroup(_trained_seeds(config, request, seeds, run_id, progress), trust=trusted, data=argument.given)
+
+
+def _refuse(run_id: str | None, run_dir: str | Path | None, seeds: int | None) -> None:
+    """Raise ConfigError for arguments that are wrong or cannot be combined."""
     if run_id is not None and run_dir is not None:
         rule = "cannot be combined with run_dir: run_id names a directory and resumes the run in it"
         raise ConfigError.one("run_id", run_id, rule, "Remove one of the two.", code="cannot-combine")
@@ -85,28 +111,28 @@ def train(
         raise ConfigError.one("seeds", seeds, "must be a whole number >= 1", code="out-of-range")
     if run_id is not None:
         refuse_bad_name("run_id", run_id)
-    with session(argument.given):
-        from dlexp.config.compose import load as composed
-        from dlexp.workflows.train import run_id as under_id
-        from dlexp.workflows.train import train as workflow
-        from dlexp.workflows.train.seeds import train_seeds
 
-        config, display = composed(typed, catalog), progress_of(progress)
-        place = None if run_dir is None else Path(run_dir)
-        request = workflow.Request(typed, (_call(typed, argument, seeds),), place, trusted)
-        if seeds is not None:
-            table = (
-                train_seeds(config, request, seeds, display)
-                if run_id is None
-                else under_id.train_seeds_under_id(config, request, run_id, seeds, display)
-            )
-            return RunGroup(table["group"], trust=trusted, data=argument.given)
-        summary = (
-            workflow.train(config, request, display)
-            if run_id is None
-            else under_id.train_under_id(config, request, run_id, display)
-        )
-        return Run(summary["run"], trust=trusted, data=argument.given)
+
+def _trained(config: RunConfig, request: Request, run_id: str | None, progress: bool) -> str:
+    """Train a run, or continue that of an ID; returns its directory."""
+    from dlexp.workflows.train.run_id import train_under_id
+    from dlexp.workflows.train.train import train as workflow
+
+    display = progress_of(progress)
+    if run_id is None:
+        return str(workflow(config, request, display)["run"])
+    return str(train_under_id(config, request, run_id, display)["run"])
+
+
+def _trained_seeds(config: RunConfig, request: Request, seeds: int, run_id: str | None, progress: bool) -> str:
+    """Train several seeds; returns their directory."""
+    from dlexp.workflows.train.run_id import train_seeds_under_id
+    from dlexp.workflows.train.seeds import train_seeds
+
+    display = progress_of(progress)
+    if run_id is None:
+        return str(train_seeds(config, request, seeds, display)["group"])
+    return str(train_seeds_under_id(config, request, run_id, seeds, display)["group"])
 
 
 def resume(

@@ -61,11 +61,12 @@ def dataframe(
 
 def target_kind(arguments: Mapping[str, Any]) -> str:
     """`class` or `value`: data.target_kind, or derived from the column that data.target names."""
-    frame = given_frame()
-    kind = _kind_of_target(frame, arguments["target"], arguments["target_kind"])
-    if kind != "auto":
-        return kind
-    return _table(frame, arguments["missing_values"], only=arguments["target"]).kind_of(arguments["target"])
+    if arguments["target_kind"] != "auto":
+        return str(arguments["target_kind"])
+    frame, target = given_frame(), str(arguments["target"])
+    if _kind_of_target(frame, target, "auto") == "class":
+        return "class"
+    return _table(frame, arguments["missing_values"], only=target).kind_of(target)
 
 
 def given_frame() -> pd.DataFrame:
