@@ -138,15 +138,19 @@ class _Lines:
         """Pass a message on."""
         self._say(text)
 
-    def trial(self, record: Any, finished: int, best: float | None) -> None:
-        """Describe a trial that has finished."""
+    def observe(self, event: Any) -> None:
+        """Describe a trial that has finished; the event is a `StudyProgress`."""
         from dlexp.report.number_format import number
 
-        if record.state != "running":
-            value, leader = number(self._metric, record.value), number(self._metric, best)
-            reason = f"  {record.reason}" if record.reason else ""
-            text = f"trial {record.number}  {record.state}  {self._metric} {value}{reason}"
-            self._say(f"{text}  best {leader}  {finished}/{self._total}")
+        trial = event.trial
+        if trial.state != "running":
+            value, leader = number(self._metric, trial.value), number(self._metric, event.best)
+            reason = f"  {trial.reason}" if trial.reason else ""
+            text = f"trial {trial.number}  {trial.state}  {self._metric} {value}{reason}"
+            self._say(f"{text}  best {leader}  {event.finished}/{self._total}")
+
+    def end(self) -> None:
+        """Do nothing."""
 
 
 def _plain_error(error: DlexpError) -> dict[str, Any]:

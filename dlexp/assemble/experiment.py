@@ -262,10 +262,10 @@ def _probe(config: RunConfig, bundle: DataBundle, task: Task, loss: object, netw
     except DlexpError:
         raise
     except Exception as error:  # a network may raise anything
-        if told := out_of_memory(
+        if shortage := out_of_memory(
             error, f"a test of model={config.model.option} with two samples", device, "a smaller model"
         ):
-            raise told from error
+            raise shortage from error
         raise _unfit(config, bundle, networks, running, error) from error
     missing = [name for name in task.metrics if name not in found.metrics]
     if missing:

@@ -146,8 +146,8 @@ def build(node: Node, runtime: Mapping[str, Any], trusted: Sequence[str]) -> Any
     except Exception as error:
         from dlexp.runtime.out_of_memory import out_of_memory  # imports torch
 
-        if told := out_of_memory(error, f"building {node.group}={node.option}", None, _SMALLER.get(node.group, "")):
-            raise told from error
+        if shortage := out_of_memory(error, f"building {node.group}={node.option}", None, _SMALLER.get(node.group, "")):
+            raise shortage from error
         if node.group == "data" and isinstance(error, OSError):
             with reading_data(node.arguments.get("path")):
                 raise

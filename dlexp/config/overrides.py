@@ -13,7 +13,7 @@ from dlexp.config.check.suggest import all_paths, nearest_name, nearest_path, op
 from dlexp.config.check.validate import rules
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.schema.fields import Field
-from dlexp.config.schema.names import ALIASES, NOUNS
+from dlexp.config.schema.names import NOUNS
 from dlexp.config.schema.run import SECTIONS, TOP_LEVEL
 from dlexp.config.schema.tree import shown
 from dlexp.config.text_values import typed_value
@@ -69,7 +69,7 @@ def parse(overrides: Sequence[str], catalog: Catalog) -> tuple[ParsedOverrides, 
 
 def _group_of(override: Override, catalog: Catalog) -> str:
     """Return the group whose option an override chooses, "" if it sets a value."""
-    name = ALIASES.get(override.key_or_group, override.key_or_group)
+    name = override.key_or_group
     return name if name in catalog.groups else ""
 
 
@@ -125,7 +125,7 @@ def _shape_problem(word: str, override: Override, catalog: Catalog) -> Problem |
 
 def _as_one(key: str, value: str, catalog: Catalog) -> str:
     """Return how to write several values as one value: as a list or a string with commas; "" for groups."""
-    if key in (*catalog.groups, *ALIASES):
+    if key in catalog.groups:
         return ""
     field = rules({}, catalog).get(key)
     as_list = f"; for a list, write {shell_word(f'{key}=[{value}]')}" if field is None or "list" in field.type else ""
@@ -158,7 +158,7 @@ def _group_problem(override: Override, catalog: Catalog) -> Problem | None:
             code="unknown-option",
         )
     if "." not in key and key not in TOP_LEVEL and key not in SECTIONS:
-        return _unknown(override, shown(value), nearest_name(key, (*catalog.groups, *ALIASES)), catalog)
+        return _unknown(override, shown(value), nearest_name(key, catalog.groups), catalog)
     return None
 
 

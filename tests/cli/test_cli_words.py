@@ -37,7 +37,7 @@ def shown(capsys: pytest.CaptureFixture[str], *words: str, code: int = 2) -> str
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["model=resnet81"], "model=resnet18?"),
         (["modle=mlp"], "model=mlp?"),
@@ -77,8 +77,8 @@ def shown(capsys: pytest.CaptureFixture[str], *words: str, code: int = 2) -> str
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
-def test_train_refuses_with_the_remedy(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert told in shown(capsys, "train", *words)
+def test_train_refuses_with_the_remedy(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert message in shown(capsys, "train", *words)
 
 
 def test_all_problems_come_at_once(capsys: pytest.CaptureFixture[str]) -> None:
@@ -238,16 +238,16 @@ def test_help_of_every_command_has_its_options_and_the_groups_help_has_every_com
 ) -> None:
     from dlexp.cli import app
 
-    def told(*words: str) -> str:
+    def output_of(*words: str) -> str:
         with pytest.raises(SystemExit):
             app.main(list(words))
         return capsys.readouterr().out
 
-    whole = told("--help")
+    whole = output_of("--help")
     for command in app.app.registered_commands:
         name = command.name or command.callback.__name__.replace("_", "-")  # type: ignore[union-attr]
         assert f"\n  {name} " in whole
-        own = told(name, "--help")
+        own = output_of(name, "--help")
         assert f"dlexp {name} [OPTIONS]" in own
         assert "--help" in own
-    assert "--resume" in told("train", "--help")
+    assert "--resume" in output_of("train", "--help")

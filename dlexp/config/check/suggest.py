@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from difflib import SequenceMatcher, get_close_matches
 
 from dlexp.config.files.catalog import Catalog
-from dlexp.config.schema.names import ALIASES, COMPONENTS
+from dlexp.config.schema.names import COMPONENTS
 from dlexp.config.schema.run import common_paths
 
 
@@ -36,7 +36,6 @@ def nearest_path(path: str, candidates: Iterable[str]) -> str | None:
     """Return the most likely path: one with the same last part (`lr`, `optimizer.lr`), else the closest spelling."""
     pool = sorted(set(candidates))
     head, _, leaf = path.rpartition(".")
-    head = ALIASES.get(head, head)
     if f"{head}.{leaf}" in pool:
         return f"{head}.{leaf}"
     same_leaf = [name for name in pool if name.rpartition(".")[2] == leaf]

@@ -32,7 +32,7 @@ def _about(found: Evaluated) -> dict[str, object]:
         "samples": number("", content.get("samples")),
         "weights": content.get("checkpoint"),
         "evaluated": content.get("evaluated"),
-        "evaluations": _times(content.get("looks_at_this_split")),
+        "evaluations": _times(content.get("split_accesses")),
     }
     return {label: value for label, value in pairs.items() if value not in (None, "-")}
 

@@ -237,14 +237,15 @@ def picture(png: bytes, alt: str, caption: str) -> Html:
 
 
 def _cell(value: object, kind: str, is_name: bool) -> str:
-    tag, words = ("th", _with(_ROW, kind)) if is_name else ("td", kind)
+    tag, attributes = ("th", _with(_ROW, kind)) if is_name else ("td", kind)
     if isinstance(value, Cell):
-        words, value = _with(words, f'data-value="{_html("" if value.value is None else value.value)}"'), value.shown
-    return f"<{_with(tag, words)}>{_html('' if value is None else value)}</{tag}>"
+        sort_key = _html("" if value.value is None else value.value)
+        attributes, value = _with(attributes, f'data-value="{sort_key}"'), value.shown
+    return f"<{_with(tag, attributes)}>{_html('' if value is None else value)}</{tag}>"
 
 
-def _with(*words: str) -> str:
-    return " ".join(word for word in words if word)
+def _with(*parts: str) -> str:
+    return " ".join(part for part in parts if part)
 
 
 def _html(value: object) -> str:

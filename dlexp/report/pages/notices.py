@@ -61,9 +61,10 @@ def _looks(story: RunStory) -> Iterator[str | Html]:
     if "test" not in {found.split for found in story.evaluated} and story.summary:
         yield sentence("The test split was not evaluated: ", inline_code(command("evaluate", place)))
     for found in story.evaluated:
-        looks = found.content.get("looks_at_this_split")
-        if found.split == "test" and isinstance(looks, int) and looks > 1:
-            yield f"The test split was evaluated {looks} times: if it was used for a selection, its metrics are biased."
+        accesses = found.content.get("split_accesses")
+        if found.split == "test" and isinstance(accesses, int) and accesses > 1:
+            times = f"was evaluated {accesses} times"
+            yield f"The test split {times}: if it was used for a selection, its metrics are biased."
         if found.content.get("data_as_trained") is False:
             yield f"The {found.split} split was evaluated on different data than the run was trained on."
 

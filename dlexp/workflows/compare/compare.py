@@ -18,6 +18,7 @@ import numpy as np
 
 from dlexp.artifacts.runs.run_tree import runs_in
 from dlexp.errors import ConfigError
+from dlexp.findings import counted
 from dlexp.metrics.intervals.paired_difference import (
     McNemar,
     PairedDifference,
@@ -167,13 +168,13 @@ def compare(runs: Sequence[Path], options: CompareOptions) -> Comparison:
 
 @dataclass(frozen=True)
 class _Answer:
-    """The pairs and the basis of their intervals. `looks`: evaluations of the test split, 0 for another split."""
+    """The pairs and the basis of their intervals. `split_accesses`: of the test split, 0 for another split."""
 
     metric: str
     maximize: bool
     samples: int
     pairs: Sequence[Pair]
-    looks: int = 0
+    split_accesses: int = 0
     unpaired: str = ""
 
 
@@ -227,8 +228,8 @@ def _over_samples(groups: Sequence[Sequence[RunSummary]], names: Sequence[str], 
         is_two = zero_or_one and len(first) == len(second) == 1
         test = mcnemar(first[0] > 0, second[0] > 0) if is_two else None
         pairs.append(_pair(names[one], names[other], difference, measure, test))
-    looks = scores.looks if scores.split == "test" else 0
-    return _Answer(f"{scores.split}/{measure.name}", measure.maximize, scores.samples, pairs, looks)
+    split_accesses = scores.split_accesses if scores.split == "test" else 0
+    return _Answer(f"{scores.split}/{measure.name}", measure.maximize, scores.samples, pairs, split_accesses)
 
 
 def _over_seeds(groups: Sequence[Sequence[RunSummary]], names: Sequence[str], why: str) -> _Answer:
@@ -279,9 +280,9 @@ def _notes(answer: _Answer, one_configuration: bool) -> list[str]:
             f"{answer.metric} at the best epoch of each run: the intervals are over the seeds, for fixed samples. "
             "Include the samples with dlexp evaluate RUN"
         )
-    if answer.looks:
+    if answer.split_accesses:
         notes.append(
-            f"the test split of a run has been evaluated {answer.looks} time{'s' if answer.looks != 1 else ''}; "
+            f"the test split of a run has been evaluated {counted(answer.split_accesses, 'time')}; "
             "a selection based on it is no longer an independent test"
         )
     return notes

@@ -46,15 +46,15 @@ class Measure:
 class Scores:
     """Scores of the networks of each group on the same samples.
 
-    groups  one (K, N) each
-    looks   how often the most looked at of the runs had its split looked at
+    groups          one (K, N) each
+    split_accesses  the largest number of evaluations of the split among the runs
     """
 
     measure: Measure
     split: str
     checkpoint: str
     groups: tuple[Floats, ...]
-    looks: int
+    split_accesses: int
 
     @property
     def samples(self) -> int:
@@ -158,9 +158,9 @@ def read_scores(groups: Sequence[Sequence[RunSummary]], metric: str | None, want
     for run in runs[1:]:
         _refuse_other_rows(runs[0], first, run, tables[run.path], split)
     stacked = tuple(np.stack([score(tables[run.path]) for run in group]) for group in groups)
-    looks = max(int(report.get("looks_at_this_split", 0)) for report in reports)
+    split_accesses = max(int(report.get("split_accesses", 0)) for report in reports)
     measure = Measure(name, maximize="accuracy" in name)
-    return Scores(measure, split, str(reports[0]["checkpoint"]), stacked, looks)
+    return Scores(measure, split, str(reports[0]["checkpoint"]), stacked, split_accesses)
 
 
 def _refuse_other_data(runs: Sequence[RunSummary]) -> None:

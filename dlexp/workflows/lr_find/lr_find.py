@@ -63,7 +63,7 @@ def lr_find(config: RunConfig, settings: SweepSettings, request: FindRequest, re
         write_text(run / "config.yaml", to_yaml(config))
         if batch is not None:
             batch.write(run.path)
-        write_text(run / "overrides.yaml", overrides_to_yaml(list(request.words)))
+        write_text(run / "overrides.yaml", overrides_to_yaml(list(request.overrides)))
         write_text(run / "command.txt", f"{request.command}\n# in {Path.cwd()}\n")
         findings = find_rate(config, settings, request.trusted, reporter, str(run.path), experiment)
         content = {"run": str(run.path), **lr_find_content(findings)}

@@ -29,7 +29,7 @@ class PredictRequest:
     """The samples to predict and the columns of the output.
 
     Attributes:
-        words: Files, directories, patterns; `-` for CSV rows on standard input.
+        inputs: Files, directories, patterns; `-` for CSV rows on standard input.
         names: More file names, read as needed; no directories or patterns.
         probabilities: Whether to add a column for every class.
         top: How many of the most probable classes to add.
@@ -38,7 +38,7 @@ class PredictRequest:
         given: A DataFrame, or arrays by name, that a Python program hands over; None for files.
     """
 
-    words: Sequence[str]
+    inputs: Sequence[str]
     names: Iterable[str] = ()
     probabilities: bool = False
     top: int = 0
@@ -64,7 +64,7 @@ class Inputs:
         if self._request.given is not None:
             yield from self._handed_over(self._request.given)
             return
-        paths, left_out = files_of(self._request.words, None if self._is_image else TABLES + ARRAYS)
+        paths, left_out = files_of(self._request.inputs, None if self._is_image else TABLES + ARRAYS)
         if left_out:
             self._say(f"skipped {counted(len(left_out), 'file')} of other types, such as {left_out[0]}")
         for path in paths:

@@ -44,10 +44,13 @@ def train_seeds(config: RunConfig, request: Request, count: int, reporter: Repor
             reporter.say(f"seed {seed} ({seed - config.seed + 1} of {count})")
             folder = group / f"seed-{seed}"
             own = with_values(config, {"seed": seed})
-            words = (*(word for word in request.words if not word.startswith("seed=")), f"seed={seed}")
+            overrides = (
+                *(override for override in request.overrides if not override.startswith("seed=")),
+                f"seed={seed}",
+            )
             try:
                 summaries.append(
-                    train_or_resume(own, dataclasses.replace(request, words=words, run_dir=folder), reporter)
+                    train_or_resume(own, dataclasses.replace(request, overrides=overrides, run_dir=folder), reporter)
                 )
             except DlexpError:
                 with suppress(OSError):  # not empty if a run has started

@@ -48,7 +48,7 @@ class Request:
     """A new run.
 
     Attributes:
-        words: The overrides, as typed.
+        overrides: The overrides, as typed.
         command: The command line.
         run_dir: The directory of the run, None for a new one in outputs/.
         trusted: Trusted packages.
@@ -57,7 +57,7 @@ class Request:
         bundle: The data, None to read it.
     """
 
-    words: tuple[str, ...]
+    overrides: tuple[str, ...]
     command: tuple[str, ...]
     run_dir: Path | None = None
     trusted: tuple[str, ...] = ()
@@ -87,7 +87,7 @@ def train(config: RunConfig, request: Request, reporter: Reporter, stop: StopReq
     with run.lock():
         refuse_occupied(run.path)  # another process may have used the directory in the meantime
         found.write(run.path, config)
-        write_request(run, experiment, request.words, request.command)
+        write_request(run, experiment, request.overrides, request.command)
         run.point_latest()
         return _run(run, experiment, setup, reporter, StopRequest() if stop is None else stop)
 

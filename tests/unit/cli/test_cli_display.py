@@ -36,8 +36,8 @@ def epoch(number: int, loss: float, is_best: bool = False) -> EpochRecord:
     return EpochRecord(number, 20, values, is_best, "val/loss")
 
 
-def begun() -> display.LiveDisplay:
-    live = display.LiveDisplay()
+def begun() -> display.LiveTraining:
+    live = display.LiveTraining()
     live.begin(RunFacts("mlp on digits", "outputs/x", 20, 0, 10, {"machine": "cpu"}))
     return live
 
@@ -75,7 +75,7 @@ def test_it_rests_as_long_as_drawing_is_dear(
         asked.append(clock[0])
         return {"loss": 1.0}
 
-    monkeypatch.setattr(live._live, "update", draw_slowly)
+    monkeypatch.setattr(live._region, "update", draw_slowly)
     for step in range(1000):
         clock[0] += 0.001
         live.observe(StepRecord(1, step % 10 + 1, 10, step, 64 * step, {"train": 0.1}, means))
@@ -114,7 +114,7 @@ def test_facts_break_between_words_under_their_own_column(monkeypatch: pytest.Mo
     console = Console(file=io.StringIO(), force_terminal=True, width=60, highlight=False, soft_wrap=True)
     monkeypatch.setattr(display, "err", console)
     text, path = "many small words " * 12, "outputs/" + "x" * 90
-    live = display.LiveDisplay()
+    live = display.LiveTraining()
     live.begin(RunFacts("t", path, 1, 0, 1, {"because": text}))
     live.end()
     assert isinstance(console.file, io.StringIO)

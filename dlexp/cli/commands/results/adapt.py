@@ -29,14 +29,14 @@ def adapt(
     from dlexp.config.files.catalog import Catalog
 
     common = common_options(config_dir, trust)
-    config, words, changes = configuration(typed, run, Catalog(common.config_dirs))
+    config, all_overrides, changes = configuration(typed, run, Catalog(common.config_dirs))
     trusted = trusted_of(common)
     from dlexp.artifacts.runs.run_dir import RunDir, named_run
     from dlexp.cli.views.results.adapt import show
     from dlexp.workflows import adapt as workflow
     from dlexp.workflows.train.train import Request
 
-    request = Request(words, (common.command,), run_dir, trusted, tuple(changes or ()))
+    request = Request(all_overrides, (common.command,), run_dir, trusted, tuple(changes or ()))
     content = workflow.adapt(RunDir.find(named_run(run)), config, request)
     if json:
         print_json(content)

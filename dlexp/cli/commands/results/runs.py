@@ -235,7 +235,7 @@ def _among(option: str, text: str, allowed: Sequence[str]) -> list[str]:
 def _details(row: Row) -> dict[str, Any]:
     """Additional facts for `show`: command, options, notes, checkpoints and evaluations."""
     from dlexp.artifacts.files.reading import is_file, read_text
-    from dlexp.artifacts.runs.split_accesses import looks_at
+    from dlexp.artifacts.runs.split_accesses import count_split_accesses
     from dlexp.workflows.run_record.read import SPLITS
 
     path = row.path
@@ -248,8 +248,8 @@ def _details(row: Row) -> dict[str, Any]:
     found["continued"] = list(row.run.meta.get("continued", []))
     found["notes"] = list(row.run.meta.get("notes", []))
     found["checkpoints"] = sorted(item.name for item in (path / "checkpoints").glob("*.pt"))
-    looks = {split: looks_at(path / "eval", split) for split in SPLITS}
-    found["evaluated"] = [f"{split} {count}x" for split, count in looks.items() if count]
+    accesses = {split: count_split_accesses(path / "eval", split) for split in SPLITS}
+    found["evaluated"] = [f"{split} {count}x" for split, count in accesses.items() if count]
     return found
 
 

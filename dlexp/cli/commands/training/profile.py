@@ -27,7 +27,7 @@ def profile(
     common = common_options(config_dir, trust)
     request = ProfileRequest(tuple(overrides or ()), run_dir=run_dir, steps=steps)
     request.check()
-    config = load(request.words, Catalog(common.config_dirs))
+    config = load(request.overrides, Catalog(common.config_dirs))
     request = replace(request, command=common.command, trusted=trusted_of(common))
     from dlexp.cli.views.training.display import reporter
     from dlexp.cli.views.training.profile import show

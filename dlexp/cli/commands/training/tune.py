@@ -63,10 +63,10 @@ def tune(
 
 
 def _run(search: Search, request: TuneRequest, quiet: bool, as_json: bool) -> None:
-    from dlexp.cli.views.training.tune import display, show
+    from dlexp.cli.views.training.tune import progress_view, show
     from dlexp.workflows.tune.tune import tune as workflow
 
-    shown = display(quiet, request.total, search.base.monitor)
+    shown = progress_view(quiet, request.total, search.base.monitor)
     started = time.perf_counter()
     try:
         content = workflow(search, request, shown)

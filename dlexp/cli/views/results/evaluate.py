@@ -9,6 +9,7 @@ from typing import Any
 
 from dlexp.cli.console import escape, out, over_seeds, table, undrawn
 from dlexp.cli.style import plain, short_path
+from dlexp.findings import counted
 from dlexp.report.figures.labels import cut
 from dlexp.report.number_format import distinct_texts, number
 
@@ -50,8 +51,7 @@ def evaluation(content: Mapping[str, Any]) -> None:
     undrawn(content)
     out.print(f"\n  report   {escape(folder)}/report.json and other files")
     if content["split"] == "test":
-        looks = content["looks_at_this_split"]
-        out.print(f"  the test split of this run has been evaluated {looks} time{'s' if looks > 1 else ''}")
+        out.print(f"  the test split of this run has been evaluated {counted(content['split_accesses'], 'time')}")
 
 
 def group(folder: Path, split: str, content: Mapping[str, Any]) -> None:

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from textwrap import wrap
 
 from rich.console import Group
-from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from dlexp.cli.console import err, escape, escape_lines
+from dlexp.cli.views.live import LiveRegion, ProgressView, select_view
 from dlexp.engine.loop import EpochRecord, StepRecord
 from dlexp.report.number_format import number
 from dlexp.text.printable import printable
@@ -31,10 +31,9 @@ _LINE_BREAK = "\n" + " " * _INDENT
 
 
 def reporter(quiet: bool) -> Reporter:
-    """The display for the kind of standard error: live for a terminal, otherwise plain."""
-    if quiet:
-        return Quiet()
-    return LiveDisplay() if err.is_terminal and not err.is_dumb_terminal else PlainDisplay()
+    """The view for standard error: messages if `quiet`, a live view on a terminal, otherwise lines."""
+    view: Reporter = select_view(quiet, TrainingLines, LiveTraining)
+    return view
 
 
 class Pace:
@@ -58,24 +57,7 @@ class Pace:
         return spoken((time.perf_counter() - self._started) / progress * (self._epochs - done))
 
 
-class Quiet:
-    """A display that shows messages only."""
-
-    def say(self, text: str) -> None:
-        """Print a line on standard error."""
-        err.print(escape_lines(text))
-
-    def begin(self, facts: RunFacts) -> None:
-        """Print nothing."""
-
-    def observe(self, record: StepRecord | EpochRecord) -> None:
-        """Print nothing."""
-
-    def end(self) -> None:
-        """Print nothing."""
-
-
-class PlainDisplay(Quiet):
+class TrainingLines(ProgressView[StepRecord | EpochRecord]):
     """A line per epoch, and a line per minute within a long epoch."""
 
     def begin(self, facts: RunFacts) -> None:
@@ -101,15 +83,18 @@ class PlainDisplay(Quiet):
             self._spoke = time.monotonic()
 
 
-class LiveDisplay(Quiet):
+class LiveTraining(ProgressView[StepRecord | EpochRecord]):
     """The facts of the run, a table of the last epochs and two progress bars, drawn from the training thread."""
 
     def __init__(self) -> None:
-        self._live: Live | None = None
+        self._region: LiveRegion | None = None
 
     def say(self, text: str) -> None:
         """Print a line above the live view."""
-        (self._live.console if self._live else err).print(escape_lines(text))
+        if self._region is None:
+            super().say(text)
+        else:
+            self._region.say(text)
 
     def begin(self, facts: RunFacts) -> None:
         """Print the facts and open the live view."""
@@ -124,10 +109,7 @@ class LiveDisplay(Quiet):
             lines = wrap(text, max(_LEAST_TEXT, err.width - _INDENT), break_long_words=False, break_on_hyphens=False)
             err.print(f"  [cyan]{label:<9}[/]{escape_lines(_LINE_BREAK.join(map(printable, lines)))}")
         err.print()
-        self._live = Live(
-            console=err, auto_refresh=False, transient=False, redirect_stdout=False, redirect_stderr=False
-        )
-        self._live.start()
+        self._region = LiveRegion(redirect=False)
 
     def observe(self, record: StepRecord | EpochRecord) -> None:
         """Update the view, and redraw it if the last drawing is old enough."""
@@ -153,16 +135,16 @@ class LiveDisplay(Quiet):
 
     def end(self) -> None:
         """Close the live view; the last drawing remains on the terminal."""
-        if self._live is not None:
+        if self._region is not None:
             self._draw()
-            self._live.stop()
-            self._live = None
+            self._region.close()
+            self._region = None
 
     def _draw(self) -> None:
-        if self._live is not None:
+        if self._region is not None:
             started = time.perf_counter()
             parts = [self._table(), self._bars()] if self._history else [self._bars()]
-            self._live.update(Group(*parts), refresh=True)
+            self._region.draw(Group(*parts))
             ended = time.perf_counter()
             self._next = ended + min(max(_REDRAW_SECONDS, _REST * (ended - started)), _SLOWEST_REDRAW_SECONDS)
 

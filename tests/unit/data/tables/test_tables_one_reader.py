@@ -128,8 +128,8 @@ def test_labels_are_made_of_the_integers_themselves() -> None:
     assert bundle.spec.output_names == ("5", "9007199254740992", "9007199254740993")
     ids = pa.array([2**64 - 1 - n % 3 for n in range(COUNT)], pa.uint64())
     pq.write_table(pa.table({**columns, "id": ids}), "large.parquet")
-    told = parquet(path="large.parquet", target="y", target_kind="class").notes
-    assert any("'id'" in note and "float64" in note and "data.categorical=[id]" in note for note in told)
+    notes = parquet(path="large.parquet", target="y", target_kind="class").notes
+    assert any("'id'" in note and "float64" in note and "data.categorical=[id]" in note for note in notes)
     bundle = parquet(path="large.parquet", target="y", target_kind="class", categorical=["id"])
     assert len(bundle.preprocessing["columns"][1]["categories"]) == 3
     assert torch.equal(

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from dlexp.tune.storage import worker_id
-from dlexp.tune.storage.worker_id import is_alive, is_elsewhere, me
+from dlexp.tune.storage.worker_id import is_alive, is_elsewhere, own_worker_id
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def child() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def of(pid: int, start: str | None = None) -> str:
-    host, _, _, namespace = me().split(":")
+    host, _, _, namespace = own_worker_id().split(":")
     return f"{host}:{pid}:{worker_id._start_of(pid) if start is None else start}:{namespace}"
 
 
@@ -48,7 +48,7 @@ def test_another_process_with_the_same_number_is_another_process(child: subproce
 def test_without_proc_the_number_decides(child: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_id, "_stat", lambda _: [])
     monkeypatch.setattr(worker_id, "_namespace", lambda: "")
-    assert me() == f"{socket.gethostname()}:{os.getpid()}::"
+    assert own_worker_id() == f"{socket.gethostname()}:{os.getpid()}::"
     assert is_alive(of(child.pid))
     child.kill()
     child.wait()
@@ -56,15 +56,15 @@ def test_without_proc_the_number_decides(child: subprocess.Popen[bytes], monkeyp
 
 
 def test_what_this_process_left_behind_is_not_running() -> None:
-    assert not is_alive(me())
+    assert not is_alive(own_worker_id())
     assert is_alive(of(os.getppid()))
     assert not is_alive("")
 
 
 def test_a_process_of_another_host_or_container_cannot_be_looked_for() -> None:
-    host, pid, start, _ = me().split(":")
+    host, pid, start, _ = own_worker_id().split(":")
     for name in ("elsewhere:1", f"elsewhere:{pid}:{start}:1", f"{host}:1:5:another-namespace"):
         assert is_elsewhere(name)
         assert is_alive(name)
-    assert not is_elsewhere(me())
+    assert not is_elsewhere(own_worker_id())
     assert not is_elsewhere("")
