@@ -121,7 +121,7 @@ class StudyResult:
     @property
     def overrides(self) -> dict[str, Any]:
         """The values of the best trial as overrides: dlexp.train(study.overrides, data=...)."""
-        return dict(self.best["params"])
+        return {name.rpartition("/")[2]: value for name, value in self.best["params"].items()}
 
     def __repr__(self) -> str:
         return f"StudyResult({str(self.path)!r}, best trial {self.best['trial']}: {self.best['value']:.4g})"

@@ -69,7 +69,11 @@ def raw_column_of(name: str, column: pd.Series[Any], marks: Marks) -> RawColumn:
         seconds = np.asarray(column.to_numpy() / _SECOND, dtype=np.float64)
         return RawColumn.of_numbers(seconds, marks)
     if pd.api.types.is_bool_dtype(kind) or pd.api.types.is_datetime64_any_dtype(kind) or kind.kind in "OTUSM":
-        codes, distinct = pd.factorize(column)  # a missing cell has the code -1
+        try:
+            codes, distinct = pd.factorize(column)  # a missing cell has the code -1
+        except TypeError as error:  # lists and dicts have no hash
+            wrong = next(value for value in column if not isinstance(value, _PLAIN) and value is not None)
+            raise _refusal(name, type(wrong).__name__) from error
         return _coded(np.asarray(codes, dtype=np.int64), _texts(name, pd.Index(distinct)), marks)
     if pd.api.types.is_complex_dtype(kind) or not pd.api.types.is_numeric_dtype(kind):
         raise _refusal(name, str(kind))
