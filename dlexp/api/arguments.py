@@ -118,7 +118,7 @@ def _with_target(frame: pd.DataFrame, target: object) -> tuple[pd.DataFrame, tup
     """(the frame with its target as a column, the word that names it)."""
     if target is None or isinstance(target, str):
         return frame, _target_word(target)
-    if not isinstance(target, pd.Series) and target in frame.columns:  # a column that is named by a number
+    if isinstance(target, int) and target in frame.columns:  # a column that is named by a number
         return frame, _target_word(str(target))
     name = "target"
     if isinstance(target, pd.Series):
