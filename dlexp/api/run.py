@@ -12,7 +12,6 @@ import pandas as pd
 
 from dlexp.api.arguments import DataArgument, Given, Overrides, as_array, data_argument, override_words
 from dlexp.api.picture import Picture
-from dlexp.api.progress import Messages, progress_of
 from dlexp.api.results import EvaluationResult
 from dlexp.api.session import catalog_of, session, trusted_of_call
 from dlexp.api.tables import metric_texts, notebook_table
@@ -176,6 +175,7 @@ class Run:
         else:
             given = self._samples(data)
         with session():
+            from dlexp.api.progress import Messages
             from dlexp.artifacts.files.row_writer import Collected
             from dlexp.workflows.predict.inputs import PredictRequest
             from dlexp.workflows.predict.predict import predict_run
@@ -231,6 +231,7 @@ class Run:
             rule, remedy = "the data of a resumed run cannot change", "Remove it; the run reads its own file."
             raise ConfigError.one("data", str(data), rule, remedy, code="not-supported")
         with session(argument.given):
+            from dlexp.api.progress import progress_of
             from dlexp.config.derive import resumed_config
             from dlexp.workflows.train import train as workflow
 
@@ -265,6 +266,7 @@ class Run:
         catalog, words = catalog_of(config_dirs), override_words(overrides)
         argument = DataArgument((), self._given) if data is None else data_argument(data, target, words, catalog)
         with session(argument.given):
+            from dlexp.api.progress import progress_of
             from dlexp.config.derive import repeat
             from dlexp.workflows.train import train as workflow
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dlexp.api.arguments import Overrides, data_argument, override_words
-from dlexp.api.progress import Messages, progress_of
 from dlexp.api.results import ComparisonResult, LrFindResult, StudyResult
 from dlexp.api.run import Run
 from dlexp.api.run_group import RunGroup
@@ -76,6 +75,7 @@ def lr_find(
     argument = data_argument(data, target, words, catalog)
     typed, trusted = (*words, *argument.words), trusted_of_call(trust)
     with session(argument.given):
+        from dlexp.api.progress import progress_of
         from dlexp.config.compose import load
         from dlexp.workflows.lr_find import lr_find as workflow
         from dlexp.workflows.lr_find.result import FindRequest, why_none
@@ -84,7 +84,7 @@ def lr_find(
         settings = SweepSettings(min_lr, max_lr, steps, loss=loss)
         settings.check()
         config = load(typed, catalog)
-        display = progress_of(progress) if progress else Messages()
+        display = progress_of(progress)
         request = FindRequest(typed, f"dlexp.lr_find({', '.join(map(repr, typed))})", trusted=trusted)
         found = workflow.lr_find(config, settings, request, display)
         reasons = why_none(found) if found["suggestion"] is None else ""
@@ -132,4 +132,6 @@ def study(
     typed, trusted = (*words, *argument.words), trusted_of_call(trust)
     call = StudyCall(typed, argument.given, str(folder), trials, jobs, folders, trusted)
     with session():
+        from dlexp.api.progress import Messages
+
         return StudyResult(folder, run_study(call, Messages().say if progress else None))

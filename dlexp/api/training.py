@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 from dlexp.api.arguments import DataArgument, Overrides, data_argument, override_words
-from dlexp.api.progress import progress_of
 from dlexp.api.run import Run
 from dlexp.api.run_group import RunGroup
 from dlexp.api.session import catalog_of, session, trusted_of_call
@@ -115,6 +114,7 @@ def _refuse(run_id: str | None, run_dir: str | Path | None, seeds: int | None) -
 
 def _trained(config: RunConfig, request: Request, run_id: str | None, progress: bool) -> str:
     """Train a run, or continue that of an ID; returns its directory."""
+    from dlexp.api.progress import progress_of
     from dlexp.workflows.train.run_id import train_under_id
     from dlexp.workflows.train.train import train as workflow
 
@@ -126,6 +126,7 @@ def _trained(config: RunConfig, request: Request, run_id: str | None, progress: 
 
 def _trained_seeds(config: RunConfig, request: Request, seeds: int, run_id: str | None, progress: bool) -> str:
     """Train several seeds; returns their directory."""
+    from dlexp.api.progress import progress_of
     from dlexp.workflows.train.run_id import train_seeds_under_id
     from dlexp.workflows.train.seeds import train_seeds
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import threading
 from collections.abc import Callable
@@ -219,3 +220,20 @@ def test_seeds_make_a_group_that_is_compared(frame: pd.DataFrame) -> None:
     assert not dlexp.compare([group]).table.empty
     assert same._repr_html_().startswith("<div>")
     assert group._repr_html_().startswith("<div>")
+
+
+def test_the_lines_of_the_page_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(dlexp.__file__).parents[1] / "docs/guides/python.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", page, re.S)
+    assert len(blocks) == 3
+    frame = people().assign(income=lambda table: 100 * table["age"])
+    names: dict[str, Any] = {"frame": frame, "new_rows": frame.drop(columns="income").iloc[:5]}
+    monkeypatch.setattr(progress_module.LineProgress, "say", lambda _self, _text: None)
+    for block in blocks[:2]:
+        exec(block, names)
+    assert names["run"].state == "finished"
+    assert len(names["run"].metrics) == 20
+    for name in re.findall(r"dlexp\.(\w+)\(", page):
+        assert name in dlexp.__all__, name
+    for name in re.findall(r"`run\.(\w+)", page):
+        assert hasattr(dlexp.Run, name), name
