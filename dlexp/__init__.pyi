@@ -22,4 +22,5 @@ from dlexp.errors import NoResult as NoResult
 from dlexp.errors import OutOfMemory as OutOfMemory
 from dlexp.errors import Problem as Problem
 
+__all__: list[str]
 __version__: str

@@ -41,7 +41,7 @@ def cells(values: Any) -> list[Any]:
         (pd.Series(["a", None], dtype="string"), ["a", None]),
         (pd.Series(["x", None, "y"], dtype="category"), ["x", None, "y"]),
         (pd.Series([3, 1], dtype="category"), [3.0, 1.0]),
-        (pd.to_datetime(["2024-01-01", None]), ["2024-01-01", None]),
+        (pd.to_datetime(["2024-01-01", ""]), ["2024-01-01", None]),
         (pd.to_timedelta(["1 min", None]), [60.0, None]),
         ([Decimal("1.5"), Decimal(2)], [1.5, 2.0]),
         ([date(2024, 1, 1), None], ["2024-01-01", None]),
