@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from dlexp.config.check.missing import missing_problems
 from dlexp.config.check.validate import check_tree, rules
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.files.interpolation import check_references, reads_environment
@@ -118,7 +119,7 @@ def plain_containers(config: DictConfig) -> dict[str, Any]:
         where = str(getattr(error, "full_key", None) or "an interpolation ${...}")
         raise ConfigError.one(where, "", str(error).splitlines()[0], code="invalid-value") from error
     if missing:
-        raise ConfigError([Problem(key, "", "required", f"Add {key}=...", code="missing-value") for key in missing])
+        raise ConfigError(missing_problems(missing, {str(key): value for key, value in raw.items()}))
     assert isinstance(tree, dict)
     return {str(key): value for key, value in tree.items()}
 

@@ -23,6 +23,8 @@ from dlexp.config.files.catalog import Catalog
 from dlexp.config.schema.run import RunConfig
 from dlexp.config.text_values import as_typed, wants_text
 from dlexp.errors import ConfigError, Problem
+from dlexp.text.nearest import shortened
+from dlexp.text.quoting import command
 
 MAX_JOBS = 1_000
 
@@ -163,8 +165,10 @@ def _options(override: Override, pattern: Glob, text: str, catalog: Catalog) -> 
     options = list(catalog.options(group))
     found: list[str] = pattern.filter(options)
     if not found:
-        rule = f"matches no {group}; available: {', '.join(options)}"
-        raise ConfigError.one(group, text, rule, code="unknown-option")
+        remedy = f"List all {len(options)}: {command('list', group)}"
+        raise ConfigError.one(
+            group, text, f"matches no {group}; available: {shortened(options)}", remedy, code="unknown-option"
+        )
     return found
 
 

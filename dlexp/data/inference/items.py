@@ -62,7 +62,7 @@ def in_batches(items: Iterable[InputItems], batch_size: int) -> Iterator[InputIt
     """`items` in groups of B = `batch_size` usable ones; an unusable item is in the group of the one before it.
 
     As in `loaders.bounds`, a last batch of one sample joins the batch before it, so that prediction has the batches of
-    an evaluation. Long stretches of unusable items form groups of their own.
+    an evaluation. Long stretches of unusable items form separate groups.
     """
     waiting: list[InputItems] = []
     for part in items:

@@ -35,15 +35,11 @@ def csv(
 
     Raises DataError for invalid data.
     """
-    dropped = [name for name in drop or [] if name != target]
-    table = _read(Path(path), separator, missing_values or [], dropped)
     split = (val_fraction, test_fraction, split_seed)
-    return table_of(
-        table,
-        TableOptions(
-            target, target_kind, categorical or [], drop or [], max_categories, standardize, split, keep or []
-        ),
+    options = TableOptions(
+        target, target_kind, categorical or [], drop or [], max_categories, standardize, split, keep or []
     )
+    return table_of(_read(Path(path), separator, missing_values or [], options.unread), options)
 
 
 def target_kind(arguments: Mapping[str, Any]) -> str:
@@ -66,5 +62,5 @@ def _read(path: Path, separator: str, missing_values: Sequence[str], without: Se
     file = TextFile(path, separator, Marks(missing_values))
     check_names(path, file.header, without, "data.drop")
     left_out = set(without)
-    columns, lines = file.read([name for name in file.header if name not in left_out])
-    return RawTable(path, columns, lines, tuple(file.header), file.marks)
+    columns, lines, notes = file.read([name for name in file.header if name not in left_out])
+    return RawTable(path, columns, lines, tuple(file.header), file.marks, notes=tuple(notes))

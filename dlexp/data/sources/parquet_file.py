@@ -40,25 +40,25 @@ def parquet(
     Numbers stay numbers; texts, booleans, dates and times are read like the same texts in a CSV file. Columns in
     data.drop are not read. Raises DataError for invalid data, ConfigError if pyarrow is not installed.
     """
-    table = _read(Path(path), missing_values or [], without=[name for name in drop or [] if name != target])
     split = (val_fraction, test_fraction, split_seed)
-    return table_of(
-        table,
-        TableOptions(
-            target, target_kind, categorical or [], drop or [], max_categories, standardize, split, keep or []
-        ),
+    options = TableOptions(
+        target, target_kind, categorical or [], drop or [], max_categories, standardize, split, keep or []
     )
+    return table_of(_read(Path(path), missing_values or [], target, without=options.unread), options)
 
 
 def target_kind(arguments: Mapping[str, Any]) -> str:
     """`class` or `value`: data.target_kind, or derived from the column that data.target names."""
     if arguments["target_kind"] != "auto":
         return str(arguments["target_kind"])
-    table = _read(Path(arguments["path"]), arguments["missing_values"], only=arguments["target"])
+    target = arguments["target"]
+    table = _read(Path(arguments["path"]), arguments["missing_values"], target, only=target)
     return table.kind_of(arguments["target"])
 
 
-def _read(file: Path, missing_values: Sequence[str], without: Sequence[str] = (), only: str | None = None) -> RawTable:
+def _read(
+    file: Path, missing_values: Sequence[str], target: str, without: Sequence[str] = (), only: str | None = None
+) -> RawTable:
     """The raw table with all columns except `without`, or with only one; rows count from 1."""
     try:
         import pyarrow as pa
@@ -80,7 +80,8 @@ def _read(file: Path, missing_values: Sequence[str], without: Sequence[str] = ()
             if repeated:
                 raise DataError(f"duplicate column names: {', '.join(map(repr, repeated))}", file=file)
             for name in wanted:
-                check_type(str(file), name, source.schema_arrow.field(name).type)
+                remedy = "Write one number or text per row, or set another data.target" if name == target else None
+                check_type(str(file), name, source.schema_arrow.field(name).type, remedy)
             table, index = source.read(columns=wanted), pandas_index(source.schema_arrow.metadata)
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

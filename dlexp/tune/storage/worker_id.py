@@ -1,6 +1,6 @@
 """Identifier of the process that runs a trial: host, process id, start time and process namespace.
 
-A process id alone is reused, and containers of one host have process ids of their own.
+A process id alone is reused, and each container of a host has its own process ids.
 """
 
 from __future__ import annotations

@@ -166,7 +166,7 @@ def _of_images(bundle: DataBundle, config: RunConfig, who: duplicates.Samples, r
         np.concatenate([getattr(scan, name) for scan in scans])
         for name in ("digests", "is_flat", "is_black", "is_finite")
     )
-    # Images of a single color are equal, and a finding of their own.
+    # Images of a single color are equal, and a separate finding.
     showing = np.flatnonzero(~flat)
     groups = [showing[group] for group in duplicates.equal_groups(keys[showing])]
     found = images.not_finite(who.named(np.flatnonzero(~finite)))

@@ -30,7 +30,7 @@ FILE = "batch_size.json"
 
 @dataclass(frozen=True)
 class Try:
-    """The result of one batch size, measured in a process of its own.
+    """The result of one batch size, measured in a separate process.
 
     Attributes:
         peak: Peak memory in bytes; 0 if the process was killed.

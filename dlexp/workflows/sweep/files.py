@@ -20,13 +20,13 @@ from dlexp.artifacts.files.format_number import FORMAT, KEY
 from dlexp.artifacts.files.writing import read_object, write_json
 from dlexp.artifacts.runs.run_dir import RunDir, outputs_root
 from dlexp.artifacts.runs.run_files import read_run_file, with_keys
-from dlexp.artifacts.runs.run_tree import SWEEP_MARK
+from dlexp.artifacts.runs.run_tree import SWEEP_MARK, SWEEP_STATES
 from dlexp.config.saved import load_plain, plain_config
 from dlexp.config.sweep import SweepJob
 from dlexp.errors import ConfigError, DlexpError
 from dlexp.workflows.run_record.write import metrics_of
 
-SWEEP = "sweep.json"
+SWEEP = SWEEP_STATES
 FINISHED, FAILED, INTERRUPTED, RUNNING, WAITING = "finished", "failed", "interrupted", "running", "waiting"
 
 

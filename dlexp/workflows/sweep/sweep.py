@@ -1,4 +1,4 @@
-"""The workflow `dlexp train -m`: checks all jobs of a sweep, then trains each in a process of its own."""
+"""The workflow `dlexp train -m`: checks all jobs of a sweep, then trains each in a separate process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training of a trial of a study in a process of its own."""
+"""Training of a trial of a study in a separate process."""
 
 from __future__ import annotations
 

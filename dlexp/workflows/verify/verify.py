@@ -1,6 +1,6 @@
 """The workflow `dlexp verify`: compares stopped and resumed runs bit by bit with an uninterrupted one.
 
-It has no training loop of its own: it calls `train` and `resume`, with a stop request that trips at chosen positions.
+It has no training loop: it calls `train` and `resume`, with a stop request that trips at chosen positions.
 """
 
 from __future__ import annotations

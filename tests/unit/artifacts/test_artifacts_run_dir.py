@@ -308,7 +308,7 @@ def test_what_is_no_run_is_refused_with_the_newest_one_named(tmp_path: Path) -> 
 def test_the_newest_unfinished_run_is_neither_finished_nor_alive() -> None:
     with pytest.raises(ConfigError) as caught:
         newest_unfinished()
-    refused(caught.value, "not-found", "--resume", "--resume RUN")
+    refused(caught.value, "not-found", "--resume", "dlexp train")
     old = end(new_run("a"), "interrupted", 1)
     failed = end(new_run("b"), "failed", 2)
     finished = end(new_run("c"), "finished", 3)

@@ -9,10 +9,10 @@ import time
 
 import pytest
 
-from benchmarks import driver
-from benchmarks.driver import Measured, Segment, System, measure, ratios, summary, table
-from benchmarks.train_speed import digits, fixed, report
-from benchmarks.turns import Turns
+from benchmarks.harness import driver
+from benchmarks.harness.driver import Measured, Segment, System, measure, ratios, summary, table
+from benchmarks.harness.turns import Turns
+from benchmarks.training.train_speed import digits, fixed, report
 
 TOY = "tests.unit.benchmarks.toy_workload"
 

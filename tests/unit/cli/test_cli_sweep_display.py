@@ -61,6 +61,7 @@ def test_on_a_terminal_each_running_cell_is_a_line(states: list[JobState], capsy
     assert "job 2 seed=2: failed: no [bold] memory" in err
     assert "0/3 jobs finished, 2 running, 1 failed" in err
     rows = [" ".join(line.split()) for line in err.splitlines()]
+    assert "job epoch val/loss configuration" in rows
     assert "0 3/4 0.5 seed=0" in rows
     assert "1 3/4 0.5 seed=1" in rows
 

@@ -18,7 +18,7 @@ def list_options(
 
     catalog = Catalog(common_options(config_dir, None).config_dirs)
     if group is not None and group not in catalog.groups:
-        from dlexp.config.check.suggest import nearest_name
+        from dlexp.text.nearest import nearest_name
 
         near = nearest_name(group, catalog.groups)
         remedy = f"Did you mean dlexp list {near}?" if near else f"The groups are {', '.join(catalog.groups)}."

@@ -9,7 +9,6 @@ from typing import Any
 
 from dlexp.cli.console import escape, out, over_seeds, table, undrawn
 from dlexp.cli.style import plain, short_path
-from dlexp.findings import counted
 from dlexp.report.figures.labels import cut
 from dlexp.report.number_format import distinct_texts, number
 
@@ -50,8 +49,12 @@ def evaluation(content: Mapping[str, Any]) -> None:
         out.print(f"[yellow]changed since training[/]: {escape(change['path'])}: {escape(f'{before} -> {after}')}")
     undrawn(content)
     out.print(f"\n  report   {escape(folder)}/report.json and other files")
-    if content["split"] == "test":
-        out.print(f"  the test split of this run has been evaluated {counted(content['split_accesses'], 'time')}")
+    accesses = content["split_accesses"]
+    if content["split"] == "test" and accesses > 1:
+        out.print(
+            f"\n[yellow]note[/]: this run was evaluated {accesses} times on the test split. If you choose between runs "
+            "by these results, they are too optimistic: choose by the validation split (--split val)"
+        )
 
 
 def group(folder: Path, split: str, content: Mapping[str, Any]) -> None:

@@ -26,6 +26,7 @@ _HEARTBEAT_SECONDS = 60.0
 _ROWS = 8
 _BAR = 24  # characters
 _BESIDE_BAR = 5 + 2 + 4  # the label, the gaps, and room for the ^C that a terminal prints after the last line
+_LABELS = {"samples_per_s": "samples/s"}  # column of metrics.csv -> its unit, which follows the number
 _INDENT, _LEAST_TEXT = 11, 30
 _LINE_BREAK = "\n" + " " * _INDENT
 
@@ -45,16 +46,16 @@ class Pace:
         self._offset: float | None = None
 
     def left(self, epoch: int, batch: int) -> str:
-        """The estimated time to the end of training after `batch` batches of epoch number `epoch` (from 1)."""
+        """`TIME left` after `batch` batches of epoch number `epoch` (from 1); "" until it can be estimated."""
         done = epoch - 1 + batch / self._num_batches
         if self._offset is None:
             self._offset = done
             self._started = time.perf_counter()
-            return "..."
+            return ""
         progress = done - self._offset
         if progress <= 0:
-            return "..."
-        return spoken((time.perf_counter() - self._started) / progress * (self._epochs - done))
+            return ""
+        return f"{spoken((time.perf_counter() - self._started) / progress * (self._epochs - done))} left"
 
 
 class TrainingLines(ProgressView[StepRecord | EpochRecord]):
@@ -71,15 +72,15 @@ class TrainingLines(ProgressView[StepRecord | EpochRecord]):
         """Print every epoch, and a step if the last line is a minute old."""
         if isinstance(record, EpochRecord):
             left = self._pace.left(record.epoch + 1, 0)
-            parts = [f"{name} {number(name, value)}" for name, value in _shown(record).items()]
-            best = "  best" if record.is_best else ""
-            err.print(f"epoch {record.epoch}/{record.epochs}  {'  '.join(parts)}  {left} left{best}")
+            parts = [f"epoch {record.epoch}/{record.epochs}", *_formatted(_shown(record)), left]
+            err.print("  ".join(filter(None, [*parts, "best" if record.is_best else ""])))
             self._spoke = time.monotonic()
         elif time.monotonic() - self._spoke > _HEARTBEAT_SECONDS:
             left = self._pace.left(record.epoch, record.batch)
             loss = number("loss", next(iter(record.means().values())))
             batch = f"batch {record.batch}/{record.num_batches}"
-            err.print(f"epoch {record.epoch}/{self._epochs}  {batch}  train/loss {loss}  {left} left")
+            parts = [f"epoch {record.epoch}/{self._epochs}", batch, f"train/loss {loss}", left]
+            err.print("  ".join(filter(None, parts)))
             self._spoke = time.monotonic()
 
 
@@ -103,7 +104,7 @@ class LiveTraining(ProgressView[StepRecord | EpochRecord]):
         self._done, self._batch = float(facts.first_epoch), 0
         self._step: list[str] = []
         self._samples, self._next = (0, time.perf_counter(), 0), 0.0
-        self._rate, self._left = "", "..."
+        self._rate, self._left = "", ""
         err.print(f"[bold]{escape(facts.title)}[/]")
         for label, text in {**facts.facts, "run": facts.run_dir}.items():
             lines = wrap(text, max(_LEAST_TEXT, err.width - _INDENT), break_long_words=False, break_on_hyphens=False)
@@ -166,7 +167,7 @@ class LiveTraining(ProgressView[StepRecord | EpochRecord]):
         """(the cells of every column, its heading first; the width of each)."""
         rows = [_shown(record, wide) for record in self._history]
         columns = [["epoch ", *(f"{r.epoch}{'*' if r.is_best else ' '}" for r in self._history)]]
-        columns += [[name, *(number(name, row[name]) for row in rows)] for name in rows[-1]]
+        columns += [[_LABELS.get(name, name), *(number(name, row[name]) for row in rows)] for name in rows[-1]]
         return columns, [max(map(len, column)) for column in columns]
 
     def _bars(self) -> Table:
@@ -178,7 +179,7 @@ class LiveTraining(ProgressView[StepRecord | EpochRecord]):
         whole = ProgressBar(total=facts.epochs, completed=self._done, width=bar)
         inner = ProgressBar(total=facts.num_batches, completed=self._batch, width=bar)
         room = err.width - bar - _BESIDE_BAR
-        grid.add_row("run  ", whole, _fitted([f"epoch {epoch}/{facts.epochs}", f"{self._left} left"], room))
+        grid.add_row("run  ", whole, _fitted(filter(None, [f"epoch {epoch}/{facts.epochs}", self._left]), room))
         grid.add_row("epoch", inner, _fitted([f"batch {self._batch}/{facts.num_batches}", *self._step], room))
         return grid
 
@@ -199,7 +200,10 @@ def _fitted(parts: Iterable[str], room: int) -> Text:
 
 
 def _formatted(means: Mapping[str, float]) -> list[str]:
-    return [f"{name} {number(name, value)}" for name, value in means.items()]
+    return [
+        f"{number(name, value)} {_LABELS[name]}" if name in _LABELS else f"{name} {number(name, value)}"
+        for name, value in means.items()
+    ]
 
 
 def _shown(record: EpochRecord, wide: bool = False) -> dict[str, float | int]:

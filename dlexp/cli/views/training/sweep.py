@@ -85,7 +85,8 @@ class LiveSweep(ProgressView["SweepProgress"]):
         made = Table(
             title=self._pace.totals(states), title_justify="left", box=None, pad_edge=False, header_style="dim"
         )
-        for column in ("job", "epoch", "value"):
+        monitors = {state.job.config.monitor for state in states}
+        for column in ("job", "epoch", monitors.pop() if len(monitors) == 1 else "value"):
             made.add_column(column, justify="right", no_wrap=True)
         made.add_column("configuration", no_wrap=True, overflow="ellipsis", ratio=1)
         for state in states:

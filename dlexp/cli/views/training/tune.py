@@ -36,9 +36,11 @@ class _Pace:
         self._first = finished if self._first is None else self._first
 
     def left(self, finished: int) -> str:
-        """The estimated time to the total."""
+        """`  TIME left` to the total, or "" until the first trial has finished."""
         done = finished - (self._first or 0)
-        return spoken((time.perf_counter() - self._started) / done * (self._total - finished)) if done > 0 else "..."
+        if done <= 0:
+            return ""
+        return f"  {spoken((time.perf_counter() - self._started) / done * (self._total - finished))} left"
 
 
 class StudyLines(ProgressView["StudyProgress"]):
@@ -57,7 +59,7 @@ class StudyLines(ProgressView["StudyProgress"]):
         detail = f"  {record.reason}" if record.reason else ""
         err.print(
             f"trial {record.number}  {record.state}  {self._metric} {value}{escape(detail)}  "
-            f"best {number(self._metric, event.best)}  {finished}/{self._total}  {self._pace.left(finished)} left"
+            f"best {number(self._metric, event.best)}  {finished}/{self._total}{self._pace.left(finished)}"
         )
 
 
@@ -91,7 +93,7 @@ class LiveStudy(ProgressView["StudyProgress"]):
         self._region.close()
 
     def _table(self, finished: int, best: float | None) -> Table:
-        title = f"{finished}/{self._total} trials  best {number(self._metric, best)}  {self._pace.left(finished)} left"
+        title = f"{finished}/{self._total} trials  best {number(self._metric, best)}{self._pace.left(finished)}"
         made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="dim")
         for column in ("trial", "state", "epoch", self._metric, "parameters"):
             made.add_column(column, justify="left" if column in ("state", "parameters") else "right", no_wrap=True)

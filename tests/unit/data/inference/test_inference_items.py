@@ -145,10 +145,10 @@ def test_text_that_is_no_utf8_is_a_bad_row() -> None:
 @pytest.mark.parametrize(
     ("header", "message"),
     [
-        ("size", ["column 'kind'", "size, kind"]),
-        ("siez,kind", ["column 'size'", "did you mean 'siez'", "column 'siez'"]),
-        ("size,kind,color", ["column 'color'", "--ignore-extra"]),
-        ("size,kind,size", ["column 'size'"]),
+        ("size", ["missing: 'kind'", "size, kind"]),
+        ("siez,kind", ["missing: 'size'", "did you mean 'siez'", "unknown: 'siez'"]),
+        ("size,kind,color", ["unknown: 'color'", "--ignore-extra"]),
+        ("size,kind,size", ["more than once: 'size'"]),
         ("size;kind", ["'size;kind'", "--separator"]),
     ],
 )
