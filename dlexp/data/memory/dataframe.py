@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from dlexp.data.bundle import DataBundle
-from dlexp.data.memory.frame_columns import categorical_columns, column_names, frame_columns
+from dlexp.data.memory.frame_columns import categorical_columns, frame_column_names, frame_columns
 from dlexp.data.memory.handed_over import PLACE, handed_over
 from dlexp.data.tables.raw_table import RawTable, TableOptions, check_names, table_of
 from dlexp.data.tables.spelling import Marks
@@ -87,7 +87,7 @@ def _table(
     frame: pd.DataFrame, missing_values: Sequence[str], without: Sequence[str] = (), only: str | None = None
 ) -> RawTable:
     """The raw table with all columns except `without`, or with only one; rows count from 0."""
-    names = column_names(frame)
+    names = frame_column_names(frame)
     check_names(PLACE, names, [only] if only is not None else [], "data.target")
     check_names(PLACE, names, without, "data.drop")
     if not len(frame):

@@ -25,7 +25,7 @@ _SECOND = np.timedelta64(1, "s")
 _PLAIN = (str, bool, int, float, Decimal, np.generic)
 
 
-def column_names(frame: pd.DataFrame) -> list[str]:
+def frame_column_names(frame: pd.DataFrame) -> list[str]:
     """The names of the columns as texts. Raises DataError for columns of several levels and for duplicate names."""
     if frame.columns.nlevels > 1:
         remedy = "Join the levels: frame.columns = ['_'.join(map(str, names)) for names in frame.columns]"
@@ -40,12 +40,12 @@ def column_names(frame: pd.DataFrame) -> list[str]:
 def categorical_columns(frame: pd.DataFrame) -> list[str]:
     """The columns of pandas' type `category`, which are categories even if they hold numbers."""
     kinds = [isinstance(kind, pd.CategoricalDtype) for kind in frame.dtypes]
-    return [name for name, is_category in zip(column_names(frame), kinds, strict=True) if is_category]
+    return [name for name, is_category in zip(frame_column_names(frame), kinds, strict=True) if is_category]
 
 
 def frame_columns(frame: pd.DataFrame, names: Iterable[str], marks: Marks) -> dict[str, RawColumn]:
     """The raw columns of `names`, by name. Raises DataError for a column of neither numbers nor texts."""
-    places = {name: place for place, name in enumerate(column_names(frame))}
+    places = {name: place for place, name in enumerate(frame_column_names(frame))}
     return {name: raw_column_of(name, frame.iloc[:, places[name]], marks) for name in names}
 
 
@@ -82,7 +82,7 @@ def raw_column_of(name: str, column: pd.Series[Any], marks: Marks) -> RawColumn:
 
 def open_frame(frame: pd.DataFrame, marks: Marks) -> OpenTable:
     """A DataFrame as a table that is read in pieces, with rows counted from 0, as `frame.iloc` does."""
-    names = column_names(frame)
+    names = frame_column_names(frame)
 
     def rows(places: Sequence[int]) -> Iterator[Piece]:
         for start in range(0, len(frame), ROWS_AT_A_TIME):

@@ -49,3 +49,8 @@ def handed_over(kind: str, option: str, instead: str) -> object:
         )
         raise ConfigError.one("data", option, rule, remedy, code="missing-value")
     return found
+
+
+def names_handed_over() -> list[str]:
+    """The names of the columns of the DataFrame that was handed over; [] without one."""
+    return [str(name) for name in getattr(_given.get(), "columns", ())]

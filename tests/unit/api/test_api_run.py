@@ -194,6 +194,8 @@ def test_mistakes_are_told_at_once_and_no_exit(frame: pd.DataFrame) -> None:
     assert [problem.where for problem in caught.value.problems] == ["model", "optim.lrr"]
     with pytest.raises(dlexp.DataError, match="Did you mean"):
         dlexp.train(*SMALL, data=frame, target="own")
+    with pytest.raises(dlexp.ConfigError, match=r"The columns of data are age, town, owns\. Add data\.target=owns"):
+        dlexp.train(*SMALL, data=frame)
     calls: tuple[Callable[[], object], ...] = (
         lambda: dlexp.train(seeds=0),
         lambda: dlexp.train(run_id="a", run_dir="b"),

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from dlexp.data.memory.dataframe import dataframe, target_kind
-from dlexp.data.memory.frame_columns import column_names, frame_columns
+from dlexp.data.memory.frame_columns import frame_column_names, frame_columns
 from dlexp.data.memory.handed_over import hand_over
 from dlexp.data.sources.csv_file import csv
 from dlexp.data.tables.spelling import MISSING, Marks
@@ -62,11 +62,11 @@ def test_a_column_of_other_objects_is_refused_with_a_remedy(values: Any) -> None
 
 
 def test_names_are_texts_without_levels_and_without_repeats() -> None:
-    assert column_names(pd.DataFrame({1: [1], "b ": [2]})) == ["1", "b"]
+    assert frame_column_names(pd.DataFrame({1: [1], "b ": [2]})) == ["1", "b"]
     with pytest.raises(DataError, match="duplicate"):
-        column_names(pd.DataFrame([[1, 2]], columns=["a", "a"]))
+        frame_column_names(pd.DataFrame([[1, 2]], columns=["a", "a"]))
     with pytest.raises(DataError, match="levels"):
-        column_names(pd.DataFrame([[1, 2]], columns=pd.MultiIndex.from_tuples([("a", "b"), ("a", "c")])))
+        frame_column_names(pd.DataFrame([[1, 2]], columns=pd.MultiIndex.from_tuples([("a", "b"), ("a", "c")])))
 
 
 def people() -> pd.DataFrame:
