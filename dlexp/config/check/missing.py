@@ -84,4 +84,4 @@ def _files(data: Mapping[str, Any]) -> Iterator[str]:
 def _source(data: Mapping[str, Any]) -> str:
     """The module of the data source, such as `csv_file`; "" for a source of the user's own."""
     target = str(data.get("_target_", ""))
-    return target.split(".")[-2] if target.startswith("dlexp.data.sources.") else ""
+    return target.split(".")[-2] if target.startswith(("dlexp.data.sources.", "dlexp.data.memory.")) else ""
