@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,14 +20,20 @@ from numpy.typing import NDArray
 
 from dlexp.data.inference.items import InputItems
 from dlexp.data.inference.row_reader import open_table
+from dlexp.data.memory.frame_columns import open_frame
+from dlexp.data.memory.handed_over import PLACE
 from dlexp.data.tables.encoding import CategoryColumn, NumberColumn, encoded_columns
 from dlexp.data.tables.index_columns import is_index_name
 from dlexp.data.tables.mixed_column import special_in
+from dlexp.data.tables.pieces import OpenTable
 from dlexp.data.tables.raw_column import RawColumn
 from dlexp.data.tables.spelling import MISSING, Marks, cell_identity, number_in
 from dlexp.errors import DataError
 from dlexp.runtime.rounding import LARGEST
 from dlexp.text.quoting import shell_word
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _FARTHEST = float(np.finfo(np.float32).max)  # largest standardized number
 _NAMED = 5  # categories shown in a note
@@ -77,20 +83,27 @@ class TableInput:
         or more cells none of which is a category of training: another column, or another spelling. For that check at
         most 65,536 rows are held back until the first known category.
         """
-        number, pending, recognized = 0, list[InputItems](), Recognized()
         with open_table(path, self.separator, Marks(self.empty)) as table:
-            for piece in table.rows(self._places(path, table.header)):
-                problems = list(piece.problems)
-                inputs = self.encoded(piece.columns, problems, recognized)
-                rows = zip(piece.places, problems, strict=True)
-                names: dict[str, list[Any]] = {"input": [path] * len(problems)}
-                names["row"] = list(range(number, number + len(problems)))
-                number += len(problems)
-                found = [f"{table.place} {place}, {problem}" if problem else "" for place, problem in rows]
-                pending.append(InputItems(names, found, torch.from_numpy(inputs)))
-                if len(pending) > _PENDING or not recognized.unrecognized():
-                    yield from pending
-                    pending.clear()
+            yield from self._read(path, table)
+
+    def read_frame(self, frame: pd.DataFrame) -> Iterator[InputItems]:
+        """The rows of a DataFrame, as those of a file; see `read`."""
+        yield from self._read(str(PLACE), open_frame(frame, Marks(self.empty)))
+
+    def _read(self, path: str, table: OpenTable) -> Iterator[InputItems]:
+        number, pending, recognized = 0, list[InputItems](), Recognized()
+        for piece in table.rows(self._places(path, table.header)):
+            problems = list(piece.problems)
+            inputs = self.encoded(piece.columns, problems, recognized)
+            rows = zip(piece.places, problems, strict=True)
+            names: dict[str, list[Any]] = {"input": [path] * len(problems)}
+            names["row"] = list(range(number, number + len(problems)))
+            number += len(problems)
+            found = [f"{table.place} {place}, {problem}" if problem else "" for place, problem in rows]
+            pending.append(InputItems(names, found, torch.from_numpy(inputs)))
+            if len(pending) > _PENDING or not recognized.unrecognized():
+                yield from pending
+                pending.clear()
         if not number:
             raise DataError("has no rows", file=path, code="too-few-samples")
         recognized.check(path, self.columns)
