@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,7 +10,7 @@ from dlexp.text.quoting import setting
 
 Severity = Literal["error", "warning", "note"]
 
-Dropped = Sequence[str] | None  # the current data.drop, None for a source without this key
+Declared = Mapping[str, str] | None  # the current data.columns, None for a source without this key
 
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 _NAMED = 10  # places listed in a finding
@@ -46,8 +46,11 @@ def counted(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
-def dropping(names: Sequence[str], dropped: Dropped) -> str:
-    """The setting that drops further columns of a table; "" for a source without data.drop."""
-    if dropped is None:
-        return ""
-    return setting("data.drop", list(dict.fromkeys((*dropped, *names))))
+def declaring(kinds: Mapping[str, str], declared: Declared) -> str:
+    """The setting that gives columns of a table a kind in addition; "" for a source without data.columns."""
+    return "" if declared is None else setting("data.columns", {**declared, **kinds})
+
+
+def dropping(names: Sequence[str], declared: Declared) -> str:
+    """The setting that drops further columns of a table; "" for a source without data.columns."""
+    return declaring(dict.fromkeys(names, "drop"), declared)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ import numpy as np
 from dlexp.data.bundle import DataBundle
 from dlexp.data.paths import check_file
 from dlexp.data.tables.arrow_columns import check_type, raw_column
+from dlexp.data.tables.features.problems import check_names
+from dlexp.data.tables.features.target_columns import names_of, targets_kind
 from dlexp.data.tables.index_columns import pandas_index
-from dlexp.data.tables.raw_table import RawTable, TableOptions, check_names, table_of
+from dlexp.data.tables.raw_table import RawTable, TableOptions, dropped_of, table_of
 from dlexp.data.tables.spelling import Marks
 from dlexp.errors import ConfigError, DataError
 
@@ -23,13 +26,12 @@ __all__ = ["parquet", "target_kind"]
 def parquet(
     *,
     path: str,
-    target: str,
+    target: str | list[str],
     target_kind: str = "auto",
-    categorical: list[str] | None = None,
-    drop: list[str] | None = None,
-    keep: list[str] | None = None,
+    columns: dict[str, str] | None = None,
     missing_values: list[str] | None = None,
     max_categories: int = 50,
+    rare: str = "other",
     standardize: bool = True,
     val_fraction: float = 0.2,
     test_fraction: float = 0.2,
@@ -37,29 +39,29 @@ def parquet(
 ) -> DataBundle:
     """Load the table in `path`, with `target` as target; see `dlexp.data.tables.raw_table.table_of`.
 
-    Numbers stay numbers; texts, booleans, dates and times are read like the same texts in a CSV file. Columns in
-    data.drop are not read. Raises DataError for invalid data, ConfigError if pyarrow is not installed.
+    Numbers stay numbers; texts, booleans, dates and times are read like the same texts in a CSV file. Columns
+    that data.columns drops are not read. Raises DataError for invalid data, ConfigError if pyarrow is not installed.
     """
-    table = _read(Path(path), missing_values or [], without=[name for name in drop or [] if name != target])
+    targets, declared = names_of(target), columns or {}
+    table = _read(Path(path), missing_values or [], dropped_of(declared, targets))
     split = (val_fraction, test_fraction, split_seed)
-    return table_of(
-        table,
-        TableOptions(
-            target, target_kind, categorical or [], drop or [], max_categories, standardize, split, keep or []
-        ),
-    )
+    return table_of(table, TableOptions(targets, target_kind, declared, max_categories, rare, standardize, split))
 
 
 def target_kind(arguments: Mapping[str, Any]) -> str:
     """`class` or `value`: data.target_kind, or derived from the column that data.target names."""
     if arguments["target_kind"] != "auto":
         return str(arguments["target_kind"])
-    table = _read(Path(arguments["path"]), arguments["missing_values"], only=arguments["target"])
-    return table.kind_of(arguments["target"])
+    targets = names_of(arguments["target"])
+    table = _read(Path(arguments["path"]), arguments["missing_values"], only=targets)
+    columns = {name: (column, partial(table.refusal, column=name)) for name, column in table.raw.items()}
+    return targets_kind(columns, table.file)
 
 
-def _read(file: Path, missing_values: Sequence[str], without: Sequence[str] = (), only: str | None = None) -> RawTable:
-    """The raw table with all columns except `without`, or with only one; rows count from 1."""
+def _read(
+    file: Path, missing_values: Sequence[str], without: Collection[str] = (), only: Sequence[str] = ()
+) -> RawTable:
+    """The raw table with all columns except `without`, or with only some; rows count from 1."""
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -72,10 +74,9 @@ def _read(file: Path, missing_values: Sequence[str], without: Sequence[str] = ()
     try:
         with pq.ParquetFile(file) as source:
             names = [str(name) for name in source.schema_arrow.names]
-            check_names(file, names, [only] if only is not None else [], "data.target")
-            check_names(file, names, without, "data.drop")
+            check_names(file, names, only, "data.target")
             left_out = set(without)
-            wanted = [only] if only is not None else [name for name in names if name not in left_out]
+            wanted = list(only) or [name for name in names if name not in left_out]
             repeated = sorted(name for name, count in Counter(names).items() if count > 1)
             if repeated:
                 raise DataError(f"duplicate column names: {', '.join(map(repr, repeated))}", file=file)

@@ -65,13 +65,13 @@ def arrow_errors(file: str, name: str, kind: Any) -> Iterator[None]:
         yield
     except (pa.ArrowException, OverflowError, ValueError, TypeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        remedy = f"Drop the column: {dropping([name], [])}"
+        remedy = f"Drop the column: {dropping([name], {})}"
         raise DataError(f"cannot be read as {kind}: {reason}", file=file, column=name, remedy=remedy) from error
 
 
 def _refusal(file: str, name: str, kind: Any) -> DataError:
     rule = f"must hold numbers or texts, got {kind}"
-    remedy = f"Drop the column: {dropping([name], [])}"
+    remedy = f"Drop the column: {dropping([name], {})}"
     return DataError(rule, file=file, column=name, remedy=remedy, code="invalid-type")
 
 

@@ -1,88 +1,122 @@
-"""Encoding of numeric and categorical columns as features, with statistics of the training rows only.
+"""Encoding of columns as features, with statistics of the training rows only.
 
 Symbols: N rows, F features after encoding, O targets.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import accumulate
+import hashlib
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dlexp.data.bundle import DataBundle, Split, fingerprint_of
+from dlexp.data.bundle import DataBundle, Split
 from dlexp.data.preprocess import Affine
+from dlexp.data.tables.features.encodings import (
+    AnyColumn,
+    CategoryColumn,
+    Column,
+    DateColumn,
+    DatePart,
+    HashColumn,
+    Moments,
+    NumberColumn,
+    encoded_columns,
+    first_features,
+    part_of,
+    plain,
+)
 from dlexp.data.targets import target_unit
 from dlexp.errors import DataError
 from dlexp.runtime.rounding import mean_and_std
 from dlexp.specs import ClassSpec, DataSpec, TableSpec, TargetSpec, ValueSpec
 
+__all__ = ["CategoryColumn", "Column", "NumberColumn", "build_table", "encoded_columns", "fit_column"]
+
 _MIN_STEPS = 100.0  # float32 steps per deviation, so that rounding loses at most a hundredth
-
-Column = NDArray[Any]  # (N,) float64 with NaN for a missing number, or (N,) str objects with None
-
-
-@dataclass(frozen=True)
-class NumberColumn:
-    """The encoding of a numeric column: a missing cell becomes `fill`, then (x - mean) / std."""
-
-    name: str
-    fill: float
-    mean: float
-    std: float
-
-    def encode(self, column: Column) -> NDArray[np.float64]:
-        """Encode cells (N,) as (N, 1)."""
-        filled = np.where(np.isnan(column), self.fill, column)
-        scaled: NDArray[np.float64] = ((filled - self.mean) / self.std)[:, None]
-        return scaled
+_ROWS = 1 << 15  # rows that are encoded at a time, which bounds the memory of float64
+_PARTS = ("elapsed", "year", "month", "weekday", "hour")
+_CYCLIC = ("month", "weekday", "hour")
 
 
 @dataclass(frozen=True)
-class CategoryColumn:
-    """The encoding of a categorical column: one-hot, all zeros for a missing or unknown category."""
+class Fitting:
+    """How columns are fitted, besides standardization.
 
-    name: str
-    categories: tuple[str, ...]
+    rare   categories beyond `most`: `other` is one feature of all but the most frequent ones, `hash` is `most` features
+    most   the largest number of features of a categorical column, None for any
+    units  name -> unit behind each number
+    loose  columns whose cells of another kind are missing ones
+    frees  take the columns out of their dict as they are encoded, so that their memory can be used for the features
+    """
 
-    def encode(self, column: Column) -> NDArray[np.float64]:
-        """Encode cells (N,) as (N, number of categories)."""
-        equal = column[:, None] == np.array(self.categories, dtype=object)[None, :]
-        return np.asarray(equal, dtype=np.float64)
+    rare: str = "other"
+    most: int | None = None
+    units: Mapping[str, str] = field(default_factory=dict)
+    loose: Collection[str] = ()
+    frees: bool = False
 
 
-def fit_column(name: str, column: Column, standardize: bool) -> NumberColumn | CategoryColumn:
+def fit_column(name: str, column: Column, standardize: bool, fitting: Fitting | None = None) -> AnyColumn:
     """Fit the encoding of a column to its training rows: median, mean and deviation, or the categories that occur.
 
     Raises DataError for numbers that float32 cannot distinguish without standardization.
     """
+    fitting = fitting or Fitting()
+    loose = name in fitting.loose
+    if isinstance(column, Moments):
+        return _fit_dates(name, column, standardize, loose)
     if column.dtype == object:
-        return CategoryColumn(name, tuple(sorted({cell for cell in column if cell is not None})))
+        return _fit_categories(name, column, fitting)
     present = column[~np.isnan(column)]
     fill = float(np.median(present)) if len(present) else 0.0
+    unit = fitting.units.get(name, "")
     if not standardize:
         _refuse_narrowing(name, present)
-        return NumberColumn(name, fill, 0.0, 1.0)
+        return NumberColumn(name, fill, 0.0, 1.0, unit, loose)
     mean, std = (float(found) for found in mean_and_std(np.where(np.isnan(column), fill, column)))
-    return NumberColumn(name, fill, mean, std or 1.0)
+    return NumberColumn(name, fill, mean, std or 1.0, unit, loose)
 
 
-def encoded_columns(preprocessing: Mapping[str, Any]) -> tuple[NumberColumn | CategoryColumn, ...]:
-    """The encodings recorded by `build_table`, in the order of the features; () if there are none."""
-    found: list[NumberColumn | CategoryColumn] = []
-    for column in preprocessing.get("columns", ()):
-        if column["kind"] == "category":
-            found.append(CategoryColumn(column["name"], tuple(column["categories"])))
+def _fit_categories(name: str, column: NDArray[Any], fitting: Fitting) -> CategoryColumn | HashColumn:
+    counts = Counter(column.tolist())
+    counts.pop(None, None)
+    if fitting.most is None or len(counts) <= fitting.most:
+        return CategoryColumn(name, tuple(sorted(counts)))
+    if fitting.rare == "hash":
+        return HashColumn(name, fitting.most)
+    frequent = sorted(counts, key=lambda text: (-counts[text], text))[: fitting.most - 1]
+    return CategoryColumn(name, tuple(sorted(frequent)), rest=True)
+
+
+def _fit_dates(name: str, column: Moments, standardize: bool, loose: bool) -> DateColumn:
+    present = column.values[~np.isnat(column.values)]
+    origin = int(present.astype(np.int64).min()) if len(present) else 0
+    parts = []
+    for part in ("hour",) if column.is_time else _PARTS:
+        numbers = part_of(present, part, origin)
+        if not len(numbers) or numbers.min() == numbers.max():
+            continue
+        if part in _CYCLIC:
+            parts.append(DatePart(part))
+            continue
+        fill = float(np.median(numbers)) if part == "elapsed" else float(numbers.mean())
+        if standardize:
+            filled = np.append(numbers, np.full(len(column.values) - len(numbers), fill))
+            mean, std = (float(found) for found in mean_and_std(filled))
+            parts.append(DatePart(part, fill, mean, std or 1.0))
         else:
-            found.append(NumberColumn(*(column[key] for key in ("name", "fill", "mean", "std"))))
-    return tuple(found)
+            _refuse_narrowing(name, numbers)
+            parts.append(DatePart(part, fill))
+    return DateColumn(name, tuple(parts), origin, column.order, column.zoned, column.is_time, loose)
 
 
-def _refuse_narrowing(name: str, present: Column) -> None:
+def _refuse_narrowing(name: str, present: NDArray[Any]) -> None:
     """Raise DataError for numbers whose variation would be lost in float32."""
     if not len(present):
         return
@@ -93,82 +127,151 @@ def _refuse_narrowing(name: str, present: Column) -> None:
         raise DataError(rule, column=name, remedy="Set data.standardize=true", code="out-of-range")
 
 
-def _encoded(fit: NumberColumn | CategoryColumn, column: Column) -> NDArray[np.float32]:
-    """(N, features of the column) float32. Raises DataError for a row that overflows float32."""
-    encoded = fit.encode(column)
-    if np.abs(encoded).max(initial=0.0) > np.finfo(np.float32).max:
-        rule = "a held-out row is too far from the training rows to be standardized"
-        remedy = "Correct it, or drop the column with data.drop."
-        raise DataError(rule, column=fit.name, remedy=remedy, code="out-of-range")
-    return encoded.astype(np.float32)
+def chosen(column: Column, rows: NDArray[Any] | slice) -> Column:
+    """Some rows of a column."""
+    if isinstance(column, Moments):
+        return Moments(column.values[rows], column.order, column.zoned)
+    return column[rows]
 
 
-def _blocks(fitted: Sequence[NumberColumn | CategoryColumn]) -> tuple[tuple[int, int], ...]:
-    """(first feature, number of categories) of each categorical column, in the order of the features."""
-    widths = [len(fit.categories) if isinstance(fit, CategoryColumn) else 1 for fit in fitted]
-    firsts = accumulate(widths, initial=0)
+def missing_in(column: Column) -> NDArray[np.bool_]:
+    """(N,) whether each cell is missing."""
+    if isinstance(column, Moments):
+        return np.isnat(column.values)
+    found: NDArray[np.bool_] = column == None if column.dtype == object else np.isnan(column)  # noqa: E711 - each cell
+    return found
+
+
+def _fill(features: NDArray[np.float32], fit: AnyColumn, column: Column, order: NDArray[np.int64]) -> None:
+    """Write the encoded column to `features` (N, features of the column), with its rows in `order` (N,).
+
+    Raises DataError for a row that overflows float32.
+    """
+    for start in range(0, len(order), _ROWS):
+        encoded = fit.encode(chosen(column, order[start : start + _ROWS]))
+        if np.abs(encoded).max(initial=0.0) > np.finfo(np.float32).max:
+            rule = "a held-out row is too far from the training rows to be standardized"
+            remedy = "Correct it, or drop the column with data.columns."
+            raise DataError(rule, column=fit.name, remedy=remedy, code="out-of-range")
+        features[start : start + _ROWS] = encoded
+
+
+def _blocks(fitted: Sequence[AnyColumn]) -> tuple[tuple[int, int], ...]:
+    """(first feature, number of features) of each categorical column, in the order of the features."""
     return tuple(
-        (first, width)
-        for fit, first, width in zip(fitted, firsts, widths, strict=False)
-        if isinstance(fit, CategoryColumn) and width
+        (first, fit.width)
+        for fit, first in zip(fitted, first_features(fitted), strict=False)
+        if isinstance(fit, CategoryColumn | HashColumn) and fit.width
     )
 
 
 def build_table(
-    columns: Mapping[str, Column],
+    columns: dict[str, Any],
     targets: NDArray[Any] | None,
     class_names: tuple[str, ...],
     target_names: tuple[str, ...],
     rows: tuple[NDArray[np.int64], ...],
     standardize: bool,
     notes: tuple[str, ...] = (),
+    fitting: Fitting | None = None,
 ) -> DataBundle:
     """Build a DataBundle from columns.
 
+    The features are written to one array (N, F) of float32, of which the splits are parts.
+
     Args:
-        columns: Name -> cells (N,).
+        columns: Name -> cells (N,): float64, NaN for a missing one; str objects, None for a missing one; or `Moments`.
         targets: (N,) int64 class numbers, (N, O) float64 values, or None.
         class_names: Names of the classes, () for values.
         target_names: Names of the values.
         rows: Row numbers of train, val and test.
         standardize: Standardize numeric columns.
         notes: Messages to the user.
+        fitting: How columns are fitted, besides standardization.
 
     Raises:
         DataError: A column cannot be standardized.
     """
-    fitted = [fit_column(name, column[rows[0]], standardize) for name, column in columns.items()]
-    features = np.concatenate([_encoded(fit, columns[fit.name]) for fit in fitted], axis=1)
-    kinds = [{"kind": "category" if isinstance(fit, CategoryColumn) else "number", **vars(fit)} for fit in fitted]
+    fitting = fitting or Fitting()
+    fitted = [fit_column(name, chosen(column, rows[0]), standardize, fitting) for name, column in columns.items()]
+    notes = (*notes, *_of_one_value(columns, rows[0]), *_of_rare(columns, fitted, rows[0], fitting))
+    missing = _missing(columns)
+    count = len(next(iter(columns.values())).values if isinstance(first := next(iter(columns.values())), Moments) else first)
+    order = np.concatenate([*rows, np.setdiff1d(np.arange(count), np.concatenate(rows))])
+    places = first_features(fitted)
+    features = np.empty((count, places[-1]), dtype=np.float32)
+    for fit, place in zip(fitted, places, strict=False):
+        column = columns.pop(fit.name) if fitting.frees else columns[fit.name]
+        _fill(features[:, place : place + fit.width], fit, column, order)
+        del column
     learned: TargetSpec | None = ClassSpec(class_names) if class_names else None
     if targets is not None and not class_names:
         learned = ValueSpec(target_names, *target_unit(targets, rows[0], target_names))
+    ends = np.cumsum([0, *map(len, rows)]).tolist()
     return DataBundle(
         spec=DataSpec(TableSpec(features.shape[1], _blocks(fitted)), learned),
         splits={
             name: Split.in_memory(
-                torch.from_numpy(features[part]),
-                None if targets is None else torch.from_numpy(targets[part]),
-                torch.from_numpy(part),
+                torch.from_numpy(features[ends[part] : ends[part + 1]]),
+                None if targets is None else torch.from_numpy(targets[rows[part]]),
+                torch.from_numpy(rows[part]),
             )
-            for name, part in zip(("train", "val", "test"), rows, strict=True)
+            for part, name in enumerate(("train", "val", "test"))
         },
         preprocess=Affine(torch.tensor(1.0), torch.tensor(0.0)),
-        fingerprint=fingerprint_of(features, *(() if targets is None else (targets,))),
-        preprocessing={"kind": "table", "columns": kinds},
-        notes=(*notes, *_of_one_value(columns, rows[0])),
-        missing=_missing(columns),
+        fingerprint=_fingerprint(features, order, targets),
+        preprocessing={"kind": "table", "columns": [plain(fit) for fit in fitted]},
+        notes=notes,
+        missing=missing,
     )
+
+
+def _fingerprint(features: NDArray[np.float32], order: NDArray[np.int64], targets: NDArray[Any] | None) -> str:
+    """SHA-256 of features and targets in the order of the file, as `fingerprint_of`, without a copy of the features.
+
+    order  (N,) the row of the file in each row of `features`
+    """
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    digest = hashlib.sha256(f"{features.shape}{features.dtype}".encode())
+    for start in range(0, len(order), _ROWS):
+        digest.update(features[place[start : start + _ROWS]].tobytes())
+    if targets is not None:
+        digest.update(f"{targets.shape}{targets.dtype}".encode())
+        digest.update(np.ascontiguousarray(targets).tobytes())
+    return digest.hexdigest()
 
 
 def _of_one_value(columns: Mapping[str, Column], rows: NDArray[np.int64]) -> list[str]:
     """Messages about columns whose numbers differ only by rounding."""
     found = []
     for name, column in columns.items():
-        present = column[rows] if column.dtype != object else column[:0]
-        present = present[~np.isnan(present)] if len(present) else present
+        if isinstance(column, Moments) or column.dtype == object:
+            continue
+        present = column[rows]
+        present = present[~np.isnan(present)]
         if len(present) and present.min() < present.max() and not mean_and_std(present)[1]:
             found.append(f"column {name!r}: the training values differ only by rounding and are treated as equal")
+    return found
+
+
+def _of_rare(
+    columns: Mapping[str, Column], fitted: Sequence[AnyColumn], rows: NDArray[np.int64], fitting: Fitting
+) -> list[str]:
+    """Messages about categorical columns with more categories than features."""
+    found = []
+    for fit in fitted:
+        is_rest = isinstance(fit, CategoryColumn) and fit.rest
+        if not is_rest and not isinstance(fit, HashColumn):
+            continue
+        column = columns[fit.name]
+        assert not isinstance(column, Moments)
+        count = len(set(column[rows].tolist()) - {None})
+        what = f"column {fit.name!r} has {count:,} categories in the training rows, more than data.max_categories="
+        how = f"they are hashed to {fit.width} features"
+        if isinstance(fit, CategoryColumn):
+            how = f"all but the {len(fit.categories)} most frequent are one feature, as are new ones"
+        found.append(f"{what}{fitting.most}: {how}")
     return found
 
 
@@ -176,7 +279,7 @@ def _missing(columns: Mapping[str, Column]) -> dict[str, tuple[int, tuple[int, .
     """(number of missing cells, first ten rows with one) for each column with missing cells."""
     found = {}
     for name, column in columns.items():
-        rows = np.flatnonzero(column == None if column.dtype == object else np.isnan(column))  # noqa: E711 - each cell
+        rows = np.flatnonzero(missing_in(column))
         if len(rows):
             found[name] = (len(rows), tuple(rows[:10].tolist()))
     return found

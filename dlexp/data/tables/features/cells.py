@@ -1,0 +1,69 @@
+"""Cells of new rows, read as the columns of training were; unusable ones are reported row by row.
+
+Symbols: N rows.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlexp.data.tables.features import dates
+from dlexp.data.tables.features.encodings import DateColumn, Moments, NumberColumn
+from dlexp.data.tables.features.units import with_unit, without_unit
+from dlexp.data.tables.mixed_column import special_in
+from dlexp.data.tables.raw_column import RawColumn
+from dlexp.runtime.rounding import LARGEST
+
+
+def numbers_of(fit: NumberColumn, column: RawColumn, problems: list[str]) -> NDArray[np.float64]:
+    """(N,) float64, NaN for missing and invalid numbers; adds the reasons for unusable rows to `problems` (N)."""
+    numbers, bad = column.numbers
+    if fit.unit and bad.any():
+        table = np.array([*(without_unit(text, fit.unit) for text in column.present.distinct), None], dtype=np.float64)
+        numbers = table[column.present.codes]
+        bad = np.isnan(numbers) & (column.present.codes >= 0)
+    if fit.loose and not column.has_values:
+        numbers, bad = np.where(bad, np.nan, numbers), np.zeros_like(bad)
+    wrong = bad | (np.abs(numbers) > LARGEST)
+    for place in np.flatnonzero(wrong).tolist():
+        cell = column.cell(place)
+        what = "is too large"
+        if bad[place]:
+            unit = with_unit(cell)
+            what = f"is not a finite number{special_in(cell)}" + (f", which has the unit {unit[1]}" if unit else "")
+        problems[place] = problems[place] or f"column {fit.name!r}: {cell!r} {what}"
+    return np.where(wrong, np.nan, numbers)
+
+
+def moments_of(fit: DateColumn, column: RawColumn, problems: list[str]) -> Moments:
+    """The dates of N cells, NaT for missing and invalid ones; adds the reasons for unusable rows to `problems` (N)."""
+    texts, codes = column.present.distinct, column.present.codes
+    ticks = np.full(len(texts) + 1, np.iinfo(np.int64).min, dtype=np.int64)
+    for code in np.unique(codes[codes >= 0]).tolist():
+        moment = dates.moment_in(texts[code], fit.order)
+        if moment is None and fit.loose:
+            moment = dates.moment_of_digits(texts[code])
+        why = _mistake(fit, texts[code], moment)
+        if moment is not None and not why:
+            ticks[code] = moment.at
+        elif why and not (fit.loose and moment is None):
+            for place in np.flatnonzero(codes == code).tolist():
+                problems[place] = problems[place] or f"column {fit.name!r}: {texts[code]!r} {why}"
+    kind = "timedelta64[us]" if fit.is_time else "datetime64[us]"
+    return Moments(ticks[codes].view(kind), fit.order, fit.zoned)
+
+
+def _mistake(fit: DateColumn, text: str, moment: dates.Moment | None) -> str:
+    """Why a cell is not like those of training, a phrase that follows it; "" if it is."""
+    kind = "time of day" if fit.is_time else "date"
+    if moment is None:
+        if dates.is_ambiguous(text):
+            return "may have the day or the month first, which training does not tell. Write it as 2024-05-31"
+        order = f" with the {fit.order.removesuffix('-first')} first" if fit.order else ""
+        return f"is not a {kind}{order if dates.orders_of(text) else ''}"
+    if moment.is_time != fit.is_time:
+        return f"is not a {kind}"
+    if bool(moment.zone) != fit.zoned:
+        return "has no time zone, as training had" if fit.zoned else "has a time zone, which training had not"
+    return ""
