@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
 from dlexp.config.check.suggest import all_paths, nearest_name, nearest_path, option_meant
 from dlexp.config.check.validate import rules
 from dlexp.config.files.catalog import Catalog
+from dlexp.config.quoted_keys import parse_override
 from dlexp.config.schema.fields import Field
 from dlexp.config.schema.names import ALIASES, NOUNS
 from dlexp.config.schema.run import SECTIONS, TOP_LEVEL
@@ -43,7 +43,6 @@ class ParsedOverrides:
 
 def parse(overrides: Sequence[str], catalog: Catalog) -> tuple[ParsedOverrides, list[Problem]]:
     """Return the parsed overrides, and a problem for each invalid one."""
-    parser = OverridesParser.create()
     groups: dict[str, str] = {}
     values: list[Override] = []
     problems: list[Problem] = []
@@ -53,7 +52,7 @@ def parse(overrides: Sequence[str], catalog: Catalog) -> tuple[ParsedOverrides, 
             problems.append(too_deep)
             continue
         try:
-            override = parser.parse_override(word)
+            override = parse_override(word)
         except HydraException:  # its message is about lexers and links to the manual of Hydra
             problems.append(_grammar_problem(word, catalog))
             continue

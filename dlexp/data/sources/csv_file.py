@@ -49,7 +49,7 @@ def target_kind(arguments: Mapping[str, Any]) -> str:
         return str(arguments["target_kind"])
     file = TextFile(Path(arguments["path"]), arguments["separator"], Marks(arguments["missing_values"]))
     targets = names_of(arguments["target"])
-    check_names(file.path, file.header, targets, "data.target")
+    check_names(file.path, file.header, targets)
     return targets_kind({name: (file.column(name), partial(_refusal, file, name)) for name in targets}, file.path)
 
 

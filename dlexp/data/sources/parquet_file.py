@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 from dlexp.data.bundle import DataBundle
 from dlexp.data.paths import check_file
 from dlexp.data.tables.arrow_columns import check_type, raw_column
-from dlexp.data.tables.features.problems import check_names
+from dlexp.data.tables.features.problems import ColumnProblem, check_names, raise_all
 from dlexp.data.tables.features.target_columns import names_of, targets_kind
 from dlexp.data.tables.index_columns import pandas_index
 from dlexp.data.tables.raw_table import RawTable, TableOptions, dropped_of, table_of
@@ -43,7 +43,7 @@ def parquet(
     that data.columns drops are not read. Raises DataError for invalid data, ConfigError if pyarrow is not installed.
     """
     targets, declared = names_of(target), columns or {}
-    table = _read(Path(path), missing_values or [], dropped_of(declared, targets))
+    table = _read(Path(path), missing_values or [], declared, targets)
     split = (val_fraction, test_fraction, split_seed)
     return table_of(table, TableOptions(targets, target_kind, declared, max_categories, rare, standardize, split))
 
@@ -53,15 +53,15 @@ def target_kind(arguments: Mapping[str, Any]) -> str:
     if arguments["target_kind"] != "auto":
         return str(arguments["target_kind"])
     targets = names_of(arguments["target"])
-    table = _read(Path(arguments["path"]), arguments["missing_values"], only=targets)
+    table = _read(Path(arguments["path"]), arguments["missing_values"], {}, targets, only=True)
     columns = {name: (column, partial(table.refusal, column=name)) for name, column in table.raw.items()}
     return targets_kind(columns, table.file)
 
 
 def _read(
-    file: Path, missing_values: Sequence[str], without: Collection[str] = (), only: Sequence[str] = ()
+    file: Path, missing_values: Sequence[str], declared: Mapping[str, str], targets: Sequence[str], only: bool = False
 ) -> RawTable:
-    """The raw table with all columns except `without`, or with only some; rows count from 1."""
+    """The raw table with all columns that are not dropped, or with the targets only; rows count from 1."""
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -74,14 +74,14 @@ def _read(
     try:
         with pq.ParquetFile(file) as source:
             names = [str(name) for name in source.schema_arrow.names]
-            check_names(file, names, only, "data.target")
-            left_out = set(without)
-            wanted = list(only) or [name for name in names if name not in left_out]
+            if only:
+                check_names(file, names, targets)
+            left_out = dropped_of(declared, targets)
+            wanted = list(targets) if only else [name for name in names if name not in left_out]
             repeated = sorted(name for name, count in Counter(names).items() if count > 1)
             if repeated:
                 raise DataError(f"duplicate column names: {', '.join(map(repr, repeated))}", file=file)
-            for name in wanted:
-                check_type(str(file), name, source.schema_arrow.field(name).type)
+            _check_types(file, {name: source.schema_arrow.field(name).type for name in wanted}, declared)
             table, index = source.read(columns=wanted), pandas_index(source.schema_arrow.metadata)
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -92,3 +92,14 @@ def _read(
     columns = {name: raw_column(str(file), name, table.column(name), marks) for name in wanted}
     lines = np.arange(1, table.num_rows + 1, dtype=np.int64)
     return RawTable(file, columns, lines, tuple(names), marks, unit="row", index=index)
+
+
+def _check_types(file: Path, types: Mapping[str, Any], declared: Mapping[str, str]) -> None:
+    """Raise DataError for all columns of types that can be read neither as numbers nor as texts."""
+    problems = []
+    for name, kind in types.items():
+        try:
+            check_type(str(file), name, kind)
+        except DataError as error:
+            problems.append(ColumnProblem(error, name, "drop"))
+    raise_all(problems, file, declared)

@@ -14,7 +14,6 @@ import numpy as np
 from dlexp.data.tables.raw_column import RawColumn, Spelled, spell_coded, spell_numbers
 from dlexp.data.tables.spelling import Marks
 from dlexp.errors import DataError
-from dlexp.findings import dropping
 
 _TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}  # ticks of a duration per second
 
@@ -65,14 +64,12 @@ def arrow_errors(file: str, name: str, kind: Any) -> Iterator[None]:
         yield
     except (pa.ArrowException, OverflowError, ValueError, TypeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        remedy = f"Drop the column: {dropping([name], {})}"
-        raise DataError(f"cannot be read as {kind}: {reason}", file=file, column=name, remedy=remedy) from error
+        raise DataError(f"cannot be read as {kind}: {reason}", file=file, column=name) from error
 
 
 def _refusal(file: str, name: str, kind: Any) -> DataError:
     rule = f"must hold numbers or texts, got {kind}"
-    remedy = f"Drop the column: {dropping([name], {})}"
-    return DataError(rule, file=file, column=name, remedy=remedy, code="invalid-type")
+    return DataError(rule, file=file, column=name, code="invalid-type")
 
 
 def _has_text(kind: Any) -> bool:

@@ -18,7 +18,7 @@ _MOSTLY = 0.9  # share of numbers from which a column is numeric and its other c
 _MANY = 20  # distinct numbers above which a column is numeric, regardless of its other cells
 
 
-def numeric_problem(column: RawColumn, refusal: Refusal, remedy: str = "") -> DataError | None:
+def numeric_problem(column: RawColumn, refusal: Refusal, remedy: str) -> DataError | None:
     """The error of `refusal` for a numeric column with texts; None for other columns.
 
     remedy  a further way out, a phrase
@@ -35,8 +35,8 @@ def numeric_problem(column: RawColumn, refusal: Refusal, remedy: str = "") -> Da
     more = f" and {rest} more" if rest else ""
     special = other_number(cell)
     todo = f"Write it without {special}" if special else "Correct it, add it to data.missing_values"
-    other = f", or {remedy}" if remedy else ", or read such cells as missing"
-    return refusal(f"must be numbers, got {cell!r}{more}", row=first_row(codes, found.wrong[0]), remedy=f"{todo}{other}")
+    rule = f"must be numbers, got {cell!r}{more}"
+    return refusal(rule, row=first_row(codes, found.wrong[0]), remedy=f"{todo}, or {remedy}")
 
 
 def texts_note(column: RawColumn, name: str) -> list[str]:

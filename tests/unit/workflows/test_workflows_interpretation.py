@@ -42,7 +42,7 @@ def test_the_line_is_in_the_header_and_in_every_record(capsys: pytest.CaptureFix
     frame = pd.DataFrame(rng.normal(size=(60, 2)), columns=["a", "b"])
     frame = frame.assign(city=rng.choice(["x", "z"], 60), plan=rng.choice(["p", "q"], 60), note="n", id=range(60))
     frame.assign(y=np.arange(60) % 3).to_csv("t.csv", index=False)
-    data = ("data=csv", "data.path=t.csv", "data.target=y", "data.drop=[note]")
+    data = ("data=csv", "data.path=t.csv", "data.target=y", "data.columns={note:drop}")
     assert f"task: {LINE}" in cli(capsys, "train", *data, "model=tabular_mlp", "trainer.epochs=1", "--run-dir", "r")
     meta = json.loads(Path("r/meta.json").read_text())
     assert meta["interpretation"] == LINE

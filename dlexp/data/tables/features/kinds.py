@@ -20,7 +20,7 @@ from dlexp.data.tables.features.units import with_unit, without_unit
 from dlexp.data.tables.labels import Refusal, first_row, labels_of
 from dlexp.data.tables.mixed_column import numeric_problem, texts_note
 from dlexp.data.tables.raw_column import RawColumn
-from dlexp.data.tables.spelling import number_in
+from dlexp.data.tables.spelling import number_in, other_number
 from dlexp.errors import DataError
 from dlexp.runtime.rounding import LARGEST
 
@@ -223,8 +223,12 @@ def _units(name: str, known: Cells, refusal: Refusal) -> Reading | None:
 
 def _mixed(name: str, known: Cells, refusal: Refusal) -> Reading | None:
     """The problem of a numeric column with texts; None for other columns."""
-    error = numeric_problem(known.raw, refusal)
-    return None if error is None else Reading(problem=error, suggested="number")
+    wrong = [number_in(text) is None for text in known.texts]
+    is_other = any(other_number(text) for text in known.texts)
+    kind = "category" if is_other or known.share(wrong) >= _HALF else "number"
+    todo = "read such cells as missing" if kind == "number" else "read the column as categories"
+    error = numeric_problem(known.raw, refusal, todo)
+    return None if error is None else Reading(problem=error, suggested=kind)
 
 
 def _may_be_dates(known: Cells) -> bool:

@@ -82,8 +82,10 @@ def unknown_columns(
 ) -> list[ColumnProblem]:
     """The problems of names in data.target and data.columns that the file does not have, and of kinds of targets."""
     found = []
-    for key, names in (("data.target", targets), ("data.columns", list(declared))):
-        found += [ColumnProblem(error, name) for name in names if (error := not_found(file, there, names, name, key))]
+    for names, kinds in ((targets, None), (list(declared), declared)):
+        for name in names:
+            error = not_found(file, there, names, name, kinds)
+            found += [] if error is None else [ColumnProblem(error, name)]
     for name in targets:
         kind = declared.get(name, "drop")
         if kind != "drop":
@@ -101,24 +103,30 @@ def unknown_columns(
     return found
 
 
-def check_names(file: Path, there: Sequence[str], names: Sequence[str], key: str) -> None:
-    """Raise DataError for a column of `names`, which `key` gives, that is not among `there`."""
+def check_names(file: Path, there: Sequence[str], names: Sequence[str]) -> None:
+    """Raise DataError for a column of data.target that is not among `there`."""
     for name in names:
-        error = not_found(file, there, names, name, key)
+        error = not_found(file, there, names, name)
         if error is not None:
             raise error
 
 
-def not_found(file: Path, there: Sequence[str], names: Sequence[str], name: str, key: str) -> DataError | None:
-    """The error for the column `name` of `names`, which `key` gives; None if it is among `there`."""
+def not_found(
+    file: Path, there: Sequence[str], names: Sequence[str], name: str, declared: Mapping[str, str] | None = None
+) -> DataError | None:
+    """The error for the column `name` of `names`; None if it is among `there`.
+
+    declared  data.columns, if it gives the names; otherwise data.target does
+    """
     if name in there:
         return None
+    key = "data.target" if declared is None else "data.columns"
     near = get_close_matches(name, there, n=1, cutoff=0.5)
     more = f", ... ({len(there):,} in all)" if len(there) > _NAMED else ""
     remedy = f"Available: {listed(there[:_NAMED])}{more}"
-    if near and key == "data.target":
+    if near and declared is None:
         meant = [near[0] if one == name else one for one in names]
         remedy = f"Did you mean {setting(key, meant if len(meant) > 1 else meant[0])}?"
-    elif near:
-        remedy = f"Did you mean the column {near[0]!r}?"
+    elif near and declared is not None:
+        remedy = f"Did you mean {setting(key, {near[0] if one == name else one: kind for one, kind in declared.items()})}?"
     return DataError(f"column {name!r} ({key}) not found", file=file, remedy=remedy, code="not-found")
