@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from dlexp.text.quoting import setting
@@ -26,6 +26,7 @@ class Finding:
     where     the first ten places
     count     the number of places
     remedy    a setting, or an action if no setting applies; "" if there is nothing to do
+    drops     the columns that the remedy drops
     """
 
     severity: Severity
@@ -34,11 +35,20 @@ class Finding:
     where: tuple[str, ...] = ()
     count: int = 0
     remedy: str = ""
+    drops: tuple[str, ...] = ()
 
 
 def finding(severity: Severity, kind: str, what: str, where: Sequence[str] = (), remedy: str = "") -> Finding:
     """Create a finding that counts all of `where` and lists the first ten."""
     return Finding(severity, kind, what, tuple(where[:_NAMED]), len(where), remedy)
+
+
+def dropped(
+    severity: Severity, kind: str, what: str, where: Sequence[str], names: Sequence[str], declared: Declared
+) -> Finding:
+    """Create a finding whose remedy drops columns of a table."""
+    made = finding(severity, kind, what, where, dropping(names, declared))
+    return made if declared is None else replace(made, drops=tuple(names))
 
 
 def counted(number: int, one: str, many: str = "") -> str:

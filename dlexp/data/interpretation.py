@@ -13,7 +13,7 @@ from dlexp.specs import ClassSpec, ImageSpec, TableSpec, ValueSpec
 _NAMED = 10  # names up to which all are listed; of more, the first five and their number
 _SHOWN_OF_MANY = 5
 _LONGEST = 30  # characters of a name
-_PARTS = {"elapsed": "days"}  # words for parts of a date
+_PARTS = {"elapsed": "elapsed days"}  # words for parts of a date
 
 
 def interpretation(bundle: DataBundle, task: str = "", dropped: Sequence[str] = ()) -> str:

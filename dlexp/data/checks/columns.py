@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlexp.data.tables.original_units import ColumnValues
-from dlexp.findings import Declared, Finding, counted, dropping, finding
+from dlexp.findings import Declared, Finding, counted, dropped, finding
 
 Columns = Mapping[str, ColumnValues]
 
@@ -34,24 +34,23 @@ def constant_columns(columns: Columns, left_out: Sequence[str], declared: Declar
     found = []
     if names:
         what = f"{counted(len(names), 'column has', 'columns have')} a single value in the training rows"
-        found.append(finding("warning", "constant", what, names, dropping(names, declared)))
+        found.append(dropped("warning", "constant", what, names, names, declared))
     if left_out:
-        what = f"{counted(len(left_out), 'column has', 'columns have')} a single value and was dropped"
-        what = what.replace("was dropped", "were dropped") if len(left_out) > 1 else what
-        found.append(finding("warning", "constant", what, left_out, dropping(left_out, declared)))
+        what = counted(len(left_out), "column is left out, with", "columns are left out, each with") + " a single value"
+        found.append(dropped("warning", "constant", what, left_out, left_out, declared))
     return found
 
 
 def no_features(index: Mapping[str, str]) -> list[Finding]:
-    """Findings for columns that the source drops because they number the rows or name their split.
+    """Findings for columns that the source leaves out: indexes, identifiers, texts, names of splits.
 
     index  name -> reason, a phrase that follows the name
     """
     if not index:
         return []
-    what = counted(len(index), "column was dropped as an index", "columns were dropped as indexes")
+    what = counted(len(index), "column is left out", "columns are left out")
     where = [f"{name or repr(name)}: {why}" for name, why in index.items()]
-    return [finding("note", "index", what, where)]
+    return [finding("note", "left out", what, where)]
 
 
 def redundant(columns: Columns, declared: Declared) -> list[Finding]:
@@ -75,7 +74,7 @@ def redundant(columns: Columns, declared: Declared) -> list[Finding]:
         return []
     later = list(dict.fromkeys(later))
     what = counted(len(later), "column is redundant with an earlier one", "columns are redundant with earlier ones")
-    return [finding("warning", "redundant columns", what, pairs, dropping(later, declared))]
+    return [dropped("warning", "redundant columns", what, pairs, later, declared)]
 
 
 def outliers(columns: Columns, named: Callable[[NDArray[np.int64]], list[str]], remedy: str) -> list[Finding]:
@@ -139,7 +138,7 @@ def missing_cells(found: Mapping[str, tuple[int, Sequence[str]]], total: int, de
         ]
         if names is mostly and names:
             what = f"{counted(len(names), 'column has', 'columns have')} more missing cells than values"
-            findings.append(finding("warning", "missing", what, where, dropping(names, declared)))
+            findings.append(dropped("warning", "missing", what, where, names, declared))
         elif names:
             what = (
                 f"{counted(len(names), 'column has', 'columns have')} missing cells; missing numbers become the median"

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlexp.data.tables.original_units import ColumnValues
-from dlexp.findings import Declared, Finding, counted, dropping, finding
+from dlexp.findings import Declared, Finding, counted, dropped
 
 _FEWEST = 30  # rows below which a column may predict the target by chance
 _MOST = 50_000  # rows that are checked
@@ -42,7 +42,7 @@ def leaks(
     names = list(dict.fromkeys(names))
     what = counted(len(names), "column predicts", "columns predict")
     what += " the target alone and may not be known at prediction"
-    return [finding("warning", "leak", what, where, dropping(names, declared))]
+    return [dropped("warning", "leak", what, where, names, declared)]
 
 
 def predictability(cells: ColumnValues, target: NDArray[np.generic]) -> float:

@@ -35,6 +35,7 @@ from dlexp.data.tables.index_columns import is_index_name
 from dlexp.data.tables.raw_column import RawColumn
 from dlexp.data.tables.spelling import MISSING, Marks, cell_identity, number_in
 from dlexp.errors import DataError
+from dlexp.findings import counted
 
 _FARTHEST = float(np.finfo(np.float32).max)  # largest standardized number
 _NAMED = 5  # categories shown in a note
@@ -52,6 +53,7 @@ class TableInput:
     separator  between two cells of a CSV file
     lenient    ignore columns that training did not have
     unknown    column -> counts of categories that training did not have; updated while rows are read
+    ignored    column -> number of cells of another kind, which are missing ones as in training; updated likewise
     """
 
     columns: tuple[AnyColumn, ...]
@@ -60,6 +62,7 @@ class TableInput:
     separator: str
     lenient: bool = False
     unknown: dict[str, Counter[str]] = field(default_factory=dict)
+    ignored: Counter[str] = field(default_factory=Counter)
 
     @property
     def rest(self) -> set[str]:
@@ -116,9 +119,9 @@ class TableInput:
         for fit, column in zip(self.columns, columns, strict=True):
             ready: NDArray[Any] | Moments
             if isinstance(fit, NumberColumn):
-                ready = numbers_of(fit, column, problems)
+                ready = numbers_of(fit, column, problems, self.ignored)
             elif isinstance(fit, DateColumn):
-                ready = moments_of(fit, column, problems)
+                ready = moments_of(fit, column, problems, self.ignored)
             elif isinstance(fit, HashColumn):
                 ready = column.texts()
             else:
@@ -141,6 +144,9 @@ class TableInput:
                 f"column {name!r}: {counts.total():,} times a category that training did not have ({named}{more}), "
                 f"{'encoded as the rare ones' if name in self.rest else 'encoded as zeros'}"
             )
+        for name, count in self.ignored.items():
+            if count:
+                found.append(f"column {name!r}: {counted(count, 'cell')} of another kind, read as missing, as in training")
         return found
 
     def _categories(

@@ -35,7 +35,7 @@ def arrays(
     *,
     path: str,
     inputs: str = "x",
-    target: str = "y",
+    target: str | list[str] = "y",
     target_kind: str = "auto",
     layout: str = "auto",
     in_memory: bool | str = "auto",
@@ -59,6 +59,7 @@ def arrays(
     Raises DataError for invalid data, ValueError for settings of images with a table.
     """
     file = Path(path)
+    target = one_target(target, file)
     found = open_arrays(file)
     given, goals, omitted = _parts(file, found, inputs, target)
     goals = as_class_numbers(file, goals, target, target_kind)
@@ -89,8 +90,19 @@ def target_kind(arguments: Mapping[str, Any]) -> str:
     if arguments["target_kind"] != "auto":
         return str(arguments["target_kind"])
     file = Path(arguments["path"])
-    _, goals, _ = _parts(file, open_arrays(file), arguments["inputs"], arguments["target"])
-    return _kind_of(as_class_numbers(file, goals, arguments["target"], "auto"))
+    target = one_target(arguments["target"], file)
+    _, goals, _ = _parts(file, open_arrays(file), arguments["inputs"], target)
+    return _kind_of(as_class_numbers(file, goals, target, "auto"))
+
+
+def one_target(target: str | list[str], file: Path) -> str:
+    """The name of the array that data.target gives. Raises DataError for several."""
+    names = [target] if isinstance(target, str) else target
+    if len(names) != 1:
+        rule = f"data.target must name one array, got {len(names)}"
+        remedy = "Save the values as one array (N, O) and name it."
+        raise DataError(rule, file=file, remedy=remedy, code="invalid-value")
+    return names[0]
 
 
 def _kind_of(goals: Parts) -> str:

@@ -31,7 +31,7 @@ from dlexp.data.tables.features.encodings import CategoryColumn, NumberColumn, e
 from dlexp.data.tables.original_units import ColumnValues, original_columns
 from dlexp.data.tables.raw_table import ONE_VALUE
 from dlexp.errors import DataError
-from dlexp.findings import SEVERITIES, Finding, finding
+from dlexp.findings import SEVERITIES, Finding, dropping, finding
 from dlexp.kinds import describe_kind
 from dlexp.report.figures.panel import Panel
 from dlexp.specs import ClassSpec, ImageSpec, TableSpec, ValueSpec
@@ -78,7 +78,8 @@ def check(config: RunConfig, folder: Path, trusted: Sequence[str]) -> dict[str, 
         "split_hash": bundle.split_hash,
         "splits": {name: counts_of(bundle, bundle.splits[name]) for name in SPLITS},
         "counts": {severity: tally[severity] for severity in SEVERITIES},
-        "findings": [{**asdict(one), "where": list(one.where)} for one in findings],
+        "findings": [{**asdict(one), "where": list(one.where), "drops": list(one.drops)} for one in findings],
+        "remedy": _for_all(findings, config),
         "near_copies_among": found.near_among,
         "notes": list(bundle.notes),
     }
@@ -90,6 +91,13 @@ def check(config: RunConfig, folder: Path, trusted: Sequence[str]) -> dict[str, 
     facts |= {"files": [str(folder / name) for name in names], **pictures.facts()}
     write_json(folder.absolute() / "check.json", facts)
     return facts
+
+
+def _for_all(findings: Sequence[Finding], config: RunConfig) -> str:
+    """The setting that follows the advice of all findings about columns; "" for less than two of them."""
+    some = [one for one in findings if one.drops]
+    names = dict.fromkeys(name for one in some for name in one.drops)
+    return dropping(list(names), config.data.arguments.get("columns")) if len(some) > 1 else ""
 
 
 def _of_samples(bundle: DataBundle, config: RunConfig, refusal: str) -> _Found:

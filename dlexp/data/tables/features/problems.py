@@ -23,11 +23,13 @@ class ColumnProblem:
     error      the error, if it were the only one
     column     the name of the column
     suggested  the kind of data.columns that solves the problem, "" if none does
+    meant      of a name in data.columns that the file does not have: the nearest one, "" for none
     """
 
     error: DataError
     column: str
     suggested: str = ""
+    meant: str | None = None
 
 
 def raise_all(problems: Sequence[ColumnProblem], file: Path, declared: Mapping[str, str]) -> None:
@@ -49,12 +51,17 @@ def raise_all(problems: Sequence[ColumnProblem], file: Path, declared: Mapping[s
     if len(problems) > _SHOWN:
         lines.append(f"  ... and {len(problems) - _SHOWN:,} more")
     solved = {problem.column: problem.suggested for problem in problems if problem.suggested}
-    others = len(problems) - len(solved)
+    unknown = {problem.column: problem.meant for problem in problems if problem.meant is not None}
+    kept = {unknown.get(name) or name: kind for name, kind in declared.items() if unknown.get(name) != ""}
     remedy = ""
-    if solved:
-        what = "Solve all of them" if not others else f"Solve {counted(len(solved), 'of them', 'of them')}"
-        remedy = f"{what} with {declaring(solved, declared)}"
-    raise DataError("\n".join(lines), file=file, remedy=remedy, code=problems[0].error.code)
+    if solved or unknown:
+        others = len(problems) - len(solved) - len(unknown)
+        what = f"Solve {len(problems) - others} of them" if others else "Solve all of them"
+        remedy = f"{what} with {declaring(solved, kept)}"
+        lines.append(remedy)
+    error = DataError("\n".join(lines), file=file, code=problems[0].error.code)
+    error.remedy = remedy
+    raise error
 
 
 def _with_setting(error: DataError, solved: Mapping[str, str], declared: Mapping[str, str]) -> DataError:
@@ -85,7 +92,9 @@ def unknown_columns(
     for names, kinds in ((targets, None), (list(declared), declared)):
         for name in names:
             error = not_found(file, there, names, name, kinds)
-            found += [] if error is None else [ColumnProblem(error, name)]
+            if error is not None:
+                meant = None if kinds is None else _nearest(name, there) or ""
+                found.append(ColumnProblem(error, name, meant=meant))
     for name in targets:
         kind = declared.get(name, "drop")
         if kind != "drop":
@@ -121,12 +130,17 @@ def not_found(
     if name in there:
         return None
     key = "data.target" if declared is None else "data.columns"
-    near = get_close_matches(name, there, n=1, cutoff=0.5)
+    near = _nearest(name, there)
     more = f", ... ({len(there):,} in all)" if len(there) > _NAMED else ""
     remedy = f"Available: {listed(there[:_NAMED])}{more}"
     if near and declared is None:
-        meant = [near[0] if one == name else one for one in names]
+        meant = [near if one == name else one for one in names]
         remedy = f"Did you mean {setting(key, meant if len(meant) > 1 else meant[0])}?"
     elif near and declared is not None:
-        remedy = f"Did you mean {setting(key, {near[0] if one == name else one: kind for one, kind in declared.items()})}?"
+        remedy = f"Did you mean {setting(key, {near if one == name else one: kind for one, kind in declared.items()})}?"
     return DataError(f"column {name!r} ({key}) not found", file=file, remedy=remedy, code="not-found")
+
+
+def _nearest(name: str, there: Sequence[str]) -> str | None:
+    """The column with the nearest name, None if there is none."""
+    return next(iter(get_close_matches(name, there, n=1, cutoff=0.5)), None)
