@@ -13,7 +13,9 @@ from hydra.errors import HydraException
 
 _DOUBLE, _SINGLE = r'"(?:[^"\\]|\\.)*"', r"'(?:[^'\\]|\\.)*'"
 _BARE = r"[^\s{}\[\],:\"'](?:[^{}\[\],:\"']*[^\s{}\[\],:\"'])?"
-_ENTRY = re.compile(rf"\s*({_DOUBLE}|{_SINGLE}|{_BARE})\s*:\s*([A-Za-z_][\w-]*|{_DOUBLE}|{_SINGLE})\s*(,|\}}$)", re.DOTALL)
+_ENTRY = re.compile(
+    rf"\s*({_DOUBLE}|{_SINGLE}|{_BARE})\s*:\s*([A-Za-z_][\w-]*|{_DOUBLE}|{_SINGLE})\s*(,|\}}$)", re.DOTALL
+)
 
 
 def parse_override(word: str) -> Override:

@@ -109,7 +109,10 @@ def _lacks_texts(value: Any, field: Field) -> bool:
 def _texts(value: Any, spelled: Any, field: Field) -> Any:
     if field.type == "map[str]" and isinstance(value, Mapping):
         keys = spelled if isinstance(spelled, Mapping) and len(spelled) == len(value) else value
-        return {key if isinstance(key, str) else _text(name): item for (key, item), name in zip(value.items(), keys, strict=True)}
+        return {
+            key if isinstance(key, str) else _text(name): item
+            for (key, item), name in zip(value.items(), keys, strict=True)
+        }
     if isinstance(value, list | tuple):
         inner = _inner(field)
         return [_texts(item, text, inner) for item, text in zip(value, spelled, strict=True)]

@@ -62,7 +62,9 @@ def _columns(bundle: DataBundle) -> Iterator[str]:
     if categories:
         yield f"{len(categories):,} categor{'y' if len(categories) == 1 else 'ies'} ({_names(categories)})"
     if dates:
-        parts = [f"{_name(fit.name)}: {', '.join(_PARTS.get(one.part, one.part) for one in fit.parts)}" for fit in dates]
+        parts = [
+            f"{_name(fit.name)}: {', '.join(_PARTS.get(one.part, one.part) for one in fit.parts)}" for fit in dates
+        ]
         yield f"{len(dates):,} date{'' if len(dates) == 1 else 's'} ({_shortened(parts, '; ')})"
 
 

@@ -130,7 +130,10 @@ def _typed(
 def _meant(value: Any, field: Field) -> Any:
     """The valid value that is spelled almost like an invalid one, None if there is none."""
     if isinstance(value, Mapping) and field.type == "map[str]":
-        near = {key: item if item in field.choices else nearest_name(str(item), field.choices) for key, item in value.items()}
+        near = {
+            key: item if item in field.choices else nearest_name(str(item), field.choices)
+            for key, item in value.items()
+        }
         return near if all(near.values()) else None
     return nearest_name(value, field.words) if isinstance(value, str) else None
 

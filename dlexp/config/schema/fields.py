@@ -110,7 +110,9 @@ class Field:
         if isinstance(value, str) and value in self.words:
             return True
         if self.type == "map[str]":
-            return isinstance(value, dict) and all(Field("str", choices=self.choices).accepts(v) for v in value.values())
+            return isinstance(value, dict) and all(
+                Field("str", choices=self.choices).accepts(v) for v in value.values()
+            )
         if self.type.startswith("list["):
             inner = self._item
             if self.or_one and not isinstance(value, list | tuple):

@@ -146,7 +146,9 @@ class TableInput:
             )
         for name, count in self.ignored.items():
             if count:
-                found.append(f"column {name!r}: {counted(count, 'cell')} of another kind, read as missing, as in training")
+                found.append(
+                    f"column {name!r}: {counted(count, 'cell')} of another kind, read as missing, as in training"
+                )
         return found
 
     def _categories(

@@ -196,7 +196,9 @@ def build_table(
     fitted = [fit_column(name, chosen(column, rows[0]), standardize, fitting) for name, column in columns.items()]
     notes = (*notes, *_of_one_value(columns, rows[0]), *_of_rare(columns, fitted, rows[0], fitting))
     missing = _missing(columns)
-    count = len(next(iter(columns.values())).values if isinstance(first := next(iter(columns.values())), Moments) else first)
+    count = len(
+        next(iter(columns.values())).values if isinstance(first := next(iter(columns.values())), Moments) else first
+    )
     order = np.concatenate([*rows, np.setdiff1d(np.arange(count), np.concatenate(rows))])
     places = first_features(fitted)
     features = np.empty((count, places[-1]), dtype=np.float32)

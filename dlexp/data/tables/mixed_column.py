@@ -72,7 +72,9 @@ def _numbers_among(column: RawColumn) -> _Numbers | None:
         return None
     first = np.zeros(len(texts) + 1, dtype=np.int64)
     first[codes[::-1]] = np.arange(len(codes))[::-1]  # the last assignment to a repeated index is kept
-    wrong = sorted((number for number in used if number_in(texts[number]) is None), key=lambda number: int(first[number]))
+    wrong = sorted(
+        (number for number in used if number_in(texts[number]) is None), key=lambda number: int(first[number])
+    )
     cells = int(counts[[*plain, *other]].sum())
     return _Numbers(cells, int(counts.sum()), len(plain) + len(other), wrong, int(counts[wrong].sum()))
 

@@ -101,7 +101,11 @@ def test_names_that_would_read_as_several_stand_in_quotes() -> None:
 
 @pytest.mark.parametrize(
     ("word", "remedy"),
-    [("data.missing_values=[it's]", [["it's"]]), ("data.missing_values=['a, b]", [["a", "b"]]), ("data.missing_values=[nope,Zip", None)],
+    [
+        ("data.missing_values=[it's]", [["it's"]]),
+        ("data.missing_values=['a, b]", [["a", "b"]]),
+        ("data.missing_values=[nope,Zip", None),
+    ],
 )
 def test_a_list_that_cannot_be_parsed_stays_one(word: str, remedy: list[list[str]] | None) -> None:
     (problem,) = parse([word], Catalog(()))[1]

@@ -66,7 +66,11 @@ def _per_target(found: Mapping[str, Mapping[str, float | None]]) -> None:
         return
     names = list(next(iter(found.values())))
     out.print()
-    out.print(table("", ["metric", *found], [[name, *(number(name, each[name]) for each in found.values())] for name in names]))
+    out.print(
+        table(
+            "", ["metric", *found], [[name, *(number(name, each[name]) for each in found.values())] for name in names]
+        )
+    )
 
 
 def _per_class(path: Path) -> None:

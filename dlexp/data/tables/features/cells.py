@@ -18,9 +18,7 @@ from dlexp.data.tables.raw_column import RawColumn
 from dlexp.runtime.rounding import LARGEST
 
 
-def numbers_of(
-    fit: NumberColumn, column: RawColumn, problems: list[str], ignored: Counter[str]
-) -> NDArray[np.float64]:
+def numbers_of(fit: NumberColumn, column: RawColumn, problems: list[str], ignored: Counter[str]) -> NDArray[np.float64]:
     """(N,) float64, NaN for missing and invalid numbers.
 
     problems  (N,) to which the reasons for unusable rows are added

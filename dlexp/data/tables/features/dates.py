@@ -21,12 +21,19 @@ from numpy.typing import NDArray
 ORDERS = ("day-first", "month-first")
 
 _CLOCK = r"(\d{1,2}):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?(?:\s?([AaPp])\.?[Mm]\.?)?"
-_ZONE = r"(?:\s?(Z|UTC|GMT|[+-]\d\d(?::?\d\d)?|[A-Za-z]{2,5}|[A-Z][A-Za-z_]+(?:/[A-Za-z0-9_+-]+)+)(\[[A-Za-z0-9_/+-]+\])?)?"
+_ZONE = (
+    r"(?:\s?(Z|UTC|GMT|[+-]\d\d(?::?\d\d)?|[A-Za-z]{2,5}|[A-Z][A-Za-z_]+(?:/[A-Za-z0-9_+-]+)+)(\[[A-Za-z0-9_/+-]+\])?)?"
+)
 _REST = rf"(?:(?:[Tt]|,?\s+){_CLOCK}{_ZONE})?"
 _ISO = re.compile(rf"(\d{{4}})([-/.])(\d{{1,2}})\2(\d{{1,2}}){_REST}", re.ASCII)
 _NUMERIC = re.compile(rf"(\d{{1,2}})([-/.])(\d{{1,2}})\2(\d{{4}}|\d\d){_REST}", re.ASCII)
-_DAY_MONTH = re.compile(rf"(?:[A-Za-z]{{3,9}},?\s)?(\d{{1,2}})(?:st|nd|rd|th|\.)?[ -]([A-Za-z]{{3,9}})\.?,?[ -](\d{{4}}|\d\d){_REST}", re.ASCII)
-_MONTH_DAY = re.compile(rf"(?:[A-Za-z]{{3,9}},?\s)?([A-Za-z]{{3,9}})\.? (\d{{1,2}})(?:st|nd|rd|th)?,? (\d{{4}}){_REST}", re.ASCII)
+_DAY_MONTH = re.compile(
+    rf"(?:[A-Za-z]{{3,9}},?\s)?(\d{{1,2}})(?:st|nd|rd|th|\.)?[ -]([A-Za-z]{{3,9}})\.?,?[ -](\d{{4}}|\d\d){_REST}",
+    re.ASCII,
+)
+_MONTH_DAY = re.compile(
+    rf"(?:[A-Za-z]{{3,9}},?\s)?([A-Za-z]{{3,9}})\.? (\d{{1,2}})(?:st|nd|rd|th)?,? (\d{{4}}){_REST}", re.ASCII
+)
 _YEAR_MONTH = re.compile(r"((?:19|20)\d\d)[-/](0[1-9]|1[0-2])", re.ASCII)
 _TIME = re.compile(_CLOCK, re.ASCII)
 _PLAIN = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)?", re.ASCII)  # read by NumPy
@@ -173,7 +180,9 @@ def _moment(year: int, month: int, day: int, rest: Sequence[str | None]) -> Mome
         offset = (datetime(1970, 1, 1) + timedelta(microseconds=at)).replace(tzinfo=place).utcoffset()
     except OverflowError:
         return None
-    return Moment(at - (offset or timedelta()) // timedelta(microseconds=1), zone="UTC" if zone in ("Z", "GMT") else zone)
+    return Moment(
+        at - (offset or timedelta()) // timedelta(microseconds=1), zone="UTC" if zone in ("Z", "GMT") else zone
+    )
 
 
 def _clock(parts: Sequence[str | None]) -> int | None:

@@ -232,8 +232,10 @@ def _mixed(name: str, known: Cells, refusal: Refusal) -> Reading | None:
 
 
 def _may_be_dates(known: Cells) -> bool:
-    texts = [text for text in known.texts if number_in(text) is None][:_LOOKED]
-    return bool(texts) and 2 * sum(map(_is_date, texts)) > len(texts)
+    distinct = known.raw.present.distinct
+    looked = [number for number in known.used if number_in(distinct[number]) is None][:_LOOKED]
+    some = [int(known.counts[number]) for number in looked if _is_date(distinct[number])]
+    return bool(looked) and sum(some) > _HALF * int(known.counts[looked].sum())
 
 
 def _is_date(text: str) -> bool:
@@ -257,7 +259,10 @@ def _dates(name: str, known: Cells, order: str, refusal: Refusal, is_declared: b
     is_text = [moment is None for moment in found]
     needed = _HALF if is_declared else _MOSTLY
     zones = [dates.unknown_zone(text) if is_wrong else "" for text, is_wrong in zip(texts, is_text, strict=True)]
-    if any(zones) and known.share([bool(zone) or not wrong for zone, wrong in zip(zones, is_text, strict=True)]) >= needed:
+    if (
+        any(zones)
+        and known.share([bool(zone) or not wrong for zone, wrong in zip(zones, is_text, strict=True)]) >= needed
+    ):
         row, cell, _ = known.first([bool(zone) for zone in zones])
         rule = f"the time zone {dates.unknown_zone(cell)} of {cell!r} is not unique"
         remedy = "Write it as an offset (+02:00) or a name (Europe/Berlin), or drop the column"

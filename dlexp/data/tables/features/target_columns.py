@@ -190,5 +190,3 @@ def _refuse_too_large(table: Table, name: str) -> None:
     if len(large):
         remedy = f"Correct it, or use another unit (at most {LARGEST:g})."
         raise table.refusal(f"the number {column[large[0]]} is too large", name, int(large[0]), remedy)
-
-

@@ -7,7 +7,9 @@ import re
 from dlexp.data.tables.spelling import number_in
 
 _NUMBER = r"([+\-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+\-]?\d+)?)"
-_CELL = re.compile(_NUMBER + r"(\s*)([A-Za-z\u00b5\u03bc\u00b0\u2103\u2109\u03a9][A-Za-z\u00b5\u03a9\u00b0\u00b2\u00b3^/0-9.]{0,11})")
+_CELL = re.compile(
+    _NUMBER + r"(\s*)([A-Za-z\u00b5\u03bc\u00b0\u2103\u2109\u03a9][A-Za-z\u00b5\u03a9\u00b0\u00b2\u00b3^/0-9.]{0,11})"
+)
 # Units that may follow a number without a blank: letters behind a number are otherwise codes, as in 12A.
 _KNOWN = frozenset(
     "kg mg g lb lbs oz km cm mm nm mi ft in yd ms sec secs s min mins h hr hrs d day days week weeks month months yr yrs "

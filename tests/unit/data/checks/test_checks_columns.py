@@ -32,8 +32,14 @@ def test_clean_columns_have_no_findings() -> None:
 
 
 def test_constant_columns_read_or_left_out() -> None:
-    seen, unread = constant_columns({**CLEAN, "one": np.full(COUNT, 3.0), "same": ["x"] * COUNT}, ["flat"], {"id": "drop"})
-    assert (seen.severity, seen.where, seen.remedy) == ("warning", ("one", "same"), "'data.columns={id:drop,one:drop,same:drop}'")
+    seen, unread = constant_columns(
+        {**CLEAN, "one": np.full(COUNT, 3.0), "same": ["x"] * COUNT}, ["flat"], {"id": "drop"}
+    )
+    assert (seen.severity, seen.where, seen.remedy) == (
+        "warning",
+        ("one", "same"),
+        "'data.columns={id:drop,one:drop,same:drop}'",
+    )
     assert unread.where == ("flat",)
     assert constant_columns({"one": np.full(COUNT, 3.0)}, (), None)[0].remedy == ""
 

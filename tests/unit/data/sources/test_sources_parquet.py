@@ -78,7 +78,9 @@ def test_types_that_text_has_not(tmp_path: Path) -> None:
     assert "column 'none'" in note
     (day,) = [column for column in bundle.preprocessing["columns"] if column["name"] == "day"]
     assert [part["part"] for part in day["parts"]] == ["elapsed", "weekday"]
-    as_category = parquet(path=str(tmp_path / "a.parquet"), target="y", columns={"small": "category"}, max_categories=COUNT)
+    as_category = parquet(
+        path=str(tmp_path / "a.parquet"), target="y", columns={"small": "category"}, max_categories=COUNT
+    )
     small = next(c for c in as_category.preprocessing["columns"] if c["name"] == "small")
     assert set(small["categories"]) == {str(row) for row in as_category.splits["train"].indices.tolist()}
 
@@ -96,7 +98,9 @@ def test_dropped_columns_are_not_read(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         parquet(path=path, target="plan")
     refused(caught.value, "invalid-type", "column 'tags'", "'data.columns={tags:drop}'")
-    bundle = parquet(path=path, target="plan", columns={"tags": "drop", "plan": "drop"})  # the target is read all the same
+    bundle = parquet(
+        path=path, target="plan", columns={"tags": "drop", "plan": "drop"}
+    )  # the target is read all the same
     assert bundle.fingerprint == parquet(path=written(tmp_path / "b.parquet"), target="plan").fingerprint
 
 

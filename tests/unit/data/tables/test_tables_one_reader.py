@@ -52,7 +52,11 @@ CELLS: dict[str, Any] = {
     "x": pa.array(RNG.normal(size=COUNT)),
     "y": pa.array(RNG.normal(size=COUNT)),
 }  # fmt: skip
-SETTINGS: dict[str, Any] = {"target": "y", "columns": dict.fromkeys(("zip", "code", "share"), "category"), "target_kind": "value"}
+SETTINGS: dict[str, Any] = {
+    "target": "y",
+    "columns": dict.fromkeys(("zip", "code", "share"), "category"),
+    "target_kind": "value",
+}
 
 
 def written(suffix: str, name: str = "table") -> str:
@@ -189,7 +193,11 @@ def test_a_type_that_is_no_number_and_no_text_is_refused_by_file_and_column(colu
     columns = {"x": pa.array(RNG.normal(size=COUNT)), "a b": column, "y": pa.array([n % 2 for n in range(COUNT)])}
     pq.write_table(pa.table(columns), "t.parquet")
     with pytest.raises(DataError) as caught:
-        parquet(path="t.parquet", target="y" if place == "feature" else "a b", columns={"a b": "category"} if place == "feature" else {})
+        parquet(
+            path="t.parquet",
+            target="y" if place == "feature" else "a b",
+            columns={"a b": "category"} if place == "feature" else {},
+        )
     refused(caught.value, "invalid-type", "column 'a b'", 'data.columns={"a b":drop}')
     bundle = parquet(path="t.parquet", target="y", columns={"a b": "drop"})
     assert not any(answered(bundle, "t.parquet").problems)

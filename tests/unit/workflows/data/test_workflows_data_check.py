@@ -107,7 +107,9 @@ def test_a_table_with_a_fault_of_every_kind(people: Path, tmp_path: Path) -> Non
     copied = [one for one in facts["findings"] if one["kind"].startswith("duplicates")]
     assert sum(one["count"] for one in copied) == 10
     # What is found is gone when the remedies are typed.
-    cured = checked((*words[:3], "data.columns={id:drop,flat:drop,inch:drop,leak:drop}", "data.standardize=true"), tmp_path / "out")
+    cured = checked(
+        (*words[:3], "data.columns={id:drop,flat:drop,inch:drop,leak:drop}", "data.standardize=true"), tmp_path / "out"
+    )
     assert {"constant", "redundant columns", "leak", "not normalized"} & set(kinds(cured)) == set()
 
 
