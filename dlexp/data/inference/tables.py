@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from dlexp.data.inference.items import InputItems
 from dlexp.data.inference.row_reader import open_table
+from dlexp.data.tables.features.cells import moments_of, numbers_of
 from dlexp.data.tables.features.encodings import (
     AnyColumn,
     CategoryColumn,
@@ -29,7 +30,6 @@ from dlexp.data.tables.features.encodings import (
     NumberColumn,
     encoded_columns,
 )
-from dlexp.data.tables.features.cells import moments_of, numbers_of
 from dlexp.data.tables.features.target_columns import names_of
 from dlexp.data.tables.index_columns import is_index_name
 from dlexp.data.tables.raw_column import RawColumn

@@ -40,6 +40,7 @@ __all__ = ["CategoryColumn", "Column", "NumberColumn", "build_table", "encoded_c
 
 _MIN_STEPS = 100.0  # float32 steps per deviation, so that rounding loses at most a hundredth
 _ROWS = 1 << 15  # rows that are encoded at a time, which bounds the memory of float64
+_ROWS_AT_ONCE = 1 << 12  # rows that are written at a time, so that they stay in the cache
 _PARTS = ("elapsed", "year", "month", "weekday", "hour")
 _CYCLIC = ("month", "weekday", "hour")
 
@@ -138,15 +139,13 @@ def missing_in(column: Column) -> NDArray[np.bool_]:
     """(N,) whether each cell is missing."""
     if isinstance(column, Moments):
         return np.isnat(column.values)
-    found: NDArray[np.bool_] = column == None if column.dtype == object else np.isnan(column)  # noqa: E711 - each cell
-    return found
+    found = column == None if column.dtype == object else np.isnan(column)  # noqa: E711 - each cell
+    return np.asarray(found, dtype=np.bool_)
 
 
-def _fill(features: NDArray[np.float32], fit: AnyColumn, column: Column, order: NDArray[np.int64]) -> None:
-    """Write the encoded column to `features` (N, features of the column), with its rows in `order` (N,).
-
-    Raises DataError for a row that overflows float32.
-    """
+def _encoded(fit: AnyColumn, column: Column, order: NDArray[np.int64]) -> NDArray[np.float32]:
+    """(N, features of the column) with its rows in `order` (N,). Raises DataError for a row that overflows float32."""
+    features = np.empty((len(order), fit.width), dtype=np.float32)
     for start in range(0, len(order), _ROWS):
         encoded = fit.encode(chosen(column, order[start : start + _ROWS]))
         if np.abs(encoded).max(initial=0.0) > np.finfo(np.float32).max:
@@ -154,6 +153,18 @@ def _fill(features: NDArray[np.float32], fit: AnyColumn, column: Column, order: 
             remedy = "Correct it, or drop the column with data.columns."
             raise DataError(rule, column=fit.name, remedy=remedy, code="out-of-range")
         features[start : start + _ROWS] = encoded
+    return features
+
+
+def _side_by_side(blocks: list[NDArray[np.float32]], count: int) -> NDArray[np.float32]:
+    """(N, F) of blocks (N, features of a column), which are written row by row."""
+    places = np.cumsum([0, *(block.shape[1] for block in blocks)]).tolist()
+    features = np.empty((count, places[-1]), dtype=np.float32)
+    for start in range(0, count, _ROWS_AT_ONCE):
+        rows = slice(start, start + _ROWS_AT_ONCE)
+        for block, first, end in zip(blocks, places, places[1:], strict=False):
+            features[rows, first:end] = block[rows]
+    return features
 
 
 def _blocks(fitted: Sequence[AnyColumn]) -> tuple[tuple[int, int], ...]:
@@ -177,7 +188,7 @@ def build_table(
 ) -> DataBundle:
     """Build a DataBundle from columns.
 
-    The features are written to one array (N, F) of float32, of which the splits are parts.
+    The features are one array (N, F) of float32, of which the splits are parts.
 
     Args:
         columns: Name -> cells (N,): float64, NaN for a missing one; str objects, None for a missing one; or `Moments`.
@@ -192,20 +203,24 @@ def build_table(
     Raises:
         DataError: A column cannot be standardized.
     """
-    fitting = fitting or Fitting()
-    fitted = [fit_column(name, chosen(column, rows[0]), standardize, fitting) for name, column in columns.items()]
-    notes = (*notes, *_of_one_value(columns, rows[0]), *_of_rare(columns, fitted, rows[0], fitting))
-    missing = _missing(columns)
-    count = len(
-        next(iter(columns.values())).values if isinstance(first := next(iter(columns.values())), Moments) else first
-    )
+    fitting, train = fitting or Fitting(), rows[0]
+    some = next(iter(columns.values()))
+    count = len(some.values if isinstance(some, Moments) else some)
+    del some
     order = np.concatenate([*rows, np.setdiff1d(np.arange(count), np.concatenate(rows))])
-    places = first_features(fitted)
-    features = np.empty((count, places[-1]), dtype=np.float32)
-    for fit, place in zip(fitted, places, strict=False):
-        column = columns.pop(fit.name) if fitting.frees else columns[fit.name]
-        _fill(features[:, place : place + fit.width], fit, column, order)
+    fitted: list[AnyColumn] = []
+    blocks: list[NDArray[np.float32]] = []
+    missing: dict[str, tuple[int, tuple[int, ...]]] = {}
+    for name in list(columns):
+        column = columns.pop(name) if fitting.frees else columns[name]
+        fit = fit_column(name, chosen(column, train), standardize, fitting)
+        notes = (*notes, *_of_one_value(name, column, train), *_of_rare(fit, column, train, fitting))
+        missing.update(_missing(name, column))
+        fitted.append(fit)
+        blocks.append(_encoded(fit, column, order))
         del column
+    features = _side_by_side(blocks, count)
+    del blocks
     learned: TargetSpec | None = ClassSpec(class_names) if class_names else None
     if targets is not None and not class_names:
         learned = ValueSpec(target_names, *target_unit(targets, rows[0], target_names))
@@ -244,44 +259,32 @@ def _fingerprint(features: NDArray[np.float32], order: NDArray[np.int64], target
     return digest.hexdigest()
 
 
-def _of_one_value(columns: Mapping[str, Column], rows: NDArray[np.int64]) -> list[str]:
-    """Messages about columns whose numbers differ only by rounding."""
-    found = []
-    for name, column in columns.items():
-        if isinstance(column, Moments) or column.dtype == object:
-            continue
-        present = column[rows]
-        present = present[~np.isnan(present)]
-        if len(present) and present.min() < present.max() and not mean_and_std(present)[1]:
-            found.append(f"column {name!r}: the training values differ only by rounding and are treated as equal")
-    return found
+def _of_one_value(name: str, column: Column, rows: NDArray[np.int64]) -> list[str]:
+    """A message about a column whose numbers differ only by rounding."""
+    if isinstance(column, Moments) or column.dtype == object:
+        return []
+    present = column[rows]
+    present = present[~np.isnan(present)]
+    if not len(present) or present.min() == present.max() or mean_and_std(present)[1]:
+        return []
+    return [f"column {name!r}: the training values differ only by rounding and are treated as equal"]
 
 
-def _of_rare(
-    columns: Mapping[str, Column], fitted: Sequence[AnyColumn], rows: NDArray[np.int64], fitting: Fitting
-) -> list[str]:
-    """Messages about categorical columns with more categories than features."""
-    found = []
-    for fit in fitted:
-        is_rest = isinstance(fit, CategoryColumn) and fit.rest
-        if not is_rest and not isinstance(fit, HashColumn):
-            continue
-        column = columns[fit.name]
-        assert not isinstance(column, Moments)
-        count = len(set(column[rows].tolist()) - {None})
-        what = f"column {fit.name!r} has {count:,} categories in the training rows, more than data.max_categories="
-        how = f"they are hashed to {fit.width} features"
-        if isinstance(fit, CategoryColumn):
-            how = f"all but the {len(fit.categories)} most frequent are one feature, as are new ones"
-        found.append(f"{what}{fitting.most}: {how}")
-    return found
+def _of_rare(fit: AnyColumn, column: Column, rows: NDArray[np.int64], fitting: Fitting) -> list[str]:
+    """A message about a categorical column with more categories than features."""
+    if isinstance(column, Moments) or not (
+        isinstance(fit, HashColumn) or (isinstance(fit, CategoryColumn) and fit.rest)
+    ):
+        return []
+    count = len(set(column[rows].tolist()) - {None})
+    what = f"column {fit.name!r} has {count:,} categories in the training rows, more than data.max_categories="
+    how = f"they are hashed to {fit.width} features"
+    if isinstance(fit, CategoryColumn):
+        how = f"all but the {len(fit.categories)} most frequent are one feature, as are new ones"
+    return [f"{what}{fitting.most}: {how}"]
 
 
-def _missing(columns: Mapping[str, Column]) -> dict[str, tuple[int, tuple[int, ...]]]:
-    """(number of missing cells, first ten rows with one) for each column with missing cells."""
-    found = {}
-    for name, column in columns.items():
-        rows = np.flatnonzero(missing_in(column))
-        if len(rows):
-            found[name] = (len(rows), tuple(rows[:10].tolist()))
-    return found
+def _missing(name: str, column: Column) -> dict[str, tuple[int, tuple[int, ...]]]:
+    """The number of missing cells of a column, and the first ten rows with one; nothing where none is missing."""
+    rows = np.flatnonzero(missing_in(column))
+    return {name: (len(rows), tuple(rows[:10].tolist()))} if len(rows) else {}

@@ -19,12 +19,12 @@ from dlexp.data.splitting import split_rows
 from dlexp.data.tables.encoding import Fitting, build_table, chosen, missing_in
 from dlexp.data.tables.features.encodings import Column, Moments
 from dlexp.data.tables.features.kinds import read_column
+from dlexp.data.tables.features.problems import ColumnProblem, raise_all, unknown_columns
+from dlexp.data.tables.features.target_columns import targets_of
 from dlexp.data.tables.index_columns import index_columns
 from dlexp.data.tables.labels import Labels, labels_of
-from dlexp.data.tables.features.problems import ColumnProblem, raise_all, unknown_columns
 from dlexp.data.tables.raw_column import RawColumn
 from dlexp.data.tables.spelling import Marks
-from dlexp.data.tables.features.target_columns import targets_of
 from dlexp.errors import Code, DataError
 from dlexp.findings import declaring
 

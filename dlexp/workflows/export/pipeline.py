@@ -20,7 +20,7 @@ from dlexp.workflows.run_record.restore import RestoredRun
 
 @dataclass(frozen=True)
 class Features:
-    """Fill value, mean and standard deviation of each feature (F,) float64; 0, 0 and 1 for categories, sines and cosines."""
+    """Fill value, mean and deviation of each feature (F,) float64; 0, 0 and 1 for categories, sines and cosines."""
 
     fill: Tensor
     mean: Tensor

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from dlexp.data.tables.features import dates
 from dlexp.data.tables.features.encodings import Column, Moments
 from dlexp.data.tables.features.units import with_unit, without_unit
-from dlexp.data.tables.labels import Refusal, first_row, labels_of
+from dlexp.data.tables.labels import Refusal, labels_of
 from dlexp.data.tables.mixed_column import numeric_problem, texts_note
 from dlexp.data.tables.raw_column import RawColumn
 from dlexp.data.tables.spelling import number_in, other_number
@@ -127,10 +127,9 @@ def read_column(name: str, raw: RawColumn, declared: str, refusal: Refusal, cate
         found = _dates(name, known, "", refusal, is_declared=False)
         if found.column is not None or found.problem is not None:
             return found
-    for check in (_units, _mixed):
-        problem = check(name, known, refusal)
-        if problem is not None:
-            return problem
+    problem = _units(known, refusal) or _mixed(known, refusal)
+    if problem is not None:
+        return problem
     found = _categories(name, raw, refusal, categories, keep=False)
     notes = texts_note(raw, name)
     return Reading(found.column, found.problem, found.suggested, found.left_out, (*notes, *found.notes))
@@ -181,7 +180,7 @@ def _declared_numbers(name: str, raw: RawColumn, refusal: Refusal) -> Reading:
     values = [without_unit(text, unit) for text in known.texts]
     is_text = [value is None for value in values]
     if known.share(is_text) >= _HALF:
-        row, cell, more = known.first(is_text)
+        row, cell, _ = known.first(is_text)
         rule = f"data.columns says number, but most cells are none, such as {cell!r}"
         if len(units) > 1:
             rule = f"data.columns says number, but the cells have several units: {', '.join(sorted(units)[:_NAMED])}"
@@ -205,7 +204,7 @@ def _missing_note(name: str, known: Cells, chosen: Sequence[bool], kind: str) ->
     return [f"column {name!r}: {count:,} {what} missing, not {kind} ({named})"]
 
 
-def _units(name: str, known: Cells, refusal: Refusal) -> Reading | None:
+def _units(known: Cells, refusal: Refusal) -> Reading | None:
     """The problem of a column of numbers with units; None for other columns."""
     found = [with_unit(text) for text in known.texts]
     is_number = [one is not None or number_in(text) is not None for one, text in zip(found, known.texts, strict=True)]
@@ -221,7 +220,7 @@ def _units(name: str, known: Cells, refusal: Refusal) -> Reading | None:
     return Reading(problem=refusal(rule, row=row, remedy=remedy), suggested="category")
 
 
-def _mixed(name: str, known: Cells, refusal: Refusal) -> Reading | None:
+def _mixed(known: Cells, refusal: Refusal) -> Reading | None:
     """The problem of a numeric column with texts; None for other columns."""
     wrong = [number_in(text) is None for text in known.texts]
     is_other = any(other_number(text) for text in known.texts)

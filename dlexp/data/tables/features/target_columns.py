@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlexp.data.tables.features.kinds import is_date_column
+from dlexp.data.tables.features.problems import ColumnProblem
 from dlexp.data.tables.labels import Labels, Refusal
 from dlexp.data.tables.mixed_column import numeric_problem, special_in
-from dlexp.data.tables.features.problems import ColumnProblem
 from dlexp.data.tables.raw_column import RawColumn
 from dlexp.data.tables.spelling import Marks, number_in
 from dlexp.data.targets import constant_reason
@@ -23,26 +23,36 @@ from dlexp.errors import Code, DataError
 from dlexp.runtime.rounding import LARGEST
 from dlexp.text.quoting import setting
 
+_EQUAL = "all rows have the same target"
 _MAX_CLASSES_OF_NUMBERS = 20  # distinct whole numbers up to which a target is read as classes
 
 
 class Table(Protocol):
     """The columns of a file; see `RawTable`."""
 
-    file: Any
-    raw: dict[str, RawColumn]
-    marks: Marks
-    unit: str
+    @property
+    def file(self) -> Any:
+        """The path of the file."""
+
+    @property
+    def raw(self) -> dict[str, RawColumn]:
+        """Name -> column."""
+
+    @property
+    def marks(self) -> Marks:
+        """Texts that mean "no value"."""
+
+    @property
+    def unit(self) -> str:
+        """What is counted in error messages."""
 
     def refusal(
         self, message: str, column: str, row: int | None = None, remedy: str = "", code: Code | None = None
     ) -> DataError:
         """The error for a column or a cell."""
-        ...
 
     def labels_of(self, name: str) -> Labels:
         """A column as labels."""
-        ...
 
 
 def targets_of(
@@ -81,8 +91,8 @@ def targets_kind(columns: Mapping[str, tuple[RawColumn, Refusal]], file: Any) ->
     """`class` or `value`, derived from the cells of the targets.
 
     columns  name -> (cells, what makes the error for a cell)
-    Several columns of numbers are values if one of them is. Raises DataError for several classes, for numbers mixed with
-    texts, and for dates.
+    Several columns of numbers are values if one of them is. Raises DataError for several classes, for numbers mixed
+    with texts, and for dates.
     """
     kinds = {name: column_target_kind(column, refusal) for name, (column, refusal) in columns.items()}
     if len(kinds) > 1 and "class" in kinds.values():
@@ -140,7 +150,9 @@ def _values(table: Table, name: str) -> NDArray[np.float64]:
         raise table.refusal(f"the target must be a finite number, got {column[row]!r}", name, row, remedy)
     _refuse_too_large(table, name)
     values = column.astype(np.float64)[:, None]
-    if reason := constant_reason(values, f"all rows have the target {table.raw[name].cell(0)}"):
+    if reason := constant_reason(values, _EQUAL):
+        if reason == _EQUAL:  # the cell is read only here: that spells a whole column
+            reason = f"all rows have the target {table.raw[name].cell(0)}"
         raise DataError(reason, file=table.file, column=name)
     return values
 

@@ -111,7 +111,8 @@ def test_text_files_give_the_bits_of_parquet(suffix: str) -> None:
     assert {name for name, kind in kinds.items() if kind == "number"} == {"price", "exact", "spell", "size", "x"}
     labels = {column["name"]: column.get("categories") for column in one.preprocessing["columns"]}
     assert labels["member"] == ("false", "true") and labels["code"] == ("0", "1", "2") and labels["zip"][0] == "94103"
-    assert {name for name, kind in kinds.items() if kind == "date"} == {"day", "moment", "fine", "abroad", "clock"}
+    assert {name for name, kind in kinds.items() if kind == "date"} == {"day", "moment", "abroad", "clock"}
+    assert one.omitted == {"fine": "has a single value"}  # nanoseconds are less than what a date tells
 
 
 @pytest.mark.parametrize("source", ["parquet", "csv"])
