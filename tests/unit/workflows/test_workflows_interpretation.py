@@ -26,7 +26,7 @@ from dlexp.workflows.evaluate.evaluate import evaluate_run
 from dlexp.workflows.reporter import Silent
 from dlexp.workflows.train.train import Request, train
 
-LINE = "classification of y, 3 classes: 0, 1, 2; 2 numbers, 2 categories (city, plan); dropped: note, id"
+LINE = "classification of y, 3 classes: 0, 1, 2; 2 numbers, 2 categories (city, plan); left out: note, id (numbers the rows)"
 
 
 def cli(capsys: pytest.CaptureFixture[str], *words: str) -> str:
@@ -47,7 +47,7 @@ def test_the_line_is_in_the_header_and_in_every_record(capsys: pytest.CaptureFix
     meta = json.loads(Path("r/meta.json").read_text())
     assert meta["interpretation"] == LINE
     assert meta["omitted"] == {"id": "numbers the rows"}
-    assert any(note.startswith("column 'id' numbers the rows and was dropped") for note in meta["notes"])
+    assert any(note.startswith("column 'id' numbers the rows and is left out") for note in meta["notes"])
     assert LINE in Path("r/train.log").read_text()
     cli(capsys, "report", "r")
     page = re.sub(r"<[^>]*>", " ", Path("r/report.html").read_text())

@@ -122,7 +122,7 @@ def moment_of_digits(text: str) -> Moment | None:
 
 
 def plain_moments(texts: Sequence[str]) -> NDArray[np.datetime64] | None:
-    """(N,) moments of texts in the ISO format without a zone, faster than `moment_in`; None if one has another format."""
+    """(N,) moments of ISO texts without a zone, faster than `moment_in`; None if one has another format."""
     if not all(map(_PLAIN.fullmatch, texts)):
         return None
     try:

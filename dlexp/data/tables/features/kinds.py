@@ -189,9 +189,9 @@ def _declared_numbers(name: str, raw: RawColumn, refusal: Refusal) -> Reading:
     table[known.used] = [np.nan if value is None else value for value in values]
     notes = [f"column {name!r}: the unit {unit} was removed"] if unit else []
     numbers = table[raw.present.codes]
-    found = _numbers("", numbers, raw, refusal)
+    read = _numbers("", numbers, raw, refusal)
     notes += _missing_note(name, known, is_text, "numbers")
-    return Reading(found.column, found.problem, found.suggested, notes=tuple(notes), unit=unit, loose=True)
+    return Reading(read.column, read.problem, read.suggested, notes=tuple(notes), unit=unit, loose=True)
 
 
 def _missing_note(name: str, known: Cells, chosen: Sequence[bool], kind: str) -> list[str]:

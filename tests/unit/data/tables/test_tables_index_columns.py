@@ -138,10 +138,8 @@ def test_prediction_takes_files_with_and_without_it(make: Any) -> None:
 def test_the_line_says_what_was_decided() -> None:
     table = FRAME.assign(id=range(COUNT), one=1)
     line = interpretation(from_csv(table))
-    assert (
-        line
-        == "classification of y, 3 classes: 0, 1, 2; 2 numbers, 1 category (town); left out: id (numbers the rows), one (has a single value)"
-    )
+    left_out = "left out: id (numbers the rows), one (has a single value)"
+    assert line == f"classification of y, 3 classes: 0, 1, 2; 2 numbers, 1 category (town); {left_out}"
     assert interpretation(from_csv(table, columns={"town": "drop"}), dropped=["town"]).endswith(
         "; 2 numbers; left out: town, id (numbers the rows), one (has a single value)"
     )
