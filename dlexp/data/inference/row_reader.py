@@ -111,7 +111,7 @@ def _parquet(path: str, marks: Marks) -> OpenTable:
     def rows(places: Sequence[int]) -> Iterator[Piece]:
         wanted, number = [names[place] for place in places], 0
         for name in wanted:
-            check_type(path, name, file.schema_arrow.field(name).type)
+            check_type(path, name, file.schema_arrow.field(name).type, "Write numbers or texts, as in training.")
         try:
             for piece in file.iter_batches(batch_size=ROWS_AT_A_TIME, columns=wanted):
                 columns = [raw_column(path, name, piece.column(name), marks) for name in wanted]

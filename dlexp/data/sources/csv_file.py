@@ -64,5 +64,5 @@ def _read(path: Path, separator: str, missing_values: Sequence[str], without: Co
     """The raw table with all columns except `without`."""
     file = TextFile(path, separator, Marks(missing_values))
     left_out = set(without)
-    columns, lines = file.read([name for name in file.header if name not in left_out])
-    return RawTable(path, columns, lines, tuple(file.header), file.marks)
+    columns, lines, notes = file.read([name for name in file.header if name not in left_out])
+    return RawTable(path, columns, lines, tuple(file.header), file.marks, notes=tuple(notes))

@@ -81,7 +81,7 @@ def _read(
             repeated = sorted(name for name, count in Counter(names).items() if count > 1)
             if repeated:
                 raise DataError(f"duplicate column names: {', '.join(map(repr, repeated))}", file=file)
-            _check_types(file, {name: source.schema_arrow.field(name).type for name in wanted}, declared)
+            _check_types(file, {name: source.schema_arrow.field(name).type for name in wanted}, declared, targets)
             table, index = source.read(columns=wanted), pandas_index(source.schema_arrow.metadata)
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -94,12 +94,13 @@ def _read(
     return RawTable(file, columns, lines, tuple(names), marks, unit="row", index=index)
 
 
-def _check_types(file: Path, types: Mapping[str, Any], declared: Mapping[str, str]) -> None:
+def _check_types(file: Path, types: Mapping[str, Any], declared: Mapping[str, str], targets: Sequence[str]) -> None:
     """Raise DataError for all columns of types that can be read neither as numbers nor as texts."""
     problems = []
     for name, kind in types.items():
         try:
-            check_type(str(file), name, kind)
+            remedy = "Write one number or text per row, or set another data.target" if name in targets else ""
+            check_type(str(file), name, kind, remedy)
         except DataError as error:
-            problems.append(ColumnProblem(error, name, "drop"))
+            problems.append(ColumnProblem(error, name, "" if name in targets else "drop"))
     raise_all(problems, file, declared)

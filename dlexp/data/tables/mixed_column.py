@@ -15,6 +15,7 @@ from dlexp.data.tables.spelling import number_in, other_number
 from dlexp.errors import DataError
 
 _MOSTLY = 0.9  # share of numbers from which a column is numeric and its other cells are mistakes
+_MOST_MARKS = 10  # texts that a proposed setting adds
 _MANY = 20  # distinct numbers above which a column is numeric, regardless of its other cells
 
 
@@ -34,7 +35,9 @@ def numeric_problem(column: RawColumn, refusal: Refusal, remedy: str) -> DataErr
     cell, rest = texts[found.wrong[0]], found.count_of_wrong - 1
     more = f" and {rest} more" if rest else ""
     special = other_number(cell)
-    todo = f"Write it without {special}" if special else "Correct it, add it to data.missing_values"
+    todo = (
+        f"Write it without {special}" if special else f"Correct it, set {column.marking([cell])} to read it as missing"
+    )
     rule = f"must be numbers, got {cell!r}{more}"
     return refusal(rule, row=first_row(codes, found.wrong[0]), remedy=f"{todo}, or {remedy}")
 
@@ -47,7 +50,9 @@ def texts_note(column: RawColumn, name: str) -> list[str]:
     named = ", ".join(repr(column.present.distinct[number]) for number in found.wrong[:3])
     what = f"{found.numbers:,} of {found.total:,} cells are numbers"
     note = f"column {name!r} is read as texts: {what}, but not ({named}{', ...' if len(found.wrong) > 3 else ''})"
-    return [f"{note}. To read it as numbers, add these to data.missing_values."]
+    marking = column.marking([column.present.distinct[number] for number in found.wrong[:_MOST_MARKS]])
+    more = ", with all of them" if len(found.wrong) > _MOST_MARKS else ""
+    return [f"{note}. To read it as numbers, set {marking}{more}"]
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlexp.data.tables.spelling import Marks, number_in
+from dlexp.text.quoting import setting
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,10 @@ class RawColumn:
         """The text of one cell in the file, "" for an empty one."""
         code = int(self.spelled.codes[row])
         return self.spelled.distinct[code] if code >= 0 else ""
+
+    def marking(self, texts: Sequence[str]) -> str:
+        """The setting that reads `texts` as missing too."""
+        return setting("data.missing_values", [*self._marks.words, *texts])
 
     def select(self, rows: NDArray[Any]) -> RawColumn:
         """The column with only these rows."""

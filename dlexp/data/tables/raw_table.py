@@ -41,6 +41,7 @@ class RawTable:
     names  all columns of the file
     marks  texts that mean "no value"
     index  columns that the file declares as its index
+    notes  messages to the user about how it was read
     """
 
     file: Path
@@ -50,6 +51,7 @@ class RawTable:
     marks: Marks
     unit: str = "line"
     index: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def refusal(
         self, message: str, column: str, row: int | None = None, remedy: str = "", code: Code | None = None
@@ -111,7 +113,9 @@ def table_of(table: RawTable, options: TableOptions) -> DataBundle:
     standardized, categories one-hot encoded and dates split into parts, with statistics of the training rows.
     Raises DataError for invalid data, with the problems of all columns.
     """
-    read = _Read(problems=unknown_columns(table.file, table.names, options.targets, options.columns))
+    read = _Read(
+        notes=[*table.notes], problems=unknown_columns(table.file, table.names, options.targets, options.columns)
+    )
     learned = targets_of(table, options.targets, options.target_kind, read.problems, read.notes)
     _read_columns(table, options, read)
     raise_all(read.problems, table.file, options.columns)
@@ -120,10 +124,7 @@ def table_of(table: RawTable, options: TableOptions) -> DataBundle:
     if not read.columns:
         raise _nothing_left(table, options, read)
     read.notes += [f"data.missing_values: {word!r} not found in any cell" for word in table.marks.unmatched()]
-    try:
-        rows = split_rows(len(targets), options.split, targets, classes)
-    except DataError as error:
-        raise DataError(str(error), file=table.file, column=options.targets[0], code=error.code) from error
+    rows = _split(table, options, targets, classes)
     _leave_out_empty(read, rows[0])
     if not read.columns:
         raise _nothing_left(table, options, read)
@@ -226,6 +227,21 @@ def _varies(column: Column) -> bool:
 def dropped_of(declared: Mapping[str, str], targets: Sequence[str]) -> set[str]:
     """The columns that data.columns drops and that need not be read; a target always is."""
     return {name for name, kind in declared.items() if kind == "drop"} - set(targets)
+
+
+def _split(
+    table: RawTable, options: TableOptions, targets: NDArray[Any], classes: tuple[str, ...]
+) -> tuple[NDArray[np.int64], ...]:
+    """Rows of train, val and test. Raises DataError for too few rows, also of one class."""
+    try:
+        return split_rows(len(targets), options.split, targets, classes)
+    except DataError as error:
+        remedy = ""
+        if classes and all(number_in(name) is not None for name in classes):
+            remedy = f"If the column holds quantities, set {setting('data.target_kind', 'value')}"
+        raise DataError(
+            str(error), file=table.file, column=options.targets[0], remedy=remedy, code=error.code
+        ) from error
 
 
 def _named(unit: str, lines: NDArray[np.int64], rows: NDArray[np.int64]) -> list[str]:

@@ -25,8 +25,10 @@ from dlexp.data.paths import check_file
 from dlexp.data.tables.raw_column import RawColumn, Spelled, filled_rows, spell, spell_coded
 from dlexp.data.tables.spelling import MISSING, Marks
 from dlexp.errors import DataError
+from dlexp.findings import counted
 
 _WIDE = 2000  # columns above which a file is read line by line
+_NAMED = 10  # lines listed in a note
 _PIECE = 1 << 20  # bytes read at a time
 
 
@@ -66,10 +68,11 @@ class TextFile:
             raise DataError(rule, file=self.path, remedy="Check the quotes and data.separator.")
         return names
 
-    def read(self, wanted: Sequence[str]) -> tuple[dict[str, RawColumn], NDArray[np.int64]]:
-        """(the columns `wanted` by name; (N,) the line of each row), without empty rows.
+    def read(self, wanted: Sequence[str]) -> tuple[dict[str, RawColumn], NDArray[np.int64], list[str]]:
+        """(the columns `wanted` by name; (N,) the line of each row; notes), without rows that have no value.
 
-        Raises DataError for an invalid table.
+        A note names rows of nothing but marks of missing values; blank lines are no rows. Raises DataError for an
+        invalid table.
         """
         place_of = {name: place for place, name in enumerate(self.header)}
         places = [place_of[name] for name in wanted]
@@ -79,11 +82,28 @@ class TextFile:
             filled = filled_rows(columns) if count else np.zeros(0, dtype=np.bool_)
             if not filled.any():
                 raise DataError("has no rows", file=self.path, code="too-few-samples")
-            lines = self._lines(count)
-        if not filled.all():
-            rows = np.flatnonzero(filled)
-            columns, lines = [column.select(rows) for column in columns], lines[rows]
-        return dict(zip(wanted, columns, strict=True)), lines
+            lines, notes = self._lines(count), list[str]()
+            if not filled.all():
+                rows = np.flatnonzero(filled)
+                notes = self._dropped(lines, ~filled, places)
+                columns, lines = [column.select(rows) for column in columns], lines[rows]
+        return dict(zip(wanted, columns, strict=True)), lines, notes
+
+    def _dropped(self, lines: NDArray[np.int64], empty: NDArray[np.bool_], places: Sequence[int]) -> list[str]:
+        """A note about the rows among `empty` (N,) that are not blank."""
+        found = []
+        with self._rows() as rows:
+            next(rows)
+            for line, is_empty, row in zip(lines.tolist(), empty.tolist(), rows, strict=False):
+                if is_empty and any(place < len(row) and row[place].strip() for place in places):
+                    found.append(line)
+        if not found:
+            return []
+        named = ", ".join(map(str, found[:_NAMED])) + (", ..." if len(found) > _NAMED else "")
+        what = (
+            "has nothing but missing values and was" if len(found) == 1 else "have nothing but missing values and were"
+        )
+        return [f"{counted(len(found), 'row')} {what} dropped (line{'' if len(found) == 1 else 's'} {named})"]
 
     def column(self, name: str) -> RawColumn:
         """One column, with all rows. Raises DataError for an invalid table."""

@@ -178,7 +178,8 @@ def test_null_is_a_text_where_nothing_else_is_allowed() -> None:
 def test_a_file_says_texts_too_and_a_saved_run_keeps_them(tmp_path: Path) -> None:
     folder = tmp_path / "experiment"
     folder.mkdir()
-    text = "# @package _global_\ndata:\n  path: 2024\n  target: 1e3\n  columns: {007: drop}\n  missing_values: [2024, 007, no, 12:30, 2024-01-01, ~]\n"
+    text = "# @package _global_\ndata:\n  path: 2024\n  target: 1e3\n  columns: {a b: drop, 2024: date}\n"
+    text += "  missing_values: [2024, 007, no, 12:30, 2024-01-01, ~]\n"
     (folder / "e.yaml").write_text(text)
     words = [
         "data=csv",
