@@ -20,16 +20,16 @@ from numpy.typing import NDArray
 
 from dlexp.data.inference.items import InputItems
 from dlexp.data.inference.row_reader import open_table
-from dlexp.data.tables.features.cells import moments_of, numbers_of
 from dlexp.data.tables.features.encodings import (
     AnyColumn,
     CategoryColumn,
+    DateCells,
     DateColumn,
     HashColumn,
-    Moments,
     NumberColumn,
     encoded_columns,
 )
+from dlexp.data.tables.features.new_rows import moments_of, numbers_of
 from dlexp.data.tables.features.target_columns import names_of
 from dlexp.data.tables.index_columns import is_index_name
 from dlexp.data.tables.raw_column import RawColumn
@@ -118,7 +118,7 @@ class TableInput:
         """The columns of N rows -> (G, F); adds the reasons for unusable rows to `problems` (N)."""
         blocks = []
         for fit, column in zip(self.columns, columns, strict=True):
-            ready: NDArray[Any] | Moments
+            ready: NDArray[Any] | DateCells
             if isinstance(fit, NumberColumn):
                 ready = numbers_of(fit, column, problems, self.ignored)
             elif isinstance(fit, DateColumn):

@@ -21,15 +21,15 @@ from dlexp.data.tables.features.encodings import (
     AnyColumn,
     CategoryColumn,
     Column,
+    DateCells,
     DateColumn,
     DatePart,
     HashColumn,
-    Moments,
     NumberColumn,
     encoded_columns,
     first_features,
     part_of,
-    plain,
+    plain_column,
 )
 from dlexp.data.targets import target_unit
 from dlexp.errors import DataError
@@ -70,7 +70,7 @@ def fit_column(name: str, column: Column, standardize: bool, fitting: Fitting | 
     """
     fitting = fitting or Fitting()
     loose = name in fitting.loose
-    if isinstance(column, Moments):
+    if isinstance(column, DateCells):
         return _fit_dates(name, column, standardize, loose)
     if column.dtype == object:
         return _fit_categories(name, column, fitting)
@@ -95,7 +95,7 @@ def _fit_categories(name: str, column: NDArray[Any], fitting: Fitting) -> Catego
     return CategoryColumn(name, tuple(sorted(frequent)), rest=True)
 
 
-def _fit_dates(name: str, column: Moments, standardize: bool, loose: bool) -> DateColumn:
+def _fit_dates(name: str, column: DateCells, standardize: bool, loose: bool) -> DateColumn:
     present = column.values[~np.isnat(column.values)]
     origin = int(present.astype(np.int64).min()) if len(present) else 0
     parts = []
@@ -130,14 +130,14 @@ def _refuse_narrowing(name: str, present: NDArray[Any]) -> None:
 
 def chosen(column: Column, rows: NDArray[Any] | slice) -> Column:
     """Some rows of a column."""
-    if isinstance(column, Moments):
-        return Moments(column.values[rows], column.order, column.zoned)
+    if isinstance(column, DateCells):
+        return DateCells(column.values[rows], column.order, column.zoned)
     return column[rows]
 
 
 def missing_in(column: Column) -> NDArray[np.bool_]:
     """(N,) whether each cell is missing."""
-    if isinstance(column, Moments):
+    if isinstance(column, DateCells):
         return np.isnat(column.values)
     found = column == None if column.dtype == object else np.isnan(column)  # noqa: E711 - each cell
     return np.asarray(found, dtype=np.bool_)
@@ -176,6 +176,37 @@ def _blocks(fitted: Sequence[AnyColumn]) -> tuple[tuple[int, int], ...]:
     )
 
 
+@dataclass
+class _Features:
+    """The columns of a table as they are encoded."""
+
+    notes: list[str]
+    fitted: list[AnyColumn] = field(default_factory=list)
+    blocks: list[NDArray[np.float32]] = field(default_factory=list)
+    missing: dict[str, tuple[int, tuple[int, ...]]] = field(default_factory=dict)
+
+    def add(
+        self, name: str, column: Column, order: NDArray[np.int64], how: tuple[NDArray[np.int64], bool, Fitting]
+    ) -> None:
+        """Fit a column to the training rows and encode all rows in their `order`.
+
+        how  training rows, whether numbers are standardized, and how else columns are fitted
+        """
+        train, standardize, fitting = how
+        fit = fit_column(name, chosen(column, train), standardize, fitting)
+        self.notes += [*_of_one_value(name, column, train), *_of_rare(fit, column, train, fitting)]
+        self.missing.update(_missing(name, column))
+        self.fitted.append(fit)
+        self.blocks.append(_encoded(fit, column, order))
+
+
+def _order(columns: Mapping[str, Column], rows: tuple[NDArray[np.int64], ...]) -> NDArray[np.int64]:
+    """(N,) the rows of train, val and test, and behind them those of none."""
+    some = next(iter(columns.values()))
+    count = len(some.values if isinstance(some, DateCells) else some)
+    return np.concatenate([*rows, np.setdiff1d(np.arange(count), np.concatenate(rows))])
+
+
 def build_table(
     columns: dict[str, Any],
     targets: NDArray[Any] | None,
@@ -191,7 +222,7 @@ def build_table(
     The features are one array (N, F) of float32, of which the splits are parts.
 
     Args:
-        columns: Name -> cells (N,): float64, NaN for a missing one; str objects, None for a missing one; or `Moments`.
+        columns: Name -> cells (N,): float64, NaN for a missing one; str objects, None for a missing one; or `DateCells`.
         targets: (N,) int64 class numbers, (N, O) float64 values, or None.
         class_names: Names of the classes, () for values.
         target_names: Names of the values.
@@ -203,24 +234,14 @@ def build_table(
     Raises:
         DataError: A column cannot be standardized.
     """
-    fitting, train = fitting or Fitting(), rows[0]
-    some = next(iter(columns.values()))
-    count = len(some.values if isinstance(some, Moments) else some)
-    del some
-    order = np.concatenate([*rows, np.setdiff1d(np.arange(count), np.concatenate(rows))])
-    fitted: list[AnyColumn] = []
-    blocks: list[NDArray[np.float32]] = []
-    missing: dict[str, tuple[int, tuple[int, ...]]] = {}
+    order = _order(columns, rows)
+    made = _Features(notes=[*notes])
     for name in list(columns):
-        column = columns.pop(name) if fitting.frees else columns[name]
-        fit = fit_column(name, chosen(column, train), standardize, fitting)
-        notes = (*notes, *_of_one_value(name, column, train), *_of_rare(fit, column, train, fitting))
-        missing.update(_missing(name, column))
-        fitted.append(fit)
-        blocks.append(_encoded(fit, column, order))
+        column = columns.pop(name) if fitting is not None and fitting.frees else columns[name]
+        made.add(name, column, order, (rows[0], standardize, fitting or Fitting()))
         del column
-    features = _side_by_side(blocks, count)
-    del blocks
+    features, fitted = _side_by_side(made.blocks, len(order)), made.fitted
+    made.blocks.clear()
     learned: TargetSpec | None = ClassSpec(class_names) if class_names else None
     if targets is not None and not class_names:
         learned = ValueSpec(target_names, *target_unit(targets, rows[0], target_names))
@@ -237,9 +258,9 @@ def build_table(
         },
         preprocess=Affine(torch.tensor(1.0), torch.tensor(0.0)),
         fingerprint=_fingerprint(features, order, targets),
-        preprocessing={"kind": "table", "columns": [plain(fit) for fit in fitted]},
-        notes=notes,
-        missing=missing,
+        preprocessing={"kind": "table", "columns": [plain_column(fit) for fit in fitted]},
+        notes=tuple(made.notes),
+        missing=made.missing,
     )
 
 
@@ -261,7 +282,7 @@ def _fingerprint(features: NDArray[np.float32], order: NDArray[np.int64], target
 
 def _of_one_value(name: str, column: Column, rows: NDArray[np.int64]) -> list[str]:
     """A message about a column whose numbers differ only by rounding."""
-    if isinstance(column, Moments) or column.dtype == object:
+    if isinstance(column, DateCells) or column.dtype == object:
         return []
     present = column[rows]
     present = present[~np.isnan(present)]
@@ -272,7 +293,7 @@ def _of_one_value(name: str, column: Column, rows: NDArray[np.int64]) -> list[st
 
 def _of_rare(fit: AnyColumn, column: Column, rows: NDArray[np.int64], fitting: Fitting) -> list[str]:
     """A message about a categorical column with more categories than features."""
-    if isinstance(column, Moments) or not (
+    if isinstance(column, DateCells) or not (
         isinstance(fit, HashColumn) or (isinstance(fit, CategoryColumn) and fit.rest)
     ):
         return []

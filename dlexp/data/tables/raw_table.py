@@ -17,16 +17,17 @@ from numpy.typing import NDArray
 from dlexp.data.bundle import DataBundle
 from dlexp.data.splitting import split_rows
 from dlexp.data.tables.encoding import Fitting, build_table, chosen, missing_in
-from dlexp.data.tables.features.encodings import Column, Moments
+from dlexp.data.tables.features.encodings import Column, DateCells
 from dlexp.data.tables.features.kinds import read_column
 from dlexp.data.tables.features.problems import ColumnProblem, raise_all, unknown_columns
 from dlexp.data.tables.features.target_columns import targets_of
 from dlexp.data.tables.index_columns import index_columns
 from dlexp.data.tables.labels import Labels, labels_of
 from dlexp.data.tables.raw_column import RawColumn
-from dlexp.data.tables.spelling import Marks
+from dlexp.data.tables.spelling import Marks, number_in
 from dlexp.errors import Code, DataError
 from dlexp.findings import declaring
+from dlexp.text.quoting import setting
 
 ONE_VALUE = "has a single value"
 TOO_LARGE = "has numbers too large to differ as float64"
@@ -174,7 +175,7 @@ def _read_columns(table: RawTable, options: TableOptions, read: _Read) -> None:
 
 def _of_one_value(table: RawTable, name: str, column: Column) -> str:
     """Why a column without different values is left out."""
-    if isinstance(column, Moments) or column.dtype == object or len(table.labels_of(name).names) < 2:
+    if isinstance(column, DateCells) or column.dtype == object or len(table.labels_of(name).names) < 2:
         return ONE_VALUE
     return TOO_LARGE
 
@@ -197,7 +198,7 @@ def _leave_out_empty(read: _Read, train: NDArray[np.int64]) -> None:
         here = chosen(column, train)
         if missing_in(here).all():
             read.omitted[name] = "has no value in the training rows"
-        elif isinstance(here, Moments) and not _varies(here):
+        elif isinstance(here, DateCells) and not _varies(here):
             read.omitted[name] = "has a single value in the training rows"
         else:
             continue
@@ -209,14 +210,14 @@ def _nothing_left(table: RawTable, options: TableOptions, read: _Read) -> DataEr
     kept = next((name for name, why in read.omitted.items() if why != ONE_VALUE and name in table.raw), None)
     remedy = ""
     if kept is not None:
-        setting = declaring({kept: _kind_to_keep(table, kept)}, options.columns)
-        remedy = f"Column {kept!r} {read.omitted[kept]}. To keep it, set {setting}"
+        keeping = declaring({kept: _kind_to_keep(table, kept)}, options.columns)
+        remedy = f"Column {kept!r} {read.omitted[kept]}. To keep it, set {keeping}"
     return DataError("no column to train on", file=table.file, remedy=remedy)
 
 
 def _varies(column: Column) -> bool:
     """Return whether a column has two or more different values, without missing ones."""
-    if isinstance(column, Moments):
+    if isinstance(column, DateCells):
         present = column.values[~np.isnat(column.values)]
         return bool(len(present)) and bool((present != present[0]).any())
     if column.dtype == object:

@@ -22,7 +22,7 @@ _UNIX_WEEKDAY = 3  # 1970-01-01 was a Thursday
 
 
 @dataclass(frozen=True)
-class Moments:
+class DateCells:
     """Dates or times of day.
 
     values  (N,) datetime64[us], in UTC if they had time zones; or timedelta64[us] since midnight; NaT for missing ones
@@ -40,7 +40,7 @@ class Moments:
         return self.values.dtype.kind == "m"
 
 
-Column = NDArray[Any] | Moments  # (N,) float64, NaN for a missing number; (N,) str objects, None for a missing one
+Column = NDArray[Any] | DateCells  # (N,) float64, NaN for a missing number; (N,) str objects, None for a missing one
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class NumberColumn:
 
     def encode(self, column: Column) -> NDArray[np.float64]:
         """Encode cells (N,) as (N, 1)."""
-        assert not isinstance(column, Moments)
+        assert not isinstance(column, DateCells)
         filled = np.where(np.isnan(column), self.fill, column)
         scaled: NDArray[np.float64] = ((filled - self.mean) / self.std)[:, None]
         return scaled
@@ -97,7 +97,7 @@ class CategoryColumn:
 
     def encode(self, column: Column) -> NDArray[np.float64]:
         """Encode cells (N,) as (N, W)."""
-        assert not isinstance(column, Moments)
+        assert not isinstance(column, DateCells)
         places = {text: place for place, text in enumerate(self.categories)}
         unknown = len(self.categories) if self.rest else -1
         found = np.array([-1 if cell is None else places.get(cell, unknown) for cell in column], dtype=np.int64)
@@ -129,7 +129,7 @@ class HashColumn:
 
     def encode(self, column: Column) -> NDArray[np.float64]:
         """Encode cells (N,) as (N, W)."""
-        assert not isinstance(column, Moments)
+        assert not isinstance(column, DateCells)
         known: dict[Any, int] = {None: -1}
         for cell in set(column.tolist()) - {None}:
             digest = blake2b(cell_identity(cell).encode("utf-8", "surrogatepass"), digest_size=8).digest()
@@ -194,7 +194,7 @@ class DateColumn:
 
     def encode(self, column: Column) -> NDArray[np.float64]:
         """Encode moments (N,) as (N, W)."""
-        assert isinstance(column, Moments)
+        assert isinstance(column, DateCells)
         blocks = []
         for part in self.parts:
             numbers = part_of(column.values, part.part, self.origin)
@@ -243,7 +243,7 @@ def part_of(values: NDArray[np.generic], part: str, origin: int = 0) -> NDArray[
     return np.where(missing, np.nan, found)
 
 
-def plain(fit: AnyColumn) -> dict[str, Any]:
+def plain_column(fit: AnyColumn) -> dict[str, Any]:
     """Plain values from which `encoded_columns` makes an equal encoding; values of their defaults are left out."""
     standard = {name: field.default for name, field in fit.__dataclass_fields__.items()}
     found = {name: value for name, value in vars(fit).items() if value != standard[name]}

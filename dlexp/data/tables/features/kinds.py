@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlexp.data.tables.features import dates
-from dlexp.data.tables.features.encodings import Column, Moments
+from dlexp.data.tables.features.encodings import Column, DateCells
 from dlexp.data.tables.features.units import with_unit, without_unit
 from dlexp.data.tables.labels import Refusal, labels_of
 from dlexp.data.tables.mixed_column import numeric_problem, texts_note
@@ -40,7 +40,7 @@ TEXTS, IDS = "has free texts", "differs in nearly every row, as an identifier"
 
 
 @dataclass(frozen=True)
-class Reading:
+class ColumnReading:
     """What a column was read as.
 
     column    the cells, None if the column cannot be read or is left out
@@ -102,7 +102,9 @@ class Cells:
         return row, text, int(self.counts[some].sum()) - 1
 
 
-def read_column(name: str, raw: RawColumn, declared: str, refusal: Refusal, categories: tuple[str, int]) -> Reading:
+def read_column(
+    name: str, raw: RawColumn, declared: str, refusal: Refusal, categories: tuple[str, int]
+) -> ColumnReading:
     """The column as numbers, categories or dates.
 
     Args:
@@ -132,7 +134,7 @@ def read_column(name: str, raw: RawColumn, declared: str, refusal: Refusal, cate
         return problem
     found = _categories(name, raw, refusal, categories, keep=False)
     notes = texts_note(raw, name)
-    return Reading(found.column, found.problem, found.suggested, found.left_out, (*notes, *found.notes))
+    return ColumnReading(found.column, found.problem, found.suggested, found.left_out, (*notes, *found.notes))
 
 
 def too_large(numbers: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -148,15 +150,15 @@ def is_date_column(raw: RawColumn) -> bool:
     return _may_be_dates(known) and all(_is_date(text) for text in known.texts)
 
 
-def _numbers(name: str, numbers: NDArray[np.float64], raw: RawColumn, refusal: Refusal) -> Reading:
+def _numbers(name: str, numbers: NDArray[np.float64], raw: RawColumn, refusal: Refusal) -> ColumnReading:
     large = too_large(numbers)
     if len(large):
         remedy = f"Correct it, or use another unit (at most {LARGEST:g})."
         rule = f"the number {numbers[large[0]]} is too large"
-        return Reading(problem=refusal(rule, row=int(large[0]), remedy=remedy), suggested="drop")
+        return ColumnReading(problem=refusal(rule, row=int(large[0]), remedy=remedy), suggested="drop")
     if _is_id(name, numbers):
-        return Reading(left_out=IDS)
-    return Reading(numbers)
+        return ColumnReading(left_out=IDS)
+    return ColumnReading(numbers)
 
 
 def _is_id(name: str, numbers: NDArray[np.float64]) -> bool:
@@ -169,11 +171,11 @@ def _is_id(name: str, numbers: NDArray[np.float64]) -> bool:
     return len(np.unique(present)) >= _MOSTLY * len(present)
 
 
-def _declared_numbers(name: str, raw: RawColumn, refusal: Refusal) -> Reading:
+def _declared_numbers(name: str, raw: RawColumn, refusal: Refusal) -> ColumnReading:
     """Numbers; with one unit without it, and other texts are missing."""
     cells = raw.cells()
     if cells.dtype != object:
-        return Reading(cells, problem=None) if not len(too_large(cells)) else _numbers(name, cells, raw, refusal)
+        return ColumnReading(cells, problem=None) if not len(too_large(cells)) else _numbers(name, cells, raw, refusal)
     known = Cells(raw)
     units = {found[1] for text in known.texts if (found := with_unit(text)) is not None}
     unit = next(iter(units)) if len(units) == 1 else ""
@@ -184,14 +186,14 @@ def _declared_numbers(name: str, raw: RawColumn, refusal: Refusal) -> Reading:
         rule = f"data.columns says number, but most cells are none, such as {cell!r}"
         if len(units) > 1:
             rule = f"data.columns says number, but the cells have several units: {', '.join(sorted(units)[:_NAMED])}"
-        return Reading(problem=refusal(rule, row=row), suggested="category")
+        return ColumnReading(problem=refusal(rule, row=row), suggested="category")
     table = np.full(len(raw.present.distinct) + 1, np.nan)
     table[known.used] = [np.nan if value is None else value for value in values]
     notes = [f"column {name!r}: the unit {unit} was removed"] if unit else []
     numbers = table[raw.present.codes]
     read = _numbers("", numbers, raw, refusal)
     notes += _missing_note(name, known, is_text, "numbers")
-    return Reading(read.column, read.problem, read.suggested, notes=tuple(notes), unit=unit, loose=True)
+    return ColumnReading(read.column, read.problem, read.suggested, notes=tuple(notes), unit=unit, loose=True)
 
 
 def _missing_note(name: str, known: Cells, chosen: Sequence[bool], kind: str) -> list[str]:
@@ -204,7 +206,7 @@ def _missing_note(name: str, known: Cells, chosen: Sequence[bool], kind: str) ->
     return [f"column {name!r}: {count:,} {what} missing, not {kind} ({named})"]
 
 
-def _units(known: Cells, refusal: Refusal) -> Reading | None:
+def _units(known: Cells, refusal: Refusal) -> ColumnReading | None:
     """The problem of a column of numbers with units; None for other columns."""
     found = [with_unit(text) for text in known.texts]
     is_number = [one is not None or number_in(text) is not None for one, text in zip(found, known.texts, strict=True)]
@@ -215,19 +217,19 @@ def _units(known: Cells, refusal: Refusal) -> Reading | None:
     named = f"the unit {units[0]}" if len(units) == 1 else f"units ({', '.join(units[:_NAMED])})"
     rule = f"numbers with {named}, such as {cell!r}"
     if len(units) == 1:
-        return Reading(problem=refusal(rule, row=row, remedy="Read them without it"), suggested="number")
+        return ColumnReading(problem=refusal(rule, row=row, remedy="Read them without it"), suggested="number")
     remedy = "Write them in one unit, or read them as categories"
-    return Reading(problem=refusal(rule, row=row, remedy=remedy), suggested="category")
+    return ColumnReading(problem=refusal(rule, row=row, remedy=remedy), suggested="category")
 
 
-def _mixed(known: Cells, refusal: Refusal) -> Reading | None:
+def _mixed(known: Cells, refusal: Refusal) -> ColumnReading | None:
     """The problem of a numeric column with texts; None for other columns."""
     wrong = [number_in(text) is None for text in known.texts]
     is_other = any(other_number(text) for text in known.texts)
     kind = "category" if is_other or known.share(wrong) >= _HALF else "number"
     todo = "read such cells as missing" if kind == "number" else "read the column as categories"
     error = numeric_problem(known.raw, refusal, todo)
-    return None if error is None else Reading(problem=error, suggested=kind)
+    return None if error is None else ColumnReading(problem=error, suggested=kind)
 
 
 def _may_be_dates(known: Cells) -> bool:
@@ -241,16 +243,16 @@ def _is_date(text: str) -> bool:
     return dates.moment_in(text) is not None or bool(dates.orders_of(text)) or bool(dates.unknown_zone(text))
 
 
-def _dates(name: str, known: Cells, order: str, refusal: Refusal, is_declared: bool) -> Reading:
+def _dates(name: str, known: Cells, order: str, refusal: Refusal, is_declared: bool) -> ColumnReading:
     """Dates or times of day; an empty reading if the column has none."""
     texts = known.texts
     plain = dates.plain_moments(texts)
     if plain is not None:
-        return Reading(_spread(known, plain), loose=is_declared)
+        return ColumnReading(_spread(known, plain), loose=is_declared)
     if not order:
         order, problem = _order_of(known, texts, refusal)
         if problem is not None:
-            return Reading(problem=problem, suggested="drop" if "drop" in problem.remedy else "day-first")
+            return ColumnReading(problem=problem, suggested="drop" if "drop" in problem.remedy else "day-first")
     read: Callable[[str], dates.Moment | None] = lambda text: dates.moment_in(text, order)  # noqa: E731
     if is_declared:
         read = lambda text: dates.moment_in(text, order) or dates.moment_of_digits(text)  # noqa: E731
@@ -265,18 +267,18 @@ def _dates(name: str, known: Cells, order: str, refusal: Refusal, is_declared: b
         row, cell, _ = known.first([bool(zone) for zone in zones])
         rule = f"the time zone {dates.unknown_zone(cell)} of {cell!r} is not unique"
         remedy = "Write it as an offset (+02:00) or a name (Europe/Berlin), or drop the column"
-        return Reading(problem=refusal(rule, row=row, remedy=remedy), suggested="drop")
+        return ColumnReading(problem=refusal(rule, row=row, remedy=remedy), suggested="drop")
     if known.share([not text for text in is_text]) < needed:
         if not is_declared:
-            return Reading()
+            return ColumnReading()
         row, cell, _ = known.first(is_text)
         rule = f"data.columns says a date, but most cells are none, such as {cell!r}"
-        return Reading(problem=refusal(rule, row=row), suggested="category")
+        return ColumnReading(problem=refusal(rule, row=row), suggested="category")
     if any(is_text) and not is_declared:
         row, cell, more = known.first(is_text)
         rule = f"must be dates, got {cell!r}" + (f" and {more} more" if more else "")
         remedy = "Correct it, add it to data.missing_values, or read such cells as missing"
-        return Reading(problem=refusal(rule, row=row, remedy=remedy), suggested=order or "date")
+        return ColumnReading(problem=refusal(rule, row=row, remedy=remedy), suggested=order or "date")
     return _of_moments(name, known, found, order, refusal, is_declared)
 
 
@@ -300,19 +302,21 @@ def _order_of(known: Cells, texts: Sequence[str], refusal: Refusal) -> tuple[str
 
 def _of_moments(
     name: str, known: Cells, found: Sequence[dates.Moment | None], order: str, refusal: Refusal, is_declared: bool
-) -> Reading:
+) -> ColumnReading:
     there = [moment for moment in found if moment is not None]
     is_time = there[0].is_time
     if any(moment.is_time != is_time for moment in there):
         row, cell, _ = known.first([moment is not None and moment.is_time != is_time for moment in found])
         rule = f"has dates and times of day, such as {cell!r}"
-        return Reading(problem=refusal(rule, row=row, remedy="Write one kind, or drop the column"), suggested="drop")
+        return ColumnReading(
+            problem=refusal(rule, row=row, remedy="Write one kind, or drop the column"), suggested="drop"
+        )
     zones = list(dict.fromkeys(moment.zone for moment in there))
     if "" in zones and len(zones) > 1:
         row, cell, _ = known.first([moment is not None and not moment.zone for moment in found])
         rule = f"{cell!r} has no time zone, but other cells have ({', '.join(filter(None, zones))})"
         remedy = "Write a zone in each cell or in none, or drop the column"
-        return Reading(problem=refusal(rule, row=row, remedy=remedy), suggested="drop")
+        return ColumnReading(problem=refusal(rule, row=row, remedy=remedy), suggested="drop")
     notes = _missing_note(name, known, [moment is None for moment in found], "dates")
     if zones not in ([""], ["UTC"]):
         named = ", ".join(zones[:_NAMED]) + (", ..." if len(zones) > _NAMED else "")
@@ -320,31 +324,31 @@ def _of_moments(
     kind = "timedelta64[us]" if is_time else "datetime64[us]"
     ticks = np.array([np.iinfo(np.int64).min if moment is None else moment.at for moment in found], dtype=np.int64)
     column = _spread(known, ticks.view(kind), order, zones != [""])
-    return Reading(column, notes=tuple(notes), loose=is_declared)
+    return ColumnReading(column, notes=tuple(notes), loose=is_declared)
 
 
-def _spread(known: Cells, values: NDArray[np.generic], order: str = "", zoned: bool = False) -> Moments:
+def _spread(known: Cells, values: NDArray[np.generic], order: str = "", zoned: bool = False) -> DateCells:
     """The moments of all cells from those of the texts that occur."""
     table = np.full(len(known.raw.present.distinct) + 1, "NaT", dtype=values.dtype)
     table[known.used] = values
-    return Moments(table[known.raw.present.codes], order, zoned)
+    return DateCells(table[known.raw.present.codes], order, zoned)
 
 
-def _categories(name: str, raw: RawColumn, refusal: Refusal, categories: tuple[str, int], keep: bool) -> Reading:
+def _categories(name: str, raw: RawColumn, refusal: Refusal, categories: tuple[str, int], keep: bool) -> ColumnReading:
     try:
         labels = labels_of(raw.present, refusal)
     except DataError as error:
-        return Reading(problem=error, suggested="drop")
+        return ColumnReading(problem=error, suggested="drop")
     notes = tuple(labels.note(name))
     rare, most = categories
     present = int((labels.codes >= 0).sum())
     if not keep and present >= _FEWEST:
         words = np.mean([len(text.split()) for text in labels.names])
         if len(labels.names) >= _DISTINCT * present and words >= _WORDS:
-            return Reading(left_out=TEXTS)
+            return ColumnReading(left_out=TEXTS)
         if len(labels.names) >= _MOSTLY * present:
-            return Reading(left_out=IDS)
+            return ColumnReading(left_out=IDS)
     if rare == "refuse" and len(labels.names) > most:
         rule = f"has {len(labels.names)} different texts, more than data.max_categories={most}"
-        return Reading(problem=refusal(rule, remedy="Drop the column", code="too-large"), suggested="drop")
-    return Reading(labels.column(), notes=notes)
+        return ColumnReading(problem=refusal(rule, remedy="Drop the column", code="too-large"), suggested="drop")
+    return ColumnReading(labels.column(), notes=notes)

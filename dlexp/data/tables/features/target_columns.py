@@ -27,7 +27,7 @@ _EQUAL = "all rows have the same target"
 _MAX_CLASSES_OF_NUMBERS = 20  # distinct whole numbers up to which a target is read as classes
 
 
-class Table(Protocol):
+class TargetTable(Protocol):
     """The columns of a file; see `RawTable`."""
 
     @property
@@ -56,7 +56,7 @@ class Table(Protocol):
 
 
 def targets_of(
-    table: Table, names: Sequence[str], kind: str, problems: list[ColumnProblem], notes: list[str]
+    table: TargetTable, names: Sequence[str], kind: str, problems: list[ColumnProblem], notes: list[str]
 ) -> tuple[NDArray[Any], tuple[str, ...]] | None:
     """((N,) class numbers, class names), or ((N, O) float64 values, ()); None after a problem.
 
@@ -140,7 +140,7 @@ def column_target_kind(target: RawColumn, refusal: Refusal) -> str:
     return "class" if len(np.unique(finite)) <= _MAX_CLASSES_OF_NUMBERS else "value"
 
 
-def _values(table: Table, name: str) -> NDArray[np.float64]:
+def _values(table: TargetTable, name: str) -> NDArray[np.float64]:
     """(N, 1) values."""
     column = table.raw[name].cells()
     _refuse_missing(table, name)
@@ -157,7 +157,7 @@ def _values(table: Table, name: str) -> NDArray[np.float64]:
     return values
 
 
-def _classes(table: Table, name: str, notes: list[str]) -> tuple[NDArray[Any], tuple[str, ...]]:
+def _classes(table: TargetTable, name: str, notes: list[str]) -> tuple[NDArray[Any], tuple[str, ...]]:
     """((N,) class numbers, class names); adds messages to the user to `notes`."""
     _refuse_missing(table, name)
     labels = table.labels_of(name)
@@ -179,7 +179,7 @@ def _in_order(label: str) -> tuple[bool, float, str]:
     return number is None, number or 0.0, label
 
 
-def _refuse_missing(table: Table, name: str) -> None:
+def _refuse_missing(table: TargetTable, name: str) -> None:
     column = table.raw[name].cells()
     missing = np.flatnonzero(column == None if column.dtype == object else np.isnan(column))  # noqa: E711 - each cell
     if len(missing):
@@ -194,7 +194,7 @@ def _refuse_missing(table: Table, name: str) -> None:
         raise table.refusal(rule, name, row, f"{remedy}. To read {word!r} as a value, set {keep}")
 
 
-def _refuse_too_large(table: Table, name: str) -> None:
+def _refuse_too_large(table: TargetTable, name: str) -> None:
     """Raise DataError for a number too large for a finite mean and deviation."""
     column = table.raw[name].cells()
     numbers = np.array([number_in(cell) or 0.0 for cell in column]) if column.dtype == object else column

@@ -334,4 +334,4 @@ def test_new_rows_with_other_dates_and_missing_columns() -> None:
     with pytest.raises(DataError) as caught:
         TableInput.of(bundle.preprocessing, {"target": "y"}, lenient=True).check("new.csv")
     for name in ("'x'", "'when'"):
-        refused(caught.value, "incompatible-data", f"column {name} not found")
+        refused(caught.value, "incompatible-data", "missing: ", name)

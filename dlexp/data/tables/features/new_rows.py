@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlexp.data.tables.features import dates
-from dlexp.data.tables.features.encodings import DateColumn, Moments, NumberColumn
+from dlexp.data.tables.features.encodings import DateCells, DateColumn, NumberColumn
 from dlexp.data.tables.features.units import with_unit, without_unit
 from dlexp.data.tables.mixed_column import special_in
 from dlexp.data.tables.raw_column import RawColumn
@@ -46,7 +46,7 @@ def numbers_of(fit: NumberColumn, column: RawColumn, problems: list[str], ignore
     return np.where(wrong, np.nan, numbers)
 
 
-def moments_of(fit: DateColumn, column: RawColumn, problems: list[str], ignored: Counter[str]) -> Moments:
+def moments_of(fit: DateColumn, column: RawColumn, problems: list[str], ignored: Counter[str]) -> DateCells:
     """The dates of N cells, NaT for missing and invalid ones; see `numbers_of`."""
     texts, codes = column.present.distinct, column.present.codes
     ticks = np.full(len(texts) + 1, np.iinfo(np.int64).min, dtype=np.int64)
@@ -63,7 +63,7 @@ def moments_of(fit: DateColumn, column: RawColumn, problems: list[str], ignored:
             for place in np.flatnonzero(codes == code).tolist():
                 problems[place] = problems[place] or f"column {fit.name!r}: {texts[code]!r} {why}"
     kind = "timedelta64[us]" if fit.is_time else "datetime64[us]"
-    return Moments(ticks[codes].view(kind), fit.order, fit.zoned)
+    return DateCells(ticks[codes].view(kind), fit.order, fit.zoned)
 
 
 def _unit_of(text: str) -> str:
