@@ -58,9 +58,9 @@ def megabytes() -> float:
 
 def read_rows(path: Path, rounds: int) -> list[str]:
     """Rows of the table: reading the file at `path`."""
-    from dlexp.data.sources.csv_file import csv
+    from dlexp.data.sources.table_file import table_file
+    from dlexp.data.tables.files.text_file import TextFile
     from dlexp.data.tables.spelling import MISSING, Marks
-    from dlexp.data.tables.text_file import TextFile
 
     def cells() -> None:
         file = TextFile(path, ",", Marks(MISSING))
@@ -69,7 +69,7 @@ def read_rows(path: Path, rounds: int) -> list[str]:
             column.cells()
 
     def table() -> None:
-        csv(path=str(path), target="y", target_kind="class", missing_values=list(MISSING))
+        table_file(path=str(path), target="y", target_kind="class", missing_values=list(MISSING))
 
     work: dict[str, Callable[[], object]] = {
         "pandas.read_csv": lambda: pd.read_csv(path),

@@ -19,12 +19,15 @@ import torch
 from numpy.typing import NDArray
 
 from dlexp.data.inference.items import InputItems
-from dlexp.data.inference.row_reader import open_table
 from dlexp.data.tables.encoding import CategoryColumn, NumberColumn, encoded_columns
+from dlexp.data.tables.files.form import AUTO, FormSettings, TableForm
+from dlexp.data.tables.files.reading import open_table
 from dlexp.data.tables.index_columns import is_index_name
 from dlexp.data.tables.mixed_column import special_in
+from dlexp.data.tables.number_columns import styles_of_rows
+from dlexp.data.tables.numerals import NumberStyle
 from dlexp.data.tables.raw_column import RawColumn
-from dlexp.data.tables.spelling import MISSING, Marks, cell_identity, number_in
+from dlexp.data.tables.spelling import MISSING, Marks, cell_identity, is_sign, number_in
 from dlexp.errors import DataError
 from dlexp.runtime.rounding import LARGEST
 
@@ -41,7 +44,8 @@ class TableInput:
     columns    the columns that are read, in the order of the features
     unread     further columns that a file may have: the target, and columns that training did not use
     empty      cells that mean "no value"
-    separator  between two cells of a CSV file
+    trained    the form of the training file: a file of the same form is read the same way, another form is detected
+    settings   what the user sets of the form
     lenient    ignore columns that training did not have
     unknown    column -> counts of categories that training did not have; updated while rows are read
     """
@@ -49,7 +53,8 @@ class TableInput:
     columns: tuple[NumberColumn | CategoryColumn, ...]
     unread: frozenset[str]
     empty: frozenset[str]
-    separator: str
+    trained: TableForm
+    settings: FormSettings = field(default_factory=FormSettings)
     lenient: bool = False
     unknown: dict[str, Counter[str]] = field(default_factory=dict)
 
@@ -62,11 +67,14 @@ class TableInput:
             raise DataError(rule, remedy=remedy, code="incompatible-data")
         unread = {*preprocessing.get("unread", ()), str(arguments.get("target", "target"))}
         empty = frozenset(["", *arguments.get("missing_values", MISSING)])
-        return cls(columns, frozenset(unread), empty, str(arguments.get("separator", ",")), lenient)
+        trained = TableForm.from_plain(preprocessing.get("form", {}))
+        # An encoding that had to be set for training cannot be detected either.
+        settings = FormSettings(encoding=str(arguments.get("encoding", AUTO)))
+        return cls(columns, frozenset(unread), empty, trained, settings, lenient)
 
     def check(self, path: str) -> None:
         """Raise DataError for a file that cannot be read, or whose columns differ from training."""
-        with open_table(path, self.separator, Marks(self.empty)) as table:
+        with open_table(path, self.settings, Marks(self.empty), self.trained) as (table, _):
             self._places(path, table.header)
 
     def read(self, path: str) -> Iterator[InputItems]:
@@ -77,10 +85,14 @@ class TableInput:
         most 65,536 rows are held back until the first known category.
         """
         number, pending, recognized = 0, list[InputItems](), Recognized()
-        with open_table(path, self.separator, Marks(self.empty)) as table:
+        styles: list[NumberStyle] | None = None
+        with open_table(path, self.settings, Marks(self.empty), self.trained) as (table, form):
             for piece in table.rows(self._places(path, table.header)):
                 problems = list(piece.problems)
-                inputs = self.encoded(piece.columns, problems, recognized)
+                if styles is None:
+                    styles = self._styles(piece.columns, form)
+                columns = self._styled(piece.columns, styles)
+                inputs = self.encoded(columns, problems, recognized)
                 rows = zip(piece.places, problems, strict=True)
                 names: dict[str, list[Any]] = {"input": [path] * len(problems)}
                 names["row"] = list(range(number, number + len(problems)))
@@ -113,6 +125,19 @@ class TableInput:
         features: NDArray[np.float32] = np.concatenate(blocks, axis=1)[good].astype(np.float32)
         return features
 
+    def _styles(self, columns: Sequence[RawColumn], form: TableForm) -> list[NumberStyle]:
+        """The spelling of numbers in each column of a file, by its first rows."""
+        is_same = (form.format, form.separator) == (self.trained.format, self.trained.separator)
+        names = [fit.name for fit in self.columns]
+        return styles_of_rows(names, columns, self.trained.styles, form.decimal, is_same)
+
+    def _styled(self, columns: Sequence[RawColumn], styles: Sequence[NumberStyle]) -> list[RawColumn]:
+        found = []
+        for fit, column, style in zip(self.columns, columns, styles, strict=True):
+            is_number = isinstance(fit, NumberColumn) or fit.name in self.trained.styles
+            found.append(column if column.has_values or not is_number or style.is_plain else column.styled(style.read))
+        return found
+
     def notes(self) -> list[str]:
         """Messages to the user about the rows that were read."""
         found = []
@@ -131,7 +156,8 @@ class TableInput:
         """(N,) str objects, None for no category. A number in a column of words is a problem."""
         known = {cell_identity(text): text for text in fit.categories}
         has_numbers = any(number_in(text) is not None for text in known)
-        codes, texts = column.present.codes, column.present.distinct
+        present = (column.with_signs() if any(map(is_sign, known)) else column).present
+        codes, texts = present.codes, present.distinct
         found = [known.get(cell_identity(text)) for text in texts]
         for code in np.unique(codes[codes >= 0]).tolist():
             text, places = texts[code], np.flatnonzero(codes == code).tolist()
@@ -163,7 +189,7 @@ class TableInput:
         if problems:
             remedy = f"The columns of training are {_listed(wanted)}."
             if len(header) == 1 and any(letter in header[0] for letter in ",;|\t"):
-                remedy = f"{header[0]!r} is the only column. Set another separator: --separator ';'"
+                remedy = f"{header[0]!r} is the only column. Set another separator: --separator semicolon"
             elif extra and not missing:
                 remedy = "Ignore columns that training did not have: --ignore-extra"
             raise DataError("; ".join(problems), file=path, remedy=remedy, code="incompatible-data")

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from dlexp.data.inference.row_reader import open_table
 from problems import refused
 
 from dlexp.artifacts.checkpoints.checkpoint import read_checkpoint
@@ -21,7 +22,6 @@ from dlexp.config.files.catalog import Catalog
 from dlexp.config.files.yaml_files import read_yaml
 from dlexp.data.images.decoding import read_image
 from dlexp.data.images.listing import quick_scan
-from dlexp.data.inference.row_reader import open_table
 from dlexp.data.paths import check_file
 from dlexp.data.sources.array_files import open_arrays
 from dlexp.data.tables.spelling import Marks
