@@ -138,8 +138,8 @@ class TableForm:
             parts.append(f"{self.skipped} lines before the header skipped" if self.skipped > 1 else "line 1 skipped")
         if self.row_names:
             parts.append("the first column has no name")
-        changed = f" (to change it: {', '.join(keys)})" if keys else ""
-        return f"file read with {', '.join(parts)}{changed}" if parts else ""
+        changed = f". To change it, set {', '.join(dict.fromkeys(keys))}" if keys else ""
+        return f"form of the file: {', '.join(parts)}{changed}" if parts else ""
 
     def _styled(self) -> list[tuple[str, str]]:
         """(what was found in the numbers of some columns, the key that changes it)."""

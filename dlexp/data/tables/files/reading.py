@@ -119,6 +119,9 @@ def _encoding(path: str, file: OpenFile, is_whole: bool) -> str:
     if found == "utf-8" and not is_whole and path != STDIN and file.stream.seekable():
         found = _of_rest(file.stream)
         file.stream.seek(0)
+    if found == "binary":
+        rule = "is neither text nor a table of a known format (Parquet, Feather, a workbook)"
+        raise DataError(rule, file=path, remedy="Save it as CSV, or set data.encoding to the encoding of its text.")
     if not found:
         rule = "must have one encoding: some letters are UTF-8, and others are not"
         remedy = "Set data.encoding=cp1252, data.encoding=utf-8, or save it again as UTF-8."

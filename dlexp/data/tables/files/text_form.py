@@ -39,7 +39,7 @@ def encoding_of(head: bytes, is_whole: bool) -> str:
     """The encoding of a text: its byte order mark, UTF-16 by its zeros, UTF-8 if valid, else Windows-1252 or Latin-1.
 
     is_whole  whether the text ends with `head`; otherwise a letter may be cut off
-    Returns "" for bytes that are valid UTF-8 in one place and invalid in another.
+    Returns "" for bytes that are valid UTF-8 in one place and invalid in another, `binary` for no text at all.
     """
     for mark, name in _BOMS:
         if head.startswith(mark):
@@ -49,6 +49,7 @@ def encoding_of(head: bytes, is_whole: bool) -> str:
         odd, even = head[1:4096:2].count(0), head[:4096:2].count(0)
         if max(odd, even) > len(head[:4096]) // 4 and min(odd, even) <= max(odd, even) // 10:
             return "utf-16-le" if odd > even else "utf-16-be"
+        return "binary"
     if head.isascii() or _is_utf_8(head, is_whole):
         return "utf-8"
     if has_utf_8_letters(head):

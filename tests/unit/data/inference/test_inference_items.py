@@ -22,6 +22,7 @@ from dlexp.data.inference.tables import TableInput
 from dlexp.data.loaders import bounds
 from dlexp.data.sources.image_folder import image_folder
 from dlexp.data.sources.table_file import table_file
+from dlexp.data.tables.files.form import TableForm
 from dlexp.errors import DataError
 from dlexp.specs import ClassSpec, DataSpec, ImageSpec, TableSpec
 
@@ -162,7 +163,7 @@ def test_other_columns_are_refused_by_name(header: str, told: list[str]) -> None
 def test_known_columns_may_be_there_in_any_order_and_extra_ones_when_asked_for() -> None:
     plain = read(table(), "size,kind\n3,red\n")
     more = read(table(), "same,kind,price,id,size\n9,red,9,9,3\n")
-    lenient = TableInput(table().columns, frozenset(), frozenset([""]), ",", lenient=True)
+    lenient = TableInput(table().columns, frozenset(), frozenset([""]), TableForm(), lenient=True)
     extra = read(lenient, "kind,what,size\nred,x,3\n")
     assert torch.equal(plain.inputs, more.inputs) and torch.equal(plain.inputs, extra.inputs)
 

@@ -43,7 +43,7 @@ def test_missing_file_gets_the_nearest_name() -> None:
 
 
 def arguments(path: str) -> dict[str, Any]:
-    return {"path": path, "target": "y", "separator": ",", "missing_values": [], "target_kind": "auto"}
+    return {"path": path, "target": "y", "missing_values": [], "target_kind": "auto"}
 
 
 def test_missing_folder_and_folder_are_refused() -> None:
@@ -59,11 +59,11 @@ def test_missing_folder_and_folder_are_refused() -> None:
         ("", "too-few-samples", (None, None), ""),
         ("a,color,y\n", "too-few-samples", (None, None), ""),
         ("a,color,y\n,,\n\n", "too-few-samples", (None, None), ""),
-        (b"a,b,y\n1,M\xfcller,x\n", "invalid-data", (None, None), "UTF-8"),
+        ("a,b,y\n1,\u00fc,x\n".encode() + b"2,M\xfcller,x\n", "invalid-data", (None, None), "data.encoding=cp1252"),
         (changed(9, "7,red,yes,more"), "invalid-data", (None, None), "3 fields in line 9, saw 4"),
         (changed(9, '7,"red,yes'), "invalid-data", (None, None), "data.separator"),
         ("a,a,y\n1,2,x\n", "invalid-data", (1, None), "'a'"),
-        ("\n".join(GOOD).replace(",", ";"), "invalid-data", (1, None), "'a;color;y'"),
+        ("\n".join(GOOD).replace(",", "^"), "invalid-data", (1, None), "'a^color^y'"),
         (changed(9, "7,red,"), "invalid-data", (9, "y"), "delete the line"),
         (changed(9, "7,red"), "invalid-data", (9, "y"), "delete the line"),
         (changed(9, "7,red,maybe"), None, (None, "y"), "'maybe'"),

@@ -52,7 +52,7 @@ def test_the_same_table_as_from_csv(target: str, tmp_path: Path) -> None:
     assert one.spec == other.spec
     assert one.fingerprint == other.fingerprint
     assert one.split_hash == other.split_hash
-    assert one.preprocessing == other.preprocessing
+    assert one.preprocessing["columns"] == other.preprocessing["columns"]
     assert all(
         torch.equal(tensor_of(one.splits[name].inputs), tensor_of(other.splits[name].inputs)) for name in one.splits
     )
@@ -113,7 +113,7 @@ def test_refusals_name_column_and_row(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         table_file(path=str(tmp_path / "peple.parquet"), target="y")
     refused(caught.value, "not-found", "peple", "people.parquet")
-    (tmp_path / "no.parquet").write_text("no parquet")
+    (tmp_path / "no.parquet").write_bytes(b"no\0parquet")
     with pytest.raises(DataError) as caught:
         table_file(path=str(tmp_path / "no.parquet"), target="y")
     refused(caught.value, "invalid-data", "no.parquet")

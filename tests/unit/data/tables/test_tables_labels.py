@@ -99,10 +99,9 @@ def test_words_for_missing_leave_a_column_one_of_numbers(word: str) -> None:
 @pytest.mark.parametrize(
     ("cells", "where", "remedy"),
     [
-        (["1,200", "3,400", "12"], "'1,200' and 39 more", "thousands separator"),
-        (["12%", "13.5%"], "'12%' and 59 more", "percent sign"),
-        (["3,5", "4,25", "1"], "'3,5' and 39 more", "decimal comma"),
-        (["$3", "$4"], "'$3' and 59 more", "currency sign"),
+        (["12%", "13.5%", "14"], "'12%' and 39 more", "percent sign"),
+        (["$3", "\u20ac4"], "'$3' and 59 more", "currency sign"),
+        (["(3)", "4"], "'(3)' and 29 more", "parentheses"),
         ([*map(str, range(25)), *["unknown"] * 35], "'unknown' and 34 more", "data.missing_values"),
     ],
 )
