@@ -180,7 +180,7 @@ class TableInput:
         wanted = [fit.name for fit in self.columns]
         counts = Counter(header)
         missing = [name for name in wanted if name not in counts]
-        known = {*wanted, *self.unread, *filter(is_index_name, header), *(name for name in header[:1] if not name)}
+        known = {*wanted, *self.unread, *filter(_is_unnamed, header), *(name for name in header[:1] if not name)}
         extra = [] if self.lenient else [name for name in counts if name not in known]
         repeated = [name for name in wanted if counts[name] > 1]
         problems = [f"column {name!r} not found{_similar(name, extra or header)}" for name in missing[:_LISTED]]
@@ -234,6 +234,11 @@ def _numbers(name: str, column: RawColumn, problems: list[str]) -> NDArray[np.fl
         what = f"is not a finite number{special_in(cell)}" if bad[place] else "is too large"
         problems[place] = problems[place] or f"column {name!r}: {cell!r} {what}"
     return np.where(wrong, np.nan, numbers)
+
+
+def _is_unnamed(name: str) -> bool:
+    """Return whether a column is an index of pandas, or has a name because it has none in the file."""
+    return is_index_name(name) or name.startswith("Unnamed: ")
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -19,7 +19,7 @@ _CODES = "US\\$|R\\$|USD|EUR|GBP|CHF|JPY|CNY|INR|SEK|NOK|DKK|PLN|CZK|AUD|CAD|BRL
 _CURRENCY = re.compile(rf"(?:[{_SIGNS}]|{_CODES})")
 _BLANKS = " \u00a0\u202f\u2009"
 _APOSTROPHES = "'\u2019"
-_MINUS = "-\u2212"
+_MINUS = "\u2212\\-"  # for a character class
 _CELL = re.compile(
     rf"(?P<sign>[+{_MINUS}])?\s*(?P<before>[{_SIGNS}]|{_CODES})?\s*(?P<inner>[+{_MINUS}])?"
     rf"(?P<body>[\d.,{_BLANKS}{_APOSTROPHES}]*\d[.,]?(?:[eE][+{_MINUS}]?\d+)?)\s*(?P<after>%|[{_SIGNS}]|{_CODES})?"

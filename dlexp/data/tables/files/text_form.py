@@ -146,10 +146,16 @@ def _preamble(lines: Sequence[str]) -> tuple[int, str]:
         text = line.strip(" \r\n").strip('"')
         if text.lower().startswith("sep=") and len(text) == 5:
             declared = text[4]
-        elif text and not (text.startswith("#") and lines[number + 1].strip()):
+        elif text and not (text.startswith("#") and _has_letter(lines[number + 1 :])):
             break
         skipped = number + 1
     return skipped, declared
+
+
+def _has_letter(lines: Sequence[str]) -> bool:
+    """Return whether the next line with cells may be a header; if not, the comment before it is one."""
+    text = next((line for line in lines if line.strip()), "")
+    return any(letter.isalpha() for letter in text)
 
 
 def _read(lines: Sequence[str], separator: str) -> list[list[str]]:
