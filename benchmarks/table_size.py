@@ -59,11 +59,12 @@ def megabytes() -> float:
 def read_rows(path: Path, rounds: int) -> list[str]:
     """Rows of the table: reading the file at `path`."""
     from dlexp.data.sources.table_file import table_file
+    from dlexp.data.tables.files.form import TableForm
     from dlexp.data.tables.files.text_file import TextFile
     from dlexp.data.tables.spelling import MISSING, Marks
 
     def cells() -> None:
-        file = TextFile(path, ",", Marks(MISSING))
+        file = TextFile(path, TableForm(), Marks(MISSING))
         columns, _ = file.read(file.header)
         for column in columns.values():
             column.cells()

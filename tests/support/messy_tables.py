@@ -133,9 +133,7 @@ TABLES: dict[str, Callable[[], str | bytes]] = {
     "packed.csv.zst": lambda: _zstandard(text(cells())),
     "packed.zip": lambda: _zipped(text(cells()), "__MACOSX/._table.csv"),
     "no suffix": lambda: gzip.compress(text(cells(**GERMAN), ";").encode("cp1252")),
-    "lines.jsonl": lambda: "".join(
-        json.dumps(row | {name: row.get(name) for name in NAMES}) + "\n" for row in _records()
-    ),
+    "lines.jsonl": lambda: "".join(json.dumps(row) + "\n" for row in _whole()),
     "records.json": lambda: json.dumps(_whole(), indent=2),
     "book.xlsx": lambda: _written(lambda file: _frame().to_excel(file, index=False)),
     "sheets.xlsx": lambda: _written(_sheets),

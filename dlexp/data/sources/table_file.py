@@ -46,7 +46,8 @@ def table_file(
         | {"sheet": sheet}
     )
     dropped = [name for name in drop or [] if name != target]
-    table, form = read_table(Path(path), settings, Marks(missing_values or []), without=dropped)
+    labels = [*(categorical or []), *([target] if target_kind == "class" else [])]
+    table, form = read_table(Path(path), settings, Marks(missing_values or []), without=dropped, as_texts=labels)
     split = (val_fraction, test_fraction, split_seed)
     bundle = table_of(
         table,

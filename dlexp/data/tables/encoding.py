@@ -21,6 +21,7 @@ from dlexp.errors import DataError
 from dlexp.runtime.rounding import mean_and_std
 from dlexp.specs import ClassSpec, DataSpec, TableSpec, TargetSpec, ValueSpec
 
+_AT_A_TIME = 1 << 14  # rows copied at a time
 _MIN_STEPS = 100.0  # float32 steps per deviation, so that rounding loses at most a hundredth
 
 Column = NDArray[Any]  # (N,) float64 with NaN for a missing number, or (N,) str objects with None
@@ -51,8 +52,15 @@ class CategoryColumn:
 
     def encode(self, column: Column) -> NDArray[np.float64]:
         """Encode cells (N,) as (N, number of categories)."""
-        equal = column[:, None] == np.array(self.categories, dtype=object)[None, :]
-        return np.asarray(equal, dtype=np.float64)
+        import pandas as pd
+
+        codes, texts = pd.factorize(column)
+        place_of = {name: place for place, name in enumerate(self.categories)}
+        places = np.array([*(place_of.get(text, -1) for text in texts), -1], dtype=np.int64)[codes]
+        encoded = np.zeros((len(column), len(self.categories)))
+        known = np.flatnonzero(places >= 0)
+        encoded[known, places[known]] = 1.0
+        return encoded
 
 
 def fit_column(name: str, column: Column, standardize: bool) -> NumberColumn | CategoryColumn:
@@ -138,7 +146,7 @@ def build_table(
         DataError: A column cannot be standardized.
     """
     fitted = [fit_column(name, column[rows[0]], standardize) for name, column in columns.items()]
-    features = np.concatenate([_encoded(fit, columns[fit.name]) for fit in fitted], axis=1)
+    features = _features(fitted, columns)
     kinds = [{"kind": "category" if isinstance(fit, CategoryColumn) else "number", **vars(fit)} for fit in fitted]
     learned: TargetSpec | None = ClassSpec(class_names) if class_names else None
     if targets is not None and not class_names:
@@ -147,7 +155,7 @@ def build_table(
         spec=DataSpec(TableSpec(features.shape[1], _blocks(fitted)), learned),
         splits={
             name: Split.in_memory(
-                torch.from_numpy(features[part]),
+                torch.from_numpy(_rows(features, part)),
                 None if targets is None else torch.from_numpy(targets[part]),
                 torch.from_numpy(part),
             )
@@ -159,6 +167,23 @@ def build_table(
         notes=(*notes, *_of_one_value(columns, rows[0])),
         missing=_missing(columns),
     )
+
+
+def _features(fitted: Sequence[NumberColumn | CategoryColumn], columns: Mapping[str, Column]) -> NDArray[np.float32]:
+    """(N, F), column by column in memory, so that no column is kept twice."""
+    widths = [len(fit.categories) if isinstance(fit, CategoryColumn) else 1 for fit in fitted]
+    features = np.empty((len(columns[fitted[0].name]), sum(widths)), dtype=np.float32, order="F")
+    for fit, first, width in zip(fitted, accumulate(widths, initial=0), widths, strict=False):
+        features[:, first : first + width] = _encoded(fit, columns[fit.name])
+    return features
+
+
+def _rows(features: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Some rows (N, F), row by row in memory."""
+    found = np.empty((len(rows), features.shape[1]), dtype=np.float32)
+    for first in range(0, len(rows), _AT_A_TIME):
+        found[first : first + _AT_A_TIME] = features[rows[first : first + _AT_A_TIME]]
+    return found
 
 
 def _of_one_value(columns: Mapping[str, Column], rows: NDArray[np.int64]) -> list[str]:

@@ -38,10 +38,17 @@ class RawColumn:
     spelled  returns the texts, called only if needed: it may read the file again
     marks    texts that mean "no value"
     values   (N,) of an integer or floating type, NaN for a missing one; None if the file holds texts
+    whole    returns the texts with those that mean "no value", if `spelled` has empty cells for them
     """
 
-    def __init__(self, spelled: Callable[[], Spelled], marks: Marks, values: NDArray[np.generic] | None = None) -> None:
-        self._spell, self._marks, self._values = spelled, marks, values
+    def __init__(
+        self,
+        spelled: Callable[[], Spelled],
+        marks: Marks,
+        values: NDArray[np.generic] | None = None,
+        whole: Callable[[], Spelled] | None = None,
+    ) -> None:
+        self._spell, self._marks, self._values, self._whole = spelled, marks, values, whole
 
     @classmethod
     def of_texts(cls, cells: Iterable[object], marks: Marks) -> RawColumn:
@@ -120,6 +127,8 @@ class RawColumn:
     def cell(self, row: int) -> str:
         """The text of one cell in the file, "" for an empty one."""
         code = int(self.spelled.codes[row])
+        if code < 0 and self._whole is not None:
+            return RawColumn(self._whole, self._marks).cell(row)
         return (self.spelled.written or self.spelled.distinct)[code] if code >= 0 else ""
 
     def select(self, rows: NDArray[Any]) -> RawColumn:
@@ -128,18 +137,23 @@ class RawColumn:
         def spelled() -> Spelled:
             return Spelled(self.spelled.codes[rows], self.spelled.distinct, self.spelled.written)
 
-        return RawColumn(spelled, self._marks, None if self._values is None else self._values[rows])
+        def whole() -> Spelled:
+            found = (self._whole or self._spell)()
+            return Spelled(found.codes[rows], found.distinct, found.written)
+
+        values = None if self._values is None else self._values[rows]
+        return RawColumn(spelled, self._marks, values, self._whole and whole)
 
     def with_signs(self) -> RawColumn:
         """The column in which texts without letters and digits, such as -, are values."""
-        return RawColumn(lambda: self.spelled, self._marks.without_signs(), self._values)
+        return RawColumn(lambda: self.spelled, self._marks.without_signs(), self._values, self._whole)
 
     def styled(self, read: Callable[[str], str | None]) -> RawColumn:
         """The column with numbers as `read` spells them, which returns None for other texts.
 
         A number that `read` does not take for one is put in quotes, so that nothing else does.
         """
-        return RawColumn(lambda: _respelled(self.spelled, read), self._marks, self._values)
+        return RawColumn(lambda: _respelled(self.spelled, read), self._marks, self._values, self._whole)
 
     @cached_property
     def _numbers_of_texts(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain
@@ -32,10 +32,16 @@ _PIECE = 1 << 20  # bytes read at a time
 
 
 def read_table(
-    path: Path, settings: FormSettings, marks: Marks, without: Sequence[str] = (), only: str | None = None
+    path: Path,
+    settings: FormSettings,
+    marks: Marks,
+    without: Sequence[str] = (),
+    only: str | None = None,
+    as_texts: Collection[str] = (),
 ) -> tuple[RawTable, TableForm]:
     """The raw table with all columns except `without`, or with only one, and the form that was found.
 
+    as_texts  columns of labels; only for speed
     Raises DataError for an invalid file, ConfigError if a package for this format is missing.
     """
     check_file(path)
@@ -49,7 +55,8 @@ def read_table(
                 table = RawTable(path, columns, lines, tuple(arrow.names), marks, "row", arrow.index)
         elif form.format == "csv":
             text = TextFile(path, form, marks)
-            columns, lines = text.read(_wanted(path, text.header, without, only), is_part=only is not None)
+            wanted = _wanted(path, text.header, without, only)
+            columns, lines = text.read(wanted, is_part=only is not None, as_texts=as_texts)
             table = RawTable(path, columns, lines, tuple(text.header), marks)
         else:
             with _open_rows(str(path), file, form, settings, marks) as (rows, form):

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import IO, Any
 from warnings import catch_warnings, simplefilter
@@ -26,7 +26,7 @@ from dlexp.data.tables.files.opening import opened
 from dlexp.data.tables.files.pieces import column_names
 from dlexp.data.tables.files.text_form import decoded, header_of, rows_of
 from dlexp.data.tables.raw_column import RawColumn, Spelled, filled_rows, spell, spell_coded
-from dlexp.data.tables.spelling import MISSING, Marks
+from dlexp.data.tables.spelling import MISSING, Marks, is_sign
 from dlexp.errors import DataError
 
 _WIDE = 2000  # columns above which a file is read line by line
@@ -68,16 +68,23 @@ class TextFile:
             raise DataError(rule, file=self.path, remedy="Check the quotes and data.separator.")
         return names
 
-    def read(self, wanted: Sequence[str], is_part: bool = False) -> tuple[dict[str, RawColumn], NDArray[np.int64]]:
+    def read(
+        self, wanted: Sequence[str], is_part: bool = False, as_texts: Collection[str] = ()
+    ) -> tuple[dict[str, RawColumn], NDArray[np.int64]]:
         """(the columns `wanted` by name; (N,) the line of each row), without empty rows.
 
-        is_part  do not parse the other columns, whose mistakes are then not found
+        is_part   do not parse the other columns, whose mistakes are then not found
+        as_texts  columns whose texts are needed, which need not be read again for them
         Raises DataError for an invalid table.
         """
         place_of = {name: place for place, name in enumerate(self.header)}
         places = [place_of[name] for name in wanted]
         with self._refusals():
-            columns = self._by_lines(places) if len(self.header) > _WIDE else self._by_pandas(places, is_part)
+            columns = (
+                self._by_lines(places)
+                if len(self.header) > _WIDE
+                else self._by_pandas(places, is_part, [place_of[name] for name in wanted if name in as_texts])
+            )
             count = columns[0].size
             filled = filled_rows(columns) if count else np.zeros(0, dtype=np.bool_)
             if not filled.any():
@@ -88,18 +95,29 @@ class TextFile:
             columns, lines = [column.select(rows) for column in columns], lines[rows]
         return dict(zip(wanted, columns, strict=True)), lines
 
-    def _by_pandas(self, places: Sequence[int], is_part: bool = False) -> list[RawColumn]:
+    def _by_pandas(self, places: Sequence[int], is_part: bool, as_texts: Sequence[int]) -> list[RawColumn]:
         # Default words for "no value" do not make a column one of texts; other words are matched later, to be counted.
         empty = ["", *(word for word in self.marks.words if word in MISSING)]
         # pandas checks the length of lines only if it reads all columns.
         how: dict[str, Any] = {"keep_default_na": False, "na_values": empty, "decimal": self.form.decimal}
+        how["dtype"] = dict.fromkeys(as_texts, str)
         table = self._frame(list(places) if is_part else None, **how)
         numbers = {place: _numbers(table[place].to_numpy()) for place in places if table[place].dtype.kind in "iuf"}
         numbers = {place: values for place, values in numbers.items() if values is not None}
+        found = {place: _spelled(table.pop(place)) for place in places if place not in numbers}
         del table
-        texts = [place for place in places if place not in numbers]
-        spelled = self._texts(texts) if texts else {}
-        return [self._column(place, numbers.get(place), spelled.get(place)) for place in places]
+        again = [place for place, spelled in found.items() if spelled is None]
+        spelled = self._texts(again) if again else {}
+        return [
+            self._column(place, numbers.get(place), spelled.get(place))
+            if found.get(place) is None
+            else self._text_column(place, found[place])
+            for place in places
+        ]
+
+    def _text_column(self, place: int, spelled: Spelled | None) -> RawColumn:
+        """A column of texts, without default words for "no value"."""
+        return RawColumn(lambda: spelled or self._cells(place), self.marks, None, partial(self._cells, place))
 
     def _column(self, place: int, values: NDArray[np.generic] | None, spelled: Spelled | None) -> RawColumn:
         def read() -> Spelled:
@@ -231,6 +249,23 @@ class TextFile:
                 return
             with decoded(file.stream, self.form.encoding) as text:
                 yield from iter(lambda: text.read(_PIECE).encode("utf-8", "surrogatepass"), b"")
+
+
+def _spelled(column: Any) -> Spelled | None:
+    """The texts of a column of pandas, without default words for "no value"; None if it must be read again.
+
+    A column that has numbers in one of the parts in which pandas reads it has lost their spelling, and so have signs in
+    a column where they may be values.
+    """
+    import pandas as pd
+
+    if not isinstance(column.dtype, pd.StringDtype):
+        return None
+    codes, cells = pd.factorize(column)
+    texts = cells.tolist()
+    if (codes < 0).any() and any(is_sign(text) for text in texts):
+        return None
+    return spell_coded(codes.astype(np.int64), texts)
 
 
 def _numbers(values: NDArray[Any]) -> NDArray[np.generic] | None:

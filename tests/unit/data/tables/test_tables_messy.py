@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import messy_tables
 import pytest
@@ -15,7 +16,7 @@ from dlexp.data.inference.tables import TableInput
 from dlexp.data.sources.table_file import table_file, target_kind
 from dlexp.data.tables.spelling import MISSING
 
-USUAL = {"target": "bought", "missing_values": list(MISSING)}
+USUAL: dict[str, Any] = {"target": "bought", "missing_values": list(MISSING)}
 
 
 @pytest.fixture(autouse=True)
@@ -46,8 +47,8 @@ def test_a_messy_table_is_the_plain_one(name: str) -> None:
     reader.check(name)
     rows = concatenate(list(reader.read(name)))
     assert not any(rows.problems)
-    for split in bundle.splits.values():
-        assert torch.equal(rows.inputs[split.indices], tensor_of(split.inputs))
+    for some in bundle.splits.values():
+        assert torch.equal(rows.inputs[some.indices], tensor_of(some.inputs))
 
 
 @pytest.mark.parametrize("name", messy_tables.TABLES)
