@@ -114,7 +114,8 @@ class TableInput:
         blocks = []
         for fit, column in zip(self.columns, columns, strict=True):
             if isinstance(fit, NumberColumn):
-                ready: NDArray[Any] = _numbers(fit.name, column, problems)
+                style = self.trained.styles.get(fit.name, NumberStyle())
+                ready: NDArray[Any] = _numbers(fit.name, column, problems, style.percent)
             else:
                 ready = self._categories(fit, column, problems, recognized or Recognized())
             block = fit.encode(ready)
@@ -225,13 +226,14 @@ class Recognized:
                     raise DataError(rule, file=path, column=fit.name, remedy=remedy, code="incompatible-data")
 
 
-def _numbers(name: str, column: RawColumn, problems: list[str]) -> NDArray[np.float64]:
+def _numbers(name: str, column: RawColumn, problems: list[str], percent: bool) -> NDArray[np.float64]:
     """(N,) float64, NaN for missing and invalid numbers."""
     numbers, bad = column.numbers
     wrong = bad | (np.abs(numbers) > LARGEST)
     for place in np.flatnonzero(wrong).tolist():
         cell = column.cell(place)
-        what = f"is not a finite number{special_in(cell)}" if bad[place] else "is too large"
+        lacks = ", which lacks the percent sign of training" if percent and number_in(cell) is not None else ""
+        what = f"is not a finite number{lacks or special_in(cell)}" if bad[place] else "is too large"
         problems[place] = problems[place] or f"column {name!r}: {cell!r} {what}"
     return np.where(wrong, np.nan, numbers)
 
