@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import messy_tables
 import pytest
 import torch
+from made_files import messy_tables
 
 from dlexp.data.bundle import DataBundle
 from dlexp.data.columns import tensor_of

@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-import messy_tables
 import pytest
+from made_files import messy_tables
 
 from dlexp.cli.app import main
 
