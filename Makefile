@@ -39,11 +39,11 @@ check: lint types layers test ## everything that CI runs: style, types, layers, 
 
 bench: setup ## dlexp against its limits, minutes; ARGS="--rows a --rounds 9" chooses (see benchmarks/README.md)
 	mkdir -p outputs/bench
-	$(BIN)/python -m benchmarks.train_speed --rounds 3 --json outputs/bench/train_speed.json --markdown outputs/bench/train_speed.md $(ARGS)
-	$(BIN)/python benchmarks/tune.py --rounds 1 --trials 20 --jobs-trials 0
-	$(BIN)/python benchmarks/streamed.py --rounds 3 --count 1000
-	$(BIN)/python benchmarks/first_step.py --rounds 3
-	$(BIN)/python benchmarks/cli.py --rounds 5
+	$(BIN)/python -m benchmarks.training.train_speed --rounds 3 --json outputs/bench/train_speed.json --markdown outputs/bench/train_speed.md $(ARGS)
+	$(BIN)/python -m benchmarks.commands.tune --rounds 1 --trials 20 --jobs-trials 0
+	$(BIN)/python -m benchmarks.data.streamed --rounds 3 --count 1000
+	$(BIN)/python -m benchmarks.commands.first_step --rounds 3
+	$(BIN)/python -m benchmarks.commands.cli --rounds 5
 
 gallery: setup ## make the pictures of the README anew, minutes; GALLERY_BROWSER names a browser for the page's picture
 	$(BIN)/python docs/gallery.py

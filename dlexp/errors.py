@@ -1,6 +1,6 @@
 """Exceptions of dlexp, their codes and the exit codes of the process.
 
-DlexpError            1    a failure with a message of its own
+DlexpError            1    any other failure
 +-- ConfigError       2    the command line or the configuration is wrong; nothing was run
 +-- DataError         3    the data cannot be used
 +-- Diverged          4    the loss became NaN or infinite
@@ -9,7 +9,7 @@ DlexpError            1    a failure with a message of its own
 +-- Interrupted  75/130    stopped by a signal, with a checkpoint saved
 
 A message states the problem, then the cause if it is not obvious, then the remedy. A remedy that begins with a capital
-letter is a sentence of its own; it has no full stop if it ends in something to copy.
+letter is a separate sentence; it has no full stop if it ends in something to copy.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Kinds of data by name, and their words for people; imported where torch is not.
 
-A component of the user may bring a kind of its own, under any other name: see `dlexp.types.InputSpec`.
+A component of the user may add a kind under any other name: see `dlexp.types.InputSpec`.
 """
 
 from __future__ import annotations

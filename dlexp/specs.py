@@ -23,7 +23,7 @@ from dlexp.types import Field, Sequences, as_tensor
 class Spec(ABC):
     """A description of one side of a data set, inputs or targets, in plain values that are saved with a run.
 
-    A subclass is a frozen dataclass of numbers, texts and tuples of them, with a `kind` of its own. Its class is found
+    A subclass is a frozen dataclass of numbers, texts and tuples of them, with its own `kind`. Its class is found
     again by that name when a run is read, so that each name belongs to one class.
     """
 
@@ -85,6 +85,11 @@ class TargetSpec(Spec):
 
     _known: ClassVar[dict[str, type[Spec]]] = {}
     geometry: ClassVar[str] = ""
+
+    @property
+    def fill(self) -> int:
+        """Number of the pixels of a moved mask that come from outside of its image."""
+        return 0
 
     @property
     def output_names(self) -> tuple[str, ...]:
@@ -329,6 +334,11 @@ class MaskSpec(TargetSpec):
     kind: ClassVar[str] = "mask"
     geometry: ClassVar[str] = "mask"
 
+    @property
+    def fill(self) -> int:
+        """The number that stands for no class, or class 0."""
+        return self.ignored or 0
+
     def blank(self) -> Tensor:
         """(1, height, width) int64."""
         return torch.zeros(1, self.height, self.width, dtype=torch.int64)
@@ -355,10 +365,7 @@ class BoxSpec(TargetSpec):
 
 @dataclass(frozen=True)
 class DataSpec:
-    """A description of a data set's inputs and targets.
-
-    targets  None for data without targets
-    """
+    """A description of a data set's inputs and of its targets, None for data without any."""
 
     inputs: InputSpec
     targets: TargetSpec | None

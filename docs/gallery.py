@@ -35,7 +35,7 @@ SVG = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTA
 
 
 def main() -> None:
-    """Make every picture, in a folder of its own, and check their size."""
+    """Make every picture, in a separate folder, and check their size."""
     GALLERY.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
@@ -45,7 +45,7 @@ def main() -> None:
         run("train -q --run-id with_adamw --seeds 3 optim=adamw trainer.epochs=6 trainer.test=true")
         terminal("compare", "compare with_sgd with_adamw --plot compare.png")
         run("lr-find -q optim=sgd --run-dir sweep")
-        run("tune -q -n 16 --name study data=iris trainer.epochs=6 search.confirm_seeds=2")
+        run("tune -q -n 24 --name study search.pruner=none data=iris trainer.epochs=6 search.confirm_seeds=2")
         run("data preview data=synthetic_images data.augment=strong --count 16 --out preview.png")
         run("report cnn")
         keep("curves.png", "outputs/train/cnn/plots/curves.png")

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from dlexp.assemble.running import parts_running
+from dlexp.assemble.running import failing_layer, parts_running
 from dlexp.config.check.advice import advice, advice_on_classes
 from dlexp.config.nodes import build, check_arguments
+from dlexp.config.own_code import told_with_line
 from dlexp.config.schema.run import RunConfig
 from dlexp.config.schema.tree import shown
 from dlexp.data.bundle import DataBundle, with_counts
@@ -201,7 +202,7 @@ def check_nodes(config: RunConfig, trusted: Sequence[str]) -> None:
 
 
 def _brings_arguments(config: RunConfig, group: str) -> bool:
-    """Whether the data may be of a kind of the user's own, which can have arguments of its own for this component."""
+    """Return whether the data may be of a user-defined kind, which can pass its own arguments to this component."""
     kinds = {"model": ("_inputs_", INPUTS), "loss": ("_targets_", TARGETS)}
     if group not in kinds or config.data.target.startswith("dlexp."):
         return False
@@ -262,10 +263,10 @@ def _probe(config: RunConfig, bundle: DataBundle, task: Task, loss: object, netw
     except DlexpError:
         raise
     except Exception as error:  # a network may raise anything
-        if told := out_of_memory(
+        if shortage := out_of_memory(
             error, f"a test of model={config.model.option} with two samples", device, "a smaller model"
         ):
-            raise told from error
+            raise shortage from error
         raise _unfit(config, bundle, networks, running, error) from error
     missing = [name for name in task.metrics if name not in found.metrics]
     if missing:
@@ -287,7 +288,10 @@ def _unfit(
         remedy = "" if config.loss.target.startswith("dlexp.") else _SEE
     else:
         group, remedy = "model", _remedy(config, networks)
-    rule = f"cannot process data={config.data.option} ({samples}): {message_of(error)}"
+    target = {"task": config.task.target, "loss": config.loss.target}.get(group, config.model.target)
+    layer = failing_layer(error, networks) if group == "model" else ""
+    reason = told_with_line(message_of(error), error, target)
+    rule = f"cannot process data={config.data.option} ({samples}): {layer}{': ' if layer else ''}{reason}"
     return ConfigError.one(group, config.choices.get(group, ""), rule, remedy, code="incompatible-data")
 
 

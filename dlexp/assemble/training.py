@@ -10,20 +10,20 @@ from math import ceil
 import torch
 from torch import nn
 
+from dlexp.assemble.compatibility import refuse_changes_of_batches
 from dlexp.assemble.experiment import Experiment
 from dlexp.config.nodes import build
 from dlexp.config.schema.run import RunConfig
 from dlexp.data.bundle import DataBundle
 from dlexp.data.columns import tensor_of
-from dlexp.data.loaders import TrainBatches
+from dlexp.data.loaders import TrainBatches, bounds
 from dlexp.engine.best_epoch import BestSoFar
 from dlexp.engine.loop import FitPlan, Observer
-from dlexp.engine.parallel import RankShare
+from dlexp.engine.parallel import EvalShare, RankShare, problem_of_norms, synchronize_norms
 from dlexp.engine.recovery import Failure, NonFiniteEvent, NonfinitePolicy, RecoveryHooks
 from dlexp.engine.state import TrainState
 from dlexp.engine.step import StepRules
 from dlexp.errors import ConfigError
-from dlexp.kinds import describe_kind
 from dlexp.networks.layers import hidden_matrices
 from dlexp.optim.parameter_groups import parameter_groups, parameter_shares
 from dlexp.optim.schedules.base import Schedule
@@ -36,7 +36,7 @@ from dlexp.regularization.mixing import BatchChanges, ChangedBatches
 from dlexp.regularization.penalties import Penalty
 from dlexp.regularization.weight_averaging import Ema, NoAverage, Swa, WeightAverage
 from dlexp.runtime.distributed import ALONE, ProcessGroup
-from dlexp.specs import ClassSpec, ImageSpec, ValueSpec
+from dlexp.specs import ClassSpec, ValueSpec
 from dlexp.tasks.base import Task
 from dlexp.types import TrainingData
 
@@ -62,11 +62,11 @@ class TrainingSetup:
             observers: Called after every update and every epoch.
             recovery: Reaction to updates that fail, None for that of the configuration.
         """
-        config = self.experiment.config
+        config, val, group = self.experiment.config, self.experiment.split("val"), self.rules.group
         return FitPlan(
             task=self.experiment.task,
             train=self.batches,
-            val=self.experiment.split("val"),
+            val=EvalShare(val, group) if group.size > 1 else val,
             rules=self.rules,
             epochs=config.trainer.epochs,
             accumulate=config.trainer.accumulate,
@@ -111,9 +111,13 @@ def prepare_training(experiment: Experiment, group: ProcessGroup = ALONE) -> Tra
     scaler = experiment.precision.scaler()
     state = TrainState(networks, optimizers, schedules, scaler, best, average, experiment.freezing)
     _refuse_two_averages(experiment, state.traits)
+    unchanged: TrainingData = train
     batches = _changed(experiment, train)
-    batches = RankShare(batches, group) if group.size > 1 else batches
-    return TrainingSetup(experiment, state, batches, train, _rules(experiment, group), steps_per_epoch)
+    if group.size > 1:
+        _refuse_for_processes(experiment, group)
+        synchronize_norms(networks, group)
+        batches, unchanged = RankShare(batches, group), RankShare(train, group)
+    return TrainingSetup(experiment, state, batches, unchanged, _rules(experiment, group), steps_per_epoch)
 
 
 def _optimizer(experiment: Experiment, phase: str) -> torch.optim.Optimizer:
@@ -217,14 +221,8 @@ def _changed(experiment: Experiment, train: TrainingData) -> TrainingData:
         raise ConfigError.one(
             f"regularization.{key}", getattr(given, key), rule, f"Remove regularization.{key}.", code="not-supported"
         )
-    for key in ("cutmix", "random_erasing"):  # for data whose kind is not in the configuration
-        inputs = experiment.bundle.spec.inputs
-        if getattr(given, key) and not isinstance(inputs, ImageSpec):
-            rule, remedy = (
-                f"requires images, and the data holds {describe_kind(inputs.kind)}",
-                f"Remove regularization.{key}.",
-            )
-            raise ConfigError.one(f"regularization.{key}", getattr(given, key), rule, remedy, code="incompatible-data")
+    if changes:
+        refuse_changes_of_batches(given, experiment.bundle)
     return ChangedBatches(train, changes, config.seed) if changes else train
 
 
@@ -235,6 +233,19 @@ def _refuse_two_averages(experiment: Experiment, traits: Mapping[str, OptimizerT
             rule = f"cannot be combined with optim={option}, which averages weights itself"
             remedy = f"Remove regularization.{key}, or use another optimizer."
             raise ConfigError.one(f"regularization.{key}", value, rule, remedy, code="cannot-combine")
+
+
+def _refuse_for_processes(experiment: Experiment, group: ProcessGroup) -> None:
+    """Raise ConfigError for what several processes cannot train: batches too small to share, and local statistics."""
+    size = experiment.config.batch_size
+    start, end = bounds(len(experiment.bundle.splits["train"]), size)[-1]
+    if end - start < group.size:
+        rule = f"leaves a last batch of {end - start} samples, which {group.size} processes cannot share"
+        raise ConfigError.one("data.batch_size", size, rule, "Set another data.batch_size.", code="out-of-range")
+    if problem := problem_of_norms(experiment.networks):
+        rule = f"cannot be trained by several processes: {problem}"
+        option = experiment.config.model.option
+        raise ConfigError.one("model", option, rule, "Use another norm.", code="not-supported")
 
 
 def _refuse_batches_of_one(experiment: Experiment) -> None:

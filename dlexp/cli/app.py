@@ -1,6 +1,8 @@
 """The `dlexp` command: its subcommands, its own options, and `main`.
 
-A module of a command imports what it requires in the bodies of its functions, so that help and completion are fast.
+Only the modules of the commands that are named on the command line are imported: help lists the others from the table
+below. A module of a command imports what it requires in the bodies of its functions, so that help and completion are
+fast.
 """
 
 from __future__ import annotations
@@ -8,49 +10,53 @@ from __future__ import annotations
 import copy
 import os
 import sys
-from typing import Annotated
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
 from dlexp import __version__
 from dlexp.cli.argv import argv_for_completion, hint_at_keys, hint_at_multirun, with_empty_values
-from dlexp.cli.commands.inspection.config import config
-from dlexp.cli.commands.inspection.data import data
-from dlexp.cli.commands.inspection.list import list_options
-from dlexp.cli.commands.inspection.summary import summary
-from dlexp.cli.commands.results.adapt import adapt
-from dlexp.cli.commands.results.compare import compare
-from dlexp.cli.commands.results.evaluate import evaluate
-from dlexp.cli.commands.results.export import export
-from dlexp.cli.commands.results.predict import predict
-from dlexp.cli.commands.results.report import report
-from dlexp.cli.commands.results.runs import runs_app
-from dlexp.cli.commands.training.lr_find import lr_find
-from dlexp.cli.commands.training.profile import profile
-from dlexp.cli.commands.training.replay import replay
-from dlexp.cli.commands.training.train import train
-from dlexp.cli.commands.training.tune import tune
-from dlexp.cli.commands.training.verify import verify
 from dlexp.cli.fast_typer import PlainGroup, only_named
 from dlexp.cli.process import exit_code, reset_inherited_state
 from dlexp.cli.style import replace_unencodable_characters, visible_errors
-from dlexp.errors import refuse_without_folder
 
-app = typer.Typer(
-    name="dlexp",
-    cls=PlainGroup,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    help="Train, evaluate and compare neural networks from the command line.\n\n"
-    "Arguments with dashes are options of the command; GROUP=OPTION and KEY=VALUE set the configuration. They can be "
-    "given in any order.",
+
+class Command(NamedTuple):
+    """A command in the order of help.
+
+    Attributes:
+        name: Its name on the command line.
+        place: `module:function` in dlexp.cli.commands.
+        summary: The first sentence of its help.
+    """
+
+    name: str
+    place: str
+    summary: str
+
+
+COMMANDS = (
+    Command("train", "training.train:train", "Train a model and save it in a run directory."),
+    Command("evaluate", "results.evaluate:evaluate", "Evaluate a run, or a group of seeds, on a split."),
+    Command("predict", "results.predict:predict", "Predict new images, table rows or arrays."),
+    Command("export", "results.export:export", "Export the network of a run and check its outputs."),
+    Command("report", "results.report:report", "Write an HTML report on a run, a study or several runs."),
+    Command("adapt", "results.adapt:adapt", "Adapt the normalization layers of a run to other data."),
+    Command("replay", "training.replay:replay", "Repeat the failed training step of a run."),
+    Command("lr-find", "training.lr_find:lr_find", "Find a learning rate with a range test."),
+    Command("profile", "training.profile:profile", "Profile the time and memory of a training update."),
+    Command("tune", "training.tune:tune", "Search for hyperparameters."),
+    Command("verify", "training.verify:verify", "Verify that resuming a run is bit-exact."),
+    Command("summary", "inspection.summary:summary", "Print the layers of a model."),
+    Command("config", "inspection.config:config", "Print the composed configuration."),
+    Command("list", "inspection.list:list_options", "List the options of all configuration groups, or of one."),
+    Command("compare", "results.compare:compare", "Compare configurations, with confidence intervals."),
+    Command("data", "inspection.data:data", "Preview, fingerprint and check data before training on it."),
+    Command("runs", "results.runs:runs_app", "List, show and delete runs."),
 )
-
 _WITHOUT_TORCH = ("list", "runs")
-
-app.add_typer(data, name="data")
 
 
 def _print_version(wanted: bool) -> None:
@@ -64,11 +70,12 @@ Version = Annotated[
 ]
 
 
-@app.callback()
 def _options(context: typer.Context, version: Version = False) -> None:
     # A docstring here would replace the help text of the whole command.
     os.environ["MPLBACKEND"] = "agg"  # a shell started from Jupyter sets a backend that may not be installed here
     if context.invoked_subcommand != "list":
+        from dlexp.errors import refuse_without_folder
+
         refuse_without_folder()
     if context.invoked_subcommand not in _WITHOUT_TORCH:
         from dlexp.runtime.process import prepare_process
@@ -76,23 +83,8 @@ def _options(context: typer.Context, version: Version = False) -> None:
         prepare_process()
 
 
-# Help lists the commands in this order.
-app.command()(train)
-app.command()(evaluate)
-app.command()(predict)
-app.command()(export)
-app.command()(report)
-app.command()(adapt)
-app.command()(replay)
-app.command("lr-find")(lr_find)
-app.command()(profile)
-app.command()(tune)
-app.command()(verify)
-app.command()(summary)
-app.command()(config)
-app.command("list")(list_options)
-app.add_typer(runs_app, name="runs")
-app.command()(compare)
+def _not_imported() -> None:
+    """Stand for a command that is not named on the command line."""
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -102,7 +94,7 @@ def main(argv: list[str] | None = None) -> None:
     replace_unencodable_characters()
 
     def run() -> None:
-        _with_named_options([*argv, *argv_for_completion(os.environ)])(args=argv, prog_name="dlexp")
+        app_with([*argv, *argv_for_completion(os.environ)])(args=argv, prog_name="dlexp")
 
     def hint() -> None:
         hint_at_keys(argv)
@@ -112,14 +104,40 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(exit_code(run, argv, hint))
 
 
-def _with_named_options(argv: list[str], whole: typer.Typer = app) -> typer.Typer:
-    """A copy of the app in which only the commands named in `argv` have options, which is faster to build."""
-    found = copy.copy(whole)
-    found.registered_commands = list(only_named(whole.registered_commands, argv))
-    found.registered_groups = [copy.copy(group) for group in whole.registered_groups]
-    for group in found.registered_groups:
-        group.typer_instance = _with_named_options(argv, group.typer_instance) if group.typer_instance else None
+def app_with(named: Sequence[str] | None = None) -> typer.Typer:
+    """The app; commands that are not in `named` have a name and a summary only. None: all commands are complete."""
+    found = typer.Typer(
+        name="dlexp",
+        cls=PlainGroup,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        help="Train, evaluate and compare neural networks from the command line.\n\n"
+        "Arguments with dashes are options of the command; GROUP=OPTION and KEY=VALUE set the configuration. They can "
+        "be given in any order.",
+    )
+    found.callback()(_options)
+    for command in COMMANDS:
+        if named is not None and command.name not in named:
+            found.command(command.name, help=command.summary)(_not_imported)
+            continue
+        module, _, name = command.place.partition(":")
+        target: Any = getattr(import_module(f"dlexp.cli.commands.{module}"), name)
+        if isinstance(target, typer.Typer):
+            found.add_typer(_group(target, named), name=command.name)
+        else:
+            found.command(command.name)(target)
     return found
 
 
-__all__ = ["app", "main"]
+def _group(whole: typer.Typer, named: Sequence[str] | None) -> typer.Typer:
+    """A group of commands in which only the commands in `named` have options, which is faster to build."""
+    if named is None:
+        return whole
+    found = copy.copy(whole)
+    found.registered_commands = list(only_named(whole.registered_commands, named))
+    return found
+
+
+__all__ = ["COMMANDS", "app_with", "main"]

@@ -48,12 +48,15 @@ def argv_for_completion(environ: Mapping[str, str]) -> list[str]:
 def hint_at_keys(argv: list[str]) -> None:
     """Print how a configuration key is written, after an unknown option such as `--lr 0.1`."""
     from dlexp.config.check.suggest import all_paths
+    from dlexp.config.check.synonyms import synonym
     from dlexp.config.files.catalog import Catalog  # here, because only a mistake needs it
 
     paths = list(all_paths(Catalog()))
     for argument in argv:
         name = argument.partition("=")[0].removeprefix("--").replace("-", "_")
-        found = [path for path in paths if path.rpartition(".")[2] == name] if argument.startswith("--") else []
+        meant = synonym(name)
+        named = [meant] if meant else [path for path in paths if path.rpartition(".")[2] == name]
+        found = named if argument.startswith("--") else []
         if found:
             echo(
                 f"Set a configuration key without dashes: {' or '.join(f'{path}=...' for path in found[:3])}", err=True

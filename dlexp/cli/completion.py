@@ -20,18 +20,14 @@ EXPORT_FORMATS = ("onnx", "torch-export", "safetensors")
 
 def overrides(context: typer.Context, incomplete: str) -> list[str]:
     """Completions GROUP=, GROUP=OPTION and KEY= of the word at the cursor."""
-    from dlexp.config.schema.names import ALIASES  # when TAB is pressed, and not for every other word of help
-
     catalog = _catalog(context)
     group = _group_that_bash_cut_off()
     if group:  # bash splits `model=res` into three words and replaces only the last one
-        return _starting(catalog.options(ALIASES.get(group, group)) if _is_group(group) else (), incomplete.lstrip("="))
+        return _starting(catalog.options(group) if _is_group(group) else (), incomplete.lstrip("="))
     name, equals, start = incomplete.partition("=")
     if equals:
-        return [
-            f"{name}={option}"
-            for option in _starting(catalog.options(ALIASES.get(name, name)) if _is_group(name) else (), start)
-        ]
+        options = catalog.options(name) if _is_group(name) else ()
+        return [f"{name}={option}" for option in _starting(options, start)]
     chosen = dict(str(word).split("=", 1) for word in _typed(context) if "=" in str(word))
     return _starting(_keys(catalog, chosen, incomplete), incomplete)
 
@@ -128,9 +124,9 @@ def _group_that_bash_cut_off() -> str:
 
 
 def _is_group(name: str) -> bool:
-    from dlexp.config.schema.names import ALIASES, GROUPS
+    from dlexp.config.schema.names import GROUPS  # when TAB is pressed, and not for every other word of help
 
-    return name in GROUPS or name in ALIASES
+    return name in GROUPS
 
 
 def _starting(names: Iterable[str], start: str) -> list[str]:

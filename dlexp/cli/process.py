@@ -117,13 +117,18 @@ def _is_of_output(error: OSError) -> bool:
 def _unwritten(error: OSError) -> int:
     """Report on standard error that the output could not be written; returns the exit code."""
     if error.errno == errno.EPIPE:
-        return CLOSED_PIPE
+        return exit_code_of_output(error)
     try:
         sys.stderr.write(f"DlexpError: cannot write the output: {error.strerror or error}\n")
         sys.stderr.flush()
     except OSError:
         _discard(sys.stderr)
-    return 1
+    return exit_code_of_output(error)
+
+
+def exit_code_of_output(error: OSError) -> int:
+    """Return the exit code of a process whose output could not be written."""
+    return CLOSED_PIPE if error.errno == errno.EPIPE else 1
 
 
 def _discard(stream: Any) -> None:

@@ -15,7 +15,7 @@ import typer
 
 from dlexp.text.printable import printable, printable_lines
 
-_MARK = os.urandom(8).hex()  # unique to this process, so that no text can contain a style of its own
+_MARK = os.urandom(8).hex()  # unique to this process, so that no text can contain a style
 _STYLE = re.compile(f"\x1b{_MARK}(\\[[0-9;]*m)")
 
 

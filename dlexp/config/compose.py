@@ -21,11 +21,11 @@ from yaml import YAMLError
 
 from dlexp.config.check.defaults import check_files
 from dlexp.config.check.phases import shared_key, unknown_in_phase
-from dlexp.config.check.suggest import all_paths, nearest_path
-from dlexp.config.check.validate import check_tree, rules, value_problems
+from dlexp.config.check.suggest import unknown_key
+from dlexp.config.check.validate import check_tree, route, rules, value_problems
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.node_keys import hydra_key_problem
-from dlexp.config.nodes import resolve
+from dlexp.config.nodes import resolve, untrusted
 from dlexp.config.origins import Origins
 from dlexp.config.overrides import ParsedOverrides, parse
 from dlexp.config.saved import first_line, plain_containers, refuse_passwords, set_value, tree_without_secrets
@@ -46,18 +46,46 @@ def load(overrides: Sequence[str], catalog: Catalog) -> RunConfig:
 
     Raises ConfigError with all problems: syntax errors, unknown names, values out of range, incompatible options.
     """
-    parsed, problems = parse(overrides, catalog)
-    config, choices = compose(parsed, catalog)
-    problems += _unknown_keys(config, choices, catalog)
-    problems += apply_values(config, parsed.values, choices, catalog)
-    if problems:
-        raise ConfigError([*problems, *_further_problems(config, choices, catalog)])
+    config, choices, parsed = _composed(overrides, catalog)
     tree = plain_containers(config)
     if tree["data"].get("_targets_") == "auto":
         kind = settle_targets(tree, "task" in parsed.groups, choices, catalog)
         if "task" not in parsed.groups:
             return load([*overrides, f"task={task_of(tree, kind)}"], catalog)
     return finish(config, tree, choices, catalog)
+
+
+def load_unfitted(overrides: Sequence[str], catalog: Catalog) -> RunConfig:
+    """Return the configuration that overrides describe without reading data or checking what fits together.
+
+    For the explanation of a key, which requires neither. Raises ConfigError for unknown names and invalid values.
+    """
+    config, choices, _ = _composed(overrides, catalog)
+    missing = OmegaConf.missing_keys(config)
+    for key in missing:
+        OmegaConf.update(config, key, None)
+    tree = plain_containers(config)
+    problems = [problem for problem in value_problems(tree, choices, catalog) if problem.where not in missing]
+    if problems:
+        raise ConfigError(problems)
+    for group in COMPONENTS:
+        tree[group].pop("_search_", None)
+    route(tree, choices, catalog)
+    return run_config(tree, choices, refuse_passwords(tree_without_secrets(config, tree)))
+
+
+def _composed(overrides: Sequence[str], catalog: Catalog) -> tuple[DictConfig, dict[str, str], ParsedOverrides]:
+    """Return (configuration with the user's values, group -> option, overrides); ConfigError with all problems."""
+    parsed, problems = parse(overrides, catalog)
+    try:
+        config, choices = compose(parsed, catalog)
+    except ConfigError as error:
+        raise ConfigError([*problems, *error.problems]) from error
+    problems += _unknown_keys(config, choices, catalog)
+    problems += apply_values(config, parsed.values, choices, catalog)
+    if problems:
+        raise ConfigError([*problems, *further_problems(config, choices, catalog)])
+    return config, choices, parsed
 
 
 def settle_targets(tree: dict[str, Any], task_given: bool, choices: Mapping[str, str], catalog: Catalog) -> str:
@@ -75,7 +103,7 @@ def settle_targets(tree: dict[str, Any], task_given: bool, choices: Mapping[str,
     """
     problems = value_problems(tree, choices, catalog)
     if problems:
-        raise ConfigError(problems)
+        raise ConfigError([*problems, *untrusted(tree, choices, catalog.trusted)])
     data = tree["data"]
     if task_given and data.get("target_kind") == "auto":
         kind = str(tree["task"].get("_targets_"))
@@ -102,10 +130,11 @@ def task_of(tree: Mapping[str, Any], kind: str) -> str:
     return str(tasks[kind])
 
 
-def _further_problems(config: DictConfig, choices: Mapping[str, str], catalog: Catalog) -> list[Problem]:
-    """Return the problems of values, to be reported together with unknown names."""
+def further_problems(config: DictConfig, choices: Mapping[str, str], catalog: Catalog) -> list[Problem]:
+    """Return the problems of values and of trust, to be reported together with unknown names."""
     try:
-        return value_problems(plain_containers(config), choices, catalog)
+        tree = plain_containers(config)
+        return [*value_problems(tree, choices, catalog), *untrusted(tree, choices, catalog.trusted)]
     except ConfigError as error:
         return list(error.problems)
 
@@ -191,29 +220,13 @@ def apply_values(
             except ConfigError as error:
                 problems += error.problems
         else:
-            problems.append(_unknown_key(key, shown(value), choices, catalog))
+            problems.append(_unknown_key(key, value, choices, catalog))
     return problems
 
 
-def _unknown_key(key: str, value: str, choices: Mapping[str, str], catalog: Catalog, origin: str = "") -> Problem:
-    of_hydra = hydra_key_problem(key, value, origin)
-    if of_hydra is not None:
-        return of_hydra
-    paths = all_paths(catalog)
-    group = key.partition(".")[0]
-    if key in paths:  # another option of the group has it
-        chosen = f"{group}={choices[group]}"
-        rule = f"not supported with {chosen}; available with {', '.join(paths[key])}"
-        return Problem(key, value, rule, origin=origin, code="unknown-key")
-    here = [
-        p
-        for p, owners in paths.items()
-        if not owners or any(choices.get(o.split("=")[0]) == o.split("=")[1] for o in owners)
-    ]
-    near = nearest_path(key, here)
-    return Problem(
-        key, value, "unknown configuration key", f"Did you mean {near}?" if near else "", origin, code="unknown-key"
-    )
+def _unknown_key(key: str, value: Any, choices: Mapping[str, str], catalog: Catalog, origin: str = "") -> Problem:
+    of_hydra = hydra_key_problem(key, shown(value), origin)
+    return of_hydra or unknown_key(key, value, choices, catalog, origin)
 
 
 def _unknown_keys(config: DictConfig, choices: Mapping[str, str], catalog: Catalog) -> list[Problem]:
@@ -237,7 +250,7 @@ def _unknown_keys(config: DictConfig, choices: Mapping[str, str], catalog: Catal
                 )
             )
             break
-        problems.append(_unknown_key(path, shown(value), choices, catalog, origin))
+        problems.append(_unknown_key(path, value, choices, catalog, origin))
     return problems
 
 

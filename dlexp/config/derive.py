@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from dlexp.config.check.batch_size import AUTO
 from dlexp.config.check.validate import rules
-from dlexp.config.compose import apply_values, compose, finish, settle_targets, task_of
+from dlexp.config.compose import apply_values, compose, finish, further_problems, settle_targets, task_of
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.overrides import ParsedOverrides, parse
 from dlexp.config.saved import load_saved, plain_containers, read_config, read_overrides
@@ -82,7 +82,7 @@ def repeat(folder: Path, overrides: Sequence[str], catalog: Catalog) -> tuple[Ru
     _keep_update(config, new.values)
     problems = apply_values(config, new.values, choices, catalog)
     if problems:
-        raise ConfigError(problems)
+        raise ConfigError([*problems, *further_problems(config, choices, catalog)])
     tree = plain_containers(config)
     if tree["data"].get("_targets_") == "auto":
         kind = settle_targets(tree, "task" in groups, choices, catalog)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 import yaml
@@ -33,6 +34,8 @@ _REASONS = {
 _TARGET = "_target_ is only supported in the node of a group; arguments are never instantiated"
 _DIRECTIVE = re.compile(r"_[A-Za-z]\w*_")
 _KINDS = ("_inputs_", "_targets_")
+_DETECTED = "auto"  # the kind of targets that the data source detects
+_ALIKE = 0.8  # similarity from which an unknown kind is a misspelling
 
 
 def hydra_key_problem(path: str, value: str, origin: str = "") -> Problem | None:
@@ -69,6 +72,10 @@ def works_on_problems(
             if given is not None and not is_kind_name(given):
                 rule = f"must name a kind of data in {file}, such as {', '.join(_known_kinds(aspect))}"
                 yield Problem(f"{group}.{aspect}", shown(given), rule, code="unknown-value")
+            elif (near := _kind_meant(given, group, aspect, tree)) is not None:
+                rule = f"unknown kind of data in {file}; known: {', '.join(_known_kinds(aspect))}"
+                remedy = f"Did you mean {aspect}: {near}? Name a kind of your own otherwise."
+                yield Problem(f"{group}.{aspect}", shown(given), rule, remedy, code="unknown-value")
         given = tree[group].get("_outputs_")
         if given is not None and given not in outputs:
             rule = f"must be one of {', '.join(outputs)} in {file}"
@@ -77,6 +84,15 @@ def works_on_problems(
         metrics = tree["task"].get(key, {})
         if not isinstance(metrics, Mapping) or not {str(way) for way in metrics.values()} <= {"min", "max"}:
             yield Problem(f"task.{key}", shown(metrics), "must map each metric to min or max", code="invalid-value")
+
+
+def _kind_meant(given: Any, group: str, aspect: str, tree: Mapping[str, Any]) -> str | None:
+    """The known kind that `given` is a misspelling of; None for a known kind, and for one that two components name."""
+    known = _known_kinds(aspect)
+    others = (tree[other].get(aspect) for other in COMPONENTS if other != group)
+    if given is None or given in (*known, _DETECTED) or given in others:
+        return None
+    return next(iter(get_close_matches(str(given).lower(), known, n=1, cutoff=_ALIKE)), None)
 
 
 def _known_kinds(aspect: str) -> tuple[str, ...]:

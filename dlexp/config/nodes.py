@@ -16,8 +16,11 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from dlexp.config.own_code import told_with_line
+from dlexp.config.schema.names import COMPONENTS
 from dlexp.config.schema.run import Node
 from dlexp.errors import ConfigError, DlexpError, Problem, message_of, reading_data
+from dlexp.text.nearest import misspelled_name
 
 # Packages of dlexp with components, which are listed in __all__ of their modules.
 _OWN = ("data", "models", "tasks", "losses", "optim")
@@ -40,10 +43,71 @@ def trusted_packages(named: Sequence[str]) -> tuple[str, ...]:
     Args:
         named: Packages named on the command line. DLEXP_TRUST lists more, separated by commas.
     """
-    packages = (*named, *filter(None, os.environ.get("DLEXP_TRUST", "").split(",")))
+    packages = trusted_names(named)
     if packages and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     return packages
+
+
+def trusted_names(named: Sequence[str]) -> tuple[str, ...]:
+    """Return the packages named on the command line, then those in DLEXP_TRUST."""
+    return (*named, *_of_variable())
+
+
+def _of_variable() -> list[str]:
+    return [name.strip() for name in os.environ.get("DLEXP_TRUST", "").split(",") if name.strip()]
+
+
+def untrusted(tree: Mapping[str, Any], choices: Mapping[str, str], trusted: Sequence[str] | None) -> list[Problem]:
+    """Return a problem for each component in a package that is not trusted, found without importing it.
+
+    Args:
+        tree: The configuration.
+        choices: Group -> option.
+        trusted: Trusted packages; None if no component is going to be called.
+    """
+    if trusted is None:
+        return []
+    found = []
+    for group in COMPONENTS:
+        node = tree.get(group)
+        target = node.get("_target_") if isinstance(node, Mapping) else None
+        if isinstance(target, str) and _PATH.match(target) and not _is_known(target) and not _is_in(target, trusted):
+            problem = _untrusted(target, trusted)
+            where = f"{group}={choices.get(group)}"
+            found.append(Problem(where, "", f"{target} {problem.rule}", problem.remedy, code=problem.code))
+    return found
+
+
+def _is_in(target: str, trusted: Sequence[str]) -> bool:
+    module = target.rpartition(".")[0]
+    return any(module == package or module.startswith(f"{package}.") for package in trusted)
+
+
+def _is_known(target: str) -> bool:
+    """Return whether trust does not decide: components of dlexp and of libraries, and the standard library.
+
+    The standard library contains no networks, so trusting it would only weaken the allow-list.
+    """
+    root = target.partition(".")[0]
+    return root in ("dlexp", "torch", "torchvision", "timm") or root in sys.stdlib_module_names
+
+
+def _untrusted(target: str, trusted: Sequence[str]) -> Problem:
+    """Return the problem of a target that `resolve` does not allow; a misspelled name of its package is named."""
+    if _is_known(target):
+        rule = "must be a component of dlexp, torch, torchvision or timm"
+        return Problem("_target_", target, rule, code="untrusted")
+    root, variable = target.partition(".")[0], _of_variable()
+    rule, remedy = "must be in a trusted package", f"If you trust this package, add --trust {root}"
+    near = misspelled_name(root, trusted)
+    if trusted:
+        rule += "; trusted: " + ", ".join(f"{name} (DLEXP_TRUST)" if name in variable else name for name in trusted)
+    if near in variable:
+        remedy = f"Did you mean DLEXP_TRUST={','.join(root if name == near else name for name in variable)}?"
+    elif near is not None:
+        remedy = f"Did you mean --trust {root}?"
+    return Problem("_target_", target, rule, remedy, code="untrusted")
 
 
 def resolve(target: str, trusted: Sequence[str]) -> Callable[..., Any]:
@@ -54,7 +118,7 @@ def resolve(target: str, trusted: Sequence[str]) -> Callable[..., Any]:
             "_target_", target, "must be the dotted path of a public function or class", code="invalid-syntax"
         )
     root = target.partition(".")[0]
-    if any(module_name == package or module_name.startswith(f"{package}.") for package in trusted):
+    if _is_in(target, trusted):
         return _attribute(_imported(module_name, target), module_name, name)
     if root == "dlexp" and module_name.split(".")[1:2] and module_name.split(".")[1] in _OWN:
         module = _imported(module_name, target)
@@ -71,11 +135,7 @@ def resolve(target: str, trusted: Sequence[str]) -> Callable[..., Any]:
         module = _imported(module_name, target)
         if name in module.list_models(module=module):
             return _attribute(module, module_name, name)
-    # The standard library contains no networks, so trusting it would only weaken the allow-list.
-    known = root in ("dlexp", "torch", "torchvision", "timm") or root in sys.stdlib_module_names
-    remedy = "" if known else f"If you trust this package, add --trust {root}"
-    rule = "must be a component of dlexp, torch, torchvision or timm" if known else "must be in a trusted package"
-    raise ConfigError.one("_target_", target, rule, remedy, code="untrusted")
+    raise ConfigError([_untrusted(target, trusted)])
 
 
 def check_arguments(
@@ -146,14 +206,13 @@ def build(node: Node, runtime: Mapping[str, Any], trusted: Sequence[str]) -> Any
     except Exception as error:
         from dlexp.runtime.out_of_memory import out_of_memory  # imports torch
 
-        if told := out_of_memory(error, f"building {node.group}={node.option}", None, _SMALLER.get(node.group, "")):
-            raise told from error
+        if shortage := out_of_memory(error, f"building {node.group}={node.option}", None, _SMALLER.get(node.group, "")):
+            raise shortage from error
         if node.group == "data" and isinstance(error, OSError):
             with reading_data(node.arguments.get("path")):
                 raise
-        raise ConfigError.one(
-            node.group, node.option, message_of(error), _how_to_see(node), code="invalid-value"
-        ) from error
+        rule = told_with_line(message_of(error), error, node.target)
+        raise ConfigError.one(node.group, node.option, rule, _how_to_see(node), code="invalid-value") from error
 
 
 def _how_to_see(node: Node) -> str:

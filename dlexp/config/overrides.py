@@ -9,15 +9,16 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
-from dlexp.config.check.suggest import all_paths, nearest_name, nearest_path, option_meant
+from dlexp.config.check.suggest import EVERY_NAME, all_paths, nearest_path, option_meant, unknown_option
+from dlexp.config.check.synonyms import synonym
 from dlexp.config.check.validate import rules
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.schema.fields import Field
-from dlexp.config.schema.names import ALIASES, NOUNS
 from dlexp.config.schema.run import SECTIONS, TOP_LEVEL
 from dlexp.config.schema.tree import shown
 from dlexp.config.text_values import typed_value
 from dlexp.errors import Problem
+from dlexp.text.nearest import nearest_name
 from dlexp.text.quoting import command, setting, shell_word, text_value
 
 _MAX_DEPTH = 50  # as in files; the parser of the grammar is recursive
@@ -69,7 +70,7 @@ def parse(overrides: Sequence[str], catalog: Catalog) -> tuple[ParsedOverrides, 
 
 def _group_of(override: Override, catalog: Catalog) -> str:
     """Return the group whose option an override chooses, "" if it sets a value."""
-    name = ALIASES.get(override.key_or_group, override.key_or_group)
+    name = override.key_or_group
     return name if name in catalog.groups else ""
 
 
@@ -125,7 +126,7 @@ def _shape_problem(word: str, override: Override, catalog: Catalog) -> Problem |
 
 def _as_one(key: str, value: str, catalog: Catalog) -> str:
     """Return how to write several values as one value: as a list or a string with commas; "" for groups."""
-    if key in (*catalog.groups, *ALIASES):
+    if key in catalog.groups:
         return ""
     field = rules({}, catalog).get(key)
     as_list = f"; for a list, write {shell_word(f'{key}=[{value}]')}" if field is None or "list" in field.type else ""
@@ -149,22 +150,15 @@ def _group_problem(override: Override, catalog: Catalog) -> Problem | None:
                 f"Set its keys one by one: {group}.KEY=VALUE",
                 code="invalid-type",
             )
-        near = nearest_name(str(value), options)
-        return Problem(
-            group,
-            shown(value),
-            f"unknown {NOUNS.get(group, group)}; available: {', '.join(options)}",
-            f"Did you mean {setting(group, near)}?" if near else "",
-            code="unknown-option",
-        )
+        return unknown_option(group, shown(value), catalog)
     if "." not in key and key not in TOP_LEVEL and key not in SECTIONS:
-        return _unknown(override, shown(value), nearest_name(key, (*catalog.groups, *ALIASES)), catalog)
+        return _unknown(override, shown(value), nearest_name(key, catalog.groups), catalog)
     return None
 
 
 def _unknown(override: Override, value: str, group: str | None, catalog: Catalog) -> Problem:
     key = override.key_or_group
-    meant = group or nearest_path(key, all_paths(catalog))
+    meant = synonym(key) or group or nearest_path(key, all_paths(catalog))
     typed = (override.input_line or "").partition("=")[2]
-    remedy = f"Did you mean {shell_word(f'{meant}={typed}')}?" if meant else ""
+    remedy = f"Did you mean {shell_word(f'{meant}={typed}')}?" if meant else EVERY_NAME
     return Problem(key, value, "unknown group or configuration key", remedy, code="unknown-key")

@@ -10,35 +10,17 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from dlexp.config.check.missing import missing_problems
 from dlexp.config.check.validate import check_tree, rules
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.files.interpolation import check_references, reads_environment
 from dlexp.config.files.yaml_files import leaves_of, read_yaml
-from dlexp.config.schema.run import SECTIONS, RunConfig, section_defaults
+from dlexp.config.schema.run import RunConfig
 from dlexp.config.schema.tree import leaves, shown
 from dlexp.config.text_values import with_texts
 from dlexp.config.typed import run_config
 from dlexp.errors import ConfigError, Problem
 from dlexp.loggers.secrets import has_password, without_credentials
-
-# Keys that runs of earlier versions do not have; their defaults are the behavior of those runs.
-_NEWER_KEYS = {
-    "trainer": (
-        *("on_nonfinite", "nonfinite_limit", "effective_batch", "checkpoint_activations"),
-        *("threads", "channels_last", "compile", "tf32"),
-        *("freeze", "freeze_layers", "unfreeze_epoch", "unfreeze_every", "gradient_norm"),
-    ),
-    "logger": (
-        *("mlflow", "mlflow_uri", "mlflow_experiment"),
-        *("wandb", "wandb_project", "wandb_entity", "wandb_mode", "patience"),
-    ),
-    "regularization": (
-        *("mixup", "cutmix", "mix_probability", "random_erasing"),
-        *("max_norm", "gradient_noise", "ema", "swa"),
-    ),
-}
-_NEWER_TOP_LEVEL: Mapping[str, Any] = {"init_head": "keep", "init_strict": True}
-_NEWER_OWN_KEYS: Mapping[str, Mapping[str, Any]] = {"optim": {"layer_decay": None, "groups": []}}
 
 
 def to_yaml(config: RunConfig) -> str:
@@ -115,18 +97,6 @@ def plain_config(config: RunConfig) -> dict[str, Any]:
 def _checked(
     config: DictConfig, choices: dict[str, str], changes: Mapping[str, Any], path: Path | None = None
 ) -> RunConfig:
-    for section, keys in _NEWER_KEYS.items():
-        defaults = section_defaults(SECTIONS[section])
-        for key in keys:
-            if OmegaConf.is_dict(config.get(section)) and key not in config[section]:
-                config[section][key] = defaults[key]
-    for key, default in _NEWER_TOP_LEVEL.items():
-        if key not in config:
-            config[key] = default
-    for group, own in _NEWER_OWN_KEYS.items():
-        for key, default in own.items():
-            if OmegaConf.is_dict(config.get(group)) and key not in config[group]:
-                config[group][key] = default
     for key, value in changes.items():
         set_value(config, key, value)
     tree = plain_containers(config)
@@ -149,7 +119,7 @@ def plain_containers(config: DictConfig) -> dict[str, Any]:
         where = str(getattr(error, "full_key", None) or "an interpolation ${...}")
         raise ConfigError.one(where, "", str(error).splitlines()[0], code="invalid-value") from error
     if missing:
-        raise ConfigError([Problem(key, "", "required", f"Add {key}=...", code="missing-value") for key in missing])
+        raise ConfigError(missing_problems(missing, {str(key): value for key, value in raw.items()}))
     assert isinstance(tree, dict)
     return {str(key): value for key, value in tree.items()}
 

@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from dlexp.config.check.batch_size import AUTO, is_auto
-from dlexp.config.check.suggest import nearest_name, nearest_path
+from dlexp.config.check.suggest import nearest_path, unknown_option
 from dlexp.config.check.validate import ROUTES, directions, rules
 from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog
@@ -167,20 +167,7 @@ def _settings(overrides: Sequence[str], catalog: Catalog) -> tuple[SearchConfig,
     option = next((str(o.value()) for o in parsed.values if o.key_or_group == "search.option"), "default")
     options = catalog.options("search")
     if option not in options:
-        near = nearest_name(option, options)
-        rule = f"unknown search; available: {', '.join(options)}"
-        raise ConfigError(
-            [
-                *problems,
-                Problem(
-                    "search",
-                    option,
-                    rule,
-                    f"Did you mean {setting('search', near)}?" if near else "",
-                    code="unknown-option",
-                ),
-            ]
-        )
+        raise ConfigError([*problems, unknown_option("search", option, catalog)])
     read_yaml(options[option].path)
     try:
         defaults = OmegaConf.create({**section_defaults(SearchConfig), "space": {}})
@@ -241,16 +228,7 @@ def _sorted_space(
         else:
             for option in value["choice"]:
                 if not isinstance(option, str) or option not in catalog.options(path):
-                    near = nearest_name(shown(option), catalog.options(path))
-                    problems.append(
-                        Problem(
-                            where,
-                            shown(option),
-                            f"unknown {path}",
-                            f"Did you mean {near}?" if near else "",
-                            code="unknown-option",
-                        )
-                    )
+                    problems.append(unknown_option(path, shown(option), catalog, where=where))
             groups[path] = list(dict.fromkeys(map(shown, value["choice"])))
     if problems:
         raise ConfigError(problems)

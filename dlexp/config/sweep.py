@@ -20,10 +20,11 @@ from hydra.errors import HydraException
 
 from dlexp.config.check.validate import rules
 from dlexp.config.files.catalog import Catalog
-from dlexp.config.schema.names import ALIASES
 from dlexp.config.schema.run import RunConfig
 from dlexp.config.text_values import as_typed, wants_text
 from dlexp.errors import ConfigError, Problem
+from dlexp.text.nearest import shortened
+from dlexp.text.quoting import command
 
 MAX_JOBS = 1_000
 
@@ -152,20 +153,22 @@ def _texts(override: Override, text: str, catalog: Catalog) -> list[str]:
 
 def _options(override: Override, pattern: Glob, text: str, catalog: Catalog) -> list[str]:
     """Return the options of a group that match a pattern. Raises ConfigError if there are none."""
-    key = override.key_or_group
-    group = ALIASES.get(key, key)
+    group = override.key_or_group
     if group not in catalog.groups:
         raise ConfigError.one(
-            key,
+            group,
             text,
             "glob(...) is only supported for options of a group",
-            f"List the values: {key}=A,B",
+            f"List the values: {group}=A,B",
             code="not-supported",
         )
     options = list(catalog.options(group))
     found: list[str] = pattern.filter(options)
     if not found:
-        raise ConfigError.one(key, text, f"matches no {group}; available: {', '.join(options)}", code="unknown-option")
+        remedy = f"List all {len(options)}: {command('list', group)}"
+        raise ConfigError.one(
+            group, text, f"matches no {group}; available: {shortened(options)}", remedy, code="unknown-option"
+        )
     return found
 
 

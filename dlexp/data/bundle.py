@@ -21,7 +21,7 @@ from dlexp.data.augment.recipe import AugmentContext, Recipe, recipe, recipe_wit
 from dlexp.data.columns import Column, Constant, Piece, Transform, column_of
 from dlexp.data.preprocess import Identity, Preprocess
 from dlexp.data.streaming import Streamed
-from dlexp.specs import DataSpec, ImageSpec, MaskSpec
+from dlexp.specs import DataSpec, ImageSpec
 from dlexp.types import Field
 
 SPLITS = ("train", "val", "test")
@@ -58,9 +58,12 @@ class Split:
     def read(self, pieces: Iterable[Piece], transform: Transform | None = None) -> Iterator[tuple[Field, Field | None]]:
         """Inputs and targets of each piece in turn, on the split's device, after `transform`."""
         pieces = list(pieces)
+        if isinstance(self.inputs, Streamed) and isinstance(self.targets, Streamed):
+            yield from self.inputs.read_with(self.targets, pieces, transform)
+            return
         targets = repeat(None, len(pieces)) if self.targets is None else self.targets.read(pieces)
         if isinstance(self.inputs, Streamed) and transform is not None and not transform.moves_targets:
-            # Inputs alone are changed by the processes that read them.
+            # Inputs alone are changed by the processes that read them; targets in memory that move are not sent there.
             yield from zip(self.inputs.read(pieces, transform), targets, strict=True)
             return
         for piece, given, learned in zip(pieces, self.inputs.read(pieces), targets, strict=True):
@@ -129,7 +132,7 @@ class DataBundle:
             mean=tuple(self.preprocessing.get("mean", ())),
             size=seen.width if self.splits["train"].inputs.shape not in (None, seen.shape) else 0,
             geometry="" if targets is None else targets.geometry,
-            fill=(targets.ignored or 0) if isinstance(targets, MaskSpec) else 0,
+            fill=0 if targets is None else targets.fill,
         )
         return recipe(self.augment, context)
 

@@ -9,8 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlexp.errors import DataError
+from dlexp.findings import counted
 
 Rows = NDArray[np.int64]
+_PARTS = ("train", "val", "test")
+_NAMED = 10  # classes listed in an error
 Shares = tuple[float, float, int]  # of validation and of test samples, and the seed of the draw
 
 
@@ -32,17 +35,12 @@ def split_rows(
     if labels is None or not classes:
         parts = _divide(np.arange(count), val_fraction, test_fraction, rng)
         if min(len(part) for part in parts) == 0:
-            raise DataError(f"{count} rows are too few to split into train, val and test")
+            rule = f"{counted(count, 'row')} cannot be split into train, val and test: each needs one row"
+            raise DataError(rule, remedy="Add rows, at least 3.", code="too-few-samples")
     else:
-        groups = []
-        for number, name in enumerate(classes):
-            rows = np.flatnonzero(labels == number)
-            if len(rows) < 3:
-                raise DataError(
-                    f"class {name!r} has {len(rows)} of {count} rows, and train, val and test need one each",
-                    remedy="add rows of this class or leave the class out",
-                )
-            groups.append(_divide(rows, val_fraction, test_fraction, rng))
+        by_class = [np.flatnonzero(labels == number) for number in range(len(classes))]
+        _refuse_few({name: len(rows) for name, rows in zip(classes, by_class, strict=True)}, count, _PARTS)
+        groups = [_divide(rows, val_fraction, test_fraction, rng) for rows in by_class]
         parts = tuple(np.concatenate(part) for part in zip(*groups, strict=True))
     train, val, test = (np.sort(part).astype(np.int64) for part in parts)
     return train, val, test
@@ -61,13 +59,17 @@ def held_out(
     """
     rng = np.random.default_rng(seed)
     kept, held = [], []
-    groups = {"there are": rows}
+    groups = {"": rows}
     if labels is not None and classes:
-        groups = {f"class {name!r} has": rows[labels[rows] == number] for number, name in enumerate(classes)}
-    for what, some in groups.items():
+        groups = {name: rows[labels[rows] == number] for number, name in enumerate(classes)}
+    if labels is None or not classes:
+        if len(rows) < 2:
+            rule = f"{counted(len(rows), 'training row')} cannot be split: one is held out and one must remain"
+            raise DataError(rule, remedy="Add rows.", code="too-few-samples")
+    else:
+        _refuse_few({name: len(groups[name]) for name in classes}, len(rows), ("train", "the part held out of it"))
+    for some in groups.values():
         group = rng.permutation(some)
-        if len(group) < 2:
-            raise DataError(f"{what} {len(group)} rows to train on, and one is to be held out")
         count = max(1, min(round(len(group) * fraction), len(group) - 1))
         kept.append(group[count:])
         held.append(group[:count])
@@ -94,7 +96,9 @@ def rows_of_parts(
         start += size
     for number, name in enumerate(classes):
         if labels is not None and number not in labels[rows["train"]]:
-            raise DataError(f"class {name!r} has no training samples")
+            rule = f"class {name!r} has no training samples"
+            remedy = "Add samples of this class to train, or remove it from the other parts."
+            raise DataError(rule, remedy=remedy, code="too-few-samples")
     for part, share in (("val", how[0]), ("test", how[1])):
         if not len(rows.get(part, ())):
             rows["train"], rows[part] = held_out(rows["train"], labels, classes, share, how[2])
@@ -112,10 +116,26 @@ def some_of_each(rows: Rows, labels: NDArray[Any], classes: Sequence[str], count
     for number, name in enumerate(classes):
         group = rng.permutation(rows[labels[rows] == number])
         if len(group) < count:
-            rule = f"class {name!r} has {len(group)} training rows, and {count} of each class are asked for"
-            raise DataError(rule, remedy=f"data.train_per_class={len(group)} or fewer")
+            fewest = min(np.count_nonzero(labels[rows] == other) for other in range(len(classes)))
+            rule = f"class {name!r} has {counted(len(group), 'training row')}, fewer than data.train_per_class={count}"
+            remedy = f"Set data.train_per_class={fewest}" if fewest else "Add rows of this class."
+            raise DataError(rule, remedy=remedy, code="too-few-samples")
         kept.append(group[:count])
     return np.sort(np.concatenate(kept)).astype(np.int64)
+
+
+def _refuse_few(counts: Mapping[str, int], total: int, parts: Sequence[str]) -> None:
+    """Raise DataError for classes with fewer rows than `parts`, each of which needs one; names the smallest first."""
+    few = sorted((number, name) for name, number in counts.items() if number < len(parts))
+    if not few:
+        return
+    named = ", ".join(f"{name!r} has {counted(number, 'row')}" for number, name in few[:_NAMED])
+    more = f", and {counted(len(few) - _NAMED, 'more class', 'more classes')}" if len(few) > _NAMED else ""
+    rule = f"class {named}{more}, of {total:,} in all; each class needs {len(parts)}, one for each of "
+    remedy = "Add rows of these classes, or delete their rows from the data."
+    if len(few) == 1:
+        remedy = f"Add {counted(len(parts) - few[0][0], 'row')} of this class, or delete its rows from the data."
+    raise DataError(f"{rule}{', '.join(parts[:-1])} and {parts[-1]}", remedy=remedy, code="too-few-samples")
 
 
 def _divide(rows: Rows, val_fraction: float, test_fraction: float, rng: np.random.Generator) -> tuple[Rows, ...]:

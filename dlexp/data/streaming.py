@@ -2,6 +2,8 @@
 
 A worker answers requests: the numbers of some samples, and the random changes of the epoch, which are a function of
 (seed, epoch, sample). So any worker, or the process itself, gives the same answer, in the order of the requests.
+Inputs and targets that are both read while they are used come from the same workers, so that masks and boxes move with
+their images there.
 
 Symbols: B samples of a request.
 """
@@ -35,7 +37,8 @@ from dlexp.types import Field, to_device
 
 Values = TypeVar("Values", bound=Field)
 Read = TypeVar("Read", bound=Field, covariant=True)
-Request = tuple[NDArray[np.int64], Transform | None]
+# Numbers of samples, those of their targets where these are read too, and the changes to both.
+Request = tuple[NDArray[np.int64], NDArray[np.int64] | None, Transform | None]
 
 _MOST_WORKERS = 8  # of workers=auto: a GPU is rarely faster, and each costs memory
 _AHEAD = 2  # requests that each worker may be ahead
@@ -54,14 +57,20 @@ class _Answers(Dataset[Any]):
     """Request -> values; an error comes back as a value, so that it arrives without the traceback of a worker."""
 
     reader: Reader[Field]
+    targets: Reader[Field] | None = None
 
-    def __getitem__(self, request: Request) -> Field | DataError:
-        numbers, transform = request
+    def __getitem__(self, request: Request) -> Field | tuple[Field, Field] | DataError:
+        numbers, of_targets, transform = request
+        learned: Field | None = None
         try:
             values = self.reader.read(numbers)
+            if self.targets is not None and of_targets is not None:
+                learned = self.targets.read(of_targets)
         except DataError as error:
             return error
-        return values if transform is None else transform(values, None, torch.from_numpy(numbers))[0]
+        if transform is not None:
+            values, learned = transform(values, learned, torch.from_numpy(numbers))
+        return values if learned is None else (values, learned)
 
 
 class _Requests(Sampler[Request]):
@@ -78,15 +87,24 @@ class Stream(Generic[Values]):
     """Reads ahead with worker processes that live as long as it does, or until the end of the process.
 
     workers  how many; None for one for each thread that torch may use here, 8 at most; 0 reads in this process
+    targets  reads the targets of the same samples; an answer is then a pair
     """
 
-    def __init__(self, reader: Reader[Values], workers: int | None) -> None:
-        self._answers = _Answers(reader)
+    def __init__(self, reader: Reader[Values], workers: int | None, targets: Reader[Any] | None = None) -> None:
+        self._answers = _Answers(reader, targets)
+        self._pairs: Stream[Any] | None = None
         self._workers = workers
         self._requests = _Requests()
         self._loader: DataLoader[Any] | None = None
         self._iterator: Any = None
         self._turn = object()
+
+    def with_targets(self, targets: Stream[Any]) -> Stream[Any]:
+        """The stream of the pairs of what this one and `targets` read, with as many workers as this one."""
+        reader = targets._answers.reader
+        if self._pairs is None or self._pairs._answers.targets is not reader:
+            self._pairs = Stream(self._answers.reader, self._workers, reader)
+        return self._pairs
 
     def read(self, requests: Sequence[Request], pin: bool = False) -> Iterator[Values]:
         """The values of each request in turn, in pinned memory if `pin`.
@@ -102,13 +120,15 @@ class Stream(Generic[Values]):
             answer: Any = _next(ahead) if with_workers else self._answers[request]
             if isinstance(answer, DataError):
                 raise answer
-            if pin and not with_workers and isinstance(answer, Tensor):
-                answer = answer.pin_memory()
+            if pin and not with_workers:
+                answer = tuple(map(_pinned, answer)) if isinstance(answer, tuple) else _pinned(answer)
             yield answer
 
     def close(self) -> None:
         """End the workers; the next reading starts others."""
         iterator, self._iterator, self._loader = self._iterator, None, None
+        if self._pairs is not None:
+            self._pairs.close()
         if iterator is not None:
             self._turn = object()
             # Python's own end of helper processes sends a signal, which these ignore, and waits.
@@ -180,9 +200,22 @@ class Streamed:
 
     def read(self, pieces: Iterable[Piece], transform: Transform | None = None) -> Iterator[Field]:
         """The values of each piece in turn, on the column's device, after a `transform` that needs no targets."""
-        numbers = [self.numbers[piece if isinstance(piece, slice) else piece.cpu().numpy()] for piece in pieces]
-        for values in self.stream.read([(some, transform) for some in numbers], pin=self.device.type == "cuda"):
+        requests: list[Request] = [(self._numbers(piece), None, transform) for piece in pieces]
+        for values in self.stream.read(requests, pin=self.device.type == "cuda"):
             yield _on(values, self.device)
+
+    def read_with(
+        self, targets: Streamed, pieces: Iterable[Piece], transform: Transform | None
+    ) -> Iterator[tuple[Field, Field]]:
+        """The values of each piece in turn and their `targets`, each on its column's device, after `transform`."""
+        requests: list[Request] = [(self._numbers(piece), targets._numbers(piece), transform) for piece in pieces]
+        stream = self.stream.with_targets(targets.stream)
+        for values, learned in stream.read(requests, pin=self.device.type == "cuda"):
+            yield _on(values, self.device), _on(learned, targets.device)
+
+    def _numbers(self, piece: Piece) -> NDArray[np.int64]:
+        found: NDArray[np.int64] = self.numbers[piece if isinstance(piece, slice) else piece.cpu().numpy()]
+        return found
 
 
 def _become_worker(parent: int, by_main_thread: bool, number: int) -> None:
@@ -195,6 +228,10 @@ def _on(values: Field, device: torch.device) -> Field:
     if isinstance(values, Tensor):
         return values.to(device, non_blocking=True)
     return to_device(values, device)
+
+
+def _pinned(values: Field) -> Field:
+    return values.pin_memory() if isinstance(values, Tensor) else values
 
 
 def _as_it_is(answer: Any) -> Any:

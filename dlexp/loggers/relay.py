@@ -119,7 +119,7 @@ class Relay:
         except BaseException as error:  # SystemExit of a tracker must not end the run
             with self._changed:
                 self._gave_up = True
-                self.problem = self.problem or self._told(error)
+                self.problem = self.problem or self._describe(error)
                 self.lost += len(self._rows)
                 self._rows = []
 
@@ -128,11 +128,11 @@ class Relay:
             self._sink.write(rows)
         except Exception as error:
             with self._changed:
-                self.problem = self.problem or self._told(error)
+                self.problem = self.problem or self._describe(error)
                 self.lost += len(rows)
             return False
         return True
 
-    def _told(self, error: BaseException) -> str:
+    def _describe(self, error: BaseException) -> str:
         lines = str(error).splitlines()
         return self._clean(f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__)

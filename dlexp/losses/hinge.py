@@ -5,7 +5,9 @@ Symbols: B batch, C classes, s the scores, y the class.
 
 from __future__ import annotations
 
+from abc import ABC
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -16,7 +18,23 @@ from dlexp.losses.weighting import ClassLoss, ClassWeights
 __all__ = ["Hinge", "MultiMargin"]
 
 
-class Hinge(ClassLoss):
+class _MarginLoss(ClassLoss, ABC):
+    """A loss of scores that has a margin and a power."""
+
+    one_for_two: ClassVar[bool]  # two classes have one score
+
+    def __init__(
+        self,
+        margin: float = 1.0,
+        power: int = 1,
+        class_weights: ClassWeights = None,
+        class_counts: Sequence[int] = (),
+    ) -> None:
+        super().__init__(Margins(one_for_two=self.one_for_two), class_weights, class_counts)
+        self.margin, self.power = margin, power
+
+
+class Hinge(_MarginLoss):
     """Hinge loss of support vector machines: scores (B, 1) or (B, C), targets (B,) int64 -> shape ().
 
     Two classes have one score, scores (B, 1): max(0, margin - s) for class 1, max(0, margin + s) for class 0.
@@ -29,15 +47,7 @@ class Hinge(ClassLoss):
         class_counts: See ClassLoss.
     """
 
-    def __init__(
-        self,
-        margin: float = 1.0,
-        power: int = 1,
-        class_weights: ClassWeights = None,
-        class_counts: Sequence[int] = (),
-    ) -> None:
-        super().__init__(Margins(one_for_two=True), class_weights, class_counts)
-        self.margin, self.power = margin, power
+    one_for_two = True
 
     def each(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of each sample, (B,)."""
@@ -50,7 +60,7 @@ class Hinge(ClassLoss):
         return (self.margin - lead).clamp_min(0) ** self.power
 
 
-class MultiMargin(ClassLoss):
+class MultiMargin(_MarginLoss):
     """Multi-class hinge loss, sum over c != y of max(0, margin - s_y + s_c)^power / C (Weston, Watkins 1999).
 
     Scores (B, C), targets (B,) int64 -> shape (); multi_margin_loss of torch.
@@ -62,15 +72,7 @@ class MultiMargin(ClassLoss):
         class_counts: See ClassLoss.
     """
 
-    def __init__(
-        self,
-        margin: float = 1.0,
-        power: int = 1,
-        class_weights: ClassWeights = None,
-        class_counts: Sequence[int] = (),
-    ) -> None:
-        super().__init__(Margins(one_for_two=False), class_weights, class_counts)
-        self.margin, self.power = margin, power
+    one_for_two = False
 
     def each(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of each sample, (B,)."""

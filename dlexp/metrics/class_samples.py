@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from dlexp.metrics.bootstrap import Floats
 from dlexp.metrics.calibration import Gaps
 from dlexp.metrics.confusion import Numbers, Tally, of_classes, per_class
-from dlexp.metrics.outputs import ClassOutputs, Form, SampleResults
+from dlexp.metrics.outputs import ClassOutputs, OutputKind, SampleResults
 from dlexp.metrics.ranking import RankingCurve, areas, averaged, curve, thinned
 from dlexp.metrics.row_store import RowStore
 from dlexp.metrics.states import MetricState
@@ -194,7 +194,7 @@ class ClassSampleState(MetricState):
         """
         self._num_classes, self._is_probabilistic, self._names = num_classes, is_probabilistic, tuple(names)
         self._keeps_outputs = keeps_outputs or bool(set(names) & set(RANKING))
-        self._form: Form | None = None
+        self._kind: OutputKind | None = None
         self._waiting: list[tuple[NDArray[Any], Numbers]] = []
         self._targets, self._indices = RowStore[np.int64](), RowStore[np.int64]()
         self._outputs = RowStore[Any]()
@@ -208,10 +208,10 @@ class ClassSampleState(MetricState):
 
     def update(self, prediction: Prediction) -> None:
         """Add a batch: outputs (B, C) or logits (B, C), targets (B,) class numbers."""
-        outputs, targets, form = self._of(prediction)
-        if self._form not in (None, form):
-            raise ValueError(f"outputs must all be {self._form}, got {form}")
-        self._form = form
+        outputs, targets, kind = self._of(prediction)
+        if self._kind not in (None, kind):
+            raise ValueError(f"outputs must all be {self._kind}, got {kind}")
+        self._kind = kind
         self._indices.append(prediction.indices.cpu().numpy())
         self._waiting.append((outputs, targets))
         if sum(part.size for part, _ in self._waiting) >= _WAITING:
@@ -221,9 +221,9 @@ class ClassSampleState(MetricState):
         """Add the samples of another state, after those of this one."""
         for state in (self, other):
             state._flush()
-        if self._form is not None and other._form not in (None, self._form):
-            raise ValueError(f"outputs must all be {self._form}, got {other._form}")
-        self._form = self._form or other._form
+        if self._kind is not None and other._kind not in (None, self._kind):
+            raise ValueError(f"outputs must all be {self._kind}, got {other._kind}")
+        self._kind = self._kind or other._kind
         for own, more in zip(self._stores, other._stores, strict=True):
             own.extend(more)
 
@@ -234,9 +234,9 @@ class ClassSampleState(MetricState):
     def samples(self) -> ClassSamples:
         """All samples. Raises ValueError when there are none."""
         self._flush()
-        if self._form is None:
+        if self._kind is None:
             raise ValueError("no sample was evaluated")
-        outputs = ClassOutputs(self._outputs.parts, self._form, self._num_classes)
+        outputs = ClassOutputs(self._outputs.parts, self._kind, self._num_classes)
         results = SampleResults(*(store.joined() for store in self._results))
         return ClassSamples(outputs, self._targets.joined(), results)
 
@@ -248,23 +248,23 @@ class ClassSampleState(MetricState):
     def _stores(self) -> tuple[RowStore[Any], ...]:
         return self._targets, self._indices, self._outputs, *self._results
 
-    def _of(self, prediction: Prediction) -> tuple[NDArray[Any], Numbers, Form]:
-        """(outputs, targets, form) of a batch."""
+    def _of(self, prediction: Prediction) -> tuple[NDArray[Any], Numbers, OutputKind]:
+        """(outputs, targets, kind) of a batch."""
         has_logits = self._is_probabilistic and prediction.logits is not None
         outputs = prediction.logits if has_logits and prediction.logits is not None else prediction.outputs
         wide = outputs if outputs.dtype in (torch.float32, torch.float64) else outputs.float()
-        form: Form = "logits" if has_logits else "probabilities" if self._is_probabilistic else "scores"
-        return wide.cpu().numpy(), prediction.known_targets.cpu().numpy(), form
+        kind: OutputKind = "logits" if has_logits else "probabilities" if self._is_probabilistic else "scores"
+        return wide.cpu().numpy(), prediction.known_targets.cpu().numpy(), kind
 
     def _flush(self) -> None:
         """Compute the results of the batches that wait: of many small ones at a time, which takes less time."""
-        if not self._waiting or self._form is None:
+        if not self._waiting or self._kind is None:
             return
         batches = self._waiting
         outputs = batches[0][0] if len(batches) == 1 else np.concatenate([part for part, _ in batches])
         targets = np.concatenate([part for _, part in batches])
         self._waiting = []
-        results = ClassOutputs([outputs], self._form).results(targets)
+        results = ClassOutputs([outputs], self._kind).results(targets)
         self._targets.append(targets)
         for store, field in zip(self._results, fields(SampleResults), strict=True):
             store.append(getattr(results, field.name))

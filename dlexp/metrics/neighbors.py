@@ -1,4 +1,4 @@
-"""Metrics of embeddings, by the nearest neighbors of each sample among the samples of its own split.
+"""Metrics of embeddings, by the nearest neighbors of each sample among the samples of its split.
 
 Each sample is left out in turn and the rest of the split are its neighbors (as in Musgrave et al. 2020). So the
 validation split does not depend on the training samples: embeddings that only separate the samples they were trained on

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.int64]
-Form = Literal["logits", "probabilities", "scores"]
+OutputKind = Literal["logits", "probabilities", "scores"]
 
 _TINY = float(np.finfo(np.float32).tiny)  # probabilities that are given count as this where they are below it
 _CELLS = 1 << 17  # of a block, 1 MiB in float64, which a cache holds
@@ -53,16 +53,16 @@ class SampleResults:
 class ClassOutputs:
     """(N, C) numbers, in the parts in which they came: they may be most of the memory, so no copy of all is made."""
 
-    def __init__(self, parts: Sequence[NDArray[Any]], form: Form, num_classes: int | None = None) -> None:
+    def __init__(self, parts: Sequence[NDArray[Any]], kind: OutputKind, num_classes: int | None = None) -> None:
         """Wrap the outputs of a network.
 
         Args:
             parts: (n, C) each; none where only the results of the samples are kept, which is enough for any metric but
                 the areas under curves.
-            form: meaning of the numbers.
+            kind: meaning of the numbers.
             num_classes: C, to be given where there are no parts.
         """
-        self._parts, self.form = tuple(parts), form
+        self._parts, self.kind = tuple(parts), kind
         self.num_classes = int(parts[0].shape[1]) if num_classes is None else num_classes
 
     def __len__(self) -> int:
@@ -71,7 +71,7 @@ class ClassOutputs:
     @property
     def is_probabilistic(self) -> bool:
         """True where there are probabilities."""
-        return self.form != "scores"
+        return self.kind != "scores"
 
     def blocks(self) -> Iterator[Floats]:
         """The numbers as they came, in float64, some samples at a time, in order."""
@@ -82,12 +82,12 @@ class ClassOutputs:
 
     def shown(self, block: Floats) -> Floats:
         """A block as probabilities, or as the scores that it holds."""
-        return softmax(block) if self.form == "logits" else block
+        return softmax(block) if self.kind == "logits" else block
 
     @cached_property
     def is_finite_row(self) -> NDArray[np.bool_]:
         """(N,) true for a sample without NaN and without infinity, except a logit of -inf beside finite ones."""
-        if self.form == "logits":
+        if self.kind == "logits":
             return np.isfinite(self._normalizers)
         return np.concatenate([np.isfinite(block).all(axis=1) for block in self.blocks()])
 
@@ -99,7 +99,7 @@ class ClassOutputs:
     def columns(self, first: int, last: int) -> Floats:
         """(N, last - first): the scores that rank the samples for each of these classes, higher for more certain."""
         found = np.concatenate([part[:, first:last].astype(np.float64) for part in self._parts])
-        if self.form != "logits":
+        if self.kind != "logits":
             return found
         if self.num_classes == 2:
             other = np.concatenate([part[:, 2 - last : 2 - first][:, ::-1].astype(np.float64) for part in self._parts])
@@ -132,7 +132,7 @@ class ClassOutputs:
             others = block.copy()
             np.put_along_axis(others, place, -np.inf, axis=1)
             return predicted, confidence, own_shown, rank, others.max(axis=1) - own[:, 0], np.zeros(len(block))
-        if self.form == "logits":
+        if self.kind == "logits":
             others = block.copy()
             np.put_along_axis(others, place, -np.inf, axis=1)
             losses = np.logaddexp(0.0, _log_sum(others)[1] - own[:, 0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+_ROUNDING = 1e-9  # of a sum of shares, relative to 1
 _SHARES = ("accuracy", "f1", "precision", "recall", "specificity", "mape", "calibration_error")
 
 
@@ -23,7 +24,17 @@ def number(name: str, value: object) -> str:
         return f"{value:,}"
     if name.endswith("samples_per_s"):
         return f"{value:,.0f}"
-    return f"{100 * value:.2f} %" if is_share(name) else f"{value:.4g}"
+    return f"{percent(value)} %" if is_share(name) else f"{value:.4g}"
+
+
+def percent(share: float, digits: int = 2) -> str:
+    """A share in percent with `digits` digits after the point, and more where these would read as 0 or 100 %."""
+    value = 100 * share
+    for end in (0.0, 100.0):
+        apart = abs(value - end)
+        if end * _ROUNDING < apart < 10.0**-digits:
+            return f"{value:.2g}" if end == 0 else f"{value:.{1 - math.floor(math.log10(apart))}f}"
+    return f"{value:.{digits}f}"
 
 
 def distinct_texts(values: Sequence[float], digits: int = 4) -> list[str]:

@@ -25,9 +25,11 @@ def room(device: torch.device, root: Path = Path("/")) -> tuple[int, str]:
     """
     if device.type == "cuda":
         _, total = torch.cuda.mem_get_info(device)
-        return int(SHARE["cuda"] * total), f"{SHARE['cuda']:.0%} of the GPU's {_gib(total)}"
+        return int(SHARE["cuda"] * total), f"{100 * SHARE['cuda']:.0f} % of the GPU's {_gib(total)}"
     free, name = min(_bounds(root))
-    return int(SHARE["cpu"] * free), f"{SHARE['cpu']:.0%} of the {_gib(free)} available to this process ({name})"
+    return int(
+        SHARE["cpu"] * free
+    ), f"{100 * SHARE['cpu']:.0f} % of the {_gib(free)} available to this process ({name})"
 
 
 def available_memory(root: Path = Path("/")) -> int:

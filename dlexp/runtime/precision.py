@@ -14,7 +14,7 @@ from dlexp.networks.arithmetic import Arithmetic
 AUTO = "auto"
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _BF16_FEATURES = (("amx_bf16", "with AMX tiles"), ("avx512_bf16", "that multiplies bf16 (AVX-512)"))
-# Conditions under which convolutions are faster in bf16 on a CPU: benchmarks/networks.py.
+# Conditions under which convolutions are faster in bf16 on a CPU: benchmarks/machine/networks.py.
 _LEAST_PER_SAMPLE = 1_000_000
 _MOST_DEPTHWISE, _MOST_SMALL = 0.025, 0.4
 
@@ -75,5 +75,5 @@ def _bf16_obstacle(arithmetic: Arithmetic) -> str:
     if arithmetic.share(arithmetic.depthwise) > _MOST_DEPTHWISE:
         return "depthwise convolutions are slower in bf16 on a CPU"
     if small > _MOST_SMALL:
-        return f"{small:.0%} of the arithmetic is in feature maps below 4x4, where bf16 is slower on a CPU"
+        return f"{100 * small:.0f} % of the arithmetic is in feature maps below 4x4, where bf16 is slower on a CPU"
     return ""

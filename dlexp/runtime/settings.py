@@ -24,7 +24,7 @@ from dlexp.runtime.compiler import spare_compiler
 from dlexp.runtime.precision import AUTO, Precision, choose_precision
 from dlexp.runtime.process import MachineSetting, available_cores, prepare_process
 
-# Multiplications of a forward pass, parameters x batch, above which threads pay: benchmarks/threads.py.
+# Multiplications of a forward pass, parameters x batch, above which threads pay: benchmarks/machine/threads.py.
 _SMALL_WORK = 20_000_000
 _EXPLAINED = ("threads", "precision")  # values whose reasons are shown at the start of a run
 _RECURRENT = (nn.RNNBase, nn.RNNCellBase)

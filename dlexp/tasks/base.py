@@ -48,7 +48,7 @@ def other_targets(task: str, wanted: str, spec: DataSpec) -> ValueError:
 
 @dataclass(frozen=True)
 class Phase:
-    """A part of an update: a loss of its own, and the networks that an optimizer of its own updates by it.
+    """A part of an update: its own loss, and the networks that its own optimizer updates by it.
 
     Args:
         networks: Names of the networks that the phase updates.

@@ -45,13 +45,13 @@ def setting(key: str, content: Any) -> str:
     return shell_word(f"{key}={value(content)}")
 
 
-def command(*words: str | Path | tuple[str, Any]) -> str:
+def command(*arguments: str | Path | tuple[str, Any]) -> str:
     """Return a command line that runs dlexp.
 
     Args:
-        words: Arguments: strings, paths (also those that look like options), and (key, value) pairs for KEY=VALUE.
+        arguments: Arguments: strings, paths (also those that look like options), and (key, value) pairs for KEY=VALUE.
     """
-    return " ".join(["dlexp", *map(_quoted, words)])
+    return " ".join(["dlexp", *map(_quoted, arguments)])
 
 
 def listed(names: Iterable[str]) -> str:

@@ -10,6 +10,11 @@ def now_utc() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+def readable(moment: object) -> str | None:
+    """A time of `now_utc` for people, such as 2026-01-02 03:04:05 UTC; another text unchanged, None without one."""
+    return None if moment is None else str(moment).replace("T", " ").replace("+00:00", " UTC")
+
+
 def stamp() -> str:
     """The local time for directory names: YYYYmmdd-HHMMSS."""
     return datetime.now().strftime("%Y%m%d-%H%M%S")

@@ -16,15 +16,15 @@ from dlexp.errors import ConfigError
 from dlexp.tune.search_space.choices import as_text
 from dlexp.tune.search_space.space import Space
 from dlexp.tune.storage.backends import StudyStorage
-from dlexp.tune.storage.base_config import Written
-from dlexp.tune.storage.study_metadata import known_space, metric_of, written_of
+from dlexp.tune.storage.base_config import BaseConfig
+from dlexp.tune.storage.study_metadata import base_config_of, known_space, metric_of
 
 USABLE = (TrialState.COMPLETE, TrialState.PRUNED)
 COPIED = "copied_from"
 
 
 def take_over(
-    study: optuna.Study, store: StudyStorage, folder: Path, source: str, space: Space, written: Written
+    study: optuna.Study, store: StudyStorage, folder: Path, source: str, space: Space, base: BaseConfig
 ) -> str:
     """Copy the usable trials of `source` to `study`; returns a summary.
 
@@ -34,7 +34,7 @@ def take_over(
         folder: Its directory.
         source: The name of a study in the same storage or next to `folder`, or a directory.
         space: The search space of the new study.
-        written: Its baseline.
+        base: Its baseline.
 
     Raises:
         ConfigError: The source does not exist or has another metric.
@@ -45,7 +45,7 @@ def take_over(
         raise ConfigError.one(
             "--migrate", source, f"was created to {was_aim}, but this study to {aim}", code="incompatible-run"
         )
-    found = copies(old, os.path.relpath(place, folder), space, written)
+    found = copies(old, os.path.relpath(place, folder), space, base)
     here = {trial.user_attrs.get(COPIED) for trial in study.get_trials(deepcopy=False)}
     new = [trial for trial in found.trials if trial.user_attrs[COPIED] not in here]
     for trial in new:
@@ -72,7 +72,7 @@ def _found(store: StudyStorage, folder: Path, source: str) -> tuple[optuna.Study
     )
 
 
-def copies(old: optuna.Study, place: str, space: Space, now: Written) -> Migration:
+def copies(old: optuna.Study, place: str, space: Space, now: BaseConfig) -> Migration:
     """The trials of `old` as trials of a study with another search space.
 
     Args:
@@ -81,7 +81,7 @@ def copies(old: optuna.Study, place: str, space: Space, now: Written) -> Migrati
         space: The new search space.
         now: The new baseline, for values that are not searched.
     """
-    old_space, was = known_space(old), written_of(old) or Written({}, {})
+    old_space, was = known_space(old), base_config_of(old) or BaseConfig({}, {})
     made, reasons = [], Counter[str]()
     for trial in old.get_trials(deepcopy=False):
         if trial.state not in USABLE:
@@ -130,17 +130,17 @@ def _place(trial: FrozenTrial, place: str) -> dict[str, str]:
 
 
 def _moved(
-    trial: FrozenTrial, old_space: Space, was: Written, space: Space, now: Written
+    trial: FrozenTrial, old_space: Space, was: BaseConfig, space: Space, now: BaseConfig
 ) -> tuple[dict[str, Any], str]:
     """(parameters in the new space, "") or ({}, why the trial is not in it)."""
     drawn, drawn_values = old_space.decode(trial.params)
-    took = {**was.chosen, **drawn}
+    took = {**was.choices, **drawn}
     had = {**was.under(took), **drawn_values}
     for group, option in took.items():
         if group in space.groups and option not in space.groups[group]:
             return {}, f"{group}={option} is not searched"
-        if group not in space.groups and option != now.chosen.get(group, option):
-            return {}, f"{group} is now {now.chosen[group]}, was {option}"
+        if group not in space.groups and option != now.choices.get(group, option):
+            return {}, f"{group} is now {now.choices[group]}, was {option}"
     moved: dict[str, Any] = {group: took[group] for group in space.groups}
     searched = set()
     for dimension in space.within(took):

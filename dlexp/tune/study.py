@@ -25,7 +25,7 @@ from dlexp.tune.search_space.changes import planned
 from dlexp.tune.search_space.grid import first_untried, grid_points
 from dlexp.tune.search_space.space import Space
 from dlexp.tune.storage.backends import StudyStorage, file_of, without_password
-from dlexp.tune.storage.base_config import Written
+from dlexp.tune.storage.base_config import BaseConfig
 from dlexp.tune.storage.lost_records import refuse_lost_file, refuse_lost_study, refuse_lost_trials
 from dlexp.tune.storage.requeue import (
     BASELINE,
@@ -115,11 +115,11 @@ class Study:
         self._mine: dict[int, Trial] = {}
         self._beaten = 0.0
 
-    def begin(self, written: Written, source: str | None = None) -> None:
+    def begin(self, base: BaseConfig, source: str | None = None) -> None:
         """Queue the baseline as trial 0, and copy trials.
 
         Args:
-            written: The baseline configuration.
+            base: The baseline configuration.
             source: The study to copy trials from: a name in the same storage or next to this directory, or a path.
 
         Raises:
@@ -127,12 +127,10 @@ class Study:
         """
         with self._store.turn(self._study.study_name):
             if not self._all():
-                self._study.enqueue_trial(
-                    self._space.encode(written.chosen, written.values), user_attrs={BASELINE: True}
-                )
-            self._identity.write(written, self._space)
+                self._study.enqueue_trial(self._space.encode(base.choices, base.values), user_attrs={BASELINE: True})
+            self._identity.write(base, self._space)
             if source is not None:
-                self.notes.append(take_over(self._study, self._store, self._folder, source, self._space, written))
+                self.notes.append(take_over(self._study, self._store, self._folder, source, self._space, base))
 
     def num_finished(self) -> int:
         """The number of complete, pruned and failed trials, without requeued ones."""
@@ -300,4 +298,4 @@ def _refuse_cmaes(where: str) -> None:
     )
 
 
-__all__ = ["BASELINE", "REQUEUED", "Proposal", "Study", "Written"]
+__all__ = ["BASELINE", "REQUEUED", "BaseConfig", "Proposal", "Study"]

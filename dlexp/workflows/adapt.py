@@ -25,7 +25,7 @@ from dlexp.regularization.weight_averaging import running_norms
 from dlexp.types import Batch
 from dlexp.workflows.run_record.other_data import data_in_classes_of
 from dlexp.workflows.run_record.restore import in_trained_units
-from dlexp.workflows.run_record.write import experiment_facts, present, write_request
+from dlexp.workflows.run_record.write import experiment_facts, run_environment, write_request
 from dlexp.workflows.train.train import Request
 
 
@@ -63,7 +63,7 @@ def adapt(source: RunDir, config: RunConfig, request: Request) -> dict[str, Any]
         )
     run = RunDir.create("adapt", config.name or f"{config.model.option}-{config.data.option}", request.run_dir)
     with run.lock():
-        write_request(run, experiment, request.words, request.command, [vars(change) for change in request.changes])
+        write_request(run, experiment, request.overrides, request.command, [vars(change) for change in request.changes])
         run.point_latest()
         with run.recording(config.trainer.epochs):
             return _measured(run, source, experiment, len(norms))
@@ -110,7 +110,7 @@ def _from_source(source: RunDir, config: RunConfig) -> RunConfig:
 
 
 def _refuse_other_outputs(source: RunDir, experiment: Experiment) -> None:
-    before, now = read_run_file(source / "meta.json").get("outputs"), present(experiment)["outputs"]
+    before, now = read_run_file(source / "meta.json").get("outputs"), run_environment(experiment)["outputs"]
     if before is not None and before != now:
         what = f"{source.path} was trained on the outputs {before}, but this data has {now}"
         raise DataError(

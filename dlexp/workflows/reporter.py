@@ -10,6 +10,7 @@ from dlexp.engine.loop import EpochRecord, StepRecord
 from dlexp.runtime.signals import StopRequest
 
 Reporting = TypeVar("Reporting")
+Event_contra = TypeVar("Event_contra", contravariant=True)
 
 
 @dataclass(frozen=True)
@@ -28,17 +29,21 @@ class RunFacts:
     facts: dict[str, str]
 
 
-class Reporter(Protocol):
-    """Receives progress; it does not affect the training."""
+class ProgressReporter(Protocol[Event_contra]):
+    """Receives messages and progress; it does not affect the workflow."""
 
     def say(self, text: str) -> None:
         """Show a message to the user."""
 
+    def observe(self, event: Event_contra, /) -> None:
+        """Called when there is progress."""
+
+
+class Reporter(ProgressReporter[StepRecord | EpochRecord], Protocol):
+    """Receives the progress of a training: an event for each step and each epoch."""
+
     def begin(self, facts: RunFacts) -> None:
         """Called when training starts."""
-
-    def observe(self, record: StepRecord | EpochRecord) -> None:
-        """Called after a step or an epoch."""
 
     def end(self) -> None:
         """Called when training ends, also after an error."""

@@ -22,10 +22,10 @@ DLEXP = [sys.executable, "-m", "dlexp"]
 def refused(capsys: pytest.CaptureFixture[str], *words: str, code: int) -> str:
     with pytest.raises(SystemExit) as stopped:
         main(list(words))
-    told = capsys.readouterr().err
-    assert stopped.value.code == code, told
-    assert "Traceback" not in told
-    return told
+    err = capsys.readouterr().err
+    assert stopped.value.code == code, err
+    assert "Traceback" not in err
+    return err
 
 
 def run(*words: str, **more: object) -> subprocess.CompletedProcess[str]:
@@ -83,7 +83,7 @@ def make_loop(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("words", "code", "message"),
     [
         (("train", "data=csv", "data.path=loop", "data.target=y"), 3, "loop"),
         (("train", "data=csv", "data.path=/proc/self/mem", "data.target=y"), 3, "Input/output error"),
@@ -101,7 +101,7 @@ def make_loop(path: Path) -> None:
     ids=["link", "read error", "image", "run dir", "evaluate", "resume", "tune", "seeds"],
 )
 def test_an_error_of_the_system_is_a_refusal_with_its_path(
-    words: tuple[str, ...], code: int, told: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    words: tuple[str, ...], code: int, message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from PIL import Image
 
@@ -112,9 +112,9 @@ def test_an_error_of_the_system_is_a_refusal_with_its_path(
     make_loop(Path("images/a/self.png"))
     make_loop(Path("loop"))
     Path("file").write_text("")
-    if "file/" in told:
+    if "file/" in message:
         monkeypatch.setenv("DLEXP_RUNS_DIR", "file")
-    assert told in refused(capsys, *words, code=code)
+    assert message in refused(capsys, *words, code=code)
 
 
 def with_sigchld_ignored(work: Callable[[], None]) -> None:

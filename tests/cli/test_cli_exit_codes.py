@@ -90,7 +90,7 @@ def test_every_code_of_the_table_is_tested_and_every_tested_one_is_in_it() -> No
 
 @pytest.mark.parametrize("code", WORDS)
 def test_code_of_a_line(code: int, folder: Path) -> None:
-    words, told = WORDS[code]
+    words, message = WORDS[code]
     if code == 1:
         described = prefork.run("config", cwd=folder)
         (folder / "empty").mkdir()
@@ -98,7 +98,7 @@ def test_code_of_a_line(code: int, folder: Path) -> None:
     process = begin(folder, *words)
     _, err = process.communicate(timeout=240)
     assert process.returncode == code, err
-    assert told in err
+    assert message in err
     assert "Traceback" not in err
 
 

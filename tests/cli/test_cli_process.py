@@ -87,9 +87,9 @@ def test_evaluate_repeats_the_logged_validation_metric_exactly(finished: Path) -
     assert report["data_as_trained"] is True
 
 
-def test_evaluate_counts_the_looks_at_the_test_split(finished: Path) -> None:
+def test_evaluate_counts_the_accesses_to_the_test_split(finished: Path) -> None:
     counts = [
-        json.loads(dlexp("evaluate", "latest", "--json", cwd=finished).stdout)["looks_at_this_split"] for _ in range(2)
+        json.loads(dlexp("evaluate", "latest", "--json", cwd=finished).stdout)["split_accesses"] for _ in range(2)
     ]
     assert counts == [1, 2]
     folder = run_of(finished) / "eval" / "test"

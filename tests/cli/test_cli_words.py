@@ -37,12 +37,12 @@ def shown(capsys: pytest.CaptureFixture[str], *words: str, code: int = 2) -> str
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["model=resnet81"], "model=resnet18?"),
         (["modle=mlp"], "model=mlp?"),
-        (["optim.lrr=0.1"], "optim.lr?"),
-        (["optimizer.lr=0.1"], "optim.lr?"),
+        (["optim.lrr=0.1"], "optim.lr=0.1?"),
+        (["optimizer.lr=0.1"], "optim.lr=0.1?"),
         (["lr=0.1"], "optim.lr=0.1?"),
         (["epochs=3"], "trainer.epochs=3?"),
         (["resnet18"], "model=resnet18?"),
@@ -77,8 +77,8 @@ def shown(capsys: pytest.CaptureFixture[str], *words: str, code: int = 2) -> str
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
-def test_train_refuses_with_the_remedy(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert told in shown(capsys, "train", *words)
+def test_train_refuses_with_the_remedy(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert message in shown(capsys, "train", *words)
 
 
 def test_all_problems_come_at_once(capsys: pytest.CaptureFixture[str]) -> None:
@@ -238,16 +238,21 @@ def test_help_of_every_command_has_its_options_and_the_groups_help_has_every_com
 ) -> None:
     from dlexp.cli import app
 
-    def told(*words: str) -> str:
+    complete = app.app_with()
+
+    def output_of(*words: str) -> str:
         with pytest.raises(SystemExit):
             app.main(list(words))
         return capsys.readouterr().out
 
-    whole = told("--help")
-    for command in app.app.registered_commands:
-        name = command.name or command.callback.__name__.replace("_", "-")  # type: ignore[union-attr]
+    whole = output_of("--help")
+    summaries = {command.name: command.summary for command in app.COMMANDS}
+    assert {command.name for command in complete.registered_commands} < summaries.keys()
+    for command in complete.registered_commands:
+        name = str(command.name)
+        assert str(command.callback.__doc__).startswith(summaries[name])
         assert f"\n  {name} " in whole
-        own = told(name, "--help")
+        own = output_of(name, "--help")
         assert f"dlexp {name} [OPTIONS]" in own
         assert "--help" in own
-    assert "--resume" in told("train", "--help")
+    assert "--resume" in output_of("train", "--help")

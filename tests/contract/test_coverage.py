@@ -13,7 +13,7 @@ from source_files import small_files as small_files
 
 from dlexp.assemble.experiment import assemble, build_data
 from dlexp.assemble.training import prepare_training
-from dlexp.cli.app import app
+from dlexp.cli.app import app_with
 from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.schema.names import GROUPS
@@ -27,8 +27,8 @@ ROWS = [
     if re.match(r"\| [A-Z]+-\d", line)
 ]
 LINES = list(dict.fromkeys(line.strip("`") for _, line, _ in ROWS if line))
-COMMANDS = {info.name or getattr(info.callback, "__name__", "") for info in app.registered_commands}
-COMMANDS |= {str(group.name) for group in app.registered_groups}
+COMMANDS = {info.name or getattr(info.callback, "__name__", "") for info in app_with().registered_commands}
+COMMANDS |= {str(group.name) for group in app_with().registered_groups}
 # How many rows the inventory has under each letter: all of them are on the page.
 ROWS_OF = {
     "M": 52, "L": 41, "ACT": 15, "NRM": 9, "INI": 5, "LOSS": 24, "OPT": 14, "SCH": 12, "REG": 19, "TRN": 29,

@@ -1,7 +1,7 @@
 """Training at the suggestion against the best of seven rates, for each task and for SGD and AdamW, on real data.
 
 Measured: 0.011 of accuracy and 0.10 of R2 at most, with one seed; a decade lower loses about 0.1 of accuracy. The whole
-table is made by `benchmarks/lr_find.py`; this is the part of it that a test can afford.
+table is made by `benchmarks/training/lr_find.py`; this is the part of it that a test can afford.
 """
 
 from __future__ import annotations

@@ -193,12 +193,12 @@ def test_every_metric_of_classes_is_scikit_learns(case: str) -> None:
         warnings.filterwarnings("ignore", message="A single label was found")
         warnings.filterwarnings("ignore", message="The number of unique classes")
         expected = scikit_learn(true, predicted, p) | {name: v for name, v in areas.items() if "/" not in name}
-    told = {name: NAN if value is None else value for name, value in found.metrics.items()}
+    values = {name: NAN if value is None else value for name, value in found.metrics.items()}
     if case in ("perfect", "ties", "two classes, ties"):
         # A probability of exactly 0: scikit-learn cuts float64 at 2.2e-16, and here float32 is cut at its smallest.
         expected["log_loss"] = -np.log(np.maximum(p[np.arange(len(true)), true], 1.1754944e-38)).mean()
-    assert set(told) == set(expected)
-    assert told == pytest.approx(expected, abs=1e-6, nan_ok=True)
+    assert set(values) == set(expected)
+    assert values == pytest.approx(expected, abs=1e-6, nan_ok=True)
     assert set(found.undefined) == {name for name, value in expected.items() if math.isnan(value)}
     assert all(found.undefined.values())
     check_classes(found, true, predicted, areas)

@@ -123,7 +123,7 @@ def test_losses_and_probabilities_of_a_sure_network_keep_their_digits(num_classe
     assert shown == pytest.approx(p, rel=1e-10, abs=0)
     assert (shown > 0).all()  # float32 calls many of them 0
     score = scorer("log_loss", saved)[1]
-    assert score(saved) == pytest.approx(-own)
+    assert score({"log_loss": np.array(saved["log_loss"], np.float64)}) == pytest.approx(-own)
     wrong = np.flatnonzero(logits.argmax(1) != targets)
     mistakes = rows_of(found, "mistakes")  # the number of a sample is its position here
     assert [row[0] for row in mistakes] == wrong[np.argsort(own[wrong], kind="stable")][:100].tolist()

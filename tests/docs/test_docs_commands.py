@@ -15,7 +15,7 @@ from docs_folder import folder_of_small_files as folder_of_small_files
 from docs_folder import folder_of_the_docs as folder_of_the_docs
 from docs_folder import in_folder_of_the_docs as in_folder_of_the_docs
 
-from dlexp.cli.app import app
+from dlexp.cli.app import app_with
 from dlexp.cli.argv import with_empty_values
 from dlexp.cli.fast_typer import only_named
 from dlexp.config.compose import load
@@ -63,7 +63,7 @@ def _recorder(callback: Callable[..., Any], calls: list[dict[str, Any]]) -> Call
 def called_with(words: list[str]) -> dict[str, Any]:
     """What the command would be called with. Fails for a command or an option that does not exist."""
     calls: list[dict[str, Any]] = []
-    recording(app, words, calls)(args=with_empty_values(words), prog_name="dlexp", standalone_mode=False)
+    recording(app_with(words), words, calls)(args=with_empty_values(words), prog_name="dlexp", standalone_mode=False)
     return calls[-1] if len(calls) > 1 else {}
 
 

@@ -18,7 +18,7 @@ from dlexp.config.check.suggest import all_paths
 from dlexp.config.check.validate import rules
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.schema.fields import Field
-from dlexp.config.schema.names import ALIASES, GROUPS
+from dlexp.config.schema.names import GROUPS
 from dlexp.config.schema.run import SECTIONS
 from dlexp.errors import DlexpError, exit_code_of
 
@@ -76,7 +76,7 @@ class Judge:
         """Inputs judged so far."""
         return self.outcomes.total()
 
-    def told(self) -> str:
+    def counts(self) -> str:
         """The counts, for the test's output; asserts that there were enough of them, of either kind."""
         assert self.total >= self.wanted, f"{self.total} inputs"
         refused = self.total - self.outcomes["accepted"]
@@ -181,9 +181,7 @@ odd_keys = st.one_of(
     ),
     st.integers(20, 400).map(lambda depth: ".".join("a" * depth)),
 )
-keys = st.one_of(
-    st.sampled_from(PATHS), st.sampled_from(PATHS), odd_keys, st.sampled_from([*GROUPS, *ALIASES, *SECTIONS])
-)
+keys = st.one_of(st.sampled_from(PATHS), st.sampled_from(PATHS), odd_keys, st.sampled_from([*GROUPS, *SECTIONS]))
 assignments = st.builds(
     lambda sign, key, value: f"{sign}{key}={value}", st.sampled_from(["", "", "", "", "+", "++", "~"]), keys, values
 )

@@ -174,7 +174,7 @@ def test_own_files_compose_or_are_refused(part: int, record_property: Callable[[
         judge(lambda: load(words_for(file[0]), Catalog((root,))))
 
     attempt()
-    record_property("generated", judge.told())
+    record_property("generated", judge.counts())
 
 
 @part
@@ -199,7 +199,7 @@ def test_own_files_are_listed_or_refused(part: int, record_property: Callable[[s
         judge(lambda: everything(path.parents[file[0].count("/")], file[0].partition("/")[0]))
 
     attempt()
-    record_property("generated", judge.told())
+    record_property("generated", judge.counts())
 
 
 @part
@@ -215,7 +215,7 @@ def test_files_of_a_run_are_read_or_refused(part: int, record_property: Callable
         judge(lambda: (load_saved(path), read_overrides(words)))
 
     attempt()
-    record_property("generated", judge.told())
+    record_property("generated", judge.counts())
 
 
 def test_what_is_generated_is_yaml_often_enough() -> None:

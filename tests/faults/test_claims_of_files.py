@@ -35,9 +35,9 @@ def run(*words: str, code: int = 0) -> None:
 def said(capsys: pytest.CaptureFixture[str], *words: str, code: int) -> str:
     """What the line says on standard error; it must end with `code`."""
     run(*words, code=code)
-    told = capsys.readouterr().err
-    assert "Traceback" not in told
-    return told
+    err = capsys.readouterr().err
+    assert "Traceback" not in err
+    return err
 
 
 def header(shape: tuple[int, ...], descr: str = "<f4") -> bytes:
@@ -202,11 +202,11 @@ WEIGHTS: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
 def test_weights_that_are_no_finite_numbers_are_refused_by_file_and_name(
     name: str, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    change, told = WEIGHTS[name]
+    change, message = WEIGHTS[name]
     copy = str(spoiled(trained, tmp_path, change))
     for checkpoint in ("best", "last"):
         found = said(capsys, "predict", copy, str(trained / "x.npy"), "--checkpoint", checkpoint, code=1)
-        assert told in found
+        assert message in found
         assert f"{checkpoint}.pt" in found
         assert "model.1.weight" in found
 
@@ -227,9 +227,9 @@ def test_every_command_that_takes_weights_refuses_nan(
     line: str, code: int, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     copy = spoiled(trained, tmp_path, with_number(float("nan")))
-    told = said(capsys, *(word.replace("RUN", str(copy)) for word in line.split()), code=code)
-    assert "model.1.weight" in told and "1 of 512" in told
-    assert ".pt: " in told
+    output = said(capsys, *(word.replace("RUN", str(copy)) for word in line.split()), code=code)
+    assert "model.1.weight" in output and "1 of 512" in output
+    assert ".pt: " in output
     assert not list(copy.glob("e[vx]*"))  # neither an evaluation nor an export
 
 

@@ -92,17 +92,17 @@ def test_whatever_a_network_raises_is_told_in_a_line(
         f"_target_: raising.{where.title()}\nkind: '{kind.replace(chr(39), chr(39) * 2)}'\n"
     )
     ended(*TRAIN, f"model={where}", code=code)
-    told = capsys.readouterr().err
-    assert said in told
-    assert code == 6 or f"model={where}" in told
-    assert "Traceback" not in told
-    assert "\x1b" not in told
-    assert ("DLEXP_DEBUG=1" in told) == (code == 2)
+    err = capsys.readouterr().err
+    assert said in err
+    assert code == 6 or f"model={where}" in err
+    assert "Traceback" not in err
+    assert "\x1b" not in err
+    assert ("DLEXP_DEBUG=1" in err) == (code == 2)
 
 
 def test_a_network_that_no_memory_holds_ends_with_6(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ended(*TRAIN, "model=huge", code=6)
-    assert "OutOfMemory" in (told := capsys.readouterr().err) and "model=huge" in told
+    assert "OutOfMemory" in (err := capsys.readouterr().err) and "model=huge" in err
 
 
 def test_memory_that_runs_out_anywhere_else_ends_with_6(
@@ -113,9 +113,9 @@ def test_memory_that_runs_out_anywhere_else_ends_with_6(
 
     monkeypatch.setattr("dlexp.workflows.train.train.prepare_training", hungry)
     ended("train", "--dry-run", "data=iris", code=6)
-    told = capsys.readouterr().err
-    assert "OutOfMemory: " in told
-    assert "Traceback" not in told
+    err = capsys.readouterr().err
+    assert "OutOfMemory: " in err
+    assert "Traceback" not in err
 
 
 @pytest.mark.parametrize(("zoo", "name"), [("torchvision", "maxvit_t"), ("timm", "deit_tiny_patch16_224")])
@@ -124,9 +124,9 @@ def test_a_network_that_reads_one_size_is_refused_with_that_size(
 ) -> None:
     pytest.importorskip(zoo)
     ended("train", "--dry-run", f"model={zoo}", f"model.name={name}", code=2)
-    told = capsys.readouterr().err
-    assert "data=digits" in told and "(1, 8, 8)" in told
-    assert "model.resize=224" in told
+    err = capsys.readouterr().err
+    assert "data=digits" in err and "(1, 8, 8)" in err
+    assert "model.resize=224" in err
 
 
 def test_a_reason_is_short_and_of_one_line() -> None:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from dlexp.errors import CODES, DlexpError, Problem
+from collections.abc import Sequence
+
+import pytest
+
+from dlexp.config.compose import load
+from dlexp.config.files.catalog import Catalog
+from dlexp.errors import CODES, ConfigError, DlexpError, Problem
 
 
 def refused(error: BaseException, code: str, where: str = "", remedy: str = "") -> None:
@@ -23,3 +29,10 @@ def refused(error: BaseException, code: str, where: str = "", remedy: str = "") 
         assert any(remedy in problem.remedy for problem in found), problems
     else:
         assert (error.code, where in str(error), remedy in str(error)) == (code, True, True), (error.code, str(error))
+
+
+def load_refused(words: Sequence[str], catalog: Catalog, code: str, where: str = "", remedy: str = "") -> None:
+    """Assert that the configuration of the overrides `words` is refused with this code, place and remedy."""
+    with pytest.raises(ConfigError) as caught:
+        load(words, catalog)
+    refused(caught.value, code, where, remedy)

@@ -33,10 +33,10 @@ def line_refused(
     capsys.readouterr()
     with pytest.raises(SystemExit) as stopped:
         main([*words, "--json"])
-    told = capsys.readouterr()
-    assert stopped.value.code == exit_code, told.err
-    assert "Traceback" not in told.err
-    error: dict[str, Any] = json.loads(told.out)["error"]
+    captured = capsys.readouterr()
+    assert stopped.value.code == exit_code, captured.err
+    assert "Traceback" not in captured.err
+    error: dict[str, Any] = json.loads(captured.out)["error"]
     whole = {"code": error["code"], "where": error["message"], "remedy": error["message"]}
     problems = error["problems"] or [whole]
     assert any((p["code"] == code, where in p["where"], remedy in p["remedy"]) == (True,) * 3 for p in problems), error

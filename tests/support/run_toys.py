@@ -77,7 +77,7 @@ def write_predictions(
         "split": split,
         "checkpoint": checkpoint,
         "metrics": {"accuracy": sum(right) / len(right)},
-        "looks_at_this_split": 1,
+        "split_accesses": 1,
         "data_as_trained": True,
         "evaluated": datetime.now(UTC).isoformat(timespec="seconds"),
         **more,

@@ -65,10 +65,10 @@ class CheckpointStore:
         """Replace best.pt."""
         self._save(self.folder / "best.pt", state)
 
-    def load_last(self, *, owner: bool = True) -> dict[str, Any] | None:
+    def load_last(self, *, has_lock: bool = True) -> dict[str, Any] | None:
         """The newest valid state, None if nothing was saved yet.
 
-        A corrupted file is reported, and renamed if `owner`: the caller holds the lock of the run.
+        A corrupted file is reported, and renamed if `has_lock`: the caller holds the lock of the run.
         Raises DlexpError if there are checkpoints, renamed ones included, and none is valid.
         """
         corrupted = []
@@ -85,13 +85,13 @@ class CheckpointStore:
                 if error.code == "incompatible-run":  # intact, but of another format
                     raise
                 aside = _free_name(path)
-                if owner:
+                if has_lock:
                     path.replace(aside)
                     self._there.discard(name)
                     flush_directory(self.folder)
-                what = f"renamed to {aside.name}, " if owner else ""
+                what = f"renamed to {aside.name}, " if has_lock else ""
                 self._say(f"{error}; {what}trying the previous checkpoint")
-                corrupted.append(aside.name if owner else name)
+                corrupted.append(aside.name if has_lock else name)
         # Renamed files of an earlier attempt count: a run that was trained is never restarted silently.
         corrupted = corrupted or sorted(
             path.name for path in self.folder.glob("*.pt.damaged-*") if "best" not in path.name

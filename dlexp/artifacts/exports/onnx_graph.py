@@ -14,7 +14,7 @@ _TRANSPOSED = "transB"  # the attribute of a Gemm that reads its weight transpos
 
 
 def drop_weight_shapes(graph: Any) -> None:
-    """Remove the initializers from `value_info`, which is for values without a shape of their own."""
+    """Remove the initializers from `value_info`, which is for values without a shape."""
     for part in _graphs(graph):
         weights = {weight.name for weight in part.initializer}
         values = [value for value in part.value_info if value.name not in weights]

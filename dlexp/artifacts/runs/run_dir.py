@@ -25,7 +25,10 @@ from dlexp.artifacts.files.new_folder import refuse_occupied
 from dlexp.artifacts.files.reading import check_regular, is_file, is_folder, is_there, read_text
 from dlexp.artifacts.files.writing import remove_temporaries, write_json
 from dlexp.artifacts.runs.run_files import read_run_file
+from dlexp.artifacts.runs.run_tree import check_sweep, is_sweep, refuse_files, runs_in
 from dlexp.errors import Code, ConfigError, DlexpError, Interrupted, exit_code_of
+from dlexp.text.nearest import misspelled_name
+from dlexp.text.quoting import shell_word
 from dlexp.text.time_format import now_utc, stamp
 
 UNFINISHED = ("running", "interrupted", "failed")
@@ -71,6 +74,8 @@ class RunDir:
         Raises ConfigError if `exact` is not empty, DlexpError if the directory cannot be created.
         """
         path = exact or outputs_root() / kind
+        if exact is None:
+            refuse_files(outputs_root(), path)
         try:
             if exact is not None:
                 refuse_occupied(exact)
@@ -96,9 +101,13 @@ class RunDir:
             rule = f"cannot be accessed: {error.strerror}"
             raise ConfigError.one(str(path), "", rule, code="system-error") from error
         if not has_config:
-            what = "not a run directory (config.yaml not found)" if exists else "not found"
-            newest = newest_runs()
-            remedy = f"The newest run is {newest[0]}" if newest else "Create one with dlexp train"
+            check_sweep(path)
+            if is_sweep(path):
+                runs = runs_in(path)
+                remedy = f"Name one of its runs, such as {runs[0]}" if runs else "It has no started run."
+                raise ConfigError.one(str(path), "", "is a sweep of several runs", remedy, code="incompatible-run")
+            what, remedy = missing_run(str(path))
+            what = "not a run directory (config.yaml not found)" if exists else what
             raise ConfigError.one(str(path), "", what, remedy, code="not-found")
         return cls(path.resolve() if path.is_symlink() else path)
 
@@ -170,6 +179,11 @@ class RunDir:
             raise
         self._status |= {"state": "finished", "exit_code": 0}
         self._write_status()
+
+    def set_exit(self, exit_code: int, reason: str) -> None:
+        """Write the exit code of a process that failed after its run had finished; the run stays finished."""
+        content = read_run_file(self / "status.json")
+        write_json(self / "status.json", {**content, "exit_code": exit_code, "reason": reason})
 
     def check_whole(self) -> None:
         """Raise DlexpError if the directory, or a file that resuming requires, was deleted since the run started."""
@@ -259,8 +273,30 @@ def newest_unfinished() -> RunDir:
             raise ConfigError.one("--resume", "", rule, "Name a run: --resume RUN", code=error.code) from error
         if state in UNFINISHED and not run.is_locked():
             return run
-    rule = f"no unfinished run found in {outputs_root() / 'train'}"
-    raise ConfigError.one("--resume", "", rule, "Name a run: --resume RUN", code="not-found")
+    rule, remedy = f"no unfinished run found in {outputs_root() / 'train'}", "Name a run: --resume RUN"
+    if not newest_runs():
+        rule, remedy = missing_run("")
+    raise ConfigError.one("--resume", "", rule, remedy, code="not-found")
+
+
+def missing_run(name: str, key: str = "") -> tuple[str, str]:
+    """(what is wrong with a name that is none of a run or study, the remedy): the name meant, or how to make a run.
+
+    Args:
+        name: The name as given.
+        key: `KEY=` of a path, "" for an argument, which may be a name.
+    """
+    root, found = outputs_root(), newest_runs()
+    others = [path.parent for kind in ("tune/*/study.json", "adapt/*/config.yaml") for path in root.glob(kind)]
+    if not found and not others:
+        return f"not found; there is no run in {root} yet", "Train one: dlexp train"
+    latest = [root / "latest"] if (root / "latest").exists() else []
+    named = {path.name: path for path in (*others, *found, *latest)}
+    near = misspelled_name(Path(name).name, named)
+    if near is not None and near != name:
+        return "not found", f"Did you mean {key}{shell_word(str(named[near]) if key else near)}?"
+    newest = found[0] if found else others[0]
+    return "not found", f"The newest run is {key}{shell_word(str(newest))}"
 
 
 def named_run(name: str) -> Path:
@@ -271,6 +307,7 @@ def named_run(name: str) -> Path:
             return _target_of(path)
         if is_folder(path):
             return path
+    refuse_files(root)
     return Path(name)
 
 

@@ -80,7 +80,7 @@ _REPORT = Record(
         **dict.fromkeys(("run", "split", "checkpoint", "positive_class"), TEXT),
         "metrics": _METRICS,
         "samples": WHOLE,
-        "looks_at_this_split": WHOLE,
+        "split_accesses": WHOLE,
         "data_as_trained": FLAG,
         "evaluated": TIME,
         "intervals": MapOf(_INTERVAL),

@@ -7,10 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dlexp.artifacts.files.reading import is_file, is_folder
+from dlexp.artifacts.files.writing import read_object
+from dlexp.errors import DlexpError
+from dlexp.text.quoting import shell_word
 
 # Kind, which is also the folder under outputs/ -> the file by which it is recognized.
 MARKS = {"train": "config.yaml", "tune": "study.json", "lr-find": "lr_find.json"}
 SWEEP_MARK = "jobs.json"
+SWEEP_STATES = "sweep.json"
 _MOST_DIGITS = 20
 
 
@@ -35,6 +39,28 @@ def is_sweep(folder: Path) -> bool:
     return is_file(folder / SWEEP_MARK)
 
 
+def refuse_files(*places: Path) -> None:
+    """Raise DlexpError for a file in the place of a directory of runs."""
+    for place in filter(is_file, places):
+        move = f"mv {shell_word(str(place))} {shell_word(f'{place}.old')}"
+        raise DlexpError(
+            f"{place} is a file, but runs are in a directory of this name. Move it: {move}", code="invalid-type"
+        )
+
+
+def check_sweep(folder: Path) -> None:
+    """Raise DlexpError, naming the file, for a damaged sweep; do nothing for a whole one and any other directory."""
+    states, jobs = folder / SWEEP_STATES, folder / SWEEP_MARK
+    if is_file(states) and not is_file(jobs):
+        raise DlexpError(
+            f"{jobs} not found: {folder} is a damaged sweep. Restore the file, or name its runs one by one.",
+            code="corrupted",
+        )
+    for path in (jobs, states):
+        if is_file(path):
+            read_object(path)
+
+
 def runs_in(folder: Path) -> list[Path]:
     """The started runs of a group of seeds or a sweep; for any other directory, the directory itself."""
     if is_sweep(folder):
@@ -48,6 +74,7 @@ def directories(root: Path, kind: str) -> Iterator[Path]:
     Links, hidden directories and files are skipped. Invalid directories are included, for the reader to report.
     """
     folders = [root / kind, root / "sweep"] if kind == "train" else [root / kind]
+    refuse_files(root, *folders)
     for path in (path for folder in folders if is_folder(folder) for path in folder.iterdir()):
         if path.name.startswith(".") or path.is_symlink() or not is_folder(path):
             continue

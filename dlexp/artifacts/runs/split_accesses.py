@@ -1,4 +1,4 @@
-"""The log of split accesses, eval/looks.jsonl: one line for each evaluation of a split, append-only."""
+"""The log of split accesses, eval/split_accesses.jsonl: one line for each evaluation of a split, append-only."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from dlexp.errors import DlexpError
 from dlexp.text.time_format import now_utc
 
 
-def note_look(folder: Path, split: str, checkpoint: str) -> int:
-    """Log an access to a split in `folder`/looks.jsonl; returns the number of accesses to it so far.
+def log_split_access(folder: Path, split: str, checkpoint: str) -> int:
+    """Log an access to a split in `folder`/split_accesses.jsonl; returns the number of accesses to it so far.
 
     Processes that evaluate one run wait for each other, so that each access is counted once and has its own number. A
     line truncated by a crash counts: its result may have been seen. Raises DlexpError.
     """
-    path, line = folder / "looks.jsonl", {"split": split, "checkpoint": checkpoint, "time": now_utc()}
+    path, line = folder / "split_accesses.jsonl", {"split": split, "checkpoint": checkpoint, "time": now_utc()}
     try:
         make_folder(folder)
         if is_there(path):
@@ -37,9 +37,9 @@ def note_look(folder: Path, split: str, checkpoint: str) -> int:
     return 1 + _count(before, split)
 
 
-def looks_at(folder: Path, split: str) -> int:
+def count_split_accesses(folder: Path, split: str) -> int:
     """The number of logged accesses to a split; 0 if there is no such folder."""
-    path = folder / "looks.jsonl"
+    path = folder / "split_accesses.jsonl"
     try:
         lines = read_bytes(path) if is_there(path) else b""
     except OSError as error:

@@ -51,6 +51,13 @@ def configuration(
     return config, (*read_overrides(run / "overrides.yaml"), *overrides), changes
 
 
+def catalog_of(common: CommonOptions) -> Catalog:
+    """The options of the user and of dlexp, with the packages that they may call."""
+    from dlexp.config.nodes import trusted_names
+
+    return Catalog(common.config_dirs, trusted_names(common.trust))
+
+
 def _winner(path: Path) -> Path:
     """The best trial of a study for the directory of a study; any other path unchanged."""
     from dlexp.artifacts.files.reading import is_file

@@ -7,21 +7,15 @@ from typing import Any
 
 from dlexp.config.schema.tree import shown
 from dlexp.errors import Problem
+from dlexp.kinds import INPUTS, NO_TARGETS, TARGETS, describe_kind
+
+CHANGES_OF_BATCHES = ("mixup", "cutmix", "random_erasing")  # keys of regularization
 
 
 def regularization_problems(tree: Mapping[str, Any]) -> Iterator[Problem]:
     """Yield the problems of regularization.* with the data and among its keys."""
-    given, data, epochs = tree["regularization"], tree["data"], tree["trainer"]["epochs"]
-    for key in ("cutmix", "random_erasing"):
-        if given[key] and data.get("_inputs_") == "tabular":
-            rule = "requires images, and the data is tabular"
-            remedy = "Use regularization.mixup." if key == "cutmix" else f"Remove regularization.{key}."
-            yield Problem(f"regularization.{key}", shown(given[key]), rule, remedy, code="incompatible-data")
-    if given["cutmix"] and data.get("_targets_") == "value":
-        rule = "is not defined for regression targets"
-        yield Problem(
-            "regularization.cutmix", shown(given["cutmix"]), rule, "Use regularization.mixup.", code="incompatible-data"
-        )
+    given, epochs = tree["regularization"], tree["trainer"]["epochs"]
+    yield from _changes_of_batches(given, tree["data"])
     if given["mix_probability"] != 1 and not (given["mixup"] or given["cutmix"]):
         rule = "has no effect without mixup or cutmix"
         remedy = "Set regularization.mixup=0.2 as well, or remove regularization.mix_probability."
@@ -56,6 +50,42 @@ def regularization_problems(tree: Mapping[str, Any]) -> Iterator[Problem]:
             f"Set regularization.swa.start_epoch to {epochs} or less.",
             code="out-of-range",
         )
+
+
+def _changes_of_batches(given: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield a problem for each change of batches that is not defined for the kinds of data which an option states."""
+    inputs, targets = data.get("_inputs_"), data.get("_targets_")
+    for key in CHANGES_OF_BATCHES:
+        if not given[key]:
+            continue
+        for wrong in (inputs_problem(key, inputs), targets_problem(key, targets)):
+            if wrong:
+                rule, remedy = wrong
+                yield Problem(f"regularization.{key}", shown(given[key]), rule, remedy, code="incompatible-data")
+
+
+def inputs_problem(key: str, kind: str | None) -> tuple[str, str] | None:
+    """(rule, remedy) where the change of batches `key` is not defined for inputs of a kind of dlexp, else None."""
+    if kind is None or kind not in INPUTS or kind == "image" or (kind == "tabular" and key == "mixup"):
+        return None
+    if key == "cutmix" and kind == "tabular":
+        return "requires images, and the data is tabular", "Use regularization.mixup."
+    wanted = "images or tables" if key == "mixup" else "images"
+    return f"requires {wanted}, and the data has {describe_kind(kind)}", f"Remove regularization.{key}."
+
+
+def targets_problem(key: str, kind: str | None) -> tuple[str, str] | None:
+    """(rule, remedy) where the change of batches `key` is not defined for targets of a kind of dlexp, else None."""
+    if key == "random_erasing":
+        return None
+    if key == "cutmix" and kind == "value":
+        return "is not defined for regression targets", "Use regularization.mixup."
+    if key == "cutmix" and kind == "mask":
+        rule = "mixes whole targets by their shares, and is not defined for masks (a class for each pixel)"
+        return rule, "Use regularization.mixup."
+    if kind in ("boxes", "tokens", NO_TARGETS):
+        return f"mixes targets, and the data has {TARGETS[kind]}", f"Remove regularization.{key}."
+    return None
 
 
 def gradient_problems(tree: Mapping[str, Any]) -> Iterator[Problem]:

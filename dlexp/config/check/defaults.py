@@ -13,11 +13,11 @@ from pathlib import Path
 import yaml
 
 from dlexp.artifacts.files.reading import read_text
-from dlexp.config.check.suggest import nearest_name
+from dlexp.config.check.suggest import unknown_option
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.files.yaml_files import read_yaml
-from dlexp.config.schema.names import NOUNS
 from dlexp.errors import ConfigError, Problem
+from dlexp.text.nearest import nearest_name
 
 _PACKAGE = re.compile(r"^\s*#\s*@(?P<words>.*)$")
 _FILE = re.compile(r"^\w[\w-]*$")
@@ -126,8 +126,4 @@ def _entry(entry: yaml.Node, group: str, origin: str, catalog: Catalog) -> Itera
         option = value.value if isinstance(value, yaml.ScalarNode) else "a list"
         options = catalog.options(name)
         if option not in options and not (name == "experiment" and option in ("null", "~", "")):
-            near = nearest_name(str(option), options)
-            rule = f"unknown {NOUNS.get(name, name)}; available: {', '.join(options)}"
-            yield Problem(
-                name, str(option), rule, f"Did you mean {near}?" if near else "", origin, code="unknown-option"
-            )
+            yield unknown_option(name, str(option), catalog, origin=origin)

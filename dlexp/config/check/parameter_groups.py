@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dlexp.config.check.suggest import nearest_name
 from dlexp.config.schema.fields import Field
 from dlexp.config.schema.tree import shown
 from dlexp.errors import Problem
+from dlexp.text.nearest import nearest_name
 
 _KEYS = {
     "match": Field("str", "pattern of parameter or module names"),

@@ -1,6 +1,6 @@
 """Values for one phase of a task: optim.phases.PHASE.KEY and scheduler.phases.PHASE.KEY. All without torch.
 
-A phase takes every value of `optim` and `scheduler` that it has none of its own for.
+A phase takes from `optim` and `scheduler` every value that it does not set itself.
 """
 
 from __future__ import annotations
@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from dlexp.config.check.suggest import nearest_name
 from dlexp.config.origins import Origins
 from dlexp.config.schema.fields import Field
 from dlexp.config.schema.tree import shown
 from dlexp.errors import Problem
+from dlexp.text.nearest import nearest_name
 
 _GROUPS = ("optim", "scheduler")
 _SHARED = {

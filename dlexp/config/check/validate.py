@@ -9,11 +9,12 @@ from typing import Any
 
 from dlexp.config.check.batch_size import effective_batch_problems
 from dlexp.config.check.combinations import freezing_problems, gradient_problems, regularization_problems
+from dlexp.config.check.fitting import remedy_of_kinds
 from dlexp.config.check.parameter_groups import group_problems
 from dlexp.config.check.phases import phase_combinations, phase_problems, phase_rules
-from dlexp.config.check.suggest import nearest_name
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.node_keys import node_key_problems, works_on_problems
+from dlexp.config.nodes import untrusted
 from dlexp.config.origins import Origins, value_of
 from dlexp.config.schema.fields import Field, inferred
 from dlexp.config.schema.names import COMPONENTS
@@ -22,6 +23,7 @@ from dlexp.config.schema.tree import ABSENT, leaves, shown, value_at
 from dlexp.config.text_values import with_texts
 from dlexp.errors import ConfigError, Problem
 from dlexp.kinds import describe_kind
+from dlexp.text.nearest import nearest_name
 from dlexp.text.quoting import setting
 
 # regularization.KEY -> the group whose key of the same name receives the value.
@@ -36,12 +38,6 @@ _OUTPUTS = {
 }
 _LOSS_OF = {"scores": "loss=cross_entropy", "values": "loss=mse", "embedding": "loss=triplet"}
 _TASK_OF = {"scores": "task=classification", "values": "task=regression", "embedding": "task=metric_learning"}
-_FITTING = {
-    "image": "data=digits",
-    "tabular": "data=breast_cancer",
-    "class": "task=classification loss=cross_entropy",
-    "value": "task=regression loss=mse",
-}
 
 
 def check_tree(tree: dict[str, Any], choices: Mapping[str, str], catalog: Catalog) -> None:
@@ -50,9 +46,15 @@ def check_tree(tree: dict[str, Any], choices: Mapping[str, str], catalog: Catalo
     problems = [*_unknown_keys(tree), *value_problems(tree, choices, catalog)]
     if not problems:
         problems = [*_fits(tree, choices), *_combines(tree, origins), *_routed(tree, choices, origins)]
-    if problems:
-        raise ConfigError(problems)
+    if problems:  # an untrusted component alone is reported with the arguments of the others, when they are built
+        raise ConfigError([*problems, *untrusted(tree, choices, catalog.trusted)])
     _make_paths_absolute(tree, rules(choices, catalog))
+
+
+def route(tree: dict[str, Any], choices: Mapping[str, str], catalog: Catalog) -> None:
+    """Set shared regularization keys in their components, where these have them."""
+    for _ in _routed(tree, choices, Origins(choices, catalog)):
+        pass
 
 
 def value_problems(tree: dict[str, Any], choices: Mapping[str, str], catalog: Catalog) -> list[Problem]:
@@ -139,18 +141,16 @@ def _unknown_keys(tree: Mapping[str, Any]) -> Iterator[Problem]:
 
 def _fits(tree: Mapping[str, Any], choices: Mapping[str, str]) -> Iterator[Problem]:
     """Yield the problems of model, task and loss with the data, and of the loss with the task."""
-    data = tree["data"]
+    data, said = tree["data"], set[str]()
     for group, aspect in (("model", "_inputs_"), ("task", "_targets_"), ("loss", "_targets_")):
         wanted, given = tree[group].get(aspect), data.get(aspect)
         if wanted and given and wanted != given:
             rule = f"requires {describe_kind(wanted)}; data={choices.get('data')} has {describe_kind(given)}"
-            yield Problem(
-                group,
-                str(choices.get(group)),
-                rule,
-                _remedy_of_kinds(group, wanted, given),
-                code="incompatible-data",
-            )
+            remedy = remedy_of_kinds(tree, group, wanted, given)
+            if aspect in said:  # task and loss have one remedy, which is given once
+                remedy = ""
+            said.add(aspect)
+            yield Problem(group, str(choices.get(group)), rule, remedy, code="incompatible-data")
     task, loss = tree["task"], tree["loss"]
     made, compared = task.get("_outputs_"), loss.get("_outputs_")
     # A loss for other targets than those of the data is reported above.
@@ -163,16 +163,6 @@ def _fits(tree: Mapping[str, Any], choices: Mapping[str, str]) -> Iterator[Probl
             f"Use {' or '.join(filter(None, (_LOSS_OF.get(made), _TASK_OF.get(compared))))}",
             code="cannot-combine",
         )
-
-
-def _remedy_of_kinds(group: str, wanted: str, given: str) -> str:
-    """Return components or data to use instead where one requires `wanted` and the data are `given`; "" for none."""
-    if group != "model":
-        other = "loss=none if the task computes its own loss" if group == "loss" else ""
-        return f"Use {_FITTING.get(given, other)}" if given in _FITTING or other else ""
-    other = f"other data, such as {_FITTING[wanted].split()[0]}" if wanted in _FITTING else ""
-    reads_both = "model=mlp" if {wanted, given} <= {"image", "tabular"} else ""
-    return f"Use {', or '.join(filter(None, (reads_both, other)))}" if reads_both or other else ""
 
 
 def _combines(tree: Mapping[str, Any], origins: Origins) -> Iterator[Problem]:
@@ -209,12 +199,12 @@ def _combines(tree: Mapping[str, Any], origins: Origins) -> Iterator[Problem]:
     for path, monitor in (("trainer.monitor", trainer["monitor"]), ("task.monitor", tree["task"]["monitor"])):
         if monitor is not None and monitor not in names:
             near = nearest_name(str(monitor), names)
-            rule = f"unknown metric; available: {', '.join(names)}"
+            every = f"Available: {', '.join(names)}"
             yield Problem(
                 path,
                 str(monitor),
-                rule,
-                f"Did you mean {setting(path, near)}?" if near else "",
+                "unknown metric",
+                f"Did you mean {setting(path, near)}? {every}" if near else every,
                 origins.text(path, monitor),
                 code="unknown-value",
             )

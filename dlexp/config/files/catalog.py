@@ -19,7 +19,7 @@ from dlexp.config.files.builtin import builtin_root as builtin_root
 from dlexp.config.files.builtin import option_file
 from dlexp.config.files.option_keys import key_names
 from dlexp.config.schema.names import GROUPS, SEARCH
-from dlexp.errors import ConfigError
+from dlexp.errors import Code, ConfigError, Problem
 
 if TYPE_CHECKING:
     from dlexp.config.files.yaml_files import Leaf
@@ -40,13 +40,19 @@ class OptionFile:
 
 
 class Catalog:
-    """The options under one or more directories; a file of an earlier directory hides those of the same name."""
+    """The options under one or more directories; a file of an earlier directory hides those of the same name.
 
-    def __init__(self, config_dirs: tuple[Path, ...] = ()) -> None:
+    Args:
+        config_dirs: The directories of the user.
+        trusted: Names of the packages that the options may call, None if no option is going to be called.
+    """
+
+    def __init__(self, config_dirs: tuple[Path, ...] = (), trusted: tuple[str, ...] | None = None) -> None:
         for folder in config_dirs:
             if not folder.is_dir():
-                raise ConfigError.one("--config-dir", folder, "directory not found", code="not-found")
+                raise ConfigError([_missing(folder)])
             _refuse_ways_out(folder.resolve())
+        self.config_dirs, self.trusted = config_dirs, trusted
         self.roots = (*(folder.resolve() for folder in config_dirs), builtin_root())
         self._options: dict[str, dict[str, OptionFile]] = {}
         self._keys: dict[tuple[str, str], dict[str, Leaf]] = {}
@@ -128,6 +134,30 @@ class Catalog:
             if path.is_file():
                 found |= _rules(values_of(path) or {}, path)
         return found
+
+
+def _missing(folder: Path) -> Problem:
+    """Return the problem of a --config-dir, or of DLEXP_CONFIG_DIR, that does not exist."""
+    from dlexp.text.nearest import nearest_name
+    from dlexp.text.quoting import shell_word
+
+    is_variable = str(folder) == os.environ.get("DLEXP_CONFIG_DIR")
+    where = "DLEXP_CONFIG_DIR" if is_variable else "--config-dir"
+    sign = "=" if is_variable else " "
+    try:
+        there = {path.name: path for path in folder.parent.iterdir() if path.is_dir()}
+    except OSError:
+        there = {}
+    near = nearest_name(folder.name, there)
+    with_options = [path for path in there.values() if any((path / group).is_dir() for group in GROUPS)]
+    found = there[near] if near else min(with_options, default=None)
+    remedy = f"Did you mean {where}{sign}{shell_word(str(found))}?" if found else ""
+    if found is None:
+        remedy = f"Create it: mkdir -p {shell_word(str(folder / 'model'))}"
+    is_file = folder.exists()
+    rule = "is not a directory" if is_file else "directory not found"
+    code: Code = "invalid-value" if is_file else "not-found"
+    return Problem(where, str(folder), rule, "" if is_file and not found else remedy, code=code)
 
 
 def _refuse_ways_out(root: Path) -> None:

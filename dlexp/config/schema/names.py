@@ -12,7 +12,6 @@ NOUNS = {
     "trainer": "trainer preset",
 }
 SEARCH = "search"  # a group that only `dlexp tune` reads
-ALIASES = {"optimizer": "optim"}
 # Groups whose node names a callable (`_target_`), and groups whose keys are the fields of a dataclass.
 COMPONENTS = ("data", "model", "task", "loss", "optim", "scheduler")
 SECTION_NAMES = ("trainer", "regularization", "logger")

@@ -24,7 +24,7 @@ _FINE = 256  # parts of a level that a mean brightness is exact to
 
 @dataclass(frozen=True)
 class Color(Operation):
-    """Change brightness, contrast, saturation and hue, in this order, by factors of their own.
+    """Change brightness, contrast, saturation and hue, in this order, each by its own factor.
 
     brightness, contrast, saturation  v: a factor between max(0, 1 - v) and 1 + v
     hue                               v in [0, 0.5]: a turn of the color circle between -v and v
@@ -37,6 +37,7 @@ class Color(Operation):
 
     draws: ClassVar[int] = 4
     on_levels: ClassVar[bool] = True
+    needs_white: ClassVar[bool] = True
 
     def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
         """Draws (B, 4): one for each factor."""

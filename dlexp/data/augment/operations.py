@@ -31,12 +31,14 @@ _LARGE = 1024  # numbers in an image from which on it is cheaper to copy each im
 class Operation(ABC):
     """A random change of images, with its strength.
 
-    draws      D, how many random numbers of a sample it takes
-    on_levels  whether it computes with brightness: images are then float32 with white at 255, and rounded at the end
+    draws        D, how many random numbers of a sample it takes
+    on_levels    whether it computes with pixels: images are then float32 with white at 255, and rounded at the end
+    needs_white  whether it must know what white is: it changes brightness, and does not only mix or cover pixels
     """
 
     draws: ClassVar[int]
     on_levels: ClassVar[bool]
+    needs_white: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
@@ -104,7 +106,7 @@ class Augmentation:
     def _as_stored(self, found: Tensor, images: Tensor) -> Tensor:
         """Images of levels, of the type, the white and the layout of `images`."""
         found = found if self.white == LEVELS else found * (self.white / LEVELS)
-        found = found if images.is_floating_point() else found.round_().to(images.dtype)
+        found = found.to(images.dtype) if images.is_floating_point() else found.round_().to(images.dtype)
         is_last = images.is_contiguous(memory_format=torch.channels_last)
         return found.contiguous(memory_format=torch.channels_last if is_last else torch.contiguous_format)
 

@@ -1,4 +1,4 @@
-"""RandAugment and TrivialAugment: each image gets operations of its own choice from one list.
+"""RandAugment and TrivialAugment: the operations are drawn for each image from one list.
 
 The list and the strengths are torchvision's (`transforms.v2.RandAugment`, `TrivialAugmentWide`), with bilinear in place
 of nearest pixels. What the images of a batch share, an operation, is done for them together; all that move pixels are
@@ -61,6 +61,7 @@ class RandAugment(Operation):
 
     draws: ClassVar[int] = 16
     on_levels: ClassVar[bool] = True
+    needs_white: ClassVar[bool] = True
 
     def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
         """Draws (B, 16): which and which way, for each operation."""
@@ -91,6 +92,7 @@ class TrivialAugment(Operation):
 
     draws: ClassVar[int] = 3
     on_levels: ClassVar[bool] = True
+    needs_white: ClassVar[bool] = True
 
     def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
         """Draws (B, 3): which, which way, how strong."""

@@ -65,6 +65,7 @@ PRESETS: Mapping[str, tuple[Any, ...]] = {
 }
 _AS_WRITTEN = ("flip", "crop_flip")  # presets whose name says flip have it whatever the data
 _COLORS = ("saturation", "hue")
+_WITHOUT_WHITE = [name for name, operation in _OPERATIONS.items() if not operation.needs_white]
 
 
 @dataclass(frozen=True)
@@ -74,11 +75,12 @@ class AugmentContext:
     channels  C
     pad       largest shift of `crop` in pixels, where the words give none
     mirrors   whether a mirrored image is still one of its class
-    white     what white is where they are stored; None where nothing says it
+    white     what white is where they are stored; None where nothing says it: brightness is then left as it is, and
+              cutout covers with 0
     mean      mean of each channel, as shares of white
     size      height and width that the network sees, where the images are stored larger; else 0
     geometry  how targets move with the images: "mask", "boxes", or "" for not at all
-    fill      class number of a mask's pixels that come from outside of the image
+    fill      number of a mask's pixels that come from outside of the image; those of the image are 0 there
     """
 
     channels: int
@@ -135,9 +137,11 @@ def recipe(words: str | Sequence[Any], context: AugmentContext) -> Recipe:
     flips = any(name == "flip" for name, _ in made)
     if flips and not context.mirrors:
         notes.append("mirrored images may not belong to any of these classes; data.augment=standard does not mirror")
-    if context.white is None and any(operation.on_levels for _, operation in made):
-        rule = "requires images with a known white value, for changes of brightness and interpolation"
-        raise ConfigError.one(KEY, _shown(words), rule, "Use crop and flip only.", code="not-supported")
+    bright = [name for name, operation in made if operation.needs_white]
+    if context.white is None and bright:
+        rule = f"requires images with a known white value: {' and '.join(dict.fromkeys(bright))} changes brightness"
+        remedy = f"Use {', '.join(_WITHOUT_WHITE)} only, or set `white` in DataBundle.preprocessing."
+        raise ConfigError.one(KEY, _shown(words), rule, remedy, code="not-supported")
     return Recipe(_steps(made), tuple(notes), context.white or LEVELS, context.size, context.geometry, context.fill)
 
 
@@ -194,14 +198,14 @@ def _made(name: str, keys: Mapping[str, Any], context: AugmentContext) -> Operat
     elif name == "flip_upside_down":
         values["upside_down"] = True
     elif name == "cutout":
-        mean = context.mean or (0.0,)
+        mean = (context.mean if context.white is not None else ()) or (0.0,)
         values["fill"] = tuple(LEVELS * share for share in mean)
     operation: Operation = _OPERATIONS[name](**values)
     return operation
 
 
 def _steps(made: Sequence[tuple[str, Operation]]) -> tuple[PlannedOperation, ...]:
-    """Operations with random numbers of their own: adding one to a list leaves those of the others as they were."""
+    """Operations with separate random numbers: adding one to a list leaves those of the others as they were."""
     steps: list[PlannedOperation] = []
     seen: dict[str, int] = {}
     for name, operation in made:

@@ -135,7 +135,8 @@ def missing_cells(found: Mapping[str, tuple[int, Sequence[str]]], total: int, dr
     findings = []
     for names in (mostly, [name for name in found if name not in mostly]):
         where = [
-            f"{name}: {found[name][0]:,} ({found[name][0] / total:.1%}), such as {found[name][1][0]}" for name in names
+            f"{name}: {found[name][0]:,} ({100 * found[name][0] / total:.1f} %), such as {found[name][1][0]}"
+            for name in names
         ]
         if names is mostly and names:
             what = f"{counted(len(names), 'column has', 'columns have')} more missing cells than values"

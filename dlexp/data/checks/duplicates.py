@@ -154,4 +154,4 @@ def near_duplicate_pairs(
 
 
 def _percent(share: float) -> str:
-    return "0.1%" if 0 < share < 0.001 else f"{share:.1%}"
+    return "0.1 %" if 0 < share < 0.001 else f"{100 * share:.1f} %"

@@ -56,9 +56,8 @@ def dead_pixels(low: Tensor, high: Tensor) -> list[Finding]:
     if not dead:
         return []
     share = len(dead) / low[0].numel()
-    what = (
-        f"{counted(len(dead), 'pixel')} of {low[0].numel():,} ({share:.1%}) with a single value in all training images"
-    )
+    pixels = f"{counted(len(dead), 'pixel')} of {low[0].numel():,} ({100 * share:.1f} %)"
+    what = f"{pixels} with a single value in all training images"
     where = [f"row {y}, column {x}" for y, x in dead]
     return [finding("warning" if share > 0.5 else "note", "dead pixels", what, where)]
 

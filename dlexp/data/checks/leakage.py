@@ -35,7 +35,7 @@ def leaks(
             score = predictability(cells[::step], values[::step])
             if score >= _LEAKS:
                 measure = "of the classes" if values.dtype.kind == "i" else "of the variance of ranks"
-                where.append(f"{name}: {score:.1%} {measure} of {target}")
+                where.append(f"{name}: {100 * score:.1f} % {measure} of {target}")
                 names.append(name)
     if not where:
         return []

@@ -37,7 +37,7 @@ class ArrayImages(AllOrNone):
     file: Path
     narrowing: Narrowing | None = None
 
-    def narrowed(self, rows: NDArray[np.int64]) -> ArrayImages:
+    def with_narrowing(self, rows: NDArray[np.int64]) -> ArrayImages:
         """The same images, narrowed as a sample of the training images `rows` requires."""
         if self.dtype == torch.uint8:
             return self

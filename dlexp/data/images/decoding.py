@@ -108,7 +108,7 @@ def unreadable(root: Path, failures: Sequence[Failure]) -> DataError:
 
 
 def list_lines(lines: Sequence[str]) -> str:
-    """The first fifty lines, each indented on a line of its own."""
+    """The first fifty lines, each indented on a separate line."""
     named = "".join(f"\n  {line}" for line in lines[:_NAMED])
     return named + (f"\n  and {len(lines) - _NAMED} more" if len(lines) > _NAMED else "")
 

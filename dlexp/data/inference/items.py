@@ -64,7 +64,7 @@ def in_batches(items: Iterable[InputItems], batch_size: int) -> Iterator[InputIt
     """`items` in groups of B = `batch_size` usable ones; an unusable item is in the group of the one before it.
 
     As in `loaders.bounds`, a last batch of one sample joins the batch before it, so that prediction has the batches of
-    an evaluation. Long stretches of unusable items form groups of their own.
+    an evaluation. Long stretches of unusable items form separate groups.
     """
     waiting: list[InputItems] = []
     for part in items:
@@ -84,17 +84,17 @@ def in_batches(items: Iterable[InputItems], batch_size: int) -> Iterator[InputIt
         yield concatenate(waiting)
 
 
-def files_of(words: Iterable[str], suffixes: tuple[str, ...] | None = None) -> tuple[list[str], list[str]]:
-    """(files that the words of a command line name, in order; files in their folders with other suffixes).
+def files_of(arguments: Iterable[str], suffixes: tuple[str, ...] | None = None) -> tuple[list[str], list[str]]:
+    """(files that the arguments of a command line name, in order; files in their folders with other suffixes).
 
-    A word is a file, a folder (all files in it with one of `suffixes`; None for images) or a pattern such as
+    An argument is a file, a folder (all files in it with one of `suffixes`; None for images) or a pattern such as
     'new/*.png', with ** for subfolders. A missing file is included, for its reader to report.
     Raises DataError for a folder or pattern without such a file.
     """
     found: list[str] = []
     left_out: list[str] = []
-    for word in words:
-        path = Path(word)
+    for argument in arguments:
+        path = Path(argument)
         if path.is_dir():
             files, others = files_below(path) if suffixes is None else files_below(path, suffixes)
             if not files:
@@ -102,14 +102,14 @@ def files_of(words: Iterable[str], suffixes: tuple[str, ...] | None = None) -> t
                 raise DataError(f"no file with {kinds} found", file=path, code="not-found")
             found += files
             left_out += others
-        elif not path.exists() and glob.has_magic(word):
-            matches = glob.glob(word, recursive=True)  # noqa: PTH207 - a Path takes no pattern that begins with /
+        elif not path.exists() and glob.has_magic(argument):
+            matches = glob.glob(argument, recursive=True)  # noqa: PTH207 - a Path takes no pattern that begins with /
             files = sorted(name for name in matches if Path(name).is_file())
             if not files:
-                raise DataError("no matching file found", file=word, code="not-found")
+                raise DataError("no matching file found", file=argument, code="not-found")
             found += files
         else:
-            found.append(word)
+            found.append(argument)
     return found, left_out
 
 

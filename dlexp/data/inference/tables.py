@@ -30,6 +30,7 @@ from dlexp.data.tables.raw_column import RawColumn
 from dlexp.data.tables.spelling import MISSING, Marks, cell_identity, is_sign, number_in
 from dlexp.errors import DataError
 from dlexp.runtime.rounding import LARGEST
+from dlexp.text.quoting import shell_word
 
 _FARTHEST = float(np.finfo(np.float32).max)  # largest standardized number
 _NAMED = 5  # categories shown in a note
@@ -184,16 +185,21 @@ class TableInput:
         known = {*wanted, *self.unread, *filter(_is_unnamed, header), *(name for name in header[:1] if not name)}
         extra = [] if self.lenient else [name for name in counts if name not in known]
         repeated = [name for name in wanted if counts[name] > 1]
-        problems = [f"column {name!r} not found{_similar(name, extra or header)}" for name in missing[:_LISTED]]
-        problems += [f"column {name!r} is not in training{_similar(name, missing)}" for name in extra[:_LISTED]]
-        problems += [f"column {name!r} occurs more than once" for name in repeated[:_LISTED]]
+        parts = {
+            "missing": [f"{name!r}{_similar(name, extra or header)}" for name in missing],
+            "unknown": list(map(repr, extra)),
+            "more than once": list(map(repr, repeated)),
+        }
+        problems = [f"{what}: {_listed(names)}" for what, names in parts.items() if names]
         if problems:
             remedy = f"The columns of training are {_listed(wanted)}."
-            if len(header) == 1 and any(letter in header[0] for letter in ",;|\t"):
-                remedy = f"{header[0]!r} is the only column. Set another separator: --separator semicolon"
+            separators = sorted(filter(header[0].count, ",;|\t"), key=header[0].count) if len(header) == 1 else []
+            if separators:
+                remedy = f"Set the separator of the file: --separator {shell_word(separators[-1])}"
             elif extra and not missing:
                 remedy = "Ignore columns that training did not have: --ignore-extra"
-            raise DataError("; ".join(problems), file=path, remedy=remedy, code="incompatible-data")
+            rule = f"the columns differ from those of training; {'; '.join(problems)}"
+            raise DataError(rule, file=path, remedy=remedy, code="incompatible-data")
         place_of = {name: place for place, name in enumerate(header)}
         return [place_of[name] for name in wanted]
 

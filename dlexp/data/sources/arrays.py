@@ -74,7 +74,7 @@ def arrays(
         table = _table(file, given, inputs)
         made = build_table(table, targets, labels, names if targets.ndim == 2 else (), rows, standardize)
         return replace(made, target=target, omitted=omitted)
-    reader = ArrayImages(tuple(as_images(file, part, layout) for part in given.values()), file).narrowed(rows[0])
+    reader = ArrayImages(tuple(as_images(file, part, layout) for part in given.values()), file).with_narrowing(rows[0])
     narrowing, moments = reader.narrowing, (mean, std)
     if narrowing is not None and mean is not None and std is not None and len(mean) == len(std) == reader.shape[0]:
         moments = narrowing.convert_moments(mean, is_mean=True), narrowing.convert_moments(std, is_mean=False)

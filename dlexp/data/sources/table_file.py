@@ -45,16 +45,14 @@ def table_file(
         {"path": path, "separator": separator, "decimal": decimal, "thousands": thousands, "encoding": encoding}
         | {"sheet": sheet}
     )
-    dropped = [name for name in drop or [] if name != target]
-    labels = [*(categorical or []), *([target] if target_kind == "class" else [])]
-    table, form = read_table(Path(path), settings, Marks(missing_values or []), without=dropped, as_texts=labels)
     split = (val_fraction, test_fraction, split_seed)
-    bundle = table_of(
-        table,
-        TableOptions(
-            target, target_kind, categorical or [], drop or [], max_categories, standardize, split, keep or []
-        ),
+    options = TableOptions(
+        target, target_kind, categorical or [], drop or [], max_categories, standardize, split, keep or []
     )
+    labels = [*(categorical or []), *([target] if target_kind == "class" else [])]
+    marks = Marks(missing_values or [])
+    table, form = read_table(Path(path), settings, marks, target, without=options.unread, as_texts=labels)
+    bundle = table_of(table, options)
     notes = (note, *bundle.notes) if (note := form.note()) else bundle.notes
     return replace(bundle, preprocessing={**bundle.preprocessing, "form": form.plain()}, notes=notes)
 
@@ -64,5 +62,5 @@ def target_kind(arguments: Mapping[str, Any]) -> str:
     if arguments["target_kind"] != "auto":
         return str(arguments["target_kind"])
     marks, name = Marks(arguments["missing_values"]), arguments["target"]
-    table, _ = read_table(Path(arguments["path"]), FormSettings.of(arguments), marks, only=name)
+    table, _ = read_table(Path(arguments["path"]), FormSettings.of(arguments), marks, name, only=name)
     return table.kind_of(name)

@@ -12,6 +12,7 @@ from dlexp.data.tables.raw_column import RawColumn
 from dlexp.data.tables.spelling import number_in, other_number
 
 _MOSTLY = 0.9  # share of numbers from which a column is numeric and its other cells are mistakes
+_MOST_MARKS = 10  # texts that a proposed setting adds
 _MANY = 20  # distinct numbers above which a column is numeric, regardless of its other cells
 
 
@@ -35,7 +36,7 @@ def refuse_numbers(column: RawColumn, refusal: Refusal, remedy: str, name: str =
         cell, rest = texts[wrong[0]], int(counts[wrong].sum()) - 1
         more = f" and {rest} more" if rest else ""
         special = other_number(cell)
-        todo = "Correct it, add it to data.missing_values"
+        todo = f"Correct it, set {column.marking([cell])} to read it as missing"
         if special:
             todo = f"Write it without {special}"
         raise refusal(
@@ -46,7 +47,9 @@ def refuse_numbers(column: RawColumn, refusal: Refusal, remedy: str, name: str =
     what = f"{numbers:,} of {total:,} cells are numbers"
     named = ", ".join(repr(texts[number]) for number in wrong[:3])
     note = f"column {name!r} is read as texts: {what}, but not ({named}{', ...' if len(wrong) > 3 else ''})"
-    return [f"{note}. To read it as numbers, add these to data.missing_values."]
+    marking = column.marking([texts[number] for number in wrong[:_MOST_MARKS]])
+    more = ", with all of them" if len(wrong) > _MOST_MARKS else ""
+    return [f"{note}. To read it as numbers, set {marking}{more}"]
 
 
 def special_in(cell: str) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlexp.data.tables.spelling import Marks, is_sign, number_in
+from dlexp.text.quoting import setting
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,10 @@ class RawColumn:
         if code < 0 and self._whole is not None:
             return RawColumn(self._whole, self._marks).cell(row)
         return (self.spelled.written or self.spelled.distinct)[code] if code >= 0 else ""
+
+    def marking(self, texts: Sequence[str]) -> str:
+        """The setting that reads `texts` as missing too."""
+        return setting("data.missing_values", [*self._marks.words, *texts])
 
     def select(self, rows: NDArray[Any]) -> RawColumn:
         """The column with only these rows."""

@@ -44,6 +44,7 @@ class RawTable:
     names  all columns of the file
     marks  texts that mean "no value"
     index  columns that the file declares as its index
+    notes  messages to the user about how it was read
     """
 
     file: Path
@@ -53,6 +54,7 @@ class RawTable:
     marks: Marks
     unit: str = "line"
     index: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def columns(self) -> dict[str, NDArray[Any]]:
@@ -92,6 +94,11 @@ class TableOptions:
     split: tuple[float, float, int]
     keep: Sequence[str] = ()
 
+    @property
+    def unread(self) -> list[str]:
+        """The columns that need not be read: the dropped ones but the target."""
+        return [name for name in self.drop if name != self.target]
+
 
 def table_of(table: RawTable, options: TableOptions) -> DataBundle:
     """The bundle of a raw table.
@@ -106,7 +113,7 @@ def table_of(table: RawTable, options: TableOptions) -> DataBundle:
     table.check_names(options.categorical, "data.categorical")
     table.check_names(options.keep, "data.keep")
     kind = table.kind_of(target) if options.target_kind == "auto" else options.target_kind
-    notes: list[str] = []
+    notes = [*table.notes]
     if kind == "value":
         targets, classes = _values(table, target)
     else:
@@ -139,10 +146,7 @@ def table_of(table: RawTable, options: TableOptions) -> DataBundle:
         remedy = "" if index is None else f"Column {index!r} {omitted[index]}. To keep it, set {keeping(index)}"
         raise DataError("no column to train on", file=file, remedy=remedy)
     notes += [f"data.missing_values: {word!r} not found in any cell" for word in table.marks.unmatched()]
-    try:
-        rows = split_rows(len(targets), options.split, targets, classes)
-    except DataError as error:
-        raise DataError(str(error), file=file, column=target, code=error.code) from error
+    rows = _split(table, options, targets, classes)
     try:
         bundle = build_table(columns, targets, classes, (target,), rows, options.standardize, tuple(notes))
         # Columns that a file for prediction may have in addition.
@@ -153,6 +157,19 @@ def table_of(table: RawTable, options: TableOptions) -> DataBundle:
         return replace(bundle, preprocessing=preprocessing, named=named, target=target, omitted=omitted)
     except DataError as error:
         raise DataError(str(error), file=file, code=error.code) from error
+
+
+def _split(
+    table: RawTable, options: TableOptions, targets: NDArray[Any], classes: tuple[str, ...]
+) -> tuple[NDArray[np.int64], ...]:
+    """Rows of train, val and test. Raises DataError for too few rows, also of one class."""
+    try:
+        return split_rows(len(targets), options.split, targets, classes)
+    except DataError as error:
+        remedy = ""
+        if classes and all(number_in(name) is not None for name in classes):
+            remedy = f"If the column holds quantities, set {setting('data.target_kind', 'value')}"
+        raise DataError(str(error), file=table.file, column=options.target, remedy=remedy, code=error.code) from error
 
 
 def _named(unit: str, lines: NDArray[np.int64], rows: NDArray[np.int64]) -> list[str]:

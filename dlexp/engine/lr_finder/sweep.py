@@ -31,7 +31,7 @@ from dlexp.tasks.base import Task
 from dlexp.types import Batch, TrainingData
 
 _MAX_SKIPPED = 32  # in a row: the fp16 scale has then fallen by 2**32, and no scale is small enough
-_SETTLING = 50  # batches: with torch's momentum of 0.1, half a per cent of a first running mean is then left
+_STATISTICS_BATCHES = 50  # batches: with torch's momentum of 0.1, half a per cent of a first running mean is then left
 _CHECKS = 100  # how often at most the curve so far is looked at
 
 
@@ -112,7 +112,7 @@ def run_sweep(plan: SweepPlan, state: TrainState, stop: StopRequest) -> Sweep:
         rules = replace(plan.rules, check_every_step=True)  # the loss is read after each update anyway
         trial.train_mode()
         if plan.val is not None:
-            _settle(plan, task, trial)
+            _update_statistics(plan, task, trial)
         points: list[SweepPoint] = []
         skipped = 0
 
@@ -173,14 +173,15 @@ def _endless(plan: SweepPlan, trial: TrainState) -> Iterator[list[Batch]]:
         trial.finish_epoch()
 
 
-def _settle(plan: SweepPlan, task: Task, trial: TrainState) -> None:
+def _update_statistics(plan: SweepPlan, task: Task, trial: TrainState) -> None:
     """Let running statistics reach what the weights give; else their first steps would pass for learning."""
     if next(iter(trial.networks.buffers()), None) is None:
         return
     done = 0
     with torch.no_grad():
-        while done < _SETTLING:
-            for batch in islice(plan.train.epoch(trial.epoch), _SETTLING - done):
+        while done < _STATISTICS_BATCHES:
+            for batch in islice(plan.train.epoch(trial.epoch), _STATISTICS_BATCHES - done):
+                # The purpose of a draw is part of its seed: another word here would change the recorded learning rates.
                 seed_step(derive(plan.rules.seed, "settle", done))
                 for phase in task.phases:
                     with plan.rules.precision.autocast():

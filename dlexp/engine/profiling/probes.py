@@ -179,7 +179,7 @@ class Tracer:
         self._runs = True
 
     def enter(self, part: str) -> None:
-        """Name the part in the trace; torch names the optimizer itself, and gradients flow in a thread of their own."""
+        """Name the part in the trace; torch names the optimizer itself, and another thread computes gradients."""
         if part in ("data", "forward"):
             self._ranges[part] = record_function(part)
             self._ranges[part].__enter__()

@@ -10,7 +10,7 @@ seeds and samples   the two ways to train, on samples like these. The variance o
                     Satterthwaite (1946). It is the analysis of several readers who judge the same cases (Obuchowski
                     1995; Hillis 2007), with seeds for readers. Among several intervals that shall hold together, each
                     lies further out, where degrees of freedom that are themselves estimated from a few seeds mislead:
-                    there each part of the variance has the t point of its own degrees (Banerjee 1961).
+                    there each part of the variance has the t point of its degrees (Banerjee 1961).
 samples             these very networks, on samples like these: a bootstrap over samples (Efron 1979). With scores of 0
                     and 1, one more sample that only the first gets right and one that only the second does are drawn
                     from too: without them the interval is empty where the networks never differ (Bonett & Price 2012).

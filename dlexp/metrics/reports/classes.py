@@ -41,7 +41,7 @@ PER_CLASS = (
     *(f"{name}_{end}" for name in _WITH_INTERVAL for end in ("low", "high")),
 )
 _WORST = "The worst mistakes on the {split} split, worst first."
-_IMAGES = "The worst mistakes on the {split} split: what was predicted with most certainty and is wrong."
+_IMAGES = "The worst mistakes on the {split} split: wrong predictions, the largest loss first."
 _CONFUSION = "Confusion matrix of the {split} split: rows are the true classes, columns the predicted ones."
 
 
@@ -162,7 +162,7 @@ class _ClassReport:
             captions = [self._caption(n) for n in self.worst[:_MOST_IMAGES].tolist()]
             yield "mistakes", SampleImages(_IMAGES, self.worst[:_MOST_IMAGES].tolist(), captions)
         if self.bins and error is not None:
-            caption = "Reliability on the {split} split: how often the network is right, over how sure it is."
+            caption = "Reliability on the {split} split: accuracy over confidence, the largest predicted probability."
             yield "reliability", ReliabilityDiagram(caption, self.bins, error)
         found = self.samples.curves(_MOST_CURVES)
         curves = {self.names[c]: curve for c, curve in found.items()}

@@ -20,7 +20,7 @@ from dlexp.metrics.reports.report import Report, Table
 
 _MOST_IMAGES = 25
 _PREDICTED = "Predicted against true values on the {split} split; a perfect prediction lies on the line."
-_RESIDUALS = "What is left between true and predicted values on the {split} split."
+_RESIDUALS = "Residuals on the {split} split: predicted minus true values, over the predicted values."
 _WORST = "The largest errors on the {split} split, largest first."
 
 

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
 from typing import Any
 
-from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
+from torch.optim.lr_scheduler import (
+    ChainedScheduler,
+    CyclicLR,
+    LRScheduler,
+    OneCycleLR,
+    ReduceLROnPlateau,
+    SequentialLR,
+)
 
 from dlexp.optim.schedules.base import Schedule
 
@@ -22,8 +31,8 @@ class TorchSchedule(Schedule):
     def __init__(self, scheduler: LRScheduler, steps_per_epoch: int) -> None:
         self._scheduler, self._taken = scheduler, 0
         self._every = 1 if isinstance(scheduler, _PER_UPDATE) else steps_per_epoch
-        if not self.follows_a_metric:
-            scheduler._step_count += 1  # prevents a warning of torch when the fp16 scaler skips the first update
+        for one in _single(scheduler):
+            one._step_count += 1  # prevents a warning of torch when the fp16 scaler skips the first update
 
     @property
     def follows_a_metric(self) -> bool:
@@ -34,7 +43,9 @@ class TorchSchedule(Schedule):
         """Call after each update."""
         self._taken += 1
         if not self.follows_a_metric and self._taken % self._every == 0:
-            self._scheduler.step()
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "The epoch parameter", UserWarning)  # SequentialLR's own use of it
+                self._scheduler.step()
 
     def epoch_end(self, metric: float) -> None:
         """Call after each epoch with the monitored metric."""
@@ -49,6 +60,15 @@ class TorchSchedule(Schedule):
         """Restore `state`, after the optimizer has restored its own, which holds the rates."""
         self._taken = state["taken"]
         self._scheduler.load_state_dict(dict(state["scheduler"]))
+
+
+def _single(scheduler: LRScheduler) -> Iterator[LRScheduler]:
+    """The schedulers that a scheduler is put together from, or itself; none for one that follows a metric."""
+    if isinstance(scheduler, SequentialLR | ChainedScheduler):
+        for part in scheduler._schedulers:
+            yield from _single(part)
+    elif not isinstance(scheduler, ReduceLROnPlateau):
+        yield scheduler
 
 
 def as_schedule(built: object, steps_per_epoch: int, maximize: bool) -> Schedule:

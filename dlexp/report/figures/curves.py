@@ -67,14 +67,17 @@ def _curve_axes(axes: Axes, name: str, values: Sequence[float], num_curves: int)
     axes.grid(alpha=0.25)
     finite = [value for value in values if math.isfinite(value)]
     if is_share(name):
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
     if name.endswith("loss") and finite and min(finite) > 0 and max(finite) / min(finite) > _WIDE:
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
-    if name != "lr" or num_curves > 1:
+    labels = axes.get_legend_handles_labels()[1]
+    if len(labels) > 1 or num_curves > 1:
         axes.legend(fontsize="small")
+    elif labels and name != "lr":
+        axes.set_title(labels[0])  # a legend could cover the only curve
 
 
 def as_png(figure: Figure, *, formulas: bool = False) -> bytes:

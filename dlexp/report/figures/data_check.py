@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from dlexp.report.figures.curves import as_png
 from dlexp.report.figures.labels import cut
@@ -67,6 +67,8 @@ def _bars(axes: Axes, panel: Panel) -> None:
 def _histogram(axes: Axes, panel: Panel) -> None:
     axes.stairs(panel.counts, panel.edges, fill=True, color=_COLOR)
     axes.ticklabel_format(style="plain", useOffset=False)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
     axes.locator_params(axis="x", nbins=3 if np.abs(panel.edges).max() >= _LONG else 5)
     axes.set_ylabel(panel.unit, fontsize="small")
     axes.set_ylim(bottom=0)

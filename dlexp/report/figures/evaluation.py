@@ -60,7 +60,7 @@ def lines_png(figure: Lines, split: str) -> bytes:
     axes.set_title(split, fontsize="medium")
     axes.grid(alpha=0.25)
     if figure.lines:
-        made.legend(fontsize="small", loc="outside right upper")
+        _legend_beside(axes)
     return as_png(made)
 
 
@@ -72,8 +72,8 @@ def roc_png(curves: Mapping[str, RankingCurve], areas: Mapping[str, float], spli
         axes.plot(curve.false_positive_rate, curve.recall, label=_area(name, areas[name]), **_line(number))
     axes.set_xlabel("false positive rate")
     axes.set_ylabel("true positive rate")
-    axes.set_title(f"{split}: {_which(curves, classes)} vs. rest\narea under the ROC curve", fontsize="medium")
-    return _finished(figure, axes)
+    axes.set_title(f"{split}: {_which(curves, classes)}", fontsize="medium")
+    return _finished(figure, axes, "area under the ROC curve")
 
 
 def pr_png(curves: Mapping[str, RankingCurve], areas: Mapping[str, float], split: str, classes: int) -> bytes:
@@ -84,8 +84,8 @@ def pr_png(curves: Mapping[str, RankingCurve], areas: Mapping[str, float], split
         axes.step(curve.recall, curve.precision, where="pre", label=_area(name, areas[name]), **_line(number))
     axes.set_xlabel("recall")
     axes.set_ylabel("precision")
-    axes.set_title(f"{split}: {_which(curves, classes)} vs. rest\naverage precision", fontsize="medium")
-    return _finished(figure, axes)
+    axes.set_title(f"{split}: {_which(curves, classes)}", fontsize="medium")
+    return _finished(figure, axes, "average precision")
 
 
 def reliability_png(bins: Sequence[Bin], error: float, split: str) -> bytes:
@@ -104,8 +104,8 @@ def reliability_png(bins: Sequence[Bin], error: float, split: str) -> bytes:
     below.set_ylabel("samples")
     for axes in (above, below):
         axes.grid(alpha=0.25)
-        axes.xaxis.set_major_formatter(PercentFormatter(1.0))
-    above.yaxis.set_major_formatter(PercentFormatter(1.0))
+        axes.xaxis.set_major_formatter(_percent())
+    above.yaxis.set_major_formatter(_percent())
     above.set_ylim(-0.03, 1.03)
     above.legend(fontsize="small", loc="lower right")
     return as_png(figure)
@@ -130,7 +130,7 @@ def confusion_png(counts: ArrayLike, names: Sequence[str], split: str, *, shares
     figure = Figure(figsize=(size + room + 1.9, size + room + 0.9), layout="compressed", dpi=110)
     axes = figure.add_subplot()
     image = axes.imshow(of_row, cmap="Blues", vmin=0, vmax=1)
-    figure.colorbar(image, ax=axes, label="share of the true class", fraction=0.046, format=PercentFormatter(1.0))
+    figure.colorbar(image, ax=axes, label="share of the true class", fraction=0.046, format=_percent())
     if has_cells:
         for y, x in zip(*np.nonzero(whole), strict=True):
             text = f"{100 * of_row[y, x]:.0f}" if shares else f"{whole[y, x]}"
@@ -222,8 +222,17 @@ def mistakes_png(images: Floats, captions: Sequence[Caption], split: str) -> byt
 
 
 def _square() -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(7.4, 5.6), layout="constrained", dpi=110)
+    figure = Figure(figsize=(7.4, 5.6), layout="compressed", dpi=110)
     return figure, figure.add_subplot()
+
+
+def _percent() -> PercentFormatter:
+    return PercentFormatter(1.0, symbol=" %")
+
+
+def _legend_beside(axes: Axes, title: str | None = None) -> None:
+    """A legend to the right of the axes; inside, it would cover curves."""
+    axes.legend(title=title, fontsize="small", title_fontsize="small", loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
 def _line(number: int) -> dict[str, Any]:
@@ -236,16 +245,16 @@ def _area(name: str, area: float) -> str:
 
 def _which(curves: Mapping[str, RankingCurve], classes: int) -> str:
     if len(curves) == classes:
-        return "each class" if classes > 2 else "a class"
-    return f"{len(curves)} of {classes} classes (smallest areas)"
+        return "each class vs. the rest" if classes > 2 else "each class vs. the other"
+    return f"{len(curves)} of {classes} classes (smallest areas) vs. the rest"
 
 
-def _finished(figure: Figure, axes: Axes) -> bytes:
+def _finished(figure: Figure, axes: Axes, title: str) -> bytes:
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(PercentFormatter(1.0))
+        axis.set_major_formatter(_percent())
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(-0.02, 1.02)
     axes.set_aspect("equal")
     axes.grid(alpha=0.25)
-    figure.legend(fontsize="small", loc="outside right upper")  # inside, it would cover curves
+    _legend_beside(axes, title)
     return as_png(figure)

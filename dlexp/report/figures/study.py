@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -114,7 +115,7 @@ def _importances(importances: Mapping[str, float], metric: str) -> bytes:
     axes.set_yticks(range(len(names)), list(map(_name, names)))
     axes.bar_label(bars, [f"{share:.0f} %" if share >= 0.5 or not share else "< 1 %" for share in shares], padding=3)
     axes.set_xlim(0, 1.12 * max(*shares, 1.0))  # room for the labels
-    axes.set_xlabel(f"importance for the best 10 % of trials by {metric}, in % (PED-ANOVA)")
+    axes.set_xlabel(f"importance for the best 10 % of trials\nby {metric}, in % (PED-ANOVA)")
     return as_png(figure)
 
 
@@ -158,18 +159,24 @@ def _parallel(complete: Sequence[Trial], metric: str, maximize: bool, log_names:
     metric_scale = _scale([trial["value"] for trial in complete], log=False)
     ranked = sorted(complete, key=lambda t: t["value"], reverse=not maximize)
     for place, trial in enumerate(ranked):
-        # A line has gaps at parameters of branches that the trial did not take.
+        # A line has gaps at parameters of branches that the trial did not take; dots lead across them.
         heights = [scales[name][trial["params"][name]] if name in trial["params"] else math.nan for name in names]
         is_best = place == len(ranked) - 1
+        points = list(enumerate([*heights, metric_scale[trial["value"]]]))
+        style: dict[str, Any] = {
+            "color": _BEST if is_best else _COMPLETE,
+            "alpha": 1.0 if is_best else 0.15 + 0.6 * place / max(1, len(ranked) - 1),
+        }
         axes.plot(
-            range(len(names) + 1),
-            [*heights, metric_scale[trial["value"]]],
+            *zip(*points, strict=True),
             marker="o",  # a point between two gaps has no line
             markersize=5 if is_best else 3,
-            color=_BEST if is_best else _COMPLETE,
             linewidth=2.2 if is_best else 1.2,
-            alpha=1.0 if is_best else 0.15 + 0.6 * place / max(1, len(ranked) - 1),
+            **style,
         )
+        for (x, y), (next_x, next_y) in pairwise(point for point in points if not math.isnan(point[1])):
+            if next_x > x + 1:
+                axes.plot((x, next_x), (y, next_y), linestyle=":", linewidth=1, **style)
     for x, scale in enumerate([*scales.values(), metric_scale]):
         axes.axvline(x, color="#555555", linewidth=0.8)
         for value in _marked(scale):
@@ -184,8 +191,8 @@ def _parallel(complete: Sequence[Trial], metric: str, maximize: bool, log_names:
     axes.set_ylim(-0.05, 1.1)  # room for the labels at the top
     axes.set_xticks(range(len(names) + 1), [*map(_name, names), metric], rotation=30, ha="right", fontsize="small")
     axes.set_yticks([])
-    title = "one line per trial, darker is better, best in orange; gaps are parameters that a trial does not have"
-    axes.set_title("\n".join(filter(None, (title, _left_out(complete)))), fontsize="medium")
+    title = "one line per trial, darker is better, best in orange; dotted past parameters that a trial does not have"
+    axes.set_title("\n".join(filter(None, (title, _left_out(complete)))), fontsize="medium", loc="left")
     return as_png(figure)
 
 
@@ -214,9 +221,10 @@ def _metric_axis(axes: Axes, metric: str, maximize: bool, values: Sequence[float
 
 
 def _log_ticks(axis: Axis, values: Sequence[float], most: float) -> None:
-    """Set ticks at 1, 2 and 5 in ranges up to a factor `most`, otherwise at powers of ten, as plain numbers."""
-    is_short = max(values) / min(values) < most
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if is_short else (1,), numticks=6))
+    """Set ticks at powers of ten, as plain numbers; at more numbers in ranges of less than a factor `most`."""
+    span = max(values) / min(values)
+    steps = (1, 2, 5) if span < most / 10 else (1, 3) if span < most else (1,)
+    axis.set_major_locator(LogLocator(subs=steps, numticks=6))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))  # as_png does not render formulas
     axis.set_minor_formatter(NullFormatter())
 

@@ -8,6 +8,7 @@ from typing import Any
 from dlexp.report.number_format import number
 from dlexp.report.pages.html import Cell, Html, Section, definition_list, folded, html_table, paragraph, picture
 from dlexp.report.pages.run_contents import Evaluated, Table
+from dlexp.text.time_format import readable
 
 _MAX_ROWS, _MAX_UNFOLDED = 200, 30
 
@@ -31,8 +32,8 @@ def _about(found: Evaluated) -> dict[str, object]:
     pairs = {
         "samples": number("", content.get("samples")),
         "weights": content.get("checkpoint"),
-        "evaluated": content.get("evaluated"),
-        "evaluations": _times(content.get("looks_at_this_split")),
+        "evaluated": readable(content.get("evaluated")),
+        "evaluations": _times(content.get("split_accesses")),
     }
     return {label: value for label, value in pairs.items() if value not in (None, "-")}
 
@@ -49,7 +50,7 @@ def _metrics(found: Evaluated) -> list[Html]:
     columns, caption = ["metric", "value"], f"Metrics on the {found.split} split."
     if made:
         columns.append(f"{100 * made['level']:g} % interval" if isinstance(made.get("level"), float) else "interval")
-        caption += f" Bootstrap confidence intervals over the samples, {made.get('resamples')} resamples."
+        caption += " Confidence intervals for the choice of the samples; report.json names the method of each."
     numeric = frozenset(columns)
     columns += ["remark"] if why else []
     rows = [

@@ -38,13 +38,16 @@ summary { cursor: pointer; padding: .2rem 0; }
 dl { display: grid; grid-template-columns: minmax(8rem, max-content) 1fr; gap: .2rem 1rem; margin: .5rem 0; }
 dt { color: var(--dim); }
 dd { margin: 0; overflow-wrap: anywhere; }
-pre { background: var(--soft); border: 1px solid var(--line); border-radius: .3rem; padding: .6rem; overflow-x: auto; }
-.wide { overflow-x: auto; }
+pre { background: var(--soft); border: 1px solid var(--line); border-radius: .3rem; padding: .6rem;
+  white-space: pre-wrap; overflow-wrap: anywhere; }
+.wide { overflow-x: auto; container-type: inline-size; }
+.wide + .wide, p + .wide { margin-top: 1rem; }
 table { min-width: min(100%, 24rem); border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
 caption { text-align: left; color: var(--dim); padding: .2rem 0; }
-caption span { display: inline-block; max-width: calc(100vw - 2rem); }
+caption span { display: inline-block; max-width: calc(100vw - 2rem); max-width: 100cqi; }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
-td.number, th.number { text-align: right; white-space: nowrap; }
+td.number, th.number { text-align: right; }
+td.number { white-space: nowrap; }
 thead th { background: var(--soft); }
 th button { all: unset; cursor: pointer; font: inherit; }
 th button:focus-visible { outline: 2px solid var(--link); }
@@ -60,7 +63,7 @@ figcaption, footer { color: var(--dim); font-size: .9rem; }
 @media print { :root { color-scheme: light; --ink: #000; --dim: #444; --paper: #fff; --soft: #f4f6f8; --line: #999;
   --mark: #8a3600; --link: #000; }
   body { max-width: none; padding: 0; font-size: 10pt; } nav, .skip { display: none; }
-  .wide { overflow: visible; } pre { white-space: pre-wrap; overflow-wrap: anywhere; }
+  .wide { overflow: visible; }
   figure img, figure img.broad { max-width: 100%; }
   h2, summary, caption { break-after: avoid; } figure, tr { break-inside: avoid; } }
 """
@@ -170,8 +173,8 @@ def bullet_list(texts: Iterable[str | Html]) -> Html:
 
 
 def code(text: str) -> Html:
-    """A block of code to copy, scrollable with the keyboard."""
-    return Html(f'<pre tabindex="0"><code>{_html(text)}</code></pre>')
+    """A block of code to copy; long lines wrap."""
+    return Html(f"<pre><code>{_html(text)}</code></pre>")
 
 
 def inline_code(text: str) -> Html:
@@ -237,14 +240,15 @@ def picture(png: bytes, alt: str, caption: str) -> Html:
 
 
 def _cell(value: object, kind: str, is_name: bool) -> str:
-    tag, words = ("th", _with(_ROW, kind)) if is_name else ("td", kind)
+    tag, attributes = ("th", _with(_ROW, kind)) if is_name else ("td", kind)
     if isinstance(value, Cell):
-        words, value = _with(words, f'data-value="{_html("" if value.value is None else value.value)}"'), value.shown
-    return f"<{_with(tag, words)}>{_html('' if value is None else value)}</{tag}>"
+        sort_key = _html("" if value.value is None else value.value)
+        attributes, value = _with(attributes, f'data-value="{sort_key}"'), value.shown
+    return f"<{_with(tag, attributes)}>{_html('' if value is None else value)}</{tag}>"
 
 
-def _with(*words: str) -> str:
-    return " ".join(word for word in words if word)
+def _with(*parts: str) -> str:
+    return " ".join(part for part in parts if part)
 
 
 def _html(value: object) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from dlexp.findings import counted
 from dlexp.report.number_format import number
 from dlexp.report.pages.html import Html, inline_code, sentence
 from dlexp.report.pages.run_contents import RunStory
@@ -16,7 +17,14 @@ _ENDS = {"failed": "failed", "interrupted": "was interrupted"}
 
 def notices(story: RunStory) -> list[str | Html]:
     """The notices, the most serious first."""
-    return [*_end(story), *_numbers(story), *_curves(story), *_looks(story), *_origin(story), *story.problems]
+    return [
+        *_end(story),
+        *_numbers(story),
+        *_curves(story),
+        *_evaluations(story),
+        *_origin(story),
+        *story.problems,
+    ]
 
 
 def _end(story: RunStory) -> Iterator[str | Html]:
@@ -32,7 +40,8 @@ def _end(story: RunStory) -> Iterator[str | Html]:
 def _numbers(story: RunStory) -> Iterator[str]:
     skipped, rollbacks = (story.summary.get(key) or 0 for key in ("skipped_updates", "rollbacks"))
     if skipped or rollbacks:
-        yield f"NaN or infinite values: {skipped} updates were skipped and {rollbacks} epochs rolled back."
+        updates, epochs = counted(skipped, "update"), counted(rollbacks, "epoch")
+        yield f"NaN or infinite values: {updates} skipped, {epochs} rolled back."
     for note in story.meta.get("notes") or ():
         yield str(note)
 
@@ -56,14 +65,15 @@ def _curves(story: RunStory) -> Iterator[str]:
         )
 
 
-def _looks(story: RunStory) -> Iterator[str | Html]:
+def _evaluations(story: RunStory) -> Iterator[str | Html]:
     place = Path(story.place)
     if "test" not in {found.split for found in story.evaluated} and story.summary:
         yield sentence("The test split was not evaluated: ", inline_code(command("evaluate", place)))
     for found in story.evaluated:
-        looks = found.content.get("looks_at_this_split")
-        if found.split == "test" and isinstance(looks, int) and looks > 1:
-            yield f"The test split was evaluated {looks} times: if it was used for a selection, its metrics are biased."
+        accesses = found.content.get("split_accesses")
+        if found.split == "test" and isinstance(accesses, int) and accesses > 1:
+            times = f"was evaluated {accesses} times"
+            yield f"The test split {times}: if it was used for a selection, its metrics are biased."
         if found.content.get("data_as_trained") is False:
             yield f"The {found.split} split was evaluated on different data than the run was trained on."
 

@@ -23,7 +23,7 @@ from dlexp.report.pages.html import (
 from dlexp.report.pages.notices import notices
 from dlexp.report.pages.run_contents import RunStory
 from dlexp.text.quoting import command
-from dlexp.text.time_format import spoken
+from dlexp.text.time_format import readable, spoken
 
 _MAX_EPOCHS = 100  # rows of the table of epochs; with more epochs, every n-th
 _MAX_FILES = 200
@@ -62,7 +62,7 @@ def _lead(story: RunStory) -> str:
     if isinstance(best, Mapping) and best:
         text += f"; best epoch {story.summary.get('best_epoch')} by {story.monitor}"
         shown = [name for name in best if name != "loss"][:1] or list(best)[:1]
-        text += "".join(f", val/{name} {number(name, best[name])}" for name in shown)
+        text += "".join(f"; val/{name} {number(name, best[name])}" for name in shown)
         tests = [found.metrics for found in story.evaluated if found.split == "test"]
         text += "".join(f", test/{n} {number(n, tests[0][n])}" for n in shown if tests and n in tests[0])
     return f"{text}."
@@ -81,7 +81,7 @@ def _summary(story: RunStory) -> tuple[Html, ...]:
         "end": summary.get("reason"),
         "training time": spoken(seconds) if isinstance(seconds, int | float) else None,
         "seed": meta.get("seed"),
-        "started": meta.get("started"),
+        "started": readable(meta.get("started")),
         "directory": story.place,
     }
     return (definition_list({label: value for label, value in pairs.items() if value is not None}), *_results(story))

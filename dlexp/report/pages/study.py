@@ -23,7 +23,10 @@ PICTURES = {
         "from that among all, as a share of the sum over the parameters. It is not a share of variance and has no "
         "direction. With fewer than 50 complete trials, the best tenth has fewer than five, and the evidence is weak.",
     ),
-    "parallel": ("Parameters of all complete trials, one line each", "Gaps are parameters that a trial does not have."),
+    "parallel": (
+        "Parameters of all complete trials, one line each",
+        "Dotted lines pass parameters that a trial does not have.",
+    ),
     "slices": ("{metric} over the values of each parameter", "Pruned trials are shown at their last value."),
     "intermediate": ("{metric} of all trials over the epochs", "The value of a trial is that of its best epoch."),
 }
@@ -120,14 +123,18 @@ def _confirmation(content: Mapping[str, Any]) -> tuple[Html, ...]:
     if verdict is None:
         return (paragraph("The best trial was not trained again: its value is biased, since it was selected by it."),)
     if not verdict["rows"]:
-        return (paragraph(f"{verdict['text']}."),)
+        return (paragraph(_as_sentence(verdict["text"])),)
     rows = [
         [name, *(number(metric, row[key]) for key in ("mean", "std")), row["n"], _listed(metric, row["values"])]
         for name, row in verdict["rows"].items()
     ]
     caption = f"{metric} on seeds that the search did not use."
     columns = ["configuration", "mean", "std", "n", "values"]
-    return paragraph(f"{verdict['text']}."), html_table(caption, columns, rows, numbers=frozenset(columns[1:4]))
+    return paragraph(_as_sentence(verdict["text"])), html_table(caption, columns, rows, numbers=frozenset(columns[1:4]))
+
+
+def _as_sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _listed(metric: str, values: Sequence[float]) -> str:

@@ -11,24 +11,24 @@ from dlexp.tune.search_space.space import Space
 
 
 @dataclass(frozen=True)
-class Written:
+class BaseConfig:
     """The baseline configuration: group -> option, and all values by path."""
 
-    chosen: Mapping[str, str]
+    choices: Mapping[str, str]
     values: Mapping[str, Any]
 
     def under(self, took: Mapping[str, str]) -> dict[str, Any]:
         """The values for a trial with other options, without those of groups that differ."""
-        other = {group for group, option in self.chosen.items() if took.get(group, option) != option}
+        other = {group for group, option in self.choices.items() if took.get(group, option) != option}
         return {path: value for path, value in self.values.items() if path.partition(".")[0] not in other}
 
-    def differences(self, now: Written, space: Space) -> list[str]:
+    def differences(self, now: BaseConfig, space: Space) -> list[str]:
         """The changes of the baseline to `now`, without searched dimensions."""
         searched = {d.path for d in space.dimensions}
         found = [
-            f"{group}={option} -> {now.chosen[group]}"
-            for group, option in self.chosen.items()
-            if group not in space.groups and now.chosen.get(group, option) != option
+            f"{group}={option} -> {now.choices[group]}"
+            for group, option in self.choices.items()
+            if group not in space.groups and now.choices.get(group, option) != option
         ]
         before, after = (
             {k: v for k, v in w.values.items() if k.partition(".")[0] not in space.groups} for w in (self, now)

@@ -9,12 +9,12 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from dlexp.tune.search_space.changes import planned
-from dlexp.tune.storage.worker_id import is_alive, is_elsewhere, me
+from dlexp.tune.storage.worker_id import is_alive, is_elsewhere, own_worker_id
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 REQUEUED = "requeued"  # user attribute of an interrupted trial that was replaced
 BASELINE = "baseline"
-_CONTINUES, _OWNER, _SEEN = "continues", "owner", "seen"
+_CONTINUES, _WORKER, _SEEN = "continues", "worker", "seen"
 
 
 def counts(trial: FrozenTrial) -> bool:
@@ -23,13 +23,13 @@ def counts(trial: FrozenTrial) -> bool:
 
 
 def claim(trial: Trial) -> None:
-    """Record this process as the owner of the trial, and the current time."""
-    trial.set_user_attr(_OWNER, me())
+    """Record this process as the worker that runs the trial, and the current time."""
+    trial.set_user_attr(_WORKER, own_worker_id())
     trial.set_user_attr(_SEEN, time.time())
 
 
 def still_there(trial: Trial) -> None:
-    """Record that the owner of the trial is alive, unless the trial was replaced."""
+    """Record that the worker of the trial is alive, unless the trial was replaced."""
     try:
         trial.set_user_attr(_SEEN, time.time())
     except UpdateFinishedTrialError:
@@ -65,12 +65,12 @@ def requeue_abandoned(study: optuna.Study, stale_minutes: float, is_opening: boo
     When a process opens a study, trials under its own identifier are left from an earlier process.
     """
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        owner = str(trial.user_attrs.get(_OWNER, ""))
+        worker = str(trial.user_attrs.get(_WORKER, ""))
         silent = time.time() - float(trial.user_attrs.get(_SEEN, 0.0))
-        if owner == me() and not is_opening:
+        if worker == own_worker_id() and not is_opening:
             continue
-        if not is_alive(owner):
+        if not is_alive(worker):
             requeue(study, trial.number, "the process was killed")
-        elif is_elsewhere(owner) and silent > 60 * stale_minutes:
-            host = owner.partition(":")[0]
+        elif is_elsewhere(worker) and silent > 60 * stale_minutes:
+            host = worker.partition(":")[0]
             requeue(study, trial.number, f"no heartbeat from {host} for more than {stale_minutes:g} minutes")

@@ -12,10 +12,10 @@ from dlexp.errors import ConfigError
 from dlexp.tune.samplers import Rules
 from dlexp.tune.search_space.changes import StudyParameters, classify_changes, planned
 from dlexp.tune.search_space.space import Space
-from dlexp.tune.storage.base_config import Written
+from dlexp.tune.storage.base_config import BaseConfig
 
 _MADE_FOR = "made_for"  # a single attribute, so that it is updated atomically
-_WRITTEN = "written"
+_BASE_CONFIG = "base_config"
 
 
 class StudyIdentity:
@@ -53,9 +53,9 @@ class StudyIdentity:
         if made_for != content:
             study.set_user_attr(_MADE_FOR, made_for)
 
-    def write(self, now: Written, space: Space) -> None:
+    def write(self, now: BaseConfig, space: Space) -> None:
         """Store the baseline, with a note on its changes."""
-        before = written_of(self._study)
+        before = base_config_of(self._study)
         differences = before.differences(now, space) if before else []
         if differences:
             more = f" and {len(differences) - 4} more" if len(differences) > 4 else ""
@@ -64,7 +64,7 @@ class StudyIdentity:
                 f"the configuration has changed since the last start of the study ({text}); trials are still compared"
             )
         if before != now:
-            self._study.set_user_attr(_WRITTEN, {"chosen": dict(now.chosen), "values": dict(now.values)})
+            self._study.set_user_attr(_BASE_CONFIG, {"choices": dict(now.choices), "values": dict(now.values)})
 
     def _refuse_another_metric(self, content: Mapping[str, Any], rules: Rules) -> None:
         direction = "maximize" if rules.maximize else "minimize"
@@ -101,7 +101,7 @@ def metric_of(study: optuna.Study) -> str:
     return str(study.user_attrs.get(_MADE_FOR, {}).get("metric"))
 
 
-def written_of(study: optuna.Study) -> Written | None:
+def base_config_of(study: optuna.Study) -> BaseConfig | None:
     """The baseline at the last start of the study."""
-    content = study.user_attrs.get(_WRITTEN)
-    return Written(content["chosen"], content["values"]) if content else None
+    content = study.user_attrs.get(_BASE_CONFIG)
+    return BaseConfig(content["choices"], content["values"]) if content else None

@@ -6,7 +6,7 @@ import time
 
 import optuna
 
-from dlexp.tune.storage.worker_id import me
+from dlexp.tune.storage.worker_id import own_worker_id
 
 _ACTIVE = "active:"  # prefix of a study attribute per start: [begin, last heartbeat], in Unix seconds
 
@@ -24,7 +24,7 @@ class Usage:
     def begin(self) -> None:
         """Start counting."""
         self._begin = time.time()
-        self._key = f"{_ACTIVE}{me()}:{self._begin:.3f}"
+        self._key = f"{_ACTIVE}{own_worker_id()}:{self._begin:.3f}"
         self.record()
 
     def record(self) -> None:

@@ -1,6 +1,6 @@
 """Identifier of the process that runs a trial: host, process id, start time and process namespace.
 
-A process id alone is reused, and containers of one host have process ids of their own.
+A process id alone is reused, and each container of a host has its own process ids.
 """
 
 from __future__ import annotations
@@ -10,26 +10,26 @@ import socket
 from pathlib import Path
 
 
-def me() -> str:
+def own_worker_id() -> str:
     """The identifier of this process."""
     pid = os.getpid()
     return f"{socket.gethostname()}:{pid}:{_start_of(pid)}:{_namespace()}"
 
 
-def is_elsewhere(owner: str) -> bool:
-    """Return whether `owner` is a process of another host or container, whose state is unknown here."""
-    host, _, namespace, _ = _parts(owner)
+def is_elsewhere(worker: str) -> bool:
+    """Return whether `worker` is a process of another host or container, whose state is unknown here."""
+    host, _, namespace, _ = _parts(worker)
     return bool(host) and (host != socket.gethostname() or namespace not in ("", _namespace()))
 
 
-def is_alive(owner: str) -> bool:
-    """Return whether the process `owner` exists; true for a process elsewhere, false for this process.
+def is_alive(worker: str) -> bool:
+    """Return whether the process `worker` exists; true for a process elsewhere, false for this process.
 
-    `owner` is an identifier from `me`, or host:pid. A record found under the identifier of this process was left by an
-    earlier process with the same id.
+    `worker` is an identifier from `own_worker_id`, or host:pid. A record found under the identifier of this process was
+    left by an earlier process with the same id.
     """
-    host, pid, _, start = _parts(owner)
-    if is_elsewhere(owner) or not pid.isdigit():
+    host, pid, _, start = _parts(worker)
+    if is_elsewhere(worker) or not pid.isdigit():
         return bool(host)
     if int(pid) == os.getpid():
         return False
@@ -42,9 +42,9 @@ def is_alive(owner: str) -> bool:
     return _start_of(int(pid)) == start if start else not _is_zombie(int(pid))
 
 
-def _parts(owner: str) -> tuple[str, str, str, str]:
+def _parts(worker: str) -> tuple[str, str, str, str]:
     """(host, process id, namespace, start), "" for missing parts."""
-    host, pid, start, namespace, *_ = [*owner.split(":"), "", "", "", ""]
+    host, pid, start, namespace, *_ = [*worker.split(":"), "", "", "", ""]
     return host, pid, namespace, start
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from dlexp.artifacts.runs.run_tree import runs_in
+from dlexp.artifacts.runs.run_tree import check_sweep, runs_in
 from dlexp.errors import ConfigError
 from dlexp.metrics.intervals.paired_difference import (
     McNemar,
@@ -121,6 +121,8 @@ def compare(runs: Sequence[Path], options: CompareOptions) -> Comparison:
         ConfigError: Fewer than two runs have finished an epoch; `by` puts all configurations into one group; or, unless
             `tables_only`, the runs were not evaluated on the same samples.
     """
+    for folder in runs:
+        check_sweep(folder)
     read, notes = _distinct([read_run_summary(path) for folder in runs for path in runs_in(folder)])
     groups = grouped(read, options.by)
     if not options.by and len(groups) > 1:
@@ -167,13 +169,13 @@ def compare(runs: Sequence[Path], options: CompareOptions) -> Comparison:
 
 @dataclass(frozen=True)
 class _Answer:
-    """The pairs and the basis of their intervals. `looks`: evaluations of the test split, 0 for another split."""
+    """The pairs and the basis of their intervals. `split_accesses`: of the test split, 0 for another split."""
 
     metric: str
     maximize: bool
     samples: int
     pairs: Sequence[Pair]
-    looks: int = 0
+    split_accesses: int = 0
     unpaired: str = ""
 
 
@@ -198,7 +200,7 @@ def _distinct(runs: Sequence[RunSummary]) -> tuple[list[RunSummary], list[str]]:
 
 
 def _once_each(group: Sequence[RunSummary], notes: list[str]) -> list[RunSummary]:
-    """One run per seed: another one is the same network, not an independent sample."""
+    """One run per seed, since another one is the same network and not an independent sample; `notes` gets the rest."""
     found: dict[int, RunSummary] = {}
     for run in group:
         if run.seed in found:
@@ -227,8 +229,8 @@ def _over_samples(groups: Sequence[Sequence[RunSummary]], names: Sequence[str], 
         is_two = zero_or_one and len(first) == len(second) == 1
         test = mcnemar(first[0] > 0, second[0] > 0) if is_two else None
         pairs.append(_pair(names[one], names[other], difference, measure, test))
-    looks = scores.looks if scores.split == "test" else 0
-    return _Answer(f"{scores.split}/{measure.name}", measure.maximize, scores.samples, pairs, looks)
+    split_accesses = scores.split_accesses if scores.split == "test" else 0
+    return _Answer(f"{scores.split}/{measure.name}", measure.maximize, scores.samples, pairs, split_accesses)
 
 
 def _over_seeds(groups: Sequence[Sequence[RunSummary]], names: Sequence[str], why: str) -> _Answer:
@@ -279,10 +281,10 @@ def _notes(answer: _Answer, one_configuration: bool) -> list[str]:
             f"{answer.metric} at the best epoch of each run: the intervals are over the seeds, for fixed samples. "
             "Include the samples with dlexp evaluate RUN"
         )
-    if answer.looks:
+    if answer.split_accesses > 1:
         notes.append(
-            f"the test split of a run has been evaluated {answer.looks} time{'s' if answer.looks != 1 else ''}; "
-            "a selection based on it is no longer an independent test"
+            f"a run was evaluated {answer.split_accesses} times on the test split. If you choose between runs "
+            "by these results, they are too optimistic: choose by the validation split (--split val)"
         )
     return notes
 

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dlexp.artifacts.files.reading import is_file, read_bytes
+from dlexp.artifacts.files.reading import NO_LIMIT, is_file, open_regular
 from dlexp.artifacts.runs.run_files import read_run_file, with_keys
-from dlexp.config.check.suggest import nearest_name
 from dlexp.errors import ConfigError, DlexpError, Problem
+from dlexp.text.nearest import nearest_name
 from dlexp.text.quoting import command
 from dlexp.workflows.run_record.read import RunSummary
 
 Floats = NDArray[np.float64]
-Table = Mapping[str, Sequence[str]]
+# Column -> (N,): numbers, or the number of each text in a list of texts that all tables of a comparison share.
+Table = Mapping[str, NDArray[Any]]
+_ROWS_AT_A_TIME = 1 << 15
 
 
 @dataclass(frozen=True)
@@ -33,12 +37,12 @@ class Measure:
 
     @property
     def unit(self) -> str:
-        """Of a difference multiplied by `scale`; "" for the metric's own."""
+        """The unit of a difference multiplied by `scale`: points for shares, "" for other metrics."""
         return "points" if "accuracy" in self.name else ""
 
     @property
     def scale(self) -> float:
-        """From the metric to `unit`."""
+        """The factor that converts a value of the metric to `unit`."""
         return 100.0 if self.unit else 1.0
 
 
@@ -46,41 +50,42 @@ class Measure:
 class Scores:
     """Scores of the networks of each group on the same samples.
 
-    groups  one (K, N) each
-    looks   how often the most looked at of the runs had its split looked at
+    groups          one (K, N) each
+    split_accesses  the largest number of evaluations of the split among the runs
     """
 
     measure: Measure
     split: str
     checkpoint: str
     groups: tuple[Floats, ...]
-    looks: int
+    split_accesses: int
 
     @property
     def samples(self) -> int:
-        """N."""
+        """The number of samples, N."""
         return int(self.groups[0].shape[1])
 
 
 def _right(table: Table) -> Floats:
-    return np.asarray([one == other for one, other in zip(table["true"], table["predicted"], strict=True)], np.float64)
+    found: Floats = (table["true"] == table["predicted"]).astype(np.float64)
+    return found
 
 
 def _balanced(table: Table) -> Floats:
-    """Weighted so that the mean is the mean over the classes of the share that is right."""
+    """The score of each sample, weighted so that the mean is the balanced accuracy."""
     _, numbers, counts = np.unique(table["true"], return_inverse=True, return_counts=True)
     return _right(table) * (len(numbers) / (len(counts) * counts[numbers]))
 
 
 def _surprise(table: Table) -> Floats:
-    """-ln of the probability of the true class, as the evaluation had it: the column p has 0 where it is too small."""
+    """The log loss of each sample, as evaluated: the column p has 0 where the probability is too small."""
     return np.asarray(table["log_loss"], np.float64)
 
 
 def _error(table: Table, power: int) -> Floats:
-    """Mean over the targets of |predicted - true| to a power."""
+    """The error of each sample: the mean over the targets of |predicted - true| to a power."""
     names = [column.removeprefix("true ") for column in table if column.startswith("true ")]
-    each = [np.asarray(table[f"predicted {n}"], np.float64) - np.asarray(table[f"true {n}"], np.float64) for n in names]
+    each = [table[f"predicted {name}"] - table[f"true {name}"] for name in names]
     found: Floats = np.mean(np.abs(np.stack(each)) ** power, axis=0)
     return found
 
@@ -96,13 +101,13 @@ _OF_VALUES: Mapping[str, Callable[[Table], Floats]] = {
 }
 
 
-def scorer(name: str | None, table: Table) -> tuple[str, Callable[[Table], Floats]]:
-    """(name, function) of the metric of that name, or of the usual one of the table's kind; table -> scores (N,).
+def scorer(name: str | None, columns: Collection[str]) -> tuple[str, Callable[[Table], Floats]]:
+    """(name, function) of the metric of that name, or of the usual one of a table's kind; table -> scores (N,).
 
-    Raises ConfigError for a metric that such a table does not have.
+    Raises ConfigError for a metric that a table of these columns does not have.
     """
-    found = dict(_OF_CLASSES if "true" in table else _OF_VALUES)
-    if "log_loss" not in table:
+    found = dict(_OF_CLASSES if "true" in columns else _OF_VALUES)
+    if "log_loss" not in columns:
         found.pop("log_loss", None)
     name = next(iter(found)) if name is None else name
     if name not in found:
@@ -152,15 +157,19 @@ def read_scores(groups: Sequence[Sequence[RunSummary]], metric: str | None, want
     needs = with_keys("checkpoint", "evaluated")
     reports = [read_run_file(run.path / "eval" / split / "report.json", needs=needs) for run in runs]
     _refuse_other_conditions(runs, reports, split)
-    tables = {run.path: _table(run.path / "eval" / split / "predictions.csv") for run in runs}
-    first = tables[runs[0].path]
-    name, score = scorer(metric, first)
-    for run in runs[1:]:
-        _refuse_other_rows(runs[0], first, run, tables[run.path], split)
-    stacked = tuple(np.stack([score(tables[run.path]) for run in group]) for group in groups)
-    looks = max(int(report.get("looks_at_this_split", 0)) for report in reports)
+    files = {run.path: run.path / "eval" / split / "predictions.csv" for run in runs}
+    name, score = scorer(metric, _columns(files[runs[0].path]))
+    texts: dict[str, int] = {}
+    first = _table(files[runs[0].path], name, texts)
+    scores = {runs[0].path: score(first)}
+    for run in runs[1:]:  # one table at a time: of the others, only the scores are kept
+        table = _table(files[run.path], name, texts)
+        _refuse_other_rows(runs[0], first, run, table, split)
+        scores[run.path] = score(table)
+    stacked = tuple(np.stack([scores[run.path] for run in group]) for group in groups)
+    split_accesses = max(int(report.get("split_accesses", 0)) for report in reports)
     measure = Measure(name, maximize="accuracy" in name)
-    return Scores(measure, split, str(reports[0]["checkpoint"]), stacked, looks)
+    return Scores(measure, split, str(reports[0]["checkpoint"]), stacked, split_accesses)
 
 
 def _refuse_other_data(runs: Sequence[RunSummary]) -> None:
@@ -173,7 +182,7 @@ def _refuse_other_data(runs: Sequence[RunSummary]) -> None:
 
 
 def _refuse_other_conditions(runs: Sequence[RunSummary], reports: Sequence[Mapping[str, Any]], split: str) -> None:
-    """Weights of another kind, data that have changed, or weights that are newer than the predictions."""
+    """Raise ConfigError for other weights, changed data, or weights that are newer than the predictions."""
     problems = []
     for run, report in zip(runs, reports, strict=True):
         again = _evaluation(run.path, split)
@@ -206,30 +215,76 @@ def _refuse_other_conditions(runs: Sequence[RunSummary], reports: Sequence[Mappi
 def _refuse_other_rows(one: RunSummary, first: Table, other: RunSummary, second: Table, split: str) -> None:
     """Raise ConfigError unless both tables have the same samples with the same true answers."""
     true = [column for column in first if column == "true" or column.startswith("true ")]
-    if len(first["row"]) != len(second["row"]) or set(first["row"]) != set(second["row"]):
-        share = len(set(first["row"]) & set(second["row"]))
+    if not np.array_equal(first["row"], second["row"]):
+        share = len(np.intersect1d(first["row"], second["row"]))
         rule = f"has different samples in its {split} split than {one.path} ({share} in common)"
         remedy = "Compare runs with the same data.split_seed, data.val_fraction and data.test_fraction."
         raise ConfigError.one(str(other.path), "", rule, remedy, code="incompatible-data")
-    if [*first["row"]] != [*second["row"]] or any(first[name] != second.get(name) for name in true):
+    if any(name not in second or not np.array_equal(first[name], second[name]) for name in true):
         rule = f"has different true targets in its {split} split than {one.path}"
         raise ConfigError.one(
             str(other.path), "", rule, "Compare runs with the same task and data.", code="incompatible-data"
         )
 
 
-def _table(path: Path) -> dict[str, list[str]]:
-    """Column -> cells of a predictions.csv, rows in one order for all runs. Raises DlexpError that names the file."""
+def _columns(path: Path) -> list[str]:
+    """The columns of a predictions.csv. Raises DlexpError that names the file."""
+    with _rows_of(path) as rows:
+        return next(rows, [])
+
+
+def _table(path: Path, metric: str, texts: dict[str, int]) -> Table:
+    """The columns of a predictions.csv that `metric` needs, rows in one order for all runs.
+
+    Args:
+        texts: Text -> number; new texts are added.
+
+    Raises DlexpError that names the file.
+    """
+    parts: list[dict[str, NDArray[Any]]] = []
+    with _rows_of(path) as rows:
+        header = next(rows, [])
+        wanted = [place for place, name in enumerate(header) if _is_needed(name, metric)]
+        while piece := list(islice(rows, _ROWS_AT_A_TIME)):
+            if header[:1] != ["row"] or any(len(row) != len(header) for row in piece):
+                raise _incomplete(path)
+            parts.append(
+                {header[place]: _cells(header[place], [row[place] for row in piece], texts) for place in wanted}
+            )
+    if not parts:
+        raise _incomplete(path)
+    table = {name: np.concatenate([part.pop(name) for part in parts]) for name in list(parts[0])}
+    order = np.argsort(table["row"], kind="stable")
+    return {name: column[order] for name, column in table.items()}
+
+
+def _is_needed(column: str, metric: str) -> bool:
+    """Whether a column names the sample, its target or its prediction, or holds the metric itself."""
+    return column in ("row", "true", "predicted", metric) or column.startswith(("true ", "predicted "))
+
+
+def _cells(name: str, cells: list[str], texts: dict[str, int]) -> NDArray[Any]:
+    """The cells of a column as numbers: rows and classes by their number in `texts`, others as they are."""
+    if name == "row" and all(map(str.isdecimal, cells)):
+        return np.asarray(cells, np.int64)
+    if name in ("row", "true", "predicted"):
+        return np.fromiter((texts.setdefault(cell, len(texts)) for cell in cells), np.int64, len(cells))
+    return np.asarray(cells, np.float64)
+
+
+@contextmanager
+def _rows_of(path: Path) -> Iterator[Iterator[list[str]]]:
+    """Open a predictions.csv as rows of cells. Raises DlexpError that names the file."""
     try:
-        header, *lines = list(csv.reader(io.StringIO(read_bytes(path).decode("utf-8"), newline="")))
+        with open_regular(path, NO_LIMIT) as file:
+            yield csv.reader(io.TextIOWrapper(file, encoding="utf-8", newline=""))
     except (OSError, ValueError, csv.Error) as error:
         raise DlexpError(f"cannot read {path}: {error}", code="corrupted") from error
-    if header[:1] != ["row"] or not lines or any(len(line) != len(header) for line in lines):
-        raise DlexpError(
-            f"{path} is corrupted: it is not a complete table of predictions. Evaluate the run again.", code="corrupted"
-        )
-    lines.sort(key=lambda line: line[0])
-    return {name: [line[place] for line in lines] for place, name in enumerate(header)}
+
+
+def _incomplete(path: Path) -> DlexpError:
+    what = f"{path} is corrupted: it is not a complete table of predictions. Evaluate the run again."
+    return DlexpError(what, code="corrupted")
 
 
 def _evaluation(run: Path, split: str) -> str:

@@ -160,20 +160,20 @@ def _of_files(bundle: DataBundle, config: RunConfig) -> list[Finding]:
 def _of_images(bundle: DataBundle, config: RunConfig, who: duplicates.Samples, refusal: str) -> _Found:
     splits = [bundle.splits[name] for name in SPLITS]
     total, white = len(who.part), bundle.preprocessing.get("white")
-    looks = [scan_images(split, white, _MAX_NEAR * len(split) // max(total, _MAX_NEAR)) for split in splits]
-    learned = looks[0]
+    scans = [scan_images(split, white, _MAX_NEAR * len(split) // max(total, _MAX_NEAR)) for split in splits]
+    learned = scans[0]
     keys, flat, black, finite = (
-        np.concatenate([getattr(look, name) for look in looks])
+        np.concatenate([getattr(scan, name) for scan in scans])
         for name in ("digests", "is_flat", "is_black", "is_finite")
     )
-    # Images of a single color are equal, and a finding of their own.
+    # Images of a single color are equal, and a separate finding.
     showing = np.flatnonzero(~flat)
     groups = [showing[group] for group in duplicates.equal_groups(keys[showing])]
     found = images.not_finite(who.named(np.flatnonzero(~finite)))
     found += images.blank_images(flat, black, who.named(np.flatnonzero(flat)))
     found += duplicates.duplicates(groups, who, False, refusal)
     found += _conflicts(bundle, groups, who)
-    thumbed, among = _near(looks, keys, who)
+    thumbed, among = _near(scans, keys, who)
     found += thumbed
     found += images.dead_pixels(learned.low, learned.high)
     measured = config.data.arguments.get("mean", 0) is not None and "mean" in config.data.arguments
@@ -209,11 +209,11 @@ def _all_targets(bundle: DataBundle) -> NDArray[Any] | None:
     return np.concatenate([tensor_of(bundle.splits[name].targets).numpy() for name in SPLITS])
 
 
-def _near(looks: Sequence[ImageScan], keys: NDArray[np.generic], who: duplicates.Samples) -> tuple[list[Finding], int]:
+def _near(scans: Sequence[ImageScan], keys: NDArray[np.generic], who: duplicates.Samples) -> tuple[list[Finding], int]:
     """Near-duplicates among the images that have a thumbnail, and the number of those images."""
-    starts = np.cumsum([0, *(len(look.digests) for look in looks[:-1])])
-    positions = np.concatenate([look.thumbed + start for look, start in zip(looks, starts, strict=True)])
-    hashes, thumbs = (np.concatenate([getattr(look, name) for look in looks]) for name in ("hashes", "thumbs"))
+    starts = np.cumsum([0, *(len(scan.digests) for scan in scans[:-1])])
+    positions = np.concatenate([scan.thumbed + start for scan, start in zip(scans, starts, strict=True)])
+    hashes, thumbs = (np.concatenate([getattr(scan, name) for scan in scans]) for name in ("hashes", "thumbs"))
     some = duplicates.Samples(who.part[positions], lambda chosen: who.named(positions[chosen]))
     found = duplicates.near_duplicates(hashes, thumbs, keys[positions], some)
     if len(positions) < len(who.part):
@@ -222,14 +222,14 @@ def _near(looks: Sequence[ImageScan], keys: NDArray[np.generic], who: duplicates
     return found, len(positions)
 
 
-def _normalized(bundle: DataBundle, look: ImageScan) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _normalized(bundle: DataBundle, scan: ImageScan) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and standard deviation (C,) of each channel after normalization."""
     given = bundle.preprocess
     if not isinstance(given, Affine):
-        return look.mean, look.std
+        return scan.mean, scan.std
     shape = bundle.spec.inputs.shape
     scale, shift = (part.expand(shape).double().mean(dim=(1, 2)).numpy() for part in (given.scale, given.shift))
-    return look.mean * scale + shift, look.std * np.abs(scale)
+    return scan.mean * scale + shift, scan.std * np.abs(scale)
 
 
 def _of_table(bundle: DataBundle, config: RunConfig, who: duplicates.Samples) -> _Found:

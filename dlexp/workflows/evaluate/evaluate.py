@@ -9,7 +9,7 @@ from typing import Any
 from dlexp.artifacts.files.claims import claimed
 from dlexp.artifacts.files.writing import write_json
 from dlexp.artifacts.runs.run_dir import RunDir
-from dlexp.artifacts.runs.split_accesses import note_look
+from dlexp.artifacts.runs.split_accesses import log_split_access
 from dlexp.assemble.experiment import Experiment, assemble
 from dlexp.config.derive import Change
 from dlexp.config.saved import load_saved
@@ -22,7 +22,7 @@ from dlexp.workflows.run_record.drift import DATA, check_evaluated
 from dlexp.workflows.run_record.other_data import data_as_in
 from dlexp.workflows.run_record.restore import load_eval_weights
 
-SCHEMA = 4  # of report.json
+SCHEMA = 5  # of report.json
 _USUAL = Resampling()
 
 
@@ -82,7 +82,7 @@ def write_evaluation(
     split, checkpoint = what
     folder, spec = run / "eval" / split, experiment.bundle.spec
     report = experiment.task.report(spec, result.state, resampling)
-    looks = note_look(run / "eval", split, checkpoint)
+    accesses = log_split_access(run / "eval", split, checkpoint)
     content = {
         "schema": SCHEMA,
         "run": str(run.path),
@@ -91,7 +91,7 @@ def write_evaluation(
         "samples": len(experiment.bundle.splits[split]),
         "metrics": _metrics(result, report),
         **report_facts(report, split, resampling),
-        "looks_at_this_split": looks,
+        "split_accesses": accesses,
         "data_as_trained": not any(change.path in DATA for change in changed),
         "changed_since_training": [vars(change) for change in changed],
         "evaluated": now_utc(),

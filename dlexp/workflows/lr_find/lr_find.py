@@ -24,6 +24,7 @@ from dlexp.engine.loop import StepRecord
 from dlexp.engine.lr_finder.suggestion import MIN_POINTS, combine, read
 from dlexp.engine.lr_finder.sweep import Sweep, SweepPlan, SweepPoint, run_sweep
 from dlexp.errors import ConfigError, NoResult
+from dlexp.findings import counted
 from dlexp.runtime.seed import kept_randomness
 from dlexp.runtime.signals import StopRequest
 from dlexp.types import Batch
@@ -63,7 +64,7 @@ def lr_find(config: RunConfig, settings: SweepSettings, request: FindRequest, re
         write_text(run / "config.yaml", to_yaml(config))
         if batch is not None:
             batch.write(run.path)
-        write_text(run / "overrides.yaml", overrides_to_yaml(list(request.words)))
+        write_text(run / "overrides.yaml", overrides_to_yaml(list(request.overrides)))
         write_text(run / "command.txt", f"{request.command}\n# in {Path.cwd()}\n")
         findings = find_rate(config, settings, request.trusted, reporter, str(run.path), experiment)
         content = {"run": str(run.path), **lr_find_content(findings)}
@@ -181,12 +182,14 @@ def _sweepable(config: RunConfig, seed: int) -> RunConfig:
 
 def _facts(config: RunConfig, settings: SweepSettings, facts: Mapping[str, Any], where: str) -> RunFacts:
     seeds = f"{settings.seeds} seeds from {config.seed}" if settings.seeds > 1 else f"seed {config.seed}"
+    threads = counted(facts["threads"], "thread")
+    accumulated = f" x {config.trainer.accumulate}" if config.trainer.accumulate > 1 else ""
     texts = {
         "model": f"{config.model.option}, {facts['parameters']:,} parameters",
-        "data": f"{config.data.option}, batch {config.batch_size} x {config.trainer.accumulate}",
+        "data": f"{config.data.option}, batch {config.batch_size}{accumulated}",
         "optim": f"{config.optim.option}, lr from {settings.min_lr:g} to {settings.max_lr:g}",
         "test": f"{settings.steps} updates, {settings.loss} loss, {seeds}",
-        "machine": f"{facts['device']}, {facts['threads']} threads, {facts['precision']} ({facts['precision_reason']})",
+        "machine": f"{facts['device']}, {threads}, {facts['precision']} ({facts['precision_reason']})",
     }
     title = f"learning rate of {config.model.option} on {config.data.option}"
     return RunFacts(title, where, settings.seeds, 0, settings.steps, texts)

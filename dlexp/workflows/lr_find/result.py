@@ -33,7 +33,7 @@ class FindRequest:
         config_dirs: The user's configuration directories; the override is also written to the first.
     """
 
-    words: tuple[str, ...]
+    overrides: tuple[str, ...]
     command: str
     run_dir: Path | None = None
     trusted: tuple[str, ...] = ()
@@ -157,16 +157,16 @@ def _advice(findings: Findings) -> str:
 
 def train_line(request: FindRequest, rate: float) -> str:
     """The command that trains with learning rate `rate` and the same overrides."""
-    words = [word for word in request.words if word.partition("=")[0] not in ("optim.lr", "optimizer.lr")]
+    overrides = [override for override in request.overrides if override.partition("=")[0] != "optim.lr"]
     options = [part for folder in request.config_dirs for part in ("--config-dir", str(folder))]
     options += [part for package in request.trusted for part in ("--trust", package)]
-    return command("train", *words, f"optim.lr={rate}", *options)
+    return command("train", *overrides, f"optim.lr={rate}", *options)
 
 
 def write_override(run: RunDir, request: FindRequest, rate: float) -> list[str]:
     """Write the override as an experiment; returns the files."""
-    words = " ".join(shlex.join(request.words).split()) or "the defaults"  # a comment is one line
-    text = f"# @package _global_\n{_MARK}, for {words}\noptim:\n  lr: {rate}\n"
+    overrides = " ".join(shlex.join(request.overrides).split()) or "the defaults"  # a comment is one line
+    text = f"# @package _global_\n{_MARK}, for {overrides}\noptim:\n  lr: {rate}\n"
     paths = [run / "override.yaml", *_experiments(request)]
     for path in paths:
         write_text(path, text)

@@ -24,7 +24,7 @@ class PredictRequest:
     """The samples to predict and the columns of the output.
 
     Attributes:
-        words: Files, directories, patterns; `-` for CSV rows on standard input.
+        inputs: Files, directories, patterns; `-` for CSV rows on standard input.
         names: More file names, read as needed; no directories or patterns.
         probabilities: Whether to add a column for every class.
         top: How many of the most probable classes to add.
@@ -32,7 +32,7 @@ class PredictRequest:
         separator: Of CSV files, as data.separator; None for the one that is detected.
     """
 
-    words: Sequence[str]
+    inputs: Sequence[str]
     names: Iterable[str] = ()
     probabilities: bool = False
     top: int = 0
@@ -54,7 +54,7 @@ class Inputs:
 
     def read(self) -> Iterator[InputItems]:
         """The samples of all files in order. The columns of tables are checked before the first row is read."""
-        paths, left_out = files_of(self._request.words, None if self._is_image else TABLES + ARRAYS)
+        paths, left_out = files_of(self._request.inputs, None if self._is_image else TABLES + ARRAYS)
         if left_out:
             self._say(f"skipped {counted(len(left_out), 'file')} of other types, such as {left_out[0]}")
         for path in paths:

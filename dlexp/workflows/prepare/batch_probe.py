@@ -1,4 +1,4 @@
-"""One trial of `data.batch_size=auto` in a process of its own: the memory of two updates and an evaluation.
+"""One trial of `data.batch_size=auto` in a separate process: the memory of two updates and an evaluation.
 
 `python -m dlexp.workflows.prepare.batch_probe FOLDER` reads ask.json in FOLDER and writes answer.json.
 """

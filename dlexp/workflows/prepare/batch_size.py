@@ -30,7 +30,7 @@ FILE = "batch_size.json"
 
 @dataclass(frozen=True)
 class Try:
-    """The result of one batch size, measured in a process of its own.
+    """The result of one batch size, measured in a separate process.
 
     Attributes:
         peak: Peak memory in bytes; 0 if the process was killed.
@@ -149,9 +149,9 @@ def _tried(config: RunConfig, trusted: Sequence[str], limit: int | None) -> Try:
     with TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "ask.json").write_text(json.dumps(ask))
-        words = [sys.executable, "-P", "-m", "dlexp.workflows.prepare.batch_probe", name]
+        argv = [sys.executable, "-P", "-m", "dlexp.workflows.prepare.batch_probe", name]
         paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
-        done = subprocess.run(words, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, check=False)
+        done = subprocess.run(argv, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, check=False)
         answer = read_object(folder / "answer.json") if (folder / "answer.json").is_file() else {}
     if "error" in answer:
         raise _error(answer)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from dlexp.artifacts.checkpoints.checkpoint import read_checkpoint
 from dlexp.artifacts.files.reading import is_file, is_folder, is_there
-from dlexp.artifacts.runs.run_dir import named_run
+from dlexp.artifacts.runs.run_dir import missing_run, named_run
 from dlexp.artifacts.runs.run_files import read_run_file
 from dlexp.assemble.experiment import Experiment, assemble
 from dlexp.config.schema.run import RunConfig
@@ -120,6 +120,9 @@ def _initial_weights(config: RunConfig) -> tuple[Path, Mapping[str, Tensor], lis
     path = Path(config.init_from)
     if not is_there(path):
         path = named_run(config.init_from)
+    if not is_there(path):
+        rule, remedy = missing_run(config.init_from, "init_from=")
+        raise ConfigError.one("init_from", config.init_from, rule, remedy, code="not-found")
     if is_folder(path):
         saved = [path / "checkpoints" / name for name in ("best.pt", "last.pt")]
         path = next((file for file in saved if is_file(file)), path)

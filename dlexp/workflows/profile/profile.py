@@ -1,6 +1,6 @@
 """The workflow `dlexp profile`: time and memory of the parts of an update, and the cost of the whole run.
 
-It has no training loop of its own: `fit` runs a few updates at a time, each time with another probe.
+It has no training loop: `fit` runs a few updates at a time, each time with another probe.
 """
 
 from __future__ import annotations

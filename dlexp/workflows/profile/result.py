@@ -105,7 +105,7 @@ def write_profile(
     run = RunDir.create("profile", config.name or f"{config.model.option}-{config.data.option}", request.run_dir)
     with run.lock():
         write_text(run / "config.yaml", to_yaml(config))
-        write_text(run / "overrides.yaml", overrides_to_yaml(list(request.words)))
+        write_text(run / "overrides.yaml", overrides_to_yaml(list(request.overrides)))
         write_text(run / "command.txt", f"{request.command}\n# in {Path.cwd()}\n")
         write_bytes(run / "trace.json.gz", _trace(measured.tracer))
         shown = measured.timer.updates[-_SHOWN_UPDATES:]

@@ -18,7 +18,7 @@ class ProfileRequest:
         steps: Updates per measurement, None for as many as take a few seconds.
     """
 
-    words: tuple[str, ...]
+    overrides: tuple[str, ...]
     command: str = ""
     run_dir: Path | None = None
     trusted: tuple[str, ...] = ()

@@ -20,7 +20,7 @@ from dlexp.errors import ConfigError, DataError, DlexpError, Problem, message_of
 from dlexp.specs import ClassSpec
 from dlexp.text.quoting import command
 from dlexp.workflows.run_record.contradictions import Progress, check_changes, is_continued
-from dlexp.workflows.run_record.write import present
+from dlexp.workflows.run_record.write import run_environment
 
 FLAG = "--allow-changes"
 DATA = ("data_fingerprint", "split_hash", "outputs")
@@ -47,7 +47,7 @@ def check_resume_drift(
         DataError: The data has changed.
         ConfigError: All changes that affect the results, unless `allowed`.
     """
-    before, now = _meta(run), present(experiment)
+    before, now = _meta(run), run_environment(experiment)
     data = _changes(before, now, DATA)
     if data:
         raise DataError(
@@ -116,7 +116,7 @@ def check_evaluated(run: RunDir, experiment: Experiment, changed: Collection[str
         DataError: The data has changed unintentionally, or has other classes or targets.
         ConfigError: The configuration was edited.
     """
-    before, now = _meta(run), present(experiment)
+    before, now = _meta(run), run_environment(experiment)
     meant = ("data_fingerprint", "split_hash") if {"data.path", "data.folder"} & set(changed) else ()
     data = _changes(before, now, [name for name in DATA if name not in meant])
     if any(change.path == "outputs" for change in data) and isinstance(experiment.bundle.spec.targets, ClassSpec):
@@ -143,7 +143,7 @@ def check_used(run: RunDir, experiment: Experiment, changed: Collection[str], al
     Raises:
         ConfigError: The configuration was edited.
     """
-    return _used(run, experiment, (_meta(run), present(experiment)), changed, allowed)
+    return _used(run, experiment, (_meta(run), run_environment(experiment)), changed, allowed)
 
 
 def _used(

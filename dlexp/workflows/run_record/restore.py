@@ -119,7 +119,7 @@ def load_eval_weights(run: RunDir, experiment: Experiment, checkpoint: str) -> N
         DlexpError: The checkpoint does not exist, or its weights are incompatible or not finite.
     """
     store = CheckpointStore(run / "checkpoints", lambda text: None)
-    state = store.load_best() if checkpoint == "best" else store.load_last(owner=False)
+    state = store.load_best() if checkpoint == "best" else store.load_last(has_lock=False)
     if state is None:
         state_of_run = run.status().state
         raise DlexpError(

@@ -23,7 +23,7 @@ from dlexp.workflows.run_record.data import describe_data
 def write_request(
     run: RunDir,
     experiment: Experiment,
-    words: Sequence[str] | None,
+    overrides: Sequence[str] | None,
     command: Sequence[str] | None,
     changed: Sequence[Mapping[str, Any]] = (),
 ) -> None:
@@ -34,12 +34,12 @@ def write_request(
     Args:
         run: The run directory.
         experiment: The experiment.
-        words: The overrides; None to keep the file of a resumed run.
+        overrides: The overrides; None to keep the file of a resumed run.
         command: The command; None to keep the file of a resumed run.
         changed: The changes since the run was started, when it is resumed.
     """
-    if words is not None:
-        write_text(run / "overrides.yaml", overrides_to_yaml(list(words)))
+    if overrides is not None:
+        write_text(run / "overrides.yaml", overrides_to_yaml(list(overrides)))
     if command is not None:
         write_text(run / "command.txt", " ".join(command) + f"\n# in {Path.cwd()}\n")
     write_text(run / "git.diff", git_state(Path.cwd())[1])
@@ -57,12 +57,18 @@ def write_request(
     notes_and_omissions = {"notes": notes, **left_out}
     write_json(
         run / "meta.json",
-        {KEY: FORMAT, **history, **present(experiment), **notes_and_omissions, "config": experiment.config.tree},
+        {
+            KEY: FORMAT,
+            **history,
+            **run_environment(experiment),
+            **notes_and_omissions,
+            "config": experiment.config.tree,
+        },
     )
     write_text(run / "config.yaml", to_yaml(experiment.config))
 
 
-def present(experiment: Experiment) -> dict[str, Any]:
+def run_environment(experiment: Experiment) -> dict[str, Any]:
     """Code, versions, machine and data, as saved in meta.json to detect changes later."""
     spec, commit = experiment.bundle.spec, git_state(Path.cwd())[0]
     return {

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from dlexp.artifacts.files.reading import is_file, is_folder, read_text
 from dlexp.artifacts.files.writing import is_temporary, remove_folder
-from dlexp.artifacts.runs.run_dir import RunDir, named_run, newest_runs, outputs_root
+from dlexp.artifacts.runs.run_dir import RunDir, missing_run, named_run, newest_runs, outputs_root
 from dlexp.artifacts.runs.run_tree import MARKS, is_group, runs_in, size_of
 from dlexp.config.schema.tree import ABSENT, shown, value_at
 from dlexp.errors import ConfigError, DlexpError, Problem
@@ -167,7 +167,9 @@ def _refusal(path: Path) -> Problem | None:
             code="not-supported",
         )
     if not is_folder(path):
-        return Problem(where_it_is, "", "not found", "List the runs with dlexp runs", code="not-found")
+        rule, remedy = missing_run(where_it_is)
+        meant = f"{remedy} " if remedy.endswith("?") else ""  # the newest run is no advice on what to delete
+        return Problem(where_it_is, "", rule, f"{meant}List the runs: dlexp runs", code="not-found")
     marks = [mark for mark in MARKS.values() if is_file(path / mark)]
     if not marks and not is_group(path):
         return Problem(

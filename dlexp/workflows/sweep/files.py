@@ -20,13 +20,13 @@ from dlexp.artifacts.files.format_number import FORMAT, KEY
 from dlexp.artifacts.files.writing import read_object, write_json
 from dlexp.artifacts.runs.run_dir import RunDir, outputs_root
 from dlexp.artifacts.runs.run_files import read_run_file, with_keys
-from dlexp.artifacts.runs.run_tree import SWEEP_MARK
+from dlexp.artifacts.runs.run_tree import SWEEP_MARK, SWEEP_STATES
 from dlexp.config.saved import load_plain, plain_config
 from dlexp.config.sweep import SweepJob
 from dlexp.errors import ConfigError, DlexpError
 from dlexp.workflows.run_record.write import metrics_of
 
-SWEEP = "sweep.json"
+SWEEP = SWEEP_STATES
 FINISHED, FAILED, INTERRUPTED, RUNNING, WAITING = "finished", "failed", "interrupted", "running", "waiting"
 
 
@@ -95,12 +95,12 @@ class JobState:
         }
 
 
-def write_jobs(folder: Path, words: Sequence[str], jobs: Sequence[SweepJob]) -> None:
+def write_jobs(folder: Path, overrides: Sequence[str], jobs: Sequence[SweepJob]) -> None:
     """Save the configurations of a sweep, with environment variables by name."""
     content = [
         {"overrides": list(c.overrides), "varied": list(c.varied), "config": plain_config(c.config)} for c in jobs
     ]
-    write_json(folder / SWEEP_MARK, {KEY: FORMAT, "overrides": list(words), "jobs": content})
+    write_json(folder / SWEEP_MARK, {KEY: FORMAT, "overrides": list(overrides), "jobs": content})
 
 
 def read_jobs(folder: Path) -> tuple[tuple[str, ...], tuple[SweepJob, ...]]:
@@ -132,7 +132,7 @@ def states_of(folder: Path, jobs: Sequence[SweepJob]) -> list[JobState]:
     return found
 
 
-def sweep_content(folder: Path, words: Sequence[str], states: Sequence[JobState]) -> dict[str, Any]:
+def sweep_content(folder: Path, overrides: Sequence[str], states: Sequence[JobState]) -> dict[str, Any]:
     """The content of sweep.json.
 
     metric  the monitored metric, None if the jobs differ in it
@@ -145,7 +145,7 @@ def sweep_content(folder: Path, words: Sequence[str], states: Sequence[JobState]
     best = pick(ranked, key=lambda s: (s.value or 0.0, -s.number if maximize else s.number)) if ranked else None
     return {
         "sweep": str(folder),
-        "overrides": list(words),
+        "overrides": list(overrides),
         "metric": metric,
         "maximize": maximize,
         "counts": dict(Counter(state.state for state in states)),
@@ -154,7 +154,7 @@ def sweep_content(folder: Path, words: Sequence[str], states: Sequence[JobState]
     }
 
 
-def unfinished_twin(words: Sequence[str], jobs: Sequence[SweepJob]) -> Path | None:
+def unfinished_twin(overrides: Sequence[str], jobs: Sequence[SweepJob]) -> Path | None:
     """The newest unfinished sweep in outputs/sweep with the same overrides and jobs, None if there is none.
 
     Raises ConfigError if the sweep with these overrides has no valid jobs.json; other sweeps are ignored.
@@ -164,10 +164,10 @@ def unfinished_twin(words: Sequence[str], jobs: Sequence[SweepJob]) -> Path | No
     for folder in sorted(ages, key=lambda folder: ages[folder], reverse=True):
         try:
             named = read_run_file(folder / SWEEP_MARK)["overrides"]
-            is_twin = named == list(words) and holds(folder, jobs)
+            is_twin = named == list(overrides) and holds(folder, jobs)
         except DlexpError as error:
             if error.code != "incompatible-run":
-                _refuse_lost_jobs(folder, words, error)
+                _refuse_lost_jobs(folder, overrides, error)
             continue
         if is_twin:
             is_over = all(state.state == FINISHED for state in states_of(folder, jobs))
@@ -175,14 +175,14 @@ def unfinished_twin(words: Sequence[str], jobs: Sequence[SweepJob]) -> Path | No
     return None
 
 
-def _refuse_lost_jobs(folder: Path, words: Sequence[str], error: DlexpError) -> None:
+def _refuse_lost_jobs(folder: Path, overrides: Sequence[str], error: DlexpError) -> None:
     """Raise ConfigError if, according to sweep.json, the sweep has the same overrides and is unfinished."""
     try:
         content = read_object(folder / SWEEP)
     except DlexpError:
         return
     counts = content.get("counts")
-    if content.get("overrides") != list(words) or (isinstance(counts, dict) and set(counts) <= {FINISHED}):
+    if content.get("overrides") != list(overrides) or (isinstance(counts, dict) and set(counts) <= {FINISHED}):
         return
     rule = f"is corrupted, but {folder} is an unfinished sweep with these overrides ({str(error).splitlines()[0]})"
     remedy = f"Restore the file from a backup, or move {folder} out of {folder.parent} to start a new sweep."

@@ -1,4 +1,4 @@
-"""Checks and trains the jobs of a sweep in processes of their own."""
+"""Checks and trains the jobs of a sweep in separate processes."""
 
 from __future__ import annotations
 

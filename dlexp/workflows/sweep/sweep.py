@@ -1,4 +1,4 @@
-"""The workflow `dlexp train -m`: checks all jobs of a sweep, then trains each in a process of its own."""
+"""The workflow `dlexp train -m`: checks all jobs of a sweep, then trains each in a separate process."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from dlexp.artifacts.files.writing import write_json
 from dlexp.artifacts.runs.run_dir import RunDir
@@ -19,7 +19,7 @@ from dlexp.runtime.process import available_cores
 from dlexp.runtime.signals import StopRequest
 from dlexp.text.quoting import command
 from dlexp.workflows.process_pool import Pool, wait_for_orphans
-from dlexp.workflows.reporter import unbroken
+from dlexp.workflows.reporter import ProgressReporter, unbroken
 from dlexp.workflows.sweep.files import (
     FAILED,
     FINISHED,
@@ -56,13 +56,12 @@ class SweepRequest:
     allow_changes: bool = False
 
 
-class SweepReporter(Protocol):
-    """Receives the progress of a sweep."""
+@dataclass(frozen=True)
+class SweepProgress:
+    """A job that has started, finished an epoch or ended, and the states of all jobs."""
 
-    def say(self, text: str) -> None: ...
-
-    def job(self, state: JobState, states: Sequence[JobState]) -> None:
-        """Called when a job starts, finishes an epoch or ends."""
+    job: JobState
+    jobs: Sequence[JobState]
 
 
 def check_jobs(
@@ -107,7 +106,7 @@ def _with_share(job: SweepJob, wanted: int | None, share: int) -> SweepJob:
     return SweepJob((*job.overrides, word), job.varied, with_values(job.config, {"trainer.threads": share}))
 
 
-def sweep(jobs: Sequence[SweepJob], request: SweepRequest, reporter: SweepReporter) -> dict[str, Any]:
+def sweep(jobs: Sequence[SweepJob], request: SweepRequest, reporter: ProgressReporter[SweepProgress]) -> dict[str, Any]:
     """Train all jobs of a new sweep, or of an interrupted one of the same command; returns the content of sweep.json.
 
     Raises:
@@ -127,7 +126,7 @@ def sweep(jobs: Sequence[SweepJob], request: SweepRequest, reporter: SweepReport
     return _run(run, jobs, request, shared, reporter)
 
 
-def resume_sweep(folder: Path, request: SweepRequest, reporter: SweepReporter) -> dict[str, Any]:
+def resume_sweep(folder: Path, request: SweepRequest, reporter: ProgressReporter[SweepProgress]) -> dict[str, Any]:
     """Finish the sweep in `folder` with its saved configurations; finished jobs are left unchanged."""
     overrides, jobs = read_jobs(folder)
     shared = Shared(jobs[0].config, prepare(jobs[0].config, request.trusted)[0])
@@ -135,7 +134,11 @@ def resume_sweep(folder: Path, request: SweepRequest, reporter: SweepReporter) -
 
 
 def _run(
-    run: RunDir, jobs: Sequence[SweepJob], request: SweepRequest, shared: Shared, reporter: SweepReporter
+    run: RunDir,
+    jobs: Sequence[SweepJob],
+    request: SweepRequest,
+    shared: Shared,
+    reporter: ProgressReporter[SweepProgress],
 ) -> dict[str, Any]:
     wait_for_orphans(run.path)
     with run.lock(), StopRequest() as stop:
@@ -166,7 +169,7 @@ class _Runner:
         states: list[JobState],
         request: SweepRequest,
         shared: Shared,
-        reporter: SweepReporter,
+        reporter: ProgressReporter[SweepProgress],
     ) -> None:
         self._folder, self._states, self._request = folder, states, request
         self._shared, self._reporter = shared, reporter
@@ -188,7 +191,7 @@ class _Runner:
                     state.epoch, state.value = message["epoch"], float(message["value"])
                 else:
                     self._record_end(state, message)
-                self._reporter.job(state, self._states)
+                self._reporter.observe(SweepProgress(state, self._states))
 
     def write(self) -> dict[str, Any]:
         """Replace sweep.json; returns its content."""
@@ -209,7 +212,7 @@ class _Runner:
         state.state, state.reason, state.exit_code = RUNNING, "", None
         self.write()
         self._pool.start(state, self._folder / "logs" / f"{state.number:03d}.log", work_of_job(job.config, request))
-        self._reporter.job(state, self._states)
+        self._reporter.observe(SweepProgress(state, self._states))
 
     def _record_end(self, state: JobState, message: dict[str, Any]) -> None:
         if message.get("finished"):

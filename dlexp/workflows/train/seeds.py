@@ -22,7 +22,7 @@ from dlexp.workflows.prepare.batch_size import FILE as BATCH_FILE
 from dlexp.workflows.reporter import Reporter
 from dlexp.workflows.run_record.write import metrics_of
 from dlexp.workflows.train.auto import ResolvedAuto, resolve_auto, reuse_resolved
-from dlexp.workflows.train.train import Request
+from dlexp.workflows.train.train import Request, say_changes
 from dlexp.workflows.train.train_or_resume import same_as_saved, train_or_resume
 
 
@@ -39,15 +39,21 @@ def train_seeds(config: RunConfig, request: Request, count: int, reporter: Repor
     group = _group_directory(config, request, count)
     with claimed(group):
         found.write(group, config)
+        say_changes(request.changes, reporter)
         summaries = []
         for seed in range(config.seed, config.seed + count):
             reporter.say(f"seed {seed} ({seed - config.seed + 1} of {count})")
             folder = group / f"seed-{seed}"
             own = with_values(config, {"seed": seed})
-            words = (*(word for word in request.words if not word.startswith("seed=")), f"seed={seed}")
+            overrides = (
+                *(override for override in request.overrides if not override.startswith("seed=")),
+                f"seed={seed}",
+            )
             try:
                 summaries.append(
-                    train_or_resume(own, dataclasses.replace(request, words=words, run_dir=folder), reporter)
+                    train_or_resume(
+                        own, dataclasses.replace(request, overrides=overrides, run_dir=folder, changes=()), reporter
+                    )
                 )
             except DlexpError:
                 with suppress(OSError):  # not empty if a run has started

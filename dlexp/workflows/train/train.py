@@ -20,6 +20,7 @@ from dlexp.assemble.experiment import Experiment, assemble
 from dlexp.assemble.training import TrainingSetup, prepare_training, recovery_hooks
 from dlexp.config.derive import Change
 from dlexp.config.schema.run import RunConfig
+from dlexp.config.schema.tree import shown
 from dlexp.data.bundle import DataBundle
 from dlexp.engine.evaluate import evaluate
 from dlexp.engine.loop import EpochRecord, Observer, StepRecord, fit, learning_rate_columns
@@ -48,7 +49,7 @@ class Request:
     """A new run.
 
     Attributes:
-        words: The overrides, as typed.
+        overrides: The overrides, as typed.
         command: The command line.
         run_dir: The directory of the run, None for a new one in outputs/.
         trusted: Trusted packages.
@@ -57,7 +58,7 @@ class Request:
         bundle: The data, None to read it.
     """
 
-    words: tuple[str, ...]
+    overrides: tuple[str, ...]
     command: tuple[str, ...]
     run_dir: Path | None = None
     trusted: tuple[str, ...] = ()
@@ -87,8 +88,9 @@ def train(config: RunConfig, request: Request, reporter: Reporter, stop: StopReq
     with run.lock():
         refuse_occupied(run.path)  # another process may have used the directory in the meantime
         found.write(run.path, config)
-        write_request(run, experiment, request.words, request.command)
+        write_request(run, experiment, request.overrides, request.command)
         run.point_latest()
+        say_changes(request.changes, reporter)
         return _run(run, experiment, setup, reporter, StopRequest() if stop is None else stop)
 
 
@@ -101,6 +103,7 @@ def resume(
     *,
     allow_changes: bool = False,
     bundle: DataBundle | None = None,
+    changes: Sequence[Change] = (),
 ) -> dict[str, Any]:
     """Resume a run in its own directory; returns its summary. A finished run is left unchanged.
 
@@ -112,6 +115,7 @@ def resume(
         stop: The stop request, None for signals only.
         allow_changes: Whether to resume even if code, package versions or hardware have changed.
         bundle: The data, None to read it.
+        changes: The changes of the configuration, which are reported once nothing refuses to resume.
 
     Raises:
         DataError: The data has changed; nothing is written.
@@ -131,9 +135,16 @@ def resume(
         if saved is not None:
             with naming(run / "checkpoints" / "last.pt"):
                 setup.state.load_state_dict(saved)
+        say_changes(changes, reporter)
         write_request(run, experiment, None, None, changed)
         run.point_latest()
         return _run(run, experiment, setup, reporter, StopRequest() if stop is None else stop, saved)
+
+
+def say_changes(changes: Sequence[Change], reporter: Reporter) -> None:
+    """Report the changes relative to the run that is repeated or resumed, one per line."""
+    for change in changes:
+        reporter.say(f"changed: {change.path}: {shown(change.before)} -> {shown(change.after)}")
 
 
 def dry_run(config: RunConfig, trusted: Sequence[str]) -> dict[str, Any]:
@@ -180,11 +191,12 @@ def _run(
             observers=(_recorder(run, log, loggers, config), undefined_epochs(say), reporter.observe),
             recovery=_recovery(run, experiment, log, say),
         )
-        facts = experiment_facts(experiment)
         for note in (*experiment.bundle.notes, *experiment.notes):
             log.say(note)
-        log.say(f"training from epoch {state.epoch + 1}, batch {state.batch}: {facts}; {experiment.interpretation}")
-        reporter.begin(run_facts(run, experiment, state, len(setup.batches)))
+        header = run_facts(run, experiment, state, len(setup.batches))
+        texts = "; ".join(f"{label} {text}" for label, text in header.facts.items() if not label.startswith("note"))
+        log.say(f"training from epoch {state.epoch + 1}, batch {state.batch}: {texts}")
+        reporter.begin(header)
         try:
             with BackgroundCheckpoints(store) as checkpoints:
                 reason = fit(plan, state, checkpoints, stop)

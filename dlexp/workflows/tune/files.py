@@ -186,7 +186,7 @@ def without_importances(complete: int, importances: Mapping[str, float]) -> str:
     return "No parameter distinguishes the best tenth of the complete trials from the others."
 
 
-def where_told(folder: Path, attributes: Mapping[str, Any]) -> str:
+def log_reference(folder: Path, attributes: Mapping[str, Any]) -> str:
     """The file with the traceback of a failed trial, in brackets; "" if there is none."""
     log = folder / str(attributes.get("folder", "")) / "output.log"
     return f" ({log})" if log.is_file() and log.stat().st_size else ""

@@ -1,4 +1,4 @@
-"""Training of a trial of a study in a process of its own."""
+"""Training of a trial of a study in a separate process."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ class Job:
     """A configuration to train.
 
     Attributes:
-        words: Its overrides.
+        overrides: Its overrides.
         bundle: The data, None to read it.
         threads: Number of processor cores to use.
     """
 
     config: RunConfig
-    words: tuple[str, ...]
+    overrides: tuple[str, ...]
     folder: Path
     trusted: tuple[str, ...]
     bundle: DataBundle | None
@@ -121,7 +121,7 @@ def run_trial(job: Job, report: Callable[[int, float], bool]) -> dict[str, Any]:
     """
     folder = job.folder
     write_text(folder / "config.yaml", to_yaml(job.config))
-    write_text(folder / "overrides.yaml", overrides_to_yaml(list(job.words)))
+    write_text(folder / "overrides.yaml", overrides_to_yaml(list(job.overrides)))
     with claimed(folder):
         return _trained(job, report)
 

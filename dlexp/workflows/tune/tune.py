@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from dlexp.artifacts.files.claims import check_claims, make_folder
 from dlexp.artifacts.runs.run_dir import RunDir
@@ -20,11 +20,11 @@ from dlexp.data.bundle import DataBundle
 from dlexp.errors import ConfigError, DlexpError, Interrupted, NoResult, reason_of
 from dlexp.runtime.signals import StopRequest
 from dlexp.tune.storage.backends import failures
-from dlexp.tune.study import BASELINE, Proposal, Study, Written
+from dlexp.tune.study import BASELINE, BaseConfig, Proposal, Study
 from dlexp.workflows.process_pool import Child, Pool, wait_for_orphans
-from dlexp.workflows.reporter import unbroken
+from dlexp.workflows.reporter import ProgressReporter, unbroken
 from dlexp.workflows.tune.confirmation import fresh_seeds
-from dlexp.workflows.tune.files import Confirmation, where_told, write_end, write_progress
+from dlexp.workflows.tune.files import Confirmation, log_reference, write_end, write_progress
 from dlexp.workflows.tune.trial import Job, known_value, prepare, work_of
 
 
@@ -36,7 +36,7 @@ class TuneRequest:
     total: int
     jobs: int
     storage: str | None
-    words: tuple[str, ...]
+    overrides: tuple[str, ...]
     trusted: tuple[str, ...]
     command: str = ""  # as typed, without passwords
     migrate: str | None = None
@@ -54,15 +54,16 @@ class TrialRecord:
     reason: str = ""
 
 
-class TuneReporter(Protocol):
-    """Receives the progress of a study."""
+@dataclass(frozen=True)
+class StudyProgress:
+    """A trial that has reported, the number of finished trials and the best value."""
 
-    def say(self, text: str) -> None: ...
+    trial: TrialRecord
+    finished: int
+    best: float | None
 
-    def trial(self, record: TrialRecord, finished: int, best: float | None) -> None: ...
 
-
-def tune(search: Search, request: TuneRequest, reporter: TuneReporter) -> dict[str, Any]:
+def tune(search: Search, request: TuneRequest, reporter: ProgressReporter[StudyProgress]) -> dict[str, Any]:
     """Run the study up to its total; returns study.json. Raises NoResult if no trial has a result."""
     prepared = prepare(search.base, request.trusted)  # before creating a directory, since it may raise errors
     try:
@@ -71,9 +72,9 @@ def tune(search: Search, request: TuneRequest, reporter: TuneReporter) -> dict[s
         raise DlexpError(f"cannot create {request.folder}: {reason_of(error)}", code="system-error") from error
     wait_for_orphans(request.folder)
     with RunDir(request.folder).lock(), failures(request.storage), _in_place(request.folder):
-        rules, written = rules_of(search), Written(search.base.choices, dict(leaves(search.base.tree)))
+        rules, base = rules_of(search), BaseConfig(search.base.choices, dict(leaves(search.base.tree)))
         study = Study(request.folder.name, request.storage, request.folder, rules, search.space, request.trusted)
-        study.begin(written, request.migrate)
+        study.begin(base, request.migrate)
         for note in study.notes:
             reporter.say(note)
         if study.num_finished() >= request.total:
@@ -107,7 +108,7 @@ class Runner:
         search: Search,
         request: TuneRequest,
         study: Study,
-        reporter: TuneReporter,
+        reporter: ProgressReporter[StudyProgress],
         bundle: DataBundle,
         threads: int,
     ) -> None:
@@ -204,12 +205,12 @@ class Runner:
         return True
 
     def _job(self, config: RunConfig, changes: Mapping[str, Any], folder: Path) -> Job:
-        words = (
-            *(w for w in self._request.words if not w.startswith("search")),
+        overrides = (
+            *(o for o in self._request.overrides if not o.startswith("search")),
             *(f"{k}={shown(v)}" for k, v in changes.items()),
         )
         bundle = self._bundle if config.data == self._search.base.data else None
-        return Job(config, words, folder, self._request.trusted, bundle, self._threads)
+        return Job(config, overrides, folder, self._request.trusted, bundle, self._threads)
 
     def _listen(self) -> None:
         for child, message in self._pool.events():
@@ -253,13 +254,13 @@ class Runner:
         self._study.fail(trial, reason)
         self._failures += 1
         self._is_behind = True
-        self._last_failure = f"trial {trial.number}: {reason}{where_told(self._request.folder, trial.user_attrs)}"
+        self._last_failure = f"trial {trial.number}: {reason}{log_reference(self._request.folder, trial.user_attrs)}"
         epoch, value = self._last.get(trial.number, (0, math.nan))
         self._report(TrialRecord(trial.number, "failed", epoch, value, trial.params, reason))
 
     def _report(self, record: TrialRecord) -> None:
         best = self._study.best()
-        self._reporter.trial(record, self._study.num_finished(), best.value if best else None)
+        self._reporter.observe(StudyProgress(record, self._study.num_finished(), best.value if best else None))
 
     def _over_budget(self) -> str:
         """Why no more trials should start, "" if they may; also stops trials that exceed their time limit."""

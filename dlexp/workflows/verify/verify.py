@@ -1,6 +1,6 @@
 """The workflow `dlexp verify`: compares stopped and resumed runs bit by bit with an uninterrupted one.
 
-It has no training loop of its own: it calls `train` and `resume`, with a stop request that trips at chosen positions.
+It has no training loop: it calls `train` and `resume`, with a stop request that trips at chosen positions.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ class VerifyRequest:
     """Options of a verification.
 
     Attributes:
-        words: The overrides, as typed.
+        overrides: The overrides, as typed.
         command: The command line.
         at: Updates to stop after, () for one position of each kind.
         determinism: Whether to train twice without stopping and compare.
     """
 
-    words: tuple[str, ...]
+    overrides: tuple[str, ...]
     command: tuple[str, ...]
     trusted: tuple[str, ...] = ()
     at: tuple[int, ...] = ()
@@ -167,7 +167,7 @@ def _check(place: Place | None, here: _Setting, counted: Compared) -> dict[str, 
 
 def _begin(folder: Path, here: _Setting, watch: _Watch) -> None:
     """Train in `folder` until the end, or until the tripwire trips. Raises Interrupted for a real signal."""
-    request = Request(here.request.words, here.request.command, folder, here.request.trusted)
+    request = Request(here.request.overrides, here.request.command, folder, here.request.trusted)
     try:
         train(here.config, request, watch, watch.wire)
     except Killed:

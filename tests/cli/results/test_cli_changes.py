@@ -22,9 +22,9 @@ def dlexp(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> str
     """Run the words, which must end with `code`; returns standard output, or standard error for a failure."""
     with pytest.raises(SystemExit) as stopped:
         main(list(words))
-    told = capsys.readouterr()
-    assert (stopped.value.code or 0) == code, told.err
-    return told.err if code else told.out
+    captured = capsys.readouterr()
+    assert (stopped.value.code or 0) == code, captured.err
+    return captured.err if code else captured.out
 
 
 def trained(capsys: pytest.CaptureFixture[str], name: str, *words: str) -> Path:
@@ -74,7 +74,7 @@ def test_evaluate_repeats_every_logged_metric_to_the_last_bit(
 
 
 @pytest.mark.parametrize(
-    ("other", "told"),
+    ("other", "message"),
     [
         (
             ("data=iris", "model.hidden=[7]"),
@@ -88,7 +88,7 @@ def test_evaluate_repeats_every_logged_metric_to_the_last_bit(
 )
 @pytest.mark.parametrize("checkpoint", ["best", "last"])
 def test_a_checkpoint_of_another_model_is_refused_with_its_keys(
-    checkpoint: str, other: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]
+    checkpoint: str, other: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run, foreign = trained(capsys, "run", "data=iris", "model.hidden=[8]"), trained(capsys, "other", *other)
     shutil.copy(foreign / "checkpoints" / f"{checkpoint}.pt", run / "checkpoints" / f"{checkpoint}.pt")
@@ -98,7 +98,7 @@ def test_a_checkpoint_of_another_model_is_refused_with_its_keys(
     shutil.copy(foreign / "checkpoints" / "hashes.json", run / "checkpoints" / "hashes.json")
     err = dlexp(capsys, *line, code=1)
 
-    assert told in err
+    assert message in err
 
 
 def test_other_classes_are_named_and_their_weights_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -52,7 +52,7 @@ def test_a_convolution_is_better_than_a_perceptron_and_no_better_than_itself(
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         ([], "requires either the runs to compare or --where"),
         (["nowhere", "elsewhere"], "not found"),
@@ -61,10 +61,10 @@ def test_a_convolution_is_better_than_a_perceptron_and_no_better_than_itself(
     ids=["nothing", "no run", "no match"],
 )
 def test_what_cannot_be_compared_is_refused(
-    words: list[str], told: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     run("compare", *words, code=2)
     error = capsys.readouterr().err
-    assert told in error
+    assert message in error
     assert "Traceback" not in error
     assert list(tmp_path.iterdir()) == []

@@ -49,7 +49,7 @@ def ended(*words: str) -> int:
 
 
 @pytest.mark.parametrize(
-    ("lose", "told"),
+    ("lose", "message"),
     [
         (lambda: gone(RUN), "outputs/train/r "),
         (lambda: gone("outputs"), "outputs/train/r "),
@@ -61,7 +61,7 @@ def ended(*words: str) -> int:
 @pytest.mark.parametrize("epochs", [2, 3])  # after the last epoch, and before it
 def test_training_says_what_is_gone(
     lose: Callable[[], object],
-    told: str,
+    message: str,
     epochs: int,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -69,9 +69,9 @@ def test_training_says_what_is_gone(
     monkeypatch.setattr("dlexp.cli.views.training.display.reporter", lambda quiet: Losing(lose))
     words = ("model=perceptron", "data=iris", f"trainer.epochs={epochs}", "--run-dir", str(RUN))
     assert ended("train", *words) == 1
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not (RUN / "summary.json").exists() and not (RUN / "plots").exists()
-    if told.endswith(" "):  # the directory itself is gone
+    if message.endswith(" "):  # the directory itself is gone
         assert not RUN.exists()
 
 

@@ -163,8 +163,8 @@ def test_several_runs_and_a_group_of_seeds(capsys: pytest.CaptureFixture[str]) -
     other = trained("o1", "data=iris", "optim=sgd", "trainer.test=true")
     capsys.readouterr()
     assert ran("report", "g", str(other), "--out", "sub/both.html", "--json") == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told == {
+    content = json.loads(capsys.readouterr().out)
+    assert content == {
         "kind": "runs",
         "path": "sub/both.html",
         "size": Path("sub/both.html").stat().st_size,

@@ -98,11 +98,11 @@ def test_the_numbers_of_a_sweep_agree_with_each_other(capsys: pytest.CaptureFixt
 
 def test_a_person_gets_the_line_to_type(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("lr-find", *SMALL, "optim.lr=0.3", "seed=5") == 0
-    out, told = capsys.readouterr()
+    out, err = capsys.readouterr()
     content = json.loads((only_folder() / "lr_find.json").read_text())
     line = f"dlexp train {shlex.join(SMALL)} seed=5 optim.lr={content['suggestion']}"
     assert f"next: {line}" in out
-    assert "optim: sgd, lr from 1e-07 to 10" in told
+    assert "optim: sgd, lr from 1e-07 to 10" in err
     assert "rule lightning" in out
     assert not (only_folder() / "override.yaml").exists()
 
@@ -134,10 +134,10 @@ def test_apply_replaces_no_file_of_the_users_own(capsys: pytest.CaptureFixture[s
 def test_without_confidence_no_number_is_written(capsys: pytest.CaptureFixture[str], more: tuple[str, ...]) -> None:
     Path("mine").mkdir()
     assert run("lr-find", *FLAT, "--apply", "--config-dir", "mine", *more) == 5
-    out, told = capsys.readouterr()
+    out, err = capsys.readouterr()
     assert "confidence low" in out
-    assert "NoResult" in told
-    assert "--max-lr 0.0001" in told  # which way to move the range
+    assert "NoResult" in err
+    assert "--max-lr 0.0001" in err  # which way to move the range
     assert "next:" not in out
     assert "optim.lr=" not in out
     folder = only_folder()
@@ -158,9 +158,9 @@ def test_without_confidence_json_is_one_document(capsys: pytest.CaptureFixture[s
 
 def test_a_range_that_begins_in_the_descent_says_to_go_down(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("lr-find", *SMALL, "--min-lr", "0.01", "--apply") == 5
-    told = capsys.readouterr().err
-    assert "NoResult" in told
-    assert "--min-lr 0.0001" in told
+    err = capsys.readouterr().err
+    assert "NoResult" in err
+    assert "--min-lr 0.0001" in err
     assert json.loads((only_folder() / "lr_find.json").read_text())["steepest"] > 0.01  # told, and not suggested
     assert not (only_folder() / "override.yaml").exists()
 
@@ -191,7 +191,7 @@ def test_the_validation_loss_has_less_noise_and_the_same_descent(capsys: pytest.
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["--steps", "19"], "--steps=19"),
         (["--min-lr", "0"], "--min-lr=0"),
@@ -206,18 +206,18 @@ def test_the_validation_loss_has_less_noise_and_the_same_descent(capsys: pytest.
     ],
 )
 def test_mistakes_are_told_before_anything_is_written(
-    words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("lr-find", *words) == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert list(Path.cwd().iterdir()) == []
 
 
 def test_a_sweep_that_ends_at_once_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("lr-find", *SMALL, "--min-lr", "1e20", "--max-lr", "1e30") == 5
-    told = capsys.readouterr().err
-    assert "NoResult" in told and "lr=" in told
-    assert "--min-lr" in told and "1e+20" in told
+    err = capsys.readouterr().err
+    assert "NoResult" in err and "lr=" in err
+    assert "--min-lr" in err and "1e+20" in err
 
 
 def test_regression_and_a_warm_start_are_swept_too(capsys: pytest.CaptureFixture[str]) -> None:
@@ -248,9 +248,9 @@ def test_training_is_the_same_after_a_sweep_in_the_same_process() -> None:
 def test_auto_finds_the_rate_first_and_records_it(capsys: pytest.CaptureFixture[str]) -> None:
     words = (*SMALL, "trainer.epochs=2")
     assert run("train", *words, "optim.lr=auto", "--run-dir", "auto") == 0
-    told = capsys.readouterr().err
+    err = capsys.readouterr().err
     rate = rate_of("auto")
-    assert f"selected optim.lr={rate}" in told
+    assert f"selected optim.lr={rate}" in err
     assert rate == found(capsys, *SMALL)["suggestion"]
     assert {path.name for path in Path("auto/lr_find").iterdir()} == {"lr_find.csv", "lr_find.json", "lr_find.png"}
     assert run("train", *words, f"optim.lr={rate}", "--run-dir", "number", "--quiet") == 0
@@ -297,7 +297,7 @@ def test_auto_without_confidence_trains_nothing(capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("words", "code", "message"),
     [
         (["scheduler=onecycle", "scheduler.max_factor=10"], 2, "scheduler.max_factor=1"),
         (["scheduler=onecycle", "+scheduler.max_lr=1"], 2, "scheduler.max_lr=1"),
@@ -306,10 +306,10 @@ def test_auto_without_confidence_trains_nothing(capsys: pytest.CaptureFixture[st
     ],
 )
 def test_auto_is_refused_where_it_means_nothing(
-    words: list[str], code: int, told: str, capsys: pytest.CaptureFixture[str]
+    words: list[str], code: int, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("train", "optim.lr=auto", *words) == code
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert list(Path.cwd().iterdir()) == []
 
 

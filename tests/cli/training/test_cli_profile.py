@@ -79,9 +79,11 @@ def test_the_numbers_agree_with_each_other_and_with_closed_forms(capsys: pytest.
 
 def test_checkpoints_take_the_disk_that_was_foretold(capsys: pytest.CaptureFixture[str]) -> None:
     words = ("data=wine", "trainer.device=cpu", "optim=sgd")
-    told = found(capsys, *words, "trainer.epochs=1", "--steps", "2")["run"]["checkpoint_bytes"]
+    predicted = found(capsys, *words, "trainer.epochs=1", "--steps", "2")["run"]["checkpoint_bytes"]
     assert run("train", "-q", *words, "trainer.epochs=1", "--run-dir", "run") == 0
-    assert told == pytest.approx(sum(path.stat().st_size for path in Path("run/checkpoints").glob("*.pt")), rel=0.01)
+    assert predicted == pytest.approx(
+        sum(path.stat().st_size for path in Path("run/checkpoints").glob("*.pt")), rel=0.01
+    )
 
 
 def test_the_files_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
@@ -131,7 +133,7 @@ def test_the_table_fits_eighty_columns_of_a_pipe(
 ) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     assert run("profile", *FAST, "--run-dir", "p") == 0
-    text, told = capsys.readouterr()
+    text, err = capsys.readouterr()
     lines = [line.rstrip() for line in text.splitlines()]
     assert max(map(len, lines)) <= 80
     assert "\x1b" not in text
@@ -139,12 +141,12 @@ def test_the_table_fits_eighty_columns_of_a_pipe(
     assert [line.split()[0] for line in lines[3:9]] == ["data", "forward", "backward", "optimizer", "other", "update"]
     for label in ("speed", "arithmetic", "memory", "whole run", "checkpoints", "figure", "trace", "numbers"):
         assert any(line.startswith(f"  {label}") for line in lines), label
-    assert "measuring 4 updates twice" in told
-    assert "profiler" not in told  # torch's own log
+    assert "measuring 4 updates twice" in err
+    assert "profiler" not in err  # torch's own log
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("words", "code", "message"),
     [
         (("--steps", "0"), 2, "--steps=0"),
         (("model=resnet81",), 2, "model=resnet18?"),
@@ -155,12 +157,12 @@ def test_the_table_fits_eighty_columns_of_a_pipe(
     ],
 )
 def test_what_cannot_be_measured_leaves_nothing(
-    words: tuple[str, ...], code: int, told: str, capsys: pytest.CaptureFixture[str]
+    words: tuple[str, ...], code: int, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("full").mkdir()
     Path("full/file").write_text("mine")
     assert run("profile", "data=wine", "-q", *words) == code
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not Path("outputs").exists()
     assert [path.name for path in Path("full").iterdir()] == ["file"]
 

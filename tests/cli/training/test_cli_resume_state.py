@@ -16,9 +16,9 @@ LINE = ("train", "-q", "data=iris", "model=mlp", "model.hidden=[4]", "trainer.de
 def dlexp(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> str:
     with pytest.raises(SystemExit) as stopped:
         main(list(words))
-    told = capsys.readouterr()
-    assert (stopped.value.code or 0) == code, told.err
-    return told.err
+    captured = capsys.readouterr()
+    assert (stopped.value.code or 0) == code, captured.err
+    return captured.err
 
 
 def hashes(folder: Path) -> dict[str, str]:

@@ -147,10 +147,10 @@ def test_a_space_that_does_not_mix_is_refused_and_migrated(finished: Path) -> No
     words = ("data=iris", "trainer.epochs=3", batches, "search.confirm_top=0", "--name", "moved", "--migrate", "s")
     before = rows(finished)
     _, err = tune(finished, *words, "-n", "2")
-    told = " ".join(err.split())
+    message = " ".join(err.split())
     copied = sum(row["data.batch_size"] != "128" and int(row["trial"]) > 0 for row in before)
-    assert re.findall(r"\d+", told)[:2] == [str(copied), str(5 - copied)]
-    assert re.search(r"model\.hidden .*\(1\)", told)  # the initial configuration is outside the space
+    assert re.findall(r"\d+", message)[:2] == [str(copied), str(5 - copied)]
+    assert re.search(r"model\.hidden .*\(1\)", message)  # the initial configuration is outside the space
     assert rows(finished) == before
     with (finished / "outputs" / "tune" / "moved" / "trials.csv").open(newline="") as file:
         moved = list(csv.DictReader(file))

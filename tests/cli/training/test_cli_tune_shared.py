@@ -156,12 +156,12 @@ def test_four_workers_make_the_exact_total_though_one_is_killed(tmp_path: Path, 
     best = (tmp_path / "machine-4" / "tune" / "s" / "best.yaml").read_text()
     (own,) = tmp_path.glob(f"machine-[0-3]/tune/s/{study['best']['folder']}/result.json")
     assert best.partition("\n")[2] == (own.parent / "config.yaml").read_text()  # composed here, trained there
-    told = "".join(out + err for out, err in ends)
+    output = "".join(out + err for out, err in ends)
     for path in filter(Path.is_file, tmp_path.rglob("*")):
         assert PASSWORD.encode() not in path.read_bytes()
         assert IN_URL.encode() not in path.read_bytes(), path
-    assert PASSWORD not in told
-    assert IN_URL not in told
+    assert PASSWORD not in output
+    assert IN_URL not in output
 
 
 @pytest.mark.slow

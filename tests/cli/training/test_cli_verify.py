@@ -39,9 +39,9 @@ def verify(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> st
     """Run the words, which must end with `code`; returns standard output."""
     with pytest.raises(SystemExit) as stopped:
         main(["verify", *words, "-q"])
-    told = capsys.readouterr()
-    assert stopped.value.code == code, told.err
-    return told.out if code < 2 else told.err
+    captured = capsys.readouterr()
+    assert stopped.value.code == code, captured.err
+    return captured.out if code < 2 else captured.err
 
 
 def own_model(monkeypatch: pytest.MonkeyPatch, name: str, source: str) -> tuple[str, ...]:

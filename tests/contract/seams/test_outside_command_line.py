@@ -90,8 +90,8 @@ def test_phases_have_their_own_columns_and_rates() -> None:
 def test_commands_on_the_data_and_the_network(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     for command in (("summary",), ("data", "check"), ("data", "fingerprint")):
         dlexp(*command, *OWN, *words, code=3 if command[-1] == "check" and words is MASKS else 0)  # it finds duplicates
-        told = capsys.readouterr()
-        assert "not plotted" not in told.out + told.err and ", ," not in told.out
+        captured = capsys.readouterr()
+        assert "not plotted" not in captured.out + captured.err and ", ," not in captured.out
     line_refused(capsys, "data", "preview", *OWN, *words, code="not-supported", where="data")
 
 

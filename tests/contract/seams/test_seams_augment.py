@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -15,13 +17,14 @@ from dlexp.data.augment.motion import Motion, move_boxes
 from dlexp.data.augment.operations import Augmentation
 from dlexp.data.augment.recipe import PRESETS, AugmentContext, recipe
 from dlexp.data.bundle import SPLITS, DataBundle, Split
-from dlexp.data.columns import Column, Dense
+from dlexp.data.columns import Column, Dense, Transform
 from dlexp.data.loaders import EvalBatches, TrainBatches
 from dlexp.data.preprocess import Identity
 from dlexp.data.streaming import Stream, Streamed
+from dlexp.errors import ConfigError
 from dlexp.runtime.seed import generator
-from dlexp.specs import BoxSpec, ClassSpec, DataSpec, ImageSpec, MaskSpec
-from dlexp.types import Sequences, as_tensor
+from dlexp.specs import BoxSpec, ClassSpec, DataSpec, ImageSpec, MaskSpec, TargetSpec
+from dlexp.types import Batch, Field, Sequences, as_tensor
 
 CPU = torch.device("cpu")
 SIDE, COUNT, WHITE = 24, 60, 255.0
@@ -165,6 +168,56 @@ def test_masks_of_another_size_than_their_images_are_refused() -> None:
         augmentation("flip", "mask")(blobs(), torch.zeros(COUNT, 5, 5), torch.arange(COUNT))
 
 
+# Images whose white nobody states, and what comes from outside of them
+
+
+@dataclass(frozen=True)
+class DepthSpec(TargetSpec):
+    """A number for each pixel, of the user's own; -1 where it is not known."""
+
+    kind: ClassVar[str] = "depth"
+    geometry: ClassVar[str] = "mask"
+
+    @property
+    def fill(self) -> int:
+        return -1
+
+    def blank(self) -> Tensor:
+        return torch.zeros(1, SIDE, SIDE)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.float32, torch.float64])
+@pytest.mark.parametrize("words", [*EXACT.values(), *WARPS.values(), ["cutout"], [{"gray": 1.0}]], ids=str)
+def test_pixels_move_without_a_known_white(words: Any, dtype: torch.dtype) -> None:
+    images = blobs().to(dtype)
+    spec = DataSpec(ImageSpec(3, SIDE, SIDE), DepthSpec())
+    split = Split.in_memory(images, images[:, 0].float(), torch.arange(COUNT))
+    transform = DataBundle(spec, dict.fromkeys(SPLITS, split), Identity(), "", {}, words, 4).recipe.transform(3, 5)
+    assert transform is not None
+    found, depths = transform(images, images[:, 0].float(), torch.arange(COUNT))
+    expected = augmentation(words, "")(blobs(), None, torch.arange(COUNT))[0]
+    assert found.dtype == dtype
+    if words != ["cutout"]:  # the mean color is a share of white
+        assert (found.double() - expected.double()).abs().max() <= 0.5
+    outside = as_tensor(depths) == -1
+    assert set(as_tensor(depths).unique().tolist()) <= {-1.0, 0.0, 255.0}
+    assert not found.double().amax(dim=1)[outside].gt(0.75 * WHITE).any()
+
+
+@pytest.mark.parametrize("words", ["strong", "randaugment", ["trivialaugment"], ["crop", {"color": {"hue": 0.1}}]])
+def test_brightness_requires_a_known_white(words: Any) -> None:
+    with pytest.raises(ConfigError) as refused:
+        recipe(words, AugmentContext(3, 4, white=None))
+    (problem,) = refused.value.problems
+    assert problem.code == "not-supported" and "`white`" in problem.remedy and "rotate" in problem.remedy
+
+
+@pytest.mark.parametrize("ignored", [None, 0, 255])
+def test_each_kind_states_what_comes_from_outside_of_an_image(ignored: int | None) -> None:
+    assert MaskSpec(("a",), 2, 2, ignored).fill == (ignored or 0)
+    assert BoxSpec(("a",)).fill == ClassSpec(("a",)).fill == 0
+
+
 # Boxes
 
 
@@ -240,15 +293,63 @@ class _Reader:
         return self.values[torch.from_numpy(rows)]
 
 
-def segmented(in_memory: bool, size: int = SIDE) -> DataBundle:
+class _Processes(_Reader):
+    """The number of the process that reads is in the first pixel."""
+
+    def read(self, rows: NDArray[np.int64]) -> Tensor:
+        found = super().read(rows).to(torch.int64)
+        found[..., 0, 0] = os.getpid()
+        return found
+
+
+@dataclass(frozen=True)
+class _Mover:
+    """The number of the process that changes samples is in the second pixel, of images and masks."""
+
+    moves_targets = True
+
+    def __call__(self, inputs: Field, targets: Field | None, indices: Tensor) -> tuple[Field, Field | None]:
+        for field in (inputs, targets):
+            as_tensor(field)[..., 0, 1] = os.getpid()
+        return inputs, targets
+
+
+@pytest.mark.parametrize("transform", [_Mover(), None])
+def test_masks_that_are_read_move_in_the_processes_that_read_their_images(transform: Transform | None) -> None:
+    images, numbers = blobs(1), np.arange(COUNT)
+    inputs = Streamed(Stream(_Processes(images), 2), numbers, (1, SIDE, SIDE), torch.int64)
+    targets = Streamed(Stream(_Processes(images[:, 0]), 2), numbers, (SIDE, SIDE), torch.int64)
+    split = Split(inputs, targets, torch.arange(COUNT))
+    workers = set()
+    for found, masks in split.read([slice(n, n + 4) for n in range(0, COUNT, 4)], transform):
+        here = as_tensor(found)[:, 0, 0, 0]
+        assert torch.equal(here, as_tensor(masks)[:, 0, 0]) and int(here[0]) != os.getpid()
+        assert transform is None or torch.equal(here, as_tensor(masks)[:, 0, 1])
+        workers.add(int(here[0]))
+    assert len(workers) == 2
+    inputs.stream.close()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_masks_from_workers_have_the_bits_of_masks_in_memory(workers: int) -> None:
+    def batches(bundle: DataBundle) -> list[Batch]:
+        return [*TrainBatches(bundle, 7, 0, CPU).epoch(2), *EvalBatches(bundle, "val", 16, CPU)]
+
+    for one, other in zip(batches(segmented(False, workers=workers)), batches(segmented(True)), strict=True):
+        assert torch.equal(as_tensor(one.inputs), as_tensor(other.inputs))
+        assert torch.equal(as_tensor(one.targets), as_tensor(other.targets))
+        assert torch.equal(one.indices, other.indices)
+
+
+def segmented(in_memory: bool, size: int = SIDE, workers: int = 0) -> DataBundle:
     """Images whose masks are their own white, or both read from elsewhere."""
     images = blobs()
     masks, numbers = (images[:, 0] > 0).to(torch.uint8), np.arange(COUNT)
     inputs: Column = Dense(images)
     targets: Column = Dense(masks)
     if not in_memory:
-        inputs = Streamed(Stream(_Reader(images), 0), numbers, (3, SIDE, SIDE), torch.uint8)
-        targets = Streamed(Stream(_Reader(masks), 0), numbers, (SIDE, SIDE), torch.uint8)
+        inputs = Streamed(Stream(_Reader(images), workers), numbers, (3, SIDE, SIDE), torch.uint8)
+        targets = Streamed(Stream(_Reader(masks), workers), numbers, (SIDE, SIDE), torch.uint8)
     split = Split(inputs, targets, torch.arange(COUNT))
     spec = DataSpec(ImageSpec(3, size, size), MaskSpec(("ground", "object"), size, size))
     return DataBundle(spec, dict.fromkeys(SPLITS, split), Identity(), "", {"white": 255}, "crop_flip", 3)

@@ -137,10 +137,10 @@ def test_when_both_are_damaged_nothing_is_started_over(saved: Saved, damage: Any
 def test_who_only_looks_moves_nothing(saved: Saved, damage: Any) -> None:
     damage(saved.last)
     before = sorted(path.name for path in saved.folder.iterdir())
-    assert epoch(saved.store.load_last(owner=False)) == 1
+    assert epoch(saved.store.load_last(has_lock=False)) == 1
     damage(saved.previous)
     with pytest.raises(DlexpError) as caught:
-        saved.store.load_last(owner=False)
+        saved.store.load_last(has_lock=False)
     refused(caught.value, "corrupted", "last.pt, previous.pt")
     assert sorted(path.name for path in saved.folder.iterdir()) == before
 

@@ -15,7 +15,7 @@ from dlexp.artifacts.files.claims import check_claims, claimed, make_folder
 from dlexp.artifacts.files.writing import append_text, place_folder, write_json
 from dlexp.artifacts.runs.metrics_log import MetricsLog
 from dlexp.artifacts.runs.run_dir import RunDir
-from dlexp.artifacts.runs.split_accesses import note_look
+from dlexp.artifacts.runs.split_accesses import log_split_access
 from dlexp.errors import DlexpError
 
 
@@ -44,7 +44,7 @@ def replaced(folder: Path) -> None:
         lambda folder: write_json(folder / "checkpoints" / "hashes.json", {}),
         lambda folder: append_text(folder / "train.log", "a line\n"),
         lambda folder: place_folder(folder, "crash", {"a": b""}),
-        lambda folder: note_look(folder / "eval", "test", "best"),
+        lambda folder: log_split_access(folder / "eval", "test", "best"),
         lambda folder: make_folder(folder / "logs"),
         lambda folder: RunDir.create("train", "x", folder / "seed-1"),
     ],

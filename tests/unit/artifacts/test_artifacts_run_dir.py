@@ -251,13 +251,13 @@ def test_a_beat_between_epochs_is_written_only_now_and_then(monkeypatch: pytest.
 def test_epochs_are_each_once_a_second_and_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     run, now = new_run(), [1000.0]
     monkeypatch.setattr("dlexp.artifacts.runs.run_dir.time.monotonic", lambda: now[0])
-    told = []
+    reported = []
     with run.recording(100):
         for epoch in range(1, 31):
             run.beat(epoch)
-            told.append(json.loads((run / "status.json").read_text())["epoch"])
+            reported.append(json.loads((run / "status.json").read_text())["epoch"])
             now[0] += 0.125
-    assert told == [1] * 8 + [9] * 8 + [17] * 8 + [25] * 6
+    assert reported == [1] * 8 + [9] * 8 + [17] * 8 + [25] * 6
     assert run.status().epoch == 30
 
 
@@ -308,7 +308,7 @@ def test_what_is_no_run_is_refused_with_the_newest_one_named(tmp_path: Path) -> 
 def test_the_newest_unfinished_run_is_neither_finished_nor_alive() -> None:
     with pytest.raises(ConfigError) as caught:
         newest_unfinished()
-    refused(caught.value, "not-found", "--resume", "--resume RUN")
+    refused(caught.value, "not-found", "--resume", "dlexp train")
     old = end(new_run("a"), "interrupted", 1)
     failed = end(new_run("b"), "failed", 2)
     finished = end(new_run("c"), "finished", 3)

@@ -9,10 +9,10 @@ import time
 
 import pytest
 
-from benchmarks import driver
-from benchmarks.driver import Measured, Segment, System, measure, ratios, summary, table
-from benchmarks.train_speed import digits, fixed, report
-from benchmarks.turns import Turns
+from benchmarks.harness import driver
+from benchmarks.harness.driver import Measured, Segment, System, measure, ratios, summary, table
+from benchmarks.harness.turns import Turns
+from benchmarks.training.train_speed import digits, fixed, report
 
 TOY = "tests.unit.benchmarks.toy_workload"
 
@@ -66,14 +66,14 @@ def test_spans_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "perf_counter", lambda: now[0])
     monkeypatch.setattr(time, "process_time", lambda: now[0] / 2)
     orders = io.StringIO('{"epochs": 2}\n')
-    told: list[str] = []
+    output: list[str] = []
 
     class Channel(io.StringIO):
         def readline(self, size: int | None = -1) -> str:  # type: ignore[override]
             return orders.readline()
 
         def write(self, text: str) -> int:
-            told.append(text)
+            output.append(text)
             return len(text)
 
     turns = Turns(Channel(), warm_up=1)
@@ -85,8 +85,8 @@ def test_spans_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
                 turns.step(number, 3, 10 * number)
             now[0] += 2.0
             turns.epoch(30)
-    assert "facts" in json.loads(told[0])
-    spans = json.loads(told[1])
+    assert "facts" in json.loads(output[0])
+    spans = json.loads(output[1])
     assert spans["steps"] == {"wall": 4.0, "cpu": 2.0, "samples": 40, "times": 2}
     assert spans["opening"] == {"wall": 8.0, "cpu": 4.0, "samples": 20, "times": 2}
     assert spans["ending"] == {"wall": 4.0, "cpu": 2.0, "samples": 60, "times": 2}
@@ -133,6 +133,6 @@ def test_row_a_runs_the_command_against_the_limit() -> None:
     for one in (limit, ours):
         assert one.segments[0].spans["epochs"]["samples"] == 1259
         assert one.segments[0].spans["steps"]["samples"] == 1259 - 64
-    assert ours.facts["display"] == "LiveDisplay"
+    assert ours.facts["display"] == "LiveTraining"
     assert "fp32" in ours.facts["machine"]
     assert math.isfinite(ratios(ours, limit, "epochs", "cpu").median)

@@ -7,8 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from benchmarks import limits, limits_more
-from benchmarks.random_images import pixels, random_images
+from benchmarks.data.random_images import pixels, random_images
+from benchmarks.training.limits import digits
+from benchmarks.training.limits import images as image_limits
+from benchmarks.training.limits.digits_by_hand import Hand
+from benchmarks.training.limits.inference import folded
+from benchmarks.training.limits.loop import Kernel
 from dlexp.data.columns import tensor_of
 from dlexp.models.convnet import simple_cnn
 from dlexp.models.mlp import mlp
@@ -24,21 +28,21 @@ def shapes(network: nn.Module) -> list[tuple[int, ...]]:
 def test_the_networks_are_those_of_dlexp(regular: bool) -> None:
     norm, dropout = ("batch", 0.2) if regular else ("none", 0.0)
     ours = mlp(input_shape=(1, 8, 8), num_outputs=10, hidden=[128, 64], norm=norm, dropout=dropout)
-    assert str(nn.Sequential(*list(ours)[1:])) == str(limits.perceptron(regular))
+    assert str(nn.Sequential(*list(ours)[1:])) == str(digits.perceptron(regular))
     images = {"input_shape": (3, 32, 32), "num_outputs": 10}
-    assert str(simple_cnn(**images, norm="batch")) == str(limits.convolutions())  # type: ignore[arg-type]
+    assert str(simple_cnn(**images, norm="batch")) == str(image_limits.convolutions())  # type: ignore[arg-type]
     # dlexp's ReLUs are not in place, so that hooks see what a layer put out; the numbers are the same.
-    assert str(resnet18(**images)) == str(limits.resnet()).replace("inplace=True", "")  # type: ignore[arg-type]
+    assert str(resnet18(**images)) == str(image_limits.resnet()).replace("inplace=True", "")  # type: ignore[arg-type]
 
 
 def test_updates_by_hand_and_by_the_bare_kernel_are_those_of_adamw() -> None:
     torch.manual_seed(0)
-    hand = limits_more.Hand()
-    networks = [limits.perceptron(False) for _ in range(2)]
+    hand = Hand()
+    networks = [digits.perceptron(False) for _ in range(2)]
     for network in networks:
         for parameter, weight in zip(network.parameters(), hand.weights, strict=True):
             parameter.data.copy_(weight)
-    kernel = limits.Kernel(list(networks[0].parameters()))
+    kernel = Kernel(list(networks[0].parameters()))
     usual = torch.optim.AdamW(networks[1].parameters(), lr=2e-3, fused=True)
     x, y = torch.randn(5, 32, 64), torch.randint(0, 10, (5, 32))
     for inputs, classes in zip(x, y, strict=True):
@@ -54,12 +58,12 @@ def test_updates_by_hand_and_by_the_bare_kernel_are_those_of_adamw() -> None:
 
 def test_batch_norms_fold_into_the_convolutions_before_them() -> None:
     torch.manual_seed(0)
-    network = limits.resnet()
+    network = image_limits.resnet()
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean, module.running_var = torch.randn_like(module.bias), torch.rand_like(module.bias) + 0.5
     network.eval()
-    small = limits_more.folded(network)
+    small = folded(network)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in small.modules())
     x = torch.randn(2, 3, 16, 16)
     with torch.no_grad():
@@ -70,7 +74,7 @@ def test_batch_norms_fold_into_the_convolutions_before_them() -> None:
 def test_crops_are_windows_of_the_padded_images() -> None:
     torch.manual_seed(0)
     images = torch.from_numpy(pixels(8)[0])
-    found = limits.cropped(images)
+    found = image_limits.cropped(images)
     padded = F.pad(images, (4, 4, 4, 4))
     for image, whole in zip(found, padded, strict=True):
         windows = whole.unfold(1, 32, 1).unfold(2, 32, 1).permute(1, 2, 0, 3, 4).flatten(0, 1)
@@ -80,7 +84,7 @@ def test_crops_are_windows_of_the_padded_images() -> None:
 
 
 def test_both_sides_see_the_same_images() -> None:
-    work = limits.image_work("cnn", "fp32", "cpu", (6, 3, 2), 4)
+    work = image_limits.image_work("cnn", "fp32", "cpu", (6, 3, 2), 4)
     bundle = random_images(counts=(6, 3, 2), augment="none", pad=4, val_fraction=0, test_fraction=0, split_seed=0)
     assert bundle.sizes() == {"train": 6, "val": 3, "test": 2}
     torch.testing.assert_close(

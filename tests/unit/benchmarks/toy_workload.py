@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks.turns import Missing, Turns
+from benchmarks.harness.turns import Missing, Turns
 
 
 def count(turns: Turns, batches: int, samples: int) -> None:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from dlexp.cli import console as console_module
+from dlexp.cli.views import live as live_module
 from dlexp.cli.views.training import display
 from dlexp.engine.loop import EpochRecord, StepRecord
 from dlexp.workflows.reporter import RunFacts
@@ -20,6 +21,7 @@ from dlexp.workflows.reporter import RunFacts
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Console:
     console = Console(file=io.StringIO(), force_terminal=True, width=100, height=40, highlight=False, soft_wrap=True)
     monkeypatch.setattr(display, "err", console)
+    monkeypatch.setattr(live_module, "err", console)
     return console
 
 
@@ -36,8 +38,8 @@ def epoch(number: int, loss: float, is_best: bool = False) -> EpochRecord:
     return EpochRecord(number, 20, values, is_best, "val/loss")
 
 
-def begun() -> display.LiveDisplay:
-    live = display.LiveDisplay()
+def begun() -> display.LiveTraining:
+    live = display.LiveTraining()
     live.begin(RunFacts("mlp on digits", "outputs/x", 20, 0, 10, {"machine": "cpu"}))
     return live
 
@@ -48,7 +50,7 @@ def test_the_table_is_aligned_and_marks_the_best(terminal: Console) -> None:
         live.observe(epoch(number, loss, is_best=number == 10))
     lines = live._table().plain.splitlines()
     assert [line.split() for line in lines] == [
-        ["epoch", "train/loss", "val/loss", "lr", "samples_per_s"],
+        ["epoch", "train/loss", "val/loss", "lr", "samples/s"],
         ["9", "0.5", "0.25", "0.001", "12,346"],
         ["10*", "0.5", "0.125", "0.001", "12,346"],
     ]
@@ -75,7 +77,7 @@ def test_it_rests_as_long_as_drawing_is_dear(
         asked.append(clock[0])
         return {"loss": 1.0}
 
-    monkeypatch.setattr(live._live, "update", draw_slowly)
+    monkeypatch.setattr(live._region, "draw", draw_slowly)
     for step in range(1000):
         clock[0] += 0.001
         live.observe(StepRecord(1, step % 10 + 1, 10, step, 64 * step, {"train": 0.1}, means))
@@ -89,6 +91,7 @@ def test_it_rests_as_long_as_drawing_is_dear(
 def test_no_line_of_the_live_view_breaks(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=width, height=40, highlight=False, soft_wrap=True)
     monkeypatch.setattr(display, "err", console)
+    monkeypatch.setattr(live_module, "err", console)
     live = begun()
     metrics = {f"val/metric_number_{n}": 0.123456 for n in range(6)}
     values = {"epoch": 3, "train/loss": 0.5, "val/loss": 0.25, **metrics, "lr": 0.001, "samples_per_s": 12345.6}
@@ -105,7 +108,7 @@ def test_no_line_of_the_live_view_breaks(width: int, monkeypatch: pytest.MonkeyP
     assert max(len(line.rstrip()) for line in (*table, *bars)) <= width
     assert len(bars[1].rstrip()) <= width - 2  # a terminal writes ^C behind the last line
     assert ("val/metric_number_5" in table[0]) == (width == 240)
-    assert ("samples_per_s" in table[0]) == (width >= 80)
+    assert ("samples/s" in table[0]) == (width >= 80)
     assert all(name in " ".join(table).split() for name in ("epoch", "train/loss", "val/loss"))
     live.end()
 
@@ -113,8 +116,9 @@ def test_no_line_of_the_live_view_breaks(width: int, monkeypatch: pytest.MonkeyP
 def test_facts_break_between_words_under_their_own_column(monkeypatch: pytest.MonkeyPatch) -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=60, highlight=False, soft_wrap=True)
     monkeypatch.setattr(display, "err", console)
+    monkeypatch.setattr(live_module, "err", console)
     text, path = "many small words " * 12, "outputs/" + "x" * 90
-    live = display.LiveDisplay()
+    live = display.LiveTraining()
     live.begin(RunFacts("t", path, 1, 0, 1, {"because": text}))
     live.end()
     assert isinstance(console.file, io.StringIO)
@@ -146,3 +150,17 @@ def test_a_table_of_seeds_leaves_the_runs_out_where_there_is_no_room(monkeypatch
         console_module.out.print(console_module.over_seeds("t", content))
         assert ("seed-8" in file.getvalue()) == has_runs
         assert "1.00 %" in file.getvalue() and "…" not in file.getvalue()
+
+
+def test_time_left_and_speed_are_shown_once_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    console = Console(file=io.StringIO(), width=200, highlight=False)
+    monkeypatch.setattr(display, "err", console)
+    shown = display.TrainingLines()
+    shown.begin(RunFacts("mlp on digits", "outputs/x", 3, 0, 10, {}))
+    for number in (1, 2):
+        values = {"epoch": number, "train/loss": 0.5, "val/loss": 0.5, "lr": 0.1, "samples_per_s": 12345.6}
+        shown.observe(EpochRecord(number, 3, values, True, "val/loss"))
+    assert isinstance(console.file, io.StringIO)
+    first, second = console.file.getvalue().splitlines()[-2:]
+    assert first.endswith("12,346 samples/s  best") and "left" not in first
+    assert " s left  best" in second

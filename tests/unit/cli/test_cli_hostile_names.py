@@ -57,9 +57,9 @@ def test_styles_are_ours_alone(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     echo(EVIL, err=True)
     show_error(ConfigError.one(EVIL, EVIL, EVIL, EVIL, code="invalid-value"), as_json=False)
     show_error(DlexpError(EVIL), as_json=False)
-    told = capsys.readouterr().err
-    assert not CONTROLS.search(told)
-    assert told.count("\n    forged") == 1 and told.count("\n  forged") == 1  # another line of a rule is indented
+    err = capsys.readouterr().err
+    assert not CONTROLS.search(err)
+    assert err.count("\n    forged") == 1 and err.count("\n  forged") == 1  # another line of a rule is indented
 
 
 def test_traceback_and_words_of_others_are_clean() -> None:
@@ -107,10 +107,10 @@ def test_no_command_prints_a_command_of_the_data(capfd: pytest.CaptureFixture[st
         ("nosuch\x1b[31m",),
     ):
         ran(*words)
-        told = capfd.readouterr()
-        assert not CONTROLS.search(told.out + told.err), words
-        assert "\nforged" not in told.out + told.err, words
-        shown.append(told.out)
+        captured = capfd.readouterr()
+        assert not CONTROLS.search(captured.out + captured.err), words
+        assert "\nforged" not in captured.out + captured.err, words
+        shown.append(captured.out)
     assert SHOWN in shown[4] and "B[red]" in shown[1]
     assert not CONTROLS.search(Path(run, "train.log").read_text())
     assert not CONTROLS.search(Path(run, "report.html").read_text())

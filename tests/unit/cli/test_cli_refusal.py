@@ -13,7 +13,7 @@ RULE = "is no option of model; it has " + ", ".join(f"network_number_{n}" for n 
 REMEDY = "dlexp train --resume outputs/train/20260101-000000-a-long-name-of-a-run-that-does-not-fit-in-one-line"
 
 
-def told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *, terminal: bool) -> list[str]:
+def error_lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *, terminal: bool) -> list[str]:
     monkeypatch.setenv("COLUMNS", "60")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
     monkeypatch.setenv("NO_COLOR", "1")
@@ -24,7 +24,7 @@ def told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *,
 def test_a_rule_breaks_between_words_on_a_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    *rule, remedy = told(capsys, monkeypatch, terminal=True)[3:]
+    *rule, remedy = error_lines(capsys, monkeypatch, terminal=True)[3:]
     assert len(rule) > 3
     assert max(map(len, rule)) <= 60
     assert all(line.startswith("    ") for line in rule)
@@ -33,4 +33,4 @@ def test_a_rule_breaks_between_words_on_a_terminal(
 
 
 def test_a_file_gets_a_rule_in_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    assert told(capsys, monkeypatch, terminal=False)[2:] == ["  model=x", f"    {RULE}", f"    {REMEDY}"]
+    assert error_lines(capsys, monkeypatch, terminal=False)[2:] == ["  model=x", f"    {RULE}", f"    {REMEDY}"]

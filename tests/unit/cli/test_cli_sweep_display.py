@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from dlexp.cli.views.live import MessageView
 from dlexp.cli.views.training import sweep
-from dlexp.cli.views.training.sweep import LiveSweep, PlainSweep, QuietSweep
+from dlexp.cli.views.training.sweep import LiveSweep, SweepLines
 from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.sweep import sweep_jobs
 from dlexp.workflows.sweep.files import JobState
+from dlexp.workflows.sweep.sweep import SweepProgress
 
 
 @pytest.fixture
@@ -25,19 +27,19 @@ def states() -> list[JobState]:
 def test_in_a_pipe_begin_and_end_are_a_line_each(
     states: list[JobState], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    display = PlainSweep()
+    display = SweepLines()
     first, second, _ = states
     first.state = "running"
-    display.job(first, states)
+    display.observe(SweepProgress(first, states))
     for first.epoch in (1, 2):
         first.value = 0.25
-        display.job(first, states)  # an epoch within a minute of the last line says nothing
+        display.observe(SweepProgress(first, states))  # an epoch within a minute of the last line says nothing
     monkeypatch.setattr(sweep, "_HEARTBEAT_SECONDS", 0.0)
-    display.job(first, states)
+    display.observe(SweepProgress(first, states))
     first.state = "finished"
-    display.job(first, states)
+    display.observe(SweepProgress(first, states))
     second.state, second.reason = "failed", "[red] it broke"
-    display.job(second, states)
+    display.observe(SweepProgress(second, states))
     display.end()
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "job 0  seed=0  running  [0/3 jobs finished, 1 running]"
@@ -53,19 +55,20 @@ def test_on_a_terminal_each_running_cell_is_a_line(states: list[JobState], capsy
     for state in states[:2]:
         state.state, state.epoch, state.value = "running", 3, 0.5
     states[2].state, states[2].reason = "failed", "no [bold] memory"
-    display.job(states[2], states)
+    display.observe(SweepProgress(states[2], states))
     display.end()
     err = capsys.readouterr().err
     assert "job 2 seed=2: failed: no [bold] memory" in err
     assert "0/3 jobs finished, 2 running, 1 failed" in err
     rows = [" ".join(line.split()) for line in err.splitlines()]
+    assert "job epoch val/loss configuration" in rows
     assert "0 3/4 0.5 seed=0" in rows
     assert "1 3/4 0.5 seed=1" in rows
 
 
 def test_quiet_says_only_what_must_be_known(states: list[JobState], capsys: pytest.CaptureFixture[str]) -> None:
-    display = QuietSweep()
-    display.job(states[0], states)
+    display = MessageView()
+    display.observe(SweepProgress(states[0], states))
     display.say("it goes on")
     display.end()
     assert capsys.readouterr().err == "it goes on\n"

@@ -24,7 +24,7 @@ def run_folder(folder: Path, words: list[str], catalog: Catalog | None = None) -
     return run
 
 
-WORDS = ["model=resnet18", "optimizer=sgd", "optim.lr=1e-5", "data.batch_size=17", "seed=3", "trainer.epochs=4"]
+WORDS = ["model=resnet18", "optim=sgd", "optim.lr=1e-5", "data.batch_size=17", "seed=3", "trainer.epochs=4"]
 
 
 def test_repetition_without_words_is_the_same_run(tmp_path: Path) -> None:  # H9
@@ -56,11 +56,11 @@ def test_group_whose_option_changes_drops_its_saved_values(tmp_path: Path) -> No
     config, changes = repeat(run, ["optim=sgd"], Catalog())
     assert config.optim.arguments["lr"] == load(["optim=sgd"], Catalog()).optim.arguments["lr"]
     assert config.seed == 3
-    told = {change.path: (change.before, change.after) for change in changes}
-    assert told["optim.lr"] == (0.5, 0.05)
-    assert told["optim.momentum"] == (None, 0.9)
-    assert told["optim.amsgrad"] == (False, None)
-    assert {path.partition(".")[0] for path in told} == {"optim"}
+    by_path = {change.path: (change.before, change.after) for change in changes}
+    assert by_path["optim.lr"] == (0.5, 0.05)
+    assert by_path["optim.momentum"] == (None, 0.9)
+    assert by_path["optim.amsgrad"] == (False, None)
+    assert {path.partition(".")[0] for path in by_path} == {"optim"}
 
 
 def test_words_decide_over_saved_values_and_are_reported(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def written(folder: Path, text: str) -> Path:
         ["optim.lr=1e-5", "optim.eps=1e-12", "optim.weight_decay=1e-300", "data.val_fraction=0.1234567890123456789"],
         ["optim.lr=0.1", "optim.weight_decay=1e5", "trainer.clip_norm=3"],
         ["data=diabetes", "model.hidden=[]", "regularization=light", "scheduler=plateau", "init_from=a"],
-        ["model=resnet18", "optimizer=sgd", "scheduler=onecycle", "scheduler.final_div_factor=1e4"],
+        ["model=resnet18", "optim=sgd", "scheduler=onecycle", "scheduler.final_div_factor=1e4"],
         ["name='yes'", "seed=0"],
         ["name='1e-3'"],
         ["name='null'"],

@@ -166,7 +166,7 @@ def test_a_mistake_in_a_search_is_named_before_anything_runs(word: str, where: s
 
 
 def test_the_searches_that_there_are_are_named() -> None:
-    assert "default, random" in problems_of("data=iris", "search=randm")[0].rule
+    assert "default, random" in problems_of("data=iris", "search=randm")[0].remedy
 
 
 def test_a_metric_that_the_task_does_not_log_is_refused_with_those_that_it_does() -> None:

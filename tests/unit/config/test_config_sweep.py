@@ -35,7 +35,7 @@ def jobs(*words: str) -> Sequence[SweepJob]:
         ("optim.lr=1e-3,1e-2", ["0.001", "0.01"]),
         ("model.hidden=[64],[128,64]", ["[64]", "[128,64]"]),
         ("model=glob(resnet1*)", ["resnet101", "resnet152", "resnet18"]),
-        ("optimizer=sgd,adamw", ["sgd", "adamw"]),
+        ("optim=sgd,adamw", ["sgd", "adamw"]),
         ("name='a b','c,d'", ["'a b'", "'c,d'"]),
         ("optim.weight_decay=tag(a,choice(0.1,0.2))", ["0.1", "0.2"]),
     ],
@@ -101,8 +101,8 @@ def test_a_later_word_that_decides_the_same_key_is_found() -> None:
 def test_all_problems_of_all_cells_come_at_once_and_each_once() -> None:
     with pytest.raises(ConfigError) as found:
         jobs("optim=sgd,adamw,adm", "optim.momentum=0.5", "trainer.epoch=3", "seed=0,1")
-    told = {(problem.where, problem.origin) for problem in found.value.problems}
-    assert told == {
+    problems = {(problem.where, problem.origin) for problem in found.value.problems}
+    assert problems == {
         ("trainer.epoch", ""),  # in every job
         ("optim", "job optim=adm seed=0 and 1 more"),
         ("optim.momentum", "job optim=adamw seed=0 and 3 more"),

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from dlexp.data.splitting import split_rows
-from dlexp.errors import DataError
 
 SHARES = [(0.1, 0.2), (0.2, 0.2), (0.4, 0.5), (0.01, 0.01), (0.05, 0.9)]
 
@@ -48,16 +47,3 @@ def test_seed_decides_the_split() -> None:
     first, again, other = (split_rows(len(labels), (0.2, 0.2, seed), labels, ["a", "b"]) for seed in (5, 5, 6))
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
     assert not np.array_equal(first[2], other[2])
-
-
-@pytest.mark.parametrize("count", [0, 1, 2])
-def test_class_with_too_few_rows_is_named(count: int) -> None:
-    labels = np.array([0] * 10 + [1] * count)
-    with pytest.raises(DataError, match=rf"class 'rare' has {count} of {10 + count} rows.*leave the class out"):
-        split_rows(len(labels), (0.2, 0.2, 0), labels, ["common", "rare"])
-
-
-@pytest.mark.parametrize("count", [0, 1, 2])
-def test_too_few_values_are_refused(count: int) -> None:
-    with pytest.raises(DataError, match=f"{count} rows are too few to split"):
-        split_rows(count, (0.2, 0.2, 0))

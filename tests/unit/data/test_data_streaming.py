@@ -17,11 +17,10 @@ from image_toys import write_folder
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dlexp.data.augment.operations import Augmentation
 from dlexp.data.bundle import DataBundle
 from dlexp.data.loaders import EvalBatches, TrainBatches
 from dlexp.data.sources.image_folder import image_folder
-from dlexp.data.streaming import Stream, Streamed
+from dlexp.data.streaming import Request, Stream, Streamed
 from dlexp.errors import DataError, DlexpError
 from dlexp.types import Batch, as_tensor
 
@@ -43,8 +42,8 @@ class Numbers:
         return torch.cat([torch.from_numpy(rows)[:, None], facts.expand(len(rows), 2)], dim=1)
 
 
-def requests(count: int, first: int = 100) -> list[tuple[NDArray[np.int64], Augmentation | None]]:
-    return [(np.arange(first + 2 * n, first + 2 * n + 2), None) for n in range(count)]
+def requests(count: int, first: int = 100) -> list[Request]:
+    return [(np.arange(first + 2 * n, first + 2 * n + 2), None, None) for n in range(count)]
 
 
 def numbers(answers: list[Tensor]) -> list[int]:

@@ -242,7 +242,7 @@ def test_a_heavier_class_pulls_harder(case: Case) -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "told"),
+    ("make", "message"),
     [
         (lambda: CrossEntropy(class_weights=[1.0, 2.0], class_counts=COUNTS4), "class_weights.* 2 .* 4 "),
         (lambda: CrossEntropy(class_weights="balanced"), "class_weights"),
@@ -266,9 +266,9 @@ def test_a_heavier_class_pulls_harder(case: Case) -> None:
         (lambda: Quantile()(torch.zeros(3, 2), torch.zeros(3, 1)), r"\(3, 2\)"),
     ],
 )
-def test_what_a_loss_cannot_work_with_is_told(make: object, told: str) -> None:
+def test_what_a_loss_cannot_work_with_is_told(make: object, message: str) -> None:
     assert callable(make)
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=message):
         make()
 
 

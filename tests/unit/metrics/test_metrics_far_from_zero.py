@@ -36,10 +36,10 @@ def state_of(true: Floats, predicted: Floats, scale: float) -> RegressionState:
     middle = float(true[len(true) // 3])
     state = RegressionState(1, [middle], [scale])
     pairs = zip(np.array_split(true, 7), np.array_split(predicted, 7), strict=True)
-    for number, (some, told) in enumerate(pairs):
+    for number, (some, estimated) in enumerate(pairs):
         other = RegressionState(1, [middle], [scale])
         one = other if number % 2 else state
-        outputs, targets = torch.from_numpy(told)[:, None], torch.from_numpy(some)[:, None]
+        outputs, targets = torch.from_numpy(estimated)[:, None], torch.from_numpy(some)[:, None]
         one.update(Prediction(outputs, targets, torch.tensor(0.0), torch.arange(len(some))))
         if one is other:
             state.merge(other)
@@ -52,12 +52,12 @@ def test_metrics_are_those_of_scikit_learn(case: str) -> None:
     predicted = true + error
     size = scaled(true)[1] / true[1]
     factor = float(2.0 ** np.round(np.log2(abs(size))))
-    whole, told = true * factor, predicted * factor
+    whole, estimated = true * factor, predicted * factor
     expected = {
-        "r2": r2_score(whole, told),
-        "explained_variance": explained_variance_score(whole, told),
-        "rmse": root_mean_squared_error(whole, told) / factor,
-        "mae": mean_absolute_error(whole, told) / factor,
+        "r2": r2_score(whole, estimated),
+        "explained_variance": explained_variance_score(whole, estimated),
+        "rmse": root_mean_squared_error(whole, estimated) / factor,
+        "mae": mean_absolute_error(whole, estimated) / factor,
     }
     found = ValueSamples(predicted[:, None], true[:, None]).chosen(list(expected))
     assert found == pytest.approx(expected, rel=1e-9, abs=0)

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from benchmarks.compare_coverage import World, coverage, false_verdicts
+from benchmarks.evaluation.compare_coverage import World, coverage, false_verdicts
 from dlexp.metrics.intervals.paired_difference import (
     difference_over_seeds,
     mcnemar,

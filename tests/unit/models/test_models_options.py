@@ -160,8 +160,8 @@ def test_auto_says_why() -> None:
     assert resolve_scheme("auto", "tanh")[0] == "xavier_uniform"
     assert resolve_scheme("auto", "mish")[0] == "kaiming_normal"
     assert resolve_scheme("orthogonal", "relu", "batch")[0] == "orthogonal"
-    told = described({"init": "auto", "activation": "relu", "norm": "none"})
-    assert told.startswith("kaiming_normal (") and "relu" in told
+    description = described({"init": "auto", "activation": "relu", "norm": "none"})
+    assert description.startswith("kaiming_normal (") and "relu" in description
     assert described({"dropout": 0.1}) == ""
     with pytest.raises(ValueError, match=r"init='zero'.* auto, default"):
         resolve_scheme("zero")

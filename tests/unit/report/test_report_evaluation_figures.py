@@ -47,7 +47,9 @@ def test_curves_name_each_class_with_its_area(drawn: Callable[[], Figure], make:
     areas = {name: 0.9 - 0.01 * n for n, name in enumerate(found)}
     assert size(make(found, areas, "test", classes)) == (814, 616)
     axes = drawn().axes[0]
-    texts = [text.get_text() for text in drawn().legends[0].get_texts()]
+    legend = axes.get_legend()
+    assert legend is not None and legend.get_title().get_text() in ("area under the ROC curve", "average precision")
+    texts = [text.get_text() for text in legend.get_texts()]
     assert sum("0.9" in text or "0.8" in text for text in texts) == count
     looks = {(line.get_color(), line.get_linestyle()) for line in axes.get_lines()}
     assert len(looks) == len(axes.get_lines())  # ten classes, and each can be told from the others

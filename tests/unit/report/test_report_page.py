@@ -126,27 +126,27 @@ def test_the_browser_is_told_to_run_nothing_else() -> None:
 
 def test_the_study_is_told_in_full() -> None:
     text, document = made()
-    told = " ".join(document.text)
+    page_text = " ".join(document.text)
     for part in (
         "Study s1", "Best: trial 7 with val/accuracy 97.50 %", "not enough runs finished to compare", "maximize",
         "50.00 %", "1 complete, 1 failed", "1,234", "2 trials done", "0.25", "dlexp train --from outputs/tune/s1",
         "dlexp tune -n 2 --name s1", "torch", "2.12", "0.1 to 1", "50.00 %, 70.00 %", "oom", "trials/0003",
     ):  # fmt: skip
-        assert part in told, part
+        assert part in page_text, part
     pictures = [image["src"] for image in document.all("img")]
     assert pictures == [f"data:image/png;base64,{base64.b64encode(png).decode()}" for png in (b"H", b"S")]
     assert all("val/accuracy" in str(image["alt"]) for image in document.all("img"))
     (marked,) = [line for line in text.splitlines() if 'class="marked"' in line]
     assert marked.startswith('<tr class="marked"><th scope="row" class="number">7</th><td>complete</td>')
     assert 'data-value="0.975">97.50 %' in marked
-    assert "None" not in told
+    assert "None" not in page_text
 
 
 def test_a_study_without_a_result_says_so() -> None:
     _, document = made(best=None, confirmation=None, reason="3 trials failed in a row", trials={})
-    told = " ".join(document.text)
-    assert "3 trials failed in a row." in told
-    assert "dlexp train" not in told
+    text = " ".join(document.text)
+    assert "3 trials failed in a row." in text
+    assert "dlexp train" not in text
     assert [attributes for attributes in document.all("tr") if attributes.get("class") == "marked"] == []
 
 

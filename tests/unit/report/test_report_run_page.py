@@ -43,7 +43,7 @@ def story(**changes: Any) -> RunStory:
         "checkpoint": "best",
         "metrics": {"loss": 0.25, "accuracy": 0.8125},
         "macro": {"f1": 0.7},
-        "looks_at_this_split": 3,
+        "split_accesses": 3,
         "evaluated": "2026-01-02T03:04:05+00:00",
         "tables": {"per_class": {"caption": "Each class of the test split.", "labels": ["class"]}},
         "figures": {"confusion": "Confusion matrix of the test split.", "predicted-1": "Values of test. Target 2."},
@@ -108,7 +108,7 @@ def tables_and_pictures(document: Document) -> None:
     assert len(scrolled) == len(document.all("table")) + len(document.all("figure"))
 
 
-def told(document: Document) -> str:
+def text_of(document: Document) -> str:
     return " ".join(part.strip() for part in document.text)
 
 
@@ -117,11 +117,11 @@ def test_the_page_of_a_run_tells_everything() -> None:
     assert_inert(document)
     headings_and_landmarks(document)
     tables_and_pictures(document)
-    text = told(document)
+    text = text_of(document)
     for part in (
-        "Run r1", "Finished, 3 of 3 epochs; best epoch 2 by val/loss, val/accuracy 87.50 %, test/accuracy 81.25 %.",
+        "Run r1", "Finished, 3 of 3 epochs; best epoch 2 by val/loss; val/accuracy 87.50 %, test/accuracy 81.25 %.",
         "mlp, 168,714 parameters", "1,259 train, 359 test", "1:15", "all 3 epochs done", "trainer.threads",
-        "2 updates were skipped and 1 epochs rolled back", "one class has 2 samples", "train.log cannot be read",
+        "2 updates skipped, 1 epoch rolled back", "one class has 2 samples", "train.log cannot be read",
         "val/loss rose from 0.5 in epoch 2 to 0.9 in epoch 3, while train/loss fell from 0.5 to 0.2",
         "3 times", "git.diff", "trainer.epochs has changed: 2 -> 3 (later)",
         "Evaluation on the test split", "1,234", "dog", "25.00 %", "adamw", "sgd", "0.05", "0.3",
@@ -160,12 +160,12 @@ def test_what_is_missing_is_said_with_the_line_that_makes_it(changes: dict[str, 
     headings_and_landmarks(document)
     tables_and_pictures(document)
     for part in parts:
-        assert part in told(document), part
+        assert part in text_of(document), part
 
 
 def test_a_loss_that_keeps_falling_is_no_reason_to_speak() -> None:
     document = Document(run_page(story(rows=rows((1.0, 0.8), (0.5, 0.5), (0.2, 0.51))), "1"))
-    assert "rose" not in told(document)
+    assert "rose" not in text_of(document)
 
 
 def test_no_text_of_a_run_becomes_markup() -> None:
@@ -221,7 +221,7 @@ def test_several_runs_are_told_with_the_words_of_the_comparison() -> None:
     assert_inert(document)
     headings_and_landmarks(document)
     tables_and_pictures(document)
-    text = told(document)
+    text = text_of(document)
     for part in (
         "Comparison of 2 runs, 2 configurations", "cnn is better.", "90.00 % ± 1.00 %",
         "3 against 14 samples, p = 0.0127",

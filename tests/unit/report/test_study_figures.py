@@ -66,7 +66,7 @@ def test_every_axis_is_named(drawn: list[Any]) -> None:
     ticks = [text.get_text() for text in axes_of(parallel)[0].get_xticklabels()]
     assert ticks == ["lr", "optim", "width", "momentum", "val/loss"]
     assert (
-        axes_of(importances)[0].get_xlabel() == "importance for the best 10 % of trials by val/loss, in % (PED-ANOVA)"
+        axes_of(importances)[0].get_xlabel() == "importance for the best 10 % of trials\nby val/loss, in % (PED-ANOVA)"
     )
     assert {"70 %", "30 %", "0 %"} <= {text.get_text() for text in axes_of(importances)[0].texts}
 
@@ -127,7 +127,7 @@ def test_no_line_goes_through_the_axis_of_a_branch_that_a_trial_never_had(drawn:
 def test_parameters_that_have_no_room_are_counted(drawn: list[Any]) -> None:
     figures([trial(0, 0.5) | {"params": {f"p{n}": n for n in range(14)}}], {}, "val/loss", False, set())
     assert "12 of 14 parameters" in drawn[2].get_suptitle()
-    assert "12 of 14 parameters" in axes_of(drawn[3])[0].get_title()
+    assert "12 of 14 parameters" in axes_of(drawn[3])[0].get_title(loc="left")
 
 
 @pytest.mark.parametrize("value", [None, math.inf, math.nan])

@@ -69,7 +69,7 @@ def test_a_precision_that_was_asked_for_is_given(wanted: str) -> None:
         (True, replace(LARGE, samples=20), "fp32", "(0.5 M"),
         (True, replace(LARGE, depthwise=400_000), "fp32", "depthwise"),
         (True, replace(LARGE, depthwise=200_000), "bf16", "AMX tiles"),
-        (True, replace(LARGE, small=4_500_000), "fp32", "45% of the arithmetic"),
+        (True, replace(LARGE, small=4_500_000), "fp32", "45 % of the arithmetic"),
         (True, replace(LARGE, small=3_500_000), "bf16", "AMX tiles"),
     ],
 )

@@ -13,7 +13,7 @@ from problems import refused
 from dlexp.errors import ConfigError
 from dlexp.tune.samplers import Rules
 from dlexp.tune.search_space.space import Space, parse_dimension
-from dlexp.tune.study import Study, Written
+from dlexp.tune.study import BaseConfig, Study
 
 RULES = Rules("random", 0, 3, "none", 0, 0, 25.0, False, "val/loss", 10)
 GROUPS = {"optim": ("sgd", "adam")}
@@ -106,7 +106,7 @@ def test_other_options_of_a_group_are_refused_and_every_problem_is_told(tmp_path
 
 
 def test_a_narrower_range_that_holds_every_trial_is_allowed(tmp_path: Path) -> None:
-    opened(tmp_path, space()).begin(Written({"optim": "adam"}, {"x": 0.5}))
+    opened(tmp_path, space()).begin(BaseConfig({"optim": "adam"}, {"x": 0.5}))
     narrow = space(x={"float": [0.4, 2]})
     study = opened(tmp_path, narrow)
     (note,) = study.notes
@@ -170,7 +170,7 @@ def test_a_trial_that_is_run_again_keeps_what_is_searched_no_more(tmp_path: Path
 def test_a_changed_configuration_is_told(tmp_path: Path) -> None:
     def begin(chosen: dict[str, str], values: dict[str, Any]) -> list[str]:
         study = opened(tmp_path, space())
-        study.begin(Written(chosen, values))
+        study.begin(BaseConfig(chosen, values))
         return study.notes
 
     assert begin({"data": "iris", "optim": "sgd"}, {"epochs": 3, "x": 0, "optim.lr": 1}) == []

@@ -13,7 +13,7 @@ from dlexp.tune.samplers import Rules
 from dlexp.tune.search_space.grid import first_untried, grid_points
 from dlexp.tune.search_space.space import Space, parse_dimension
 from dlexp.tune.space_preview import cost
-from dlexp.tune.study import Study, Written
+from dlexp.tune.study import BaseConfig, Study
 
 RULES = Rules("grid", 0, 3, "none", 0, 0, 25.0, False, "val/loss", 10)
 SPACE = Space(
@@ -62,7 +62,7 @@ def test_the_same_number_written_in_two_ways_is_one_point() -> None:
 )
 def test_the_baseline_uses_up_its_point_and_no_other(tmp_path: Path, values: dict[str, Any], expected: int) -> None:
     study = opened(tmp_path)
-    study.begin(Written({"optim": "sgd"}, values))
+    study.begin(BaseConfig({"optim": "sgd"}, values))
     run(study, 3, {"optim": "sgd"}, values)
     run(opened(tmp_path), 7, {"optim": "sgd"}, values)
     study = opened(tmp_path)

@@ -14,12 +14,12 @@ from test_tune_study import FLAT, RULES
 from dlexp.errors import ConfigError
 from dlexp.tune.dashboard import _records
 from dlexp.tune.storage.journal import Journal
-from dlexp.tune.study import Study, Written
+from dlexp.tune.study import BaseConfig, Study
 
 
 def opened(folder: Path, storage: str | None = None) -> Study:
     study = Study("s", storage, folder, RULES, FLAT)
-    study.begin(Written({}, {}))
+    study.begin(BaseConfig({}, {}))
     return study
 
 
@@ -76,10 +76,10 @@ def test_records_that_are_gone_or_empty_are_refused_where_there_are_results(
     path.unlink()
     if how == "empty":
         path.touch()
-    told = message(folder, storage)
-    assert told.startswith(f"{path}: ") and ("empty" in told) == (how == "empty")
-    assert "(study.json, trials.csv, trials/)" in told
-    assert f"mv {folder} {folder}-old-1" in told
+    error = message(folder, storage)
+    assert error.startswith(f"{path}: ") and ("empty" in error) == (how == "empty")
+    assert "(study.json, trials.csv, trials/)" in error
+    assert f"mv {folder} {folder}-old-1" in error
     assert path.exists() == (how == "empty")
     folder.rename(f"{folder}-old-1")  # the remedy as it is told
     folder.mkdir()
@@ -93,8 +93,8 @@ def test_another_storage_than_that_of_the_results_is_refused(
     folder: Path, before: str | None, after: str | None
 ) -> None:
     grown(folder, before)
-    told = message(folder, after)
-    assert "--storage" in told
+    error = message(folder, after)
+    assert "--storage" in error
     assert not Path("other.db").exists()
     assert not Path("o").exists()
 
@@ -108,9 +108,9 @@ def test_records_that_were_cut_at_the_end_of_a_line_are_refused(folder: Path, si
         (folder / "trials.csv").unlink()
     starts = [n for n, line in enumerate(lines) if json.loads(line)["op_code"] == 4]  # a trial is created
     path.write_bytes(b"".join(lines[: starts[-1]]))
-    told = {"trials.csv": "trials.csv", "trials": f"{folder / 'trials' / '0003'}"}
+    places = {"trials.csv": "trials.csv", "trials": f"{folder / 'trials' / '0003'}"}
     found = message(folder)
-    assert "study.journal: " in found and "trial 3" in found and told[signs] in found
+    assert "study.journal: " in found and "trial 3" in found and places[signs] in found
     ended = [n for n, line in enumerate(lines) if json.loads(line)["op_code"] == 6 and json.loads(line)["state"] != 0]
     path.write_bytes(b"".join(lines[: ended[-1]]))
     if signs == "trials.csv":
@@ -144,8 +144,8 @@ def test_any_changed_bit_of_a_journal_is_refused_with_its_line(folder: Path) -> 
                 Journal(path)
             refused(error.value, "corrupted", "study.journal, line ")
             number = whole[:place].count(b"\n") + 1
-            told = [f"study.journal, line {n}: " for n in (number, number + 1)]  # a line break shifts the count
-            assert any(line in str(error.value) for line in told), (place, bit, str(error.value))
+            places = [f"study.journal, line {n}: " for n in (number, number + 1)]  # a line break shifts the count
+            assert any(line in str(error.value) for line in places), (place, bit, str(error.value))
             assert path.read_bytes() == bytes(changed)
     for cut in (
         lines[1:],
@@ -200,6 +200,6 @@ def test_a_dashboard_makes_no_storage_and_a_renamed_study_says_its_name(folder: 
     assert "study t " in str(error.value) and "s)" in str(error.value)
     new = Study("new", None, folder.with_name("new"), RULES, FLAT)
     with pytest.raises(ConfigError) as error:
-        new.begin(Written({}, {}), "t")
+        new.begin(BaseConfig({}, {}), "t")
     refused(error.value, "corrupted", "--migrate")
     assert "study t " in str(error.value) and "s)" in str(error.value)

@@ -12,7 +12,7 @@ import pytest
 from dlexp.tune.samplers import Rules
 from dlexp.tune.search_space.space import Space, parse_dimension
 from dlexp.tune.storage import requeue, time_used
-from dlexp.tune.storage.worker_id import me
+from dlexp.tune.storage.worker_id import own_worker_id
 from dlexp.tune.study import Proposal, Study
 
 RULES = Rules("random", 0, 3, "none", 0, 0, 25.0, False, "val/loss", 10, stale_minutes=10.0)
@@ -52,7 +52,7 @@ def asked(study: Study, total: int = 9) -> Proposal:
 
 
 def as_another_host(monkeypatch: pytest.MonkeyPatch, name: str = ELSEWHERE) -> None:
-    monkeypatch.setattr(requeue, "me", lambda: name)
+    monkeypatch.setattr(requeue, "own_worker_id", lambda: name)
 
 
 def states(study: Study) -> list[str]:
@@ -145,7 +145,7 @@ def test_hours_are_counted_over_all_starts_and_once_for_those_side_by_side(
     second.work_begins()
     clock.now += 900
     with monkeypatch.context() as there:
-        there.setattr(time_used, "me", lambda: ELSEWHERE)
+        there.setattr(time_used, "own_worker_id", lambda: ELSEWHERE)
         third = opened(tmp_path)
         third.work_begins()
     clock.now += 900
@@ -178,4 +178,4 @@ def test_the_name_of_this_process_is_recorded(tmp_path: Path) -> None:
     study = opened(tmp_path)
     assert study.trials() == []
     asked(study)
-    assert study.trials()[0].user_attrs["owner"] == me()
+    assert study.trials()[0].user_attrs["worker"] == own_worker_id()

@@ -20,7 +20,7 @@ from dlexp.errors import ConfigError
 from dlexp.tune.samplers import PRUNERS, SAMPLERS, Rules
 from dlexp.tune.search_space.space import Space, parse_dimension
 from dlexp.tune.storage.backends import without_password
-from dlexp.tune.study import Study, Written
+from dlexp.tune.study import BaseConfig, Study
 
 SPACE = Space(
     {"optim": ("sgd", "adamw")},
@@ -115,8 +115,8 @@ def test_a_trial_that_was_cut_off_twice_keeps_its_values_and_its_directory(tmp_p
 
 def test_the_running_trial_of_a_dead_process_runs_again(tmp_path: Path) -> None:
     code = (
-        "import os; from pathlib import Path; from test_tune_study import SPACE, Written, opened;"
-        "study = opened(Path.cwd()); study.begin(Written({'optim': 'sgd'}, {'x': 0.5, 'optim.lr': 0.01}));"
+        "import os; from pathlib import Path; from test_tune_study import SPACE, BaseConfig, opened;"
+        "study = opened(Path.cwd()); study.begin(BaseConfig({'optim': 'sgd'}, {'x': 0.5, 'optim.lr': 0.01}));"
         "[study.ask(9, {'optim': 'sgd'}, {'x': 0.5, 'optim.lr': 0.01}) for _ in range(2)]; os.kill(os.getpid(), 9)"
     )
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
@@ -142,7 +142,7 @@ def test_a_trial_killed_before_it_drew_its_values_still_runs_as_planned(tmp_path
     storage = optuna.storages.JournalStorage(
         optuna.storages.journal.JournalFileBackend(str(tmp_path / "study.journal"))
     )
-    optuna.load_study(study_name="s", storage=storage).ask()  # and nothing more: it has no owner and no values
+    optuna.load_study(study_name="s", storage=storage).ask()  # and nothing more: it has no worker and no values
     again = opened(tmp_path).ask(1, {}, {})
     assert again is not None
     assert again.trial.params == first.trial.params
@@ -151,8 +151,8 @@ def test_a_trial_killed_before_it_drew_its_values_still_runs_as_planned(tmp_path
 def test_the_baseline_is_as_written_even_outside_the_space(tmp_path: Path) -> None:
     study = opened(tmp_path)
     chosen, values = {"optim": "sgd"}, {"x": 7.0, "optim.lr": 0.01}
-    study.begin(Written(chosen, values))
-    study.begin(Written(chosen, values))
+    study.begin(BaseConfig(chosen, values))
+    study.begin(BaseConfig(chosen, values))
     proposal = study.ask(2, chosen, values)
     assert proposal is not None
     assert (proposal.is_baseline, proposal.chosen, proposal.values) == (True, chosen, {})
@@ -247,7 +247,7 @@ def test_every_sampler_proposes_or_names_its_package(tmp_path: Path, sampler: st
 def test_a_grid_ends_when_every_point_was_tried(tmp_path: Path) -> None:
     rules = replace(RULES, sampler="grid")
     study = opened(tmp_path, rules, FINITE)
-    study.begin(Written({}, {"x": 2, "y": 0}))
+    study.begin(BaseConfig({}, {"x": 2, "y": 0}))
     for total in (2, 9):
         study = opened(tmp_path, rules, FINITE)
         while (proposal := study.ask(total, {}, {"x": 2, "y": 0})) is not None:

@@ -115,7 +115,7 @@ def test_a_network_without_running_statistics_and_other_classes_are_refused(
 
 
 @pytest.mark.parametrize(
-    ("words", "where", "told"),
+    ("words", "where", "message"),
     [
         (("optim.lr=0.1", "data.domain=noisy"), "optim.lr", "trainer.device"),
         (("trainer.dvice=cpu", "data.domain=noisy"), "trainer.dvice", "trainer.device?"),
@@ -125,12 +125,12 @@ def test_a_network_without_running_statistics_and_other_classes_are_refused(
     ],
 )
 def test_words_that_are_not_about_data_are_refused(
-    source: RunDir, words: tuple[str, ...], where: str, told: str
+    source: RunDir, words: tuple[str, ...], where: str, message: str
 ) -> None:
     with pytest.raises(ConfigError) as error:
         words_of_adapt.adapt(str(source.path), list(words), json=True)
     (problem,) = error.value.problems
-    assert (problem.where, told in str(problem)) == (where, True)
+    assert (problem.where, message in str(problem)) == (where, True)
 
 
 def test_the_answer_can_be_read_and_the_run_may_be_left_out(
@@ -139,7 +139,7 @@ def test_the_answer_can_be_read_and_the_run_may_be_left_out(
     monkeypatch.setenv("DLEXP_RUNS_DIR", str(source.path.parents[1]))
     source.point_latest()
     words_of_adapt.adapt("data.domain=thick")
-    told = capsys.readouterr().out
-    assert "1,259 samples" in told
+    out = capsys.readouterr().out
+    assert "1,259 samples" in out
 
-    assert "next: dlexp evaluate" in told
+    assert "next: dlexp evaluate" in out

@@ -68,9 +68,9 @@ def test_a_table_is_learned_in_any_unit(unit: str, capsys: pytest.CaptureFixture
     x, y = of_x(_X), of_y(_Y)
     write("t.csv", x, y)
     run(*TRAIN, "data.path=t.csv", "trainer.epochs=12", "trainer.test=true", "--run-dir", "r")
-    report, told = read_object(Path("r/eval/test/report.json")), table(Path("r/eval/test/predictions.csv"))
-    rows = [int(row) for row in told["row"]]
-    true, predicted = ([float(cell) for cell in told[f"{kind} y"]] for kind in ("true", "predicted"))
+    report, predictions = read_object(Path("r/eval/test/report.json")), table(Path("r/eval/test/predictions.csv"))
+    rows = [int(row) for row in predictions["row"]]
+    true, predicted = ([float(cell) for cell in predictions[f"{kind} y"]] for kind in ("true", "predicted"))
     assert true == y[rows].tolist()  # to the last digit
     back = 1 / (np.abs(y - y.mean()).max())
     expected = r2_score((np.array(true) - y.mean()) * back, (np.array(predicted) - y.mean()) * back)
@@ -169,12 +169,12 @@ def test_a_run_on_such_images_predicts_and_exports_them(capsys: pytest.CaptureFi
     np.save("new.npy", images[:7])
     capsys.readouterr()
     run("predict", "r", "new.npy", "--probabilities", "--json")
-    told = [[row["p(0)"], row["p(1)"]] for row in json.loads(capsys.readouterr().out)["predictions"]]
-    assert np.std(told) > 0.01
+    expected = [[row["p(0)"], row["p(1)"]] for row in json.loads(capsys.readouterr().out)["predictions"]]
+    assert np.std(expected) > 0.01
     run("export", "r", "--with-preprocessing", "--out", "m.onnx")
     session = onnxruntime.InferenceSession("m.onnx", providers=["CPUExecutionProvider"])
     found = session.run(None, {"input": images[:7, None]})[0]
-    assert found.tolist() == [pytest.approx(row, abs=1e-5) for row in told]
+    assert found.tolist() == [pytest.approx(row, abs=1e-5) for row in expected]
 
 
 def test_a_channel_of_one_value_is_not_standardized_by_its_rounding() -> None:

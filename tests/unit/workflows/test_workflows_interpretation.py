@@ -32,9 +32,9 @@ LINE = "classification of y, 3 classes: 0, 1, 2; 2 numbers, 2 categories (city, 
 def cli(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     with pytest.raises(SystemExit) as ended:
         main(list(words))
-    told = capsys.readouterr()
-    assert ended.value.code in (0, None), told.err
-    return re.sub(r"\s+", " ", told.out + told.err)
+    captured = capsys.readouterr()
+    assert ended.value.code in (0, None), captured.err
+    return re.sub(r"\s+", " ", captured.out + captured.err)
 
 
 def test_the_line_is_in_the_header_and_in_every_record(capsys: pytest.CaptureFixture[str]) -> None:
@@ -52,9 +52,9 @@ def test_the_line_is_in_the_header_and_in_every_record(capsys: pytest.CaptureFix
     cli(capsys, "report", "r")
     page = re.sub(r"<[^>]*>", " ", Path("r/report.html").read_text())
     assert LINE in re.sub(r"\s+", " ", page)
-    told = cli(capsys, "data", "check", *data, "--out", "found")
-    assert f"task {LINE}" in told
-    assert "id: numbers the rows" in told
+    output = cli(capsys, "data", "check", *data, "--out", "found")
+    assert f"task {LINE}" in output
+    assert "id: numbers the rows" in output
     assert json.loads(Path("found/check.json").read_text())["interpretation"] == LINE
     for command in (("data", "preview"), ("data", "fingerprint"), ("train", "--dry-run")):
         assert LINE in cli(capsys, *command, *data)
@@ -132,5 +132,5 @@ def test_a_last_layer_of_other_classes_is_reported() -> None:
 def test_images_of_signed_numbers_are_previewed(capsys: pytest.CaptureFixture[str]) -> None:
     pixels = np.random.default_rng(0).integers(-1000, 1000, (30, 6, 6)).astype(np.int16)
     np.savez("a.npz", x=pixels, y=np.arange(30) % 3)
-    told = cli(capsys, "data", "preview", "data=arrays", "data.path=a.npz", "--count", "4")
-    assert "task classification of y, 3 classes: 0, 1, 2; images 1 x 6 x 6" in told
+    output = cli(capsys, "data", "preview", "data=arrays", "data.path=a.npz", "--count", "4")
+    assert "task classification of y, 3 classes: 0, 1, 2; images 1 x 6 x 6" in output

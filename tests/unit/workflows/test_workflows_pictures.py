@@ -80,9 +80,9 @@ def test_training_and_its_evaluation_end_well_without_pictures(
     monkeypatch.setattr("dlexp.report.figures.evaluation.roc_png", broken)
     words = ["model=perceptron", "data=iris", "trainer.epochs=1", "trainer.test=true", "--run-dir", "r", "--quiet"]
     assert ended("train", *words) == 0
-    told = capsys.readouterr()
-    assert "curves.png" in told.err and "roc.png" in told.err and told.err.count("no font") == 2
-    assert "plots/curves.png" not in told.out and "metrics.csv" in told.out
+    captured = capsys.readouterr()
+    assert "curves.png" in captured.err and "roc.png" in captured.err and captured.err.count("no font") == 2
+    assert "plots/curves.png" not in captured.out and "metrics.csv" in captured.out
     assert json.loads(Path("r/status.json").read_text())["state"] == "finished"
     assert "test" in json.loads(Path("r/summary.json").read_text())
     assert Path("r/eval/test/confusion.png").is_file() and not Path("r/eval/test/roc.png").exists()

@@ -62,13 +62,13 @@ def test_each_epoch_is_answered_and_what_is_printed_goes_to_a_file(output: Path)
 
 
 @pytest.mark.parametrize(
-    ("end", "told"),
+    ("end", "expected"),
     [(lambda: os._exit(3), "ended with exit code 3"), (lambda: os.kill(os.getpid(), 9), "killed by SIGKILL")],
 )
-def test_an_end_without_a_word_is_a_failure_with_its_reason(end: Any, told: str, output: Path) -> None:
+def test_an_end_without_a_word_is_a_failure_with_its_reason(end: Any, expected: str, output: Path) -> None:
     pool = Pool(1)
     pool.start("a", output, lambda send, receive: end())
-    assert [message for _, message in until_ended(pool)] == [{"failed": told}]
+    assert [message for _, message in until_ended(pool)] == [{"failed": expected}]
 
 
 def test_a_child_that_was_asked_to_stop_is_interrupted(output: Path) -> None:

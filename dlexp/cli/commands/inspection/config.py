@@ -39,13 +39,13 @@ def _config(
     """Print the resolved configuration, the explanation of one key, or the source of every value."""
     from dlexp.cli.views.inspection import config as view
     from dlexp.config.check.advice import advice
-    from dlexp.config.compose import load
+    from dlexp.config.compose import load, load_unfitted
     from dlexp.config.explain import explain, sources
     from dlexp.config.files.catalog import Catalog
     from dlexp.config.saved import to_yaml
 
     catalog = Catalog(common.config_dirs)
-    found = load(overrides, catalog)
+    found = load(overrides, catalog) if key is None else load_unfitted(overrides, catalog)
     view.notes(tuple(advice(found)))
     if key is not None:
         facts = explain(key, found, overrides, catalog)

@@ -112,7 +112,7 @@ def check(
 
 
 def _config(overrides: list[str] | None, common: CommonOptions) -> RunConfig:
+    from dlexp.cli.commands.configuration import catalog_of
     from dlexp.config.compose import load
-    from dlexp.config.files.catalog import Catalog
 
-    return load(tuple(overrides or ()), Catalog(common.config_dirs))
+    return load(tuple(overrides or ()), catalog_of(common))

@@ -15,12 +15,10 @@ def list_options(
 ) -> None:
     """List the options of all configuration groups, or of one."""
     from dlexp.config.files.catalog import Catalog
-    from dlexp.config.schema.names import ALIASES
 
     catalog = Catalog(common_options(config_dir, None).config_dirs)
-    group = ALIASES.get(group or "", group)
     if group is not None and group not in catalog.groups:
-        from dlexp.config.check.suggest import nearest_name
+        from dlexp.text.nearest import nearest_name
 
         near = nearest_name(group, catalog.groups)
         remedy = f"Did you mean dlexp list {near}?" if near else f"The groups are {', '.join(catalog.groups)}."

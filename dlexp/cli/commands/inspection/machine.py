@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dlexp.cli.argv import CommonOptions
-from dlexp.cli.commands.configuration import trusted_of
+from dlexp.cli.commands.configuration import catalog_of, trusted_of
 from dlexp.cli.style import print_json
-from dlexp.config.files.catalog import Catalog
 
 
 def machine(overrides: tuple[str, ...], common: CommonOptions, as_json: bool) -> None:
     """Build the experiment without training it, and print its machine settings."""
     from dlexp.config.compose import load
 
-    config = load(overrides, Catalog(common.config_dirs))
+    config = load(overrides, catalog_of(common))
     from dlexp.assemble.experiment import assemble
     from dlexp.cli.views.inspection.machine import show
 

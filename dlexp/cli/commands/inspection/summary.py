@@ -15,11 +15,10 @@ def summary(
     json: given.Json = False,
 ) -> None:
     """Print the layers of a model. With output shapes, parameters, multiply-adds and memory; nothing is trained."""
-    from dlexp.cli.commands.configuration import configuration, trusted_of
-    from dlexp.config.files.catalog import Catalog
+    from dlexp.cli.commands.configuration import catalog_of, configuration, trusted_of
 
     common = common_options(config_dir, trust)
-    config, _, _ = configuration(tuple(overrides or ()), None, Catalog(common.config_dirs))
+    config, _, _ = configuration(tuple(overrides or ()), None, catalog_of(common))
     from dlexp.cli.views.inspection.summary import show
     from dlexp.workflows.summary import summary as workflow
 

@@ -25,18 +25,17 @@ def adapt(
     if "=" in run:
         typed, run = (run, *typed), "latest"
     _refuse_other_overrides(typed)
-    from dlexp.cli.commands.configuration import configuration, trusted_of
-    from dlexp.config.files.catalog import Catalog
+    from dlexp.cli.commands.configuration import catalog_of, configuration, trusted_of
 
     common = common_options(config_dir, trust)
-    config, words, changes = configuration(typed, run, Catalog(common.config_dirs))
+    config, all_overrides, changes = configuration(typed, run, catalog_of(common))
     trusted = trusted_of(common)
     from dlexp.artifacts.runs.run_dir import RunDir, named_run
     from dlexp.cli.views.results.adapt import show
     from dlexp.workflows import adapt as workflow
     from dlexp.workflows.train.train import Request
 
-    request = Request(words, (common.command,), run_dir, trusted, tuple(changes or ()))
+    request = Request(all_overrides, (common.command,), run_dir, trusted, tuple(changes or ()))
     content = workflow.adapt(RunDir.find(named_run(run)), config, request)
     if json:
         print_json(content)
@@ -45,7 +44,7 @@ def adapt(
 
 
 def _refuse_other_overrides(overrides: Sequence[str]) -> None:
-    from dlexp.config.check.suggest import nearest_name
+    from dlexp.text.nearest import nearest_name
 
     keys = [override.partition("=")[0].lstrip("+") for override in overrides]
     for key, override in zip(keys, overrides, strict=True):

@@ -56,7 +56,7 @@ def compare(
         view.show(found)
     lines = _written(found, plot, save)
     if not json:
-        view.written(lines)
+        view.print_files(lines)
 
 
 def _written(found: Comparison, plot: Path | None, wants_files: bool) -> list[str]:

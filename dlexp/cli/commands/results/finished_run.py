@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from dlexp.config.check.suggest import nearest_name
 from dlexp.errors import ConfigError
+from dlexp.text.nearest import nearest_name
 
 _PLACES = ("data.path", "data.folder")
 _EVALUATION_KEYS = (

@@ -36,18 +36,13 @@ def report(
 
 def _named(name: str) -> Path:
     """The directory of a run or study. Raises ConfigError with the closest name if it does not exist."""
-    from dlexp.artifacts.runs.run_dir import named_run, newest_runs, outputs_root
-    from dlexp.config.check.suggest import nearest_name
+    from dlexp.artifacts.runs.run_dir import missing_run, named_run
 
     path = named_run(name)
     if path.exists():
         return path
-    found = [*newest_runs(), *(path.parent for path in (outputs_root() / "tune").glob("*/study.json"))]
-    near = nearest_name(path.name, [path.name for path in found])
-    newest = f"The newest run is {found[0]}" if found else "Create a run with dlexp train"
-    raise ConfigError.one(
-        name, "", "run or study not found", f"Did you mean {near}?" if near else newest, code="not-found"
-    )
+    rule, remedy = missing_run(name)
+    raise ConfigError.one(name, "", rule, remedy, code="not-found")
 
 
 def _opens(path: Path) -> bool:

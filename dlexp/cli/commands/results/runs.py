@@ -72,14 +72,15 @@ def show(
     """Show one run: its command, state, metrics and files."""
     from dlexp.artifacts.files.reading import is_file
     from dlexp.artifacts.runs.run_dir import RunDir, named_run
-    from dlexp.artifacts.runs.run_tree import MARKS, is_group, members
+    from dlexp.artifacts.runs.run_tree import MARKS, check_sweep, is_group, is_sweep, runs_in
     from dlexp.cli.views.results import runs as view
     from dlexp.workflows.runs import query as workflow
 
     path = named_run(run)
     path = path.resolve() if path.is_symlink() else path
-    if is_group(path):
-        rows, broken = workflow.rows_of(members(path), "train")
+    check_sweep(path)
+    if is_group(path) or is_sweep(path):
+        rows, broken = workflow.rows_of(runs_in(path), "train")
         if json:
             _print_json({"group": str(path), "runs": [row.as_dict() for row in rows], "broken": _as_dicts(broken)})
         else:
@@ -224,7 +225,7 @@ def _among(option: str, text: str, allowed: Sequence[str]) -> list[str]:
     given = [word.strip() for word in text.split(",")]
     for word in given:
         if word not in allowed:
-            from dlexp.config.check.suggest import nearest_name
+            from dlexp.text.nearest import nearest_name
 
             near = nearest_name(word, allowed)
             rule = f"must be one of {', '.join(allowed)}"
@@ -235,7 +236,7 @@ def _among(option: str, text: str, allowed: Sequence[str]) -> list[str]:
 def _details(row: Row) -> dict[str, Any]:
     """Additional facts for `show`: command, options, notes, checkpoints and evaluations."""
     from dlexp.artifacts.files.reading import is_file, read_text
-    from dlexp.artifacts.runs.split_accesses import looks_at
+    from dlexp.artifacts.runs.split_accesses import count_split_accesses
     from dlexp.workflows.run_record.read import SPLITS
 
     path = row.path
@@ -248,8 +249,8 @@ def _details(row: Row) -> dict[str, Any]:
     found["continued"] = list(row.run.meta.get("continued", []))
     found["notes"] = list(row.run.meta.get("notes", []))
     found["checkpoints"] = sorted(item.name for item in (path / "checkpoints").glob("*.pt"))
-    looks = {split: looks_at(path / "eval", split) for split in SPLITS}
-    found["evaluated"] = [f"{split} {count}x" for split, count in looks.items() if count]
+    accesses = {split: count_split_accesses(path / "eval", split) for split in SPLITS}
+    found["evaluated"] = [f"{split} {count}x" for split, count in accesses.items() if count]
     return found
 
 

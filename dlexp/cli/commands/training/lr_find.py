@@ -24,15 +24,15 @@ def lr_find(
     json: given.Json = False,
 ) -> None:
     """Find a learning rate with a range test. It is suggested only if the loss curve is clear."""
+    from dlexp.cli.commands.configuration import catalog_of
     from dlexp.config.compose import load
-    from dlexp.config.files.catalog import Catalog
     from dlexp.config.nodes import trusted_packages
     from dlexp.workflows.lr_find.settings import SweepSettings
 
     settings = SweepSettings(min_lr, max_lr, steps, seeds, loss, val_batches)
     settings.check()
     common, typed = common_options(config_dir, trust), tuple(overrides or ())
-    config = load(typed, Catalog(common.config_dirs))
+    config = load(typed, catalog_of(common))
     trusted = trusted_packages(common.trust)
     from dlexp.cli.views.training.display import reporter
     from dlexp.cli.views.training.lr_find import show

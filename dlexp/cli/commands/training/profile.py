@@ -19,15 +19,14 @@ def profile(
     """Profile the time and memory of a training update. The cost of the whole run is estimated."""
     from dataclasses import replace
 
-    from dlexp.cli.commands.configuration import trusted_of
+    from dlexp.cli.commands.configuration import catalog_of, trusted_of
     from dlexp.config.compose import load
-    from dlexp.config.files.catalog import Catalog
     from dlexp.workflows.profile.settings import ProfileRequest
 
     common = common_options(config_dir, trust)
     request = ProfileRequest(tuple(overrides or ()), run_dir=run_dir, steps=steps)
     request.check()
-    config = load(request.words, Catalog(common.config_dirs))
+    config = load(request.overrides, catalog_of(common))
     request = replace(request, command=common.command, trusted=trusted_of(common))
     from dlexp.cli.views.training.display import reporter
     from dlexp.cli.views.training.profile import show

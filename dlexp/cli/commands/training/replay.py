@@ -18,14 +18,13 @@ def replay(
 ) -> None:
     """Repeat the failed training step of a run. It is read from the crash capsule; the data set is not needed."""
     changes = _changes(overrides or ())
-    from dlexp.artifacts.runs.run_dir import named_run
+    from dlexp.artifacts.runs.run_dir import missing_run, named_run
     from dlexp.config.nodes import trusted_packages
 
     folder = named_run(run)
     if not folder.exists():
-        raise ConfigError.one(
-            run, "", "not found", "Name a run directory or a crash directory in it.", code="not-found"
-        )
+        rule, remedy = missing_run(run)
+        raise ConfigError.one(run, "", rule, remedy, code="not-found")
     trusted = trusted_packages(tuple(trust or ()))
     from dlexp.cli.views.training.replay import difference, show
     from dlexp.workflows.train.crash import replay as workflow

@@ -51,7 +51,7 @@ def sweep(arguments: TrainArguments, common: CommonOptions, catalog: Catalog, qu
     request = workflow.SweepRequest(
         _typed(arguments), common.command, folder, arguments.jobs, trusted, allow_changes=arguments.allow_changes
     )
-    shown = view.display(quiet)
+    shown = view.progress_view(quiet)
     try:
         if arguments.resume is not None and folder is not None:
             content = workflow.resume_sweep(folder, request, shown)

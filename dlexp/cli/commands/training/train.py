@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dlexp.cli import options as given
@@ -45,11 +47,10 @@ def train(
 
 def _train(arguments: TrainArguments, common: CommonOptions, quiet: bool, as_json: bool) -> None:
     """Start, repeat, resume or dry-run a training and print the result."""
-    from dlexp.cli.commands.configuration import configuration, is_sweep_command, trusted_of
-    from dlexp.config.files.catalog import Catalog
+    from dlexp.cli.commands.configuration import catalog_of, configuration, is_sweep_command, trusted_of
 
     _refuse_contradictions(arguments)
-    catalog = Catalog(common.config_dirs)
+    catalog = catalog_of(common)
     if is_sweep_command(arguments):
         from dlexp.cli.commands.training.sweep import sweep
 
@@ -66,14 +67,20 @@ def _train(arguments: TrainArguments, common: CommonOptions, quiet: bool, as_jso
     from dlexp.workflows.train.seeds import train_seeds
 
     if arguments.dry_run:
+        if arguments.run_id is not None:
+            from dlexp.workflows.train.run_id import check_id
+
+            check_id(config, arguments.run_id, arguments.seeds, reporter(quiet).say)
+        elif arguments.run_dir is not None and arguments.seeds is None:
+            from dlexp.artifacts.files.new_folder import refuse_occupied
+
+            refuse_occupied(arguments.run_dir)
         _print(workflow.dry_run(config, trusted), view.dry_run, as_json)
         return
     request = workflow.Request(
-        typed, (common.command,), arguments.run_dir, trusted, allow_changes=arguments.allow_changes
+        typed, (common.command,), arguments.run_dir, trusted, tuple(changes or ()), arguments.allow_changes
     )
     display = reporter(quiet)
-    if changes is not None:
-        view.changes(changes, display.say)
     if arguments.run_id is not None:
         _under_id(arguments.run_id, arguments.seeds, config, request, display, as_json)
     elif arguments.seeds is not None:
@@ -109,16 +116,25 @@ def _resume(arguments: TrainArguments, common: CommonOptions, catalog: Catalog, 
     from dlexp.workflows.train.train import resume
 
     display = reporter(quiet)
-    view.changes(changes, display.say)
-    content = resume(run, config, trusted, display, allow_changes=arguments.allow_changes)
+    content = resume(run, config, trusted, display, allow_changes=arguments.allow_changes, changes=changes)
     _print(content, view.summary, as_json)
 
 
 def _print(content: Mapping[str, Any], view: Callable[[Mapping[str, Any]], None], as_json: bool) -> None:
-    if as_json:
-        print_json(content)
-    else:
-        view(content)
+    try:
+        if as_json:
+            print_json(content)
+        else:
+            view(content)
+        sys.stdout.flush()
+    except OSError as error:  # the run is complete; its status must have the exit code of this process
+        if "run" in content:
+            from dlexp.artifacts.runs.run_dir import RunDir
+            from dlexp.cli.process import exit_code_of_output
+
+            reason = f"the result could not be printed: {error.strerror or error}"
+            RunDir(Path(content["run"])).set_exit(exit_code_of_output(error), reason)
+        raise
 
 
 def _refuse_contradictions(arguments: TrainArguments) -> None:

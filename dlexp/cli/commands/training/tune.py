@@ -35,8 +35,7 @@ def tune(
     """Search for hyperparameters. The same command continues its study until it has --trials trials."""
     from dlexp.artifacts.files.new_folder import refuse_bad_name
     from dlexp.artifacts.runs.run_dir import outputs_root
-    from dlexp.cli.commands.configuration import trusted_of
-    from dlexp.config.files.catalog import Catalog
+    from dlexp.cli.commands.configuration import catalog_of, trusted_of
     from dlexp.config.search import load_search
     from dlexp.text.time_format import stamp
 
@@ -50,7 +49,7 @@ def tune(
             "--migrate", migrate, "requires another study to copy to", "Add --name NEW", code="missing-requirement"
         )
     common, typed = common_options(config_dir, trust), tuple(overrides or ())
-    search = load_search(typed, Catalog(common.config_dirs))
+    search = load_search(typed, catalog_of(common))
     if dry_run:
         _dry_run(search, trials, json)
         return
@@ -63,10 +62,10 @@ def tune(
 
 
 def _run(search: Search, request: TuneRequest, quiet: bool, as_json: bool) -> None:
-    from dlexp.cli.views.training.tune import display, show
+    from dlexp.cli.views.training.tune import progress_view, show
     from dlexp.workflows.tune.tune import tune as workflow
 
-    shown = display(quiet, request.total, search.base.monitor)
+    shown = progress_view(quiet, request.total, search.base.monitor)
     started = time.perf_counter()
     try:
         content = workflow(search, request, shown)

@@ -35,13 +35,12 @@ def verify(
             "Remove one of the two options.",
             code="cannot-combine",
         )
-    from dlexp.cli.commands.configuration import configuration, trusted_of
-    from dlexp.config.files.catalog import Catalog
+    from dlexp.cli.commands.configuration import catalog_of, configuration, trusted_of
 
     common = common_options(config_dir, trust)
     run, overrides = _split(run_or_overrides or ())
     forced = (*(() if _says_epochs(overrides) else (_EPOCHS,)), *_FORCED)
-    config, typed, _ = configuration((*overrides, *forced), run, Catalog(common.config_dirs))
+    config, typed, _ = configuration((*overrides, *forced), run, catalog_of(common))
     trusted = trusted_of(common)
     from dlexp.cli.views.training.display import reporter
     from dlexp.cli.views.training.verify import show

@@ -27,7 +27,7 @@ def show(comparison: Comparison) -> None:
     print_comparison(comparison, out)
 
 
-def written(lines: Iterable[str]) -> None:
+def print_files(lines: Iterable[str]) -> None:
     """Print a line for each file that was written, or could not be drawn."""
     for line in lines:
         out.print(f"\n{escape(line)}")
@@ -48,21 +48,27 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         those = "all pairs" if len(shown) == len(comparison.pairs) else f"{escape(leader)} against each other group"
         console.print(f"\n[bold]{those}, {escape(comparison.metric)}[/]")
         for pair in shown:
-            console.print(f"  {escape(pair.verdict)}")
+            _print_between_words(console, f"  {escape(pair.verdict)}")
     for pair in shown:
         if pair.mcnemar is not None:
             test = pair.mcnemar
-            console.print(
+            _print_between_words(
+                console,
                 f"\nMcNemar: {escape(pair.first)} alone is correct on {test.only_first}, {escape(pair.second)} alone "
-                f"on {test.only_second} of {comparison.samples:,} samples; p = {test.p_value:.3g}"
+                f"on {test.only_second} of {comparison.samples:,} samples; p = {test.p_value:.3g}",
             )
     if comparison.unpaired:
         console.print(f"\n[yellow]no paired comparison[/]: {escape_lines(comparison.unpaired)}")
     if comparison.verdict:
         of = f"{comparison.metric}, {comparison.samples:,} samples: " if comparison.samples else ""
-        console.print(f"\n{escape(of)}[bold]{escape(comparison.verdict)}[/]")
+        _print_between_words(console, f"\n{escape(of)}[bold]{escape(comparison.verdict)}[/]")
     for note in comparison.notes:
-        console.print(f"  [dim]{escape(note)}[/]")
+        _print_between_words(console, f"  [dim]{escape(note)}[/]")
+
+
+def _print_between_words(console: Console, text: str) -> None:
+    """Print a text wrapped between words on a terminal, on one line elsewhere."""
+    console.print(text, soft_wrap=not console.is_terminal)
 
 
 def _beside(comparison: Comparison) -> Iterator[Table]:

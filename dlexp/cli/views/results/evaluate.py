@@ -49,9 +49,12 @@ def evaluation(content: Mapping[str, Any]) -> None:
         out.print(f"[yellow]changed since training[/]: {escape(change['path'])}: {escape(f'{before} -> {after}')}")
     undrawn(content)
     out.print(f"\n  report   {escape(folder)}/report.json and other files")
-    if content["split"] == "test":
-        looks = content["looks_at_this_split"]
-        out.print(f"  the test split of this run has been evaluated {looks} time{'s' if looks > 1 else ''}")
+    accesses = content["split_accesses"]
+    if content["split"] == "test" and accesses > 1:
+        out.print(
+            f"\n[yellow]note[/]: this run was evaluated {accesses} times on the test split. If you choose between runs "
+            "by these results, they are too optimistic: choose by the validation split (--split val)"
+        )
 
 
 def group(folder: Path, split: str, content: Mapping[str, Any]) -> None:

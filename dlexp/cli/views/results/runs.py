@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,7 +106,8 @@ def _print_table(rows: Sequence[Row], columns: Sequence[str], *, fixed: bool) ->
     dropped = []
     if not fixed and sys.stdout.isatty():
         room = shutil.get_terminal_size().columns
-        for key in _DROPPED_FIRST:
+        rest = [key for key in reversed(columns) if key not in ("name", "state", *_DROPPED_FIRST)]
+        for key in (*_DROPPED_FIRST, *rest):
             if sum(widths.values()) + 2 * (len(widths) - 1) > room and key in widths:
                 dropped.append(key)
                 del widths[key]
@@ -115,7 +117,8 @@ def _print_table(rows: Sequence[Row], columns: Sequence[str], *, fixed: bool) ->
         lines.append("  ".join(texts).rstrip())
     echo("\n".join(lines))
     if dropped:
-        echo(f"terminal too narrow for {', '.join(dropped)}; select columns with --columns")
+        note = f"terminal too narrow for {', '.join(dropped)}; select columns with --columns"
+        echo(textwrap.fill(note, shutil.get_terminal_size().columns, break_long_words=False, break_on_hyphens=False))
 
 
 def _padded(key: str, text: str, width: int, line: int) -> str:

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from textwrap import wrap
 
 from rich.console import Group
-from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from dlexp.cli.console import err, escape, escape_lines
+from dlexp.cli.views.live import LiveRegion, ProgressView, select_view
 from dlexp.engine.loop import EpochRecord, StepRecord
 from dlexp.report.number_format import number
 from dlexp.text.printable import printable
@@ -26,15 +26,15 @@ _HEARTBEAT_SECONDS = 60.0
 _ROWS = 8
 _BAR = 24  # characters
 _BESIDE_BAR = 5 + 2 + 4  # the label, the gaps, and room for the ^C that a terminal prints after the last line
+_LABELS = {"samples_per_s": "samples/s"}  # column of metrics.csv -> its unit, which follows the number
 _INDENT, _LEAST_TEXT = 11, 30
 _LINE_BREAK = "\n" + " " * _INDENT
 
 
 def reporter(quiet: bool) -> Reporter:
-    """The display for the kind of standard error: live for a terminal, otherwise plain."""
-    if quiet:
-        return Quiet()
-    return LiveDisplay() if err.is_terminal and not err.is_dumb_terminal else PlainDisplay()
+    """The view for standard error: messages if `quiet`, a live view on a terminal, otherwise lines."""
+    view: Reporter = select_view(quiet, TrainingLines, LiveTraining)
+    return view
 
 
 class Pace:
@@ -46,36 +46,19 @@ class Pace:
         self._offset: float | None = None
 
     def left(self, epoch: int, batch: int) -> str:
-        """The estimated time to the end of training after `batch` batches of epoch number `epoch` (from 1)."""
+        """`TIME left` after `batch` batches of epoch number `epoch` (from 1); "" until it can be estimated."""
         done = epoch - 1 + batch / self._num_batches
         if self._offset is None:
             self._offset = done
             self._started = time.perf_counter()
-            return "..."
+            return ""
         progress = done - self._offset
         if progress <= 0:
-            return "..."
-        return spoken((time.perf_counter() - self._started) / progress * (self._epochs - done))
+            return ""
+        return f"{spoken((time.perf_counter() - self._started) / progress * (self._epochs - done))} left"
 
 
-class Quiet:
-    """A display that shows messages only."""
-
-    def say(self, text: str) -> None:
-        """Print a line on standard error."""
-        err.print(escape_lines(text))
-
-    def begin(self, facts: RunFacts) -> None:
-        """Print nothing."""
-
-    def observe(self, record: StepRecord | EpochRecord) -> None:
-        """Print nothing."""
-
-    def end(self) -> None:
-        """Print nothing."""
-
-
-class PlainDisplay(Quiet):
+class TrainingLines(ProgressView[StepRecord | EpochRecord]):
     """A line per epoch, and a line per minute within a long epoch."""
 
     def begin(self, facts: RunFacts) -> None:
@@ -89,27 +72,30 @@ class PlainDisplay(Quiet):
         """Print every epoch, and a step if the last line is a minute old."""
         if isinstance(record, EpochRecord):
             left = self._pace.left(record.epoch + 1, 0)
-            parts = [f"{name} {number(name, value)}" for name, value in _shown(record).items()]
-            best = "  best" if record.is_best else ""
-            err.print(f"epoch {record.epoch}/{record.epochs}  {'  '.join(parts)}  {left} left{best}")
+            parts = [f"epoch {record.epoch}/{record.epochs}", *_formatted(_shown(record)), left]
+            err.print("  ".join(filter(None, [*parts, "best" if record.is_best else ""])))
             self._spoke = time.monotonic()
         elif time.monotonic() - self._spoke > _HEARTBEAT_SECONDS:
             left = self._pace.left(record.epoch, record.batch)
             loss = number("loss", next(iter(record.means().values())))
             batch = f"batch {record.batch}/{record.num_batches}"
-            err.print(f"epoch {record.epoch}/{self._epochs}  {batch}  train/loss {loss}  {left} left")
+            parts = [f"epoch {record.epoch}/{self._epochs}", batch, f"train/loss {loss}", left]
+            err.print("  ".join(filter(None, parts)))
             self._spoke = time.monotonic()
 
 
-class LiveDisplay(Quiet):
+class LiveTraining(ProgressView[StepRecord | EpochRecord]):
     """The facts of the run, a table of the last epochs and two progress bars, drawn from the training thread."""
 
     def __init__(self) -> None:
-        self._live: Live | None = None
+        self._region: LiveRegion | None = None
 
     def say(self, text: str) -> None:
         """Print a line above the live view."""
-        (self._live.console if self._live else err).print(escape_lines(text))
+        if self._region is None:
+            super().say(text)
+        else:
+            self._region.say(text)
 
     def begin(self, facts: RunFacts) -> None:
         """Print the facts and open the live view."""
@@ -118,16 +104,13 @@ class LiveDisplay(Quiet):
         self._done, self._batch = float(facts.first_epoch), 0
         self._step: list[str] = []
         self._samples, self._next = (0, time.perf_counter(), 0), 0.0
-        self._rate, self._left = "", "..."
+        self._rate, self._left = "", ""
         err.print(f"[bold]{escape(facts.title)}[/]")
         for label, text in {**facts.facts, "run": facts.run_dir}.items():
             lines = wrap(text, max(_LEAST_TEXT, err.width - _INDENT), break_long_words=False, break_on_hyphens=False)
             err.print(f"  [cyan]{label:<9}[/]{escape_lines(_LINE_BREAK.join(map(printable, lines)))}")
         err.print()
-        self._live = Live(
-            console=err, auto_refresh=False, transient=False, redirect_stdout=False, redirect_stderr=False
-        )
-        self._live.start()
+        self._region = LiveRegion(redirect=False)
 
     def observe(self, record: StepRecord | EpochRecord) -> None:
         """Update the view, and redraw it if the last drawing is old enough."""
@@ -153,16 +136,16 @@ class LiveDisplay(Quiet):
 
     def end(self) -> None:
         """Close the live view; the last drawing remains on the terminal."""
-        if self._live is not None:
+        if self._region is not None:
             self._draw()
-            self._live.stop()
-            self._live = None
+            self._region.close()
+            self._region = None
 
     def _draw(self) -> None:
-        if self._live is not None:
+        if self._region is not None:
             started = time.perf_counter()
             parts = [self._table(), self._bars()] if self._history else [self._bars()]
-            self._live.update(Group(*parts), refresh=True)
+            self._region.draw(Group(*parts))
             ended = time.perf_counter()
             self._next = ended + min(max(_REDRAW_SECONDS, _REST * (ended - started)), _SLOWEST_REDRAW_SECONDS)
 
@@ -184,7 +167,7 @@ class LiveDisplay(Quiet):
         """(the cells of every column, its heading first; the width of each)."""
         rows = [_shown(record, wide) for record in self._history]
         columns = [["epoch ", *(f"{r.epoch}{'*' if r.is_best else ' '}" for r in self._history)]]
-        columns += [[name, *(number(name, row[name]) for row in rows)] for name in rows[-1]]
+        columns += [[_LABELS.get(name, name), *(number(name, row[name]) for row in rows)] for name in rows[-1]]
         return columns, [max(map(len, column)) for column in columns]
 
     def _bars(self) -> Table:
@@ -196,7 +179,7 @@ class LiveDisplay(Quiet):
         whole = ProgressBar(total=facts.epochs, completed=self._done, width=bar)
         inner = ProgressBar(total=facts.num_batches, completed=self._batch, width=bar)
         room = err.width - bar - _BESIDE_BAR
-        grid.add_row("run  ", whole, _fitted([f"epoch {epoch}/{facts.epochs}", f"{self._left} left"], room))
+        grid.add_row("run  ", whole, _fitted(filter(None, [f"epoch {epoch}/{facts.epochs}", self._left]), room))
         grid.add_row("epoch", inner, _fitted([f"batch {self._batch}/{facts.num_batches}", *self._step], room))
         return grid
 
@@ -217,7 +200,10 @@ def _fitted(parts: Iterable[str], room: int) -> Text:
 
 
 def _formatted(means: Mapping[str, float]) -> list[str]:
-    return [f"{name} {number(name, value)}" for name, value in means.items()]
+    return [
+        f"{number(name, value)} {_LABELS[name]}" if name in _LABELS else f"{name} {number(name, value)}"
+        for name, value in means.items()
+    ]
 
 
 def _shown(record: EpochRecord, wide: bool = False) -> dict[str, float | int]:

@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.live import Live
 from rich.table import Table
 
-from dlexp.cli.console import err, escape, escape_lines, out, table
+from dlexp.cli.console import err, escape, out, table
 from dlexp.cli.style import short_path
+from dlexp.cli.views.live import LiveRegion, ProgressView, select_view
 from dlexp.cli.views.results.compare import print_comparison
 from dlexp.report.number_format import number
 from dlexp.text.quoting import command
@@ -26,35 +26,23 @@ from dlexp.workflows.sweep.files import FINISHED, RUNNING, WAITING, JobState
 if TYPE_CHECKING:
     from dlexp.config.sweep import SweepJob
     from dlexp.workflows.compare.compare import Comparison
+    from dlexp.workflows.sweep.sweep import SweepProgress
 
 _HEARTBEAT_SECONDS = 60.0
 _REDRAW_SECONDS = 0.1
 _OTHER_COLUMNS = 27  # characters of the columns number, state and time
 
 
-class QuietSweep:
-    """A display that shows messages only."""
-
-    def say(self, text: str) -> None:
-        """Print a line on standard error."""
-        err.print(escape_lines(text))
-
-    def job(self, state: JobState, states: Sequence[JobState]) -> None:
-        """Print nothing."""
-
-    def end(self) -> None:
-        """Print nothing."""
-
-
-class PlainSweep(QuietSweep):
+class SweepLines(ProgressView["SweepProgress"]):
     """A line when a job starts and when it finishes, and a line per minute in between."""
 
     def __init__(self) -> None:
         self._pace = _Pace()
         self._spoke = time.monotonic()
 
-    def job(self, state: JobState, states: Sequence[JobState]) -> None:
+    def observe(self, event: SweepProgress) -> None:
         """Print a job that started, finished an epoch or finished."""
+        state, states = event.job, event.jobs
         self._pace.see(states)
         is_news = state.state != RUNNING or not state.epoch
         if not is_news and time.monotonic() - self._spoke < _HEARTBEAT_SECONDS:
@@ -67,37 +55,38 @@ class PlainSweep(QuietSweep):
         err.print(f"{text}  [{self._pace.totals(states)}]", markup=False)
 
 
-class LiveSweep(QuietSweep):
+class LiveSweep(ProgressView["SweepProgress"]):
     """A live view with a line per running job and the totals."""
 
     def __init__(self) -> None:
         self._pace = _Pace()
-        self._live = Live(console=err, auto_refresh=False)
-        self._live.start()
+        self._region = LiveRegion(redirect=True)
         self._drawn = 0.0
 
     def say(self, text: str) -> None:
         """Print a line above the view."""
-        self._live.console.print(escape_lines(text))
+        self._region.say(text)
 
-    def job(self, state: JobState, states: Sequence[JobState]) -> None:
+    def observe(self, event: SweepProgress) -> None:
         """Redraw, immediately when a job has finished; a failed job is printed above the view."""
+        state, states = event.job, event.jobs
         self._pace.see(states)
         if state.state not in (RUNNING, FINISHED):
             self.say(f"job {state.number} {state.job.name}: {state.state}: {state.reason}")
         if state.state != RUNNING or time.monotonic() - self._drawn > _REDRAW_SECONDS:
             self._drawn = time.monotonic()
-            self._live.update(self._table(states), refresh=True)
+            self._region.draw(self._table(states))
 
     def end(self) -> None:
         """Close the live view; the last drawing remains on the terminal."""
-        self._live.stop()
+        self._region.close()
 
     def _table(self, states: Sequence[JobState]) -> Table:
         made = Table(
             title=self._pace.totals(states), title_justify="left", box=None, pad_edge=False, header_style="dim"
         )
-        for column in ("job", "epoch", "value"):
+        monitors = {state.job.config.monitor for state in states}
+        for column in ("job", "epoch", monitors.pop() if len(monitors) == 1 else "value"):
             made.add_column(column, justify="right", no_wrap=True)
         made.add_column("configuration", no_wrap=True, overflow="ellipsis", ratio=1)
         for state in states:
@@ -137,11 +126,10 @@ def _value(state: JobState) -> str:
     return number(state.job.config.monitor, state.value)
 
 
-def display(quiet: bool) -> QuietSweep:
-    """The display for the kind of standard error: live for a terminal, otherwise plain."""
-    if quiet:
-        return QuietSweep()
-    return LiveSweep() if err.is_terminal and not err.is_dumb_terminal else PlainSweep()
+def progress_view(quiet: bool) -> ProgressView[SweepProgress]:
+    """The view for standard error: messages if `quiet`, a live view on a terminal, otherwise lines."""
+    view: ProgressView[SweepProgress] = select_view(quiet, SweepLines, LiveSweep)
+    return view
 
 
 def list_jobs(jobs: Sequence[SweepJob], from_run: str | None) -> None:

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dlexp.cli.console import escape, out, over_seeds, table
 from dlexp.cli.style import plain, short_path
 from dlexp.report.number_format import number
 from dlexp.text.quoting import command
 from dlexp.text.time_format import spoken
-
-if TYPE_CHECKING:
-    from dlexp.config.derive import Change
-
-
-def changes(found: Sequence[Change], say: Callable[[str], None]) -> None:
-    """Print the changes relative to the run that is repeated or resumed, one per line."""
-    for change in found:
-        say(f"changed: {change.path}: {plain(change.before)} -> {plain(change.after)}")
 
 
 def summary(content: Mapping[str, Any]) -> None:
@@ -53,7 +44,25 @@ def seeds(content: Mapping[str, Any]) -> None:
 
 def dry_run(facts: Mapping[str, Any]) -> None:
     """Print the facts of a dry run."""
-    for name, value in facts.items():
-        if name != "go":
-            out.print(f"  {escape(name):<21} {escape(plain(value))}")
+    for name, text in _in_words(facts).items():
+        out.print(f"  {escape(name):<16}{escape(text)}")
     out.print("\n[bold green]ok[/]: everything was built and one update was made; no files were written")
+
+
+def _in_words(facts: Mapping[str, Any]) -> dict[str, str]:
+    """The facts of a dry run with the words of the display."""
+    rest = dict(facts)
+    sizes, threads, means = rest.pop("samples"), rest.pop("threads"), rest.pop("first_batch")
+    first = [f"{name} {number(name, value)}" for name, value in means.items()]
+    found = {
+        "model": f"{rest.pop('model')}, {rest.pop('parameters'):,} parameters",
+        "task": rest.pop("interpretation"),
+        "data": f"{rest.pop('data')}, " + " / ".join(f"{sizes[name]:,} {name}" for name in ("train", "val", "test")),
+        "machine": f"{rest.pop('device')}, {threads} thread{'s' if threads != 1 else ''}, {rest.pop('precision')}",
+        "precision": rest.pop("precision_reason"),
+        "updates": f"{rest.pop('updates'):,}",
+        "first update": f"{1000 * rest.pop('first_update_seconds'):,.0f} ms, {', '.join(first)}",
+    }
+    words = {"channels_last": "channels last", "tf32": "TF32"}
+    others = {words.get(name, name): plain(value) for name, value in rest.items() if name not in ("go", "task")}
+    return found | others

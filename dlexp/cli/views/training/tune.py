@@ -5,95 +5,95 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Collection, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.live import Live
 from rich.table import Table
 
-from dlexp.cli.console import err, escape, escape_lines, out, table, undrawn
+from dlexp.cli.console import err, escape, out, table, undrawn
+from dlexp.cli.views.live import LiveRegion, ProgressView, select_view
 from dlexp.config.schema.tree import shown
 from dlexp.report.number_format import number
 from dlexp.text.quoting import command
 from dlexp.text.time_format import spoken
 
 if TYPE_CHECKING:
-    from dlexp.workflows.tune.tune import TrialRecord
+    from dlexp.workflows.tune.tune import StudyProgress, TrialRecord
 
 _ROWS = 10
 
 
-class QuietStudy:
-    """A display that shows messages only."""
+class _Pace:
+    """Estimate of the remaining time, from the trials that finished in this process."""
 
-    def say(self, text: str) -> None:
-        """Print a line on standard error."""
-        err.print(escape_lines(text))
+    def __init__(self, total: int) -> None:
+        self._total, self._started = total, time.perf_counter()
+        self._first: int | None = None
 
-    def trial(self, record: TrialRecord, finished: int, best: float | None) -> None:
-        """Print nothing."""
+    def see(self, finished: int) -> None:
+        """Remember how many trials were finished before."""
+        self._first = finished if self._first is None else self._first
 
-    def end(self) -> None:
-        """Print nothing."""
+    def left(self, finished: int) -> str:
+        """`  TIME left` to the total, or "" until the first trial has finished."""
+        done = finished - (self._first or 0)
+        if done <= 0:
+            return ""
+        return f"  {spoken((time.perf_counter() - self._started) / done * (self._total - finished))} left"
 
 
-class PlainStudy(QuietStudy):
+class StudyLines(ProgressView["StudyProgress"]):
     """A line per finished trial."""
 
     def __init__(self, total: int, metric: str) -> None:
-        self._total, self._metric, self._started = total, metric, time.perf_counter()
-        self._first: int | None = None
+        self._total, self._metric, self._pace = total, metric, _Pace(total)
 
-    def trial(self, record: TrialRecord, finished: int, best: float | None) -> None:
+    def observe(self, event: StudyProgress) -> None:
         """Print a trial that has finished."""
+        record, finished = event.trial, event.finished
         if record.state == "running":
-            self._first = finished if self._first is None else self._first
+            self._pace.see(finished)
             return
         value = number(self._metric, record.value)
         detail = f"  {record.reason}" if record.reason else ""
         err.print(
             f"trial {record.number}  {record.state}  {self._metric} {value}{escape(detail)}  "
-            f"best {number(self._metric, best)}  {finished}/{self._total}  {self.left(finished)} left"
+            f"best {number(self._metric, event.best)}  {finished}/{self._total}{self._pace.left(finished)}"
         )
 
-    def left(self, finished: int) -> str:
-        """The estimated time to the total, from the trials that finished in this process."""
-        done = finished - (self._first or 0)
-        return spoken((time.perf_counter() - self._started) / done * (self._total - finished)) if done > 0 else "..."
 
-
-class LiveStudy(PlainStudy):
+class LiveStudy(ProgressView["StudyProgress"]):
     """A table of the last trials, redrawn when they report."""
 
     def __init__(self, total: int, metric: str) -> None:
-        super().__init__(total, metric)
+        self._total, self._metric, self._pace = total, metric, _Pace(total)
         self._rows: dict[int, TrialRecord] = {}
         self._order: deque[int] = deque(maxlen=_ROWS)
-        self._live = Live(console=err, auto_refresh=False)
-        self._live.start()
+        self._region = LiveRegion(redirect=True)
         self._drawn = 0.0
 
     def say(self, text: str) -> None:
         """Print a line above the table."""
-        self._live.console.print(escape_lines(text))
+        self._region.say(text)
 
-    def trial(self, record: TrialRecord, finished: int, best: float | None) -> None:
+    def observe(self, event: StudyProgress) -> None:
         """Update the row of a trial."""
-        if self._first is None:
-            self._first = finished
+        record = event.trial
+        self._pace.see(event.finished)
         if record.number not in self._rows:
             self._order.append(record.number)
         self._rows[record.number] = record
         if time.perf_counter() - self._drawn > 0.1 or record.state != "running":
             self._drawn = time.perf_counter()
-            self._live.update(self._table(finished, best), refresh=True)
+            self._region.draw(self._table(event.finished, event.best))
 
     def end(self) -> None:
         """Close the live view; the last drawing remains on the terminal."""
-        self._live.stop()
+        self._region.close()
 
     def _table(self, finished: int, best: float | None) -> Table:
-        title = f"{finished}/{self._total} trials  best {number(self._metric, best)}  {self.left(finished)} left"
+        title = f"{finished}/{self._total} trials  best {number(self._metric, best)}{self._pace.left(finished)}"
         made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="dim")
         for column in ("trial", "state", "epoch", self._metric, "parameters"):
             made.add_column(column, justify="left" if column in ("state", "parameters") else "right", no_wrap=True)
@@ -114,11 +114,12 @@ class LiveStudy(PlainStudy):
         return made
 
 
-def display(quiet: bool, total: int, metric: str) -> QuietStudy:
-    """The display for the kind of standard error: live for a terminal, otherwise plain."""
-    if quiet:
-        return QuietStudy()
-    return LiveStudy(total, metric) if err.is_terminal and not err.is_dumb_terminal else PlainStudy(total, metric)
+def progress_view(quiet: bool, total: int, metric: str) -> ProgressView[StudyProgress]:
+    """The view for standard error: messages if `quiet`, a live view on a terminal, otherwise lines."""
+    view: ProgressView[StudyProgress] = select_view(
+        quiet, partial(StudyLines, total, metric), partial(LiveStudy, total, metric)
+    )
+    return view
 
 
 def dry_run(content: Mapping[str, Any], groups: Collection[str], epochs_each: int, hours: float | None) -> None:

@@ -47,13 +47,16 @@ def raw_column(file: str, name: str, column: Any, marks: Marks) -> RawColumn:
         return RawColumn(lambda: found, marks)
 
 
-def check_type(file: str, name: str, kind: Any) -> None:
-    """Raise DataError for an Arrow type that can be read neither as number nor as text."""
+def check_type(file: str, name: str, kind: Any, remedy: str | None = None) -> None:
+    """Raise DataError for an Arrow type that can be read neither as number nor as text.
+
+    remedy  None for dropping the column, which is not possible for a target or a column of predictions
+    """
     import pyarrow as pa
 
     kind = _plain_type(kind)
     if not (_has_text(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_duration(kind)):
-        raise _refusal(file, name, kind)
+        raise _refusal(file, name, kind, remedy)
 
 
 @contextmanager
@@ -69,9 +72,9 @@ def arrow_errors(file: str, name: str, kind: Any) -> Iterator[None]:
         raise DataError(f"cannot be read as {kind}: {reason}", file=file, column=name, remedy=remedy) from error
 
 
-def _refusal(file: str, name: str, kind: Any) -> DataError:
+def _refusal(file: str, name: str, kind: Any, remedy: str | None = None) -> DataError:
     rule = f"must hold numbers or texts, got {kind}"
-    remedy = f"Drop the column: {dropping([name], [])}"
+    remedy = f"Drop the column: {dropping([name], [])}" if remedy is None else remedy
     return DataError(rule, file=file, column=name, remedy=remedy, code="invalid-type")
 
 

@@ -35,12 +35,12 @@ class ArrowFile:
     read: Callable[[list[str]], Any]
     batches: Callable[[list[str]], Iterator[Any]]
 
-    def columns(self, wanted: Sequence[str], marks: Marks) -> tuple[dict[str, RawColumn], int]:
+    def columns(self, wanted: Sequence[str], marks: Marks, target: str) -> tuple[dict[str, RawColumn], int]:
         """(the columns `wanted` by name, number of rows). Raises DataError for other types and without rows."""
         repeated = sorted(name for name, count in Counter(self.names).items() if count > 1)
         if repeated:
             raise DataError(f"duplicate column names: {', '.join(map(repr, repeated))}", file=self.path)
-        self._check(wanted)
+        self._check(wanted, target)
         table = self.read(list(wanted))
         if not table.num_rows:
             raise DataError("has no rows", file=self.path, code="too-few-samples")
@@ -52,7 +52,7 @@ class ArrowFile:
 
         def rows(places: Sequence[int]) -> Iterator[Piece]:
             wanted, number = [self.names[place] for place in places], 0
-            self._check(wanted)
+            self._check(wanted, None)
             try:
                 for piece in self.batches(wanted):
                     columns = [raw_column(self.path, name, piece.column(name), marks) for name in wanted]
@@ -63,9 +63,12 @@ class ArrowFile:
 
         return OpenTable([name.strip() for name in self.names], rows, "row")
 
-    def _check(self, wanted: Sequence[str]) -> None:
+    def _check(self, wanted: Sequence[str], target: str | None) -> None:
+        """Raise DataError for types that cannot be read; without a target, of rows for prediction."""
         for name in wanted:
-            check_type(self.path, name, self.types[self.names.index(name)])
+            remedy = "Write one number or text per row, or set another data.target" if name == target else None
+            remedy = "Write numbers or texts, as in training." if target is None else remedy
+            check_type(self.path, name, self.types[self.names.index(name)], remedy)
 
 
 @contextmanager

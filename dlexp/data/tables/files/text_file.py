@@ -28,8 +28,10 @@ from dlexp.data.tables.files.text_form import decoded, header_of, rows_of
 from dlexp.data.tables.raw_column import RawColumn, Spelled, filled_rows, spell, spell_coded
 from dlexp.data.tables.spelling import MISSING, Marks, is_sign
 from dlexp.errors import DataError
+from dlexp.findings import counted
 
 _WIDE = 2000  # columns above which a file is read line by line
+_NAMED = 10  # lines listed in a note
 _PIECE = 1 << 20  # bytes read at a time
 _OVER_ASCII = ("utf-8", "latin-1", "cp1252")  # encodings whose bytes below 128 are ASCII
 
@@ -70,12 +72,13 @@ class TextFile:
 
     def read(
         self, wanted: Sequence[str], is_part: bool = False, as_texts: Collection[str] = ()
-    ) -> tuple[dict[str, RawColumn], NDArray[np.int64]]:
-        """(the columns `wanted` by name; (N,) the line of each row), without empty rows.
+    ) -> tuple[dict[str, RawColumn], NDArray[np.int64], list[str]]:
+        """(the columns `wanted` by name; (N,) the line of each row; notes), without rows that have no value.
 
         is_part   do not parse the other columns, whose mistakes are then not found
         as_texts  columns whose texts are needed, which need not be read again for them
-        Raises DataError for an invalid table.
+        A note names rows of nothing but marks of missing values; blank lines are no rows. Raises DataError for an
+        invalid table.
         """
         place_of = {name: place for place, name in enumerate(self.header)}
         places = [place_of[name] for name in wanted]
@@ -89,11 +92,28 @@ class TextFile:
             filled = filled_rows(columns) if count else np.zeros(0, dtype=np.bool_)
             if not filled.any():
                 raise DataError("has no rows", file=self.path, code="too-few-samples")
-            lines = self._lines(count)
-        if not filled.all():
-            rows = np.flatnonzero(filled)
-            columns, lines = [column.select(rows) for column in columns], lines[rows]
-        return dict(zip(wanted, columns, strict=True)), lines
+            lines, notes = self._lines(count), list[str]()
+            if not filled.all():
+                rows = np.flatnonzero(filled)
+                notes = self._dropped(lines, ~filled, places)
+                columns, lines = [column.select(rows) for column in columns], lines[rows]
+        return dict(zip(wanted, columns, strict=True)), lines, notes
+
+    def _dropped(self, lines: NDArray[np.int64], empty: NDArray[np.bool_], places: Sequence[int]) -> list[str]:
+        """A note about the rows among `empty` (N,) that are not blank."""
+        found = []
+        with self._rows() as rows:
+            next(rows)
+            for line, is_empty, row in zip(lines.tolist(), empty.tolist(), rows, strict=False):
+                if is_empty and any(place < len(row) and row[place].strip() for place in places):
+                    found.append(line)
+        if not found:
+            return []
+        named = ", ".join(map(str, found[:_NAMED])) + (", ..." if len(found) > _NAMED else "")
+        what = (
+            "has nothing but missing values and was" if len(found) == 1 else "have nothing but missing values and were"
+        )
+        return [f"{counted(len(found), 'row')} {what} dropped (line{'' if len(found) == 1 else 's'} {named})"]
 
     def _by_pandas(self, places: Sequence[int], is_part: bool, as_texts: Sequence[int]) -> list[RawColumn]:
         # Default words for "no value" do not make a column one of texts; other words are matched later, to be counted.

@@ -16,7 +16,7 @@ OPTIMS = tuple(CATALOG.options("optim"))
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         ("model.activation=sigmoid", "model.activation=sigmoid "),
         ("model=lenet5 model.activation=tanh", "model.activation=tanh "),
@@ -29,10 +29,10 @@ OPTIMS = tuple(CATALOG.options("optim"))
         ("regularization.early_stopping.patience=30", "trainer.epochs=30"),
     ],
 )
-def test_what_is_allowed_and_seldom_wise_is_told(words: str, told: str) -> None:
+def test_what_is_allowed_and_seldom_wise_is_told(words: str, message: str) -> None:
     found = list(advice(load(words.split(), CATALOG)))
     assert len(found) == 1
-    assert told in found[0]
+    assert message in found[0]
 
 
 @pytest.mark.parametrize(

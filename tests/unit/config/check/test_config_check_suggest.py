@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from dlexp.config.check.suggest import all_paths, nearest_name, nearest_path, option_meant
+from dlexp.config.check.suggest import all_paths, nearest_path, option_meant
 from dlexp.config.files.catalog import Catalog
+from dlexp.text.nearest import nearest_name
 
 
 @pytest.mark.parametrize(

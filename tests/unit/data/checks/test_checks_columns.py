@@ -71,11 +71,11 @@ def test_missing_cells_few_and_most() -> None:
     mostly, some = missing_cells({"a": (300, ["line 2", "line 3"]), "b": (1, ["line 9"])}, COUNT, [])
     assert (mostly.severity, mostly.where, mostly.remedy) == (
         "warning",
-        ("a: 300 (75.0%), such as line 2",),
+        ("a: 300 (75.0 %), such as line 2",),
         "'data.drop=[a]'",
     )
     (place,) = some.where
-    assert some.severity == "note" and place.startswith("b: 1 (0.2%)") and place.endswith("line 9")
+    assert some.severity == "note" and place.startswith("b: 1 (0.2 %)") and place.endswith("line 9")
 
 
 @pytest.mark.parametrize("order", ["drawn", "sorted"])

@@ -47,7 +47,7 @@ def test_copies_across_splits_and_within_one() -> None:
     across, within = duplicates([np.array([0, 3, 5]), np.array([1, 2])], who, False, "")
     assert (across.severity, across.count) == ("error", 1)  # half of val and all of test were learned
     assert across.where == ("row 0 (train) = row 3 (val) = row 5 (test)",)
-    assert "100.0%" in across.what
+    assert "100.0 %" in across.what
     assert (within.severity, within.where) == ("note", ("row 1 (train) = row 2 (train)",))
 
 
@@ -67,7 +67,7 @@ def test_how_bad_copies_are(held_out: int, is_table: bool, refusal: str, severit
 
 def test_held_out_splits_that_share_a_sample_learned_nothing() -> None:
     (found,) = duplicates([np.array([1, 2])], samples(0, 1, 2), False, "")
-    assert "0.0%" in found.what
+    assert "0.0 %" in found.what
     assert found.severity == "warning"
 
 

@@ -77,7 +77,7 @@ def test_a_pixel_is_dead_in_all_channels_or_not() -> None:
     high[:, 0, 1] = 0
     (found,) = dead_pixels(low, high)
     assert (found.severity, found.where) == ("note", ("row 0, column 1",))
-    assert "(25.0%)" in found.what
+    assert "(25.0 %)" in found.what
 
 
 def test_files_left_out_are_an_error_where_training_stops_at_them() -> None:

@@ -144,19 +144,19 @@ def test_text_that_is_no_utf8_is_a_bad_row() -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "told"),
+    ("header", "message"),
     [
-        ("size", ["column 'kind'", "size, kind"]),
-        ("siez,kind", ["column 'size'", "did you mean 'siez'", "column 'siez'"]),
-        ("size,kind,color", ["column 'color'", "--ignore-extra"]),
-        ("size,kind,size", ["column 'size'"]),
+        ("size", ["missing: 'kind'", "size, kind"]),
+        ("siez,kind", ["missing: 'size'", "did you mean 'siez'", "unknown: 'siez'"]),
+        ("size,kind,color", ["unknown: 'color'", "--ignore-extra"]),
+        ("size,kind,size", ["more than once: 'size'"]),
         ("size;kind", ["'size;kind'", "--separator"]),
     ],
 )
-def test_other_columns_are_refused_by_name(header: str, told: list[str]) -> None:
+def test_other_columns_are_refused_by_name(header: str, message: list[str]) -> None:
     with pytest.raises(DataError) as caught:
         read(table(), f"{header}\n1,red,1\n")
-    for text in told:
+    for text in message:
         refused(caught.value, "incompatible-data", text)
 
 

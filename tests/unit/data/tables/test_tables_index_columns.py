@@ -131,7 +131,7 @@ def test_prediction_takes_files_with_and_without_it(make: Any) -> None:
         assert torch.equal(inputs(indexed, path), wanted)
     with pytest.raises(DataError) as caught:
         plain.check("id.csv")
-    refused(caught.value, "incompatible-data", "column 'id'")
+    refused(caught.value, "incompatible-data", "unknown: 'id'")
 
 
 def test_the_line_says_what_was_decided() -> None:

@@ -69,7 +69,7 @@ def test_moments_in_zones_are_those_of_datetime() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cell", "told"),
+    ("cell", "expected"),
     [
         ("1,200", "a thousands separator"),
         ("1'200.50", "a thousands separator"),
@@ -86,8 +86,8 @@ def test_moments_in_zones_are_those_of_datetime() -> None:
         *((cell, "") for cell in ("red", "12", "3a", "A1", "12:30", "2024-05-01", "1-2", "", "a,b", "%")),
     ],
 )
-def test_numbers_for_people_are_known_by_what_is_special(cell: str, told: str) -> None:
-    assert other_number(cell) == told
+def test_numbers_for_people_are_known_by_what_is_special(cell: str, expected: str) -> None:
+    assert other_number(cell) == expected
 
 
 @pytest.mark.parametrize("mark", ["-999", "-999.0", "-9.99e2", " -999.00 "])

@@ -108,8 +108,8 @@ def test_the_same_seed_that_came_out_otherwise_is_told_with_the_first_difference
     assert "1 of 300 samples of the test split" in compared(runs).verdict
     rows = (runs[1] / "metrics.csv").read_text()
     (runs[1] / "metrics.csv").write_text(rows.replace("2,2,0.1,0.5,", "2,2,0.1,0.25,"))
-    told = f"val/loss of epoch 2 is 0.5 in {runs[0]} and 0.25 in {runs[1]}"
-    assert told in compared(runs).verdict
+    expected = f"val/loss of epoch 2 is 0.5 in {runs[0]} and 0.25 in {runs[1]}"
+    assert expected in compared(runs).verdict
 
 
 def test_a_seed_that_is_there_twice_is_no_second_draw_of_one_configuration(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def test_a_table_with_a_fault_of_every_kind(people: Path, tmp_path: Path) -> Non
     assert "line 313" in conflict
     assert kinds(facts)["missing"] == ["note"]
     (missing,) = [one for one in facts["findings"] if one["kind"] == "missing"]
-    assert missing["where"] == ["age: 37 (11.9%), such as line 3"]
+    assert missing["where"] == ["age: 37 (11.9 %), such as line 3"]
     copied = [one for one in facts["findings"] if one["kind"].startswith("duplicates")]
     assert sum(one["count"] for one in copied) == 10
     # What is found is gone when the remedies are typed.

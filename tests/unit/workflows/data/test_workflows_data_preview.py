@@ -148,7 +148,7 @@ def test_a_fingerprint_is_of_the_samples_and_a_split_hash_of_the_split() -> None
 def test_values_are_summed_up_by_split() -> None:
     facts = fingerprint(load(["data=diabetes"], Catalog()), ())
     targets = tensor_of(build_data(load(["data=diabetes"], Catalog())).splits["val"].targets).double()
-    told = facts["splits"]["val"]["values"]["target"]
-    assert told["mean"] == pytest.approx(float(targets.mean()))
-    assert told["std"] == pytest.approx(float(targets.numpy().std()))
-    assert (told["min"], told["max"]) == (float(targets.min()), float(targets.max()))
+    summary = facts["splits"]["val"]["values"]["target"]
+    assert summary["mean"] == pytest.approx(float(targets.mean()))
+    assert summary["std"] == pytest.approx(float(targets.numpy().std()))
+    assert (summary["min"], summary["max"]) == (float(targets.min()), float(targets.max()))

@@ -15,7 +15,7 @@ from report_of import report
 from sklearn import metrics as sk
 from typer.testing import CliRunner
 
-from dlexp.cli.app import app
+from dlexp.cli.app import app_with
 from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog
 from dlexp.data.bundle import DataBundle, Split
@@ -84,7 +84,7 @@ def test_classes_leave_every_file_and_metrics_that_a_reader_finds_again(digits: 
         "bootstrap-t",
     )
     assert set(content["intervals"]) == set(content["metrics"]) - {"loss"}
-    assert content["schema"] == 4
+    assert content["schema"] == 5
     classes = read(folder / "per_class.csv")
     assert tuple(classes[0]) == PER_CLASS
     assert sum(int(row["support"]) for row in classes) == sum(int(row["predicted"]) for row in classes) == len(rows)
@@ -122,15 +122,15 @@ def test_values_leave_residuals_and_the_largest_errors(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_pictures")
-def test_each_look_is_counted_and_shown(digits: Path) -> None:
-    before = evaluate_run(digits, "test", "best", {}, (), resampling=Resampling(0))["looks_at_this_split"]
-    found = CliRunner().invoke(app, ["evaluate", str(digits), "--resamples", "0"])
+def test_each_split_access_is_counted_and_shown(digits: Path) -> None:
+    before = evaluate_run(digits, "test", "best", {}, (), resampling=Resampling(0))["split_accesses"]
+    found = CliRunner().invoke(app_with(), ["evaluate", str(digits), "--resamples", "0"])
     assert found.exit_code == 0, found.output
     assert f"{before + 1} times" in found.output
     assert "interval" not in found.output
-    found = CliRunner().invoke(app, ["evaluate", str(digits), "--resamples", "100", "--level", "0.5", "--json"])
+    found = CliRunner().invoke(app_with(), ["evaluate", str(digits), "--resamples", "100", "--level", "0.5", "--json"])
     content = json.loads(found.output)
-    assert content["looks_at_this_split"] == before + 2
+    assert content["split_accesses"] == before + 2
     assert content["bootstrap"]["level"] == 0.5
 
 
@@ -142,7 +142,7 @@ def test_each_look_is_counted_and_shown(digits: Path) -> None:
     ],
 )
 def test_intervals_that_cannot_be_are_refused(digits: Path, words: list[str], code: str) -> None:
-    found = CliRunner().invoke(app, ["evaluate", str(digits), *words])
+    found = CliRunner().invoke(app_with(), ["evaluate", str(digits), *words])
     assert isinstance(found.exception, ConfigError)
     refused(found.exception, code, words[0])
     assert found.exception.problems[0].given.startswith(words[1])

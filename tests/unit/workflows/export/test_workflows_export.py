@@ -159,10 +159,10 @@ def test_with_preprocessing_raw_pixels_go_in_and_probabilities_come_out(
     rows = json.loads(capsys.readouterr().out)["predictions"]
     expected = torch.tensor([[row[f"p({name})"] for name in range(10)] for row in rows])
     run("export", "mlp", "--to", to, "--with-preprocessing", "--samples", "raw.npy", "--out", f"whole.{to}", "--json")
-    told = json.loads(capsys.readouterr().out)
-    assert told["input"] == {"name": "input", "shape": ["batch", 1, 8, 8], "dtype": "uint8", "layout": "NCHW"}
-    assert told["output"]["what"] == "probabilities of the classes" and told["classes"] == list("0123456789")
-    assert sum(told["compared"]["batches"]) == len(split) and told["compared"]["on"] == "the samples of --samples"
+    content = json.loads(capsys.readouterr().out)
+    assert content["input"] == {"name": "input", "shape": ["batch", 1, 8, 8], "dtype": "uint8", "layout": "NCHW"}
+    assert content["output"]["what"] == "probabilities of the classes" and content["classes"] == list("0123456789")
+    assert sum(content["compared"]["batches"]) == len(split) and content["compared"]["on"] == "the samples of --samples"
     if to == "onnx":
         found = by_onnxruntime(Path(f"whole.{to}"), tensor_of(split.inputs))
     else:

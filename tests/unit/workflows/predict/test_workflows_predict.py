@@ -149,15 +149,15 @@ def test_a_bad_item_has_a_row_and_the_command_ends_with_3(here: Path, capsys: py
     Path("mixed/1.png").write_bytes(b"no image at all")
     Path("mixed/notes.md").write_text("x")
     run("predict", "photos", "mixed", "away/pets/*/1[0-9].png", "gone.png", code=3)
-    told = capsys.readouterr()
-    found = table(told.out)
+    captured = capsys.readouterr()
+    found = table(captured.out)
     assert [row["input"] for row in found[:3]] == ["mixed/0.png", "mixed/1.png", "mixed/2.png"]
     assert found[1]["error"] and found[1]["predicted"] == ""
     gone = dict(found[-1])
     assert gone.pop("error") and gone == {"input": "gone.png", "predicted": "", "confidence": ""}
     assert len(found) == 24 and sum(bool(row["error"]) for row in found) == 2
-    assert "2 samples" in told.err and f"mixed/1.png: {found[1]['error']}" in told.err
-    assert "1 file " in told.err
+    assert "2 samples" in captured.err and f"mixed/1.png: {found[1]['error']}" in captured.err
+    assert "1 file " in captured.err
 
 
 def test_when_nothing_can_be_used_that_is_told_all_the_same(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -193,7 +193,7 @@ def test_rows_come_from_standard_input_too(
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("words", "code", "message"),
     [
         (("photos",), 2, "INPUT"),
         (("nowhere", "a.png"), 2, "nowhere"),
@@ -212,10 +212,10 @@ def test_rows_come_from_standard_input_too(
     ],
 )
 def test_nonsense_is_refused(
-    here: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], code: int, told: str
+    here: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], code: int, message: str
 ) -> None:
     run("predict", *words, code=code)
-    assert told in " ".join(capsys.readouterr().err.split())
+    assert message in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_file_that_is_refused_midway_leaves_no_output(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -201,7 +201,7 @@ def test_a_fresh_process_finds_what_fits(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
-    ("fault", "code", "stderr", "error", "told"),
+    ("fault", "code", "stderr", "error", "message"),
     [
         ("", -9, b"", OutOfMemory, "SIGKILL"),
         ("", 1, b"Traceback\n  here\nValueError: a bug of my own\n", DlexpError, "ValueError: a bug of my own"),
@@ -214,7 +214,7 @@ def test_what_else_may_end_a_try(
     code: int,
     stderr: bytes,
     error: type[DlexpError],
-    told: str,
+    message: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -231,5 +231,5 @@ def test_what_else_may_end_a_try(
     with pytest.raises(error) as caught:
         resolve_batch_size(config, ("hungry_net",), Silent(), 1400 * MIB)
     assert type(caught.value) is error
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert "Traceback" not in str(caught.value)

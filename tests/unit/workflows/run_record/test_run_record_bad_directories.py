@@ -66,8 +66,8 @@ BAD: dict[str, tuple[Callable[[Path], None], str, str]] = {  # how it is harmed,
 def ran(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
     with pytest.raises(SystemExit) as stopped:
         main(list(words))
-    told = capsys.readouterr()
-    return int(stopped.value.code or 0), told.out + told.err
+    captured = capsys.readouterr()
+    return int(stopped.value.code or 0), captured.out + captured.err
 
 
 @pytest.mark.parametrize("case", BAD)
@@ -76,15 +76,15 @@ def test_others_are_listed_and_the_bad_one_is_named(case: str, capsys: pytest.Ca
     for name in ("good", "bad"):
         write_predictions(write_run(Path("outputs/train") / name), [True, False, True])
     harm(Path("outputs/train/bad"))
-    code, told = ran(capsys, "runs")
-    assert code == 0 and "good" in told
-    assert f"outputs/train/bad: outputs/train/bad/{file}" in told and place in told
+    code, output = ran(capsys, "runs")
+    assert code == 0 and "good" in output
+    assert f"outputs/train/bad: outputs/train/bad/{file}" in output and place in output
     listed = json.loads(ran(capsys, "runs", "--json")[1])
     assert [Path(row["path"]).name for row in listed["runs"]] == ["good"]
     assert file in listed["broken"][0]["reason"] and place in listed["broken"][0]["reason"]
     for words in (("runs", "show", "bad"), ("compare", "good", "bad"), ("report", "good", "bad", "--out", "both.html")):
-        code, told = ran(capsys, *words)
-        assert code in (1, 2) and file in told and place in told, words
+        code, output = ran(capsys, *words)
+        assert code in (1, 2) and file in output and place in output, words
     assert ran(capsys, "report", "bad", "--out", "bad.html")[0] == 0  # a page tells what it lacks
 
 
@@ -97,28 +97,28 @@ def test_directory_of_somebody_else_is_named(tmp_path: Path, capsys: pytest.Capt
         if own == 0:  # for whom no directory is closed
             tmp_path.chmod(0o755)
             os.seteuid(65534)
-        code, told = ran(capsys, "runs")
+        code, output = ran(capsys, "runs")
         shown = ran(capsys, "runs", "show", "outputs/train/closed")
         pages = ran(capsys, "report", "outputs/train/closed", "--out", "a.html")
     finally:
         os.seteuid(own)
         Path("outputs/train/closed").chmod(0o755)
-    assert code == 0 and "good" in told
-    assert "outputs/train/closed: " in told and "Permission denied" in told
-    for code, told in (shown, pages):
-        assert code == 2 and "outputs/train/closed" in told and "Permission denied" in told
+    assert code == 0 and "good" in output
+    assert "outputs/train/closed: " in output and "Permission denied" in output
+    for code, output in (shown, pages):
+        assert code == 2 and "outputs/train/closed" in output and "Permission denied" in output
 
 
 def test_members_of_a_group_are_shown_without_the_bad_one(capsys: pytest.CaptureFixture[str]) -> None:
     for seed in (1, 2):
         write_run(Path("outputs/train/g") / f"seed-{seed}", seed=seed)
     BAD["notes numbers"][0](Path("outputs/train/g/seed-2"))
-    code, told = ran(capsys, "runs", "show", "g")
-    assert code == 0 and "g/seed-1" in told and "seed-2/meta.json" in told and "`notes[0]`" in told
+    code, output = ran(capsys, "runs", "show", "g")
+    assert code == 0 and "g/seed-1" in output and "seed-2/meta.json" in output and "`notes[0]`" in output
 
 
 def test_newest_run_that_cannot_be_read_is_not_passed_over_by_resume(capsys: pytest.CaptureFixture[str]) -> None:
     write_run(Path("outputs/train/a"), state="failed")
     BAD["epoch a text"][0](Path("outputs/train/a"))
-    code, told = ran(capsys, "train", "--resume")
-    assert code == 2 and "outputs/train/a" in told and "--resume RUN" in told
+    code, output = ran(capsys, "train", "--resume")
+    assert code == 2 and "outputs/train/a" in output and "--resume RUN" in output

@@ -149,12 +149,12 @@ def test_what_is_no_whole_run_is_named(root: Path, capsys: pytest.CaptureFixture
     (root / "train" / "file.txt").write_text("not a directory")
     with RunDir(root / "train" / "started").lock():
         broken = json.loads(run(capsys, "--json"))["broken"]
-    told = {Path(entry["path"]).name: entry["reason"] for entry in broken}
-    assert set(told) == {"empty", "started", "torn", "strange"}
-    assert "config.yaml" in told["empty"]
-    assert "config.yaml" not in told["started"]  # which a process is writing at this moment
-    assert "meta.json" in told["torn"]
-    assert "long ago" in told["strange"]
+    reasons = {Path(entry["path"]).name: entry["reason"] for entry in broken}
+    assert set(reasons) == {"empty", "started", "torn", "strange"}
+    assert "config.yaml" in reasons["empty"]
+    assert "config.yaml" not in reasons["started"]  # which a process is writing at this moment
+    assert "meta.json" in reasons["torn"]
+    assert "long ago" in reasons["strange"]
     assert f"{root / 'train' / 'torn'}: " in run(capsys)
 
 

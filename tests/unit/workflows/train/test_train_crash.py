@@ -65,10 +65,10 @@ def test_a_stop_leaves_a_capsule_that_replays_to_the_same_bits(capsys: pytest.Ca
     run("replay", "run", "--trust", "sick_net", code=0)
     assert "reproduced" in capsys.readouterr().out
     run("replay", "run/crash", "--trust", "sick_net", "--json", code=0)
-    told = json.loads(capsys.readouterr().out)
-    assert told["reproduced"] is True
-    assert told["now"] == told["kept"]
-    assert (told["kept"]["losses"], told["differences"]) == (["nan"], {})
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["reproduced"] is True
+    assert printed["now"] == printed["kept"]
+    assert (printed["kept"]["losses"], printed["differences"]) == (["nan"], {})
 
 
 def test_the_batch_in_the_capsule_is_the_one_that_its_rows_name(capsys: pytest.CaptureFixture[str]) -> None:
@@ -163,10 +163,10 @@ def test_a_disk_that_is_full_does_not_hide_the_error(
 
 def test_skipping_is_counted_said_and_in_the_summary(capsys: pytest.CaptureFixture[str]) -> None:
     run("train", "-q", "--json", *WORDS, "trainer.on_nonfinite=skip", "--run-dir", "run", code=0)
-    told = capsys.readouterr()
-    summary = json.loads(told.out)
+    captured = capsys.readouterr()
+    summary = json.loads(captured.out)
     assert (summary["skipped_updates"], summary["rollbacks"]) == (2, 0)  # the sample comes once an epoch
-    assert told.err.count("update skipped (1 ") == 2
+    assert captured.err.count("update skipped (1 ") == 2
     assert Path("run/train.log").read_text().count("update skipped") == 2
     assert all(math.isfinite(v) for v in summary["best"].values())
     run("train", "--resume", "run", "--trust", "sick_net", code=0)

@@ -40,9 +40,9 @@ def test_the_same_line_again_finds_it_finished_and_touches_nothing(capsys: pytes
     before = everything(FOLDER)
     capsys.readouterr()
     run(*LINE, "--json")
-    told = capsys.readouterr()
-    assert json.loads(told.out) == json.loads((FOLDER / "summary.json").read_text())
-    assert str(FOLDER) in told.err and "2 epochs" in told.err
+    captured = capsys.readouterr()
+    assert json.loads(captured.out) == json.loads((FOLDER / "summary.json").read_text())
+    assert str(FOLDER) in captured.err and "2 epochs" in captured.err
     assert everything(FOLDER) == before
 
 
@@ -59,9 +59,9 @@ def test_a_run_that_stopped_early_is_finished_too(capsys: pytest.CaptureFixture[
 def test_more_epochs_extend_it_and_the_change_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     run(*LINE)
     run(*LINE, "trainer.epochs=3", "--json")
-    told = capsys.readouterr()
-    assert "changed: trainer.epochs: 2 -> 3" in told.err
-    assert json.loads(told.out[told.out.index("{") :])["epochs"] == 3
+    captured = capsys.readouterr()
+    assert "changed: trainer.epochs: 2 -> 3" in captured.err
+    assert json.loads(captured.out[captured.out.index("{") :])["epochs"] == 3
 
 
 def test_another_configuration_is_refused_with_every_difference(capsys: pytest.CaptureFixture[str]) -> None:
@@ -162,9 +162,9 @@ def test_several_seeds_under_one_id(capsys: pytest.CaptureFixture[str]) -> None:
     before = {k: v for k, v in everything(Path("outputs/train/group")).items() if "seeds." not in k}
     capsys.readouterr()
     run(*line, "--json")
-    told = capsys.readouterr()
-    assert len(json.loads(told.out)["runs"]) == 2
-    assert told.err.count("outputs/train/group/seed-4") == 2
+    captured = capsys.readouterr()
+    assert len(json.loads(captured.out)["runs"]) == 2
+    assert captured.err.count("outputs/train/group/seed-4") == 2
     after = {k: v for k, v in everything(Path("outputs/train/group")).items() if "seeds." not in k}
     assert after == before
     line_refused(capsys, *line, "optim.lr=1", code="incompatible-run", where="outputs/train/group")

@@ -12,7 +12,7 @@ import pytest
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.search import load_search, rules_of
 from dlexp.runtime.signals import StopRequest
-from dlexp.tune.study import Study, Written
+from dlexp.tune.study import BaseConfig, Study
 from dlexp.workflows.tune import tune as workflow
 from dlexp.workflows.tune.confirmation import fresh_seeds
 from dlexp.workflows.tune.tune import Runner, TuneRequest
@@ -47,7 +47,7 @@ def test_every_configuration_is_confirmed_on_the_same_fresh_seeds(
     search = load_search(("data=iris", "optim=sgd", "search.sampler=random", *space), Catalog())
     search = replace(search, base=replace(search.base, maximize=maximize))
     study = Study("s", None, tmp_path, rules_of(search), search.space)
-    study.begin(Written({}, {}))
+    study.begin(BaseConfig({}, {}))
     used = set()
     for number in range(12):
         proposal = study.ask(12, {}, {})
@@ -73,7 +73,7 @@ def test_every_configuration_is_confirmed_on_the_same_fresh_seeds(
     for job in jobs:
         seeds.setdefault(job.folder.name.rpartition("-seed-")[0], []).append(job.config.seed)
         assert job.folder.name.endswith(f"-seed-{job.config.seed}")
-        assert f"seed={job.config.seed}" in job.words
+        assert f"seed={job.config.seed}" in job.overrides
     assert seeds.keys() == {"baseline", "trial-1"}  # trial 0 is the baseline itself
     assert seeds["baseline"] == seeds["trial-1"]
     assert len(set(seeds["baseline"])) == 4

@@ -20,7 +20,7 @@ from dlexp.config.files.catalog import Catalog
 from dlexp.config.saved import to_yaml
 from dlexp.config.search import Search, load_search, rules_of
 from dlexp.tune.study import Study
-from dlexp.workflows.tune.files import Confirmation, where_told, write_end, write_progress
+from dlexp.workflows.tune.files import Confirmation, log_reference, write_end, write_progress
 
 pytestmark = pytest.mark.pictures
 
@@ -151,12 +151,12 @@ def test_a_study_without_a_result_has_a_page_too(tmp_path: Path, search: Search)
 
 def test_a_failure_names_the_file_with_its_traceback_when_there_is_one(tmp_path: Path) -> None:
     log = tmp_path / "trials" / "0000" / "output.log"
-    assert where_told(tmp_path, {}) == ""
-    assert where_told(tmp_path, {"folder": "trials/0000"}) == ""
+    assert log_reference(tmp_path, {}) == ""
+    assert log_reference(tmp_path, {"folder": "trials/0000"}) == ""
     write_text(log, "")
-    assert where_told(tmp_path, {"folder": "trials/0000"}) == ""
+    assert log_reference(tmp_path, {"folder": "trials/0000"}) == ""
     write_text(log, "Traceback\n")
-    assert where_told(tmp_path, {"folder": "trials/0000"}) == f" ({log})"
+    assert log_reference(tmp_path, {"folder": "trials/0000"}) == f" ({log})"
 
 
 # By hand: mean difference, and t times the standard error with Welch's degrees of freedom.

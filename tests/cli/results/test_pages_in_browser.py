@@ -1,0 +1,96 @@
+"""Every page that dlexp writes, in a real browser: no error, nothing cut off or unreadable, at two widths."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import pytest
+from browser import Browser, browser, browser_found
+from matplotlib.figure import Figure
+from PIL import Image
+
+from dlexp.cli.app import main
+
+pytestmark = pytest.mark.skipif(browser_found() is None, reason="no Chromium or Chrome")
+
+WIDTHS, SCHEMES = (390, 1280), ("light", "dark")
+TRAIN = "train -q model=mlp model.hidden=[8] trainer.epochs=2"
+
+
+@pytest.fixture(autouse=True)
+def blank(unrendered: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures have their size, which decides where a page is cut off, but nothing is drawn."""
+
+    def save(figure: Figure, file: IO[bytes], **_how: object) -> None:
+        width, height = figure.get_size_inches() * figure.dpi
+        Image.new("L", (round(width), round(height)), 255).save(file, "PNG")
+
+    monkeypatch.setattr(Figure, "savefig", save)
+
+
+@pytest.fixture(scope="module")
+def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """One browser for all pages."""
+    path = browser_found()
+    assert path is not None
+    with browser(path, tmp_path_factory.mktemp("profile")) as found:
+        yield found
+
+
+def run(*lines: str) -> None:
+    for line in lines:
+        with pytest.raises(SystemExit) as ended:
+            main(shlex.split(line))
+        assert ended.value.code in (0, None), line
+
+
+def assert_readable(window: Browser, page: Path) -> None:
+    window.load(page)
+    for width in WIDTHS:
+        for scheme in SCHEMES:
+            window.resize(width, scheme)
+            assert window.problems() == [], f"{page.name} at {width} pixels, {scheme}"
+
+
+def test_run_of_images(window: Browser) -> None:
+    run(f"{TRAIN} --run-dir one", "evaluate one --split val", "report one")
+    assert_readable(window, Path("one/report.html"))
+
+
+def test_run_of_a_table(window: Browser) -> None:
+    run("train -q experiment=diabetes_mlp trainer.epochs=2 --run-dir two", "evaluate two", "report two")
+    assert_readable(window, Path("two/report.html"))
+
+
+def test_several_runs(window: Browser) -> None:
+    run(f"{TRAIN} --seeds 2 --run-id one data=iris trainer.test=true", f"{TRAIN} --run-dir two data=wine")
+    run(f"{TRAIN} --run-dir three data=iris optim=sgd trainer.test=true")
+    run("report outputs/train/one three --out paired.html", "report outputs/train/one two --out unpaired.html")
+    assert_readable(window, Path("paired.html"))
+    assert_readable(window, Path("unpaired.html"))
+
+
+def test_study(window: Browser) -> None:
+    run("tune -q -n 2 --name study data=iris trainer.epochs=2 search.confirm_seeds=2")
+    assert_readable(window, Path("outputs/tune/study/report.html"))
+
+
+def test_what_the_checks_find(window: Browser, tmp_path: Path) -> None:
+    """A page with each fault: the checks see all of them."""
+    page = tmp_path / "bad.html"
+    page.write_text(
+        '<!DOCTYPE html><meta name="viewport" content="width=device-width"><p style="width: 2000px">wide</p>'
+        '<div style="overflow: hidden; width: 50px"><p style="width: 90px">cut</p></div>'
+        '<p style="color: #ccc; background: #fff">pale</p>'
+        '<img alt="none" width=9 height=9 src="data:image/png;base64,AA">'
+        "<script>nothing()</script>",
+        encoding="utf-8",
+    )
+    window.load(page)
+    window.resize(390, "light")
+    found = "\n".join(window.problems())
+    for part in ("nothing is not defined", "pixels wide", "is cut off", "contrast", "has no picture"):
+        assert part in found, found

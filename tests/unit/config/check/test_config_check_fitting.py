@@ -1,0 +1,107 @@
+"""Remedies of required keys, of kinds that do not fit and of misspelled kinds are settings that work when pasted."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from problems import refused
+
+from dlexp.config.compose import load
+from dlexp.config.files.catalog import Catalog
+from dlexp.errors import ConfigError, Problem
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current directory, with a table of two classes."""
+    monkeypatch.chdir(tmp_path)
+    rows = "".join(f"{n % 7},{n % 5},{'yes' if n % 2 else 'no'}\n" for n in range(60))
+    Path("people.csv").write_text(f"a,b c,income\n{rows}")
+    return tmp_path
+
+
+def problems_of(*words: str, catalog: Catalog | None = None) -> tuple[Problem, ...]:
+    with pytest.raises(ConfigError) as caught:
+        load(list(words), catalog or Catalog())
+    return caught.value.problems
+
+
+def test_a_missing_target_names_the_columns_and_a_setting_that_works(folder: Path) -> None:
+    (problem,) = problems_of("data=csv", "data.path=people.csv")
+    assert (problem.where, problem.code) == ("data.target", "missing-value")
+    assert "a, b c, income" in problem.rule
+    assert problem.remedy == "Add data.target=income"
+    load(["data=csv", "data.path=people.csv", problem.remedy.removeprefix("Add ")], Catalog())
+
+
+def test_a_usual_name_of_a_target_is_proposed_before_the_last_column(folder: Path) -> None:
+    Path("t.csv").write_text("Label,x\na,1\nb,2\n")
+    (problem,) = problems_of("data=csv", "data.path=t.csv")
+    assert problem.remedy == "Add data.target=Label"
+
+
+def test_of_many_columns_some_are_listed(folder: Path) -> None:
+    Path("wide.csv").write_text(",".join(f"c{n}" for n in range(300)) + "\n" + ",".join("1" * 300) + "\n")
+    (problem,) = problems_of("data=csv", "data.path=wide.csv")
+    assert "c0, c1" in problem.rule and "(300 in all)" in problem.rule and "c30" not in problem.rule
+    assert problem.remedy == "Add data.target=c299"
+
+
+def test_a_missing_path_names_a_file_of_the_folder(folder: Path) -> None:
+    path, target = problems_of("data=csv")
+    assert (path.where, path.code, path.remedy) == ("data.path", "missing-value", "Add data.path=people.csv")
+    assert (target.where, target.code) == ("data.target", "missing-value")
+
+
+def test_a_file_that_is_not_there_is_named_before_its_target(folder: Path) -> None:
+    path, _ = problems_of("data=csv", "data.path=peple.csv")
+    assert (path.where, path.code, path.remedy) == ("data.path", "not-found", "Did you mean data.path=people.csv?")
+
+
+@pytest.mark.parametrize(
+    ("words", "where", "remedy"),
+    [
+        ("data=iris loss=mse", "loss", "Use loss=cross_entropy, or other data, such as data=diabetes"),
+        ("data=digits loss=mae", "loss", "Use loss=cross_entropy, or other data, such as data=diabetes"),
+        ("data=diabetes loss=focal", "loss", "Use loss=mse, or other data, such as data=breast_cancer"),
+        ("data=iris model=simple_cnn", "model", "Use model=mlp, or other data, such as data=digits"),
+    ],
+)
+def test_what_does_not_fit_is_answered_with_a_part_and_with_data(words: str, where: str, remedy: str) -> None:
+    (problem,) = problems_of(*words.split())
+    assert (problem.where, problem.code, problem.remedy) == (where, "incompatible-data", remedy)
+    kept = [word for word in words.split() if not word.startswith("data=")]
+    for setting in re.findall(r"\b(?:loss|model|data)=\w+", remedy):
+        others = kept if setting.startswith("data=") else words.split()
+        load([*(word for word in others if word.partition("=")[0] != setting.partition("=")[0]), setting], Catalog())
+
+
+def test_a_remedy_of_task_and_loss_is_given_once() -> None:
+    problems = problems_of("data=iris", "task=regression")
+    assert [problem.where for problem in problems] == ["task", "loss"]
+    assert [bool(problem.remedy) for problem in problems] == [True, False]
+
+
+def test_a_table_is_offered_another_reading_of_its_target(folder: Path) -> None:
+    problems = problems_of("data=csv", "data.path=people.csv", "data.target=income", "loss=mse")
+    assert "data.target_kind=value" in problems[0].remedy
+
+
+def own_kind(folder: Path, kind: str) -> Catalog:
+    (folder / "conf/model").mkdir(parents=True)
+    (folder / "conf/model/own.yaml").write_text(f"_target_: dlexp.models.mlp.mlp\n_inputs_: {kind}\n")
+    return Catalog((folder / "conf",))
+
+
+@pytest.mark.parametrize(("kind", "near"), [("imge", "image"), ("images", "image"), ("tabluar", "tabular")])
+def test_a_misspelled_kind_is_refused_with_the_nearest(folder: Path, kind: str, near: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(["model=own"], own_kind(folder, kind))
+    refused(caught.value, "unknown-value", "model._inputs_", f"_inputs_: {near}")
+
+
+def test_a_kind_of_the_users_own_is_not_a_misspelling(folder: Path) -> None:
+    problems = problems_of("model=own", catalog=own_kind(folder, "graph"))
+    assert [problem.code for problem in problems] == ["incompatible-data"]

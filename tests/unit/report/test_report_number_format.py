@@ -1,0 +1,30 @@
+"""Shares in percent: none but 0 and 1 reads as 0 or 100 %."""
+
+from __future__ import annotations
+
+import pytest
+
+from dlexp.report.number_format import number, percent
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        (0.0, "0.00 %"),
+        (1.0, "100.00 %"),
+        (0.1 + 0.2 + 0.7, "100.00 %"),  # rounding of a sum
+        (1 - 1e-12, "100.00 %"),
+        (0.98324, "98.32 %"),
+        (0.0001, "0.01 %"),
+        (0.00004, "0.004 %"),
+        (3.2e-7, "3.2e-05 %"),
+        (0.99996, "99.9960 %"),
+        (-0.00004, "-0.004 %"),
+    ],
+)
+def test_a_share(share: float, text: str) -> None:
+    assert number("val/mape", share) == text
+
+
+def test_digits() -> None:
+    assert (percent(0.5, 1), percent(0.0004, 1)) == ("50.0", "0.04")
