@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from dlexp.data.inference.items import InputItems
 from dlexp.data.tables.encoding import CategoryColumn, NumberColumn, encoded_columns
-from dlexp.data.tables.files.form import AUTO, FormSettings, TableForm
 from dlexp.data.tables.files.reading import open_table
+from dlexp.data.tables.files.table_form import AUTO, FormSettings, TableForm
 from dlexp.data.tables.index_columns import is_index_name
 from dlexp.data.tables.mixed_column import special_in
 from dlexp.data.tables.number_columns import styles_of_rows

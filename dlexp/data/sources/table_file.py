@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from dlexp.data.bundle import DataBundle
-from dlexp.data.tables.files.form import AUTO, FormSettings
 from dlexp.data.tables.files.reading import read_table
+from dlexp.data.tables.files.table_form import AUTO, FormSettings
 from dlexp.data.tables.raw_table import TableOptions, table_of
 from dlexp.data.tables.spelling import Marks
 

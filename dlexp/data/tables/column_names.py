@@ -6,9 +6,9 @@ from pathlib import Path
 
 from dlexp.data.tables.files.arrow_file import arrow_file
 from dlexp.data.tables.files.detection import form_of
-from dlexp.data.tables.files.form import AUTO, FormSettings
 from dlexp.data.tables.files.opening import opened
 from dlexp.data.tables.files.rows import open_rows
+from dlexp.data.tables.files.table_form import AUTO, FormSettings
 from dlexp.data.tables.spelling import Marks
 from dlexp.errors import DlexpError
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from dlexp.data.tables.numerals import NumberStyle, Reading, decimal_of, reading_of
+from dlexp.data.tables.numerals import NumberReading, NumberStyle, decimal_of, reading_of
 from dlexp.data.tables.raw_column import RawColumn
 from dlexp.errors import DataError
 from dlexp.text.quoting import setting
@@ -47,10 +47,10 @@ def with_styles(
     return found, styles
 
 
-def column_reading(column: RawColumn, set_decimal: str = _AUTO, set_thousands: str = _AUTO) -> Reading:
-    """How the texts of a column are read as numbers; `Reading()` for a column whose file holds numbers."""
+def column_reading(column: RawColumn, set_decimal: str = _AUTO, set_thousands: str = _AUTO) -> NumberReading:
+    """How the texts of a column are read as numbers; `NumberReading()` for a column whose file holds numbers."""
     if column.has_values:
-        return Reading()
+        return NumberReading()
     codes, texts = column.present.codes, column.present.distinct
     counts = np.bincount(codes[codes >= 0], minlength=len(texts)).tolist()
     is_auto = (set_decimal == _AUTO, set_thousands == _AUTO)
@@ -80,7 +80,7 @@ def styles_of_rows(
 
 
 def _two_marks(
-    name: str, column: RawColumn, reading: Reading, style: NumberStyle, refusal: Callable[..., DataError]
+    name: str, column: RawColumn, reading: NumberReading, style: NumberStyle, refusal: Callable[..., DataError]
 ) -> DataError:
     row = int(np.argmax(column.spelled.codes == column.spelled.distinct.index(reading.wrong)))
     rule = f"numbers with a decimal {_WORDS[style.decimal]} ({reading.cell!r}) and another one ({reading.wrong!r})"

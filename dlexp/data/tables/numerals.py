@@ -97,7 +97,7 @@ def _body_of(decimal: str, thousands: str) -> re.Pattern[str]:
 
 
 @dataclass(frozen=True)
-class Reading:
+class NumberReading:
     """The styles in which most cells of a column are numbers.
 
     styles  those that give different numbers, or a single one; () for a column of texts
@@ -123,7 +123,7 @@ class Reading:
 
 def reading_of(
     texts: Mapping[str, int], settings: NumberStyle | None = None, is_auto: tuple[bool, bool] = (True, True)
-) -> Reading:
+) -> NumberReading:
     """How the cells of a column are read as numbers.
 
     texts     text -> number of cells with it, without missing values
@@ -132,7 +132,7 @@ def reading_of(
     """
     parts = {text: found for text in texts if (found := _parts(text)) is not None}
     if not parts:
-        return Reading()
+        return NumberReading()
     currencies = {found[2] for found in parts.values()} - {""}
     percents = {found[3] for found in parts.values()}
     currency = next(iter(currencies)) if len(currencies) == 1 else ""
@@ -146,17 +146,17 @@ def reading_of(
     most = max(len(values) for values in read.values()) if read else 0
     best = [style for style in allowed if len(read[style]) == most]
     if not most:
-        return Reading()
+        return NumberReading()
     numbers = read[best[0]]
     share = sum(texts[text] for text in numbers) / sum(texts.values())
     if share < _MOSTLY and len(numbers) <= _MANY:
-        return Reading()
+        return NumberReading()
     return _reading(best, read, parts)
 
 
 def _reading(
     best: Sequence[NumberStyle], read: Mapping[NumberStyle, Mapping[str, str]], parts: Iterable[str]
-) -> Reading:
+) -> NumberReading:
     kept: list[NumberStyle] = []
     differing = ""
     for style in best:
@@ -168,7 +168,7 @@ def _reading(
     numbers = read[kept[0]]
     wrong = next((text for text in parts if text not in numbers and number_in(text) is not None), "")
     shown = next((text for text in numbers if "." in text or "," in text), "")
-    return Reading(tuple(kept), differing or shown, wrong)
+    return NumberReading(tuple(kept), differing or shown, wrong)
 
 
 def _same(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
@@ -179,7 +179,7 @@ def _difference(one: Mapping[str, str], other: Mapping[str, str]) -> str:
     return next((text for text in one if text not in other or float(one[text]) != float(other[text])), "")
 
 
-def decimal_of(readings: Iterable[Reading]) -> str:
+def decimal_of(readings: Iterable[NumberReading]) -> str:
     """The decimal mark that a file shows: that of most columns that have only one; "" if none has."""
     votes = {".": 0, ",": 0}
     for reading in readings:

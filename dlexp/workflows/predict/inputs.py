@@ -10,8 +10,8 @@ from dlexp.data.inference.arrays import ArrayInput
 from dlexp.data.inference.images import ImageInput
 from dlexp.data.inference.items import ARRAYS, TABLES, InputItems, files_of
 from dlexp.data.inference.tables import TableInput
-from dlexp.data.tables.files.form import FormSettings
 from dlexp.data.tables.files.opening import STDIN
+from dlexp.data.tables.files.table_form import FormSettings
 from dlexp.errors import DataError
 from dlexp.findings import counted
 from dlexp.kinds import describe_kind

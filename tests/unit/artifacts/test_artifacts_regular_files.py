@@ -23,8 +23,8 @@ from dlexp.data.images.decoding import read_image
 from dlexp.data.images.listing import quick_scan
 from dlexp.data.paths import check_file
 from dlexp.data.sources.array_files import open_arrays
-from dlexp.data.tables.files.form import FormSettings
 from dlexp.data.tables.files.reading import open_table
+from dlexp.data.tables.files.table_form import FormSettings
 from dlexp.data.tables.spelling import Marks
 from dlexp.errors import ConfigError, DataError, DlexpError
 

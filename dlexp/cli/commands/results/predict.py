@@ -106,7 +106,7 @@ def _refuse(
             code="already-exists",
         )
     if separator is not None and len(separator) != 1:
-        from dlexp.data.tables.files.form import SEPARATORS
+        from dlexp.data.tables.files.table_form import SEPARATORS
 
         if separator not in SEPARATORS:
             rule = f"must be one character, or {', '.join(SEPARATORS)}"

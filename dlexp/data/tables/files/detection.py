@@ -6,9 +6,9 @@ import codecs
 from dataclasses import replace
 from typing import IO
 
-from dlexp.data.tables.files.form import AUTO, FormSettings, TableForm
 from dlexp.data.tables.files.json_lines import json_kind
 from dlexp.data.tables.files.opening import HEAD_BYTES, STDIN, OpenFile
+from dlexp.data.tables.files.table_form import AUTO, FormSettings, TableForm
 from dlexp.data.tables.files.text_form import encoding_of, has_utf_8_letters, with_separator
 from dlexp.data.tables.spelling import Marks
 from dlexp.errors import DataError

@@ -50,7 +50,7 @@ class OpenTable:
     place: str
 
 
-def column_names(cells: Sequence[str]) -> list[str]:
+def header_names(cells: Sequence[str]) -> list[str]:
     """The names in a header; of several without a name, those behind the first are called as pandas calls them."""
     names = [cell.strip() for cell in cells]
     blank = [place for place, name in enumerate(names) if not name]

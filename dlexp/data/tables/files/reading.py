@@ -13,10 +13,10 @@ import numpy as np
 from dlexp.data.paths import check_file
 from dlexp.data.tables.files.arrow_file import arrow_file
 from dlexp.data.tables.files.detection import form_of
-from dlexp.data.tables.files.form import FormSettings, TableForm
 from dlexp.data.tables.files.opening import opened
 from dlexp.data.tables.files.pieces import OpenTable
 from dlexp.data.tables.files.rows import open_rows
+from dlexp.data.tables.files.table_form import FormSettings, TableForm
 from dlexp.data.tables.files.text_file import TextFile
 from dlexp.data.tables.number_columns import with_styles
 from dlexp.data.tables.raw_column import RawColumn

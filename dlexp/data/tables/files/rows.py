@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from dlexp.data.tables.files.form import FormSettings, TableForm
 from dlexp.data.tables.files.json_lines import json_array, json_lines
 from dlexp.data.tables.files.opening import OpenFile
 from dlexp.data.tables.files.pieces import OpenTable
-from dlexp.data.tables.files.text_form import decoded
+from dlexp.data.tables.files.table_form import FormSettings, TableForm
+from dlexp.data.tables.files.text_form import decoded_text
 from dlexp.data.tables.files.text_rows import text_rows
 from dlexp.data.tables.files.workbook import workbook
 from dlexp.data.tables.spelling import Marks
@@ -30,7 +30,7 @@ def open_rows(
         table, sheet = workbook(path, file.stream, settings.sheet, marks, expected.sheet if expected else "")
         yield table, replace(form, sheet=sheet)
         return
-    with decoded(file.stream, form.encoding, "surrogateescape") as text:
+    with decoded_text(file.stream, form.encoding, "surrogateescape") as text:
         if form.format == "json lines":
             yield json_lines(path, text, marks), form
         elif form.format == "json":

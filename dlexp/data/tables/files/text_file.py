@@ -21,10 +21,10 @@ from warnings import catch_warnings, simplefilter
 import numpy as np
 from numpy.typing import NDArray
 
-from dlexp.data.tables.files.form import TableForm
 from dlexp.data.tables.files.opening import opened
-from dlexp.data.tables.files.pieces import column_names
-from dlexp.data.tables.files.text_form import decoded, header_of, rows_of
+from dlexp.data.tables.files.pieces import header_names
+from dlexp.data.tables.files.table_form import TableForm
+from dlexp.data.tables.files.text_form import csv_rows, decoded_text, header_of
 from dlexp.data.tables.raw_column import RawColumn, Spelled, filled_rows, spell, spell_coded
 from dlexp.data.tables.spelling import MISSING, Marks, is_sign
 from dlexp.errors import DataError
@@ -55,7 +55,7 @@ class TextFile:
             first, second = next(rows, None), next(rows, None)
         if first is None:
             raise DataError("is empty", file=self.path, code="too-few-samples")
-        names = column_names(header_of(first or [""], self.form))
+        names = header_names(header_of(first or [""], self.form))
         line = self.form.skipped + 1
         repeated = sorted(name for name, count in Counter(names).items() if count > 1)
         if repeated:
@@ -176,7 +176,7 @@ class TextFile:
         with catch_warnings():
             # pandas reads a column in parts; one whose parts differ in type is read again as texts.
             simplefilter("ignore", pd.errors.DtypeWarning)
-            with opened(str(self.path)) as file, decoded(file.stream, self.form.encoding) as text:
+            with opened(str(self.path)) as file, decoded_text(file.stream, self.form.encoding) as text:
                 return read(
                     text, sep=self.form.separator.replace(" ", r"\s+"), header=None,
                     skiprows=self.form.skipped + 1, names=range(len(self.header)), usecols=columns,
@@ -207,7 +207,7 @@ class TextFile:
     @contextmanager
     def _text(self) -> Iterator[IO[str]]:
         """Open the text, behind the lines that are skipped."""
-        with opened(str(self.path)) as file, decoded(file.stream, self.form.encoding) as text:
+        with opened(str(self.path)) as file, decoded_text(file.stream, self.form.encoding) as text:
             for _ in range(self.form.skipped):
                 text.readline()
             yield text
@@ -216,7 +216,7 @@ class TextFile:
     def _rows(self) -> Iterator[Any]:
         """Open a reader of the rows, starting with the header."""
         with self._text() as text:
-            yield rows_of(text, self.form.separator)
+            yield csv_rows(text, self.form.separator)
 
     @contextmanager
     def _refusals(self) -> Iterator[None]:
@@ -267,7 +267,7 @@ class TextFile:
             if self.form.encoding in _OVER_ASCII:
                 yield from iter(lambda: file.stream.read(_PIECE), b"")
                 return
-            with decoded(file.stream, self.form.encoding) as text:
+            with decoded_text(file.stream, self.form.encoding) as text:
                 yield from iter(lambda: text.read(_PIECE).encode("utf-8", "surrogatepass"), b"")
 
 

@@ -16,8 +16,8 @@ from dataclasses import replace
 from itertools import islice
 from typing import IO
 
-from dlexp.data.tables.files.form import AUTO, SEPARATORS, FormSettings, TableForm, word_of
-from dlexp.data.tables.numerals import Reading, decimal_of, reading_of
+from dlexp.data.tables.files.table_form import AUTO, SEPARATORS, FormSettings, TableForm, word_of
+from dlexp.data.tables.numerals import NumberReading, decimal_of, reading_of
 from dlexp.data.tables.spelling import Marks, number_in
 from dlexp.errors import DataError
 
@@ -71,7 +71,7 @@ def _is_utf_8(head: bytes, is_whole: bool) -> bool:
     return True
 
 
-def rows_of(lines: Iterable[str], separator: str) -> Iterator[list[str]]:
+def csv_rows(lines: Iterable[str], separator: str) -> Iterator[list[str]]:
     """A csv reader of lines, with `line_num`; a blank as separator stands for any blanks."""
     if separator == " ":
         return csv.reader((_without_blanks(line) for line in lines), delimiter=" ", skipinitialspace=True)
@@ -128,7 +128,7 @@ def header_of(cells: list[str], form: TableForm) -> list[str]:
 
 
 @contextmanager
-def decoded(stream: IO[bytes], encoding: str, errors: str = "strict") -> Iterator[IO[str]]:
+def decoded_text(stream: IO[bytes], encoding: str, errors: str = "strict") -> Iterator[IO[str]]:
     """The text of a stream, without a byte order mark; the stream stays open."""
     name = "utf-8-sig" if codecs.lookup(encoding).name in ("utf-8", "ascii") else encoding
     text = io.TextIOWrapper(stream, encoding=name, errors=errors, newline="")
@@ -162,7 +162,7 @@ def _read(lines: Sequence[str], separator: str) -> list[list[str]]:
     """The rows that can be read, without empty ones."""
     found = []
     try:
-        for row in rows_of(lines, separator):
+        for row in csv_rows(lines, separator):
             if any(cell.strip() for cell in row):
                 found.append(row)
     except csv.Error:
@@ -208,7 +208,7 @@ def _numbers(rows: Sequence[Sequence[str]]) -> float:
     return sum(bool(reading_of({cell: 1}).styles) for cell in cells if cell) / max(1, len(cells))
 
 
-def readings(rows: Iterable[Sequence[str]], width: int, marks: Marks) -> list[Reading]:
+def readings(rows: Iterable[Sequence[str]], width: int, marks: Marks) -> list[NumberReading]:
     """The reading of each column of some rows."""
     counts: list[Counter[str]] = [Counter() for _ in range(width)]
     for row in islice(rows, _ROWS):

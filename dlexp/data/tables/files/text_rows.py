@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import IO, Any
 
-from dlexp.data.tables.files.form import TableForm
-from dlexp.data.tables.files.pieces import ROWS_AT_A_TIME, OpenTable, Piece, Row, column_names
-from dlexp.data.tables.files.text_form import header_of, rows_of
+from dlexp.data.tables.files.pieces import ROWS_AT_A_TIME, OpenTable, Piece, Row, header_names
+from dlexp.data.tables.files.table_form import TableForm
+from dlexp.data.tables.files.text_form import csv_rows, header_of
 from dlexp.data.tables.spelling import Marks
 from dlexp.errors import DataError
 
@@ -18,14 +18,14 @@ def text_rows(path: str, file: IO[str], form: TableForm, marks: Marks) -> OpenTa
     """Open a text for sequential reading. Raises DataError for one without a header."""
     for _ in islice(file, form.skipped):
         pass
-    reader = rows_of(file, form.separator)
+    reader = csv_rows(file, form.separator)
     try:
         header = next(reader, None)
     except csv.Error as error:
         raise DataError(f"not a valid table: {error}", file=path, row=form.skipped + 1) from error
     if header is None:
         raise DataError("is empty", file=path, code="too-few-samples")
-    names = column_names(header_of(header, form))
+    names = header_names(header_of(header, form))
     return OpenTable(names, lambda places: _pieces(path, reader, form.skipped, places, len(names), marks), "line")
 
 

@@ -7,8 +7,8 @@ import io
 from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
-from dlexp.data.tables.files.form import AUTO
-from dlexp.data.tables.files.pieces import ROWS_AT_A_TIME, OpenTable, Piece, Row, column_names
+from dlexp.data.tables.files.pieces import ROWS_AT_A_TIME, OpenTable, Piece, Row, header_names
+from dlexp.data.tables.files.table_form import AUTO
 from dlexp.data.tables.spelling import Marks
 from dlexp.errors import ConfigError, DataError
 from dlexp.text.quoting import listed, setting
@@ -40,7 +40,7 @@ def workbook(path: str, stream: IO[bytes], sheet: str, marks: Marks, expected: s
     first = next((number for number, row in enumerate(texts) if any(row)), None)
     if first is None:
         raise DataError("is empty", file=path, code="too-few-samples")
-    names = column_names([cell or "" for cell in texts[first]])
+    names = header_names([cell or "" for cell in texts[first]])
     table = OpenTable(names, lambda places: _pieces(texts, first + 1, places, marks), _ROW)
     return table, name if len(book.sheet_names) > 1 else ""
 

@@ -22,7 +22,7 @@ from dlexp.data.inference.tables import TableInput
 from dlexp.data.loaders import bounds
 from dlexp.data.sources.image_folder import image_folder
 from dlexp.data.sources.table_file import table_file
-from dlexp.data.tables.files.form import TableForm
+from dlexp.data.tables.files.table_form import TableForm
 from dlexp.errors import DataError
 from dlexp.specs import ClassSpec, DataSpec, ImageSpec, TableSpec
 

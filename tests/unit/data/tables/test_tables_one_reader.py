@@ -23,7 +23,7 @@ from dlexp.data.inference.items import InputItems, concatenate
 from dlexp.data.inference.tables import TableInput
 from dlexp.data.sources.table_file import table_file
 from dlexp.data.tables.files import text_file
-from dlexp.data.tables.files.form import TableForm
+from dlexp.data.tables.files.table_form import TableForm
 from dlexp.data.tables.spelling import Marks
 from dlexp.errors import DataError
 
