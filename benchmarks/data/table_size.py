@@ -58,7 +58,7 @@ def megabytes() -> float:
 
 def read_rows(path: Path, rounds: int) -> list[str]:
     """Rows of the table: reading the file at `path`."""
-    from dlexp.data.tables.files.form import TableForm
+    from dlexp.data.tables.files.table_form import TableForm
 
     from dlexp.data.sources.table_file import table_file
     from dlexp.data.tables.files.text_file import TextFile
