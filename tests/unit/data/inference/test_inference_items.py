@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from image_toys import picture, write
-from problems import refused
+from refusals import refused
 
 from dlexp.data.columns import tensor_of
 from dlexp.data.inference.arrays import ArrayInput

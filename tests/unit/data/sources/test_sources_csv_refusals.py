@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from problems import refused
+from refusals import refused
 
 from dlexp.data.sources.table_file import table_file, target_kind
 from dlexp.errors import DataError, exit_code_of

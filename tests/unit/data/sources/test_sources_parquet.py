@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from problems import refused
+from refusals import refused
 
 from dlexp.data.columns import tensor_of
 from dlexp.data.sources.table_file import table_file, target_kind

@@ -5,7 +5,7 @@ from math import erf, sqrt
 
 import pytest
 import torch
-from problems import refused
+from refusals import refused
 from sklearn.datasets import load_digits
 from typed_specs import values_of
 

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from problems import refused
 from pyarrow.parquet import ParquetFile
+from refusals import refused
 
 from dlexp.data.bundle import DataBundle
 from dlexp.data.inference.tables import TableInput

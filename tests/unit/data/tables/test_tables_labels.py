@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from problems import refused
+from refusals import refused
 
 from dlexp.data.bundle import DataBundle
 from dlexp.data.checks import columns as checked_columns
