@@ -66,7 +66,7 @@ def read_rows(path: Path, rounds: int) -> list[str]:
 
     def cells() -> None:
         file = TextFile(path, TableForm(), Marks(MISSING))
-        columns, _ = file.read(file.header)
+        columns, *_ = file.read(file.header)
         for column in columns.values():
             column.cells()
 
