@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,7 +37,7 @@ from dlexp.data.tables.files.pieces import OpenTable
 from dlexp.data.tables.files.reading import open_table
 from dlexp.data.tables.files.table_form import AUTO, FRAME_FORM, FormSettings, TableForm
 from dlexp.data.tables.index_columns import is_index_name
-from dlexp.data.tables.number_columns import styles_of_rows
+from dlexp.data.tables.number_columns import read_with_unit, styles_of_rows
 from dlexp.data.tables.numerals import NumberStyle
 from dlexp.data.tables.raw_column import RawColumn
 from dlexp.data.tables.spelling import MISSING, Marks, cell_identity, is_sign, number_in
@@ -170,7 +171,8 @@ class TableInput:
         found = []
         for fit, column, style in zip(self.columns, columns, styles, strict=True):
             is_number = isinstance(fit, NumberColumn) or fit.name in self.trained.styles
-            found.append(column if column.has_values or not is_number or style.is_plain else column.styled(style.read))
+            is_kept = column.has_values or not is_number or style.is_plain
+            found.append(column if is_kept else column.styled(partial(read_with_unit, style)))
         return found
 
     def notes(self) -> list[str]:

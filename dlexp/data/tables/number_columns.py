@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from dlexp.data.tables.features.problems import ColumnProblem
+from dlexp.data.tables.features.units import split_unit
 from dlexp.data.tables.numerals import NumberReading, NumberStyle, decimal_of, reading_of
 from dlexp.data.tables.raw_column import RawColumn
 from dlexp.errors import DataError
 from dlexp.text.quoting import setting
 
 _AUTO = "auto"
+_MOSTLY = 0.9  # share of cells with a number and a unit from which the others are mistakes
 _WORDS = {".": "point", ",": "comma"}
 
 
@@ -46,7 +49,7 @@ def with_styles(
             problems.append(ColumnProblem(_two_marks(name, columns[name], reading, style, refusal), name, "category"))
             continue
         styles[name] = style
-        found[name] = columns[name].styled(style.read)
+        found[name] = columns[name].styled(partial(read_with_unit, style))
     return found, styles, problems
 
 
@@ -58,7 +61,29 @@ def column_reading(column: RawColumn, set_decimal: str = _AUTO, set_thousands: s
     counts = np.bincount(codes[codes >= 0], minlength=len(texts)).tolist()
     is_auto = (set_decimal == _AUTO, set_thousands == _AUTO)
     wanted = NumberStyle("." if is_auto[0] else set_decimal, "" if is_auto[1] else set_thousands)
-    return reading_of({text: count for text, count in zip(texts, counts, strict=True) if count}, wanted, is_auto)
+    found = {text: count for text, count in zip(texts, counts, strict=True) if count}
+    reading = reading_of(found, wanted, is_auto)
+    return reading if reading.styles else reading_of(_numbers_before_units(found), wanted, is_auto)
+
+
+def _numbers_before_units(texts: Mapping[str, int]) -> dict[str, int]:
+    """The numbers of cells such as `1.200,5 kg`, and how many cells have them; {} for a column of other texts."""
+    found: dict[str, int] = {}
+    for text, count in texts.items():
+        parts = split_unit(text)
+        if parts is not None:
+            found[parts[0]] = found.get(parts[0], 0) + count
+    return found if sum(found.values()) >= _MOSTLY * sum(texts.values()) else {}
+
+
+def read_with_unit(style: NumberStyle, cell: str) -> str | None:
+    """The number in a cell in the spelling of Python, with its unit; None for no number of this style."""
+    number = style.read(cell)
+    if number is not None:
+        return number
+    parts = split_unit(cell)
+    number = None if parts is None else style.read(parts[0])
+    return None if parts is None or number is None else f"{number} {parts[1]}"
 
 
 def styles_of_rows(

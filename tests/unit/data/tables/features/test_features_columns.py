@@ -183,6 +183,7 @@ def test_booleans_are_categories_of_two() -> None:
         (["12kg", "13kg", "14"], "numbers with the unit kg", "number"),
         (["4 cylinders", "6 cylinders"], "the unit cylinders", "number"),
         (["12 kg", "300 g"], "numbers with units (kg, g)", "category"),
+        (["12,5 kg", "1.013,25 kg"], "numbers with the unit kg, such as '12,5 kg'", "number"),
         (["-3 \u00b0C", "4.5 \u00b0C"], "the unit \u00b0C", "number"),
     ],
 )
