@@ -70,6 +70,13 @@ def test_a_value_with_a_mistake_is_not_missing(capsys: pytest.CaptureFixture[str
     assert [(problem["where"], problem["code"]) for problem in problems] == [("data.path", "invalid-syntax")]
 
 
+def test_spaces_around_the_equals_sign_are_one_mistake(capsys: pytest.CaptureFixture[str]) -> None:
+    error = line_refused(
+        capsys, "train", "optim.lr", "=", "0.1", "=", code="invalid-syntax", where="optim.lr", remedy="optim.lr=0.1"
+    )
+    assert len(error["problems"]) == 2  # the other one is the = at the end
+
+
 def test_an_option_without_a_target_names_its_file(empty_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (empty_folder / "conf" / "model").mkdir(parents=True)
     (empty_folder / "conf" / "model" / "mine.yaml").write_text("# mine\nwidth: 3\n")
