@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from problems import refused
+from refusals import refused
 
 from dlexp.assemble.experiment import assemble
 from dlexp.config.compose import load
