@@ -19,7 +19,7 @@ from dlexp.data.bundle import DataBundle, with_counts
 from dlexp.data.interpretation import interpretation
 from dlexp.data.loaders import EvalBatches
 from dlexp.engine.evaluate import evaluate
-from dlexp.errors import ConfigError, DlexpError, Problem, message_of, reading_data
+from dlexp.errors import ConfigError, DataError, DlexpError, Problem, message_of, reading_data
 from dlexp.kinds import INPUTS, TARGETS, describe_kind
 from dlexp.networks.activation_checkpointing import recompute_activations
 from dlexp.networks.arithmetic import Arithmetic, counted_arithmetic
@@ -151,8 +151,15 @@ def _data_settings(config: RunConfig, bundle: DataBundle, device: torch.device) 
 
 def build_data(config: RunConfig, trusted: Sequence[str] = ()) -> DataBundle:
     """Read and split the data. Raises DataError for data that cannot be used."""
-    with reading_data(config.data.arguments.get("path")):
-        bundle: DataBundle = build(config.data, {}, trusted)
+    place = config.data.arguments.get("path")
+    try:
+        with reading_data(place):
+            bundle: DataBundle = build(config.data, {}, trusted)
+    except DataError as error:
+        if error.code != "not-found" or error.column is not None or error.remedy or str(error.file) != str(place):
+            raise
+        remedy = "If it was moved, add data.path=PLACE with its new place"
+        raise DataError(error.rule, file=error.file, remedy=remedy, code=error.code) from error
     return replace(bundle, notes=(*bundle.notes, *bundle.recipe.notes)) if bundle.recipe.notes else bundle
 
 

@@ -47,7 +47,10 @@ def evaluation_changes(arguments: Iterable[str]) -> dict[str, Any]:
     """
     changes: dict[str, Any] = {}
     for word in arguments:
-        key, _, value = word.partition("=")
+        key, equals, value = word.partition("=")
+        if not equals:
+            rule = "is a second run, but this command takes one run and overrides KEY=VALUE"
+            raise ConfigError.one(word, "", rule, "Repeat the command for each run", code="invalid-syntax")
         if key not in _EVALUATION_KEYS:
             near = nearest_name(key, _EVALUATION_KEYS)
             remedy = f"Did you mean {near}?" if near else f"Only {', '.join(_EVALUATION_KEYS)} can be overridden."

@@ -146,3 +146,13 @@ def test_the_layer_that_fails_is_named_with_its_input_and_line(home: Path, capsy
     rule = error["problems"][0]["rule"]
     assert "layers.1 (Linear), input 2 x 4" in rule
     assert "own_net.py:10" in rule
+
+
+def test_data_that_was_moved_is_named_with_the_key_of_its_place(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("d").mkdir()
+    Path("d/a.csv").write_text("x,y\n" + "".join(f"{n % 7},{'ab'[n % 2]}\n" for n in range(60)))
+    assert ended("train", "-q", "data=csv", "data.path=d/a.csv", "data.target=y", *TINY[1:], "--run-dir", "r") == 0
+    Path("d").rename("e")
+    line_refused(capsys, "evaluate", "r", code="not-found", where="a.csv", remedy="data.path=", exit_code=3)
+    line_refused(capsys, "evaluate", "r", "s", code="invalid-syntax", where="s", remedy="each run")
+    assert ended("evaluate", "r", "data.path=e/a.csv", "--resamples", "0") == 0
