@@ -24,18 +24,19 @@ from dlexp.config.check.phases import shared_key, unknown_in_phase
 from dlexp.config.check.suggest import unknown_key
 from dlexp.config.check.validate import check_tree, route, rules, value_problems
 from dlexp.config.files.catalog import Catalog
-from dlexp.config.files.words import place_of, placing
+from dlexp.config.files.words import file_words, key_of, place_of, placing
 from dlexp.config.node_keys import hydra_key_problem
 from dlexp.config.nodes import resolve, untrusted
 from dlexp.config.origins import Origins
 from dlexp.config.overrides import ParsedOverrides, parse
 from dlexp.config.saved import first_line, plain_containers, refuse_passwords, set_value, tree_without_secrets
-from dlexp.config.schema.names import COMPONENTS
+from dlexp.config.schema.names import COMPONENTS, SEARCH
 from dlexp.config.schema.run import SECTIONS, RunConfig, common_paths, section_defaults
 from dlexp.config.schema.tree import ABSENT, leaves, shown, value_at
 from dlexp.config.text_values import typed_value
 from dlexp.config.typed import run_config, with_values
 from dlexp.errors import ConfigError, Problem, reading_data
+from dlexp.text.quoting import command
 
 MISSING = "???"  # of a required key, in YAML and in what `dlexp config` prints
 
@@ -109,7 +110,9 @@ def _unfitted(config: DictConfig, choices: dict[str, str], catalog: Catalog) -> 
 
 def _composed(overrides: Sequence[str], catalog: Catalog) -> tuple[DictConfig, dict[str, str], ParsedOverrides]:
     """Return (configuration with the user's values, group -> option, overrides); ConfigError with all problems."""
-    parsed, problems = parse(overrides, catalog)
+    of_search = [word for word in overrides if key_of(word).partition(".")[0] == SEARCH]
+    parsed, problems = parse([word for word in overrides if word not in of_search], catalog)
+    problems += _of_search(of_search)
     try:
         config, choices = compose(parsed, catalog)
     except ConfigError as error:
@@ -119,6 +122,15 @@ def _composed(overrides: Sequence[str], catalog: Catalog) -> tuple[DictConfig, d
     if problems:
         raise ConfigError([*problems, *further_problems(config, choices, catalog)])
     return config, choices, parsed
+
+
+def _of_search(words: Sequence[str]) -> list[Problem]:
+    """Return the problem of overrides that only `dlexp tune` reads."""
+    if not words:
+        return []
+    given = dict.fromkeys(part for word in words for part in (file_words(word) if place_of(word) else (word,)))
+    remedy = f"Search with it: {command('tune', *given)}"
+    return [Problem(SEARCH, "", "only dlexp tune reads it", remedy, place_of(words[0]), code="no-effect")]
 
 
 def settle_targets(tree: dict[str, Any], task_given: bool, choices: Mapping[str, str], catalog: Catalog) -> str:

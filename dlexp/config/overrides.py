@@ -13,7 +13,7 @@ from dlexp.config.check.suggest import EVERY_NAME, all_paths, nearest_path, opti
 from dlexp.config.check.synonyms import synonym
 from dlexp.config.check.validate import rules
 from dlexp.config.files.catalog import Catalog
-from dlexp.config.files.words import place_of
+from dlexp.config.files.words import file_words, place_of
 from dlexp.config.schema.fields import Field
 from dlexp.config.schema.run import SECTIONS, TOP_LEVEL
 from dlexp.config.schema.tree import shown
@@ -120,8 +120,10 @@ def _shape_problem(word: str, override: Override, catalog: Catalog) -> Problem |
         )
     if override.is_sweep_override():
         value = word.partition("=")[2]
-        line = "" if place_of(word) else f": {command('train', '-m', word)}{_as_one(key, value, catalog)}"
-        remedy = f"Add -m to train each value{line}"
+        line = f"{command('train', '-m', word)}{_as_one(key, value, catalog)}"
+        remedy = f"Add -m to train each value: {line}"
+        if place_of(word):
+            remedy = f"Train each value: {command('train', '-m', *file_words(word))}"
         return Problem(key, value, "several values require a sweep", remedy, code="missing-requirement")
     if override.package is not None:
         chosen = setting(key, override.value())

@@ -14,8 +14,8 @@ from yaml import YAMLError
 from dlexp.config.check.missing import missing_problems
 from dlexp.config.check.validate import check_tree, rules
 from dlexp.config.files.catalog import Catalog
-from dlexp.config.files.words import place_of
 from dlexp.config.files.interpolation import check_references, reads_environment
+from dlexp.config.files.words import file_words, place_of
 from dlexp.config.files.yaml_files import leaves_of, read_yaml
 from dlexp.config.schema.run import RunConfig
 from dlexp.config.schema.tree import leaves, shown
@@ -34,10 +34,10 @@ def to_yaml(config: RunConfig) -> str:
 
 def overrides_to_yaml(overrides: list[str]) -> str:
     """Return the text of overrides.yaml: the overrides as typed, one item each, with the file that gives them."""
-    text, files = "", [place_of(word).rpartition(":")[0] for word in overrides]
+    text, files = "", [file_words(word) if place_of(word) else () for word in overrides]
     for file, words in groupby(zip(files, overrides, strict=True), key=lambda pair: pair[0]):
         if any(files):
-            text += f"# --config {shell_word(file)}\n" if file else "# command line\n"
+            text += f"# {' '.join(map(shell_word, file))}\n" if file else "# words\n"
         text += OmegaConf.to_yaml(OmegaConf.create([str(word) for _, word in words]))
     return text or "[]\n"
 

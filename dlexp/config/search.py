@@ -182,7 +182,8 @@ def _settings(overrides: Sequence[str], catalog: Catalog) -> tuple[SearchConfig,
         raise ConfigError.one(
             str(options[option].path), "", str(error).splitlines()[0], code="invalid-value"
         ) from error
-    for override in parsed.values:
+    # The choice of a group first: it would replace the ranges of its keys.
+    for override in sorted(parsed.values, key=lambda override: override.key_or_group.count(".")):
         key = override.key_or_group.removeprefix("search.")
         if key != "option":
             OmegaConf.update(config, key, override.value(), merge=False, force_add=True)

@@ -10,12 +10,12 @@ from pathlib import Path
 import yaml
 
 from dlexp.artifacts.files.reading import open_stream
+from dlexp.config.files.words import STANDARD_INPUT, STANDARD_INPUT_NAME
 from dlexp.config.files.yaml_files import MAX_BYTES, node_of
 from dlexp.errors import Code, ConfigError, Problem, reason_of
 from dlexp.text.nearest import nearest_name
 from dlexp.text.quoting import command, setting, shell_word
 
-STANDARD_INPUT = "-"
 _OPTION = "--config"
 _YAML = (".yaml", ".yml", ".json")
 _TABLES = (".csv", ".tsv", ".parquet", ".xlsx", ".jsonl", ".feather", ".npz")
@@ -47,14 +47,14 @@ def read_given(path: Path) -> GivenFile:
 
     Raises ConfigError for a file that is missing, not text, not YAML, or of another kind, such as a table.
     """
-    name = "standard input" if str(path) == STANDARD_INPUT else str(path)
+    name = STANDARD_INPUT_NAME if str(path) == STANDARD_INPUT else str(path)
     text = _text(path)
     try:
         root = node_of(text, name)
     except (yaml.YAMLError, RecursionError) as error:
         raise ConfigError([_not_yaml(name, text, error)]) from error
-    if isinstance(root, yaml.ScalarNode | None) or _is_sources(root):
-        raise ConfigError([_not_a_configuration(name, text)])
+    if not isinstance(root, yaml.MappingNode | yaml.SequenceNode) or _is_sources(root):
+        raise ConfigError([_not_a_configuration(name, "" if root is None else text)])
     return GivenFile(name, root)
 
 
@@ -102,7 +102,8 @@ def _not_found(path: Path) -> Problem:
 
 def _folder(path: Path) -> Problem:
     if (path / "config.yaml").is_file():
-        remedy = f"Add --config {shell_word(str(path / 'config.yaml'))}, or repeat the run: {command('train', '--from', path)}"
+        config = shell_word(str(path / "config.yaml"))
+        remedy = f"Add --config {config}, or repeat the run: {command('train', '--from', path)}"
     else:
         remedy = f"Name a file in it, or add its options with --config-dir {shell_word(str(path))}"
     return Problem(_OPTION, str(path), "is a directory, not a YAML file", remedy, code="invalid-value")
@@ -111,18 +112,19 @@ def _folder(path: Path) -> Problem:
 def _other_kind(path: Path, content: bytes = b"", error: UnicodeDecodeError | None = None) -> Problem:
     """Return the problem of a table, of weights or of a file in another encoding."""
     suffix = path.suffix.lower()
-    rule, remedy, code = "is not a configuration file", "", "invalid-value"
+    code: Code = "invalid-value"
     if suffix in _TABLES:
         source = {".parquet": "parquet", ".npz": "arrays"}.get(suffix, "csv")
         rule, remedy = "is a data file", f"Train on it: dlexp train data={source} {setting('data.path', str(path))}"
-    elif suffix in _WEIGHTS or b"\0" in content[:4096]:
+    elif suffix in _WEIGHTS or b"\0" in content[:4096] or error is None:
         rule = "is a binary file, such as a checkpoint"
         remedy = f"Start from its weights with {setting('init_from', str(path))}"
-    elif error is not None:
+    else:
+        code = "invalid-syntax"
         line = content[: error.start].count(b"\n") + 1
-        rule, remedy = f"must be UTF-8 text; line {line} is not", f"Convert it: iconv -f LATIN1 -t UTF-8 {shell_word(str(path))}"
-    found: Code = "invalid-syntax" if error is not None and code else "invalid-value"
-    return Problem(_OPTION, str(path), rule, remedy, code=found)
+        rule = f"must be UTF-8 text; line {line} is not"
+        remedy = f"Convert it: iconv -f LATIN1 -t UTF-8 {shell_word(str(path))}"
+    return Problem(_OPTION, str(path), rule, remedy, code=code)
 
 
 def _not_yaml(name: str, text: str, error: BaseException) -> Problem:
@@ -153,13 +155,19 @@ def _is_toml(name: str, text: str) -> bool:
 
 def _toml(name: str, place: str) -> Problem:
     rule = "is TOML or INI; a configuration is YAML or JSON"
-    return Problem(_OPTION, name, rule, "Write `optim.lr: 0.1`, or `lr: 0.1` below `optim:`", place, code="not-supported")
+    return Problem(
+        _OPTION, name, rule, "Write `optim.lr: 0.1`, or `lr: 0.1` below `optim:`", place, code="not-supported"
+    )
 
 
 def _is_sources(root: yaml.Node) -> bool:
     """Return whether a list is the output of `dlexp config --sources --json`."""
     first = root.value[0] if isinstance(root, yaml.SequenceNode) and root.value else None
-    return isinstance(first, yaml.MappingNode) and {str(key.value) for key, _ in first.value} == {"key", "value", "origin"}
+    return isinstance(first, yaml.MappingNode) and {str(key.value) for key, _ in first.value} == {
+        "key",
+        "value",
+        "origin",
+    }
 
 
 def _not_a_configuration(name: str, text: str) -> Problem:
@@ -170,14 +178,19 @@ def _not_a_configuration(name: str, text: str) -> Problem:
         return Problem(_OPTION, name, rule, remedy, code="missing-value")
     if _SOURCES.match(first) or text.lstrip().startswith("["):
         rule = "is the output of dlexp config --sources, which is for reading"
-        return Problem(_OPTION, name, rule, "Write the file without --sources: dlexp config > my.yaml", code="not-supported")
+        return Problem(
+            _OPTION, name, rule, "Write the file without --sources: dlexp config > my.yaml", code="not-supported"
+        )
     place = f"{name}:1"
     if " = " not in text and all("=" in word for word in text.split()):
         rule, remedy = "must be a list of words", f"Begin each line with a dash: - {text.split()[0]}"
     elif _is_toml(name, text):
         return _toml(name, place)
-    elif "," in first and name != "standard input":
-        rule, remedy = "has no keys, and looks like a table", f"Train on it: dlexp train data=csv {setting('data.path', name)}"
+    elif "," in first and name != STANDARD_INPUT_NAME:
+        rule, remedy = (
+            "has no keys, and looks like a table",
+            f"Train on it: dlexp train data=csv {setting('data.path', name)}",
+        )
     else:
         rule, remedy = "must have KEY: VALUE lines, or a list of KEY=VALUE words", "Write optim.lr: 0.1"
     return Problem(_OPTION, name, rule, remedy, place, code="invalid-syntax")

@@ -8,6 +8,8 @@ from dataclasses import replace
 
 from dlexp.errors import ConfigError
 
+STANDARD_INPUT, STANDARD_INPUT_NAME = "-", "standard input"
+
 
 class FileWord(str):
     """An override `KEY=VALUE` that a file given with --config sets.
@@ -28,6 +30,12 @@ class FileWord(str):
 def place_of(word: str | None) -> str:
     """Return `file:line` of an override from a file, "" for one of the command line."""
     return word.place if isinstance(word, FileWord) else ""
+
+
+def file_words(word: str) -> tuple[str, str]:
+    """Return the option that gives the file of a word."""
+    name = place_of(word).rpartition(":")[0]
+    return "--config", STANDARD_INPUT if name == STANDARD_INPUT_NAME else name
 
 
 def as_of(word: str, text: str) -> str:

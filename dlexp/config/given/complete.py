@@ -1,7 +1,7 @@
 """Overrides of a complete configuration: a run's config.yaml, or what `dlexp config` prints.
 
-It names the option of every group (`choices`) and every value. Only what differs from the files of these options becomes
-an override, so that a group chosen anew on the line takes the values of its new option.
+It names the option of every group (`choices`) and every value. Only what differs from the files of these options
+becomes an override, so that a group chosen anew on the line takes the values of its new option.
 """
 
 from __future__ import annotations
@@ -100,10 +100,16 @@ def _values(
 
     def is_leaf(path: str) -> bool:
         is_map = path in known and known[path].type in ("map", "item")
-        return is_map or path.rpartition(".")[2].startswith("_") or not isinstance(value_at(now, path), dict | type(ABSENT))
+        return (
+            is_map
+            or path.rpartition(".")[2].startswith("_")
+            or not isinstance(value_at(now, path), dict | type(ABSENT))
+        )
 
     entries = list(reading.entries(tree, "", is_leaf))
-    shared = {f"{g}.{key}": _value(e) for key, g in ROUTES.items() for e in entries if e.path == f"regularization.{key}"}
+    shared = {
+        f"{g}.{key}": _value(e) for key, g in ROUTES.items() for e in entries if e.path == f"regularization.{key}"
+    }
     for entry in entries:
         head = entry.path.partition(".")[0]
         if head in (*COMPONENTS, *SECTION_NAMES) and head not in kept and "." in entry.path:
@@ -122,7 +128,9 @@ def _check_code(reading: Reading, entry: Entry, value: Any, default: Any) -> Non
     if entry.path.rpartition(".")[2] not in _CODE or value == default:
         return  # what an option says of itself, such as its metrics, is that of the installed one
     group = entry.path.partition(".")[0]
-    rule = f"differs from the option that {CHOICES} names, which has {default}" if default is not ABSENT else "unknown key"
+    rule = (
+        f"differs from the option that {CHOICES} names, which has {default}" if default is not ABSENT else "unknown key"
+    )
     remedy = f"Remove the line, or write your own option: --config-dir DIR, where DIR has {group}/NAME.yaml"
     reading.problem(entry.path, str(value), rule, remedy, entry.node, "untrusted")
 

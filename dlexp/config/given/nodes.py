@@ -16,7 +16,9 @@ from dlexp.errors import Problem
 from dlexp.text.quoting import value as grammar_value
 
 _TAG = "tag:yaml.org,2002:"
-_TAGS = {f"{_TAG}{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map", "timestamp", "merge", "value")}
+_TAGS = {
+    f"{_TAG}{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map", "timestamp", "merge", "value")
+}
 # A number that YAML and the override grammar read alike, so that it is kept as written.
 _NUMBER = re.compile(r"[-+]?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?")
 _KEY = re.compile(r"[A-Za-z0-9_./\-+%*@?|$\\(){}\[\]:=, ]*")  # characters of a mapping's key in the override grammar
@@ -60,13 +62,17 @@ class Reading:
                         merged.setdefault(name, (pair[0], pair[1]))
                 continue
             if not isinstance(key, yaml.ScalarNode):
-                self.problem(prefix or "the file", "", "a key must be a name", "Write KEY: VALUE", key, "invalid-syntax")
+                self.problem(
+                    prefix or "the file", "", "a key must be a name", "Write KEY: VALUE", key, "invalid-syntax"
+                )
                 continue
             name = str(key.value)
             if name in seen:
                 line = seen[name].start_mark.line + 1
                 rule = f"given twice, first in line {line}"
-                self.problem(f"{prefix}{name}", _shown(value), rule, "Remove one of the two lines.", key, "invalid-syntax")
+                self.problem(
+                    f"{prefix}{name}", _shown(value), rule, "Remove one of the two lines.", key, "invalid-syntax"
+                )
                 continue
             seen[name] = key
             yield name, key, value
@@ -101,6 +107,7 @@ class Reading:
                     self.problem(name, "", rule, "Rename it.", key, "not-supported")
                 found[name] = self.value(value, as_text)
             return found
+        assert isinstance(node, yaml.ScalarNode)
         return scalar(node, as_text)
 
     def has_own_tag(self, node: yaml.Node) -> bool:

@@ -17,10 +17,11 @@ import yaml
 from dlexp.config.compose import load_unfitted
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.files.given import GivenFile, read_given
-from dlexp.config.files.words import FileWord, without_replaced
+from dlexp.config.files.words import FileWord, key_of, without_replaced
 from dlexp.config.given.complete import complete_words, is_complete
 from dlexp.config.given.nodes import Reading
 from dlexp.config.given.plain import list_words, mapping_words
+from dlexp.config.schema.names import SEARCH
 from dlexp.errors import ConfigError, Problem
 from dlexp.text.quoting import shell_word
 
@@ -76,7 +77,7 @@ def _misplaced(files: Sequence[GivenFile], base: str) -> list[Problem]:
 def _further(words: Sequence[str], catalog: Catalog) -> list[Problem]:
     """Return the problems of the overrides, to be reported together with those of the files."""
     try:
-        load_unfitted(words, catalog)
+        load_unfitted([word for word in words if key_of(word).partition(".")[0] != SEARCH], catalog)
     except ConfigError as error:
         return list(error.problems)
     return []

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import yaml
 
@@ -19,10 +19,12 @@ from dlexp.config.schema.fields import Field
 from dlexp.config.schema.names import COMPONENTS, SEARCH, SECTION_NAMES, TOP_LEVEL_NAMES
 from dlexp.config.text_values import wants_text
 from dlexp.text.quoting import shell_word
+from dlexp.text.quoting import value as grammar_value
 from dlexp.tune.search_space.space import WORDS
 
 SWEEP = "sweep"
 _FUNCTION = re.compile(r"(range|choice|glob|sort)\(.*\)", re.DOTALL)  # a list of values in the override grammar
+_ENDS = (("low", "min", "lower"), ("high", "max", "upper"))
 _ENTRY = re.compile(r"^(?:override\s+)?/?(?P<group>\w+)")
 _OWN_OPTION = "Choose an option, or write your own: --config-dir DIR, where DIR has {}/NAME.yaml"
 
@@ -69,7 +71,7 @@ def mapping_words(reading: Reading, root: yaml.MappingNode, catalog: Catalog) ->
     return [*chosen, *own, *special_words(reading, root, catalog)]
 
 
-def leaf_rule(root: yaml.MappingNode, known: Mapping[str, Field], catalog: Catalog):  # type: ignore[no-untyped-def]
+def leaf_rule(root: yaml.MappingNode, known: Mapping[str, Field], catalog: Catalog) -> Callable[[str], bool]:
     """Return the function that tells whether a mapping at a path is the value of a key."""
     chosen = {str(key.value): value.value for key, value in root.value if isinstance(value, yaml.ScalarNode)}
 
@@ -80,7 +82,9 @@ def leaf_rule(root: yaml.MappingNode, known: Mapping[str, Field], catalog: Catal
         if group not in COMPONENTS or not key:
             return False
         options = catalog.options(group)
-        return any(key in catalog.keys(group, name) for name in ([chosen[group]] if chosen.get(group) in options else options))
+        return any(
+            key in catalog.keys(group, name) for name in ([chosen[group]] if chosen.get(group) in options else options)
+        )
 
     return is_leaf
 
@@ -171,13 +175,32 @@ def _space(reading: Reading, node: yaml.MappingNode, prefix: str) -> Iterator[Fi
         if not isinstance(value, yaml.MappingNode) or not value.value:
             yield reading.setting(path, reading.grammar(value, False), place)
             continue
+        if _is_other_range(reading, value, path):
+            continue
         own = [pair for pair in value.value if str(pair[0].value) in WORDS]
         rest = [pair for pair in value.value if pair not in own]
-        if not own and "." in path.removeprefix(prefix) and not any(isinstance(v, yaml.MappingNode) for _, v in rest):
-            own, rest = rest, []  # no word of a range: its own problem is clearer than that of a key
         if own:
             yield reading.setting(path, reading.grammar(_mapping(value, own), False), place)
         yield from _space(reading, _mapping(value, rest), f"{path}.")
+
+
+def _is_other_range(reading: Reading, node: yaml.MappingNode, path: str) -> bool:
+    """Add a problem for a range in the words of Optuna or Weights & Biases; return whether it is one."""
+    given = {str(key.value): value for key, value in node.value}
+    low, high = (next((given[w] for w in words if w in given), None) for words in _ENDS)
+    values = given.get("values", given.get("choices"))
+    if isinstance(values, yaml.SequenceNode):
+        said = f"{{choice: {grammar_value(reading.value(values))}}}"
+    elif isinstance(low, yaml.ScalarNode) and isinstance(high, yaml.ScalarNode):
+        words = f"{given.get('log', low).value} {given.get('distribution', given.get('type', low)).value}".lower()
+        is_int = low.value.isdigit() and high.value.isdigit()
+        kind = "log" if "log" in words or words.startswith("true") else "int" if is_int else "float"
+        said = f"{{{kind}: [{low.value}, {high.value}]}}"
+    else:
+        return False
+    rule = f"unknown range; the words of a range are {', '.join(WORDS)}"
+    reading.problem(path, "", rule, f"Write {path.removeprefix('search.space.')}: {said}", node, "invalid-syntax")
+    return True
 
 
 def _mapping(node: yaml.MappingNode, pairs: list[tuple[yaml.Node, yaml.Node]]) -> yaml.MappingNode:

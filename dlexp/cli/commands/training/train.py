@@ -54,9 +54,7 @@ def _train(arguments: TrainArguments, common: CommonOptions, quiet: bool, as_jso
 
     catalog = catalog_of(common)
     base = "--resume" if arguments.resume is not None else "--from" if arguments.from_run is not None else ""
-    arguments = replace(
-        arguments, overrides=words_of(arguments.overrides, arguments.config_files, catalog, base)
-    )
+    arguments = replace(arguments, overrides=words_of(arguments.overrides, arguments.config_files, catalog, base))
     _refuse_contradictions(arguments)
     if is_sweep_command(arguments):
         from dlexp.cli.commands.training.sweep import sweep
