@@ -98,13 +98,13 @@ def _values(
     own = [pair for pair in root.value if str(pair[0].value) not in (CHOICES, SEARCH, "sweep")]
     tree = yaml.MappingNode(root.tag, own, root.start_mark, root.end_mark)
 
-    def is_leaf(path: str) -> bool:
-        is_map = path in known and known[path].type in ("map", "item")
-        return (
-            is_map
-            or path.rpartition(".")[2].startswith("_")
-            or not isinstance(value_at(now, path), dict | type(ABSENT))
-        )
+    def is_leaf(path: str, node: yaml.MappingNode) -> bool:
+        default, (head, _, key) = value_at(now, path), path.partition(".")
+        if (path in known and known[path].type in ("map", "item")) or path.rpartition(".")[2].startswith("_"):
+            return True
+        if isinstance(default, dict) and key and head in COMPONENTS:  # an argument of a component of the user's own
+            return {str(name.value) for name, _ in node.value} != {str(name) for name in default}
+        return not isinstance(default, dict | type(ABSENT))
 
     entries = list(reading.entries(tree, "", is_leaf))
     shared = {

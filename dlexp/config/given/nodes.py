@@ -23,6 +23,8 @@ _TAGS = {
 _NUMBER = re.compile(r"[-+]?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?")
 _KEY = re.compile(r"[A-Za-z0-9_./\-+%*@?|$\\(){}\[\]:=, ]*")  # characters of a mapping's key in the override grammar
 
+LeafRule = Callable[[str, yaml.MappingNode], bool]
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -78,17 +80,17 @@ class Reading:
             yield name, key, value
         yield from ((name, *pair) for name, pair in merged.items() if name not in seen)
 
-    def entries(self, node: yaml.MappingNode, prefix: str, is_leaf: Callable[[str], bool]) -> Iterator[Entry]:
+    def entries(self, node: yaml.MappingNode, prefix: str, is_leaf: LeafRule) -> Iterator[Entry]:
         """Yield every value below `node`, nested or with dotted keys.
 
         Args:
             node: A mapping.
             prefix: Its dotted path with a dot behind, "" for the file.
-            is_leaf: Whether a mapping at a path is one value.
+            is_leaf: Whether a mapping, given with its path, is one value.
         """
         for name, key, value in self.pairs(node, prefix):
             path = f"{prefix}{name}"
-            if isinstance(value, yaml.MappingNode) and value.value and not is_leaf(path):
+            if isinstance(value, yaml.MappingNode) and value.value and not is_leaf(path, value):
                 yield from self.entries(value, f"{path}.", is_leaf)
             elif not isinstance(value, yaml.MappingNode) or value.value or prefix:
                 yield Entry(path, value, self.file.place(key))

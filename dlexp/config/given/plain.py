@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import yaml
 
@@ -14,7 +14,7 @@ from dlexp.config.check.defaults import entry_problems
 from dlexp.config.check.validate import rules
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.files.words import FileWord
-from dlexp.config.given.nodes import Entry, Reading
+from dlexp.config.given.nodes import Entry, LeafRule, Reading
 from dlexp.config.schema.fields import Field
 from dlexp.config.schema.names import COMPONENTS, SEARCH, SECTION_NAMES, TOP_LEVEL_NAMES
 from dlexp.config.text_values import wants_text
@@ -71,11 +71,11 @@ def mapping_words(reading: Reading, root: yaml.MappingNode, catalog: Catalog) ->
     return [*chosen, *own, *special_words(reading, root, catalog)]
 
 
-def leaf_rule(root: yaml.MappingNode, known: Mapping[str, Field], catalog: Catalog) -> Callable[[str], bool]:
+def leaf_rule(root: yaml.MappingNode, known: Mapping[str, Field], catalog: Catalog) -> LeafRule:
     """Return the function that tells whether a mapping at a path is the value of a key."""
     chosen = {str(key.value): value.value for key, value in root.value if isinstance(value, yaml.ScalarNode)}
 
-    def is_leaf(path: str) -> bool:
+    def is_leaf(path: str, _node: yaml.MappingNode) -> bool:
         if path in known:
             return known[path].type in ("map", "item")
         group, _, key = path.partition(".")
@@ -140,7 +140,7 @@ def special_words(reading: Reading, root: yaml.MappingNode, catalog: Catalog) ->
 
 def _sweep(reading: Reading, node: yaml.MappingNode, catalog: Catalog) -> Iterator[FileWord]:
     known = rules({}, catalog)
-    for entry in reading.entries(node, "", lambda _: False):
+    for entry in reading.entries(node, "", lambda *_: False):
         field = known.get(entry.path)
         as_text = entry.path in catalog.groups or (field is not None and wants_text(field))
         if isinstance(entry.node, yaml.SequenceNode):

@@ -9,6 +9,7 @@ import pytest
 from combinations import some_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from own_files import own_catalog
 from problems import refused
 
 from dlexp.config.compose import MISSING, load, load_shown, load_unfitted
@@ -109,6 +110,17 @@ def test_configuration_without_required_values_is_shown_and_given_back(tmp_path:
     with pytest.raises(ConfigError) as caught:
         load(words, Catalog())
     refused(caught.value, "missing-value", "data.path", "data.path=")
+
+
+def test_mapping_of_an_own_option_composes_itself(tmp_path: Path) -> None:
+    catalog = own_catalog(
+        tmp_path, {"model/mine.yaml": "_target_: torch.nn.Flatten\nparts: {a: 1, b: 2}\nnone: null\n"}
+    )
+    for words in (["model.parts.a=3"], ["model.parts={c:3}"], ["model.none={x:[1,2]}"], []):
+        config = load_unfitted(["model=mine", *words], catalog)
+        path = tmp_path / "my.yaml"
+        path.write_text(to_yaml(config))
+        assert load_unfitted(with_files([path], [], catalog), catalog) == config
 
 
 def change(config: RunConfig, folder: Path, old: str, new: str) -> Any:

@@ -54,7 +54,7 @@ def words_of(folder: Path, *texts: str, line: tuple[str, ...] = ()) -> tuple[str
             ("model=mlp", "optim=sgd", "experiment=digits_resnet18", "seed=3"),
         ),
         (
-            "sweep:\n  {model: [mlp, simple_cnn], optim: {lr: [0.1, 1e-2]}, seed: range(2), model.hidden: [[8], [8, 8]]}\n",
+            "sweep: {model: [mlp, simple_cnn], optim: {lr: [0.1, 1e-2]}, seed: range(2), model.hidden: [[8], [8, 8]]}",
             ("model=mlp,simple_cnn", "optim.lr=0.1,1e-2", "seed=range(2)", "model.hidden=[8],[8,8]"),
         ),
         ("sweep: {data.target: [1e3, b], name: ['a,b', c]}\n", ('data.target="1e3",b', 'name="a,b",c')),
