@@ -88,16 +88,21 @@ def _not_found(path: Path) -> Problem:
         names = [entry.name for entry in folder.iterdir() if entry.is_dir() or entry.suffix in _YAML]
     except OSError:
         names = []
-    near = nearest_name(path.name, names)
+    near, rule = nearest_name(path.name, names), "file not found"
     files = sorted(name for name in names if name.endswith(_YAML))
     remedy = f"Did you mean --config {shell_word(str(path.parent / near))}?" if near else ""
-    if not near and "=" in str(path):
+    if str(path).startswith(("http:/", "https:/")):
+        rule = "is an address, not a file"
+        remedy = "Download it, read it, and give the file: curl -o colleague.yaml ADDRESS"
+    elif not near and not folder.is_dir() and "=" not in str(path):
+        rule, remedy = f"file not found: there is no directory {folder}", "Correct the name of the directory."
+    elif not near and "=" in str(path):
         remedy = f"Leave --config out: {shell_word(str(path))} is a word of the configuration."
     elif not near and files:
         remedy = f"The YAML files of {folder} are {', '.join(files[:8])}{', ...' if len(files) > 8 else ''}"
     elif not near:
         remedy = f"Write one: dlexp config > {shell_word(str(path))}"
-    return Problem(_OPTION, str(path), "file not found", remedy, code="not-found")
+    return Problem(_OPTION, str(path), rule, remedy, code="not-found")
 
 
 def _folder(path: Path) -> Problem:

@@ -12,6 +12,7 @@ import yaml
 from dlexp.config.files.given import GivenFile
 from dlexp.config.files.words import FileWord
 from dlexp.config.origins import read_scalar
+from dlexp.config.schema.names import GROUPS
 from dlexp.errors import Problem
 from dlexp.text.quoting import value as grammar_value
 
@@ -72,9 +73,10 @@ class Reading:
             if name in seen:
                 line = seen[name].start_mark.line + 1
                 rule = f"given twice, first in line {line}"
-                self.problem(
-                    f"{prefix}{name}", _shown(value), rule, "Remove one of the two lines.", key, "invalid-syntax"
-                )
+                remedy = "Remove one of the two lines."
+                if name in GROUPS and not prefix:
+                    remedy = f"Write {name}: OPTION once, and its keys with dots: {name}.KEY: VALUE"
+                self.problem(f"{prefix}{name}", _shown(value), rule, remedy, key, "invalid-syntax")
                 continue
             seen[name] = key
             yield name, key, value

@@ -24,6 +24,7 @@ from dlexp.tune.search_space.space import WORDS
 
 SWEEP = "sweep"
 _FUNCTION = re.compile(r"(range|choice|glob|sort)\(.*\)", re.DOTALL)  # a list of values in the override grammar
+_NAMES = ("name", "type", "option")  # keys with which other tools choose a component
 _ENDS = (("low", "min", "lower"), ("high", "max", "upper"))
 _ENTRY = re.compile(r"^(?:override\s+)?/?(?P<group>\w+)")
 _OWN_OPTION = "Choose an option, or write your own: --config-dir DIR, where DIR has {}/NAME.yaml"
@@ -64,7 +65,11 @@ def mapping_words(reading: Reading, root: yaml.MappingNode, catalog: Catalog) ->
                     rule = f"given twice, first in {places[entry.path]}"
                     remedy = "Remove one of the two lines."
                     reading.problem(entry.path, "", rule, remedy, entry.node, "invalid-syntax")
-                elif not _refused(reading, entry) and not reading.has_own_tag(entry.node):
+                elif (
+                    not _refused(reading, entry)
+                    and not _option_within(reading, entry, known, catalog)
+                    and not reading.has_own_tag(entry.node)
+                ):
                     places[entry.path] = entry.place
                     field = known.get(entry.path)
                     own.append(reading.word(entry, field is not None and wants_text(field)))
@@ -99,6 +104,22 @@ def _refused(reading: Reading, entry: Entry) -> bool:
     remedy = _OWN_OPTION.format(group) if group in COMPONENTS else "Remove it."
     shown = str(entry.node.value) if isinstance(entry.node, yaml.ScalarNode) else ""
     reading.problem(entry.path, shown, rule, remedy, entry.node, "untrusted")
+    return True
+
+
+def _option_within(reading: Reading, entry: Entry, known: Mapping[str, Field], catalog: Catalog) -> bool:
+    """Add a problem for an option inside its group, as in `data: {type: csv}`; return whether it is one."""
+    group, _, key = entry.path.partition(".")
+    if group not in catalog.groups or not key or entry.path in known:
+        return False
+    first, shown = key.partition(".")[0], entry.node.value if isinstance(entry.node, yaml.ScalarNode) else ""
+    options = catalog.options(group)
+    option = first if first in options else shown if key in _NAMES and shown in options else None
+    if option is None:
+        return False
+    rule = "chooses an option inside its group"
+    remedy = f"Write {group}: {option}, and its keys with dots: {group}.KEY: VALUE"
+    reading.problem(entry.path, str(shown), rule, remedy, entry.node, "invalid-syntax")
     return True
 
 

@@ -58,6 +58,9 @@ def test_missing_file_has_its_nearest_name(tmp_path: Path) -> None:
     (tmp_path / "colleague.yaml").write_text("seed: 1")
     given_refused(tmp_path / "coleague.yaml", "not-found", remedy=str(tmp_path / "colleague.yaml"))
     given_refused(tmp_path / "other.yaml", "not-found", remedy="colleague.yaml")
+    given_refused(tmp_path / "none/other.yaml", "not-found", remedy="directory")
+    given_refused(Path("https://example.org/a.yaml"), "not-found", remedy="Download")
+    given_refused(Path("model=mlp"), "not-found", remedy="model=mlp")
 
 
 def test_directory_of_a_run_has_a_file_to_give(tmp_path: Path) -> None:

@@ -79,6 +79,9 @@ def test_words_of_a_file(tmp_path: Path, text: str, words: tuple[str, ...]) -> N
     [
         ("optim: {lr: 1}\noptim.lr: 2\n", "invalid-syntax", "optim.lr", "Remove one"),
         ("model: [mlp, simple_cnn]\n", "invalid-type", "model", "sweep: {model: [...]}"),
+        ("data: csv\ndata: {path: a}\n", "invalid-syntax", "data", "data.KEY: VALUE"),
+        ("data: {type: csv, path: a}\n", "invalid-syntax", "data.type", "data: csv"),
+        ("model: {mlp: {hidden: [3]}}\n", "invalid-syntax", "model.mlp.hidden", "model: mlp"),
         ("- model: mlp\n", "invalid-syntax", "--config", "- KEY=VALUE"),
         ("sweep: {model: []}\n", "missing-value", "sweep.model", "[A, B]"),
         ("sweep: [model]\n", "invalid-type", "sweep", "optim.lr: [0.1"),
