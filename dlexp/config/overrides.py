@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
@@ -14,6 +13,7 @@ from dlexp.config.check.synonyms import synonym
 from dlexp.config.check.validate import rules
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.files.words import file_words, place_of
+from dlexp.config.quoted_keys import parse_override
 from dlexp.config.schema.fields import Field
 from dlexp.config.schema.run import SECTIONS, TOP_LEVEL
 from dlexp.config.schema.tree import shown
@@ -45,7 +45,6 @@ class ParsedOverrides:
 
 def parse(overrides: Sequence[str], catalog: Catalog) -> tuple[ParsedOverrides, list[Problem]]:
     """Return the parsed overrides, and a problem for each invalid one."""
-    parser = OverridesParser.create()
     groups: dict[str, str] = {}
     values: list[Override] = []
     problems: list[Problem] = []
@@ -55,7 +54,7 @@ def parse(overrides: Sequence[str], catalog: Catalog) -> tuple[ParsedOverrides, 
             problems.append(replace(too_deep, origin=place_of(word)))
             continue
         try:
-            override = parser.parse_override(word)
+            override = parse_override(word)
         except HydraException:  # its message is about lexers and links to the manual of Hydra
             problems.append(replace(_grammar_problem(word, catalog), origin=place_of(word)))
             continue

@@ -16,7 +16,6 @@ _PLAIN = re.compile(r"(?:[A-Za-z_]|\.{0,2}/)[A-Za-z0-9_./+%-]*")
 _NO_TEXT = ("null", "true", "false", "inf", "nan")
 _BEFORE_QUOTE = re.compile(r'(\\*)("|\Z)')
 _INTERPOLATION = re.compile(r"(\\*)\$\{")
-_KEY_SPECIAL = re.compile(r"[][\\(){}:=, ]")  # in the key of a mapping, which the grammar does not let be quoted
 _DIRECTORY_OR_JOB = ("=", "~", "%")  # expanded by zsh or bash at the start of an argument
 
 
@@ -45,7 +44,7 @@ def value(content: Any, *, references: bool = False) -> str:
     if isinstance(content, bool):
         return str(content).lower()
     if isinstance(content, Mapping):
-        pairs = (f"{_mapping_key(str(key))}:{value(item, references=references)}" for key, item in content.items())
+        pairs = (f"{_key(str(key))}:{value(item, references=references)}" for key, item in content.items())
         return "{" + ",".join(pairs) + "}"
     if isinstance(content, list | tuple):
         return "[" + ",".join(value(item, references=references) for item in content) + "]"
@@ -78,8 +77,10 @@ def shell_word(word: str) -> str:
     return "$'" + "".join(map(_ansi, word)) + "'"
 
 
-def _mapping_key(name: str) -> str:
-    return _KEY_SPECIAL.sub(lambda found: f"\\{found[0]}", name)
+def _key(name: str) -> str:
+    """A key of a mapping, whose interpolations are not resolved."""
+    is_plain = _PLAIN.fullmatch(name) and name.lower() not in _NO_TEXT
+    return name if is_plain else '"' + _BEFORE_QUOTE.sub(_escaped, name) + '"'
 
 
 def _quoted(word: str | Path | tuple[str, Any]) -> str:

@@ -100,7 +100,7 @@ def _values(
 
     def is_leaf(path: str, node: yaml.MappingNode) -> bool:
         default, (head, _, key) = value_at(now, path), path.partition(".")
-        if (path in known and known[path].type in ("map", "item")) or path.rpartition(".")[2].startswith("_"):
+        if (path in known and known[path].type.startswith(("map", "item"))) or path.rpartition(".")[2].startswith("_"):
             return True
         if isinstance(default, dict) and key and head in COMPONENTS:  # an argument of a component of the user's own
             return {str(name.value) for name, _ in node.value} != {str(name) for name in default}

@@ -22,7 +22,6 @@ _TAGS = {
 }
 # A number that YAML and the override grammar read alike, so that it is kept as written.
 _NUMBER = re.compile(r"[-+]?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?")
-_KEY = re.compile(r"[A-Za-z0-9_./\-+%*@?|$\\(){}\[\]:=, ]*")  # characters of a mapping's key in the override grammar
 
 LeafRule = Callable[[str, yaml.MappingNode], bool]
 
@@ -104,13 +103,7 @@ class Reading:
         if isinstance(node, yaml.SequenceNode):
             return [self.value(item, as_text) for item in node.value]
         if isinstance(node, yaml.MappingNode):
-            found = {}
-            for name, key, value in self.pairs(node):
-                if _KEY.fullmatch(name) is None:
-                    rule = "a key of a mapping has letters without accents, digits and signs but no quotes"
-                    self.problem(name, "", rule, "Rename it.", key, "not-supported")
-                found[name] = self.value(value, as_text)
-            return found
+            return {name: self.value(value, as_text) for name, _, value in self.pairs(node)}
         assert isinstance(node, yaml.ScalarNode)
         return scalar(node, as_text)
 

@@ -82,7 +82,7 @@ def leaf_rule(root: yaml.MappingNode, known: Mapping[str, Field], catalog: Catal
 
     def is_leaf(path: str, _node: yaml.MappingNode) -> bool:
         if path in known:
-            return known[path].type in ("map", "item")
+            return known[path].type.startswith(("map", "item"))
         group, _, key = path.partition(".")
         if group not in COMPONENTS or not key:
             return False

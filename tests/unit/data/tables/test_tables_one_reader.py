@@ -15,15 +15,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from problems import refused
+from refusals import refused
 
 from dlexp.data.bundle import DataBundle
 from dlexp.data.columns import tensor_of
 from dlexp.data.inference.items import InputItems, concatenate
 from dlexp.data.inference.tables import TableInput
-from dlexp.data.sources.csv_file import csv
-from dlexp.data.sources.parquet_file import parquet
-from dlexp.data.tables import text_file
+from dlexp.data.sources.table_file import table_file
+from dlexp.data.tables.files import text_file
+from dlexp.data.tables.files.table_form import TableForm
 from dlexp.data.tables.spelling import Marks
 from dlexp.errors import DataError
 
@@ -52,7 +52,11 @@ CELLS: dict[str, Any] = {
     "x": pa.array(RNG.normal(size=COUNT)),
     "y": pa.array(RNG.normal(size=COUNT)),
 }  # fmt: skip
-SETTINGS: dict[str, Any] = {"target": "y", "categorical": ["zip", "code", "share"], "target_kind": "value"}
+SETTINGS: dict[str, Any] = {
+    "target": "y",
+    "columns": dict.fromkeys(("zip", "code", "share"), "category"),
+    "target_kind": "value",
+}
 
 
 def written(suffix: str, name: str = "table") -> str:
@@ -81,8 +85,8 @@ def _json(cell: Any) -> Any:
 def trained(suffix: str, **settings: Any) -> DataBundle:
     settings = {**SETTINGS, **settings}
     if suffix == "parquet":
-        return parquet(path=written("parquet"), **settings)
-    return csv(path=written(suffix), separator="\t" if suffix == "tsv" else ",", **settings)
+        return table_file(path=written("parquet"), **settings)
+    return table_file(path=written(suffix), separator="\t" if suffix == "tsv" else ",", **settings)
 
 
 def answered(bundle: DataBundle, path: str, **arguments: Any) -> InputItems:
@@ -98,15 +102,17 @@ def test_the_files_differ_in_spelling() -> None:
 
 @pytest.mark.parametrize("suffix", ["csv", "tsv"])
 def test_text_files_give_the_bits_of_parquet(suffix: str) -> None:
-    settings: dict[str, Any] = {"drop": ["share"], "categorical": ["zip", "code"]}
+    settings: dict[str, Any] = {"columns": {"share": "drop", "zip": "category", "code": "category"}}
     one, other = trained("parquet", **settings), trained(suffix, **settings)
     assert one.preprocessing["columns"] == other.preprocessing["columns"]
-    assert one.fingerprint == other.fingerprint and one.notes == other.notes
+    zone = "column 'abroad': the times are converted to UTC from +05:30"  # Arrow has converted those of Parquet
+    assert one.fingerprint == other.fingerprint and (*one.notes, zone) == other.notes[suffix == "tsv" :]
     kinds = {column["name"]: column["kind"] for column in one.preprocessing["columns"]}
     assert {name for name, kind in kinds.items() if kind == "number"} == {"price", "exact", "spell", "size", "x"}
     labels = {column["name"]: column.get("categories") for column in one.preprocessing["columns"]}
     assert labels["member"] == ("false", "true") and labels["code"] == ("0", "1", "2") and labels["zip"][0] == "94103"
-    assert labels["clock"] == ("08:30:00", "09:30:00", "10:30:00")
+    assert {name for name, kind in kinds.items() if kind == "date"} == {"day", "moment", "abroad", "clock"}
+    assert one.omitted == {"fine": "has a single value"}  # nanoseconds are less than what a date tells
 
 
 @pytest.mark.parametrize("source", ["parquet", "csv"])
@@ -124,13 +130,13 @@ def test_labels_are_made_of_the_integers_themselves() -> None:
     large = [5, 2**53, 2**53 + 1]
     columns = {"x": pa.array(RNG.normal(size=COUNT)), "y": pa.array([large[n % 3] for n in range(COUNT)], pa.int64())}
     pq.write_table(pa.table(columns), "large.parquet")
-    bundle = parquet(path="large.parquet", target="y", target_kind="class")
+    bundle = table_file(path="large.parquet", target="y", target_kind="class")
     assert bundle.spec.output_names == ("5", "9007199254740992", "9007199254740993")
     ids = pa.array([2**64 - 1 - n % 3 for n in range(COUNT)], pa.uint64())
     pq.write_table(pa.table({**columns, "id": ids}), "large.parquet")
-    notes = parquet(path="large.parquet", target="y", target_kind="class").notes
-    assert any("'id'" in note and "float64" in note and "data.categorical=[id]" in note for note in notes)
-    bundle = parquet(path="large.parquet", target="y", target_kind="class", categorical=["id"])
+    notes = table_file(path="large.parquet", target="y", target_kind="class").notes
+    assert any("'id'" in note and "float64" in note and "data.columns={id:category}" in note for note in notes)
+    bundle = table_file(path="large.parquet", target="y", target_kind="class", columns={"id": "category"})
     assert len(bundle.preprocessing["columns"][1]["categories"]) == 3
     assert torch.equal(
         answered(bundle, "large.parquet").inputs[bundle.splits["val"].indices],
@@ -140,7 +146,7 @@ def test_labels_are_made_of_the_integers_themselves() -> None:
 
 def test_a_dropped_column_may_be_in_the_file_of_the_run_itself() -> None:
     for suffix in ("parquet", "csv"):
-        bundle = trained(suffix, drop=["x", "town"])
+        bundle = trained(suffix, columns={"x": "drop", "town": "drop"})
         found = answered(bundle, written(suffix))
         assert not any(found.problems) and found.inputs.shape[1] == bundle.spec.inputs.shape[0]
 
@@ -164,7 +170,7 @@ def test_a_column_without_one_known_category_ends_in_an_error() -> None:
 def test_rows_that_wait_for_a_known_category_come_in_their_order() -> None:
     rows = [f"{n},{'red' if n % 3 else 'blue'},{n % 5}" for n in range(60)]
     Path("t.csv").write_text("\n".join(["size,kind,y", *rows]))
-    bundle = csv(path="t.csv", target="y", target_kind="value")
+    bundle = table_file(path="t.csv", target="y", target_kind="value")
     Path("new.csv").write_text("size,kind\n" + "".join(f"{n % 60},green\n" for n in range(9000)) + "1,red\n")
     reader = TableInput.of(bundle.preprocessing, {"target": "y"}, lenient=False)
     parts = list(reader.read("new.csv"))
@@ -188,11 +194,15 @@ def test_a_type_that_is_no_number_and_no_text_is_refused_by_file_and_column(colu
     columns = {"x": pa.array(RNG.normal(size=COUNT)), "a b": column, "y": pa.array([n % 2 for n in range(COUNT)])}
     pq.write_table(pa.table(columns), "t.parquet")
     with pytest.raises(DataError) as caught:
-        parquet(path="t.parquet", target="y" if place == "feature" else "a b", categorical=["a b"])
-    remedy = 'data.drop=["a b"]' if place == "feature" else "set another data.target"
+        table_file(
+            path="t.parquet",
+            target="y" if place == "feature" else "a b",
+            columns={"a b": "category"} if place == "feature" else {},
+        )
+    remedy = 'data.columns={"a b":drop}' if place == "feature" else "set another data.target"
     refused(caught.value, "invalid-type", "column 'a b'", remedy)
-    assert place == "feature" or "data.drop" not in str(caught.value)
-    bundle = parquet(path="t.parquet", target="y", drop=["a b"])
+    assert place == "feature" or "data.columns" not in str(caught.value)
+    bundle = table_file(path="t.parquet", target="y", columns={"a b": "drop"})
     assert not any(answered(bundle, "t.parquet").problems)
 
 
@@ -203,10 +213,10 @@ def test_types_that_stand_for_others_are_read_as_those() -> None:
     more = {"town": pa.array(["a", "b", None] * (COUNT // 3)), "y": pa.array(RNG.normal(size=COUNT))}
     views = {**more, "town": more["town"].cast(pa.string_view())}
     pq.write_table(pa.table({**plain, **more}), "plain.parquet")
-    bundle = parquet(path="plain.parquet", target="y")
+    bundle = table_file(path="plain.parquet", target="y")
     for name, table in (("other", {**other, **more}), ("views", {**plain, **views})):
         pq.write_table(pa.table(table), f"{name}.parquet")
-        assert parquet(path=f"{name}.parquet", target="y").fingerprint == bundle.fingerprint
+        assert table_file(path=f"{name}.parquet", target="y").fingerprint == bundle.fingerprint
 
 
 TEXTS = ["1", "2.5", " 3 ", "", "NA", "1_0", "inf", "01", "1e400", "x", '"q, r"', "9" * 30, "True", "-999", "1,5"]
@@ -222,13 +232,13 @@ def test_a_wide_file_is_read_as_a_narrow_one(seed: int, monkeypatch: pytest.Monk
         cells = [f'"{cell}"' if "," in cell and '"' not in cell else cell for cell in cells]
         lines.append(",".join([*cells, str(n % 2)][: 4 if n % 13 else 2 + n % 3]))
     Path("t.csv").write_text("\n".join(lines) + "\n\n")
-    settings: dict[str, Any] = {"target": "c", "target_kind": "value", "categorical": ["a", "b"]}
+    settings: dict[str, Any] = {"target": "c", "target_kind": "value", "columns": {"a": "category", "b": "category"}}
     settings |= {"missing_values": ["NA", "-999.0", "0"], "max_categories": 100}
     found: list[tuple[Any, ...]] = []
     for limit in (2000, 1):
         monkeypatch.setattr(text_file, "_WIDE", limit)
         try:
-            bundle = csv(path="t.csv", **settings)
+            bundle = table_file(path="t.csv", **settings)
             assert bundle.named is not None
             named = bundle.named(np.arange(sum(bundle.sizes().values())))
             found.append((bundle.preprocessing, bundle.fingerprint, bundle.notes, named))
@@ -244,7 +254,7 @@ def test_a_wide_file_is_read_as_a_narrow_one(seed: int, monkeypatch: pytest.Monk
 def test_a_cell_far_below_decides_as_one_at_the_top(most: str, last: str, value: float | None) -> None:
     rows = 150_000  # several of the parts in which pandas reads a column
     Path("t.csv").write_text("a,b\n" + f"{most},1\n" * (rows - 1) + f"{last},2\n")
-    file = text_file.TextFile(Path("t.csv"), ",", Marks())
+    file = text_file.TextFile(Path("t.csv"), TableForm(), Marks())
     columns, lines, _ = file.read(["a", "b"])
     cells = columns["a"].cells()
     assert cells[0] == (most if value is None else float(most)) and cells[-1] == (last if value is None else value)
@@ -255,18 +265,18 @@ def test_lines_of_quoted_cells_are_those_of_an_editor() -> None:
     text = 'a,y\n1,0\n"2\n\n",1\n\n3,0\n"4",\n5,1\n'
     Path("t.csv").write_text(text)
     with pytest.raises(DataError) as caught:
-        csv(path="t.csv", target="y", target_kind="value")
+        table_file(path="t.csv", target="y", target_kind="value")
     assert caught.value.row == text.split("\n").index('"4",') + 1
     for end in ("\r\n", "\r"):
         Path("t.csv").write_bytes(text.replace("\n", end).encode())
         with pytest.raises(DataError) as caught:
-            csv(path="t.csv", target="y", target_kind="value")
+            table_file(path="t.csv", target="y", target_kind="value")
         assert caught.value.row == 8
 
 
 def test_json_lines_that_cannot_be_used_are_named() -> None:
     Path("t.csv").write_text("size,kind,y\n" + "\n".join(f"{n},{'red' if n % 3 else 'blue'},{n}" for n in range(30)))
-    bundle = csv(path="t.csv", target="y", target_kind="value")
+    bundle = table_file(path="t.csv", target="y", target_kind="value")
     lines = ['{"kind": "red", "size": 4}', "", '{"size": 1e2, "kind": null}', '{"size": [1], "kind": "red"}', "[1]",
              '{"size": 1', '{"size": 1, "kind": "red", "more": 1}', '{"size": NaN, "kind": "blue"}', '{"kind": "red"}',
              '{"size": Infinity, "kind": "red"}', "{}"]  # fmt: skip
@@ -292,7 +302,7 @@ def test_json_lines_that_cannot_be_used_are_named() -> None:
 @pytest.mark.parametrize("suffix", ["csv", "jsonl"])
 def test_a_row_whose_only_column_is_missing_is_a_row(suffix: str) -> None:
     Path("t.csv").write_text("size,kind,y\n" + "\n".join(f"{n},{'red' if n % 3 else 'blue'},{n}" for n in range(30)))
-    bundle = csv(path="t.csv", target="y", target_kind="value", drop=["size"])
+    bundle = table_file(path="t.csv", target="y", target_kind="value", columns={"size": "drop"})
     rows = {"csv": "size,kind\n3,\n4,red\n", "jsonl": '{"size": 3, "kind": null}\n{"size": 4, "kind": "red"}\n'}
     Path(f"new.{suffix}").write_text(rows[suffix])
     found = answered(bundle, f"new.{suffix}")
