@@ -54,16 +54,23 @@ def configuration(
     return config, (*read_overrides(run / "overrides.yaml"), *overrides), changes
 
 
-def refuse_file(name: str) -> None:
-    """Raise ConfigError for the name of a configuration file where a run is named."""
+def refuse_file(name: str, where: str = "--from", verb: str = "train") -> None:
+    """Raise ConfigError for the name of a configuration file where a run is named.
+
+    Args:
+        name: The run, as typed.
+        where: The option or argument.
+        verb: The command.
+    """
     path = Path(name)
     if path.suffix.lower() not in (".yaml", ".yml", ".json"):
         return
-    rule = "is a configuration file; --from names a run, whose saved values it repeats with the words of the run"
-    remedy = f"Compose the file: {command('train', '--config', path)}"
+    rule = f"is a configuration file; {where} names a run, whose saved values and words are repeated"
+    remedy = f"Compose the file: {command(verb, '--config', path)}"
     if path.name == "config.yaml" and (path.parent / "status.json").is_file():
-        remedy += f", or repeat its run: {command('train', '--from', path.parent)}"
-    raise ConfigError.one("--from", name, rule, remedy, code="invalid-value")
+        run = ("--from", path.parent) if where == "--from" else (path.parent,)
+        remedy += f", or repeat its run: {command(verb, *run)}"
+    raise ConfigError.one(where, name, rule, remedy, code="invalid-value")
 
 
 def words_of(

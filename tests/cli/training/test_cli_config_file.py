@@ -96,5 +96,6 @@ def test_keys_are_shown_without_required_values_and_completed_on_the_line(work: 
 def test_file_and_run_are_told_apart(work: Path) -> None:
     assert "dlexp train --config small.yaml" in run(work, "train", "--from", "small.yaml", code=2)
     assert "--config small.yaml" in run(work, "train", "small.yaml", code=2)
+    assert "dlexp verify --config small.yaml" in run(work, "verify", "small.yaml", code=2)
     (work / "full.yaml").write_text(run(work, "config"))
     assert "complete configuration" in run(work, "train", "--resume", "x", "--config", "full.yaml", code=2)

@@ -36,11 +36,13 @@ def verify(
             "Remove one of the two options.",
             code="cannot-combine",
         )
-    from dlexp.cli.commands.configuration import catalog_of, configuration, trusted_of, words_of
+    from dlexp.cli.commands.configuration import catalog_of, configuration, refuse_file, trusted_of, words_of
 
     common = common_options(config_dir, trust)
     catalog = catalog_of(common)
     run, typed_words = _split(run_or_overrides or ())
+    if run is not None:
+        refuse_file(run, "RUN", "verify")
     overrides = words_of(typed_words, config_file, catalog, run or "")
     forced = (*(() if _says_epochs(overrides) else (_EPOCHS,)), *_FORCED)
     config, typed, _ = configuration((*overrides, *forced), run, catalog)
