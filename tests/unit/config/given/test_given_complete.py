@@ -10,7 +10,7 @@ from combinations import some_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from own_files import own_catalog
-from problems import refused
+from refusals import refused
 
 from dlexp.config.compose import MISSING, load, load_shown, load_unfitted
 from dlexp.config.files.catalog import Catalog

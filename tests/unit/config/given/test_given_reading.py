@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 
 import pytest
-from problems import refused
+from refusals import refused
 
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.given.overrides import with_files
