@@ -63,7 +63,7 @@ def test_values_of_every_kind_compose_themselves(
     from dlexp.text.quoting import value
 
     words = [
-        *("data=csv", "data.path=a.csv", f"data.target={value(column)}", f"data.drop={value(drop)}"),
+        *("data=csv", "data.path=a.csv", f"data.target={value(column)}", f"data.missing_values={value(drop)}"),
         *(f"optim.lr={rate}", f"model.hidden={value(sizes)}", f"trainer.test={value(test)}", "model=mlp_dropout"),
         *(f"regularization.dropout={value(dropout)}", "data.target_kind=class"),
     ]

@@ -37,8 +37,8 @@ def words_of(folder: Path, *texts: str, line: tuple[str, ...] = ()) -> tuple[str
         ('{"model": "mlp", "model.hidden": [64, 32]}', ("model=mlp", "model.hidden=[64,32]")),
         ("trainer: {test: yes}\nseed: 0x10\n", ("trainer.test=true", "seed=16")),
         (
-            "data: csv\ndata.target: 007\ndata.drop: [2024, 1e3]\n",
-            ("data=csv", 'data.target="007"', 'data.drop=["2024","1e3"]'),
+            "data: csv\ndata.target: 007\ndata.missing_values: [2024, 1e3]\n",
+            ("data=csv", 'data.target="007"', 'data.missing_values=["2024","1e3"]'),
         ),
         ("data.path: ${oc.env:HOME}/x, y.csv\n", ('data.path="${oc.env:HOME}/x, y.csv"',)),
         ("name: 'it''s \"so\"'\n", ('name="it\'s \\"so\\""',)),
