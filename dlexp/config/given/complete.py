@@ -17,7 +17,7 @@ from dlexp.config.check.validate import ROUTES, rules
 from dlexp.config.compose import compose
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.files.words import FileWord, key_of
-from dlexp.config.given.nodes import Entry, Reading, scalar
+from dlexp.config.given.nodes import Entry, FileReading, scalar
 from dlexp.config.given.plain import special_words
 from dlexp.config.overrides import ParsedOverrides, parse
 from dlexp.config.schema.names import COMPONENTS, SEARCH, SECTION_NAMES
@@ -37,7 +37,7 @@ def is_complete(root: yaml.Node) -> bool:
     )
 
 
-def complete_words(reading: Reading, later: Sequence[str], catalog: Catalog) -> list[FileWord]:
+def complete_words(reading: FileReading, later: Sequence[str], catalog: Catalog) -> list[FileWord]:
     """Return the overrides with which the current files compose the configuration in the file.
 
     Args:
@@ -61,7 +61,7 @@ def complete_words(reading: Reading, later: Sequence[str], catalog: Catalog) -> 
     return [*words, *special_words(reading, root, catalog)]
 
 
-def _choices(reading: Reading, root: yaml.MappingNode, catalog: Catalog) -> dict[str, tuple[str, str]]:
+def _choices(reading: FileReading, root: yaml.MappingNode, catalog: Catalog) -> dict[str, tuple[str, str]]:
     """Return group -> (option, place); unknown ones are problems."""
     found: dict[str, tuple[str, str]] = {}
     for name, _, node in reading.pairs(root):
@@ -92,7 +92,7 @@ def _explicit(choices: Mapping[str, str], catalog: Catalog) -> tuple[dict[str, s
 
 
 def _values(
-    reading: Reading, root: yaml.MappingNode, now: Mapping[str, Any], known: Mapping[str, Any], kept: set[str]
+    reading: FileReading, root: yaml.MappingNode, now: Mapping[str, Any], known: Mapping[str, Any], kept: set[str]
 ) -> Iterator[FileWord]:
     """Yield an override for each value of the file that differs from `now`."""
     own = [pair for pair in root.value if str(pair[0].value) not in (CHOICES, SEARCH, "sweep")]
@@ -123,7 +123,7 @@ def _values(
             yield reading.word(entry, as_text)
 
 
-def _check_code(reading: Reading, entry: Entry, value: Any, default: Any) -> None:
+def _check_code(reading: FileReading, entry: Entry, value: Any, default: Any) -> None:
     """Add a problem if the file names other code than the option that it chooses."""
     if entry.path.rpartition(".")[2] not in _CODE or value == default:
         return  # what an option says of itself, such as its metrics, is that of the installed one

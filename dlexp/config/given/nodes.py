@@ -42,7 +42,7 @@ class Entry:
 
 
 @dataclass
-class Reading:
+class FileReading:
     """A given file that is being read.
 
     Attributes:

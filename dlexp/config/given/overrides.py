@@ -19,7 +19,7 @@ from dlexp.config.files.catalog import Catalog
 from dlexp.config.files.given import GivenFile, read_given
 from dlexp.config.files.words import FileWord, key_of, without_replaced
 from dlexp.config.given.complete import complete_words, is_complete
-from dlexp.config.given.nodes import Reading
+from dlexp.config.given.nodes import FileReading
 from dlexp.config.given.plain import list_words, mapping_words
 from dlexp.config.schema.names import SEARCH
 from dlexp.errors import ConfigError, Problem
@@ -46,7 +46,7 @@ def with_files(paths: Sequence[Path], line: Sequence[str], catalog: Catalog, bas
     problems += _misplaced(files, base)
     words: list[str] = list(line)
     for file in reversed(files):
-        reading = Reading(file)
+        reading = FileReading(file)
         words = [*_words(reading, words, catalog), *words]
         problems += reading.problems
     found = without_replaced(words)
@@ -55,7 +55,7 @@ def with_files(paths: Sequence[Path], line: Sequence[str], catalog: Catalog, bas
     return found
 
 
-def _words(reading: Reading, later: Sequence[str], catalog: Catalog) -> list[FileWord]:
+def _words(reading: FileReading, later: Sequence[str], catalog: Catalog) -> list[FileWord]:
     root = reading.file.root
     if isinstance(root, yaml.SequenceNode):
         return list_words(reading)

@@ -14,7 +14,7 @@ from dlexp.config.check.defaults import entry_problems
 from dlexp.config.check.validate import rules
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.files.words import FileWord
-from dlexp.config.given.nodes import Entry, LeafRule, Reading
+from dlexp.config.given.nodes import Entry, LeafRule, FileReading
 from dlexp.config.schema.fields import Field
 from dlexp.config.schema.names import COMPONENTS, SEARCH, SECTION_NAMES, TOP_LEVEL_NAMES
 from dlexp.config.text_values import wants_text
@@ -30,7 +30,7 @@ _ENTRY = re.compile(r"^(?:override\s+)?/?(?P<group>\w+)")
 _OWN_OPTION = "Choose an option, or write your own: --config-dir DIR, where DIR has {}/NAME.yaml"
 
 
-def list_words(reading: Reading) -> list[FileWord]:
+def list_words(reading: FileReading) -> list[FileWord]:
     """Return the words of a list of KEY=VALUE, such as the overrides.yaml of a run."""
     found = []
     for item in reading.file.root.value:
@@ -42,7 +42,7 @@ def list_words(reading: Reading) -> list[FileWord]:
     return found
 
 
-def mapping_words(reading: Reading, root: yaml.MappingNode, catalog: Catalog) -> list[FileWord]:
+def mapping_words(reading: FileReading, root: yaml.MappingNode, catalog: Catalog) -> list[FileWord]:
     """Return the words of a mapping of overrides; those of its `defaults` list come first."""
     known = rules({}, catalog)
     chosen: list[FileWord] = []
@@ -94,7 +94,7 @@ def leaf_rule(root: yaml.MappingNode, known: Mapping[str, Field], catalog: Catal
     return is_leaf
 
 
-def _refused(reading: Reading, entry: Entry) -> bool:
+def _refused(reading: FileReading, entry: Entry) -> bool:
     """Add a problem for a key that names or describes code, such as `_target_`; return whether it is one."""
     name = next((part for part in entry.path.split(".") if part.startswith("_")), None)
     if name is None:
@@ -107,7 +107,7 @@ def _refused(reading: Reading, entry: Entry) -> bool:
     return True
 
 
-def _option_within(reading: Reading, entry: Entry, known: Mapping[str, Field], catalog: Catalog) -> bool:
+def _option_within(reading: FileReading, entry: Entry, known: Mapping[str, Field], catalog: Catalog) -> bool:
     """Add a problem for an option inside its group, as in `data: {type: csv}`; return whether it is one."""
     group, _, key = entry.path.partition(".")
     if group not in catalog.groups or not key or entry.path in known:
@@ -123,7 +123,7 @@ def _option_within(reading: Reading, entry: Entry, known: Mapping[str, Field], c
     return True
 
 
-def _defaults(reading: Reading, node: yaml.Node, catalog: Catalog) -> Iterator[FileWord]:
+def _defaults(reading: FileReading, node: yaml.Node, catalog: Catalog) -> Iterator[FileWord]:
     """Yield the choices of the `defaults` list of an experiment."""
     if not isinstance(node, yaml.SequenceNode):
         reading.problem("defaults", "", "must be a list", "Write - override /GROUP: OPTION", node, "invalid-type")
@@ -143,7 +143,7 @@ def _defaults(reading: Reading, node: yaml.Node, catalog: Catalog) -> Iterator[F
             yield FileWord(f"{found['group'] if found else key.value}={reading.grammar(value, True)}", place)
 
 
-def special_words(reading: Reading, root: yaml.MappingNode, catalog: Catalog) -> list[FileWord]:
+def special_words(reading: FileReading, root: yaml.MappingNode, catalog: Catalog) -> list[FileWord]:
     """Return the words of `sweep`, several values of a key each, and of `search`."""
     found: list[FileWord] = []
     for name, _, value in reading.pairs(root):
@@ -159,7 +159,7 @@ def special_words(reading: Reading, root: yaml.MappingNode, catalog: Catalog) ->
     return found
 
 
-def _sweep(reading: Reading, node: yaml.MappingNode, catalog: Catalog) -> Iterator[FileWord]:
+def _sweep(reading: FileReading, node: yaml.MappingNode, catalog: Catalog) -> Iterator[FileWord]:
     known = rules({}, catalog)
     for entry in reading.entries(node, "", lambda *_: False):
         field = known.get(entry.path)
@@ -176,7 +176,7 @@ def _sweep(reading: Reading, node: yaml.MappingNode, catalog: Catalog) -> Iterat
         yield reading.setting(entry.path, ",".join(values), entry.place)
 
 
-def _search(reading: Reading, node: yaml.MappingNode) -> Iterator[FileWord]:
+def _search(reading: FileReading, node: yaml.MappingNode) -> Iterator[FileWord]:
     for name, key, value in reading.pairs(node, f"{SEARCH}."):
         path = f"{SEARCH}.{name}"
         if name == "space" and isinstance(value, yaml.MappingNode):
@@ -189,7 +189,7 @@ def _search(reading: Reading, node: yaml.MappingNode) -> Iterator[FileWord]:
             yield reading.setting(path, reading.grammar(value, False), reading.file.place(key))
 
 
-def _space(reading: Reading, node: yaml.MappingNode, prefix: str) -> Iterator[FileWord]:
+def _space(reading: FileReading, node: yaml.MappingNode, prefix: str) -> Iterator[FileWord]:
     """Yield the ranges of a search space, nested or with dotted keys; a group may have a choice and keys."""
     for name, key, value in reading.pairs(node, prefix):
         path, place = f"{prefix}{name}", reading.file.place(key)
@@ -205,7 +205,7 @@ def _space(reading: Reading, node: yaml.MappingNode, prefix: str) -> Iterator[Fi
         yield from _space(reading, _mapping(value, rest), f"{path}.")
 
 
-def _is_other_range(reading: Reading, node: yaml.MappingNode, path: str) -> bool:
+def _is_other_range(reading: FileReading, node: yaml.MappingNode, path: str) -> bool:
     """Add a problem for a range in the words of Optuna or Weights & Biases; return whether it is one."""
     given = {str(key.value): value for key, value in node.value}
     low, high = (next((given[w] for w in words if w in given), None) for words in _ENDS)
