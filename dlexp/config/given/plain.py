@@ -14,7 +14,7 @@ from dlexp.config.check.defaults import entry_problems
 from dlexp.config.check.validate import rules
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.files.words import FileWord
-from dlexp.config.given.nodes import Entry, LeafRule, FileReading
+from dlexp.config.given.nodes import Entry, FileReading, LeafRule
 from dlexp.config.schema.fields import Field
 from dlexp.config.schema.names import COMPONENTS, SEARCH, SECTION_NAMES, TOP_LEVEL_NAMES
 from dlexp.config.text_values import wants_text
