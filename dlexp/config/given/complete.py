@@ -104,7 +104,7 @@ def _values(
             return True
         if isinstance(default, dict) and key and head in COMPONENTS:  # an argument of a component of the user's own
             return {str(name.value) for name, _ in node.value} != {str(name) for name in default}
-        return not isinstance(default, dict | type(ABSENT))
+        return default is not ABSENT and not isinstance(default, dict)
 
     entries = list(reading.entries(tree, "", is_leaf))
     shared = {
