@@ -21,6 +21,14 @@ ConfigDirs = Annotated[
     list[Path] | None,
     typer.Option("--config-dir", help="directory with your own options, such as my_conf/model/my_net.yaml"),
 ]
+ConfigFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="YAML file with a configuration, or - for standard input; words on the line come after it; repeatable",
+    ),
+]
 Trust = Annotated[
     list[str] | None,
     typer.Option("--trust", metavar="PACKAGE", help="Python package that a configuration is allowed to call"),

@@ -24,17 +24,21 @@ from dlexp.config.check.phases import shared_key, unknown_in_phase
 from dlexp.config.check.suggest import unknown_key
 from dlexp.config.check.validate import check_tree, route, rules, value_problems
 from dlexp.config.files.catalog import Catalog
+from dlexp.config.files.words import file_words, key_of, place_of, placing
 from dlexp.config.node_keys import hydra_key_problem
 from dlexp.config.nodes import resolve, untrusted
 from dlexp.config.origins import Origins
 from dlexp.config.overrides import ParsedOverrides, parse
 from dlexp.config.saved import first_line, plain_containers, refuse_passwords, set_value, tree_without_secrets
-from dlexp.config.schema.names import COMPONENTS
+from dlexp.config.schema.names import COMPONENTS, SEARCH
 from dlexp.config.schema.run import SECTIONS, RunConfig, common_paths, section_defaults
 from dlexp.config.schema.tree import ABSENT, leaves, shown, value_at
 from dlexp.config.text_values import typed_value
-from dlexp.config.typed import run_config
+from dlexp.config.typed import run_config, with_values
 from dlexp.errors import ConfigError, Problem, reading_data
+from dlexp.text.quoting import command
+
+MISSING = "???"  # of a required key, in YAML and in what `dlexp config` prints
 
 
 def load(overrides: Sequence[str], catalog: Catalog) -> RunConfig:
@@ -46,21 +50,50 @@ def load(overrides: Sequence[str], catalog: Catalog) -> RunConfig:
 
     Raises ConfigError with all problems: syntax errors, unknown names, values out of range, incompatible options.
     """
-    config, choices, parsed = _composed(overrides, catalog)
+    with placing(overrides):
+        return _load(overrides, catalog)
+
+
+def load_shown(overrides: Sequence[str], catalog: Catalog) -> tuple[RunConfig, list[str]]:
+    """Return the configuration that overrides describe, and the required keys without a value, which have ???.
+
+    With such keys, no data is read and what fits together is not checked. Raises ConfigError as `load` does.
+    """
+    with placing(overrides):
+        config, choices, parsed = _composed(overrides, catalog)
+        missing = sorted(OmegaConf.missing_keys(config))
+        if missing:
+            return _unfitted(config, choices, catalog), missing
+        return _fitted(overrides, config, choices, parsed, catalog), missing
+
+
+def _load(overrides: Sequence[str], catalog: Catalog) -> RunConfig:
+    return _fitted(overrides, *_composed(overrides, catalog), catalog)
+
+
+def _fitted(
+    overrides: Sequence[str], config: DictConfig, choices: dict[str, str], parsed: ParsedOverrides, catalog: Catalog
+) -> RunConfig:
     tree = plain_containers(config)
     if tree["data"].get("_targets_") == "auto":
         kind = settle_targets(tree, "task" in parsed.groups, choices, catalog)
         if "task" not in parsed.groups:
-            return load([*overrides, f"task={task_of(tree, kind)}"], catalog)
+            return _load([*overrides, f"task={task_of(tree, kind)}"], catalog)
     return finish(config, tree, choices, catalog)
 
 
 def load_unfitted(overrides: Sequence[str], catalog: Catalog) -> RunConfig:
     """Return the configuration that overrides describe without reading data or checking what fits together.
 
-    For the explanation of a key, which requires neither. Raises ConfigError for unknown names and invalid values.
+    For showing keys, which requires neither; a required key without a value has ???. Raises ConfigError for unknown
+    names and invalid values.
     """
-    config, choices, _ = _composed(overrides, catalog)
+    with placing(overrides):
+        config, choices, _ = _composed(overrides, catalog)
+        return _unfitted(config, choices, catalog)
+
+
+def _unfitted(config: DictConfig, choices: dict[str, str], catalog: Catalog) -> RunConfig:
     missing = OmegaConf.missing_keys(config)
     for key in missing:
         OmegaConf.update(config, key, None)
@@ -71,12 +104,15 @@ def load_unfitted(overrides: Sequence[str], catalog: Catalog) -> RunConfig:
     for group in COMPONENTS:
         tree[group].pop("_search_", None)
     route(tree, choices, catalog)
-    return run_config(tree, choices, refuse_passwords(tree_without_secrets(config, tree)))
+    found = run_config(tree, choices, refuse_passwords(tree_without_secrets(config, tree)))
+    return with_values(found, dict.fromkeys(missing, MISSING)) if missing else found
 
 
 def _composed(overrides: Sequence[str], catalog: Catalog) -> tuple[DictConfig, dict[str, str], ParsedOverrides]:
     """Return (configuration with the user's values, group -> option, overrides); ConfigError with all problems."""
-    parsed, problems = parse(overrides, catalog)
+    of_search = [word for word in overrides if key_of(word).partition(".")[0] == SEARCH]
+    parsed, problems = parse([word for word in overrides if word not in of_search], catalog)
+    problems += _of_search(of_search)
     try:
         config, choices = compose(parsed, catalog)
     except ConfigError as error:
@@ -88,6 +124,15 @@ def _composed(overrides: Sequence[str], catalog: Catalog) -> tuple[DictConfig, d
         further = further_problems(config, choices, catalog)
         raise ConfigError([*problems, *(problem for problem in further if problem.where not in named)])
     return config, choices, parsed
+
+
+def _of_search(words: Sequence[str]) -> list[Problem]:
+    """Return the problem of overrides that only `dlexp tune` reads."""
+    if not words:
+        return []
+    given = dict.fromkeys(part for word in words for part in (file_words(word) if place_of(word) else (word,)))
+    remedy = f"Search with it: {command('tune', *given)}"
+    return [Problem(SEARCH, "", "only dlexp tune reads it", remedy, place_of(words[0]), code="no-effect")]
 
 
 def settle_targets(tree: dict[str, Any], task_given: bool, choices: Mapping[str, str], catalog: Catalog) -> str:
@@ -222,7 +267,7 @@ def apply_values(
             except ConfigError as error:
                 problems += error.problems
         else:
-            problems.append(_unknown_key(key, value, choices, catalog))
+            problems.append(_unknown_key(key, value, choices, catalog, place_of(override.input_line)))
     return problems
 
 

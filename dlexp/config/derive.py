@@ -14,6 +14,7 @@ from dlexp.config.check.batch_size import AUTO
 from dlexp.config.check.validate import rules
 from dlexp.config.compose import apply_values, compose, finish, further_problems, settle_targets, task_of
 from dlexp.config.files.catalog import Catalog
+from dlexp.config.files.words import placing
 from dlexp.config.overrides import ParsedOverrides, parse
 from dlexp.config.saved import load_saved, plain_containers, read_config, read_overrides
 from dlexp.config.schema.names import COMPONENTS
@@ -63,6 +64,11 @@ def repeat(folder: Path, overrides: Sequence[str], catalog: Catalog) -> tuple[Ru
         overrides: Overrides as on the command line.
         catalog: The available options.
     """
+    with placing(overrides):
+        return _repeated(folder, overrides, catalog)
+
+
+def _repeated(folder: Path, overrides: Sequence[str], catalog: Catalog) -> tuple[RunConfig, list[Change]]:
     before = load_saved(folder / "config.yaml").tree
     saved, saved_choices = read_config(folder / "config.yaml")
     old, problems = parse(read_overrides(folder / "overrides.yaml"), catalog)
@@ -87,7 +93,7 @@ def repeat(folder: Path, overrides: Sequence[str], catalog: Catalog) -> tuple[Ru
     if tree["data"].get("_targets_") == "auto":
         kind = settle_targets(tree, "task" in groups, choices, catalog)
         if "task" not in groups:
-            return repeat(folder, [*overrides, f"task={task_of(tree, kind)}"], catalog)
+            return _repeated(folder, [*overrides, f"task={task_of(tree, kind)}"], catalog)
     result = finish(config, tree, choices, catalog)
     return result, config_changes(before, result.tree)
 
@@ -102,6 +108,11 @@ def _keep_update(config: DictConfig, values: Sequence[Override]) -> None:
 
 def resumed_config(folder: Path, overrides: Sequence[str], catalog: Catalog) -> tuple[RunConfig, list[Change]]:
     """Return the configuration of a resumed run, and its changes. Raises ConfigError for keys that must not change."""
+    with placing(overrides):
+        return _resumed(folder, overrides, catalog)
+
+
+def _resumed(folder: Path, overrides: Sequence[str], catalog: Catalog) -> tuple[RunConfig, list[Change]]:
     parsed, problems = parse(overrides, catalog)
     changes: dict[str, Any] = {}
     known = rules({}, catalog)

@@ -9,6 +9,7 @@ from dlexp.config.check.phases import shared_key
 from dlexp.config.check.suggest import nearest_path
 from dlexp.config.check.validate import ROUTES, rules
 from dlexp.config.files.catalog import Catalog
+from dlexp.config.files.words import place_of
 from dlexp.config.origins import Origins
 from dlexp.config.overrides import parse
 from dlexp.config.schema.run import OWN_KEYS, RunConfig
@@ -53,8 +54,9 @@ def sources(config: RunConfig, overrides: Sequence[str], catalog: Catalog) -> li
 def origin_of(path: str, config: RunConfig, overrides: Sequence[str], catalog: Catalog, origins: Origins) -> str:
     """Return the origin of the value at `path`: the command line, a file and line, another key, or the schema."""
     parsed, _ = parse(overrides, catalog)
-    if any(override.key_or_group == path for override in parsed.values):
-        return "command line"
+    given = next((override for override in reversed(parsed.values) if override.key_or_group == path), None)
+    if given is not None:
+        return place_of(given.input_line) or "command line"
     for key, group in ROUTES.items():
         if path == f"{group}.{key}" and getattr(config.regularization, key) is not None:
             routed = f"regularization.{key}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
@@ -12,6 +12,7 @@ from dlexp.config.check.suggest import EVERY_NAME, all_paths, nearest_path, opti
 from dlexp.config.check.synonyms import synonym
 from dlexp.config.check.validate import rules
 from dlexp.config.files.catalog import Catalog
+from dlexp.config.files.words import file_words, place_of
 from dlexp.config.quoted_keys import parse_override
 from dlexp.config.schema.fields import Field
 from dlexp.config.schema.run import SECTIONS, TOP_LEVEL
@@ -50,16 +51,16 @@ def parse(overrides: Sequence[str], catalog: Catalog) -> tuple[ParsedOverrides, 
     for word in overrides:
         too_deep = _depth_problem(word)
         if too_deep is not None:
-            problems.append(too_deep)
+            problems.append(replace(too_deep, origin=place_of(word)))
             continue
         try:
             override = parse_override(word)
         except HydraException:  # its message is about lexers and links to the manual of Hydra
-            problems.append(_grammar_problem(word, catalog))
+            problems.append(replace(_grammar_problem(word, catalog), origin=place_of(word)))
             continue
         problem = _shape_problem(word, override, catalog) or _group_problem(override, catalog)
         if problem:
-            problems.append(problem)
+            problems.append(replace(problem, origin=place_of(word)))
         elif _group_of(override, catalog):
             groups[_group_of(override, catalog)] = str(typed_value(override, Field("str")))
         else:
@@ -98,6 +99,9 @@ def _depth_problem(word: str) -> Problem | None:
 
 
 def _grammar_problem(word: str, catalog: Catalog) -> Problem:
+    if word.lower().endswith((".yaml", ".yml", ".json")):
+        remedy = f"A configuration file is given with --config {shell_word(word)}"
+        return Problem(word, "", "must be KEY=VALUE", remedy, code="invalid-syntax")
     if "=" not in word:
         meant = option_meant(word, catalog)
         return Problem(word, "", "must be KEY=VALUE", f"Did you mean {meant}?" if meant else "", code="invalid-syntax")
@@ -127,7 +131,10 @@ def _shape_problem(word: str, override: Override, catalog: Catalog) -> Problem |
         )
     if override.is_sweep_override():
         value = word.partition("=")[2]
-        remedy = f"Add -m to train each value: {command('train', '-m', word)}{_as_one(key, value, catalog)}"
+        line = f"{command('train', '-m', word)}{_as_one(key, value, catalog)}"
+        remedy = f"Add -m to train each value: {line}"
+        if place_of(word):
+            remedy = f"Train each value: {command('train', '-m', *file_words(word))}"
         return Problem(key, value, "several values require a sweep", remedy, code="missing-requirement")
     if override.package is not None:
         chosen = setting(key, override.value())
@@ -161,7 +168,7 @@ def _group_problem(override: Override, catalog: Catalog) -> Problem | None:
                 f"Set its keys one by one: {group}.KEY=VALUE",
                 code="invalid-type",
             )
-        return unknown_option(group, shown(value), catalog)
+        return unknown_option(group, shown(value), catalog, origin=place_of(override.input_line))
     if "." not in key and key not in TOP_LEVEL and key not in SECTIONS:
         return _unknown(override, shown(value), nearest_name(key, catalog.groups), catalog)
     return None
@@ -171,5 +178,6 @@ def _unknown(override: Override, value: str, group: str | None, catalog: Catalog
     key = override.key_or_group
     meant = synonym(key) or group or nearest_path(key, all_paths(catalog))
     typed = (override.input_line or "").partition("=")[2]
-    remedy = f"Did you mean {shell_word(f'{meant}={typed}')}?" if meant else EVERY_NAME
+    said = meant if place_of(override.input_line) else shell_word(f"{meant}={typed}")
+    remedy = f"Did you mean {said}?" if meant else EVERY_NAME
     return Problem(key, value, "unknown group or configuration key", remedy, code="unknown-key")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from dlexp.config.check.missing import missing_problems
 from dlexp.config.check.validate import check_tree, rules
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.files.interpolation import check_references, reads_environment
+from dlexp.config.files.words import file_words, place_of
 from dlexp.config.files.yaml_files import leaves_of, read_yaml
 from dlexp.config.schema.run import RunConfig
 from dlexp.config.schema.tree import leaves, shown
@@ -21,6 +23,7 @@ from dlexp.config.text_values import with_texts
 from dlexp.config.typed import run_config
 from dlexp.errors import ConfigError, Problem
 from dlexp.loggers.secrets import has_password, without_credentials
+from dlexp.text.quoting import shell_word
 
 
 def to_yaml(config: RunConfig) -> str:
@@ -30,9 +33,13 @@ def to_yaml(config: RunConfig) -> str:
 
 
 def overrides_to_yaml(overrides: list[str]) -> str:
-    """Return the text of overrides.yaml: the overrides as typed, one item each."""
-    text: str = OmegaConf.to_yaml(OmegaConf.create(list(overrides)))
-    return text
+    """Return the text of overrides.yaml: the overrides as typed, one item each, with the file that gives them."""
+    text, files = "", [file_words(word) if place_of(word) else () for word in overrides]
+    for file, words in groupby(zip(files, overrides, strict=True), key=lambda pair: pair[0]):
+        if any(files):
+            text += f"# {' '.join(map(shell_word, file))}\n" if file else "# words\n"
+        text += OmegaConf.to_yaml(OmegaConf.create([str(word) for _, word in words]))
+    return text or "[]\n"
 
 
 def read_overrides(path: Path) -> list[str]:

@@ -19,6 +19,7 @@ from dlexp.config.check.suggest import nearest_path, unknown_option
 from dlexp.config.check.validate import ROUTES, directions, rules
 from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog
+from dlexp.config.files.words import as_of, placing
 from dlexp.config.files.yaml_files import read_yaml
 from dlexp.config.overrides import parse
 from dlexp.config.schema.fields import Field, key_field
@@ -98,6 +99,11 @@ class Search:
 
 def load_search(overrides: Sequence[str], catalog: Catalog) -> Search:
     """Return the search that overrides describe. Raises ConfigError with all problems."""
+    with placing(overrides):
+        return _search_of(overrides, catalog)
+
+
+def _search_of(overrides: Sequence[str], catalog: Catalog) -> Search:
     own = [word for word in overrides if word.lstrip("+").partition("=")[0].partition(".")[0] == "search"]
     rest = [word for word in overrides if word not in own]
     base = load(rest, catalog)
@@ -163,7 +169,7 @@ def rules_of(search: Search) -> Rules:
 
 def _settings(overrides: Sequence[str], catalog: Catalog) -> tuple[SearchConfig, dict[str, Any]]:
     """Return (settings, space as written) of conf/search/<option>.yaml with overrides applied."""
-    parsed, problems = parse([word.replace("search=", "search.option=", 1) for word in overrides], catalog)
+    parsed, problems = parse([as_of(word, word.replace("search=", "search.option=", 1)) for word in overrides], catalog)
     option = next((str(o.value()) for o in parsed.values if o.key_or_group == "search.option"), "default")
     options = catalog.options("search")
     if option not in options:
@@ -176,7 +182,8 @@ def _settings(overrides: Sequence[str], catalog: Catalog) -> tuple[SearchConfig,
         raise ConfigError.one(
             str(options[option].path), "", str(error).splitlines()[0], code="invalid-value"
         ) from error
-    for override in parsed.values:
+    # The choice of a group first: it would replace the ranges of its keys.
+    for override in sorted(parsed.values, key=lambda override: override.key_or_group.count(".")):
         key = override.key_or_group.removeprefix("search.")
         if key != "option":
             OmegaConf.update(config, key, override.value(), merge=False, force_add=True)

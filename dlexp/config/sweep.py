@@ -19,6 +19,7 @@ from hydra.errors import HydraException
 
 from dlexp.config.check.validate import rules
 from dlexp.config.files.catalog import Catalog
+from dlexp.config.files.words import as_of, placing
 from dlexp.config.quoted_keys import parse_override
 from dlexp.config.schema.run import RunConfig
 from dlexp.config.text_values import as_typed, wants_text
@@ -101,7 +102,8 @@ def _combinations(overrides: Sequence[str], catalog: Catalog) -> list[tuple[tupl
     problems: list[Problem] = []
     for word in overrides:
         try:
-            values = _values(word, catalog)
+            with placing([word]):
+                values = _values(word, catalog)
             axes.append([(word, False)] if values is None else [(value, True) for value in values])
         except ConfigError as error:
             problems += error.problems
@@ -137,7 +139,7 @@ def _values(word: str, catalog: Catalog) -> list[str] | None:
         raise ConfigError.one(
             key, text, "must have at least one value", f"List the values: {key}=A,B", code="missing-value"
         )
-    return [f"{key}={value}" for value in values]
+    return [as_of(word, f"{key}={value}") for value in values]
 
 
 def _texts(override: Override, text: str, catalog: Catalog) -> list[str]:

@@ -19,25 +19,36 @@ _INTERPOLATION = re.compile(r"(\\*)\$\{")
 _DIRECTORY_OR_JOB = ("=", "~", "%")  # expanded by zsh or bash at the start of an argument
 
 
-def text_value(text: str) -> str:
-    """Return a string as the value of an override or an item of its list, quoted only if necessary."""
+def text_value(text: str, *, references: bool = False) -> str:
+    """Return a string as the value of an override or an item of its list, quoted only if necessary.
+
+    Args:
+        text: The string.
+        references: Whether `${KEY}` in it is a reference, as in a YAML file, and not a literal.
+    """
     if _PLAIN.fullmatch(text) and text.lower() not in _NO_TEXT:
         return text
-    kept = _INTERPOLATION.sub(lambda found: f"{2 * found[1]}\\${{", text)
+    kept = text if references else _INTERPOLATION.sub(lambda found: f"{2 * found[1]}\\${{", text)
     return '"' + _BEFORE_QUOTE.sub(_escaped, kept) + '"'
 
 
-def value(content: Any) -> str:
-    """Return None, a bool, number or string, or a list or mapping of those, in the override grammar."""
+def value(content: Any, *, references: bool = False) -> str:
+    """Return None, a bool, number or string, or a list or mapping of those, in the override grammar.
+
+    Args:
+        content: The value.
+        references: Whether `${KEY}` in its strings is a reference, as in a YAML file, and not a literal.
+    """
     if content is None:
         return "null"
     if isinstance(content, bool):
         return str(content).lower()
     if isinstance(content, Mapping):
-        return "{" + ",".join(f"{_key(str(key))}:{value(item)}" for key, item in content.items()) + "}"
+        pairs = (f"{_key(str(key))}:{value(item, references=references)}" for key, item in content.items())
+        return "{" + ",".join(pairs) + "}"
     if isinstance(content, list | tuple):
-        return "[" + ",".join(value(item) for item in content) + "]"
-    return text_value(content) if isinstance(content, str) else str(content)
+        return "[" + ",".join(value(item, references=references) for item in content) + "]"
+    return text_value(content, references=references) if isinstance(content, str) else str(content)
 
 
 def setting(key: str, content: Any) -> str:

@@ -59,8 +59,8 @@ def exit_code(words: Sequence[str]) -> int:
     return int(stopped.value.code or 0)
 
 
-def test_there_are_examples_of_a_model_a_loss_a_data_set_and_a_task() -> None:
-    guides = ("add-a-data-set", "add-a-loss", "add-a-task", "add-other-components")
+def test_there_are_examples_of_own_components_and_files() -> None:
+    guides = ("add-a-data-set", "add-a-loss", "add-a-task", "add-other-components", "configuration-files")
     assert set(EXAMPLES) == {"docs/start/your-own-model.md", *(f"docs/guides/{guide}.md" for guide in guides)}
     assert len(REFUSALS) >= 14
 

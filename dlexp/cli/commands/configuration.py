@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from dlexp.cli.argv import CommonOptions
 from dlexp.config.files.catalog import Catalog
 from dlexp.errors import ConfigError
+from dlexp.text.quoting import command
 
 if TYPE_CHECKING:
     from dlexp.config.derive import Change
@@ -30,6 +31,7 @@ class TrainArguments:
     run_id: str | None = None
     multirun: bool = False
     jobs: int = 1
+    config_files: tuple[Path, ...] = ()
 
 
 def configuration(
@@ -45,10 +47,48 @@ def configuration(
     from dlexp.config.derive import repeat
     from dlexp.config.saved import read_overrides
 
+    refuse_file(from_run)
     run = RunDir.find(_winner(named_run(from_run)))
     refuse_other_run_format(run.path)
     config, changes = repeat(run.path, overrides, catalog)
     return config, (*read_overrides(run / "overrides.yaml"), *overrides), changes
+
+
+def refuse_file(name: str, where: str = "--from", verb: str = "train") -> None:
+    """Raise ConfigError for the name of a configuration file where a run is named.
+
+    Args:
+        name: The run, as typed.
+        where: The option or argument.
+        verb: The command.
+    """
+    path = Path(name)
+    if path.suffix.lower() not in (".yaml", ".yml", ".json"):
+        return
+    rule = f"is a configuration file; {where} names a run, whose saved values and words are repeated"
+    remedy = f"Compose the file: {command(verb, '--config', path)}"
+    if path.name == "config.yaml" and (path.parent / "status.json").is_file():
+        run = ("--from", path.parent) if where == "--from" else (path.parent,)
+        remedy += f", or repeat its run: {command(verb, *run)}"
+    raise ConfigError.one(where, name, rule, remedy, code="invalid-value")
+
+
+def words_of(
+    overrides: Sequence[str] | None, files: Sequence[Path] | None, catalog: Catalog, base: str = ""
+) -> tuple[str, ...]:
+    """The overrides of the files of --config, then those of the line.
+
+    Args:
+        overrides: The words of the line.
+        files: The files.
+        catalog: The available options.
+        base: The option that names a run whose configuration is changed, such as --from; "" for the defaults.
+    """
+    if not files:
+        return tuple(overrides or ())
+    from dlexp.config.given.overrides import with_files
+
+    return with_files(files, tuple(overrides or ()), catalog, base)
 
 
 def catalog_of(common: CommonOptions) -> Catalog:

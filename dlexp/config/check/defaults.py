@@ -57,7 +57,7 @@ def _problems(path: Path, group: str, catalog: Catalog) -> Iterator[Problem]:
             )
         elif key.value == "defaults" and isinstance(value, yaml.SequenceNode):
             for entry in value.value:
-                yield from _entry(entry, group, f"{path}:{entry.start_mark.line + 1}", catalog)
+                yield from entry_problems(entry, group, f"{path}:{entry.start_mark.line + 1}", catalog)
             if group == "." and not any(entry.value == "_self_" for entry in value.value):
                 yield Problem(
                     "defaults",
@@ -99,7 +99,7 @@ def _header(path: Path, group: str) -> Iterator[Problem]:
         is_first = is_first and (found is not None or not line.strip())
 
 
-def _entry(entry: yaml.Node, group: str, origin: str, catalog: Catalog) -> Iterator[Problem]:
+def entry_problems(entry: yaml.Node, group: str, origin: str, catalog: Catalog) -> Iterator[Problem]:
     """Check one entry of a defaults list: a file of the same group, or an option of another group."""
     if isinstance(entry, yaml.ScalarNode):
         files = {path.stem for root in catalog.roots for path in (root / group).glob("*.yaml")}

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dlexp.data.memory.handed_over import PLACE, names_handed_over
 from dlexp.data.tables.column_names import column_names
 from dlexp.errors import Problem
 from dlexp.text.nearest import nearest_name
 from dlexp.text.quoting import listed, setting
+
+if TYPE_CHECKING:
+    from dlexp.config.schema.run import RunConfig
 
 _NAMED = 20  # columns listed in a message
 _USUAL_TARGETS = ("target", "label", "labels", "class", "y", "outcome")
@@ -26,6 +29,18 @@ _FILES: Mapping[str, tuple[str, ...]] = {
 def missing_problems(keys: Sequence[str], tree: Mapping[str, Any]) -> list[Problem]:
     """Return a problem for each of `keys`, which have no value in `tree`, a configuration as plain containers."""
     return [*_path_not_found(keys, tree), *(_problem(key, tree) for key in keys)]
+
+
+def missing_note(keys: Sequence[str], config: RunConfig) -> list[str]:
+    """Return what to say of a configuration that is shown although `keys` have no value; [] if all have one."""
+    if not keys:
+        return []
+    them = "it" if len(keys) == 1 else "them"
+    they = "it has" if len(keys) == 1 else "they have"
+    detected = "; the task is detected from the data" if config.data.arguments.get("target_kind") == "auto" else ""
+    words = " ".join(f"{key}=..." for key in keys)
+    said = f"required keys without a value have ???; set {them} to train: {words}"
+    return [said, f"what fits together is checked when {they} a value{detected}"]
 
 
 def _path_not_found(keys: Sequence[str], tree: Mapping[str, Any]) -> Iterator[Problem]:

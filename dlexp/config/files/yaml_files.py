@@ -18,7 +18,7 @@ from dlexp.errors import Code, ConfigError
 
 _RESERVED = re.compile(r"^(defaults|_\w+_)$")  # keys for composition and construction, not set by users
 _MAX_NODES = 10_000  # a hand-written file has hundreds, a YAML bomb billions
-_MAX_BYTES = 1_000_000
+MAX_BYTES = 1_000_000
 _MAX_DEPTH = 50
 _MAX_EXPLAINED = 100_000  # characters; PyYAML's pure Python parser reads some hundred thousand per second
 _MAX_C_DEPTH = 2000
@@ -62,24 +62,32 @@ def read_yaml(path: Path) -> yaml.Node | None:
 def _read(path: Path, changed_ns: int, size: int) -> yaml.Node | None:
     """Read a file once for each of its states: a command reads the same files many times."""
     try:
-        text = read_text(path, _MAX_BYTES)
+        text = read_text(path, MAX_BYTES)
     except NotReadableError as error:
         raise ConfigError.one(
             str(path),
             "",
             f"cannot be read as a configuration: {error.strerror}",
-            code="too-large" if size > _MAX_BYTES else "not-supported",
+            code="too-large" if size > MAX_BYTES else "not-supported",
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise _unreadable(path, error) from error
     try:
-        if _is_bomb(text):
-            raise ConfigError.one(str(path), "", _BOMB, code="too-large")
-        root = _composed(text)
+        return node_of(text, str(path))
     except (yaml.YAMLError, RecursionError) as error:
         raise ConfigError.one(str(path), "", f"invalid YAML: {_short(error)}", code="invalid-syntax") from error
+
+
+def node_of(text: str, name: str) -> yaml.Node | None:
+    """Return the node graph of a YAML text, None for an empty one.
+
+    Raises ConfigError that names `name` for a text with too many values or levels; yaml.YAMLError, RecursionError.
+    """
+    if _is_bomb(text):
+        raise ConfigError.one(name, "", _BOMB, code="too-large")
+    root = _composed(text)
     if root is not None and _weight(root, {}, 0) > _MAX_NODES:
-        raise ConfigError.one(str(path), "", _BOMB, code="too-large")
+        raise ConfigError.one(name, "", _BOMB, code="too-large")
     return root
 
 
@@ -153,7 +161,7 @@ def values_of(path: Path) -> Any:
     """Return the content of a YAML file as plain values. Raises ConfigError that names the file."""
     read_yaml(path)  # checks the size before aliases are expanded
     try:
-        return _with_either(read_text(path, _MAX_BYTES), yaml.load, _NUMBERS, _FAST_NUMBERS)
+        return _with_either(read_text(path, MAX_BYTES), yaml.load, _NUMBERS, _FAST_NUMBERS)
     except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:  # an impossible date, a list as a key
         raise ConfigError.one(str(path), "", f"invalid YAML: {_short(error)}", code="invalid-syntax") from error
 

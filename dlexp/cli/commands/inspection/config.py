@@ -15,12 +15,17 @@ def config(
     sources: given.Sources = False,
     plot_schedule: given.PlotSchedule = None,
     machine: given.Machine = False,
+    config_file: given.ConfigFiles = None,
     config_dir: given.ConfigDirs = None,
     trust: given.Trust = None,
     json: given.Json = False,
 ) -> None:
     """Print the composed configuration. Nothing is trained."""
-    typed, common = tuple(overrides or ()), common_options(config_dir, trust)
+    from dlexp.cli.commands.configuration import words_of
+    from dlexp.config.files.catalog import Catalog
+
+    common = common_options(config_dir, trust)
+    typed = words_of(overrides, config_file, Catalog(common.config_dirs))
     if plot_schedule is not None:
         from dlexp.cli.commands.inspection import schedule
 
@@ -39,14 +44,18 @@ def _config(
     """Print the resolved configuration, the explanation of one key, or the source of every value."""
     from dlexp.cli.views.inspection import config as view
     from dlexp.config.check.advice import advice
-    from dlexp.config.compose import load, load_unfitted
+    from dlexp.config.check.missing import missing_note
+    from dlexp.config.compose import load_shown, load_unfitted
     from dlexp.config.explain import explain, sources
     from dlexp.config.files.catalog import Catalog
     from dlexp.config.saved import to_yaml
 
     catalog = Catalog(common.config_dirs)
-    found = load(overrides, catalog) if key is None else load_unfitted(overrides, catalog)
-    view.notes(tuple(advice(found)))
+    if key is None:
+        found, missing = load_shown(overrides, catalog)
+    else:
+        found, missing = load_unfitted(overrides, catalog), []
+    view.notes((*missing_note(missing, found), *(() if missing else advice(found))))
     if key is not None:
         facts = explain(key, found, overrides, catalog)
         _print(facts, ["", ""], facts.items(), as_json)

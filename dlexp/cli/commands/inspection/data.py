@@ -41,6 +41,7 @@ def preview(
     count: Count = 32,
     epoch: Epoch = 1,
     out: Out = Path("preview.png"),
+    config_file: given.ConfigFiles = None,
     config_dir: given.ConfigDirs = None,
     trust: given.Trust = None,
     json: given.Json = False,
@@ -51,7 +52,7 @@ def preview(
 
     request, common = PreviewRequest(split, count, epoch, out), common_options(config_dir, trust)
     request.check()
-    config = _config(overrides, common)
+    config = _config(overrides, config_file, common)
     from dlexp.cli.views.inspection.data import preview as view
     from dlexp.workflows.data.preview import preview as workflow
 
@@ -65,6 +66,7 @@ def preview(
 @data.command()
 def fingerprint(
     overrides: given.Overrides = None,
+    config_file: given.ConfigFiles = None,
     config_dir: given.ConfigDirs = None,
     trust: given.Trust = None,
     json: given.Json = False,
@@ -73,7 +75,7 @@ def fingerprint(
     from dlexp.cli.commands.configuration import trusted_of
 
     common = common_options(config_dir, trust)
-    config = _config(overrides, common)
+    config = _config(overrides, config_file, common)
     from dlexp.cli.views.inspection.data import fingerprint as view
     from dlexp.workflows.data.fingerprint import fingerprint as workflow
 
@@ -88,6 +90,7 @@ def fingerprint(
 def check(
     overrides: given.Overrides = None,
     out: Folder = Path(),
+    config_file: given.ConfigFiles = None,
     config_dir: given.ConfigDirs = None,
     trust: given.Trust = None,
     json: given.Json = False,
@@ -98,7 +101,7 @@ def check(
     from dlexp.cli.commands.configuration import trusted_of
 
     common = common_options(config_dir, trust)
-    config = _config(overrides, common)
+    config = _config(overrides, config_file, common)
     from dlexp.cli.views.inspection.data import check as view
     from dlexp.workflows.data.check import check as workflow
 
@@ -111,8 +114,9 @@ def check(
         raise typer.Exit(_HAS_ERRORS)
 
 
-def _config(overrides: list[str] | None, common: CommonOptions) -> RunConfig:
-    from dlexp.cli.commands.configuration import catalog_of
+def _config(overrides: list[str] | None, files: list[Path] | None, common: CommonOptions) -> RunConfig:
+    from dlexp.cli.commands.configuration import catalog_of, words_of
     from dlexp.config.compose import load
 
-    return load(tuple(overrides or ()), catalog_of(common))
+    catalog = catalog_of(common)
+    return load(words_of(overrides, files, catalog), catalog)

@@ -10,15 +10,17 @@ from dlexp.cli.style import print_json
 def summary(
     overrides: given.Overrides = None,
     depth: given.Depth = None,
+    config_file: given.ConfigFiles = None,
     config_dir: given.ConfigDirs = None,
     trust: given.Trust = None,
     json: given.Json = False,
 ) -> None:
     """Print the layers of a model. With output shapes, parameters, multiply-adds and memory; nothing is trained."""
-    from dlexp.cli.commands.configuration import catalog_of, configuration, trusted_of
+    from dlexp.cli.commands.configuration import catalog_of, configuration, trusted_of, words_of
 
     common = common_options(config_dir, trust)
-    config, _, _ = configuration(tuple(overrides or ()), None, catalog_of(common))
+    catalog = catalog_of(common)
+    config, _, _ = configuration(words_of(overrides, config_file, catalog), None, catalog)
     from dlexp.cli.views.inspection.summary import show
     from dlexp.workflows.summary import summary as workflow
 

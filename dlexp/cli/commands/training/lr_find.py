@@ -18,21 +18,24 @@ def lr_find(
     val_batches: given.ValBatches = 4,
     apply: given.Apply = False,
     run_dir: given.RunDirectory = None,
+    config_file: given.ConfigFiles = None,
     config_dir: given.ConfigDirs = None,
     trust: given.Trust = None,
     quiet: given.Quiet = False,
     json: given.Json = False,
 ) -> None:
     """Find a learning rate with a range test. It is suggested only if the loss curve is clear."""
-    from dlexp.cli.commands.configuration import catalog_of
+    from dlexp.cli.commands.configuration import catalog_of, words_of
     from dlexp.config.compose import load
     from dlexp.config.nodes import trusted_packages
     from dlexp.workflows.lr_find.settings import SweepSettings
 
     settings = SweepSettings(min_lr, max_lr, steps, seeds, loss, val_batches)
     settings.check()
-    common, typed = common_options(config_dir, trust), tuple(overrides or ())
-    config = load(typed, catalog_of(common))
+    common = common_options(config_dir, trust)
+    catalog = catalog_of(common)
+    typed = words_of(overrides, config_file, catalog)
+    config = load(typed, catalog)
     trusted = trusted_packages(common.trust)
     from dlexp.cli.views.training.display import reporter
     from dlexp.cli.views.training.lr_find import show

@@ -11,6 +11,7 @@ def profile(
     overrides: given.Overrides = None,
     steps: given.ProfileSteps = None,
     run_dir: given.RunDirectory = None,
+    config_file: given.ConfigFiles = None,
     config_dir: given.ConfigDirs = None,
     trust: given.Trust = None,
     quiet: given.Quiet = False,
@@ -19,14 +20,15 @@ def profile(
     """Profile the time and memory of a training update. The cost of the whole run is estimated."""
     from dataclasses import replace
 
-    from dlexp.cli.commands.configuration import catalog_of, trusted_of
+    from dlexp.cli.commands.configuration import catalog_of, trusted_of, words_of
     from dlexp.config.compose import load
     from dlexp.workflows.profile.settings import ProfileRequest
 
     common = common_options(config_dir, trust)
-    request = ProfileRequest(tuple(overrides or ()), run_dir=run_dir, steps=steps)
+    catalog = catalog_of(common)
+    request = ProfileRequest(words_of(overrides, config_file, catalog), run_dir=run_dir, steps=steps)
     request.check()
-    config = load(request.overrides, catalog_of(common))
+    config = load(request.overrides, catalog)
     request = replace(request, command=common.command, trusted=trusted_of(common))
     from dlexp.cli.views.training.display import reporter
     from dlexp.cli.views.training.profile import show

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ def train(
     run_dir: given.RunDirectory = None,
     run_id: given.RunId = None,
     allow_changes: given.AllowChanges = False,
+    config_file: given.ConfigFiles = None,
     config_dir: given.ConfigDirs = None,
     trust: given.Trust = None,
     dry_run: given.DryRun = False,
@@ -42,15 +44,18 @@ def train(
     request = TrainArguments(
         tuple(overrides or ()), resume, from_run, seeds, run_dir, dry_run, allow_changes, run_id, multirun, jobs
     )
+    request = replace(request, config_files=tuple(config_file or ()))
     _train(request, common_options(config_dir, trust), quiet or json, json)
 
 
 def _train(arguments: TrainArguments, common: CommonOptions, quiet: bool, as_json: bool) -> None:
     """Start, repeat, resume or dry-run a training and print the result."""
-    from dlexp.cli.commands.configuration import catalog_of, configuration, is_sweep_command, trusted_of
+    from dlexp.cli.commands.configuration import catalog_of, configuration, is_sweep_command, trusted_of, words_of
 
-    _refuse_contradictions(arguments)
     catalog = catalog_of(common)
+    base = "--resume" if arguments.resume is not None else "--from" if arguments.from_run is not None else ""
+    arguments = replace(arguments, overrides=words_of(arguments.overrides, arguments.config_files, catalog, base))
+    _refuse_contradictions(arguments)
     if is_sweep_command(arguments):
         from dlexp.cli.commands.training.sweep import sweep
 

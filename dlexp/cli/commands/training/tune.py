@@ -25,6 +25,7 @@ def tune(
     jobs: given.Jobs = 1,
     storage: given.Storage = None,
     migrate: given.Migrate = None,
+    config_file: given.ConfigFiles = None,
     config_dir: given.ConfigDirs = None,
     trust: given.Trust = None,
     dry_run: given.DryRunOfStudy = False,
@@ -35,7 +36,7 @@ def tune(
     """Search for hyperparameters. The same command continues its study until it has --trials trials."""
     from dlexp.artifacts.files.new_folder import refuse_bad_name
     from dlexp.artifacts.runs.run_dir import outputs_root
-    from dlexp.cli.commands.configuration import catalog_of, trusted_of
+    from dlexp.cli.commands.configuration import catalog_of, trusted_of, words_of
     from dlexp.config.search import load_search
     from dlexp.text.time_format import stamp
 
@@ -48,8 +49,10 @@ def tune(
         raise ConfigError.one(
             "--migrate", migrate, "requires another study to copy to", "Add --name NEW", code="missing-requirement"
         )
-    common, typed = common_options(config_dir, trust), tuple(overrides or ())
-    search = load_search(typed, catalog_of(common))
+    common = common_options(config_dir, trust)
+    catalog = catalog_of(common)
+    typed = words_of(overrides, config_file, catalog)
+    search = load_search(typed, catalog)
     if dry_run:
         _dry_run(search, trials, json)
         return

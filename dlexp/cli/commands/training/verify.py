@@ -21,6 +21,7 @@ def verify(
     run_or_overrides: given.RunOrOverrides = None,
     at: given.StopAt = None,
     determinism: given.Determinism = False,
+    config_file: given.ConfigFiles = None,
     config_dir: given.ConfigDirs = None,
     trust: given.Trust = None,
     quiet: given.Quiet = False,
@@ -35,12 +36,16 @@ def verify(
             "Remove one of the two options.",
             code="cannot-combine",
         )
-    from dlexp.cli.commands.configuration import catalog_of, configuration, trusted_of
+    from dlexp.cli.commands.configuration import catalog_of, configuration, refuse_file, trusted_of, words_of
 
     common = common_options(config_dir, trust)
-    run, overrides = _split(run_or_overrides or ())
+    catalog = catalog_of(common)
+    run, typed_words = _split(run_or_overrides or ())
+    if run is not None:
+        refuse_file(run, "RUN", "verify")
+    overrides = words_of(typed_words, config_file, catalog, run or "")
     forced = (*(() if _says_epochs(overrides) else (_EPOCHS,)), *_FORCED)
-    config, typed, _ = configuration((*overrides, *forced), run, catalog_of(common))
+    config, typed, _ = configuration((*overrides, *forced), run, catalog)
     trusted = trusted_of(common)
     from dlexp.cli.views.training.display import reporter
     from dlexp.cli.views.training.verify import show

@@ -172,7 +172,7 @@ def test_a_missing_config_dir_of_the_variable_is_named_as_such(
     ("words", "key", "value"),
     [
         (("model=my_net",), "model.width", "4"),  # the digits are images
-        (("data=csv",), "data.path", "null"),  # which is required to train
+        (("data=csv",), "data.path", "???"),  # which is required to train
         (("data=csv", "model=resnet18"), "optim.lr", "0.002"),
         (("model=resnet18", "regularization.dropout=0.3"), "regularization.dropout", "0.3"),
     ],
