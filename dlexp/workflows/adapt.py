@@ -61,7 +61,7 @@ def adapt(source: RunDir, config: RunConfig, request: Request) -> dict[str, Any]
         raise ConfigError.one(
             "model", config.model.option, rule, "Train it with model.norm=batch", code="not-supported"
         )
-    run = RunDir.create("adapt", config.name or f"{config.model.option}-{config.data.option}", request.run_dir)
+    run = RunDir.create("adapt", config.run_name, request.run_dir)
     with run.lock():
         write_request(run, experiment, request.overrides, request.command, [vars(change) for change in request.changes])
         run.point_latest()

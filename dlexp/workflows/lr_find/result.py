@@ -94,7 +94,7 @@ def _drawn(config: RunConfig, findings: Findings, content: Mapping[str, Any]) ->
         )
         for seed, one, reading in zip(findings.seeds, findings.sweeps, findings.readings, strict=True)
     ]
-    title = f"{config.model.option} on {config.data.option}, {config.optim.option}: confidence {content['confidence']}"
+    title = f"{config.model.option} on {config.data_name}, {config.optim.option}: confidence {content['confidence']}"
     low, high = content["range"]
     return lr_png(title, curves, content["steepest"], (low, high), content["rules"])
 

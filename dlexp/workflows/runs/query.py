@@ -130,8 +130,17 @@ def where(rows: Sequence[Row], conditions: Sequence[str]) -> list[Row]:
             )
         key, sign, text = match.groups()
         refuse_unknown("--where", key, rows)
-        rows = [row for row in rows if _holds(row.value(key), sign, text, condition)]
+        rows = [row for row in rows if _meets(row, key, sign, text, condition)]
     return list(rows)
+
+
+def _meets(row: Row, key: str, sign: str, text: str, condition: str) -> bool:
+    """Return whether a row meets a condition; own data has two names, that of its file and that of its option."""
+    values = [row.value(key)]
+    if key == "data" and row.run is not None:
+        values.append(row.run.choices.get("data", ABSENT))
+    found = [_holds(value, sign, text, condition) for value in values]
+    return all(found) if sign == "!=" else any(found)
 
 
 def sort_runs(rows: Sequence[Row], key: str) -> list[Row]:

@@ -31,6 +31,7 @@ from dlexp.errors import Diverged, Interrupted
 from dlexp.runtime.seed import set_global_state
 from dlexp.runtime.signals import StopRequest
 from dlexp.text.quoting import command
+from dlexp.workflows.epoch_line import epoch_line
 from dlexp.workflows.evaluate.evaluate import write_evaluation
 from dlexp.workflows.pictures import Pictures, curves
 from dlexp.workflows.prepare.initial_weights import prepared
@@ -84,7 +85,7 @@ def train(config: RunConfig, request: Request, reporter: Reporter, stop: StopReq
     setup = prepare_training(
         experiment
     )  # before creating a directory: optimizer and schedule may have invalid settings
-    run = RunDir.create("train", config.name or f"{config.model.option}-{config.data.option}", request.run_dir)
+    run = RunDir.create("train", config.run_name, request.run_dir)
     with run.lock():
         refuse_occupied(run.path)  # another process may have used the directory in the meantime
         found.write(run.path, config)
@@ -268,11 +269,12 @@ def _finish(
 
 
 def _recorder(run: RunDir, log: MetricsLog, loggers: Loggers, config: RunConfig) -> Observer:
-    """An observer that writes metrics.csv, metrics.jsonl and the heartbeat, and sends metrics to the trackers."""
+    """An observer that writes metrics.csv, metrics.jsonl, train.log and the heartbeat, and sends metrics to the trackers."""
 
     def record(event: StepRecord | EpochRecord) -> None:
         if isinstance(event, EpochRecord):
             log.epoch(event.values)
+            log.say(epoch_line(event))
             loggers.record(event.values)
             run.check_whole()
             run.beat(event.epoch)
