@@ -91,6 +91,7 @@ def train(config: RunConfig, request: Request, reporter: Reporter, stop: StopReq
         found.write(run.path, config)
         write_request(run, experiment, request.overrides, request.command)
         run.point_latest()
+        run.list_elsewhere(reporter.say)
         say_changes(request.changes, reporter)
         return _run(run, experiment, setup, reporter, StopRequest() if stop is None else stop)
 
@@ -139,6 +140,7 @@ def resume(
         say_changes(changes, reporter)
         write_request(run, experiment, None, None, changed)
         run.point_latest()
+        run.list_elsewhere(reporter.say)
         return _run(run, experiment, setup, reporter, StopRequest() if stop is None else stop, saved)
 
 
