@@ -95,6 +95,8 @@ def wants_text(field: Field) -> bool:
 
 def _lacks_texts(value: Any, field: Field) -> bool:
     """Return whether `value` contains something other than a string where `field` requires one."""
+    if field.type == "map[str]":
+        return isinstance(value, Mapping) and any(not isinstance(key, str) for key in value)
     if field.type.startswith("list["):
         inner = _inner(field)
         if isinstance(value, list | tuple):
@@ -105,11 +107,21 @@ def _lacks_texts(value: Any, field: Field) -> bool:
 
 
 def _texts(value: Any, spelled: Any, field: Field) -> Any:
+    if field.type == "map[str]" and isinstance(value, Mapping):
+        keys = spelled if isinstance(spelled, Mapping) and len(spelled) == len(value) else value
+        return {
+            key if isinstance(key, str) else _text(name): item
+            for (key, item), name in zip(value.items(), keys, strict=True)
+        }
     if isinstance(value, list | tuple):
         inner = _inner(field)
         return [_texts(item, text, inner) for item, text in zip(value, spelled, strict=True)]
     is_text = isinstance(value, str | Mapping) or (value is None and field.nullable)
     return value if is_text else spelled
+
+
+def _text(key: Any) -> str:
+    return key if isinstance(key, str) else str(shown(key))
 
 
 def _inner(field: Field) -> Field:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,9 @@ import pandas as pd
 from dlexp.data.bundle import DataBundle
 from dlexp.data.memory.frame_columns import categorical_columns, frame_column_names, frame_columns
 from dlexp.data.memory.handed_over import PLACE, handed_over
-from dlexp.data.tables.raw_table import RawTable, TableOptions, check_names, table_of
+from dlexp.data.tables.features.problems import check_names
+from dlexp.data.tables.features.target_columns import names_of, targets_kind
+from dlexp.data.tables.raw_table import RawTable, TableOptions, dropped_of, table_of
 from dlexp.data.tables.spelling import Marks
 from dlexp.errors import ConfigError, DataError
 
@@ -21,13 +24,12 @@ __all__ = ["dataframe", "target_kind"]
 
 def dataframe(
     *,
-    target: str,
+    target: str | list[str],
     target_kind: str = "auto",
-    categorical: list[str] | None = None,
-    drop: list[str] | None = None,
-    keep: list[str] | None = None,
+    columns: dict[str, str] | None = None,
     missing_values: list[str] | None = None,
     max_categories: int = 50,
+    rare: str = "other",
     standardize: bool = True,
     val_fraction: float = 0.2,
     test_fraction: float = 0.2,
@@ -39,34 +41,27 @@ def dataframe(
     0, as `frame.iloc` does. Raises DataError for invalid data, ConfigError if no DataFrame was handed over.
     """
     frame = given_frame()
-    without = [name for name in drop or [] if name != target]
+    targets, declared = names_of(target), columns or {}
+    without = dropped_of(declared, targets)
     table = _table(frame, missing_values or [], without=without)
-    as_category = [name for name in categorical_columns(frame) if name not in {target, *without, *(categorical or [])}]
+    typed = dict.fromkeys((name for name in categorical_columns(frame) if name not in {*targets, *without}), "category")
+    kind = _kind_of_targets(frame, targets, target_kind)
     split = (val_fraction, test_fraction, split_seed)
-    bundle = table_of(
-        table,
-        TableOptions(
-            target,
-            _kind_of_target(frame, target, target_kind),
-            [*(categorical or []), *as_category],
-            drop or [],
-            max_categories,
-            standardize,
-            split,
-            keep or [],
-        ),
-    )
+    options = TableOptions(targets, kind, {**typed, **declared}, max_categories, rare, standardize, split)
+    bundle = table_of(table, options)
     return replace(bundle, notes=(*_index_notes(frame), *bundle.notes))
 
 
 def target_kind(arguments: Mapping[str, Any]) -> str:
-    """`class` or `value`: data.target_kind, or derived from the column that data.target names."""
+    """`class` or `value`: data.target_kind, or derived from the columns that data.target names."""
     if arguments["target_kind"] != "auto":
         return str(arguments["target_kind"])
-    frame, target = given_frame(), str(arguments["target"])
-    if _kind_of_target(frame, target, "auto") == "class":
+    frame, targets = given_frame(), names_of(arguments["target"])
+    check_names(PLACE, frame_column_names(frame), targets)
+    if _kind_of_targets(frame, targets, "auto") == "class":
         return "class"
-    return _table(frame, arguments["missing_values"], only=target).kind_of(target)
+    table = _table(frame, arguments["missing_values"], only=targets)
+    return targets_kind({name: (table.raw[name], partial(table.refusal, column=name)) for name in targets}, PLACE)
 
 
 def given_frame() -> pd.DataFrame:
@@ -78,22 +73,22 @@ def given_frame() -> pd.DataFrame:
     return found
 
 
-def _kind_of_target(frame: pd.DataFrame, target: str, kind: str) -> str:
+def _kind_of_targets(frame: pd.DataFrame, targets: Sequence[str], kind: str) -> str:
     """`kind`, or class for a target of the type `category`, whose numbers are names."""
-    return "class" if kind == "auto" and target in categorical_columns(frame) else kind
+    return "class" if kind == "auto" and set(targets) & set(categorical_columns(frame)) else kind
 
 
 def _table(
-    frame: pd.DataFrame, missing_values: Sequence[str], without: Sequence[str] = (), only: str | None = None
+    frame: pd.DataFrame,
+    missing_values: Sequence[str],
+    without: Collection[str] = (),
+    only: Sequence[str] | None = None,
 ) -> RawTable:
-    """The raw table with all columns except `without`, or with only one; rows count from 0."""
+    """The raw table with all columns except `without`, or with these only; rows count from 0."""
     names = frame_column_names(frame)
-    check_names(PLACE, names, [only] if only is not None else [], "data.target")
-    check_names(PLACE, names, without, "data.drop")
     if not len(frame):
         raise DataError("has no rows", file=PLACE, code="too-few-samples")
-    left_out = set(without)
-    wanted = [only] if only is not None else [name for name in names if name not in left_out]
+    wanted = [name for name in names if name not in without] if only is None else only
     marks = Marks(missing_values)
     lines = np.arange(len(frame), dtype=np.int64)
     return RawTable(PLACE, frame_columns(frame, wanted, marks), lines, tuple(names), marks, unit="row")

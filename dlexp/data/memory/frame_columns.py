@@ -131,5 +131,5 @@ def _is_moment(value: object) -> bool:
 
 
 def _refusal(name: str, kind: str) -> DataError:
-    rule, remedy = f"must hold numbers or texts, got {kind}", f"Drop the column: {dropping([name], [])}"
+    rule, remedy = f"must hold numbers or texts, got {kind}", f"Drop the column: {dropping([name], {})}"
     return DataError(rule, file=PLACE, column=name, remedy=remedy, code="invalid-type")

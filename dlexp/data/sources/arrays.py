@@ -35,7 +35,7 @@ def arrays(
     *,
     path: str,
     inputs: str = "x",
-    target: str = "y",
+    target: str | list[str] = "y",
     target_kind: str = "auto",
     layout: str = "auto",
     in_memory: bool | str = "auto",
@@ -62,7 +62,7 @@ def arrays(
         Path(path),
         open_arrays(Path(path)),
         inputs=inputs,
-        target=target,
+        target=one_target(target, Path(path)),
         target_kind=target_kind,
         layout=layout,
         in_memory=in_memory,
@@ -124,13 +124,24 @@ def target_kind(arguments: Mapping[str, Any]) -> str:
     if arguments["target_kind"] != "auto":
         return str(arguments["target_kind"])
     file = Path(arguments["path"])
-    return kind_of_target(file, open_arrays(file), arguments["inputs"], arguments["target"])
+    target = one_target(arguments["target"], file)
+    return kind_of_target(file, open_arrays(file), arguments["inputs"], target)
 
 
 def kind_of_target(file: Path, found: Arrays, inputs: str, target: str) -> str:
     """`class` or `value`, derived from the array `target` among those `found` in `file`."""
     _, goals, _ = _parts(file, found, inputs, target)
     return _kind_of(as_class_numbers(file, goals, target, "auto"))
+
+
+def one_target(target: str | list[str], file: Path) -> str:
+    """The name of the array that data.target gives. Raises DataError for several."""
+    names = [target] if isinstance(target, str) else target
+    if len(names) != 1:
+        rule = f"data.target must name one array, got {len(names)}"
+        remedy = "Save the values as one array (N, O) and name it."
+        raise DataError(rule, file=file, remedy=remedy, code="invalid-value")
+    return names[0]
 
 
 def _kind_of(goals: Parts) -> str:

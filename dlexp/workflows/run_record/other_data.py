@@ -106,7 +106,7 @@ def _encoded(bundle: DataBundle, config: RunConfig, preprocessing: Mapping[str, 
     known = {fit.name for fit in fits_of(preprocessing)}
     extra = [fit.name for fit in fits_of(bundle.preprocessing) if fit.name not in known]
     if extra:
-        setting = dropping(extra, config.data.arguments.get("drop"))
+        setting = dropping(extra, config.data.arguments.get("columns"))
         remedy = f"Drop them with {setting}" if setting else "Remove them from the file."
         rule = f"unknown column {', '.join(map(repr, extra))}: the run was trained without it"
         raise DataError(rule, file=config.data.arguments.get("path"), remedy=remedy, code="incompatible-data")

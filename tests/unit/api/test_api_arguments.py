@@ -23,8 +23,8 @@ def words_of(data: object, target: object = None, *overrides: str) -> tuple[str,
 
 
 def test_overrides_are_words_or_mappings() -> None:
-    found = override_words(("model=mlp", {"optim.lr": 0.1, "data.drop": ["a b"], "name": "x y", "data.mean": None}))
-    assert found == ("model=mlp", "optim.lr=0.1", 'data.drop=["a b"]', 'name="x y"', "data.mean=null")
+    found = override_words(("model=mlp", {"optim.lr": 0.1, "data.classes": ["a b"], "name": "x y", "data.mean": None}))
+    assert found == ("model=mlp", "optim.lr=0.1", 'data.classes=["a b"]', 'name="x y"', "data.mean=null")
     assert override_words(({"optim.lr": np.float64(0.5)},)) == ("optim.lr=0.5",)
     with pytest.raises(ConfigError) as caught:
         override_words((0.1,))

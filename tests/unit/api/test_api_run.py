@@ -47,6 +47,12 @@ def trained(frame: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> dl
     return dlexp.train(*SMALL, data=frame, target="owns", run_dir=folder, progress=False)
 
 
+def _numpy_key() -> np.ndarray[Any, Any]:
+    state = np.random.get_state(legacy=True)
+    assert isinstance(state, tuple)
+    return np.asarray(state[1])
+
+
 def test_the_types_are_known(trained: dlexp.Run) -> None:
     """mypy checks these, in strict mode; here they are imported as a user imports them."""
     assert_type(trained, dlexp.Run)
@@ -149,13 +155,13 @@ def test_a_training_is_stopped_and_leaves_the_program_alone(
     np.random.seed(3)
     threads = torch.get_num_threads()
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    states = torch.get_rng_state(), np.random.get_state(legacy=True)[1]
+    states = torch.get_rng_state(), _numpy_key()
     with monkeypatch.context() as patch, pytest.raises(dlexp.Interrupted, match=r'dlexp\.resume\("'):
         patch.setattr(progress_module.Messages, "observe", interrupt)
         dlexp.train(*SMALL, data=frame, target="owns", progress=False, run_id="a")
     assert {number: signal.getsignal(number) for number in handlers} == handlers
     assert torch.equal(torch.get_rng_state(), states[0])
-    assert np.array_equal(np.random.get_state(legacy=True)[1], states[1])
+    assert np.array_equal(_numpy_key(), states[1])
     assert torch.get_num_threads() == threads
     assert dlexp.load("a").state == "interrupted"
     stopped = dlexp.train(*SMALL, data=frame, target="owns", progress=False, run_id="a")

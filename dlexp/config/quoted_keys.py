@@ -1,0 +1,59 @@
+"""Overrides whose value is a mapping of names, such as columns of a table: names in quotes, or with any letters.
+
+Hydra's grammar has no quotes around the keys of a mapping, and allows ASCII letters, digits and few signs in them.
+"""
+
+from __future__ import annotations
+
+import re
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+
+_DOUBLE, _SINGLE = r'"(?:[^"\\]|\\.)*"', r"'(?:[^'\\]|\\.)*'"
+_BARE = r"[^\s{}\[\],:\"'](?:[^{}\[\],:\"']*[^\s{}\[\],:\"'])?"
+_ENTRY = re.compile(
+    rf"\s*({_DOUBLE}|{_SINGLE}|{_BARE})\s*:\s*([A-Za-z_][\w-]*|{_DOUBLE}|{_SINGLE})\s*(,|\}}$)", re.DOTALL
+)
+
+
+def parse_override(word: str) -> Override:
+    """Return the override of a word. Raises HydraException for one that neither grammar reads."""
+    parser = OverridesParser.create()
+    key, _, text = word.partition("=")
+    try:
+        override = parser.parse_override(word)
+    except HydraException:
+        names = _names(text)
+        if names is None:
+            raise
+        override = parser.parse_override(f"{key}=x")
+        override._value, override.input_line = names, word
+        return override
+    value = override.value() if not override.is_sweep_override() else None
+    if isinstance(value, dict) and not all(isinstance(name, str) for name in value):
+        override._value = _names(text) or override._value
+    return override
+
+
+def _names(text: str) -> dict[str, str] | None:
+    """A flat mapping of names to words, {NAME:WORD, ...}; None for other texts."""
+    if not (text.startswith("{") and text.endswith("}")):
+        return None
+    found, place = dict[str, str](), 1
+    while place < len(text):
+        entry = _ENTRY.match(text, place)
+        if entry is None:
+            return None
+        found[_plain(entry[1])] = _plain(entry[2])
+        place = entry.end()
+    return found
+
+
+def _plain(text: str) -> str:
+    """A name without its quotes; backslashes before a quote are doubled, and one more escapes it."""
+    if text[:1] not in ('"', "'"):
+        return text
+    mark = text[0]
+    return re.sub(rf"(\\+)({mark}|\Z)", lambda run: "\\" * (len(run[1]) // 2) + run[2], text[1:-1])
