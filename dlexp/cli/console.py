@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import IO, Any
 
@@ -12,10 +13,13 @@ from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.table import Table
+from rich.text import Text
 
 from dlexp.cli.style import unfiltered
 from dlexp.report.number_format import number
 from dlexp.text.printable import printable, printable_lines
+
+_END_SPACES = re.compile(r" +$", re.MULTILINE)
 
 
 class CleanConsole(Console):
@@ -23,6 +27,15 @@ class CleanConsole(Console):
 
     def __init__(self, *, stderr: bool = False, **others: Any) -> None:
         super().__init__(stderr=stderr, highlight=False, soft_wrap=True, emoji=False, **others)
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print, in a pipe or a file without the spaces that fill the lines of a table."""
+        if self.is_terminal or not any(isinstance(item, Table) for item in objects):
+            super().print(*objects, **options)
+            return
+        with self.capture() as captured:
+            super().print(*objects, **options)
+        super().print(Text(_END_SPACES.sub("", captured.get())), end="")
 
     def on_broken_pipe(self) -> None:
         """Raise BrokenPipeError, where rich would end the process."""

@@ -26,7 +26,7 @@ from dlexp.artifacts.files.reading import check_regular, is_file, is_folder, is_
 from dlexp.artifacts.files.writing import remove_temporaries, write_json
 from dlexp.artifacts.runs.elsewhere import is_gone, register, registered, runs_elsewhere
 from dlexp.artifacts.runs.run_files import read_run_file
-from dlexp.artifacts.runs.run_tree import check_sweep, is_sweep, refuse_files, runs_in
+from dlexp.artifacts.runs.run_tree import best_job, check_sweep, is_group, is_sweep, members, refuse_files
 from dlexp.errors import Code, ConfigError, DlexpError, Interrupted, exit_code_of
 from dlexp.text.nearest import misspelled_name
 from dlexp.text.quoting import command, shell_word
@@ -104,9 +104,12 @@ class RunDir:
         if not has_config:
             check_sweep(path)
             if is_sweep(path):
-                runs = runs_in(path)
-                remedy = f"Name one of its runs, such as {runs[0]}" if runs else "It has no started run."
+                best = best_job(path)
+                remedy = "It has no started run." if best is None else f"Name one of its runs, such as {best}"
                 raise ConfigError.one(str(path), "", "is a sweep of several runs", remedy, code="incompatible-run")
+            if is_group(path):
+                remedy = f"Name one of its runs, such as {members(path)[0]}"
+                raise ConfigError.one(str(path), "", "is a group of seeds", remedy, code="incompatible-run")
             what, remedy = missing_run(str(path))
             what = "not a run directory (config.yaml not found)" if exists else what
             raise ConfigError.one(str(path), "", what, remedy, code="not-found")

@@ -52,7 +52,7 @@ def without_suffix(name: str) -> str:
 
 
 def safe_name(text: str) -> str:
-    """A text as a part of a file name: other characters than letters, digits, `.`, `_` become `-`; "" if none is left."""
+    """A text as a part of a file name: letters, digits, `.` and `_`, all others as `-`; "" if none is left."""
     words = re.sub(r"[^\w.-]+", "-", unicodedata.normalize("NFC", text.encode("utf-8", "replace").decode()))
     short = re.sub(r"-{2,}", "-", words).strip("-.")[:_MOST_CHARACTERS]
     short = short.encode()[:_MOST_BYTES].decode(errors="ignore").strip("-.")

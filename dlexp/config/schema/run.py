@@ -253,7 +253,11 @@ TOP_LEVEL: Mapping[str, Field] = {
         "bool",
         "require all weights to be in init_from with the same shape; false: initialize the others and report them",
     ),
-    "name": Field("str", "name of the run in its directory; null: <model>-<data>, or <model>-<file> with a file or folder of your own", nullable=True),
+    "name": Field(
+        "str",
+        "name of the run in its directory; null: <model>-<data>, or <model>-<file> with a file or folder of your own",
+        nullable=True,
+    ),
 }
 SECTIONS: Mapping[str, type] = dict(
     zip(SECTION_NAMES, (TrainerConfig, RegularizationConfig, LoggerConfig), strict=True)

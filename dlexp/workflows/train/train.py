@@ -271,7 +271,7 @@ def _finish(
 
 
 def _recorder(run: RunDir, log: MetricsLog, loggers: Loggers, config: RunConfig) -> Observer:
-    """An observer that writes metrics.csv, metrics.jsonl, train.log and the heartbeat, and sends metrics to the trackers."""
+    """An observer that writes the metrics files, train.log and the heartbeat, and sends metrics to the trackers."""
 
     def record(event: StepRecord | EpochRecord) -> None:
         if isinstance(event, EpochRecord):

@@ -83,7 +83,7 @@ class TrainingLines(ProgressView[StepRecord | EpochRecord]):
 
 
 class LiveTraining(ProgressView[StepRecord | EpochRecord]):
-    """The facts of the run, a table of the best and the last epochs and two progress bars, drawn from the training thread."""
+    """The facts of the run, a table of the best and the last epochs, and two progress bars."""
 
     def __init__(self) -> None:
         self._region: LiveRegion | None = None
