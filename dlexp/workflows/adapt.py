@@ -7,7 +7,7 @@ only to evaluate its validation split.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -87,6 +87,7 @@ def _measured(run: RunDir, source: RunDir, experiment: Experiment, num_norms: in
         "best_epoch": 0,
         "best": after,
         "val": {"before": before, "after": after},
+        "worse": _is_worse(experiment, before, after),
         "epochs": 0,
         "updates": 0,
         "seconds": 0.0,
@@ -94,6 +95,12 @@ def _measured(run: RunDir, source: RunDir, experiment: Experiment, num_norms: in
     }
     write_json(run / "summary.json", summary)
     return summary
+
+
+def _is_worse(experiment: Experiment, before: Mapping[str, float], after: Mapping[str, float]) -> bool:
+    """Return whether the monitored metric became worse; False if it is no metric of the validation split."""
+    name, sign = experiment.config.monitor.removeprefix("val/"), 1 if experiment.config.maximize else -1
+    return name in before and name in after and sign * after[name] < sign * before[name]
 
 
 def _from_source(source: RunDir, config: RunConfig) -> RunConfig:

@@ -16,10 +16,16 @@ NAMED_BY: Mapping[str, tuple[str, ...]] = {
     "image_folder": ("path",),
     "huggingface": ("folder", "name"),
 }
+_HANDED_OVER = ("dataframe", "ndarrays")  # by a Python program, without a name
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}")
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".zip", ".tgz")
 _MOST_CHARACTERS, _MOST_BYTES = 40, 100
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|latest|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)
+
+
+def is_own_data(option: str) -> bool:
+    """Return whether an option of the group data reads the user's own data."""
+    return option in NAMED_BY or option in _HANDED_OVER
 
 
 def data_name(option: str, arguments: Mapping[str, Any]) -> str:

@@ -152,6 +152,8 @@ def _advice(findings: Findings) -> str:
         return f"The loss does not fall in this range. Use --max-lr {settings.max_lr * 10:g}"
     if edge == "noisy":
         return "The noise is larger than the descent. Use --loss val or a larger data.batch_size"
+    if findings.verdict.reasons:
+        return f"A longer test averages more of the noise. Use --steps {3 * settings.steps}"
     return ""
 
 

@@ -166,7 +166,8 @@ def dry_run(config: RunConfig, trusted: Sequence[str]) -> dict[str, Any]:
     loss = {name: round(value, 6) for name, value in state.sums.means().items()}
     updates = setup.steps_per_epoch * config.trainer.epochs
     found = {"go": True, "first_batch": loss, "first_update_seconds": round(seconds, 3), "updates": updates}
-    return found | {"interpretation": experiment.interpretation} | experiment_facts(experiment)
+    found |= {"interpretation": experiment.interpretation, "notes": [*experiment.bundle.notes, *experiment.notes]}
+    return found | experiment_facts(experiment)
 
 
 def _run(

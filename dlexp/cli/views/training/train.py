@@ -44,8 +44,11 @@ def seeds(content: Mapping[str, Any]) -> None:
 
 def dry_run(facts: Mapping[str, Any]) -> None:
     """Print the facts of a dry run."""
-    for name, text in _in_words(facts).items():
+    notes, rest = facts["notes"], {name: value for name, value in facts.items() if name != "notes"}
+    for name, text in _in_words(rest).items():
         out.print(f"  {escape(name):<16}{escape(text)}")
+    for note in notes:
+        out.print(f"  {'note':<16}{escape(note)}")
     out.print("\n[bold green]ok[/]: everything was built and one update was made; no files were written")
 
 
