@@ -34,6 +34,8 @@ def evaluation(content: Mapping[str, Any], quiet: bool = False) -> None:
     title = f"{content['split']} split, {content['samples']:,} samples, {content['checkpoint']} weights"
     columns = ["metric", "value", *([f"{100 * made['level']:g} % interval"] if made else [])]
     out.print(table(title, columns, rows))
+    if quiet:
+        return
     _per_target(content.get("per_output", {}))
     for reason in dict.fromkeys(content["undefined"].values()):
         names = [name for name, text in content["undefined"].items() if text == reason]
