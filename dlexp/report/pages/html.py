@@ -99,7 +99,7 @@ addEventListener('beforeprint', () => { for (const part of document.querySelecto
 """
 
 
-_LONG_NAME = 14  # characters
+_WORDS = re.compile(r"[A-Za-z0-9_/]{15,}")  # the name of a metric that is long
 _PNG, _BROAD = b"\x89PNG", 1800  # pixels; wider figures are not shrunk to the width of the page
 _COLUMN, _ROW, _MARKED = 'scope="col"', 'scope="row"', 'class="marked"'
 
@@ -260,7 +260,7 @@ def _cell(value: object, kind: str, is_name: bool) -> str:
 
 def _breakable(text: str) -> str:
     """A name as HTML; a long one of several words, such as average_precision_weighted, breaks between them."""
-    parts = re.split(r"(?<=[_/])(?=\w)", text) if len(text) > _LONG_NAME and " " not in text else [text]
+    parts = re.split(r"(?<=[_/])(?=\w)", text) if _WORDS.fullmatch(text) else [text]
     return "<wbr>".join(map(_html, parts))
 
 

@@ -24,6 +24,7 @@ from dlexp.workflows.pictures import Pictures, curves
 
 # base64 encodes three bytes as four, and a page must stay below 2 MB
 _PICTURE_BYTES = 1_300_000
+_NARROW_BYTES = 150_000  # of the curves for a phone, which are in addition
 _FIRST = ("confusion", "mistakes", "predicted")  # figures that are included first
 _MUST_BE_GIVEN = "???"
 _MAX_ROWS = 1000
@@ -166,9 +167,9 @@ def _pictures(
         monitor = str(summary.get("monitor") or "")
         for name, most in (("curves", 3), ("curves_narrow", 1)):
             png = pictures.draw("metrics.csv", partial(curves, columns, rows, epoch, monitor, most))
-            if png is not None:
+            if png is not None and (most > 1 or len(png) <= _NARROW_BYTES):
                 found[name] = png
-                reader.room -= len(png)
+                reader.room -= len(png) if most > 1 else 0
         reader.problems += dict.fromkeys(pictures.undrawn)
     sweep = reader.picture("lr_find/lr_find.png")
     return found | ({"lr_find": sweep} if sweep is not None else {})
