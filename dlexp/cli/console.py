@@ -6,6 +6,7 @@ import errno
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from textwrap import wrap
 from typing import IO, Any
 
 from rich import markup
@@ -19,6 +20,7 @@ from dlexp.cli.style import unfiltered
 from dlexp.report.number_format import number
 from dlexp.text.printable import printable, printable_lines
 
+_LEAST_TEXT = 30  # characters of a line of text on a narrow terminal
 _END_SPACES = re.compile(r" +$", re.MULTILINE)
 
 
@@ -69,6 +71,15 @@ def escape(text: str) -> str:
 def escape_lines(text: str) -> str:
     """A text of several lines, escaped for rich markup."""
     return markup.escape(printable_lines(text))
+
+
+def print_fact(console: Console, label: str, text: str, indent: int) -> None:
+    """Print a label of `indent` characters and a text, which a terminal breaks between words under its own column."""
+    clean = printable(text)
+    if console.is_terminal:
+        room = max(_LEAST_TEXT, console.width - indent)
+        clean = ("\n" + " " * indent).join(wrap(clean, room, break_long_words=False, break_on_hyphens=False))
+    console.print(f"{label}{escape_lines(clean)}")
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, numbers_from: int = 1) -> Table:

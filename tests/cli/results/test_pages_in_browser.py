@@ -66,7 +66,7 @@ def right_end(window: Browser, page: Path, selector: str) -> float:
 def test_a_phone_shows_intervals_and_curves_without_scrolling(window: Browser) -> None:
     run(f"{TRAIN} data=iris --run-dir phone", "evaluate phone -q", "report phone")
     page = Path("phone/report.html")
-    assert right_end(window, page, "dl + .wide td") <= 390
+    assert right_end(window, page, "dl + .wide td.number") <= 390
     assert right_end(window, page, "figure picture img") <= 390
     sizes = window.value("(i => [i.naturalWidth, i.naturalHeight])(document.querySelector('figure picture img'))")
     assert sizes[1] > 3 * sizes[0]  # panels on top of each other

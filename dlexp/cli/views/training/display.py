@@ -5,18 +5,16 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
-from textwrap import wrap
 
 from rich.console import Group
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from dlexp.cli.console import err, escape, escape_lines
+from dlexp.cli.console import err, escape, print_fact
 from dlexp.cli.views.live import LiveRegion, ProgressView, select_view
 from dlexp.engine.loop import EpochRecord, StepRecord
 from dlexp.report.number_format import number
-from dlexp.text.printable import printable
 from dlexp.text.time_format import spoken
 from dlexp.workflows.epoch_line import LABELS, epoch_line, formatted, shown_columns
 from dlexp.workflows.reporter import Reporter, RunFacts
@@ -27,8 +25,7 @@ _HEARTBEAT_SECONDS = 60.0
 _ROWS = 8
 _BAR = 24  # characters
 _BESIDE_BAR = 5 + 2 + 4  # the label, the gaps, and room for the ^C that a terminal prints after the last line
-_INDENT, _LEAST_TEXT = 11, 30
-_LINE_BREAK = "\n" + " " * _INDENT
+_INDENT = 11
 
 
 def reporter(quiet: bool) -> Reporter:
@@ -65,8 +62,8 @@ class TrainingLines(ProgressView[StepRecord | EpochRecord]):
         """Print one line per fact."""
         self._pace, self._epochs, self._spoke = Pace(facts), facts.epochs, time.monotonic()
         for label, text in facts.facts.items():
-            err.print(f"{label}: {escape(text)}")
-        err.print(f"run: {escape(facts.run_dir)}")
+            print_fact(err, f"{label}: ", text, 2)
+        print_fact(err, "run: ", facts.run_dir, 2)
 
     def observe(self, record: StepRecord | EpochRecord) -> None:
         """Print every epoch, and a step if the last line is a minute old."""
@@ -106,8 +103,7 @@ class LiveTraining(ProgressView[StepRecord | EpochRecord]):
         self._rate, self._left = "", ""
         err.print(f"[bold]{escape(facts.title)}[/]")
         for label, text in {**facts.facts, "run": facts.run_dir}.items():
-            lines = wrap(text, max(_LEAST_TEXT, err.width - _INDENT), break_long_words=False, break_on_hyphens=False)
-            err.print(f"  [cyan]{label:<9}[/]{escape_lines(_LINE_BREAK.join(map(printable, lines)))}")
+            print_fact(err, f"  [cyan]{label:<9}[/]", text, _INDENT)
         err.print()
         self._region = LiveRegion(redirect=False)
 
