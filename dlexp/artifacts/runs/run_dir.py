@@ -19,14 +19,14 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from dlexp.artifacts.files.claims import check_claims, claimed, make_folder
+from dlexp.artifacts.files.claims import check_claims, claimed, make_folder, refuse_files
 from dlexp.artifacts.files.lock_file import is_locked, lock, open_lock
 from dlexp.artifacts.files.new_folder import refuse_occupied
 from dlexp.artifacts.files.reading import check_regular, is_file, is_folder, is_there, read_text
 from dlexp.artifacts.files.writing import remove_temporaries, write_json
 from dlexp.artifacts.runs.elsewhere import is_gone, register, registered, runs_elsewhere
 from dlexp.artifacts.runs.run_files import read_run_file
-from dlexp.artifacts.runs.run_tree import best_job, check_sweep, is_group, is_sweep, members, refuse_files
+from dlexp.artifacts.runs.run_tree import best_job, check_sweep, is_group, is_sweep, members
 from dlexp.errors import Code, ConfigError, DlexpError, Interrupted, exit_code_of
 from dlexp.text.nearest import misspelled_name
 from dlexp.text.quoting import command, shell_word
@@ -314,7 +314,9 @@ def missing_run(name: str, key: str = "") -> tuple[str, str]:
     if near is not None and near != name:
         return "not found", f"Did you mean {key}{shell_word(str(named[near]) if key else near)}?"
     newest = found[0] if found else others[0]
-    return "not found", f"The newest run is {key}{shell_word(str(newest))}"
+    return "not found", (
+        f"Use {key}{shell_word(str(newest))}, the newest run" if key else f"The newest run is {shell_word(str(newest))}"
+    )
 
 
 def named_run(name: str) -> Path:
