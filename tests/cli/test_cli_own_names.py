@@ -19,8 +19,8 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[str, str]:
 
 
 def test_a_run_is_called_by_its_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    Path("My people (2024).csv").write_text("age,y\n" + "".join(f"{n},{n % 2}\n" for n in range(40)))
-    words = ("data=csv", "data.path=My people (2024).csv", "data.target=y", "trainer.epochs=1", "trainer.device=cpu")
+    Path("My people (2024).csv").write_text("age,y\n" + "".join(f"{n * 37 % 53},{n % 2}\n" for n in range(40)))
+    words = ("data=csv", "data.path='My people (2024).csv'", "data.target=y", "trainer.epochs=1", "trainer.device=cpu")
     _, told = run(capsys, "train", *words)
     (folder,) = Path("outputs/train").iterdir()
     assert "-mlp-My-people-2024-" in folder.name
@@ -36,7 +36,7 @@ def test_a_run_is_called_by_its_file(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 def test_files_of_a_sweep_name_its_jobs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("first", "second"):
-        Path(f"{name}.csv").write_text("age,y\n" + "".join(f"{n},{n % 2}\n" for n in range(40)))
+        Path(f"{name}.csv").write_text("age,y\n" + "".join(f"{n * 37 % 53},{n % 2}\n" for n in range(40)))
     words = ("data=csv", "data.path=first.csv,second.csv", "data.target=y", "trainer.epochs=1", "trainer.device=cpu")
     run(capsys, "train", "-m", *words)
     (folder,) = Path("outputs/sweep").iterdir()

@@ -43,7 +43,7 @@ def register(root: Path, folder: Path) -> None:
 
 def forget(root: Path, folder: Path) -> bool:
     """Remove a directory from the register; returns whether it was in it."""
-    file = _file_of(root, folder.absolute())
+    file = _file_of(root, folder.resolve())
     known = file.is_file()
     file.unlink(missing_ok=True)
     return known
@@ -67,7 +67,7 @@ def runs_elsewhere(root: Path) -> list[Path]:
 
 def is_gone(root: Path, folder: Path) -> bool:
     """Return whether a directory is in the register and does not exist any more: it was moved or deleted."""
-    return not is_folder(folder) and _file_of(root, folder.absolute()).is_file()
+    return not is_folder(folder) and _file_of(root, folder.resolve()).is_file()
 
 
 def _file_of(root: Path, folder: Path) -> Path:

@@ -9,6 +9,7 @@ from typing import Any
 
 from dlexp.cli.console import escape, out, over_seeds, table, undrawn, width_of
 from dlexp.cli.style import plain, short_path
+from dlexp.findings import counted
 from dlexp.report.figures.labels import cut
 from dlexp.report.number_format import distinct_texts, number
 from dlexp.text.quoting import command
@@ -83,7 +84,7 @@ def sweep(content: Mapping[str, Any], quiet: bool) -> None:
 
     while out.is_terminal and len(metrics) > 1 and width_of(["job", *keys, *metrics], rows()) > out.width:
         metrics.pop()
-    title = f"{folder}, {split} split, {len(jobs)} jobs"
+    title = f"{folder}, {split} split, {counted(len(jobs), 'job')}"
     out.print(table(title, ["job", *keys, *metrics], rows(), numbers_from=len(keys) + 1))
     for job in content["skipped"]:
         out.print(f"[yellow]not evaluated[/]: job {job['number']} {escape(_varied(job))}: {escape(job['reason'])}")
