@@ -9,8 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from dlexp.assemble.data_facts import data_facts
 from dlexp.assemble.running import failing_layer, parts_running
 from dlexp.config.check.advice import advice, advice_on_classes
+from dlexp.config.check.data_advice import advice_on_data
 from dlexp.config.nodes import build, check_arguments
 from dlexp.config.own_code import told_with_line
 from dlexp.config.schema.run import RunConfig
@@ -128,6 +130,7 @@ def assemble(
     notes = [*advice(config)]
     if isinstance(targets := bundle.spec.targets, ClassSpec):
         notes += advice_on_classes(targets.counts, targets.names, config.loss.arguments)
+    notes += advice_on_data(config, data_facts(bundle, networks))
     if settings.checkpoint_activations:
         recompute_activations(networks)
     if settings.compile_mode is not None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from textwrap import wrap
 from typing import IO, Any
 
 from rich import markup
@@ -12,10 +14,14 @@ from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.table import Table
+from rich.text import Text
 
 from dlexp.cli.style import unfiltered
 from dlexp.report.number_format import number
 from dlexp.text.printable import printable, printable_lines
+
+_LEAST_TEXT = 30  # characters of a line of text on a narrow terminal
+_END_SPACES = re.compile(r" +$", re.MULTILINE)
 
 
 class CleanConsole(Console):
@@ -23,6 +29,15 @@ class CleanConsole(Console):
 
     def __init__(self, *, stderr: bool = False, **others: Any) -> None:
         super().__init__(stderr=stderr, highlight=False, soft_wrap=True, emoji=False, **others)
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print, in a pipe or a file without the spaces that fill the lines of a table."""
+        if self.is_terminal or not any(isinstance(item, Table) for item in objects):
+            super().print(*objects, **options)
+            return
+        with self.capture() as captured:
+            super().print(*objects, **options)
+        super().print(Text(_END_SPACES.sub("", captured.get())), end="")
 
     def on_broken_pipe(self) -> None:
         """Raise BrokenPipeError, where rich would end the process."""
@@ -56,6 +71,15 @@ def escape(text: str) -> str:
 def escape_lines(text: str) -> str:
     """A text of several lines, escaped for rich markup."""
     return markup.escape(printable_lines(text))
+
+
+def print_fact(console: Console, label: str, text: str, indent: int) -> None:
+    """Print a label of `indent` characters and a text, which a terminal breaks between words under its own column."""
+    clean = printable(text)
+    if console.is_terminal:
+        room = max(_LEAST_TEXT, console.width - indent)
+        clean = ("\n" + " " * indent).join(wrap(clean, room, break_long_words=False, break_on_hyphens=False))
+    console.print(f"{label}{escape_lines(clean)}")
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, numbers_from: int = 1) -> Table:

@@ -26,7 +26,7 @@ def show_error(error: DlexpError, as_json: bool) -> None:
         lines = [f"{styled(count, 'red', bold=True)}; nothing was run."]
         lines += [line for problem in error.problems for line in ("", *_of(problem))]
     else:
-        lines = [f"{styled(type(error).__name__, 'red', bold=True)}: {_indented(str(error), '  ')}"]
+        lines = _of_message(type(error).__name__, str(error))
     notes = list(getattr(error, "__notes__", ()))
     echo("\n".join([*lines, *(f"  {_indented(note, '    ')}" for note in notes)]), err=True)
     if as_json:
@@ -71,6 +71,17 @@ def _of(problem: Problem) -> list[str]:
     ]
     # Not wrapped: a remedy is often a command to copy, and a terminal copies its own line breaks as one line.
     return [*lines, f"    {styled(problem.remedy, 'green')}"] if problem.remedy else lines
+
+
+def _of_message(kind: str, message: str) -> list[str]:
+    """The lines of an error that has no problems; on a terminal the command that resumes is on a line of its own."""
+    text = _indented(message, "  ")
+    styled_kind = styled(kind, "red", bold=True)
+    if not sys.stderr.isatty() or "\n" in text:
+        return [f"{styled_kind}: {text}"]
+    sentence, resume, line = text.partition(". Resume with ")
+    first = _between_words(f"{kind}: {sentence}{'.' if resume else ''}").replace(f"{kind}:", f"{styled_kind}:", 1)
+    return [first, *([f"  Resume with {line}"] if resume else [])]
 
 
 def _indented(text: str, indent: str) -> str:

@@ -66,6 +66,16 @@ AllowChanges = Annotated[
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="build everything and make one update without writing files")]
 Run = Annotated[str, typer.Argument(help="run directory, or `latest`", autocompletion=completion.runs)]
+RunOrGroup = Annotated[
+    str, typer.Argument(help="directory of a run or a group of seeds, or `latest`", autocompletion=completion.runs)
+]
+RunsToEvaluate = Annotated[
+    str,
+    typer.Argument(
+        help="directory of a run, a group of seeds or a sweep, or `latest`",
+        autocompletion=completion.runs,
+    ),
+]
 EvaluationOverrides = Annotated[
     list[str] | None,
     typer.Argument(
@@ -208,6 +218,7 @@ PageFile = Annotated[
 ]
 OpenPage = Annotated[bool, typer.Option("--open", help="open the page in a browser")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="show only the result, no progress")]
+MetricsOnly = Annotated[bool, typer.Option("--quiet", "-q", help="show only the metrics")]
 Depth = Annotated[
     int | None,
     typer.Option("--depth", min=1, help="combine layers whose names share this many parts"),
@@ -215,7 +226,7 @@ Depth = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="print the result as one JSON document")]
 Runs = Annotated[
     list[str] | None,
-    typer.Argument(metavar="RUN...", help="run directories or groups of seeds", autocompletion=completion.runs),
+    typer.Argument(metavar="RUN...", help="run directories, groups of seeds or sweeps", autocompletion=completion.runs),
 ]
 Where = Annotated[
     list[str] | None,

@@ -7,7 +7,7 @@ only to evaluate its validation split.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -59,7 +59,7 @@ def adapt(source: RunDir, config: RunConfig, request: Request) -> dict[str, Any]
         raise ConfigError.one(
             "model", config.model.option, rule, "Train it with model.norm=batch", code="not-supported"
         )
-    run = RunDir.create("adapt", config.name or f"{config.model.option}-{config.data.option}", request.run_dir)
+    run = RunDir.create("adapt", config.run_name, request.run_dir)
     with run.lock():
         write_request(run, experiment, request.overrides, request.command, [vars(change) for change in request.changes])
         run.point_latest()
@@ -85,6 +85,7 @@ def _measured(run: RunDir, source: RunDir, experiment: Experiment, num_norms: in
         "best_epoch": 0,
         "best": after,
         "val": {"before": before, "after": after},
+        "worse": _is_worse(experiment, before, after),
         "epochs": 0,
         "updates": 0,
         "seconds": 0.0,
@@ -92,6 +93,12 @@ def _measured(run: RunDir, source: RunDir, experiment: Experiment, num_norms: in
     }
     write_json(run / "summary.json", summary)
     return summary
+
+
+def _is_worse(experiment: Experiment, before: Mapping[str, float], after: Mapping[str, float]) -> bool:
+    """Return whether the monitored metric became worse; False if it is no metric of the validation split."""
+    name, sign = experiment.config.monitor.removeprefix("val/"), 1 if experiment.config.maximize else -1
+    return name in before and name in after and sign * after[name] < sign * before[name]
 
 
 def _from_source(source: RunDir, config: RunConfig) -> RunConfig:

@@ -67,11 +67,13 @@ class Pictures:
         return {"undrawn": list(self.undrawn)} if self.undrawn else {}
 
 
-def curves(columns: Sequence[str], rows: Sequence[Mapping[str, str]], best_epoch: int, monitor: str) -> bytes:
-    """plots/curves.png of a run, from its metrics.csv."""
+def curves(
+    columns: Sequence[str], rows: Sequence[Mapping[str, str]], best_epoch: int, monitor: str, most_columns: int = 3
+) -> bytes:
+    """plots/curves.png of a run, from its metrics.csv, with at most `most_columns` panels side by side."""
     from dlexp.report.figures.curves import curves_png  # here, so that matplotlib loads when training is over
 
-    return curves_png(columns, rows, best_epoch, monitor)
+    return curves_png(columns, rows, best_epoch, monitor, most_columns)
 
 
 def _remove(path: Path) -> None:

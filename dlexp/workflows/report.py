@@ -15,7 +15,7 @@ from dlexp.artifacts.files.reading import is_file, is_there, read_bytes
 from dlexp.artifacts.files.writing import write_text
 from dlexp.artifacts.runs.run_dir import RunDir, outputs_root
 from dlexp.artifacts.runs.run_files import read_run_file
-from dlexp.artifacts.runs.run_tree import is_group
+from dlexp.artifacts.runs.run_tree import is_group, is_sweep
 from dlexp.config.files.catalog import Catalog
 from dlexp.errors import ConfigError, DlexpError
 from dlexp.report.pages.run import run_page
@@ -68,7 +68,7 @@ def report(folders: Sequence[Path], out: Path | None, catalog: Catalog) -> Writt
         )
     if studies:
         return _study(studies[0], out)
-    if len(folders) == 1 and not is_group(folders[0]):
+    if len(folders) == 1 and not is_group(folders[0]) and not is_sweep(folders[0]):
         return _run(RunDir.find(folders[0]), out, catalog)
     if out is None:
         out = folders[0] / "report.html" if len(folders) == 1 else outputs_root() / "report" / f"{stamp()}.html"
@@ -84,7 +84,8 @@ def _runs(folders: Sequence[Path], out: Path) -> WrittenPage:
     rows = [_row(read_run_summary(path), group.label) for group in found.groups for path in group.runs]
     pictures = Pictures()
     curves = pictures.draw("the curves", lambda: curves_of(found))
-    page = runs_page(found.as_dict(), curves, rows, dlexp.__version__)
+    narrow = pictures.draw("the curves", lambda: curves_of(found, narrow=True)) if curves is not None else None
+    page = runs_page(found.as_dict(), curves, rows, dlexp.__version__, narrow)
     return _written("runs", out, page, pictures.undrawn)
 
 

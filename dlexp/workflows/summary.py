@@ -29,7 +29,7 @@ def summary(config: RunConfig, trusted: Sequence[str]) -> dict[str, Any]:
     weights, outputs = sum(t.numel() * t.element_size() for t in held), sum(layer.output_bytes for layer in layers)
     return {
         "model": config.model.option,
-        "data": config.data.option,
+        "data": config.data_name,
         "init": described(config.model.arguments),
         "inputs": experiment.bundle.spec.inputs.kind,
         "input_shape": list(experiment.bundle.spec.inputs.shape),

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -24,11 +24,12 @@ from dlexp.artifacts.files.lock_file import is_locked, lock, open_lock
 from dlexp.artifacts.files.new_folder import refuse_occupied
 from dlexp.artifacts.files.reading import check_regular, is_file, is_folder, is_there, read_text
 from dlexp.artifacts.files.writing import remove_temporaries, write_json
+from dlexp.artifacts.runs.elsewhere import is_gone, register, registered, runs_elsewhere
 from dlexp.artifacts.runs.run_files import read_run_file
-from dlexp.artifacts.runs.run_tree import check_sweep, is_sweep, runs_in
+from dlexp.artifacts.runs.run_tree import best_job, check_sweep, is_group, is_sweep, members
 from dlexp.errors import Code, ConfigError, DlexpError, Interrupted, exit_code_of
 from dlexp.text.nearest import misspelled_name
-from dlexp.text.quoting import shell_word
+from dlexp.text.quoting import command, shell_word
 from dlexp.text.time_format import now_utc, stamp
 
 UNFINISHED = ("running", "interrupted", "failed")
@@ -103,9 +104,12 @@ class RunDir:
         if not has_config:
             check_sweep(path)
             if is_sweep(path):
-                runs = runs_in(path)
-                remedy = f"Name one of its runs, such as {runs[0]}" if runs else "It has no started run."
+                best = best_job(path)
+                remedy = "It has no started run." if best is None else f"Name one of its runs, such as {best}"
                 raise ConfigError.one(str(path), "", "is a sweep of several runs", remedy, code="incompatible-run")
+            if is_group(path):
+                remedy = f"Name one of its runs, such as {members(path)[0]}"
+                raise ConfigError.one(str(path), "", "is a group of seeds", remedy, code="incompatible-run")
             what, remedy = missing_run(str(path))
             what = "not a run directory (config.yaml not found)" if exists else what
             raise ConfigError.one(str(path), "", what, remedy, code="not-found")
@@ -221,19 +225,29 @@ class RunDir:
         return Status(found["state"], found["epoch"], found["epochs"], found["reason"], found["exit_code"], died)
 
     def point_latest(self) -> None:
-        """Point the link outputs/latest to this run, if it is under outputs/ and not part of a verification."""
+        """Point the link outputs/latest to this run, unless it is part of a verification."""
         root = outputs_root().resolve()
         here = self.path.resolve()
-        if not here.is_relative_to(root) or here.is_relative_to(root / "verify"):
+        if here.is_relative_to(root / "verify"):
             return
         link, temporary = root / "latest", root / f".latest-{os.getpid()}"
-        temporary.unlink(missing_ok=True)
         try:
-            temporary.symlink_to(here.relative_to(root))
+            root.mkdir(parents=True, exist_ok=True)
+            temporary.unlink(missing_ok=True)
+            temporary.symlink_to(here.relative_to(root) if here.is_relative_to(root) else here)
             temporary.replace(link)
         except OSError:  # a file system without links: write a text file
-            temporary.unlink(missing_ok=True)
-            link.write_text(f"{here}\n")
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            with nullcontext() if here.is_relative_to(root) else suppress(OSError):
+                link.write_text(f"{here}\n")
+
+    def list_elsewhere(self, say: Callable[[str], None]) -> None:
+        """Register a run outside outputs/ for `dlexp runs`; `say` is called if it cannot be registered."""
+        try:
+            register(outputs_root(), self.path)
+        except (DlexpError, OSError) as error:
+            say(f"dlexp runs will not list this run: {error}")
 
     def _has_status(self) -> bool:
         """Return whether status.json has content; a power failure may leave an empty file."""
@@ -246,11 +260,12 @@ class RunDir:
 
 
 def newest_runs() -> list[Path]:
-    """The runs under outputs/train and outputs/sweep, newest first, including the runs of groups and sweeps."""
+    """The runs under outputs/ and those of --run-dir, newest first, including the runs of groups and sweeps."""
     root = outputs_root()
     found = [
         path.parent for depth in ("train/*", "train/*/*", "sweep/*/*") for path in root.glob(f"{depth}/config.yaml")
     ]
+    found += [path for path in runs_elsewhere(root) if is_file(path / "config.yaml")]
     return sorted(found, key=_modified_at, reverse=True)
 
 
@@ -287,6 +302,9 @@ def missing_run(name: str, key: str = "") -> tuple[str, str]:
         key: `KEY=` of a path, "" for an argument, which may be a name.
     """
     root, found = outputs_root(), newest_runs()
+    if is_gone(root, Path(name)):
+        remedy = f"Name the new place, or forget it: {command('runs', 'rm', Path(name))}"
+        return "is gone: it was moved or deleted", remedy
     others = [path.parent for kind in ("tune/*/study.json", "adapt/*/config.yaml") for path in root.glob(kind)]
     if not found and not others:
         return f"not found; there is no run in {root} yet", "Train one: dlexp train"
@@ -309,8 +327,12 @@ def named_run(name: str) -> Path:
             return _target_of(path)
         if is_folder(path):
             return path
+        if path.name == "latest" and path.is_symlink():
+            rule = f"points to {path.resolve()}, which is gone: it was moved or deleted"
+            raise ConfigError.one(str(path), "", rule, "Name a run; list them with dlexp runs", code="not-found")
     refuse_files(root)
-    return Path(name)
+    same = [path for path in registered(root) if path.name == name and is_folder(path)]
+    return same[0] if len(same) == 1 else Path(name)
 
 
 def _target_of(latest: Path) -> Path:

@@ -59,6 +59,17 @@ def runs_in(folder: Path) -> list[Path]:
     return members(folder) if is_group(folder) else [folder]
 
 
+def best_job(sweep: Path) -> Path | None:
+    """The run of the best finished job of a sweep, the first run if none has finished, None if none has started."""
+    states = sweep / SWEEP_STATES
+    content = read_object(states) if is_file(states) else {}
+    jobs, best, runs = content.get("jobs"), content.get("best"), runs_in(sweep)
+    name = None
+    if isinstance(jobs, list) and isinstance(best, int) and 0 <= best < len(jobs) and isinstance(jobs[best], dict):
+        name = jobs[best].get("run")
+    return next((run for run in runs if run.name == name), next(iter(runs), None))
+
+
 def directories(root: Path, kind: str) -> Iterator[Path]:
     """Every directory of a kind under the outputs folder `root`, unordered; groups and sweeps give their runs.
 

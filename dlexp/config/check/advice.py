@@ -26,6 +26,25 @@ def advice(config: RunConfig) -> Iterator[str]:
     epochs, patience = tree["trainer"]["epochs"], tree["regularization"]["early_stopping"]["patience"]
     if patience is not None and patience >= epochs:
         yield f"regularization.early_stopping.patience={patience} has no effect with trainer.epochs={epochs}"
+    if (monitor := tree["trainer"]["monitor"]) is not None and monitor.startswith("train/"):
+        yield (
+            f"trainer.monitor={monitor} picks the epoch that fits the training data best, so overfitting goes unseen. "
+            f"Add trainer.monitor={monitor.replace('train/', 'val/', 1)}"
+        )
+    yield from _of_schedule(tree["scheduler"], epochs)
+
+
+def _of_schedule(scheduler: Mapping[str, Any], epochs: int) -> Iterator[str]:
+    """Advice on a schedule whose first change is after the last epoch."""
+    if scheduler.get("unit", "epochs") != "epochs":
+        return
+    milestones = scheduler.get("milestones")
+    first = {"milestones": min(milestones) if isinstance(milestones, list | tuple) and milestones else None}
+    first |= {key: scheduler.get(key) for key in ("step_size", "patience")}
+    for key, epoch in first.items():
+        if isinstance(epoch, int) and epoch >= epochs:
+            shown_value = shown(scheduler[key])
+            yield f"scheduler.{key}={shown_value} has no effect with trainer.epochs={epochs}: the rate never decreases"
 
 
 def advice_on_classes(counts: Sequence[int], names: Sequence[str], loss: Mapping[str, Any]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, get_type_hints
 
+from dlexp.config.schema.data_name import data_name
 from dlexp.config.schema.fields import Field, key_field
 from dlexp.config.schema.names import SECTION_NAMES
 from dlexp.config.schema.regularization import RegularizationConfig
@@ -208,6 +209,22 @@ class RunConfig:
     tree: Mapping[str, Any]
     resolved: Mapping[str, Any] = field(repr=False)
 
+    @property
+    def data_name(self) -> str:
+        """The name of the data: its file or folder for the user's own data, otherwise the option."""
+        return data_name(self.data.option, self.tree["data"])
+
+    @property
+    def run_name(self) -> str:
+        """The name of a run in the name of its directory: the key `name`, or <model>-<data>."""
+        return self.name or f"{self.model.option}-{self.data_name}"
+
+    @property
+    def data_title(self) -> str:
+        """The name of the data, with its option if that is another word: `people (csv)`, `digits`."""
+        name, option = self.data_name, self.data.option
+        return name if name == option else f"{name} ({option})"
+
     def optim_of(self, phase: str) -> tuple[Node, Mapping[str, Any]]:
         """The optimizer of a phase, and its own values for the keys of `optim` that are no arguments."""
         given = self.optim_phases.get(phase, {})
@@ -236,7 +253,11 @@ TOP_LEVEL: Mapping[str, Field] = {
         "bool",
         "require all weights to be in init_from with the same shape; false: initialize the others and report them",
     ),
-    "name": Field("str", "name of the run in its directory; null: <model>-<data>", nullable=True),
+    "name": Field(
+        "str",
+        "name of the run in its directory; null: <model>-<data>, or <model>-<file> with a file or folder of your own",
+        nullable=True,
+    ),
 }
 SECTIONS: Mapping[str, type] = dict(
     zip(SECTION_NAMES, (TrainerConfig, RegularizationConfig, LoggerConfig), strict=True)

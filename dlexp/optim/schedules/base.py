@@ -140,7 +140,8 @@ def warmup_updates(epochs: float, steps: int | None, steps_per_epoch: int, total
     """Return the number of updates of the warm-up. Raises ValueError if it takes the whole run."""
     found = steps if steps is not None else round(epochs * steps_per_epoch)
     if found >= total_steps:
-        raise ValueError(f"the warm-up must be shorter than the run: got {found} updates of {total_steps}")
+        remedy = f"Set scheduler.{'warmup_epochs=0' if steps is None else 'warmup_steps=null'}, or more trainer.epochs"
+        raise ValueError(f"the warm-up must be shorter than the run: got {found} updates of {total_steps}. {remedy}")
     return found
 
 

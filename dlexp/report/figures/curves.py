@@ -22,8 +22,12 @@ _WIDE = 20.0  # a loss that spans more than this factor has a logarithmic axis
 _TRAIN, _VAL, _BEST, _LR = "#0072B2", "#D55E00", "#009E73", "#555555"
 
 
-def curves_png(columns: Sequence[str], rows: Sequence[Mapping[str, str]], best_epoch: int, monitor: str) -> bytes:
+def curves_png(
+    columns: Sequence[str], rows: Sequence[Mapping[str, str]], best_epoch: int, monitor: str, most_columns: int = 3
+) -> bytes:
     """Training and validation curves over the epochs, one panel per metric, with the best epoch marked.
+
+    At most `most_columns` panels are side by side; 1 is for a phone.
 
     Shares are in percent. A loss that spans more than a factor of 20 has a logarithmic axis.
     """
@@ -31,7 +35,7 @@ def curves_png(columns: Sequence[str], rows: Sequence[Mapping[str, str]], best_e
     measured = (column.partition("/")[2] for column in columns if "/" in column and column not in rates)
     names = [name for name in dict.fromkeys(measured) if name]
     panels = [*names, "lr"]
-    width = 2 if len(panels) == 4 else min(3, len(panels))
+    width = min(2 if len(panels) == 4 else 3, len(panels), most_columns)
     height = -(-len(panels) // width)
     figure = Figure(figsize=(4.2 * width, 3.1 * height), layout="constrained", dpi=110)
     epochs = [int(row["epoch"]) for row in rows]

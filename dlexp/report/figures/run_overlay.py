@@ -32,9 +32,9 @@ class RunCurve:
     maximize: bool
 
 
-def overlay_png(curves: Sequence[RunCurve], name: str) -> bytes:
-    """A PNG of the metric `name` over the epochs, with the best epoch of every run marked."""
-    figure = Figure(figsize=(7.2, 4.4), layout="constrained", dpi=110)
+def overlay_png(curves: Sequence[RunCurve], name: str, *, narrow: bool = False) -> bytes:
+    """A PNG of the metric `name` over the epochs, with the best epoch of every run marked; `narrow` for a phone."""
+    figure = Figure(figsize=(4.2, 4.2) if narrow else (7.2, 4.4), layout="constrained", dpi=110)
     axes = figure.add_subplot()
     groups = list(dict.fromkeys(curve.group for curve in curves))
     for place, group in enumerate(groups):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -47,7 +48,7 @@ caption { text-align: left; color: var(--dim); padding: .2rem 0; }
 caption span { display: inline-block; max-width: calc(100vw - 2rem); max-width: 100cqi; }
 th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
 td.number, th.number { text-align: right; }
-td.number { white-space: nowrap; }
+td.number, td.number span { white-space: nowrap; }
 thead th { background: var(--soft); }
 th button { all: unset; cursor: pointer; font: inherit; }
 th button:focus-visible { outline: 2px solid var(--link); }
@@ -58,8 +59,9 @@ figure { margin: 1rem 0; }
 figure img { max-width: 100%; height: auto; background: #fff; border: 1px solid var(--line); border-radius: .3rem; }
 figure img.broad { max-width: 200%; }
 figcaption, footer { color: var(--dim); font-size: .9rem; }
-@media (max-width: 40rem) { figure img { max-width: 250%; } }
-@media (max-width: 30rem) { dl { grid-template-columns: 1fr; } dd { margin-bottom: .4rem; } }
+@media (max-width: 40rem) { figure img { max-width: 250%; } figure picture img { max-width: 100%; } }
+@media (max-width: 30rem) { dl { grid-template-columns: 1fr; } dd { margin-bottom: .4rem; }
+  th, td { padding: .25rem .35rem; } td.number { white-space: normal; } tbody th { overflow-wrap: anywhere; } }
 @media print { :root { color-scheme: light; --ink: #000; --dim: #444; --paper: #fff; --soft: #f4f6f8; --line: #999;
   --mark: #8a3600; --link: #000; }
   body { max-width: none; padding: 0; font-size: 10pt; } nav, .skip { display: none; }
@@ -97,6 +99,7 @@ addEventListener('beforeprint', () => { for (const part of document.querySelecto
 """
 
 
+_WORDS = re.compile(r"[A-Za-z0-9_/]{15,}")  # the name of a metric that is long
 _PNG, _BROAD = b"\x89PNG", 1800  # pixels; wider figures are not shrunk to the width of the page
 _COLUMN, _ROW, _MARKED = 'scope="col"', 'scope="row"', 'class="marked"'
 
@@ -227,13 +230,16 @@ def html_table(
     )
 
 
-def picture(png: bytes, alt: str, caption: str) -> Html:
-    """A PNG figure with alternative text `alt`; scrollable on a narrow screen."""
+def picture(png: bytes, alt: str, caption: str, narrow: bytes | None = None) -> Html:
+    """A PNG figure with alternative text `alt`; on a narrow screen `narrow`, or else it can be scrolled."""
     data = base64.b64encode(png).decode("ascii")
     region = f'role="region" aria-label="{_html(caption)}" tabindex="0"'
     is_broad = png.startswith(_PNG) and int.from_bytes(png[16:20], "big") > _BROAD
     kind = ' class="broad"' if is_broad else ""
     image = f'<img{kind} src="data:image/png;base64,{data}" alt="{_html(alt)}">'
+    if narrow is not None:
+        source = f"data:image/png;base64,{base64.b64encode(narrow).decode('ascii')}"
+        image = f'<picture><source media="(max-width: 40rem)" srcset="{source}">{image}</picture>'
     return Html(
         f'<figure>\n<div class="wide" {region}>{image}</div>\n<figcaption>{_html(caption)}</figcaption>\n</figure>'
     )
@@ -244,7 +250,27 @@ def _cell(value: object, kind: str, is_name: bool) -> str:
     if isinstance(value, Cell):
         sort_key = _html("" if value.value is None else value.value)
         attributes, value = _with(attributes, f'data-value="{sort_key}"'), value.shown
-    return f"<{_with(tag, attributes)}>{_html('' if value is None else value)}</{tag}>"
+    shown = "" if value is None else value
+    if isinstance(shown, str) and not isinstance(shown, Html):
+        text = _breakable(shown) if is_name else _parted(shown) if kind else _html(shown)
+    else:
+        text = _html(shown)
+    return f"<{_with(tag, attributes)}>{text}</{tag}>"
+
+
+def _breakable(text: str) -> str:
+    """A name as HTML; a long one of several words, such as average_precision_weighted, breaks between them."""
+    parts = re.split(r"(?<=[_/])(?=\w)", text) if _WORDS.fullmatch(text) else [text]
+    return "<wbr>".join(map(_html, parts))
+
+
+def _parted(text: str) -> str:
+    """A number as HTML; of an interval or a spread, a line may break before its second number only."""
+    for between in (" to ", " ± "):
+        first, found, second = text.partition(between)
+        if found:
+            return f"<span>{_html(first)}</span>{between.rstrip()} <span>{_html(second)}</span>"
+    return _html(text)
 
 
 def _with(*parts: str) -> str:

@@ -28,6 +28,8 @@ from dlexp.text.time_format import readable, spoken
 _MAX_EPOCHS = 100  # rows of the table of epochs; with more epochs, every n-th
 _MAX_FILES = 200
 _STATES = {"finished": "Finished", "failed": "Failed", "interrupted": "Interrupted", "running": "Still running"}
+_SPLITS = {"val": "validation split", "train": "training split"}
+_ALSO = "The same weights have"
 _MADE_WITH = ("dlexp", "commit", "python", "torch", "cuda", "gpu", "system", "host", "threads")
 _MADE_WITH_IN = {"commit": "git commit", "gpu": "GPU", "cuda": "CUDA"}
 
@@ -55,17 +57,34 @@ def run_page(story: RunStory, version: str) -> str:
 
 
 def _lead(story: RunStory) -> str:
-    """The result in a sentence."""
-    status = story.status
+    """The result in sentences: the metric that decided, at the best epoch, then another one that is easier to read."""
+    status, summary = story.status, story.summary
     text = f"{_STATES.get(str(status['state']), str(status['state']))}, {status['epoch']} of {status['epochs']} epochs"
+    epoch, value = summary.get("best_epoch"), _decided(story)
+    if not story.monitor or not epoch or value is None:
+        return f"{text}."
+    split, _, name = story.monitor.partition("/")
+    where = _SPLITS.get(split, f"{split} split")
+    text += f". {story.monitor} {number(name, value)} in the best epoch, {epoch}, as decided on the {where}"
+    best = summary.get("best")
+    others = [other for other in best if other not in ("loss", name)][:1] if isinstance(best, Mapping) else []
+    found = [f"val/{other} {number(other, best[other])}" for other in others] if isinstance(best, Mapping) else []
+    tests = next((each.metrics for each in story.evaluated if each.split == "test"), {})
+    found += [f"test/{other} {number(other, tests[other])}" for other in (name, *others) if other in tests]
+    return f"{text}. {_ALSO}: {', '.join(found)}." if found else f"{text}."
+
+
+def _decided(story: RunStory) -> float | None:
+    """The monitored metric at the best epoch, None if it is not known."""
+    split, _, name = story.monitor.partition("/")
     best = story.summary.get("best")
-    if isinstance(best, Mapping) and best:
-        text += f"; best epoch {story.summary.get('best_epoch')} by {story.monitor}"
-        shown = [name for name in best if name != "loss"][:1] or list(best)[:1]
-        text += "".join(f"; val/{name} {number(name, best[name])}" for name in shown)
-        tests = [found.metrics for found in story.evaluated if found.split == "test"]
-        text += "".join(f", test/{n} {number(n, tests[0][n])}" for n in shown if tests and n in tests[0])
-    return f"{text}."
+    if split == "val" and isinstance(best, Mapping) and isinstance(best.get(name), int | float):
+        return float(best[name])
+    rows = [row for row in story.rows if row.get("epoch") == str(story.summary.get("best_epoch"))]
+    try:
+        return float(rows[0][story.monitor]) if rows else None
+    except (KeyError, ValueError):
+        return None
 
 
 def _summary(story: RunStory) -> tuple[Html, ...]:
@@ -114,7 +133,8 @@ def _curves(story: RunStory) -> tuple[Html, ...]:
     parts = []
     if "curves" in story.pictures:
         text = "Training and validation metrics and learning rate over the epochs; a dotted line marks the best epoch."
-        parts.append(picture(story.pictures["curves"], f"{text} {_in_words(story)}", text))
+        narrow = story.pictures.get("curves_narrow")
+        parts.append(picture(story.pictures["curves"], f"{text} {_in_words(story)}", text, narrow))
     every = -(-len(story.rows) // _MAX_EPOCHS)
     best = str(story.summary.get("best_epoch"))
     chosen = [

@@ -25,7 +25,13 @@ from dlexp.text.time_format import spoken
 _MIB = 2.0**20
 
 
-def runs_page(content: Mapping[str, Any], curves: bytes | None, rows: Sequence[Mapping[str, Any]], version: str) -> str:
+def runs_page(
+    content: Mapping[str, Any],
+    curves: bytes | None,
+    rows: Sequence[Mapping[str, Any]],
+    version: str,
+    narrow: bytes | None = None,
+) -> str:
     """The page as HTML.
 
     Args:
@@ -33,13 +39,14 @@ def runs_page(content: Mapping[str, Any], curves: bytes | None, rows: Sequence[M
         curves: PNG of the monitored metric of every run over the epochs; None if it could not be drawn.
         rows: One mapping per run: directory, group, seed, state, epoch, epochs, metrics.
         version: The version of dlexp.
+        narrow: The curves for a phone, None for `curves`.
     """
     groups = content["groups"]
     sections = [
         Section("Verdict", tuple(_verdict(content))),
         Section("Differences", (_settings(content),)),
         Section("Configurations", (_groups(groups),)),
-        Section("Curves", (_curves(curves, groups),)),
+        Section("Curves", (_curves(curves, narrow, groups),)),
         Section("Runs", (_runs(rows),)),
         Section("Next steps", tuple(_next(rows))),
     ]
@@ -105,12 +112,13 @@ def _spread(name: str, spread: Mapping[str, Any]) -> str:
     return number(name, mean) if std is None else f"{number(name, mean)} ± {number(name, std)}"
 
 
-def _curves(png: bytes | None, groups: Sequence[Mapping[str, Any]]) -> Html:
+def _curves(png: bytes | None, narrow: bytes | None, groups: Sequence[Mapping[str, Any]]) -> Html:
     if png is None:
         return paragraph("The curves could not be drawn.")
     text = "The monitored metric of every run over the epochs, by configuration."
     names = ", ".join(str(group["label"]) for group in groups)
-    return picture(png, f"{text} Configurations: {names}.", f"{text} Thick lines are means; dots mark the best epochs.")
+    caption = f"{text} Thick lines are means; dots mark the best epochs."
+    return picture(png, f"{text} Configurations: {names}.", caption, narrow)
 
 
 def _runs(rows: Sequence[Mapping[str, Any]]) -> Html:

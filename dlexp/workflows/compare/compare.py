@@ -149,7 +149,8 @@ def compare(runs: Sequence[Path], options: CompareOptions) -> Comparison:
     try:
         answer = _over_samples(groups, names, options)
     except ConfigError as error:
-        if not options.tables_only and not one_configuration:  # one configuration can be compared without predictions
+        wants_tables = options.tables_only and options.metric is None
+        if not wants_tables and not one_configuration:  # one configuration can be compared without predictions
             raise
         answer = _over_seeds(groups, names, str(error))
     text = conclusion(names, answer.pairs, one_configuration) if answer.pairs or one_configuration else ""

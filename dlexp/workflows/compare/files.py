@@ -38,8 +38,8 @@ def write_plot(comparison: Comparison, path: Path) -> None:
     write_bytes(path, draw_picture(path.name, lambda: curves_of(comparison)))
 
 
-def curves_of(comparison: Comparison) -> bytes:
-    """A PNG with the monitored metric of all runs over the epochs, one color per group."""
+def curves_of(comparison: Comparison, *, narrow: bool = False) -> bytes:
+    """A PNG with the monitored metric of all runs over the epochs, one color per group; `narrow` for a phone."""
     from dlexp.report.figures.run_overlay import (  # matplotlib loads when there is something to draw
         RunCurve,
         overlay_png,
@@ -54,7 +54,7 @@ def curves_of(comparison: Comparison) -> bytes:
             maximize = past.directions.get(past.monitor.partition("/")[2]) == "max"
             curves.append(RunCurve(group.label, [int(row["epoch"]) for row in rows], values, maximize))
             monitors.append(past.monitor)
-    return overlay_png(curves, ", ".join(dict.fromkeys(monitors)))
+    return overlay_png(curves, ", ".join(dict.fromkeys(monitors)), narrow=narrow)
 
 
 def _rows(comparison: Comparison) -> Iterator[list[Any]]:

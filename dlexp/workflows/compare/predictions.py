@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from dlexp.artifacts.files.reading import NO_LIMIT, is_file, open_regular
 from dlexp.artifacts.runs.run_files import read_run_file, with_keys
+from dlexp.artifacts.runs.run_tree import is_group, is_sweep
 from dlexp.errors import ConfigError, DlexpError, Problem
 from dlexp.text.nearest import nearest_name
 from dlexp.text.quoting import command
@@ -129,18 +130,21 @@ def common_split(runs: Sequence[RunSummary], wanted: str | None) -> str:
             return split
     split = wanted or "test"
     missing = [run for run in runs if not has_predictions(run, split)]
-    raise ConfigError(
-        [
-            Problem(
-                str(run.path),
-                "",
-                f"has no predictions of the {split} split",
-                _evaluation(run.path, split),
-                code="missing-requirement",
-            )
-            for run in missing
-        ]
-    )
+    raise ConfigError(_without_predictions([run.path for run in missing], split))
+
+
+def _without_predictions(paths: Sequence[Path], split: str) -> list[Problem]:
+    """A problem for each run, one for several runs of a sweep or a group of seeds, which are evaluated together."""
+    parents: dict[Path, list[Path]] = {}
+    for path in paths:
+        parents.setdefault(path.parent, []).append(path)
+    found = []
+    for parent, runs in parents.items():
+        if len(runs) > 1 and (is_sweep(parent) or is_group(parent)):
+            found.append((parent, f"{len(runs)} runs have no predictions of the {split} split"))
+        else:
+            found += [(path, f"has no predictions of the {split} split") for path in runs]
+    return [Problem(str(path), "", rule, _evaluation(path, split), code="missing-requirement") for path, rule in found]
 
 
 def read_scores(groups: Sequence[Sequence[RunSummary]], metric: str | None, wanted: str | None) -> Scores:

@@ -59,7 +59,7 @@ def lr_find(config: RunConfig, settings: SweepSettings, request: FindRequest, re
     # Before creating a directory: model, data and optimizer may be incompatible.
     with kept_randomness():
         experiment = prepared(_sweepable(config, config.seed), request.trusted)
-    run = RunDir.create("lr-find", config.name or f"{config.model.option}-{config.data.option}", request.run_dir)
+    run = RunDir.create("lr-find", config.run_name, request.run_dir)
     with run.lock():
         write_text(run / "config.yaml", to_yaml(config))
         if batch is not None:
@@ -186,10 +186,10 @@ def _facts(config: RunConfig, settings: SweepSettings, facts: Mapping[str, Any],
     accumulated = f" x {config.trainer.accumulate}" if config.trainer.accumulate > 1 else ""
     texts = {
         "model": f"{config.model.option}, {facts['parameters']:,} parameters",
-        "data": f"{config.data.option}, batch {config.batch_size}{accumulated}",
+        "data": f"{config.data_title}, batch {config.batch_size}{accumulated}",
         "optim": f"{config.optim.option}, lr from {settings.min_lr:g} to {settings.max_lr:g}",
         "test": f"{settings.steps} updates, {settings.loss} loss, {seeds}",
         "machine": f"{facts['device']}, {threads}, {facts['precision']} ({facts['precision_reason']})",
     }
-    title = f"learning rate of {config.model.option} on {config.data.option}"
+    title = f"learning rate of {config.model.option} on {config.data_name}"
     return RunFacts(title, where, settings.seeds, 0, settings.steps, texts)

@@ -94,7 +94,7 @@ def _drawn(config: RunConfig, findings: Findings, content: Mapping[str, Any]) ->
         )
         for seed, one, reading in zip(findings.seeds, findings.sweeps, findings.readings, strict=True)
     ]
-    title = f"{config.model.option} on {config.data.option}, {config.optim.option}: confidence {content['confidence']}"
+    title = f"{config.model.option} on {config.data_name}, {config.optim.option}: confidence {content['confidence']}"
     low, high = content["range"]
     return lr_png(title, curves, content["steepest"], (low, high), content["rules"])
 
@@ -152,6 +152,8 @@ def _advice(findings: Findings) -> str:
         return f"The loss does not fall in this range. Use --max-lr {settings.max_lr * 10:g}"
     if edge == "noisy":
         return "The noise is larger than the descent. Use --loss val or a larger data.batch_size"
+    if findings.verdict.reasons:
+        return f"A longer test averages more of the noise. Use --steps {3 * settings.steps}"
     return ""
 
 

@@ -11,13 +11,14 @@ from typing import Any
 
 from dlexp.artifacts.files.row_writer import Columns, RowWriter
 from dlexp.data.inference.items import InputItems, in_batches
-from dlexp.engine.evaluate import predictions, seeded
+from dlexp.engine.evaluate import seeded
 from dlexp.errors import ConfigError
 from dlexp.metrics.reports.prediction_columns import PredictionColumns
 from dlexp.types import Batch
+from dlexp.workflows.predict.ensemble import check_mean, mean_predictions, restore_members
 from dlexp.workflows.predict.inputs import Inputs, PredictRequest
 from dlexp.workflows.run_record.drift import describe
-from dlexp.workflows.run_record.restore import RestoredRun, RestoreOptions, restore_run
+from dlexp.workflows.run_record.restore import RestoredRun, RestoreOptions
 
 _NAMED = 10  # failed samples that the summary lists
 
@@ -27,10 +28,11 @@ def predict_run(
 ) -> dict[str, Any]:
     """Predict samples with the run in `folder`, one row per sample in the order of the input; returns a summary.
 
+    With a group of seeds, the predictions are the mean of the probabilities, or of the values, of its runs.
     A sample that cannot be predicted has the reason in the column `error`; the summary counts them.
 
     Args:
-        folder: The run directory.
+        folder: The directory of a run or of a group of seeds.
         request: The samples and the output columns.
         options: Checkpoint and overrides.
         writer: Receives the rows.
@@ -40,14 +42,16 @@ def predict_run(
         ConfigError: There is no such run.
         DataError: The input cannot be read at all.
     """
-    stored = restore_run(folder, options)
-    for change in stored.changed:
-        say(f"changed since training: {describe(change)}")
+    runs = restore_members(folder, options)
+    stored = runs[0]
+    for text in dict.fromkeys(describe(change) for run in runs for change in run.changed):
+        say(f"changed since training: {text}")
     begun = time.perf_counter()
-    found = answer(stored, request, writer, say)
+    found = answer(runs, request, writer, say)
     seconds = time.perf_counter() - begun
     return {
-        "run": str(stored.run.path),
+        "run": str(stored.run.path if len(runs) == 1 else stored.run.path.parent),
+        "mean_of": [str(run.run.path) for run in runs] if len(runs) > 1 else [],
         "checkpoint": options.checkpoint,
         **found,
         "seconds": round(seconds, 3),
@@ -60,21 +64,23 @@ def predict_run(
 
 
 def answer(
-    stored: RestoredRun, request: PredictRequest, writer: RowWriter, say: Callable[[str], None]
+    runs: Sequence[RestoredRun], request: PredictRequest, writer: RowWriter, say: Callable[[str], None]
 ) -> dict[str, Any]:
     """Write a row per sample; returns the number of samples, the number of failures, and the first failures."""
+    stored = runs[0]
     rows = _Rows(stored, request, writer)
     groups = in_batches(Inputs(stored, request, say).read(), stored.experiment.config.eval_batch_size)
-    for group, answers in _answered(stored, groups):
+    for group, answers in _answered(runs, groups):
         rows.add(*_without_undefined(group, answers))
     rows.finish()
     return {"items": rows.items, "bad": rows.bad, "first_bad": rows.first_bad}
 
 
 def _answered(
-    stored: RestoredRun, groups: Iterable[InputItems]
+    runs: Sequence[RestoredRun], groups: Iterable[InputItems]
 ) -> Iterator[tuple[InputItems, PredictionColumns | None]]:
     """Each group with its predictions; None if none of its samples is valid."""
+    stored = runs[0]
     experiment, spec = stored.experiment, stored.experiment.bundle.spec
     preprocess = stored.preprocess.to(experiment.device)
     waiting: deque[InputItems] = deque()
@@ -85,14 +91,14 @@ def _answered(
             if len(group.inputs):
                 yield stored.unlabeled(preprocess(group.inputs.to(experiment.device)))
 
-    found = predictions(
-        experiment.task, experiment.networks, seeded(batches(), experiment.config.seed), experiment.precision
-    )
+    found = mean_predictions(runs, seeded(batches(), experiment.config.seed))
     with closing(found):
         for prediction in found:
             while not len(waiting[0].inputs):
                 yield waiting.popleft(), None
-            yield waiting.popleft(), experiment.task.prediction_columns(spec, prediction)
+            columns = experiment.task.prediction_columns(spec, prediction)
+            check_mean(runs, columns)
+            yield waiting.popleft(), columns
     for group in waiting:
         yield group, None
 

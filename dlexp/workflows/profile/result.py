@@ -102,7 +102,7 @@ def write_profile(
     config: RunConfig, request: ProfileRequest, content: Mapping[str, Any], measured: Measured
 ) -> dict[str, Any]:
     """Write the files to a new directory; returns the content with its path."""
-    run = RunDir.create("profile", config.name or f"{config.model.option}-{config.data.option}", request.run_dir)
+    run = RunDir.create("profile", config.run_name, request.run_dir)
     with run.lock():
         write_text(run / "config.yaml", to_yaml(config))
         write_text(run / "overrides.yaml", overrides_to_yaml(list(request.overrides)))

@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from dlexp.workflows.pictures import Pictures, curves
 
 # base64 encodes three bytes as four, and a page must stay below 2 MB
 _PICTURE_BYTES = 1_300_000
+_NARROW_BYTES = 150_000  # of the curves for a phone, which are in addition
 _FIRST = ("confusion", "mistakes", "predicted")  # figures that are included first
 _MUST_BE_GIVEN = "???"
 _MAX_ROWS = 1000
@@ -162,11 +164,13 @@ def _pictures(
     found: dict[str, bytes] = {}
     if rows:
         pictures, epoch = Pictures(), int(summary.get("best_epoch") or 0)
-        png = pictures.draw("metrics.csv", lambda: curves(columns, rows, epoch, str(summary.get("monitor") or "")))
-        reader.problems += pictures.undrawn
-        if png is not None:
-            found["curves"] = png
-            reader.room -= len(png)
+        monitor = str(summary.get("monitor") or "")
+        for name, most in (("curves", 3), ("curves_narrow", 1)):
+            png = pictures.draw("metrics.csv", partial(curves, columns, rows, epoch, monitor, most))
+            if png is not None and (most > 1 or len(png) <= _NARROW_BYTES):
+                found[name] = png
+                reader.room -= len(png) if most > 1 else 0
+        reader.problems += dict.fromkeys(pictures.undrawn)
     sweep = reader.picture("lr_find/lr_find.png")
     return found | ({"lr_find": sweep} if sweep is not None else {})
 

@@ -99,7 +99,7 @@ def experiment_facts(experiment: Experiment) -> dict[str, Any]:
     init = described(config.model.arguments)
     return {
         "model": config.model.option,
-        "data": config.data.option,
+        "data": config.data_name,
         "task": config.task.option,
         "parameters": experiment.num_parameters,
         "samples": experiment.bundle.sizes(),

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dlexp.artifacts.files.reading import is_file
+from dlexp.artifacts.runs.elsewhere import runs_elsewhere
 from dlexp.artifacts.runs.run_dir import RunDir, outputs_root
 from dlexp.artifacts.runs.run_files import read_run_file, with_keys
 from dlexp.artifacts.runs.run_tree import MARKS, directories, size_of
@@ -89,7 +90,12 @@ def find_runs(kinds: Iterable[str] = ("train",), root: Path | None = None) -> Ru
     rows: list[Row] = []
     broken: list[tuple[Path, str]] = []
     for kind in kinds:
-        whole, others = rows_of(directories(root or outputs_root(), kind), kind)
+        base = root or outputs_root()
+        there = list(directories(base, kind))
+        if kind == "train":
+            seen = {path.resolve() for path in there}
+            there += [path for path in runs_elsewhere(base) if path.resolve() not in seen]
+        whole, others = rows_of(there, kind)
         rows, broken = [*rows, *whole], [*broken, *others]
     rows.sort(key=lambda row: (row.facts["age"], str(row.path)))
     return RunList(rows, sorted(broken))
@@ -130,8 +136,17 @@ def where(rows: Sequence[Row], conditions: Sequence[str]) -> list[Row]:
             )
         key, sign, text = match.groups()
         refuse_unknown("--where", key, rows)
-        rows = [row for row in rows if _holds(row.value(key), sign, text, condition)]
+        rows = [row for row in rows if _meets(row, key, sign, text, condition)]
     return list(rows)
+
+
+def _meets(row: Row, key: str, sign: str, text: str, condition: str) -> bool:
+    """Return whether a row meets a condition; own data has two names, that of its file and that of its option."""
+    values = [row.value(key)]
+    if key == "data" and row.run is not None:
+        values.append(row.run.choices.get("data", ABSENT))
+    found = [_holds(value, sign, text, condition) for value in values]
+    return all(found) if sign == "!=" else any(found)
 
 
 def sort_runs(rows: Sequence[Row], key: str) -> list[Row]:
@@ -244,6 +259,8 @@ def _other_row(path: Path, kind: str) -> Row:
 
 
 def _what_is_wrong(path: Path, kind: str, error: Exception) -> str:
+    if not path.exists():
+        return f"is gone: it was moved or deleted. Forget it with {command('runs', 'rm', path)}"
     is_hidden = isinstance(error.__cause__, OSError)  # the content of an unreadable directory is unknown
     if not is_file(path / MARKS[kind]) and not is_hidden:
         if RunDir(path).is_locked():

@@ -15,8 +15,9 @@ from pathlib import Path
 
 from dlexp.artifacts.files.reading import is_file, is_folder, read_text
 from dlexp.artifacts.files.writing import is_temporary, remove_folder
+from dlexp.artifacts.runs.elsewhere import forget, is_gone
 from dlexp.artifacts.runs.run_dir import RunDir, missing_run, named_run, newest_runs, outputs_root
-from dlexp.artifacts.runs.run_tree import MARKS, is_group, runs_in, size_of
+from dlexp.artifacts.runs.run_tree import MARKS, is_group, is_sweep, runs_in, size_of
 from dlexp.config.schema.tree import ABSENT, shown, value_at
 from dlexp.errors import ConfigError, DlexpError, Problem
 from dlexp.text.quoting import command
@@ -28,6 +29,7 @@ _OWN = (
     *("config.yaml", "overrides.yaml", "command.txt", "meta.json", "git.diff", "env.txt", "status.json", "train.log"),
     *("metrics.csv", "metrics.jsonl", "preprocessing.json", "summary.json", "batch_size.json", "output.log", ".lock"),
     *("checkpoints", "plots", "eval", "tb", "crash", "lr_find", "mlflow", "wandb", "report.html", "export"),
+    *("jobs.json", "sweep.json", "logs"),
     *("predictions", "seeds.csv", "seeds.json", "lr_find.csv", "lr_find.json", "lr_find.png"),
 )
 _ASIDE = ".removed-"
@@ -65,7 +67,7 @@ class Plan:
 
 
 def plan_removal(paths: Sequence[Path]) -> Plan:
-    """The plan of `rm` for runs, groups of seeds, studies and range tests.
+    """The plan of `rm` for runs, groups of seeds, sweeps, studies and range tests.
 
     Raises:
         ConfigError: All paths that must not be deleted: links, other directories, parts of a group or a study,
@@ -78,6 +80,9 @@ def plan_removal(paths: Sequence[Path]) -> Plan:
     users = _used_by([run for row in find_runs().rows if (run := row.run) is not None])
     going = []
     for path in distinct:
+        if is_gone(outputs_root(), path):
+            going.append(Planned(path, 0, "is gone; only its entry in the list of runs is deleted"))
+            continue
         others = sorted({name for run in runs_in(path) for name in users.get(run.resolve(), ())})
         warning = f"{', '.join(others)} was initialized from it (init_from)" if others else ""
         going.append(Planned(path, size_of(path), warning))
@@ -140,6 +145,9 @@ def remove(plan: Plan) -> int:
             refused = _refusal(planned.path)
             if refused is not None:
                 raise ConfigError([refused])
+            if is_gone(outputs_root(), planned.path):
+                forget(outputs_root(), planned.path)
+                continue
             with ExitStack() as locks:  # a process that resumes it now gets an error
                 for folder in {planned.path, *runs_in(planned.path)}:
                     locks.enter_context(RunDir(folder).lock())
@@ -149,6 +157,7 @@ def remove(plan: Plan) -> int:
                 except OSError as error:
                     raise DlexpError(f"cannot delete {planned.path}: {error.strerror}", code="system-error") from error
             remove_folder(aside)
+            forget(outputs_root(), planned.path)
             freed += planned.size
     finally:
         _repair_latest()
@@ -166,15 +175,16 @@ def _refusal(path: Path) -> Problem | None:
             f"Use {command('runs', 'rm', path.resolve())}",
             code="not-supported",
         )
+    if is_gone(outputs_root(), path):
+        return None
     if not is_folder(path):
         rule, remedy = missing_run(where_it_is)
         meant = f"{remedy} " if remedy.endswith("?") else ""  # the newest run is no advice on what to delete
         return Problem(where_it_is, "", rule, f"{meant}List the runs: dlexp runs", code="not-found")
     marks = [mark for mark in MARKS.values() if is_file(path / mark)]
-    if not marks and not is_group(path):
-        return Problem(
-            where_it_is, "", "is not a run, a group of seeds, a study or a range test", code="incompatible-run"
-        )
+    if not marks and not is_group(path) and not is_sweep(path):
+        rule = "is not a run, a group of seeds, a sweep, a study or a range test"
+        return Problem(where_it_is, "", rule, code="incompatible-run")
     if _unit(path) != path:
         return Problem(
             where_it_is,
@@ -198,7 +208,8 @@ def _refusal(path: Path) -> Problem | None:
             where_it_is, "", f"is in use by a process ({busy[0]})", "Wait for it, or stop it.", code="in-use"
         )
     if not path.resolve().is_relative_to(outputs_root().resolve()):
-        foreign = [entry.name for entry in sorted(path.iterdir()) if not _is_own(entry)]
+        jobs = runs_in(path)
+        foreign = [entry.name for entry in sorted(path.iterdir()) if entry not in jobs and not _is_own(entry)]
         if foreign:
             rule = f"is outside {outputs_root()} and contains other files: {', '.join(foreign[:5])}"
             return Problem(
@@ -251,6 +262,8 @@ def _why_kept(path: Path, rows: Sequence[Row], is_best: bool, users: Mapping[Pat
         return f"{', '.join(sorted(set(others)))} was initialized from it"
     if states != {"finished"} and not unfinished:
         return f"{', '.join(sorted(states - {'finished'}))}, can be resumed with dlexp train --resume"
+    if not path.resolve().is_relative_to(outputs_root().resolve()):
+        return f"outside {outputs_root()}, delete it with {command('runs', 'rm', path)}"
     refused = _refusal(path)
     return f"{path.name} {refused.rule}" if refused is not None else ""
 

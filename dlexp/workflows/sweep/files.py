@@ -125,7 +125,7 @@ def states_of(folder: Path, jobs: Sequence[SweepJob]) -> list[JobState]:
     found = []
     for number, job in enumerate(jobs):
         config = job.config
-        name = re.sub(r"[^\w.-]+", "-", config.name or f"{config.model.option}-{config.data.option}")
+        name = re.sub(r"[^\w.-]+", "-", config.run_name)
         state = JobState(number, job, folder / f"{number:03d}-{name}")
         state.refresh()
         found.append(state)

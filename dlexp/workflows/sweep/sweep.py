@@ -120,7 +120,7 @@ def sweep(jobs: Sequence[SweepJob], request: SweepRequest, reporter: ProgressRep
             raise ConfigError.one(str(folder), "", "has a sweep of other jobs", remedy, code="incompatible-run")
         return resume_sweep(folder, request, reporter)
     jobs, shared = check_jobs(jobs, request.trusted, request.num_parallel)
-    names = {job.config.name or f"{job.config.model.option}-{job.config.data.option}" for job in jobs}
+    names = {job.config.run_name for job in jobs}
     run = RunDir.create("sweep", names.pop() if len(names) == 1 else f"{len(jobs)}-jobs", folder)
     write_jobs(run.path, request.overrides, jobs)
     return _run(run, jobs, request, shared, reporter)

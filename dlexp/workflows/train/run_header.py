@@ -5,6 +5,7 @@ from __future__ import annotations
 from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.assemble.experiment import Experiment
 from dlexp.engine.state import TrainState
+from dlexp.report.number_format import number
 from dlexp.workflows.reporter import RunFacts
 from dlexp.workflows.run_record.write import experiment_facts
 
@@ -20,7 +21,7 @@ def run_facts(run: RunDir, experiment: Experiment, state: TrainState, num_batche
     texts = {
         "model": f"{config.model.option}, {facts['parameters']:,} parameters",
         "task": experiment.interpretation,
-        "data": f"{config.data.option}, {sizes['train']:,} train / {sizes['val']:,} val / {sizes['test']:,} test",
+        "data": f"{config.data_title}, {sizes['train']:,} train / {sizes['val']:,} val / {sizes['test']:,} test",
         "optim": f"{config.optim.option}, lr {rate}, {config.scheduler.option} schedule, batch {batch}",
         "machine": f"{facts['device']}, {values}",
         "reasons": reasons,
@@ -30,5 +31,8 @@ def run_facts(run: RunDir, experiment: Experiment, state: TrainState, num_batche
     texts |= {f"note {number}": note for number, note in enumerate(notes, start=1)}
     if state.step:
         texts["resumed"] = f"after epoch {state.epoch}" + (f", batch {state.batch}" if state.batch else "")
-    title = f"{config.model.option} on {config.data.option}"
+        if state.best.epoch:
+            best = number(config.monitor, state.best.value)
+            texts["resumed"] += f"; best so far: epoch {state.best.epoch}, {config.monitor} {best}"
+    title = f"{config.model.option} on {config.data_name}"
     return RunFacts(title, str(run.path), config.trainer.epochs, state.epoch, num_batches, texts)

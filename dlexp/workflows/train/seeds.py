@@ -135,7 +135,7 @@ def _group_directory(config: RunConfig, request: Request, count: int) -> Path:
     folder = request.run_dir
     if folder is not None and folder.is_dir() and any(folder.iterdir()) and _is_group_so_far(folder):
         return folder
-    name = f"{config.name or f'{config.model.option}-{config.data.option}'}-{count}-seeds"
+    name = f"{config.run_name}-{count}-seeds"
     return RunDir.create("train", name, request.run_dir).path
 
 

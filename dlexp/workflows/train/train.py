@@ -31,6 +31,7 @@ from dlexp.errors import Diverged, Interrupted
 from dlexp.runtime.seed import set_global_state
 from dlexp.runtime.signals import StopRequest
 from dlexp.text.quoting import command
+from dlexp.workflows.epoch_line import epoch_line
 from dlexp.workflows.evaluate.evaluate import write_evaluation
 from dlexp.workflows.pictures import Pictures, curves
 from dlexp.workflows.prepare.initial_weights import prepared
@@ -84,12 +85,13 @@ def train(config: RunConfig, request: Request, reporter: Reporter, stop: StopReq
     setup = prepare_training(
         experiment
     )  # before creating a directory: optimizer and schedule may have invalid settings
-    run = RunDir.create("train", config.name or f"{config.model.option}-{config.data.option}", request.run_dir)
+    run = RunDir.create("train", config.run_name, request.run_dir)
     with run.lock():
         refuse_occupied(run.path)  # another process may have used the directory in the meantime
         found.write(run.path, config)
         write_request(run, experiment, request.overrides, request.command)
         run.point_latest()
+        run.list_elsewhere(reporter.say)
         say_changes(request.changes, reporter)
         return _run(run, experiment, setup, reporter, StopRequest() if stop is None else stop)
 
@@ -138,6 +140,7 @@ def resume(
         say_changes(changes, reporter)
         write_request(run, experiment, None, None, changed)
         run.point_latest()
+        run.list_elsewhere(reporter.say)
         return _run(run, experiment, setup, reporter, StopRequest() if stop is None else stop, saved)
 
 
@@ -163,7 +166,8 @@ def dry_run(config: RunConfig, trusted: Sequence[str]) -> dict[str, Any]:
     loss = {name: round(value, 6) for name, value in state.sums.means().items()}
     updates = setup.steps_per_epoch * config.trainer.epochs
     found = {"go": True, "first_batch": loss, "first_update_seconds": round(seconds, 3), "updates": updates}
-    return found | {"interpretation": experiment.interpretation} | experiment_facts(experiment)
+    found |= {"interpretation": experiment.interpretation, "notes": [*experiment.bundle.notes, *experiment.notes]}
+    return found | experiment_facts(experiment)
 
 
 def _run(
@@ -268,11 +272,12 @@ def _finish(
 
 
 def _recorder(run: RunDir, log: MetricsLog, loggers: Loggers, config: RunConfig) -> Observer:
-    """An observer that writes metrics.csv, metrics.jsonl and the heartbeat, and sends metrics to the trackers."""
+    """An observer that writes the metrics files, train.log and the heartbeat, and sends metrics to the trackers."""
 
     def record(event: StepRecord | EpochRecord) -> None:
         if isinstance(event, EpochRecord):
             log.epoch(event.values)
+            log.say(epoch_line(event))
             loggers.record(event.values)
             run.check_whole()
             run.beat(event.epoch)

@@ -104,7 +104,7 @@ def verify(config: RunConfig, request: VerifyRequest, reporter: Reporter) -> dic
             raise ConfigError.one("--at", step, rule, f"An epoch has {per_epoch} updates.", code="out-of-range")
     val_batches = len(experiment.split("val"))
     facts = {**experiment_facts(experiment), "deterministic": config.deterministic, "epochs": config.trainer.epochs}
-    folder = RunDir.create("verify", config.name or f"{config.model.option}-{config.data.option}", None).path
+    folder = RunDir.create("verify", config.run_name, None).path
     try:
         with StopRequest() as stop, claimed(folder):
             verdict = _verdict(_Setting(folder, config, request, reporter, stop), val_batches)

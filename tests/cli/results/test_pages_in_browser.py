@@ -55,6 +55,33 @@ def assert_readable(window: Browser, page: Path) -> None:
             assert window.problems() == [], f"{page.name} at {width} pixels, {scheme}"
 
 
+def right_end(window: Browser, page: Path, selector: str) -> float:
+    """The right end of the widest of these elements at 390 pixels, within what is seen without scrolling."""
+    window.load(page)
+    window.resize(390, "light")
+    script = f"Math.max(...[...document.querySelectorAll('{selector}')].map(e => e.getBoundingClientRect().right))"
+    return float(window.value(script))
+
+
+def test_a_phone_shows_intervals_and_curves_without_scrolling(window: Browser) -> None:
+    run(f"{TRAIN} data=iris --run-dir phone", "evaluate phone -q", "report phone")
+    page = Path("phone/report.html")
+    assert right_end(window, page, "dl + .wide td.number") <= 390
+    assert right_end(window, page, "figure picture img") <= 390
+    sizes = window.value("(i => [i.naturalWidth, i.naturalHeight])(document.querySelector('figure picture img'))")
+    assert sizes[1] > 3 * sizes[0]  # panels on top of each other
+    window.resize(1280, "light")
+    sizes = window.value("(i => [i.naturalWidth, i.naturalHeight])(document.querySelector('figure picture img'))")
+    assert sizes[0] > sizes[1]
+
+
+def test_a_wide_table_scrolls_alone(window: Browser) -> None:
+    run(f"{TRAIN} -m data=iris optim.lr=0.1,0.01 --run-dir sweep", "report sweep --out sweep.html")
+    assert_readable(window, Path("sweep.html"))
+    window.resize(390, "light")
+    assert window.value("document.documentElement.scrollWidth") <= 390
+
+
 def test_run_of_images(window: Browser) -> None:
     run(f"{TRAIN} --run-dir one", "evaluate one --split val", "report one")
     assert_readable(window, Path("one/report.html"))

@@ -272,9 +272,14 @@ def test_latest_names_the_newest_run_by_a_relative_link() -> None:
     assert RunDir.find(latest).path == second.path.resolve()
 
 
-def test_a_run_elsewhere_does_not_become_latest(tmp_path: Path) -> None:
-    new_run(exact=tmp_path / "elsewhere").point_latest()
-    assert not Path("outputs").exists()
+def test_a_run_elsewhere_becomes_latest_until_it_is_gone(tmp_path: Path) -> None:
+    run = new_run(exact=tmp_path / "elsewhere")
+    run.point_latest()
+    assert named_run("latest").resolve() == run.path.resolve()
+    run.path.rename(tmp_path / "moved")
+    with pytest.raises(ConfigError) as caught:
+        named_run("latest")
+    refused(caught.value, "not-found", "outputs/latest")
 
 
 def test_without_links_latest_is_a_text_file(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,6 +62,18 @@ def test_the_table_is_aligned_and_marks_the_best(terminal: Console) -> None:
     assert "epoch 11/20" in shown or "epoch 10/20" in shown
 
 
+def test_the_best_epoch_stays_in_sight(terminal: Console) -> None:
+    live = begun()
+    for number in range(1, 20):
+        live.observe(epoch(number, 0.1 if number == 3 else 0.2, is_best=number in (1, 3)))
+        lines = live._table().plain.splitlines()[1:]
+        assert any(line.split()[0] == ("3*" if number >= 3 else "1*") for line in lines)
+        assert len(lines) == min(number, 8)  # the view does not grow when the best epoch leaves the last ones
+    assert [line.split()[0] for line in lines] == ["3*", *(str(number) for number in range(13, 20))]
+    assert [str(span.style) for span in live._table().spans].count("bold green") == 1
+    live.end()
+
+
 def test_it_rests_as_long_as_drawing_is_dear(
     terminal: Console, clock: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:

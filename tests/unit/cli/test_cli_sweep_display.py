@@ -72,3 +72,18 @@ def test_quiet_says_only_what_must_be_known(states: list[JobState], capsys: pyte
     display.say("it goes on")
     display.end()
     assert capsys.readouterr().err == "it goes on\n"
+
+
+def test_ended_jobs_stay_in_sight_with_the_best_marked(states: list[JobState]) -> None:
+    for state, value in zip(states, (0.5, 0.2, 0.9), strict=True):
+        state.state, state.epoch, state.value = "finished", 4, value
+    states[2].state, states[2].value = "running", 0.1
+    best = sweep._best_finished(states)
+    assert best is states[1]  # smaller is better, and a running job is not judged yet
+    assert [state.number for state in sweep._in_sight(states, best, 5)] == [0, 1, 2]
+    assert [state.number for state in sweep._in_sight(states, best, 2)] == [1, 2]
+    display = LiveSweep()
+    cells = [list(column.cells) for column in display._table(states).columns]
+    display.end()
+    assert cells[0] == ["0 ", "1*", "2 "]
+    assert cells[1] == ["4/4", "4/4", "4/4"]

@@ -119,7 +119,8 @@ def test_the_page_of_a_run_tells_everything() -> None:
     tables_and_pictures(document)
     text = text_of(document)
     for part in (
-        "Run r1", "Finished, 3 of 3 epochs; best epoch 2 by val/loss; val/accuracy 87.50 %, test/accuracy 81.25 %.",
+        "Run r1", "Finished, 3 of 3 epochs. val/loss 0.5 in the best epoch, 2, as decided on the validation split.",
+        "The same weights have: val/accuracy 87.50 %,", "test/accuracy 81.25 %.",
         "mlp, 168,714 parameters", "1,259 train, 359 test", "1:15", "all 3 epochs done", "trainer.threads",
         "2 updates skipped, 1 epoch rolled back", "one class has 2 samples", "train.log cannot be read",
         "val/loss rose from 0.5 in epoch 2 to 0.9 in epoch 3, while train/loss fell from 0.5 to 0.2",

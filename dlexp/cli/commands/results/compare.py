@@ -34,19 +34,22 @@ def compare(
 ) -> None:
     """Compare configurations, with confidence intervals."""
     from dlexp.artifacts.runs.run_dir import named_run
+    from dlexp.artifacts.runs.run_tree import is_sweep
     from dlexp.workflows.compare import compare as workflow
 
     if bool(runs) == bool(where):
         rule = "requires either the runs to compare or --where KEY=VALUE"
         raise ConfigError.one("dlexp compare", "", rule, "List the runs with dlexp runs", code="missing-value")
     keys = tuple(key for key in (by or "").split(",") if key)
-    options = workflow.CompareOptions(metric=metric, split=split, by=keys)
     if runs:
         folders = [named_run(name) for name in runs]
     else:
         from dlexp.workflows.runs.query import finished_where
 
         folders = finished_where(tuple(where or ()))
+    # The jobs of a sweep have a table of validation metrics even if none was evaluated.
+    is_one_sweep = len(folders) == 1 and is_sweep(folders[0])
+    options = workflow.CompareOptions(metric=metric, split=split, by=keys, tables_only=is_one_sweep)
     found = workflow.compare(folders, options)
     from dlexp.cli.views.results import compare as view
 

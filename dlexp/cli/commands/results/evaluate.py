@@ -1,9 +1,12 @@
-"""The command `dlexp evaluate`: evaluates a run, or every run of a group of seeds, on a split."""
+"""The command `dlexp evaluate`: evaluates a run, or every run of a group of seeds or a sweep, on a split."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import typer
 
 from dlexp.cli import options as given
 from dlexp.cli.style import print_json
@@ -13,7 +16,7 @@ _MIN_RESAMPLES = 100  # for an interval
 
 
 def evaluate(
-    run: given.Run = "latest",
+    run: given.RunsToEvaluate = "latest",
     overrides: given.EvaluationOverrides = None,
     split: given.Split = "test",
     checkpoint: given.Checkpoint = "best",
@@ -21,9 +24,10 @@ def evaluate(
     level: given.Level = 0.95,
     allow_changes: given.EvaluateChanged = False,
     trust: given.Trust = None,
+    quiet: given.MetricsOnly = False,
     json: given.Json = False,
 ) -> None:
-    """Evaluate a run, or a group of seeds, on a split. Metrics have confidence intervals."""
+    """Evaluate a run, a group of seeds or the jobs of a sweep on a split. Metrics have confidence intervals."""
     from dlexp.workflows.finished_run import check_checkpoint, check_word, evaluation_changes
 
     typed = tuple(overrides or ())
@@ -34,16 +38,15 @@ def evaluate(
     _refuse(resamples, level)
     changes = evaluation_changes(typed)
     from dlexp.artifacts.runs.run_dir import RunDir, named_run
-    from dlexp.artifacts.runs.run_tree import is_group
+    from dlexp.artifacts.runs.run_tree import check_sweep, is_group, is_sweep
     from dlexp.config.nodes import trusted_packages
-    from dlexp.workflows.train.seeds import evaluate_group
 
     folder = named_run(run)
-    is_of_seeds = is_group(folder)
-    if not is_of_seeds:
+    check_sweep(folder)
+    is_of_seeds, is_of_jobs = is_group(folder), is_sweep(folder)
+    if not is_of_seeds and not is_of_jobs:
         RunDir.find(folder)  # raises an error before torch is imported
     trusted = trusted_packages(tuple(trust or ()))
-    from dlexp.cli.views.results import evaluate as view
     from dlexp.metrics.bootstrap import Resampling
     from dlexp.workflows.evaluate.evaluate import evaluate_run
 
@@ -54,13 +57,36 @@ def evaluate(
             path, split, checkpoint, changes, trusted, allow_changes=allow_changes, resampling=resampling
         )
 
-    content = evaluate_group(folder, split, one) if is_of_seeds else one(folder)
+    content = _several(folder, split, one, is_of_seeds) if is_of_seeds or is_of_jobs else one(folder)
     if json:
         print_json(content)
-    elif is_of_seeds:
-        view.group(folder, split, content)
     else:
-        view.evaluation(content)
+        _show(folder, split, content, quiet)
+    if content.get("skipped"):
+        raise typer.Exit(1)
+
+
+def _several(folder: Path, split: str, one: Callable[[Path], dict[str, Any]], is_of_seeds: bool) -> dict[str, Any]:
+    """Evaluate each run of a group of seeds or of a sweep."""
+    if is_of_seeds:
+        from dlexp.workflows.train.seeds import evaluate_group
+
+        return evaluate_group(folder, split, one)
+    from dlexp.workflows.sweep.evaluation import evaluate_sweep
+
+    return evaluate_sweep(folder, split, one)
+
+
+def _show(folder: Path, split: str, content: dict[str, Any], quiet: bool) -> None:
+    """Print the report of a run, or the table of several."""
+    from dlexp.cli.views.results import evaluate as view
+
+    if "group" in content:
+        view.group(folder, split, content)
+    elif "sweep" in content:
+        view.sweep(content, quiet)
+    else:
+        view.evaluation(content, quiet)
 
 
 def _refuse(resamples: int, level: float) -> None:

@@ -19,7 +19,7 @@ _HAS_ERRORS = DataError.exit_code
 
 
 def predict(
-    run: given.Run,
+    run: given.RunOrGroup,
     inputs: given.Inputs = None,
     out: given.Out = None,
     format: given.Format = None,
@@ -36,9 +36,10 @@ def predict(
     quiet: given.Quiet = False,
     json: given.Json = False,
 ) -> None:
-    """Predict new images, table rows or arrays. The training data is not needed."""
+    """Predict new images, table rows or arrays, with a run or the mean of a group of seeds."""
     from dlexp.artifacts.files.row_writer import Collected, format_of, rows_to
     from dlexp.artifacts.runs.run_dir import RunDir, named_run
+    from dlexp.artifacts.runs.run_tree import is_group
     from dlexp.config.nodes import trusted_packages
     from dlexp.workflows.finished_run import check_checkpoint
 
@@ -49,7 +50,8 @@ def predict(
     _refuse(samples, files_from, out, force, separator)
     kind = format_of(out, format)
     folder = named_run(run)
-    RunDir.find(folder)  # raises an error before torch is imported
+    if not is_group(folder):
+        RunDir.find(folder)  # raises an error before torch is imported
     trusted = trusted_packages(tuple(trust or ()))
     from dlexp.cli.views.results.predict import say, show
     from dlexp.workflows.predict.inputs import PredictRequest

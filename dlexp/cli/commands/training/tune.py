@@ -59,7 +59,7 @@ def tune(
     from dlexp.workflows.tune.tune import TuneRequest
 
     base = search.base
-    folder = outputs_root() / "tune" / (name or f"{stamp()}-{base.model.option}-{base.data.option}")
+    folder = outputs_root() / "tune" / (name or f"{stamp()}-{base.model.option}-{base.data_name}")
     trusted, command = trusted_of(common), without_secrets(common.command)
     _run(search, TuneRequest(folder, trials, jobs, storage, typed, trusted, command, migrate), quiet or json, json)
 

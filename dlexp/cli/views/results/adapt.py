@@ -22,4 +22,12 @@ def show(content: Mapping[str, Any]) -> None:
     out.print(
         f"\n{escape(content['reason'])}\n\n  run      {escape(run)}\n  weights  {escape(run)}/checkpoints/best.pt"
     )
+    if content["worse"]:
+        source = os.path.relpath(content["source"])
+        source = content["source"] if source.startswith("..") else source
+        out.print(
+            f"\n[bold yellow]worse than before[/]: {escape(content['monitor'])} on this data. Keep the run it was made "
+            f"of, or train it on with {escape(command('train', '--from', Path(source), ('init_from', source)))}"
+        )
+        return
     out.print(f"\nnext: {escape(command('evaluate', Path(run)))}")

@@ -91,7 +91,8 @@ def _below(comparison: Comparison) -> Iterator[Table]:
         places = [comparison.groups.index(group) for group in best_first]
         lines = [[comparison.groups[n].label, *(s.values[n] for s in comparison.settings)] for n in places]
         yield table("differences", ["group", *keys], lines, numbers_from=9)
-    columns = [name for name in dict.fromkeys((metric, "val/loss", "seconds_per_epoch")) if name in shared]
+    others = [name for name in shared if name.startswith("val/") and name != "val/loss"]
+    columns = [name for name in dict.fromkeys((metric, "val/loss", *others[:1], "seconds_per_epoch")) if name in shared]
     lines = [[group.label, *(_cell(name, group.metrics[name]) for name in columns)] for group in best_first]
     yield table(f"{_MEANS}; use --json for all metrics", ["group", *columns], lines)
 

@@ -1,4 +1,4 @@
-"""The output of `dlexp evaluate`: the report of a split, or the table of a group of seeds."""
+"""The output of `dlexp evaluate`: the report of a split, or the table of a group of seeds or a sweep."""
 
 from __future__ import annotations
 
@@ -7,19 +7,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dlexp.cli.console import escape, out, over_seeds, table, undrawn
+from dlexp.cli.console import escape, out, over_seeds, table, undrawn, width_of
 from dlexp.cli.style import plain, short_path
+from dlexp.findings import counted
 from dlexp.report.figures.labels import cut
 from dlexp.report.number_format import distinct_texts, number
+from dlexp.text.quoting import command
 
 _MAX_CLASSES_SHOWN = 30
 _MISTAKES_SHOWN = 5
 _MAX_COLUMNS = 8
+_CHOOSE = (
+    "If you choose between runs by these results, they are too optimistic: choose by the validation split (--split val)"
+)
 _MAX_VALUE = 40  # characters of a value such as a hash or a list of classes
 
 
-def evaluation(content: Mapping[str, Any]) -> None:
-    """Print the report of a split, with a row per class if there are few classes."""
+def evaluation(content: Mapping[str, Any], quiet: bool = False) -> None:
+    """Print the report of a split, with a row per class if there are few classes; the metrics alone if `quiet`."""
     folder = short_path(f"{content['run']}/eval/{content['split']}")
     made, sure = content["bootstrap"], content["intervals"]
     rows = [
@@ -30,6 +35,8 @@ def evaluation(content: Mapping[str, Any]) -> None:
     title = f"{content['split']} split, {content['samples']:,} samples, {content['checkpoint']} weights"
     columns = ["metric", "value", *([f"{100 * made['level']:g} % interval"] if made else [])]
     out.print(table(title, columns, rows))
+    if quiet:
+        return
     _per_target(content.get("per_output", {}))
     for reason in dict.fromkeys(content["undefined"].values()):
         names = [name for name, text in content["undefined"].items() if text == reason]
@@ -52,10 +59,46 @@ def evaluation(content: Mapping[str, Any]) -> None:
     out.print(f"\n  report   {escape(folder)}/report.json and other files")
     accesses = content["split_accesses"]
     if content["split"] == "test" and accesses > 1:
-        out.print(
-            f"\n[yellow]note[/]: this run was evaluated {accesses} times on the test split. If you choose between runs "
-            "by these results, they are too optimistic: choose by the validation split (--split val)"
-        )
+        out.print(f"\n[yellow]note[/]: this run was evaluated {accesses} times on the test split. {_CHOOSE}")
+
+
+def sweep(content: Mapping[str, Any], quiet: bool) -> None:
+    """Print a row per job of a sweep, with as many metrics as fit; the table alone if `quiet`."""
+    jobs, folder, split = content["jobs"], Path(short_path(content["sweep"])), content["split"]
+    keys = list(dict.fromkeys(key for job in jobs for key in job["varied"]))
+    metrics = [
+        name
+        for name in dict.fromkeys(name for job in jobs for name in job["metrics"])
+        if not name.endswith(("_micro", "_weighted"))
+    ]
+
+    def rows() -> list[list[str]]:
+        return [
+            [
+                str(job["number"]),
+                *(job["varied"].get(key, "") for key in keys),
+                *(number(name, job["metrics"].get(name)) for name in metrics),
+            ]
+            for job in jobs
+        ]
+
+    while out.is_terminal and len(metrics) > 1 and width_of(["job", *keys, *metrics], rows()) > out.width:
+        metrics.pop()
+    title = f"{folder}, {split} split, {counted(len(jobs), 'job')}"
+    out.print(table(title, ["job", *keys, *metrics], rows(), numbers_from=len(keys) + 1))
+    for job in content["skipped"]:
+        out.print(f"[yellow]not evaluated[/]: job {job['number']} {escape(_varied(job))}: {escape(job['reason'])}")
+    if quiet:
+        return
+    out.print(f"\n  table    {escape(str(folder))}/eval-{split}.csv")
+    if len(jobs) > 1:
+        out.print(f"  compare  {escape(command('compare', folder, '--split', split))}")
+    if split == "test" and len(jobs) > 1:
+        out.print(f"\n[yellow]note[/]: each job was evaluated on the test split. {_CHOOSE}")
+
+
+def _varied(job: Mapping[str, Any]) -> str:
+    return " ".join(f"{key}={value}" for key, value in job["varied"].items())
 
 
 def group(folder: Path, split: str, content: Mapping[str, Any]) -> None:

@@ -23,6 +23,8 @@ def show(content: Mapping[str, Any], quiet: bool) -> None:
             f"{counted(content['items'], 'sample')}{escape(where)} "
             f"({pace}; {content['device']}, {content['precision']})"
         )
+        if content["mean_of"]:
+            err.print(f"each prediction is the mean of {len(content['mean_of'])} runs of {escape(content['run'])}")
     if content["bad"]:
         err.print(f"[bold red]{counted(content['bad'], 'sample')} could not be predicted[/]; see the column `error`:")
         for text in content["first_bad"]:

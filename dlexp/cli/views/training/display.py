@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
-from textwrap import wrap
+from collections.abc import Iterable, Sequence
 
 from rich.console import Group
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from dlexp.cli.console import err, escape, escape_lines
+from dlexp.cli.console import err, escape, print_fact
 from dlexp.cli.views.live import LiveRegion, ProgressView, select_view
 from dlexp.engine.loop import EpochRecord, StepRecord
 from dlexp.report.number_format import number
-from dlexp.text.printable import printable
 from dlexp.text.time_format import spoken
+from dlexp.workflows.epoch_line import LABELS, epoch_line, formatted, shown_columns
 from dlexp.workflows.reporter import Reporter, RunFacts
 
 # Reading the loss synchronizes with the GPU, and drawing takes a millisecond: both may take 1 % of the time.
@@ -26,9 +25,7 @@ _HEARTBEAT_SECONDS = 60.0
 _ROWS = 8
 _BAR = 24  # characters
 _BESIDE_BAR = 5 + 2 + 4  # the label, the gaps, and room for the ^C that a terminal prints after the last line
-_LABELS = {"samples_per_s": "samples/s"}  # column of metrics.csv -> its unit, which follows the number
-_INDENT, _LEAST_TEXT = 11, 30
-_LINE_BREAK = "\n" + " " * _INDENT
+_INDENT = 11
 
 
 def reporter(quiet: bool) -> Reporter:
@@ -65,15 +62,13 @@ class TrainingLines(ProgressView[StepRecord | EpochRecord]):
         """Print one line per fact."""
         self._pace, self._epochs, self._spoke = Pace(facts), facts.epochs, time.monotonic()
         for label, text in facts.facts.items():
-            err.print(f"{label}: {escape(text)}")
-        err.print(f"run: {escape(facts.run_dir)}")
+            print_fact(err, f"{label}: ", text, 2)
+        print_fact(err, "run: ", facts.run_dir, 2)
 
     def observe(self, record: StepRecord | EpochRecord) -> None:
         """Print every epoch, and a step if the last line is a minute old."""
         if isinstance(record, EpochRecord):
-            left = self._pace.left(record.epoch + 1, 0)
-            parts = [f"epoch {record.epoch}/{record.epochs}", *_formatted(_shown(record)), left]
-            err.print("  ".join(filter(None, [*parts, "best" if record.is_best else ""])))
+            err.print(epoch_line(record, self._pace.left(record.epoch + 1, 0)))
             self._spoke = time.monotonic()
         elif time.monotonic() - self._spoke > _HEARTBEAT_SECONDS:
             left = self._pace.left(record.epoch, record.batch)
@@ -85,7 +80,7 @@ class TrainingLines(ProgressView[StepRecord | EpochRecord]):
 
 
 class LiveTraining(ProgressView[StepRecord | EpochRecord]):
-    """The facts of the run, a table of the last epochs and two progress bars, drawn from the training thread."""
+    """The facts of the run, a table of the best and the last epochs, and two progress bars."""
 
     def __init__(self) -> None:
         self._region: LiveRegion | None = None
@@ -101,14 +96,14 @@ class LiveTraining(ProgressView[StepRecord | EpochRecord]):
         """Print the facts and open the live view."""
         self._facts, self._pace = facts, Pace(facts)
         self._history: deque[EpochRecord] = deque(maxlen=_ROWS)
+        self._best: EpochRecord | None = None
         self._done, self._batch = float(facts.first_epoch), 0
         self._step: list[str] = []
         self._samples, self._next = (0, time.perf_counter(), 0), 0.0
         self._rate, self._left = "", ""
         err.print(f"[bold]{escape(facts.title)}[/]")
         for label, text in {**facts.facts, "run": facts.run_dir}.items():
-            lines = wrap(text, max(_LEAST_TEXT, err.width - _INDENT), break_long_words=False, break_on_hyphens=False)
-            err.print(f"  [cyan]{label:<9}[/]{escape_lines(_LINE_BREAK.join(map(printable, lines)))}")
+            print_fact(err, f"  [cyan]{label:<9}[/]", text, _INDENT)
         err.print()
         self._region = LiveRegion(redirect=False)
 
@@ -117,10 +112,11 @@ class LiveTraining(ProgressView[StepRecord | EpochRecord]):
         now = time.perf_counter()
         if isinstance(record, EpochRecord):
             self._history.append(record)
+            self._best = record if record.is_best else self._best
             self._done, self._batch = float(record.epoch), self._facts.num_batches
             self._left = self._pace.left(record.epoch + 1, 0)
             train = {name: value for name, value in record.values.items() if name.startswith("train/")}
-            self._step = _formatted({name.removeprefix("train/"): value for name, value in train.items()})
+            self._step = formatted({name.removeprefix("train/"): value for name, value in train.items()})
             if now > self._next:
                 self._draw()
         elif now > self._next:
@@ -130,7 +126,7 @@ class LiveTraining(ProgressView[StepRecord | EpochRecord]):
             if epoch == record.epoch and record.samples > samples:
                 self._rate = f"{(record.samples - samples) / (now - then):,.0f} samples/s"
             self._samples = (record.epoch, now, record.samples)
-            first, *others = _formatted(record.means())
+            first, *others = formatted(record.means())
             self._step = [first, *([self._rate] if self._rate else ()), *others]
             self._draw()
 
@@ -150,25 +146,26 @@ class LiveTraining(ProgressView[StepRecord | EpochRecord]):
             self._next = ended + min(max(_REDRAW_SECONDS, _REST * (ended - started)), _SLOWEST_REDRAW_SECONDS)
 
     def _table(self) -> Text:
-        """The last epochs as lines of text; a rich table takes four times as long to draw."""
-        columns, widths = self._columns(wide=True)
+        """The best and the last epochs as lines of text; a rich table takes four times as long to draw."""
+        records = self._records()
+        columns, widths = _columns(records, wide=True)
         if _line_length(widths) > err.width:
-            columns, widths = self._columns(wide=False)
+            columns, widths = _columns(records, wide=False)
         while len(widths) > 2 and _line_length(widths) > err.width:
             widths.pop()  # a truncated number would be misleading
         text = Text(no_wrap=True, overflow="crop", end="")
-        styles = ["dim", *("bold green" if record.is_best else "" for record in self._history)]
+        styles = ["dim", *("bold green" if record is self._best else "" for record in records)]
         for style, cells in zip(styles, zip(*columns, strict=True), strict=True):
             line = "  ".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=False))
             text.append(f"{line}\n", style)
         return text
 
-    def _columns(self, wide: bool) -> tuple[list[list[str]], list[int]]:
-        """(the cells of every column, its heading first; the width of each)."""
-        rows = [_shown(record, wide) for record in self._history]
-        columns = [["epoch ", *(f"{r.epoch}{'*' if r.is_best else ' '}" for r in self._history)]]
-        columns += [[_LABELS.get(name, name), *(number(name, row[name]) for row in rows)] for name in rows[-1]]
-        return columns, [max(map(len, column)) for column in columns]
+    def _records(self) -> list[EpochRecord]:
+        """The last epochs, after the best one if that is older."""
+        last = list(self._history)
+        if self._best is None or any(record is self._best for record in last):
+            return last
+        return [self._best, *last[1 if len(last) == _ROWS else 0 :]]
 
     def _bars(self) -> Table:
         facts = self._facts
@@ -184,6 +181,14 @@ class LiveTraining(ProgressView[StepRecord | EpochRecord]):
         return grid
 
 
+def _columns(records: Sequence[EpochRecord], wide: bool) -> tuple[list[list[str]], list[int]]:
+    """(the cells of every column, its heading first; the width of each)."""
+    rows = [shown_columns(record, wide) for record in records]
+    columns = [["epoch ", *(f"{r.epoch}{'*' if r.is_best else ' '}" for r in records)]]
+    columns += [[LABELS.get(name, name), *(number(name, row[name]) for row in rows)] for name in rows[-1]]
+    return columns, [max(map(len, column)) for column in columns]
+
+
 def _line_length(widths: Sequence[int]) -> int:
     """The number of characters in a line whose columns are separated by two spaces."""
     return sum(widths) + 2 * (len(widths) - 1)
@@ -197,26 +202,3 @@ def _fitted(parts: Iterable[str], room: int) -> Text:
             break
         kept.append(part)
     return Text("  ".join(kept), no_wrap=True, overflow="ellipsis")
-
-
-def _formatted(means: Mapping[str, float]) -> list[str]:
-    return [
-        f"{number(name, value)} {_LABELS[name]}" if name in _LABELS else f"{name} {number(name, value)}"
-        for name, value in means.items()
-    ]
-
-
-def _shown(record: EpochRecord, wide: bool = False) -> dict[str, float | int]:
-    """The columns of an epoch: losses, the monitored metric, one more validation metric, learning rate and speed.
-
-    Args:
-        record: The epoch.
-        wide: Whether to include all validation metrics; otherwise the line has about 80 characters.
-    """
-    wanted = ["train/loss", "val/loss", record.monitor]
-    extra = [name for name in record.values if name.startswith("val/") and name not in wanted]
-    rates = [name for name in record.values if name == "lr" or name.startswith("lr/")]
-    names = dict.fromkeys([*wanted, *extra[: None if wide else 1], *rates, "samples_per_s"])
-    if not any(name in record.values for name in ("train/loss",)):  # several phases have a loss each
-        names = dict.fromkeys([*(n for n in record.values if n.endswith("loss")), *names])
-    return {name: record.values[name] for name in names if name in record.values}

@@ -1,6 +1,6 @@
 """The output of `dlexp train -m`: progress, the jobs of a dry run, and the table of the jobs.
 
-Progress is a line per running job on a terminal, otherwise a line per started or finished job.
+On a terminal, progress is a line per running job and per ended one that fits; otherwise a line per start and end.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _HEARTBEAT_SECONDS = 60.0
 _REDRAW_SECONDS = 0.1
+_OTHER_LINES = 4  # of the terminal: title, heading, and room for messages
+_FEWEST_ROWS = 4
 _OTHER_COLUMNS = 27  # characters of the columns number, state and time
 
 
@@ -56,7 +58,7 @@ class SweepLines(ProgressView["SweepProgress"]):
 
 
 class LiveSweep(ProgressView["SweepProgress"]):
-    """A live view with a line per running job and the totals."""
+    """A live view with a line per running job, the best and the last finished ones, and the totals."""
 
     def __init__(self) -> None:
         self._pace = _Pace()
@@ -89,10 +91,32 @@ class LiveSweep(ProgressView["SweepProgress"]):
         for column in ("job", "epoch", monitors.pop() if len(monitors) == 1 else "value"):
             made.add_column(column, justify="right", no_wrap=True)
         made.add_column("configuration", no_wrap=True, overflow="ellipsis", ratio=1)
-        for state in states:
-            if state.state == RUNNING:
-                made.add_row(str(state.number), f"{state.epoch}/{state.epochs}", _value(state), escape(state.job.name))
+        best = _best_finished(states)
+        for state in _in_sight(states, best, max(_FEWEST_ROWS, err.height - _OTHER_LINES)):
+            star = "*" if state is best else " "
+            style = "bold green" if state is best else "dim" if state.state != RUNNING else ""
+            epoch = f"{state.epoch}/{state.epochs}" if state.state in (RUNNING, FINISHED) else state.state
+            made.add_row(f"{state.number}{star}", epoch, _value(state), escape(state.job.name), style=style)
         return made
+
+
+def _best_finished(states: Sequence[JobState]) -> JobState | None:
+    """The finished job with the best value of the monitored metric; None if the jobs differ in the metric."""
+    if len({state.job.config.monitor for state in states}) > 1:
+        return None
+    ranked = [s for s in states if s.state == FINISHED and s.value is not None and s.value == s.value]
+    sign = 1 if states[0].job.config.maximize else -1
+    return max(ranked, key=lambda state: sign * (state.value or 0.0), default=None)
+
+
+def _in_sight(states: Sequence[JobState], best: JobState | None, room: int) -> list[JobState]:
+    """The running jobs, and as many ended ones as fit in `room` rows: the best, then the newest; by number."""
+    running = [state for state in states if state.state == RUNNING]
+    ended = [state for state in states if state.state not in (RUNNING, WAITING) and state is not best]
+    first = [*running, *([best] if best is not None else [])]
+    left = max(0, room - len(first))
+    kept = [*first, *(ended[-left:] if left else [])][: max(room, len(running))]
+    return sorted(kept, key=lambda state: state.number)
 
 
 class _Pace:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dlexp.cli.console import escape, out, over_seeds, table
+from dlexp.cli.console import escape, out, over_seeds, print_fact, table
 from dlexp.cli.style import plain, short_path
 from dlexp.report.number_format import number
 from dlexp.text.quoting import command
@@ -44,8 +44,11 @@ def seeds(content: Mapping[str, Any]) -> None:
 
 def dry_run(facts: Mapping[str, Any]) -> None:
     """Print the facts of a dry run."""
-    for name, text in _in_words(facts).items():
-        out.print(f"  {escape(name):<16}{escape(text)}")
+    notes, rest = facts["notes"], {name: value for name, value in facts.items() if name != "notes"}
+    for name, text in _in_words(rest).items():
+        print_fact(out, f"  {escape(name):<16}", text, 18)
+    for note in notes:
+        print_fact(out, f"  {'note':<16}", note, 18)
     out.print("\n[bold green]ok[/]: everything was built and one update was made; no files were written")
 
 

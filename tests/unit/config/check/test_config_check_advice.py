@@ -27,6 +27,10 @@ OPTIMS = tuple(CATALOG.options("optim"))
         ("optim=sam optim.base=adamw", "optim.lr=0.05 "),
         ("data=iris data.standardize=false", "data.standardize=false"),
         ("regularization.early_stopping.patience=30", "trainer.epochs=30"),
+        ("trainer.monitor=train/loss", "Add trainer.monitor=val/loss"),
+        ("scheduler=step scheduler.step_size=30", "scheduler.step_size=30 has no effect with trainer.epochs=30"),
+        ("scheduler=multistep scheduler.milestones=[30,40]", "scheduler.milestones="),
+        ("scheduler=plateau scheduler.patience=30", "scheduler.patience=30"),
     ],
 )
 def test_what_is_allowed_and_seldom_wise_is_told(words: str, message: str) -> None:
@@ -44,6 +48,10 @@ def test_what_is_allowed_and_seldom_wise_is_told(words: str, message: str) -> No
         "optim.lr=auto",
         "optim=sam optim.lr=0.4",
         "regularization.early_stopping.patience=29",
+        "trainer.monitor=val/accuracy",
+        "scheduler=step scheduler.step_size=29",
+        "scheduler=step scheduler.step_size=100 scheduler.unit=steps",
+        "scheduler=multistep scheduler.milestones=[29,40]",
     ],
 )
 def test_what_is_usual_is_not(words: str) -> None:
@@ -53,8 +61,9 @@ def test_what_is_usual_is_not(words: str) -> None:
 def test_no_default_line_is_advised_against() -> None:
     lines = [(f"model={name}", *(("data=iris",) if name in TABLES else ())) for name in MODELS]
     lines += [(f"optim={name}",) for name in OPTIMS]
+    lines += [(f"scheduler={name}",) for name in CATALOG.options("scheduler")]
     lines += [(f"regularization={name}",) for name in CATALOG.options("regularization")]
-    assert len(lines) == 38 + 17 + 16
+    assert len(lines) == 38 + 17 + 13 + 16
     assert {line: found for line in lines if (found := list(advice(load(line, CATALOG))))} == {}
 
 
