@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from dlexp.assemble.metrics import RunMetrics, build_metrics
 from dlexp.assemble.running import failing_layer, parts_running
 from dlexp.config.check.advice import advice, advice_on_classes
 from dlexp.config.nodes import build, check_arguments
@@ -63,6 +64,7 @@ class Experiment:
         settings: Settings of the hardware and of precision.
         freezing: Frozen parameters, and when they are unfrozen.
         notes: Messages for the user, such as advice on the configuration.
+        metrics: The metrics of an epoch and of an evaluation.
     """
 
     config: RunConfig
@@ -74,6 +76,7 @@ class Experiment:
     settings: Settings
     freezing: Freezing = field(default_factory=Freezing)
     notes: tuple[str, ...] = ()
+    metrics: RunMetrics = field(kw_only=True)
 
     @property
     def precision(self) -> Precision:
@@ -117,6 +120,7 @@ def assemble(
     seed_global(config.seed, "init")
     loss = build_loss(config, bundle.spec, trusted, device)
     task = build_task(config, bundle.spec, loss, trusted)
+    metrics = build_metrics(config, bundle.spec, task, trusted)
     networks = _networks(build(config.model, _model_arguments(bundle.spec, task), trusted), task).to(device)
     torch.set_num_threads(1)  # for two samples, and for studies, which fork here; `apply` sets the final number
     network_facts = NetworkFacts.of(networks, config.batch_size, _probe(config, bundle, task, loss, networks))
@@ -132,7 +136,9 @@ def assemble(
         recompute_activations(networks)
     if settings.compile_mode is not None:
         compile_networks(networks, settings.compile_mode, device)
-    return Experiment(config, tuple(trusted), bundle, task, networks, device, settings, frozen, tuple(notes))
+    return Experiment(
+        config, tuple(trusted), bundle, task, networks, device, settings, frozen, tuple(notes), metrics=metrics
+    )
 
 
 def _data_settings(config: RunConfig, bundle: DataBundle, device: torch.device) -> tuple[MachineSetting, ...]:

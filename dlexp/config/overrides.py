@@ -16,7 +16,7 @@ from dlexp.config.files.catalog import Catalog
 from dlexp.config.schema.fields import Field
 from dlexp.config.schema.run import SECTIONS, TOP_LEVEL
 from dlexp.config.schema.tree import shown
-from dlexp.config.text_values import typed_value
+from dlexp.config.text_values import typed_value, with_quoted_names
 from dlexp.errors import Problem
 from dlexp.text.nearest import nearest_name
 from dlexp.text.quoting import command, setting, shell_word, text_value
@@ -54,7 +54,7 @@ def parse(overrides: Sequence[str], catalog: Catalog) -> tuple[ParsedOverrides, 
             problems.append(too_deep)
             continue
         try:
-            override = parser.parse_override(word)
+            override = parser.parse_override(with_quoted_names(word))
         except HydraException:  # its message is about lexers and links to the manual of Hydra
             problems.append(_grammar_problem(word, catalog))
             continue

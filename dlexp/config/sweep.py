@@ -116,6 +116,7 @@ def _combinations(overrides: Sequence[str], catalog: Catalog) -> list[tuple[tupl
 
 def _values(word: str, catalog: Catalog) -> list[str] | None:
     """Return one override for each value of `word`, None if it has a single value. Raises ConfigError."""
+    word = with_quoted_names(word)
     try:
         override = OverridesParser.create().parse_override(word)
     except HydraException:  # reported when the job is loaded

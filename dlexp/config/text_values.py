@@ -5,6 +5,7 @@ A column may be named 2024, 007, 1e3, true or no, which both the override gramma
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -22,6 +23,8 @@ from dlexp.config.schema.fields import Field
 from dlexp.config.schema.tree import ABSENT, shown, value_at
 
 _TEXTS = ("str", "path", "item")
+_OF_METRICS = ("metrics", "trainer.monitor", "task.monitor")
+_OF_ONE = re.compile(r"""(?<![\w"'\\./])(?:[a-z]+/)?[A-Za-z_]\w*\[[^\[\]"']*\]""")
 
 
 class _AsTyped(HydraOverrideVisitor):
@@ -48,6 +51,16 @@ def as_typed(word: str) -> Override | None:
     assert isinstance(found, Override)
     found.input_line = word
     return found
+
+
+def with_quoted_names(word: str) -> str:
+    """Return KEY=VALUE with names of metrics of one class, such as `recall[yes]`, in the quotes of the grammar."""
+    key, equals, text = word.partition("=")
+    return f"{key}{equals}{_OF_ONE.sub(_in_quotes, text)}" if key in _OF_METRICS else word
+
+
+def _in_quotes(found: re.Match[str]) -> str:
+    return f'"{found[0]}"'
 
 
 def typed_value(override: Override, field: Field | None) -> Any:

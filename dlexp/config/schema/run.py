@@ -13,6 +13,7 @@ from typing import Any, get_type_hints
 from dlexp.config.schema.fields import Field, key_field
 from dlexp.config.schema.names import SECTION_NAMES
 from dlexp.config.schema.regularization import RegularizationConfig
+from dlexp.metrics.selection.request import MetricRequest
 
 
 @dataclass(frozen=True)
@@ -175,6 +176,7 @@ class RunConfig:
         batch_size: Samples of a batch, 0 until data.batch_size=auto is resolved.
         monitor: Full name of the deciding metric, such as val/accuracy.
         maximize: Whether larger values of it are better.
+        metrics: Metrics beside those of the task: those of `metrics`, and a monitored one.
         choices: Group -> option, as composed.
         tree: The configuration as plain containers with secrets unresolved, which is saved, compared and shown.
         resolved: The configuration with all values resolved; never saved or printed.
@@ -204,6 +206,7 @@ class RunConfig:
     logger: LoggerConfig
     monitor: str
     maximize: bool
+    metrics: tuple[MetricRequest, ...]
     choices: Mapping[str, str]
     tree: Mapping[str, Any]
     resolved: Mapping[str, Any] = field(repr=False)
@@ -237,6 +240,12 @@ TOP_LEVEL: Mapping[str, Field] = {
         "require all weights to be in init_from with the same shape; false: initialize the others and report them",
     ),
     "name": Field("str", "name of the run in its directory; null: <model>-<data>", nullable=True),
+    "metrics": Field(
+        "list[item]",
+        "more metrics of each epoch and evaluation: names from dlexp list metrics, metrics of one class such as "
+        "recall[yes], names with parameters, and paths of your own functions",
+        or_one=True,
+    ),
 }
 SECTIONS: Mapping[str, type] = dict(
     zip(SECTION_NAMES, (TrainerConfig, RegularizationConfig, LoggerConfig), strict=True)
