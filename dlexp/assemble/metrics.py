@@ -134,8 +134,8 @@ def _problems(metrics: RunMetrics, spec: DataSpec, targets: Tensor) -> Iterator[
             try:
                 metric.called(*tried)
             except FunctionError as error:
-                rule = f"{error} It was called with the targets of the validation split and random predictions."
-                yield Problem(metric.request.where, metric.name, rule, code=error.code)
+                rule = f"{error.rule}; it was called with the targets of the validation split and random predictions"
+                yield Problem(metric.request.where, metric.name, rule, error.remedy, code=error.code)
 
 
 def _refuse(request: MetricRequest, spec: DataSpec, task: Task) -> None:
@@ -146,7 +146,8 @@ def _refuse(request: MetricRequest, spec: DataSpec, task: Task) -> None:
     if request.output and request.output not in names:
         what = "class" if isinstance(spec.targets, ClassSpec) else "target"
         near = nearest_name(request.output, names)
-        remedy = f"Did you mean {request.base}[{near}]?" if near else f"Available: {shortened(listed(names).split(', '))}"
+        every = f"Available: {shortened([listed([name]) for name in names])}"
+        remedy = f"Did you mean {request.base}[{near}]?" if near else every
         raise ConfigError.one("metrics", request.name, f"unknown {what} of these data", remedy, code="unknown-value")
     if request.base == "cost" and len(request.arguments["matrix"]) != len(names):
         rule = f"matrix must have {len(names)} rows and columns, one per class ({listed(names)}), "

@@ -60,9 +60,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="build everything and ma
 Run = Annotated[str, typer.Argument(help="run directory, or `latest`", autocompletion=completion.runs)]
 EvaluationOverrides = Annotated[
     list[str] | None,
-    typer.Argument(
-        metavar="[KEY=VALUE]...", help="overrides, such as trainer.device, data.eval_batch_size or data.path"
-    ),
+    typer.Argument(metavar="[KEY=VALUE]...", help="overrides, such as metrics, trainer.device or data.path"),
 ]
 AdaptationOverrides = Annotated[
     list[str] | None,

@@ -21,7 +21,7 @@ from hydra.errors import HydraException
 from dlexp.config.check.validate import rules
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.schema.run import RunConfig
-from dlexp.config.text_values import as_typed, wants_text
+from dlexp.config.text_values import as_typed, wants_text, with_quoted_names
 from dlexp.errors import ConfigError, Problem
 from dlexp.text.nearest import shortened
 from dlexp.text.quoting import command

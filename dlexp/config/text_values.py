@@ -82,6 +82,18 @@ def plain_reading(word: str) -> str:
     return value if isinstance(value, str) else word.partition("=")[2]
 
 
+def list_reading(word: str) -> Any:
+    """Return the VALUE of KEY=VALUE as a list or mapping of strings; unchanged if it cannot be parsed."""
+    word = with_quoted_names(word)
+    try:
+        override = OverridesParser.create().parse_override(word)
+    except HydraException:
+        return word.partition("=")[2]
+    if override.is_sweep_override():
+        return word.partition("=")[2]
+    return typed_value(override, Field("list[item]", or_one=True))
+
+
 def with_texts(tree: dict[str, Any], known: Mapping[str, Field], find: Callable[[str], Leaf | None]) -> None:
     """Replace numbers, booleans and null in `tree` by their text in the file where the key is a string.
 

@@ -17,13 +17,12 @@ from dlexp.config.schema.names import METRICS
 from dlexp.config.schema.tree import shown
 from dlexp.errors import Code, Problem
 from dlexp.metrics.selection.catalog import CATALOG, MetricEntry, entry_of
-from dlexp.metrics.selection.request import MetricRequest
+from dlexp.metrics.selection.request import DOTTED, MetricRequest
 from dlexp.text.nearest import nearest_name
 from dlexp.text.quoting import command, setting
 
 MODES = ("max", "min")
 _OF_ONE = re.compile(r"([A-Za-z_]\w*)\[(.+)\]", re.DOTALL)
-_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 _NAME = re.compile(r"[A-Za-z_][\w@.-]*")
 _OWN = ("_target_", "mode", "name")  # keys of a function's item that are no arguments
 _SECOND = {"scores": "class", "values": "target"}  # the parameter that names a class or a target
@@ -77,19 +76,6 @@ def directions(tree: Mapping[str, Any]) -> dict[str, str]:
     return {f"val/{name}": str(direction) for name, direction in metrics.items()} | {"train/loss": "min"}
 
 
-def targets_of(tree: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield (item, dotted path) of every function of the user among the items of `metrics`, complete or as typed."""
-    given = tree.get(METRICS) or ()
-    for item in given if isinstance(given, list | tuple) else (given,):
-        try:
-            name, arguments = _split(item)
-        except _Wrong:
-            continue
-        target = arguments.get("_target_", name if _DOTTED.fullmatch(name) else None)
-        if isinstance(target, str):
-            yield name, target
-
-
 def unknown_monitor(path: str, monitor: str, tree: Mapping[str, Any], origin: str) -> Problem:
     """Return the problem of a monitored metric that is none of `directions`."""
     own = {f"val/{request.name}": request for request in requests_of(tree)}
@@ -126,7 +112,7 @@ def _read(item: Any, tree: Mapping[str, Any], catalog: Catalog | None) -> tuple[
     """(request, complete form) of an item; `catalog` is None for an item that is complete. Raises _Wrong."""
     name, arguments = _split(item)
     own = catalog.options(METRICS) if catalog is not None else {}
-    if "_target_" not in arguments and _DOTTED.fullmatch(name):
+    if "_target_" not in arguments and DOTTED.fullmatch(name):
         arguments = {"_target_": name, **arguments}
         name = name.rpartition(".")[2]
     elif "_target_" not in arguments and name in own:
@@ -168,7 +154,7 @@ def _function(name: str, arguments: Mapping[str, Any], tree: Mapping[str, Any]) 
     """The request of a function of the user. Raises _Wrong."""
     target, mode = arguments["_target_"], arguments.get("mode")
     shown_name = str(arguments.get("name") or name)
-    if not isinstance(target, str) or not _DOTTED.fullmatch(target):
+    if not isinstance(target, str) or not DOTTED.fullmatch(target):
         raise _Wrong(name, f"_target_ must be the dotted path of a function, got {shown(target)}", code="invalid-type")
     if mode is not None and mode not in MODES:
         raise _Wrong(name, f"mode must be max or min, got {shown(mode)}", code="unknown-value")
@@ -271,7 +257,9 @@ def _unknown(name: str, outputs: str, usual: Mapping[str, str]) -> _Wrong:
     elif near is not None and _parts(name)[1]:
         near = f"{near}[{_parts(name)[1]}]"
     own = "A function of your own is named by its path, as in my_package.metrics.profit."
-    return _Wrong(name, "unknown metric", f"Did you mean {near}? {every}" if near else f"{every}. {own}", "unknown-value")
+    return _Wrong(
+        name, "unknown metric", f"Did you mean {near}? {every}" if near else f"{every}. {own}", "unknown-value"
+    )
 
 
 def _named(request: MetricRequest, plain: str = "") -> dict[str, str]:

@@ -64,7 +64,8 @@ class Catalog:
         """Names of all groups. Raises ConfigError for other directories in a user's --config-dir."""
         for root in self.roots:
             for folder in root.iterdir():
-                if folder.is_dir() and folder.name not in (*GROUPS, METRICS, SEARCH) and not folder.name.startswith((".", "_")):
+                known = folder.name in (*GROUPS, METRICS, SEARCH) or folder.name.startswith((".", "_"))
+                if folder.is_dir() and not known:
                     raise ConfigError.one(
                         str(folder), "", f"unknown group; available: {', '.join(GROUPS)}", code="unknown-value"
                     )

@@ -19,7 +19,7 @@ class MetricEntry:
         name: Its name in `metrics=[...]`; `top_K_accuracy` stands for a name with any K.
         direction: max if larger values are better, otherwise min.
         help: What it is, in one line.
-        of_one: `only` if it requires a class, as in `recall[yes]`; `also` if it may name a class or a target; "" if not.
+        of_one: `only` if it requires a class, as in `recall[yes]`; `also` if it may name one or a target; "" if neither.
         parameters: Name -> rule, as in `_fields.yaml`. A parameter without `default` is required.
     """
 
@@ -36,7 +36,11 @@ _AVERAGED = {
     "f1": "harmonic mean of precision and recall",
     "specificity": "share of the other samples that are not predicted as the class",
 }
-_KINDS = {"macro": "mean over the classes", "weighted": "mean weighted by true samples", "micro": "all classes together"}
+_KINDS = {
+    "macro": "mean over the classes",
+    "weighted": "mean weighted by true samples",
+    "micro": "all classes together",
+}
 
 _OF_CLASSES = (
     MetricEntry("accuracy", "max", "share of correct predictions"),

@@ -6,7 +6,7 @@ Symbols: N samples, C classes, O targets.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, SupportsFloat
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,13 +17,22 @@ from dlexp.metrics.bootstrap import Interval, Resampling, blocks, interval
 from dlexp.metrics.selection.base import Known, Samples, SelectedMetric
 from dlexp.metrics.selection.request import MetricRequest
 
-Function = Callable[..., SupportsFloat]
+Function = Callable[..., Any]
 
 
 class FunctionError(DlexpError):
-    """The user's function raised an exception, or returned something other than a number."""
+    """The user's function raised an exception, or returned something other than a number.
+
+    Attributes:
+        rule: What happened.
+        remedy: What to do.
+    """
 
     default_code = "invalid-value"
+
+    def __init__(self, name: str, rule: str, remedy: str = "") -> None:
+        self.rule, self.remedy = rule, remedy
+        super().__init__(f"metric {name}: {rule}{f'. {remedy}' if remedy else ''}")
 
 
 class UserMetric(SelectedMetric):
@@ -79,7 +88,7 @@ class UserMetric(SelectedMetric):
                 try:
                     values.append(self.called(predictions[chosen], targets[chosen]))
                 except FunctionError as error:
-                    return Interval(None, None, 0, f"in a resample: {error}", "")
+                    return Interval(None, None, 0, f"in a resample, {error.rule}", "")
         found = np.asarray(values)
         return interval(np.where(np.isfinite(found), found, np.nan), resampling.level)
 
@@ -90,20 +99,17 @@ class UserMetric(SelectedMetric):
         except Exception as error:
             place = self._place(error)
             text = str(error).partition("\n")[0]
-            raise FunctionError(
-                f"metric {self.name}: {self.request.target} raised {type(error).__name__}"
-                f"{f': {text}' if text else ''}{f' ({place})' if place else ''}. "
-                "Set DLEXP_DEBUG=1 to see the traceback."
-            ) from error
+            rule = f"{self.request.target} raised {type(error).__name__}{f': {text}' if text else ''}"
+            remedy = "Set DLEXP_DEBUG=1 to see the traceback."
+            raise FunctionError(self.name, f"{rule}{f' ({place})' if place else ''}", remedy) from error
         try:
-            if isinstance(found, str) or np.ndim(found):  # type: ignore[arg-type]
+            if isinstance(found, str) or np.ndim(found):
                 raise TypeError
             return float(found)
         except (TypeError, ValueError):
-            shape = f" of shape {np.shape(found)}" if np.ndim(found) else ""  # type: ignore[arg-type]
-            raise FunctionError(
-                f"metric {self.name}: {self.request.target} must return one number, got {type(found).__name__}{shape}"
-            ) from None
+            shape = f" of shape {np.shape(found)}" if np.ndim(found) else ""
+            rule = f"{self.request.target} must return one number, got {type(found).__name__}{shape}"
+            raise FunctionError(self.name, rule) from None
 
 
 def arrays(samples: Samples) -> tuple[Any, Any]:

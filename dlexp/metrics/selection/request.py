@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 
 
 @dataclass(frozen=True)
@@ -28,3 +31,15 @@ class MetricRequest:
     direction: str = ""
     arguments: Mapping[str, Any] = field(default_factory=dict)
     where: str = "metrics"
+
+
+def user_targets(items: Any) -> Iterator[tuple[str, str]]:
+    """Yield (name, dotted path) of every function of the user among the items of `metrics`, complete or as typed."""
+    for item in items if isinstance(items, list | tuple) else (items,):
+        name, values = item, None
+        if isinstance(item, Mapping) and len(item) == 1:
+            (name, values), *_ = item.items()
+        written = values.get("_target_") if isinstance(values, Mapping) else None
+        target = written or (name if isinstance(name, str) and DOTTED.fullmatch(name) else None)
+        if isinstance(target, str):
+            yield str(name), target

@@ -20,6 +20,7 @@ from dlexp.artifacts.runs.run_files import read_run_file, with_keys
 from dlexp.errors import ConfigError, DlexpError, Problem
 from dlexp.text.nearest import nearest_name
 from dlexp.text.quoting import command
+from dlexp.workflows.compare.named_metrics import sample_scorer
 from dlexp.workflows.run_record.read import RunSummary
 
 Floats = NDArray[np.float64]
@@ -158,8 +159,12 @@ def read_scores(groups: Sequence[Sequence[RunSummary]], metric: str | None, want
     reports = [read_run_file(run.path / "eval" / split / "report.json", needs=needs) for run in runs]
     _refuse_other_conditions(runs, reports, split)
     files = {run.path: run.path / "eval" / split / "predictions.csv" for run in runs}
-    name, score = scorer(metric, _columns(files[runs[0].path]))
     texts: dict[str, int] = {}
+    own = sample_scorer(runs[0], metric, texts) if metric is not None else None
+    if own is not None and metric is not None:
+        name, score = metric, own
+    else:
+        name, score = scorer(metric, _columns(files[runs[0].path]))
     first = _table(files[runs[0].path], name, texts)
     scores = {runs[0].path: score(first)}
     for run in runs[1:]:  # one table at a time: of the others, only the scores are kept
@@ -168,7 +173,7 @@ def read_scores(groups: Sequence[Sequence[RunSummary]], metric: str | None, want
         scores[run.path] = score(table)
     stacked = tuple(np.stack([scores[run.path] for run in group]) for group in groups)
     split_accesses = max(int(report.get("split_accesses", 0)) for report in reports)
-    measure = Measure(name, maximize="accuracy" in name)
+    measure = Measure(name, runs[0].directions.get(name) == "max")
     return Scores(measure, split, str(reports[0]["checkpoint"]), stacked, split_accesses)
 
 

@@ -14,9 +14,9 @@ from dlexp.artifacts.files.writing import is_temporary
 from dlexp.artifacts.runs.metrics_log import read_metrics
 from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.artifacts.runs.run_files import read_run_file
+from dlexp.config.check.metrics import directions
 from dlexp.config.derive import departure
 from dlexp.config.files.catalog import Catalog
-from dlexp.config.check.metrics import directions
 from dlexp.config.schema.tree import ABSENT, leaves, shown, value_at
 from dlexp.errors import ConfigError, DlexpError
 from dlexp.report.pages.run_contents import Configuration, Evaluated, RunStory, Table
