@@ -147,6 +147,7 @@ class DataError(DlexpError):
         code: Code | None = None,
     ) -> None:
         self.file, self.column, self.row, self.remedy = file, column, row, remedy
+        self.rule, self.unit = message, unit
         place = [str(file)] if file is not None else []
         place += [f"{unit} {row}"] if row is not None else []
         place += [f"column {column!r}"] if column is not None else []

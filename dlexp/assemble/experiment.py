@@ -188,7 +188,8 @@ def build_task(config: RunConfig, spec: DataSpec, loss: object, trusted: Sequenc
 def interpretation_of(config: RunConfig, bundle: DataBundle) -> str:
     """Return a one-line description of how the data of `config` was interpreted; see `interpretation`."""
     task = "" if config.task.option in ("classification", "regression") else config.task.option.replace("_", " ")
-    return interpretation(bundle, task, config.data.arguments.get("drop") or ())
+    declared = config.data.arguments.get("columns") or {}
+    return interpretation(bundle, task, [name for name, kind in declared.items() if kind == "drop"])
 
 
 def check_nodes(config: RunConfig, trusted: Sequence[str]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
@@ -13,10 +12,11 @@ from dlexp.config.check.suggest import EVERY_NAME, all_paths, nearest_path, opti
 from dlexp.config.check.synonyms import synonym
 from dlexp.config.check.validate import rules
 from dlexp.config.files.catalog import Catalog
+from dlexp.config.quoted_keys import parse_override
 from dlexp.config.schema.fields import Field
 from dlexp.config.schema.run import SECTIONS, TOP_LEVEL
 from dlexp.config.schema.tree import shown
-from dlexp.config.text_values import typed_value, with_quoted_names
+from dlexp.config.text_values import typed_value
 from dlexp.errors import Problem
 from dlexp.text.nearest import nearest_name
 from dlexp.text.quoting import command, setting, shell_word, text_value
@@ -44,7 +44,6 @@ class ParsedOverrides:
 
 def parse(overrides: Sequence[str], catalog: Catalog) -> tuple[ParsedOverrides, list[Problem]]:
     """Return the parsed overrides, and a problem for each invalid one."""
-    parser = OverridesParser.create()
     groups: dict[str, str] = {}
     values: list[Override] = []
     problems: list[Problem] = []
@@ -54,7 +53,7 @@ def parse(overrides: Sequence[str], catalog: Catalog) -> tuple[ParsedOverrides, 
             problems.append(too_deep)
             continue
         try:
-            override = parser.parse_override(with_quoted_names(word))
+            override = parse_override(word)
         except HydraException:  # its message is about lexers and links to the manual of Hydra
             problems.append(_grammar_problem(word, catalog))
             continue

@@ -14,14 +14,14 @@ from itertools import product
 from math import prod
 from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Glob, Override
 from hydra.errors import HydraException
 
 from dlexp.config.check.validate import rules
 from dlexp.config.files.catalog import Catalog
+from dlexp.config.quoted_keys import parse_override
 from dlexp.config.schema.run import RunConfig
-from dlexp.config.text_values import as_typed, wants_text, with_quoted_names
+from dlexp.config.text_values import as_typed, wants_text
 from dlexp.errors import ConfigError, Problem
 from dlexp.text.nearest import shortened
 from dlexp.text.quoting import command
@@ -116,9 +116,8 @@ def _combinations(overrides: Sequence[str], catalog: Catalog) -> list[tuple[tupl
 
 def _values(word: str, catalog: Catalog) -> list[str] | None:
     """Return one override for each value of `word`, None if it has a single value. Raises ConfigError."""
-    word = with_quoted_names(word)
     try:
-        override = OverridesParser.create().parse_override(word)
+        override = parse_override(word)
     except HydraException:  # reported when the job is loaded
         return None
     if not override.is_sweep_override():

@@ -5,7 +5,6 @@ A column may be named 2024, 007, 1e3, true or no, which both the override gramma
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -23,8 +22,6 @@ from dlexp.config.schema.fields import Field
 from dlexp.config.schema.tree import ABSENT, shown, value_at
 
 _TEXTS = ("str", "path", "item")
-_OF_METRICS = ("metrics", "trainer.monitor", "task.monitor")
-_OF_ONE = re.compile(r"""(?<![\w"'\\./])(?:[a-z]+/)?[A-Za-z_]\w*\[[^\[\]"']*\]""")
 
 
 class _AsTyped(HydraOverrideVisitor):
@@ -53,16 +50,6 @@ def as_typed(word: str) -> Override | None:
     return found
 
 
-def with_quoted_names(word: str) -> str:
-    """Return KEY=VALUE with names of metrics of one class, such as `recall[yes]`, in the quotes of the grammar."""
-    key, equals, text = word.partition("=")
-    return f"{key}{equals}{_OF_ONE.sub(_in_quotes, text)}" if key in _OF_METRICS else word
-
-
-def _in_quotes(found: re.Match[str]) -> str:
-    return f'"{found[0]}"'
-
-
 def typed_value(override: Override, field: Field | None) -> Any:
     """Return the value of an override; the string as typed if the rule of the key is a string."""
     value = override.value()
@@ -80,18 +67,6 @@ def plain_reading(word: str) -> str:
         typed = None
     value = typed.value() if typed is not None and not typed.is_sweep_override() else None
     return value if isinstance(value, str) else word.partition("=")[2]
-
-
-def list_reading(word: str) -> Any:
-    """Return the VALUE of KEY=VALUE as a list or mapping of strings; unchanged if it cannot be parsed."""
-    word = with_quoted_names(word)
-    try:
-        override = OverridesParser.create().parse_override(word)
-    except HydraException:
-        return word.partition("=")[2]
-    if override.is_sweep_override():
-        return word.partition("=")[2]
-    return typed_value(override, Field("list[item]", or_one=True))
 
 
 def with_texts(tree: dict[str, Any], known: Mapping[str, Field], find: Callable[[str], Leaf | None]) -> None:
@@ -120,6 +95,8 @@ def wants_text(field: Field) -> bool:
 
 def _lacks_texts(value: Any, field: Field) -> bool:
     """Return whether `value` contains something other than a string where `field` requires one."""
+    if field.type == "map[str]":
+        return isinstance(value, Mapping) and any(not isinstance(key, str) for key in value)
     if field.type.startswith("list["):
         inner = _inner(field)
         if isinstance(value, list | tuple):
@@ -130,11 +107,21 @@ def _lacks_texts(value: Any, field: Field) -> bool:
 
 
 def _texts(value: Any, spelled: Any, field: Field) -> Any:
+    if field.type == "map[str]" and isinstance(value, Mapping):
+        keys = spelled if isinstance(spelled, Mapping) and len(spelled) == len(value) else value
+        return {
+            key if isinstance(key, str) else _text(name): item
+            for (key, item), name in zip(value.items(), keys, strict=True)
+        }
     if isinstance(value, list | tuple):
         inner = _inner(field)
         return [_texts(item, text, inner) for item, text in zip(value, spelled, strict=True)]
     is_text = isinstance(value, str | Mapping) or (value is None and field.nullable)
     return value if is_text else spelled
+
+
+def _text(key: Any) -> str:
+    return key if isinstance(key, str) else str(shown(key))
 
 
 def _inner(field: Field) -> Field:

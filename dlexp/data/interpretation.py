@@ -1,4 +1,4 @@
-"""A one-line summary of the data: target, inputs and dropped columns."""
+"""A one-line summary of the data: target, inputs and columns that are left out."""
 
 from __future__ import annotations
 
@@ -6,25 +6,26 @@ from collections.abc import Iterator, Sequence
 
 from dlexp.data.bundle import DataBundle
 from dlexp.data.images.decoding import printable_name
-from dlexp.data.tables.encoding import CategoryColumn, encoded_columns
+from dlexp.data.tables.features.encodings import CategoryColumn, DateColumn, HashColumn, encoded_columns
 from dlexp.kinds import describe_kind
 from dlexp.specs import ClassSpec, ImageSpec, TableSpec, ValueSpec
 
 _NAMED = 10  # names up to which all are listed; of more, the first five and their number
 _SHOWN_OF_MANY = 5
 _LONGEST = 30  # characters of a name
+_PARTS = {"elapsed": "elapsed days"}  # words for parts of a date
 
 
 def interpretation(bundle: DataBundle, task: str = "", dropped: Sequence[str] = ()) -> str:
-    """`classification of y, 3 classes: 0, 1, 2; 7 numbers, 2 categories (city, plan); dropped: id`.
+    """`classification of y, 2 classes: 0, 1; 7 numbers, 1 date (when: year, month); left out: id (numbers the rows)`.
 
     task     name of a task other than classification and regression, "" for these
-    dropped  columns in data.drop
+    dropped  columns that data.columns drops
     """
-    left_out = list(dict.fromkeys((*dropped, *bundle.omitted)))
+    left_out = {**dict.fromkeys(dropped, ""), **bundle.omitted}
     parts = [_goal(bundle, task), _inputs(bundle)]
     if left_out:
-        parts.append(f"dropped: {_names(left_out)}")
+        parts.append(f"left out: {_shortened([_name(n) + f' ({why})' * bool(why) for n, why in left_out.items()])}")
     return "; ".join(parts)
 
 
@@ -53,18 +54,28 @@ def _inputs(bundle: DataBundle) -> str:
 
 def _columns(bundle: DataBundle) -> Iterator[str]:
     fitted = encoded_columns(bundle.preprocessing)
-    categories = [fit.name for fit in fitted if isinstance(fit, CategoryColumn)]
-    numbers = len(fitted) - len(categories)
+    dates = [fit for fit in fitted if isinstance(fit, DateColumn)]
+    categories = [fit.name for fit in fitted if isinstance(fit, CategoryColumn | HashColumn)]
+    numbers = len(fitted) - len(categories) - len(dates)
     if numbers:
         yield f"{numbers:,} number{'' if numbers == 1 else 's'}"
     if categories:
         yield f"{len(categories):,} categor{'y' if len(categories) == 1 else 'ies'} ({_names(categories)})"
+    if dates:
+        parts = [
+            f"{_name(fit.name)}: {', '.join(_PARTS.get(one.part, one.part) for one in fit.parts)}" for fit in dates
+        ]
+        yield f"{len(dates):,} date{'' if len(dates) == 1 else 's'} ({_shortened(parts, '; ')})"
 
 
 def _names(names: Sequence[str]) -> str:
-    if len(names) <= _NAMED:
-        return ", ".join(map(_name, names))
-    return ", ".join(map(_name, names[:_SHOWN_OF_MANY])) + f", ... and {len(names) - _SHOWN_OF_MANY:,} more"
+    return _shortened(list(map(_name, names)))
+
+
+def _shortened(texts: Sequence[str], between: str = ", ") -> str:
+    if len(texts) <= _NAMED:
+        return between.join(texts)
+    return between.join(texts[:_SHOWN_OF_MANY]) + f"{between}... and {len(texts) - _SHOWN_OF_MANY:,} more"
 
 
 def _name(name: str) -> str:

@@ -34,7 +34,7 @@ def value(content: Any) -> str:
     if isinstance(content, bool):
         return str(content).lower()
     if isinstance(content, Mapping):
-        return "{" + ",".join(f"{text_value(str(key))}:{value(item)}" for key, item in content.items()) + "}"
+        return "{" + ",".join(f"{_key(str(key))}:{value(item)}" for key, item in content.items()) + "}"
     if isinstance(content, list | tuple):
         return "[" + ",".join(value(item) for item in content) + "]"
     return text_value(content) if isinstance(content, str) else str(content)
@@ -64,6 +64,12 @@ def shell_word(word: str) -> str:
     if all(char.isprintable() for char in word):
         return f"'{word}'" if word.startswith(_DIRECTORY_OR_JOB) and shlex.quote(word) == word else shlex.quote(word)
     return "$'" + "".join(map(_ansi, word)) + "'"
+
+
+def _key(name: str) -> str:
+    """A key of a mapping, whose interpolations are not resolved."""
+    is_plain = _PLAIN.fullmatch(name) and name.lower() not in _NO_TEXT
+    return name if is_plain else '"' + _BEFORE_QUOTE.sub(_escaped, name) + '"'
 
 
 def _quoted(word: str | Path | tuple[str, Any]) -> str:

@@ -15,6 +15,7 @@ from typed_specs import values_of
 from dlexp.data.bundle import SPLITS
 from dlexp.data.columns import tensor_of
 from dlexp.data.sources.csv_file import csv, target_kind
+from dlexp.data.tables.features.kinds import KINDS
 
 CELLS = (
     *(
@@ -87,8 +88,8 @@ arguments = st.fixed_dictionaries(
     optional={
         "target_kind": st.sampled_from(["auto", "class", "value"]),
         "separator": st.sampled_from([",", ",", ";", "\t", "|", " ", "", "ab", "\n", '"', "\u0000", "é", "\\s+", "."]),
-        "categorical": st.lists(st.sampled_from(["a", "b", "y", "nothing"]), max_size=2),
-        "drop": st.lists(st.sampled_from(["a", "b", "y", "nothing"]), max_size=2),
+        "columns": st.dictionaries(st.sampled_from(["a", "b", "y", "nothing"]), st.sampled_from(KINDS), max_size=2),
+        "rare": st.sampled_from(["other", "hash", "refuse"]),
         "missing_values": st.lists(st.sampled_from(["NA", "?", "0", "x"]), max_size=2),
         "max_categories": st.sampled_from([2, 50]),
         "standardize": st.booleans(),

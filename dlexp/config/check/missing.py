@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dlexp.data.memory.handed_over import PLACE, names_handed_over
 from dlexp.data.tables.column_names import column_names
 from dlexp.errors import Problem
 from dlexp.text.nearest import nearest_name
@@ -45,7 +46,8 @@ def _problem(key: str, tree: Mapping[str, Any]) -> Problem:
     data = data if isinstance(data, Mapping) else {}
     if key == "data.target" and (columns := _columns(data)):
         more = f", ... ({len(columns):,} in all)" if len(columns) > _NAMED else ""
-        rule = f"required: the column to predict. The columns of {data['path']} are {listed(columns[:_NAMED])}{more}"
+        place = data.get("path", PLACE)
+        rule = f"required: the column to predict. The columns of {place} are {listed(columns[:_NAMED])}{more}"
         return Problem(key, "", rule, f"Add {setting(key, _likely_target(columns))}", code="missing-value")
     if key == "data.path" and (file := next(_files(data), None)) is not None:
         return Problem(key, "", "required: the file to read", f"Add {setting(key, file)}", code="missing-value")
@@ -54,7 +56,9 @@ def _problem(key: str, tree: Mapping[str, Any]) -> Problem:
 
 
 def _columns(data: Mapping[str, Any]) -> list[str]:
-    """The columns of the table that data.path names; [] without one."""
+    """The columns of the table that data.path names or a program hands over; [] without one."""
+    if _source(data) == "dataframe":
+        return names_handed_over()
     path, separator = data.get("path"), data.get("separator", ",")
     if _source(data) not in ("csv_file", "parquet_file") or not isinstance(path, str) or "${" in path or path == "???":
         return []
@@ -80,4 +84,4 @@ def _files(data: Mapping[str, Any]) -> Iterator[str]:
 def _source(data: Mapping[str, Any]) -> str:
     """The module of the data source, such as `csv_file`; "" for a source of the user's own."""
     target = str(data.get("_target_", ""))
-    return target.split(".")[-2] if target.startswith("dlexp.data.sources.") else ""
+    return target.split(".")[-2] if target.startswith(("dlexp.data.sources.", "dlexp.data.memory.")) else ""

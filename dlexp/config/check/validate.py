@@ -113,8 +113,8 @@ def _typed(
         value = value_at(tree, path)
         refusal = "" if value is ABSENT else field.refusal(value)
         if refusal:
-            near = nearest_name(value, field.words) if isinstance(value, str) else None
-            remedy = f"Did you mean {setting(path, near)}?" if near else ""
+            meant = _meant(value, field)
+            remedy = f"Did you mean {setting(path, meant)}?" if meant else ""
             yield Problem(path, shown(value), refusal, remedy, origins.text(path, value), code=field.code_of(value))
     yield from works_on_problems(tree, choices, _OUTPUTS)
     yield from phase_problems(tree, origins)
@@ -129,6 +129,17 @@ def _typed(
                 if group == "task":  # tasks share no keys
                     remedy = f"Add `{key}: val/loss`, or another metric of the task, to {file}."
                 yield Problem(f"{group}.{key}", "", "required", remedy, code="missing-value")
+
+
+def _meant(value: Any, field: Field) -> Any:
+    """The valid value that is spelled almost like an invalid one, None if there is none."""
+    if isinstance(value, Mapping) and field.type == "map[str]":
+        near = {
+            key: item if item in field.choices else nearest_name(str(item), field.choices)
+            for key, item in value.items()
+        }
+        return near if all(near.values()) else None
+    return nearest_name(value, field.words) if isinstance(value, str) else None
 
 
 def _unknown_keys(tree: Mapping[str, Any]) -> Iterator[Problem]:

@@ -30,6 +30,7 @@ _WORDS = {
     "str": "a string",
     "path": "a path",
     "map": "a mapping, {KEY: VALUE, ...}",
+    "map[str]": "a mapping, {NAME: VALUE, ...}",
     "list[int]": "a list of whole numbers",
     "list[float]": "a list of numbers",
     "list[str]": "a list of strings",
@@ -43,11 +44,11 @@ class Field:
     """The rule of a configuration key.
 
     Attributes:
-        type: bool, int, float, str, path, map, list[int], list[float], list[str], list[map] or list[item], whose items
-            are strings or mappings.
+        type: bool, int, float, str, path, map, map[str], whose values are strings, list[int], list[float], list[str],
+            list[map] or list[item], whose items are strings or mappings.
         help: What the key is, with its unit.
         nullable: Whether null is allowed.
-        choices: The allowed values, () for any.
+        choices: The allowed values, also of a mapping, () for any.
         minimum: Inclusive lower bound of a number, or of every number in a list.
         above: Exclusive lower bound.
         maximum: Inclusive upper bound.
@@ -84,6 +85,8 @@ class Field:
     @property
     def rule(self) -> str:
         """The rule as text, such as `a number > 0`."""
+        if self.choices and self.type == "map[str]":
+            return f"{_WORDS[self.type]}, each VALUE one of {', '.join(map(_show, self.choices))}{self._or_null}"
         if self.choices:
             return "one of " + ", ".join(_show(choice) for choice in self.choices) + self._or_null
         bounds = " and ".join(
@@ -106,6 +109,10 @@ class Field:
             return self.nullable
         if isinstance(value, str) and value in self.words:
             return True
+        if self.type == "map[str]":
+            return isinstance(value, dict) and all(
+                Field("str", choices=self.choices).accepts(v) for v in value.values()
+            )
         if self.type.startswith("list["):
             inner = self._item
             if self.or_one and not isinstance(value, list | tuple):
@@ -126,6 +133,8 @@ class Field:
 
     def code_of(self, value: object) -> Code:
         """Return the code of an invalid value: of another type, none of the choices, or out of range."""
+        if self.type == "map[str]":
+            return "unknown-value" if isinstance(value, dict) else "invalid-type"
         if self.type.startswith("list[") and isinstance(value, list | tuple):
             inner = self._item
             return next((inner.code_of(item) for item in value if not inner.accepts(item)), "invalid-type")

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlexp.data.tables.original_units import ColumnValues
-from dlexp.findings import Dropped, Finding, counted, dropping, finding
+from dlexp.findings import Declared, Finding, counted, dropped, finding
 
 Columns = Mapping[str, ColumnValues]
 
@@ -24,37 +24,36 @@ _MOST_COMPARED = 2000  # columns compared with each other
 _MOSTLY = 0.5  # share of missing cells for a warning
 
 
-def constant_columns(columns: Columns, left_out: Sequence[str], dropped: Dropped) -> list[Finding]:
+def constant_columns(columns: Columns, left_out: Sequence[str], declared: Declared) -> list[Finding]:
     """Findings for columns with a single value.
 
     left_out  those that the source has dropped for this reason
-    dropped   the current data.drop, None if the source has no such key
+    declared  the current data.columns, None if the source has no such key
     """
     names = [name for name, cells in columns.items() if len(cells) and _is_constant(cells)]
     found = []
     if names:
         what = f"{counted(len(names), 'column has', 'columns have')} a single value in the training rows"
-        found.append(finding("warning", "constant", what, names, dropping(names, dropped)))
+        found.append(dropped("warning", "constant", what, names, names, declared))
     if left_out:
-        what = f"{counted(len(left_out), 'column has', 'columns have')} a single value and was dropped"
-        what = what.replace("was dropped", "were dropped") if len(left_out) > 1 else what
-        found.append(finding("warning", "constant", what, left_out, dropping(left_out, dropped)))
+        what = counted(len(left_out), "column is left out, with", "columns are left out, each with") + " a single value"
+        found.append(dropped("warning", "constant", what, left_out, left_out, declared))
     return found
 
 
 def no_features(index: Mapping[str, str]) -> list[Finding]:
-    """Findings for columns that the source drops because they number the rows or name their split.
+    """Findings for columns that the source leaves out: indexes, identifiers, texts, names of splits.
 
     index  name -> reason, a phrase that follows the name
     """
     if not index:
         return []
-    what = counted(len(index), "column was dropped as an index", "columns were dropped as indexes")
+    what = counted(len(index), "column is left out", "columns are left out")
     where = [f"{name or repr(name)}: {why}" for name, why in index.items()]
-    return [finding("note", "index", what, where)]
+    return [finding("note", "left out", what, where)]
 
 
-def redundant(columns: Columns, dropped: Dropped) -> list[Finding]:
+def redundant(columns: Columns, declared: Declared) -> list[Finding]:
     """Findings for columns that equal an earlier one, or are a linear function of it (correlation 0.9999)."""
     pairs, later = [], []
     numbers = {name: cells for name, cells in columns.items() if not isinstance(cells, list)}
@@ -75,7 +74,7 @@ def redundant(columns: Columns, dropped: Dropped) -> list[Finding]:
         return []
     later = list(dict.fromkeys(later))
     what = counted(len(later), "column is redundant with an earlier one", "columns are redundant with earlier ones")
-    return [finding("warning", "redundant columns", what, pairs, dropping(later, dropped))]
+    return [dropped("warning", "redundant columns", what, pairs, later, declared)]
 
 
 def outliers(columns: Columns, named: Callable[[NDArray[np.int64]], list[str]], remedy: str) -> list[Finding]:
@@ -125,7 +124,7 @@ def unnormalized(
     return [finding("warning", "not normalized", what, where, remedy)]
 
 
-def missing_cells(found: Mapping[str, tuple[int, Sequence[str]]], total: int, dropped: Dropped) -> list[Finding]:
+def missing_cells(found: Mapping[str, tuple[int, Sequence[str]]], total: int, declared: Declared) -> list[Finding]:
     """Findings for columns with missing cells.
 
     found  name of a column -> (number of missing cells, names of the first rows)
@@ -140,7 +139,7 @@ def missing_cells(found: Mapping[str, tuple[int, Sequence[str]]], total: int, dr
         ]
         if names is mostly and names:
             what = f"{counted(len(names), 'column has', 'columns have')} more missing cells than values"
-            findings.append(finding("warning", "missing", what, where, dropping(names, dropped)))
+            findings.append(dropped("warning", "missing", what, where, names, declared))
         elif names:
             what = (
                 f"{counted(len(names), 'column has', 'columns have')} missing cells; missing numbers become the median"

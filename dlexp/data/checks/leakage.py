@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlexp.data.tables.original_units import ColumnValues
-from dlexp.findings import Dropped, Finding, counted, dropping, finding
+from dlexp.findings import Declared, Finding, counted, dropped
 
 _FEWEST = 30  # rows below which a column may predict the target by chance
 _MOST = 50_000  # rows that are checked
@@ -19,12 +19,12 @@ _LEAKS = 0.99  # score from which a column is reported
 
 
 def leaks(
-    columns: Mapping[str, ColumnValues], targets: Mapping[str, NDArray[np.generic]], dropped: Dropped
+    columns: Mapping[str, ColumnValues], targets: Mapping[str, NDArray[np.generic]], declared: Declared
 ) -> list[Finding]:
     """Findings for columns that alone predict a target of at most 50,000 training rows almost perfectly.
 
     targets   name -> (N,) int64 class numbers, or float64 values
-    dropped   the current data.drop, None if the source has no such key
+    declared  the current data.columns, None if the source has no such key
     """
     where, names = [], []
     for name, cells in columns.items():
@@ -42,7 +42,7 @@ def leaks(
     names = list(dict.fromkeys(names))
     what = counted(len(names), "column predicts", "columns predict")
     what += " the target alone and may not be known at prediction"
-    return [finding("warning", "leak", what, where, dropping(names, dropped))]
+    return [dropped("warning", "leak", what, where, names, declared)]
 
 
 def predictability(cells: ColumnValues, target: NDArray[np.generic]) -> float:

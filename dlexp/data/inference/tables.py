@@ -1,7 +1,7 @@
 """Prediction inputs from tables, encoded as in training; invalid rows are reported one by one.
 
 As in training, a missing number becomes the median of the training rows, and a missing or unknown category is encoded
-as zeros.
+as zeros; an unknown one in a column with a feature of rare categories is one of these.
 
 Symbols: N rows, G usable rows, F features after encoding.
 """
@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,14 +20,29 @@ from numpy.typing import NDArray
 
 from dlexp.data.inference.items import InputItems
 from dlexp.data.inference.row_reader import open_table
-from dlexp.data.tables.encoding import CategoryColumn, NumberColumn, encoded_columns
+from dlexp.data.memory.frame_columns import open_frame
+from dlexp.data.memory.handed_over import PLACE
+from dlexp.data.tables.features.encodings import (
+    AnyColumn,
+    CategoryColumn,
+    DateCells,
+    DateColumn,
+    HashColumn,
+    NumberColumn,
+    encoded_columns,
+)
+from dlexp.data.tables.features.new_rows import moments_of, numbers_of
+from dlexp.data.tables.features.target_columns import names_of
 from dlexp.data.tables.index_columns import is_index_name
-from dlexp.data.tables.mixed_column import special_in
+from dlexp.data.tables.pieces import OpenTable
 from dlexp.data.tables.raw_column import RawColumn
 from dlexp.data.tables.spelling import MISSING, Marks, cell_identity, number_in
 from dlexp.errors import DataError
-from dlexp.runtime.rounding import LARGEST
+from dlexp.findings import counted
 from dlexp.text.quoting import shell_word
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _FARTHEST = float(np.finfo(np.float32).max)  # largest standardized number
 _NAMED = 5  # categories shown in a note
@@ -45,14 +60,21 @@ class TableInput:
     separator  between two cells of a CSV file
     lenient    ignore columns that training did not have
     unknown    column -> counts of categories that training did not have; updated while rows are read
+    ignored    column -> number of cells of another kind, which are missing ones as in training; updated likewise
     """
 
-    columns: tuple[NumberColumn | CategoryColumn, ...]
+    columns: tuple[AnyColumn, ...]
     unread: frozenset[str]
     empty: frozenset[str]
     separator: str
     lenient: bool = False
     unknown: dict[str, Counter[str]] = field(default_factory=dict)
+    ignored: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def rest(self) -> set[str]:
+        """The columns with a feature of all rare categories."""
+        return {fit.name for fit in self.columns if isinstance(fit, CategoryColumn) and fit.rest}
 
     @classmethod
     def of(cls, preprocessing: Mapping[str, Any], arguments: Mapping[str, Any], lenient: bool) -> TableInput:
@@ -61,7 +83,7 @@ class TableInput:
         if not columns:
             rule, remedy = "this run was not trained on a table with named columns", "Use a .npy or .npz file."
             raise DataError(rule, remedy=remedy, code="incompatible-data")
-        unread = {*preprocessing.get("unread", ()), str(arguments.get("target", "target"))}
+        unread = {*preprocessing.get("unread", ()), *names_of(arguments.get("target", "target"))}
         empty = frozenset(["", *arguments.get("missing_values", MISSING)])
         return cls(columns, frozenset(unread), empty, str(arguments.get("separator", ",")), lenient)
 
@@ -77,20 +99,27 @@ class TableInput:
         or more cells none of which is a category of training: another column, or another spelling. For that check at
         most 65,536 rows are held back until the first known category.
         """
-        number, pending, recognized = 0, list[InputItems](), Recognized()
         with open_table(path, self.separator, Marks(self.empty)) as table:
-            for piece in table.rows(self._places(path, table.header)):
-                problems = list(piece.problems)
-                inputs = self.encoded(piece.columns, problems, recognized)
-                rows = zip(piece.places, problems, strict=True)
-                names: dict[str, list[Any]] = {"input": [path] * len(problems)}
-                names["row"] = list(range(number, number + len(problems)))
-                number += len(problems)
-                found = [f"{table.place} {place}, {problem}" if problem else "" for place, problem in rows]
-                pending.append(InputItems(names, found, torch.from_numpy(inputs)))
-                if len(pending) > _PENDING or not recognized.unrecognized():
-                    yield from pending
-                    pending.clear()
+            yield from self._read(path, table)
+
+    def read_frame(self, frame: pd.DataFrame) -> Iterator[InputItems]:
+        """The rows of a DataFrame, as those of a file; see `read`."""
+        yield from self._read(str(PLACE), open_frame(frame, Marks(self.empty)))
+
+    def _read(self, path: str, table: OpenTable) -> Iterator[InputItems]:
+        number, pending, recognized = 0, list[InputItems](), Recognized()
+        for piece in table.rows(self._places(path, table.header)):
+            problems = list(piece.problems)
+            inputs = self.encoded(piece.columns, problems, recognized)
+            rows = zip(piece.places, problems, strict=True)
+            names: dict[str, list[Any]] = {"input": [path] * len(problems)}
+            names["row"] = list(range(number, number + len(problems)))
+            number += len(problems)
+            found = [f"{table.place} {place}, {problem}" if problem else "" for place, problem in rows]
+            pending.append(InputItems(names, found, torch.from_numpy(inputs)))
+            if len(pending) > _PENDING or not recognized.unrecognized():
+                yield from pending
+                pending.clear()
         if not number:
             raise DataError("has no rows", file=path, code="too-few-samples")
         recognized.check(path, self.columns)
@@ -102,8 +131,13 @@ class TableInput:
         """The columns of N rows -> (G, F); adds the reasons for unusable rows to `problems` (N)."""
         blocks = []
         for fit, column in zip(self.columns, columns, strict=True):
+            ready: NDArray[Any] | DateCells
             if isinstance(fit, NumberColumn):
-                ready: NDArray[Any] = _numbers(fit.name, column, problems)
+                ready = numbers_of(fit, column, problems, self.ignored)
+            elif isinstance(fit, DateColumn):
+                ready = moments_of(fit, column, problems, self.ignored)
+            elif isinstance(fit, HashColumn):
+                ready = column.texts()
             else:
                 ready = self._categories(fit, column, problems, recognized or Recognized())
             block = fit.encode(ready)
@@ -111,8 +145,8 @@ class TableInput:
                 problems[place] = problems[place] or f"column {fit.name!r}: too far from the training rows"
             blocks.append(block)
         good = np.array([not problem for problem in problems], dtype=bool)
-        features: NDArray[np.float32] = np.concatenate(blocks, axis=1)[good].astype(np.float32)
-        return features
+        features = np.empty((int(good.sum()), sum(block.shape[1] for block in blocks)), dtype=np.float32)
+        return np.concatenate([block[good] for block in blocks], axis=1, out=features, casting="same_kind")
 
     def notes(self) -> list[str]:
         """Messages to the user about the rows that were read."""
@@ -122,8 +156,13 @@ class TableInput:
             more = ", ..." if len(counts) > _NAMED else ""
             found.append(
                 f"column {name!r}: {counts.total():,} times a category that training did not have ({named}{more}), "
-                "encoded as zeros"
+                f"{'encoded as the rare ones' if name in self.rest else 'encoded as zeros'}"
             )
+        for name, count in self.ignored.items():
+            if count:
+                found.append(
+                    f"column {name!r}: {counted(count, 'cell')} of another kind, read as missing, as in training"
+                )
         return found
 
     def _categories(
@@ -131,7 +170,7 @@ class TableInput:
     ) -> NDArray[Any]:
         """(N,) str objects, None for no category. A number in a column of words is a problem."""
         known = {cell_identity(text): text for text in fit.categories}
-        has_numbers = any(number_in(text) is not None for text in known)
+        has_numbers = fit.rest or any(number_in(text) is not None for text in known)
         codes, texts = column.present.codes, column.present.distinct
         found = [known.get(cell_identity(text)) for text in texts]
         for code in np.unique(codes[codes >= 0]).tolist():
@@ -148,6 +187,8 @@ class TableInput:
             elif usable:
                 self.unknown.setdefault(fit.name, Counter())[text] += usable
                 recognized.unknown.setdefault(fit.name, Counter())[text] += usable
+        if fit.rest:
+            found = [text if place is None else place for place, text in zip(found, texts, strict=True)]
         return np.array([*found, None], dtype=object)[codes]
 
     def _places(self, path: str, header: list[str]) -> list[int]:
@@ -192,10 +233,11 @@ class Recognized:
         """Columns with cells, but without any category of training."""
         return [name for name, counts in self.unknown.items() if counts.total() and not self.known[name]]
 
-    def check(self, path: str, columns: Sequence[NumberColumn | CategoryColumn]) -> None:
+    def check(self, path: str, columns: Sequence[AnyColumn]) -> None:
         """Raise DataError for a column of two or more cells without any category of training."""
         for fit in columns:
-            if isinstance(fit, CategoryColumn) and fit.categories and fit.name in self.unrecognized():
+            is_complete = isinstance(fit, CategoryColumn) and fit.categories and not fit.rest
+            if isinstance(fit, CategoryColumn) and is_complete and fit.name in self.unrecognized():
                 counts = self.unknown[fit.name]
                 if counts.total() > 1:
                     here = ", ".join(repr(text) for text, _ in counts.most_common(_NAMED))
@@ -203,17 +245,6 @@ class Recognized:
                     rule = f"no category of training found: the cells are {here}, the categories {there}"
                     remedy = "Spell them as in training, or leave the cells of other categories empty."
                     raise DataError(rule, file=path, column=fit.name, remedy=remedy, code="incompatible-data")
-
-
-def _numbers(name: str, column: RawColumn, problems: list[str]) -> NDArray[np.float64]:
-    """(N,) float64, NaN for missing and invalid numbers."""
-    numbers, bad = column.numbers
-    wrong = bad | (np.abs(numbers) > LARGEST)
-    for place in np.flatnonzero(wrong).tolist():
-        cell = column.cell(place)
-        what = f"is not a finite number{special_in(cell)}" if bad[place] else "is too large"
-        problems[place] = problems[place] or f"column {name!r}: {cell!r} {what}"
-    return np.where(wrong, np.nan, numbers)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -35,7 +35,7 @@ def arrays(
     *,
     path: str,
     inputs: str = "x",
-    target: str = "y",
+    target: str | list[str] = "y",
     target_kind: str = "auto",
     layout: str = "auto",
     in_memory: bool | str = "auto",
@@ -58,13 +58,48 @@ def arrays(
     Parts may be named train, training, val, valid, validation, dev, test or testing, in any case.
     Raises DataError for invalid data, ValueError for settings of images with a table.
     """
-    file = Path(path)
-    found = open_arrays(file)
+    return bundle_of_arrays(
+        Path(path),
+        open_arrays(Path(path)),
+        inputs=inputs,
+        target=one_target(target, Path(path)),
+        target_kind=target_kind,
+        layout=layout,
+        in_memory=in_memory,
+        workers=workers,
+        moments=(mean, std),
+        standardize=standardize,
+        how=(val_fraction, test_fraction, split_seed),
+        augmentation=(augment, pad),
+    )
+
+
+def bundle_of_arrays(
+    file: Path,
+    found: Arrays,
+    *,
+    inputs: str,
+    target: str,
+    target_kind: str,
+    layout: str,
+    in_memory: bool | str,
+    workers: int | str,
+    moments: tuple[Sequence[float] | None, Sequence[float] | None],
+    standardize: bool,
+    how: tuple[float, float, int],
+    augmentation: tuple[str | Sequence[Any], int],
+) -> DataBundle:
+    """The bundle of the arrays `found`, which messages say are in `file`; see `arrays` for the others.
+
+    moments       (mean, std) of the channels, None to measure them
+    how           (val_fraction, test_fraction, split_seed)
+    augmentation  (augment, pad)
+    """
+    (mean, std), (augment, pad) = moments, augmentation
     given, goals, omitted = _parts(file, found, inputs, target)
     goals = as_class_numbers(file, goals, target, target_kind)
     targets, names = _targets(file, goals, target, target_kind)
     labels = names if targets.ndim == 1 else ()
-    how = (val_fraction, test_fraction, split_seed)
     try:
         rows = rows_of_parts({part: len(values) for part, values in given.items()}, how, targets, labels)
     except DataError as error:
@@ -75,7 +110,7 @@ def arrays(
         made = build_table(table, targets, labels, names if targets.ndim == 2 else (), rows, standardize)
         return replace(made, target=target, omitted=omitted)
     reader = ArrayImages(tuple(as_images(file, part, layout) for part in given.values()), file).with_narrowing(rows[0])
-    narrowing, moments = reader.narrowing, (mean, std)
+    narrowing = reader.narrowing
     if narrowing is not None and mean is not None and std is not None and len(mean) == len(std) == reader.shape[0]:
         moments = narrowing.convert_moments(mean, is_mean=True), narrowing.convert_moments(std, is_mean=False)
     facts = narrowing.plain() if narrowing is not None else {}
@@ -89,8 +124,24 @@ def target_kind(arguments: Mapping[str, Any]) -> str:
     if arguments["target_kind"] != "auto":
         return str(arguments["target_kind"])
     file = Path(arguments["path"])
-    _, goals, _ = _parts(file, open_arrays(file), arguments["inputs"], arguments["target"])
-    return _kind_of(as_class_numbers(file, goals, arguments["target"], "auto"))
+    target = one_target(arguments["target"], file)
+    return kind_of_target(file, open_arrays(file), arguments["inputs"], target)
+
+
+def kind_of_target(file: Path, found: Arrays, inputs: str, target: str) -> str:
+    """`class` or `value`, derived from the array `target` among those `found` in `file`."""
+    _, goals, _ = _parts(file, found, inputs, target)
+    return _kind_of(as_class_numbers(file, goals, target, "auto"))
+
+
+def one_target(target: str | list[str], file: Path) -> str:
+    """The name of the array that data.target gives. Raises DataError for several."""
+    names = [target] if isinstance(target, str) else target
+    if len(names) != 1:
+        rule = f"data.target must name one array, got {len(names)}"
+        remedy = "Save the values as one array (N, O) and name it."
+        raise DataError(rule, file=file, remedy=remedy, code="invalid-value")
+    return names[0]
 
 
 def _kind_of(goals: Parts) -> str:

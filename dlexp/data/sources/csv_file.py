@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from dlexp.data.bundle import DataBundle
-from dlexp.data.tables.raw_table import RawTable, TableOptions, check_names, column_target_kind, table_of
+from dlexp.data.tables.features.problems import check_names
+from dlexp.data.tables.features.target_columns import names_of, targets_kind
+from dlexp.data.tables.raw_table import RawTable, TableOptions, dropped_of, table_of
 from dlexp.data.tables.spelling import Marks
 from dlexp.data.tables.text_file import TextFile
-from dlexp.errors import DataError
+from dlexp.errors import Code, DataError
 
 __all__ = ["csv", "target_kind"]
 
@@ -18,13 +21,12 @@ __all__ = ["csv", "target_kind"]
 def csv(
     *,
     path: str,
-    target: str,
+    target: str | list[str],
     target_kind: str = "auto",
-    categorical: list[str] | None = None,
-    drop: list[str] | None = None,
-    keep: list[str] | None = None,
+    columns: dict[str, str] | None = None,
     missing_values: list[str] | None = None,
     max_categories: int = 50,
+    rare: str = "other",
     separator: str = ",",
     standardize: bool = True,
     val_fraction: float = 0.2,
@@ -35,11 +37,10 @@ def csv(
 
     Raises DataError for invalid data.
     """
+    targets, declared = names_of(target), columns or {}
+    table = _read(Path(path), separator, missing_values or [], dropped_of(declared, targets))
     split = (val_fraction, test_fraction, split_seed)
-    options = TableOptions(
-        target, target_kind, categorical or [], drop or [], max_categories, standardize, split, keep or []
-    )
-    return table_of(_read(Path(path), separator, missing_values or [], options.unread), options)
+    return table_of(table, TableOptions(targets, target_kind, declared, max_categories, rare, standardize, split))
 
 
 def target_kind(arguments: Mapping[str, Any]) -> str:
@@ -47,20 +48,21 @@ def target_kind(arguments: Mapping[str, Any]) -> str:
     if arguments["target_kind"] != "auto":
         return str(arguments["target_kind"])
     file = TextFile(Path(arguments["path"]), arguments["separator"], Marks(arguments["missing_values"]))
-    check_names(file.path, file.header, [arguments["target"]], "data.target")
-    column = file.column(arguments["target"])
-
-    def refusal(message: str, row: int, remedy: str) -> DataError:
-        line = file.line_of(row, column.size)
-        return DataError(message, file=file.path, column=arguments["target"], row=line, remedy=remedy)
-
-    return column_target_kind(column, refusal)
+    targets = names_of(arguments["target"])
+    check_names(file.path, file.header, targets)
+    return targets_kind({name: (file.column(name), partial(_refusal, file, name)) for name in targets}, file.path)
 
 
-def _read(path: Path, separator: str, missing_values: Sequence[str], without: Sequence[str] = ()) -> RawTable:
+def _refusal(
+    file: TextFile, name: str, message: str, row: int | None = None, remedy: str = "", code: Code | None = None
+) -> DataError:
+    line = None if row is None else file.line_of(row, file.column(name).size)
+    return DataError(message, file=file.path, column=name, row=line, remedy=remedy, code=code)
+
+
+def _read(path: Path, separator: str, missing_values: Sequence[str], without: Collection[str] = ()) -> RawTable:
     """The raw table with all columns except `without`."""
     file = TextFile(path, separator, Marks(missing_values))
-    check_names(path, file.header, without, "data.drop")
     left_out = set(without)
     columns, lines, notes = file.read([name for name in file.header if name not in left_out])
     return RawTable(path, columns, lines, tuple(file.header), file.marks, notes=tuple(notes))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ import numpy as np
 from dlexp.data.bundle import DataBundle
 from dlexp.data.paths import check_file
 from dlexp.data.tables.arrow_columns import check_type, raw_column
+from dlexp.data.tables.features.problems import ColumnProblem, check_names, raise_all
+from dlexp.data.tables.features.target_columns import names_of, targets_kind
 from dlexp.data.tables.index_columns import pandas_index
-from dlexp.data.tables.raw_table import RawTable, TableOptions, check_names, table_of
+from dlexp.data.tables.raw_table import RawTable, TableOptions, dropped_of, table_of
 from dlexp.data.tables.spelling import Marks
 from dlexp.errors import ConfigError, DataError
 
@@ -23,13 +26,12 @@ __all__ = ["parquet", "target_kind"]
 def parquet(
     *,
     path: str,
-    target: str,
+    target: str | list[str],
     target_kind: str = "auto",
-    categorical: list[str] | None = None,
-    drop: list[str] | None = None,
-    keep: list[str] | None = None,
+    columns: dict[str, str] | None = None,
     missing_values: list[str] | None = None,
     max_categories: int = 50,
+    rare: str = "other",
     standardize: bool = True,
     val_fraction: float = 0.2,
     test_fraction: float = 0.2,
@@ -37,29 +39,29 @@ def parquet(
 ) -> DataBundle:
     """Load the table in `path`, with `target` as target; see `dlexp.data.tables.raw_table.table_of`.
 
-    Numbers stay numbers; texts, booleans, dates and times are read like the same texts in a CSV file. Columns in
-    data.drop are not read. Raises DataError for invalid data, ConfigError if pyarrow is not installed.
+    Numbers stay numbers; texts, booleans, dates and times are read like the same texts in a CSV file. Columns
+    that data.columns drops are not read. Raises DataError for invalid data, ConfigError if pyarrow is not installed.
     """
+    targets, declared = names_of(target), columns or {}
+    table = _read(Path(path), missing_values or [], declared, targets)
     split = (val_fraction, test_fraction, split_seed)
-    options = TableOptions(
-        target, target_kind, categorical or [], drop or [], max_categories, standardize, split, keep or []
-    )
-    return table_of(_read(Path(path), missing_values or [], target, without=options.unread), options)
+    return table_of(table, TableOptions(targets, target_kind, declared, max_categories, rare, standardize, split))
 
 
 def target_kind(arguments: Mapping[str, Any]) -> str:
     """`class` or `value`: data.target_kind, or derived from the column that data.target names."""
     if arguments["target_kind"] != "auto":
         return str(arguments["target_kind"])
-    target = arguments["target"]
-    table = _read(Path(arguments["path"]), arguments["missing_values"], target, only=target)
-    return table.kind_of(arguments["target"])
+    targets = names_of(arguments["target"])
+    table = _read(Path(arguments["path"]), arguments["missing_values"], {}, targets, only=True)
+    columns = {name: (column, partial(table.refusal, column=name)) for name, column in table.raw.items()}
+    return targets_kind(columns, table.file)
 
 
 def _read(
-    file: Path, missing_values: Sequence[str], target: str, without: Sequence[str] = (), only: str | None = None
+    file: Path, missing_values: Sequence[str], declared: Mapping[str, str], targets: Sequence[str], only: bool = False
 ) -> RawTable:
-    """The raw table with all columns except `without`, or with only one; rows count from 1."""
+    """The raw table with all columns that are not dropped, or with the targets only; rows count from 1."""
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -72,16 +74,14 @@ def _read(
     try:
         with pq.ParquetFile(file) as source:
             names = [str(name) for name in source.schema_arrow.names]
-            check_names(file, names, [only] if only is not None else [], "data.target")
-            check_names(file, names, without, "data.drop")
-            left_out = set(without)
-            wanted = [only] if only is not None else [name for name in names if name not in left_out]
+            if only:
+                check_names(file, names, targets)
+            left_out = dropped_of(declared, targets)
+            wanted = list(targets) if only else [name for name in names if name not in left_out]
             repeated = sorted(name for name, count in Counter(names).items() if count > 1)
             if repeated:
                 raise DataError(f"duplicate column names: {', '.join(map(repr, repeated))}", file=file)
-            for name in wanted:
-                remedy = "Write one number or text per row, or set another data.target" if name == target else None
-                check_type(str(file), name, source.schema_arrow.field(name).type, remedy)
+            _check_types(file, {name: source.schema_arrow.field(name).type for name in wanted}, declared, targets)
             table, index = source.read(columns=wanted), pandas_index(source.schema_arrow.metadata)
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -92,3 +92,15 @@ def _read(
     columns = {name: raw_column(str(file), name, table.column(name), marks) for name in wanted}
     lines = np.arange(1, table.num_rows + 1, dtype=np.int64)
     return RawTable(file, columns, lines, tuple(names), marks, unit="row", index=index)
+
+
+def _check_types(file: Path, types: Mapping[str, Any], declared: Mapping[str, str], targets: Sequence[str]) -> None:
+    """Raise DataError for all columns of types that can be read neither as numbers nor as texts."""
+    problems = []
+    for name, kind in types.items():
+        try:
+            remedy = "Write one number or text per row, or set another data.target" if name in targets else ""
+            check_type(str(file), name, kind, remedy)
+        except DataError as error:
+            problems.append(ColumnProblem(error, name, "" if name in targets else "drop"))
+    raise_all(problems, file, declared)

@@ -14,7 +14,6 @@ import numpy as np
 from dlexp.data.tables.raw_column import RawColumn, Spelled, spell_coded, spell_numbers
 from dlexp.data.tables.spelling import Marks
 from dlexp.errors import DataError
-from dlexp.findings import dropping
 
 _TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}  # ticks of a duration per second
 
@@ -47,10 +46,10 @@ def raw_column(file: str, name: str, column: Any, marks: Marks) -> RawColumn:
         return RawColumn(lambda: found, marks)
 
 
-def check_type(file: str, name: str, kind: Any, remedy: str | None = None) -> None:
+def check_type(file: str, name: str, kind: Any, remedy: str = "") -> None:
     """Raise DataError for an Arrow type that can be read neither as number nor as text.
 
-    remedy  None for dropping the column, which is not possible for a target or a column of predictions
+    remedy  what to do, of a column that cannot be dropped
     """
     import pyarrow as pa
 
@@ -68,13 +67,11 @@ def arrow_errors(file: str, name: str, kind: Any) -> Iterator[None]:
         yield
     except (pa.ArrowException, OverflowError, ValueError, TypeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        remedy = f"Drop the column: {dropping([name], [])}"
-        raise DataError(f"cannot be read as {kind}: {reason}", file=file, column=name, remedy=remedy) from error
+        raise DataError(f"cannot be read as {kind}: {reason}", file=file, column=name) from error
 
 
-def _refusal(file: str, name: str, kind: Any, remedy: str | None = None) -> DataError:
+def _refusal(file: str, name: str, kind: Any, remedy: str = "") -> DataError:
     rule = f"must hold numbers or texts, got {kind}"
-    remedy = f"Drop the column: {dropping([name], [])}" if remedy is None else remedy
     return DataError(rule, file=file, column=name, remedy=remedy, code="invalid-type")
 
 

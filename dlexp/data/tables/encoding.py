@@ -1,88 +1,123 @@
-"""Encoding of numeric and categorical columns as features, with statistics of the training rows only.
+"""Encoding of columns as features, with statistics of the training rows only.
 
 Symbols: N rows, F features after encoding, O targets.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import accumulate
+import hashlib
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dlexp.data.bundle import DataBundle, Split, fingerprint_of
+from dlexp.data.bundle import DataBundle, Split
 from dlexp.data.preprocess import Affine
+from dlexp.data.tables.features.encodings import (
+    AnyColumn,
+    CategoryColumn,
+    Column,
+    DateCells,
+    DateColumn,
+    DatePart,
+    HashColumn,
+    NumberColumn,
+    encoded_columns,
+    first_features,
+    part_of,
+    plain_column,
+)
 from dlexp.data.targets import target_unit
 from dlexp.errors import DataError
 from dlexp.runtime.rounding import mean_and_std
 from dlexp.specs import ClassSpec, DataSpec, TableSpec, TargetSpec, ValueSpec
 
+__all__ = ["CategoryColumn", "Column", "NumberColumn", "build_table", "encoded_columns", "fit_column"]
+
 _MIN_STEPS = 100.0  # float32 steps per deviation, so that rounding loses at most a hundredth
-
-Column = NDArray[Any]  # (N,) float64 with NaN for a missing number, or (N,) str objects with None
-
-
-@dataclass(frozen=True)
-class NumberColumn:
-    """The encoding of a numeric column: a missing cell becomes `fill`, then (x - mean) / std."""
-
-    name: str
-    fill: float
-    mean: float
-    std: float
-
-    def encode(self, column: Column) -> NDArray[np.float64]:
-        """Encode cells (N,) as (N, 1)."""
-        filled = np.where(np.isnan(column), self.fill, column)
-        scaled: NDArray[np.float64] = ((filled - self.mean) / self.std)[:, None]
-        return scaled
+_ROWS = 1 << 15  # rows that are encoded at a time, which bounds the memory of float64
+_ROWS_AT_ONCE = 1 << 12  # rows that are written at a time, so that they stay in the cache
+_PARTS = ("elapsed", "year", "month", "weekday", "hour")
+_CYCLIC = ("month", "weekday", "hour")
 
 
 @dataclass(frozen=True)
-class CategoryColumn:
-    """The encoding of a categorical column: one-hot, all zeros for a missing or unknown category."""
+class Fitting:
+    """How columns are fitted, besides standardization.
 
-    name: str
-    categories: tuple[str, ...]
+    rare   categories beyond `most`: `other` is one feature of all but the most frequent ones, `hash` is `most` features
+    most   the largest number of features of a categorical column, None for any
+    units  name -> unit behind each number
+    loose  columns whose cells of another kind are missing ones
+    frees  take the columns out of their dict as they are encoded, so that their memory can be used for the features
+    """
 
-    def encode(self, column: Column) -> NDArray[np.float64]:
-        """Encode cells (N,) as (N, number of categories)."""
-        equal = column[:, None] == np.array(self.categories, dtype=object)[None, :]
-        return np.asarray(equal, dtype=np.float64)
+    rare: str = "other"
+    most: int | None = None
+    units: Mapping[str, str] = field(default_factory=dict)
+    loose: Collection[str] = ()
+    frees: bool = False
 
 
-def fit_column(name: str, column: Column, standardize: bool) -> NumberColumn | CategoryColumn:
+def fit_column(name: str, column: Column, standardize: bool, fitting: Fitting | None = None) -> AnyColumn:
     """Fit the encoding of a column to its training rows: median, mean and deviation, or the categories that occur.
 
     Raises DataError for numbers that float32 cannot distinguish without standardization.
     """
+    fitting = fitting or Fitting()
+    loose = name in fitting.loose
+    if isinstance(column, DateCells):
+        return _fit_dates(name, column, standardize, loose)
     if column.dtype == object:
-        return CategoryColumn(name, tuple(sorted({cell for cell in column if cell is not None})))
+        return _fit_categories(name, column, fitting)
     present = column[~np.isnan(column)]
     fill = float(np.median(present)) if len(present) else 0.0
+    unit = fitting.units.get(name, "")
     if not standardize:
         _refuse_narrowing(name, present)
-        return NumberColumn(name, fill, 0.0, 1.0)
+        return NumberColumn(name, fill, 0.0, 1.0, unit, loose)
     mean, std = (float(found) for found in mean_and_std(np.where(np.isnan(column), fill, column)))
-    return NumberColumn(name, fill, mean, std or 1.0)
+    return NumberColumn(name, fill, mean, std or 1.0, unit, loose)
 
 
-def encoded_columns(preprocessing: Mapping[str, Any]) -> tuple[NumberColumn | CategoryColumn, ...]:
-    """The encodings recorded by `build_table`, in the order of the features; () if there are none."""
-    found: list[NumberColumn | CategoryColumn] = []
-    for column in preprocessing.get("columns", ()):
-        if column["kind"] == "category":
-            found.append(CategoryColumn(column["name"], tuple(column["categories"])))
+def _fit_categories(name: str, column: NDArray[Any], fitting: Fitting) -> CategoryColumn | HashColumn:
+    counts = Counter(column.tolist())
+    counts.pop(None, None)
+    if fitting.most is None or len(counts) <= fitting.most:
+        return CategoryColumn(name, tuple(sorted(counts)))
+    if fitting.rare == "hash":
+        return HashColumn(name, fitting.most)
+    frequent = sorted(counts, key=lambda text: (-counts[text], text))[: fitting.most - 1]
+    return CategoryColumn(name, tuple(sorted(frequent)), rest=True)
+
+
+def _fit_dates(name: str, column: DateCells, standardize: bool, loose: bool) -> DateColumn:
+    present = column.values[~np.isnat(column.values)]
+    origin = int(present.astype(np.int64).min()) if len(present) else 0
+    parts = []
+    for part in ("hour",) if column.is_time else _PARTS:
+        numbers = part_of(present, part, origin)
+        if not len(numbers) or numbers.min() == numbers.max():
+            continue
+        if part in _CYCLIC:
+            parts.append(DatePart(part))
+            continue
+        fill = float(np.median(numbers)) if part == "elapsed" else float(numbers.mean())
+        if standardize:
+            filled = np.append(numbers, np.full(len(column.values) - len(numbers), fill))
+            mean, std = (float(found) for found in mean_and_std(filled))
+            parts.append(DatePart(part, fill, mean, std or 1.0))
         else:
-            found.append(NumberColumn(*(column[key] for key in ("name", "fill", "mean", "std"))))
-    return tuple(found)
+            _refuse_narrowing(name, numbers)
+            parts.append(DatePart(part, fill))
+    return DateColumn(name, tuple(parts), origin, column.order, column.zoned, column.is_time, loose)
 
 
-def _refuse_narrowing(name: str, present: Column) -> None:
+def _refuse_narrowing(name: str, present: NDArray[Any]) -> None:
     """Raise DataError for numbers whose variation would be lost in float32."""
     if not len(present):
         return
@@ -93,90 +128,187 @@ def _refuse_narrowing(name: str, present: Column) -> None:
         raise DataError(rule, column=name, remedy="Set data.standardize=true", code="out-of-range")
 
 
-def _encoded(fit: NumberColumn | CategoryColumn, column: Column) -> NDArray[np.float32]:
-    """(N, features of the column) float32. Raises DataError for a row that overflows float32."""
-    encoded = fit.encode(column)
-    if np.abs(encoded).max(initial=0.0) > np.finfo(np.float32).max:
-        rule = "a held-out row is too far from the training rows to be standardized"
-        remedy = "Correct it, or drop the column with data.drop."
-        raise DataError(rule, column=fit.name, remedy=remedy, code="out-of-range")
-    return encoded.astype(np.float32)
+def chosen(column: Column, rows: NDArray[Any] | slice) -> Column:
+    """Some rows of a column."""
+    if isinstance(column, DateCells):
+        return DateCells(column.values[rows], column.order, column.zoned)
+    return column[rows]
 
 
-def _blocks(fitted: Sequence[NumberColumn | CategoryColumn]) -> tuple[tuple[int, int], ...]:
-    """(first feature, number of categories) of each categorical column, in the order of the features."""
-    widths = [len(fit.categories) if isinstance(fit, CategoryColumn) else 1 for fit in fitted]
-    firsts = accumulate(widths, initial=0)
+def missing_in(column: Column) -> NDArray[np.bool_]:
+    """(N,) whether each cell is missing."""
+    found: Any
+    if isinstance(column, DateCells):
+        found = np.isnat(column.values)
+    else:
+        found = column == None if column.dtype == object else np.isnan(column)  # noqa: E711 - each cell
+    missing: NDArray[np.bool_] = np.asarray(found, dtype=np.bool_)
+    return missing
+
+
+def _encoded(fit: AnyColumn, column: Column, order: NDArray[np.int64]) -> NDArray[np.float32]:
+    """(N, features of the column) with its rows in `order` (N,). Raises DataError for a row that overflows float32."""
+    features = np.empty((len(order), fit.width), dtype=np.float32)
+    for start in range(0, len(order), _ROWS):
+        encoded = fit.encode(chosen(column, order[start : start + _ROWS]))
+        if np.abs(encoded).max(initial=0.0) > np.finfo(np.float32).max:
+            rule = "a held-out row is too far from the training rows to be standardized"
+            remedy = "Correct it, or drop the column with data.columns."
+            raise DataError(rule, column=fit.name, remedy=remedy, code="out-of-range")
+        features[start : start + _ROWS] = encoded
+    return features
+
+
+def _side_by_side(blocks: list[NDArray[np.float32]], count: int) -> NDArray[np.float32]:
+    """(N, F) of blocks (N, features of a column), which are written row by row."""
+    places = np.cumsum([0, *(block.shape[1] for block in blocks)]).tolist()
+    features = np.empty((count, places[-1]), dtype=np.float32)
+    for start in range(0, count, _ROWS_AT_ONCE):
+        rows = slice(start, start + _ROWS_AT_ONCE)
+        for block, first, end in zip(blocks, places, places[1:], strict=False):
+            features[rows, first:end] = block[rows]
+    return features
+
+
+def _blocks(fitted: Sequence[AnyColumn]) -> tuple[tuple[int, int], ...]:
+    """(first feature, number of features) of each categorical column, in the order of the features."""
     return tuple(
-        (first, width)
-        for fit, first, width in zip(fitted, firsts, widths, strict=False)
-        if isinstance(fit, CategoryColumn) and width
+        (first, fit.width)
+        for fit, first in zip(fitted, first_features(fitted), strict=False)
+        if isinstance(fit, CategoryColumn | HashColumn) and fit.width
     )
 
 
+@dataclass
+class _Features:
+    """The columns of a table as they are encoded."""
+
+    notes: list[str]
+    fitted: list[AnyColumn] = field(default_factory=list)
+    blocks: list[NDArray[np.float32]] = field(default_factory=list)
+    missing: dict[str, tuple[int, tuple[int, ...]]] = field(default_factory=dict)
+
+    def add(
+        self, name: str, column: Column, order: NDArray[np.int64], how: tuple[NDArray[np.int64], bool, Fitting]
+    ) -> None:
+        """Fit a column to the training rows and encode all rows in their `order`.
+
+        how  training rows, whether numbers are standardized, and how else columns are fitted
+        """
+        train, standardize, fitting = how
+        fit = fit_column(name, chosen(column, train), standardize, fitting)
+        self.notes += [*_of_one_value(name, column, train), *_of_rare(fit, column, train, fitting)]
+        self.missing.update(_missing(name, column))
+        self.fitted.append(fit)
+        self.blocks.append(_encoded(fit, column, order))
+
+
+def _order(columns: Mapping[str, Column], rows: tuple[NDArray[np.int64], ...]) -> NDArray[np.int64]:
+    """(N,) the rows of train, val and test, and behind them those of none."""
+    some = next(iter(columns.values()))
+    count = len(some.values if isinstance(some, DateCells) else some)
+    return np.concatenate([*rows, np.setdiff1d(np.arange(count), np.concatenate(rows))])
+
+
 def build_table(
-    columns: Mapping[str, Column],
+    columns: dict[str, Any],
     targets: NDArray[Any] | None,
     class_names: tuple[str, ...],
     target_names: tuple[str, ...],
     rows: tuple[NDArray[np.int64], ...],
     standardize: bool,
     notes: tuple[str, ...] = (),
+    fitting: Fitting | None = None,
 ) -> DataBundle:
     """Build a DataBundle from columns.
 
+    The features are one array (N, F) of float32, of which the splits are parts.
+
     Args:
-        columns: Name -> cells (N,).
+        columns: Name -> cells (N,): float64 with NaN, or str objects with None, for missing ones; or `DateCells`.
         targets: (N,) int64 class numbers, (N, O) float64 values, or None.
         class_names: Names of the classes, () for values.
         target_names: Names of the values.
         rows: Row numbers of train, val and test.
         standardize: Standardize numeric columns.
         notes: Messages to the user.
+        fitting: How columns are fitted, besides standardization.
 
     Raises:
         DataError: A column cannot be standardized.
     """
-    fitted = [fit_column(name, column[rows[0]], standardize) for name, column in columns.items()]
-    features = np.concatenate([_encoded(fit, columns[fit.name]) for fit in fitted], axis=1)
-    kinds = [{"kind": "category" if isinstance(fit, CategoryColumn) else "number", **vars(fit)} for fit in fitted]
+    order = _order(columns, rows)
+    made = _Features(notes=[*notes])
+    for name in list(columns):
+        column = columns.pop(name) if fitting is not None and fitting.frees else columns[name]
+        made.add(name, column, order, (rows[0], standardize, fitting or Fitting()))
+        del column
+    features, fitted = _side_by_side(made.blocks, len(order)), made.fitted
+    made.blocks.clear()
     learned: TargetSpec | None = ClassSpec(class_names) if class_names else None
     if targets is not None and not class_names:
         learned = ValueSpec(target_names, *target_unit(targets, rows[0], target_names))
+    ends = np.cumsum([0, *map(len, rows)]).tolist()
     return DataBundle(
         spec=DataSpec(TableSpec(features.shape[1], _blocks(fitted)), learned),
         splits={
             name: Split.in_memory(
-                torch.from_numpy(features[part]),
-                None if targets is None else torch.from_numpy(targets[part]),
-                torch.from_numpy(part),
+                torch.from_numpy(features[ends[part] : ends[part + 1]]),
+                None if targets is None else torch.from_numpy(targets[rows[part]]),
+                torch.from_numpy(rows[part]),
             )
-            for name, part in zip(("train", "val", "test"), rows, strict=True)
+            for part, name in enumerate(("train", "val", "test"))
         },
         preprocess=Affine(torch.tensor(1.0), torch.tensor(0.0)),
-        fingerprint=fingerprint_of(features, *(() if targets is None else (targets,))),
-        preprocessing={"kind": "table", "columns": kinds},
-        notes=(*notes, *_of_one_value(columns, rows[0])),
-        missing=_missing(columns),
+        fingerprint=_fingerprint(features, order, targets),
+        preprocessing={"kind": "table", "columns": [plain_column(fit) for fit in fitted]},
+        notes=tuple(made.notes),
+        missing=made.missing,
     )
 
 
-def _of_one_value(columns: Mapping[str, Column], rows: NDArray[np.int64]) -> list[str]:
-    """Messages about columns whose numbers differ only by rounding."""
-    found = []
-    for name, column in columns.items():
-        present = column[rows] if column.dtype != object else column[:0]
-        present = present[~np.isnan(present)] if len(present) else present
-        if len(present) and present.min() < present.max() and not mean_and_std(present)[1]:
-            found.append(f"column {name!r}: the training values differ only by rounding and are treated as equal")
-    return found
+def _fingerprint(features: NDArray[np.float32], order: NDArray[np.int64], targets: NDArray[Any] | None) -> str:
+    """SHA-256 of features and targets in the order of the file, as `fingerprint_of`, without a copy of the features.
+
+    order  (N,) the row of the file in each row of `features`
+    """
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    digest = hashlib.sha256(f"{features.shape}{features.dtype}".encode())
+    for start in range(0, len(order), _ROWS):
+        digest.update(features[place[start : start + _ROWS]].tobytes())
+    if targets is not None:
+        digest.update(f"{targets.shape}{targets.dtype}".encode())
+        digest.update(np.ascontiguousarray(targets).tobytes())
+    return digest.hexdigest()
 
 
-def _missing(columns: Mapping[str, Column]) -> dict[str, tuple[int, tuple[int, ...]]]:
-    """(number of missing cells, first ten rows with one) for each column with missing cells."""
-    found = {}
-    for name, column in columns.items():
-        rows = np.flatnonzero(column == None if column.dtype == object else np.isnan(column))  # noqa: E711 - each cell
-        if len(rows):
-            found[name] = (len(rows), tuple(rows[:10].tolist()))
-    return found
+def _of_one_value(name: str, column: Column, rows: NDArray[np.int64]) -> list[str]:
+    """A message about a column whose numbers differ only by rounding."""
+    if isinstance(column, DateCells) or column.dtype == object:
+        return []
+    present = column[rows]
+    present = present[~np.isnan(present)]
+    if not len(present) or present.min() == present.max() or mean_and_std(present)[1]:
+        return []
+    return [f"column {name!r}: the training values differ only by rounding and are treated as equal"]
+
+
+def _of_rare(fit: AnyColumn, column: Column, rows: NDArray[np.int64], fitting: Fitting) -> list[str]:
+    """A message about a categorical column with more categories than features."""
+    if isinstance(column, DateCells) or not (
+        isinstance(fit, HashColumn) or (isinstance(fit, CategoryColumn) and fit.rest)
+    ):
+        return []
+    count = len(set(column[rows].tolist()) - {None})
+    what = f"column {fit.name!r} has {count:,} categories in the training rows, more than data.max_categories="
+    how = f"they are hashed to {fit.width} features"
+    if isinstance(fit, CategoryColumn):
+        how = f"all but the {len(fit.categories)} most frequent are one feature, as are new ones"
+    return [f"{what}{fitting.most}: {how}"]
+
+
+def _missing(name: str, column: Column) -> dict[str, tuple[int, tuple[int, ...]]]:
+    """The number of missing cells of a column, and the first ten rows with one; nothing where none is missing."""
+    rows = np.flatnonzero(missing_in(column))
+    return {name: (len(rows), tuple(rows[:10].tolist()))} if len(rows) else {}

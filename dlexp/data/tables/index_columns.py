@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlexp.data.split_names import standard_split
-from dlexp.text.quoting import setting
 
 _INDEX_NAME = re.compile(r"Unnamed: 0(\.\d+)*|__index_level_\d+__")  # names that pandas gives to an unnamed index
 _FEWEST = 40  # rows below which consecutive whole numbers may be a ranking or a step
@@ -63,11 +62,6 @@ def pandas_index(metadata: Mapping[bytes, bytes] | None) -> tuple[str, ...]:
         return tuple(str(name) for name in described.get("index_columns", ()) if isinstance(name, str))
     except (ValueError, AttributeError, TypeError):
         return ()  # another format under the same name
-
-
-def keeping(name: str) -> str:
-    """The setting that keeps such a column as a feature."""
-    return setting("data.keep", [name])
 
 
 def _numbers_rows(cells: NDArray[Any]) -> bool:

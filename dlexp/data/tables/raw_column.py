@@ -76,9 +76,9 @@ class RawColumn:
         """((N,) numbers, NaN for a missing cell and a text; (N,) whether a cell is a text or not finite)."""
         if self._values is not None:
             marked = self._marks.among(self._values)
-            numbers = self._values.astype(np.float64)
+            numbers = self._values.astype(np.float64, copy=False)
             if marked.any():
-                numbers[marked] = np.nan
+                numbers = np.where(marked, np.nan, numbers)
             return numbers, np.isinf(numbers)
         codes = self.present.codes
         table, wrong = self._numbers_of_texts

@@ -19,7 +19,7 @@ class MetricEntry:
         name: Its name in `metrics=[...]`; `top_K_accuracy` stands for a name with any K.
         direction: max if larger values are better, otherwise min.
         help: What it is, in one line.
-        of_one: `only` if it requires a class, as in `recall[yes]`; `also` if it may name one or a target; "" if neither.
+        of_one: `only` if it requires a class, as in `recall[yes]`; `also` if it may name one, or a target.
         parameters: Name -> rule, as in `_fields.yaml`. A parameter without `default` is required.
     """
 
@@ -50,7 +50,7 @@ _OF_CLASSES = (
         for name, what in _AVERAGED.items()
         for kind in _AVERAGES
     ),
-    *(MetricEntry(name, "max", f"{what}, of one class", "only") for name, what in _AVERAGED.items()),
+    *(MetricEntry(name, "max", what, "only") for name, what in _AVERAGED.items()),
     MetricEntry(
         "fbeta",
         "max",

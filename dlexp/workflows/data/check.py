@@ -27,10 +27,11 @@ from dlexp.data.checks.leakage import leaks
 from dlexp.data.columns import tensor_of
 from dlexp.data.images.float_precision import Narrowing
 from dlexp.data.preprocess import Affine
+from dlexp.data.tables.features.encodings import CategoryColumn, NumberColumn, encoded_columns, first_features
 from dlexp.data.tables.original_units import ColumnValues, original_columns
 from dlexp.data.tables.raw_table import ONE_VALUE
 from dlexp.errors import DataError
-from dlexp.findings import SEVERITIES, Finding, finding
+from dlexp.findings import SEVERITIES, Finding, dropping, finding
 from dlexp.kinds import describe_kind
 from dlexp.report.figures.panel import Panel
 from dlexp.specs import ClassSpec, ImageSpec, TableSpec, ValueSpec
@@ -77,7 +78,8 @@ def check(config: RunConfig, folder: Path, trusted: Sequence[str]) -> dict[str, 
         "split_hash": bundle.split_hash,
         "splits": {name: counts_of(bundle, bundle.splits[name]) for name in SPLITS},
         "counts": {severity: tally[severity] for severity in SEVERITIES},
-        "findings": [{**asdict(one), "where": list(one.where)} for one in findings],
+        "findings": [{**asdict(one), "where": list(one.where), "drops": list(one.drops)} for one in findings],
+        "remedy": _for_all(findings, config),
         "near_copies_among": found.near_among,
         "notes": list(bundle.notes),
     }
@@ -89,6 +91,13 @@ def check(config: RunConfig, folder: Path, trusted: Sequence[str]) -> dict[str, 
     facts |= {"files": [str(folder / name) for name in names], **pictures.facts()}
     write_json(folder.absolute() / "check.json", facts)
     return facts
+
+
+def _for_all(findings: Sequence[Finding], config: RunConfig) -> str:
+    """The setting that follows the advice of all findings about columns; "" for less than two of them."""
+    some = [one for one in findings if one.drops]
+    names = dict.fromkeys(name for one in some for name in one.drops)
+    return dropping(list(names), config.data.arguments.get("columns")) if len(some) > 1 else ""
 
 
 def _of_samples(bundle: DataBundle, config: RunConfig, refusal: str) -> _Found:
@@ -240,17 +249,17 @@ def _of_table(bundle: DataBundle, config: RunConfig, who: duplicates.Samples) ->
     found = images.not_finite(who.named(np.flatnonzero(~finite)))
     learned = np.flatnonzero(finite[: len(inputs[0])])
     columns = original_columns(inputs[0].numpy()[learned], bundle.preprocessing)
-    dropped = arguments.get("drop")
+    declared = arguments.get("columns")
     index = {name: why for name, why in bundle.omitted.items() if why != ONE_VALUE}
-    found += checked_columns.constant_columns(columns, [name for name in bundle.omitted if name not in index], dropped)
+    found += checked_columns.constant_columns(columns, [name for name in bundle.omitted if name not in index], declared)
     found += checked_columns.no_features(index)
-    found += checked_columns.redundant(columns, dropped)
-    found += checked_columns.similar_labels(_labels(bundle, config))
+    found += checked_columns.redundant(columns, declared)
+    found += checked_columns.similar_labels(_labels(bundle))
     gaps = {name: (count, who_is(bundle, rows)) for name, (count, rows) in bundle.missing.items()}
-    found += checked_columns.missing_cells(gaps, len(whole), dropped)
+    found += checked_columns.missing_cells(gaps, len(whole), declared)
     codes = _CODES if "missing_values" in arguments else ""
     found += checked_columns.outliers(columns, lambda rows: who.named(learned[rows]), codes)
-    found += leaks(columns, _targets(bundle, learned), dropped)
+    found += leaks(columns, _targets(bundle, learned), declared)
     ready = as_tensor(bundle.preprocess(inputs[0])).double().numpy()
     numbers = _number_features(bundle, ready.shape[1])
     names, chosen = [name for name, _ in numbers], [place for _, place in numbers]
@@ -264,12 +273,12 @@ def _of_table(bundle: DataBundle, config: RunConfig, who: duplicates.Samples) ->
     return _Found(found, [Panel.of(name, cells) for name, cells in columns.items()])
 
 
-def _labels(bundle: DataBundle, config: RunConfig) -> dict[str, Sequence[str]]:
+def _labels(bundle: DataBundle) -> dict[str, Sequence[str]]:
     """The categories of each column, and the classes of the target."""
-    fitted = bundle.preprocessing.get("columns", ())
-    found: dict[str, Sequence[str]] = {fit["name"]: fit["categories"] for fit in fitted if fit["kind"] == "category"}
+    fitted = encoded_columns(bundle.preprocessing)
+    found: dict[str, Sequence[str]] = {fit.name: fit.categories for fit in fitted if isinstance(fit, CategoryColumn)}
     classes = bundle.spec.targets.names if isinstance(bundle.spec.targets, ClassSpec) else ()
-    return {**found, str(config.data.arguments.get("target", "the target")): classes}
+    return {**found, bundle.target or "the target": classes}
 
 
 def who_is(bundle: DataBundle, rows: Sequence[int]) -> list[str]:
@@ -279,14 +288,11 @@ def who_is(bundle: DataBundle, rows: Sequence[int]) -> list[str]:
 
 def _number_features(bundle: DataBundle, count: int) -> list[tuple[str, int]]:
     """(name, position) of the numerical features."""
-    fitted = bundle.preprocessing.get("columns", ())
-    names: list[tuple[str, int]] = []
-    place = 0
-    for fit in fitted:
-        if fit["kind"] != "category":
-            names.append((fit["name"], place))
-        place += len(fit["categories"]) if fit["kind"] == "category" else 1
-    return names if place == count else [(f"feature {number}", number) for number in range(count)]
+    fitted = encoded_columns(bundle.preprocessing)
+    places = first_features(fitted)
+    if places[-1] != count:
+        return [(f"feature {number}", number) for number in range(count)]
+    return [(fit.name, place) for fit, place in zip(fitted, places, strict=False) if isinstance(fit, NumberColumn)]
 
 
 def _targets(bundle: DataBundle, chosen: NDArray[np.int64]) -> dict[str, NDArray[np.generic]]:

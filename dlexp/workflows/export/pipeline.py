@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from dlexp.data.images.float_precision import Narrowing
 from dlexp.data.preprocess import Affine
-from dlexp.data.tables.encoding import NumberColumn, encoded_columns
+from dlexp.data.tables.encoding import encoded_columns
 from dlexp.errors import ConfigError
 from dlexp.tasks.base import Task
 from dlexp.workflows.run_record.restore import RestoredRun
@@ -20,7 +20,7 @@ from dlexp.workflows.run_record.restore import RestoredRun
 
 @dataclass(frozen=True)
 class Features:
-    """Fill value, mean and standard deviation of each feature (F,) float64; 0, 0 and 1 for categories."""
+    """Fill value, mean and deviation of each feature (F,) float64; 0, 0 and 1 for categories, sines and cosines."""
 
     fill: Tensor
     mean: Tensor
@@ -32,12 +32,7 @@ def features(stored: RestoredRun) -> Features | None:
     columns = encoded_columns(stored.preprocessing)
     if not columns:
         return None
-    rows: list[tuple[float, float, float]] = []
-    for fit in columns:
-        if isinstance(fit, NumberColumn):
-            rows.append((fit.fill, fit.mean, fit.std))
-        else:
-            rows += [(0.0, 0.0, 1.0)] * len(fit.categories)
+    rows = [row for fit in columns for row in fit.statistics()]
     return Features(*torch.tensor(rows, dtype=torch.float64).unbind(dim=1))
 
 

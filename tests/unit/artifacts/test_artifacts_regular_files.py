@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from problems import refused
+from refusals import refused
 
 from dlexp.artifacts.checkpoints.checkpoint import read_checkpoint
 from dlexp.artifacts.files.reading import is_file, is_folder, is_there, open_regular, open_stream, read_bytes, read_text

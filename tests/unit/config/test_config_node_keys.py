@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from problems import refused
+from refusals import refused
 
 from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog
@@ -51,7 +51,7 @@ def test_node_within_a_node_is_refused(tmp_path: Path, text: str, path: str) -> 
         ("+trainer._target_=x", "unknown-key", "trainer._target_"),
         ("hydra.run.dir=x", "not-supported", "hydra.run.dir"),
         ("hydra/launcher=x", "not-supported", "hydra/launcher"),
-        (f"data.drop={'[' * 60}{']' * 60}", "too-large", "data.drop"),
+        (f"data.missing_values={'[' * 60}{']' * 60}", "too-large", "data.missing_values"),
         (f"+model.x={'{a:' * 1500}1{'}' * 1500}", "too-large", "+model.x"),
     ],
 )

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from problems import refused
+from refusals import refused
 
 from dlexp.config.nodes import build, check_arguments, resolve, trusted_packages
 from dlexp.config.schema.run import Node

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.overrides import parse
+from dlexp.config.quoted_keys import parse_override
 from dlexp.config.saved import load_saved, to_yaml
 from dlexp.config.schema.fields import Field
 from dlexp.config.text_values import plain_reading, typed_value
-from dlexp.data.tables.raw_table import RawTable, check_names
+from dlexp.data.tables.features.problems import check_names, not_found
 from dlexp.errors import DataError
 from dlexp.findings import dropping
 from dlexp.text.quoting import command, listed, setting, shell_word
@@ -54,7 +54,7 @@ def split(line: str, shell: str) -> list[str]:
 
 def value_of(word: str) -> Any:
     """The value of an override, as a configuration holds it in the end."""
-    value = OverridesParser.create().parse_override(word).value()
+    value = parse_override(word).value()
     return OmegaConf.to_container(OmegaConf.create({"key": value}), resolve=True)["key"]  # type: ignore[index, call-overload]
 
 
@@ -76,21 +76,23 @@ def test_what_is_printed_is_one_line_that_moves_no_cursor() -> None:
     for name in HOSTILE:
         assert setting("key", name).isprintable()
     assert shell_word("plain-word_1.csv") == "plain-word_1.csv"
-    assert setting("data.drop", ["city"]) == "'data.drop=[city]'"
+    assert setting("data.columns", {"city": "drop"}) == "'data.columns={city:drop}'"
     assert setting("optim.lr", 1e-05) == "optim.lr=1e-05"
     assert setting("data.in_memory", None) == "data.in_memory=null"
     assert setting("model.x", {"a b": [True]}) == "'model.x={\"a b\":[true]}'"
 
 
-@pytest.mark.parametrize("key", ["data.drop", "data.categorical", "data.keep"])
-def test_a_column_of_a_list_is_corrected_in_its_list(key: str) -> None:
+def test_a_column_of_several_is_corrected_among_them() -> None:
     names = [name for name in HOSTILE if len(name) > 3]
-    words = []
+    targets, kinds = [], []
     for name in names:
-        with pytest.raises(DataError) as refused:
-            check_names(Path("t.csv"), ("first", name), ["first", f"{name}_"], key)
-        words.append(refused.value.remedy.partition(" mean ")[2].removesuffix("?"))
-    assert [value_of(word) for word in split(" ".join(words), "bash")] == [["first", name] for name in names]
+        error = not_found(Path("t.csv"), ("first", name), ["first", f"{name}_"], f"{name}_")
+        other = not_found(Path("t.csv"), ("first", name), [], f"{name}_", {"first": "drop", f"{name}_": "date"})
+        assert error is not None and other is not None
+        targets.append(error.remedy.partition(" mean ")[2].removesuffix("?"))
+        kinds.append(other.remedy.partition(" mean ")[2].removesuffix("?"))
+    assert [value_of(word) for word in split(" ".join(targets), "bash")] == [["first", name] for name in names]
+    assert [value_of(word) for word in split(" ".join(kinds), "bash")] == [{"first": "drop", n: "date"} for n in names]
 
 
 def test_names_that_would_read_as_several_stand_in_quotes() -> None:
@@ -99,11 +101,15 @@ def test_names_that_would_read_as_several_stand_in_quotes() -> None:
 
 @pytest.mark.parametrize(
     ("word", "remedy"),
-    [("data.drop=[it's]", [["it's"]]), ("data.drop=['a, b]", [["a", "b"]]), ("data.drop=[nope,Zip", None)],
+    [
+        ("data.missing_values=[it's]", [["it's"]]),
+        ("data.missing_values=['a, b]", [["a", "b"]]),
+        ("data.missing_values=[nope,Zip", None),
+    ],
 )
 def test_a_list_that_cannot_be_parsed_stays_one(word: str, remedy: list[list[str]] | None) -> None:
     (problem,) = parse([word], Catalog(()))[1]
-    assert (problem.where, problem.code) == ("data.drop", "invalid-syntax")
+    assert (problem.where, problem.code) == ("data.missing_values", "invalid-syntax")
     typed = problem.remedy.partition(": ")[2]
     if remedy is None:  # the bracket may belong anywhere
         assert typed == "'KEY=[...]'"
@@ -117,18 +123,33 @@ def test_every_remedy_about_a_column_can_be_typed(shell: str) -> None:
     names = [name for name in HOSTILE if name]
     remedies = []
     for name in names:
-        cells = RawTable.__new__(RawTable)
-        object.__setattr__(cells, "file", Path("t.csv"))
-        object.__setattr__(cells, "names", (name,))
         with pytest.raises(DataError) as refused:
-            cells.check_names([f"{name}_"], "data.target")
+            check_names(Path("t.csv"), (name,), [f"{name}_"])
         remedies.append(refused.value.remedy)
     typed = [remedy.removeprefix("Did you mean ").removesuffix("?") for remedy in remedies]
     known = [(name, word) for name, word, remedy in zip(names, typed, remedies, strict=True) if "Did you" in remedy]
     assert len(known) > 70  # a name of one letter is near to nothing
     assert [value_of(word) for word in split(" ".join(word for _, word in known), shell)] == [name for name, _ in known]
-    (word,) = split(dropping(names, ["old"]), shell)
-    assert value_of(word) == ["old", *dict.fromkeys(names)]
+    (word,) = split(dropping(HOSTILE, {"old": "number"}), shell)
+    assert value_of(word) == {"old": "number"} | dict.fromkeys(HOSTILE, "drop")
+
+
+@pytest.mark.parametrize(
+    ("typed", "names"),
+    [
+        ("{Größe: drop, it's: number}", None),
+        ("{Größe: drop, 'a, b': number,1e3:date}", {"Größe": "drop", "a, b": "number", "1e3": "date"}),
+        ("{1e3:drop}", {"1e3": "drop"}),
+        ('{"": "drop", null: date}', {"": "drop", "null": "date"}),
+        ("{a:{b:c}, '#':d}", None),
+    ],
+)
+def test_names_of_a_mapping_have_any_letters(typed: str, names: dict[str, str] | None) -> None:
+    if names is None:
+        assert parse([f"data.columns={typed}"], Catalog(()))[1]
+    else:
+        (override,) = parse([f"data.columns={typed}"], Catalog(()))[0].values
+        assert typed_value(override, Field("map[str]")) == names
 
 
 @pytest.mark.parametrize(
@@ -145,32 +166,33 @@ def test_every_remedy_about_a_column_can_be_typed(shell: str) -> None:
     ],
 )
 def test_what_is_no_text_is_the_text_as_typed_where_a_text_is_wanted(typed: str, field: str, value: Any) -> None:
-    override = OverridesParser.create().parse_override(f"key={typed}")
+    override = parse_override(f"key={typed}")
     assert typed_value(override, Field(field, nullable=True)) == value
 
 
 def test_null_is_a_text_where_nothing_else_is_allowed() -> None:
-    override = OverridesParser.create().parse_override("key=null")
+    override = parse_override("key=null")
     assert typed_value(override, Field("str")) == "null"
 
 
 def test_a_file_says_texts_too_and_a_saved_run_keeps_them(tmp_path: Path) -> None:
     folder = tmp_path / "experiment"
     folder.mkdir()
-    text = "# @package _global_\ndata:\n  path: 2024\n  target: 1e3\n  drop: [2024, 007, no, 12:30, 2024-01-01, ~]\n"
+    text = "# @package _global_\ndata:\n  path: 2024\n  target: 1e3\n  columns: {a b: drop, 2024: date}\n"
+    text += "  missing_values: [2024, 007, no, 12:30, 2024-01-01, ~]\n"
     (folder / "e.yaml").write_text(text)
     words = [
         "data=csv",
         "experiment=e",
         "data.target_kind=class",
         "task=classification",
-        "data.missing_values=[-999.0]",
+        "data.separator=2",
     ]
     config = load(words, Catalog((tmp_path,)))
     data = config.data.arguments
-    assert (data["target"], data["drop"]) == ("1e3", ["2024", "007", "no", "12:30", "2024-01-01", "~"])
+    assert (data["target"], data["missing_values"]) == ("1e3", ["2024", "007", "no", "12:30", "2024-01-01", "~"])
     assert Path(str(data["path"])) == tmp_path.resolve() / "2024"
-    assert data["missing_values"] == ["-999.0"]
+    assert data["separator"] == "2" and data["columns"] == {"a b": "drop", "2024": "date"}
     (tmp_path / "config.yaml").write_text(to_yaml(config))
     assert load_saved(tmp_path / "config.yaml").data.arguments == data
 

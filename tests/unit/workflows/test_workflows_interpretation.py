@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from problems import refused
+from refusals import refused
 
 from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.cli.app import main
@@ -26,7 +26,10 @@ from dlexp.workflows.evaluate.evaluate import evaluate_run
 from dlexp.workflows.reporter import Silent
 from dlexp.workflows.train.train import Request, train
 
-LINE = "classification of y, 3 classes: 0, 1, 2; 2 numbers, 2 categories (city, plan); dropped: note, id"
+LINE = (
+    "classification of y, 3 classes: 0, 1, 2; 2 numbers, 2 categories (city, plan); "
+    "left out: note, id (numbers the rows)"
+)
 
 
 def cli(capsys: pytest.CaptureFixture[str], *words: str) -> str:
@@ -42,12 +45,12 @@ def test_the_line_is_in_the_header_and_in_every_record(capsys: pytest.CaptureFix
     frame = pd.DataFrame(rng.normal(size=(60, 2)), columns=["a", "b"])
     frame = frame.assign(city=rng.choice(["x", "z"], 60), plan=rng.choice(["p", "q"], 60), note="n", id=range(60))
     frame.assign(y=np.arange(60) % 3).to_csv("t.csv", index=False)
-    data = ("data=csv", "data.path=t.csv", "data.target=y", "data.drop=[note]")
+    data = ("data=csv", "data.path=t.csv", "data.target=y", "data.columns={note:drop}")
     assert f"task: {LINE}" in cli(capsys, "train", *data, "model=tabular_mlp", "trainer.epochs=1", "--run-dir", "r")
     meta = json.loads(Path("r/meta.json").read_text())
     assert meta["interpretation"] == LINE
     assert meta["omitted"] == {"id": "numbers the rows"}
-    assert any(note.startswith("column 'id' numbers the rows and was dropped") for note in meta["notes"])
+    assert any(note.startswith("column 'id' numbers the rows and is left out") for note in meta["notes"])
     assert LINE in Path("r/train.log").read_text()
     cli(capsys, "report", "r")
     page = re.sub(r"<[^>]*>", " ", Path("r/report.html").read_text())

@@ -18,14 +18,17 @@ def _metrics(catalog: Catalog) -> dict[str, dict[str, str]]:
     """Title -> name -> direction and description of the built-in metrics, then of the files of the user."""
     from dlexp.metrics.selection.catalog import CATALOG, MetricEntry
 
-    def text(entry: MetricEntry, second: str) -> str:
-        given = [f"{key}=..." for key, rule in entry.parameters.items() if "default" not in rule]
-        one = {"only": f"; of one {second}", "also": f"; or of one {second}"}.get(entry.of_one, "")
-        return f"{entry.direction}: {entry.help}{one}{f' ({chr(44).join(given)})' if given else ''}"
+    def name(entry: MetricEntry, second: str) -> str:
+        one = f"{entry.name}[{second}]"
+        return {"only": one, "also": f"{entry.name}, {one}"}.get(entry.of_one, entry.name)
 
-    titles = {"scores": ("metrics of classes", "class"), "values": ("metrics of values", "target")}
+    def text(entry: MetricEntry) -> str:
+        given = [f"{key}=..." for key, rule in entry.parameters.items() if "default" not in rule]
+        return f"{entry.direction}: {entry.help}{f' ({given[0]})' if given else ''}"
+
+    titles = {"scores": ("metrics of classes", "CLASS"), "values": ("metrics of values", "TARGET")}
     found = {
-        title: {f"{e.name}[CLASS]" if e.of_one == "only" else e.name: text(e, second) for e in CATALOG[kind].values()}
+        title: {name(entry, second): text(entry) for entry in CATALOG[kind].values()}
         for kind, (title, second) in titles.items()
     }
     own = {name: file.description for name, file in catalog.options(METRICS).items()}

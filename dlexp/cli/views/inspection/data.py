@@ -49,6 +49,8 @@ def check(facts: Mapping[str, Any]) -> None:
     for note in facts["notes"]:
         out.print(f"  {'note':<8} {escape(note)}")
     out.print(f"  {'files':<8} {escape(', '.join(facts['files']))}")
+    if facts["remedy"]:
+        out.print(f"\nTo follow all advice about columns: {escape(facts['remedy'])}", soft_wrap=True)
 
 
 def _samples(facts: Mapping[str, Any]) -> Table:

@@ -30,6 +30,7 @@ def evaluation(content: Mapping[str, Any]) -> None:
     title = f"{content['split']} split, {content['samples']:,} samples, {content['checkpoint']} weights"
     columns = ["metric", "value", *([f"{100 * made['level']:g} % interval"] if made else [])]
     out.print(table(title, columns, rows))
+    _per_target(content.get("per_output", {}))
     for reason in dict.fromkeys(content["undefined"].values()):
         names = [name for name, text in content["undefined"].items() if text == reason]
         out.print(f"[yellow]undefined[/]: {escape(', '.join(names))}: {escape(reason)}")
@@ -60,6 +61,19 @@ def evaluation(content: Mapping[str, Any]) -> None:
 def group(folder: Path, split: str, content: Mapping[str, Any]) -> None:
     """Print the table of a group of seeds."""
     out.print(over_seeds(f"{folder}, {split} split", content))
+
+
+def _per_target(found: Mapping[str, Mapping[str, float | None]]) -> None:
+    """Print the metrics of each of several targets, of which the others are means."""
+    if not 1 < len(found) <= _MAX_COLUMNS:
+        return
+    names = list(next(iter(found.values())))
+    out.print()
+    out.print(
+        table(
+            "", ["metric", *found], [[name, *(number(name, each[name]) for each in found.values())] for name in names]
+        )
+    )
 
 
 def _per_class(path: Path) -> None:

@@ -23,27 +23,33 @@ def lines(rows: NDArray[np.int64]) -> list[str]:
 
 def test_clean_columns_have_no_findings() -> None:
     labels = {"label": RNG.integers(0, 2, COUNT)}
-    assert constant_columns(CLEAN, (), []) == []
-    assert redundant(CLEAN, []) == []
+    assert constant_columns(CLEAN, (), {}) == []
+    assert redundant(CLEAN, {}) == []
     assert outliers({**CLEAN, "uniform": RNG.random(COUNT)}, lines, "") == []
-    assert missing_cells({}, COUNT, []) == []
-    assert leaks(CLEAN, labels, []) == []
+    assert missing_cells({}, COUNT, {}) == []
+    assert leaks(CLEAN, labels, {}) == []
     assert unnormalized(["a", "b"], np.array([0.0, 0.5]), np.array([1.0, 3.0]), "") == []
 
 
 def test_constant_columns_read_or_left_out() -> None:
-    seen, unread = constant_columns({**CLEAN, "one": np.full(COUNT, 3.0), "same": ["x"] * COUNT}, ["flat"], ["id"])
-    assert (seen.severity, seen.where, seen.remedy) == ("warning", ("one", "same"), "'data.drop=[id,one,same]'")
+    seen, unread = constant_columns(
+        {**CLEAN, "one": np.full(COUNT, 3.0), "same": ["x"] * COUNT}, ["flat"], {"id": "drop"}
+    )
+    assert (seen.severity, seen.where, seen.remedy) == (
+        "warning",
+        ("one", "same"),
+        "'data.columns={id:drop,one:drop,same:drop}'",
+    )
     assert unread.where == ("flat",)
     assert constant_columns({"one": np.full(COUNT, 3.0)}, (), None)[0].remedy == ""
 
 
 def test_columns_that_say_the_same_in_other_words() -> None:
     german = [{"red": "rot", "green": "gruen", "blue": "blau"}[name] for name in NAMES]
-    (found,) = redundant({**CLEAN, "minus": -3 * A + 7, "farbe": german, "near": A + RNG.normal(0, 0.3, COUNT)}, [])
+    (found,) = redundant({**CLEAN, "minus": -3 * A + 7, "farbe": german, "near": A + RNG.normal(0, 0.3, COUNT)}, {})
     assert found.where == ("a = minus", "color = farbe")
-    assert found.remedy == "'data.drop=[minus,farbe]'"
-    assert redundant({"one": np.zeros(9), "other": np.ones(9)}, []) == []  # constant columns are another finding
+    assert found.remedy == "'data.columns={minus:drop,farbe:drop}'"
+    assert redundant({"one": np.zeros(9), "other": np.ones(9)}, {}) == []  # constant columns are another finding
 
 
 def test_outliers_are_counted_named_and_told_from_codes_for_missing() -> None:
@@ -68,11 +74,11 @@ def test_features_far_from_mean_zero_and_deviation_one() -> None:
 
 
 def test_missing_cells_few_and_most() -> None:
-    mostly, some = missing_cells({"a": (300, ["line 2", "line 3"]), "b": (1, ["line 9"])}, COUNT, [])
+    mostly, some = missing_cells({"a": (300, ["line 2", "line 3"]), "b": (1, ["line 9"])}, COUNT, {})
     assert (mostly.severity, mostly.where, mostly.remedy) == (
         "warning",
         ("a: 300 (75.0 %), such as line 2",),
-        "'data.drop=[a]'",
+        "'data.columns={a:drop}'",
     )
     (place,) = some.where
     assert some.severity == "note" and place.startswith("b: 1 (0.2 %)") and place.endswith("line 9")
@@ -85,10 +91,10 @@ def test_a_column_that_is_the_target_of_classes_is_a_leak(order: str) -> None:
     codes = np.array([70.0, -3.0, 20.0])[labels] + RNG.normal(0, 1, COUNT)  # not in the order of the classes
     words = [("x", "y", "z")[number] for number in labels]
     noisy = labels + RNG.normal(0, 0.6, COUNT)
-    (found,) = leaks({**CLEAN, "codes": codes, "words": words, "noisy": noisy}, {"label": labels}, [])
+    (found,) = leaks({**CLEAN, "codes": codes, "words": words, "noisy": noisy}, {"label": labels}, {})
     assert [place.partition(":")[0] for place in found.where] == ["codes", "words"]
     assert found.severity == "warning"
-    assert found.remedy == "'data.drop=[codes,words]'"
+    assert found.remedy == "'data.columns={codes:drop,words:drop}'"
 
 
 def test_a_column_that_is_a_function_of_the_value_is_a_leak() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from problems import refused
+from refusals import refused
 
 from dlexp.data.checks.splits import classes, overlaps, sizes
 from dlexp.errors import DataError
@@ -57,4 +57,4 @@ def test_a_finding_names_ten_places_and_counts_all() -> None:
 
 def test_the_setting_that_drops_keeps_what_is_dropped_and_quotes_odd_names() -> None:
     assert dropping(["a"], None) == ""
-    assert dropping(["a", "b c"], ["id", "a"]) == "'data.drop=[id,a,\"b c\"]'"
+    assert dropping(["a", "b c"], {"id": "drop", "a": "number"}) == "'data.columns={id:drop,a:drop,\"b c\":drop}'"

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from image_toys import picture, write
-from problems import refused
+from refusals import refused
 
 from dlexp.data.columns import tensor_of
 from dlexp.data.inference.arrays import ArrayInput
@@ -91,13 +91,13 @@ def table(text: str = "") -> TableInput:
     """A table of numbers `size`, categories `kind`, a constant column and the target, as training leaves it."""
     rows = [f"{n},{'red' if n % 3 else 'blue'},1,{n % 2},{100 + n}" for n in range(20)]
     Path("train.csv").write_text("\n".join(["size,kind,same,id,price", *rows, ",,1,0,7", text]) + "\n")
-    bundle = csv(path="train.csv", target="price", target_kind="value", drop=["id"], missing_values=["NA"])
+    bundle = csv(path="train.csv", target="price", target_kind="value", columns={"id": "drop"}, missing_values=["NA"])
     return TableInput.of(bundle.preprocessing, {"target": "price", "missing_values": ["NA"]}, lenient=False)
 
 
 def test_rows_are_encoded_to_the_bits_of_training() -> None:
     reader = table()
-    bundle = csv(path="train.csv", target="price", target_kind="value", drop=["id"], missing_values=["NA"])
+    bundle = csv(path="train.csv", target="price", target_kind="value", columns={"id": "drop"}, missing_values=["NA"])
     (found,) = reader.read("train.csv")
     assert found.problems == [""] * 21 and found.names["row"] == list(range(21))
     for split in bundle.splits.values():

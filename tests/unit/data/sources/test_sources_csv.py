@@ -22,7 +22,7 @@ def lines(count: int = 30) -> list[str]:
 def read(text: str | bytes, target: str = "answer", **options: Any) -> DataBundle:
     path = Path("t.csv")
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    arguments = {"drop": ["price"] if target == "answer" else ["answer"]} | options
+    arguments = {"columns": {"price" if target == "answer" else "answer": "drop"}} | options
     return csv(path=str(path), target=target, **arguments)
 
 
@@ -113,13 +113,13 @@ def test_another_separator_and_text_beyond_ascii() -> None:
 
 def test_numbers_can_be_read_as_categories() -> None:
     text = ["n,x,answer", *(f"{n % 3},{n},{'yes' if n % 2 else 'no'}" for n in range(30))]
-    bundle = read("\n".join(text), drop=[], categorical=["n"])
+    bundle = read("\n".join(text), columns={"n": "category"})
     assert bundle.preprocessing["columns"][0]["categories"] == ("0", "1", "2")
 
 
 def test_dropped_columns_are_not_even_looked_at() -> None:
     text = ["id,x,y", *(f"{'?' if n == 5 else n},{n},{n % 2}" for n in range(30))]
-    assert column_names(read("\n".join(text), target="y", drop=["id"])) == [("number", "x")]
+    assert column_names(read("\n".join(text), target="y", columns={"id": "drop"})) == [("number", "x")]
 
 
 def test_constant_column_is_left_out_and_noted() -> None:
@@ -132,7 +132,7 @@ def test_constant_column_is_left_out_and_noted() -> None:
 
 def test_classes_that_are_numbers_are_sorted_as_numbers() -> None:
     text = ["x,y", *(f"{n},{(n % 3) * 5}" for n in range(30))]
-    assert read("\n".join(text), target="y", drop=[]).spec.output_names == ("0", "5", "10")
+    assert read("\n".join(text), target="y", columns={}).spec.output_names == ("0", "5", "10")
 
 
 @pytest.mark.parametrize(
@@ -162,5 +162,5 @@ def test_kind_that_is_given_needs_no_file(kind: str) -> None:
 
 def test_given_kind_decides() -> None:
     text = "\n".join(["x,y", *(f"{n},{n % 3}" for n in range(30))])
-    assert read(text, target="y", drop=[], target_kind="value").spec.target_kind == "value"
-    assert read(text, target="y", drop=[]).spec.target_kind == "class"
+    assert read(text, target="y", columns={}, target_kind="value").spec.target_kind == "value"
+    assert read(text, target="y", columns={}).spec.target_kind == "class"

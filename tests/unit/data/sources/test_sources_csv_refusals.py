@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from problems import refused
+from refusals import refused
 
 from dlexp.data.sources.csv_file import csv, target_kind
 from dlexp.errors import DataError, exit_code_of
@@ -115,9 +115,9 @@ def test_too_few_values_are_told(count: int) -> None:
 
 def test_too_many_categories_are_told() -> None:
     text = "id,a,y\n" + "\n".join(f"u{n},{n},{n % 2}" for n in range(30))
-    error = refusal(text, max_categories=10)
+    error = refusal(text, max_categories=10, rare="refuse")
     for text in ("column 'id'", "30 different texts", "data.max_categories=10"):
-        refused(error, "too-large", text, "'data.drop=[id]'")
+        refused(error, "too-large", text, "'data.columns={id:drop}'")
 
 
 @pytest.mark.parametrize(
@@ -126,8 +126,8 @@ def test_too_many_categories_are_told() -> None:
         ({"target": "Y"}, "'Y' (data.target)", ""),
         ({"target": "colr"}, "'colr' (data.target)", "data.target=color?"),
         ({"target": "zzz"}, "'zzz' (data.target)", "a, color, y"),
-        ({"drop": ["colors"]}, "'colors' (data.drop)", "'data.drop=[color]'?"),
-        ({"categorical": ["b2"]}, "'b2' (data.categorical)", ""),
+        ({"columns": {"colors": "drop"}}, "'colors' (data.columns)", "'data.columns={color:drop}'?"),
+        ({"columns": {"b2": "category"}}, "'b2' (data.columns)", ""),
     ],
 )
 def test_column_that_is_not_there_gets_the_nearest_name(options: dict[str, Any], where: str, remedy: str) -> None:
@@ -144,7 +144,7 @@ def test_several_wrong_cells_are_counted() -> None:
 def test_missing_values_and_categorical_are_the_ways_out() -> None:
     Path("shop.csv").write_text(changed(9, "seven,red,yes"))
     assert csv(path="shop.csv", target="y", missing_values=["seven"]).spec.num_outputs == 2
-    assert csv(path="shop.csv", target="y", categorical=["a"]).preprocessing["columns"][0]["kind"] == "category"
+    assert csv(path="shop.csv", target="y", columns={"a": "category"}).preprocessing["columns"][0]["kind"] == "category"
 
 
 @pytest.mark.parametrize("separator", ["", ";;", "\n"])

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from problems import refused
+from refusals import refused
 
 from dlexp.data.columns import tensor_of
 from dlexp.data.sources.csv_file import csv
@@ -70,15 +70,17 @@ def test_types_that_text_has_not(tmp_path: Path) -> None:
         "gap": pa.array([np.nan if n % 2 else 1.0 * n for n in range(COUNT)]),
         "y": pa.array([n % 3 for n in range(COUNT)], pa.uint16()),
     }
-    bundle = parquet(path=written(tmp_path / "a.parquet", **columns), target="y", keep=["small"])
+    bundle = parquet(path=written(tmp_path / "a.parquet", **columns), target="y", columns={"small": "number"})
     assert bundle.spec.output_names == ("0", "1", "2")
     kinds = {column["name"]: column["kind"] for column in bundle.preprocessing["columns"]}
-    assert kinds == {"small": "number", "exact": "number", "town": "category", "day": "category", "gap": "number"}
+    assert kinds == {"small": "number", "exact": "number", "town": "category", "day": "date", "gap": "number"}
     (note,) = bundle.notes
     assert "column 'none'" in note
-    days_seen = next(c for c in bundle.preprocessing["columns"] if c["name"] == "day")["categories"]
-    assert days_seen == ("2020-01-01", "2020-01-02", "2020-01-03")
-    as_category = parquet(path=str(tmp_path / "a.parquet"), target="y", categorical=["small"], max_categories=COUNT)
+    (day,) = [column for column in bundle.preprocessing["columns"] if column["name"] == "day"]
+    assert [part["part"] for part in day["parts"]] == ["elapsed", "weekday"]
+    as_category = parquet(
+        path=str(tmp_path / "a.parquet"), target="y", columns={"small": "category"}, max_categories=COUNT
+    )
     small = next(c for c in as_category.preprocessing["columns"] if c["name"] == "small")
     assert set(small["categories"]) == {str(row) for row in as_category.splits["train"].indices.tolist()}
 
@@ -95,8 +97,10 @@ def test_dropped_columns_are_not_read(tmp_path: Path) -> None:
     path = written(tmp_path / "a.parquet", **TABLE, tags=[[1, 2]] * COUNT)
     with pytest.raises(DataError) as caught:
         parquet(path=path, target="plan")
-    refused(caught.value, "invalid-type", "column 'tags'", "'data.drop=[tags]'")
-    bundle = parquet(path=path, target="plan", drop=["tags", "plan"])  # the target is read all the same
+    refused(caught.value, "invalid-type", "column 'tags'", "'data.columns={tags:drop}'")
+    bundle = parquet(
+        path=path, target="plan", columns={"tags": "drop", "plan": "drop"}
+    )  # the target is read all the same
     assert bundle.fingerprint == parquet(path=written(tmp_path / "b.parquet"), target="plan").fingerprint
 
 
@@ -121,7 +125,7 @@ def test_refusals_name_column_and_row(tmp_path: Path) -> None:
     nowhere = (None, None)
     refuses("not-found", nowhere, "'incom' (data.target)", {"target": "incom"})
     refuses("not-found", nowhere, "data.target=income", {"target": "incom"})
-    refuses("not-found", nowhere, "'x' (data.drop)", {"target": "income", "drop": ["x"]})
+    refuses("not-found", nowhere, "'x' (data.columns)", {"target": "income", "columns": {"x": "drop"}})
     refuses("invalid-data", (1, "town"), "delete the row", {"target": "town"})
     refuses("invalid-data", (1, "score"), "delete the row", {"target": "score"})
     large = [1e301 if n == 4 else float(n) for n in range(COUNT)]

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from problems import refused
 from pyarrow.parquet import ParquetFile
+from refusals import refused
 
 from dlexp.data.bundle import DataBundle
 from dlexp.data.inference.tables import TableInput
@@ -58,7 +58,7 @@ TEXTS = pd.Series([f"{n:04}" for n in range(1, COUNT + 1)])
         (lambda: from_parquet(SHUFFLED), {"__index_level_0__": "is an index"}),
         (lambda: from_parquet(SHUFFLED[::2]), {"__index_level_0__": "is an index"}),
         (lambda: from_parquet(FRAME.set_index(FRAME["a"].rename("key") * 3)), {"key": "is an index"}),
-        (lambda: from_parquet(FRAME.assign(id=range(COUNT)).sample(frac=1), keep=["__index_level_0__"]),
+        (lambda: from_parquet(FRAME.assign(id=range(COUNT)).sample(frac=1), columns={"__index_level_0__": "number"}),
          {"id": "numbers the rows"}),
         (lambda: from_csv(FRAME.assign(split=["train", "Train", "test"] * (COUNT // 3))),
          {"split": "names the split of each row (dlexp draws its own splits)"}),
@@ -69,8 +69,8 @@ def test_an_index_is_left_out_and_reported(bundle: Any, left_out: dict[str, str]
     assert found.omitted == left_out
     assert not set(left_out) & set(names_of(found))
     for (name, why), note in zip(left_out.items(), found.notes, strict=True):
-        assert note.startswith(f"column {name!r} {why}") and "'data.keep=[" in note
-    assert f"dropped: {next(iter(left_out)) or repr('')}" in interpretation(found)
+        assert note.startswith(f"column {name!r} {why}") and "'data.columns={" in note
+    assert f"left out: {next(iter(left_out)) or repr('')} ({next(iter(left_out.values()))})" in interpretation(found)
 
 
 @pytest.mark.parametrize(
@@ -96,18 +96,18 @@ def test_few_rows_may_be_a_ranking() -> None:
 
 def test_a_column_that_is_named_is_read() -> None:
     counted = FRAME.assign(t=range(COUNT))
-    assert names_of(from_csv(counted, keep=["t"])) == ["a", "b", "town", "t"]
-    assert names_of(from_csv(counted, categorical=["t"], max_categories=99)) == ["a", "b", "town", "t"]
-    assert names_of(from_csv(FRAME, index=True, keep=[""])) == ["", "a", "b", "town"]
-    assert names_of(from_parquet(SHUFFLED, keep=["__index_level_0__"]))[-1] == "__index_level_0__"
+    assert names_of(from_csv(counted, columns={"t": "number"})) == ["a", "b", "town", "t"]
+    assert names_of(from_csv(counted, columns={"t": "category"}, max_categories=99)) == ["a", "b", "town", "t"]
+    assert names_of(from_csv(FRAME, index=True, columns={"": "number"})) == ["", "a", "b", "town"]
+    assert names_of(from_parquet(SHUFFLED, columns={"__index_level_0__": "number"}))[-1] == "__index_level_0__"
     counted.to_csv("t.csv", index=False)
-    assert csv(path="t.csv", target="t", drop=["y"]).spec.output_names == ("t",)
+    assert csv(path="t.csv", target="t", columns={"y": "drop"}).spec.output_names == ("t",)
     with pytest.raises(DataError) as caught:
-        from_csv(counted, keep=["u"])
-    refused(caught.value, "not-found", "'u' (data.keep)")
+        from_csv(counted, columns={"u": "number"})
+    refused(caught.value, "not-found", "'u' (data.columns)")
     with pytest.raises(DataError) as caught:
         from_csv(counted[["t", "y"]])
-    refused(caught.value, "invalid-data", "t.csv", "'data.keep=[t")
+    refused(caught.value, "invalid-data", "t.csv", "'data.columns={t:number")
 
 
 @pytest.mark.parametrize("make", [from_csv, from_parquet])
@@ -138,11 +138,12 @@ def test_prediction_takes_files_with_and_without_it(make: Any) -> None:
 def test_the_line_says_what_was_decided() -> None:
     table = FRAME.assign(id=range(COUNT), one=1)
     line = interpretation(from_csv(table))
-    assert line == "classification of y, 3 classes: 0, 1, 2; 2 numbers, 1 category (town); dropped: id, one"
-    assert interpretation(from_csv(table, drop=["town"]), dropped=["town"]).endswith(
-        "; 2 numbers; dropped: town, id, one"
+    left_out = "left out: id (numbers the rows), one (has a single value)"
+    assert line == f"classification of y, 3 classes: 0, 1, 2; 2 numbers, 1 category (town); {left_out}"
+    assert interpretation(from_csv(table, columns={"town": "drop"}), dropped=["town"]).endswith(
+        "; 2 numbers; left out: town, id (numbers the rows), one (has a single value)"
     )
-    values = from_csv(FRAME.assign(y=FRAME["a"] * 2), keep=[])
+    values = from_csv(FRAME.assign(y=FRAME["a"] * 2), columns={})
     assert interpretation(values) == "regression of y; 2 numbers, 1 category (town)"
     many = from_csv(FRAME.assign(y=[f"class {n % 12:02}\x1b[31m" + "x" * 40 for n in range(COUNT)]))
     line = interpretation(many, "metric learning")

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from problems import refused
+from refusals import refused
 
 from dlexp.data.bundle import DataBundle
 from dlexp.data.checks import columns as checked_columns
@@ -53,7 +53,7 @@ def categories(bundle: DataBundle, name: str) -> list[str]:
     ],
 )
 def test_one_value_in_two_spellings_is_one_label(cells: list[str], labels: list[str]) -> None:
-    settings: dict[str, Any] = {"target_kind": "class", "categorical": ["c"]}
+    settings: dict[str, Any] = {"target_kind": "class", "columns": {"c": "category"}}
     bundle = read(settings, y=in_turn(*cells), c=in_turn(*cells))
     assert list(bundle.spec.output_names) == labels and categories(bundle, "c") == labels
     assert len(bundle.notes) == 2 and {note.split("'")[1] for note in bundle.notes} == {"y", "c"}
@@ -67,7 +67,7 @@ def test_one_value_in_two_spellings_is_one_label(cells: list[str], labels: list[
 
 def test_labels_in_one_spelling_are_called_as_in_the_file() -> None:
     for cells in (["01", "02", "10"], ["1.1-a", "1e5", "True"], ["A", "1.0", "2"]):
-        bundle = read({"target_kind": "class", "categorical": ["c"]}, y=in_turn(*cells), c=in_turn(*cells))
+        bundle = read({"target_kind": "class", "columns": {"c": "category"}}, y=in_turn(*cells), c=in_turn(*cells))
         assert set(bundle.spec.output_names) == set(categories(bundle, "c")) == set(cells)
 
 
@@ -81,7 +81,7 @@ def test_labels_in_one_spelling_are_called_as_in_the_file() -> None:
     ],
 )
 def test_two_spellings_that_may_be_two_labels_are_refused(cells: list[str], two: set[str]) -> None:
-    for settings, name in ({"target_kind": "class"}, "y"), ({"categorical": ["c"]}, "c"):
+    for settings, name in ({"target_kind": "class"}, "y"), ({"columns": {"c": "category"}}, "c"):
         with pytest.raises(DataError) as caught:
             read(settings, **{name: in_turn(*cells)})
         refused(caught.value, "invalid-data", "t.csv")
@@ -111,8 +111,8 @@ def test_numbers_are_not_read_as_texts_in_silence(cells: list[str], where: str, 
     with pytest.raises(DataError) as caught:
         read(a=in_turn(*cells))
     refused(caught.value, "invalid-data", where, remedy)
-    assert "'data.categorical=[a]'" in caught.value.remedy
-    assert read({"categorical": ["a"]}, a=in_turn(*cells)).notes == ()
+    assert "'data.columns={a:category}'" in caught.value.remedy
+    assert read({"columns": {"a": "category"}}, a=in_turn(*cells)).notes == ()
     arguments = {"path": "t.csv", "target": "a", "separator": ",", "missing_values": [], "target_kind": "auto"}
     with pytest.raises(DataError) as caught:
         target_kind(arguments)

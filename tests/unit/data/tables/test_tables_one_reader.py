@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from problems import refused
+from refusals import refused
 
 from dlexp.data.bundle import DataBundle
 from dlexp.data.columns import tensor_of
@@ -52,7 +52,11 @@ CELLS: dict[str, Any] = {
     "x": pa.array(RNG.normal(size=COUNT)),
     "y": pa.array(RNG.normal(size=COUNT)),
 }  # fmt: skip
-SETTINGS: dict[str, Any] = {"target": "y", "categorical": ["zip", "code", "share"], "target_kind": "value"}
+SETTINGS: dict[str, Any] = {
+    "target": "y",
+    "columns": dict.fromkeys(("zip", "code", "share"), "category"),
+    "target_kind": "value",
+}
 
 
 def written(suffix: str, name: str = "table") -> str:
@@ -98,15 +102,17 @@ def test_the_files_differ_in_spelling() -> None:
 
 @pytest.mark.parametrize("suffix", ["csv", "tsv"])
 def test_text_files_give_the_bits_of_parquet(suffix: str) -> None:
-    settings: dict[str, Any] = {"drop": ["share"], "categorical": ["zip", "code"]}
+    settings: dict[str, Any] = {"columns": {"share": "drop", "zip": "category", "code": "category"}}
     one, other = trained("parquet", **settings), trained(suffix, **settings)
     assert one.preprocessing["columns"] == other.preprocessing["columns"]
-    assert one.fingerprint == other.fingerprint and one.notes == other.notes
+    zone = "column 'abroad': the times are converted to UTC from +05:30"  # Arrow has converted those of Parquet
+    assert one.fingerprint == other.fingerprint and (*one.notes, zone) == other.notes
     kinds = {column["name"]: column["kind"] for column in one.preprocessing["columns"]}
     assert {name for name, kind in kinds.items() if kind == "number"} == {"price", "exact", "spell", "size", "x"}
     labels = {column["name"]: column.get("categories") for column in one.preprocessing["columns"]}
     assert labels["member"] == ("false", "true") and labels["code"] == ("0", "1", "2") and labels["zip"][0] == "94103"
-    assert labels["clock"] == ("08:30:00", "09:30:00", "10:30:00")
+    assert {name for name, kind in kinds.items() if kind == "date"} == {"day", "moment", "abroad", "clock"}
+    assert one.omitted == {"fine": "has a single value"}  # nanoseconds are less than what a date tells
 
 
 @pytest.mark.parametrize("source", ["parquet", "csv"])
@@ -129,8 +135,8 @@ def test_labels_are_made_of_the_integers_themselves() -> None:
     ids = pa.array([2**64 - 1 - n % 3 for n in range(COUNT)], pa.uint64())
     pq.write_table(pa.table({**columns, "id": ids}), "large.parquet")
     notes = parquet(path="large.parquet", target="y", target_kind="class").notes
-    assert any("'id'" in note and "float64" in note and "data.categorical=[id]" in note for note in notes)
-    bundle = parquet(path="large.parquet", target="y", target_kind="class", categorical=["id"])
+    assert any("'id'" in note and "float64" in note and "data.columns={id:category}" in note for note in notes)
+    bundle = parquet(path="large.parquet", target="y", target_kind="class", columns={"id": "category"})
     assert len(bundle.preprocessing["columns"][1]["categories"]) == 3
     assert torch.equal(
         answered(bundle, "large.parquet").inputs[bundle.splits["val"].indices],
@@ -140,7 +146,7 @@ def test_labels_are_made_of_the_integers_themselves() -> None:
 
 def test_a_dropped_column_may_be_in_the_file_of_the_run_itself() -> None:
     for suffix in ("parquet", "csv"):
-        bundle = trained(suffix, drop=["x", "town"])
+        bundle = trained(suffix, columns={"x": "drop", "town": "drop"})
         found = answered(bundle, written(suffix))
         assert not any(found.problems) and found.inputs.shape[1] == bundle.spec.inputs.shape[0]
 
@@ -188,11 +194,15 @@ def test_a_type_that_is_no_number_and_no_text_is_refused_by_file_and_column(colu
     columns = {"x": pa.array(RNG.normal(size=COUNT)), "a b": column, "y": pa.array([n % 2 for n in range(COUNT)])}
     pq.write_table(pa.table(columns), "t.parquet")
     with pytest.raises(DataError) as caught:
-        parquet(path="t.parquet", target="y" if place == "feature" else "a b", categorical=["a b"])
-    remedy = 'data.drop=["a b"]' if place == "feature" else "set another data.target"
+        parquet(
+            path="t.parquet",
+            target="y" if place == "feature" else "a b",
+            columns={"a b": "category"} if place == "feature" else {},
+        )
+    remedy = 'data.columns={"a b":drop}' if place == "feature" else "set another data.target"
     refused(caught.value, "invalid-type", "column 'a b'", remedy)
-    assert place == "feature" or "data.drop" not in str(caught.value)
-    bundle = parquet(path="t.parquet", target="y", drop=["a b"])
+    assert place == "feature" or "data.columns" not in str(caught.value)
+    bundle = parquet(path="t.parquet", target="y", columns={"a b": "drop"})
     assert not any(answered(bundle, "t.parquet").problems)
 
 
@@ -222,7 +232,7 @@ def test_a_wide_file_is_read_as_a_narrow_one(seed: int, monkeypatch: pytest.Monk
         cells = [f'"{cell}"' if "," in cell and '"' not in cell else cell for cell in cells]
         lines.append(",".join([*cells, str(n % 2)][: 4 if n % 13 else 2 + n % 3]))
     Path("t.csv").write_text("\n".join(lines) + "\n\n")
-    settings: dict[str, Any] = {"target": "c", "target_kind": "value", "categorical": ["a", "b"]}
+    settings: dict[str, Any] = {"target": "c", "target_kind": "value", "columns": {"a": "category", "b": "category"}}
     settings |= {"missing_values": ["NA", "-999.0", "0"], "max_categories": 100}
     found: list[tuple[Any, ...]] = []
     for limit in (2000, 1):
@@ -292,7 +302,7 @@ def test_json_lines_that_cannot_be_used_are_named() -> None:
 @pytest.mark.parametrize("suffix", ["csv", "jsonl"])
 def test_a_row_whose_only_column_is_missing_is_a_row(suffix: str) -> None:
     Path("t.csv").write_text("size,kind,y\n" + "\n".join(f"{n},{'red' if n % 3 else 'blue'},{n}" for n in range(30)))
-    bundle = csv(path="t.csv", target="y", target_kind="value", drop=["size"])
+    bundle = csv(path="t.csv", target="y", target_kind="value", columns={"size": "drop"})
     rows = {"csv": "size,kind\n3,\n4,red\n", "jsonl": '{"size": 3, "kind": null}\n{"size": 4, "kind": "red"}\n'}
     Path(f"new.{suffix}").write_text(rows[suffix])
     found = answered(bundle, f"new.{suffix}")

@@ -88,11 +88,11 @@ def people(tmp_path: Path) -> Path:
 
 
 def test_a_table_with_a_fault_of_every_kind(people: Path, tmp_path: Path) -> None:
-    words = ("data=csv", f"data.path={people}", "data.target=who", "data.drop=[id]")
+    words = ("data=csv", f"data.path={people}", "data.target=who", "data.columns={id:drop}")
     facts = checked((*words, "data.standardize=false"), tmp_path / "out")
     found = {one["kind"]: one for one in facts["findings"] if one["severity"] == "warning"}
     assert found["constant"]["where"] == ["flat"]
-    assert found["constant"]["remedy"] == "'data.drop=[id,flat]'"
+    assert found["constant"]["remedy"] == "'data.columns={id:drop,flat:drop}'"
     assert found["redundant columns"]["where"] == ["cm = inch"]
     assert found["outliers"]["where"][0].startswith("income: 1, such as 999999 in line 16")
     assert found["leak"]["where"][0].startswith("leak: ")
@@ -107,7 +107,9 @@ def test_a_table_with_a_fault_of_every_kind(people: Path, tmp_path: Path) -> Non
     copied = [one for one in facts["findings"] if one["kind"].startswith("duplicates")]
     assert sum(one["count"] for one in copied) == 10
     # What is found is gone when the remedies are typed.
-    cured = checked((*words[:3], "data.drop=[id,flat,inch,leak]", "data.standardize=true"), tmp_path / "out")
+    cured = checked(
+        (*words[:3], "data.columns={id:drop,flat:drop,inch:drop,leak:drop}", "data.standardize=true"), tmp_path / "out"
+    )
     assert {"constant", "redundant columns", "leak", "not normalized"} & set(kinds(cured)) == set()
 
 

@@ -61,7 +61,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 pixels = rng.integers(100 * number, 156 + 100 * number, (10, 13, 3), dtype=np.uint8)
                 Image.fromarray(pixels).save(Path("pets", name, f"{index:02}.png"))
         people = ("data=csv", "data.path=people.csv", "model=tabular_mlp", "data.eval_batch_size=7", *SMALL)
-        run("train", *people, "data.target=income", "data.drop=[id,kind]", "--run-id", "income")
+        run("train", *people, "data.target=income", "data.columns={id:drop,kind:drop}", "--run-id", "income")
         run("train", *people, "data.target=kind", "regularization=ema", "--run-id", "kind")
         pets = ("data=image_folder", "data.path=pets", "data.image_size=8", "data.pad=1", *CNN, *SMALL)
         run("train", *pets, "trainer.precision=bf16", "--run-id", "photos")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from problems import refused
+from refusals import refused
 
 from dlexp.cli.app import main
 from dlexp.config.compose import load
@@ -71,8 +71,8 @@ def test_columns_that_the_run_lacks_are_refused() -> None:
     frame.assign(z=frame["x"] ** 2).to_csv("b.csv", index=False)
     with pytest.raises(DataError) as error:
         evaluate_run(run, "test", "best", {"data.path": "b.csv"}, ())
-    refused(error.value, "incompatible-data", "'z'", "data.drop=[z]")
-    evaluate_run(run, "test", "best", {"data.path": "b.csv", "data.drop": ["z"]}, ())
+    refused(error.value, "incompatible-data", "'z'", "data.columns={z:drop}")
+    evaluate_run(run, "test", "best", {"data.path": "b.csv", "data.columns": {"z": "drop"}}, ())
     frame.drop(columns="x").assign(x2=1.5 * frame["x"]).to_csv("b.csv", index=False)
     with pytest.raises(DataError) as error:
         evaluate_run(run, "test", "best", {"data.path": "b.csv"}, ())

@@ -1,0 +1,86 @@
+"""Overrides whose value has names in it: columns of a table in quotes or with any letters, and `recall[yes]`.
+
+Hydra's grammar has no quotes around the keys of a mapping, and allows ASCII letters, digits and few signs in them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+
+from dlexp.config.schema.fields import Field
+from dlexp.config.text_values import typed_value
+
+_DOUBLE, _SINGLE = r'"(?:[^"\\]|\\.)*"', r"'(?:[^'\\]|\\.)*'"
+_BARE = r"[^\s{}\[\],:\"'](?:[^{}\[\],:\"']*[^\s{}\[\],:\"'])?"
+_OF_METRICS = ("metrics", "trainer.monitor", "task.monitor")
+_OF_ONE = re.compile(r"""(?<![\w"'\\./])(?:[a-z]+/)?[A-Za-z_]\w*\[[^\[\]"']*\]""")
+_ENTRY = re.compile(
+    rf"\s*({_DOUBLE}|{_SINGLE}|{_BARE})\s*:\s*([A-Za-z_][\w-]*|{_DOUBLE}|{_SINGLE})\s*(,|\}}$)", re.DOTALL
+)
+
+
+def parse_override(word: str) -> Override:
+    """Return the override of a word. Raises HydraException for one that neither grammar reads."""
+    parser, word = OverridesParser.create(), with_quoted_names(word)
+    key, _, text = word.partition("=")
+    try:
+        override = parser.parse_override(word)
+    except HydraException:
+        names = _names(text)
+        if names is None:
+            raise
+        override = parser.parse_override(f"{key}=x")
+        override._value, override.input_line = names, word
+        return override
+    value = override.value() if not override.is_sweep_override() else None
+    if isinstance(value, dict) and not all(isinstance(name, str) for name in value):
+        override._value = _names(text) or override._value
+    return override
+
+
+def _names(text: str) -> dict[str, str] | None:
+    """A flat mapping of names to words, {NAME:WORD, ...}; None for other texts."""
+    if not (text.startswith("{") and text.endswith("}")):
+        return None
+    found, place = dict[str, str](), 1
+    while place < len(text):
+        entry = _ENTRY.match(text, place)
+        if entry is None:
+            return None
+        found[_plain(entry[1])] = _plain(entry[2])
+        place = entry.end()
+    return found
+
+
+def _plain(text: str) -> str:
+    """A name without its quotes; backslashes before a quote are doubled, and one more escapes it."""
+    if text[:1] not in ('"', "'"):
+        return text
+    mark = text[0]
+    return re.sub(rf"(\\+)({mark}|\Z)", lambda run: "\\" * (len(run[1]) // 2) + run[2], text[1:-1])
+
+
+def with_quoted_names(word: str) -> str:
+    """Return KEY=VALUE with names of metrics of one class, such as `recall[yes]`, in the quotes of the grammar."""
+    key, equals, text = word.partition("=")
+    return f"{key}{equals}{_OF_ONE.sub(_in_quotes, text)}" if key in _OF_METRICS else word
+
+
+def _in_quotes(found: re.Match[str]) -> str:
+    return f'"{found[0]}"'
+
+
+def list_reading(word: str) -> Any:
+    """Return the VALUE of KEY=VALUE as a list or mapping of strings; unchanged if it cannot be parsed."""
+    try:
+        override = parse_override(word)
+    except HydraException:
+        return word.partition("=")[2]
+    if override.is_sweep_override():
+        return word.partition("=")[2]
+    return typed_value(override, Field("list[item]", or_one=True))

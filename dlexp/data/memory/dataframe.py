@@ -1,0 +1,102 @@
+"""The data source `dataframe`: a pandas DataFrame handed over in Python, read like a CSV file, with its own types."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dlexp.data.bundle import DataBundle
+from dlexp.data.memory.frame_columns import categorical_columns, frame_column_names, frame_columns
+from dlexp.data.memory.handed_over import PLACE, handed_over
+from dlexp.data.tables.features.problems import check_names
+from dlexp.data.tables.features.target_columns import names_of, targets_kind
+from dlexp.data.tables.raw_table import RawTable, TableOptions, dropped_of, table_of
+from dlexp.data.tables.spelling import Marks
+from dlexp.errors import ConfigError, DataError
+
+__all__ = ["dataframe", "target_kind"]
+
+
+def dataframe(
+    *,
+    target: str | list[str],
+    target_kind: str = "auto",
+    columns: dict[str, str] | None = None,
+    missing_values: list[str] | None = None,
+    max_categories: int = 50,
+    rare: str = "other",
+    standardize: bool = True,
+    val_fraction: float = 0.2,
+    test_fraction: float = 0.2,
+    split_seed: int = 0,
+) -> DataBundle:
+    """Load the DataFrame that was handed over; see `dlexp.data.tables.raw_table.table_of`.
+
+    The index is no column. Columns of the type `category` are categories, whatever they hold. Messages count rows from
+    0, as `frame.iloc` does. Raises DataError for invalid data, ConfigError if no DataFrame was handed over.
+    """
+    frame = given_frame()
+    targets, declared = names_of(target), columns or {}
+    without = dropped_of(declared, targets)
+    table = _table(frame, missing_values or [], without=without)
+    typed = dict.fromkeys((name for name in categorical_columns(frame) if name not in {*targets, *without}), "category")
+    kind = _kind_of_targets(frame, targets, target_kind)
+    split = (val_fraction, test_fraction, split_seed)
+    options = TableOptions(targets, kind, {**typed, **declared}, max_categories, rare, standardize, split)
+    bundle = table_of(table, options)
+    return replace(bundle, notes=(*_index_notes(frame), *bundle.notes))
+
+
+def target_kind(arguments: Mapping[str, Any]) -> str:
+    """`class` or `value`: data.target_kind, or derived from the columns that data.target names."""
+    if arguments["target_kind"] != "auto":
+        return str(arguments["target_kind"])
+    frame, targets = given_frame(), names_of(arguments["target"])
+    check_names(PLACE, frame_column_names(frame), targets)
+    if _kind_of_targets(frame, targets, "auto") == "class":
+        return "class"
+    table = _table(frame, arguments["missing_values"], only=targets)
+    return targets_kind({name: (table.raw[name], partial(table.refusal, column=name)) for name in targets}, PLACE)
+
+
+def given_frame() -> pd.DataFrame:
+    """The DataFrame that was handed over. Raises ConfigError if none was, or arrays were."""
+    found = handed_over("a DataFrame", "dataframe", "data=csv or data=parquet")
+    if not isinstance(found, pd.DataFrame):
+        rule = f"reads a pandas DataFrame, got {type(found).__name__}"
+        raise ConfigError.one("data", "dataframe", rule, "Pass data=frame.", code="invalid-type")
+    return found
+
+
+def _kind_of_targets(frame: pd.DataFrame, targets: Sequence[str], kind: str) -> str:
+    """`kind`, or class for a target of the type `category`, whose numbers are names."""
+    return "class" if kind == "auto" and set(targets) & set(categorical_columns(frame)) else kind
+
+
+def _table(
+    frame: pd.DataFrame,
+    missing_values: Sequence[str],
+    without: Collection[str] = (),
+    only: Sequence[str] | None = None,
+) -> RawTable:
+    """The raw table with all columns except `without`, or with these only; rows count from 0."""
+    names = frame_column_names(frame)
+    if not len(frame):
+        raise DataError("has no rows", file=PLACE, code="too-few-samples")
+    wanted = [name for name in names if name not in without] if only is None else only
+    marks = Marks(missing_values)
+    lines = np.arange(len(frame), dtype=np.int64)
+    return RawTable(PLACE, frame_columns(frame, wanted, marks), lines, tuple(names), marks, unit="row")
+
+
+def _index_notes(frame: pd.DataFrame) -> list[str]:
+    """A message about an index with a name, which may be meant as a column."""
+    names = [str(name) for name in frame.index.names if name is not None]
+    if not names:
+        return []
+    return [f"the index {', '.join(map(repr, names))} is not read. To read it, pass data=frame.reset_index()"]

@@ -1,0 +1,1 @@
+"""Kinds of columns, and their encoding as features."""
