@@ -6,14 +6,10 @@ Hydra's grammar has no quotes around the keys of a mapping, and allows ASCII let
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-
-from dlexp.config.schema.fields import Field
-from dlexp.config.text_values import typed_value
 
 _DOUBLE, _SINGLE = r'"(?:[^"\\]|\\.)*"', r"'(?:[^'\\]|\\.)*'"
 _BARE = r"[^\s{}\[\],:\"'](?:[^{}\[\],:\"']*[^\s{}\[\],:\"'])?"
@@ -73,14 +69,3 @@ def with_quoted_names(word: str) -> str:
 
 def _in_quotes(found: re.Match[str]) -> str:
     return f'"{found[0]}"'
-
-
-def list_reading(word: str) -> Any:
-    """Return the VALUE of KEY=VALUE as a list or mapping of strings; unchanged if it cannot be parsed."""
-    try:
-        override = parse_override(word)
-    except HydraException:
-        return word.partition("=")[2]
-    if override.is_sweep_override():
-        return word.partition("=")[2]
-    return typed_value(override, Field("list[item]", or_one=True))

@@ -59,7 +59,7 @@ def evaluation_changes(arguments: Iterable[str], more: Sequence[str] = ()) -> di
             raise ConfigError.one(key, value, "cannot be overridden for a finished run", remedy, code="not-supported")
         changes[key] = int(value) if value.isdigit() else _BOOLS.get(value.lower(), value)
         if key in more:
-            from dlexp.config.quoted_keys import list_reading
+            from dlexp.config.text_values import list_reading
 
             changes[key] = list_reading(word)
         elif key in _PLACES:

@@ -19,7 +19,7 @@ USUAL = ("accuracy", "balanced_accuracy", "log_loss", "mae", "mse")
 _OF_SAMPLES = ("recall", "specificity", "cost", "within")
 
 
-def named(run: RunSummary, name: str) -> MetricRequest | None:
+def named_request(run: RunSummary, name: str) -> MetricRequest | None:
     """The metric `name` that a run names, None for any other."""
     return next((request for request in requests_of(run.config) if request.name == name), None)
 
@@ -32,7 +32,7 @@ def sample_scorer(run: RunSummary, name: str, texts: Mapping[str, int]) -> Score
         name: Its name.
         texts: Text -> number of the classes in the table, complete when the function is called.
     """
-    request = named(run, name)
+    request = named_request(run, name)
     if request is None or request.base not in _OF_SAMPLES:
         return None
     if request.base == "within":
