@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from dlexp.assemble.metrics import RunMetrics, build_metrics
+from dlexp.assemble.metrics import RunMetrics, build_metrics, function_problems
 from dlexp.assemble.running import failing_layer, parts_running
 from dlexp.config.check.advice import advice, advice_on_classes
 from dlexp.config.nodes import build, check_arguments
@@ -193,7 +193,7 @@ def interpretation_of(config: RunConfig, bundle: DataBundle) -> str:
 
 
 def check_nodes(config: RunConfig, trusted: Sequence[str]) -> None:
-    """Check the arguments of all components against their signatures. Raises ConfigError with all problems."""
+    """Check the arguments of all components and metrics against their signatures. Raises ConfigError with all problems."""
     problems: list[Problem] = []
     for node in (config.data, config.model, config.task, config.loss, config.optim, config.scheduler):
         try:
@@ -204,6 +204,7 @@ def check_nodes(config: RunConfig, trusted: Sequence[str]) -> None:
                 Problem(f"{node.group}={node.option}", "", f"{p.given} {p.rule}", p.remedy, code=p.code)
                 for p in error.problems
             ]
+    problems += function_problems(config, trusted)
     if problems:
         raise ConfigError(problems)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -102,6 +103,28 @@ def build_metrics(config: RunConfig, spec: DataSpec, task: Task, trusted: Sequen
     if problems:
         raise ConfigError(problems)
     return RunMetrics(task, tuple(names), tuple(selected))
+
+
+def function_problems(config: RunConfig, trusted: Sequence[str]) -> Iterator[Problem]:
+    """Functions of the user that are not found or not trusted, and arguments that they do not have; before any data."""
+    for request in config.metrics:
+        if not request.target:
+            continue
+        try:
+            known = inspect.signature(resolve(request.target, trusted)).parameters
+        except ConfigError as error:
+            yield from (replace(p, where=request.where) for p in error.problems)
+            continue
+        except ValueError:  # a built-in function without a signature
+            continue
+        if any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
+            continue
+        for name in request.arguments:
+            if name not in known:
+                near = nearest_name(name, known)
+                remedy = f"Did you mean {near}?" if near else f"Available: {', '.join(known)}"
+                rule = f"unknown argument {name} of {request.target}"
+                yield Problem(request.where, request.name, rule, remedy, code="unknown-key")
 
 
 def check_metrics(bundle: DataBundle, metrics: RunMetrics) -> None:

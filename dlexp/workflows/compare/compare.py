@@ -156,7 +156,7 @@ def compare(runs: Sequence[Path], options: CompareOptions) -> Comparison:
             raise
         answer = _over_seeds(groups, names, str(error))
     text = conclusion(names, answer.pairs, one_configuration) if answer.pairs or one_configuration else ""
-    notes += _notes(answer, one_configuration)
+    notes += _notes(answer, one_configuration, options.metric)
     return Comparison(
         summaries,
         tuple(settings),
@@ -301,7 +301,7 @@ def _pair(ahead: str, behind: str, found: PairedDifference, measure: Measure, te
     return Pair(ahead, behind, found, better, test, verdict(ahead, behind, found, measure))
 
 
-def _notes(answer: _Answer, one_configuration: bool) -> list[str]:
+def _notes(answer: _Answer, one_configuration: bool, metric: str | None) -> list[str]:
     notes, about = [], {pair.difference.about for pair in answer.pairs}
     if len(answer.pairs) > 1:
         notes.append(f"the {len(answer.pairs)} intervals are simultaneous at 95 % (Bonferroni), so each is wider")
@@ -311,10 +311,8 @@ def _notes(answer: _Answer, one_configuration: bool) -> list[str]:
             "Train more seeds with dlexp train --from RUN --seeds 5"
         )
     if "seeds" in about:
-        notes.append(
-            f"{answer.metric} at the best epoch of each run: the intervals are over the seeds, for fixed samples. "
-            "Include the samples with dlexp evaluate RUN"
-        )
+        note = f"{answer.metric} at the best epoch of each run: the intervals are over the seeds, for fixed samples"
+        notes.append(note if metric else f"{note}. Include the samples with dlexp evaluate RUN")
     if answer.split_accesses > 1:
         notes.append(
             f"a run was evaluated {answer.split_accesses} times on the test split. If you choose between runs "
