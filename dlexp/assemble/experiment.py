@@ -193,7 +193,7 @@ def interpretation_of(config: RunConfig, bundle: DataBundle) -> str:
 
 
 def check_nodes(config: RunConfig, trusted: Sequence[str]) -> None:
-    """Check the arguments of all components and metrics against their signatures. Raises ConfigError with all problems."""
+    """Check the arguments of components and metrics with their signatures. Raises ConfigError with all problems."""
     problems: list[Problem] = []
     for node in (config.data, config.model, config.task, config.loss, config.optim, config.scheduler):
         try:

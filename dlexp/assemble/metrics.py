@@ -82,7 +82,16 @@ class RunMetrics:
             metrics={**report.metrics, **shown},
             undefined={**report.undefined, **undefined},
             intervals={**report.intervals, **intervals},
+            notes=(*report.notes, *_without_interval(intervals, self.selected)),
         )
+
+
+def _without_interval(intervals: Mapping[str, Interval], selected: Sequence[SelectedMetric]) -> Iterator[str]:
+    """Why functions of the user have no interval."""
+    for metric in selected:
+        found = intervals.get(metric.name)
+        if isinstance(metric, UserMetric) and found is not None and found.low is None:
+            yield f"{metric.name} has no interval: {found.reason}"
 
 
 def build_metrics(config: RunConfig, spec: DataSpec, task: Task, trusted: Sequence[str]) -> RunMetrics:

@@ -115,8 +115,11 @@ class UserMetric(SelectedMetric):
 def arrays(samples: Samples) -> tuple[Any, Any]:
     """(predictions, targets) as a function gets them, copies of the samples."""
     if samples.classes is not None:
-        outputs = samples.classes.outputs
-        shown = np.concatenate([np.array(outputs.shown(block)) for block in outputs.blocks()])
+        outputs, start = samples.classes.outputs, 0
+        shown = np.empty((len(samples.classes), outputs.num_classes))
+        for block in outputs.blocks():
+            shown[start : start + len(block)] = outputs.shown(block)
+            start += len(block)
         return shown, samples.classes.targets.copy()
     if samples.values is not None:
         return samples.values.predicted.copy(), samples.values.true.copy()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +19,7 @@ from dlexp.artifacts.files.reading import NO_LIMIT, is_file, open_regular
 from dlexp.artifacts.runs.run_files import read_run_file, with_keys
 from dlexp.errors import ConfigError, DlexpError, Problem
 from dlexp.text.nearest import nearest_name
-from dlexp.text.quoting import command
+from dlexp.text.quoting import command, shell_word
 from dlexp.workflows.compare.named_metrics import sample_scorer
 from dlexp.workflows.run_record.read import RunSummary
 
@@ -102,19 +102,23 @@ _OF_VALUES: Mapping[str, Callable[[Table], Floats]] = {
 }
 
 
-def scorer(name: str | None, columns: Collection[str]) -> tuple[str, Callable[[Table], Floats]]:
+def scorer(
+    name: str | None, columns: Collection[str], others: Iterable[str] = ()
+) -> tuple[str, Callable[[Table], Floats]]:
     """(name, function) of the metric of that name, or of the usual one of a table's kind; table -> scores (N,).
 
-    Raises ConfigError for a metric that a table of these columns does not have.
+    Raises ConfigError for a metric that a table of these columns does not have; `others` may be meant as well.
     """
     found = dict(_OF_CLASSES if "true" in columns else _OF_VALUES)
     if "log_loss" not in columns:
         found.pop("log_loss", None)
     name = next(iter(found)) if name is None else name
     if name not in found:
-        near = nearest_name(name, found)
-        rule = f"must be one of {', '.join(found)} for these predictions"
-        raise ConfigError.one("--metric", name, rule, f"Did you mean {near}?" if near else "", code="unknown-value")
+        known = dict.fromkeys((*found, *others))
+        near = nearest_name(name, known)
+        rule = f"must be one of {', '.join(found)} for these predictions, or a metric that all runs have"
+        remedy = f"Did you mean --metric {shell_word(near)}?" if near else ""
+        raise ConfigError.one("--metric", name, rule, remedy, code="unknown-value")
     return name, found[name]
 
 
@@ -164,7 +168,8 @@ def read_scores(groups: Sequence[Sequence[RunSummary]], metric: str | None, want
     if own is not None and metric is not None:
         name, score = metric, own
     else:
-        name, score = scorer(metric, _columns(files[runs[0].path]))
+        have = (name.partition("/")[2] for name in runs[0].metrics if all(name in run.metrics for run in runs))
+        name, score = scorer(metric, _columns(files[runs[0].path]), have)
     first = _table(files[runs[0].path], name, texts)
     scores = {runs[0].path: score(first)}
     for run in runs[1:]:  # one table at a time: of the others, only the scores are kept

@@ -208,6 +208,27 @@ def test_a_function_without_a_value_ends_the_run_as_an_undefined_metric_does(
     run("train", *FAST, item, "trainer.monitor=val/gone", "--run-dir", "deciding", *MINE, code=5)
 
 
+def test_a_metric_of_one_class_is_shown_by_its_whole_name(capsys: pytest.CaptureFixture[str]) -> None:
+    run("train", *FAST[:-1], "trainer.monitor=val/recall[malignant]")
+    captured = capsys.readouterr()
+    assert "2/2  " in captured.err and captured.err.count("val/recall[malignant] ") >= 2
+    assert "by val/recall[malignant]" in captured.out
+    for condition, count in (("val/recall[malignant]>0", 1), ("val/recall[malignant]>1", 0)):
+        assert len(json_of(capsys, "runs", "--where", condition)["runs"]) == count
+
+
+def test_a_function_that_fails_on_a_resample_has_no_interval_and_a_note(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "own_metrics_package" / "strict.py").write_text(
+        "def strict(p, t):\n    if len(set(p[:, 0])) < len(t):\n        raise ValueError('twice')\n    return 1\n"
+    )
+    run("train", *FAST, "metrics=[own_metrics_package.strict.strict]", "--run-dir", "r", *MINE)
+    run("evaluate", "r", "--trust", "own_metrics_package", "--resamples", "100")
+    out = capsys.readouterr().out
+    assert "strict has no interval" in out and "strict.py:3" in out
+
+
 def test_a_class_of_the_user_is_made_once_and_called_with_values(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -73,7 +73,7 @@ class TrainingLines(ProgressView[StepRecord | EpochRecord]):
         if isinstance(record, EpochRecord):
             left = self._pace.left(record.epoch + 1, 0)
             parts = [f"epoch {record.epoch}/{record.epochs}", *_formatted(_shown(record)), left]
-            err.print("  ".join(filter(None, [*parts, "best" if record.is_best else ""])))
+            err.print("  ".join(filter(None, [*parts, "best" if record.is_best else ""])), markup=False)
             self._spoke = time.monotonic()
         elif time.monotonic() - self._spoke > _HEARTBEAT_SECONDS:
             left = self._pace.left(record.epoch, record.batch)
