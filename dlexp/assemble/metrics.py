@@ -19,7 +19,7 @@ from dlexp.data.columns import tensor_of
 from dlexp.errors import ConfigError, DlexpError, Problem, message_of
 from dlexp.metrics.bootstrap import Interval, Resampling
 from dlexp.metrics.reports.report import Report
-from dlexp.metrics.selection.base import OutputState, Samples, SelectedMetric, SelectionState
+from dlexp.metrics.selection.base import OutputState, SelectedMetric, SelectionState, SplitSamples
 from dlexp.metrics.selection.classes import class_metric
 from dlexp.metrics.selection.function import FunctionError, UserMetric, trial_classes
 from dlexp.metrics.selection.request import MetricRequest
@@ -66,7 +66,7 @@ class RunMetrics:
         report = self.task.report(spec, state, resampling)
         if not self.selected:
             return report
-        samples = Samples(state.part(type(self.task.sample_state() or OutputState())))
+        samples = SplitSamples(state.part(type(self.task.sample_state() or OutputState())))
         values = {metric.name: metric.value(samples) for metric in self.selected}
         undefined = {m.name: m.why(samples) for m in self.selected if not np.isfinite(values[m.name])}
         intervals: dict[str, Interval] = {}
@@ -217,7 +217,7 @@ def _function(request: MetricRequest, trusted: Sequence[str]) -> UserMetric:
     return UserMetric(request, found, arguments, place)
 
 
-def described(metrics: RunMetrics, directions: Mapping[str, str]) -> str:
+def described_metrics(metrics: RunMetrics, directions: Mapping[str, str]) -> str:
     """The metrics that a run names, with their directions, in one line; "" without any."""
     names = [*metrics.names, *(metric.name for metric in metrics.selected)]
     ways = {"max": "higher is better", "min": "lower is better"}

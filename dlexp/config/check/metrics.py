@@ -88,7 +88,12 @@ def unknown_monitor(path: str, monitor: str, tree: Mapping[str, Any], origin: st
     try:
         _request(monitor.removeprefix("val/"), {}, tree)
     except _Wrong as wrong:
-        if wrong.code != "unknown-value":  # known, and lacks a class or a parameter
+        base = monitor.removeprefix("val/")
+        entry = entry_of(base, str(tree["task"].get("_outputs_")))
+        if entry is not None and entry.of_one == "only":
+            remedy = f"Did you mean {setting(path, f'val/{base}_macro')}, or {setting(path, f'val/{base}[CLASS]')}?"
+            return Problem(path, monitor, "unknown metric", remedy, origin, code="unknown-value")
+        if wrong.code == "missing-value":  # a parameter
             return Problem(path, monitor, wrong.rule, wrong.remedy, origin, code=wrong.code)
     names = directions(tree)
     near, every = nearest_name(monitor, names), f"Available: {', '.join(names)}"

@@ -23,7 +23,7 @@ Known = Mapping[str, Interval]
 NO_INTERVAL = Interval(None, None, 0, "there is no method for it", "")
 
 
-class Samples:
+class SplitSamples:
     """All samples of a split, as the metrics of a run read them.
 
     classes  of a task that predicts classes, otherwise None
@@ -65,19 +65,19 @@ class SelectedMetric(ABC):
         return self.request.name
 
     @abstractmethod
-    def value(self, samples: Samples) -> float:
+    def value(self, samples: SplitSamples) -> float:
         """Its value, NaN where it is undefined."""
 
     def undefined(self, targets: Tensor) -> str:
         """The reason why it has no value on samples with these targets, whatever is predicted; "" where it has one."""
         return ""
 
-    def why(self, samples: Samples) -> str:
+    def why(self, samples: SplitSamples) -> str:
         """The reason why it has no value on these samples."""
         return "it is not a finite number"
 
     @abstractmethod
-    def interval(self, samples: Samples, resampling: Resampling, known: Known) -> Interval:
+    def interval(self, samples: SplitSamples, resampling: Resampling, known: Known) -> Interval:
         """Its interval, where it has a value.
 
         Args:
@@ -105,7 +105,7 @@ class SelectionState(MetricState):
         """The metrics; NaN for one that is undefined."""
         if not self._metrics:
             return {}
-        samples = Samples(self._samples)
+        samples = SplitSamples(self._samples)
         return {metric.name: metric.value(samples) for metric in self._metrics}
 
     def part(self, kind: type[State]) -> State:

@@ -17,7 +17,7 @@ from dlexp.metrics.confusion import Numbers, Tally, tally
 from dlexp.metrics.intervals.classes import AREA, EXACT, SCORE, each_class, of_cells
 from dlexp.metrics.intervals.shares import area, exact, score
 from dlexp.metrics.ranking import areas
-from dlexp.metrics.selection.base import NO_INTERVAL, Known, Samples, SelectedMetric
+from dlexp.metrics.selection.base import NO_INTERVAL, Known, SelectedMetric, SplitSamples
 from dlexp.metrics.selection.catalog import top_k
 from dlexp.metrics.selection.request import MetricRequest
 from dlexp.metrics.undefined import undefined_of_classes
@@ -29,7 +29,7 @@ def class_metric(request: MetricRequest, names: Sequence[str]) -> SelectedMetric
     """The metric of a request, for data with the class `names`, one of which may be `request.output`."""
     number = names.index(request.output) if request.output else None
     if request.base == "cost":
-        return Cost(request, np.asarray(request.arguments["matrix"], np.float64), names)
+        return MeanCost(request, np.asarray(request.arguments["matrix"], np.float64), names)
     if request.base == "fbeta":
         return Fbeta(request, number, names)
     if number is not None:
@@ -37,7 +37,7 @@ def class_metric(request: MetricRequest, names: Sequence[str]) -> SelectedMetric
     return TopAccuracy(request) if top_k(request.base) not in (0, 3, 5) else OfReport(request, names)
 
 
-def _classes(samples: Samples) -> ClassSamples:
+def _classes(samples: SplitSamples) -> ClassSamples:
     assert samples.classes is not None
     return samples.classes
 
@@ -54,7 +54,7 @@ class OfReport(SelectedMetric):
         super().__init__(request)
         self._names, self.keeps_outputs = tuple(names), request.base in RANKING
 
-    def value(self, samples: Samples) -> float:
+    def value(self, samples: SplitSamples) -> float:
         """As in a report."""
         return _classes(samples).chosen([self.request.base])[self.request.base]
 
@@ -62,11 +62,11 @@ class OfReport(SelectedMetric):
         """As of a monitored metric."""
         return undefined_of_classes(self.request.base, targets, self._names)
 
-    def why(self, samples: Samples) -> str:
+    def why(self, samples: SplitSamples) -> str:
         """As in a report."""
         return _classes(samples).why(self.request.base, self._names)
 
-    def interval(self, samples: Samples, resampling: Resampling, known: Known) -> Interval:
+    def interval(self, samples: SplitSamples, resampling: Resampling, known: Known) -> Interval:
         """As in a report."""
         return known.get(self.request.base, NO_INTERVAL)
 
@@ -78,7 +78,7 @@ class OfClass(SelectedMetric):
         super().__init__(request)
         self._class, self._names, self.keeps_outputs = number, tuple(names), request.base in _AREAS
 
-    def value(self, samples: Samples) -> float:
+    def value(self, samples: SplitSamples) -> float:
         """NaN for the recall of a class without samples, the F1 of one that is never true or predicted, and 0/0."""
         found, kind = _classes(samples), self.request.base
         if kind in _AREAS:
@@ -100,13 +100,13 @@ class OfClass(SelectedMetric):
         """Of a class without samples nothing but the specificity is defined."""
         return _undefined_of_class(self.request.base, targets, self._class, self._names)
 
-    def why(self, samples: Samples) -> str:
+    def why(self, samples: SplitSamples) -> str:
         """Of a class without samples, or with all of them."""
         found = _classes(samples)
         targets = torch.from_numpy(np.array(found.targets))
         return self.undefined(targets) or found.why(self.request.base, self._names)
 
-    def interval(self, samples: Samples, resampling: Resampling, known: Known) -> Interval:
+    def interval(self, samples: SplitSamples, resampling: Resampling, known: Known) -> Interval:
         """Clopper and Pearson's of a share, Newcombe's of an area under the ROC curve, Wilson's of one of the other."""
         found, kind, level = _classes(samples), self.request.base, resampling.level
         hits, true, predicted = self._counts(found)
@@ -131,16 +131,16 @@ class OfClass(SelectedMetric):
 class TopAccuracy(SelectedMetric):
     """Share of samples whose true class is among the K largest outputs; of equal outputs the lower class is first."""
 
-    def value(self, samples: Samples) -> float:
+    def value(self, samples: SplitSamples) -> float:
         """In [0, 1]."""
         return float(self._hits(samples).mean())
 
-    def interval(self, samples: Samples, resampling: Resampling, known: Known) -> Interval:
+    def interval(self, samples: SplitSamples, resampling: Resampling, known: Known) -> Interval:
         """Clopper and Pearson's."""
         hits = self._hits(samples)
         return _share(exact(hits.sum(), len(hits), resampling.level))
 
-    def _hits(self, samples: Samples) -> Floats:
+    def _hits(self, samples: SplitSamples) -> Floats:
         return (_classes(samples).results.rank < top_k(self.request.base)).astype(np.float64)
 
 
@@ -152,7 +152,7 @@ class Fbeta(SelectedMetric):
         self._class, self._names = number, tuple(names)
         self._beta, self._average = float(request.arguments["beta"]), str(request.arguments.get("average", "macro"))
 
-    def value(self, samples: Samples) -> float:
+    def value(self, samples: SplitSamples) -> float:
         """NaN where its class is never true or predicted."""
         return float(self._of(_classes(samples).tally)[0])
 
@@ -160,7 +160,7 @@ class Fbeta(SelectedMetric):
         """Of a class without samples it is 0, whatever is predicted."""
         return "" if self._class is None else _undefined_of_class("f1", targets, self._class, self._names)
 
-    def interval(self, samples: Samples, resampling: Resampling, known: Known) -> Interval:
+    def interval(self, samples: SplitSamples, resampling: Resampling, known: Known) -> Interval:
         """By weights of the cells of the confusion matrix."""
         found = _classes(samples)
 
@@ -184,19 +184,19 @@ class Fbeta(SelectedMetric):
         return np.asarray((np.nan_to_num(each) * weights).sum(axis=1) / weights.sum(axis=1))
 
 
-class Cost(SelectedMetric):
+class MeanCost(SelectedMetric):
     """Mean over the samples of the cost of predicting a class instead of the true one: (C, C), true classes by row."""
 
     def __init__(self, request: MetricRequest, matrix: Floats, names: Sequence[str]) -> None:
         super().__init__(request)
         self._matrix = matrix
 
-    def value(self, samples: Samples) -> float:
+    def value(self, samples: SplitSamples) -> float:
         """In the unit of the costs."""
         found = _classes(samples)
         return float(self._matrix[found.targets, found.predicted].mean())
 
-    def interval(self, samples: Samples, resampling: Resampling, known: Known) -> Interval:
+    def interval(self, samples: SplitSamples, resampling: Resampling, known: Known) -> Interval:
         """By weights of the cells of the confusion matrix."""
 
         def metrics(true: Numbers, predicted: Numbers) -> Statistic:

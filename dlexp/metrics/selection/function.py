@@ -9,12 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from dlexp.errors import DlexpError
 from dlexp.metrics.bootstrap import Interval, Resampling, blocks, interval
-from dlexp.metrics.selection.base import Known, Samples, SelectedMetric
+from dlexp.metrics.selection.base import Known, SelectedMetric, SplitSamples
 from dlexp.metrics.selection.request import MetricRequest
 
 Function = Callable[..., Any]
@@ -63,24 +62,24 @@ class UserMetric(SelectedMetric):
         super().__init__(request)
         self._function, self._arguments, self._place = function, dict(arguments), place
 
-    def value(self, samples: Samples) -> float:
+    def value(self, samples: SplitSamples) -> float:
         """What the function returns. Raises FunctionError for an exception and for what is no number."""
-        predictions, targets = arrays(samples)
+        predictions, targets = function_arrays(samples)
         if not np.isfinite(predictions).all():
             return float("nan")
         return self.called(predictions, targets)
 
-    def why(self, samples: Samples) -> str:
+    def why(self, samples: SplitSamples) -> str:
         """The function said so, or predictions that are not finite."""
-        predictions, _ = arrays(samples)
+        predictions, _ = function_arrays(samples)
         finite = np.isfinite(predictions).reshape(len(predictions), -1).all(axis=1)
         if not finite.all():
             return f"{int((~finite).sum()):,} of {len(finite):,} samples have outputs that are not finite"
         return f"{self.request.target} returned {self.value(samples)}"
 
-    def interval(self, samples: Samples, resampling: Resampling, known: Known) -> Interval:
+    def interval(self, samples: SplitSamples, resampling: Resampling, known: Known) -> Interval:
         """Percentiles over resamples of the samples, with one call for each; none where a call raises an exception."""
-        predictions, targets = arrays(samples)
+        predictions, targets = function_arrays(samples)
         every, values = np.arange(len(targets)), []
         for counts in blocks(len(targets), resampling.resamples, resampling.seed):
             for row in counts:
@@ -112,7 +111,7 @@ class UserMetric(SelectedMetric):
             raise FunctionError(self.name, rule) from None
 
 
-def arrays(samples: Samples) -> tuple[Any, Any]:
+def function_arrays(samples: SplitSamples) -> tuple[Any, Any]:
     """(predictions, targets) as a function gets them, copies of the samples."""
     if samples.classes is not None:
         outputs, start = samples.classes.outputs, 0
@@ -128,6 +127,5 @@ def arrays(samples: Samples) -> tuple[Any, Any]:
 
 def trial_classes(targets: Tensor, names: Sequence[str]) -> tuple[Any, Any]:
     """(predictions, targets) that a function is tried on: random probabilities (N, C) for class numbers (N,)."""
-    generator = torch.Generator().manual_seed(0)
-    chances = torch.rand(len(targets), len(names), generator=generator, dtype=torch.float64) + 0.01
-    return (chances / chances.sum(dim=1, keepdim=True)).numpy(), targets.cpu().numpy().copy()
+    chances = np.random.default_rng(0).random((len(targets), len(names))) + 0.01
+    return chances / chances.sum(axis=1, keepdims=True), targets.cpu().numpy().copy()

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from dlexp.metrics.bootstrap import Floats, Interval, Resampling, interval, resampled
@@ -16,7 +15,7 @@ from dlexp.metrics.intervals.classes import EXACT, studentized
 from dlexp.metrics.intervals.shares import exact
 from dlexp.metrics.intervals.studentized import mean_and_error
 from dlexp.metrics.regression import ValueSamples
-from dlexp.metrics.selection.base import NO_INTERVAL, Known, Samples, SelectedMetric
+from dlexp.metrics.selection.base import NO_INTERVAL, Known, SelectedMetric, SplitSamples
 from dlexp.metrics.selection.request import MetricRequest
 from dlexp.metrics.undefined import undefined_of_values
 
@@ -44,7 +43,7 @@ class _OfValues(SelectedMetric):
             return f"{int((own <= -1).any(dim=1).sum()):,} of {len(own):,} targets are -1 or below"
         return undefined_of_values(self.request.base, own)
 
-    def _of(self, samples: Samples) -> ValueSamples:
+    def _of(self, samples: SplitSamples) -> ValueSamples:
         """Its own targets, (N, 1) or (N, O)."""
         assert samples.values is not None
         if self._target is None:
@@ -56,15 +55,15 @@ class _OfValues(SelectedMetric):
 class OfValueReport(_OfValues):
     """A metric that every report of values has."""
 
-    def value(self, samples: Samples) -> float:
+    def value(self, samples: SplitSamples) -> float:
         """As in a report."""
         return self._of(samples).chosen([self.request.base])[self.request.base]
 
-    def why(self, samples: Samples) -> str:
+    def why(self, samples: SplitSamples) -> str:
         """As in a report."""
         return self._of(samples).why(self.request.base)
 
-    def interval(self, samples: Samples, resampling: Resampling, known: Known) -> Interval:
+    def interval(self, samples: SplitSamples, resampling: Resampling, known: Known) -> Interval:
         """As in a report."""
         base, one = self.request.base, len(self._names) == 1 or self._target is None
         return known.get(base if one else f"{self.request.output}/{base}", NO_INTERVAL)
@@ -77,11 +76,11 @@ class OfColumns(_OfValues):
     quantile q that the task predicts, if it does, and its prediction otherwise.
     """
 
-    def value(self, samples: Samples) -> float:
+    def value(self, samples: SplitSamples) -> float:
         """The mean over its targets."""
         return float(self._finished(self._columns(samples).mean(axis=0)).mean())
 
-    def why(self, samples: Samples) -> str:
+    def why(self, samples: SplitSamples) -> str:
         """Numbers that are not finite, or without a logarithm."""
         found = self._of(samples)
         if self.request.base == "rmsle":
@@ -91,7 +90,7 @@ class OfColumns(_OfValues):
                 return f"{rows:,} of {len(found):,} samples have a true or predicted value of -1 or below"
         return found.why(self.request.base)
 
-    def interval(self, samples: Samples, resampling: Resampling, known: Known) -> Interval:
+    def interval(self, samples: SplitSamples, resampling: Resampling, known: Known) -> Interval:
         """Of a share Clopper and Pearson's, otherwise bootstrap-t; of a mean of several roots percentiles."""
         columns, level = self._columns(samples), resampling.level
         seeded = {"resamples": resampling.resamples, "seed": resampling.seed}
@@ -118,7 +117,7 @@ class OfColumns(_OfValues):
         return found
 
     @np.errstate(invalid="ignore", divide="ignore", over="ignore")  # what has no logarithm shows as NaN
-    def _columns(self, samples: Samples) -> Floats:
+    def _columns(self, samples: SplitSamples) -> Floats:
         """(N, O or 1): what the metric is a mean of, for rmsle before the root."""
         found, arguments = self._of(samples), self.request.arguments
         if self.request.base == "within":
@@ -144,5 +143,4 @@ class OfColumns(_OfValues):
 def trial_values(targets: Tensor) -> tuple[Floats, Floats]:
     """(predictions, targets), (N, O) each, that a function is tried on: the targets of other samples."""
     true = targets.cpu().double().numpy()
-    order = torch.randperm(len(true), generator=torch.Generator().manual_seed(0)).numpy()
-    return true[order], true.copy()
+    return true[np.random.default_rng(0).permutation(len(true))], true.copy()

@@ -16,7 +16,7 @@ from dlexp.config.files.catalog import Catalog
 from dlexp.metrics.bootstrap import Resampling
 from dlexp.metrics.class_samples import ClassSampleState
 from dlexp.metrics.regression import ValueSampleState
-from dlexp.metrics.selection.base import OutputState, Samples, SelectedMetric, SelectionState
+from dlexp.metrics.selection.base import OutputState, SelectedMetric, SelectionState, SplitSamples
 from dlexp.metrics.selection.classes import class_metric
 from dlexp.metrics.selection.function import FunctionError, UserMetric
 from dlexp.metrics.selection.request import MetricRequest
@@ -133,7 +133,7 @@ def test_the_merged_halves_are_the_whole_and_an_interval_is_around_the_value(
     first.merge(pickle.loads(pickle.dumps(state_of(outputs, targets, metric, slice(100, None)))))
     assert first.compute() == whole.compute()
     kind = ClassSampleState if targets.ndim == 1 else ValueSampleState
-    samples = Samples(whole.part(kind))
+    samples = SplitSamples(whole.part(kind))
     known: dict[str, Any] = {}
     if wanted.base in ("mae", "r2"):
         return  # that of the report
@@ -150,7 +150,7 @@ def test_a_class_without_samples_has_no_recall_and_says_why() -> None:
     state = state_of(outputs[kept], targets[kept], metric)
     assert np.isnan(state.compute()["recall[b]"])
     assert "b" in metric.undefined(torch.from_numpy(targets[kept]))
-    assert "b" in metric.why(Samples(state.part(ClassSampleState)))
+    assert "b" in metric.why(SplitSamples(state.part(ClassSampleState)))
     assert metric.undefined(torch.from_numpy(targets)) == ""
 
 
@@ -173,7 +173,7 @@ def test_values_of_minus_one_have_no_logarithm_and_say_so() -> None:
     predicted[7, 0] = -1.5
     state = state_of(predicted, true, metric)
     assert np.isnan(state.compute()["rmsle"])
-    assert metric.why(Samples(state.part(ValueSampleState))).startswith("1 of 300")
+    assert metric.why(SplitSamples(state.part(ValueSampleState))).startswith("1 of 300")
     assert metric.undefined(torch.tensor([[-1.0, 2.0]])).startswith("1 of 1")
 
 
@@ -194,7 +194,7 @@ def test_a_function_gets_all_samples_once_and_its_interval_is_that_of_the_bootst
     state = state_of(outputs, targets, metric)
     value = state.compute()["chance"]
     assert value == pytest.approx(mean_chance(outputs, targets))
-    sure = metric.interval(Samples(state.part(ClassSampleState)), Resampling(400), {})
+    sure = metric.interval(SplitSamples(state.part(ClassSampleState)), Resampling(400), {})
     own = outputs[np.arange(400), targets]
     error = 1.96 * own.std() / np.sqrt(400)
     assert sure.method == "percentile" and sure.low is not None and sure.high is not None
@@ -212,7 +212,7 @@ def test_what_a_function_changes_in_its_arrays_changes_no_other_metric() -> None
         state = state_of(outputs, targets, metric)
         assert state.compute() == {"chance": 1.0}
         kind = ClassSampleState if targets.ndim == 1 else ValueSampleState
-        samples = Samples(state.part(kind))
+        samples = SplitSamples(state.part(kind))
         kept = samples.classes.targets if samples.classes else samples.values.true  # type: ignore[union-attr]
         assert np.array_equal(kept, targets)
 
@@ -242,7 +242,7 @@ def test_a_function_that_raises_in_a_resample_has_no_interval_and_says_where() -
 
     outputs, targets = classes()
     metric = user_metric(picky)
-    samples = Samples(state_of(outputs, targets, metric).part(ClassSampleState))
+    samples = SplitSamples(state_of(outputs, targets, metric).part(ClassSampleState))
     sure = metric.interval(samples, Resampling(200), {})
     assert sure.low is None and "a class is missing" in sure.reason and "my.py:7" in sure.reason
 
@@ -257,7 +257,7 @@ def test_a_function_is_not_called_on_outputs_that_are_not_finite() -> None:
     metric = user_metric(never)
     state = state_of(outputs, targets, metric)
     assert np.isnan(state.compute()["chance"])
-    assert metric.why(Samples(state.part(ValueSampleState))).startswith("1 of 300")
+    assert metric.why(SplitSamples(state.part(ValueSampleState))).startswith("1 of 300")
 
 
 def test_outputs_of_any_shape_are_kept_for_a_function() -> None:

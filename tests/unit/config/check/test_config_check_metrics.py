@@ -94,7 +94,7 @@ def test_an_item_is_completed_and_its_saved_form_means_the_same(
             f"'metrics=[{{{PROFIT}:{{mode:max}}}}]'",
         ),
         (["trainer.monitor=val/cost"], "missing-value", "trainer.monitor", "matrix"),
-        (["trainer.monitor=val/recall"], "missing-value", "trainer.monitor", "recall_macro"),
+        (["trainer.monitor=val/recall"], "unknown-value", "trainer.monitor", "val/recall_macro"),
         (["metrics=[roc_auc]", "trainer.monitor=val/roc_auk"], "unknown-value", "trainer.monitor", "val/roc_auc"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
