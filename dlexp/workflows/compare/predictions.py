@@ -178,7 +178,7 @@ def read_scores(groups: Sequence[Sequence[RunSummary]], metric: str | None, want
         scores[run.path] = score(table)
     stacked = tuple(np.stack([scores[run.path] for run in group]) for group in groups)
     split_accesses = max(int(report.get("split_accesses", 0)) for report in reports)
-    measure = Measure(name, runs[0].directions.get(name) == "max")
+    measure = Measure(name, runs[0].directions.get(name) == "max" or "accuracy" in name)
     return Scores(measure, split, str(reports[0]["checkpoint"]), stacked, split_accesses)
 
 
