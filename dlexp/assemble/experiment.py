@@ -120,8 +120,8 @@ def assemble(
     seed_global(config.seed, "init")
     loss = build_loss(config, bundle.spec, trusted, device)
     task = build_task(config, bundle.spec, loss, trusted)
-    metrics = build_metrics(config, bundle.spec, task, trusted)
-    networks = _networks(build(config.model, _model_arguments(bundle.spec, task), trusted), task).to(device)
+    networks = _networks(config, _build_model(config, bundle.spec, task, trusted), task).to(device)
+    metrics = build_metrics(config, bundle.spec, task, trusted)  # after the weights are drawn
     torch.set_num_threads(1)  # for two samples, and for studies, which fork here; `apply` sets the final number
     network_facts = NetworkFacts.of(networks, config.batch_size, _probe(config, bundle, task, loss, networks))
     settings = decide(config.trainer, device, network_facts, cores, _data_settings(config, bundle, device))
@@ -238,7 +238,19 @@ def _model_arguments(spec: DataSpec, task: Task) -> dict[str, Any]:
     return {**spec.model_arguments(), **outputs}
 
 
-def _networks(built: object, task: Task) -> nn.ModuleDict:
+def _build_model(config: RunConfig, spec: DataSpec, task: Task, trusted: Sequence[str]) -> object:
+    """Build the model. Raises ConfigError if it requires an argument that only other kinds of data have."""
+    given = _model_arguments(spec, task)
+    named = {problem.where.partition(".")[2] for problem in check_arguments(config.model, tuple(given), trusted)}
+    if lacking := [name for name in _RUNTIME_NAMES["model"] if name in named and name not in config.model.arguments]:
+        kind = describe_kind(spec.inputs.kind)
+        rule = f"requires {' and '.join(lacking)}; data={config.data.option} has {kind}"
+        remedy = f"Use a model for {kind}, or other data."
+        raise ConfigError.one("model", config.model.option, rule, remedy, code="incompatible-data")
+    return build(config.model, given, trusted)
+
+
+def _networks(config: RunConfig, built: object, task: Task) -> nn.ModuleDict:
     """Return the networks of the model and of the task by name; a single network of the model is called `model`.
 
     Raises ConfigError if the model is not a network.
@@ -248,9 +260,8 @@ def _networks(built: object, task: Task) -> nn.ModuleDict:
     named = dict(built.items()) if isinstance(built, nn.ModuleDict | dict) else {}
     if named and all(isinstance(network, nn.Module) for network in named.values()):
         return nn.ModuleDict({**named, **task.own_networks()})
-    raise ConfigError.one(
-        "model", type(built).__name__, "must be a torch.nn.Module or a dict of named modules", code="invalid-type"
-    )
+    rule = f"must be a torch.nn.Module or a dict of named modules, got {type(built).__name__}"
+    raise ConfigError.one("model", config.model.option, rule, code="invalid-type")
 
 
 def _probe(config: RunConfig, bundle: DataBundle, task: Task, loss: object, networks: nn.ModuleDict) -> Arithmetic:

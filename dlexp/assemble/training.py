@@ -270,14 +270,14 @@ def _refuse_beside_closure(experiment: Experiment, traits: OptimizerTraits) -> N
     option, trainer, given = experiment.config.optim.option, experiment.config.trainer, experiment.config.regularization
     searches = traits.has_line_search
 
-    def refusal(key: str, value: object, rule: str, remedy: str = "leave it out") -> ConfigError:
+    def refusal(key: str, value: object, rule: str, remedy: str = "Leave it out.") -> ConfigError:
         return ConfigError.one(key, value, rule, remedy, code="cannot-combine")
 
     if experiment.precision.name == "fp16":
         rule = (
             f"fp16 loss scaling is not supported with optim={option}, which computes the loss several times per update"
         )
-        raise refusal("trainer.precision", "fp16", rule, "set trainer.precision=fp32")
+        raise refusal("trainer.precision", "fp16", rule, "Set trainer.precision=fp32")
     if given.gradient_noise:
         rule = f"gradient noise is not supported with optim={option}, which takes several gradients per update"
         raise refusal("regularization.gradient_noise", given.gradient_noise, rule)

@@ -17,7 +17,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from dlexp import __version__
-from dlexp.cli.argv import argv_for_completion, hint_at_keys, hint_at_multirun, with_empty_values
+from dlexp.cli.argv import argv_for_completion, hint_at_keys, hint_at_multirun, hint_at_runs, with_empty_values
 from dlexp.cli.fast_typer import PlainGroup, only_named
 from dlexp.cli.process import exit_code, reset_inherited_state
 from dlexp.cli.style import replace_unencodable_characters, visible_errors
@@ -99,6 +99,7 @@ def main(argv: list[str] | None = None) -> None:
     def hint() -> None:
         hint_at_keys(argv)
         hint_at_multirun(argv)
+        hint_at_runs(argv)
 
     with visible_errors():
         sys.exit(exit_code(run, argv, hint))

@@ -55,12 +55,19 @@ def hint_at_keys(argv: list[str]) -> None:
     for argument in argv:
         name = argument.partition("=")[0].removeprefix("--").replace("-", "_")
         meant = synonym(name)
-        named = [meant] if meant else [path for path in paths if path.rpartition(".")[2] == name]
+        named = [meant] if meant else [path for path in paths if name in (path, path.rpartition(".")[2])]
         found = named if argument.startswith("--") else []
         if found:
             echo(
                 f"Set a configuration key without dashes: {' or '.join(f'{path}=...' for path in found[:3])}", err=True
             )
+
+
+def hint_at_runs(argv: list[str]) -> None:
+    """Print how runs are listed and deleted, after a guess such as `dlexp runs delete`."""
+    meant = {"list": "dlexp runs", "ls": "dlexp runs", "delete": "dlexp runs rm", "remove": "dlexp runs rm"}
+    if argv[:1] == ["runs"] and argv[1:2] and argv[1] in meant:
+        echo(f"Did you mean {meant[argv[1]]}?", err=True)
 
 
 def hint_at_multirun(argv: list[str]) -> None:

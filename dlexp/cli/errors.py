@@ -11,6 +11,13 @@ from dlexp.cli.style import echo, print_json, styled
 from dlexp.errors import ConfigError, DlexpError, Problem, exit_code_of
 from dlexp.text.printable import printable_lines
 
+_USAGE_CODES = {  # error of the parser, whose classes typer keeps to itself -> the code of the problem
+    "NoSuchOption": "unknown-option",
+    "MissingParameter": "missing-value",
+    "BadParameter": "invalid-value",
+    "UsageError": "invalid-syntax",
+}
+
 
 def show_error(error: DlexpError, as_json: bool) -> None:
     """Print an error on standard error and, if `as_json`, as JSON on standard output."""
@@ -32,6 +39,16 @@ def show_error(error: DlexpError, as_json: bool) -> None:
             "problems": problems,
             "notes": notes,
         }
+        print_json({"error": content})
+
+
+def show_usage_as_json(error: BaseException) -> None:
+    """Print an error of the command-line parser as JSON on standard output; any other error prints nothing."""
+    code = next((_USAGE_CODES[kind.__name__] for kind in type(error).__mro__ if kind.__name__ in _USAGE_CODES), "")
+    if code and hasattr(error, "format_message"):
+        message = str(error.format_message())
+        code = "unknown-command" if message.startswith("No such command") else code
+        content = {"kind": "ConfigError", "code": code, "message": message, "exit_code": 2, "problems": [], "notes": []}
         print_json({"error": content})
 
 

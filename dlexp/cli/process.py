@@ -66,6 +66,7 @@ def _code_of(run: Callable[[], Any], argv: Sequence[str], hint: Callable[[], Non
             return CLOSED_PIPE  # caught by typer
         if error.code == 2:
             hint()
+            _describe_usage(error.__context__, argv)
         return error.code if isinstance(error.code, int) else int(error.code is not None)
     except KeyboardInterrupt as error:
         return exit_code_of(error)
@@ -102,6 +103,14 @@ def _shown(error: DlexpError, argv: Sequence[str]) -> int:
     except OSError:  # the terminal or pipe is closed; the exit code remains
         _discard(sys.stderr)
     return exit_code_of(error)
+
+
+def _describe_usage(error: BaseException | None, argv: Sequence[str]) -> None:
+    """Print a usage error, which the parser has shown as text, as JSON for `--json`."""
+    if error is not None and "--json" in argv:
+        from dlexp.cli.errors import show_usage_as_json
+
+        show_usage_as_json(error)
 
 
 def _is_link_to_itself(error: RuntimeError) -> bool:

@@ -86,7 +86,9 @@ def _composed(overrides: Sequence[str], catalog: Catalog) -> tuple[DictConfig, d
     problems += _unknown_keys(config, choices, catalog)
     problems += apply_values(config, parsed.values, choices, catalog)
     if problems:
-        raise ConfigError([*problems, *further_problems(config, choices, catalog)])
+        named = {problem.where for problem in problems}
+        further = further_problems(config, choices, catalog)
+        raise ConfigError([*problems, *(problem for problem in further if problem.where not in named)])
     return config, choices, parsed
 
 

@@ -46,7 +46,7 @@ def parse(overrides: Sequence[str], catalog: Catalog) -> tuple[ParsedOverrides, 
     """Return the parsed overrides, and a problem for each invalid one."""
     groups: dict[str, str] = {}
     values: list[Override] = []
-    problems: list[Problem] = []
+    overrides, problems = _without_spaced(overrides)
     for word in overrides:
         too_deep = _depth_problem(word)
         if too_deep is not None:
@@ -71,6 +71,18 @@ def _group_of(override: Override, catalog: Catalog) -> str:
     """Return the group whose option an override chooses, "" if it sets a value."""
     name = override.key_or_group
     return name if name in catalog.groups else ""
+
+
+def _without_spaced(words: Sequence[str]) -> tuple[list[str], list[Problem]]:
+    """Return the words without `KEY = VALUE`, which a shell makes three words of, and a problem for each of these."""
+    kept, problems = list(words), []
+    while "=" in kept[1:-1]:
+        place = kept.index("=", 1)
+        key, value = kept[place - 1], kept[place + 1]
+        remedy = f"Remove the spaces: {shell_word(f'{key}={value}')}"
+        problems.append(Problem(key, "", "must be KEY=VALUE without spaces", remedy, code="invalid-syntax"))
+        del kept[place - 1 : place + 2]
+    return kept, problems
 
 
 def _depth_problem(word: str) -> Problem | None:

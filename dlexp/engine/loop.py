@@ -150,7 +150,7 @@ def fit(plan: FitPlan, state: TrainState, checkpoints: Checkpoints, stop: StopRe
             return _patience_text(state)
         if is_stopping(stop, group) and state.epoch < plan.epochs:
             raise _stopped(state, stop)
-    return f"all {plan.epochs} epochs done"
+    return f"all {plan.epochs} epochs done" if plan.epochs > 1 else "1 epoch done"
 
 
 def _train_epoch(

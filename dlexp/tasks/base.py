@@ -28,14 +28,17 @@ def forward(network: nn.Module, field: Field) -> Tensor:
     """The output of `network` for inputs of any kind.
 
     A tensor is its one argument, `Sequences` are two, (values, lengths), and several tensors come by their names.
+    Raises TypeError for an output that is not a tensor.
     """
-    found: Tensor
+    found: object
     if isinstance(field, Tensor):
         found = network(field)
     elif isinstance(field, Sequences):
         found = network(field.values, field.lengths)
     else:
         found = network(**field)
+    if not isinstance(found, Tensor):
+        raise TypeError(f"its output must be a tensor, got {'None' if found is None else type(found).__name__}")
     return found
 
 

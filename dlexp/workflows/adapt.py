@@ -20,11 +20,11 @@ from dlexp.config.schema.run import RunConfig
 from dlexp.engine.evaluate import evaluate
 from dlexp.engine.norm_statistics import measure_statistics
 from dlexp.engine.state import load_weights
-from dlexp.errors import ConfigError, DataError, DlexpError
+from dlexp.errors import ConfigError, DataError
 from dlexp.regularization.weight_averaging import running_norms
 from dlexp.types import Batch
 from dlexp.workflows.run_record.other_data import data_in_classes_of
-from dlexp.workflows.run_record.restore import in_trained_units
+from dlexp.workflows.run_record.restore import in_trained_units, without_checkpoint
 from dlexp.workflows.run_record.write import experiment_facts, run_environment, write_request
 from dlexp.workflows.train.train import Request
 
@@ -46,9 +46,7 @@ def adapt(source: RunDir, config: RunConfig, request: Request) -> dict[str, Any]
     """
     best = CheckpointStore(source / "checkpoints", lambda text: None).load_best()
     if best is None:
-        raise DlexpError(
-            f"{source.path} has no best checkpoint yet. Wait until it has finished an epoch.", code="not-found"
-        )
+        raise without_checkpoint(source, "best")
     config = _from_source(source, config)
     bundle = in_trained_units(source, data_in_classes_of(source, config, request.trusted, lacking=False))
     experiment = assemble(config, request.trusted, bundle)

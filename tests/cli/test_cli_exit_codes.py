@@ -21,7 +21,7 @@ LONG = ("train", "-q", "data=iris", "trainer.epochs=100000", "logger.every_steps
 # code -> the words that end with it of themselves, and what standard error says
 WORDS: dict[int, tuple[tuple[str, ...], str]] = {
     0: (TRAIN, ""),
-    1: (("evaluate", "empty"), "has no best checkpoint yet"),
+    1: (("evaluate", "empty"), "has no best checkpoint"),
     2: (("train", "model=resnet81"), "Did you mean model=resnet18?"),
     3: (("train", "data=csv", "data.path=rows.csv", "data.target=y"), "rows.csv"),
     4: ((*TRAIN, "optim=sgd", "optim.lr=1e30", "model.norm=none"), "Diverged"),

@@ -296,7 +296,9 @@ def missing_run(name: str, key: str = "") -> tuple[str, str]:
     if near is not None and near != name:
         return "not found", f"Did you mean {key}{shell_word(str(named[near]) if key else near)}?"
     newest = found[0] if found else others[0]
-    return "not found", f"The newest run is {key}{shell_word(str(newest))}"
+    return "not found", (
+        f"Use {key}{shell_word(str(newest))}, the newest run" if key else f"The newest run is {shell_word(str(newest))}"
+    )
 
 
 def named_run(name: str) -> Path:

@@ -16,8 +16,8 @@ from dlexp.text.nearest import nearest_name
 
 _GROUPS = ("optim", "scheduler")
 _SHARED = {
-    "groups": "set optim.groups: its patterns select the parameters of a phase by name",
-    "layer_decay": "set optim.layer_decay for all phases",
+    "groups": "Set optim.groups: its patterns select the parameters of a phase by name",
+    "layer_decay": "Set optim.layer_decay for all phases.",
 }
 _PAIRS = ("betas", "adamw_betas")
 
@@ -76,15 +76,17 @@ def phase_combinations(tree: Mapping[str, Any]) -> Iterator[Problem]:
                     f"optim.phases.{phase}.{key}", shown(values[key]), "must be two numbers", code="invalid-value"
                 )
         if "auto" in (rate := values.get("lr"), tree["optim"].get("lr")) and rate is not None:
-            rule = "optim.lr=auto cannot be combined with a learning rate of one phase"
+            rule = "a learning rate of one phase cannot be combined with optim.lr=auto"
             remedy = "Set both to numbers."
+            if rate == "auto":
+                rule, remedy = "must be a number > 0; auto is not supported for a single phase", "Use a number."
             yield Problem(f"optim.phases.{phase}.lr", shown(rate), rule, remedy, code="cannot-combine")
     for phase, values in _phases(tree, "scheduler"):
         both = {**tree["scheduler"], **values}
         if both.get("warmup_steps") is not None and both.get("warmup_epochs"):
             where = f"scheduler.phases.{phase}"
             rule = "cannot be combined with warmup_epochs: both give the length of the warm-up"
-            remedy = f"set {where}.warmup_epochs=0"
+            remedy = f"Set {where}.warmup_epochs=0"
             yield Problem(f"{where}.warmup_steps", shown(both["warmup_steps"]), rule, remedy, code="cannot-combine")
 
 

@@ -101,13 +101,12 @@ def _typed(
     for group in COMPONENTS:
         section = tree.get(group)
         if not isinstance(section, Mapping) or not isinstance(section.get("_target_"), str):
-            yield Problem(
-                f"{group}._target_",
-                shown(section),
-                "must name a function or class",
-                f"Choose {group}=OPTION",
-                code="missing-value",
-            )
+            given = section.get("_target_") if isinstance(section, Mapping) else None
+            remedy = f"Choose {group}=OPTION"
+            if given is None:
+                remedy = f"Add `_target_: PACKAGE.NAME` to {group}/{choices.get(group, 'OPTION')}.yaml."
+            given = "" if given is None else shown(given)
+            yield Problem(f"{group}._target_", given, "must name a function or class", remedy, code="missing-value")
             return
     for path, field in known.items():
         value = value_at(tree, path)

@@ -196,8 +196,9 @@ class _Features:
         how  training rows, whether numbers are standardized, and how else columns are fitted
         """
         train, standardize, fitting = how
-        fit = fit_column(name, chosen(column, train), standardize, fitting)
-        self.notes += [*_of_one_value(name, column, train), *_of_rare(fit, column, train, fitting)]
+        here = chosen(column, train)
+        fit = fit_column(name, here, standardize, fitting)
+        self.notes += [*_of_one_value(fit, here), *_of_rare(fit, here, fitting)]
         self.missing.update(_missing(name, column))
         self.fitted.append(fit)
         self.blocks.append(_encoded(fit, column, order))
@@ -207,7 +208,10 @@ def _order(columns: Mapping[str, Column], rows: tuple[NDArray[np.int64], ...]) -
     """(N,) the rows of train, val and test, and behind them those of none."""
     some = next(iter(columns.values()))
     count = len(some.values if isinstance(some, DateCells) else some)
-    return np.concatenate([*rows, np.setdiff1d(np.arange(count), np.concatenate(rows))])
+    is_other = np.ones(count, dtype=np.bool_)
+    for part in rows:
+        is_other[part] = False
+    return np.concatenate([*rows, np.flatnonzero(is_other)])
 
 
 def build_table(
@@ -283,24 +287,23 @@ def _fingerprint(features: NDArray[np.float32], order: NDArray[np.int64], target
     return digest.hexdigest()
 
 
-def _of_one_value(name: str, column: Column, rows: NDArray[np.int64]) -> list[str]:
-    """A message about a column whose numbers differ only by rounding."""
-    if isinstance(column, DateCells) or column.dtype == object:
+def _of_one_value(fit: AnyColumn, column: Column) -> list[str]:
+    """A message about a column whose numbers, those of the training rows, differ only by rounding."""
+    if not isinstance(fit, NumberColumn) or isinstance(column, DateCells) or fit.std != 1.0:
         return []
-    present = column[rows]
-    present = present[~np.isnan(present)]
+    present = column[~np.isnan(column)]
     if not len(present) or present.min() == present.max() or mean_and_std(present)[1]:
         return []
-    return [f"column {name!r}: the training values differ only by rounding and are treated as equal"]
+    return [f"column {fit.name!r}: the training values differ only by rounding and are treated as equal"]
 
 
-def _of_rare(fit: AnyColumn, column: Column, rows: NDArray[np.int64], fitting: Fitting) -> list[str]:
-    """A message about a categorical column with more categories than features."""
+def _of_rare(fit: AnyColumn, column: Column, fitting: Fitting) -> list[str]:
+    """A message about a categorical column with more categories, in the training rows, than features."""
     if isinstance(column, DateCells) or not (
         isinstance(fit, HashColumn) or (isinstance(fit, CategoryColumn) and fit.rest)
     ):
         return []
-    count = len(set(column[rows].tolist()) - {None})
+    count = len(set(column.tolist()) - {None})
     what = f"column {fit.name!r} has {count:,} categories in the training rows, more than data.max_categories="
     how = f"they are hashed to {fit.width} features"
     if isinstance(fit, CategoryColumn):

@@ -195,6 +195,8 @@ def _kind_to_keep(table: RawTable, name: str) -> str:
 def _leave_out_empty(read: _Read, train: NDArray[np.int64]) -> None:
     """Leave out columns without a value in the training rows, and dates that do not vary there."""
     for name, column in list(read.columns.items()):
+        if not isinstance(column, DateCells) and not missing_in(column[train[:1]]).all():
+            continue  # the first training row has a value
         here = chosen(column, train)
         if missing_in(here).all():
             read.omitted[name] = "has no value in the training rows"

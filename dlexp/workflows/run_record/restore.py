@@ -121,13 +121,19 @@ def load_eval_weights(run: RunDir, experiment: Experiment, checkpoint: str) -> N
     store = CheckpointStore(run / "checkpoints", lambda text: None)
     state = store.load_best() if checkpoint == "best" else store.load_last(has_lock=False)
     if state is None:
-        state_of_run = run.status().state
-        raise DlexpError(
-            f"{run.path} has no {checkpoint} checkpoint yet ({state_of_run}). Wait until it has finished an epoch.",
-            code="not-found",
-        )
+        raise without_checkpoint(run, checkpoint)
     with naming(store.folder / f"{checkpoint}.pt"):
         load_weights(experiment.networks, state.get("eval_weights", state["networks"]))
+
+
+def without_checkpoint(run: RunDir, checkpoint: str) -> DlexpError:
+    """The error for a run that has finished no epoch, and what to do about it in the state of that run."""
+    state = run.status().state
+    if state == "running" and run.is_locked():
+        rule, remedy = f"has no {checkpoint} checkpoint yet", "Wait until it has finished an epoch."
+    else:
+        rule, remedy = f"({state}) has no {checkpoint} checkpoint", "Use a run that has finished an epoch."
+    return DlexpError(f"{run.path} {rule}. {remedy}", code="not-found")
 
 
 def _preprocessing(run: RunDir, config: RunConfig, trusted: Sequence[str]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from dlexp.config.saved import load_saved
 from dlexp.config.schema.run import RunConfig
 from dlexp.engine.loop import EpochRecord, StepRecord
 from dlexp.errors import ConfigError, Interrupted
+from dlexp.findings import counted
 from dlexp.runtime.signals import StopRequest
 from dlexp.workflows.prepare.initial_weights import prepared
 from dlexp.workflows.reporter import Reporter, Silent
@@ -117,16 +118,16 @@ def verify(config: RunConfig, request: VerifyRequest, reporter: Reporter) -> dic
 
 def _verdict(here: _Setting, val_batches: int) -> dict[str, Any]:
     """Train an uninterrupted run and one for each position, and compare them; equal runs are deleted."""
-    here.reporter.say(f"training {here.config.trainer.epochs} epochs without stopping")
-    watch, counted = _Watch(Tripwire(None), here.reporter), Compared()
+    here.reporter.say(f"training {counted(here.config.trainer.epochs, 'epoch')} without stopping")
+    watch, compared = _Watch(Tripwire(None), here.reporter), Compared()
     whole = here.folder / "whole"
     _begin(whole, here, watch)
     left_out: list[str] = []
     if here.request.determinism:
-        checks = [_check(None, here, counted)]
+        checks = [_check(None, here, compared)]
     else:
         places, left_out = places_of(watch.edges, val_batches, here.config.trainer.accumulate, here.request.at)
-        checks = [_check(place, here, counted) for place in places]
+        checks = [_check(place, here, compared) for place in places]
     equal = all(check["equal"] for check in checks)
     rows = len(read_metrics(whole / "metrics.csv")[1])
     if equal:
@@ -135,7 +136,7 @@ def _verdict(here: _Setting, val_batches: int) -> dict[str, Any]:
         "updates": watch.step,
         "equal": equal,
         "determinism": here.request.determinism,
-        "compared": {"tensors": counted.tensors, "numbers": counted.numbers, "values": counted.values, "rows": rows},
+        "compared": {"tensors": compared.tensors, "numbers": compared.numbers, "values": compared.values, "rows": rows},
         "checks": checks,
         "left_out": left_out,
     }

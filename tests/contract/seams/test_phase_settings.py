@@ -108,7 +108,7 @@ def test_a_phase_has_its_own_values_and_shares_the_others(catalog: Catalog) -> N
         ("optim.phases.maker.lr=-1", "optim.phases.maker.lr", "out-of-range", ""),
         ("optim.phases.maker.lr=fast", "optim.phases.maker.lr", "invalid-type", ""),
         ("optim.phases.maker.nesterov=3", "optim.phases.maker.nesterov", "invalid-type", ""),
-        ("optim.phases.maker.lr=auto", "optim.phases.maker.lr", "cannot-combine", "Set both to numbers."),
+        ("optim.phases.maker.lr=auto", "optim.phases.maker.lr", "cannot-combine", "Use a number."),
         ("optim.lr=auto", "optim.phases.critic.lr", "cannot-combine", "Set both to numbers."),
         ("optim.phases.maker.layer_decay=0.5", "optim.phases.maker.layer_decay", "not-supported", ""),
         ("optim.phases.maker.phases=1", "optim.phases.maker.phases", "unknown-key", ""),

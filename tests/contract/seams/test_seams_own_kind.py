@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from refusals import refused
 
 from dlexp.assemble.experiment import assemble
 from dlexp.config.compose import load
@@ -13,6 +14,7 @@ from dlexp.config.files.catalog import Catalog
 from dlexp.config.schema.run import RunConfig
 from dlexp.errors import ConfigError, DlexpError
 from dlexp.specs import DataSpec
+from dlexp.tasks.base import forward
 from dlexp.types import as_tensor
 from dlexp.workflows.reporter import Silent
 from dlexp.workflows.run_record.data import describe_data, spec_of
@@ -135,10 +137,25 @@ def test_a_run_on_it_is_trained_and_put_together_again(catalog: Catalog) -> None
 def test_a_kind_that_a_model_does_not_read_is_refused_in_one_sentence(
     catalog: Catalog, words: list[str], sentence: str
 ) -> None:
-    with pytest.raises(ConfigError) as refused:
+    with pytest.raises(ConfigError) as caught:
         configured(catalog, *words)
-    (problem,) = refused.value.problems
+    (problem,) = caught.value.problems
     assert problem.rule == sentence
+
+
+def test_a_model_that_names_an_argument_of_another_kind_of_data_is_refused(catalog: Catalog) -> None:
+    with pytest.raises(ConfigError) as caught:
+        assemble(configured(catalog, "model=mlp"), ("own_graphs",))
+    refused(caught.value, "incompatible-data", "model", "or other data")
+
+
+class Mute(torch.nn.Module):
+    def forward(self, inputs: torch.Tensor) -> None: ...
+
+
+def test_an_output_that_is_no_tensor_is_named() -> None:
+    with pytest.raises(TypeError, match="must be a tensor, got None"):
+        forward(Mute(), torch.zeros(1))
 
 
 def test_data_that_are_not_what_their_option_says_are_refused(catalog: Catalog, tmp_path: Path) -> None:

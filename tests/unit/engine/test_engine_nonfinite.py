@@ -231,7 +231,7 @@ def test_running_statistics_that_are_not_finite_are_never_saved(tmp_path: Path, 
 def test_what_is_infinite_from_the_beginning_is_meant_to_be(tmp_path: Path) -> None:
     run = Run(tmp_path, epochs=1)
     run.networks["model"].register_buffer("mask", torch.tensor([0.0, -math.inf]))
-    assert run.fit() == "all 1 epochs done"
+    assert run.fit() == "1 epoch done"
 
 
 def told_by(run: Run) -> list[Failure]:

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from dlexp.cli.console import escape, out, table
+from dlexp.findings import counted
 
 
 def show(content: Mapping[str, Any], command: str) -> None:
     """Print a row for each check, and the verdict; `command` is the command line as typed."""
     title = (
-        f"{content['model']} on {content['data']}, {content['epochs']} epochs, {content['updates']} updates, "
-        f"{content['device']}, {content['precision']}"
+        f"{content['model']} on {content['data']}, {counted(content['epochs'], 'epoch')}, "
+        f"{counted(content['updates'], 'update')}, {content['device']}, {content['precision']}"
     )
     rows = [[check["place"], _saved_at(check["saved_at"]), _result(check)] for check in content["checks"]]
     header = ["stopped", "saved at", "resumed run"]
@@ -27,7 +28,7 @@ def show(content: Mapping[str, Any], command: str) -> None:
         size = content["compared"]
         out.print(
             f"\n[bold green]bit-identical[/]: {size['tensors']:,} tensors with {size['numbers']:,} numbers, "
-            f"{size['values']:,} other values and {size['rows']} rows of metrics.csv"
+            f"{size['values']:,} other values and {counted(size['rows'], 'row')} of metrics.csv"
         )
     else:
         _show_difference(content, folder, command)
