@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from dlexp.assemble.data_facts import data_facts
+from dlexp.assemble.metrics import RunMetrics, build_metrics, function_problems
 from dlexp.assemble.running import failing_layer, parts_running
 from dlexp.config.check.advice import advice, advice_on_classes
 from dlexp.config.check.data_advice import advice_on_data
@@ -65,6 +66,7 @@ class Experiment:
         settings: Settings of the hardware and of precision.
         freezing: Frozen parameters, and when they are unfrozen.
         notes: Messages for the user, such as advice on the configuration.
+        metrics: The metrics of an epoch and of an evaluation.
     """
 
     config: RunConfig
@@ -76,6 +78,7 @@ class Experiment:
     settings: Settings
     freezing: Freezing = field(default_factory=Freezing)
     notes: tuple[str, ...] = ()
+    metrics: RunMetrics = field(kw_only=True)
 
     @property
     def precision(self) -> Precision:
@@ -120,6 +123,7 @@ def assemble(
     loss = build_loss(config, bundle.spec, trusted, device)
     task = build_task(config, bundle.spec, loss, trusted)
     networks = _networks(config, _build_model(config, bundle.spec, task, trusted), task).to(device)
+    metrics = build_metrics(config, bundle.spec, task, trusted)  # after the weights are drawn
     torch.set_num_threads(1)  # for two samples, and for studies, which fork here; `apply` sets the final number
     network_facts = NetworkFacts.of(networks, config.batch_size, _probe(config, bundle, task, loss, networks))
     settings = decide(config.trainer, device, network_facts, cores, _data_settings(config, bundle, device))
@@ -135,7 +139,9 @@ def assemble(
         recompute_activations(networks)
     if settings.compile_mode is not None:
         compile_networks(networks, settings.compile_mode, device)
-    return Experiment(config, tuple(trusted), bundle, task, networks, device, settings, frozen, tuple(notes))
+    return Experiment(
+        config, tuple(trusted), bundle, task, networks, device, settings, frozen, tuple(notes), metrics=metrics
+    )
 
 
 def _data_settings(config: RunConfig, bundle: DataBundle, device: torch.device) -> tuple[MachineSetting, ...]:
@@ -197,7 +203,7 @@ def interpretation_of(config: RunConfig, bundle: DataBundle) -> str:
 
 
 def check_nodes(config: RunConfig, trusted: Sequence[str]) -> None:
-    """Check the arguments of all components against their signatures. Raises ConfigError with all problems."""
+    """Check the arguments of components and metrics with their signatures. Raises ConfigError with all problems."""
     problems: list[Problem] = []
     for node in (config.data, config.model, config.task, config.loss, config.optim, config.scheduler):
         try:
@@ -208,6 +214,7 @@ def check_nodes(config: RunConfig, trusted: Sequence[str]) -> None:
                 Problem(f"{node.group}={node.option}", "", f"{p.given} {p.rule}", p.remedy, code=p.code)
                 for p in error.problems
             ]
+    problems += function_problems(config, trusted)
     if problems:
         raise ConfigError(problems)
 

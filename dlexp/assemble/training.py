@@ -12,6 +12,7 @@ from torch import nn
 
 from dlexp.assemble.compatibility import refuse_changes_of_batches
 from dlexp.assemble.experiment import Experiment
+from dlexp.assemble.metrics import check_metrics
 from dlexp.config.nodes import build
 from dlexp.config.schema.run import RunConfig
 from dlexp.data.bundle import DataBundle
@@ -75,6 +76,7 @@ class TrainingSetup:
             observers=tuple(observers),
             recovery=recovery_hooks(self.experiment) if recovery is None else recovery,
             statistics=self.unchanged,
+            metric_state=self.experiment.metrics.epoch_state,
         )
 
 
@@ -97,6 +99,7 @@ def prepare_training(experiment: Experiment, group: ProcessGroup = ALONE) -> Tra
     config, task, networks = experiment.config, experiment.task, experiment.networks
     train = TrainBatches(experiment.bundle, config.batch_size, config.seed, experiment.device)
     check_monitor(config, experiment.bundle, task)
+    check_metrics(experiment.bundle, experiment.metrics)
     _refuse_phases(config, task)
     _refuse_batches_of_one(experiment)
     steps_per_epoch = ceil(len(train) / config.trainer.accumulate)

@@ -25,6 +25,8 @@ def overrides(context: typer.Context, incomplete: str) -> list[str]:
     if group:  # bash splits `model=res` into three words and replaces only the last one
         return _starting(catalog.options(group) if _is_group(group) else (), incomplete.lstrip("="))
     name, equals, start = incomplete.partition("=")
+    if equals and name == "metrics":
+        return _metrics(catalog, start)
     if equals:
         options = catalog.options(name) if _is_group(name) else ()
         return [f"{name}={option}" for option in _starting(options, start)]
@@ -32,9 +34,22 @@ def overrides(context: typer.Context, incomplete: str) -> list[str]:
     return _starting(_keys(catalog, chosen, incomplete), incomplete)
 
 
+def _metrics(catalog: Catalog, start: str) -> list[str]:
+    """`metrics=` followed by a name, or by a list that ends in one."""
+    from dlexp.metrics.selection.catalog import CATALOG
+
+    named = [name for known in CATALOG.values() for name in known]
+    before, comma, last = start.rpartition(",")
+    if not comma and start.startswith("["):
+        before, last = "[", start[1:]
+    elif comma:
+        before += ","
+    return [f"metrics={before}{name}" for name in _starting((*named, *catalog.options("metrics")), last)]
+
+
 def groups(context: typer.Context, incomplete: str) -> list[str]:
-    """Names of groups."""
-    return _starting(_catalog(context).groups, incomplete)
+    """Names of groups, and `metrics`."""
+    return _starting((*_catalog(context).groups, "metrics"), incomplete)
 
 
 def splits(incomplete: str) -> list[str]:

@@ -78,9 +78,7 @@ RunsToEvaluate = Annotated[
 ]
 EvaluationOverrides = Annotated[
     list[str] | None,
-    typer.Argument(
-        metavar="[KEY=VALUE]...", help="overrides, such as trainer.device, data.eval_batch_size or data.path"
-    ),
+    typer.Argument(metavar="[KEY=VALUE]...", help="overrides, such as metrics, trainer.device or data.path"),
 ]
 AdaptationOverrides = Annotated[
     list[str] | None,

@@ -20,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from dlexp.config.check.defaults import check_files
+from dlexp.config.check.metrics import settle_metrics
 from dlexp.config.check.phases import shared_key, unknown_in_phase
 from dlexp.config.check.suggest import unknown_key
 from dlexp.config.check.validate import check_tree, route, rules, value_problems
@@ -99,6 +100,7 @@ def _unfitted(config: DictConfig, choices: dict[str, str], catalog: Catalog) -> 
         OmegaConf.update(config, key, None)
     tree = plain_containers(config)
     problems = [problem for problem in value_problems(tree, choices, catalog) if problem.where not in missing]
+    problems = problems or list(settle_metrics(tree, catalog))
     if problems:
         raise ConfigError(problems)
     for group in COMPONENTS:

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from dlexp.config.own_code import told_with_line
-from dlexp.config.schema.names import COMPONENTS
+from dlexp.config.schema.names import COMPONENTS, METRICS
 from dlexp.config.schema.run import Node
 from dlexp.errors import ConfigError, DlexpError, Problem, message_of, reading_data
+from dlexp.metrics.selection.request import user_targets
 from dlexp.text.nearest import misspelled_name
 
 # Packages of dlexp with components, which are listed in __all__ of their modules.
@@ -76,6 +77,11 @@ def untrusted(tree: Mapping[str, Any], choices: Mapping[str, str], trusted: Sequ
             problem = _untrusted(target, trusted)
             where = f"{group}={choices.get(group)}"
             found.append(Problem(where, "", f"{target} {problem.rule}", problem.remedy, code=problem.code))
+    for name, target in user_targets(tree.get(METRICS)):
+        if _PATH.match(target) and not _is_known(target) and not _is_in(target, trusted):
+            problem = _untrusted(target, trusted)
+            rule = problem.rule if name == target else f"{target} {problem.rule}"
+            found.append(Problem(METRICS, name, rule, problem.remedy, code=problem.code))
     return found
 
 

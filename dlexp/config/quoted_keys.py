@@ -1,4 +1,4 @@
-"""Overrides whose value is a mapping of names, such as columns of a table: names in quotes, or with any letters.
+"""Overrides whose value has names in it: columns of a table in quotes or with any letters, and `recall[yes]`.
 
 Hydra's grammar has no quotes around the keys of a mapping, and allows ASCII letters, digits and few signs in them.
 """
@@ -13,6 +13,8 @@ from hydra.errors import HydraException
 
 _DOUBLE, _SINGLE = r'"(?:[^"\\]|\\.)*"', r"'(?:[^'\\]|\\.)*'"
 _BARE = r"[^\s{}\[\],:\"'](?:[^{}\[\],:\"']*[^\s{}\[\],:\"'])?"
+_OF_METRICS = ("metrics", "trainer.monitor", "task.monitor")
+_OF_ONE = re.compile(r"""(?<![\w"'\\./])(?:[a-z]+/)?[A-Za-z_]\w*\[[^\[\]"']*\]""")
 _ENTRY = re.compile(
     rf"\s*({_DOUBLE}|{_SINGLE}|{_BARE})\s*:\s*([A-Za-z_][\w-]*|{_DOUBLE}|{_SINGLE})\s*(,|\}}$)", re.DOTALL
 )
@@ -20,7 +22,7 @@ _ENTRY = re.compile(
 
 def parse_override(word: str) -> Override:
     """Return the override of a word. Raises HydraException for one that neither grammar reads."""
-    parser = OverridesParser.create()
+    parser, word = OverridesParser.create(), with_quoted_names(word)
     key, _, text = word.partition("=")
     try:
         override = parser.parse_override(word)
@@ -57,3 +59,13 @@ def _plain(text: str) -> str:
         return text
     mark = text[0]
     return re.sub(rf"(\\+)({mark}|\Z)", lambda run: "\\" * (len(run[1]) // 2) + run[2], text[1:-1])
+
+
+def with_quoted_names(word: str) -> str:
+    """Return KEY=VALUE with names of metrics of one class, such as `recall[yes]`, in the quotes of the grammar."""
+    key, equals, text = word.partition("=")
+    return f"{key}{equals}{_OF_ONE.sub(_in_quotes, text)}" if key in _OF_METRICS else word
+
+
+def _in_quotes(found: re.Match[str]) -> str:
+    return f'"{found[0]}"'

@@ -15,8 +15,9 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from dlexp.config.check.batch_size import AUTO, is_auto
+from dlexp.config.check.metrics import directions
 from dlexp.config.check.suggest import nearest_path, unknown_option
-from dlexp.config.check.validate import ROUTES, directions, rules
+from dlexp.config.check.validate import ROUTES, rules
 from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.files.words import as_of, placing

@@ -18,6 +18,7 @@ from hydra.grammar.gen.OverrideParser import OverrideParser
 
 from dlexp.config.files.yaml_files import Leaf
 from dlexp.config.origins import read_scalar
+from dlexp.config.quoted_keys import parse_override
 from dlexp.config.schema.fields import Field
 from dlexp.config.schema.tree import ABSENT, shown, value_at
 
@@ -67,6 +68,17 @@ def plain_reading(word: str) -> str:
         typed = None
     value = typed.value() if typed is not None and not typed.is_sweep_override() else None
     return value if isinstance(value, str) else word.partition("=")[2]
+
+
+def list_reading(word: str) -> Any:
+    """Return the VALUE of KEY=VALUE as a list or mapping of strings; unchanged if it cannot be parsed."""
+    try:
+        override = parse_override(word)
+    except HydraException:
+        return word.partition("=")[2]
+    if override.is_sweep_override():
+        return word.partition("=")[2]
+    return typed_value(override, Field("list[item]", or_one=True))
 
 
 def with_texts(tree: dict[str, Any], known: Mapping[str, Field], find: Callable[[str], Leaf | None]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dlexp.config.check.batch_size import AUTO, is_auto
-from dlexp.config.check.validate import directions
+from dlexp.config.check.metrics import directions, requests_of
 from dlexp.config.schema.names import COMPONENTS
 from dlexp.config.schema.regularization import RegularizationConfig
 from dlexp.config.schema.run import OWN_KEYS, LoggerConfig, Node, RunConfig, TrainerConfig, section_from
@@ -51,6 +51,7 @@ def run_config(tree: Mapping[str, Any], choices: Mapping[str, str], kept: Mappin
         logger=section_from(LoggerConfig, tree["logger"]),
         monitor=monitor,
         maximize=directions(tree).get(monitor) == "max",
+        metrics=requests_of(tree),
         choices=dict(choices),
         tree=kept,
         resolved=tree,

@@ -14,6 +14,7 @@ from dlexp.engine.recovery import Recovery, RecoveryHooks, RolledBack
 from dlexp.engine.state import TrainState
 from dlexp.engine.step import StepRules
 from dlexp.errors import Diverged, Interrupted
+from dlexp.metrics.states import MetricState
 from dlexp.runtime.distributed import is_stopping
 from dlexp.runtime.signals import StopRequest
 from dlexp.tasks.base import Task
@@ -87,6 +88,7 @@ class FitPlan:
         observers: Called in rank 0 after every update and every epoch.
         statistics: The training samples that running statistics of averaged weights are measured on, None for those of
             `train`.
+        metric_state: Returns an empty state of the metrics of an epoch, None for that of the task.
     """
 
     task: Task
@@ -100,6 +102,7 @@ class FitPlan:
     observers: Sequence[Observer] = field(default_factory=tuple)
     recovery: RecoveryHooks = field(default_factory=RecoveryHooks)
     statistics: TrainingData | None = None
+    metric_state: Callable[[], MetricState] | None = None
 
 
 def fit(plan: FitPlan, state: TrainState, checkpoints: Checkpoints, stop: StopRequest) -> str:
@@ -188,10 +191,16 @@ def _evaluate(plan: FitPlan, state: TrainState, stop: StopRequest) -> Evaluation
             state.networks,
             until(should_stop, plan.val),
             plan.rules.precision,
-            plan.task.metric_state(plan.task.extra_metrics_of(plan.monitor)),
+            _metric_state(plan),
             seed=plan.rules.seed,
             group=plan.rules.group,
         )
+
+
+def _metric_state(plan: FitPlan) -> MetricState:
+    if plan.metric_state is not None:
+        return plan.metric_state()
+    return plan.task.metric_state(plan.task.extra_metrics_of(plan.monitor))
 
 
 def _measure_statistics(plan: FitPlan, state: TrainState, should_stop: Callable[[], bool]) -> None:

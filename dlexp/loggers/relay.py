@@ -6,6 +6,7 @@ at the end, after `patience` seconds. Neither stops a run. Trackers receive the 
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -37,6 +38,31 @@ class Card:
     first_step: int = 0
     params: Mapping[str, Any] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
+
+
+class TrackerNames:
+    """Names of metrics that every tracker accepts: MLflow and TensorBoard refuse or replace brackets.
+
+    A character other than a letter, a digit and `_ - . /` becomes `_`, and a `_` at the end is dropped: `recall[yes]`
+    is `recall_yes`. A name that another metric already has gets `_2`, in the order of the columns of metrics.csv.
+    """
+
+    def __init__(self) -> None:
+        self._found: dict[str, str] = {}
+
+    def of(self, values: Mapping[str, float]) -> dict[str, float]:
+        """The values under these names."""
+        return {self._name(name): value for name, value in values.items()}
+
+    def _name(self, name: str) -> str:
+        if name not in self._found:
+            plain = re.sub(r"[^\w./-]", "_", name)
+            plain = plain if plain == name else plain.rstrip("_")
+            used, number = set(self._found.values()), 1
+            while (label := plain if number == 1 else f"{plain}_{number}") in used:
+                number += 1
+            self._found[name] = label
+        return self._found[name]
 
 
 class Sink(Protocol):

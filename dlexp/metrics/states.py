@@ -70,8 +70,10 @@ class StateGroup(MetricState):
     def part(self, kind: type[State]) -> State:
         """The first part that is a `kind`."""
         for state in self.states:
-            if isinstance(state, kind | StateGroup):
+            try:
                 return state.part(kind)
+            except TypeError:
+                continue
         return super().part(kind)
 
 

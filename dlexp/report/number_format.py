@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 _ROUNDING = 1e-9  # of a sum of shares, relative to 1
-_SHARES = ("accuracy", "f1", "precision", "recall", "specificity", "mape", "calibration_error")
+_SHARES = ("accuracy", "f1", "precision", "recall", "specificity", "mape", "calibration_error", "fbeta", "within")
 
 
 def is_share(name: str) -> bool:

@@ -121,6 +121,20 @@ class Task(ABC):
         """An empty state whose `compute` returns `metrics`, and which keeps what `report` is made of."""
         return self.metric_state()
 
+    def sample_state(self, keeps_outputs: bool = False) -> MetricState | None:
+        """An empty state of every sample, for the metrics of `metrics=[...]`: a ClassSampleState or ValueSampleState.
+
+        None where the task has neither: then only functions of the user are computed, from its outputs and targets.
+
+        Args:
+            keeps_outputs: Whether the outputs of every sample are required, and not its results alone.
+        """
+        return None
+
+    def refusal(self, name: str) -> tuple[str, str] | None:
+        """(rule, remedy) for a metric of `metrics=[...]` that this task cannot compute as it is configured."""
+        return None
+
     def report(self, spec: DataSpec, state: MetricState, resampling: Resampling | None = None) -> Report:
         """The report of an evaluation; by default the metrics alone.
 

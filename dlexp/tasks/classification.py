@@ -10,13 +10,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from dlexp.errors import ConfigError
+from dlexp.errors import Code, ConfigError
 from dlexp.losses.output_decoding import class_decoder
 from dlexp.metrics.bootstrap import Resampling
 from dlexp.metrics.class_samples import OF_PROBABILITIES, RANKING, TOP, ClassSampleState
 from dlexp.metrics.reports.classes import class_report
 from dlexp.metrics.reports.prediction_columns import PredictionColumns, class_columns
 from dlexp.metrics.reports.report import Report
+from dlexp.metrics.selection.catalog import top_k
 from dlexp.metrics.states import ClassificationState, MetricState, StateGroup
 from dlexp.metrics.undefined import undefined_of_classes
 from dlexp.specs import ClassSpec, DataSpec
@@ -89,16 +90,23 @@ class Classification(Task):
         Raises ConfigError for one that the loss or the number of classes rules out.
         """
         for name in names:
-            if name in OF_PROBABILITIES and not self._decoder.is_probabilistic:
-                rule = "requires probabilities, and this loss makes scores"
-                remedy = "Use trainer.monitor=val/roc_auc, or another loss."
-                raise ConfigError.one("trainer.monitor", f"val/{name}", rule, remedy, code="cannot-combine")
-            if name in (f"top_{k}_accuracy" for k in TOP if k >= self._num_classes):
-                rule = f"is always 1 with {self._num_classes} classes"
-                remedy = "Use trainer.monitor=val/accuracy."
-                raise ConfigError.one("trainer.monitor", f"val/{name}", rule, remedy, code="no-effect")
+            if refused := self.refusal(name):
+                code: Code = "no-effect" if name.startswith("top_") else "cannot-combine"
+                raise ConfigError.one("trainer.monitor", f"val/{name}", *refused, code=code)
         usual = ClassificationState(self._num_classes)
         return StateGroup(usual, self._sample_state(names)) if names else usual
+
+    def refusal(self, name: str) -> tuple[str, str] | None:
+        """Metrics of probabilities where the loss makes scores, and the best K of at most K classes."""
+        if name in OF_PROBABILITIES and not self._decoder.is_probabilistic:
+            return "requires probabilities, and this loss makes scores", "Use roc_auc, or another loss."
+        if top_k(name) >= self._num_classes:
+            return f"is always 1 with {self._num_classes} classes", "Use accuracy."
+        return None
+
+    def sample_state(self, keeps_outputs: bool = False) -> MetricState:
+        """The class and the results of every sample, and its outputs where they are required."""
+        return self._sample_state(keeps_outputs=keeps_outputs)
 
     def report_state(self) -> MetricState:
         """The usual metrics, and every sample."""

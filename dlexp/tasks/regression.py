@@ -75,6 +75,10 @@ class Regression(Task):
         usual = RegressionState(self._num_targets, self._targets.mean, self._targets.std)
         return StateGroup(usual, ValueSampleState(names)) if names else usual
 
+    def sample_state(self, keeps_outputs: bool = False) -> MetricState:
+        """The predicted and true values of every sample."""
+        return ValueSampleState()
+
     def report_state(self) -> MetricState:
         """The usual metrics, and every sample."""
         return StateGroup(self.metric_state(), ValueSampleState())

@@ -127,7 +127,12 @@ def _refuse_other_outputs(source: RunDir, experiment: Experiment) -> None:
 
 def _evaluated(experiment: Experiment) -> dict[str, float]:
     return evaluate(
-        experiment.task, experiment.networks, experiment.split("val"), experiment.precision, seed=experiment.config.seed
+        experiment.task,
+        experiment.networks,
+        experiment.split("val"),
+        experiment.precision,
+        experiment.metrics.epoch_state(),
+        seed=experiment.config.seed,
     ).metrics
 
 

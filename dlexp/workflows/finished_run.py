@@ -39,24 +39,33 @@ def check_word(name: str, value: str, allowed: Sequence[str]) -> None:
         raise ConfigError.one(name, value, f"must be one of {', '.join(allowed)}", remedy, code="unknown-value")
 
 
-def evaluation_changes(arguments: Iterable[str]) -> dict[str, Any]:
+def evaluation_changes(arguments: Iterable[str], more: Sequence[str] = ()) -> dict[str, Any]:
     """The values of overrides that change where and how fast a finished run is used, not its results.
+
+    Args:
+        arguments: The overrides.
+        more: Further keys that may be overridden, whose values are lists.
 
     Raises:
         ConfigError: An override of another key.
     """
     changes: dict[str, Any] = {}
+    allowed = (*more, *_EVALUATION_KEYS)
     for word in arguments:
         key, equals, value = word.partition("=")
         if not equals:
             rule = "is a second run, but this command takes one run and overrides KEY=VALUE"
             raise ConfigError.one(word, "", rule, "Repeat the command for each run", code="invalid-syntax")
-        if key not in _EVALUATION_KEYS:
-            near = nearest_name(key, _EVALUATION_KEYS)
-            remedy = f"Did you mean {near}?" if near else f"Only {', '.join(_EVALUATION_KEYS)} can be overridden."
+        if key not in allowed:
+            near = nearest_name(key, allowed)
+            remedy = f"Did you mean {near}?" if near else f"Only {', '.join(allowed)} can be overridden."
             raise ConfigError.one(key, value, "cannot be overridden for a finished run", remedy, code="not-supported")
         changes[key] = int(value) if value.isdigit() else _BOOLS.get(value.lower(), value)
-        if key in _PLACES:
+        if key in more:
+            from dlexp.config.text_values import list_reading
+
+            changes[key] = list_reading(word)
+        elif key in _PLACES:
             from dlexp.config.text_values import plain_reading  # here, since it imports Hydra's grammar
 
             changes[key] = plain_reading(word)

@@ -9,7 +9,9 @@ import pytest
 from doc_pages import ROOT, text_of
 
 from dlexp import errors
+from dlexp.cli.app import main
 from dlexp.config.files.catalog import Catalog
+from dlexp.metrics.selection.catalog import CATALOG
 
 
 def test_the_page_of_keys_is_what_make_reference_writes() -> None:
@@ -45,3 +47,22 @@ def test_a_page_names_every_option_of_its_group(page: str, group: str) -> None:
     text = text_of(f"docs/reference/{page}.md") + text_of("benchmarks/results/models.md") * (group == "model")
     options = set(Catalog().options(group)) - {"files"}
     assert {option for option in options if not re.search(rf"\b{option}\b", text)} - {"resnet101", "resnet152"} == set()
+
+
+@pytest.mark.parametrize("outputs", CATALOG)
+def test_the_page_of_metrics_defines_every_metric_that_can_be_named(outputs: str) -> None:
+    text = text_of("docs/reference/metrics.md")
+    names = {name.partition("[")[0] for name in re.findall(r"`([a-z_0-9K*]+(?:\[[A-Z]+\])?)`", text)}
+    prefixes = tuple(name.removesuffix("*") for name in names if name.endswith("_*"))
+    missing = [name for name in CATALOG[outputs] if name not in names and not name.startswith(prefixes)]
+    assert missing == []
+
+
+def test_metrics_are_listed_with_a_direction_and_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["list", "metrics"])
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines() if line.startswith("  ")]
+    entries = [entry for known in CATALOG.values() for entry in known.values()]
+    assert len(lines) == len(entries)
+    for line, entry in zip(lines, entries, strict=True):
+        assert line.startswith(entry.name) and f"{entry.direction}: {entry.help}" in line

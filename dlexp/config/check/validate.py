@@ -10,6 +10,7 @@ from typing import Any
 from dlexp.config.check.batch_size import effective_batch_problems
 from dlexp.config.check.combinations import freezing_problems, gradient_problems, regularization_problems
 from dlexp.config.check.fitting import remedy_of_kinds
+from dlexp.config.check.metrics import directions, settle_metrics, unknown_monitor
 from dlexp.config.check.parameter_groups import group_problems
 from dlexp.config.check.phases import phase_combinations, phase_problems, phase_rules
 from dlexp.config.files.catalog import Catalog
@@ -45,7 +46,8 @@ def check_tree(tree: dict[str, Any], choices: Mapping[str, str], catalog: Catalo
     origins = Origins(choices, catalog)
     problems = [*_unknown_keys(tree), *value_problems(tree, choices, catalog)]
     if not problems:
-        problems = [*_fits(tree, choices), *_combines(tree, origins), *_routed(tree, choices, origins)]
+        problems = [*settle_metrics(tree, catalog)]
+        problems += [*_fits(tree, choices), *_combines(tree, origins), *_routed(tree, choices, origins)]
     if problems:  # an untrusted component alone is reported with the arguments of the others, when they are built
         raise ConfigError([*problems, *untrusted(tree, choices, catalog.trusted)])
     _make_paths_absolute(tree, rules(choices, catalog))
@@ -208,16 +210,7 @@ def _combines(tree: Mapping[str, Any], origins: Origins) -> Iterator[Problem]:
     names = directions(tree)
     for path, monitor in (("trainer.monitor", trainer["monitor"]), ("task.monitor", tree["task"]["monitor"])):
         if monitor is not None and monitor not in names:
-            near = nearest_name(str(monitor), names)
-            every = f"Available: {', '.join(names)}"
-            yield Problem(
-                path,
-                str(monitor),
-                "unknown metric",
-                f"Did you mean {setting(path, near)}? {every}" if near else every,
-                origins.text(path, monitor),
-                code="unknown-value",
-            )
+            yield unknown_monitor(path, str(monitor), tree, origins.text(path, monitor))
     for key in ("betas", "adamw_betas"):
         betas = tree["optim"].get(key)
         if betas is not None and len(betas) != 2:
@@ -262,11 +255,3 @@ def _routed(tree: dict[str, Any], choices: Mapping[str, str], origins: Origins) 
                 origins.text(path, value),
                 code="not-supported",
             )
-
-
-def directions(tree: Mapping[str, Any]) -> dict[str, str]:
-    """Return metric name -> min or max, for every metric that can be monitored."""
-    metrics: Mapping[str, str] = (tree["task"].get("_metrics_") or {"loss": "min"}) | (
-        tree["task"].get("_extra_metrics_") or {}
-    )
-    return {f"val/{name}": direction for name, direction in metrics.items()} | {"train/loss": "min"}

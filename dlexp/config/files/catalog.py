@@ -18,7 +18,7 @@ from dlexp.artifacts.files.reading import read_text
 from dlexp.config.files.builtin import builtin_root as builtin_root
 from dlexp.config.files.builtin import option_file
 from dlexp.config.files.option_keys import key_names
-from dlexp.config.schema.names import GROUPS, SEARCH
+from dlexp.config.schema.names import GROUPS, METRICS, SEARCH
 from dlexp.errors import Code, ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ class Catalog:
         """Names of all groups. Raises ConfigError for other directories in a user's --config-dir."""
         for root in self.roots:
             for folder in root.iterdir():
-                if folder.is_dir() and folder.name not in (*GROUPS, SEARCH) and not folder.name.startswith((".", "_")):
+                known = folder.name in (*GROUPS, METRICS, SEARCH) or folder.name.startswith((".", "_"))
+                if folder.is_dir() and not known:
                     raise ConfigError.one(
                         str(folder), "", f"unknown group; available: {', '.join(GROUPS)}", code="unknown-value"
                     )

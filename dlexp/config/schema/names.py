@@ -11,8 +11,9 @@ NOUNS = {
     "data": "data set",
     "trainer": "trainer preset",
 }
+METRICS = "metrics"  # a list, whose items may be files of a folder of that name in a --config-dir
 SEARCH = "search"  # a group that only `dlexp tune` reads
 # Groups whose node names a callable (`_target_`), and groups whose keys are the fields of a dataclass.
 COMPONENTS = ("data", "model", "task", "loss", "optim", "scheduler")
 SECTION_NAMES = ("trainer", "regularization", "logger")
-TOP_LEVEL_NAMES = ("seed", "deterministic", "init_from", "init_head", "init_strict", "name")
+TOP_LEVEL_NAMES = ("seed", "deterministic", "init_from", "init_head", "init_strict", "name", "metrics")

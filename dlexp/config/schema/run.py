@@ -14,6 +14,7 @@ from dlexp.config.schema.data_name import data_name
 from dlexp.config.schema.fields import Field, key_field
 from dlexp.config.schema.names import SECTION_NAMES
 from dlexp.config.schema.regularization import RegularizationConfig
+from dlexp.metrics.selection.request import MetricRequest
 
 
 @dataclass(frozen=True)
@@ -176,6 +177,7 @@ class RunConfig:
         batch_size: Samples of a batch, 0 until data.batch_size=auto is resolved.
         monitor: Full name of the deciding metric, such as val/accuracy.
         maximize: Whether larger values of it are better.
+        metrics: Metrics beside those of the task: those of `metrics`, and a monitored one.
         choices: Group -> option, as composed.
         tree: The configuration as plain containers with secrets unresolved, which is saved, compared and shown.
         resolved: The configuration with all values resolved; never saved or printed.
@@ -205,6 +207,7 @@ class RunConfig:
     logger: LoggerConfig
     monitor: str
     maximize: bool
+    metrics: tuple[MetricRequest, ...]
     choices: Mapping[str, str]
     tree: Mapping[str, Any]
     resolved: Mapping[str, Any] = field(repr=False)
@@ -257,6 +260,12 @@ TOP_LEVEL: Mapping[str, Field] = {
         "str",
         "name of the run in its directory; null: <model>-<data>, or <model>-<file> with a file or folder of your own",
         nullable=True,
+    ),
+    "metrics": Field(
+        "list[item]",
+        "more metrics of each epoch and evaluation: names from dlexp list metrics, metrics of one class such as "
+        "recall[yes], names with parameters, and paths of your own functions",
+        or_one=True,
     ),
 }
 SECTIONS: Mapping[str, type] = dict(

@@ -5,11 +5,11 @@ Symbols: N samples, C classes, R resamples.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from dlexp.metrics.bootstrap import Floats, Interval, Resampling, resampled
+from dlexp.metrics.bootstrap import Floats, Interval, Resampling, Statistic, resampled
 from dlexp.metrics.class_samples import RANKING, TOP, ClassSamples
 from dlexp.metrics.confusion import Numbers, of_classes, tally
 from dlexp.metrics.intervals.shares import Bounds, area, exact, exact_f1, mean_of_shares, score
@@ -94,34 +94,58 @@ def _means(found: ClassSamples, level: float) -> Sure:
 
 
 def _drawn(found: ClassSamples, resampling: Resampling) -> Sure:
+    """Metrics of the confusion matrix."""
+
+    def metrics(true: Numbers, predicted: Numbers) -> Statistic:
+        tallied = tally(true, predicted, found.num_classes)
+        return lambda weights: of_classes(tallied(weights))
+
+    yield from of_cells(found, resampling, metrics)
+
+
+def of_cells(
+    found: ClassSamples,
+    resampling: Resampling,
+    metrics: Callable[[Numbers, Numbers], Statistic],
+    costs: Floats | None = None,
+) -> Sure:
     """Metrics of the confusion matrix by weights of its cells that are drawn from a Dirichlet distribution.
 
-    It is the Bayesian bootstrap (Rubin 1981) with one sample more, spread over the classes: for the lower bound a wrong
-    one, for the upper bound a right one. So the bounds of an accuracy are Clopper and Pearson's, and those of a metric
+    It is the Bayesian bootstrap (Rubin 1981) with one sample more, spread over the classes: for the worse bound a wrong
+    one, for the better bound a right one. So the bounds of an accuracy are Clopper and Pearson's, and those of a metric
     of a matrix without a mistake go as far as one more sample could take it.
+
+    Args:
+        found: The samples.
+        resampling: How many weights are drawn.
+        metrics: (true, predicted) classes of K cells -> a function of weights (R, K): metric -> (R,).
+        costs: (C, C) costs of a prediction, of which smaller metrics are better; None where larger ones are.
     """
     true, predicted, samples = found.cells
     occurring, of = np.union1d(true, predicted), np.unique(true)
-    if len(occurring) == 1:
-        names = of_classes(found.tally)
+    if costs is None and len(occurring) == 1:
+        names = metrics(true, predicted)(samples[None].astype(np.float64))
         yield from ((name, Interval(None, None, 0, _ONE_CLASS)) for name in names)
         return
-    following = occurring[(np.searchsorted(occurring, of) + 1) % len(occurring)]
-    cells = np.concatenate([true, of, of]), np.concatenate([predicted, of, following])
-    tallied, rng = tally(*cells, found.num_classes), np.random.default_rng(resampling.seed)
+    right, wrong = of, occurring[(np.searchsorted(occurring, of) + 1) % len(occurring)]
+    if costs is not None:
+        right, wrong = costs[of].argmin(axis=1), costs[of].argmax(axis=1)
+    cells = np.concatenate([true, of, of]), np.concatenate([predicted, right, wrong])
+    statistic, rng = metrics(*cells), np.random.default_rng(resampling.seed)
     rows, parts = max(1, _CELLS // max(len(cells[0]), found.num_classes)), []
-    for right, wrong in ((0.0, 1.0), (1.0, 0.0)):
-        more = [np.full(len(of), each / len(of)) for each in (right, wrong)]
+    for share in ((0.0, 1.0), (1.0, 0.0)):
+        more = [np.full(len(of), each / len(of)) for each in share]
         shapes = np.concatenate([samples.astype(np.float64), *more])
         drawn = []
         for start in range(0, resampling.resamples, rows):
             weights = rng.standard_gamma(shapes, (min(rows, resampling.resamples - start), len(shapes)))
-            drawn.append(of_classes(tallied(weights * (len(found) / weights.sum(axis=1, keepdims=True)))))
+            drawn.append(statistic(weights * (len(found) / weights.sum(axis=1, keepdims=True))))
         parts.append({name: np.concatenate([part[name] for part in drawn]) for name in drawn[0]})
-    tail = (1 - resampling.level) / 2
-    for name, fewer in parts[0].items():
+    tail, (worse, better) = (1 - resampling.level) / 2, parts
+    least, most = (worse, better) if costs is None else (better, worse)
+    for name, fewer in least.items():
         if np.isfinite(fewer).all():  # a class of all samples has no specificity
-            low, high = float(np.quantile(fewer, tail)), float(np.quantile(parts[1][name], 1 - tail))
+            low, high = float(np.quantile(fewer, tail)), float(np.quantile(most[name], 1 - tail))
             yield name, Interval(low, high, method=BAYESIAN)
 
 

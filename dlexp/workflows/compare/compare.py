@@ -26,7 +26,9 @@ from dlexp.metrics.intervals.paired_difference import (
     over_samples,
     over_seeds_and_samples,
 )
+from dlexp.text.quoting import command
 from dlexp.workflows.compare.groups import DifferingKey, differing, grouped, labels
+from dlexp.workflows.compare.named_metrics import is_of_samples, shared_name
 from dlexp.workflows.compare.predictions import Measure, read_scores
 from dlexp.workflows.compare.repeated_runs import sameness
 from dlexp.workflows.compare.verdict import Pair, conclusion, verdict
@@ -41,7 +43,8 @@ class CompareOptions:
     """Options of a comparison.
 
     Attributes:
-        metric: Of the verdict: accuracy, balanced_accuracy, log_loss, mae or mse; None for the default of the task.
+        metric: Of the verdict; None for the default of the task. accuracy, balanced_accuracy, log_loss, mae, mse, and
+            some that runs name, are compared over samples; all others over seeds.
         split: None for test if all runs were evaluated on it, otherwise val.
         by: Keys whose values define a group; () for everything but the seed.
         tables_only: If samples cannot be paired, compare over the seeds and give the reason in `Comparison.unpaired`,
@@ -147,14 +150,14 @@ def compare(runs: Sequence[Path], options: CompareOptions) -> Comparison:
     if options.by:
         notes.append(f"grouped by {', '.join(options.by)}: the spread within a group includes all other differences")
     try:
-        answer = _over_samples(groups, names, options)
+        answer = _answer(groups, names, options)
     except ConfigError as error:
         wants_tables = options.tables_only and options.metric is None
         if not wants_tables and not one_configuration:  # one configuration can be compared without predictions
             raise
         answer = _over_seeds(groups, names, str(error))
     text = conclusion(names, answer.pairs, one_configuration) if answer.pairs or one_configuration else ""
-    notes += _notes(answer, one_configuration)
+    notes += _notes(answer, one_configuration, options.metric)
     return Comparison(
         summaries,
         tuple(settings),
@@ -178,6 +181,24 @@ class _Answer:
     pairs: Sequence[Pair]
     split_accesses: int = 0
     unpaired: str = ""
+
+
+def _answer(groups: Sequence[Sequence[RunSummary]], names: Sequence[str], options: CompareOptions) -> _Answer:
+    """All pairs of groups: over samples where the metric is a mean of them, otherwise over the seeds."""
+    runs, metric = [run for group in groups for run in group], options.metric
+    if metric is None or is_of_samples(runs[0], metric) or not (found := shared_name(runs, metric, options.split)):
+        return _over_samples(groups, names, options)
+    if metric not in runs[0].directions:
+        rule = "its direction is unknown"
+        remedy = "Train with mode: max or mode: min in metrics."
+        raise ConfigError.one("--metric", metric, rule, remedy, code="missing-value")
+    answer = _over_seeds(groups, names, "", found)
+    if not answer.pairs:
+        rule = "is no mean over samples, so it is compared over seeds: every configuration requires two"
+        few = next((group[0] for group in groups if len(group) < 2), groups[0][0])
+        remedy = f"Train more with {command('train', '--from', few.path, '--seeds', '5')}"
+        raise ConfigError.one("--metric", metric, rule, remedy, code="missing-requirement")
+    return answer
 
 
 def _distinct(runs: Sequence[RunSummary]) -> tuple[list[RunSummary], list[str]]:
@@ -234,13 +255,26 @@ def _over_samples(groups: Sequence[Sequence[RunSummary]], names: Sequence[str], 
     return _Answer(f"{scores.split}/{measure.name}", measure.maximize, scores.samples, pairs, split_accesses)
 
 
-def _over_seeds(groups: Sequence[Sequence[RunSummary]], names: Sequence[str], why: str) -> _Answer:
-    """All pairs of groups, from the monitored metric, if every group has several seeds and the data is the same."""
+def _over_seeds(groups: Sequence[Sequence[RunSummary]], names: Sequence[str], why: str, metric: str = "") -> _Answer:
+    """All pairs of groups, if every group has several seeds and the data is the same.
+
+    Args:
+        groups: The runs.
+        names: Labels of the groups.
+        why: Why samples could not be paired.
+        metric: Metric with its split, "" for the monitored one.
+    """
     runs = [run for group in groups for run in group]
     monitors, prints = {run.monitor for run in runs}, {run.meta.get("split_hash") for run in runs}
-    monitor = runs[0].monitor
+    monitor = metric or runs[0].monitor
     known = all(monitor in run.metrics for run in runs)
-    if len(monitors) > 1 or len(prints) > 1 or not known or min(map(len, groups)) < 2 or len(groups) < 2:
+    if (
+        (len(monitors) > 1 and not metric)
+        or len(prints) > 1
+        or not known
+        or min(map(len, groups)) < 2
+        or len(groups) < 2
+    ):
         return _Answer("", True, 0, (), unpaired=why)
     name = monitor.partition("/")[2]
     measure = Measure(name, runs[0].directions.get(name) == "max")
@@ -268,7 +302,7 @@ def _pair(ahead: str, behind: str, found: PairedDifference, measure: Measure, te
     return Pair(ahead, behind, found, better, test, verdict(ahead, behind, found, measure))
 
 
-def _notes(answer: _Answer, one_configuration: bool) -> list[str]:
+def _notes(answer: _Answer, one_configuration: bool, metric: str | None) -> list[str]:
     notes, about = [], {pair.difference.about for pair in answer.pairs}
     if len(answer.pairs) > 1:
         notes.append(f"the {len(answer.pairs)} intervals are simultaneous at 95 % (Bonferroni), so each is wider")
@@ -278,10 +312,8 @@ def _notes(answer: _Answer, one_configuration: bool) -> list[str]:
             "Train more seeds with dlexp train --from RUN --seeds 5"
         )
     if "seeds" in about:
-        notes.append(
-            f"{answer.metric} at the best epoch of each run: the intervals are over the seeds, for fixed samples. "
-            "Include the samples with dlexp evaluate RUN"
-        )
+        note = f"{answer.metric} at the best epoch of each run: the intervals are over the seeds, for fixed samples"
+        notes.append(note if metric else f"{note}. Include the samples with dlexp evaluate RUN")
     if answer.split_accesses > 1:
         notes.append(
             f"a run was evaluated {answer.split_accesses} times on the test split. If you choose between runs "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +20,8 @@ from dlexp.artifacts.runs.run_files import read_run_file, with_keys
 from dlexp.artifacts.runs.run_tree import is_group, is_sweep
 from dlexp.errors import ConfigError, DlexpError, Problem
 from dlexp.text.nearest import nearest_name
-from dlexp.text.quoting import command
+from dlexp.text.quoting import command, shell_word
+from dlexp.workflows.compare.named_metrics import sample_scorer
 from dlexp.workflows.run_record.read import RunSummary
 
 Floats = NDArray[np.float64]
@@ -102,19 +103,23 @@ _OF_VALUES: Mapping[str, Callable[[Table], Floats]] = {
 }
 
 
-def scorer(name: str | None, columns: Collection[str]) -> tuple[str, Callable[[Table], Floats]]:
+def scorer(
+    name: str | None, columns: Collection[str], others: Iterable[str] = ()
+) -> tuple[str, Callable[[Table], Floats]]:
     """(name, function) of the metric of that name, or of the usual one of a table's kind; table -> scores (N,).
 
-    Raises ConfigError for a metric that a table of these columns does not have.
+    Raises ConfigError for a metric that a table of these columns does not have; `others` may be meant as well.
     """
     found = dict(_OF_CLASSES if "true" in columns else _OF_VALUES)
     if "log_loss" not in columns:
         found.pop("log_loss", None)
     name = next(iter(found)) if name is None else name
     if name not in found:
-        near = nearest_name(name, found)
-        rule = f"must be one of {', '.join(found)} for these predictions"
-        raise ConfigError.one("--metric", name, rule, f"Did you mean {near}?" if near else "", code="unknown-value")
+        known = dict.fromkeys((*found, *others))
+        near = nearest_name(name, known)
+        rule = f"must be one of {', '.join(found)} for these predictions, or a metric that all runs have"
+        remedy = f"Did you mean --metric {shell_word(near)}?" if near else ""
+        raise ConfigError.one("--metric", name, rule, remedy, code="unknown-value")
     return name, found[name]
 
 
@@ -162,8 +167,13 @@ def read_scores(groups: Sequence[Sequence[RunSummary]], metric: str | None, want
     reports = [read_run_file(run.path / "eval" / split / "report.json", needs=needs) for run in runs]
     _refuse_other_conditions(runs, reports, split)
     files = {run.path: run.path / "eval" / split / "predictions.csv" for run in runs}
-    name, score = scorer(metric, _columns(files[runs[0].path]))
     texts: dict[str, int] = {}
+    own = sample_scorer(runs[0], metric, texts) if metric is not None else None
+    if own is not None and metric is not None:
+        name, score = metric, own
+    else:
+        have = (name.partition("/")[2] for name in runs[0].metrics if all(name in run.metrics for run in runs))
+        name, score = scorer(metric, _columns(files[runs[0].path]), have)
     first = _table(files[runs[0].path], name, texts)
     scores = {runs[0].path: score(first)}
     for run in runs[1:]:  # one table at a time: of the others, only the scores are kept
@@ -172,7 +182,7 @@ def read_scores(groups: Sequence[Sequence[RunSummary]], metric: str | None, want
         scores[run.path] = score(table)
     stacked = tuple(np.stack([scores[run.path] for run in group]) for group in groups)
     split_accesses = max(int(report.get("split_accesses", 0)) for report in reports)
-    measure = Measure(name, maximize="accuracy" in name)
+    measure = Measure(name, runs[0].directions.get(name) == "max" or "accuracy" in name)
     return Scores(measure, split, str(reports[0]["checkpoint"]), stacked, split_accesses)
 
 

@@ -49,7 +49,7 @@ def evaluate_run(
         experiment = assemble(config, trusted, data_as_in(run, config, trusted))
         changed = check_evaluated(run, experiment, changes, allow_changes)
         load_eval_weights(run, experiment, checkpoint)
-        report_state = experiment.task.report_state()
+        report_state = experiment.metrics.report_state()
         result = evaluate(
             experiment.task,
             experiment.networks,
@@ -81,7 +81,7 @@ def write_evaluation(
     """
     split, checkpoint = what
     folder, spec = run / "eval" / split, experiment.bundle.spec
-    report = experiment.task.report(spec, result.state, resampling)
+    report = experiment.metrics.report(spec, result.state, resampling)
     accesses = log_split_access(run / "eval", split, checkpoint)
     content = {
         "schema": SCHEMA,

@@ -15,6 +15,7 @@ from dlexp.artifacts.files.writing import is_temporary
 from dlexp.artifacts.runs.metrics_log import read_metrics
 from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.artifacts.runs.run_files import read_run_file
+from dlexp.config.check.metrics import directions
 from dlexp.config.derive import departure
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.schema.tree import ABSENT, leaves, shown, value_at
@@ -136,8 +137,8 @@ def _metrics(reader: _Reader) -> tuple[list[str], list[dict[str, str]]]:
 def _best_so_far(meta: dict[str, Any], rows: Sequence[dict[str, str]]) -> dict[str, Any]:
     """The monitored metric of an unfinished run and its best epoch so far; {} if unknown."""
     monitor = str(_at(meta, "config.trainer.monitor") or _at(meta, "config.task.monitor") or "")
-    metrics = _at(meta, "config.task._metrics_")
-    direction = metrics.get(monitor.partition("/")[2]) if isinstance(metrics, Mapping) else None
+    config = meta.get("config")
+    direction = directions(config).get(monitor) if isinstance(config, Mapping) and "task" in config else None
     found = []
     for row in rows:
         try:

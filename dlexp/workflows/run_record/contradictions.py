@@ -149,6 +149,12 @@ def _monitor(change: Change, progress: Progress, config: RunConfig) -> str | Non
     )
 
 
+def _metrics(change: Change, progress: Progress, config: RunConfig) -> str | None:
+    if not progress.epoch:
+        return None
+    return f"cannot change: metrics.csv has {progress.epoch} epochs without other metrics"
+
+
 def _average(change: Change, progress: Progress, config: RunConfig) -> str:
     return f"cannot change: {progress.updates} updates were averaged with the old value"
 
@@ -237,6 +243,7 @@ _RULES: tuple[tuple[Callable[[str], bool], _Judge], ...] = (
     (_under("trainer.epochs"), _epochs),
     (_under(_PATIENCE), _patience),
     (_under("trainer.monitor", "task.monitor"), _monitor),
+    (_under("metrics"), _metrics),
     (_under("regularization.ema"), _average),
     (_under("regularization.swa"), _swa),
     (_under("optim"), _optimizer),

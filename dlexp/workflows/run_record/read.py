@@ -16,6 +16,7 @@ from dlexp.artifacts.files.reading import is_there, read_text
 from dlexp.artifacts.runs.metrics_log import read_metrics
 from dlexp.artifacts.runs.run_dir import RunDir, Status
 from dlexp.artifacts.runs.run_files import OF_A_RUN, read_run_file
+from dlexp.config.check.metrics import directions
 from dlexp.errors import ConfigError, DlexpError
 
 DIED = "died"  # status.json says `running`, but the process no longer exists
@@ -52,8 +53,7 @@ class RunSummary:
     @property
     def directions(self) -> Mapping[str, str]:
         """Metric -> min or max."""
-        found: Mapping[str, str] = self.config["task"].get("_metrics_") or {"loss": "min"}
-        return found
+        return {name[4:]: way for name, way in directions(self.config).items() if name.startswith("val/")}
 
     @property
     def monitor(self) -> str:

@@ -25,7 +25,7 @@ from dlexp.workflows.run_record.read import DIED, RunSummary, read_run_summary
 STATES = ("running", "finished", "failed", "interrupted", DIED)
 OWN = ("name", "kind", "state", "age", "data", "model", "seed", "epoch", "epochs", "seconds", "size", "parameters")
 _MORE = ("path", "reason", "started", "monitor")
-_WORD = re.compile(r"([A-Za-z_][\w./-]*?)\s*(<=|>=|!=|==|=|<|>)\s*(.*)", re.DOTALL)
+_WORD = re.compile(r"([A-Za-z_][\w./-]*?(?:\[[^\]]*\])?)\s*(<=|>=|!=|==|=|<|>)\s*(.*)", re.DOTALL)
 _UNITS = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _METRIC_COLUMNS = 4
 

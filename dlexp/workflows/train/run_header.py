@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.assemble.experiment import Experiment
+from dlexp.assemble.metrics import described_metrics
+from dlexp.config.check.metrics import directions
 from dlexp.engine.state import TrainState
 from dlexp.report.number_format import number
 from dlexp.workflows.reporter import RunFacts
@@ -27,6 +29,8 @@ def run_facts(run: RunDir, experiment: Experiment, state: TrainState, num_batche
         "reasons": reasons,
         "seed": str(config.seed),
     }
+    if named := described_metrics(experiment.metrics, directions(config.tree)):
+        texts["metrics"] = named
     notes = (*experiment.bundle.notes, *experiment.notes)
     texts |= {f"note {number}": note for number, note in enumerate(notes, start=1)}
     if state.step:

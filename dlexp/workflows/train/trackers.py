@@ -22,7 +22,7 @@ from dlexp.config.schema.run import LoggerConfig, RunConfig
 from dlexp.config.schema.tree import leaves
 from dlexp.errors import ConfigError, DlexpError, Interrupted, Problem
 from dlexp.loggers.mlflow import Mlflow
-from dlexp.loggers.relay import Card, Relay, Sink
+from dlexp.loggers.relay import Card, Relay, Sink, TrackerNames
 from dlexp.loggers.secrets import without_credentials
 from dlexp.loggers.tensorboard import TensorBoard
 from dlexp.loggers.wandb import Wandb
@@ -71,7 +71,7 @@ class Loggers:
         self._relays: dict[str, Relay] = {}
         self._reported: set[str] = set()
         self._kept: dict[str, Any] = {}
-        self._lock = threading.Lock()
+        self._lock, self._names = threading.Lock(), TrackerNames()
 
     def begin(self, step: int) -> None:
         """Open the trackers, each in its thread; `step` updates have been made."""
@@ -90,7 +90,8 @@ class Loggers:
         """Send the values of an epoch or a step to all trackers; `prefix` distinguishes the two."""
         if not self._relays:
             return
-        row = {f"{prefix}{name}": value for name, value in values.items() if name not in ("epoch", "step")}
+        named = {f"{prefix}{name}": value for name, value in values.items() if name not in ("epoch", "step")}
+        row = self._names.of(named)
         for name, relay in self._relays.items():
             relay.put((int(values["step"]), row))
             self._report_failure(name, relay)
@@ -118,7 +119,7 @@ class Loggers:
         relays, self._relays = self._relays, {}
         until = time.monotonic() + patience
         for relay in relays.values():
-            relay.close(end, results)
+            relay.close(end, self._names.of(results))
         found = {}
         for name, relay in relays.items():
             relay.wait(until)

@@ -251,7 +251,7 @@ def _finish(
         **experiment_facts(experiment),
     }
     if config.trainer.test:
-        report_state = experiment.task.report_state()
+        report_state = experiment.metrics.report_state()
         result = evaluate(
             experiment.task,
             experiment.networks,
@@ -260,8 +260,10 @@ def _finish(
             report_state,
             seed=config.seed,
         )
-        pictures.undrawn += write_evaluation(run, experiment, ("test", "best"), result).get("undrawn", ())
-        summary["test"] = result.metrics
+        content = write_evaluation(run, experiment, ("test", "best"), result)
+        pictures.undrawn += content.get("undrawn", ())
+        named = [name for name in best["metrics"] if content["metrics"].get(name) is not None]
+        summary["test"] = result.metrics | {name: content["metrics"][name] for name in named}
     trackers = loggers.finish(metrics_of(summary))
     if trackers:
         summary["loggers"] = trackers

@@ -16,6 +16,7 @@ from dlexp.artifacts.files.writing import write_json, write_text
 from dlexp.artifacts.runs.metrics_log import MetricsLog
 from dlexp.artifacts.runs.run_files import read_run_file
 from dlexp.assemble.experiment import assemble, build_data, build_loss, build_task
+from dlexp.assemble.metrics import build_metrics, check_metrics
 from dlexp.assemble.training import check_monitor, prepare_training, recovery_hooks
 from dlexp.config.nodes import resolve
 from dlexp.config.saved import overrides_to_yaml, to_yaml
@@ -194,5 +195,7 @@ def prepare(config: RunConfig, trusted: tuple[str, ...]) -> tuple[DataBundle, in
     # On the CPU, since a process that has used a GPU cannot be forked.
     spec = with_counts(bundle).spec
     loss = build_loss(config, spec, trusted, torch.device("cpu"))
-    check_monitor(config, bundle, build_task(config, spec, loss, trusted))
+    task = build_task(config, spec, loss, trusted)
+    check_monitor(config, bundle, task)
+    check_metrics(bundle, build_metrics(config, spec, task, trusted))
     return bundle, threads

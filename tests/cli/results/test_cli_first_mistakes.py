@@ -112,9 +112,7 @@ def test_all_differences_of_columns_are_in_one_message(home: Path) -> None:
     assert caught.value.code == "incompatible-data"
     assert "missing: 'x'; unknown: 'a', 'b'" in str(caught.value)
     Path("t.csv").write_text("x;y\n1;2\n")
-    with pytest.raises(DataError) as caught:
-        table.check("t.csv")
-    assert caught.value.remedy.endswith("--separator ';'")
+    table.check("t.csv")  # the separator is detected
 
 
 def test_rows_of_nothing_but_marks_are_named(home: Path) -> None:

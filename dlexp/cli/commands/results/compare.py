@@ -23,7 +23,7 @@ def compare(
         str | None, typer.Option("--by", metavar="KEYS", help="group the runs by these keys, such as model,optim.lr")
     ] = None,
     metric: Annotated[
-        str | None, typer.Option("--metric", help="accuracy, balanced_accuracy or log_loss; mae or mse for regression")
+        str | None, typer.Option("--metric", help="metric of the verdict; default: accuracy, or mae for regression")
     ] = None,
     split: Annotated[
         str | None, typer.Option("--split", help="test, val or train", autocompletion=completion.splits)

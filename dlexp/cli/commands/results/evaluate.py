@@ -36,7 +36,7 @@ def evaluate(
     check_word("--split", split, ("train", "val", "test"))
     check_checkpoint(checkpoint)
     _refuse(resamples, level)
-    changes = evaluation_changes(typed)
+    changes = evaluation_changes(typed, ("metrics",))
     from dlexp.artifacts.runs.run_dir import RunDir, named_run
     from dlexp.artifacts.runs.run_tree import check_sweep, is_group, is_sweep
     from dlexp.config.nodes import trusted_packages

@@ -89,7 +89,7 @@ class LiveSweep(ProgressView["SweepProgress"]):
         )
         monitors = {state.job.config.monitor for state in states}
         for column in ("job", "epoch", monitors.pop() if len(monitors) == 1 else "value"):
-            made.add_column(column, justify="right", no_wrap=True)
+            made.add_column(escape(column), justify="right", no_wrap=True)
         made.add_column("configuration", no_wrap=True, overflow="ellipsis", ratio=1)
         best = _best_finished(states)
         for state in _in_sight(states, best, max(_FEWEST_ROWS, err.height - _OTHER_LINES)):

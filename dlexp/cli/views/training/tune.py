@@ -58,7 +58,7 @@ class StudyLines(ProgressView["StudyProgress"]):
         value = number(self._metric, record.value)
         detail = f"  {record.reason}" if record.reason else ""
         err.print(
-            f"trial {record.number}  {record.state}  {self._metric} {value}{escape(detail)}  "
+            f"trial {record.number}  {record.state}  {escape(self._metric)} {value}{escape(detail)}  "
             f"best {number(self._metric, event.best)}  {finished}/{self._total}{self._pace.left(finished)}"
         )
 
@@ -96,7 +96,9 @@ class LiveStudy(ProgressView["StudyProgress"]):
         title = f"{finished}/{self._total} trials  best {number(self._metric, best)}{self._pace.left(finished)}"
         made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="dim")
         for column in ("trial", "state", "epoch", self._metric, "parameters"):
-            made.add_column(column, justify="left" if column in ("state", "parameters") else "right", no_wrap=True)
+            made.add_column(
+                escape(column), justify="left" if column in ("state", "parameters") else "right", no_wrap=True
+            )
         room = max(20, err.width - len(self._metric) - 34)  # otherwise rich would shrink the narrow columns first
         for key in self._order:
             record = self._rows[key]
