@@ -10,6 +10,8 @@ from typing import Any
 from dlexp.data.bundle import DataBundle
 from dlexp.data.tables.features.problems import check_names
 from dlexp.data.tables.features.target_columns import names_of, targets_kind
+from dlexp.data.tables.division.several_files import read_files
+from dlexp.data.tables.division.split_columns import SplitBy
 from dlexp.data.tables.raw_table import RawTable, TableOptions, dropped_of, table_of
 from dlexp.data.tables.spelling import Marks
 from dlexp.data.tables.text_file import TextFile
@@ -32,15 +34,24 @@ def csv(
     val_fraction: float = 0.2,
     test_fraction: float = 0.2,
     split_seed: int = 0,
+    group: str | None = None,
+    time: str | None = None,
+    split_column: str | None = None,
+    val_path: str | None = None,
+    test_path: str | None = None,
 ) -> DataBundle:
     """Load the table in `path`, with `target` as target; see `dlexp.data.tables.raw_table.table_of`.
 
     Raises DataError for invalid data.
     """
     targets, declared = names_of(target), columns or {}
-    table = _read(Path(path), separator, missing_values or [], dropped_of(declared, targets))
+    by = SplitBy(group, time, split_column)
+    dropped = dropped_of(declared, [*targets, *by.names])
+    table = read_files(
+        (path, val_path, test_path), lambda file: _read(file, separator, missing_values or [], dropped), dropped
+    )
     split = (val_fraction, test_fraction, split_seed)
-    return table_of(table, TableOptions(targets, target_kind, declared, max_categories, rare, standardize, split))
+    return table_of(table, TableOptions(targets, target_kind, declared, max_categories, rare, standardize, split, by))
 
 
 def target_kind(arguments: Mapping[str, Any]) -> str:

@@ -16,6 +16,8 @@ from dlexp.data.tables.arrow_columns import check_type, raw_column
 from dlexp.data.tables.features.problems import ColumnProblem, check_names, raise_all
 from dlexp.data.tables.features.target_columns import names_of, targets_kind
 from dlexp.data.tables.index_columns import pandas_index
+from dlexp.data.tables.division.several_files import read_files
+from dlexp.data.tables.division.split_columns import SplitBy
 from dlexp.data.tables.raw_table import RawTable, TableOptions, dropped_of, table_of
 from dlexp.data.tables.spelling import Marks
 from dlexp.errors import ConfigError, DataError
@@ -36,6 +38,11 @@ def parquet(
     val_fraction: float = 0.2,
     test_fraction: float = 0.2,
     split_seed: int = 0,
+    group: str | None = None,
+    time: str | None = None,
+    split_column: str | None = None,
+    val_path: str | None = None,
+    test_path: str | None = None,
 ) -> DataBundle:
     """Load the table in `path`, with `target` as target; see `dlexp.data.tables.raw_table.table_of`.
 
@@ -43,9 +50,15 @@ def parquet(
     that data.columns drops are not read. Raises DataError for invalid data, ConfigError if pyarrow is not installed.
     """
     targets, declared = names_of(target), columns or {}
-    table = _read(Path(path), missing_values or [], declared, targets)
+    by = SplitBy(group, time, split_column)
+    needed = [*targets, *by.names]
+    table = read_files(
+        (path, val_path, test_path),
+        lambda file: _read(file, missing_values or [], declared, needed),
+        dropped_of(declared, needed),
+    )
     split = (val_fraction, test_fraction, split_seed)
-    return table_of(table, TableOptions(targets, target_kind, declared, max_categories, rare, standardize, split))
+    return table_of(table, TableOptions(targets, target_kind, declared, max_categories, rare, standardize, split, by))
 
 
 def target_kind(arguments: Mapping[str, Any]) -> str:
