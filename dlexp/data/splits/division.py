@@ -147,7 +147,7 @@ def _refuse_divided(given: dict[str, Rows], groups: NDArray[np.int64], names: Se
 
 def _absent(rows: tuple[Rows, ...], labels: NDArray[np.int64] | None, classes: Sequence[str]) -> list[str]:
     """Messages about classes without rows in val or test. Raises DataError for those without rows in train."""
-    notes = []
+    notes: list[str] = []
     if labels is None:
         return notes
     for part, some in zip(PARTS, rows, strict=True):

@@ -106,7 +106,7 @@ class TableOptions:
     rare: str
     standardize: bool
     split: tuple[float, float, int]
-    split_by: SplitBy = SplitBy()
+    split_by: SplitBy = field(default_factory=SplitBy)
 
 
 @dataclass
@@ -274,9 +274,7 @@ def _split(
         raise DataError(message, file=table.file, column=column, remedy=remedy, code=error.code) from error
 
 
-def _named(
-    unit: str, lines: NDArray[np.int64], files: Sequence[tuple[str, int]], rows: NDArray[np.int64]
-) -> list[str]:
+def _named(unit: str, lines: NDArray[np.int64], files: Sequence[tuple[str, int]], rows: NDArray[np.int64]) -> list[str]:
     """What rows are called: their line, with the file where there are several."""
     if not files:
         return [f"{unit} {line}" for line in lines[rows]]

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from dlexp.artifacts.files.writing import write_json
 from dlexp.assemble.experiment import build_data, interpretation_of
+from dlexp.config.check.advice import balance_remedy
 from dlexp.config.schema.run import RunConfig
 from dlexp.data.bundle import SPLITS, DataBundle
 from dlexp.data.checks import columns as checked_columns
@@ -155,8 +156,7 @@ def _of_splits(bundle: DataBundle, config: RunConfig) -> list[Finding]:
     if isinstance(bundle.spec.targets, ClassSpec):
         number = bundle.spec.num_outputs
         counts = {name: np.bincount(tensor_of(splits[name].targets).numpy(), minlength=number) for name in SPLITS}
-        weights = config.loss.arguments.get("class_weights", 0)
-        remedy = "loss.class_weights=balanced" if weights is None else "trainer.monitor=val/balanced_accuracy"
+        remedy = balance_remedy(config.loss.arguments, config.balance) or "trainer.monitor=val/balanced_accuracy"
         found += checked_splits.classes(counts, bundle.spec.targets.names, remedy)
     return found
 

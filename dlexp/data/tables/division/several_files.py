@@ -75,9 +75,13 @@ def _refuse_other_columns(tables: dict[str, RawTable], dropped: set[str]) -> Non
         lacking = [name for name in first.names if name in known - own]
         extra = [name for name in table.names if name in own - known]
         if lacking:
-            problems.append(f"  {table.file} (data.{part}_path) lacks {counted(len(lacking), 'column')}: {listed(lacking)}")
+            problems.append(
+                f"  {table.file} (data.{part}_path) lacks {counted(len(lacking), 'column')}: {listed(lacking)}"
+            )
         if extra:
-            problems.append(f"  {table.file} (data.{part}_path) has {counted(len(extra), 'more column')}: {listed(extra)}")
+            problems.append(
+                f"  {table.file} (data.{part}_path) has {counted(len(extra), 'more column')}: {listed(extra)}"
+            )
         near = {name: get_close_matches(name, extra, n=1) for name in lacking}
         problems += [f"    {extras[0]!r} may be meant as {name!r}" for name, extras in near.items() if extras]
     if problems:

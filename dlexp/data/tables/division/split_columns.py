@@ -122,7 +122,7 @@ def row_keys(
     return RowKeys(**found)
 
 
-class _Suggested(Exception):  # noqa: N818 - a problem with the kind of data.columns that solves it
+class _Suggested(Exception):
     def __init__(self, error: DataError, kind: str) -> None:
         super().__init__(str(error))
         self.error, self.kind = error, kind
