@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -34,6 +35,14 @@ def split_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
                 "data.split_column", shown(data["split_column"]), rule, "Remove one of the two.", code="cannot-combine"
             )
             break
+    given = {key: data[key] for key in ("path", "val_path", "test_path") if isinstance(data.get(key), str)}
+    seen: dict[str, str] = {}
+    for key, path in given.items():
+        real = os.path.realpath(os.path.expanduser(path))  # noqa: PTH111 - as paths are made absolute
+        if real in seen:
+            rule = f"is the same as data.{seen[real]}, so that samples would be in two splits"
+            yield Problem(f"data.{key}", path, rule, f"Set another data.{key}.", code="cannot-combine")
+        seen.setdefault(real, key)
 
 
 def balance_problems(tree: Mapping[str, Any], choices: Mapping[str, str]) -> Iterator[Problem]:

@@ -12,9 +12,9 @@ import numpy as np
 
 from dlexp.data.bundle import DataBundle
 from dlexp.data.paths import check_file
+from dlexp.data.splits.division import SplitBy
 from dlexp.data.tables.arrow_columns import check_type, raw_column
 from dlexp.data.tables.division.several_files import read_files
-from dlexp.data.tables.division.split_columns import SplitBy
 from dlexp.data.tables.features.problems import ColumnProblem, check_names, raise_all
 from dlexp.data.tables.features.target_columns import names_of, targets_kind
 from dlexp.data.tables.index_columns import pandas_index

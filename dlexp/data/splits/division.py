@@ -5,7 +5,7 @@ Symbols: N rows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,35 @@ from dlexp.findings import counted
 
 PARTS = ("train", "val", "test")
 _NAMED = 5  # groups and classes named in a message
+
+
+@dataclass(frozen=True)
+class SplitBy:
+    """The columns or arrays that divide samples: data.group, data.time and data.split_column; None for none."""
+
+    group: str | None = None
+    time: str | None = None
+    split_column: str | None = None
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """Key without data. -> the column or array that it names."""
+        found = {"group": self.group, "time": self.time, "split_column": self.split_column}
+        return {key: name for key, name in found.items() if name is not None}
+
+    @property
+    def names(self) -> list[str]:
+        """The columns or arrays, which must be read."""
+        return list(self.keys.values())
+
+    @staticmethod
+    def reason(key: str) -> str:
+        """Why the column or array of a key is no feature."""
+        return f"divides the splits (data.{key})"
+
+    def omitted(self, declared: Mapping[str, str]) -> dict[str, str]:
+        """Column -> why it is no feature, unless `declared` (data.columns) gives it a kind."""
+        return {name: self.reason(key) for key, name in self.keys.items() if declared.get(name, "drop") == "drop"}
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlexp.data.bundle import DataBundle
-from dlexp.data.splits.division import Division, RowKeys, divide
-from dlexp.data.tables.division.split_columns import SplitBy, row_keys, split_hint
+from dlexp.data.splits.division import Division, RowKeys, SplitBy, divide
+from dlexp.data.tables.division.split_columns import row_keys, split_hint
 from dlexp.data.tables.encoding import Fitting, build_table, chosen, missing_in
 from dlexp.data.tables.features.encodings import Column, DateCells
 from dlexp.data.tables.features.kinds import read_column

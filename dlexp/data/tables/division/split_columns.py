@@ -6,7 +6,6 @@ Symbols: N rows.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlexp.data.split_names import standard_split
-from dlexp.data.splits.division import RowKeys
+from dlexp.data.splits.division import RowKeys, SplitBy
 from dlexp.data.tables.features import dates
 from dlexp.data.tables.features.encodings import DateCells
 from dlexp.data.tables.features.kinds import read_column
@@ -26,34 +25,6 @@ from dlexp.findings import counted, declaring
 from dlexp.text.quoting import setting
 
 _NAMED = 5  # cells named in an error
-
-
-@dataclass(frozen=True)
-class SplitBy:
-    """The columns that divide a table: data.group, data.time and data.split_column; None for none."""
-
-    group: str | None = None
-    time: str | None = None
-    split_column: str | None = None
-
-    @property
-    def keys(self) -> dict[str, str]:
-        """Key without data. -> the column that it names."""
-        found = {"group": self.group, "time": self.time, "split_column": self.split_column}
-        return {key: name for key, name in found.items() if name is not None}
-
-    @property
-    def names(self) -> list[str]:
-        """The columns, which must be read."""
-        return list(self.keys.values())
-
-    def omitted(self, declared: Mapping[str, str]) -> dict[str, str]:
-        """Column -> why it is no feature, unless `declared` (data.columns) gives it a kind."""
-        return {
-            name: f"divides the splits (data.{key})"
-            for key, name in self.keys.items()
-            if declared.get(name, "drop") == "drop"
-        }
 
 
 class DividedTable(Protocol):
