@@ -13,6 +13,7 @@ from torch import Tensor
 
 from dlexp.data.bundle import Split
 from dlexp.data.columns import Transform
+from dlexp.findings import counted
 from dlexp.runtime.seed import generator, order
 from dlexp.types import Field, as_tensor
 
@@ -109,6 +110,8 @@ def balance_notes(balance: str, counts: Sequence[int], names: Sequence[str]) -> 
         return []
     total, classes = sum(counts), len(present)
     rare, frequent = min(present), max(present)
+    if rare[0] == frequent[0]:
+        return [f"data.balance={balance} changes little: every class has {counted(rare[0], 'training sample')} already"]
     shares = f"each of {classes} classes counts {1 / classes:.1%}, instead of {rare[0] / total:.1%} "
     shares += f"({rare[1]!r}) to {frequent[0] / total:.1%} ({frequent[1]!r})"
     if balance == "sampling":

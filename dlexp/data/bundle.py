@@ -20,6 +20,7 @@ from torch import Tensor
 from dlexp.data.augment.recipe import AugmentContext, Recipe, recipe, recipe_without_images
 from dlexp.data.columns import Column, Constant, Piece, Transform, column_of, transforms_of
 from dlexp.data.preprocess import Identity, Preprocess
+from dlexp.data.splits.divided_groups import DividedGroups
 from dlexp.data.streaming import Streamed
 from dlexp.specs import DataSpec, ImageSpec
 from dlexp.types import Field
@@ -94,6 +95,7 @@ class DataBundle:
     damaged        those of them that could not be read
     target         name of the column or array that is learned, "" where it has none
     omitted        columns of a table, or arrays of a file, that are not read: name -> why, a phrase that follows it
+    divided        name of a column of a table -> what it divides, for columns that look like groups
     missing        name of a column with missing cells -> (how many, the first ten rows)
     named          sample numbers (B,) -> what the source calls them: a file, or a line; None where a number is all
     masks          sample numbers (B,) int64 -> (B, H, W) bool, true where the object is; None where nobody knows. They
@@ -112,6 +114,7 @@ class DataBundle:
     damaged: tuple[str, ...] = ()
     target: str = ""
     omitted: Mapping[str, str] = field(default_factory=dict)
+    divided: Mapping[str, DividedGroups] = field(default_factory=dict)
     missing: Mapping[str, tuple[int, tuple[int, ...]]] = field(default_factory=dict)
     named: Callable[[NDArray[np.int64]], list[str]] | None = None
     masks: Callable[[Tensor], Tensor] | None = None

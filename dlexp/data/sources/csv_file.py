@@ -9,10 +9,10 @@ from typing import Any
 
 from dlexp.data.bundle import DataBundle
 from dlexp.data.splits.division import SplitBy
-from dlexp.data.tables.division.several_files import read_files
 from dlexp.data.tables.features.problems import check_names
 from dlexp.data.tables.features.target_columns import names_of, targets_kind
 from dlexp.data.tables.raw_table import RawTable, TableOptions, dropped_of, table_of
+from dlexp.data.tables.several_files import read_files
 from dlexp.data.tables.spelling import Marks
 from dlexp.data.tables.text_file import TextFile
 from dlexp.errors import Code, DataError

@@ -80,20 +80,16 @@ def huggingface(
     for part in unlabeled:
         del tables[part]
         notes.append(f"part {part} was dropped: none of its samples has a label")
-    sizes, how = {part: len(table) for part, table in tables.items()}, (val_fraction, test_fraction, split_seed)
-    by = SplitBy(group, time, split_column)
-    try:
-        division = _division({part: parts[part] for part in tables}, by, sizes, (how, labels, classes))
-    except DataError as error:
-        raise DataError(error.rule, file=where, column=error.column, remedy=error.remedy, code=error.code) from error
-    rows = division.rows
-    notes += division.notes
+    by, kept = SplitBy(group, time, split_column), {part: parts[part] for part in tables}
+    division = _division(kept, by, where, ((val_fraction, test_fraction, split_seed), labels, classes))
     sampled = some_of(np.arange(len(labels), dtype=np.int64))
     reader = HubImages(tuple(tables.values()), image, 3, form.stored, resize, where)
     if channels == 1 or (channels == "auto" and all(map(reader.is_gray, sampled))):
         reader = replace(reader, channels=1)
     mark = _fingerprint(reader, labels, sampled)
-    found = ImageSet(reader, labels, classes, rows, mark, form.preprocessing(), tuple(notes), image_size)
+    found = ImageSet(
+        reader, labels, classes, division.rows, mark, form.preprocessing(), (*notes, *division.notes), image_size
+    )
     bundle = found.bundle(Placement(in_memory, workers), (mean, std), (augment, pad))
     others = [column for column in first.features if column not in (image, label)]
     divides = {name: by.reason(key) for key, name in by.keys.items()}
@@ -103,24 +99,29 @@ def huggingface(
 def _division(
     parts: Mapping[str, Any],
     by: SplitBy,
-    sizes: Mapping[str, int],
+    where: str,
     what: tuple[Shares, NDArray[np.int64], tuple[str, ...]],
 ) -> Division:
     """The division of the samples.
 
     what  shares and seed, class numbers, and names of the classes
     """
-    if not by.keys:
-        return Division(rows_of_parts(sizes, *what))
-    values = {}
-    for key, name in by.keys.items():
-        for part, found in parts.items():
-            if name not in found.features:
-                rule = f"column {name!r} (data.{key}) not found" + (f" in part {part}" if part else "")
-                raise DataError(rule, remedy=f"Available: {', '.join(found.features)}", code="not-found")
-        values[key] = np.concatenate([_array(found[name]) for found in parts.values()])
-    given = np.repeat(list(sizes), list(sizes.values())) if "train" in sizes else None
-    return divide(sum(sizes.values()), *what, keys_of_samples(by, values, given))
+    sizes = {part: len(found) for part, found in parts.items()}
+    try:
+        if not by.keys:
+            return Division(rows_of_parts(sizes, *what))
+        values = {}
+        for key, name in by.keys.items():
+            lacking = [part for part, found in parts.items() if name not in found.features]
+            if lacking:
+                rule = f"not found (data.{key})" + (f" in part {lacking[0]}" if lacking[0] else "")
+                remedy = f"Available: {', '.join(parts[lacking[0]].features)}"
+                raise DataError(rule, column=name, remedy=remedy, code="not-found")
+            values[key] = np.concatenate([_array(found[name]) for found in parts.values()])
+        given = np.repeat(list(sizes), list(sizes.values())) if "train" in sizes else None
+        return divide(sum(sizes.values()), *what, keys_of_samples(by, values, given))
+    except DataError as error:
+        raise DataError(error.rule, file=where, column=error.column, remedy=error.remedy, code=error.code) from error
 
 
 def _array(column: Any) -> NDArray[Any]:

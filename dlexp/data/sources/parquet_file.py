@@ -14,11 +14,11 @@ from dlexp.data.bundle import DataBundle
 from dlexp.data.paths import check_file
 from dlexp.data.splits.division import SplitBy
 from dlexp.data.tables.arrow_columns import check_type, raw_column
-from dlexp.data.tables.division.several_files import read_files
 from dlexp.data.tables.features.problems import ColumnProblem, check_names, raise_all
 from dlexp.data.tables.features.target_columns import names_of, targets_kind
 from dlexp.data.tables.index_columns import pandas_index
 from dlexp.data.tables.raw_table import RawTable, TableOptions, dropped_of, table_of
+from dlexp.data.tables.several_files import read_files
 from dlexp.data.tables.spelling import Marks
 from dlexp.errors import ConfigError, DataError
 

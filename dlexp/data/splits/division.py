@@ -124,8 +124,8 @@ def _given(count: int, keys: RowKeys) -> dict[str, Rows]:
         return {"train": np.arange(count, dtype=np.int64), "val": empty, "test": empty}
     found = {part: np.flatnonzero(keys.parts == part).astype(np.int64) for part in PARTS}
     if not len(found["train"]):
-        rule = "gives no row to train"
-        raise DataError(rule, remedy="Write train for the rows to learn from.", code="too-few-samples")
+        rule = "gives no sample to train"
+        raise DataError(rule, remedy="Write train for those to learn from.", code="too-few-samples")
     return found
 
 
@@ -146,7 +146,7 @@ def _held_out(
         present, numbers = np.unique(keys.groups[rows], return_inverse=True)
         if len(present) < len(names):
             rule = f"has {counted(len(present), 'group')} for {' and '.join(names)}: each needs one"
-            raise DataError(rule, remedy="Add rows of other groups, or remove data.group.", code="too-few-samples")
+            raise DataError(rule, remedy="Add samples of other groups, or remove data.group.", code="too-few-samples")
         mine = None if labels is None else np.unique(labels[rows], return_inverse=True)[1].astype(np.int64)
         part = deal_groups(numbers.astype(np.int64), mine, portions, seed)
         return {name: rows[part == number] for number, name in enumerate(names)}
@@ -185,9 +185,10 @@ def _absent(rows: tuple[Rows, ...], labels: NDArray[np.int64] | None, classes: S
         if not absent:
             continue
         shown = ", ".join(map(repr, absent[:_NAMED])) + (f", ... ({len(absent)} in all)" * (len(absent) > _NAMED))
-        rule = f"{'class' if len(absent) == 1 else 'classes'} {shown} {'has' if len(absent) == 1 else 'have'} no rows"
+        one = len(absent) == 1
+        rule = f"{'class' if one else 'classes'} {shown} {'has' if one else 'have'} no samples"
         if part == "train":
-            remedy = "Add rows of it to train, or remove its rows from the other splits."
+            remedy = "Add samples of it to train, or remove them from the other splits."
             raise DataError(f"{rule} in train", remedy=remedy, code="too-few-samples")
         notes.append(f"{rule} in {part}: no metric of {part} says how well the run knows it")
     return notes
@@ -201,8 +202,8 @@ def _shares(rows: tuple[Rows, ...]) -> str:
 def _of_groups(rows: tuple[Rows, ...], groups: NDArray[np.int64]) -> str:
     numbers = [len(np.unique(groups[some])) for some in rows]
     held = ", ".join(f"{number:,} in {part}" for part, number in zip(PARTS, numbers, strict=True))
-    note = f"split by group: {counted(sum(numbers), 'group')}, {held}; rows: {_shares(rows)}"
-    return note + ("; every group has one row" if sum(numbers) == sum(map(len, rows)) else "")
+    note = f"split by group: {counted(sum(numbers), 'group')}, {held}; samples: {_shares(rows)}"
+    return note + ("; every group has one sample" if sum(numbers) == sum(map(len, rows)) else "")
 
 
 def _of_times(rows: tuple[Rows, ...], times: NDArray[Any]) -> str:
@@ -210,10 +211,10 @@ def _of_times(rows: tuple[Rows, ...], times: NDArray[Any]) -> str:
     parts = [f"{part} from {shown_time(a)} to {shown_time(b)}" for part, (a, b) in zip(PARTS, ends, strict=True)]
     overlap = ends[0][1] >= ends[1][0] or ends[1][1] >= ends[2][0]
     warning = "; the given splits overlap in time" if overlap else ""
-    return f"split by time: {', '.join(parts)}; rows: {_shares(rows)}{warning}"
+    return f"split by time: {', '.join(parts)}; samples: {_shares(rows)}{warning}"
 
 
 def _of_parts(rows: tuple[Rows, ...], missing: Sequence[str]) -> str:
-    sizes = ", ".join(f"{len(some):,} rows in {part}" for part, some in zip(PARTS, rows, strict=True))
+    sizes = ", ".join(f"{len(some):,} samples in {part}" for part, some in zip(PARTS, rows, strict=True))
     held = f"; {' and '.join(missing)} held out of train" if missing else ""
     return f"split as the data says: {sizes}{held}"

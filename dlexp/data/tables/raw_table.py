@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from dlexp.data.bundle import DataBundle
 from dlexp.data.splits.division import Division, RowKeys, SplitBy, divide
-from dlexp.data.tables.division.split_columns import row_keys, split_hint
 from dlexp.data.tables.encoding import Fitting, build_table, chosen, missing_in
 from dlexp.data.tables.features.encodings import Column, DateCells
 from dlexp.data.tables.features.kinds import read_column
@@ -26,6 +25,7 @@ from dlexp.data.tables.index_columns import NAMES_SPLITS, index_columns
 from dlexp.data.tables.labels import Labels, labels_of
 from dlexp.data.tables.raw_column import RawColumn
 from dlexp.data.tables.spelling import Marks, number_in
+from dlexp.data.tables.split_columns import group_hints, row_keys, split_hint
 from dlexp.errors import Code, DataError
 from dlexp.findings import declaring
 from dlexp.text.quoting import setting
@@ -157,6 +157,7 @@ def table_of(table: RawTable, options: TableOptions) -> DataBundle:
     named = partial(_named, table.unit, table.lines, [(file.name, count) for _, file, count in table.several])
     # Columns that a file for prediction may have in addition.
     unread = [name for name in table.names if name not in read.columns]
+    divided = group_hints(table.raw, options.split_by, options.targets, targets, rows)
     table.free()
     fitting = Fitting(options.rare, options.max_categories, read.units, read.loose, frees=True)
     notes, names = tuple(read.notes), tuple(options.targets)
@@ -166,7 +167,9 @@ def table_of(table: RawTable, options: TableOptions) -> DataBundle:
         raise DataError(str(error), file=table.file, code=error.code) from error
     preprocessing = {**bundle.preprocessing, "unread": unread}
     target = names[0] if len(names) == 1 else ""
-    return replace(bundle, preprocessing=preprocessing, named=named, target=target, omitted=read.omitted)
+    return replace(
+        bundle, preprocessing=preprocessing, named=named, target=target, omitted=read.omitted, divided=divided
+    )
 
 
 def _read_columns(table: RawTable, options: TableOptions, read: _Read) -> None:

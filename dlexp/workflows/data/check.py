@@ -259,6 +259,7 @@ def _of_table(bundle: DataBundle, config: RunConfig, who: duplicates.Samples) ->
     found += checked_columns.missing_cells(gaps, len(whole), declared)
     codes = _CODES if "missing_values" in arguments else ""
     found += checked_columns.outliers(columns, lambda rows: who.named(learned[rows]), codes)
+    found += checked_splits.divided(bundle.divided)
     found += leaks(columns, _targets(bundle, learned), declared)
     ready = as_tensor(bundle.preprocess(inputs[0])).double().numpy()
     numbers = _number_features(bundle, ready.shape[1])

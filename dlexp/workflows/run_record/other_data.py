@@ -119,14 +119,15 @@ def _encoded(bundle: DataBundle, config: RunConfig, preprocessing: Mapping[str, 
 
 
 def _from_file(arguments: Mapping[str, Any], preprocessing: Mapping[str, Any]) -> NDArray[np.float32]:
-    """Features (N, F) of all rows of the file, encoded as in `dlexp predict`. Raises DataError."""
+    """Features (N, F) of all rows of the files, encoded as in `dlexp predict`. Raises DataError."""
     reader = TableInput.of(preprocessing, arguments, lenient=True)
     blocks = []
-    for items in reader.read(str(arguments["path"])):
-        problem = next((text for text in items.problems if text and not text.endswith(_HAS_NO_VALUE)), "")
-        if problem:
-            raise DataError(problem, file=arguments["path"], code="invalid-data")
-        blocks.append(items.inputs.numpy())
+    for path in filter(None, (arguments.get(key) for key in ("path", "val_path", "test_path"))):
+        for items in reader.read(str(path)):
+            problem = next((text for text in items.problems if text and not text.endswith(_HAS_NO_VALUE)), "")
+            if problem:
+                raise DataError(problem, file=path, code="invalid-data")
+            blocks.append(items.inputs.numpy())
     return np.concatenate(blocks)
 
 

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlexp.data.split_names import standard_split
+from dlexp.data.splits.divided_groups import DividedGroups, divided_groups, may_name_groups
 from dlexp.data.splits.division import RowKeys, SplitBy
 from dlexp.data.tables.features import dates
 from dlexp.data.tables.features.encodings import DateCells
-from dlexp.data.tables.features.kinds import read_column
+from dlexp.data.tables.features.kinds import is_date_column, read_column
 from dlexp.data.tables.features.problems import ColumnProblem, not_found
 from dlexp.data.tables.labels import Labels
 from dlexp.data.tables.raw_column import RawColumn
@@ -144,6 +145,35 @@ def _refuse_missing(table: DividedTable, name: str, what: str, missing: NDArray[
         more = f", and of {counted(len(rows) - 1, 'more row')}" if len(rows) > 1 else ""
         remedy = f"Fill in the cell or delete the {table.unit}."
         raise table.refusal(f"the {what} is missing{more}", name, int(rows[0]), remedy)
+
+
+def group_hints(
+    raw: Mapping[str, RawColumn],
+    by: SplitBy,
+    names: Sequence[str],
+    targets: NDArray[Any],
+    rows: Sequence[NDArray[np.int64]],
+) -> dict[str, DividedGroups]:
+    """The columns that look like groups which the split divides; none where groups are named already.
+
+    names    the columns of the targets
+    targets  (N,) class numbers or (N, O) values
+    rows     row numbers of each split
+    """
+    found = {}
+    for name, column in raw.items():
+        if by.group is not None or name in (*names, *by.names):
+            continue
+        cells, codes = column.cells(), None
+        if cells.dtype == object:
+            codes = column.present.codes
+        elif may_name_groups(name) and not (cells != np.floor(cells))[~np.isnan(cells)].any():
+            codes = np.unique(cells, return_inverse=True)[1].astype(np.int64)
+            codes[np.isnan(cells)] = -1
+        hint = None if codes is None or is_date_column(column) else divided_groups(name, codes, targets, rows)
+        if hint is not None:
+            found[name] = hint
+    return found
 
 
 def split_hint(name: str, declared: Mapping[str, str]) -> str:
