@@ -87,9 +87,8 @@ def huggingface(
     if channels == 1 or (channels == "auto" and all(map(reader.is_gray, sampled))):
         reader = replace(reader, channels=1)
     mark = _fingerprint(reader, labels, sampled)
-    found = ImageSet(
-        reader, labels, classes, division.rows, mark, form.preprocessing(), (*notes, *division.notes), image_size
-    )
+    notes += division.notes
+    found = ImageSet(reader, labels, classes, division.rows, mark, form.preprocessing(), tuple(notes), image_size)
     bundle = found.bundle(Placement(in_memory, workers), (mean, std), (augment, pad))
     others = [column for column in first.features if column not in (image, label)]
     divides = {name: by.reason(key) for key, name in by.keys.items()}

@@ -149,6 +149,10 @@ def _held_out(
             raise DataError(rule, remedy="Add samples of other groups, or remove data.group.", code="too-few-samples")
         mine = None if labels is None else np.unique(labels[rows], return_inverse=True)[1].astype(np.int64)
         part = deal_groups(numbers.astype(np.int64), mine, portions, seed)
+        if len(np.unique(part)) < len(names):
+            rule = f"has {counted(len(present), 'group')}: with one of each class in train, none is left for each of "
+            rule += " and ".join(names[1:])
+            raise DataError(rule, remedy="Add samples of other groups, or remove data.group.", code="too-few-samples")
         return {name: rows[part == number] for number, name in enumerate(names)}
     found = {}
     if len(shares) == 2 and len(rows):

@@ -127,6 +127,8 @@ def _move_one(
     candidates = np.flatnonzero(((label < 0) | has[:, label]) & (dealt != split) & (groups_left[dealt] > 1))
     # A group may leave if no class goes with it, but every class must be in the first split, whatever it takes.
     keeps = ~((left[dealt[candidates]] == 1) & has[candidates]).any(axis=1)
+    if label < 0:  # a split without a group is worse than one without a class
+        keeps |= dealt[candidates] != 0
     if split == 0 and label >= 0 and not keeps.any():
         keeps = np.ones(len(candidates), dtype=np.bool_)
     candidates = candidates[keeps]
