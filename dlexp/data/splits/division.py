@@ -101,6 +101,8 @@ def divide(count: int, how: Shares, labels: NDArray[Any] | None, classes: Sequen
         return Division(split_rows(count, how, labels, classes))
     given = _given(count, keys)
     missing = [part for part in PARTS[1:] if not len(given[part])]
+    if keys.parts is not None:  # before anything is held out of it
+        _refuse_absent(given["train"], numbers, classes)
     if keys.groups is not None:
         _refuse_divided(given, keys.groups, keys.group_names)
     if missing:
@@ -179,23 +181,32 @@ def _refuse_divided(given: dict[str, Rows], groups: NDArray[np.int64], names: Se
 
 
 def _absent(rows: tuple[Rows, ...], labels: NDArray[np.int64] | None, classes: Sequence[str]) -> list[str]:
-    """Messages about classes without rows in val or test. Raises DataError for those without rows in train."""
+    """Messages about classes without samples in val or test. Raises DataError for those without rows in train."""
     notes: list[str] = []
     if labels is None:
         return notes
-    for part, some in zip(PARTS, rows, strict=True):
-        counts = np.bincount(labels[some], minlength=len(classes))
-        absent = [name for name, number in zip(classes, counts, strict=True) if not number]
-        if not absent:
-            continue
-        shown = ", ".join(map(repr, absent[:_NAMED])) + (f", ... ({len(absent)} in all)" * (len(absent) > _NAMED))
-        one = len(absent) == 1
-        rule = f"{'class' if one else 'classes'} {shown} {'has' if one else 'have'} no samples"
-        if part == "train":
-            remedy = "Add samples of it to train, or remove them from the other splits."
-            raise DataError(f"{rule} in train", remedy=remedy, code="too-few-samples")
-        notes.append(f"{rule} in {part}: no metric of {part} says how well the run knows it")
+    _refuse_absent(rows[0], labels, classes)
+    for part, some in zip(PARTS[1:], rows[1:], strict=True):
+        if rule := _lacking(labels[some], classes):
+            notes.append(f"{rule} in {part}: no metric of {part} says how well they are known")
     return notes
+
+
+def _refuse_absent(train: Rows, labels: NDArray[np.int64] | None, classes: Sequence[str]) -> None:
+    """Raise DataError for all classes without samples in train."""
+    if labels is not None and (rule := _lacking(labels[train], classes)):
+        remedy = "Add samples of them to train, or remove them from the other splits."
+        raise DataError(f"{rule} in train", remedy=remedy, code="too-few-samples")
+
+
+def _lacking(labels: NDArray[np.int64], classes: Sequence[str]) -> str:
+    """Which classes have no samples; "" if all have."""
+    counts = np.bincount(labels, minlength=len(classes))
+    absent = [name for name, number in zip(classes, counts, strict=True) if not number]
+    if not absent:
+        return ""
+    shown = ", ".join(map(repr, absent[:_NAMED])) + (f", ... ({len(absent)} in all)" * (len(absent) > _NAMED))
+    return f"{'class' if len(absent) == 1 else 'classes'} {shown} {'has' if len(absent) == 1 else 'have'} no samples"
 
 
 def _shares(rows: tuple[Rows, ...]) -> str:
