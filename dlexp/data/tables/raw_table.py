@@ -18,7 +18,7 @@ from dlexp.data.bundle import DataBundle
 from dlexp.data.splits.division import Division, RowKeys, SplitBy, divide
 from dlexp.data.tables.encoding import Fitting, build_table, chosen, missing_in
 from dlexp.data.tables.features.encodings import Column, DateCells
-from dlexp.data.tables.features.kinds import read_column
+from dlexp.data.tables.features.kinds import is_date_column, read_column
 from dlexp.data.tables.features.problems import ColumnProblem, raise_all, unknown_columns
 from dlexp.data.tables.features.target_columns import targets_of
 from dlexp.data.tables.index_columns import NAMES_SPLITS, index_columns
@@ -222,6 +222,8 @@ def _left_out(table: RawTable, options: TableOptions, name: str, why: str) -> st
 
 
 def _kind_to_keep(table: RawTable, name: str) -> str:
+    if is_date_column(table.raw[name]):
+        return "date"
     return "category" if table.raw[name].cells().dtype == object else "number"
 
 

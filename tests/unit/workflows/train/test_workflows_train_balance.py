@@ -32,7 +32,7 @@ def run(*words: str) -> None:
 
 def trained(file: Path, place: Path, balance: str) -> float:
     """The balanced accuracy on val after the last epoch."""
-    words = ["data=csv", f"data.path={file}", "data.target=y", "model.hidden=[8]", "trainer.epochs=4"]
+    words = ["data=csv", f"data.path={file}", "data.target=y", "model.hidden=[8]", "trainer.epochs=15", "optim.lr=0.01"]
     run("train", *words, "trainer.device=cpu", f"data.balance={balance}", "--run-dir", str(place), "-q")
     with (place / "metrics.csv").open() as lines:
         return float(list(csv.DictReader(lines))[-1]["val/balanced_accuracy"])
