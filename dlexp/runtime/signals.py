@@ -7,17 +7,36 @@
 
 The handler sets a flag; the loop saves a checkpoint and ends. A second signal ends the process at once (130, 143),
 except SIGHUP: closing a terminal sends one, and the shell in it another.
+
+In another program, such as a notebook (`in_another_program`), the process is not ours: a second Ctrl-C raises
+KeyboardInterrupt, signals that the program handles itself are left to it, and outside the main thread, where Python
+allows no handlers, none is installed.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import FrameType, TracebackType
 from typing import Any
 
 _CODES = {signal.SIGINT: 130, signal.SIGTERM: 75, signal.SIGUSR1: 75, signal.SIGHUP: 75, signal.SIGPIPE: 141}
 _HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
+_in_another_program: ContextVar[bool] = ContextVar("in_another_program", default=False)
+
+
+@contextmanager
+def in_another_program() -> Iterator[None]:
+    """In the body, stop requests leave the process to the program that calls dlexp."""
+    before = _in_another_program.set(True)
+    try:
+        yield
+    finally:
+        _in_another_program.reset(before)
 
 
 class StopRequest:
@@ -26,11 +45,18 @@ class StopRequest:
     def __init__(self) -> None:
         self._signal: signal.Signals | None = None
         self._previous: dict[signal.Signals, Any] = {}
+        self._is_guest = _in_another_program.get()
 
     def __enter__(self) -> StopRequest:
+        if self._is_guest and threading.current_thread() is not threading.main_thread():
+            return self
         for number in _HANDLED:
-            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
-                self._previous[number] = signal.signal(number, self._on_signal)
+            before = signal.getsignal(number)
+            if number == signal.SIGHUP and before == signal.SIG_IGN:
+                continue
+            if self._is_guest and number != signal.SIGINT and before != signal.SIG_DFL:
+                continue
+            self._previous[number] = signal.signal(number, self._on_signal)
         return self
 
     def __exit__(
@@ -59,6 +85,8 @@ class StopRequest:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self._signal is not None and number == signal.SIGHUP:
             return
+        if self._signal is not None and self._is_guest and number == signal.SIGINT:
+            raise KeyboardInterrupt
         if self._signal is not None:
             os._exit(128 + number)
         self._signal = signal.Signals(number)

@@ -34,10 +34,11 @@ NAMED = (
     (ast.keyword, "arg"),
     ((ast.FunctionDef, ast.ClassDef), "name"),
 )
-# Names that several modules share. A command, its workflow and its view are one thing seen from three sides.
-ONE_COMMAND = ("workflows.", "cli.")
+# Names that several modules share. A command, its workflow, its view and its function are one thing from four sides.
+ONE_COMMAND = ("workflows.", "cli.", "api.")
 SHARED = {
     "evaluate": "the loop of the engine is what the command runs",
+    "load": "of Python, a run; of the configuration, what words describe",
     "main": "where a process begins",
     "target_kind": "each source of tables detects its own, and options name it as `_detect_`",
 }

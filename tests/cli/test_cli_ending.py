@@ -95,8 +95,8 @@ def make_loop(path: Path) -> None:
         (("train", "data=iris", "model=mlp", "-o", "x" * 300), 1, "File name too long"),
         (("evaluate", "x" * 300), 1, "File name too long"),
         (("train", "--resume", "loop"), 2, "loop"),
-        (("tune", "-n", "1", "data=iris", "model=mlp", "--name", "s"), 1, "file/tune/s: Not a directory"),
-        (("train", "-q", "data=iris", "model=mlp", "--seeds", "2"), 1, "file/train: Not a directory"),
+        (("tune", "-n", "1", "data=iris", "model=mlp", "--name", "s"), 1, "mv file file.old"),
+        (("train", "-q", "data=iris", "model=mlp", "--seeds", "2"), 1, "mv file file.old"),
     ],
     ids=["link", "read error", "image", "run dir", "evaluate", "resume", "tune", "seeds"],
 )
@@ -112,7 +112,7 @@ def test_an_error_of_the_system_is_a_refusal_with_its_path(
     make_loop(Path("images/a/self.png"))
     make_loop(Path("loop"))
     Path("file").write_text("")
-    if "file/" in message:
+    if "mv file" in message:
         monkeypatch.setenv("DLEXP_RUNS_DIR", "file")
     assert message in refused(capsys, *words, code=code)
 

@@ -22,7 +22,7 @@ CATALOG = Catalog(
     (),
 )
 SEEN = {
-    "data": 18, "experiment": 2, "logger": 4, "loss": 19, "model": 38,
+    "data": 20, "experiment": 2, "logger": 4, "loss": 19, "model": 38,
     "optim": 17, "regularization": 16, "scheduler": 13, "task": 3, "trainer": 2,
 }  # fmt: skip
 ALL = [(group, option) for group in GROUPS for option in CATALOG.options(group)]
@@ -30,6 +30,8 @@ ALL = [(group, option) for group in GROUPS for option in CATALOG.options(group)]
 COMPANIONS = {
     "data=image_folder": ["data.path=a"],
     "data=arrays": ["data.path=a.npz", "task=classification"],
+    "data=dataframe": ["data.target=b", "task=classification"],
+    "data=ndarrays": ["task=classification"],
     "data=parquet": ["data.path=a.parquet", "data.target=b", "task=classification"],
     "data=imagenet": ["data.path=a"],
     "data=csv": ["data.path=a.csv", "data.target=b", "task=classification"],

@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from problems import refused
+from refusals import refused
 
 from dlexp import errors
 from dlexp.config.compose import load

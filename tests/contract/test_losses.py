@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from problems import refused
+from refusals import refused
 from typed_specs import classes_of
 
 from dlexp.artifacts.files.writing import read_json

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from combinations import some_of, spread
-from problems import refused
+from refusals import refused
 from torch import Tensor, nn
 
 from dlexp.config.compose import load

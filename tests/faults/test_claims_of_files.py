@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from problems import refused
+from refusals import refused
 from torch import Tensor
 
 from dlexp.cli.app import main

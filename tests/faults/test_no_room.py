@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import torch
-from problems import refused
+from refusals import refused
 
 from dlexp.artifacts.checkpoints.checkpoint import CheckpointStore, read_checkpoint
 from dlexp.artifacts.files import writing

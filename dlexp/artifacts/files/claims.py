@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from dlexp.artifacts.files.reading import is_file
 from dlexp.errors import DlexpError
+from dlexp.text.quoting import shell_word
 
 _claimed: list[tuple[Path, int]] = []  # absolute path, and a descriptor that keeps the inode from being reused
 
@@ -44,6 +46,7 @@ def check_claims(path: Path) -> None:
 def make_folder(folder: Path) -> None:
     """Create a folder and its parents, but no claimed one. Raises DlexpError if a claim is broken, and OSError."""
     check_claims(folder)
+    refuse_files(folder, *folder.parents)
     place = folder.absolute()
     holders = [claim for claim, _ in tuple(_claimed) if place.is_relative_to(claim)]
     if not holders:
@@ -52,6 +55,14 @@ def make_folder(folder: Path) -> None:
     nearest = max(holders, key=lambda claim: len(claim.parts))
     for depth in range(len(nearest.parts) + 1, len(place.parts) + 1):
         Path(*place.parts[:depth]).mkdir(exist_ok=True)
+
+
+def refuse_files(*places: Path) -> None:
+    """Raise DlexpError for a file in the place of a directory."""
+    for place in filter(is_file, places):
+        move = f"mv {shell_word(str(place))} {shell_word(f'{place}.old')}"
+        rule = f"{place} is a file, and a directory of this name is needed. Move it: {move}"
+        raise DlexpError(rule, code="invalid-type")
 
 
 def _is_same(folder: Path, descriptor: int) -> bool:

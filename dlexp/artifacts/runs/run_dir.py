@@ -19,13 +19,13 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from dlexp.artifacts.files.claims import check_claims, claimed, make_folder
+from dlexp.artifacts.files.claims import check_claims, claimed, make_folder, refuse_files
 from dlexp.artifacts.files.lock_file import is_locked, lock, open_lock
 from dlexp.artifacts.files.new_folder import refuse_occupied
 from dlexp.artifacts.files.reading import check_regular, is_file, is_folder, is_there, read_text
 from dlexp.artifacts.files.writing import remove_temporaries, write_json
 from dlexp.artifacts.runs.run_files import read_run_file
-from dlexp.artifacts.runs.run_tree import check_sweep, is_sweep, refuse_files, runs_in
+from dlexp.artifacts.runs.run_tree import check_sweep, is_sweep, runs_in
 from dlexp.errors import Code, ConfigError, DlexpError, Interrupted, exit_code_of
 from dlexp.text.nearest import misspelled_name
 from dlexp.text.quoting import shell_word

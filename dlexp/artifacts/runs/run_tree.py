@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from dlexp.artifacts.files.claims import refuse_files
 from dlexp.artifacts.files.reading import is_file, is_folder
 from dlexp.artifacts.files.writing import read_object
 from dlexp.errors import DlexpError
-from dlexp.text.quoting import shell_word
 
 # Kind, which is also the folder under outputs/ -> the file by which it is recognized.
 MARKS = {"train": "config.yaml", "tune": "study.json", "lr-find": "lr_find.json"}
@@ -37,15 +37,6 @@ def _seed_of(path: Path) -> tuple[int, str]:
 def is_sweep(folder: Path) -> bool:
     """Return whether a directory is that of a sweep, `dlexp train -m`."""
     return is_file(folder / SWEEP_MARK)
-
-
-def refuse_files(*places: Path) -> None:
-    """Raise DlexpError for a file in the place of a directory of runs."""
-    for place in filter(is_file, places):
-        move = f"mv {shell_word(str(place))} {shell_word(f'{place}.old')}"
-        raise DlexpError(
-            f"{place} is a file, but runs are in a directory of this name. Move it: {move}", code="invalid-type"
-        )
 
 
 def check_sweep(folder: Path) -> None:

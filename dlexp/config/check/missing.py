@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dlexp.data.memory.handed_over import PLACE, names_handed_over
 from dlexp.data.tables.column_names import column_names
 from dlexp.errors import Problem
 from dlexp.text.nearest import nearest_name
@@ -15,8 +16,7 @@ _NAMED = 20  # columns listed in a message
 _USUAL_TARGETS = ("target", "label", "labels", "class", "y", "outcome")
 # Module of a source -> the suffixes of its files; () for a directory.
 _FILES: Mapping[str, tuple[str, ...]] = {
-    "csv_file": (".csv", ".tsv"),
-    "parquet_file": (".parquet", ".pq"),
+    "table_file": (".csv", ".tsv", ".csv.gz", ".csv.zip", ".jsonl", ".ndjson", ".xlsx", ".parquet", ".pq", ".feather"),
     "arrays": (".npz",),
     "image_folder": (),
     "imagenet": (),
@@ -45,7 +45,8 @@ def _problem(key: str, tree: Mapping[str, Any]) -> Problem:
     data = data if isinstance(data, Mapping) else {}
     if key == "data.target" and (columns := _columns(data)):
         more = f", ... ({len(columns):,} in all)" if len(columns) > _NAMED else ""
-        rule = f"required: the column to predict. The columns of {data['path']} are {listed(columns[:_NAMED])}{more}"
+        place = data.get("path", PLACE)
+        rule = f"required: the column to predict. The columns of {place} are {listed(columns[:_NAMED])}{more}"
         return Problem(key, "", rule, f"Add {setting(key, _likely_target(columns))}", code="missing-value")
     if key == "data.path" and (file := next(_files(data), None)) is not None:
         return Problem(key, "", "required: the file to read", f"Add {setting(key, file)}", code="missing-value")
@@ -54,9 +55,11 @@ def _problem(key: str, tree: Mapping[str, Any]) -> Problem:
 
 
 def _columns(data: Mapping[str, Any]) -> list[str]:
-    """The columns of the table that data.path names; [] without one."""
-    path, separator = data.get("path"), data.get("separator", ",")
-    if _source(data) not in ("csv_file", "parquet_file") or not isinstance(path, str) or "${" in path or path == "???":
+    """The columns of the table that data.path names or a program hands over; [] without one."""
+    if _source(data) == "dataframe":
+        return names_handed_over()
+    path, separator = data.get("path"), data.get("separator", "auto")
+    if _source(data) != "table_file" or not isinstance(path, str) or "${" in path or path == "???":
         return []
     return column_names(Path(path).expanduser(), str(separator))
 
@@ -74,10 +77,10 @@ def _files(data: Mapping[str, Any]) -> Iterator[str]:
         there = sorted(Path().iterdir()) if suffixes else []
     except OSError:
         return
-    yield from (path.name for path in there if path.suffix.lower() in suffixes and path.is_file())
+    yield from (path.name for path in there if path.name.lower().endswith(suffixes) and path.is_file())
 
 
 def _source(data: Mapping[str, Any]) -> str:
-    """The module of the data source, such as `csv_file`; "" for a source of the user's own."""
+    """The module of the data source, such as `table_file`; "" for a source of the user's own."""
     target = str(data.get("_target_", ""))
-    return target.split(".")[-2] if target.startswith("dlexp.data.sources.") else ""
+    return target.split(".")[-2] if target.startswith(("dlexp.data.sources.", "dlexp.data.memory.")) else ""

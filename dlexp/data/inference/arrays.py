@@ -18,6 +18,7 @@ from torch import Tensor
 from dlexp.data.images.float_precision import Narrowing
 from dlexp.data.inference.items import InputItems
 from dlexp.data.inference.tables import TableInput
+from dlexp.data.memory.handed_over import PLACE
 from dlexp.data.paths import check_file
 from dlexp.data.sources.numpy_files import npy_array, npz_arrays
 from dlexp.data.tables.encoding import NumberColumn, encoded_columns
@@ -64,7 +65,11 @@ class ArrayInput:
 
         Raises DataError unless exactly one array has samples of the network's input shape.
         """
-        array = self._fitting(path, _arrays(path))
+        yield from self.read_arrays(path, _arrays(path))
+
+    def read_arrays(self, path: str, arrays: Mapping[str, Array]) -> Iterator[InputItems]:
+        """The samples of `arrays`, by name, which messages say are in `path`; see `read`."""
+        array = self._fitting(path, arrays)
         self._refuse_shares(path, array[:_PIECE])
         for start in range(0, len(array), _PIECE):
             piece = np.asarray(array[start : start + _PIECE])
@@ -112,7 +117,7 @@ class ArrayInput:
         wanted = "x".join(map(str, self._shape()))
         content = ", ".join(f"{name} {array.dtype} {array.shape}" for name, array in arrays.items()) or "nothing"
         rule = f"must hold one array of samples of shape {wanted}, got {len(fitting)}"
-        remedy = "Save only that array, as a .npy file."
+        remedy = "Pass only that array." if path == str(PLACE) else "Save only that array, as a .npy file."
         raise DataError(f"{rule} (content: {content})", file=path, remedy=remedy, code="incompatible-data")
 
     def _shape(self) -> tuple[int, ...]:

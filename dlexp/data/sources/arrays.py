@@ -64,14 +64,51 @@ def arrays(
     Parts may be named train, training, val, valid, validation, dev, test or testing, in any case.
     Raises DataError for invalid data, ValueError for settings of images with a table.
     """
-    file = Path(path)
-    target = one_target(target, file)
-    found = open_arrays(file)
+    return bundle_of_arrays(
+        Path(path),
+        open_arrays(Path(path)),
+        inputs=inputs,
+        target=one_target(target, Path(path)),
+        target_kind=target_kind,
+        layout=layout,
+        in_memory=in_memory,
+        workers=workers,
+        moments=(mean, std),
+        standardize=standardize,
+        how=(val_fraction, test_fraction, split_seed),
+        augmentation=(augment, pad),
+        by=SplitBy(group, time, split_column),
+    )
+
+
+def bundle_of_arrays(
+    file: Path,
+    found: Arrays,
+    *,
+    inputs: str,
+    target: str,
+    target_kind: str,
+    layout: str,
+    in_memory: bool | str,
+    workers: int | str,
+    moments: tuple[Sequence[float] | None, Sequence[float] | None],
+    standardize: bool,
+    how: tuple[float, float, int],
+    augmentation: tuple[str | Sequence[Any], int],
+    by: SplitBy,
+) -> DataBundle:
+    """The bundle of the arrays `found`, which messages say are in `file`; see `arrays` for the others.
+
+    moments       (mean, std) of the channels, None to measure them
+    how           (val_fraction, test_fraction, split_seed)
+    augmentation  (augment, pad)
+    by            the arrays that divide the samples
+    """
+    (mean, std), (augment, pad) = moments, augmentation
     given, goals, omitted = _parts(file, found, inputs, target)
     goals = as_class_numbers(file, goals, target, target_kind)
     targets, names = _targets(file, goals, target, target_kind)
     labels = names if targets.ndim == 1 else ()
-    how, by = (val_fraction, test_fraction, split_seed), SplitBy(group, time, split_column)
     sizes = {part: len(values) for part, values in given.items()}
     division, divides = _division(file, found, by, sizes, (how, targets, labels))
     rows, notes = division.rows, division.notes
@@ -82,7 +119,7 @@ def arrays(
         made = build_table(table, targets, labels, names if targets.ndim == 2 else (), rows, standardize)
         return replace(made, target=target, omitted=omitted, notes=(*made.notes, *notes))
     reader = ArrayImages(tuple(as_images(file, part, layout) for part in given.values()), file).with_narrowing(rows[0])
-    narrowing, moments = reader.narrowing, (mean, std)
+    narrowing = reader.narrowing
     if narrowing is not None and mean is not None and std is not None and len(mean) == len(std) == reader.shape[0]:
         moments = narrowing.convert_moments(mean, is_mean=True), narrowing.convert_moments(std, is_mean=False)
     facts = narrowing.plain() if narrowing is not None else {}
@@ -120,7 +157,12 @@ def target_kind(arguments: Mapping[str, Any]) -> str:
         return str(arguments["target_kind"])
     file = Path(arguments["path"])
     target = one_target(arguments["target"], file)
-    _, goals, _ = _parts(file, open_arrays(file), arguments["inputs"], target)
+    return kind_of_target(file, open_arrays(file), arguments["inputs"], target)
+
+
+def kind_of_target(file: Path, found: Arrays, inputs: str, target: str) -> str:
+    """`class` or `value`, derived from the array `target` among those `found` in `file`."""
+    _, goals, _ = _parts(file, found, inputs, target)
     return _kind_of(as_class_numbers(file, goals, target, "auto"))
 
 

@@ -137,10 +137,13 @@ def chosen(column: Column, rows: NDArray[Any] | slice) -> Column:
 
 def missing_in(column: Column) -> NDArray[np.bool_]:
     """(N,) whether each cell is missing."""
+    found: Any
     if isinstance(column, DateCells):
-        return np.isnat(column.values)
-    found = column == None if column.dtype == object else np.isnan(column)  # noqa: E711 - each cell
-    return np.asarray(found, dtype=np.bool_)
+        found = np.isnat(column.values)
+    else:
+        found = column == None if column.dtype == object else np.isnan(column)  # noqa: E711 - each cell
+    missing: NDArray[np.bool_] = np.asarray(found, dtype=np.bool_)
+    return missing
 
 
 def _encoded(fit: AnyColumn, column: Column, order: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -222,7 +225,7 @@ def build_table(
     The features are one array (N, F) of float32, of which the splits are parts.
 
     Args:
-        columns: Name -> cells (N,): float64, NaN for a missing one; str objects, None for a missing one; or `DateCells`.
+        columns: Name -> cells (N,): float64 with NaN, or str objects with None, for missing ones; or `DateCells`.
         targets: (N,) int64 class numbers, (N, O) float64 values, or None.
         class_names: Names of the classes, () for values.
         target_names: Names of the values.

@@ -7,9 +7,10 @@ import then fails. A matplotlibrc may ask for LaTeX, for another file format or 
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 _OF_WINDOWS = (
     "backend",
@@ -25,12 +26,15 @@ def default_settings() -> Iterator[None]:
 
     The figures of this package use the Agg canvas, so that no backend is loaded.
     """
-    hidden = os.environ.pop("MPLBACKEND", None)
+    is_first, hidden = "matplotlib" not in sys.modules, os.environ.pop("MPLBACKEND", None)
     try:
         import matplotlib
     finally:
         if hidden is not None:
             os.environ["MPLBACKEND"] = hidden
+    if is_first and hidden is not None:
+        with suppress(ValueError):  # what matplotlib would have done with it; a notebook shows its plots by it
+            matplotlib.rcParams["backend"] = hidden
     with matplotlib.rc_context():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", matplotlib.MatplotlibDeprecationWarning)

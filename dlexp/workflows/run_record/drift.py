@@ -174,11 +174,12 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any], names: Sequence[
 
 
 def _of_config(before: Mapping[str, Any], experiment: Experiment, free: Collection[str]) -> list[Change]:
-    """The differences of the configuration, without the keys in `free`."""
+    """The differences of the configuration, without the keys in `free` and what is in their mappings."""
     if "config" not in before:
         return []
     found = config_changes(before["config"], dict(experiment.config.tree))
-    return [change for change in found if change.path not in free]
+    within = tuple(f"{key}." for key in free)
+    return [change for change in found if change.path not in free and not change.path.startswith(within)]
 
 
 def _refused(change: Change, run: RunDir, why: str) -> Problem:

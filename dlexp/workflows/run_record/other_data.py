@@ -26,6 +26,8 @@ from dlexp.data.class_order import with_classes
 from dlexp.data.columns import Dense, tensor_of
 from dlexp.data.images.float_precision import Narrowing, conversion_between
 from dlexp.data.inference.tables import TableInput
+from dlexp.data.memory.dataframe import given_frame
+from dlexp.data.memory.handed_over import PLACE
 from dlexp.data.preprocess import Affine, Preprocess
 from dlexp.data.tables.encoding import encoded_columns as fits_of
 from dlexp.data.tables.original_units import original_columns
@@ -35,7 +37,8 @@ from dlexp.specs import ClassSpec, DataSpec
 from dlexp.workflows.run_record.data import preprocess_of, spec_of
 from dlexp.workflows.run_record.restore import in_trained_units
 
-_TABLE_FILES = ("dlexp.data.sources.csv_file.csv", "dlexp.data.sources.parquet_file.parquet")
+_TABLE_FILE = "dlexp.data.sources.table_file.table_file"
+_FRAME = "dlexp.data.memory.dataframe.dataframe"
 _HAS_NO_VALUE = "every cell is empty"  # of a row that training ignores
 
 
@@ -107,7 +110,7 @@ def _encoded(bundle: DataBundle, config: RunConfig, preprocessing: Mapping[str, 
         remedy = f"Drop them with {setting}" if setting else "Remove them from the file."
         rule = f"unknown column {', '.join(map(repr, extra))}: the run was trained without it"
         raise DataError(rule, file=config.data.arguments.get("path"), remedy=remedy, code="incompatible-data")
-    if config.data.target in _TABLE_FILES:
+    if config.data.target in (_TABLE_FILE, _FRAME):
         features = _from_file(config.data.arguments, preprocessing)
         inputs = {name: features[split.indices.numpy()] for name, split in bundle.splits.items()}
     else:
@@ -119,11 +122,12 @@ def _encoded(bundle: DataBundle, config: RunConfig, preprocessing: Mapping[str, 
 
 
 def _from_file(arguments: Mapping[str, Any], preprocessing: Mapping[str, Any]) -> NDArray[np.float32]:
-    """Features (N, F) of all rows of the files, encoded as in `dlexp predict`. Raises DataError."""
+    """Features (N, F) of all rows of the files or of the DataFrame, encoded as in `dlexp predict`. Raises DataError."""
     reader = TableInput.of(preprocessing, arguments, lenient=True)
     blocks = []
-    for path in filter(None, (arguments.get(key) for key in ("path", "val_path", "test_path"))):
-        for items in reader.read(str(path)):
+    paths = [str(arguments[key]) for key in ("path", "val_path", "test_path") if arguments.get(key)]
+    for path in paths or [str(PLACE)]:  # a DataFrame has none
+        for items in reader.read(path) if paths else reader.read_frame(given_frame()):
             problem = next((text for text in items.problems if text and not text.endswith(_HAS_NO_VALUE)), "")
             if problem:
                 raise DataError(problem, file=path, code="invalid-data")

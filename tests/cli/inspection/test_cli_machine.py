@@ -65,26 +65,6 @@ def test_settings_are_recorded_and_a_run_goes_on_with_the_threads_that_it_had(
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["epochs"] == 2
 
 
-def test_a_run_from_before_these_settings_goes_on(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    dlexp(capsys, "train", "-q", *WORDS, "--run-dir", "run")
-    for name in ("config.yaml", "meta.json"):
-        path = tmp_path / "run" / name
-        keys = ("threads: auto", "channels_last:", "compile:", "tf32:", "checkpoint_activations:")
-        if name == "config.yaml":
-            lines = path.read_text().splitlines(keepends=True)
-            path.write_text("".join(line for line in lines if not line.strip().startswith(keys)))
-        else:
-            meta = json.loads(path.read_text())
-            for key in ("channels_last", "compile", "tf32", "settings"):
-                del meta[key]
-            for key in ("threads", "channels_last", "compile", "tf32", "checkpoint_activations"):
-                del meta["config"]["trainer"][key]
-            path.write_text(json.dumps(meta))
-    assert "checkpoint_activations" not in (tmp_path / "run" / "config.yaml").read_text()
-    dlexp(capsys, "train", "-q", "--resume", "run", "trainer.epochs=2", "--allow-changes")
-    assert json.loads((tmp_path / "run" / "summary.json").read_text())["epochs"] == 2
-
-
 def test_recomputed_activations_give_the_same_run(capsys: pytest.CaptureFixture[str]) -> None:
     words = ("train", "--json", "data=iris", "model.hidden=[6,6]", "trainer.epochs=2")
     plain = json.loads(dlexp(capsys, *words))

@@ -12,7 +12,7 @@ import numpy as np
 import prefork
 import pytest
 from PIL import Image
-from problems import refused
+from refusals import refused
 from sklearn.datasets import load_digits
 
 from dlexp.assemble.experiment import assemble, build_data

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from problems import refused
+from refusals import refused
 
 from dlexp.artifacts.checkpoints.checkpoint import CheckpointStore, checkpoint_bytes, read_checkpoint
 from dlexp.errors import DlexpError

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from problems import refused
+from refusals import refused
 
 from dlexp.artifacts.checkpoints.checkpoint import CheckpointStore
 from dlexp.artifacts.files.claims import check_claims, claimed, make_folder

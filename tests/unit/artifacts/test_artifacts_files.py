@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from problems import refused
+from refusals import refused
 
 from dlexp.artifacts.files.writing import (
     append_text,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from problems import refused
+from refusals import refused
 
 from dlexp.artifacts.files.json_shapes import (
     ANY,

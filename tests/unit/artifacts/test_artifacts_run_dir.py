@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from problems import refused
+from refusals import refused
 
 from dlexp.artifacts.runs.run_dir import RunDir, named_run, newest_runs, newest_unfinished
 from dlexp.errors import ConfigError, DataError, Diverged, DlexpError, Interrupted

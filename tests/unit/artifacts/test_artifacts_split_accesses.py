@@ -7,7 +7,7 @@ import multiprocessing
 from pathlib import Path
 
 import pytest
-from problems import refused
+from refusals import refused
 
 from dlexp.artifacts.runs.split_accesses import count_split_accesses, log_split_access
 from dlexp.errors import DlexpError

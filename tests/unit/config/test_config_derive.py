@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from own_files import own_catalog
-from problems import refused
+from refusals import refused
 
 from dlexp.config.compose import load
 from dlexp.config.derive import CHANGEABLE, Change, config_changes, repeat, resumed_config

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from problems import refused
+from refusals import refused
 
 from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog

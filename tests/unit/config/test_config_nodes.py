@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from problems import refused
+from refusals import refused
 
 from dlexp.config.nodes import build, check_arguments, resolve, trusted_packages
 from dlexp.config.schema.run import Node
@@ -47,8 +47,8 @@ from dlexp.errors import ConfigError
         "dlexp.config.nodes.importlib.import_module",
         "dlexp.config.nodes.resolve",
         "dlexp.data.sources.sklearn_sets.np.load",
-        "dlexp.data.sources.csv_file.Path",
-        "dlexp.data.sources.csv_file._read",
+        "dlexp.data.sources.table_file.Path",
+        "dlexp.data.sources.table_file._read",
         "dlexp.data.bundle.fingerprint_of",
         "dlexp.models.mlp.nn",
         "dlexp.models.mlp.prod",
@@ -98,7 +98,7 @@ def test_refusal_does_not_advise_to_trust_the_standard_library() -> None:
         "torchvision.models.resnet18",
         "torchvision.transforms.v2.RandomCrop",
         "dlexp.models.mlp.mlp",
-        "dlexp.data.sources.csv_file.csv",
+        "dlexp.data.sources.table_file.table_file",
         "dlexp.tasks.classification.Classification",
     ],
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from own_files import own_catalog
-from problems import refused
+from refusals import refused
 
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.search import Search, load_search, rules_of

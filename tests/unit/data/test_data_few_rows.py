@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from problems import refused
+from refusals import refused
 
 from dlexp.data.splitting import held_out, rows_of_parts, some_of_each, split_rows
 from dlexp.errors import DataError

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from image_toys import picture, write
-from problems import refused
+from refusals import refused
 
 from dlexp.data.bundle import DataBundle
 from dlexp.data.columns import tensor_of

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 import torchvision
-from problems import refused
+from refusals import refused
 from torch import nn
 
 from dlexp.config.compose import load

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from problems import refused
+from refusals import refused
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from problems import refused
+from refusals import refused
 from torch import nn
 
 from dlexp.errors import ConfigError

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from problems import refused
+from refusals import refused
 
 from dlexp.errors import ConfigError
 from dlexp.networks.arithmetic import Arithmetic

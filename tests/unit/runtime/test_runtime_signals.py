@@ -4,10 +4,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
-from dlexp.runtime.signals import NeverStop, StopRequest
+from dlexp.runtime.signals import NeverStop, StopRequest, in_another_program
 
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 75), (signal.SIGUSR1, 75), (signal.SIGHUP, 75)]
 TWICE = """
@@ -78,3 +79,37 @@ def test_never_stop_leaves_the_handlers_alone() -> None:
         assert [signal.getsignal(number) for number, _ in SIGNALS] == before
         assert not stop
     assert [signal.getsignal(number) for number, _ in SIGNALS] == before
+
+
+def test_in_another_program_a_second_ctrl_c_raises_keyboard_interrupt() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with in_another_program(), pytest.raises(KeyboardInterrupt), StopRequest() as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop
+        os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_in_another_program_its_own_handlers_stay() -> None:
+    received: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: received.append(number))
+    try:
+        with in_another_program(), StopRequest() as stop:
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert not stop
+        assert received == [signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_in_a_thread_of_another_program_no_handler_is_installed() -> None:
+    found: list[object] = []
+
+    def work() -> None:
+        with in_another_program(), StopRequest() as stop:
+            found.append(bool(stop))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [False]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from problems import refused
+from refusals import refused
 
 from dlexp.errors import ConfigError
 from dlexp.tune.samplers import Rules

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import optuna
 import pytest
-from problems import refused
+from refusals import refused
 
 from dlexp.errors import ConfigError
 from dlexp.runtime.signals import StopRequest

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from problems import refused
+from refusals import refused
 from test_tune_study import FLAT, RULES
 
 from dlexp.errors import ConfigError

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from problems import refused
+from refusals import refused
 
 from dlexp.errors import ConfigError, DlexpError
 from dlexp.tune.samplers import Rules

@@ -14,7 +14,7 @@ from typing import Any
 import optuna
 import pytest
 from optuna.trial import TrialState
-from problems import refused
+from refusals import refused
 
 from dlexp.errors import ConfigError
 from dlexp.tune.samplers import PRUNERS, SAMPLERS, Rules

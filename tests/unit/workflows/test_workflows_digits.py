@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from problems import refused
+from refusals import refused
 from sklearn.metrics import r2_score
 from typed_specs import values_of
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from problems import refused
+from refusals import refused
 
 from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.cli.app import main

@@ -4,7 +4,7 @@ from math import cos, pi
 from pathlib import Path
 
 import pytest
-from problems import refused
+from refusals import refused
 
 from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog

@@ -24,7 +24,7 @@ def evaluate(
     json: given.Json = False,
 ) -> None:
     """Evaluate a run, or a group of seeds, on a split. Metrics have confidence intervals."""
-    from dlexp.cli.commands.results.finished_run import check_checkpoint, check_word, evaluation_changes
+    from dlexp.workflows.finished_run import check_checkpoint, check_word, evaluation_changes
 
     typed = tuple(overrides or ())
     if "=" in run:

@@ -22,8 +22,8 @@ def export(
 ) -> None:
     """Export the network of a run and check its outputs."""
     from dlexp.artifacts.runs.run_dir import RunDir, named_run
-    from dlexp.cli.commands.results.finished_run import check_checkpoint, check_word
     from dlexp.config.nodes import trusted_packages
+    from dlexp.workflows.finished_run import check_checkpoint, check_word
 
     check_word("--to", to, EXPORT_FORMATS)
     check_checkpoint(checkpoint)

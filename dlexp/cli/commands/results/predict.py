@@ -39,8 +39,8 @@ def predict(
     """Predict new images, table rows or arrays. The training data is not needed."""
     from dlexp.artifacts.files.row_writer import Collected, format_of, rows_to
     from dlexp.artifacts.runs.run_dir import RunDir, named_run
-    from dlexp.cli.commands.results.finished_run import check_checkpoint
     from dlexp.config.nodes import trusted_packages
+    from dlexp.workflows.finished_run import check_checkpoint
 
     samples, changes = _split(tuple(inputs or ()))
     if batch_size is not None:
@@ -106,12 +106,16 @@ def _refuse(
             code="already-exists",
         )
     if separator is not None and len(separator) != 1:
-        raise ConfigError.one("--separator", separator, "must be one character", code="invalid-value")
+        from dlexp.data.tables.files.table_form import SEPARATORS
+
+        if separator not in SEPARATORS:
+            rule = f"must be one character, or {', '.join(SEPARATORS)}"
+            raise ConfigError.one("--separator", separator, rule, code="invalid-value")
 
 
 def _split(arguments: tuple[str, ...]) -> tuple[tuple[str, ...], dict[str, Any]]:
     """(inputs, changes): an argument with `=` that is not the name of a file is an override."""
-    from dlexp.cli.commands.results.finished_run import evaluation_changes
+    from dlexp.workflows.finished_run import evaluation_changes
 
     keys = [word for word in arguments if "=" in word and not Path(word).exists()]
     return tuple(word for word in arguments if word not in keys), evaluation_changes(keys)

@@ -9,6 +9,7 @@ from typing import Any
 from rich.table import Table
 
 from dlexp.cli.console import escape, out, table, undrawn
+from dlexp.report.number_format import percent
 from dlexp.text.time_format import spoken
 
 _BAR = 24  # characters of a whole update
@@ -34,7 +35,7 @@ def show(title: str, content: Mapping[str, Any]) -> None:
 
 def _parts(title: str, content: Mapping[str, Any]) -> Table:
     rows = [
-        [part, milliseconds(found["seconds"]), percent(found["share"]), "#" * round(_BAR * found["share"])]
+        [part, milliseconds(found["seconds"]), f"{percent(found['share'], 1)} %", "#" * round(_BAR * found["share"])]
         for part, found in content["parts"].items()
     ]
     made = table(title, ["part", "time", "share", ""], [*rows, ["update", milliseconds(_timed(content)), "", ""]])
@@ -47,7 +48,7 @@ def _operators(content: Mapping[str, Any]) -> Table:
     kind = "GPU" if content["operators_on"] == "device" else "CPU"
     key = f"self_{content['operators_on']}_seconds"
     rows = [
-        [one["name"][:_NAME], f"{one['calls']:.0f}", milliseconds(one[key]), percent(one["share"])]
+        [one["name"][:_NAME], f"{one['calls']:.0f}", milliseconds(one[key]), f"{percent(one['share'], 1)} %"]
         for one in content["operators"][:_SHOWN]
     ]
     return table("", ["operator", "calls", f"own {kind} time", "share"], rows)
@@ -82,7 +83,10 @@ def _arithmetic(found: Mapping[str, Any], precision: str) -> Iterator[tuple[str,
     if found["fraction"] is None:
         yield "arithmetic", f"no countable operations; large {precision} matrix products reach {machine}"
     else:
-        yield "arithmetic", f"{found['flops_per_s'] / 1e9:,.1f} GFLOP/s, {percent(found['fraction'])} of the {machine}"
+        yield (
+            "arithmetic",
+            f"{found['flops_per_s'] / 1e9:,.1f} GFLOP/s, {percent(found['fraction'], 1)} % of the {machine}",
+        )
         yield "", f"that large {precision} matrix products reach on this machine"
 
 
@@ -95,11 +99,6 @@ def milliseconds(seconds: float) -> str:
     """A time in milliseconds, as text."""
     value = 1e3 * seconds
     return f"{value:,.0f} ms" if value >= 100 else f"{value:.3g} ms"
-
-
-def percent(share: float) -> str:
-    """A share in [0, 1] as a percentage."""
-    return f"{100 * share:.1f} %"
 
 
 def size(count: int) -> str:

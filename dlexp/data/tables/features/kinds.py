@@ -62,7 +62,7 @@ class ColumnReading:
 
 
 @dataclass(frozen=True)
-class Cells:
+class DistinctTexts:
     """The distinct texts of a column.
 
     raw     the column
@@ -98,8 +98,7 @@ class Cells:
         is_wanted = np.zeros(len(self.raw.present.distinct) + 1, dtype=np.bool_)
         is_wanted[some] = True
         row = int(np.argmax(is_wanted[self.raw.present.codes]))
-        text = self.raw.present.distinct[int(self.raw.present.codes[row])]
-        return row, text, int(self.counts[some].sum()) - 1
+        return row, self.raw.cell(row), int(self.counts[some].sum()) - 1
 
 
 def read_column(
@@ -120,11 +119,11 @@ def read_column(
     if declared == "number":
         return _declared_numbers(name, raw, refusal)
     if declared:
-        return _dates(name, Cells(raw), "" if declared == "date" else declared, refusal, is_declared=True)
+        return _dates(name, DistinctTexts(raw), "" if declared == "date" else declared, refusal, is_declared=True)
     cells = raw.cells()
     if cells.dtype != object:
         return _numbers(name, cells, raw, refusal)
-    known = Cells(raw)
+    known = DistinctTexts(raw)
     if _may_be_dates(known):
         found = _dates(name, known, "", refusal, is_declared=False)
         if found.column is not None or found.problem is not None:
@@ -146,7 +145,7 @@ def is_date_column(raw: RawColumn) -> bool:
     """Return whether all cells of a column are dates or times."""
     if raw.has_values:
         return False
-    known = Cells(raw)
+    known = DistinctTexts(raw)
     return _may_be_dates(known) and all(_is_date(text) for text in known.texts)
 
 
@@ -176,7 +175,7 @@ def _declared_numbers(name: str, raw: RawColumn, refusal: Refusal) -> ColumnRead
     cells = raw.cells()
     if cells.dtype != object:
         return ColumnReading(cells, problem=None) if not len(too_large(cells)) else _numbers(name, cells, raw, refusal)
-    known = Cells(raw)
+    known = DistinctTexts(raw)
     units = {found[1] for text in known.texts if (found := with_unit(text)) is not None}
     unit = next(iter(units)) if len(units) == 1 else ""
     values = [without_unit(text, unit) for text in known.texts]
@@ -196,7 +195,7 @@ def _declared_numbers(name: str, raw: RawColumn, refusal: Refusal) -> ColumnRead
     return ColumnReading(read.column, read.problem, read.suggested, notes=tuple(notes), unit=unit, loose=True)
 
 
-def _missing_note(name: str, known: Cells, chosen: Sequence[bool], kind: str) -> list[str]:
+def _missing_note(name: str, known: DistinctTexts, chosen: Sequence[bool], kind: str) -> list[str]:
     if not any(chosen):
         return []
     texts = [text for text, is_chosen in zip(known.texts, chosen, strict=True) if is_chosen]
@@ -206,7 +205,7 @@ def _missing_note(name: str, known: Cells, chosen: Sequence[bool], kind: str) ->
     return [f"column {name!r}: {count:,} {what} missing, not {kind} ({named})"]
 
 
-def _units(known: Cells, refusal: Refusal) -> ColumnReading | None:
+def _units(known: DistinctTexts, refusal: Refusal) -> ColumnReading | None:
     """The problem of a column of numbers with units; None for other columns."""
     found = [with_unit(text) for text in known.texts]
     is_number = [one is not None or number_in(text) is not None for one, text in zip(found, known.texts, strict=True)]
@@ -222,7 +221,7 @@ def _units(known: Cells, refusal: Refusal) -> ColumnReading | None:
     return ColumnReading(problem=refusal(rule, row=row, remedy=remedy), suggested="category")
 
 
-def _mixed(known: Cells, refusal: Refusal) -> ColumnReading | None:
+def _mixed(known: DistinctTexts, refusal: Refusal) -> ColumnReading | None:
     """The problem of a numeric column with texts; None for other columns."""
     wrong = [number_in(text) is None for text in known.texts]
     is_other = any(other_number(text) for text in known.texts)
@@ -232,7 +231,7 @@ def _mixed(known: Cells, refusal: Refusal) -> ColumnReading | None:
     return None if error is None else ColumnReading(problem=error, suggested=kind)
 
 
-def _may_be_dates(known: Cells) -> bool:
+def _may_be_dates(known: DistinctTexts) -> bool:
     distinct = known.raw.present.distinct
     looked = [number for number in known.used if number_in(distinct[number]) is None][:_LOOKED]
     some = [int(known.counts[number]) for number in looked if _is_date(distinct[number])]
@@ -243,7 +242,7 @@ def _is_date(text: str) -> bool:
     return dates.moment_in(text) is not None or bool(dates.orders_of(text)) or bool(dates.unknown_zone(text))
 
 
-def _dates(name: str, known: Cells, order: str, refusal: Refusal, is_declared: bool) -> ColumnReading:
+def _dates(name: str, known: DistinctTexts, order: str, refusal: Refusal, is_declared: bool) -> ColumnReading:
     """Dates or times of day; an empty reading if the column has none."""
     texts = known.texts
     plain = dates.plain_moments(texts)
@@ -282,7 +281,7 @@ def _dates(name: str, known: Cells, order: str, refusal: Refusal, is_declared: b
     return _of_moments(name, known, found, order, refusal, is_declared)
 
 
-def _order_of(known: Cells, texts: Sequence[str], refusal: Refusal) -> tuple[str, DataError | None]:
+def _order_of(known: DistinctTexts, texts: Sequence[str], refusal: Refusal) -> tuple[str, DataError | None]:
     """(the order of day and month, "" where none is needed; the error if the column does not decide it)."""
     unsure = [dates.is_ambiguous(text) for text in texts]
     orders = [set(found) for text in texts if (found := dates.orders_of(text))]
@@ -301,7 +300,12 @@ def _order_of(known: Cells, texts: Sequence[str], refusal: Refusal) -> tuple[str
 
 
 def _of_moments(
-    name: str, known: Cells, found: Sequence[dates.Moment | None], order: str, refusal: Refusal, is_declared: bool
+    name: str,
+    known: DistinctTexts,
+    found: Sequence[dates.Moment | None],
+    order: str,
+    refusal: Refusal,
+    is_declared: bool,
 ) -> ColumnReading:
     there = [moment for moment in found if moment is not None]
     is_time = there[0].is_time
@@ -327,7 +331,7 @@ def _of_moments(
     return ColumnReading(column, notes=tuple(notes), loose=is_declared)
 
 
-def _spread(known: Cells, values: NDArray[np.generic], order: str = "", zoned: bool = False) -> DateCells:
+def _spread(known: DistinctTexts, values: NDArray[np.generic], order: str = "", zoned: bool = False) -> DateCells:
     """The moments of all cells from those of the texts that occur."""
     table = np.full(len(known.raw.present.distinct) + 1, "NaT", dtype=values.dtype)
     table[known.used] = values

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from problems import load_refused, refused
+from refusals import load_refused, refused
 
 from dlexp.assemble.experiment import assemble
 from dlexp.assemble.training import prepare_training

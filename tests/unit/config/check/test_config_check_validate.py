@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from own_files import own_catalog
-from problems import load_refused, refused
+from refusals import load_refused, refused
 
 from dlexp.config.check.validate import rules
 from dlexp.config.compose import load

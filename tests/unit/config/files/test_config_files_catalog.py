@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from own_files import own_catalog
-from problems import refused
+from refusals import refused
 
 from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog, builtin_root

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from problems import refused
+from refusals import refused
 
 from dlexp.config.files.interpolation import check_references, reads_environment
 from dlexp.errors import ConfigError

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from problems import refused
+from refusals import refused
 
 from dlexp.assemble.experiment import build_data
 from dlexp.config.compose import load

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from problems import refused
+from refusals import refused
 
 from dlexp.data.checks.splits import classes, overlaps, sizes
 from dlexp.errors import DataError

@@ -15,7 +15,7 @@ import torch
 from image_toys import picture, write, write_folder
 from numpy.typing import NDArray
 from PIL import Image
-from problems import refused
+from refusals import refused
 from torchvision.io import ImageReadMode, decode_image
 
 from dlexp.data.images.decoding import decoded

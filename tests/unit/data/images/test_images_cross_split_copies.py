@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from image_toys import write_folder
-from problems import refused
+from refusals import refused
 
 from dlexp.data.sources.image_folder import image_folder
 from dlexp.errors import DataError

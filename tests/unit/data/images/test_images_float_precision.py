@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from problems import refused
+from refusals import refused
 
 from dlexp.data.columns import tensor_of
 from dlexp.data.sources.arrays import arrays

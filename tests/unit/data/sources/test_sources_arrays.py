@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from problems import refused
+from refusals import refused
 from typed_specs import affine_of, values_of
 
 from dlexp.data.bundle import SPLITS, DataBundle

@@ -11,7 +11,7 @@ import datasets
 import pytest
 from image_toys import picture
 from PIL import Image
-from problems import refused
+from refusals import refused
 
 from dlexp.data.bundle import DataBundle
 from dlexp.data.columns import tensor_of

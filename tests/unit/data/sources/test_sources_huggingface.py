@@ -14,7 +14,7 @@ import pytest
 import torch
 from image_toys import picture
 from PIL import Image
-from problems import refused
+from refusals import refused
 from typed_specs import affine_of
 
 from dlexp.data.bundle import DataBundle

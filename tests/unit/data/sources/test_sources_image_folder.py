@@ -11,7 +11,7 @@ import pytest
 import torch
 from image_toys import CLASSES, picture, write, write_folder
 from PIL import Image
-from problems import refused
+from refusals import refused
 from typed_specs import affine_of
 
 from dlexp.data.bundle import SPLITS, DataBundle

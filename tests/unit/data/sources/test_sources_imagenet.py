@@ -9,7 +9,7 @@ import pytest
 import torch
 from image_toys import picture, write
 from PIL import Image
-from problems import refused
+from refusals import refused
 from typed_specs import affine_of
 
 from dlexp.data.columns import tensor_of

@@ -5,7 +5,7 @@ from math import erf, sqrt
 
 import pytest
 import torch
-from problems import refused
+from refusals import refused
 from sklearn.datasets import load_digits
 from typed_specs import values_of
 
@@ -158,7 +158,7 @@ def test_so_many_training_samples_of_each_class_and_the_same_others() -> None:
     for name in ("val", "test"):
         assert torch.equal(few.splits[name].indices, whole.splits[name].indices)
     assert not torch.equal(few.splits["train"].indices, sklearn_sets.digits(train_per_class=10).splits["train"].indices)
-    with pytest.raises(DataError, match=r"data.train_per_class=1\d\d or fewer"):
+    with pytest.raises(DataError, match=r"Set data.train_per_class=1\d\d$"):
         sklearn_sets.digits(train_per_class=1000)
 
 

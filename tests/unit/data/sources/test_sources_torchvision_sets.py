@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 import torch
 import torchvision.datasets
-from problems import refused
 from published_files import Part, md5_of, write_cifar, write_mnist, write_svhn
+from refusals import refused
 
 from dlexp.data.bundle import SPLITS, DataBundle
 from dlexp.data.columns import tensor_of

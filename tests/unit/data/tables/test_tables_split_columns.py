@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dlexp.data.bundle import DataBundle
-from dlexp.data.sources.csv_file import csv
+from dlexp.data.sources.table_file import table_file
 from dlexp.errors import DataError
 
 
@@ -48,40 +48,40 @@ def encoded(bundle: DataBundle) -> set[str]:
 
 
 def test_no_patient_is_in_two_splits_and_none_is_a_feature(file: Path) -> None:
-    bundle = csv(path=str(file), target="sick", group="patient")
+    bundle = table_file(path=str(file), target="sick", group="patient")
     train, val, test = parts(bundle, 0, rows())
     assert not train & val and not train & test and not val & test and train | val | test
     assert "patient" not in encoded(bundle)
     assert "data.group" in bundle.omitted["patient"]
     assert any("split by group: 40 groups" in note for note in bundle.notes)
-    assert bundle.split_hash == csv(path=str(file), target="sick", group="patient").split_hash
-    assert bundle.split_hash != csv(path=str(file), target="sick", group="patient", split_seed=1).split_hash
+    assert bundle.split_hash == table_file(path=str(file), target="sick", group="patient").split_hash
+    assert bundle.split_hash != table_file(path=str(file), target="sick", group="patient", split_seed=1).split_hash
 
 
 def test_a_column_that_is_declared_stays_a_feature(file: Path) -> None:
-    bundle = csv(path=str(file), target="sick", group="patient", columns={"patient": "category"})
+    bundle = table_file(path=str(file), target="sick", group="patient", columns={"patient": "category"})
     assert "patient" in encoded(bundle) and "patient" not in bundle.omitted
-    dropped = csv(path=str(file), target="sick", group="patient", columns={"patient": "drop"})
+    dropped = table_file(path=str(file), target="sick", group="patient", columns={"patient": "drop"})
     assert "patient" not in encoded(dropped)
 
 
 def test_train_is_the_earliest_by_date_and_by_number(file: Path) -> None:
-    bundle = csv(path=str(file), target="sick", time="when")
+    bundle = table_file(path=str(file), target="sick", time="when")
     train, val, test = parts(bundle, 1, rows())
     assert max(train) < min(val) and max(val) < min(test)
     assert any(max(train) in note and min(test) in note for note in bundle.notes)
     assert not {"when"} & encoded(bundle)
-    train, val, test = parts(csv(path=str(file), target="sick", time="a"), 2, rows())
+    train, val, test = parts(table_file(path=str(file), target="sick", time="a"), 2, rows())
     assert max(map(float, train)) < min(map(float, val)) and max(map(float, val)) < min(map(float, test))
 
 
 def test_the_column_names_the_split_and_dlexp_proposes_it(file: Path) -> None:
-    bundle = csv(path=str(file), target="sick", split_column="fold")
+    bundle = table_file(path=str(file), target="sick", split_column="fold")
     assert parts(bundle, 5, rows()) == [{"Training"}, {"dev"}, {"TEST"}]
-    plain = csv(path=str(file), target="sick")
+    plain = table_file(path=str(file), target="sick")
     assert any("data.split_column=fold" in note for note in plain.notes)
     assert plain.divided["patient"].divided > 0
-    assert bundle.divided and not csv(path=str(file), target="sick", group="patient").divided
+    assert bundle.divided and not table_file(path=str(file), target="sick", group="patient").divided
 
 
 @pytest.mark.parametrize(
@@ -93,15 +93,15 @@ def test_the_column_names_the_split_and_dlexp_proposes_it(file: Path) -> None:
         ({"split_column": "patient"}, "unknown-value", "'P0', 'P1', 'P2', 'P3', 'P4', ..."),
     ],
 )
-def test_a_column_that_cannot_divide_is_refused(file: Path, words: dict[str, str], code: str, named: str) -> None:
+def test_a_column_that_cannot_divide_is_refused(file: Path, words: dict[str, Any], code: str, named: str) -> None:
     with pytest.raises(DataError) as caught:
-        csv(path=str(file), target="sick", **words)
+        table_file(path=str(file), target="sick", **words)
     assert caught.value.code == code and named in str(caught.value)
 
 
 def test_all_problems_are_reported_at_once(file: Path) -> None:
     with pytest.raises(DataError, match="patint") as caught:
-        csv(path=str(file), target="sick", group="patint", time="sick", split_column="b")
+        table_file(path=str(file), target="sick", group="patint", time="sick", split_column="b")
     assert "3 problems" in str(caught.value)
 
 
@@ -109,25 +109,27 @@ def test_all_problems_are_reported_at_once(file: Path) -> None:
 def test_a_missing_cell_is_refused_with_its_line(tmp_path: Path, key: str) -> None:
     table = rows()
     table[3][{"group": 0, "time": 1, "split_column": 5}[key]] = ""
-    names = {"group": "patient", "time": "when", "split_column": "fold"}
+    names: dict[str, Any] = {"group": "patient", "time": "when", "split_column": "fold"}
     with pytest.raises(DataError) as caught:
-        csv(path=str(write(tmp_path / "a.csv", table)), target="sick", **{key: names[key]})
+        table_file(path=str(write(tmp_path / "a.csv", table)), target="sick", **dict([(key, names[key])]))
     assert (caught.value.row, caught.value.column) == (5, names[key])
 
 
 def test_files_are_the_splits_and_statistics_are_those_of_train(tmp_path: Path) -> None:
     made = {name: write(tmp_path / f"{name}.csv", rows(seed)) for seed, name in enumerate(("train", "val", "test"))}
-    alone = csv(path=str(made["train"]), target="sick", columns=dict.fromkeys(("patient", "when", "fold"), "drop"))
+    alone = table_file(
+        path=str(made["train"]), target="sick", columns=dict.fromkeys(("patient", "when", "fold"), "drop")
+    )
     words: dict[str, Any] = {"path": str(made["train"]), "target": "sick"}
     dropped = dict.fromkeys(("patient", "when", "fold"), "drop")
-    bundle = csv(**words, val_path=str(made["val"]), test_path=str(made["test"]), columns=dropped)
+    bundle = table_file(**words, val_path=str(made["val"]), test_path=str(made["test"]), columns=dropped)
     assert bundle.sizes() == {"train": len(rows(0)), "val": len(rows(1)), "test": len(rows(2))}
     a = next(column for column in bundle.preprocessing["columns"] if column["name"] == "a")
     assert a["mean"] == pytest.approx(np.mean([float(row[2]) for row in rows(0)]))
     assert alone.named is not None and bundle.named is not None
     first = int(bundle.splits["val"].indices[0])
     assert bundle.named(np.array([0, first])) == ["train.csv line 2", "val.csv line 2"]
-    only = csv(**words, test_path=str(made["test"]), columns=dropped, group=None)
+    only = table_file(**words, test_path=str(made["test"]), columns=dropped, group=None)
     assert only.sizes()["test"] == len(rows(2)) and only.sizes()["train"] + only.sizes()["val"] == len(rows(0))
 
 
@@ -136,27 +138,27 @@ def test_files_with_other_columns_or_classes_are_refused_all_at_once(tmp_path: P
     val = write(tmp_path / "val.csv", rows(1), ["patient", "when", "A", "b", "sick", "fold"])
     test = write(tmp_path / "test.csv", [[*row, 1] for row in rows(2)], [*HEADER, "extra"])
     with pytest.raises(DataError) as caught:
-        csv(path=str(train), target="sick", val_path=str(val), test_path=str(test))
+        table_file(path=str(train), target="sick", val_path=str(val), test_path=str(test))
     for named in ("val.csv", "test.csv", "extra", "lacks 1 column: a"):
         assert named in str(caught.value)
     table = rows(1)
     table[0][4], table[1][4] = "maybe", "unclear"
     other = write(tmp_path / "other.csv", table)
     with pytest.raises(DataError, match=r"'maybe', 'unclear'"):
-        csv(path=str(train), target="sick", val_path=str(other))
+        table_file(path=str(train), target="sick", val_path=str(other))
     table = rows(1)
     table[4][2] = "many"
     wrong = write(tmp_path / "wrong.csv", table)
     with pytest.raises(DataError) as caught:
-        csv(path=str(train), target="sick", val_path=str(wrong))
+        table_file(path=str(train), target="sick", val_path=str(wrong))
     assert (Path(str(caught.value.file)).name, caught.value.row) == ("wrong.csv", 6)
 
 
 def test_a_split_that_no_file_has_is_held_out_by_group(tmp_path: Path) -> None:
     train = write(tmp_path / "train.csv", rows())
     test = write(tmp_path / "test.csv", [[f"Q{row[0]}", *row[1:]] for row in rows(1)])
-    bundle = csv(path=str(train), target="sick", test_path=str(test), group="patient")
+    bundle = table_file(path=str(train), target="sick", test_path=str(test), group="patient")
     found = parts(bundle, 0, [*rows(), *([f"Q{row[0]}", *row[1:]] for row in rows(1))])
     assert not found[0] & found[1] and all(name.startswith("Q") for name in found[2])
     with pytest.raises(DataError, match="in two splits"):
-        csv(path=str(train), target="sick", test_path=str(write(tmp_path / "b.csv", rows(1))), group="patient")
+        table_file(path=str(train), target="sick", test_path=str(write(tmp_path / "b.csv", rows(1))), group="patient")

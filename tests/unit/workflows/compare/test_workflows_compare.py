@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from problems import refused
+from refusals import refused
 from run_toys import CLASSES, write_predictions, write_run, write_values
 from sklearn.metrics import balanced_accuracy_score, log_loss
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from problems import refused
+from refusals import refused
 from report_of import report
 from sklearn import metrics as sk
 from typer.testing import CliRunner

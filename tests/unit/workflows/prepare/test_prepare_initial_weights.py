@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from problems import refused
+from refusals import refused
 
 from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.assemble.experiment import Experiment, assemble

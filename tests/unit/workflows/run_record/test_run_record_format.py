@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from problems import refused
-from refusals import line_refused
+from refusals import line_refused, refused
 
 from dlexp.artifacts.checkpoints.checkpoint import CheckpointStore, read_checkpoint
 from dlexp.artifacts.files.format_number import FORMAT, KEY

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from problems import refused
+from refusals import refused
 
 from dlexp.cli.app import main
 from dlexp.config.compose import load

@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import problems
 import pytest
 from refusals import line_refused
+from refusals import refused as error_refused
 from run_toys import write_predictions, write_run
 
 from dlexp.artifacts.runs.run_dir import RunDir
@@ -250,7 +250,7 @@ def test_a_run_that_began_in_the_meantime_stays(root: Path) -> None:
     plan = remove.plan_removal([root / "train" / "a"])
     with RunDir(root / "train" / "a").lock(), pytest.raises(ConfigError) as error:
         remove.remove(plan)
-    problems.refused(error.value, "in-use", "a")
+    error_refused(error.value, "in-use", "a")
     assert (root / "train" / "a" / "meta.json").is_file()
 
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from problems import refused
+from refusals import refused
 
 from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog

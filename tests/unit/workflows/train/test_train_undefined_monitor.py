@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from problems import refused
+from refusals import refused
 
 from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.cli.app import main

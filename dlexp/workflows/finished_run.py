@@ -1,4 +1,4 @@
-"""Arguments of the commands that use a finished run, checked."""
+"""Arguments of what uses a finished run, in Python and on the command line, checked."""
 
 from __future__ import annotations
 

@@ -1,0 +1,162 @@
+"""Results of evaluations, comparisons, studies and range tests, as a notebook shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from dlexp.api.tables import metric_texts, notebook_table
+from dlexp.report.number_format import number
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """The metrics of a run on one of its splits.
+
+    Attributes:
+        path: The directory with tables and figures, eval/<split>/ of the run.
+        split: train, val or test.
+        metrics: Name -> value, None for a metric that is undefined here.
+        report: The content of report.json.
+    """
+
+    path: Path
+    split: str
+    metrics: Mapping[str, float | None]
+    report: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A row per metric: value, low and high, the ends of its interval (NaN without one)."""
+        ends = {name: self.report["intervals"].get(name) or {} for name in self.metrics}
+        columns = {
+            "value": dict(self.metrics),
+            "low": {name: each.get("low") for name, each in ends.items()},
+            "high": {name: each.get("high") for name, each in ends.items()},
+        }
+        return pd.DataFrame({name: pd.Series(values, dtype=float) for name, values in columns.items()})
+
+    @property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """The tables of the report by name, such as confusion or predictions."""
+        return {name: pd.read_csv(self.path / f"{name}.csv") for name in self.report["tables"]}
+
+    def __repr__(self) -> str:
+        values = ", ".join(" ".join(pair) for pair in metric_texts(self.metrics))
+        return f"EvaluationResult({self.split} split, {self.report['samples']:,} samples: {values})"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (str(name), number(str(name), row["value"]), _between(str(name), row["low"], row["high"]))
+            for name, row in self.table.iterrows()
+        ]
+        title = f"{self.split} split, {self.report['samples']:,} samples, {self.report['checkpoint']} weights"
+        first, header = len(metric_texts(self.metrics)), ("metric", "value", "interval")
+        more = notebook_table("", rows[first:], header)
+        return f"{notebook_table(title, rows[:first], header)}<details><summary>all metrics</summary>{more}</details>"
+
+
+@dataclass(frozen=True)
+class ComparisonResult:
+    """A comparison of configurations.
+
+    Attributes:
+        verdict: The conclusion in one sentence.
+        metric: Of the verdict, with its split, such as test/accuracy; "" without one.
+        notes: Limitations of the verdict.
+        report: Everything as plain values, as `dlexp compare --json` prints it.
+    """
+
+    verdict: str
+    metric: str
+    notes: tuple[str, ...]
+    report: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A row per group and metric: mean, std (NaN for one run), n."""
+        rows = [
+            {"group": group["label"], "metric": name, **spread}
+            for group in self.report["groups"]
+            for name, spread in group["metrics"].items()
+        ]
+        return pd.DataFrame(rows, columns=["group", "metric", "mean", "std", "n"]).set_index(["group", "metric"])
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (group["label"], number(self.metric, spread["mean"]), str(spread["n"]))
+            for group in self.report["groups"]
+            for spread in [group["metrics"].get(self.metric) or {"mean": None, "n": len(group["runs"])}]
+        ]
+        return notebook_table(self.verdict, rows, ("configuration", self.metric or "-", "runs"))
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """A search of hyperparameters.
+
+    Attributes:
+        path: The directory of the study.
+        report: The content of study.json.
+    """
+
+    path: Path
+    report: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def trials(self) -> pd.DataFrame:
+        """A row per trial, as in trials.csv."""
+        return pd.read_csv(self.path / "trials.csv")
+
+    @property
+    def best(self) -> Mapping[str, Any]:
+        """The best trial: its number as `trial`, value, params and folder."""
+        found: Mapping[str, Any] = self.report["best"]
+        return found
+
+    @property
+    def overrides(self) -> dict[str, Any]:
+        """The values of the best trial as overrides: dlexp.train(study.overrides, data=...)."""
+        return {name.rpartition("/")[2]: value for name, value in self.best["params"].items()}
+
+    def __repr__(self) -> str:
+        return f"StudyResult({str(self.path)!r}, best trial {self.best['trial']}: {self.best['value']:.4g})"
+
+    def _repr_html_(self) -> str:
+        rows = [(str(name), str(value)) for name, value in self.best["params"].items()]
+        return notebook_table(f"best trial {self.best['trial']}: {self.best['value']:.4g}", rows)
+
+
+@dataclass(frozen=True)
+class LrFindResult:
+    """A learning-rate range test.
+
+    Attributes:
+        path: The directory of the test.
+        suggestion: The learning rate, None if the confidence is low; `reasons` then says why.
+        reasons: Why the confidence is low, and what helps.
+        report: The content of lr_find.json.
+    """
+
+    path: Path
+    suggestion: float | None
+    reasons: str
+    report: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def curve(self) -> pd.DataFrame:
+        """A row per update: seed, step, learning rates, loss, smoothed, grad_norm, skipped."""
+        return pd.read_csv(self.path / "lr_find.csv")
+
+    def _repr_html_(self) -> str:
+        low, high = self.report["range"]
+        title = f"optim.lr={self.suggestion:g}" if self.suggestion is not None else self.reasons
+        return notebook_table(title, [("range", f"{low:g} to {high:g}"), ("files", str(self.path))])
+
+
+def _between(name: str, low: float, high: float) -> str:
+    return "-" if pd.isna(low) else f"{number(name, low)} to {number(name, high)}"

@@ -1,0 +1,344 @@
+"""A run in Python: what its directory holds, and what can be done with it."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from dlexp.api.arguments import DataArgument, Given, Overrides, as_array, data_argument, override_words
+from dlexp.api.picture import Picture
+from dlexp.api.results import EvaluationResult
+from dlexp.api.session import catalog_of, session, trusted_of_call
+from dlexp.api.tables import metric_texts, notebook_table
+from dlexp.artifacts.files.format_number import refuse_other_run_format
+from dlexp.artifacts.files.reading import read_bytes
+from dlexp.artifacts.runs.metrics_log import read_metrics
+from dlexp.artifacts.runs.run_dir import RunDir
+from dlexp.config.saved import read_overrides
+from dlexp.errors import ConfigError
+from dlexp.workflows.finished_run import check_checkpoint, check_word, evaluation_changes
+from dlexp.workflows.run_record.read import RunSummary, read_run_summary
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_WHOLE = ("epoch", "step")
+_HANDED_OVER = {"dataframe": "a DataFrame", "ndarrays": "arrays"}
+_SPLITS = ("train", "val", "test")
+
+
+class Run:
+    """A run directory.
+
+    Args:
+        path: The directory.
+        trust: Packages of your own that its configuration may import.
+        data: What was handed over to train it, which `evaluate` and `resume` use again; None for data in files.
+
+    Raises:
+        ConfigError: There is no run in this directory.
+    """
+
+    def __init__(self, path: str | Path, *, trust: Sequence[str] = (), data: Given | None = None) -> None:
+        self._dir, self._trust, self._given = RunDir.find(Path(path)), tuple(trust), data
+        refuse_other_run_format(self._dir.path)
+
+    @property
+    def path(self) -> Path:
+        """The directory."""
+        return self._dir.path
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The configuration as nested plain values; a copy."""
+        return copy.deepcopy(dict(self._read().config))
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """The overrides of the run, as given."""
+        return tuple(read_overrides(self.path / "overrides.yaml"))
+
+    @property
+    def state(self) -> str:
+        """finished, running, interrupted, failed or died."""
+        return self._read().status.state
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The content of summary.json: best epoch, its metrics, samples, seconds; {} before the run has finished."""
+        return dict(self._read().summary)
+
+    @property
+    def metrics(self) -> pd.DataFrame:
+        """The log, a row per epoch with the columns of metrics.csv; an undefined metric is NaN."""
+        columns, rows = read_metrics(self.path / "metrics.csv")
+        return pd.DataFrame({name: [_cell(name, row[name]) for row in rows] for name in columns})
+
+    @property
+    def best(self) -> dict[str, float]:
+        """split/name -> value: of validation at the best epoch so far, and of every split that was evaluated."""
+        return dict(self._read().metrics)
+
+    @property
+    def curves(self) -> Picture:
+        """Loss and metrics over the epochs. Raises an OSError before the run has finished."""
+        path = self.path / "plots" / "curves.png"
+        return Picture(path, read_bytes(path))
+
+    def evaluate(
+        self,
+        *overrides: Overrides,
+        split: str = "test",
+        checkpoint: str = "best",
+        data: object | None = None,
+        target: object | None = None,
+        resamples: int = 1000,
+        level: float = 0.95,
+        allow_changes: bool = False,
+    ) -> EvaluationResult:
+        """Measure the run on one of its splits, as `dlexp evaluate` does; writes eval/<split>/.
+
+        Args:
+            overrides: Where and how fast, such as "trainer.device=cpu".
+            split: train, val or test.
+            checkpoint: best or last.
+            data: The data again, if it was handed over in another session; a path to read the same columns elsewhere.
+            target: The targets, if `data` does not hold them.
+            resamples: Resamples of the intervals, at least 100; 0 for none.
+            level: Of the intervals, between 0 and 1.
+            allow_changes: Evaluate on data that differs from that of the run.
+
+        Raises:
+            ConfigError: A wrong argument, or data that must be handed over again.
+            DataError: The data has changed.
+        """
+        check_word("split", split, _SPLITS)
+        check_checkpoint(checkpoint)
+        if not 0 < level < 1:
+            raise ConfigError.one("level", level, "must be between 0 and 1", "Use 0.95.", code="out-of-range")
+        if resamples and resamples < 100:
+            rule = "must be 0 (no intervals) or at least 100"
+            raise ConfigError.one("resamples", resamples, rule, code="too-few-samples")
+        argument = self._data_of(data, target)
+        changes = evaluation_changes([*override_words(overrides), *argument.words])
+        trusted = trusted_of_call(self._trust)
+        with session(argument.given):
+            from dlexp.metrics.bootstrap import Resampling
+            from dlexp.workflows.evaluate.evaluate import evaluate_run
+
+            resampling = Resampling(resamples, level)
+            found = evaluate_run(
+                self.path, split, checkpoint, changes, trusted, allow_changes=allow_changes, resampling=resampling
+            )
+        return EvaluationResult(self.path / "eval" / split, split, found["metrics"], found)
+
+    def predict(
+        self,
+        data: object,
+        *overrides: Overrides,
+        checkpoint: str = "best",
+        probabilities: bool = False,
+        top: int = 0,
+        ignore_extra: bool = False,
+        allow_changes: bool = False,
+    ) -> pd.DataFrame:
+        """Predict samples, as `dlexp predict` does; the training data is not needed.
+
+        Args:
+            data: A DataFrame with the columns of training, an array (N, ...), files or directories.
+            overrides: Where and how fast, such as "data.eval_batch_size=16".
+            checkpoint: best or last.
+            probabilities: Add a column for every class.
+            top: Add this many of the most probable classes.
+            ignore_extra: Ignore columns that training did not have.
+            allow_changes: Use a run whose config.yaml was edited.
+
+        Returns:
+            A row per sample, with the index of a DataFrame. `error` says why a sample was not predicted, else it is
+            None. Predictions of files have the columns `input` and `row` too.
+
+        Raises:
+            DataError: The data cannot be used at all.
+        """
+        check_checkpoint(checkpoint)
+        changes, given = evaluation_changes(override_words(overrides)), None
+        words: tuple[str, ...] = ()
+        if isinstance(data, str | Path):
+            words = (str(data),)
+        elif isinstance(data, list | tuple) and data and all(isinstance(item, str | Path) for item in data):
+            words = tuple(map(str, data))
+        else:
+            given = self._samples(data)
+        with session():
+            from dlexp.api.progress import Messages
+            from dlexp.artifacts.files.row_writer import Collected
+            from dlexp.workflows.predict.inputs import PredictRequest
+            from dlexp.workflows.predict.predict import predict_run
+            from dlexp.workflows.run_record.restore import RestoreOptions
+
+            options = RestoreOptions(checkpoint, changes, trusted_of_call(self._trust), allow_changes)
+            request = PredictRequest(
+                words, probabilities=probabilities, top=top, ignore_extra=ignore_extra, given=given
+            )
+            collected = Collected()
+            predict_run(self.path, request, options, collected, Messages().say)
+        found = pd.DataFrame(collected.rows)
+        if given is None:
+            return found
+        found = found.drop(columns=["input", "row"])
+        return found.set_index(given.index) if isinstance(given, pd.DataFrame) else found
+
+    def network(self, checkpoint: str = "best") -> nn.Module:
+        """The trained network on the CPU in evaluation mode; it takes preprocessed inputs, as in `dlexp export`."""
+        check_checkpoint(checkpoint)
+        with session():
+            from dlexp.workflows.run_record.restore import RestoreOptions, restore_run
+
+            options = RestoreOptions(checkpoint, {"trainer.device": "cpu"}, trusted_of_call(self._trust))
+            networks = restore_run(self.path, options).experiment.networks
+        network: nn.Module = networks["model"] if len(networks) == 1 and "model" in networks else networks
+        return network.eval()
+
+    def resume(
+        self,
+        *overrides: Overrides,
+        data: object | None = None,
+        target: object | None = None,
+        progress: bool = True,
+        allow_changes: bool = False,
+    ) -> Run:
+        """Continue the run in its directory, as `dlexp train --resume` does; returns the run.
+
+        Args:
+            overrides: What may change, such as "trainer.epochs=20".
+            data: The data again, if it was handed over in another session.
+            target: The targets, if `data` does not hold them.
+            progress: Show the progress.
+            allow_changes: Resume even if code, package versions or hardware have changed.
+
+        Raises:
+            ConfigError: An override that must not change, or data that must be handed over again.
+            DataError: The data has changed.
+            Interrupted: Stopped by a signal such as Ctrl-C; it can be resumed again.
+        """
+        argument = self._data_of(data, target)
+        if any(word.startswith("data.path=") for word in argument.words):
+            rule, remedy = "the data of a resumed run cannot change", "Remove it; the run reads its own file."
+            raise ConfigError.one("data", str(data), rule, remedy, code="not-supported")
+        with session(argument.given):
+            from dlexp.api.progress import progress_of
+            from dlexp.config.derive import resumed_config
+            from dlexp.workflows.train import train as workflow
+
+            config, changes = resumed_config(self.path, override_words(overrides), catalog_of(()))
+            display = progress_of(progress)
+            for change in changes:
+                display.say(f"changed: {change.path}: {change.before} -> {change.after}")
+            trusted = trusted_of_call(self._trust)
+            workflow.resume(RunDir(self.path), config, trusted, display, allow_changes=allow_changes)
+        self._given = argument.given
+        return self
+
+    def repeat(
+        self,
+        *overrides: Overrides,
+        data: object | None = None,
+        target: object | None = None,
+        run_dir: str | Path | None = None,
+        config_dirs: Sequence[str | Path] = (),
+        progress: bool = True,
+    ) -> Run:
+        """Train a new run from the configuration of this one with some changes, as `dlexp train --from` does.
+
+        Args:
+            overrides: The changes.
+            data: Other data, or the data again, if it was handed over in another session.
+            target: The targets, if `data` does not hold them, or another column.
+            run_dir: The directory of the new run, None for a new one in outputs/train/.
+            config_dirs: Directories of your own options.
+            progress: Show the progress.
+        """
+        catalog, words = catalog_of(config_dirs), override_words(overrides)
+        argument = DataArgument((), self._given) if data is None else data_argument(data, target, words, catalog)
+        with session(argument.given):
+            from dlexp.api.progress import progress_of
+            from dlexp.config.derive import repeat
+            from dlexp.workflows.train import train as workflow
+
+            typed = (*words, *argument.words)
+            config, changes = repeat(self.path, typed, catalog)
+            display = progress_of(progress)
+            for change in changes:
+                display.say(f"changed: {change.path}: {change.before} -> {change.after}")
+            call = f"dlexp.load({str(self.path)!r}).repeat({', '.join(map(repr, typed))})"
+            place, trusted = None if run_dir is None else Path(run_dir), trusted_of_call(self._trust)
+            request = workflow.Request((*self.overrides, *typed), (call,), place, trusted)
+            summary = workflow.train(config, request, display)
+        return Run(summary["run"], trust=self._trust, data=argument.given)
+
+    def report(self, out: str | Path | None = None) -> Path:
+        """Write the page of the run and return its file, report.html in its directory unless `out` is given."""
+        with session():
+            from dlexp.workflows.report import report
+
+            return report([self.path], None if out is None else Path(out), catalog_of(())).path
+
+    def __repr__(self) -> str:
+        values = "".join(f", {name} {text}" for name, text in metric_texts(self.best))
+        return f"Run({str(self.path)!r}, {self.state}{values})"
+
+    def _repr_html_(self) -> str:
+        found = self._read()
+        facts = [("state", found.status.state), ("epochs", str(len(found.epochs)))]
+        if found.summary:
+            facts.append(("best epoch", f"{found.summary['best_epoch']} by {found.monitor}"))
+        title = " on ".join(str(found.meta.get(key, "?")) for key in ("model", "data"))
+        return notebook_table(title, [*facts, *metric_texts(found.metrics), ("path", str(self.path))])
+
+    def _read(self) -> RunSummary:
+        return read_run_summary(self.path)
+
+    def _data_of(self, data: object | None, target: object | None) -> DataArgument:
+        """The data for a workflow that uses that of the run. Raises ConfigError for data of another kind."""
+        option = str(self._read().choices.get("data"))
+        kind = _HANDED_OVER.get(option)
+        if data is None:
+            return DataArgument((), self._given if kind else None)
+        found = data_argument(data, target, (), catalog_of(()))
+        given = next((word.removeprefix("data=") for word in found.words if word.startswith("data=")), "")
+        if kind and given != option:
+            rule = f"this run was trained on {kind} handed over in Python"
+            remedy = "Pass data=frame, such as pandas.read_csv(FILE)." if option == "dataframe" else "Pass data=(x, y)."
+            raise ConfigError.one("data", given, rule, remedy, code="incompatible-data")
+        if not kind and found.given is not None:
+            rule = f"this run was trained on data={option}, which is read from files"
+            raise ConfigError.one("data", given, rule, "Pass the path of a file.", code="incompatible-data")
+        return DataArgument(tuple(word for word in found.words if word.startswith("data.path=")), found.given)
+
+    def _samples(self, data: object) -> Any:
+        """Samples to predict: a DataFrame, or arrays by name."""
+        if hasattr(data, "to_pandas"):
+            data = data.to_pandas()
+        if isinstance(data, pd.DataFrame):
+            return data
+        is_table = str(self.config["data"].get("_inputs_")) == "tabular"
+        if is_table and (isinstance(data, Mapping) or (isinstance(data, list) and isinstance(data[:1], list))):
+            rows = data if isinstance(data, Mapping) or all(isinstance(row, Mapping) for row in data) else None
+            if rows is not None:
+                return pd.DataFrame(rows)
+        return (
+            {name: as_array(values) for name, values in dict(data).items()}
+            if isinstance(data, Mapping)
+            else {"data": as_array(data)}
+        )
+
+
+def _cell(name: str, text: str) -> float | int:
+    if not text:
+        return math.nan
+    return int(text) if name in _WHOLE else float(text)

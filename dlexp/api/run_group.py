@@ -1,0 +1,69 @@
+"""A group of runs that differ in the seed alone, in Python."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from dlexp.api.arguments import Given, Overrides
+from dlexp.api.run import Run
+from dlexp.api.tables import notebook_table
+from dlexp.artifacts.runs.run_tree import members
+from dlexp.errors import ConfigError
+
+_OVER_SEEDS = {"mean": "mean", "std": "std", "n": "count"}
+
+
+class RunGroup:
+    """Runs that differ in the seed alone, as `train(seeds=N)` makes them.
+
+    Args:
+        path: The directory.
+        trust: Packages of your own that the configuration may import.
+        data: What was handed over to train them; None for data in files.
+    """
+
+    def __init__(self, path: str | Path, *, trust: Sequence[str] = (), data: Given | None = None) -> None:
+        self._path = Path(path)
+        self._runs = tuple(Run(member, trust=trust, data=data) for member in members(self._path))
+        if not self._runs:
+            rule = "not a group of seeds"
+            raise ConfigError.one(str(path), "", rule, "Use dlexp.load for a single run.", code="incompatible-run")
+
+    @property
+    def path(self) -> Path:
+        """The directory."""
+        return self._path
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """The runs, by seed."""
+        return self._runs
+
+    @property
+    def metrics(self) -> pd.DataFrame:
+        """A row per run, its seed as the index: the metrics of `Run.best`."""
+        seeds = [run.config["seed"] for run in self._runs]
+        return pd.DataFrame([run.best for run in self._runs], index=pd.Index(seeds, name="seed"))
+
+    @property
+    def over_seeds(self) -> pd.DataFrame:
+        """A row per metric: mean, std (n - 1), n."""
+        return pd.DataFrame({name: getattr(self.metrics, how)() for name, how in _OVER_SEEDS.items()})
+
+    def evaluate(self, *overrides: Overrides, split: str = "test", data: object | None = None) -> pd.DataFrame:
+        """Evaluate every run on a split; returns their metrics, a row per run, its seed as the index."""
+        found = [dict(run.evaluate(*overrides, split=split, data=data).metrics) for run in self._runs]
+        return pd.DataFrame(found, index=self.metrics.index)
+
+    def __repr__(self) -> str:
+        return f"RunGroup({str(self._path)!r}, {len(self._runs)} runs)"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (str(name), *(f"{row[key]:.4g}" for key in ("mean", "std")), str(int(row["n"])))
+            for name, row in self.over_seeds.iterrows()
+        ]
+        return notebook_table(f"{len(self._runs)} seeds, {self._path}", rows, ("metric", "mean", "std", "n"))

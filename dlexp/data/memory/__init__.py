@@ -1,0 +1,1 @@
+"""Data handed over in Python: DataFrames and arrays in place of files."""

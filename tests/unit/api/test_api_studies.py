@@ -1,0 +1,46 @@
+"""Studies and range tests in Python: of data that was handed over, with results as tables."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import dlexp
+
+SMALL = ("model=mlp", "model.hidden=[8]", "trainer.epochs=1")
+
+
+@pytest.fixture(scope="module")
+def frame() -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": rng.normal(size=60), "b": rng.normal(size=60)})
+    return frame.assign(y=np.where(frame["a"] > 0, "yes", "no"))
+
+
+def test_a_range_test(frame: pd.DataFrame) -> None:
+    found = dlexp.lr_find(*SMALL, data=frame, target="y", steps=40, progress=False)
+    assert len(found.curve) > 5
+    assert (found.suggestion is None) == bool(found.reasons)
+    assert found._repr_html_().startswith("<div>")
+    with pytest.raises(dlexp.ConfigError) as caught:
+        dlexp.lr_find(*SMALL, data=frame, target="y", steps=2)
+    assert caught.value.problems[0].where == "steps"
+
+
+@pytest.mark.slow
+def test_a_study_runs_in_a_process_of_its_own(frame: pd.DataFrame, capsys: pytest.CaptureFixture[str]) -> None:
+    words = (*SMALL, "optim=adamw", "search.confirm_top=0")
+    study = dlexp.study(*words, data=frame, target="y", trials=2, name="s")
+    assert len(study.trials) == 2
+    assert "2/2" in capsys.readouterr().err
+    assert "optim.lr" in study.overrides
+    assert study._repr_html_().startswith("<div>")
+    assert "best trial" in repr(study)
+    more = dlexp.study(*words, data=frame, target="y", trials=3, name="s", progress=False)
+    assert len(more.trials) == 3
+    with pytest.raises(dlexp.ConfigError) as caught:
+        dlexp.study("model=mlpp", data=frame, target="y")
+    assert caught.value.problems[0].code == "unknown-option"
+    with pytest.raises(dlexp.DataError, match="not found"):
+        dlexp.study(*SMALL, data=frame, target="z")
