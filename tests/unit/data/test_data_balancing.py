@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -84,7 +85,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_streamed_and_kept_images_are_sampled_and_changed_alike(folder: Path) -> None:
-    words = {"path": str(folder), "image_size": 12, "augment": "crop_flip", "pad": 3}
+    words: dict[str, Any] = {"path": str(folder), "image_size": 12, "augment": "crop_flip", "pad": 3}
     kept = image_folder(**words, in_memory=True)
     found = list(TrainBatches(kept, 5, 1, CPU, balanced=True).epoch(1))
     for workers in (0, 2):

@@ -111,7 +111,7 @@ def test_a_missing_cell_is_refused_with_its_line(tmp_path: Path, key: str) -> No
     table[3][{"group": 0, "time": 1, "split_column": 5}[key]] = ""
     names: dict[str, Any] = {"group": "patient", "time": "when", "split_column": "fold"}
     with pytest.raises(DataError) as caught:
-        table_file(path=str(write(tmp_path / "a.csv", table)), target="sick", **dict([(key, names[key])]))
+        table_file(path=str(write(tmp_path / "a.csv", table)), target="sick", **{key: names[key]})
     assert (caught.value.row, caught.value.column) == (5, names[key])
 
 
