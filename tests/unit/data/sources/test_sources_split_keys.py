@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,7 +47,12 @@ def test_arrays_are_split_by_group_time_and_name(tmp_path: Path) -> None:
 
 def test_arrays_in_parts_hold_out_by_group(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
-    parts = {"x_train": TABLE[:150], "x_test": TABLE[150:], "y_train": TARGETS[:150], "y_test": TARGETS[150:]}
+    parts: dict[str, Any] = {
+        "x_train": TABLE[:150],
+        "x_test": TABLE[150:],
+        "y_train": TARGETS[:150],
+        "y_test": TARGETS[150:],
+    }
     groups = np.concatenate([GROUPS[:150], GROUPS[150:] + 100])
     np.savez(path, **parts, patient_train=groups[:150], patient_test=groups[150:])
     bundle = arrays(path=str(path), group="patient")
