@@ -7,10 +7,11 @@ from torch import Tensor
 
 from dlexp.config.check.combinations import CHANGES_OF_BATCHES, inputs_problem, targets_problem
 from dlexp.config.schema.regularization import RegularizationConfig
+from dlexp.config.schema.run import RunConfig
 from dlexp.data.bundle import DataBundle
 from dlexp.errors import ConfigError
 from dlexp.kinds import describe_kind
-from dlexp.specs import ImageSpec
+from dlexp.specs import ClassSpec, DataSpec, ImageSpec
 from dlexp.types import Field
 
 
@@ -41,6 +42,13 @@ def refuse_changes_of_batches(given: RegularizationConfig, bundle: DataBundle) -
         if key != "random_erasing" and not isinstance(learned, Tensor):
             rule = f"mixes targets, which must be one tensor, and {describe_kind(targets)} is "
             raise _refusal(key, given, rule + _described(learned), remedy)
+
+
+def refuse_balance(config: RunConfig, spec: DataSpec) -> None:
+    """Raise ConfigError for data.balance with data whose targets turn out to be no classes."""
+    if config.balance != "none" and not isinstance(spec.targets, ClassSpec):
+        rule = f"requires classes; data={config.data.option} has {describe_kind(spec.target_kind)}"
+        raise ConfigError.one("data.balance", config.balance, rule, "Set data.balance=none", code="incompatible-data")
 
 
 def _refusal(key: str, given: RegularizationConfig, rule: str, remedy: str) -> ConfigError:

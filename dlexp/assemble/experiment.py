@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from dlexp.assemble.compatibility import refuse_balance
 from dlexp.assemble.data_facts import data_facts
 from dlexp.assemble.metrics import RunMetrics, build_metrics, function_problems
 from dlexp.assemble.running import failing_layer, parts_running
@@ -18,6 +19,7 @@ from dlexp.config.nodes import build, check_arguments
 from dlexp.config.own_code import told_with_line
 from dlexp.config.schema.run import RunConfig
 from dlexp.config.schema.tree import shown
+from dlexp.data.balancing import balance_notes
 from dlexp.data.bundle import DataBundle, with_counts
 from dlexp.data.interpretation import interpretation
 from dlexp.data.loaders import EvalBatches
@@ -119,6 +121,7 @@ def assemble(
     set_deterministic(config.deterministic)
     bundle = with_counts(bundle or build_data(config, trusted))
     _check_kinds(config, bundle.spec)
+    refuse_balance(config, bundle.spec)
     seed_global(config.seed, "init")
     loss = build_loss(config, bundle.spec, trusted, device)
     task = build_task(config, bundle.spec, loss, trusted)
@@ -133,7 +136,8 @@ def assemble(
     frozen.fix(networks)
     notes = [*advice(config)]
     if isinstance(targets := bundle.spec.targets, ClassSpec):
-        notes += advice_on_classes(targets.counts, targets.names, config.loss.arguments)
+        notes += advice_on_classes(targets.counts, targets.names, config.loss.arguments, config.balance)
+        notes += balance_notes(config.balance, targets.counts, targets.names)
     notes += advice_on_data(config, data_facts(bundle, networks))
     if settings.checkpoint_activations:
         recompute_activations(networks)
@@ -176,7 +180,10 @@ def build_loss(config: RunConfig, spec: DataSpec, trusted: Sequence[str], device
     """Build the loss on `device`, for data with counted classes."""
     own = {} if spec.targets is None else spec.targets.loss_arguments()
     embedding_size = config.task.arguments.get("embedding_size")
-    loss = build(config.loss, {"class_counts": (), "target_min": (), **own, "embedding_size": embedding_size}, trusted)
+    node = config.loss
+    if config.balance == "weights":
+        node = replace(node, arguments={**node.arguments, "class_weights": "balanced"})
+    loss = build(node, {"class_counts": (), "target_min": (), **own, "embedding_size": embedding_size}, trusted)
     return loss.to(device) if isinstance(loss, nn.Module) else loss
 
 

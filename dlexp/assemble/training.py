@@ -97,7 +97,8 @@ def prepare_training(experiment: Experiment, group: ProcessGroup = ALONE) -> Tra
     group  the processes that train together; each takes its share of every batch
     """
     config, task, networks = experiment.config, experiment.task, experiment.networks
-    train = TrainBatches(experiment.bundle, config.batch_size, config.seed, experiment.device)
+    is_balanced = config.balance == "sampling"
+    train = TrainBatches(experiment.bundle, config.batch_size, config.seed, experiment.device, is_balanced)
     check_monitor(config, experiment.bundle, task)
     check_metrics(experiment.bundle, experiment.metrics)
     _refuse_phases(config, task)

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dlexp.data.augment.recipe import AugmentContext, Recipe, recipe, recipe_without_images
-from dlexp.data.columns import Column, Constant, Piece, Transform, column_of
+from dlexp.data.columns import Column, Constant, Piece, Transform, column_of, transforms_of
 from dlexp.data.preprocess import Identity, Preprocess
+from dlexp.data.splits.divided_groups import DividedGroups
 from dlexp.data.streaming import Streamed
 from dlexp.specs import DataSpec, ImageSpec
 from dlexp.types import Field
@@ -55,19 +56,23 @@ class Split:
         targets = None if self.targets is None else self.targets.to(device)
         return Split(self.inputs.to(device), targets, self.indices.to(device))
 
-    def read(self, pieces: Iterable[Piece], transform: Transform | None = None) -> Iterator[tuple[Field, Field | None]]:
-        """Inputs and targets of each piece in turn, on the split's device, after `transform`."""
+    def read(
+        self, pieces: Iterable[Piece], transform: Transform | Sequence[Transform] | None = None
+    ) -> Iterator[tuple[Field, Field | None]]:
+        """Inputs and targets of each piece in turn, on the split's device, after `transform`: one, or one per piece."""
         pieces = list(pieces)
+        transforms = transforms_of(transform, len(pieces))
         if isinstance(self.inputs, Streamed) and isinstance(self.targets, Streamed):
-            yield from self.inputs.read_with(self.targets, pieces, transform)
+            yield from self.inputs.read_with(self.targets, pieces, transforms)
             return
         targets = repeat(None, len(pieces)) if self.targets is None else self.targets.read(pieces)
-        if isinstance(self.inputs, Streamed) and transform is not None and not transform.moves_targets:
+        is_apart = all(one is not None and not one.moves_targets for one in transforms)
+        if isinstance(self.inputs, Streamed) and is_apart:
             # Inputs alone are changed by the processes that read them; targets in memory that move are not sent there.
-            yield from zip(self.inputs.read(pieces, transform), targets, strict=True)
+            yield from zip(self.inputs.read(pieces, transforms), targets, strict=True)
             return
-        for piece, given, learned in zip(pieces, self.inputs.read(pieces), targets, strict=True):
-            yield (given, learned) if transform is None else transform(given, learned, self.indices[piece])
+        for piece, given, learned, one in zip(pieces, self.inputs.read(pieces), targets, transforms, strict=True):
+            yield (given, learned) if one is None else one(given, learned, self.indices[piece])
 
     def select(self, positions: Tensor) -> Split:
         """The samples at `positions` (B,) int64, as a split in memory."""
@@ -91,6 +96,7 @@ class DataBundle:
     damaged        those of them that could not be read
     target         name of the column or array that is learned, "" where it has none
     omitted        columns of a table, or arrays of a file, that are not read: name -> why, a phrase that follows it
+    divided        name of a column of a table -> what it divides, for columns that look like groups
     missing        name of a column with missing cells -> (how many, the first ten rows)
     named          sample numbers (B,) -> what the source calls them: a file, or a line; None where a number is all
     masks          sample numbers (B,) int64 -> (B, H, W) bool, true where the object is; None where nobody knows. They
@@ -109,6 +115,7 @@ class DataBundle:
     damaged: tuple[str, ...] = ()
     target: str = ""
     omitted: Mapping[str, str] = field(default_factory=dict)
+    divided: Mapping[str, DividedGroups] = field(default_factory=dict)
     missing: Mapping[str, tuple[int, tuple[int, ...]]] = field(default_factory=dict)
     named: Callable[[NDArray[np.int64]], list[str]] | None = None
     masks: Callable[[Tensor], Tensor] | None = None

@@ -6,7 +6,7 @@ sequences together.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Protocol, Self
@@ -172,6 +172,11 @@ class Constant:
         for piece in pieces:
             size = len(range(self.count)[piece]) if isinstance(piece, slice) else len(piece)
             yield _repeated(self.value, size)
+
+
+def transforms_of(given: Transform | Sequence[Transform] | None, count: int) -> Sequence[Transform | None]:
+    """The transform of each of `count` pieces, where one is given for all of them or one for each."""
+    return list(given) if isinstance(given, Sequence) else [given] * count
 
 
 def column_of(given: Field) -> Column:

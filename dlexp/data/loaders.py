@@ -14,8 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dlexp.data.balancing import BalancedOrder, ChangedAgain, class_numbers
 from dlexp.data.bundle import DataBundle, Split
-from dlexp.data.columns import column_size
+from dlexp.data.columns import Transform, column_size
 from dlexp.runtime.seed import order
 from dlexp.types import Batch, Field
 
@@ -34,9 +35,15 @@ def bounds(count: int, batch_size: int) -> list[tuple[int, int]]:
 
 
 class TrainBatches:
-    """The training split, in the order and with the augmentation that belong to an epoch."""
+    """The training split, in the order and with the augmentation that belong to an epoch.
 
-    def __init__(self, bundle: DataBundle, batch_size: int, seed: int, device: torch.device) -> None:
+    balanced  whether each class fills the same number of places in an epoch; see `BalancedOrder`
+    """
+
+    def __init__(
+        self, bundle: DataBundle, batch_size: int, seed: int, device: torch.device, balanced: bool = False
+    ) -> None:
+        self._balanced = BalancedOrder(class_numbers(bundle.splits["train"]), seed) if balanced else None
         self._split = bundle.splits["train"].to(device)
         self._preprocess = bundle.preprocess.to(device)
         self._recipe, self._seed = bundle.recipe, seed
@@ -56,13 +63,18 @@ class TrainBatches:
 
         attempt  how often the epoch was begun anew; each time the samples come in another order
         """
-        split = self._split
-        positions = order(len(split), self._seed, epoch, attempt).to(split.indices.device)
+        split, transform = self._split, self._recipe.transform(self._seed, epoch)
+        chosen = None if self._balanced is None else self._balanced.epoch(epoch, attempt)
+        shuffled = order(len(split), self._seed, epoch, attempt) if chosen is None else chosen.positions
+        positions = shuffled.to(split.indices.device)
         starts = range(first_batch, len(self._bounds), self._per_chunk)
         chunks = [self._bounds[first : first + self._per_chunk] for first in starts]
-        pieces = [positions[chunk[0][0] : chunk[-1][1]] for chunk in chunks]
-        transform = self._recipe.transform(self._seed, epoch)
-        for chunk, piece, (inputs, targets) in zip(chunks, pieces, split.read(pieces, transform), strict=True):
+        places = [slice(chunk[0][0], chunk[-1][1]) for chunk in chunks]
+        pieces = [positions[place] for place in places]
+        changes: Transform | Sequence[Transform] | None = transform
+        if chosen is not None and transform is not None:
+            changes = [ChangedAgain(transform, chosen.again[place]) for place in places]
+        for chunk, piece, (inputs, targets) in zip(chunks, pieces, split.read(pieces, changes), strict=True):
             sizes = [end - start for start, end in chunk]
             parts = _parted(self._preprocess(inputs), sizes), _parted(targets, sizes)
             yield from map(Batch, *parts, split.indices[piece].split(sizes))

@@ -20,6 +20,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import repeat
 from typing import Any, Generic, Protocol, TypeVar
 from weakref import WeakSet
 
@@ -198,17 +199,20 @@ class Streamed:
         """The same column, whose values come on `device`."""
         return replace(self, device=device)
 
-    def read(self, pieces: Iterable[Piece], transform: Transform | None = None) -> Iterator[Field]:
-        """The values of each piece in turn, on the column's device, after a `transform` that needs no targets."""
-        requests: list[Request] = [(self._numbers(piece), None, transform) for piece in pieces]
+    def read(self, pieces: Iterable[Piece], transforms: Sequence[Transform | None] | None = None) -> Iterator[Field]:
+        """The values of each piece in turn, on the column's device, after its transform, which needs no targets."""
+        changes = repeat(None) if transforms is None else transforms
+        requests: list[Request] = [(self._numbers(piece), None, one) for piece, one in zip(pieces, changes)]  # noqa: B905 - no end
         for values in self.stream.read(requests, pin=self.device.type == "cuda"):
             yield _on(values, self.device)
 
     def read_with(
-        self, targets: Streamed, pieces: Iterable[Piece], transform: Transform | None
+        self, targets: Streamed, pieces: Iterable[Piece], transforms: Sequence[Transform | None]
     ) -> Iterator[tuple[Field, Field]]:
-        """The values of each piece in turn and their `targets`, each on its column's device, after `transform`."""
-        requests: list[Request] = [(self._numbers(piece), targets._numbers(piece), transform) for piece in pieces]
+        """The values of each piece in turn and their `targets`, each on its column's device, after its transform."""
+        requests: list[Request] = [
+            (self._numbers(piece), targets._numbers(piece), one) for piece, one in zip(pieces, transforms, strict=True)
+        ]
         stream = self.stream.with_targets(targets.stream)
         for values, learned in stream.read(requests, pin=self.device.type == "cuda"):
             yield _on(values, self.device), _on(learned, targets.device)

@@ -8,7 +8,7 @@ from typing import Any
 from dlexp.errors import ConfigError
 from dlexp.text.nearest import nearest_name
 
-_PLACES = ("data.path", "data.folder")
+_PLACES = ("data.path", "data.folder", "data.val_path", "data.test_path")
 _EVALUATION_KEYS = (
     "trainer.device",
     "trainer.precision",
@@ -19,6 +19,8 @@ _EVALUATION_KEYS = (
     "data.eval_batch_size",
     "data.path",
     "data.folder",
+    "data.val_path",
+    "data.test_path",
     "data.download",
     "data.in_memory",
     "data.workers",

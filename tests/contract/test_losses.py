@@ -91,7 +91,7 @@ def test_every_key_of_every_loss_is_listed_here() -> None:
 
 @pytest.mark.parametrize(("option", "key"), PAIRS)
 def test_every_key_changes_the_loss(option: str, key: str) -> None:
-    changed, *beside = ["balanced"] if key == "class_weights" else CHANGES[option][key]
+    changed, *beside = ["[1,3]"] if key == "class_weights" else CHANGES[option][key]
     before, after = value(option, *beside), value(option, f"{key}={changed}", *beside)
     assert abs(after - before) > 1e-3 * abs(before)
 
@@ -107,7 +107,7 @@ def small(*words: str) -> Any:
 
 
 def test_class_weights_are_measured_on_the_training_split_alone() -> None:
-    built = small("data=breast_cancer", "loss.class_weights=balanced", "data.val_fraction=0.3")
+    built = small("data=breast_cancer", "data.balance=weights", "data.val_fraction=0.3")
     counts = torch.bincount(tensor_of(built.bundle.splits["train"].targets)).double()
     assert classes_of(built.bundle.spec).counts == tuple(counts.int().tolist())
     weights = built.task._criterion.weights.double()
@@ -176,7 +176,7 @@ def test_what_cannot_be_is_refused_with_the_reason(words: str, code: str, where:
         ("loss=bce", "loss=cross_entropy"),
         ("loss.class_weights=[1,2]", "class_weights"),
         ("task=metric_learning data=diabetes", "data=diabetes"),
-        ("loss.class_weights=equal", "balanced"),
+        ("loss.class_weights=balanced", "data.balance=weights"),
         ("loss=focal loss.alpha=-1", ">= 0"),
     ],
 )

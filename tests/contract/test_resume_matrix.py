@@ -106,6 +106,8 @@ CASES: dict[str, tuple[str, ...]] = {
     "bf16-images": ("trainer.precision=bf16", *CNN),
     "augment-norm-dropout": CNN,
     "penalties-clip": ("regularization.l1=1e-4", "regularization.l2=1e-3", "trainer.clip_norm=0.5", *CNN),
+    "balance-sampling": ("data.balance=sampling", *CNN),
+    "balance-streamed": (*STREAMED, "data.balance=sampling", "data.workers=2", "data.augment=strong"),
     "streamed-0": (*STREAMED, "data.workers=0", "data.augment=trivialaugment"),
     "streamed-2": (*STREAMED, "data.workers=2", "data.augment=strong", "data.resize_to=10"),
     "bf16-ema-mixup": (

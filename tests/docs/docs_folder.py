@@ -22,6 +22,15 @@ def folder_of_the_docs(folder_of_small_files: Path, tmp_path_factory: pytest.Tem
     pd.DataFrame(wine).to_csv(folder / "wine.csv", index=False)
     rare = {"area": rng.normal(9, 1, 60), "diagnosis": ["benign", "malignant", "benign"] * 20}
     pd.DataFrame(rare).to_csv(folder / "rare.csv", index=False)
+    visits = {
+        "patient": np.arange(60) // 3,
+        "day": np.arange(60),
+        "sick": ["no", "yes", "no"] * 20,
+        "x": rng.random(60),
+    }
+    for name in ("visits", "train", "val", "test"):
+        table = pd.DataFrame({**visits, "x": rng.random(60), "sold": np.arange(60) % 2, "income": rng.normal(size=60)})
+        table.to_csv(folder / f"{name}.csv", index=False)
     for page in NAMES:
         for name, text in saved_files(page).items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)

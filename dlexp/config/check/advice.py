@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from dlexp.config.check.data_keys import OWN_WEIGHTS
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.schema.run import RunConfig
 from dlexp.config.schema.tree import shown
@@ -47,24 +48,35 @@ def _of_schedule(scheduler: Mapping[str, Any], epochs: int) -> Iterator[str]:
             yield f"scheduler.{key}={shown_value} has no effect with trainer.epochs={epochs}: the rate never decreases"
 
 
-def advice_on_classes(counts: Sequence[int], names: Sequence[str], loss: Mapping[str, Any]) -> Iterator[str]:
+def advice_on_classes(
+    counts: Sequence[int], names: Sequence[str], loss: Mapping[str, Any], balance: str
+) -> Iterator[str]:
     """Yield advice on imbalanced classes.
 
     Args:
         counts: Training samples of each class, (K,).
         names: Names of the classes, (K,).
         loss: Arguments of the loss.
+        balance: data.balance.
     """
-    if (
-        not counts
-        or not min(counts)
-        or max(counts) < _IMBALANCED * min(counts)
-        or loss.get("class_weights", 0) is not None
-    ):
+    remedy = balance_remedy(loss, balance)
+    if not remedy or not counts or not min(counts) or max(counts) < _IMBALANCED * min(counts):
         return
     most, least = (names[list(counts).index(extreme(counts))] for extreme in (max, min))
     found = f"class {most!r} has {max(counts):,} training samples and class {least!r} {min(counts):,}"
-    yield f"{found}. Set loss.class_weights=balanced to weight classes equally, and compare balanced_accuracy."
+    yield f"{found}. Set {remedy} to let all classes count alike, and compare balanced_accuracy."
+
+
+def balance_remedy(loss: Mapping[str, Any], balance: str) -> str:
+    """Return the setting that balances classes, "" where one does already.
+
+    Args:
+        loss: Arguments of the loss.
+        balance: data.balance.
+    """
+    if balance != "none" or any(loss.get(key) is not None for key in OWN_WEIGHTS):
+        return ""
+    return f"data.balance={'weights' if 'class_weights' in loss else 'sampling'}"
 
 
 def _of_model(model: Mapping[str, Any]) -> Iterator[str]:

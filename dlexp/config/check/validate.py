@@ -9,6 +9,7 @@ from typing import Any
 
 from dlexp.config.check.batch_size import effective_batch_problems
 from dlexp.config.check.combinations import freezing_problems, gradient_problems, regularization_problems
+from dlexp.config.check.data_keys import balance_problems, elsewhere, split_problems
 from dlexp.config.check.fitting import remedy_of_kinds
 from dlexp.config.check.metrics import directions, settle_metrics, unknown_monitor
 from dlexp.config.check.parameter_groups import group_problems
@@ -47,7 +48,7 @@ def check_tree(tree: dict[str, Any], choices: Mapping[str, str], catalog: Catalo
     problems = [*_unknown_keys(tree), *value_problems(tree, choices, catalog)]
     if not problems:
         problems = [*settle_metrics(tree, catalog)]
-        problems += [*_fits(tree, choices), *_combines(tree, origins), *_routed(tree, choices, origins)]
+        problems += [*_fits(tree, choices), *_combines(tree, choices, origins), *_routed(tree, choices, origins)]
     if problems:  # an untrusted component alone is reported with the arguments of the others, when they are built
         raise ConfigError([*problems, *untrusted(tree, choices, catalog.trusted)])
     _make_paths_absolute(tree, rules(choices, catalog))
@@ -113,7 +114,7 @@ def _typed(
         refusal = "" if value is ABSENT else field.refusal(value)
         if refusal:
             meant = _meant(value, field)
-            remedy = f"Did you mean {setting(path, meant)}?" if meant else ""
+            remedy = f"Did you mean {setting(path, meant)}?" if meant else elsewhere(path, value)
             yield Problem(path, shown(value), refusal, remedy, origins.text(path, value), code=field.code_of(value))
     yield from works_on_problems(tree, choices, _OUTPUTS)
     yield from phase_problems(tree, origins)
@@ -123,7 +124,7 @@ def _typed(
     for group, keys in OWN_KEYS.items():
         file = f"{group}/{choices.get(group)}.yaml"
         for key in keys:
-            if key not in tree[group] and key != "phases":
+            if key not in tree[group] and key not in ("phases", "balance"):
                 remedy = f"Begin {file} with `defaults: [_base, _self_]`."
                 if group == "task":  # tasks share no keys
                     remedy = f"Add `{key}: val/loss`, or another metric of the task, to {file}."
@@ -177,7 +178,7 @@ def _fits(tree: Mapping[str, Any], choices: Mapping[str, str]) -> Iterator[Probl
         )
 
 
-def _combines(tree: Mapping[str, Any], origins: Origins) -> Iterator[Problem]:
+def _combines(tree: Mapping[str, Any], choices: Mapping[str, str], origins: Origins) -> Iterator[Problem]:
     """Yield the problems of combinations of keys."""
     data, scheduler, trainer = tree["data"], tree["scheduler"], tree["trainer"]
     held_out = data.get("val_fraction", 0) + data.get("test_fraction", 0)
@@ -196,6 +197,8 @@ def _combines(tree: Mapping[str, Any], origins: Origins) -> Iterator[Problem]:
             "Set scheduler.warmup_epochs=0",
             code="cannot-combine",
         )
+    yield from split_problems(data)
+    yield from balance_problems(tree, choices)
     yield from _auto_rate(tree)
     leaf = origins.find("data.batch_size")
     yield from effective_batch_problems(tree, value_of(leaf) if leaf else None)

@@ -197,6 +197,7 @@ class RunConfig:
     scheduler: Node
     batch_size: int
     eval_batch_size: int
+    balance: str
     decay_norms_and_biases: bool
     layer_decay: float | None
     optim_groups: tuple[Mapping[str, Any], ...]
@@ -273,7 +274,7 @@ SECTIONS: Mapping[str, type] = dict(
 )
 # Keys of a component's node that dlexp reads itself; all others are arguments of the target.
 OWN_KEYS: Mapping[str, tuple[str, ...]] = {
-    "data": ("batch_size", "eval_batch_size"),
+    "data": ("batch_size", "eval_batch_size", "balance"),
     "task": ("monitor",),
     "optim": ("decay_norms_and_biases", "layer_decay", "groups", "phases"),
     "scheduler": ("phases",),

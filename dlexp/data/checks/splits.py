@@ -11,9 +11,11 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from dlexp.data.splits.divided_groups import DividedGroups
 from dlexp.data.splitting import Rows
 from dlexp.errors import DataError
 from dlexp.findings import Finding, counted, finding
+from dlexp.text.quoting import setting
 
 _FEW = 50  # held-out samples, each of which changes a share by two percentage points
 _UNEVEN, _RATHER_UNEVEN = 10.0, 3.0  # ratio of the largest class to the smallest
@@ -46,6 +48,20 @@ def sizes(counts: Mapping[str, int]) -> list[Finding]:
         if name != "train" and count < _FEW:
             what = f"{name} has {counted(count, 'sample')}: each changes a share by {100 / count:.1f} percentage points"
             found.append(finding("note", "small split", what))
+    return found
+
+
+def divided(columns: Mapping[str, DividedGroups]) -> list[Finding]:
+    """Findings for columns that look like groups, such as patients, whose rows are in several splits.
+
+    columns  name -> what it divides
+    """
+    found = []
+    for name, hint in columns.items():
+        what = f"column {name!r} looks like groups: rows of one value have targets that agree by {hint.agreement:.0%} "
+        what += f"beyond chance, and {hint.divided:,} of {hint.values:,} values are in several splits, so that "
+        what += "held-out rows are of groups that training knows"
+        found.append(finding("warning", "divided groups", what, [name], setting("data.group", name)))
     return found
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 from dlexp.data.bundle import DataBundle
 from dlexp.data.memory.frame_columns import categorical_columns, frame_column_names, frame_columns
 from dlexp.data.memory.handed_over import PLACE, handed_over
+from dlexp.data.splits.division import SplitBy
 from dlexp.data.tables.features.problems import check_names, raise_all
 from dlexp.data.tables.features.target_columns import names_of, targets_kind
 from dlexp.data.tables.files.table_form import AUTO, FRAME_FORM, TableForm
@@ -36,6 +37,9 @@ def dataframe(
     val_fraction: float = 0.2,
     test_fraction: float = 0.2,
     split_seed: int = 0,
+    group: str | None = None,
+    time: str | None = None,
+    split_column: str | None = None,
 ) -> DataBundle:
     """Load the DataFrame that was handed over; see `dlexp.data.tables.raw_table.table_of`.
 
@@ -43,13 +47,15 @@ def dataframe(
     0, as `frame.iloc` does. Raises DataError for invalid data, ConfigError if no DataFrame was handed over.
     """
     frame = given_frame()
-    targets, declared = names_of(target), columns or {}
-    without = dropped_of(declared, targets)
+    targets, declared, by = names_of(target), columns or {}, SplitBy(group, time, split_column)
+    without = dropped_of(declared, [*targets, *by.names])
     table, form = _table(frame, missing_values or [], declared, without=without)
-    typed = dict.fromkeys((name for name in categorical_columns(frame) if name not in {*targets, *without}), "category")
+    typed = dict.fromkeys(
+        (name for name in categorical_columns(frame) if name not in {*targets, *without, *by.names}), "category"
+    )
     kind = _kind_of_targets(frame, targets, target_kind)
     split = (val_fraction, test_fraction, split_seed)
-    options = TableOptions(targets, kind, {**typed, **declared}, max_categories, rare, standardize, split)
+    options = TableOptions(targets, kind, {**typed, **declared}, max_categories, rare, standardize, split, by)
     bundle = table_of(table, options)
     notes = [*_index_notes(frame), *([note] if (note := form.note()) else [])]
     return replace(bundle, preprocessing={**bundle.preprocessing, "form": form.plain()}, notes=(*notes, *bundle.notes))

@@ -12,6 +12,7 @@ from dlexp.data.bundle import DataBundle
 from dlexp.data.memory.handed_over import PLACE, handed_over
 from dlexp.data.sources.array_files import Arrays
 from dlexp.data.sources.arrays import bundle_of_arrays, kind_of_target
+from dlexp.data.splits.division import SplitBy
 from dlexp.errors import ConfigError
 
 __all__ = ["ndarrays", "target_kind"]
@@ -33,6 +34,9 @@ def ndarrays(
     split_seed: int = 0,
     augment: str | Sequence[Any] = "none",
     pad: int = 4,
+    group: str | None = None,
+    time: str | None = None,
+    split_column: str | None = None,
 ) -> DataBundle:
     """Load the arrays that were handed over by name; see `dlexp.data.sources.arrays.arrays`.
 
@@ -51,6 +55,7 @@ def ndarrays(
         standardize=standardize,
         how=(val_fraction, test_fraction, split_seed),
         augmentation=(augment, pad),
+        by=SplitBy(group, time, split_column),
     )
 
 

@@ -5,7 +5,7 @@ Symbols: N samples, O columns of the targets.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from dlexp.data.bundle import SPLITS
 from dlexp.data.split_names import parts_of, standard_split
 from dlexp.errors import DataError
+from dlexp.text.quoting import setting
 
 Parts = dict[str, NDArray[Any]]  # train, val or test, or "" for all samples -> (N, ...)
 Names = dict[str, tuple[str, str]]  # the same keys -> names of the inputs and of the targets
@@ -35,6 +36,35 @@ def names_of_parts(file: Path, found: Collection[str], inputs: str, target: str)
             raise DataError(rule, file=file, remedy=remedy)
         return {"": (inputs, target)}
     return {split: (name, ys.get(split) or _like(name, inputs, target)) for split, name in _in_order(xs).items()}
+
+
+def values_of_parts(
+    file: Path, found: Mapping[str, Callable[[], NDArray[Any]]], name: str, key: str, sizes: Mapping[str, int]
+) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """((N,) the values of `name`, or of NAME_train and the like, one part after the other; the names of the arrays).
+
+    Args:
+        file: The file, for error messages.
+        found: Its arrays.
+        name: The array or prefix.
+        key: The key that names it.
+        sizes: Samples of each part.
+
+    Raises DataError for an array that is not there, and for another number of samples than the inputs have.
+    """
+    names = {"": name} if "" in sizes else _divided(file, found, name)
+    values = []
+    for part, size in sizes.items():
+        array = names.get(part, f"{name}_{part}" if part else name)
+        if array not in found:
+            near = nearest_array(name, found)
+            remedy = f"Did you mean {setting(key, near)}?" if near else f"Available: {', '.join(found) or 'none'}"
+            raise DataError(f"array {array!r} ({key}) not found", file=file, remedy=remedy, code="not-found")
+        values.append(np.asarray(found[array]()))
+        if not values[-1].ndim or len(values[-1]) != size:
+            rule = f"array {array!r} ({key}) must have {size:,} samples, as the inputs, got shape {values[-1].shape}"
+            raise DataError(rule, file=file)
+    return np.concatenate(values), tuple(names[part] for part in sizes)
 
 
 def nearest_array(name: str, found: Collection[str]) -> str:

@@ -18,8 +18,10 @@ from dlexp.data.images.array_reader import ArrayImages, as_images
 from dlexp.data.images.image_set import ImageSet
 from dlexp.data.images.placement import Placement
 from dlexp.data.sources.array_files import Arrays, digest, open_arrays
-from dlexp.data.sources.array_parts import Parts, as_class_numbers, names_of_parts, nearest_array
-from dlexp.data.splitting import rows_of_parts
+from dlexp.data.sources.array_parts import Parts, as_class_numbers, names_of_parts, nearest_array, values_of_parts
+from dlexp.data.splits.division import Division, SplitBy, divide
+from dlexp.data.splits.sample_keys import keys_of_samples
+from dlexp.data.splitting import Shares, rows_of_parts
 from dlexp.data.tables.encoding import build_table
 from dlexp.data.targets import constant_reason, whole_number_reason
 from dlexp.errors import DataError
@@ -48,6 +50,9 @@ def arrays(
     split_seed: int = 0,
     augment: str | Sequence[Any] = "none",
     pad: int = 4,
+    group: str | None = None,
+    time: str | None = None,
+    split_column: str | None = None,
 ) -> DataBundle:
     """Load the arrays `inputs` and `target` of a .npz or .pt file, or INPUTS_train, INPUTS_val and INPUTS_test.
 
@@ -55,6 +60,7 @@ def arrays(
             used as float32 numbers; or a table (N, F) of numbers, NaN for a missing one
     target  class numbers or names (N,), or one-hot rows (N, O); or values (N,) or (N, O).
             target_kind=auto treats floats as values, unless they are one-hot
+    group   one group per sample, time: a number or date, split_column: a split name; each as one array, or in parts
     Parts may be named train, training, val, valid, validation, dev, test or testing, in any case.
     Raises DataError for invalid data, ValueError for settings of images with a table.
     """
@@ -71,6 +77,7 @@ def arrays(
         standardize=standardize,
         how=(val_fraction, test_fraction, split_seed),
         augmentation=(augment, pad),
+        by=SplitBy(group, time, split_column),
     )
 
 
@@ -88,27 +95,29 @@ def bundle_of_arrays(
     standardize: bool,
     how: tuple[float, float, int],
     augmentation: tuple[str | Sequence[Any], int],
+    by: SplitBy,
 ) -> DataBundle:
     """The bundle of the arrays `found`, which messages say are in `file`; see `arrays` for the others.
 
     moments       (mean, std) of the channels, None to measure them
     how           (val_fraction, test_fraction, split_seed)
     augmentation  (augment, pad)
+    by            the arrays that divide the samples
     """
     (mean, std), (augment, pad) = moments, augmentation
     given, goals, omitted = _parts(file, found, inputs, target)
     goals = as_class_numbers(file, goals, target, target_kind)
     targets, names = _targets(file, goals, target, target_kind)
     labels = names if targets.ndim == 1 else ()
-    try:
-        rows = rows_of_parts({part: len(values) for part, values in given.items()}, how, targets, labels)
-    except DataError as error:
-        raise DataError(str(error), file=file, code=error.code) from error
+    sizes = {part: len(values) for part, values in given.items()}
+    division, divides = _division(file, found, by, sizes, (how, targets, labels))
+    rows, notes = division.rows, division.notes
+    omitted = {name: by.reason(divides[name]) if name in divides else why for name, why in omitted.items()}
     if next(iter(given.values())).ndim == 2:
         _refuse_on_a_table(augment, mean, std)
         table = _table(file, given, inputs)
         made = build_table(table, targets, labels, names if targets.ndim == 2 else (), rows, standardize)
-        return replace(made, target=target, omitted=omitted)
+        return replace(made, target=target, omitted=omitted, notes=(*made.notes, *notes))
     reader = ArrayImages(tuple(as_images(file, part, layout) for part in given.values()), file).with_narrowing(rows[0])
     narrowing = reader.narrowing
     if narrowing is not None and mean is not None and std is not None and len(mean) == len(std) == reader.shape[0]:
@@ -116,7 +125,30 @@ def bundle_of_arrays(
     facts = narrowing.plain() if narrowing is not None else {}
     images = ImageSet(reader, targets, names, rows, digest([*given.values(), targets]), facts)
     bundle = images.bundle(Placement(in_memory, workers), moments, (augment, pad))
-    return replace(bundle, target=target, omitted=omitted)
+    return replace(bundle, target=target, omitted=omitted, notes=(*bundle.notes, *notes))
+
+
+def _division(
+    file: Path, found: Arrays, by: SplitBy, sizes: Mapping[str, int], what: tuple[Shares, NDArray[Any], tuple[str, ...]]
+) -> tuple[Division, dict[str, str]]:
+    """The division of the samples, and the arrays that divide them with their keys.
+
+    what  shares and seed, targets, and names of the classes
+    """
+    how, targets, labels = what
+    divides: dict[str, str] = {}
+    try:
+        if not by.keys:
+            return Division(rows_of_parts(sizes, how, targets, labels)), divides
+        values = {}
+        for key, name in by.keys.items():
+            values[key], names = values_of_parts(file, found, name, f"data.{key}", sizes)
+            divides |= dict.fromkeys(names, key)
+        parts = np.repeat(list(sizes), list(sizes.values())) if "train" in sizes else None
+        keys = keys_of_samples(by, values, parts)
+        return divide(sum(sizes.values()), how, targets, labels, keys), divides
+    except DataError as error:
+        raise DataError(error.rule, file=file, column=error.column, remedy=error.remedy, code=error.code) from error
 
 
 def target_kind(arguments: Mapping[str, Any]) -> str:

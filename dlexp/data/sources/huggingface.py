@@ -25,7 +25,9 @@ from dlexp.data.images.placement import Placement, some_of
 from dlexp.data.paths import did_you_mean
 from dlexp.data.sources.hub_labels import labels_by_name
 from dlexp.data.split_names import parts_of, standard_split
-from dlexp.data.splitting import Rows, rows_of_parts
+from dlexp.data.splits.division import Division, SplitBy, divide
+from dlexp.data.splits.sample_keys import keys_of_samples
+from dlexp.data.splitting import Rows, Shares, rows_of_parts
 from dlexp.errors import Code, ConfigError, DataError
 
 __all__ = ["huggingface"]
@@ -52,6 +54,9 @@ def huggingface(
     split_seed: int = 0,
     augment: str | Sequence[Any] = "none",
     pad: int = 4,
+    group: str | None = None,
+    time: str | None = None,
+    split_column: str | None = None,
 ) -> DataBundle:
     """Load the images of a data set and their classes, inputs (C, S, S) uint8.
 
@@ -75,20 +80,53 @@ def huggingface(
     for part in unlabeled:
         del tables[part]
         notes.append(f"part {part} was dropped: none of its samples has a label")
-    sizes, how = {part: len(table) for part, table in tables.items()}, (val_fraction, test_fraction, split_seed)
-    try:
-        rows = rows_of_parts(sizes, how, labels, classes)
-    except DataError as error:
-        raise DataError(str(error), file=where, code=error.code) from error
+    by, kept = SplitBy(group, time, split_column), {part: parts[part] for part in tables}
+    division = _division(kept, by, where, ((val_fraction, test_fraction, split_seed), labels, classes))
     sampled = some_of(np.arange(len(labels), dtype=np.int64))
     reader = HubImages(tuple(tables.values()), image, 3, form.stored, resize, where)
     if channels == 1 or (channels == "auto" and all(map(reader.is_gray, sampled))):
         reader = replace(reader, channels=1)
     mark = _fingerprint(reader, labels, sampled)
-    found = ImageSet(reader, labels, classes, rows, mark, form.preprocessing(), tuple(notes), image_size)
+    notes += division.notes
+    found = ImageSet(reader, labels, classes, division.rows, mark, form.preprocessing(), tuple(notes), image_size)
     bundle = found.bundle(Placement(in_memory, workers), (mean, std), (augment, pad))
     others = [column for column in first.features if column not in (image, label)]
-    return replace(bundle, target=label, omitted=dict.fromkeys(others, "is not used"))
+    divides = {name: by.reason(key) for key, name in by.keys.items()}
+    return replace(bundle, target=label, omitted={name: divides.get(name, "is not used") for name in others})
+
+
+def _division(
+    parts: Mapping[str, Any],
+    by: SplitBy,
+    where: str,
+    what: tuple[Shares, NDArray[np.int64], tuple[str, ...]],
+) -> Division:
+    """The division of the samples.
+
+    what  shares and seed, class numbers, and names of the classes
+    """
+    sizes = {part: len(found) for part, found in parts.items()}
+    try:
+        if not by.keys:
+            return Division(rows_of_parts(sizes, *what))
+        values = {}
+        for key, name in by.keys.items():
+            lacking = [part for part, found in parts.items() if name not in found.features]
+            if lacking:
+                rule = f"not found (data.{key})" + (f" in part {lacking[0]}" if lacking[0] else "")
+                remedy = f"Available: {', '.join(parts[lacking[0]].features)}"
+                raise DataError(rule, column=name, remedy=remedy, code="not-found")
+            values[key] = np.concatenate([_array(found[name]) for found in parts.values()])
+        given = np.repeat(list(sizes), list(sizes.values())) if "train" in sizes else None
+        return divide(sum(sizes.values()), *what, keys_of_samples(by, values, given))
+    except DataError as error:
+        raise DataError(error.rule, file=where, column=error.column, remedy=error.remedy, code=error.code) from error
+
+
+def _array(column: Any) -> NDArray[Any]:
+    """(N,) the values of a column, as numbers where all are."""
+    values = np.array(list(column))
+    return values if values.dtype.kind in "biufM" else np.array(list(column), dtype=object)
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,13 @@ from numpy.typing import NDArray
 from dlexp.data.bundle import SPLITS, DataBundle
 from dlexp.data.images.cross_split_copies import check_copies
 from dlexp.data.images.decoding import ImageFiles, printable_name, unreadable
+from dlexp.data.images.file_groups import keys_of_files
 from dlexp.data.images.image_set import ImageFormat, ImageSet
-from dlexp.data.images.listing import Listing, QuickScan, list_images, quick_scan
+from dlexp.data.images.listing import Listing, QuickScan, quick_scan
 from dlexp.data.images.placement import Placement, in_threads, pieces
-from dlexp.data.splitting import Rows, held_out, split_rows
+from dlexp.data.images.several_folders import list_folders
+from dlexp.data.splits.division import Division, divide
+from dlexp.data.splitting import Rows, Shares, held_out, split_rows
 from dlexp.errors import DataError
 
 __all__ = ["image_folder"]
@@ -50,24 +53,30 @@ def image_folder(
     split_seed: int = 0,
     augment: str | Sequence[Any] = "none",
     pad: int = 4,
+    group: str | None = None,
+    val_path: str | None = None,
+    test_path: str | None = None,
 ) -> DataBundle:
     """Load the images in `path`, inputs (C, S, S) uint8, one class per folder.
 
     Folders train, val and test (or training, validation, dev, ..., in any case) with class folders in each are the
-    splits; a missing val or test is held out from train. The quick scan reads header and both ends of every file.
+    splits, or val_path and test_path are folders of their own; a missing val or test is held out from train, with no
+    group of `keys_of_files` in two splits. The quick scan reads header and both ends of every file.
     data.on_bad=skip and data.in_memory=true decode all files, to find damage in their middle before training.
     Raises DataError for invalid data, ValueError as `ImageFormat` does and for a mean and deviation that do not match
     the channels.
     """
     form = ImageFormat(channels, image_size, resize, resize_to)
     root = Path(path)
-    files = readable_files(root, list_images(root), on_bad)
+    files = readable_files(root, list_folders((path, val_path, test_path)), on_bad)
+    how = (val_fraction, test_fraction, split_seed)
     try:
-        rows = _rows(files.listing, val_fraction, test_fraction, split_seed)
+        division = _division(root, files.listing, how, group, several=bool(val_path or test_path))
     except DataError as error:
-        raise DataError(str(error), file=root, code=error.code) from error
-    found = files.split(rows, form, allow_duplicates)
+        raise DataError(error.rule, file=root, remedy=error.remedy, code=error.code) from error
+    found = files.split(division.rows, form, allow_duplicates)
     bundle = found.bundle(Placement(in_memory, workers), (mean, std), (augment, pad))
+    bundle = replace(bundle, notes=(*bundle.notes, *division.notes))
     return files.with_names(bundle)
 
 
@@ -148,8 +157,17 @@ def readable_files(root: Path, listing: Listing, on_bad: str) -> ReadableFiles:
     return ReadableFiles(root, listing, scans, notes, (*left_out, *unread), unread)
 
 
-def _rows(listing: Listing, val_fraction: float, test_fraction: float, seed: int) -> tuple[Rows, ...]:
+def _division(root: Path, listing: Listing, how: Shares, group: str | None, several: bool) -> Division:
+    """The division into train, val and test: from the folders, or drawn, by groups where they are given."""
+    if group is None and not several:
+        return Division(_rows(listing, how))
+    keys = keys_of_files(listing, group, root)
+    return divide(len(listing.labels), how, listing.labels, listing.classes, keys)
+
+
+def _rows(listing: Listing, how: Shares) -> tuple[Rows, Rows, Rows]:
     """Row numbers of train, val and test: from the folders, or drawn."""
+    val_fraction, test_fraction, seed = how
     labels, classes = listing.labels, listing.classes
     if not (listing.splits != "").any():
         return split_rows(len(labels), (val_fraction, test_fraction, seed), labels, classes)

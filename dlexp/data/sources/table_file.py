@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from dlexp.data.bundle import DataBundle
+from dlexp.data.splits.division import SplitBy
 from dlexp.data.tables.features.target_columns import names_of, targets_kind
 from dlexp.data.tables.files.reading import read_table
 from dlexp.data.tables.files.table_form import AUTO, FormSettings
-from dlexp.data.tables.raw_table import TableOptions, table_of
+from dlexp.data.tables.raw_table import RawTable, TableOptions, dropped_of, table_of
+from dlexp.data.tables.several_files import read_files
 from dlexp.data.tables.spelling import Marks
 
 __all__ = ["table_file", "target_kind"]
@@ -36,6 +38,11 @@ def table_file(
     val_fraction: float = 0.2,
     test_fraction: float = 0.2,
     split_seed: int = 0,
+    group: str | None = None,
+    time: str | None = None,
+    split_column: str | None = None,
+    val_path: str | None = None,
+    test_path: str | None = None,
 ) -> DataBundle:
     """Load the table in `path`, with `target` as target; see `dlexp.data.tables.raw_table.table_of`.
 
@@ -47,11 +54,21 @@ def table_file(
         | {"sheet": sheet}
     )
     split = (val_fraction, test_fraction, split_seed)
-    targets, declared = names_of(target), columns or {}
-    options = TableOptions(targets, target_kind, declared, max_categories, rare, standardize, split)
+    targets, declared, by = names_of(target), columns or {}, SplitBy(group, time, split_column)
+    options = TableOptions(targets, target_kind, declared, max_categories, rare, standardize, split, by)
     labels = [name for name, kind in declared.items() if kind == "category"]
     labels += targets if target_kind == "class" else []
-    table, form = read_table(Path(path), settings, Marks(missing_values or []), targets, declared, as_texts=labels)
+    used = {name: kind for name, kind in declared.items() if kind != "drop" or name not in by.names}
+    forms = []
+
+    def read(file: Path) -> RawTable:
+        marks = Marks(missing_values or [])
+        table, form = read_table(file, settings, marks, targets, used, as_texts=labels)
+        forms.append(form)
+        return table
+
+    table = read_files((path, val_path, test_path), read, dropped_of(used, targets))
+    form = forms[0]
     bundle = table_of(table, options)
     notes = (note, *bundle.notes) if (note := form.note()) else bundle.notes
     return replace(bundle, preprocessing={**bundle.preprocessing, "form": form.plain()}, notes=notes)

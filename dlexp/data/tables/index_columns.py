@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from dlexp.data.split_names import standard_split
 
+NAMES_SPLITS = "names the split of each row (dlexp draws its own splits)"
 _INDEX_NAME = re.compile(r"Unnamed: 0(\.\d+)*|__index_level_\d+__")  # names that pandas gives to an unnamed index
 _FEWEST = 40  # rows below which consecutive whole numbers may be a ranking or a step
 _LOOKED = 100  # cells that are checked before the whole column
@@ -42,7 +43,7 @@ def index_columns(
         elif _numbers_rows(cells):
             found[name] = "numbers the rows"
         elif _names_splits(cells):
-            found[name] = "names the split of each row (dlexp draws its own splits)"
+            found[name] = NAMES_SPLITS
     return found
 
 

@@ -15,16 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlexp.data.bundle import DataBundle
-from dlexp.data.splitting import split_rows
+from dlexp.data.splits.division import Division, RowKeys, SplitBy, divide
 from dlexp.data.tables.encoding import Fitting, build_table, chosen, missing_in
 from dlexp.data.tables.features.encodings import Column, DateCells
-from dlexp.data.tables.features.kinds import read_column
+from dlexp.data.tables.features.kinds import is_date_column, read_column
 from dlexp.data.tables.features.problems import ColumnProblem, raise_all, unknown_columns
 from dlexp.data.tables.features.target_columns import targets_of
-from dlexp.data.tables.index_columns import index_columns
+from dlexp.data.tables.index_columns import NAMES_SPLITS, index_columns
 from dlexp.data.tables.labels import Labels, labels_of
 from dlexp.data.tables.raw_column import RawColumn
 from dlexp.data.tables.spelling import Marks, number_in
+from dlexp.data.tables.split_columns import group_hints, row_keys, split_hint
 from dlexp.errors import Code, DataError
 from dlexp.findings import declaring
 from dlexp.text.quoting import setting
@@ -43,6 +44,7 @@ class RawTable:
     marks  texts that mean "no value"
     index  columns that the file declares as its index
     notes  messages to the user about how it was read
+    several  (split, file, number of rows) of each file, if the rows are of several files
     """
 
     file: Path
@@ -53,13 +55,30 @@ class RawTable:
     unit: str = "line"
     index: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    several: tuple[tuple[str, Path, int], ...] = ()
+
+    @property
+    def given_parts(self) -> NDArray[np.str_] | None:
+        """(N,) the split whose file a row is of; None for a single file."""
+        if not self.several:
+            return None
+        return np.repeat([part for part, _, _ in self.several], [count for _, _, count in self.several])
+
+    def file_of(self, row: int) -> Path:
+        """The file that has row number `row`."""
+        for _, file, count in self.several:
+            if row < count:
+                return file
+            row -= count
+        return self.file
 
     def refusal(
         self, message: str, column: str, row: int | None = None, remedy: str = "", code: Code | None = None
     ) -> DataError:
         """The error for a column, or for its cell in row number `row`."""
         line = None if row is None else int(self.lines[row])
-        return DataError(message, file=self.file, column=column, row=line, remedy=remedy, unit=self.unit, code=code)
+        file = self.file if row is None else self.file_of(row)
+        return DataError(message, file=file, column=column, row=line, remedy=remedy, unit=self.unit, code=code)
 
     def labels_of(self, name: str) -> Labels:
         """A column as labels. Raises DataError for two spellings of one value that may be two labels."""
@@ -77,6 +96,7 @@ class TableOptions:
     targets     data.target
     columns     name -> kind, one of `KINDS`
     rare        what becomes of categories beyond `max_categories`: other, hash or refuse
+    split_by    the columns that divide the rows
     """
 
     targets: Sequence[str]
@@ -86,6 +106,7 @@ class TableOptions:
     rare: str
     standardize: bool
     split: tuple[float, float, int]
+    split_by: SplitBy = field(default_factory=SplitBy)
 
 
 @dataclass
@@ -118,6 +139,7 @@ def table_of(table: RawTable, options: TableOptions) -> DataBundle:
         notes=[*table.notes], problems=unknown_columns(table.file, table.names, options.targets, options.columns)
     )
     learned = targets_of(table, options.targets, options.target_kind, read.problems, read.notes)
+    keys = row_keys(table, options.split_by, options.targets, options.columns, read.problems)
     _read_columns(table, options, read)
     raise_all(read.problems, table.file, options.columns)
     assert learned is not None
@@ -125,14 +147,17 @@ def table_of(table: RawTable, options: TableOptions) -> DataBundle:
     if not read.columns:
         raise _nothing_left(table, options, read)
     read.notes += [f"data.missing_values: {word!r} not found in any cell" for word in table.marks.unmatched()]
-    rows = _split(table, options, targets, classes)
+    division = _split(table, options, targets, classes, keys)
+    rows = division.rows
+    read.notes += division.notes
     _leave_out_empty(read, rows[0])
     if not read.columns:
         raise _nothing_left(table, options, read)
     # Only the lines: the bundle lives as long as the run, and the raw table is large.
-    named = partial(_named, table.unit, table.lines)
+    named = partial(_named, table.unit, table.lines, [(file.name, count) for _, file, count in table.several])
     # Columns that a file for prediction may have in addition.
     unread = [name for name in table.names if name not in read.columns]
+    divided = group_hints(table.raw, options.split_by, options.targets, targets, rows)
     table.free()
     fitting = Fitting(options.rare, options.max_categories, read.units, read.loose, frees=True)
     notes, names = tuple(read.notes), tuple(options.targets)
@@ -142,14 +167,20 @@ def table_of(table: RawTable, options: TableOptions) -> DataBundle:
         raise DataError(str(error), file=table.file, code=error.code) from error
     preprocessing = {**bundle.preprocessing, "unread": unread}
     target = names[0] if len(names) == 1 else ""
-    return replace(bundle, preprocessing=preprocessing, named=named, target=target, omitted=read.omitted)
+    return replace(
+        bundle, preprocessing=preprocessing, named=named, target=target, omitted=read.omitted, divided=divided
+    )
 
 
 def _read_columns(table: RawTable, options: TableOptions, read: _Read) -> None:
     """Read all columns that are used, each with its problem or the reason why it is left out."""
     declared = {name: kind for name, kind in options.columns.items() if name not in options.targets}
-    cells = {name: column.cells() for name, column in table.raw.items() if name not in declared}
-    read.omitted.update(index_columns(cells, options.targets, table.index))
+    divides = options.split_by.omitted(options.columns)
+    read.omitted.update({name: why for name, why in divides.items() if name in table.raw})
+    # Each file numbers its own rows.
+    first = slice(table.several[0][2]) if table.several else slice(None)
+    cells = {name: column.cells()[first] for name, column in table.raw.items() if name not in declared}
+    read.omitted.update(index_columns(cells, {*options.targets, *options.split_by.names}, table.index))
     del cells
     for name, column in table.raw.items():
         kind = declared.get(name, "")
@@ -184,11 +215,15 @@ def _left_out(table: RawTable, options: TableOptions, name: str, why: str) -> st
     """The message about a column that is left out, with the key that keeps it."""
     if why == ONE_VALUE:
         return f"column {name!r} {why} and is left out"
+    if why == NAMES_SPLITS:
+        return f"column {name!r} {why} and is left out. {split_hint(name, options.columns)}"
     kind = "category" if why == TOO_LARGE else _kind_to_keep(table, name)
     return f"column {name!r} {why} and is left out. To keep it, set {declaring({name: kind}, options.columns)}"
 
 
 def _kind_to_keep(table: RawTable, name: str) -> str:
+    if is_date_column(table.raw[name]):
+        return "date"
     return "category" if table.raw[name].cells().dtype == object else "number"
 
 
@@ -233,19 +268,23 @@ def dropped_of(declared: Mapping[str, str], targets: Sequence[str]) -> set[str]:
 
 
 def _split(
-    table: RawTable, options: TableOptions, targets: NDArray[Any], classes: tuple[str, ...]
-) -> tuple[NDArray[np.int64], ...]:
+    table: RawTable, options: TableOptions, targets: NDArray[Any], classes: tuple[str, ...], keys: RowKeys
+) -> Division:
     """Rows of train, val and test. Raises DataError for too few rows, also of one class."""
     try:
-        return split_rows(len(targets), options.split, targets, classes)
+        return divide(len(targets), options.split, targets, classes, keys)
     except DataError as error:
-        remedy = ""
-        if classes and all(number_in(name) is not None for name in classes):
+        remedy, column = "", next(iter(options.split_by.names), options.targets[0])
+        if keys.is_empty and classes and all(number_in(name) is not None for name in classes):
             remedy = f"If the column holds quantities, set {setting('data.target_kind', 'value')}"
-        raise DataError(
-            str(error), file=table.file, column=options.targets[0], remedy=remedy, code=error.code
-        ) from error
+        message, remedy = (str(error), remedy) if remedy else (error.rule, error.remedy)
+        raise DataError(message, file=table.file, column=column, remedy=remedy, code=error.code) from error
 
 
-def _named(unit: str, lines: NDArray[np.int64], rows: NDArray[np.int64]) -> list[str]:
-    return [f"{unit} {line}" for line in lines[rows]]
+def _named(unit: str, lines: NDArray[np.int64], files: Sequence[tuple[str, int]], rows: NDArray[np.int64]) -> list[str]:
+    """What rows are called: their line, with the file where there are several."""
+    if not files:
+        return [f"{unit} {line}" for line in lines[rows]]
+    ends = np.cumsum([count for _, count in files])
+    places = np.searchsorted(ends, rows, side="right")
+    return [f"{files[place][0]} {unit} {line}" for place, line in zip(places, lines[rows], strict=True)]

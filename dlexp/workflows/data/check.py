@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from dlexp.artifacts.files.writing import write_json
 from dlexp.assemble.experiment import build_data, interpretation_of
+from dlexp.config.check.advice import balance_remedy
 from dlexp.config.schema.run import RunConfig
 from dlexp.data.bundle import SPLITS, DataBundle
 from dlexp.data.checks import columns as checked_columns
@@ -155,8 +156,7 @@ def _of_splits(bundle: DataBundle, config: RunConfig) -> list[Finding]:
     if isinstance(bundle.spec.targets, ClassSpec):
         number = bundle.spec.num_outputs
         counts = {name: np.bincount(tensor_of(splits[name].targets).numpy(), minlength=number) for name in SPLITS}
-        weights = config.loss.arguments.get("class_weights", 0)
-        remedy = "loss.class_weights=balanced" if weights is None else "trainer.monitor=val/balanced_accuracy"
+        remedy = balance_remedy(config.loss.arguments, config.balance) or "trainer.monitor=val/balanced_accuracy"
         found += checked_splits.classes(counts, bundle.spec.targets.names, remedy)
     return found
 
@@ -259,6 +259,7 @@ def _of_table(bundle: DataBundle, config: RunConfig, who: duplicates.Samples) ->
     found += checked_columns.missing_cells(gaps, len(whole), declared)
     codes = _CODES if "missing_values" in arguments else ""
     found += checked_columns.outliers(columns, lambda rows: who.named(learned[rows]), codes)
+    found += checked_splits.divided(bundle.divided)
     found += leaks(columns, _targets(bundle, learned), declared)
     ready = as_tensor(bundle.preprocess(inputs[0])).double().numpy()
     numbers = _number_features(bundle, ready.shape[1])

@@ -12,7 +12,17 @@ from dlexp.data.columns import tensor_of
 from dlexp.specs import ClassSpec, ValueSpec
 
 # Keys of a data set that affect how samples are used, not which samples there are.
-_NO_PART = ("batch_size", "eval_batch_size", "augment", "pad", "in_memory", "workers", "_inputs_", "_targets_")
+_NO_PART = (
+    "batch_size",
+    "eval_batch_size",
+    "balance",
+    "augment",
+    "pad",
+    "in_memory",
+    "workers",
+    "_inputs_",
+    "_targets_",
+)
 
 
 def fingerprint(config: RunConfig, trusted: Sequence[str]) -> dict[str, Any]:

@@ -122,15 +122,16 @@ def _encoded(bundle: DataBundle, config: RunConfig, preprocessing: Mapping[str, 
 
 
 def _from_file(arguments: Mapping[str, Any], preprocessing: Mapping[str, Any]) -> NDArray[np.float32]:
-    """Features (N, F) of all rows of the file or of the DataFrame, encoded as in `dlexp predict`. Raises DataError."""
+    """Features (N, F) of all rows of the files or of the DataFrame, encoded as in `dlexp predict`. Raises DataError."""
     reader = TableInput.of(preprocessing, arguments, lenient=True)
     blocks = []
-    path = arguments.get("path", PLACE)  # a DataFrame has none
-    for items in reader.read(str(path)) if "path" in arguments else reader.read_frame(given_frame()):
-        problem = next((text for text in items.problems if text and not text.endswith(_HAS_NO_VALUE)), "")
-        if problem:
-            raise DataError(problem, file=path, code="invalid-data")
-        blocks.append(items.inputs.numpy())
+    paths = [str(arguments[key]) for key in ("path", "val_path", "test_path") if arguments.get(key)]
+    for path in paths or [str(PLACE)]:  # a DataFrame has none
+        for items in reader.read(path) if paths else reader.read_frame(given_frame()):
+            problem = next((text for text in items.problems if text and not text.endswith(_HAS_NO_VALUE)), "")
+            if problem:
+                raise DataError(problem, file=path, code="invalid-data")
+            blocks.append(items.inputs.numpy())
     return np.concatenate(blocks)
 
 

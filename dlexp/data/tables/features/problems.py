@@ -121,15 +121,20 @@ def check_names(file: Path, there: Sequence[str], names: Sequence[str]) -> None:
 
 
 def not_found(
-    file: Path, there: Sequence[str], names: Sequence[str], name: str, declared: Mapping[str, str] | None = None
+    file: Path,
+    there: Sequence[str],
+    names: Sequence[str],
+    name: str,
+    declared: Mapping[str, str] | None = None,
+    key: str = "data.target",
 ) -> DataError | None:
     """The error for the column `name` of `names`; None if it is among `there`.
 
-    declared  data.columns, if it gives the names; otherwise data.target does
+    declared  data.columns, if it gives the names; otherwise `key` does
     """
     if name in there:
         return None
-    key = "data.target" if declared is None else "data.columns"
+    key = key if declared is None else "data.columns"
     near = _nearest(name, there)
     more = f", ... ({len(there):,} in all)" if len(there) > _NAMED else ""
     remedy = f"Available: {listed(there[:_NAMED])}{more}"

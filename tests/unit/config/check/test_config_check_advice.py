@@ -69,13 +69,16 @@ def test_no_default_line_is_advised_against() -> None:
 
 def test_uneven_classes_are_told_unless_they_are_weighed() -> None:
     names, loss = ("a", "b", "c"), {"class_weights": None}
-    (found,) = advice_on_classes((500, 50, 200), names, loss)
-    assert "'a' has 500 " in found and "'b' 50" in found and "loss.class_weights=balanced" in found
-    assert list(advice_on_classes((499, 50, 200), names, loss)) == []
-    assert list(advice_on_classes((500, 50, 200), names, {"class_weights": "balanced"})) == []
-    assert list(advice_on_classes((500, 50, 200), names, {})) == []  # a loss without weights
-    assert list(advice_on_classes((), (), loss)) == []
-    assert list(advice_on_classes((500, 0, 200), names, loss)) == []
+    (found,) = advice_on_classes((500, 50, 200), names, loss, "none")
+    assert "'a' has 500 " in found and "'b' 50" in found and "data.balance=weights" in found
+    assert list(advice_on_classes((499, 50, 200), names, loss, "none")) == []
+    assert list(advice_on_classes((500, 50, 200), names, {"class_weights": [1, 2, 3]}, "none")) == []
+    assert list(advice_on_classes((500, 50, 200), names, loss, "sampling")) == []
+    assert list(advice_on_classes((500, 50, 200), names, loss, "weights")) == []
+    (other,) = advice_on_classes((500, 50, 200), names, {}, "none")  # a loss without weights
+    assert "data.balance=sampling" in other
+    assert list(advice_on_classes((), (), loss, "none")) == []
+    assert list(advice_on_classes((500, 0, 200), names, loss, "none")) == []
 
 
 def test_an_experiment_carries_the_advice() -> None:

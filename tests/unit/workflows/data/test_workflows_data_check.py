@@ -177,7 +177,7 @@ def test_arrays_with_bad_images_and_uneven_classes(tmp_path: Path) -> None:
     words = ("data=arrays", f"data.path={tmp_path / 'a.npz'}", "data.mean=[0.9]", "data.std=[0.01]")
     found = {one["kind"]: one for one in checked(words, tmp_path)["findings"]}
     assert found["imbalance"]["severity"] == "warning"
-    assert found["imbalance"]["remedy"] == "loss.class_weights=balanced"
+    assert found["imbalance"]["remedy"] == "data.balance=weights"
     assert found["plain images"]["count"] == 1
     assert "row 300" in found["conflict"]["where"][0]
     assert found["not normalized"]["remedy"] == "data.mean=null data.std=null"

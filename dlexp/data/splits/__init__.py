@@ -1,0 +1,1 @@
+"""Splits by group, by time and by what the data says: no group in two splits, no test row before a training row."""

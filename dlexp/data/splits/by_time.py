@@ -1,0 +1,57 @@
+"""Rows cut by time: train is the earliest, test the latest, and rows of one time stay together.
+
+Symbols: N rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlexp.errors import DataError
+from dlexp.findings import counted
+
+Rows = NDArray[np.int64]
+
+
+def cut_by_time(rows: Rows, times: NDArray[Any], shares: Sequence[float]) -> list[Rows]:
+    """`rows` in consecutive parts of time, each sorted by row number.
+
+    A cut that would divide rows of one time moves to the nearest change of time.
+
+    Args:
+        rows: (B,) row numbers.
+        times: (N,) numbers or moments of all rows, none missing.
+        shares: Share of each part, the earliest first, the sum of which is 1.
+
+    Raises DataError for fewer different times than parts.
+    """
+    order = rows[np.argsort(times[rows], kind="stable")]
+    sorted_times = times[order]
+    changes = np.flatnonzero(sorted_times[1:] != sorted_times[:-1]) + 1  # positions at which a later time begins
+    if len(changes) < len(shares) - 1:
+        different = counted(len(changes) + (1 if len(rows) else 0), "different time")
+        rule = f"has {different} in {counted(len(rows), 'row')}, and rows of one time are not divided"
+        remedy = f"Add rows of other times, at least {len(shares)}, or remove data.time."
+        raise DataError(rule, remedy=remedy, code="too-few-samples")
+    cuts: list[int] = []
+    for number, wanted in enumerate(np.cumsum(shares)[:-1] * len(rows)):
+        # Later cuts need a change each: this one comes behind the one before and leaves them theirs.
+        first = 0 if not cuts else int(np.searchsorted(changes, cuts[-1], side="right"))
+        last = len(changes) - (len(shares) - 1 - number)
+        near = changes[first : last + 1]
+        cuts.append(int(near[np.argmin(np.abs(near - wanted))]))
+    return [np.sort(part).astype(np.int64) for part in np.split(order, cuts)]
+
+
+def shown_time(value: Any) -> str:
+    """A time as text: a date without a time of day where it has none, a number without needless digits."""
+    if isinstance(value, np.datetime64):
+        text = str(value.astype("datetime64[us]"))
+        return text.removesuffix("T00:00:00.000000").removesuffix(".000000")
+    if isinstance(value, np.timedelta64):
+        return str(value.astype("timedelta64[us]").item())
+    return f"{float(value):.15g}"
