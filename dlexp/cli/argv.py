@@ -45,24 +45,6 @@ def argv_for_completion(environ: Mapping[str, str]) -> list[str]:
     return [argument for name in ("COMP_WORDS", "_TYPER_COMPLETE_ARGS") for argument in environ.get(name, "").split()]
 
 
-def hint_at_keys(argv: list[str]) -> None:
-    """Print how a configuration key is written, after an unknown option such as `--lr 0.1`."""
-    from dlexp.config.check.suggest import all_paths
-    from dlexp.config.check.synonyms import synonym
-    from dlexp.config.files.catalog import Catalog  # here, because only a mistake needs it
-
-    paths = list(all_paths(Catalog()))
-    for argument in argv:
-        name = argument.partition("=")[0].removeprefix("--").replace("-", "_")
-        meant = synonym(name)
-        named = [meant] if meant else [path for path in paths if path.rpartition(".")[2] == name]
-        found = named if argument.startswith("--") else []
-        if found:
-            echo(
-                f"Set a configuration key without dashes: {' or '.join(f'{path}=...' for path in found[:3])}", err=True
-            )
-
-
 def hint_at_multirun(argv: list[str]) -> None:
     """Print what to use instead of `-m`, which only `dlexp train` has."""
     command = next((argument for argument in argv if not argument.startswith("-")), "")

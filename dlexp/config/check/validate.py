@@ -13,6 +13,7 @@ from dlexp.config.check.fitting import remedy_of_kinds
 from dlexp.config.check.parameter_groups import group_problems
 from dlexp.config.check.phases import phase_combinations, phase_problems, phase_rules
 from dlexp.config.files.catalog import Catalog
+from dlexp.config.habits.values import value_meant
 from dlexp.config.node_keys import node_key_problems, works_on_problems
 from dlexp.config.nodes import untrusted
 from dlexp.config.origins import Origins, value_of
@@ -25,6 +26,7 @@ from dlexp.errors import ConfigError, Problem
 from dlexp.kinds import describe_kind
 from dlexp.text.nearest import nearest_name
 from dlexp.text.quoting import setting
+from dlexp.text.quoting import value as override_value
 
 # regularization.KEY -> the group whose key of the same name receives the value.
 ROUTES = {"dropout": "model", "label_smoothing": "loss"}
@@ -111,9 +113,10 @@ def _typed(
         value = value_at(tree, path)
         refusal = "" if value is ABSENT else field.refusal(value)
         if refusal:
-            meant = _meant(value, field)
+            meant, origin = _meant(path, value, field), origins.text(path, value)
             remedy = f"Did you mean {setting(path, meant)}?" if meant else ""
-            yield Problem(path, shown(value), refusal, remedy, origins.text(path, value), code=field.code_of(value))
+            instead = (f"{path}={override_value(meant)}",) if meant and not origin else None
+            yield Problem(path, shown(value), refusal, remedy, origin, code=field.code_of(value), instead=instead)
     yield from works_on_problems(tree, choices, _OUTPUTS)
     yield from phase_problems(tree, origins)
     for path in common_paths():
@@ -129,8 +132,10 @@ def _typed(
                 yield Problem(f"{group}.{key}", "", "required", remedy, code="missing-value")
 
 
-def _meant(value: Any, field: Field) -> Any:
-    """The valid value that is spelled almost like an invalid one, None if there is none."""
+def _meant(path: str, value: Any, field: Field) -> Any:
+    """Return the valid value that an invalid one stands for, as a word of other tools or by its spelling, or None."""
+    if isinstance(value, str | int | float) and (named := value_meant(path, str(value))) is not None:
+        return named if not field.refusal(named) else None
     if isinstance(value, Mapping) and field.type == "map[str]":
         near = {
             key: item if item in field.choices else nearest_name(str(item), field.choices)
@@ -209,7 +214,8 @@ def _combines(tree: Mapping[str, Any], origins: Origins) -> Iterator[Problem]:
     names = directions(tree)
     for path, monitor in (("trainer.monitor", trainer["monitor"]), ("task.monitor", tree["task"]["monitor"])):
         if monitor is not None and monitor not in names:
-            near = nearest_name(str(monitor), names)
+            near = value_meant("trainer.monitor", str(monitor))
+            near = near if near in names else nearest_name(str(monitor), names)
             every = f"Available: {', '.join(names)}"
             yield Problem(
                 path,
@@ -218,6 +224,7 @@ def _combines(tree: Mapping[str, Any], origins: Origins) -> Iterator[Problem]:
                 f"Did you mean {setting(path, near)}? {every}" if near else every,
                 origins.text(path, monitor),
                 code="unknown-value",
+                instead=(f"{path}={near}",) if near and not origins.text(path, monitor) else None,
             )
     for key in ("betas", "adamw_betas"):
         betas = tree["optim"].get(key)
