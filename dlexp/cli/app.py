@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from dlexp import __version__
-from dlexp.cli.argv import argv_for_completion, hint_at_multirun, with_empty_values
+from dlexp.cli.argv import LONG_DASHES, argv_for_completion, hint_at_multirun, with_empty_values
 from dlexp.cli.fast_typer import InvalidLine, PlainGroup, only_named
 from dlexp.cli.process import exit_code, reset_inherited_state
 from dlexp.cli.style import replace_unencodable_characters, visible_errors
@@ -97,18 +97,20 @@ def main(argv: list[str] | None = None) -> None:
     replace_unencodable_characters()
 
     def run() -> None:
+        if any(word[:1] in LONG_DASHES or word[1:2] in LONG_DASHES for word in argv):
+            _explain(argv)
         try:
             app_with([*argv, *argv_for_completion(os.environ)])(args=argv, prog_name="dlexp")
         except InvalidLine as invalid:
-            _explain(invalid, argv)
+            _explain(argv, invalid)
 
     with visible_errors():
         sys.exit(exit_code(run, argv, lambda: hint_at_multirun(argv)))
 
 
-def _explain(invalid: InvalidLine, line: list[str]) -> None:
-    """Raise ConfigError with the problems of a line that a command refuses, or print the message of typer."""
-    from dlexp.cli.correction import command_problem, option_problems
+def _explain(line: list[str], invalid: InvalidLine | None = None) -> None:
+    """Raise ConfigError with the problems of a line, or print the message of typer on a line that it refuses."""
+    from dlexp.cli.correction import command_problem, line_problems
     from dlexp.errors import ConfigError
 
     names = [command.name for command in COMMANDS]
@@ -118,11 +120,12 @@ def _explain(invalid: InvalidLine, line: list[str]) -> None:
         words = list(problem.instead) if problem.typed == tuple(line) else [*problem.instead, *line[1:]]
     if words and words[0] in names:
         own = _options_of(words)
-        problems += option_problems(words[len(own.name.split()) :], own)
+        problems += line_problems(words, words[len(own.name.split()) :], own)
     if problems:
         raise ConfigError(problems) from invalid
-    invalid.error.show()
-    sys.exit(invalid.error.exit_code)
+    if invalid is not None:
+        invalid.error.show()
+        sys.exit(invalid.error.exit_code)
 
 
 def _options_of(line: Sequence[str]) -> CommandOptions:

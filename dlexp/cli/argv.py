@@ -11,6 +11,8 @@ from pathlib import Path
 
 from dlexp.cli.style import echo
 
+# Dashes that documents and pages put in place of - and --.
+LONG_DASHES = frozenset("\u2010\u2011\u2012\u2013\u2014\u2015\u2212")
 _ALONE = ("--resume", "--plot-schedule")
 
 

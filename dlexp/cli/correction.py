@@ -62,6 +62,21 @@ def with_correction(error: ConfigError, line: Sequence[str]) -> tuple[ConfigErro
     return (error if len(problems) == len(error.problems) else ConfigError(problems)), None
 
 
+def line_problems(line: Sequence[str], words: Sequence[str], options: CommandOptions | None) -> list[Problem]:
+    """Return the problems of the options of a line, and of its overrides if the options have no single correction.
+
+    Args:
+        line: The command line, beginning with a command.
+        words: The arguments of the command.
+        options: The options of the command, None for an unknown command.
+    """
+    problems = option_problems(words, options) if options is not None else []
+    if any(problem.instead is None for problem in problems):
+        typed = {word for problem in problems for word in problem.typed}
+        problems += _further_problems([word for word in line if word not in typed])
+    return problems
+
+
 def shown_line(words: Sequence[str]) -> str:
     """Return a command line to type, without the empty values that stand for an option alone."""
     kept = [word for before, word in zip(("", *words), words, strict=False) if word or before not in _MAY_STAND_ALONE]
@@ -103,20 +118,25 @@ def command_problem(line: Sequence[str], commands: Collection[str]) -> Problem |
     if first in commands:
         return None
     rule = "unknown command"
+    if first == "dlexp":
+        remedy = "Remove it: it is there already."
+        return Problem(first, "", rule, remedy, code="unknown-command", typed=(first,), instead=())
     if first.startswith("-") or has_long_dash(first):
         name = next((word for word in line if word in commands), None)
         if name is None:
             return None
         others = [word for position, word in enumerate(line) if position != line.index(name)]
         rule = "options come after the command"
-        instead = (name, *others)
-        return Problem(first, "", rule, f"Begin with dlexp {name}", code="unknown-command", typed=(*line,), instead=instead)
+        remedy, ordered = f"Begin with dlexp {name}", (name, *others)
+        return Problem(first, "", rule, remedy, code="unknown-command", typed=(*line,), instead=ordered)
     meant = command_meant(first)
     near = None if meant else misspelled_name(first, commands)
     if "=" in first or (not near and not meant and option_meant(first, _catalog(line))):
         meant, rule = ("train", first), "a configuration requires a command"
-    instead = meant or ((near,) if near else None)
-    remedy = f"Did you mean dlexp {' '.join(map(shell_word, instead))}?" if instead else "List the commands: dlexp --help"
+    instead: tuple[str, ...] | None = meant or ((near,) if near else None)
+    remedy = (
+        f"Did you mean dlexp {' '.join(map(shell_word, instead))}?" if instead else "List the commands: dlexp --help"
+    )
     return Problem(first, "", rule, remedy, code="unknown-command", typed=(first,), instead=instead)
 
 
@@ -127,14 +147,18 @@ def _problem(
     where, key = name, normalized(name.lstrip("-"))
     near = misspelled_name(name, [option for option in options.flags if option.startswith("--")])
     if not options.takes_keys:
-        remedy = f"Did you mean {near}?" if near else f"List the options: dlexp {options.name} --help"
-        return Problem(where, "", "unknown option", remedy, code="unknown-option", instead=_spelled(near, value))
-    if name in options.flags:  # typed with a long dash
+        if near is not None:
+            return _misspelled(where, near, value)
+        remedy = f"List the options: dlexp {options.name} --help"
+        return Problem(where, "", "unknown option", remedy, code="unknown-option")
+    if name in options.flags:
         rule = "contains a long dash, as copied from a document"
-        return Problem(where, "", rule, f"Type {name}", code="unknown-option", instead=_spelled(name, value))
+        return replace(_misspelled(where, name, value), rule=rule)
     paths = all_paths(catalog)
     if key in catalog.groups or key in paths:
         return _as_key(where, key, value, catalog)
+    if near is not None and near.startswith(f"{name}-"):  # --batch for --batch-size
+        return _misspelled(where, near, value)
     if (habit := habit_of(key)) is not None:
         problem = habit_problem(habit, key, value, chosen, where=where)
         return _within(problem, options)
@@ -145,9 +169,7 @@ def _problem(
     if same_leaf:
         return _as_key(where, same_leaf[0], value, catalog)
     if near is not None:
-        return Problem(
-            where, "", "unknown option", f"Did you mean {near}?", code="unknown-option", instead=_spelled(near, value)
-        )
+        return _misspelled(where, near, value)
     if key.startswith("no_") and habit_of(key[3:]) is None and key[3:] in {path.rpartition(".")[2] for path in paths}:
         return _problem(f"--{key[3:]}", "false", options, chosen, catalog)
     if (path := nearest_path(key, paths)) is not None and len(key) > 1:
@@ -172,15 +194,16 @@ def _as_key(where: str, key: str, value: str | None, catalog: Catalog) -> Proble
     )
 
 
+def _misspelled(where: str, option: str, value: str | None) -> Problem:
+    instead = (option,) if value is None else (option, value)
+    return Problem(where, "", "unknown option", f"Did you mean {option}?", code="unknown-option", instead=instead)
+
+
 def _within(problem: Problem, options: CommandOptions) -> Problem:
     """Return the problem with the code of an option; its words are no correction if the command lacks their option."""
     lacking = [word for word in problem.instead or () if word.startswith("--") and word not in options.flags]
     rule = f"{problem.rule}; dlexp {options.name} has no {lacking[0]}" if lacking else problem.rule
     return replace(problem, rule=rule, instead=None if lacking else problem.instead, code="unknown-option")
-
-
-def _spelled(option: str | None, value: str | None) -> tuple[str, ...] | None:
-    return None if option is None else (option,) if value is None else (option, value)
 
 
 def _takes_no_value(words: Sequence[str], options: CommandOptions) -> bool:
@@ -193,7 +216,7 @@ def _is_known(name: str, options: CommandOptions) -> bool:
     if name in options.flags:
         return True
     letters = [f"-{letter}" for letter in name[1:]] if not name.startswith("--") else []
-    if not letters or not letters[0] in options.flags:
+    if not letters or letters[0] not in options.flags:
         return False
     return options.flags[letters[0]] is False or all(letter in options.flags for letter in letters)
 

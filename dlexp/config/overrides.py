@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
 from dlexp.config.check.bare_words import delete_problem, grammar_problem, hydra_problem
-from dlexp.config.check.suggest import EVERY_NAME, all_paths, nearest_path, unknown_option
+from dlexp.config.check.suggest import EVERY_NAME, all_paths, is_name, nearest_path, unknown_option
 from dlexp.config.check.validate import rules
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.habits.lookup import habit_of
-from dlexp.config.habits.problem import habit_problem
-from dlexp.config.habits.typing import TypedWord, read_words
+from dlexp.config.habits.problem import habit_problem, problems_of
+from dlexp.config.habits.typing import read_words
 from dlexp.config.habits.values import translated
 from dlexp.config.quoted_keys import parse_override
 from dlexp.config.schema.fields import Field
@@ -51,11 +51,11 @@ def parse(overrides: Sequence[str], catalog: Catalog) -> tuple[ParsedOverrides, 
     groups: dict[str, str] = {}
     values: list[Override] = []
     problems: list[Problem] = []
-    read = read_words(overrides, lambda word: _is_name(word, catalog))
+    read = read_words(overrides, lambda word: is_name(word, catalog))
     chosen = {item.word.partition("=")[0] for item in read} & set(catalog.groups)
     for item in read:
         override, problem = _override(item.word, chosen, catalog)
-        problems += _problems_of(item, problem)
+        problems += problems_of(item, problem)
         if override is None or problem is not None:
             continue
         if _group_of(override, catalog):
@@ -75,25 +75,6 @@ def _override(word: str, chosen: Collection[str], catalog: Catalog) -> tuple[Ove
     except HydraException:  # its message is about lexers and links to the manual of Hydra
         return None, grammar_problem(word, catalog)
     return override, _shape_problem(word, override, catalog) or _group_problem(override, chosen, catalog)
-
-
-def _problems_of(item: TypedWord, problem: Problem | None) -> list[Problem]:
-    """Return the problem of how a word was typed and the problem of the word, with one correction of both."""
-    found = [] if problem is None else [replace(problem, typed=item.typed)]
-    if not item.rule:
-        return found
-    instead = (item.word,) if problem is None else problem.instead
-    remedy = f"Type {' '.join(map(shell_word, instead))}" if instead else ""
-    where = " ".join(item.typed)
-    typing = Problem(where, "", item.rule, remedy, code="invalid-syntax", typed=item.typed, instead=instead)
-    return [typing, *found]
-
-
-def _is_name(word: str, catalog: Catalog) -> bool:
-    """Return whether a word names a group or a key, here or in another tool."""
-    if "=" in word or not word:
-        return False
-    return word in catalog.groups or habit_of(word) is not None or word in all_paths(catalog)
 
 
 def _group_of(override: Override, catalog: Catalog) -> str:

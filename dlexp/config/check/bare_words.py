@@ -21,8 +21,13 @@ def grammar_problem(word: str, catalog: Catalog) -> Problem:
     if "=" not in word:
         return _bare_word(word, catalog)
     key, _, value = word.partition("=")
-    if open_at := unbalanced(word):
+    open_at = unbalanced(word)
+    if not open_at and value.startswith("(") and value.endswith(")"):
+        open_at = "a list has brackets [ ]"
+    if open_at:
         meant = closed(word)
+        if meant is not None and value.startswith("("):  # a tuple of Python
+            meant = f"{key}=[{meant.partition('=')[2][1:-1].rstrip(',')}]"
         remedy = f"Type {shell_word(meant)}" if meant else "Close it, and quote the word for the shell: 'KEY=[...]'"
         instead = None if meant is None else (meant,)
         return Problem(key, value, open_at, remedy, code="invalid-syntax", instead=instead)

@@ -11,6 +11,7 @@ from typing import Any
 
 from dlexp.config.check.data_files import words_of_file
 from dlexp.config.files.catalog import Catalog
+from dlexp.config.habits.habit import Habit
 from dlexp.config.habits.lookup import group_meant, habit_of, key_meant
 from dlexp.config.habits.problem import habit_problem
 from dlexp.config.habits.values import translated, value_meant
@@ -24,10 +25,10 @@ from dlexp.text.quoting import value as override_value
 
 EVERY_NAME = "List the groups with dlexp list, the keys with dlexp config --sources"
 # Last parts of keys that mean something else in every group: another group's key of that name is no suggestion.
-_OF_MANY_MEANINGS = frozenset(
-    "alpha base beta blocks channels d delta depth domain factor gamma groups head heads init inputs k kernel layout "
-    "margin mode name noise norm on_bad pad patience path period phases pool power r resize rho rise fall scale "
-    "stem state steps target token unit variant".split()
+_OF_MANY_MEANINGS = re.compile(
+    r"alpha|base|beta|blocks|channels|d|delta|depth|domain|factor|gamma|groups|head|heads|init|inputs|k|kernel|layou"
+    r"t|margin|mode|name|noise|norm|on_bad|pad|patience|path|period|phases|pool|power|r|resize|rho|rise|fall|scale|s"
+    r"tem|state|steps|target|token|unit|variant"
 )
 _OPTION_NAME = re.compile(r"[A-Za-z0-9][\w-]*")
 
@@ -46,6 +47,21 @@ def all_paths(catalog: Catalog) -> dict[str, tuple[str, ...]]:
     return found
 
 
+def is_name(word: str, catalog: Catalog) -> bool:
+    """Return whether a word names a group or a key, here or in another tool."""
+    if "=" in word or not word:
+        return False
+    return word in catalog.groups or habit_of(word) is not None or word in all_paths(catalog)
+
+
+def foreign_name(key: str, catalog: Catalog) -> Habit | None:
+    """Return the habit of a key of another tool, such as optimizer.learning_rate; None for a key of dlexp."""
+    paths = all_paths(catalog)
+    if key in catalog.groups or key in paths or _in_group_meant(key) in paths:
+        return None
+    return habit_of(key)
+
+
 def nearest_path(path: str, candidates: Iterable[str]) -> str | None:
     """Return the most likely path: one with the same last part (`lr`, `optimizer.lr`), else the closest spelling."""
     pool = sorted(set(candidates))
@@ -56,7 +72,7 @@ def nearest_path(path: str, candidates: Iterable[str]) -> str | None:
     if f"{near_head}.{leaf}" in pool:
         return f"{near_head}.{leaf}"
     same_leaf = [name for name in pool if name.rpartition(".")[2] == leaf]
-    if same_leaf and leaf not in _OF_MANY_MEANINGS:
+    if same_leaf and not _OF_MANY_MEANINGS.fullmatch(leaf):
         return max(same_leaf, key=lambda name: SequenceMatcher(None, path, name).ratio())
     same_head = [name for name in pool if name.startswith(f"{head}.")]
     by_leaf = {name.rpartition(".")[2]: name for name in (same_head or pool)}
@@ -94,7 +110,9 @@ def unknown_option(group: str, option: str, catalog: Catalog, *, where: str = ""
     as_data = words_of_file(option) if group == "data" and not origin and not where else ()
     if as_data:
         remedy = f"Did you mean {' '.join(map(shell_word, as_data))}?"
-        return Problem(group, option, "must be a data set, not its file", remedy, code="unknown-option", instead=as_data)
+        return Problem(
+            group, option, "must be a data set, not its file", remedy, code="unknown-option", instead=as_data
+        )
     folder, near = _folder_with(group, option), value_meant(group, option)
     near, instead = near if near in options else misspelled_name(option, options), None
     if folder is not None and not origin:
@@ -132,8 +150,7 @@ def unknown_key(key: str, value: Any, choices: Mapping[str, str], catalog: Catal
     def said(path: str) -> str:
         return path if origin else setting(path, value)
 
-    meant = _in_group_meant(key)
-    if meant not in paths and (habit := habit_of(key)) is not None:
+    if (habit := foreign_name(key, catalog)) is not None:
         return habit_problem(habit, key, override_value(value), (), origin=origin)
     here = [path for path, owners in paths.items() if not owners or _is_chosen(owners, choices)]
     near, rule, instead = nearest_path(key, here), "unknown configuration key", None

@@ -111,7 +111,7 @@ def _typed(
             return
     for path, field in known.items():
         value = value_at(tree, path)
-        refusal = "" if value is ABSENT else field.refusal(value)
+        refusal = "" if value is ABSENT else field.refusal(value) or _device_refusal(path, value)
         if refusal:
             meant, origin = _meant(path, value, field), origins.text(path, value)
             remedy = f"Did you mean {setting(path, meant)}?" if meant else ""
@@ -130,6 +130,11 @@ def _typed(
                 if group == "task":  # tasks share no keys
                     remedy = f"Add `{key}: val/loss`, or another metric of the task, to {file}."
                 yield Problem(f"{group}.{key}", "", "required", remedy, code="missing-value")
+
+
+def _device_refusal(path: str, value: Any) -> str:
+    """Return a rule if a device has the name of another tool; what there is on this machine shows when it is used."""
+    return "unknown device" if path == "trainer.device" and value_meant(path, str(value)) is not None else ""
 
 
 def _meant(path: str, value: Any, field: Field) -> Any:

@@ -20,9 +20,13 @@ LENGTH = (
     Habit("Lightning, Hugging Face", "max_steps num_steps total_steps", "trainer.epochs=10", _EPOCHS, is_sure=False),
     Habit("Ludwig", "train_steps", "trainer.epochs=10", _EPOCHS, is_sure=False),
     Habit("scikit-learn", "max_iter n_iter iterations num_iterations", "trainer.epochs=10", _EPOCHS, is_sure=False),
-    Habit("Keras", "steps_per_epoch", "trainer.epochs=10", "an epoch is one pass over the training split", is_sure=False),
+    Habit(
+        "Keras", "steps_per_epoch", "trainer.epochs=10", "an epoch is one pass over the training split", is_sure=False
+    ),
     Habit("Lightning", "min_epochs min_steps", "trainer.epochs=10", _EPOCHS, is_sure=False),
-    Habit("Lightning", "max_time", "--resume", "Ctrl-C ends a run with a checkpoint; resume continues it", is_sure=False),
+    Habit(
+        "Lightning", "max_time", "--resume", "Ctrl-C ends a run with a checkpoint; resume continues it", is_sure=False
+    ),
     Habit("Lightning", "fast_dev_run dry_run", "--dry-run", cases={"true": "--dry-run", "false": ""}, example="true"),
     Habit(
         "Lightning",
@@ -203,7 +207,12 @@ MACHINE = (
         "a loss or gradient that is not finite is always found; trainer.on_nonfinite says what follows",
         example="true",
     ),
-    Habit("Lightning, scikit-learn, Ludwig", "random_state random_seed seed_everything manual_seed", "seed={}", example="7"),
+    Habit(
+        "Lightning, scikit-learn, Ludwig",
+        "random_state random_seed seed_everything manual_seed",
+        "seed={}",
+        example="7",
+    ),
 )
 
 WATCHING = (
@@ -219,7 +228,12 @@ WATCHING = (
         "the metric says whether larger is better",
         example="max",
     ),
-    Habit("Keras", "patience trainer.patience early_stopping_epochs", "regularization.early_stopping.patience={}", example="5"),
+    Habit(
+        "Keras",
+        "patience trainer.patience early_stopping_epochs",
+        "regularization.early_stopping.patience={}",
+        example="5",
+    ),
     Habit(
         "Keras, scikit-learn",
         "early_stopping earlystopping use_early_stopping",
@@ -227,15 +241,33 @@ WATCHING = (
         cases={"true": "regularization=early_stopping", "false": ""},
         example="true",
     ),
-    Habit("Ludwig", "early_stop", "regularization.early_stopping.patience={}", cases={"true": "regularization=early_stopping"}, example="5"),
+    Habit(
+        "Ludwig",
+        "early_stop",
+        "regularization.early_stopping.patience={}",
+        cases={"true": "regularization=early_stopping"},
+        example="5",
+    ),
     Habit(
         "Hugging Face, scikit-learn",
         "early_stopping_patience early_stopping_rounds n_iter_no_change",
         "regularization.early_stopping.patience={}",
         example="5",
     ),
-    Habit("Keras, Lightning", "min_delta", f"{_WITH_STOPPING} regularization.early_stopping.min_delta={{}}", example="0.001", is_sure=False),
-    Habit("Hugging Face, scikit-learn", "early_stopping_threshold tol", f"{_WITH_STOPPING} regularization.early_stopping.min_delta={{}}", example="0.001", is_sure=False),
+    Habit(
+        "Keras, Lightning",
+        "min_delta",
+        f"{_WITH_STOPPING} regularization.early_stopping.min_delta={{}}",
+        example="0.001",
+        is_sure=False,
+    ),
+    Habit(
+        "Hugging Face, scikit-learn",
+        "early_stopping_threshold tol",
+        f"{_WITH_STOPPING} regularization.early_stopping.min_delta={{}}",
+        example="0.001",
+        is_sure=False,
+    ),
     Habit(
         "Keras, Hugging Face",
         "restore_best_weights load_best_model_at_end save_best_only save_last enable_checkpointing",
@@ -244,7 +276,9 @@ WATCHING = (
         example="true",
     ),
     Habit("Lightning, Hugging Face", "save_top_k save_total_limit checkpoint_hist", "", _BEST, example="3"),
-    Habit("Hugging Face, timm", "save_steps recovery_interval save_interval", "trainer.save_every_steps={}", example="500"),
+    Habit(
+        "Hugging Face, timm", "save_steps recovery_interval save_interval", "trainer.save_every_steps={}", example="500"
+    ),
     Habit(
         "Lightning, Hugging Face",
         "check_val_every_n_epoch val_check_interval eval_strategy evaluation_strategy eval_steps save_strategy",
@@ -271,11 +305,27 @@ WATCHING = (
     ),
     Habit("timm", "log_wandb use_wandb", "logger=wandb", cases={"true": "logger=wandb", "false": ""}, example=""),
     Habit("Weights & Biases", "wandb", "logger=wandb", cases={"true": "logger=wandb", "false": ""}, example=""),
-    Habit("Keras", "tensorboard use_tensorboard", "logger=tensorboard", cases={"true": "logger=tensorboard", "false": ""}, example=""),
+    Habit(
+        "Keras",
+        "tensorboard use_tensorboard",
+        "logger=tensorboard",
+        cases={"true": "logger=tensorboard", "false": ""},
+        example="",
+    ),
     Habit("Weights & Biases", "wandb.project wandb_project", "logger=wandb logger.wandb_project={}", example="mine"),
     Habit("Weights & Biases", "wandb.entity wandb_entity", "logger=wandb logger.wandb_entity={}", example="team"),
     Habit("Weights & Biases", "wandb.mode wandb_mode", "logger=wandb logger.wandb_mode={}", example="offline"),
-    Habit("MLflow", "mlflow.tracking_uri mlflow_tracking_uri tracking_uri", "logger=mlflow logger.mlflow_uri={}", example="file.db"),
-    Habit("MLflow", "mlflow.experiment_name mlflow_experiment_name", "logger=mlflow logger.mlflow_experiment={}", example="mine"),
+    Habit(
+        "MLflow",
+        "mlflow.tracking_uri mlflow_tracking_uri tracking_uri",
+        "logger=mlflow logger.mlflow_uri={}",
+        example="file.db",
+    ),
+    Habit(
+        "MLflow",
+        "mlflow.experiment_name mlflow_experiment_name",
+        "logger=mlflow logger.mlflow_experiment={}",
+        example="mine",
+    ),
     Habit("Hugging Face", "run_name wandb.name experiment_name exp_name hydra.job.name", "name={}", example="mine"),
 )

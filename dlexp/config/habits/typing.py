@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dlexp.text.quoting import setting
+from dlexp.text.quoting import text_value
 
 _SPACES = "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 _INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff\u00ad"
@@ -89,7 +88,7 @@ def as_typed_here(word: str) -> str:
 
 
 def has_long_dash(word: str) -> bool:
-    """Return whether a word begins with a dash of a document, such as –-lr."""
+    """Return whether a word begins with a dash of a document, such as an en dash for two hyphens."""
     return bool(_LONG_DASH.search(word))
 
 
@@ -119,8 +118,7 @@ def unbalanced(word: str) -> str:
 
 def closed(word: str) -> str | None:
     """Return a word with its open brackets and quotation mark closed; None if closing is not what it lacks."""
-    endings = [ending for quote in ("", '"', "'") for ending in (quote,)]
-    for quote in endings:
+    for quote in ("", '"', "'"):
         text = word.rstrip(",") + quote
         for _ in range(word.count("[") + word.count("{") + word.count("(") + 1):
             problem = unbalanced(text)
@@ -172,9 +170,7 @@ def _visible(word: str) -> str:
 def _plain_quotes(word: str) -> str:
     """Return a word with the quotation marks of a keyboard; a single value is quoted as a string."""
     if whole := _QUOTED.fullmatch(word):
-        from shlex import split
-
-        return split(setting(whole[1], whole[2]))[0]
+        return f"{whole[1]}={text_value(whole[2])}"
     for quotes, plain in ((_DOUBLE, '"'), (_SINGLE, "'")):
         word = "".join(plain if letter in quotes else letter for letter in word)
     return word
@@ -182,9 +178,8 @@ def _plain_quotes(word: str) -> str:
 
 def _expanded(key: str, value: str) -> str:
     """Return KEY=~/FILE with the home directory, which no shell puts behind =."""
-    path = os.path.expanduser(value)
-    if path == value or not Path(path).is_absolute():
+    try:
+        path = str(Path(value).expanduser())
+    except RuntimeError:  # there is no such user
         return f"{key}={value}"
-    from shlex import split
-
-    return split(setting(key, path))[0]
+    return f"{key}={text_value(path)}"

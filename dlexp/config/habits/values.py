@@ -116,6 +116,7 @@ VALUES: Mapping[str, Mapping[str, str]] = {
         "val_f1": "val/f1",
     },
 }
+_CLASSES = ("optim", "loss", "scheduler")  # other tools write them as classes: Adam
 _LISTS = ("model.hidden", "scheduler.milestones", "optim.betas")
 
 
@@ -131,7 +132,8 @@ def value_meant(key: str, value: str) -> str | None:
         return f"cuda:{number[1]}"
     if key in _LISTS and value[:1] not in ("[", "$", "") and value != "...":
         return f"[{value.strip('()').rstrip(',')}]"
-    return VALUES.get(key, {}).get(text)
+    found = VALUES.get(key, {}).get(text)
+    return text if found is None and key in _CLASSES and text != value.strip("\"'") else found
 
 
 def translated(word: str) -> str:
