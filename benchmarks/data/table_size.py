@@ -58,18 +58,19 @@ def megabytes() -> float:
 
 def read_rows(path: Path, rounds: int) -> list[str]:
     """Rows of the table: reading the file at `path`."""
-    from dlexp.data.sources.csv_file import csv
+    from dlexp.data.sources.table_file import table_file
+    from dlexp.data.tables.files.table_form import TableForm
+    from dlexp.data.tables.files.text_file import TextFile
     from dlexp.data.tables.spelling import MISSING, Marks
-    from dlexp.data.tables.text_file import TextFile
 
     def cells() -> None:
-        file = TextFile(path, ",", Marks(MISSING))
-        columns, _ = file.read(file.header)
+        file = TextFile(path, TableForm(), Marks(MISSING))
+        columns, *_ = file.read(file.header)
         for column in columns.values():
             column.cells()
 
     def table() -> None:
-        csv(path=str(path), target="y", target_kind="class", missing_values=list(MISSING))
+        table_file(path=str(path), target="y", target_kind="class", missing_values=list(MISSING))
 
     work: dict[str, Callable[[], object]] = {
         "pandas.read_csv": lambda: pd.read_csv(path),

@@ -93,7 +93,9 @@ Probabilities = Annotated[
 ]
 Top = Annotated[int, typer.Option("--top", min=0, metavar="K", help="add the K most probable classes")]
 IgnoreExtra = Annotated[bool, typer.Option("--ignore-extra", help="ignore columns that the training data did not have")]
-Separator = Annotated[str | None, typer.Option("--separator", help="separator of CSV files; default: as in training")]
+Separator = Annotated[
+    str | None, typer.Option("--separator", help="separator of CSV files, such as tab; default: detected")
+]
 EvaluateChanged = Annotated[
     bool, typer.Option("--allow-changes", help="evaluate even if the data or config.yaml have changed since training")
 ]

@@ -14,7 +14,7 @@ from typed_specs import values_of
 
 from dlexp.data.bundle import SPLITS
 from dlexp.data.columns import tensor_of
-from dlexp.data.sources.csv_file import csv, target_kind
+from dlexp.data.sources.table_file import table_file, target_kind
 from dlexp.data.tables.features.kinds import KINDS
 
 CELLS = (
@@ -179,7 +179,7 @@ def test_tables_are_whole_or_refused(part: int, record_property: Callable[[str, 
         read = judge(
             lambda: (
                 target_kind({**look, "path": str(path), "target": target}),
-                csv(path=str(path), target=target, **given_arguments),
+                table_file(path=str(path), target=target, **given_arguments),
             )
         )
         if read is not None:

@@ -45,7 +45,7 @@ HARMFUL = (
         "timm.models.os.system",
     ),
     *(
-        "dlexp.data.sources.csv_file.Path.unlink",
+        "dlexp.data.sources.table_file.Path.unlink",
         "dlexp.artifacts.runs.run_dir.os.system",
         "dlexp.models.mlp.__builtins__.eval",
     ),

@@ -16,8 +16,7 @@ _NAMED = 20  # columns listed in a message
 _USUAL_TARGETS = ("target", "label", "labels", "class", "y", "outcome")
 # Module of a source -> the suffixes of its files; () for a directory.
 _FILES: Mapping[str, tuple[str, ...]] = {
-    "csv_file": (".csv", ".tsv"),
-    "parquet_file": (".parquet", ".pq"),
+    "table_file": (".csv", ".tsv", ".csv.gz", ".csv.zip", ".jsonl", ".ndjson", ".xlsx", ".parquet", ".pq", ".feather"),
     "arrays": (".npz",),
     "image_folder": (),
     "imagenet": (),
@@ -59,8 +58,8 @@ def _columns(data: Mapping[str, Any]) -> list[str]:
     """The columns of the table that data.path names or a program hands over; [] without one."""
     if _source(data) == "dataframe":
         return names_handed_over()
-    path, separator = data.get("path"), data.get("separator", ",")
-    if _source(data) not in ("csv_file", "parquet_file") or not isinstance(path, str) or "${" in path or path == "???":
+    path, separator = data.get("path"), data.get("separator", "auto")
+    if _source(data) != "table_file" or not isinstance(path, str) or "${" in path or path == "???":
         return []
     return column_names(Path(path).expanduser(), str(separator))
 
@@ -78,10 +77,10 @@ def _files(data: Mapping[str, Any]) -> Iterator[str]:
         there = sorted(Path().iterdir()) if suffixes else []
     except OSError:
         return
-    yield from (path.name for path in there if path.suffix.lower() in suffixes and path.is_file())
+    yield from (path.name for path in there if path.name.lower().endswith(suffixes) and path.is_file())
 
 
 def _source(data: Mapping[str, Any]) -> str:
-    """The module of the data source, such as `csv_file`; "" for a source of the user's own."""
+    """The module of the data source, such as `table_file`; "" for a source of the user's own."""
     target = str(data.get("_target_", ""))
     return target.split(".")[-2] if target.startswith(("dlexp.data.sources.", "dlexp.data.memory.")) else ""

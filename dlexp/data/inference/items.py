@@ -19,7 +19,9 @@ from dlexp.data.paths import did_you_mean
 from dlexp.errors import DataError
 
 ARRAYS = (".npy", ".npz")
-TABLES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".parquet", ".pq")
+_TEXTS = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json")
+_PACKED = tuple(suffix + end for suffix in _TEXTS for end in (".gz", ".bz2", ".xz", ".zst", ".zip"))
+TABLES = (*_TEXTS, *_PACKED, ".parquet", ".pq", ".feather", ".arrow", ".xlsx", ".xlsb", ".xls", ".ods")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +20,6 @@ import torch
 from numpy.typing import NDArray
 
 from dlexp.data.inference.items import InputItems
-from dlexp.data.inference.row_reader import open_table
 from dlexp.data.memory.frame_columns import open_frame
 from dlexp.data.memory.handed_over import PLACE
 from dlexp.data.tables.features.encodings import (
@@ -33,10 +33,14 @@ from dlexp.data.tables.features.encodings import (
 )
 from dlexp.data.tables.features.new_rows import moments_of, numbers_of
 from dlexp.data.tables.features.target_columns import names_of
+from dlexp.data.tables.files.pieces import OpenTable
+from dlexp.data.tables.files.reading import open_table
+from dlexp.data.tables.files.table_form import AUTO, FRAME_FORM, FormSettings, TableForm
 from dlexp.data.tables.index_columns import is_index_name
-from dlexp.data.tables.pieces import OpenTable
+from dlexp.data.tables.number_columns import read_with_unit, styles_of_rows
+from dlexp.data.tables.numerals import NumberStyle
 from dlexp.data.tables.raw_column import RawColumn
-from dlexp.data.tables.spelling import MISSING, Marks, cell_identity, number_in
+from dlexp.data.tables.spelling import MISSING, Marks, cell_identity, is_sign, number_in
 from dlexp.errors import DataError
 from dlexp.findings import counted
 from dlexp.text.quoting import shell_word
@@ -57,7 +61,8 @@ class TableInput:
     columns    the columns that are read, in the order of the features
     unread     further columns that a file may have: the target, and columns that training did not use
     empty      cells that mean "no value"
-    separator  between two cells of a CSV file
+    trained    the form of the training file: a file of the same form is read the same way, another form is detected
+    settings   what the user sets of the form
     lenient    ignore columns that training did not have
     unknown    column -> counts of categories that training did not have; updated while rows are read
     ignored    column -> number of cells of another kind, which are missing ones as in training; updated likewise
@@ -66,7 +71,8 @@ class TableInput:
     columns: tuple[AnyColumn, ...]
     unread: frozenset[str]
     empty: frozenset[str]
-    separator: str
+    trained: TableForm
+    settings: FormSettings = field(default_factory=FormSettings)
     lenient: bool = False
     unknown: dict[str, Counter[str]] = field(default_factory=dict)
     ignored: Counter[str] = field(default_factory=Counter)
@@ -85,11 +91,14 @@ class TableInput:
             raise DataError(rule, remedy=remedy, code="incompatible-data")
         unread = {*preprocessing.get("unread", ()), *names_of(arguments.get("target", "target"))}
         empty = frozenset(["", *arguments.get("missing_values", MISSING)])
-        return cls(columns, frozenset(unread), empty, str(arguments.get("separator", ",")), lenient)
+        trained = TableForm.from_plain(preprocessing.get("form", {}))
+        # An encoding that had to be set for training cannot be detected either.
+        settings = FormSettings(encoding=str(arguments.get("encoding", AUTO)))
+        return cls(columns, frozenset(unread), empty, trained, settings, lenient)
 
     def check(self, path: str) -> None:
         """Raise DataError for a file that cannot be read, or whose columns differ from training."""
-        with open_table(path, self.separator, Marks(self.empty)) as table:
+        with open_table(path, self.settings, Marks(self.empty), self.trained) as (table, _):
             self._places(path, table.header)
 
     def read(self, path: str) -> Iterator[InputItems]:
@@ -99,18 +108,21 @@ class TableInput:
         or more cells none of which is a category of training: another column, or another spelling. For that check at
         most 65,536 rows are held back until the first known category.
         """
-        with open_table(path, self.separator, Marks(self.empty)) as table:
-            yield from self._read(path, table)
+        with open_table(path, self.settings, Marks(self.empty), self.trained) as (table, form):
+            yield from self._read(path, table, form)
 
     def read_frame(self, frame: pd.DataFrame) -> Iterator[InputItems]:
         """The rows of a DataFrame, as those of a file; see `read`."""
-        yield from self._read(str(PLACE), open_frame(frame, Marks(self.empty)))
+        yield from self._read(str(PLACE), open_frame(frame, Marks(self.empty)), FRAME_FORM)
 
-    def _read(self, path: str, table: OpenTable) -> Iterator[InputItems]:
+    def _read(self, path: str, table: OpenTable, form: TableForm) -> Iterator[InputItems]:
         number, pending, recognized = 0, list[InputItems](), Recognized()
+        styles: list[NumberStyle] | None = None
         for piece in table.rows(self._places(path, table.header)):
             problems = list(piece.problems)
-            inputs = self.encoded(piece.columns, problems, recognized)
+            if styles is None:
+                styles = self._styles(piece.columns, form)
+            inputs = self.encoded(self._styled(piece.columns, styles), problems, recognized)
             rows = zip(piece.places, problems, strict=True)
             names: dict[str, list[Any]] = {"input": [path] * len(problems)}
             names["row"] = list(range(number, number + len(problems)))
@@ -133,7 +145,8 @@ class TableInput:
         for fit, column in zip(self.columns, columns, strict=True):
             ready: NDArray[Any] | DateCells
             if isinstance(fit, NumberColumn):
-                ready = numbers_of(fit, column, problems, self.ignored)
+                has_percent = self.trained.styles.get(fit.name, NumberStyle()).percent
+                ready = numbers_of(fit, column, problems, self.ignored, has_percent)
             elif isinstance(fit, DateColumn):
                 ready = moments_of(fit, column, problems, self.ignored)
             elif isinstance(fit, HashColumn):
@@ -147,6 +160,20 @@ class TableInput:
         good = np.array([not problem for problem in problems], dtype=bool)
         features = np.empty((int(good.sum()), sum(block.shape[1] for block in blocks)), dtype=np.float32)
         return np.concatenate([block[good] for block in blocks], axis=1, out=features, casting="same_kind")
+
+    def _styles(self, columns: Sequence[RawColumn], form: TableForm) -> list[NumberStyle]:
+        """The spelling of numbers in each column of a file, by its first rows."""
+        is_same = (form.format, form.separator) == (self.trained.format, self.trained.separator)
+        names = [fit.name for fit in self.columns]
+        return styles_of_rows(names, columns, self.trained.styles, form.decimal, is_same)
+
+    def _styled(self, columns: Sequence[RawColumn], styles: Sequence[NumberStyle]) -> list[RawColumn]:
+        found = []
+        for fit, column, style in zip(self.columns, columns, styles, strict=True):
+            is_number = isinstance(fit, NumberColumn) or fit.name in self.trained.styles
+            is_kept = column.has_values or not is_number or style.is_plain
+            found.append(column if is_kept else column.styled(partial(read_with_unit, style)))
+        return found
 
     def notes(self) -> list[str]:
         """Messages to the user about the rows that were read."""
@@ -171,7 +198,8 @@ class TableInput:
         """(N,) str objects, None for no category. A number in a column of words is a problem."""
         known = {cell_identity(text): text for text in fit.categories}
         has_numbers = fit.rest or any(number_in(text) is not None for text in known)
-        codes, texts = column.present.codes, column.present.distinct
+        present = (column.with_signs() if any(map(is_sign, known)) else column).present
+        codes, texts = present.codes, present.distinct
         found = [known.get(cell_identity(text)) for text in texts]
         for code in np.unique(codes[codes >= 0]).tolist():
             text, places = texts[code], np.flatnonzero(codes == code).tolist()
@@ -196,7 +224,7 @@ class TableInput:
         wanted = [fit.name for fit in self.columns]
         counts = Counter(header)
         missing = [name for name in wanted if name not in counts]
-        known = {*wanted, *self.unread, *filter(is_index_name, header), *(name for name in header[:1] if not name)}
+        known = {*wanted, *self.unread, *filter(_is_unnamed, header), *(name for name in header[:1] if not name)}
         extra = [] if self.lenient else [name for name in counts if name not in known]
         repeated = [name for name in wanted if counts[name] > 1]
         parts = {
@@ -245,6 +273,11 @@ class Recognized:
                     rule = f"no category of training found: the cells are {here}, the categories {there}"
                     remedy = "Spell them as in training, or leave the cells of other categories empty."
                     raise DataError(rule, file=path, column=fit.name, remedy=remedy, code="incompatible-data")
+
+
+def _is_unnamed(name: str) -> bool:
+    """Return whether a column is an index of pandas, or has a name because it has none in the file."""
+    return is_index_name(name) or name.startswith("Unnamed: ")
 
 
 def _listed(names: Sequence[str]) -> str:

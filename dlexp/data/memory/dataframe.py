@@ -13,8 +13,10 @@ import pandas as pd
 from dlexp.data.bundle import DataBundle
 from dlexp.data.memory.frame_columns import categorical_columns, frame_column_names, frame_columns
 from dlexp.data.memory.handed_over import PLACE, handed_over
-from dlexp.data.tables.features.problems import check_names
+from dlexp.data.tables.features.problems import check_names, raise_all
 from dlexp.data.tables.features.target_columns import names_of, targets_kind
+from dlexp.data.tables.files.table_form import AUTO, FRAME_FORM, TableForm
+from dlexp.data.tables.number_columns import with_styles
 from dlexp.data.tables.raw_table import RawTable, TableOptions, dropped_of, table_of
 from dlexp.data.tables.spelling import Marks
 from dlexp.errors import ConfigError, DataError
@@ -43,13 +45,14 @@ def dataframe(
     frame = given_frame()
     targets, declared = names_of(target), columns or {}
     without = dropped_of(declared, targets)
-    table = _table(frame, missing_values or [], without=without)
+    table, form = _table(frame, missing_values or [], declared, without=without)
     typed = dict.fromkeys((name for name in categorical_columns(frame) if name not in {*targets, *without}), "category")
     kind = _kind_of_targets(frame, targets, target_kind)
     split = (val_fraction, test_fraction, split_seed)
     options = TableOptions(targets, kind, {**typed, **declared}, max_categories, rare, standardize, split)
     bundle = table_of(table, options)
-    return replace(bundle, notes=(*_index_notes(frame), *bundle.notes))
+    notes = [*_index_notes(frame), *([note] if (note := form.note()) else [])]
+    return replace(bundle, preprocessing={**bundle.preprocessing, "form": form.plain()}, notes=(*notes, *bundle.notes))
 
 
 def target_kind(arguments: Mapping[str, Any]) -> str:
@@ -60,7 +63,7 @@ def target_kind(arguments: Mapping[str, Any]) -> str:
     check_names(PLACE, frame_column_names(frame), targets)
     if _kind_of_targets(frame, targets, "auto") == "class":
         return "class"
-    table = _table(frame, arguments["missing_values"], only=targets)
+    table, _ = _table(frame, arguments["missing_values"], {}, only=targets)
     return targets_kind({name: (table.raw[name], partial(table.refusal, column=name)) for name in targets}, PLACE)
 
 
@@ -81,17 +84,21 @@ def _kind_of_targets(frame: pd.DataFrame, targets: Sequence[str], kind: str) -> 
 def _table(
     frame: pd.DataFrame,
     missing_values: Sequence[str],
+    declared: Mapping[str, str],
     without: Collection[str] = (),
     only: Sequence[str] | None = None,
-) -> RawTable:
-    """The raw table with all columns except `without`, or with these only; rows count from 0."""
+) -> tuple[RawTable, TableForm]:
+    """The raw table with all columns except `without`, or with these only; rows count from 0; and its form."""
     names = frame_column_names(frame)
     if not len(frame):
         raise DataError("has no rows", file=PLACE, code="too-few-samples")
     wanted = [name for name in names if name not in without] if only is None else only
     marks = Marks(missing_values)
     lines = np.arange(len(frame), dtype=np.int64)
-    return RawTable(PLACE, frame_columns(frame, wanted, marks), lines, tuple(names), marks, unit="row")
+    table = RawTable(PLACE, frame_columns(frame, wanted, marks), lines, tuple(names), marks, unit="row")
+    styled, styles, problems = with_styles(table.raw, FRAME_FORM.decimal, AUTO, AUTO, table.refusal)
+    raise_all(problems, PLACE, declared)
+    return replace(table, raw=styled), replace(FRAME_FORM, styles=styles)
 
 
 def _index_notes(frame: pd.DataFrame) -> list[str]:

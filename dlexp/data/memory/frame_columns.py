@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 
 from dlexp.data.memory.handed_over import PLACE
-from dlexp.data.tables.arrow_columns import raw_column as arrow_column
-from dlexp.data.tables.pieces import ROWS_AT_A_TIME, OpenTable, Piece
+from dlexp.data.tables.files.arrow_columns import raw_column as arrow_column
+from dlexp.data.tables.files.pieces import ROWS_AT_A_TIME, OpenTable, Piece
 from dlexp.data.tables.raw_column import RawColumn, spell_coded, spell_numbers
 from dlexp.data.tables.spelling import Marks
 from dlexp.errors import DataError

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dlexp.data.tables.files.arrow_file import arrow_file
+from dlexp.data.tables.files.detection import form_of
+from dlexp.data.tables.files.opening import opened
+from dlexp.data.tables.files.rows import open_rows
+from dlexp.data.tables.files.table_form import AUTO, FormSettings
 from dlexp.data.tables.spelling import Marks
-from dlexp.data.tables.text_file import TextFile
-from dlexp.errors import DataError
-
-PARQUET = (".parquet", ".pq")
+from dlexp.errors import DlexpError
 
 
-def column_names(path: Path, separator: str = ",") -> list[str]:
-    """The columns of a CSV or Parquet file; [] for a file that cannot be read, which its reader reports later.
+def column_names(path: Path, separator: str = AUTO) -> list[str]:
+    """The columns of a table in a file; [] for a file that cannot be read, which its reader reports later.
 
     Args:
-        path: The file; its suffix decides whether it is read as Parquet.
-        separator: Between two cells of a text file.
+        path: The file.
+        separator: Between two cells of a text file, as data.separator.
     """
+    marks, name = Marks(), str(path)
     try:
-        if path.suffix.lower() in PARQUET:
-            from pyarrow import parquet  # an optional package
-
-            with parquet.ParquetFile(path) as source:
-                return [str(name) for name in source.schema_arrow.names]
-        return TextFile(path, separator, Marks()).header
-    except (DataError, ImportError, OSError, ValueError):  # ArrowInvalid is a ValueError
+        settings = FormSettings.of({"separator": separator})
+        with opened(name) as file:
+            form = form_of(name, file, settings, marks)
+            if form.format in ("parquet", "feather"):
+                with arrow_file(name, form.format, file.stream) as arrow:
+                    return arrow.names
+            with open_rows(name, file, form, settings, marks) as (table, _):
+                return table.header
+    except (DlexpError, ValueError):
         return []

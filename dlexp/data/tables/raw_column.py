@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dlexp.data.tables.spelling import Marks, number_in
+from dlexp.data.tables.spelling import Marks, is_sign, number_in
 from dlexp.text.quoting import setting
 
 
@@ -25,10 +25,12 @@ class Spelled:
 
     codes     (N,) int64: the number of the text of each cell, -1 for an empty cell
     distinct  the texts, stripped of blanks; some may not occur in any cell
+    written   the spelling of each text in the file if it is another one
     """
 
     codes: NDArray[np.int64]
     distinct: tuple[str, ...]
+    written: tuple[str, ...] | None = None
 
 
 class RawColumn:
@@ -37,10 +39,17 @@ class RawColumn:
     spelled  returns the texts, called only if needed: it may read the file again
     marks    texts that mean "no value"
     values   (N,) of an integer or floating type, NaN for a missing one; None if the file holds texts
+    whole    returns the texts with those that mean "no value", if `spelled` has empty cells for them
     """
 
-    def __init__(self, spelled: Callable[[], Spelled], marks: Marks, values: NDArray[np.generic] | None = None) -> None:
-        self._spell, self._marks, self._values = spelled, marks, values
+    def __init__(
+        self,
+        spelled: Callable[[], Spelled],
+        marks: Marks,
+        values: NDArray[np.generic] | None = None,
+        whole: Callable[[], Spelled] | None = None,
+    ) -> None:
+        self._spell, self._marks, self._values, self._whole = spelled, marks, values, whole
 
     @classmethod
     def of_texts(cls, cells: Iterable[object], marks: Marks) -> RawColumn:
@@ -60,16 +69,22 @@ class RawColumn:
 
     @cached_property
     def present(self) -> Spelled:
-        """The texts without those that mean "no value"."""
+        """The texts without those that mean "no value".
+
+        A text without letters and digits, such as -, is a value where another one is: in a column of + and -.
+        """
         codes, distinct = self.spelled.codes, self.spelled.distinct
+        marks = self._marks
+        if any(is_sign(text) and text not in marks.words for text in distinct):
+            marks = marks.without_signs()
         numbers, _ = self._numbers_of_texts
         marked = [
-            self._marks.matches(text, None if np.isnan(value) else float(value))
+            marks.matches(text, None if np.isnan(value) else float(value))
             for text, value in zip(distinct, numbers[:-1], strict=True)
         ]
         if not any(marked):
             return self.spelled
-        return Spelled(np.where(np.array([*marked, True])[codes], -1, codes), distinct)
+        return Spelled(np.where(np.array([*marked, True])[codes], -1, codes), distinct, self.spelled.written)
 
     @cached_property
     def numbers(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -113,7 +128,9 @@ class RawColumn:
     def cell(self, row: int) -> str:
         """The text of one cell in the file, "" for an empty one."""
         code = int(self.spelled.codes[row])
-        return self.spelled.distinct[code] if code >= 0 else ""
+        if code < 0 and self._whole is not None:
+            return RawColumn(self._whole, self._marks).cell(row)
+        return (self.spelled.written or self.spelled.distinct)[code] if code >= 0 else ""
 
     def marking(self, texts: Sequence[str]) -> str:
         """The setting that reads `texts` as missing too."""
@@ -123,9 +140,25 @@ class RawColumn:
         """The column with only these rows."""
 
         def spelled() -> Spelled:
-            return Spelled(self.spelled.codes[rows], self.spelled.distinct)
+            return Spelled(self.spelled.codes[rows], self.spelled.distinct, self.spelled.written)
 
-        return RawColumn(spelled, self._marks, None if self._values is None else self._values[rows])
+        def whole() -> Spelled:
+            found = (self._whole or self._spell)()
+            return Spelled(found.codes[rows], found.distinct, found.written)
+
+        values = None if self._values is None else self._values[rows]
+        return RawColumn(spelled, self._marks, values, self._whole and whole)
+
+    def with_signs(self) -> RawColumn:
+        """The column in which texts without letters and digits, such as -, are values."""
+        return RawColumn(lambda: self.spelled, self._marks.without_signs(), self._values, self._whole)
+
+    def styled(self, read: Callable[[str], str | None]) -> RawColumn:
+        """The column with numbers as `read` spells them, which returns None for other texts.
+
+        A number that `read` does not take for one is put in quotes, so that nothing else does.
+        """
+        return RawColumn(lambda: _respelled(self.spelled, read), self._marks, self._values, self._whole)
 
     @cached_property
     def _numbers_of_texts(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -153,6 +186,21 @@ def spell_coded(codes: NDArray[np.int64], cells: Iterable[object]) -> Spelled:
         text = cell.strip() if isinstance(cell, str) else ""
         places.append(stripped.setdefault(text, len(stripped)) if text else -1)
     return Spelled(np.array([*places, -1], dtype=np.int64)[codes], tuple(stripped))
+
+
+def _respelled(spelled: Spelled, read: Callable[[str], str | None]) -> Spelled:
+    places: dict[str, int] = {}
+    written: list[str] = []
+    found = []
+    for text in spelled.distinct:
+        plain = read(text)
+        if plain is None:
+            plain = text if number_in(text) is None else repr(text)
+        place = places.setdefault(plain, len(places))
+        if place == len(written):
+            written.append(text)
+        found.append(place)
+    return Spelled(np.array([*found, -1], dtype=np.int64)[spelled.codes], tuple(places), tuple(written))
 
 
 def spell_numbers(values: NDArray[np.generic], empty: NDArray[np.bool_]) -> Spelled:

@@ -15,7 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 # The default of data.missing_values, in addition to the empty cell (conf/data/_table.yaml).
-MISSING = ("NA", "N/A", "n/a", "<NA>", "#N/A", "NaN", "nan", "NaT", "NULL", "null", "None", "?")
+MISSING = (
+    *("NA", "N/A", "n/a", "<NA>", "#N/A", "NaN", "nan", "NaT", "NULL", "null", "None", "(null)", "\\N"),
+    *("#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "?", "??", "-", "--", "---", ".", "..", "n.a.", "N.A."),
+)
 
 _EXACT = 2**53  # whole numbers up to this are exact in float64
 _LEADING_ZERO = re.compile(r"[+-]?0\d")
@@ -93,6 +96,11 @@ def other_number(cell: str) -> str:
     return next((name for pattern, name in _OTHER_NUMBERS if pattern.fullmatch(cell)), "")
 
 
+def is_sign(text: str) -> bool:
+    """Return whether a text has neither letter nor digit, such as - or ?."""
+    return not any(letter.isalnum() for letter in text)
+
+
 class Marks:
     """The texts that mean "no value", compared by value: -999.0 also matches a cell -999.
 
@@ -119,6 +127,12 @@ class Marks:
         if word is not None:
             self.found.add(word)
         return word is not None
+
+    def without_signs(self) -> Marks:
+        """The marks with a letter or a digit; they share `found`."""
+        other = Marks(word for word in self.words if not is_sign(word))
+        other.found = self.found
+        return other
 
     def among(self, values: NDArray[np.generic]) -> NDArray[np.bool_]:
         """(N,) whether each of the numbers `values` (N,) matches, compared in their own type."""

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from dlexp.data.inference.arrays import ArrayInput
 from dlexp.data.inference.images import ImageInput
 from dlexp.data.inference.items import ARRAYS, TABLES, InputItems, files_of
-from dlexp.data.inference.row_reader import STDIN
 from dlexp.data.inference.tables import TableInput
 from dlexp.data.memory.handed_over import PLACE
+from dlexp.data.tables.files.opening import STDIN
+from dlexp.data.tables.files.table_form import FormSettings
 from dlexp.errors import DataError
 from dlexp.findings import counted
 from dlexp.kinds import describe_kind
@@ -34,7 +35,7 @@ class PredictRequest:
         probabilities: Whether to add a column for every class.
         top: How many of the most probable classes to add.
         ignore_extra: Whether to ignore columns that the training data did not have.
-        separator: Of CSV files; None for that of the training file.
+        separator: Of CSV files, as data.separator; None for the one that is detected.
         given: A DataFrame, or arrays by name, that a Python program hands over; None for files.
     """
 
@@ -117,5 +118,7 @@ class Inputs:
             arguments = self._stored.experiment.config.data.arguments
             found = TableInput.of(self._stored.preprocessing, arguments, self._request.ignore_extra)
             separator = self._request.separator
-            self._table = found if separator is None else replace(found, separator=separator)
+            if separator is not None:
+                found = replace(found, settings=FormSettings.of({**vars(found.settings), "separator": separator}))
+            self._table = found
         return self._table

@@ -37,7 +37,7 @@ from dlexp.specs import ClassSpec, DataSpec
 from dlexp.workflows.run_record.data import preprocess_of, spec_of
 from dlexp.workflows.run_record.restore import in_trained_units
 
-_TABLE_FILES = ("dlexp.data.sources.csv_file.csv", "dlexp.data.sources.parquet_file.parquet")
+_TABLE_FILE = "dlexp.data.sources.table_file.table_file"
 _FRAME = "dlexp.data.memory.dataframe.dataframe"
 _HAS_NO_VALUE = "every cell is empty"  # of a row that training ignores
 
@@ -110,7 +110,7 @@ def _encoded(bundle: DataBundle, config: RunConfig, preprocessing: Mapping[str, 
         remedy = f"Drop them with {setting}" if setting else "Remove them from the file."
         rule = f"unknown column {', '.join(map(repr, extra))}: the run was trained without it"
         raise DataError(rule, file=config.data.arguments.get("path"), remedy=remedy, code="incompatible-data")
-    if config.data.target in (*_TABLE_FILES, _FRAME):
+    if config.data.target in (_TABLE_FILE, _FRAME):
         features = _from_file(config.data.arguments, preprocessing)
         inputs = {name: features[split.indices.numpy()] for name, split in bundle.splits.items()}
     else:

@@ -13,8 +13,9 @@ from refusals import line_refused
 from dlexp.cli.app import main
 from dlexp.data.inference.tables import TableInput
 from dlexp.data.tables.encoding import NumberColumn
+from dlexp.data.tables.files.table_form import TableForm
+from dlexp.data.tables.files.text_file import TextFile
 from dlexp.data.tables.spelling import Marks
-from dlexp.data.tables.text_file import TextFile
 from dlexp.errors import DataError
 
 TINY = ("data=iris", "trainer.epochs=1", "model.hidden=[4]")
@@ -104,7 +105,7 @@ def test_changes_are_not_printed_before_a_refusal(home: Path, capsys: pytest.Cap
 
 def test_all_differences_of_columns_are_in_one_message(home: Path) -> None:
     columns = (NumberColumn("x", 0.0, 0.0, 1.0), NumberColumn("y", 0.0, 0.0, 1.0))
-    table = TableInput(columns, frozenset(), frozenset([""]), ",")
+    table = TableInput(columns, frozenset(), frozenset([""]), TableForm())
     Path("t.csv").write_text("y,a,b\n1,2,3\n")
     with pytest.raises(DataError) as caught:
         table.check("t.csv")
@@ -118,7 +119,7 @@ def test_all_differences_of_columns_are_in_one_message(home: Path) -> None:
 
 def test_rows_of_nothing_but_marks_are_named(home: Path) -> None:
     Path("t.csv").write_text("a,b\n1,x\nNA,?\n\n,\n2,y\nNA,NA\n")
-    _, lines, notes = TextFile(Path("t.csv"), ",", Marks(["NA", "?"])).read(["a", "b"])
+    _, lines, notes = TextFile(Path("t.csv"), TableForm(), Marks(["NA", "?"])).read(["a", "b"])
     assert lines.tolist() == [2, 6]
     assert len(notes) == 1 and "lines 3, 7" in notes[0]
 

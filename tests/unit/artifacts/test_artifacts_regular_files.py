@@ -21,9 +21,10 @@ from dlexp.config.files.catalog import Catalog
 from dlexp.config.files.yaml_files import read_yaml
 from dlexp.data.images.decoding import read_image
 from dlexp.data.images.listing import quick_scan
-from dlexp.data.inference.row_reader import open_table
 from dlexp.data.paths import check_file
 from dlexp.data.sources.array_files import open_arrays
+from dlexp.data.tables.files.reading import open_table
+from dlexp.data.tables.files.table_form import FormSettings
 from dlexp.data.tables.spelling import Marks
 from dlexp.errors import ConfigError, DataError, DlexpError
 
@@ -70,7 +71,7 @@ def test_every_reader_refuses_a_pipe_and_a_device(endless: Path, tmp_path: Path)
     with pytest.raises(DataError) as caught:
         open_arrays(endless)
     refused(caught.value, "system-error", str(endless))
-    with pytest.raises(DataError) as caught, open_table(str(endless), ",", Marks(())):
+    with pytest.raises(DataError) as caught, open_table(str(endless), FormSettings(), Marks(())):
         pass
     refused(caught.value, "system-error", str(endless), "INPUT -")
     with pytest.raises(OSError, match=r"named pipe|device"):

@@ -106,7 +106,11 @@ def _refuse(
             code="already-exists",
         )
     if separator is not None and len(separator) != 1:
-        raise ConfigError.one("--separator", separator, "must be one character", code="invalid-value")
+        from dlexp.data.tables.files.table_form import SEPARATORS
+
+        if separator not in SEPARATORS:
+            rule = f"must be one character, or {', '.join(SEPARATORS)}"
+            raise ConfigError.one("--separator", separator, rule, code="invalid-value")
 
 
 def _split(arguments: tuple[str, ...]) -> tuple[tuple[str, ...], dict[str, Any]]:

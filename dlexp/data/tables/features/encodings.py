@@ -98,10 +98,13 @@ class CategoryColumn:
     def encode(self, column: Column) -> NDArray[np.float64]:
         """Encode cells (N,) as (N, W)."""
         assert not isinstance(column, DateCells)
+        import pandas as pd
+
+        codes, texts = pd.factorize(column)  # a missing cell has the code -1
         places = {text: place for place, text in enumerate(self.categories)}
         unknown = len(self.categories) if self.rest else -1
-        found = np.array([-1 if cell is None else places.get(cell, unknown) for cell in column], dtype=np.int64)
-        return _one_hot(found, self.width)
+        found = np.array([*(places.get(text, unknown) for text in texts), -1], dtype=np.int64)
+        return _one_hot(found[codes], self.width)
 
     def statistics(self) -> list[tuple[float, float, float]]:
         """(0, 0, 1) for each feature."""

@@ -98,8 +98,7 @@ class DistinctTexts:
         is_wanted = np.zeros(len(self.raw.present.distinct) + 1, dtype=np.bool_)
         is_wanted[some] = True
         row = int(np.argmax(is_wanted[self.raw.present.codes]))
-        text = self.raw.present.distinct[int(self.raw.present.codes[row])]
-        return row, text, int(self.counts[some].sum()) - 1
+        return row, self.raw.cell(row), int(self.counts[some].sum()) - 1
 
 
 def read_column(

@@ -15,14 +15,18 @@ from dlexp.data.tables.features.encodings import DateCells, DateColumn, NumberCo
 from dlexp.data.tables.features.units import with_unit, without_unit
 from dlexp.data.tables.mixed_column import special_in
 from dlexp.data.tables.raw_column import RawColumn
+from dlexp.data.tables.spelling import number_in
 from dlexp.runtime.rounding import LARGEST
 
 
-def numbers_of(fit: NumberColumn, column: RawColumn, problems: list[str], ignored: Counter[str]) -> NDArray[np.float64]:
+def numbers_of(
+    fit: NumberColumn, column: RawColumn, problems: list[str], ignored: Counter[str], has_percent: bool = False
+) -> NDArray[np.float64]:
     """(N,) float64, NaN for missing and invalid numbers.
 
     problems  (N,) to which the reasons for unusable rows are added
     ignored   column -> number of cells that are missing because they are not numbers, which is counted
+    has_percent  whether the cells of training have a percent sign
     """
     numbers, bad = column.numbers
     if fit.unit and bad.any():
@@ -41,7 +45,11 @@ def numbers_of(fit: NumberColumn, column: RawColumn, problems: list[str], ignore
         what = "is too large"
         if bad[place]:
             unit = _unit_of(cell)
-            what = f"is not a finite number{special_in(cell)}" + (f", which has the unit {unit}" if unit else "")
+            is_bare = has_percent and number_in(cell) is not None
+            lacks = ", which lacks the percent sign of training" if is_bare else ""
+            what = f"is not a finite number{lacks or special_in(cell)}" + (
+                f", which has the unit {unit}" if unit else ""
+            )
         problems[place] = problems[place] or f"column {fit.name!r}: {cell!r} {what}"
     return np.where(wrong, np.nan, numbers)
 

@@ -6,7 +6,7 @@ import re
 
 from dlexp.data.tables.spelling import number_in
 
-_NUMBER = r"([+\-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+\-]?\d+)?)"
+_NUMBER = r"([+\-]?(?:\d[\d., \u00a0\u202f'\u2019]*\d|\d)[.,]?(?:[eE][+\-]?\d+)?|[+\-]?\.\d+)"
 _CELL = re.compile(
     _NUMBER + r"(\s*)([A-Za-z\u00b5\u03bc\u00b0\u2103\u2109\u03a9][A-Za-z\u00b5\u03a9\u00b0\u00b2\u00b3^/0-9.]{0,11})"
 )
@@ -114,16 +114,22 @@ _KNOWN = frozenset(
 _SHORT = 2  # letters up to which an unknown word behind a blank may be part of a code
 
 
-def with_unit(cell: str) -> tuple[float, str] | None:
-    """(number, unit) of a cell such as `12 kg`, `5.5cm` or `4 cylinders`; None for other texts."""
+def split_unit(cell: str) -> tuple[str, str] | None:
+    """(number in any spelling, unit) of a cell such as `1.200,5 kg`, `5.5cm` or `4 cylinders`; None for other texts."""
     found = _CELL.fullmatch(cell)
     if found is None:
         return None
     number, blank, unit = found.groups()
     if unit not in _KNOWN and (not blank or len(unit) <= _SHORT or any(sign.isdigit() for sign in unit)):
         return None
-    value = number_in(number)
-    return None if value is None else (value, unit)
+    return number, unit
+
+
+def with_unit(cell: str) -> tuple[float, str] | None:
+    """(number, unit) of a cell such as `12 kg`, with the number in the spelling of Python; None for other texts."""
+    found = split_unit(cell)
+    value = None if found is None else number_in(found[0])
+    return None if found is None or value is None else (value, found[1])
 
 
 def without_unit(cell: str, unit: str) -> float | None:

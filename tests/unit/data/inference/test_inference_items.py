@@ -20,8 +20,9 @@ from dlexp.data.inference.images import ImageInput
 from dlexp.data.inference.items import InputItems, concatenate, files_of, in_batches
 from dlexp.data.inference.tables import TableInput
 from dlexp.data.loaders import bounds
-from dlexp.data.sources.csv_file import csv
 from dlexp.data.sources.image_folder import image_folder
+from dlexp.data.sources.table_file import table_file
+from dlexp.data.tables.files.table_form import TableForm
 from dlexp.errors import DataError
 from dlexp.specs import ClassSpec, DataSpec, ImageSpec, TableSpec
 
@@ -91,13 +92,17 @@ def table(text: str = "") -> TableInput:
     """A table of numbers `size`, categories `kind`, a constant column and the target, as training leaves it."""
     rows = [f"{n},{'red' if n % 3 else 'blue'},1,{n % 2},{100 + n}" for n in range(20)]
     Path("train.csv").write_text("\n".join(["size,kind,same,id,price", *rows, ",,1,0,7", text]) + "\n")
-    bundle = csv(path="train.csv", target="price", target_kind="value", columns={"id": "drop"}, missing_values=["NA"])
+    bundle = table_file(
+        path="train.csv", target="price", target_kind="value", columns={"id": "drop"}, missing_values=["NA"]
+    )
     return TableInput.of(bundle.preprocessing, {"target": "price", "missing_values": ["NA"]}, lenient=False)
 
 
 def test_rows_are_encoded_to_the_bits_of_training() -> None:
     reader = table()
-    bundle = csv(path="train.csv", target="price", target_kind="value", columns={"id": "drop"}, missing_values=["NA"])
+    bundle = table_file(
+        path="train.csv", target="price", target_kind="value", columns={"id": "drop"}, missing_values=["NA"]
+    )
     (found,) = reader.read("train.csv")
     assert found.problems == [""] * 21 and found.names["row"] == list(range(21))
     for split in bundle.splits.values():
@@ -162,7 +167,7 @@ def test_other_columns_are_refused_by_name(header: str, message: list[str]) -> N
 def test_known_columns_may_be_there_in_any_order_and_extra_ones_when_asked_for() -> None:
     plain = read(table(), "size,kind\n3,red\n")
     more = read(table(), "same,kind,price,id,size\n9,red,9,9,3\n")
-    lenient = TableInput(table().columns, frozenset(), frozenset([""]), ",", lenient=True)
+    lenient = TableInput(table().columns, frozenset(), frozenset([""]), TableForm(), lenient=True)
     extra = read(lenient, "kind,what,size\nred,x,3\n")
     assert torch.equal(plain.inputs, more.inputs) and torch.equal(plain.inputs, extra.inputs)
 

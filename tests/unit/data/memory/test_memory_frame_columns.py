@@ -14,7 +14,7 @@ import pytest
 from dlexp.data.memory.dataframe import dataframe, target_kind
 from dlexp.data.memory.frame_columns import frame_column_names, frame_columns
 from dlexp.data.memory.handed_over import hand_over
-from dlexp.data.sources.csv_file import csv
+from dlexp.data.sources.table_file import table_file
 from dlexp.data.tables.spelling import MISSING, Marks
 from dlexp.errors import ConfigError, DataError
 
@@ -56,7 +56,7 @@ def test_every_type_has_the_cells_of_a_file(values: Any, expected: list[Any]) ->
 
 @pytest.mark.parametrize("values", [[[1], [2]], [{"a": 1}, {}], [1j, 2j], [object(), object()]])
 def test_a_column_of_other_objects_is_refused_with_a_remedy(values: Any) -> None:
-    with pytest.raises(DataError, match=r"data, column 'a'.*data\.drop") as caught:
+    with pytest.raises(DataError, match=r"data, column 'a'.*data\.columns=\{a:drop\}") as caught:
         cells(values)
     assert caught.value.code == "invalid-type"
 
@@ -85,7 +85,7 @@ def test_a_frame_and_its_csv_file_give_the_same_bundle(target: str, tmp_path: Pa
     frame.to_csv(tmp_path / "people.csv", index=False)
     with hand_over(frame):
         own = dataframe(target=target, missing_values=MISSING_VALUES)
-    read = csv(path=str(tmp_path / "people.csv"), target=target, missing_values=MISSING_VALUES)
+    read = table_file(path=str(tmp_path / "people.csv"), target=target, missing_values=MISSING_VALUES)
     assert (own.fingerprint, own.split_hash, own.spec) == (read.fingerprint, read.split_hash, read.spec)
 
 

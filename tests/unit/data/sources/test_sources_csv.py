@@ -10,7 +10,7 @@ import torch
 
 from dlexp.data.bundle import DataBundle
 from dlexp.data.columns import tensor_of
-from dlexp.data.sources.csv_file import csv, target_kind
+from dlexp.data.sources.table_file import table_file, target_kind
 
 
 def lines(count: int = 30) -> list[str]:
@@ -23,7 +23,7 @@ def read(text: str | bytes, target: str = "answer", **options: Any) -> DataBundl
     path = Path("t.csv")
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     arguments = {"columns": {"price" if target == "answer" else "answer": "drop"}} | options
-    return csv(path=str(path), target=target, **arguments)
+    return table_file(path=str(path), target=target, **arguments)
 
 
 def features(bundle: DataBundle) -> dict[int, list[float]]:

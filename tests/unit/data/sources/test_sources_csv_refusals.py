@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from refusals import refused
 
-from dlexp.data.sources.csv_file import csv, target_kind
+from dlexp.data.sources.table_file import table_file, target_kind
 from dlexp.errors import DataError, exit_code_of
 
 GOOD = ["a,color,y", *(f"{n},{'red' if n % 3 else 'blue'},{'yes' if n % 2 else 'no'}" for n in range(30))]
@@ -18,7 +18,7 @@ def refusal(text: str | bytes, target: str = "y", **options: Any) -> DataError:
     path = Path("shop.csv")
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(DataError) as caught:
-        csv(path=str(path), target=target, **options)
+        table_file(path=str(path), target=target, **options)
     assert exit_code_of(caught.value) == 3
     assert str(caught.value).startswith("shop.csv")
     return caught.value
@@ -31,25 +31,25 @@ def changed(line: int, text: str) -> str:
 
 def test_good_file_is_read() -> None:
     Path("shop.csv").write_text("\n".join(GOOD))
-    assert csv(path="shop.csv", target="y").spec.num_outputs == 2
+    assert table_file(path="shop.csv", target="y").spec.num_outputs == 2
 
 
 def test_missing_file_gets_the_nearest_name() -> None:
     Path("shop.csv").write_text("x")
-    for read in (lambda: csv(path="shp.csv", target="y"), lambda: target_kind(arguments("shp.csv"))):
+    for read in (lambda: table_file(path="shp.csv", target="y"), lambda: target_kind(arguments("shp.csv"))):
         with pytest.raises(DataError) as caught:
             read()
         refused(caught.value, "not-found", "shp.csv", "shop.csv")
 
 
 def arguments(path: str) -> dict[str, Any]:
-    return {"path": path, "target": "y", "separator": ",", "missing_values": [], "target_kind": "auto"}
+    return {"path": path, "target": "y", "missing_values": [], "target_kind": "auto"}
 
 
 def test_missing_folder_and_folder_are_refused() -> None:
     for path, code in (("nowhere/shop.csv", "not-found"), (".", "invalid-type")):
         with pytest.raises(DataError) as caught:
-            csv(path=path, target="y")
+            table_file(path=path, target="y")
         refused(caught.value, code, path)
 
 
@@ -59,11 +59,11 @@ def test_missing_folder_and_folder_are_refused() -> None:
         ("", "too-few-samples", (None, None), ""),
         ("a,color,y\n", "too-few-samples", (None, None), ""),
         ("a,color,y\n,,\n\n", "too-few-samples", (None, None), ""),
-        (b"a,b,y\n1,M\xfcller,x\n", "invalid-data", (None, None), "UTF-8"),
+        ("a,b,y\n1,\u00fc,x\n".encode() + b"2,M\xfcller,x\n", "invalid-data", (None, None), "data.encoding=cp1252"),
         (changed(9, "7,red,yes,more"), "invalid-data", (None, None), "3 fields in line 9, saw 4"),
         (changed(9, '7,"red,yes'), "invalid-data", (None, None), "data.separator"),
         ("a,a,y\n1,2,x\n", "invalid-data", (1, None), "'a'"),
-        ("\n".join(GOOD).replace(",", ";"), "invalid-data", (1, None), "'a;color;y'"),
+        ("\n".join(GOOD).replace(",", "^"), "invalid-data", (1, None), "'a^color^y'"),
         (changed(9, "7,red,"), "invalid-data", (9, "y"), "delete the line"),
         (changed(9, "7,red"), "invalid-data", (9, "y"), "delete the line"),
         (changed(9, "7,red,maybe"), None, (None, "y"), "'maybe'"),
@@ -143,8 +143,11 @@ def test_several_wrong_cells_are_counted() -> None:
 
 def test_missing_values_and_categorical_are_the_ways_out() -> None:
     Path("shop.csv").write_text(changed(9, "seven,red,yes"))
-    assert csv(path="shop.csv", target="y", missing_values=["seven"]).spec.num_outputs == 2
-    assert csv(path="shop.csv", target="y", columns={"a": "category"}).preprocessing["columns"][0]["kind"] == "category"
+    assert table_file(path="shop.csv", target="y", missing_values=["seven"]).spec.num_outputs == 2
+    assert (
+        table_file(path="shop.csv", target="y", columns={"a": "category"}).preprocessing["columns"][0]["kind"]
+        == "category"
+    )
 
 
 @pytest.mark.parametrize("separator", ["", ";;", "\n"])

@@ -14,8 +14,7 @@ from refusals import refused
 from dlexp.data.bundle import DataBundle
 from dlexp.data.inference.tables import TableInput
 from dlexp.data.interpretation import interpretation
-from dlexp.data.sources.csv_file import csv
-from dlexp.data.sources.parquet_file import parquet
+from dlexp.data.sources.table_file import table_file
 from dlexp.data.tables.index_columns import index_columns
 from dlexp.errors import DataError
 
@@ -32,12 +31,12 @@ def names_of(bundle: DataBundle) -> list[str]:
 
 def from_csv(frame: pd.DataFrame, index: bool = False, **settings: Any) -> DataBundle:
     frame.to_csv("t.csv", index=index)
-    return csv(path="t.csv", target="y", **settings)
+    return table_file(path="t.csv", target="y", **settings)
 
 
 def from_parquet(frame: pd.DataFrame, **settings: Any) -> DataBundle:
     frame.to_parquet("t.parquet")
-    return parquet(path="t.parquet", target="y", **settings)
+    return table_file(path="t.parquet", target="y", **settings)
 
 
 SHUFFLED = FRAME.sample(frac=1, random_state=1)
@@ -101,7 +100,7 @@ def test_a_column_that_is_named_is_read() -> None:
     assert names_of(from_csv(FRAME, index=True, columns={"": "number"})) == ["", "a", "b", "town"]
     assert names_of(from_parquet(SHUFFLED, columns={"__index_level_0__": "number"}))[-1] == "__index_level_0__"
     counted.to_csv("t.csv", index=False)
-    assert csv(path="t.csv", target="t", columns={"y": "drop"}).spec.output_names == ("t",)
+    assert table_file(path="t.csv", target="t", columns={"y": "drop"}).spec.output_names == ("t",)
     with pytest.raises(DataError) as caught:
         from_csv(counted, columns={"u": "number"})
     refused(caught.value, "not-found", "'u' (data.columns)")

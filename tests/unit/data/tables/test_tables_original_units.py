@@ -10,8 +10,8 @@ import torch
 from sklearn.datasets import load_wine
 
 from dlexp.data.columns import tensor_of
-from dlexp.data.sources.csv_file import csv
 from dlexp.data.sources.sklearn_sets import wine
+from dlexp.data.sources.table_file import table_file
 from dlexp.data.tables.original_units import original_columns
 
 TABLE = "age,city,rich\n" + "".join(
@@ -32,7 +32,7 @@ def test_numbers_come_back_in_their_own_units(standardize: bool) -> None:
 
 def test_categories_come_back_by_name_and_a_gap_as_what_took_its_place(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text(TABLE)
-    bundle = csv(path=str(tmp_path / "t.csv"), target="rich")
+    bundle = table_file(path=str(tmp_path / "t.csv"), target="rich")
     split = bundle.splits["train"]
     found = original_columns(tensor_of(split.inputs).numpy(), bundle.preprocessing)
     rows = split.indices.tolist()

@@ -16,7 +16,7 @@ from dlexp.data.columns import tensor_of
 from dlexp.data.inference.items import InputItems, concatenate
 from dlexp.data.inference.tables import TableInput
 from dlexp.data.interpretation import interpretation
-from dlexp.data.sources.csv_file import csv, target_kind
+from dlexp.data.sources.table_file import table_file, target_kind
 from dlexp.errors import DataError
 
 COUNT = 60
@@ -34,7 +34,7 @@ def read(target: Any = "y", settings: dict[str, Any] | None = None, **columns: A
     """A table of x and these columns of COUNT cells; the target y is a number if they have none."""
     count = len(next(iter(columns.values())))
     write(**{"x": [n % 7 + 0.5 for n in range(count)], "y": [n * 1.5 for n in range(count)]} | columns)
-    return csv(path="t.csv", target=target, **settings or {})
+    return table_file(path="t.csv", target=target, **settings or {})
 
 
 def refusal(**columns: Any) -> DataError:
@@ -88,7 +88,7 @@ def test_dates_become_the_parts_that_vary(cells: list[str], expected: list[str])
 
 def test_a_date_as_the_only_feature_with_its_numbers() -> None:
     write(when=DAYS, y=[n * 1.5 for n in range(COUNT)])
-    bundle = csv(path="t.csv", target="y", standardize=False)
+    bundle = table_file(path="t.csv", target="y", standardize=False)
     rows = {
         int(row): sample.tolist()
         for split in bundle.splits.values()
@@ -183,6 +183,7 @@ def test_booleans_are_categories_of_two() -> None:
         (["12kg", "13kg", "14"], "numbers with the unit kg", "number"),
         (["4 cylinders", "6 cylinders"], "the unit cylinders", "number"),
         (["12 kg", "300 g"], "numbers with units (kg, g)", "category"),
+        (["12,5 kg", "1.013,25 kg"], "numbers with the unit kg, such as '12,5 kg'", "number"),
         (["-3 \u00b0C", "4.5 \u00b0C"], "the unit \u00b0C", "number"),
     ],
 )
@@ -302,21 +303,21 @@ def test_several_targets_are_values() -> None:
     for targets, remedy in (["p", "q"], "data.target=p"), (["u", "q"], "data.target=u"):
         for kind in ("auto", "class"):
             with pytest.raises(DataError) as caught:
-                csv(path="t.csv", target=targets, target_kind=kind)
+                table_file(path="t.csv", target=targets, target_kind=kind)
             refused(caught.value, "not-supported", "several targets must be values", remedy)
     with pytest.raises(DataError) as caught:
-        csv(path="t.csv", target=["x", "nope"])
+        table_file(path="t.csv", target=["x", "nope"])
     refused(caught.value, "not-found", "'nope' (data.target)")
 
 
 def test_a_date_is_no_target_unless_it_is_a_class() -> None:
     write(x=[n % 7 for n in range(COUNT)], y=["2024-05-01", "2024-05-02"] * 30)
     arguments = {"path": "t.csv", "target": "y", "separator": ",", "missing_values": [], "target_kind": "auto"}
-    for ask in (lambda: csv(path="t.csv", target="y"), lambda: target_kind(arguments)):
+    for ask in (lambda: table_file(path="t.csv", target="y"), lambda: target_kind(arguments)):
         with pytest.raises(DataError) as caught:
             ask()
         refused(caught.value, "invalid-data", "column 'y'", "data.target_kind=class")
-    assert csv(path="t.csv", target="y", target_kind="class").spec.num_outputs == 2
+    assert table_file(path="t.csv", target="y", target_kind="class").spec.num_outputs == 2
 
 
 def test_new_rows_with_other_dates_and_missing_columns() -> None:

@@ -48,3 +48,13 @@ class OpenTable:
     header: list[str]
     rows: Callable[[Sequence[int]], Iterator[Piece]]
     place: str
+
+
+def header_names(cells: Sequence[str]) -> list[str]:
+    """The names in a header; of several without a name, those behind the first are called as pandas calls them."""
+    names = [cell.strip() for cell in cells]
+    blank = [place for place, name in enumerate(names) if not name]
+    for place in blank:
+        if place and (len(blank) > 1 or place == len(names) - 1):
+            names[place] = f"Unnamed: {place}"
+    return names

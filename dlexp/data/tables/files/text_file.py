@@ -10,74 +10,84 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from warnings import catch_warnings, simplefilter
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dlexp.data.paths import check_file
+from dlexp.data.tables.files.opening import opened
+from dlexp.data.tables.files.pieces import header_names
+from dlexp.data.tables.files.table_form import TableForm
+from dlexp.data.tables.files.text_form import csv_rows, decoded_text, header_of
 from dlexp.data.tables.raw_column import RawColumn, Spelled, filled_rows, spell, spell_coded
-from dlexp.data.tables.spelling import MISSING, Marks
+from dlexp.data.tables.spelling import MISSING, Marks, is_sign
 from dlexp.errors import DataError
 from dlexp.findings import counted
 
 _WIDE = 2000  # columns above which a file is read line by line
 _NAMED = 10  # lines listed in a note
 _PIECE = 1 << 20  # bytes read at a time
+_OVER_ASCII = ("utf-8", "latin-1", "cp1252")  # encodings whose bytes below 128 are ASCII
 
 
 @dataclass(frozen=True)
 class TextFile:
-    """A UTF-8 text file with a header and separated cells.
+    """A text file with a header and separated cells.
 
+    form   as it was detected
     marks  texts that mean "no value"
     """
 
     path: Path
-    separator: str
+    form: TableForm
     marks: Marks
 
     @cached_property
     def header(self) -> list[str]:
         """The names of the columns. Raises DataError for an invalid table."""
-        check_file(self.path)
-        if len(self.separator) != 1 or self.separator in '"\r\n':
-            rule = f"data.separator must be a single character, got {self.separator!r}"
-            raise DataError(rule, file=self.path, remedy="Set data.separator, such as ';'", code="invalid-value")
         with self._refusals(), self._rows() as rows:
             first, second = next(rows, None), next(rows, None)
         if first is None:
             raise DataError("is empty", file=self.path, code="too-few-samples")
-        names = [name.strip() for name in first or [""]]
+        names = header_names(header_of(first or [""], self.form))
+        line = self.form.skipped + 1
         repeated = sorted(name for name, count in Counter(names).items() if count > 1)
         if repeated:
-            raise DataError(f"duplicate column names: {', '.join(map(repr, repeated))}", file=self.path, row=1)
+            raise DataError(f"duplicate column names: {', '.join(map(repr, repeated))}", file=self.path, row=line)
         if len(names) == 1:
-            remedy = "Set data.separator, such as ';'"
+            remedy = "Set data.separator to the character between the cells, such as data.separator=semicolon"
             raise DataError(
-                f"must have two or more columns, got only {names[0]!r}", file=self.path, row=1, remedy=remedy
+                f"must have two or more columns, got only {names[0]!r}", file=self.path, row=line, remedy=remedy
             )
-        if second is not None and len(second) > len(names):
-            rule = f"not a valid table: Expected {len(names)} fields in line 2, saw {len(second)}"
+        if second is not None and len(second) > len(names) and any(cell.strip() for cell in second[len(names) :]):
+            rule = f"not a valid table: Expected {len(names)} fields in line {line + 1}, saw {len(second)}"
             raise DataError(rule, file=self.path, remedy="Check the quotes and data.separator.")
         return names
 
-    def read(self, wanted: Sequence[str]) -> tuple[dict[str, RawColumn], NDArray[np.int64], list[str]]:
+    def read(
+        self, wanted: Sequence[str], is_part: bool = False, as_texts: Collection[str] = ()
+    ) -> tuple[dict[str, RawColumn], NDArray[np.int64], list[str]]:
         """(the columns `wanted` by name; (N,) the line of each row; notes), without rows that have no value.
 
+        is_part   do not parse the other columns, whose mistakes are then not found
+        as_texts  columns whose texts are needed, which need not be read again for them
         A note names rows of nothing but marks of missing values; blank lines are no rows. Raises DataError for an
         invalid table.
         """
         place_of = {name: place for place, name in enumerate(self.header)}
         places = [place_of[name] for name in wanted]
         with self._refusals():
-            columns = self._by_lines(places) if len(self.header) > _WIDE else self._by_pandas(places)
+            columns = (
+                self._by_lines(places)
+                if len(self.header) > _WIDE
+                else self._by_pandas(places, is_part, [place_of[name] for name in wanted if name in as_texts])
+            )
             count = columns[0].size
             filled = filled_rows(columns) if count else np.zeros(0, dtype=np.bool_)
             if not filled.any():
@@ -105,29 +115,29 @@ class TextFile:
         )
         return [f"{counted(len(found), 'row')} {what} dropped (line{'' if len(found) == 1 else 's'} {named})"]
 
-    def column(self, name: str) -> RawColumn:
-        """One column, with all rows. Raises DataError for an invalid table."""
-        place = self.header.index(name)
-        with self._refusals():
-            if len(self.header) <= _WIDE:
-                return self._by_pandas([place], is_part=True)[0]
-            return self._column(place, None, self._cells(place))
-
-    def line_of(self, row: int, count: int) -> int:
-        """The line of row number `row` of `count` rows."""
-        return int(self._lines(count)[row])
-
-    def _by_pandas(self, places: Sequence[int], is_part: bool = False) -> list[RawColumn]:
+    def _by_pandas(self, places: Sequence[int], is_part: bool, as_texts: Sequence[int]) -> list[RawColumn]:
         # Default words for "no value" do not make a column one of texts; other words are matched later, to be counted.
         empty = ["", *(word for word in self.marks.words if word in MISSING)]
         # pandas checks the length of lines only if it reads all columns.
-        table = self._frame(list(places) if is_part else None, keep_default_na=False, na_values=empty)
+        how: dict[str, Any] = {"keep_default_na": False, "na_values": empty, "decimal": self.form.decimal}
+        how["dtype"] = dict.fromkeys(as_texts, str)
+        table = self._frame(list(places) if is_part else None, **how)
         numbers = {place: _numbers(table[place].to_numpy()) for place in places if table[place].dtype.kind in "iuf"}
         numbers = {place: values for place, values in numbers.items() if values is not None}
+        found = {place: _spelled(table.pop(place)) for place in places if place not in numbers}
         del table
-        texts = [place for place in places if place not in numbers]
-        spelled = self._texts(texts) if texts else {}
-        return [self._column(place, numbers.get(place), spelled.get(place)) for place in places]
+        again = [place for place, spelled in found.items() if spelled is None]
+        spelled = self._texts(again) if again else {}
+        return [
+            self._column(place, numbers.get(place), spelled.get(place))
+            if found.get(place) is None
+            else self._text_column(place, found[place])
+            for place in places
+        ]
+
+    def _text_column(self, place: int, spelled: Spelled | None) -> RawColumn:
+        """A column of texts, without default words for "no value"."""
+        return RawColumn(lambda: spelled or self._cells(place), self.marks, None, partial(self._cells, place))
 
     def _column(self, place: int, values: NDArray[np.generic] | None, spelled: Spelled | None) -> RawColumn:
         def read() -> Spelled:
@@ -166,10 +176,12 @@ class TextFile:
         with catch_warnings():
             # pandas reads a column in parts; one whose parts differ in type is read again as texts.
             simplefilter("ignore", pd.errors.DtypeWarning)
-            return read(
-                self.path, sep=self.separator, header=None, skiprows=1, names=range(len(self.header)), usecols=columns,
-                skip_blank_lines=False, encoding="utf-8-sig", engine="c", **how,
-            )  # fmt: skip
+            with opened(str(self.path)) as file, decoded_text(file.stream, self.form.encoding) as text:
+                return read(
+                    text, sep=self.form.separator.replace(" ", r"\s+"), header=None,
+                    skiprows=self.form.skipped + 1, names=range(len(self.header)), usecols=columns,
+                    skip_blank_lines=False, engine="c", **how,
+                )  # fmt: skip
 
     def _by_lines(self, places: Sequence[int]) -> list[RawColumn]:
         width = len(self.header)
@@ -178,7 +190,8 @@ class TextFile:
             whole = []
             for row in rows:
                 if len(row) > width:
-                    rule = f"not a valid table: Expected {width} fields in line {rows.line_num}, saw {len(row)}"
+                    line = rows.line_num + self.form.skipped
+                    rule = f"not a valid table: Expected {width} fields in line {line}, saw {len(row)}"
                     raise DataError(rule, file=self.path, remedy="Check the quotes and data.separator.")
                 whole.append(row + [""] * (width - len(row)))
         cells = list(zip(*whole, strict=True)) or [()] * width
@@ -192,10 +205,18 @@ class TextFile:
         return found
 
     @contextmanager
+    def _text(self) -> Iterator[IO[str]]:
+        """Open the text, behind the lines that are skipped."""
+        with opened(str(self.path)) as file, decoded_text(file.stream, self.form.encoding) as text:
+            for _ in range(self.form.skipped):
+                text.readline()
+            yield text
+
+    @contextmanager
     def _rows(self) -> Iterator[Any]:
         """Open a reader of the rows, starting with the header."""
-        with self.path.open(encoding="utf-8-sig", newline="") as file:
-            yield csv.reader(file, delimiter=self.separator)
+        with self._text() as text:
+            yield csv_rows(text, self.form.separator)
 
     @contextmanager
     def _refusals(self) -> Iterator[None]:
@@ -205,7 +226,9 @@ class TextFile:
         try:
             yield
         except UnicodeDecodeError as error:
-            raise DataError(f"must be UTF-8 text ({error.reason} at byte {error.start})", file=self.path) from error
+            rule = f"is not {self.form.encoding} text ({error.reason} at byte {error.start})"
+            remedy = "Set data.encoding to its encoding, such as data.encoding=cp1252"
+            raise DataError(rule, file=self.path, remedy=remedy) from error
         except OSError as error:
             raise DataError(f"cannot be read: {error.strerror}", file=self.path, code="system-error") from error
         except (pd.errors.ParserError, csv.Error, ValueError) as error:
@@ -215,8 +238,9 @@ class TextFile:
 
     def _lines(self, count: int) -> NDArray[np.int64]:
         """(N,) the line of each row, counted row by row if quoted cells span several lines."""
-        if not _has_quotes(self.path) or _breaks(self.path) == count + 1:
-            return np.arange(2, count + 2, dtype=np.int64)
+        first = self.form.skipped + 2
+        if not any(b'"' in piece for piece in self._bytes()) or self._breaks() == count + first - 1:
+            return np.arange(first, count + first, dtype=np.int64)
         lines = []
         with self._rows() as rows:
             next(rows)
@@ -224,24 +248,44 @@ class TextFile:
             for _ in rows:
                 lines.append(before + 1)
                 before = rows.line_num
-        return np.array((lines + [before + 1] * count)[:count], dtype=np.int64)
+        found = np.array((lines + [before + 1] * count)[:count], dtype=np.int64)
+        return found + self.form.skipped
 
-
-def _breaks(path: Path) -> int:
-    """The number of lines of a file, including those within quotes."""
-    found, last = 0, b"\n"
-    with path.open("rb") as file:
-        while piece := file.read(_PIECE):
+    def _breaks(self) -> int:
+        """The number of lines of the file, including those within quotes."""
+        found, last = 0, b"\n"
+        for piece in self._bytes():
             newlines, returns = piece.count(b"\n"), piece.count(b"\r")
             found += newlines + returns - (piece.count(b"\r\n") if returns else 0)
             found -= last == b"\r" and piece[:1] == b"\n"
             last = piece[-1:]
-    return found + (last not in b"\r\n")
+        return found + (last not in b"\r\n")
+
+    def _bytes(self) -> Iterator[bytes]:
+        """The content in pieces, in an encoding that writes ASCII as it is."""
+        with opened(str(self.path)) as file:
+            if self.form.encoding in _OVER_ASCII:
+                yield from iter(lambda: file.stream.read(_PIECE), b"")
+                return
+            with decoded_text(file.stream, self.form.encoding) as text:
+                yield from iter(lambda: text.read(_PIECE).encode("utf-8", "surrogatepass"), b"")
 
 
-def _has_quotes(path: Path) -> bool:
-    with path.open("rb") as file:
-        return any(b'"' in piece for piece in iter(lambda: file.read(_PIECE), b""))
+def _spelled(column: Any) -> Spelled | None:
+    """The texts of a column of pandas, without default words for "no value"; None if it must be read again.
+
+    A column that has numbers in one of the parts in which pandas reads it has lost their spelling, and so have signs in
+    a column where they may be values.
+    """
+    import pandas as pd
+
+    if not isinstance(column.dtype, pd.StringDtype):
+        return None
+    codes, cells = pd.factorize(column)
+    texts = cells.tolist()
+    if (codes < 0).any() and any(is_sign(text) for text in texts):
+        return None
+    return spell_coded(codes.astype(np.int64), texts)
 
 
 def _numbers(values: NDArray[Any]) -> NDArray[np.generic] | None:

@@ -1,0 +1,68 @@
+"""The data sources `csv` and `parquet`: a table in a file of any format, which is detected from its content."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from dlexp.data.bundle import DataBundle
+from dlexp.data.tables.features.target_columns import names_of, targets_kind
+from dlexp.data.tables.files.reading import read_table
+from dlexp.data.tables.files.table_form import AUTO, FormSettings
+from dlexp.data.tables.raw_table import TableOptions, table_of
+from dlexp.data.tables.spelling import Marks
+
+__all__ = ["table_file", "target_kind"]
+
+
+def table_file(
+    *,
+    path: str,
+    target: str | list[str],
+    target_kind: str = "auto",
+    columns: dict[str, str] | None = None,
+    missing_values: list[str] | None = None,
+    max_categories: int = 50,
+    rare: str = "other",
+    separator: str = AUTO,
+    decimal: str = AUTO,
+    thousands: str = AUTO,
+    encoding: str = AUTO,
+    sheet: str = AUTO,
+    standardize: bool = True,
+    val_fraction: float = 0.2,
+    test_fraction: float = 0.2,
+    split_seed: int = 0,
+) -> DataBundle:
+    """Load the table in `path`, with `target` as target; see `dlexp.data.tables.raw_table.table_of`.
+
+    Columns that data.columns drops are not read. The form of the file is told in a note and recorded.
+    Raises DataError for invalid data, ConfigError if a package for the format of the file is missing.
+    """
+    settings = FormSettings.of(
+        {"path": path, "separator": separator, "decimal": decimal, "thousands": thousands, "encoding": encoding}
+        | {"sheet": sheet}
+    )
+    split = (val_fraction, test_fraction, split_seed)
+    targets, declared = names_of(target), columns or {}
+    options = TableOptions(targets, target_kind, declared, max_categories, rare, standardize, split)
+    labels = [name for name, kind in declared.items() if kind == "category"]
+    labels += targets if target_kind == "class" else []
+    table, form = read_table(Path(path), settings, Marks(missing_values or []), targets, declared, as_texts=labels)
+    bundle = table_of(table, options)
+    notes = (note, *bundle.notes) if (note := form.note()) else bundle.notes
+    return replace(bundle, preprocessing={**bundle.preprocessing, "form": form.plain()}, notes=notes)
+
+
+def target_kind(arguments: Mapping[str, Any]) -> str:
+    """`class` or `value`: data.target_kind, or derived from the columns that data.target names."""
+    if arguments["target_kind"] != "auto":
+        return str(arguments["target_kind"])
+    marks, targets = Marks(arguments["missing_values"]), names_of(arguments["target"])
+    settings = FormSettings.of(arguments)
+    table, _ = read_table(Path(arguments["path"]), settings, marks, targets, {}, targets_only=True)
+    columns = {name: (column, partial(table.refusal, column=name)) for name, column in table.raw.items()}
+    return targets_kind(columns, table.file)
