@@ -96,6 +96,11 @@ def main(argv: list[str] | None = None) -> None:
     reset_inherited_state()
     replace_unencodable_characters()
 
+    if {"--install-completion", "--show-completion"} & {word.partition("=")[0] for word in argv}:
+        from dlexp.cli.completion_scripts import use_own_scripts
+
+        use_own_scripts()
+
     def run() -> None:
         if any(word[:1] in LONG_DASHES or word[1:2] in LONG_DASHES for word in argv):
             _explain(argv)

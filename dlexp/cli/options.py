@@ -30,7 +30,12 @@ RunDirectory = Annotated[
 ]
 RunId = Annotated[
     str | None,
-    typer.Option("--run-id", metavar="ID", help="use outputs/train/ID: start it, resume it, or do nothing if finished"),
+    typer.Option(
+        "--run-id",
+        metavar="ID",
+        help="use outputs/train/ID: start it, resume it, or do nothing if finished",
+        autocompletion=completion.run_ids,
+    ),
 ]
 Resume = Annotated[
     str | None,
@@ -61,7 +66,9 @@ Run = Annotated[str, typer.Argument(help="run directory, or `latest`", autocompl
 EvaluationOverrides = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[KEY=VALUE]...", help="overrides, such as trainer.device, data.eval_batch_size or data.path"
+        metavar="[KEY=VALUE]...",
+        help="overrides, such as trainer.device, data.eval_batch_size or data.path",
+        autocompletion=completion.overrides,
     ),
 ]
 AdaptationOverrides = Annotated[
@@ -70,7 +77,7 @@ AdaptationOverrides = Annotated[
 ]
 ReplayOverrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="trainer.device")]
 Split = Annotated[str, typer.Option("--split", help="train, val or test", autocompletion=completion.splits)]
-Checkpoint = Annotated[str, typer.Option("--checkpoint", help="best or last")]
+Checkpoint = Annotated[str, typer.Option("--checkpoint", help="best or last", autocompletion=completion.checkpoints)]
 Inputs = Annotated[
     list[str] | None,
     typer.Argument(
@@ -143,7 +150,12 @@ Dashboard = Annotated[
 ]
 Explain = Annotated[
     str | None,
-    typer.Option("--explain", metavar="KEY", help="print the value, rule, default, help and source of a key"),
+    typer.Option(
+        "--explain",
+        metavar="KEY",
+        help="print the value, rule, default, help and source of a key",
+        autocompletion=completion.keys,
+    ),
 ]
 Sources = Annotated[bool, typer.Option("--sources", help="print every key with the source of its value")]
 PlotSchedule = Annotated[

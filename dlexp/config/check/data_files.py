@@ -5,19 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from dlexp.config.check.missing import likely_target
-from dlexp.data.tables.column_names import column_names
 from dlexp.text.quoting import text_value
 
-# Ending of a file name in lower case -> option of data.
-_OPTIONS = {
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".npz": "arrays",
-}
+_TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".xlsx", ".parquet", ".pq", ".feather")
 _COMPRESSED = (".gz", ".xz", ".zip", ".zst", ".bz2")
-_TABLES = ("csv", "parquet")
 
 
 def words_of_file(name: str) -> tuple[str, ...]:
@@ -27,11 +18,14 @@ def words_of_file(name: str) -> tuple[str, ...]:
     """
     path = Path(name.strip("\"'")).expanduser()
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in _COMPRESSED]
-    option = _OPTIONS.get(suffixes[-1] if suffixes else "")
+    ending = suffixes[-1] if suffixes else ""
+    option = "csv" if ending in _TABLES else "arrays" if ending == ".npz" else None
     if option is None and ("/" in name or name in (".", "..")) and path.is_dir():
         option = "image_folder"
     if option is None:
         return ()
     words = (f"data={option}", f"data.path={text_value(str(path))}")
-    columns = column_names(path) if option in _TABLES else []
+    from dlexp.data.tables.column_names import column_names  # with numpy, for a file alone
+
+    columns = column_names(path) if option == "csv" else []
     return (*words, f"data.target={text_value(likely_target(columns))}") if columns else words
