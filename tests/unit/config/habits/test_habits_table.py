@@ -138,5 +138,10 @@ def test_commands_of_other_tools_lead_to_commands(typed: str, meant: str) -> Non
         assert not refusal(tuple(meant.split()))
 
 
+def test_the_page_of_habits_lists_every_name_and_command() -> None:
+    page = (Path(__file__).parents[4] / "docs/start/from-other-tools.md").read_text()
+    assert [name for name in (*_IDS, *COMMANDS) if f"`{name}`" not in page] == []
+
+
 def test_environment_of_the_test_has_a_shell() -> None:
     assert "bash" in SHELLS, os.environ.get("PATH")
