@@ -19,7 +19,7 @@ from dlexp.config.schema.names import COMPONENTS, NOUNS
 from dlexp.config.schema.run import common_paths
 from dlexp.config.schema.tree import shown
 from dlexp.errors import Problem
-from dlexp.text.nearest import LIMIT, misspelled_name, shortened
+from dlexp.text.nearest import LIMIT, distance, misspelled_name, nearest_name, shortened
 from dlexp.text.quoting import command, setting, shell_word, text_value
 from dlexp.text.quoting import value as override_value
 
@@ -68,6 +68,8 @@ def nearest_path(path: str, candidates: Iterable[str]) -> str | None:
     if (meant := _in_group_meant(path)) in pool or (meant := key_meant(path)) in pool:
         return meant
     head, _, leaf = path.rpartition(".")
+    if head in pool:  # seed.x
+        return head
     near_head = misspelled_name(head, {name.rpartition(".")[0] for name in pool}) if head else None
     if f"{near_head}.{leaf}" in pool:
         return f"{near_head}.{leaf}"
@@ -76,8 +78,16 @@ def nearest_path(path: str, candidates: Iterable[str]) -> str | None:
         return max(same_leaf, key=lambda name: SequenceMatcher(None, path, name).ratio())
     same_head = [name for name in pool if name.startswith(f"{head}.")]
     by_leaf = {name.rpartition(".")[2]: name for name in (same_head or pool)}
-    found = by_leaf.get(misspelled_name(leaf, by_leaf) or "")
-    return found if found or same_head else misspelled_name(path, pool)
+    if same_head:
+        return by_leaf.get(misspelled_name(leaf, by_leaf) or "")
+    known = [name for name in by_leaf if not _OF_MANY_MEANINGS.fullmatch(name)]
+    return by_leaf.get(_almost(leaf, known) or "") or _almost(path, pool)
+
+
+def _almost(word: str, names: Iterable[str]) -> str | None:
+    """Return the name that differs from `word` by a slip of the fingers; None if they may mean different things."""
+    near = nearest_name(word, names)
+    return near if near is not None and distance(word.lower(), near.lower()) <= max(1, len(word) // 4) else None
 
 
 def _in_group_meant(path: str) -> str | None:

@@ -123,7 +123,7 @@ def closed(word: str) -> str | None:
         for _ in range(word.count("[") + word.count("{") + word.count("(") + 1):
             problem = unbalanced(text)
             if not problem:
-                return text
+                return None if text.endswith(("=[]", "={}", "=()")) else text
             opening = problem.removeprefix("the ")[0]
             if not problem.endswith("is not closed") or opening not in _CLOSING:
                 break

@@ -14,9 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from typer._completion_shared import get_completion_script
 
-from dlexp.cli.completion_scripts import use_own_scripts
+from dlexp.cli.completion_scripts import script_of
 
 BIN = str(Path(sys.executable).parent)
 _LIMIT = 20.0
@@ -30,9 +29,8 @@ class Terminal:
     """An interactive shell in a terminal, with the completion of dlexp."""
 
     def __init__(self, shell: str, folder: Path) -> None:
-        use_own_scripts()
         script = folder / "completion"
-        script.write_text(get_completion_script(prog_name="dlexp", complete_var="_DLEXP_COMPLETE", shell=shell))
+        script.write_text(script_of(shell))
         path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
         env = {"PATH": path, "HOME": str(folder), "TERM": "dumb", "PS1": "> ", "LC_ALL": "C.UTF-8"}
         self.pid, self.file = pty.fork()
