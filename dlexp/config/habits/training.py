@@ -209,7 +209,7 @@ MACHINE = (
     ),
     Habit(
         "Lightning, scikit-learn, Ludwig",
-        "random_state random_seed seed_everything manual_seed",
+        "random_state random_seed seed_everything",
         "seed={}",
         example="7",
     ),

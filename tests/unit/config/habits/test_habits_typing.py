@@ -69,8 +69,29 @@ def test_the_home_directory_is_put_in_place_of_a_tilde(monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     "name",
     sorted(
-        "rank backend plugins sampler tokenizer nodes pipeline hub_model_id optuna cluster plot attention gpu_memory "
-        "trainer.mode callbacks.mode foo.name data_collator vocab_size ratio queue account".split()  # noqa: SIM905
+        [
+            "rank",
+            "backend",
+            "plugins",
+            "sampler",
+            "tokenizer",
+            "nodes",
+            "pipeline",
+            "hub_model_id",
+            "optuna",
+            "cluster",
+            "plot",
+            "attention",
+            "gpu_memory",
+            "trainer.mode",
+            "callbacks.mode",
+            "foo.name",
+            "data_collator",
+            "vocab_size",
+            "ratio",
+            "queue",
+            "account",
+        ]
     ),
 )
 def test_spelling_alone_is_no_meaning(name: str) -> None:
