@@ -87,6 +87,8 @@ class Problem:
         remedy: What to do, as an imperative sentence; "" if there is no obvious remedy.
         origin: File and line that the value comes from, "" for the command line.
         code: The kind of mistake, one of `CODES`.
+        typed: The words of the command line that are wrong; () for the words that set `where`.
+        instead: The words to type in their place, () to leave them out; None if more than one correction is possible.
     """
 
     where: str
@@ -95,6 +97,8 @@ class Problem:
     remedy: str = ""
     origin: str = ""
     code: Code = field(kw_only=True)
+    typed: tuple[str, ...] = field(default=(), kw_only=True)
+    instead: tuple[str, ...] | None = field(default=None, kw_only=True)
 
     def __str__(self) -> str:
         value = f"={self.given}" if self.given else ""

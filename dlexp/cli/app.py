@@ -12,15 +12,18 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 from dlexp import __version__
-from dlexp.cli.argv import argv_for_completion, hint_at_keys, hint_at_multirun, hint_at_runs, with_empty_values
-from dlexp.cli.fast_typer import PlainGroup, only_named
+from dlexp.cli.argv import LONG_DASHES, argv_for_completion, hint_at_multirun, hint_at_runs, with_empty_values
+from dlexp.cli.fast_typer import InvalidLine, PlainGroup, only_named
 from dlexp.cli.process import exit_code, reset_inherited_state
 from dlexp.cli.style import replace_unencodable_characters, visible_errors
+
+if TYPE_CHECKING:
+    from dlexp.cli.correction import CommandOptions
 
 
 class Command(NamedTuple):
@@ -93,16 +96,64 @@ def main(argv: list[str] | None = None) -> None:
     reset_inherited_state()
     replace_unencodable_characters()
 
+    if {"--install-completion", "--show-completion"} & {word.partition("=")[0] for word in argv}:
+        from dlexp.cli.completion_scripts import use_own_scripts
+
+        use_own_scripts()
+
     def run() -> None:
-        app_with([*argv, *argv_for_completion(os.environ)])(args=argv, prog_name="dlexp")
+        if any(word[:1] in LONG_DASHES or word[1:2] in LONG_DASHES for word in argv):
+            _explain(argv)
+        try:
+            app_with([*argv, *argv_for_completion(os.environ)])(args=argv, prog_name="dlexp")
+        except InvalidLine as invalid:
+            _explain(argv, invalid)
 
     def hint() -> None:
-        hint_at_keys(argv)
         hint_at_multirun(argv)
         hint_at_runs(argv)
 
     with visible_errors():
         sys.exit(exit_code(run, argv, hint))
+
+
+def _explain(line: list[str], invalid: InvalidLine | None = None) -> None:
+    """Raise ConfigError with the problems of a line, or print the message of typer on a line that it refuses."""
+    from dlexp.cli.correction import command_problem, line_problems
+    from dlexp.errors import ConfigError
+
+    names = [command.name for command in COMMANDS]
+    problem, words = command_problem(line, names), line
+    problems = [] if problem is None else [problem]
+    if problem is not None and problem.instead is not None:
+        words = list(problem.instead) if problem.typed == tuple(line) else [*problem.instead, *line[1:]]
+    if words and words[0] in names:
+        own = _options_of(words)
+        problems += line_problems(words, words[len(own.name.split()) :], own)
+    if problems:
+        raise ConfigError(problems) from invalid
+    if invalid is not None:
+        invalid.error.show()
+        sys.exit(invalid.error.exit_code)
+
+
+def _options_of(line: Sequence[str]) -> CommandOptions:
+    """The options of the command with which a line begins."""
+    from typer.main import get_command
+
+    from dlexp.cli.correction import CommandOptions
+
+    command: Any = get_command(app_with(line))
+    path: list[str] = []
+    for word in line:
+        if word not in getattr(command, "commands", {}):
+            break
+        command = command.commands[word]
+        path.append(word)
+    options = [parameter for parameter in command.params if parameter.param_type_name == "option"]
+    flags = {name: option.is_flag for option in options for name in (*option.opts, *option.secondary_opts)}
+    metavars = [str(parameter.metavar) for parameter in command.params if parameter.param_type_name == "argument"]
+    return CommandOptions(" ".join(path), flags | {"--help": True, "-h": True}, any("=" in text for text in metavars))
 
 
 def app_with(named: Sequence[str] | None = None) -> typer.Typer:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from dlexp.cli.style import echo
 
+# Dashes that documents and pages put in place of - and --.
+LONG_DASHES = frozenset("\u2010\u2011\u2012\u2013\u2014\u2015\u2212")
 _ALONE = ("--resume", "--plot-schedule")
 
 
@@ -43,24 +45,6 @@ def with_empty_values(argv: list[str]) -> list[str]:
 def argv_for_completion(environ: Mapping[str, str]) -> list[str]:
     """The command line to complete, which a shell passes in the environment."""
     return [argument for name in ("COMP_WORDS", "_TYPER_COMPLETE_ARGS") for argument in environ.get(name, "").split()]
-
-
-def hint_at_keys(argv: list[str]) -> None:
-    """Print how a configuration key is written, after an unknown option such as `--lr 0.1`."""
-    from dlexp.config.check.suggest import all_paths
-    from dlexp.config.check.synonyms import synonym
-    from dlexp.config.files.catalog import Catalog  # here, because only a mistake needs it
-
-    paths = list(all_paths(Catalog()))
-    for argument in argv:
-        name = argument.partition("=")[0].removeprefix("--").replace("-", "_")
-        meant = synonym(name)
-        named = [meant] if meant else [path for path in paths if name in (path, path.rpartition(".")[2])]
-        found = named if argument.startswith("--") else []
-        if found:
-            echo(
-                f"Set a configuration key without dashes: {' or '.join(f'{path}=...' for path in found[:3])}", err=True
-            )
 
 
 def hint_at_runs(argv: list[str]) -> None:

@@ -6,6 +6,7 @@ It parses no configuration and loads no validation rules, to respond quickly.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,22 +16,22 @@ import typer
 if TYPE_CHECKING:
     from dlexp.config.files.catalog import Catalog
 
+# Keys whose value is a column of the table, or a list of columns.
+_COLUMN_KEYS = ("data.target", "data.group", "data.time", "data.split_column")
 EXPORT_FORMATS = ("onnx", "torch-export", "safetensors")
 
 
 def overrides(context: typer.Context, incomplete: str) -> list[str]:
     """Completions GROUP=, GROUP=OPTION and KEY= of the word at the cursor."""
-    catalog = _catalog(context)
-    group = _group_that_bash_cut_off()
-    if group:  # bash splits `model=res` into three words and replaces only the last one
-        return _starting(catalog.options(group) if _is_group(group) else (), incomplete.lstrip("="))
+    catalog, chosen = _catalog(context), _chosen(context)
+    name = _name_that_bash_cut_off()
+    if name:  # bash splits `model=res` into three words and replaces only the last one
+        return _quoted_for_bash(values(catalog, chosen, name, incomplete.lstrip("=")))
     name, equals, start = incomplete.partition("=")
     if equals and name == "metrics":
         return _metrics(catalog, start)
     if equals:
-        options = catalog.options(name) if _is_group(name) else ()
-        return [f"{name}={option}" for option in _starting(options, start)]
-    chosen = dict(str(word).split("=", 1) for word in _typed(context) if "=" in str(word))
+        return [f"{name}={value}" for value in values(catalog, chosen, name, start)]
     return _starting(_keys(catalog, chosen, incomplete), incomplete)
 
 
@@ -45,6 +46,12 @@ def _metrics(catalog: Catalog, start: str) -> list[str]:
     elif comma:
         before += ","
     return [f"metrics={before}{name}" for name in _starting((*named, *catalog.options("metrics")), last)]
+
+
+def keys(context: typer.Context, incomplete: str) -> list[str]:
+    """Dotted keys, for options whose value is a key."""
+    found = [key.removesuffix("=") for key in _keys(_catalog(context), _chosen(context), incomplete)]
+    return _starting(found, incomplete)
 
 
 def groups(context: typer.Context, incomplete: str) -> list[str]:
@@ -71,6 +78,19 @@ def runs(incomplete: str) -> list[str]:
     return [name for name in found + [str(path) for path in newest_runs()] if name.startswith(incomplete)]
 
 
+def run_ids(incomplete: str) -> list[str]:
+    """Names of the directories in outputs/train, newest first."""
+    from dlexp.artifacts.runs.run_dir import newest_runs, outputs_root
+
+    folder = outputs_root() / "train"
+    return _starting([path.name for path in newest_runs() if path.parent == folder], incomplete)
+
+
+def checkpoints(incomplete: str) -> list[str]:
+    """Names of checkpoints."""
+    return _starting(("best", "last"), incomplete)
+
+
 def runs_and_studies(incomplete: str) -> list[str]:
     """Paths of run directories, newest first, then of studies."""
     from dlexp.artifacts.runs.run_dir import outputs_root
@@ -83,6 +103,55 @@ def runs_and_overrides(context: typer.Context, incomplete: str) -> list[str]:
     """Runs and overrides for the first argument, overrides for the others."""
     first = not context.params.get("run_or_overrides")
     return [*(runs(incomplete) if first else ()), *overrides(context, incomplete)]
+
+
+def values(catalog: Catalog, chosen: Mapping[str, str], name: str, start: str) -> list[str]:
+    """Values of a group or key that begin with `start`: options, choices, booleans, columns, runs.
+
+    Args:
+        catalog: The available options.
+        chosen: The overrides on the line.
+        name: The group or key.
+        start: What has been typed; of a list, its last item is completed.
+    """
+    from dlexp.text.quoting import text_value
+
+    if _is_group(name):
+        return _starting(catalog.options(name), start)
+    if name == "init_from":
+        return runs(start)
+    begun, comma, item = start.rpartition(",") if "," in start else ("", "", start)
+    bracket = "[" if not comma and item.startswith("[") else ""
+    before, item = begun + comma + bracket, item.removeprefix(bracket)
+    found = map(text_value, _columns(chosen)) if name in _COLUMN_KEYS else _choices(catalog, name)
+    return [before + text for text in found if text.strip('"').startswith(item.strip('"'))]
+
+
+def _columns(chosen: Mapping[str, str]) -> list[str]:
+    """The columns of the table that data.path on the line names; [] without one."""
+    if not chosen.get("data.path"):
+        return []
+    from dlexp.data.tables.column_names import column_names  # numpy, only where columns are completed
+
+    separator = chosen.get("data.separator", "auto").strip("\"'")
+    return column_names(Path(chosen["data.path"].strip("\"'")).expanduser(), separator)
+
+
+def _choices(catalog: Catalog, key: str) -> list[str]:
+    """The words that a key allows."""
+    from dlexp.config.schema.names import COMPONENTS, SECTION_NAMES
+    from dlexp.config.schema.run import SECTIONS, TOP_LEVEL, section_fields
+
+    head, _, rest = key.partition(".")
+    field = TOP_LEVEL.get(key)
+    if head in SECTION_NAMES:
+        field = section_fields(SECTIONS[head], head).get(key)
+    elif head in COMPONENTS:
+        field = catalog.fields(head).get(rest)
+    if field is None:
+        return []
+    flags = ("true", "false") if field.type == "bool" else ()
+    return [str(word) for word in (*flags, *field.choices, *field.words, *(("null",) if field.nullable else ()))]
 
 
 def _keys(catalog: Catalog, chosen: Mapping[str, str], incomplete: str) -> Iterator[str]:
@@ -102,9 +171,25 @@ def _keys(catalog: Catalog, chosen: Mapping[str, str], incomplete: str) -> Itera
         yield from (f"{head}.{key}=" for key in catalog.key_names(head, option))
 
 
-def _typed(context: typer.Context) -> Sequence[str]:
-    """The overrides on the line so far."""
-    return context.params.get("overrides") or context.params.get("run_or_overrides") or ()
+def _chosen(context: typer.Context) -> dict[str, str]:
+    """The overrides on the line so far, key -> value; in bash from its words, which it splits at =."""
+    names = ("overrides", "run_or_overrides", "inputs")
+    typed = [str(word) for name in names for word in context.params.get(name) or ()]
+    if _is_bash():
+        typed = _joined_at_equals(_bash_words()[0])
+    return dict(word.split("=", 1) for word in typed if "=" in word)
+
+
+def _joined_at_equals(words: Sequence[str]) -> list[str]:
+    """The words of a line that bash has split at =."""
+    found: list[str] = []
+    for position, word in enumerate(words):
+        goes_on = word.startswith("=") or (position > 0 and words[position - 1] == "=")
+        if found and goes_on:
+            found[-1] += word
+        else:
+            found.append(word)
+    return found
 
 
 def _default_option(catalog: Catalog, group: str) -> str:
@@ -125,17 +210,32 @@ def _catalog(context: typer.Context) -> Catalog:
     return Catalog(tuple(Path(folder) for folder in folders if Path(folder).is_dir()))
 
 
-def _group_that_bash_cut_off() -> str:
+def _is_bash() -> bool:
+    return "complete_bash" in os.environ.get("_DLEXP_COMPLETE", "") and os.environ.get("_DLEXP_SHELL") != "zsh"
+
+
+def _bash_words() -> tuple[list[str], int]:
+    """The words of bash, and the position of the cursor among them."""
+    text = os.environ.get("COMP_WORDS", "")
+    words = text.split("\n") if "\n" in text else text.split()
+    return words, int(os.environ.get("COMP_CWORD", "0") or 0)
+
+
+def _name_that_bash_cut_off() -> str:
     """`model` if bash has split `model=res` into `model`, `=`, `res` and the cursor is after the `=`, otherwise ""."""
-    if "complete_bash" not in os.environ.get("_DLEXP_COMPLETE", ""):
+    if not _is_bash():
         return ""
-    words = os.environ.get("COMP_WORDS", "").split()
-    cursor = int(os.environ.get("COMP_CWORD", "0") or 0)
+    words, cursor = _bash_words()
     if cursor >= 1 and cursor < len(words) and words[cursor] == "=":
         return words[cursor - 1]
     if cursor >= 2 and words[cursor - 1 : cursor] == ["="]:
         return words[cursor - 2]
     return ""
+
+
+def _quoted_for_bash(found: Iterable[str]) -> list[str]:
+    """Completions with the signs escaped that bash would read; other shells do it themselves."""
+    return [re.sub(r"([^\w@%+=:,./-])", r"\\\1", text) for text in found]
 
 
 def _is_group(name: str) -> bool:

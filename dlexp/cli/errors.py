@@ -6,6 +6,7 @@ import re
 import shutil
 import sys
 import textwrap
+from collections.abc import Sequence
 
 from dlexp.cli.style import echo, print_json, styled
 from dlexp.errors import ConfigError, DlexpError, Problem, exit_code_of
@@ -19,12 +20,27 @@ _USAGE_CODES = {  # error of the parser, whose classes typer keeps to itself -> 
 }
 
 
-def show_error(error: DlexpError, as_json: bool) -> None:
-    """Print an error on standard error and, if `as_json`, as JSON on standard output."""
+def show_error(error: DlexpError, as_json: bool, line: Sequence[str] = ()) -> None:
+    """Print an error on standard error and, if `as_json`, as JSON on standard output.
+
+    Args:
+        error: The error.
+        as_json: Whether the result was requested as JSON.
+        line: The command line without `dlexp`, whose correction follows the problems.
+    """
+    corrected = None
+    if isinstance(error, ConfigError) and line and any(problem.instead is not None for problem in error.problems):
+        from dlexp.cli.correction import shown_line, with_correction  # only mistakes need it
+
+        notes = list(getattr(error, "__notes__", ()))
+        error, words = with_correction(error, line)
+        error.__notes__ = notes
+        corrected = None if words is None else shown_line(words)
     if isinstance(error, ConfigError):
         count = f"{len(error.problems)} problem{'s' if len(error.problems) > 1 else ''}"
         lines = [f"{styled(count, 'red', bold=True)}; nothing was run."]
-        lines += [line for problem in error.problems for line in ("", *_of(problem))]
+        lines += [text for problem in error.problems for text in ("", *_of(problem))]
+        lines += ["", f"Type: {styled(corrected, 'green')}"] if corrected else []
     else:
         lines = _of_message(type(error).__name__, str(error))
     notes = list(getattr(error, "__notes__", ()))
@@ -37,6 +53,7 @@ def show_error(error: DlexpError, as_json: bool) -> None:
             "message": str(error),
             "exit_code": exit_code_of(error),
             "problems": problems,
+            "corrected": corrected,
             "notes": notes,
         }
         print_json({"error": content})

@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Iterable, Iterator
 from typing import Any, get_args
 
+from typer._click.exceptions import NoArgsIsHelpError, UsageError
 from typer._coercion import RuntimeParam, build_runtime_param
 from typer.core import TyperGroup
 from typer.models import CommandInfo
@@ -34,11 +35,43 @@ def only_named(commands: Iterable[CommandInfo], argv: Iterable[str]) -> Iterator
         yield outline
 
 
+class InvalidLine(Exception):
+    """A command line that a command refuses before it runs.
+
+    Attributes:
+        error: The error of typer, with its own message.
+    """
+
+    def __init__(self, error: UsageError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 class PlainGroup(TyperGroup):
-    """A group of commands whose parameters skip pydantic where possible."""
+    """A group of commands whose parameters skip pydantic where possible, and whose errors are explained elsewhere.
+
+    Raises InvalidLine in place of the usage errors of typer.
+    """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the arguments of the group."""
+        try:
+            return self._parse(ctx, args)
+        except UsageError as error:
+            if isinstance(error, NoArgsIsHelpError):
+                raise
+            raise InvalidLine(error) from error
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command of the line."""
+        try:
+            return super().invoke(ctx)
+        except UsageError as error:
+            if isinstance(error, NoArgsIsHelpError):
+                raise
+            raise InvalidLine(error) from error
+
+    def _parse(self, ctx: Any, args: list[str]) -> list[str]:
         for command in (self, *self.commands.values()):
             for parameter in (*command.params, command.get_help_option(ctx)):
                 described: Any = parameter

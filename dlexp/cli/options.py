@@ -38,7 +38,12 @@ RunDirectory = Annotated[
 ]
 RunId = Annotated[
     str | None,
-    typer.Option("--run-id", metavar="ID", help="use outputs/train/ID: start it, resume it, or do nothing if finished"),
+    typer.Option(
+        "--run-id",
+        metavar="ID",
+        help="use outputs/train/ID: start it, resume it, or do nothing if finished",
+        autocompletion=completion.run_ids,
+    ),
 ]
 Resume = Annotated[
     str | None,
@@ -78,7 +83,11 @@ RunsToEvaluate = Annotated[
 ]
 EvaluationOverrides = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[KEY=VALUE]...", help="overrides, such as metrics, trainer.device or data.path"),
+    typer.Argument(
+        metavar="[KEY=VALUE]...",
+        help="overrides, such as metrics, trainer.device or data.path",
+        autocompletion=completion.overrides,
+    ),
 ]
 AdaptationOverrides = Annotated[
     list[str] | None,
@@ -86,7 +95,7 @@ AdaptationOverrides = Annotated[
 ]
 ReplayOverrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="trainer.device")]
 Split = Annotated[str, typer.Option("--split", help="train, val or test", autocompletion=completion.splits)]
-Checkpoint = Annotated[str, typer.Option("--checkpoint", help="best or last")]
+Checkpoint = Annotated[str, typer.Option("--checkpoint", help="best or last", autocompletion=completion.checkpoints)]
 Inputs = Annotated[
     list[str] | None,
     typer.Argument(
@@ -159,7 +168,12 @@ Dashboard = Annotated[
 ]
 Explain = Annotated[
     str | None,
-    typer.Option("--explain", metavar="KEY", help="print the value, rule, default, help and source of a key"),
+    typer.Option(
+        "--explain",
+        metavar="KEY",
+        help="print the value, rule, default, help and source of a key",
+        autocompletion=completion.keys,
+    ),
 ]
 Sources = Annotated[bool, typer.Option("--sources", help="print every key with the source of its value")]
 PlotSchedule = Annotated[

@@ -99,7 +99,7 @@ def _shown(error: DlexpError, argv: Sequence[str]) -> int:
     from dlexp.cli.errors import show_error
 
     try:
-        show_error(error, "--json" in argv)
+        show_error(error, "--json" in argv, argv)
     except OSError:  # the terminal or pipe is closed; the exit code remains
         _discard(sys.stderr)
     return exit_code_of(error)

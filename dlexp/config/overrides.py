@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
-from dlexp.config.check.suggest import EVERY_NAME, all_paths, nearest_path, option_meant, unknown_option
-from dlexp.config.check.synonyms import synonym
+from dlexp.config.check.bare_words import delete_problem, grammar_problem, hydra_problem
+from dlexp.config.check.suggest import EVERY_NAME, all_paths, is_name, nearest_path, unknown_option
 from dlexp.config.check.validate import rules
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.files.words import file_words, place_of
+from dlexp.config.habits.lookup import habit_of
+from dlexp.config.habits.problem import habit_problem, problems_of
+from dlexp.config.habits.typing import read_words
+from dlexp.config.habits.values import translated
 from dlexp.config.quoted_keys import parse_override
 from dlexp.config.schema.fields import Field
 from dlexp.config.schema.run import SECTIONS, TOP_LEVEL
 from dlexp.config.schema.tree import shown
 from dlexp.config.text_values import typed_value
 from dlexp.errors import Problem
-from dlexp.text.nearest import nearest_name
+from dlexp.text.nearest import misspelled_name
 from dlexp.text.quoting import command, setting, shell_word, text_value
 
 _MAX_DEPTH = 50  # as in files; the parser of the grammar is recursive
@@ -47,43 +51,39 @@ def parse(overrides: Sequence[str], catalog: Catalog) -> tuple[ParsedOverrides, 
     """Return the parsed overrides, and a problem for each invalid one."""
     groups: dict[str, str] = {}
     values: list[Override] = []
-    overrides, problems = _without_spaced(overrides)
-    for word in overrides:
-        too_deep = _depth_problem(word)
-        if too_deep is not None:
-            problems.append(replace(too_deep, origin=place_of(word)))
+    problems: list[Problem] = []
+    read = read_words(overrides, lambda word: is_name(word, catalog))
+    chosen = {item.word.partition("=")[0] for item in read} & set(catalog.groups)
+    for item in read:
+        override, problem = _override(item.word, chosen, catalog)
+        place = next(filter(None, map(place_of, item.typed)), "")
+        found = problems_of(item, problem)
+        problems += [replace(one, origin=place, instead=None) for one in found] if place else found
+        if override is None or problem is not None:
             continue
-        try:
-            override = parse_override(word)
-        except HydraException:  # its message is about lexers and links to the manual of Hydra
-            problems.append(replace(_grammar_problem(word, catalog), origin=place_of(word)))
-            continue
-        problem = _shape_problem(word, override, catalog) or _group_problem(override, catalog)
-        if problem:
-            problems.append(replace(problem, origin=place_of(word)))
-        elif _group_of(override, catalog):
+        if _group_of(override, catalog):
             groups[_group_of(override, catalog)] = str(typed_value(override, Field("str")))
         else:
             values.append(override)
     return ParsedOverrides(groups, tuple(values)), problems
 
 
+def _override(word: str, chosen: Collection[str], catalog: Catalog) -> tuple[Override | None, Problem | None]:
+    """Return the override of a word, and what is wrong with it."""
+    too_deep = _depth_problem(word)
+    if too_deep is not None:
+        return None, too_deep
+    try:
+        override = parse_override(word)
+    except HydraException:  # its message is about lexers and links to the manual of Hydra
+        return None, grammar_problem(word, catalog)
+    return override, _shape_problem(word, override, catalog) or _group_problem(override, chosen, catalog)
+
+
 def _group_of(override: Override, catalog: Catalog) -> str:
     """Return the group whose option an override chooses, "" if it sets a value."""
     name = override.key_or_group
     return name if name in catalog.groups else ""
-
-
-def _without_spaced(words: Sequence[str]) -> tuple[list[str], list[Problem]]:
-    """Return the words without `KEY = VALUE`, which a shell makes three words of, and a problem for each of these."""
-    kept, problems = list(words), []
-    while "=" in kept[1:-1]:
-        place = kept.index("=", 1)
-        key, value = kept[place - 1], kept[place + 1]
-        remedy = f"Remove the spaces: {shell_word(f'{key}={value}')}"
-        problems.append(Problem(key, "", "must be KEY=VALUE without spaces", remedy, code="invalid-syntax"))
-        del kept[place - 1 : place + 2]
-    return kept, problems
 
 
 def _depth_problem(word: str) -> Problem | None:
@@ -98,44 +98,20 @@ def _depth_problem(word: str) -> Problem | None:
     return None
 
 
-def _grammar_problem(word: str, catalog: Catalog) -> Problem:
-    if word.lower().endswith((".yaml", ".yml", ".json")):
-        remedy = f"A configuration file is given with --config {shell_word(word)}"
-        return Problem(word, "", "must be KEY=VALUE", remedy, code="invalid-syntax")
-    if "=" not in word:
-        meant = option_meant(word, catalog)
-        return Problem(word, "", "must be KEY=VALUE", f"Did you mean {meant}?" if meant else "", code="invalid-syntax")
-    key, _, value = word.partition("=")
-    if value.startswith("[") and not value.endswith("]"):
-        remedy = "Close it, and quote a list with spaces for the shell: 'KEY=[...]'"
-        return Problem(key, value, "missing closing bracket ]", remedy, code="invalid-syntax")
-    items = [item.strip().strip("\"'") for item in value[1:-1].split(",")]
-    word = setting(key, items if value.startswith("[") else value)
-    remedy = f"Quote special characters: {word}"
-    return Problem(key, value, "invalid syntax", remedy, code="invalid-syntax")
-
-
 def _shape_problem(word: str, override: Override, catalog: Catalog) -> Problem | None:
     """Return the problem of a valid override that a single run does not support."""
     key = override.key_or_group
     if key == "hydra" or key.startswith(("hydra.", "hydra/")):
-        rule = "hydra.* is not supported: dlexp manages run directories and logging itself"
-        return Problem(word, "", rule, "See dlexp train --help", code="not-supported")
+        return hydra_problem(word, key)
     if override.is_delete():
-        return Problem(
-            word,
-            "",
-            "removing a key is not supported",
-            f"Set it to null if null is allowed: {key}=null",
-            code="not-supported",
-        )
+        return delete_problem(word, key, catalog)
     if override.is_sweep_override():
         value = word.partition("=")[2]
-        line = f"{command('train', '-m', word)}{_as_one(key, value, catalog)}"
-        remedy = f"Add -m to train each value: {line}"
         if place_of(word):
             remedy = f"Train each value: {command('train', '-m', *file_words(word))}"
-        return Problem(key, value, "several values require a sweep", remedy, code="missing-requirement")
+            return Problem(key, value, "several values require a sweep", remedy, code="missing-requirement")
+        remedy = f"Add -m to train each value: {command('train', '-m', word)}{_as_one(key, value, catalog)}"
+        return Problem(key, value, "several values require a sweep", remedy, code="missing-requirement", typed=(word,))
     if override.package is not None:
         chosen = setting(key, override.value())
         return Problem(word, "", "choosing a package is not supported", f"Write {chosen}", code="not-supported")
@@ -152,7 +128,7 @@ def _as_one(key: str, value: str, catalog: Catalog) -> str:
     return as_list + (f"; for a string, write {setting(key, value)}" if wants_text else "")
 
 
-def _group_problem(override: Override, catalog: Catalog) -> Problem | None:
+def _group_problem(override: Override, chosen: Collection[str], catalog: Catalog) -> Problem | None:
     """Return the problem of an unknown option of a group, or of an unknown top-level name."""
     key, value = override.key_or_group, typed_value(override, Field("str"))
     group = _group_of(override, catalog)
@@ -170,14 +146,21 @@ def _group_problem(override: Override, catalog: Catalog) -> Problem | None:
             )
         return unknown_option(group, shown(value), catalog, origin=place_of(override.input_line))
     if "." not in key and key not in TOP_LEVEL and key not in SECTIONS:
-        return _unknown(override, shown(value), nearest_name(key, catalog.groups), catalog)
+        return _unknown(override, shown(value), chosen, catalog)
     return None
 
 
-def _unknown(override: Override, value: str, group: str | None, catalog: Catalog) -> Problem:
+def _unknown(override: Override, value: str, chosen: Collection[str], catalog: Catalog) -> Problem:
     key = override.key_or_group
-    meant = synonym(key) or group or nearest_path(key, all_paths(catalog))
     typed = (override.input_line or "").partition("=")[2]
-    said = meant if place_of(override.input_line) else shell_word(f"{meant}={typed}")
-    remedy = f"Did you mean {said}?" if meant else EVERY_NAME
-    return Problem(key, value, "unknown group or configuration key", remedy, code="unknown-key")
+    place = place_of(override.input_line)
+    if (habit := habit_of(key)) is not None:
+        return habit_problem(habit, key, typed, chosen, origin=place)
+    meant = misspelled_name(key, catalog.groups) or nearest_path(key, all_paths(catalog))
+    rule = "unknown group or configuration key"
+    if meant is None:
+        return Problem(key, value, rule, EVERY_NAME, code="unknown-key")
+    if place:
+        return Problem(key, value, rule, f"Did you mean {meant}?", code="unknown-key")
+    word = translated(f"{meant}={typed}")
+    return Problem(key, value, rule, f"Did you mean {shell_word(word)}?", code="unknown-key", instead=(word,))

@@ -1,4 +1,4 @@
-"""Overrides whose value has names in it: columns of a table in quotes or with any letters, and `recall[yes]`.
+"""Overrides whose value has names in it: files and columns of a table with any letters, and `recall[yes]`.
 
 Hydra's grammar has no quotes around the keys of a mapping, and allows ASCII letters, digits and few signs in them.
 """
@@ -13,6 +13,7 @@ from hydra.errors import HydraException
 
 _DOUBLE, _SINGLE = r'"(?:[^"\\]|\\.)*"', r"'(?:[^'\\]|\\.)*'"
 _BARE = r"[^\s{}\[\],:\"'](?:[^{}\[\],:\"']*[^\s{}\[\],:\"'])?"
+_PLAIN = re.compile(r"""[^\s\[\]{}()"'\\$,=~][^\[\]{}()"'\\$,=]*""")
 _OF_METRICS = ("metrics", "trainer.monitor", "task.monitor")
 _OF_ONE = re.compile(r"""(?<![\w"'\\./])(?:[a-z]+/)?[A-Za-z_]\w*\[[^\[\]"']*\]""")
 _ENTRY = re.compile(
@@ -27,6 +28,11 @@ def parse_override(word: str) -> Override:
     try:
         override = parser.parse_override(word)
     except HydraException:
+        quoted = _plain_in_quotes(text)
+        if quoted is not None:
+            override = parser.parse_override(f"{key}={quoted}")
+            override.input_line = word
+            return override
         names = _names(text)
         if names is None:
             raise
@@ -37,6 +43,19 @@ def parse_override(word: str) -> Override:
     if isinstance(value, dict) and not all(isinstance(name, str) for name in value):
         override._value = _names(text) or override._value
     return override
+
+
+def _plain_in_quotes(text: str) -> str | None:
+    """A text, or a list of texts, of any letters and signs but those of the grammar, in its quotes; None for others.
+
+    Such as Größe, [Größe,Preis] and a&b.csv: a file name or a column that needs no quotes elsewhere needs none here.
+    """
+    items = text[1:-1].split(",") if text.startswith("[") and text.endswith("]") else [text]
+    items = [item.strip() for item in items]
+    if not all(item.isprintable() and _PLAIN.fullmatch(item) for item in items):
+        return None
+    quoted = ",".join(f'"{item}"' for item in items)
+    return f"[{quoted}]" if text.startswith("[") else quoted
 
 
 def _names(text: str) -> dict[str, str] | None:

@@ -17,9 +17,12 @@ from typing import Any
 from hydra.core.override_parser.types import ChoiceSweep, Glob, Override
 from hydra.errors import HydraException
 
+from dlexp.config.check.suggest import foreign_name, is_name
 from dlexp.config.check.validate import rules
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.files.words import as_of, placing
+from dlexp.config.habits.problem import habit_problem, problems_of
+from dlexp.config.habits.typing import read_words
 from dlexp.config.quoted_keys import parse_override
 from dlexp.config.schema.run import RunConfig
 from dlexp.config.text_values import as_typed, wants_text
@@ -100,7 +103,10 @@ def _combinations(overrides: Sequence[str], catalog: Catalog) -> list[tuple[tupl
     """Return the overrides of each job, each with whether it varies. Raises ConfigError for an invalid grid."""
     axes: list[list[tuple[str, bool]]] = []
     problems: list[Problem] = []
-    for word in overrides:
+    read = read_words(overrides, lambda word: is_name(word, catalog))
+    for item in read:
+        problems += problems_of(item, None)
+        word = item.word
         try:
             with placing([word]):
                 values = _values(word, catalog)
@@ -125,6 +131,9 @@ def _values(word: str, catalog: Catalog) -> list[str] | None:
     if not override.is_sweep_override():
         return None
     key, _, text = word.partition("=")
+    if (habit := foreign_name(key.lstrip("+"), catalog)) is not None:
+        chosen = set(catalog.groups) if "." in key else ()
+        raise ConfigError([replace(habit_problem(habit, key, text, chosen), typed=(word,))])
     if not override.is_discrete_sweep():
         rule = "not supported in a sweep: a continuous range"
         raise ConfigError.one(

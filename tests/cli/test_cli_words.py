@@ -73,7 +73,7 @@ def shown(capsys: pytest.CaptureFixture[str], *words: str, code: int = 2) -> str
         (["--resume"], "--resume"),
         (["--resume", "nowhere"], "nowhere"),
         (["--from", "nowhere"], "nowhere"),
-        (["--epochs", "3"], "trainer.epochs=..."),
+        (["--epochs", "3"], "Type: dlexp train trainer.epochs=3"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )

@@ -98,7 +98,8 @@ def unknown_monitor(path: str, monitor: str, tree: Mapping[str, Any], origin: st
     names = directions(tree)
     near, every = nearest_name(monitor, names), f"Available: {', '.join(names)}"
     remedy = f"Did you mean {setting(path, near)}? {every}" if near else every
-    return Problem(path, monitor, "unknown metric", remedy, origin, code="unknown-value")
+    instead = (f"{path}={near}",) if near and not origin else None
+    return Problem(path, monitor, "unknown metric", remedy, origin, code="unknown-value", instead=instead)
 
 
 def _monitored(monitor: str, tree: Mapping[str, Any], key: str) -> MetricRequest | None:

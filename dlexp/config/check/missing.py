@@ -62,7 +62,7 @@ def _problem(key: str, tree: Mapping[str, Any]) -> Problem:
         more = f", ... ({len(columns):,} in all)" if len(columns) > _NAMED else ""
         place = data.get("path", PLACE)
         rule = f"required: the column to predict. The columns of {place} are {listed(columns[:_NAMED])}{more}"
-        return Problem(key, "", rule, f"Add {setting(key, _likely_target(columns))}", code="missing-value")
+        return Problem(key, "", rule, f"Add {setting(key, likely_target(columns))}", code="missing-value")
     if key == "data.path" and (file := next(_files(data), None)) is not None:
         return Problem(key, "", "required: the file to read", f"Add {setting(key, file)}", code="missing-value")
     word = "DIRECTORY" if key == "data.path" and _FILES.get(_source(data)) == () else "..."
@@ -79,8 +79,8 @@ def _columns(data: Mapping[str, Any]) -> list[str]:
     return column_names(Path(path).expanduser(), str(separator))
 
 
-def _likely_target(columns: Sequence[str]) -> str:
-    """The column with a usual name of a target, else the last one, where most tables have theirs."""
+def likely_target(columns: Sequence[str]) -> str:
+    """Return the column with a usual name of a target, else the last one, where most tables have theirs."""
     by_name = {name.lower(): name for name in reversed(columns)}
     return next((by_name[name] for name in _USUAL_TARGETS if name in by_name), columns[-1])
 

@@ -15,6 +15,7 @@ from dlexp.config.check.metrics import directions, settle_metrics, unknown_monit
 from dlexp.config.check.parameter_groups import group_problems
 from dlexp.config.check.phases import phase_combinations, phase_problems, phase_rules
 from dlexp.config.files.catalog import Catalog
+from dlexp.config.habits.values import value_meant
 from dlexp.config.node_keys import node_key_problems, works_on_problems
 from dlexp.config.nodes import untrusted
 from dlexp.config.origins import Origins, value_of
@@ -27,6 +28,7 @@ from dlexp.errors import ConfigError, Problem
 from dlexp.kinds import describe_kind
 from dlexp.text.nearest import nearest_name
 from dlexp.text.quoting import setting
+from dlexp.text.quoting import value as override_value
 
 # regularization.KEY -> the group whose key of the same name receives the value.
 ROUTES = {"dropout": "model", "label_smoothing": "loss"}
@@ -111,11 +113,12 @@ def _typed(
             return
     for path, field in known.items():
         value = value_at(tree, path)
-        refusal = "" if value is ABSENT else field.refusal(value)
+        refusal = "" if value is ABSENT else field.refusal(value) or _device_refusal(path, value)
         if refusal:
-            meant = _meant(value, field)
+            meant, origin = _meant(path, value, field), origins.text(path, value)
             remedy = f"Did you mean {setting(path, meant)}?" if meant else elsewhere(path, value)
-            yield Problem(path, shown(value), refusal, remedy, origins.text(path, value), code=field.code_of(value))
+            instead = (f"{path}={override_value(meant)}",) if meant and not origin else None
+            yield Problem(path, shown(value), refusal, remedy, origin, code=field.code_of(value), instead=instead)
     yield from works_on_problems(tree, choices, _OUTPUTS)
     yield from phase_problems(tree, origins)
     for path in common_paths():
@@ -131,8 +134,15 @@ def _typed(
                 yield Problem(f"{group}.{key}", "", "required", remedy, code="missing-value")
 
 
-def _meant(value: Any, field: Field) -> Any:
-    """The valid value that is spelled almost like an invalid one, None if there is none."""
+def _device_refusal(path: str, value: Any) -> str:
+    """Return a rule if a device has the name of another tool; what there is on this machine shows when it is used."""
+    return "unknown device" if path == "trainer.device" and value_meant(path, str(value)) is not None else ""
+
+
+def _meant(path: str, value: Any, field: Field) -> Any:
+    """Return the valid value that an invalid one stands for, as a word of other tools or by its spelling, or None."""
+    if isinstance(value, str | int | float) and (named := value_meant(path, str(value))) is not None:
+        return named if not field.refusal(named) else None
     if isinstance(value, Mapping) and field.type == "map[str]":
         near = {
             key: item if item in field.choices else nearest_name(str(item), field.choices)
@@ -213,7 +223,12 @@ def _combines(tree: Mapping[str, Any], choices: Mapping[str, str], origins: Orig
     names = directions(tree)
     for path, monitor in (("trainer.monitor", trainer["monitor"]), ("task.monitor", tree["task"]["monitor"])):
         if monitor is not None and monitor not in names:
-            yield unknown_monitor(path, str(monitor), tree, origins.text(path, monitor))
+            near, origin = value_meant("trainer.monitor", str(monitor)), origins.text(path, monitor)
+            if near not in names:
+                yield unknown_monitor(path, str(monitor), tree, origin)
+                continue
+            remedy, instead = f"Did you mean {setting(path, near)}?", None if origin else (f"{path}={near}",)
+            yield Problem(path, str(monitor), "unknown metric", remedy, origin, code="unknown-value", instead=instead)
     for key in ("betas", "adamw_betas"):
         betas = tree["optim"].get(key)
         if betas is not None and len(betas) != 2:

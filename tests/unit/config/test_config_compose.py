@@ -46,7 +46,7 @@ def problems_of(*words: str) -> tuple[Problem, ...]:
         ("seed=range(1,3)", "missing-requirement", ""),
         ("~optim.lr", "not-supported", "optim.lr=null"),
         ("~model", "not-supported", ""),
-        ("hydra.run.dir=/x", "not-supported", "dlexp train --help"),
+        ("hydra.run.dir=/x", "not-supported", "--run-dir /x"),
         ("hydra=x", "not-supported", ""),
         ("model={a:1}", "invalid-type", "model.KEY=VALUE"),
         ("model@data=mlp", "not-supported", "model=mlp"),

@@ -9,12 +9,9 @@ import pytest
 from refusals import line_refused
 
 from dlexp.cli.app import main
-from dlexp.config.check.suggest import all_paths
-from dlexp.config.check.synonyms import SYNONYMS
 from dlexp.config.compose import load, load_unfitted
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.nodes import trusted_names
-from dlexp.config.schema.names import GROUPS
 from dlexp.errors import ConfigError, Problem
 from dlexp.text.nearest import misspelled_name, shortened
 
@@ -55,11 +52,6 @@ def test_a_suggestion_replaces_the_word(word: str, pasted: str) -> None:
     (problem,) = problems_of(word)
     assert re.match(r"Did you mean (\S+)\?", problem.remedy)[1] == pasted  # type: ignore[index]
     load([pasted], Catalog())
-
-
-@pytest.mark.parametrize("meant", sorted(set(SYNONYMS.values())))
-def test_names_of_other_tools_lead_to_what_exists(meant: str) -> None:
-    assert meant in (*GROUPS, *all_paths(Catalog()))
 
 
 @pytest.mark.parametrize("group", ["model", "data", "optim", "loss"])
