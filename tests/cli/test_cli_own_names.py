@@ -25,8 +25,8 @@ def test_a_run_is_called_by_its_file(tmp_path: Path, capsys: pytest.CaptureFixtu
     (folder,) = Path("outputs/train").iterdir()
     assert "-mlp-My-people-2024-" in folder.name
     assert "data: My-people-2024 (csv), " in told
-    for words in (["--data", "csv"], ["--data", "My-people-2024"], ["--where", "data=My*"], []):
-        (row,) = json.loads(run(capsys, "runs", *words, "--json")[0])["runs"]
+    for chosen in (["--data", "csv"], ["--data", "My-people-2024"], ["--where", "data=My*"], []):
+        (row,) = json.loads(run(capsys, "runs", *chosen, "--json")[0])["runs"]
         assert (row["data"], row["options"]["data"]) == ("My-people-2024", "csv")
     for condition in ("data!=csv", "data!=My-people-2024", "data=digits"):
         assert json.loads(run(capsys, "runs", "--where", condition, "--json")[0])["runs"] == []
