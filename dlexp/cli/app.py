@@ -42,8 +42,14 @@ class Command(NamedTuple):
 
 COMMANDS = (
     Command("train", "training.train:train", "Train a model and save it in a run directory."),
-    Command("evaluate", "results.evaluate:evaluate", "Evaluate a run, or a group of seeds, on a split."),
-    Command("predict", "results.predict:predict", "Predict new images, table rows or arrays."),
+    Command(
+        "evaluate", "results.evaluate:evaluate", "Evaluate a run, a group of seeds or the jobs of a sweep on a split."
+    ),
+    Command(
+        "predict",
+        "results.predict:predict",
+        "Predict new images, table rows or arrays, with a run or the mean of a group of seeds.",
+    ),
     Command("export", "results.export:export", "Export the network of a run and check its outputs."),
     Command("report", "results.report:report", "Write an HTML report on a run, a study or several runs."),
     Command("adapt", "results.adapt:adapt", "Adapt the normalization layers of a run to other data."),

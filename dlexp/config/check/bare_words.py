@@ -22,6 +22,9 @@ def grammar_problem(word: str, catalog: Catalog) -> Problem:
         return _bare_word(word, catalog)
     key, _, value = word.partition("=")
     open_at = unbalanced(word)
+    is_list = value.startswith("[") and value.endswith("]")
+    if value[:1] not in tuple("[{(\"'") or (is_list and "quotation mark" in open_at):
+        open_at = ""  # a text with a bracket in it, or a list whose items can be quoted
     if not open_at and value.startswith("(") and value.endswith(")"):
         open_at = "a list has brackets [ ]"
     if open_at:

@@ -60,7 +60,7 @@ def group_meant(head: str) -> str:
     return name if name in GROUPS and rest == "{}" else head
 
 
-def words_of(answer: Answer, chosen: Collection[str]) -> tuple[str, ...]:
+def typed_words(answer: Answer, chosen: Collection[str]) -> tuple[str, ...]:
     """Return the words of an answer without options of groups that the line chooses already.
 
     Args:

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from dlexp.config.habits.habit import Habit
-from dlexp.config.habits.lookup import words_of
+from dlexp.config.habits.lookup import typed_words
 from dlexp.config.habits.typing import TypedWord
 from dlexp.errors import Problem
 from dlexp.text.quoting import shell_word
@@ -28,7 +28,7 @@ def habit_problem(
     answer = habit.answer(value)
     if "." in name:  # model.units: the group is chosen
         chosen = {*chosen, name.partition(".")[0]}
-    words = words_of(answer, chosen)
+    words = typed_words(answer, chosen)
     subject = "unknown option" if where.startswith("-") else "unknown configuration key"
     owner = "" if habit.tools == "scripts" else f", a name of {habit.tools}"
     note = answer.note

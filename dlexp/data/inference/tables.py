@@ -20,7 +20,6 @@ import torch
 from numpy.typing import NDArray
 
 from dlexp.data.inference.items import InputItems
-from dlexp.data.memory.frame_columns import open_frame
 from dlexp.data.memory.handed_over import PLACE
 from dlexp.data.tables.features.encodings import (
     AnyColumn,
@@ -113,6 +112,8 @@ class TableInput:
 
     def read_frame(self, frame: pd.DataFrame) -> Iterator[InputItems]:
         """The rows of a DataFrame, as those of a file; see `read`."""
+        from dlexp.data.memory.frame_columns import open_frame  # pandas, which other inputs do not need
+
         yield from self._read(str(PLACE), open_frame(frame, Marks(self.empty)), FRAME_FORM)
 
     def _read(self, path: str, table: OpenTable, form: TableForm) -> Iterator[InputItems]:

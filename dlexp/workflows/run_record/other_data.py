@@ -26,7 +26,6 @@ from dlexp.data.class_order import with_classes
 from dlexp.data.columns import Dense, tensor_of
 from dlexp.data.images.float_precision import Narrowing, conversion_between
 from dlexp.data.inference.tables import TableInput
-from dlexp.data.memory.dataframe import given_frame
 from dlexp.data.memory.handed_over import PLACE
 from dlexp.data.preprocess import Affine, Preprocess
 from dlexp.data.tables.encoding import encoded_columns as fits_of
@@ -123,6 +122,8 @@ def _encoded(bundle: DataBundle, config: RunConfig, preprocessing: Mapping[str, 
 
 def _from_file(arguments: Mapping[str, Any], preprocessing: Mapping[str, Any]) -> NDArray[np.float32]:
     """Features (N, F) of all rows of the files or of the DataFrame, encoded as in `dlexp predict`. Raises DataError."""
+    from dlexp.data.memory.dataframe import given_frame  # pandas, which other data do not need
+
     reader = TableInput.of(preprocessing, arguments, lenient=True)
     blocks = []
     paths = [str(arguments[key]) for key in ("path", "val_path", "test_path") if arguments.get(key)]

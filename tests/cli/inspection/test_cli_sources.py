@@ -91,7 +91,8 @@ def test_it_trains_and_each_of_the_nine_is_named(work: Path) -> None:
     for name in NINE:
         assert name in log, name
         assert name in notes, name
-    other_files, damaged, copied = meta["notes"]
+    other_files, damaged, copied, precision = meta["notes"]
+    assert precision.startswith("an accuracy on the 61 validation samples")
     assert other_files.startswith("1 file ") and other_files.endswith(": train/6/notes.txt")
     assert damaged.startswith("5 files ")
     assert copied.startswith("3 images ")
