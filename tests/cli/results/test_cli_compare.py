@@ -48,7 +48,7 @@ def test_a_convolution_is_better_than_a_perceptron_and_no_better_than_itself(
     assert "--seeds 5" in one_each
 
     run("compare", "mlp", "simple_cnn", "--split", "val", code=2)
-    assert "dlexp evaluate mlp/seed-42 --split val" in capsys.readouterr().err
+    assert "dlexp evaluate mlp --split val" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

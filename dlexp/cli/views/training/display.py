@@ -68,7 +68,7 @@ class TrainingLines(ProgressView[StepRecord | EpochRecord]):
     def observe(self, record: StepRecord | EpochRecord) -> None:
         """Print every epoch, and a step if the last line is a minute old."""
         if isinstance(record, EpochRecord):
-            err.print(epoch_line(record, self._pace.left(record.epoch + 1, 0)))
+            err.print(epoch_line(record, self._pace.left(record.epoch + 1, 0)), markup=False)
             self._spoke = time.monotonic()
         elif time.monotonic() - self._spoke > _HEARTBEAT_SECONDS:
             left = self._pace.left(record.epoch, record.batch)
