@@ -133,18 +133,17 @@ def _explain(line: list[str], invalid: InvalidLine | None = None) -> None:
     problems = [] if problem is None else [problem]
     if problem is not None and problem.instead is not None:
         words = list(problem.instead) if problem.typed == tuple(line) else [*problem.instead, *line[1:]]
-    if words and words[0] in names:
-        own = _options_of(words)
+    if words and words[0] in names and (own := _options_of(words)) is not None:
         problems += line_problems(words, words[len(own.name.split()) :], own)
     if problems:
         raise ConfigError(problems) from invalid
     if invalid is not None:
         invalid.error.show()
-        sys.exit(invalid.error.exit_code)
+        raise SystemExit(invalid.error.exit_code) from invalid.error
 
 
-def _options_of(line: Sequence[str]) -> CommandOptions:
-    """The options of the command with which a line begins."""
+def _options_of(line: Sequence[str]) -> CommandOptions | None:
+    """The options of the command with which a line begins; None for `dlexp data` and `dlexp runs` with no command."""
     from typer.main import get_command
 
     from dlexp.cli.correction import CommandOptions
@@ -156,6 +155,8 @@ def _options_of(line: Sequence[str]) -> CommandOptions:
             break
         command = command.commands[word]
         path.append(word)
+    if getattr(command, "commands", None):
+        return None
     options = [parameter for parameter in command.params if parameter.param_type_name == "option"]
     flags = {name: option.is_flag for option in options for name in (*option.opts, *option.secondary_opts)}
     metavars = [str(parameter.metavar) for parameter in command.params if parameter.param_type_name == "argument"]

@@ -66,7 +66,7 @@ def _code_of(run: Callable[[], Any], argv: Sequence[str], hint: Callable[[], Non
             return CLOSED_PIPE  # caught by typer
         if error.code == 2:
             hint()
-            _describe_usage(error.__context__, argv)
+            _describe_usage(error.__cause__ or error.__context__, argv)
         return error.code if isinstance(error.code, int) else int(error.code is not None)
     except KeyboardInterrupt as error:
         return exit_code_of(error)
