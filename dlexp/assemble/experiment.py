@@ -138,7 +138,8 @@ def assemble(
     if isinstance(targets := bundle.spec.targets, ClassSpec):
         notes += advice_on_classes(targets.counts, targets.names, config.loss.arguments, config.balance)
         notes += balance_notes(config.balance, targets.counts, targets.names)
-    notes += advice_on_data(config, data_facts(bundle, networks))
+    if is_own_data(config.data.option):
+        notes += advice_on_data(config, data_facts(bundle, networks))
     if settings.checkpoint_activations:
         recompute_activations(networks)
     if settings.compile_mode is not None:

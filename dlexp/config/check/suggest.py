@@ -68,7 +68,7 @@ def nearest_path(path: str, candidates: Iterable[str]) -> str | None:
     if (meant := _in_group_meant(path)) in pool or (meant := key_meant(path)) in pool:
         return meant
     head, _, leaf = path.rpartition(".")
-    if head in pool:  # seed.x
+    if head in pool and not any(name.startswith(f"{head}.") for name in pool):  # seed.x
         return head
     near_head = misspelled_name(head, {name.rpartition(".")[0] for name in pool}) if head else None
     if f"{near_head}.{leaf}" in pool:
