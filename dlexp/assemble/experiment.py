@@ -17,6 +17,7 @@ from dlexp.config.check.advice import advice, advice_on_classes
 from dlexp.config.check.data_advice import advice_on_data
 from dlexp.config.nodes import build, check_arguments
 from dlexp.config.own_code import told_with_line
+from dlexp.config.schema.data_name import is_own_data
 from dlexp.config.schema.run import RunConfig
 from dlexp.config.schema.tree import shown
 from dlexp.data.balancing import balance_notes
