@@ -3,18 +3,20 @@
 The trials of a study are forked. A process that has computed has threads and perhaps a GPU, which a fork would lose; a
 notebook is such a process. So the study starts from a new interpreter, which imports no module of the program.
 
-To the process: a pickled `StudyCall`. From it: JSON lines {"say": text}, then {"study": study.json} or {"error": ...}.
+To the process: a `StudyCall` through a pipe that it alone inherits. From it: JSON lines {"say": text}, then
+{"study": study.json} or {"error": ...}.
 """
 
 from __future__ import annotations
 
 import json
-import pickle
+import multiprocessing
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -54,26 +56,33 @@ def run_study(call: StudyCall, say: Callable[[str], None] | None) -> dict[str, A
         call: The study.
         say: Receives a line per finished trial; None for none.
     """
-    command = [sys.executable, "-c", _RUN]
-    pipe = subprocess.PIPE
+    reader, writer = multiprocessing.Pipe(duplex=False)
+    command = [sys.executable, "-c", _RUN, str(reader.fileno())]
     # Ctrl-C is sent to every process of a terminal; it is passed on once, below.
-    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, start_new_session=True)
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        pass_fds=[reader.fileno()],
+    )
+    reader.close()  # so that writing fails if the process ends without reading
     try:
-        return _answer(process, call, say)
+        with writer:
+            try:
+                writer.send(call)
+            except BrokenPipeError:
+                raise DlexpError("the process of the study ended before it began") from None
+        return _answer(process, say)
     finally:
         if process.poll() is None:
             process.kill()
         process.wait()
 
 
-def _answer(process: subprocess.Popen[bytes], call: StudyCall, say: Callable[[str], None] | None) -> dict[str, Any]:
-    assert process.stdin is not None and process.stdout is not None
+def _answer(process: subprocess.Popen[bytes], say: Callable[[str], None] | None) -> dict[str, Any]:
+    assert process.stdout is not None
     with process.stdout as lines:
-        try:
-            process.stdin.write(pickle.dumps(call))
-            process.stdin.close()
-        except BrokenPipeError:
-            raise DlexpError("the process of the study ended before it began") from None
         while True:
             try:
                 line = lines.readline()
@@ -93,10 +102,11 @@ def _answer(process: subprocess.Popen[bytes], call: StudyCall, say: Callable[[st
 
 
 def main() -> None:
-    """Run the study on standard input: the body of its process."""
+    """Run the study that is sent through the pipe named on the command line: the body of its process."""
     answers = sys.stdout
     sys.stdout = sys.stderr  # a user's own module may print
-    call: StudyCall = pickle.load(sys.stdin.buffer)
+    with Connection(int(sys.argv[1]), writable=False) as pipe:
+        call: StudyCall = pipe.recv()
 
     def send(message: Mapping[str, Any]) -> None:
         print(json.dumps(message), file=answers, flush=True)

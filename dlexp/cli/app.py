@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from dlexp import __version__
-from dlexp.cli.argv import LONG_DASHES, argv_for_completion, hint_at_multirun, hint_at_runs, with_empty_values
+from dlexp.cli.argv import LONG_DASHES, argv_for_completion, hint_at_runs, with_empty_values
 from dlexp.cli.fast_typer import InvalidLine, PlainGroup, only_named
 from dlexp.cli.process import exit_code, reset_inherited_state
 from dlexp.cli.style import replace_unencodable_characters, visible_errors
@@ -115,12 +115,8 @@ def main(argv: list[str] | None = None) -> None:
         except InvalidLine as invalid:
             _explain(argv, invalid)
 
-    def hint() -> None:
-        hint_at_multirun(argv)
-        hint_at_runs(argv)
-
     with visible_errors():
-        sys.exit(exit_code(run, argv, hint))
+        sys.exit(exit_code(run, argv, lambda: hint_at_runs(argv)))
 
 
 def _explain(line: list[str], invalid: InvalidLine | None = None) -> None:

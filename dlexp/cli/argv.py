@@ -52,17 +52,3 @@ def hint_at_runs(argv: list[str]) -> None:
     meant = {"list": "dlexp runs", "ls": "dlexp runs", "delete": "dlexp runs rm", "remove": "dlexp runs rm"}
     if argv[:1] == ["runs"] and argv[1:2] and argv[1] in meant:
         echo(f"Did you mean {meant[argv[1]]}?", err=True)
-
-
-def hint_at_multirun(argv: list[str]) -> None:
-    """Print what to use instead of `-m`, which only `dlexp train` has."""
-    command = next((argument for argument in argv if not argument.startswith("-")), "")
-    if command != "train" and {"-m", "--multirun"} & set(argv):
-        reasons = {
-            "tune": "dlexp tune searches search.space",
-            "evaluate": "dlexp evaluate evaluates one run or one group of seeds",
-        }
-        reason = reasons.get(command, "other commands use one configuration")
-        echo(
-            f"-m is an option of dlexp train: {reason}. Train a grid with dlexp train -m model=mlp,simple_cnn", err=True
-        )

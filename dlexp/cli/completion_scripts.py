@@ -48,12 +48,6 @@ compdef %(complete_func)s %(prog_name)s
 """
 
 
-def script_of(shell: str) -> str:
-    """The script of bash, zsh or fish."""
-    use_own_scripts()
-    return _completion_shared.get_completion_script(prog_name="dlexp", complete_var="_DLEXP_COMPLETE", shell=shell)
-
-
 def use_own_scripts() -> None:
     """Let typer install and print the scripts of dlexp for bash and zsh; its own for fish fits, which adds no space."""
     _completion_shared._completion_scripts |= {"bash": _BASH, "zsh": _ZSH}

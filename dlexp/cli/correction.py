@@ -5,6 +5,7 @@ Only a mistake imports it. A correction is printed if every problem has one, and
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from dlexp.config.habits.lookup import command_meant, habit_of, normalized
 from dlexp.config.habits.problem import habit_problem
 from dlexp.config.habits.typing import as_typed_here, has_long_dash
 from dlexp.config.habits.values import translated
+from dlexp.config.nodes import trusted_names
 from dlexp.errors import ConfigError, DlexpError, Problem
 from dlexp.text.nearest import misspelled_name, shortened
 from dlexp.text.quoting import shell_word
@@ -145,6 +147,8 @@ def _problem(
 ) -> Problem:
     """Return the problem of one unknown option, with the words to type in its place if they are known."""
     where, key = name, normalized(name.lstrip("-"))
+    if name in ("-m", "--multirun"):
+        return _multirun(name, options.name)
     near = misspelled_name(name, [option for option in options.flags if option.startswith("--")])
     if not options.takes_keys:
         if near is not None:
@@ -236,6 +240,17 @@ def _values(following: Sequence[str]) -> list[str]:
     return numbers
 
 
+def _multirun(name: str, command: str) -> Problem:
+    """Return the problem of -m in a command other than train."""
+    reasons = {
+        "tune": "dlexp tune searches search.space",
+        "evaluate": "dlexp evaluate evaluates one run, one group of seeds or one sweep",
+    }
+    reason = reasons.get(command, "other commands use one configuration")
+    remedy = "Train a grid: dlexp train -m model=mlp,simple_cnn"
+    return Problem(name, "", f"is an option of dlexp train: {reason}", remedy, code="unknown-option")
+
+
 def _corrected(line: Sequence[str], problems: Sequence[Problem]) -> list[str] | None:
     """Return the line with the words of all problems replaced; None if a problem has no single correction."""
     words = list(line)
@@ -284,7 +299,10 @@ def _catalog(line: Sequence[str]) -> Catalog:
     """Return the options of the user and of dlexp, for suggestions."""
     folders = [Path(line[at + 1]) for at, word in enumerate(line[:-1]) if word == "--config-dir"]
     folders += [Path(word.partition("=")[2]) for word in line if word.startswith("--config-dir=")]
+    folders += [Path(os.environ["DLEXP_CONFIG_DIR"])] if os.environ.get("DLEXP_CONFIG_DIR") else []
+    trusted = [line[at + 1] for at, word in enumerate(line[:-1]) if word == "--trust"]
+    trusted += [word.partition("=")[2] for word in line if word.startswith("--trust=")]
     try:
-        return Catalog(tuple(folder for folder in folders if folder.is_dir()), ())
+        return Catalog(tuple(folder for folder in folders if folder.is_dir()), trusted_names(trusted))
     except ConfigError:
         return Catalog((), ())

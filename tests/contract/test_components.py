@@ -28,6 +28,7 @@ DATA = tuple(
     name
     for name in CATALOG.options("data")
     if not {"path", "folder"} & CATALOG.keys("data", name).keys() and not name.startswith("synthetic")
+    if name not in ("dataframe", "ndarrays")  # from memory: tests/unit/api
 )
 LOSSES = tuple(name for name in CATALOG.options("loss") if name != "none")  # for tasks from outside
 REGULARIZATIONS = tuple(CATALOG.options("regularization"))

@@ -18,6 +18,7 @@ def folder_of_the_docs(folder_of_small_files: Path, tmp_path_factory: pytest.Tem
     for path in folder_of_small_files.iterdir():
         (folder / path.name).symlink_to(path)
     pd.read_parquet(folder / "people.parquet").to_csv(folder / "people.csv", index=False)
+    pd.read_parquet(folder / "people.parquet").to_excel(folder / "people.xlsx", index=False)
     wine = {"alcohol": rng.normal(13, 1, 60), "hue": rng.normal(1, 0.1, 60), "target": np.arange(60) % 3}
     pd.DataFrame(wine).to_csv(folder / "wine.csv", index=False)
     rare = {"area": rng.normal(9, 1, 60), "diagnosis": ["benign", "malignant", "benign"] * 20}

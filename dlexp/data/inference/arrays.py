@@ -21,7 +21,7 @@ from dlexp.data.inference.tables import TableInput
 from dlexp.data.memory.handed_over import PLACE
 from dlexp.data.paths import check_file
 from dlexp.data.sources.numpy_files import npy_array, npz_arrays
-from dlexp.data.tables.encoding import NumberColumn, encoded_columns
+from dlexp.data.tables.features.encodings import NumberColumn, encoded_columns
 from dlexp.data.tables.raw_column import RawColumn
 from dlexp.errors import DataError
 from dlexp.specs import DataSpec, ImageSpec

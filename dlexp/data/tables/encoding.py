@@ -26,7 +26,6 @@ from dlexp.data.tables.features.encodings import (
     DatePart,
     HashColumn,
     NumberColumn,
-    encoded_columns,
     first_features,
     part_of,
     plain_column,
@@ -35,8 +34,6 @@ from dlexp.data.targets import target_unit
 from dlexp.errors import DataError
 from dlexp.runtime.rounding import mean_and_std
 from dlexp.specs import ClassSpec, DataSpec, TableSpec, TargetSpec, ValueSpec
-
-__all__ = ["CategoryColumn", "Column", "NumberColumn", "build_table", "encoded_columns", "fit_column"]
 
 _MIN_STEPS = 100.0  # float32 steps per deviation, so that rounding loses at most a hundredth
 _ROWS = 1 << 15  # rows that are encoded at a time, which bounds the memory of float64

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from dlexp.data.images.float_precision import Narrowing
 from dlexp.data.preprocess import Affine
-from dlexp.data.tables.encoding import encoded_columns
+from dlexp.data.tables.features.encodings import encoded_columns
 from dlexp.errors import ConfigError
 from dlexp.tasks.base import Task
 from dlexp.workflows.run_record.restore import RestoredRun

@@ -28,7 +28,7 @@ from dlexp.data.images.float_precision import Narrowing, conversion_between
 from dlexp.data.inference.tables import TableInput
 from dlexp.data.memory.handed_over import PLACE
 from dlexp.data.preprocess import Affine, Preprocess
-from dlexp.data.tables.encoding import encoded_columns as fits_of
+from dlexp.data.tables.features.encodings import encoded_columns as fits_of
 from dlexp.data.tables.original_units import original_columns
 from dlexp.errors import DataError
 from dlexp.findings import dropping

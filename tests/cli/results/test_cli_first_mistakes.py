@@ -12,7 +12,7 @@ from refusals import line_refused
 
 from dlexp.cli.app import main
 from dlexp.data.inference.tables import TableInput
-from dlexp.data.tables.encoding import NumberColumn
+from dlexp.data.tables.features.encodings import NumberColumn
 from dlexp.data.tables.files.table_form import TableForm
 from dlexp.data.tables.files.text_file import TextFile
 from dlexp.data.tables.spelling import Marks

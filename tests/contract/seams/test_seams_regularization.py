@@ -38,20 +38,20 @@ from dlexp.types import LossOutput, Prediction, Sequences, select
 COUNT, SIDE = 12, 6
 @dataclass(frozen=True)
 class Graph(InputSpec):
-    kind: ClassVar[str] = "graph"
+    kind: ClassVar[str] = "mesh"
     def blank(self): return {"nodes": torch.zeros(1, 4, 3), "edges": torch.zeros(1, 4, 4)}
 @dataclass(frozen=True)
 class Wave(InputSpec):
-    kind: ClassVar[str] = "wave"
+    kind: ClassVar[str] = "pulse"
     def blank(self): return torch.zeros(1, 2, 5)
 @dataclass(frozen=True)
 class Depth(TargetSpec):
-    kind: ClassVar[str] = "depth"
+    kind: ClassVar[str] = "relief"
     geometry: ClassVar[str] = "mask"
     def blank(self): return torch.zeros(1, SIDE, SIDE)
 @dataclass(frozen=True)
 class Named(TargetSpec):
-    kind: ClassVar[str] = "named"
+    kind: ClassVar[str] = "labeled"
     def blank(self): return {"a": torch.zeros(1), "b": torch.zeros(1, 2)}
 INPUTS = [ImageSpec(1, SIDE, SIDE), TableSpec(5), TokenSpec(7, 5), SeriesSpec(2, 5), Graph(), Wave()]
 TARGETS = [ClassSpec(("p", "q", "r")), ValueSpec(("y",), (0.0,), (1.0,)), LabelSpec(("p", "q")), BoxSpec(("p",)),
@@ -103,10 +103,10 @@ OWN_OPTIONS = {
     "loss/smooth": "{_target_: outside.Smooth, label_smoothing: 0.0}",
 }
 OPTIONS = sorted(path.stem for path in (builtin_root() / "regularization").glob("[a-z]*.yaml"))
-INPUTS = [*kinds.INPUTS, "graph", "wave"]
-TARGETS = [*kinds.TARGETS, "depth", "named"]
-MIXED = {"image", "tabular", "wave"}  # inputs of one shape, of floats
-MIXED_TARGETS = {"class", "value", "labels", "mask", "depth"}  # one tensor
+INPUTS = [*kinds.INPUTS, "mesh", "pulse"]
+TARGETS = [*kinds.TARGETS, "relief", "labeled"]
+MIXED = {"image", "tabular", "pulse"}  # inputs of one shape, of floats
+MIXED_TARGETS = {"class", "value", "labels", "mask", "relief"}  # one tensor
 
 
 def refused_key(option: str, inputs: str, targets: str) -> str:

@@ -160,7 +160,11 @@ class TextFile:
         """The texts of some columns, read from the file again."""
         import pandas as pd
 
-        table = self._frame(list(places), dtype=object, na_filter=False)
+        how: dict[str, Any] = {"dtype": object, "na_filter": False}
+        try:
+            table = self._frame(list(places), **how)
+        except pd.errors.ParserError:  # lines that are too short for the columns alone are filled up among all of them
+            table = self._frame(None, **how)
         found = {}
         for place in places:
             codes, cells = pd.factorize(table.pop(place).to_numpy())

@@ -14,7 +14,7 @@ import pytest
 
 from dlexp.cli.app import COMMANDS as COMMANDS_HERE
 from dlexp.cli.app import _options_of
-from dlexp.cli.correction import _corrected, command_problem, option_problems, shown_line
+from dlexp.cli.correction import CommandOptions, _corrected, command_problem, option_problems, shown_line
 from dlexp.config.check.suggest import all_paths, unknown_key
 from dlexp.config.compose import load_unfitted
 from dlexp.config.files.catalog import Catalog
@@ -30,7 +30,13 @@ _IDS = [name for _, name in NAMES]
 
 
 CATALOG = Catalog()
-options_of = cache(lambda command: _options_of([command]))
+
+
+@cache
+def options_of(command: str) -> CommandOptions:
+    found = _options_of([command])
+    assert found is not None
+    return found
 
 
 def command_of(habit: Habit) -> str:

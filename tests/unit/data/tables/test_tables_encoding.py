@@ -7,7 +7,8 @@ from typed_specs import values_of
 
 from dlexp.data.bundle import DataBundle
 from dlexp.data.columns import tensor_of
-from dlexp.data.tables.encoding import CategoryColumn, NumberColumn, build_table, fit_column
+from dlexp.data.tables.encoding import build_table, fit_column
+from dlexp.data.tables.features.encodings import CategoryColumn, NumberColumn
 
 NAN = float("nan")
 ROWS = (np.arange(0, 6), np.arange(6, 8), np.arange(8, 10))
