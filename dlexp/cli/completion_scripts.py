@@ -51,3 +51,10 @@ compdef %(complete_func)s %(prog_name)s
 def use_own_scripts() -> None:
     """Let typer install and print the scripts of dlexp for bash and zsh; its own for fish fits, which adds no space."""
     _completion_shared._completion_scripts |= {"bash": _BASH, "zsh": _ZSH}
+
+
+def script_of(shell: str) -> str:
+    """The script of bash, zsh or fish."""
+    use_own_scripts()
+    names = {"complete_func": "_dlexp_completion", "prog_name": "dlexp", "autocomplete_var": "_DLEXP_COMPLETE"}
+    return (str(_completion_shared._completion_scripts[shell]) % names).strip()

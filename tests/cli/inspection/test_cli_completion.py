@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from dlexp.cli import completion_scripts
+from dlexp.cli.completion_scripts import script_of
 
 BIN = str(Path(sys.executable).parent)
 _LIMIT = 20.0
@@ -23,14 +23,6 @@ _SETUP = {
     "bash": ["bash", "--norc", "--noprofile", "-i"],
     "zsh": ["zsh", "-f", "-i"],
 }
-
-
-def script_of(shell: str) -> str:
-    """The script that --show-completion prints."""
-    completion_scripts.use_own_scripts()
-    return completion_scripts._completion_shared.get_completion_script(
-        prog_name="dlexp", complete_var="_DLEXP_COMPLETE", shell=shell
-    )
 
 
 class Terminal:

@@ -66,4 +66,4 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "eval").write_text("a file")
     with pytest.raises(DlexpError) as caught:
         log_split_access(tmp_path / "eval", "test", "best")
-    refused(caught.value, "system-error", "split_accesses.jsonl")
+    refused(caught.value, "invalid-type", "eval is a file")
