@@ -27,6 +27,7 @@ _NUMBER = re.compile(r"[-+]?[\d.]+(e[-+]?\d+)?", re.IGNORECASE)
 _COMPOSED = ("train", "config", "summary", "profile", "lr-find", "verify")  # commands whose overrides are a whole run
 _OF_OTHER_RUNS = ("-m", "--multirun", "--resume", "--from", "--config", "--run-id")
 _MAY_STAND_ALONE = ("--resume", "--plot-schedule")
+_TARGET = "data.target="
 _ROUNDS = 3  # of corrections of what a correction reveals
 
 
@@ -269,7 +270,18 @@ def _corrected(line: Sequence[str], problems: Sequence[Problem]) -> list[str] | 
         if place is None:
             return None
         words[place : place + len(typed)] = problem.instead
-    return words
+    return _without_guesses(words, problems)
+
+
+def _without_guesses(words: Sequence[str], problems: Sequence[Problem]) -> list[str]:
+    """Return a corrected line without the target that was guessed of a file, where the user names one."""
+    kept = list(words)
+    for problem in problems:
+        named = [word for word in kept if word.startswith(_TARGET)]
+        guess = problem.instead[-1] if problem.instead and len(problem.instead) > 1 else ""
+        if guess in named and len(named) > 1:
+            kept.remove(guess)
+    return kept
 
 
 def _word_of(key: str, words: Sequence[str]) -> tuple[str, ...]:

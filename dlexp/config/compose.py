@@ -22,7 +22,7 @@ from yaml import YAMLError
 from dlexp.config.check.defaults import check_files
 from dlexp.config.check.metrics import settle_metrics
 from dlexp.config.check.phases import shared_key, unknown_in_phase
-from dlexp.config.check.suggest import unknown_key
+from dlexp.config.check.suggest import all_paths, unknown_key
 from dlexp.config.check.validate import check_tree, route, rules, value_problems
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.files.words import file_words, key_of, place_of, placing
@@ -122,10 +122,29 @@ def _composed(overrides: Sequence[str], catalog: Catalog) -> tuple[DictConfig, d
     problems += _unknown_keys(config, choices, catalog)
     problems += apply_values(config, parsed.values, choices, catalog)
     if problems:
+        problems = _of_known_options(problems, catalog)
         named = {problem.where for problem in problems}
         further = further_problems(config, choices, catalog)
         raise ConfigError([*problems, *(problem for problem in further if problem.where not in named)])
     return config, choices, parsed
+
+
+def _of_known_options(problems: Sequence[Problem], catalog: Catalog) -> list[Problem]:
+    """Return the problems without those of keys whose option is itself a mistake.
+
+    Such keys were compared with the default option: data.target=y belongs to the file of data=people.csv, not to
+    data=digits.
+    """
+    wrong = {problem.where for problem in problems if problem.code == "unknown-option"}
+    wrong |= {word.partition("=")[0] for problem in problems for word in problem.instead or ()}
+    groups = wrong & set(catalog.groups)
+    paths = all_paths(catalog)
+
+    def is_of_wrong_option(problem: Problem) -> bool:
+        is_key = problem.code == "unknown-key" and problem.where in paths and problem.instead is None
+        return is_key and problem.where.partition(".")[0] in groups
+
+    return [problem for problem in problems if not is_of_wrong_option(problem)]
 
 
 def _of_search(words: Sequence[str]) -> list[Problem]:

@@ -128,3 +128,24 @@ def test_the_time_left_of_a_study_is_shown_once_known() -> None:
     pace.see(0)
     assert pace.left(0) == ""
     assert pace.left(1).endswith(" s left")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("data=sales.csv", "target=price"),
+        ("target=price", "data=sales.csv"),
+        ("data=sales.csv", "data.target=price"),
+        ("data.target=price", "sales.csv"),
+        ("--data", "sales.csv", "--target", "price"),
+    ],
+    ids=" ".join,
+)
+def test_the_target_that_is_typed_is_that_of_the_line_to_type(
+    words: tuple[str, ...], empty_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("sales.csv").write_text("price,size,sold\n" + "".join(f"{n},{n % 7},{'ab'[n % 2]}\n" for n in range(60)))
+    with pytest.raises(SystemExit):
+        main(["train", *words])
+    typed = capsys.readouterr().err.partition("Type: dlexp train ")[2].split()
+    assert sorted(typed) == ["data.path=sales.csv", "data.target=price", "data=csv"]

@@ -12,13 +12,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dlexp.config.files.catalog import Catalog
+from dlexp.config.habits.values import metric_meant
 from dlexp.config.schema.fields import Field
 from dlexp.config.schema.names import METRICS
 from dlexp.config.schema.tree import shown
 from dlexp.errors import Code, Problem
 from dlexp.metrics.selection.catalog import CATALOG, MetricEntry, entry_of
 from dlexp.metrics.selection.request import DOTTED, MetricRequest
-from dlexp.text.nearest import nearest_name
+from dlexp.text.nearest import misspelled_name, nearest_name
 from dlexp.text.quoting import command, setting
 
 MODES = ("max", "min")
@@ -96,7 +97,8 @@ def unknown_monitor(path: str, monitor: str, tree: Mapping[str, Any], origin: st
         if wrong.code == "missing-value":  # a parameter
             return Problem(path, monitor, wrong.rule, wrong.remedy, origin, code=wrong.code)
     names = directions(tree)
-    near, every = nearest_name(monitor, names), f"Available: {', '.join(names)}"
+    meant, every = f"val/{metric_meant(monitor)}", f"Available: {', '.join(names)}"
+    near = meant if meant in names else misspelled_name(monitor, names)
     remedy = f"Did you mean {setting(path, near)}? {every}" if near else every
     instead = (f"{path}={near}",) if near and not origin else None
     return Problem(path, monitor, "unknown metric", remedy, origin, code="unknown-value", instead=instead)
@@ -257,8 +259,9 @@ def _unknown(name: str, outputs: str, usual: Mapping[str, str]) -> _Wrong:
         rule = f"is a metric of {'values' if other == 'values' else 'classes'}"
         return _Wrong(name, rule, every, "incompatible-data")
     entry = entry_of(base, outputs)
-    near = nearest_name(_parts(name)[0], known)
-    if entry is not None and entry.of_one and rest:  # recall_yes
+    meant = metric_meant(_parts(name)[0])
+    near = meant if meant in known else misspelled_name(_parts(name)[0], known)
+    if entry is not None and entry.of_one and rest and not meant:  # recall_yes
         near = f"{base}[{rest}]"
     elif near is not None and _parts(name)[1]:
         near = f"{near}[{_parts(name)[1]}]"

@@ -144,7 +144,13 @@ MODEL = (
         example="10",
     ),
     Habit("PyTorch, Keras", "criterion loss_fn loss_func loss_function", "loss={}", example="CrossEntropyLoss"),
-    Habit("Keras", "class_weight", "loss.class_weights={}", example="balanced"),
+    Habit(
+        "Keras, scikit-learn",
+        "class_weight",
+        "loss.class_weights={}",
+        cases={"balanced": "data.balance=weights"},
+        example="balanced",
+    ),
 )
 
 REGULARIZATION = (

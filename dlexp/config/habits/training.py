@@ -223,7 +223,7 @@ WATCHING = (
     Habit("Ludwig", "validation_metric", "trainer.monitor={}", example="accuracy"),
     Habit(
         "Hugging Face, Keras",
-        "greater_is_better direction monitor_mode early_stopping.mode goal",
+        "greater_is_better direction mode monitor_mode early_stopping.mode goal",
         "",
         "the metric says whether larger is better",
         example="max",

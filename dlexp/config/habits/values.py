@@ -116,6 +116,37 @@ VALUES: Mapping[str, Mapping[str, str]] = {
         "val_f1": "val/f1",
     },
 }
+METRICS: dict[str, str] = {
+    "acc": "accuracy",
+    "top1": "accuracy",
+    "top_1": "accuracy",
+    "top5": "top_5_accuracy",
+    "top_5": "top_5_accuracy",
+    "bal_acc": "balanced_accuracy",
+    "balanced_acc": "balanced_accuracy",
+    "auc": "roc_auc",
+    "auroc": "roc_auc",
+    "rocauc": "roc_auc",
+    "roc_auc_score": "roc_auc",
+    "ap": "average_precision",
+    "auprc": "average_precision",
+    "pr_auc": "average_precision",
+    "average_precision_score": "average_precision",
+    "f1": "f1_macro",
+    "f1_score": "f1_macro",
+    "f1score": "f1_macro",
+    "macro_f1": "f1_macro",
+    "mcc": "matthews_correlation",
+    "matthews_corrcoef": "matthews_correlation",
+    "kappa": "cohen_kappa",
+    "logloss": "log_loss",
+    "ece": "calibration_error",
+    "brier_score": "brier",
+    "mean_absolute_error": "mae",
+    "root_mean_squared_error": "rmse",
+    "r2_score": "r2",
+}
+_OF_SPLIT = re.compile(r"(?:val|valid|validation|eval)[_/]")
 _CLASSES = ("optim", "loss", "scheduler")  # other tools write them as classes: Adam
 _LISTS = ("model.hidden", "scheduler.milestones", "optim.betas")
 
@@ -134,6 +165,11 @@ def value_meant(key: str, value: str) -> str | None:
         return f"[{value.strip('()').rstrip(',')}]"
     found = VALUES.get(key, {}).get(text)
     return text if found is None and key in _CLASSES and text != value.strip("\"'") else found
+
+
+def metric_meant(name: str) -> str | None:
+    """Return the metric, without its split, that other tools call `name` or `val_name`; None if there is none."""
+    return METRICS.get(_OF_SPLIT.sub("", name.lower().replace("-", "_"), count=1))
 
 
 def translated(word: str) -> str:

@@ -166,7 +166,9 @@ class TableInput:
         """The spelling of numbers in each column of a file, by its first rows."""
         is_same = (form.format, form.separator) == (self.trained.format, self.trained.separator)
         names = [fit.name for fit in self.columns]
-        return styles_of_rows(names, columns, self.trained.styles, form.decimal, is_same)
+        # Cells of Parquet, JSON, workbooks and DataFrames have no decimal mark, unless they are texts of another file.
+        decimal = form.decimal if form.format == "csv" else ""
+        return styles_of_rows(names, columns, self.trained.styles, decimal, is_same)
 
     def _styled(self, columns: Sequence[RawColumn], styles: Sequence[NumberStyle]) -> list[RawColumn]:
         found = []

@@ -92,15 +92,17 @@ def styles_of_rows(
     """The style of each column of other rows than those of training, by the first of them.
 
     trained  column -> style in the training file
-    decimal  the decimal mark of this file
+    decimal  the decimal mark of this file, "" for a file that has none, whose texts are like those of training
     is_same  whether its form is that of the training file, so that its styles count where the rows may have either
-    A currency or percent sign that the column did not have in training is none of its style.
+    Otherwise the columns with a single reading decide, and if there is none, `decimal`. A currency or percent sign that
+    the column did not have in training is none of its style.
     """
     found = []
-    for name, column in zip(names, columns, strict=True):
-        known = trained.get(name, NumberStyle(decimal))
-        reading = column_reading(column)
-        style = reading.style(known.decimal if is_same else decimal) or next(iter(reading.styles), known)
+    readings = [column_reading(column) for column in columns]
+    shown = decimal if is_same else decimal_of(readings) or decimal
+    for name, reading in zip(names, readings, strict=True):
+        known = trained.get(name, NumberStyle(shown or "."))
+        style = reading.style(known.decimal if is_same or not shown else shown) or next(iter(reading.styles), known)
         if style.decimal == known.decimal and not style.thousands:
             style = known
         found.append(replace(style, currency=known.currency, percent=known.percent))

@@ -93,6 +93,8 @@ def _body_of(decimal: str, thousands: str) -> re.Pattern[str]:
     if not thousands:
         return re.compile(plain)
     groups = "|".join(rf"[1-9]\d{{0,2}}(?:{re.escape(one)}\d{{3}})+" for one in _marks_of(thousands))
+    if thousands == ",":
+        groups += r"|[1-9]\d?(?:,\d{2})+,\d{3}"  # lakh and crore: 12,34,567
     return re.compile(rf"(?:{groups})(?:{mark}\d*)?|{plain}")
 
 

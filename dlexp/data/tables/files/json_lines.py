@@ -84,7 +84,7 @@ def _cells(found: dict[str, Any] | str, wanted: Sequence[str], known: frozenset[
         return found
     extra = [name for name in found if name not in known]
     if extra:
-        return f"has the key {extra[0]!r}, which the first line lacks"
+        return f"has the key {extra[0]!r}, which the first line lacks: add it there, with null for no value"
     cells = [found.get(name) for name in wanted]
     nested = [name for name, cell in zip(wanted, cells, strict=True) if isinstance(cell, list | dict)]
     if nested:

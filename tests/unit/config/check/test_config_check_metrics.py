@@ -12,6 +12,7 @@ from dlexp.config.compose import load
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.saved import load_saved, to_yaml
 from dlexp.config.schema.run import RunConfig
+from dlexp.errors import ConfigError
 from dlexp.metrics.selection.catalog import CATALOG
 
 TRUSTING = Catalog(trusted=("my_package",))
@@ -141,3 +142,16 @@ def test_every_built_in_metric_that_needs_nothing_is_accepted_by_its_name() -> N
         ]
         config = load([*words, f"metrics=[{','.join(plain)}]"], TRUSTING)
         assert [found.name for found in config.metrics] == plain
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("val_auroc", "val/roc_auc"), ("eval_mcc", "val/matthews_correlation"), ("val_f1_score", "val/f1_macro")],
+)
+def test_a_metric_of_another_tool_is_not_answered_by_spelling(typed: str, meant: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load([f"trainer.monitor={typed}"], Catalog())
+    assert [problem.instead for problem in caught.value.problems] == [(f"trainer.monitor={meant}",)]
+    with pytest.raises(ConfigError) as caught:
+        load([f"metrics=[{typed.partition('_')[2]}]"], Catalog())
+    assert f"Did you mean {meant.removeprefix('val/')}?" in caught.value.problems[0].remedy

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 from made_files import messy_tables
@@ -64,3 +65,23 @@ def test_a_run_on_the_plain_table_predicts_a_messy_one(name: str) -> None:
     for split in bundle.splits.values():
         found, there = rows.inputs[split.indices], tensor_of(split.inputs)
         assert torch.equal(found[:, :3], there[:, :3])
+
+
+@pytest.mark.parametrize("kind", ["frame", "parquet", "jsonl", "tabs"])
+def test_texts_of_another_form_are_read_with_the_marks_of_training(kind: str) -> None:
+    rows = "".join(f"{n % 9 + 1}.{n * 7 % 1000:03d};{n},5;{'ab'[n % 2]}\n" for n in range(60))
+    Path("german.csv").write_text("amount;price;bought\n" + rows)  # 2.500 has two readings, which price decides
+    bundle = table_file(path="german.csv", **USUAL)
+    reader = TableInput.of(bundle.preprocessing, USUAL, lenient=False)
+    expected = concatenate(list(reader.read("german.csv"))).inputs
+    frame = pd.read_csv("german.csv", sep=";", dtype=str)
+    if kind in ("frame", "parquet"):
+        frame["price"] = frame["price"].str.replace(",5", "").astype(float) + 0.5  # now no column decides
+    if kind == "parquet":
+        frame.to_parquet("other")
+    elif kind == "jsonl":
+        frame.to_json("other", orient="records", lines=True)
+    elif kind == "tabs":
+        frame.to_csv("other", sep="\t", index=False)
+    found = reader.read_frame(frame) if kind == "frame" else reader.read("other")
+    assert torch.equal(concatenate(list(found)).inputs, expected)

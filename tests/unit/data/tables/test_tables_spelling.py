@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from dlexp.data.tables.numerals import reading_of
 from dlexp.data.tables.spelling import MISSING, Marks, cell_identity, number_in, other_number
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -138,3 +139,14 @@ def test_every_float_keeps_its_identity() -> None:
         text = cell_identity(repr(value))
         assert float(text) == value
         assert abs(value) >= 2**53 or cell_identity(f"{value:.17e}") == text
+
+
+def test_numbers_grouped_as_in_india_are_numbers() -> None:
+    reading = reading_of({"\u20b9 1,23,456": 1, "\u20b9 12,34,567.50": 1, "\u20b9 999": 1})
+    (style,) = reading.styles
+    cells = ("\u20b9 1,23,456", "12,34,567.50", "1,23,45")
+    assert [style.read(cell) for cell in cells] == [
+        "123456",
+        "1234567.50",
+        None,
+    ]
