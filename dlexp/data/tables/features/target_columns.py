@@ -171,7 +171,20 @@ def _classes(table: TargetTable, name: str, notes: list[str]) -> tuple[NDArray[A
     if len(classes) > len(labels.codes) // 2:
         rule = f"has {len(classes)} different classes in {len(labels.codes)} rows"
         raise table.refusal(rule, name, remedy="Set another data.target, or set data.target_kind=value")
+    notes += _differing_by_case(name, classes)
     return np.argsort(order)[labels.codes].astype(np.int64), classes
+
+
+def _differing_by_case(name: str, classes: Sequence[str]) -> list[str]:
+    """A message about classes that differ only in upper and lower case; [] if none do."""
+    seen: dict[str, str] = {}
+    pairs = [(first, label) for label in classes if (first := seen.setdefault(label.casefold(), label)) != label]
+    if not pairs:
+        return []
+    more = f" (and {len(pairs) - 1} more)" if len(pairs) > 1 else ""
+    one, other = pairs[0]
+    what = f"column {name!r}: the classes {one!r} and {other!r}{more} differ only in upper and lower case"
+    return [f"{what}. If they are one class, spell them alike in the file"]
 
 
 def _in_order(label: str) -> tuple[bool, float, str]:

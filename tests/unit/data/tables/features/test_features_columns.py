@@ -336,3 +336,11 @@ def test_new_rows_with_other_dates_and_missing_columns() -> None:
         TableInput.of(bundle.preprocessing, {"target": "y"}, lenient=True).check("new.csv")
     for name in ("'x'", "'when'"):
         refused(caught.value, "incompatible-data", "missing: ", name)
+
+
+def test_classes_that_differ_only_by_case_are_named() -> None:
+    bundle = read(y=[("Yes", "yes", "no")[n % 3] for n in range(COUNT)])
+    assert bundle.spec.output_names == ("Yes", "no", "yes")
+    (note,) = [note for note in bundle.notes if "upper and lower case" in note]
+    assert "'Yes' and 'yes' differ" in note
+    assert not any("case" in note for note in read(y=[("Yes", "no")[n % 2] for n in range(COUNT)]).notes)
