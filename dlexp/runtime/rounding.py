@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 LARGEST = 1e300  # limit of |x|: sums and differences of larger numbers may not be finite
+_USUAL = 300  # binary exponent up to which squares of N numbers neither overflow nor underflow
 _ULPS = 4.0  # units in the last place by which equal numbers computed in two ways may differ
 
 
@@ -26,7 +27,9 @@ def mean_and_std(values: NDArray[Any]) -> tuple[Floats, Floats]:
     wide = np.asarray(values, dtype=np.float64)
     largest = np.abs(wide).max(axis=0)
     exponent = np.frexp(largest)[1]
-    scaled = np.ldexp(wide, -exponent)
+    if np.abs(exponent).max() <= _USUAL:
+        exponent = np.zeros_like(exponent)
+    scaled = np.ldexp(wide, -exponent) if exponent.any() else wide
     mean, std = scaled.mean(axis=0), scaled.std(axis=0)
     std = np.where(std > rounding(np.ldexp(largest, -exponent)), std, 0.0)
     return np.asarray(np.ldexp(mean, exponent)), np.asarray(np.ldexp(std, exponent))

@@ -63,6 +63,7 @@ class Fitting:
 def fit_column(name: str, column: Column, standardize: bool, fitting: Fitting | None = None) -> AnyColumn:
     """Fit the encoding of a column to its training rows: median, mean and deviation, or the categories that occur.
 
+    The rows of numbers may be reordered.
     Raises DataError for numbers that float32 cannot distinguish without standardization.
     """
     fitting = fitting or Fitting()
@@ -71,14 +72,24 @@ def fit_column(name: str, column: Column, standardize: bool, fitting: Fitting | 
         return _fit_dates(name, column, standardize, loose)
     if column.dtype == object:
         return _fit_categories(name, column, fitting)
-    present = column[~np.isnan(column)]
-    fill = float(np.median(present)) if len(present) else 0.0
+    lacking = np.isnan(column)
+    present = column[~lacking] if lacking.any() else column
     unit = fitting.units.get(name, "")
     if not standardize:
         _refuse_narrowing(name, present)
-        return NumberColumn(name, fill, 0.0, 1.0, unit, loose)
-    mean, std = (float(found) for found in mean_and_std(np.where(np.isnan(column), fill, column)))
+        return NumberColumn(name, _median(present), 0.0, 1.0, unit, loose)
+    if len(present) < len(column):
+        fill = _median(present)
+        mean, std = (float(found) for found in mean_and_std(np.where(lacking, fill, column)))
+    else:
+        mean, std = (float(found) for found in mean_and_std(column))
+        fill = _median(column)
     return NumberColumn(name, fill, mean, std or 1.0, unit, loose)
+
+
+def _median(numbers: NDArray[np.float64]) -> float:
+    """The median; 0 for no numbers. They are reordered, without a copy."""
+    return float(np.median(numbers, overwrite_input=True)) if len(numbers) else 0.0
 
 
 def _fit_categories(name: str, column: NDArray[Any], fitting: Fitting) -> CategoryColumn | HashColumn:

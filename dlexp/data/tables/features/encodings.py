@@ -64,9 +64,11 @@ class NumberColumn:
     def encode(self, column: Column) -> NDArray[np.float64]:
         """Encode cells (N,) as (N, 1)."""
         assert not isinstance(column, DateCells)
-        filled = np.where(np.isnan(column), self.fill, column)
-        scaled: NDArray[np.float64] = ((filled - self.mean) / self.std)[:, None]
-        return scaled
+        lacking = np.isnan(column)
+        filled = np.where(lacking, self.fill, column) if lacking.any() else column
+        scaled: NDArray[np.float64] = filled - self.mean
+        scaled /= self.std
+        return scaled[:, None]
 
     def statistics(self) -> list[tuple[float, float, float]]:
         """(fill, mean, deviation) of each feature."""
