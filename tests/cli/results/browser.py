@@ -33,6 +33,8 @@ _OPTIONS = (
 )
 
 # Whatever of an open page is cut off, unreadable, or out of reach; folded sections are unfolded first.
+_DRAWN = """new Promise(done => requestAnimationFrame(() => setTimeout(() =>
+  Promise.all([...document.images].map(image => image.decode().catch(() => 0))).then(() => done(true)), 50)))"""
 _PROBLEMS = """
 (() => {
   const problems = [], wide = document.documentElement.clientWidth, name = element =>
@@ -120,6 +122,7 @@ class Browser:
         """Show the page that is loaded at `width` CSS pixels, in the color scheme light or dark."""
         self.ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
         self.ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        self.value(_DRAWN)  # a <picture> chooses its image after the change
 
     def value(self, script: str) -> Any:
         """The value of an expression in the page."""
