@@ -20,7 +20,7 @@ def test_columns_that_do_not_fit_are_named(
 ) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    monkeypatch.setattr("shutil.get_terminal_size", lambda: os.terminal_size((width, 24)))
+    monkeypatch.setattr("shutil.get_terminal_size", lambda *_, **__: os.terminal_size((width, 24)))
     row = Row(Path("r"), {"name": "a-run-with-a-long-name", **FACTS}, METRICS, dict.fromkeys(METRICS, "max"))
     runs.listing(RunList([row], []), [row], (), several_kinds=False, hidden=0)
     heading, *rest = capsys.readouterr().out.splitlines()
