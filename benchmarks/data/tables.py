@@ -1,6 +1,6 @@
 """What does a table of many rows and columns cost to load? Time against pandas, memory against the features themselves.
 
-    python benchmarks/data/tables.py [--rows 1000000] [--columns 50] [--rounds 3]
+    python -m benchmarks.data.tables [--rows 1000000] [--columns 50] [--rounds 3]
 
 One class, three columns of four texts, one in eight of whole numbers, the others of numbers with six digits. Each round
 reads the file in processes of their own, in turn: `pandas.read_csv`, and `data=csv` until its bundle (form, cells,

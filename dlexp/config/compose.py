@@ -308,6 +308,8 @@ def _unknown_keys(config: DictConfig, choices: Mapping[str, str], catalog: Catal
         holders = path.split(".")
         if path.rpartition(".")[2].startswith("_") or any(".".join(holders[:n]) in known for n in range(1, 9)):
             continue
+        if path in COMPONENTS and value == {}:
+            continue  # an empty file: what it lacks is named later
         leaf = origins.find(path)
         origin = leaf.place if leaf else ""
         if holders[0] == "experiment":

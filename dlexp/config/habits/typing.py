@@ -21,6 +21,7 @@ _OPENING = re.compile(rf"(?:^|[=\[,:({{])[{_QUOTES}]")
 _QUOTED = re.compile(rf"([^=]+)=[{_QUOTES}]([^{_QUOTES}]*)[{_QUOTES}]")
 _PAIRS = {")": "(", "]": "[", "}": "{"}
 _CLOSING = {opening: closing for closing, opening in _PAIRS.items()}
+_IN_QUOTES = re.compile(r"""(?<=[=\[,{: ])(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')""", re.DOTALL)
 _KEY = re.compile(r"[+~]*[A-Za-z_][\w./-]*")
 
 
@@ -58,16 +59,19 @@ def read_words(words: Sequence[str], is_name: Callable[[str], bool]) -> list[Typ
 def _read(words: Sequence[str], is_name: Callable[[str], bool]) -> tuple[int, list[TypedWord]]:
     """Return how many of the words belong together, and the words that were meant."""
     word = words[0]
+    if getattr(word, "place", ""):  # of a file
+        return 1, [TypedWord(word, (word,))]
+    bare = _IN_QUOTES.sub("", word) if "=" in word else word  # texts in quotes mean what they say
     parts = [part for part in _NEXT_WORD.split(_visible(word)) if part]
-    if parts != [word]:
+    if [part for part in _NEXT_WORD.split(_visible(bare)) if part] != [bare]:
         rule = "contains a space that is not a plain one, as copied from a page" if len(parts) > 1 else ""
         rule = rule or "contains an invisible character, as copied from a page"
         return 1, [TypedWord(as_typed_here(part), (word,), rule) for part in parts]
-    if _OPENING.search(word):
+    if _OPENING.search(bare):
         count = _words_until(words, lambda text: sum(text.count(quote) for quote in _QUOTES) % 2 == 0)
         rule = "contains typographic quotation marks, as copied from a document"
         return count, [TypedWord(_plain_quotes(" ".join(words[:count])), tuple(words[:count]), rule)]
-    if _LONG_DASH.search(word) or _MINUS.search(word):
+    if _LONG_DASH.search(word) or _MINUS.search(bare):
         return 1, [TypedWord(as_typed_here(word), (word,), "contains a long dash, as copied from a document")]
     if (spaced := _around_equals(words, is_name)) is not None:
         return spaced

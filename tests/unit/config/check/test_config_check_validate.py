@@ -127,8 +127,8 @@ def test_paths_become_absolute(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "text", "code", "where", "remedy"),
     [
-        ("model/x.yaml", "width: 3\n", "missing-value", "model._target_", "model=OPTION"),
-        ("model/x.yaml", "", "missing-value", "model._target_", "model=OPTION"),
+        ("model/x.yaml", "width: 3\n", "missing-value", "model._target_", "model/x.yaml"),
+        ("model/x.yaml", "", "missing-value", "model._target_", "model/x.yaml"),
         ("data/x.yaml", "_target_: p.f\n", "missing-value", "data.batch_size", "data/x.yaml"),
         (
             "data/x.yaml",

@@ -96,3 +96,11 @@ def test_the_home_directory_is_put_in_place_of_a_tilde(monkeypatch: pytest.Monke
 )
 def test_spelling_alone_is_no_meaning(name: str) -> None:
     assert nearest_path(name, all_paths(CATALOG)) is None
+
+
+def test_texts_in_quotation_marks_mean_what_they_say() -> None:
+    for word in ('data.target="a\u00adb"', "data.target='a\u00a0x=1'", 'data.missing_values=["\u201c","\u2013 1"]'):
+        (read,) = read_words([word], lambda _: True)
+        assert (read.word, read.rule) == (word, "")
+    (read,) = read_words(["data.target=a\u00adb"], lambda _: True)
+    assert (read.word, bool(read.rule)) == ("data.target=ab", True)
