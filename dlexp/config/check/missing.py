@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dlexp.data.memory.handed_over import PLACE, names_handed_over
-from dlexp.data.tables.column_names import column_names
 from dlexp.errors import Problem
 from dlexp.text.nearest import nearest_name
 from dlexp.text.quoting import listed, setting
@@ -76,6 +75,8 @@ def _columns(data: Mapping[str, Any]) -> list[str]:
     path, separator = data.get("path"), data.get("separator", "auto")
     if _source(data) != "table_file" or not isinstance(path, str) or "${" in path or path == "???":
         return []
+    from dlexp.data.tables.column_names import column_names  # numpy, which a whole configuration does not need
+
     return column_names(Path(path).expanduser(), str(separator))
 
 
