@@ -46,7 +46,14 @@ def check_claims(path: Path) -> None:
 def make_folder(folder: Path) -> None:
     """Create a folder and its parents, but no claimed one. Raises DlexpError if a claim is broken, and OSError."""
     check_claims(folder)
-    refuse_files(folder, *folder.parents)
+    try:
+        _make(folder)
+    except (FileExistsError, NotADirectoryError):
+        refuse_files(folder, *folder.parents)
+        raise
+
+
+def _make(folder: Path) -> None:
     place = folder.absolute()
     holders = [claim for claim, _ in tuple(_claimed) if place.is_relative_to(claim)]
     if not holders:
