@@ -1,9 +1,9 @@
-"""Dataclasses of numbers, texts and tuples as plain values, and back with their types checked."""
+"""Dataclasses of numbers, texts, tuples and such dataclasses as plain values, and back with their types checked."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -17,9 +17,10 @@ def from_plain(kind: type[Any], values: Mapping[str, Any]) -> Any:
     """The instance of the dataclass `kind` that `to_plain` described.
 
     Raises ValueError for unknown or missing fields, and for a value that is not of the type of its field: int, float,
-    str, bool, None, and tuples and unions of them.
+    str, bool, None, dataclasses, and tuples and unions of them.
     """
-    given, hints = {name: _tuples(value) for name, value in values.items()}, get_type_hints(kind)
+    hints = get_type_hints(kind)
+    given = {name: _record(value, hints.get(name)) for name, value in values.items()}
     for name, value in given.items():
         if name in hints and not _fits(value, hints[name]):
             raise ValueError(f"`{name}` must be {kind.__annotations__.get(name)}, got {str(value)[:40]}")
@@ -30,7 +31,18 @@ def from_plain(kind: type[Any], values: Mapping[str, Any]) -> Any:
 
 
 def _lists(value: Any) -> Any:
+    if is_dataclass(value):
+        return to_plain(value)
     return [_lists(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _record(value: Any, hint: Any) -> Any:
+    """A mapping as the dataclass that `hint` names, alone or in a union; lists as tuples."""
+    if isinstance(value, Mapping):
+        for one in (hint, *get_args(hint)):
+            if isinstance(one, type) and is_dataclass(one):
+                return from_plain(one, value)
+    return _tuples(value)
 
 
 def _tuples(value: Any) -> Any:

@@ -26,7 +26,7 @@ from dlexp.data.interpretation import interpretation
 from dlexp.data.loaders import EvalBatches
 from dlexp.engine.evaluate import evaluate
 from dlexp.errors import ConfigError, DataError, DlexpError, Problem, message_of, reading_data
-from dlexp.kinds import INPUTS, TARGETS, describe_kind
+from dlexp.kinds import INPUTS, TARGETS, describe_kind, describe_kinds, kinds_of
 from dlexp.networks.activation_checkpointing import recompute_activations
 from dlexp.networks.arithmetic import Arithmetic, counted_arithmetic
 from dlexp.optim.freezing import Freezing, freezing
@@ -44,7 +44,7 @@ _RUNTIME_NAMES: Mapping[str, tuple[str, ...]] = {
     "data": (),
     "model": (
         *("input_shape", "num_outputs", "num_classes", "in_channels", "in_features", "categorical"),
-        *("vocabulary_size", "max_length"),
+        *("vocabulary_size", "max_length", "per_position", "target_max_length", "begin"),
     ),
     "task": ("spec", "loss"),
     "loss": ("class_counts", "target_min", "embedding_size"),
@@ -241,11 +241,10 @@ def _check_kinds(config: RunConfig, spec: DataSpec) -> None:
     """Raise ConfigError for a component that works on another kind of data than these are."""
     given = {"_inputs_": spec.inputs.kind, "_targets_": spec.target_kind}
     for group, aspect in (("model", "_inputs_"), ("task", "_targets_"), ("loss", "_targets_")):
-        wanted = config.tree[group].get(aspect)
-        if wanted is not None and wanted != given[aspect]:
-            rule = (
-                f"works on {describe_kind(wanted)}, and data={config.data.option} holds {describe_kind(given[aspect])}"
-            )
+        wanted = kinds_of(config.tree[group].get(aspect))
+        if wanted and given[aspect] not in wanted:
+            held = f"data={config.data.option} holds {describe_kind(given[aspect])}"
+            rule = f"works on {describe_kinds(wanted)}, and {held}"
             option = config.choices.get(group, "")
             raise ConfigError.one(group, option, rule, f"Choose another {group}.", code="incompatible-data")
 

@@ -1,7 +1,7 @@
 """Reserved keys (`_KEY_`) of a component's node: which ones dlexp reads, and which ones it rejects.
 
 A node names a callable with `_target_`; its other keys are the arguments. Keys such as `_inputs_` declare what the
-component processes. Hydra's directives, such as `_partial_`, have no meaning here.
+component processes, one kind or a list of them. Hydra's directives, such as `_partial_`, have no meaning here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dlexp.config.files.yaml_files import read_yaml
 from dlexp.config.schema.names import COMPONENTS
 from dlexp.config.schema.tree import shown
 from dlexp.errors import Problem
-from dlexp.kinds import INPUTS, TARGETS, is_kind_name
+from dlexp.kinds import INPUTS, TARGETS, is_kind_name, kinds_of
 
 _KNOWN = {
     *("_target_", "_inputs_", "_targets_", "_outputs_", "_metrics_", "_extra_metrics_", "_search_", "_detect_"),
@@ -69,13 +69,9 @@ def works_on_problems(
         file = f"{group}/{choices.get(group)}.yaml"
         for aspect in _KINDS:
             given = tree[group].get(aspect)
-            if given is not None and not is_kind_name(given):
-                rule = f"must name a kind of data in {file}, such as {', '.join(_known_kinds(aspect))}"
-                yield Problem(f"{group}.{aspect}", shown(given), rule, code="unknown-value")
-            elif (near := _kind_meant(given, group, aspect, tree)) is not None:
-                rule = f"unknown kind of data in {file}; known: {', '.join(_known_kinds(aspect))}"
-                remedy = f"Did you mean {aspect}: {near}? Name a kind of your own otherwise."
-                yield Problem(f"{group}.{aspect}", shown(given), rule, remedy, code="unknown-value")
+            several = isinstance(given, list) and bool(given) and group != "data"
+            for kind in given if several else [] if given is None else [given]:
+                yield from _kind_problems(kind, group, aspect, tree, file)
         given = tree[group].get("_outputs_")
         if given is not None and given not in outputs:
             rule = f"must be one of {', '.join(outputs)} in {file}"
@@ -86,10 +82,21 @@ def works_on_problems(
             yield Problem(f"task.{key}", shown(metrics), "must map each metric to min or max", code="invalid-value")
 
 
+def _kind_problems(kind: Any, group: str, aspect: str, tree: Mapping[str, Any], file: str) -> Iterator[Problem]:
+    """Yield the problem of one kind that a component names."""
+    if not is_kind_name(kind):
+        rule = f"must name a kind of data in {file}, such as {', '.join(_known_kinds(aspect))}"
+        yield Problem(f"{group}.{aspect}", shown(kind), rule, code="unknown-value")
+    elif (near := _kind_meant(kind, group, aspect, tree)) is not None:
+        rule = f"unknown kind of data in {file}; known: {', '.join(_known_kinds(aspect))}"
+        remedy = f"Did you mean {aspect}: {near}? Name a kind of your own otherwise."
+        yield Problem(f"{group}.{aspect}", shown(kind), rule, remedy, code="unknown-value")
+
+
 def _kind_meant(given: Any, group: str, aspect: str, tree: Mapping[str, Any]) -> str | None:
     """The known kind that `given` is a misspelling of; None for a known kind, and for one that two components name."""
     known = _known_kinds(aspect)
-    others = (tree[other].get(aspect) for other in COMPONENTS if other != group)
+    others = [kind for other in COMPONENTS if other != group for kind in kinds_of(tree[other].get(aspect))]
     if given is None or given in (*known, _DETECTED) or given in others:
         return None
     return next(iter(get_close_matches(str(given).lower(), known, n=1, cutoff=_ALIKE)), None)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dlexp.kinds import describe_kind
+from dlexp.kinds import describe_kind, kinds_of
 from dlexp.text.quoting import setting
 
 _OF_TARGETS = {"class": ("task=classification", "loss=cross_entropy"), "value": ("task=regression", "loss=mse")}
@@ -17,7 +17,7 @@ _DATA = {
 }
 
 
-def remedy_of_kinds(tree: Mapping[str, Any], group: str, wanted: str, given: str) -> str:
+def remedy_of_kinds(tree: Mapping[str, Any], group: str, wanted: Sequence[str], given: str) -> str:
     """Return components or data to use instead where one requires `wanted` and the data are `given`; "" for none.
 
     Args:
@@ -25,15 +25,15 @@ def remedy_of_kinds(tree: Mapping[str, Any], group: str, wanted: str, given: str
         group: model, task or loss.
     """
     if group == "model":
-        fitting = "model=mlp" if {wanted, given} <= {"image", "tabular"} else ""
-        kinds = (wanted, "class")
+        fitting = "model=mlp" if {*wanted, given} <= {"image", "tabular"} else ""
+        kinds = (wanted[0], "class")
     else:
         fitting = _fitting(tree, group, given)
-        inputs = tree["model"].get("_inputs_") or tree["data"].get("_inputs_")
-        kinds = (inputs, wanted)
-        if kinds not in _DATA and tree["model"].get("_inputs_") is None:  # the model reads other inputs too
-            kinds = next((known for known in _DATA if known[1] == wanted), kinds)
-    found = [fitting, _other_data(tree, group, wanted, kinds)]
+        inputs = kinds_of(tree["model"].get("_inputs_"))
+        kinds = (inputs[0] if inputs else tree["data"].get("_inputs_"), wanted[0])
+        if kinds not in _DATA and not inputs:  # the model reads other inputs too
+            kinds = next((known for known in _DATA if known[1] == wanted[0]), kinds)
+    found = [fitting, _other_data(tree, group, wanted[0], kinds)]
     return f"Use {', or '.join(filter(None, found))}" if any(found) else ""
 
 

@@ -25,7 +25,7 @@ from dlexp.config.schema.run import OWN_KEYS, SECTIONS, TOP_LEVEL, common_paths,
 from dlexp.config.schema.tree import ABSENT, leaves, shown, value_at
 from dlexp.config.text_values import with_texts
 from dlexp.errors import ConfigError, Problem
-from dlexp.kinds import describe_kind
+from dlexp.kinds import describe_kind, describe_kinds, kinds_of
 from dlexp.text.nearest import nearest_name
 from dlexp.text.quoting import setting
 from dlexp.text.quoting import value as override_value
@@ -166,9 +166,9 @@ def _fits(tree: Mapping[str, Any], choices: Mapping[str, str]) -> Iterator[Probl
     """Yield the problems of model, task and loss with the data, and of the loss with the task."""
     data, said = tree["data"], set[str]()
     for group, aspect in (("model", "_inputs_"), ("task", "_targets_"), ("loss", "_targets_")):
-        wanted, given = tree[group].get(aspect), data.get(aspect)
-        if wanted and given and wanted != given:
-            rule = f"requires {describe_kind(wanted)}; data={choices.get('data')} has {describe_kind(given)}"
+        wanted, given = kinds_of(tree[group].get(aspect)), data.get(aspect)
+        if wanted and given and given not in wanted:
+            rule = f"requires {describe_kinds(wanted)}; data={choices.get('data')} has {describe_kind(given)}"
             remedy = remedy_of_kinds(tree, group, wanted, given)
             if aspect in said:  # task and loss have one remedy, which is given once
                 remedy = ""
@@ -177,7 +177,8 @@ def _fits(tree: Mapping[str, Any], choices: Mapping[str, str]) -> Iterator[Probl
     task, loss = tree["task"], tree["loss"]
     made, compared = task.get("_outputs_"), loss.get("_outputs_")
     # A loss for other targets than those of the data is reported above.
-    if made and compared and made != compared and loss.get("_targets_") in (None, data.get("_targets_")):
+    learned = kinds_of(loss.get("_targets_"))
+    if made and compared and made != compared and (not learned or data.get("_targets_") in learned):
         rule = f"requires {_OUTPUTS[compared]}; task={choices.get('task')} produces {_OUTPUTS[made]}"
         yield Problem(
             "loss",

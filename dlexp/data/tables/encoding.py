@@ -33,7 +33,8 @@ from dlexp.data.tables.features.encodings import (
 from dlexp.data.targets import target_unit
 from dlexp.errors import DataError
 from dlexp.runtime.rounding import mean_and_std
-from dlexp.specs import ClassSpec, DataSpec, TableSpec, TargetSpec, ValueSpec
+from dlexp.spec_base import TargetSpec
+from dlexp.specs import ClassSpec, DataSpec, TableSpec, ValueSpec
 
 _MIN_STEPS = 100.0  # float32 steps per deviation, so that rounding loses at most a hundredth
 _ROWS = 1 << 15  # rows that are encoded at a time, which bounds the memory of float64

@@ -19,7 +19,8 @@ from torch.nn.functional import cross_entropy, mse_loss
 from dlexp.data.bundle import SPLITS, DataBundle, Split
 from dlexp.data.preprocess import Identity
 from dlexp.metrics.states import Mean, MetricState
-from dlexp.specs import BoxSpec, DataSpec, ImageSpec, MaskSpec, TableSpec, TokenSpec, TokenTargetSpec
+from dlexp.sequence_specs import TokenSpec, TokenTargetSpec
+from dlexp.specs import BoxSpec, DataSpec, ImageSpec, MaskSpec, TableSpec
 from dlexp.tasks.base import Phase, Task, forward
 from dlexp.types import LossOutput, Prediction, Sequences, select
 

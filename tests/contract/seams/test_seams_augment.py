@@ -23,7 +23,8 @@ from dlexp.data.preprocess import Identity
 from dlexp.data.streaming import Stream, Streamed
 from dlexp.errors import ConfigError
 from dlexp.runtime.seed import generator
-from dlexp.specs import BoxSpec, ClassSpec, DataSpec, ImageSpec, MaskSpec, TargetSpec
+from dlexp.spec_base import TargetSpec
+from dlexp.specs import BoxSpec, ClassSpec, DataSpec, ImageSpec, MaskSpec
 from dlexp.types import Batch, Field, Sequences, as_tensor
 
 CPU = torch.device("cpu")

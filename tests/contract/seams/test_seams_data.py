@@ -26,28 +26,24 @@ from dlexp.data.streaming import Stream, Streamed
 from dlexp.data.tables.encoding import build_table
 from dlexp.errors import ConfigError
 from dlexp.runtime.seed import generator
-from dlexp.specs import (
-    BoxSpec,
-    ClassSpec,
-    DataSpec,
-    ImageSpec,
-    InputSpec,
-    LabelSpec,
-    MaskSpec,
-    SeriesSpec,
-    TableSpec,
-    TargetSpec,
-    TokenSpec,
-    TokenTargetSpec,
-    ValueSpec,
-)
+from dlexp.sequence_specs import NextTokenSpec, SeriesSpec, TagSpec, TokenSpec, TokenTargetSpec
+from dlexp.spec_base import InputSpec, TargetSpec
+from dlexp.specs import BoxSpec, ClassSpec, DataSpec, ImageSpec, LabelSpec, MaskSpec, TableSpec, ValueSpec
+from dlexp.text.vocabulary import learn_vocabulary
 from dlexp.tasks.base import forward
 from dlexp.types import Batch, Field, Mixed, Sequences, as_tensor
 from dlexp.workflows.data.fingerprint import counts_of
 from dlexp.workflows.train.crash import _batch, _parts
 
 CPU = torch.device("cpu")
-INPUTS: list[InputSpec] = [ImageSpec(3, 6, 5), TableSpec(7, ((1, 3),)), TokenSpec(11, 9), SeriesSpec(2, 8)]
+WORDS = learn_vocabulary(["a b"], "word")
+INPUTS: list[InputSpec] = [
+    ImageSpec(3, 6, 5),
+    TableSpec(7, ((1, 3),)),
+    TokenSpec(11, 9),
+    TokenSpec(5, 9, WORDS),
+    SeriesSpec(2, 8),
+]
 TARGETS: list[TargetSpec | None] = [
     ClassSpec(("a", "b"), (3, 4)),
     ValueSpec(("y", "z"), (0.5, 1e9), (1.0, 2.5), (-1.0, 1e-3)),
@@ -55,6 +51,9 @@ TARGETS: list[TargetSpec | None] = [
     MaskSpec(("ground", "object"), 6, 5, 255),
     BoxSpec(("cat", "dog")),
     TokenTargetSpec(5, 4),
+    TokenTargetSpec(5, 4, 1, 2, WORDS),
+    NextTokenSpec(5, 4, WORDS),
+    TagSpec(("O", "B"), 9, (3, 1)),
     None,
 ]
 LENGTHS = [3, 1, 7, 2, 2, 5, 1, 4, 6, 3, 1, 2]

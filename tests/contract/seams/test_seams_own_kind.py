@@ -31,7 +31,8 @@ from torch import nn
 from dlexp.data.bundle import SPLITS, DataBundle, Split
 from dlexp.data.preprocess import Identity
 from dlexp.data.splitting import split_rows
-from dlexp.specs import ClassSpec, DataSpec, InputSpec
+from dlexp.spec_base import InputSpec
+from dlexp.specs import ClassSpec, DataSpec
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ from torch import nn
 from dlexp.data.bundle import SPLITS, DataBundle, Split
 from dlexp.data.preprocess import Identity
 from dlexp.specs import *
-from dlexp.specs import InputSpec, TargetSpec
+from dlexp.spec_base import InputSpec, TargetSpec
 from dlexp.tasks.base import Task, forward
 from dlexp.types import LossOutput, Prediction, Sequences, select
 COUNT, SIDE = 12, 6

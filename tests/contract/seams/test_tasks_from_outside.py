@@ -13,7 +13,8 @@ from dlexp.data.preprocess import Identity
 from dlexp.metrics.reports.figures import ConfusionMatrix
 from dlexp.metrics.reports.report import Report, Table
 from dlexp.metrics.states import Mean, MetricState
-from dlexp.specs import DataSpec, ImageSpec, MaskSpec, TokenSpec, TokenTargetSpec
+from dlexp.sequence_specs import TokenSpec, TokenTargetSpec
+from dlexp.specs import DataSpec, ImageSpec, MaskSpec
 from dlexp.tasks.base import Task, forward
 from dlexp.types import LossOutput, Prediction, Sequences, select
 def bundle(inputs, targets, *spec, **more):

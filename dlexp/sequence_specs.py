@@ -1,0 +1,158 @@
+"""Descriptions of sequences: series, tokens, and what is learned of them.
+
+Symbols: B samples in a batch, T positions of the longest sequence of a batch, U positions of the longest target, C
+classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
+
+import torch
+
+from dlexp.spec_base import InputSpec, TargetSpec
+from dlexp.text.vocabulary import Vocabulary
+from dlexp.types import Field, Sequences
+
+
+@dataclass(frozen=True)
+class SeriesSpec(InputSpec):
+    """Time series: a batch is `Sequences` of (B, T, num_channels) float32, of at most `max_length` steps."""
+
+    num_channels: int
+    max_length: int
+
+    kind: ClassVar[str] = "series"
+
+    def blank(self) -> Sequences:
+        """One series of the greatest length."""
+        return Sequences(torch.zeros(1, self.max_length, self.num_channels), torch.tensor([self.max_length]))
+
+    def model_arguments(self) -> dict[str, Any]:
+        """Channels and greatest length."""
+        return {"in_channels": self.num_channels, "max_length": self.max_length}
+
+
+@dataclass(frozen=True)
+class TokenSpec(InputSpec):
+    """Token ids: a batch is `Sequences` of (B, T) int64 in [0, vocabulary_size), of at most `max_length` tokens.
+
+    vocabulary  how texts become ids, None for ids that are no texts
+    """
+
+    vocabulary_size: int
+    max_length: int
+    vocabulary: Vocabulary | None = None
+
+    kind: ClassVar[str] = "tokens"
+
+    def blank(self) -> Sequences:
+        """One sequence of zeros of the greatest length."""
+        return Sequences(torch.zeros(1, self.max_length, dtype=torch.int64), torch.tensor([self.max_length]))
+
+    def model_arguments(self) -> dict[str, Any]:
+        """Size of the vocabulary and greatest length."""
+        return {"vocabulary_size": self.vocabulary_size, "max_length": self.max_length}
+
+
+@dataclass(frozen=True)
+class TokenTargetSpec(TargetSpec):
+    """Token ids to learn, of their own number for each sample: a batch is `Sequences` of (B, U) int64.
+
+    max_length  largest U
+    begin, end  the token that a decoder starts from, which is in no target, and the last one of each target; None for
+                targets without, as those of an alignment
+    vocabulary  how ids become texts, None for ids that are no texts; another one than that of the inputs
+    """
+
+    vocabulary_size: int
+    max_length: int
+    begin: int | None = None
+    end: int | None = None
+    vocabulary: Vocabulary | None = None
+
+    kind: ClassVar[str] = "tokens"
+
+    @property
+    def num_outputs(self) -> int:
+        """A score for each token of the vocabulary."""
+        return self.vocabulary_size
+
+    def model_arguments(self) -> dict[str, Any]:
+        """The number of outputs, the greatest length and the first token; one output for each input position."""
+        return {
+            **super().model_arguments(),
+            "target_max_length": self.max_length,
+            "begin": self.begin,
+            "per_position": True,
+        }
+
+    def blank(self) -> Sequences:
+        """One sequence of zeros of the greatest length."""
+        return Sequences(torch.zeros(1, self.max_length, dtype=torch.int64), torch.tensor([self.max_length]))
+
+
+@dataclass(frozen=True)
+class NextTokenSpec(TargetSpec):
+    """The token after each position of the inputs: a batch is `Sequences` of (B, T) int64 beside (B, T) inputs.
+
+    vocabulary  that of the inputs too; None for ids that are no texts
+    """
+
+    vocabulary_size: int
+    max_length: int
+    vocabulary: Vocabulary | None = None
+
+    kind: ClassVar[str] = "next_tokens"
+
+    @property
+    def num_outputs(self) -> int:
+        """A score for each token of the vocabulary."""
+        return self.vocabulary_size
+
+    def model_arguments(self) -> dict[str, Any]:
+        """The number of outputs, at each position."""
+        return {**super().model_arguments(), "per_position": True}
+
+    def blank(self) -> Sequences:
+        """One sequence of zeros of the greatest length."""
+        return Sequences(torch.zeros(1, self.max_length, dtype=torch.int64), torch.tensor([self.max_length]))
+
+
+@dataclass(frozen=True)
+class TagSpec(TargetSpec):
+    """A class for each position of the inputs: a batch is `Sequences` of (B, T) int64 class numbers.
+
+    names   of the C classes
+    counts  training positions of each class; () where they are not measured yet
+    """
+
+    names: tuple[str, ...]
+    max_length: int
+    counts: tuple[int, ...] = ()
+
+    kind: ClassVar[str] = "tags"
+
+    def model_arguments(self) -> dict[str, Any]:
+        """The number of outputs, at each position."""
+        return {**super().model_arguments(), "per_position": True}
+
+    def loss_arguments(self) -> dict[str, Any]:
+        """Positions of each class."""
+        return {"class_counts": self.counts}
+
+    def blank(self) -> Sequences:
+        """One sequence of zeros of the greatest length."""
+        return Sequences(torch.zeros(1, self.max_length, dtype=torch.int64), torch.tensor([self.max_length]))
+
+    def measured(self, targets: Iterable[Field]) -> Self:
+        """With the positions of each class, where they are not counted yet."""
+        if self.counts:
+            return self
+        counts = torch.zeros(len(self.names), dtype=torch.int64)
+        for piece in targets:
+            assert isinstance(piece, Sequences)
+            counts += torch.bincount(piece.values[piece.mask], minlength=len(self.names)).cpu()
+        return replace(self, counts=tuple(counts.tolist()))
