@@ -112,6 +112,8 @@ class RecurrentNetwork(nn.Module):
     def _refuse_no_language_model(self) -> None:
         refuse_tokens_of_series("a recurrent network", self.vectors)
         if self.pooling is not None:
-            raise ValueError("a network with one output for each sequence puts out no next token. Use task=language_model")
+            raise ValueError(
+                "a network with one output for each sequence puts out no next token. Use task=language_model"
+            )
         if not self._reads_forward:
             raise ValueError("a network of two directions reads what it should put out. Use model.bidirectional=false")
