@@ -39,7 +39,7 @@ class RecurrentCell(nn.Module):
         """The next state, of the product of the input (B, G * H) and the state before."""
         raise NotImplementedError
 
-    def weights(self) -> tuple[nn.Parameter, nn.Parameter, nn.Parameter, nn.Parameter]:
+    def weights(self) -> tuple[Tensor, ...]:
         """Of the input (G * H, D) and the state (G * H, H), and the biases of both (G * H,)."""
         return self.from_input.weight, self.from_state.weight, self.from_input.bias, self.from_state.bias
 

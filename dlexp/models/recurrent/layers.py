@@ -20,7 +20,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from dlexp.models.recurrent.cells import RecurrentCell, States
 from dlexp.models.sequences.inputs import kept_positions
 
-FUSED: dict[str, type[nn.RNNBase]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+FUSED: dict[str, type[nn.RNN | nn.LSTM | nn.GRU]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 
 
 class Recurrence(nn.Module):
@@ -34,7 +34,7 @@ class Recurrence(nn.Module):
         """Outputs as in `forward`, and the state of each sequence after its own last step; zeros for length 0."""
         raise NotImplementedError
 
-    def weights(self) -> tuple[nn.Parameter, ...]:
+    def weights(self) -> tuple[Tensor, ...]:
         """Of the input (G * H, D) and the state (G * H, H), and the biases of both (G * H,)."""
         raise NotImplementedError
 
@@ -61,9 +61,10 @@ class FusedRecurrence(Recurrence):
         empty = (lengths == 0)[:, None].to(x.device)
         return outputs, tuple(part.masked_fill(empty, 0) for part in self._states(final))
 
-    def weights(self) -> tuple[nn.Parameter, ...]:
+    def weights(self) -> tuple[Tensor, ...]:
         """As in `Recurrence`."""
-        return tuple(self.layer._parameters[name] for name in self.layer._flat_weights_names)  # type: ignore[misc]
+        names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
+        return tuple(self.layer.get_parameter(name) for name in names)
 
     def _scanned(self, x: Tensor) -> tuple[Tensor, States]:
         """The same by single steps: torch's exporter makes the length of `nn.RNN` a constant."""
@@ -102,7 +103,7 @@ class CellRecurrence(Recurrence):
             outputs.append(new[0])
         return torch.stack(outputs, 1), state
 
-    def weights(self) -> tuple[nn.Parameter, ...]:
+    def weights(self) -> tuple[Tensor, ...]:
         """As in `Recurrence`."""
         return self.cell.weights()
 
