@@ -1,4 +1,4 @@
-"""Recurrent models against torch's layers with the same weights, the equations of the gates, and the sizes of documents."""
+"""Recurrent models against torch's layers with the same weights, the gates' equations, and the documents' sizes."""
 
 from __future__ import annotations
 
@@ -191,6 +191,6 @@ def test_wrong_words_are_named() -> None:
         (recurrent_cells, {"cell": "gru", "forget_bias": 1.0}, "forget_bias=null"),
     ):
         with pytest.raises(ValueError, match=word):
-            make(in_channels=3, num_outputs=2, **changed)  # type: ignore[arg-type]
+            make(in_channels=3, num_outputs=2, **changed)
     with pytest.raises(ValueError, match="requires sequences"):
         gru(num_outputs=2)
