@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from dlexp.models.recurrent.cells import RecurrentCell, States, gru_step, lstm_step, vanilla_step
+from dlexp.models.recurrent.gates import RecurrentCell, States, gru_step, lstm_step, vanilla_step
 from dlexp.models.sequences.inputs import kept_positions
 
 FUSED: dict[str, type[nn.RNN | nn.LSTM | nn.GRU]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
@@ -86,7 +86,7 @@ class FusedRecurrence(Recurrence):
 
 
 class CellRecurrence(Recurrence):
-    """A cell of `dlexp.models.recurrent.cells`, step by step."""
+    """A cell of `dlexp.models.recurrent.gates`, step by step."""
 
     def __init__(self, cell: RecurrentCell) -> None:
         super().__init__()
