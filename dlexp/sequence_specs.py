@@ -98,12 +98,17 @@ class TokenTargetSpec(TargetSpec):
 class NextTokenSpec(TargetSpec):
     """The token after each position of the inputs: a batch is `Sequences` of (B, T) int64 beside (B, T) inputs.
 
-    vocabulary  that of the inputs too; None for ids that are no texts
+    A target of -1 is not counted: its position is context alone.
+
+    vocabulary       that of the inputs too; None for ids that are no texts
+    bytes_per_token  bytes of UTF-8 of the training text for each of its tokens, with the white space between words; 0
+                     where it is not known
     """
 
     vocabulary_size: int
     max_length: int
     vocabulary: Vocabulary | None = None
+    bytes_per_token: float = 0.0
 
     kind: ClassVar[str] = "next_tokens"
 
