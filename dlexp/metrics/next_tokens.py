@@ -21,6 +21,7 @@ from dlexp.sequence_specs import NextTokenSpec
 from dlexp.types import Prediction
 
 _LARGEST = 700.0  # nats, of which the exponential is still a float64 number
+_FEW = 0.1  # of the tokens at the fullest position, below which a mean is noise
 _SHOWN = 3  # windows whose tokens are kept for a picture
 
 
@@ -156,9 +157,9 @@ class TokenSampleState(MetricState):
         return self._indices.joined()
 
     def loss_by_position(self) -> tuple[Floats, Floats]:
-        """(positions from 1, mean surprise there in nats), for positions at which tokens count."""
+        """(positions from 1, mean surprise there in nats), for positions at which not too few tokens count."""
         surprise, tokens = self._by_position.numpy()
-        places = np.flatnonzero(tokens)
+        places = np.flatnonzero(tokens >= max(1, _FEW * tokens.max()))
         return (places + 1).astype(np.float64), surprise[places] / tokens[places]
 
     def surprising(self) -> list[tuple[int, list[int], list[float]]]:
