@@ -8,13 +8,13 @@ from dlexp.data.inference.items import InputItems, files_of
 from dlexp.errors import DataError
 from dlexp.findings import counted
 from dlexp.kinds import describe_kind
-from dlexp.workflows.predict.image_reader import ImageReader
+from dlexp.workflows.predict.new_images import NewImages
+from dlexp.workflows.predict.new_rows import NewRows
 from dlexp.workflows.predict.request import PredictRequest
 from dlexp.workflows.predict.sample_reader import SampleReader
-from dlexp.workflows.predict.table_reader import TableReader
 from dlexp.workflows.run_record.restore import RestoredRun
 
-READERS: Mapping[str, type[SampleReader]] = {"image": ImageReader, "tabular": TableReader}  # by kind of inputs
+READERS: Mapping[str, type[SampleReader]] = {"image": NewImages, "tabular": NewRows}  # by kind of inputs
 
 
 class Inputs:

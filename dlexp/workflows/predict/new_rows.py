@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dlexp.workflows.predict.request import Given
 
 
-class TableReader(SampleReader):
+class NewRows(SampleReader):
     """Files of tables, .npy and .npz files, standard input, DataFrames and arrays in memory."""
 
     def __init__(self, stored: RestoredRun, request: PredictRequest) -> None:

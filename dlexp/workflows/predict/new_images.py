@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dlexp.workflows.predict.request import Given
 
 
-class ImageReader(SampleReader):
+class NewImages(SampleReader):
     """Image files, .npy and .npz files, and arrays in memory."""
 
     @property
