@@ -14,12 +14,12 @@ import torch
 from image_toys import picture, write
 from refusals import refused
 
+from dlexp.data.batches import bounds
 from dlexp.data.columns import tensor_of
 from dlexp.data.inference.arrays import ArrayInput
 from dlexp.data.inference.images import ImageInput
 from dlexp.data.inference.items import InputItems, concatenate, files_of, in_batches
 from dlexp.data.inference.tables import TableInput
-from dlexp.data.loaders import bounds
 from dlexp.data.sources.image_folder import image_folder
 from dlexp.data.sources.table_file import table_file
 from dlexp.data.tables.files.table_form import TableForm
