@@ -26,10 +26,8 @@ from dlexp.findings import counted
 from dlexp.sequence_specs import TokenSpec
 from dlexp.spec_base import TargetSpec
 from dlexp.specs import ClassSpec, DataSpec, ValueSpec
-from dlexp.text.vocabulary import SPECIAL, Vocabulary, learn_vocabulary
+from dlexp.text.vocabulary import PLURALS, SPECIAL, Vocabulary, learn_vocabulary
 
-AUTO = "auto"
-PLURALS = {"word": "words", "character": "characters", "byte": "bytes", "subword": "subwords"}
 _LONGEST = 512  # tokens of a text that are read at most with data.max_length=auto
 _MANY_UNKNOWN = 0.01  # share of the tokens of a held-out split from which unknown ones are told
 
@@ -158,7 +156,7 @@ def _encoded(texts: Sequence[str], vocabulary: Vocabulary) -> tuple[NDArray[np.i
 
 def _unknown(lengths: NDArray[np.int64], ids: NDArray[np.int64]) -> NDArray[np.bool_]:
     """(N,) whether a text has no known token."""
-    return _sums(ids != 0, lengths) == 0
+    return np.asarray(_sums(ids != 0, lengths) == 0)
 
 
 def _sums(values: NDArray[Any], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -191,7 +189,7 @@ def _cut_note(lengths: NDArray[np.int64], rows: Sequence[Rows], longest: int) ->
         return []
     lost, total = int((used[cut] - longest).sum()), int(used.sum())
     what = counted(int(cut.sum()), "text is cut", "texts are cut")
-    share = f"{lost:,} of {total:,} tokens ({lost / total:.1%}) are not read"
+    share = f"{lost:,} of {total:,} tokens ({_percent(lost / total)}) are not read"
     return [f"{what} after {longest:,} tokens: {share}. To read all, set data.max_length={int(used.max())}"]
 
 
@@ -203,7 +201,13 @@ def _unknown_note(
     if max(shares["val"], shares["test"]) < _MANY_UNKNOWN:
         return []
     what = PLURALS[vocabulary.unit]
-    return [f"{what} that the vocabulary does not have: " + ", ".join(f"{s:.1%} of {n}" for n, s in shares.items())]
+    return [
+        f"{what} that the vocabulary does not have: " + ", ".join(f"{_percent(s)} of {n}" for n, s in shares.items())
+    ]
+
+
+def _percent(share: float) -> str:
+    return "< 0.1 %" if 0 < share < 0.001 else f"{share:.1%}".replace("%", " %")
 
 
 def _copies_note(texts: Sequence[str], rows: Sequence[Rows]) -> list[str]:

@@ -23,28 +23,33 @@ _KEY = "data.text"
 
 
 def text_columns(
-    file: Path, columns: dict[str, RawColumn], wanted: str | Sequence[str], others: Collection[str]
+    file: Path,
+    columns: dict[str, RawColumn],
+    wanted: str | Sequence[str],
+    others: Collection[str],
+    names: Sequence[str] = (),
 ) -> list[str]:
     """The columns of texts: those that are wanted, or the only one whose cells have several words.
 
     Args:
         file: The table.
-        columns: Its columns by name.
+        columns: Those of its columns that are read, by name.
         wanted: data.text.
         others: The columns of targets and of splits, which hold no texts.
+        names: All its columns.
 
     Raises:
         DataError: A column does not exist or is another one's, or none or several of them may be meant.
     """
     if wanted != AUTO:
-        names = [wanted] if isinstance(wanted, str) else list(dict.fromkeys(wanted))
-        for name in names:
+        found = [wanted] if isinstance(wanted, str) else list(dict.fromkeys(wanted))
+        for name in found:
             if name not in columns:
-                raise _not_found(file, name, columns)
+                raise _not_found(file, name, names or list(columns))
             if name in others:
                 rule = f"is {_KEY}, and the target or what divides the splits too"
                 raise DataError(rule, file=file, column=name, remedy=f"Set another {_KEY}", code="cannot-combine")
-        return names
+        return found
     free = {name: _mean_words(column) for name, column in columns.items() if name not in others}
     texts = [name for name, words in free.items() if words >= _WORDS]
     if len(texts) == 1:
@@ -85,7 +90,7 @@ def _mean_words(column: RawColumn) -> float:
     return float((counts * words).sum() / max(1, counts.sum()))
 
 
-def _not_found(file: Path, name: str, columns: Collection[str]) -> DataError:
-    near = nearest_name(name, list(columns))
-    remedy = f"Did you mean {setting(_KEY, near)}?" if near else f"Its columns are {listed(list(columns)[:_NAMED])}"
+def _not_found(file: Path, name: str, columns: Sequence[str]) -> DataError:
+    near = nearest_name(name, columns)
+    remedy = f"Did you mean {setting(_KEY, near)}?" if near else f"Its columns are {listed(columns[:_NAMED])}"
     return DataError(f"column not found ({_KEY})", file=file, column=name, remedy=remedy, code="not-found")

@@ -153,7 +153,7 @@ def _read(
     keys = row_keys(table, by, targets, {}, problems)
     names: list[str] = []
     try:
-        names = text_columns(table.file, table.raw, text, {*targets, *by.names} - set(_declared(text)))
+        names = text_columns(table.file, table.raw, text, {*targets, *by.names}, table.names)
     except DataError as error:
         problems.append(ColumnProblem(error, error.column or "data.text"))
     raise_all(problems, table.file, {})
@@ -164,10 +164,6 @@ def _read(
     facts = {"source": "table", "text": names, "unread": unread}
     values = () if learned[1] else tuple(targets)
     return LabeledTexts(texts, learned[0], learned[1], values, bad, tuple(notes), facts=facts), keys
-
-
-def _declared(text: str | Sequence[str]) -> list[str]:
-    return [] if text == "auto" else names_of(text)
 
 
 def _refusal(table: RawTable, column: str, message: str, row: int, remedy: str) -> DataError:
@@ -188,5 +184,7 @@ def _divided(
 
 def _of_rows(keys: RowKeys, rows: NDArray[np.int64]) -> RowKeys:
     """What divides these rows."""
-    groups, times, parts = (None if each is None else each[rows] for each in (keys.groups, keys.times, keys.parts))
-    return RowKeys(groups, keys.group_names, times, parts)
+    found = {
+        name: None if (each := getattr(keys, name)) is None else each[rows] for name in ("groups", "times", "parts")
+    }
+    return replace(keys, **found)
