@@ -55,8 +55,10 @@ class LabeledTexts:
     values   names of the values
     bad      makes the error of unusable texts
     notes    messages to the user
-    left_out what was left out already, as in `DataBundle`
+    others   files that are no texts of a class, which are not read
+    unusable texts that were left out already, each with the reason
     facts    what a run keeps of the source, for its preprocessing
+    together the setting that keeps equal texts in one split, "" for none
     """
 
     texts: Sequence[str]
@@ -65,8 +67,10 @@ class LabeledTexts:
     values: tuple[str, ...]
     bad: BadText
     notes: tuple[str, ...] = ()
-    left_out: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    unusable: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    together: str = ""
 
 
 def build_texts(given: LabeledTexts, rows: tuple[Rows, Rows, Rows], options: TextOptions) -> DataBundle:
@@ -90,7 +94,7 @@ def build_texts(given: LabeledTexts, rows: tuple[Rows, Rows, Rows], options: Tex
         *notes,
         *_cut_note(lengths, rows, longest),
         *_unknown_note(lengths, ids, rows, vocabulary),
-        *_copies_note(given.texts, rows),
+        *_copies_note(given, rows),
     )
     targets: TargetSpec = ClassSpec(given.classes)
     if not given.classes:
@@ -109,7 +113,8 @@ def build_texts(given: LabeledTexts, rows: tuple[Rows, Rows, Rows], options: Tex
         fingerprint=_fingerprint(given),
         preprocessing={"kind": "text", **given.facts},
         notes=notes,
-        left_out=(*given.left_out, *left_out),
+        left_out=(*given.others, *given.unusable, *left_out),
+        damaged=(*given.unusable, *left_out),
         named=given.bad.named,
         target=given.values[0] if len(given.values) == 1 else "",
         texts=partial(_texts_at, tuple(given.texts)),
@@ -210,8 +215,9 @@ def _percent(share: float) -> str:
     return "< 0.1 %" if 0 < share < 0.001 else f"{share:.1%}".replace("%", " %")
 
 
-def _copies_note(texts: Sequence[str], rows: Sequence[Rows]) -> list[str]:
+def _copies_note(given: LabeledTexts, rows: Sequence[Rows]) -> list[str]:
     """A message about held-out texts that the training split has too."""
+    texts = given.texts
     trained = {texts[row] for row in rows[0].tolist()}
     found = {
         name: sum(texts[row] in trained for row in part.tolist())
@@ -221,7 +227,8 @@ def _copies_note(texts: Sequence[str], rows: Sequence[Rows]) -> list[str]:
         return []
     each = " and ".join(f"{number:,} of {len(part):,} texts of {name}"
                         for (name, number), part in zip(found.items(), rows[1:], strict=True))  # fmt: skip
-    return [f"{each} are in the training split too, which makes their figures too good. Remove the copies"]
+    remedy = "Remove the copies" + (f", or keep them in one split: {given.together}" if given.together else "")
+    return [f"{each} are in the training split too, which makes their figures too good. {remedy}"]
 
 
 def _fingerprint(given: LabeledTexts) -> str:

@@ -58,7 +58,8 @@ def folder_bundle(
         (),
         bad,
         (*_other_files(listing), *division.notes, *notes),
-        (*others, *empty),
+        others,
+        empty,
         {"source": "files", "text": []},
     )
     rows: tuple[Rows, Rows, Rows] = (kept[division.rows[0]], kept[division.rows[1]], kept[division.rows[2]])

@@ -153,7 +153,8 @@ def _read(
     keys = row_keys(table, by, targets, {}, problems)
     names: list[str] = []
     try:
-        names = text_columns(table.file, table.raw, text, {*targets, *by.names}, table.names)
+        others = {*targets, *filter(None, (by.time, by.split_column))}  # equal texts may be groups
+        names = text_columns(table.file, table.raw, text, others, table.names)
     except DataError as error:
         problems.append(ColumnProblem(error, error.column or "data.text"))
     raise_all(problems, table.file, {})
@@ -162,8 +163,9 @@ def _read(
     bad = BadText(table.file, partial(_refusal, table, names[0]), table.named())
     unread = [name for name in table.names if name not in names]
     facts = {"source": "table", "text": names, "unread": unread}
+    together = setting("data.group", names[0]) if len(names) == 1 and not by.names and not table.several else ""
     values = () if learned[1] else tuple(targets)
-    return LabeledTexts(texts, learned[0], learned[1], values, bad, tuple(notes), facts=facts), keys
+    return LabeledTexts(texts, learned[0], learned[1], values, bad, tuple(notes), facts=facts, together=together), keys
 
 
 def _refusal(table: RawTable, column: str, message: str, row: int, remedy: str) -> DataError:
@@ -178,13 +180,12 @@ def _divided(
     division = divide_rows(table, how, given.targets[kept], given.classes, _of_rows(keys, kept))
     rows: tuple[Rows, Rows, Rows] = (kept[division.rows[0]], kept[division.rows[1]], kept[division.rows[2]])
     table.free()
-    given = replace(given, notes=(*given.notes, *division.notes, *notes), left_out=left_out)
+    given = replace(given, notes=(*given.notes, *division.notes, *notes), unusable=left_out)
     return replace(build_texts(given, rows, options), target=how[2])
 
 
 def _of_rows(keys: RowKeys, rows: NDArray[np.int64]) -> RowKeys:
     """What divides these rows."""
-    found = {
-        name: None if (each := getattr(keys, name)) is None else each[rows] for name in ("groups", "times", "parts")
-    }
-    return replace(keys, **found)
+    groups = None if keys.groups is None else keys.groups[rows]
+    times = None if keys.times is None else keys.times[rows]
+    return RowKeys(groups, keys.group_names, times, None if keys.parts is None else keys.parts[rows])
