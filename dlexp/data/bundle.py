@@ -103,6 +103,8 @@ class DataBundle:
                    network's figures; None where there are none. They are computed when they are asked for
     masks          sample numbers (B,) int64 -> (B, H, W) bool, true where the object is; None where nobody knows. They
                    are made when they are asked for
+    texts          sample numbers (B,) -> the text of each, for data that are texts; None for others
+    bucket         whether a training batch has sequences of similar lengths, so that little of it is padding
     """
 
     spec: DataSpec
@@ -123,6 +125,8 @@ class DataBundle:
     masks: Callable[[Tensor], Tensor] | None = None
     baselines: Callable[[str], Mapping[str, Mapping[str, float]]] | None = None
     mirrors: bool = True
+    texts: Callable[[NDArray[np.int64]], list[str]] | None = None
+    bucket: bool = False
 
     def __post_init__(self) -> None:
         """Raises ConfigError for changes that these samples cannot have."""

@@ -2,8 +2,7 @@
 
 The CoNLL form has a word a line, its columns separated by blanks or tabs: the word in the first, its tag in the last.
 An empty line ends a sentence. Lines that begin with `-DOCSTART-`, or with `# ` before the first word of a sentence, are
-no
-words.
+no words.
 """
 
 from __future__ import annotations
