@@ -17,6 +17,13 @@ from dlexp.text.vocabulary import Vocabulary
 from dlexp.types import Field, Sequences
 
 
+def zeros_like(inputs: Field) -> Sequences:
+    """int64 zeros of the lengths of sequences. Raises TypeError for inputs that are none."""
+    if not isinstance(inputs, Sequences):
+        raise TypeError(f"must be sequences, got {type(inputs).__name__}")
+    return Sequences(torch.zeros(inputs.mask.shape, dtype=torch.int64, device=inputs.lengths.device), inputs.lengths)
+
+
 @dataclass(frozen=True)
 class SeriesSpec(InputSpec):
     """Time series: a batch is `Sequences` of (B, T, num_channels) float32, of at most `max_length` steps."""
@@ -121,6 +128,10 @@ class NextTokenSpec(TargetSpec):
         """The number of outputs, at each position."""
         return {**super().model_arguments(), "per_position": True}
 
+    def aligned(self, inputs: Field) -> Sequences:
+        """Zeros, as many for each sequence as it has positions. Raises TypeError for inputs that are no sequences."""
+        return zeros_like(inputs)
+
     def blank(self) -> Sequences:
         """One sequence of zeros of the greatest length."""
         return Sequences(torch.zeros(1, self.max_length, dtype=torch.int64), torch.tensor([self.max_length]))
@@ -147,6 +158,10 @@ class TagSpec(TargetSpec):
     def loss_arguments(self) -> dict[str, Any]:
         """Positions of each class."""
         return {"class_counts": self.counts}
+
+    def aligned(self, inputs: Field) -> Sequences:
+        """Zeros, as many for each sequence as it has positions. Raises TypeError for inputs that are no sequences."""
+        return zeros_like(inputs)
 
     def blank(self) -> Sequences:
         """One sequence of zeros of the greatest length."""

@@ -158,7 +158,7 @@ def _bundle(
         splits=splits,
         preprocess=Identity(),
         fingerprint=fingerprint_of(*(part.numpy() for part in tokens.values())),
-        preprocessing={"kind": "corpus", **known},
+        preprocessing={"kind": "text", "text": ["text"], **known},
         notes=tuple(notes),
         left_out=tuple(left_out),
         baselines=cache(lambda name: baselines_of(parts, tokens, name, vocabulary)),

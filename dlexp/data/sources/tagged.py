@@ -233,7 +233,7 @@ def _bundle(
             np.array([tag for one in sentences for tag in one.tags]),
             lines,
         ),
-        preprocessing={"kind": "text", "text": "tokens"},
+        preprocessing={"kind": "text", "text": ["tokens"]},
         notes=tuple(notes),
         named=None if place is None else lambda rows: [f"line {lines[row]}" for row in rows],
     )
