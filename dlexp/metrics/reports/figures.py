@@ -103,7 +103,22 @@ class Lines:
     lines: Mapping[str, tuple[Floats, Floats]]
 
 
-Figure = ConfusionMatrix | RankingCurves | ReliabilityDiagram | TrueAndPredicted | SampleImages | Lines
+@dataclass(frozen=True)
+class TokenValues:
+    """Texts, each token of which has a value, such as its loss.
+
+    titles  of each text
+    tokens  of each text, as they are shown
+    values  of each text, one for each of its tokens, at least 0
+    """
+
+    caption: str
+    titles: Sequence[str]
+    tokens: Sequence[Sequence[str]]
+    values: Sequence[Sequence[float]]
+
+
+Figure = ConfusionMatrix | RankingCurves | ReliabilityDiagram | TrueAndPredicted | SampleImages | Lines | TokenValues
 
 
 def matrix_of(cells: Sequence[Cell], num_classes: int) -> NDArray[np.int64]:
