@@ -86,14 +86,38 @@ class RawColumn:
             return self.spelled
         return Spelled(np.where(np.array([*marked, True])[codes], -1, codes), distinct, self.spelled.written)
 
-    @cached_property
+    @property
     def numbers(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """((N,) numbers, NaN for a missing cell and a text; (N,) whether a cell is a text or not finite)."""
+        if self._values is None or self._marked is not None:
+            return self._cleaned
+        return self._values.astype(np.float64, copy=False), self._infinite
+
+    @property
+    def integers(self) -> NDArray[np.signedinteger[Any]] | None:
+        """(N,) the integers of the file in their own type; None where it holds others, or missing ones."""
+        is_whole = self._values is not None and self._values.dtype.kind in "iu" and self._marked is None
+        return self._values if is_whole else None  # type: ignore[return-value]
+
+    @cached_property
+    def _marked(self) -> NDArray[np.bool_] | None:
+        """(N,) whether each number means "no value"; None if none does."""
+        assert self._values is not None
+        marked = self._marks.among(self._values)
+        return marked if marked.any() else None
+
+    @cached_property
+    def _infinite(self) -> NDArray[np.bool_]:
+        """(N,) whether each number is not finite, in the memory of one where all are."""
+        assert self._values is not None
+        found = np.isinf(self._values)
+        return found if found.any() else np.broadcast_to(np.False_, found.shape)
+
+    @cached_property
+    def _cleaned(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """`numbers` of texts, and of numbers of which some mean "no value"."""
         if self._values is not None:
-            marked = self._marks.among(self._values)
-            numbers = self._values.astype(np.float64, copy=False)
-            if marked.any():
-                numbers = np.where(marked, np.nan, numbers)
+            numbers = np.where(self._marked, np.nan, self._values.astype(np.float64, copy=False))
             return numbers, np.isinf(numbers)
         codes = self.present.codes
         table, wrong = self._numbers_of_texts
