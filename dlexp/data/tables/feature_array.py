@@ -52,9 +52,7 @@ class FeatureArray:
         return self._values
 
 
-def fingerprint_in_order(
-    features: NDArray[np.float32], order: NDArray[np.int64], targets: NDArray[Any] | None
-) -> str:
+def fingerprint_in_order(features: NDArray[np.float32], order: NDArray[np.int64], targets: NDArray[Any] | None) -> str:
     """SHA-256 of features and targets in the order of the file, as `fingerprint_of`, without a copy of the features.
 
     order  (N,) the row of the file in each row of `features` (N, F)
@@ -63,7 +61,7 @@ def fingerprint_in_order(
     place[order] = np.arange(len(order))
     digest = hashlib.sha256(f"{features.shape}{features.dtype}".encode())
     for start in range(0, len(order), _TILE):
-        digest.update(np.ascontiguousarray(features.take(place[start : start + _TILE], axis=0)))
+        digest.update(features.take(place[start : start + _TILE], axis=0).data)
     if targets is not None:
         digest.update(f"{targets.shape}{targets.dtype}".encode())
         digest.update(np.ascontiguousarray(targets).tobytes())

@@ -110,14 +110,18 @@ class RawColumn:
     def _infinite(self) -> NDArray[np.bool_]:
         """(N,) whether each number is not finite, in the memory of one where all are."""
         assert self._values is not None
+        finite = np.broadcast_to(np.False_, self._values.shape)
+        if not len(finite) or (self._values.min() > -np.inf and self._values.max() < np.inf):  # not so with a NaN
+            return finite
         found = np.isinf(self._values)
-        return found if found.any() else np.broadcast_to(np.False_, found.shape)
+        return found if found.any() else finite
 
     @cached_property
     def _cleaned(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """`numbers` of texts, and of numbers of which some mean "no value"."""
         if self._values is not None:
-            numbers = np.where(self._marked, np.nan, self._values.astype(np.float64, copy=False))
+            numbers = self._values.astype(np.float64)
+            numbers[self._marked] = np.nan
             return numbers, np.isinf(numbers)
         codes = self.present.codes
         table, wrong = self._numbers_of_texts
@@ -137,13 +141,17 @@ class RawColumn:
         """Whether the file holds numbers in this column, not texts."""
         return self._values is not None
 
+    @cached_property
+    def is_text(self) -> bool:
+        """Whether the file holds texts in this column, of which one is not a number."""
+        return not self.has_values and bool(self._numbers_of_texts[1][self.present.codes].any())
+
     def cells(self) -> NDArray[Any]:
         """(N,) float64, NaN for a missing cell; or (N,) str objects, None for a missing cell, if any is not a number.
 
         A non-finite number is a number if the file holds numbers, and text if it holds texts.
         """
-        numbers, bad = self.numbers
-        return self.texts() if bad.any() and not self.has_values else numbers
+        return self.texts() if self.is_text else self.numbers[0]
 
     def texts(self) -> NDArray[Any]:
         """(N,) str objects in the spelling of the file, None for a missing cell."""

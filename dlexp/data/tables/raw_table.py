@@ -32,6 +32,7 @@ from dlexp.text.quoting import setting
 
 ONE_VALUE = "has a single value"
 TOO_LARGE = "has numbers too large to differ as float64"
+_LOOKED = 100  # cells that are compared before the whole column
 
 
 @dataclass(frozen=True)
@@ -259,6 +260,8 @@ def _varies(column: Column) -> bool:
         return bool(len(present)) and bool((present != present[0]).any())
     if isinstance(column, TextCells):
         return len(column.used()) > 1
+    if len(column) and (column[:_LOOKED] > column[0]).any():
+        return True  # found without a look at all of it
     return not np.isnan(column).all() and bool(np.nanmin(column) != np.nanmax(column))
 
 

@@ -69,7 +69,8 @@ class TextCells:
 
     def counts(self) -> NDArray[np.int64]:
         """How often each of the texts occurs."""
-        return np.bincount(self.codes[self.codes >= 0], minlength=len(self.texts))
+        counts: NDArray[np.int64] = np.bincount(self.codes[self.codes >= 0], minlength=len(self.texts))
+        return counts
 
     def used(self) -> list[str]:
         """The texts that occur, in the order of `texts`."""

@@ -138,7 +138,7 @@ def read_column(
 
 def too_large(numbers: NDArray[np.float64]) -> NDArray[np.int64]:
     """The rows of numbers that are too large for a finite mean and deviation."""
-    if len(numbers) and -LARGEST <= numbers.min() and numbers.max() <= LARGEST:  # not so with a NaN
+    if len(numbers) and numbers.min() >= -LARGEST and numbers.max() <= LARGEST:  # not so with a NaN
         return np.zeros(0, dtype=np.int64)
     return np.flatnonzero(np.abs(numbers) > LARGEST)
 

@@ -69,12 +69,11 @@ class ReadColumn:
 
     def _add_numbers(self, part: NDArray[Any], end: int) -> None:
         is_float = part.dtype.kind == "f"
-        lacking = np.isnan(part) if is_float else np.zeros(len(part), dtype=np.bool_)
-        has_numbers = not lacking.all()
+        has_numbers = self._has_numbers or not is_float or not np.isnan(part).all()
         if self._codes is not None and not has_numbers:
             self._codes[self._size : end] = -1
             return
-        if self._codes is not None or (is_float and np.isinf(part).any()):
+        if self._codes is not None or (is_float and _has_infinities(part)):
             self._lose()
             return
         kind = part.dtype if is_float else _smallest(part)
@@ -84,7 +83,7 @@ class ReadColumn:
             wide = page_array(self._room, wider)
             wide[: self._size] = self._numbers[: self._size]
             self._numbers = wide
-        self._has_numbers = self._has_numbers or has_numbers
+        self._has_numbers = has_numbers
         self._numbers[self._size : end] = part
 
     def _add_texts(self, part: Any, end: int) -> None:
@@ -127,6 +126,13 @@ class CheckedBytes:
     def __iter__(self) -> Iterator[bytes]:
         """What pandas asks of a file."""
         return iter(self._stream)
+
+
+def _has_infinities(part: NDArray[Any]) -> bool:
+    low, high = part.min(initial=0.0), part.max(initial=0.0)
+    if low > -np.inf and high < np.inf:  # not so with a NaN
+        return False
+    return bool(np.isinf(part).any())
 
 
 def _smallest(part: NDArray[Any]) -> np.dtype[Any]:

@@ -34,7 +34,7 @@ from dlexp.findings import counted
 _WIDE = 2000  # columns above which a file is read line by line
 _NAMED = 10  # lines listed in a note
 _PIECE = 1 << 18  # bytes read at a time
-_CELLS = 1 << 20  # cells that pandas reads at a time
+_CELLS = 1 << 21  # cells that pandas reads at a time
 _FEWEST_ROWS = 4096
 _NEWLINE = ord("\n")
 _OVER_ASCII = ("utf-8", "latin-1", "cp1252")  # encodings whose bytes below 128 are ASCII
@@ -126,10 +126,12 @@ class TextFile:
         how: dict[str, Any] = {"keep_default_na": False, "na_values": empty, "decimal": self.form.decimal}
         how["dtype"] = dict.fromkeys(as_texts, str)
         columns = {place: ReadColumn(self._marks_of_lines[1]) for place in places}
-        with self._parts(list(places) if is_part else None, chunksize=self._rows_of_part, **how) as parts:
+        how |= {"chunksize": self._rows_of_part, "low_memory": False}
+        with self._parts(list(places) if is_part else None, **how) as parts:
             for part in parts:
-                for place, column in columns.items():
-                    column.add(part[place])
+                for place, cells in part.items():
+                    if place in columns:
+                        columns[place].add(cells)
         numbers = {place: values for place, column in columns.items() if (values := column.numbers()) is not None}
         found = {place: columns.pop(place).spelled() for place in places if place not in numbers}
         again = [place for place, spelled in found.items() if spelled is None]
