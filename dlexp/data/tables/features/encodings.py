@@ -69,8 +69,7 @@ class TextCells:
 
     def counts(self) -> NDArray[np.int64]:
         """How often each of the texts occurs."""
-        counts: NDArray[np.int64] = np.bincount(self.codes[self.codes >= 0], minlength=len(self.texts))
-        return counts
+        return np.bincount(self.codes[self.codes >= 0], minlength=len(self.texts))
 
     def used(self) -> list[str]:
         """The texts that occur, in the order of `texts`."""
@@ -80,10 +79,11 @@ class TextCells:
         """(N,) what `place_of` returns for each text, -1 for a missing one."""
         occurs = np.zeros(len(self.texts) + 1, dtype=np.bool_)
         occurs[self.codes] = True
-        found = np.full(len(self.texts) + 1, -1, dtype=np.int64)
+        of_text = np.full(len(self.texts) + 1, -1, dtype=np.int64)
         for code in np.flatnonzero(occurs[:-1]).tolist():
-            found[code] = place_of(self.texts[code])
-        return found[self.codes]
+            of_text[code] = place_of(self.texts[code])
+        found: NDArray[np.int64] = of_text[self.codes]
+        return found
 
 
 # (N,) float64, NaN for a missing number, or integers; (N,) str objects, None for a missing one; or one of the classes
