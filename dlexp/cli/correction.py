@@ -269,8 +269,23 @@ def _corrected(line: Sequence[str], problems: Sequence[Problem]) -> list[str] | 
         place = next((at for at in range(len(words)) if typed and tuple(words[at : at + len(typed)]) == typed), None)
         if place is None:
             return None
-        words[place : place + len(typed)] = problem.instead
-    return _without_guesses(words, problems)
+        rest = [*words[:place], *words[place + len(typed) :]]
+        words[place : place + len(typed)] = _not_said(problem.instead, rest)
+    words = _without_guesses(words, problems)
+    return None if _sets_twice(words, {word for problem in problems for word in problem.instead or ()}) else words
+
+
+def _not_said(instead: tuple[str, ...], words: Sequence[str]) -> list[str]:
+    """Return the words of a correction that the rest of the line does not say already."""
+    if any(tuple(words[at : at + len(instead)]) == instead for at in range(len(words))):
+        return []
+    return [word for word in instead if "=" not in word or word not in words]
+
+
+def _sets_twice(words: Sequence[str], corrected: Collection[str]) -> bool:
+    """Return whether a word of a correction sets a key that another word sets to another value."""
+    keys = [word.partition("=")[0].lstrip("+~") for word in words if "=" in word and not word.startswith("-")]
+    return any(keys.count(word.partition("=")[0]) > 1 for word in corrected if "=" in word and word in words)
 
 
 def _without_guesses(words: Sequence[str], problems: Sequence[Problem]) -> list[str]:
