@@ -132,7 +132,9 @@ def _words(name: str, content: Any) -> Iterator[str]:
         return
     catalog, key = Catalog(), name.replace("__", ".")
     paths = all_paths(catalog)
-    plain = content.item() if isinstance(content, np.generic) else str(content) if isinstance(content, Path) else content
+    plain = (
+        content.item() if isinstance(content, np.generic) else str(content) if isinstance(content, Path) else content
+    )
     given = value(plain)
     habit = habit_of(key)
     if key in catalog.groups or key in paths:

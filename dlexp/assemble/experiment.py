@@ -17,7 +17,6 @@ from dlexp.config.check.advice import advice, advice_on_classes
 from dlexp.config.check.data_advice import advice_on_data
 from dlexp.config.nodes import build, check_arguments
 from dlexp.config.own_code import SEE_TRACEBACK, told_with_line
-from dlexp.config.schema.data_name import is_own_data
 from dlexp.config.schema.run import RunConfig
 from dlexp.config.schema.tree import shown
 from dlexp.data.balancing import balance_notes
@@ -51,7 +50,6 @@ _RUNTIME_NAMES: Mapping[str, tuple[str, ...]] = {
     "optim": ("params", "hidden_matrices"),
     "scheduler": ("optimizer", "total_steps", "steps_per_epoch", "maximize"),
 }
-
 
 
 @dataclass(frozen=True)
@@ -138,8 +136,7 @@ def assemble(
     if isinstance(targets := bundle.spec.targets, ClassSpec):
         notes += advice_on_classes(targets.counts, targets.names, config.loss.arguments, config.balance)
         notes += balance_notes(config.balance, targets.counts, targets.names)
-    if is_own_data(config.data.option):
-        notes += advice_on_data(config, data_facts(bundle, networks))
+    notes += advice_on_data(config, data_facts(bundle, networks))
     if settings.checkpoint_activations:
         recompute_activations(networks)
     if settings.compile_mode is not None:

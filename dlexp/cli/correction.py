@@ -5,7 +5,6 @@ Only a mistake imports it. A correction is printed if every problem has one, and
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from pathlib import Path
 from dlexp.config.check.suggest import all_paths, nearest_path, option_meant
 from dlexp.config.check.validate import rules
 from dlexp.config.files.catalog import Catalog
+from dlexp.config.files.own_folders import own_folders
 from dlexp.config.habits.lookup import command_meant, habit_of, normalized
 from dlexp.config.habits.problem import habit_problem
 from dlexp.config.habits.typing import as_typed_here, has_long_dash
@@ -324,12 +324,11 @@ def _further_problems(line: Sequence[str]) -> list[Problem]:
 
 def _catalog(line: Sequence[str]) -> Catalog:
     """Return the options of the user and of dlexp, for suggestions."""
-    folders = [Path(line[at + 1]) for at, word in enumerate(line[:-1]) if word == "--config-dir"]
-    folders += [Path(word.partition("=")[2]) for word in line if word.startswith("--config-dir=")]
-    folders += [Path(os.environ["DLEXP_CONFIG_DIR"])] if os.environ.get("DLEXP_CONFIG_DIR") else []
+    named = [Path(line[at + 1]) for at, word in enumerate(line[:-1]) if word == "--config-dir"]
+    named += [Path(word.partition("=")[2]) for word in line if word.startswith("--config-dir=")]
     trusted = [line[at + 1] for at, word in enumerate(line[:-1]) if word == "--trust"]
     trusted += [word.partition("=")[2] for word in line if word.startswith("--trust=")]
     try:
-        return Catalog(tuple(folder for folder in folders if folder.is_dir()), trusted_names(trusted))
+        return Catalog(tuple(folder for folder in own_folders(named) if folder.is_dir()), trusted_names(trusted))
     except ConfigError:
         return Catalog((), ())

@@ -100,7 +100,7 @@ def _of_own_code(error: Exception, argv: Sequence[str]) -> DlexpError | None:
     from dlexp.config.nodes import trusted_names
     from dlexp.config.own_code import failure_of_own_code
 
-    named = [following for word, following in zip(argv, argv[1:], strict=False) if word == "--trust"]
+    named = [argv[at + 1] for at, word in enumerate(argv[:-1]) if word == "--trust"]
     named += [word.partition("=")[2] for word in argv if word.startswith("--trust=")]
     return failure_of_own_code(error, trusted_names(named))
 

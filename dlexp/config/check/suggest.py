@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Mapping
 from difflib import SequenceMatcher
@@ -12,6 +11,7 @@ from typing import Any
 from dlexp.config.check.data_files import words_of_file
 from dlexp.config.check.phases import PHASE, phase_without_key
 from dlexp.config.files.catalog import Catalog
+from dlexp.config.files.own_folders import folder_of_variable
 from dlexp.config.habits.habit import Habit
 from dlexp.config.habits.lookup import group_meant, habit_of, key_meant
 from dlexp.config.habits.problem import habit_problem
@@ -193,8 +193,8 @@ def _is_chosen(owners: Iterable[str], choices: Mapping[str, str]) -> bool:
 
 def _config_dir_words(catalog: Catalog) -> list[str | Path]:
     """Return the --config-dir options of the command line."""
-    known = os.environ.get("DLEXP_CONFIG_DIR")
-    return [word for folder in catalog.config_dirs if str(folder) != known for word in ("--config-dir", Path(folder))]
+    known = folder_of_variable()
+    return [word for folder in catalog.config_dirs if folder != known for word in ("--config-dir", Path(folder))]
 
 
 def _folder_with(group: str, option: str) -> Path | None:
