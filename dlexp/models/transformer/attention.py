@@ -1,7 +1,7 @@
 """Multi-head attention: a fast path that keeps no weights, and an explicit one that returns them.
 
-One convention everywhere: a mask is True where a key is kept. A query without any kept key gets zeros, and its gradients
-are zeros, in both paths.
+One convention everywhere: a mask is True where a key is kept. A query without any kept key gets zeros, and its
+gradients are zeros, in both paths.
 
 Symbols: B samples, H heads, G heads of keys and values, Q queries, K keys, E size of a head (D / H), D size of a token.
 """
@@ -23,8 +23,8 @@ KeysValues = tuple[Tensor, Tensor]  # (B, G, K, E) each
 class Pattern:
     """Which keys a query attends to, and what positions add; made by `pattern`.
 
-    allowed    bool, True keeps, or float that is added to the scores, -inf for a key that is not kept; it can be broadcast
-               to (B, H, Q, K); None for all keys
+    allowed    bool, True keeps, or float that is added to the scores, -inf for a key that is not kept; it can be
+               broadcast to (B, H, Q, K); None for all keys
     reached    bool, can be broadcast to (B, H, Q, 1): whether a query keeps any key; None where all do
     is_causal  whether query t keeps the keys up to t alone; then `allowed` is None and Q = K
     rotation   of queries and keys by their positions (rotary positions), None for none
@@ -91,15 +91,14 @@ def attention_weights(queries: Tensor, keys: Tensor, given: Pattern) -> Tensor:
             scores = scores.masked_fill(~allowed, float("-inf"))
         else:
             scores = scores + allowed.to(scores.dtype)
-    if given.reached is None:
-        return scores.softmax(-1)
-    # Without a kept key all scores are -inf, whose softmax and its gradient are NaN: they are replaced before it.
-    return scores.masked_fill(~given.reached, 0).softmax(-1).masked_fill(~given.reached, 0)
+    if given.reached is not None:
+        # Without a kept key all scores are -inf, whose softmax and its gradient are NaN: they are replaced before it.
+        scores = scores.masked_fill(~given.reached, 0)
+    weights: Tensor = scores.softmax(-1)
+    return weights if given.reached is None else weights.masked_fill(~given.reached, 0)
 
 
-def _mixed(
-    queries: Tensor, held: KeysValues, given: Pattern, dropout: float, weights: list[Tensor] | None
-) -> Tensor:
+def _mixed(queries: Tensor, held: KeysValues, given: Pattern, dropout: float, weights: list[Tensor] | None) -> Tensor:
     """(B, Q, D) with heads side by side; the explicit path where weights are asked for, which come before dropout."""
     keys, values = held
     if weights is None:

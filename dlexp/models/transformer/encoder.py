@@ -1,7 +1,7 @@
 """Transformer encoder: sequences to a vector, to a class or value each, or to one for each position.
 
-Symbols: B samples, T positions of the longest sequence of a batch, C channels of a series, D size of a token, H heads, O
-outputs.
+Symbols: B samples, T positions of the longest sequence of a batch, C channels of a series, D size of a token, H heads,
+O outputs.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from math import sqrt
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dlexp.models.transformer.initialization import initialize_as_published_first
@@ -64,7 +65,7 @@ class TransformerEncoder(nn.Module):
         keep = kept_positions(values, lengths)
         end = values.shape[1] + (self.first is not None)
         if keep is not None and self.first is not None:
-            keep = torch.cat([torch.ones_like(lengths, dtype=torch.bool)[:, None], keep], 1)
+            keep = F.pad(keep, (1, 0), value=True)
         at = torch.arange(end, device=values.device)
         x = self.entry(values, at, end, self.first)
         return self.stack(x, self.stack.both_ways(x, keep), weights), keep

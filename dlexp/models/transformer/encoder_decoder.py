@@ -18,7 +18,7 @@ from dlexp.models.transformer.encoder import positions_for
 from dlexp.models.transformer.initialization import initialize_as_published_first
 from dlexp.models.transformer.layers import Layer, Sizes
 from dlexp.models.transformer.positions import Positions
-from dlexp.models.transformer.stacks import Entry, Kept, Stack, key_pattern, kept_positions, nothing_kept
+from dlexp.models.transformer.stacks import Entry, Kept, Stack, kept_positions, key_pattern, nothing_kept
 
 __all__ = ["transformer"]
 
@@ -101,9 +101,7 @@ class Transformer(nn.Module):
             raise ValueError("transformer generates from a token that targets begin with, and these targets have none")
         memory = self.encode(values, lengths)
         read = tuple(_cross(layer).read(memory) for layer in self.decoder.layers)
-        state = replace(
-            nothing_kept(len(values), values.device), read=read, sources=kept_positions(values, lengths)
-        )
+        state = replace(nothing_kept(len(values), values.device), read=read, sources=kept_positions(values, lengths))
         return self.step(torch.full((len(values),), self.begin, device=values.device), state)
 
     def step(self, tokens: Tensor, state: Kept) -> tuple[Tensor, Kept]:

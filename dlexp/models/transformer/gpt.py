@@ -1,6 +1,7 @@
 """Decoder-only transformer: a language model (Radford et al. 2018, 2019).
 
-Symbols: B samples, T positions of the longest sequence of a batch, D size of a token, H heads, V tokens of the vocabulary.
+Symbols: B samples, T positions of the longest sequence of a batch, D size of a token, H heads, V tokens of the
+vocabulary.
 """
 
 from __future__ import annotations
