@@ -154,7 +154,7 @@ def table_of(table: RawTable, options: TableOptions) -> DataBundle:
     if not read.columns:
         raise _nothing_left(table, options, read)
     # Only the lines: the bundle lives as long as the run, and the raw table is large.
-    named = partial(_named, table.unit, table.lines, [(file.name, count) for _, file, count in table.several])
+    named = partial(row_names, table.unit, table.lines, [(file.name, count) for _, file, count in table.several])
     # Columns that a file for prediction may have in addition.
     unread = [name for name in table.names if name not in read.columns]
     divided = group_hints(table.raw, options.split_by, options.targets, targets, rows)
@@ -281,7 +281,9 @@ def _split(
         raise DataError(message, file=table.file, column=column, remedy=remedy, code=error.code) from error
 
 
-def _named(unit: str, lines: NDArray[np.int64], files: Sequence[tuple[str, int]], rows: NDArray[np.int64]) -> list[str]:
+def row_names(
+    unit: str, lines: NDArray[np.int64], files: Sequence[tuple[str, int]], rows: NDArray[np.int64]
+) -> list[str]:
     """What rows are called: their line, with the file where there are several."""
     if not files:
         return [f"{unit} {line}" for line in lines[rows]]
