@@ -41,19 +41,21 @@ class _Texts:
 
     unit: str
     target_unit: str
-    vocabulary: int
+    vocabulary_size: int
     min_count: int
     lowercase: bool
 
     def learned(self, texts: Sequence[str], unit: str) -> Vocabulary:
         """The vocabulary of training texts. Raises ConfigError where a package is missing."""
         try:
-            return learn_vocabulary(texts, unit, self.vocabulary, self.min_count, self.lowercase)
+            return learn_vocabulary(texts, unit, self.vocabulary_size, self.min_count, self.lowercase)
         except ImportError as error:
             rule = "requires the package tokenizers, which is not installed"
             raise ConfigError.one("data.unit", unit, rule, _INSTALL, code="missing-package") from error
         except ValueError as error:
-            raise ConfigError.one("data.vocabulary", self.vocabulary, str(error), code="out-of-range") from error
+            raise ConfigError.one(
+                "data.vocabulary_size", self.vocabulary_size, str(error), code="out-of-range"
+            ) from error
 
 
 def pairs(
@@ -63,11 +65,11 @@ def pairs(
     target: str | None = None,
     unit: str = "word",
     target_unit: str | None = None,
-    vocabulary: int = 20_000,
+    vocabulary_size: int = 20_000,
     min_count: int = 1,
     lowercase: bool = False,
-    max_length: int | None = None,
-    target_max_length: int | None = None,
+    max_length: int | str = AUTO,
+    target_max_length: int | str = AUTO,
     on_bad: str = "fail",
     separator: str = AUTO,
     encoding: str = AUTO,
@@ -105,13 +107,13 @@ def pairs(
     kept, notes = _present(table, columns, texts, on_bad)
     division = divide(len(kept), (val_fraction, test_fraction, split_seed), None, (), _of_rows(keys, kept))
     rows = _renumbered(division.rows, kept)
-    how = _Texts(unit, target_unit or unit, vocabulary, min_count, lowercase)
+    how = _Texts(unit, target_unit or unit, vocabulary_size, min_count, lowercase)
     known, learned = (
         how.learned([side[row] for row in rows[0].tolist()], one)
         for side, one in zip(texts, (how.unit, how.target_unit), strict=True)
     )
     ids = [[one.encode(text) for text in side] for side, one in zip(texts, (known, learned), strict=True)]
-    limits = (max_length, target_max_length)
+    limits = [None if one == AUTO else int(one) for one in (max_length, target_max_length)]
     rows, more = _short_enough(table, rows, ids, limits)
     found = Pairs(ids[0], ids[1], known, learned, [(texts[0][row], texts[1][row]) for row in kept.tolist()])
     told = [*notes, *division.notes, *more, _said(columns, (known, learned), found, rows)]
@@ -119,7 +121,7 @@ def pairs(
     bundle = bundle_of_pairs(
         found,
         rows,
-        (max_length or 0, 0 if target_max_length is None else target_max_length + 1),
+        (limits[0] or 0, 0 if limits[1] is None else limits[1] + 1),
         tuple([form, *told] if form else told),
         {"source": columns[0], "target": columns[1], "form": forms[0].plain()},
         partial(row_names, table.unit, table.lines, [(file.name, count) for _, file, count in table.several]),

@@ -103,7 +103,21 @@ class Lines:
     lines: Mapping[str, tuple[Floats, Floats]]
 
 
-Figure = ConfusionMatrix | RankingCurves | ReliabilityDiagram | TrueAndPredicted | SampleImages | Lines
+@dataclass(frozen=True)
+class AttentionMaps:
+    """Where a network looked in a sample.
+
+    source, target  names of the positions
+    maps            name of a layer -> (heads, target positions, source positions), in [0, 1]
+    """
+
+    caption: str
+    source: Sequence[str]
+    target: Sequence[str]
+    maps: Mapping[str, NDArray[np.float32]]
+
+
+Figure = ConfusionMatrix | RankingCurves | ReliabilityDiagram | TrueAndPredicted | SampleImages | Lines | AttentionMaps
 
 
 def matrix_of(cells: Sequence[Cell], num_classes: int) -> NDArray[np.int64]:
