@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dlexp.metrics.bootstrap import Interval, Resampling, intervals
 from dlexp.metrics.intervals.shares import exact
@@ -20,6 +21,7 @@ from dlexp.metrics.reports.report import Report, Table
 from dlexp.metrics.sequences import OF_TEXTS, SampleAttention, SequenceSamples, text_scores
 
 _EXAMPLES = 20
+_NEAR = 2  # positions
 _HEADER = ("row", "source", "true", "predicted", "exact_match", "tokens", "token_accuracy", "log_loss", "score")
 _LABELS = ("row", "source", "true", "predicted")
 
@@ -61,6 +63,8 @@ def sequence_report(
     facts: dict[str, Any] = (
         {"signatures": {name: signature for name, (_, signature) in scores.items()}} if scores else {}
     )
+    if attention:
+        facts["attention"] = _near(attention)
     notes = (
         []
         if can_score or samples.target_vocabulary is None
@@ -75,6 +79,24 @@ def sequence_report(
         facts,
         notes,
     )
+
+
+def _near(attention: Sequence[SampleAttention]) -> dict[str, dict[str, list[float]]]:
+    """Layer -> how concentrated each of its heads is: the mass within two positions of the largest weight of each row,
+    and within two of the diagonal; means over all rows of the samples.
+    """
+    found: dict[str, dict[str, list[float]]] = {}
+    for name in attention[0].maps:
+        rows: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
+        for one in attention:
+            weights = np.asarray(one.maps[name], np.float64)
+            places = np.arange(weights.shape[2])
+            peaks = np.abs(places - weights.argmax(axis=2)[:, :, None]) <= _NEAR
+            diagonal = np.abs(places - np.arange(weights.shape[1])[:, None]) <= _NEAR
+            rows.append(((weights * peaks).sum(axis=2), (weights * diagonal).sum(axis=2)))
+        near, along = (np.concatenate([pair[n] for pair in rows], axis=1).mean(axis=1) for n in range(2))
+        found[name] = {"mass_near_peak": near.tolist(), "mass_near_diagonal": along.tolist()}
+    return found
 
 
 def _intervals(samples: SequenceSamples, resampling: Resampling | None) -> dict[str, Interval]:
