@@ -34,7 +34,7 @@ def attention_png(figure: AttentionMaps, split: str) -> bytes:
     panels = panels[:_MOST_PANELS]
     columns = min(len(panels), 4)
     rows = ceil(len(panels) / columns)
-    width = max(2.2, min(_CELL * len(figure.source), 9.0) + 0.9)
+    width = max(2.6, min(_CELL * len(figure.source), 9.0) + 0.9)
     height = max(1.8, min(_CELL * len(figure.target), 9.0) + 0.9)
     made = Figure(figsize=(width * columns, height * rows + 0.4), layout="constrained", dpi=110)
     for number, (title, weights) in enumerate(panels):
@@ -42,7 +42,7 @@ def attention_png(figure: AttentionMaps, split: str) -> bytes:
         image = _panel(axes, title, weights, figure)
     made.colorbar(image, ax=made.axes, shrink=0.8, label="weight")
     more = f", {left_out} more not shown" if left_out > 0 else ""
-    made.suptitle(f"{split}: attention of each output (row) to the source (column){more}", fontsize="medium")
+    made.suptitle(f"{split}: attention{more}", fontsize="medium")
     return as_png(made)
 
 
