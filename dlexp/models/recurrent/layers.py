@@ -17,10 +17,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from dlexp.models.recurrent.cells import RecurrentCell, States
+from dlexp.models.recurrent.gates import RecurrentCell, States, gru_step, lstm_step, vanilla_step
 from dlexp.models.sequences.inputs import kept_positions
 
-FUSED: dict[str, type[nn.RNNBase]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+FUSED: dict[str, type[nn.RNN | nn.LSTM | nn.GRU]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+
+_STEPS = {nn.RNN: vanilla_step, nn.LSTM: lstm_step, nn.GRU: gru_step}
 
 
 class Recurrence(nn.Module):
@@ -34,7 +36,7 @@ class Recurrence(nn.Module):
         """Outputs as in `forward`, and the state of each sequence after its own last step; zeros for length 0."""
         raise NotImplementedError
 
-    def weights(self) -> tuple[nn.Parameter, ...]:
+    def weights(self) -> tuple[Tensor, ...]:
         """Of the input (G * H, D) and the state (G * H, H), and the biases of both (G * H,)."""
         raise NotImplementedError
 
@@ -48,7 +50,7 @@ class FusedRecurrence(Recurrence):
 
     def forward(self, x: Tensor, state: States | None = None) -> tuple[Tensor, States]:
         """(B, T, D) -> (B, T, H), state."""
-        if isinstance(self.layer, nn.RNN) and torch.compiler.is_exporting():
+        if torch.compiler.is_exporting():
             return self._scanned(x)
         outputs, final = self.layer(x, None if state is None else self._given(state))
         return outputs, self._states(final)
@@ -61,16 +63,19 @@ class FusedRecurrence(Recurrence):
         empty = (lengths == 0)[:, None].to(x.device)
         return outputs, tuple(part.masked_fill(empty, 0) for part in self._states(final))
 
-    def weights(self) -> tuple[nn.Parameter, ...]:
+    def weights(self) -> tuple[Tensor, ...]:
         """As in `Recurrence`."""
-        return tuple(self.layer._parameters[name] for name in self.layer._flat_weights_names)  # type: ignore[misc]
+        names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
+        return tuple(self.layer.get_parameter(name) for name in names)
 
     def _scanned(self, x: Tensor) -> tuple[Tensor, States]:
-        """The same by single steps: torch's exporter makes the length of `nn.RNN` a constant."""
+        """The same by single steps, from zeros: torch's exporter makes the length of its layers a constant."""
         of_input, of_state, bias, state_bias = self.weights()
         product = F.linear(x, of_input, bias)
         first = product.new_zeros(x.shape[0], self.layer.hidden_size)
-        return over_steps(lambda p, s: ((p + F.linear(s[0], of_state, state_bias)).tanh(),), product, (first,))
+        state = (first, first.clone()) if isinstance(self.layer, nn.LSTM) else (first,)
+        step = _STEPS[type(self.layer)]
+        return over_steps(lambda own, s: step(own, F.linear(s[0], of_state, state_bias), s), product, state)
 
     def _given(self, state: States) -> Any:
         layered = tuple(part.unsqueeze(0) for part in state)
@@ -81,7 +86,7 @@ class FusedRecurrence(Recurrence):
 
 
 class CellRecurrence(Recurrence):
-    """A cell of `dlexp.models.recurrent.cells`, step by step."""
+    """A cell of `dlexp.models.recurrent.gates`, step by step."""
 
     def __init__(self, cell: RecurrentCell) -> None:
         super().__init__()
@@ -102,7 +107,7 @@ class CellRecurrence(Recurrence):
             outputs.append(new[0])
         return torch.stack(outputs, 1), state
 
-    def weights(self) -> tuple[nn.Parameter, ...]:
+    def weights(self) -> tuple[Tensor, ...]:
         """As in `Recurrence`."""
         return self.cell.weights()
 

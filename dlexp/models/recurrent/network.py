@@ -1,7 +1,7 @@
 """A recurrent network: vectors of the positions, recurrent layers, pooling and an output layer.
 
-Symbols: B samples, T positions of the longest sequence of the batch, V tokens of the vocabulary, C channels of a series, D
-size of the vector of a position, H units of a layer, O outputs.
+Symbols: B samples, T positions of the longest sequence of the batch, V tokens of the vocabulary, C channels of a
+series, D size of the vector of a position, H units of a layer, O outputs.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Self
 
 from torch import Tensor, nn
 
-from dlexp.models.recurrent.cells import States
-from dlexp.models.recurrent.layers import RecurrentLayer
+from dlexp.models.recurrent.gates import States
+from dlexp.models.recurrent.layers import Recurrence, RecurrentLayer
 from dlexp.models.sequences.inputs import SeriesSteps, TokenVectors, at_least_one_position, refuse_tokens_of_series
 from dlexp.models.sequences.pooling import SequencePooling, last_state
 
@@ -67,9 +67,13 @@ class RecurrentNetwork(nn.Module):
     def _reads_forward(self) -> bool:
         return all(layer.back is None for layer in self.layers if isinstance(layer, RecurrentLayer))
 
+    @property
+    def _forward_directions(self) -> list[Recurrence]:
+        return [layer.ahead for layer in self.layers if isinstance(layer, RecurrentLayer)]
+
     def states(self, values: Tensor, lengths: Tensor | None = None) -> Tensor:
         """The outputs of the last layer, (B, T, H), or (B, T, 2 H) for two directions."""
-        x = self.vectors(at_least_one_position(values))
+        x: Tensor = self.vectors(at_least_one_position(values))
         for number, layer in enumerate(self.layers):
             x = layer(self.between(x) if number else x, lengths)
         return x
@@ -95,8 +99,8 @@ class RecurrentNetwork(nn.Module):
         """
         self._refuse_no_language_model()
         x, states = self.vectors(at_least_one_position(values)), []
-        for number, layer in enumerate(self.layers):
-            x, state = layer.ahead.read(self.between(x) if number else x, lengths)  # type: ignore[union-attr, operator]
+        for number, direction in enumerate(self._forward_directions):
+            x, state = direction.read(self.between(x) if number else x, lengths)
             states.append(state)
         last = last_state(x, lengths).masked_fill((lengths == 0)[:, None], 0)
         return self.output(self.output_dropout(last)), RecurrentState(tuple(states))
@@ -104,8 +108,8 @@ class RecurrentNetwork(nn.Module):
     def step(self, tokens: Tensor, state: RecurrentState) -> tuple[Tensor, RecurrentState]:
         """Scores (B, V) of the token after `tokens` (B,), and the state."""
         x, states = self.vectors(tokens[:, None]), []
-        for number, layer in enumerate(self.layers):
-            x, own = layer.ahead(self.between(x) if number else x, state.layers[number])  # type: ignore[union-attr, operator]
+        for number, direction in enumerate(self._forward_directions):
+            x, own = direction(self.between(x) if number else x, state.layers[number])
             states.append(own)
         return self.output(self.output_dropout(x[:, -1])), RecurrentState(tuple(states))
 

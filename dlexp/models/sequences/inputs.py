@@ -1,7 +1,7 @@
 """First layers of networks that read sequences: tokens become vectors, series come as they are; masks of lengths.
 
-Symbols: B samples, T positions of the longest sequence of the batch, V tokens of the vocabulary, C channels of a series,
-D size of the vector of a position.
+Symbols: B samples, T positions of the longest sequence of the batch, V tokens of the vocabulary, C channels of a
+series, D size of the vector of a position.
 """
 
 from __future__ import annotations

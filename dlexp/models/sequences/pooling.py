@@ -14,7 +14,7 @@ POOLINGS = ("last", "mean", "max", "final", "attention")
 
 
 class AdditiveWeights(nn.Module):
-    """Additive attention over the positions (Bahdanau et al. 2015, arXiv:1409.0473): v tanh(W h + b), softmax over T."""
+    """Additive attention over the positions (Bahdanau et al. 2015, arXiv:1409.0473): softmax of v tanh(W h + b)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -23,7 +23,7 @@ class AdditiveWeights(nn.Module):
 
     def forward(self, states: Tensor, kept: Tensor) -> Tensor:
         """(B, T, H), (B, T) bool -> (B, T) weights: 0 for padding, with sum 1; all 0 for a sequence of length 0."""
-        scores = self.score(self.hidden(states).tanh()).squeeze(-1).float()
+        scores: Tensor = self.score(self.hidden(states).tanh()).squeeze(-1).float()
         scores = scores.masked_fill(~kept, torch.finfo(scores.dtype).min)
         return scores.softmax(-1) * kept
 

@@ -1,7 +1,7 @@
 """Temporal convolutional network: dilated causal convolutions with residuals (Bai et al. 2018, arXiv:1803.01271).
 
-Symbols: B samples, T positions of the longest sequence of the batch, V tokens of the vocabulary, C channels, D size of the
-vector of a token, K size of a kernel, O outputs.
+Symbols: B samples, T positions of the longest sequence of the batch, V tokens of the vocabulary, C channels, D size of
+the vector of a token, K size of a kernel, O outputs.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class TemporalNetwork(nn.Module):
 
     def states(self, values: Tensor) -> Tensor:
         """The outputs of the last block, (B, T, C)."""
-        x = self.vectors(at_least_one_position(values)).transpose(1, 2)
+        x: Tensor = self.vectors(at_least_one_position(values)).transpose(1, 2)
         for block in self.blocks:
             x = block(x)
         return x.transpose(1, 2)
@@ -175,7 +175,7 @@ def _ending_at(steps: Tensor, lengths: Tensor, count: int) -> Tensor:
 
 def receptive_field(kernel: int, blocks: int) -> int:
     """How many positions an output of `tcn` reads, its own included: 1 + 2 (K - 1) (2^blocks - 1)."""
-    return 1 + 2 * (kernel - 1) * (2**blocks - 1)
+    return 1 + 2 * (kernel - 1) * ((1 << blocks) - 1)
 
 
 def tcn(
@@ -206,7 +206,7 @@ def tcn(
         channels: Channels of each block, from first to last.
         kernel: K.
         activation: Name of the activation.
-        weight_norm: Whether direction and length of each kernel are learned apart (Salimans & Kingma 2016), as published.
+        weight_norm: Whether direction and length of a kernel are learned apart (Salimans & Kingma 2016).
         dropout: Probability in [0, 1) that a unit is zeroed in training, after each convolution.
         pooling: last, mean, max or attention, as in dlexp.models.sequences.pooling.
         init: Initialization, as in dlexp.models.initialization.

@@ -1,7 +1,7 @@
 """CNN for text: kernels of several widths, each pooled over all positions (Kim 2014, arXiv:1408.5882).
 
-Symbols: B samples, T positions of the longest sequence of the batch, C channels of a series, D size of the vector of a token,
-W positions of a kernel, F kernels of one width, O outputs.
+Symbols: B samples, T positions of the longest sequence of the batch, C channels of a series, D size of the vector of
+a token, W positions of a kernel, F kernels of one width, O outputs.
 """
 
 from __future__ import annotations
