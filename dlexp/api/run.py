@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -150,7 +150,8 @@ class Run:
         """Predict samples, as `dlexp predict` does; the training data is not needed.
 
         Args:
-            data: A DataFrame with the columns of training, an array (N, ...), files or directories.
+            data: A DataFrame with the columns of training, an array (N, ...), files or directories. For a run that was
+                trained on texts, a list of texts; one text alone would be the name of a file.
             overrides: Where and how fast, such as "data.eval_batch_size=16".
             checkpoint: best or last.
             probabilities: Add a column for every class.
@@ -168,7 +169,10 @@ class Run:
         check_checkpoint(checkpoint)
         changes, given = evaluation_changes(override_words(overrides)), None
         words: tuple[str, ...] = ()
-        if isinstance(data, str | Path):
+        texts = self._texts(data)
+        if texts is not None:
+            data = texts
+        elif isinstance(data, str | Path):
             words = (str(data),)
         elif isinstance(data, list | tuple) and data and all(isinstance(item, str | Path) for item in data):
             words = tuple(map(str, data))
@@ -177,14 +181,12 @@ class Run:
         with session():
             from dlexp.api.progress import Messages
             from dlexp.artifacts.files.row_writer import Collected
-            from dlexp.workflows.predict.inputs import PredictRequest
             from dlexp.workflows.predict.predict import predict_run
+            from dlexp.workflows.predict.request import PredictRequest
             from dlexp.workflows.run_record.restore import RestoreOptions
 
             options = RestoreOptions(checkpoint, changes, trusted_of_call(self._trust), allow_changes)
-            request = PredictRequest(
-                words, probabilities=probabilities, top=top, ignore_extra=ignore_extra, given=given
-            )
+            request = PredictRequest(words, (), probabilities, top, ignore_extra, given=given, texts=texts or ())
             collected = Collected()
             predict_run(self.path, request, options, collected, Messages().say)
         found = pd.DataFrame(collected.rows)
@@ -319,6 +321,15 @@ class Run:
             rule = f"this run was trained on data={option}, which is read from files"
             raise ConfigError.one("data", given, rule, "Pass the path of a file.", code="incompatible-data")
         return DataArgument(tuple(word for word in found.words if word.startswith("data.path=")), found.given)
+
+    def _texts(self, data: object) -> list[str] | None:
+        """The texts of a list, Series or array of them, for a run that was trained on texts; None for other data."""
+        if str(self.config["data"].get("_inputs_")) != "tokens" or isinstance(
+            data, str | Path | pd.DataFrame | Mapping
+        ):
+            return None
+        values = list(data) if isinstance(data, Iterable) else []
+        return values if values and all(isinstance(value, str) for value in values) else None
 
     def _samples(self, data: object) -> Any:
         """Samples to predict: a DataFrame, or arrays by name."""

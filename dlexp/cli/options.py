@@ -100,8 +100,12 @@ Inputs = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="INPUT... [KEY=VALUE]...",
-        help="files, directories, 'patterns/*.png', or - for CSV rows on standard input; overrides",
+        help="files, directories, 'patterns/*.png', or - for CSV rows or texts on standard input; overrides",
     ),
+]
+Texts = Annotated[
+    list[str] | None,
+    typer.Option("--text", metavar="TEXT", help="a text to predict, for runs trained on texts; repeat it for more"),
 ]
 Out = Annotated[
     Path | None,

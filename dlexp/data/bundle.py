@@ -101,6 +101,8 @@ class DataBundle:
     named          sample numbers (B,) -> what the source calls them: a file, or a line; None where a number is all
     masks          sample numbers (B,) int64 -> (B, H, W) bool, true where the object is; None where nobody knows. They
                    are made when they are asked for
+    texts          sample numbers (B,) -> the text of each, for data that are texts; None for others
+    bucket         whether a training batch has sequences of similar lengths, so that little of it is padding
     """
 
     spec: DataSpec
@@ -120,6 +122,8 @@ class DataBundle:
     named: Callable[[NDArray[np.int64]], list[str]] | None = None
     masks: Callable[[Tensor], Tensor] | None = None
     mirrors: bool = True
+    texts: Callable[[NDArray[np.int64]], list[str]] | None = None
+    bucket: bool = False
 
     def __post_init__(self) -> None:
         """Raises ConfigError for changes that these samples cannot have."""

@@ -73,7 +73,7 @@ def bundle_of_pairs(
     }
     lines = "\n".join(f"{source}\t{target}" for source, target in pairs.texts)
     fingerprint = fingerprint_of(np.frombuffer(lines.encode(), dtype=np.uint8))
-    kept = {"kind": "pairs", **(preprocessing or {})}
+    kept = {"kind": "pairs", "source": "table", "text": ["source"], **(preprocessing or {})}
     return DataBundle(spec, splits, Identity(), fingerprint, kept, notes=notes, named=named)
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ from dlexp.data.splitting import Rows
 from dlexp.data.tables.features.problems import ColumnProblem, not_found, raise_all
 from dlexp.data.tables.files.reading import read_table
 from dlexp.data.tables.files.table_form import AUTO, FormSettings, TableForm
-from dlexp.data.tables.raw_table import RawTable, row_names
+from dlexp.data.tables.raw_table import RawTable
 from dlexp.data.tables.several_files import read_files
 from dlexp.data.tables.spelling import Marks
 from dlexp.data.tables.split_columns import row_keys
@@ -123,8 +122,8 @@ def pairs(
         rows,
         (limits[0] or 0, 0 if limits[1] is None else limits[1] + 1),
         tuple([form, *told] if form else told),
-        {"source": columns[0], "target": columns[1], "form": forms[0].plain()},
-        partial(row_names, table.unit, table.lines, [(file.name, count) for _, file, count in table.several]),
+        {"text": [columns[0]], "target": columns[1], "form": forms[0].plain()},
+        table.named(),
     )
     return replace(bundle, target=columns[1])
 

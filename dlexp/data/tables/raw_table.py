@@ -5,7 +5,7 @@ Symbols: N rows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from dlexp.data.bundle import DataBundle
 from dlexp.data.splits.division import Division, RowKeys, SplitBy, divide
+from dlexp.data.splitting import Shares
 from dlexp.data.tables.encoding import Fitting, build_table, chosen, missing_in
 from dlexp.data.tables.features.encodings import Column, DateCells
 from dlexp.data.tables.features.kinds import is_date_column, read_column
@@ -84,6 +85,10 @@ class RawTable:
         """A column as labels. Raises DataError for two spellings of one value that may be two labels."""
         return labels_of(self.raw[name].present, partial(self.refusal, column=name))
 
+    def named(self) -> Callable[[NDArray[np.int64]], list[str]]:
+        """What calls rows by their line, with the file where there are several; it keeps no column."""
+        return partial(_named, self.unit, self.lines, [(file.name, count) for _, file, count in self.several])
+
     def free(self) -> None:
         """Forget the columns."""
         self.raw.clear()
@@ -147,14 +152,14 @@ def table_of(table: RawTable, options: TableOptions) -> DataBundle:
     if not read.columns:
         raise _nothing_left(table, options, read)
     read.notes += [f"data.missing_values: {word!r} not found in any cell" for word in table.marks.unmatched()]
-    division = _split(table, options, targets, classes, keys)
+    how = options.split, options.split_by, options.targets[0]
+    division = divide_rows(table, how, targets, classes, keys)
     rows = division.rows
     read.notes += division.notes
     _leave_out_empty(read, rows[0])
     if not read.columns:
         raise _nothing_left(table, options, read)
-    # Only the lines: the bundle lives as long as the run, and the raw table is large.
-    named = partial(row_names, table.unit, table.lines, [(file.name, count) for _, file, count in table.several])
+    named = table.named()
     # Columns that a file for prediction may have in addition.
     unread = [name for name in table.names if name not in read.columns]
     divided = group_hints(table.raw, options.split_by, options.targets, targets, rows)
@@ -267,23 +272,28 @@ def dropped_of(declared: Mapping[str, str], targets: Sequence[str]) -> set[str]:
     return {name for name, kind in declared.items() if kind == "drop"} - set(targets)
 
 
-def _split(
-    table: RawTable, options: TableOptions, targets: NDArray[Any], classes: tuple[str, ...], keys: RowKeys
+def divide_rows(
+    table: RawTable,
+    how: tuple[Shares, SplitBy, str],
+    targets: NDArray[Any],
+    classes: tuple[str, ...],
+    keys: RowKeys,
 ) -> Division:
-    """Rows of train, val and test. Raises DataError for too few rows, also of one class."""
+    """Rows of train, val and test. Raises DataError for too few rows, also of one class.
+
+    how  shares and seed, the columns that divide the rows, and the target, which messages name where there are none
+    """
     try:
-        return divide(len(targets), options.split, targets, classes, keys)
+        return divide(len(targets), how[0], targets, classes, keys)
     except DataError as error:
-        remedy, column = "", next(iter(options.split_by.names), options.targets[0])
+        remedy, column = "", next(iter(how[1].names), how[2])
         if keys.is_empty and classes and all(number_in(name) is not None for name in classes):
             remedy = f"If the column holds quantities, set {setting('data.target_kind', 'value')}"
         message, remedy = (str(error), remedy) if remedy else (error.rule, error.remedy)
         raise DataError(message, file=table.file, column=column, remedy=remedy, code=error.code) from error
 
 
-def row_names(
-    unit: str, lines: NDArray[np.int64], files: Sequence[tuple[str, int]], rows: NDArray[np.int64]
-) -> list[str]:
+def _named(unit: str, lines: NDArray[np.int64], files: Sequence[tuple[str, int]], rows: NDArray[np.int64]) -> list[str]:
     """What rows are called: their line, with the file where there are several."""
     if not files:
         return [f"{unit} {line}" for line in lines[rows]]

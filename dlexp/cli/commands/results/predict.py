@@ -21,6 +21,7 @@ _HAS_ERRORS = DataError.exit_code
 def predict(
     run: given.RunOrGroup,
     inputs: given.Inputs = None,
+    text: given.Texts = None,
     out: given.Out = None,
     format: given.Format = None,
     files_from: given.FilesFrom = None,
@@ -36,7 +37,7 @@ def predict(
     quiet: given.Quiet = False,
     json: given.Json = False,
 ) -> None:
-    """Predict new images, table rows or arrays, with a run or the mean of a group of seeds."""
+    """Predict new images, table rows, texts or arrays, with a run or the mean of a group of seeds."""
     from dlexp.artifacts.files.row_writer import Collected, format_of, rows_to
     from dlexp.artifacts.runs.run_dir import RunDir, named_run
     from dlexp.artifacts.runs.run_tree import is_group
@@ -47,21 +48,21 @@ def predict(
     if batch_size is not None:
         changes["data.eval_batch_size"] = batch_size
     check_checkpoint(checkpoint)
-    _refuse(samples, files_from, out, force, separator)
+    _refuse(samples, files_from, out, force, separator, is_given=bool(text))
     kind = format_of(out, format)
     folder = named_run(run)
     if not is_group(folder):
         RunDir.find(folder)  # raises an error before torch is imported
     trusted = trusted_packages(tuple(trust or ()))
     from dlexp.cli.views.results.predict import say, show
-    from dlexp.workflows.predict.inputs import PredictRequest
     from dlexp.workflows.predict.predict import predict_run
+    from dlexp.workflows.predict.request import PredictRequest
     from dlexp.workflows.run_record.restore import RestoreOptions
 
     options = RestoreOptions(checkpoint, changes, trusted, allow_changes)
     collected = Collected()
     with _names(files_from) as names:
-        request = PredictRequest(samples, names, probabilities, top, ignore_extra, separator)
+        request = PredictRequest(samples, names, probabilities, top, ignore_extra, separator, texts=tuple(text or ()))
         if json and out is None:
             content = predict_run(folder, request, options, collected, say)
             content["predictions"] = collected.rows
@@ -77,10 +78,16 @@ def predict(
 
 
 def _refuse(
-    inputs: Sequence[str], files_from: str | None, out: Path | None, force: bool, separator: str | None
+    inputs: Sequence[str],
+    files_from: str | None,
+    out: Path | None,
+    force: bool,
+    separator: str | None,
+    *,
+    is_given: bool,
 ) -> None:
     """Raise ConfigError for arguments that are missing, invalid or cannot be combined."""
-    if not inputs and files_from is None:
+    if not inputs and files_from is None and not is_given:
         raise ConfigError.one(
             "INPUT",
             "",
