@@ -14,7 +14,7 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from dlexp.models.recurrent.cells import States
+from dlexp.models.recurrent.gates import States
 from dlexp.models.recurrent.layers import Recurrence, RecurrentLayer
 from dlexp.models.seq2seq.attention import SourceAttention
 from dlexp.models.sequences.inputs import SeriesSteps, TokenVectors, at_least_one_position, kept_positions

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Any, Self
 
 from dlexp.errors import ConfigError, Problem
+from dlexp.text.nearest import nearest_name
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,18 @@ class GenerationOptions:
             problems.append(Problem("--beam", str(self.beam), rule, "Remove one of the two.", code="cannot-combine"))
         if problems:
             raise ConfigError(problems)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        """The options of these names. Raises ConfigError for unknown ones, with all problems."""
+        known = [one.name for one in fields(cls)]
+        unknown = [name for name in values if name not in known]
+        if unknown:
+            rule = f"unknown argument; available: {', '.join(known)}"
+            near = {name: nearest_name(name, known) for name in unknown}
+            remedies = {name: f"Did you mean {meant}?" if meant else "" for name, meant in near.items()}
+            raise ConfigError([Problem(name, "", rule, remedies[name], code="unknown-key") for name in unknown])
+        return cls(**values)
 
     @property
     def samples(self) -> bool:
