@@ -132,9 +132,9 @@ MaxLength = Annotated[
 GenerationSeed = Annotated[int, typer.Option("--seed", help="seed of drawn tokens")]
 Out = Annotated[
     Path | None,
-    typer.Option("--out", "-o", help="output file: .csv, .json, .jsonl or .parquet; default: standard output"),
+    typer.Option("--out", "-o", help="output file: .csv, .tsv, .json, .jsonl or .parquet; default: standard output"),
 ]
-Format = Annotated[str | None, typer.Option("--format", help="csv, json, jsonl or parquet; default: by suffix")]
+Format = Annotated[str | None, typer.Option("--format", help="csv, tsv, json, jsonl or parquet; default: by suffix")]
 FilesFrom = Annotated[
     str | None,
     typer.Option("--files-from", metavar="FILE", help="read file names from FILE, one per line; - is standard input"),
