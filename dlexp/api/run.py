@@ -22,6 +22,7 @@ from dlexp.artifacts.runs.metrics_log import read_metrics
 from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.config.saved import read_overrides
 from dlexp.errors import ConfigError
+from dlexp.tasks.decoding.options import GenerationOptions
 from dlexp.workflows.finished_run import check_checkpoint, check_word, evaluation_changes
 from dlexp.workflows.run_record.read import RunSummary, read_run_summary
 
@@ -149,6 +150,7 @@ class Run:
         top: int = 0,
         ignore_extra: bool = False,
         allow_changes: bool = False,
+        **generation: float | None,
     ) -> pd.DataFrame:
         """Predict samples, as `dlexp predict` does; the training data is not needed.
 
@@ -161,6 +163,8 @@ class Run:
             top: Add this many of the most probable classes.
             ignore_extra: Ignore columns that training did not have.
             allow_changes: Use a run whose config.yaml was edited.
+            generation: How sequences are put out, such as beam=4 or temperature=0.8: the fields of
+                dlexp.tasks.decoding.options.GenerationOptions.
 
         Returns:
             A row per sample, with the index of a DataFrame. `error` says why a sample was not predicted, else it is
@@ -170,6 +174,7 @@ class Run:
             DataError: The data cannot be used at all.
         """
         check_checkpoint(checkpoint)
+        wanted = GenerationOptions.of(generation)
         changes, given = evaluation_changes(override_words(overrides)), None
         words: tuple[str, ...] = ()
         texts = self._texts(data)
@@ -189,7 +194,9 @@ class Run:
             from dlexp.workflows.run_record.restore import RestoreOptions
 
             options = RestoreOptions(checkpoint, changes, trusted_of_call(self._trust), allow_changes)
-            request = PredictRequest(words, (), probabilities, top, ignore_extra, given=given, texts=texts or ())
+            request = PredictRequest(
+                words, (), probabilities, top, ignore_extra, given=given, texts=texts or (), generation=wanted
+            )
             collected = Collected()
             predict_run(self.path, request, options, collected, Messages().say)
         found = pd.DataFrame(collected.rows)

@@ -21,7 +21,11 @@ from dlexp.specs import DataSpec
 from dlexp.types import Batch, Field, LossOutput, Prediction, Sequences
 
 Networks = Mapping[str, nn.Module]
-_TASKS = {"class": "classification", "value": "regression"}  # kind of targets -> the task that learns them
+_TASKS = {
+    "class": "classification",
+    "value": "regression",
+    "tokens": "seq2seq",
+}  # kind of targets -> the task that learns them
 
 
 def forward(network: nn.Module, field: Field) -> Tensor:
@@ -101,6 +105,15 @@ class Task(ABC):
         A tensor has shape (). Batches that are accumulated, and those of an epoch's mean, count by it.
         """
         return len(batch)
+
+    def begin_phase(self, epoch: int, step: int) -> None:
+        """Called before each phase of an update, for what changes in the course of a run; by default nothing does.
+
+        Args:
+            epoch: Epochs finished.
+            step: Updates made. What follows must be a function of the two alone, so that a resumed run is the same.
+        """
+        return
 
     @abstractmethod
     def loss(self, phase: str, networks: Networks, batch: Batch) -> LossOutput:

@@ -118,7 +118,30 @@ class TokenValues:
     values: Sequence[Sequence[float]]
 
 
-Figure = ConfusionMatrix | RankingCurves | ReliabilityDiagram | TrueAndPredicted | SampleImages | Lines | TokenValues
+@dataclass(frozen=True)
+class AttentionMaps:
+    """Where a network looked in a sample.
+
+    source, target  names of the positions
+    maps            name of a layer -> (heads, target positions, source positions), in [0, 1]
+    """
+
+    caption: str
+    source: Sequence[str]
+    target: Sequence[str]
+    maps: Mapping[str, NDArray[np.float32]]
+
+
+Figure = (
+    ConfusionMatrix
+    | RankingCurves
+    | ReliabilityDiagram
+    | TrueAndPredicted
+    | SampleImages
+    | Lines
+    | TokenValues
+    | AttentionMaps
+)
 
 
 def matrix_of(cells: Sequence[Cell], num_classes: int) -> NDArray[np.int64]:

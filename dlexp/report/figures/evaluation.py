@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from dlexp.metrics.calibration import Bin
 from dlexp.metrics.ranking import RankingCurve
 from dlexp.metrics.reports.figures import (
+    AttentionMaps,
     ConfusionMatrix,
     Lines,
     RankingCurves,
@@ -22,6 +23,7 @@ from dlexp.metrics.reports.figures import (
     TrueAndPredicted,
 )
 from dlexp.metrics.reports.figures import Figure as FigureData
+from dlexp.report.figures.attention import attention_png
 from dlexp.report.figures.curves import as_png
 from dlexp.report.figures.labels import cut, short_labels
 from dlexp.report.figures.tokens import token_values_png
@@ -56,6 +58,8 @@ def draw_figure(figure: FigureData, split: str) -> bytes:
             return lines_png(figure, split)
         case TokenValues():
             return token_values_png(figure, split)
+        case AttentionMaps():
+            return attention_png(figure, split)
         case _:
             raise TypeError(f"a figure of type {type(figure).__name__} cannot be drawn without the samples")
 

@@ -31,6 +31,14 @@ def predict(
     top: given.Top = 0,
     ignore_extra: given.IgnoreExtra = False,
     separator: given.Separator = None,
+    beam: given.Beam = 1,
+    length_penalty: given.LengthPenalty = 1.0,
+    temperature: given.Temperature = None,
+    top_k: given.TopK = None,
+    top_p: given.TopP = None,
+    repetition_penalty: given.RepetitionPenalty = 1.0,
+    max_length: given.MaxLength = None,
+    seed: given.GenerationSeed = 0,
     allow_changes: given.UseChanged = False,
     trust: given.Trust = None,
     force: given.Force = False,
@@ -42,6 +50,7 @@ def predict(
     from dlexp.artifacts.runs.run_dir import RunDir, named_run
     from dlexp.artifacts.runs.run_tree import is_group
     from dlexp.config.nodes import trusted_packages
+    from dlexp.tasks.decoding.options import GenerationOptions
     from dlexp.workflows.finished_run import check_checkpoint
 
     samples, changes = _split(tuple(inputs or ()))
@@ -49,6 +58,9 @@ def predict(
         changes["data.eval_batch_size"] = batch_size
     check_checkpoint(checkpoint)
     _refuse(samples, files_from, out, force, separator, is_given=bool(text))
+    generation = GenerationOptions(
+        beam, length_penalty, temperature, top_k, top_p, repetition_penalty, max_length, seed
+    )
     kind = format_of(out, format)
     folder = named_run(run)
     if not is_group(folder):
@@ -62,7 +74,16 @@ def predict(
     options = RestoreOptions(checkpoint, changes, trusted, allow_changes)
     collected = Collected()
     with _names(files_from) as names:
-        request = PredictRequest(samples, names, probabilities, top, ignore_extra, separator, texts=tuple(text or ()))
+        request = PredictRequest(
+            samples,
+            names,
+            probabilities,
+            top,
+            ignore_extra,
+            separator,
+            texts=tuple(text or ()),
+            generation=generation,
+        )
         if json and out is None:
             content = predict_run(folder, request, options, collected, say)
             content["predictions"] = collected.rows
