@@ -79,10 +79,12 @@ def main() -> None:
     ratios = [bucket / plain for bucket, plain in zip(seconds["buckets"], seconds["padding"], strict=True)]
     for name in kinds:
         print(
-            f"{name}: {median(seconds[name]):.2f} s of CPU an epoch, {positions[name] / needed:.2f} positions for one needed"
+            f"{name}: {median(seconds[name]):.2f} s of CPU an epoch, "
+            f"{positions[name] / needed:.2f} positions for one needed"
         )
     print(
-        f"time with buckets / plain padding: {median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f}), n={len(ratios)}"
+        f"time with buckets / plain padding: {median(ratios):.3f} "
+        f"({min(ratios):.3f} to {max(ratios):.3f}), n={len(ratios)}"
     )
 
 

@@ -112,7 +112,6 @@ def test_tags_without_entities_say_so() -> None:
     task = Tagging(spec=spec, loss=NoLoss())
     assert "no entities" in task.undefined("entity_f1", torch.zeros(1))
     state = task.report_state()
-    state.update(
-        Prediction(*[torch.zeros(1, 2, dtype=torch.int64)] * 2, torch.tensor(0.1), torch.tensor([0]), weight=2)
-    )
+    tags = torch.zeros(1, 2, dtype=torch.int64)
+    state.update(Prediction(tags, tags, torch.tensor(0.1), torch.tensor([0]), weight=2))
     assert set(state.compute()) == {"loss", "accuracy"}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
 
 from dlexp.data.bundle import fingerprint_of
 from dlexp.data.columns import tensor_of
@@ -142,14 +144,15 @@ def test_page_arrays_are_written_and_read_like_others(size: int | tuple[int, ...
 @pytest.mark.parametrize("count", [200_000, 200_001])
 def test_the_median_of_many_numbers_is_that_of_numpy(kind: str, count: int) -> None:
     rng = np.random.default_rng(0)
-    numbers = {
+    kinds: dict[str, Callable[[], NDArray[Any]]] = {
         "normal": lambda: rng.normal(size=count),
         "sorted": lambda: np.sort(rng.lognormal(size=count)),
         "equal": lambda: np.full(count, 3.0),
         "two values": lambda: np.where(np.arange(count) < count // 2, 1.0, 2.0),
         "periodic": lambda: np.where(np.arange(count) % (count // 1024), rng.normal(size=count), 1e9),
         "whole": lambda: rng.integers(0, 4, count).astype(np.float64),
-    }[kind]()
+    }
+    numbers = kinds[kind]()
     assert encoding._median(numbers.copy()) == np.median(numbers)
 
 

@@ -117,7 +117,7 @@ def test_a_query_without_keys_gets_zeros(dropout: float, bias: bool, dtype: torc
         if explicit:
             found = attention_weights(parts[0], parts[1], given) @ parts[2]
         else:
-            found = attended(*parts, given, dropout)
+            found = attended(parts[0], parts[1], parts[2], given, dropout)
         assert (found[2] == 0).all() and (found[:2] != 0).any()
         found.square().sum().backward()
         for part in parts:

@@ -135,7 +135,7 @@ def test_weights_begin_as_published() -> None:
             assert not parameter.any(), name
     large = encoder(token=128)
     matrix = large.stack.layers[0].attention.queries_keys_values.weight  # type: ignore[union-attr, index]
-    for part in matrix.chunk(3):  # type: ignore[operator]
+    for part in matrix.chunk(3):
         assert part.abs().max().item() == pytest.approx((6 / 256) ** 0.5, rel=0.01)
 
 
