@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from dlexp.api.arguments import DataArgument, Given, Overrides, as_array, data_argument, override_words
+from dlexp.api.calls import explains_its_arguments
 from dlexp.api.picture import Picture
 from dlexp.api.results import EvaluationResult
 from dlexp.api.session import catalog_of, session, trusted_of_call
@@ -91,6 +92,7 @@ class Run:
         path = self.path / "plots" / "curves.png"
         return Picture(path, read_bytes(path))
 
+    @explains_its_arguments
     def evaluate(
         self,
         *overrides: Overrides,
@@ -138,6 +140,7 @@ class Run:
             )
         return EvaluationResult(self.path / "eval" / split, split, found["metrics"], found)
 
+    @explains_its_arguments
     def predict(
         self,
         data: object,
@@ -202,6 +205,7 @@ class Run:
         found = found.drop(columns=["input", "row"])
         return found.set_index(given.index) if isinstance(given, pd.DataFrame) else found
 
+    @explains_its_arguments
     def network(self, checkpoint: str = "best") -> nn.Module:
         """The trained network on the CPU in evaluation mode; it takes preprocessed inputs, as in `dlexp export`."""
         check_checkpoint(checkpoint)
@@ -213,6 +217,7 @@ class Run:
         network: nn.Module = networks["model"] if len(networks) == 1 and "model" in networks else networks
         return network.eval()
 
+    @explains_its_arguments
     def resume(
         self,
         *overrides: Overrides,
@@ -253,6 +258,7 @@ class Run:
         self._given = argument.given
         return self
 
+    @explains_its_arguments
     def repeat(
         self,
         *overrides: Overrides,
@@ -290,6 +296,7 @@ class Run:
             summary = workflow.train(config, request, display)
         return Run(summary["run"], trust=self._trust, data=argument.given)
 
+    @explains_its_arguments
     def report(self, out: str | Path | None = None) -> Path:
         """Write the page of the run and return its file, report.html in its directory unless `out` is given."""
         with session():

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from dlexp.api.arguments import Given, Overrides
+from dlexp.api.calls import explains_its_arguments
 from dlexp.api.run import Run
 from dlexp.api.tables import notebook_table
 from dlexp.artifacts.runs.run_tree import members
@@ -53,6 +54,7 @@ class RunGroup:
         """A row per metric: mean, std (n - 1), n."""
         return pd.DataFrame({name: getattr(self.metrics, how)() for name, how in _OVER_SEEDS.items()})
 
+    @explains_its_arguments
     def evaluate(self, *overrides: Overrides, split: str = "test", data: object | None = None) -> pd.DataFrame:
         """Evaluate every run on a split; returns their metrics, a row per run, its seed as the index."""
         found = [dict(run.evaluate(*overrides, split=split, data=data).metrics) for run in self._runs]

@@ -191,7 +191,8 @@ def text_scores(names: Sequence[str], samples: SequenceSamples | None) -> dict[s
     """Name -> (score in [0, 100], signature of sacrebleu) of the corpus: bleu (Post 2018), chrf (Popovic 2015)."""
     if not names or samples is None:
         return {}
-    from sacrebleu.metrics import BLEU, CHRF  # a third of a second, and only with the extra `text`
+    from sacrebleu.metrics.bleu import BLEU  # a third of a second, and only with the extra `text`
+    from sacrebleu.metrics.chrf import CHRF
 
     found, truth = samples.texts("outputs"), samples.texts("targets")
     scores = {}

@@ -189,7 +189,9 @@ def _present(
 
 def _of_rows(keys: RowKeys, rows: NDArray[np.int64]) -> RowKeys:
     """What divides some of the rows."""
-    groups, times, parts = (None if one is None else one[rows] for one in (keys.groups, keys.times, keys.parts))
+    groups = None if keys.groups is None else keys.groups[rows]
+    times = None if keys.times is None else keys.times[rows]
+    parts = None if keys.parts is None else keys.parts[rows]
     return RowKeys(groups, keys.group_names, times, parts)
 
 

@@ -104,6 +104,21 @@ class Lines:
 
 
 @dataclass(frozen=True)
+class TokenValues:
+    """Texts, each token of which has a value, such as its loss.
+
+    titles  of each text
+    tokens  of each text, as they are shown
+    values  of each text, one for each of its tokens, at least 0
+    """
+
+    caption: str
+    titles: Sequence[str]
+    tokens: Sequence[Sequence[str]]
+    values: Sequence[Sequence[float]]
+
+
+@dataclass(frozen=True)
 class AttentionMaps:
     """Where a network looked in a sample.
 
@@ -117,7 +132,16 @@ class AttentionMaps:
     maps: Mapping[str, NDArray[np.float32]]
 
 
-Figure = ConfusionMatrix | RankingCurves | ReliabilityDiagram | TrueAndPredicted | SampleImages | Lines | AttentionMaps
+Figure = (
+    ConfusionMatrix
+    | RankingCurves
+    | ReliabilityDiagram
+    | TrueAndPredicted
+    | SampleImages
+    | Lines
+    | TokenValues
+    | AttentionMaps
+)
 
 
 def matrix_of(cells: Sequence[Cell], num_classes: int) -> NDArray[np.int64]:

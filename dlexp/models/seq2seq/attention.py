@@ -44,7 +44,8 @@ class SourceAttention(nn.Module):
             scores = (asked @ keys.mT).float() * self.scale
         mask = kept.unsqueeze(1)
         scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
-        return scores.softmax(-1) * mask
+        weights: Tensor = scores.softmax(-1) * mask
+        return weights
 
     def forward(self, queries: Tensor, keys: Tensor, memory: Tensor, kept: Tensor) -> Tensor:
         """(B, U, H), (B, T, A), (B, T, M), (B, T) bool -> (B, U, M)."""

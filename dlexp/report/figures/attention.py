@@ -10,6 +10,7 @@ from math import ceil
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
 from dlexp.metrics.reports.figures import AttentionMaps
@@ -46,7 +47,7 @@ def attention_png(figure: AttentionMaps, split: str) -> bytes:
     return as_png(made)
 
 
-def _panel(axes: Axes, title: str, weights: NDArray[np.float32], figure: AttentionMaps) -> object:
+def _panel(axes: Axes, title: str, weights: NDArray[np.float32], figure: AttentionMaps) -> AxesImage:
     image = axes.imshow(weights, cmap="Greys", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
     axes.set_title(title, fontsize="small")
     if len(figure.source) <= _MOST_NAMES:

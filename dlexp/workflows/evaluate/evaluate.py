@@ -92,6 +92,7 @@ def write_evaluation(
         "samples": len(experiment.bundle.splits[split]),
         "metrics": _metrics(result, report),
         **report_facts(report, split, resampling),
+        **_baselines(experiment, split),
         "split_accesses": accesses,
         "data_as_trained": not any(change.path in DATA for change in changed),
         "changed_since_training": [vars(change) for change in changed],
@@ -101,6 +102,13 @@ def write_evaluation(
     content |= write_figures(folder, split, experiment.bundle, report)
     write_json(folder / "report.json", content)  # last: where it is, the files that it belongs to are too
     return content
+
+
+def _baselines(experiment: Experiment, split: str) -> dict[str, Any]:
+    """What simple models of the data reach on the split, where it has such."""
+    made = experiment.bundle.baselines
+    found = made(split) if made else {}
+    return {"baselines": {name: dict(values) for name, values in found.items()}} if found else {}
 
 
 def _metrics(result: Evaluation, report: Report) -> dict[str, float | None]:

@@ -8,8 +8,8 @@ import numpy as np
 
 from dlexp.data.bundle import DataBundle
 from dlexp.metrics.reports.report import Report, Table
+from dlexp.text.printable import on_one_line
 
-_LONGEST = 300  # characters of a text in a table
 _NAME = "mistakes"
 
 
@@ -20,12 +20,6 @@ def with_texts(report: Report, bundle: DataBundle) -> Report:
         return report
     lines = [list(row) for row in table.rows]
     texts = bundle.texts(np.array([line[0] for line in lines], dtype=np.int64))
-    rows = [[*line, _shortened(text)] for line, text in zip(lines, texts, strict=True)]
+    rows = [[*line, on_one_line(text)] for line, text in zip(lines, texts, strict=True)]
     made = Table((*table.header, "text"), rows, table.caption, (*table.labels, "text"))
     return replace(report, tables={**report.tables, _NAME: made})
-
-
-def _shortened(text: str) -> str:
-    """The text on one line, cut off where it is long."""
-    line = " ".join(text.split())
-    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 3]}..."

@@ -31,6 +31,7 @@ from dlexp.tasks.base import forward
 from dlexp.types import Field, Prediction, Sequences, as_tensor
 from dlexp.workflows.export.example_sequences import copied, random_sequences
 from dlexp.workflows.export.pipeline import InferencePipeline, check_pipeline, features, inference_pipeline
+from dlexp.workflows.export.vocabulary_file import write_vocabulary
 from dlexp.workflows.predict.inputs import Inputs
 from dlexp.workflows.predict.request import PredictRequest
 from dlexp.workflows.run_record.restore import RestoredRun, RestoreOptions, restore_run
@@ -110,6 +111,7 @@ def export_run(
     unit = _unit(stored) if isinstance(network, InferencePipeline) else None
     facts["compared"] = _compared(made, made.content("{}"), (batches, answers), request, unit)
     write_bytes(path, made.content(json.dumps(finite_or_none(facts))))
+    facts |= write_vocabulary(path, stored.experiment.bundle.spec.inputs)
     return {**facts, "file": str(path), "bytes": path.stat().st_size}
 
 

@@ -326,5 +326,5 @@ def test_sequences_are_cut_and_joined_like_other_inputs() -> None:
         numbers = [row for row, problem in zip(group.names["row"], group.problems, strict=True) if not problem]
         for number, values, length in zip(numbers, group.inputs.values, group.inputs.lengths, strict=True):
             assert (values[:length] == number).all() and not values[length:].any()
-    assert found == lengths and [len(group.inputs.lengths) for group in groups] == [2, 2, 2]
+    assert found == lengths and [len(group.inputs) for group in groups] == [2, 2, 2]
     assert [text for group in groups for text in group.problems] == ["", "", "broken", "", "", "", ""]
