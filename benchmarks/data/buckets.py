@@ -78,12 +78,10 @@ def main() -> None:
     needed = int(bundle.splits["train"].inputs.values.numel())  # type: ignore[attr-defined]
     ratios = [bucket / plain for bucket, plain in zip(seconds["buckets"], seconds["padding"], strict=True)]
     for name in kinds:
-        print(
-            f"{name}: {median(seconds[name]):.2f} s of CPU an epoch, {positions[name] / needed:.2f} positions for one needed"
-        )
-    print(
-        f"time with buckets / plain padding: {median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f}), n={len(ratios)}"
-    )
+        computed = f"{positions[name] / needed:.2f} positions for one needed"
+        print(f"{name}: {median(seconds[name]):.2f} s of CPU an epoch, {computed}")
+    spread = f"({min(ratios):.3f} to {max(ratios):.3f}), n={len(ratios)}"
+    print(f"time with buckets / plain padding: {median(ratios):.3f} {spread}")
 
 
 if __name__ == "__main__":
