@@ -1,6 +1,6 @@
 """Time of an epoch with batches of similar lengths against plain padding, on lengths drawn log-normally.
 
-    python benchmarks/data/buckets.py --repeats 5
+    python -m benchmarks.data.buckets --repeats 5
 
 Both train the same LSTM on the same samples; the order alone differs. Epochs alternate, so that a busy machine slows
 both. Prints the ratio of the times (median and range), and the positions that are computed for each that is needed.

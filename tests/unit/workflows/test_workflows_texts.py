@@ -20,8 +20,9 @@ from text_toys import reviews, write_folder, write_reviews
 import dlexp
 from dlexp.artifacts.files.reading import read_bytes
 from dlexp.cli.app import main
+from dlexp.errors import DataError
 
-SHORT = ("model=lstm", "model.hidden=[8]", "data.eval_batch_size=7", "trainer.device=cpu", "-q")
+SHORT = ("model=lstm", "model.units=8", "data.eval_batch_size=7", "trainer.device=cpu", "-q")
 TABLE = ("data=text", "data.path=r.csv", "data.text=review", "data.target=stars", "data.min_count=1")
 
 
@@ -100,10 +101,10 @@ def test_texts_come_as_words_lines_tables_and_standard_input(
         run("predict", "table", "-", "-q")
         found = rows_of(capsys.readouterr().out)
         assert [(row["predicted"], row["confidence"]) for row in found] == expected
-    by_python = dlexp.load_run("table").predict(texts)
+    by_python = dlexp.load("table").predict(texts)
     assert by_python["predicted"].tolist() == [row["predicted"] for row in said]
     frame = pd.DataFrame({"review": texts}, index=pd.Index([7, 8, 9]))
-    assert dlexp.load_run("table").predict(frame).index.tolist() == [7, 8, 9]
+    assert dlexp.load("table").predict(frame).index.tolist() == [7, 8, 9]
 
 
 def test_a_text_file_is_one_text_for_a_run_of_files(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -123,13 +124,14 @@ def test_unusable_texts_keep_their_rows_with_the_reason(here: Path, capsys: pyte
     assert [bool(row["error"]) for row in found] == [False, True, True, False]
     assert "line 2" in found[1]["error"] and found[1]["predicted"] == ""
     pd.DataFrame({"text": ["x"]}).to_csv("other.csv")
-    error = line_refused("predict", "table", "other.csv")
-    assert error.code == "incompatible-data" and "review" in str(error)
+    with pytest.raises(DataError) as error:
+        dlexp.load("table").predict("other.csv")
+    assert error.value.code == "incompatible-data" and "review" in str(error.value)
 
 
-def test_runs_of_other_data_refuse_texts(here: Path) -> None:
+def test_runs_of_other_data_refuse_texts(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run("train", "data=iris", "trainer.epochs=1", "--run-id", "iris", "-q")
-    assert line_refused("predict", "iris", "--text", "great").code == "not-supported"
+    line_refused(capsys, "predict", "iris", "--text", "great", code="not-supported")
 
 
 def test_other_data_is_read_with_the_vocabulary_of_the_run(here: Path) -> None:
@@ -178,7 +180,7 @@ def test_data_commands_and_an_exported_file(here: Path, capsys: pytest.CaptureFi
     run("data", "preview", *words)
     assert "positive" in capsys.readouterr().out
     pytest.importorskip("onnxruntime")
-    run("export", "table", "--out", str(tmp_path / "m.onnx"), "-q")
+    run("export", "table", "--out", str(tmp_path / "m.onnx"))
     vocabulary = json.loads((tmp_path / "m.vocabulary.json").read_text())
     assert vocabulary["unit"] == "word" and {"great", "dull"} <= set(vocabulary["tokens"])
 
