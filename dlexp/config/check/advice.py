@@ -11,6 +11,7 @@ from dlexp.config.schema.run import RunConfig
 from dlexp.config.schema.tree import shown
 
 _SATURATE = ("sigmoid", "tanh", "softmax", "log_softmax", "step")
+_RECURRENT = "dlexp.models.recurrent."
 _DEEP = 6  # layers in sequence from which a plain network becomes hard to train
 _FAST = 10.0  # multiple of the default learning rate of an optimizer
 _FASTEST_ADAM = 0.02  # learning rates above it suit SGD, not Adam
@@ -33,6 +34,24 @@ def advice(config: RunConfig) -> Iterator[str]:
             f"Add trainer.monitor={monitor.replace('train/', 'val/', 1)}"
         )
     yield from _of_schedule(tree["scheduler"], epochs)
+    yield from _of_recurrence(tree)
+
+
+def _of_recurrence(tree: Mapping[str, Any]) -> Iterator[str]:
+    """Advice on a recurrent network, whose gradient is a product over all steps."""
+    model, trainer = tree["model"], tree["trainer"]
+    if not str(model.get("_target_")).startswith(_RECURRENT):
+        return
+    if trainer["clip_norm"] is None and trainer["gradient_norm"] is None:
+        yield (
+            "trainer.clip_norm=null: the gradient of a recurrent network is a product over all steps and can explode. "
+            "Set trainer.clip_norm=5"
+        )
+    if model.get("layers") == 1 and model.get("dropout", 0) > 0:
+        yield (
+            f"model.dropout={shown(model['dropout'])} is between layers and has no effect with model.layers=1. Set "
+            "model.output_dropout"
+        )
 
 
 def _of_schedule(scheduler: Mapping[str, Any], epochs: int) -> Iterator[str]:

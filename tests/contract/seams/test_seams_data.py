@@ -29,8 +29,8 @@ from dlexp.runtime.seed import generator
 from dlexp.sequence_specs import ForecastSpec, NextTokenSpec, SeriesSpec, TagSpec, TokenSpec, TokenTargetSpec
 from dlexp.spec_base import InputSpec, TargetSpec
 from dlexp.specs import BoxSpec, ClassSpec, DataSpec, ImageSpec, LabelSpec, MaskSpec, TableSpec, ValueSpec
-from dlexp.text.vocabulary import learn_vocabulary
 from dlexp.tasks.base import forward
+from dlexp.text.vocabulary import learn_vocabulary
 from dlexp.types import Batch, Field, Mixed, Sequences, as_tensor
 from dlexp.workflows.data.fingerprint import counts_of
 from dlexp.workflows.train.crash import _batch, _parts

@@ -12,7 +12,26 @@ from dlexp.config.files.catalog import Catalog
 CATALOG = Catalog()
 TABLES = ("ft_transformer", "neural_ode", "tabular_mlp", "wide_deep")
 MODELS = tuple(CATALOG.options("model"))
+SEQUENCES = ("data=arrays", "data.path=a.npz", "task=classification")
+RECURRENT = ("rnn", "lstm", "gru", "recurrent_cells")
+COMPANIONS = {
+    **dict.fromkeys(TABLES, ("data=iris",)),
+    **dict.fromkeys(("tcn", "text_cnn"), SEQUENCES),
+    **dict.fromkeys(RECURRENT, (*SEQUENCES, "trainer.clip_norm=5")),
+}
 OPTIMS = tuple(CATALOG.options("optim"))
+
+
+@pytest.mark.parametrize("model", RECURRENT)
+def test_a_recurrent_network_is_told_to_clip(model: str) -> None:
+    words = [f"model={model}", *SEQUENCES]
+    (found,) = advice(load(words, CATALOG))
+    assert "trainer.clip_norm=5" in found
+    assert list(advice(load([*words, "trainer.gradient_norm=1"], CATALOG))) == []
+    clipped = [*words, "trainer.clip_norm=5"]
+    (found,) = advice(load([*clipped, "model.layers=1", "model.dropout=0.3"], CATALOG))
+    assert found.startswith("model.dropout=0.3 ") and "model.output_dropout" in found
+    assert list(advice(load([*clipped, "model.layers=2", "model.dropout=0.3"], CATALOG))) == []
 
 
 @pytest.mark.parametrize(
@@ -59,11 +78,11 @@ def test_what_is_usual_is_not(words: str) -> None:
 
 
 def test_no_default_line_is_advised_against() -> None:
-    lines = [(f"model={name}", *(("data=iris",) if name in TABLES else ())) for name in MODELS]
+    lines = [(f"model={name}", *COMPANIONS.get(name, ())) for name in MODELS]
     lines += [(f"optim={name}",) for name in OPTIMS]
     lines += [(f"scheduler={name}",) for name in CATALOG.options("scheduler")]
     lines += [(f"regularization={name}",) for name in CATALOG.options("regularization")]
-    assert len(lines) == 38 + 17 + 13 + 16
+    assert len(lines) == 44 + 17 + 13 + 16
     assert {line: found for line in lines if (found := list(advice(load(line, CATALOG))))} == {}
 
 

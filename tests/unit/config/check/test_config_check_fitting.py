@@ -105,3 +105,20 @@ def test_a_misspelled_kind_is_refused_with_the_nearest(folder: Path, kind: str, 
 def test_a_kind_of_the_users_own_is_not_a_misspelling(folder: Path) -> None:
     problems = problems_of("model=own", catalog=own_kind(folder, "graph"))
     assert [problem.code for problem in problems] == ["incompatible-data"]
+
+
+def test_a_model_can_work_on_several_kinds(folder: Path) -> None:
+    config = load(["model=own"], own_kind(folder, "[tabular, image]"))
+    assert config.model.option == "own"
+
+
+def test_a_model_of_several_other_kinds_is_refused(folder: Path) -> None:
+    (problem,) = problems_of("model=own", catalog=own_kind(folder, "[tokens, series]"))
+    assert problem.code == "incompatible-data"
+    assert "sequences of token ids or time series" in problem.rule
+
+
+def test_a_misspelled_kind_in_a_list_is_refused(folder: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(["model=own"], own_kind(folder, "[tabular, imge]"))
+    refused(caught.value, "unknown-value", "model._inputs_", "_inputs_: image")

@@ -1,0 +1,1 @@
+"""Networks that read a sequence step by step, and keep a state."""

@@ -1,0 +1,1 @@
+"""First and last layers that networks of sequences share."""
