@@ -75,8 +75,8 @@ def predict(turns: Turns, words: Sequence[str]) -> None:
     from dlexp.config.compose import load
     from dlexp.config.files.catalog import Catalog
     from dlexp.data.columns import tensor_of
-    from dlexp.workflows.predict.inputs import PredictRequest
     from dlexp.workflows.predict.predict import answer
+    from dlexp.workflows.predict.request import PredictRequest
     from dlexp.workflows.run_record.restore import RestoredRun
 
     experiment = assemble(load(words, Catalog((CONF,))), ("benchmarks",))

@@ -177,8 +177,8 @@ class Run:
         with session():
             from dlexp.api.progress import Messages
             from dlexp.artifacts.files.row_writer import Collected
-            from dlexp.workflows.predict.inputs import PredictRequest
             from dlexp.workflows.predict.predict import predict_run
+            from dlexp.workflows.predict.request import PredictRequest
             from dlexp.workflows.run_record.restore import RestoreOptions
 
             options = RestoreOptions(checkpoint, changes, trusted_of_call(self._trust), allow_changes)

@@ -1,6 +1,6 @@
 """Items to predict: the files that a command line names, and batches of what is read.
 
-Symbols: N items in order, G of them usable, B samples of a batch.
+Symbols: N items in order, G of them usable, B samples of a batch, T positions of a sequence.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch import Tensor
 from dlexp.data.images.listing import files_below
 from dlexp.data.paths import did_you_mean
 from dlexp.errors import DataError
+from dlexp.types import Sequences, as_tensor
 
 ARRAYS = (".npy", ".npz")
 _TEXTS = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json")
@@ -30,12 +31,17 @@ class InputItems:
 
     names     column -> N values that identify the items
     problems  N texts: the reason why an item is not usable, "" if it is
-    inputs    (G, *input_shape): inputs of the usable items, before normalization
+    inputs    (G, *input_shape), or `Sequences`: inputs of the usable items, before normalization
     """
 
     names: dict[str, list[Any]]
     problems: list[str]
-    inputs: Tensor
+    inputs: Tensor | Sequences
+
+    @property
+    def tensor(self) -> Tensor:
+        """The inputs where they are one tensor. Raises TypeError for sequences."""
+        return as_tensor(self.inputs)
 
     def cut(self, good: int) -> tuple[InputItems, InputItems]:
         """(the items up to the usable item number `good`, the others)."""
@@ -46,8 +52,8 @@ class InputItems:
         first = {name: values[:place] for name, values in self.names.items()}
         rest = {name: values[place:] for name, values in self.names.items()}
         return (
-            InputItems(first, self.problems[:place], self.inputs[:good]),
-            InputItems(rest, self.problems[place:], self.inputs[good:]),
+            InputItems(first, self.problems[:place], _part(self.inputs, slice(None, good))),
+            InputItems(rest, self.problems[place:], _part(self.inputs, slice(good, None))),
         )
 
 
@@ -57,7 +63,33 @@ def concatenate(parts: Sequence[InputItems]) -> InputItems:
         return parts[0]
     names = {name: [value for part in parts for value in part.names[name]] for name in parts[0].names}
     problems = [problem for part in parts for problem in part.problems]
-    return InputItems(names, problems, torch.cat([part.inputs for part in parts]))
+    return InputItems(names, problems, joined_inputs([part.inputs for part in parts]))
+
+
+def joined_inputs(parts: Sequence[Tensor | Sequences]) -> Tensor | Sequences:
+    """The inputs of all `parts`, at least one, in order; sequences are padded to the longest of all."""
+    tensors = [part for part in parts if isinstance(part, Tensor)]
+    if len(tensors) == len(parts):
+        return torch.cat(tensors)
+    some = [part for part in parts if isinstance(part, Sequences)]
+    longest = max(part.values.shape[1] for part in some)
+    padded = [_padded(part.values, longest) for part in some]
+    return Sequences(torch.cat(padded), torch.cat([part.lengths for part in some]))
+
+
+def _padded(values: Tensor, length: int) -> Tensor:
+    """(B, length, ...) of values (B, T, ...), with zeros behind them."""
+    missing = values.new_zeros(len(values), length - values.shape[1], *values.shape[2:])
+    return torch.cat([values, missing], dim=1)
+
+
+def _part(inputs: Tensor | Sequences, where: slice) -> Tensor | Sequences:
+    """Some of the inputs; sequences without padding that none of them needs."""
+    if isinstance(inputs, Tensor):
+        return inputs[where]
+    lengths = inputs.lengths[where]
+    longest = int(lengths.max()) if len(lengths) else 0
+    return Sequences(inputs.values[where, :longest], lengths)
 
 
 def in_batches(items: Iterable[InputItems], batch_size: int) -> Iterator[InputItems]:

@@ -19,6 +19,7 @@ import dlexp
 from dlexp.artifacts.exports.formats import FORMATS, Exported
 from dlexp.artifacts.files.writing import finite_or_none, write_bytes
 from dlexp.data.images.float_precision import Narrowing
+from dlexp.data.inference.items import joined_inputs
 from dlexp.errors import ConfigError, DlexpError
 from dlexp.kinds import describe_kind
 from dlexp.runtime.seed import generator
@@ -26,7 +27,8 @@ from dlexp.runtime.tensors import sha256
 from dlexp.specs import ClassSpec, ImageSpec, TableSpec, ValueSpec
 from dlexp.types import Prediction, as_tensor
 from dlexp.workflows.export.pipeline import InferencePipeline, check_pipeline, features, inference_pipeline
-from dlexp.workflows.predict.inputs import Inputs, PredictRequest
+from dlexp.workflows.predict.inputs import Inputs
+from dlexp.workflows.predict.request import PredictRequest
 from dlexp.workflows.run_record.restore import RestoredRun, RestoreOptions, restore_run
 
 # The file is portable: fp32 on a CPU, in the default memory format, without compilation or recomputation.
@@ -136,7 +138,7 @@ def _batches(stored: RestoredRun, request: ExportRequest, say: Callable[[str], N
             "--samples", request.samples[0], rule, "Remove one of the two options.", code="cannot-combine"
         )
     wanted = PredictRequest(tuple(request.samples))
-    inputs = torch.cat([items.inputs for items in Inputs(stored, wanted, say).read()])
+    inputs = as_tensor(joined_inputs([items.inputs for items in Inputs(stored, wanted, say).read()]))
     if len(inputs) < sum(_SIZES):
         rule = f"must contain at least {sum(_SIZES)} valid samples, got {len(inputs)}"
         raise ConfigError.one("--samples", request.samples[0], rule, code="too-few-samples")

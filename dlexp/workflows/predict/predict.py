@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from dlexp.artifacts.files.row_writer import Columns, RowWriter
 from dlexp.data.inference.items import InputItems, in_batches
 from dlexp.engine.evaluate import seeded
 from dlexp.errors import ConfigError
 from dlexp.metrics.reports.prediction_columns import PredictionColumns
-from dlexp.types import Batch
+from dlexp.types import Batch, select, to_device
 from dlexp.workflows.predict.ensemble import check_mean, mean_predictions, restore_members
-from dlexp.workflows.predict.inputs import Inputs, PredictRequest
+from dlexp.workflows.predict.inputs import Inputs
+from dlexp.workflows.predict.request import PredictRequest
 from dlexp.workflows.run_record.drift import describe
 from dlexp.workflows.run_record.restore import RestoredRun, RestoreOptions
 
@@ -89,7 +92,7 @@ def _answered(
         for group in groups:
             waiting.append(group)
             if len(group.inputs):
-                yield stored.unlabeled(preprocess(group.inputs.to(experiment.device)))
+                yield stored.unlabeled(preprocess(to_device(group.inputs, experiment.device)))
 
     found = mean_predictions(runs, seeded(batches(), experiment.config.seed))
     with closing(found):
@@ -115,7 +118,9 @@ def _without_undefined(
     for number in undefined:
         problems[places[number]] = "the prediction is NaN or infinite"
     kept = [number for number in range(len(places)) if number not in set(undefined)]
-    return InputItems(group.names, problems, group.inputs[kept]), answers.without(undefined)
+    inputs = select(group.inputs, torch.tensor(kept, dtype=torch.int64))
+    assert not isinstance(inputs, Mapping)
+    return InputItems(group.names, problems, inputs), answers.without(undefined)
 
 
 class _Rows:

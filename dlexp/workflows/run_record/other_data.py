@@ -132,7 +132,7 @@ def _from_file(arguments: Mapping[str, Any], preprocessing: Mapping[str, Any]) -
             problem = next((text for text in items.problems if text and not text.endswith(_HAS_NO_VALUE)), "")
             if problem:
                 raise DataError(problem, file=path, code="invalid-data")
-            blocks.append(items.inputs.numpy())
+            blocks.append(items.tensor.numpy())
     return np.concatenate(blocks)
 
 

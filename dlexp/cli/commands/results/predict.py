@@ -54,8 +54,8 @@ def predict(
         RunDir.find(folder)  # raises an error before torch is imported
     trusted = trusted_packages(tuple(trust or ()))
     from dlexp.cli.views.results.predict import say, show
-    from dlexp.workflows.predict.inputs import PredictRequest
     from dlexp.workflows.predict.predict import predict_run
+    from dlexp.workflows.predict.request import PredictRequest
     from dlexp.workflows.run_record.restore import RestoreOptions
 
     options = RestoreOptions(checkpoint, changes, trusted, allow_changes)

@@ -170,7 +170,7 @@ def test_a_folder_and_a_prediction_name_such_a_file(keep: bool, tmp_path: Path) 
     spec = DataSpec(ImageSpec(3, 12, 12), ClassSpec(("a", "b")))
     (items,) = ImageInput.of(spec, {"white": 255}).read([str(dark), str(root / "cat" / "000.png")])
     assert [bool(problem) for problem in items.problems] == [True, False]
-    assert np.array_equal(items.inputs[0].permute(1, 2, 0).numpy(), picture(0))
+    assert np.array_equal(items.tensor[0].permute(1, 2, 0).numpy(), picture(0))
 
 
 def test_arrays_of_pixels_are_on_the_scale_of_training(tmp_path: Path) -> None:

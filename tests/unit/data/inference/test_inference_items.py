@@ -25,6 +25,7 @@ from dlexp.data.sources.table_file import table_file
 from dlexp.data.tables.files.table_form import TableForm
 from dlexp.errors import DataError
 from dlexp.specs import ClassSpec, DataSpec, ImageSpec, TableSpec
+from dlexp.types import Sequences
 
 
 def items(problems: Sequence[str], first: int = 0) -> InputItems:
@@ -43,7 +44,7 @@ def pieces(problems: Sequence[str], size: int) -> list[InputItems]:
 def test_batches_have_the_bounds_of_an_evaluation_however_the_samples_come(batch: int, piece: int) -> None:
     for count in range(1, 23):
         groups = list(in_batches(pieces([""] * count, piece), batch))
-        found = [(int(group.inputs[0]), int(group.inputs[-1]) + 1) for group in groups]
+        found = [(int(group.tensor[0]), int(group.tensor[-1]) + 1) for group in groups]
         assert found == bounds(count, batch), (count, batch)
 
 
@@ -56,12 +57,12 @@ def test_bad_items_keep_their_places_and_take_none_in_a_batch(piece: int) -> Non
         whole = concatenate(groups)
         assert whole.names["row"] == list(range(40)) and whole.problems == problems
         good = [number for number, problem in enumerate(problems) if not problem]
-        assert whole.inputs[:, 0].tolist() == good
+        assert whole.tensor[:, 0].tolist() == good
         sizes = [len(group.inputs) for group in groups if len(group.inputs)]
         assert sizes == [end - start for start, end in (bounds(len(good), 4) if good else [])]
         for group in groups:
             kept = [n for n, problem in zip(group.names["row"], group.problems, strict=True) if not problem]
-            assert group.inputs[:, 0].tolist() == kept
+            assert group.tensor[:, 0].tolist() == kept
 
 
 def test_items_that_are_all_bad_are_not_kept_until_the_end() -> None:
@@ -106,7 +107,7 @@ def test_rows_are_encoded_to_the_bits_of_training() -> None:
     (found,) = reader.read("train.csv")
     assert found.problems == [""] * 21 and found.names["row"] == list(range(21))
     for split in bundle.splits.values():
-        assert torch.equal(found.inputs[split.indices], tensor_of(split.inputs))
+        assert torch.equal(found.tensor[split.indices], tensor_of(split.inputs))
 
 
 def read(reader: TableInput, text: str, name: str = "new.csv") -> InputItems:
@@ -130,8 +131,8 @@ def test_a_bad_row_is_named_by_its_line_and_the_others_go_on() -> None:
     ]
     for problem, (place, value) in zip(found.problems, wanted, strict=True):
         assert bool(problem) == bool(place) and problem.startswith(place) and value in problem
-    assert found.inputs[1].tolist()[1:] == [0, 0]  # a category never seen is none of the known ones
-    assert found.inputs[2].tolist()[1:] == [1, 0] and found.inputs[1][0] == found.inputs[2][0]  # the median, twice
+    assert found.tensor[1].tolist()[1:] == [0, 0]  # a category never seen is none of the known ones
+    assert found.tensor[2].tolist()[1:] == [1, 0] and found.tensor[1][0] == found.tensor[2][0]  # the median, twice
 
 
 def test_categories_never_seen_are_counted_and_told() -> None:
@@ -169,7 +170,7 @@ def test_known_columns_may_be_there_in_any_order_and_extra_ones_when_asked_for()
     more = read(table(), "same,kind,price,id,size\n9,red,9,9,3\n")
     lenient = TableInput(table().columns, frozenset(), frozenset([""]), TableForm(), lenient=True)
     extra = read(lenient, "kind,what,size\nred,x,3\n")
-    assert torch.equal(plain.inputs, more.inputs) and torch.equal(plain.inputs, extra.inputs)
+    assert torch.equal(plain.tensor, more.tensor) and torch.equal(plain.tensor, extra.tensor)
 
 
 @pytest.mark.parametrize("text", ["", "size,kind\n"])
@@ -183,7 +184,7 @@ def test_standard_input_and_other_separators(monkeypatch: pytest.MonkeyPatch) ->
     reader = table()
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"kind,size\nred,3\n")))
     (found,) = reader.read("-")
-    assert torch.equal(found.inputs, read(reader, "kind\tsize\nred\t3\n", "new.tsv").inputs)
+    assert torch.equal(found.tensor, read(reader, "kind\tsize\nred\t3\n", "new.tsv").tensor)
     assert found.names == {"input": ["-"], "row": [0]}
 
 
@@ -204,7 +205,7 @@ def test_parquet_gives_the_bits_of_csv() -> None:
     parquet.write_table(pyarrow.table(columns), "new.parquet")
     reader = table()
     (found,) = reader.read("new.parquet")
-    assert torch.equal(found.inputs, read(reader, "kind,size\nred,0.1\n,2.5\nblue,\n").inputs)
+    assert torch.equal(found.tensor, read(reader, "kind,size\nred,0.1\n,2.5\nblue,\n").tensor)
     Path("bad.parquet").write_bytes(b"PAR1 and no more")
     with pytest.raises(DataError) as caught:
         next(reader.read("bad.parquet"))
@@ -228,14 +229,14 @@ def test_images_come_as_training_decoded_them_and_bad_ones_are_named() -> None:
     assert "did you mean 0.png?" in found.problems[6].lower() and found.problems[5]
     assert [bool(problem) for problem in found.problems] == [False] * 5 + [True] * 2 + [False] * 19
     for split in bundle.splits.values():
-        assert torch.equal(found.inputs[split.indices], tensor_of(split.inputs))
+        assert torch.equal(found.tensor[split.indices], tensor_of(split.inputs))
 
 
 def test_pixels_of_files_are_scaled_to_what_training_counted() -> None:
     write(Path("one.png"), np.array([[0, 255], [51, 102]], dtype=np.uint8))
     spec = DataSpec(ImageSpec(1, 2, 2), ClassSpec.numbered(2))
     (found,) = ImageInput.of(spec, {"white": 16}).read(["one.png"])
-    assert torch.allclose(found.inputs[0, 0], torch.tensor([[0.0, 16.0], [3.2, 6.4]]))
+    assert torch.allclose(found.tensor[0, 0], torch.tensor([[0.0, 16.0], [3.2, 6.4]]))
 
 
 def test_where_training_saw_parts_of_larger_images_the_middle_is_read() -> None:
@@ -243,7 +244,7 @@ def test_where_training_saw_parts_of_larger_images_the_middle_is_read() -> None:
     spec = DataSpec(ImageSpec(3, 6, 6), ClassSpec.numbered(2))
     (found,) = ImageInput.of(spec, {"white": 255, "resize": "crop", "resize_to": 11}).read(["one.png"])
     whole = ImageInput.of(DataSpec(ImageSpec(3, 11, 11), ClassSpec.numbered(2)), {"white": 255}).read(["one.png"])
-    assert torch.equal(found.inputs, next(whole).inputs[:, :, 2:8, 2:8])
+    assert torch.equal(found.tensor, next(whole).tensor[:, :, 2:8, 2:8])
 
 
 @pytest.mark.parametrize(
@@ -267,8 +268,8 @@ def test_arrays_are_found_by_the_shape_of_their_samples() -> None:
     np.save("c.npy", pixels[..., None].astype(np.int64))
     for name in ("a.npy", "b.npz", "c.npy"):
         (part,) = ArrayInput.of(spec, {"white": 16}).read(name)
-        assert part.inputs.dtype == torch.uint8 and part.inputs.shape == (2, 1, 3, 4)
-        found.append(part.inputs)
+        assert part.tensor.dtype == torch.uint8 and part.tensor.shape == (2, 1, 3, 4)
+        found.append(part.tensor)
     assert torch.equal(found[0], found[1]) and torch.equal(found[0], found[2])
 
 
@@ -293,15 +294,37 @@ def test_bad_samples_of_an_array_are_named() -> None:
     (found,) = ArrayInput.of(DataSpec(ImageSpec(1, 1, 2), ClassSpec.numbered(2)), {"white": 16}).read("a.npy")
     assert [problem.split(", ")[0] for problem in found.problems] == ["", "sample 1", "sample 2", ""]
     assert "0 to 16" in found.problems[2]
-    assert found.inputs.flatten(1).tolist() == [[0, 1], [3, 4]]
+    assert found.tensor.flatten(1).tolist() == [[0, 1], [3, 4]]
 
 
 def test_an_array_of_rows_is_encoded_as_their_columns() -> None:
     columns = [{"kind": "number", "name": name, "fill": 5.0, "mean": 1.0, "std": 2.0} for name in "ab"]
     np.save("rows.npy", np.array([[1.0, 3.0], [np.nan, 7.0]]))
     (found,) = ArrayInput.of(DataSpec(TableSpec(2), ClassSpec.numbered(2)), {"columns": columns}).read("rows.npy")
-    assert found.inputs.tolist() == [[0.0, 1.0], [2.0, 3.0]]
+    assert found.tensor.tolist() == [[0.0, 1.0], [2.0, 3.0]]
     columns[0] = {"kind": "category", "name": "a", "categories": ["x"]}
     with pytest.raises(DataError) as caught:
         ArrayInput.of(DataSpec(TableSpec(2), ClassSpec.numbered(2)), {"columns": columns})
     refused(caught.value, "incompatible-data", "'a'", "CSV")
+
+
+def test_sequences_are_cut_and_joined_like_other_inputs() -> None:
+    lengths = [3, 1, 0, 4, 2, 1]
+    parts = []
+    for number, length in enumerate(lengths):
+        values = torch.full((1, length), number, dtype=torch.int64)
+        parts.append(InputItems({"row": [number]}, [""], Sequences(values, torch.tensor([length]))))
+    parts.insert(
+        2, InputItems({"row": [9]}, ["broken"], Sequences(torch.zeros(0, 0, dtype=torch.int64), torch.zeros(0).long()))
+    )
+    groups = list(in_batches(parts, 2))
+    found = []
+    for group in groups:
+        assert isinstance(group.inputs, Sequences)
+        assert group.inputs.values.shape == (len(group.inputs.lengths), int(group.inputs.lengths.max()))
+        found += group.inputs.lengths.tolist()
+        numbers = [row for row, problem in zip(group.names["row"], group.problems, strict=True) if not problem]
+        for number, values, length in zip(numbers, group.inputs.values, group.inputs.lengths, strict=True):
+            assert (values[:length] == number).all() and not values[length:].any()
+    assert found == lengths and [len(group.inputs.lengths) for group in groups] == [2, 2, 2]
+    assert [text for group in groups for text in group.problems] == ["", "", "broken", "", "", "", ""]

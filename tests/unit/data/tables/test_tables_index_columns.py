@@ -121,7 +121,7 @@ def test_prediction_takes_files_with_and_without_it(make: Any) -> None:
     new.rename_axis("Unnamed: 0").to_csv("read_again.csv")
 
     def inputs(reader: TableInput, path: str) -> torch.Tensor:
-        return torch.cat([items.inputs for items in reader.read(path)])
+        return torch.cat([items.tensor for items in reader.read(path)])
 
     assert "__index_level_0__" in ParquetFile("index.parquet").schema_arrow.names
     wanted = inputs(plain, "bare.csv")

@@ -49,7 +49,7 @@ def test_a_messy_table_is_the_plain_one(name: str) -> None:
     rows = concatenate(list(reader.read(name)))
     assert not any(rows.problems)
     for some in bundle.splits.values():
-        assert torch.equal(rows.inputs[some.indices], tensor_of(some.inputs))
+        assert torch.equal(rows.tensor[some.indices], tensor_of(some.inputs))
 
 
 @pytest.mark.parametrize("name", messy_tables.TABLES)
@@ -63,7 +63,7 @@ def test_a_run_on_the_plain_table_predicts_a_messy_one(name: str) -> None:
     rows = concatenate(list(reader.read(name)))
     assert not any(rows.problems)
     for split in bundle.splits.values():
-        found, there = rows.inputs[split.indices], tensor_of(split.inputs)
+        found, there = rows.tensor[split.indices], tensor_of(split.inputs)
         assert torch.equal(found[:, :3], there[:, :3])
 
 
@@ -73,7 +73,7 @@ def test_texts_of_another_form_are_read_with_the_marks_of_training(kind: str) ->
     Path("german.csv").write_text("amount;price;bought\n" + rows)  # 2.500 has two readings, which price decides
     bundle = table_file(path="german.csv", **USUAL)
     reader = TableInput.of(bundle.preprocessing, USUAL, lenient=False)
-    expected = concatenate(list(reader.read("german.csv"))).inputs
+    expected = concatenate(list(reader.read("german.csv"))).tensor
     frame = pd.read_csv("german.csv", sep=";", dtype=str)
     if kind in ("frame", "parquet"):
         frame["price"] = frame["price"].str.replace(",5", "").astype(float) + 0.5  # now no column decides
@@ -84,4 +84,4 @@ def test_texts_of_another_form_are_read_with_the_marks_of_training(kind: str) ->
     elif kind == "tabs":
         frame.to_csv("other", sep="\t", index=False)
     found = reader.read_frame(frame) if kind == "frame" else reader.read("other")
-    assert torch.equal(concatenate(list(found)).inputs, expected)
+    assert torch.equal(concatenate(list(found)).tensor, expected)

@@ -59,7 +59,7 @@ def is_read_again(bundle: DataBundle) -> bool:
     """Whether prediction gives the features of training."""
     found = again(bundle)
     return not any(found.problems) and all(
-        torch.equal(found.inputs[split.indices], tensor_of(split.inputs)) for split in bundle.splits.values()
+        torch.equal(found.tensor[split.indices], tensor_of(split.inputs)) for split in bundle.splits.values()
     )
 
 
@@ -205,7 +205,7 @@ def test_other_units_in_new_rows_are_problems() -> None:
     reader = TableInput.of(bundle.preprocessing, {"target": "y"}, lenient=True)
     found = concatenate(list(reader.read("new.csv")))
     assert [bool(problem) for problem in found.problems] == [False, False, True, False] and "lb" in found.problems[2]
-    assert torch.equal(found.inputs[0, 1], found.inputs[1, 1])
+    assert torch.equal(found.tensor[0, 1], found.tensor[1, 1])
     assert reader.notes() == ["column 'w': 1 cell of another kind, read as missing, as in training"]
 
 
@@ -241,7 +241,7 @@ def test_rare_categories_are_one_feature() -> None:
     assert is_read_again(bundle)
     write("new.csv", x=[1.5, 2.5, 3.5], town=["Atlantis", "", "5"])
     found = again(bundle, "new.csv")
-    assert not any(found.problems) and found.inputs[:, -1].tolist() == [1, 0, 1]
+    assert not any(found.problems) and found.tensor[:, -1].tolist() == [1, 0, 1]
 
 
 def test_hashed_categories_and_refused_ones() -> None:
@@ -326,7 +326,7 @@ def test_new_rows_with_other_dates_and_missing_columns() -> None:
     write("new.csv", x=[1.5] * 8, when=cells, town=["a"] * 7 + ["new"])
     found = again(bundle, "new.csv")
     assert [bool(problem) for problem in found.problems] == [False] * 3 + [True] * 4 + [False]
-    assert torch.equal(found.inputs[0], found.inputs[1]) and torch.equal(found.inputs[0], found.inputs[2])
+    assert torch.equal(found.tensor[0], found.tensor[1]) and torch.equal(found.tensor[0], found.tensor[2])
     plain = read(when=DAYS)
     write("new.csv", x=[1.5] * 2, when=["03/04/2024", "31/12/2024"])
     found = again(plain, "new.csv")
