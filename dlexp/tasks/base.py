@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dlexp.kinds import describe_kind
@@ -21,7 +23,7 @@ from dlexp.specs import DataSpec
 from dlexp.types import Batch, Field, LossOutput, Prediction, Sequences
 
 Networks = Mapping[str, nn.Module]
-_TASKS = {"class": "classification", "value": "regression"}  # kind of targets -> the task that learns them
+_TASKS = {"class": "classification", "value": "regression", "forecast": "forecasting"}  # kind of targets -> the task that learns them
 
 
 def forward(network: nn.Module, field: Field) -> Tensor:
@@ -91,6 +93,10 @@ class Task(ABC):
     extra_metrics: ClassVar[Mapping[str, str]] = {}
     mixes: ClassVar[bool] = False
 
+    def around(self, network: nn.Module) -> nn.Module:
+        """The model as it is trained and exported: `network` itself, or one that computes something around it."""
+        return network
+
     def own_networks(self) -> Networks:
         """Networks that come with the task and not with the model, by names that the model does not use."""
         return {}
@@ -144,6 +150,16 @@ class Task(ABC):
             resampling: how intervals are made; None makes none.
         """
         return Report(state.compute())
+
+    def report_beside(
+        self,
+        spec: DataSpec,
+        state: MetricState,
+        resampling: Resampling | None,
+        references: Mapping[str, NDArray[np.float64]],
+    ) -> Report:
+        """The report beside forecasts that need no network, `DataBundle.references`; by default without them."""
+        return self.report(spec, state, resampling)
 
     def extra_metrics_of(self, monitor: str) -> tuple[str, ...]:
         """The extra metrics that an epoch computes so that `monitor`, such as val/roc_auc, can decide."""

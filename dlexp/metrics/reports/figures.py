@@ -103,7 +103,28 @@ class Lines:
     lines: Mapping[str, tuple[Floats, Floats]]
 
 
-Figure = ConfusionMatrix | RankingCurves | ReliabilityDiagram | TrueAndPredicted | SampleImages | Lines
+@dataclass(frozen=True)
+class Forecasts:
+    """Forecasts of one series beside what came.
+
+    target     what is forecast
+    begins     (K,) the first step of each forecast in the series
+    true       (K, H) in the unit of the target
+    predicted  (K, H)
+    bounds     q0.1 and so on -> (K, H)
+    """
+
+    caption: str
+    target: str
+    begins: NDArray[np.int64]
+    true: Floats
+    predicted: Floats
+    bounds: Mapping[str, Floats]
+
+
+Figure = (
+    ConfusionMatrix | RankingCurves | ReliabilityDiagram | TrueAndPredicted | SampleImages | Lines | Forecasts
+)
 
 
 def matrix_of(cells: Sequence[Cell], num_classes: int) -> NDArray[np.int64]:

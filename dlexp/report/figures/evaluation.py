@@ -13,9 +13,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from dlexp.metrics.calibration import Bin
 from dlexp.metrics.ranking import RankingCurve
-from dlexp.metrics.reports.figures import ConfusionMatrix, Lines, RankingCurves, ReliabilityDiagram, TrueAndPredicted
+from dlexp.metrics.reports.figures import (
+    ConfusionMatrix,
+    Forecasts,
+    Lines,
+    RankingCurves,
+    ReliabilityDiagram,
+    TrueAndPredicted,
+)
 from dlexp.metrics.reports.figures import Figure as FigureData
 from dlexp.report.figures.curves import as_png
+from dlexp.report.figures.forecasts import forecasts_png
 from dlexp.report.figures.labels import cut, short_labels
 from dlexp.report.number_format import distinct_texts
 
@@ -46,6 +54,8 @@ def draw_figure(figure: FigureData, split: str) -> bytes:
             return draw_values(figure.true, figure.predicted, figure.target, split)
         case Lines():
             return lines_png(figure, split)
+        case Forecasts():
+            return forecasts_png(figure, split)
         case _:
             raise TypeError(f"a figure of type {type(figure).__name__} cannot be drawn without the samples")
 

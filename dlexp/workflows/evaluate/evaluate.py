@@ -81,7 +81,8 @@ def write_evaluation(
     """
     split, checkpoint = what
     folder, spec = run / "eval" / split, experiment.bundle.spec
-    report = experiment.metrics.report(spec, result.state, resampling)
+    references = None if experiment.bundle.references is None else experiment.bundle.references(split)
+    report = experiment.metrics.report(spec, result.state, resampling, references)
     accesses = log_split_access(run / "eval", split, checkpoint)
     content = {
         "schema": SCHEMA,
