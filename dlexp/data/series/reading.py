@@ -35,6 +35,7 @@ class ReadingOptions:
     frequency  data.frequency
     sort       put rows in the order of time
     gaps       data.gaps
+    is_new     whether the rows are for a prediction: then those at the end may lack the target
     """
 
     columns: dict[str, str]

@@ -10,11 +10,12 @@ from dlexp.findings import counted
 from dlexp.kinds import describe_kind
 from dlexp.workflows.predict.new_images import NewImages
 from dlexp.workflows.predict.new_rows import NewRows
+from dlexp.workflows.predict.new_series import NewSeries
 from dlexp.workflows.predict.request import PredictRequest
 from dlexp.workflows.predict.sample_reader import SampleReader
 from dlexp.workflows.run_record.restore import RestoredRun
 
-READERS: Mapping[str, type[SampleReader]] = {"image": NewImages, "tabular": NewRows}  # by kind of inputs
+READERS: Mapping[str, type[SampleReader]] = {"image": NewImages, "tabular": NewRows, "series": NewSeries}  # by kind of inputs
 
 
 class Inputs:

@@ -174,8 +174,9 @@ class _Rows:
             values[name] = columns[name] if whole else _spread(columns.get(name, ()), group, self._each)
         told, error = dict(group.names), [problem or None for problem in group.problems]
         if self._each > 1:
-            told = {name: _repeated(cells, self._each) for name, cells in told.items()}
-            error = _repeated(error, self._each)
+            counts = [1 if problem else self._each for problem in group.problems]
+            told = {name: _repeated(cells, counts) for name, cells in told.items()}
+            error = _repeated(error, counts)
         self._writer.write({**told, **values, "error": error})
 
     def _count(self, group: InputItems) -> None:
@@ -188,11 +189,17 @@ class _Rows:
 
 
 def _spread(values: Sequence[Any], group: InputItems, each: int) -> list[Any]:
-    """The values at the positions of valid samples, None at the others; `each` of a sample."""
+    """The values at the positions of valid samples, of which each has `each` rows; None in the one row of the others."""
     rest = iter(values)
-    return [None if problem else next(rest) for problem in group.problems for _ in range(each)]
+    counts = (1 if problem else each for problem in group.problems)
+    return [
+        None if problem else next(rest)
+        for problem, count in zip(group.problems, counts, strict=True)
+        for _ in range(count)
+    ]
 
 
-def _repeated(cells: Sequence[Any], each: int) -> list[Any]:
-    """Each cell `each` times; one that is a tuple has a value for each row."""
-    return [value for cell in cells for value in (cell if isinstance(cell, tuple) else [cell] * each)]
+def _repeated(cells: Sequence[Any], counts: Sequence[int]) -> list[Any]:
+    """Each cell in all rows of its sample; one that is a tuple has a value for each row."""
+    pairs = zip(cells, counts, strict=True)
+    return [value for cell, count in pairs for value in (cell if isinstance(cell, tuple) else [cell] * count)]

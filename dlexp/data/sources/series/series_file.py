@@ -75,6 +75,6 @@ def series_file(
     found = series_of(table, wanted, ReadingOptions(declared, frequency, sort, gaps))
     bundle = forecast_bundle(found, options, gaps, season)
     notes = (note, *bundle.notes) if (note := read_form.note()) else bundle.notes
-    plain: dict[str, Any] = {**bundle.preprocessing, "form": read_form.plain(), "sort": sort, "columns": declared}
+    plain: dict[str, Any] = {**bundle.preprocessing, "form": read_form.plain(), "sort": sort, "declared": declared}
     return replace(bundle, preprocessing=plain, notes=notes)
 
