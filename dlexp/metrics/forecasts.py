@@ -1,7 +1,7 @@
 """Metrics of forecasts, as means over windows, steps and targets.
 
-Symbols: B batch, N windows, H steps of a horizon, V targets, O = H x V outputs, step by step; y true value, e = predicted
-- true.
+Symbols: B batch, N windows, H steps of a horizon, V targets, O = H x V outputs, step by step; y true value,
+e = predicted - true.
 
 mae    mean |e|, in the unit of the target
 rmse   root of the mean e^2, in the unit of the target
@@ -122,7 +122,14 @@ class ForecastState(MetricState):
         lost = np.zeros_like(true)
         if self._names and bounds:
             lost = pinball({name: value.reshape(true.shape) for name, value in bounds.items()}, true)
-        rows = (errors.absolute, errors.squared, np.nan_to_num(errors.scaled), ~np.isnan(errors.scaled), errors.share, lost)
+        rows = (
+            errors.absolute,
+            errors.squared,
+            np.nan_to_num(errors.scaled),
+            ~np.isnan(errors.scaled),
+            errors.share,
+            lost,
+        )
         self._sums += np.stack([row.sum(axis=(0, 1)) for row in rows])
         self._count += len(true) * self._shape[0]
         self._loss.add(prediction)

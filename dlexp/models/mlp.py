@@ -48,7 +48,9 @@ class FlatSteps(nn.Sequential):
         if lengths is not None:
             is_step = torch.arange(values.shape[1], device=values.device) < lengths[:, None]
             values = values * is_step[:, :, None]
-        found: Tensor = super().forward(F.pad(values, (0, 0, 0, missing)) if missing else values)
+        found = F.pad(values, (0, 0, 0, missing)) if missing else values
+        for layer in self:
+            found = layer(found)
         return found
 
 

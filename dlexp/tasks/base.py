@@ -23,7 +23,11 @@ from dlexp.specs import DataSpec
 from dlexp.types import Batch, Field, LossOutput, Prediction, Sequences
 
 Networks = Mapping[str, nn.Module]
-_TASKS = {"class": "classification", "value": "regression", "forecast": "forecasting"}  # kind of targets -> the task that learns them
+_TASKS = {
+    "class": "classification",
+    "value": "regression",
+    "forecast": "forecasting",
+}  # kind of targets -> the task that learns them
 
 
 def forward(network: nn.Module, field: Field) -> Tensor:

@@ -62,7 +62,7 @@ class SeriesInput:
         self._series(path)
 
     def read(self, path: str) -> InputItems:
-        """A window of each series. A series that is too short, or has a gap in its window, is an item with a problem."""
+        """A window of each series; one that is too short, or has a gap in its window, is an item with a problem."""
         found = self._series(path)
         windows: list[torch.Tensor] = []
         problems: list[str] = []
@@ -88,7 +88,9 @@ class SeriesInput:
 
     def _series(self, path: str) -> SeriesSet:
         if path == STDIN:
-            raise DataError("standard input is not supported for series", file=path, remedy="Name a file.", code="not-supported")
+            raise DataError(
+                "standard input is not supported for series", file=path, remedy="Name a file.", code="not-supported"
+            )
         if is_tsf(Path(path)):
             return read_tsf(Path(path), "skip")
         marks = Marks([*self.arguments.get("missing_values", MISSING)])
@@ -124,7 +126,11 @@ class SeriesInput:
             back = int(length - np.flatnonzero(missing)[0])
             line = int(one.lines[end - back]) if one.lines[end - back] >= 0 else 0
             where = f"{found.unit} {line}" if line else f"{back} steps before the end"
-            return None, after, f"a value of the last window is missing: {where}. Fill it, or train with data.gaps=forward"
+            return (
+                None,
+                after,
+                f"a value of the last window is missing: {where}. Fill it, or train with data.gaps=forward",
+            )
         future = np.full((horizon, len(columns.known)), np.nan)
         rest = one.values[end : end + horizon, len(columns.values) - len(columns.known) :]
         future[: len(rest)] = rest

@@ -21,7 +21,9 @@ _MOST_WINDOWS = 20_000  # that the ridge is fitted on, at equal distances
 _ALPHAS = tuple(10.0**power for power in range(-6, 2))
 
 
-def reference_forecasts(splits: Mapping[str, Split], split: str, period: int, series: NDArray[np.int64]) -> dict[str, Floats]:
+def reference_forecasts(
+    splits: Mapping[str, Split], split: str, period: int, series: NDArray[np.int64]
+) -> dict[str, Floats]:
     """Name -> forecasts (N, H, V) of the windows of a split, in the units of the targets.
 
     naive           the last value before the forecast

@@ -44,7 +44,9 @@ class Scale:
         return cls(mean, np.where(std > tiny, std, 1.0))
 
 
-def network_inputs(values: Floats, future: Floats, times: NDArray[Any] | None, columns: SeriesColumns, scale: Scale) -> Floats:
+def network_inputs(
+    values: Floats, future: Floats, times: NDArray[Any] | None, columns: SeriesColumns, scale: Scale
+) -> Floats:
     """(n, C) inputs of the n steps of a series: what each step has, then what is known H steps ahead of it.
 
     Args:
@@ -75,13 +77,16 @@ def channel_names(columns: SeriesColumns, horizon: int) -> list[str]:
     return [*columns.values, *calendar_names(columns.calendar), *(f"{name}+{horizon}" for name in ahead)]
 
 
-def forecast_bundle(found: SeriesSet, options: WindowOptions, gaps: str = REFUSE, period: int | None = None) -> DataBundle:
+def forecast_bundle(
+    found: SeriesSet, options: WindowOptions, gaps: str = REFUSE, period: int | None = None
+) -> DataBundle:
     """Windows of the series, divided by time, scaled by the training part.
 
     Raises DataError for series that are too short, and for a horizon that does not fit.
     """
     if (found.columns.known or found.columns.calendar) and options.window < options.horizon:
-        rule = f"data.window={options.window} must be at least data.horizon={options.horizon} with data.known or data.calendar"
+        rule = f"data.window={options.window} must be at least data.horizon={options.horizon} "
+        rule += "with data.known or data.calendar"
         remedy = f"Set data.window={options.horizon}"
         raise DataError(rule, file=found.file, remedy=remedy, code="cannot-combine")
     found, notes = _without_empty_starts(found)
@@ -128,9 +133,7 @@ def forecast_bundle(found: SeriesSet, options: WindowOptions, gaps: str = REFUSE
     )
 
 
-def _references(
-    splits: Mapping[str, Split], period: int, series: NDArray[np.int64], split: str
-) -> dict[str, Floats]:
+def _references(splits: Mapping[str, Split], period: int, series: NDArray[np.int64], split: str) -> dict[str, Floats]:
     return reference_forecasts(splits, split, period, series)
 
 
@@ -181,12 +184,12 @@ def _all_windows(
             firsts[part].append(begins[~bad] + offset)
         offset += len(one)
     joined = [np.concatenate(part) for part in firsts]
-    for part, at in zip(PARTS, joined, strict=True):
-        if not len(at):
-            rule = f"no window of the {part} part is without a gap"
+    for name, windows in zip(PARTS, joined, strict=True):
+        if not len(windows):
+            rule = f"no window of the {name} part is without a gap"
             remedy = "Set data.gaps=interpolate" if gaps == SKIP else "Use data with fewer gaps there."
             raise DataError(rule, file=found.file, remedy=remedy, code="too-few-samples")
-    told = [f"{count:,} of {part}" for part, count in zip(PARTS, left, strict=True) if count]
+    told = [f"{count:,} of {name}" for name, count in zip(PARTS, left, strict=True) if count]
     why = "they have a gap" if gaps == SKIP else "a target in them was missing"
     return joined, [f"windows left out: {', '.join(told)}; {why}"] if told else []
 
@@ -198,7 +201,7 @@ def _naive_error(train: Floats, period: int) -> tuple[float, ...]:
     apart = np.abs(train[period:] - train[:-period])
     seen = ~np.isnan(apart)
     total = np.where(seen, apart, 0.0).sum(axis=0)
-    return tuple((total / np.maximum(1, seen.sum(axis=0))).tolist())
+    return tuple(map(float, total / np.maximum(1, seen.sum(axis=0))))
 
 
 def _scale_notes(spec: ForecastSpec, scale: Scale, targets: int) -> list[str]:
@@ -206,7 +209,11 @@ def _scale_notes(spec: ForecastSpec, scale: Scale, targets: int) -> list[str]:
     if not undefined:
         return []
     which = f"of {undefined:,} of {len(spec.naive_error):,} series" if len(spec.naive_error) > 1 else ""
-    return [f"MASE {which} is undefined: the training part has no change over {counted(spec.period, 'step')}".replace("  ", " ")]
+    return [
+        f"MASE {which} is undefined: the training part has no change over {counted(spec.period, 'step')}".replace(
+            "  ", " "
+        )
+    ]
 
 
 def _plain(found: SeriesSet, options: WindowOptions, scale: Scale, period: int, gaps: str) -> dict[str, Any]:

@@ -52,7 +52,9 @@ class Frequency:
         except ValueError:
             count = 0.0
         if not 0 < count < np.inf:
-            rule = f"data.frequency={text} must be auto, rows, a number, or a step such as 15min, 1h, 1d, 1b, 1w, 1mo, 1y"
+            rule = (
+                f"data.frequency={text} must be auto, rows, a number, or a step such as 15min, 1h, 1d, 1b, 1w, 1mo, 1y"
+            )
             raise DataError(rule, remedy="Set data.frequency=auto", code="invalid-value")
         if found is None:
             return cls("number", count)
@@ -90,7 +92,7 @@ class Frequency:
         else:
             places = _months(times) / self.step
         near = np.round(places)
-        return np.where(np.abs(places - near) < _ROUNDING, near, places)
+        return np.asarray(np.where(np.abs(places - near) < _ROUNDING, near, places), dtype=np.float64)
 
     def after(self, last: Any, count: int) -> Times | None:
         """(K,) the times of the next steps after `last`; None for rows, whose next times nobody knows."""

@@ -78,7 +78,7 @@ def check_lengths(found: SeriesSet, cuts: Sequence[tuple[int, int]], options: Wi
     long = [one for one in found.series if len(one) >= needs]
     if not long:
         raise _too_short(found, max(found.series, key=len), options)
-    counts = {part: 0 for part in PARTS}
+    counts = dict.fromkeys(PARTS, 0)
     for one, own in zip(found.series, cuts, strict=True):
         for part, firsts in zip(PARTS, windows_of(len(one), own, options), strict=True):
             counts[part] += len(firsts)
@@ -99,14 +99,13 @@ def _too_short(found: SeriesSet, longest: Series, options: WindowOptions) -> Dat
     smaller = count // 3
     remedy = "Use a longer series."
     if smaller >= 2:
-        remedy = f"Set {setting('data.window', max(1, smaller - smaller // 3))} {setting('data.horizon', max(1, min(horizon, smaller // 3)))}"
+        steps = max(1, min(horizon, smaller // 3))
+        remedy = f"Set {setting('data.window', max(1, smaller - smaller // 3))} {setting('data.horizon', steps)}"
     row = int(longest.lines[-1]) if found.unit and count else None
     return DataError(rule, file=found.file, row=row, unit=found.unit or "row", remedy=remedy, code="too-few-samples")
 
 
-def _empty_part(
-    found: SeriesSet, part: str, cuts: Sequence[tuple[int, int]], options: WindowOptions
-) -> DataError:
+def _empty_part(found: SeriesSet, part: str, cuts: Sequence[tuple[int, int]], options: WindowOptions) -> DataError:
     """The error for a part in which the horizon does not fit."""
     best = max(range(len(found.series)), key=lambda n: len(found.series[n]))
     count, (val, test) = len(found.series[best]), cuts[best]
@@ -116,9 +115,13 @@ def _empty_part(
     what = f"data.window={window} + data.horizon={horizon}" if part == "train" else f"data.horizon={horizon}"
     rule = f"the {part} part has {max(0, have):,} of {count:,} steps, and {what} need {needs:,}"
     if part == "train":
-        remedy = f"Set a smaller data.window, such as {setting('data.window', max(1, val - horizon - 1))}" if val > horizon + 1 else "Use a longer series."
+        remedy = (
+            f"Set a smaller data.window, such as {setting('data.window', max(1, val - horizon - 1))}"
+            if val > horizon + 1
+            else "Use a longer series."
+        )
     else:
         share = min(0.45, np.ceil(100 * (needs + options.gap + 1) / max(1, count)) / 100)
-        remedy = f"Set {setting(f'data.{part}_fraction', f'{share:g}')}, or a smaller data.horizon"
+        remedy = f"Set {setting(f'data.{part}_fraction', float(share))}, or a smaller data.horizon"
     row = int(found.series[best].lines[-1]) if found.unit else None
     return DataError(rule, file=found.file, row=row, unit=found.unit or "row", remedy=remedy, code="too-few-samples")

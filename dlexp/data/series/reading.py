@@ -78,7 +78,9 @@ def series_of(table: RawTable, wanted: SeriesColumns, options: ReadingOptions) -
     found = SeriesSet(table.file, tuple(series), wanted, frequency, time, table.unit, tuple(notes), omitted)
     if wanted.calendar and (times is None or times.dtype.kind != "M"):
         rule = f"data.calendar={listed(wanted.calendar)} requires a column of dates"
-        raise DataError(rule, file=table.file, remedy="Set data.time=COLUMN, or data.calendar=[]", code="missing-requirement")
+        raise DataError(
+            rule, file=table.file, remedy="Set data.time=COLUMN, or data.calendar=[]", code="missing-requirement"
+        )
     if options.gaps == REFUSE and not options.is_new:
         _refuse_gaps(found)
     return found
@@ -112,7 +114,7 @@ def _time_column(table: RawTable, wanted: SeriesColumns) -> str | None:
         rule = f"has {len(dates)} columns of dates: {listed(dates)}"
         raise DataError(rule, file=table.file, remedy=f"Set {setting('data.time', dates[0])}", code="missing-value")
     numbers = [name for name, column in free.items() if name.lower() in _TIME_NAMES]
-    return (dates or numbers or [None])[0]
+    return next(iter(dates or numbers), None)
 
 
 def _numbers(table: RawTable, wanted: SeriesColumns) -> Floats:
@@ -124,7 +126,9 @@ def _numbers(table: RawTable, wanted: SeriesColumns) -> Floats:
         if len(wrong):
             more = f", and {len(wrong) - 1:,} more" if len(wrong) > 1 else ""
             rule = f"must be a number, got {table.raw[name].cell(int(wrong[0]))!r}{more}"
-            remedy = f"Correct it, or count it as missing: {table.raw[name].marking([table.raw[name].cell(int(wrong[0]))])}"
+            remedy = (
+                f"Correct it, or count it as missing: {table.raw[name].marking([table.raw[name].cell(int(wrong[0]))])}"
+            )
             problems.append(ColumnProblem(table.refusal(rule, name, int(wrong[0]), remedy, "invalid-type"), name))
         found.append(numbers)
     raise_all(problems, table.file, {})
@@ -138,7 +142,9 @@ def _by_series(table: RawTable, wanted: SeriesColumns, times: NDArray[Any] | Non
     labels = table.labels_of(wanted.series)
     missing = np.flatnonzero(labels.codes < 0)
     if len(missing):
-        raise table.refusal("the series is missing", wanted.series, int(missing[0]), "Fill in the cell or delete the row.")
+        raise table.refusal(
+            "the series is missing", wanted.series, int(missing[0]), "Fill in the cell or delete the row."
+        )
     order = np.argsort(labels.codes, kind="stable")
     bounds = np.searchsorted(labels.codes[order], np.arange(len(labels.names) + 1))
     for number, name in enumerate(labels.names):
@@ -147,9 +153,7 @@ def _by_series(table: RawTable, wanted: SeriesColumns, times: NDArray[Any] | Non
             yield _Rows(str(name), at, None if times is None else times[at], values[at])
 
 
-def _in_order(
-    table: RawTable, rows: _Rows, wanted: SeriesColumns, time: str | None, options: ReadingOptions
-) -> _Rows:
+def _in_order(table: RawTable, rows: _Rows, wanted: SeriesColumns, time: str | None, options: ReadingOptions) -> _Rows:
     """Rows whose times increase. Raises DataError for time that goes backwards and for a time that occurs twice."""
     if rows.times is None:
         return rows
@@ -163,16 +167,23 @@ def _in_order(
     back = np.flatnonzero(rows.times[1:] < rows.times[:-1]) + 1
     if len(back) and (not len(same) or back[0] < same[0]):
         row = int(rows.at[back[0]])
-        rule = f"time goes backwards{where}: {shown_time(rows.times[back[0]])} comes after {shown_time(rows.times[back[0] - 1])}"
+        pair = [shown_time(rows.times[back[0] - before]) for before in (0, 1)]
+        rule = f"time goes backwards{where}: {pair[0]} comes after {pair[1]}"
         several = wanted.series is None and (seen := _may_name_series(table, wanted, time))
-        remedy = f"If the file has several series, set {setting('data.series', seen)}. Else set data.sort=true" if several else "Set data.sort=true"
+        remedy = (
+            f"If the file has several series, set {setting('data.series', seen)}. Else set data.sort=true"
+            if several
+            else "Set data.sort=true"
+        )
         raise table.refusal(rule, time, row, remedy)
     if len(same):
         row = int(rows.at[same[0]])
         more = f", and {counted(len(same) - 1, 'more row')}" if len(same) > 1 else ""
         rule = f"{shown_time(rows.times[same[0]])} occurs twice{where}{more}"
         name = _may_name_series(table, wanted, time)
-        remedy = f"If the file has several series, set {setting('data.series', name)}" if name else "Delete one of the rows."
+        remedy = (
+            f"If the file has several series, set {setting('data.series', name)}" if name else "Delete one of the rows."
+        )
         raise table.refusal(rule, time, row, remedy)
     return rows
 
@@ -214,7 +225,8 @@ def _irregular(table: RawTable, groups: list[_Rows], time: str) -> DataError:
         off = np.flatnonzero(np.abs(gaps / usual - np.round(gaps / usual)) > 1e-6) + 1
         if len(off):
             at = int(off[0])
-            rule = f"the steps have no common length: {shown_time(rows.times[at])} comes after {shown_time(rows.times[at - 1])}"
+            pair = [shown_time(rows.times[at - before]) for before in (0, 1)]
+            rule = f"the steps have no common length: {pair[0]} comes after {pair[1]}"
             remedy = "If each row is a step, such as a trading day, set data.frequency=rows. Else correct the time."
             return table.refusal(rule, time, int(rows.at[at]), remedy)
     rule = "the length of a step cannot be told from one row"
@@ -272,7 +284,9 @@ def _refuse_gaps(found: SeriesSet) -> None:
         steps, cells = int((series.lines < 0).sum()), int(missing.any(axis=1).sum())
         when = "" if series.times is None else f" at {shown_time(series.times[step])}"
         if series.lines[step] < 0:
-            rule = f"steps are missing, the first{when}, {counted(steps, 'step')} in all (one step is {found.frequency})"
+            rule = (
+                f"steps are missing, the first{when}, {counted(steps, 'step')} in all (one step is {found.frequency})"
+            )
             name = found.time or found.columns.values[0]
         else:
             name = found.columns.values[column]
@@ -284,4 +298,3 @@ def _refuse_gaps(found: SeriesSet) -> None:
         if series.lines[step] < 0 and found.frequency.unit in ("second", "business_day"):
             remedy += ". If each row is a step, such as a trading day, set data.frequency=rows"
         raise found.refusal(rule, series, step, name, remedy)
-

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,7 @@ def filled(values: Floats, policy: str, cuts: Sequence[int]) -> Floats:
         return found
     bounds = [0, *cuts, len(values)]
     for column in found.T:
-        for begin, end in zip(bounds, bounds[1:], strict=False):
+        for begin, end in pairwise(bounds):
             part = column[begin:end]
             there = np.flatnonzero(~np.isnan(part))
             if policy == INTERPOLATE and len(there):

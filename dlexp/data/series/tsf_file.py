@@ -66,7 +66,9 @@ def read_tsf(path: Path, gaps: str) -> SeriesSet:
             missing = np.flatnonzero(np.isnan(one.values[:, 0]))
             if len(missing):
                 rule = f"series {one.name!r} has {len(missing):,} missing values, the first at step {missing[0] + 1}"
-                remedy = "Fill them: data.gaps=forward or data.gaps=interpolate. Or leave out their windows: data.gaps=skip"
+                remedy = (
+                    "Fill them: data.gaps=forward or data.gaps=interpolate. Or leave out their windows: data.gaps=skip"
+                )
                 raise DataError(rule, file=path, row=int(one.lines[0]), remedy=remedy)
     return SeriesSet(path, tuple(series), SeriesColumns((_TARGET,)), header.frequency, "start_timestamp")
 

@@ -37,7 +37,11 @@ def time_blocks(origins: NDArray[np.int64], horizon: int) -> NDArray[np.int64]:
 
 
 def block_interval(
-    values: Floats, blocks: NDArray[np.int64], level: float, overlap: float = 0.0, shown: Callable[[float], float] = float
+    values: Floats,
+    blocks: NDArray[np.int64],
+    level: float,
+    overlap: float = 0.0,
+    shown: Callable[[float], float] = float,
 ) -> Interval:
     """The interval of the mean of (N,) values; NaN is left out.
 
@@ -46,7 +50,7 @@ def block_interval(
         blocks: The block of each, see `time_blocks`.
         level: Share of such intervals that hold the mean, in (0, 1).
         overlap: Share of its targets that a window has in common with the next, (H - 1) / H. Where all of a window's
-            error is that of its targets, neighboring blocks of H windows have a third of their variance in common, which
+            error is that of its targets, neighboring blocks of H windows have a part of their variance in common that
             their means do not show: with whole overlap the variance is 1.5 times what they show.
         shown: What is made of the bounds, such as a root.
     """

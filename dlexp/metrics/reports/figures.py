@@ -122,9 +122,7 @@ class Forecasts:
     bounds: Mapping[str, Floats]
 
 
-Figure = (
-    ConfusionMatrix | RankingCurves | ReliabilityDiagram | TrueAndPredicted | SampleImages | Lines | Forecasts
-)
+Figure = ConfusionMatrix | RankingCurves | ReliabilityDiagram | TrueAndPredicted | SampleImages | Lines | Forecasts
 
 
 def matrix_of(cells: Sequence[Cell], num_classes: int) -> NDArray[np.int64]:

@@ -109,12 +109,21 @@ def forecast_report(
     if beside:
         header = ("forecast", "mae", "rmse", "mase", "smape", "difference of mae", "low", "high", "verdict")
         first = [MODEL, *(errors.metrics()[name] for name in header[1:5]), "", "", "", ""]
-        tables["baselines"] = Table(header, [first, *(_line(name, own) for name, own in beside.items())], _BESIDE, ("forecast",))
+        tables["baselines"] = Table(
+            header, [first, *(_line(name, own) for name, own in beside.items())], _BESIDE, ("forecast",)
+        )
     across = np.arange(1, rows.targets.horizon + 1, dtype=np.float64)
-    lines = {name: (across, np.array(values)) for name, values in facts["horizon_mae"].items()}
+    lines = {name.replace("_", " "): (across, np.array(values)) for name, values in facts["horizon_mae"].items()}
     figures: dict[str, Figure] = dict(_pictures(rows))
     figures["horizon_errors"] = Lines(_STEPS, "step of the horizon", "mean absolute error", lines)
-    return Report(metrics, undefined, {name: each for name, each in sure.items() if metrics.get(name) is not None}, tables, figures, facts)
+    return Report(
+        metrics,
+        undefined,
+        {name: each for name, each in sure.items() if metrics.get(name) is not None},
+        tables,
+        figures,
+        facts,
+    )
 
 
 def _why(name: str) -> str:
@@ -123,16 +132,16 @@ def _why(name: str) -> str:
     return "a forecast is not finite"
 
 
-def _intervals(rows: ForecastRows, errors: ForecastErrors, blocks: NDArray[np.int64], level: float) -> dict[str, Interval]:
+def _intervals(
+    rows: ForecastRows, errors: ForecastErrors, blocks: NDArray[np.int64], level: float
+) -> dict[str, Interval]:
     """Of the mean of each metric over windows; that of RMSE is the root of that of the squares, for one target."""
     overlap = 1 - 1 / rows.targets.horizon
     of = {"mae": errors.absolute, "mase": errors.scaled, "smape": errors.share}
     if rows.extra:
         of["pinball"] = pinball(rows.extra, rows.true)
     with np.errstate(invalid="ignore"):
-        found = {
-            name: block_interval(values.mean(axis=(1, 2)), blocks, level, overlap) for name, values in of.items()
-        }
+        found = {name: block_interval(values.mean(axis=(1, 2)), blocks, level, overlap) for name, values in of.items()}
     if len(rows.targets.names) == 1:
         squares = errors.squared.mean(axis=(1, 2))
         found["rmse"] = block_interval(squares, blocks, level, overlap, lambda value: float(np.sqrt(max(0.0, value))))
@@ -202,7 +211,14 @@ def _pictures(rows: ForecastRows) -> Iterator[tuple[str, Figure]]:
             bands = {more: values[at, :, place] for more, values in rows.extra.items()}
             yield (
                 "forecast" if number == 0 else f"forecast-{number}",
-                Forecasts(_PICTURE.replace("{what}", what), what, begins[chosen], rows.true[at, :, place], rows.predicted[at, :, place], bands),
+                Forecasts(
+                    _PICTURE.replace("{what}", what),
+                    what,
+                    begins[chosen],
+                    rows.true[at, :, place],
+                    rows.predicted[at, :, place],
+                    bands,
+                ),
             )
             number += 1
 

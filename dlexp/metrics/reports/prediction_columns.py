@@ -43,7 +43,9 @@ class PredictionColumns:
         found = set() if self.scores is None else set(self.scores.isnan().any(dim=1).nonzero().flatten().tolist())
         for column in self.columns.values():
             found |= {
-                n // self.rows_each for n, value in enumerate(column) if isinstance(value, float) and not isfinite(value)
+                n // self.rows_each
+                for n, value in enumerate(column)
+                if isinstance(value, float) and not isfinite(value)
             }
         return sorted(found)
 

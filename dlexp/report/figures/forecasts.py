@@ -24,7 +24,7 @@ def forecasts_png(figure: Forecasts, split: str) -> bytes:
     for place in range(len(order) // 2):
         low, high = order[place], order[-1 - place]
         for number, at in enumerate(steps):
-            label = f"{quantile_of(low):g} to {quantile_of(high):g} quantile" if number == 0 else None
+            label = f"{quantile_of(low):g} to {quantile_of(high):g} quantile" if number == 0 else ""
             bounds = figure.bounds[low][number], figure.bounds[high][number]
             if horizon == 1:
                 axes.vlines(at, *bounds, color=_PREDICTED, alpha=0.25, linewidth=3, label=label)

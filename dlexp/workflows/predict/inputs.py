@@ -15,7 +15,11 @@ from dlexp.workflows.predict.request import PredictRequest
 from dlexp.workflows.predict.sample_reader import SampleReader
 from dlexp.workflows.run_record.restore import RestoredRun
 
-READERS: Mapping[str, type[SampleReader]] = {"image": NewImages, "tabular": NewRows, "series": NewSeries}  # by kind of inputs
+READERS: Mapping[str, type[SampleReader]] = {
+    "image": NewImages,
+    "tabular": NewRows,
+    "series": NewSeries,
+}  # by kind of inputs
 
 
 class Inputs:

@@ -189,7 +189,7 @@ class _Rows:
 
 
 def _spread(values: Sequence[Any], group: InputItems, each: int) -> list[Any]:
-    """The values at the positions of valid samples, of which each has `each` rows; None in the one row of the others."""
+    """The values of valid samples, `each` rows of each; None in the one row of the others."""
     rest = iter(values)
     counts = (1 if problem else each for problem in group.problems)
     return [

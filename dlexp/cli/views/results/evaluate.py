@@ -129,9 +129,13 @@ def _beside(own: Mapping[str, float | None], others: Mapping[str, Mapping[str, A
     for label, each in others.items():
         bounds = _interval("mae", each["interval"])
         own_numbers = [number(name, each.get(name)) for name in names]
-        rows.append([label.replace("_", " "), *own_numbers, f"{number('mae', each['difference'])}  {bounds}", each["verdict"]])
+        rows.append(
+            [label.replace("_", " "), *own_numbers, f"{number('mae', each['difference'])}  {bounds}", each["verdict"]]
+        )
     out.print()
-    out.print(table("beside forecasts without a network", ["forecast", *names, "mae of the model minus it", "verdict"], rows))
+    out.print(
+        table("beside forecasts without a network", ["forecast", *names, "mae of the model minus it", "verdict"], rows)
+    )
     for reason in dict.fromkeys(each["interval"]["reason"] for each in others.values() if each["interval"]["reason"]):
         out.print(f"[yellow]no interval[/]: {escape(reason)}")
 

@@ -24,7 +24,6 @@ from dlexp.errors import DataError
 __all__ = ["co2", "elnino", "goog", "nile", "stocks", "sunspots"]
 
 
-
 def sunspots(
     *,
     window: int = 33,
@@ -35,7 +34,7 @@ def sunspots(
     test_fraction: float = 0.15,
 ) -> DataBundle:
     """Sunspots of each of the 309 years from 1700 to 2008; the cycle has about 11 years."""
-    header, rows = _embedded("sunspots.csv")
+    _, rows = _embedded("sunspots.csv")
     years = np.array([float(row[0]) for row in rows])
     values = np.array([[float(row[1])] for row in rows])
     options = WindowOptions(window, horizon, stride, 0, val_fraction, test_fraction)
@@ -55,7 +54,9 @@ def nile(
     _, rows = _embedded("nile.csv")
     years = np.array([float(row[0]) for row in rows])
     options = WindowOptions(window, horizon, stride, 0, val_fraction, test_fraction)
-    return _one(np.array([[float(row[1])] for row in rows]), ("flow",), years, Frequency("number", 1.0), options, period)
+    return _one(
+        np.array([[float(row[1])] for row in rows]), ("flow",), years, Frequency("number", 1.0), options, period
+    )
 
 
 def co2(
@@ -155,7 +156,12 @@ def stocks(
 
 
 def _one(
-    values: Floats, names: tuple[str, ...], times: NDArray[np.generic], frequency: Frequency, options: WindowOptions, period: int
+    values: Floats,
+    names: tuple[str, ...],
+    times: NDArray[np.generic],
+    frequency: Frequency,
+    options: WindowOptions,
+    period: int,
 ) -> DataBundle:
     series = Series("", times, values, np.full(len(values), -1))
     found = SeriesSet(None, (series,), SeriesColumns(names), frequency, "time", "")
@@ -164,8 +170,8 @@ def _one(
 
 def _embedded(name: str) -> tuple[list[str], Sequence[list[str]]]:
     """Header and rows of a file of `values/`."""
-    with files(__package__).joinpath("values", name).open(newline="") as file:
-        header, *rows = list(csv.reader(line for line in file if line.strip()))
+    lines = files(__package__).joinpath("values", name).read_text(encoding="utf-8").splitlines()
+    header, *rows = list(csv.reader(line for line in lines if line.strip()))
     return header, rows
 
 

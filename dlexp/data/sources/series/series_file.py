@@ -77,4 +77,3 @@ def series_file(
     notes = (note, *bundle.notes) if (note := read_form.note()) else bundle.notes
     plain: dict[str, Any] = {**bundle.preprocessing, "form": read_form.plain(), "sort": sort, "declared": declared}
     return replace(bundle, preprocessing=plain, notes=notes)
-
