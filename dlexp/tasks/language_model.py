@@ -11,19 +11,26 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dlexp.errors import ConfigError
 from dlexp.metrics.bootstrap import Resampling
 from dlexp.metrics.next_tokens import TokenLossState, TokenSampleState
 from dlexp.metrics.reports.next_tokens import next_token_report
+from dlexp.metrics.reports.prediction_columns import PredictionColumns
 from dlexp.metrics.reports.report import Report
 from dlexp.metrics.states import MetricState, StateGroup
+from dlexp.models.stepwise import StepwiseNetwork
 from dlexp.sequence_specs import NextTokenSpec
 from dlexp.specs import DataSpec
 from dlexp.tasks.base import Networks, Task, forward, other_targets
+from dlexp.tasks.decoding.generation import generate
+from dlexp.tasks.decoding.options import GenerationOptions
+from dlexp.tasks.decoding.sliding import SlidingContext
 from dlexp.types import Batch, LossOutput, Prediction, Sequences
 
 __all__ = ["LanguageModel"]
 
 _IGNORED = -1
+_LONGEST = 200  # tokens that continue a text, unless --max-length says another number
 
 
 class LanguageModel(Task):
@@ -33,6 +40,7 @@ class LanguageModel(Task):
     `label_smoothing` of the probability is spread over all tokens in training (Szegedy et al. 2016), not in evaluation.
 
     label_smoothing  in [0, 1)
+    generation       how texts are continued, set by `dlexp predict`; None where tokens are only scored
     """
 
     metrics = {
@@ -48,6 +56,7 @@ class LanguageModel(Task):
         if not isinstance(spec.targets, NextTokenSpec):
             raise other_targets("language_model", "the next token at each position", spec)
         self._spec, self._label_smoothing = spec.targets, label_smoothing
+        self.generation: GenerationOptions | None = None
 
     def loss_weight(self, phase: str, batch: Batch) -> Tensor:
         """How many tokens count."""
@@ -72,7 +81,11 @@ class LanguageModel(Task):
         """outputs (B, T) float32: the log probability of each token that came, 0 where none counts.
 
         targets (B, T) int64 has -1 there. `extra` has whether each token was the most probable one, (B, T).
+        Where `generation` is set, outputs (B, U) int64 are the tokens that continue the inputs, and `extra` has the
+        logarithm of their probability.
         """
+        if self.generation is not None:
+            return self._continued(networks["model"], batch, self.generation)
         scores, known = self._scores(networks, batch), self._known(batch)
         expected = (*known.shape, self._spec.vocabulary_size)
         if tuple(scores.shape) != expected:
@@ -95,6 +108,30 @@ class LanguageModel(Task):
         """The metrics with intervals over windows, each window, and the loss by position."""
         assert isinstance(spec.targets, NextTokenSpec)
         return next_token_report(spec.targets, state.part(TokenSampleState), resampling)
+
+    def prediction_columns(self, spec: DataSpec, prediction: Prediction) -> PredictionColumns:
+        """The text that continues each input, and the logarithm of its probability."""
+        vocabulary = self._spec.vocabulary
+        rows = prediction.outputs.tolist()
+        texts = [" ".join(map(str, ids)) if vocabulary is None else vocabulary.decode(ids) for ids in rows]
+        return PredictionColumns({"predicted": texts, "score": prediction.extra["score"].tolist()})
+
+    def _continued(self, network: nn.Module, batch: Batch, options: GenerationOptions) -> Prediction:
+        if not isinstance(network, StepwiseNetwork):
+            rule = f"cannot put out text: {type(network).__name__} has no methods start and step"
+            remedy = "Use model=gpt, model=lstm or model=gru"
+            raise ConfigError.one("model", "", rule, remedy, code="not-supported")
+        assert isinstance(batch.inputs, Sequences)
+        sliding = SlidingContext(network, self._spec.max_length)
+        found = generate(
+            *(sliding, batch.inputs, options),
+            end=None,
+            max_length=_LONGEST,
+            rows=batch.indices,
+            prompts=batch.inputs,
+        )
+        nothing = torch.zeros(())
+        return Prediction(found.tokens.values, None, nothing, batch.indices, {"score": found.scores})
 
     def _scores(self, networks: Networks, batch: Batch) -> Tensor:
         return forward(networks["model"], batch.inputs)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dlexp.data.inference.items import TABLES, InputItems
@@ -10,7 +12,7 @@ from dlexp.data.inference.texts import TextInput
 from dlexp.data.memory.handed_over import PLACE
 from dlexp.data.texts.text_folder import TEXTS
 from dlexp.errors import DataError
-from dlexp.sequence_specs import TokenSpec
+from dlexp.sequence_specs import NextTokenSpec, TokenSpec
 from dlexp.workflows.predict.request import PredictRequest
 from dlexp.workflows.predict.sample_reader import SampleReader
 from dlexp.workflows.run_record.restore import RestoredRun
@@ -25,8 +27,10 @@ class NewTexts(SampleReader):
     def __init__(self, stored: RestoredRun, request: PredictRequest) -> None:
         """Raises DataError for a run of token ids that are no texts."""
         super().__init__(stored, request)
-        spec = stored.experiment.bundle.spec.inputs
+        spec, targets = stored.experiment.bundle.spec.inputs, stored.experiment.bundle.spec.targets
         assert isinstance(spec, TokenSpec)
+        if isinstance(targets, NextTokenSpec):  # a long text is continued from its end, which is not cut off
+            spec = replace(spec, max_length=sys.maxsize)
         self._texts = TextInput.of(spec, stored.preprocessing, request.separator)
 
     @property

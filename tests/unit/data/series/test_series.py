@@ -68,7 +68,7 @@ def test_the_step_is_inferred_and_continued(times: Any, expected: str) -> None:
 
 @pytest.mark.parametrize("text", ["bla", "0h", "-1", ""])
 def test_a_frequency_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(DataError, match="data.frequency"):
+    with pytest.raises(DataError, match=r"data\.frequency"):
         Frequency.of(text)
 
 
