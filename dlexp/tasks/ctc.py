@@ -16,11 +16,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dlexp.metrics.bootstrap import Resampling
-from dlexp.metrics.edit_distance import EditState
 from dlexp.metrics.reports.edits import edit_report
 from dlexp.metrics.reports.prediction_columns import PredictionColumns
 from dlexp.metrics.reports.report import Report
 from dlexp.metrics.states import MetricState
+from dlexp.metrics.tokens.edit_distance import EditState
 from dlexp.sequence_specs import TokenTargetSpec
 from dlexp.specs import DataSpec
 from dlexp.tasks.base import Networks, Task, forward, other_targets
@@ -79,7 +79,7 @@ class Ctc(Task):
         known = batch.targets.values.masked_fill(~batch.targets.mask, _PADDING)
         weight = self.loss_weight("", batch)
         return Prediction(
-            padded(found), known, self._mean_loss(log_probs, lengths, batch), batch.indices, weight=weight
+            padded_rows(found), known, self._mean_loss(log_probs, lengths, batch), batch.indices, weight=weight
         )
 
     def metric_state(self, names: Sequence[str] = ()) -> MetricState:
@@ -152,7 +152,7 @@ def prefix_beam(log_probs: Tensor, blank: int, beam: int) -> list[int]:
     return list(max(kept.items(), key=lambda item: _sum(*item[1]))[0])
 
 
-def padded(rows: Sequence[Sequence[int]]) -> Tensor:
+def padded_rows(rows: Sequence[Sequence[int]]) -> Tensor:
     """(B, U) int64 of rows of unlike lengths, -1 in padding."""
     width = max(map(len, rows), default=0)
     return torch.tensor([[*row, *[_PADDING] * (width - len(row))] for row in rows], dtype=torch.int64).view(-1, width)

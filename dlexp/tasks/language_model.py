@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from dlexp.errors import ConfigError
 from dlexp.metrics.bootstrap import Resampling
-from dlexp.metrics.next_tokens import TokenLossState, TokenSampleState
 from dlexp.metrics.reports.next_tokens import next_token_report
 from dlexp.metrics.reports.prediction_columns import PredictionColumns
 from dlexp.metrics.reports.report import Report
 from dlexp.metrics.states import MetricState, StateGroup
+from dlexp.metrics.tokens.next_tokens import TokenLossState, TokenSampleState
 from dlexp.models.stepwise import StepwiseNetwork
 from dlexp.sequence_specs import NextTokenSpec
 from dlexp.specs import DataSpec

@@ -19,7 +19,8 @@ from dlexp.metrics.bootstrap import Resampling
 from dlexp.metrics.reports.prediction_columns import PredictionColumns
 from dlexp.metrics.reports.report import Report
 from dlexp.metrics.reports.sequences import sequence_report
-from dlexp.metrics.sequences import (
+from dlexp.metrics.states import MetricState, StateGroup
+from dlexp.metrics.tokens.generated import (
     SampleAttention,
     SequencePrediction,
     SequenceSampleState,
@@ -27,7 +28,6 @@ from dlexp.metrics.sequences import (
     padded,
     text_of,
 )
-from dlexp.metrics.states import MetricState, StateGroup
 from dlexp.models.stepwise import StepwiseNetwork
 from dlexp.sequence_specs import TokenSpec, TokenTargetSpec
 from dlexp.specs import DataSpec

@@ -16,9 +16,9 @@ from dlexp.metrics.bootstrap import Resampling
 from dlexp.metrics.reports.prediction_columns import PredictionColumns
 from dlexp.metrics.reports.report import Report
 from dlexp.metrics.reports.tags import tag_report
-from dlexp.metrics.spans import has_entities
 from dlexp.metrics.states import MetricState
-from dlexp.metrics.tags import ENTITY_METRICS, TagState
+from dlexp.metrics.tokens.spans import has_entities
+from dlexp.metrics.tokens.tags import ENTITY_METRICS, TagState
 from dlexp.sequence_specs import TagSpec
 from dlexp.specs import DataSpec
 from dlexp.tasks.base import Networks, Phase, Task, forward, other_targets

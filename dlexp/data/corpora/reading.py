@@ -27,7 +27,7 @@ def read_corpus(path: Path, encoding: str = "auto") -> tuple[str, list[Path], li
         DataError: There is no such file, no text in it, or an encoding that is not its own.
     """
     if not is_folder(path):
-        return read_text(path, encoding), [path], []
+        return corpus_text(path, encoding), [path], []
     found = sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
     files = [file for file in found if file.name.lower().endswith(SUFFIXES)]
     if not files:
@@ -37,10 +37,10 @@ def read_corpus(path: Path, encoding: str = "auto") -> tuple[str, list[Path], li
         )
         raise DataError(rule, file=path, remedy=remedy, code="not-found")
     others = [str(file.relative_to(path)) for file in found if file not in set(files)]
-    return _BETWEEN.join(read_text(file, encoding) for file in files), files, others
+    return _BETWEEN.join(corpus_text(file, encoding) for file in files), files, others
 
 
-def read_text(file: Path, encoding: str = "auto") -> str:
+def corpus_text(file: Path, encoding: str = "auto") -> str:
     """The text of a file, with line ends as `\\n`. Raises DataError as `read_corpus` does."""
     with opened(str(file)) as open_file:
         if open_file.format != "text":

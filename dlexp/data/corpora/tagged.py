@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dlexp.data.corpora.reading import read_text
+from dlexp.data.corpora.reading import corpus_text
 from dlexp.errors import DataError
 
 _DOCUMENT = "-DOCSTART-"
@@ -44,7 +44,7 @@ def read_sentences(file: Path, encoding: str = "auto", words: str = "tokens", ta
     Raises:
         DataError: There is none, or a word has no tag; it names the line.
     """
-    text = read_text(file, encoding)
+    text = corpus_text(file, encoding)
     is_json = text.lstrip().startswith("{")
     found = list(_json_lines(file, text, words, tags) if is_json else _conll(file, text))
     if not found:

@@ -15,13 +15,13 @@ import numpy as np
 
 from dlexp.data.bundle import DataBundle
 from dlexp.data.pairs.bundle import Pairs, bundle_of_pairs
-from dlexp.data.pairs.written_dates import dated, written
-from dlexp.data.pairs.written_numbers import in_words
+from dlexp.data.pairs.written_dates import date_text, dated
+from dlexp.data.pairs.written_numbers import spelled_number
 from dlexp.data.splitting import split_rows
 from dlexp.errors import ConfigError, DataError
 from dlexp.text.vocabulary import SPECIAL, Vocabulary, learn_vocabulary
 
-__all__ = ["addition", "copy", "dates", "numbers", "reverse", "sort"]
+__all__ = ["addition", "copy", "dates", "reverse", "sort", "spelled_numbers"]
 
 Drawn = tuple[str, str]  # source and target
 _TRIES = 200  # draws for each pair until it is said that there are no more
@@ -103,7 +103,7 @@ def dates(
     test_fraction: float = 0.1,
     split_seed: int = 0,
 ) -> DataBundle:
-    """Dates of 1900 to 2099 in one of seven formats, which are to be written as in ISO 8601, such as 1998-03-14.
+    """Dates of 1900 to 2099 in one of seven formats, which are to be date_text as in ISO 8601, such as 1998-03-14.
 
     Each date is drawn once, so that no date of the test split was seen in training, in any format.
     Raises ConfigError for more samples than there are days.
@@ -114,11 +114,11 @@ def dates(
         raise ConfigError.one("data.num_samples", num_samples, rule, code="out-of-range")
     rng = np.random.default_rng(data_seed)
     chosen = rng.permutation(len(days))[:num_samples]
-    found = [(written(days[day], rng), days[day].isoformat()) for day in chosen.tolist()]
+    found = [(date_text(days[day], rng), days[day].isoformat()) for day in chosen.tolist()]
     return _of_characters(found, (val_fraction, test_fraction, split_seed))
 
 
-def numbers(
+def spelled_numbers(
     *,
     digits: int = 4,
     num_samples: int = 5_000,
@@ -135,7 +135,7 @@ def numbers(
 
     def draw(rng: np.random.Generator) -> Drawn:
         number = int(rng.integers(10 ** int(rng.integers(1, digits + 1))))
-        return str(number), in_words(number)
+        return str(number), spelled_number(number)
 
     found = _distinct(draw, num_samples, data_seed, "Set another data.digits or data.num_samples.")
     return _of_characters(found, (val_fraction, test_fraction, split_seed), "word")

@@ -115,13 +115,13 @@ def pairs(
     limits = [None if one == AUTO else int(one) for one in (max_length, target_max_length)]
     rows, more = _short_enough(table, rows, ids, limits)
     found = Pairs(ids[0], ids[1], known, learned, [(texts[0][row], texts[1][row]) for row in kept.tolist()])
-    told = [*notes, *division.notes, *more, _said(columns, (known, learned), found, rows)]
+    messages = [*notes, *division.notes, *more, _said(columns, (known, learned), found, rows)]
     form = forms[0].note()
     bundle = bundle_of_pairs(
         found,
         rows,
         (limits[0] or 0, 0 if limits[1] is None else limits[1] + 1),
-        tuple([form, *told] if form else told),
+        tuple([form, *messages] if form else messages),
         {"text": [columns[0]], "target": columns[1], "form": forms[0].plain()},
         table.named(),
     )

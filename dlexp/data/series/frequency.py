@@ -1,4 +1,4 @@
-"""The distance between the steps of a series: inferred from its times, or told.
+"""The distance between the steps of a series: inferred_frequency from its times, or told.
 
 Symbols: N steps, K further steps.
 """
@@ -130,7 +130,7 @@ class Frequency:
         return f"{self.step / size:g} {word}"
 
 
-def inferred(times: Sequence[Times]) -> Frequency | None:
+def inferred_frequency(times: Sequence[Times]) -> Frequency | None:
     """The step that all times of all series lie on, None where there is none; each (N,) increasing."""
     long = [own for own in times if len(own) > 1]
     if not long:

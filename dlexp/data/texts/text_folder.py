@@ -81,10 +81,10 @@ def read_text(path: Path, encoding: str = AUTO) -> str:
         raise DataError("file not found", file=path, code="not-found") from None
     except OSError as error:
         raise DataError(f"cannot be read: {reason_of(error)}", file=path, code="system-error") from error
-    return decoded(content, path, encoding)
+    return decoded_text_file(content, path, encoding)
 
 
-def decoded(content: bytes, path: Path | str, encoding: str = AUTO) -> str:
+def decoded_text_file(content: bytes, path: Path | str, encoding: str = AUTO) -> str:
     """The text of the bytes of `path`, without white space around it. Raises DataError for bytes that are no text."""
     found = encoding_of(content, True) if encoding == AUTO else encoding
     if found in ("binary", ""):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from dlexp.metrics.bootstrap import Interval, Resampling, intervals
-from dlexp.metrics.edit_distance import EditState
 from dlexp.metrics.reports.report import Report, Table
+from dlexp.metrics.tokens.edit_distance import EditState
 
 _MOST_MISTAKES = 25
 _HEADER = ("row", "true", "predicted", "character_edits", "characters", "word_edits", "words")

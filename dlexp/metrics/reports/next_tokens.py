@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from dlexp.metrics.bootstrap import Interval, Resampling, intervals
-from dlexp.metrics.next_tokens import TokenSampleState, WindowSums
 from dlexp.metrics.reports.figures import Figure, Lines, TokenValues
 from dlexp.metrics.reports.report import Report, Table
+from dlexp.metrics.tokens.next_tokens import TokenSampleState, WindowSums
 from dlexp.sequence_specs import NextTokenSpec
 
 _MOST_SURPRISING = 25

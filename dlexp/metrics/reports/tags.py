@@ -11,7 +11,7 @@ import numpy as np
 from dlexp.metrics.bootstrap import Interval, Resampling, intervals
 from dlexp.metrics.reports.figures import ConfusionMatrix, Figure
 from dlexp.metrics.reports.report import Report, Table
-from dlexp.metrics.tags import ENTITY_METRICS, SequenceCounts, TagState
+from dlexp.metrics.tokens.tags import ENTITY_METRICS, SequenceCounts, TagState
 
 _HEADER = ("row", "positions", "accuracy", "entities", "predicted_entities", "right_entities")
 _CONFUSION = "True tags (rows) and predicted tags (columns) of the positions of the {split} split."

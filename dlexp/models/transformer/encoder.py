@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from dlexp.models.transformer.initialization import initialize_as_published_first
 from dlexp.models.transformer.layers import Sizes
 from dlexp.models.transformer.positions import Positions
-from dlexp.models.transformer.stacks import Entry, Stack, kept_positions
+from dlexp.models.transformer.stacks import InputVectors, Stack, attended_positions
 
 __all__ = ["transformer_encoder"]
 POOLINGS = ("mean", "max", "token")
@@ -35,7 +35,7 @@ class TransformerEncoder(nn.Module):
     Raises ValueError for an unknown pooling.
     """
 
-    def __init__(self, entry: Entry, stack: Stack, num_outputs: int, pooling: str | None) -> None:
+    def __init__(self, entry: InputVectors, stack: Stack, num_outputs: int, pooling: str | None) -> None:
         super().__init__()
         if pooling not in (None, *POOLINGS):
             raise ValueError(f"unknown pooling={pooling!r} of a transformer; available: {', '.join(POOLINGS)}")
@@ -62,7 +62,7 @@ class TransformerEncoder(nn.Module):
     def _states(
         self, values: Tensor, lengths: Tensor | None, weights: list[Tensor] | None
     ) -> tuple[Tensor, Tensor | None]:
-        keep = kept_positions(values, lengths)
+        keep = attended_positions(values, lengths)
         end = values.shape[1] + (self.first is not None)
         if keep is not None and self.first is not None:
             keep = F.pad(keep, (1, 0), value=True)
@@ -131,7 +131,9 @@ def transformer_encoder(
     sizes = Sizes(token, heads, kv_heads, ffn_factor, ffn, norm, norm_place, dropout, attention_dropout)
     length = positions_for(positions, max_length, max_positions, more=int(pooling == "token" and not per_position))
     place = Positions(positions, token, length)
-    entry = Entry("transformer_encoder", vocabulary_size, in_channels, place, _scale(token, vocabulary_size), dropout)
+    entry = InputVectors(
+        "transformer_encoder", vocabulary_size, in_channels, place, _scale(token, vocabulary_size), dropout
+    )
     network = TransformerEncoder(entry, Stack(sizes, blocks, positions), num_outputs, None if per_position else pooling)
     initialize_as_published_first(network, sqrt(token))
     if network.first is not None:

@@ -16,9 +16,16 @@ from torch import Tensor, nn
 from dlexp.models.transformer.attention import CrossAttention
 from dlexp.models.transformer.encoder import positions_for
 from dlexp.models.transformer.initialization import initialize_as_published_first
-from dlexp.models.transformer.layers import Layer, Sizes
+from dlexp.models.transformer.layers import Sizes, TransformerLayer
 from dlexp.models.transformer.positions import Positions
-from dlexp.models.transformer.stacks import Entry, Kept, Stack, kept_positions, key_pattern, nothing_kept
+from dlexp.models.transformer.stacks import (
+    InputVectors,
+    KeyValueCache,
+    Stack,
+    attended_positions,
+    empty_cache,
+    key_pattern,
+)
 
 __all__ = ["transformer"]
 
@@ -37,7 +44,7 @@ class Transformer(nn.Module):
 
     def __init__(
         self,
-        entries: tuple[Entry, Entry],
+        entries: tuple[InputVectors, InputVectors],
         encoder: Stack,
         decoder: Stack,
         num_outputs: int,
@@ -68,7 +75,7 @@ class Transformer(nn.Module):
         del previous_lengths
         memory = self.encode(values, lengths)
         x = self._embedded(previous)
-        found = key_pattern(kept_positions(values, lengths))
+        found = key_pattern(attended_positions(values, lengths))
         scores: Tensor = self.head(self.decoder(x, self.decoder.causal(x), None, memory, found))
         return scores
 
@@ -76,7 +83,7 @@ class Transformer(nn.Module):
         """(B, T, D) of the sources; `weights` gets those of the encoder."""
         at = torch.arange(values.shape[1], device=values.device)
         x = self.source_entry(values, at, values.shape[1])
-        found: Tensor = self.encoder(x, self.encoder.both_ways(x, kept_positions(values, lengths)), weights)
+        found: Tensor = self.encoder(x, self.encoder.both_ways(x, attended_positions(values, lengths)), weights)
         return found
 
     def attention_maps(
@@ -87,12 +94,12 @@ class Transformer(nn.Module):
         memory = self.encode(values, lengths, weights)
         names = [f"encoder.{number}" for number in range(len(weights))]
         x = self._embedded(previous)
-        own = self.decoder.causal(x, kept_positions(previous, previous_lengths))
-        self.decoder(x, own, weights, memory, key_pattern(kept_positions(values, lengths)))
+        own = self.decoder.causal(x, attended_positions(previous, previous_lengths))
+        self.decoder(x, own, weights, memory, key_pattern(attended_positions(values, lengths)))
         names += [f"decoder.{n}.{part}" for n in range(len(self.decoder.layers)) for part in ("self", "cross")]
         return dict(zip(names, weights, strict=True))
 
-    def start(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Kept]:
+    def start(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, KeyValueCache]:
         """Scores (B, V) of the first target token, and the state to go on from; see dlexp.models.stepwise.
 
         Raises ValueError where the data have no token that targets begin with.
@@ -101,10 +108,10 @@ class Transformer(nn.Module):
             raise ValueError("transformer generates from a token that targets begin with, and these targets have none")
         memory = self.encode(values, lengths)
         read = tuple(_cross(layer).read(memory) for layer in self.decoder.layers)
-        state = replace(nothing_kept(len(values), values.device), read=read, sources=kept_positions(values, lengths))
+        state = replace(empty_cache(len(values), values.device), read=read, sources=attended_positions(values, lengths))
         return self.step(torch.full((len(values),), self.begin, device=values.device), state)
 
-    def step(self, tokens: Tensor, state: Kept) -> tuple[Tensor, Kept]:
+    def step(self, tokens: Tensor, state: KeyValueCache) -> tuple[Tensor, KeyValueCache]:
         """Scores (B, V) of the token behind `tokens` (B,), and the next state."""
         end = state.at.shape[1] + 1
         at = torch.full((len(tokens), 1), end - 1, device=tokens.device)
@@ -119,7 +126,7 @@ class Transformer(nn.Module):
 
 
 def _cross(layer: nn.Module) -> CrossAttention:
-    assert isinstance(layer, Layer) and layer.cross is not None
+    assert isinstance(layer, TransformerLayer) and layer.cross is not None
     return layer.cross
 
 
@@ -178,8 +185,8 @@ def transformer(
     source, target = (Positions(positions, token, n) for n in lengths)
     source_scale = 1.0 if vocabulary_size is None else sqrt(token)
     entries = (
-        Entry("transformer", vocabulary_size, in_channels, source, source_scale, dropout),
-        Entry("transformer", num_outputs, None, target, sqrt(token), dropout),
+        InputVectors("transformer", vocabulary_size, in_channels, source, source_scale, dropout),
+        InputVectors("transformer", num_outputs, None, target, sqrt(token), dropout),
     )
     encoder, decoder = Stack(sizes, blocks, positions), Stack(sizes, decoder_blocks, positions, has_cross=True)
     network = Transformer(entries, encoder, decoder, num_outputs, begin, tied)

@@ -15,7 +15,7 @@ from dlexp.models.transformer.encoder import positions_for
 from dlexp.models.transformer.initialization import initialize_as_gpt
 from dlexp.models.transformer.layers import Sizes
 from dlexp.models.transformer.positions import Positions
-from dlexp.models.transformer.stacks import Entry, Kept, Stack, kept_positions, nothing_kept
+from dlexp.models.transformer.stacks import InputVectors, KeyValueCache, Stack, attended_positions, empty_cache
 
 __all__ = ["gpt"]
 
@@ -29,7 +29,7 @@ class Gpt(nn.Module):
         tied: Whether the scores are products with the embeddings.
     """
 
-    def __init__(self, entry: Entry, stack: Stack, tied: bool) -> None:
+    def __init__(self, entry: InputVectors, stack: Stack, tied: bool) -> None:
         super().__init__()
         self.entry, self.stack = entry, stack
         assert isinstance(entry.vectors, nn.Embedding)
@@ -52,10 +52,10 @@ class Gpt(nn.Module):
         """Weights (B, H, T, T) by the names decoder.0.self, ..."""
         weights: list[Tensor] = []
         x = self._embedded(values)
-        self.stack(x, self.stack.causal(x, kept_positions(values, lengths)), weights)
+        self.stack(x, self.stack.causal(x, attended_positions(values, lengths)), weights)
         return {f"decoder.{number}.self": found for number, found in enumerate(weights)}
 
-    def start(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Kept]:
+    def start(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, KeyValueCache]:
         """Scores (B, V) behind the prompts (B, T), and the state to go on from; see dlexp.models.stepwise.
 
         Raises ValueError for an empty prompt.
@@ -64,15 +64,15 @@ class Gpt(nn.Module):
             row = int(lengths.argmin())
             raise ValueError(f"prompt {row} has no token. Give each prompt at least one: a newline starts a text")
         values = values[:, : int(lengths.max())] if len(lengths) else values
-        keep = kept_positions(values, lengths)
+        keep = attended_positions(values, lengths)
         assert keep is not None
         at = torch.arange(values.shape[1], device=values.device).expand(len(values), -1)
         x = self._embedded(values)
-        states, kept = self.stack.continued(x, keep, at, nothing_kept(len(values), values.device))
+        states, kept = self.stack.continued(x, keep, at, empty_cache(len(values), values.device))
         last = states[torch.arange(len(values), device=values.device), lengths - 1]
         return self.head(last), kept
 
-    def step(self, tokens: Tensor, state: Kept) -> tuple[Tensor, Kept]:
+    def step(self, tokens: Tensor, state: KeyValueCache) -> tuple[Tensor, KeyValueCache]:
         """Scores (B, V) of the token behind `tokens` (B,), and the next state."""
         at = state.at.masked_fill(~state.keep, -1).amax(1, keepdim=True) + 1
         x = self.entry(tokens[:, None], at, state.at.shape[1] + 1)
@@ -137,7 +137,7 @@ def gpt(
         token, heads, kv_heads, ffn_factor, ffn, norm, norm_place, dropout, attention_dropout, ffn_dropout=0.0
     )
     place = Positions(positions, token, positions_for(positions, max_length, max_positions))
-    entry = Entry("gpt", vocabulary_size, None, place, 1.0, dropout)
+    entry = InputVectors("gpt", vocabulary_size, None, place, 1.0, dropout)
     network = Gpt(entry, Stack(sizes, blocks, positions), tied)
     initialize_as_gpt(network, blocks)
     return network

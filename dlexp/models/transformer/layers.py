@@ -99,7 +99,7 @@ class FeedForward(nn.Module):
         return found
 
 
-class Layer(nn.Module):
+class TransformerLayer(nn.Module):
     """Self-attention, attention to another sequence where there is one, and a feed-forward layer.
 
     With norm_place=after a sublayer's output is norm(x + dropout(sublayer(x))), as first published; with before it is

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from dlexp.models.transformer.attention import KeysValues, Pattern, head_size, pattern
-from dlexp.models.transformer.layers import Layer, Sizes
+from dlexp.models.transformer.layers import Sizes, TransformerLayer
 from dlexp.models.transformer.positions import Positions, Relative
 
 
-def kept_positions(values: Tensor, lengths: Tensor | None) -> Tensor | None:
+def attended_positions(values: Tensor, lengths: Tensor | None) -> Tensor | None:
     """(B, T) bool: True where a position belongs to its sequence; None without lengths, where all do."""
     if lengths is None:
         return None
@@ -29,7 +29,7 @@ def key_pattern(keep: Tensor | None) -> Pattern:
     return pattern(None if keep is None else keep[:, None, None])
 
 
-class Entry(nn.Module):
+class InputVectors(nn.Module):
     """Tokens or steps of a series become vectors of size D, with their positions: (B, T) or (B, T, C) -> (B, T, D).
 
     Args:
@@ -76,7 +76,7 @@ class Entry(nn.Module):
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeyValueCache:
     """What a decoder keeps of B sequences: keys and values of all layers, never changed in place.
 
     held     of the positions so far, for each layer
@@ -113,7 +113,7 @@ class Stack(nn.Module):
 
     def __init__(self, sizes: Sizes, layers: int, positions: str, has_cross: bool = False) -> None:
         super().__init__()
-        self.layers = nn.ModuleList([Layer(sizes, has_cross) for _ in range(layers)])
+        self.layers = nn.ModuleList([TransformerLayer(sizes, has_cross) for _ in range(layers)])
         self.norm = sizes.last_normalization()
         self.relative = Relative(positions, head_size(sizes.token, sizes.heads, sizes.kv_heads), sizes.heads)
 
@@ -145,7 +145,7 @@ class Stack(nn.Module):
         mask = at <= at[:, None]
         return pattern(mask if keep is None else mask & keep[:, None, None], bias, rotation)
 
-    def continued(self, x: Tensor, keep: Tensor, at: Tensor, past: Kept) -> tuple[Tensor, Kept]:
+    def continued(self, x: Tensor, keep: Tensor, at: Tensor, past: KeyValueCache) -> tuple[Tensor, KeyValueCache]:
         """(B, T, D) of positions behind those of `past`, and what is kept of all.
 
         Args:
@@ -162,7 +162,7 @@ class Stack(nn.Module):
         from_source = key_pattern(past.sources)
         held = []
         for number, layer in enumerate(self.layers):
-            assert isinstance(layer, Layer)
+            assert isinstance(layer, TransformerLayer)
             before = past.held[number] if past.held else None
             read = past.read[number] if past.read else None
             x, found = layer.continued(x, given, before, read, from_source)
@@ -170,7 +170,7 @@ class Stack(nn.Module):
         return self.norm(x), replace(past, held=tuple(held), keep=known, at=places)
 
 
-def nothing_kept(rows: int, device: torch.device) -> Kept:
+def empty_cache(rows: int, device: torch.device) -> KeyValueCache:
     """The state before the first position."""
     at = torch.zeros(rows, 0, dtype=torch.int64, device=device)
-    return Kept((), at.bool(), at)
+    return KeyValueCache((), at.bool(), at)

@@ -24,11 +24,11 @@ from dlexp.metrics.reports.figures import (
     TrueAndPredicted,
 )
 from dlexp.metrics.reports.figures import Figure as FigureData
-from dlexp.report.figures.attention import attention_png
 from dlexp.report.figures.curves import as_png
-from dlexp.report.figures.forecasts import forecasts_png
 from dlexp.report.figures.labels import cut, short_labels
-from dlexp.report.figures.tokens import token_values_png
+from dlexp.report.figures.sequences.attention import attention_png
+from dlexp.report.figures.sequences.forecasts import forecasts_png
+from dlexp.report.figures.sequences.tokens import token_values_png
 from dlexp.report.number_format import distinct_texts
 
 Floats = NDArray[np.float64]

@@ -12,7 +12,7 @@ from dlexp.models.stepwise import StepwiseNetwork
 from dlexp.tasks.decoding.beams import beam_search, better
 from dlexp.tasks.decoding.options import GenerationOptions
 from dlexp.tasks.decoding.sampling import sampler
-from dlexp.tasks.decoding.steps import Generated, Limits, most_probable, one_by_one
+from dlexp.tasks.decoding.steps import Generated, Limits, decode_stepwise, most_probable
 from dlexp.types import Sequences
 
 
@@ -44,10 +44,10 @@ def generate(
     rows = torch.arange(len(inputs), device=logits.device) if rows is None else rows.to(logits.device)
     choose = sampler(options, rows) if options.samples else most_probable
     if options.beam == 1:
-        return one_by_one(network, (logits, state, seen), choose, how)
+        return decode_stepwise(network, (logits, state, seen), choose, how)
     # Beams take a copy of the state first, since a step may change the state that it is given.
     wide = beam_search(network, (logits, state, seen), options.beam, options.length_penalty, how)
-    return better(one_by_one(network, (logits, state, seen), choose, how), wide, options.length_penalty)
+    return better(decode_stepwise(network, (logits, state, seen), choose, how), wide, options.length_penalty)
 
 
 def _seen(penalty: float, logits: Tensor, prompts: Sequences | None) -> Tensor | None:

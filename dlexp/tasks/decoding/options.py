@@ -45,12 +45,12 @@ class GenerationOptions:
             "max_length": (self.max_length is None or self.max_length >= 1, ">= 1"),
         }
         problems = [
-            Problem(word_of(name), f"{getattr(self, name):g}", f"must be {rule}", code="out-of-range")
+            Problem(option_word(name), f"{getattr(self, name):g}", f"must be {rule}", code="out-of-range")
             for name, (is_right, rule) in ranges.items()
             if not is_right
         ]
         if self.samples and self.beam > 1:
-            named = ", ".join(word_of(name) for name in ("temperature", "top_k", "top_p") if getattr(self, name))
+            named = ", ".join(option_word(name) for name in ("temperature", "top_k", "top_p") if getattr(self, name))
             rule = f"cannot be combined with {named}: beams follow the most probable tokens, and these options draw"
             problems.append(Problem("--beam", str(self.beam), rule, "Remove one of the two.", code="cannot-combine"))
         if problems:
@@ -76,9 +76,9 @@ class GenerationOptions:
     @property
     def changed(self) -> list[str]:
         """Words of the options that are not as by default."""
-        return [word_of(one.name) for one in fields(self) if getattr(self, one.name) != one.default]
+        return [option_word(one.name) for one in fields(self) if getattr(self, one.name) != one.default]
 
 
-def word_of(name: str) -> str:
+def option_word(name: str) -> str:
     """The option of the command line of a field."""
     return f"--{name.replace('_', '-')}"

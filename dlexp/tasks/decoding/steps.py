@@ -50,7 +50,7 @@ class Limits:
     penalty: float = 1.0
 
 
-def one_by_one(network: StepwiseNetwork, first: First, choose: Choice, how: Limits) -> Generated:
+def decode_stepwise(network: StepwiseNetwork, first: First, choose: Choice, how: Limits) -> Generated:
     """One sequence for each input; `first` are logits, state and seen tokens in front of the first token."""
     logits, state, seen = first
     count, device = len(logits), logits.device

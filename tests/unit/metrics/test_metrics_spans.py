@@ -2,7 +2,7 @@
 
 import pytest
 
-from dlexp.metrics.spans import has_entities, spans
+from dlexp.metrics.tokens.spans import has_entities, spans
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from torchmetrics.functional.text import char_error_rate, word_error_rate
 
 from dlexp.losses.no_loss import NoLoss
 from dlexp.metrics.bootstrap import Resampling
-from dlexp.metrics.edit_distance import edit_distance
+from dlexp.metrics.tokens.edit_distance import edit_distance
 from dlexp.sequence_specs import SeriesSpec, TokenTargetSpec
 from dlexp.specs import DataSpec
 from dlexp.tasks.ctc import Ctc, best_path, prefix_beam

@@ -9,7 +9,7 @@ from refusals import refused
 
 from dlexp.data.bundle import DataBundle
 from dlexp.data.columns import read_all
-from dlexp.data.sources.corpus import corpus, topics
+from dlexp.data.sources.sequences.corpus import corpus, topics
 from dlexp.errors import DataError
 from dlexp.sequence_specs import NextTokenSpec, TokenSpec
 from dlexp.types import Sequences

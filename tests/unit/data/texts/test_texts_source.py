@@ -43,7 +43,7 @@ def vocabulary(bundle: DataBundle) -> Vocabulary:
     return found
 
 
-def decoded(bundle: DataBundle, split: str) -> list[str]:
+def decoded_text_file(bundle: DataBundle, split: str) -> list[str]:
     column = bundle.splits[split].inputs
     assert isinstance(column, Ragged)
     ids = [part.tolist() for part in column.values.tensor_split(column.offsets[1:-1])]
@@ -69,7 +69,7 @@ def test_every_text_is_in_one_split_with_its_own_class() -> None:
         assert bundle.texts(split.indices.numpy()) == [rows[n][0] for n in numbers]
         assert [targets.names[label] for label in tensor_of(split.targets).tolist()] == [rows[n][1] for n in numbers]
     assert seen == set(range(len(rows)))
-    assert decoded(bundle, "train") == [rows[n][0] for n in bundle.splits["train"].indices.tolist()]
+    assert decoded_text_file(bundle, "train") == [rows[n][0] for n in bundle.splits["train"].indices.tolist()]
 
 
 def test_the_vocabulary_is_of_the_training_split_alone() -> None:
@@ -119,7 +119,7 @@ def test_files_of_every_form_give_the_same_tokens(kind: str) -> None:
     name = next(path.name for path in Path().iterdir() if path.name.startswith("o."))
     one, other = load(), load(name, text="auto")
     assert one.fingerprint == other.fingerprint and one.spec == other.spec
-    assert decoded(one, "test") == decoded(other, "test")
+    assert decoded_text_file(one, "test") == decoded_text_file(other, "test")
 
 
 def test_a_folder_has_the_tokens_of_a_table_with_the_same_texts() -> None:
@@ -176,7 +176,7 @@ def test_texts_of_several_columns_are_joined() -> None:
     frame.to_csv("r.csv", index=False)
     bundle = load(text=["title", "review"])
     assert bundle.texts is not None and bundle.texts(np.array([3])) == [f"headline\n{rows[3][0]}"]
-    assert decoded(bundle, "train")[0].startswith("headline ")
+    assert decoded_text_file(bundle, "train")[0].startswith("headline ")
 
 
 @pytest.mark.parametrize("cell", ["", "   "])

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torchvision.models import VisionTransformer
 
 from dlexp.models.transformer.attention import Pattern, pattern
-from dlexp.models.transformer.layers import Layer, Sizes
+from dlexp.models.transformer.layers import Sizes, TransformerLayer
 from dlexp.models.transformer.vit import vit
 
 SIZES = {"token": 16, "heads": 4, "ffn_factor": 2.0}
@@ -67,7 +67,7 @@ def test_an_encoder_layer_is_that_of_torch(place: str, ffn: str) -> None:
     torch.manual_seed(0)
     peer = nn.TransformerEncoderLayer(16, 4, 32, 0.0, ffn, batch_first=True, norm_first=place == "before")
     randomized(peer)
-    own = Layer(Sizes(**SIZES, ffn=ffn, norm_place=place))  # type: ignore[arg-type]
+    own = TransformerLayer(Sizes(**SIZES, ffn=ffn, norm_place=place))  # type: ignore[arg-type]
     own.load_state_dict(renamed(peer.state_dict(), OF_ENCODER))
     x = torch.randn(3, 6, 16)
     mine, theirs = x.clone().requires_grad_(), x.clone().requires_grad_()
@@ -85,7 +85,7 @@ def test_a_decoder_layer_is_that_of_torch(place: str) -> None:
     torch.manual_seed(0)
     peer = nn.TransformerDecoderLayer(16, 4, 32, 0.0, batch_first=True, norm_first=place == "before")
     randomized(peer)
-    own = Layer(Sizes(**SIZES, ffn="relu", norm_place=place), has_cross=True)  # type: ignore[arg-type]
+    own = TransformerLayer(Sizes(**SIZES, ffn="relu", norm_place=place), has_cross=True)  # type: ignore[arg-type]
     own.load_state_dict(renamed(peer.state_dict(), OF_DECODER))
     x, memory = torch.randn(3, 5, 16), torch.randn(3, 6, 16)
     mine, theirs = x.clone().requires_grad_(), x.clone().requires_grad_()
@@ -98,7 +98,7 @@ def test_a_decoder_layer_is_that_of_torch(place: str) -> None:
 
 def test_dropout_is_on_what_a_sublayer_adds() -> None:
     """norm(x + dropout(sublayer(x))): a component that is dropped leaves x, not 0."""
-    own = Layer(Sizes(**SIZES, norm_place="after", dropout=0.999))  # type: ignore[arg-type]
+    own = TransformerLayer(Sizes(**SIZES, norm_place="after", dropout=0.999))  # type: ignore[arg-type]
     torch.manual_seed(0)
     x = torch.randn(2, 3, 16)
     expected = own.ffn_norm(own.attention_norm(x))

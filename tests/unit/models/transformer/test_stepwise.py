@@ -8,7 +8,7 @@ from small_transformers import BEGIN, LENGTHS, WAYS, language_model, tokens, tra
 from torch import Tensor, nn
 
 from dlexp.models.stepwise import StepwiseNetwork
-from dlexp.models.transformer.stacks import Kept
+from dlexp.models.transformer.stacks import KeyValueCache
 
 NEXT = torch.randint(2, 9, (5, 4), generator=torch.Generator().manual_seed(5))
 
@@ -67,7 +67,7 @@ def test_rows_of_a_state_are_chosen_and_repeated(make: type[nn.Module]) -> None:
         # A state is not changed by a step, so that two continuations may start from it.
         _, other = network.step(NEXT[:4, 3], state)  # type: ignore[operator]
         again, _ = network.step(NEXT[:4, 0], state)  # type: ignore[operator]
-    assert torch.equal(again, scores) and isinstance(other, Kept)
+    assert torch.equal(again, scores) and isinstance(other, KeyValueCache)
 
 
 def test_what_cannot_be_continued_is_named() -> None:

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from dlexp.metrics.bootstrap import Floats
 from dlexp.metrics.row_store import RowStore
-from dlexp.metrics.spans import has_entities, spans
 from dlexp.metrics.states import Mean, MetricState
+from dlexp.metrics.tokens.spans import has_entities, spans
 from dlexp.types import Prediction
 
 ENTITY_METRICS = ("entity_f1", "entity_precision", "entity_recall")
