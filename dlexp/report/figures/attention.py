@@ -11,7 +11,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
-from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
 from dlexp.metrics.reports.figures import AttentionMaps
