@@ -24,6 +24,7 @@ TARGETS: Mapping[str, str] = {
     "tokens": "sequences of token ids",
     "tags": "a class for each position of a sequence",
     "next_tokens": "the next token at each position",
+    "forecast": "the next steps of a series",
     NO_TARGETS: "no targets",
 }
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")

@@ -1,7 +1,7 @@
 """Descriptions of sequences: series, tokens, and what is learned of them.
 
 Symbols: B samples in a batch, T positions of the longest sequence of a batch, U positions of the longest target, C
-classes.
+classes, H steps of a horizon, V values that are forecast at each step.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import torch
+from torch import Tensor
 
 from dlexp.spec_base import InputSpec, TargetSpec
 from dlexp.text.vocabulary import Vocabulary
@@ -176,3 +177,40 @@ class TagSpec(TargetSpec):
             assert isinstance(piece, Sequences)
             counts += torch.bincount(piece.values[piece.mask], minlength=len(self.names)).cpu()
         return replace(self, counts=tuple(counts.tolist()))
+
+
+@dataclass(frozen=True)
+class ForecastSpec(TargetSpec):
+    """The steps after a window: a batch is (B, H, V) float64 in the units of the series.
+
+    names     of the V values
+    horizon   H
+    mean      of each value over the training part
+    std       its standard deviation there, above 0
+    period    steps of a season, 1 for none: of the seasonal naive forecast and of `naive_error`
+    series    names of the series; () for one without a name
+    firsts    the number of the first sample of each series, increasing, so that a sample's number tells its series
+    naive_error  mean |y[t] - y[t - period]| of each series and value over the training part, which MASE divides by; 0
+                 where it is undefined
+    """
+
+    names: tuple[str, ...]
+    horizon: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    period: int = 1
+    series: tuple[str, ...] = ()
+    firsts: tuple[int, ...] = (0,)
+    naive_error: tuple[tuple[float, ...], ...] = ()
+
+    kind: ClassVar[str] = "forecast"
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """Each value at each step, such as `load+1`: H blocks of V."""
+        return tuple(f"{name}+{step}" for step in range(1, self.horizon + 1) for name in self.names)
+
+    def blank(self) -> Tensor:
+        """(1, H, V) float64, all of them the mean."""
+        mean = torch.tensor(self.mean, dtype=torch.float64)
+        return mean.expand(1, self.horizon, len(self.names)).clone()

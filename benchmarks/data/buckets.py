@@ -1,6 +1,6 @@
 """Time of an epoch with batches of similar lengths against plain padding, on lengths drawn log-normally.
 
-    python benchmarks/data/buckets.py --repeats 5
+    python -m benchmarks.data.buckets --repeats 5
 
 Both train the same LSTM on the same samples; the order alone differs. Epochs alternate, so that a busy machine slows
 both. Prints the ratio of the times (median and range), and the positions that are computed for each that is needed.
@@ -78,14 +78,10 @@ def main() -> None:
     needed = int(bundle.splits["train"].inputs.values.numel())  # type: ignore[attr-defined]
     ratios = [bucket / plain for bucket, plain in zip(seconds["buckets"], seconds["padding"], strict=True)]
     for name in kinds:
-        print(
-            f"{name}: {median(seconds[name]):.2f} s of CPU an epoch, "
-            f"{positions[name] / needed:.2f} positions for one needed"
-        )
-    print(
-        f"time with buckets / plain padding: {median(ratios):.3f} "
-        f"({min(ratios):.3f} to {max(ratios):.3f}), n={len(ratios)}"
-    )
+        computed = f"{positions[name] / needed:.2f} positions for one needed"
+        print(f"{name}: {median(seconds[name]):.2f} s of CPU an epoch, {computed}")
+    spread = f"({min(ratios):.3f} to {max(ratios):.3f}), n={len(ratios)}"
+    print(f"time with buckets / plain padding: {median(ratios):.3f} {spread}")
 
 
 if __name__ == "__main__":

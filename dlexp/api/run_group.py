@@ -13,6 +13,7 @@ from dlexp.api.run import Run
 from dlexp.api.tables import notebook_table
 from dlexp.artifacts.runs.run_tree import members
 from dlexp.errors import ConfigError
+from dlexp.report.number_format import number
 
 _OVER_SEEDS = {"mean": "mean", "std": "std", "n": "count"}
 
@@ -65,7 +66,7 @@ class RunGroup:
 
     def _repr_html_(self) -> str:
         rows = [
-            (str(name), *(f"{row[key]:.4g}" for key in ("mean", "std")), str(int(row["n"])))
+            (str(name), *(number(str(name), row[key]) for key in ("mean", "std")), str(int(row["n"])))
             for name, row in self.over_seeds.iterrows()
         ]
         return notebook_table(f"{len(self._runs)} seeds, {self._path}", rows, ("metric", "mean", "std", "n"))

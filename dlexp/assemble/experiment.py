@@ -270,7 +270,7 @@ def _networks(config: RunConfig, built: object, task: Task) -> nn.ModuleDict:
     Raises ConfigError if the model is not a network.
     """
     if isinstance(built, nn.Module) and not isinstance(built, nn.ModuleDict):
-        built = {"model": built}
+        built = {"model": task.around(built)}
     named = dict(built.items()) if isinstance(built, nn.ModuleDict | dict) else {}
     if named and all(isinstance(network, nn.Module) for network in named.values()):
         return nn.ModuleDict({**named, **task.own_networks()})

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dlexp.config.nodes import resolve
@@ -61,9 +62,21 @@ class RunMetrics:
             return own
         return StateGroup(own, SelectionState(OutputState(), ()))
 
-    def report(self, spec: DataSpec, state: MetricState, resampling: Resampling | None = None) -> Report:
-        """The report of the task with the metrics that the run names and their intervals; see `Task.report`."""
-        report = self.task.report(spec, state, resampling)
+    def report(
+        self,
+        spec: DataSpec,
+        state: MetricState,
+        resampling: Resampling | None = None,
+        references: Mapping[str, NDArray[np.float64]] | None = None,
+    ) -> Report:
+        """The report of the task with the metrics that the run names and their intervals; see `Task.report`.
+
+        references  forecasts of the same samples that need no network, by name; None for none
+        """
+        if references is None:
+            report = self.task.report(spec, state, resampling)
+        else:
+            report = self.task.report_beside(spec, state, resampling, references)
         if not self.selected:
             return report
         samples = SplitSamples(state.part(type(self.task.sample_state() or OutputState())))

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dlexp.cli.style import echo
-from dlexp.config.files.own_folders import own_folders
 
 _ALONE = ("--resume", "--plot-schedule")
 
@@ -25,6 +24,8 @@ class CommonOptions:
 
 def common_options(config_dirs: list[Path] | None, trust: list[str] | None) -> CommonOptions:
     """The options of all commands, completed from the environment."""
+    from dlexp.config.files.own_folders import own_folders  # for a command that runs, and not for help
+
     return CommonOptions(own_folders(config_dirs or ()), tuple(trust or ()), shlex.join(["dlexp", *sys.argv[1:]]))
 
 

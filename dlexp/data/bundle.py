@@ -88,6 +88,8 @@ class DataBundle:
     preprocess     the last step before the network, in training and after
     augment        the random changes to training images, in the words of `data.augment`
     pad            largest shift in pixels of its `crop`
+    references     name of a split -> forecasts of its samples that need no network, by name, (N, ...) float64 in the
+                   units of the targets; None where there are none. They are made when they are asked for
     mirrors        whether a mirrored image is still one of its class; where not, no preset mirrors by itself
     fingerprint    SHA-256 of the samples as read, so that a later run can tell whether the data changed
     preprocessing  how raw input became `inputs`, as plain values, stored with the run
@@ -124,6 +126,7 @@ class DataBundle:
     named: Callable[[NDArray[np.int64]], list[str]] | None = None
     masks: Callable[[Tensor], Tensor] | None = None
     baselines: Callable[[str], Mapping[str, Mapping[str, float]]] | None = None
+    references: Callable[[str], Mapping[str, NDArray[np.float64]]] | None = None
     mirrors: bool = True
     texts: Callable[[NDArray[np.int64]], list[str]] | None = None
     bucket: bool = False

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 from math import prod
 
-from torch import nn
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from dlexp.models.initialization import initialized
 from dlexp.models.layers import activation as activation_of
@@ -31,10 +33,33 @@ def perceptron(*, input_shape: tuple[int, ...], num_outputs: int, init: str = "d
     return initialized(layers, init, "identity")
 
 
+class FlatSteps(nn.Sequential):
+    """Layers on all steps of a series of at most `max_length`, one after the other; what is missing of them is 0."""
+
+    def __init__(self, *layers: nn.Module, max_length: int) -> None:
+        super().__init__(*layers)
+        self.max_length = max_length
+
+    def forward(self, values: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """(B, T, channels), (B,) -> (B, O). Raises ValueError for longer series."""
+        missing = self.max_length - values.shape[1]
+        if missing < 0:
+            raise ValueError(f"mlp was made for at most {self.max_length} steps, got {values.shape[1]}")
+        if lengths is not None:
+            is_step = torch.arange(values.shape[1], device=values.device) < lengths[:, None]
+            values = values * is_step[:, :, None]
+        found = F.pad(values, (0, 0, 0, missing)) if missing else values
+        for layer in self:
+            found = layer(found)
+        return found
+
+
 def mlp(
     *,
-    input_shape: tuple[int, ...],
+    input_shape: tuple[int, ...] | None = None,
     num_outputs: int,
+    in_channels: int = 0,
+    max_length: int | None = None,
     hidden: Sequence[int] = (256, 128),
     activation: str = "relu",
     norm: str = "none",
@@ -43,13 +68,15 @@ def mlp(
     dropout_kind: str = "unit",
     init: str = "default",
 ) -> nn.Sequential:
-    """Multilayer perceptron: (B, *input_shape) -> (B, O) logits or values.
+    """Multilayer perceptron: (B, *input_shape) -> (B, O) logits or values; of series (B, T, channels) -> (B, O).
 
     A hidden layer consists of Linear, normalization, activation and dropout; the last layer is Linear.
 
     Args:
-        input_shape: Shape of a sample.
+        input_shape: Shape of a sample, None for series.
         num_outputs: O.
+        in_channels: Channels of a series.
+        max_length: Steps of the longest series, None for samples of one shape.
         hidden: Units of each hidden layer; () is a linear model.
         activation: Name of the activation.
         norm: none, batch, layer, group or rms.
@@ -63,10 +90,16 @@ def mlp(
     if dropout_kind == "channel":
         raise ValueError("dropout_kind='channel' requires images. Use unit or alpha.")
     refuse_alpha_without_selu(dropout_kind, activation, norm)
-    widths = [prod(input_shape), *hidden]
+    if input_shape is None and (max_length is None or not in_channels):
+        raise ValueError("mlp requires samples of one shape, or series. Use a model for sequences of tokens.")
+    features = prod(input_shape) if input_shape is not None else in_channels * (max_length or 0)
+    widths = [features, *hidden]
     layers: list[nn.Module] = [nn.Flatten()]
     for fan_in, fan_out in pairwise(widths):
         layers += [nn.Linear(fan_in, fan_out)]
         layers += place_norm(norm_place, norm_1d(norm, fan_out), activation_of(activation))
         layers += dropout_of(dropout_kind, dropout)
-    return initialized(nn.Sequential(*layers, nn.Linear(widths[-1], num_outputs)), init, activation, norm)
+    layers.append(nn.Linear(widths[-1], num_outputs))
+    if input_shape is None and max_length is not None:
+        return initialized(FlatSteps(*layers, max_length=max_length), init, activation, norm)
+    return initialized(nn.Sequential(*layers), init, activation, norm)

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dlexp.kinds import describe_kind
@@ -25,6 +27,7 @@ _TASKS = {
     "class": "classification",
     "value": "regression",
     "tokens": "seq2seq",
+    "forecast": "forecasting",
 }  # kind of targets -> the task that learns them
 
 
@@ -95,6 +98,10 @@ class Task(ABC):
     extra_metrics: ClassVar[Mapping[str, str]] = {}
     mixes: ClassVar[bool] = False
 
+    def around(self, network: nn.Module) -> nn.Module:
+        """The model as it is trained and exported: `network` itself, or one that computes something around it."""
+        return network
+
     def own_networks(self) -> Networks:
         """Networks that come with the task and not with the model, by names that the model does not use."""
         return {}
@@ -157,6 +164,16 @@ class Task(ABC):
             resampling: how intervals are made; None makes none.
         """
         return Report(state.compute())
+
+    def report_beside(
+        self,
+        spec: DataSpec,
+        state: MetricState,
+        resampling: Resampling | None,
+        references: Mapping[str, NDArray[np.float64]],
+    ) -> Report:
+        """The report beside forecasts that need no network, `DataBundle.references`; by default without them."""
+        return self.report(spec, state, resampling)
 
     def extra_metrics_of(self, monitor: str) -> tuple[str, ...]:
         """The extra metrics that an epoch computes so that `monitor`, such as val/roc_auc, can decide."""

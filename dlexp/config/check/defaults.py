@@ -14,8 +14,8 @@ import yaml
 
 from dlexp.artifacts.files.reading import read_text
 from dlexp.config.check.suggest import unknown_option
-from dlexp.config.check.used_files import CHOICE, used_files
 from dlexp.config.files.catalog import Catalog
+from dlexp.config.files.used_files import CHOICE, used_files
 from dlexp.config.files.yaml_files import read_yaml
 from dlexp.errors import ConfigError, Problem
 from dlexp.text.nearest import nearest_name

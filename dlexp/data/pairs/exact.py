@@ -15,8 +15,8 @@ import numpy as np
 
 from dlexp.data.bundle import DataBundle
 from dlexp.data.pairs.bundle import Pairs, bundle_of_pairs
-from dlexp.data.pairs.written_dates import dated, written
-from dlexp.data.pairs.written_numbers import in_words
+from dlexp.data.pairs.written_dates import dated, draw_spelling
+from dlexp.data.pairs.written_numbers import number_words
 from dlexp.data.splitting import split_rows
 from dlexp.errors import ConfigError, DataError
 from dlexp.text.vocabulary import SPECIAL, Vocabulary, learn_vocabulary
@@ -114,7 +114,7 @@ def dates(
         raise ConfigError.one("data.num_samples", num_samples, rule, code="out-of-range")
     rng = np.random.default_rng(data_seed)
     chosen = rng.permutation(len(days))[:num_samples]
-    found = [(written(days[day], rng), days[day].isoformat()) for day in chosen.tolist()]
+    found = [(draw_spelling(days[day], rng), days[day].isoformat()) for day in chosen.tolist()]
     return _of_characters(found, (val_fraction, test_fraction, split_seed))
 
 
@@ -135,7 +135,7 @@ def numbers(
 
     def draw(rng: np.random.Generator) -> Drawn:
         number = int(rng.integers(10 ** int(rng.integers(1, digits + 1))))
-        return str(number), in_words(number)
+        return str(number), number_words(number)
 
     found = _distinct(draw, num_samples, data_seed, "Set another data.digits or data.num_samples.")
     return _of_characters(found, (val_fraction, test_fraction, split_seed), "word")

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dlexp.data.tables.features.encodings import TextCells
 from dlexp.data.tables.raw_column import Spelled
 from dlexp.data.tables.spelling import cell_identity, has_leading_zero, is_word, number_in
 from dlexp.errors import DataError
@@ -32,10 +31,6 @@ class Labels:
     codes: NDArray[np.int64]
     names: tuple[str, ...]
     merged: tuple[tuple[str, str], ...] = ()
-
-    def cells(self) -> TextCells:
-        """The labels, in as little memory as their number allows."""
-        return TextCells(self.codes.astype(np.min_scalar_type(-max(1, len(self.names)))), self.names)
 
     def note(self, name: str) -> list[str]:
         """A message about labels with several spellings; [] if there are none."""

@@ -74,7 +74,7 @@ def row_keys(
     found: dict[str, Any] = {"parts": table.given_parts}
     readers: dict[str, Callable[[DividedTable, str, str], dict[str, Any]]] = {
         "group": _groups,
-        "time": _times,
+        "time": read_times,
         "split_column": _parts,
     }
     for key, name in by.keys.items():
@@ -106,7 +106,8 @@ def _groups(table: DividedTable, name: str, declared: str) -> dict[str, Any]:
     return {"groups": labels.codes, "group_names": labels.names}
 
 
-def _times(table: DividedTable, name: str, declared: str) -> dict[str, Any]:
+def read_times(table: DividedTable, name: str, declared: str) -> dict[str, Any]:
+    """`times`: (N,) numbers or moments of a column, declared as in data.columns. Raises DataError for other cells."""
     raw = table.raw[name]
     cells = raw.cells()
     if cells.dtype != object and declared not in ("date", *dates.ORDERS):

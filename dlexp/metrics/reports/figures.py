@@ -132,6 +132,25 @@ class AttentionMaps:
     maps: Mapping[str, NDArray[np.float32]]
 
 
+@dataclass(frozen=True)
+class Forecasts:
+    """Forecasts of one series beside what came.
+
+    target     what is forecast
+    begins     (K,) the first step of each forecast in the series
+    true       (K, H) in the unit of the target
+    predicted  (K, H)
+    bounds     q0.1 and so on -> (K, H)
+    """
+
+    caption: str
+    target: str
+    begins: NDArray[np.int64]
+    true: Floats
+    predicted: Floats
+    bounds: Mapping[str, Floats]
+
+
 Figure = (
     ConfusionMatrix
     | RankingCurves
@@ -141,6 +160,7 @@ Figure = (
     | Lines
     | TokenValues
     | AttentionMaps
+    | Forecasts
 )
 
 

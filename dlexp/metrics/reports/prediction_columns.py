@@ -29,24 +29,31 @@ class PredictionColumns:
     meaning  of the scores: p for probabilities, anything else is none
     order    (B, C) numbers that put the classes of a sample in order, None for `scores`: the logits, which differ where
              probabilities are too small to
+    rows_each  how many consecutive rows of the columns belong to a sample: 1, or the steps of a forecast
     """
 
     columns: Mapping[str, list[Any]]
     scores: Tensor | None = None
     meaning: str = ""
     order: Tensor | None = None
+    rows_each: int = 1
 
     def undefined(self) -> list[int]:
         """The samples, in order, of which a number in a column is NaN or infinite, or a score NaN."""
         found = set() if self.scores is None else set(self.scores.isnan().any(dim=1).nonzero().flatten().tolist())
         for column in self.columns.values():
-            found |= {n for n, value in enumerate(column) if isinstance(value, float) and not isfinite(value)}
+            found |= {
+                n // self.rows_each
+                for n, value in enumerate(column)
+                if isinstance(value, float) and not isfinite(value)
+            }
         return sorted(found)
 
     def without(self, samples: Sequence[int]) -> PredictionColumns:
         """The predictions of the other samples."""
         left = set(samples)
-        columns = {name: [v for n, v in enumerate(c) if n not in left] for name, c in self.columns.items()}
+        each = self.rows_each
+        columns = {name: [v for n, v in enumerate(c) if n // each not in left] for name, c in self.columns.items()}
         kept = None if self.scores is None else [n for n in range(len(self.scores)) if n not in left]
         return replace(self, columns=columns, scores=None if self.scores is None else self.scores[kept])
 

@@ -16,6 +16,7 @@ from dlexp.metrics.ranking import RankingCurve
 from dlexp.metrics.reports.figures import (
     AttentionMaps,
     ConfusionMatrix,
+    Forecasts,
     Lines,
     RankingCurves,
     ReliabilityDiagram,
@@ -25,6 +26,7 @@ from dlexp.metrics.reports.figures import (
 from dlexp.metrics.reports.figures import Figure as FigureData
 from dlexp.report.figures.attention import attention_png
 from dlexp.report.figures.curves import as_png
+from dlexp.report.figures.forecasts import forecasts_png
 from dlexp.report.figures.labels import cut, short_labels
 from dlexp.report.figures.tokens import token_values_png
 from dlexp.report.number_format import distinct_texts
@@ -60,6 +62,8 @@ def draw_figure(figure: FigureData, split: str) -> bytes:
             return token_values_png(figure, split)
         case AttentionMaps():
             return attention_png(figure, split)
+        case Forecasts():
+            return forecasts_png(figure, split)
         case _:
             raise TypeError(f"a figure of type {type(figure).__name__} cannot be drawn without the samples")
 

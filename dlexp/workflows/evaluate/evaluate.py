@@ -82,7 +82,9 @@ def write_evaluation(
     """
     split, checkpoint = what
     folder, spec = run / "eval" / split, experiment.bundle.spec
-    report = with_texts(experiment.metrics.report(spec, result.state, resampling), experiment.bundle)
+    references = None if experiment.bundle.references is None else experiment.bundle.references(split)
+    report = experiment.metrics.report(spec, result.state, resampling, references)
+    report = with_texts(report, experiment.bundle)
     accesses = log_split_access(run / "eval", split, checkpoint)
     content = {
         "schema": SCHEMA,

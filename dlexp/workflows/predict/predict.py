@@ -146,6 +146,7 @@ class _Rows:
         self._names = stored.experiment.bundle.spec.output_names
         self._request, self._writer = request, writer
         self._blank: tuple[str, ...] | None = None
+        self._each = 1  # rows of a sample
         self._waiting: list[InputItems] = []
         self.items, self.bad = 0, 0
         self.first_bad: list[str] = []
@@ -155,6 +156,7 @@ class _Rows:
         self._count(group)
         if answers is not None:
             columns = self._chosen(answers)
+            self._each = answers.rows_each
             if self._blank is None:
                 self._blank = tuple(columns)
                 self.finish()
@@ -184,8 +186,14 @@ class _Rows:
         good = [place for place, problem in enumerate(group.problems) if not problem]
         values: dict[str, Sequence[Any]] = {}
         for name in self._blank or ():
-            values[name] = columns[name] if len(good) == len(group.problems) else _spread(columns.get(name, ()), group)
-        self._writer.write({**group.names, **values, "error": [problem or None for problem in group.problems]})
+            whole = len(good) == len(group.problems)
+            values[name] = columns[name] if whole else _spread(columns.get(name, ()), group, self._each)
+        told, error = dict(group.names), [problem or None for problem in group.problems]
+        if self._each > 1:
+            counts = [1 if problem else self._each for problem in group.problems]
+            told = {name: _repeated(cells, counts) for name, cells in told.items()}
+            error = _repeated(error, counts)
+        self._writer.write({**told, **values, "error": error})
 
     def _count(self, group: InputItems) -> None:
         for place, problem in enumerate(group.problems):
@@ -196,7 +204,18 @@ class _Rows:
         self.items += len(group.problems)
 
 
-def _spread(values: Sequence[Any], group: InputItems) -> list[Any]:
-    """The values at the positions of valid samples, None at the others."""
+def _spread(values: Sequence[Any], group: InputItems, each: int) -> list[Any]:
+    """The values of valid samples, `each` rows of each; None in the one row of the others."""
     rest = iter(values)
-    return [None if problem else next(rest) for problem in group.problems]
+    counts = (1 if problem else each for problem in group.problems)
+    return [
+        None if problem else next(rest)
+        for problem, count in zip(group.problems, counts, strict=True)
+        for _ in range(count)
+    ]
+
+
+def _repeated(cells: Sequence[Any], counts: Sequence[int]) -> list[Any]:
+    """Each cell in all rows of its sample; one that is a tuple has a value for each row."""
+    pairs = zip(cells, counts, strict=True)
+    return [value for cell, count in pairs for value in (cell if isinstance(cell, tuple) else [cell] * count)]

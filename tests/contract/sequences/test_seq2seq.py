@@ -299,7 +299,7 @@ def test_a_run_by_the_command_line(
     assert report["attention"]["decoder.cross"]["mass_near_peak"]
     with (folder / "predictions.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 12 and all(row["true"].split() == row["source"].split()[::-1] for row in rows)
+    assert len(rows) == 6 and all(row["true"].split() == row["source"].split()[::-1] for row in rows)
     capsys.readouterr()
     assert ended(["predict", "run", "--text", "1 2", "--text", "3", "--beam", "3", "-o", "out.tsv", "-q"]) == 0
     lines = (tmp_path / "out.tsv").read_text().splitlines()

@@ -39,6 +39,7 @@ def evaluation(content: Mapping[str, Any], quiet: bool = False) -> None:
         return
     _baselines(content.get("baselines", {}))
     _per_target(content.get("per_output", {}))
+    _beside(content["metrics"], content.get("baselines", {}))
     for reason in dict.fromkeys(content["undefined"].values()):
         names = [name for name, text in content["undefined"].items() if text == reason]
         out.print(f"[yellow]undefined[/]: {escape(', '.join(names))}: {escape(reason)}")
@@ -128,6 +129,26 @@ def _per_target(found: Mapping[str, Mapping[str, float | None]]) -> None:
             "", ["metric", *found], [[name, *(number(name, each[name]) for each in found.values())] for name in names]
         )
     )
+
+
+def _beside(own: Mapping[str, float | None], others: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print the model beside forecasts that need no network, and whether it is better than each."""
+    if not others:
+        return
+    names = ("mae", "rmse", "mase", "smape")
+    rows = [["model", *(number(name, own.get(name)) for name in names), "", ""]]
+    for label, each in others.items():
+        bounds = _interval("mae", each["interval"])
+        own_numbers = [number(name, each.get(name)) for name in names]
+        rows.append(
+            [label.replace("_", " "), *own_numbers, f"{number('mae', each['difference'])}  {bounds}", each["verdict"]]
+        )
+    out.print()
+    out.print(
+        table("beside forecasts without a network", ["forecast", *names, "mae of the model minus it", "verdict"], rows)
+    )
+    for reason in dict.fromkeys(each["interval"]["reason"] for each in others.values() if each["interval"]["reason"]):
+        out.print(f"[yellow]no interval[/]: {escape(reason)}")
 
 
 def _per_class(path: Path) -> None:

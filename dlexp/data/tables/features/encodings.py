@@ -64,6 +64,11 @@ class TextCells:
         codes, texts = pd.factorize(column)  # a missing cell has the code -1
         return cls(codes, tuple(texts.tolist()))
 
+    @classmethod
+    def compact(cls, codes: NDArray[np.int64], texts: tuple[str, ...]) -> TextCells:
+        """Cells in as little memory as the number of their texts allows."""
+        return cls(codes.astype(np.min_scalar_type(-max(1, len(texts)))), texts)
+
     def __len__(self) -> int:
         return len(self.codes)
 

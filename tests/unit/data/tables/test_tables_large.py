@@ -178,3 +178,11 @@ def test_text_cells_know_which_texts_occur() -> None:
     some = TextCells(cells.codes[:2], cells.texts)
     assert some.used() == ["b"]
     assert some.places({"b": 7}.__getitem__).tolist() == [7, -1]  # not asked for a text that does not occur
+
+
+@pytest.mark.parametrize(("count", "kind"), [(1, np.int8), (128, np.int8), (129, np.int16), (40_000, np.int32)])
+def test_compact_cells_have_a_code_for_each_text_and_for_a_missing_one(count: int, kind: type) -> None:
+    codes = np.arange(-1, count)
+    found = TextCells.compact(codes, tuple(map(str, range(count))))
+    assert found.codes.dtype == kind
+    np.testing.assert_array_equal(found.codes, codes)

@@ -1,0 +1,118 @@
+"""Series from the command line in this process: training, evaluation and the steps after a file."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dlexp.artifacts.runs.run_dir import RunDir
+from dlexp.cli.app import main
+
+DAYS = np.arange("2024-01-01", "2024-05-30", dtype="datetime64[D]")  # 150
+WORDS = (
+    *("data=series", "data.target=sales", "data.window=8", "data.horizon=3", "model.hidden=[8]", "trainer.threads=1"),
+    *("trainer.epochs=2", "-q"),
+)
+
+
+def run(*words: str, code: int = 0) -> None:
+    try:
+        main(list(words))
+    except SystemExit as stopped:
+        assert (stopped.code or 0) == code
+    else:
+        assert code == 0
+
+
+def written(path: Path, values: np.ndarray, days: np.ndarray = DAYS) -> Path:
+    lines = [f"{day},{value}" for day, value in zip(days, values, strict=False)]
+    path.write_text("\n".join(["day,sales", *lines]) + "\n")
+    return path
+
+
+def wave() -> np.ndarray:
+    noise = np.random.default_rng(0).normal(size=len(DAYS)) / 5
+    return np.round(20 + 5 * np.sin(np.arange(len(DAYS)) / 7 * 2 * np.pi) + noise, 3)
+
+
+def newest() -> RunDir:
+    return RunDir.find(Path("outputs/latest"))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_what_comes_after_the_cut_changes_no_bit_of_training(folder: Path) -> None:
+    later = wave()
+    later[150 - 2 * 22 :] = 1e6  # val and test
+    curves, weights = [], []
+    for name, values in (("a", wave()), ("b", later)):
+        run("train", f"data.path={written(folder / f'{name}.csv', values)}", *WORDS)
+        found = newest()
+        with (found / "metrics.csv").open(newline="") as file:
+            curves.append([row["train/loss"] for row in csv.DictReader(file)])
+        import torch
+
+        state = torch.load(found / "checkpoints" / "last.pt", weights_only=True)
+        weights.append(state["networks"])
+    assert curves[0] == curves[1]
+    assert all((weights[0][name] == weights[1][name]).all() for name in weights[0])
+
+
+def test_a_forecast_continues_the_file_with_its_times(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(folder / "sales.csv", wave())
+    run("train", f"data.path={path}", "loss=quantile", *WORDS)
+    run("evaluate", "outputs/latest", "-q")
+    new = written(folder / "new.csv", wave()[:50])
+    path.unlink()  # a prediction needs nothing but the run
+    capsys.readouterr()
+    run("predict", "outputs/latest", str(new))
+    rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    assert [(row["step"], row["time"]) for row in rows] == [
+        *(("1", "2024-02-20"), ("2", "2024-02-21"), ("3", "2024-02-22"))
+    ]
+    for row in rows:
+        assert float(row["q0.1 sales"]) <= float(row["predicted sales"]) <= float(row["q0.9 sales"])
+    report = json.loads((newest() / "eval" / "test" / "report.json").read_text())
+    assert report["samples"] == 22 - 3 + 1
+    assert set(report["baselines"]) == {"naive", "seasonal_naive", "ridge"}
+    assert set(report["metrics"]) >= {"mae", "rmse", "mase", "smape", "pinball"}
+    assert {"forecast", "horizon_errors"} <= set(report["figures"])
+    with (newest() / "eval" / "test" / "predictions.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    errors = [
+        abs(float(line[f"true sales+{n}"]) - float(line[f"predicted sales+{n}"])) for line in lines for n in (1, 2, 3)
+    ]
+    assert np.mean(errors) == pytest.approx(report["metrics"]["mae"])
+
+
+def test_the_forecast_of_the_last_test_window_is_that_of_the_evaluation(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("train", f"data.path={written(folder / 'sales.csv', wave())}", *WORDS)
+    run("evaluate", "outputs/latest", "-q")
+    capsys.readouterr()
+    run("predict", "outputs/latest", str(written(folder / "new.csv", wave()[:147])))
+    rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    with (newest() / "eval" / "test" / "predictions.csv").open(newline="") as file:
+        *_, last = csv.DictReader(file)
+    expected = [float(last[f"predicted sales+{n}"]) for n in (1, 2, 3)]
+    assert [float(row["predicted sales"]) for row in rows] == pytest.approx(expected, rel=1e-5)
+
+
+def test_files_that_cannot_be_continued_say_why(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run("train", f"data.path={written(folder / 'sales.csv', wave())}", *WORDS)
+    capsys.readouterr()
+    run("predict", "outputs/latest", str(written(folder / "short.csv", wave()[:5])), code=3)
+    assert "has 5 steps" in capsys.readouterr().out
+    other = folder / "other.csv"
+    other.write_text("day,amount\n2024-01-01,3\n")
+    run("predict", "outputs/latest", str(other), code=3)
+    assert "data.target" in capsys.readouterr().err
