@@ -21,7 +21,7 @@ from dlexp.data.splitting import split_rows
 from dlexp.errors import ConfigError, DataError
 from dlexp.text.vocabulary import SPECIAL, Vocabulary, learn_vocabulary
 
-__all__ = ["addition", "copy", "dates", "numbers", "reverse", "sort"]
+__all__ = ["addition", "copy", "dates", "reverse", "sort", "spelled_numbers"]
 
 Drawn = tuple[str, str]  # source and target
 _TRIES = 200  # draws for each pair until it is said that there are no more
@@ -118,7 +118,7 @@ def dates(
     return _of_characters(found, (val_fraction, test_fraction, split_seed))
 
 
-def numbers(
+def spelled_numbers(
     *,
     digits: int = 4,
     num_samples: int = 5_000,

@@ -17,6 +17,7 @@ from dlexp.data.pairs.bundle import Pairs, bundle_of_pairs
 from dlexp.data.splits.division import RowKeys, SplitBy, divide
 from dlexp.data.splitting import Rows
 from dlexp.data.tables.features.problems import ColumnProblem, not_found, raise_all
+from dlexp.data.tables.features.target_columns import names_of
 from dlexp.data.tables.files.reading import read_table
 from dlexp.data.tables.files.table_form import AUTO, FormSettings, TableForm
 from dlexp.data.tables.raw_table import RawTable
@@ -92,8 +93,7 @@ def pairs(
     form_keys = {"path": path, "separator": separator, "encoding": encoding, "sheet": sheet}
     table, form = _read((path, val_path, test_path), FormSettings.of(form_keys))
     problems: list[ColumnProblem] = []
-    targets = names_of(target) if target is not None else [None]
-    columns = _columns(table, (source, targets[0]), split_by, problems)
+    columns = _columns(table, (source, _only(target)), split_by, problems)
     keys = row_keys(table, split_by, columns, {}, problems)
     raise_all(problems, table.file, {})
     texts = [_cells(table, name) for name in columns]
@@ -115,6 +115,17 @@ def pairs(
         table.named(),
     )
     return replace(bundle, target=columns[1])
+
+
+def _only(target: str | Sequence[str] | None) -> str | None:
+    """The one column that data.target names. Raises ConfigError for several."""
+    names = [] if target is None else names_of(target)
+    if len(names) > 1:
+        rule = "must name one column: a source has one target"
+        raise ConfigError.one(
+            "data.target", ", ".join(names), rule, f"Set data.target={names[0]}", code="invalid-value"
+        )
+    return names[0] if names else None
 
 
 def _read(paths: Sequence[str | None], settings: FormSettings) -> tuple[RawTable, TableForm]:

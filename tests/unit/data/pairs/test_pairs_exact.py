@@ -10,7 +10,7 @@ import torch
 from dlexp.data.bundle import DataBundle
 from dlexp.data.columns import read_all
 from dlexp.data.pairs.adding import adding
-from dlexp.data.pairs.exact import addition, copy, dates, numbers, reverse, sort
+from dlexp.data.pairs.exact import addition, copy, dates, reverse, sort, spelled_numbers
 from dlexp.data.pairs.written_dates import NUM_FORMATS, in_format
 from dlexp.data.pairs.written_numbers import number_words
 from dlexp.errors import ConfigError, DataError
@@ -105,7 +105,7 @@ def test_words_of_numbers() -> None:
     assert len({number_words(number) for number in range(10_000)}) == 10_000
     with pytest.raises(ValueError, match="10\\^9"):
         number_words(10**9)
-    assert all(number_words(int(source)) == target for source, target in _texts(numbers(num_samples=100), "train"))
+    assert all(number_words(int(source)) == target for source, target in _texts(spelled_numbers(num_samples=100), "train"))
 
 
 def test_more_samples_than_there_are_is_an_error() -> None:
