@@ -57,6 +57,16 @@ class _Texts:
                 "data.vocabulary_size", self.vocabulary_size, str(error), code="out-of-range"
             ) from error
 
+    def encoded(self, texts: Sequence[Sequence[str]], kept: Rows, train: Rows) -> Pairs:
+        """The pairs as ids, by vocabularies of the rows `train`; `kept` are the rows with two texts."""
+        known, learned = (
+            self.learned([side[row] for row in train.tolist()], unit)
+            for side, unit in zip(texts, (self.unit, self.target_unit), strict=True)
+        )
+        sources, targets = texts
+        pairs = [(sources[row], targets[row]) for row in kept.tolist()]
+        return Pairs([*map(known.encode, sources)], [*map(learned.encode, targets)], known, learned, pairs)
+
 
 def pairs(
     *,

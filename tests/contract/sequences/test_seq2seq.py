@@ -300,7 +300,8 @@ def test_a_run_by_the_command_line(
     with (folder / "predictions.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 6 and all(row["true"].split() == row["source"].split()[::-1] for row in rows)
-    capsys.readouterr()
+    assert ended(["export", "run", "--to", "onnx"]) == 2
+    assert "token by token" in capsys.readouterr().err
     assert ended(["predict", "run", "--text", "1 2", "--text", "3", "--beam", "3", "-o", "out.tsv", "-q"]) == 0
     lines = (tmp_path / "out.tsv").read_text().splitlines()
     assert lines[0].split("\t")[:3] == ["input", "row", "predicted"] and len(lines) == 3
