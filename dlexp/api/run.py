@@ -150,7 +150,7 @@ class Run:
         top: int = 0,
         ignore_extra: bool = False,
         allow_changes: bool = False,
-        **generation: float | None,
+        generation: Mapping[str, Any] | None = None,
     ) -> pd.DataFrame:
         """Predict samples, as `dlexp predict` does; the training data is not needed.
 
@@ -159,12 +159,10 @@ class Run:
                 trained on texts, a list of texts; one text alone would be the name of a file.
             overrides: Where and how fast, such as "data.eval_batch_size=16".
             checkpoint: best or last.
-            probabilities: Add a column for every class.
-            top: Add this many of the most probable classes.
+            probabilities, top: Add a column for every class, or so many of the most probable classes.
             ignore_extra: Ignore columns that training did not have.
             allow_changes: Use a run whose config.yaml was edited.
-            generation: How sequences are put out, such as beam=4 or temperature=0.8: the fields of
-                dlexp.tasks.decoding.options.GenerationOptions.
+            generation: How sequences are put out, such as {"beam": 4}: fields of `GenerationOptions`.
 
         Returns:
             A row per sample, with the index of a DataFrame. `error` says why a sample was not predicted, else it is
@@ -174,9 +172,8 @@ class Run:
             DataError: The data cannot be used at all.
         """
         check_checkpoint(checkpoint)
-        wanted = GenerationOptions.of(generation)
-        changes, given = evaluation_changes(override_words(overrides)), None
-        words: tuple[str, ...] = ()
+        wanted = GenerationOptions.of(generation or {})
+        changes, given, words = evaluation_changes(override_words(overrides)), None, tuple[str, ...]()
         texts = self._texts(data)
         if texts is not None:
             data = texts

@@ -15,8 +15,8 @@ import numpy as np
 
 from dlexp.data.bundle import DataBundle
 from dlexp.data.pairs.bundle import Pairs, bundle_of_pairs
-from dlexp.data.pairs.written_dates import date_text, dated
-from dlexp.data.pairs.written_numbers import spelled_number
+from dlexp.data.pairs.written_dates import dated, draw_spelling
+from dlexp.data.pairs.written_numbers import number_words
 from dlexp.data.splitting import split_rows
 from dlexp.errors import ConfigError, DataError
 from dlexp.text.vocabulary import SPECIAL, Vocabulary, learn_vocabulary
@@ -103,7 +103,7 @@ def dates(
     test_fraction: float = 0.1,
     split_seed: int = 0,
 ) -> DataBundle:
-    """Dates of 1900 to 2099 in one of seven formats, which are to be date_text as in ISO 8601, such as 1998-03-14.
+    """Dates of 1900 to 2099 in one of seven formats, which are to be written as in ISO 8601, such as 1998-03-14.
 
     Each date is drawn once, so that no date of the test split was seen in training, in any format.
     Raises ConfigError for more samples than there are days.
@@ -114,7 +114,7 @@ def dates(
         raise ConfigError.one("data.num_samples", num_samples, rule, code="out-of-range")
     rng = np.random.default_rng(data_seed)
     chosen = rng.permutation(len(days))[:num_samples]
-    found = [(date_text(days[day], rng), days[day].isoformat()) for day in chosen.tolist()]
+    found = [(draw_spelling(days[day], rng), days[day].isoformat()) for day in chosen.tolist()]
     return _of_characters(found, (val_fraction, test_fraction, split_seed))
 
 
@@ -135,7 +135,7 @@ def spelled_numbers(
 
     def draw(rng: np.random.Generator) -> Drawn:
         number = int(rng.integers(10 ** int(rng.integers(1, digits + 1))))
-        return str(number), spelled_number(number)
+        return str(number), number_words(number)
 
     found = _distinct(draw, num_samples, data_seed, "Set another data.digits or data.num_samples.")
     return _of_characters(found, (val_fraction, test_fraction, split_seed), "word")

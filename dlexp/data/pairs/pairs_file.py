@@ -17,6 +17,7 @@ from dlexp.data.pairs.bundle import Pairs, bundle_of_pairs
 from dlexp.data.splits.division import RowKeys, SplitBy, divide
 from dlexp.data.splitting import Rows
 from dlexp.data.tables.features.problems import ColumnProblem, not_found, raise_all
+from dlexp.data.tables.features.target_columns import names_of
 from dlexp.data.tables.files.reading import read_table
 from dlexp.data.tables.files.table_form import AUTO, FormSettings, TableForm
 from dlexp.data.tables.raw_table import RawTable
@@ -56,12 +57,22 @@ class _Texts:
                 "data.vocabulary_size", self.vocabulary_size, str(error), code="out-of-range"
             ) from error
 
+    def encoded(self, texts: Sequence[Sequence[str]], kept: Rows, train: Rows) -> Pairs:
+        """The pairs as ids, by vocabularies of the rows `train`; `kept` are the rows with two texts."""
+        known, learned = (
+            self.learned([side[row] for row in train.tolist()], unit)
+            for side, unit in zip(texts, (self.unit, self.target_unit), strict=True)
+        )
+        sources, targets = texts
+        pairs = [(sources[row], targets[row]) for row in kept.tolist()]
+        return Pairs([*map(known.encode, sources)], [*map(learned.encode, targets)], known, learned, pairs)
+
 
 def pairs(
     *,
     path: str,
     source: str | None = None,
-    target: str | None = None,
+    target: str | Sequence[str] | None = None,
     unit: str = "word",
     target_unit: str | None = None,
     vocabulary_size: int = 20_000,
@@ -88,18 +99,11 @@ def pairs(
     `on_bad=skip`; pairs longer than `max_length` or `target_max_length` tokens are left out; both are told in a note.
     Raises DataError for invalid data, ConfigError if a package is missing.
     """
-    settings = FormSettings.of({"path": path, "separator": separator, "encoding": encoding, "sheet": sheet})
     split_by = SplitBy(group, time, split_column)
-    forms: list[TableForm] = []
-
-    def read(file: Path) -> RawTable:
-        table, form = read_table(file, settings, Marks([]), (), {})
-        forms.append(form)
-        return table
-
-    table = read_files((path, val_path, test_path), read)
+    form_keys = {"path": path, "separator": separator, "encoding": encoding, "sheet": sheet}
+    table, form = _read((path, val_path, test_path), FormSettings.of(form_keys))
     problems: list[ColumnProblem] = []
-    columns = _columns(table, (source, target), split_by, problems)
+    columns = _columns(table, (source, _only(target)), split_by, problems)
     keys = row_keys(table, split_by, columns, {}, problems)
     raise_all(problems, table.file, {})
     texts = [_cells(table, name) for name in columns]
@@ -107,25 +111,44 @@ def pairs(
     division = divide(len(kept), (val_fraction, test_fraction, split_seed), None, (), _of_rows(keys, kept))
     rows = _renumbered(division.rows, kept)
     how = _Texts(unit, target_unit or unit, vocabulary_size, min_count, lowercase)
-    known, learned = (
-        how.learned([side[row] for row in rows[0].tolist()], one)
-        for side, one in zip(texts, (how.unit, how.target_unit), strict=True)
-    )
-    ids = [[one.encode(text) for text in side] for side, one in zip(texts, (known, learned), strict=True)]
+    found = how.encoded(texts, kept, rows[0])
     limits = [None if one == AUTO else int(one) for one in (max_length, target_max_length)]
-    rows, more = _short_enough(table, rows, ids, limits)
-    found = Pairs(ids[0], ids[1], known, learned, [(texts[0][row], texts[1][row]) for row in kept.tolist()])
-    messages = [*notes, *division.notes, *more, _said(columns, (known, learned), found, rows)]
-    form = forms[0].note()
+    rows, more = _short_enough(table, rows, (found.sources, found.targets), limits)
+    first = form.note()
+    notes = [*([first] if first else ()), *notes, *division.notes, *more, _said(columns, found, rows)]
     bundle = bundle_of_pairs(
         found,
         rows,
         (limits[0] or 0, 0 if limits[1] is None else limits[1] + 1),
-        tuple([form, *messages] if form else messages),
-        {"text": [columns[0]], "target": columns[1], "form": forms[0].plain()},
+        tuple(notes),
+        {"text": [columns[0]], "target": columns[1], "form": form.plain()},
         table.named(),
     )
     return replace(bundle, target=columns[1])
+
+
+def _only(target: str | Sequence[str] | None) -> str | None:
+    """The one column that data.target names. Raises ConfigError for several."""
+    names = [] if target is None else names_of(target)
+    if len(names) > 1:
+        rule = "must name one column: a source has one target"
+        raise ConfigError.one(
+            "data.target", ", ".join(names), rule, f"Set data.target={names[0]}", code="invalid-value"
+        )
+    return names[0] if names else None
+
+
+def _read(paths: Sequence[str | None], settings: FormSettings) -> tuple[RawTable, TableForm]:
+    """The table of the files of train, val and test, and the form of the first."""
+    forms: list[TableForm] = []
+
+    def read(file: Path) -> RawTable:
+        table, form = read_table(file, settings, Marks([]), (), {})
+        forms.append(form)
+        return table
+
+    table = read_files(paths, read)
+    return table, forms[0]
 
 
 def _columns(
@@ -229,11 +252,10 @@ def _short_enough(
     return (kept[0], kept[1], kept[2]), notes if left_out else []
 
 
-def _said(
-    columns: Sequence[str], known: tuple[Vocabulary, Vocabulary], found: Pairs, rows: tuple[Rows, Rows, Rows]
-) -> str:
+def _said(columns: Sequence[str], found: Pairs, rows: tuple[Rows, Rows, Rows]) -> str:
     """What is read of which column: units, sizes of the vocabularies, lengths, and what is unknown in val and test."""
     parts = []
+    known = (found.source_vocabulary, found.target_vocabulary)
     for column, one, ids in zip(columns, known, (found.sources, found.targets), strict=True):
         used = [ids[row] for part in rows for row in part.tolist()]
         held = [token for part in rows[1:] for row in part.tolist() for token in ids[row]]

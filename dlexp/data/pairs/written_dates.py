@@ -20,7 +20,7 @@ def dated() -> list[date]:
     return [_FIRST + timedelta(days) for days in range((_LAST - _FIRST).days + 1)]
 
 
-def date_text(day: date, rng: np.random.Generator) -> str:
+def draw_spelling(day: date, rng: np.random.Generator) -> str:
     """A day in a format that is drawn."""
     return in_format(day, int(rng.integers(NUM_FORMATS)))
 

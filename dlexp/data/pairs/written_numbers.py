@@ -10,7 +10,7 @@ _TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ni
 _UNITS = ((10**6, "million"), (1000, "thousand"), (100, "hundred"))
 
 
-def spelled_number(number: int) -> str:
+def number_words(number: int) -> str:
     """The words of a number in [0, 10^9), such as `one thousand two hundred and four`. Raises ValueError outside."""
     if not 0 <= number < 10**9:
         raise ValueError(f"must be in [0, 10^9), got {number}")
@@ -22,7 +22,7 @@ def spelled_number(number: int) -> str:
     for size, name in _UNITS:
         if number >= size:
             count, rest = divmod(number, size)
-            words = f"{spelled_number(count)} {name}"
+            words = f"{number_words(count)} {name}"
             joined = " and " if rest < 100 else " "
-            return words + (f"{joined}{spelled_number(rest)}" if rest else "")
+            return words + (f"{joined}{number_words(rest)}" if rest else "")
     raise AssertionError("every number from 100 on has a unit")

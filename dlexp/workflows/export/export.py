@@ -25,7 +25,7 @@ from dlexp.errors import ConfigError, DlexpError
 from dlexp.kinds import describe_kind
 from dlexp.runtime.seed import generator
 from dlexp.runtime.tensors import sha256
-from dlexp.sequence_specs import SeriesSpec, TokenSpec
+from dlexp.sequence_specs import SeriesSpec, TokenSpec, TokenTargetSpec
 from dlexp.specs import ClassSpec, ImageSpec, TableSpec, ValueSpec
 from dlexp.tasks.base import forward
 from dlexp.types import Field, Prediction, Sequences, as_tensor
@@ -123,6 +123,11 @@ def _network(stored: RestoredRun, with_preprocessing: bool) -> nn.Module:
         kinds = "sequences, and inputs of one tensor of a fixed shape"
         rule = f"export is supported only for {kinds}, got {describe_kind(inputs.kind)}"
         raise ConfigError.one("data", option, rule, code="not-supported")
+    targets = stored.experiment.bundle.spec.targets
+    if isinstance(targets, TokenTargetSpec) and targets.begin is not None:
+        rule = "cannot be exported: a sequence is put out token by token, which is a program around the network"
+        remedy = "Use dlexp predict, or run.network() in Python."
+        raise ConfigError.one("task", stored.experiment.config.task.option, rule, remedy, code="not-supported")
     networks = stored.experiment.networks
     # The weights of a loss are not part of the prediction.
     others = networks.keys() - stored.experiment.task.own_networks().keys() - {"model"}

@@ -268,6 +268,13 @@ def test_bleu_and_chrf_are_those_of_sacrebleu_with_its_signature() -> None:
         assert np.allclose(next(iter(one.maps.values())).sum(-1), 1, atol=1e-5)  # type: ignore[union-attr]
 
 
+def ended(words: list[str]) -> object:
+    """The exit code of a command."""
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    return caught.value.code
+
+
 WORDS = (
     "data=reverse",
     "data.num_samples=60",
@@ -283,8 +290,8 @@ def test_a_run_by_the_command_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(["train", *WORDS, *SHORT, "task.teacher_forcing=0.7", "metrics=[chrf]", "-o", "run"]) == 0
-    assert main(["evaluate", "run", "-q"]) == 0
+    assert ended(["train", *WORDS, *SHORT, "task.teacher_forcing=0.7", "metrics=[chrf]", "-o", "run"]) == 0
+    assert ended(["evaluate", "run", "-q"]) == 0
     folder = tmp_path / "run" / "eval" / "test"
     report = json.loads((folder / "report.json").read_text())
     assert {"loss", "token_accuracy", "exact_match", "chrf", "bleu"} <= set(report["metrics"])
@@ -292,20 +299,21 @@ def test_a_run_by_the_command_line(
     assert report["attention"]["decoder.cross"]["mass_near_peak"]
     with (folder / "predictions.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 12 and all(row["true"].split() == row["source"].split()[::-1] for row in rows)
-    capsys.readouterr()
-    assert main(["predict", "run", "--text", "1 2", "--text", "3", "--beam", "3", "-o", "out.tsv", "-q"]) == 0
+    assert len(rows) == 6 and all(row["true"].split() == row["source"].split()[::-1] for row in rows)
+    assert ended(["export", "run", "--to", "onnx"]) == 2
+    assert "token by token" in capsys.readouterr().err
+    assert ended(["predict", "run", "--text", "1 2", "--text", "3", "--beam", "3", "-o", "out.tsv", "-q"]) == 0
     lines = (tmp_path / "out.tsv").read_text().splitlines()
     assert lines[0].split("\t")[:3] == ["input", "row", "predicted"] and len(lines) == 3
-    assert main(["predict", "run", "--text", "1 2", "--beam", "3", "--top-k", "2"]) == 2
+    assert ended(["predict", "run", "--text", "1 2", "--beam", "3", "--top-k", "2"]) == 2
     (tmp_path / "new.tsv").write_text("source\n1 2\n\n99\n")
-    assert main(["predict", "run", "new.tsv", "--top-p", "0.9", "-o", "new.csv", "-q"]) == 3  # a row is not known
+    assert ended(["predict", "run", "new.tsv", "--top-p", "0.9", "-o", "new.csv", "-q"]) == 3  # a row is not known
 
 
 def test_options_of_generation_have_no_effect_on_other_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     words = ["data=adding", "data.num_samples=60", "data.length=6", "model=gru", "model.units=4", *SHORT]
-    assert main(["train", *words, "-o", "run"]) == 0
-    assert main(["evaluate", "run", "-q"]) == 0
+    assert ended(["train", *words, "-o", "run"]) == 0
+    assert ended(["evaluate", "run", "-q"]) == 0
     np.save("new.npy", np.zeros((2, 6, 2), dtype=np.float32))
-    assert main(["predict", "run", "new.npy", "--beam", "2"]) != 0
+    assert ended(["predict", "run", "new.npy", "--beam", "2"]) != 0

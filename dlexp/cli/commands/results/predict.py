@@ -7,13 +7,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import typer
 
 from dlexp.cli import options as given
 from dlexp.cli.style import print_json
 from dlexp.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from dlexp.workflows.predict.request import PredictRequest
+    from dlexp.workflows.run_record.restore import RestoreOptions
 
 _HAS_ERRORS = DataError.exit_code
 
@@ -46,7 +50,7 @@ def predict(
     json: given.Json = False,
 ) -> None:
     """Predict new images, table rows, texts or arrays, with a run or the mean of a group of seeds."""
-    from dlexp.artifacts.files.row_writer import Collected, format_of, rows_to
+    from dlexp.artifacts.files.row_writer import format_of
     from dlexp.artifacts.runs.run_dir import RunDir, named_run
     from dlexp.artifacts.runs.run_tree import is_group
     from dlexp.config.nodes import trusted_packages
@@ -58,41 +62,49 @@ def predict(
         changes["data.eval_batch_size"] = batch_size
     check_checkpoint(checkpoint)
     _refuse(samples, files_from, out, force, separator, is_given=bool(text))
-    generation = GenerationOptions(
-        beam, length_penalty, temperature, top_k, top_p, repetition_penalty, max_length, seed
-    )
+    drawn = beam, length_penalty, temperature, top_k, top_p, repetition_penalty, max_length, seed
+    generation = GenerationOptions(*drawn)
     kind = format_of(out, format)
     folder = named_run(run)
     if not is_group(folder):
         RunDir.find(folder)  # raises an error before torch is imported
     trusted = trusted_packages(tuple(trust or ()))
-    from dlexp.cli.views.results.predict import say, show
-    from dlexp.workflows.predict.predict import predict_run
     from dlexp.workflows.predict.request import PredictRequest
     from dlexp.workflows.run_record.restore import RestoreOptions
 
-    options = RestoreOptions(checkpoint, changes, trusted, allow_changes)
-    collected = Collected()
+    options, texts = RestoreOptions(checkpoint, changes, trusted, allow_changes), tuple(text or ())
     with _names(files_from) as names:
-        request = PredictRequest(
-            samples,
-            names,
-            probabilities,
-            top,
-            ignore_extra,
-            separator,
-            texts=tuple(text or ()),
-            generation=generation,
-        )
-        if json and out is None:
-            content = predict_run(folder, request, options, collected, say)
-            content["predictions"] = collected.rows
-        else:
-            with rows_to(out, kind) as writer:
-                content = predict_run(folder, request, options, writer, say)
-    content["out"] = str(out) if out else None
+        wanted = samples, names, probabilities, top, ignore_extra, separator
+        request = PredictRequest(*wanted, texts=texts, generation=generation)
+        content = _predicted(folder, request, options, kind, out, collects=json and out is None)
     if json:
         print_json(content)
+    _show(content, quiet)
+
+
+def _predicted(
+    folder: Path, request: PredictRequest, options: RestoreOptions, kind: str, out: Path | None, *, collects: bool
+) -> dict[str, Any]:
+    """Predict, with the rows in the result, or in `out` or on standard output."""
+    from dlexp.artifacts.files.row_writer import Collected, rows_to
+    from dlexp.cli.views.results.predict import say
+    from dlexp.workflows.predict.predict import predict_run
+
+    if collects:
+        collected = Collected()
+        content = predict_run(folder, request, options, collected, say)
+        content["predictions"] = collected.rows
+    else:
+        with rows_to(out, kind) as writer:
+            content = predict_run(folder, request, options, writer, say)
+    content["out"] = str(out) if out else None
+    return content
+
+
+def _show(content: dict[str, Any], quiet: bool) -> None:
+    """Show the summary, and end with an error if a sample was not predicted."""
+    from dlexp.cli.views.results.predict import show
+
     show(content, quiet)
     if content["bad"]:
         raise typer.Exit(_HAS_ERRORS)

@@ -12,7 +12,7 @@ from dlexp.data.columns import read_all
 from dlexp.data.pairs.adding import adding
 from dlexp.data.pairs.exact import addition, copy, dates, reverse, sort, spelled_numbers
 from dlexp.data.pairs.written_dates import NUM_FORMATS, in_format
-from dlexp.data.pairs.written_numbers import spelled_number
+from dlexp.data.pairs.written_numbers import number_words
 from dlexp.errors import ConfigError, DataError
 from dlexp.sequence_specs import TokenTargetSpec
 from dlexp.types import Sequences
@@ -101,13 +101,11 @@ def test_words_of_numbers() -> None:
         999_999_999: "nine hundred and ninety nine million nine hundred and ninety nine thousand nine hundred and "
         "ninety nine",
     }
-    assert {number: spelled_number(number) for number in known} == known
-    assert len({spelled_number(number) for number in range(10_000)}) == 10_000
+    assert {number: number_words(number) for number in known} == known
+    assert len({number_words(number) for number in range(10_000)}) == 10_000
     with pytest.raises(ValueError, match="10\\^9"):
-        spelled_number(10**9)
-    assert all(
-        spelled_number(int(source)) == target for source, target in _texts(spelled_numbers(num_samples=100), "train")
-    )
+        number_words(10**9)
+    assert all(number_words(int(source)) == target for source, target in _texts(spelled_numbers(num_samples=100), "train"))
 
 
 def test_more_samples_than_there_are_is_an_error() -> None:
