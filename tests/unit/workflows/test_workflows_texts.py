@@ -137,9 +137,7 @@ def test_runs_of_other_data_refuse_texts(here: Path, capsys: pytest.CaptureFixtu
 def test_other_data_is_read_with_the_vocabulary_of_the_run(here: Path) -> None:
     first = json.loads(Path("outputs/train/table/eval/test/report.json").read_text())["metrics"]
     rows = reviews(120)
-    write_reviews(
-        Path("same.csv"), [(f"{text} qqq", label, score) for text, label, score in rows]
-    )  # other words for a vocabulary
+    write_reviews(Path("same.csv"), [(f"{text} qqq", label, score) for text, label, score in rows])
     run("evaluate", "table", "data.path=same.csv", "--allow-changes")
     other = json.loads(Path("outputs/train/table/eval/test/report.json").read_text())
     assert not other["data_as_trained"] and np.isfinite(other["metrics"]["loss"])
