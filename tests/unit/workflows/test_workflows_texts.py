@@ -155,7 +155,7 @@ def test_mistakes_have_their_texts_and_the_page_shows_them(here: Path) -> None:
     assert lines[0]["text"] in Path("outputs/train/scores/report.html").read_text()
 
 
-def test_a_run_resumed_in_the_middle_has_the_bits_of_one_that_was_not_stopped(
+def test_a_run_that_is_continued_has_the_bits_of_one_that_was_not_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
