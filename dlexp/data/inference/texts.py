@@ -22,7 +22,7 @@ from dlexp.data.tables.files.table_form import FormSettings, TableForm
 from dlexp.data.tables.spelling import Marks
 from dlexp.data.texts.encoding import encoded_texts
 from dlexp.data.texts.text_columns import texts_of
-from dlexp.data.texts.text_folder import TEXTS, decoded_text_file
+from dlexp.data.texts.text_folder import TEXTS, text_of_bytes
 from dlexp.errors import DataError
 from dlexp.findings import counted
 from dlexp.sequence_specs import TokenSpec
@@ -84,7 +84,7 @@ class TextInput:
         elif _is_text(path):
             with opened(path) as file:
                 content = file.stream.read()
-            yield from self._of_text(path, decoded_text_file(content, path))
+            yield from self._of_text(path, text_of_bytes(content, path))
         else:
             with open_table(path, self.settings, Marks([]), self.trained) as (table, _):
                 yield from self._of_table(path, table)
@@ -169,7 +169,7 @@ class TextInput:
                     yield from self._of_table(STDIN, table)
                 return
             content = file.stream.read()
-        yield from self._of_text(STDIN, decoded_text_file(content, STDIN))
+        yield from self._of_text(STDIN, text_of_bytes(content, STDIN))
 
     def _of_text(self, path: str, content: str) -> Iterator[InputItems]:
         if self.by_file:

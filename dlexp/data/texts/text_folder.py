@@ -41,7 +41,7 @@ def folder_bundle(
     root = Path(str(paths[0]))
     listing = list_folders(paths, TEXTS)
     names = [os.fsdecode(bytes(name)) for name in listing.names]
-    texts = [read_text(root / name, encoding) for name in names]
+    texts = [text_of_file(root / name, encoding) for name in names]
     bad = BadText(root, _Refusal(root, names), _Named(names))
     kept, empty, notes = kept_texts(texts, bad, options.on_bad)
     some = listing.only(kept)
@@ -66,7 +66,7 @@ def folder_bundle(
     return build_texts(given, rows, options)
 
 
-def read_text(path: Path, encoding: str = AUTO) -> str:
+def text_of_file(path: Path, encoding: str = AUTO) -> str:
     """The text of a file, without white space around it.
 
     encoding  of the file, auto: detected
@@ -81,10 +81,10 @@ def read_text(path: Path, encoding: str = AUTO) -> str:
         raise DataError("file not found", file=path, code="not-found") from None
     except OSError as error:
         raise DataError(f"cannot be read: {reason_of(error)}", file=path, code="system-error") from error
-    return decoded_text_file(content, path, encoding)
+    return text_of_bytes(content, path, encoding)
 
 
-def decoded_text_file(content: bytes, path: Path | str, encoding: str = AUTO) -> str:
+def text_of_bytes(content: bytes, path: Path | str, encoding: str = AUTO) -> str:
     """The text of the bytes of `path`, without white space around it. Raises DataError for bytes that are no text."""
     found = encoding_of(content, True) if encoding == AUTO else encoding
     if found in ("binary", ""):

@@ -13,7 +13,7 @@ from dlexp.text.printable import on_one_line
 _NAME = "mistakes"
 
 
-def report_with_texts(report: Report, bundle: DataBundle) -> Report:
+def with_mistaken_texts(report: Report, bundle: DataBundle) -> Report:
     """`report` whose table of the worst mistakes has the text of each; as it is where the samples are no texts."""
     table = report.tables.get(_NAME)
     if bundle.texts is None or table is None or tuple(table.header[:1]) != ("row",):

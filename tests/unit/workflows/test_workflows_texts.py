@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from made_files.text_toys import reviews, write_folder, write_reviews
 from refusals import line_refused
-from text_toys import reviews, write_folder, write_reviews
 
 import dlexp
 from dlexp.artifacts.files.reading import read_bytes
@@ -137,7 +137,7 @@ def test_runs_of_other_data_refuse_texts(here: Path, capsys: pytest.CaptureFixtu
 def test_other_data_is_read_with_the_vocabulary_of_the_run(here: Path) -> None:
     first = json.loads(Path("outputs/train/table/eval/test/report.json").read_text())["metrics"]
     rows = reviews(120)
-    write_reviews(Path("same.csv"), [(f"{text} qqq", *rest) for text, *rest in rows])  # other words for a vocabulary
+    write_reviews(Path("same.csv"), [(f"{text} qqq", label, score) for text, label, score in rows])
     run("evaluate", "table", "data.path=same.csv", "--allow-changes")
     other = json.loads(Path("outputs/train/table/eval/test/report.json").read_text())
     assert not other["data_as_trained"] and np.isfinite(other["metrics"]["loss"])
@@ -155,7 +155,7 @@ def test_mistakes_have_their_texts_and_the_page_shows_them(here: Path) -> None:
     assert lines[0]["text"] in Path("outputs/train/scores/report.html").read_text()
 
 
-def test_a_run_resumed_in_the_middle_has_the_bits_of_one_that_was_not_stopped(
+def test_a_run_that_is_continued_has_the_bits_of_one_that_was_not_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from text_toys import BAD, GOOD, reviews, write_folder, write_reviews
+from made_files.text_toys import BAD, GOOD, reviews, write_folder, write_reviews
 
 from dlexp.data.bundle import SPLITS, DataBundle
 from dlexp.data.columns import Ragged, tensor_of
