@@ -22,10 +22,15 @@ CATALOG = Catalog(
     (),
 )
 SEEN = {
-    "data": 20, "experiment": 2, "logger": 4, "loss": 19, "model": 38,
+    "data": 20, "experiment": 3, "logger": 4, "loss": 19, "model": 46,
     "optim": 17, "regularization": 16, "scheduler": 13, "task": 3, "trainer": 2,
 }  # fmt: skip
 ALL = [(group, option) for group in GROUPS for option in CATALOG.options(group)]
+SEQUENCE_MODELS = tuple(
+    name
+    for name, option in CATALOG.options("model").items()
+    if any(f"_inputs_: {kinds}" in option.path.read_text() for kinds in ("[tokens, series]", "tokens"))
+)
 # What an option needs so that it can be composed at all.
 COMPANIONS = {
     "data=image_folder": ["data.path=a"],
@@ -41,6 +46,7 @@ COMPANIONS = {
         for name in ("huber", "mae", "mse", "mse_mae", "poisson", "quantile", "smooth_l1")
     },
     **{f"loss={name}": ["task=metric_learning"] for name in ("arcface", "contrastive", "triplet")},
+    **{f"model={name}": ["data=arrays", "data.path=a.npz", "task=classification"] for name in SEQUENCE_MODELS},
     **{f"model={name}": ["data=iris"] for name in ("ft_transformer", "neural_ode", "tabular_mlp", "wide_deep")},
 }
 
