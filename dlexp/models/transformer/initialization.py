@@ -56,11 +56,12 @@ def initialize_as_gpt(network: nn.Module, layers: int) -> None:
 
 
 def initialize_as_vit(network: nn.Module) -> None:
-    """As the authors of vision transformers: Xavier's for matrices, LeCun's for patches, N(0, 0.02^2) for positions.
+    """As the authors of vision transformers: Xavier's for matrices, LeCun's for patches, biases 0.
 
-    Biases are 0. With 0.02 for all, as in later programs, networks of few units learn several times more slowly.
+    Positions are N(0, 0.5^2), not N(0, 0.02^2): patches have variance 1, and beside them small positions are learned
+    late, so that the network sees a bag of patches for the first epochs (docs/guides/transformers.md has figures).
     """
-    initialize_as_published_first(network, 1 / 0.02)
+    initialize_as_published_first(network, 2.0)
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             deviation = (module.in_channels * prod(module.kernel_size)) ** -0.5

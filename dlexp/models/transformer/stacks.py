@@ -68,7 +68,7 @@ class InputVectors(nn.Module):
         if self.scale != 1.0:
             x = x * self.scale
         if first is not None:
-            x = torch.cat([first.to(x.dtype).expand(len(x), 1, -1), x], 1)
+            x = torch.cat([first.to(x.dtype).expand(x.shape[0], 1, -1), x], 1)
         added = self.positions(at, end)
         x = x if added is None else x + added.to(x.dtype)
         found: Tensor = self.dropout(x)

@@ -75,7 +75,7 @@ class Vit(nn.Module):
             raise ValueError(f"this vit reads images of shape {self.shape}, got {tuple(x.shape[1:])}. Resize them")
         tokens = self.patches(x).flatten(2).transpose(1, 2)  # (B, N, D), row after row of the image
         if self.first is not None:
-            tokens = torch.cat([self.first.to(tokens.dtype).expand(len(tokens), 1, -1), tokens], 1)
+            tokens = torch.cat([self.first.to(tokens.dtype).expand(tokens.shape[0], 1, -1), tokens], 1)
         at = torch.arange(tokens.shape[1], device=x.device)
         added = self.positions(at, tokens.shape[1])
         tokens = tokens if added is None else tokens + added.to(tokens.dtype)

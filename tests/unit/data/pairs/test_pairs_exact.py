@@ -105,7 +105,8 @@ def test_words_of_numbers() -> None:
     assert len({number_words(number) for number in range(10_000)}) == 10_000
     with pytest.raises(ValueError, match="10\\^9"):
         number_words(10**9)
-    assert all(number_words(int(source)) == target for source, target in _texts(spelled_numbers(num_samples=100), "train"))
+    pairs = _texts(spelled_numbers(num_samples=100), "train")
+    assert all(number_words(int(source)) == target for source, target in pairs)
 
 
 def test_more_samples_than_there_are_is_an_error() -> None:
