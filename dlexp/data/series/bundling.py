@@ -201,7 +201,8 @@ def _naive_error(train: Floats, period: int) -> tuple[float, ...]:
     apart = np.abs(train[period:] - train[:-period])
     seen = ~np.isnan(apart)
     total = np.where(seen, apart, 0.0).sum(axis=0)
-    return tuple(map(float, total / np.maximum(1, seen.sum(axis=0))))
+    means: list[float] = (total / np.maximum(1, seen.sum(axis=0))).tolist()
+    return tuple(means)
 
 
 def _scale_notes(spec: ForecastSpec, scale: Scale, targets: int) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-import io
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -24,9 +24,8 @@ def exported(network: nn.Module, arguments: tuple[Tensor, ...], axes: tuple[dict
     program = torch.export.export(network, arguments, dynamic_shapes=(axes,) if len(axes) == 1 else axes)
     found = torch.onnx.export(program, (), verbose=False)
     assert found is not None
-    file = io.BytesIO()
-    found.save(file)
-    return onnxruntime.InferenceSession(file.getvalue(), providers=["CPUExecutionProvider"])
+    content = found.model_proto.SerializeToString()
+    return onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
 
 
 def answer(session: Any, arguments: tuple[Tensor, ...]) -> Tensor:
@@ -83,12 +82,13 @@ def test_attention_is_counted() -> None:
 @pytest.mark.parametrize("kind", ["encoder", "gpt", "translator", "vit"])
 def test_recomputed_activations_give_the_same_gradients(kind: str) -> None:
     values, lengths = tokens()
-    network, given = {
+    makers: dict[str, Callable[[], tuple[nn.Module, tuple[Tensor, ...]]]] = {
         "encoder": lambda: (encoder(dropout=0.2, attention_dropout=0.2), (values, lengths)),
         "gpt": lambda: (language_model(dropout=0.2), (values,)),
         "translator": lambda: (translator(dropout=0.2), (values, lengths, values)),
         "vit": lambda: (image_model(dropout=0.2), (torch.randn(2, 2, 8, 6),)),
-    }[kind]()
+    }
+    network, given = makers[kind]()
     other = copy.deepcopy(network)
     assert recompute_activations(nn.ModuleDict({"model": other})) == (4 if kind == "translator" else 2)
     for one in (network, other):
