@@ -54,7 +54,7 @@ def test_the_future_changes_nothing_at_all(way: str) -> None:
 @pytest.mark.parametrize(("name", "way"), ALL)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_padding_changes_nothing(name: str, way: str, dtype: torch.dtype) -> None:
-    network, reader = network_of(name, way)
+    _, reader = network_of(name, way)
     values, lengths = tokens()
     padding = torch.arange(values.shape[1]) >= lengths[:, None]
     longer = torch.cat([values, torch.zeros(len(values), 3, dtype=torch.int64)], 1)
@@ -71,7 +71,7 @@ def test_padding_changes_nothing(name: str, way: str, dtype: torch.dtype) -> Non
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_other_rows_and_their_order_change_nothing(name: str, way: str, dtype: torch.dtype) -> None:
     """Attention over the axis of the batch fails here."""
-    network, reader = network_of(name, way)
+    _, reader = network_of(name, way)
     values, lengths = tokens()
     order = torch.tensor([3, 0, 4, 2, 1]) if name != "translator" else torch.arange(5)
     other = values.clone()
