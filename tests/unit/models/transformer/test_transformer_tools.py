@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from dlexp.networks.activation_checkpointing import recompute_activations
 from dlexp.networks.multiply_adds import counted_products
 from dlexp.networks.summary import summarize_layers
+from dlexp.runtime.device import readable_cudnn_flags
 
 BATCH, LENGTH = torch.export.Dim("batch"), torch.export.Dim("length", max=12)
 
@@ -21,8 +22,9 @@ BATCH, LENGTH = torch.export.Dim("batch"), torch.export.Dim("length", max=12)
 def exported(network: nn.Module, arguments: tuple[Tensor, ...], axes: tuple[dict[int, Any], ...]) -> Any:
     """A session of ONNX Runtime that runs the network."""
     onnxruntime = pytest.importorskip("onnxruntime")
-    program = torch.export.export(network, arguments, dynamic_shapes=(axes,) if len(axes) == 1 else axes)
-    found = torch.onnx.export(program, (), verbose=False)
+    with readable_cudnn_flags():
+        program = torch.export.export(network, arguments, dynamic_shapes=axes)
+        found = torch.onnx.export(program, (), verbose=False)
     assert found is not None
     content = found.model_proto.SerializeToString()
     return onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
