@@ -98,8 +98,8 @@ class SeriesInput:
         wanted = self.columns
         labels = [wanted.series] if wanted.series is not None else []
         table, _ = read_table(Path(path), self.settings, marks, [*wanted.targets], declared, as_texts=labels)
-        told = ReadingOptions(declared, self._told(), bool(self.plain.get("sort")), "skip", is_new=True)
-        return series_of(table, wanted, told)
+        form_options = ReadingOptions(declared, self._told(), bool(self.plain.get("sort")), "skip", is_new=True)
+        return series_of(table, wanted, form_options)
 
     def _told(self) -> str:
         """The frequency of training, in the words of data.frequency."""
@@ -140,7 +140,7 @@ class SeriesInput:
         times = None
         if columns.calendar:
             if one.times is None or later is None:
-                return None, after, "the times of the next steps cannot be told, and data.calendar needs them"
+                return None, after, "the times of the next steps cannot be form_options, and data.calendar needs them"
             times = np.concatenate([one.times[:end], later])
         scale = Scale(np.array(plain["mean"]), np.array(plain["std"]))
         return network_inputs(values, future, times, columns, scale)[-length:], after, ""

@@ -189,9 +189,9 @@ def _all_windows(
             rule = f"no window of the {name} part is without a gap"
             remedy = "Set data.gaps=interpolate" if gaps == SKIP else "Use data with fewer gaps there."
             raise DataError(rule, file=found.file, remedy=remedy, code="too-few-samples")
-    told = [f"{count:,} of {name}" for name, count in zip(PARTS, left, strict=True) if count]
+    counts = [f"{count:,} of {name}" for name, count in zip(PARTS, left, strict=True) if count]
     why = "they have a gap" if gaps == SKIP else "a target in them was missing"
-    return joined, [f"windows left out: {', '.join(told)}; {why}"] if told else []
+    return joined, [f"windows left out: {', '.join(counts)}; {why}"] if counts else []
 
 
 def _naive_error(train: Floats, period: int) -> tuple[float, ...]:
@@ -201,7 +201,7 @@ def _naive_error(train: Floats, period: int) -> tuple[float, ...]:
     apart = np.abs(train[period:] - train[:-period])
     seen = ~np.isnan(apart)
     total = np.where(seen, apart, 0.0).sum(axis=0)
-    return tuple(map(float, total / np.maximum(1, seen.sum(axis=0))))
+    return tuple(float(value) for value in total / np.maximum(1, seen.sum(axis=0)))
 
 
 def _scale_notes(spec: ForecastSpec, scale: Scale, targets: int) -> list[str]:

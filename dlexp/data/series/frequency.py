@@ -130,7 +130,7 @@ class Frequency:
         return f"{self.step / size:g} {word}"
 
 
-def inferred(times: Sequence[Times]) -> Frequency | None:
+def inferred_frequency(times: Sequence[Times]) -> Frequency | None:
     """The step that all times of all series lie on, None where there is none; each (N,) increasing."""
     long = [own for own in times if len(own) > 1]
     if not long:

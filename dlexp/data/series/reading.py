@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dlexp.data.series.frequency import AUTO, ROWS, Frequency, inferred
+from dlexp.data.series.frequency import AUTO, ROWS, Frequency, inferred_frequency
 from dlexp.data.series.series_set import REFUSE, Floats, Series, SeriesColumns, SeriesSet
 from dlexp.data.splits.by_time import shown_time
 from dlexp.data.tables.features.kinds import is_date_column
@@ -201,14 +201,14 @@ def _frequency(table: RawTable, groups: list[_Rows], time: str | None, options: 
         return Frequency("row")
     times = [rows.times for rows in groups if rows.times is not None]
     if options.frequency != AUTO:
-        told = Frequency.of(options.frequency)
+        given = Frequency.of(options.frequency)
         is_date = times[0].dtype.kind == "M"
-        if is_date == (told.unit == "number"):
+        if is_date == (given.unit == "number"):
             what = "dates" if is_date else "numbers"
             rule = f"data.frequency={options.frequency} does not fit times that are {what}"
             raise DataError(rule, file=table.file, column=time, remedy="Set data.frequency=auto", code="cannot-combine")
-        return told
-    found = inferred(times)
+        return given
+    found = inferred_frequency(times)
     if found is not None:
         return found
     raise _irregular(table, groups, time)

@@ -172,12 +172,12 @@ class _Rows:
         for name in self._blank or ():
             whole = len(good) == len(group.problems)
             values[name] = columns[name] if whole else _spread(columns.get(name, ()), group, self._each)
-        told, error = dict(group.names), [problem or None for problem in group.problems]
+        cells_of, error = dict(group.names), [problem or None for problem in group.problems]
         if self._each > 1:
             counts = [1 if problem else self._each for problem in group.problems]
-            told = {name: _repeated(cells, counts) for name, cells in told.items()}
+            cells_of = {name: _repeated(cells, counts) for name, cells in cells_of.items()}
             error = _repeated(error, counts)
-        self._writer.write({**told, **values, "error": error})
+        self._writer.write({**cells_of, **values, "error": error})
 
     def _count(self, group: InputItems) -> None:
         for place, problem in enumerate(group.problems):

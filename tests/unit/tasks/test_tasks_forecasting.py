@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import json
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from dlexp.data.series.bundling import forecast_bundle
 from dlexp.data.sources.series.synthetic_series import synthetic_series
 from dlexp.errors import ConfigError
 from dlexp.losses.regression import MSE, Quantile
-from dlexp.metrics.bootstrap import Resampling
 from dlexp.metrics.forecasts import ForecastErrors, Scaling, pinball
 from dlexp.metrics.intervals.blocks import block_interval, time_blocks
 from dlexp.models.mlp import mlp
@@ -25,9 +18,7 @@ from dlexp.specs import DataSpec
 from dlexp.tasks.forecasting import Forecasting, FromLast
 from dlexp.types import Batch, Prediction, Sequences
 
-SPEC = DataSpec(
-    SeriesSpec(3, 5), ForecastSpec(("a", "b"), 4, (10.0, -5.0), (2.0, 0.5), 1, (), (0,), ((2.0, 0.5),))
-)
+SPEC = DataSpec(SeriesSpec(3, 5), ForecastSpec(("a", "b"), 4, (10.0, -5.0), (2.0, 0.5), 1, (), (0,), ((2.0, 0.5),)))
 
 
 class Fixed(nn.Module):
@@ -108,7 +99,10 @@ def test_metrics_follow_their_definitions_batch_by_batch() -> None:
     assert found["rmse"] == pytest.approx(np.sqrt((error**2).mean(axis=(0, 1))).mean())
     assert found["mase"] == pytest.approx((error / np.array([2.0, 0.5])).mean())
     assert found["smape"] == pytest.approx((2 * error / (np.abs(true) + np.abs(predicted))).mean())
-    parts = [np.where(true >= v, q * (true - v), (1 - q) * (v - true)) for q, v in zip((0.1, 0.5, 0.9), bounds.values(), strict=True)]
+    parts = [
+        np.where(true >= v, q * (true - v), (1 - q) * (v - true))
+        for q, v in zip((0.1, 0.5, 0.9), bounds.values(), strict=True)
+    ]
     assert found["pinball"] == pytest.approx(np.mean(parts))
     assert pinball(bounds, true).mean() == pytest.approx(np.mean(parts))
     with pytest.raises(ConfigError, match="quantile"):
@@ -143,5 +137,3 @@ def test_too_few_stretches_of_time_have_no_interval() -> None:
     found = block_interval(np.ones(20), time_blocks(np.arange(20), 12), 0.95)
     assert found.low is None
     assert "stretches" in found.reason
-
-

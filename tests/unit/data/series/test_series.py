@@ -11,7 +11,7 @@ import torch
 
 from dlexp.data.bundle import DataBundle
 from dlexp.data.columns import read_all
-from dlexp.data.series.frequency import Frequency, inferred
+from dlexp.data.series.frequency import Frequency, inferred_frequency
 from dlexp.data.sources.series import real_series
 from dlexp.data.sources.series.series_file import series_file
 from dlexp.data.sources.series.synthetic_series import synthetic_series
@@ -58,7 +58,7 @@ def daily(values: Any = None) -> list[list[Any]]:
 )
 def test_the_step_is_inferred_and_continued(times: Any, expected: str) -> None:
     known = times if times.dtype.kind == "f" else times.astype("datetime64[us]")
-    found = inferred([known[:-1]])
+    found = inferred_frequency([known[:-1]])
     assert found is not None
     assert str(found) == expected
     later = found.after(known[-2], 1)
@@ -68,7 +68,7 @@ def test_the_step_is_inferred_and_continued(times: Any, expected: str) -> None:
 
 @pytest.mark.parametrize("text", ["bla", "0h", "-1", ""])
 def test_a_frequency_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(DataError, match="data.frequency"):
+    with pytest.raises(DataError, match=r"data\.frequency"):
         Frequency.of(text)
 
 

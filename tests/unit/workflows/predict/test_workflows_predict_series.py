@@ -87,7 +87,9 @@ def test_a_forecast_continues_the_file_with_its_times(folder: Path, capsys: pyte
     assert {"forecast", "horizon_errors"} <= set(report["figures"])
     with (newest() / "eval" / "test" / "predictions.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
-    errors = [abs(float(line[f"true sales+{n}"]) - float(line[f"predicted sales+{n}"])) for line in lines for n in (1, 2, 3)]
+    errors = [
+        abs(float(line[f"true sales+{n}"]) - float(line[f"predicted sales+{n}"])) for line in lines for n in (1, 2, 3)
+    ]
     assert np.mean(errors) == pytest.approx(report["metrics"]["mae"])
 
 
