@@ -197,7 +197,7 @@ def _all_windows(
 def _naive_error(train: Floats, period: int) -> tuple[float, ...]:
     """Mean |y[t] - y[t - period]| of each target over the training part, 0 where there is none."""
     if len(train) <= period:
-        return (0.0,) * train.shape[1]
+        return tuple(0.0 for _ in range(train.shape[1]))
     apart = np.abs(train[period:] - train[:-period])
     seen = ~np.isnan(apart)
     total = np.where(seen, apart, 0.0).sum(axis=0)
