@@ -18,6 +18,13 @@ from dlexp.text.vocabulary import Vocabulary
 from dlexp.types import Field, Sequences
 
 
+def zeros_like(inputs: Field) -> Sequences:
+    """int64 zeros of the lengths of sequences. Raises TypeError for inputs that are none."""
+    if not isinstance(inputs, Sequences):
+        raise TypeError(f"must be sequences, got {type(inputs).__name__}")
+    return Sequences(torch.zeros(inputs.mask.shape, dtype=torch.int64, device=inputs.lengths.device), inputs.lengths)
+
+
 @dataclass(frozen=True)
 class SeriesSpec(InputSpec):
     """Time series: a batch is `Sequences` of (B, T, num_channels) float32, of at most `max_length` steps."""
@@ -99,12 +106,17 @@ class TokenTargetSpec(TargetSpec):
 class NextTokenSpec(TargetSpec):
     """The token after each position of the inputs: a batch is `Sequences` of (B, T) int64 beside (B, T) inputs.
 
-    vocabulary  that of the inputs too; None for ids that are no texts
+    A target of -1 is not counted: its position is context alone.
+
+    vocabulary       that of the inputs too; None for ids that are no texts
+    bytes_per_token  bytes of UTF-8 of the training text for each of its tokens, with the white space between words; 0
+                     where it is not known
     """
 
     vocabulary_size: int
     max_length: int
     vocabulary: Vocabulary | None = None
+    bytes_per_token: float = 0.0
 
     kind: ClassVar[str] = "next_tokens"
 
@@ -116,6 +128,10 @@ class NextTokenSpec(TargetSpec):
     def model_arguments(self) -> dict[str, Any]:
         """The number of outputs, at each position."""
         return {**super().model_arguments(), "per_position": True}
+
+    def aligned(self, inputs: Field) -> Sequences:
+        """Zeros, as many for each sequence as it has positions. Raises TypeError for inputs that are no sequences."""
+        return zeros_like(inputs)
 
     def blank(self) -> Sequences:
         """One sequence of zeros of the greatest length."""
@@ -143,6 +159,10 @@ class TagSpec(TargetSpec):
     def loss_arguments(self) -> dict[str, Any]:
         """Positions of each class."""
         return {"class_counts": self.counts}
+
+    def aligned(self, inputs: Field) -> Sequences:
+        """Zeros, as many for each sequence as it has positions. Raises TypeError for inputs that are no sequences."""
+        return zeros_like(inputs)
 
     def blank(self) -> Sequences:
         """One sequence of zeros of the greatest length."""

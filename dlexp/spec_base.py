@@ -100,6 +100,10 @@ class TargetSpec(Spec):
         """Arguments that a loss can name in its signature."""
         return {}
 
+    def aligned(self, inputs: Field) -> Field | None:
+        """Blank targets of B inputs, for targets whose size is that of their inputs; None for all others."""
+        return None
+
     def measured(self, targets: Iterable[Field]) -> Self:
         """The same spec with what losses need to know of the training targets, which come in pieces."""
         return self

@@ -16,6 +16,7 @@ from dlexp.cli.views.training import display  # noqa: E402
 from dlexp.engine.loop import EpochRecord, StepRecord  # noqa: E402
 from dlexp.workflows.reporter import Reporter, RunFacts  # noqa: E402
 
+_OWN = {"data=random_images", "data=random_sequences"}
 CONF = Path(__file__).resolve().parents[1] / "conf"
 
 
@@ -94,4 +95,4 @@ def predict(turns: Turns, words: Sequence[str]) -> None:
 
 def _own_data(words: Sequence[str]) -> list[str]:
     """What the benchmarks' own data need; others get no trust, for with it every step keeps Python's generators."""
-    return ["--config-dir", str(CONF), "--trust", "benchmarks"] if "data=random_images" in words else []
+    return ["--config-dir", str(CONF), "--trust", "benchmarks"] if _OWN & set(words) else []

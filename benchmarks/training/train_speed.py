@@ -1,6 +1,6 @@
 """How close does dlexp come to the best bare loop? Ratios of samples a second, both sides in turn.
 
-    python -m benchmarks.training.train_speed [--rows a b c evaluate predict] [--rounds 5] [--threads 1] [--json FILE]
+    python -m benchmarks.training.train_speed [--rows a b c lstm evaluate predict] [--rounds 5] [--threads 1]
 
 An epoch's fixed cost and the memory are read off the processes of the same rows. See benchmarks/README.md.
 """
@@ -17,10 +17,12 @@ from pathlib import Path
 
 from benchmarks.harness.driver import Measured, System, measure, ratios, summary, table
 
-ROWS = ("a", "a-regular", "b", "c", "evaluate", "predict")
+ROWS = ("a", "a-regular", "b", "c", "lstm", "evaluate", "predict")
 _ANSWERING = ("evaluate", "predict")  # rows in which nothing is trained
 _HERE = "benchmarks.training"
-SIZES = {"b": (10_000, 1000, 10), "c": (512, 256, 9232)} | dict.fromkeys(_ANSWERING, (10, 1024, 10))  # train, val, test
+SIZES = {"b": (10_000, 1000, 10), "c": (512, 256, 9232), "lstm": (4096, 512, 10)} | dict.fromkeys(
+    _ANSWERING, (10, 1024, 10)
+)  # train, val, test
 _DIGITS = ("data=digits", "data.augment=none", "data.batch_size=64", "model=mlp", "model.hidden=[128,64]")
 _COLUMNS = ("row", "system", "of", "ratio (min-max)", "of processor time", "n", "left out", "facts")
 _FIXED = ("validation, metrics, log", "checkpoint, new order", "share of the epoch")
@@ -66,6 +68,23 @@ def images(row: str, model: str, dtype: str, device: str) -> list[System]:
         System(f"limit in {other}", f"{_HERE}.limits.images:images", {**limit, "dtype": other}),
         System("accelerate, same loader", f"{_HERE}.peers:accelerate", {**peer, "fast": True}),
         System("lightning, same loader", f"{_HERE}.peers:lightning", {**peer, "fast": True}),
+    ]
+
+
+def sequences(row: str) -> list[System]:
+    """Row (lstm)."""
+    words = (
+        "data=random_sequences",
+        "data.batch_size=64",
+        "model=lstm",
+        "trainer.device=cpu",
+        "trainer.precision=fp32",
+    )
+    target = f"{_HERE}.limits.sequences:sequences"
+    return [
+        System("limit", target, {"sizes": SIZES[row]}),
+        System("dlexp", f"{_HERE}.dlexp_side:train", {"words": words}),
+        System("limit, layer by layer", target, {"sizes": SIZES[row], "layer_by_layer": True}),
     ]
 
 
@@ -123,6 +142,8 @@ def _image_words(row: str, model: str, dtype: str, device: str) -> list[str]:
 def _systems(row: str, dtype: str, device: str, digit_epochs: int) -> list[System]:
     if row in ("a", "a-regular"):
         return digits(row, digit_epochs)
+    if row == "lstm":
+        return sequences(row)
     if row in _ANSWERING:
         return answers(row, dtype, device)
     return images(row, {"b": "cnn", "c": "resnet18"}[row], dtype, device)

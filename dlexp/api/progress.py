@@ -98,14 +98,19 @@ class NotebookProgress(Messages):
         facts = "<br>".join(escape(self._facts.facts[name]) for name in _SHOWN if name in self._facts.facts)
         notes = "".join(f"<br>{escape(text)}" for label, text in self._facts.facts.items() if label.startswith("note "))
         bar = f'<progress value="{self._done:.3f}" max="{self._facts.epochs}" style="width:16em"></progress>'
-        state = f"{self._done:.3g} of {self._facts.epochs} epochs" + (f", {self._left} left" if self._left else "")
+        state = self._state() + (f", {self._left} left" if self._left else "")
         lines = [line for line in (self._last, f"best {self._best}" if self._best else "") if line]
         metrics = "".join(f"<br>{escape(line)}" for line in lines)
         more = f"<details><summary>{escape(self._facts.title)}</summary>{facts}</details>"
         return f"<div>{more}{bar} {state}{metrics}{notes}<br>{escape(self._facts.run_dir)}</div>"
 
     def _text(self) -> str:
-        return f"{self._facts.title}: {self._done:.3g} of {self._facts.epochs} epochs; {self._last}"
+        return f"{self._facts.title}: {'; '.join(filter(None, [self._state(), self._last]))}"
+
+    def _state(self) -> str:
+        """How much is done: in epochs, or as a share of a single one, such as a range test."""
+        epochs = self._facts.epochs
+        return f"{self._done:.0%} done" if epochs == 1 else f"{self._done:.3g} of {epochs} epochs"
 
 
 class _Html:

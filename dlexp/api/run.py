@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from dlexp.api.arguments import DataArgument, Given, Overrides, as_array, data_argument, override_words
+from dlexp.api.calls import explains_its_arguments
 from dlexp.api.picture import Picture
 from dlexp.api.results import EvaluationResult
 from dlexp.api.session import catalog_of, session, trusted_of_call
@@ -21,6 +22,7 @@ from dlexp.artifacts.runs.metrics_log import read_metrics
 from dlexp.artifacts.runs.run_dir import RunDir
 from dlexp.config.saved import read_overrides
 from dlexp.errors import ConfigError
+from dlexp.tasks.decoding.options import GenerationOptions
 from dlexp.workflows.finished_run import check_checkpoint, check_word, evaluation_changes
 from dlexp.workflows.run_record.read import RunSummary, read_run_summary
 
@@ -90,6 +92,7 @@ class Run:
         path = self.path / "plots" / "curves.png"
         return Picture(path, read_bytes(path))
 
+    @explains_its_arguments
     def evaluate(
         self,
         *overrides: Overrides,
@@ -137,6 +140,7 @@ class Run:
             )
         return EvaluationResult(self.path / "eval" / split, split, found["metrics"], found)
 
+    @explains_its_arguments
     def predict(
         self,
         data: object,
@@ -146,17 +150,19 @@ class Run:
         top: int = 0,
         ignore_extra: bool = False,
         allow_changes: bool = False,
+        generation: Mapping[str, Any] | None = None,
     ) -> pd.DataFrame:
         """Predict samples, as `dlexp predict` does; the training data is not needed.
 
         Args:
-            data: A DataFrame with the columns of training, an array (N, ...), files or directories.
+            data: A DataFrame with the columns of training, an array (N, ...), files or directories. For a run that was
+                trained on texts, a list of texts; one text alone would be the name of a file.
             overrides: Where and how fast, such as "data.eval_batch_size=16".
             checkpoint: best or last.
-            probabilities: Add a column for every class.
-            top: Add this many of the most probable classes.
+            probabilities, top: Add a column for every class, or so many of the most probable classes.
             ignore_extra: Ignore columns that training did not have.
             allow_changes: Use a run whose config.yaml was edited.
+            generation: How sequences are put out, such as {"beam": 4}: fields of `GenerationOptions`.
 
         Returns:
             A row per sample, with the index of a DataFrame. `error` says why a sample was not predicted, else it is
@@ -166,9 +172,12 @@ class Run:
             DataError: The data cannot be used at all.
         """
         check_checkpoint(checkpoint)
-        changes, given = evaluation_changes(override_words(overrides)), None
-        words: tuple[str, ...] = ()
-        if isinstance(data, str | Path):
+        wanted = GenerationOptions.of(generation or {})
+        changes, given, words = evaluation_changes(override_words(overrides)), None, tuple[str, ...]()
+        texts = self._texts(data)
+        if texts is not None:
+            data = texts
+        elif isinstance(data, str | Path):
             words = (str(data),)
         elif isinstance(data, list | tuple) and data and all(isinstance(item, str | Path) for item in data):
             words = tuple(map(str, data))
@@ -183,7 +192,7 @@ class Run:
 
             options = RestoreOptions(checkpoint, changes, trusted_of_call(self._trust), allow_changes)
             request = PredictRequest(
-                words, probabilities=probabilities, top=top, ignore_extra=ignore_extra, given=given
+                words, (), probabilities, top, ignore_extra, given=given, texts=texts or (), generation=wanted
             )
             collected = Collected()
             predict_run(self.path, request, options, collected, Messages().say)
@@ -193,6 +202,7 @@ class Run:
         found = found.drop(columns=["input", "row"])
         return found.set_index(given.index) if isinstance(given, pd.DataFrame) else found
 
+    @explains_its_arguments
     def network(self, checkpoint: str = "best") -> nn.Module:
         """The trained network on the CPU in evaluation mode; it takes preprocessed inputs, as in `dlexp export`."""
         check_checkpoint(checkpoint)
@@ -204,6 +214,7 @@ class Run:
         network: nn.Module = networks["model"] if len(networks) == 1 and "model" in networks else networks
         return network.eval()
 
+    @explains_its_arguments
     def resume(
         self,
         *overrides: Overrides,
@@ -244,6 +255,7 @@ class Run:
         self._given = argument.given
         return self
 
+    @explains_its_arguments
     def repeat(
         self,
         *overrides: Overrides,
@@ -281,6 +293,7 @@ class Run:
             summary = workflow.train(config, request, display)
         return Run(summary["run"], trust=self._trust, data=argument.given)
 
+    @explains_its_arguments
     def report(self, out: str | Path | None = None) -> Path:
         """Write the page of the run and return its file, report.html in its directory unless `out` is given."""
         with session():
@@ -319,6 +332,15 @@ class Run:
             rule = f"this run was trained on data={option}, which is read from files"
             raise ConfigError.one("data", given, rule, "Pass the path of a file.", code="incompatible-data")
         return DataArgument(tuple(word for word in found.words if word.startswith("data.path=")), found.given)
+
+    def _texts(self, data: object) -> list[str] | None:
+        """The texts of a list, Series or array of them, for a run that was trained on texts; None for other data."""
+        if str(self.config["data"].get("_inputs_")) != "tokens" or isinstance(
+            data, str | Path | pd.DataFrame | Mapping
+        ):
+            return None
+        values = list(data) if isinstance(data, Iterable) else []
+        return values if values and all(isinstance(value, str) for value in values) else None
 
     def _samples(self, data: object) -> Any:
         """Samples to predict: a DataFrame, or arrays by name."""

@@ -8,10 +8,12 @@ from pathlib import Path
 import pandas as pd
 
 from dlexp.api.arguments import Given, Overrides
+from dlexp.api.calls import explains_its_arguments
 from dlexp.api.run import Run
 from dlexp.api.tables import notebook_table
 from dlexp.artifacts.runs.run_tree import members
 from dlexp.errors import ConfigError
+from dlexp.report.number_format import number
 
 _OVER_SEEDS = {"mean": "mean", "std": "std", "n": "count"}
 
@@ -53,6 +55,7 @@ class RunGroup:
         """A row per metric: mean, std (n - 1), n."""
         return pd.DataFrame({name: getattr(self.metrics, how)() for name, how in _OVER_SEEDS.items()})
 
+    @explains_its_arguments
     def evaluate(self, *overrides: Overrides, split: str = "test", data: object | None = None) -> pd.DataFrame:
         """Evaluate every run on a split; returns their metrics, a row per run, its seed as the index."""
         found = [dict(run.evaluate(*overrides, split=split, data=data).metrics) for run in self._runs]
@@ -63,7 +66,7 @@ class RunGroup:
 
     def _repr_html_(self) -> str:
         rows = [
-            (str(name), *(f"{row[key]:.4g}" for key in ("mean", "std")), str(int(row["n"])))
+            (str(name), *(number(str(name), row[key]) for key in ("mean", "std")), str(int(row["n"])))
             for name, row in self.over_seeds.iterrows()
         ]
         return notebook_table(f"{len(self._runs)} seeds, {self._path}", rows, ("metric", "mean", "std", "n"))

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from dlexp.config.files.catalog import Catalog
+from dlexp.config.files.own_folders import own_folders
 from dlexp.config.nodes import trusted_packages
 from dlexp.data.memory.handed_over import hand_over
 from dlexp.errors import ConfigError, DlexpError, refusal_of, refuse_without_folder
@@ -33,8 +34,7 @@ _TEXTS = ("run-id", "run-dir", "loss", "checkpoint", "split", "trust")
 
 def catalog_of(config_dirs: Sequence[str | Path]) -> Catalog:
     """The options of dlexp, of `config_dirs` and of DLEXP_CONFIG_DIR."""
-    extra = os.environ.get("DLEXP_CONFIG_DIR")
-    return Catalog((*map(Path, config_dirs), *((Path(extra),) if extra else ())))
+    return Catalog(own_folders(config_dirs))
 
 
 def trusted_of_call(trust: Sequence[str]) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dlexp.api.arguments import Overrides, data_argument, override_words
+from dlexp.api.calls import explains_its_arguments
 from dlexp.api.results import ComparisonResult, LrFindResult, StudyResult
 from dlexp.api.run import Run
 from dlexp.api.run_group import RunGroup
@@ -17,6 +18,7 @@ from dlexp.errors import ConfigError
 from dlexp.text.time_format import stamp
 
 
+@explains_its_arguments
 def compare(
     runs: Sequence[Run | RunGroup | str | Path],
     *,
@@ -44,6 +46,7 @@ def compare(
         return ComparisonResult(found.verdict, found.metric, found.notes, found.as_dict())
 
 
+@explains_its_arguments
 def lr_find(
     *overrides: Overrides,
     data: object | None = None,
@@ -91,6 +94,7 @@ def lr_find(
         return LrFindResult(Path(found["run"]), found["suggestion"], reasons, found)
 
 
+@explains_its_arguments
 def study(
     *overrides: Overrides,
     data: object | None = None,

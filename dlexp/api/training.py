@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 from dlexp.api.arguments import DataArgument, Overrides, data_argument, override_words
+from dlexp.api.calls import explains_its_arguments
 from dlexp.api.run import Run
 from dlexp.api.run_group import RunGroup
 from dlexp.api.session import catalog_of, session, trusted_of_call
@@ -51,6 +52,7 @@ def train(
     """Train a run for each of several seeds."""
 
 
+@explains_its_arguments
 def train(
     *overrides: Overrides,
     data: object | None = None,
@@ -136,6 +138,7 @@ def _trained_seeds(config: RunConfig, request: Request, seeds: int, run_id: str 
     return str(train_seeds_under_id(config, request, run_id, seeds, display)["group"])
 
 
+@explains_its_arguments
 def resume(
     run: str | Path | None = None,
     *overrides: Overrides,
@@ -160,6 +163,7 @@ def resume(
     return found.resume(*overrides, data=data, target=target, progress=progress, allow_changes=allow_changes)
 
 
+@explains_its_arguments
 def load(run: str | Path = "latest", *, trust: Sequence[str] = ()) -> Run:
     """The run of a directory, of a run ID, or the latest one.
 
@@ -177,6 +181,7 @@ def load(run: str | Path = "latest", *, trust: Sequence[str] = ()) -> Run:
     return Run(folder, trust=trust)
 
 
+@explains_its_arguments
 def load_group(group: str | Path, *, trust: Sequence[str] = ()) -> RunGroup:
     """The runs of a group of seeds; see `load`. Raises ConfigError if there is no such group."""
     return RunGroup(named_run(str(group)), trust=trust)

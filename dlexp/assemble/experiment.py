@@ -16,8 +16,7 @@ from dlexp.assemble.running import failing_layer, parts_running
 from dlexp.config.check.advice import advice, advice_on_classes
 from dlexp.config.check.data_advice import advice_on_data
 from dlexp.config.nodes import build, check_arguments
-from dlexp.config.own_code import told_with_line
-from dlexp.config.schema.data_name import is_own_data
+from dlexp.config.own_code import SEE_TRACEBACK, told_with_line
 from dlexp.config.schema.run import RunConfig
 from dlexp.config.schema.tree import shown
 from dlexp.data.balancing import balance_notes
@@ -51,8 +50,6 @@ _RUNTIME_NAMES: Mapping[str, tuple[str, ...]] = {
     "optim": ("params", "hidden_matrices"),
     "scheduler": ("optimizer", "total_steps", "steps_per_epoch", "maximize"),
 }
-
-_SEE = "Set DLEXP_DEBUG=1 to see the traceback."
 
 
 @dataclass(frozen=True)
@@ -139,8 +136,7 @@ def assemble(
     if isinstance(targets := bundle.spec.targets, ClassSpec):
         notes += advice_on_classes(targets.counts, targets.names, config.loss.arguments, config.balance)
         notes += balance_notes(config.balance, targets.counts, targets.names)
-    if is_own_data(config.data.option):
-        notes += advice_on_data(config, data_facts(bundle, networks))
+    notes += advice_on_data(config, data_facts(bundle, networks))
     if settings.checkpoint_activations:
         recompute_activations(networks)
     if settings.compile_mode is not None:
@@ -319,10 +315,10 @@ def _unfit(
     inputs = bundle.spec.inputs
     samples = f"sample shape {inputs.shape}" if inputs.shape else describe_kind(inputs.kind)
     if not running and not config.task.target.startswith("dlexp."):
-        group, remedy = "task", _SEE
+        group, remedy = "task", SEE_TRACEBACK
     elif running and running[-1] == "loss":
         group, samples = "loss", describe_kind(bundle.spec.target_kind)
-        remedy = "" if config.loss.target.startswith("dlexp.") else _SEE
+        remedy = "" if config.loss.target.startswith("dlexp.") else SEE_TRACEBACK
     else:
         group, remedy = "model", _remedy(config, networks)
     target = {"task": config.task.target, "loss": config.loss.target}.get(group, config.model.target)
@@ -338,4 +334,4 @@ def _remedy(config: RunConfig, networks: nn.ModuleDict) -> str:
     side = next((side for side in sides if side is not None), None)
     if side is not None and config.model.arguments.get("resize") != side:
         return f"Set model.resize={side}"
-    return "" if config.model.target.startswith("dlexp.") else _SEE
+    return "" if config.model.target.startswith("dlexp.") else SEE_TRACEBACK

@@ -15,9 +15,10 @@ from dlexp.assemble.experiment import Experiment
 from dlexp.assemble.metrics import check_metrics
 from dlexp.config.nodes import build
 from dlexp.config.schema.run import RunConfig
+from dlexp.data.batches import bounds
 from dlexp.data.bundle import DataBundle
 from dlexp.data.columns import tensor_of
-from dlexp.data.loaders import TrainBatches, bounds
+from dlexp.data.loaders import TrainBatches
 from dlexp.engine.best_epoch import BestSoFar
 from dlexp.engine.loop import FitPlan, Observer
 from dlexp.engine.parallel import EvalShare, RankShare, problem_of_norms, synchronize_norms

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from dlexp import __version__
-from dlexp.cli.argv import LONG_DASHES, argv_for_completion, hint_at_runs, with_empty_values
+from dlexp.cli.argv import argv_for_completion, hint_at_runs, with_empty_values
 from dlexp.cli.fast_typer import InvalidLine, PlainGroup, only_named
 from dlexp.cli.process import exit_code, reset_inherited_state
 from dlexp.cli.style import replace_unencodable_characters, visible_errors
+from dlexp.text.dashes import begins_with_long_dash
 
 if TYPE_CHECKING:
     from dlexp.cli.correction import CommandOptions
@@ -108,7 +109,7 @@ def main(argv: list[str] | None = None) -> None:
         use_own_scripts()
 
     def run() -> None:
-        if any(word[:1] in LONG_DASHES or word[1:2] in LONG_DASHES for word in argv):
+        if any(map(begins_with_long_dash, argv)):
             _explain(argv)
         try:
             app_with([*argv, *argv_for_completion(os.environ)])(args=argv, prog_name="dlexp")

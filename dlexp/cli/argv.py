@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from collections.abc import Mapping
@@ -11,8 +10,6 @@ from pathlib import Path
 
 from dlexp.cli.style import echo
 
-# Dashes that documents and pages put in place of - and --.
-LONG_DASHES = frozenset("\u2010\u2011\u2012\u2013\u2014\u2015\u2212")
 _ALONE = ("--resume", "--plot-schedule")
 
 
@@ -27,9 +24,9 @@ class CommonOptions:
 
 def common_options(config_dirs: list[Path] | None, trust: list[str] | None) -> CommonOptions:
     """The options of all commands, completed from the environment."""
-    extra = os.environ.get("DLEXP_CONFIG_DIR")
-    folders = (*(config_dirs or ()), *((Path(extra),) if extra else ()))
-    return CommonOptions(folders, tuple(trust or ()), shlex.join(["dlexp", *sys.argv[1:]]))
+    from dlexp.config.files.own_folders import own_folders  # for a command that runs, and not for help
+
+    return CommonOptions(own_folders(config_dirs or ()), tuple(trust or ()), shlex.join(["dlexp", *sys.argv[1:]]))
 
 
 def with_empty_values(argv: list[str]) -> list[str]:

@@ -204,10 +204,10 @@ def _default_option(catalog: Catalog, group: str) -> str:
 
 def _catalog(context: typer.Context) -> Catalog:
     from dlexp.config.files.catalog import Catalog
+    from dlexp.config.files.own_folders import own_folders
 
-    extra = os.environ.get("DLEXP_CONFIG_DIR")
-    folders = [*(context.params.get("config_dir") or ()), *([extra] if extra else [])]
-    return Catalog(tuple(Path(folder) for folder in folders if Path(folder).is_dir()))
+    folders = own_folders(context.params.get("config_dir") or ())
+    return Catalog(tuple(folder for folder in folders if folder.is_dir()))
 
 
 def _is_bash() -> bool:

@@ -5,7 +5,6 @@ Only a mistake imports it. A correction is printed if every problem has one, and
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from pathlib import Path
 from dlexp.config.check.suggest import all_paths, nearest_path, option_meant
 from dlexp.config.check.validate import rules
 from dlexp.config.files.catalog import Catalog
+from dlexp.config.files.own_folders import own_folders
 from dlexp.config.habits.lookup import command_meant, habit_of, normalized
 from dlexp.config.habits.problem import habit_problem
 from dlexp.config.habits.typing import as_typed_here, has_long_dash
@@ -269,8 +269,23 @@ def _corrected(line: Sequence[str], problems: Sequence[Problem]) -> list[str] | 
         place = next((at for at in range(len(words)) if typed and tuple(words[at : at + len(typed)]) == typed), None)
         if place is None:
             return None
-        words[place : place + len(typed)] = problem.instead
-    return _without_guesses(words, problems)
+        rest = [*words[:place], *words[place + len(typed) :]]
+        words[place : place + len(typed)] = _not_said(problem.instead, rest)
+    words = _without_guesses(words, problems)
+    return None if _sets_twice(words, {word for problem in problems for word in problem.instead or ()}) else words
+
+
+def _not_said(instead: tuple[str, ...], words: Sequence[str]) -> list[str]:
+    """Return the words of a correction that the rest of the line does not say already."""
+    if any(tuple(words[at : at + len(instead)]) == instead for at in range(len(words))):
+        return []
+    return [word for word in instead if "=" not in word or word not in words]
+
+
+def _sets_twice(words: Sequence[str], corrected: Collection[str]) -> bool:
+    """Return whether a word of a correction sets a key that another word sets to another value."""
+    keys = [word.partition("=")[0].lstrip("+~") for word in words if "=" in word and not word.startswith("-")]
+    return any(keys.count(word.partition("=")[0]) > 1 for word in corrected if "=" in word and word in words)
 
 
 def _without_guesses(words: Sequence[str], problems: Sequence[Problem]) -> list[str]:
@@ -309,12 +324,11 @@ def _further_problems(line: Sequence[str]) -> list[Problem]:
 
 def _catalog(line: Sequence[str]) -> Catalog:
     """Return the options of the user and of dlexp, for suggestions."""
-    folders = [Path(line[at + 1]) for at, word in enumerate(line[:-1]) if word == "--config-dir"]
-    folders += [Path(word.partition("=")[2]) for word in line if word.startswith("--config-dir=")]
-    folders += [Path(os.environ["DLEXP_CONFIG_DIR"])] if os.environ.get("DLEXP_CONFIG_DIR") else []
+    named = [Path(line[at + 1]) for at, word in enumerate(line[:-1]) if word == "--config-dir"]
+    named += [Path(word.partition("=")[2]) for word in line if word.startswith("--config-dir=")]
     trusted = [line[at + 1] for at, word in enumerate(line[:-1]) if word == "--trust"]
     trusted += [word.partition("=")[2] for word in line if word.startswith("--trust=")]
     try:
-        return Catalog(tuple(folder for folder in folders if folder.is_dir()), trusted_names(trusted))
+        return Catalog(tuple(folder for folder in own_folders(named) if folder.is_dir()), trusted_names(trusted))
     except ConfigError:
         return Catalog((), ())

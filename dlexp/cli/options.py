@@ -100,14 +100,41 @@ Inputs = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="INPUT... [KEY=VALUE]...",
-        help="files, directories, 'patterns/*.png', or - for CSV rows on standard input; overrides",
+        help="files, directories, 'patterns/*.png', or - for CSV rows or texts on standard input; overrides",
     ),
 ]
+Texts = Annotated[
+    list[str] | None,
+    typer.Option("--text", metavar="TEXT", help="a text to predict, for runs trained on texts; repeat it for more"),
+]
+Beam = Annotated[
+    int, typer.Option("--beam", metavar="K", help="follow the K most probable outputs of a sequence; 1 is greedy")
+]
+LengthPenalty = Annotated[
+    float,
+    typer.Option("--length-penalty", help="with --beam, the power of the length that scores are divided by; 0: none"),
+]
+Temperature = Annotated[
+    float | None,
+    typer.Option("--temperature", help="draw tokens: below 1 the probable ones more often, above 1 less often"),
+]
+TopK = Annotated[int | None, typer.Option("--top-k", metavar="K", help="draw from the K most probable tokens")]
+TopP = Annotated[
+    float | None,
+    typer.Option("--top-p", metavar="P", help="draw from the fewest tokens whose probabilities add up to P"),
+]
+RepetitionPenalty = Annotated[
+    float, typer.Option("--repetition-penalty", help="above 1, tokens that were put out become less probable")
+]
+MaxLength = Annotated[
+    int | None, typer.Option("--max-length", metavar="N", help="largest number of tokens that are put out")
+]
+GenerationSeed = Annotated[int, typer.Option("--seed", help="seed of drawn tokens")]
 Out = Annotated[
     Path | None,
-    typer.Option("--out", "-o", help="output file: .csv, .json, .jsonl or .parquet; default: standard output"),
+    typer.Option("--out", "-o", help="output file: .csv, .tsv, .json, .jsonl or .parquet; default: standard output"),
 ]
-Format = Annotated[str | None, typer.Option("--format", help="csv, json, jsonl or parquet; default: by suffix")]
+Format = Annotated[str | None, typer.Option("--format", help="csv, tsv, json, jsonl or parquet; default: by suffix")]
 FilesFrom = Annotated[
     str | None,
     typer.Option("--files-from", metavar="FILE", help="read file names from FILE, one per line; - is standard input"),

@@ -75,7 +75,7 @@ def _code_of(run: Callable[[], Any], argv: Sequence[str], hint: Callable[[], Non
             raise
         if isinstance(error, OSError) and _is_of_output(error):
             return _unwritten(error)
-        refusal = _refusal_of(error)
+        refusal = _refusal_of(error) or _of_own_code(error, argv)
         if refusal is None:
             raise
         return _shown(refusal, argv)
@@ -93,6 +93,16 @@ def _refusal_of(error: Exception) -> DlexpError | None:
     from dlexp.cli.errors import memory_error
 
     return memory_error(error)
+
+
+def _of_own_code(error: Exception, argv: Sequence[str]) -> DlexpError | None:
+    """The error of an exception in a package that the line or DLEXP_TRUST trusts; None for any other one."""
+    from dlexp.config.nodes import trusted_names
+    from dlexp.config.own_code import failure_of_own_code
+
+    named = [argv[at + 1] for at, word in enumerate(argv[:-1]) if word == "--trust"]
+    named += [word.partition("=")[2] for word in argv if word.startswith("--trust=")]
+    return failure_of_own_code(error, trusted_names(named))
 
 
 def _shown(error: DlexpError, argv: Sequence[str]) -> int:

@@ -223,7 +223,8 @@ def compose(parsed: ParsedOverrides, catalog: Catalog) -> tuple[DictConfig, dict
     for number, root in enumerate(catalog.roots):
         search_path.append(f"dlexp{number}", f"file://{root}")
     search_path.append("schema", "structured://")
-    check_files(catalog)
+    words = [override.input_line or "" for override in parsed.values]
+    check_files(catalog, parsed.groups, words)
     try:
         config = ConfigLoaderImpl(search_path).load_configuration("config", parsed.group_overrides(), RunMode.RUN)
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError, RecursionError) as error:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dlexp.config.check.phases import shared_key
+from dlexp.config.check.phases import PHASE, inherited_key, shared_key
 from dlexp.config.check.suggest import nearest_path
 from dlexp.config.check.validate import ROUTES, rules
 from dlexp.config.files.catalog import Catalog
@@ -13,24 +13,21 @@ from dlexp.config.files.words import place_of
 from dlexp.config.origins import Origins
 from dlexp.config.overrides import parse
 from dlexp.config.schema.run import OWN_KEYS, RunConfig
-from dlexp.errors import ConfigError
+from dlexp.errors import ConfigError, Problem
 
 
 def explain(path: str, config: RunConfig, overrides: Sequence[str], catalog: Catalog) -> dict[str, Any]:
     """Return value, rule, default, help and origin of the key at `path`. Raises ConfigError for an unknown key."""
     known = rules(config.choices, catalog)
     values = flat(config)
+    inherited = "" if path in values else inherited_key(path, config.tree)
+    if inherited:
+        facts = explain(inherited, config, overrides, catalog)
+        return {**facts, "key": path, "origin": f"{inherited}, from {facts['origin']}"}
     if path not in values:
-        near = nearest_path(path, values)
-        raise ConfigError.one(
-            "--explain",
-            path,
-            "unknown configuration key",
-            f"Did you mean {near}?" if near else "",
-            code="unknown-key",
-        )
+        raise ConfigError([_unknown(path, values)])
     origins = Origins(config.choices, catalog)
-    leaf, field = origins.find(path), known.get(shared_key(path) or path)
+    leaf, field = origins.find(shared_key(path) or path), known.get(shared_key(path) or path)
     return {
         "key": path,
         "value": values[path],
@@ -40,6 +37,17 @@ def explain(path: str, config: RunConfig, overrides: Sequence[str], catalog: Cat
         "origin": origin_of(path, config, overrides, catalog, origins),
         "read_by": _reader(path, config),
     }
+
+
+def _unknown(path: str, values: Mapping[str, Any]) -> Problem:
+    """The problem of a path that is no key: a section, a phase, or an unknown one."""
+    within = next((key for key in values if key.startswith(f"{path}.")), f"{path}.KEY" if PHASE.fullmatch(path) else "")
+    if within:
+        remedy = f"Name one of its keys, such as {within}"
+        return Problem("--explain", path, "is a section, not a key", remedy, code="unknown-key")
+    near = nearest_path(path, values)
+    remedy = f"Did you mean {near}?" if near else ""
+    return Problem("--explain", path, "unknown configuration key", remedy, code="unknown-key")
 
 
 def sources(config: RunConfig, overrides: Sequence[str], catalog: Catalog) -> list[dict[str, Any]]:

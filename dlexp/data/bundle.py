@@ -101,8 +101,12 @@ class DataBundle:
     divided        name of a column of a table -> what it divides, for columns that look like groups
     missing        name of a column with missing cells -> (how many, the first ten rows)
     named          sample numbers (B,) -> what the source calls them: a file, or a line; None where a number is all
+    baselines      name of a split -> model -> metric -> value: what simple models reach there, to be read beside a
+                   network's figures; None where there are none. They are computed when they are asked for
     masks          sample numbers (B,) int64 -> (B, H, W) bool, true where the object is; None where nobody knows. They
                    are made when they are asked for
+    texts          sample numbers (B,) -> the text of each, for data that are texts; None for others
+    bucket         whether a training batch has sequences of similar lengths, so that little of it is padding
     """
 
     spec: DataSpec
@@ -121,8 +125,11 @@ class DataBundle:
     missing: Mapping[str, tuple[int, tuple[int, ...]]] = field(default_factory=dict)
     named: Callable[[NDArray[np.int64]], list[str]] | None = None
     masks: Callable[[Tensor], Tensor] | None = None
+    baselines: Callable[[str], Mapping[str, Mapping[str, float]]] | None = None
     references: Callable[[str], Mapping[str, NDArray[np.float64]]] | None = None
     mirrors: bool = True
+    texts: Callable[[NDArray[np.int64]], list[str]] | None = None
+    bucket: bool = False
 
     def __post_init__(self) -> None:
         """Raises ConfigError for changes that these samples cannot have."""

@@ -8,7 +8,9 @@ from dlexp.data.bundle import DataBundle
 from dlexp.data.images.decoding import printable_name
 from dlexp.data.tables.features.encodings import CategoryColumn, DateColumn, HashColumn, encoded_columns
 from dlexp.kinds import describe_kind
+from dlexp.sequence_specs import TokenSpec
 from dlexp.specs import ClassSpec, ImageSpec, TableSpec, ValueSpec
+from dlexp.text.vocabulary import PLURALS, Vocabulary
 
 _NAMED = 10  # names up to which all are listed; of more, the first five and their number
 _SHOWN_OF_MANY = 5
@@ -49,7 +51,16 @@ def _inputs(bundle: DataBundle) -> str:
         return f"images {' x '.join(map(str, inputs.shape))}"
     if isinstance(inputs, TableSpec):
         return ", ".join(_columns(bundle)) or f"{inputs.num_features:,} number{'' if inputs.num_features == 1 else 's'}"
+    if isinstance(inputs, TokenSpec) and inputs.vocabulary is not None:
+        return _texts(bundle, inputs, inputs.vocabulary)
     return describe_kind(inputs.kind)
+
+
+def _texts(bundle: DataBundle, inputs: TokenSpec, vocabulary: Vocabulary) -> str:
+    columns = list(bundle.preprocessing.get("text", ()))
+    of = f" of {_names(columns)}" if columns else ""
+    unit = PLURALS[vocabulary.unit]
+    return f"texts{of}: at most {inputs.max_length:,} {unit}, {len(vocabulary):,} in the vocabulary"
 
 
 def _columns(bundle: DataBundle) -> Iterator[str]:

@@ -15,23 +15,13 @@ import torch
 from torch import Tensor
 
 from dlexp.data.balancing import BalancedOrder, ChangedAgain, class_numbers
+from dlexp.data.batches import Buckets, bounds
 from dlexp.data.bundle import DataBundle, Split
 from dlexp.data.columns import Transform, column_size
 from dlexp.runtime.seed import order
 from dlexp.types import Batch, Field
 
 _CHUNK_BYTES = 1 << 20  # of float32 inputs made at a time: small batches share the calls, and a cache still holds them
-
-
-def bounds(count: int, batch_size: int) -> list[tuple[int, int]]:
-    """Start and end of each batch of N = `count` samples.
-
-    A last batch of a single sample joins the one before it: batch normalization has no variance over one.
-    """
-    starts = list(range(0, count, batch_size))
-    if len(starts) > 1 and count - starts[-1] == 1:
-        starts.pop()
-    return [(start, end) for start, end in zip(starts, [*starts[1:], count], strict=True)]
 
 
 class TrainBatches:
@@ -48,6 +38,7 @@ class TrainBatches:
         self._preprocess = bundle.preprocess.to(device)
         self._recipe, self._seed = bundle.recipe, seed
         self._bounds = bounds(len(self._split), batch_size)
+        self._buckets = Buckets.of(bundle, batch_size, seed)
         self._per_chunk = _batches_per_chunk(self._split, batch_size)
 
     def __len__(self) -> int:
@@ -66,14 +57,18 @@ class TrainBatches:
         split, transform = self._split, self._recipe.transform(self._seed, epoch)
         chosen = None if self._balanced is None else self._balanced.epoch(epoch, attempt)
         shuffled = order(len(split), self._seed, epoch, attempt) if chosen is None else chosen.positions
+        again = None if chosen is None else chosen.again
+        if self._buckets is not None:
+            places = self._buckets.order(shuffled, epoch, attempt)
+            shuffled, again = shuffled[places], None if again is None else again[places]
         positions = shuffled.to(split.indices.device)
         starts = range(first_batch, len(self._bounds), self._per_chunk)
         chunks = [self._bounds[first : first + self._per_chunk] for first in starts]
-        places = [slice(chunk[0][0], chunk[-1][1]) for chunk in chunks]
-        pieces = [positions[place] for place in places]
+        parts_of_epoch = [slice(chunk[0][0], chunk[-1][1]) for chunk in chunks]
+        pieces = [positions[part] for part in parts_of_epoch]
         changes: Transform | Sequence[Transform] | None = transform
-        if chosen is not None and transform is not None:
-            changes = [ChangedAgain(transform, chosen.again[place]) for place in places]
+        if again is not None and transform is not None:
+            changes = [ChangedAgain(transform, again[part]) for part in parts_of_epoch]
         for chunk, piece, (inputs, targets) in zip(chunks, pieces, split.read(pieces, changes), strict=True):
             sizes = [end - start for start, end in chunk]
             parts = _parted(self._preprocess(inputs), sizes), _parted(targets, sizes)

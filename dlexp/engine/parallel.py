@@ -102,12 +102,12 @@ def _synchronized(norm: _BatchNorm, group: ProcessGroup, given: Tensor) -> Tenso
         return local
     norm._check_input_dim(given)
     axes, shape = [0, *range(2, given.dim())], (1, -1, *[1] * (given.dim() - 2))
-    numbers = given.float() if given.dtype in (torch.float16, torch.bfloat16) else given
+    values = given.float() if given.dtype in (torch.float16, torch.bfloat16) else given
     count: int = group.sum(given.numel() // given.shape[1])
     if count < 2:
         raise ValueError("batch normalization requires more than one value per channel")
-    mean = _summed(numbers.sum(axes), group) / count
-    centered = numbers - mean.view(shape)
+    mean = _summed(values.sum(axes), group) / count
+    centered = values - mean.view(shape)
     squares = _summed(centered.square().sum(axes), group)
     _track(norm, mean.detach(), squares.detach() / (count - 1))
     found = centered * (squares / count + norm.eps).rsqrt().view(shape)

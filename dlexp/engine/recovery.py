@@ -36,11 +36,11 @@ class NonfinitePolicy:
 class NonFiniteEvent:
     """A loss, gradient or weight was not finite, and training continues.
 
-    text            what happened and what was done
+    message         what happened and what was done
     is_rolled_back  whether the state is an earlier one, after `epoch` epochs and `step` updates
     """
 
-    text: str
+    message: str
     is_rolled_back: bool
     epoch: int
     step: int
@@ -144,8 +144,10 @@ class Recovery:
         problem = problem or "another process"
         if not self._checks_every_step and self._epoch_start is not None:
             self._checks_every_step = True
-            text = f"{problem}; re-running the epoch from the last good state with per-step checks to locate the cause"
-            self._return_to(text, self._epoch_start)
+            message = (
+                f"{problem}; re-running the epoch from the last good state with per-step checks to locate the cause"
+            )
+            self._return_to(message, self._epoch_start)
         remedy = "the last checkpoint is from before it; try a smaller optim.lr or trainer.clip_norm=1.0"
         self._roll_back_or_raise(Diverged(f"training diverged in {problem}", remedy))
 
@@ -184,20 +186,20 @@ class Recovery:
         counts.rollbacks += 1
         counts.attempt += 1
         number = f"{counts.attempt} of at most {policy.limit}"
-        text = f"{error.what}: rolled back to the start of the epoch, in another order ({number})"
-        self._return_to(text, self._epoch_start)
+        message = f"{error.what}: rolled back to the start of the epoch, in another order ({number})"
+        self._return_to(message, self._epoch_start)
 
-    def _return_to(self, text: str, epoch_start: dict[str, Any]) -> None:
+    def _return_to(self, message: str, epoch_start: dict[str, Any]) -> None:
         """Load `epoch_start`; counts stay as they are. Raises RolledBack."""
         counts, kept = self._state.nonfinite, self._state.epoch_start
         self._state.load_state_dict(snapshot(epoch_start), allow_nonfinite=True)
         self._state.nonfinite, self._state.epoch_start = counts, kept
-        self._report(text, True)
+        self._report(message, True)
         raise RolledBack
 
-    def _report(self, text: str, is_rolled_back: bool) -> None:
+    def _report(self, message: str, is_rolled_back: bool) -> None:
         if self._rules.group.rank == 0:
-            self._hooks.on_event(NonFiniteEvent(text, is_rolled_back, self._state.epoch, self._state.step))
+            self._hooks.on_event(NonFiniteEvent(message, is_rolled_back, self._state.epoch, self._state.step))
 
     def _keep_epoch_start(self) -> None:
         """Keep the present state, in the memory of the CPU, where it may be needed again."""
@@ -258,8 +260,8 @@ class Recovery:
 
     def _are_weights_finite(self) -> bool:
         """Whether every weight and running statistic is finite: one norm over all of them, read once."""
-        numbers = [value for name, value in _numbers(self._state.networks) if name in self._finite]
-        return bool(torch.isfinite(torch.stack(torch._foreach_norm(numbers)).sum())) if numbers else True
+        values = [value for name, value in _numbers(self._state.networks) if name in self._finite]
+        return bool(torch.isfinite(torch.stack(torch._foreach_norm(values)).sum())) if values else True
 
 
 _LEAST_SCALE = 2.0**-40  # of the fp16 scaler, which begins at 2**16 and halves at every overflow

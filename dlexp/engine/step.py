@@ -110,6 +110,7 @@ def step_phase(
     turn  name of the phase, and the number of its run within the update, from 0
     """
     phase, group = turn[0], rules.group
+    task.begin_phase(state.epoch, state.step)
     updated = [state.networks[name] for name in task.phases[phase].networks]
     optimizer, traits = state.optimizers[phase], state.traits[phase]
     losses = _gradient(task, state, micro_batches, rules, turn, snapshot)

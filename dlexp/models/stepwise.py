@@ -5,7 +5,7 @@ Symbols: B sequences, T positions of the longest prompt, K rows that are chosen,
 
 from __future__ import annotations
 
-from typing import Protocol, Self, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 from torch import Tensor
 
@@ -29,5 +29,5 @@ class StepwiseNetwork(Protocol):
             lengths: (B,) int64, in [0, T]. Padding changes nothing.
         """
 
-    def step(self, tokens: Tensor, state: DecodingState) -> tuple[Tensor, DecodingState]:
+    def step(self, tokens: Tensor, state: Any) -> tuple[Tensor, DecodingState]:
         """Scores (B, V) of the token after `tokens` (B,) int64, and the next state."""

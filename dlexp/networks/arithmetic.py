@@ -15,7 +15,7 @@ _SMALL_MAP = 16  # positions of an output, 4x4
 
 @dataclass
 class Arithmetic:
-    """Multiply-adds of the convolutions and dense layers that were called, summed over the samples of the pass.
+    """Multiply-adds of convolutions, dense and recurrent layers that were called, summed over the samples of the pass.
 
     total         of all these layers
     convolutions  of the convolutions
@@ -40,7 +40,12 @@ class Arithmetic:
         return self.total / max(1, self.samples)
 
     def add(self, module: nn.Module, inputs: Tensor, output: Tensor) -> None:
-        """Add the multiply-adds of one call of a layer."""
+        """Add the multiply-adds of one call of a layer; of a recurrent one, `output` is that of each step."""
+        if isinstance(module, nn.RNNBase):
+            self.samples = max(self.samples, output.shape[0 if module.batch_first else 1])
+            matrices = sum(weight.numel() for weight in module.parameters() if weight.ndim == 2)
+            self.total += prod(output.shape[:2]) * matrices
+            return
         weight = module.weight
         assert isinstance(weight, Tensor)
         self.samples = max(self.samples, len(output))
@@ -65,10 +70,11 @@ def counted_arithmetic(networks: nn.Module) -> Iterator[Arithmetic]:
     found = Arithmetic()
 
     def note(module: nn.Module, inputs: Any, output: Any) -> None:
+        output = output[0] if isinstance(module, nn.RNNBase) else output
         if isinstance(output, Tensor) and inputs and isinstance(inputs[0], Tensor):
             found.add(module, inputs[0], output)
 
-    layers = [m for m in networks.modules() if isinstance(m, nn.Linear | nn.modules.conv._ConvNd)]
+    layers = [m for m in networks.modules() if isinstance(m, nn.Linear | nn.RNNBase | nn.modules.conv._ConvNd)]
     handles = [layer.register_forward_hook(note) for layer in layers]
     try:
         yield found

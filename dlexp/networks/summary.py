@@ -22,7 +22,8 @@ class Layer:
     Attributes:
         name: Dotted path in the networks.
         kind: Name of its class.
-        shape: Shape of its output, beginning with B; () for a layer that did not run or returned no tensor.
+        shape: Shape of its output, beginning with B; () for a layer that did not run or returned no tensor;
+            the first one of several.
         parameters: Number of its own parameters, without those shared with an earlier layer.
         trainable: Number of its own trainable parameters.
         multiply_adds: Multiply-adds of matrix products, convolutions, attention and recurrent layers for B samples,
@@ -64,6 +65,8 @@ def summarize_layers(networks: nn.ModuleDict, run: Callable[[nn.ModuleDict], obj
                 begun[-1][1] += total
             row = found[name]
             row.multiply_adds += total - inside
+            if isinstance(output, tuple) and output:  # of recurrent layers: the outputs, and the last state
+                output = output[0]
             if isinstance(output, Tensor):
                 row.shape = tuple(output.shape)
                 is_new = name in inner and not _is_view(output, inputs)

@@ -26,6 +26,7 @@ Networks = Mapping[str, nn.Module]
 _TASKS = {
     "class": "classification",
     "value": "regression",
+    "tokens": "seq2seq",
     "forecast": "forecasting",
 }  # kind of targets -> the task that learns them
 
@@ -111,6 +112,15 @@ class Task(ABC):
         A tensor has shape (). Batches that are accumulated, and those of an epoch's mean, count by it.
         """
         return len(batch)
+
+    def begin_phase(self, epoch: int, step: int) -> None:
+        """Called before each phase of an update, for what changes in the course of a run; by default nothing does.
+
+        Args:
+            epoch: Epochs finished.
+            step: Updates made. What follows must be a function of the two alone, so that a resumed run is the same.
+        """
+        return
 
     @abstractmethod
     def loss(self, phase: str, networks: Networks, batch: Batch) -> LossOutput:

@@ -31,3 +31,9 @@ def _shown(letter: str) -> str:
     if letter in _NAMED:
         return _NAMED[letter]
     return f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}" if number < 65536 else f"\\U{number:08x}"
+
+
+def on_one_line(text: str, limit: int = 300) -> str:
+    """A text without line breaks, cut off after `limit` characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= limit else f"{line[: limit - 3]}..."

@@ -14,6 +14,7 @@ from itertools import chain
 from typing import Any
 
 UNITS = ("word", "character", "byte", "subword")
+PLURALS = {unit: f"{unit}s" for unit in UNITS}  # for people
 UNKNOWN, BEGIN, END = "<unknown>", "<begin>", "<end>"
 SPECIAL = (UNKNOWN, BEGIN, END)  # the first tokens of every vocabulary, in this order
 

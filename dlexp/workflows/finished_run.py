@@ -21,6 +21,7 @@ _EVALUATION_KEYS = (
     "data.folder",
     "data.val_path",
     "data.test_path",
+    "data.on_bad",
     "data.download",
     "data.in_memory",
     "data.workers",

@@ -19,6 +19,7 @@ MODELS = tuple(
     for name, option in CATALOG.options("model").items()
     if name != "timm"
     if "_inputs_: [tokens, series]" not in option.path.read_text()  # tests/contract/sequences
+    and "dlexp.models.transformer." not in option.path.read_text()  # tests/unit/models/transformer
 )
 # Parameters at (3, 224, 224) and 1000 classes: torchvision's tables; timm's for se_resnet; the paper's own program for
 # mobilenet_v1.

@@ -2,7 +2,7 @@
 
 Every format stores a text with facts about the network in its metadata, under the name `dlexp`.
 
-Symbols: B samples of a batch, any number.
+Symbols: B samples of a batch, T positions of its longest sequence, any numbers.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from dlexp.artifacts.exports.onnx_graph import drop_weight_shapes, separate_shared_weights
 from dlexp.errors import ConfigError, DlexpError
 from dlexp.runtime.device import readable_cudnn_flags
+from dlexp.types import Field, Sequences
 
 NAME = "dlexp"  # key of the facts in the metadata
 _MAX_REASON = 300  # characters of torch's reason why it cannot export
@@ -32,17 +33,17 @@ class Exported(Protocol):
     def content(self, facts: str) -> bytes:
         """The bytes of the file, including `facts`."""
 
-    def answer(self, content: bytes, inputs: Tensor) -> Tensor:
-        """The outputs that a reader of `content` computes from inputs (B, *input_shape)."""
+    def answer(self, content: bytes, inputs: Field) -> Tensor:
+        """The outputs that a reader of `content` computes from inputs (B, *input_shape), or from sequences."""
 
 
 class Onnx:
-    """ONNX written by torch's exporter, with a free batch size, and run by ONNX Runtime on the CPU.
+    """ONNX written by torch's exporter, with a free batch size and length, and run by ONNX Runtime on the CPU.
 
     Paths of this machine, which torch stores with every node, are removed.
     """
 
-    def __init__(self, network: nn.Module, example: Tensor) -> None:
+    def __init__(self, network: nn.Module, example: Field) -> None:
         with _needing("onnx", "onnx, onnxscript and onnxruntime"):
             import onnxruntime
             import onnxscript  # noqa: F401 - torch's exporter imports it late and fails without a clear message
@@ -51,7 +52,7 @@ class Onnx:
             found = torch.onnx.export(
                 _program(network, example),
                 (),
-                input_names=["input"],
+                input_names=list(named_inputs(example)),
                 output_names=["output"],
                 verbose=False,
                 external_data=False,
@@ -76,19 +77,21 @@ class Onnx:
         except ValueError as error:
             raise DlexpError(f"the network is too large for one ONNX file: {error}", code="too-large") from error
 
-    def answer(self, content: bytes, inputs: Tensor) -> Tensor:
+    def answer(self, content: bytes, inputs: Field) -> Tensor:
         """The outputs computed by ONNX Runtime."""
         options = self._runtime.SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = torch.get_num_threads()
         session = self._runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        return torch.from_numpy(session.run(["output"], {"input": inputs.numpy()})[0])
+        return torch.from_numpy(
+            session.run(["output"], {name: value.numpy() for name, value in named_inputs(inputs).items()})[0]
+        )
 
 
 class Program:
     """The format of torch.export (.pt2), with a free batch size; torch.export.load reads it without dlexp."""
 
-    def __init__(self, network: nn.Module, example: Tensor) -> None:
+    def __init__(self, network: nn.Module, example: Field) -> None:
         with _exporting():
             self._program = _program(network, example)
 
@@ -98,16 +101,16 @@ class Program:
         torch.export.save(self._program, buffer, extra_files={_PT2_NAME: facts})
         return buffer.getvalue()
 
-    def answer(self, content: bytes, inputs: Tensor) -> Tensor:
+    def answer(self, content: bytes, inputs: Field) -> Tensor:
         """The outputs of the program loaded from the bytes."""
-        found: Tensor = torch.export.load(io.BytesIO(content)).module()(inputs)
+        found: Tensor = torch.export.load(io.BytesIO(content)).module()(*named_inputs(inputs).values())
         return found
 
 
 class Safetensors:
     """The weights alone, by name, in a format that executes nothing; the facts are in the metadata of the header."""
 
-    def __init__(self, network: nn.Module, example: Tensor) -> None:
+    def __init__(self, network: nn.Module, example: Field) -> None:
         del example
         with _needing("safetensors", "safetensors"):
             import safetensors.torch as library
@@ -119,31 +122,45 @@ class Safetensors:
         weights = {name: value.contiguous().clone() for name, value in self._network.state_dict().items()}
         return bytes(self._library.save(weights, metadata={"format": "pt", NAME: facts}))
 
-    def answer(self, content: bytes, inputs: Tensor) -> Tensor:
+    def answer(self, content: bytes, inputs: Field) -> Tensor:
         """The outputs of a copy of the network whose weights are all overwritten with those in the bytes."""
         network = copy.deepcopy(self._network)
         for value in network.state_dict().values():
             value.zero_()
         network.load_state_dict(self._library.load(content))
-        found: Tensor = network(inputs)
+        found: Tensor = network(*named_inputs(inputs).values())
         return found
 
 
-FORMATS: dict[str, tuple[str, Callable[[nn.Module, Tensor], Exported]]] = {  # format -> (suffix, exporter)
+FORMATS: dict[str, tuple[str, Callable[[nn.Module, Field], Exported]]] = {  # format -> (suffix, exporter)
     "onnx": (".onnx", Onnx),
     "torch-export": (".pt2", Program),
     "safetensors": (".safetensors", Safetensors),
 }
 
 
-def _program(network: nn.Module, example: Tensor) -> torch.export.ExportedProgram:
-    """The computation of `network` for any batch size. Raises DlexpError if it depends on the batch size."""
+def named_inputs(inputs: Field) -> dict[str, Tensor]:
+    """The arguments of a network by the names that a file has for them."""
+    if isinstance(inputs, Tensor):
+        return {"input": inputs}
+    return vars(inputs) if isinstance(inputs, Sequences) else dict(inputs)
+
+
+def _program(network: nn.Module, example: Field) -> torch.export.ExportedProgram:
+    """The computation of `network` for any batch size and length. Raises DlexpError if it depends on one of them."""
+    axes: tuple[dict[int, Any], ...] = ({0: torch.export.Dim("batch")},)
+    if isinstance(example, Sequences):
+        free = torch.export.Dim.DYNAMIC
+        axes = ({0: free, 1: free}, {0: free})
     try:
-        found = torch.export.export(network, (example,), dynamic_shapes=({0: torch.export.Dim("batch")},))
+        arguments = tuple(named_inputs(example).values())
+        # A strict trace goes into torch's recurrent layers and makes the length a constant.
+        found = torch.export.export(network, arguments, dynamic_shapes=axes, strict=False)
     except Exception as error:  # torch raises many types for what it cannot trace
         reason = " ".join(str(error).split())[:_MAX_REASON] or type(error).__name__
+        length = " and length" if isinstance(example, Sequences) else ""
         raise DlexpError(
-            f"torch.export does not support this network with a free batch size: {reason}", code="not-supported"
+            f"torch.export does not support this network with a free batch size{length}: {reason}", code="not-supported"
         ) from error
     for node in found.graph.nodes:
         node.meta.pop("stack_trace", None)  # contains paths of this machine
@@ -151,14 +168,17 @@ def _program(network: nn.Module, example: Tensor) -> torch.export.ExportedProgra
 
 
 def _anonymize(model: Any) -> None:
-    """Name the free axis and remove the source locations that torch stores with each node."""
+    """Name the free axes and remove the source locations that torch stores with each node."""
     graph = model.graph
-    free = graph.input[0].type.tensor_type.shape.dim[0].dim_param
+    names: dict[str, str] = {}
+    for value in graph.input:  # sequences have two, and torch names the batch of each
+        for axis, name in zip(value.type.tensor_type.shape.dim, ("batch", "length"), strict=False):
+            names |= {axis.dim_param: name} if axis.dim_param else {}
     for value in (*graph.input, *graph.output, *graph.value_info):
         del value.metadata_props[:]
         for axis in value.type.tensor_type.shape.dim:
-            if axis.dim_param == free:
-                axis.dim_param = "batch"
+            if axis.dim_param in names:
+                axis.dim_param = names[axis.dim_param]
     for part in (*graph.node, *graph.initializer, graph):
         part.doc_string = ""
         del part.metadata_props[:]

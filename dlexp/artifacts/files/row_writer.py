@@ -1,4 +1,4 @@
-"""Streaming writers of rows: CSV, JSON, JSON lines or Parquet, to a file or to standard output."""
+"""Streaming writers of rows: CSV, TSV, JSON, JSON lines or Parquet, to a file or to standard output."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dlexp.artifacts.files.writing import finite_or_none, replacing
 from dlexp.errors import ConfigError
 from dlexp.text.printable import printable_lines
 
-FORMATS = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".parquet": "parquet"}  # suffix -> format
+FORMATS = {".csv": "csv", ".tsv": "tsv", ".json": "json", ".jsonl": "jsonl", ".parquet": "parquet"}  # suffix -> format
 
 Columns = Mapping[str, Sequence[Any]]  # name -> values, None for a missing one; the same names in every call
 
@@ -31,7 +31,7 @@ class RowWriter(Protocol):
 
 
 def format_of(path: Path | None, given: str | None) -> str:
-    """The format, csv, json, jsonl or parquet: `given`, or that of the suffix of `path`; csv on standard output.
+    """The format, csv, tsv, json, jsonl or parquet: `given`, or that of the suffix of `path`; csv on standard output.
 
     Raises ConfigError for an unknown suffix or format, and for Parquet on standard output.
     """
@@ -97,12 +97,12 @@ class Collected:
 class _Csv:
     """A CSV writer: floats keep every digit, None is an empty cell, the header is written with the first rows."""
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file, self._started = file, False
+    def __init__(self, file: IO[bytes], separator: str) -> None:
+        self._file, self._separator, self._started = file, separator, False
 
     def write(self, columns: Columns) -> None:
         text = io.StringIO()
-        rows = csv.writer(text, lineterminator="\n")
+        rows = csv.writer(text, delimiter=self._separator, lineterminator="\n")
         if not self._started:
             rows.writerow(columns)
         rows.writerows(zip(*columns.values(), strict=True))
@@ -166,7 +166,9 @@ class _Parquet:
 def _writer(file: IO[bytes], kind: str) -> RowWriter:
     if kind == "parquet":
         return _Parquet(file)
-    return _Csv(file) if kind == "csv" else _Json(file, kind == "json")
+    if kind in ("csv", "tsv"):
+        return _Csv(file, "," if kind == "csv" else "\t")
+    return _Json(file, kind == "json")
 
 
 def _objects(columns: Columns) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ path. Every problem names file and line.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -15,25 +15,37 @@ import yaml
 from dlexp.artifacts.files.reading import read_text
 from dlexp.config.check.suggest import unknown_option
 from dlexp.config.files.catalog import Catalog
+from dlexp.config.files.used_files import CHOICE, used_files
 from dlexp.config.files.yaml_files import read_yaml
 from dlexp.errors import ConfigError, Problem
 from dlexp.text.nearest import nearest_name
 
 _PACKAGE = re.compile(r"^\s*#\s*@(?P<words>.*)$")
 _FILE = re.compile(r"^\w[\w-]*$")
-_CHOICE = re.compile(r"^(?:override\s+)?(?P<root>/?)(?P<group>\w+)(?:@_global_\.(?P<package>\w+))?$")
 
 
-def check_files(catalog: Catalog) -> None:
-    """Raise ConfigError with all problems of the files in the user's --config-dir."""
-    problems = [
-        problem
-        for root in catalog.roots[:-1]
-        for path in sorted(root.rglob("*.yaml"))
-        for problem in _problems(path, path.parent.relative_to(root).as_posix(), catalog)
-    ]
+def check_files(catalog: Catalog, groups: Mapping[str, str], words: Sequence[str] = ()) -> None:
+    """Raise ConfigError with all problems of the files in the user's --config-dir that a configuration uses.
+
+    Args:
+        catalog: The options.
+        groups: Group -> option that the line chooses.
+        words: The other overrides.
+    """
+    if len(catalog.roots) == 1:
+        return
+    problems = [problem for path in used_files(catalog, groups, words) for problem in file_problems(path, catalog)]
     if problems:
         raise ConfigError(problems)
+
+
+def file_problems(path: Path, catalog: Catalog) -> list[Problem]:
+    """Return the problems of a file in a --config-dir."""
+    root = next(root for root in catalog.roots if root in path.parents)
+    try:
+        return list(_problems(path, path.parent.relative_to(root).as_posix(), catalog))
+    except ConfigError as error:
+        return list(error.problems)
 
 
 def _problems(path: Path, group: str, catalog: Catalog) -> Iterator[Problem]:
@@ -116,7 +128,7 @@ def entry_problems(entry: yaml.Node, group: str, origin: str, catalog: Catalog) 
         return
     for key, value in entry.value if isinstance(entry, yaml.MappingNode) else [(entry, entry)]:
         text = key.value if isinstance(key, yaml.ScalarNode) else ""
-        found = _CHOICE.match(text)
+        found = CHOICE.match(text)
         name = found["group"] if found else ""
         rooted = found is not None and (found["root"] == "/" or group == ".")
         if found is None or not rooted or name not in catalog.groups or found["package"] not in (None, name):

@@ -16,9 +16,12 @@ if TYPE_CHECKING:
 
 _NAMED = 20  # columns listed in a message
 _USUAL_TARGETS = ("target", "label", "labels", "class", "y", "outcome")
+_TABLES = (".csv", ".tsv", ".csv.gz", ".csv.zip", ".jsonl", ".ndjson", ".xlsx", ".parquet", ".pq", ".feather")
+_ROOMS = ("dlexp.data.sources.", "dlexp.data.memory.", "dlexp.data.texts.")
 # Module of a source -> the suffixes of its files; () for a directory.
 _FILES: Mapping[str, tuple[str, ...]] = {
-    "table_file": (".csv", ".tsv", ".csv.gz", ".csv.zip", ".jsonl", ".ndjson", ".xlsx", ".parquet", ".pq", ".feather"),
+    "table_file": _TABLES,
+    "text_source": _TABLES,
     "arrays": (".npz",),
     "image_folder": (),
     "imagenet": (),
@@ -99,4 +102,4 @@ def _files(data: Mapping[str, Any]) -> Iterator[str]:
 def _source(data: Mapping[str, Any]) -> str:
     """The module of the data source, such as `table_file`; "" for a source of the user's own."""
     target = str(data.get("_target_", ""))
-    return target.split(".")[-2] if target.startswith(("dlexp.data.sources.", "dlexp.data.memory.")) else ""
+    return target.split(".")[-2] if target.startswith(_ROOMS) else ""

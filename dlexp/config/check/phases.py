@@ -5,20 +5,25 @@ A phase takes from `optim` and `scheduler` every value that it does not set itse
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from dlexp.config.origins import Origins
 from dlexp.config.schema.fields import Field
 from dlexp.config.schema.tree import shown
-from dlexp.errors import Problem
+from dlexp.errors import ConfigError, Problem
 from dlexp.text.nearest import nearest_name
+from dlexp.text.quoting import setting
 
 _GROUPS = ("optim", "scheduler")
 _SHARED = {
     "groups": "Set optim.groups: its patterns select the parameters of a phase by name",
     "layer_decay": "Set optim.layer_decay for all phases.",
 }
+PHASE = re.compile(r"(?:optim|scheduler)\.phases\.[^.]+")
+_NOUNS = {"optim": "an optimizer", "scheduler": "a schedule"}
+_EXAMPLES = {"optim": "lr=0.01", "scheduler": "warmup_epochs=1"}
 _PAIRS = ("betas", "adamw_betas")
 
 
@@ -35,6 +40,27 @@ def phase_rules(tree: Mapping[str, Any], known: Mapping[str, Field]) -> dict[str
     paths = [path for path, _ in _values(tree) if path.rpartition(".")[2] not in refused]
     found = {path: known.get(shared_key(path)) for path in paths}
     return {path: field for path, field in found.items() if field is not None}
+
+
+def inherited_key(path: str, tree: Mapping[str, Any]) -> str:
+    """`optim.lr` for `optim.phases.train.lr`, where the phase `train` exists and sets no `lr`; "" for any other path.
+
+    Raises ConfigError for a phase or a key that does not exist.
+    """
+    shared = shared_key(path)
+    if not shared:
+        return ""
+    group, phase, key = path.partition(".")[0], path.split(".")[2], path.split(".", 3)[3]
+    phases = tree["task"].get("_phases_")
+    if isinstance(phases, list) and phase not in phases:
+        where = f"{group}.phases.{phase}"
+        known = {name: f"{group}.phases.{name}.{key}" for name in phases}
+        raise ConfigError([_unknown(where, "", "phase", phase, known)])
+    if key in _SHARED:
+        raise ConfigError([Problem(path, "", "not supported for a single phase", _SHARED[key], code="not-supported")])
+    if key not in tree[group] or key.startswith("_") or key == "phases":
+        raise ConfigError([unknown_in_phase(path, "", tree[group])])
+    return shared
 
 
 def phase_problems(tree: Mapping[str, Any], origins: Origins) -> Iterator[Problem]:
@@ -65,6 +91,15 @@ def unknown_in_phase(path: str, value: str, keys: Iterable[str], origin: str = "
     where, _, key = path.rpartition(".")
     allowed = [key for key in keys if not key.startswith("_") and key not in (*_SHARED, "phases")]
     return _unknown(path, value, "configuration key", key, {name: f"{where}.{name}" for name in allowed}, origin)
+
+
+def phase_without_key(path: str, value: Any, origin: str = "") -> Problem:
+    """The problem of `optim.phases.critic=sgd`: a phase has values of its own and no option of its own."""
+    group, what = path.partition(".")[0], shown(value)
+    chosen = f"{setting(group, value)} " if isinstance(value, str) and re.fullmatch(r"[A-Za-z]\w*", value) else ""
+    rule = f"a phase has values of its own, not {_NOUNS[group]} of its own: {group}=OPTION is for all phases"
+    remedy = f"Set its keys: {chosen}{path}.{_EXAMPLES[group]}"
+    return Problem(path, what, rule, remedy, origin, code="unknown-key")
 
 
 def phase_combinations(tree: Mapping[str, Any]) -> Iterator[Problem]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Mapping
 from difflib import SequenceMatcher
@@ -10,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from dlexp.config.check.data_files import words_of_file
+from dlexp.config.check.phases import PHASE, phase_without_key
 from dlexp.config.files.catalog import Catalog
+from dlexp.config.files.own_folders import folder_of_variable
 from dlexp.config.habits.habit import Habit
 from dlexp.config.habits.lookup import group_meant, habit_of, key_meant
 from dlexp.config.habits.problem import habit_problem
@@ -30,6 +31,7 @@ _OF_MANY_MEANINGS = re.compile(
     r"t|margin|mode|name|noise|norm|on_bad|pad|patience|path|period|phases|pool|power|r|resize|rho|rise|fall|scale|s"
     r"tem|state|steps|target|token|unit|variant"
 )
+_BINARY = ("bce",)  # losses of two classes, whose names in other tools are used for any number of them
 _OPTION_NAME = re.compile(r"[A-Za-z0-9][\w-]*")
 
 
@@ -127,6 +129,8 @@ def unknown_option(group: str, option: str, catalog: Catalog, *, where: str = ""
     near, instead = near if near in options else misspelled_name(option, options), None
     if folder is not None and not origin:
         remedy = f"Add {command('--config-dir', folder).removeprefix('dlexp ')}"
+    elif near in _BINARY and near == value_meant(group, option) and not where:
+        remedy = f"Did you mean {setting(group, near)} (two classes) or loss=cross_entropy (any number of classes)?"
     elif near is not None:
         said = near if origin or where else setting(group, near)
         remedy = f"Did you mean {said}? {every}"
@@ -160,6 +164,8 @@ def unknown_key(key: str, value: Any, choices: Mapping[str, str], catalog: Catal
     def said(path: str) -> str:
         return path if origin else setting(path, value)
 
+    if PHASE.fullmatch(key):
+        return phase_without_key(key, value, origin)
     if (habit := foreign_name(key, catalog)) is not None:
         return habit_problem(habit, key, override_value(value), (), origin=origin)
     here = [path for path, owners in paths.items() if not owners or _is_chosen(owners, choices)]
@@ -187,8 +193,8 @@ def _is_chosen(owners: Iterable[str], choices: Mapping[str, str]) -> bool:
 
 def _config_dir_words(catalog: Catalog) -> list[str | Path]:
     """Return the --config-dir options of the command line."""
-    known = os.environ.get("DLEXP_CONFIG_DIR")
-    return [word for folder in catalog.config_dirs if str(folder) != known for word in ("--config-dir", Path(folder))]
+    known = folder_of_variable()
+    return [word for folder in catalog.config_dirs if folder != known for word in ("--config-dir", Path(folder))]
 
 
 def _folder_with(group: str, option: str) -> Path | None:

@@ -18,6 +18,7 @@ from dlexp.artifacts.files.reading import read_text
 from dlexp.config.files.builtin import builtin_root as builtin_root
 from dlexp.config.files.builtin import option_file
 from dlexp.config.files.option_keys import key_names
+from dlexp.config.files.own_folders import VARIABLE, folder_of_variable
 from dlexp.config.schema.names import GROUPS, METRICS, SEARCH
 from dlexp.errors import Code, ConfigError, Problem
 
@@ -142,8 +143,8 @@ def _missing(folder: Path) -> Problem:
     from dlexp.text.nearest import nearest_name
     from dlexp.text.quoting import shell_word
 
-    is_variable = str(folder) == os.environ.get("DLEXP_CONFIG_DIR")
-    where = "DLEXP_CONFIG_DIR" if is_variable else "--config-dir"
+    is_variable = folder == folder_of_variable()
+    where = VARIABLE if is_variable else "--config-dir"
     sign = "=" if is_variable else " "
     try:
         there = {path.name: path for path in folder.parent.iterdir() if path.is_dir()}

@@ -149,10 +149,11 @@ MACHINE = (
     Habit(
         "Lightning",
         "devices gpus num_gpus n_gpu n_gpus num_devices",
-        "trainer.device=cuda",
+        "trainer.device=auto",
         _ONE_DEVICE,
         cases={
-            "1": "trainer.device=cuda",
+            "1": "trainer.device=auto",
+            "-1": "trainer.device=auto",
             "0": "trainer.device=cpu",
             "auto": "trainer.device=auto",
             "[0]": "trainer.device=cuda:0",
@@ -164,7 +165,7 @@ MACHINE = (
     Habit(
         "Lightning",
         "strategy num_nodes distributed ddp fsdp deepspeed nproc_per_node num_processes local_rank tpu_cores",
-        "trainer.device=cuda",
+        "trainer.device=auto",
         _ONE_DEVICE,
         example="ddp",
         is_sure=False,

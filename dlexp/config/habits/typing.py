@@ -7,16 +7,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dlexp.text.dashes import LONG_DASHES
 from dlexp.text.quoting import text_value
 
 _SPACES = "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 _INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff\u00ad"
-_DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\uff0d"
 _DOUBLE, _SINGLE = "\u201c\u201d\u201e\u201f\u00ab\u00bb", "\u2018\u2019\u201a\u201b\u2039\u203a"
 _QUOTES = _DOUBLE + _SINGLE
-_NEXT_WORD = re.compile(rf"[{_SPACES}]+(?=-|[{_DASHES}]|[+~]*[A-Za-z_][\w./]*=)")
-_LONG_DASH = re.compile(rf"^[-{_DASHES}]*[{_DASHES}][-{_DASHES}]*(?=[A-Za-z])")
-_MINUS = re.compile(rf"(?<=[=\[,:(eE])[{_DASHES}](?=[0-9.])")
+_NEXT_WORD = re.compile(rf"[{_SPACES}]+(?=-|[{LONG_DASHES}]|[+~]*[A-Za-z_][\w./]*=)")
+_LONG_DASH = re.compile(rf"^[-{LONG_DASHES}]*[{LONG_DASHES}][-{LONG_DASHES}]*(?=[A-Za-z])")
+_MINUS = re.compile(rf"(?<=[=\[,:(eE])[{LONG_DASHES}](?=[0-9.])")
 _OPENING = re.compile(rf"(?:^|[=\[,:({{])[{_QUOTES}]")
 _QUOTED = re.compile(rf"([^=]+)=[{_QUOTES}]([^{_QUOTES}]*)[{_QUOTES}]")
 _PAIRS = {")": "(", "]": "[", "}": "{"}

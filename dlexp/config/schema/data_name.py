@@ -14,6 +14,7 @@ NAMED_BY: Mapping[str, tuple[str, ...]] = {
     "parquet": ("path",),
     "arrays": ("path",),
     "image_folder": ("path",),
+    "text": ("path",),
     "huggingface": ("folder", "name"),
 }
 _HANDED_OVER = ("dataframe", "ndarrays")  # by a Python program, without a name

@@ -63,9 +63,10 @@ def rows_as_keys(rows: NDArray[np.generic]) -> NDArray[np.int64]:
     return found.reshape(-1).astype(np.int64)
 
 
-def duplicates(groups: Groups, who: Samples, is_table: bool, refusal: str) -> list[Finding]:
+def duplicates(groups: Groups, who: Samples, is_table: bool, refusal: str, noun: str = "") -> list[Finding]:
     """Findings for exact duplicates across splits and within a split.
 
+    noun     what a sample is called; "" for row of a table, and image of others
     refusal  the reason why training rejects duplicates across these splits, "" if it accepts them
     """
     across = [group for group in groups if len(set(who.part[group].tolist())) > 1]
@@ -78,7 +79,8 @@ def duplicates(groups: Groups, who: Samples, is_table: bool, refusal: str) -> li
             severity = "error"
         elif is_table and share < _WARNING_SHARE:
             severity = "note"
-        is_or_are = counted(len(across), "row is" if is_table else "image is", "rows are" if is_table else "images are")
+        noun = noun or ("row" if is_table else "image")
+        is_or_are = counted(len(across), f"{noun} is", f"{noun}s are")
         what = f"{is_or_are} in more than one split; up to {_percent(share)} of a held-out split also occurs in train"
         remedy = "Delete the duplicates, or set data.allow_duplicates=true" if refusal else "Delete the duplicates."
         found.append(finding(severity, "duplicates across splits", what, [who.line(group) for group in across], remedy))

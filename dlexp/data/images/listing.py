@@ -1,4 +1,4 @@
-"""Listings of the image files in a folder, with classes and splits, and a quick scan of each file.
+"""Listings of the files in a folder, with classes and splits, and a quick scan of each image file.
 
 Symbols: N files.
 """
@@ -9,6 +9,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,21 @@ ENDS = 1 << 15  # bytes hashed at either end of a file; smaller files are hashed
 
 
 @dataclass(frozen=True)
+class FileKind:
+    """The files that a folder is searched for.
+
+    suffixes  in lower case
+    plural    what messages call them
+    """
+
+    suffixes: tuple[str, ...]
+    plural: str
+
+
+IMAGES = FileKind(_SUFFIXES, "images")
+
+
+@dataclass(frozen=True)
 class Listing:
     """The files of a folder.
 
@@ -36,8 +52,8 @@ class Listing:
     labels   (N,) class numbers
     splits   (N,) train, val or test if the folder has splits, else ""
     classes  the names of the class folders, sorted
-    others   files without an image suffix
-    loose    images outside of the class folders
+    others   files with another suffix
+    loose    files outside of the class folders
     """
 
     names: NDArray[np.bytes_]
@@ -67,10 +83,11 @@ class QuickScan:
     problem: str
 
 
-def list_images(root: Path, parts: Mapping[str, str] | None = None) -> Listing:
-    """List the images in `root`, whose folders are the classes, or train, val and test with the classes in each.
+def list_files(root: Path, parts: Mapping[str, str] | None = None, kind: FileKind = IMAGES) -> Listing:
+    """List the files in `root`, whose folders are the classes, or train, val and test with the classes in each.
 
     parts  split -> its folder, ignoring other folders; None to derive it from the names (`split_folders`)
+    kind   the files to list, images by default
     Raises DataError for a missing folder, fewer than two classes, a class without training images, and for folders
     that may be either splits or classes.
     """
@@ -81,7 +98,7 @@ def list_images(root: Path, parts: Mapping[str, str] | None = None) -> Listing:
     folders = _folders(root)
     outside: list[str] = []
     if parts is None:
-        parts = split_folders(root, {name: _folders(root / name) for name in folders}, _has_images)
+        parts = split_folders(root, {name: _folders(root / name) for name in folders}, partial(_has_files, kind))
         if parts:
             beside = [name for name in folders if name not in parts.values()]
             outside = [os.path.relpath(path, root) for name in beside for path in _files(root / name, set())]
@@ -89,28 +106,28 @@ def list_images(root: Path, parts: Mapping[str, str] | None = None) -> Listing:
     places = [(name, split) for split, name in parts.items()] or [("", "")]
     train_folder = root / parts.get("train", "")
     classes = tuple(sorted({name for place, _ in places for name in _folders(root / place)}))
-    _check_classes(root, classes, train_folder)
+    _check_classes(root, classes, train_folder, kind)
     found, others = [], list[str]()
     loose: list[str] = []
     for place, split in places:
         for number, name in enumerate(classes):
             for path in _files(root / place / name, set()):
                 relative = os.path.relpath(path, root)
-                if path.lower().endswith(_SUFFIXES):
+                if path.lower().endswith(kind.suffixes):
                     found.append((os.fsencode(relative), number, split))
                 else:
                     others.append(relative)
     outside += [os.path.join(place, name) for place, _ in places for name in _loose(root / place)]  # noqa: PTH118
     for name in outside:
-        (loose if name.lower().endswith(_SUFFIXES) else others).append(name)
+        (loose if name.lower().endswith(kind.suffixes) else others).append(name)
     found.sort()
     labels = np.array([number for _, number, _ in found], dtype=np.int64)
     splits = np.array([split for _, _, split in found], dtype=np.str_)
     trained = labels[splits == "train"] if parts else labels
     for number, name in enumerate(classes):
         if number not in trained:
-            remedy = "Add images, or remove the folder."
-            rule = f"class {name!r} has no training images"
+            remedy = f"Add {kind.plural}, or remove the folder."
+            rule = f"class {name!r} has no training {kind.plural}"
             raise DataError(rule, file=train_folder / name, remedy=remedy, code="too-few-samples")
     names = np.array([name for name, _, _ in found], dtype=np.bytes_)
     return Listing(names, labels, splits, classes, tuple(others), tuple(loose))
@@ -148,8 +165,8 @@ def files_below(folder: Path, suffixes: tuple[str, ...] = _SUFFIXES) -> tuple[li
     return wanted, [path for path in found if not path.lower().endswith(suffixes)]
 
 
-def _has_images(folder: Path) -> bool:
-    return any(path.lower().endswith(_SUFFIXES) for path in _files(folder, set()))
+def _has_files(kind: FileKind, folder: Path) -> bool:
+    return any(path.lower().endswith(kind.suffixes) for path in _files(folder, set()))
 
 
 def _is_empty(root: Path, name: bytes) -> bool:
@@ -187,7 +204,7 @@ def _files(folder: Path, above: set[str]) -> Iterator[str]:
             yield entry.path
 
 
-def _check_classes(root: Path, classes: tuple[str, ...], place: Path) -> None:
+def _check_classes(root: Path, classes: tuple[str, ...], place: Path, kind: FileKind) -> None:
     for name in classes:
         if not name.isprintable():
             raise DataError(f"folder {printable_name(name)}: the name has unprintable characters", file=root)
@@ -198,5 +215,8 @@ def _check_classes(root: Path, classes: tuple[str, ...], place: Path) -> None:
         if _folders(place / classes[0]):
             remedy += f", or, if its folders are the classes, set data.path={place / classes[0]}"
     else:
-        rule, remedy = "no class folders found", "Put the images of each class into a folder named after the class."
+        rule, remedy = (
+            "no class folders found",
+            f"Put the {kind.plural} of each class into a folder named after the class.",
+        )
     raise DataError(rule, file=place, remedy=remedy)

@@ -11,23 +11,24 @@ from pathlib import Path
 
 import numpy as np
 
-from dlexp.data.images.listing import Listing, list_images
+from dlexp.data.images.listing import IMAGES, FileKind, Listing, list_files
 from dlexp.errors import DataError
 from dlexp.findings import counted
 from dlexp.text.quoting import listed
 
 
-def list_folders(paths: Sequence[str | None]) -> Listing:
+def list_folders(paths: Sequence[str | None], kind: FileKind = IMAGES) -> Listing:
     """The files of train, val and test, whose names are relative to the folder of train.
 
     paths  data.path, data.val_path and data.test_path, each with a folder for each class; None for no folder
+    kind   the files to list, images by default
     Raises DataError for a folder with splits where others are given, and for classes that train does not have.
     """
     roots = {part: Path(path) for part, path in zip(("train", "val", "test"), paths, strict=True) if path}
     first = roots["train"]
     if len(roots) == 1:
-        return list_images(first)
-    found = {part: list_images(root) for part, root in roots.items()}
+        return list_files(first, kind=kind)
+    found = {part: list_files(root, kind=kind) for part, root in roots.items()}
     classes = found["train"].classes
     problems = []
     for part, listing in found.items():

@@ -95,7 +95,7 @@ def _part(inputs: Tensor | Sequences, where: slice) -> Tensor | Sequences:
 def in_batches(items: Iterable[InputItems], batch_size: int) -> Iterator[InputItems]:
     """`items` in groups of B = `batch_size` usable ones; an unusable item is in the group of the one before it.
 
-    As in `loaders.bounds`, a last batch of one sample joins the batch before it, so that prediction has the batches of
+    As in `batches.bounds`, a last batch of one sample joins the batch before it, so that prediction has the batches of
     an evaluation. Long stretches of unusable items form separate groups.
     """
     waiting: list[InputItems] = []

@@ -98,8 +98,8 @@ class SeriesInput:
         wanted = self.columns
         labels = [wanted.series] if wanted.series is not None else []
         table, _ = read_table(Path(path), self.settings, marks, [*wanted.targets], declared, as_texts=labels)
-        form_options = ReadingOptions(declared, self._told(), bool(self.plain.get("sort")), "skip", is_new=True)
-        return series_of(table, wanted, form_options)
+        options = ReadingOptions(declared, self._told(), bool(self.plain.get("sort")), "skip", is_new=True)
+        return series_of(table, wanted, options)
 
     def _told(self) -> str:
         """The frequency of training, in the words of data.frequency."""

@@ -189,9 +189,9 @@ def _all_windows(
             rule = f"no window of the {name} part is without a gap"
             remedy = "Set data.gaps=interpolate" if gaps == SKIP else "Use data with fewer gaps there."
             raise DataError(rule, file=found.file, remedy=remedy, code="too-few-samples")
-    counts = [f"{count:,} of {name}" for name, count in zip(PARTS, left, strict=True) if count]
+    shares = [f"{count:,} of {name}" for name, count in zip(PARTS, left, strict=True) if count]
     why = "they have a gap" if gaps == SKIP else "a target in them was missing"
-    return joined, [f"windows left out: {', '.join(counts)}; {why}"] if counts else []
+    return joined, [f"windows left out: {', '.join(shares)}; {why}"] if shares else []
 
 
 def _naive_error(train: Floats, period: int) -> tuple[float, ...]:

@@ -1,4 +1,4 @@
-"""The distance between the steps of a series: inferred from its times, or told.
+"""The distance between the steps of a series: inferred_frequency from its times, or told.
 
 Symbols: N steps, K further steps.
 """

@@ -201,13 +201,13 @@ def _frequency(table: RawTable, groups: list[_Rows], time: str | None, options: 
         return Frequency("row")
     times = [rows.times for rows in groups if rows.times is not None]
     if options.frequency != AUTO:
-        given = Frequency.of(options.frequency)
+        frequency = Frequency.of(options.frequency)
         is_date = times[0].dtype.kind == "M"
-        if is_date == (given.unit == "number"):
+        if is_date == (frequency.unit == "number"):
             what = "dates" if is_date else "numbers"
             rule = f"data.frequency={options.frequency} does not fit times that are {what}"
             raise DataError(rule, file=table.file, column=time, remedy="Set data.frequency=auto", code="cannot-combine")
-        return given
+        return frequency
     found = inferred_frequency(times)
     if found is not None:
         return found

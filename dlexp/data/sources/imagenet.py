@@ -15,7 +15,7 @@ import numpy as np
 from dlexp.artifacts.files.reading import read_text
 from dlexp.data.bundle import DataBundle
 from dlexp.data.images.image_set import ImageFormat
-from dlexp.data.images.listing import list_images
+from dlexp.data.images.listing import list_files
 from dlexp.data.images.placement import Placement
 from dlexp.data.sources.image_folder import readable_files
 from dlexp.data.splitting import Rows, held_out
@@ -63,7 +63,7 @@ def imagenet(
         if not place.is_dir() or not any(entry.is_dir() for entry in place.iterdir()):
             rule = f"folder {part} with one folder per class not found"
             raise DataError(rule, file=root, remedy=_ADVICE, code="not-found")
-    files = readable_files(root, list_images(root, {part: part for part in _PARTS}), on_bad)
+    files = readable_files(root, list_files(root, {part: part for part in _PARTS}), on_bad)
     listing = files.listing
     rows: dict[str, Rows] = {part: np.flatnonzero(listing.splits == part).astype(np.int64) for part in _PARTS}
     try:

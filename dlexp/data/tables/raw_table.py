@@ -5,7 +5,7 @@ Symbols: N rows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from dlexp.data.bundle import DataBundle
 from dlexp.data.splits.division import Division, RowKeys, SplitBy, divide
+from dlexp.data.splitting import Shares
 from dlexp.data.tables.encoding import Fitting, build_table, chosen, missing_in
-from dlexp.data.tables.features.encodings import Column, DateCells
+from dlexp.data.tables.features.encodings import Column, DateCells, TextCells
 from dlexp.data.tables.features.kinds import is_date_column, read_column
 from dlexp.data.tables.features.problems import ColumnProblem, raise_all, unknown_columns
 from dlexp.data.tables.features.target_columns import targets_of
@@ -32,6 +33,7 @@ from dlexp.text.quoting import setting
 
 ONE_VALUE = "has a single value"
 TOO_LARGE = "has numbers too large to differ as float64"
+_LOOKED = 100  # cells that are compared before the whole column
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,10 @@ class RawTable:
     def labels_of(self, name: str) -> Labels:
         """A column as labels. Raises DataError for two spellings of one value that may be two labels."""
         return labels_of(self.raw[name].present, partial(self.refusal, column=name))
+
+    def named(self) -> Callable[[NDArray[np.int64]], list[str]]:
+        """What calls rows by their line, with the file where there are several; it keeps no column."""
+        return partial(_named, self.unit, self.lines, [(file.name, count) for _, file, count in self.several])
 
     def free(self) -> None:
         """Forget the columns."""
@@ -147,14 +153,14 @@ def table_of(table: RawTable, options: TableOptions) -> DataBundle:
     if not read.columns:
         raise _nothing_left(table, options, read)
     read.notes += [f"data.missing_values: {word!r} not found in any cell" for word in table.marks.unmatched()]
-    division = _split(table, options, targets, classes, keys)
+    how = options.split, options.split_by, options.targets[0]
+    division = divide_rows(table, how, targets, classes, keys)
     rows = division.rows
     read.notes += division.notes
     _leave_out_empty(read, rows[0])
     if not read.columns:
         raise _nothing_left(table, options, read)
-    # Only the lines: the bundle lives as long as the run, and the raw table is large.
-    named = partial(_named, table.unit, table.lines, [(file.name, count) for _, file, count in table.several])
+    named = table.named()
     # Columns that a file for prediction may have in addition.
     unread = [name for name in table.names if name not in read.columns]
     divided = group_hints(table.raw, options.split_by, options.targets, targets, rows)
@@ -179,9 +185,8 @@ def _read_columns(table: RawTable, options: TableOptions, read: _Read) -> None:
     read.omitted.update({name: why for name, why in divides.items() if name in table.raw})
     # Each file numbers its own rows.
     first = slice(table.several[0][2]) if table.several else slice(None)
-    cells = {name: column.cells()[first] for name, column in table.raw.items() if name not in declared}
+    cells = ((name, column.cells()[first]) for name, column in table.raw.items() if name not in declared)
     read.omitted.update(index_columns(cells, {*options.targets, *options.split_by.names}, table.index))
-    del cells
     for name, column in table.raw.items():
         kind = declared.get(name, "")
         if name in options.targets or kind == "drop" or name in read.omitted:
@@ -196,7 +201,8 @@ def _read_columns(table: RawTable, options: TableOptions, read: _Read) -> None:
         elif found.column is not None and not _varies(found.column):
             read.omitted[name] = _of_one_value(table, name, found.column)
         elif found.column is not None:
-            read.columns[name] = found.column
+            whole = column.integers if isinstance(found.column, np.ndarray) else None
+            read.columns[name] = found.column if whole is None else whole
             if found.unit:
                 read.units[name] = found.unit
             if found.loose:
@@ -206,7 +212,7 @@ def _read_columns(table: RawTable, options: TableOptions, read: _Read) -> None:
 
 def _of_one_value(table: RawTable, name: str, column: Column) -> str:
     """Why a column without different values is left out."""
-    if isinstance(column, DateCells) or column.dtype == object or len(table.labels_of(name).names) < 2:
+    if not isinstance(column, np.ndarray) or len(table.labels_of(name).names) < 2:
         return ONE_VALUE
     return TOO_LARGE
 
@@ -230,7 +236,7 @@ def _kind_to_keep(table: RawTable, name: str) -> str:
 def _leave_out_empty(read: _Read, train: NDArray[np.int64]) -> None:
     """Leave out columns without a value in the training rows, and dates that do not vary there."""
     for name, column in list(read.columns.items()):
-        if not isinstance(column, DateCells) and not missing_in(column[train[:1]]).all():
+        if not isinstance(column, DateCells) and not missing_in(chosen(column, train[:1])).all():
             continue  # the first training row has a value
         here = chosen(column, train)
         if missing_in(here).all():
@@ -257,8 +263,10 @@ def _varies(column: Column) -> bool:
     if isinstance(column, DateCells):
         present = column.values[~np.isnat(column.values)]
         return bool(len(present)) and bool((present != present[0]).any())
-    if column.dtype == object:
-        return len({cell for cell in column if cell is not None}) > 1
+    if isinstance(column, TextCells):
+        return len(column.used()) > 1
+    if len(column) and (column[:_LOOKED] > column[0]).any():
+        return True  # found without a look at all of it
     return not np.isnan(column).all() and bool(np.nanmin(column) != np.nanmax(column))
 
 
@@ -267,14 +275,21 @@ def dropped_of(declared: Mapping[str, str], targets: Sequence[str]) -> set[str]:
     return {name for name, kind in declared.items() if kind == "drop"} - set(targets)
 
 
-def _split(
-    table: RawTable, options: TableOptions, targets: NDArray[Any], classes: tuple[str, ...], keys: RowKeys
+def divide_rows(
+    table: RawTable,
+    how: tuple[Shares, SplitBy, str],
+    targets: NDArray[Any],
+    classes: tuple[str, ...],
+    keys: RowKeys,
 ) -> Division:
-    """Rows of train, val and test. Raises DataError for too few rows, also of one class."""
+    """Rows of train, val and test. Raises DataError for too few rows, also of one class.
+
+    how  shares and seed, the columns that divide the rows, and the target, which messages name where there are none
+    """
     try:
-        return divide(len(targets), options.split, targets, classes, keys)
+        return divide(len(targets), how[0], targets, classes, keys)
     except DataError as error:
-        remedy, column = "", next(iter(options.split_by.names), options.targets[0])
+        remedy, column = "", next(iter(how[1].names), how[2])
         if keys.is_empty and classes and all(number_in(name) is not None for name in classes):
             remedy = f"If the column holds quantities, set {setting('data.target_kind', 'value')}"
         message, remedy = (str(error), remedy) if remedy else (error.rule, error.remedy)

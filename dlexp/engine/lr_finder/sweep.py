@@ -5,9 +5,9 @@ All phases' optimizers and all their parameter groups rise together, by one fact
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -152,7 +152,7 @@ def _copied(task: Task, state: TrainState) -> tuple[Task, TrainState]:
     """Task and state as one copy, so that what refers to each other still does; its schedules do nothing."""
     try:
         parts: Any = (task, state.networks, state.optimizers, state.scaler)
-        task, networks, optimizers, scaler = copy.deepcopy(parts)
+        task, networks, optimizers, scaler = deepcopy(parts)
     except (RuntimeError, TypeError) as error:
         raise DlexpError(
             f"lr-find requires a model and a task that can be copied: {error}", code="not-supported"

@@ -104,6 +104,35 @@ class Lines:
 
 
 @dataclass(frozen=True)
+class TokenValues:
+    """Texts, each token of which has a value, such as its loss.
+
+    titles  of each text
+    tokens  of each text, as they are shown
+    values  of each text, one for each of its tokens, at least 0
+    """
+
+    caption: str
+    titles: Sequence[str]
+    tokens: Sequence[Sequence[str]]
+    values: Sequence[Sequence[float]]
+
+
+@dataclass(frozen=True)
+class AttentionMaps:
+    """Where a network looked in a sample.
+
+    source, target  names of the positions
+    maps            name of a layer -> (heads, target positions, source positions), in [0, 1]
+    """
+
+    caption: str
+    source: Sequence[str]
+    target: Sequence[str]
+    maps: Mapping[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
 class Forecasts:
     """Forecasts of one series beside what came.
 
@@ -122,7 +151,17 @@ class Forecasts:
     bounds: Mapping[str, Floats]
 
 
-Figure = ConfusionMatrix | RankingCurves | ReliabilityDiagram | TrueAndPredicted | SampleImages | Lines | Forecasts
+Figure = (
+    ConfusionMatrix
+    | RankingCurves
+    | ReliabilityDiagram
+    | TrueAndPredicted
+    | SampleImages
+    | Lines
+    | TokenValues
+    | AttentionMaps
+    | Forecasts
+)
 
 
 def matrix_of(cells: Sequence[Cell], num_classes: int) -> NDArray[np.int64]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import nn
 
-from dlexp.models.recurrent.cells import CELLS
+from dlexp.models.recurrent.gates import CELLS
 from dlexp.models.recurrent.layers import CellRecurrence, FusedRecurrence, Recurrence, RecurrentLayer
 from dlexp.models.recurrent.network import RecurrentNetwork
 from dlexp.models.recurrent.weights import initialize_recurrence
@@ -122,7 +122,7 @@ def recurrent_cells(
     """Network of cells that are written from their gates, one step after another; slower than torch's layers.
 
     Args:
-        cell: rnn, lstm, gru (torch's form) or gru_reset_before, as in dlexp.models.recurrent.cells.
+        cell: rnn, lstm, gru (torch's form) or gru_reset_before, as in dlexp.models.recurrent.gates.
         forget_bias: Bias of the forget gates of cell=lstm at the start, None for that of recurrent_init.
 
     The other arguments and errors are those of `rnn`. Raises ValueError for a forget_bias of another cell.

@@ -17,10 +17,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from dlexp.models.recurrent.cells import RecurrentCell, States
+from dlexp.models.recurrent.gates import RecurrentCell, States, gru_step, lstm_step, vanilla_step
 from dlexp.models.sequences.inputs import kept_positions
 
 FUSED: dict[str, type[nn.RNN | nn.LSTM | nn.GRU]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+
+_STEPS = {nn.RNN: vanilla_step, nn.LSTM: lstm_step, nn.GRU: gru_step}
 
 
 class Recurrence(nn.Module):
@@ -48,7 +50,7 @@ class FusedRecurrence(Recurrence):
 
     def forward(self, x: Tensor, state: States | None = None) -> tuple[Tensor, States]:
         """(B, T, D) -> (B, T, H), state."""
-        if isinstance(self.layer, nn.RNN) and torch.compiler.is_exporting():
+        if torch.compiler.is_exporting():
             return self._scanned(x)
         outputs, final = self.layer(x, None if state is None else self._given(state))
         return outputs, self._states(final)
@@ -67,11 +69,13 @@ class FusedRecurrence(Recurrence):
         return tuple(self.layer.get_parameter(name) for name in names)
 
     def _scanned(self, x: Tensor) -> tuple[Tensor, States]:
-        """The same by single steps: torch's exporter makes the length of `nn.RNN` a constant."""
+        """The same by single steps, from zeros: torch's exporter makes the length of its layers a constant."""
         of_input, of_state, bias, state_bias = self.weights()
         product = F.linear(x, of_input, bias)
         first = product.new_zeros(x.shape[0], self.layer.hidden_size)
-        return over_steps(lambda p, s: ((p + F.linear(s[0], of_state, state_bias)).tanh(),), product, (first,))
+        state = (first, first.clone()) if isinstance(self.layer, nn.LSTM) else (first,)
+        step = _STEPS[type(self.layer)]
+        return over_steps(lambda own, s: step(own, F.linear(s[0], of_state, state_bias), s), product, state)
 
     def _given(self, state: States) -> Any:
         layered = tuple(part.unsqueeze(0) for part in state)
@@ -82,7 +86,7 @@ class FusedRecurrence(Recurrence):
 
 
 class CellRecurrence(Recurrence):
-    """A cell of `dlexp.models.recurrent.cells`, step by step."""
+    """A cell of `dlexp.models.recurrent.gates`, step by step."""
 
     def __init__(self, cell: RecurrentCell) -> None:
         super().__init__()

@@ -12,7 +12,7 @@ from typing import Self
 
 from torch import Tensor, nn
 
-from dlexp.models.recurrent.cells import States
+from dlexp.models.recurrent.gates import States
 from dlexp.models.recurrent.layers import Recurrence, RecurrentLayer
 from dlexp.models.sequences.inputs import SeriesSteps, TokenVectors, at_least_one_position, refuse_tokens_of_series
 from dlexp.models.sequences.pooling import SequencePooling, last_state

@@ -14,17 +14,21 @@ from numpy.typing import ArrayLike, NDArray
 from dlexp.metrics.calibration import Bin
 from dlexp.metrics.ranking import RankingCurve
 from dlexp.metrics.reports.figures import (
+    AttentionMaps,
     ConfusionMatrix,
     Forecasts,
     Lines,
     RankingCurves,
     ReliabilityDiagram,
+    TokenValues,
     TrueAndPredicted,
 )
 from dlexp.metrics.reports.figures import Figure as FigureData
 from dlexp.report.figures.curves import as_png
-from dlexp.report.figures.forecasts import forecasts_png
 from dlexp.report.figures.labels import cut, short_labels
+from dlexp.report.figures.sequences.attention import attention_png
+from dlexp.report.figures.sequences.forecasts import forecasts_png
+from dlexp.report.figures.sequences.tokens import token_values_png
 from dlexp.report.number_format import distinct_texts
 
 Floats = NDArray[np.float64]
@@ -54,6 +58,10 @@ def draw_figure(figure: FigureData, split: str) -> bytes:
             return draw_values(figure.true, figure.predicted, figure.target, split)
         case Lines():
             return lines_png(figure, split)
+        case TokenValues():
+            return token_values_png(figure, split)
+        case AttentionMaps():
+            return attention_png(figure, split)
         case Forecasts():
             return forecasts_png(figure, split)
         case _:
@@ -69,7 +77,7 @@ def lines_png(figure: Lines, split: str) -> bytes:
     axes.set_ylabel(figure.y_label)
     axes.set_title(split, fontsize="medium")
     axes.grid(alpha=0.25)
-    if figure.lines:
+    if any(figure.lines):
         _legend_beside(axes)
     return as_png(made)
 

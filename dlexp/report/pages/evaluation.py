@@ -15,7 +15,7 @@ _MAX_ROWS, _MAX_UNFOLDED = 200, 30
 
 def evaluated_section(found: Evaluated) -> Section:
     """Metrics, tables and figures of a split."""
-    parts = [definition_list(_about(found)), *_metrics(found)]
+    parts = [definition_list(_about(found)), *_metrics(found), *_baselines(found)]
     parts += [_table(name, content, found) for name, content in found.tables.items()]
     captions = _mapping(found.content.get("figures"))
     names = [*(n for n in captions if n in found.pictures), *sorted(found.pictures.keys() - captions.keys())]
@@ -63,6 +63,15 @@ def _metrics(found: Evaluated) -> list[Html]:
         for name, value in found.metrics.items()
     ]
     return [html_table(caption, columns, rows, numbers=numeric - {"metric"})] if rows else []
+
+
+def _baselines(found: Evaluated) -> list[Html]:
+    """What simple models reach on the split, where the data has such."""
+    models = {name: _mapping(values) for name, values in _mapping(found.content.get("baselines")).items()}
+    metrics = list(dict.fromkeys(name for values in models.values() for name in values))
+    rows = [[name, *(number(metric, values.get(metric)) for metric in metrics)] for name, values in models.items()]
+    caption = f"Simple models that read the training split, on the {found.split} split."
+    return [html_table(caption, ["model", *metrics], rows, numbers=frozenset(metrics))] if rows else []
 
 
 def _interval(name: str, interval: Mapping[str, Any]) -> str:

@@ -23,6 +23,7 @@ from dlexp.data.bundle import SPLITS, DataBundle
 from dlexp.data.checks import columns as checked_columns
 from dlexp.data.checks import duplicates, images
 from dlexp.data.checks import splits as checked_splits
+from dlexp.data.checks import texts as checked_texts
 from dlexp.data.checks.image_scan import ImageScan, scan_images
 from dlexp.data.checks.leakage import leaks
 from dlexp.data.columns import tensor_of
@@ -35,9 +36,11 @@ from dlexp.errors import DataError
 from dlexp.findings import SEVERITIES, Finding, dropping, finding
 from dlexp.kinds import describe_kind
 from dlexp.report.figures.panel import Panel
+from dlexp.sequence_specs import TokenSpec
 from dlexp.specs import ClassSpec, ImageSpec, TableSpec, ValueSpec
 from dlexp.types import as_tensor
 from dlexp.workflows.data.fingerprint import counts_of
+from dlexp.workflows.data.texts import text_findings
 from dlexp.workflows.pictures import Pictures
 
 _SCHEMA = 1
@@ -102,12 +105,14 @@ def _for_all(findings: Sequence[Finding], config: RunConfig) -> str:
 
 
 def _of_samples(bundle: DataBundle, config: RunConfig, refusal: str) -> _Found:
-    """The findings of images or of a table; inputs of other kinds are not looked into."""
+    """The findings of images, of a table or of texts; inputs of other kinds are not looked into."""
     who, inputs = _samples(bundle), bundle.spec.inputs
     if isinstance(inputs, ImageSpec):
         return _of_images(bundle, config, who, refusal)
     if isinstance(inputs, TableSpec):
         return _of_table(bundle, config, who)
+    if bundle.texts is not None and isinstance(inputs, TokenSpec) and inputs.vocabulary is not None:
+        return _Found(*text_findings(bundle, bundle.texts, who, _all_targets(bundle)))
     return _Found([finding("note", "not-checked", f"samples are not checked: {describe_kind(inputs.kind)}")], [])
 
 
@@ -163,7 +168,8 @@ def _of_splits(bundle: DataBundle, config: RunConfig) -> list[Finding]:
 
 def _of_files(bundle: DataBundle, config: RunConfig) -> list[Finding]:
     others = [name for name in bundle.left_out if name not in set(bundle.damaged)]
-    return images.left_out(bundle.damaged, others, config.data.arguments.get("on_bad") == "skip")
+    left_out = images.left_out if bundle.texts is None else checked_texts.unusable
+    return left_out(bundle.damaged, others, config.data.arguments.get("on_bad") == "skip")
 
 
 def _of_images(bundle: DataBundle, config: RunConfig, who: duplicates.Samples, refusal: str) -> _Found:

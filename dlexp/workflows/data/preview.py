@@ -5,10 +5,11 @@ Symbols: B samples, C channels, H and W height and width in pixels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dlexp.artifacts.files.writing import write_bytes
@@ -39,6 +40,8 @@ def preview(config: RunConfig, request: PreviewRequest, trusted: Sequence[str]) 
     split = bundle.splits[request.split]
     count = min(request.count, len(split))
     positions = order(len(split), config.seed, request.epoch - 1)[:count]
+    if bundle.texts is not None:
+        return _texts(bundle, bundle.texts, config, request, positions)
     _refuse_other_kinds(bundle, config)
     ((given, learned),) = split.read([positions], bundle.recipe.unchanged)
     inputs, targets = as_tensor(given), as_tensor(learned)
@@ -65,6 +68,32 @@ def preview(config: RunConfig, request: PreviewRequest, trusted: Sequence[str]) 
         picture = draw_picture(request.path.name, lambda: _histograms(bundle, request.split))
     write_bytes(request.path.absolute(), picture)
     return facts
+
+
+def _texts(
+    bundle: DataBundle,
+    texts: Callable[[NDArray[np.int64]], list[str]],
+    config: RunConfig,
+    request: PreviewRequest,
+    positions: Tensor,
+) -> dict[str, Any]:
+    """The texts themselves, and their targets; nothing is drawn."""
+    split, spec = bundle.splits[request.split], bundle.spec
+    rows = split.indices[positions]
+    known = isinstance(spec.targets, ClassSpec | ValueSpec)
+    learned = None if split.targets is None or not known else as_tensor(next(iter(split.targets.read([positions]))))
+    return {
+        "data": config.data.option,
+        "interpretation": interpretation_of(config, bundle),
+        "split": request.split,
+        "of": len(split),
+        "epoch": request.epoch,
+        "seed": config.seed,
+        "rows": rows.tolist(),
+        "labels": [""] * len(rows) if learned is None else _labels(bundle, learned),
+        "texts": texts(rows.numpy()),
+        "notes": list(bundle.notes),
+    }
 
 
 def _refuse_other_kinds(bundle: DataBundle, config: RunConfig) -> None:

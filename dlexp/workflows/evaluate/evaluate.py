@@ -18,6 +18,7 @@ from dlexp.metrics.bootstrap import Resampling
 from dlexp.metrics.reports.report import Report
 from dlexp.text.time_format import now_utc
 from dlexp.workflows.evaluate.files import report_facts, write_figures, write_tables
+from dlexp.workflows.evaluate.texts import with_mistaken_texts
 from dlexp.workflows.run_record.drift import DATA, check_evaluated
 from dlexp.workflows.run_record.other_data import data_as_in
 from dlexp.workflows.run_record.restore import load_eval_weights
@@ -83,6 +84,7 @@ def write_evaluation(
     folder, spec = run / "eval" / split, experiment.bundle.spec
     references = None if experiment.bundle.references is None else experiment.bundle.references(split)
     report = experiment.metrics.report(spec, result.state, resampling, references)
+    report = with_mistaken_texts(report, experiment.bundle)
     accesses = log_split_access(run / "eval", split, checkpoint)
     content = {
         "schema": SCHEMA,
@@ -92,6 +94,7 @@ def write_evaluation(
         "samples": len(experiment.bundle.splits[split]),
         "metrics": _metrics(result, report),
         **report_facts(report, split, resampling),
+        **_baselines(experiment, split),
         "split_accesses": accesses,
         "data_as_trained": not any(change.path in DATA for change in changed),
         "changed_since_training": [vars(change) for change in changed],
@@ -101,6 +104,13 @@ def write_evaluation(
     content |= write_figures(folder, split, experiment.bundle, report)
     write_json(folder / "report.json", content)  # last: where it is, the files that it belongs to are too
     return content
+
+
+def _baselines(experiment: Experiment, split: str) -> dict[str, Any]:
+    """What simple models of the data reach on the split, where it has such."""
+    made = experiment.bundle.baselines
+    found = made(split) if made else {}
+    return {"baselines": {name: dict(values) for name, values in found.items()}} if found else {}
 
 
 def _metrics(result: Evaluation, report: Report) -> dict[str, float | None]:

@@ -21,7 +21,17 @@ from dlexp.specs import ImageSpec
 from dlexp.workflows.pictures import Pictures
 
 # Figures of any task of dlexp, which go when an evaluation does not make them again; the user's own files stay.
-_MADE = ("confusion", "confusion_share", "roc", "pr", "reliability", "mistakes", "predicted*", "residuals*")
+_MADE = (
+    "confusion",
+    "confusion_share",
+    "roc",
+    "pr",
+    "reliability",
+    "mistakes",
+    "predicted*",
+    "residuals*",
+    "attention-*",
+)
 _SPLIT = "{split}"
 
 

@@ -1,6 +1,7 @@
 """The workflow `dlexp export`: writes the network of a run for other programs, after checking its outputs.
 
-Symbols: B samples of a batch, F features, C channels, H and W height and width in pixels.
+Symbols: B samples of a batch, T positions of its longest sequence, F features, C channels, H and W height and
+width in pixels.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 import dlexp
-from dlexp.artifacts.exports.formats import FORMATS, Exported
+from dlexp.artifacts.exports.formats import FORMATS, Exported, named_inputs
 from dlexp.artifacts.files.writing import finite_or_none, write_bytes
 from dlexp.data.images.float_precision import Narrowing
 from dlexp.data.inference.items import joined_inputs
@@ -24,9 +25,13 @@ from dlexp.errors import ConfigError, DlexpError
 from dlexp.kinds import describe_kind
 from dlexp.runtime.seed import generator
 from dlexp.runtime.tensors import sha256
+from dlexp.sequence_specs import SeriesSpec, TokenSpec, TokenTargetSpec
 from dlexp.specs import ClassSpec, ImageSpec, TableSpec, ValueSpec
-from dlexp.types import Prediction, as_tensor
+from dlexp.tasks.base import forward
+from dlexp.types import Field, Prediction, Sequences, as_tensor
+from dlexp.workflows.export.example_sequences import copied, random_sequences
 from dlexp.workflows.export.pipeline import InferencePipeline, check_pipeline, features, inference_pipeline
+from dlexp.workflows.export.vocabulary_file import write_vocabulary
 from dlexp.workflows.predict.inputs import Inputs
 from dlexp.workflows.predict.request import PredictRequest
 from dlexp.workflows.run_record.restore import RestoredRun, RestoreOptions, restore_run
@@ -97,42 +102,61 @@ def export_run(
     network = _network(stored, request.with_preprocessing)
     with torch.inference_mode():
         batches = list(_batches(stored, request, say))
-        answers = [network(inputs) for inputs in batches]
+        answers = [forward(network, inputs) for inputs in batches]
         if isinstance(network, InferencePipeline):
-            check_pipeline(stored, network, batches[1])
+            check_pipeline(stored, network, as_tensor(batches[1]))
     # Exporters trace with autograd, which does not accept inference tensors.
-    made = make(network, batches[1].clone())
+    made = make(network, copied(batches[1]))
     facts = _facts(stored, request, options, (batches[1], answers[1])) | _format_facts(made)
     unit = _unit(stored) if isinstance(network, InferencePipeline) else None
     facts["compared"] = _compared(made, made.content("{}"), (batches, answers), request, unit)
     write_bytes(path, made.content(json.dumps(finite_or_none(facts))))
+    facts |= write_vocabulary(path, stored.experiment.bundle.spec.inputs)
     return {**facts, "file": str(path), "bytes": path.stat().st_size}
 
 
 def _network(stored: RestoredRun, with_preprocessing: bool) -> nn.Module:
     """The network to export, in evaluation mode."""
     inputs, option = stored.experiment.bundle.spec.inputs, stored.experiment.config.data.option
-    if not (inputs.shape and isinstance(inputs.blank(), Tensor)):
-        rule = f"export is supported only for inputs of one tensor of a fixed shape, got {describe_kind(inputs.kind)}"
+    is_sequence = isinstance(inputs.blank(), Sequences)
+    if not is_sequence and not (inputs.shape and isinstance(inputs.blank(), Tensor)):
+        kinds = "sequences, and inputs of one tensor of a fixed shape"
+        rule = f"export is supported only for {kinds}, got {describe_kind(inputs.kind)}"
         raise ConfigError.one("data", option, rule, code="not-supported")
+    targets = stored.experiment.bundle.spec.targets
+    if isinstance(targets, TokenTargetSpec) and targets.begin is not None:
+        rule = "cannot be exported: a sequence is put out token by token, which is a program around the network"
+        remedy = "Use dlexp predict, or run.network() in Python."
+        raise ConfigError.one("task", stored.experiment.config.task.option, rule, remedy, code="not-supported")
     networks = stored.experiment.networks
     # The weights of a loss are not part of the prediction.
     others = networks.keys() - stored.experiment.task.own_networks().keys() - {"model"}
     if "model" not in networks or others:
         rule = f"export is supported only for a single network called model, got {', '.join(networks)}"
         raise ConfigError.one("task", stored.experiment.config.task.option, rule, code="not-supported")
+    if with_preprocessing and is_sequence:
+        rule = f"is not supported for {describe_kind(inputs.kind)}: the file takes what the network reads, and lengths"
+        remedy = "Remove --with-preprocessing."
+        raise ConfigError.one("--with-preprocessing", "true", rule, remedy, code="not-supported")
     if with_preprocessing:
         return inference_pipeline(stored).eval()
     return networks["model"].eval()
 
 
-def _batches(stored: RestoredRun, request: ExportRequest, say: Callable[[str], None]) -> Iterator[Tensor]:
+def _batches(stored: RestoredRun, request: ExportRequest, say: Callable[[str], None]) -> Iterator[Field]:
     """Inputs to check the outputs on: a batch of 1, one of 7, then the remaining samples."""
+    spec = stored.experiment.bundle.spec.inputs
+    if isinstance(spec, TokenSpec | SeriesSpec):
+        if request.samples:
+            rule = f"is not supported for {describe_kind(spec.kind)}"
+            raise ConfigError.one("--samples", request.samples[0], rule, "Remove --samples.", code="not-supported")
+        yield from random_sequences(spec, _SIZES)
+        return
     if not request.samples:
         for number, size in enumerate(_SIZES):
             yield _random(stored, size, generator(0, "export", number), request.with_preprocessing)
         return
-    if request.with_preprocessing and not isinstance(stored.experiment.bundle.spec.inputs, ImageSpec):
+    if request.with_preprocessing and not isinstance(spec, ImageSpec):
         rule = "cannot be combined with --with-preprocessing for tables"
         raise ConfigError.one(
             "--samples", request.samples[0], rule, "Remove one of the two options.", code="cannot-combine"
@@ -177,7 +201,7 @@ def _unit(stored: RestoredRun) -> tuple[Tensor, Tensor] | None:
 def _compared(
     made: Exported,
     content: bytes,
-    samples: tuple[list[Tensor], list[Tensor]],
+    samples: tuple[list[Field], list[Tensor]],
     request: ExportRequest,
     unit: tuple[Tensor, Tensor] | None,
 ) -> dict[str, Any]:
@@ -205,7 +229,7 @@ def _compared(
                 code="diverged",
             )
         with torch.inference_mode():
-            found = made.answer(content, inputs.contiguous())
+            found = made.answer(content, copied(inputs))
         finite = expected.isfinite()
         if found.shape != expected.shape or not torch.equal(found[~finite], expected[~finite]):
             raise DlexpError(
@@ -235,7 +259,7 @@ def _compared(
 
 
 def _facts(
-    stored: RestoredRun, request: ExportRequest, options: RestoreOptions, pair: tuple[Tensor, Tensor]
+    stored: RestoredRun, request: ExportRequest, options: RestoreOptions, pair: tuple[Field, Tensor]
 ) -> dict[str, Any]:
     """The metadata of the file."""
     experiment, (inputs, outputs) = stored.experiment, pair
@@ -250,17 +274,26 @@ def _facts(
         "task": config.task.option,
         "weights_sha256": sha256(experiment.networks.state_dict().values()),
         "with_preprocessing": request.with_preprocessing,
-        "input": _described("input", inputs) | ({"layout": "NCHW"} if isinstance(spec.inputs, ImageSpec) else {}),
-        "output": _described("output", outputs) | {"what": _what(stored, outputs, request.with_preprocessing)},
+        "input": _described_inputs(inputs) | ({"layout": "NCHW"} if isinstance(spec.inputs, ImageSpec) else {}),
+        "output": _described("output", outputs, inputs) | {"what": _what(stored, outputs, request.with_preprocessing)},
         "classes": list(spec.targets.names if isinstance(spec.targets, ClassSpec) else ()),
         "targets": list(spec.targets.names if isinstance(spec.targets, ValueSpec) else ()),
         "preprocessing": stored.preprocessing,
     }
 
 
-def _described(name: str, values: Tensor) -> dict[str, Any]:
+def _described(name: str, values: Tensor, inputs: Field) -> dict[str, Any]:
     kind = str(values.dtype).removeprefix("torch.")
-    return {"name": name, "shape": ["batch", *values.shape[1:]], "dtype": kind}
+    free: list[str | int] = ["batch"]
+    if isinstance(inputs, Sequences) and values.ndim > 1 and values.shape[1] == inputs.values.shape[1]:
+        free.append("length")
+    return {"name": name, "shape": [*free, *values.shape[len(free) :]], "dtype": kind}
+
+
+def _described_inputs(inputs: Field) -> dict[str, Any]:
+    """The input, or values and lengths by name."""
+    named = {name: _described(name, value, inputs) for name, value in named_inputs(inputs).items()}
+    return named.get("input", named)
 
 
 def _what(stored: RestoredRun, outputs: Tensor, is_read: bool) -> str:

@@ -11,15 +11,18 @@ from dlexp.kinds import describe_kind
 from dlexp.workflows.predict.new_images import NewImages
 from dlexp.workflows.predict.new_rows import NewRows
 from dlexp.workflows.predict.new_series import NewSeries
+from dlexp.workflows.predict.new_texts import NewTexts
 from dlexp.workflows.predict.request import PredictRequest
 from dlexp.workflows.predict.sample_reader import SampleReader
 from dlexp.workflows.run_record.restore import RestoredRun
 
+# By kind of inputs.
 READERS: Mapping[str, type[SampleReader]] = {
     "image": NewImages,
     "tabular": NewRows,
+    "tokens": NewTexts,
     "series": NewSeries,
-}  # by kind of inputs
+}
 
 
 class Inputs:

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch
 from dlexp.artifacts.files.row_writer import Columns, RowWriter
 from dlexp.data.inference.items import InputItems, in_batches
 from dlexp.engine.evaluate import seeded
-from dlexp.errors import ConfigError
+from dlexp.errors import ConfigError, Problem
 from dlexp.metrics.reports.prediction_columns import PredictionColumns
 from dlexp.types import Batch, select, to_device
 from dlexp.workflows.predict.ensemble import check_mean, mean_predictions, restore_members
@@ -71,6 +72,8 @@ def answer(
 ) -> dict[str, Any]:
     """Write a row per sample; returns the number of samples, the number of failures, and the first failures."""
     stored = runs[0]
+    for run in runs:
+        _set_generation(run, request)
     rows = _Rows(stored, request, writer)
     groups = in_batches(Inputs(stored, request, say).read(), stored.experiment.config.eval_batch_size)
     for group, answers in _answered(runs, groups):
@@ -89,10 +92,13 @@ def _answered(
     waiting: deque[InputItems] = deque()
 
     def batches() -> Iterator[Batch]:
+        before = 0  # samples: each is known by its number in the call, whatever its batch
         for group in groups:
             waiting.append(group)
             if len(group.inputs):
-                yield stored.unlabeled(preprocess(to_device(group.inputs, experiment.device)))
+                batch = stored.unlabeled(preprocess(to_device(group.inputs, experiment.device)))
+                yield replace(batch, indices=batch.indices + before)
+                before += len(batch)
 
     found = mean_predictions(runs, seeded(batches(), experiment.config.seed))
     with closing(found):
@@ -104,6 +110,16 @@ def _answered(
             yield waiting.popleft(), columns
     for group in waiting:
         yield group, None
+
+
+def _set_generation(stored: RestoredRun, request: PredictRequest) -> None:
+    """Tell the task how to put sequences out. Raises ConfigError for one that puts out none."""
+    task, given = stored.experiment.task, request.generation
+    if hasattr(task, "generation"):
+        task.generation = given
+    elif given.changed:
+        rule = f"has no effect: a run of task={stored.experiment.config.task.option} puts out no sequences"
+        raise ConfigError([Problem(word, "", rule, "Remove it.", code="no-effect") for word in given.changed])
 
 
 def _without_undefined(
@@ -172,12 +188,12 @@ class _Rows:
         for name in self._blank or ():
             whole = len(good) == len(group.problems)
             values[name] = columns[name] if whole else _spread(columns.get(name, ()), group, self._each)
-        cells_of, error = dict(group.names), [problem or None for problem in group.problems]
+        names, error = dict(group.names), [problem or None for problem in group.problems]
         if self._each > 1:
             counts = [1 if problem else self._each for problem in group.problems]
-            cells_of = {name: _repeated(cells, counts) for name, cells in cells_of.items()}
+            names = {name: _repeated(cells, counts) for name, cells in names.items()}
             error = _repeated(error, counts)
-        self._writer.write({**cells_of, **values, "error": error})
+        self._writer.write({**names, **values, "error": error})
 
     def _count(self, group: InputItems) -> None:
         for place, problem in enumerate(group.problems):

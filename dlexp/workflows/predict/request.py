@@ -6,11 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from dlexp.tasks.decoding.options import GenerationOptions
+
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
     Given = pd.DataFrame | Mapping[str, NDArray[Any]]
+
+
+_GREEDY = GenerationOptions()
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,7 @@ class PredictRequest:
         separator: Of CSV files, as data.separator; None for the one that is detected.
         given: A DataFrame, or arrays by name, that a Python program hands over; None for files.
         texts: Samples that are texts, read before all files.
+        generation: How sequences are put out, for runs that put some out.
     """
 
     inputs: Sequence[str]
@@ -36,3 +42,4 @@ class PredictRequest:
     separator: str | None = None
     given: Given | None = None
     texts: Sequence[str] = ()
+    generation: GenerationOptions = _GREEDY

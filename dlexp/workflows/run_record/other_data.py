@@ -30,8 +30,10 @@ from dlexp.data.memory.handed_over import PLACE
 from dlexp.data.preprocess import Affine, Preprocess
 from dlexp.data.tables.features.encodings import encoded_columns as fits_of
 from dlexp.data.tables.original_units import original_columns
+from dlexp.data.texts.encoding import encoded_texts
 from dlexp.errors import DataError
 from dlexp.findings import dropping
+from dlexp.sequence_specs import TokenSpec
 from dlexp.specs import ClassSpec, DataSpec
 from dlexp.workflows.run_record.data import preprocess_of, spec_of
 from dlexp.workflows.run_record.restore import in_trained_units
@@ -80,10 +82,24 @@ def data_as_in(run: RunDir, config: RunConfig, trusted: Sequence[str]) -> DataBu
     preprocessing = {key: value for key, value in found.items() if key not in ("spec", "preprocess")}
     if fits_of(found) and fits_of(found) != fits_of(bundle.preprocessing):
         bundle = _encoded(bundle, config, preprocessing)
+    if isinstance(spec.inputs, TokenSpec) and spec.inputs.vocabulary is not None:
+        bundle = _tokenized(bundle, spec.inputs)
     if bundle.spec.inputs.shape != spec.inputs.shape and not fits_of(found):
         return bundle
     preprocess = _composed(preprocess_of(found["preprocess"]), bundle.preprocessing, preprocessing)
     return replace(bundle, spec=spec, preprocess=preprocess, preprocessing=preprocessing)
+
+
+def _tokenized(bundle: DataBundle, inputs: TokenSpec) -> DataBundle:
+    """The texts of a bundle as tokens of a trained vocabulary; other token ids as they are."""
+    texts = bundle.texts
+    if texts is None:
+        return bundle
+    splits = {
+        name: replace(split, inputs=encoded_texts(texts(split.indices.numpy()), inputs))
+        for name, split in bundle.splits.items()
+    }
+    return replace(bundle, splits=splits)
 
 
 def _kinds(spec: DataSpec) -> tuple[str, str, int]:

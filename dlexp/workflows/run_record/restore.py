@@ -74,6 +74,8 @@ class RestoredRun:
         targets, device = self.experiment.bundle.spec.targets, self.experiment.device
         if isinstance(targets, ValueSpec):
             blank: Field | None = torch.tensor([targets.mean], dtype=torch.float64)
+        elif targets is not None and (aligned := targets.aligned(inputs)) is not None:
+            return Batch(inputs, aligned, torch.arange(count, device=device))
         else:
             blank = None if targets is None else targets.blank()
         repeated = None if blank is None else read_all(Constant(blank, count).to(device))

@@ -297,7 +297,7 @@ def _recovery(run: RunDir, experiment: Experiment, log: MetricsLog, say: Callabl
     """The reaction to a step that fails; each is reported, and rows of updates that were rolled back are removed."""
 
     def on_event(event: NonFiniteEvent) -> None:
-        say(event.text)
+        say(event.message)
         if event.is_rolled_back:
             log.rewind(event.epoch, event.step)
 

@@ -145,7 +145,7 @@ def _trained(job: Job, report: Callable[[int, float], bool]) -> dict[str, Any]:
             log.epoch(record.values)
             stop.pruned = not report(record.epoch, float(record.values[config.monitor]))
 
-    plan = setup.plan((observe,), recovery_hooks(experiment, lambda event: log.say(event.text)))
+    plan = setup.plan((observe,), recovery_hooks(experiment, lambda event: log.say(event.message)))
     with stop:
         try:
             reason = fit(plan, state, _SeldomSaved(store), stop)

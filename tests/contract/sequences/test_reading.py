@@ -7,7 +7,18 @@ from contextlib import AbstractContextManager
 import pytest
 import torch
 from sequence_models import (
-    BY_POSITION, CAUSAL, LENGTHS, MODELS, OUTPUTS, POOLED, TWO_DIRECTIONS, WAYS, built, facts, own_values, sequences,
+    BY_POSITION,
+    CAUSAL,
+    LENGTHS,
+    MODELS,
+    OUTPUTS,
+    POOLED,
+    TWO_DIRECTIONS,
+    WAYS,
+    built,
+    facts,
+    own_values,
+    sequences,
 )  # fmt: skip
 from torch import Tensor, nn
 
@@ -154,7 +165,7 @@ def test_what_cannot_be_continued_says_why() -> None:
         (("tcn", {}), {"per_position": True, "in_channels": 3}, "no tokens"),
     ):
         with pytest.raises(ValueError, match=word):
-            built(way, **facts_of).start(values, lengths)  # type: ignore[arg-type, operator]
+            built(way, **facts_of).start(values, lengths)  # type: ignore[operator]
     assert not hasattr(built(("text_cnn", {})), "start")
 
 

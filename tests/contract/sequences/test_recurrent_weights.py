@@ -1,4 +1,4 @@
-"""Recurrent models against torch's layers with the same weights, the equations of the gates, and the sizes of documents."""
+"""Recurrent models against torch's layers with the same weights, the gates' equations, and the documents' sizes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from dlexp.models.recurrent.builders import gru, lstm, recurrent_cells, rnn
-from dlexp.models.recurrent.cells import GruCell, ResetBeforeGruCell
+from dlexp.models.recurrent.gates import GruCell, ResetBeforeGruCell
 from dlexp.models.recurrent.layers import CellRecurrence, FusedRecurrence, RecurrentLayer
 from dlexp.models.recurrent.network import RecurrentNetwork
 from dlexp.models.recurrent.weights import initialize_recurrence
@@ -89,7 +89,7 @@ def test_the_state_after_a_prompt_is_that_of_torch(kind: str, of_cells: bool) ->
 
 
 def _cell(kind: str) -> Any:
-    from dlexp.models.recurrent.cells import CELLS
+    from dlexp.models.recurrent.gates import CELLS
 
     return CELLS[kind](3, UNITS)
 
@@ -191,6 +191,6 @@ def test_wrong_words_are_named() -> None:
         (recurrent_cells, {"cell": "gru", "forget_bias": 1.0}, "forget_bias=null"),
     ):
         with pytest.raises(ValueError, match=word):
-            make(in_channels=3, num_outputs=2, **changed)  # type: ignore[arg-type]
+            make(in_channels=3, num_outputs=2, **changed)
     with pytest.raises(ValueError, match="requires sequences"):
         gru(num_outputs=2)

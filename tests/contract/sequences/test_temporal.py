@@ -62,7 +62,7 @@ def test_a_text_cnn_takes_the_largest_of_the_windows_within_a_sequence() -> None
         pooled = []
         for part in network.maxima:
             width = part.conv.kernel_size[0]  # type: ignore[union-attr, index]
-            steps = torch.zeros(max(length, width), 3)  # type: ignore[call-overload]
+            steps = torch.zeros(max(length, width), 3)
             steps[:length] = values[row, :length]
             pooled.append(part.conv(steps.T[None]).relu().amax(-1)[0])  # type: ignore[operator]
         torch.testing.assert_close(network.output(torch.cat(pooled)), found[row], atol=1e-6, rtol=0)

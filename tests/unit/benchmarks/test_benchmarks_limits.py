@@ -8,14 +8,17 @@ import torch.nn.functional as F
 from torch import nn
 
 from benchmarks.data.random_images import pixels, random_images
+from benchmarks.data.random_sequences import VOCABULARY, tokens
 from benchmarks.training.limits import digits
 from benchmarks.training.limits import images as image_limits
 from benchmarks.training.limits.digits_by_hand import Hand
 from benchmarks.training.limits.inference import folded
 from benchmarks.training.limits.loop import Kernel
+from benchmarks.training.limits.sequences import BareLstm
 from dlexp.data.columns import tensor_of
 from dlexp.models.convnet import simple_cnn
 from dlexp.models.mlp import mlp
+from dlexp.models.recurrent.builders import lstm
 from dlexp.models.resnet import resnet18
 from dlexp.types import as_tensor
 
@@ -54,6 +57,15 @@ def test_updates_by_hand_and_by_the_bare_kernel_are_those_of_adamw() -> None:
     for weight, bare, expected in zip(hand.weights, *(n.parameters() for n in networks), strict=True):
         torch.testing.assert_close(bare.detach(), expected.detach(), rtol=0, atol=0)
         torch.testing.assert_close(weight, expected.detach(), rtol=1e-4, atol=1e-5)
+
+
+def test_the_lstm_is_that_of_dlexp() -> None:
+    ours, limit = lstm(vocabulary_size=VOCABULARY, num_outputs=10).eval(), BareLstm(layer_by_layer=True).eval()
+    weights = dict(zip(limit.state_dict(), ours.state_dict().values(), strict=True))
+    limit.load_state_dict(weights)
+    ids, lengths, _ = tokens(70)
+    torch.testing.assert_close(limit(torch.cat([lengths[:, None], ids], 1)), ours(ids, lengths))
+    assert shapes(BareLstm(layer_by_layer=False)) == shapes(ours)
 
 
 def test_batch_norms_fold_into_the_convolutions_before_them() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from own_files import GLOBAL, own_catalog
+from outside_package import GLOBAL, own_catalog
 from refusals import refused
 
 from dlexp.config.compose import load
@@ -65,3 +65,30 @@ def test_every_value_has_a_source(tmp_path: Path) -> None:  # H6
     assert found["seed"]["origin"] == "command line"
     assert found["model.dropout"]["origin"].rpartition(":")[0].endswith("mlp.yaml")
     assert not [key for key in found if key.rpartition(".")[2].startswith("_")]
+
+
+def test_key_of_a_phase_is_explained_whether_the_line_sets_it_or_not() -> None:
+    path, words = "optim.phases.train.lr", ["optim.lr=0.3"]
+    found = explain(path, load(words, Catalog()), words, Catalog())
+    assert (found["key"], found["value"], found["default"]) == (path, 0.3, "2e-3")
+    assert found["origin"] == "optim.lr, from command line"
+    words = [f"{path}=0.2"]
+    found = explain(path, load(words, Catalog()), words, Catalog())
+    assert (found["value"], found["default"], found["origin"]) == (0.2, "2e-3", "command line")
+
+
+@pytest.mark.parametrize(
+    ("path", "code", "remedy"),
+    [
+        ("optim.phases.critic.lr", "unknown-key", "Available: train"),
+        ("optim.phases.train.lrr", "unknown-key", "optim.phases.train.lr"),
+        ("optim.phases.train.groups", "not-supported", "Set optim.groups"),
+        ("optim.phases.train", "unknown-key", "optim.phases.train.KEY"),
+        ("trainer", "unknown-key", "trainer.epochs"),
+    ],
+)
+def test_phase_or_section_that_is_no_key_is_named(path: str, code: str, remedy: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        explain(path, load([], Catalog()), [], Catalog())
+    (problem,) = caught.value.problems
+    assert problem.code == code and remedy in problem.remedy

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from dlexp.data import loaders
+from dlexp.data.batches import bounds
 from dlexp.data.bundle import DataBundle
 from dlexp.data.columns import tensor_of
-from dlexp.data.loaders import EvalBatches, TrainBatches, bounds
+from dlexp.data.loaders import EvalBatches, TrainBatches
 from dlexp.data.sources.sklearn_sets import digits, iris
 from dlexp.types import Batch, as_tensor
 

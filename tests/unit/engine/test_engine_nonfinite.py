@@ -110,8 +110,8 @@ def test_skip_leaves_out_one_update_and_nothing_of_it_stays(
     assert run.state.step == BATCHES
     assert run.rows[0]["train/loss"] < 10
     assert [event.is_rolled_back for event in run.said] == ([False] if at_once else [True, False])
-    assert "batch 5" in run.said[-1].text
-    assert "update skipped (1 in a row of at most 5)" in run.said[-1].text
+    assert "batch 5" in run.said[-1].message
+    assert "update skipped (1 in a row of at most 5)" in run.said[-1].message
 
 
 def test_skips_in_a_row_have_a_limit_and_those_apart_have_none(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_a_rollback_is_the_epoch_as_if_it_had_begun_in_the_other_order(
     assert saved["nonfinite"].pop("rollbacks") == 1
     assert differences(saved, expected) == []
     assert (run.said[-1].is_rolled_back, run.said[-1].epoch, run.said[-1].step) == (True, 1, BATCHES)
-    assert "epoch 2, batch 3" in run.said[-1].text
+    assert "epoch 2, batch 3" in run.said[-1].message
 
 
 def _attempt(run: Run, record: StepRecord | EpochRecord) -> None:

@@ -33,6 +33,16 @@ def test_a_transposed_convolution_works_at_every_position_of_its_input() -> None
     assert found.convolutions == 2 * 25 * 4 * 6 * 9
 
 
+def test_a_recurrent_layer_works_at_every_step_in_every_direction() -> None:
+    for batch_first in (True, False):
+        network = nn.LSTM(10, 16, num_layers=2, bidirectional=True, batch_first=batch_first)
+        with counted_arithmetic(network) as found:
+            network(torch.zeros(5, 7, 10))
+        first, second = 2 * 4 * 16 * (10 + 16), 2 * 4 * 16 * (32 + 16)
+        assert found.total == 5 * 7 * (first + second)
+        assert found.samples == (5 if batch_first else 7)
+
+
 def test_nothing_is_counted_behind_the_body() -> None:
     network = nn.Conv1d(1, 1, 3)
     with counted_arithmetic(network) as found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlexp.cli import options as given
@@ -31,8 +32,25 @@ def _metrics(catalog: Catalog) -> dict[str, dict[str, str]]:
         title: {name(entry, second): text(entry) for entry in CATALOG[kind].values()}
         for kind, (title, second) in titles.items()
     }
-    own = {name: file.description for name, file in catalog.options(METRICS).items()}
+    own = _described(METRICS, catalog)
     return found | ({"your own metrics": own} if own else {})
+
+
+def _described(group: str, catalog: Catalog) -> dict[str, str]:
+    """Option -> its description, or what is wrong with its file if it is one of the user."""
+    found = {option: file.description for option, file in catalog.options(group).items()}
+    own = {option: file.path for option, file in catalog.options(group).items() if _is_own(file.path, catalog)}
+    if own:
+        from dlexp.config.check.defaults import file_problems  # with yaml, for files of the user alone
+
+        for option, path in own.items():
+            if problems := file_problems(path, catalog):
+                found[option] = f"cannot be used: {problems[0]}"
+    return found
+
+
+def _is_own(path: Path, catalog: Catalog) -> bool:
+    return any(root in path.parents for root in catalog.roots[:-1])
 
 
 def list_options(
@@ -50,10 +68,7 @@ def list_options(
         near = nearest_name(group, (*catalog.groups, METRICS))
         remedy = f"Did you mean dlexp list {near}?" if near else f"The groups are {', '.join(catalog.groups)}."
         raise ConfigError.one(f"dlexp list {group}", "", "unknown group", remedy, code="unknown-option")
-    found = {
-        name: {option: file.description for option, file in catalog.options(name).items()}
-        for name in ([group] if group else catalog.groups)
-    }
+    found = {name: _described(name, catalog) for name in ([group] if group else catalog.groups)}
     if group == METRICS:
         found = _metrics(catalog)
     if json:

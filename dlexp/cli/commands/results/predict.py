@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import typer
 
@@ -15,12 +15,17 @@ from dlexp.cli import options as given
 from dlexp.cli.style import print_json
 from dlexp.errors import ConfigError, DataError
 
+if TYPE_CHECKING:
+    from dlexp.workflows.predict.request import PredictRequest
+    from dlexp.workflows.run_record.restore import RestoreOptions
+
 _HAS_ERRORS = DataError.exit_code
 
 
 def predict(
     run: given.RunOrGroup,
     inputs: given.Inputs = None,
+    text: given.Texts = None,
     out: given.Out = None,
     format: given.Format = None,
     files_from: given.FilesFrom = None,
@@ -30,57 +35,92 @@ def predict(
     top: given.Top = 0,
     ignore_extra: given.IgnoreExtra = False,
     separator: given.Separator = None,
+    beam: given.Beam = 1,
+    length_penalty: given.LengthPenalty = 1.0,
+    temperature: given.Temperature = None,
+    top_k: given.TopK = None,
+    top_p: given.TopP = None,
+    repetition_penalty: given.RepetitionPenalty = 1.0,
+    max_length: given.MaxLength = None,
+    seed: given.GenerationSeed = 0,
     allow_changes: given.UseChanged = False,
     trust: given.Trust = None,
     force: given.Force = False,
     quiet: given.Quiet = False,
     json: given.Json = False,
 ) -> None:
-    """Predict new images, table rows or arrays, with a run or the mean of a group of seeds."""
-    from dlexp.artifacts.files.row_writer import Collected, format_of, rows_to
+    """Predict new images, table rows, texts or arrays, with a run or the mean of a group of seeds."""
+    from dlexp.artifacts.files.row_writer import format_of
     from dlexp.artifacts.runs.run_dir import RunDir, named_run
     from dlexp.artifacts.runs.run_tree import is_group
     from dlexp.config.nodes import trusted_packages
+    from dlexp.tasks.decoding.options import GenerationOptions
     from dlexp.workflows.finished_run import check_checkpoint
 
     samples, changes = _split(tuple(inputs or ()))
     if batch_size is not None:
         changes["data.eval_batch_size"] = batch_size
     check_checkpoint(checkpoint)
-    _refuse(samples, files_from, out, force, separator)
+    _refuse(samples, files_from, out, force, separator, is_given=bool(text))
+    drawn = beam, length_penalty, temperature, top_k, top_p, repetition_penalty, max_length, seed
+    generation = GenerationOptions(*drawn)
     kind = format_of(out, format)
     folder = named_run(run)
     if not is_group(folder):
         RunDir.find(folder)  # raises an error before torch is imported
     trusted = trusted_packages(tuple(trust or ()))
-    from dlexp.cli.views.results.predict import say, show
-    from dlexp.workflows.predict.predict import predict_run
     from dlexp.workflows.predict.request import PredictRequest
     from dlexp.workflows.run_record.restore import RestoreOptions
 
-    options = RestoreOptions(checkpoint, changes, trusted, allow_changes)
-    collected = Collected()
+    options, texts = RestoreOptions(checkpoint, changes, trusted, allow_changes), tuple(text or ())
     with _names(files_from) as names:
-        request = PredictRequest(samples, names, probabilities, top, ignore_extra, separator)
-        if json and out is None:
-            content = predict_run(folder, request, options, collected, say)
-            content["predictions"] = collected.rows
-        else:
-            with rows_to(out, kind) as writer:
-                content = predict_run(folder, request, options, writer, say)
-    content["out"] = str(out) if out else None
+        wanted = samples, names, probabilities, top, ignore_extra, separator
+        request = PredictRequest(*wanted, texts=texts, generation=generation)
+        content = _predicted(folder, request, options, kind, out, collects=json and out is None)
     if json:
         print_json(content)
+    _show(content, quiet)
+
+
+def _predicted(
+    folder: Path, request: PredictRequest, options: RestoreOptions, kind: str, out: Path | None, *, collects: bool
+) -> dict[str, Any]:
+    """Predict, with the rows in the result, or in `out` or on standard output."""
+    from dlexp.artifacts.files.row_writer import Collected, rows_to
+    from dlexp.cli.views.results.predict import say
+    from dlexp.workflows.predict.predict import predict_run
+
+    if collects:
+        collected = Collected()
+        content = predict_run(folder, request, options, collected, say)
+        content["predictions"] = collected.rows
+    else:
+        with rows_to(out, kind) as writer:
+            content = predict_run(folder, request, options, writer, say)
+    content["out"] = str(out) if out else None
+    return content
+
+
+def _show(content: dict[str, Any], quiet: bool) -> None:
+    """Show the summary, and end with an error if a sample was not predicted."""
+    from dlexp.cli.views.results.predict import show
+
     show(content, quiet)
     if content["bad"]:
         raise typer.Exit(_HAS_ERRORS)
 
 
 def _refuse(
-    inputs: Sequence[str], files_from: str | None, out: Path | None, force: bool, separator: str | None
+    inputs: Sequence[str],
+    files_from: str | None,
+    out: Path | None,
+    force: bool,
+    separator: str | None,
+    *,
+    is_given: bool,
 ) -> None:
     """Raise ConfigError for arguments that are missing, invalid or cannot be combined."""
-    if not inputs and files_from is None:
+    if not inputs and files_from is None and not is_given:
         raise ConfigError.one(
             "INPUT",
             "",

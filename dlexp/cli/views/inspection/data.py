@@ -11,7 +11,7 @@ from rich.table import Table
 from dlexp.cli.console import escape, escape_lines, out, table, undrawn
 from dlexp.report.figures.labels import cut
 from dlexp.report.number_format import distinct_texts
-from dlexp.text.printable import printable
+from dlexp.text.printable import on_one_line, printable
 
 _WIDTH = 80  # characters of a table of samples
 _NAME, _CELL = 26, 12
@@ -25,6 +25,10 @@ def preview(facts: Mapping[str, Any]) -> None:
     """Print the samples of a table, and the facts of the preview."""
     if "columns" in facts:
         out.print(_samples(facts))
+        out.print()
+    for label, text in zip(facts["labels"], facts.get("texts", ()), strict=False):
+        out.print(f"  {escape(label)}: {escape(on_one_line(text))}", soft_wrap=True)
+    if "texts" in facts:
         out.print()
     for label, text in _of_preview(facts):
         out.print(f"  {label:<8} {escape(text)}")
@@ -72,14 +76,15 @@ def _samples(facts: Mapping[str, Any]) -> Table:
 def _of_preview(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     samples = f"{len(facts['rows']):,} of {facts['of']:,} of the {facts['split']} split"
     order = f"epoch {facts['epoch']}, seed {facts['seed']}" if facts["split"] == "train" else "in random order"
-    yield "samples", f"{samples}, {order}" if "steps" in facts else f"{samples}; histograms of all samples"
+    yield "samples", f"{samples}, {order}" if "columns" not in facts else f"{samples}; histograms of all samples"
     if facts.get("steps") and facts["split"] == "train":
         for number, step in enumerate(facts["steps"]):
             yield "" if number else "augment", step
     yield "task", facts["interpretation"]
     for note in facts["notes"]:
         yield "note", note
-    yield "picture", facts["file"]
+    if "file" in facts:
+        yield "picture", facts["file"]
 
 
 def _counts(facts: Mapping[str, Any]) -> Table:

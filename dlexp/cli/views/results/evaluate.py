@@ -37,6 +37,7 @@ def evaluation(content: Mapping[str, Any], quiet: bool = False) -> None:
     out.print(table(title, columns, rows))
     if quiet:
         return
+    _baselines(content.get("baselines", {}))
     _per_target(content.get("per_output", {}))
     _beside(content["metrics"], content.get("baselines", {}))
     for reason in dict.fromkeys(content["undefined"].values()):
@@ -105,6 +106,16 @@ def _varied(job: Mapping[str, Any]) -> str:
 def group(folder: Path, split: str, content: Mapping[str, Any]) -> None:
     """Print the table of a group of seeds."""
     out.print(over_seeds(f"{folder}, {split} split", content))
+
+
+def _baselines(found: Mapping[str, Mapping[str, float]]) -> None:
+    """Print what simple models reach, where the data has such."""
+    if not found:
+        return
+    names = list(dict.fromkeys(name for values in found.values() for name in values))
+    rows = [[model, *(number(name, values.get(name)) for name in names)] for model, values in found.items()]
+    out.print()
+    out.print(table("simple models that read the training split", ["model", *names], rows))
 
 
 def _per_target(found: Mapping[str, Mapping[str, float | None]]) -> None:

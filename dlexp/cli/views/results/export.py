@@ -13,7 +13,9 @@ def show(content: Mapping[str, Any]) -> None:
     """Print the input, the output and the deviation from the network of the run."""
     compared = content["compared"]
     near = min(os.path.relpath(content["file"]), content["file"], key=len)
-    rows = [[name, _values(content[name])] for name in ("input", "output")]
+    several = {} if "dtype" in content["input"] else content["input"]  # values and lengths of sequences
+    described = {**(several or {"input": content["input"]}), "output": content["output"]}
+    rows = [[name, _values(one)] for name, one in described.items()]
     rows.append(["meaning", content["output"]["what"]])
     rows.append(["checked on", f"{compared['on']}, batches of {', '.join(map(str, compared['batches'][:5]))}"])
     text = f"{compared['largest_difference']:.3g}, with a largest output of {compared['largest_output']:.3g}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from own_files import GLOBAL, own_catalog
+from outside_package import GLOBAL, own_catalog
 from refusals import load_refused, refused
 
 from dlexp.config.compose import load

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from own_files import GLOBAL, own_catalog
+from outside_package import GLOBAL, own_catalog
 from refusals import refused
 
 from dlexp.config.compose import load
@@ -177,4 +177,39 @@ def test_bomb_in_an_own_file_is_refused_unexpanded(tmp_path: Path) -> None:  # R
     bomb = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
         f"{n}: &{n} [{','.join([f'*{p}'] * 10)}]\n" for p, n in zip("abcdef", "bcdefg", strict=True)
     )
-    refused(refusal_of(tmp_path, {"model/net.yaml": bomb}, "seed=1"), "too-large", "model/net.yaml")
+    refused(refusal_of(tmp_path, {"model/net.yaml": bomb}, "model=net"), "too-large", "model/net.yaml")
+
+
+FILES = {
+    "model/broken.yaml": "width: [3\n",
+    "model/wrong.yaml": "# @package _global_\nhidden: [3]\n",
+    "model/mine.yaml": "# Mine\ndefaults: [mlp, _self_]\nhidden: [8]\n",
+    "model/extended.yaml": "defaults: [broken, _self_]\n",
+    "experiment/chosen.yaml": f"{GLOBAL}\ndefaults:\n  - override /model: broken\n",
+    "metrics/cost.yaml": "x: [\n",
+}
+
+
+@pytest.mark.parametrize("words", [[], ["model=mine"], ["model=mlp", "optim.lr=0.1"], ["metrics=[f1_macro]"]])
+def test_broken_file_stops_no_run_that_does_not_use_it(tmp_path: Path, words: list[str]) -> None:
+    load(words, own_catalog(tmp_path, FILES))
+
+
+@pytest.mark.parametrize(
+    ("word", "file"),
+    [
+        ("model=broken", "model/broken.yaml"),
+        ("model=wrong", "model/wrong.yaml:1"),
+        ("model=extended", "model/broken.yaml"),
+        ("experiment=chosen", "model/broken.yaml"),
+        ("metrics=[cost]", "metrics/cost.yaml"),
+    ],
+)
+def test_broken_file_is_refused_where_it_is_chosen_extended_or_named(tmp_path: Path, word: str, file: str) -> None:
+    error = refusal_of(tmp_path, FILES, word)
+    assert [problem.origin or problem.where for problem in error.problems] == [str(tmp_path / "my" / file)]
+
+
+def test_files_that_every_run_reads_are_checked_together(tmp_path: Path) -> None:
+    error = refusal_of(tmp_path, {"model/_base.yaml": "a: [", "config.yaml": "defaults: [\n", **FILES})
+    assert len(error.problems) == 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from own_files import own_catalog
+from outside_package import own_catalog
 from refusals import load_refused, refused
 
 from dlexp.config.check.validate import rules

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from own_files import own_catalog
+from outside_package import own_catalog
 
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.files.option_keys import key_names

@@ -9,7 +9,7 @@ import pytest
 from combinations import some_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from own_files import own_catalog
+from outside_package import own_catalog
 from refusals import refused
 
 from dlexp.config.compose import MISSING, load, load_shown, load_unfitted

@@ -6,7 +6,7 @@ import pickle
 from pathlib import Path
 
 import pytest
-from own_files import own_catalog
+from outside_package import own_catalog
 from refusals import refused
 
 from dlexp.config.compose import load

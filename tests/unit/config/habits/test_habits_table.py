@@ -151,3 +151,53 @@ def test_the_page_of_habits_lists_every_name_and_command() -> None:
 
 def test_environment_of_the_test_has_a_shell() -> None:
     assert "bash" in SHELLS, os.environ.get("PATH")
+
+
+def corrected_of(*typed: str) -> list[str] | None:
+    problems = option_problems(typed, options_of("train"))
+    problems += parse([word for word in typed if "=" in word and word[0] != "-"], CATALOG)[1]
+    return _corrected(["train", *typed], problems)
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ("--momentum 0.9 --nesterov", "optim=sgd optim.momentum=0.9 optim.nesterov=true"),
+        ("momentum=0.9 nesterov=true", "optim=sgd optim.momentum=0.9 optim.nesterov=true"),
+        ("--decay-rate 0.1 decay_epochs=3", "scheduler=step scheduler.gamma=0.1 scheduler.step_size=3"),
+        ("--epochs 3 --max_epochs 3", "trainer.epochs=3"),
+        ("--output-dir a --output_directory a", "--run-dir a"),
+        ("--wandb --log-wandb", "logger=wandb"),
+    ],
+)
+def test_no_corrected_line_repeats_words(typed: str, words: str) -> None:
+    assert corrected_of(*typed.split()) == ["train", *words.split()]
+
+
+def test_two_values_of_a_key_have_no_single_correction() -> None:
+    assert corrected_of("--epochs", "3", "--max_epochs", "5") is None
+    assert corrected_of("trainer.epochs=4", "--max_epochs", "5") is None
+
+
+@pytest.mark.parametrize("value", ["1", "-1", "auto"])
+def test_one_device_is_the_one_of_this_machine(value: str) -> None:
+    (problem,) = option_problems([f"--trainer.devices={value}"], options_of("train"))
+    assert problem.instead == ("trainer.device=auto",) and "one device" in problem.rule
+    assert option_problems(["--devices", "2"], options_of("train"))[0].instead is None
+
+
+@pytest.mark.parametrize("name", ["BCEWithLogitsLoss", "binary_crossentropy"])
+def test_a_loss_of_two_classes_is_no_single_correction(name: str) -> None:
+    (problem,) = parse([f"loss={name}"], CATALOG)[1]
+    assert problem.instead is None and "loss=bce" in problem.remedy and "loss=cross_entropy" in problem.remedy
+    assert parse(["loss=bec"], CATALOG)[1][0].instead == ("loss=bce",)
+
+
+@pytest.mark.parametrize("word", ["optim.phases.critic=sgd", "scheduler.phases.critic=cosine"])
+def test_a_phase_has_no_option_of_its_own(word: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_unfitted([word], CATALOG)
+    (problem,) = caught.value.problems
+    key, _, option = word.partition("=")
+    assert problem.code == "unknown-key" and problem.instead is None
+    assert f"{key.partition('.')[0]}={option} {key}." in problem.remedy

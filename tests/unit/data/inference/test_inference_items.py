@@ -14,12 +14,12 @@ import torch
 from image_toys import picture, write
 from refusals import refused
 
+from dlexp.data.batches import bounds
 from dlexp.data.columns import tensor_of
 from dlexp.data.inference.arrays import ArrayInput
 from dlexp.data.inference.images import ImageInput
 from dlexp.data.inference.items import InputItems, concatenate, files_of, in_batches
 from dlexp.data.inference.tables import TableInput
-from dlexp.data.loaders import bounds
 from dlexp.data.sources.image_folder import image_folder
 from dlexp.data.sources.table_file import table_file
 from dlexp.data.tables.files.table_form import TableForm
@@ -326,5 +326,5 @@ def test_sequences_are_cut_and_joined_like_other_inputs() -> None:
         numbers = [row for row, problem in zip(group.names["row"], group.problems, strict=True) if not problem]
         for number, values, length in zip(numbers, group.inputs.values, group.inputs.lengths, strict=True):
             assert (values[:length] == number).all() and not values[length:].any()
-    assert found == lengths and [len(group.inputs.lengths) for group in groups] == [2, 2, 2]
+    assert found == lengths and [len(group.inputs) for group in groups] == [2, 2, 2]
     assert [text for group in groups for text in group.problems] == ["", "", "broken", "", "", "", ""]

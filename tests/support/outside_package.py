@@ -13,7 +13,9 @@ import pytest
 
 from dlexp.artifacts.runs.metrics_log import read_metrics
 from dlexp.cli.app import main
+from dlexp.config.files.catalog import Catalog
 
+GLOBAL = "# @package _global_\n# An experiment\n"
 OWN = ("--config-dir", "conf", "--trust", "outside")
 
 
@@ -58,3 +60,14 @@ def report_of(run: str, split: str = "test") -> dict[str, Any]:
     """The report.json of an evaluation of a run."""
     found: dict[str, Any] = json.loads((Path(run) / "eval" / split / "report.json").read_text())
     return found
+
+
+def own_catalog(folder: Path, files: dict[str, str]) -> Catalog:
+    """File name below `folder`/my -> text; the catalog that `--config-dir my` has."""
+    root = folder / "my"
+    root.mkdir(exist_ok=True)
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return Catalog((root,))

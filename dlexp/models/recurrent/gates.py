@@ -17,6 +17,27 @@ from torch import Tensor, nn
 States = tuple[Tensor, ...]  # (B, H) each; the first is the output
 
 
+def vanilla_step(product: Tensor, own: Tensor, _state: States) -> States:
+    """The next state of `VanillaCell`, of the products of the input and of the state before, (B, H) each."""
+    return ((product + own).tanh(),)
+
+
+def lstm_step(product: Tensor, own: Tensor, state: States) -> States:
+    """The next output and memory of `LstmCell`, of the products of the input and of the state before, (B, 4 H) each."""
+    into, forget, candidate, out = (product + own).chunk(4, -1)
+    memory = forget.sigmoid() * state[1] + into.sigmoid() * candidate.tanh()
+    return out.sigmoid() * memory.tanh(), memory
+
+
+def gru_step(product: Tensor, own: Tensor, state: States) -> States:
+    """The next state of `GruCell`, of the products of the input and of the state before, (B, 3 H) each."""
+    reset, update, candidate = product.chunk(3, -1)
+    own_reset, own_update, own_candidate = own.chunk(3, -1)
+    new = (candidate + (reset + own_reset).sigmoid() * own_candidate).tanh()
+    keep = (update + own_update).sigmoid()
+    return (new + keep * (state[0] - new),)
+
+
 class RecurrentCell(nn.Module):
     """The weights of a cell: W x_t + b of the input and U h_{t-1} + c of the state.
 
@@ -51,7 +72,7 @@ class VanillaCell(RecurrentCell):
 
     def step(self, product: Tensor, state: States) -> States:
         """(B, H), one state -> one state."""
-        return ((product + self.from_state(state[0])).tanh(),)
+        return vanilla_step(product, self.from_state(state[0]), state)
 
 
 class LstmCell(RecurrentCell):
@@ -65,9 +86,7 @@ class LstmCell(RecurrentCell):
 
     def step(self, product: Tensor, state: States) -> States:
         """(B, 4 H), output and memory -> output and memory."""
-        into, forget, candidate, out = (product + self.from_state(state[0])).chunk(4, -1)
-        memory = forget.sigmoid() * state[1] + into.sigmoid() * candidate.tanh()
-        return out.sigmoid() * memory.tanh(), memory
+        return lstm_step(product, self.from_state(state[0]), state)
 
 
 class GruCell(RecurrentCell):
@@ -80,11 +99,7 @@ class GruCell(RecurrentCell):
 
     def step(self, product: Tensor, state: States) -> States:
         """(B, 3 H), one state -> one state."""
-        reset, update, candidate = product.chunk(3, -1)
-        own_reset, own_update, own = self.from_state(state[0]).chunk(3, -1)
-        new = (candidate + (reset + own_reset).sigmoid() * own).tanh()
-        keep = (update + own_update).sigmoid()
-        return (new + keep * (state[0] - new),)
+        return gru_step(product, self.from_state(state[0]), state)
 
 
 class ResetBeforeGruCell(RecurrentCell):

@@ -1,0 +1,1 @@
+"""Running texts: read, cleaned, cut into windows, and what simple models predict of them."""

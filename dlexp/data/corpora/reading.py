@@ -1,0 +1,62 @@
+"""The text of a corpus: a file, or all text files of a folder."""
+
+from __future__ import annotations
+
+import codecs
+from pathlib import Path
+
+from dlexp.artifacts.files.reading import is_folder
+from dlexp.data.tables.files.opening import opened
+from dlexp.data.tables.files.text_form import encoding_of
+from dlexp.errors import DataError
+
+SUFFIXES = (".txt", ".md", ".rst", ".text")
+_BETWEEN = "\n\n"
+
+
+def read_corpus(path: Path, encoding: str = "auto") -> tuple[str, list[Path], list[str]]:
+    """(text, the files it comes from, files of other types in the folder, which are not read).
+
+    The files of a folder and of the folders in it are read in alphabetical order, with an empty line between them.
+
+    Args:
+        path: A file of text, which may be compressed, or a folder.
+        encoding: Of the files; auto: that of each file, by its bytes.
+
+    Raises:
+        DataError: There is no such file, no text in it, or an encoding that is not its own.
+    """
+    if not is_folder(path):
+        return corpus_text(path, encoding), [path], []
+    found = sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
+    files = [file for file in found if file.name.lower().endswith(SUFFIXES)]
+    if not files:
+        rule, remedy = (
+            f"has no text files ({', '.join(SUFFIXES)})",
+            "Set data.path to a folder of text files, or a file.",
+        )
+        raise DataError(rule, file=path, remedy=remedy, code="not-found")
+    others = [str(file.relative_to(path)) for file in found if file not in set(files)]
+    return _BETWEEN.join(corpus_text(file, encoding) for file in files), files, others
+
+
+def corpus_text(file: Path, encoding: str = "auto") -> str:
+    """The text of a file, with line ends as `\\n`. Raises DataError as `read_corpus` does."""
+    with opened(str(file)) as open_file:
+        if open_file.format != "text":
+            rule = f"is a file of format {open_file.format}, not a text"
+            raise DataError(rule, file=file, remedy="Use data=csv for a table.", code="invalid-type")
+        content = open_file.stream.read()
+    name = encoding if encoding != "auto" else encoding_of(content, True)
+    if name in ("", "binary"):
+        rule = "is not text" if name else "must have one encoding: some letters are UTF-8, and others are not"
+        raise DataError(rule, file=file, remedy="Set data.encoding=cp1252, or save it again as UTF-8.")
+    try:
+        text = content.decode("utf-8-sig" if codecs.lookup(name).name == "utf-8" else name)
+    except (UnicodeDecodeError, LookupError) as error:
+        rule = f"cannot be read with data.encoding={name}: {error}"
+        raise DataError(rule, file=file, remedy="Set data.encoding=auto.", code="invalid-value") from error
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if not text.strip():
+        raise DataError("has no text", file=file, remedy="Remove it, or set data.path to another file.")
+    return text

@@ -1,0 +1,1 @@
+"""Pairs of sequences: a source and what it becomes."""

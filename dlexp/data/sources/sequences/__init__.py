@@ -1,0 +1,1 @@
+"""Made-up and read sequences: running text, tagged sentences, sounds."""

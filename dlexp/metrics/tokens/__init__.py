@@ -1,0 +1,1 @@
+"""Metrics of sequences of tokens: next ones, generated ones, tags and edits."""

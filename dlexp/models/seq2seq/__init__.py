@@ -1,0 +1,1 @@
+"""Recurrent networks that turn one sequence into another: encoder, attention, decoder."""

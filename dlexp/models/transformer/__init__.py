@@ -1,0 +1,1 @@
+"""Transformers: attention, positions, layers, and the networks made of them."""

@@ -1,0 +1,1 @@
+"""Figures of sequences: attention, forecasts, tokens with values."""

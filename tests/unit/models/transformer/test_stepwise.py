@@ -1,0 +1,81 @@
+"""One token after another with kept keys and values: the same as all at once, whatever the lengths of the prompts."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from small_transformers import BEGIN, LENGTHS, WAYS, language_model, tokens, translator
+from torch import Tensor, nn
+
+from dlexp.models.stepwise import StepwiseNetwork
+from dlexp.models.transformer.stacks import KeyValueCache
+
+NEXT = torch.randint(2, 9, (5, 4), generator=torch.Generator().manual_seed(5))
+
+
+def stepped(network: nn.Module, values: Tensor, lengths: Tensor, following: Tensor) -> Tensor:
+    """(B, 1 + steps, V): scores of the first token and of those behind `following` (B, steps)."""
+    assert isinstance(network, StepwiseNetwork)
+    scores, state = network.start(values, lengths)
+    found = [scores]
+    for tokens_now in following.unbind(1):
+        scores, state = network.step(tokens_now, state)
+        found.append(scores)
+    return torch.stack(found, 1)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_language_model_goes_on_as_if_it_read_all_again(way: str) -> None:
+    """Prompts of unlike lengths in one batch are as one by one."""
+    network = language_model(**WAYS[way]).eval()
+    values, lengths = tokens()
+    with torch.no_grad():
+        found = stepped(network, values, lengths, NEXT)
+        padded = stepped(network, torch.cat([values, values], 1), lengths, NEXT)
+        for row, length in enumerate(LENGTHS):
+            whole = torch.cat([values[row, :length], NEXT[row]])[None]
+            expected = network(whole)[:, length - 1 :]
+            torch.testing.assert_close(found[row : row + 1], expected, atol=1e-5, rtol=1e-5)
+            alone = stepped(network, values[row : row + 1, :length], lengths[row : row + 1], NEXT[row : row + 1])
+            torch.testing.assert_close(alone, expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(padded, found, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_translator_goes_on_as_if_it_read_all_again(way: str) -> None:
+    network = translator(**WAYS[way]).eval()
+    values, lengths = tokens([7, 2, 5, 0, 7])
+    with torch.no_grad():
+        found = stepped(network, values, lengths, NEXT)
+        previous = torch.cat([torch.full((5, 1), BEGIN), NEXT], 1)
+        expected = network(values, lengths, previous)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    assert found.isfinite().all()
+
+
+@pytest.mark.parametrize("make", [language_model, translator])
+def test_rows_of_a_state_are_chosen_and_repeated(make: type[nn.Module]) -> None:
+    network = make().eval()
+    values, lengths = tokens()
+    chosen = torch.tensor([4, 1, 1, 3])
+    with torch.no_grad():
+        expected = stepped(network, values[chosen], lengths[chosen], NEXT[:4])
+        _, state = network.start(values, lengths)  # type: ignore[operator]
+        state = state.select(chosen)
+        scores, _ = network.step(NEXT[:4, 0], state)  # type: ignore[operator]
+        torch.testing.assert_close(scores, expected[:, 1], atol=1e-5, rtol=1e-5)
+        # A state is not changed by a step, so that two continuations may start from it.
+        _, other = network.step(NEXT[:4, 3], state)  # type: ignore[operator]
+        again, _ = network.step(NEXT[:4, 0], state)  # type: ignore[operator]
+    assert torch.equal(again, scores) and isinstance(other, KeyValueCache)
+
+
+def test_what_cannot_be_continued_is_named() -> None:
+    with pytest.raises(ValueError, match="prompt 1 has no token"):
+        language_model().start(*tokens([2, 0]))
+    with pytest.raises(ValueError, match="begin with"):
+        translator(begin=None).start(*tokens())
+    network = language_model(max_positions=12)
+    _, state = network.start(*tokens([12, 3]))
+    with pytest.raises(ValueError, match="13 positions is longer than max_positions=12"):
+        network.step(torch.tensor([1, 2]), state)
