@@ -98,10 +98,10 @@ class SeriesInput:
         wanted = self.columns
         labels = [wanted.series] if wanted.series is not None else []
         table, _ = read_table(Path(path), self.settings, marks, [*wanted.targets], declared, as_texts=labels)
-        options = ReadingOptions(declared, self._told(), bool(self.plain.get("sort")), "skip", is_new=True)
+        options = ReadingOptions(declared, self._frequency_word(), bool(self.plain.get("sort")), "skip", is_new=True)
         return series_of(table, wanted, options)
 
-    def _told(self) -> str:
+    def _frequency_word(self) -> str:
         """The frequency of training, in the words of data.frequency."""
         unit, step = self.plain["frequency"]["unit"], self.plain["frequency"]["step"]
         words = {"second": "s", "month": "mo", "business_day": "b", "number": ""}
@@ -140,7 +140,7 @@ class SeriesInput:
         times = None
         if columns.calendar:
             if one.times is None or later is None:
-                return None, after, "the times of the next steps cannot be form_options, and data.calendar needs them"
+                return None, after, "the times of the next steps cannot be told, and data.calendar needs them"
             times = np.concatenate([one.times[:end], later])
         scale = Scale(np.array(plain["mean"]), np.array(plain["std"]))
         return network_inputs(values, future, times, columns, scale)[-length:], after, ""
