@@ -142,8 +142,8 @@ def unknown_zone(text: str) -> str:
 
 def _numeric(found: re.Match[str], order: str) -> Moment | None:
     first, mark, second, year, *rest = found.groups()
-    if len(year) == 2 and (mark == "-" or len(first) + len(second) < 4 - (mark == "/") * 2):
-        return None  # a code or a version
+    if len(year) == 2 and mark == "-":
+        return None  # a code
     day_first = _moment(_year(year), int(second), int(first), rest)
     month_first = _moment(_year(year), int(first), int(second), rest)
     if order:

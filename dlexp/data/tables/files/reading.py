@@ -67,6 +67,14 @@ def read_table(
     return replace(table, raw=styled), replace(form, styles=styles)
 
 
+def check_widths(path: Path, settings: FormSettings, marks: Marks) -> None:
+    """Raise DataError for a row of a text that has more cells than the header."""
+    with opened(str(path)) as file:
+        form = form_of(str(path), file, settings, marks)
+    if form.format == "csv":
+        TextFile(path, form, marks).check_widths()
+
+
 @contextmanager
 def open_table(
     path: str, settings: FormSettings, marks: Marks, expected: TableForm | None = None
