@@ -158,8 +158,8 @@ def reading_of(
     if not scaled:
         parts = {text: found for text, found in parts.items() if not found[4]}
     accounts = any(found[5] for found in parts.values())
-    if accounts and all(found[5] for found in parts.values()) and not any(found[2] for found in parts.values()):
-        return NumberReading()  # (1), (2): footnotes or ranks
+    if accounts and not any(found[5] and (found[2] or re.search(r"[.,]", found[1])) for found in parts.values()):
+        parts = {text: found for text, found in parts.items() if not found[5]}  # (3): a footnote or a rank
     if not parts:
         return NumberReading()
     currencies = {found[2] for found in parts.values()} - {""}
