@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from itertools import chain, islice
 from typing import IO, Any
 
 from dlexp.data.tables.files.pieces import ROWS_AT_A_TIME, OpenTable, Piece, Row
 from dlexp.data.tables.spelling import Marks
 from dlexp.errors import DataError
 
+LOOKED = 100_000  # objects after the first whose keys are columns
 _REMEDY = 'Write one object per line, such as {"size": 3, "kind": "red"}'
 
 
@@ -31,7 +32,7 @@ def json_kind(text: str, name: str) -> str:
 
 
 def json_lines(path: str, file: IO[str], marks: Marks) -> OpenTable:
-    """Open a table whose header is the keys of the first object. Raises DataError without such an object.
+    """Open a table whose header is the keys of the first `LOOKED` objects. Raises DataError without such an object.
 
     A missing key and null are empty cells; a later line with other content is unusable.
     """
@@ -40,14 +41,18 @@ def json_lines(path: str, file: IO[str], marks: Marks) -> OpenTable:
     if first is None:
         raise DataError("is empty", file=path, code="too-few-samples")
     header = _object(first[1])
+    keys: dict[str, None] = {}
     if isinstance(header, str):
         raise DataError(f"not a valid table: the line {header}", file=path, row=first[0], remedy=_REMEDY)
-    found = ((number, _object(line)) for number, line in chain([first], numbered))
-    return _opened(list(header), found, marks, "line")
+    looked = [(number, _object(line)) for number, line in chain([first], islice(numbered, LOOKED))]
+    for _, row in looked:
+        keys |= dict.fromkeys(row) if isinstance(row, dict) else {}
+    found = chain(looked, ((number, _object(line)) for number, line in numbered))
+    return _opened(list(keys), found, marks, "line")
 
 
 def json_array(path: str, file: IO[str], marks: Marks) -> OpenTable:
-    """Open a JSON array of objects; the header is the keys of the first one, rows count from 1. Raises DataError."""
+    """Open a JSON array of objects; the header is the keys of all of them, rows count from 1. Raises DataError."""
     try:
         rows = json.loads(file.read(), parse_int=str, parse_float=str, parse_constant=_constant)
     except (ValueError, RecursionError) as error:
@@ -58,7 +63,8 @@ def json_array(path: str, file: IO[str], marks: Marks) -> OpenTable:
         rule = f"not a valid table: the array contains {type(rows[0]).__name__}, not objects"
         raise DataError(rule, file=path, remedy=_REMEDY)
     found = ((number, _checked(row)) for number, row in enumerate(rows, 1))
-    return _opened(list(rows[0]), found, marks, "row")
+    keys = dict.fromkeys(key for row in rows if isinstance(row, dict) for key in row)
+    return _opened(list(keys), found, marks, "row")
 
 
 def _opened(keys: list[str], found: Iterator[tuple[int, dict[str, Any] | str]], marks: Marks, unit: str) -> OpenTable:
@@ -84,7 +90,7 @@ def _cells(found: dict[str, Any] | str, wanted: Sequence[str], known: frozenset[
         return found
     extra = [name for name in found if name not in known]
     if extra:
-        return f"has the key {extra[0]!r}, which the first line lacks: add it there, with null for no value"
+        return f"has the key {extra[0]!r}, which no object before has: add it to the first one, with null for no value"
     cells = [found.get(name) for name in wanted]
     nested = [name for name, cell in zip(wanted, cells, strict=True) if isinstance(cell, list | dict)]
     if nested:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,12 @@ def test_missing_targets_are_counted(tmp_path: Path) -> None:
 def test_default_stands_for_all_marks_of_missing_values() -> None:
     assert Marks(["default", "xx"]).words == (*MISSING, "xx")
     assert Marks([*MISSING, "xx"]).short(["yy"]) == ["default", "xx", "yy"]
+
+
+@pytest.mark.parametrize("name", ["t.jsonl", "t.json"])
+def test_keys_that_the_first_object_lacks_are_columns(tmp_path: Path, name: str) -> None:
+    rows = [json.dumps({"x": n, "y": n % 2} | ({} if n % 3 == 0 else {"z": n * 2})) for n in range(_ROWS)]
+    path = tmp_path / name
+    path.write_text("\n".join(rows) if name == "t.jsonl" else f"[{','.join(rows)}]")
+    bundle = table_file(path=str(path), target="y")
+    assert "'z'" in str(bundle.preprocessing)
