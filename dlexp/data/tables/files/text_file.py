@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import csv
 import re
-from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlexp.data.tables.files.opening import opened
-from dlexp.data.tables.files.pieces import header_names
+from dlexp.data.tables.files.pieces import header_names, repeated_names
 from dlexp.data.tables.files.table_form import TableForm
 from dlexp.data.tables.files.text_form import csv_rows, decoded_text, header_of
 from dlexp.data.tables.files.text_rows import too_wide
@@ -36,7 +35,7 @@ _TOO_WIDE = re.compile(r"Expected (\d+) fields in line (\d+), saw (\d+)")  # of 
 _WIDE = 2000  # columns above which a file is read line by line
 _NAMED = 10  # lines listed in a note
 _PIECE = 1 << 20  # bytes read at a time
-_OVER_ASCII = ("utf-8", "latin-1", "cp1252")  # encodings whose bytes below 128 are ASCII
+_OVER_ASCII = ("utf-8", "latin-1", "cp1252", "mac-roman")  # encodings whose bytes below 128 are ASCII
 
 
 @dataclass(frozen=True)
@@ -60,9 +59,8 @@ class TextFile:
             raise DataError("is empty", file=self.path, code="too-few-samples")
         names = header_names(header_of(first or [""], self.form))
         line = self.form.skipped + 1
-        repeated = sorted(name for name, count in Counter(names).items() if count > 1)
-        if repeated:
-            raise DataError(f"duplicate column names: {', '.join(map(repr, repeated))}", file=self.path, row=line)
+        if len(set(names)) < len(names):
+            raise repeated_names(self.path, names, line)
         if len(names) == 1:
             remedy = "Set data.separator to the character between the cells, such as data.separator=semicolon"
             raise DataError(
