@@ -153,8 +153,11 @@ def is_date_column(raw: RawColumn) -> bool:
 def _numbers(name: str, numbers: NDArray[np.float64], raw: RawColumn, refusal: Refusal) -> ColumnReading:
     large = too_large(numbers)
     if len(large):
-        remedy = f"Correct it, or use another unit (at most {LARGEST:g})."
-        rule = f"the number {numbers[large[0]]} is too large"
+        value, remedy = numbers[large[0]], f"Correct it, or use another unit (at most {LARGEST:g})."
+        rule = f"the number {value} is too large"
+        if np.isinf(value):
+            rule = f"must be a finite number, got {value}"
+            remedy = f"Correct it, set {raw.marking([str(value)])} to read it as missing"
         return ColumnReading(problem=refusal(rule, row=int(large[0]), remedy=remedy), suggested="drop")
     if _is_id(name, numbers):
         return ColumnReading(left_out=IDS)

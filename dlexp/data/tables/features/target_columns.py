@@ -224,4 +224,8 @@ def _refuse_too_large(table: TargetTable, name: str) -> None:
     large = np.flatnonzero(np.abs(numbers) > LARGEST)
     if len(large):
         remedy = f"Correct it, or use another unit (at most {LARGEST:g})."
-        raise table.refusal(f"the number {column[large[0]]} is too large", name, int(large[0]), remedy)
+        value = column[large[0]]
+        rule = f"the number {value} is too large"
+        if np.isinf(numbers[large[0]]):
+            rule, remedy = f"must be a finite number, got {value}", "Correct it, or delete the row."
+        raise table.refusal(rule, name, int(large[0]), remedy)

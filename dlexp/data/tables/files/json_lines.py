@@ -147,8 +147,8 @@ class _Mixtures:
 
 def _mixture(name: str, number: str, text: str) -> str:
     return (
-        f"column {name!r}: has the number {number} and the text {text!r}, whose marks may have another meaning: write all "
-        "cells as numbers, without quotes"
+        f"column {name!r}: has the number {number} and the text {text!r}, whose marks may have another meaning: write "
+        "all cells as numbers, without quotes"
     )
 
 

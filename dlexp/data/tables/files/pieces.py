@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dlexp.data.tables.no_header import no_header
 from dlexp.data.tables.raw_column import RawColumn
-from dlexp.data.tables.spelling import Marks, number_in
+from dlexp.data.tables.spelling import Marks
 from dlexp.errors import DataError
-from dlexp.text.quoting import listed, shell_word
+from dlexp.text.quoting import listed
 
 ROWS_AT_A_TIME = 4096
 
@@ -76,18 +77,3 @@ def repeated_names(path: Path | str, names: Sequence[str], line: int | None = No
     rule = f"duplicate column names: {', '.join(found)}" + (f"; {missing[0]}" if missing else "")
     remedy = missing[1] if missing else "Rename all but one of them in the header"
     return DataError(rule, file=path, row=line, remedy=remedy)
-
-
-def no_header(path: Path | str, names: Sequence[str]) -> tuple[str, str] | None:
-    """(what is wrong, a line that adds a header) for names that are data, None for others.
-
-    Years and other numbers may be the names of some columns, but hardly of more than half of them, with a fraction.
-    """
-    numbers = [name for name in names if number_in(name) is not None]
-    if 2 * len(numbers) <= len(names) or all(name.isdigit() and len(name) == 4 for name in numbers):
-        return None
-    file = shell_word(str(path))
-    header = ",".join(f"c{place}" for place in range(1, len(names) + 1))
-    target = shell_word(f"with_header_{Path(path).name}")
-    remedy = f"Add one with the names of the columns: (echo {header}; cat {file}) > {target}"
-    return f"line 1 looks like data ({', '.join(names[:3])}, ...), not like a header", remedy

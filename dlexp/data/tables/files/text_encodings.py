@@ -8,10 +8,10 @@ import re
 _UNDEFINED = bytes((0x81, 0x8D, 0x8F, 0x90, 0x9D))  # in cp1252
 _JAPANESE = re.compile("[\u3040-\u30ff\u3005\u4e00-\u9fff]+")
 _IN_RUNS = 0.8  # share of Japanese letters that have another one next to them
-# In cp1252 most bytes from 80 to 9F are signs and capitals, which are not between two small letters; in Mac Roman all
+# In cp1252 most bytes from 80 to 9F are signs and capitals, which no small letter follows; in Mac Roman all
 # are letters. Dashes, quotes and the small letters of cp1252 are left out.
-_MAC = re.compile(rb"[a-z][\x80-\x84\x86-\x91\x93-\x95\x98\x99\x9b\x9d\x9f][a-z]")
-_WINDOWS = re.compile(rb"[a-z][\x9a\x9c\x9e\xdf-\xff][a-z]")
+_MAC = re.compile(rb"[A-Za-z][\x80-\x84\x86-\x91\x93-\x95\x98\x99\x9b\x9d\x9f][a-z]")
+_WINDOWS = re.compile(rb"[A-Za-z][\x9a\x9c\x9e\xdf-\xff][a-z]")
 
 
 def of_bytes_beyond_ascii(head: bytes) -> str:

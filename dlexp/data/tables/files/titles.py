@@ -37,13 +37,12 @@ def _above(lines: Sequence[str], separator: str) -> int | None:
     header = next((place for place, (_, row) in enumerate(rows) if _filled(row) > 1), None)
     if header is None:
         return None
-    if not 0 < header <= _MOST:
-        return 0
     start, names = rows[header]
     below = [row for _, row in rows[header + 1 :]]
+    if sum(len(row) in (len(names), len(names) + 1) for row in below) < _ALIKE * len(below):
+        return None
     is_header = all(cell.strip() and number_in(cell) is None for cell in names)
-    alike = sum(len(row) in (len(names), len(names) + 1) for row in below)
-    return start if is_header and len(below) >= _FEWEST and alike >= _ALIKE * len(below) else None
+    return start if is_header and len(below) >= _FEWEST and header <= _MOST else 0
 
 
 def _filled(row: Sequence[str]) -> int:
