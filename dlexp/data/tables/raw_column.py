@@ -166,7 +166,7 @@ class RawColumn:
 
     def marking(self, texts: Sequence[str]) -> str:
         """The setting that reads `texts` as missing too."""
-        return setting("data.missing_values", [*self._marks.words, *texts])
+        return setting("data.missing_values", self._marks.short(texts))
 
     def select(self, rows: NDArray[Any]) -> RawColumn:
         """The column with only these rows."""

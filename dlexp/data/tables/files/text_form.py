@@ -17,6 +17,8 @@ from itertools import islice
 from typing import IO
 
 from dlexp.data.tables.files.table_form import AUTO, SEPARATORS, FormSettings, TableForm, word_of
+from dlexp.data.tables.files.text_encodings import of_bytes_beyond_ascii
+from dlexp.data.tables.files.titles import title_lines
 from dlexp.data.tables.numerals import NumberReading, decimal_of, reading_of
 from dlexp.data.tables.spelling import Marks, number_in
 from dlexp.errors import DataError
@@ -29,14 +31,13 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_UNDEFINED = bytes((0x81, 0x8D, 0x8F, 0x90, 0x9D))  # in cp1252
 _QUOTED_COMMA = re.compile(r'"[^"\r\n]*\d,\d')  # without it no cell of a file separated by commas has a comma
 _OPEN_MARK = re.compile(r"\d,\d|\d\.\d{3}(?!\d)")  # without it every mark is a decimal point
 _GLUED = 0.5  # share of the rows that a separator must divide as it divides the header
 
 
 def encoding_of(head: bytes, is_whole: bool) -> str:
-    """The encoding of a text: its byte order mark, UTF-16 by its zeros, UTF-8 if valid, else Windows-1252 or Latin-1.
+    """The encoding of a text: its byte order mark, UTF-16 by its zeros, UTF-8 if valid, else another.
 
     is_whole  whether the text ends with `head`; otherwise a letter may be cut off
     Returns "" for bytes that are valid UTF-8 in one place and invalid in another, `binary` for no text at all.
@@ -54,7 +55,7 @@ def encoding_of(head: bytes, is_whole: bool) -> str:
         return "utf-8"
     if has_utf_8_letters(head):
         return ""
-    return "latin-1" if any(byte in head for byte in _UNDEFINED) else "cp1252"
+    return of_bytes_beyond_ascii(head)
 
 
 def has_utf_8_letters(content: bytes) -> bool:
@@ -100,6 +101,7 @@ def with_separator(
     lines = text.splitlines(keepends=True)
     lines = lines if is_whole or len(lines) < 2 else lines[:-1]
     skipped, declared = _preamble(lines)
+    skipped += title_lines(lines[skipped : skipped + _ROWS], settings.separator if declared == "" else declared)
     lines = lines[skipped : skipped + _ROWS]
     separator = settings.separator if settings.separator != AUTO else declared
     if not separator:

@@ -278,7 +278,7 @@ def test_json_lines_that_cannot_be_used_are_named() -> None:
     Path("t.csv").write_text("size,kind,y\n" + "\n".join(f"{n},{'red' if n % 3 else 'blue'},{n}" for n in range(30)))
     bundle = table_file(path="t.csv", target="y", target_kind="value")
     lines = ['{"kind": "red", "size": 4}', "", '{"size": 1e2, "kind": null}', '{"size": [1], "kind": "red"}', "[1]",
-             '{"size": 1', '{"size": 1, "kind": "red", "more": 1}', '{"size": NaN, "kind": "blue"}', '{"kind": "red"}',
+             '{"size": 1', '{"size": 1, "kind": {"more": 1}}', '{"size": NaN, "kind": "blue"}', '{"kind": "red"}',
              '{"size": Infinity, "kind": "red"}', "{}"]  # fmt: skip
     Path("new.jsonl").write_text("\n".join(lines))
     problems = answered(bundle, "new.jsonl").problems
@@ -290,8 +290,9 @@ def test_json_lines_that_cannot_be_used_are_named() -> None:
         "line 10",
         "line 11",
     ]
-    assert "'size'" in problems[2] and "'more'" in problems[5] and "'Infinity'" in problems[8]
-    cases = (("", "too-few-samples"), ("[1]\n", "invalid-data"), ("{}\n", "incompatible-data"))
+    assert "'size'" in problems[2] and "'kind'" in problems[5] and "'Infinity'" in problems[8]
+    cases = (("", "too-few-samples"), ("[1]\n", "invalid-data"), ("{}\n", "incompatible-data"),
+             ('{"size": 1, "kind": "red"}\n{"size": 1, "kind": "red", "more": 1}\n', "incompatible-data"))  # fmt: skip
     for content, code in cases:
         Path("new.jsonl").write_text(content)
         with pytest.raises(DataError) as caught:
