@@ -33,11 +33,9 @@ MAKERS = {"lstm": seq2seq_lstm, "gru": seq2seq_gru}
 def network(kind: str = "lstm", attention: str = "additive", **keys: Any) -> Seq2SeqNetwork:
     torch.manual_seed(0)
     facts: dict[str, Any] = {"vocabulary_size": 9} if "in_channels" not in keys else {}
-    return MAKERS[kind](
-        **{"num_outputs": OUTPUTS, "begin": BEGIN, "token": 6, "units": 7, "dropout": 0.0, "attention": attention}
-        | facts
-        | keys
-    ).eval()
+    usual = {"num_outputs": OUTPUTS, "begin": BEGIN, "token": 6, "units": 7, "dropout": 0.0, "attention": attention}
+    arguments: dict[str, Any] = usual | facts | keys
+    return MAKERS[kind](**arguments).eval()
 
 
 def ids(lengths: Tensor, most: int, seed: int) -> Sequences:
