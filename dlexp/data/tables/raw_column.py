@@ -91,6 +91,9 @@ class RawColumn:
         """((N,) numbers, NaN for a missing cell and a text; (N,) whether a cell is a text or not finite)."""
         if self._values is not None:
             marked = self._marks.among(self._values)
+            if self._values.dtype.kind == "f":  # infinities are matched by text, as they have no finite value
+                for word, value in (("inf", np.inf), ("-inf", -np.inf)):
+                    marked = marked | (self._values == value) if self._marks.matches(word, None) else marked
             numbers = self._values.astype(np.float64, copy=False)
             if marked.any():
                 numbers = np.where(marked, np.nan, numbers)
