@@ -5,8 +5,6 @@ Symbols: N rows, F features after encoding, O targets.
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +15,7 @@ from numpy.typing import NDArray
 
 from dlexp.data.bundle import DataBundle, Split
 from dlexp.data.preprocess import Affine
+from dlexp.data.tables.feature_array import ROWS, FeatureArray, fingerprint_in_order
 from dlexp.data.tables.features.encodings import (
     AnyColumn,
     CategoryColumn,
@@ -26,6 +25,7 @@ from dlexp.data.tables.features.encodings import (
     DatePart,
     HashColumn,
     NumberColumn,
+    TextCells,
     first_features,
     part_of,
     plain_column,
@@ -36,8 +36,9 @@ from dlexp.runtime.rounding import mean_and_std
 from dlexp.specs import ClassSpec, DataSpec, TableSpec, TargetSpec, ValueSpec
 
 _MIN_STEPS = 100.0  # float32 steps per deviation, so that rounding loses at most a hundredth
-_ROWS = 1 << 15  # rows that are encoded at a time, which bounds the memory of float64
-_ROWS_AT_ONCE = 1 << 12  # rows that are written at a time, so that they stay in the cache
+_MANY = 1 << 16  # numbers from which the median is looked for in a part of them
+_SAMPLE = 1 << 10  # numbers of the sample that tells which part
+_AROUND = (0.44, 0.56)  # shares of the sample between which the median nearly always is: four deviations of its share
 _PARTS = ("elapsed", "year", "month", "weekday", "hour")
 _CYCLIC = ("month", "weekday", "hour")
 
@@ -70,8 +71,8 @@ def fit_column(name: str, column: Column, standardize: bool, fitting: Fitting | 
     loose = name in fitting.loose
     if isinstance(column, DateCells):
         return _fit_dates(name, column, standardize, loose)
-    if column.dtype == object:
-        return _fit_categories(name, column, fitting)
+    if isinstance(column, TextCells) or column.dtype == object:
+        return _fit_categories(name, TextCells.of(column), fitting)
     lacking = np.isnan(column)
     present = column[~lacking] if lacking.any() else column
     unit = fitting.units.get(name, "")
@@ -88,18 +89,32 @@ def fit_column(name: str, column: Column, standardize: bool, fitting: Fitting | 
 
 
 def _median(numbers: NDArray[np.float64]) -> float:
-    """The median; 0 for no numbers. They are reordered, without a copy."""
-    return float(np.median(numbers, overwrite_input=True)) if len(numbers) else 0.0
+    """The median; 0 for no numbers. They may be reordered, without a copy.
+
+    Of many numbers, only those near the median of a sample are sorted, where the median is among them.
+    """
+    count = len(numbers)
+    if count < _MANY:
+        return float(np.median(numbers, overwrite_input=True)) if count else 0.0
+    sample = np.sort(numbers[:: count // _SAMPLE])
+    low, high = sample[[int(len(sample) * share) for share in _AROUND]]
+    near = numbers[(numbers >= low) & (numbers <= high)]
+    before = int(np.count_nonzero(numbers < low))
+    places = [(count - 1) // 2 - before, count // 2 - before]
+    if places[0] < 0 or places[1] >= len(near):
+        return float(np.median(numbers, overwrite_input=True))
+    near.partition(places)
+    return float(np.mean(near[places[0] : places[1] + 1]))
 
 
-def _fit_categories(name: str, column: NDArray[Any], fitting: Fitting) -> CategoryColumn | HashColumn:
-    counts = Counter(column.tolist())
-    counts.pop(None, None)
-    if fitting.most is None or len(counts) <= fitting.most:
-        return CategoryColumn(name, tuple(sorted(counts)))
+def _fit_categories(name: str, column: TextCells, fitting: Fitting) -> CategoryColumn | HashColumn:
+    used = column.used()
+    if fitting.most is None or len(used) <= fitting.most:
+        return CategoryColumn(name, tuple(sorted(used)))
     if fitting.rare == "hash":
         return HashColumn(name, fitting.most)
-    frequent = sorted(counts, key=lambda text: (-counts[text], text))[: fitting.most - 1]
+    counts = dict(zip(column.texts, column.counts().tolist(), strict=True))
+    frequent = sorted(used, key=lambda text: (-counts[text], text))[: fitting.most - 1]
     return CategoryColumn(name, tuple(sorted(frequent)), rest=True)
 
 
@@ -136,11 +151,14 @@ def _refuse_narrowing(name: str, present: NDArray[Any]) -> None:
         raise DataError(rule, column=name, remedy="Set data.standardize=true", code="out-of-range")
 
 
-def chosen(column: Column, rows: NDArray[Any] | slice) -> Column:
-    """Some rows of a column."""
+def chosen(column: Column, rows: NDArray[Any]) -> Column:
+    """Some rows of a column; integers as float64."""
     if isinstance(column, DateCells):
         return DateCells(column.values[rows], column.order, column.zoned)
-    return column[rows]
+    if isinstance(column, TextCells):
+        return TextCells(column.codes[rows], column.texts)
+    cells = column.take(rows)
+    return cells.astype(np.float64) if cells.dtype.kind in "iu" else cells
 
 
 def missing_in(column: Column) -> NDArray[np.bool_]:
@@ -148,34 +166,24 @@ def missing_in(column: Column) -> NDArray[np.bool_]:
     found: Any
     if isinstance(column, DateCells):
         found = np.isnat(column.values)
+    elif isinstance(column, TextCells):
+        found = column.codes < 0
     else:
         found = column == None if column.dtype == object else np.isnan(column)  # noqa: E711 - each cell
     missing: NDArray[np.bool_] = np.asarray(found, dtype=np.bool_)
     return missing
 
 
-def _encoded(fit: AnyColumn, column: Column, order: NDArray[np.int64]) -> NDArray[np.float32]:
-    """(N, features of the column) with its rows in `order` (N,). Raises DataError for a row that overflows float32."""
-    features = np.empty((len(order), fit.width), dtype=np.float32)
-    for start in range(0, len(order), _ROWS):
-        encoded = fit.encode(chosen(column, order[start : start + _ROWS]))
-        if np.abs(encoded).max(initial=0.0) > np.finfo(np.float32).max:
+def _put(features: FeatureArray, first: int, fit: AnyColumn, column: Column, order: NDArray[np.int64]) -> None:
+    """Encode a column, with its rows in `order` (N,). Raises DataError for a row that overflows float32."""
+    largest = float(np.finfo(np.float32).max)
+    for start in range(0, len(order), ROWS):
+        encoded = fit.encode(chosen(column, order[start : start + ROWS]))
+        if encoded.max(initial=0.0) > largest or encoded.min(initial=0.0) < -largest:
             rule = "a held-out row is too far from the training rows to be standardized"
             remedy = "Correct it, or drop the column with data.columns."
             raise DataError(rule, column=fit.name, remedy=remedy, code="out-of-range")
-        features[start : start + _ROWS] = encoded
-    return features
-
-
-def _side_by_side(blocks: list[NDArray[np.float32]], count: int) -> NDArray[np.float32]:
-    """(N, F) of blocks (N, features of a column), which are written row by row."""
-    places = np.cumsum([0, *(block.shape[1] for block in blocks)]).tolist()
-    features = np.empty((count, places[-1]), dtype=np.float32)
-    for start in range(0, count, _ROWS_AT_ONCE):
-        rows = slice(start, start + _ROWS_AT_ONCE)
-        for block, first, end in zip(blocks, places, places[1:], strict=False):
-            features[rows, first:end] = block[rows]
-    return features
+        features.put(start, first, encoded)
 
 
 def _blocks(fitted: Sequence[AnyColumn]) -> tuple[tuple[int, int], ...]:
@@ -188,35 +196,45 @@ def _blocks(fitted: Sequence[AnyColumn]) -> tuple[tuple[int, int], ...]:
 
 
 @dataclass
-class _Features:
-    """The columns of a table as they are encoded."""
+class _Fits:
+    """The encodings of the columns of a table.
 
+    train        training rows
+    standardize  whether numbers are standardized
+    notes        messages to the user
+    missing      see `DataBundle`
+    """
+
+    train: NDArray[np.int64]
+    standardize: bool
+    fitting: Fitting
     notes: list[str]
-    fitted: list[AnyColumn] = field(default_factory=list)
-    blocks: list[NDArray[np.float32]] = field(default_factory=list)
+    columns: list[AnyColumn] = field(default_factory=list)
     missing: dict[str, tuple[int, tuple[int, ...]]] = field(default_factory=dict)
 
-    def add(
-        self, name: str, column: Column, order: NDArray[np.int64], how: tuple[NDArray[np.int64], bool, Fitting]
-    ) -> None:
-        """Fit a column to the training rows and encode all rows in their `order`.
-
-        how  training rows, whether numbers are standardized, and how else columns are fitted
-        """
-        train, standardize, fitting = how
-        here = chosen(column, train)
-        fit = fit_column(name, here, standardize, fitting)
-        self.notes += [*_of_one_value(fit, here), *_of_rare(fit, here, fitting)]
+    def add(self, name: str, column: Column) -> None:
+        """Fit a column to the training rows."""
+        here = chosen(column, self.train)
+        fit = fit_column(name, here, self.standardize, self.fitting)
+        self.notes += [*_of_one_value(fit, here), *_of_rare(fit, here, self.fitting)]
         self.missing.update(_missing(name, column))
-        self.fitted.append(fit)
-        self.blocks.append(_encoded(fit, column, order))
+        self.columns.append(fit)
+
+
+def _features(columns: dict[str, Any], fits: _Fits, order: NDArray[np.int64]) -> NDArray[np.float32]:
+    """(N, F) with the rows in `order` (N,)."""
+    places = first_features(fits.columns)
+    features = FeatureArray(len(order), places[-1])
+    for fit, first in zip(fits.columns, places, strict=False):
+        _put(features, first, fit, columns[fit.name], order)
+        if fits.fitting.frees:
+            del columns[fit.name]
+    return features.finished()
 
 
 def _order(columns: Mapping[str, Column], rows: tuple[NDArray[np.int64], ...]) -> NDArray[np.int64]:
     """(N,) the rows of train, val and test, and behind them those of none."""
-    some = next(iter(columns.values()))
-    count = len(some.values if isinstance(some, DateCells) else some)
-    is_other = np.ones(count, dtype=np.bool_)
+    is_other = np.ones(len(next(iter(columns.values()))), dtype=np.bool_)
     for part in rows:
         is_other[part] = False
     return np.concatenate([*rows, np.flatnonzero(is_other)])
@@ -237,7 +255,8 @@ def build_table(
     The features are one array (N, F) of float32, of which the splits are parts.
 
     Args:
-        columns: Name -> cells (N,): float64 with NaN, or str objects with None, for missing ones; or `DateCells`.
+        columns: Name -> cells (N,): float64 with NaN, or str objects with None, for missing ones; integers; `TextCells`
+            or `DateCells`.
         targets: (N,) int64 class numbers, (N, O) float64 values, or None.
         class_names: Names of the classes, () for values.
         target_names: Names of the values.
@@ -250,13 +269,10 @@ def build_table(
         DataError: A column cannot be standardized.
     """
     order = _order(columns, rows)
-    made = _Features(notes=[*notes])
-    for name in list(columns):
-        column = columns.pop(name) if fitting is not None and fitting.frees else columns[name]
-        made.add(name, column, order, (rows[0], standardize, fitting or Fitting()))
-        del column
-    features, fitted = _side_by_side(made.blocks, len(order)), made.fitted
-    made.blocks.clear()
+    fits = _Fits(rows[0], standardize, fitting or Fitting(), [*notes])
+    for name, column in columns.items():
+        fits.add(name, column)
+    features, fitted = _features(columns, fits, order), fits.columns
     learned: TargetSpec | None = ClassSpec(class_names) if class_names else None
     if targets is not None and not class_names:
         learned = ValueSpec(target_names, *target_unit(targets, rows[0], target_names))
@@ -272,32 +288,16 @@ def build_table(
             for part, name in enumerate(("train", "val", "test"))
         },
         preprocess=Affine(torch.tensor(1.0), torch.tensor(0.0)),
-        fingerprint=_fingerprint(features, order, targets),
+        fingerprint=fingerprint_in_order(features, order, targets),
         preprocessing={"kind": "table", "columns": [plain_column(fit) for fit in fitted]},
-        notes=tuple(made.notes),
-        missing=made.missing,
+        notes=tuple(fits.notes),
+        missing=fits.missing,
     )
-
-
-def _fingerprint(features: NDArray[np.float32], order: NDArray[np.int64], targets: NDArray[Any] | None) -> str:
-    """SHA-256 of features and targets in the order of the file, as `fingerprint_of`, without a copy of the features.
-
-    order  (N,) the row of the file in each row of `features`
-    """
-    place = np.empty_like(order)
-    place[order] = np.arange(len(order))
-    digest = hashlib.sha256(f"{features.shape}{features.dtype}".encode())
-    for start in range(0, len(order), _ROWS):
-        digest.update(features[place[start : start + _ROWS]].tobytes())
-    if targets is not None:
-        digest.update(f"{targets.shape}{targets.dtype}".encode())
-        digest.update(np.ascontiguousarray(targets).tobytes())
-    return digest.hexdigest()
 
 
 def _of_one_value(fit: AnyColumn, column: Column) -> list[str]:
     """A message about a column whose numbers, those of the training rows, differ only by rounding."""
-    if not isinstance(fit, NumberColumn) or isinstance(column, DateCells) or fit.std != 1.0:
+    if not isinstance(fit, NumberColumn) or not isinstance(column, np.ndarray) or fit.std != 1.0:
         return []
     present = column[~np.isnan(column)]
     if not len(present) or present.min() == present.max() or mean_and_std(present)[1]:
@@ -311,7 +311,7 @@ def _of_rare(fit: AnyColumn, column: Column, fitting: Fitting) -> list[str]:
         isinstance(fit, HashColumn) or (isinstance(fit, CategoryColumn) and fit.rest)
     ):
         return []
-    count = len(set(column.tolist()) - {None})
+    count = len(TextCells.of(column).used())
     what = f"column {fit.name!r} has {count:,} categories in the training rows, more than data.max_categories="
     how = f"they are hashed to {fit.width} features"
     if isinstance(fit, CategoryColumn):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,16 +24,16 @@ _LOOKED = 100  # cells that are checked before the whole column
 
 
 def index_columns(
-    columns: Mapping[str, NDArray[Any]], kept: Collection[str], declared: Collection[str] = ()
+    columns: Iterable[tuple[str, NDArray[Any]]], kept: Collection[str], declared: Collection[str] = ()
 ) -> dict[str, str]:
     """Name of each index column -> the reason, as a phrase that follows the name.
 
-    columns   name -> (N,) cells: texts, None for a missing one; or float64 numbers
+    columns   (name, (N,) cells): texts, None for a missing one; or float64 numbers
     kept      columns that the user names, which are always features
     declared  columns that the file declares as its index
     """
     found: dict[str, str] = {}
-    for place, (name, cells) in enumerate(columns.items()):
+    for place, (name, cells) in enumerate(columns):
         if name in kept:
             continue
         if place == 0 and not name:

@@ -32,10 +32,6 @@ class Labels:
     names: tuple[str, ...]
     merged: tuple[tuple[str, str], ...] = ()
 
-    def column(self) -> NDArray[np.object_]:
-        """(N,) str objects, None for a missing cell."""
-        return np.array([*self.names, None], dtype=object)[self.codes]
-
     def note(self, name: str) -> list[str]:
         """A message about labels with several spellings; [] if there are none."""
         if not self.merged:

@@ -86,17 +86,45 @@ class RawColumn:
             return self.spelled
         return Spelled(np.where(np.array([*marked, True])[codes], -1, codes), distinct, self.spelled.written)
 
-    @cached_property
+    @property
     def numbers(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """((N,) numbers, NaN for a missing cell and a text; (N,) whether a cell is a text or not finite)."""
+        if self._values is None or self._marked is not None:
+            return self._cleaned
+        return self._values.astype(np.float64, copy=False), self._infinite
+
+    @property
+    def integers(self) -> NDArray[np.signedinteger[Any]] | None:
+        """(N,) the integers of the file in their own type; None where it holds others, or missing ones."""
+        is_whole = self._values is not None and self._values.dtype.kind in "iu" and self._marked is None
+        return self._values if is_whole else None  # type: ignore[return-value]
+
+    @cached_property
+    def _marked(self) -> NDArray[np.bool_] | None:
+        """(N,) whether each number means "no value"; None if none does."""
+        assert self._values is not None
+        marked = self._marks.among(self._values)
+        if self._values.dtype.kind == "f":  # infinities are matched by text, as they have no finite value
+            for word, value in (("inf", np.inf), ("-inf", -np.inf)):
+                marked = marked | (self._values == value) if self._marks.matches(word, None) else marked
+        return marked if marked.any() else None
+
+    @cached_property
+    def _infinite(self) -> NDArray[np.bool_]:
+        """(N,) whether each number is not finite, in the memory of one where all are."""
+        assert self._values is not None
+        finite = np.broadcast_to(np.False_, self._values.shape)
+        if not len(finite) or (self._values.min() > -np.inf and self._values.max() < np.inf):  # not so with a NaN
+            return finite
+        found = np.isinf(self._values)
+        return found if found.any() else finite
+
+    @cached_property
+    def _cleaned(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """`numbers` of texts, and of numbers of which some mean "no value"."""
         if self._values is not None:
-            marked = self._marks.among(self._values)
-            if self._values.dtype.kind == "f":  # infinities are matched by text, as they have no finite value
-                for word, value in (("inf", np.inf), ("-inf", -np.inf)):
-                    marked = marked | (self._values == value) if self._marks.matches(word, None) else marked
-            numbers = self._values.astype(np.float64, copy=False)
-            if marked.any():
-                numbers = np.where(marked, np.nan, numbers)
+            numbers = self._values.astype(np.float64)
+            numbers[self._marked] = np.nan
             return numbers, np.isinf(numbers)
         codes = self.present.codes
         table, wrong = self._numbers_of_texts
@@ -116,13 +144,17 @@ class RawColumn:
         """Whether the file holds numbers in this column, not texts."""
         return self._values is not None
 
+    @cached_property
+    def is_text(self) -> bool:
+        """Whether the file holds texts in this column, of which one is not a number."""
+        return not self.has_values and bool(self._numbers_of_texts[1][self.present.codes].any())
+
     def cells(self) -> NDArray[Any]:
         """(N,) float64, NaN for a missing cell; or (N,) str objects, None for a missing cell, if any is not a number.
 
         A non-finite number is a number if the file holds numbers, and text if it holds texts.
         """
-        numbers, bad = self.numbers
-        return self.texts() if bad.any() and not self.has_values else numbers
+        return self.texts() if self.is_text else self.numbers[0]
 
     def texts(self) -> NDArray[Any]:
         """(N,) str objects in the spelling of the file, None for a missing cell."""

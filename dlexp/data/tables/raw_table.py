@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from dlexp.data.bundle import DataBundle
 from dlexp.data.splits.division import Division, RowKeys, SplitBy, divide
 from dlexp.data.tables.encoding import Fitting, build_table, chosen, missing_in
-from dlexp.data.tables.features.encodings import Column, DateCells
+from dlexp.data.tables.features.encodings import Column, DateCells, TextCells
 from dlexp.data.tables.features.kinds import is_date_column, read_column
 from dlexp.data.tables.features.problems import ColumnProblem, raise_all, unknown_columns
 from dlexp.data.tables.features.target_columns import targets_of
@@ -32,6 +32,7 @@ from dlexp.text.quoting import setting
 
 ONE_VALUE = "has a single value"
 TOO_LARGE = "has numbers too large to differ as float64"
+_LOOKED = 100  # cells that are compared before the whole column
 
 
 @dataclass(frozen=True)
@@ -179,9 +180,8 @@ def _read_columns(table: RawTable, options: TableOptions, read: _Read) -> None:
     read.omitted.update({name: why for name, why in divides.items() if name in table.raw})
     # Each file numbers its own rows.
     first = slice(table.several[0][2]) if table.several else slice(None)
-    cells = {name: column.cells()[first] for name, column in table.raw.items() if name not in declared}
+    cells = ((name, column.cells()[first]) for name, column in table.raw.items() if name not in declared)
     read.omitted.update(index_columns(cells, {*options.targets, *options.split_by.names}, table.index))
-    del cells
     for name, column in table.raw.items():
         kind = declared.get(name, "")
         if name in options.targets or kind == "drop" or name in read.omitted:
@@ -196,7 +196,8 @@ def _read_columns(table: RawTable, options: TableOptions, read: _Read) -> None:
         elif found.column is not None and not _varies(found.column):
             read.omitted[name] = _of_one_value(table, name, found.column)
         elif found.column is not None:
-            read.columns[name] = found.column
+            whole = column.integers if isinstance(found.column, np.ndarray) else None
+            read.columns[name] = found.column if whole is None else whole
             if found.unit:
                 read.units[name] = found.unit
             if found.loose:
@@ -206,7 +207,7 @@ def _read_columns(table: RawTable, options: TableOptions, read: _Read) -> None:
 
 def _of_one_value(table: RawTable, name: str, column: Column) -> str:
     """Why a column without different values is left out."""
-    if isinstance(column, DateCells) or column.dtype == object or len(table.labels_of(name).names) < 2:
+    if not isinstance(column, np.ndarray) or len(table.labels_of(name).names) < 2:
         return ONE_VALUE
     return TOO_LARGE
 
@@ -230,7 +231,7 @@ def _kind_to_keep(table: RawTable, name: str) -> str:
 def _leave_out_empty(read: _Read, train: NDArray[np.int64]) -> None:
     """Leave out columns without a value in the training rows, and dates that do not vary there."""
     for name, column in list(read.columns.items()):
-        if not isinstance(column, DateCells) and not missing_in(column[train[:1]]).all():
+        if not isinstance(column, DateCells) and not missing_in(chosen(column, train[:1])).all():
             continue  # the first training row has a value
         here = chosen(column, train)
         if missing_in(here).all():
@@ -257,8 +258,10 @@ def _varies(column: Column) -> bool:
     if isinstance(column, DateCells):
         present = column.values[~np.isnat(column.values)]
         return bool(len(present)) and bool((present != present[0]).any())
-    if column.dtype == object:
-        return len({cell for cell in column if cell is not None}) > 1
+    if isinstance(column, TextCells):
+        return len(column.used()) > 1
+    if len(column) and (column[:_LOOKED] > column[0]).any():
+        return True  # found without a look at all of it
     return not np.isnan(column).all() and bool(np.nanmin(column) != np.nanmax(column))
 
 

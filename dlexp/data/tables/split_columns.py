@@ -164,16 +164,24 @@ def group_hints(
     for name, column in raw.items():
         if by.group is not None or name in (*names, *by.names):
             continue
-        cells, codes = column.cells(), None
-        if cells.dtype == object:
+        codes = None
+        if column.is_text:
             codes = column.present.codes
-        elif may_name_groups(name) and not (cells != np.floor(cells))[~np.isnan(cells)].any():
-            codes = np.unique(cells, return_inverse=True)[1].astype(np.int64)
-            codes[np.isnan(cells)] = -1
-        hint = None if codes is None or is_date_column(column) else divided_groups(name, codes, targets, rows)
-        if hint is not None:
+        elif may_name_groups(name):
+            codes = _whole_numbers(column.cells())
+        hint = None if codes is None else divided_groups(name, codes, targets, rows)
+        if hint is not None and not is_date_column(column):
             found[name] = hint
     return found
+
+
+def _whole_numbers(cells: NDArray[np.float64]) -> NDArray[np.int64] | None:
+    """(N,) a number from 0 on for each value, -1 for a missing one; None if the values are not whole."""
+    if (cells != np.floor(cells))[~np.isnan(cells)].any():
+        return None
+    codes: NDArray[np.int64] = np.unique(cells, return_inverse=True)[1].astype(np.int64)
+    codes[np.isnan(cells)] = -1
+    return codes
 
 
 def split_hint(name: str, declared: Mapping[str, str]) -> str:

@@ -5,7 +5,7 @@ Symbols: N rows, W features of a column.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from typing import Any, ClassVar
@@ -39,8 +39,60 @@ class DateCells:
         """Whether these are times of day."""
         return self.values.dtype.kind == "m"
 
+    def __len__(self) -> int:
+        return len(self.values)
 
-Column = NDArray[Any] | DateCells  # (N,) float64, NaN for a missing number; (N,) str objects, None for a missing one
+
+@dataclass(frozen=True)
+class TextCells:
+    """Texts that are held once each.
+
+    codes  (N,) of an integer type: the number of the text of each cell, -1 for a missing one
+    texts  different from each other; some may not occur
+    """
+
+    codes: NDArray[np.signedinteger[Any]]
+    texts: tuple[str, ...]
+
+    @classmethod
+    def of(cls, column: NDArray[Any] | TextCells) -> TextCells:
+        """The texts of (N,) str objects, None for a missing one."""
+        if isinstance(column, TextCells):
+            return column
+        import pandas as pd
+
+        codes, texts = pd.factorize(column)  # a missing cell has the code -1
+        return cls(codes, tuple(texts.tolist()))
+
+    @classmethod
+    def compact(cls, codes: NDArray[np.int64], texts: tuple[str, ...]) -> TextCells:
+        """Cells in as little memory as the number of their texts allows."""
+        return cls(codes.astype(np.min_scalar_type(-max(1, len(texts)))), texts)
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def counts(self) -> NDArray[np.int64]:
+        """How often each of the texts occurs."""
+        return np.bincount(self.codes[self.codes >= 0], minlength=len(self.texts))
+
+    def used(self) -> list[str]:
+        """The texts that occur, in the order of `texts`."""
+        return [self.texts[code] for code in np.flatnonzero(self.counts()).tolist()]
+
+    def places(self, place_of: Callable[[str], int]) -> NDArray[np.int64]:
+        """(N,) what `place_of` returns for each text, -1 for a missing one."""
+        occurs = np.zeros(len(self.texts) + 1, dtype=np.bool_)
+        occurs[self.codes] = True
+        of_text = np.full(len(self.texts) + 1, -1, dtype=np.int64)
+        for code in np.flatnonzero(occurs[:-1]).tolist():
+            of_text[code] = place_of(self.texts[code])
+        found: NDArray[np.int64] = of_text[self.codes]
+        return found
+
+
+# (N,) float64, NaN for a missing number, or integers; (N,) str objects, None for a missing one; or one of the classes
+Column = NDArray[Any] | DateCells | TextCells
 
 
 @dataclass(frozen=True)
@@ -63,7 +115,7 @@ class NumberColumn:
 
     def encode(self, column: Column) -> NDArray[np.float64]:
         """Encode cells (N,) as (N, 1)."""
-        assert not isinstance(column, DateCells)
+        assert isinstance(column, np.ndarray)
         lacking = np.isnan(column)
         filled = np.where(lacking, self.fill, column) if lacking.any() else column
         scaled: NDArray[np.float64] = filled - self.mean
@@ -100,13 +152,9 @@ class CategoryColumn:
     def encode(self, column: Column) -> NDArray[np.float64]:
         """Encode cells (N,) as (N, W)."""
         assert not isinstance(column, DateCells)
-        import pandas as pd
-
-        codes, texts = pd.factorize(column)  # a missing cell has the code -1
         places = {text: place for place, text in enumerate(self.categories)}
         unknown = len(self.categories) if self.rest else -1
-        found = np.array([*(places.get(text, unknown) for text in texts), -1], dtype=np.int64)
-        return _one_hot(found[codes], self.width)
+        return _one_hot(TextCells.of(column).places(lambda text: places.get(text, unknown)), self.width)
 
     def statistics(self) -> list[tuple[float, float, float]]:
         """(0, 0, 1) for each feature."""
@@ -135,11 +183,11 @@ class HashColumn:
     def encode(self, column: Column) -> NDArray[np.float64]:
         """Encode cells (N,) as (N, W)."""
         assert not isinstance(column, DateCells)
-        known: dict[Any, int] = {None: -1}
-        for cell in set(column.tolist()) - {None}:
-            digest = blake2b(cell_identity(cell).encode("utf-8", "surrogatepass"), digest_size=8).digest()
-            known[cell] = int.from_bytes(digest, "little") % self.buckets
-        return _one_hot(np.array([known[cell] for cell in column], dtype=np.int64), self.buckets)
+        return _one_hot(TextCells.of(column).places(self._bucket), self.buckets)
+
+    def _bucket(self, cell: str) -> int:
+        digest = blake2b(cell_identity(cell).encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        return int.from_bytes(digest, "little") % self.buckets
 
     def statistics(self) -> list[tuple[float, float, float]]:
         """(0, 0, 1) for each feature."""

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlexp.data.tables.features import dates
-from dlexp.data.tables.features.encodings import Column, DateCells
+from dlexp.data.tables.features.encodings import Column, DateCells, TextCells
 from dlexp.data.tables.features.units import with_unit, without_unit
 from dlexp.data.tables.labels import Refusal, labels_of
 from dlexp.data.tables.mixed_column import numeric_problem, texts_note
@@ -139,6 +139,8 @@ def read_column(
 
 def too_large(numbers: NDArray[np.float64]) -> NDArray[np.int64]:
     """The rows of numbers that are too large for a finite mean and deviation."""
+    if len(numbers) and numbers.min() >= -LARGEST and numbers.max() <= LARGEST:  # not so with a NaN
+        return np.zeros(0, dtype=np.int64)
     return np.flatnonzero(np.abs(numbers) > LARGEST)
 
 
@@ -372,4 +374,4 @@ def _categories(name: str, raw: RawColumn, refusal: Refusal, categories: tuple[s
     if rare == "refuse" and len(labels.names) > most:
         rule = f"has {len(labels.names)} different texts, more than data.max_categories={most}"
         return ColumnReading(problem=refusal(rule, remedy="Drop the column", code="too-large"), suggested="drop")
-    return ColumnReading(labels.column(), notes=notes)
+    return ColumnReading(TextCells.compact(labels.codes, labels.names), notes=notes)

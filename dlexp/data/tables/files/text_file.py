@@ -24,17 +24,21 @@ from numpy.typing import NDArray
 from dlexp.data.tables.files.opening import opened
 from dlexp.data.tables.files.pieces import header_names, repeated_names
 from dlexp.data.tables.files.table_form import TableForm
+from dlexp.data.tables.files.text_columns import CheckedBytes, ReadColumn
 from dlexp.data.tables.files.text_form import csv_rows, decoded_text, header_of
 from dlexp.data.tables.files.text_rows import too_wide
 from dlexp.data.tables.raw_column import RawColumn, Spelled, filled_rows, spell, spell_coded
-from dlexp.data.tables.spelling import MISSING, Marks, is_sign
+from dlexp.data.tables.spelling import MISSING, Marks
 from dlexp.errors import DataError
 from dlexp.findings import counted
 
 _TOO_WIDE = re.compile(r"Expected (\d+) fields in line (\d+), saw (\d+)")  # of pandas
 _WIDE = 2000  # columns above which a file is read line by line
 _NAMED = 10  # lines listed in a note
-_PIECE = 1 << 20  # bytes read at a time
+_PIECE = 1 << 18  # bytes read at a time
+_CELLS = 1 << 21  # cells that pandas reads at a time
+_FEWEST_ROWS = 4096
+_NEWLINE = ord("\n")
 _OVER_ASCII = ("utf-8", "latin-1", "cp1252", "mac-roman")  # encodings whose bytes below 128 are ASCII
 
 
@@ -131,11 +135,15 @@ class TextFile:
         # pandas checks the length of lines only if it reads all columns.
         how: dict[str, Any] = {"keep_default_na": False, "na_values": empty, "decimal": self.form.decimal}
         how["dtype"] = dict.fromkeys(as_texts, str)
-        table = self._frame(list(places) if is_part else None, **how)
-        numbers = {place: _numbers(table[place].to_numpy()) for place in places if table[place].dtype.kind in "iuf"}
-        numbers = {place: values for place, values in numbers.items() if values is not None}
-        found = {place: _spelled(table.pop(place)) for place in places if place not in numbers}
-        del table
+        columns = {place: ReadColumn(self._marks_of_lines[1]) for place in places}
+        how |= {"chunksize": self._rows_of_part, "low_memory": False}
+        with self._parts(list(places) if is_part else None, **how) as parts:
+            for part in parts:
+                for place, cells in part.items():
+                    if place in columns:
+                        columns[place].add(cells)
+        numbers = {place: values for place, column in columns.items() if (values := column.numbers()) is not None}
+        found = {place: columns.pop(place).spelled() for place in places if place not in numbers}
         again = [place for place, spelled in found.items() if spelled is None]
         spelled = self._texts(again) if again else {}
         return [
@@ -182,20 +190,35 @@ class TextFile:
         return found
 
     def _frame(self, columns: list[int] | None, **how: Any) -> Any:
+        with self._parts(columns, **how) as table:
+            return table
+
+    @contextmanager
+    def _parts(self, columns: list[int] | None, **how: Any) -> Iterator[Any]:
+        """What pandas reads: a table, or, with `chunksize`, its parts one after the other."""
         import pandas as pd
 
         if not _rounds_exactly(pd.__version__):
             how["float_precision"] = "round_trip"
         read: Any = pd.read_csv
-        with catch_warnings():
+        with catch_warnings(), self._source() as source:
             # pandas reads a column in parts; one whose parts differ in type is read again as texts.
             simplefilter("ignore", pd.errors.DtypeWarning)
-            with opened(str(self.path)) as file, decoded_text(file.stream, self.form.encoding) as text:
-                return read(
-                    text, sep=self.form.separator.replace(" ", r"\s+"), header=None,
-                    skiprows=self.form.skipped + 1, names=range(len(self.header)), usecols=columns,
-                    skip_blank_lines=False, engine="c", **how,
-                )  # fmt: skip
+            yield read(
+                source, sep=self.form.separator.replace(" ", r"\s+"), header=None,
+                skiprows=self.form.skipped + 1, names=range(len(self.header)), usecols=columns,
+                skip_blank_lines=False, engine="c", **how,
+            )  # fmt: skip
+
+    @contextmanager
+    def _source(self) -> Iterator[Any]:
+        """The content for pandas."""
+        with opened(str(self.path)) as file:
+            if self.form.encoding == "utf-8":
+                yield CheckedBytes(file.stream)
+                return
+            with decoded_text(file.stream, self.form.encoding) as text:
+                yield text
 
     def _by_lines(self, places: Sequence[int]) -> list[RawColumn]:
         width = len(self.header)
@@ -255,7 +278,8 @@ class TextFile:
     def _lines(self, count: int) -> NDArray[np.int64]:
         """(N,) the line of each row, counted row by row if quoted cells span several lines."""
         first = self.form.skipped + 2
-        if not any(b'"' in piece for piece in self._bytes()) or self._breaks() == count + first - 1:
+        has_quotes, breaks = self._marks_of_lines
+        if not has_quotes or breaks == count + first - 1:
             return np.arange(first, count + first, dtype=np.int64)
         lines = []
         with self._rows() as rows:
@@ -267,15 +291,22 @@ class TextFile:
         found = np.array((lines + [before + 1] * count)[:count], dtype=np.int64)
         return found + self.form.skipped
 
-    def _breaks(self) -> int:
-        """The number of lines of the file, including those within quotes."""
-        found, last = 0, b"\n"
+    @cached_property
+    def _marks_of_lines(self) -> tuple[bool, int]:
+        """(whether the file has quotation marks, the number of its lines, including those within quotes)."""
+        has_quotes, found, last = False, 0, b"\n"
         for piece in self._bytes():
-            newlines, returns = piece.count(b"\n"), piece.count(b"\r")
-            found += newlines + returns - (piece.count(b"\r\n") if returns else 0)
+            found += int(np.count_nonzero(np.frombuffer(piece, dtype=np.uint8) == _NEWLINE))  # faster than bytes.count
+            found += piece.count(b"\r") - piece.count(b"\r\n") if b"\r" in piece else 0
             found -= last == b"\r" and piece[:1] == b"\n"
             last = piece[-1:]
-        return found + (last not in b"\r\n")
+            has_quotes = has_quotes or b'"' in piece
+        return has_quotes, found + (last not in b"\r\n")
+
+    @property
+    def _rows_of_part(self) -> int:
+        """The rows that are read at a time: a few megabytes of cells, but enough that a part costs little."""
+        return max(_FEWEST_ROWS, 1 << (_CELLS // len(self.header)).bit_length() - 1)
 
     def _bytes(self) -> Iterator[bytes]:
         """The content in pieces, in an encoding that writes ASCII as it is."""
@@ -285,28 +316,6 @@ class TextFile:
                 return
             with decoded_text(file.stream, self.form.encoding) as text:
                 yield from iter(lambda: text.read(_PIECE).encode("utf-8", "surrogatepass"), b"")
-
-
-def _spelled(column: Any) -> Spelled | None:
-    """The texts of a column of pandas, without default words for "no value"; None if it must be read again.
-
-    A column that has numbers in one of the parts in which pandas reads it has lost their spelling, and so have signs in
-    a column where they may be values.
-    """
-    import pandas as pd
-
-    if not isinstance(column.dtype, pd.StringDtype):
-        return None
-    codes, cells = pd.factorize(column)
-    texts = cells.tolist()
-    if (codes < 0).any() and any(is_sign(text) for text in texts):
-        return None
-    return spell_coded(codes.astype(np.int64), texts)
-
-
-def _numbers(values: NDArray[Any]) -> NDArray[np.generic] | None:
-    """`values`, or None if they have infinities, which must be read as texts."""
-    return None if values.dtype.kind == "f" and np.isinf(values).any() else values
 
 
 def _floats(cells: Sequence[str]) -> NDArray[np.float64] | None:

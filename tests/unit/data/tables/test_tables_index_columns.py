@@ -89,8 +89,8 @@ def test_what_only_looks_like_one_is_read(column: Any) -> None:
 
 def test_few_rows_may_be_a_ranking() -> None:
     few = {"rank": np.arange(1.0, 31.0), "a": np.zeros(30)}
-    assert index_columns(few, ()) == {}
-    assert index_columns({"rank": np.arange(1.0, 41.0)}, ()) == {"rank": "numbers the rows"}
+    assert index_columns(few.items(), ()) == {}
+    assert index_columns({"rank": np.arange(1.0, 41.0)}.items(), ()) == {"rank": "numbers the rows"}
 
 
 def test_a_column_that_is_named_is_read() -> None:

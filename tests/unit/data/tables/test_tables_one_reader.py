@@ -290,7 +290,7 @@ def test_json_lines_that_cannot_be_used_are_named() -> None:
         "line 10",
         "line 11",
     ]
-    assert "'size'" in problems[2] and "'kind'" in problems[5] and "'Infinity'" in problems[8]
+    assert "'size'" in problems[2] and "'kind.more'" in problems[5] and "'Infinity'" in problems[8]
     cases = (("", "too-few-samples"), ("[1]\n", "invalid-data"), ("{}\n", "incompatible-data"),
              ('{"size": 1, "kind": "red"}\n{"size": 1, "kind": "red", "more": 1}\n', "incompatible-data"))  # fmt: skip
     for content, code in cases:
