@@ -17,7 +17,7 @@ from dlexp.data.sources.table_file import table_file
 from dlexp.data.tables.files.json_lines import KnownKeys, json_lines
 from dlexp.data.tables.files.pieces import ROWS_AT_A_TIME
 from dlexp.data.tables.files.text_encodings import of_bytes_beyond_ascii
-from dlexp.data.tables.files.titles import title_lines
+from dlexp.data.tables.files.text_form import title_lines
 from dlexp.data.tables.spelling import Marks
 from dlexp.errors import DataError
 

@@ -142,7 +142,7 @@ def test_page_arrays_are_written_and_read_like_others(size: int | tuple[int, ...
 @pytest.mark.parametrize("count", [200_000, 200_001])
 def test_the_median_of_many_numbers_is_that_of_numpy(kind: str, count: int) -> None:
     rng = np.random.default_rng(0)
-    numbers = {
+    numbers: dict[str, Any] = {
         "normal": lambda: rng.normal(size=count),
         "sorted": lambda: np.sort(rng.lognormal(size=count)),
         "equal": lambda: np.full(count, 3.0),
