@@ -142,14 +142,15 @@ def test_page_arrays_are_written_and_read_like_others(size: int | tuple[int, ...
 @pytest.mark.parametrize("count", [200_000, 200_001])
 def test_the_median_of_many_numbers_is_that_of_numpy(kind: str, count: int) -> None:
     rng = np.random.default_rng(0)
-    numbers: dict[str, Any] = {
+    makers: dict[str, Any] = {
         "normal": lambda: rng.normal(size=count),
         "sorted": lambda: np.sort(rng.lognormal(size=count)),
         "equal": lambda: np.full(count, 3.0),
         "two values": lambda: np.where(np.arange(count) < count // 2, 1.0, 2.0),
         "periodic": lambda: np.where(np.arange(count) % (count // 1024), rng.normal(size=count), 1e9),
         "whole": lambda: rng.integers(0, 4, count).astype(np.float64),
-    }[kind]()
+    }
+    numbers = makers[kind]()
     assert encoding._median(numbers.copy()) == np.median(numbers)
 
 
