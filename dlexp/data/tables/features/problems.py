@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from dlexp.data.tables.features.kinds import KINDS
-from dlexp.data.tables.no_header import no_header
+from dlexp.data.tables.features.no_header import no_header
 from dlexp.errors import DataError
 from dlexp.findings import counted, declaring
 from dlexp.text.quoting import listed, setting

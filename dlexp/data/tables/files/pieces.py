@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dlexp.data.tables.no_header import no_header
+from dlexp.data.tables.features.no_header import no_header
 from dlexp.data.tables.raw_column import RawColumn
 from dlexp.data.tables.spelling import Marks
 from dlexp.errors import DataError

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,11 @@ from dlexp.data.bundle import DataBundle
 from dlexp.data.inference.items import concatenate
 from dlexp.data.inference.tables import TableInput
 from dlexp.data.sources.table_file import table_file
+from dlexp.data.tables.files.json_lines import KnownKeys, json_lines
+from dlexp.data.tables.files.pieces import ROWS_AT_A_TIME
 from dlexp.data.tables.files.text_encodings import of_bytes_beyond_ascii
-from dlexp.data.tables.files.titles import title_lines
+from dlexp.data.tables.files.text_form import title_lines
+from dlexp.data.tables.spelling import Marks
 from dlexp.errors import DataError
 
 _ROWS = 60
@@ -141,3 +145,20 @@ def test_scale_letters_that_training_lacks_make_a_row_unusable() -> None:
 )
 def test_encodings_of_letters_beyond_ascii(text: str, encoding: str, found: str) -> None:
     assert of_bytes_beyond_ascii(text.encode(encoding)) == found
+
+
+def test_prediction_reads_objects_of_standard_input_as_they_come() -> None:
+    taken = 0
+
+    def lines() -> Iterator[str]:
+        nonlocal taken
+        for n in range(50_000):
+            taken += 1
+            yield json.dumps({"a": n, "typo": 1} if n == 5 else {"a": n}) + "\n"
+
+    file: Any = lines()
+    table = json_lines("-", file, Marks(), KnownKeys({"a"}))
+    assert (table.header, taken) == (["a"], 1)
+    piece = next(iter(table.rows([0])))
+    assert taken <= ROWS_AT_A_TIME
+    assert [place for place, problem in enumerate(piece.problems) if problem] == [5]
