@@ -10,8 +10,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-__all__ = ["LinearChain"]
-
 
 class LinearChain(nn.Module):
     """Scores of pairs of neighboring tags, of first tags and of last ones, all of them learned.
