@@ -101,7 +101,7 @@ def forecast_report(
     steps = {MODEL: errors, **others}
     facts: dict[str, Any] = {
         "per_output": _per_target(rows, errors),
-        "baselines": beside,
+        "references": beside,
         "horizon_mae": {name: own.absolute.mean(axis=(0, 2)).tolist() for name, own in steps.items()},
         "time_blocks": int(blocks.max()) + 1,
     }
