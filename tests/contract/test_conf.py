@@ -22,8 +22,8 @@ CATALOG = Catalog(
     (),
 )
 SEEN = {
-    "data": 0, "experiment": 0, "logger": 4, "loss": 19, "model": 0,
-    "optim": 17, "regularization": 16, "scheduler": 13, "task": 3, "trainer": 2,
+    "data": 43, "experiment": 7, "logger": 4, "loss": 19, "model": 54,
+    "optim": 17, "regularization": 16, "scheduler": 13, "task": 8, "trainer": 2,
 }  # fmt: skip
 ALL = [(group, option) for group in GROUPS for option in CATALOG.options(group)]
 SEQUENCE_MODELS = tuple(

@@ -41,15 +41,14 @@ WANTED = {
     *(f"EVA-{n:02}" for n in range(1, 13)),
     *("VIS-09", "VIS-10"),
 }
-# Those that a reason may stand for: sequences, generated images, diagnostics, and what has no meaning here.
+# Those that a reason may stand for: two encoders, generated images, diagnostics, and what has no meaning here.
 REASONED = {
-    *(f"M-{n}" for n in (*range(23, 45), *range(49, 53))),
-    *(f"L-{n}" for n in range(16, 41)),
-    *(f"LOSS-{n}" for n in range(16, 23)),
+    *(f"M-{n}" for n in (41, *range(49, 53))),
+    *(f"LOSS-{n}" for n in (16, *range(18, 22))),
     "REG-04",
-    *(f"TRN-{n}" for n in (16, 17, 27)),
-    *("DAT-21", "DAT-22", "EVA-10"),
-    *(f"BP-{n}" for n in (22, 26, 36, 43, 44, 49, 58, 60)),
+    *(f"TRN-{n}" for n in (17,)),
+    *("DAT-22", "EVA-10"),
+    *(f"BP-{n}" for n in (22, 26, 44, 58, 60)),
 }
 
 

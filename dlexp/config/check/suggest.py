@@ -143,6 +143,15 @@ def unknown_option(group: str, option: str, catalog: Catalog, *, where: str = ""
     return Problem(where or group, option, rule, remedy, origin, code="unknown-option", instead=instead)
 
 
+_OF_ARRAYS = "Name the arrays of the splits by their ends, such as x_train, y_train, x_{split} and y_{split}"
+_OF_HUB = "Name the splits of the data set train, validation and test, with DatasetDict and save_to_disk of datasets"
+_OWN_SPLITS = {
+    (f"data.{split}_path", data): _OF_HUB if data == "huggingface" else _OF_ARRAYS.format(split=split)
+    for split in ("val", "test")
+    for data in ("arrays", "ndarrays", "huggingface")
+}
+
+
 def unknown_key(key: str, value: Any, choices: Mapping[str, str], catalog: Catalog, origin: str = "") -> Problem:
     """Return the problem of a key that the chosen options do not have.
 
@@ -159,6 +168,7 @@ def unknown_key(key: str, value: Any, choices: Mapping[str, str], catalog: Catal
         rule = f"not supported with {chosen}; available with {shortened(paths[key])}"
         words = words_of_file(str(value)) if key == "data.path" and not origin else ()
         remedy = f"Did you mean {' '.join(map(shell_word, words))}?" if words else ""
+        remedy = remedy or _OWN_SPLITS.get((key, choices.get(group, "")), "")
         return Problem(key, shown(value), rule, remedy, origin, code="unknown-key", instead=words or None)
 
     def said(path: str) -> str:

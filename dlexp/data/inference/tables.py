@@ -32,6 +32,7 @@ from dlexp.data.tables.features.encodings import (
 )
 from dlexp.data.tables.features.new_rows import moments_of, numbers_of
 from dlexp.data.tables.features.target_columns import names_of
+from dlexp.data.tables.files.json_lines import KnownKeys
 from dlexp.data.tables.files.pieces import OpenTable
 from dlexp.data.tables.files.reading import open_table
 from dlexp.data.tables.files.table_form import AUTO, FRAME_FORM, FormSettings, TableForm
@@ -95,9 +96,14 @@ class TableInput:
         settings = FormSettings(encoding=str(arguments.get("encoding", AUTO)))
         return cls(columns, frozenset(unread), empty, trained, settings, lenient)
 
+    @property
+    def _known(self) -> KnownKeys:
+        """The keys of JSON objects that this input knows."""
+        return KnownKeys({*(fit.name for fit in self.columns), *self.unread}, self.lenient)
+
     def check(self, path: str) -> None:
         """Raise DataError for a file that cannot be read, or whose columns differ from training."""
-        with open_table(path, self.settings, Marks(self.empty), self.trained) as (table, _):
+        with open_table(path, self.settings, Marks(self.empty), self.trained, self._known) as (table, _):
             self._places(path, table.header)
 
     def read(self, path: str) -> Iterator[InputItems]:
@@ -107,7 +113,7 @@ class TableInput:
         or more cells none of which is a category of training: another column, or another spelling. For that check at
         most 65,536 rows are held back until the first known category.
         """
-        with open_table(path, self.settings, Marks(self.empty), self.trained) as (table, form):
+        with open_table(path, self.settings, Marks(self.empty), self.trained, self._known) as (table, form):
             yield from self._read(path, table, form)
 
     def read_frame(self, frame: pd.DataFrame) -> Iterator[InputItems]:

@@ -197,12 +197,11 @@ def _all_windows(
 def _naive_error(train: Floats, period: int) -> tuple[float, ...]:
     """Mean |y[t] - y[t - period]| of each target over the training part, 0 where there is none."""
     if len(train) <= period:
-        return (0.0,) * train.shape[1]
+        return (0.0,) * int(train.shape[1])
     apart = np.abs(train[period:] - train[:-period])
     seen = ~np.isnan(apart)
     total = np.where(seen, apart, 0.0).sum(axis=0)
-    means: list[float] = (total / np.maximum(1, seen.sum(axis=0))).tolist()
-    return tuple(means)
+    return tuple(float(mean) for mean in total / np.maximum(1, seen.sum(axis=0)))
 
 
 def _scale_notes(spec: ForecastSpec, scale: Scale, targets: int) -> list[str]:

@@ -28,6 +28,8 @@ from dlexp.errors import DataError
 from dlexp.runtime.rounding import LARGEST
 from dlexp.text.quoting import setting
 
+_FEW = 20  # whole numbers that may be classes
+
 __all__ = ["arrays", "target_kind"]
 
 _SHAPES = "Save classes of shape (N,) or values of shape (N,) or (N, O); for scores per class, save argmax(axis=1)."
@@ -111,7 +113,7 @@ def bundle_of_arrays(
     labels = names if targets.ndim == 1 else ()
     sizes = {part: len(values) for part, values in given.items()}
     division, divides = _division(file, found, by, sizes, (how, targets, labels))
-    rows, notes = division.rows, division.notes
+    rows, notes = division.rows, (*division.notes, *_few_values(targets, target, target_kind))
     omitted = {name: by.reason(divides[name]) if name in divides else why for name, why in omitted.items()}
     if next(iter(given.values())).ndim == 2:
         _refuse_on_a_table(augment, mean, std)
@@ -126,6 +128,17 @@ def bundle_of_arrays(
     images = ImageSet(reader, targets, names, rows, digest([*given.values(), targets]), facts)
     bundle = images.bundle(Placement(in_memory, workers), moments, (augment, pad))
     return replace(bundle, target=target, omitted=omitted, notes=(*bundle.notes, *notes))
+
+
+def _few_values(targets: NDArray[Any], name: str, kind: str) -> list[str]:
+    """A message about floats that may be classes: at most twenty whole numbers, which are classes in a CSV file."""
+    if kind != "auto" or targets.dtype.kind != "f" or targets[0].size != 1:
+        return []
+    distinct = np.unique(targets)
+    if len(distinct) > _FEW or (distinct != np.round(distinct)).any():
+        return []
+    what = f"{len(distinct)} whole numbers" if len(distinct) > 1 else "one whole number"
+    return [f"the floats of {name!r} are values, though only {what}. For classes, set data.target_kind=class"]
 
 
 def _division(

@@ -11,11 +11,12 @@ from typing import Any
 from dlexp.data.bundle import DataBundle
 from dlexp.data.splits.division import SplitBy
 from dlexp.data.tables.features.target_columns import names_of, targets_kind
-from dlexp.data.tables.files.reading import read_table
+from dlexp.data.tables.files.reading import check_widths, read_table
 from dlexp.data.tables.files.table_form import AUTO, FormSettings
 from dlexp.data.tables.raw_table import RawTable, TableOptions, dropped_of, table_of
 from dlexp.data.tables.several_files import read_files
 from dlexp.data.tables.spelling import Marks
+from dlexp.errors import DataError
 
 __all__ = ["table_file", "target_kind"]
 
@@ -82,4 +83,8 @@ def target_kind(arguments: Mapping[str, Any]) -> str:
     settings = FormSettings.of(arguments)
     table, _ = read_table(Path(arguments["path"]), settings, marks, targets, {}, targets_only=True)
     columns = {name: (column, partial(table.refusal, column=name)) for name, column in table.raw.items()}
-    return targets_kind(columns, table.file)
+    try:
+        return targets_kind(columns, table.file)
+    except DataError:
+        check_widths(Path(arguments["path"]), settings, marks)  # a row with too many cells may be the cause
+        raise

@@ -105,7 +105,9 @@ def styles_of_rows(
         style = reading.style(known.decimal if is_same or not shown else shown) or next(iter(reading.styles), known)
         if style.decimal == known.decimal and not style.thousands:
             style = known
-        found.append(replace(style, currency=known.currency, percent=known.percent))
+        found.append(
+            replace(style, currency=known.currency, percent=known.percent, scaled=known.scaled, accounts=known.accounts)
+        )
     return found
 
 

@@ -22,8 +22,10 @@ _APOSTROPHES = "'\u2019"
 _MINUS = "\u2212\\-"  # for a character class
 _CELL = re.compile(
     rf"(?P<sign>[+{_MINUS}])?\s*(?P<before>[{_SIGNS}]|{_CODES})?\s*(?P<inner>[+{_MINUS}])?"
-    rf"(?P<body>[\d.,{_BLANKS}{_APOSTROPHES}]*\d[.,]?(?:[eE][+{_MINUS}]?\d+)?)\s*(?P<after>%|[{_SIGNS}]|{_CODES})?"
+    rf"(?P<body>[\d.,{_BLANKS}{_APOSTROPHES}]*\d[.,]?(?:[eE][+{_MINUS}]?\d+)?)(?P<scale>[kKMBT])?"
+    rf"\s*(?P<after>%|[{_SIGNS}]|{_CODES})?"
 )
+_SCALES = {"k": "e3", "K": "e3", "M": "e6", "B": "e9", "T": "e12"}
 _MOSTLY, _MANY = 0.9, 20  # a column is numeric from this share of numbers, or above this number of distinct ones
 
 
@@ -35,26 +37,32 @@ class NumberStyle:
     thousands  between groups of three digits: ",", ".", " " (any blank), "'" (any apostrophe) or "" for none
     currency   the only currency that may stand before or behind a number, "" for none
     percent    whether each number is a percentage; 12% is read as 12
+    scaled     whether letters behind numbers multiply them: K 1e3, M 1e6, B 1e9, T 1e12
+    accounts   whether numbers in parentheses are negative
     """
 
     decimal: str = "."
     thousands: str = ""
     currency: str = ""
     percent: bool = False
+    scaled: bool = False
+    accounts: bool = False
 
     def read(self, cell: str) -> str | None:
         """The number in a cell in the spelling of Python, None for a cell that is no number of this style."""
         found = _parts(cell)
         if found is None:
             return None
-        sign, body, currency, percent = found
+        sign, body, currency, percent, scale, is_account = found
+        if (scale and not self.scaled) or (is_account and not self.accounts):
+            return None
         if percent != self.percent or currency not in ("", self.currency):
             return None
         if _body_of(self.decimal, self.thousands).fullmatch(body) is None:
             return None
         for mark in _marks_of(self.thousands):
             body = body.replace(mark, "")
-        return sign + body.replace(self.decimal, ".").replace("\u2212", "-")
+        return sign + body.replace(self.decimal, ".").replace("\u2212", "-") + scale
 
     @property
     def is_plain(self) -> bool:
@@ -69,17 +77,30 @@ _STYLES = [
 ]
 
 
-def _parts(cell: str) -> tuple[str, str, str, bool] | None:
-    """(sign, digits with their marks, currency, whether a percent sign follows); None for a text."""
-    found = _CELL.fullmatch(cell)
+def _parts(cell: str) -> tuple[str, str, str, bool, str, bool] | None:
+    """The parts of a number, None for a text.
+
+    Sign, digits with their marks, currency, whether a percent sign follows, the exponent of a scale letter, whether the
+    number is in parentheses.
+    """
+    is_account = cell[:1] == "(" and cell[-1:] == ")"
+    found = _CELL.fullmatch(cell[1:-1].strip() if is_account else cell)
     if found is None:
         return None
     sign, before, inner, body, after = found.group("sign", "before", "inner", "body", "after")
     percent = after == "%"
-    if (sign and inner) or (before and after):
+    scale = _SCALES.get(found.group("scale") or "", "")
+    if (sign and inner) or (before and after) or (is_account and (sign or inner)) or (scale and "e" in body.lower()):
         return None
-    minus = "-" if (sign or inner or "") in ("-", "\u2212") and (sign or inner) else ""
-    return minus, body, before or ("" if percent else after or ""), percent
+    minus = "-" if is_account or ((sign or inner or "") in ("-", "\u2212") and (sign or inner)) else ""
+    return minus, body, before or ("" if percent else after or ""), percent, scale, is_account
+
+
+def _are_scaled(texts: Iterable[str], parts: Mapping[str, tuple[str, str, str, bool, str, bool]]) -> bool:
+    """Whether letters behind numbers multiply them, as decimals, a currency, or K beside M show: 12B may be a code."""
+    scaled = [text for text in texts if parts[text][4]]
+    kinds = {parts[text][4] for text in scaled}
+    return {"e3", "e6"} <= kinds or any(parts[text][2] or re.search(r"[.,]", parts[text][1]) for text in scaled)
 
 
 def _marks_of(thousands: str) -> str:
@@ -133,13 +154,19 @@ def reading_of(
     is_auto   whether decimal mark and thousands mark are to be found
     """
     parts = {text: found for text in texts if (found := _parts(text)) is not None}
+    scaled = _are_scaled(parts, parts)
+    if not scaled:
+        parts = {text: found for text, found in parts.items() if not found[4]}
+    accounts = any(found[5] for found in parts.values())
+    if accounts and not any(found[5] and (found[2] or re.search(r"[.,]", found[1])) for found in parts.values()):
+        parts = {text: found for text, found in parts.items() if not found[5]}  # (3): a footnote or a rank
     if not parts:
         return NumberReading()
     currencies = {found[2] for found in parts.values()} - {""}
     percents = {found[3] for found in parts.values()}
     currency = next(iter(currencies)) if len(currencies) == 1 else ""
     allowed = [
-        replace(style, currency=currency, percent=percents == {True})
+        replace(style, currency=currency, percent=percents == {True}, scaled=scaled, accounts=accounts)
         for style in _STYLES
         if settings is None
         or ((is_auto[0] or style.decimal == settings.decimal) and (is_auto[1] or style.thousands == settings.thousands))

@@ -104,6 +104,9 @@ class RawColumn:
         """(N,) whether each number means "no value"; None if none does."""
         assert self._values is not None
         marked = self._marks.among(self._values)
+        if self._values.dtype.kind == "f":  # infinities are matched by text, as they have no finite value
+            for word, value in (("inf", np.inf), ("-inf", -np.inf)):
+                marked = marked | (self._values == value) if self._marks.matches(word, None) else marked
         return marked if marked.any() else None
 
     @cached_property
@@ -166,7 +169,7 @@ class RawColumn:
 
     def marking(self, texts: Sequence[str]) -> str:
         """The setting that reads `texts` as missing too."""
-        return setting("data.missing_values", [*self._marks.words, *texts])
+        return setting("data.missing_values", self._marks.short(texts))
 
     def select(self, rows: NDArray[Any]) -> RawColumn:
         """The column with only these rows."""

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal, InvalidOperation
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,8 @@ MISSING = (
     *("NA", "N/A", "n/a", "<NA>", "#N/A", "NaN", "nan", "NaT", "NULL", "null", "None", "(null)", "\\N"),
     *("#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "?", "??", "-", "--", "---", ".", "..", "n.a.", "N.A."),
 )
+
+DEFAULT = "default"  # in data.missing_values: all of MISSING
 
 _EXACT = 2**53  # whole numbers up to this are exact in float64
 _LEADING_ZERO = re.compile(r"[+-]?0\d")
@@ -104,12 +107,14 @@ def is_sign(text: str) -> bool:
 class Marks:
     """The texts that mean "no value", compared by value: -999.0 also matches a cell -999.
 
-    words  those of data.missing_values; the empty cell always matches
+    words  those of data.missing_values, the word `default` replaced by MISSING; the empty cell always matches
     found  those that have matched a cell so far
     """
 
     def __init__(self, words: Iterable[str] = ()) -> None:
-        self.words = tuple(dict.fromkeys(word.strip() for word in words if word.strip()))
+        given = [word.strip() for word in words if word.strip()]
+        whole = chain.from_iterable(MISSING if word == DEFAULT else (word,) for word in given)
+        self.words = tuple(dict.fromkeys(whole))
         self.found: set[str] = set()
         self._texts = frozenset(self.words)
         self._numbers = {value: word for word in self.words if (value := number_in(word)) is not None}
@@ -127,6 +132,12 @@ class Marks:
         if word is not None:
             self.found.add(word)
         return word is not None
+
+    def short(self, texts: Iterable[str] = ()) -> list[str]:
+        """The words and `texts`, with `default` for all of MISSING."""
+        if not set(MISSING) <= set(self.words):
+            return [*self.words, *texts]
+        return [DEFAULT, *(word for word in self.words if word not in MISSING), *texts]
 
     def without_signs(self) -> Marks:
         """The marks with a letter or a digit; they share `found`."""

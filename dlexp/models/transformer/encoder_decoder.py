@@ -183,11 +183,9 @@ def transformer(
     # Begin takes the place of the last token, so shifted targets are as long as targets.
     lengths = [positions_for(positions, n, max_positions) for n in (max_length, target_max_length)]
     source, target = (Positions(positions, token, n) for n in lengths)
-    source_scale = 1.0 if vocabulary_size is None else sqrt(token)
-    entries = (
-        InputVectors("transformer", vocabulary_size, in_channels, source, source_scale, dropout),
-        InputVectors("transformer", num_outputs, None, target, sqrt(token), dropout),
-    )
+    scale = 1.0 if vocabulary_size is None else sqrt(token)
+    first = InputVectors("transformer", vocabulary_size, in_channels, source, scale, dropout)
+    entries = first, InputVectors("transformer", num_outputs, None, target, sqrt(token), dropout)
     encoder, decoder = Stack(sizes, blocks, positions), Stack(sizes, decoder_blocks, positions, has_cross=True)
     network = Transformer(entries, encoder, decoder, num_outputs, begin, tied)
     initialize_as_published_first(network, sqrt(token))

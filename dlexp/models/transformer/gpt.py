@@ -7,6 +7,7 @@ vocabulary.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -68,13 +69,14 @@ class Gpt(nn.Module):
         assert keep is not None
         at = torch.arange(values.shape[1], device=values.device).expand(len(values), -1)
         x = self._embedded(values)
-        states, kept = self.stack.continued(x, keep, at, empty_cache(len(values), values.device))
+        empty = replace(empty_cache(len(values), values.device), has_gaps=not bool(keep.all()))
+        states, kept = self.stack.continued(x, keep, at, empty)
         last = states[torch.arange(len(values), device=values.device), lengths - 1]
         return self.head(last), kept
 
     def step(self, tokens: Tensor, state: KeyValueCache) -> tuple[Tensor, KeyValueCache]:
         """Scores (B, V) of the token behind `tokens` (B,), and the next state."""
-        at = state.at.masked_fill(~state.keep, -1).amax(1, keepdim=True) + 1
+        at = (state.at.masked_fill(~state.keep, -1).amax(1, keepdim=True) if state.has_gaps else state.at[:, -1:]) + 1
         x = self.entry(tokens[:, None], at, state.at.shape[1] + 1)
         states, state = self.stack.continued(x, torch.ones_like(at, dtype=torch.bool), at, state)
         return self.head(states[:, -1]), state

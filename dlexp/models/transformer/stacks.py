@@ -84,6 +84,7 @@ class KeyValueCache:
     at       (B, P) int64: their positions in the sequence
     read     keys and values of the source, for each layer; () without a source
     sources  (B, S) bool: which positions of the source count; None for all
+    has_gaps whether some position so far is padding
     """
 
     held: tuple[KeysValues, ...]
@@ -91,6 +92,7 @@ class KeyValueCache:
     at: Tensor
     read: tuple[KeysValues, ...] = ()
     sources: Tensor | None = None
+    has_gaps: bool = False
 
     def select(self, positions: Tensor) -> Self:
         """The state of the sequences at `positions` (K,) int64, in that order; one may come several times."""
@@ -155,8 +157,8 @@ class Stack(nn.Module):
             past: Of earlier positions.
         """
         known, places = torch.cat([past.keep, keep], 1), torch.cat([past.at, at], 1)
-        mask = known[:, None, None]
-        if x.shape[1] > 1:
+        mask = known[:, None, None] if past.has_gaps or x.shape[1] > 1 else None
+        if mask is not None and x.shape[1] > 1:
             mask = mask & (at[:, None, None, :] <= at[:, None, :, None])
         given = pattern(mask, self.relative.bias(at, places), self.relative.rotation(at))
         from_source = key_pattern(past.sources)

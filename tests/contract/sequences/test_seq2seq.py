@@ -32,12 +32,10 @@ MAKERS = {"lstm": seq2seq_lstm, "gru": seq2seq_gru}
 
 def network(kind: str = "lstm", attention: str = "additive", **keys: Any) -> Seq2SeqNetwork:
     torch.manual_seed(0)
-    facts = {"vocabulary_size": 9} if "in_channels" not in keys else {}
-    return MAKERS[kind](
-        **{"num_outputs": OUTPUTS, "begin": BEGIN, "token": 6, "units": 7, "dropout": 0.0, "attention": attention}
-        | facts
-        | keys
-    ).eval()
+    facts: dict[str, Any] = {"vocabulary_size": 9} if "in_channels" not in keys else {}
+    usual = {"num_outputs": OUTPUTS, "begin": BEGIN, "token": 6, "units": 7, "dropout": 0.0, "attention": attention}
+    arguments: dict[str, Any] = usual | facts | keys
+    return MAKERS[kind](**arguments).eval()
 
 
 def ids(lengths: Tensor, most: int, seed: int) -> Sequences:

@@ -142,8 +142,10 @@ def unknown_zone(text: str) -> str:
 
 def _numeric(found: re.Match[str], order: str) -> Moment | None:
     first, mark, second, year, *rest = found.groups()
-    if len(year) == 2 and (mark == "-" or len(first) + len(second) < 4 - (mark == "/") * 2):
-        return None  # a code or a version
+    if len(year) == 2 and mark == "-":
+        return None  # a code
+    if not order and len(year) == 2 and mark == "." and len(first) + len(second) < 4:
+        return None  # a version, unless its column decides (`orders_of`)
     day_first = _moment(_year(year), int(second), int(first), rest)
     month_first = _moment(_year(year), int(first), int(second), rest)
     if order:

@@ -34,6 +34,7 @@ _WORDS = 3.0  # mean number of words from which texts are free texts
 _DISTINCT = 0.5  # share of distinct cells from which texts of many words are free texts
 _ID_NAME = re.compile(r"(?:.*[_\- .])?(?:id|uuid|guid)|.*[a-z0-9](?:Id|ID|UUID)", re.ASCII)
 _ANY_CASE_ID = re.compile(r"(?:.*[_\- .])?(?:id|uuid|guid)", re.IGNORECASE | re.ASCII)
+_CLOCK = re.compile(r"[+-]?\d{1,4}:\d{1,2}(?::\d\d)?(?:\.\d+)?", re.ASCII)
 _NAMED = 3  # cells listed in a note
 
 TEXTS, IDS = "has free texts", "differs in nearly every row, as an identifier"
@@ -128,7 +129,7 @@ def read_column(
         found = _dates(name, known, "", refusal, is_declared=False)
         if found.column is not None or found.problem is not None:
             return found
-    problem = _units(known, refusal) or _mixed(known, refusal)
+    problem = _clocks(known, refusal) or _units(known, refusal) or _mixed(known, refusal)
     if problem is not None:
         return problem
     found = _categories(name, raw, refusal, categories, keep=False)
@@ -154,8 +155,11 @@ def is_date_column(raw: RawColumn) -> bool:
 def _numbers(name: str, numbers: NDArray[np.float64], raw: RawColumn, refusal: Refusal) -> ColumnReading:
     large = too_large(numbers)
     if len(large):
-        remedy = f"Correct it, or use another unit (at most {LARGEST:g})."
-        rule = f"the number {numbers[large[0]]} is too large"
+        value, remedy = numbers[large[0]], f"Correct it, or use another unit (at most {LARGEST:g})."
+        rule = f"the number {value} is too large"
+        if np.isinf(value):
+            rule = f"must be a finite number, got {value}"
+            remedy = f"Correct it, set {raw.marking([str(value)])} to read it as missing"
         return ColumnReading(problem=refusal(rule, row=int(large[0]), remedy=remedy), suggested="drop")
     if _is_id(name, numbers):
         return ColumnReading(left_out=IDS)
@@ -221,6 +225,19 @@ def _units(known: DistinctTexts, refusal: Refusal) -> ColumnReading | None:
         return ColumnReading(problem=refusal(rule, row=row, remedy="Read them without it"), suggested="number")
     remedy = "Write them in one unit, or read them as categories"
     return ColumnReading(problem=refusal(rule, row=row, remedy=remedy), suggested="category")
+
+
+def _clocks(known: DistinctTexts, refusal: Refusal) -> ColumnReading | None:
+    """The problem of a column such as 75:10, which is no time of day; None for other columns."""
+    is_clock = [_CLOCK.fullmatch(text) is not None for text in known.texts]
+    if known.share(is_clock) < _MOSTLY:
+        return None
+    row, cell, _ = known.first(
+        [found and not _is_date(text) for found, text in zip(is_clock, known.texts, strict=True)]
+    )
+    rule = f"{cell!r} is no time of day; it may be a duration, a score or a ratio"
+    remedy = "Write it as one number, such as seconds, or drop the column"
+    return ColumnReading(problem=refusal(rule, row=row, remedy=remedy), suggested="drop")
 
 
 def _mixed(known: DistinctTexts, refusal: Refusal) -> ColumnReading | None:

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from dlexp.data.tables.features.kinds import KINDS
+from dlexp.data.tables.features.no_header import no_header
 from dlexp.errors import DataError
 from dlexp.findings import counted, declaring
 from dlexp.text.quoting import listed, setting
@@ -135,6 +136,9 @@ def not_found(
     if name in there:
         return None
     key = key if declared is None else "data.columns"
+    if missing := no_header(file, there):
+        what, remedy = missing
+        return DataError(f"column {name!r} ({key}) not found; {what}", file=file, remedy=remedy, code="not-found")
     near = _nearest(name, there)
     more = f", ... ({len(there):,} in all)" if len(there) > _NAMED else ""
     remedy = f"Available: {listed(there[:_NAMED])}{more}"

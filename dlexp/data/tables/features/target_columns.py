@@ -24,6 +24,7 @@ from dlexp.runtime.rounding import LARGEST
 from dlexp.text.quoting import setting
 
 _EQUAL = "all rows have the same target"
+_NAMED = 5  # rows listed in an error
 _MAX_CLASSES_OF_NUMBERS = 20  # distinct whole numbers up to which a target is read as classes
 
 
@@ -41,6 +42,10 @@ class TargetTable(Protocol):
     @property
     def marks(self) -> Marks:
         """Texts that mean "no value"."""
+
+    @property
+    def lines(self) -> NDArray[np.int64]:
+        """(N,) the number of each row in error messages."""
 
     @property
     def unit(self) -> str:
@@ -196,12 +201,17 @@ def _refuse_missing(table: TargetTable, name: str) -> None:
     column = table.raw[name].cells()
     missing = np.flatnonzero(column == None if column.dtype == object else np.isnan(column))  # noqa: E711 - each cell
     if len(missing):
-        row = int(missing[0])
+        row, count = int(missing[0]), len(missing)
         word = table.raw[name].cell(row)
         remedy = f"Fill in the cell or delete the {table.unit}"
+        rule = "the target is missing"
+        if count > 1:
+            named = ", ".join(str(table.lines[row]) for row in missing[:_NAMED]) + (", ..." if count > _NAMED else "")
+            rule = f"the target is missing in {count:,} of {len(column):,} rows ({table.unit}s {named})"
+            remedy = f"Fill in the cells or delete the {table.unit}s"
         if not word or word == "nan":
-            raise table.refusal("the target is missing", name, row, f"{remedy}.")
-        rule = f"the target is missing: {word!r} is one of data.missing_values"
+            raise table.refusal(rule, name, row, f"{remedy}.")
+        rule = f"{rule}: {word!r} is one of data.missing_values"
         others = [mark for mark in table.marks.words if not Marks([mark]).matches(word, number_in(word))]
         keep = setting("data.missing_values", others)
         raise table.refusal(rule, name, row, f"{remedy}. To read {word!r} as a value, set {keep}")
@@ -214,4 +224,8 @@ def _refuse_too_large(table: TargetTable, name: str) -> None:
     large = np.flatnonzero(np.abs(numbers) > LARGEST)
     if len(large):
         remedy = f"Correct it, or use another unit (at most {LARGEST:g})."
-        raise table.refusal(f"the number {column[large[0]]} is too large", name, int(large[0]), remedy)
+        value = column[large[0]]
+        rule = f"the number {value} is too large"
+        if np.isinf(numbers[large[0]]):
+            rule, remedy = f"must be a finite number, got {value}", "Correct it, or delete the row."
+        raise table.refusal(rule, name, int(large[0]), remedy)

@@ -9,6 +9,7 @@ from typing import IO
 from dlexp.data.tables.files.json_lines import json_kind
 from dlexp.data.tables.files.opening import HEAD_BYTES, STDIN, OpenFile
 from dlexp.data.tables.files.table_form import AUTO, FormSettings, TableForm
+from dlexp.data.tables.files.text_encodings import of_bytes_beyond_ascii
 from dlexp.data.tables.files.text_form import encoding_of, has_utf_8_letters, with_separator
 from dlexp.data.tables.spelling import Marks
 from dlexp.errors import DataError
@@ -50,12 +51,12 @@ def _encoding(path: str, file: OpenFile, is_whole: bool) -> str:
 def _of_rest(stream: IO[bytes]) -> str:
     """The encoding of a stream that begins as UTF-8."""
     decoder = codecs.getincrementaldecoder("utf-8")()
-    has_letters, is_valid, undefined = False, True, False
+    has_letters, is_valid, others = False, True, b""
     for piece in iter(lambda: stream.read(_PIECE), b""):
         if piece.isascii() and not decoder.getstate()[0]:
             continue
         has_letters = has_letters or has_utf_8_letters(piece)
-        undefined = undefined or encoding_of(piece, True) == "latin-1"
+        others = (others + piece)[:_PIECE]
         try:
             decoder.decode(piece)
         except UnicodeDecodeError:
@@ -63,4 +64,4 @@ def _of_rest(stream: IO[bytes]) -> str:
             decoder.reset()
     if is_valid and not decoder.getstate()[0]:
         return "utf-8"
-    return "" if has_letters else "latin-1" if undefined else "cp1252"
+    return "" if has_letters else of_bytes_beyond_ascii(others)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from dlexp.data.tables.features.no_header import no_header
 from dlexp.data.tables.raw_column import RawColumn
 from dlexp.data.tables.spelling import Marks
+from dlexp.errors import DataError
+from dlexp.text.quoting import listed
 
 ROWS_AT_A_TIME = 4096
 
@@ -58,3 +63,17 @@ def header_names(cells: Sequence[str]) -> list[str]:
         if place and (len(blank) > 1 or place == len(names) - 1):
             names[place] = f"Unnamed: {place}"
     return names
+
+
+def repeated_names(path: Path | str, names: Sequence[str], line: int | None = None) -> DataError:
+    """The error for a header with the same name twice, with the numbers of the columns, counted from 1."""
+    counts = Counter(names)
+    found = [
+        f"{name!r} (columns {listed(str(place) for place, one in enumerate(names, 1) if one == name)})"
+        for name, count in counts.items()
+        if count > 1
+    ]
+    missing = no_header(path, names)
+    rule = f"duplicate column names: {', '.join(found)}" + (f"; {missing[0]}" if missing else "")
+    remedy = missing[1] if missing else "Rename all but one of them in the header"
+    return DataError(rule, file=path, row=line, remedy=remedy)

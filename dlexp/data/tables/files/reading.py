@@ -14,8 +14,9 @@ from dlexp.data.paths import check_file
 from dlexp.data.tables.features.problems import check_names, raise_all
 from dlexp.data.tables.files.arrow_file import arrow_file
 from dlexp.data.tables.files.detection import form_of
+from dlexp.data.tables.files.json_lines import KnownKeys
 from dlexp.data.tables.files.opening import opened
-from dlexp.data.tables.files.pieces import OpenTable
+from dlexp.data.tables.files.pieces import OpenTable, repeated_names
 from dlexp.data.tables.files.rows import open_rows
 from dlexp.data.tables.files.table_form import FormSettings, TableForm
 from dlexp.data.tables.files.text_file import TextFile
@@ -24,6 +25,7 @@ from dlexp.data.tables.raw_column import RawColumn
 from dlexp.data.tables.raw_table import RawTable, dropped_of
 from dlexp.data.tables.spelling import Marks
 from dlexp.errors import DataError
+from dlexp.text.quoting import setting
 
 _PIECE = 1 << 20  # bytes read at a time
 
@@ -67,13 +69,26 @@ def read_table(
     return replace(table, raw=styled), replace(form, styles=styles)
 
 
+def check_widths(path: Path, settings: FormSettings, marks: Marks) -> None:
+    """Raise DataError for a row of a text that has more cells than the header."""
+    with opened(str(path)) as file:
+        form = form_of(str(path), file, settings, marks)
+    if form.format == "csv":
+        TextFile(path, form, marks).check_widths()
+
+
 @contextmanager
 def open_table(
-    path: str, settings: FormSettings, marks: Marks, expected: TableForm | None = None
+    path: str,
+    settings: FormSettings,
+    marks: Marks,
+    expected: TableForm | None = None,
+    known: KnownKeys | None = None,
 ) -> Iterator[tuple[OpenTable, TableForm]]:
     """Open a file, or standard input for `-`, for sequential reading; also returns the form that was found.
 
     expected  the form of the training file, which decides where the file may have either
+    known     what prediction knows of the keys of JSON objects
     Raises DataError for an invalid file, ConfigError if a package for this format is missing.
     """
     with opened(path) as file:
@@ -82,7 +97,7 @@ def open_table(
             with arrow_file(path, form.format, file.stream) as arrow:
                 yield arrow.opened(marks), form
         else:
-            with open_rows(path, file, form, settings, marks, expected) as found:
+            with open_rows(path, file, form, settings, marks, expected, known) as found:
                 yield found
 
 
@@ -101,8 +116,7 @@ def _whole(path: Path, table: OpenTable, wanted: Sequence[str], marks: Marks) ->
     """All rows of a table that is read row by row. Raises DataError for an unusable row."""
     place_of = {name: place for place, name in enumerate(table.header)}
     if len(place_of) < len(table.header):
-        repeated = sorted({name for name in table.header if table.header.count(name) > 1})
-        raise DataError(f"duplicate column names: {', '.join(map(repr, repeated))}", file=path)
+        raise repeated_names(path, table.header)
     pieces = list(table.rows([place_of[name] for name in wanted]))
     lines = np.array([place for piece in pieces for place in piece.places], dtype=np.int64)
     problems = [problem for piece in pieces for problem in piece.problems]
@@ -110,7 +124,9 @@ def _whole(path: Path, table: OpenTable, wanted: Sequence[str], marks: Marks) ->
     for number in keep:
         if problems[number]:
             rule = f"not a valid table: {problems[number]}"
-            raise DataError(rule, file=path, row=int(lines[number]), unit=table.place)
+            column = next((name for name in wanted if problems[number].startswith(f"column {name!r}: ")), "")
+            remedy = f"Or drop the column: {setting('data.columns', {column: 'drop'})}" if column else ""
+            raise DataError(rule, file=path, row=int(lines[number]), unit=table.place, remedy=remedy)
     if not keep:
         raise DataError("has no rows", file=path, code="too-few-samples")
     columns = {}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from dlexp.data.tables.files.json_lines import json_array, json_lines
+from dlexp.data.tables.files.json_lines import KnownKeys, json_array, json_lines
 from dlexp.data.tables.files.opening import OpenFile
 from dlexp.data.tables.files.pieces import OpenTable
 from dlexp.data.tables.files.table_form import FormSettings, TableForm
@@ -24,6 +24,7 @@ def open_rows(
     settings: FormSettings,
     marks: Marks,
     expected: TableForm | None = None,
+    known: KnownKeys | None = None,
 ) -> Iterator[tuple[OpenTable, TableForm]]:
     """Open a text or a workbook in its form, which for a workbook gets the name of its sheet. Raises DataError."""
     if form.format == "excel":
@@ -32,8 +33,8 @@ def open_rows(
         return
     with decoded_text(file.stream, form.encoding, "surrogateescape") as text:
         if form.format == "json lines":
-            yield json_lines(path, text, marks), form
+            yield json_lines(path, text, marks, known), form
         elif form.format == "json":
-            yield json_array(path, text, marks), form
+            yield json_array(path, text, marks, known), form
         else:
             yield text_rows(path, text, form, marks), form

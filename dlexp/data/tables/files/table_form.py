@@ -153,6 +153,10 @@ class TableForm:
                 found.setdefault((what, "data.thousands"), []).append(name)
             if style.percent:
                 found.setdefault(("percent signs", "data.columns"), []).append(name)
+            if style.scaled:
+                found.setdefault(("K, M, B, T as powers of 1,000", "data.columns"), []).append(name)
+            if style.accounts:
+                found.setdefault(("negative numbers in parentheses", "data.columns"), []).append(name)
             if style.currency:
                 found.setdefault((f"currency {style.currency}", "data.columns"), []).append(name)
         return [(f"{what} in {_some(names)}", key) for (what, key), names in found.items()]

@@ -9,7 +9,7 @@ Symbols: N rows.
 from __future__ import annotations
 
 import csv
-from collections import Counter
+import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,22 +22,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlexp.data.tables.files.opening import opened
-from dlexp.data.tables.files.pieces import header_names
+from dlexp.data.tables.files.pieces import header_names, repeated_names
 from dlexp.data.tables.files.table_form import TableForm
 from dlexp.data.tables.files.text_columns import CheckedBytes, ReadColumn
 from dlexp.data.tables.files.text_form import csv_rows, decoded_text, header_of
+from dlexp.data.tables.files.text_rows import too_wide
 from dlexp.data.tables.raw_column import RawColumn, Spelled, filled_rows, spell, spell_coded
 from dlexp.data.tables.spelling import MISSING, Marks
 from dlexp.errors import DataError
 from dlexp.findings import counted
 
+_TOO_WIDE = re.compile(r"Expected (\d+) fields in line (\d+), saw (\d+)")  # of pandas
 _WIDE = 2000  # columns above which a file is read line by line
 _NAMED = 10  # lines listed in a note
 _PIECE = 1 << 18  # bytes read at a time
 _CELLS = 1 << 21  # cells that pandas reads at a time
 _FEWEST_ROWS = 4096
 _NEWLINE = ord("\n")
-_OVER_ASCII = ("utf-8", "latin-1", "cp1252")  # encodings whose bytes below 128 are ASCII
+_OVER_ASCII = ("utf-8", "latin-1", "cp1252", "mac-roman")  # encodings whose bytes below 128 are ASCII
 
 
 @dataclass(frozen=True)
@@ -61,17 +63,15 @@ class TextFile:
             raise DataError("is empty", file=self.path, code="too-few-samples")
         names = header_names(header_of(first or [""], self.form))
         line = self.form.skipped + 1
-        repeated = sorted(name for name, count in Counter(names).items() if count > 1)
-        if repeated:
-            raise DataError(f"duplicate column names: {', '.join(map(repr, repeated))}", file=self.path, row=line)
+        if len(set(names)) < len(names):
+            raise repeated_names(self.path, names, line)
         if len(names) == 1:
             remedy = "Set data.separator to the character between the cells, such as data.separator=semicolon"
             raise DataError(
                 f"must have two or more columns, got only {names[0]!r}", file=self.path, row=line, remedy=remedy
             )
         if second is not None and len(second) > len(names) and any(cell.strip() for cell in second[len(names) :]):
-            rule = f"not a valid table: Expected {len(names)} fields in line {line + 1}, saw {len(second)}"
-            raise DataError(rule, file=self.path, remedy="Check the quotes and data.separator.")
+            raise too_wide(self.path, line + 1, len(second), len(names), self.form.separator)
         return names
 
     def read(
@@ -102,6 +102,16 @@ class TextFile:
                 notes = self._dropped(lines, ~filled, places)
                 columns, lines = [column.select(rows) for column in columns], lines[rows]
         return dict(zip(wanted, columns, strict=True)), lines, notes
+
+    def check_widths(self) -> None:
+        """Raise DataError for the first row with more cells than the header, as an unquoted separator makes them."""
+        width = len(self.header)
+        with self._refusals(), self._rows() as rows:
+            before = next(rows) and rows.line_num
+            for row in rows:
+                if len(row) > width and any(cell.strip() for cell in row[width:]):
+                    raise too_wide(self.path, before + 1 + self.form.skipped, len(row), width, self.form.separator)
+                before = rows.line_num
 
     def _dropped(self, lines: NDArray[np.int64], empty: NDArray[np.bool_], places: Sequence[int]) -> list[str]:
         """A note about the rows among `empty` (N,) that are not blank."""
@@ -218,8 +228,7 @@ class TextFile:
             for row in rows:
                 if len(row) > width:
                     line = rows.line_num + self.form.skipped
-                    rule = f"not a valid table: Expected {width} fields in line {line}, saw {len(row)}"
-                    raise DataError(rule, file=self.path, remedy="Check the quotes and data.separator.")
+                    raise too_wide(self.path, line, len(row), width, self.form.separator)
                 whole.append(row + [""] * (width - len(row)))
         cells = list(zip(*whole, strict=True)) or [()] * width
         found = []
@@ -260,6 +269,9 @@ class TextFile:
             raise DataError(f"cannot be read: {error.strerror}", file=self.path, code="system-error") from error
         except (pd.errors.ParserError, csv.Error, ValueError) as error:
             reason = str(error).replace("Error tokenizing data. C error: ", "").strip()
+            if found := _TOO_WIDE.fullmatch(reason):
+                width, line, cells = map(int, found.groups())
+                raise too_wide(self.path, line, cells, width, self.form.separator) from error
             remedy = "Check the quotes and data.separator."
             raise DataError(f"not a valid table: {reason}", file=self.path, remedy=remedy) from error
 

@@ -17,6 +17,7 @@ from itertools import islice
 from typing import IO
 
 from dlexp.data.tables.files.table_form import AUTO, SEPARATORS, FormSettings, TableForm, word_of
+from dlexp.data.tables.files.text_encodings import of_bytes_beyond_ascii
 from dlexp.data.tables.numerals import NumberReading, decimal_of, reading_of
 from dlexp.data.tables.spelling import Marks, number_in
 from dlexp.errors import DataError
@@ -29,14 +30,16 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_UNDEFINED = bytes((0x81, 0x8D, 0x8F, 0x90, 0x9D))  # in cp1252
 _QUOTED_COMMA = re.compile(r'"[^"\r\n]*\d,\d')  # without it no cell of a file separated by commas has a comma
 _OPEN_MARK = re.compile(r"\d,\d|\d\.\d{3}(?!\d)")  # without it every mark is a decimal point
+_TITLES = 10  # lines above a header
+_ALIKE = 0.9  # share of rows as long as the header
+_FEWEST = 2  # rows below it
 _GLUED = 0.5  # share of the rows that a separator must divide as it divides the header
 
 
 def encoding_of(head: bytes, is_whole: bool) -> str:
-    """The encoding of a text: its byte order mark, UTF-16 by its zeros, UTF-8 if valid, else Windows-1252 or Latin-1.
+    """The encoding of a text: its byte order mark, UTF-16 by its zeros, UTF-8 if valid, else another.
 
     is_whole  whether the text ends with `head`; otherwise a letter may be cut off
     Returns "" for bytes that are valid UTF-8 in one place and invalid in another, `binary` for no text at all.
@@ -54,7 +57,7 @@ def encoding_of(head: bytes, is_whole: bool) -> str:
         return "utf-8"
     if has_utf_8_letters(head):
         return ""
-    return "latin-1" if any(byte in head for byte in _UNDEFINED) else "cp1252"
+    return of_bytes_beyond_ascii(head)
 
 
 def has_utf_8_letters(content: bytes) -> bool:
@@ -100,6 +103,7 @@ def with_separator(
     lines = text.splitlines(keepends=True)
     lines = lines if is_whole or len(lines) < 2 else lines[:-1]
     skipped, declared = _preamble(lines)
+    skipped += title_lines(lines[skipped : skipped + _ROWS], settings.separator if declared == "" else declared)
     lines = lines[skipped : skipped + _ROWS]
     separator = settings.separator if settings.separator != AUTO else declared
     if not separator:
@@ -248,3 +252,39 @@ def _decimal(path: str, text: str, rows: list[list[str]], form: TableForm, setti
         remedy = f"Set data.decimal={same} or data.decimal={other}"
         raise DataError(rule, file=path, column=name, remedy=remedy)
     return "."
+
+
+def title_lines(lines: Sequence[str], separator: str = AUTO) -> int:
+    """The number of lines above the header: each has at most one cell, and the rows below have as many as the header.
+
+    separator  as it is known, or auto
+    0 for a text whose first row may be the header.
+    """
+    found = [_above(lines, one) for one in ([separator] if len(separator) == 1 else [",", ";", "\t", "|"])]
+    return 0 if 0 in found else min((number for number in found if number), default=0)
+
+
+def _above(lines: Sequence[str], separator: str) -> int | None:
+    """The lines above the header with this separator, None for a text that it does not divide."""
+    rows: list[tuple[int, list[str]]] = []  # number of lines before the row, its cells
+    reader, before = csv.reader(lines, delimiter=separator), 0
+    try:
+        for row in reader:
+            if any(cell.strip() for cell in row):
+                rows.append((before, row))
+            before = reader.line_num
+    except csv.Error:
+        return None
+    header = next((place for place, (_, row) in enumerate(rows) if _filled(row) > 1), None)
+    if header is None:
+        return None
+    start, names = rows[header]
+    below = [row for _, row in rows[header + 1 :]]
+    if sum(len(row) in (len(names), len(names) + 1) for row in below) < _ALIKE * len(below):
+        return None
+    is_header = all(cell.strip() and number_in(cell) is None for cell in names)
+    return start if is_header and len(below) >= _FEWEST and header <= _TITLES else 0
+
+
+def _filled(row: Sequence[str]) -> int:
+    return sum(bool(cell.strip()) for cell in row)

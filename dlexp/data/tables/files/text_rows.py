@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import IO, Any
 
 from dlexp.data.tables.files.pieces import ROWS_AT_A_TIME, OpenTable, Piece, Row, header_names
-from dlexp.data.tables.files.table_form import TableForm
+from dlexp.data.tables.files.table_form import SEPARATORS, TableForm, word_of
 from dlexp.data.tables.files.text_form import csv_rows, header_of
 from dlexp.data.tables.spelling import Marks
 from dlexp.errors import DataError
@@ -27,6 +28,14 @@ def text_rows(path: str, file: IO[str], form: TableForm, marks: Marks) -> OpenTa
         raise DataError("is empty", file=path, code="too-few-samples")
     names = header_names(header_of(header, form))
     return OpenTable(names, lambda places: _pieces(path, reader, form.skipped, places, len(names), marks), "line")
+
+
+def too_wide(path: Path | str, line: int, cells: int, width: int, separator: str) -> DataError:
+    """The error for a row with more cells than the header."""
+    rule = f"not a valid table: has {cells} cells, but the header has {width}"
+    mark = word_of(separator, SEPARATORS)
+    remedy = f"Put a cell that contains a {mark} in quotes, or set data.separator if it is not {mark}."
+    return DataError(rule, file=path, row=line, remedy=remedy)
 
 
 def _pieces(path: str, reader: Any, skipped: int, places: Sequence[int], width: int, marks: Marks) -> Iterator[Piece]:

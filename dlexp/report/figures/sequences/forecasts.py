@@ -36,8 +36,8 @@ def forecasts_png(figure: Forecasts, split: str) -> bytes:
         axes.plot(flat[part], true[part], color=_TRUE, linewidth=1.2, label=None if number else "true")
     mark = "o" if horizon == 1 else "."
     for number, at in enumerate(steps):
-        label = "" if number else "forecast"
-        axes.plot(at, figure.predicted[number], color=_PREDICTED, marker=mark, markersize=4, linewidth=1.4, label=label)
+        shown = "forecast" if number == 0 else None
+        axes.plot(at, figure.predicted[number], color=_PREDICTED, marker=mark, markersize=4, linewidth=1.4, label=shown)
         if 1 < len(steps) <= 40 and horizon > 1:
             axes.axvline(at[0] - 0.5, color=_GRAY, linewidth=0.5, linestyle=":")
     axes.set_xlabel("step of the series")

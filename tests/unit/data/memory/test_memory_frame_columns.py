@@ -117,3 +117,16 @@ def test_without_a_frame_it_is_asked_for() -> None:
     assert caught.value.code == "missing-value"
     with hand_over({"x": np.zeros(3)}), pytest.raises(ConfigError, match="DataFrame"):
         dataframe(target="income")
+
+
+def test_infinities_are_refused_and_can_be_read_as_missing() -> None:
+    values = np.random.default_rng(0).normal(size=60)
+    values[3] = -np.inf
+    frame = pd.DataFrame({"a": values, "b": values[::-1] + 1, "y": ["s", "t"] * 30}).replace({"b": {-np.inf: 0.5}})
+    with hand_over(frame), pytest.raises(DataError) as caught:
+        dataframe(target="y", missing_values=MISSING_VALUES)
+    assert "must be a finite number, got -inf" in caught.value.rule
+    assert 'data.missing_values=[default,"-inf"]' in (caught.value.remedy or "")
+    with hand_over(frame):
+        bundle = dataframe(target="y", missing_values=["default", "-inf"])
+    assert [fit["name"] for fit in bundle.preprocessing["columns"]] == ["a", "b"]

@@ -36,3 +36,13 @@ def test_without_arrays_they_are_asked_for() -> None:
         ndarrays()
     with hand_over([1, 2]), pytest.raises(ConfigError, match="list"):
         ndarrays()
+
+
+@pytest.mark.parametrize(("values", "notes"), [([0.0, 1.0, 2.0], 1), ([0.0, 1.5, 2.0], 0), ([0, 1, 2], 0)])
+def test_floats_that_may_be_classes_are_noted_with_the_key(values: list[float], notes: int) -> None:
+    x = np.random.default_rng(0).normal(size=(60, 4))
+    with hand_over({"x": x, "y": np.array(values * 20)}):
+        found = [note for note in ndarrays().notes if "data.target_kind=class" in note]
+        assert len(found) == notes
+        if notes:
+            assert not any("target_kind" in note for note in ndarrays(target_kind="class").notes)

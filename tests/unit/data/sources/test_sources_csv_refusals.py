@@ -60,7 +60,7 @@ def test_missing_folder_and_folder_are_refused() -> None:
         ("a,color,y\n", "too-few-samples", (None, None), ""),
         ("a,color,y\n,,\n\n", "too-few-samples", (None, None), ""),
         ("a,b,y\n1,\u00fc,x\n".encode() + b"2,M\xfcller,x\n", "invalid-data", (None, None), "data.encoding=cp1252"),
-        (changed(9, "7,red,yes,more"), "invalid-data", (None, None), "3 fields in line 9, saw 4"),
+        (changed(9, "7,red,yes,more"), "invalid-data", (9, None), "has 4 cells, but the header has 3"),
         (changed(9, '7,"red,yes'), "invalid-data", (None, None), "data.separator"),
         ("a,a,y\n1,2,x\n", "invalid-data", (1, None), "'a'"),
         ("\n".join(GOOD).replace(",", "^"), "invalid-data", (1, None), "'a^color^y'"),

@@ -123,7 +123,7 @@ def test_prediction_reads_what_training_read(source: str, suffix: str) -> None:
     assert not any(found.problems)
     for split in bundle.splits.values():
         # A float32 in a text is its shortest decimal, which is another float64.
-        assert torch.allclose(found.tensor[split.indices], tensor_of(split.inputs), rtol=0, atol=1e-7)
+        assert torch.allclose(found.inputs[split.indices], tensor_of(split.inputs), rtol=0, atol=1e-7)
 
 
 def test_labels_are_made_of_the_integers_themselves() -> None:
@@ -139,7 +139,7 @@ def test_labels_are_made_of_the_integers_themselves() -> None:
     bundle = table_file(path="large.parquet", target="y", target_kind="class", columns={"id": "category"})
     assert len(bundle.preprocessing["columns"][1]["categories"]) == 3
     assert torch.equal(
-        answered(bundle, "large.parquet").tensor[bundle.splits["val"].indices],
+        answered(bundle, "large.parquet").inputs[bundle.splits["val"].indices],
         tensor_of(bundle.splits["val"].inputs),
     )
 
@@ -148,7 +148,7 @@ def test_a_dropped_column_may_be_in_the_file_of_the_run_itself() -> None:
     for suffix in ("parquet", "csv"):
         bundle = trained(suffix, columns={"x": "drop", "town": "drop"})
         found = answered(bundle, written(suffix))
-        assert not any(found.problems) and found.tensor.shape[1] == bundle.spec.inputs.shape[0]
+        assert not any(found.problems) and found.inputs.shape[1] == bundle.spec.inputs.shape[0]
 
 
 def test_a_column_without_one_known_category_ends_in_an_error() -> None:
@@ -278,7 +278,7 @@ def test_json_lines_that_cannot_be_used_are_named() -> None:
     Path("t.csv").write_text("size,kind,y\n" + "\n".join(f"{n},{'red' if n % 3 else 'blue'},{n}" for n in range(30)))
     bundle = table_file(path="t.csv", target="y", target_kind="value")
     lines = ['{"kind": "red", "size": 4}', "", '{"size": 1e2, "kind": null}', '{"size": [1], "kind": "red"}', "[1]",
-             '{"size": 1', '{"size": 1, "kind": "red", "more": 1}', '{"size": NaN, "kind": "blue"}', '{"kind": "red"}',
+             '{"size": 1', '{"size": 1, "kind": {"more": 1}}', '{"size": NaN, "kind": "blue"}', '{"kind": "red"}',
              '{"size": Infinity, "kind": "red"}', "{}"]  # fmt: skip
     Path("new.jsonl").write_text("\n".join(lines))
     problems = answered(bundle, "new.jsonl").problems
@@ -290,7 +290,7 @@ def test_json_lines_that_cannot_be_used_are_named() -> None:
         "line 10",
         "line 11",
     ]
-    assert "'size'" in problems[2] and "'more'" in problems[5] and "'Infinity'" in problems[8]
+    assert "'size'" in problems[2] and "'kind.more'" in problems[5] and "'Infinity'" in problems[8]
     cases = (("", "too-few-samples"), ("[1]\n", "invalid-data"), ("{}\n", "incompatible-data"))
     for content, code in cases:
         Path("new.jsonl").write_text(content)
@@ -306,4 +306,4 @@ def test_a_row_whose_only_column_is_missing_is_a_row(suffix: str) -> None:
     rows = {"csv": "size,kind\n3,\n4,red\n", "jsonl": '{"size": 3, "kind": null}\n{"size": 4, "kind": "red"}\n'}
     Path(f"new.{suffix}").write_text(rows[suffix])
     found = answered(bundle, f"new.{suffix}")
-    assert found.problems == ["", ""] and found.tensor.tolist() == [[0.0, 0.0], [0.0, 1.0]]
+    assert found.problems == ["", ""] and found.inputs.tolist() == [[0.0, 0.0], [0.0, 1.0]]

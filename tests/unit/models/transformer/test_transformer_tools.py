@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-import io
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from dlexp.networks.activation_checkpointing import recompute_activations
 from dlexp.networks.multiply_adds import counted_products
 from dlexp.networks.summary import summarize_layers
+from dlexp.runtime.device import readable_cudnn_flags
 
 BATCH, LENGTH = torch.export.Dim("batch"), torch.export.Dim("length", max=12)
 
@@ -21,12 +22,12 @@ BATCH, LENGTH = torch.export.Dim("batch"), torch.export.Dim("length", max=12)
 def exported(network: nn.Module, arguments: tuple[Tensor, ...], axes: tuple[dict[int, Any], ...]) -> Any:
     """A session of ONNX Runtime that runs the network."""
     onnxruntime = pytest.importorskip("onnxruntime")
-    program = torch.export.export(network, arguments, dynamic_shapes=(axes,) if len(axes) == 1 else axes)
-    found = torch.onnx.export(program, (), verbose=False)
+    with readable_cudnn_flags():
+        program = torch.export.export(network, arguments, dynamic_shapes=axes)
+        found = torch.onnx.export(program, (), verbose=False)
     assert found is not None
-    file = io.BytesIO()
-    found.save(file)
-    return onnxruntime.InferenceSession(file.getvalue(), providers=["CPUExecutionProvider"])
+    content = found.model_proto.SerializeToString()
+    return onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
 
 
 def answer(session: Any, arguments: tuple[Tensor, ...]) -> Tensor:
@@ -83,12 +84,13 @@ def test_attention_is_counted() -> None:
 @pytest.mark.parametrize("kind", ["encoder", "gpt", "translator", "vit"])
 def test_recomputed_activations_give_the_same_gradients(kind: str) -> None:
     values, lengths = tokens()
-    network, given = {
+    makers: dict[str, Callable[[], tuple[nn.Module, tuple[Tensor, ...]]]] = {
         "encoder": lambda: (encoder(dropout=0.2, attention_dropout=0.2), (values, lengths)),
         "gpt": lambda: (language_model(dropout=0.2), (values,)),
         "translator": lambda: (translator(dropout=0.2), (values, lengths, values)),
         "vit": lambda: (image_model(dropout=0.2), (torch.randn(2, 2, 8, 6),)),
-    }[kind]()
+    }
+    network, given = makers[kind]()
     other = copy.deepcopy(network)
     assert recompute_activations(nn.ModuleDict({"model": other})) == (4 if kind == "translator" else 2)
     for one in (network, other):
