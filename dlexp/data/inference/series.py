@@ -45,7 +45,7 @@ class SeriesInput:
     @classmethod
     def of(cls, plain: Mapping[str, Any], arguments: Mapping[str, Any], separator: str | None) -> SeriesInput:
         """The reading that a run records. Raises DataError for a run of series of another kind."""
-        if plain.get("kind") != "series":
+        if plain.get("kind") != "series" or "window" not in plain:
             rule = "predicting files is not supported with these series"
             raise DataError(rule, code="not-supported")
         found = {"encoding": arguments.get("encoding", AUTO)} | ({} if separator is None else {"separator": separator})

@@ -21,6 +21,7 @@ from dlexp.metrics.reports.report import Report, Table
 from dlexp.sequence_specs import ForecastSpec
 
 MODEL = "model"
+BLOCK = "block"  # column of predictions.csv
 _MOST_SERIES = 3  # with a picture each
 _MOST_TARGETS = 3
 _BESIDE = "The model beside forecasts that need no network, on the {split} split."
@@ -61,19 +62,35 @@ class ForecastRows:
         return found
 
     @property
+    def blocks(self) -> NDArray[np.int64]:
+        """(N,) the stretch of time of each window; windows of different stretches count as independent."""
+        return time_blocks(self.origins, self.targets.horizon)
+
+    @property
+    def overlap(self) -> float:
+        """The share of its targets that a window has in common with the next."""
+        return 1 - 1 / self.targets.horizon
+
+    @property
     def header(self) -> list[str]:
-        """row; true and predicted value of each step and target; each quantile."""
+        """row; its stretch of time; true and predicted value of each step and target; each quantile."""
         names = self.targets.output_names
         pairs = [f"{kind} {name}" for name in names for kind in ("true", "predicted")]
-        return ["row", *pairs, *(f"{more} {name}" for more in self.extra for name in names)]
+        return ["row", BLOCK, *pairs, *(f"{more} {name}" for more in self.extra for name in names)]
 
     def __iter__(self) -> Iterator[list[Any]]:
         count = len(self.indices)
         true, predicted = self.true.reshape(count, -1), self.predicted.reshape(count, -1)
         pairs = np.stack([true, predicted], axis=2).reshape(count, -1)
         more = [values.reshape(count, -1) for values in self.extra.values()]
+        blocks = self.blocks.tolist()
         for number, index in enumerate(self.indices.tolist()):
-            yield [index, *pairs[number].tolist(), *(cell for values in more for cell in values[number].tolist())]
+            yield [
+                index,
+                blocks[number],
+                *pairs[number].tolist(),
+                *(cell for values in more for cell in values[number].tolist()),
+            ]
 
 
 def forecast_report(
@@ -95,15 +112,16 @@ def forecast_report(
         found["pinball"] = float(pinball(rows.extra, rows.true).mean())
     metrics, undefined = split_undefined(found, _why)
     level = resampling.level if resampling and resampling.resamples else 0.0
-    blocks = time_blocks(rows.origins, rows.targets.horizon)
+    blocks = rows.blocks
     sure = _intervals(rows, errors, blocks, level) if level else {}
     beside = _beside(rows, errors, others, blocks, level)
     steps = {MODEL: errors, **others}
     facts: dict[str, Any] = {
         "per_output": _per_target(rows, errors),
-        "baselines": beside,
+        "references": beside,
         "horizon_mae": {name: own.absolute.mean(axis=(0, 2)).tolist() for name, own in steps.items()},
         "time_blocks": int(blocks.max()) + 1,
+        "block_overlap": rows.overlap,
     }
     tables = {"predictions": Table(rows.header, rows)}
     if beside:
@@ -136,16 +154,23 @@ def _intervals(
     rows: ForecastRows, errors: ForecastErrors, blocks: NDArray[np.int64], level: float
 ) -> dict[str, Interval]:
     """Of the mean of each metric over windows; that of RMSE is the root of that of the squares, for one target."""
-    overlap = 1 - 1 / rows.targets.horizon
     of = {"mae": errors.absolute, "mase": errors.scaled, "smape": errors.share}
     if rows.extra:
         of["pinball"] = pinball(rows.extra, rows.true)
     with np.errstate(invalid="ignore"):
-        found = {name: block_interval(values.mean(axis=(1, 2)), blocks, level, overlap) for name, values in of.items()}
+        found = {
+            name: block_interval(values.mean(axis=(1, 2)), blocks, level, rows.overlap) for name, values in of.items()
+        }
     if len(rows.targets.names) == 1:
         squares = errors.squared.mean(axis=(1, 2))
-        found["rmse"] = block_interval(squares, blocks, level, overlap, lambda value: float(np.sqrt(max(0.0, value))))
+        found["rmse"] = block_interval(
+            squares, blocks, level, rows.overlap, lambda value: float(np.sqrt(max(0.0, value)))
+        )
     return found
+
+
+def _root(value: float) -> float:
+    return float(np.sqrt(max(0.0, value)))
 
 
 def _beside(
@@ -160,7 +185,7 @@ def _beside(
     found = {}
     for name, other in others.items():
         apart = own - other.absolute.mean(axis=(1, 2))
-        paired = block_interval(apart, blocks, level or 0.95, 1 - 1 / rows.targets.horizon)
+        paired = block_interval(apart, blocks, level or 0.95, rows.overlap)
         metrics = {key: None if np.isnan(value) else value for key, value in other.metrics().items()}
         verdict = _verdict(float(apart.mean()), paired)
         found[name] = {**metrics, "difference": float(apart.mean()), "interval": asdict(paired), "verdict": verdict}

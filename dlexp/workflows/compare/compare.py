@@ -18,7 +18,11 @@ import numpy as np
 
 from dlexp.artifacts.runs.run_tree import check_sweep, runs_in
 from dlexp.errors import ConfigError
+from dlexp.findings import counted
+from dlexp.metrics.intervals.blocks import LEAST_BLOCKS
+from dlexp.metrics.intervals.paired_blocks import TimeBlocks, over_blocks
 from dlexp.metrics.intervals.paired_difference import (
+    Floats,
     McNemar,
     PairedDifference,
     difference_over_seeds,
@@ -173,7 +177,11 @@ def compare(runs: Sequence[Path], options: CompareOptions) -> Comparison:
 
 @dataclass(frozen=True)
 class _Answer:
-    """The pairs and the basis of their intervals. `split_accesses`: of the test split, 0 for another split."""
+    """The pairs and the basis of their intervals.
+
+    split_accesses  of the test split, 0 for another split
+    blocks          independent stretches of time of forecasts, 0 for other samples
+    """
 
     metric: str
     maximize: bool
@@ -181,6 +189,7 @@ class _Answer:
     pairs: Sequence[Pair]
     split_accesses: int = 0
     unpaired: str = ""
+    blocks: int = 0
 
 
 def _answer(groups: Sequence[Sequence[RunSummary]], names: Sequence[str], options: CompareOptions) -> _Answer:
@@ -234,17 +243,23 @@ def _once_each(group: Sequence[RunSummary], notes: list[str]) -> list[RunSummary
 def _over_samples(groups: Sequence[Sequence[RunSummary]], names: Sequence[str], options: CompareOptions) -> _Answer:
     """All pairs of groups, from their saved predictions, with simultaneous intervals (Bonferroni)."""
     scores = read_scores(groups, options.metric, options.split)
-    measure, found = scores.measure, scores.groups
+    measure, found, blocks = scores.measure, scores.groups, scores.blocks
+    if blocks is not None and blocks.count < LEAST_BLOCKS:
+        rule = f"the {scores.split} split has {counted(blocks.count, 'independent stretch', 'independent stretches')}"
+        why = f"{rule} of time; {LEAST_BLOCKS} are required"
+        return _over_seeds(groups, names, why)
     order = _places([float(group.mean()) for group in found], measure.maximize)
     level = 1 - (1 - _LEVEL) / len(order)
     zero_or_one = measure.name == "accuracy"
     alone = [pair for pair in order if min(len(found[place]) for place in pair) == 1]
     networks = [(found[one], found[other]) for one, other in alone]
-    of_networks = over_samples(networks, level, seed=_SEED, zero_or_one=zero_or_one) if alone else []
+    of_networks = _of_networks(networks, blocks, level, zero_or_one) if alone else []
     by_pair = dict(zip(alone, of_networks, strict=True))
     pairs = []
     for one, other in order:
         first, second = found[one], found[other]
+        if blocks is not None:
+            first, second = blocks.scores(first), blocks.scores(second)
         difference = by_pair.get((one, other)) or over_seeds_and_samples(
             first, second, level, is_one_of_several=len(order) > 1
         )
@@ -252,7 +267,19 @@ def _over_samples(groups: Sequence[Sequence[RunSummary]], names: Sequence[str], 
         test = mcnemar(first[0] > 0, second[0] > 0) if is_two else None
         pairs.append(_pair(names[one], names[other], difference, measure, test))
     split_accesses = scores.split_accesses if scores.split == "test" else 0
-    return _Answer(f"{scores.split}/{measure.name}", measure.maximize, scores.samples, pairs, split_accesses)
+    independent = 0 if blocks is None else blocks.count
+    return _Answer(
+        f"{scores.split}/{measure.name}", measure.maximize, scores.samples, pairs, split_accesses, blocks=independent
+    )
+
+
+def _of_networks(
+    pairs: Sequence[tuple[Floats, Floats]], blocks: TimeBlocks | None, level: float, zero_or_one: bool
+) -> list[PairedDifference]:
+    """The differences of single networks: over samples, or over stretches of time."""
+    if blocks is None:
+        return over_samples(pairs, level, seed=_SEED, zero_or_one=zero_or_one)
+    return [over_blocks(first, second, blocks, level) for first, second in pairs]
 
 
 def _over_seeds(groups: Sequence[Sequence[RunSummary]], names: Sequence[str], why: str, metric: str = "") -> _Answer:
@@ -306,6 +333,11 @@ def _notes(answer: _Answer, one_configuration: bool, metric: str | None) -> list
     notes, about = [], {pair.difference.about for pair in answer.pairs}
     if len(answer.pairs) > 1:
         notes.append(f"the {len(answer.pairs)} intervals are simultaneous at 95 % (Bonferroni), so each is wider")
+    if answer.blocks:
+        notes.append(
+            f"windows of time overlap: the intervals count {answer.blocks} stretches of consecutive windows as "
+            "independent, as dlexp evaluate does"
+        )
     if "samples" in about and not one_configuration:
         notes.append(
             "a configuration has one seed: the interval applies to the trained network, not to the configuration. "

@@ -19,6 +19,7 @@ from dlexp.artifacts.files.reading import NO_LIMIT, is_file, open_regular
 from dlexp.artifacts.runs.run_files import read_run_file, with_keys
 from dlexp.artifacts.runs.run_tree import is_group, is_sweep
 from dlexp.errors import ConfigError, DlexpError, Problem
+from dlexp.metrics.intervals.paired_blocks import TimeBlocks
 from dlexp.text.nearest import nearest_name
 from dlexp.text.quoting import command, shell_word
 from dlexp.workflows.compare.named_metrics import sample_scorer
@@ -28,6 +29,7 @@ Floats = NDArray[np.float64]
 # Column -> (N,): numbers, or the number of each text in a list of texts that all tables of a comparison share.
 Table = Mapping[str, NDArray[Any]]
 _ROWS_AT_A_TIME = 1 << 15
+_BLOCK = "block"  # the column of the stretch of time of a forecast
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Scores:
 
     groups          one (K, N) each
     split_accesses  the largest number of evaluations of the split among the runs
+    blocks          stretches of time that count as independent, None for samples that do
     """
 
     measure: Measure
@@ -61,6 +64,7 @@ class Scores:
     checkpoint: str
     groups: tuple[Floats, ...]
     split_accesses: int
+    blocks: TimeBlocks | None = None
 
     @property
     def samples(self) -> int:
@@ -183,7 +187,10 @@ def read_scores(groups: Sequence[Sequence[RunSummary]], metric: str | None, want
     stacked = tuple(np.stack([scores[run.path] for run in group]) for group in groups)
     split_accesses = max(int(report.get("split_accesses", 0)) for report in reports)
     measure = Measure(name, runs[0].directions.get(name) == "max" or "accuracy" in name)
-    return Scores(measure, split, str(reports[0]["checkpoint"]), stacked, split_accesses)
+    blocks = None
+    if _BLOCK in first and "block_overlap" in reports[0]:
+        blocks = TimeBlocks(first[_BLOCK], float(reports[0]["block_overlap"]))
+    return Scores(measure, split, str(reports[0]["checkpoint"]), stacked, split_accesses, blocks)
 
 
 def _refuse_other_data(runs: Sequence[RunSummary]) -> None:
@@ -274,12 +281,12 @@ def _table(path: Path, metric: str, texts: dict[str, int]) -> Table:
 
 def _is_needed(column: str, metric: str) -> bool:
     """Whether a column names the sample, its target or its prediction, or holds the metric itself."""
-    return column in ("row", "true", "predicted", metric) or column.startswith(("true ", "predicted "))
+    return column in ("row", _BLOCK, "true", "predicted", metric) or column.startswith(("true ", "predicted "))
 
 
 def _cells(name: str, cells: list[str], texts: dict[str, int]) -> NDArray[Any]:
     """The cells of a column as numbers: rows and classes by their number in `texts`, others as they are."""
-    if name == "row" and all(map(str.isdecimal, cells)):
+    if name in ("row", _BLOCK) and all(map(str.isdecimal, cells)):
         return np.asarray(cells, np.int64)
     if name in ("row", "true", "predicted"):
         return np.fromiter((texts.setdefault(cell, len(texts)) for cell in cells), np.int64, len(cells))

@@ -25,7 +25,7 @@ from dlexp.errors import ConfigError, DlexpError
 from dlexp.kinds import describe_kind
 from dlexp.runtime.seed import generator
 from dlexp.runtime.tensors import sha256
-from dlexp.sequence_specs import SeriesSpec, TokenSpec, TokenTargetSpec
+from dlexp.sequence_specs import ForecastSpec, SeriesSpec, TokenSpec, TokenTargetSpec
 from dlexp.specs import ClassSpec, ImageSpec, TableSpec, ValueSpec
 from dlexp.tasks.base import forward
 from dlexp.types import Field, Prediction, Sequences, as_tensor
@@ -277,9 +277,16 @@ def _facts(
         "input": _described_inputs(inputs) | ({"layout": "NCHW"} if isinstance(spec.inputs, ImageSpec) else {}),
         "output": _described("output", outputs, inputs) | {"what": _what(stored, outputs, request.with_preprocessing)},
         "classes": list(spec.targets.names if isinstance(spec.targets, ClassSpec) else ()),
-        "targets": list(spec.targets.names if isinstance(spec.targets, ValueSpec) else ()),
+        "targets": _target_names(spec.targets),
         "preprocessing": stored.preprocessing,
     }
+
+
+def _target_names(targets: object) -> list[str]:
+    """The name of each output that is a value; of a forecast those of its steps."""
+    if isinstance(targets, ForecastSpec):
+        return list(targets.output_names)
+    return list(targets.names) if isinstance(targets, ValueSpec) else []
 
 
 def _described(name: str, values: Tensor, inputs: Field) -> dict[str, Any]:

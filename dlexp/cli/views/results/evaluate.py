@@ -39,7 +39,7 @@ def evaluation(content: Mapping[str, Any], quiet: bool = False) -> None:
         return
     _baselines(content.get("baselines", {}))
     _per_target(content.get("per_output", {}))
-    _beside(content["metrics"], content.get("baselines", {}))
+    _beside(content["metrics"], content.get("references", {}))
     for reason in dict.fromkeys(content["undefined"].values()):
         names = [name for name, text in content["undefined"].items() if text == reason]
         out.print(f"[yellow]undefined[/]: {escape(', '.join(names))}: {escape(reason)}")

@@ -82,7 +82,8 @@ def test_a_forecast_continues_the_file_with_its_times(folder: Path, capsys: pyte
         assert float(row["q0.1 sales"]) <= float(row["predicted sales"]) <= float(row["q0.9 sales"])
     report = json.loads((newest() / "eval" / "test" / "report.json").read_text())
     assert report["samples"] == 22 - 3 + 1
-    assert set(report["baselines"]) == {"naive", "seasonal_naive", "ridge"}
+    assert "baselines" not in report
+    assert set(report["references"]) == {"naive", "seasonal_naive", "ridge"}
     assert set(report["metrics"]) >= {"mae", "rmse", "mase", "smape", "pinball"}
     assert {"forecast", "horizon_errors"} <= set(report["figures"])
     with (newest() / "eval" / "test" / "predictions.csv").open(newline="") as file:
@@ -116,3 +117,38 @@ def test_files_that_cannot_be_continued_say_why(folder: Path, capsys: pytest.Cap
     other.write_text("day,amount\n2024-01-01,3\n")
     run("predict", "outputs/latest", str(other), code=3)
     assert "data.target" in capsys.readouterr().err
+
+
+def test_networks_are_compared_over_stretches_of_time(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = f"data.path={written(folder / 'sales.csv', wave())}"
+    runs = []
+    for rate in ("0.001", "0.02"):
+        run("train", data, *WORDS, f"optim.lr={rate}")
+        runs.append(str(newest().path))
+    run("evaluate", runs[0], "-q")
+    run("evaluate", runs[1], "-q")
+    capsys.readouterr()
+    run("compare", *runs, "--json")
+    found = json.loads(capsys.readouterr().out)
+    assert found["samples"] == 20
+    (pair,) = found["pairs"]
+    assert any("6 stretches of consecutive windows" in note for note in found["notes"])
+    with (Path(runs[0]) / "eval" / "test" / "predictions.csv").open(newline="") as file:
+        assert len({row["block"] for row in csv.DictReader(file)}) == 6
+    assert pair["difference"]["about"] == "samples"
+
+
+def test_a_split_of_too_few_stretches_is_compared_over_seeds_or_not_at_all(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = f"data.path={written(folder / 'sales.csv', wave())}"
+    runs = []
+    for rate in ("0.001", "0.02"):
+        run("train", data, *WORDS, "data.horizon=8", f"optim.lr={rate}")
+        runs.append(str(newest().path))
+        run("evaluate", runs[-1], "-q")
+    capsys.readouterr()
+    run("compare", *runs, "--json")
+    found = json.loads(capsys.readouterr().out)
+    assert found["pairs"] == []
+    assert "3 are required" in found["unpaired"]
