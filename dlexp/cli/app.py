@@ -49,7 +49,7 @@ COMMANDS = (
     Command(
         "predict",
         "results.predict:predict",
-        "Predict new images, table rows or arrays, with a run or the mean of a group of seeds.",
+        "Predict new images, table rows, texts or arrays, with a run or the mean of a group of seeds.",
     ),
     Command("export", "results.export:export", "Export the network of a run and check its outputs."),
     Command("report", "results.report:report", "Write an HTML report on a run, a study or several runs."),

@@ -22,7 +22,7 @@ CATALOG = Catalog(
     (),
 )
 SEEN = {
-    "data": 44, "experiment": 7, "logger": 4, "loss": 19, "model": 54,
+    "data": 44, "experiment": 8, "logger": 4, "loss": 19, "model": 54,
     "optim": 17, "regularization": 16, "scheduler": 13, "task": 8, "trainer": 2,
 }  # fmt: skip
 ALL = [(group, option) for group in GROUPS for option in CATALOG.options(group)]
