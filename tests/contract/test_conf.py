@@ -22,7 +22,7 @@ CATALOG = Catalog(
     (),
 )
 SEEN = {
-    "data": 44, "experiment": 8, "logger": 4, "loss": 19, "model": 54,
+    "data": 44, "experiment": 9, "logger": 4, "loss": 19, "model": 54,
     "optim": 17, "regularization": 16, "scheduler": 13, "task": 8, "trainer": 2,
 }  # fmt: skip
 ALL = [(group, option) for group in GROUPS for option in CATALOG.options(group)]
@@ -40,6 +40,8 @@ COMPANIONS = {
     "data=parquet": ["data.path=a.parquet", "data.target=b", "task=classification"],
     "data=imagenet": ["data.path=a"],
     "data=csv": ["data.path=a.csv", "data.target=b", "task=classification"],
+    "data=series": ["data.path=a.csv", "data.target=b"],
+    "data=series_classes": ["data.path=a.ts", "task=classification"],
     "task=regression": ["data=diabetes"],
     **{
         f"loss={name}": ["data=diabetes"]
