@@ -32,6 +32,7 @@ def folder_of_the_docs(folder_of_small_files: Path, tmp_path_factory: pytest.Tem
     for name in ("visits", "train", "val", "test"):
         table = pd.DataFrame({**visits, "x": rng.random(60), "sold": np.arange(60) % 2, "income": rng.normal(size=60)})
         table.to_csv(folder / f"{name}.csv", index=False)
+    write_sequences(folder)
     for page in NAMES:
         for name, text in saved_files(page).items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -39,6 +40,20 @@ def folder_of_the_docs(folder_of_small_files: Path, tmp_path_factory: pytest.Tem
     found = folder / "my_conf/experiment/lr_found.yaml"  # what `dlexp lr-find --apply --config-dir my_conf` writes
     found.write_text("# @package _global_\noptim: {lr: 0.01}\n", encoding="utf-8")
     return folder
+
+
+def write_sequences(folder: Path) -> None:
+    """Reviews as a table and as a folder for each class, and series with a class."""
+    words = [f"the film number {n} was {'good' if n % 2 else 'bad'} and long" for n in range(40)]
+    pd.DataFrame({"review": words, "stars": ["high", "low"] * 20}).to_csv(folder / "reviews.csv", index=False)
+    for number, text in enumerate(words):
+        place = folder / "reviews" / ("low" if number % 2 else "high")
+        place.mkdir(parents=True, exist_ok=True)
+        (place / f"{number}.txt").write_text(text)
+    header = "@problemName Waves\n@timeStamps false\n@univariate true\n@classLabel true up down\n@data\n"
+    for part in ("TRAIN", "TEST"):
+        rows = [f"{n},{n + 1},{n + 2}:{'up' if n % 2 else 'down'}" for n in range(20)]
+        (folder / f"Waves_{part}.ts").write_text(header + "\n".join(rows) + "\n")
 
 
 @pytest.fixture
