@@ -169,7 +169,8 @@ def test_the_same_words_build_the_same_weights(model: str) -> None:
 @pytest.mark.parametrize("loss", LOSSES)
 def test_a_loss_goes_with_the_data_of_its_kind(loss: str) -> None:
     targets = kind("loss", loss, "_targets_")
-    data = next(name for name in DATA if kind("data", name, "_targets_") == targets)
+    first = None if targets is None else targets.strip("[]").split(",")[0]
+    data = next(name for name in DATA if kind("data", name, "_targets_") == first)
     task = next(name for name in TASKS if kind("task", name, "_outputs_") == kind("loss", loss, "_outputs_"))
     built = experiment("model=mlp", f"data={data}", f"task={task}", f"loss={loss}")
     state = two_steps(built)

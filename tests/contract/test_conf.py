@@ -42,7 +42,16 @@ COMPANIONS = {
     "data=csv": ["data.path=a.csv", "data.target=b", "task=classification"],
     "data=series": ["data.path=a.csv", "data.target=b"],
     "data=series_classes": ["data.path=a.ts", "task=classification"],
+    "data=text": ["data.path=a.csv", "data.target=b", "task=classification"],
+    "data=corpus": ["data.path=a.txt"],
+    "data=pairs": ["data.path=a.tsv"],
+    "data=tagged": ["data.path=a.txt"],
     "task=regression": ["data=diabetes"],
+    "task=forecasting": ["data=nile"],
+    "task=seq2seq": ["data=reverse"],
+    "task=ctc": ["data=tones"],
+    "task=tagging": ["data=entities"],
+    "task=language_model": ["data=topics"],
     **{
         f"loss={name}": ["data=diabetes"]
         for name in ("huber", "mae", "mse", "mse_mae", "poisson", "quantile", "smooth_l1")

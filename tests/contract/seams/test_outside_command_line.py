@@ -111,7 +111,6 @@ def test_commands_on_a_run_of_masks(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_commands_on_a_run_of_tokens_refuse_what_they_cannot_do(capsys: pytest.CaptureFixture[str]) -> None:
     dlexp("train", *OWN, *TOKENS, *SHORT, "-o", "run")
-    line_refused(capsys, "export", "run", *TRUST, code="not-supported", where="data")
     np.save("tokens.npy", np.zeros((2, 4), dtype=np.int64))
     capsys.readouterr()
     dlexp("predict", "run", "tokens.npy", *TRUST, code=3)

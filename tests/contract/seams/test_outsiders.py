@@ -10,8 +10,6 @@ import pytest
 import torch
 from outside_package import OWN, dlexp, installed, report_of, rows_of
 
-from dlexp.cli.app import main
-
 PACKAGE = """
 import torch
 from torch import nn
@@ -209,8 +207,8 @@ def test_a_run_is_trained_resumed_evaluated_compared_and_verified(
 @pytest.mark.parametrize("name", TASKS)
 def test_a_failed_step_is_kept_and_repeated_without_the_data(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     words = [word.replace("task=", "task=sick") for word in TASKS[name]]
-    with pytest.raises(RuntimeError, match="sample 5:"):  # a mistake of the user's own code keeps its traceback
-        main(["train", *OWN, *words, *SHORT, "-o", "run"])
+    dlexp("train", *OWN, *words, *SHORT, "-o", "run", code=1)
+    assert "sample 5:" in capsys.readouterr().err
     assert (Path("run") / "crash" / "capsule.pt").is_file()
     capsys.readouterr()
     dlexp("replay", "run", *TRUST, "--json")
