@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -208,7 +209,7 @@ class Broken(Table):
 
 
 def recurrent(bidirectional: bool) -> nn.Module:
-    sizes = {"token": 8, "units": 8, "layers": 1}
+    sizes: dict[str, Any] = {"token": 8, "units": 8, "layers": 1}
     return lstm(
         vocabulary_size=SIZE, num_outputs=SIZE, per_position=True, bidirectional=bidirectional, dropout=0.0, **sizes
     )
