@@ -63,6 +63,8 @@ def _put_out(name: str) -> str:
 
 def _fitting(tree: Mapping[str, Any], group: str, given: str) -> str:
     """A task and its loss for targets of kind `given`; the loss alone if the task fits already; "" for none."""
+    if group == "task" and given == "tokens" and tree["data"].get("_inputs_") == "series":
+        return "task=ctc"
     if group == "task" and given in _TASKS:
         return f"task={_TASKS[given]}"
     if given not in _OF_TARGETS:

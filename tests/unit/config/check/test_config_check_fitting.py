@@ -90,6 +90,7 @@ def test_what_does_not_fit_is_answered_with_a_part_and_with_data(words: str, whe
         ("reverse", "classification", "seq2seq"),
         ("entities", "seq2seq", "tagging"),
         ("sunspots", "tagging", "forecasting"),
+        ("tones", "classification", "ctc"),
     ],
 )
 def test_a_task_that_does_not_fit_is_answered_with_the_one_that_does(data: str, task: str, fitting: str) -> None:
