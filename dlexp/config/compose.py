@@ -173,8 +173,8 @@ def settle_targets(tree: dict[str, Any], task_given: bool, choices: Mapping[str,
     if problems:
         raise ConfigError([*problems, *untrusted(tree, choices, catalog.trusted)])
     data = tree["data"]
-    if task_given and data.get("target_kind") == "auto":
-        kind = str(tree["task"].get("_targets_"))
+    if task_given and data.get("target_kind") == "auto" and tree["task"].get("_targets_") in ("class", "value"):
+        kind = str(tree["task"]["_targets_"])
     else:
         arguments = {key: value for key, value in data.items() if not key.startswith("_")}
         try:

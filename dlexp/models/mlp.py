@@ -91,7 +91,7 @@ def mlp(
         raise ValueError("dropout_kind='channel' requires images. Use unit or alpha.")
     refuse_alpha_without_selu(dropout_kind, activation, norm)
     if input_shape is None and (max_length is None or not in_channels):
-        raise ValueError("mlp requires samples of one shape, or series. Use a model for sequences of tokens.")
+        raise ValueError("mlp requires samples of one shape, or series. Use model=lstm")
     features = prod(input_shape) if input_shape is not None else in_channels * (max_length or 0)
     widths = [features, *hidden]
     layers: list[nn.Module] = [nn.Flatten()]

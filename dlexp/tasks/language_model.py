@@ -30,6 +30,8 @@ from dlexp.types import Batch, LossOutput, Prediction, Sequences
 __all__ = ["LanguageModel"]
 
 _IGNORED = -1
+_CAUSAL = "Use model=gpt, model=lstm or model=gru"
+_LEAK = 1e-3  # share of a change that rounding does not explain
 _LONGEST = 200  # tokens that continue a text, unless --max-length says another number
 
 
@@ -57,6 +59,14 @@ class LanguageModel(Task):
             raise other_targets("language_model", "the next token at each position", spec)
         self._spec, self._label_smoothing = spec.targets, label_smoothing
         self.generation: GenerationOptions | None = None
+
+    def around(self, network: nn.Module) -> nn.Module:
+        """`network` itself. Raises ConfigError for one that looks ahead: it would read the token it is to predict."""
+        if _looks_ahead(network, self._spec):
+            rule = f"looks ahead: {type(network).__name__} reads the tokens that it is to predict"
+            remedy = "Set model.bidirectional=false" if hasattr(network, "is_causal") else _CAUSAL
+            raise ConfigError.one("model", "", rule, remedy, code="incompatible-data")
+        return network
 
     def loss_weight(self, phase: str, batch: Batch) -> Tensor:
         """How many tokens count."""
@@ -119,8 +129,7 @@ class LanguageModel(Task):
     def _continued(self, network: nn.Module, batch: Batch, options: GenerationOptions) -> Prediction:
         if not isinstance(network, StepwiseNetwork):
             rule = f"cannot put out text: {type(network).__name__} has no methods start and step"
-            remedy = "Use model=gpt, model=lstm or model=gru"
-            raise ConfigError.one("model", "", rule, remedy, code="not-supported")
+            raise ConfigError.one("model", "", rule, _CAUSAL, code="not-supported")
         assert isinstance(batch.inputs, Sequences)
         sliding = SlidingContext(network, self._spec.max_length)
         found = generate(
@@ -140,3 +149,22 @@ class LanguageModel(Task):
         """(B, T) the tokens that count, -1 elsewhere."""
         assert isinstance(batch.targets, Sequences)
         return batch.targets.values.masked_fill(~batch.targets.mask, _IGNORED)
+
+
+def _looks_ahead(network: nn.Module, spec: NextTokenSpec) -> bool:
+    """Whether another last token changes the scores of positions before it. False for a network that cannot be run."""
+    length = min(8, spec.max_length)
+    values = torch.arange(length).remainder(spec.vocabulary_size).repeat(2, 1)
+    values[1, -1] = (values[1, -1] + 1) % spec.vocabulary_size
+    was_training = {module: module.training for module in network.modules()}
+    network.eval()
+    try:
+        with torch.no_grad():
+            scores = forward(network, Sequences(values, torch.full((2,), length))).double()
+        changes = (scores[0] - scores[1]).abs().amax(1)
+    except Exception:  # a network may raise anything; the test with samples of the data tells it
+        return False
+    finally:
+        for module, training in was_training.items():
+            module.training = training
+    return bool(length > 1 and changes[:-1].max() > _LEAK * changes[-1])

@@ -9,11 +9,19 @@ from dlexp.kinds import describe_kind, kinds_of
 from dlexp.text.quoting import setting
 
 _OF_TARGETS = {"class": ("task=classification", "loss=cross_entropy"), "value": ("task=regression", "loss=mse")}
+_TASKS = {"forecast": "forecasting", "tags": "tagging", "tokens": "seq2seq", "next_tokens": "language_model"}
+# Kind of targets -> a model of sequences that puts them out; of any other kind `lstm`.
+_OF_SEQUENCES = {"tokens": "seq2seq_lstm", "next_tokens": "gpt", "forecast": "gru"}
+_SEQUENCES = ("tokens", "series")
 # (kind of inputs, kind of targets) -> a built-in data set of a few hundred samples.
 _DATA = {
     ("image", "class"): "data=digits",
     ("tabular", "class"): "data=breast_cancer",
     ("tabular", "value"): "data=diabetes",
+    ("tokens", "class"): "data=docstrings",
+    ("series", "forecast"): "data=sunspots",
+    ("tokens", "tags"): "data=entities",
+    ("tokens", "tokens"): "data=reverse",
 }
 
 
@@ -25,8 +33,8 @@ def remedy_of_kinds(tree: Mapping[str, Any], group: str, wanted: Sequence[str], 
         group: model, task or loss.
     """
     if group == "model":
-        fitting = "model=mlp" if {*wanted, given} <= {"image", "tabular"} else ""
-        kinds = (wanted[0], "class")
+        fitting = _model(wanted, given, str(tree["data"].get("_targets_")))
+        kinds = (wanted[0], _put_out(str(tree["model"].get("_target_")).rpartition(".")[2]))
     else:
         fitting = _fitting(tree, group, given)
         inputs = kinds_of(tree["model"].get("_inputs_"))
@@ -37,8 +45,28 @@ def remedy_of_kinds(tree: Mapping[str, Any], group: str, wanted: Sequence[str], 
     return f"Use {', or '.join(filter(None, found))}" if any(found) else ""
 
 
+def _model(wanted: Sequence[str], given: str, targets: str) -> str:
+    """A model for inputs of kind `given` in place of one that requires `wanted`; "" for none."""
+    if given in _SEQUENCES:
+        return f"model={_OF_SEQUENCES.get(targets, 'lstm')}"
+    if given == "tabular" or {*wanted, given} <= {"image", "tabular"}:
+        return "model=mlp"
+    return "model=simple_cnn" if given == "image" and targets in _OF_TARGETS else ""
+
+
+def _put_out(name: str) -> str:
+    """The kind of targets for which the model made by the function `name` is meant."""
+    if name == "gpt":
+        return "next_tokens"
+    return "tokens" if name == "transformer" or name.startswith("seq2seq") else "class"
+
+
 def _fitting(tree: Mapping[str, Any], group: str, given: str) -> str:
     """A task and its loss for targets of kind `given`; the loss alone if the task fits already; "" for none."""
+    if group == "task" and given == "tokens" and tree["data"].get("_inputs_") == "series":
+        return "task=ctc"
+    if group == "task" and given in _TASKS:
+        return f"task={_TASKS[given]}"
     if given not in _OF_TARGETS:
         return "loss=none if the task computes its own loss" if group == "loss" else ""
     return _OF_TARGETS[given][1] if group == "loss" else " ".join(_OF_TARGETS[given])

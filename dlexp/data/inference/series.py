@@ -19,7 +19,7 @@ from dlexp.data.series.frequency import AUTO, Frequency
 from dlexp.data.series.reading import NONE, ReadingOptions, series_of
 from dlexp.data.series.series_set import FORWARD, INTERPOLATE, Series, SeriesColumns, SeriesSet, filled
 from dlexp.data.series.tsf_file import is_tsf, read_tsf
-from dlexp.data.splits.by_time import shown_time
+from dlexp.data.splits.by_time import shown_times
 from dlexp.data.tables.files.opening import STDIN
 from dlexp.data.tables.files.reading import read_table
 from dlexp.data.tables.files.table_form import FormSettings
@@ -120,7 +120,7 @@ class SeriesInput:
         values = filled(one.values[:end], gaps if gaps in (FORWARD, INTERPOLATE) else "", ())
         frequency = Frequency(**plain["frequency"])
         later = frequency.after(None if one.times is None else one.times[end - 1], horizon)
-        after = blank if later is None else tuple(map(shown_time, later))
+        after = blank if later is None or one.times is None else shown_times(later, one.times)
         missing = np.isnan(values[-length:]).any(axis=1)
         if missing.any():
             back = int(length - np.flatnonzero(missing)[0])

@@ -17,6 +17,7 @@ from dlexp.data.series.series_set import REFUSE, Floats, Series, SeriesColumns, 
 from dlexp.data.splits.by_time import shown_time
 from dlexp.data.tables.features.kinds import is_date_column
 from dlexp.data.tables.features.problems import ColumnProblem, not_found, raise_all
+from dlexp.data.tables.raw_column import RawColumn
 from dlexp.data.tables.raw_table import RawTable
 from dlexp.data.tables.split_columns import read_times
 from dlexp.errors import DataError
@@ -25,6 +26,7 @@ from dlexp.text.quoting import listed, setting
 
 NONE = "none"
 _TIME_NAMES = ("time", "date", "datetime", "timestamp", "ds", "year", "t")
+_MOST_MARKS = 10  # texts that a proposed setting or code names
 
 
 @dataclass(frozen=True)
@@ -126,13 +128,22 @@ def _numbers(table: RawTable, wanted: SeriesColumns) -> Floats:
         if len(wrong):
             more = f", and {len(wrong) - 1:,} more" if len(wrong) > 1 else ""
             rule = f"must be a number, got {table.raw[name].cell(int(wrong[0]))!r}{more}"
-            remedy = (
-                f"Correct it, or count it as missing: {table.raw[name].marking([table.raw[name].cell(int(wrong[0]))])}"
-            )
+            remedy = _as_numbers(table.raw[name], wrong, bool(np.isfinite(numbers).any()))
             problems.append(ColumnProblem(table.refusal(rule, name, int(wrong[0]), remedy, "invalid-type"), name))
         found.append(numbers)
     raise_all(problems, table.file, {})
     return np.stack(found, axis=1).astype(np.float64)
+
+
+def _as_numbers(column: RawColumn, wrong: NDArray[np.intp], has_numbers: bool) -> str:
+    """What to do about the cells `wrong`, which are no numbers: words such as yes and no are not missing values."""
+    texts = list(dict.fromkeys(column.cell(int(row)) for row in wrong))
+    if has_numbers:
+        return f"Correct it, or count it as missing: {column.marking(texts[:_MOST_MARKS])}"
+    if len(texts) > _MOST_MARKS:
+        return "Write numbers in place of the texts, or leave the column out."
+    codes = ", ".join(f"{number} for {text!r}" for number, text in enumerate(sorted(texts)))
+    return f"Write numbers, such as {codes}, or leave the column out."
 
 
 def _by_series(table: RawTable, wanted: SeriesColumns, times: NDArray[Any] | None, values: Floats) -> Iterator[_Rows]:
@@ -169,10 +180,10 @@ def _in_order(table: RawTable, rows: _Rows, wanted: SeriesColumns, time: str | N
         row = int(rows.at[back[0]])
         pair = [shown_time(rows.times[back[0] - before]) for before in (0, 1)]
         rule = f"time goes backwards{where}: {pair[0]} comes after {pair[1]}"
-        several = wanted.series is None and (seen := _may_name_series(table, wanted, time))
+        seen = _may_name_series(table, wanted, time, rows)
         remedy = (
             f"If the file has several series, set {setting('data.series', seen)}. Else set data.sort=true"
-            if several
+            if seen
             else "Set data.sort=true"
         )
         raise table.refusal(rule, time, row, remedy)
@@ -180,20 +191,27 @@ def _in_order(table: RawTable, rows: _Rows, wanted: SeriesColumns, time: str | N
         row = int(rows.at[same[0]])
         more = f", and {counted(len(same) - 1, 'more row')}" if len(same) > 1 else ""
         rule = f"{shown_time(rows.times[same[0]])} occurs twice{where}{more}"
-        name = _may_name_series(table, wanted, time)
-        remedy = (
-            f"If the file has several series, set {setting('data.series', name)}" if name else "Delete one of the rows."
+        name = _may_name_series(table, wanted, time, rows)
+        several = (
+            f"If the file has several series, set {setting('data.series', name)}. Else delete" if name else "Delete"
         )
+        remedy = f"{several} one of the rows."
         raise table.refusal(rule, time, row, remedy)
     return rows
 
 
-def _may_name_series(table: RawTable, wanted: SeriesColumns, time: str) -> str:
-    """A column of texts that may name the series of a row, "" for none."""
-    if wanted.series is not None:
+def _may_name_series(table: RawTable, wanted: SeriesColumns, time: str, rows: _Rows) -> str:
+    """A column of texts that parts `rows` into series of two or more, in each of which time goes on; "" for none."""
+    if wanted.series is not None or rows.times is None:
         return ""
-    free = (name for name in table.raw if name not in (*wanted.values, time))
-    return next((name for name in free if table.raw[name].cells().dtype == object), "")
+    for name in table.raw:
+        if name not in (*wanted.values, time) and table.raw[name].cells().dtype == object:
+            labels = table.raw[name].spelled.codes[rows.at]
+            order = np.argsort(labels, kind="stable")
+            inside = labels[order][1:] == labels[order][:-1]
+            if 2 * inside.sum() >= len(labels) and (rows.times[order][1:] > rows.times[order][:-1])[inside].all():
+                return name
+    return ""
 
 
 def _frequency(table: RawTable, groups: list[_Rows], time: str | None, options: ReadingOptions) -> Frequency:

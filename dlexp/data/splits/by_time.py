@@ -55,3 +55,12 @@ def shown_time(value: Any) -> str:
     if isinstance(value, np.timedelta64):
         return str(value.astype("timedelta64[us]").item())
     return f"{float(value):.15g}"
+
+
+def shown_times(values: NDArray[Any], among: NDArray[Any]) -> tuple[str, ...]:
+    """Times as texts of one form: each with a time of day where one of them, or of `among`, has one."""
+    texts = tuple(map(shown_time, values))
+    days = [each.astype("datetime64[D]") != each for each in (values, among) if each.dtype.kind == "M"]
+    if not any(found.any() for found in days):
+        return texts
+    return tuple(text if "T" in text or text == "NaT" else f"{text}T00:00:00" for text in texts)

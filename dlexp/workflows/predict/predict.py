@@ -200,7 +200,9 @@ class _Rows:
             if problem:
                 self.bad += 1
                 if len(self.first_bad) < _NAMED:
-                    self.first_bad.append(f"{group.names['input'][place]}: {problem}")
+                    rows = group.names.get("row", range(len(group.problems)))
+                    name = group.names["input"][place] or f"row {rows[place]}"  # an empty text has no name
+                    self.first_bad.append(f"{name}: {problem}")
         self.items += len(group.problems)
 
 

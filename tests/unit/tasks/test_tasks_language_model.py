@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from dlexp.errors import ConfigError
 from dlexp.losses.no_loss import NoLoss
 from dlexp.metrics.bootstrap import Resampling
 from dlexp.metrics.reports.figures import TokenValues
+from dlexp.models.recurrent.builders import lstm
 from dlexp.sequence_specs import NextTokenSpec, TokenSpec
 from dlexp.specs import ClassSpec, DataSpec
 from dlexp.tasks.language_model import LanguageModel
@@ -188,3 +191,45 @@ def test_other_targets_and_other_outputs_are_refused(parts: tuple[LanguageModel,
         LanguageModel(spec=DataSpec(SPEC.inputs, ClassSpec(("a", "b"))), loss=NoLoss())
     with pytest.raises(ValueError, match="must have shape"):
         task.predict({"model": nn.Sequential()}, Batch(torch.zeros(1, 6, 2), batch([6]).targets, torch.zeros(1)))
+
+
+class Ahead(Table):
+    """The scores of the next token by the next one itself."""
+
+    def forward(self, values: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.scores(values.roll(-1, 1))
+        return found
+
+
+class Broken(Table):
+    """A network that cannot be run."""
+
+    def forward(self, values: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("broken")
+
+
+def recurrent(bidirectional: bool) -> nn.Module:
+    sizes: dict[str, Any] = {"token": 8, "units": 8, "layers": 1}
+    return lstm(
+        vocabulary_size=SIZE, num_outputs=SIZE, per_position=True, bidirectional=bidirectional, dropout=0.0, **sizes
+    )
+
+
+@pytest.mark.parametrize(
+    ("network", "remedy"),
+    [(Ahead(), "model=gpt"), (recurrent(True), "model.bidirectional=false")],
+    ids=["own", "bidirectional"],
+)
+def test_a_network_that_reads_the_token_it_is_to_predict_is_refused(network: nn.Module, remedy: str) -> None:
+    with pytest.raises(ConfigError, match="looks ahead") as caught:
+        LanguageModel(spec=SPEC, loss=NoLoss()).around(network)
+    assert remedy in caught.value.problems[0].remedy
+
+
+@pytest.mark.parametrize("network", [Table(), Broken(), recurrent(False)], ids=["table", "broken", "recurrent"])
+def test_other_networks_are_kept_as_they_are(network: nn.Module) -> None:
+    network.train()
+    state = torch.get_rng_state()
+    assert LanguageModel(spec=SPEC, loss=NoLoss()).around(network) is network
+    assert all(module.training for module in network.modules())
+    assert torch.equal(torch.get_rng_state(), state)

@@ -196,3 +196,8 @@ def test_checks_find_copies_contradictions_and_words_that_give_a_class_away(
     kinds = {one["kind"]: one for one in json.loads(capsys.readouterr().out)["findings"]}
     assert {"duplicates across splits", "conflict", "leak", "unusable texts"} <= kinds.keys()
     assert "'spam'" in kinds["leak"]["where"][0] and kinds["unusable texts"]["where"] == ["line 183 (empty)"]
+
+
+def test_an_empty_text_is_told_by_its_row(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run("predict", "table", "--text", "great", "--text", "", code=3)
+    assert "row 1: the text is empty" in capsys.readouterr().err

@@ -108,8 +108,9 @@ def group(folder: Path, split: str, content: Mapping[str, Any]) -> None:
     out.print(over_seeds(f"{folder}, {split} split", content))
 
 
-def _baselines(found: Mapping[str, Mapping[str, float]]) -> None:
-    """Print what simple models reach, where the data has such."""
+def _baselines(found: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print what simple models reach that the model is not compared with, where the data has such."""
+    found = {model: values for model, values in found.items() if "verdict" not in values}
     if not found:
         return
     names = list(dict.fromkeys(name for values in found.values() for name in values))
@@ -133,6 +134,7 @@ def _per_target(found: Mapping[str, Mapping[str, float | None]]) -> None:
 
 def _beside(own: Mapping[str, float | None], others: Mapping[str, Mapping[str, Any]]) -> None:
     """Print the model beside forecasts that need no network, and whether it is better than each."""
+    others = {label: each for label, each in others.items() if "verdict" in each}
     if not others:
         return
     names = ("mae", "rmse", "mase", "smape")

@@ -67,6 +67,11 @@ def test_a_file_that_is_not_there_is_named_before_its_target(folder: Path) -> No
         ("data=digits loss=mae", "loss", "Use loss=cross_entropy, or other data, such as data=diabetes"),
         ("data=diabetes loss=focal", "loss", "Use loss=mse, or other data, such as data=breast_cancer"),
         ("data=iris model=simple_cnn", "model", "Use model=mlp, or other data, such as data=digits"),
+        ("data=digits model=lstm", "model", "Use model=simple_cnn, or other data, such as data=docstrings"),
+        ("data=digits model=seq2seq_lstm", "model", "Use model=simple_cnn, or other data, such as data=reverse"),
+        ("data=digits model=gpt", "model", "Use model=simple_cnn"),
+        ("data=reverse model=simple_cnn", "model", "Use model=seq2seq_lstm, or other data, such as data=digits"),
+        ("data=sunspots model=simple_cnn", "model", "Use model=gru, or other data, such as data=digits"),
     ],
 )
 def test_what_does_not_fit_is_answered_with_a_part_and_with_data(words: str, where: str, remedy: str) -> None:
@@ -76,6 +81,27 @@ def test_what_does_not_fit_is_answered_with_a_part_and_with_data(words: str, whe
     for setting in re.findall(r"\b(?:loss|model|data)=\w+", remedy):
         others = kept if setting.startswith("data=") else words.split()
         load([*(word for word in others if word.partition("=")[0] != setting.partition("=")[0]), setting], Catalog())
+
+
+@pytest.mark.parametrize(
+    ("data", "task", "fitting"),
+    [
+        ("sunspots", "classification", "forecasting"),
+        ("reverse", "classification", "seq2seq"),
+        ("entities", "seq2seq", "tagging"),
+        ("sunspots", "tagging", "forecasting"),
+        ("tones", "classification", "ctc"),
+    ],
+)
+def test_a_task_that_does_not_fit_is_answered_with_the_one_that_does(data: str, task: str, fitting: str) -> None:
+    problems = problems_of(f"data={data}", f"task={task}")
+    assert problems[0].where == "task" and f"task={fitting}" in problems[0].remedy
+    load([f"data={data}", f"task={fitting}"], Catalog())
+
+
+def test_a_task_that_reads_no_column_is_refused_by_name_where_the_column_would_be_detected(folder: Path) -> None:
+    problems = problems_of("data=csv", "data.path=people.csv", "data.target=income", "task=tagging")
+    assert problems[0].where == "task" and "task=classification" in problems[0].remedy
 
 
 def test_a_remedy_of_task_and_loss_is_given_once() -> None:

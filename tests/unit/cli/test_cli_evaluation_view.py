@@ -1,0 +1,54 @@
+"""What a person sees of an evaluation beside simple models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dlexp.cli.views.results import evaluate as view
+from dlexp.report.pages.evaluation import evaluated_section
+from dlexp.report.pages.run_contents import Evaluated
+
+COUNTS = {"5-gram (Witten-Bell)": {"bits_per_token": 2.25}, "xz": {"bits_per_byte": 3.5}}
+INTERVAL = {"low": -2.5, "high": -1.5, "undefined": 0, "reason": "", "method": "block means"}
+FORECASTS = {"naive": {"mae": 7.25, "difference": -2.0, "interval": INTERVAL, "verdict": "model better"}}
+
+
+def content(baselines: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "run": "outputs/train/a",
+        "split": "test",
+        "samples": 9,
+        "checkpoint": "best",
+        "metrics": {"mae": 5.25},
+        "bootstrap": None,
+        "intervals": {},
+        "undefined": {},
+        "baselines": baselines,
+        "data_as_trained": True,
+        "changed_since_training": [],
+        "split_accesses": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("baselines", "told"),
+    [(COUNTS, ["5-gram (Witten-Bell)", "2.25", "3.5"]), (FORECASTS, ["7.25", "-2.5 to -1.5", "model better"])],
+)
+def test_simple_models_are_told_once_and_in_figures(
+    baselines: dict[str, Any],
+    told: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    view.evaluation(content(baselines))
+    printed = capsys.readouterr().out
+    assert all(printed.count(text) == 1 for text in told)
+    assert "block means" not in printed
+    shown = "".join(map(str, evaluated_section(Evaluated("test", content(baselines), {}, {})).parts))
+    assert "block means" not in shown
+    assert ("xz" in shown) == ("xz" in baselines)
