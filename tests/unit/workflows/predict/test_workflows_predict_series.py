@@ -14,6 +14,7 @@ from dlexp.cli.app import main
 
 DAYS = np.arange("2024-01-01", "2024-05-30", dtype="datetime64[D]")  # 150
 WORDS = (
+    "model=mlp",
     *("data=series", "data.target=sales", "data.window=8", "data.horizon=3", "model.hidden=[8]", "trainer.threads=1"),
     *("trainer.epochs=2", "-q"),
 )
