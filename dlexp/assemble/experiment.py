@@ -17,6 +17,7 @@ from dlexp.config.check.advice import advice, advice_on_classes
 from dlexp.config.check.data_advice import advice_on_data
 from dlexp.config.nodes import build, check_arguments
 from dlexp.config.own_code import SEE_TRACEBACK, told_with_line
+from dlexp.config.schema.data_name import is_own_data
 from dlexp.config.schema.run import RunConfig
 from dlexp.config.schema.tree import shown
 from dlexp.data.balancing import balance_notes
@@ -136,7 +137,8 @@ def assemble(
     if isinstance(targets := bundle.spec.targets, ClassSpec):
         notes += advice_on_classes(targets.counts, targets.names, config.loss.arguments, config.balance)
         notes += balance_notes(config.balance, targets.counts, targets.names)
-    notes += advice_on_data(config, data_facts(bundle, networks))
+    if is_own_data(config.data.option):  # no split of other data is touched: trials have none for testing
+        notes += advice_on_data(config, data_facts(bundle, networks))
     if settings.checkpoint_activations:
         recompute_activations(networks)
     if settings.compile_mode is not None:

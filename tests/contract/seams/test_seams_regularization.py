@@ -32,6 +32,7 @@ from torch import nn
 from dlexp.data.bundle import SPLITS, DataBundle, Split
 from dlexp.data.preprocess import Identity
 from dlexp.specs import *
+from dlexp.sequence_specs import *
 from dlexp.spec_base import InputSpec, TargetSpec
 from dlexp.tasks.base import Task, forward
 from dlexp.types import LossOutput, Prediction, Sequences, select
@@ -55,7 +56,8 @@ class Named(TargetSpec):
     def blank(self): return {"a": torch.zeros(1), "b": torch.zeros(1, 2)}
 INPUTS = [ImageSpec(1, SIDE, SIDE), TableSpec(5), TokenSpec(7, 5), SeriesSpec(2, 5), Graph(), Wave()]
 TARGETS = [ClassSpec(("p", "q", "r")), ValueSpec(("y",), (0.0,), (1.0,)), LabelSpec(("p", "q")), BoxSpec(("p",)),
-           MaskSpec(("p", "q"), SIDE, SIDE), TokenTargetSpec(7, 5), Depth(), Named(), None]
+           MaskSpec(("p", "q"), SIDE, SIDE), TokenTargetSpec(7, 5), NextTokenSpec(7, 5),
+           TagSpec(("p", "q"), 5), ForecastSpec(("y",), 2, (0.0,), (1.0,)), Depth(), Named(), None]
 def drawn(blank):
     if isinstance(blank, Sequences):
         return Sequences(drawn(blank.values), torch.arange(COUNT) % blank.values.shape[1] + 1)
@@ -106,7 +108,7 @@ OPTIONS = sorted(path.stem for path in (builtin_root() / "regularization").glob(
 INPUTS = [*kinds.INPUTS, "mesh", "pulse"]
 TARGETS = [*kinds.TARGETS, "relief", "labeled"]
 MIXED = {"image", "tabular", "pulse"}  # inputs of one shape, of floats
-MIXED_TARGETS = {"class", "value", "labels", "mask", "relief"}  # one tensor
+MIXED_TARGETS = {"class", "value", "labels", "mask", "forecast", "relief"}  # one tensor
 
 
 def refused_key(option: str, inputs: str, targets: str) -> str:
