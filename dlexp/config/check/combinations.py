@@ -78,7 +78,7 @@ def targets_problem(key: str, kind: str | None) -> tuple[str, str] | None:
     """(rule, remedy) where the change of batches `key` is not defined for targets of a kind of dlexp, else None."""
     if key == "random_erasing":
         return None
-    if key == "cutmix" and kind == "value":
+    if key == "cutmix" and kind in ("value", "forecast"):
         return "is not defined for regression targets", "Use regularization.mixup."
     if key == "cutmix" and kind == "mask":
         rule = "mixes whole targets by their shares, and is not defined for masks (a class for each pixel)"
