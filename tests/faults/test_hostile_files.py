@@ -26,6 +26,7 @@ from dlexp.config.files import yaml_files as files_module
 from dlexp.config.files.catalog import Catalog
 from dlexp.config.nodes import _LIBRARY_CLASSES, _OWN, resolve
 from dlexp.config.saved import load_saved, read_overrides, to_yaml
+from dlexp.config.search import load_search
 from dlexp.errors import ConfigError, DlexpError
 from dlexp.workflows.evaluate.evaluate import evaluate_run
 from dlexp.workflows.prepare.initial_weights import prepared
@@ -213,7 +214,7 @@ PLACES: list[tuple[str, Callable[[], Any]]] = [
     ("my/config.yaml", lambda: load([], Catalog((Path("my"),)))),
     ("my/model/_fields.yaml", lambda: Catalog((Path("my"),)).fields("model")),
     ("my/experiment/e.yaml", lambda: load(["experiment=e"], Catalog((Path("my"),)))),
-    ("my/search/s.yaml", lambda: load([], Catalog((Path("my"),)))),
+    ("my/search/s.yaml", lambda: load_search(["search=s"], Catalog((Path("my"),)))),
     ("run/config.yaml", lambda: load_saved(Path("run/config.yaml"))),
     ("run/overrides.yaml", lambda: read_overrides(Path("run/overrides.yaml"))),
 ]
