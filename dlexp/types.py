@@ -33,6 +33,10 @@ class Sequences:
         """(B, T) bool: True where a position belongs to its sequence, False where it is padding."""
         return torch.arange(self.values.shape[1], device=self.lengths.device) < self.lengths[:, None]
 
+    def filled(self, padding: int) -> Tensor:
+        """The values (B, T) with `padding` in place of the zeros behind each sequence."""
+        return self.values.masked_fill(~self.mask, padding)
+
 
 Field = Tensor | Sequences | Mapping[str, Tensor]  # (B, ...); Sequences; or several (B, ...) by name
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from dlexp.types import Sequences
+
 
 class LinearChain(nn.Module):
     """Scores of pairs of neighboring tags, of first tags and of last ones, all of them learned.
@@ -37,7 +39,7 @@ class LinearChain(nn.Module):
 
     def score(self, scores: Tensor, tags: Tensor, lengths: Tensor) -> Tensor:
         """(B,) the score of the sequences `tags`; see `forward`."""
-        mask = _mask(scores, lengths)
+        mask = Sequences(scores, lengths).mask
         tags = tags.masked_fill(~mask, 0)
         own = (scores.gather(2, tags[:, :, None])[:, :, 0] * mask).sum(1)
         pairs = (self.transitions[tags[:, :-1], tags[:, 1:]] * mask[:, 1:]).sum(1)
@@ -75,8 +77,3 @@ class LinearChain(nn.Module):
             if place:
                 tag = torch.where(place < lengths, before[place - 1][rows, tag], tag)
         return chosen
-
-
-def _mask(scores: Tensor, lengths: Tensor) -> Tensor:
-    """(B, T) bool: True at positions of the sequences."""
-    return torch.arange(scores.shape[1], device=scores.device) < lengths[:, None]

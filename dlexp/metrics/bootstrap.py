@@ -104,3 +104,11 @@ def intervals(statistic: Statistic, count: int, *, resamples: int, level: float,
     """Name -> interval of every value that a statistic of N = `count` samples has; see `resampled`."""
     found = resampled(statistic, count, resamples=resamples, seed=seed)
     return {name: interval(values, level) for name, values in found.items()}
+
+
+def report_intervals(statistic: Statistic, count: int, resampling: Resampling | None) -> dict[str, Interval]:
+    """Name -> interval, as a report wants them; none without `resampling`, or with no resamples. See `intervals`."""
+    if resampling is None or not resampling.resamples:
+        return {}
+    made = resampling
+    return intervals(statistic, count, resamples=made.resamples, level=made.level, seed=made.seed)

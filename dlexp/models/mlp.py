@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from itertools import pairwise
 from math import prod
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -17,6 +16,7 @@ from dlexp.models.initialization import initialized
 from dlexp.models.layers import activation as activation_of
 from dlexp.models.layers import dropout as dropout_of
 from dlexp.models.layers import norm_1d, place_norm, refuse_alpha_without_selu
+from dlexp.models.sequences.inputs import kept_positions
 
 __all__ = ["mlp", "perceptron"]
 
@@ -46,8 +46,7 @@ class FlatSteps(nn.Sequential):
         if missing < 0:
             raise ValueError(f"mlp was made for at most {self.max_length} steps, got {values.shape[1]}")
         if lengths is not None:
-            is_step = torch.arange(values.shape[1], device=values.device) < lengths[:, None]
-            values = values * is_step[:, :, None]
+            values = values * kept_positions(values, lengths)[:, :, None]
         found = F.pad(values, (0, 0, 0, missing)) if missing else values
         for layer in self:
             found = layer(found)

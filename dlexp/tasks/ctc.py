@@ -76,7 +76,7 @@ class Ctc(Task):
             for rows, length in zip(log_probs.cpu(), lengths.tolist(), strict=True)
         ]
         assert isinstance(batch.targets, Sequences)
-        known = batch.targets.values.masked_fill(~batch.targets.mask, _PADDING)
+        known = batch.targets.filled(_PADDING)
         weight = self.loss_weight("", batch)
         return Prediction(
             padded_rows(found), known, self._mean_loss(log_probs, lengths, batch), batch.indices, weight=weight

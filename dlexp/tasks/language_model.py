@@ -148,7 +148,7 @@ class LanguageModel(Task):
     def _known(self, batch: Batch) -> Tensor:
         """(B, T) the tokens that count, -1 elsewhere."""
         assert isinstance(batch.targets, Sequences)
-        return batch.targets.values.masked_fill(~batch.targets.mask, _IGNORED)
+        return batch.targets.filled(_IGNORED)
 
 
 def _looks_ahead(network: nn.Module, spec: NextTokenSpec) -> bool:

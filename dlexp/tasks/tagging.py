@@ -117,4 +117,4 @@ class Tagging(Task):
     def _tags(self, batch: Batch) -> Tensor:
         """(B, T) the tags, -1 in padding."""
         assert isinstance(batch.targets, Sequences)
-        return batch.targets.values.masked_fill(~batch.targets.mask, _PADDING)
+        return batch.targets.filled(_PADDING)

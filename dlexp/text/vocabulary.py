@@ -137,6 +137,11 @@ def learn_vocabulary(
     if unit == "subword":
         return _learn_subwords(given, size, lowercase)
     counts = Counter(chain.from_iterable(split_text(text, unit) for text in given))
+    return counted_vocabulary(counts, unit, size, min_count, lowercase)
+
+
+def counted_vocabulary(counts: Counter[str], unit: str, size: int, min_count: int, lowercase: bool) -> Vocabulary:
+    """The vocabulary of words or characters that were counted; the arguments are those of `learn_vocabulary`."""
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     known = [token for token, count in ranked if count >= min_count and token not in SPECIAL]
     return Vocabulary(unit, (*SPECIAL, *known[: size - len(SPECIAL)]), lowercase=lowercase)

@@ -36,7 +36,8 @@ def read_corpus(path: Path, encoding: str = "auto") -> tuple[str, list[Path], li
             "Set data.path to a folder of text files, or a file.",
         )
         raise DataError(rule, file=path, remedy=remedy, code="not-found")
-    others = [str(file.relative_to(path)) for file in found if file not in set(files)]
+    read = set(files)
+    others = [str(file.relative_to(path)) for file in found if file not in read]
     return _BETWEEN.join(corpus_text(file, encoding) for file in files), files, others
 
 

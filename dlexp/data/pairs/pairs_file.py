@@ -96,7 +96,7 @@ def pairs(
     """Load the pairs in `path`, a table of any format with a header, one pair in a row.
 
     The vocabularies are learned from the training split alone. Empty texts are an error, or left out with
-    `on_bad=skip`; pairs longer than `max_length` or `target_max_length` tokens are left out; both are told in a note.
+    `on_bad=skip`; pairs longer than `max_length` or `target_max_length` tokens are left out; a note counts both.
     Raises DataError for invalid data, ConfigError if a package is missing.
     """
     split_by = SplitBy(group, time, split_column)

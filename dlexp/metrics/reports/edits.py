@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dlexp.metrics.bootstrap import Interval, Resampling, intervals
+from dlexp.metrics.bootstrap import Resampling, report_intervals
 from dlexp.metrics.reports.report import Report, Table
 from dlexp.metrics.tokens.edit_distance import EditState
 
@@ -24,17 +24,9 @@ def edit_report(state: EditState, resampling: Resampling | None = None) -> Repor
     counts, indices = state.counts(), state.indices()
     metrics: dict[str, float | None] = dict(state.compute())
     missing = [name for name, value in metrics.items() if value is None or not np.isfinite(value)]
-    sure: dict[str, Interval] = {}
-    if resampling and resampling.resamples:
-        drawn = intervals(
-            counts.statistic,
-            len(indices),
-            resamples=resampling.resamples,
-            level=resampling.level,
-            seed=resampling.seed,
-        )
-        # Of rates of 0, and of shares of 1, nothing can be drawn: an interval of no width would claim certainty.
-        sure = {name: found for name, found in drawn.items() if name not in missing and found.low != found.high}
+    drawn = report_intervals(counts.statistic, len(indices), resampling)
+    # Of rates of 0, and of shares of 1, nothing can be drawn: an interval of no width would claim certainty.
+    sure = {name: found for name, found in drawn.items() if name not in missing and found.low != found.high}
     parts = zip(*(part.astype(int).tolist() for part in vars(counts).values()), strict=True)
     rows = [
         [number, true, found, *numbers]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dlexp.metrics.bootstrap import Interval, Resampling, intervals
+from dlexp.metrics.bootstrap import Resampling, report_intervals
 from dlexp.metrics.reports.figures import Figure, Lines, TokenValues
 from dlexp.metrics.reports.report import Report, Table
 from dlexp.metrics.tokens.next_tokens import TokenSampleState, WindowSums
@@ -48,11 +48,7 @@ def next_token_report(spec: NextTokenSpec, state: TokenSampleState, resampling: 
     sums, indices = state.samples(), state.indices()
     count = len(indices)
     plain = {name: float(value[0]) for name, value in sums.statistic(np.ones((1, count))).items()}
-    sure: dict[str, Interval] = {}
-    if resampling and resampling.resamples:
-        sure = intervals(
-            sums.statistic, count, resamples=resampling.resamples, level=resampling.level, seed=resampling.seed
-        )
+    sure = report_intervals(sums.statistic, count, resampling)
     missing = [name for name, value in plain.items() if not np.isfinite(value)]
     rows = _Rows(indices, sums)
     tables = {"predictions": Table(_HEADER, rows)}

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dlexp.metrics.bootstrap import Interval, Resampling, intervals
+from dlexp.metrics.bootstrap import Interval, Resampling, report_intervals
 from dlexp.metrics.intervals.shares import exact
 from dlexp.metrics.reports.classes import MOST_MISTAKES
 from dlexp.metrics.reports.figures import AttentionMaps, Figure
@@ -102,13 +102,7 @@ def _near(attention: Sequence[SampleAttention]) -> dict[str, dict[str, list[floa
 def _intervals(samples: SequenceSamples, resampling: Resampling | None) -> dict[str, Interval]:
     if resampling is None or not resampling.resamples:
         return {}
-    found = intervals(
-        samples.statistic(),
-        len(samples),
-        resamples=resampling.resamples,
-        level=resampling.level,
-        seed=resampling.seed,
-    )
+    found = report_intervals(samples.statistic(), len(samples), resampling)
     low, high = exact(float(samples.exact.sum()), float(len(samples)), resampling.level)
     return found | {"exact_match": Interval(float(low), float(high), method="Clopper-Pearson")}
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dlexp.metrics.bootstrap import Interval, Resampling, intervals
+from dlexp.metrics.bootstrap import Interval, Resampling, report_intervals
 from dlexp.metrics.reports.figures import ConfusionMatrix, Figure
 from dlexp.metrics.reports.report import Report, Table
 from dlexp.metrics.tokens.tags import ENTITY_METRICS, SequenceCounts, TagState
@@ -49,11 +49,8 @@ def tag_report(names: tuple[str, ...], state: TagState, resampling: Resampling |
     if not state.entities:
         plain = {name: value for name, value in plain.items() if name not in ENTITY_METRICS}
     missing = [name for name, value in plain.items() if not np.isfinite(value)]
-    sure: dict[str, Interval] = {}
-    if resampling and resampling.resamples:
-        drawn = {"resamples": resampling.resamples, "level": resampling.level, "seed": resampling.seed}
-        found = intervals(counts.statistic, len(indices), **drawn)  # type: ignore[arg-type]
-        sure = {name: _widened(each, plain[name]) for name, each in found.items() if name in plain}
+    found = report_intervals(counts.statistic, len(indices), resampling)
+    sure = {name: _widened(each, plain[name]) for name, each in found.items() if name in plain}
     shown: dict[str, float | None] = {name: None if name in missing else value for name, value in plain.items()}
     cells = [(int(t), int(p), int(state.pairs[t, p])) for t, p in np.argwhere(state.pairs)]
     figures: dict[str, Figure] = {"confusion": ConfusionMatrix(_CONFUSION, cells, list(names))}

@@ -12,6 +12,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
+from dlexp.models.sequences.inputs import kept_positions
 from dlexp.models.transformer.attention import KeysValues, Pattern, head_size, pattern
 from dlexp.models.transformer.layers import Sizes, TransformerLayer
 from dlexp.models.transformer.positions import Positions, Relative
@@ -19,9 +20,7 @@ from dlexp.models.transformer.positions import Positions, Relative
 
 def attended_positions(values: Tensor, lengths: Tensor | None) -> Tensor | None:
     """(B, T) bool: True where a position belongs to its sequence; None without lengths, where all do."""
-    if lengths is None:
-        return None
-    return torch.arange(values.shape[1], device=values.device) < lengths[:, None]
+    return None if lengths is None else kept_positions(values, lengths)
 
 
 def key_pattern(keep: Tensor | None) -> Pattern:

@@ -22,7 +22,7 @@ from dlexp.errors import DataError
 from dlexp.findings import counted
 from dlexp.sequence_specs import TagSpec, TokenSpec
 from dlexp.specs import DataSpec
-from dlexp.text.vocabulary import SPECIAL, Vocabulary
+from dlexp.text.vocabulary import counted_vocabulary
 
 __all__ = ["entities", "tagged"]
 
@@ -206,9 +206,7 @@ def _bundle(
 ) -> DataBundle:
     size, min_count, lowercase = learning
     known = Counter(word.lower() if lowercase else word for row in parts[0] for word in sentences[row].words)
-    ranked = sorted(known.items(), key=lambda item: (-item[1], item[0]))
-    kept = [word for word, count in ranked if count >= min_count and word not in SPECIAL][: size - len(SPECIAL)]
-    vocabulary = Vocabulary("word", (*SPECIAL, *kept), lowercase=lowercase)
+    vocabulary = counted_vocabulary(known, "word", size, min_count, lowercase)
     ids = {word: number for number, word in enumerate(vocabulary.tokens)}
     names = _tags(sentences, parts, place)
     of_tag = {name: number for number, name in enumerate(names)}
