@@ -167,7 +167,8 @@ def _all_windows(
 ) -> tuple[list[NDArray[np.int64]], list[str]]:
     """First targets of the windows of each part, as steps of all series together; notes on those that are left out.
 
-    Val and test have no window with a target that was filled in: a forecast would be compared with a value that was not measured.
+    Val and test have no window with a target that was filled in: a forecast would be compared with a value that was
+    not measured.
     """
     firsts: list[list[NDArray[np.int64]]] = [[], [], []]
     offset, left = 0, [0, 0, 0]
