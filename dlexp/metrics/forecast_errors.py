@@ -25,6 +25,9 @@ from numpy.typing import NDArray
 from dlexp.metrics.bootstrap import Floats
 
 
+NO_SCALE = "no series changes over a season within its training part"  # the reason why MASE is undefined
+
+
 @dataclass(frozen=True)
 class Scaling:
     """What errors are divided by: for each series and target, 0 where it is undefined.
@@ -35,6 +38,11 @@ class Scaling:
 
     firsts: tuple[int, ...]
     errors: tuple[tuple[float, ...], ...]
+
+    @property
+    def is_defined(self) -> bool:
+        """Whether errors of any series can be divided."""
+        return any(value > 0 for series in self.errors for value in series)
 
     def of(self, indices: NDArray[np.int64]) -> Floats:
         """(N, V) of the samples of these numbers, NaN where it is undefined."""

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from dlexp.errors import ConfigError
 from dlexp.losses.output_decoding import Quantiles, value_decoder
 from dlexp.metrics.bootstrap import Resampling
-from dlexp.metrics.forecast_errors import Scaling
+from dlexp.metrics.forecast_errors import NO_SCALE, Scaling
 from dlexp.metrics.forecasts import ForecastState
 from dlexp.metrics.regression import ValueSampleState
 from dlexp.metrics.reports.forecasts import ForecastRows, forecast_report
@@ -128,6 +128,10 @@ class Forecasting(Task):
         if name == "pinball" and not isinstance(self._decoder, Quantiles):
             return "requires quantiles, and this loss has none", "Use mae, or set loss=quantile."
         return None
+
+    def undefined(self, name: str, targets: Tensor) -> str:
+        """MASE needs a series that changes."""
+        return NO_SCALE if name == "mase" and not self._scaling.is_defined else ""
 
     def report_state(self) -> MetricState:
         """The usual metrics, and every window."""

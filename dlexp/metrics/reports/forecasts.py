@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlexp.metrics.bootstrap import Floats, Interval, Resampling
-from dlexp.metrics.forecast_errors import ForecastErrors, pinball
+from dlexp.metrics.forecast_errors import NO_SCALE, ForecastErrors, pinball
 from dlexp.metrics.intervals.blocks import block_interval, time_blocks
 from dlexp.metrics.reports.classes import split_undefined
 from dlexp.metrics.reports.figures import Figure, Forecasts, Lines
@@ -76,7 +76,7 @@ class ForecastRows:
 
     @property
     def header(self) -> list[str]:
-        """row; stretch of time; what MASE divides by; true and predicted value of each target at each step; quantiles."""
+        """row; stretch of time; what MASE divides by; true and predicted value of each output; quantiles."""
         names = self.targets.output_names
         pairs = [f"{kind} {name}" for name in names for kind in ("true", "predicted")]
         scales = [f"{SCALE} {name}" for name in self.targets.names]
@@ -147,7 +147,7 @@ def forecast_report(rows: ForecastRows, references: Mapping[str, Floats], resamp
 
 def _why(name: str) -> str:
     if name == "mase":
-        return "no series changes over a season of its training part"
+        return NO_SCALE
     return "a forecast is not finite"
 
 
