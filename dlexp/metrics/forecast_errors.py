@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 
 from dlexp.metrics.bootstrap import Floats
 
-
 NO_SCALE = "no series changes over a season within its training part"  # the reason why MASE is undefined
 
 

@@ -266,7 +266,9 @@ def _finish(
         pictures.undrawn += content.get("undrawn", ())
         named = [name for name in best["metrics"] if content["metrics"].get(name) is not None]
         summary["test"] = result.metrics | {name: content["metrics"][name] for name in named}
-        undefined |= {f"test/{name}": reason for name, reason in content["undefined"].items() if name in summary["test"]}
+        undefined |= {
+            f"test/{name}": reason for name, reason in content["undefined"].items() if name in summary["test"]
+        }
     if undefined:
         summary["undefined"] = undefined
     trackers = loggers.finish(metrics_of(summary))

@@ -10,7 +10,6 @@ import torch
 
 from dlexp.assemble.experiment import Experiment
 from dlexp.data.columns import tensor_of
-
 from dlexp.engine.loop import EpochRecord, Observer, StepRecord
 from dlexp.errors import NoResult
 
