@@ -182,7 +182,7 @@ class _Answer:
 
     split_accesses  of the test split, 0 for another split
     blocks          independent stretches of time of forecasts, 0 for other samples
-    note            what a reader of the intervals must know, "" for nothing
+    notes           what a reader of the intervals must know
     """
 
     metric: str
@@ -192,7 +192,7 @@ class _Answer:
     split_accesses: int = 0
     unpaired: str = ""
     blocks: int = 0
-    note: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def _answer(groups: Sequence[Sequence[RunSummary]], names: Sequence[str], options: CompareOptions) -> _Answer:
@@ -283,7 +283,7 @@ def _over_samples(groups: Sequence[Sequence[RunSummary]], names: Sequence[str], 
         pairs,
         split_accesses,
         blocks=independent,
-        note=scores.note,
+        notes=scores.notes,
     )
 
 
@@ -352,8 +352,7 @@ def _notes(answer: _Answer, one_configuration: bool, metric: str | None) -> list
             f"windows of time overlap: the intervals count {answer.blocks} stretches of consecutive windows as "
             "independent, as dlexp evaluate does"
         )
-    if answer.note:
-        notes.append(answer.note)
+    notes += answer.notes
     if "samples" in about and not one_configuration:
         notes.append(
             "a configuration has one seed: the interval applies to the trained network, not to the configuration. "

@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 from dlexp.artifacts.files.reading import NO_LIMIT, is_file, open_regular
 from dlexp.artifacts.runs.run_files import read_run_file, with_keys
 from dlexp.artifacts.runs.run_tree import is_group, is_sweep
+from dlexp.config.schema.tree import shown
 from dlexp.errors import ConfigError, DlexpError, Problem
 from dlexp.metrics.intervals.paired_blocks import TimeBlocks
+from dlexp.tasks.decoding.options import DECODING_KEYS
 from dlexp.text.nearest import nearest_name
 from dlexp.text.quoting import command, shell_word
 from dlexp.workflows.compare.measure import Measure
@@ -46,7 +48,7 @@ class Scores:
     groups          one (K, N) each
     split_accesses  the largest number of evaluations of the split among the runs
     blocks          stretches of time that count as independent, None for samples that do
-    note            what a reader of the intervals must know, "" for nothing
+    notes           what a reader of the intervals must know
     """
 
     measure: Measure
@@ -55,7 +57,7 @@ class Scores:
     groups: tuple[Floats, ...]
     split_accesses: int
     blocks: TimeBlocks | None = None
-    note: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def samples(self) -> int:
@@ -191,8 +193,17 @@ def read_scores(groups: Sequence[Sequence[RunSummary]], metric: str | None, want
     blocks = None
     if BLOCK in first and "block_overlap" in reports[0]:
         blocks = TimeBlocks(first[BLOCK], float(reports[0]["block_overlap"]))
-    note = "" if kind is None else kind.note
-    return Scores(measure, split, str(reports[0]["checkpoint"]), stacked, split_accesses, blocks, note)
+    notes = [*_other_decoding(runs, reports), *([kind.note] if kind is not None and kind.note else [])]
+    return Scores(measure, split, str(reports[0]["checkpoint"]), stacked, split_accesses, blocks, tuple(notes))
+
+
+def _other_decoding(runs: Sequence[RunSummary], reports: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """A note on each run whose sequences were put out in another way than in training."""
+    for run, report in zip(runs, reports, strict=True):
+        changes = [each for each in report.get("changed_since_training", ()) if each["path"] in DECODING_KEYS]
+        if changes:
+            words = ", ".join(f"{each['path']}={shown(each['after'])} (trained with {shown(each['before'])})" for each in changes)
+            yield f"{run.path} was evaluated with {words}"
 
 
 def is_paired(runs: Sequence[RunSummary], metric: str, wanted: str | None) -> bool:
