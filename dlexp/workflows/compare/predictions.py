@@ -202,7 +202,9 @@ def _other_decoding(runs: Sequence[RunSummary], reports: Sequence[Mapping[str, A
     for run, report in zip(runs, reports, strict=True):
         changes = [each for each in report.get("changed_since_training", ()) if each["path"] in DECODING_KEYS]
         if changes:
-            words = ", ".join(f"{each['path']}={shown(each['after'])} (trained with {shown(each['before'])})" for each in changes)
+            words = ", ".join(
+                f"{each['path']}={shown(each['after'])} (trained with {shown(each['before'])})" for each in changes
+            )
             yield f"{run.path} was evaluated with {words}"
 
 
