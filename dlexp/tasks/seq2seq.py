@@ -217,9 +217,7 @@ class Seq2Seq(Task):
         """Raise ConfigError for a network without single steps, or without its own outputs as inputs in training."""
         if not isinstance(network, StepwiseNetwork) or not _reads_targets(network):
             rule = f"requires a model from one sequence to another, and {type(network).__name__} is none"
-            remedy = (
-                "Use model=seq2seq_lstm, model=seq2seq_gru or model=transformer, or other data, such as data=docstrings"
-            )
+            remedy = "Use model=seq2seq_lstm, model=seq2seq_gru or model=transformer, or data such as data=topics"
             raise ConfigError.one("task", "seq2seq", rule, remedy, code="incompatible-data")
         if min(self._ratio, 1.0 if self._last_ratio is None else self._last_ratio) < 1 and not getattr(
             network, "feeds_back", False

@@ -202,10 +202,8 @@ def _other_decoding(runs: Sequence[RunSummary], reports: Sequence[Mapping[str, A
     for run, report in zip(runs, reports, strict=True):
         changes = [each for each in report.get("changed_since_training", ()) if each["path"] in DECODING_KEYS]
         if changes:
-            words = ", ".join(
-                f"{each['path']}={shown(each['after'])} (trained with {shown(each['before'])})" for each in changes
-            )
-            yield f"{run.path} was evaluated with {words}"
+            words = [f"{c['path']}={shown(c['after'])} (trained with {shown(c['before'])})" for c in changes]
+            yield f"{run.path} was evaluated with {', '.join(words)}"
 
 
 def is_paired(runs: Sequence[RunSummary], metric: str, wanted: str | None) -> bool:

@@ -60,6 +60,7 @@ def test_a_file_that_is_not_there_is_named_before_its_target(folder: Path) -> No
     assert (path.where, path.code, path.remedy) == ("data.path", "not-found", "Did you mean data.path=people.csv?")
 
 
+TABLES = "model=mlp or model=ft_transformer"
 IMAGES = "model=simple_cnn, model=resnet18, model=vit or model=mlp"
 PAIRS = "model=seq2seq_lstm, model=seq2seq_gru or model=transformer"
 TEXTS = "model=gpt, model=lstm, model=gru or model=tcn"
@@ -75,7 +76,7 @@ SERIES = "model=gru, model=tcn, model=transformer_encoder or model=mlp"
         (
             "data=iris model=simple_cnn",
             "model",
-            "Use model=mlp or model=ft_transformer, or other data, such as data=digits",
+            f"Use {TABLES}, or other data, such as data=digits",
         ),
         ("data=digits model=lstm", "model", f"Use {IMAGES}, or other data, such as data=docstrings or data=sunspots"),
         ("data=digits model=seq2seq_lstm", "model", f"Use {IMAGES}, or other data, such as data=reverse"),
@@ -88,9 +89,7 @@ SERIES = "model=gru, model=tcn, model=transformer_encoder or model=mlp"
         ("data=sunspots model=transformer", "model", f"Use {SERIES}, or other data, such as data=reverse"),
     ],
 )
-def test_what_does_not_fit_is_answered_with_all_parts_that_do_and_with_data(
-    words: str, where: str, remedy: str
-) -> None:
+def test_what_does_not_fit_is_answered_with_all_parts_that_do(words: str, where: str, remedy: str) -> None:
     (problem,) = problems_of(*words.split())
     assert (problem.where, problem.code, problem.remedy) == (where, "incompatible-data", remedy)
     kept = [word for word in words.split() if not word.startswith("data=")]
@@ -166,6 +165,7 @@ def test_a_misspelled_kind_in_a_list_is_refused(folder: Path) -> None:
     refused(caught.value, "unknown-value", "model._inputs_", "_inputs_: image")
 
 
+@pytest.mark.slow
 def test_every_model_that_is_offered_is_built_for_the_data_it_is_offered_for() -> None:
     from dlexp.assemble.experiment import assemble
     from dlexp.config.check.fitting import _MODELS
