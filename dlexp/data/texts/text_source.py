@@ -28,6 +28,7 @@ from dlexp.data.tables.several_files import read_files
 from dlexp.data.tables.spelling import Marks
 from dlexp.data.tables.split_columns import row_keys
 from dlexp.data.texts.encoding import LabeledTexts, TextOptions, build_texts
+from dlexp.data.texts.missing_target import left_without_target, with_targets, with_way_out
 from dlexp.data.texts.missing_text import BadText, kept_texts
 from dlexp.data.texts.text_columns import text_columns, texts_of
 from dlexp.data.texts.text_folder import folder_bundle
@@ -92,9 +93,11 @@ def text(
         forms.append(form)
         return table
 
-    table = read_files(paths, read)
+    table, untold = with_targets(read_files(paths, read), targets, on_bad)
     given, keys = _read(table, text, targets, target_kind, by)
-    given = replace(given, facts={**given.facts, "form": forms[0].plain()})
+    given = replace(given, facts={**given.facts, "form": forms[0].plain()}, unusable=untold)
+    if untold:
+        given = replace(given, notes=(left_without_target(untold), *given.notes))
     if note := forms[0].note():
         given = replace(given, notes=(note, *given.notes))
     return _divided(table, given, keys, (how, by, targets[0]), options)
@@ -150,6 +153,7 @@ def _read(
     problems: list[ColumnProblem] = []
     notes = list(table.notes)
     learned = targets_of(table, targets, kind, problems, notes)
+    problems = [with_way_out(problem) for problem in problems]
     keys = row_keys(table, by, targets, {}, problems)
     names: list[str] = []
     try:
@@ -180,6 +184,7 @@ def _divided(
     division = divide_rows(table, how, given.targets[kept], given.classes, _of_rows(keys, kept))
     rows: tuple[Rows, Rows, Rows] = (kept[division.rows[0]], kept[division.rows[1]], kept[division.rows[2]])
     table.free()
+    left_out = (*given.unusable, *left_out)
     given = replace(given, notes=(*given.notes, *division.notes, *notes), unusable=left_out)
     return replace(build_texts(given, rows, options), target=how[2])
 
