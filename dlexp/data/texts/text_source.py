@@ -93,12 +93,30 @@ def text(
         forms.append(form)
         return table
 
-    table, untold = with_targets(read_files(paths, read), targets, on_bad)
-    given, keys = _read(table, text, targets, target_kind, by)
-    given = replace(given, facts={**given.facts, "form": forms[0].plain()}, unusable=untold)
+    table = read_files(paths, read)
+    return bundle_of_table((table, forms[0]), (text, targets, target_kind), (how, by), options)
+
+
+def bundle_of_table(
+    read: tuple[RawTable, TableForm],
+    what: tuple[str | Sequence[str], Sequence[str], str],
+    split: tuple[Shares, SplitBy],
+    options: TextOptions,
+) -> DataBundle:
+    """The bundle of the texts of a table.
+
+    read   the table, and its form
+    what   the columns of the texts or auto, those of the targets, and data.target_kind
+    split  the shares of the splits, and the columns that divide the rows
+    Raises DataError for invalid data.
+    """
+    (table, form), (text, targets, kind), (how, by) = read, what, split
+    table, untold = with_targets(table, targets, options.on_bad)
+    given, keys = _read(table, text, targets, kind, by)
+    given = replace(given, facts={**given.facts, "form": form.plain()}, unusable=untold)
     if untold:
         given = replace(given, notes=(left_without_target(untold), *given.notes))
-    if note := forms[0].note():
+    if note := form.note():
         given = replace(given, notes=(note, *given.notes))
     return _divided(table, given, keys, (how, by, targets[0]), options)
 
