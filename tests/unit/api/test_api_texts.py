@@ -25,15 +25,15 @@ def test_a_frame_of_texts_trains_as_its_file_does(tmp_path: Path) -> None:
     frame.to_csv(tmp_path / "a.csv", index=False)
     words = ("data=text", f"data.path={tmp_path / 'a.csv'}", "data.text=review", "data.target=stars")
     other = dlexp.train(*WORDS, *words, progress=False)
-    assert run.history["val/loss"].tolist() == other.history["val/loss"].tolist()
+    losses = [pd.read_csv(one.path / "metrics.csv")["val/loss"].tolist() for one in (run, other)]
+    assert losses[0] == losses[1]
     found = run.predict(["a good film", "bad"])
     assert set(found["predicted"]) <= {"up", "down"}
-    assert run.evaluate(data=frame, progress=False).metrics if False else run.evaluate().metrics["accuracy"] >= 0
+    assert run.evaluate(data=frame).metrics == run.evaluate().metrics
 
 
 def test_a_list_of_texts_is_trained_on(tmp_path: Path) -> None:
     run = dlexp.train(*WORDS, data=TEXTS, target=STARS, progress=False)
-    assert "data=text_dataframe" in (run.path / "command.txt").read_text() or run.path.name
     assert len(run.predict(["a good film"])) == 1
 
 
