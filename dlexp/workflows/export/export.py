@@ -107,7 +107,7 @@ def export_run(
         if isinstance(network, InferencePipeline):
             check_pipeline(stored, network, as_tensor(batches[1]))
     # Exporters trace with autograd, which does not accept inference tensors.
-    made = make(network, copied(batches[1]))
+    made = make(network, copied(_traced(stored, batches[1])))
     facts = _facts(stored, request, options, (batches[1], answers[1])) | _format_facts(made)
     unit = _unit(stored) if isinstance(network, InferencePipeline) else None
     facts["compared"] = _compared(made, made.content("{}"), (batches, answers), request, unit)
@@ -163,6 +163,12 @@ def _batches(stored: RestoredRun, request: ExportRequest, say: Callable[[str], N
     inputs = inputs if request.with_preprocessing else as_tensor(stored.preprocess(inputs))
     rest = inputs[sum(_SIZES) :].split(_BATCH) if len(inputs) > sum(_SIZES) else ()
     yield from (*inputs[: sum(_SIZES)].split(list(_SIZES)), *rest)
+
+
+def _traced(stored: RestoredRun, batch: Field) -> Field:
+    """The batch that is traced: of sequences a short one, since the greatest length would become a constant."""
+    spec = stored.experiment.bundle.spec.inputs
+    return next(random_sequences(spec, _SIZES[1:])) if isinstance(spec, TokenSpec | SeriesSpec) else batch
 
 
 def _read_samples(stored: RestoredRun, request: ExportRequest, say: Callable[[str], None]) -> Tensor | Sequences:
