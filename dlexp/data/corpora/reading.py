@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dlexp.artifacts.files.reading import is_folder
 from dlexp.data.tables.files.opening import opened
-from dlexp.data.tables.files.text_form import decoded
+from dlexp.data.tables.files.text_form import text_in
 from dlexp.errors import DataError
 
 SUFFIXES = (".txt", ".md", ".rst", ".text")
@@ -47,7 +47,7 @@ def corpus_text(file: Path, encoding: str = "auto") -> str:
             rule = f"is a file of format {open_file.format}, not a text"
             raise DataError(rule, file=file, remedy="Use data=csv for a table.", code="invalid-type")
         content = open_file.stream.read()
-    text = decoded(content, file, encoding).replace("\r\n", "\n").replace("\r", "\n")
+    text = text_in(content, file, encoding).replace("\r\n", "\n").replace("\r", "\n")
     if not text.strip():
         raise DataError("has no text", file=file, remedy="Remove it, or set data.path to another file.")
     return text

@@ -19,7 +19,7 @@ from dlexp.data.tables.files.opening import STDIN, opened
 from dlexp.data.tables.files.pieces import OpenTable
 from dlexp.data.tables.files.reading import open_table
 from dlexp.data.tables.files.table_form import FormSettings, TableForm
-from dlexp.data.tables.files.text_form import decoded
+from dlexp.data.tables.files.text_form import text_in
 from dlexp.data.tables.spelling import Marks
 from dlexp.data.texts.encoding import encoded_texts
 from dlexp.data.texts.text_columns import texts_of
@@ -85,7 +85,7 @@ class TextInput:
         elif _is_text(path):
             with opened(path) as file:
                 content = file.stream.read()
-            yield from self._of_text(path, decoded(content, path).strip())
+            yield from self._of_text(path, text_in(content, path).strip())
         else:
             with open_table(path, self.settings, Marks([]), self.trained) as (table, _):
                 yield from self._of_table(path, table)
@@ -170,7 +170,7 @@ class TextInput:
                     yield from self._of_table(STDIN, table)
                 return
             content = file.stream.read()
-        yield from self._of_text(STDIN, decoded(content, STDIN).strip())
+        yield from self._of_text(STDIN, text_in(content, STDIN).strip())
 
     def _of_text(self, path: str, content: str) -> Iterator[InputItems]:
         if self.by_file:

@@ -21,7 +21,7 @@ from dlexp.data.images.several_folders import list_folders
 from dlexp.data.splits.division import divide
 from dlexp.data.splitting import Rows, Shares
 from dlexp.data.tables.files.table_form import AUTO
-from dlexp.data.tables.files.text_form import decoded
+from dlexp.data.tables.files.text_form import text_in
 from dlexp.data.texts.encoding import LabeledTexts, TextOptions, build_texts
 from dlexp.data.texts.missing_text import BadText, kept_texts
 from dlexp.errors import DataError, reason_of
@@ -81,7 +81,7 @@ def text_of_file(path: Path, encoding: str = AUTO) -> str:
         raise DataError("file not found", file=path, code="not-found") from None
     except OSError as error:
         raise DataError(f"cannot be read: {reason_of(error)}", file=path, code="system-error") from error
-    return decoded(content, path, encoding).strip()
+    return text_in(content, path, encoding).strip()
 
 
 class _Refusal:

@@ -61,7 +61,7 @@ def encoding_of(head: bytes, is_whole: bool) -> str:
     return of_bytes_beyond_ascii(head)
 
 
-def decoded(content: bytes, file: Path | str, encoding: str = AUTO) -> str:
+def text_in(content: bytes, file: Path | str, encoding: str = AUTO) -> str:
     """The text of a whole file, as it is.
 
     Args:
