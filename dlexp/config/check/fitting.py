@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dlexp.kinds import describe_kind, kinds_of
+from dlexp.kinds import TARGETS, describe_kind, describe_kinds, kinds_of
 from dlexp.text.quoting import setting
 
 _OF_TARGETS = {"class": ("task=classification", "loss=cross_entropy"), "value": ("task=regression", "loss=mse")}
@@ -13,6 +13,8 @@ _TASKS = {"forecast": "forecasting", "tags": "tagging", "tokens": "seq2seq", "ne
 # Kind of targets -> a model of sequences that puts them out; of any other kind `lstm`.
 _OF_SEQUENCES = {"tokens": "seq2seq_lstm", "next_tokens": "gpt", "forecast": "gru"}
 _SEQUENCES = ("tokens", "series")
+# Group and what it declares of the kinds of data that it is for.
+PARTS_OF_KINDS = (("model", "_inputs_"), ("model", "_targets_"), ("task", "_targets_"), ("loss", "_targets_"))
 # (kind of inputs, kind of targets) -> a built-in data set of a few hundred samples.
 _DATA = {
     ("image", "class"): "data=digits",
@@ -22,19 +24,44 @@ _DATA = {
     ("series", "forecast"): "data=sunspots",
     ("tokens", "tags"): "data=entities",
     ("tokens", "tokens"): "data=reverse",
+    ("tokens", "next_tokens"): "data=topics",
 }
 
 
-def remedy_of_kinds(tree: Mapping[str, Any], group: str, wanted: Sequence[str], given: str) -> str:
-    """Return components or data to use instead where one requires `wanted` and the data are `given`; "" for none.
+def misfit(node: Mapping[str, Any], group: str, aspect: str, given: str) -> tuple[str, ...]:
+    """Return the kinds that a component requires where the data are of another one, `given`; () where it fits.
+
+    What a model puts out is compared with the kinds of dlexp alone: data of the user's own may pass it what it needs.
+    """
+    wanted = kinds_of(node.get(aspect))
+    is_own = group == "model" and aspect == "_targets_" and given not in TARGETS
+    return () if given in wanted or is_own else wanted
+
+
+def rule_of_kinds(wanted: Sequence[str], given: str, data: str, group: str, aspect: str) -> str:
+    """What a component requires, and what the data named `data` have instead."""
+    if group == "model" and aspect == "_targets_":
+        return f"puts out {describe_kinds(wanted)}; the targets of data={data} are {describe_kind(given)}"
+    return f"requires {describe_kinds(wanted)}; data={data} has {describe_kind(given)}"
+
+
+def remedy_of_kinds(tree: Mapping[str, Any], group: str, wanted: Sequence[str], aspect: str) -> str:
+    """Return components or data to use instead where one requires `wanted` and the data are others; "" for none.
 
     Args:
         tree: The configuration as plain containers.
         group: model, task or loss.
+        wanted: The kinds that it requires.
+        aspect: _inputs_ or _targets_: what these kinds are of.
     """
-    if group == "model":
-        fitting = _model(wanted, given, str(tree["data"].get("_targets_")))
-        kinds = (wanted[0], _put_out(str(tree["model"].get("_target_")).rpartition(".")[2]))
+    data, given = tree["data"], str(tree["data"].get(aspect))
+    if group == "model" and aspect == "_targets_":
+        inputs = kinds_of(tree["model"].get("_inputs_"))
+        fitting = _model(inputs, str(data.get("_inputs_")), given)
+        kinds = (inputs[0], wanted[0])
+    elif group == "model":
+        fitting = _model(wanted, given, str(data.get("_targets_")))
+        kinds = (wanted[0], next(iter(kinds_of(tree["model"].get("_targets_"))), "class"))
     else:
         fitting = _fitting(tree, group, given)
         inputs = kinds_of(tree["model"].get("_inputs_"))
@@ -52,13 +79,6 @@ def _model(wanted: Sequence[str], given: str, targets: str) -> str:
     if given == "tabular" or {*wanted, given} <= {"image", "tabular"}:
         return "model=mlp"
     return "model=simple_cnn" if given == "image" and targets in _OF_TARGETS else ""
-
-
-def _put_out(name: str) -> str:
-    """The kind of targets for which the model made by the function `name` is meant."""
-    if name == "gpt":
-        return "next_tokens"
-    return "tokens" if name == "transformer" or name.startswith("seq2seq") else "class"
 
 
 def _fitting(tree: Mapping[str, Any], group: str, given: str) -> str:

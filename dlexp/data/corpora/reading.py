@@ -51,7 +51,8 @@ def corpus_text(file: Path, encoding: str = "auto") -> str:
     name = encoding if encoding != "auto" else encoding_of(content, True)
     if name in ("", "binary"):
         rule = "is not text" if name else "must have one encoding: some letters are UTF-8, and others are not"
-        raise DataError(rule, file=file, remedy="Set data.encoding=cp1252, or save it again as UTF-8.")
+        remedy = "Save it as UTF-8." if name else "Set data.encoding=cp1252, or save it again as UTF-8."
+        raise DataError(rule, file=file, remedy=remedy)
     try:
         text = content.decode("utf-8-sig" if codecs.lookup(name).name == "utf-8" else name)
     except (UnicodeDecodeError, LookupError) as error:

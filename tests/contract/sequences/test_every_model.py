@@ -6,7 +6,7 @@ The options are found by what their files say they read, so a new one is tested 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
@@ -53,7 +53,9 @@ def reads(option: str) -> tuple[str, ...]:
     """The kinds of sequences that an option reads; one without a word takes series if its builder has their sizes."""
     given = own_values(option).get("_inputs_")
     if given is None:
-        return ("series",) if {"in_channels", "max_length"} <= set(inspect.signature(builder(option)).parameters) else ()
+        return (
+            ("series",) if {"in_channels", "max_length"} <= set(inspect.signature(builder(option)).parameters) else ()
+        )
     return tuple(kind for kind in ([given] if isinstance(given, str) else given) if kind in ("tokens", "series"))
 
 
@@ -72,7 +74,16 @@ def uses(option: str) -> Iterator[str]:
 READERS = tuple(option for option in CATALOG.options("model") if reads(option))
 CASES = [Case(option, kind, use) for option in READERS for kind in reads(option) for use in uses(option)]
 IMAGES = tuple(option for option in CATALOG.options("model") if own_values(option)["_target_"].endswith("vit.vit"))
-of_every_case = pytest.mark.parametrize("case", CASES, ids=str)
+FIRST = {own_values(option)["_target_"]: option for option in reversed(READERS)}  # of each builder
+
+
+def parametrize(cases: Iterable[Case]) -> pytest.MarkDecorator:
+    """The first option of each builder always, its other sizes among the slow tests."""
+    marks = {case: [] if case.option in FIRST.values() else [pytest.mark.slow] for case in cases}
+    return pytest.mark.parametrize("case", [pytest.param(case, marks=own) for case, own in marks.items()], ids=str)
+
+
+of_every_case = parametrize(CASES)
 in_both = pytest.mark.parametrize("precision", PRECISIONS)
 
 
@@ -208,7 +219,7 @@ def test_language_models_are_causal() -> None:
 
 
 @in_both
-@pytest.mark.parametrize("case", CAUSAL, ids=str)
+@parametrize(CAUSAL)
 def test_the_future_changes_nothing(case: Case, precision: str) -> None:
     """Not even the last bit."""
     values, lengths = inputs_of(case)
@@ -223,7 +234,7 @@ def test_the_future_changes_nothing(case: Case, precision: str) -> None:
 
 
 @in_both
-@pytest.mark.parametrize("case", TARGETS, ids=str)
+@parametrize(TARGETS)
 def test_the_future_of_a_target_changes_nothing(case: Case, precision: str) -> None:
     values, lengths = inputs_of(case)
     previous = targets()
@@ -238,7 +249,7 @@ def test_the_future_of_a_target_changes_nothing(case: Case, precision: str) -> N
 
 
 @in_both
-@pytest.mark.parametrize("case", [case for case in CASES if case.use in ("next", "target")], ids=str)
+@parametrize(case for case in CASES if case.use in ("next", "target"))
 def test_steps_are_the_whole(case: Case, precision: str) -> None:
     """One token after the other, with what is kept, and prompts or sources of unlike lengths."""
     values, lengths = inputs_of(case)
@@ -248,7 +259,9 @@ def test_steps_are_the_whole(case: Case, precision: str) -> None:
         found, state = network.start(values, lengths)
         rows = torch.tensor([2, 0, 3])
         state, given = state.select(rows), previous[rows]
-        assert_close(found, _whole(case, values, lengths, previous[:, :1], torch.arange(5)), precision, other_shape=True)
+        assert_close(
+            found, _whole(case, values, lengths, previous[:, :1], torch.arange(5)), precision, other_shape=True
+        )
         for number in range(1, 4):
             found, state = network.step(given[:, number], state)
             expected = _whole(case, values, lengths, previous[:, : number + 1], rows)

@@ -148,3 +148,32 @@ def test_a_misspelled_kind_in_a_list_is_refused(folder: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load(["model=own"], own_kind(folder, "[tabular, imge]"))
     refused(caught.value, "unknown-value", "model._inputs_", "_inputs_: image")
+
+
+@pytest.mark.parametrize(
+    ("data", "model", "fitting"),
+    [
+        ("docstrings", "seq2seq_lstm", "model=lstm"),
+        ("docstrings", "transformer", "model=lstm"),
+        ("docstrings", "gpt", "model=lstm"),
+        ("entities", "gpt", "model=lstm"),
+        ("sunspots", "transformer_base", "model=gru"),
+        ("topics", "transformer", "model=gpt"),
+        ("digits", "gpt", "model=simple_cnn"),
+    ],
+)
+def test_a_model_of_other_targets_is_answered_with_one_that_fits(data: str, model: str, fitting: str) -> None:
+    (problem,) = problems_of(f"data={data}", f"model={model}")
+    assert (problem.where, problem.code) == ("model", "incompatible-data")
+    assert problem.remedy.startswith(f"Use {fitting}, or other data, such as data=")
+    load([f"data={data}", fitting], Catalog())
+    other = problem.remedy.rpartition("such as ")[2]
+    load([other, f"model={model}"], Catalog())
+
+
+def test_data_of_the_users_own_kind_may_give_a_model_what_it_needs(folder: Path) -> None:
+    (folder / "conf/data").mkdir(parents=True)
+    own = "_target_: dlexp.data.pairs.exact.reverse\n_inputs_: tokens\n_targets_: translation\n"
+    (folder / "conf/data/own.yaml").write_text(f"batch_size: 8\neval_batch_size: 8\n{own}")
+    words = ["data=own", "model=transformer", "task=seq2seq", "loss=cross_entropy"]
+    assert all(problem.where != "model" for problem in problems_of(*words, catalog=Catalog((folder / "conf",))))
