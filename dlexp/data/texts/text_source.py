@@ -110,7 +110,7 @@ def target_kind(arguments: Mapping[str, Any]) -> str:
         return str(arguments["target_kind"])
     settings, marks = FormSettings.of(arguments), Marks(arguments["missing_values"])
     if names := column_names(Path(path), arguments["separator"]):
-        _refuse_unknown(Path(path), names, targets, arguments["text"])
+        _refuse_unknown(Path(path), names, targets, arguments.get("text", AUTO))
     table, _ = read_table(Path(path), settings, marks, targets, {}, targets_only=True)
     columns = {name: (column, partial(table.refusal, column=name)) for name, column in table.raw.items()}
     return targets_kind(columns, table.file)

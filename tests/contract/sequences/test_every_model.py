@@ -209,6 +209,19 @@ def test_every_own_position_and_their_order_count(case: Case, precision: str) ->
         assert (output(case, swapped, lengths)[0] - whole[0]).abs().max() > 1e-5
 
 
+@of_every_case
+def test_every_parameter_learns(case: Case) -> None:
+    """A layer whose result is thrown away, such as attention that is computed and not used, has no gradient."""
+    values, lengths = inputs_of(case)
+    network = network_of(case)
+    found = output(case, values, lengths)
+    factor = torch.randn(found.shape, generator=torch.Generator().manual_seed(3))
+    gradients = torch.autograd.grad((found * factor).sum(), [*network.parameters()], allow_unused=True)
+    names = [name for name, _ in network.named_parameters()]
+    silent = [name for name, given in zip(names, gradients, strict=True) if given is None or not given.any()]
+    assert silent == []
+
+
 CAUSAL = [case for case in CASES if case.use == "next" or getattr(network_of(case), "is_causal", False)]
 TARGETS = [case for case in CASES if case.use == "target"]
 

@@ -69,7 +69,7 @@ def test_a_file_that_is_not_there_is_named_before_its_target(folder: Path) -> No
         ("data=iris model=simple_cnn", "model", "Use model=mlp, or other data, such as data=digits"),
         ("data=digits model=lstm", "model", "Use model=simple_cnn, or other data, such as data=docstrings"),
         ("data=digits model=seq2seq_lstm", "model", "Use model=simple_cnn, or other data, such as data=reverse"),
-        ("data=digits model=gpt", "model", "Use model=simple_cnn"),
+        ("data=digits model=gpt", "model", "Use model=simple_cnn, or other data, such as data=topics"),
         ("data=reverse model=simple_cnn", "model", "Use model=seq2seq_lstm, or other data, such as data=digits"),
         ("data=sunspots model=simple_cnn", "model", "Use model=gru, or other data, such as data=digits"),
     ],

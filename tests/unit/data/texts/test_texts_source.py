@@ -288,7 +288,7 @@ def test_all_columns_that_are_not_there_are_named_at_once() -> None:
     arguments = {"path": "r.csv", "target": "star", "text": "reviw", "separator": "auto", "target_kind": "auto"}
     readers: list[Callable[[], object]] = [
         lambda: load(text="reviw", target="star"),
-        lambda: target_kind(arguments | {"missing_values": None}),
+        lambda: target_kind(arguments | {"missing_values": []}),
     ]
     for read in readers:
         with pytest.raises(DataError) as caught:
