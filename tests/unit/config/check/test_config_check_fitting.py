@@ -184,3 +184,32 @@ def test_every_model_that_is_offered_is_built_for_the_data_it_is_offered_for() -
     for pair, option in data.items():
         for model in _MODELS[pair]:
             assert assemble(load([f"data={option}", f"model={model}"], Catalog()), ()).networks
+
+
+@pytest.mark.parametrize(
+    ("data", "model", "fitting"),
+    [
+        ("docstrings", "seq2seq_lstm", "model=lstm"),
+        ("docstrings", "transformer", "model=lstm"),
+        ("docstrings", "gpt", "model=lstm"),
+        ("entities", "gpt", "model=lstm"),
+        ("sunspots", "transformer_base", "model=gru"),
+        ("topics", "transformer", "model=gpt"),
+        ("digits", "gpt", "model=simple_cnn"),
+    ],
+)
+def test_a_model_of_other_targets_is_answered_with_one_that_fits(data: str, model: str, fitting: str) -> None:
+    (problem,) = problems_of(f"data={data}", f"model={model}")
+    assert (problem.where, problem.code) == ("model", "incompatible-data")
+    assert problem.remedy.startswith((f"Use {fitting}, ", f"Use {fitting} or "))
+    load([f"data={data}", fitting], Catalog())
+    other = problem.remedy.rpartition("such as ")[2].partition(" or ")[0]
+    load([other, f"model={model}"], Catalog())
+
+
+def test_data_of_the_users_own_kind_may_give_a_model_what_it_needs(folder: Path) -> None:
+    (folder / "conf/data").mkdir(parents=True)
+    own = "_target_: dlexp.data.pairs.exact.reverse\n_inputs_: tokens\n_targets_: translation\n"
+    (folder / "conf/data/own.yaml").write_text(f"batch_size: 8\neval_batch_size: 8\n{own}")
+    words = ["data=own", "model=transformer", "task=seq2seq", "loss=cross_entropy"]
+    assert all(problem.where != "model" for problem in problems_of(*words, catalog=Catalog((folder / "conf",))))
