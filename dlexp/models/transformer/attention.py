@@ -14,9 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dlexp.models.transformer.cache import CacheLayer, KeysValues
 from dlexp.models.transformer.positions import Rotation, rotated
-
-KeysValues = tuple[Tensor, Tensor]  # (B, G, K, E) each
 
 
 @dataclass(frozen=True)
@@ -152,18 +151,17 @@ class SelfAttention(nn.Module):
         found: Tensor = self.out(_mixed(queries, held, given, self._probability(), weights))
         return found
 
-    def continued(self, x: Tensor, given: Pattern, past: KeysValues | None) -> tuple[Tensor, KeysValues]:
-        """(B, Q, D) -> (B, Q, D) of queries that also attend to the keys of `past`, and all keys and values.
+    def continued(self, x: Tensor, given: Pattern, cache: CacheLayer) -> Tensor:
+        """(B, Q, D) -> (B, Q, D) of queries that attend to all keys of `cache`, which takes in theirs.
 
         Args:
             x: The new positions.
-            given: For the keys of `past` followed by the new ones.
-            past: Keys and values of earlier positions, None for none.
+            given: For all keys, those of the new positions last.
+            cache: Keys and values of this layer.
         """
-        queries, (keys, values) = self._projected(x, given.rotation)
-        if past is not None:
-            keys, values = torch.cat([past[0], keys], 2), torch.cat([past[1], values], 2)
-        return self.out(_mixed(queries, (keys, values), given, self._probability(), None)), (keys, values)
+        queries, held = self._projected(x, given.rotation)
+        found: Tensor = self.out(_mixed(queries, cache.extend(*held), given, self._probability(), None))
+        return found
 
     def _projected(self, x: Tensor, rotation: Rotation | None) -> tuple[Tensor, KeysValues]:
         parts = self.queries_keys_values(x).unflatten(-1, (-1, self.head_size)).transpose(1, 2)

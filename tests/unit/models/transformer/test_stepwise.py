@@ -8,7 +8,7 @@ from small_transformers import BEGIN, LENGTHS, WAYS, language_model, tokens, tra
 from torch import Tensor, nn
 
 from dlexp.models.stepwise import StepwiseNetwork
-from dlexp.models.transformer.stacks import KeyValueCache
+from dlexp.models.transformer.cache import KeyValueCache
 
 NEXT = torch.randint(2, 9, (5, 4), generator=torch.Generator().manual_seed(5))
 
