@@ -109,6 +109,13 @@ def _mixed(queries: Tensor, held: KeysValues, given: Pattern, dropout: float, we
     return found.transpose(1, 2).flatten(2)
 
 
+def _by_head(projected: Tensor, size: int) -> Tensor:
+    """(B, T, heads E) -> (B, heads, T, E); (B, heads E) -> (B, heads, 1, E)."""
+    if projected.ndim == 2:
+        return projected.view(len(projected), -1, 1, size)
+    return projected.unflatten(-1, (-1, size)).transpose(1, 2)
+
+
 def _for_each_head(shared: Tensor, queries: Tensor) -> Tensor:
     """(B, G, K, E) -> (B, H, K, E)."""
     times = queries.shape[1] // shared.shape[1]
@@ -155,19 +162,22 @@ class SelfAttention(nn.Module):
         """(B, Q, D) -> (B, Q, D) of queries that attend to all keys of `cache`, which takes in theirs.
 
         Args:
-            x: The new positions.
+            x: The new positions; (B, D) -> (B, D) of one for each sequence.
             given: For all keys, those of the new positions last.
             cache: Keys and values of this layer.
         """
         queries, held = self._projected(x, given.rotation)
-        found: Tensor = self.out(_mixed(queries, cache.extend(*held), given, self._probability(), None))
+        mixed = _mixed(queries, cache.extend(*held), given, self._probability(), None)
+        found: Tensor = self.out(mixed if x.ndim == 3 else mixed[:, 0])
         return found
 
     def _projected(self, x: Tensor, rotation: Rotation | None) -> tuple[Tensor, KeysValues]:
-        parts = self.queries_keys_values(x).unflatten(-1, (-1, self.head_size)).transpose(1, 2)
-        queries, keys, values = parts.split([self.heads, self.kv_heads, self.kv_heads], 1)
-        if rotation is not None:
-            queries, keys = rotated(queries, rotation), rotated(keys, rotation)
+        parts = _by_head(self.queries_keys_values(x), self.head_size)
+        if rotation is None:
+            queries, keys, values = parts.split([self.heads, self.kv_heads, self.kv_heads], 1)
+        else:
+            turned, values = parts.split([self.heads + self.kv_heads, self.kv_heads], 1)
+            queries, keys = rotated(turned, rotation).split([self.heads, self.kv_heads], 1)
         return queries, (keys, values)
 
     def _probability(self) -> float:
@@ -191,12 +201,13 @@ class CrossAttention(nn.Module):
 
     def read(self, memory: Tensor) -> KeysValues:
         """Keys and values of the sequence that is attended to, (B, K, D)."""
-        keys, values = self.keys_values(memory).unflatten(-1, (-1, self.head_size)).transpose(1, 2).chunk(2, 1)
+        keys, values = _by_head(self.keys_values(memory), self.head_size).chunk(2, 1)
         return keys, values
 
     def answered(self, x: Tensor, held: KeysValues, given: Pattern, weights: list[Tensor] | None = None) -> Tensor:
-        """(B, Q, D) -> (B, Q, D), with keys and values that were read before."""
-        queries = self.queries(x).unflatten(-1, (-1, self.head_size)).transpose(1, 2)
+        """(B, Q, D) -> (B, Q, D), or (B, D) -> (B, D), with keys and values that were read before."""
+        queries = _by_head(self.queries(x), self.head_size)
         p = self.dropout if self.training else 0.0
-        found: Tensor = self.out(_mixed(queries, held, given, p, weights))
+        mixed = _mixed(queries, held, given, p, weights)
+        found: Tensor = self.out(mixed if x.ndim == 3 else mixed[:, 0])
         return found

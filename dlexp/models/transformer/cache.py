@@ -19,7 +19,7 @@ _ROOM = 64  # positions that there is room for at first, beyond those of the pro
 class _Store:
     """Memory for the positions of B sequences, which several states may share as far as they agree.
 
-    layers  keys and values of each layer, (B, 2 G, L, E): keys in the first G; empty until a layer writes
+    layers  keys of a layer, then its values, (B, G, L, E) each, layer after layer; empty until a layer writes
     keep    (B, L) bool: which positions belong to the sequence
     at      (B, L) int64: their positions in the sequence
     filled  positions that are written
@@ -122,23 +122,18 @@ class CacheLayer:
 
     def extend(self, keys: Tensor, values: Tensor) -> KeysValues:
         """Take in keys and values (B, G, T, E) of the last T positions; returns those of all, (B, G, P, E)."""
-        layers, number, (_, heads, count, size) = self.store.layers, self.number, keys.shape
+        return self._written(2 * self.number, keys), self._written(2 * self.number + 1, values)
+
+    def _written(self, place: int, new: Tensor) -> Tensor:
+        layers, (rows, heads, count, size) = self.store.layers, new.shape
         before = self.length - count
         if torch.is_grad_enabled():
-            new = torch.cat([keys, values], 1)
-            if number == len(layers):
-                layers.append(new)
-            else:
-                layers[number] = torch.cat([layers[number].narrow(2, 0, before), new], 2)
-        else:
-            if number == len(layers):
-                rows, room = self.store.keep.shape
-                layers.append(keys.new_empty(rows, 2 * heads, room, size))
-            new = layers[number].narrow(2, before, count)
-            new.narrow(1, 0, heads).copy_(keys)
-            new.narrow(1, heads, heads).copy_(values)
-        held = layers[number].narrow(2, 0, self.length)
-        return held.narrow(1, 0, heads), held.narrow(1, heads, heads)
+            layers[place : place + 1] = [torch.cat([layers[place].narrow(2, 0, before), new], 2) if before else new]
+            return layers[place]
+        if place == len(layers):
+            layers.append(new.new_empty(rows, heads, self.store.room, size))
+        layers[place].narrow(2, before, count).copy_(new)
+        return layers[place].narrow(2, 0, self.length)
 
 
 def empty_cache(rows: int, device: torch.device, has_gaps: bool = False) -> KeyValueCache:

@@ -158,7 +158,7 @@ class TransformerLayer(nn.Module):
         """(B, T, D) -> (B, T, D) of the last positions of `cache`, which takes in their keys and values.
 
         Args:
-            x: New positions.
+            x: New positions; (B, D) -> (B, D) of one for each sequence.
             given: Which of all keys, those of the new positions last, count.
             cache: Keys and values of this layer.
             read: Those of the other sequence, by `CrossAttention.read`.
@@ -177,6 +177,6 @@ class TransformerLayer(nn.Module):
         return found
 
     def _added(self, x: Tensor, found: Tensor, norm: nn.Module) -> Tensor:
-        total = x + self.residual_dropout(found)
+        total = x + (self.residual_dropout(found) if self.residual_dropout.training else found)
         behind: Tensor = total if self.is_before else norm(total)
         return behind

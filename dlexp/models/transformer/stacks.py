@@ -134,8 +134,10 @@ class Stack(nn.Module):
             mask = order if mask is None else mask & order
         given = pattern(mask, self.relative.bias(at, state.at), self.relative.rotation(at))
         from_source = key_pattern(state.sources)
+        x = x if x.shape[1] != 1 else x[:, 0]
         for number, layer in enumerate(self.layers):
             assert isinstance(layer, TransformerLayer)
             read = state.read[number] if state.read else None
             x = layer.continued(x, given, state.layer(number), read, from_source)
-        return self.norm(x), state
+        found: Tensor = self.norm(x)
+        return found if found.ndim == 3 else found[:, None], state
