@@ -97,8 +97,13 @@ def attention_weights(queries: Tensor, keys: Tensor, given: Pattern) -> Tensor:
     return weights if given.reached is None else weights.masked_fill(~given.reached, 0)
 
 
-def _mixed(queries: Tensor, held: KeysValues, given: Pattern, dropout: float, weights: list[Tensor] | None) -> Tensor:
-    """(B, Q, D) with heads side by side; the explicit path where weights are asked for, which come before dropout."""
+def _mixed(
+    queries: Tensor, held: KeysValues, given: Pattern, dropout: float, weights: list[Tensor] | None, ndim: int = 3
+) -> Tensor:
+    """(B, Q, D) with heads side by side; the explicit path where weights are asked for, which come before dropout.
+
+    With `ndim` 2, (B, D) of a single query.
+    """
     keys, values = held
     if weights is None:
         found = attended(queries, keys, values, given, dropout)
@@ -106,7 +111,7 @@ def _mixed(queries: Tensor, held: KeysValues, given: Pattern, dropout: float, we
         weights.append(attention_weights(queries, keys, given))
         dropped = F.dropout(weights[-1], dropout) if dropout else weights[-1]
         found = dropped.to(values.dtype) @ _for_each_head(values, queries)
-    return found.transpose(1, 2).flatten(2)
+    return found.transpose(1, 2).flatten(2) if ndim == 3 else found.flatten(1)
 
 
 def _by_head(projected: Tensor, size: int) -> Tensor:
@@ -167,8 +172,8 @@ class SelfAttention(nn.Module):
             cache: Keys and values of this layer.
         """
         queries, held = self._projected(x, given.rotation)
-        mixed = _mixed(queries, cache.extend(*held), given, self._probability(), None)
-        found: Tensor = self.out(mixed if x.ndim == 3 else mixed[:, 0])
+        mixed = _mixed(queries, cache.extend(*held), given, self._probability(), None, x.ndim)
+        found: Tensor = self.out(mixed)
         return found
 
     def _projected(self, x: Tensor, rotation: Rotation | None) -> tuple[Tensor, KeysValues]:
@@ -208,6 +213,5 @@ class CrossAttention(nn.Module):
         """(B, Q, D) -> (B, Q, D), or (B, D) -> (B, D), with keys and values that were read before."""
         queries = _by_head(self.queries(x), self.head_size)
         p = self.dropout if self.training else 0.0
-        mixed = _mixed(queries, held, given, p, weights)
-        found: Tensor = self.out(mixed if x.ndim == 3 else mixed[:, 0])
+        found: Tensor = self.out(_mixed(queries, held, given, p, weights, x.ndim))
         return found

@@ -96,7 +96,9 @@ class FeedForward(nn.Module):
             hidden = self.activation(gates) * values
         else:
             hidden = self.activation(hidden)
-        found: Tensor = self.contract(self.dropout(hidden))
+        if self.dropout.training:  # a step of a single token would spend more time in calls than in arithmetic
+            hidden = self.dropout(hidden)
+        found: Tensor = self.contract(hidden)
         return found
 
 
