@@ -20,7 +20,7 @@ from benchmarks.harness.driver import Measured, System, measure, ratios, summary
 ROWS = ("a", "a-regular", "b", "c", "lstm", "encoder", "gpt", "evaluate", "predict")
 _ANSWERING = ("evaluate", "predict")  # rows in which nothing is trained
 _HERE = "benchmarks.training"
-_SEQUENCES = {"lstm": (4096, 512, 10), "encoder": (4096, 512, 10), "gpt": (1024, 128, 10)}
+_SEQUENCES = {"lstm": (4096, 512, 10), "encoder": (4096, 512, 10), "gpt": (512, 64, 10)}
 SIZES = {
     "b": (10_000, 1000, 10),
     "c": (512, 256, 9232),
