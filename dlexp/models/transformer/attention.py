@@ -118,7 +118,8 @@ def _by_head(projected: Tensor, size: int) -> Tensor:
     """(B, T, heads E) -> (B, heads, T, E); (B, heads E) -> (B, heads, 1, E)."""
     if projected.ndim == 2:
         return projected.view(len(projected), -1, 1, size)
-    return projected.unflatten(-1, (-1, size)).transpose(1, 2)
+    parts: Tensor = projected.unflatten(-1, (-1, size))
+    return parts.transpose(1, 2)
 
 
 def _for_each_head(shared: Tensor, queries: Tensor) -> Tensor:

@@ -71,7 +71,7 @@ def test_the_lstm_is_that_of_dlexp() -> None:
     assert shapes(BareLstm(layer_by_layer=False)) == shapes(ours)
 
 
-def test_the_transformers_are_those_of_dlexp() -> None:
+def test_the_encoder_is_that_of_dlexp() -> None:
     ours, limit = (
         transformer_encoder(vocabulary_size=VOCABULARY, num_outputs=10, max_length=60).eval(),
         BareEncoder().eval(),
@@ -79,6 +79,9 @@ def test_the_transformers_are_those_of_dlexp() -> None:
     _copy_weights(ours, limit)
     ids, lengths, _ = tokens(70)
     torch.testing.assert_close(limit(torch.cat([lengths[:, None], ids], 1)), ours(ids, lengths), atol=1e-5, rtol=1e-4)
+
+
+def test_the_language_model_is_that_of_dlexp() -> None:
     ours, limit = gpt(vocabulary_size=VOCABULARY, num_outputs=VOCABULARY, max_length=WINDOW).eval(), BareGpt().eval()
     _copy_weights(ours, limit)
     text, following = windows(3)
