@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from math import isfinite
 from typing import Any
 
 import torch
@@ -260,8 +261,8 @@ class Recovery:
 
     def _are_weights_finite(self) -> bool:
         """Whether every weight and running statistic is finite: one norm over all of them, read once."""
-        values = [holder[name].detach() for holder, name in self._finite]
-        return bool(torch.isfinite(torch.stack(torch._foreach_norm(values)).sum())) if values else True
+        values = [value.detach() for holder, name in self._finite if (value := holder.get(name)) is not None]
+        return isfinite(torch.stack(torch._foreach_norm(values)).sum().item()) if values else True
 
 
 _LEAST_SCALE = 2.0**-40  # of the fp16 scaler, which begins at 2**16 and halves at every overflow
