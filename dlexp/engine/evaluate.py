@@ -62,7 +62,11 @@ def evaluate(
     """
     state = task.metric_state() if state is None else state
     batches = seeded(batches, seed, group, keeps_generators)
-    with kept_randomness(keeps_generators), torch.inference_mode(), closing(predictions(task, networks, batches, precision)) as found:
+    with (
+        kept_randomness(keeps_generators),
+        torch.inference_mode(),
+        closing(predictions(task, networks, batches, precision)) as found,
+    ):
         for prediction in found:
             with _naming_batch(len(prediction), networks):
                 state.update(prediction)

@@ -27,9 +27,7 @@ def _copied(value: Any, copies: dict[int, Tensor]) -> Any:
             copies[id(value)] = copy_of = own.clone() if own.device.type == "cpu" else own.to("cpu", copy=True)
         return copy_of
     if isinstance(value, dict):
-        return {
-            key: item if type(item) in _NEVER_CHANGE else _copied(item, copies) for key, item in value.items()
-        }
+        return {key: item if type(item) in _NEVER_CHANGE else _copied(item, copies) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return type(value)([item if type(item) in _NEVER_CHANGE else _copied(item, copies) for item in value])
     return copy.copy(value)

@@ -104,7 +104,9 @@ class RunIndex:
         self._seen[key] = entry
         return size, [self._unpacked(*part) for part in parts]
 
-    def put(self, folder: Path, scanned: Scan, own: Sequence[Mapping[str, Any]], alike: Sequence[Mapping[str, Any]]) -> None:
+    def put(
+        self, folder: Path, scanned: Scan, own: Sequence[Mapping[str, Any]], alike: Sequence[Mapping[str, Any]]
+    ) -> None:
         """Keep mappings of plain values that were read from a run after it was scanned, if it is not being changed.
 
         alike  those that many runs have in common
