@@ -13,7 +13,7 @@ from math import isfinite
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from dlexp.engine.snapshot import StepSnapshot
 from dlexp.engine.state import TrainState

@@ -1,8 +1,8 @@
 """Checkpoints written by a background thread from copies of the state, so that training does not wait for the disk.
 
-At most a twentieth of the time is spent on writing, and a hundredth where a write takes milliseconds: of several pending
-states only the newest is written. A kill loses the training since the last write: at most a second, or twenty times as
-long as one write takes, whichever is longer.
+At most a twentieth of the time is spent on writing, and a hundredth where a write takes milliseconds: of several
+pending states only the newest is written. A kill loses the training since the last write: at most a second, or twenty
+times as long as one write takes, whichever is longer.
 """
 
 from __future__ import annotations
@@ -83,6 +83,10 @@ class BackgroundCheckpoints:
                 return
             pending = {}  # release the copy of the state before the pause
             seconds = time.monotonic() - started
-            pause = max(_REST * seconds, min(_LONG_REST * seconds, _LONG_REST_SECONDS))
             with self._changed:
-                self._changed.wait_for(lambda: self._hurry, timeout=pause)
+                self._changed.wait_for(lambda: self._hurry, timeout=rest_after(seconds))
+
+
+def rest_after(seconds: float) -> float:
+    """The pause after a write that took so many seconds, in seconds."""
+    return max(_REST * seconds, min(_LONG_REST * seconds, _LONG_REST_SECONDS))

@@ -1,4 +1,4 @@
-"""The index of `dlexp runs`: what was read of each run, kept in outputs/.runs.json as long as its directory is the same.
+"""The index of `dlexp runs`: what was read of each run, kept in outputs/.runs.json while its directory is the same.
 
 The index only saves reading. What is kept of a run is used only if each of its directories, each file that it was read
 from, each log and each large file has the size, the times and the inode that it had then: a file that is added,
@@ -28,8 +28,10 @@ FILE = ".runs.json"  # under outputs/
 _FORMAT = 1
 # Files that a listing reads, and logs, which grow in place.
 _WATCHED = frozenset(
-    ("config.yaml", "meta.json", "status.json", "summary.json", "metrics.csv", "report.json")
-    + ("metrics.jsonl", "train.log", "split_accesses.jsonl")
+    (
+        *("config.yaml", "meta.json", "status.json", "summary.json", "metrics.csv", "report.json"),
+        *("metrics.jsonl", "train.log", "split_accesses.jsonl"),
+    )
 )
 _LARGE = 1 << 16  # bytes; such a file is watched too, since its size shows
 _SETTLED_NS = 2_000_000_000

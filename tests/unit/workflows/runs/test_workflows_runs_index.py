@@ -62,7 +62,7 @@ def test_second_listing_reads_no_run_and_says_the_same(root: Path, reads: list[s
     assert [row.path.name for row in where(rows, ["optim.lr<1e-3"])] == ["b"]  # a key that the index does not keep
     assert [row.path.name for row in where(rows, ["model=cnn"])] == ["seed-3"]
     assert [row.path.name for row in sort_runs(rows, "val/loss")] == ["b", "seed-3", "a"]
-    assert [row.path.name for row in sort_runs(rows, "optim.lr")][0] == "a"
+    assert sort_runs(rows, "optim.lr")[0].path.name == "a"
 
 
 def summary_changed(run: Path) -> None:
