@@ -2,7 +2,7 @@
 
     python -m benchmarks.commands.cli [--rounds 15]
 
-Help, `list`, `runs` over 10, over 100 and over 1,000 finished runs, and completion are set against `python -c "import typer,
+Help, `list`, `runs` over 10, 100 and 1,000 finished runs, and completion are set against `python -c "import typer,
 rich"`; a configuration error, and `config`, against a process that composes the same files with bare Hydra. A ratio is
 taken within a round; printed are the medians of the ratios of processor time (user and system) and of wall time, their
 ranges, and n.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
 from torch import nn
 
@@ -44,10 +45,11 @@ def _set_mode(network: nn.Module, modules: list[nn.Module], training: bool) -> N
 
 def _is_plain(module: nn.Module) -> bool:
     """Return whether nothing but its attribute `training` depends on the mode of a module."""
-    return "train" not in module.__dict__ and "eval" not in module.__dict__ and _is_plain_class(type(module))
+    kind: Any = type(module)  # mypy takes a class of modules for unhashable
+    return "train" not in module.__dict__ and "eval" not in module.__dict__ and _is_plain_class(kind)
 
 
 @cache
-def _is_plain_class(kind: type[nn.Module]) -> bool:
+def _is_plain_class(kind: Any) -> bool:
     own = (kind.train, kind.eval, kind.__setattr__)
-    return own == (nn.Module.train, nn.Module.eval, nn.Module.__setattr__) and not hasattr(kind, "training")
+    return not hasattr(kind, "training") and own == (nn.Module.train, nn.Module.eval, nn.Module.__setattr__)
