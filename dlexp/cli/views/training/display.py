@@ -19,8 +19,8 @@ from dlexp.text.time_format import spoken
 from dlexp.workflows.epoch_line import LABELS, epoch_line, formatted, shown_columns
 from dlexp.workflows.reporter import Reporter, RunFacts
 
-# Reading the loss synchronizes with the GPU, and drawing takes a millisecond: both may take 1 % of the time.
-_REDRAW_SECONDS, _SLOWEST_REDRAW_SECONDS, _REST = 0.1, 1.0, 99.0
+# Reading the loss synchronizes with the GPU, and drawing takes milliseconds: both may take half a percent of the time.
+_REDRAW_SECONDS, _SLOWEST_REDRAW_SECONDS, _REST = 0.1, 1.0, 199.0
 _HEARTBEAT_SECONDS = 60.0
 _ROWS = 8
 _BAR = 24  # characters
