@@ -1,7 +1,7 @@
 """The index of `dlexp runs`: what was read of each run, kept in outputs/.runs.json while its directory is the same.
 
 The index only saves reading. What is kept of a run is used only if each of its directories, each file that it was read
-from, each log and each large file has the size, the times and the inode that it had then: a file that is added,
+from, each log and each large file has the time of change, size and inode that it had then: a file that is added,
 deleted, renamed or replaced changes its directory. A run that may be changing is not kept: one whose state is not
 final, and one with anything younger than two seconds, since two changes within one tick of the clock of a file system
 look like one. Only a small file that another program changes in place, such as a picture, counts with its old size. The
@@ -43,8 +43,8 @@ class Scan(NamedTuple):
     Attributes:
         size: Size on disk in bytes; links are not followed.
         watched: Directories and files, relative to the run, "" for itself; None where they do not tell of a change.
-        stamp: Hash of their sizes, times and inodes.
-        youngest: The latest of their times, in ns.
+        stamp: Hash of their times of change, sizes and inodes.
+        youngest: The latest of those times, in ns.
     """
 
     size: int
@@ -75,8 +75,10 @@ def scan(folder: Path) -> Scan:
                         is_whole = False
         except OSError:
             is_whole = False
-    found = _stamp(root, watched) if is_whole else None
-    return Scan(total, None, 0, 0) if found is None else Scan(total, watched, *found)
+    numbers = _numbers_of(root, watched) if is_whole else None
+    if numbers is None:
+        return Scan(total, None, 0, 0)
+    return Scan(total, watched, hash(tuple(numbers)), max(numbers[::3]))
 
 
 class RunIndex:
@@ -100,8 +102,8 @@ class RunIndex:
         if entry is None:
             return None
         watched, stamp, size, *parts = entry
-        found = _stamp(str(folder), self._shared[watched])
-        if found is None or found[0] != stamp:
+        numbers = _numbers_of(str(folder), self._shared[watched])
+        if numbers is None or hash(tuple(numbers)) != stamp:
             return None
         self._seen[key] = entry
         return size, [self._unpacked(*part) for part in parts]
@@ -151,17 +153,16 @@ class RunIndex:
         return str(folder).removeprefix(self._prefix)
 
 
-def _stamp(root: str, watched: Sequence[str]) -> tuple[int, int] | None:
-    """(hash of sizes, times and inodes, the latest time in ns); None if anything is gone."""
-    numbers, youngest = list[int](), 0
+def _numbers_of(root: str, watched: Sequence[str]) -> list[int] | None:
+    """Of each name its time of change in ns, which nobody can set, its size and its inode; None if anything is gone."""
+    numbers: list[int] = []
     try:
         for name in watched:
             found = os.lstat(root + name)
-            numbers += (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino)
-            youngest = max(youngest, found.st_mtime_ns, found.st_ctime_ns)
+            numbers += (found.st_ctime_ns, found.st_size, found.st_ino)
     except OSError:
         return None
-    return hash(tuple(numbers)), youngest
+    return numbers
 
 
 def _content_of(path: Path) -> tuple[dict[str, Any], list[Any]]:

@@ -269,8 +269,9 @@ def _run_row(run: RunSummary) -> Row:
 
 def _facts(path: Path, kept: Mapping[str, Any]) -> dict[str, Any]:
     """The facts of a run: `kept`, and those that depend on its place and on the time."""
-    is_member = re.fullmatch(r"seed-\d+", path.name) is not None
-    name = f"{path.parent.name}/{path.name}" if is_member else path.name
+    name = path.name
+    if name.startswith("seed-") and re.fullmatch(r"seed-\d+", name):
+        name = f"{path.parent.name}/{name}"
     age = time.time() - datetime.fromisoformat(kept["started"]).timestamp()
     found = {"name": name, "path": str(path), **kept, "age": age}
     return {key: found[key] for key in _ORDER}
