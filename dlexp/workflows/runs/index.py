@@ -1,10 +1,10 @@
 """The index of `dlexp runs`: what was read of each run, kept in outputs/.runs.json while its directory is the same.
 
 The index only saves reading. What is kept of a run is used only if each of its directories, each file that it was read
-from, each log and each large file has the time of change, size and inode that it had then: a file that is added,
+from and each large file has the time of change, size and inode that it had then: a file that is added,
 deleted, renamed or replaced changes its directory. A run that may be changing is not kept: one whose state is not
 final, and one with anything younger than two seconds, since two changes within one tick of the clock of a file system
-look like one. Only a small file that another program changes in place, such as a picture, counts with its old size. The
+look like one. Only a small file that another program changes in place, such as a log, counts with its old size. The
 index can be deleted at any time.
 """
 
@@ -26,13 +26,8 @@ from dlexp.errors import DlexpError
 
 FILE = ".runs.json"  # under outputs/
 _FORMAT = 1
-# Files that a listing reads, and logs, which grow in place.
-_WATCHED = frozenset(
-    (
-        *("config.yaml", "meta.json", "status.json", "summary.json", "metrics.csv", "report.json"),
-        *("metrics.jsonl", "train.log", "split_accesses.jsonl"),
-    )
-)
+# Files that a listing reads.
+_WATCHED = frozenset(("config.yaml", "meta.json", "status.json", "summary.json", "metrics.csv", "report.json"))
 _LARGE = 1 << 16  # bytes; such a file is watched too, since its size shows
 _SETTLED_NS = 2_000_000_000
 

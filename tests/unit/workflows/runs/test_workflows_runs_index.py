@@ -91,8 +91,8 @@ def running(run: Path) -> None:
 
 
 def grown(run: Path) -> None:
-    with (run / "train.log").open("a") as file:
-        file.write("a line\n")
+    with (run / "weights.bin").open("ab") as file:
+        file.write(b"more")
 
 
 def damaged(run: Path) -> None:
@@ -113,7 +113,7 @@ def linked(run: Path) -> None:
     "change", [summary_changed, same_length, evaluated, running, grown, damaged, replaced, linked, shutil.rmtree]
 )
 def test_a_run_that_changes_is_seen_at_once(root: Path, change: Callable[[Path], None]) -> None:
-    (root / "train" / "a" / "train.log").write_text("begun\n")
+    (root / "train" / "a" / "weights.bin").write_bytes(bytes(100_000))
     before = listed()
     change(root / "train" / "a")
     after, broken = listed(), find_runs().broken
