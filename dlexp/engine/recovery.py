@@ -276,7 +276,7 @@ def _places(networks: nn.Module) -> list[tuple[Any, str]]:
     """
     found: dict[int, tuple[Any, str]] = {}
     for module in networks.modules():
-        kept = [(module._parameters, name) for name in module._parameters]
+        kept: list[tuple[Any, str]] = [(module._parameters, name) for name in module._parameters]
         kept += [(module._buffers, name) for name in module._buffers if name not in module._non_persistent_buffers_set]
         found |= {id(holder[name]): (holder, name) for holder, name in kept if holder[name] is not None}
     return [(holder, name) for holder, name in found.values() if holder[name].is_floating_point()]

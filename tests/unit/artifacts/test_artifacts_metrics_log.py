@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from dlexp.artifacts.runs import metrics_log
 from dlexp.artifacts.runs.metrics_log import MetricsLog, read_metrics
 
 
@@ -115,7 +114,7 @@ def test_records_of_steps_wait_for_their_epoch_a_flush_or_a_second(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [100.0]
-    monkeypatch.setattr(metrics_log.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("dlexp.artifacts.runs.metrics_log.time.monotonic", lambda: now[0])
     log = MetricsLog(tmp_path)
     log.step({"epoch": 1, "step": 1})  # the first is written at once
     log.step({"epoch": 1, "step": 2})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -35,13 +37,13 @@ def test_modes_are_those_of_train(part: nn.Module, training: bool) -> None:
     assert modes(network) == found
 
 
-def test_a_module_with_a_train_of_its_own_is_asked() -> None:
+def test_a_module_with_a_train_of_its_own_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     part = Stubborn()
     set_mode(nn.Sequential(part), True)
     assert (part.calls, part.training, part.inner.training) == (1, False, False)
     plain = nn.Sequential(nn.Dropout())
     asked: list[bool] = []
-    plain[0].train = lambda mode=True: asked.append(mode)  # type: ignore[method-assign, assignment]
+    monkeypatch.setattr(plain[0], "train", asked.append)
     set_mode(plain, False)
     assert asked == [False]
 
@@ -59,7 +61,8 @@ def test_each_module_gets_its_own_mode_back() -> None:
 
 def test_a_compiled_network_follows() -> None:
     inner = nn.Sequential(nn.Linear(2, 2), nn.Dropout())
-    network = nn.ModuleDict({"model": torch.compile(inner)})
+    compiled: Any = torch.compile(inner)
+    network = nn.ModuleDict({"model": compiled})
     set_mode(network, False)
     assert not any(modes(inner))
     set_mode(network, True)

@@ -154,7 +154,7 @@ def test_a_damaged_index_is_made_anew(root: Path, reads: list[str], damage: byte
 
 def test_an_index_of_another_version_is_not_used(root: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     listed()
-    monkeypatch.setattr(index.dlexp, "__version__", "0.0.0+other")
+    monkeypatch.setattr("dlexp.__version__", "0.0.0+other")
     reads.clear()
     listed()
     assert sorted(reads) == ["a", "b", "seed-3"]
