@@ -271,8 +271,7 @@ _LEAST_SCALE = 2.0**-40  # of the fp16 scaler, which begins at 2**16 and halves 
 def _places(networks: nn.Module) -> list[tuple[Any, str]]:
     """Where the floating-point tensors of a network's state are: a module's own mapping, and the name there.
 
-    A module may put another tensor in its place at any time; making a `state_dict` in every epoch takes ten times as
-    long as looking there.
+    A module may put another tensor in its place at any time, which is then found there without another `state_dict`.
     """
     found: dict[int, tuple[Any, str]] = {}
     for module in networks.modules():
