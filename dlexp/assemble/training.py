@@ -116,6 +116,7 @@ def prepare_training(experiment: Experiment, group: ProcessGroup = ALONE) -> Tra
     average = _average(experiment)
     scaler = experiment.precision.scaler()
     state = TrainState(networks, optimizers, schedules, scaler, best, average, experiment.freezing)
+    state.keeps_generators = bool(experiment.trusted)
     _refuse_two_averages(experiment, state.traits)
     unchanged: TrainingData = train
     batches = _changed(experiment, train)

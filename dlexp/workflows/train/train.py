@@ -203,7 +203,10 @@ def _run(
         reporter.begin(header)
         try:
             with BackgroundCheckpoints(store) as checkpoints:
-                reason = fit(plan, state, checkpoints, stop)
+                try:
+                    reason = fit(plan, state, checkpoints, stop)
+                finally:
+                    log.flush()
         except Interrupted as error:
             log.say(str(error))
             again = command("train", "--resume", run.path)
@@ -294,6 +297,8 @@ def _recorder(run: RunDir, log: MetricsLog, loggers: Loggers, config: RunConfig)
             means = {f"train/{name}": value for name, value in event.means().items()}
             values = {"epoch": event.epoch, "step": event.step, **learning_rate_columns(event.learning_rates), **means}
             log.step(values)
+            if config.trainer.save_every_steps:  # a checkpoint may follow, after which these steps are not repeated
+                log.flush()
             loggers.record(values, "step/")
             run.beat()
 
