@@ -191,6 +191,8 @@ def _run(
             run.beat(state.epoch)  # the status of a killed run may be older than its checkpoint
         log.rewind(state.epoch, state.step)
         loggers.begin(state.step)
+        if graphs := setup.graphs:
+            graphs.say = say
         plan = setup.plan(
             observers=(_recorder(run, log, loggers, config), undefined_epochs(say), reporter.observe),
             recovery=_recovery(run, experiment, log, say),

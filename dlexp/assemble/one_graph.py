@@ -1,0 +1,95 @@
+"""What `trainer.compile=step` needs: the graphs of a run, and the refusal of what no graph can hold, before training."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import islice
+
+from dlexp.assemble.experiment import Experiment
+from dlexp.data.columns import Ragged
+from dlexp.engine.one_graph.phase_graphs import PhaseGraphs, network_tensors, record
+from dlexp.engine.one_graph.recording import Untraceable
+from dlexp.engine.one_graph.update import Update, flattened, idle_optimizer, tensors_of
+from dlexp.engine.state import TrainState
+from dlexp.engine.step import StepRules
+from dlexp.errors import ConfigError
+from dlexp.runtime.settings import refuse_without_compiler
+from dlexp.types import TrainingData
+
+# The options of conf/optim whose step can be part of a graph; tests/exhaustive/ asks each of them.
+TRACED_OPTIMIZERS = (
+    *("adadelta", "adagrad", "adam", "adamax", "adamw", "lion", "lookahead", "muon", "nadam", "radam"),
+    *("rmsprop", "sgd"),
+)
+_MOST_ACCUMULATED = 16  # a graph has every micro batch written out
+_KEY, _WORD = "trainer.compile", "step"
+_REMEDY = "Set trainer.compile=false"
+
+
+def phase_graphs(experiment: Experiment, batches: TrainingData, updates: int) -> PhaseGraphs:
+    """The graphs of a run with `trainer.compile=step`.
+
+    Args:
+        experiment: The experiment.
+        batches: The training batches.
+        updates: Updates of the whole run.
+    """
+    config = experiment.config
+    number = min(config.trainer.accumulate, len(batches))
+    sizes = [min(config.batch_size, batches.num_samples)] * number
+    return PhaseGraphs(sizes, updates)
+
+
+def refuse_untraceable(experiment: Experiment, state: TrainState, batches: TrainingData, rules: StepRules) -> None:
+    """Run an update as a graph would, and undo it. Raises ConfigError for one that no graph can hold."""
+    config, task = experiment.config, experiment.task
+    state.train_mode()
+    micro_batches = list(islice(batches.epoch(0), config.trainer.accumulate))
+    networks = network_tensors(state.networks)
+    for name in task.phases:
+        option = config.optim_of(name)[0].option
+        if state.traits[name].needs_closure:
+            raise _of_optimizer(option, "it takes several gradients in an update and compares them")
+        update = Update(task, state, micro_batches, replace(rules, graphs=None), (name, 0))
+        tensors, rebuilt = flattened(micro_batches)
+        try:
+            with idle_optimizer(update):
+                record(update, tensors_of(update, networks), tensors, rebuilt)
+        except Untraceable as error:
+            chosen = f"model={config.model.option} task={config.task.option} loss={config.loss.option}"
+            rule = f"is not possible with {chosen}: {error}"
+            raise ConfigError.one(_KEY, _WORD, rule, _REMEDY, code="cannot-combine") from error
+        try:
+            record(update, tensors_of(update, networks), tensors, rebuilt)
+        except (Untraceable, TypeError, ValueError, RuntimeError) as error:
+            raise _of_optimizer(option, str(error)) from error
+
+
+def refuse_settings(experiment: Experiment) -> None:
+    """Raise ConfigError for settings that no graph can follow, and without a compiler."""
+    refuse_without_compiler(experiment.device)
+    config, split = experiment.config, experiment.bundle.splits["train"]
+
+    def refusal(rule: str, remedy: str = _REMEDY) -> ConfigError:
+        return ConfigError.one(_KEY, _WORD, rule, remedy, code="cannot-combine")
+
+    if experiment.device.type not in ("cpu", "cuda"):
+        raise refusal(f"requires a CPU or a CUDA device, got {experiment.device}")
+    if experiment.precision.name == "fp16":
+        rule = "cannot be combined with trainer.precision=fp16, whose scale depends on every gradient"
+        raise refusal(rule, "Set trainer.precision=bf16")
+    if config.trainer.accumulate > _MOST_ACCUMULATED:
+        rule = f"holds at most {_MOST_ACCUMULATED} batches of an update, got trainer.accumulate={config.trainer.accumulate}"
+        raise refusal(rule, f"Set trainer.accumulate={_MOST_ACCUMULATED}")
+    if isinstance(split.inputs, Ragged) or isinstance(split.targets, Ragged):
+        raise refusal("is one graph for each length, and these sequences have many")
+    for name in experiment.task.phases:
+        if config.scheduler_of(name).arguments.get("cycle_momentum"):
+            rule = "cannot be combined with a schedule that changes the momentum in every update"
+            raise refusal(rule, "Set scheduler.cycle_momentum=false")
+
+
+def _of_optimizer(option: str, reason: str) -> ConfigError:
+    rule = f"is not possible with optim={option}: {reason}"
+    remedy = f"Set trainer.compile=false, or use one of {', '.join(TRACED_OPTIMIZERS)}"
+    return ConfigError.one(_KEY, _WORD, rule, remedy, code="cannot-combine")
