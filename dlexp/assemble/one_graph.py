@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from itertools import islice
+
+from torch import Tensor
 
 from dlexp.assemble.experiment import Experiment
 from dlexp.data.columns import Ragged
 from dlexp.engine.one_graph.phase_graphs import PhaseGraphs, network_tensors, record
 from dlexp.engine.one_graph.recording import Untraceable
-from dlexp.engine.one_graph.update import Update, flattened, idle_optimizer, tensors_of
-from dlexp.engine.state import TrainState
-from dlexp.engine.step import StepRules
-from dlexp.errors import ConfigError
+from dlexp.engine.one_graph.update import Update, flattened, idle_optimizer, tensors_of, undone
+from dlexp.engine.state import EpochSums, TrainState
+from dlexp.engine.step import StepRules, step_phase
+from dlexp.errors import ConfigError, Diverged
 from dlexp.runtime.settings import refuse_without_compiler
 from dlexp.types import TrainingData
 
@@ -46,23 +49,39 @@ def refuse_untraceable(experiment: Experiment, state: TrainState, batches: Train
     state.train_mode()
     micro_batches = list(islice(batches.epoch(0), config.trainer.accumulate))
     networks = network_tensors(state.networks)
+    chosen = f"model={config.model.option} task={config.task.option} loss={config.loss.option}"
     for name in task.phases:
         option = config.optim_of(name)[0].option
         if state.traits[name].needs_closure:
             raise _of_optimizer(option, "it takes several gradients in an update and compares them")
         update = Update(task, state, micro_batches, replace(rules, graphs=None), (name, 0))
-        tensors, rebuilt = flattened(micro_batches)
-        try:
-            with idle_optimizer(update):
-                record(update, tensors_of(update, networks), tensors, rebuilt)
-        except Untraceable as error:
-            chosen = f"model={config.model.option} task={config.task.option} loss={config.loss.option}"
-            rule = f"is not possible with {chosen}: {error}"
-            raise ConfigError.one(_KEY, _WORD, rule, _REMEDY, code="cannot-combine") from error
-        try:
+        with undone(update, tensors_of(update, networks)):
+            try:
+                step_phase(task, _apart(state), micro_batches, update.rules, update.turn)  # as a state begins with it
+            except Diverged:
+                continue
+            if problem := _problem(update, networks, chosen, option):
+                raise problem
+
+
+def _problem(update: Update, networks: list[Tensor], chosen: str, option: str) -> ConfigError | None:
+    """Why an update cannot be a graph: because of its loss, or of its optimizer; None if it can.
+
+    chosen  the model, the task and the loss
+    option  the optimizer
+    """
+    tensors, rebuilt = flattened(update.micro_batches)
+    try:
+        with idle_optimizer(update):
             record(update, tensors_of(update, networks), tensors, rebuilt)
-        except (Untraceable, TypeError, ValueError, RuntimeError) as error:
-            raise _of_optimizer(option, str(error)) from error
+    except Untraceable as error:
+        rule = f"is not possible with {chosen}: {error}"
+        return ConfigError.one(_KEY, _WORD, rule, _REMEDY, code="cannot-combine")
+    try:
+        record(update, tensors_of(update, networks), tensors, rebuilt)
+    except (Untraceable, TypeError, ValueError, RuntimeError) as error:
+        return _of_optimizer(option, str(error))
+    return None
 
 
 def refuse_settings(experiment: Experiment) -> None:
@@ -93,3 +112,10 @@ def _of_optimizer(option: str, reason: str) -> ConfigError:
     rule = f"is not possible with optim={option}: {reason}"
     remedy = f"Set trainer.compile=false, or use one of {', '.join(TRACED_OPTIMIZERS)}"
     return ConfigError.one(_KEY, _WORD, rule, remedy, code="cannot-combine")
+
+
+def _apart(state: TrainState) -> TrainState:
+    """The same state with sums of its own."""
+    found = copy.copy(state)
+    found.sums = EpochSums()
+    return found

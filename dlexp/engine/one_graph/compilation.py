@@ -15,8 +15,8 @@ from torch import Tensor
 from dlexp.engine.one_graph.draws import Draw, move_draws_out
 
 _OPTIONS: dict[str, Any] = {
-    # As eager code rounds: no contraction to fused multiply-adds, no kernels that depend on timings.
-    "max_autotune": False,
+    "emulate_precision_casts": True,  # round to bf16 wherever eager code does
+    "max_autotune": False,  # no kernels that depend on timings
 }
 
 
@@ -57,7 +57,9 @@ def compile_update(function: Callable[..., list[Tensor]], inputs: Sequence[Tenso
             # Clones: some inputs are views of one tensor, which the compiler would take for one input.
             examples = [tensor.detach().clone() for tensor in inputs] + [draw() for draw in draws]
             with torch.no_grad():
-                path = aot_compile(traced, tuple(examples), options={**_OPTIONS, "aot_inductor.output_path": str(folder / "update.so")})
+                path = aot_compile(
+                    traced, tuple(examples), options={**_OPTIONS, "aot_inductor.output_path": str(folder / "update.so")}
+                )
         finally:
             logging.disable(level)
     return Library(Path(str(path)), tuple(draws))

@@ -15,7 +15,16 @@ from torch import Tensor
 from dlexp.engine.one_graph.recording import Untraceable
 
 # Operations of which the first argument gives shape and kind, and not its values.
-_SHAPED = ("bernoulli_.float", "bernoulli.p", "uniform_", "normal_.", "exponential_", "rand_like", "randn_like", "geometric_")
+_SHAPED = (
+    "bernoulli_.float",
+    "bernoulli.p",
+    "uniform_",
+    "normal_.",
+    "exponential_",
+    "rand_like",
+    "randn_like",
+    "geometric_",
+)
 
 
 @dataclass(frozen=True)

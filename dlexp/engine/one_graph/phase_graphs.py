@@ -34,7 +34,7 @@ from dlexp.runtime.seed import derive, seed_step
 from dlexp.tasks.base import Task
 from dlexp.types import Batch
 
-_FORMAT = 1  # of what a graph takes and returns: another one is another fingerprint
+_FORMAT = 2  # of what a graph takes and returns: another one is another fingerprint
 _TIMED = 50  # updates of a graph that are timed
 
 
@@ -147,9 +147,7 @@ class PhaseGraphs:
             return "it is measured"
         return ""
 
-    def _graph(
-        self, phase: _Phase, update: Update, tensors: list[Tensor], batches: Sequence[Batch]
-    ) -> _Graph | None:
+    def _graph(self, phase: _Phase, update: Update, tensors: list[Tensor], batches: Sequence[Batch]) -> _Graph | None:
         """The graph for the present conditions, which can change from epoch to epoch; None where there is none yet."""
         place = (update.state.epoch, update.state.nonfinite.attempt)
         if phase.epoch != place or phase.graph is None:
@@ -249,9 +247,7 @@ class PhaseGraphs:
         noise = drawn_noise(update, seed)
         given = [*networks, *state_tensors(optimizer)]
         with torch.no_grad():
-            *values, finite = graph.run(
-                [*given, *graph.numbers.rates, *graph.numbers.counts, *noise, *tensors, *draws]
-            )
+            *values, finite = graph.run([*given, *graph.numbers.rates, *graph.numbers.counts, *noise, *tensors, *draws])
         if rules.check_every_step and not finite.item():
             return False
         for number, key in counters(optimizer):
@@ -279,7 +275,9 @@ def record(
     device = tensors[-1].device
     rates = [torch.zeros((), dtype=torch.float64, device=device) for _ in update.optimizer.param_groups]
     counting = counters(update.optimizer)
-    for counts in [[]] if not counting else [[], [torch.zeros((), dtype=torch.float64, device=device) for _ in counting]]:
+    for counts in (
+        [[]] if not counting else [[], [torch.zeros((), dtype=torch.float64, device=device) for _ in counting]]
+    ):
         numbers = Numbers(rates, counts, drawn_noise(update, 0))
         fill(numbers, [], update)
         first, outcome = _recorded(update, given, tensors, batches, numbers)

@@ -46,6 +46,11 @@ class Recording(TorchDispatchMode):
             self._note(tensor)
             self._add(_kind(tensor))
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """False: torch would import its compiler, which takes a second, to keep it out of this class."""
+        return False
+
     def fingerprint(self) -> str:
         """The hash of the operations so far, 64 hexadecimal digits."""
         return self._hash.copy().hexdigest()
