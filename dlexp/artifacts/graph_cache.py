@@ -1,4 +1,4 @@
-"""Compiled updates in the cache directory of the user: one directory each, named by the fingerprint of what it computes.
+"""Compiled updates in the cache directory of the user: a directory each, named by the fingerprint of what it computes.
 
 A library is machine code for one processor and one build of torch; the directory above it is named by both.
 """
@@ -24,7 +24,7 @@ _MOST = 200  # entries of a machine that are kept, those used last
 
 
 def cache_folder() -> Path:
-    """The directory of this machine's graphs: $XDG_CACHE_HOME/dlexp/graphs/NAME, or below ~/.cache; it may not exist."""
+    """The directory of this machine's graphs, which may not exist: $XDG_CACHE_HOME/dlexp/graphs/NAME, or ~/.cache."""
     given = os.environ.get("XDG_CACHE_HOME", "")
     base = Path(given) if Path(given).is_absolute() else Path.home() / ".cache"
     version = f"torch-{torch.__version__}-python-{sys.version_info.major}.{sys.version_info.minor}"
@@ -32,7 +32,7 @@ def cache_folder() -> Path:
 
 
 def find_graph(folder: Path, name: str) -> tuple[Path, dict[str, Any]] | None:
-    """(the library, its facts) of a graph, None where the cache does not have it whole, or another user can write it."""
+    """(the library, its facts) of a graph, None where the cache does not have it whole or others can write it."""
     entry = folder / name
     try:
         facts = json.loads((entry / _FACTS).read_bytes())
@@ -63,6 +63,9 @@ def keep_graph(folder: Path, name: str, working: Path, library: Path, facts: Map
     """
     if library.name != _LIBRARY or library.parent != working:
         shutil.copy(library, working / _LIBRARY)
+    for path in working.iterdir():  # what the compiler left
+        if path.name != _LIBRARY:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
     digest = hashlib.sha256((working / _LIBRARY).read_bytes()).hexdigest()
     (working / _FACTS).write_text(json.dumps({**facts, "sha256": digest}))
     if working.parent != folder:

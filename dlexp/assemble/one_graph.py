@@ -1,4 +1,4 @@
-"""What `trainer.compile=step` needs: the graphs of a run, and the refusal of what no graph can hold, before training."""
+"""What `trainer.compile=step` needs: the graphs of a run, and before training the refusal of what no graph can hold."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import copy
 from dataclasses import replace
 from itertools import islice
 
+import torch
 from torch import Tensor
 
 from dlexp.assemble.experiment import Experiment
@@ -16,13 +17,14 @@ from dlexp.engine.one_graph.update import Update, flattened, idle_optimizer, ten
 from dlexp.engine.state import EpochSums, TrainState
 from dlexp.engine.step import StepRules, step_phase
 from dlexp.errors import ConfigError, Diverged
+from dlexp.optim.plain_steps import single_optimizers
 from dlexp.runtime.settings import refuse_without_compiler
 from dlexp.types import TrainingData
 
 # The options of conf/optim whose step can be part of a graph; tests/exhaustive/ asks each of them.
 TRACED_OPTIMIZERS = (
-    *("adadelta", "adagrad", "adam", "adamax", "adamw", "lion", "lookahead", "muon", "nadam", "radam"),
-    *("rmsprop", "sgd"),
+    *("adadelta", "adagrad", "adam", "adamax", "adamw", "lion", "lookahead", "nadam", "radam", "rmsprop"),
+    "sgd",
 )
 _MOST_ACCUMULATED = 16  # a graph has every micro batch written out
 _KEY, _WORD = "trainer.compile", "step"
@@ -54,6 +56,8 @@ def refuse_untraceable(experiment: Experiment, state: TrainState, batches: Train
         option = config.optim_of(name)[0].option
         if state.traits[name].needs_closure:
             raise _of_optimizer(option, "it takes several gradients in an update and compares them")
+        if any(isinstance(part, torch.optim.Muon) for part in single_optimizers(state.optimizers[name])):
+            raise _of_optimizer(option, "it computes in bf16, where a graph rounds otherwise")
         update = Update(task, state, micro_batches, replace(rules, graphs=None), (name, 0))
         with undone(update, tensors_of(update, networks)):
             try:
@@ -98,7 +102,8 @@ def refuse_settings(experiment: Experiment) -> None:
         rule = "cannot be combined with trainer.precision=fp16, whose scale depends on every gradient"
         raise refusal(rule, "Set trainer.precision=bf16")
     if config.trainer.accumulate > _MOST_ACCUMULATED:
-        rule = f"holds at most {_MOST_ACCUMULATED} batches of an update, got trainer.accumulate={config.trainer.accumulate}"
+        given = config.trainer.accumulate
+        rule = f"holds at most {_MOST_ACCUMULATED} batches of an update, got trainer.accumulate={given}"
         raise refusal(rule, f"Set trainer.accumulate={_MOST_ACCUMULATED}")
     if isinstance(split.inputs, Ragged) or isinstance(split.targets, Ragged):
         raise refusal("is one graph for each length, and these sequences have many")

@@ -13,17 +13,17 @@ from torch.optim import Optimizer
 _PLAIN = {"fused": False, "foreach": False, "capturable": True}
 
 
-def parts_of(optimizer: Optimizer) -> list[Optimizer]:
+def single_optimizers(optimizer: Optimizer) -> list[Optimizer]:
     """The optimizers that step and keep a state: the parts of a combined one, else the optimizer itself."""
     parts = getattr(optimizer, "parts", None)
-    return [leaf for part in parts for leaf in parts_of(part)] if parts else [optimizer]
+    return [leaf for part in parts for leaf in single_optimizers(part)] if parts else [optimizer]
 
 
 def state_tensors(optimizer: Optimizer) -> list[Tensor]:
     """Every tensor of the state, in an order that depends on the parameters alone."""
     return [
         value
-        for part in parts_of(optimizer)
+        for part in single_optimizers(optimizer)
         for group in part.param_groups
         for parameter in group["params"]
         if (kept := part.state.get(parameter))
@@ -71,18 +71,18 @@ def unchanged_state(optimizer: Optimizer, *, groups_only: bool = False) -> Itera
     """
     groups = optimizer.param_groups
     kept = [dict(group) for group in groups]
-    lists = [(part, vars(part).pop("_kept")) for part in parts_of(optimizer) if "_kept" in vars(part)]
-    states = [(part, {p: dict(entries) for p, entries in part.state.items()}) for part in parts_of(optimizer)]
+    lists = [(part, vars(part).pop("_kept")) for part in single_optimizers(optimizer) if "_kept" in vars(part)]
+    states = [(part, {p: dict(entries) for p, entries in part.state.items()}) for part in single_optimizers(optimizer)]
     try:
         yield
     finally:
-        for part, before in states if not groups_only else ():
-            for parameter in [p for p in part.state if p not in before]:
+        for part, known in states if not groups_only else ():
+            for parameter in [p for p in part.state if p not in known]:
                 del part.state[parameter]
-            for parameter, entries in before.items():
+            for parameter, entries in known.items():
                 part.state[parameter].clear()
                 part.state[parameter].update(entries)
-        for part in parts_of(optimizer):
+        for part in single_optimizers(optimizer):
             vars(part).pop("_kept", None)
         for group, before in zip(groups, kept, strict=True):
             group.clear()

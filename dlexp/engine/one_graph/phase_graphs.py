@@ -88,6 +88,16 @@ class GraphCounts:
     graph_second: float = 0.0
     timed: int = 0
 
+    def text(self) -> str:
+        """All of them in a line for the log."""
+        eager = ", ".join(f"{count} {reason}" for reason, count in self.eager.items())
+        made = f"one graph: {self.updates} updates by graphs, {sum(self.eager.values())} eager ({eager}); "
+        found = f"{self.compiled} compiled in {self.seconds:.1f} s, {self.from_cache} from the cache"
+        if not self.timed:
+            return made + found
+        pace = f"{1000 * self.graph_second:.3g} ms each, {1000 * self.eager_second:.3g} eagerly"
+        return f"{made}{found}; {pace}"
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values."""
         saved = self.eager_second - self.graph_second
@@ -107,7 +117,7 @@ class PhaseGraphs:
     """Makes the phases of updates by graphs: called by `train_step` before each phase.
 
     The first update of a phase is eager, as it creates the state of the optimizer, and so are batches of another size
-    than the usual one. Which updates those are is a function of the position, so that a resumed run ends at the same bits.
+    than the usual one. Which updates those are is a function of the position: a resumed run ends at the same bits.
 
     Args:
         sizes: Samples of each micro batch of a usual update.
@@ -231,7 +241,9 @@ class PhaseGraphs:
         )
         if left * saved >= cost:
             return text
-        return f"{text}: this run alone is faster without trainer.compile=step (it would pay from {cost / saved:.0f} updates)"
+        return (
+            f"{text}: this run alone is faster without trainer.compile=step, which pays from {cost / saved:.0f} updates"
+        )
 
     def _run(self, graph: _Graph, networks: list[Tensor], update: Update, tensors: list[Tensor]) -> bool:
         """Make the update; False where something is not finite and nothing was changed."""
@@ -268,7 +280,7 @@ _DISPATCH = 2.5e-6  # seconds that an operation of eager code costs beside its a
 def record(
     update: Update, given: list[Tensor], tensors: list[Tensor], batches: Sequence[Batch]
 ) -> tuple[Numbers, Outcome, Recording | None]:
-    """Record an update twice, at two positions of the run, and undo it; the recording is None for one that begins a state.
+    """Record an update twice, at two positions of the run, and undo it; None for one that begins a state.
 
     Raises Untraceable where the two differ: what an update computes must not depend on its number.
     """

@@ -36,7 +36,7 @@ class Recording(TorchDispatchMode):
     """
 
     def __init__(self, inputs: Iterable[Tensor]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.operations = 0
         self._hash = hashlib.sha256(f"torch {torch.__version__}".encode())
         self._numbers: dict[int, int] = {}

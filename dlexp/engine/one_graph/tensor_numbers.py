@@ -41,7 +41,7 @@ def _is_number(value: object) -> bool:
     return isinstance(value, Tensor) and value.dim() == 0 and value.is_floating_point()
 
 
-_WRITTEN_OUT: dict[str, Callable[..., Tensor]] = {
+_WRITTEN_OUT: dict[str, Callable[..., Any]] = {
     "add": lambda x, y, factor: x + y * factor,
     "add_": lambda x, y, factor: x.add_(y * factor),
     "sub": lambda x, y, factor: x - y * factor,

@@ -25,7 +25,7 @@ from dlexp.data.bundle import DataBundle
 from dlexp.engine.evaluate import evaluate
 from dlexp.engine.loop import EpochRecord, Observer, StepRecord, fit, learning_rate_columns
 from dlexp.engine.recovery import NonFiniteEvent, RecoveryHooks
-from dlexp.engine.state import TrainState, load_weights
+from dlexp.engine.state import load_weights
 from dlexp.engine.step import train_step
 from dlexp.errors import Diverged, Interrupted
 from dlexp.runtime.seed import set_global_state
@@ -219,13 +219,14 @@ def _run(
         finally:
             reporter.end()
         log.say(reason)
-        return _finish(run, experiment, state, store, loggers, reason, _both(log.say, reporter.say))
+        if graphs:
+            log.say(graphs.counts.text())
+        return _finish(run, setup, store, loggers, reason, _both(log.say, reporter.say))
 
 
 def _finish(
     run: RunDir,
-    experiment: Experiment,
-    state: TrainState,
+    setup: TrainingSetup,
     checkpoints: CheckpointStore,
     loggers: Loggers,
     reason: str,
@@ -233,6 +234,7 @@ def _finish(
 ) -> dict[str, Any]:
     """Restore the best weights, evaluate the test split if requested, and write the summary."""
     run.check_whole()
+    experiment, state = setup.experiment, setup.state
     best, config = checkpoints.load_best(), experiment.config
     if best is None:
         raise no_best_epoch(run.path, config.monitor, state.epoch)
@@ -250,6 +252,7 @@ def _finish(
         "skipped_updates": state.nonfinite.skipped,
         "rollbacks": state.nonfinite.rollbacks,
         "seconds": round(sum(float(row["seconds"]) for row in rows), 3),
+        **({"one_graph": setup.graphs.counts.as_dict()} if setup.graphs else {}),
         **experiment_facts(experiment),
     }
     if config.trainer.test:
