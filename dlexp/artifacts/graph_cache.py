@@ -19,7 +19,8 @@ from typing import Any
 
 import torch
 
-_LIBRARY, _FACTS = "update.so", "update.json"
+# The second has the calls that a library leaves to torch: torch looks for it under the name of the library.
+_LIBRARY, _CALLS, _FACTS = "update.so", "update.json", "facts.json"
 _MOST = 200  # entries of a machine that are kept, those used last
 
 
@@ -63,8 +64,10 @@ def keep_graph(folder: Path, name: str, working: Path, library: Path, facts: Map
     """
     if library.name != _LIBRARY or library.parent != working:
         shutil.copy(library, working / _LIBRARY)
+    for path in working.glob("*.wrapper.json"):
+        path.rename(working / _CALLS)
     for path in working.iterdir():  # what the compiler left
-        if path.name != _LIBRARY:
+        if path.name not in (_LIBRARY, _CALLS):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     digest = hashlib.sha256((working / _LIBRARY).read_bytes()).hexdigest()
     (working / _FACTS).write_text(json.dumps({**facts, "sha256": digest}))
