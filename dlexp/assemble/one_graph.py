@@ -21,7 +21,7 @@ from dlexp.optim.plain_steps import single_optimizers
 from dlexp.runtime.settings import refuse_without_compiler
 from dlexp.types import TrainingData
 
-# The options of conf/optim whose step can be part of a graph; tests/exhaustive/ asks each of them.
+# The options of conf/optim whose step can be part of a graph; tests/contract/one_graph/ asks each of them.
 TRACED_OPTIMIZERS = (
     *("adadelta", "adagrad", "adam", "adamax", "adamw", "lion", "lookahead", "nadam", "radam", "rmsprop"),
     "sgd",
