@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from copy import copy as shallow
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,7 +26,7 @@ from dlexp.engine.one_graph.update import (
     tensors_of,
     undone,
 )
-from dlexp.engine.state import TrainState
+from dlexp.engine.state import EpochSums, TrainState
 from dlexp.engine.step import StepRules, default_backward, phase_seed, plain_weight, step_phase
 from dlexp.errors import Diverged
 from dlexp.optim.plain_steps import counters, state_tensors
@@ -235,14 +235,14 @@ class PhaseGraphs:
         cost = 8.0 + 0.06 * operations if each is None else each * operations
         saved = min(0.75 * seconds, _DISPATCH * operations)
         left = max(0, self._updates - step)
-        text = (
+        told = (
             f"one graph: compiling {operations} operations takes about {cost:.0f} s, once on this machine; "
             f"{left} updates are left, each of {1000 * seconds:.2g} ms, and save about {left * saved:.2g} s"
         )
         if left * saved >= cost:
-            return text
+            return told
         return (
-            f"{text}: this run alone is faster without trainer.compile=step, which pays from {cost / saved:.0f} updates"
+            f"{told}: this run alone is faster without trainer.compile=step, which pays from {cost / saved:.0f} updates"
         )
 
     def _run(self, graph: _Graph, networks: list[Tensor], update: Update, tensors: list[Tensor]) -> bool:
@@ -295,7 +295,7 @@ def record(
         first, outcome = _recorded(update, given, tensors, batches, numbers)
         if first is None:
             return numbers, outcome, None
-        later = copy.copy(update.state)
+        later = shallow(update.state)
         later.step, later.epoch = later.step + 1, later.epoch + 1
         with undone(update, given):
             for number, key in counting:
@@ -367,8 +367,8 @@ def _eager_seconds(update: Update, given: Sequence[Tensor]) -> float | None:
     """Seconds of the eager update: the fastest of a few, undone; None where something is not finite."""
     times: list[float] = []
     while len(times) < 5 and sum(times) < 0.2:
-        state = copy.copy(update.state)
-        state.sums = copy.deepcopy(state.sums)
+        state = shallow(update.state)
+        state.sums = EpochSums()
         with undone(update, given):
             begun = time.perf_counter()
             try:

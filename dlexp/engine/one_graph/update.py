@@ -5,9 +5,9 @@ It is what a recording hashes and what a graph is traced from, so the graph comp
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy as shallow
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -134,7 +134,7 @@ def run_as_graph(update: Update, given: Sequence[Tensor], batches: Sequence[Batc
 
     noise: Any = _GivenNoise(numbers.noise) if rules.noise is not None else None
     inner = replace(rules, check_every_step=False, noise=noise, backward=backward, graphs=None)
-    state = copy.copy(update.state)
+    state = shallow(update.state)
     state.sums = sums
     for parameter in parameters:
         parameter.grad = None
