@@ -40,6 +40,7 @@ def digits(row: str, epochs: int) -> list[System]:
     systems = [
         System("limit", f"{_HERE}.limits.digits:digits", {"regular": regular}, **size),
         System("dlexp", f"{_HERE}.dlexp_side:train", {"words": words}, **size),
+        System("dlexp, one graph", f"{_HERE}.dlexp_side:train", {"words": (*words, "trainer.compile=step")}, **size),
         System(
             "limit, bare kernel",
             f"{_HERE}.limits.digits:digits",

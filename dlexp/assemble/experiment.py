@@ -36,7 +36,7 @@ from dlexp.runtime.out_of_memory import out_of_memory
 from dlexp.runtime.precision import AUTO, Precision
 from dlexp.runtime.process import MachineSetting
 from dlexp.runtime.seed import seed_global
-from dlexp.runtime.settings import NetworkFacts, Settings, apply_settings, compile_networks, decide
+from dlexp.runtime.settings import STEP, NetworkFacts, Settings, apply_settings, compile_networks, decide
 from dlexp.specs import ClassSpec, DataSpec
 from dlexp.tasks.base import Task
 
@@ -142,7 +142,7 @@ def assemble(
         notes += advice_on_data(config, data_facts(bundle, networks))
     if settings.checkpoint_activations:
         recompute_activations(networks)
-    if settings.compile_mode is not None:
+    if settings.compile_mode not in (None, STEP):
         compile_networks(networks, settings.compile_mode, device)
     return Experiment(
         config, tuple(trusted), bundle, task, networks, device, settings, frozen, tuple(notes), metrics=metrics

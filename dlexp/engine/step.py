@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import isfinite
+from typing import Protocol
 
+import torch
 from torch import Tensor, nn
 
 from dlexp.engine.closure import step_with_closure
@@ -30,8 +32,18 @@ from dlexp.types import Batch
 NO_SNAPSHOT = NoSnapshot()
 
 
-def _backward(loss: Tensor) -> None:
+def default_backward(loss: Tensor) -> None:
+    """Add the gradients of a loss of shape () to those of the parameters."""
     loss.backward()
+
+
+class PhaseRunner(Protocol):
+    """Makes a phase of an update in another way than operation by operation, to the same result within rounding."""
+
+    def __call__(
+        self, task: Task, state: TrainState, micro_batches: Sequence[Batch], rules: StepRules, turn: tuple[str, int]
+    ) -> bool:
+        """Make the phase; False where it must be made as usual, with nothing changed."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +61,7 @@ class StepRules:
         gradient_norm: Norm that a phase's whole gradient is scaled to, up or down, None to leave it.
         group: The processes that make the update together.
         backward: Computes the gradients of a loss of shape (); an instrument measures it here.
+        graphs: Makes phases as one graph each, None for operation by operation.
     """
 
     precision: Precision
@@ -60,7 +73,8 @@ class StepRules:
     max_norm: MaxNorm | None = None
     gradient_norm: float | None = None
     group: ProcessGroup = ALONE
-    backward: Callable[[Tensor], None] = _backward
+    backward: Callable[[Tensor], None] = default_backward
+    graphs: PhaseRunner | None = None
 
     @property
     def limits_gradient(self) -> bool:
@@ -87,7 +101,9 @@ def train_step(
                 if repetition:
                     state.scaler.update()  # an optimizer steps once between two updates of the scale
                 snapshot.begin_phase(name, repetition)
-                step_phase(task, state, micro_batches, rules, (name, repetition), snapshot)
+                turn = (name, repetition)
+                if rules.graphs is None or not rules.graphs(task, state, micro_batches, rules, turn):
+                    step_phase(task, state, micro_batches, rules, turn, snapshot)
         state.schedules[name].step()
     state.scaler.update()
     if state.scaler.get_scale() >= scale:  # else fp16 overflowed, and no update was made
@@ -156,7 +172,7 @@ def _gradient(
     Raises Diverged for a loss that is not finite.
     """
     phase, group = turn[0], rules.group
-    weights = [_plain(task.loss_weight(phase, batch)) for batch in micro_batches]
+    weights = [plain_weight(task.loss_weight(phase, batch)) for batch in micro_batches]
     weight = group.sum(sum(weights))
     is_whole = len(micro_batches) == 1 and group.size == 1
     forget_gradients(state.optimizers[phase])
@@ -186,11 +202,12 @@ def _total(losses: Sequence[Tensor], group: ProcessGroup) -> float:
     return float(group.sum(sum(loss.item() for loss in losses)) / group.size)
 
 
-def _plain(weight: int | Tensor) -> int | float | Tensor:
-    """A number on a CPU; a tensor on a GPU, so that nothing waits for it."""
+def plain_weight(weight: int | Tensor) -> int | float | Tensor:
+    """A number on a CPU; a tensor on a GPU, so that nothing waits for it, and in a graph, which reads no number."""
     if not isinstance(weight, Tensor):
         return weight
-    return float(weight) if weight.device.type == "cpu" else weight.detach().double()
+    is_read = weight.device.type == "cpu" and not torch.compiler.is_compiling()
+    return float(weight) if is_read else weight.detach().double()
 
 
 def skip_step(task: Task, state: TrainState, micro_batches: Sequence[Batch], turn: tuple[str, int]) -> None:

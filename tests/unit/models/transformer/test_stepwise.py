@@ -95,7 +95,7 @@ def test_many_tokens_are_as_if_all_were_read_again(way: str) -> None:
     with torch.no_grad():
         found = stepped(network, text[:, :5], torch.tensor([5, 5]), text[:, 5:])
         torch.testing.assert_close(found, network(text)[:, 4:], atol=1e-5, rtol=1e-5)
-        scores, state = network.start(text[:, :5], torch.tensor([5, 5]))
+        _, state = network.start(text[:, :5], torch.tensor([5, 5]))
         _, state = network.step(text[:, 5], state)
         place = state.store.layers[0].data_ptr()
         _, state = network.step(text[:, 6], state)
