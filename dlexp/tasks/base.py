@@ -28,6 +28,7 @@ _TASKS = {
     "value": "regression",
     "tokens": "seq2seq",
     "forecast": "forecasting",
+    "captions": "contrastive",
 }  # kind of targets -> the task that learns them
 
 
